@@ -1,0 +1,1 @@
+"""Arrays and images in, connectomes out: numpy and scipy; no torch, no paths."""

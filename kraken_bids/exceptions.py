@@ -1,0 +1,48 @@
+"""Every error that kraken_bids raises on purpose, drawn as one tree.
+
+KrakenBidsError
+├── SettingsError (ValueError)       options that contradict each other          exit 2
+├── InputError (OSError)             the dataset lacks or breaks a file          exit 3
+├── FlavorError (ValueError)         unknown or malformed flavor id              exit 3
+├── ConnectomeError (ValueError)     NaN, empty region, wrong shape              exit 4
+└── CheckpointError (RuntimeError)   unreadable, mismatched or unsafe model      exit 5
+
+A message says what was expected, what was found, where, and what to do. These errors are caught in
+two places only: ``pipeline/`` (one participant fails, the others go on) and ``cli/`` (message, exit code).
+"""
+
+
+class KrakenBidsError(Exception):
+    """Something that the user can mend; ``exit_code`` is what the command ends with."""
+
+    exit_code = 1
+
+
+class SettingsError(KrakenBidsError, ValueError):
+    """Options that contradict each other or lie outside their range."""
+
+    exit_code = 2
+
+
+class InputError(KrakenBidsError, OSError):
+    """A file or dataset that is missing, truncated, of the wrong kind or in the wrong space."""
+
+    exit_code = 3
+
+
+class FlavorError(KrakenBidsError, ValueError):
+    """A flavor id that does not parse, or that the model or the data do not have."""
+
+    exit_code = 3
+
+
+class ConnectomeError(KrakenBidsError, ValueError):
+    """Numbers that cannot be a connectome: wrong shape, NaN, no variance, too many empty regions."""
+
+    exit_code = 4
+
+
+class CheckpointError(KrakenBidsError, RuntimeError):
+    """A model that cannot be used: unreadable, unsafe, or not matching its transforms."""
+
+    exit_code = 5

@@ -1,0 +1,133 @@
+"""Flavors: one way of computing a connectome, ``<measure>_<parcellation>_<processing>``."""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cache, total_ordering
+from typing import Literal
+
+from kraken_bids.exceptions import FlavorError
+from kraken_bids.parcellations import load_parcellation, read_table
+
+Group = Literal["FC", "SC"]
+
+
+@total_ordering
+@dataclass(frozen=True)
+class Flavor:
+    """One way of computing a connectome; parsed once at the border, passed as a value inside."""
+
+    measure: str
+    """``FCcorr``, ``FCpcorr``, ``SCifod2act``, ``SCsdstream`` …"""
+    parcellation: str
+    """``fs86``, ``shen268``, ``coco439`` …"""
+    processing: str
+    """``hpf``, ``hpfgsr``, ``volnorm`` …"""
+
+    @property
+    def name(self) -> str:
+        """The flavor id, as in the published files: ``FCcorr_fs86_hpf``."""
+        return f"{self.measure}_{self.parcellation}_{self.processing}"
+
+    @property
+    def group(self) -> Group:
+        """Whether it describes function (FC) or structure (SC)."""
+        return "FC" if self.measure.startswith("FC") else "SC"
+
+    @property
+    def meas(self) -> str:
+        """Label of the BIDS entity ``meas-``: ``FCcorrHPF``."""
+        known = _meas_labels().get((self.measure, self.processing))
+        return known or re.sub(r"[^a-zA-Z0-9]", "", self.measure + self.processing.upper())
+
+    @property
+    def datatype(self) -> Literal["func", "dwi"]:
+        """Folder of a BIDS dataset that its files belong to."""
+        return "func" if self.group == "FC" else "dwi"
+
+    @property
+    def diagonal(self) -> float:
+        """What the diagonal of its square matrix holds: 1 for FC, 0 for SC."""
+        return 1.0 if self.group == "FC" else 0.0
+
+    @property
+    def n_regions(self) -> int:
+        """Number of regions of its parcellation.
+
+        Raises
+        ------
+        FlavorError
+            If the package has no region table for the parcellation.
+        """
+        return load_parcellation(self.parcellation).n_regions
+
+    def __str__(self) -> str:
+        return self.name
+
+    def __lt__(self, other: "Flavor") -> bool:
+        return self.name < other.name
+
+
+def parse_flavor(name: str) -> Flavor:
+    """Flavor of an id such as ``SCifod2act_coco439_volnorm``.
+
+    Raises
+    ------
+    FlavorError
+        If the id has not three parts or its measure is neither FC nor SC.
+    """
+    parts = name.split("_")
+    if len(parts) != 3 or not all(parts) or not parts[0].startswith(("FC", "SC")):
+        raise FlavorError(
+            f"expected a flavor <measure>_<parcellation>_<processing> whose measure starts with FC or SC, "
+            f"for example FCcorr_fs86_hpf; found {name!r}."
+        )
+    processing = "sift2" if parts[2] == "sift2count" else parts[2]
+    return Flavor(parts[0], parts[1], processing)
+
+
+def parse_meas(meas: str, parcellation: str) -> Flavor:
+    """Flavor of the BIDS labels ``meas-`` and ``atlas-``; the inverse of :attr:`Flavor.meas`.
+
+    Raises
+    ------
+    FlavorError
+        If no known measure is spelled that way.
+    """
+    for (measure, processing), label in _meas_labels().items():
+        if label == meas:
+            return Flavor(measure, parcellation, processing)
+    raise FlavorError(
+        f"expected one of meas-{', meas-'.join(_meas_labels().values())}; found meas-{meas}."
+    )
+
+
+def list_flavors(parcellations: Iterable[str], *, processings: Iterable[str] = ()) -> list[Flavor]:
+    """Every flavor that the package can measure for these parcellations, parcellation by parcellation.
+
+    Parameters
+    ----------
+    parcellations : iterable of str
+        Their names.
+    processings : iterable of str, optional
+        Keep only these processings (all).
+    """
+    wanted = set(processings)
+    return [
+        Flavor(measure, parcellation, processing)
+        for parcellation in parcellations
+        for measure, processing in _meas_labels()
+        if not wanted or processing in wanted
+    ]
+
+
+def describe_flavor(flavor: Flavor) -> str:
+    """One line on how the flavor is computed, for sidecars and reports."""
+    rows = {(row["measure"], row["processing"]): row for row in read_table("measures.tsv")}
+    row = rows.get((flavor.measure, flavor.processing))
+    return row["description"] if row else f"{flavor.measure}, {flavor.processing}"
+
+
+@cache
+def _meas_labels() -> dict[tuple[str, str], str]:
+    return {(row["measure"], row["processing"]): row["meas"] for row in read_table("measures.tsv")}

@@ -1,0 +1,45 @@
+"""Where log lines go: the terminal and ``OUTPUT_DIR/logs``. No other module adds handlers."""
+
+import logging
+import sys
+from pathlib import Path
+
+TERMINAL_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
+FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
+
+
+def start_terminal_log(verbosity: int) -> None:
+    """Send the package's log to stderr.
+
+    Parameters
+    ----------
+    verbosity : int
+        0 shows one line per stage and subject (INFO), 1 or more also shapes and timings (DEBUG),
+        a negative number only warnings.
+    """
+    level = logging.DEBUG if verbosity > 0 else logging.INFO if verbosity == 0 else logging.WARNING
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(TERMINAL_FORMAT, datefmt="%H:%M:%S"))
+    handler.setLevel(level)
+    logger = logging.getLogger("kraken_bids")
+    for old in [h for h in logger.handlers if type(h) is logging.StreamHandler]:
+        logger.removeHandler(old)
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
+    logging.captureWarnings(capture=True)
+
+
+def start_file_log(path: Path) -> logging.Handler:
+    """Send everything, DEBUG included, to a file; returns the handler so that the run can close it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter(FILE_FORMAT))
+    handler.setLevel(logging.DEBUG)
+    logging.getLogger("kraken_bids").addHandler(handler)
+    return handler
+
+
+def stop_file_log(handler: logging.Handler) -> None:
+    """Close a log that :func:`start_file_log` opened."""
+    logging.getLogger("kraken_bids").removeHandler(handler)
+    handler.close()

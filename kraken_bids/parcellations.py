@@ -1,0 +1,78 @@
+"""Parcellations: their regions, in the model's order. Tables in ``data/``; label images live elsewhere."""
+
+import csv
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+
+from kraken_bids.exceptions import FlavorError
+
+APARCASEG = "aparcaseg"
+
+
+@dataclass(frozen=True)
+class Parcellation:
+    """The regions of one parcellation, in the order of the model's matrices."""
+
+    name: str
+    """``fs86``, ``shen268`` …, as in flavor ids and in the BIDS entity ``atlas-``."""
+    space: str
+    """Space in which its label image is defined: ``T1w`` (each participant's own) or a template."""
+    source: str
+    """``aparcaseg``: FreeSurfer's segmentation of the participant; ``image``: one label image."""
+    description: str
+    """One line for people."""
+    region_names: tuple[str, ...]
+    """Name of each region."""
+    hemispheres: tuple[str, ...]
+    """``L``, ``R`` or ``M`` (midline) of each region."""
+    groups: tuple[str, ...]
+    """Lobe, network or structure of each region, for display."""
+    labels: tuple[int, ...]
+    """Value of each region in the label image (FreeSurfer's numbers for ``aparcaseg``)."""
+
+    @property
+    def n_regions(self) -> int:
+        """Number of regions."""
+        return len(self.region_names)
+
+    @property
+    def n_edges(self) -> int:
+        """Number of edges: pairs of different regions."""
+        return self.n_regions * (self.n_regions - 1) // 2
+
+
+def list_parcellations() -> tuple[str, ...]:
+    """Names of the parcellations that ship with the package."""
+    return tuple(row["name"] for row in read_table("parcellations.tsv"))
+
+
+@cache
+def load_parcellation(name: str) -> Parcellation:
+    """Region table of a parcellation.
+
+    Raises
+    ------
+    FlavorError
+        If no table of that name ships with the package.
+    """
+    rows = {row["name"]: row for row in read_table("parcellations.tsv")}
+    if name not in rows:
+        raise FlavorError(
+            f"expected one of the parcellations {', '.join(rows)}; found {name!r}. Check its spelling."
+        )
+    regions = read_table(f"atlas-{name}_dseg.tsv")
+    label_column = "freesurfer" if rows[name]["source"] == APARCASEG else "index"
+    return Parcellation(
+        **rows[name],
+        region_names=tuple(row["name"] for row in regions),
+        hemispheres=tuple(row["hemisphere"] for row in regions),
+        groups=tuple(row["group"] for row in regions),
+        labels=tuple(int(row[label_column]) for row in regions),
+    )
+
+
+def read_table(name: str) -> list[dict[str, str]]:
+    """Rows of a tab-separated table in ``kraken_bids/data``."""
+    text = files("kraken_bids").joinpath("data", name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines(), delimiter="\t"))

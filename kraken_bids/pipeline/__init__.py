@@ -1,0 +1,1 @@
+"""The stages of a run, the only place where dataset, connectomes, model and report meet."""

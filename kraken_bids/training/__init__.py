@@ -1,0 +1,1 @@
+"""Training a Krakencoder: splits, losses and the loop."""
