@@ -7,8 +7,9 @@ KrakenBidsError
 ├── ConnectomeError (ValueError)     NaN, empty region, wrong shape              exit 4
 └── CheckpointError (RuntimeError)   unreadable, mismatched or unsafe model      exit 5
 
-A message says what was expected, what was found, where, and what to do. These errors are caught in
-two places only: ``pipeline/`` (one participant fails, the others go on) and ``cli/`` (message, exit code).
+A message says what was expected, what was found, where, and what to do. These errors are caught
+in two places only: ``pipeline/`` (one participant fails, the others go on) and ``cli/`` (message,
+exit code).
 """
 
 
@@ -25,7 +26,7 @@ class SettingsError(KrakenBidsError, ValueError):
 
 
 class InputError(KrakenBidsError, OSError):
-    """A file or dataset that is missing, truncated, of the wrong kind or in the wrong space."""
+    """A file or dataset that is missing, truncated, of the wrong kind or in a wrong space."""
 
     exit_code = 3
 
@@ -37,7 +38,7 @@ class FlavorError(KrakenBidsError, ValueError):
 
 
 class ConnectomeError(KrakenBidsError, ValueError):
-    """Numbers that cannot be a connectome: wrong shape, NaN, no variance, too many empty regions."""
+    """Numbers that cannot be a connectome: wrong shape, NaN, no variance, empty regions."""
 
     exit_code = 4
 

@@ -79,8 +79,8 @@ def parse_flavor(name: str) -> Flavor:
     parts = name.split("_")
     if len(parts) != 3 or not all(parts) or not parts[0].startswith(("FC", "SC")):
         raise FlavorError(
-            f"expected a flavor <measure>_<parcellation>_<processing> whose measure starts with FC or SC, "
-            f"for example FCcorr_fs86_hpf; found {name!r}."
+            "expected a flavor <measure>_<parcellation>_<processing> whose measure starts with FC "
+            f"or SC, for example FCcorr_fs86_hpf; found {name!r}."
         )
     processing = "sift2" if parts[2] == "sift2count" else parts[2]
     return Flavor(parts[0], parts[1], processing)
@@ -103,7 +103,7 @@ def parse_meas(meas: str, parcellation: str) -> Flavor:
 
 
 def list_flavors(parcellations: Iterable[str], *, processings: Iterable[str] = ()) -> list[Flavor]:
-    """Every flavor that the package can measure for these parcellations, parcellation by parcellation.
+    """Every flavor that the package can measure for these parcellations, one after the other.
 
     Parameters
     ----------

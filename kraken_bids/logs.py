@@ -30,7 +30,7 @@ def start_terminal_log(verbosity: int) -> None:
 
 
 def start_file_log(path: Path) -> logging.Handler:
-    """Send everything, DEBUG included, to a file; returns the handler so that the run can close it."""
+    """Send everything, DEBUG included, to a file; the run closes the handler that it returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter(FILE_FORMAT))

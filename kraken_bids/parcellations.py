@@ -1,4 +1,4 @@
-"""Parcellations: their regions, in the model's order. Tables in ``data/``; label images live elsewhere."""
+"""Parcellations: their regions, in the model's order, from tables in ``data/``; no images."""
 
 import csv
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class Parcellation:
     name: str
     """``fs86``, ``shen268`` …, as in flavor ids and in the BIDS entity ``atlas-``."""
     space: str
-    """Space in which its label image is defined: ``T1w`` (each participant's own) or a template."""
+    """Space of its label image: ``T1w`` (each participant's own) or a template."""
     source: str
     """``aparcaseg``: FreeSurfer's segmentation of the participant; ``image``: one label image."""
     description: str
@@ -59,7 +59,8 @@ def load_parcellation(name: str) -> Parcellation:
     rows = {row["name"]: row for row in read_table("parcellations.tsv")}
     if name not in rows:
         raise FlavorError(
-            f"expected one of the parcellations {', '.join(rows)}; found {name!r}. Check its spelling."
+            f"expected one of the parcellations {', '.join(rows)}; found {name!r}. "
+            "Check its spelling."
         )
     regions = read_table(f"atlas-{name}_dseg.tsv")
     label_column = "freesurfer" if rows[name]["source"] == APARCASEG else "index"

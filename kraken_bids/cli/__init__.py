@@ -1,1 +1,1 @@
-"""The two console commands; click lives here, and nothing heavy is imported before it is needed."""
+"""The two console commands; click lives here, and heavy imports wait until they are needed."""

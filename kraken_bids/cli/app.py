@@ -1,0 +1,349 @@
+"""``kraken-bids BIDS_DIR OUTPUT_DIR {participant,group}``: the BIDS App."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kraken_bids import __version__
+from kraken_bids.cli.options import (
+    ForgivingCommand,
+    ListOption,
+    exit_with_message,
+    labels,
+    pairs,
+    read_config,
+)
+from kraken_bids.exceptions import InputError, SettingsError
+from kraken_bids.flavors import parse_flavor
+from kraken_bids.logs import start_terminal_log
+from kraken_bids.settings import (
+    ADAPTATION_MODES,
+    DEFAULT_ATLASES,
+    DEFAULT_SOURCES,
+    DENOISE,
+    OUTPUT_FORMATS,
+    SC_UNITS,
+    DataSettings,
+    FunctionalSettings,
+    PredictionSettings,
+    RunSettings,
+    Settings,
+    StructuralSettings,
+)
+
+EPILOG = """\b
+Examples:
+  kraken-bids /data/bids /data/out participant --participant-label 01 02
+  kraken-bids /data/bids /data/out group
+
+\b
+Exit codes: 0 all done; 1 some participant failed (logs/failures.tsv says which and why);
+2 usage; 3 input missing or broken; 4 numbers unusable; 5 model unusable.
+"""
+
+
+def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | None) -> None:
+    if value is not None:
+        with exit_with_message():
+            ctx.default_map = read_config(value, ctx.command)
+
+
+@click.command(
+    cls=ForgivingCommand,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.argument("bids_dir", type=click.Path(path_type=Path))
+@click.argument("output_dir", type=click.Path(path_type=Path))
+@click.argument("level", type=click.Choice(["participant", "group"]))
+@click.option(
+    "-d",
+    "--derivatives",
+    cls=ListOption,
+    metavar="NAME=PATH ...",
+    help="Further derivative datasets (fmriprep, qsirecon, freesurfer ...), beside those under "
+    "BIDS_DIR/derivatives.",
+)
+@click.option(
+    "--participant-label",
+    "--subject-label",
+    "participant_label",
+    cls=ListOption,
+    metavar="LABEL ...",
+    help="Participants, with or without sub-  [all]",
+)
+@click.option(
+    "--session-id",
+    "--session-label",
+    "session_id",
+    cls=ListOption,
+    metavar="LABEL ...",
+    help="Sessions  [all]",
+)
+@click.option("-t", "--task-id", cls=ListOption, metavar="LABEL ...", help="Tasks  [all]")
+@click.option(
+    "--bids-filter-file",
+    type=click.Path(path_type=Path),
+    metavar="JSON",
+    help='Entity filters per kind of input: {"bold": {...}, "tractogram": {...}}.',
+)
+@click.option(
+    "--atlases",
+    cls=ListOption,
+    metavar="NAME ...",
+    default=DEFAULT_ATLASES,
+    show_default=True,
+    help="Parcellations to measure.",
+)
+@click.option(
+    "--atlas",
+    cls=ListOption,
+    metavar="NAME=DSEG",
+    help="Label image of your own for a parcellation: one image, or a path with {subject} and "
+    "{session}.",
+)
+@click.option(
+    "--flavors",
+    cls=ListOption,
+    metavar="FLAVOR ...",
+    help="Flavors to measure  [every one that the inputs allow]",
+)
+@click.option(
+    "--denoise",
+    type=click.Choice(DENOISE),
+    default="fmriclean",
+    show_default=True,
+    help="How the region series are cleaned.",
+)
+@click.option("--high-pass", type=float, default=0.01, show_default=True, metavar="HZ")
+@click.option(
+    "--drop-volumes",
+    type=int,
+    metavar="N",
+    help="Volumes to drop at the start of each run  [fMRIPrep's non-steady-state volumes]",
+)
+@click.option(
+    "--fd-threshold",
+    type=float,
+    metavar="MM",
+    help="Leave out volumes of more framewise displacement  [none]",
+)
+@click.option(
+    "--min-minutes",
+    type=float,
+    default=5.0,
+    show_default=True,
+    help="Warn where less is left after cleaning.",
+)
+@click.option(
+    "--min-coverage",
+    type=float,
+    default=0.5,
+    show_default=True,
+    help="Share of a region's voxels that must hold signal; else the region is NaN.",
+)
+@click.option(
+    "--pcorr-lambda",
+    cls=ListOption,
+    metavar="ATLAS=VALUE ...",
+    help="Ridge of the partial correlation  [fs86=0.06 and so on]",
+)
+@click.option("--tractogram", metavar="PATH", help="Tractogram, with {subject} and {session}.")
+@click.option("--tractogram-weights", metavar="PATH", help="Its SIFT2 weights, likewise.")
+@click.option(
+    "--parcellation",
+    cls=ListOption,
+    metavar="ATLAS=FILE ...",
+    help="Label image in tractogram space, likewise.",
+)
+@click.option("--search-radius", type=float, default=4.0, show_default=True, metavar="MM")
+@click.option(
+    "--sc-units",
+    type=click.Choice(SC_UNITS),
+    default="krakencoder",
+    show_default=True,
+    help="Voxels of 1.25 mm and counts of 5 million streamlines, or MRtrix's own.",
+)
+@click.option(
+    "--model",
+    default="pretrained",
+    show_default=True,
+    metavar="PATH|pretrained",
+    help="A model folder, a published .pt file, or the published model in the cache.",
+)
+@click.option(
+    "--transforms", cls=ListOption, metavar="FILE ...", help="Transform files of a .pt model."
+)
+@click.option(
+    "--adaptation",
+    default="auto",
+    show_default=True,
+    metavar="auto|none|FILE",
+    help="Mean-shift adaptation to this site's data.",
+)
+@click.option(
+    "--adaptation-mode",
+    type=click.Choice(ADAPTATION_MODES),
+    default="meanfit+meanshift",
+    show_default=True,
+)
+@click.option(
+    "--adaptation-subjects",
+    cls=ListOption,
+    metavar="LABEL ...|QUERY",
+    help="Who is fitted on: labels, or a participants.tsv query such as group==control  [all]",
+)
+@click.option("--adaptation-min-subjects", type=int, default=10, show_default=True)
+@click.option(
+    "--sources",
+    cls=ListOption,
+    metavar="SOURCE ...",
+    default=DEFAULT_SOURCES,
+    show_default=True,
+    help="fusion, fusionSC, fusionFC, each, or flavors.",
+)
+@click.option("--targets", cls=ListOption, metavar="FLAVOR ...", help="Flavors to predict  [all]")
+@click.option(
+    "--output-format",
+    type=click.Choice(OUTPUT_FORMATS),
+    default="tsv",
+    show_default=True,
+    help="Predicted matrices: one TSV each, or one HDF5 per subject.",
+)
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]")
+@click.option(
+    "--n-procs",
+    "--nprocs",
+    "--n-cpus",
+    "n_procs",
+    type=int,
+    default=1,
+    show_default=True,
+    help="Participants at a time.",
+)
+@click.option("--omp-nthreads", type=int, default=1, show_default=True, help="Threads of each.")
+@click.option("--mem-gb", type=float, metavar="GB", help="Memory that the run may use.")
+@click.option("-w", "--work-dir", type=click.Path(path_type=Path), help="For temporary files.")
+@click.option("--force", is_flag=True, help="Redo what is done.")
+@click.option("--stop-on-first-crash", is_flag=True, help="Stop where one participant fails.")
+@click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
+@click.option("--reports-only", is_flag=True, help="Draw the reports again from what is there.")
+@click.option(
+    "--skip-bids-validation",
+    is_flag=True,
+    help="Accepted as other BIDS Apps do; the raw dataset is not validated in any case.",
+)
+@click.option(
+    "--config-file",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    expose_value=False,
+    callback=_load_config,
+    metavar="TOML",
+    help="Defaults for these options, such as the logs/<run>.toml of an earlier run.",
+)
+@click.option("-v", "--verbose", count=True, help="Say more.")
+@click.version_option(__version__, prog_name="kraken-bids")
+def main(**options: Any) -> None:
+    """Compute connectomes from fMRIPrep and MRtrix outputs and translate them between structure,
+    function and parcellations with the Krakencoder.
+
+    BIDS_DIR is a raw dataset with derivatives/ or a derivatives dataset; it is never written to.
+    `participant` measures and predicts each participant; `group` fits the adaptation on everyone
+    found in OUTPUT_DIR and predicts again.
+    """  # noqa: D205
+    with exit_with_message():
+        settings = _settings(options)
+        _prepare_process(settings, options["verbose"])
+        from kraken_bids.pipeline.group import run_group
+        from kraken_bids.pipeline.participant import run_participants
+
+        run = run_participants if options["level"] == "participant" else run_group
+        exit_code = run(settings)
+    sys.exit(exit_code)
+
+
+def _prepare_process(settings: Settings, verbosity: int) -> None:
+    """Check the input folder, set thread counts before numpy and torch load, start the log."""
+    if not settings.data.bids_dir.is_dir():
+        kind = "a file" if settings.data.bids_dir.is_file() else "nothing"
+        raise InputError(
+            f"BIDS_DIR: expected a folder, the raw dataset with derivatives/ or a derivatives "
+            f"dataset; found {kind} at {settings.data.bids_dir}. In a container, check the mount."
+        )
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        os.environ[name] = str(settings.run.omp_nthreads)
+    if settings.run.work_dir is not None:
+        settings.run.work_dir.mkdir(parents=True, exist_ok=True)
+        os.environ["TMPDIR"] = str(settings.run.work_dir)
+    start_terminal_log(verbosity)
+
+
+def _settings(options: dict[str, Any]) -> Settings:
+    """Sort the words of the command line into the settings of the stages."""
+    flavors = tuple(parse_flavor(name) for name in options["flavors"])
+    targets = tuple(parse_flavor(name) for name in options["targets"])
+    derivatives = pairs("--derivatives", options["derivatives"])
+    ridge = pairs("--pcorr-lambda", options["pcorr_lambda"])
+    return Settings(
+        data=DataSettings(
+            bids_dir=options["bids_dir"],
+            output_dir=options["output_dir"],
+            derivatives={name: Path(path) for name, path in derivatives.items()},
+            participants=labels("sub-", options["participant_label"]),
+            sessions=labels("ses-", options["session_id"]),
+            tasks=labels("task-", options["task_id"]),
+            bids_filter_file=options["bids_filter_file"],
+            atlases=tuple(options["atlases"]),
+            atlas_images=pairs("--atlas", options["atlas"]),
+            flavors=flavors,
+        ),
+        functional=FunctionalSettings(
+            denoise=options["denoise"],
+            high_pass=options["high_pass"],
+            drop_volumes=options["drop_volumes"],
+            fd_threshold=options["fd_threshold"],
+            min_minutes=options["min_minutes"],
+            min_coverage=options["min_coverage"],
+            pcorr_lambda={name: _number("--pcorr-lambda", value) for name, value in ridge.items()},
+        ),
+        structural=StructuralSettings(
+            tractogram=options["tractogram"],
+            tractogram_weights=options["tractogram_weights"],
+            parcellation_images=pairs("--parcellation", options["parcellation"]),
+            search_radius=options["search_radius"],
+            units=options["sc_units"],
+        ),
+        prediction=PredictionSettings(
+            model=options["model"],
+            transforms=tuple(Path(path) for path in options["transforms"]),
+            adaptation=options["adaptation"],
+            adaptation_mode=options["adaptation_mode"],
+            adaptation_subjects=tuple(options["adaptation_subjects"]),
+            adaptation_min_subjects=options["adaptation_min_subjects"],
+            sources=tuple(options["sources"]),
+            targets=targets,
+            output_format=options["output_format"],
+            device=options["device"],
+        ),
+        run=RunSettings(
+            n_procs=options["n_procs"],
+            omp_nthreads=options["omp_nthreads"],
+            work_dir=options["work_dir"],
+            mem_gb=options["mem_gb"],
+            force=options["force"],
+            stop_on_first_crash=options["stop_on_first_crash"],
+            dry_run=options["dry_run"],
+            reports_only=options["reports_only"],
+        ),
+    )
+
+
+def _number(option: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise SettingsError(f"{option}: expected a number; found {text!r}.") from None

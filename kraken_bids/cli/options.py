@@ -1,0 +1,152 @@
+"""How the commands read options: ``-`` or ``_`` inside, lists as other BIDS Apps take them."""
+
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
+
+LEVELS = ("participant", "group")
+
+
+class ListOption(click.Option):
+    """An option that takes one or more values, separated by spaces or by repeating it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, multiple=True, **kwargs)
+
+
+class ForgivingCommand(click.Command):
+    """A command whose long options take ``_`` for ``-`` and whose lists are space-separated."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Rewrite the words into click's own grammar, then let click parse them."""
+        lists = {
+            name
+            for option in self.params
+            if isinstance(option, ListOption)
+            for name in option.opts
+        }
+        words = [_dashed(word) for word in args]
+        return super().parse_args(ctx, _repeat_lists(words, lists))
+
+
+class exit_with_message:  # noqa: N801 - reads as the statement it makes
+    """Turn an error of ours into its message on stderr and its exit code."""
+
+    def __enter__(self) -> None:
+        """Enter."""
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        """Exit with the error's code where it is one of ours."""
+        if isinstance(error, KrakenBidsError):
+            click.echo(f"Error: {error}", err=True)
+            sys.exit(error.exit_code)
+
+
+def pairs(option: str, values: Iterable[str]) -> dict[str, str]:
+    """Split ``NAME=VALUE`` words.
+
+    Raises
+    ------
+    SettingsError
+        If a word has no ``=`` or a name comes twice.
+    """
+    found: dict[str, str] = {}
+    for value in values:
+        name, equals, rest = value.partition("=")
+        if not (name and equals and rest):
+            raise SettingsError(f"{option}: expected NAME=VALUE; found {value!r}.")
+        if name in found:
+            raise SettingsError(f"{option}: {name!r} is given twice: {found[name]} and {rest}.")
+        found[name] = rest
+    return found
+
+
+def labels(prefix: str, values: Iterable[str]) -> tuple[str, ...]:
+    """Labels without their ``sub-``, ``ses-`` or ``task-``, each once, in the order given."""
+    return tuple(dict.fromkeys(value.removeprefix(prefix) for value in values))
+
+
+def read_config(path: Path, command: click.Command) -> dict[str, Any]:
+    """Defaults of a TOML file, by parameter name, as ``--config-file`` takes them.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is not TOML.
+    SettingsError
+        If it names an option that the command has not.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"--config-file: cannot read {path}: {error.strerror}.") from error
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"--config-file: {path} is not valid TOML: {error}.") from error
+    known = {option.name: option for option in command.params if option.name}
+    values = {key.replace("-", "_"): value for key, value in content.items()}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise SettingsError(
+            f"--config-file: {path} names options that do not exist: {', '.join(unknown)}. "
+            "Run kraken-bids --help for the list."
+        )
+    return {key: _as_words(value) for key, value in values.items()}
+
+
+def _dashed(word: str) -> str:
+    if not word.startswith("--"):
+        return word
+    name, equals, value = word.partition("=")
+    return name.replace("_", "-") + equals + value
+
+
+def _repeat_lists(words: list[str], lists: set[str]) -> list[str]:
+    """Turn ``--label 01 02`` into ``--label 01 --label 02``; leave closing positionals alone."""
+    out: list[str] = []
+    end = _end_of_list_words(words, lists)
+    i = 0
+    while i < len(words):
+        word = words[i]
+        i += 1
+        if word not in lists:
+            out.append(word)
+            continue
+        first = i
+        while i < end and not _is_option(words[i]):
+            out += [word, words[i]]
+            i += 1
+        if i == first:
+            out.append(word)  # click says that the option needs a value
+    return out
+
+
+def _end_of_list_words(words: list[str], lists: set[str]) -> int:
+    """Index from which words are positional: the last three where options came first."""
+    level_last = bool(words) and words[-1] in LEVELS
+    options_first = bool(words) and _is_option(words[0])
+    return len(words) - 3 if level_last and options_first and lists else len(words)
+
+
+def _is_option(word: str) -> bool:
+    return word.startswith("-") and not _is_number(word)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def _as_words(value: object) -> object:
+    """Tables become NAME=VALUE words, as the command line spells them."""
+    if isinstance(value, Mapping):
+        return [f"{name}={item}" for name, item in value.items()]
+    return value

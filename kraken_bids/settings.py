@@ -1,0 +1,223 @@
+"""What a run was asked to do: frozen dataclasses, one per stage, checked when they are made."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from kraken_bids.exceptions import SettingsError
+from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.parcellations import list_parcellations
+
+DENOISE = ("fmriclean", "acompcor", "24p", "36p", "none")
+SC_UNITS = ("krakencoder", "mrtrix")
+ADAPTATION_MODES = ("none", "meanshift", "meanfit", "meanfit+meanshift", "meanfitshift")
+OUTPUT_FORMATS = ("tsv", "h5")
+DEFAULT_ATLASES = ("fs86", "shen268", "coco439")
+DEFAULT_SOURCES = ("fusion", "fusionSC", "fusionFC")
+MAX_IMPUTED_SHARE = 0.05
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """Which data a run reads and where it writes."""
+
+    bids_dir: Path
+    """Raw dataset with ``derivatives/``, or a derivatives dataset; never written to."""
+    output_dir: Path
+    """The BIDS derivatives dataset that the run writes."""
+    derivatives: Mapping[str, Path] = field(default_factory=dict)
+    """Further derivative datasets by name."""
+    participants: tuple[str, ...] = ()
+    """Labels without ``sub-``; empty: all."""
+    sessions: tuple[str, ...] = ()
+    """Labels without ``ses-``; empty: all."""
+    tasks: tuple[str, ...] = ()
+    """Labels without ``task-``; empty: all."""
+    bids_filter_file: Path | None = None
+    """JSON of entity filters per kind of input (``bold``, ``tractogram``)."""
+    atlases: tuple[str, ...] = DEFAULT_ATLASES
+    """Parcellations to measure."""
+    atlas_images: Mapping[str, str] = field(default_factory=dict)
+    """Label image per parcellation: a path that may hold ``{subject}`` and ``{session}``."""
+    flavors: tuple[Flavor, ...] = ()
+    """Flavors to measure; empty: every one that the inputs allow."""
+
+    def __post_init__(self) -> None:
+        """Check the names of atlases and that input and output are two folders."""
+        unknown = [name for name in self.atlases if name not in list_parcellations()]
+        if unknown:
+            raise SettingsError(
+                f"--atlases: expected names among {', '.join(list_parcellations())}; "
+                f"found {', '.join(unknown)}."
+            )
+        if self.bids_dir.resolve() == self.output_dir.resolve():
+            raise SettingsError(
+                f"BIDS_DIR and OUTPUT_DIR are the same folder ({self.output_dir}); inputs are "
+                "never written to. Give another OUTPUT_DIR, for example "
+                "BIDS_DIR/derivatives/kraken_bids."
+            )
+
+
+@dataclass(frozen=True)
+class FunctionalSettings:
+    """How BOLD becomes functional connectomes."""
+
+    denoise: Literal["fmriclean", "acompcor", "24p", "36p", "none"] = "fmriclean"
+    """Cleaning strategy."""
+    high_pass: float = 0.01
+    """Low cut of the band that is kept, in Hz; 0 keeps everything."""
+    drop_volumes: int | None = None
+    """Volumes dropped at the start of each run; None: fMRIPrep's non-steady-state volumes."""
+    fd_threshold: float | None = None
+    """Framewise displacement in mm above which a volume is left out; None: no such rule."""
+    min_minutes: float = 5.0
+    """Minutes of kept data below which a warning is given."""
+    min_coverage: float = 0.5
+    """Share of a region's voxels that must hold signal; below it the region is NaN."""
+    pcorr_lambda: Mapping[str, float] = field(default_factory=dict)
+    """Ridge of the partial correlation per parcellation, over the built-in table."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_choice("--denoise", self.denoise, DENOISE)
+        check_range("--high-pass", self.high_pass, within=(0, 1), unit="Hz")
+        check_range("--min-coverage", self.min_coverage, within=(0, 1), unit="share of voxels")
+        check_range("--min-minutes", self.min_minutes, within=(0, 1e4), unit="minutes")
+        check_range("--drop-volumes", self.drop_volumes, within=(0, 1e5), unit="volumes")
+        check_range("--fd-threshold", self.fd_threshold, within=(0, 100), unit="mm")
+        for name, value in self.pcorr_lambda.items():
+            check_range(f"--pcorr-lambda {name}=", value, within=(0, 1e3), unit="ridge")
+
+
+@dataclass(frozen=True)
+class StructuralSettings:
+    """How tractograms become structural connectomes."""
+
+    tractogram: str | None = None
+    """Path of the tractogram, with ``{subject}`` and ``{session}``, if not found by name."""
+    tractogram_weights: str | None = None
+    """Path of its SIFT2 weights, likewise."""
+    parcellation_images: Mapping[str, str] = field(default_factory=dict)
+    """Label image in tractogram space per parcellation, likewise."""
+    search_radius: float = 4.0
+    """Distance in mm within which an end is given to the nearest region."""
+    units: Literal["krakencoder", "mrtrix"] = "krakencoder"
+    """Units of counts and volumes."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_choice("--sc-units", self.units, SC_UNITS)
+        check_range("--search-radius", self.search_radius, within=(0, 100), unit="mm")
+
+
+@dataclass(frozen=True)
+class PredictionSettings:
+    """Which model runs, with which adaptation, and what it predicts."""
+
+    model: str = "pretrained"
+    """A model folder, a published ``.pt`` file, or ``pretrained``."""
+    transforms: tuple[Path, ...] = ()
+    """Transform files of a published ``.pt``."""
+    adaptation: str = "auto"
+    """``auto``, ``none`` or a file saved by a group run."""
+    adaptation_mode: str = "meanfit+meanshift"
+    """How an adaptation is fitted."""
+    adaptation_subjects: tuple[str, ...] = ()
+    """Labels, or one ``participants.tsv`` query such as ``group==control``; empty: everyone."""
+    adaptation_min_subjects: int = 10
+    """Fewest subjects from which ``auto`` fits an adaptation at participant level."""
+    sources: tuple[str, ...] = DEFAULT_SOURCES
+    """Fusions and flavors to predict from."""
+    targets: tuple[Flavor, ...] = ()
+    """Flavors to predict; empty: every one of the model."""
+    output_format: Literal["tsv", "h5"] = "tsv"
+    """One TSV per predicted matrix, or one HDF5 file per subject."""
+    device: str = "auto"
+    """``auto``, ``cpu``, ``cuda`` or ``cuda:N``."""
+
+    def __post_init__(self) -> None:
+        """Check the choices and that every source is a fusion or a flavor."""
+        check_choice("--adaptation-mode", self.adaptation_mode, ADAPTATION_MODES)
+        check_choice("--output-format", self.output_format, OUTPUT_FORMATS)
+        check_range(
+            "--adaptation-min-subjects",
+            self.adaptation_min_subjects,
+            within=(1, 1e9),
+            unit="subjects",
+        )
+        for source in self.sources:
+            if source not in (*DEFAULT_SOURCES, "each"):
+                parse_flavor(source)
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """How the work is carried out."""
+
+    n_procs: int = 1
+    """Participants at a time."""
+    omp_nthreads: int = 1
+    """Threads of each process."""
+    work_dir: Path | None = None
+    """Folder for temporary files; None: the system's."""
+    scheduler: str = "local"
+    """``local``, a cluster's name, a dask scheduler's address or its file."""
+    mem_gb: float | None = None
+    """Memory of the run, or of one worker on a cluster, in GB."""
+    force: bool = False
+    """Redo what is done."""
+    stop_on_first_crash: bool = False
+    """Stop at the first participant that fails."""
+    dry_run: bool = False
+    """Say what would be done and stop."""
+    reports_only: bool = False
+    """Draw the reports again from the files that are there."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        check_range("--n-procs", self.n_procs, within=(1, 1e5), unit="processes")
+        check_range("--omp-nthreads", self.omp_nthreads, within=(1, 1e5), unit="threads")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that one run of ``kraken-bids`` was asked to do."""
+
+    data: DataSettings
+    functional: FunctionalSettings = field(default_factory=FunctionalSettings)
+    structural: StructuralSettings = field(default_factory=StructuralSettings)
+    prediction: PredictionSettings = field(default_factory=PredictionSettings)
+    run: RunSettings = field(default_factory=RunSettings)
+
+
+def to_plain(settings: object) -> dict[str, object]:
+    """Turn settings into plain dicts, lists, strings and numbers, for files and digests."""
+    return {key: _plain(value) for key, value in asdict(settings).items()}  # type: ignore[call-overload]
+
+
+def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    """Raise SettingsError unless ``value`` is one of ``choices``."""
+    if value not in choices:
+        raise SettingsError(f"{option}: expected one of {', '.join(choices)}; found {value!r}.")
+
+
+def check_range(
+    option: str, value: float | None, *, within: tuple[float, float], unit: str
+) -> None:
+    """Raise SettingsError unless ``value`` is None or lies within the two bounds."""
+    low, high = within
+    if value is not None and not low <= value <= high:
+        raise SettingsError(f"{option}: expected {low:g} to {high:g} ({unit}); found {value:g}.")
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, Mapping):
+        if set(value) == {"measure", "parcellation", "processing"}:
+            return Flavor(**value).name
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
