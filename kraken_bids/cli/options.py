@@ -17,7 +17,8 @@ class ListOption(click.Option):
     """An option that takes one or more values, separated by spaces or by repeating it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, multiple=True, **kwargs)
+        kwargs["multiple"] = True
+        super().__init__(*args, **kwargs)
 
 
 class ForgivingCommand(click.Command):

@@ -1,38 +1,22 @@
 """``kraken-tools``: everything that is not the BIDS App."""
 
-from importlib import import_module
 from pathlib import Path
 
 import click
 
 from kraken_bids import __version__
 from kraken_bids.cli.options import ForgivingCommand, exit_with_message
+from kraken_bids.cli.predict import predict
 from kraken_bids.logs import start_terminal_log
 
 
-class LazyGroup(click.Group):
-    """A group whose larger commands are imported when they are called."""
-
-    lazy: dict[str, tuple[str, str]] = {"predict": ("kraken_bids.cli.predict", "predict")}  # noqa: RUF012
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """Names of all commands."""
-        return sorted({*super().list_commands(ctx), *self.lazy})
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import a lazy command, or find one that is here."""
-        if cmd_name in self.lazy:
-            module, name = self.lazy[cmd_name]
-            command = getattr(import_module(module), name)
-            assert isinstance(command, click.Command)
-            return command
-        return super().get_command(ctx, cmd_name)
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kraken-tools")
 def main() -> None:
     """Work with Krakencoder models and connectome files outside the BIDS App."""
+
+
+main.add_command(predict)
 
 
 @main.command(cls=ForgivingCommand)

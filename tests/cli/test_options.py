@@ -1,0 +1,114 @@
+"""How the commands read their words."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from kraken_bids.cli.options import ForgivingCommand, ListOption, labels, pairs, read_config
+from kraken_bids.exceptions import InputError, SettingsError
+
+CLOSING = ["/data", "/out", "participant"]
+
+
+@pytest.fixture
+def parse():
+    """Parse words with a command that has one list, one number and three positionals."""
+
+    @click.command(cls=ForgivingCommand)
+    @click.argument("bids_dir")
+    @click.argument("output_dir")
+    @click.argument("level", type=click.Choice(["participant", "group"]))
+    @click.option("--participant-label", cls=ListOption)
+    @click.option("-t", "--task-id", cls=ListOption)
+    @click.option("--high-pass", type=float, default=0.01)
+    @click.pass_context
+    def command(ctx: click.Context, **_options: Any) -> None:
+        ctx.obj.update(ctx.params)
+
+    def run(*words: str) -> dict[str, Any]:
+        seen: dict[str, Any] = {}
+        result = CliRunner().invoke(command, list(words), obj=seen)
+        assert result.exit_code == 0, result.output
+        return seen
+
+    return run
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        [*CLOSING, "--participant-label", "01", "02", "--high-pass", "0.02"],
+        [*CLOSING, "--participant_label", "01", "02", "--high_pass=0.02"],
+        [*CLOSING, "--participant-label=01", "--participant-label", "02", "--high-pass", "0.02"],
+        ["--high-pass", "0.02", "--participant-label", "01", "02", *CLOSING],
+        ["--participant-label", "01", "02", "--high-pass", "0.02", *CLOSING],
+    ],
+)
+def test_lists_and_spellings_mean_the_same(parse, words):
+    """Space-separated, repeated, dashed and underscored options give one result, in any place."""
+    seen = parse(*words)
+
+    assert seen["participant_label"] == ("01", "02")
+    assert seen["high_pass"] == 0.02
+    assert (seen["bids_dir"], seen["output_dir"], seen["level"]) == tuple(CLOSING)
+
+
+def test_short_list_option_takes_several_values(parse):
+    """``-t rest nback`` is a list of two."""
+    assert parse(*CLOSING, "-t", "rest", "nback")["task_id"] == ("rest", "nback")
+
+
+def test_values_keep_their_underscores(parse):
+    """Only the name of an option is rewritten, not its value."""
+    seen = parse("/my_data", "/my_out", "group", "--participant_label=a_b")
+
+    assert seen["bids_dir"] == "/my_data"
+    assert seen["participant_label"] == ("a_b",)
+
+
+def test_pairs_are_split_at_the_first_equals_sign():
+    """A path may hold ``=``."""
+    assert pairs("-d", ["qsi=/a/b=c"]) == {"qsi": "/a/b=c"}
+
+
+@pytest.mark.parametrize("words", [["fmriprep"], ["=x"], ["a="], ["a=1", "a=2"]])
+def test_broken_pairs_are_refused(words):
+    """A word without name or value, or a name given twice, is a usage error."""
+    with pytest.raises(SettingsError, match="-d"):
+        pairs("-d", words)
+
+
+def test_labels_lose_their_prefix_and_come_once():
+    """``sub-01`` and ``01`` are one participant."""
+    assert labels("sub-", ["sub-01", "02", "01"]) == ("01", "02")
+
+
+def test_config_file_gives_defaults(tmp_path: Path):
+    """Keys may be spelled either way; tables become NAME=VALUE."""
+
+    @click.command()
+    @click.option("--high-pass", type=float)
+    @click.option("--derivatives", cls=ListOption)
+    def command(**_options: Any) -> None: ...
+
+    path = tmp_path / "run.toml"
+    path.write_text('high-pass = 0.05\n[derivatives]\nfmriprep = "/x"\n')
+
+    assert read_config(path, command) == {"high_pass": 0.05, "derivatives": ["fmriprep=/x"]}
+
+
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [("high-pass = ", InputError), ("unheard_of = 1", SettingsError), (None, InputError)],
+)
+def test_broken_config_files_are_refused(tmp_path: Path, content, error):
+    """Bad TOML, a missing file and an unknown option each name the file."""
+    path = tmp_path / "run.toml"
+    if content is not None:
+        path.write_text(content)
+
+    with pytest.raises(error, match=r"run\.toml"):
+        read_config(path, click.Command("x"))
