@@ -1,1 +1,1 @@
-"""The Krakencoder: network, transforms, adaptation, fusion, prediction, formats; torch lives here."""
+"""The Krakencoder: network, transforms, adaptation, fusion, formats; torch lives here."""

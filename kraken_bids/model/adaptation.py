@@ -1,0 +1,287 @@
+"""Domain adaptation: one affine map per input flavor from a cohort to the training domain.
+
+It is fitted on mean connectomes alone. It can be applied to edges here, or after projection
+(:meth:`kraken_bids.model.predict.Model.adapt_projected`), because it precedes an affine map.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.exceptions import CheckpointError, ConnectomeError, SettingsError
+from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.model.atomic import write_atomically
+
+Array = NDArray[np.float32]
+
+MODES = ("none", "meanshift", "meanfit", "meanfit+meanshift")
+ALIASES = {"meanfitshift": "meanfit+meanshift", "meanshift+meanfit": "meanfit+meanshift"}
+FORMAT = "kraken_bids adaptation"
+ARRAYS_NAME = "adaptation.h5"
+SUMMARY_NAME = "adaptation.json"
+
+
+@dataclass(frozen=True)
+class FlavorAdaptation:
+    """``x_adapted = b0 * x + shift``, fitted for one flavor."""
+
+    mode: str
+    """One of :data:`MODES`."""
+    mean_new: Array
+    """Mean connectome of the new cohort ``[n_edges]``, in edge units."""
+    training_mean: Array
+    """Mean connectome of the model's training subjects ``[n_edges]``."""
+    b0: float
+    """Slope of the training mean on the new mean; 1 for none and meanshift."""
+    b1: float
+    """Intercept of that fit; 0 for none and meanshift."""
+    r2: float
+    """Squared correlation of the fitted line (or of ``mean_new``) with the training mean."""
+    n_subjects: int
+    """Subjects in ``mean_new``."""
+
+    @property
+    def shift(self) -> NDArray[np.float64] | float:
+        """What is added after scaling by ``b0``: ``[n_edges]`` or one number."""
+        if self.mode == "none":
+            return 0.0
+        if self.mode == "meanfit":
+            return self.b1
+        return np.asarray(
+            self.training_mean.astype(np.float64) - self.b0 * self.mean_new.astype(np.float64),
+            np.float64,
+        )
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What adapts one cohort to one model, flavor by flavor."""
+
+    model_sha256: str
+    """Identity of the model that it was fitted for."""
+    mode: str
+    """One of :data:`MODES`."""
+    flavors: Mapping[Flavor, FlavorAdaptation]
+    """Flavors that are not in here are not adapted."""
+
+
+def parse_mode(text: str) -> str:
+    """Adaptation mode of a text, aliases resolved.
+
+    Raises
+    ------
+    SettingsError
+        If it is unknown.
+    """
+    mode = ALIASES.get(text.lower(), text.lower())
+    if mode not in MODES:
+        raise SettingsError(
+            f"expected an adaptation mode among {', '.join(MODES)}; found {text!r}."
+        )
+    return mode
+
+
+def fit_adaptation(
+    means: Mapping[Flavor, tuple[NDArray[np.floating], int]],
+    training_means: Mapping[Flavor, NDArray[np.floating]],
+    mode: str = "meanfit+meanshift",
+    *,
+    model_sha256: str = "",
+) -> Adaptation:
+    """Fit the adaptation of a cohort from its mean connectomes.
+
+    Parameters
+    ----------
+    means : mapping of Flavor to (ndarray of shape (n_edges,), int)
+        Mean connectome of the new cohort, and the number of subjects in it.
+    training_means : mapping of Flavor to ndarray of shape (n_edges,)
+        :meth:`kraken_bids.model.predict.Model.training_means`; flavors that it lacks are not
+        adapted.
+    mode : str
+        One of :data:`MODES` or an alias.
+    model_sha256 : str
+        Identity of the model.
+
+    Raises
+    ------
+    ConnectomeError
+        If a mean is not finite, does not vary over edges, or has another length than the
+        training mean.
+    SettingsError
+        If the mode is unknown.
+
+    Source: Jamison et al. 2025, Methods, and the behaviour of the reference release, which fits on
+    the mean of all subjects.
+    """
+    mode = parse_mode(mode)
+    fitted = {
+        flavor: _fit_flavor(flavor, mean, training_means[flavor], mode=mode, n_subjects=n)
+        for flavor, (mean, n) in means.items()
+        if flavor in training_means
+    }
+    return Adaptation(model_sha256, mode, fitted)
+
+
+def apply_adaptation(
+    edges: NDArray[np.floating], adaptation: FlavorAdaptation | None
+) -> NDArray[np.floating]:
+    """Adapted edges ``[n_subjects, n_edges]``; unchanged without an adaptation."""
+    if adaptation is None or adaptation.mode == "none":
+        return edges
+    adapted = edges * np.asarray(adaptation.b0, edges.dtype)
+    adapted += np.asarray(adaptation.shift, edges.dtype)
+    return np.asarray(adapted)
+
+
+def check_adaptation(adaptation: Adaptation, model_sha256: str) -> None:
+    """Check that an adaptation was fitted for this model.
+
+    Raises
+    ------
+    CheckpointError
+        If it was fitted for another one.
+    """
+    if adaptation.model_sha256 and adaptation.model_sha256 != model_sha256:
+        raise CheckpointError(
+            f"expected an adaptation fitted for this model (SHA-256 {model_sha256[:12]}…); "
+            f"found one fitted for another (SHA-256 {adaptation.model_sha256[:12]}…). Fit it "
+            "anew, or give the model it belongs to."
+        )
+
+
+def write_adaptation(adaptation: Adaptation, path: Path) -> Path:
+    """Write ``adaptation.json`` (to read) and ``adaptation.h5`` (all of it); returns the latter.
+
+    Parameters
+    ----------
+    adaptation : Adaptation
+    path : Path
+        A folder, or a file whose name (``.h5`` or ``.json``) both files take.
+    """
+    arrays, summary = _paths(path)
+    arrays.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(arrays, lambda temporary: _write_arrays(adaptation, temporary))
+    rows = {
+        flavor.name: {
+            "Mode": fit.mode,
+            "b0": fit.b0,
+            "b1": fit.b1,
+            "R2": fit.r2,
+            "NumberOfSubjects": fit.n_subjects,
+        }
+        for flavor, fit in sorted(adaptation.flavors.items())
+    }
+    text = json.dumps(
+        {
+            "Format": FORMAT,
+            "Mode": adaptation.mode,
+            "ModelSHA256": adaptation.model_sha256,
+            "Arrays": arrays.name,
+            "Flavors": rows,
+        },
+        indent=2,
+    )
+    write_atomically(
+        summary, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8")
+    )
+    return arrays
+
+
+def read_adaptation(path: Path) -> Adaptation:
+    """Read a saved adaptation: its folder, its ``.json`` beside the ``.h5``, or the ``.h5``.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, or it is not one.
+    """
+    arrays, _ = _paths(path)
+    if not arrays.is_file():
+        raise CheckpointError(
+            "expected a saved adaptation (adaptation.h5, written by kraken-bids … group or "
+            f"kraken-tools predict --save-adaptation); found no {arrays}. Check the path."
+        )
+    try:
+        with h5py.File(arrays, "r") as file:
+            if file.attrs.get("format") != FORMAT:
+                raise CheckpointError(_refusal(arrays, "it is an HDF5 file of another kind"))
+            flavors = {
+                parse_flavor(name): _read_flavor(group) for name, group in file["flavors"].items()
+            }
+            return Adaptation(str(file.attrs["model_sha256"]), str(file.attrs["mode"]), flavors)
+    except (OSError, KeyError, ValueError, TypeError) as error:
+        raise CheckpointError(_refusal(arrays, str(error))) from error
+
+
+def _refusal(path: Path, reason: str) -> str:
+    return (
+        f"expected a saved adaptation in {path}; {reason}. "
+        "Give the adaptation.h5 of a group run, or fit one anew."
+    )
+
+
+def _paths(path: Path) -> tuple[Path, Path]:
+    if path.suffix in {".h5", ".json"}:
+        return path.with_suffix(".h5"), path.with_suffix(".json")
+    return path / ARRAYS_NAME, path / SUMMARY_NAME
+
+
+def _fit_flavor(
+    flavor: Flavor,
+    mean_new: NDArray[np.floating],
+    training_mean: NDArray[np.floating],
+    *,
+    mode: str,
+    n_subjects: int,
+) -> FlavorAdaptation:
+    x, y = (
+        np.asarray(mean_new, np.float64).reshape(-1),
+        np.asarray(training_mean, np.float64).reshape(-1),
+    )
+    if x.shape != y.shape or not np.isfinite(x).all() or np.ptp(x) == 0:
+        raise ConnectomeError(
+            f"{flavor}: expected a mean connectome of {y.size} finite edges that vary, to fit "
+            f"the adaptation; found {x.size} edges, {int((~np.isfinite(x)).sum())} of them not "
+            f"finite, range {np.ptp(x) if x.size else 0:g}. Check the connectomes of this "
+            "flavor."
+        )
+    correlation = float(np.corrcoef(x, y)[0, 1])
+    b0, b1 = 1.0, 0.0
+    if mode.startswith("meanfit"):
+        b0, b1 = (
+            float(b) for b in np.linalg.lstsq(np.stack([x, np.ones_like(x)], 1), y, rcond=None)[0]
+        )
+    return FlavorAdaptation(
+        mode, x.astype(np.float32), y.astype(np.float32), b0, b1, correlation**2, n_subjects
+    )
+
+
+def _write_arrays(adaptation: Adaptation, path: Path) -> None:
+    with h5py.File(path, "w") as file:
+        file.attrs["format"] = FORMAT
+        file.attrs["mode"] = adaptation.mode
+        file.attrs["model_sha256"] = adaptation.model_sha256
+        flavors = file.create_group("flavors")
+        for flavor, fit in sorted(adaptation.flavors.items()):
+            group = flavors.create_group(flavor.name)
+            group["mean_new"] = fit.mean_new
+            group["training_mean"] = fit.training_mean
+            for name in ("mode", "b0", "b1", "r2", "n_subjects"):
+                group.attrs[name] = getattr(fit, name)
+
+
+def _read_flavor(group: h5py.Group) -> FlavorAdaptation:
+    return FlavorAdaptation(
+        mode=parse_mode(str(group.attrs["mode"])),
+        mean_new=np.asarray(group["mean_new"], np.float32),
+        training_mean=np.asarray(group["training_mean"], np.float32),
+        b0=float(group.attrs["b0"]),
+        b1=float(group.attrs["b1"]),
+        r2=float(group.attrs["r2"]),
+        n_subjects=int(group.attrs["n_subjects"]),
+    )

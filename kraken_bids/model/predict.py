@@ -1,0 +1,308 @@
+"""Prediction: connectomes to latents and back with a model in memory; numpy in, numpy out."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError, SettingsError
+from kraken_bids.flavors import Flavor
+from kraken_bids.model.adaptation import Adaptation, FlavorAdaptation, apply_adaptation
+from kraken_bids.model.edge_layers import EdgeLayer, to_numpy
+from kraken_bids.model.fusion import fuse
+from kraken_bids.model.network import Krakencoder
+from kraken_bids.model.reduction import Reduction
+
+logger = logging.getLogger(__name__)
+
+Array = NDArray[np.float32]
+
+BATCH = 256
+"""Subjects that go through at once: bounds the temporary memory."""
+
+
+def resolve_device(name: str) -> torch.device:
+    """Device of ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; auto takes the GPU where there is one.
+
+    Raises
+    ------
+    SettingsError
+        If the name is another one, or there is no such GPU.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kind, _, index = name.partition(":")
+    if kind not in {"cpu", "cuda"} or (index and not index.isdigit()) or name == "cpu:":
+        raise SettingsError(f"expected a device auto, cpu, cuda or cuda:N; found {name!r}.")
+    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
+        raise SettingsError(
+            f"expected the device {name}; found {torch.cuda.device_count()} CUDA devices. Use "
+            "--device cpu or auto."
+        )
+    return torch.device(name)
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """A Krakencoder ready for use: network, transforms and where they come from."""
+
+    name: str
+    """For people: the name of the checkpoint or folder."""
+    sha256: str
+    """Identity of the model; the same for a published checkpoint and its converted folder."""
+    flavors: tuple[Flavor, ...]
+    """Its flavors, in the network's order."""
+    latent_size: int
+    """Length of a latent."""
+    network: Krakencoder
+    """In evaluation mode, on ``device``."""
+    reductions: Mapping[Flavor, Reduction]
+    """Transform of every flavor."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Where it comes from, as plain values."""
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    """Where it computes."""
+    _layers: dict[Flavor, EdgeLayer] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        missing = [f.name for f in self.flavors if f not in self.reductions]
+        if missing:
+            raise CheckpointError(
+                f"expected transforms for all {len(self.flavors)} flavors of {self.name}; "
+                f"missing: {', '.join(missing)}. Give the kraken_ioxfm_* files that hold them "
+                "with --transforms."
+            )
+        for flavor, size in zip(self.flavors, self.network.architecture.input_sizes, strict=True):
+            found = self.reductions[flavor].n_components
+            if found != size:
+                raise CheckpointError(
+                    f"expected a transform of {flavor} to {size} values, which the network of "
+                    f"{self.name} takes; found one to {found}. Give the transforms that were "
+                    "published with this checkpoint."
+                )
+        self.network.to(self.device).eval().requires_grad_(requires_grad=False)
+
+    def n_edges(self, flavor: Flavor) -> int:
+        """Length of an edge vector of a flavor."""
+        return self._reduction(flavor).n_edges
+
+    def training_means(self) -> dict[Flavor, Array]:
+        """Mean training connectome ``[n_edges]`` of every flavor whose transform keeps it."""
+        means = {flavor: self.reductions[flavor].training_mean for flavor in self.flavors}
+        return {flavor: mean for flavor, mean in means.items() if mean is not None}
+
+    def project(self, flavor: Flavor, edges: NDArray[np.floating]) -> Array:
+        """Transform and first linear layer of a flavor's encoder.
+
+        Parameters
+        ----------
+        flavor : Flavor
+        edges : ndarray of shape (n_subjects, n_edges)
+            In edge units, not adapted; adapt afterwards with :meth:`adapt_projected`. A row of NaN
+            (a subject without this flavor) stays NaN.
+
+        Returns
+        -------
+        ndarray of shape (n_subjects, n_hidden)
+            ``n_hidden`` is the latent size for models without hidden layers.
+
+        Raises
+        ------
+        ConnectomeError
+            If the number of edges is wrong, or a row is NaN only in part.
+        FlavorError
+            If the model has no such flavor.
+        """
+        _check_edges(flavor, edges, self.n_edges(flavor))
+        layer = self._layer(flavor)
+        projected = np.empty((len(edges), layer.first.out_features), np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(edges), BATCH):
+                projected[start : start + BATCH] = to_numpy(
+                    layer.project(edges[start : start + BATCH])
+                )
+        return projected
+
+    def adapt_projected(
+        self, flavor: Flavor, projected: Array, adaptation: Adaptation | FlavorAdaptation | None
+    ) -> Array:
+        """Adapt connectomes after their projection: the same as projecting adapted edges.
+
+        With the projection ``M(x - c) + o`` and ``x' = b0 x + s``, the adapted one is
+        ``b0 (p - o) + M(b0 c + s - c) + o``, so no connectome is read twice.
+
+        Parameters
+        ----------
+        flavor : Flavor
+        projected : ndarray of shape (n_subjects, n_hidden)
+            From :meth:`project`.
+        adaptation : Adaptation or FlavorAdaptation or None
+            None, or one without this flavor, changes nothing.
+
+        Raises
+        ------
+        CheckpointError
+            If the flavor's transform is not affine: adapt its edges in place of this.
+        """
+        fit = adaptation.flavors.get(flavor) if isinstance(adaptation, Adaptation) else adaptation
+        if fit is None or fit.mode == "none":
+            return projected
+        layer = self._layer(flavor)
+        center = layer.reduction.to_affine().center.astype(np.float64)
+        moved = np.broadcast_to(fit.b0 * center + fit.shift - center, (1, self.n_edges(flavor)))
+        with torch.inference_mode():
+            shift = layer.multiply(self._tensor(moved), folds=False)
+            adapted = fit.b0 * (self._tensor(projected) - layer.offset) + shift + layer.offset
+            return to_numpy(adapted)
+
+    def encode_projected(self, flavor: Flavor, projected: NDArray[np.floating]) -> Array:
+        """Latents ``[n_subjects, n_latent]`` of projections ``[n_subjects, n_hidden]``."""
+        with torch.inference_mode():
+            return to_numpy(
+                self.network.encoder(self._known(flavor).name).after_first(self._tensor(projected))
+            )
+
+    def encode(
+        self, flavor: Flavor, edges: NDArray[np.floating], adaptation: Adaptation | None = None
+    ) -> Array:
+        """Latents of connectomes.
+
+        Parameters
+        ----------
+        flavor : Flavor
+        edges : ndarray of shape (n_subjects, n_edges)
+            In edge units; rows of NaN stay NaN.
+        adaptation : Adaptation, optional
+            Applied first.
+
+        Returns
+        -------
+        ndarray of shape (n_subjects, n_latent)
+        """
+        if not self._reduction(flavor).is_affine:
+            fit = adaptation.flavors.get(flavor) if adaptation else None
+            return self.encode_projected(
+                flavor, self.project(flavor, apply_adaptation(edges, fit))
+            )
+        projected = self.adapt_projected(flavor, self.project(flavor, edges), adaptation)
+        return self.encode_projected(flavor, projected)
+
+    def decode(
+        self, flavor: Flavor, latents: NDArray[np.floating], *, source: Flavor | None = None
+    ) -> Array:
+        """Predicted connectomes of latents, in the training domain.
+
+        Parameters
+        ----------
+        flavor : Flavor
+            What to predict.
+        latents : ndarray of shape (n_subjects, n_latent)
+        source : Flavor, optional
+            The one flavor that the latents come from; only models that translate latents between
+            groups look at it. Leave it out for fused latents.
+
+        Returns
+        -------
+        ndarray of shape (n_subjects, n_edges)
+            Rows of NaN for latents of NaN.
+
+        Raises
+        ------
+        ConnectomeError
+            If the latents have another length than the model's.
+        """
+        if latents.ndim != 2 or latents.shape[1] != self.latent_size:
+            raise ConnectomeError(
+                f"expected latents [n_subjects, {self.latent_size}] for {self.name}; found "
+                f"{list(latents.shape)}."
+            )
+        layer = self._layer(flavor)
+        edges = np.empty((len(latents), self.n_edges(flavor)), np.float32)
+        with torch.inference_mode():
+            for start in range(0, len(latents), BATCH):
+                block = self._tensor(latents[start : start + BATCH])
+                if source is not None:
+                    block = self.network.translate(block, self._known(source).name, flavor.name)
+                hidden = self.network.decoder(flavor.name).before_last(block)
+                edges[start : start + BATCH] = layer.expand(hidden)
+        return edges
+
+    def predict(
+        self,
+        edges: Mapping[Flavor, NDArray[np.floating]],
+        *,
+        source: str = "fusion",
+        targets: Iterable[Flavor] = (),
+        adaptation: Adaptation | None = None,
+    ) -> dict[Flavor, Array]:
+        """Predicted connectomes of a cohort from one source.
+
+        Parameters
+        ----------
+        edges : mapping of Flavor to ndarray of shape (n_subjects, n_edges)
+            Rows of NaN where a subject lacks a flavor.
+        source : str
+            ``fusion``, ``fusionSC``, ``fusionFC`` or a flavor id.
+        targets : iterable of Flavor
+            What to predict (every flavor of the model).
+        adaptation : Adaptation, optional
+
+        Returns
+        -------
+        dict of Flavor to ndarray of shape (n_subjects, n_edges)
+        """
+        latents = {flavor: self.encode(flavor, rows, adaptation) for flavor, rows in edges.items()}
+        single = next((flavor for flavor in latents if flavor.name == source), None)
+        fused = fuse(latents, source)
+        return {
+            target: self.decode(target, fused, source=single)
+            for target in tuple(targets) or self.flavors
+        }
+
+    def _known(self, flavor: Flavor) -> Flavor:
+        if flavor not in self.reductions:
+            raise FlavorError(
+                f"expected a flavor of the model {self.name} "
+                f"({', '.join(f.name for f in self.flavors)}); found {flavor}."
+            )
+        return flavor
+
+    def _reduction(self, flavor: Flavor) -> Reduction:
+        return self.reductions[self._known(flavor)]
+
+    def _layer(self, flavor: Flavor) -> EdgeLayer:
+        if flavor not in self._layers:
+            name = self._known(flavor).name
+            first, last = (
+                self.network.encoder(name).linears[0],
+                self.network.decoder(name).linears[-1],
+            )
+            assert isinstance(first, nn.Linear)
+            assert isinstance(last, nn.Linear)
+            self._layers[flavor] = EdgeLayer(self.reductions[flavor], first, last, self.device)
+        return self._layers[flavor]
+
+    def _tensor(self, values: NDArray[np.floating]) -> Tensor:
+        return torch.from_numpy(np.array(values, np.float32)).to(self.device)
+
+
+def _check_edges(flavor: Flavor, edges: NDArray[np.floating], n_edges: int) -> None:
+    if edges.ndim != 2 or edges.shape[1] != n_edges:
+        raise ConnectomeError(
+            f"{flavor}: expected connectomes [n_subjects, {n_edges}]; found {list(edges.shape)}. "
+            "Check that they belong to this parcellation."
+        )
+    n_bad = (~np.isfinite(edges)).sum(axis=1)
+    partial = np.flatnonzero((n_bad > 0) & ~np.isnan(edges).all(axis=1))
+    if partial.size:
+        row = int(partial[0])
+        raise ConnectomeError(
+            f"{flavor}: expected finite edges (or a whole row of NaN for a subject without it); "
+            f"found {int(n_bad[row])} edges that are NaN or infinite in row {row}. "
+            "Fill or drop that connectome before encoding."
+        )

@@ -1,0 +1,202 @@
+"""The published formats: a ``.pt`` checkpoint and its ``kraken_ioxfm_*`` transforms."""
+
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from kraken_bids.exceptions import CheckpointError, FlavorError
+from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.model.checkpoint import compute_sha256
+from kraken_bids.model.network import Architecture, Krakencoder
+from kraken_bids.model.pickles import read_torch_file
+from kraken_bids.model.predict import Model, resolve_device
+from kraken_bids.model.reduction import Reduction
+from kraken_bids.model.transforms import find_transforms, read_reductions
+
+logger = logging.getLogger(__name__)
+
+KEPT_PROVENANCE = (
+    "krakencoder_version",
+    "epoch",
+    "input_transformation_info",
+    "merged_checkpointfile_list",
+)
+
+
+def read_upstream(
+    checkpoint: Path, transforms: Iterable[Path] = (), device: str = "auto"
+) -> Model:
+    """Model of a published checkpoint and its transforms; no code inside the files is run.
+
+    Parameters
+    ----------
+    checkpoint : Path
+        The ``.pt`` file.
+    transforms : iterable of Path
+        Files ``.npy``, ``.npz`` or ``.h5`` that together cover its flavors; without any, files
+        named ``kraken_ioxfm_*`` beside the checkpoint are tried.
+    device : str
+        ``auto``, ``cpu`` or ``cuda[:N]``.
+
+    Raises
+    ------
+    CheckpointError
+        If a file is not what it should be, or transforms are missing.
+    """
+    content = _check_content(read_torch_file(checkpoint), checkpoint)
+    architecture = _read_architecture(content, checkpoint)
+    network = Krakencoder(architecture)
+    _load_weights(network, content["state_dict"], checkpoint)
+    flavors = tuple(parse_flavor(name) for name in architecture.flavors)
+    sizes = dict(zip(flavors, architecture.input_sizes, strict=True))
+    given = tuple(transforms)
+    found = given or find_transforms(checkpoint, str(content.get("input_transformation_info", "")))
+    reductions = read_reductions(found, sizes, is_guess=not given)
+    _check_cover(checkpoint, flavors, reductions, given)
+    provenance = {key: _to_plain(content[key]) for key in KEPT_PROVENANCE if key in content}
+    return Model(
+        name=checkpoint.stem,
+        sha256=compute_sha256(checkpoint),
+        flavors=flavors,
+        latent_size=architecture.latent_size,
+        network=network,
+        reductions=reductions,
+        provenance={
+            "Source": checkpoint.name,
+            "Transforms": [p.name for p in found],
+            **provenance,
+        },
+        device=resolve_device(device),
+    )
+
+
+def _check_content(content: Any, checkpoint: Path) -> Mapping[str, Any]:
+    required = ("state_dict", "input_size_list", "latentsize", "input_name_list")
+    missing = [key for key in required if not isinstance(content, Mapping) or key not in content]
+    if missing:
+        raise CheckpointError(
+            f"expected a Krakencoder checkpoint in {checkpoint}; it lacks {', '.join(missing)}. "
+            "It may be another program's .pt file."
+        )
+    return content  # type: ignore[no-any-return]
+
+
+def _read_architecture(content: Mapping[str, Any], checkpoint: Path) -> Architecture:
+    """Our names for the published keys, with the defaults that older files rely on."""
+    try:
+        dropout = float(content.get("dropout", 0.0))
+        inner_dropout = content.get("intergroup_dropout")
+        paths = content.get("intergroup_transform_index_dict") or {}
+        final = content.get("dropout_final_layer_list")
+        if final is None and content.get("dropout_final_layer") is not None:
+            final = [content["dropout_final_layer"]] * len(content["input_name_list"])
+        has_groups = bool(content.get("intergroup", False))
+        return Architecture(
+            flavors=tuple(parse_flavor(str(name)).name for name in content["input_name_list"]),
+            input_sizes=tuple(int(size) for size in content["input_size_list"]),
+            latent_size=int(content["latentsize"]),
+            hidden_sizes=tuple(int(size) for size in content.get("hiddenlayers") or ()),
+            skip_activation=bool(content.get("skip_relu", False)),
+            negative_slope=float(content.get("leakyrelu_negative_slope", 0.0)),
+            alternate_tanh=bool(content.get("relu_tanh_alternate", False)),
+            latent_activation=content.get("latent_activation") or "none",
+            latent_normalize=bool(content.get("latent_normalize", False)),
+            bias=bool(content.get("linear_include_bias", True)),
+            outer_bias=not content.get("no_bias_for_outer_layers", False),
+            dropout=dropout,
+            final_dropouts=tuple(float(p) for p in final) if final is not None else (),
+            groups=tuple(str(g).lower() for g in content["intergroup_inputgroup_list"])
+            if has_groups
+            else (),
+            group_paths=tuple(sorted(paths, key=paths.__getitem__)) if has_groups else (),
+            group_sizes=tuple(int(size) for size in content.get("intergroup_layers") or ()),
+            group_activation=bool(content.get("intergroup_relu", True)),
+            group_dropout=dropout if inner_dropout is None else float(inner_dropout),
+        )
+    except (TypeError, ValueError, KeyError, AttributeError, FlavorError) as error:
+        raise CheckpointError(
+            f"expected a Krakencoder checkpoint in {checkpoint}; its description of the network "
+            f"cannot be used: {error}."
+        ) from error
+
+
+def _load_weights(
+    network: Krakencoder, weights: Mapping[str, NDArray[Any]], checkpoint: Path
+) -> None:
+    """Fill the network; the published layer numbers also count layers that have no weights."""
+    arch = network.architecture
+    lists: dict[str, list[nn.Module]] = {
+        "encoder_list": [network.encoders[name] for name in arch.flavors],
+        "decoder_list": [network.decoders[name] for name in arch.flavors],
+        "intergroup_transform_list": [network.translations[path] for path in arch.group_paths],
+    }
+    used: set[str] = set()
+    for kind, branches in lists.items():
+        for index, branch in enumerate(branches):
+            used |= _load_branch(branch, weights, f"{kind}.{index}.", checkpoint)
+    unused = sorted(set(weights) - used)
+    if unused:
+        raise CheckpointError(
+            f"expected only the weights that the network of {checkpoint} describes; found also "
+            f"{', '.join(unused[:3])}. The checkpoint describes another network."
+        )
+
+
+def _load_branch(
+    branch: nn.Module, weights: Mapping[str, NDArray[Any]], prefix: str, checkpoint: Path
+) -> set[str]:
+    linears = [module for module in branch.modules() if isinstance(module, nn.Linear)]
+    layers = sorted({int(k[len(prefix) :].split(".")[0]) for k in weights if k.startswith(prefix)})
+    if len(layers) != len(linears):
+        raise CheckpointError(
+            f"expected {len(linears)} linear layers {prefix}* in {checkpoint}; found "
+            f"{len(layers)}. The checkpoint is incomplete or describes another network."
+        )
+    used = set()
+    for layer, linear in zip(layers, linears, strict=True):
+        for part, parameter in linear.named_parameters():
+            key = f"{prefix}{layer}.{part}"
+            values = weights.get(key)
+            if values is None or tuple(values.shape) != tuple(parameter.shape):
+                raise CheckpointError(
+                    f"expected {key} of shape {list(parameter.shape)} in {checkpoint}; found "
+                    f"{'nothing' if values is None else list(values.shape)}. "
+                    "The checkpoint is incomplete."
+                )
+            parameter.data.copy_(torch.from_numpy(np.array(values, np.float32)))
+            used.add(key)
+    return used
+
+
+def _check_cover(
+    checkpoint: Path,
+    flavors: Iterable[Flavor],
+    reductions: Mapping[Flavor, Reduction],
+    given: tuple[Path, ...],
+) -> None:
+    missing = [flavor.name for flavor in flavors if flavor not in reductions]
+    if missing:
+        where = (
+            f"in {', '.join(str(p) for p in given)}"
+            if given
+            else f"beside it in {checkpoint.parent}"
+        )
+        raise CheckpointError(
+            f"expected transforms for every flavor of {checkpoint}; found none {where} for "
+            f"{', '.join(missing)}. Give the kraken_ioxfm_* files that hold them with "
+            "--transforms FILE [FILE …], or put them beside the checkpoint."
+        )
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, np.ndarray | np.generic):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_to_plain(part) for part in value]
+    return value if isinstance(value, str | int | float | bool) or value is None else str(value)
