@@ -1,0 +1,63 @@
+"""All figures of a page, by name: PNG bytes for the page and for the ``figures`` folder."""
+
+import numpy as np
+
+from kraken_bids.report.group_figures import (
+    compute_agreement,
+    draw_adaptation,
+    draw_agreement,
+    draw_latents,
+)
+from kraken_bids.report.identifiability_figures import draw_identifiability
+from kraken_bids.report.matrix_figures import draw_flavor
+from kraken_bids.report.pages import GroupPage, Latents, ParticipantPage
+from kraken_bids.report.quality_figures import draw_coverage, draw_motion
+
+COVERAGE = "coverage"
+AVERAGE_RANK = "identifiability_rank"
+TOP1_ACCURACY = "identifiability_top1"
+LATENTS = "latents"
+AGREEMENT = "agreement"
+ADAPTATION = "adaptation"
+
+
+def motion_name(run: str) -> str:
+    """Name of the figure of one run's head motion."""
+    return f"motion_{run}"
+
+
+def participant_figures(page: ParticipantPage) -> dict[str, bytes]:
+    """Draw every figure of a participant's page.
+
+    Names: ``motion_<run>``, ``coverage``, and the flavor's own for its matrices.
+    """
+    figures = {motion_name(motion.name): draw_motion(motion) for motion in page.motion}
+    if page.coverage:
+        figures[COVERAGE] = draw_coverage(page.coverage)
+    for panel in page.flavors:
+        if panel.measured is not None or panel.predictions:
+            figures[panel.name] = draw_flavor(panel)
+    return figures
+
+
+def group_figures(page: GroupPage) -> dict[str, bytes]:
+    """Every figure of the group page for which there are data."""
+    figures = {}
+    if page.identifiability is not None:
+        figures[AVERAGE_RANK] = draw_identifiability(page.identifiability, metric="average_rank")
+        figures[TOP1_ACCURACY] = draw_identifiability(page.identifiability, metric="top1_accuracy")
+    if page.latents is not None and len(page.latents.labels) > 1:
+        figures[LATENTS] = draw_latents(page.latents)
+        figures.update(_agreement_figure(page.latents))
+    if any(fit.new_mean is not None and fit.training_mean is not None for fit in page.adaptation):
+        figures[ADAPTATION] = draw_adaptation(page.adaptation)
+    return figures
+
+
+def _agreement_figure(latents: Latents) -> dict[str, bytes]:
+    if latents.fc is None or latents.sc is None:
+        return {}
+    similarity, both = compute_agreement(
+        np.asarray(latents.fc, float), np.asarray(latents.sc, float)
+    )
+    return {AGREEMENT: draw_agreement(similarity)} if len(both) > 1 else {}

@@ -1,0 +1,119 @@
+"""Plain words for what the pages show."""
+
+import numpy as np
+
+from kraken_bids.report.pages import Identifiability
+
+SOURCE_WORDS = {
+    "fusion": "Predicted from FC and SC together",
+    "fusionSC": "Predicted from structure (SC)",
+    "fusionFC": "Predicted from function (FC)",
+}
+ADAPTATION_WORDS = {
+    "none": "The connectomes entered the model as they were measured. Scanner and processing "
+    "differences from the training data are still in them, so predictions may be biased.",
+    "meanshift": "From each connectome the mean of this cohort was subtracted and the mean of the "
+    "training data was added, edge by edge.",
+    "meanfit": "Each connectome was scaled by b0 and shifted by b1, the straight line that best "
+    "carries the mean of this cohort onto the mean of the training data.",
+    "meanfit+meanshift": "Each connectome's deviation from the mean of this cohort was scaled by "
+    "b0 and added to the mean of the training data. b0 is the slope of the straight line that "
+    "best carries one mean onto the other.",
+}
+R2_WORDS = (
+    "R² says how much of the training mean the line explains: near 1 the two data sets differ "
+    "only in scale and offset; well below 0.5 they differ in kind, and the inputs deserve a "
+    "second look."
+)
+
+
+def explain_source(source: str) -> str:
+    """Say what a prediction was made from."""
+    return SOURCE_WORDS.get(source, f"Predicted from {source}")
+
+
+def explain_adaptation(mode: str) -> str:
+    """Say what an adaptation mode does to a connectome, and how to read R²."""
+    words = ADAPTATION_WORDS.get("meanfit+meanshift" if mode == "meanfitshift" else mode, "")
+    return words if mode == "none" or not words else f"{words} {R2_WORDS}"
+
+
+def summarize_identifiability(identifiability: Identifiability) -> str:
+    """Headline of the group page: how well the other modality finds the right person.
+
+    The numbers are means over the targets, never the best one.
+    """
+    parts = [
+        _summarize_direction(identifiability, "SC", "FC"),
+        _summarize_direction(identifiability, "FC", "SC"),
+    ]
+    found = " ".join(part for part in parts if part)
+    return found or (
+        "No prediction across modalities could be scored: that needs people with both FC and SC."
+    )
+
+
+def chance_rank(n_participants: int) -> float:
+    """Average rank that guessing reaches among so many people.
+
+    With the 0-based rank r the metric is the mean of 1 - r/n, whose expectation under guessing is
+    (n + 1) / 2n: 0.5 in a large cohort, 0.54 among 12.
+    """
+    n_participants = max(n_participants, 1)
+    return (n_participants + 1) / (2 * n_participants)
+
+
+def explain_chance(n_participants: int) -> str:
+    """Say what guessing would give."""
+    return (
+        f"Guessing among {n_participants} people gives an average rank of "
+        f"{chance_rank(n_participants):.2f} and the right person first in "
+        f"{format_share(1 / max(n_participants, 1))} of cases."
+    )
+
+
+def format_share(share: float) -> str:
+    """Write a share from 0 to 1 as per cent, without false precision."""
+    if not np.isfinite(share):
+        return "–"
+    percent = 100 * share
+    return (
+        f"{percent:.1f} %"
+        if 0 < percent < 10 and round(percent, 1) != round(percent)
+        else f"{percent:.0f} %"
+    )
+
+
+def compute_direction(
+    identifiability: Identifiability, source: str, target: str
+) -> tuple[float, float] | None:
+    """Average rank and top-1 accuracy from all of one modality to the other.
+
+    Both are means over the targets of that modality, never the best one; None where nothing was
+    scored.
+    """
+    name = f"fusion{source}"
+    columns = [i for i, group in enumerate(identifiability.target_groups) if group == target]
+    if name not in identifiability.sources or not columns:
+        return None
+    row = identifiability.sources.index(name)
+    rank = np.asarray(identifiability.average_rank, dtype=float)[row, columns]
+    first = np.asarray(identifiability.top1_accuracy, dtype=float)[row, columns]
+    if not np.isfinite(rank).any():
+        return None
+    return float(np.nanmean(rank)), float(np.nanmean(first))
+
+
+def _summarize_direction(identifiability: Identifiability, source: str, target: str) -> str:
+    scores = compute_direction(identifiability, source, target)
+    if scores is None:
+        return ""
+    origin = {"SC": "structure", "FC": "function"}[source]
+    aim = {"SC": "structural", "FC": "functional"}[target]
+    n_participants = max(identifiability.n_participants, 1)
+    return (
+        f"From {origin} alone, the right person's {aim} connectome had an average rank of "
+        f"{scores[0]:.2f} (1 is best, chance is {chance_rank(n_participants):.2f}) and came "
+        f"first in {format_share(scores[1])} of cases "
+        f"(chance is {format_share(1 / n_participants)})."
+    )
