@@ -1,0 +1,131 @@
+"""``kraken-tools predict``: connectome files in, latents and predictions out."""
+
+from pathlib import Path
+
+import click
+
+from kraken_bids.cli.options import ForgivingCommand, ListOption, exit_with_message
+from kraken_bids.logs import start_terminal_log
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@click.option(
+    "--model",
+    required=True,
+    metavar="PATH|pretrained",
+    help="A model folder, a published .pt file, or pretrained.",
+)
+@click.option(
+    "--transforms",
+    cls=ListOption,
+    type=FILE,
+    metavar="FILE ...",
+    help="Transforms kraken_ioxfm_* of a published .pt  [those beside it]",
+)
+@click.option(
+    "--input",
+    "inputs",
+    cls=ListOption,
+    required=True,
+    metavar="FLAVOR=FILE ...",
+    help="Connectomes: .npz, .npy, .mat, .h5 or .tsv, [subjects, regions, regions] or "
+    "[subjects, edges]; a file with flavors as keys, or a folder or zip of BIDS-named TSVs, goes "
+    "without FLAVOR.",
+)
+@click.option(
+    "--adaptation-mode",
+    type=click.Choice(
+        ["auto", "none", "meanshift", "meanfit", "meanfit+meanshift", "meanfitshift"]
+    ),
+    default="auto",
+    show_default=True,
+    help="How to adapt to the training domain; auto is meanfit+meanshift from 10 subjects on.",
+)
+@click.option("--adaptation", type=FILE, metavar="FILE", help="A saved adaptation to use.")
+@click.option(
+    "--adaptation-source",
+    "adaptation_sources",
+    cls=ListOption,
+    metavar="FLAVOR=FILE ...",
+    help="Connectomes whose mean is fitted  [the inputs]",
+)
+@click.option(
+    "--save-adaptation",
+    type=FILE,
+    metavar="FILE",
+    help="Keep the fitted adaptation (.h5 and .json).",
+)
+@click.option(
+    "--fusion",
+    "fusions",
+    cls=ListOption,
+    metavar="NAME=SELECTOR ...",
+    help="A source of your own: flavors or patterns, comma-separated (fs86=*_fs86_*).",
+)
+@click.option("--exclude-self", is_flag=True, help="Also fusions without the predicted flavor.")
+@click.option(
+    "--exclude-atlas", is_flag=True, help="Also fusions without the predicted parcellation."
+)
+@click.option("--renormalize-fusion", is_flag=True, help="Scale fused latents to unit length.")
+@click.option(
+    "--sources",
+    cls=ListOption,
+    metavar="SOURCE ...",
+    help="fusion, fusionSC, fusionFC, a flavor, or each  [fusion fusionSC fusionFC]",
+)
+@click.option(
+    "--targets",
+    cls=ListOption,
+    metavar="FLAVOR ...",
+    help="Flavors to predict, or patterns  [all]",
+)
+@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]")
+@click.option("--output", type=FILE, required=True, metavar="FILE", help="FILE.npz, .mat or .h5")
+@click.option("-v", "--verbose", count=True, help="Say more.")
+def predict(
+    model: str,
+    transforms: tuple[Path, ...],
+    inputs: tuple[str, ...],
+    adaptation_mode: str,
+    adaptation: Path | None,
+    adaptation_sources: tuple[str, ...],
+    save_adaptation: Path | None,
+    fusions: tuple[str, ...],
+    exclude_self: bool,
+    exclude_atlas: bool,
+    renormalize_fusion: bool,
+    sources: tuple[str, ...],
+    targets: tuple[str, ...],
+    device: str,
+    output: Path,
+    verbose: int,
+) -> None:
+    """Predict connectomes and latents from connectome files.
+
+    FILE.npz holds SOURCE->TARGET [subjects, edges], SOURCE->encoded [subjects, latent] and
+    subjects; FILE.mat the same as predicted_alltypes.SOURCE.TARGET.
+    """
+    with exit_with_message():
+        start_terminal_log(verbose)
+        # torch is loaded only once the options are known to be sound
+        from kraken_bids.pipeline.prediction import PredictionOptions, predict_files
+        from kraken_bids.pipeline.prediction_files import check_output, write_predictions
+
+        check_output(output)
+        options = PredictionOptions(
+            adaptation_mode=adaptation_mode,
+            adaptation=adaptation,
+            adaptation_sources=adaptation_sources,
+            save_adaptation=save_adaptation,
+            fusions=fusions,
+            exclude_self=exclude_self,
+            exclude_atlas=exclude_atlas,
+            renormalize_fusion=renormalize_fusion,
+            sources=sources,
+            targets=targets,
+        )
+        arrays = predict_files(inputs, model, options, transforms=transforms, device=device)
+        write_predictions(arrays, output)
+        click.echo(f"{len(arrays['subjects'])} subjects, {len(arrays) - 1} arrays: {output}")
