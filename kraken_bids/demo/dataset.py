@@ -1,0 +1,195 @@
+"""The whole synthetic data set: a raw BIDS root with the derivatives of fMRIPrep and QSIRecon."""
+
+import logging
+import os
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+
+from kraken_bids.demo.anatomy import draw_anatomy
+from kraken_bids.demo.brain import (
+    COARSE_MM,
+    coarse_shape,
+    grid_affine,
+    grid_points,
+    load_brain,
+    look_up,
+)
+from kraken_bids.demo.cohort import DATA_SET
+from kraken_bids.demo.files import write_image, write_json, write_table
+from kraken_bids.demo.fmriprep import N_RUNS, TEMPLATE, write_fmriprep, write_fmriprep_root
+from kraken_bids.demo.population import Person, draw_people, load_population
+from kraken_bids.demo.qsirecon import write_qsirecon, write_qsirecon_root
+from kraken_bids.demo.signals import N_VOLUMES, TR
+from kraken_bids.parcellations import load_parcellation
+
+logger = logging.getLogger(__name__)
+
+RESTLESS, CUT = 4, 7
+"""Numbers (from 0) of the person who moves abruptly and of the one whose field of view is cut."""
+_LABELLED_EVERY = 3
+_RAW_MM = 15.0
+_LICENSE = "CC0"
+
+
+def write_demo_dataset(
+    folder: Path,
+    n_subjects: int = 12,
+    *,
+    seed: int = 1,
+    n_procs: int = 1,
+    on_progress: Callable[[int, int], None] | None = None,
+) -> list[Person]:
+    """Write a synthetic data set whose images carry planted connectomes.
+
+    Parameters
+    ----------
+    folder : path
+        Becomes the raw BIDS root; created if needed.
+    n_subjects : int
+        Participants sub-01, sub-02 …
+    seed : int
+        Which people; the same number and seed give the same bytes, in any number of processes.
+    n_procs : int
+        Participants written at once.
+    on_progress : callable, optional
+        Called with (participants done, all participants) after each.
+
+    Returns
+    -------
+    list of Person
+        The planted truth, participant by participant.
+    """
+    folder = Path(folder)
+    people = draw_people(n_subjects, [seed, DATA_SET])
+    _write_root(folder, n_subjects, seed)
+    _write_atlases(folder / "derivatives" / "atlases")
+    write_fmriprep_root(folder / "derivatives" / "fmriprep")
+    write_qsirecon_root(folder / "derivatives" / "qsirecon")
+    if n_procs <= 1:
+        for number, person in enumerate(people):
+            _write_person(folder, number, person, seed)
+            if on_progress:
+                on_progress(number + 1, n_subjects)
+        return people
+    load_population()  # built once, before the processes are forked where they are
+    with ProcessPoolExecutor(min(n_procs, n_subjects), mp_context=get_context("spawn")) as pool:
+        tasks = [pool.submit(_write_person, folder, i, p, seed) for i, p in enumerate(people)]
+        for done, task in enumerate(as_completed(tasks), start=1):
+            task.result()
+            if on_progress:
+                on_progress(done, n_subjects)
+    return people
+
+
+def name_subject(number: int) -> str:
+    """``sub-01`` for number 0."""
+    return f"sub-{number + 1:02d}"
+
+
+def _write_person(folder: Path, number: int, person: Person, seed: int) -> None:
+    subject = name_subject(number)
+    rng = np.random.default_rng([seed, number, 3])
+    anatomy = draw_anatomy(seed * 1000 + number)
+    odd = [kind for kind, who in (("restless", RESTLESS), ("cut", CUT)) if who == number]
+    write_fmriprep(folder / "derivatives" / "fmriprep", subject, person, anatomy, rng=rng, odd=odd)
+    with_labels = number % _LABELLED_EVERY == _LABELLED_EVERY - 1
+    qsirecon = folder / "derivatives" / "qsirecon"
+    write_qsirecon(qsirecon, subject, person, anatomy, rng=rng, with_labels=with_labels)
+    _write_raw(folder / subject, subject, rng)
+    logger.debug("wrote the synthetic data of %s (process %d)", subject, os.getpid())
+
+
+def _write_root(folder: Path, n_subjects: int, seed: int) -> None:
+    write_json(
+        folder / "dataset_description.json",
+        {
+            "Name": "kraken_bids demo: synthetic people with related structure and function",
+            "BIDSVersion": "1.10.0",
+            "DatasetType": "raw",
+            "License": _LICENSE,
+            "Authors": ["kraken-tools demo"],
+        },
+    )
+    (folder / "README.md").write_text(
+        "# Synthetic data\n\nWritten by `kraken-tools demo`. Nobody was scanned: every number is "
+        "simulated. The raw images are placeholders; the derivatives carry planted connectomes.\n",
+        encoding="utf-8",
+    )
+    rng = np.random.default_rng([seed, 4])
+    write_table(
+        folder / "participants.tsv",
+        {
+            "participant_id": [name_subject(i) for i in range(n_subjects)],
+            "age": rng.integers(22, 37, n_subjects),
+            "sex": rng.choice(["F", "M"], n_subjects),
+            "group": ["control" if i % 4 else "patient" for i in range(n_subjects)],
+        },
+    )
+    write_json(
+        folder / "participants.json",
+        {
+            "age": {"Description": "Age", "Units": "year"},
+            "sex": {"Description": "Sex", "Levels": {"F": "female", "M": "male"}},
+            "group": {
+                "Description": "Made-up group",
+                "Levels": {"control": "controls", "patient": "patients, who differ in nothing"},
+            },
+        },
+    )
+
+
+def _write_raw(folder: Path, subject: str, rng: np.random.Generator) -> None:
+    """Write placeholders that make the root a valid data set: coarse images without any use."""
+    shape = (10, 12, 10)
+    affine = grid_affine(_RAW_MM, shape)
+    tissue = look_up(load_brain().tissue, grid_points(affine, shape))
+    anat = folder / "anat" / f"{subject}_T1w.nii.gz"
+    write_image(anat, (tissue * 100).astype(np.int16), affine)
+    write_json(
+        anat.with_name(f"{subject}_T1w.json"),
+        {"MagneticFieldStrength": 3, "Manufacturer": "Synthetic"},
+    )
+    for run in range(1, N_RUNS + 1):
+        stem = f"{subject}_task-rest_run-{run:02d}_bold"
+        noise = rng.integers(0, 20, (*shape, N_VOLUMES)).astype(np.int16)
+        series = np.where(tissue[..., None] > 0, 1000 + noise, 0).astype(np.int16)
+        write_image(folder / "func" / f"{stem}.nii.gz", series, affine, tr=TR)
+        write_json(folder / "func" / f"{stem}.json", {"TaskName": "rest", "RepetitionTime": TR})
+
+
+def _write_atlases(root: Path) -> None:
+    """Label images of the template parcellations, in a BIDS atlas data set."""
+    write_json(
+        root / "dataset_description.json",
+        {
+            "Name": "Synthetic atlases in the shape of shen268 and coco439",
+            "BIDSVersion": "1.10.0",
+            "DatasetType": "derivative",
+            "License": _LICENSE,
+            "GeneratedBy": [{"Name": "atlas", "Description": "kraken-tools demo"}],
+        },
+    )
+    affine = grid_affine(COARSE_MM, coarse_shape())
+    points = grid_points(affine, coarse_shape())
+    folder = root / f"tpl-{TEMPLATE}" / "anat"
+    for name in ("shen268", "coco439"):
+        labels = look_up(load_brain().regions[name], points).astype(np.int16)
+        stem = f"tpl-{TEMPLATE}_atlas-{name}"
+        write_image(folder / f"{stem}_res-02_dseg.nii.gz", labels, affine)
+        write_json(
+            folder / f"{stem}_res-02_dseg.json", {"Resolution": "5 mm, the grid of the BOLD data"}
+        )
+        regions = load_parcellation(name)
+        write_table(
+            folder / f"{stem}_dseg.tsv",
+            {
+                "index": regions.labels,
+                "name": regions.region_names,
+                "hemisphere": regions.hemispheres,
+                "group": regions.groups,
+            },
+        )
