@@ -1,1 +1,1 @@
-"""The only door to the dataset: finds, reads and writes files; knows paths and names, no mathematics."""
+"""The only door to the dataset: knows paths and names, no mathematics."""

@@ -1,0 +1,163 @@
+"""BOLD series, one volume at a time: memory does not grow with their length."""
+
+import io
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.tables import read_json
+from kraken_bids.exceptions import InputError
+
+UNITS_PER_SECOND = {"msec": 1e3, "usec": 1e6}
+
+
+@dataclass(frozen=True)
+class Bold:
+    """A BOLD series on disk; its header is read, its volumes are not."""
+
+    path: Path
+    shape: tuple[int, int, int, int]
+    """x, y, z, n_volumes."""
+    affine: NDArray[np.float64]
+    """Voxel → RAS mm, [4, 4]."""
+    tr: float
+    """Repetition time, s."""
+    slope: float
+    inter: float
+    """What a stored value v means: ``slope * v + inter``."""
+    dtype: np.dtype[np.generic]
+    """As stored, byte order included."""
+    offset: int
+    """Where the first volume begins, bytes (uncompressed)."""
+
+    def volumes(self) -> Iterator[NDArray[np.generic]]:
+        """Volumes in order, each once: [n_voxels], x fastest (Fortran order), as stored.
+
+        Values are unscaled, in the stored type and this machine's byte order.
+
+        Raises
+        ------
+        InputError
+            If the file ends too early or its compression is damaged.
+        """
+        n_voxels = self.shape[0] * self.shape[1] * self.shape[2]
+        n_volumes = self.shape[3]
+        done = 0
+        try:
+            with _open_stream(self.path) as stream:
+                _skip(stream, self.offset)
+                for done in range(n_volumes):
+                    volume = np.empty(n_voxels, self.dtype)
+                    if not _fill(stream, volume.view(np.uint8).data):
+                        raise EOFError(f"the file ends in volume {done + 1}")
+                    yield _to_native(volume)
+                done = n_volumes
+                # The end of a .gz carries its checksum, which is read with the last byte.
+                stream.read(1)
+        except (EOFError, OSError, zlib.error) as error:
+            raise InputError(
+                f"expected {n_volumes} volumes in {self.path}; found {done} whole ones and then: "
+                f"{error}. The file is cut or damaged: copy it again, or rerun fMRIPrep."
+            ) from error
+
+
+def open_bold(path: Path, *, tr: float | None) -> Bold:
+    """Header of a BOLD series.
+
+    Parameters
+    ----------
+    path : path
+        ``.nii`` or ``.nii.gz``, 4D.
+    tr : float or None
+        Repetition time in seconds; None: RepetitionTime of the JSON sidecar, else the header.
+
+    Raises
+    ------
+    InputError
+        If it is missing, no 4D NIfTI, of an odd data type, or its repetition time is unknown.
+    """
+    import nibabel
+
+    try:
+        image: Any = nibabel.load(path)
+        proxy = image.dataobj
+        # Not header["vox_offset"]: nibabel sets that to 0 on loading.
+        offset, slope, inter = int(proxy.offset), float(proxy.slope), float(proxy.inter)
+    except (OSError, EOFError, ValueError, AttributeError, zlib.error) as error:
+        raise InputError(_unreadable(path, error)) from error
+    except nibabel.filebasedimages.ImageFileError as error:
+        raise InputError(_unreadable(path, error)) from error
+    dtype = image.get_data_dtype()
+    if len(image.shape) != 4 or dtype.kind not in "iuf":
+        raise InputError(
+            f"expected a BOLD series with four axes of real numbers in {path}; found shape "
+            f"{image.shape} of {dtype}. Check that this is the preprocessed series."
+        )
+    return Bold(
+        path=Path(path),
+        shape=cast(tuple[int, int, int, int], tuple(int(n) for n in image.shape)),
+        affine=np.asarray(image.affine, np.float64),
+        tr=_find_tr(Path(path), tr, image.header),
+        slope=slope,
+        inter=inter,
+        dtype=dtype,
+        offset=offset,
+    )
+
+
+def _unreadable(path: Path, error: Exception) -> str:
+    return (
+        f"expected a NIfTI series at {path}; reading its header gave: {error}. Check the path, or "
+        "copy the file again."
+    )
+
+
+def _find_tr(path: Path, tr: float | None, header: object) -> float:
+    sidecar = path.with_name(path.name.partition(".")[0] + ".json")
+    if tr is None and sidecar.is_file():
+        tr = read_json(sidecar).get("RepetitionTime")
+    if tr is None:
+        zooms = header.get_zooms()  # type: ignore[attr-defined]
+        unit = header.get_xyzt_units()[1]  # type: ignore[attr-defined]
+        tr = float(zooms[3]) / UNITS_PER_SECOND.get(unit, 1.0)
+    if not isinstance(tr, (int, float)) or not 0 < tr < np.inf:
+        raise InputError(
+            f"expected the repetition time of {path.name} in seconds, as RepetitionTime in "
+            f"{sidecar} or in its header; found {tr!r}. Add it to the sidecar."
+        )
+    return float(tr)
+
+
+def _open_stream(path: Path) -> BinaryIO:
+    if path.suffix == ".gz":
+        from isal import igzip
+
+        return cast(BinaryIO, igzip.open(path, "rb"))  # type: ignore[no-untyped-call]
+    return cast(BinaryIO, path.open("rb", buffering=0))
+
+
+def _skip(stream: BinaryIO, n_bytes: int) -> None:
+    if len(stream.read(n_bytes)) < n_bytes:
+        raise EOFError("the file ends in its header")
+
+
+def _fill(stream: BinaryIO, buffer: memoryview) -> bool:
+    """Fill the buffer; whether the stream had enough."""
+    done = 0
+    while done < len(buffer):
+        n_read = cast(io.RawIOBase, stream).readinto(buffer[done:])
+        if not n_read:
+            return False
+        done += n_read
+    return True
+
+
+def _to_native(volume: NDArray[np.generic]) -> NDArray[np.generic]:
+    if volume.dtype.isnative:
+        return volume
+    return volume.byteswap(inplace=True).view(volume.dtype.newbyteorder("="))

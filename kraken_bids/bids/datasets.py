@@ -1,0 +1,253 @@
+"""Datasets and participants: where they lie, which software wrote them."""
+
+import json
+import logging
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from kraken_bids.bids.names import strip_label
+from kraken_bids.exceptions import InputError
+
+MAX_DEPTH = 3
+DESCRIPTION = "dataset_description.json"
+NOT_SEARCHED = ("freesurfer", "kraken_bids")
+"""Pipelines whose folders hold no BOLD or tractograms for us: FreeSurfer's and our own outputs."""
+FLAGS = (
+    "fMRIPrep with --output-spaces T1w MNI152NLin6Asym:res-2 (and --level full, the default), "
+    "or QSIRecon with a recon spec that saves its streamlines (mrtrix_*_ACT-hsvs)"
+)
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One BIDS dataset, raw or derived; never written to."""
+
+    name: str
+    """How the user or its folder calls it; also its name in ``bids:`` URIs."""
+    path: Path
+    kind: Literal["raw", "derivative"]
+    pipeline: str
+    """Software that wrote it: ``fmriprep``, ``qsirecon``, ``freesurfer`` …; '' unknown."""
+    version: str
+    """Version of that software; '' unknown."""
+
+    @property
+    def is_searched(self) -> bool:
+        """Whether BOLD series and tractograms are looked for in it."""
+        return self.kind == "derivative" and self.pipeline not in NOT_SEARCHED
+
+
+def find_datasets(bids_dir: Path, extra: Mapping[str, Path]) -> tuple[Dataset, ...]:
+    """Datasets to search: the ones that the user named first, then ``bids_dir`` and what it holds.
+
+    Looks at most three folders below ``derivatives``; participants' folders are never entered.
+
+    Parameters
+    ----------
+    bids_dir : path
+        A raw dataset with ``derivatives/``, or a derivatives dataset itself.
+    extra : mapping
+        Further derivative datasets by name (``-d NAME=PATH``).
+
+    Raises
+    ------
+    InputError
+        If a folder is missing, a file, empty, without a dataset, or raw without derivatives.
+    """
+    found = []
+    for name, path in extra.items():
+        _check_folder(Path(path), f"derivative dataset {name!r}")
+        inside = list(_walk(Path(path), 0))
+        if not inside:
+            raise InputError(_nothing_inside(Path(path)))
+        first = inside[0]
+        found += [replace(first, name=name, kind="derivative"), *inside[1:]]
+    bids_dir = Path(bids_dir)
+    _check_folder(bids_dir, "dataset")
+    if not (bids_dir / DESCRIPTION).is_file() and not has_participants(bids_dir):
+        raise InputError(_nothing_inside(bids_dir))
+    found += _walk(bids_dir, 0)
+    _check_derivatives(found, bids_dir)
+    return _unique(found)
+
+
+def find_participants(datasets: Sequence[Dataset], wanted: Sequence[str]) -> tuple[str, ...]:
+    """Labels, without ``sub-``, of the participants that the derivative datasets hold.
+
+    Parameters
+    ----------
+    datasets : sequence of Dataset
+    wanted : sequence of str
+        Labels with or without ``sub-``; empty: everyone.
+
+    Raises
+    ------
+    InputError
+        If a wanted label does not exist, or nobody does.
+    """
+    derived = {s for d in datasets if d.is_searched for s in _list_participants(d.path)}
+    raw = {s for d in datasets if d.kind == "raw" for s in _list_participants(d.path)}
+    where = ", ".join(str(d.path) for d in datasets if d.is_searched)
+    if not derived:
+        raise InputError(f"expected folders sub-<label>; found none in {where}. Run {FLAGS}.")
+    labels = dict.fromkeys(strip_label(label, "sub") for label in wanted)
+    unknown = [label for label in labels if label not in derived]
+    if unknown:
+        only_raw = [label for label in unknown if label in raw]
+        hint = f" Only raw data exist for {', '.join(only_raw)}: run {FLAGS}." if only_raw else ""
+        raise InputError(
+            f"expected participants {', '.join(unknown)} in {where}; found there "
+            f"{', '.join(sorted(derived))}.{hint} Check --participant-label."
+        )
+    if not labels and raw - derived:
+        logger.warning("%d participants have raw data only and are left out", len(raw - derived))
+    return tuple(labels or sorted(derived))
+
+
+def has_participants(folder: Path) -> bool:
+    """Whether a folder holds ``sub-<label>`` folders."""
+    return any(_list_participants(folder))
+
+
+def _list_participants(folder: Path) -> Iterator[str]:
+    for entry in folder.iterdir():
+        if entry.name.startswith("sub-") and entry.is_dir():
+            yield entry.name.removeprefix("sub-")
+
+
+def _walk(folder: Path, depth: int) -> Iterator[Dataset]:
+    """Yield the datasets in a folder, outer before inner."""
+    dataset = _describe(folder)
+    if dataset:
+        yield dataset
+        inside = [folder / "derivatives", folder / "sourcedata" / "freesurfer"]
+        # Layouts of fMRIPrep before 21.0: its own folder beside FreeSurfer's, or around it.
+        inside += [folder / "freesurfer", folder / dataset.pipeline] if dataset.pipeline else []
+        if dataset.pipeline == "fmriprep" and folder.name == "fmriprep":
+            inside.append(folder.parent / "freesurfer")
+    else:
+        inside = _list_folders(folder)
+    for child in inside:
+        if child.name == "derivatives" and child.is_dir():
+            for grandchild in _list_folders(child):
+                yield from _walk(grandchild, depth + 1) if depth < MAX_DEPTH else ()
+        elif child.is_dir() and depth < MAX_DEPTH:
+            yield from _walk(child, depth + 1)
+
+
+def _list_folders(folder: Path) -> list[Path]:
+    return sorted(
+        p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "sub-"))
+    )
+
+
+def _describe(folder: Path) -> Dataset | None:
+    """Return the dataset whose root is this folder, or None."""
+    if _is_freesurfer(folder):
+        return Dataset("freesurfer", folder, "derivative", "freesurfer", "")
+    if not (folder / DESCRIPTION).is_file():
+        if not has_participants(folder):
+            return None
+        # Without a description, a folder that has derivatives/ inside is taken for the raw root.
+        raw = (folder / "derivatives").is_dir()
+        pipeline = "" if raw else _pipeline_of(folder.name)
+        return Dataset(_name_of(folder), folder, "raw" if raw else "derivative", pipeline, "")
+    content = _read_description(folder / DESCRIPTION)
+    generated = content.get("GeneratedBy") or content.get("PipelineDescription") or []
+    first: Any = generated[0] if isinstance(generated, list) and generated else generated
+    first = first if isinstance(first, dict) else {}
+    kind = content.get("DatasetType", "derivative" if first else "raw")
+    name = str(first.get("Name") or ("" if kind == "raw" else folder.name))
+    return Dataset(
+        name=_name_of(folder),
+        path=folder,
+        kind="raw" if kind == "raw" else "derivative",
+        pipeline="atlas" if kind == "atlas" else _pipeline_of(name),
+        version=str(first.get("Version", "")),
+    )
+
+
+def _read_description(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"expected a JSON object in {path}; reading it gave: {error}. Mend the file."
+        ) from error
+    return content if isinstance(content, dict) else {}
+
+
+def _is_freesurfer(folder: Path) -> bool:
+    if folder.name == "freesurfer" or (folder / "fsaverage" / "mri").is_dir():
+        return True
+    first = next(folder.glob("sub-*"), None)
+    return first is not None and (first / "mri").is_dir() and (first / "surf").is_dir()
+
+
+def _pipeline_of(name: str) -> str:
+    lower = name.lower()
+    known = (
+        "fmriprep",
+        "qsirecon",
+        "qsiprep",
+        "freesurfer",
+        "micapipe",
+        "nibabies",
+        "kraken_bids",
+    )
+    return next((pipeline for pipeline in known if pipeline in lower), lower)
+
+
+def _name_of(folder: Path) -> str:
+    # Keys of DatasetLinks: letters, digits, hyphens, underscores.
+    return re.sub(r"[^A-Za-z0-9_-]+", "-", folder.resolve().name).strip("-") or "dataset"
+
+
+def _unique(datasets: Sequence[Dataset]) -> tuple[Dataset, ...]:
+    """Drop a folder found twice (the first name stands) and number equal names."""
+    by_path: dict[Path, Dataset] = {}
+    for dataset in datasets:
+        by_path.setdefault(dataset.path.resolve(), dataset)
+    result: list[Dataset] = []
+    for dataset in by_path.values():
+        taken = {d.name for d in result}
+        names = [dataset.name, *(f"{dataset.name}-{i}" for i in range(2, len(by_path) + 2))]
+        result.append(replace(dataset, name=next(n for n in names if n not in taken)))
+    return tuple(result)
+
+
+def _check_folder(path: Path, what: str) -> None:
+    if not path.exists():
+        raise InputError(f"expected a {what} at {path}; nothing is there. Check the path.")
+    if not path.is_dir():
+        raise InputError(
+            f"expected a {what} at {path}; found a file. Give the folder of the dataset."
+        )
+    if not any(path.iterdir()):
+        raise InputError(
+            f"expected a {what} at {path}; the folder is empty. Check the path, and in a "
+            "container that the folder is mounted (-v or --bind)."
+        )
+
+
+def _check_derivatives(found: Sequence[Dataset], bids_dir: Path) -> None:
+    if not any(d.is_searched for d in found):
+        what = ", ".join(f"{d.path} ({d.pipeline or d.kind})" for d in found) or "no dataset"
+        raise InputError(
+            f"expected derivatives of fMRIPrep or QSIRecon in {bids_dir / 'derivatives'}; found "
+            f"{what}. Name their folder with -d fmriprep=PATH, or first run {FLAGS}."
+        )
+
+
+def _nothing_inside(folder: Path) -> str:
+    inside = [d for child in _list_folders(folder) if (d := _describe(child))]
+    hint = "Give the folder that holds them, a raw dataset with derivatives/ or fMRIPrep's output."
+    if inside:
+        listed = " ".join(f"{d.name}={d.path}" for d in inside if d.kind == "derivative")
+        hint = f"It holds datasets: give one of them as BIDS_DIR and the others with -d {listed}."
+    return f"expected {DESCRIPTION} or folders sub-<label> in {folder}; found neither. {hint}"

@@ -1,0 +1,113 @@
+"""Which label image goes with which BOLD space, parcellation by parcellation."""
+
+from collections.abc import Mapping, Sequence
+
+from kraken_bids.bids.index import Search, SubjectFile
+from kraken_bids.bids.label_images import (
+    OTHER_TEMPLATE,
+    LabelImage,
+    find_aparcaseg,
+    find_atlas_image,
+)
+from kraken_bids.parcellations import APARCASEG, Parcellation
+
+SPACES_FLAG = "rerun fMRIPrep with --output-spaces T1w MNI152NLin6Asym:res-2"
+
+BoldBySpace = Mapping[str, Sequence[SubjectFile]]
+FoundLabels = tuple[LabelImage | None, str, list[str]]
+"""A label image, the BOLD space it goes with, and remarks for the user."""
+
+
+def find_bold_labels(
+    parcellation: Parcellation, search: Search, by_space: BoldBySpace
+) -> FoundLabels:
+    """Label image of a parcellation and the BOLD space in which its region means are taken.
+
+    Parameters
+    ----------
+    parcellation : Parcellation
+    search : Search
+    by_space : mapping
+        The preprocessed BOLD series of the session by space.
+
+    Returns
+    -------
+    tuple
+        The image (None where there is none), the space, and remarks for the user.
+    """
+    if parcellation.source == APARCASEG and parcellation.name not in search.atlas_images:
+        if "T1w" in by_space:
+            return _label_t1w(parcellation.name, search, by_space["T1w"])
+        return _label_without_t1w(parcellation.name, search, by_space)
+    return _label_atlas(parcellation, search, by_space)
+
+
+def _label_t1w(name: str, search: Search, bolds: Sequence[SubjectFile]) -> FoundLabels:
+    """FreeSurfer's segmentation for BOLD in T1w space."""
+    image = _find_on_bold_grid(bolds, search.files, name) or find_aparcaseg(search, name)
+    if image:
+        return image, "T1w", []
+    remark = (
+        f"no FreeSurfer segmentation for {name}: neither *_desc-aparcaseg_dseg.nii.gz (fMRIPrep "
+        "23.2 to 25.1 do not write it) nor mri/aparc+aseg.mgz with from-fsnative_to-T1w. Name "
+        "the FreeSurfer folder with -d freesurfer=PATH, or rerun fMRIPrep 25.2 or later."
+    )
+    return None, "", [remark]
+
+
+def _label_without_t1w(name: str, search: Search, by_space: BoldBySpace) -> FoundLabels:
+    """FreeSurfer's segmentation on a template's BOLD grid, where T1w BOLD is missing."""
+    missing = (
+        f"no BOLD in space T1w for {name}: {SPACES_FLAG}. Spaces found: {', '.join(by_space)}."
+    )
+    for space in sorted(by_space, key=lambda s: s != "MNI152NLin6Asym"):
+        image = _find_on_bold_grid(by_space[space], search.files, name)
+        if image:
+            remark = (
+                f"{name} is measured from BOLD in {space}, where fMRIPrep also wrote the "
+                f"segmentation; the model knows it from each participant's own space. {missing}"
+            )
+            return image, space, [remark]
+    return None, "", [missing]
+
+
+def _find_on_bold_grid(
+    bolds: Sequence[SubjectFile], files: Sequence[SubjectFile], name: str
+) -> LabelImage | None:
+    """Segmentation beside a BOLD series, as fMRIPrep up to 23.1 wrote it; the first run's."""
+    for bold in bolds:
+        space = bold.entities["space"]
+        for file in files:
+            same = file.session == bold.session and file.run_key == bold.run_key
+            if same and file.is_called(suffix="dseg", desc="aparcaseg", space=space):
+                return LabelImage(name, file.path, space)
+    return None
+
+
+def _label_atlas(parcellation: Parcellation, search: Search, by_space: BoldBySpace) -> FoundLabels:
+    """Label image in a template's space, or in that which its name says, for such BOLD."""
+    name = parcellation.name
+    image = find_atlas_image(parcellation, search, space=parcellation.space)
+    if image is None:
+        remark = (
+            f"no label image of {name}: fetch the published one with `kraken-tools fetch "
+            f"atlases`, or give your own with --atlas {name}=FILE."
+        )
+        return None, "", [remark]
+    if image.space in by_space:
+        return image, image.space, []
+    other = OTHER_TEMPLATE.get(image.space, "")
+    if other in by_space:
+        own = find_atlas_image(parcellation, search, space=other)
+        if own and own.space == other:
+            return own, other, []
+        remark = (
+            f"{name} is defined in {image.space}, but BOLD was found only in {other}: the two "
+            f"templates differ by millimetres. For exact regions {SPACES_FLAG}."
+        )
+        return image, other, [remark]
+    remark = (
+        f"no BOLD in space {image.space} for {name}: {SPACES_FLAG}. "
+        f"Spaces found: {', '.join(by_space)}."
+    )
+    return None, "", [remark]

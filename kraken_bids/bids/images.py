@@ -1,0 +1,101 @@
+"""Label and probability images into arrays."""
+
+import zlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.exceptions import InputError
+from kraken_bids.parcellations import Parcellation
+
+
+def read_labels(path: Path) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+    """Label image (NIfTI or FreeSurfer ``.mgz``) as whole numbers.
+
+    Parameters
+    ----------
+    path : path
+        A fourth axis of length 1 is dropped.
+
+    Returns
+    -------
+    labels : ndarray of int32, shape (x, y, z)
+    affine : ndarray of shape (4, 4)
+        Voxel → RAS mm.
+
+    Raises
+    ------
+    InputError
+        If it is missing, damaged, not 3D, or holds negative or fractional values.
+    """
+    values, affine = read_image(path)
+    if values.ndim == 4 and values.shape[3] == 1:
+        values = values[..., 0]
+    if values.ndim != 3:
+        raise InputError(
+            f"expected a label image with three axes; found shape {values.shape} in {path}. "
+            "Give one label image, not a probabilistic atlas or a series."
+        )
+    with np.errstate(invalid="ignore"):
+        labels = values.astype(np.int32)
+    if (labels != values).any() or labels.min(initial=0) < 0:
+        raise InputError(
+            f"expected whole, non-negative labels in {path}; found negative, fractional or "
+            "non-finite values. It was probably interpolated: resample it with nearest neighbour."
+        )
+    return labels, affine
+
+
+def read_image(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Values of an image, scaled as its header says.
+
+    Returns
+    -------
+    values : ndarray
+        As stored where the header does not scale, else float.
+    affine : ndarray of shape (4, 4)
+        Voxel → RAS mm.
+
+    Raises
+    ------
+    InputError
+        If it is missing, damaged or no image.
+    """
+    import nibabel
+
+    try:
+        image: Any = nibabel.load(path)
+        return np.asanyarray(image.dataobj), np.asarray(image.affine, np.float64)
+    except (
+        OSError,
+        EOFError,
+        ValueError,
+        zlib.error,
+        nibabel.filebasedimages.ImageFileError,
+    ) as e:
+        raise InputError(
+            f"expected an image (.nii, .nii.gz or .mgz) at {path}; reading it gave: {e}. "
+            "Check the path, or copy the file again."
+        ) from e
+
+
+def find_region_values(labels: NDArray[np.int32], parcellation: Parcellation) -> tuple[int, ...]:
+    """Value of each region in a label image: FreeSurfer's number or its index.
+
+    An image of fs86 may hold FreeSurfer's numbers (``aparcaseg``: 8, 10 … 2035) or the index of
+    each region (``seg-fs86``: 1 … 86); the largest value tells which.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (x, y, z)
+    parcellation : Parcellation
+
+    Returns
+    -------
+    tuple of int, length n_regions
+    """
+    if labels.max(initial=0) > parcellation.n_regions:
+        return parcellation.labels
+    return tuple(range(1, parcellation.n_regions + 1))

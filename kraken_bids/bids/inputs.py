@@ -1,0 +1,152 @@
+"""The inputs of one participant, session by session."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from kraken_bids.bids.datasets import FLAGS, Dataset, find_datasets, find_participants
+from kraken_bids.bids.functional_inputs import (
+    BoldRun,
+    find_functional_inputs,
+    is_preprocessed_bold,
+)
+from kraken_bids.bids.index import Search, SubjectFile, list_subject_files
+from kraken_bids.bids.label_images import LabelImage
+from kraken_bids.bids.names import strip_label
+from kraken_bids.bids.query import ExplicitPaths, Query, read_filters
+from kraken_bids.bids.structural_inputs import Tractography, find_structural_inputs, is_tractogram
+from kraken_bids.exceptions import InputError
+from kraken_bids.parcellations import Parcellation
+
+__all__ = [
+    "BoldRun",
+    "Dataset",
+    "ExplicitPaths",
+    "LabelImage",
+    "Query",
+    "SessionInputs",
+    "Tractography",
+    "find_datasets",
+    "find_participants",
+    "find_session_inputs",
+    "read_filters",
+]
+
+
+@dataclass(frozen=True)
+class SessionInputs:
+    """Everything that one session of one participant gives."""
+
+    subject: str
+    """Label without ``sub-``."""
+    session: str | None
+    """Label without ``ses-``; None where the participant has no session level."""
+    bold_runs: tuple[BoldRun, ...]
+    bold_labels: Mapping[tuple[str, str], LabelImage]
+    """(BOLD space, parcellation) to its label image."""
+    tractographies: tuple[Tractography, ...]
+    notes: tuple[str, ...]
+    """What is missing or second best, in plain words with the way out."""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether at least one connectome can be measured."""
+        return bool(self.bold_runs or self.tractographies)
+
+
+def find_session_inputs(
+    datasets: Sequence[Dataset],
+    subject: str,
+    *,
+    parcellations: Sequence[Parcellation],
+    atlas_images: Mapping[str, str] | None = None,
+    query: Query | None = None,
+    explicit: ExplicitPaths | None = None,
+) -> tuple[SessionInputs, ...]:
+    """Find the inputs of a participant, session by session, in its own folders only.
+
+    Where there is exactly one session, files at the participant's level belong to it. Sessions
+    that give nothing are left out.
+
+    Parameters
+    ----------
+    datasets : sequence of Dataset
+        As :func:`~kraken_bids.bids.datasets.find_datasets` gives.
+    subject : str
+        Label with or without ``sub-``.
+    parcellations : sequence of Parcellation
+        Those wanted.
+    atlas_images : mapping, optional
+        ``--atlas``: parcellation name to path, with ``{subject}`` and ``{session}``.
+    query : Query, optional
+    explicit : ExplicitPaths, optional
+
+    Raises
+    ------
+    InputError
+        If nothing can be measured, a run lacks its confounds, or the choice is not clear.
+    """
+    subject = strip_label(subject, "sub")
+    query = query or Query()
+    explicit = explicit or ExplicitPaths()
+    sessions, files = _find_sessions(list_subject_files(datasets, subject), explicit)
+    asked = [session for session in sessions if query.accepts_session(session)]
+    if sessions and not asked:
+        raise InputError(
+            f"expected sessions {', '.join(query.sessions)} of sub-{subject}; found "
+            f"{', '.join(s or '(no session level)' for s in sessions)}. Check --session-id."
+        )
+    found = [
+        _find_one(
+            Search(subject, session, files, datasets, query, dict(atlas_images or {}), explicit),
+            parcellations,
+        )
+        for session in asked
+    ]
+    usable = tuple(inputs for inputs in found if inputs.is_usable)
+    if not usable:
+        notes = [note for inputs in found for note in inputs.notes]
+        raise InputError(_explain_nothing(datasets, subject, notes))
+    return usable
+
+
+def _find_one(search: Search, parcellations: Sequence[Parcellation]) -> SessionInputs:
+    functional = find_functional_inputs(search, parcellations)
+    structural = find_structural_inputs(search, parcellations)
+    return SessionInputs(
+        subject=search.subject,
+        session=search.session,
+        bold_runs=functional.bold_runs,
+        bold_labels=functional.labels,
+        tractographies=structural.tractographies,
+        notes=(*functional.notes, *structural.notes),
+    )
+
+
+def _find_sessions(
+    files: Sequence[SubjectFile], explicit: ExplicitPaths
+) -> tuple[list[str | None], Sequence[SubjectFile]]:
+    """Sessions with BOLD or tractograms; a single one takes in files without session."""
+    with_data = {f.session for f in files if f.entities["datatype"] == "func" or is_tractogram(f)}
+    named = sorted(s for s in with_data if s is not None)
+    if len(named) == 1 and None in with_data:
+        moved = [
+            replace(f, session=named[0])
+            if f.session is None and (is_preprocessed_bold(f) or is_tractogram(f))
+            else f
+            for f in files
+        ]
+        return [named[0]], moved
+    sessions = [*([None] if None in with_data else []), *named]
+    # Paths of the user need no file in the datasets.
+    return sessions or ([None] if explicit.tractograms else []), files
+
+
+def _explain_nothing(datasets: Sequence[Dataset], subject: str, notes: Sequence[str]) -> str:
+    searched = [str(d.path / f"sub-{subject}") for d in datasets if d.is_searched]
+    reasons = "".join(f"\n- {note}" for note in dict.fromkeys(notes))
+    return (
+        f"expected BOLD series (func/*_space-T1w|MNI152NLin6Asym*_desc-preproc_bold.nii.gz) or "
+        f"tractograms (dwi/*_streamlines.tck[.gz], *_tractogram.tck, *_tractography.tck) of "
+        f"sub-{subject} in {', '.join(searched) or 'no dataset'}; found none that can be used. "
+        f"They come from {FLAGS}.{reasons}"
+    )

@@ -1,0 +1,246 @@
+"""Label images and the transforms that carry them into the space of the data."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from pathlib import Path
+
+from kraken_bids.bids.index import Search, pick_nearest
+from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.query import fill_template
+from kraken_bids.exceptions import InputError
+from kraken_bids.parcellations import APARCASEG, Parcellation
+
+IMAGES = (".nii.gz", ".nii")
+TRANSFORMS = (".h5", ".txt", ".mat")
+QSI = ("qsiprep", "qsirecon")
+ACPC = ("ACPC", "T1wACPC")
+NATIVE_T1W = ("T1w", "anat", "orig", "T1wNative")
+"""What QSIPrep has called the T1w image before its alignment to AC-PC; fMRIPrep's T1w space."""
+OTHER_TEMPLATE = {"MNI152NLin6Asym": "MNI152NLin2009cAsym"}
+PUBLISHED_IMAGES = {
+    "shen268": "shen268_MNI1mm_dil1.nii.gz",
+    "coco439": "cocommpsuit439_allsubj_mode.nii.gz",
+}
+"""Names of the published label images in the cache's folder ``atlases``."""
+
+
+@dataclass(frozen=True)
+class LabelImage:
+    """A label image and the way into its space.
+
+    Its values are the region numbers 1..n, or FreeSurfer's for ``aparcaseg`` images:
+    :func:`kraken_bids.bids.read.find_region_values` tells which from the values themselves.
+    """
+
+    parcellation: str
+    path: Path
+    space: str
+    """Space in which the image lies: ``T1w``, ``MNI152NLin6Asym``, ``fsnative``, ``ACPC`` …"""
+    transforms: tuple[Path, ...] = ()
+    """Points of the target space pass through the first, then the second …, and land in the space
+    of the image. Empty: both share world coordinates, so regridding is enough."""
+
+
+def find_cache_folder() -> Path:
+    """Folder of downloaded files: ``$KRAKEN_BIDS_DATA``, else in the user's cache folder."""
+    if os.environ.get("KRAKEN_BIDS_DATA"):
+        return Path(os.environ["KRAKEN_BIDS_DATA"])
+    if os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.environ["XDG_CACHE_HOME"]) / "kraken_bids"
+    home = Path("~").expanduser()
+    caches = home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
+    return caches / "kraken_bids"
+
+
+def find_atlas_image(
+    parcellation: Parcellation, search: Search, *, space: str
+) -> LabelImage | None:
+    """Label image of a parcellation that does not come from the participant's FreeSurfer run.
+
+    Searched in this order: ``--atlas``; ``tpl-*/**/tpl-<space>*_atlas-<name>*_dseg.nii.gz`` in the
+    datasets, the wanted space before the parcellation's own; the cache of downloaded files.
+
+    Parameters
+    ----------
+    parcellation : Parcellation
+    search : Search
+    space : str
+        Preferred space, that of the data.
+
+    Raises
+    ------
+    InputError
+        If the file named by the user does not exist.
+    """
+    name = parcellation.name
+    if name in search.atlas_images:
+        template = search.atlas_images[name]
+        path = fill_template(template, search.subject, search.session)
+        if not path.is_file():
+            raise InputError(
+                f"expected the label image of {name} at {path} (--atlas {name}={template}); "
+                "nothing is there. Check the path."
+            )
+        entities = parse_name(path)
+        return LabelImage(
+            name, path, entities.get("space") or entities.get("tpl") or parcellation.space
+        )
+    for template in dict.fromkeys((space, parcellation.space)):
+        pattern = f"tpl-*/**/tpl-{template}*_atlas-{name}*_dseg.nii.gz"
+        for dataset in search.datasets:
+            found = sorted(p for p in dataset.path.glob(pattern) if _is_atlas(p, template, name))
+            if found:
+                return LabelImage(name, found[0], template)
+    return _find_cached(parcellation)
+
+
+def find_aparcaseg(search: Search, name: str) -> LabelImage | None:
+    """FreeSurfer's segmentation of a participant in fMRIPrep's T1w space, or carried there.
+
+    fMRIPrep's ``anat/*_desc-aparcaseg_dseg`` (up to 23.1 and from 25.2), else FreeSurfer's own
+    ``mri/aparc+aseg.mgz`` with ``from-fsnative_to-T1w``.
+
+    Parameters
+    ----------
+    search : Search
+    name : str
+        Parcellation that is made of it.
+    """
+    anat = [
+        f
+        for f in search.files
+        if f.is_called(datatype="anat", suffix="dseg", desc="aparcaseg", space=None)
+        and f.entities["extension"] in IMAGES
+        and f.dataset.pipeline not in QSI
+    ]
+    nearest = pick_nearest(anat, search.session)
+    if nearest:
+        return LabelImage(name, nearest.path, "T1w")
+    transform = find_transform(search, source=("fsnative",), target=("T1w",))
+    segmentation = _find_freesurfer(search) if transform else None
+    if transform is None or segmentation is None:
+        return None
+    return LabelImage(name, segmentation, "fsnative", (transform,))
+
+
+def find_transform(
+    search: Search, *, source: Sequence[str], target: Sequence[str], pipelines: Sequence[str] = ()
+) -> Path | None:
+    """Transform ``from-<source>_to-<target>_mode-image_xfm`` of a participant.
+
+    As an image transform it carries images from source to target, hence *points* from target to
+    source: this is how ITK, and fMRIPrep with it, mean it.
+
+    Parameters
+    ----------
+    search : Search
+    source, target : sequence of str
+        Accepted spellings; earlier ones first.
+    pipelines : sequence of str, optional
+        Only datasets of these pipelines (all but QSIPrep's and QSIRecon's, whose T1w is another).
+    """
+    transforms = [
+        f
+        for f in search.files
+        if f.is_called(suffix="xfm", mode="image")
+        and f.entities["extension"] in TRANSFORMS
+        and (f.dataset.pipeline in pipelines if pipelines else f.dataset.pipeline not in QSI)
+    ]
+    for start, end in product(source, target):
+        found = [f for f in transforms if f.is_called(from_=start, to=end)]
+        nearest = pick_nearest(found, search.session)
+        if nearest:
+            return nearest.path
+    return None
+
+
+def find_acpc_transform(search: Search) -> Path | None:
+    """QSIPrep's transform of the T1w image to AC-PC; its points go from AC-PC to T1w."""
+    native = find_transform(search, source=NATIVE_T1W, target=ACPC, pipelines=QSI)
+    # QSIPrep up to 0.2x called its AC-PC space T1w.
+    old = ("orig", "T1wNative")
+    return native or find_transform(search, source=old, target=("T1w",), pipelines=QSI)
+
+
+def carry_labels(
+    image: LabelImage, search: Search, *, space: str
+) -> tuple[LabelImage, str] | None:
+    """Label image with the transforms from another space to its own, and a remark.
+
+    Parameters
+    ----------
+    image : LabelImage
+        In fMRIPrep's T1w space, FreeSurfer's, or a template's.
+    search : Search
+    space : str
+        ``T1w`` (fMRIPrep's), ``ACPC`` (QSIPrep's) or any other that a transform names.
+
+    Returns
+    -------
+    tuple or None
+        The image and a remark ('' where there is nothing to say); None: no transforms lead there.
+    """
+    if image.space == space:
+        return image, ""
+    for source, remark in _list_sources(image.space):
+        steps = _find_steps(search, source=source, target=space)
+        if steps is not None:
+            return replace(image, transforms=(*steps, *image.transforms)), remark
+    return None
+
+
+def _list_sources(space: str) -> Iterator[tuple[str, str]]:
+    # An image of FreeSurfer's comes with the step from T1w to its own space.
+    yield ("T1w" if space == "fsnative" else space), ""
+    other = OTHER_TEMPLATE.get(space)
+    if other:
+        yield (
+            other,
+            f"carried with the transform of {other}, since there is none of {space}: the two "
+            f"templates differ by millimetres. Rerun fMRIPrep with {space} in --output-spaces.",
+        )
+
+
+def _find_steps(search: Search, *, source: str, target: str) -> tuple[Path, ...] | None:
+    """Return the transforms whose points go from target to source; () where none is needed."""
+    if source == target:
+        return ()
+    if target == "ACPC":
+        to_t1w = find_acpc_transform(search)
+        direct = find_transform(search, source=(source,), target=ACPC, pipelines=QSI)
+    else:
+        to_t1w = find_transform(search, source=("T1w",), target=(target,))
+        direct = find_transform(search, source=(source,), target=(target,))
+    if target != "T1w" and to_t1w:
+        rest = _find_steps(search, source=source, target="T1w")
+        if rest is not None:
+            return (to_t1w, *rest)
+    return (direct,) if direct else None
+
+
+def _is_atlas(path: Path, template: str, name: str) -> bool:
+    entities = parse_name(path)
+    return entities.get("tpl") == template and entities.get("atlas") == name
+
+
+def _find_cached(parcellation: Parcellation) -> LabelImage | None:
+    folder = find_cache_folder() / "atlases"
+    published = PUBLISHED_IMAGES.get(parcellation.name, f"{parcellation.name}.nii.gz")
+    if parcellation.source == APARCASEG or not (folder / published).is_file():
+        return None
+    return LabelImage(parcellation.name, folder / published, parcellation.space)
+
+
+def _find_freesurfer(search: Search) -> Path | None:
+    # Named by session since fMRIPrep 25.2 (--track-sessions).
+    own = [f"sub-{search.subject}_ses-{search.session}"] if search.session else []
+    folders = [d.path for d in search.datasets if d.pipeline == "freesurfer"]
+    paths = (
+        folder / name / "mri" / "aparc+aseg.mgz"
+        for folder in folders
+        for name in (*own, f"sub-{search.subject}")
+    )
+    return next((path for path in paths if path.is_file()), None)

@@ -1,0 +1,170 @@
+"""Names of the files in OUTPUT_DIR, in one place, and the way back from a name."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from kraken_bids.bids.names import format_name, parse_name, strip_label
+from kraken_bids.exceptions import FlavorError
+from kraken_bids.flavors import Flavor, parse_meas
+
+FUNC_ENTITIES = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "space")
+DWI_ENTITIES = ("sub", "ses", "acq", "rec", "dir", "run", "space")
+"""Entities of the source that stay in the names of measured files (a caller that concatenates runs
+drops ``run``); predictions carry ``sub`` and ``ses`` only."""
+RELMAT = ".dense.tsv"
+PREDICTED = "kraken"
+"""End of the ``desc-`` of every prediction, and of no measured file."""
+
+logger = logging.getLogger(__name__)
+
+
+class RelmatFile(NamedTuple):
+    """One measured connectome on disk."""
+
+    subject: str
+    session: str | None
+    flavor: Flavor
+    path: Path
+    entities: Mapping[str, str]
+
+
+def relmat_path(
+    output_dir: Path, entities: Mapping[str, str], flavor: Flavor, *, source: str | None
+) -> Path:
+    """Path of a connectome: measured, or predicted from a source.
+
+    Parameters
+    ----------
+    output_dir : path
+    entities : mapping
+        ``sub``, ``ses`` … of what it was measured from; others are left out.
+    flavor : Flavor
+    source : str or None
+        None: measured. Else ``fusion``, ``fusionSC``, a flavor …: predicted from it, which the
+        name says as ``desc-<source>kraken`` (letters and digits only).
+    """
+    own = {"atlas": flavor.parcellation, "meas": flavor.meas}
+    kept: tuple[str, ...] = ("sub", "ses")
+    if source is None:
+        kept = FUNC_ENTITIES if flavor.datatype == "func" else DWI_ENTITIES
+    else:
+        own["desc"] = _to_label(source) + PREDICTED
+    named = _keep(entities, kept) | own
+    folder = _session_folder(output_dir, entities) / flavor.datatype
+    return folder / format_name(named, suffix="relmat", extension=RELMAT)
+
+
+def timeseries_path(output_dir: Path, entities: Mapping[str, str], parcellation: str) -> Path:
+    """Path of the region means of one run, before cleaning."""
+    return _func_path(output_dir, entities, parcellation, "timeseries")
+
+
+def coverage_path(output_dir: Path, entities: Mapping[str, str], parcellation: str) -> Path:
+    """Path of the table that says how much of each region the data cover."""
+    return _func_path(output_dir, entities, parcellation, "coverage")
+
+
+def latents_path(output_dir: Path, subject: str, session: str | None) -> Path:
+    """Path of the latents of a session: one row per source."""
+    return _kraken_path(output_dir, subject, session, ending="latents.tsv")
+
+
+def prediction_archive_path(output_dir: Path, subject: str, session: str | None) -> Path:
+    """Path of the HDF5 file with all predictions of a session (``--output-format h5``)."""
+    return _kraken_path(output_dir, subject, session, ending="relmats.h5")
+
+
+def region_table_path(output_dir: Path, parcellation: str) -> Path:
+    """Path of the table of regions of a parcellation."""
+    return Path(output_dir) / f"atlas-{parcellation}_dseg.tsv"
+
+
+def report_path(output_dir: Path, subject: str) -> Path:
+    """Path of a participant's report."""
+    return Path(output_dir) / f"sub-{strip_label(subject, 'sub')}.html"
+
+
+def group_report_path(output_dir: Path) -> Path:
+    """Path of the group's report."""
+    return Path(output_dir) / "group.html"
+
+
+def group_path(output_dir: Path, name: str) -> Path:
+    """Path of a file of the group level, such as ``adaptation.json``."""
+    return Path(output_dir) / "group" / name
+
+
+def sidecar_path(path: Path) -> Path:
+    """Path of the JSON sidecar of a file."""
+    return path.with_name(path.name.partition(".")[0] + ".json")
+
+
+def find_relmats(output_dir: Path, subject: str | None = None) -> list[RelmatFile]:
+    """Measured connectomes in OUTPUT_DIR, by participant and name; predictions are passed over.
+
+    Also finds the bare names of the published tools without sidecar, in ``func`` or ``dwi``:
+    ``sub-X_atlas-fs86_meas-FCcorrHPF_relmat.dense.tsv``.
+
+    Parameters
+    ----------
+    output_dir : path
+    subject : str, optional
+        Only this participant, with or without ``sub-``.
+    """
+    label = "*" if subject is None else strip_label(subject, "sub")
+    folders = sorted(p for p in Path(output_dir).glob(f"sub-{label}") if p.is_dir())
+    return [found for folder in folders for found in _list_relmats(folder)]
+
+
+def find_sessions(output_dir: Path) -> list[tuple[str, str | None]]:
+    """(participant, session) of everyone who has a measured connectome in OUTPUT_DIR."""
+    return list(dict.fromkeys((f.subject, f.session) for f in find_relmats(output_dir)))
+
+
+def _list_relmats(folder: Path) -> Iterator[RelmatFile]:
+    sessions = sorted(p for p in folder.glob("ses-*") if p.is_dir())
+    for level in (folder, *sessions):
+        for datatype in ("func", "dwi"):
+            for path in sorted((level / datatype).glob(f"sub-*_relmat{RELMAT}")):
+                entities = parse_name(path)
+                if entities.get("desc", "").endswith(PREDICTED):
+                    continue
+                try:
+                    flavor = parse_meas(entities.get("meas", ""), entities.get("atlas", ""))
+                except FlavorError:
+                    logger.warning("%s is passed over: no known meas- and atlas-", path)
+                    continue
+                session = level.name.removeprefix("ses-") if level != folder else None
+                yield RelmatFile(folder.name[4:], session, flavor, path, entities)
+
+
+def _func_path(
+    output_dir: Path, entities: Mapping[str, str], parcellation: str, suffix: str
+) -> Path:
+    named = _keep(entities, FUNC_ENTITIES) | {"atlas": parcellation}
+    folder = _session_folder(output_dir, entities) / "func"
+    return folder / format_name(named, suffix=suffix, extension=".tsv")
+
+
+def _kraken_path(output_dir: Path, subject: str, session: str | None, *, ending: str) -> Path:
+    entities = {"sub": strip_label(subject, "sub")}
+    entities |= {"ses": strip_label(session, "ses")} if session else {}
+    suffix, _, extension = ending.partition(".")
+    named = entities | {"desc": PREDICTED}
+    name = format_name(named, suffix=suffix, extension=f".{extension}")
+    return _session_folder(output_dir, entities) / name
+
+
+def _session_folder(output_dir: Path, entities: Mapping[str, str]) -> Path:
+    folder = Path(output_dir) / f"sub-{entities['sub']}"
+    return folder / f"ses-{entities['ses']}" if entities.get("ses") else folder
+
+
+def _keep(entities: Mapping[str, str], kept: tuple[str, ...]) -> dict[str, str]:
+    return {key: entities[key] for key in kept if entities.get(key)}
+
+
+def _to_label(source: str) -> str:
+    return "".join(c for c in source if c.isascii() and c.isalnum())

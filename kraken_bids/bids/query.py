@@ -1,0 +1,133 @@
+"""Which data the user asked for: sessions, tasks, filters, explicit paths."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from kraken_bids.bids.names import strip_label
+from kraken_bids.exceptions import InputError
+
+LONG_NAMES = {
+    "subject": "sub",
+    "session": "ses",
+    "acquisition": "acq",
+    "reconstruction": "rec",
+    "direction": "dir",
+    "resolution": "res",
+    "density": "den",
+    "description": "desc",
+    "segmentation": "seg",
+    "ceagent": "ce",
+}
+ABSENT = ("Query.NONE", "NONE")
+PRESENT = ("*", "Query.ANY", "ANY")
+OPTIONAL = ("Query.OPTIONAL", "OPTIONAL")
+
+
+@dataclass(frozen=True)
+class Query:
+    """Restrictions on what is searched; empty means everything."""
+
+    sessions: tuple[str, ...] = ()
+    """Session labels, with or without ``ses-``."""
+    tasks: tuple[str, ...] = ()
+    """Task labels, with or without ``task-``."""
+    filters: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    """Content of the BIDS filter file: conditions for ``bold`` and for ``tractogram``."""
+
+    def accepts_session(self, session: str | None) -> bool:
+        """Whether a session (None: the participant has no session level) is asked for."""
+        wanted = {strip_label(label, "ses") for label in self.sessions}
+        return not wanted or session in wanted
+
+    def accepts(self, kind: str, entities: Mapping[str, str]) -> bool:
+        """Whether a parsed name satisfies the filters of a kind (``bold`` or ``tractogram``)."""
+        tasks = {strip_label(label, "task") for label in self.tasks}
+        if kind == "bold" and tasks and entities.get("task") not in tasks:
+            return False
+        return matches(entities, self.filters.get(kind, {}))
+
+
+@dataclass(frozen=True)
+class ExplicitPaths:
+    """Paths of the user, with ``{subject}`` and ``{session}`` (labels alone) to fill."""
+
+    tractograms: tuple[str, ...] = ()
+    weights: tuple[str, ...] = ()
+    parcellations: Mapping[str, str] = field(default_factory=dict)
+    """Parcellation name to label image in the space of the tractogram."""
+
+
+def matches(entities: Mapping[str, str], conditions: Mapping[str, object]) -> bool:
+    """Whether a parsed name satisfies conditions written as in fMRIPrep's ``--bids-filter-file``.
+
+    Parameters
+    ----------
+    entities : mapping
+        As :func:`~kraken_bids.bids.names.parse_name` gives, with ``datatype`` where known.
+    conditions : mapping
+        Entity (short or long name) to a value, a list of values, None or ``Query.NONE`` (must be
+        absent), ``*`` or ``Query.ANY`` (must be present), ``Query.OPTIONAL`` (anything). Numbers
+        are compared as numbers: 1 matches ``run-01``.
+    """
+    return all(
+        _matches_one(entities.get(LONG_NAMES.get(key, key)), wanted)
+        for key, wanted in conditions.items()
+    )
+
+
+def read_filters(path: Path) -> dict[str, dict[str, object]]:
+    """Content of a BIDS filter file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or is not a JSON object of objects.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"expected a BIDS filter file (JSON) at {path}; reading it gave: {error}. "
+            "Check the path and the syntax."
+        ) from error
+    if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
+        raise InputError(
+            f'expected a JSON object like {{"bold": {{"session": "01"}}}} in {path}; '
+            f"found {json.dumps(content)[:80]}. Write one object per kind of file."
+        )
+    return content
+
+
+def fill_template(template: str, subject: str, session: str | None) -> Path:
+    """Path of a template with ``{subject}`` and ``{session}``, both labels without prefix.
+
+    Raises
+    ------
+    InputError
+        If it asks for a session and the participant has none.
+    """
+    if session is None and "{session}" in template:
+        raise InputError(
+            f"expected sessions for the path {template}; found none for sub-{subject}. "
+            "Take {session} out of the path, or run the participants without sessions apart."
+        )
+    return Path(template.replace("{subject}", subject).replace("{session}", session or ""))
+
+
+def _matches_one(found: str | None, wanted: object) -> bool:
+    if isinstance(wanted, Sequence) and not isinstance(wanted, str):
+        return any(_matches_one(found, one) for one in wanted)
+    text = None if wanted is None else str(wanted).strip("<>").split(":")[0]
+    if text in OPTIONAL:
+        return True
+    if text is None or text in ABSENT:
+        return found is None
+    if found is None:
+        return False
+    if text in PRESENT:
+        return True
+    return found == str(wanted) or (
+        found.isdigit() and str(wanted).isdigit() and int(found) == int(str(wanted))
+    )

@@ -1,0 +1,242 @@
+"""Tractograms of one session, their weights, and the label images in or carried to their space."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from kraken_bids.bids.index import Search, SubjectFile
+from kraken_bids.bids.label_images import QSI, LabelImage, find_acpc_transform
+from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.query import fill_template
+from kraken_bids.bids.structural_labels import find_tract_labels
+from kraken_bids.bids.tractograms import OTHER_FORMATS, open_tractogram
+from kraken_bids.exceptions import InputError
+from kraken_bids.parcellations import Parcellation
+
+Algorithm = Literal["ifod2", "sdstream"]
+ALGORITHMS: Mapping[Algorithm, re.Pattern[str]] = {
+    "ifod2": re.compile(r"ifod2", re.IGNORECASE),
+    "sdstream": re.compile(r"sd_?stream", re.IGNORECASE),
+}
+SUFFIXES = ("streamlines", "tractogram", "tractography", "ifod2", "sdstream")
+"""QSIRecon; MRtrix3_connectome and BEP046; micapipe and QSIPrep; QSIPrep up to 0.1x (last two)."""
+FORMATS = (".tck", ".tck.gz")
+TEXTS = (".csv", ".txt", ".tsv")
+NOT_SHARED = ("space", "model", "desc", "track", "suffix", "extension", "datatype")
+"""Entities in which a tractogram and its weights may differ."""
+
+
+@dataclass(frozen=True)
+class Tractography:
+    """One tractogram with what is needed to make connectomes of it."""
+
+    entities: Mapping[str, str]
+    algorithm: Algorithm
+    tracks: Path
+    weights: Path | None
+    """SIFT2 weights, one per streamline."""
+    mu: Path | None
+    """SIFT2's proportionality coefficient."""
+    space: str
+    """``T1w`` (fMRIPrep's), ``ACPC`` (QSIPrep's) or as spelled; '' where the name does not say."""
+    labels: Mapping[str, LabelImage]
+    """Parcellation to its label image, in this space or with the transforms that lead there."""
+
+
+@dataclass(frozen=True)
+class StructuralInputs:
+    """What was found for structure in one session."""
+
+    tractographies: tuple[Tractography, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Tracks:
+    path: Path
+    entities: Mapping[str, str]
+    file: SubjectFile | None
+    """As found in a dataset; None where the user gave the path."""
+    weights: Path | None = None
+    notes: list[str] = field(default_factory=list)
+
+
+def is_tractogram(file: SubjectFile) -> bool:
+    """Whether a file is named like a tractogram, of any format."""
+    return file.entities["suffix"].lower() in SUFFIXES and file.entities["extension"].endswith(
+        (*FORMATS, *OTHER_FORMATS)
+    )
+
+
+def find_structural_inputs(
+    search: Search, parcellations: Sequence[Parcellation]
+) -> StructuralInputs:
+    """Tractograms of a session by algorithm, each with the parcellations that reach its space.
+
+    Raises
+    ------
+    InputError
+        If two tractograms of one algorithm fit, or a path of the user cannot be used.
+    """
+    notes: list[str] = []
+    explicit = bool(search.explicit.tractograms)
+    tracks = _list_explicit(search, notes) if explicit else _list_found(search, notes)
+    by_algorithm: dict[Algorithm, _Tracks] = {}
+    for one in tracks:
+        algorithm = _find_algorithm(one.path)
+        if algorithm is None:
+            notes.append(
+                f"{one.path} is passed over: neither its name nor its header says iFOD2 or "
+                "SD_STREAM, the two algorithms that the flavors know."
+            )
+        elif algorithm in by_algorithm:
+            raise InputError(
+                f"expected one {algorithm} tractogram of sub-{search.subject}; found "
+                f"{by_algorithm[algorithm].path} and {one.path}. Choose with --bids-filter-file "
+                '({"tractogram": {"desc": …}}) or --tractogram.'
+            )
+        else:
+            by_algorithm[algorithm] = one
+    found = [
+        _describe(algorithm, one, search, parcellations, notes=notes)
+        for algorithm, one in by_algorithm.items()
+    ]
+    return StructuralInputs(tuple(t for t in found if t.labels), tuple(dict.fromkeys(notes)))
+
+
+def _list_found(search: Search, notes: list[str]) -> list[_Tracks]:
+    candidates = [
+        f
+        for f in search.files
+        if f.session == search.session
+        and is_tractogram(f)
+        and search.query.accepts("tractogram", f.entities)
+    ]
+    notes += [
+        f"{f.path} is passed over: only tck is read so far. Convert it, for example with MRtrix's "
+        "tckconvert or nibabel's nib-trk2tck."
+        for f in candidates
+        if not f.entities["extension"].endswith(FORMATS)
+    ]
+    return [
+        _Tracks(f.path, f.entities, f)
+        for f in candidates
+        if f.entities["extension"].endswith(FORMATS)
+    ]
+
+
+def _list_explicit(search: Search, notes: list[str]) -> list[_Tracks]:
+    """Tractograms at the user's paths; a participant without them has only its function."""
+    templates = search.explicit.weights
+    weights = [fill_template(t, search.subject, search.session) for t in templates]
+    if weights and len(weights) != len(search.explicit.tractograms):
+        raise InputError(
+            f"expected one --tractogram-weights per --tractogram, in the same order; found "
+            f"{len(weights)} and {len(search.explicit.tractograms)}."
+        )
+    tracks = []
+    for i, template in enumerate(search.explicit.tractograms):
+        path = fill_template(template, search.subject, search.session)
+        if not path.is_file():
+            notes.append(f"no tractogram at {path} (--tractogram {template}).")
+            continue
+        if weights and not weights[i].is_file():
+            raise InputError(
+                f"expected the weights of {path} at {weights[i]} (--tractogram-weights); nothing "
+                "is there. Check the path."
+            )
+        file = next((f for f in search.files if f.path.resolve() == path.resolve()), None)
+        entities = file.entities if file else parse_name(path)
+        tracks.append(_Tracks(path, entities, file, weights[i] if weights else None))
+    return tracks
+
+
+def _find_algorithm(path: Path) -> Algorithm | None:
+    """Algorithm by name, else by ``method`` in the header."""
+    named = _match_algorithm(path.name)
+    return named or _match_algorithm(open_tractogram(path).header.get("method", ""))
+
+
+def _match_algorithm(text: str) -> Algorithm | None:
+    return next((name for name, pattern in ALGORITHMS.items() if pattern.search(text)), None)
+
+
+def _describe(
+    algorithm: Algorithm,
+    tracks: _Tracks,
+    search: Search,
+    parcellations: Sequence[Parcellation],
+    *,
+    notes: list[str],
+) -> Tractography:
+    weights = tracks.weights or _find_beside(tracks, algorithm, "weights", notes=notes)
+    space = _find_space(tracks, search)
+    labels = {}
+    for parcellation in parcellations:
+        image, remark = find_tract_labels(parcellation, search, tracks.file, space=space)
+        if remark:
+            notes.append(remark)
+        if image:
+            labels[parcellation.name] = image
+    subject = {"sub": search.subject} | ({"ses": search.session} if search.session else {})
+    left_out = {"suffix", "extension", "datatype"}
+    return Tractography(
+        entities={k: v for k, v in {**tracks.entities, **subject}.items() if k not in left_out},
+        algorithm=algorithm,
+        tracks=tracks.path,
+        weights=weights,
+        mu=_find_beside(tracks, algorithm, "mu", notes=notes),
+        space=space,
+        labels=labels,
+    )
+
+
+def _find_space(tracks: _Tracks, search: Search) -> str:
+    """Space of a tractogram; QSIPrep's T1w is AC-PC where it wrote the way there."""
+    space = tracks.entities.get("space", "")
+    pipeline = tracks.file.dataset.pipeline if tracks.file else ""
+    if space == "T1wACPC" or (space == "T1w" and pipeline in QSI and find_acpc_transform(search)):
+        return "ACPC"
+    return space
+
+
+def _find_beside(
+    tracks: _Tracks, algorithm: Algorithm, kind: str, *, notes: list[str]
+) -> Path | None:
+    """Weights or mu in the folder of a tractogram; of another algorithm's they must say so."""
+    folder = tracks.path.parent
+    names = sorted(
+        p for p in folder.iterdir() if p.name.endswith(TEXTS) and kind in p.name.lower()
+    )
+    fitting = [p for p in names if _shares_entities(p, tracks) and _is_kind(p, kind)]
+    named = [p for p in fitting if _match_algorithm(p.name) == algorithm]
+    nameless = [p for p in fitting if _match_algorithm(p.name) is None]
+    n_tracks = sum(
+        1 for p in folder.iterdir() if p.name.endswith(FORMATS) and _shares_entities(p, tracks)
+    )
+    chosen = named or (nameless if n_tracks == 1 else [])
+    if len(chosen) == 1:
+        return chosen[0]
+    if kind == "weights" and (chosen or nameless):
+        listed = ", ".join(p.name for p in chosen or nameless)
+        notes.append(
+            f"SIFT2 weights of {tracks.path.name} are not used: which of {listed} belongs to it "
+            "cannot be told. Name them with --tractogram and --tractogram-weights."
+        )
+    return None
+
+
+def _is_kind(path: Path, kind: str) -> bool:
+    return kind == "weights" or parse_name(path)["suffix"].lower() == kind
+
+
+def _shares_entities(path: Path, tracks: _Tracks) -> bool:
+    """Whether no entity that both names have differs, but those that tell derived files apart."""
+    other = parse_name(path)
+    return all(
+        other[key] == value
+        for key, value in tracks.entities.items()
+        if key in other and key not in NOT_SHARED
+    )

@@ -1,0 +1,111 @@
+"""Label images in the space of a tractogram, parcellation by parcellation."""
+
+from kraken_bids.bids.index import Search, SubjectFile
+from kraken_bids.bids.label_images import (
+    IMAGES,
+    LabelImage,
+    carry_labels,
+    find_aparcaseg,
+    find_atlas_image,
+)
+from kraken_bids.bids.query import fill_template
+from kraken_bids.exceptions import InputError
+from kraken_bids.parcellations import APARCASEG, Parcellation
+
+SAME_IN_QSI = ("T1w", "ACPC", "T1wACPC")
+"""What QSIPrep and QSIRecon have called one and the same space."""
+
+
+def find_tract_labels(
+    parcellation: Parcellation, search: Search, tracks: SubjectFile | None, *, space: str
+) -> tuple[LabelImage | None, str]:
+    """Label image of a parcellation for a tractogram, and a remark for the user.
+
+    In this order: the user's own (``--parcellation``); an image of the parcellation beside the
+    tractogram; fMRIPrep's segmentation or the atlas image, carried by transforms.
+
+    Parameters
+    ----------
+    parcellation : Parcellation
+    search : Search
+    tracks : SubjectFile or None
+        The tractogram as found in a dataset; None where the user gave its path.
+    space : str
+        Of the tractogram; '' unknown.
+
+    Returns
+    -------
+    image : LabelImage or None
+        None where no way leads to the space of the tractogram; the remark then says what to do.
+    remark : str
+
+    Raises
+    ------
+    InputError
+        If a file that the user named does not exist.
+    """
+    name = parcellation.name
+    if name in search.explicit.parcellations:
+        return _find_explicit(name, search, space), ""
+    for file in search.files if tracks else ():
+        if _is_beside(file, parcellation, tracks):
+            return LabelImage(name, file.path, space), ""
+    return _find_carried(parcellation, search, space)
+
+
+def _find_explicit(name: str, search: Search, space: str) -> LabelImage:
+    template = search.explicit.parcellations[name]
+    path = fill_template(template, search.subject, search.session)
+    if not path.is_file():
+        raise InputError(
+            f"expected the label image of {name} at {path} (--parcellation {name}={template}); "
+            "nothing is there. Check the path."
+        )
+    return LabelImage(name, path, space)
+
+
+def _is_beside(file: SubjectFile, parcellation: Parcellation, tracks: SubjectFile | None) -> bool:
+    """Whether a file of the tractogram's dataset and session is its label image."""
+    if tracks is None or (file.dataset, file.session) != (tracks.dataset, tracks.session):
+        return False
+    entities = file.entities
+    if entities["suffix"] != "dseg" or entities["extension"] not in IMAGES:
+        return False
+    spaces = {entities.get("space", ""), tracks.entities.get("space", "")}
+    if len(spaces) > 1 and not spaces <= set(SAME_IN_QSI):
+        return False
+    names = {entities.get(key) for key in ("seg", "atlas")}
+    segmented = parcellation.source == APARCASEG and entities.get("datatype") != "anat"
+    return parcellation.name in names or (
+        segmented and "aparcaseg" in {*names, entities.get("desc")}
+    )
+
+
+def _find_carried(
+    parcellation: Parcellation, search: Search, space: str
+) -> tuple[LabelImage | None, str]:
+    name = parcellation.name
+    way_out = (
+        f"Give a label image in the tractogram's space with --parcellation {name}=FILE, or let "
+        f"QSIRecon write one (seg-{name}_dseg)."
+    )
+    if parcellation.source == APARCASEG and name not in search.atlas_images:
+        image = find_aparcaseg(search, name)
+    else:
+        image = find_atlas_image(parcellation, search, space=parcellation.space)
+    if image is None:
+        return None, f"no label image of {name} for the tractograms. {way_out}"
+    if not space:
+        return None, (
+            f"{name} is left out of the structural connectomes: the name of the tractogram does "
+            f"not say its space (space-). {way_out}"
+        )
+    carried = carry_labels(image, search, space=space)
+    if carried is None:
+        return None, (
+            f"{name} is left out of the structural connectomes: no transform leads from "
+            f"{image.space} to the tractogram's space {space} "
+            f"(from-{image.space}_to-T1w, and from there on to {space}). {way_out}"
+        )
+    labels, remark = carried
+    return labels, f"{name}, structure: {remark}" if remark else ""

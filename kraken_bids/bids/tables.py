@@ -1,0 +1,182 @@
+"""Text, JSON, tables and matrices into plain values."""
+
+import json
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.exceptions import InputError
+
+NOT_AVAILABLE = ("n/a", "N/A", "", "nan", "NaN")
+BLOCK_BYTES = 1 << 23
+
+
+def read_text(path: Path) -> str:
+    """Content of a UTF-8 text file.
+
+    Raises
+    ------
+    InputError
+        If it is missing, unreadable or not text.
+    """
+    try:
+        return Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"expected a text file at {path}; reading it gave: {error}. Check the path, or copy "
+            "the file again."
+        ) from error
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Content of a JSON file that holds one object.
+
+    Raises
+    ------
+    InputError
+        If it is missing or holds anything else.
+    """
+    text = read_text(path)
+    try:
+        content = json.loads(text)
+    except ValueError as error:
+        raise InputError(
+            f"expected JSON in {path}; reading it gave: {error}. Copy the file again or mend it."
+        ) from error
+    if not isinstance(content, dict):
+        raise InputError(f"expected a JSON object in {path}; found a {type(content).__name__}.")
+    return content
+
+
+def read_columns(path: Path) -> dict[str, NDArray[Any]]:
+    """Columns of a tab-separated table with a header.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    dict
+        Column name to ndarray [n_rows]: float64 with ``n/a`` as NaN where every value is a number,
+        else str as spelled.
+
+    Raises
+    ------
+    InputError
+        If it is missing, has no header, repeats a column, or a row is cut.
+    """
+    lines = read_text(path).splitlines()
+    header = lines[0].split("\t") if lines else [""]
+    if not all(header) or len(set(header)) < len(header):
+        raise InputError(
+            f"expected a tab-separated table with a header of different names in {path}; found "
+            f"{lines[0][:80] if lines else 'an empty file'!r}. Copy the file again."
+        )
+    rows = [line.split("\t") for line in lines[1:] if line]
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(header):
+            raise InputError(
+                f"expected {len(header)} columns in {path}; found {len(row)} in line {number}. "
+                "The file is cut or damaged: copy it again."
+            )
+    columns = zip(*rows, strict=True) if rows else ((),) * len(header)
+    return {name: _to_array(column) for name, column in zip(header, columns, strict=True)}
+
+
+def read_relmat(path: Path) -> NDArray[np.float64]:
+    """Square matrix of a ``relmat.dense.tsv``: no header, tabs, ``nan`` or ``n/a`` where unknown.
+
+    Returns
+    -------
+    ndarray of shape (n, n)
+
+    Raises
+    ------
+    InputError
+        If it is missing, not square, or holds anything but numbers.
+    """
+    text = read_text(path)
+    if "n/a" in text:
+        text = text.replace("n/a", "nan")
+    n_rows = sum(1 for line in text.splitlines() if line.strip())
+    with _naming(path, "a square matrix of numbers without header, separated by tabs"):
+        values = _parse_numbers(text.encode(), np.float64)
+    if not n_rows or values.size != n_rows**2:
+        raise InputError(
+            f"expected a square matrix in {path}; found {n_rows} rows and {values.size} numbers. "
+            "The file is cut or has another layout: write it again."
+        )
+    return values.reshape(n_rows, n_rows)
+
+
+def read_weights(path: Path) -> NDArray[np.float32]:
+    """Streamline weights as ``tcksift2`` writes them: separated by blanks, commas or lines.
+
+    Lines that start with ``#`` are passed over.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_streamlines,)
+
+    Raises
+    ------
+    InputError
+        If it is missing, empty, or holds anything but numbers.
+    """
+    with _naming(path, "streamline weights, numbers separated by blanks, commas or lines"):
+        blocks = [_parse_numbers(block, np.float32) for block in _list_blocks(Path(path))]
+    weights = np.concatenate([np.empty(0, np.float32), *blocks])
+    if not weights.size:
+        raise InputError(f"expected streamline weights in {path}; found none. Run tcksift2 again.")
+    return weights
+
+
+def _list_blocks(path: Path) -> Iterator[bytes]:
+    """Text of a file in blocks cut between numbers, comment lines and commas blanked."""
+    rest = b""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            block = rest + block
+            cut = max(block.rfind(b) for b in (b"\n", b" ", b",")) + 1
+            # A comment line must not be cut in two.
+            start = block.rfind(b"\n", 0, cut) + 1
+            cut = start if block[start : start + 1] == b"#" else cut
+            block, rest = block[:cut], block[cut:]
+            yield re.sub(rb"(?m)^#.*$", b"", block).replace(b",", b" ")
+    yield re.sub(rb"(?m)^#.*$", b"", rest).replace(b",", b" ")
+
+
+def _parse_numbers(text: bytes, dtype: type[Any]) -> NDArray[Any]:
+    if not text.strip():
+        return np.empty(0, dtype)
+    with warnings.catch_warnings():
+        # numpy stops at what is no number and only warns.
+        warnings.simplefilter("error")
+        return np.fromstring(text.decode("ascii"), dtype=dtype, sep=" ")
+
+
+@contextmanager
+def _naming(path: Path, expected: str) -> Iterator[None]:
+    """Turn what goes wrong while reading numbers into an error that names the file."""
+    try:
+        yield
+    except InputError:
+        raise
+    except (OSError, ValueError, DeprecationWarning) as error:
+        raise InputError(
+            f"expected {expected} in {path}; reading it gave: {error}. Check the file."
+        ) from error
+
+
+def _to_array(column: tuple[str, ...]) -> NDArray[Any]:
+    try:
+        return np.array([np.nan if v in NOT_AVAILABLE else float(v) for v in column], np.float64)
+    except ValueError:
+        return np.array(column, dtype=np.str_)

@@ -1,0 +1,237 @@
+"""Streamline ends from MRtrix track files, in blocks: memory does not grow with the file."""
+
+import logging
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.exceptions import InputError
+
+BLOCK_VERTICES = 1 << 19
+"""Vertices per read: 6 MB of float32."""
+MAGIC = b"mrtrix tracks"
+MAX_HEADER_BYTES = 1 << 24
+DTYPES = {
+    "Float32": "=f4",
+    "Float32LE": "<f4",
+    "Float32BE": ">f4",
+    "Float64": "=f8",
+    "Float64LE": "<f8",
+    "Float64BE": ">f8",
+}
+OTHER_FORMATS = (".trk", ".trk.gz", ".trx")
+
+Vertices = NDArray[np.floating[Any]]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Tractogram:
+    """A track file; its header is read, its tracks are not."""
+
+    path: Path
+    header: Mapping[str, str]
+    """Keys of the header; repeated ones (``command_history``) joined by line breaks."""
+    dtype: np.dtype[np.floating[Any]]
+    """Of the coordinates, byte order included."""
+    data_path: Path
+    """File that holds the coordinates: the track file itself, as a rule."""
+    offset: int
+    """Where they begin, bytes."""
+
+    @property
+    def n_declared(self) -> int:
+        """Number of tracks that the header declares; 0 where it does not say."""
+        text = self.header.get("count", "").strip()
+        return int(text) if text.isdigit() else 0
+
+    def ends(self) -> Iterator[Vertices]:
+        """First and last vertex of every track, in file order.
+
+        Follows MRtrix: a NaN in the first coordinate ends a track and an infinity ends the file,
+        whatever their bits; what follows is not read. With a ``count`` above 0 in the header, only
+        so many tracks are given. A track of one vertex has equal ends. A track without vertices
+        has NaN ends, which belong to no region (MRtrix 3.0.3 repeats the track before, a fault
+        mended in its pull request 3372).
+
+        Yields
+        ------
+        ndarray of shape (n_tracks, 2, 3)
+            RAS mm, type as stored. All blocks together give every track once.
+
+        Raises
+        ------
+        InputError
+            If the file ends without its end mark or inside a track: it was cut.
+        """
+        left = self.n_declared or np.iinfo(np.int64).max
+        for block in self._read_ends():
+            if len(block) and left:
+                yield block[:left]
+            left -= min(left, len(block))
+
+    def _read_ends(self) -> Iterator[Vertices]:
+        try:
+            with _open_stream(self.data_path) as stream:
+                stream.seek(self.offset)
+                finder = _EndFinder(self.dtype)
+                for vertices in _read_blocks(stream, self.dtype):
+                    yield finder.find(vertices)
+                    if finder.is_done:
+                        return
+                raise EOFError("the end mark is missing")
+        except (EOFError, OSError, zlib.error) as error:
+            size = self.data_path.stat().st_size if self.data_path.is_file() else 0
+            raise InputError(
+                f"expected a whole track file at {self.data_path}; it is cut in the middle: "
+                f"{size} bytes, then {error}. Copy it again, or run tckgen again."
+            ) from error
+
+
+def open_tractogram(path: Path) -> Tractogram:
+    """Header of a track file.
+
+    Parameters
+    ----------
+    path : path
+        ``.tck`` or ``.tck.gz``.
+
+    Raises
+    ------
+    InputError
+        If it is missing, of another format, or its header is incomplete.
+    """
+    path = Path(path)
+    if path.name.lower().endswith(OTHER_FORMATS):
+        raise InputError(
+            f"expected tracks of MRtrix (.tck or .tck.gz); found {path}. Only tck is read so far: "
+            "convert it, for example with MRtrix's tckconvert or nibabel's nib-trk2tck."
+        )
+    try:
+        with _open_stream(path) as stream:
+            header = _parse_header(stream, path)
+    except (EOFError, OSError, zlib.error) as error:
+        if isinstance(error, InputError):
+            raise
+        raise InputError(
+            f"expected a track file at {path}; reading its header gave: {error}. Check the path, "
+            "or copy the file again."
+        ) from error
+    if header.get("datatype") not in DTYPES or "file" not in header:
+        raise InputError(
+            f"expected `datatype: Float32LE` (or BE, Float64) and `file: . OFFSET` in the header "
+            f"of {path}; found datatype {header.get('datatype')!r}, file {header.get('file')!r}. "
+            "Write it again with MRtrix (tckedit)."
+        )
+    name, _, offset = header["file"].strip().rpartition(" ")
+    return Tractogram(
+        path=path,
+        header=header,
+        dtype=np.dtype(DTYPES[header["datatype"]]),
+        data_path=path if name.strip() in {"", "."} else path.parent / name.strip(),
+        offset=_parse_offset(offset, path),
+    )
+
+
+class _EndFinder:
+    """Finds the ends of tracks that run across blocks."""
+
+    def __init__(self, dtype: np.dtype[np.floating[Any]]) -> None:
+        self.is_done = False
+        self._first: Vertices | None = None
+        self._last = np.empty(3, dtype.newbyteorder("="))
+
+    def find(self, vertices: Vertices) -> Vertices:
+        """Return the ends [n, 2, 3] of the tracks that stop in this block [m, 3]."""
+        x = vertices[:, 0]
+        stops = np.flatnonzero(~np.isfinite(x))
+        file_ends = np.flatnonzero(np.isinf(x[stops]))
+        if file_ends.size:
+            self.is_done = True
+            mark, stops = stops[file_ends[0]], stops[: file_ends[0]]
+            is_open = mark > stops[-1] + 1 if len(stops) else mark > 0 or self._first is not None
+            if is_open:
+                # As in MRtrix; it happens where writing was broken off between two flushes.
+                logger.warning("vertices before the end mark that no NaN closes are no track")
+        starts = np.concatenate([[0], stops[:-1] + 1])[: len(stops)]
+        ends = np.stack([vertices[starts], vertices[stops - 1]], axis=1)
+        empty = starts == stops
+        if len(stops) and self._first is not None:
+            ends[0, 0] = self._first
+            if stops[0] == 0:
+                ends[0, 1] = self._last
+            empty[0] = False
+        ends[empty] = np.nan
+        self._carry(vertices, stops)
+        return ends
+
+    def _carry(self, vertices: Vertices, stops: NDArray[np.intp]) -> None:
+        """Keep the ends of the track that the block leaves open."""
+        begin = int(stops[-1]) + 1 if len(stops) else 0
+        if len(stops):
+            self._first = None
+        if begin < len(vertices):
+            if self._first is None:
+                self._first = vertices[begin].copy()
+            self._last = vertices[-1].copy()
+
+
+def _read_blocks(stream: BinaryIO, dtype: np.dtype[np.floating[Any]]) -> Iterator[Vertices]:
+    """Yield vertices [m, 3] in this machine's byte order; the next block overwrites them."""
+    n_bytes = 3 * dtype.itemsize
+    buffer = np.empty(BLOCK_VERTICES * n_bytes, np.uint8)
+    view = buffer.data
+    kept = 0
+    while n_read := stream.readinto(view[kept:]):  # type: ignore[attr-defined]
+        n_whole = (kept + n_read) // n_bytes * n_bytes
+        vertices = buffer[:n_whole].view(dtype).reshape(-1, 3)
+        if not dtype.isnative:
+            vertices = vertices.astype(dtype.newbyteorder("="))
+        if len(vertices):
+            yield vertices
+        kept += n_read - n_whole
+        buffer[:kept] = buffer[n_whole : n_whole + kept]
+
+
+def _open_stream(path: Path) -> BinaryIO:
+    if path.name.endswith(".gz"):
+        from isal import igzip
+
+        return cast(BinaryIO, igzip.open(path, "rb"))  # type: ignore[no-untyped-call]
+    return path.open("rb")
+
+
+def _parse_header(stream: BinaryIO, path: Path) -> dict[str, str]:
+    if not stream.readline(1024).startswith(MAGIC):
+        raise InputError(
+            f"expected a track file of MRtrix at {path}, which begins with `mrtrix tracks`; found "
+            "something else. Check that the path is that of the tractogram."
+        )
+    header: dict[str, str] = {}
+    n_bytes = 0
+    while (line := stream.readline(MAX_HEADER_BYTES).decode("utf-8", "replace")) != "":
+        n_bytes += len(line)
+        key, colon, value = line.strip().partition(":")
+        if key == "END":
+            return header
+        if colon:
+            joined = [header[key], value.strip()] if key in header else [value.strip()]
+            header[key] = "\n".join(joined)
+        if n_bytes > MAX_HEADER_BYTES:
+            break
+    raise EOFError("the header has no END")
+
+
+def _parse_offset(text: str, path: Path) -> int:
+    if not text.isdigit():
+        raise InputError(
+            f"expected `file: . OFFSET` with a number in the header of {path}; found {text!r}. "
+            "Write it again with MRtrix (tckedit)."
+        )
+    return int(text)

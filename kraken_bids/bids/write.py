@@ -1,0 +1,264 @@
+"""Values into files, whole or not at all: a temporary file beside the target, then a rename."""
+
+import errno
+import json
+import os
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.datasets import DESCRIPTION, Dataset
+from kraken_bids.bids.outputs import region_table_path
+from kraken_bids.bids.tables import read_json, read_text
+from kraken_bids.exceptions import ConnectomeError, InputError
+from kraken_bids.parcellations import Parcellation
+
+BIDS_VERSION = "1.10.0"
+CODE_URL = "https://github.com/kraken-bids/kraken_bids"
+BIDSIGNORE = (
+    *("*.html", "figures/", "logs/", "*.log", "*_timeseries.*", "*_coverage.*", "*_relmat.*"),
+    *("*_relmats.*", "*_latents.*", "*_dseg.tsv", "group", "group/**"),
+)
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@contextmanager
+def atomic_path(path: Path) -> Iterator[Path]:
+    """Give a temporary path that becomes ``path`` if the block ends well, and vanishes if not.
+
+    It lies in the same folder (which is made), starts with a dot and ends in ``.tmp``: a killed
+    run leaves at most such a file, never half a file under its final name.
+
+    Parameters
+    ----------
+    path : path
+        The file to be.
+
+    Yields
+    ------
+    path
+        Where to write.
+
+    Raises
+    ------
+    InputError
+        If the disk is full or the folder cannot be written to.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        _flush(temporary)
+        temporary.replace(path)
+    except InputError:
+        raise
+    except OSError as error:
+        raise InputError(_explain(path, error)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file.
+
+    Raises
+    ------
+    InputError
+        If the disk is full or the folder cannot be written to; so do all functions of this file.
+    """
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON object; numpy's numbers and arrays, paths and NaN (null) are taken too."""
+    write_text(path, json.dumps(_to_plain(content), indent=2, ensure_ascii=False) + "\n")
+
+
+def write_table(path: Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]]) -> None:
+    """Write columns as a tab-separated table with a header.
+
+    Floats have 9 significant digits (float32 survives them); NaN and None become ``n/a``.
+
+    Parameters
+    ----------
+    path : path
+    columns : mapping
+        Column name to its values, all of one length.
+    """
+    cells = [[_format_cell(v) for v in _to_list(column)] for column in columns.values()]
+    lines = ["\t".join(columns), *("\t".join(row) for row in zip(*cells, strict=True))]
+    write_text(path, "\n".join(lines) + "\n")
+
+
+def write_relmat(path: Path, square: NDArray[np.floating[Any]]) -> None:
+    """Write a square matrix as ``relmat.dense.tsv``: tabs, no header, ``%.6g``, NaN as ``nan``.
+
+    ``nan`` and not ``n/a``, so that numpy, pandas and the published tools read it as it is.
+
+    Raises
+    ------
+    ConnectomeError
+        If the matrix is not square.
+    """
+    if square.ndim != 2 or square.shape[0] != square.shape[1]:
+        raise ConnectomeError(f"expected a square matrix for {path}; found shape {square.shape}.")
+    row_format = "\t".join(["%.6g"] * square.shape[1]) + "\n"
+    write_text(path, "".join(row_format % tuple(row) for row in square.tolist()))
+
+
+def write_dataset_description(
+    output_dir: Path,
+    *,
+    name: str,
+    version: str,
+    sources: Mapping[str, Path],
+    container: Mapping[str, str] | None = None,
+) -> None:
+    """Write ``dataset_description.json`` of a derivative dataset.
+
+    Links of earlier runs stay, so that the ``bids:`` URIs in their sidecars still resolve.
+
+    Parameters
+    ----------
+    output_dir : path
+    name : str
+        Name of the dataset, for people.
+    version : str
+        Of kraken_bids.
+    sources : mapping
+        Name of each dataset that was read (as in :func:`bids_uri`) to its folder.
+    container : mapping, optional
+        ``Type``, ``Tag``, ``URI`` of the container that runs this.
+
+    Raises
+    ------
+    InputError
+        If the folder is another tool's dataset, or cannot be written to.
+    """
+    path = Path(output_dir) / DESCRIPTION
+    old = read_json(path) if path.is_file() else {}
+    _check_own(path, old)
+    links = {n: Path(p).resolve().as_uri() for n, p in sources.items()}
+    software: dict[str, Any] = {"Name": "kraken_bids", "Version": version, "CodeURL": CODE_URL}
+    content = {
+        "Name": name,
+        "BIDSVersion": BIDS_VERSION,
+        "DatasetType": "derivative",
+        "GeneratedBy": [software | ({"Container": dict(container)} if container else {})],
+        "SourceDatasets": [{"URL": uri} for uri in links.values()],
+        "DatasetLinks": dict(old.get("DatasetLinks", {})) | links,
+    }
+    if content != old:
+        write_json(path, content)
+
+
+def write_bidsignore(output_dir: Path) -> None:
+    """Write ``.bidsignore``: files that BIDS does not know yet (matrices, latents)."""
+    path = Path(output_dir) / ".bidsignore"
+    text = "\n".join(BIDSIGNORE) + "\n"
+    if not path.is_file() or read_text(path) != text:
+        write_text(path, text)
+
+
+def write_region_tables(output_dir: Path, parcellations: Sequence[Parcellation]) -> None:
+    """Write ``atlas-<name>_dseg.tsv`` per parcellation: index, name, hemisphere, group."""
+    for parcellation in parcellations:
+        columns = {
+            "index": range(1, parcellation.n_regions + 1),
+            "name": parcellation.region_names,
+            "hemisphere": parcellation.hemispheres,
+            "group": parcellation.groups,
+        }
+        path = region_table_path(output_dir, parcellation.name)
+        if not path.is_file():
+            write_table(path, columns)
+
+
+def bids_uri(path: Path, datasets: Sequence[Dataset], *, output_dir: Path | None = None) -> str:
+    """URI of a file, as sidecars name their ``Sources``.
+
+    Parameters
+    ----------
+    path : path
+    datasets : sequence of Dataset
+        The innermost one that holds the file gives the name: ``bids:fmriprep:sub-01/func/…``.
+    output_dir : path, optional
+        Our own dataset: ``bids::sub-01/func/…``.
+
+    Returns
+    -------
+    str
+        A ``file:`` URI where no dataset holds it.
+    """
+    absolute = Path(path).absolute()
+    roots = [(d.path.absolute(), d.name) for d in datasets]
+    roots += [(Path(output_dir).absolute(), "")] if output_dir else []
+    holders = [(root, name) for root, name in roots if absolute.is_relative_to(root)]
+    if not holders:
+        return absolute.as_uri()
+    root, name = max(holders, key=lambda holder: len(holder[0].parts))
+    return f"bids:{name}:{absolute.relative_to(root).as_posix()}"
+
+
+def _check_own(path: Path, content: Mapping[str, Any]) -> None:
+    generated = content.get("GeneratedBy") or [{}]
+    names = [str(one.get("Name", "")) for one in generated if isinstance(one, dict)]
+    if content and "kraken_bids" not in names:
+        raise InputError(
+            f"expected an output folder of kraken_bids or a new one at {path.parent}; found the "
+            f"dataset {content.get('Name', '')!r} of {', '.join(filter(None, names)) or 'another'}"
+            " there. Choose another OUTPUT_DIR, so that nothing of it is overwritten."
+        )
+
+
+def _flush(path: Path) -> None:
+    """Make sure that the bytes are on the disk before the name is."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _explain(path: Path, error: OSError) -> str:
+    # h5py reports a full disk in words only.
+    if error.errno in DISK_FULL or os.strerror(errno.ENOSPC) in str(error):
+        return (
+            f"expected room for {path}; the disk (or the quota) is full, so {path.name} was not "
+            "written. Free some space and rerun the same command: finished files are kept."
+        )
+    return (
+        f"expected to write {path}; writing gave: {error}. Check that the output folder may be "
+        "written to (in a container: that it is mounted, and for this user)."
+    )
+
+
+def _to_plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _to_plain(item) for key, item in value.items()}
+    if isinstance(value, np.ndarray | np.generic):
+        return _to_plain(value.tolist())
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_to_plain(item) for item in value]
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    return str(value) if isinstance(value, Path) else value
+
+
+def _to_list(column: Sequence[Any] | NDArray[Any]) -> list[Any]:
+    return column.tolist() if isinstance(column, np.ndarray) else list(column)
+
+
+def _format_cell(value: Any) -> str:
+    if value is None or value != value:  # noqa: PLR0124  (NaN)
+        return "n/a"
+    if isinstance(value, float | np.floating):
+        return f"{value:.9g}"
+    return " ".join(str(value).split()) or "n/a"
