@@ -192,7 +192,7 @@ def _draw_fit(axes: "Axes", fit: AdaptationFit) -> None:
         edges_x,
         edges_y,
         np.ma.masked_equal(counts, 0),
-        norm=LogNorm(1),
+        norm=LogNorm(1, max(counts.max(), 2)),
         cmap=theme.sequential_colours(),
     )
     if logarithmic:

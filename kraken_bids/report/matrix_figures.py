@@ -27,7 +27,7 @@ STRIP = 8.0
 GAP = 18.0
 TOP = 44.0
 BOTTOM = 14.0
-BAR = 80.0
+BAR = 92.0
 MISSING = np.array([214, 219, 224], dtype=np.uint8)
 HATCH = np.array([160, 168, 176], dtype=np.uint8)
 BELOW = np.array([250, 250, 248], dtype=np.uint8)
@@ -65,7 +65,7 @@ def draw_flavor(panel: FlavorPanel) -> bytes:
     pale. Regions are sorted by group and hemisphere; regions not measured are hatched grey; the
     diagonal is blank.
     """
-    squares = [("Measured", panel.measured)]
+    squares = [(panel.measured_title, panel.measured)]
     squares += [(explain_source(p.source), p.square) for p in panel.predictions]
     layout = layout_regions(panel.region_groups, panel.hemispheres)
     n_regions = len(layout.order)
@@ -232,7 +232,8 @@ def _draw_colour_bar(figure: "Figure", left: float, *, norm: Normalize, label: s
     if isinstance(norm, LogNorm):
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_minor_formatter(NullFormatter())
-    bar.set_label(label, fontsize=theme.SMALL, color=theme.MUTED)
+    place = {"transform": axes.transAxes, "rotation": 90, "ha": "center", "va": "center"}
+    theme.add_text(axes, 6.2, 0.5, label, fontsize=theme.SMALL, color=theme.MUTED, **place)
 
 
 def _bounds(norm: Normalize) -> tuple[float, float]:

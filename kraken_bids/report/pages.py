@@ -182,6 +182,9 @@ class FlavorPanel:
     mean_edge: float | None = None
     """Mean of the measured off-diagonal."""
     note: str = ""
+    measured_title: str = "Measured"
+    """Say ``Measured, adapted`` where the adapted matrix is passed: predictions are in the range
+    of the training data, so a cohort in other units is only comparable after adaptation."""
 
     @property
     def parcellation(self) -> str:

@@ -1,0 +1,109 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kraken_bids.report import figures as names
+from kraken_bids.report.figures import group_figures, participant_figures
+from kraken_bids.report.group_figures import compute_agreement, compute_components, draw_adaptation
+from kraken_bids.report.identifiability_figures import draw_identifiability
+from kraken_bids.report.pages import AdaptationFit, Latents
+from kraken_bids.report.png import SIGNATURE
+
+
+def test_components_are_those_of_principal_component_analysis():
+    """Scores and shares of variance equal scikit-learn's up to sign."""
+    decomposition = pytest.importorskip("sklearn.decomposition")
+    latents = np.random.default_rng(0).normal(size=(20, 6))
+    points, share = compute_components(latents)
+    oracle = decomposition.PCA(2).fit(latents)
+    np.testing.assert_allclose(np.abs(points), np.abs(oracle.transform(latents)), atol=1e-9)
+    np.testing.assert_allclose(share, oracle.explained_variance_ratio_)
+
+
+def test_agreement_leaves_out_who_lacks_a_modality():
+    """Similarities are cosines between SC (rows) and FC (columns) of those with both."""
+    rng = np.random.default_rng(0)
+    fc, sc = rng.normal(size=(2, 5, 4))
+    fc[1] = np.nan
+    similarity, both = compute_agreement(fc, sc)
+    np.testing.assert_array_equal(both, [0, 2, 3, 4])
+    expected = sc[0] @ fc[3] / np.linalg.norm(sc[0]) / np.linalg.norm(fc[3])
+    assert similarity[0, 2] == pytest.approx(expected)
+
+
+def test_every_figure_of_a_group_is_drawn(group_page):
+    """Names are fixed, every figure is a PNG, and drawing twice gives the same bytes."""
+    figures = group_figures(group_page)
+    assert set(figures) == {
+        names.AVERAGE_RANK, names.TOP1_ACCURACY, names.LATENTS, names.AGREEMENT, names.ADAPTATION,
+    }  # fmt: skip
+    assert all(png.startswith(SIGNATURE) for png in figures.values())
+    assert figures == group_figures(group_page)
+
+
+def test_every_figure_of_a_participant_is_drawn(participant_page):
+    """One per run, one of coverage, one per flavor; names can be file names."""
+    figures = participant_figures(participant_page)
+    flavors = {panel.name for panel in participant_page.flavors}
+    assert set(figures) == {"motion_task-rest_run-01", "coverage", *flavors}
+    assert all(png.startswith(SIGNATURE) for png in figures.values())
+
+
+def test_a_group_without_predictions_has_no_figures(group_page):
+    """What was not computed is left out without an error."""
+    page = replace(group_page, identifiability=None, latents=None, adaptation=())
+    assert group_figures(page) == {}
+
+
+def test_one_participant_or_one_modality_is_enough_to_draw(group_page):
+    """Two people without variance, all at one place, or without SC do not break the figures."""
+    same = np.ones((2, 4))
+    nobody = np.zeros(2, dtype=bool)
+    for latents in (
+        Latents(
+            (
+                "a",
+                "b$",
+            ),
+            same,
+            nobody,
+        ),
+        Latents(("a", "b"), same, nobody, same, same),
+    ):
+        assert names.LATENTS in group_figures(replace(group_page, latents=latents))
+    alone = Latents(("a",), same[:1], nobody[:1])
+    assert names.LATENTS not in group_figures(replace(group_page, latents=alone))
+
+
+def test_large_cohorts_name_only_outliers(group_page):
+    """Two hundred participants are drawn, labels or not."""
+    rng = np.random.default_rng(0)
+    latents = Latents(tuple(map(str, range(200))), rng.normal(size=(200, 8)), np.arange(200) == 3)
+    assert names.LATENTS in group_figures(replace(group_page, latents=latents))
+
+
+def test_identifiability_without_both_modalities_is_drawn(group_page):
+    """A cohort with one source and one target has no cross-modal block and still its heatmap."""
+    whole = group_page.identifiability
+    part = replace(
+        whole, sources=whole.sources[:1], source_groups=("both",), targets=whole.targets[:1],
+        target_groups=("FC",), average_rank=np.array([[np.nan]]), top1_accuracy=np.array([[0.0]]),
+        n_participants=1,
+    )  # fmt: skip
+    assert draw_identifiability(part, metric="average_rank").startswith(SIGNATURE)
+    assert draw_identifiability(part, metric="top1_accuracy").startswith(SIGNATURE)
+
+
+@pytest.mark.parametrize("flavor", ["FCcorr_fs86_hpf", "SCifod2act_fs86_volnorm"])
+def test_adaptation_of_constant_or_missing_means_is_drawn(flavor):
+    """Means without variance, with zeros or NaN, and fits without numbers are no error."""
+    values = np.array([0.0, np.nan, 0.5, 0.5])
+    rising = np.array([0.0, np.nan, 0.5, 2.0])
+    fits = [
+        AdaptationFit(flavor, "meanfit", 1.0, -1.0, None, 3, values, values),
+        AdaptationFit(flavor, "meanshift", None, None, 0.5, 3, rising, rising),
+        AdaptationFit(flavor, "meanfit", -1.0, 0.0, 0.5, 3, rising, rising[::-1].copy()),
+        AdaptationFit(flavor, "none", None, None, None, None),
+    ]
+    assert draw_adaptation(fits).startswith(SIGNATURE)

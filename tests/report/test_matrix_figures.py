@@ -1,0 +1,134 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.colors import LogNorm
+
+from kraken_bids.parcellations import list_parcellations, load_parcellation
+from kraken_bids.report.matrix_figures import (
+    BELOW,
+    DIAGONAL,
+    HATCH,
+    MISSING,
+    colour_square,
+    draw_flavor,
+    layout_regions,
+    scale_of,
+    spread_labels,
+)
+from kraken_bids.report.png import SIGNATURE, read_png_size
+
+GROUPS = ("b", "a", "b", "a", "c")
+SIDES = ("R", "L", "L", "R", "M")
+LAYOUT = layout_regions(GROUPS, SIDES)
+
+
+def paint(square, group, cell=1):
+    return colour_square(square, layout=LAYOUT, norm=scale_of([square], group), cell=cell)
+
+
+def test_regions_are_shown_group_by_group_left_first():
+    """Groups keep the order of their first region; within a group left comes before right."""
+    assert LAYOUT.names == ("b", "a", "c")
+    np.testing.assert_array_equal(LAYOUT.order, [2, 0, 1, 3, 4])
+    np.testing.assert_array_equal(LAYOUT.starts, [0, 2, 4, 5])
+    np.testing.assert_array_equal(LAYOUT.lateral, [False, True, False, True, True])
+
+
+@pytest.mark.parametrize("name", list_parcellations())
+def test_every_region_of_every_parcellation_is_shown_once(name):
+    """The display order is a permutation, and blocks end where the groups do."""
+    parcellation = load_parcellation(name)
+    layout = layout_regions(parcellation.groups, parcellation.hemispheres)
+    np.testing.assert_array_equal(np.sort(layout.order), np.arange(parcellation.n_regions))
+    sizes = [parcellation.groups.count(group) for group in layout.names]
+    np.testing.assert_array_equal(np.diff(layout.starts), sizes)
+
+
+def test_fc_limits_are_symmetric_and_common_to_measured_and_predicted():
+    """Both squares count, neither the diagonal nor NaN do, and 0 lies in the middle."""
+    small, large = np.full((5, 5), 0.1), np.full((5, 5), -0.4)
+    np.fill_diagonal(large, 1.0)
+    small[0] = small[:, 0] = np.nan
+    norm = scale_of([small, large], "FC")
+    assert norm.vmin == pytest.approx(-norm.vmax)
+    assert norm.vmax == pytest.approx(0.4)
+    assert norm(0.0) == pytest.approx(0.5)
+
+
+def test_equal_values_have_equal_colours_in_measured_and_predicted():
+    """An edge that is predicted exactly is drawn in the very colour of the measured one."""
+    rng = np.random.default_rng(0)
+    measured, predicted = rng.normal(size=(2, 5, 5))
+    predicted[1, 3] = predicted[3, 1] = measured[1, 3] = measured[3, 1]
+    norm = scale_of([measured, predicted], "FC")
+    images = [colour_square(s, layout=LAYOUT, norm=norm, cell=1) for s in (measured, predicted)]
+    np.testing.assert_array_equal(images[0][2, 3], images[1][2, 3])
+
+
+def test_fc_near_zero_is_white_positive_red_negative_blue():
+    """The diverging scale is centred at 0."""
+    square = np.zeros((5, 5))
+    square[0, 1], square[1, 0] = 1.0, -1.0
+    rgb = paint(square, "FC").astype(int)
+    red, blue, middle = rgb[1, 2], rgb[2, 1], rgb[3, 4]
+    assert red[0] > red[2] + 50
+    assert blue[2] > blue[0] + 50
+    assert middle.min() > 235
+
+
+def test_sc_is_logarithmic_with_pale_zeros():
+    """Zeros, and negative values of a decoder, are paler than the smallest positive value."""
+    square = np.zeros((5, 5))
+    square[0, 1] = square[1, 0] = 1000.0
+    square[0, 2] = square[2, 0] = 2.0
+    square[3, 4] = square[4, 3] = -3.0
+    norm = scale_of([square], "SC")
+    assert isinstance(norm, LogNorm)
+    rgb = paint(square, "SC")
+    np.testing.assert_array_equal(rgb[3, 4], BELOW)
+    weak, strong = rgb[1, 0].astype(int).sum(), rgb[1, 2].astype(int).sum()
+    assert BELOW.astype(int).sum() > weak > strong
+
+
+def test_regions_not_measured_are_hatched_grey():
+    """Every pixel of a NaN row and column is one of the two greys, and no other pixel is."""
+    square = np.ones((5, 5))
+    square[2] = square[:, 2] = np.nan  # shown first
+    rgb = paint(square, "FC", cell=4)
+    grey = (rgb == MISSING).all(axis=-1) | (rgb == HATCH).all(axis=-1)
+    expected = np.zeros((20, 20), dtype=bool)
+    expected[:4] = expected[:, :4] = True
+    np.testing.assert_array_equal(grey, expected)
+    np.testing.assert_array_equal(rgb[5, 5], DIAGONAL)
+
+
+@pytest.mark.parametrize("group", ["FC", "SC"])
+@pytest.mark.parametrize("value", [0.0, np.nan])
+def test_empty_matrices_are_drawn(group, value, participant_page):
+    """A matrix of zeros or of NaN only is no error."""
+    panel = next(panel for panel in participant_page.flavors if panel.group == group)
+    empty = replace(panel, measured=np.full((86, 86), value), predictions=())
+    assert draw_flavor(empty).startswith(SIGNATURE)
+
+
+def test_a_flavor_that_was_not_measured_keeps_its_place(participant_page):
+    """The figure has the same size with and without a measured matrix."""
+    panel = participant_page.flavors[0]
+    sizes = {read_png_size(draw_flavor(p)) for p in (panel, replace(panel, measured=None))}
+    assert len(sizes) == 1
+
+
+@given(st.lists(st.floats(0, 300), min_size=1, max_size=40))
+def test_labels_are_spread_inside_their_range(wanted):
+    """Labels keep their order, their gap and the range; those already apart do not move."""
+    wanted = np.sort(wanted)
+    placed = spread_labels(wanted, gap=13.0, low=5.0, high=295.0)
+    gap = min(13.0, 290.0 / max(len(wanted) - 1, 1))
+    assert (np.diff(placed) >= gap - 1e-6).all()
+    assert placed.min() >= 5 - 1e-6
+    assert placed.max() <= 295 + 1e-6
+    apart = np.array([20.0, 60.0, 100.0])
+    np.testing.assert_allclose(spread_labels(apart, gap=13, low=5, high=295), apart)

@@ -1,0 +1,59 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from kraken_bids.report.sentences import (
+    chance_rank,
+    compute_direction,
+    explain_adaptation,
+    explain_chance,
+    explain_source,
+    format_share,
+    summarize_identifiability,
+)
+
+
+def test_chance_rank_is_what_guessing_gives():
+    """The formula equals the mean of 1 - r/n over all ranks r."""
+    for n in (1, 2, 12, 200):
+        assert chance_rank(n) == pytest.approx(np.mean(1 - np.arange(n) / n))
+
+
+def test_headline_is_the_mean_over_targets_not_the_best(group_page):
+    """The number named is the mean of the fusionSC row over FC targets, with chance beside it."""
+    identifiability = group_page.identifiability
+    columns = [i for i, group in enumerate(identifiability.target_groups) if group == "FC"]
+    mean = identifiability.average_rank[1, columns].mean()
+    assert compute_direction(identifiability, "SC", "FC")[0] == pytest.approx(mean)
+    text = summarize_identifiability(identifiability)
+    assert f"{mean:.2f}" in text
+    assert "chance is 0.54" in text
+    assert text.count("alone") == 2
+
+
+def test_headline_without_a_crossing_says_what_is_needed(group_page):
+    """With one modality there is no number to boast of."""
+    part = replace(group_page.identifiability, sources=("fusion",))
+    assert "both FC and SC" in summarize_identifiability(part)
+    empty = replace(group_page.identifiability, average_rank=np.full((8, 5), np.nan))
+    assert "both FC and SC" in summarize_identifiability(empty)
+
+
+@pytest.mark.parametrize(
+    ("share", "text"),
+    [(0.5, "50 %"), (1 / 12, "8.3 %"), (0.0, "0 %"), (1.0, "100 %"), (np.nan, "–")],
+)
+def test_shares_are_written_without_false_precision(share, text):
+    """Whole per cents, one digit below ten."""
+    assert format_share(share) == text
+
+
+def test_every_mode_and_source_has_words():
+    """All four modes and the alias are explained; unknown sources are named as they are."""
+    for mode in ("none", "meanshift", "meanfit", "meanfit+meanshift", "meanfitshift"):
+        assert len(explain_adaptation(mode)) > 40
+    assert explain_adaptation("none").count("R²") == 0
+    assert "SC" in explain_source("fusionSC")
+    assert explain_source("FCcorr_fs86_hpf").endswith("FCcorr_fs86_hpf")
+    assert "8.3 %" in explain_chance(12)
