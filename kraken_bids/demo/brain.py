@@ -37,8 +37,8 @@ _PLACES: dict[str, tuple[float, float, float]] = {
     "Occipital": (0.4, -0.9, 0.1),
     "Cingulate": (0.1, 0.1, 0.8),
     "Insula": (0.7, 0.3, 0.0),
-    "Subcortex": (0.1, 0.1, -0.7),
-    "Cerebellum": (0.4, -0.6, -1.2),
+    "Subcortex": (0.1, 0.2, -0.5),
+    "Cerebellum": (0.4, -0.4, -1.6),
     "Frontoparietal": (0.7, 0.5, 0.4),
     "MedialFrontal": (0.2, 0.9, 0.1),
     "Default": (0.3, -0.4, 0.8),
@@ -48,9 +48,9 @@ _PLACES: dict[str, tuple[float, float, float]] = {
     "VisualAssociation": (0.8, -0.5, 0.0),
     "SubcorticalCerebellum": (0.2, -0.3, -0.8),
     "Cortex": (0.5, 0.1, 0.5),
-    "Basal": (0.2, 0.3, -0.7),
-    "Thalamus": (0.2, 0.0, -0.8),
-    "Brainstem": (0.1, -0.3, -0.9),
+    "Basal": (0.2, 0.6, -0.5),
+    "Thalamus": (0.2, 0.3, -0.5),
+    "Brainstem": (0.1, -0.2, -0.5),
 }
 
 

@@ -75,7 +75,7 @@ def simulate_person(
 def simulate_function(
     person: Person, rng: np.random.Generator, *, parcellations: Sequence[str] = PARCELLATIONS
 ) -> dict[Flavor, FloatArray]:
-    """Simulate one person's FC, three flavors per parcellation, from series of realistic length."""
+    """Simulate one person's FC, three flavors per parcellation, from series of finite length."""
     n = N_INDEPENDENT_VOLUMES
     loadings = compute_loadings(person, modality="function")
     cells = rng.standard_normal((n, loadings.shape[1])) @ loadings.T
