@@ -1,0 +1,308 @@
+"""Cleaning of region series: one regression of every confound, then a high-pass filter."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.connectome.confounds import (
+    MOTION,
+    Columns,
+    Regressors,
+    orthonormal_basis,
+    select_columns,
+)
+from kraken_bids.connectome.filters import high_pass_filter
+from kraken_bids.connectome.nuisance import Strategy, build_global_signal, build_nuisance
+from kraken_bids.connectome.outliers import (
+    count_non_steady_state,
+    find_art_outliers,
+    find_fmriprep_outliers,
+    framewise_displacement,
+)
+from kraken_bids.connectome.timeseries import RegionSeries
+from kraken_bids.exceptions import ConnectomeError
+
+MIN_DEGREES_OF_FREEDOM = 10
+FMRIPREP_COSINE_HZ = 1 / 128
+COSINES, DCT = "regression of fMRIPrep's cosines", "DCT-II projection after the regression"
+NEGLIGIBLE = 1e-10
+"""A region whose residual is this small, relative to its series, did not vary: it is set to 0."""
+
+
+@dataclass(frozen=True)
+class Cleaning:
+    """How runs are cleaned."""
+
+    strategy: Strategy = "fmriclean"
+    high_pass: float = 0.01
+    """Hz; 0 for none. ``acompcor`` high-passes by fMRIPrep's cosines (1/128 Hz) instead."""
+    drop_volumes: int | None = None
+    """First volumes left out; None: as many as fMRIPrep's non_steady_state columns."""
+    fd_threshold: float | None = None
+    """mm; frames with a larger framewise displacement are outliers too."""
+    outliers: Literal["auto", "art", "fmriprep", "none"] = "auto"
+    """``art``: jumps of motion or global signal; ``fmriprep``: its *outlier* columns; ``auto``:
+    ``art`` for fmriclean, ``none`` for the others."""
+
+
+@dataclass(frozen=True)
+class Nuisance:
+    """What is regressed from a run, and which frames count."""
+
+    blocks: tuple[Regressors, ...]
+    global_signal: Regressors | None
+    """None where it cannot be had; then cleaning with ``gsr`` raises ``missing``."""
+    global_signal_note: str | None
+    missing: str
+    dropped: NDArray[np.bool_]
+    outliers: NDArray[np.bool_]
+    """Outliers other than dropped first volumes."""
+    high_pass: float
+    """Hz, of the filter after the regression; 0 for none."""
+    by_cosines: bool
+    """Whether fMRIPrep's cosines, among the regressors, do the high-pass."""
+    framewise_displacement: NDArray[np.float64]
+    tr: float
+    strategy: Strategy
+
+
+@dataclass(frozen=True)
+class CleanRun:
+    """A cleaned run, with everything that its sidecar records."""
+
+    cleaned: dict[str, NDArray[np.float64]]
+    """[n_volumes, n_regions] per parcellation; outlier frames hold filtered guesses, see kept."""
+    kept: NDArray[np.bool_]
+    """[n_volumes]: frames that count."""
+    regressors: tuple[str, ...]
+    """In their order; one ``outlier_<frame>`` per frame left out."""
+    n_volumes: int
+    n_dropped: int
+    """First volumes left out."""
+    n_outliers: int
+    """Frames left out for motion or signal jumps, first volumes aside."""
+    mean_fd: float
+    """Mean framewise displacement of all frames, mm."""
+    framewise_displacement: NDArray[np.float64]
+    """[n_volumes], mm; NaN first."""
+    tr: float
+    high_pass: float
+    """Hz."""
+    high_pass_method: str
+    strategy: Strategy
+    gsr: bool
+    notes: tuple[str, ...]
+    """Second choices that were made, in plain words."""
+
+    @property
+    def n_used(self) -> int:
+        """Frames that count."""
+        return int(self.kept.sum())
+
+    @property
+    def minutes(self) -> float:
+        """Minutes of data that count."""
+        return self.n_used * self.tr / 60
+
+
+def clean_run(
+    series: RegionSeries,
+    columns: Columns,
+    metadata: Mapping[str, object] | None = None,
+    *,
+    tr: float,
+    cleaning: Cleaning,
+    gsr: bool,
+) -> CleanRun:
+    """Clean the region series of a run; see :func:`prepare_nuisance` and :func:`apply_nuisance`.
+
+    To clean one run both with and without global signal regression, call those two: the
+    regressors are found once.
+    """
+    nuisance = prepare_nuisance(series, columns, metadata, tr=tr, cleaning=cleaning)
+    return apply_nuisance(series, nuisance, gsr=gsr)
+
+
+def prepare_nuisance(
+    series: RegionSeries,
+    columns: Columns,
+    metadata: Mapping[str, object] | None = None,
+    *,
+    tr: float,
+    cleaning: Cleaning,
+) -> Nuisance:
+    """Find outliers and build the regressors of a run.
+
+    Parameters
+    ----------
+    series : RegionSeries
+        From :func:`~kraken_bids.connectome.timeseries.compute_region_series`. Without WM and CSF
+        voxels, fMRIPrep's columns stand in, and the regressors are named after them.
+    columns : mapping of str to ndarray of shape (n_volumes,)
+        fMRIPrep's confounds, ``n/a`` as NaN.
+    metadata : mapping of str to object, optional
+        Their sidecar.
+    tr : float
+        Repetition time, s.
+    cleaning : Cleaning
+        What to do.
+
+    Returns
+    -------
+    Nuisance
+        See there.
+
+    Raises
+    ------
+    ConnectomeError
+        If the repetition time is not positive, or confounds are absent, too short or not numbers.
+    """
+    if not tr > 0:
+        raise ConnectomeError(
+            f"expected a positive repetition time in seconds; found {tr}. "
+            "Add RepetitionTime to the JSON of the BOLD file."
+        )
+    motion = select_columns(columns, MOTION, series.n_volumes)
+    displacement = framewise_displacement(columns, motion)
+    dropped = _dropped_volumes(columns, cleaning, series.n_volumes)
+    outliers = _outliers(series, columns, motion, displacement, cleaning=cleaning) & ~dropped
+    blocks = build_nuisance(
+        cleaning.strategy,
+        series,
+        columns,
+        metadata=metadata or {},
+        tr=tr,
+        outliers=dropped | outliers,
+    )
+    by_cosines = cleaning.strategy == "acompcor" and any(
+        name.startswith("cosine") for block in blocks for name in block.names
+    )
+    global_signal, note, missing = None, None, ""
+    try:
+        global_signal, note = build_global_signal(cleaning.strategy, series, columns)
+    except ConnectomeError as error:
+        missing = str(error)
+    return Nuisance(
+        blocks=blocks,
+        global_signal=global_signal,
+        global_signal_note=note,
+        missing=missing,
+        dropped=dropped,
+        outliers=outliers,
+        high_pass=0.0 if by_cosines else cleaning.high_pass,
+        by_cosines=by_cosines,
+        framewise_displacement=displacement,
+        tr=tr,
+        strategy=cleaning.strategy,
+    )
+
+
+def apply_nuisance(series: RegionSeries, nuisance: Nuisance, *, gsr: bool) -> CleanRun:
+    """Regress every nuisance at once from the region series, then filter them.
+
+    Parameters
+    ----------
+    series : RegionSeries
+        The run.
+    nuisance : Nuisance
+        From :func:`prepare_nuisance`.
+    gsr : bool
+        Whether the global signal is among the regressors.
+
+    Returns
+    -------
+    CleanRun
+        NaN where the series were. Regions that do not vary are 0.
+
+    Raises
+    ------
+    ConnectomeError
+        If too few frames remain for the regressors and the filter, or there is no global signal.
+
+    Source
+    ------
+    fmriclean, ``fmri_clean_parcellated_timeseries.py --filterstrategy connregbp``.
+    """
+    if gsr and nuisance.global_signal is None:
+        raise ConnectomeError(nuisance.missing)
+    blocks = list(nuisance.blocks)
+    if gsr and nuisance.global_signal is not None:
+        blocks.insert(1, nuisance.global_signal)
+    basis = orthonormal_basis(np.hstack([block.values for block in blocks]))
+    left_out = nuisance.dropped | nuisance.outliers
+    _check_degrees_of_freedom(basis.shape[1], nuisance, gsr=gsr)
+    raw = np.hstack(list(series.means.values()))
+    residual = raw - basis @ (basis.T @ raw)
+    with np.errstate(invalid="ignore"):
+        residual[:, np.abs(residual).max(axis=0) <= NEGLIGIBLE * np.abs(raw).max(axis=0)] = 0.0
+    cleaned = high_pass_filter(
+        residual, tr=nuisance.tr, high_pass=nuisance.high_pass, left_out=left_out
+    )
+    cuts = np.cumsum([means.shape[1] for means in series.means.values()])[:-1]
+    parts = np.split(cleaned, cuts, axis=1)
+    note = nuisance.global_signal_note
+    return CleanRun(
+        cleaned=dict(zip(series.means, parts, strict=True)),
+        kept=~left_out,
+        regressors=tuple(name for block in blocks for name in block.names),
+        n_volumes=series.n_volumes,
+        n_dropped=int(nuisance.dropped.sum()),
+        n_outliers=int(nuisance.outliers.sum()),
+        mean_fd=_mean_fd(nuisance.framewise_displacement),
+        framewise_displacement=nuisance.framewise_displacement,
+        tr=nuisance.tr,
+        high_pass=FMRIPREP_COSINE_HZ if nuisance.by_cosines else nuisance.high_pass,
+        high_pass_method=COSINES if nuisance.by_cosines else DCT,
+        strategy=nuisance.strategy,
+        gsr=gsr,
+        notes=(note,) if gsr and note else (),
+    )
+
+
+def _dropped_volumes(columns: Columns, cleaning: Cleaning, n_volumes: int) -> NDArray[np.bool_]:
+    n = cleaning.drop_volumes
+    return np.arange(n_volumes) < (count_non_steady_state(columns) if n is None else n)
+
+
+def _outliers(
+    series: RegionSeries,
+    columns: Columns,
+    motion: NDArray[np.float64],
+    displacement: NDArray[np.float64],
+    *,
+    cleaning: Cleaning,
+) -> NDArray[np.bool_]:
+    rule = cleaning.outliers
+    if rule == "auto":
+        rule = "art" if cleaning.strategy == "fmriclean" else "none"
+    outliers = np.zeros(series.n_volumes, dtype=bool)
+    if rule == "art":
+        outliers |= find_art_outliers(series.global_mean, motion)
+    elif rule == "fmriprep":
+        outliers |= find_fmriprep_outliers(columns, series.n_volumes)
+    if cleaning.fd_threshold is not None:
+        outliers |= np.nan_to_num(displacement) > cleaning.fd_threshold
+    return outliers
+
+
+def _check_degrees_of_freedom(rank: int, nuisance: Nuisance, *, gsr: bool) -> None:
+    n = len(nuisance.dropped)
+    n_left_out = int(nuisance.dropped.sum() + nuisance.outliers.sum())
+    n_slow = int(np.ceil(2 * nuisance.tr * n * max(0.0, nuisance.high_pass)))
+    left = n - rank - n_slow
+    if left < MIN_DEGREES_OF_FREEDOM:
+        raise ConnectomeError(
+            f"expected at least {MIN_DEGREES_OF_FREEDOM} degrees of freedom after cleaning; found "
+            f"{left}: {n} volumes - {n_left_out} left out (dropped or outliers) - "
+            f"{rank - n_left_out} regressors of --denoise {nuisance.strategy}"
+            f"{' with global signal' if gsr else ''} - {n_slow} slow frequencies. The run is too "
+            "short or moves too much: leave it out, use --denoise 24p, or raise --fd-threshold."
+        )
+
+
+def _mean_fd(displacement: NDArray[np.float64]) -> float:
+    known = displacement[np.isfinite(displacement)]
+    return float(known.mean()) if len(known) else float("nan")

@@ -1,0 +1,183 @@
+"""Label and probability images, carried onto another grid slice by slice."""
+
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import map_coordinates
+
+from kraken_bids.exceptions import ConnectomeError
+
+Step = tuple[NDArray[np.floating], NDArray[np.floating] | None]
+
+POINTS_AT_ONCE = 500_000
+
+
+def check_labels(labels: NDArray[np.generic]) -> NDArray[np.int32]:
+    """Label image as integers.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (x, y, z) or (x, y, z, 1)
+        Label image as read; floats are fine when they are whole numbers.
+
+    Returns
+    -------
+    ndarray of int32, shape (x, y, z)
+        The same labels.
+
+    Raises
+    ------
+    ConnectomeError
+        If it has another shape, or holds negative, fractional or non-finite numbers.
+    """
+    if labels.ndim == 4 and labels.shape[3] == 1:
+        labels = labels[..., 0]
+    if labels.ndim != 3:
+        raise ConnectomeError(
+            f"expected a label image with three axes [x, y, z]; found shape {labels.shape}. "
+            "Give one label image, not a probabilistic atlas or a series."
+        )
+    whole = labels.astype(np.int32, copy=False) if np.isfinite(labels.sum()) else None
+    if whole is None or (whole != labels).any() or (whole.size and whole.min() < 0):
+        raise ConnectomeError(
+            "expected whole, non-negative region labels; found negative, fractional or non-finite "
+            "values. Was the label image interpolated? Resample it with nearest neighbour."
+        )
+    return whole
+
+
+def resample_labels(
+    labels: NDArray[np.integer],
+    affine: NDArray[np.floating],
+    *,
+    target_shape: Sequence[int],
+    target_affine: NDArray[np.floating],
+    steps: Sequence[Step] = (),
+) -> NDArray[np.integer]:
+    """Label image on another grid: every target voxel takes the label of the nearest source voxel.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (x, y, z)
+        Label image.
+    affine : ndarray of shape (4, 4)
+        Its voxel → RAS mm.
+    target_shape : sequence of 3 int
+        Shape of the grid wanted.
+    target_affine : ndarray of shape (4, 4)
+        Voxel → RAS mm of the grid wanted.
+    steps : sequence of (affine, displacement)
+        How a POINT of the target space (RAS mm) is carried into the space of the label image,
+        first step first. ``(A, None)``: p ← A p. ``(A, field)`` with a field [x, y, z, 3] in RAS
+        mm: p ← p + field(A⁻¹ p), interpolated linearly, zero outside the field.
+
+    Returns
+    -------
+    ndarray of shape target_shape
+        Same dtype; 0 where the point lies outside the label image. Half-way points take the
+        higher index.
+    """
+    out = np.zeros(tuple(target_shape), dtype=labels.dtype)
+
+    def sample(voxels: NDArray[np.float64]) -> NDArray[np.integer]:
+        index = np.floor(voxels + 0.5).astype(np.int64)
+        inside = np.logical_and.reduce(
+            [(index[axis] >= 0) & (index[axis] < labels.shape[axis]) for axis in range(3)]
+        )
+        index[:, ~inside] = 0
+        values: NDArray[np.integer] = labels[index[0], index[1], index[2]]
+        values[~inside] = 0
+        return values
+
+    _fill(out, sample, affine=affine, target_affine=target_affine, steps=steps)
+    return out
+
+
+def resample_image(
+    image: NDArray[np.floating],
+    affine: NDArray[np.floating],
+    *,
+    target_shape: Sequence[int],
+    target_affine: NDArray[np.floating],
+    steps: Sequence[Step] = (),
+) -> NDArray[np.float32]:
+    """Image of numbers (such as a tissue probability) on another grid, interpolated linearly.
+
+    Parameters and ``steps`` as in :func:`resample_labels`.
+
+    Returns
+    -------
+    ndarray of float32, shape target_shape
+        0 where the point lies outside the image.
+    """
+    out = np.zeros(tuple(target_shape), dtype=np.float32)
+
+    def sample(voxels: NDArray[np.float64]) -> NDArray[np.float32]:
+        values: NDArray[np.float32] = map_coordinates(
+            image, voxels, order=1, mode="constant", cval=0.0, output=np.float32
+        )
+        return values
+
+    _fill(out, sample, affine=affine, target_affine=target_affine, steps=steps)
+    return out
+
+
+def apply_steps(points: NDArray[np.float64], steps: Sequence[Step]) -> NDArray[np.float64]:
+    """Points carried through transforms, first step first.
+
+    Parameters
+    ----------
+    points : ndarray of shape (3, n_points)
+        RAS mm.
+    steps : sequence of (affine, displacement)
+        As in :func:`resample_labels`.
+
+    Returns
+    -------
+    ndarray of shape (3, n_points)
+        RAS mm.
+    """
+    for affine, displacement in steps:
+        if displacement is None:
+            points = _apply_affine(affine, points)
+            continue
+        voxels = _apply_affine(np.linalg.inv(affine), points)
+        points = points + np.stack(
+            [
+                map_coordinates(
+                    displacement[..., axis], voxels, order=1, mode="constant", cval=0.0
+                )
+                for axis in range(3)
+            ]
+        )
+    return points
+
+
+def _fill(
+    out: NDArray[np.generic],
+    sample: Callable[[NDArray[np.float64]], NDArray[np.generic]],
+    *,
+    affine: NDArray[np.floating],
+    target_affine: NDArray[np.floating],
+    steps: Sequence[Step],
+) -> None:
+    to_voxels = np.linalg.inv(np.asarray(affine, dtype=np.float64))
+    for first, last in _slabs(out.shape):
+        grid = np.indices((last - first, *out.shape[1:]), dtype=np.float64).reshape(3, -1)
+        grid[0] += first
+        points = apply_steps(_apply_affine(target_affine, grid), steps)
+        out[first:last] = sample(_apply_affine(to_voxels, points)).reshape(out[first:last].shape)
+
+
+def _slabs(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
+    thickness = max(1, POINTS_AT_ONCE // max(1, shape[1] * shape[2]))
+    for first in range(0, shape[0], thickness):
+        yield first, min(first + thickness, shape[0])
+
+
+def _apply_affine(
+    affine: NDArray[np.floating], points: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    moved: NDArray[np.float64] = affine[:3, :3].astype(np.float64) @ points + affine[:3, 3:4]
+    return moved

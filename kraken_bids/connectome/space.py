@@ -1,0 +1,110 @@
+"""Whether a tractogram and a label image lie in the same space, judged by their fit."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.connectome.regions import RegionSearch, find_regions, is_inside
+from kraken_bids.exceptions import ConnectomeError
+
+SAMPLE_SIZE = 20_000
+MIN_SHARE = 0.2
+"""Fewer ends than this near a region cannot be the same space (good data: half or more)."""
+MIRROR_MARGIN = 0.05
+SHIFT_MARGIN = 0.1
+MIN_SHIFT_MM = 8.0
+"""Centres of ends and labels differ by a few mm in good data too."""
+
+
+@dataclass(frozen=True)
+class SpaceFit:
+    """Shares of streamline ends that lie near a region, as given and under two alternatives."""
+
+    given: float
+    """As given."""
+    mirrored: float
+    """With left and right exchanged, about the centre of the labels."""
+    recentred: float
+    """With the centre of the ends moved onto that of the labels."""
+    shift_mm: float
+    """How far that move is."""
+    inside_image: float
+    """Share of ends in the box of the label image."""
+
+
+def measure_space_fit(search: RegionSearch, ends: NDArray[np.floating]) -> SpaceFit:
+    """Share of ends near a region, as given, mirrored and recentred.
+
+    Parameters
+    ----------
+    search : RegionSearch
+        Label image, with the radius that counts as near.
+    ends : ndarray of shape (..., 3)
+        Ends of streamlines, RAS mm; every k-th is used where there are more than 20 000.
+
+    Returns
+    -------
+    SpaceFit
+        See there; all 0 where no end is finite.
+    """
+    points = ends.reshape(-1, 3)
+    points = points[:: max(1, len(points) // SAMPLE_SIZE)].astype(np.float64)
+    points = points[np.isfinite(points).all(axis=1)]
+    if not len(points):
+        return SpaceFit(0.0, 0.0, 0.0, 0.0, 0.0)
+    voxels = np.argwhere(search.labels > 0)
+    centre = voxels.mean(axis=0) @ search.affine[:3, :3].T + search.affine[:3, 3]
+    shift = centre - points.mean(axis=0)
+    mirrored = points * [-1, 1, 1] + [2 * centre[0], 0, 0]
+
+    def share(moved: NDArray[np.float64]) -> float:
+        return float((find_regions(search, moved) > 0).mean())
+
+    return SpaceFit(
+        given=share(points),
+        mirrored=share(mirrored),
+        recentred=share(points + shift),
+        shift_mm=float(np.linalg.norm(shift)),
+        inside_image=float(is_inside(search, points).mean()),
+    )
+
+
+def check_space(fit: SpaceFit, where: str) -> None:
+    """Raise unless streamlines and labels plausibly lie in the same space.
+
+    Refused: fewer than 20 % of ends near a region; 5 points more when mirrored; 10 more if
+    moved by at least 8 mm so that the centres agree. A brain is nearly symmetric, so a left-right
+    flip of good data may pass: this catches gross errors and replaces no look at the images.
+
+    Parameters
+    ----------
+    fit : SpaceFit
+        From :func:`measure_space_fit`.
+    where : str
+        The tractogram and the label image, for the message.
+
+    Raises
+    ------
+    ConnectomeError
+        Saying which shares were found.
+    """
+    reason = None
+    if fit.given < MIN_SHARE:
+        reason = f"only {fit.given:.0%} of the streamline ends lie near a region"
+    elif fit.mirrored > fit.given + MIRROR_MARGIN:
+        reason = (
+            f"{fit.given:.0%} of the streamline ends lie near a region, but {fit.mirrored:.0%} "
+            "with left and right exchanged"
+        )
+    elif fit.shift_mm >= MIN_SHIFT_MM and fit.recentred > fit.given + SHIFT_MARGIN:
+        reason = (
+            f"{fit.given:.0%} of the streamline ends lie near a region, but {fit.recentred:.0%} "
+            f"after a shift of {fit.shift_mm:.0f} mm"
+        )
+    if reason is not None:
+        raise ConnectomeError(
+            f"{where}: expected streamlines and labels in the same space; {reason} "
+            f"({fit.inside_image:.0%} lie inside the image at all). Give a label image in the "
+            "space of the tractogram (--parcellation), or the transform between the two."
+        )

@@ -1,0 +1,304 @@
+"""Region means of a BOLD run in one pass over its volumes, for every parcellation at once."""
+
+import logging
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion
+from scipy.sparse import csr_array
+
+from kraken_bids.connectome.resample import check_labels
+from kraken_bids.exceptions import ConnectomeError
+
+logger = logging.getLogger(__name__)
+
+MAX_TISSUE_VOXELS = 20_000
+COMPONENT_TISSUES = ("WM", "CSF")
+
+
+@dataclass(frozen=True)
+class RegionSeries:
+    """What one pass over a BOLD run leaves; keys of the dicts are parcellations."""
+
+    means: dict[str, NDArray[np.float64]]
+    """[n_volumes, n_regions]: mean of each region, in file units; NaN where no voxel counts."""
+    coverage: dict[str, NDArray[np.float64]]
+    """[n_regions]: share of the region's voxels that lie in the brain mask and vary."""
+    n_voxels: dict[str, NDArray[np.int64]]
+    """[n_regions]: voxels of the region on this grid."""
+    tsnr: dict[str, NDArray[np.float64]]
+    """[n_regions]: mean over standard deviation, in time, of the region's mean."""
+    global_mean: NDArray[np.float64]
+    """[n_volumes]: mean of the brain mask (of all labelled voxels where there is no mask)."""
+    grey_mean: NDArray[np.float64] | None
+    """[n_volumes]: mean of the grey-matter mask."""
+    tissue: dict[str, NDArray[np.float32]]
+    """[n_volumes, n_voxels] per tissue (``WM``, ``CSF``): series of the eroded mask's voxels."""
+
+    @property
+    def n_volumes(self) -> int:
+        """Number of volumes of the run."""
+        return len(self.global_mean)
+
+
+def index_labels(labels: NDArray[np.generic], values: Sequence[int]) -> NDArray[np.int32]:
+    """Label image whose values are region numbers.
+
+    Parameters
+    ----------
+    labels : ndarray
+        Label image; floats are fine when they are whole numbers.
+    values : sequence of int
+        Label of each region, in the order of the parcellation.
+
+    Returns
+    -------
+    ndarray of int32, same shape
+        1 … len(values) in the order of ``values``; 0 for every other label.
+
+    Raises
+    ------
+    ConnectomeError
+        If the image holds numbers that are not whole.
+    """
+    whole = check_labels(labels)
+    order = np.argsort(values, kind="stable")
+    ordered = np.asarray(values, dtype=np.int64)[order]
+    found, inverse = np.unique(whole, return_inverse=True)
+    at = np.minimum(np.searchsorted(ordered, found), len(ordered) - 1)
+    numbers = np.where(ordered[at] == found, order[at] + 1, 0).astype(np.int32)
+    numbers[found == 0] = 0
+    indexed: NDArray[np.int32] = numbers[inverse].reshape(whole.shape)
+    return indexed
+
+
+def compute_region_series(  # noqa: PLR0913 - one BOLD run is that many things
+    volumes: Iterable[NDArray[np.number]],
+    *,
+    shape: Sequence[int],
+    slope: float,
+    inter: float,
+    labels: Mapping[str, NDArray[np.integer]],
+    brain_mask: NDArray[np.bool_] | None,
+    tissue_masks: Mapping[str, NDArray[np.bool_]],
+    n_regions: Mapping[str, int] | None = None,
+) -> RegionSeries:
+    """Region means, coverage and tissue series of a BOLD run, reading each volume once.
+
+    Voxels that are zero at all times do not count in any mean. NaN and infinite voxels count as
+    zero at that time, which is what fMRIPrep writes outside the field of view. Sums are float64.
+
+    Parameters
+    ----------
+    volumes : iterable of ndarray of shape (x*y*z,)
+        Volumes in order, x fastest, in their stored type, not scaled.
+    shape : sequence of 3 int
+        Grid of a volume.
+    slope, inter : float
+        Value = stored * slope + inter.
+    labels : mapping of str to ndarray of int, shape (x, y, z)
+        Per parcellation: region number 1 … n_regions of each voxel, 0 outside.
+    brain_mask : ndarray of bool, shape (x, y, z), or None
+        Brain; None: every voxel.
+    tissue_masks : mapping of str to ndarray of bool, shape (x, y, z)
+        ``GM`` (for the grey-matter mean), ``WM`` and ``CSF`` (for the components; eroded here by a
+        3 x 3 x 3 box; every k-th voxel is kept where more than 20 000 are left).
+    n_regions : mapping of str to int, optional
+        Regions of each parcellation, so that absent last ones get their NaN columns (the largest
+        number in the image).
+
+    Returns
+    -------
+    RegionSeries
+        See there.
+
+    Raises
+    ------
+    ConnectomeError
+        If the grids differ, a volume has another size, or there are no volumes.
+
+    Source
+    ------
+    fmriclean, ``fmri_save_parcellated_timeseries.py`` and ``fmri_save_confounds.py``.
+    """
+    grids = {**labels, **tissue_masks} | ({} if brain_mask is None else {"brain mask": brain_mask})
+    _check_grids(grids, shape)
+    sizes = {
+        name: max(int(image.max()), 1, (n_regions or {}).get(name, 0))
+        for name, image in labels.items()
+    }
+    layout = _plan(labels, sizes, brain_mask, tissue_masks)
+    sums, varies, zero, tissue = _read_volumes(volumes, layout, slope=slope, inter=inter)
+    counted = layout.matrix @ (~zero).astype(np.float64)
+    totals = slope * sums + inter * layout.matrix.sum(axis=1)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        series = np.where(counted > 0, totals / counted, np.nan)
+    return _split(series, varies, layout, tissue)
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Which voxels are gathered from each volume, and what they are summed into."""
+
+    voxels: NDArray[np.intp]
+    """Flat index of each gathered voxel, x fastest, ascending."""
+    n_volume_voxels: int
+    matrix: csr_array
+    """[rows, voxels] of ones: the regions of each parcellation, the brain, grey matter."""
+    n_regions: dict[str, int]
+    in_brain: NDArray[np.bool_]
+    has_grey: bool
+    tissue: dict[str, NDArray[np.intp]]
+    """Flat index of the voxels of each eroded tissue mask."""
+
+
+def _plan(
+    labels: Mapping[str, NDArray[np.integer]],
+    sizes: dict[str, int],
+    brain_mask: NDArray[np.bool_] | None,
+    tissue_masks: Mapping[str, NDArray[np.bool_]],
+) -> _Layout:
+    flat = {name: image.ravel(order="F") for name, image in labels.items()}
+    labelled = np.logical_or.reduce([image > 0 for image in flat.values()])
+    brain = labelled if brain_mask is None else brain_mask.ravel(order="F") > 0
+    grey = tissue_masks["GM"].ravel(order="F") > 0 if "GM" in tissue_masks else None
+    voxels = np.flatnonzero(labelled | brain | (False if grey is None else grey))
+    groups = [(image[voxels], sizes[name]) for name, image in flat.items()]
+    groups.append((brain[voxels].astype(np.int32), 1))
+    if grey is not None:
+        groups.append((grey[voxels].astype(np.int32), 1))
+    return _Layout(
+        voxels=voxels,
+        n_volume_voxels=labelled.size,
+        matrix=_indicator_matrix(groups, len(voxels)),
+        n_regions=sizes,
+        in_brain=brain[voxels] if brain_mask is not None else np.ones(len(voxels), dtype=bool),
+        has_grey=grey is not None,
+        tissue={
+            name: _tissue_voxels(tissue_masks[name])
+            for name in COMPONENT_TISSUES
+            if name in tissue_masks
+        },
+    )
+
+
+def _indicator_matrix(
+    groups: Sequence[tuple[NDArray[np.integer], int]], n_voxels: int
+) -> csr_array:
+    rows, columns, first = [], [], 0
+    for numbers, n_rows in groups:
+        inside = np.flatnonzero(numbers > 0)
+        rows.append(numbers[inside] - 1 + first)
+        columns.append(inside)
+        first += n_rows
+    row, column = np.concatenate(rows), np.concatenate(columns)
+    return csr_array((np.ones(len(row)), (row, column)), shape=(first, n_voxels))
+
+
+def _tissue_voxels(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+    eroded = binary_erosion(mask, structure=np.ones((3, 3, 3), dtype=bool))
+    voxels = np.flatnonzero(eroded.ravel(order="F"))
+    return voxels[:: max(1, -(-len(voxels) // MAX_TISSUE_VOXELS))]
+
+
+def _read_volumes(
+    volumes: Iterable[NDArray[np.number]], layout: _Layout, *, slope: float, inter: float
+) -> tuple[
+    NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, NDArray[np.float32]]
+]:
+    """Return stored sums [n_volumes, rows], voxels that vary, that are always zero, tissues."""
+    sums: list[NDArray[np.float64]] = []
+    tissue: dict[str, list[NDArray[np.float32]]] = {name: [] for name in layout.tissue}
+    bounds: tuple[NDArray[np.number], NDArray[np.number]] | None = None
+    n_repaired = 0
+    for volume in volumes:
+        values, total, n_broken = _gather(volume, layout, zero=-inter / slope)
+        n_repaired += n_broken
+        bounds = _widen(bounds, values)
+        sums.append(total)
+        for name, voxels in layout.tissue.items():
+            scaled = (volume[voxels] * slope + inter).astype(np.float32)
+            tissue[name].append(np.nan_to_num(scaled, copy=False, posinf=0, neginf=0))
+    if bounds is None:
+        raise ConnectomeError("expected a BOLD series; found no volumes. Is the file truncated?")
+    if n_repaired:
+        logger.warning("%d NaN or infinite values in the BOLD series count as zero.", n_repaired)
+    low, high = bounds
+    varies = low != high
+    zero = ~varies & (np.abs(low.astype(np.float64) * slope + inter) <= 1e-6 * abs(inter))
+    return np.stack(sums), varies, zero, {name: np.stack(rows) for name, rows in tissue.items()}
+
+
+def _widen(
+    bounds: tuple[NDArray[np.number], NDArray[np.number]] | None, values: NDArray[np.number]
+) -> tuple[NDArray[np.number], NDArray[np.number]]:
+    """Return smallest and largest value of each voxel so far; updated in place."""
+    if bounds is None:
+        return values.copy(), values
+    low, high = bounds
+    return np.minimum(low, values, out=low), np.maximum(high, values, out=high)
+
+
+def _gather(
+    volume: NDArray[np.number], layout: _Layout, *, zero: float
+) -> tuple[NDArray[np.number], NDArray[np.float64], int]:
+    """Return the gathered voxels, their sums per row and how many were not finite."""
+    if volume.shape != (layout.n_volume_voxels,):
+        raise ConnectomeError(
+            f"expected flat volumes of {layout.n_volume_voxels} voxels; found one of shape "
+            f"{volume.shape}."
+        )
+    values = volume[layout.voxels]
+    total: NDArray[np.float64] = layout.matrix @ values.astype(np.float64)
+    if np.isfinite(total).all():
+        return values, total, 0
+    broken = ~np.isfinite(values)
+    values[broken] = zero  # only floats get here, so they can hold it
+    return values, layout.matrix @ values.astype(np.float64), int(broken.sum())
+
+
+def _split(
+    series: NDArray[np.float64],
+    varies: NDArray[np.bool_],
+    layout: _Layout,
+    tissue: dict[str, NDArray[np.float32]],
+) -> RegionSeries:
+    n_voxels = layout.matrix.sum(axis=1)
+    n_covered = layout.matrix @ (varies & layout.in_brain).astype(np.float64)
+    means, coverage, counts, tsnr, first = {}, {}, {}, {}, 0
+    for name, n_regions in layout.n_regions.items():
+        rows = slice(first, first + n_regions)
+        means[name] = np.ascontiguousarray(series[:, rows])
+        counts[name] = n_voxels[rows].astype(np.int64)
+        coverage[name] = n_covered[rows] / np.maximum(n_voxels[rows], 1)
+        tsnr[name] = _tsnr(means[name])
+        first += n_regions
+    return RegionSeries(
+        means=means,
+        coverage=coverage,
+        n_voxels=counts,
+        tsnr=tsnr,
+        global_mean=series[:, first],
+        grey_mean=series[:, first + 1] if layout.has_grey else None,
+        tissue=tissue,
+    )
+
+
+def _tsnr(series: NDArray[np.float64]) -> NDArray[np.float64]:
+    deviation = series.std(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        ratio: NDArray[np.float64] = np.where(
+            deviation > 0, series.mean(axis=0) / deviation, np.nan
+        )
+    return ratio
+
+
+def _check_grids(images: Mapping[str, NDArray[np.generic]], shape: Sequence[int]) -> None:
+    for name, image in images.items():
+        if image.shape != tuple(shape):
+            raise ConnectomeError(
+                f"{name}: expected an image on the BOLD grid {tuple(shape)}; found {image.shape}. "
+                "Resample it to the BOLD grid first."
+            )
