@@ -1,7 +1,6 @@
 """The whole synthetic data set: a raw BIDS root with the derivatives of fMRIPrep and QSIRecon."""
 
 import logging
-import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
@@ -21,7 +20,7 @@ from kraken_bids.demo.brain import (
 from kraken_bids.demo.cohort import DATA_SET
 from kraken_bids.demo.files import write_image, write_json, write_table
 from kraken_bids.demo.fmriprep import N_RUNS, TEMPLATE, write_fmriprep, write_fmriprep_root
-from kraken_bids.demo.population import Person, draw_people, load_population
+from kraken_bids.demo.population import Person, draw_people
 from kraken_bids.demo.qsirecon import write_qsirecon, write_qsirecon_root
 from kraken_bids.demo.signals import N_VOLUMES, TR
 from kraken_bids.parcellations import load_parcellation
@@ -75,7 +74,6 @@ def write_demo_dataset(
             if on_progress:
                 on_progress(number + 1, n_subjects)
         return people
-    load_population()  # built once, before the processes are forked where they are
     with ProcessPoolExecutor(min(n_procs, n_subjects), mp_context=get_context("spawn")) as pool:
         tasks = [pool.submit(_write_person, folder, i, p, seed) for i, p in enumerate(people)]
         for done, task in enumerate(as_completed(tasks), start=1):
@@ -100,7 +98,7 @@ def _write_person(folder: Path, number: int, person: Person, seed: int) -> None:
     qsirecon = folder / "derivatives" / "qsirecon"
     write_qsirecon(qsirecon, subject, person, anatomy, rng=rng, with_labels=with_labels)
     _write_raw(folder / subject, subject, rng)
-    logger.debug("wrote the synthetic data of %s (process %d)", subject, os.getpid())
+    logger.debug("wrote the synthetic data of %s", subject)
 
 
 def _write_root(folder: Path, n_subjects: int, seed: int) -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kraken_bids.demo.brain import N_CELLS, PARCELLATIONS
+from kraken_bids.demo.cohort import COHORT, DATA_SET
 from kraken_bids.demo.population import (
     ALGORITHMS,
     compute_cell_shares,
@@ -20,6 +21,12 @@ def test_people_depend_on_the_seed_alone() -> None:
     few, many, others = draw_people(2, 3), draw_people(5, 3), draw_people(2, 4)
     assert np.array_equal(few[1].shared, many[1].shared)
     assert not np.array_equal(few[0].shared, others[0].shared)
+
+
+def test_training_and_demonstration_never_share_people() -> None:
+    """With the same seed the cohort and the data set hold different people."""
+    cohort, data_set = (draw_people(1, [1, half])[0] for half in (COHORT, DATA_SET))
+    assert not np.array_equal(cohort.shared, data_set.shared)
 
 
 @pytest.mark.parametrize("algorithm", ALGORITHMS)
