@@ -1,0 +1,178 @@
+"""The model in memory, against the formulas written out."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError, SettingsError
+from kraken_bids.flavors import parse_flavor
+from kraken_bids.model.edge_layers import FOLD_FROM
+from kraken_bids.model.fusion import fuse
+from kraken_bids.model.predict import Model, resolve_device
+from kraken_bids.model.reduction import Reduction
+
+FC, SC = parse_flavor("FCcorr_mini_hpf"), parse_flavor("SCifod2act_mini_volnorm")
+
+
+@pytest.mark.parametrize("n_subjects", [1, 5, FOLD_FROM, 300])
+@pytest.mark.parametrize("hidden", [(), (9, 7)])
+def test_encoding_is_transform_then_encoder(
+    make_model: Callable[..., Model],
+    rng: np.random.Generator,
+    n_subjects: int,
+    hidden: tuple[int, ...],
+) -> None:
+    """Folded or not, in one batch or more, latents are encoder(transform(x))."""
+    model = make_model(hidden_sizes=hidden)
+    x = rng.normal(size=(n_subjects, 28))
+    with torch.inference_mode():
+        reduced = torch.from_numpy(model.reductions[FC].forward(x))
+        expected = model.network.encoder(FC.name)(reduced).numpy()
+
+    np.testing.assert_allclose(model.encode(FC, x), expected, atol=2e-6)
+
+
+@pytest.mark.parametrize("n_subjects", [1, 5, FOLD_FROM, 300])
+@pytest.mark.parametrize("bias", [True, False])
+def test_decoding_is_decoder_then_inverse_transform(
+    make_model: Callable[..., Model], rng: np.random.Generator, n_subjects: int, bias: bool
+) -> None:
+    """Folded or not, predictions are inverse(decoder(z))."""
+    model = make_model(bias=bias)
+    z = rng.normal(size=(n_subjects, 5)).astype(np.float32)
+    with torch.inference_mode():
+        decoded = model.network.decoder(SC.name)(torch.from_numpy(z))
+    expected = model.reductions[SC].inverse(decoded.numpy())
+
+    np.testing.assert_allclose(model.decode(SC, z), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", ["zfeat", "norm", "lognorm+rownorm", "none"])
+def test_transforms_without_components_work_too(rng: np.random.Generator, kind: str) -> None:
+    """Per-edge, scalar, logarithmic and absent transforms give encoder(transform(x)) and back."""
+    from kraken_bids.model.network import Architecture, Krakencoder
+    from kraken_bids.model.reduction import REQUIRED_ARRAYS
+
+    sizes = {"input_mean": 28, "input_stdev": 28}
+    arrays = {
+        name: rng.uniform(0.5, 2, sizes.get(name, 1)).astype(np.float32)
+        for name in REQUIRED_ARRAYS[kind]
+    }
+    reduction = Reduction(kind, arrays, 28)
+    network = Krakencoder(Architecture((FC.name,), (28,), 4))
+    model = Model("x", "", (FC,), 4, network, {FC: reduction})  # type: ignore[call-arg]
+    x = rng.uniform(1, 3, size=(70, 28)).astype(np.float32)
+    with torch.inference_mode():
+        z = network.encoder(FC.name)(torch.from_numpy(reduction.forward(x)))
+        decoded = network.decoder(FC.name)(z).numpy()
+
+    np.testing.assert_allclose(model.encode(FC, x), z, atol=1e-5)
+    np.testing.assert_allclose(
+        model.decode(FC, z.numpy()), reduction.inverse(decoded), rtol=1e-3, atol=1e-4
+    )
+
+
+def test_group_translations_act_on_single_sources_only(
+    make_model: Callable[..., Model], rng: np.random.Generator
+) -> None:
+    """A latent from SC is carried to FC when its source is named; a given latent is not."""
+    model = make_model(groups=("fc", "sc", "fc"), group_paths=("sc->fc", "fc->sc"))
+    z = rng.normal(size=(4, 5)).astype(np.float32)
+    with torch.inference_mode():
+        carried = model.network.translations["sc->fc"](torch.from_numpy(z)).numpy()
+
+    np.testing.assert_allclose(
+        model.decode(FC, z, source=SC), model.decode(FC, carried), atol=1e-6
+    )
+    np.testing.assert_array_equal(model.decode(SC, z, source=SC), model.decode(SC, z))
+
+
+def test_absent_connectomes_stay_absent(
+    make_model: Callable[..., Model], rng: np.random.Generator
+) -> None:
+    """A row of NaN gives a latent and a prediction of NaN, and does not touch the others."""
+    model = make_model()
+    x = rng.normal(size=(4, 28))
+    expected = model.encode(FC, x)
+    x[2] = np.nan
+
+    z = model.encode(FC, x)
+
+    assert np.isnan(z[2]).all()
+    assert np.isnan(model.decode(SC, z)[2]).all()
+    np.testing.assert_array_equal(np.delete(z, 2, 0), np.delete(expected, 2, 0))
+
+
+def test_predict_fuses_what_is_there(
+    make_model: Callable[..., Model], rng: np.random.Generator
+) -> None:
+    """Predict is encode, fuse and decode in one."""
+    model = make_model()
+    edges = {FC: rng.normal(size=(4, 28)), SC: rng.normal(size=(4, 28))}
+    fused = fuse({flavor: model.encode(flavor, x) for flavor, x in edges.items()})
+
+    predicted = model.predict(edges)
+
+    assert list(predicted) == list(model.flavors)
+    np.testing.assert_array_equal(predicted[SC], model.decode(SC, fused))
+
+
+def test_wrong_input_is_refused(
+    make_model: Callable[..., Model], rng: np.random.Generator
+) -> None:
+    """Wrong sizes, single NaN edges, unknown flavors and wrong latents are named."""
+    model = make_model()
+    x = rng.normal(size=(3, 28))
+    x[1, 4] = np.nan
+    with pytest.raises(ConnectomeError, match="1 edges that are NaN or infinite in row 1"):
+        model.encode(FC, x)
+    with pytest.raises(ConnectomeError, match=r"expected connectomes \[n_subjects, 28\]"):
+        model.encode(FC, x[:, 1:])
+    with pytest.raises(FlavorError, match="found FCcorr_fs86_hpf"):
+        model.encode(parse_flavor("FCcorr_fs86_hpf"), x)
+    with pytest.raises(ConnectomeError, match=r"latents \[n_subjects, 5\]"):
+        model.decode(FC, x)
+
+
+def test_transforms_must_cover_and_fit_the_network(make_model: Callable[..., Model]) -> None:
+    """A missing transform and one of another size are CheckpointErrors that name the flavor."""
+    model = make_model()
+    fewer = {f: r for f, r in model.reductions.items() if f != SC}
+    small = {
+        name: values[:3] if "comp" in name else values
+        for name, values in model.reductions[SC].arrays.items()
+    }
+
+    with pytest.raises(CheckpointError, match="missing: SCifod2act_mini_volnorm"):
+        Model("x", "", model.flavors, 5, model.network, fewer)  # type: ignore[call-arg]
+    with pytest.raises(CheckpointError, match="found one to 3"):
+        Model("x", "", model.flavors, 5, model.network, {**fewer, SC: Reduction("pca", small, 28)})  # type: ignore[call-arg]
+
+
+def test_devices_are_checked() -> None:
+    """Auto and cpu exist; other names, and GPUs that are not there, are SettingsErrors."""
+    assert resolve_device("cpu").type == "cpu"
+    assert resolve_device("auto").type in {"cpu", "cuda"}
+    for name in ("gpu", "cuda:99", "cuda:x", "cpu:1x"):
+        with pytest.raises(SettingsError, match="device"):
+            resolve_device(name)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_a_gpu_gives_the_same_numbers(
+    make_model: Callable[..., Model], rng: np.random.Generator
+) -> None:
+    """Latents and predictions agree with the CPU's to float32."""
+    cpu = make_model()
+    x = rng.normal(size=(80, 28))
+    gpu = Model(
+        "x", "", cpu.flavors, 5, make_model().network, cpu.reductions, {}, torch.device("cuda")
+    )  # type: ignore[call-arg]
+
+    np.testing.assert_allclose(gpu.encode(FC, x), cpu.encode(FC, x), atol=1e-5)
+    np.testing.assert_allclose(
+        gpu.decode(SC, cpu.encode(FC, x)), cpu.decode(SC, cpu.encode(FC, x)), atol=1e-4
+    )
