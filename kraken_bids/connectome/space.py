@@ -24,7 +24,7 @@ class SpaceFit:
     given: float
     """As given."""
     mirrored: float
-    """With left and right exchanged, about the centre of the labels."""
+    """With left and right exchanged, and the centres then moved onto each other."""
     recentred: float
     """With the centre of the ends moved onto that of the labels."""
     shift_mm: float
@@ -56,7 +56,7 @@ def measure_space_fit(search: RegionSearch, ends: NDArray[np.floating]) -> Space
     voxels = np.argwhere(search.labels > 0)
     centre = voxels.mean(axis=0) @ search.affine[:3, :3].T + search.affine[:3, 3]
     shift = centre - points.mean(axis=0)
-    mirrored = points * [-1, 1, 1] + [2 * centre[0], 0, 0]
+    mirrored = (points + shift - centre) * [-1, 1, 1] + centre
 
     def share(moved: NDArray[np.float64]) -> float:
         return float((find_regions(search, moved) > 0).mean())
@@ -89,19 +89,14 @@ def check_space(fit: SpaceFit, where: str) -> None:
     ConnectomeError
         Saying which shares were found.
     """
+    share = f"{fit.given:.0%} of the streamline ends lie near a region"
     reason = None
-    if fit.given < MIN_SHARE:
-        reason = f"only {fit.given:.0%} of the streamline ends lie near a region"
-    elif fit.mirrored > fit.given + MIRROR_MARGIN:
-        reason = (
-            f"{fit.given:.0%} of the streamline ends lie near a region, but {fit.mirrored:.0%} "
-            "with left and right exchanged"
-        )
+    if fit.mirrored > max(fit.given, fit.recentred) + MIRROR_MARGIN:
+        reason = f"{share}, but {fit.mirrored:.0%} with left and right exchanged"
     elif fit.shift_mm >= MIN_SHIFT_MM and fit.recentred > fit.given + SHIFT_MARGIN:
-        reason = (
-            f"{fit.given:.0%} of the streamline ends lie near a region, but {fit.recentred:.0%} "
-            f"after a shift of {fit.shift_mm:.0f} mm"
-        )
+        reason = f"{share}, but {fit.recentred:.0%} after a shift of {fit.shift_mm:.0f} mm"
+    elif fit.given < MIN_SHARE:
+        reason = f"only {share}"
     if reason is not None:
         raise ConnectomeError(
             f"{where}: expected streamlines and labels in the same space; {reason} "

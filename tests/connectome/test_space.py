@@ -1,0 +1,102 @@
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from scipy.ndimage import binary_dilation, binary_erosion
+
+from kraken_bids.connectome.regions import build_region_search
+from kraken_bids.connectome.space import check_space, measure_space_fit
+from kraken_bids.exceptions import ConnectomeError
+
+FS86 = Path(__file__).resolve().parents[2].parent / "shared/atlases/fs86_allsubj_mode.nii.gz"
+SHAPE = (45, 55, 45)
+AFFINE = np.diag([4.0, 4.0, 4.0, 1.0])
+AFFINE[:3, 3] = [-88, -108, -88]
+
+
+def make_labels(*, lopsided=False):
+    """Make a shell about the size of a brain; lopsided: its right half bulges."""
+    index = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), -1)
+    x, y, z = np.moveaxis(index @ AFFINE[:3, :3].T + AFFINE[:3, 3], -1, 0)
+    size = np.where(x > 0, 1.3, 1.0) if lopsided else 1.0
+    radius = np.sqrt((x / 62) ** 2 + (y / 80) ** 2 + (z / 58) ** 2) / size
+    shell = (radius > 0.82) & (radius < 1)
+    return np.where(shell, 1 + (index.sum(axis=-1) // 9) % 20, 0)
+
+
+def make_ends(labels, n=6000, noise=3.0, seed=0):
+    rng = np.random.default_rng(seed)
+    voxels = np.argwhere(labels > 0)
+    ends = voxels[rng.integers(0, len(voxels), n)] @ AFFINE[:3, :3].T + AFFINE[:3, 3]
+    return (ends + rng.normal(scale=noise, size=ends.shape)).astype(np.float32).reshape(-1, 2, 3)
+
+
+def fit(ends, *, lopsided=False):
+    search = build_region_search(make_labels(lopsided=lopsided), AFFINE, radius=4.0)
+    return measure_space_fit(search, ends)
+
+
+def test_matching_data_pass():
+    """Ends at the labels pass, also with as many strays in the brain, or on one side only."""
+    ends = make_ends(make_labels())
+    found = fit(ends)
+    check_space(found, "here")
+    assert found.given > 0.8
+    assert found.inside_image > 0.99
+    strays = np.random.default_rng(1).normal(scale=20, size=ends.shape)
+    check_space(fit(np.concatenate([ends, strays])), "here")
+    check_space(fit(ends[ends[:, :, 0].max(axis=1) < 0]), "here")
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_shift_of_20_mm_is_refused(axis):
+    """The message names the files, the shares with and without shift, and its size."""
+    ends = make_ends(make_labels())
+    ends[..., axis] += 20
+    with pytest.raises(ConnectomeError, match=r"a.tck and b.nii.gz.* after a shift of \d\d mm"):
+        check_space(fit(ends), "a.tck and b.nii.gz")
+
+
+def test_exchanged_sides_are_refused():
+    """Ends mirrored left to right fit asymmetric labels better when mirrored back."""
+    ends = make_ends(make_labels(lopsided=True))
+    check_space(fit(ends, lopsided=True), "here")
+    ends[..., 0] *= -1
+    with pytest.raises(ConnectomeError, match="left and right exchanged"):
+        check_space(fit(ends, lopsided=True), "here")
+
+
+def test_elsewhere_altogether_is_refused():
+    """Ends far outside the image, or not finite, are near no region."""
+    far = make_ends(make_labels()) + 500
+    with pytest.raises(ConnectomeError, match=r"space; 0%.*0% lie inside the image"):
+        check_space(fit(far), "here")
+    with pytest.raises(ConnectomeError, match="only 0%"):
+        check_space(fit(np.full((10, 2, 3), np.nan)), "here")
+
+
+def test_large_tractograms_are_sampled():
+    """The shares of every k-th end are close to those of all."""
+    ends = make_ends(make_labels(), 60_000)
+    found = fit(ends)
+    assert found.given == pytest.approx(fit(ends[:10_000]).given, abs=0.02)
+
+
+@pytest.mark.skipif(not FS86.exists(), reason="needs ../shared/atlases, which is not here")
+def test_a_real_atlas_tells_shifted_ends():
+    """Around fs86, ends at the cortex pass, one side alone too; moved by 20 mm they do not."""
+    image = nib.load(FS86)
+    labels, affine = np.asarray(image.dataobj), image.affine
+    surface = np.argwhere(binary_dilation(labels > 0) & ~binary_erosion(labels > 0))
+    rng = np.random.default_rng(0)
+    ends = surface[rng.integers(0, len(surface), 4000)] @ affine[:3, :3].T + affine[:3, 3]
+    ends[:800] = rng.normal(ends.mean(axis=0), [35, 45, 30], (800, 3))
+    search = build_region_search(labels, affine, radius=4.0)
+    check_space(measure_space_fit(search, ends), "here")
+    check_space(measure_space_fit(search, ends[ends[:, 0] < 0]), "here")
+    for axis in range(3):
+        for shift in (-20, 20):
+            moved = ends + shift * np.eye(3)[axis]
+            with pytest.raises(ConnectomeError, match="after a shift"):
+                check_space(measure_space_fit(search, moved), "here")
