@@ -75,7 +75,8 @@ def read_text_matrix(source: Path | IO[bytes]) -> NDArray[np.float64]:
 
 
 def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    with np.load(path, allow_pickle=False) as file:
+    # opened here, because numpy leaves a file open that turns out to be broken
+    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 
 
@@ -85,8 +86,12 @@ def _read_npy(path: Path) -> dict[str, NDArray[Any]]:
 
 def _read_mat(path: Path) -> dict[str, NDArray[Any]]:
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
-    content = loadmat(path, simplify_cells=True)
+    try:
+        content = loadmat(path, simplify_cells=True)
+    except MatReadError as error:
+        raise ValueError(error) from error
     arrays = {
         name: np.asarray(value) for name, value in content.items() if not name.startswith("__")
     }

@@ -163,12 +163,12 @@ def _read_bids_tables(path: Path) -> Iterator[tuple[Flavor, Part]]:
 
 def _list_tables(path: Path) -> Iterator[tuple[str, Any]]:
     if path.is_dir():
-        for table in sorted(path.rglob("*relmat*.tsv")):
+        for table in sorted(path.rglob("*relmat*.tsv"), key=lambda table: table.name):
             yield str(table.relative_to(path)), table
         return
     try:
         with zipfile.ZipFile(path) as archive:
-            for name in sorted(archive.namelist()):
+            for name in sorted(archive.namelist(), key=lambda name: Path(name).name):
                 if "relmat" in Path(name).name and name.endswith(".tsv"):
                     with archive.open(name) as stream:
                         yield name, stream

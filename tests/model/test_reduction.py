@@ -32,7 +32,7 @@ def apply_log_formula(x: np.ndarray, a: dict[str, np.ndarray]) -> np.ndarray:
 
 
 def apply_formula(kind: str, x: np.ndarray, a: dict[str, np.ndarray]) -> np.ndarray:
-    """The table of the published transforms, as it stands in their description."""
+    """Follow the table of published transforms, as it stands in their description."""
     if kind in {"pca", "tsvd"}:
         centered = x - a["pca_input_mean"] if kind == "pca" else x
         reduced = centered @ a[f"{kind}_components"].T

@@ -1,0 +1,285 @@
+"""kraken-tools predict on a tiny model in the published format."""
+
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from scipy.io import loadmat
+from torch import nn
+
+from kraken_bids.cli.predict import predict
+from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.model.fusion import fuse
+from kraken_bids.model.load import load_model
+from kraken_bids.model.reduction import fit_pca
+
+NAMES = (
+    "FCcorr_fs86_hpf",
+    "FCpcorr_fs86_hpf",
+    "SCifod2act_fs86_volnorm",
+    "SCsdstream_mini_volnorm",
+)
+EDGES = (3655, 3655, 3655, 28)
+FLAVORS = tuple(parse_flavor(name) for name in NAMES)
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint and transforms as published, written by torch.save and numpy."""
+    folder = tmp_path_factory.mktemp("model")
+    torch.manual_seed(0)
+    rng = np.random.default_rng(0)
+    modules = nn.Module()
+    modules.encoder_list = nn.ModuleList(nn.Sequential(nn.Linear(4, 3)) for _ in NAMES)
+    modules.decoder_list = nn.ModuleList(nn.Sequential(nn.Linear(3, 4)) for _ in NAMES)
+    content = {
+        "state_dict": modules.state_dict(),
+        "input_name_list": list(NAMES),
+        "input_size_list": [4] * len(NAMES),
+        "latentsize": 3,
+        "latent_normalize": True,
+        "dropout": 0,
+        "input_transformation_info": "pc4",
+        "epoch": np.int64(1),
+    }
+    torch.save(content, folder / "kraken_chkpt_x.pt")
+    transforms = {
+        name: {**fit_pca(rng.normal(size=(9, n)) + rng.normal(size=n), 4).arrays, "type": "pca"}
+        for name, n in zip(NAMES, EDGES, strict=True)
+    }
+    np.save(
+        folder / "kraken_ioxfm_x_pc4_9train.npy",
+        np.array(transforms, dtype=object),
+        allow_pickle=True,
+    )
+    return folder / "kraken_chkpt_x.pt"
+
+
+@pytest.fixture(scope="module")
+def edges() -> dict[Flavor, np.ndarray]:
+    rng = np.random.default_rng(1)
+    return {
+        flavor: (rng.normal(size=(12, n)) + 2 * rng.normal(size=n)).astype(np.float32)
+        for flavor, n in zip(FLAVORS[:3], EDGES[:3], strict=True)
+    }
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, edges: dict[Flavor, np.ndarray]) -> Path:
+    path = tmp_path / "inputs.npz"
+    np.savez(path, subjects=np.arange(12), **{f.name: x for f, x in edges.items()})
+    return path
+
+
+def read(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as file:
+        return dict(file)
+
+
+def run(checkpoint: Path, output: Path, *words: Any) -> Result:
+    every = ["--model", checkpoint, "--output", output, "--device", "cpu", *words]
+    return CliRunner().invoke(predict, [str(word) for word in every])
+
+
+def test_every_key_is_encode_fuse_decode(
+    checkpoint: Path, inputs: Path, edges: dict[Flavor, np.ndarray], tmp_path: Path
+) -> None:
+    """By default: three fusions to every flavor of the model, and every latent."""
+    result = run(checkpoint, tmp_path / "o.npz", "--input", inputs, "--adaptation-mode", "none")
+    assert result.exit_code == 0, result.output
+    model = load_model(checkpoint, device="cpu")
+    latents = {flavor: model.encode(flavor, x) for flavor, x in edges.items()}
+
+    out = read(tmp_path / "o.npz")
+
+    sources = ("fusion", "fusionSC", "fusionFC")
+    keys = {f"{s}->{t}" for s in sources for t in (*NAMES, "encoded")}
+    assert set(out) == keys | {f"{f}->encoded" for f in edges} | {"subjects"}
+    for source in sources:
+        fused = fuse(latents, source)
+        np.testing.assert_array_equal(out[f"{source}->encoded"], fused)
+        for flavor in FLAVORS:
+            np.testing.assert_array_equal(out[f"{source}->{flavor}"], model.decode(flavor, fused))
+
+
+def test_sources_targets_and_variants(
+    checkpoint: Path, inputs: Path, edges: dict[Flavor, np.ndarray], tmp_path: Path
+) -> None:
+    """Own fusions, each, target patterns, fusions without self or atlas; _ counts as -."""
+    result = run(
+        checkpoint, tmp_path / "o.npz", "--input", inputs, "--sources", "each", "fusion",
+        "--fusion", "corr=FCcorr*,SC*", "--targets", "FC*", "SCsdstream_mini_volnorm",
+        "--exclude_self", "--exclude_atlas", "--adaptation_mode", "none",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    model = load_model(checkpoint, device="cpu")
+    latents = {flavor: model.encode(flavor, x) for flavor, x in edges.items()}
+
+    out = read(tmp_path / "o.npz")
+
+    assert {key.split("->")[0] for key in out} == {
+        "subjects", *(f.name for f in edges),
+        *(f"{s}{v}" for s in ("fusion", "corr") for v in ("", ".noself", ".noatlas")),
+    }  # fmt: skip
+    fc = FLAVORS[0]
+    expected = model.decode(fc, fuse(latents, "fusion", exclude=[fc]))
+    np.testing.assert_array_equal(out[f"fusion.noself->{fc}"], expected)
+    # every input is fs86: only the other parcellation can be predicted without it
+    assert [k for k in out if k.startswith("fusion.noatlas")] == [
+        "fusion.noatlas->SCsdstream_mini_volnorm"
+    ]
+    assert "SCifod2act_fs86_volnorm->SCifod2act_fs86_volnorm" not in out
+
+
+def test_nothing_left_is_said(checkpoint: Path, inputs: Path, tmp_path: Path) -> None:
+    """Noatlas with inputs of that atlas alone ends with a message and exit code 3."""
+    result = run(
+        checkpoint,
+        tmp_path / "o.npz",
+        "--input",
+        inputs,
+        "--targets",
+        "*_fs86_*",
+        "--exclude-atlas",
+    )
+
+    assert result.exit_code == 3
+    assert "fusion.noatlas" in result.output
+    assert not (tmp_path / "o.npz").exists()
+
+
+def test_a_saved_adaptation_serves_others(
+    checkpoint: Path, inputs: Path, edges: dict[Flavor, np.ndarray], tmp_path: Path
+) -> None:
+    """Fitted on a cohort and saved, it gives one subject alone what the cohort gave."""
+    first = run(
+        checkpoint,
+        tmp_path / "all.npz",
+        "--input",
+        inputs,
+        "--save-adaptation",
+        tmp_path / "site.h5",
+    )
+    assert first.exit_code == 0, first.output
+    np.savez(tmp_path / "one.npz", subjects=["9"], **{f.name: x[9:10] for f, x in edges.items()})
+
+    for saved in ("site.h5", "site.json"):
+        result = run(
+            checkpoint, tmp_path / "one_out.npz", "--input", tmp_path / "one.npz",
+            "--adaptation", tmp_path / saved,
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        alone, together = read(tmp_path / "one_out.npz"), read(tmp_path / "all.npz")
+        for key in alone:
+            if key != "subjects":
+                np.testing.assert_allclose(alone[key][0], together[key][9], atol=1e-4)
+
+
+def test_an_adaptation_source_stands_in_for_the_inputs(
+    checkpoint: Path, inputs: Path, edges: dict[Flavor, np.ndarray], tmp_path: Path
+) -> None:
+    """Fitting on another file gives what fitting within it gives."""
+    np.savez(tmp_path / "one.npz", subjects=["9"], **{f.name: x[9:10] for f, x in edges.items()})
+    mode = ["--adaptation-mode", "meanfitshift"]
+    within = run(checkpoint, tmp_path / "all.npz", "--input", inputs, *mode)
+    source = run(
+        checkpoint,
+        tmp_path / "o.npz",
+        "--input",
+        tmp_path / "one.npz",
+        "--adaptation-source",
+        inputs,
+        *mode,
+    )
+    assert (within.exit_code, source.exit_code) == (0, 0)
+
+    key = "fusion->encoded"
+    np.testing.assert_allclose(
+        read(tmp_path / "o.npz")[key][0], read(tmp_path / "all.npz")[key][9], atol=1e-5
+    )
+
+
+def test_one_subject_is_not_adapted_to_itself(
+    checkpoint: Path, edges: dict[Flavor, np.ndarray], tmp_path: Path
+) -> None:
+    """Auto leaves the adaptation out for a few subjects; asking for it with one is an error."""
+    np.savez(tmp_path / "one.npz", **{f.name: x[:1] for f, x in edges.items()})
+    words = ["--input", tmp_path / "one.npz"]
+
+    auto = run(checkpoint, tmp_path / "a.npz", *words)
+    none = run(checkpoint, tmp_path / "n.npz", *words, "--adaptation-mode", "none")
+    asked = run(checkpoint, tmp_path / "x.npz", *words, "--adaptation-mode", "meanshift")
+
+    assert (auto.exit_code, none.exit_code, asked.exit_code) == (0, 0, 4)
+    np.testing.assert_array_equal(
+        read(tmp_path / "a.npz")["fusion->encoded"],
+        read(tmp_path / "n.npz")["fusion->encoded"],
+    )
+
+
+def test_mat_and_h5_hold_what_npz_holds(checkpoint: Path, inputs: Path, tmp_path: Path) -> None:
+    """predicted_alltypes.SOURCE.TARGET in MATLAB's format, SOURCE/TARGET in HDF5."""
+    for suffix in (".npz", ".mat", ".h5"):
+        result = run(checkpoint, tmp_path / f"o{suffix}", "--input", inputs, "--exclude-self")
+        assert result.exit_code == 0, result.output
+    expected = read(tmp_path / "o.npz")
+    mat = loadmat(tmp_path / "o.mat", simplify_cells=True)
+
+    assert mat["subjects"].tolist() == expected["subjects"].tolist()
+    assert mat["inputtypes"].tolist() == list(NAMES[:3])
+    assert mat["outputtypes"].tolist() == list(NAMES)
+    with h5py.File(tmp_path / "o.h5") as file:
+        for key in set(expected) - {"subjects"}:
+            source, target = key.split("->")
+            np.testing.assert_array_equal(mat["predicted_alltypes"][source][target], expected[key])
+            np.testing.assert_array_equal(file[source][target], expected[key])
+
+
+def test_subjects_without_a_flavor_are_predicted_from_the_others(
+    checkpoint: Path, edges: dict[Flavor, np.ndarray], tmp_path: Path
+) -> None:
+    """A row of NaN in one flavor leaves that subject with the fusion of the rest."""
+    holed = {flavor: x.copy() for flavor, x in edges.items()}
+    holed[FLAVORS[2]][4] = np.nan
+    np.savez(tmp_path / "i.npz", **{f.name: x for f, x in holed.items()})
+    result = run(checkpoint, tmp_path / "o.npz", "--input", tmp_path / "i.npz")
+    assert result.exit_code == 0, result.output
+
+    out = read(tmp_path / "o.npz")
+
+    np.testing.assert_allclose(out["fusion->encoded"][4], out["fusionFC->encoded"][4], atol=1e-6)
+    assert np.isnan(out["fusionSC->encoded"][4]).all()
+    assert np.isfinite(np.delete(out["fusionSC->encoded"], 4, 0)).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["--input", "absent.npz"], 3),
+        (["--input", "FCcorr_fs86_hpf=INPUTS", "--sources", "fusionSC"], 3),
+        (["--input", "INPUTS", "--targets", "FCcorr_none_hpf"], 3),
+        (["--input", "INPUTS", "--adaptation", "absent.h5"], 5),
+        (["--input", "INPUTS", "--adaptation", "x.h5", "--adaptation-mode", "meanfit"], 2),
+        (["--input", "INPUTS", "--device", "cuda:77"], 2),
+        (["--input", "INPUTS", "--output", "out.txt"], 2),
+        (["--input", "INPUTS", "--transforms", "absent.npy"], 5),
+        (["--input", "INPUTS", "--model", "absent"], 5),
+        (["--input", "SCcount_fs86_x=INPUTS"], 3),
+    ],
+)
+def test_what_cannot_be_done_ends_with_its_exit_code(
+    checkpoint: Path, inputs: Path, tmp_path: Path, words: list[str], code: int
+) -> None:
+    """2 usage, 3 input, 5 model; a message, no traceback, no output."""
+    said = [word.replace("INPUTS", str(inputs)) for word in words]
+
+    result = run(checkpoint, tmp_path / "o.npz", *said)
+
+    assert result.exit_code == code, result.output
+    assert "Error: " in result.output
+    assert "Traceback" not in result.output
+    assert not (tmp_path / "o.npz").exists()
