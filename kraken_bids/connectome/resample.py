@@ -128,16 +128,21 @@ def apply_steps(points: NDArray[np.float64], steps: Sequence[Step]) -> NDArray[n
 
     Parameters
     ----------
-    points : ndarray of shape (3, n_points)
+    points : ndarray of shape (n_points, 3)
         RAS mm.
     steps : sequence of (affine, displacement)
         As in :func:`resample_labels`.
 
     Returns
     -------
-    ndarray of shape (3, n_points)
+    ndarray of shape (n_points, 3)
         RAS mm.
     """
+    return _carry(points.T, steps).T
+
+
+def _carry(points: NDArray[np.float64], steps: Sequence[Step]) -> NDArray[np.float64]:
+    """Carry points [3, n_points], coordinates apart, as map_coordinates wants them."""
     for affine, displacement in steps:
         if displacement is None:
             points = _apply_affine(affine, points)
@@ -166,7 +171,7 @@ def _fill(
     for first, last in _slabs(out.shape):
         grid = np.indices((last - first, *out.shape[1:]), dtype=np.float64).reshape(3, -1)
         grid[0] += first
-        points = apply_steps(_apply_affine(target_affine, grid), steps)
+        points = _carry(_apply_affine(target_affine, grid), steps)
         out[first:last] = sample(_apply_affine(to_voxels, points)).reshape(out[first:last].shape)
 
 

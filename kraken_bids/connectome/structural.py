@@ -6,26 +6,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.connectome.regions import RegionSearch, build_region_search, find_regions
-from kraken_bids.connectome.space import SpaceFit, check_space, measure_space_fit
 from kraken_bids.exceptions import ConnectomeError
-
-# Search and space check too: one import for whoever builds structural connectomes.
-__all__ = [
-    "METRICS",
-    "EdgeCounter",
-    "EndStatistics",
-    "Metric",
-    "RegionSearch",
-    "SpaceFit",
-    "Units",
-    "build_region_search",
-    "check_space",
-    "count_edges",
-    "find_regions",
-    "measure_space_fit",
-    "volume_norm",
-]
 
 Metric = Literal["count", "volnorm", "sift2", "sift2volnorm"]
 Units = Literal["krakencoder", "mrtrix"]

@@ -71,7 +71,7 @@ def test_steps_apply_in_order():
     points = grid_points((8, 9, 7), target)
     moved = points @ rotation(0.3)[:3, :3].T
     moved = moved + trilinear(field, (moved + 12) / 3)
-    np.testing.assert_allclose(apply_steps(points.T, steps).T, moved, atol=1e-10)
+    np.testing.assert_allclose(apply_steps(points, steps), moved, atol=1e-10)
     out = resample_labels(
         LABELS, AFFINE, target_shape=(8, 9, 7), target_affine=target, steps=steps
     )
@@ -94,9 +94,9 @@ def trilinear(field, voxels):
 def test_displacement_is_zero_outside_its_field():
     """Points that the field does not cover stay where they are."""
     field = np.full((3, 3, 3, 3), 5.0)
-    points = np.array([[1.0, 1.0, 1.0], [10.0, 1.0, 1.0]]).T
+    points = np.array([[1.0, 1.0, 1.0], [10.0, 1.0, 1.0]])
     moved = apply_steps(points, [(np.eye(4), field)])
-    np.testing.assert_array_equal(moved.T, [[6, 6, 6], [10, 1, 1]])
+    np.testing.assert_array_equal(moved, [[6, 6, 6], [10, 1, 1]])
 
 
 def test_probabilities_are_interpolated_linearly():

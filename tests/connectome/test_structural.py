@@ -5,12 +5,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from kraken_bids.connectome.regions import build_region_search, find_regions
 from kraken_bids.connectome.structural import (
     METRICS,
     EdgeCounter,
-    build_region_search,
     count_edges,
-    find_regions,
     volume_norm,
 )
 from kraken_bids.exceptions import ConnectomeError
