@@ -20,7 +20,7 @@ def test_the_grid_holds_every_region():
         labels, affine, target_shape=shape, target_affine=grid, steps=[(move, None)]
     )
     volumes = np.bincount(carried.ravel())[1:] * 1.25**3
-    np.testing.assert_allclose(volumes, np.bincount(labels.ravel())[1:] * 8.0, rtol=0.01)
+    np.testing.assert_allclose(volumes, np.bincount(labels.ravel())[1:] * 8.0, rtol=0.02)
     assert (np.diag(grid) == [1.25, 1.25, 1.25, 1.0]).all()
 
 
