@@ -1,0 +1,129 @@
+"""The demonstration from end to end: make data, train a small model, run the BIDS App on them."""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from kraken_bids.bids.outputs import group_path, group_report_path
+from kraken_bids.bids.read import read_columns
+from kraken_bids.demo.cohort import simulate_cohort
+from kraken_bids.demo.dataset import write_demo_dataset
+from kraken_bids.exceptions import InputError
+from kraken_bids.model.checkpoint import write_model
+from kraken_bids.pipeline.group import run_group
+from kraken_bids.pipeline.participant import run_participants
+from kraken_bids.settings import DataSettings, PredictionSettings, RunSettings, Settings
+from kraken_bids.training.fit import EpochResult, TrainingSettings, train_model
+
+logger = logging.getLogger(__name__)
+
+N_COHORT = 150
+"""Synthetic people that the demonstration model learns from; none of them is in the dataset."""
+RECIPE = TrainingSettings(
+    transform="pca32", latent_size=16, dropout=0.1, learning_rate=1e-3, n_epochs=40, device="cpu"
+)
+SEED = 1
+
+
+def run_demo(out: Path, *, n_subjects: int, n_procs: int) -> Iterator[str]:
+    """Run the demonstration.
+
+    Parameters
+    ----------
+    out : Path
+        Folder for ``bids/``, ``model/`` and ``derivatives/``; what is there is taken as it is.
+    n_subjects : int
+        Participants of the dataset, at least 12.
+    n_procs : int
+        Processes.
+
+    Yields
+    ------
+    str
+        Lines to print: what is being done, then where the results are and how well they are.
+
+    Raises
+    ------
+    InputError
+        If ``out`` is a file, or a run failed.
+    """
+    if out.is_file():
+        raise InputError(f"OUT: expected a folder to write to; found the file {out}.")
+    start = time.monotonic()
+    bids, model, derivatives = out / "bids", out / "model", out / "derivatives"
+    yield f"1/4 Writing a synthetic dataset of {n_subjects} participants to {bids}"
+    if not (bids / ".complete").exists():
+        write_demo_dataset(
+            bids, n_subjects, seed=SEED, n_procs=n_procs, on_progress=_count("participants")
+        )
+        (bids / ".complete").touch()
+    yield f"2/4 Training a model of 15 flavors on {N_COHORT} other synthetic people"
+    if not (model / "model.json").exists():
+        _train(model)
+    yield f"3/4 kraken-bids {bids} {derivatives} participant --model {model}"
+    settings = Settings(
+        data=DataSettings(bids, derivatives),
+        prediction=PredictionSettings(model=str(model)),
+        run=RunSettings(n_procs=n_procs),
+    )
+    _check(run_participants(settings), derivatives)
+    yield f"4/4 kraken-bids {bids} {derivatives} group --model {model}"
+    _check(run_group(settings), derivatives)
+    yield from _summarise(derivatives, time.monotonic() - start)
+
+
+def _train(folder: Path) -> None:
+    logger.info("simulating the connectomes of %d people", N_COHORT)
+    cohort = simulate_cohort(N_COHORT, SEED)
+    model = train_model(cohort, settings=RECIPE, on_epoch=_log_epoch)
+    write_model(model, folder)
+
+
+def _log_epoch(result: EpochResult) -> None:
+    if result.epoch % 5 == 0:
+        logger.info("trained %d of %d epochs", result.epoch, RECIPE.n_epochs)
+
+
+def _count(noun: str) -> Callable[[int, int], None]:
+    def log(done: int, total: int) -> None:
+        logger.info("%d of %d %s", done, total, noun)
+
+    return log
+
+
+def _check(exit_code: int, derivatives: Path) -> None:
+    if exit_code:
+        raise InputError(
+            f"the demonstration failed with exit code {exit_code}; see {derivatives}/logs."
+        )
+
+
+def _summarise(derivatives: Path, seconds: float) -> Iterator[str]:
+    """Say where the reports are, and how well people were told apart across modalities."""
+    columns = read_columns(group_path(derivatives, "metrics.tsv"))
+    rows = list(zip(*columns.values(), strict=True))
+    yield ""
+    yield "How well people that the model has never seen are found from their other modality:"
+    for source, group in (("fusionSC", "FC"), ("fusionFC", "SC")):
+        found = {
+            metric: [
+                float(value)
+                for s, target, name, value in rows
+                if s == source and target.startswith(group) and name == metric
+            ]
+            for metric in ("avgrank", "top1acc", "n")
+        }
+        n = int(max(found["n"]))
+        rank = sum(found["avgrank"]) / len(found["avgrank"])
+        top1 = sum(found["top1acc"]) / len(found["top1acc"])
+        yield (
+            f"  {'structure' if group == 'FC' else 'function'} → "
+            f"{'function' if group == 'FC' else 'structure'}: the right one of {n} people in "
+            f"{top1:.0%} of cases (chance {1 / n:.0%}); average rank {rank:.2f} "
+            f"(1 is perfect, chance {(n + 1) / (2 * n):.2f})"
+        )
+    yield ""
+    yield f"Group report:        {group_report_path(derivatives)}"
+    yield f"Participant reports: {derivatives}/sub-*.html"
+    yield f"Done in {seconds / 60:.1f} minutes."

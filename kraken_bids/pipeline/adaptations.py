@@ -1,0 +1,127 @@
+"""Which adaptation a run uses: a saved one, one fitted on its own subjects, or none."""
+
+import csv
+import logging
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from kraken_bids.bids.outputs import group_path
+from kraken_bids.exceptions import InputError, SettingsError
+from kraken_bids.model.adaptation import Adaptation, check_adaptation, read_adaptation
+from kraken_bids.model.predict import Model
+from kraken_bids.pipeline.cohort import Cohort, Member, fit_cohort_adaptation
+from kraken_bids.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+CONDITION = re.compile(r"^\s*(\w+)\s*(==|!=|<=|>=|<|>)\s*(.+?)\s*$")
+
+
+def choose_adaptation(
+    settings: Settings, model: Model, cohort: Cohort
+) -> tuple[Adaptation | None, str]:
+    """Adaptation of a participant run, and a sentence for the report where that needs saying.
+
+    ``auto`` takes the one that a group run saved in OUTPUT_DIR for this model, else fits one on
+    the subjects of this run if there are enough, else none.
+    """
+    prediction = settings.prediction
+    if prediction.adaptation == "none" or prediction.adaptation_mode == "none":
+        return None, "No adaptation was applied, as asked for."
+    if prediction.adaptation != "auto":
+        return read_given_adaptation(Path(prediction.adaptation), model), ""
+    saved = group_path(settings.data.output_dir, "adaptation.h5")
+    if saved.exists():
+        adaptation = read_adaptation(saved)
+        if adaptation.model_sha256 == model.sha256:
+            logger.info("adaptation: the one saved by the group level, %s", saved)
+            return adaptation, ""
+        logger.warning("%s was fitted for another model and is not used", saved)
+    n_subjects = len({member.subject for member in cohort.members})
+    if n_subjects >= prediction.adaptation_min_subjects:
+        logger.info("adaptation: fitted on the %d subjects of this run", n_subjects)
+        return fit_cohort_adaptation(model, cohort, prediction.adaptation_mode), ""
+    notice = (
+        "These predictions are NOT adapted to this site's data: there is no saved adaptation, "
+        f"and the {n_subjects} subject(s) of this run are fewer than the "
+        f"{prediction.adaptation_min_subjects} that one is fitted on. Run `kraken-bids BIDS_DIR "
+        "OUTPUT_DIR group` once all participants are measured; it fits an adaptation and predicts "
+        "everyone again."
+    )
+    logger.warning(notice)
+    return None, notice
+
+
+def fit_on_whom(settings: Settings) -> Callable[[Member], bool]:
+    """Return who counts in the mean that a group run's adaptation is fitted on.
+
+    Raises
+    ------
+    InputError
+        If a query is given and there is no ``participants.tsv``.
+    SettingsError
+        If the query does not parse or names a column that is not there.
+    """
+    words = settings.prediction.adaptation_subjects
+    if not words:
+        return lambda _member: True
+    if len(words) == 1 and CONDITION.match(words[0]):
+        chosen = _query_participants(settings, words[0])
+    else:
+        chosen = {word.removeprefix("sub-") for word in words}
+    return lambda member: member.subject in chosen
+
+
+def read_given_adaptation(path: Path, model: Model) -> Adaptation:
+    """Read a saved adaptation and check that it was fitted for this model."""
+    adaptation = read_adaptation(path)
+    check_adaptation(adaptation, model.sha256)
+    logger.info("adaptation: %s", path)
+    return adaptation
+
+
+def _query_participants(settings: Settings, query: str) -> set[str]:
+    match = CONDITION.match(query)
+    assert match is not None
+    column, operator, value = match.groups()
+    rows = _read_participants(settings)
+    if not rows or column not in rows[0]:
+        names = ", ".join(rows[0]) if rows else "nothing"
+        raise SettingsError(
+            f"--adaptation-subjects {query}: expected a column of participants.tsv; found {names}."
+        )
+    wanted = value.strip("'\"")
+    chosen = {
+        row["participant_id"].removeprefix("sub-")
+        for row in rows
+        if _holds(row[column], operator, wanted)
+    }
+    logger.info("--adaptation-subjects %s: %d participant(s)", query, len(chosen))
+    if not chosen:
+        raise SettingsError(f"--adaptation-subjects {query}: no participant fits.")
+    return chosen
+
+
+def _read_participants(settings: Settings) -> Sequence[dict[str, str]]:
+    folders = (settings.data.bids_dir, settings.data.output_dir)
+    path = next(
+        (f / "participants.tsv" for f in folders if (f / "participants.tsv").exists()), None
+    )
+    if path is None:
+        raise InputError(
+            f"--adaptation-subjects: expected participants.tsv in {folders[0]} or {folders[1]} "
+            "for a query; found none. Give labels instead."
+        )
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="\t"))
+
+
+def _holds(found: str, operator: str, wanted: str) -> bool:
+    if operator in ("==", "!="):
+        return (found == wanted) == (operator == "==")
+    try:
+        a, b = float(found), float(wanted)
+    except ValueError:
+        return False
+    return {"<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}[operator]

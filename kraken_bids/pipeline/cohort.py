@@ -1,0 +1,306 @@
+"""A cohort's measured connectomes, read once each: projections, means, adaptation, latents."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.outputs import find_relmats, sidecar_path
+from kraken_bids.bids.read import read_json, read_relmat
+from kraken_bids.connectome.matrices import find_missing_regions, square_to_edges
+from kraken_bids.exceptions import ConnectomeError, KrakenBidsError
+from kraken_bids.flavors import Flavor
+from kraken_bids.model.adaptation import Adaptation, FlavorAdaptation, fit_adaptation
+from kraken_bids.model.predict import Model
+from kraken_bids.pipeline.provenance import Failure, failure_of
+from kraken_bids.pipeline.sessions import session_label
+from kraken_bids.settings import MAX_IMPUTED_SHARE
+
+logger = logging.getLogger(__name__)
+
+BLOCK = 64
+"""Members whose connectomes of one flavor are in memory at once."""
+
+
+@dataclass(frozen=True)
+class Member:
+    """One session of one participant, with its measured connectomes."""
+
+    subject: str
+    session: str | None
+    connectomes: Mapping[Flavor, Path]
+    """Measured file of each flavor; the one that the model reads where there are several."""
+
+    @property
+    def label(self) -> str:
+        """``sub-01`` or ``sub-01_ses-1``."""
+        return session_label(self.subject, self.session)
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """What one read of every connectome leaves: small, whatever the number of edges."""
+
+    members: tuple[Member, ...]
+    projections: Mapping[Flavor, NDArray[np.float32]]
+    """First-layer projections [n_members, n_hidden]; NaN rows where a member has no such input."""
+    reread: Mapping[Flavor, frozenset[int]]
+    """Members whose file is read again once the adaptation is known (missing regions)."""
+    means: Mapping[Flavor, tuple[NDArray[np.float64], int]]
+    """Mean edges [n_edges] of the members that are fitted on, and their number."""
+    failures: tuple[Failure, ...]
+    """Files that could not be read."""
+
+
+def list_members(output_dir: Path, subjects: Sequence[str] | None = None) -> tuple[Member, ...]:
+    """Sessions in OUTPUT_DIR that have measured connectomes, by label.
+
+    Parameters
+    ----------
+    output_dir : Path
+        The derivatives dataset.
+    subjects : sequence of str, optional
+        Keep only these (all).
+    """
+    files: dict[tuple[str, str | None], dict[Flavor, list[Path]]] = {}
+    for found in find_relmats(output_dir):
+        if subjects is None or found.subject in subjects:
+            member = files.setdefault((found.subject, found.session), {})
+            member.setdefault(found.flavor, []).append(found.path)
+    return tuple(
+        Member(subject, session, {flavor: _choose(paths) for flavor, paths in flavors.items()})
+        for (subject, session), flavors in sorted(files.items(), key=lambda item: str(item[0]))
+    )
+
+
+def read_cohort(
+    model: Model, members: Sequence[Member], *, fit_on: Callable[[Member], bool]
+) -> Cohort:
+    """Read every connectome that the model takes; keep its projection and its share of the mean.
+
+    Parameters
+    ----------
+    model : Model
+        Its flavors decide what is read.
+    members : sequence of Member
+        Who.
+    fit_on : callable
+        Whether a member counts in the mean that the adaptation is fitted on.
+    """
+    failures: dict[str, Failure] = {}
+    projections: dict[Flavor, NDArray[np.float32]] = {}
+    reread: dict[Flavor, frozenset[int]] = {}
+    means = {}
+    for flavor in model.flavors:
+        if not any(flavor in member.connectomes for member in members):
+            continue
+        projections[flavor], reread[flavor], mean = _read_flavor(
+            model, flavor, members, fit_on=fit_on, failures=failures
+        )
+        if mean.n_members:
+            means[flavor] = (mean.result(model.training_means().get(flavor)), mean.n_members)
+    return Cohort(tuple(members), projections, reread, means, tuple(failures.values()))
+
+
+def fit_cohort_adaptation(model: Model, cohort: Cohort, mode: str) -> Adaptation:
+    """Adaptation of a cohort, from the means that :func:`read_cohort` kept."""
+    adaptation = fit_adaptation(
+        cohort.means, model.training_means(), mode, model_sha256=model.sha256
+    )
+    for flavor, fit in adaptation.flavors.items():
+        logger.info(
+            "adaptation of %s: b0 = %.3g, b1 = %.3g, R² = %.2f, %d session(s)",
+            flavor,
+            fit.b0,
+            fit.b1,
+            fit.r2,
+            fit.n_subjects,
+        )
+    return adaptation
+
+
+def encode_cohort(
+    model: Model, cohort: Cohort, adaptation: Adaptation | None
+) -> dict[Flavor, NDArray[np.float32]]:
+    """Latents [n_members, n_latent] of every flavor that someone has; NaN rows for the others."""
+    latents = {}
+    for flavor, projected in cohort.projections.items():
+        again = sorted(cohort.reread[flavor])
+        fit = adaptation.flavors.get(flavor) if adaptation else None
+        affine = model.reductions[flavor].is_affine
+        rows = model.encode_projected(
+            flavor, model.adapt_projected(flavor, projected, adaptation) if affine else projected
+        )
+        for index in again:
+            path = cohort.members[index].connectomes[flavor]
+            edges = read_measured(path, flavor, model.n_edges(flavor)).edges
+            filled = fill_missing(edges, model.training_means().get(flavor), fit)
+            rows[index] = model.encode(flavor, filled[None], adaptation)[0]
+        latents[flavor] = rows
+    return latents
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measured connectome as the model takes it."""
+
+    edges: NDArray[np.float64]
+    """[n_edges]; NaN where a region is missing."""
+    missing: NDArray[np.bool_]
+    """[n_regions]: regions without data."""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether few enough regions are missing for the model to take it."""
+        return bool(self.missing.mean() <= MAX_IMPUTED_SHARE)
+
+
+def read_measured(path: Path, flavor: Flavor, n_edges: int) -> Measured:
+    """Read a measured connectome.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read.
+    ConnectomeError
+        If single cells are NaN, fewer than two regions hold numbers, or the size is wrong.
+    """
+    square = read_relmat(path)
+    edges = np.asarray(square_to_edges(square), np.float64)
+    if len(edges) != n_edges:
+        raise ConnectomeError(
+            f"{path}: expected {n_edges} edges of {flavor}; found {len(edges)}, a matrix of "
+            f"{len(square)} regions. Is it of another parcellation?"
+        )
+    return Measured(edges, find_missing_regions(square, str(path)))
+
+
+def fill_missing(
+    edges: NDArray[np.float64],
+    training_mean: NDArray[np.float32] | None,
+    fit: FlavorAdaptation | None,
+) -> NDArray[np.float64]:
+    """Edges whose missing ones become the training mean once they are adapted.
+
+    Parameters
+    ----------
+    edges : ndarray of shape (n_edges,)
+        NaN where missing.
+    training_mean : ndarray of shape (n_edges,) or None
+        None where the flavor's transform keeps no mean.
+    fit : FlavorAdaptation or None
+        What will be applied to the result.
+
+    Raises
+    ------
+    ConnectomeError
+        If there is no training mean to fill in.
+    """
+    missing = np.isnan(edges)
+    if not missing.any():
+        return edges
+    if training_mean is None:
+        raise ConnectomeError(
+            "expected a connectome without missing regions, since this model keeps no training "
+            f"mean to fill them; found {int(missing.sum())} missing edges."
+        )
+    wanted = training_mean.astype(np.float64)
+    if fit is not None and fit.mode != "none" and fit.b0 != 0:
+        wanted = (wanted - fit.shift) / fit.b0
+    return np.where(missing, wanted, edges)
+
+
+def _choose(paths: Sequence[Path]) -> Path:
+    """Of several files of one flavor: task rest, else the one with the most data, else by name."""
+    if len(paths) == 1:
+        return paths[0]
+
+    def preference(path: Path) -> tuple[bool, float, str]:
+        sidecar = sidecar_path(path)
+        minutes = read_json(sidecar).get("EffectiveDuration", 0.0) if sidecar.exists() else 0.0
+        return ("_task-rest_" not in path.name, -float(minutes), path.name)
+
+    chosen = min(paths, key=preference)
+    logger.info(
+        "the model reads %s; %d other file(s) of that flavor are left aside",
+        chosen.name,
+        len(paths) - 1,
+    )
+    return chosen
+
+
+@dataclass
+class _Mean:
+    """Running mean over who has each edge."""
+
+    total: NDArray[np.float64]
+    counts: NDArray[np.int64]
+    n_members: int = 0
+
+    def add(self, edges: NDArray[np.float64]) -> None:
+        present = ~np.isnan(edges)
+        self.total[present] += edges[present]
+        self.counts += present
+        self.n_members += 1
+
+    def result(self, training_mean: NDArray[np.float32] | None) -> NDArray[np.float64]:
+        """Mean edges; an edge that nobody has takes the training mean."""
+        mean = self.total / np.maximum(self.counts, 1)
+        return mean if training_mean is None else np.where(self.counts > 0, mean, training_mean)
+
+
+def _read_flavor(
+    model: Model,
+    flavor: Flavor,
+    members: Sequence[Member],
+    *,
+    fit_on: Callable[[Member], bool],
+    failures: dict[str, Failure],
+) -> tuple[NDArray[np.float32], frozenset[int], _Mean]:
+    """Projections of one flavor, the members to read again, and the mean to fit on."""
+    n_edges = model.n_edges(flavor)
+    training_mean = model.training_means().get(flavor)
+    mean = _Mean(np.zeros(n_edges), np.zeros(n_edges, np.int64))
+    again = set()
+    blocks = []
+    for start in range(0, len(members), BLOCK):
+        block = np.full((min(BLOCK, len(members) - start), n_edges), np.nan)
+        for row, member in enumerate(members[start : start + BLOCK]):
+            measured = _read_member(member, flavor, n_edges, failures)
+            if measured is None or not measured.is_usable:
+                continue
+            block[row] = fill_missing(measured.edges, training_mean, None)
+            if measured.missing.any() or not model.reductions[flavor].is_affine:
+                again.add(start + row)
+            if fit_on(member):
+                mean.add(measured.edges)
+        blocks.append(model.project(flavor, block))
+    return np.concatenate(blocks), frozenset(again), mean
+
+
+def _read_member(
+    member: Member, flavor: Flavor, n_edges: int, failures: dict[str, Failure]
+) -> Measured | None:
+    if flavor not in member.connectomes:
+        return None
+    try:
+        measured = read_measured(member.connectomes[flavor], flavor, n_edges)
+    except KrakenBidsError as error:
+        logger.error("%s: %s", member.label, error)
+        failures[member.label] = failure_of(
+            error, subject=member.subject, session=member.session, stage="predictions"
+        )
+        return None
+    if not measured.is_usable:
+        logger.warning(
+            "%s: %s is not used as an input: %d of %d regions are missing, more than %g %%",
+            member.label,
+            flavor,
+            measured.missing.sum(),
+            len(measured.missing),
+            100 * MAX_IMPUTED_SHARE,
+        )
+    return measured

@@ -1,0 +1,122 @@
+"""The measuring stage: what to measure for each participant, and measuring one session."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kraken_bids.bids.datasets import Dataset
+from kraken_bids.bids.inputs import SessionInputs, find_session_inputs
+from kraken_bids.bids.query import ExplicitPaths, Query, read_filters
+from kraken_bids.bids.write import write_json
+from kraken_bids.exceptions import KrakenBidsError
+from kraken_bids.parcellations import load_parcellation
+from kraken_bids.pipeline.functional import measure_functional
+from kraken_bids.pipeline.provenance import Failure, failure_of
+from kraken_bids.pipeline.sessions import SessionTask, session_label
+from kraken_bids.pipeline.structural import measure_structural
+from kraken_bids.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a participant run will measure."""
+
+    tasks: tuple[SessionTask, ...]
+    failures: tuple[Failure, ...]
+    """Participants whose inputs cannot be used."""
+
+
+def plan_sessions(
+    settings: Settings, datasets: tuple[Dataset, ...], subjects: Sequence[str]
+) -> Plan:
+    """Find the inputs of every participant; one whose inputs are unusable fails alone."""
+    data = settings.data
+    filters = read_filters(data.bids_filter_file) if data.bids_filter_file else {}
+    query = Query(data.sessions, data.tasks, filters)
+    tasks: list[SessionTask] = []
+    failures = []
+    for subject in subjects:
+        try:
+            sessions = find_session_inputs(
+                datasets,
+                subject,
+                parcellations=[load_parcellation(name) for name in data.atlases],
+                atlas_images=data.atlas_images,
+                query=query,
+                explicit=_list_explicit(settings),
+            )
+        except KrakenBidsError as error:
+            logger.error("sub-%s: %s", subject, error)
+            failures.append(failure_of(error, subject=subject, session=None, stage="inputs"))
+            if settings.run.stop_on_first_crash:
+                break
+            continue
+        tasks += [SessionTask(session, settings, datasets) for session in sessions]
+    return Plan(tuple(tasks), tuple(failures))
+
+
+def describe_plan(plan: Plan) -> list[str]:
+    """Say what would be measured, one line per session and input."""
+    lines = []
+    for task in plan.tasks:
+        session = task.session
+        lines += [
+            f"{task.label}: {run.bold.name} → "
+            + ", ".join(p for s, p in session.bold_labels if s == run.space)
+            for run in session.bold_runs
+        ]
+        lines += [
+            f"{task.label}: {tracts.tracks.name} → {', '.join(tracts.labels)}"
+            for tracts in session.tractographies
+        ]
+        lines += [f"{task.label}: note: {note}" for note in session.notes]
+    return lines
+
+
+def measure_session(task: SessionTask) -> list[Failure]:
+    """Measure a session; function and structure fail apart, so one half survives the other.
+
+    Returns
+    -------
+    list of Failure
+        Empty where all went well.
+    """
+    failures = []
+    for note in task.session.notes:
+        logger.warning("%s: %s", task.label, note)
+    write_json(
+        inputs_path(task.settings.data.output_dir, task.session),
+        {"Notices": list(task.session.notes)},
+    )
+    for measure in (measure_functional, measure_structural):
+        try:
+            measure(task)
+        except KrakenBidsError as error:
+            logger.error("%s: %s", task.label, error)
+            failures.append(
+                failure_of(
+                    error,
+                    subject=task.session.subject,
+                    session=task.session.session,
+                    stage="connectomes",
+                )
+            )
+    return failures
+
+
+def inputs_path(output_dir: Path, session: SessionInputs) -> Path:
+    """Path of the notes on a session's inputs, which its report shows."""
+    label = session_label(session.subject, session.session)
+    return output_dir / "logs" / f"{label}_inputs.json"
+
+
+def _list_explicit(settings: Settings) -> ExplicitPaths:
+    structural = settings.structural
+    return ExplicitPaths(
+        tractograms=(structural.tractogram,) if structural.tractogram else (),
+        weights=(structural.tractogram_weights,) if structural.tractogram_weights else (),
+        parcellations=structural.parcellation_images,
+    )

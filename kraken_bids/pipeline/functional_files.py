@@ -1,0 +1,163 @@
+"""The files of functional connectomes: region series, coverage, matrices, and their sidecars."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.inputs import BoldRun, LabelImage
+from kraken_bids.bids.outputs import coverage_path, relmat_path, sidecar_path, timeseries_path
+from kraken_bids.bids.write import write_json, write_relmat, write_table
+from kraken_bids.connectome.denoise import CleanRun
+from kraken_bids.connectome.timeseries import RegionSeries
+from kraken_bids.flavors import Flavor, describe_flavor
+from kraken_bids.parcellations import load_parcellation
+from kraken_bids.pipeline.sessions import SessionTask
+
+NOT_FIX = "no ICA-FIX was applied, while the published model was trained on ICA-FIX data"
+
+
+@dataclass(frozen=True)
+class RunGroup:
+    """The runs of one task in one space: what is concatenated into one connectome."""
+
+    task: str
+    space: str
+    runs: tuple[BoldRun, ...]
+    labels: Mapping[str, LabelImage]
+    """Label image per parcellation."""
+
+    @property
+    def entities(self) -> dict[str, str]:
+        """Entities of the group's files: those of its runs, without ``run`` where several."""
+        kept = dict(self.runs[0].entities)
+        if len(self.runs) > 1:
+            kept.pop("run", None)
+        return kept
+
+
+@dataclass(frozen=True)
+class MeasuredRun:
+    """One run, read and cleaned."""
+
+    source: BoldRun
+    series: RegionSeries
+    plain: CleanRun
+    """Cleaned without global signal regression."""
+    gsr: CleanRun | None
+    """Cleaned with it; None where it is not wanted or cannot be had."""
+
+    def cleaned(self, flavor: Flavor) -> CleanRun:
+        """Return the cleaning that a flavor is computed from."""
+        return self.gsr if flavor.processing == "hpfgsr" and self.gsr else self.plain
+
+
+def write_timeseries(task: SessionTask, run: MeasuredRun, digest: str) -> None:
+    """Write the region means of a run before cleaning, with motion in the sidecar."""
+    for parcellation, means in run.series.means.items():
+        path = timeseries_path(task.settings.data.output_dir, run.source.entities, parcellation)
+        names = load_parcellation(parcellation).region_names
+        write_table(path, dict(zip(names, means.T, strict=True)))
+        displacement = np.nan_to_num(run.plain.framewise_displacement)
+        write_json(sidecar_path(path), {
+            "Description": "Mean of each region before cleaning, in the unit of the BOLD file",
+            "RepetitionTime": run.plain.tr,
+            "SamplingFrequency": 1 / run.plain.tr,
+            "FramewiseDisplacement": [round(float(v), 4) for v in displacement],
+            "VolumesKept": [int(v) for v in run.plain.kept],
+            "Sources": task.uris([run.source.bold]),
+            "RunDigest": digest,
+        })  # fmt: skip
+
+
+def write_coverage(
+    task: SessionTask,
+    group: RunGroup,
+    parcellation: str,
+    *,
+    coverage: NDArray[np.float64],
+    runs: Sequence[MeasuredRun],
+) -> None:
+    """Write how much of each region the data cover, and its temporal signal-to-noise ratio."""
+    path = coverage_path(task.settings.data.output_dir, group.entities, parcellation)
+    table = load_parcellation(parcellation)
+    tsnr = np.mean([run.series.tsnr[parcellation] for run in runs], axis=0)
+    write_table(path, {
+        "index": list(range(1, table.n_regions + 1)),
+        "name": list(table.region_names),
+        "n_voxels": runs[0].series.n_voxels[parcellation].tolist(),
+        "coverage": coverage.round(4).tolist(),
+        "tsnr": tsnr.round(3).tolist(),
+    })  # fmt: skip
+    write_json(sidecar_path(path), {
+        "Description": "Share of each region's voxels inside the brain mask that hold signal",
+        "coverage": {"Description": "smallest share over the runs"},
+        "tsnr": {"Description": "mean over SD in time of the region's mean, averaged over runs"},
+        "CoverageMin": task.settings.functional.min_coverage,
+        "Sources": task.uris([run.bold for run in group.runs]),
+    })  # fmt: skip
+
+
+def write_connectome(
+    task: SessionTask,
+    group: RunGroup,
+    flavor: Flavor,
+    *,
+    square: NDArray[np.float64],
+    runs: Sequence[MeasuredRun],
+    facts: Mapping[str, object],
+) -> None:
+    """Write one functional connectome and everything that one must know to judge it."""
+    path = relmat_path(task.settings.data.output_dir, group.entities, flavor, source=None)
+    write_relmat(path, square)
+    sidecar = _describe(task, group, flavor, [run.cleaned(flavor) for run in runs])
+    write_json(sidecar_path(path), sidecar | dict(facts))
+
+
+def _describe(
+    task: SessionTask, group: RunGroup, flavor: Flavor, runs: Sequence[CleanRun]
+) -> dict[str, object]:
+    image = group.labels[flavor.parcellation]
+    settings = task.settings.functional
+    files = [path for run in group.runs for path in (run.bold, run.confounds)]
+    return {
+        "Flavor": flavor.name,
+        "Description": describe_flavor(flavor),
+        "Predicted": False,
+        "Weighted": True,
+        "Directed": False,
+        "ValidDiagonal": False,
+        "StorageFormat": "Full",
+        "NonNegative": False,
+        "Atlas": flavor.parcellation,
+        "NodesFile": f"bids::atlas-{flavor.parcellation}_dseg.tsv",
+        "Sources": task.uris([*files, image.path, *image.transforms]),
+        "Space": group.space,
+        "Denoising": settings.denoise,
+        "HighPass": runs[0].high_pass,
+        "HighPassMethod": runs[0].high_pass_method,
+        "GlobalSignalRegression": runs[0].gsr,
+        "FDThreshold": settings.fd_threshold,
+        "Notes": [NOT_FIX, *dict.fromkeys(note for run in runs for note in run.notes)],
+        "RepetitionTime": runs[0].tr,
+        "Runs": [
+            {
+                "File": bold.bold.name,
+                "VolumesTotal": run.n_volumes,
+                "VolumesDropped": run.n_dropped,
+                "VolumesOutliers": run.n_outliers,
+                "VolumesUsed": run.n_used,
+                "MinutesTotal": round(run.n_volumes * run.tr / 60, 3),
+                "MinutesUsed": round(run.minutes, 3),
+                "MeanFD": round(run.mean_fd, 5),
+                "Confounds": list(run.regressors),
+            }
+            for bold, run in zip(group.runs, runs, strict=True)
+        ],
+        "EffectiveDuration": round(sum(run.minutes for run in runs) * 60, 3),
+        "MinutesMinimum": settings.min_minutes,
+        "MeanFD": round(float(np.mean([run.mean_fd for run in runs])), 5),
+        "CoverageMin": settings.min_coverage,
+        **task.software(),
+    }

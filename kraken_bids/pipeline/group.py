@@ -1,0 +1,162 @@
+"""The group level: adaptation on everyone in OUTPUT_DIR, latents, predictions, metrics, report."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from kraken_bids.bids.datasets import find_datasets
+from kraken_bids.bids.outputs import group_path
+from kraken_bids.bids.write import atomic_path, write_json, write_table
+from kraken_bids.exceptions import InputError
+from kraken_bids.logs import stop_file_log
+from kraken_bids.model.adaptation import Adaptation, read_adaptation, write_adaptation
+from kraken_bids.model.predict import Model
+from kraken_bids.pipeline.adaptations import fit_on_whom, read_given_adaptation
+from kraken_bids.pipeline.cohort import (
+    Cohort,
+    Member,
+    encode_cohort,
+    fit_cohort_adaptation,
+    list_members,
+    read_cohort,
+)
+from kraken_bids.pipeline.group_page import build_group_page
+from kraken_bids.pipeline.outliers import find_outliers, write_outliers
+from kraken_bids.pipeline.participant import (
+    collect_failures,
+    load_model_of,
+    prepare_output,
+    report_end,
+)
+from kraken_bids.pipeline.predictions import (
+    PredictionPlan,
+    Source,
+    build_sources,
+    list_source_names,
+)
+from kraken_bids.pipeline.provenance import exit_code_of, start_run, write_failures
+from kraken_bids.pipeline.quality import write_quality
+from kraken_bids.pipeline.reports import draw_group, draw_participants
+from kraken_bids.pipeline.scores import write_scores
+from kraken_bids.pipeline.workers import open_executor
+from kraken_bids.settings import DEFAULT_SOURCES, Settings
+
+logger = logging.getLogger(__name__)
+
+
+def run_group(settings: Settings) -> int:
+    """Run the group level on every participant that has measured connectomes in OUTPUT_DIR.
+
+    Returns
+    -------
+    int
+        Exit code, as of :func:`~kraken_bids.pipeline.participant.run_participants`.
+
+    Raises
+    ------
+    KrakenBidsError
+        Where nothing can be done for anyone.
+    """
+    output = settings.data.output_dir
+    members = _find_members(settings)
+    if settings.run.dry_run:
+        for member in members:
+            logger.info("would use %s: %d flavors", member.label, len(member.connectomes))
+        return 0
+    run = start_run(settings, "group")
+    subjects = list(dict.fromkeys(member.subject for member in members))
+    try:
+        prepare_output(settings, find_datasets(settings.data.bids_dir, settings.data.derivatives))
+        failures = []
+        with open_executor(settings.run, run.log) as executor:
+            if not settings.run.reports_only:
+                model = load_model_of(settings)
+                cohort = read_cohort(model, members, fit_on=fit_on_whom(settings))
+                adaptation = _adapt(settings, model, cohort)
+                latents = encode_cohort(model, cohort, adaptation)
+                sources = build_sources(
+                    latents, (*DEFAULT_SOURCES, *list_source_names(settings, model))
+                )
+                plan = PredictionPlan(model, adaptation, sources, settings)
+                failures += [*cohort.failures, *collect_failures(plan, members, executor)]
+                _write_latents(output, members, sources)
+                _write_means(output, model, cohort)
+                scores = write_scores(output, model, members, sources)
+                write_outliers(output, find_outliers(members, sources))
+                write_quality(output, members, cohort, scores)
+            page = build_group_page(output, members)
+            logger.info("group report: %s", draw_group(output, page))
+            failures += draw_participants(settings, members, executor)
+        write_failures(run, failures, subjects=subjects)
+        report_end(failures, len(subjects))
+    finally:
+        stop_file_log(run.handler)
+    return exit_code_of(failures, len(subjects))
+
+
+def _find_members(settings: Settings) -> tuple[Member, ...]:
+    data = settings.data
+    members = list_members(data.output_dir, data.participants or None)
+    if not members:
+        whom = f" of {', '.join(data.participants)}" if data.participants else ""
+        raise InputError(
+            f"group: expected measured connectomes{whom} in {data.output_dir} "
+            "(sub-*/func|dwi/*_relmat.dense.tsv); found none. Run the participant level first."
+        )
+    return members
+
+
+def _adapt(settings: Settings, model: Model, cohort: Cohort) -> Adaptation | None:
+    """Fit and save the adaptation, or take the one that was given."""
+    prediction = settings.prediction
+    if prediction.adaptation == "none" or prediction.adaptation_mode == "none":
+        return None
+    if prediction.adaptation != "auto":
+        return read_given_adaptation(Path(prediction.adaptation), model)
+    fitted = fit_cohort_adaptation(model, cohort, prediction.adaptation_mode)
+    # what later participant runs will read, to the last bit
+    return read_adaptation(
+        write_adaptation(fitted, group_path(settings.data.output_dir, "adaptation.h5"))
+    )
+
+
+def _write_latents(output_dir: Path, members: Sequence[Member], sources: Sequence[Source]) -> None:
+    rows = [
+        (member, source, index)
+        for index, member in enumerate(members)
+        for source in sources
+        if source.n_inputs[index]
+    ]
+    columns: dict[str, list[object]] = {
+        "participant_id": [f"sub-{member.subject}" for member, _, _ in rows],
+        "session_id": [f"ses-{m.session}" if m.session else "n/a" for m, _, _ in rows],
+        "source": [source.name for _, source, _ in rows],
+        "n_inputs": [int(source.n_inputs[index]) for _, source, index in rows],
+    }
+    values = np.stack([source.latents[index] for _, source, index in rows])
+    columns |= {f"z{k:03d}": values[:, k].tolist() for k in range(values.shape[1])}
+    path = group_path(output_dir, "latents.tsv")
+    write_table(path, columns)
+    write_json(path.with_suffix(".json"), {
+        "Description": "Latent vector of every participant, session and source",
+        "source": {"Description": "fusion of several flavors, or one flavor"},
+        "n_inputs": {"Description": "number of measured flavors that were averaged"},
+    })  # fmt: skip
+
+
+def _write_means(output_dir: Path, model: Model, cohort: Cohort) -> None:
+    """Write the mean measured connectome of every flavor beside the model's training mean."""
+    training = model.training_means()
+    with (
+        atomic_path(group_path(output_dir, "mean_connectomes.h5")) as temporary,
+        h5py.File(temporary, "w") as file,
+    ):
+        for flavor, (mean, n_members) in cohort.means.items():
+            group = file.create_group(flavor.name)
+            group.create_dataset("measured", data=mean.astype(np.float32))
+            if flavor in training:
+                group.create_dataset("training", data=training[flavor])
+            group.attrs["n_sessions"] = n_members

@@ -1,0 +1,46 @@
+"""A label image as region numbers on the grid where it is needed."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.label_images import LabelImage
+from kraken_bids.bids.read import find_region_values, read_labels
+from kraken_bids.bids.transforms import read_transform
+from kraken_bids.connectome.grids import cover_labels
+from kraken_bids.connectome.resample import Step, resample_labels
+from kraken_bids.connectome.timeseries import index_labels
+from kraken_bids.parcellations import load_parcellation
+
+TRACTOGRAM_GRID_MM = 1.25
+"""Voxel size of labels that are carried to a tractogram: the model's volumes count such voxels."""
+
+Labels = NDArray[np.int32]
+Affine = NDArray[np.float64]
+
+
+def read_regions(image: LabelImage) -> tuple[Labels, Affine, Sequence[Step]]:
+    """Region numbers 1 … n on the image's own grid, its affine, and the steps into its space."""
+    labels, affine = read_labels(image.path)
+    parcellation = load_parcellation(image.parcellation)
+    indexed = index_labels(labels, find_region_values(labels, parcellation))
+    steps = [step for path in image.transforms for step in read_transform(path)]
+    return indexed, affine, steps
+
+
+def regions_on_grid(image: LabelImage, shape: tuple[int, ...], affine: Affine) -> Labels:
+    """Region numbers on a given grid, such as that of a BOLD series."""
+    labels, own, steps = read_regions(image)
+    moved = resample_labels(labels, own, target_shape=shape, target_affine=affine, steps=steps)
+    return moved.astype(np.int32, copy=False)
+
+
+def regions_for_tractogram(image: LabelImage) -> tuple[Labels, Affine]:
+    """Region numbers in tractogram space: the image's own grid, or a 1.25 mm one if carried."""
+    labels, affine, steps = read_regions(image)
+    if not steps:
+        return labels, affine
+    shape, target = cover_labels(labels, affine, steps=steps, voxel_mm=TRACTOGRAM_GRID_MM)
+    moved = resample_labels(labels, affine, target_shape=shape, target_affine=target, steps=steps)
+    return moved.astype(np.int32, copy=False), target

@@ -1,0 +1,82 @@
+"""People whose latents lie far from everyone else's."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.outputs import group_path
+from kraken_bids.bids.write import write_json, write_table
+from kraken_bids.pipeline.cohort import Member
+from kraken_bids.pipeline.predictions import Source
+
+MIN_MEMBERS = 5
+MAX_Z = 3.5
+CONSISTENT_MAD = 1.4826
+"""Makes the median absolute deviation of a normal sample its standard deviation."""
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far one member's latent lies from the cohort's."""
+
+    member: Member
+    source: str
+    distance: float
+    """Euclidean, from the median latent."""
+    z: float
+    """Robust z-score of the distance among the cohort's."""
+
+    @property
+    def is_outlier(self) -> bool:
+        """Whether it is farther than chance explains (robust z above 3.5)."""
+        return self.z > MAX_Z
+
+
+def find_outliers(members: Sequence[Member], sources: Sequence[Source]) -> list[Distance]:
+    """Distance of every member's fused latents from the cohort's median, per fusion.
+
+    Fewer than five members have no distances: a median of so few says little.
+
+    Source
+    ------
+    Iglewicz and Hoaglin 1993: modified z-score from the median absolute deviation, cut at 3.5.
+    """
+    rows = []
+    for source in sources:
+        has = np.flatnonzero(source.n_inputs)
+        if not source.name.startswith("fusion") or len(has) < MIN_MEMBERS:
+            continue
+        latents = source.latents[has].astype(np.float64)
+        distances = np.linalg.norm(latents - np.median(latents, axis=0), axis=1)
+        rows += [
+            Distance(members[int(index)], source.name, float(distance), float(z))
+            for index, distance, z in zip(has, distances, _robust_z(distances), strict=True)
+        ]
+    return rows
+
+
+def write_outliers(output_dir: Path, distances: Sequence[Distance]) -> None:
+    """Write ``group/outliers.tsv``: every member's distance, the outliers marked."""
+    path = group_path(output_dir, "outliers.tsv")
+    write_table(path, {
+        "participant_id": [f"sub-{d.member.subject}" for d in distances],
+        "session_id": [f"ses-{d.member.session}" if d.member.session else "n/a"
+                       for d in distances],
+        "source": [d.source for d in distances],
+        "distance": [d.distance for d in distances],
+        "z": [d.z for d in distances],
+        "outlier": [int(d.is_outlier) for d in distances],
+    })  # fmt: skip
+    write_json(path.with_suffix(".json"), {
+        "Description": "Distance of each fused latent from the cohort's median latent",
+        "z": {"Description": f"robust z-score; above {MAX_Z} is marked an outlier"},
+    })  # fmt: skip
+
+
+def _robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    centre = np.median(values)
+    spread = CONSISTENT_MAD * np.median(np.abs(values - centre))
+    return np.asarray((values - centre) / spread if spread > 0 else np.zeros_like(values))

@@ -1,0 +1,166 @@
+"""The participant level: measure each participant, then predict, then draw the reports."""
+
+import logging
+from collections.abc import Sequence
+from concurrent.futures import Executor
+
+from kraken_bids import __version__
+from kraken_bids.bids.datasets import Dataset, find_datasets, find_participants
+from kraken_bids.bids.write import (
+    write_bidsignore,
+    write_dataset_description,
+    write_region_tables,
+)
+from kraken_bids.logs import stop_file_log
+from kraken_bids.model.load import load_model
+from kraken_bids.model.predict import Model
+from kraken_bids.parcellations import load_parcellation
+from kraken_bids.pipeline.adaptations import choose_adaptation
+from kraken_bids.pipeline.cohort import Member, encode_cohort, list_members, read_cohort
+from kraken_bids.pipeline.connectomes import Plan, describe_plan, measure_session, plan_sessions
+from kraken_bids.pipeline.predictions import (
+    PredictionPlan,
+    build_sources,
+    list_source_names,
+    predict_members,
+)
+from kraken_bids.pipeline.provenance import (
+    Failure,
+    exit_code_of,
+    failure_of,
+    start_run,
+    write_failures,
+)
+from kraken_bids.pipeline.reports import draw_participants
+from kraken_bids.pipeline.workers import open_executor, run_tasks
+from kraken_bids.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+def run_participants(settings: Settings) -> int:
+    """Run the participant level.
+
+    Returns
+    -------
+    int
+        Exit code: 0 all done, 1 some participant failed, or the code of the one reason for which
+        nobody got through.
+
+    Raises
+    ------
+    KrakenBidsError
+        Where nothing can be done for anyone: no dataset, no such participant, no usable model.
+    """
+    data = settings.data
+    datasets = find_datasets(data.bids_dir, data.derivatives)
+    subjects = find_participants(datasets, data.participants)
+    plan = plan_sessions(settings, datasets, subjects)
+    if settings.run.dry_run:
+        for line in describe_plan(plan):
+            logger.info("would read %s", line)
+        return exit_code_of(plan.failures, len(subjects))
+    run = start_run(settings, "participant")
+    try:
+        prepare_output(settings, datasets)
+        failures = list(plan.failures)
+        with open_executor(settings.run, run.log) as executor:
+            if settings.run.reports_only:
+                members = list_members(data.output_dir, subjects)
+            else:
+                # before the long work, so that a model that cannot be used is said at once
+                model = load_model_of(settings)
+                failures += _measure(settings, plan, executor)
+                members = list_members(data.output_dir, subjects)
+                failures += _predict(settings, model, members, executor)
+            failures += draw_participants(settings, members, executor)
+        write_failures(run, failures, subjects=subjects)
+        report_end(failures, len(subjects))
+    finally:
+        stop_file_log(run.handler)
+    return exit_code_of(failures, len(subjects))
+
+
+def load_model_of(settings: Settings) -> Model:
+    """Load the model that a run asks for."""
+    prediction = settings.prediction
+    model = load_model(
+        prediction.model, transforms=prediction.transforms, device=prediction.device
+    )
+    logger.info(
+        "model %s: %d flavors, latent size %d, on %s",
+        model.name, len(model.flavors), model.latent_size, model.device,
+    )  # fmt: skip
+    return model
+
+
+def prepare_output(settings: Settings, datasets: Sequence[Dataset]) -> None:
+    """Write the files at the root of OUTPUT_DIR."""
+    output = settings.data.output_dir
+    write_dataset_description(
+        output,
+        name="kraken_bids: measured and predicted connectomes",
+        version=__version__,
+        sources={dataset.name: dataset.path for dataset in datasets},
+    )
+    write_bidsignore(output)
+    write_region_tables(output, [load_parcellation(name) for name in settings.data.atlases])
+
+
+def report_end(failures: Sequence[Failure], n_subjects: int) -> None:
+    """Say in one line how the run ended."""
+    failed = {failure.subject for failure in failures}
+    if failed:
+        logger.error(
+            "%d of %d participant(s) failed; logs/failures.tsv says which and why",
+            len(failed), n_subjects,
+        )  # fmt: skip
+    else:
+        logger.info("all %d participant(s) done", n_subjects)
+
+
+def _measure(settings: Settings, plan: Plan, executor: Executor) -> list[Failure]:
+    failures: list[Failure] = []
+    for count, (task, result, error) in enumerate(
+        run_tasks(executor, measure_session, plan.tasks), start=1
+    ):
+        if error is not None:
+            session = task.session
+            logger.error("%s: %s: %s", task.label, type(error).__name__, error)
+            failures.append(
+                failure_of(
+                    error, subject=session.subject, session=session.session, stage="connectomes"
+                )
+            )
+        failures += result or []
+        logger.info("%s measured (%d of %d)", task.label, count, len(plan.tasks))
+        if failures and settings.run.stop_on_first_crash:
+            break
+    return failures
+
+
+def _predict(
+    settings: Settings, model: Model, members: Sequence[Member], executor: Executor
+) -> list[Failure]:
+    cohort = read_cohort(model, members, fit_on=lambda _member: True)
+    adaptation, notice = choose_adaptation(settings, model, cohort)
+    latents = encode_cohort(model, cohort, adaptation)
+    sources = build_sources(latents, list_source_names(settings, model))
+    plan = PredictionPlan(model, adaptation, sources, settings, notice)
+    return [*cohort.failures, *collect_failures(plan, members, executor)]
+
+
+def collect_failures(
+    plan: PredictionPlan, members: Sequence[Member], executor: Executor
+) -> list[Failure]:
+    """Predict and write every member; returns those that failed."""
+    failures = []
+    for member, error in predict_members(plan, members, executor):
+        if error is not None:
+            logger.error("%s: %s", member.label, error)
+            failures.append(
+                failure_of(
+                    error, subject=member.subject, session=member.session, stage="predictions"
+                )
+            )
+    return failures

@@ -1,0 +1,242 @@
+"""What a participant's report shows, gathered from the files in OUTPUT_DIR."""
+
+from datetime import date
+from pathlib import Path
+
+import numpy as np
+
+from kraken_bids import __version__
+from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.outputs import group_report_path, sidecar_path
+from kraken_bids.bids.read import read_columns, read_json
+from kraken_bids.parcellations import load_parcellation
+from kraken_bids.pipeline.cohort import Member
+from kraken_bids.pipeline.written import Json, Written, build_panels
+from kraken_bids.report.pages import (
+    AdaptationFit,
+    Coverage,
+    EndShares,
+    FileLink,
+    LatentRow,
+    ModelInfo,
+    Motion,
+    Notice,
+    ParticipantPage,
+    Reference,
+    RunRow,
+    TractogramRow,
+)
+from kraken_bids.settings import MAX_IMPUTED_SHARE
+
+REFERENCES = (
+    Reference(
+        "Jamison KW, Gu Z, Wang Q, Tozlu C, Sabuncu MR, Kuceyeski A. Krakencoder: a unified brain "
+        "connectome translation and fusion tool. Nature Methods (2025).",
+        "https://doi.org/10.1038/s41592-025-02706-2",
+    ),
+)
+ALGORITHMS = {"ifod2": "iFOD2", "sdstream": "SD_STREAM"}
+FILE_WORDS = {
+    "relmat": "connectome",
+    "timeseries": "region means before cleaning",
+    "coverage": "coverage of each region",
+    "latents": "latent vectors",
+    "relmats": "predicted connectomes",
+}
+
+
+def build_participant_page(output_dir: Path, member: Member) -> ParticipantPage:
+    """Gather the page of one session from what has been written for it."""
+    written = Written(output_dir, member)
+    group_report = group_report_path(output_dir)
+    return ParticipantPage(
+        subject=member.subject,
+        session=member.session,
+        version=__version__,
+        created=date.today().isoformat(),
+        notices=_list_notices(written),
+        runs=_list_runs(written),
+        tractograms=_list_tractograms(written),
+        motion=_list_motion(written),
+        coverage=_list_coverage(written),
+        flavors=build_panels(written),
+        adaptation=tuple(
+            AdaptationFit(flavor, fit["mode"], fit["b0"], fit["b1"], fit["R2"], fit["CohortSize"])
+            for flavor, fit in sorted(written.adaptation.items())
+        ),
+        model=describe_model(written),
+        latents=_list_latents(written),
+        files=_list_files(written),
+        references=REFERENCES,
+        methods=_describe_methods(written),
+        group_href=group_report.name if group_report.exists() else "",
+    )
+
+
+def describe_model(written: Written) -> ModelInfo | None:
+    """Describe the model that made a session's predictions; None before there are any."""
+    if not written.sources:
+        return None
+    first = next(iter(written.sources.values()))
+    n_latent = sum(name.startswith("z") for name in read_columns(written.latents))
+    return ModelInfo(first["Model"], first["ModelSHA256"], first["ModelFlavors"], n_latent)
+
+
+def _list_notices(written: Written) -> tuple[Notice, ...]:
+    notes = written.output_dir / "logs" / f"{written.member.label}_inputs.json"
+    texts = [written.predicted.get("AdaptationNotice", "")]
+    texts += read_json(notes).get("Notices", []) if notes.exists() else []
+    texts += dict.fromkeys(_complain(sidecar) for sidecar in written.measured.values())
+    texts += [
+        f"{flavor} is not used as an input: more than {100 * MAX_IMPUTED_SHARE:g} % of its "
+        "regions are missing."
+        for flavor, sidecar in written.measured.items()
+        if not sidecar.get("UsableAsInput", True)
+    ]
+    if not written.predicted:
+        texts.append("There are no predictions for this participant yet.")
+    groups = {flavor.group for flavor in written.measured}
+    facts = [
+        f"No {kind} input was found: everything is predicted from {other} alone."
+        for kind, other in (("FC", "SC"), ("SC", "FC"))
+        if groups == {other}
+    ]
+    facts += dict.fromkeys(
+        f"About the measured connectomes: {note}."
+        for sidecar in written.measured.values()
+        for note in sidecar.get("Notes", ())
+    )
+    return tuple(
+        [Notice("warning", text) for text in texts if text]
+        + [Notice("info", text) for text in facts]
+    )
+
+
+def _complain(sidecar: Json) -> str:
+    """Say that too little data are left, or nothing."""
+    minutes, wanted = sidecar.get("EffectiveDuration", np.inf) / 60, sidecar.get("MinutesMinimum")
+    if wanted is None or minutes >= wanted:
+        return ""
+    return (
+        f"{minutes:.1f} minutes of BOLD are left after cleaning, less than {wanted:g}: the "
+        "functional connectomes are noisy."
+    )
+
+
+def _list_runs(written: Written) -> tuple[RunRow, ...]:
+    rows = {}
+    for sidecar in written.measured.values():
+        for run in sidecar.get("Runs", ()):
+            entities = parse_name(run["File"])
+            rows[run["File"]] = RunRow(
+                task=entities.get("task", ""),
+                run=entities.get("run", ""),
+                space=entities.get("space", ""),
+                file=run["File"],
+                minutes=run["MinutesTotal"],
+                minutes_kept=run["MinutesUsed"],
+                tr=sidecar["RepetitionTime"],
+                mean_fd=run["MeanFD"],
+                n_outliers=run["VolumesOutliers"],
+            )
+    return tuple(rows[name] for name in sorted(rows))
+
+
+def _list_tractograms(written: Written) -> tuple[TractogramRow, ...]:
+    found: dict[str, dict[str, Json]] = {}
+    for flavor, sidecar in sorted(written.measured.items()):
+        if "Streamlines" in sidecar:
+            found.setdefault(sidecar["Sources"][0], {})[flavor.parcellation] = sidecar
+    return tuple(_describe_tractogram(uri, sidecars) for uri, sidecars in found.items())
+
+
+def _describe_tractogram(uri: str, sidecars: dict[str, Json]) -> TractogramRow:
+    first = next(iter(sidecars.values()))
+    weights = next((u for u in first["Sources"] if "weights" in u.lower()), "")
+    return TractogramRow(
+        algorithm=ALGORITHMS[first["TractographyAlgorithm"]],
+        file=uri.rpartition("/")[2],
+        n_streamlines=first["Streamlines"]["n_streamlines"],
+        weights=weights.rpartition("/")[2],
+        ends=tuple(_share_ends(name, s["Streamlines"]) for name, s in sidecars.items()),
+    )
+
+
+def _share_ends(parcellation: str, counts: Json) -> EndShares:
+    both, one, none = (
+        counts[key] / counts["n_streamlines"] for key in ("n_both", "n_one", "n_none")
+    )
+    return EndShares(parcellation, both, one, none)
+
+
+def _list_motion(written: Written) -> tuple[Motion, ...]:
+    """Head motion of each run; the series of a run in two spaces have one motion."""
+    motion = {}
+    for path in sorted(written.folder.glob("func/*_timeseries.json")):
+        sidecar, entities = read_json(path), parse_name(path)
+        parts = [f"{key}-{entities[key]}" for key in ("task", "run") if key in entities]
+        name = "_".join(parts) or "bold"
+        displacement = np.asarray(sidecar["FramewiseDisplacement"], float)
+        displacement[:1] = np.nan
+        kept = np.asarray(sidecar["VolumesKept"], bool)
+        motion[name] = Motion(name, displacement, kept, sidecar["RepetitionTime"])
+    return tuple(motion[name] for name in sorted(motion))
+
+
+def _list_coverage(written: Written) -> tuple[Coverage, ...]:
+    rows = []
+    for path in sorted(written.folder.glob("func/*_coverage.tsv")):
+        entities = parse_name(path)
+        rows.append(
+            Coverage(
+                space=entities.get("space", ""),
+                parcellation=entities["atlas"],
+                share=read_columns(path)["coverage"],
+                region_names=load_parcellation(entities["atlas"]).region_names,
+                threshold=read_json(sidecar_path(path))["CoverageMin"],
+            )
+        )
+    return tuple(rows)
+
+
+def _list_latents(written: Written) -> tuple[LatentRow, ...]:
+    if not written.latents.exists():
+        return ()
+    columns = read_columns(written.latents)
+    values = np.stack([v for name, v in columns.items() if name.startswith("z")], axis=1)
+    norms = np.linalg.norm(values, axis=1)
+    return tuple(
+        LatentRow(str(source), int(n), float(norm))
+        for source, n, norm in zip(columns["source"], columns["n_inputs"], norms, strict=True)
+    )
+
+
+def _list_files(written: Written) -> tuple[FileLink, ...]:
+    links = []
+    for path in sorted(written.folder.rglob("*")):
+        if path.suffix in {".tsv", ".h5"} and not path.name.startswith("."):
+            suffix = parse_name(path)["suffix"]
+            made = "predicted " if "kraken_relmat." in path.name else "measured "
+            words = (made if suffix == "relmat" else "") + FILE_WORDS.get(suffix, suffix)
+            links.append(FileLink(path.relative_to(written.output_dir).as_posix(), words))
+    return tuple(links)
+
+
+def _describe_methods(written: Written) -> tuple[str, ...]:
+    paragraphs = []
+    function = next((s for s in written.measured.values() if "Denoising" in s), None)
+    if function:
+        paragraphs.append(
+            "Region means of the preprocessed BOLD series were cleaned in one regression "
+            f"({function['Denoising']}) and high-pass filtered at {function['HighPass']:g} Hz; "
+            "runs were z-scored and concatenated. Functional connectomes are Pearson "
+            "correlations, with and without global signal regression, and ridge partial "
+            "correlations."
+        )
+    structure = next((s for s in written.measured.values() if "Streamlines" in s), None)
+    if structure:
+        paragraphs.append(
+            "Streamline ends were given to the nearest region within "
+            f"{structure['SearchRadius']:g} mm; {structure['UnitsDescription']}."
+        )
+    return tuple(paragraphs)

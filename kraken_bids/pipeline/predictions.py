@@ -1,0 +1,326 @@
+"""From latents to the predicted connectomes of each participant, written as BIDS derivatives."""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids import __version__
+from kraken_bids.bids.outputs import (
+    latents_path,
+    prediction_archive_path,
+    relmat_path,
+    sidecar_path,
+)
+from kraken_bids.bids.write import atomic_path, write_json, write_relmat, write_table
+from kraken_bids.connectome.matrices import edges_to_square
+from kraken_bids.flavors import Flavor, describe_flavor
+from kraken_bids.model.adaptation import Adaptation
+from kraken_bids.model.fusion import count_inputs, fuse, parse_selector
+from kraken_bids.model.predict import Model
+from kraken_bids.pipeline.cohort import Member
+from kraken_bids.pipeline.provenance import digest
+from kraken_bids.pipeline.sessions import read_digest
+from kraken_bids.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What predictions start from: the fused latents of every member."""
+
+    name: str
+    """``fusion``, ``fusionSC``, ``fusionFC`` or a flavor id."""
+    flavors: tuple[Flavor, ...]
+    """The inputs that it averages."""
+    latents: Array
+    """[n_members, n_latent]; NaN where a member has none of the inputs."""
+    n_inputs: NDArray[np.int64]
+    """[n_members]."""
+    has_input: Mapping[Flavor, NDArray[np.bool_]]
+    """Per input: which members have it [n_members]."""
+
+    @property
+    def single(self) -> Flavor | None:
+        """The one flavor that it is, where it is no fusion."""
+        return self.flavors[0] if self.flavors[0].name == self.name else None
+
+
+@dataclass(frozen=True)
+class PredictionJob:
+    """What is written for one member; travels to a worker."""
+
+    output_dir: Path
+    member: Member
+    latents: Mapping[str, tuple[int, Array]]
+    """Per source: number of inputs, latent [n_latent]."""
+    connectomes: Mapping[tuple[str, Flavor], Array]
+    """Per source and target: edges [n_edges]."""
+    sidecars: Mapping[str, Mapping[str, object]]
+    """Per source: what the sidecars of its predictions share."""
+    output_format: str
+    notice: str
+    digest: str
+
+
+def list_source_names(settings: Settings, model: Model) -> tuple[str, ...]:
+    """List the sources whose latents are kept: those asked for, and every flavor by itself."""
+    flavors = [flavor.name for flavor in model.flavors]
+    return tuple(dict.fromkeys((*settings.prediction.sources, *flavors)))
+
+
+def build_sources(latents: Mapping[Flavor, Array], names: Sequence[str]) -> tuple[Source, ...]:
+    """Fused latents of the sources asked for; a source that nobody has inputs for is left out.
+
+    Parameters
+    ----------
+    latents : mapping of Flavor to ndarray of shape (n_members, n_latent)
+        Latents of every input flavor.
+    names : sequence of str
+        ``fusion``, ``fusionSC``, ``fusionFC``, ``each``, or flavor ids.
+    """
+    present = {flavor: rows for flavor, rows in latents.items() if np.isfinite(rows).any()}
+    groups = {flavor.group for flavor in present}
+    sources = []
+    for name in _expand(names, present):
+        lacks = {"fusionSC": "SC", "fusionFC": "FC"}.get(name)
+        if not present or (lacks and lacks not in groups) or not _is_there(name, present):
+            if name.startswith("fusion"):
+                logger.info("source %s is left out: nobody has an input for it", name)
+            continue
+        selector = parse_selector(name, present)
+        sources.append(
+            Source(
+                name,
+                selector.flavors,
+                latents=fuse(present, selector),
+                n_inputs=count_inputs(present, selector),
+                has_input={f: np.isfinite(present[f]).all(axis=1) for f in selector.flavors},
+            )
+        )
+    return tuple(sources)
+
+
+@dataclass(frozen=True)
+class PredictionPlan:
+    """What all predictions of a run share."""
+
+    model: Model
+    adaptation: Adaptation | None
+    sources: tuple[Source, ...]
+    settings: Settings
+    notice: str = ""
+    """What readers must know about the adaptation, in plain words."""
+
+    @property
+    def targets(self) -> tuple[Flavor, ...]:
+        """Flavors to predict."""
+        return self.settings.prediction.targets or self.model.flavors
+
+    @property
+    def written_sources(self) -> tuple[Source, ...]:
+        """Sources whose predicted connectomes are written, of those whose latents are."""
+        wanted = _expand(self.settings.prediction.sources, self.model.flavors)
+        return tuple(source for source in self.sources if source.name in wanted)
+
+
+def predict_members(
+    plan: PredictionPlan, members: Sequence[Member], executor: Executor
+) -> Iterator[tuple[Member, BaseException | None]]:
+    """Predict and write every member, one after the other; the files are written by the executor.
+
+    Yields
+    ------
+    member, error
+        As each one is written; error is None where all went well.
+    """
+    settings = plan.settings
+    pending: list[tuple[Member, Future[None]]] = []
+    for index, member in enumerate(members):
+        wanted = digest_predictions(plan, member)
+        path = latents_path(settings.data.output_dir, member.subject, member.session)
+        if not settings.run.force and path.exists() and read_digest(path) == wanted:
+            logger.info("%s: predictions up to date, skipped (--force redoes them)", member.label)
+            yield member, None
+            continue
+        job = _predict_member(plan, index, member, wanted)
+        pending.append((member, executor.submit(write_predictions, job)))
+        while len(pending) > 2 * settings.run.n_procs:
+            done, future = pending.pop(0)
+            yield done, future.exception()
+    for done, future in pending:
+        yield done, future.exception()
+
+
+def digest_predictions(plan: PredictionPlan, member: Member) -> str:
+    """Digest of everything that a member's predictions depend on."""
+    inputs = [
+        (flavor.name, read_digest(path) or path.stat().st_mtime_ns)
+        for flavor, path in sorted(member.connectomes.items())
+    ]
+    fits = {} if plan.adaptation is None else plan.adaptation.flavors
+    adapted = [
+        (flavor.name, fit.mode, fit.b0, fit.b1, fit.n_subjects, float(fit.mean_new.sum()))
+        for flavor, fit in sorted(fits.items())
+    ]
+    targets = [flavor.name for flavor in plan.targets]
+    sources = [source.name for source in plan.written_sources]
+    file_format = plan.settings.prediction.output_format
+    return digest(
+        "predictions",
+        __version__,
+        plan.model.sha256,
+        inputs,
+        adapted,
+        sources,
+        targets,
+        file_format,
+    )
+
+
+def write_predictions(job: PredictionJob) -> None:
+    """Write a member's predicted connectomes, then its latents, whose sidecar says all is done."""
+    if job.output_format == "h5":
+        _write_archive(job)
+    else:
+        for (source, flavor), edges in job.connectomes.items():
+            path = relmat_path(job.output_dir, _entities(job.member), flavor, source=source)
+            write_relmat(path, edges_to_square(edges, diagonal=flavor.diagonal))
+            write_json(sidecar_path(path), _target_sidecar(flavor) | dict(job.sidecars[source]))
+    path = latents_path(job.output_dir, job.member.subject, job.member.session)
+    n_latent = len(next(iter(job.latents.values()))[1])
+    columns: dict[str, list[object]] = {
+        "source": list(job.latents),
+        "n_inputs": [n for n, _ in job.latents.values()],
+    }
+    for k in range(n_latent):
+        columns[f"z{k:03d}"] = [float(row[k]) for _, row in job.latents.values()]
+    write_table(path, columns)
+    write_json(
+        sidecar_path(path),
+        {
+            "Description": "Latent vector of each source: the mean latent of its input flavors",
+            "source": {"Description": "fusion of several flavors, or one flavor"},
+            "n_inputs": {"Description": "number of measured flavors that were averaged"},
+            "InputSources": {name: dict(facts) for name, facts in job.sidecars.items()},
+            "Software": "kraken_bids",
+            "SoftwareVersion": __version__,
+            "RunDigest": job.digest,
+        },
+    )
+
+
+def _predict_member(
+    plan: PredictionPlan, index: int, member: Member, digest_: str
+) -> PredictionJob:
+    has = [source for source in plan.sources if source.n_inputs[index]]
+    rows = slice(index, index + 1)
+    connectomes = {
+        (source.name, target): plan.model.decode(
+            target, source.latents[rows], source=source.single
+        )[0]
+        for source in plan.written_sources
+        if source.n_inputs[index]
+        for target in plan.targets
+    }
+    return PredictionJob(
+        output_dir=plan.settings.data.output_dir,
+        member=member,
+        latents={s.name: (int(s.n_inputs[index]), s.latents[index]) for s in has},
+        connectomes=connectomes,
+        sidecars={s.name: _source_sidecar(plan, s, index, member) for s in has},
+        output_format=plan.settings.prediction.output_format,
+        notice=plan.notice,
+        digest=digest_,
+    )
+
+
+def _source_sidecar(
+    plan: PredictionPlan, source: Source, index: int, member: Member
+) -> dict[str, object]:
+    inputs = [flavor for flavor in source.flavors if source.has_input[flavor][index]]
+    fits = {} if plan.adaptation is None else plan.adaptation.flavors
+    root = plan.settings.data.output_dir
+    paths = [member.connectomes[flavor].relative_to(root).as_posix() for flavor in inputs]
+    return {
+        "Predicted": True,
+        "Source": source.name,
+        "SourceFlavors": [flavor.name for flavor in inputs],
+        "Sources": [f"bids::{path}" for path in paths],
+        "Model": plan.model.name,
+        "ModelSHA256": plan.model.sha256,
+        "ModelFlavors": len(plan.model.flavors),
+        "AdaptationMode": "none" if plan.adaptation is None else plan.adaptation.mode,
+        "Adaptation": {
+            flavor.name: {
+                "b0": fits[flavor].b0,
+                "b1": fits[flavor].b1,
+                "R2": fits[flavor].r2,
+                "CohortSize": fits[flavor].n_subjects,
+            }
+            for flavor in inputs
+            if flavor in fits
+        },
+        "Software": "kraken_bids",
+        "SoftwareVersion": __version__,
+    }
+
+
+def _target_sidecar(flavor: Flavor) -> dict[str, object]:
+    return {
+        "Flavor": flavor.name,
+        "Description": f"predicted: {describe_flavor(flavor)}",
+        "Atlas": flavor.parcellation,
+        "NodesFile": f"bids::atlas-{flavor.parcellation}_dseg.tsv",
+        "Weighted": True,
+        "Directed": False,
+        "ValidDiagonal": False,
+        "StorageFormat": "Full",
+    }
+
+
+def _write_archive(job: PredictionJob) -> None:
+    """One HDF5 file: a group per source, in it a square dataset per target flavor."""
+    path = prediction_archive_path(job.output_dir, job.member.subject, job.member.session)
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        for (source, flavor), edges in job.connectomes.items():
+            square = edges_to_square(edges, diagonal=flavor.diagonal)
+            file.create_dataset(
+                f"{source}/{flavor.name}",
+                data=square.astype(np.float32),
+                compression="gzip",
+                compression_opts=1,
+                shuffle=True,
+            )
+    write_json(
+        sidecar_path(path),
+        {
+            "Description": "Predicted connectomes: /SOURCE/FLAVOR, square",
+            "InputSources": {name: dict(facts) for name, facts in job.sidecars.items()},
+        },
+    )
+
+
+def _expand(names: Sequence[str], flavors: Iterable[Flavor]) -> list[str]:
+    all_flavors = list(flavors)
+    expanded: list[str] = []
+    for name in names:
+        expanded += [flavor.name for flavor in all_flavors] if name == "each" else [name]
+    return list(dict.fromkeys(expanded))
+
+
+def _is_there(name: str, present: Mapping[Flavor, object]) -> bool:
+    return name.startswith("fusion") or any(flavor.name == name for flavor in present)
+
+
+def _entities(member: Member) -> dict[str, str]:
+    entities = {"sub": member.subject}
+    return entities | ({"ses": member.session} if member.session else {})

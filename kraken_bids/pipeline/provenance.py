@@ -1,0 +1,184 @@
+"""What a run leaves behind besides its results: digests, log, settings, failures, citation."""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import tomli_w
+
+from kraken_bids import __version__
+from kraken_bids.bids.read import read_columns
+from kraken_bids.bids.write import write_table, write_text
+from kraken_bids.exceptions import InputError, KrakenBidsError
+from kraken_bids.logs import start_file_log
+from kraken_bids.settings import Settings, to_plain
+
+logger = logging.getLogger(__name__)
+
+CITATION = """\
+# How to cite
+
+Connectomes were computed and translated between structure and function with kraken_bids {version}
+and the Krakencoder:
+
+> Jamison KW, Gu Z, Wang Q, Tozlu C, Sabuncu MR, Kuceyeski A. Krakencoder: a unified brain
+> connectome translation and fusion tool. *Nature Methods* (2025).
+> doi:10.1038/s41592-025-02706-2
+
+Please cite also the software whose outputs were read (fMRIPrep, QSIPrep/QSIRecon, MRtrix3) and the
+parcellations used (Desikan-Killiany/FreeSurfer for fs86; Shen et al. 2013 for shen268; Glasser et
+al. 2016 and Diedrichsen et al. 2009, among others, for coco439).
+"""
+CITATION_BIB = """\
+@article{jamison2025krakencoder,
+  author = {Jamison, Keith W. and Gu, Zijin and Wang, Qinxin and Tozlu, Ceren and Sabuncu, Mert R.
+            and Kuceyeski, Amy},
+  title = {Krakencoder: a unified brain connectome translation and fusion tool},
+  journal = {Nature Methods},
+  year = {2025},
+  doi = {10.1038/s41592-025-02706-2}
+}
+"""
+FAILURE_COLUMNS = ("participant_id", "session_id", "stage", "error", "message", "run")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """One participant, or one session of it, that could not be finished."""
+
+    subject: str
+    """Label without ``sub-``."""
+    session: str | None
+    """Label without ``ses-``."""
+    stage: str
+    """``inputs``, ``connectomes``, ``predictions`` or ``report``."""
+    error: str
+    """Name of the exception."""
+    message: str
+    """What was expected, what was found, where, and what to do."""
+    exit_code: int
+    """What the error alone would end the command with."""
+
+    @property
+    def participant_id(self) -> str:
+        """Label with ``sub-``."""
+        return f"sub-{self.subject}"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One call of the command."""
+
+    name: str
+    """Date, level and process; the stem of its files in ``logs/``."""
+    output_dir: Path
+    """The dataset that it writes."""
+    log: Path
+    """Its log file."""
+    handler: logging.Handler
+    """What writes to it."""
+
+
+def start_run(settings: Settings, level: str) -> Run:
+    """Open the log of a run and save its settings beside it as TOML (for ``--config-file``)."""
+    logs = settings.data.output_dir / "logs"
+    stamp = datetime.now().astimezone().strftime("%Y%m%dT%H%M%S")
+    name = f"{stamp}_{level}_{os.getpid()}"
+    try:
+        handler = start_file_log(logs / f"{name}.log")
+    except OSError as error:
+        raise InputError(
+            f"OUTPUT_DIR: cannot write to {settings.data.output_dir} ({error.strerror}). Give a "
+            "folder that this user may write to; in a container, mount it read-write."
+        ) from error
+    run = Run(name, settings.data.output_dir, logs / f"{name}.log", handler)
+    write_text(logs / f"{name}.toml", tomli_w.dumps(as_options(settings)))
+    write_text(logs / "CITATION.md", CITATION.format(version=__version__))
+    write_text(logs / "CITATION.bib", CITATION_BIB)
+    return run
+
+
+def as_options(settings: Settings) -> dict[str, object]:
+    """Spell the settings as options of the command, so that ``--config-file`` repeats the run."""
+    plain = to_plain(settings)
+    renamed: dict[object, str] = {
+        "participants": "participant_label",
+        "sessions": "session_id",
+        "tasks": "task_id",
+        "atlas_images": "atlas",
+        "parcellation_images": "parcellation",
+        "units": "sc_units",
+    }
+    options: dict[str, object] = {}
+    for stage in plain.values():
+        assert isinstance(stage, dict)
+        for key, value in stage.items():
+            if value not in (None, [], {}, ()):
+                options[renamed.get(key, str(key))] = value
+    return options
+
+
+def digest(*parts: object) -> str:
+    """SHA-256 over values that JSON can hold, for telling whether a result is up to date."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def file_stamps(paths: Iterable[Path | None]) -> list[tuple[str, int, int]]:
+    """Name, size and time of change of each file: what tells that an input changed."""
+    stamps = []
+    for path in paths:
+        if path is not None and path.exists():
+            status = path.stat()
+            stamps.append((path.name, status.st_size, status.st_mtime_ns))
+    return stamps
+
+
+def failure_of(error: BaseException, *, subject: str, session: str | None, stage: str) -> Failure:
+    """Turn an exception into a row of ``failures.tsv``; unexpected ones keep their class name."""
+    if isinstance(error, KrakenBidsError):
+        message, exit_code = str(error), error.exit_code
+    else:
+        message = (
+            f"unexpected {type(error).__name__}: {error}. The log holds the traceback; please "
+            "report it with the log."
+        )
+        exit_code = 1
+        logger.debug("traceback of sub-%s", subject, exc_info=error)
+    return Failure(
+        subject, session, stage, type(error).__name__, " ".join(message.split()), exit_code
+    )
+
+
+def write_failures(run: Run, failures: Sequence[Failure], *, subjects: Iterable[str]) -> None:
+    """Bring ``logs/failures.tsv`` up to date for the participants of this run.
+
+    Rows of other participants stay; concurrent jobs take turns through a lock.
+    """
+    path = run.output_dir / "logs" / "failures.tsv"
+    done = {f"sub-{subject}" for subject in subjects}
+    with (run.output_dir / "logs" / ".failures.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        old = read_columns(path) if path.exists() else {}
+        rows = [row for row in zip(*old.values(), strict=True) if row[0] not in done]
+        rows += [
+            (f.participant_id, f.session or "n/a", f.stage, f.error, f.message, run.name)
+            for f in failures
+        ]
+        columns = zip(*rows, strict=True) if rows else [[] for _ in FAILURE_COLUMNS]
+        write_table(path, dict(zip(FAILURE_COLUMNS, map(list, columns), strict=True)))
+
+
+def exit_code_of(failures: Sequence[Failure], n_subjects: int) -> int:
+    """0 all done; 1 some participant failed; where nobody got through for one reason, its code."""
+    if not failures:
+        return 0
+    codes = {failure.exit_code for failure in failures}
+    nobody = len({failure.subject for failure in failures}) == n_subjects
+    return codes.pop() if nobody and len(codes) == 1 else 1

@@ -1,0 +1,75 @@
+"""The quality table of the group: one row per participant, session and flavor."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kraken_bids.bids.outputs import group_path, sidecar_path
+from kraken_bids.bids.read import read_json
+from kraken_bids.bids.write import write_json, write_table
+from kraken_bids.flavors import Flavor
+from kraken_bids.pipeline.cohort import Cohort, Member
+from kraken_bids.pipeline.scores import CrossModalScore
+
+COLUMN_WORDS = {
+    "used_as_input": "1 where the model read it",
+    "n_missing_regions": "regions without data; the model's input holds the training mean there",
+    "minutes": "minutes of BOLD that count",
+    "mean_fd": "mean framewise displacement, mm",
+    "n_streamlines": "streamlines in the tractogram",
+    "both_ends": "share of streamlines with both ends in regions",
+    "cross_modal_r": "correlation with the prediction from the other modality",
+    "cross_modal_r_resid": "the same after the cohort's mean is subtracted from both",
+    "cross_modal_rank": "rank of the own prediction among everyone's; 1 is best",
+    "cross_modal_n": "people compared",
+}
+
+
+def write_quality(
+    output_dir: Path,
+    members: Sequence[Member],
+    cohort: Cohort,
+    scores: Mapping[tuple[int, Flavor], CrossModalScore],
+) -> None:
+    """Write ``group/qc.tsv``."""
+    rows = [
+        _describe(index, member, flavor, path, cohort, scores.get((index, flavor)))
+        for index, member in enumerate(members)
+        for flavor, path in sorted(member.connectomes.items())
+    ]
+    path = group_path(output_dir, "qc.tsv")
+    write_table(path, {key: [row[key] for row in rows] for key in rows[0]})
+    words = {key: {"Description": text} for key, text in COLUMN_WORDS.items()}
+    write_json(path.with_suffix(".json"), {
+        "Description": "Quality of every measured connectome", **words,
+    })  # fmt: skip
+
+
+def _describe(  # noqa: PLR0917 - one row joins what every stage knows
+    index: int,
+    member: Member,
+    flavor: Flavor,
+    path: Path,
+    cohort: Cohort,
+    score: CrossModalScore | None,
+) -> dict[str, object]:
+    sidecar = read_json(sidecar_path(path)) if sidecar_path(path).exists() else {}
+    ends = sidecar.get("Streamlines")
+    rows = cohort.projections.get(flavor)
+    seconds = sidecar.get("EffectiveDuration")
+    return {
+        "participant_id": f"sub-{member.subject}",
+        "session_id": f"ses-{member.session}" if member.session else "n/a",
+        "flavor": flavor.name,
+        "used_as_input": int(rows is not None and bool(np.isfinite(rows[index]).all())),
+        "n_missing_regions": len(sidecar.get("MissingRegions", ())),
+        "minutes": None if seconds is None else round(seconds / 60, 3),
+        "mean_fd": sidecar.get("MeanFD"),
+        "n_streamlines": ends and ends["n_streamlines"],
+        "both_ends": ends and ends["n_both"] / ends["n_streamlines"],
+        "cross_modal_r": score and score.correlation,
+        "cross_modal_r_resid": score and score.correlation_resid,
+        "cross_modal_rank": score and score.rank,
+        "cross_modal_n": score and score.n,
+    }

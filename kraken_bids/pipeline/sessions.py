@@ -1,0 +1,91 @@
+"""One session of one participant: the unit of work that travels to a worker."""
+
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids import __version__
+from kraken_bids.bids.datasets import Dataset
+from kraken_bids.bids.inputs import SessionInputs
+from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.bids.write import bids_uri
+from kraken_bids.flavors import Flavor
+from kraken_bids.parcellations import load_parcellation
+from kraken_bids.pipeline.provenance import digest, file_stamps
+from kraken_bids.settings import MAX_IMPUTED_SHARE, Settings, to_plain
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class SessionTask:
+    """What a worker needs to measure one session."""
+
+    session: SessionInputs
+    settings: Settings
+    datasets: tuple[Dataset, ...]
+
+    @property
+    def label(self) -> str:
+        """``sub-01`` or ``sub-01_ses-1``, for log lines."""
+        return session_label(self.session.subject, self.session.session)
+
+    def wants(self, flavor: Flavor) -> bool:
+        """Whether this run was asked to measure the flavor."""
+        chosen = self.settings.data.flavors
+        return not chosen or flavor in chosen
+
+    def digest(self, stage: str, inputs: Iterable[Path | None], settings: object) -> str:
+        """Digest of everything that a stage's results depend on."""
+        return digest(stage, __version__, file_stamps(inputs), to_plain(settings))
+
+    def uris(self, paths: Iterable[Path]) -> list[str]:
+        """``bids:`` URIs of input files, each once."""
+        return list(dict.fromkeys(bids_uri(path, self.datasets) for path in paths))
+
+    def software(self) -> dict[str, str]:
+        """Fields of a sidecar that name this software."""
+        return {"Software": "kraken_bids", "SoftwareVersion": __version__}
+
+
+def session_label(subject: str, session: str | None) -> str:
+    """``sub-01`` or ``sub-01_ses-1``."""
+    return f"sub-{subject}" + (f"_ses-{session}" if session else "")
+
+
+def is_up_to_date(task: SessionTask, paths: Sequence[Path], wanted: str) -> bool:
+    """Whether every file is there, made from the same inputs with the same settings."""
+    if task.settings.run.force or not paths:
+        return False
+    done = all(path.exists() and read_digest(path) == wanted for path in paths)
+    if done:
+        logger.info(
+            "%s: %d connectome(s) up to date, skipped (--force redoes them): %s …",
+            task.label,
+            len(paths),
+            paths[0].name,
+        )
+    return done
+
+
+def read_digest(path: Path) -> str | None:
+    """``RunDigest`` in the sidecar of a file; None where there is none."""
+    try:
+        content = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return content.get("RunDigest") if isinstance(content, dict) else None
+
+
+def region_sidecar(flavor: Flavor, missing: NDArray[np.bool_]) -> dict[str, object]:
+    """Fields of a sidecar that name the regions without data, and whether the model may use it."""
+    names = load_parcellation(flavor.parcellation).region_names
+    return {
+        "MissingRegions": [name for name, gone in zip(names, missing, strict=True) if gone],
+        "UsableAsInput": bool(missing.mean() <= MAX_IMPUTED_SHARE),
+    }

@@ -1,0 +1,203 @@
+"""From the tractograms of a session to its measured structural connectomes, one read of each."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.inputs import Tractography
+from kraken_bids.bids.outputs import relmat_path, sidecar_path
+from kraken_bids.bids.read import read_text, read_weights
+from kraken_bids.bids.tractograms import open_tractogram
+from kraken_bids.bids.write import write_json, write_relmat
+from kraken_bids.connectome.regions import RegionSearch, build_region_search, find_regions
+from kraken_bids.connectome.space import check_space, measure_space_fit
+from kraken_bids.connectome.structural import METRICS, EdgeCounter, Metric
+from kraken_bids.exceptions import ConnectomeError, InputError
+from kraken_bids.flavors import Flavor, describe_flavor, list_flavors
+from kraken_bids.parcellations import load_parcellation
+from kraken_bids.pipeline.labels import regions_for_tractogram
+from kraken_bids.pipeline.sessions import SessionTask, is_up_to_date, region_sidecar
+
+logger = logging.getLogger(__name__)
+
+MEASURES = {"ifod2": "SCifod2act", "sdstream": "SCsdstream"}
+
+
+def measure_structural(task: SessionTask) -> None:
+    """Measure and write every structural connectome that the inputs of a session allow."""
+    for tracts in task.session.tractographies:
+        flavors = _list_wanted(task, tracts)
+        if not flavors:
+            continue
+        digest = task.digest("structural", _list_files(tracts), task.settings.structural)
+        paths = [
+            relmat_path(task.settings.data.output_dir, tracts.entities, flavor, source=None)
+            for flavor in flavors
+        ]
+        if not is_up_to_date(task, paths, digest):
+            _measure_tractogram(task, tracts, flavors, digest)
+
+
+def _list_wanted(task: SessionTask, tracts: Tractography) -> list[Flavor]:
+    return [
+        flavor
+        for flavor in list_flavors(tracts.labels, processings=METRICS)
+        if flavor.measure == MEASURES[tracts.algorithm]
+        and task.wants(flavor)
+        and (tracts.weights is not None or not flavor.processing.startswith("sift2"))
+    ]
+
+
+def _list_files(tracts: Tractography) -> list[Path | None]:
+    images = tracts.labels.values()
+    return [
+        tracts.tracks,
+        tracts.weights,
+        tracts.mu,
+        *(path for image in images for path in (image.path, *image.transforms)),
+    ]
+
+
+def _measure_tractogram(
+    task: SessionTask, tracts: Tractography, flavors: Sequence[Flavor], digest: str
+) -> None:
+    parcellations = list(dict.fromkeys(flavor.parcellation for flavor in flavors))
+    logger.info("%s: %s → %s", task.label, tracts.tracks.name, ", ".join(parcellations))
+    searches = {name: _build_search(task, tracts, name) for name in parcellations}
+    counters = {
+        name: EdgeCounter(
+            search.n_voxels(load_parcellation(name).n_regions),
+            search.voxel_mm3,
+            is_weighted=tracts.weights is not None,
+        )
+        for name, search in searches.items()
+    }
+    _count_streamlines(tracts, searches, counters)
+    for flavor in flavors:
+        _write_connectome(
+            task, tracts, flavor, counter=counters[flavor.parcellation], digest=digest
+        )
+
+
+def _build_search(task: SessionTask, tracts: Tractography, parcellation: str) -> RegionSearch:
+    image = tracts.labels[parcellation]
+    labels, affine = regions_for_tractogram(image)
+    try:
+        return build_region_search(labels, affine, radius=task.settings.structural.search_radius)
+    except ConnectomeError as error:
+        raise ConnectomeError(f"{image.path}: {error}") from error
+
+
+def _count_streamlines(
+    tracts: Tractography,
+    searches: Mapping[str, RegionSearch],
+    counters: Mapping[str, EdgeCounter],
+) -> None:
+    """Pass over the tractogram once, giving each block of ends to every parcellation."""
+    weights = None if tracts.weights is None else read_weights(tracts.weights)
+    n_read = 0
+    for ends in open_tractogram(tracts.tracks).ends():
+        if n_read == 0:
+            _check_spaces(tracts, searches, ends)
+        block = _take(weights, n_read, len(ends), tracts)
+        for name, search in searches.items():
+            counters[name].add(find_regions(search, ends), block)
+        n_read += len(ends)
+    if n_read == 0:
+        raise InputError(
+            f"{tracts.tracks}: expected streamlines; found none. Was the tractography finished?"
+        )
+    if weights is not None and len(weights) != n_read:
+        raise InputError(
+            f"{tracts.weights}: expected {n_read} weights, one per streamline of "
+            f"{tracts.tracks.name}; found {len(weights)}. Are they of another tractogram?"
+        )
+
+
+def _check_spaces(
+    tracts: Tractography, searches: Mapping[str, RegionSearch], ends: NDArray[np.floating]
+) -> None:
+    for name, search in searches.items():
+        image = tracts.labels[name]
+        where = f"{tracts.tracks} (space-{tracts.space}) and {image.path} (space-{image.space})"
+        check_space(measure_space_fit(search, ends), where)
+
+
+def _take(
+    weights: NDArray[np.float32] | None, start: int, n: int, tracts: Tractography
+) -> NDArray[np.float32] | None:
+    if weights is None:
+        return None
+    if start + n > len(weights):
+        raise InputError(
+            f"{tracts.weights}: expected a weight for every streamline of {tracts.tracks.name}; "
+            f"found {len(weights)} for at least {start + n} streamlines. Give the weights that "
+            "tcksift2 wrote for this tractogram."
+        )
+    return weights[start : start + n]
+
+
+def _write_connectome(
+    task: SessionTask, tracts: Tractography, flavor: Flavor, *, counter: EdgeCounter, digest: str
+) -> None:
+    metric: Metric = flavor.processing  # type: ignore[assignment]
+    square = counter.connectome(metric, units=task.settings.structural.units)
+    missing = counter.n_voxels == 0
+    path = relmat_path(task.settings.data.output_dir, tracts.entities, flavor, source=None)
+    write_relmat(path, square)
+    sidecar = _describe(task, tracts, flavor, counter) | region_sidecar(flavor, missing)
+    write_json(sidecar_path(path), sidecar | {"RunDigest": digest})
+
+
+def _describe(
+    task: SessionTask, tracts: Tractography, flavor: Flavor, counter: EdgeCounter
+) -> dict[str, object]:
+    image = tracts.labels[flavor.parcellation]
+    settings = task.settings.structural
+    files = [path for path in _list_files(tracts) if path is not None]
+    own = [path for path in files if path in (tracts.tracks, tracts.weights, tracts.mu)]
+    units = {
+        "krakencoder": "counts scaled to 5 million streamlines; volumes in voxels of 1.25 mm",
+        "mrtrix": "counts as they are; volumes in voxels of the label image",
+    }
+    return {
+        "Flavor": flavor.name,
+        "Description": describe_flavor(flavor),
+        "Predicted": False,
+        "Weighted": True,
+        "Directed": False,
+        "ValidDiagonal": False,
+        "StorageFormat": "Full",
+        "NonNegative": True,
+        "Atlas": flavor.parcellation,
+        "NodesFile": f"bids::atlas-{flavor.parcellation}_dseg.tsv",
+        "Sources": task.uris([*own, image.path, *image.transforms]),
+        "TractographyAlgorithm": tracts.algorithm,
+        "Space": tracts.space,
+        "SearchRadius": settings.search_radius,
+        "Units": settings.units,
+        "UnitsDescription": units[settings.units],
+        "SIFT2": flavor.processing.startswith("sift2"),
+        "SIFT2Mu": _read_mu(tracts.mu),
+        "Streamlines": asdict(counter.statistics()),
+        "VoxelVolume": counter.voxel_mm3,
+        "RegionVoxels": [int(n) for n in counter.n_voxels],
+        **task.software(),
+    }
+
+
+def _read_mu(path: Path | None) -> float | None:
+    """SIFT2's proportionality coefficient, recorded and not applied."""
+    if path is None:
+        return None
+    text = read_text(path).strip()
+    try:
+        return float(text)
+    except ValueError:
+        raise InputError(
+            f"{path}: expected one number, SIFT2's mu; found {text[:40]!r}."
+        ) from None

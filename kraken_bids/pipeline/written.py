@@ -1,0 +1,177 @@
+"""What has been written for one session: its measured and predicted connectomes, read back."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.outputs import (
+    group_path,
+    latents_path,
+    prediction_archive_path,
+    relmat_path,
+    sidecar_path,
+)
+from kraken_bids.bids.read import read_json, read_relmat
+from kraken_bids.connectome.matrices import find_missing_regions, square_to_edges
+from kraken_bids.flavors import Flavor, describe_flavor, parse_flavor
+from kraken_bids.parcellations import load_parcellation
+from kraken_bids.pipeline.cohort import Member
+from kraken_bids.report.pages import FlavorPanel, Prediction
+from kraken_bids.settings import MAX_IMPUTED_SHARE
+
+Json = Mapping[str, Any]
+Floats = NDArray[np.float64]
+
+CROSS_MODAL = {"FC": "fusionSC", "SC": "fusionFC"}
+PARCELLATION_ORDER = ("fs86", "shen268", "coco439")
+MAX_PREDICTIONS = 2
+
+
+@dataclass(frozen=True)
+class Written:
+    """The files of one session in OUTPUT_DIR."""
+
+    output_dir: Path
+    member: Member
+
+    @property
+    def folder(self) -> Path:
+        """``sub-X`` or ``sub-X/ses-Y``."""
+        return next(iter(self.member.connectomes.values())).parent.parent
+
+    @property
+    def latents(self) -> Path:
+        """Table of latents."""
+        return latents_path(self.output_dir, self.member.subject, self.member.session)
+
+    @property
+    def archive(self) -> Path:
+        """HDF5 file of predictions, where they were written so."""
+        return prediction_archive_path(self.output_dir, self.member.subject, self.member.session)
+
+    @cached_property
+    def measured(self) -> dict[Flavor, Json]:
+        """Sidecar of every measured flavor; empty where a file came without one."""
+        return {
+            flavor: read_json(sidecar_path(path)) if sidecar_path(path).exists() else {}
+            for flavor, path in self.member.connectomes.items()
+        }
+
+    @cached_property
+    def predicted(self) -> Json:
+        """Sidecar of the latents; empty before there are predictions."""
+        return read_json(sidecar_path(self.latents)) if self.latents.exists() else {}
+
+    @property
+    def sources(self) -> Mapping[str, Json]:
+        """Facts of every source of predictions: model, inputs, adaptation."""
+        sources: Mapping[str, Json] = self.predicted.get("InputSources", {})
+        return sources
+
+    @property
+    def adaptation(self) -> dict[str, Json]:
+        """Adaptation of every input flavor that was adapted."""
+        return {
+            flavor: {"mode": facts["AdaptationMode"], **fit}
+            for facts in self.sources.values()
+            for flavor, fit in facts["Adaptation"].items()
+        }
+
+    @cached_property
+    def means(self) -> dict[str, Floats]:
+        """Mean measured edges of the cohort per flavor; empty before the group level has run."""
+        path = group_path(self.output_dir, "mean_connectomes.h5")
+        if not path.exists():
+            return {}
+        with h5py.File(path) as file:
+            return {name: np.asarray(group["measured"]) for name, group in file.items()}
+
+    def list_targets(self) -> list[Flavor]:
+        """Flavors that were predicted, in the order shown."""
+        if self.archive.exists():
+            with h5py.File(self.archive) as file:
+                names = {name for group in file.values() for name in group}
+        else:
+            files = self.folder.glob("*/*kraken_relmat.json")
+            names = {read_json(path)["Flavor"] for path in files} if self.sources else set()
+        return sorted(map(parse_flavor, names), key=display_order)
+
+    def read_prediction(self, flavor: Flavor, source: str) -> Floats | None:
+        """Predicted square matrix; None where it was not written."""
+        if self.archive.exists():
+            with h5py.File(self.archive) as file:
+                key = f"{source}/{flavor.name}"
+                return np.asarray(file[key], np.float64) if key in file else None
+        entities = {"sub": self.member.subject}
+        entities |= {"ses": self.member.session} if self.member.session else {}
+        path = relmat_path(self.output_dir, entities, flavor, source=source)
+        return read_relmat(path) if path.exists() else None
+
+
+def build_panels(written: Written) -> tuple[FlavorPanel, ...]:
+    """Measured and predicted matrices of every flavor of the model, side by side.
+
+    Flavors that were measured and that the model does not know are among the files only.
+    """
+    targets = written.list_targets() or sorted(written.measured, key=display_order)
+    return tuple(_build_panel(written, flavor) for flavor in targets)
+
+
+def _build_panel(written: Written, flavor: Flavor) -> FlavorPanel:
+    table = load_parcellation(flavor.parcellation)
+    path = written.member.connectomes.get(flavor)
+    square = None if path is None else read_relmat(path)
+    n_missing = 0 if square is None else int(find_missing_regions(square).sum())
+    usable = square is not None and n_missing <= MAX_IMPUTED_SHARE * table.n_regions
+    return FlavorPanel(
+        name=flavor.name,
+        group=flavor.group,
+        description=describe_flavor(flavor),
+        region_groups=table.groups,
+        hemispheres=table.hemispheres,
+        measured=square,
+        predictions=_list_predictions(written, flavor, square),
+        n_imputed=n_missing if usable else 0,
+        used_as_input=usable,
+        mean_edge=None if square is None else float(np.nanmean(square_to_edges(square))),
+    )
+
+
+def _list_predictions(
+    written: Written, flavor: Flavor, measured: Floats | None
+) -> tuple[Prediction, ...]:
+    """List the cross-modal prediction first, then the fusion of everything, then others."""
+    rows: list[Prediction] = []
+    mean = written.means.get(flavor.name)
+    for source in dict.fromkeys((CROSS_MODAL[flavor.group], "fusion", *written.sources)):
+        if len(rows) == MAX_PREDICTIONS:
+            break
+        square = written.read_prediction(flavor, source)
+        if square is None:
+            continue
+        raw = residual = None
+        if measured is not None:
+            observed, edges = square_to_edges(measured), square_to_edges(square)
+            raw = _correlate(observed, edges)
+            residual = None if mean is None else _correlate(observed - mean, edges - mean)
+        rows.append(Prediction(source, square, raw, residual))
+    return tuple(rows)
+
+
+def _correlate(a: NDArray[np.floating], b: NDArray[np.floating]) -> float | None:
+    both = np.isfinite(a) & np.isfinite(b)
+    if both.sum() < 3 or np.ptp(a[both]) == 0 or np.ptp(b[both]) == 0:
+        return None
+    return float(np.corrcoef(a[both], b[both])[0, 1])
+
+
+def display_order(flavor: Flavor) -> tuple[str, int, str]:
+    """Sort key of flavors as reports show them: FC first, then by parcellation."""
+    order = (*PARCELLATION_ORDER, flavor.parcellation)
+    return flavor.group, order.index(flavor.parcellation), flavor.name
