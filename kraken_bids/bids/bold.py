@@ -1,6 +1,7 @@
 """BOLD series, one volume at a time: memory does not grow with their length."""
 
 import io
+import logging
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from kraken_bids.bids.tables import read_json
 from kraken_bids.exceptions import InputError
 
 UNITS_PER_SECOND = {"msec": 1e3, "usec": 1e6}
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class Bold:
     offset: int
     """Where the first volume begins, bytes (uncompressed)."""
 
-    def volumes(self) -> Iterator[NDArray[np.generic]]:
+    def volumes(self) -> Iterator[NDArray[np.number]]:
         """Volumes in order, each once: [n_voxels], x fastest (Fortran order), as stored.
 
         Values are unscaled, in the stored type and this machine's byte order.
@@ -45,25 +48,28 @@ class Bold:
         InputError
             If the file ends too early or its compression is damaged.
         """
-        n_voxels = self.shape[0] * self.shape[1] * self.shape[2]
-        n_volumes = self.shape[3]
-        done = 0
         try:
             with _open_stream(self.path) as stream:
                 _skip(stream, self.offset)
-                for done in range(n_volumes):
-                    volume = np.empty(n_voxels, self.dtype)
+                for _ in range(self.shape[3]):
+                    volume = np.empty(self.n_voxels, self.dtype)
                     if not _fill(stream, volume.view(np.uint8).data):
-                        raise EOFError(f"the file ends in volume {done + 1}")
+                        raise EOFError("the file ends there")
                     yield _to_native(volume)
-                done = n_volumes
                 # The end of a .gz carries its checksum, which is read with the last byte.
                 stream.read(1)
         except (EOFError, OSError, zlib.error) as error:
+            n_bytes = _count_bytes(self.path) - self.offset
+            n_whole = min(max(n_bytes, 0) // (self.n_voxels * self.dtype.itemsize), self.shape[3])
             raise InputError(
-                f"expected {n_volumes} volumes in {self.path}; found {done} whole ones and then: "
-                f"{error}. The file is cut or damaged: copy it again, or rerun fMRIPrep."
+                f"expected {self.shape[3]} volumes in {self.path}; found {n_whole} whole ones and "
+                f"then: {error}. The file is cut or damaged: copy it again, or rerun fMRIPrep."
             ) from error
+
+    @property
+    def n_voxels(self) -> int:
+        """Voxels of one volume."""
+        return self.shape[0] * self.shape[1] * self.shape[2]
 
 
 def open_bold(path: Path, *, tr: float | None) -> Bold:
@@ -139,6 +145,21 @@ def _open_stream(path: Path) -> BinaryIO:
 
         return cast(BinaryIO, igzip.open(path, "rb"))  # type: ignore[no-untyped-call]
     return cast(BinaryIO, path.open("rb", buffering=0))
+
+
+def _count_bytes(path: Path) -> int:
+    """Count what can be read of a damaged file, bytes (uncompressed); for its error message."""
+    if path.suffix != ".gz":
+        return path.stat().st_size
+    inflate = zlib.decompressobj(31)
+    n_bytes = 0
+    with path.open("rb") as file:
+        try:
+            while block := file.read(1 << 20):
+                n_bytes += len(inflate.decompress(block))
+        except zlib.error:
+            logger.debug("%s: damaged after %d bytes", path, n_bytes)
+    return n_bytes
 
 
 def _skip(stream: BinaryIO, n_bytes: int) -> None:

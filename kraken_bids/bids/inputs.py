@@ -4,11 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kraken_bids.bids.datasets import FLAGS, Dataset, find_datasets, find_participants
-from kraken_bids.bids.functional_inputs import (
-    BoldRun,
-    find_functional_inputs,
-    is_preprocessed_bold,
-)
+from kraken_bids.bids.functional_inputs import BoldRun, find_functional_inputs
 from kraken_bids.bids.index import Search, SubjectFile, list_subject_files
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.names import strip_label
@@ -131,7 +127,7 @@ def _find_sessions(
     if len(named) == 1 and None in with_data:
         moved = [
             replace(f, session=named[0])
-            if f.session is None and (is_preprocessed_bold(f) or is_tractogram(f))
+            if f.session is None and f.entities["datatype"] != "anat"
             else f
             for f in files
         ]

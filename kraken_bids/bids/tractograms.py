@@ -87,11 +87,7 @@ class Tractogram:
                         return
                 raise EOFError("the end mark is missing")
         except (EOFError, OSError, zlib.error) as error:
-            size = self.data_path.stat().st_size if self.data_path.is_file() else 0
-            raise InputError(
-                f"expected a whole track file at {self.data_path}; it is cut in the middle: "
-                f"{size} bytes, then {error}. Copy it again, or run tckgen again."
-            ) from error
+            raise InputError(_explain_cut(self.data_path, error)) from error
 
 
 def open_tractogram(path: Path) -> Tractogram:
@@ -116,9 +112,11 @@ def open_tractogram(path: Path) -> Tractogram:
     try:
         with _open_stream(path) as stream:
             header = _parse_header(stream, path)
-    except (EOFError, OSError, zlib.error) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except EOFError as error:
+        raise InputError(_explain_cut(path, error)) from error
+    except (OSError, zlib.error) as error:
         raise InputError(
             f"expected a track file at {path}; reading its header gave: {error}. Check the path, "
             "or copy the file again."
@@ -136,6 +134,14 @@ def open_tractogram(path: Path) -> Tractogram:
         dtype=np.dtype(DTYPES[header["datatype"]]),
         data_path=path if name.strip() in {"", "."} else path.parent / name.strip(),
         offset=_parse_offset(offset, path),
+    )
+
+
+def _explain_cut(path: Path, error: Exception) -> str:
+    size = path.stat().st_size if path.is_file() else 0
+    return (
+        f"expected a whole track file at {path}; it is cut in the middle: {size} bytes, and then: "
+        f"{error}. Copy it again, or run tckgen again."
     )
 
 

@@ -86,8 +86,12 @@ def _find_numbers(text: str, key: str) -> list[NDArray[np.float64]]:
 
 def _read_mat(path: Path) -> list[Step]:
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
-    content = {k: v for k, v in loadmat(path).items() if not k.startswith("__")}
+    try:
+        content = {k: v for k, v in loadmat(path).items() if not k.startswith("__")}
+    except MatReadError as error:
+        raise ValueError(error) from error
     fixed = np.asarray(content.pop("fixed", np.zeros(3)), np.float64).ravel()
     ((kind, values),) = content.items()
     return [_to_affine(kind, np.asarray(values, np.float64).ravel(), fixed, path)]

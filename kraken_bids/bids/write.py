@@ -5,7 +5,7 @@ import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,21 @@ from kraken_bids.parcellations import Parcellation
 BIDS_VERSION = "1.10.0"
 CODE_URL = "https://github.com/kraken-bids/kraken_bids"
 BIDSIGNORE = (
-    *("*.html", "figures/", "logs/", "*.log", "*_timeseries.*", "*_coverage.*", "*_relmat.*"),
-    *("*_relmats.*", "*_latents.*", "*_dseg.tsv", "group", "group/**"),
+    "*.html",
+    "figures",
+    "**/figures/**",
+    "logs/",
+    "*.log",
+    "*_timeseries.*",
+    "*_coverage.*",
+    "*_relmat.*",
+    "*_relmats.*",
+    "*_latents.*",
+    "*_dseg.tsv",
+    "group",
+    "group/**",
 )
+"""The validator needs both the folder and what is in it; ``group/`` alone does not work."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -61,7 +73,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise InputError(_explain(path, error)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:

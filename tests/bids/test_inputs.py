@@ -1,0 +1,250 @@
+"""What a participant gives is found in every layout, and what is missing is said."""
+
+import builtins
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from kraken_bids.bids.inputs import Query, SessionInputs, find_datasets, find_session_inputs
+from kraken_bids.exceptions import InputError
+from kraken_bids.parcellations import load_parcellation
+
+MNI = "MNI152NLin6Asym_res-2"
+PARCELLATIONS = [load_parcellation(name) for name in ("fs86", "shen268", "coco439")]
+
+
+def find(root: Path, **options: object) -> tuple[SessionInputs, ...]:
+    parcellations = options.pop("parcellations", PARCELLATIONS)
+    subject = options.pop("subject", "01")
+    return find_session_inputs(
+        find_datasets(root, {}), subject, parcellations=parcellations, **options
+    )
+
+
+def prep(root: Path) -> Path:
+    return root / "derivatives/fmriprep"
+
+
+def test_current_layout(raw: Path) -> None:
+    """As of fMRIPrep 25.2: T1w BOLD with anat's segmentation, MNI BOLD with atlas images."""
+    (session,) = find(raw)
+    assert session.session is None
+    assert [run.space for run in session.bold_runs] == ["T1w", "MNI152NLin6Asym"]
+    t1w, mni = session.bold_runs
+    assert t1w.metadata == {"RepetitionTime": 2.0}
+    assert t1w.confounds.name == "sub-01_task-rest_desc-confounds_timeseries.tsv"
+    assert t1w.confounds_json
+    assert t1w.mask
+    assert t1w.mask.name == "sub-01_task-rest_space-T1w_desc-brain_mask.nii.gz"
+    assert {path.name for path in mni.tissue.values()} == {
+        f"sub-01_space-{MNI}_label-{t}_probseg.nii.gz" for t in ("GM", "WM", "CSF")
+    }
+    assert t1w.tissue["GM"].name == "sub-01_label-GM_probseg.nii.gz"
+    assert mni.entities == {"sub": "01", "task": "rest", "space": "MNI152NLin6Asym", "res": "2"}
+    assert {key: image.path.name for key, image in session.bold_labels.items()} == {
+        ("T1w", "fs86"): "sub-01_desc-aparcaseg_dseg.nii.gz",
+        ("MNI152NLin6Asym", "shen268"): "tpl-MNI152NLin6Asym_atlas-shen268_res-01_dseg.nii.gz",
+        ("MNI152NLin6Asym", "coco439"): "tpl-MNI152NLin6Asym_atlas-coco439_res-01_dseg.nii.gz",
+    }
+    assert all(image.transforms == () for image in session.bold_labels.values())
+    assert session.notes == ()
+
+
+def test_segmentation_beside_bold_comes_first(raw: Path, tree: SimpleNamespace) -> None:
+    """Up to 23.1 the segmentation on the BOLD grid is used as it is."""
+    name = "sub-01_task-rest_space-T1w_desc-aparcaseg_dseg.nii.gz"
+    tree.touch(prep(raw) / "sub-01/func", name)
+    (session,) = find(raw)
+    assert session.bold_labels["T1w", "fs86"].path.name == name
+
+
+def test_freesurfer_where_fmriprep_wrote_no_segmentation(raw: Path, tree: SimpleNamespace) -> None:
+    """23.2 to 25.1: aparc+aseg.mgz, carried by from-fsnative_to-T1w."""
+    (prep(raw) / "sub-01/anat/sub-01_desc-aparcaseg_dseg.nii.gz").unlink()
+    tree.touch(prep(raw) / "sourcedata/freesurfer", "sub-01/mri/aparc+aseg.mgz")
+    (session,) = find(raw)
+    image = session.bold_labels["T1w", "fs86"]
+    assert (image.path.name, image.space) == ("aparc+aseg.mgz", "fsnative")
+    assert [t.name for t in image.transforms] == ["sub-01_from-fsnative_to-T1w_mode-image_xfm.txt"]
+
+
+def test_no_segmentation_at_all(raw: Path) -> None:
+    """Without any segmentation fs86 is left out, with the ways out."""
+    (prep(raw) / "sub-01/anat/sub-01_desc-aparcaseg_dseg.nii.gz").unlink()
+    (session,) = find(raw)
+    assert ("T1w", "fs86") not in session.bold_labels
+    assert [run.space for run in session.bold_runs] == ["MNI152NLin6Asym"]
+    assert "-d freesurfer=PATH" in session.notes[0]
+
+
+def test_no_t1w_bold(raw: Path, tree: SimpleNamespace) -> None:
+    """Without T1w BOLD, fs86 names the flag; a segmentation in the template's grid steps in."""
+    func = prep(raw) / "sub-01/func"
+    for path in func.glob("*_space-T1w_*"):
+        path.unlink()
+    (session,) = find(raw)
+    assert set(session.bold_labels) == {
+        ("MNI152NLin6Asym", "shen268"),
+        ("MNI152NLin6Asym", "coco439"),
+    }
+    assert "no BOLD in space T1w for fs86" in session.notes[0]
+    assert "--output-spaces T1w MNI152NLin6Asym:res-2" in session.notes[0]
+    tree.touch(func, f"sub-01_task-rest_space-{MNI}_desc-aparcaseg_dseg.nii.gz")
+    (session,) = find(raw)
+    assert session.bold_labels["MNI152NLin6Asym", "fs86"].space == "MNI152NLin6Asym"
+    assert "fs86 is measured from BOLD in MNI152NLin6Asym" in session.notes[0]
+
+
+def test_other_template_only(raw: Path) -> None:
+    """BOLD in the 2009c template is taken for NLin6 atlases, and the difference is said."""
+    func = prep(raw) / "sub-01/func"
+    for path in list(func.glob("*NLin6Asym*")):
+        path.rename(func / path.name.replace("NLin6Asym", "NLin2009cAsym"))
+    (session,) = find(raw)
+    assert ("MNI152NLin2009cAsym", "shen268") in session.bold_labels
+    assert any("differ by millimetres" in note for note in session.notes)
+
+
+def test_sessions_share_the_anatomy(raw: Path, tree: SimpleNamespace) -> None:
+    """One entry per session; anatomy of the participant, or of the only session that has it."""
+    subject = prep(raw) / "sub-03"
+    for session, run in (("1", "1"), ("2", "02")):
+        stem = f"sub-03_ses-{session}_task-rest_run-{run}"
+        tree.write_run(subject / f"ses-{session}/func", stem)
+    tree.write_anat(subject / "ses-1/anat", "sub-03_ses-1")
+    found = find(raw, subject="sub-03")
+    assert [s.session for s in found] == ["1", "2"]
+    assert found[1].bold_runs[0].entities["run"] == "02"
+    assert found[1].bold_labels["T1w", "fs86"].path.parent.parent.name == "ses-1"
+    tree.write_anat(subject / "ses-2/anat", "sub-03_ses-2")
+    assert find(raw, subject="03")[1].bold_labels["T1w", "fs86"].path.parent.parent.name == "ses-2"
+    (second,) = find(raw, subject="03", query=Query(sessions=("ses-2",)))
+    assert second.session == "2"
+    with pytest.raises(InputError, match="expected sessions 9 of sub-03; found 1, 2"):
+        find(raw, subject="03", query=Query(sessions=("9",)))
+
+
+def test_tasks_and_filters(raw: Path, tree: SimpleNamespace) -> None:
+    """--task-id and the filter file leave runs out."""
+    tree.write_run(prep(raw) / "sub-01/func", "sub-01_task-nback_acq-x_run-1")
+    (session,) = find(raw, query=Query(tasks=("rest",)))
+    assert {run.entities["task"] for run in session.bold_runs} == {"rest"}
+    (session,) = find(raw, query=Query(filters={"bold": {"acquisition": "x", "run": 1}}))
+    assert {run.entities["task"] for run in session.bold_runs} == {"nback"}
+
+
+def test_echoes_are_skipped_and_res_2_is_preferred(raw: Path, tree: SimpleNamespace) -> None:
+    """Single echoes are no runs; of several resolutions res-2 is used and said."""
+    func = prep(raw) / "sub-01/func"
+    tree.touch(func, "sub-01_task-rest_echo-1_space-T1w_desc-preproc_bold.nii.gz")
+    tree.touch(func, "sub-01_task-rest_space-MNI152NLin6Asym_res-1_desc-preproc_bold.nii.gz")
+    (session,) = find(raw)
+    assert len(session.bold_runs) == 2
+    assert session.bold_runs[1].entities["res"] == "2"
+    assert any("2 BOLD series fit" in note for note in session.notes)
+
+
+def test_old_confounds_name(raw: Path) -> None:
+    """Up to fMRIPrep 20.1 they were desc-confounds_regressors."""
+    func = prep(raw) / "sub-01/func"
+    new = "sub-01_task-rest_desc-confounds_regressors.tsv"
+    (func / "sub-01_task-rest_desc-confounds_timeseries.tsv").rename(func / new)
+    (session,) = find(raw)
+    assert session.bold_runs[0].confounds.name == new
+    assert session.bold_runs[0].confounds_json is None
+
+
+def test_no_confounds(raw: Path) -> None:
+    """A run without confounds is an error that names the file expected."""
+    path = prep(raw) / "sub-01/func/sub-01_task-rest_desc-confounds_timeseries.tsv"
+    path.unlink()
+    with pytest.raises(InputError, match=str(path)):
+        find(raw)
+
+
+def test_level_minimal(raw: Path) -> None:
+    """Transforms without BOLD mean --level minimal; the message names --level full."""
+    func = prep(raw) / "sub-01/func"
+    for path in func.glob("*preproc*"):
+        path.unlink()
+    with pytest.raises(InputError, match="--level full"):
+        find(raw)
+
+
+def test_cifti_only(raw: Path, tree: SimpleNamespace) -> None:
+    """Surface series alone are said."""
+    func = prep(raw) / "sub-01/func"
+    for path in func.iterdir():
+        path.unlink()
+    tree.touch(func, "sub-01_task-rest_space-fsLR_den-91k_bold.dtseries.nii")
+    with pytest.raises(InputError, match="only surface BOLD"):
+        find(raw)
+
+
+def test_nothing(raw: Path) -> None:
+    """Nothing usable: where was searched, and which flags give it."""
+    (prep(raw) / "sub-07").mkdir()
+    with pytest.raises(InputError) as caught:
+        find(raw, subject="07")
+    for part in (str(prep(raw) / "sub-07"), "--output-spaces T1w", "QSIRecon", "_streamlines.tck"):
+        assert part in str(caught.value)
+
+
+def test_own_atlas_image(raw: Path, tmp_path: Path, tree: SimpleNamespace) -> None:
+    """--atlas is used before the datasets; its name says its space; a missing file is an error."""
+    tree.touch(tmp_path, "own/sub-01_space-T1w_atlas-shen268_dseg.nii.gz")
+    template = str(tmp_path / "own/sub-{subject}_space-T1w_atlas-shen268_dseg.nii.gz")
+    (session,) = find(raw, atlas_images={"shen268": template})
+    assert ("T1w", "shen268") in session.bold_labels
+    with pytest.raises(InputError, match="--atlas shen268="):
+        find(raw, atlas_images={"shen268": str(tmp_path / "no.nii.gz")})
+
+
+def test_atlas_from_the_cache(raw: Path, tmp_path: Path, tree: SimpleNamespace) -> None:
+    """Downloaded atlas images are the last resort; without them the note says how to get them."""
+    for path in (raw / "derivatives/atlases").rglob("*shen268*"):
+        path.unlink()
+    (session,) = find(raw)
+    assert any("kraken-tools fetch atlases" in note for note in session.notes)
+    tree.touch(tmp_path / "cache/atlases", "shen268_MNI1mm_dil1.nii.gz")
+    (session,) = find(raw)
+    assert session.bold_labels["MNI152NLin6Asym", "shen268"].path.parent.name == "atlases"
+
+
+def test_uneven_runs(raw: Path, tree: SimpleNamespace) -> None:
+    """A run that lacks a space is said."""
+    func = prep(raw) / "sub-01/func"
+    tree.write_run(func, "sub-01_task-rest_run-2", spaces=("T1w",))
+    (session,) = find(raw)
+    assert "1 of 2 runs have no BOLD in space MNI152NLin6Asym" in session.notes[0]
+
+
+def test_second_fmriprep_yields(raw: Path, tree: SimpleNamespace) -> None:
+    """Of two datasets with the same run the first is used, and this is said."""
+    tree.describe(raw / "derivatives/old", "fMRIPrep", "20.2.7")
+    tree.write_run(raw / "derivatives/old/sub-01/func", "sub-01_task-rest")
+    (session,) = find(raw)
+    assert {run.bold.parents[2].name for run in session.bold_runs} == {"fmriprep"}
+    assert any("2 BOLD series fit" in note for note in session.notes)
+
+
+def test_only_own_folders_are_listed(
+    raw: Path, monkeypatch: pytest.MonkeyPatch, tree: SimpleNamespace
+) -> None:
+    """Other participants' folders are never read: cost does not grow with the cohort."""
+    for i in range(5):
+        tree.write_run(prep(raw) / f"sub-9{i}/func", f"sub-9{i}_task-rest")
+    datasets = find_datasets(raw, {})
+    seen: list[str] = []
+    for module, name in ((os, "scandir"), (os, "listdir"), (builtins, "open")):
+        real = getattr(module, name)
+        monkeypatch.setattr(
+            module,
+            name,
+            lambda path, *a, real=real, **k: seen.append(str(path)) or real(path, *a, **k),
+        )
+    find_session_inputs(datasets, "01", parcellations=PARCELLATIONS)
+    assert seen
+    assert not [path for path in seen if "sub-9" in path]

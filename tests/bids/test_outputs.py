@@ -1,0 +1,164 @@
+"""Names of outputs are those of the design, and lead back to their flavors."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kraken_bids.bids.outputs import (
+    coverage_path,
+    find_relmats,
+    find_sessions,
+    group_path,
+    group_report_path,
+    latents_path,
+    prediction_archive_path,
+    relmat_path,
+    report_path,
+    sidecar_path,
+    timeseries_path,
+)
+from kraken_bids.bids.write import (
+    write_bidsignore,
+    write_dataset_description,
+    write_json,
+    write_region_tables,
+    write_relmat,
+    write_table,
+    write_text,
+)
+from kraken_bids.flavors import list_flavors, parse_flavor
+from kraken_bids.parcellations import load_parcellation
+
+FC = parse_flavor("FCcorr_fs86_hpf")
+SC = parse_flavor("SCifod2act_fs86_volnorm")
+RUN = {"sub": "01", "ses": "1", "task": "rest", "run": "02", "space": "T1w", "res": "2"}
+
+
+def test_measured_names() -> None:
+    """Entities of the source, then atlas and meas; func for FC and dwi for SC."""
+    out = Path("out")
+    assert relmat_path(out, RUN, FC, source=None) == Path(
+        "out/sub-01/ses-1/func/"
+        "sub-01_ses-1_task-rest_run-02_space-T1w_atlas-fs86_meas-FCcorrHPF_relmat.dense.tsv"
+    )
+    tracts = {"sub": "01", "space": "ACPC", "model": "ifod2"}
+    assert relmat_path(out, tracts, SC, source=None) == Path(
+        "out/sub-01/dwi/sub-01_space-ACPC_atlas-fs86_meas-SCifod2actVN_relmat.dense.tsv"
+    )
+    stem = "out/sub-01/ses-1/func/sub-01_ses-1_task-rest_run-02_space-T1w_atlas-fs86_"
+    assert timeseries_path(out, RUN, "fs86") == Path(stem + "timeseries.tsv")
+    assert coverage_path(out, RUN, "fs86") == Path(stem + "coverage.tsv")
+
+
+@pytest.mark.parametrize(
+    ("source", "desc"),
+    [("fusionSC", "fusionSCkraken"), ("FCcorr_fs86_hpf", "FCcorrfs86hpfkraken")],
+)
+def test_predicted_names(source: str, desc: str) -> None:
+    """Predictions carry participant and session only, and always desc-<source>kraken."""
+    assert relmat_path(Path("out"), RUN, SC, source=source) == Path(
+        f"out/sub-01/ses-1/dwi/sub-01_ses-1_atlas-fs86_meas-SCifod2actVN_desc-{desc}"
+        "_relmat.dense.tsv"
+    )
+
+
+def test_other_names() -> None:
+    """Latents, archive, reports, group files and sidecars."""
+    out = Path("out")
+    latents = latents_path(out, "01", "1")
+    assert latents == Path("out/sub-01/ses-1/sub-01_ses-1_desc-kraken_latents.tsv")
+    assert latents_path(out, "sub-01", None) == Path("out/sub-01/sub-01_desc-kraken_latents.tsv")
+    archive = prediction_archive_path(out, "01", None)
+    assert archive == Path("out/sub-01/sub-01_desc-kraken_relmats.h5")
+    assert report_path(out, "01") == Path("out/sub-01.html")
+    assert group_report_path(out) == Path("out/group.html")
+    assert group_path(out, "qc.tsv") == Path("out/group/qc.tsv")
+    relmat = relmat_path(out, RUN, FC, source=None)
+    assert sidecar_path(relmat).name == relmat.name.replace(".dense.tsv", ".json")
+
+
+def test_find_measured_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Measured files are found at both levels, bare names too; predictions never are."""
+    square = np.eye(86)
+    paths = [
+        relmat_path(tmp_path, RUN, FC, source=None),
+        tmp_path / "sub-02/func/sub-02_atlas-fs86_meas-FCcorrHPF_relmat.dense.tsv",
+        tmp_path / "sub-02/dwi/sub-02_atlas-fs86_meas-SCifod2actVN_relmat.dense.tsv",
+    ]
+    for path in paths:
+        write_relmat(path, square)
+    for source in ("fusion", "FCcorr_fs86_hpf"):
+        write_relmat(relmat_path(tmp_path, RUN, SC, source=source), square)
+    write_relmat(tmp_path / "sub-02/func/sub-02_atlas-fs86_meas-other_relmat.dense.tsv", square)
+    write_text(tmp_path / "sub-02/func/.sub-02_atlas-fs86_meas-x_relmat.dense.tsv.1-2.tmp", "")
+    found = find_relmats(tmp_path)
+    assert [(f.subject, f.session, f.flavor, f.path) for f in found] == [
+        ("01", "1", FC, paths[0]),
+        ("02", None, FC, paths[1]),
+        ("02", None, SC, paths[2]),
+    ]
+    assert "meas-other" in caplog.text
+    assert found[0].entities["run"] == "02"
+    assert find_sessions(tmp_path) == [("01", "1"), ("02", None)]
+    assert [f.subject for f in find_relmats(tmp_path, "sub-02")] == ["02", "02"]
+    assert find_relmats(tmp_path / "no") == []
+
+
+def test_every_flavor_comes_back(tmp_path: Path) -> None:
+    """Name and flavor are one to one."""
+    flavors = list_flavors(["fs86"])
+    for flavor in flavors:
+        write_text(relmat_path(tmp_path, {"sub": "01"}, flavor, source=None), "1\n")
+    assert sorted(f.flavor for f in find_relmats(tmp_path)) == sorted(flavors)
+
+
+def write_outputs(root: Path) -> None:
+    """Write the tree of the design, with small contents."""
+    write_dataset_description(
+        root, name="Krakencoder outputs", version="0.1.0", sources={"fmriprep": root / "in"}
+    )
+    write_bidsignore(root)
+    write_region_tables(root, [load_parcellation("fs86")])
+    write_text(root / "README.md", "# Outputs\n")
+    for name in ("CITATION.md", "CITATION.bib", "failures.tsv", "20260101.toml", "20260101.log"):
+        write_text(root / "logs" / name, "x\n")
+    paths = [
+        latents_path(root, "01", "1"),
+        timeseries_path(root, RUN, "fs86"),
+        coverage_path(root, RUN, "fs86"),
+        prediction_archive_path(root, "01", "1"),
+    ]
+    for flavor in (FC, SC):
+        paths.append(relmat_path(root, RUN, flavor, source=None))
+        paths.append(relmat_path(root, RUN, flavor, source="fusionSC"))
+    for path in paths:
+        write_table(path, {"a": [1.0]})
+        write_json(sidecar_path(path), {"Sources": ["bids:fmriprep:sub-01/func/x.nii.gz"]})
+    write_text(report_path(root, "01"), "<html></html>")
+    write_text(group_report_path(root), "<html></html>")
+    for name in ("adaptation.json", "adaptation.h5", "latents.tsv", "figures/a.png"):
+        write_text(group_path(root, name), "{}\n")
+    write_text(root / "sub-01/figures/a.svg", "<svg/>")
+    # What a killed run may leave.
+    write_text(root / "sub-01/ses-1/func/.sub-01_relmat.dense.tsv.1-a.tmp", "half")
+    write_text(root / "logs/.failures.lock", "")
+
+
+def test_bids_validator_passes(tmp_path: Path) -> None:
+    """The validator finds no error in what is written; an unknown file it would find."""
+    validator = Path(sys.executable).with_name("bids-validator-deno")
+    if not validator.is_file():
+        pytest.skip("bids-validator-deno is not installed")
+    write_outputs(tmp_path)
+
+    def validate() -> subprocess.CompletedProcess[str]:
+        command = [str(validator), str(tmp_path), "--ignoreWarnings"]
+        return subprocess.run(command, capture_output=True, text=True, check=False)
+
+    done = validate()
+    assert done.returncode == 0, done.stdout + done.stderr
+    write_text(tmp_path / "sub-01/ses-1/func/sub-01_unknown.tsv", "x\n")
+    assert validate().returncode != 0

@@ -1,0 +1,92 @@
+"""Text, JSON, tables, matrices and weights are read, and damage is named."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kraken_bids.bids.read import read_columns, read_json, read_relmat, read_text, read_weights
+from kraken_bids.bids.tables import BLOCK_BYTES
+from kraken_bids.exceptions import InputError
+
+
+def test_read_json(tmp_path: Path) -> None:
+    """One object is read; anything else names the file."""
+    path = tmp_path / "a.json"
+    path.write_text('{"RepetitionTime": 2}')
+    assert read_json(path) == {"RepetitionTime": 2}
+    for text in ("[]", "{"):
+        path.write_text(text)
+        with pytest.raises(InputError, match=r"a\.json"):
+            read_json(path)
+    with pytest.raises(InputError, match=r"no\.json"):
+        read_text(tmp_path / "no.json")
+
+
+def test_read_columns(tmp_path: Path) -> None:
+    """Numbers become float64 with n/a as NaN; other columns stay as spelled."""
+    path = tmp_path / "c.tsv"
+    path.write_text("a\tb\tc\n1\tx\tn/a\nn/a\tn/a\tn/a\n2.5e3\tz\tn/a\n")
+    columns = read_columns(path)
+    np.testing.assert_array_equal(columns["a"], [1, np.nan, 2500])
+    assert columns["b"].tolist() == ["x", "n/a", "z"]
+    assert np.isnan(columns["c"]).all()
+    path.write_text("a\tb\n")
+    assert [len(v) for v in read_columns(path).values()] == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("a\tb\n1\t2\n3\n", "found 1 in line 3"), ("a\ta\n1\t2\n", "different"), ("", "empty file")],
+)
+def test_read_columns_of_damaged_tables(tmp_path: Path, text: str, message: str) -> None:
+    """A cut row, a repeated name and an empty file are said."""
+    path = tmp_path / "c.tsv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_columns(path)
+
+
+def test_read_relmat(tmp_path: Path) -> None:
+    """A square of numbers, with nan and n/a, as numpy reads it."""
+    path = tmp_path / "m.tsv"
+    path.write_text("1\t0.5\tnan\n0.5\t1\t-2e-3\nn/a\t0\t1\n")
+    expected = [[1, 0.5, np.nan], [0.5, 1, -0.002], [np.nan, 0, 1]]
+    np.testing.assert_array_equal(read_relmat(path), expected)
+
+
+@pytest.mark.parametrize("text", ["", "1\t2\n", "1\t2\n3\n", "1\tx\n3\t4\n", "1\t2\n3\t4x\n"])
+def test_read_relmat_of_damaged_files(tmp_path: Path, text: str) -> None:
+    """Empty, not square, cut, or with words in it: the path is named."""
+    path = tmp_path / "m.tsv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"m\.tsv"):
+        read_relmat(path)
+
+
+@pytest.mark.parametrize("separator", [" ", "\n", ",", ", "])
+def test_read_weights(tmp_path: Path, separator: str) -> None:
+    """Blanks, lines and commas separate; MRtrix's comment line is passed over; float32."""
+    path = tmp_path / "w.csv"
+    path.write_text("# tcksift2 1,2 3 \n" + separator.join(["1.5", "2", "1e-3"]) + "\n")
+    weights = read_weights(path)
+    assert weights.dtype == np.float32
+    np.testing.assert_array_equal(weights, np.float32([1.5, 2, 1e-3]))
+
+
+def test_read_weights_in_blocks(tmp_path: Path) -> None:
+    """Numbers and comments on the edge of a block stay whole."""
+    path = tmp_path / "w.txt"
+    values = np.random.default_rng(0).random(2 * BLOCK_BYTES // 12).astype(np.float32)
+    body = " ".join(f"{v:.9g}" for v in values)
+    path.write_text(f"# {'1 ' * (BLOCK_BYTES // 2)}\n{body}\n")
+    np.testing.assert_array_equal(read_weights(path), values)
+
+
+@pytest.mark.parametrize("text", ["", "# only a comment\n", "1 2 x 3\n"])
+def test_read_weights_of_damaged_files(tmp_path: Path, text: str) -> None:
+    """No numbers, or words among them, is an error that names the file."""
+    path = tmp_path / "w.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=r"w\.csv"):
+        read_weights(path)
