@@ -33,12 +33,12 @@ class Bold:
     slope: float
     inter: float
     """What a stored value v means: ``slope * v + inter``."""
-    dtype: np.dtype[np.generic]
+    dtype: np.dtype[np.number[Any]]
     """As stored, byte order included."""
     offset: int
     """Where the first volume begins, bytes (uncompressed)."""
 
-    def volumes(self) -> Iterator[NDArray[np.number]]:
+    def volumes(self) -> Iterator[NDArray[np.number[Any]]]:
         """Volumes in order, each once: [n_voxels], x fastest (Fortran order), as stored.
 
         Values are unscaled, in the stored type and this machine's byte order.
@@ -155,7 +155,9 @@ def _count_bytes(path: Path) -> int:
     n_bytes = 0
     with path.open("rb") as file:
         try:
-            while block := file.read(1 << 20):
+            while block := inflate.unused_data or file.read(1 << 20):
+                # One .gz may hold several streams, end to end (bgzip).
+                inflate = zlib.decompressobj(31) if inflate.eof else inflate
                 n_bytes += len(inflate.decompress(block))
         except zlib.error:
             logger.debug("%s: damaged after %d bytes", path, n_bytes)
@@ -178,7 +180,7 @@ def _fill(stream: BinaryIO, buffer: memoryview) -> bool:
     return True
 
 
-def _to_native(volume: NDArray[np.generic]) -> NDArray[np.generic]:
+def _to_native(volume: NDArray[np.number[Any]]) -> NDArray[np.number[Any]]:
     if volume.dtype.isnative:
         return volume
     return volume.byteswap(inplace=True).view(volume.dtype.newbyteorder("="))
