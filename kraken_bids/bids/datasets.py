@@ -228,7 +228,14 @@ def _check_folder(path: Path, what: str) -> None:
         raise InputError(
             f"expected a {what} at {path}; found a file. Give the folder of the dataset."
         )
-    if not any(path.iterdir()):
+    try:
+        is_empty = not any(path.iterdir())
+    except PermissionError as error:
+        raise InputError(
+            f"expected a {what} at {path}; this user may not read the folder. Ask for the right to "
+            "read it, or (in a container) run as a user who has it."
+        ) from error
+    if is_empty:
         raise InputError(
             f"expected a {what} at {path}; the folder is empty. Check the path, and in a "
             "container that the folder is mounted (-v or --bind)."

@@ -80,6 +80,17 @@ def test_empty(tmp_path: Path) -> None:
         find_datasets(tmp_path, {})
 
 
+def test_unreadable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder that this user may not read is said."""
+
+    def refuse(_: Path) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(Path, "iterdir", refuse)
+    with pytest.raises(InputError, match="may not read"):
+        find_datasets(tmp_path, {})
+
+
 def test_raw_without_derivatives(raw: Path) -> None:
     """A raw dataset alone names what to run first."""
     shutil.rmtree(raw / "derivatives")
