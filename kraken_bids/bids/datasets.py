@@ -232,8 +232,8 @@ def _check_folder(path: Path, what: str) -> None:
         is_empty = not any(path.iterdir())
     except PermissionError as error:
         raise InputError(
-            f"expected a {what} at {path}; this user may not read the folder. Ask for the right to "
-            "read it, or (in a container) run as a user who has it."
+            f"expected a {what} at {path}; this user may not read the folder. Ask for the right "
+            "to read it, or (in a container) run as a user who has it."
         ) from error
     if is_empty:
         raise InputError(
