@@ -2,7 +2,8 @@
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import product
 
@@ -16,16 +17,19 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.model.network import Architecture, Krakencoder
 from kraken_bids.model.predict import Model, resolve_device
 from kraken_bids.model.reduction import Reduction, fit_reduction
+from kraken_bids.training.gradients import compute_loss_and_gradients
 from kraken_bids.training.losses import (
     LATENT_SIMILARITY,
     PUBLISHED_LOSS,
     LossTerm,
-    compute_batch_loss,
     latent_similarity_loss,
     parse_loss,
 )
 
 logger = logging.getLogger(__name__)
+
+SMALL_WIDTH = 1024
+"""Reduced inputs up to this length are trained on one thread."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +137,8 @@ def train_model(
     inputs = {
         f.name: torch.from_numpy(fitted[f].forward(rows)).to(device) for f, rows in edges.items()
     }
-    n_skipped = _fit_network(network, inputs, settings, on_epoch)
+    with _few_threads(device, max(rows.shape[1] for rows in inputs.values())):
+        n_skipped = _fit_network(network, inputs, settings, on_epoch)
     n_subjects = len(next(iter(edges.values())))
     return Model(
         name=name,
@@ -189,6 +194,18 @@ def _design(
     )
 
 
+@contextmanager
+def _few_threads(device: torch.device, width: int) -> Iterator[None]:
+    """Use one thread for small arrays: a second one waits more than it works on busy cores."""
+    n_threads = torch.get_num_threads()
+    if device.type == "cpu" and width <= SMALL_WIDTH:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(n_threads)
+
+
 def _fit_network(
     network: Krakencoder,
     inputs: Mapping[str, Tensor],
@@ -239,9 +256,11 @@ def _train_paths(
     for (source, target), order in zip(paths, orders, strict=True):
         for batch in order[: n_batches * batch_size].split(batch_size):
             latents, predicted = network(inputs[source][batch], source, target)
-            loss = compute_batch_loss(terms, inputs[target][batch], predicted, latents)
-            optimizer.step(loss)
-            total += loss.detach().nan_to_num()
+            loss, by_predicted, by_latents = compute_loss_and_gradients(
+                terms, inputs[target][batch], predicted.detach(), latents.detach()
+            )
+            optimizer.step([predicted, latents], [by_predicted, by_latents])
+            total += loss.nan_to_num()
     return total / (len(paths) * n_batches)
 
 
@@ -255,7 +274,7 @@ def _train_similarity(
     network.train()
     latents = torch.stack([network.encoder(name)(rows) for name, rows in inputs.items()])
     loss = weight * latent_similarity_loss(latents, references)
-    optimizer.step(loss)
+    optimizer.step([loss])
     return loss.detach().nan_to_num()
 
 
@@ -272,10 +291,10 @@ class _GuardedAdamW:
         self._parameters = list(network.parameters())
         self.n_skipped = 0
 
-    def step(self, loss: Tensor) -> None:
-        # parameters that this path does not touch keep grad None: no decay, no step, as in the recipe
+    def step(self, outputs: Sequence[Tensor], derivatives: Sequence[Tensor] | None = None) -> None:
+        # parameters that this path does not touch keep grad None: no decay, no step (the recipe)
         self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        torch.autograd.backward(outputs, derivatives)
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         if torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
             self._optimizer.step()
