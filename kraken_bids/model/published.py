@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -29,9 +30,14 @@ class PublishedFile:
 
 
 def find_cache() -> Path:
-    """Folder of downloaded files: ``$KRAKEN_BIDS_DATA``, else ``~/.cache/kraken_bids``."""
-    named = os.environ.get(CACHE_VARIABLE)
-    return Path(named).expanduser() if named else Path.home() / ".cache" / "kraken_bids"
+    """Folder of downloaded files: ``$KRAKEN_BIDS_DATA``, else in the user's cache folder."""
+    if os.environ.get(CACHE_VARIABLE):
+        return Path(os.environ[CACHE_VARIABLE]).expanduser()
+    if os.environ.get("XDG_CACHE_HOME"):
+        return Path(os.environ["XDG_CACHE_HOME"]) / "kraken_bids"
+    home = Path("~").expanduser()
+    caches = home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
+    return caches / "kraken_bids"
 
 
 def list_published() -> dict[str, PublishedFile]:

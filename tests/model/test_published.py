@@ -66,8 +66,17 @@ def test_a_damaged_download_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
         find_published()
 
 
-def test_the_cache_is_in_the_home_folder_by_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without the variable, ~/.cache/kraken_bids."""
+def test_the_cache_is_where_the_user_keeps_caches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable first, then XDG's, then the platform's folder in the home folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     monkeypatch.delenv("KRAKEN_BIDS_DATA", raising=False)
 
-    assert find_cache() == Path.home() / ".cache" / "kraken_bids"
+    assert find_cache() == tmp_path / ".cache" / "kraken_bids"
+    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
+    assert find_cache() == Path("/x/kraken_bids")
+    monkeypatch.setenv("KRAKEN_BIDS_DATA", "/data")
+    assert find_cache() == Path("/data")
