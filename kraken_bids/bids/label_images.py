@@ -1,7 +1,5 @@
 """Label images and the transforms that carry them into the space of the data."""
 
-import os
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
@@ -11,6 +9,7 @@ from kraken_bids.bids.index import Search, pick_nearest
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.query import fill_template
 from kraken_bids.exceptions import InputError
+from kraken_bids.files import find_cache_folder
 from kraken_bids.parcellations import APARCASEG, Parcellation
 
 IMAGES = (".nii.gz", ".nii")
@@ -42,17 +41,6 @@ class LabelImage:
     transforms: tuple[Path, ...] = ()
     """Points of the target space pass through the first, then the second …, and land in the space
     of the image. Empty: both share world coordinates, so regridding is enough."""
-
-
-def find_cache_folder() -> Path:
-    """Folder of downloaded files: ``$KRAKEN_BIDS_DATA``, else in the user's cache folder."""
-    if os.environ.get("KRAKEN_BIDS_DATA"):
-        return Path(os.environ["KRAKEN_BIDS_DATA"])
-    if os.environ.get("XDG_CACHE_HOME"):
-        return Path(os.environ["XDG_CACHE_HOME"]) / "kraken_bids"
-    home = Path("~").expanduser()
-    caches = home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
-    return caches / "kraken_bids"
 
 
 def find_atlas_image(

@@ -1,11 +1,7 @@
 """Values into files, whole or not at all: a temporary file beside the target, then a rename."""
 
-import errno
 import json
-import os
-import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +12,7 @@ from kraken_bids.bids.datasets import DESCRIPTION, Dataset
 from kraken_bids.bids.outputs import region_table_path
 from kraken_bids.bids.tables import read_json, read_text
 from kraken_bids.exceptions import ConnectomeError, InputError
+from kraken_bids.files import atomic_path
 from kraken_bids.parcellations import Parcellation
 
 BIDS_VERSION = "1.10.0"
@@ -36,45 +33,6 @@ BIDSIGNORE = (
     "group/**",
 )
 """The validator needs both the folder and what is in it; ``group/`` alone does not work."""
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-
-
-@contextmanager
-def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path that becomes ``path`` if the block ends well, and vanishes if not.
-
-    It lies in the same folder (which is made), starts with a dot and ends in ``.tmp``: a killed
-    run leaves at most such a file, never half a file under its final name.
-
-    Parameters
-    ----------
-    path : path
-        The file to be.
-
-    Yields
-    ------
-    path
-        Where to write.
-
-    Raises
-    ------
-    InputError
-        If the disk is full or the folder cannot be written to.
-    """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        _flush(temporary)
-        temporary.replace(path)
-    except InputError:
-        raise
-    except OSError as error:
-        raise InputError(_explain(path, error)) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -229,28 +187,6 @@ def _check_own(path: Path, content: Mapping[str, Any]) -> None:
             f"dataset {content.get('Name', '')!r} of {', '.join(filter(None, names)) or 'another'}"
             " there. Choose another OUTPUT_DIR, so that nothing of it is overwritten."
         )
-
-
-def _flush(path: Path) -> None:
-    """Make sure that the bytes are on the disk before the name is."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _explain(path: Path, error: OSError) -> str:
-    # h5py reports a full disk in words only.
-    if error.errno in DISK_FULL or os.strerror(errno.ENOSPC) in str(error):
-        return (
-            f"expected room for {path}; the disk (or the quota) is full, so {path.name} was not "
-            "written. Free some space and rerun the same command: finished files are kept."
-        )
-    return (
-        f"expected to write {path}; writing gave: {error}. Check that the output folder may be "
-        "written to (in a container: that it is mounted, and for this user)."
-    )
 
 
 def _to_plain(value: Any) -> Any:

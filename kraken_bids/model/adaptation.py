@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, SettingsError
+from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.model.atomic import write_atomically
 
 Array = NDArray[np.float32]
 
@@ -164,8 +164,8 @@ def write_adaptation(adaptation: Adaptation, path: Path) -> Path:
         A folder, or a file whose name (``.h5`` or ``.json``) both files take.
     """
     arrays, summary = _paths(path)
-    arrays.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(arrays, lambda temporary: _write_arrays(adaptation, temporary))
+    with atomic_path(arrays) as temporary:
+        _write_arrays(adaptation, temporary)
     rows = {
         flavor.name: {
             "Mode": fit.mode,
@@ -186,9 +186,8 @@ def write_adaptation(adaptation: Adaptation, path: Path) -> Path:
         },
         indent=2,
     )
-    write_atomically(
-        summary, lambda temporary: temporary.write_text(text + "\n", encoding="utf-8")
-    )
+    with atomic_path(summary) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
     return arrays
 
 

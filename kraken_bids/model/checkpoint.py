@@ -14,8 +14,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
 from kraken_bids.exceptions import CheckpointError, FlavorError
+from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.model.atomic import write_atomically
 from kraken_bids.model.network import Architecture, Krakencoder
 from kraken_bids.model.predict import Model, resolve_device
 from kraken_bids.model.reduction import Reduction
@@ -58,12 +58,11 @@ def write_model(model: Model, folder: Path) -> Path:
         for name, values in reduction.arrays.items():
             arrays[f"transform.{flavor.name}.{name}"] = np.ascontiguousarray(values, np.float32)
     weights = folder / WEIGHTS_NAME
-    write_atomically(weights, lambda temporary: save_file(arrays, temporary))
+    with atomic_path(weights) as temporary:
+        save_file(arrays, temporary)
     text = json.dumps(_describe(model, compute_sha256(weights)), indent=1)
-    write_atomically(
-        folder / DESCRIPTION_NAME,
-        lambda temporary: temporary.write_text(text + "\n", encoding="utf-8"),
-    )
+    with atomic_path(folder / DESCRIPTION_NAME) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
     return folder
 
 

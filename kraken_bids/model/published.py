@@ -1,8 +1,6 @@
 """The published model files: which belong together, where they are, whether a copy is sound."""
 
 import json
-import os
-import sys
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -10,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kraken_bids.exceptions import CheckpointError, FlavorError
+from kraken_bids.files import find_cache_folder
 from kraken_bids.model.checkpoint import compute_sha256
 
 PRETRAINED = "pretrained"
@@ -27,17 +26,6 @@ class PublishedFile:
     """Addresses that serve it."""
     sha256: str
     """What a sound copy has."""
-
-
-def find_cache() -> Path:
-    """Folder of downloaded files: ``$KRAKEN_BIDS_DATA``, else in the user's cache folder."""
-    if os.environ.get(CACHE_VARIABLE):
-        return Path(os.environ[CACHE_VARIABLE]).expanduser()
-    if os.environ.get("XDG_CACHE_HOME"):
-        return Path(os.environ["XDG_CACHE_HOME"]) / "kraken_bids"
-    home = Path("~").expanduser()
-    caches = home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
-    return caches / "kraken_bids"
 
 
 def list_published() -> dict[str, PublishedFile]:
@@ -89,7 +77,7 @@ def find_published(name: str = PRETRAINED) -> tuple[Path, tuple[Path, ...]]:
     if missing:
         lines = "\n".join(f"  {file.name}\n    " + "\n    ".join(file.urls) for file in missing)
         raise CheckpointError(
-            f"expected the published model's files in {find_cache() / MODELS_FOLDER}; "
+            f"expected the published model's files in {find_cache_folder() / MODELS_FOLDER}; "
             f"{len(missing)} of {len(needed)} "
             f"are missing:\n{lines}\nDownload them from either address into that folder "
             f"(set {CACHE_VARIABLE} for "
@@ -107,7 +95,7 @@ def find_published(name: str = PRETRAINED) -> tuple[Path, tuple[Path, ...]]:
 
 
 def _find_file(file: PublishedFile) -> Path | None:
-    cache_folder = find_cache()
+    cache_folder = find_cache_folder()
     places = (cache_folder / MODELS_FOLDER / file.name, cache_folder / file.name)
     return next((place for place in places if place.is_file()), None)
 

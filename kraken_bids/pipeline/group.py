@@ -9,8 +9,9 @@ import numpy as np
 
 from kraken_bids.bids.datasets import find_datasets
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.bids.write import atomic_path, write_json, write_table
+from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.exceptions import InputError
+from kraken_bids.files import atomic_path
 from kraken_bids.logs import stop_file_log
 from kraken_bids.model.adaptation import Adaptation, read_adaptation, write_adaptation
 from kraken_bids.model.predict import Model

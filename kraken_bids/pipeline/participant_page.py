@@ -137,7 +137,7 @@ def _list_runs(written: Written) -> tuple[RunRow, ...]:
                 minutes_kept=run["MinutesUsed"],
                 tr=sidecar["RepetitionTime"],
                 mean_fd=run["MeanFD"],
-                n_outliers=run["VolumesOutliers"],
+                n_outliers=run["VolumesTotal"] - run["VolumesUsed"],
             )
     return tuple(rows[name] for name in sorted(rows))
 

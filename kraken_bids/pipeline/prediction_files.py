@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.model.atomic import write_atomically
+from kraken_bids.files import atomic_path
 
 ARROW = "->"
 ENCODED = "encoded"
@@ -36,9 +36,9 @@ def write_predictions(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
         If the disk is full or the folder cannot be written.
     """
     check_output(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
     writers = {".npz": _write_npz, ".mat": _write_mat, ".h5": _write_h5}
-    write_atomically(path, lambda temporary: writers[path.suffix](arrays, temporary))
+    with atomic_path(path) as temporary:
+        writers[path.suffix](arrays, temporary)
 
 
 def check_output(path: Path) -> None:

@@ -17,8 +17,9 @@ from kraken_bids.bids.outputs import (
     relmat_path,
     sidecar_path,
 )
-from kraken_bids.bids.write import atomic_path, write_json, write_relmat, write_table
+from kraken_bids.bids.write import write_json, write_relmat, write_table
 from kraken_bids.connectome.matrices import edges_to_square
+from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor, describe_flavor
 from kraken_bids.model.adaptation import Adaptation
 from kraken_bids.model.fusion import count_inputs, fuse, parse_selector
@@ -103,7 +104,7 @@ def build_sources(latents: Mapping[Flavor, Array], names: Sequence[str]) -> tupl
                 selector.flavors,
                 latents=fuse(present, selector),
                 n_inputs=count_inputs(present, selector),
-                has_input={f: np.isfinite(present[f]).all(axis=1) for f in selector.flavors},
+                has_input={f: _has_row(present[f]) for f in selector.flavors},
             )
         )
     return tuple(sources)
@@ -319,6 +320,10 @@ def _expand(names: Sequence[str], flavors: Iterable[Flavor]) -> list[str]:
 
 def _is_there(name: str, present: Mapping[Flavor, object]) -> bool:
     return name.startswith("fusion") or any(flavor.name == name for flavor in present)
+
+
+def _has_row(latents: Array) -> NDArray[np.bool_]:
+    return np.asarray(np.isfinite(latents).all(axis=1), np.bool_)
 
 
 def _entities(member: Member) -> dict[str, str]:

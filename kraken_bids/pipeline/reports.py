@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kraken_bids.bids.outputs import group_report_path, report_path
-from kraken_bids.bids.write import atomic_path, write_text
+from kraken_bids.bids.write import write_text
+from kraken_bids.files import atomic_path
 from kraken_bids.pipeline.cohort import Member
 from kraken_bids.pipeline.provenance import Failure, failure_of
 from kraken_bids.pipeline.workers import run_tasks

@@ -9,7 +9,6 @@ from kraken_bids.flavors import parse_flavor
 from kraken_bids.model import published
 from kraken_bids.model.load import load_model
 from kraken_bids.model.published import (
-    find_cache,
     find_published,
     list_model_files,
     list_published,
@@ -64,19 +63,3 @@ def test_a_damaged_download_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
 
     with pytest.raises(CheckpointError, match="incomplete or changed"):
         find_published()
-
-
-def test_the_cache_is_where_the_user_keeps_caches(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The variable first, then XDG's, then the platform's folder in the home folder."""
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setattr("sys.platform", "linux")
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.delenv("KRAKEN_BIDS_DATA", raising=False)
-
-    assert find_cache() == tmp_path / ".cache" / "kraken_bids"
-    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
-    assert find_cache() == Path("/x/kraken_bids")
-    monkeypatch.setenv("KRAKEN_BIDS_DATA", "/data")
-    assert find_cache() == Path("/data")

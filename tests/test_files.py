@@ -1,0 +1,59 @@
+"""Whole files or none, and the cache folder."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from kraken_bids.exceptions import InputError
+from kraken_bids.files import atomic_path, find_cache_folder
+
+
+def test_a_file_appears_whole(tmp_path: Path) -> None:
+    """It replaces an older one, and nothing else is left."""
+    path = tmp_path / "x.npz"
+    path.write_text("old")
+
+    with atomic_path(path) as temporary:
+        temporary.write_text("new")
+
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.ENOSPC, "No space left on device"), KeyboardInterrupt()]
+)
+def test_a_full_disk_or_a_killed_run_leaves_the_old_file(
+    tmp_path: Path, error: BaseException
+) -> None:
+    """What was there stays as it was; the half-written file is removed."""
+    path = tmp_path / "x.npz"
+    path.write_text("old")
+
+    def write_half() -> None:
+        with atomic_path(path) as temporary:
+            temporary.write_text("half")
+            raise error
+
+    with pytest.raises(InputError if isinstance(error, OSError) else KeyboardInterrupt):
+        write_half()
+
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_cache_is_where_the_user_keeps_caches(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The variable first, then XDG's, then the platform's folder in the home folder."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("KRAKEN_BIDS_DATA", raising=False)
+
+    assert find_cache_folder() == tmp_path / ".cache" / "kraken_bids"
+    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
+    assert find_cache_folder() == Path("/x/kraken_bids")
+    monkeypatch.setenv("KRAKEN_BIDS_DATA", "/data")
+    assert find_cache_folder() == Path("/data")

@@ -1,0 +1,32 @@
+"""What ``import kraken_bids`` offers."""
+
+import subprocess
+import sys
+
+import pytest
+
+import kraken_bids
+
+
+@pytest.mark.parametrize("name", kraken_bids.__all__)
+def test_every_public_name_can_be_imported(name: str) -> None:
+    """The names that are promised are there, each with a docstring."""
+    assert getattr(kraken_bids, name).__doc__
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    """As for any module."""
+    with pytest.raises(AttributeError, match="unheard_of"):
+        _ = kraken_bids.unheard_of
+
+
+@pytest.mark.parametrize("module", ["kraken_bids", "kraken_bids.cli.app", "kraken_bids.cli.tools"])
+def test_start_up_imports_nothing_heavy(module: str) -> None:
+    """Help, version and a wrong path answer without torch, nilearn, pybids or matplotlib."""
+    heavy = ("torch", "nilearn", "bids", "matplotlib", "scipy", "nibabel", "pandas", "sklearn")
+    code = f"import sys, {module}; print([n for n in {heavy!r} if n in sys.modules])"
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+
+    assert printed.strip() == "[]"
