@@ -11,6 +11,10 @@ from pathlib import Path
 from kraken_bids.exceptions import InputError
 
 CACHE_VARIABLE = "KRAKEN_BIDS_DATA"
+_UMASK = os.umask(0o077)
+os.umask(_UMASK)
+FILE_MODE = 0o666 & ~_UMASK
+"""What the user's umask gives new files; some libraries write theirs for their owner alone."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -42,6 +46,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        temporary.chmod(FILE_MODE)
         _flush(temporary)
         temporary.replace(path)
     except InputError:

@@ -57,3 +57,14 @@ def test_the_cache_is_where_the_user_keeps_caches(
     assert find_cache_folder() == Path("/x/kraken_bids")
     monkeypatch.setenv("KRAKEN_BIDS_DATA", "/data")
     assert find_cache_folder() == Path("/data")
+
+
+def test_a_file_may_be_read_by_whom_the_umask_allows(tmp_path: Path) -> None:
+    """Libraries that write files for their owner alone would keep a container's user out."""
+    plain = tmp_path / "plain"
+    plain.touch()
+
+    with atomic_path(tmp_path / "x") as temporary:
+        temporary.touch(mode=0o600)
+
+    assert (tmp_path / "x").stat().st_mode == plain.stat().st_mode

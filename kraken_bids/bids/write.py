@@ -33,6 +33,22 @@ BIDSIGNORE = (
     "group/**",
 )
 """The validator needs both the folder and what is in it; ``group/`` alone does not work."""
+README = """\
+# Connectomes measured and predicted by kraken_bids
+
+- `sub-*/func`, `sub-*/dwi`: connectomes, `*_atlas-<A>_meas-<M>_relmat.dense.tsv`: square,
+  tab-separated, no header; rows and columns in the order of `atlas-<A>_dseg.tsv`; `nan` where a
+  region has no data. Files with `desc-<source>kraken` are **predictions** of the Krakencoder from
+  that source; all others are measured. The JSON beside each file says how it was made.
+- `sub-*/*_desc-kraken_latents.tsv`: latent vector of each source (fusions, each flavor alone).
+- `sub-*.html`, `group.html`: reports.
+- `group/`: adaptation to this site (`adaptation.h5`, reusable with `--adaptation`), latents,
+  metrics, quality control (`qc.tsv`), mean connectomes.
+- `logs/`: what was run (`*.toml`, `*.log`), what failed (`failures.tsv`), how to cite
+  (`CITATION.md`).
+
+Read a matrix in Python: `numpy.loadtxt(path, delimiter="\\t")`.
+"""
 
 
 def write_text(path: Path, text: str) -> None:
@@ -136,6 +152,13 @@ def write_bidsignore(output_dir: Path) -> None:
     text = "\n".join(BIDSIGNORE) + "\n"
     if not path.is_file() or read_text(path) != text:
         write_text(path, text)
+
+
+def write_readme(output_dir: Path) -> None:
+    """Write ``README.md`` of the dataset, unless somebody has written one."""
+    path = Path(output_dir) / "README.md"
+    if not path.exists():
+        write_text(path, README)
 
 
 def write_region_tables(output_dir: Path, parcellations: Sequence[Parcellation]) -> None:

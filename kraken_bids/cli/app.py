@@ -258,6 +258,8 @@ def main(**options: Any) -> None:
     with exit_with_message():
         settings = _settings(options)
         _prepare_process(settings, options["verbose"])
+        if options["level"] == "participant":
+            _check_dataset(settings)
         from kraken_bids.pipeline.group import run_group
         from kraken_bids.pipeline.participant import run_participants
 
@@ -280,6 +282,14 @@ def _prepare_process(settings: Settings, verbosity: int) -> None:
         settings.run.work_dir.mkdir(parents=True, exist_ok=True)
         os.environ["TMPDIR"] = str(settings.run.work_dir)
     start_terminal_log(verbosity)
+
+
+def _check_dataset(settings: Settings) -> None:
+    """Answer a wrong folder or participant at once, before torch is imported."""
+    from kraken_bids.bids.datasets import find_datasets, find_participants
+
+    datasets = find_datasets(settings.data.bids_dir, settings.data.derivatives)
+    find_participants(datasets, settings.data.participants)
 
 
 def _settings(options: dict[str, Any]) -> Settings:

@@ -172,6 +172,7 @@ def _read_description(path: Path) -> dict[str, Any]:
 def _read_arrays(path: Path) -> dict[str, NDArray[np.float32]]:
     """Arrays of a safetensors file, mapped from disk so that only what is used takes memory."""
     try:
+        path.open("rb").close()  # says why it cannot be read, which safe_open does not
         with safe_open(path, framework="numpy"):
             pass  # checks the header, and that the file is as long as it says
         with path.open("rb") as file:
@@ -182,7 +183,8 @@ def _read_arrays(path: Path) -> dict[str, NDArray[np.float32]]:
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"expected the model's weights in {path}; found: {error}. The file is missing, "
-            "incomplete or of another kind: copy or make the model again."
+            "not readable for this user, incomplete or of another kind: mend its permissions, or "
+            "copy or make the model again."
         ) from error
     return {
         name: _view(buffer, 8 + n_header, entry)

@@ -7,7 +7,6 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from kraken_bids.bids.datasets import find_datasets
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.exceptions import InputError
@@ -70,7 +69,7 @@ def run_group(settings: Settings) -> int:
     run = start_run(settings, "group")
     subjects = list(dict.fromkeys(member.subject for member in members))
     try:
-        prepare_output(settings, find_datasets(settings.data.bids_dir, settings.data.derivatives))
+        prepare_output(settings, datasets=())
         failures = []
         with open_executor(settings.run, run.log) as executor:
             if not settings.run.reports_only:

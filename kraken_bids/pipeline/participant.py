@@ -9,6 +9,7 @@ from kraken_bids.bids.datasets import Dataset, find_datasets, find_participants
 from kraken_bids.bids.write import (
     write_bidsignore,
     write_dataset_description,
+    write_readme,
     write_region_tables,
 )
 from kraken_bids.logs import stop_file_log
@@ -95,7 +96,7 @@ def load_model_of(settings: Settings) -> Model:
 
 
 def prepare_output(settings: Settings, datasets: Sequence[Dataset]) -> None:
-    """Write the files at the root of OUTPUT_DIR."""
+    """Write the files at the root of OUTPUT_DIR; links to datasets read earlier stay."""
     output = settings.data.output_dir
     write_dataset_description(
         output,
@@ -104,6 +105,7 @@ def prepare_output(settings: Settings, datasets: Sequence[Dataset]) -> None:
         sources={dataset.name: dataset.path for dataset in datasets},
     )
     write_bidsignore(output)
+    write_readme(output)
     write_region_tables(output, [load_parcellation(name) for name in settings.data.atlases])
 
 
