@@ -101,6 +101,12 @@ def _list_notices(written: Written) -> tuple[Notice, ...]:
         for kind, other in (("FC", "SC"), ("SC", "FC"))
         if groups == {other}
     ]
+    n_foreign = sum(not sidecar for sidecar in written.measured.values())
+    if n_foreign:
+        facts.append(
+            f"{n_foreign} measured connectome(s) came without a sidecar: they were computed "
+            "elsewhere, and nothing is known here about runs, motion or tractograms."
+        )
     facts += dict.fromkeys(
         f"About the measured connectomes: {note}."
         for sidecar in written.measured.values()

@@ -67,7 +67,7 @@ def write_scores(
             metrics = compute_metrics(measured, predicted) | {"n": float(len(both))}
             rows += [(source.name, target.name, name, value) for name, value in metrics.items()]
             if source.name == CROSS_MODAL[target.group]:
-                found = _score_people(measured, predicted)
+                found = _score_people(measured, predicted, model.training_means().get(target))
                 scores |= {(k, target): score for k, score in zip(both, found, strict=True)}
     path = group_path(output_dir, "metrics.tsv")
     names = ("source", "target", "metric", "value")
@@ -100,11 +100,15 @@ def _read_observed(
 
 
 def _score_people(
-    measured: NDArray[np.float32], predicted: NDArray[np.float32]
+    measured: NDArray[np.float32],
+    predicted: NDArray[np.float32],
+    training_mean: NDArray[np.float32] | None,
 ) -> list[CrossModalScore]:
+    """Score everyone; measured edges lose the cohort's mean, predicted ones the training mean."""
     correlations = row_correlations(measured, predicted)
-    mean = measured.mean(axis=0)
-    residual = np.diag(row_correlations(measured - mean, predicted - mean))
+    own_mean = measured.mean(axis=0)
+    expected = own_mean if training_mean is None else training_mean
+    residual = np.diag(row_correlations(measured - own_mean, predicted - expected))
     own = np.diag(correlations)
     ranks = 1 + (correlations > own[:, None]).sum(axis=1)
     return [

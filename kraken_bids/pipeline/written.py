@@ -84,13 +84,21 @@ class Written:
         }
 
     @cached_property
-    def means(self) -> dict[str, Floats]:
-        """Mean measured edges of the cohort per flavor; empty before the group level has run."""
+    def means(self) -> dict[str, tuple[Floats, Floats]]:
+        """Per flavor: mean measured edges of the cohort, and of the model's training data.
+
+        Empty before the group level has run. The measured matrix is judged against the one, its
+        prediction, which lies in the training domain, against the other.
+        """
         path = group_path(self.output_dir, "mean_connectomes.h5")
         if not path.exists():
             return {}
         with h5py.File(path) as file:
-            return {name: np.asarray(group["measured"]) for name, group in file.items()}
+            return {
+                name: (np.asarray(group["measured"]), np.asarray(group["training"]))
+                for name, group in file.items()
+                if "training" in group
+            }
 
     def list_targets(self) -> list[Flavor]:
         """Flavors that were predicted, in the order shown."""
@@ -148,7 +156,7 @@ def _list_predictions(
 ) -> tuple[Prediction, ...]:
     """List the cross-modal prediction first, then the fusion of everything, then others."""
     rows: list[Prediction] = []
-    mean = written.means.get(flavor.name)
+    means = written.means.get(flavor.name)
     for source in dict.fromkeys((CROSS_MODAL[flavor.group], "fusion", *written.sources)):
         if len(rows) == MAX_PREDICTIONS:
             break
@@ -159,7 +167,8 @@ def _list_predictions(
         if measured is not None:
             observed, edges = square_to_edges(measured), square_to_edges(square)
             raw = _correlate(observed, edges)
-            residual = None if mean is None else _correlate(observed - mean, edges - mean)
+            if means is not None:
+                residual = _correlate(observed - means[0], edges - means[1])
         rows.append(Prediction(source, square, raw, residual))
     return tuple(rows)
 
