@@ -164,7 +164,7 @@ class RunSettings:
     scheduler: str = "local"
     """``local``, a cluster's name, a dask scheduler's address or its file."""
     mem_gb: float | None = None
-    """Memory of the run, or of one worker on a cluster, in GB."""
+    """Memory of one worker on a cluster, in GB."""
     force: bool = False
     """Redo what is done."""
     stop_on_first_crash: bool = False

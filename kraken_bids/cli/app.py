@@ -225,7 +225,15 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
     help="Participants at a time.",
 )
 @click.option("--omp-nthreads", type=int, default=1, show_default=True, help="Threads of each.")
-@click.option("--mem-gb", type=float, metavar="GB", help="Memory that the run may use.")
+@click.option(
+    "--scheduler",
+    default="local",
+    show_default=True,
+    metavar="local|slurm|pbs|sge|lsf|htcondor|oar|ADDRESS|FILE",
+    help="Where participants are computed: here, in N_PROCS jobs of a cluster, or by a running "
+    "dask scheduler (extra: cluster).",
+)
+@click.option("--mem-gb", type=float, metavar="GB", help="Memory of one job on a cluster.")
 @click.option("-w", "--work-dir", type=click.Path(path_type=Path), help="For temporary files.")
 @click.option("--force", is_flag=True, help="Redo what is done.")
 @click.option("--stop-on-first-crash", is_flag=True, help="Stop where one participant fails.")
@@ -343,6 +351,7 @@ def _settings(options: dict[str, Any]) -> Settings:
             n_procs=options["n_procs"],
             omp_nthreads=options["omp_nthreads"],
             work_dir=options["work_dir"],
+            scheduler=options["scheduler"],
             mem_gb=options["mem_gb"],
             force=options["force"],
             stop_on_first_crash=options["stop_on_first_crash"],

@@ -20,7 +20,7 @@ COLUMN_WORDS = {
     "n_streamlines": "streamlines in the tractogram",
     "both_ends": "share of streamlines with both ends in regions",
     "cross_modal_r": "correlation with the prediction from the other modality",
-    "cross_modal_r_resid": "the same, less the cohort's mean on one side and the training mean on the other",
+    "cross_modal_r_resid": "the same, less the cohort's mean and the training mean",
     "cross_modal_rank": "rank of the own prediction among everyone's; 1 is best",
     "cross_modal_n": "people compared",
 }

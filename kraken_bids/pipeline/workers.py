@@ -6,13 +6,28 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
+from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.logs import start_file_log, start_terminal_log
 from kraken_bids.settings import RunSettings
 
+logger = logging.getLogger(__name__)
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+CLUSTERS = {
+    "slurm": "SLURMCluster",
+    "pbs": "PBSCluster",
+    "sge": "SGECluster",
+    "lsf": "LSFCluster",
+    "htcondor": "HTCondorCluster",
+    "oar": "OARCluster",
+}
+"""Name of a scheduler to the class of dask-jobqueue that starts workers on it."""
+DEFAULT_MEM_GB = 4.0
+CONNECT_SECONDS = 60
 
 
 class InlineExecutor(Executor):
@@ -37,20 +52,31 @@ def open_executor(run: RunSettings, log: Path) -> Iterator[Executor]:
     Parameters
     ----------
     run : RunSettings
-        ``n_procs`` 1 runs inline; more start that many fresh processes.
+        ``scheduler`` local: ``n_procs`` 1 runs inline, more start that many fresh processes. A
+        cluster's name starts ``n_procs`` jobs there (dask-jobqueue; its own configuration file
+        names queue and account). An address or a scheduler file joins a running dask scheduler.
     log : Path
-        Log file that the processes append to.
+        Log file that the workers append to.
+
+    Raises
+    ------
+    SettingsError
+        If the scheduler is unknown, or its extra is not installed.
+    InputError
+        If a running scheduler does not answer.
     """
-    if run.n_procs == 1:
+    if run.scheduler != "local":
+        with _open_dask(run, log) as executor:
+            yield executor
+    elif run.n_procs == 1:
         yield InlineExecutor()
-        return
-    # fresh processes: a fork of a process that has loaded torch may hang
-    context = multiprocessing.get_context("spawn")
-    level = logging.getLogger("kraken_bids").handlers[0].level
-    with ProcessPoolExecutor(
-        run.n_procs, mp_context=context, initializer=_start_worker, initargs=(log, level)
-    ) as pool:
-        yield pool
+    else:
+        # fresh processes: a fork of a process that has loaded torch may hang
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(
+            run.n_procs, mp_context=context, initializer=_start_logs, initargs=(log, _level())
+        ) as pool:
+            yield pool
 
 
 def run_tasks(
@@ -75,6 +101,80 @@ def _outcome(future: Future[Result]) -> tuple[Result | None, BaseException | Non
     return (None, error) if error is not None else (future.result(), None)
 
 
-def _start_worker(log: Path, level: int) -> None:
+@contextmanager
+def _open_dask(run: RunSettings, log: Path) -> Iterator[Executor]:
+    """Executor of a dask cluster: one that this run starts, or one that is running."""
+    try:
+        import distributed
+    except ImportError as error:
+        raise SettingsError(
+            f"--scheduler {run.scheduler}: expected dask and dask-jobqueue; found neither. "
+            "Install them: pip install 'kraken_bids[cluster]'."
+        ) from error
+    connect: Any = distributed.Client
+    if run.scheduler in CLUSTERS:
+        with _start_cluster(run, log) as cluster, connect(cluster) as client:
+            yield _prepare(client, log)
+        return
+    where: dict[str, Any]
+    if "://" in run.scheduler:
+        where = {"address": run.scheduler}
+    elif Path(run.scheduler).is_file():
+        where = {"scheduler_file": run.scheduler}
+    else:
+        raise SettingsError(
+            f"--scheduler: expected local, {', '.join(CLUSTERS)}, the address of a running dask "
+            f"scheduler (tcp://…) or its scheduler file; found {run.scheduler!r}."
+        )
+    try:
+        client = connect(**where, timeout=CONNECT_SECONDS)
+    except OSError as error:
+        raise InputError(
+            f"--scheduler: expected a running dask scheduler at {run.scheduler}; found: {error}."
+        ) from error
+    with client:
+        yield _prepare(client, log)
+
+
+@contextmanager
+def _start_cluster(run: RunSettings, log: Path) -> Iterator[Any]:
+    import dask_jobqueue
+
+    options = {
+        "cores": run.omp_nthreads,
+        "processes": 1,
+        "memory": f"{run.mem_gb or DEFAULT_MEM_GB:g}GB",
+        "log_directory": str(log.parent / "jobs"),
+    }
+    with getattr(dask_jobqueue, CLUSTERS[run.scheduler])(**options) as cluster:
+        logger.info("starting %d %s job(s) with %s", run.n_procs, run.scheduler, options)
+        cluster.scale(jobs=run.n_procs)
+        yield cluster
+
+
+def _prepare(client: Any, log: Path) -> Executor:
+    """Give every worker, now and later, its log; tasks run once and are never tried again."""
+    from distributed import WorkerPlugin
+
+    class Logs(WorkerPlugin):
+        """Starts the logs of a worker."""
+
+        def __init__(self, level: int) -> None:
+            self.level = level
+
+        def setup(self, worker: object) -> None:  # noqa: ARG002
+            _start_logs(log, self.level)
+
+    client.register_plugin(Logs(_level()))
+    executor: Executor = client.get_executor(retries=0, pure=False)
+    return executor
+
+
+def _level() -> int:
+    handlers = logging.getLogger("kraken_bids").handlers
+    return handlers[0].level if handlers else logging.INFO
+
+
+def _start_logs(log: Path, level: int) -> None:
     start_terminal_log(1 if level <= logging.DEBUG else 0 if level <= logging.INFO else -1)
     start_file_log(log)
