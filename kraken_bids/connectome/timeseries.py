@@ -64,13 +64,12 @@ def index_labels(labels: NDArray[np.generic], values: Sequence[int]) -> NDArray[
         If the image holds numbers that are not whole.
     """
     whole = check_labels(labels)
-    order = np.argsort(values, kind="stable")
-    ordered = np.asarray(values, dtype=np.int64)[order]
-    found, inverse = np.unique(whole, return_inverse=True)
-    at = np.minimum(np.searchsorted(ordered, found), len(ordered) - 1)
-    numbers = np.where(ordered[at] == found, order[at] + 1, 0).astype(np.int32)
-    numbers[found == 0] = 0
-    indexed: NDArray[np.int32] = numbers[inverse].reshape(whole.shape)
+    # one look-up per voxel: sorting the labels of a whole brain takes seconds
+    last = max(values, default=0)
+    numbers = np.zeros(last + 2, dtype=np.int32)
+    numbers[np.asarray(values, dtype=np.int64)] = np.arange(1, len(values) + 1)
+    numbers[0] = 0
+    indexed: NDArray[np.int32] = numbers[np.minimum(whole, last + 1)]
     return indexed
 
 
