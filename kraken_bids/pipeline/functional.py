@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.inputs import BoldRun, SessionInputs
+from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.outputs import relmat_path
 from kraken_bids.bids.read import Bold, open_bold, read_columns, read_image, read_json
 from kraken_bids.connectome.denoise import Cleaning, apply_nuisance, prepare_nuisance
@@ -35,6 +36,11 @@ logger = logging.getLogger(__name__)
 
 TISSUES = ("GM", "WM", "CSF")
 GSR = "hpfgsr"
+
+Grid = tuple[tuple[int, ...], bytes]
+"""Shape and affine of a BOLD series."""
+Known = dict[tuple[LabelImage | Path, Grid], NDArray[np.int32]]
+"""Labels and masks that are on a grid already: runs of one space mostly share both."""
 
 
 def measure_functional(task: SessionTask) -> None:
@@ -89,7 +95,8 @@ def _measure_group(
         ", ".join(group.labels),
     )
     with_gsr = any(flavor.processing == GSR for flavor in flavors)
-    runs = [_measure_run(task, run, group, with_gsr=with_gsr) for run in group.runs]
+    known: Known = {}
+    runs = [_measure_run(task, run, group, known, with_gsr=with_gsr) for run in group.runs]
     for run in runs:
         write_timeseries(task, run, digest)
     for parcellation in group.labels:
@@ -113,7 +120,7 @@ def _measure_group(
 
 
 def _measure_run(
-    task: SessionTask, run: BoldRun, group: RunGroup, *, with_gsr: bool
+    task: SessionTask, run: BoldRun, group: RunGroup, known: Known, *, with_gsr: bool
 ) -> MeasuredRun:
     settings = task.settings.functional
     cleaning = Cleaning(
@@ -122,7 +129,7 @@ def _measure_run(
         drop_volumes=settings.drop_volumes,
         fd_threshold=settings.fd_threshold,
     )
-    series, tr = _read_run(run, group)
+    series, tr = _read_run(run, group, known)
     columns = read_columns(run.confounds)
     metadata = read_json(run.confounds_json) if run.confounds_json else {}
     nuisance = prepare_nuisance(series, columns, metadata, tr=tr, cleaning=cleaning)
@@ -134,33 +141,36 @@ def _measure_run(
     return MeasuredRun(run, series, apply_nuisance(series, nuisance, gsr=False), gsr)
 
 
-def _read_run(run: BoldRun, group: RunGroup) -> tuple[RegionSeries, float]:
+def _read_run(run: BoldRun, group: RunGroup, known: Known) -> tuple[RegionSeries, float]:
     bold = open_bold(run.bold, tr=run.metadata.get("RepetitionTime"))
-    labels = {
-        name: regions_on_grid(image, bold.shape[:3], bold.affine)
-        for name, image in group.labels.items()
-    }
+    grid = (bold.shape[:3], bold.affine.tobytes())
+    for image in group.labels.values():
+        if (image, grid) not in known:
+            known[image, grid] = regions_on_grid(image, bold.shape[:3], bold.affine)
+    masks = {name: run.tissue[name] for name in TISSUES if name in run.tissue}
+    for path in (run.mask, *masks.values()):
+        if path is not None and (path, grid) not in known:
+            known[path, grid] = _mask_on_grid(path, bold)
+    labels = {name: known[image, grid] for name, image in group.labels.items()}
     series = compute_region_series(
         bold.volumes(),
         shape=bold.shape[:3],
         slope=bold.slope,
         inter=bold.inter,
         labels=labels,
-        brain_mask=None if run.mask is None else _mask_on_grid(run.mask, bold),
-        tissue_masks={
-            name: _mask_on_grid(run.tissue[name], bold) for name in TISSUES if name in run.tissue
-        },
+        brain_mask=None if run.mask is None else known[run.mask, grid] > 0,
+        tissue_masks={name: known[path, grid] > 0 for name, path in masks.items()},
         n_regions={name: load_parcellation(name).n_regions for name in labels},
     )
     return series, bold.tr
 
 
-def _mask_on_grid(path: Path, bold: Bold) -> NDArray[np.bool_]:
-    """Voxels of a mask or probability map above one half, on the BOLD grid."""
+def _mask_on_grid(path: Path, bold: Bold) -> NDArray[np.int32]:
+    """1 in voxels of a mask or probability map above one half, on the BOLD grid."""
     values, affine = read_image(path)
     inside = (values > 0.5).astype(np.int32)
     moved = resample_labels(inside, affine, target_shape=bold.shape[:3], target_affine=bold.affine)
-    return moved > 0
+    return moved.astype(np.int32, copy=False)
 
 
 def _compute_connectome(

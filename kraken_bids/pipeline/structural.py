@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.inputs import Tractography
+from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.outputs import relmat_path, sidecar_path
 from kraken_bids.bids.read import read_text, read_weights
 from kraken_bids.bids.tractograms import open_tractogram
@@ -29,6 +30,8 @@ MEASURES = {"ifod2": "SCifod2act", "sdstream": "SCsdstream"}
 
 def measure_structural(task: SessionTask) -> None:
     """Measure and write every structural connectome that the inputs of a session allow."""
+    # tractograms of one space share their label images, and what is built from them
+    searches: dict[LabelImage, RegionSearch] = {}
     for tracts in task.session.tractographies:
         flavors = _list_wanted(task, tracts)
         if not flavors:
@@ -39,7 +42,10 @@ def measure_structural(task: SessionTask) -> None:
             for flavor in flavors
         ]
         if not is_up_to_date(task, paths, digest):
-            _measure_tractogram(task, tracts, flavors, digest)
+            for image in {tracts.labels[flavor.parcellation] for flavor in flavors}:
+                if image not in searches:
+                    searches[image] = _build_search(task, image)
+            _measure_tractogram(task, tracts, flavors, searches=searches, digest=digest)
 
 
 def _list_wanted(task: SessionTask, tracts: Tractography) -> list[Flavor]:
@@ -63,28 +69,32 @@ def _list_files(tracts: Tractography) -> list[Path | None]:
 
 
 def _measure_tractogram(
-    task: SessionTask, tracts: Tractography, flavors: Sequence[Flavor], digest: str
+    task: SessionTask,
+    tracts: Tractography,
+    flavors: Sequence[Flavor],
+    *,
+    searches: Mapping[LabelImage, RegionSearch],
+    digest: str,
 ) -> None:
     parcellations = list(dict.fromkeys(flavor.parcellation for flavor in flavors))
     logger.info("%s: %s → %s", task.label, tracts.tracks.name, ", ".join(parcellations))
-    searches = {name: _build_search(task, tracts, name) for name in parcellations}
+    own = {name: searches[tracts.labels[name]] for name in parcellations}
     counters = {
         name: EdgeCounter(
             search.n_voxels(load_parcellation(name).n_regions),
             search.voxel_mm3,
             is_weighted=tracts.weights is not None,
         )
-        for name, search in searches.items()
+        for name, search in own.items()
     }
-    _count_streamlines(tracts, searches, counters)
+    _count_streamlines(tracts, own, counters)
     for flavor in flavors:
         _write_connectome(
             task, tracts, flavor, counter=counters[flavor.parcellation], digest=digest
         )
 
 
-def _build_search(task: SessionTask, tracts: Tractography, parcellation: str) -> RegionSearch:
-    image = tracts.labels[parcellation]
+def _build_search(task: SessionTask, image: LabelImage) -> RegionSearch:
     labels, affine = regions_for_tractogram(image)
     try:
         return build_region_search(labels, affine, radius=task.settings.structural.search_radius)
