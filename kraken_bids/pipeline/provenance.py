@@ -13,7 +13,7 @@ from pathlib import Path
 import tomli_w
 
 from kraken_bids import __version__
-from kraken_bids.bids.read import read_columns
+from kraken_bids.bids.read import read_text
 from kraken_bids.bids.write import write_table, write_text
 from kraken_bids.exceptions import InputError, KrakenBidsError
 from kraken_bids.logs import start_file_log
@@ -165,10 +165,17 @@ def write_failures(run: Run, failures: Sequence[Failure], *, subjects: Iterable[
     done = {f"sub-{subject}" for subject in subjects}
     with (run.output_dir / "logs" / ".failures.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        old = read_columns(path) if path.exists() else {}
-        rows = [row for row in zip(*old.values(), strict=True) if row[0] not in done]
+        lines = read_text(path).splitlines()[1:] if path.exists() else []
+        rows = [tuple(line.split("\t")) for line in lines if line.split("\t")[0] not in done]
         rows += [
-            (f.participant_id, f.session or "n/a", f.stage, f.error, f.message, run.name)
+            (
+                f.participant_id,
+                f"ses-{f.session}" if f.session else "n/a",
+                f.stage,
+                f.error,
+                f.message,
+                run.name,
+            )
             for f in failures
         ]
         columns = zip(*rows, strict=True) if rows else [[] for _ in FAILURE_COLUMNS]

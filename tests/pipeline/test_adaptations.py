@@ -1,0 +1,125 @@
+"""Which adaptation a run uses."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from kraken_bids.bids.outputs import group_path
+from kraken_bids.exceptions import CheckpointError, InputError, SettingsError
+from kraken_bids.model.adaptation import Adaptation, write_adaptation
+from kraken_bids.model.predict import Model
+from kraken_bids.pipeline.adaptations import choose_adaptation, fit_on_whom
+from kraken_bids.pipeline.cohort import (
+    Cohort,
+    Member,
+    fit_cohort_adaptation,
+    list_members,
+    read_cohort,
+)
+from kraken_bids.settings import DataSettings, PredictionSettings, Settings
+
+
+@pytest.fixture
+def cohort(output_dir: Path, model: Model) -> Cohort:
+    """Twelve people."""
+    return read_cohort(model, list_members(output_dir), fit_on=lambda _member: True)
+
+
+def settings_for(output_dir: Path, **prediction: object) -> Settings:
+    """Settings of a run that writes there."""
+    return Settings(
+        DataSettings(output_dir / "bids", output_dir),
+        prediction=PredictionSettings(**prediction),  # type: ignore[arg-type]
+    )
+
+
+def test_auto_fits_where_there_are_enough(output_dir: Path, model: Model, cohort: Cohort) -> None:
+    """Twelve people are enough by default."""
+    adaptation, notice = choose_adaptation(settings_for(output_dir), model, cohort)
+
+    assert adaptation is not None
+    assert adaptation.flavors[model.flavors[0]].n_subjects == 12
+    assert notice == ""
+
+
+def test_auto_says_loudly_where_there_are_too_few(
+    output_dir: Path, model: Model, cohort: Cohort
+) -> None:
+    """No adaptation, and the way out."""
+    settings = settings_for(output_dir, adaptation_min_subjects=13)
+
+    adaptation, notice = choose_adaptation(settings, model, cohort)
+
+    assert adaptation is None
+    assert "NOT adapted" in notice
+    assert "group" in notice
+
+
+def test_auto_prefers_the_one_that_the_group_saved(
+    output_dir: Path, model: Model, cohort: Cohort
+) -> None:
+    """Even with a single participant in the run; but not if it is of another model."""
+    fitted = fit_cohort_adaptation(model, cohort, "meanshift")
+    settings = settings_for(output_dir, adaptation_min_subjects=100)
+    write_adaptation(fitted, group_path(output_dir, "adaptation.h5"))
+    assert choose_adaptation(settings, model, cohort)[0].mode == "meanshift"
+
+    write_adaptation(
+        replace(fitted, model_sha256="f" * 64), group_path(output_dir, "adaptation.h5")
+    )
+    assert choose_adaptation(settings, model, cohort)[0] is None
+
+
+def test_a_given_file_must_be_of_this_model(
+    output_dir: Path, model: Model, cohort: Cohort
+) -> None:
+    """It is read and used, or refused."""
+    fitted = fit_cohort_adaptation(model, cohort, "meanfit")
+    path = write_adaptation(fitted, output_dir / "site.h5")
+    chosen, _ = choose_adaptation(settings_for(output_dir, adaptation=str(path)), model, cohort)
+    assert isinstance(chosen, Adaptation)
+    assert chosen.mode == "meanfit"
+
+    foreign = write_adaptation(replace(fitted, model_sha256="f" * 64), output_dir / "other.h5")
+    with pytest.raises(CheckpointError, match="another"):
+        choose_adaptation(settings_for(output_dir, adaptation=str(foreign)), model, cohort)
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ((), {"01", "02", "03"}),
+        (("sub-01", "03"), {"01", "03"}),
+        (("group==control",), {"01", "02"}),
+        (("group != control",), {"03"}),
+        (("age >= 30",), {"02", "03"}),
+    ],
+)
+def test_who_is_fitted_on(tmp_path: Path, words: tuple[str, ...], expected: set[str]) -> None:
+    """Everyone, labels, or a condition on participants.tsv."""
+    (tmp_path / "participants.tsv").write_text(
+        "participant_id\tage\tgroup\nsub-01\t25\tcontrol\nsub-02\t30\tcontrol\nsub-03\t41\tpatient\n"
+    )
+    chooses = fit_on_whom(settings_for(tmp_path, adaptation_subjects=words))
+
+    assert {s for s in ("01", "02", "03") if chooses(Member(s, None, {}))} == expected
+
+
+@pytest.mark.parametrize(
+    ("table", "query", "error"),
+    [
+        (None, "group==control", InputError),
+        ("participant_id\tage\nsub-01\t3\n", "group==control", SettingsError),
+        ("participant_id\tage\nsub-01\t3\n", "age>5", SettingsError),
+    ],
+)
+def test_a_query_that_finds_nobody_is_refused(
+    tmp_path: Path, table: str | None, query: str, error: type[Exception]
+) -> None:
+    """No table, no such column, or nobody who fits."""
+    if table:
+        (tmp_path / "participants.tsv").write_text(table)
+
+    with pytest.raises(error, match="--adaptation-subjects"):
+        fit_on_whom(settings_for(tmp_path, adaptation_subjects=(query,)))

@@ -1,0 +1,115 @@
+"""What a run leaves behind besides its results."""
+
+import logging
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from kraken_bids.bids.read import read_columns
+from kraken_bids.cli import app
+from kraken_bids.cli.options import read_config
+from kraken_bids.exceptions import ConnectomeError, InputError
+from kraken_bids.flavors import parse_flavor
+from kraken_bids.logs import stop_file_log
+from kraken_bids.pipeline.provenance import (
+    Run,
+    digest,
+    exit_code_of,
+    failure_of,
+    file_stamps,
+    start_run,
+    write_failures,
+)
+from kraken_bids.settings import (
+    DataSettings,
+    FunctionalSettings,
+    PredictionSettings,
+    RunSettings,
+    Settings,
+    StructuralSettings,
+)
+
+
+def make_run(folder: Path) -> Run:
+    """A run whose log goes nowhere."""
+    (folder / "logs").mkdir(exist_ok=True)
+    return Run("now", folder, folder / "logs" / "now.log", logging.NullHandler())
+
+
+def test_failures_of_other_participants_stay(tmp_path: Path) -> None:
+    """A second job brings its own participants up to date and leaves the others' rows."""
+    run = make_run(tmp_path)
+    one = failure_of(InputError("no confounds"), subject="01", session=None, stage="inputs")
+    two = failure_of(ConnectomeError("NaN"), subject="02", session="a", stage="connectomes")
+    write_failures(run, [one, two], subjects=["01", "02"])
+    write_failures(run, [], subjects=["01"])
+
+    columns = read_columns(tmp_path / "logs" / "failures.tsv")
+    assert list(columns["participant_id"]) == ["sub-02"]
+    assert list(columns["message"]) == ["NaN"]
+
+
+@pytest.mark.parametrize(
+    ("errors", "n_subjects", "expected"),
+    [
+        ([], 3, 0),
+        ([("01", InputError("x"))], 3, 1),
+        ([("01", InputError("x"))], 1, 3),
+        ([("01", InputError("x")), ("02", ConnectomeError("x"))], 2, 1),
+        ([("01", ConnectomeError("x")), ("02", ConnectomeError("x"))], 2, 4),
+        ([("01", RuntimeError("x"))], 1, 1),
+    ],
+)
+def test_exit_codes(errors: list[tuple[str, Exception]], n_subjects: int, expected: int) -> None:
+    """1 where some got through; where nobody did for one reason, that reason's code."""
+    failures = [failure_of(e, subject=s, session=None, stage="inputs") for s, e in errors]
+
+    assert exit_code_of(failures, n_subjects) == expected
+
+
+def test_a_digest_changes_with_settings_and_files(tmp_path: Path) -> None:
+    """The same again gives the same; another value or another file does not."""
+    path = tmp_path / "a"
+    path.write_text("x")
+    first = digest("stage", {"b": 1, "a": 2}, file_stamps([path, None]))
+
+    assert digest("stage", {"a": 2, "b": 1}, file_stamps([path])) == first
+    assert digest("stage", {"a": 2, "b": 3}, file_stamps([path])) != first
+    path.write_text("xy")
+    assert digest("stage", {"a": 2, "b": 1}, file_stamps([path])) != first
+
+
+def test_saved_settings_repeat_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The TOML of a run, given as --config-file, means the same settings."""
+    settings = Settings(
+        DataSettings(
+            tmp_path / "in",
+            tmp_path / "out",
+            derivatives={"fmriprep": tmp_path / "f"},
+            participants=("01",),
+            tasks=("rest",),
+            atlas_images={"shen268": "/x/{subject}.nii.gz"},
+            flavors=(parse_flavor("FCcorr_fs86_hpf"),),
+        ),
+        FunctionalSettings(high_pass=0.02, drop_volumes=4, pcorr_lambda={"fs86": 0.1}),
+        StructuralSettings(search_radius=2.0, parcellation_images={"fs86": "/y.nii.gz"}),
+        PredictionSettings(model="m", sources=("fusion",), adaptation_min_subjects=4),
+        RunSettings(n_procs=1, force=True),
+    )
+    run = start_run(settings, "participant")
+    stop_file_log(run.handler)
+    config = run.log.with_suffix(".toml")
+    assert read_config(config, app.main)["high_pass"] == 0.02
+
+    seen: list[Settings] = []
+    monkeypatch.setattr(
+        app, "_prepare_process", lambda settings, _verbosity: seen.append(settings)
+    )
+    monkeypatch.setattr(app, "_check_dataset", lambda _settings: None)
+    monkeypatch.setattr("kraken_bids.pipeline.participant.run_participants", lambda _settings: 0)
+    words = [str(tmp_path / "in"), str(tmp_path / "out"), "participant"]
+    result = CliRunner().invoke(app.main, [*words, "--config-file", str(config)])
+
+    assert result.exit_code == 0, result.output
+    assert seen == [settings]
