@@ -40,7 +40,7 @@ def cohort_edges() -> dict[Flavor, NDArray[np.float64]]:
 def model_folder(
     tmp_path_factory: pytest.TempPathFactory, cohort_edges: dict[Flavor, NDArray[np.float64]]
 ) -> Path:
-    """An untrained model whose transforms were fitted on shifted copies of the cohort."""
+    """Write an untrained model whose transforms were fitted on shifted copies of the cohort."""
     shifted = {flavor: 2 * rows + 0.1 for flavor, rows in cohort_edges.items()}
     settings = TrainingSettings(
         transform="pca6", latent_size=4, n_epochs=0, batch_size=4, device="cpu"
@@ -51,13 +51,13 @@ def model_folder(
 
 @pytest.fixture(scope="session")
 def model(model_folder: Path) -> Model:
-    """The model, read back."""
+    """Read the model back."""
     return load_model(model_folder, device="cpu")
 
 
 @pytest.fixture
 def output_dir(tmp_path: Path, cohort_edges: dict[Flavor, NDArray[np.float64]]) -> Path:
-    """The cohort's connectomes as measured files of an output dataset."""
+    """Write the cohort's connectomes as measured files of an output dataset."""
     for flavor, rows in cohort_edges.items():
         for k, row in enumerate(rows):
             square = edges_to_square(row, diagonal=flavor.diagonal)

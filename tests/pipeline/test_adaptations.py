@@ -27,7 +27,7 @@ def cohort(output_dir: Path, model: Model) -> Cohort:
 
 
 def settings_for(output_dir: Path, **prediction: object) -> Settings:
-    """Settings of a run that writes there."""
+    """Make settings of a run that writes there."""
     return Settings(
         DataSettings(output_dir / "bids", output_dir),
         prediction=PredictionSettings(**prediction),  # type: ignore[arg-type]

@@ -67,14 +67,14 @@ def test_metrics_are_those_of_complete_matrices(
 
 
 def make_source(latents: NDArray[np.float32]) -> Source:
-    """A fusion of latents."""
+    """Make a fusion of latents."""
     return Source("fusion", (), latents, np.full(len(latents), 2), {})
 
 
 def test_a_planted_outlier_is_found_and_nobody_else() -> None:
     """Twenty people around one place, one far away."""
     rng = np.random.default_rng(1)
-    latents = rng.standard_normal((20, 8)).astype(np.float32)
+    latents = rng.uniform(-1, 1, (20, 8)).astype(np.float32)
     latents[13] += 40
     members = [Member(f"{k:02d}", None, {}) for k in range(20)]
 
