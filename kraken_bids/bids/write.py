@@ -100,6 +100,26 @@ def write_relmat(path: Path, square: NDArray[np.floating[Any]]) -> None:
     write_text(path, "".join(row_format % tuple(row) for row in square.tolist()))
 
 
+def check_output_folder(output_dir: Path) -> None:
+    """Refuse to write into the dataset of another tool.
+
+    Raises
+    ------
+    InputError
+        If OUTPUT_DIR is a dataset that kraken_bids did not make.
+    """
+    path = Path(output_dir) / DESCRIPTION
+    content = read_json(path) if path.is_file() else {}
+    generated = content.get("GeneratedBy") or [{}]
+    names = [str(one.get("Name", "")) for one in generated if isinstance(one, dict)]
+    if content and "kraken_bids" not in names:
+        raise InputError(
+            f"expected an output folder of kraken_bids or a new one at {path.parent}; found the "
+            f"dataset {content.get('Name', '')!r} of {', '.join(filter(None, names)) or 'another'}"
+            " there. Choose another OUTPUT_DIR, so that nothing of it is overwritten."
+        )
+
+
 def write_dataset_description(
     output_dir: Path,
     *,
@@ -129,9 +149,9 @@ def write_dataset_description(
     InputError
         If the folder is another tool's dataset, or cannot be written to.
     """
+    check_output_folder(output_dir)
     path = Path(output_dir) / DESCRIPTION
     old = read_json(path) if path.is_file() else {}
-    _check_own(path, old)
     links = {n: Path(p).resolve().as_uri() for n, p in sources.items()}
     software: dict[str, Any] = {"Name": "kraken_bids", "Version": version, "CodeURL": CODE_URL}
     content = {
@@ -199,17 +219,6 @@ def bids_uri(path: Path, datasets: Sequence[Dataset], *, output_dir: Path | None
         return absolute.as_uri()
     root, name = max(holders, key=lambda holder: len(holder[0].parts))
     return f"bids:{name}:{absolute.relative_to(root).as_posix()}"
-
-
-def _check_own(path: Path, content: Mapping[str, Any]) -> None:
-    generated = content.get("GeneratedBy") or [{}]
-    names = [str(one.get("Name", "")) for one in generated if isinstance(one, dict)]
-    if content and "kraken_bids" not in names:
-        raise InputError(
-            f"expected an output folder of kraken_bids or a new one at {path.parent}; found the "
-            f"dataset {content.get('Name', '')!r} of {', '.join(filter(None, names)) or 'another'}"
-            " there. Choose another OUTPUT_DIR, so that nothing of it is overwritten."
-        )
 
 
 def _to_plain(value: Any) -> Any:

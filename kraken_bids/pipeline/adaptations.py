@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.exceptions import InputError, SettingsError
+from kraken_bids.exceptions import CheckpointError, InputError, SettingsError
 from kraken_bids.model.adaptation import Adaptation, check_adaptation, read_adaptation
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.cohort import Cohort, Member, fit_cohort_adaptation
@@ -76,7 +76,10 @@ def fit_on_whom(settings: Settings) -> Callable[[Member], bool]:
 def read_given_adaptation(path: Path, model: Model) -> Adaptation:
     """Read a saved adaptation and check that it was fitted for this model."""
     adaptation = read_adaptation(path)
-    check_adaptation(adaptation, model.sha256)
+    try:
+        check_adaptation(adaptation, model.sha256)
+    except CheckpointError as error:
+        raise CheckpointError(f"--adaptation {path}: {error}") from error
     logger.info("adaptation: %s", path)
     return adaptation
 

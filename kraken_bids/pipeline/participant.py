@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Executor
+from pathlib import Path
 
 from kraken_bids import __version__
 from kraken_bids.bids.datasets import Dataset, find_datasets, find_participants
@@ -16,7 +17,7 @@ from kraken_bids.logs import stop_file_log
 from kraken_bids.model.load import load_model
 from kraken_bids.model.predict import Model
 from kraken_bids.parcellations import load_parcellation
-from kraken_bids.pipeline.adaptations import choose_adaptation
+from kraken_bids.pipeline.adaptations import choose_adaptation, read_given_adaptation
 from kraken_bids.pipeline.cohort import Member, encode_cohort, list_members, read_cohort
 from kraken_bids.pipeline.connectomes import Plan, describe_plan, measure_session, plan_sessions
 from kraken_bids.pipeline.predictions import (
@@ -83,15 +84,15 @@ def run_participants(settings: Settings) -> int:
 
 
 def load_model_of(settings: Settings) -> Model:
-    """Load the model that a run asks for."""
+    """Load the model that a run asks for, and check what else is asked of it."""
     prediction = settings.prediction
     model = load_model(
         prediction.model, transforms=prediction.transforms, device=prediction.device
     )
-    logger.info(
-        "model %s: %d flavors, latent size %d, on %s",
-        model.name, len(model.flavors), model.latent_size, model.device,
-    )  # fmt: skip
+    for flavor in prediction.targets:
+        model.n_edges(flavor)
+    if prediction.adaptation not in {"auto", "none"}:
+        read_given_adaptation(Path(prediction.adaptation), model)
     return model
 
 
@@ -127,15 +128,13 @@ def _measure(settings: Settings, plan: Plan, executor: Executor) -> list[Failure
         run_tasks(executor, measure_session, plan.tasks), start=1
     ):
         if error is not None:
-            session = task.session
-            logger.error("%s: %s: %s", task.label, type(error).__name__, error)
-            failures.append(
-                failure_of(
-                    error, subject=session.subject, session=session.session, stage="connectomes"
-                )
-            )
+            subject, session = task.session.subject, task.session.session
+            failure = failure_of(error, subject=subject, session=session, stage="connectomes")
+            logger.error("%s: %s", task.label, failure.message)
+            failures.append(failure)
         failures += result or []
-        logger.info("%s measured (%d of %d)", task.label, count, len(plan.tasks))
+        done = "measured" if result == [] else "failed"
+        logger.info("%s %s (%d of %d)", task.label, done, count, len(plan.tasks))
         if failures and settings.run.stop_on_first_crash:
             break
     return failures
@@ -159,10 +158,9 @@ def collect_failures(
     failures = []
     for member, error in predict_members(plan, members, executor):
         if error is not None:
-            logger.error("%s: %s", member.label, error)
-            failures.append(
-                failure_of(
-                    error, subject=member.subject, session=member.session, stage="predictions"
-                )
+            failure = failure_of(
+                error, subject=member.subject, session=member.session, stage="predictions"
             )
+            logger.error("%s: %s", member.label, failure.message)
+            failures.append(failure)
     return failures

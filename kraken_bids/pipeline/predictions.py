@@ -147,8 +147,7 @@ def predict_members(
     pending: list[tuple[Member, Future[None]]] = []
     for index, member in enumerate(members):
         wanted = digest_predictions(plan, member)
-        path = latents_path(settings.data.output_dir, member.subject, member.session)
-        if not settings.run.force and path.exists() and read_digest(path) == wanted:
+        if not settings.run.force and _is_done(plan, index, member, wanted):
             logger.info("%s: predictions up to date, skipped (--force redoes them)", member.label)
             yield member, None
             continue
@@ -214,9 +213,27 @@ def write_predictions(job: PredictionJob) -> None:
             "InputSources": {name: dict(facts) for name, facts in job.sidecars.items()},
             "Software": "kraken_bids",
             "SoftwareVersion": __version__,
+            **({"AdaptationNotice": job.notice} if job.notice else {}),
             "RunDigest": job.digest,
         },
     )
+
+
+def _is_done(plan: PredictionPlan, index: int, member: Member, wanted: str) -> bool:
+    """Whether every file of a member's predictions is there, made from the same inputs."""
+    output = plan.settings.data.output_dir
+    latents = latents_path(output, member.subject, member.session)
+    if plan.settings.prediction.output_format == "h5":
+        files = [prediction_archive_path(output, member.subject, member.session)]
+    else:
+        files = [
+            relmat_path(output, _entities(member), target, source=source.name)
+            for source in plan.written_sources
+            if source.n_inputs[index]
+            for target in plan.targets
+        ]
+    is_there = all(path.exists() for path in (latents, *files))
+    return is_there and read_digest(latents) == wanted
 
 
 def _predict_member(
@@ -260,6 +277,7 @@ def _source_sidecar(
         "ModelSHA256": plan.model.sha256,
         "ModelFlavors": len(plan.model.flavors),
         "AdaptationMode": "none" if plan.adaptation is None else plan.adaptation.mode,
+        **({"AdaptationNotice": plan.notice} if plan.notice else {}),
         "Adaptation": {
             flavor.name: {
                 "b0": fits[flavor].b0,

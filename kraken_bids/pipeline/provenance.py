@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from collections.abc import Iterable, Sequence
+from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ import tomli_w
 
 from kraken_bids import __version__
 from kraken_bids.bids.read import read_text
-from kraken_bids.bids.write import write_table, write_text
+from kraken_bids.bids.write import check_output_folder, write_table, write_text
 from kraken_bids.exceptions import InputError, KrakenBidsError
 from kraken_bids.logs import start_file_log
 from kraken_bids.settings import Settings, to_plain
@@ -87,6 +88,7 @@ class Run:
 
 def start_run(settings: Settings, level: str) -> Run:
     """Open the log of a run and save its settings beside it as TOML (for ``--config-file``)."""
+    check_output_folder(settings.data.output_dir)
     logs = settings.data.output_dir / "logs"
     stamp = datetime.now().astimezone().strftime("%Y%m%dT%H%M%S")
     name = f"{stamp}_{level}_{os.getpid()}"
@@ -144,6 +146,13 @@ def failure_of(error: BaseException, *, subject: str, session: str | None, stage
     """Turn an exception into a row of ``failures.tsv``; unexpected ones keep their class name."""
     if isinstance(error, KrakenBidsError):
         message, exit_code = str(error), error.exit_code
+    elif isinstance(error, BrokenExecutor):
+        message, exit_code = (
+            "expected the process that computes this participant to end by itself; the system "
+            "ended it, most often because memory ran out. Give more memory or a smaller --n-procs "
+            "and rerun: finished files are kept.",
+            1,
+        )
     else:
         message = (
             f"unexpected {type(error).__name__}: {error}. The log holds the traceback; please "

@@ -3,8 +3,15 @@
 import logging
 import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import (
+    BrokenExecutor,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    as_completed,
+)
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -45,6 +52,29 @@ class InlineExecutor(Executor):
         return future
 
 
+class LastingPool(Executor):
+    """A pool of processes that starts anew where the system has ended one of them."""
+
+    def __init__(self, start: Callable[[], ProcessPoolExecutor]) -> None:
+        self._start = start
+        self._pool = start()
+
+    def submit(
+        self, fn: Callable[..., Result], /, *args: object, **kwargs: object
+    ) -> Future[Result]:
+        """Run ``fn`` in one of the processes."""
+        try:
+            return self._pool.submit(fn, *args, **kwargs)
+        except BrokenExecutor:
+            self._pool.shutdown(wait=True)
+            self._pool = self._start()
+            return self._pool.submit(fn, *args, **kwargs)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as the class above has it
+        """End the processes."""
+        self._pool.shutdown(wait, cancel_futures=cancel_futures)
+
+
 @contextmanager
 def open_executor(run: RunSettings, log: Path) -> Iterator[Executor]:
     """Executor for the participants of a run.
@@ -73,24 +103,39 @@ def open_executor(run: RunSettings, log: Path) -> Iterator[Executor]:
     else:
         # fresh processes: a fork of a process that has loaded torch may hang
         context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(
-            run.n_procs, mp_context=context, initializer=_start_logs, initargs=(log, _level())
-        ) as pool:
+        start = partial(
+            ProcessPoolExecutor,
+            run.n_procs,
+            mp_context=context,
+            initializer=_start_logs,
+            initargs=(log, _level()),
+        )
+        with LastingPool(start) as pool:
             yield pool
 
 
 def run_tasks(
     executor: Executor, function: Callable[[Item], Result], items: Iterable[Item]
 ) -> Iterator[tuple[Item, Result | None, BaseException | None]]:
-    """Run ``function`` on every item; yields item, result and error as each one finishes."""
+    """Run ``function`` on every item; yields item, result and error as each one finishes.
+
+    Where the system ends a process (out of memory), its pool is lost, and with it what others were
+    doing there; these are run again, one at a time, so that only the one that is too much fails.
+    """
     if isinstance(executor, InlineExecutor):
         for item in items:
             yield item, *_outcome(executor.submit(function, item))
         return
     futures = {executor.submit(function, item): item for item in items}
+    lost = []
     try:
         for future in as_completed(futures):
-            yield futures[future], *_outcome(future)
+            if isinstance(future.exception(), BrokenExecutor):
+                lost.append(futures[future])
+            else:
+                yield futures[future], *_outcome(future)
+        for item in lost:
+            yield item, *_outcome(executor.submit(function, item))
     finally:  # a caller that stops early takes back what has not begun
         for future in futures:
             future.cancel()
