@@ -76,7 +76,7 @@ def run_demo(out: Path, *, n_subjects: int, n_procs: int) -> Iterator[str]:
 def _train(folder: Path) -> None:
     logger.info("simulating the connectomes of %d people", N_COHORT)
     cohort = simulate_cohort(N_COHORT, SEED)
-    model = train_model(cohort, settings=RECIPE, on_epoch=_log_epoch)
+    model = train_model(cohort, settings=RECIPE, name="kraken-demo", on_epoch=_log_epoch)
     write_model(model, folder)
 
 

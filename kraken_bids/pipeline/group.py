@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from kraken_bids.bids.outputs import group_path
+from kraken_bids.bids.read import read_json
 from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.exceptions import InputError
 from kraken_bids.files import atomic_path
@@ -87,7 +88,7 @@ def run_group(settings: Settings) -> int:
                 scores = write_scores(output, model, members, sources)
                 write_outliers(output, find_outliers(members, sources))
                 write_quality(output, members, cohort, scores)
-            page = build_group_page(output, members)
+            page = build_group_page(output, members, dataset=_name_dataset(settings))
             logger.info("group report: %s", draw_group(output, page))
             failures += draw_participants(settings, members, executor)
         write_failures(run, failures, subjects=subjects)
@@ -107,6 +108,12 @@ def _find_members(settings: Settings) -> tuple[Member, ...]:
             "(sub-*/func|dwi/*_relmat.dense.tsv); found none. Run the participant level first."
         )
     return members
+
+
+def _name_dataset(settings: Settings) -> str:
+    """Name of the dataset in BIDS_DIR, for the report's title; empty where it has none."""
+    path = settings.data.bids_dir / "dataset_description.json"
+    return str(read_json(path).get("Name", "")) if path.is_file() else ""
 
 
 def _adapt(settings: Settings, model: Model, cohort: Cohort) -> Adaptation | None:

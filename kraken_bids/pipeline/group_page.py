@@ -45,8 +45,8 @@ LOW_BOTH_ENDS = 0.3
 HIGH_FD = 0.5
 
 
-def build_group_page(output_dir: Path, members: Sequence[Member]) -> GroupPage:
-    """Gather the page of the cohort from what the group level has written."""
+def build_group_page(output_dir: Path, members: Sequence[Member], *, dataset: str) -> GroupPage:
+    """Gather the page of the cohort, a dataset by name, from what the group level has written."""
     metrics = _read_metrics(output_dir)
     identifiability = _tabulate(metrics)
     latents = _list_latents(output_dir)
@@ -70,7 +70,7 @@ def build_group_page(output_dir: Path, members: Sequence[Member]) -> GroupPage:
             if group_path(output_dir, name).exists()
         ),
         references=REFERENCES,
-        dataset=output_dir.resolve().name,
+        dataset=dataset,
     )
 
 
