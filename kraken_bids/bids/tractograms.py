@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kraken_bids.bids.track_blocks import TrackBlock, Vertices
 from kraken_bids.exceptions import InputError
 
 BLOCK_VERTICES = 1 << 19
@@ -25,8 +25,6 @@ DTYPES = {
     "Float64BE": ">f8",
 }
 OTHER_FORMATS = (".trk", ".trk.gz", ".trx")
-
-Vertices = NDArray[np.floating[Any]]
 
 logger = logging.getLogger(__name__)
 
@@ -70,22 +68,35 @@ class Tractogram:
         InputError
             If the file ends without its end mark or inside a track: it was cut.
         """
+        for block in self.blocks():
+            yield block.ends
+
+    def blocks(self) -> Iterator[TrackBlock]:
+        """Whole tracks, for what needs more than their ends; the tracks are those of :meth:`ends`.
+
+        Yields
+        ------
+        TrackBlock
+            Vertices in RAS mm, type as stored; overwritten when the next block is asked for.
+
+        Raises
+        ------
+        InputError
+            As :meth:`ends`.
+        """
         left = self.n_declared or np.iinfo(np.int64).max
-        for block in self._read_ends():
+        for block in self._read_blocks():
             if len(block) and left:
-                yield block[:left]
+                yield block.take(left)
             left -= min(left, len(block))
 
-    def _read_ends(self) -> Iterator[Vertices]:
+    def _read_blocks(self) -> Iterator[TrackBlock]:
         try:
             with _open_stream(self.data_path) as stream:
                 stream.seek(self.offset)
-                finder = _EndFinder(self.dtype)
-                for vertices in _read_blocks(stream, self.dtype):
-                    yield finder.find(vertices)
-                    if finder.is_done:
-                        return
-                raise EOFError("the end mark is missing")
+                reader = _BlockReader(stream, self.dtype)
+                while not reader.is_done:
+                    yield reader.read()
         except (EOFError, OSError, zlib.error) as error:
             raise InputError(_explain_cut(self.data_path, error)) from error
 
@@ -145,64 +156,54 @@ def _explain_cut(path: Path, error: Exception) -> str:
     )
 
 
-class _EndFinder:
-    """Finds the ends of tracks that run across blocks."""
+class _BlockReader:
+    """Reads whole tracks into one buffer; bytes of a track still open move to its front."""
 
-    def __init__(self, dtype: np.dtype[np.floating[Any]]) -> None:
+    def __init__(self, stream: BinaryIO, dtype: np.dtype[np.floating[Any]]) -> None:
         self.is_done = False
-        self._first: Vertices | None = None
-        self._last = np.empty(3, dtype.newbyteorder("="))
+        self._stream = stream
+        self._dtype = dtype
+        self._n_bytes = 3 * dtype.itemsize
+        self._buffer = np.empty(BLOCK_VERTICES * self._n_bytes, np.uint8)
+        self._begin = self._end = 0
 
-    def find(self, vertices: Vertices) -> Vertices:
-        """Return the ends [n, 2, 3] of the tracks that stop in this block [m, 3]."""
+    def read(self) -> TrackBlock:
+        """Return the tracks that stop within the next bytes."""
+        self._make_room()
+        space = self._buffer[self._end :].data
+        n_read: int = self._stream.readinto(space)  # type: ignore[attr-defined]
+        if not n_read:
+            raise EOFError("the end mark is missing")
+        self._end += n_read
+        n_whole = (self._end - self._begin) // self._n_bytes * self._n_bytes
+        vertices = self._buffer[self._begin : self._begin + n_whole].view(self._dtype)
+        if not self._dtype.isnative:
+            vertices = vertices.astype(self._dtype.newbyteorder("="))
+        block = self._split(vertices.reshape(-1, 3))
+        if len(block):
+            self._begin += (int(block.stops[-1]) + 1) * self._n_bytes
+        return block
+
+    def _make_room(self) -> None:
+        kept = self._buffer[self._begin : self._end].copy()
+        if 2 * len(kept) > len(self._buffer):  # a track longer than half the buffer
+            self._buffer = np.empty(2 * len(self._buffer), np.uint8)
+        self._buffer[: len(kept)] = kept
+        self._begin, self._end = 0, len(kept)
+
+    def _split(self, vertices: Vertices) -> TrackBlock:
+        """Find the NaN behind each track, and the end mark."""
         x = vertices[:, 0]
         stops = np.flatnonzero(~np.isfinite(x))
         file_ends = np.flatnonzero(np.isinf(x[stops]))
         if file_ends.size:
             self.is_done = True
             mark, stops = stops[file_ends[0]], stops[: file_ends[0]]
-            is_open = mark > stops[-1] + 1 if len(stops) else mark > 0 or self._first is not None
-            if is_open:
+            if mark > (stops[-1] + 1 if len(stops) else 0):
                 # As in MRtrix; it happens where writing was broken off between two flushes.
                 logger.warning("vertices before the end mark that no NaN closes are no track")
         starts = np.concatenate([[0], stops[:-1] + 1])[: len(stops)]
-        ends = np.stack([vertices[starts], vertices[stops - 1]], axis=1)
-        empty = starts == stops
-        if len(stops) and self._first is not None:
-            ends[0, 0] = self._first
-            if stops[0] == 0:
-                ends[0, 1] = self._last
-            empty[0] = False
-        ends[empty] = np.nan
-        self._carry(vertices, stops)
-        return ends
-
-    def _carry(self, vertices: Vertices, stops: NDArray[np.intp]) -> None:
-        """Keep the ends of the track that the block leaves open."""
-        begin = int(stops[-1]) + 1 if len(stops) else 0
-        if len(stops):
-            self._first = None
-        if begin < len(vertices):
-            if self._first is None:
-                self._first = vertices[begin].copy()
-            self._last = vertices[-1].copy()
-
-
-def _read_blocks(stream: BinaryIO, dtype: np.dtype[np.floating[Any]]) -> Iterator[Vertices]:
-    """Yield vertices [m, 3] in this machine's byte order; the next block overwrites them."""
-    n_bytes = 3 * dtype.itemsize
-    buffer = np.empty(BLOCK_VERTICES * n_bytes, np.uint8)
-    view = buffer.data
-    kept = 0
-    while n_read := stream.readinto(view[kept:]):  # type: ignore[attr-defined]
-        n_whole = (kept + n_read) // n_bytes * n_bytes
-        vertices = buffer[:n_whole].view(dtype).reshape(-1, 3)
-        if not dtype.isnative:
-            vertices = vertices.astype(dtype.newbyteorder("="))
-        if len(vertices):
-            yield vertices
-        kept += n_read - n_whole
-        buffer[:kept] = buffer[n_whole : n_whole + kept]
+        return TrackBlock(vertices, starts, stops)
 
 
 def _open_stream(path: Path) -> BinaryIO:
