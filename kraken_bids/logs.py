@@ -2,6 +2,7 @@
 
 import logging
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 TERMINAL_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
@@ -29,10 +30,27 @@ def start_terminal_log(verbosity: int) -> None:
     logging.captureWarnings(capture=True)
 
 
+class FileLog(logging.FileHandler):
+    """A log file that neither ends the run nor fills the terminal where it cannot be written."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Let the line go: the terminal has it, and what is wrong with the disk is said there."""
+
+    def flush(self) -> None:
+        """Write what is waiting, if there is room."""
+        with suppress(OSError):
+            super().flush()
+
+    def close(self) -> None:
+        """Close the file, complete or not."""
+        with suppress(OSError):
+            super().close()
+
+
 def start_file_log(path: Path) -> logging.Handler:
     """Send everything, DEBUG included, to a file; the run closes the handler that it returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = FileLog(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter(FILE_FORMAT))
     handler.setLevel(logging.DEBUG)
     logging.getLogger("kraken_bids").addHandler(handler)

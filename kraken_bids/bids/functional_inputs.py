@@ -73,6 +73,12 @@ def find_functional_inputs(
     )
     if not series:
         notes += _explain_absence(here)
+    elif not by_space:
+        tasks = sorted({f.entities.get("task", "none") for f in series})
+        notes.append(
+            f"none of {len(series)} preprocessed BOLD series (tasks: {', '.join(tasks)}) is asked "
+            "for. Check --task-id and --bids-filter-file."
+        )
     labels: dict[tuple[str, str], LabelImage] = {}
     for parcellation in parcellations if by_space else ():
         image, space, remarks = find_bold_labels(parcellation, search, by_space)

@@ -4,12 +4,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kraken_bids.bids.datasets import FLAGS, Dataset, find_datasets, find_participants
-from kraken_bids.bids.functional_inputs import BoldRun, find_functional_inputs
+from kraken_bids.bids.functional_inputs import (
+    BoldRun,
+    FunctionalInputs,
+    find_functional_inputs,
+)
 from kraken_bids.bids.index import Search, SubjectFile, list_subject_files
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.names import strip_label
 from kraken_bids.bids.query import ExplicitPaths, Query, read_filters
-from kraken_bids.bids.structural_inputs import Tractography, find_structural_inputs, is_tractogram
+from kraken_bids.bids.structural_inputs import (
+    StructuralInputs,
+    Tractography,
+    find_structural_inputs,
+    is_tractogram,
+)
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import Parcellation
 
@@ -42,6 +51,8 @@ class SessionInputs:
     tractographies: tuple[Tractography, ...]
     notes: tuple[str, ...]
     """What is missing or second best, in plain words with the way out."""
+    problems: tuple[InputError, ...] = ()
+    """Why one half, function or structure, cannot be used although something is there."""
 
     @property
     def is_usable(self) -> bool:
@@ -79,7 +90,7 @@ def find_session_inputs(
     Raises
     ------
     InputError
-        If nothing can be measured, a run lacks its confounds, or the choice is not clear.
+        If nothing can be measured. What is wrong with one half only is among the ``problems``.
     """
     subject = strip_label(subject, "sub")
     query = query or Query()
@@ -98,16 +109,26 @@ def find_session_inputs(
         )
         for session in asked
     ]
-    usable = tuple(inputs for inputs in found if inputs.is_usable)
-    if not usable:
+    problems = [problem for inputs in found for problem in inputs.problems]
+    if not any(inputs.is_usable for inputs in found):
+        if problems:
+            raise problems[0]
         notes = [note for inputs in found for note in inputs.notes]
         raise InputError(_explain_nothing(datasets, subject, notes))
-    return usable
+    return tuple(inputs for inputs in found if inputs.is_usable or inputs.problems)
 
 
 def _find_one(search: Search, parcellations: Sequence[Parcellation]) -> SessionInputs:
-    functional = find_functional_inputs(search, parcellations)
-    structural = find_structural_inputs(search, parcellations)
+    functional, structural = FunctionalInputs(), StructuralInputs()
+    problems = []
+    try:
+        functional = find_functional_inputs(search, parcellations)
+    except InputError as error:
+        problems.append(error)
+    try:
+        structural = find_structural_inputs(search, parcellations)
+    except InputError as error:
+        problems.append(error)
     return SessionInputs(
         subject=search.subject,
         session=search.session,
@@ -115,6 +136,7 @@ def _find_one(search: Search, parcellations: Sequence[Parcellation]) -> SessionI
         bold_labels=functional.labels,
         tractographies=structural.tractographies,
         notes=(*functional.notes, *structural.notes),
+        problems=tuple(problems),
     )
 
 

@@ -8,6 +8,7 @@ from kraken_bids.bids.label_images import (
     find_aparcaseg,
     find_atlas_image,
 )
+from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.query import fill_template
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import APARCASEG, Parcellation
@@ -61,7 +62,7 @@ def _find_explicit(name: str, search: Search, space: str) -> LabelImage:
             f"expected the label image of {name} at {path} (--parcellation {name}={template}); "
             "nothing is there. Check the path."
         )
-    return LabelImage(name, path, space)
+    return LabelImage(name, path, parse_name(path).get("space", space))
 
 
 def _is_beside(file: SubjectFile, parcellation: Parcellation, tracks: SubjectFile | None) -> bool:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.connectome.regions import RegionSearch, find_regions, is_inside
-from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.exceptions import InputError
 
 SAMPLE_SIZE = 20_000
 MIN_SHARE = 0.2
@@ -86,7 +86,7 @@ def check_space(fit: SpaceFit, where: str) -> None:
 
     Raises
     ------
-    ConnectomeError
+    InputError
         Saying which shares were found.
     """
     share = f"{fit.given:.0%} of the streamline ends lie near a region"
@@ -98,7 +98,7 @@ def check_space(fit: SpaceFit, where: str) -> None:
     elif fit.given < MIN_SHARE:
         reason = f"only {share}"
     if reason is not None:
-        raise ConnectomeError(
+        raise InputError(
             f"{where}: expected streamlines and labels in the same space; {reason} "
             f"({fit.inside_image:.0%} lie inside the image at all). Give a label image in the "
             "space of the tractogram (--parcellation), or the transform between the two."

@@ -72,7 +72,7 @@ def describe_plan(plan: Plan) -> list[str]:
             f"{task.label}: {tracts.tracks.name} → {', '.join(tracts.labels)}"
             for tracts in session.tractographies
         ]
-        lines += [f"{task.label}: note: {note}" for note in session.notes]
+        lines += [f"{task.label}: note: {note}" for note in (*session.notes, *session.problems)]
     return lines
 
 
@@ -84,26 +84,25 @@ def measure_session(task: SessionTask) -> list[Failure]:
     list of Failure
         Empty where all went well.
     """
-    failures = []
-    for note in task.session.notes:
+    session = task.session
+    for note in session.notes:
         logger.warning("%s: %s", task.label, note)
     write_json(
-        inputs_path(task.settings.data.output_dir, task.session),
-        {"Notices": list(task.session.notes)},
+        inputs_path(task.settings.data.output_dir, session),
+        {"Notices": [*session.notes, *map(str, session.problems)]},
     )
+    errors: list[tuple[str, Exception]] = [("inputs", problem) for problem in session.problems]
     for measure in (measure_functional, measure_structural):
         try:
             measure(task)
-        except KrakenBidsError as error:
-            logger.error("%s: %s", task.label, error)
-            failures.append(
-                failure_of(
-                    error,
-                    subject=task.session.subject,
-                    session=task.session.session,
-                    stage="connectomes",
-                )
-            )
+        except Exception as error:  # noqa: BLE001 - recorded; the other half goes on
+            errors.append(("connectomes", error))
+    failures = [
+        failure_of(problem, subject=session.subject, session=session.session, stage=stage)
+        for stage, problem in errors
+    ]
+    for failure in failures:
+        logger.error("%s: %s", task.label, failure.message)
     return failures
 
 

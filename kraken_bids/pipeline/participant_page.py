@@ -1,5 +1,6 @@
 """What a participant's report shows, gathered from the files in OUTPUT_DIR."""
 
+from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from kraken_bids.report.pages import (
     Coverage,
     EndShares,
     FileLink,
+    FlavorPanel,
     LatentRow,
     ModelInfo,
     Motion,
@@ -49,17 +51,18 @@ def build_participant_page(output_dir: Path, member: Member) -> ParticipantPage:
     """Gather the page of one session from what has been written for it."""
     written = Written(output_dir, member)
     group_report = group_report_path(output_dir)
+    panels = build_panels(written)
     return ParticipantPage(
         subject=member.subject,
         session=member.session,
         version=__version__,
         created=date.today().isoformat(),
-        notices=_list_notices(written),
+        notices=_list_notices(written, panels),
         runs=_list_runs(written),
         tractograms=_list_tractograms(written),
         motion=_list_motion(written),
         coverage=_list_coverage(written),
-        flavors=build_panels(written),
+        flavors=panels,
         adaptation=tuple(
             AdaptationFit(flavor, fit["mode"], fit["b0"], fit["b1"], fit["R2"], fit["CohortSize"])
             for flavor, fit in sorted(written.adaptation.items())
@@ -82,7 +85,7 @@ def describe_model(written: Written) -> ModelInfo | None:
     return ModelInfo(first["Model"], first["ModelSHA256"], first["ModelFlavors"], n_latent)
 
 
-def _list_notices(written: Written) -> tuple[Notice, ...]:
+def _list_notices(written: Written, panels: Sequence[FlavorPanel]) -> tuple[Notice, ...]:
     notes = written.output_dir / "logs" / f"{written.member.label}_inputs.json"
     texts = [written.predicted.get("AdaptationNotice", "")]
     texts += read_json(notes).get("Notices", []) if notes.exists() else []
@@ -92,6 +95,13 @@ def _list_notices(written: Written) -> tuple[Notice, ...]:
         "regions are missing."
         for flavor, sidecar in written.measured.items()
         if not sidecar.get("UsableAsInput", True)
+    ]
+    files = {flavor.name: path.name for flavor, path in written.member.connectomes.items()}
+    texts += [
+        f"{panel.name} cannot be read and is left out: {files[panel.name]} is broken. Measure it "
+        "again with --force."
+        for panel in panels
+        if panel.name in files and panel.measured is None
     ]
     if not written.predicted:
         texts.append("There are no predictions for this participant yet.")

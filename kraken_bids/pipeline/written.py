@@ -1,5 +1,6 @@
 """What has been written for one session: its measured and predicted connectomes, read back."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,11 +20,14 @@ from kraken_bids.bids.outputs import (
 )
 from kraken_bids.bids.read import read_json, read_relmat
 from kraken_bids.connectome.matrices import find_missing_regions, square_to_edges
+from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, describe_flavor, parse_flavor
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.pipeline.cohort import Member
 from kraken_bids.report.pages import FlavorPanel, Prediction
 from kraken_bids.settings import MAX_IMPUTED_SHARE
+
+logger = logging.getLogger(__name__)
 
 Json = Mapping[str, Any]
 Floats = NDArray[np.float64]
@@ -134,7 +138,7 @@ def build_panels(written: Written) -> tuple[FlavorPanel, ...]:
 def _build_panel(written: Written, flavor: Flavor) -> FlavorPanel:
     table = load_parcellation(flavor.parcellation)
     path = written.member.connectomes.get(flavor)
-    square = None if path is None else read_relmat(path)
+    square = None if path is None else _read_measured(path, table.n_regions)
     n_missing = 0 if square is None else int(find_missing_regions(square).sum())
     usable = square is not None and n_missing <= MAX_IMPUTED_SHARE * table.n_regions
     return FlavorPanel(
@@ -149,6 +153,16 @@ def _build_panel(written: Written, flavor: Flavor) -> FlavorPanel:
         used_as_input=usable,
         mean_edge=None if square is None else float(np.nanmean(square_to_edges(square))),
     )
+
+
+def _read_measured(path: Path, n_regions: int) -> Floats | None:
+    """Read a measured matrix; None where the file is broken, so that the rest can be shown."""
+    try:
+        square = read_relmat(path)
+    except InputError as error:
+        logger.warning("%s is left out of the report: %s", path, error)
+        return None
+    return square if len(square) == n_regions else None
 
 
 def _list_predictions(

@@ -46,7 +46,10 @@ def find_session(dwi: Path, **options: object) -> SessionInputs:
 
 
 def find(dwi: Path, **options: object) -> dict[str, Tractography]:
-    return {t.algorithm: t for t in find_session(dwi, **options).tractographies}
+    session = find_session(dwi, **options)
+    for problem in session.problems:
+        raise problem
+    return {t.algorithm: t for t in session.tractographies}
 
 
 def names(paths: tuple[Path, ...]) -> list[str]:

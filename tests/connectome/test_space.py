@@ -7,7 +7,7 @@ from scipy.ndimage import binary_dilation, binary_erosion
 
 from kraken_bids.connectome.regions import build_region_search
 from kraken_bids.connectome.space import check_space, measure_space_fit
-from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.exceptions import InputError
 
 FS86 = Path(__file__).resolve().parents[2].parent / "shared/atlases/fs86_allsubj_mode.nii.gz"
 SHAPE = (45, 55, 45)
@@ -54,7 +54,7 @@ def test_a_shift_of_20_mm_is_refused(axis):
     """The message names the files, the shares with and without shift, and its size."""
     ends = make_ends(make_labels())
     ends[..., axis] += 20
-    with pytest.raises(ConnectomeError, match=r"a.tck and b.nii.gz.* after a shift of \d\d mm"):
+    with pytest.raises(InputError, match=r"a.tck and b.nii.gz.* after a shift of \d\d mm"):
         check_space(fit(ends), "a.tck and b.nii.gz")
 
 
@@ -63,16 +63,16 @@ def test_exchanged_sides_are_refused():
     ends = make_ends(make_labels(lopsided=True))
     check_space(fit(ends, lopsided=True), "here")
     ends[..., 0] *= -1
-    with pytest.raises(ConnectomeError, match="left and right exchanged"):
+    with pytest.raises(InputError, match="left and right exchanged"):
         check_space(fit(ends, lopsided=True), "here")
 
 
 def test_elsewhere_altogether_is_refused():
     """Ends far outside the image, or not finite, are near no region."""
     far = make_ends(make_labels()) + 500
-    with pytest.raises(ConnectomeError, match=r"space; 0%.*0% lie inside the image"):
+    with pytest.raises(InputError, match=r"space; 0%.*0% lie inside the image"):
         check_space(fit(far), "here")
-    with pytest.raises(ConnectomeError, match="only 0%"):
+    with pytest.raises(InputError, match="only 0%"):
         check_space(fit(np.full((10, 2, 3), np.nan)), "here")
 
 
@@ -98,5 +98,5 @@ def test_a_real_atlas_tells_shifted_ends():
     for axis in range(3):
         for shift in (-20, 20):
             moved = ends + shift * np.eye(3)[axis]
-            with pytest.raises(ConnectomeError, match="after a shift"):
+            with pytest.raises(InputError, match="after a shift"):
                 check_space(measure_space_fit(search, moved), "here")
