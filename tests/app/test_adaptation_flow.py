@@ -1,0 +1,118 @@
+"""Adaptation over runs: said where it is missing, fitted by the group, used afterwards."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+LATENTS = "desc-kraken_latents"
+PREDICTED = "meas-SCifod2actVN_desc-fusionFCkraken_relmat"
+
+
+def test_notice_of_few_participants(app: Any) -> None:
+    """Fewer than ten participants: said in the log, the sidecars and the report."""
+    outcome = app.participant("--participant-label", "01")
+    assert outcome.exit_code == 0
+    assert outcome.says("NOT adapted", "fewer than the 10", "OUTPUT_DIR group")
+    for ending in (LATENTS, PREDICTED):
+        assert "NOT adapted" in str(app.sidecar("01", ending)["AdaptationNotice"])
+    assert app.sidecar("01", PREDICTED)["AdaptationMode"] == "none"
+    assert "NOT adapted" in (app.out / "sub-01.html").read_text()
+    (log,) = (app.out / "logs").glob("*.log")
+    assert "NOT adapted" in log.read_text()
+
+
+def test_enough_participants(app: Any) -> None:
+    """With enough participants the run fits an adaptation of its own, and no notice is given."""
+    outcome = app.participant("--adaptation-min-subjects", "3")
+    assert outcome.exit_code == 0
+    assert "NOT adapted" not in outcome.output
+    sidecar = app.sidecar("01", PREDICTED)
+    assert sidecar["AdaptationMode"] == "meanfit+meanshift"
+    assert sidecar["Adaptation"]["FCcorr_fs86_hpf"]["CohortSize"] == 3
+    assert "AdaptationNotice" not in sidecar
+
+
+def test_group_then_participant(app: Any) -> None:
+    """The group predicts again, adapted; later participant runs use what it saved."""
+    app.copy_done()
+    shutil.rmtree(app.out / "sub-03")
+    (app.out / "sub-03.html").unlink()
+    assert app.sidecar("01", PREDICTED)["AdaptationMode"] == "none"
+    assert app.group().exit_code == 0
+    group = app.out / "group"
+    names = ("adaptation.json", "adaptation.h5", "latents.tsv", "metrics.tsv", "qc.tsv")
+    assert all((group / name).is_file() for name in (*names, "mean_connectomes.h5"))
+    assert (app.out / "group.html").is_file()
+    adapted = app.sidecar("01", PREDICTED)
+    assert adapted["AdaptationMode"] == "meanfit+meanshift"
+    assert "NOT adapted" not in (app.out / "sub-01.html").read_text()
+    outcome = app.participant()
+    assert outcome.exit_code == 0
+    assert outcome.says("the one saved by the group level", "adaptation.h5")
+    late = app.sidecar("03", PREDICTED)
+    assert late["AdaptationMode"] == "meanfit+meanshift"
+    assert late["Adaptation"]["FCcorr_fs86_hpf"]["CohortSize"] == 2
+    assert app.sidecar("01", PREDICTED) == adapted
+    assert app.check_whole_files() == []
+
+
+def test_group_twice(app: Any) -> None:
+    """The group level rerun skips predictions that are up to date, and writes the same tables."""
+    app.copy_done()
+    assert app.group().exit_code == 0
+    tables = {path: path.read_bytes() for path in (app.out / "group").glob("*.tsv")}
+    relmats = {p: p.stat().st_mtime_ns for p in app.out.glob("sub-*/*/*_relmat.dense.tsv")}
+    outcome = app.group()
+    assert outcome.exit_code == 0
+    assert outcome.says("up to date")
+    assert {path: path.read_bytes() for path in tables} == tables
+    assert {path: path.stat().st_mtime_ns for path in relmats} == relmats
+
+
+def test_adaptation_of_another_model(app: Any, tmp_path: Path) -> None:
+    """An adaptation of another model is refused if asked for, and passed over if merely there."""
+    app.copy_done()
+    model = ("--model", app.world.other_model)
+    assert app.group(*model).exit_code == 0
+    saved = tmp_path / "theirs.h5"
+    shutil.copy(app.out / "group" / "adaptation.h5", saved)
+    outcome = app.participant("--adaptation", saved, "--force")
+    assert outcome.exit_code == 5
+    assert outcome.says(saved, "found one fitted for another", "the model it belongs to")
+    assert not [p for p in app.out.glob("sub-*/**/*") if p.stat().st_mtime > saved.stat().st_mtime]
+    outcome = app.participant()
+    assert outcome.exit_code == 0
+    assert outcome.says("was fitted for another model and is not used", "NOT adapted")
+
+
+def test_group_meets_a_broken_file(app: Any) -> None:
+    """A measured table that is cut is named; the others are adapted, predicted and reported."""
+    app.copy_done()
+    path = next((app.out / "sub-02" / "func").glob("*_meas-FCcorrHPF_relmat.dense.tsv"))
+    path.write_text(path.read_text()[:5000])
+    outcome = app.group()
+    assert outcome.exit_code == 1
+    assert outcome.says("expected a square matrix", path)
+    assert set(app.failures()) == {"sub-02"}
+    assert "expected a square matrix" in app.failures()["sub-02"]
+    assert (app.out / "group.html").read_text().rstrip().endswith("</html>")
+    fits = json.loads((app.out / "group" / "adaptation.json").read_text())
+    assert "FCcorr_fs86_hpf" in json.dumps(fits)
+    for subject in ("01", "03"):
+        assert app.sidecar(subject, PREDICTED)["AdaptationMode"] == "meanfit+meanshift"
+    assert app.is_finished("02", "fusionSC")
+    outcome = app.participant()
+    assert outcome.exit_code in {0, 1}
+
+
+def test_report_without_a_broken_file(app: Any) -> None:
+    """The report of a participant with a broken measured file is drawn from the rest."""
+    app.copy_done()
+    path = next((app.out / "sub-02" / "func").glob("*_meas-FCcorrHPF_relmat.dense.tsv"))
+    path.write_text("not\ta\nmatrix\n")
+    (app.out / "sub-02.html").unlink()
+    assert app.group().exit_code == 1
+    page = app.out / "sub-02.html"
+    assert page.is_file()
+    assert path.name in page.read_text()
