@@ -42,10 +42,7 @@ def measure_structural(task: SessionTask) -> None:
             for flavor in flavors
         ]
         if not is_up_to_date(task, paths, digest):
-            for image in {tracts.labels[flavor.parcellation] for flavor in flavors}:
-                if image not in searches:
-                    searches[image] = _build_search(task, image)
-            _measure_tractogram(task, tracts, flavors, searches=searches, digest=digest)
+            _measure_tractogram(task, tracts, flavors, known=searches, digest=digest)
 
 
 def _list_wanted(task: SessionTask, tracts: Tractography) -> list[Flavor]:
@@ -73,21 +70,24 @@ def _measure_tractogram(
     tracts: Tractography,
     flavors: Sequence[Flavor],
     *,
-    searches: Mapping[LabelImage, RegionSearch],
+    known: dict[LabelImage, RegionSearch],
     digest: str,
 ) -> None:
     parcellations = list(dict.fromkeys(flavor.parcellation for flavor in flavors))
     logger.info("%s: %s → %s", task.label, tracts.tracks.name, ", ".join(parcellations))
-    own = {name: searches[tracts.labels[name]] for name in parcellations}
+    for image in (tracts.labels[name] for name in parcellations):
+        if image not in known:
+            known[image] = _build_search(task, image)
+    searches = {name: known[tracts.labels[name]] for name in parcellations}
     counters = {
         name: EdgeCounter(
             search.n_voxels(load_parcellation(name).n_regions),
             search.voxel_mm3,
             is_weighted=tracts.weights is not None,
         )
-        for name, search in own.items()
+        for name, search in searches.items()
     }
-    _count_streamlines(tracts, own, counters)
+    _count_streamlines(tracts, searches, counters)
     for flavor in flavors:
         _write_connectome(
             task, tracts, flavor, counter=counters[flavor.parcellation], digest=digest
