@@ -58,8 +58,8 @@ class RegionSearch:
         return np.linalg.inv(self.affine).astype(np.float64)
 
     @cached_property
-    def offsets(self) -> NDArray[np.int64]:
-        """Voxel offsets [n, 3] in MRtrix's order: by centre distance, then z, y, x."""
+    def offsets(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Voxel offsets [n, 3] in MRtrix's order: by centre distance, then z, y, x; distances."""
         spacing = np.linalg.norm(self.affine[:3, :3], axis=0)
         reach = self.radius + 0.5 * float(np.linalg.norm(spacing))
         n = int(np.ceil(reach / spacing.min()))
@@ -68,8 +68,8 @@ class RegionSearch:
         squares = (offsets * spacing) ** 2
         distances = np.sqrt(squares[:, 2] + squares[:, 1] + squares[:, 0])
         order = np.argsort(distances, kind="stable")
-        visited: NDArray[np.int64] = offsets[order[distances[order] < reach]].astype(np.int64)
-        return visited
+        order = order[distances[order] < reach]
+        return offsets[order].astype(np.int64), distances[order]
 
 
 def build_region_search(
@@ -191,7 +191,12 @@ def _find_in_order(search: RegionSearch, points: NDArray[np.float64]) -> NDArray
     centre = np.trunc(voxels + np.copysign(0.5, voxels)).astype(np.int64)
     best = np.full(len(points), search.radius)
     found = np.zeros(len(points), dtype=np.int32)
-    for offset in search.offsets:
+    # A voxel at an offset lies at least this near; on oblique axes the offsets say less.
+    offsets, distances = search.offsets
+    least = distances - _half_diagonal(search.affine) - NEAR_TIE_MM
+    for offset, nearest in zip(offsets, least, strict=True):
+        if search.takes_own_voxel and nearest >= best.max():
+            break
         voxel = centre + offset
         distance = np.linalg.norm(points - _centres_of(search.affine, voxel), axis=1)
         candidates = np.flatnonzero(distance < best)
