@@ -175,14 +175,21 @@ def _draw_panel(
     for start in layout.starts[1:-1]:
         axes.axhline(start, color="#3b4754", linewidth=0.35, alpha=0.55)
         axes.axvline(start, color="#3b4754", linewidth=0.35, alpha=0.55)
+    _draw_strips(axes, layout)
+
+
+def _draw_strips(axes: "Axes", layout: Layout) -> None:
+    """Draw the colours of the regions left of a matrix and above it, outside its axes."""
+    n_regions = len(layout.order)
+    # axes of their own would take most of the time of a page
+    outer, inner = (-css * n_regions / PANEL for css in (STRIP, 2.0))
     strip = _strip_colours(layout)
-    for box, image in (
-        ((left, TOP + STRIP, STRIP - 2, PANEL), strip[:, None]),
-        ((left + STRIP, TOP, PANEL, STRIP - 2), strip[None]),
+    for image, extent in (
+        (strip[:, None], (outer, inner, n_regions, 0)),
+        (strip[None], (0, n_regions, inner, outer)),
     ):
-        side = theme.add_box(figure, *box)
-        side.set_axis_off()
-        side.imshow(image, interpolation="nearest", aspect="auto")
+        axes.imshow(image, interpolation="nearest", aspect="auto", extent=extent, clip_on=False)
+    axes.set(xlim=(0, n_regions), ylim=(n_regions, 0))
 
 
 def _draw_absent(axes: "Axes") -> None:
