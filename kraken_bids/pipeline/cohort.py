@@ -187,7 +187,7 @@ def fill_missing(
 
     Parameters
     ----------
-    edges : ndarray of shape (n_edges,)
+    edges : ndarray of shape (..., n_edges)
         NaN where missing.
     training_mean : ndarray of shape (n_edges,) or None
         None where the flavor's transform keeps no mean.

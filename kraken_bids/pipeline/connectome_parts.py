@@ -1,5 +1,6 @@
 """Connectomes of a cohort in memory: arrays checked against their flavor, joined over subjects."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -7,10 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.connectome.matrices import square_to_edges
+from kraken_bids.connectome.matrices import edges_to_square, find_missing_regions, square_to_edges
 from kraken_bids.exceptions import ConnectomeError, FlavorError, InputError
 from kraken_bids.flavors import Flavor
 from kraken_bids.parcellations import load_parcellation
+from kraken_bids.settings import MAX_IMPUTED_SHARE
+
+logger = logging.getLogger(__name__)
 
 Edges = NDArray[np.floating]
 
@@ -24,7 +28,8 @@ class Connectomes:
     subjects: tuple[str, ...]
     """Labels, one per row; ``01_ses-1`` where there are sessions."""
     edges: Mapping[Flavor, Edges]
-    """``[n_subjects, n_edges]`` per flavor; a row of NaN where a subject lacks it."""
+    """``[n_subjects, n_edges]`` per flavor: NaN for missing regions, or a whole row of it where a
+    subject lacks the flavor."""
 
 
 @dataclass(frozen=True)
@@ -85,8 +90,8 @@ def _to_edges(flavor: Flavor, array: NDArray[Any], where: str) -> Edges:
             f"{n_regions or 'n'}] or [n_subjects, {n_edges}] numbers; found {array.dtype} of "
             f"shape {list(array.shape)}. Check the flavor and the parcellation."
         )
-    _check_rows(array, where)
-    return np.asarray(array, np.float64 if array.dtype == np.float64 else np.float32)
+    kept: Edges = np.array(array, np.float64 if array.dtype == np.float64 else np.float32)
+    return _check_rows(kept, where)
 
 
 def _known_regions(flavor: Flavor) -> int | None:
@@ -106,15 +111,29 @@ def _check_squares(squares: NDArray[Any], where: str) -> None:
         )
 
 
-def _check_rows(edges: NDArray[Any], where: str) -> None:
-    bad = ~np.isfinite(edges)
-    partial = np.flatnonzero(bad.any(axis=1) & ~np.isnan(edges).all(axis=1))
-    if partial.size:
+def _check_rows(edges: Edges, where: str) -> Edges:
+    """Rows that hold whole regions of NaN at most; one with too many of them is left out.
+
+    Raises
+    ------
+    ConnectomeError
+        If an edge is infinite, or single edges are NaN.
+    """
+    if np.isinf(edges).any():
         raise ConnectomeError(
-            f"{where}: expected finite edges; found {int(bad[partial[0]].sum())} that are NaN "
-            f"or infinite in connectome {int(partial[0]) + 1} of {len(edges)}. Fill them (for "
-            "example with the cohort's mean) or leave that connectome out."
+            f"{where}: expected finite edges; found infinite ones. Leave that connectome out."
         )
+    holes = np.isnan(edges)
+    for row in np.flatnonzero(holes.any(axis=1) & ~holes.all(axis=1)):
+        which = f"{where}, connectome {row + 1} of {len(edges)}"
+        missing = find_missing_regions(edges_to_square(edges[row], diagonal=0.0), which)
+        if missing.mean() > MAX_IMPUTED_SHARE:
+            logger.warning(
+                "%s is not used: %d of %d regions are missing, more than %g %%",
+                which, missing.sum(), len(missing), 100 * MAX_IMPUTED_SHARE,
+            )  # fmt: skip
+            edges[row] = np.nan
+    return edges
 
 
 def join_subjects(parts: Sequence[Part]) -> tuple[str, ...]:

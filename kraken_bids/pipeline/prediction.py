@@ -22,6 +22,7 @@ from kraken_bids.model.adaptation import (
 from kraken_bids.model.fusion import Selector, fuse, list_excluded, parse_selectors
 from kraken_bids.model.load import load_model
 from kraken_bids.model.predict import Model
+from kraken_bids.pipeline.cohort import fill_missing
 from kraken_bids.pipeline.connectome_files import read_connectomes
 from kraken_bids.pipeline.connectome_parts import Connectomes
 from kraken_bids.pipeline.prediction_files import ARROW, ENCODED, SUBJECTS
@@ -107,7 +108,7 @@ def predict_files(
     selectors = _select_sources(options, connectomes.edges)
     adaptation = _choose_adaptation(options, connectomes, loaded)
     latents = {
-        flavor: loaded.encode(flavor, edges, adaptation)
+        flavor: loaded.encode(flavor, _fill_rows(flavor, edges, loaded, adaptation), adaptation)
         for flavor, edges in connectomes.edges.items()
     }
     arrays: dict[str, NDArray[Any]] = {
@@ -193,9 +194,9 @@ def _choose_adaptation(
 
 
 def _fit_adaptation(cohort: Connectomes, model: Model, mode: str) -> Adaptation:
-    means = {}
+    means, training_means = {}, model.training_means()
     for flavor, edges in cohort.edges.items():
-        present = edges[np.isfinite(edges[:, 0])]
+        present = edges[~np.isnan(edges).all(axis=1)]
         if len(present) == 1 and mode != "none":
             raise ConnectomeError(
                 f"{flavor}: expected several subjects to fit the adaptation {mode}; found one, "
@@ -203,14 +204,35 @@ def _fit_adaptation(cohort: Connectomes, model: Model, mode: str) -> Adaptation:
                 "--adaptation-mode none, or --adaptation-source with a cohort of the same site."
             )
         if len(present):
-            means[flavor] = (present.mean(axis=0, dtype=np.float64), len(present))
-    adaptation = fit_adaptation(means, model.training_means(), mode, model_sha256=model.sha256)
+            means[flavor] = (_mean_edges(present, training_means.get(flavor)), len(present))
+    adaptation = fit_adaptation(means, training_means, mode, model_sha256=model.sha256)
     for flavor, fit in adaptation.flavors.items() if mode != "none" else ():
         logger.info(
             "%s: %s, b0 %.3f, b1 %.3f, R2 %.3f, %d subjects",
             flavor, mode, fit.b0, fit.b1, fit.r2, fit.n_subjects,
         )  # fmt: skip
     return adaptation
+
+
+def _mean_edges(edges: Array, training_mean: Array | None) -> NDArray[np.float64]:
+    """Mean over those who have each edge; an edge that nobody has takes the training mean."""
+    counts = (~np.isnan(edges)).sum(axis=0)
+    mean = np.nansum(edges, axis=0, dtype=np.float64) / np.maximum(counts, 1)
+    return mean if training_mean is None else np.where(counts > 0, mean, training_mean)
+
+
+def _fill_rows(
+    flavor: Flavor, edges: Array, model: Model, adaptation: Adaptation | None
+) -> NDArray[np.floating]:
+    """Edges whose missing regions become the training mean; rows of NaN stay."""
+    holes = np.isnan(edges)
+    partial = np.flatnonzero(holes.any(axis=1) & ~holes.all(axis=1))
+    if not partial.size:
+        return edges
+    fit = adaptation.flavors.get(flavor) if adaptation else None
+    filled = edges.astype(np.float64)
+    filled[partial] = fill_missing(filled[partial], model.training_means().get(flavor), fit)
+    return filled
 
 
 def _predict_source(

@@ -11,11 +11,20 @@ from click.testing import CliRunner, Result
 from scipy.io import loadmat
 from torch import nn
 
+from kraken_bids.bids.read import read_relmat
+from kraken_bids.bids.write import write_relmat
 from kraken_bids.cli.predict import predict
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.model.fusion import fuse
 from kraken_bids.model.load import load_model
 from kraken_bids.model.reduction import fit_pca
+from kraken_bids.pipeline.cohort import (
+    encode_cohort,
+    fit_cohort_adaptation,
+    list_members,
+    read_cohort,
+)
+from kraken_bids.pipeline.prediction import predict_files
 
 NAMES = (
     "FCcorr_fs86_hpf",
@@ -283,3 +292,36 @@ def test_what_cannot_be_done_ends_with_its_exit_code(
     assert "Error: " in result.output
     assert "Traceback" not in result.output
     assert not (tmp_path / "o.npz").exists()
+
+
+def test_missing_regions_are_filled_as_the_app_does(output_dir: Path, model_folder: Path) -> None:
+    """A folder that kraken-bids wrote goes in as it is: the same latents as the app's."""
+    member = list_members(output_dir)[3]
+    model = load_model(model_folder, device="cpu")
+    flavor = model.flavors[0]
+    square = read_relmat(member.connectomes[flavor])
+    square[7, :] = square[:, 7] = np.nan
+    write_relmat(member.connectomes[flavor], square)
+
+    found = predict_files([str(output_dir)], model_folder)
+
+    cohort = read_cohort(model, list_members(output_dir), fit_on=lambda _member: True)
+    adaptation = fit_cohort_adaptation(model, cohort, "meanfit+meanshift")
+    expected = encode_cohort(model, cohort, adaptation)[flavor]
+    np.testing.assert_allclose(found[f"{flavor.name}->encoded"], expected, atol=2e-5)
+
+
+def test_a_connectome_with_too_many_holes_is_left_out(
+    output_dir: Path, model_folder: Path
+) -> None:
+    """Its latent is NaN and the fusion does without it."""
+    member = list_members(output_dir)[3]
+    flavor = parse_flavor("FCcorr_fs86_hpf")
+    square = read_relmat(member.connectomes[flavor])
+    square[:20, :] = square[:, :20] = np.nan
+    write_relmat(member.connectomes[flavor], square)
+
+    found = predict_files([str(output_dir)], model_folder)
+
+    assert np.isnan(found[f"{flavor.name}->encoded"][3]).all()
+    assert np.isfinite(found["fusion->encoded"]).all()
