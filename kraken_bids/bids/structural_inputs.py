@@ -11,7 +11,8 @@ from kraken_bids.bids.label_images import QSI, LabelImage, find_acpc_transform
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.query import fill_template
 from kraken_bids.bids.structural_labels import find_tract_labels
-from kraken_bids.bids.tractograms import OTHER_FORMATS, open_tractogram
+from kraken_bids.bids.tractograms import FORMATS, OTHER_FORMATS, open_tractogram
+from kraken_bids.bids.trx import open_trx
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import Parcellation
 
@@ -22,7 +23,6 @@ ALGORITHMS: Mapping[Algorithm, re.Pattern[str]] = {
 }
 SUFFIXES = ("streamlines", "tractogram", "tractography", "ifod2", "sdstream")
 """QSIRecon; MRtrix3_connectome and BEP046; micapipe and QSIPrep; QSIPrep up to 0.1x (last two)."""
-FORMATS = (".tck", ".tck.gz")
 TEXTS = (".csv", ".txt", ".tsv")
 NOT_SHARED = ("space", "model", "desc", "track", "suffix", "extension", "datatype")
 """Entities in which a tractogram and its weights may differ."""
@@ -36,7 +36,8 @@ class Tractography:
     algorithm: Algorithm
     tracks: Path
     weights: Path | None
-    """SIFT2 weights, one per streamline."""
+    """File of the SIFT2 weights, one per streamline; the tractogram itself where it is a ``.trx``
+    that holds them."""
     mu: Path | None
     """SIFT2's proportionality coefficient."""
     space: str
@@ -115,8 +116,8 @@ def _list_found(search: Search, notes: list[str]) -> list[_Tracks]:
         and search.query.accepts("tractogram", f.entities)
     ]
     notes += [
-        f"{f.path} is passed over: only tck is read so far. Convert it, for example with MRtrix's "
-        "tckconvert or nibabel's nib-trk2tck."
+        f"{f.path} is passed over: only {', '.join(FORMATS)} are read. Convert it, for example "
+        "with MRtrix's tckconvert."
         for f in candidates
         if not f.entities["extension"].endswith(FORMATS)
     ]
@@ -139,7 +140,7 @@ def _list_explicit(search: Search, notes: list[str]) -> list[_Tracks]:
     tracks = []
     for i, template in enumerate(search.explicit.tractograms):
         path = fill_template(template, search.subject, search.session)
-        if not path.is_file():
+        if not path.exists():
             notes.append(f"no tractogram at {path} (--tractogram {template}).")
             continue
         if weights and not weights[i].is_file():
@@ -171,7 +172,7 @@ def _describe(
     *,
     notes: list[str],
 ) -> Tractography:
-    weights = tracks.weights or _find_beside(tracks, algorithm, "weights", notes=notes)
+    weights = tracks.weights or _find_weights(tracks, algorithm, notes)
     space = _find_space(tracks, search)
     labels = {}
     for parcellation in parcellations:
@@ -200,6 +201,14 @@ def _find_space(tracks: _Tracks, search: Search) -> str:
     if space == "T1wACPC" or (space == "T1w" and pipeline in QSI and find_acpc_transform(search)):
         return "ACPC"
     return space
+
+
+def _find_weights(tracks: _Tracks, algorithm: Algorithm, notes: list[str]) -> Path | None:
+    """Weights beside a tractogram, else those that a ``.trx`` holds."""
+    beside = _find_beside(tracks, algorithm, "weights", notes=notes)
+    if beside is None and tracks.path.name.lower().endswith(".trx"):
+        return tracks.path if open_trx(tracks.path).weights_name else None
+    return beside
 
 
 def _find_beside(

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.trx import open_trx
 from kraken_bids.exceptions import InputError
 
 NOT_AVAILABLE = ("n/a", "N/A", "", "nan", "NaN")
@@ -119,7 +120,7 @@ def read_relmat(path: Path) -> NDArray[np.float64]:
 def read_weights(path: Path) -> NDArray[np.float32]:
     """Streamline weights as ``tcksift2`` writes them: separated by blanks, commas or lines.
 
-    Lines that start with ``#`` are passed over.
+    Lines that start with ``#`` are passed over. Of a tractogram (``.trx``), the weights in it.
 
     Returns
     -------
@@ -130,6 +131,8 @@ def read_weights(path: Path) -> NDArray[np.float32]:
     InputError
         If it is missing, empty, or holds anything but numbers.
     """
+    if Path(path).name.lower().endswith(".trx"):
+        return open_trx(path).read_weights()
     with _naming(path, "streamline weights, numbers separated by blanks, commas or lines"):
         blocks = [_parse_numbers(block, np.float32) for block in _list_blocks(Path(path))]
     weights = np.concatenate([np.empty(0, np.float32), *blocks])

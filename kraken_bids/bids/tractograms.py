@@ -1,113 +1,58 @@
-"""Streamline ends from MRtrix track files, in blocks: memory does not grow with the file."""
+"""Tractograms of every format that is read: one interface, chosen by the file's name."""
 
-import logging
-import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Protocol
 
-import numpy as np
-
+from kraken_bids.bids.tck import open_tck
 from kraken_bids.bids.track_blocks import TrackBlock, Vertices
+from kraken_bids.bids.trk import open_trk
+from kraken_bids.bids.trx import open_trx
 from kraken_bids.exceptions import InputError
 
-BLOCK_VERTICES = 1 << 19
-"""Vertices per read: 6 MB of float32."""
-MAGIC = b"mrtrix tracks"
-MAX_HEADER_BYTES = 1 << 24
-DTYPES = {
-    "Float32": "=f4",
-    "Float32LE": "<f4",
-    "Float32BE": ">f4",
-    "Float64": "=f8",
-    "Float64LE": "<f8",
-    "Float64BE": ">f8",
-}
-OTHER_FORMATS = (".trk", ".trk.gz", ".trx")
-
-logger = logging.getLogger(__name__)
+FORMATS = (".tck", ".tck.gz", ".trk", ".trk.gz", ".trx")
+OTHER_FORMATS = (".vtk", ".vtp", ".fib", ".dpy", ".tt.gz", ".pdb")
+"""Formats of tractograms that are not read."""
 
 
-@dataclass(frozen=True)
-class Tractogram:
-    """A track file; its header is read, its tracks are not."""
+class Tractogram(Protocol):
+    """A track file of any format; its header is read, its tracks are not."""
 
-    path: Path
-    header: Mapping[str, str]
-    """Keys of the header; repeated ones (``command_history``) joined by line breaks."""
-    dtype: np.dtype[np.floating[Any]]
-    """Of the coordinates, byte order included."""
-    data_path: Path
-    """File that holds the coordinates: the track file itself, as a rule."""
-    offset: int
-    """Where they begin, bytes."""
+    @property
+    def path(self) -> Path:
+        """The file, or the folder of a trx."""
+
+    @property
+    def header(self) -> Mapping[str, str]:
+        """What the header says, as text."""
 
     @property
     def n_declared(self) -> int:
         """Number of tracks that the header declares; 0 where it does not say."""
-        text = self.header.get("count", "").strip()
-        return int(text) if text.isdigit() else 0
 
     def ends(self) -> Iterator[Vertices]:
-        """First and last vertex of every track, in file order.
+        """First and last vertex of every track [n_tracks, 2, 3] in RAS mm, in file order.
 
-        Follows MRtrix: a NaN in the first coordinate ends a track and an infinity ends the file,
-        whatever their bits; what follows is not read. With a ``count`` above 0 in the header, only
-        so many tracks are given. A track of one vertex has equal ends. A track without vertices
-        has NaN ends, which belong to no region (MRtrix 3.0.3 repeats the track before, a fault
-        mended in its pull request 3372).
-
-        Yields
-        ------
-        ndarray of shape (n_tracks, 2, 3)
-            RAS mm, type as stored. All blocks together give every track once.
+        A track without vertices has NaN ends.
 
         Raises
         ------
         InputError
-            If the file ends without its end mark or inside a track: it was cut.
+            If the file was cut or is damaged.
         """
-        for block in self.blocks():
-            yield block.ends
 
     def blocks(self) -> Iterator[TrackBlock]:
-        """Whole tracks, for what needs more than their ends; the tracks are those of :meth:`ends`.
-
-        Yields
-        ------
-        TrackBlock
-            Vertices in RAS mm, type as stored; overwritten when the next block is asked for.
-
-        Raises
-        ------
-        InputError
-            As :meth:`ends`.
-        """
-        left = self.n_declared or np.iinfo(np.int64).max
-        for block in self._read_blocks():
-            if len(block) and left:
-                yield block.take(left)
-            left -= min(left, len(block))
-
-    def _read_blocks(self) -> Iterator[TrackBlock]:
-        try:
-            with _open_stream(self.data_path) as stream:
-                stream.seek(self.offset)
-                reader = _BlockReader(stream, self.dtype)
-                while not reader.is_done:
-                    yield reader.read()
-        except (EOFError, OSError, zlib.error) as error:
-            raise InputError(_explain_cut(self.data_path, error)) from error
+        """Whole tracks, block by block; raises as :meth:`ends`."""
 
 
 def open_tractogram(path: Path) -> Tractogram:
-    """Header of a track file.
+    """Header of a tractogram.
 
     Parameters
     ----------
     path : path
-        ``.tck`` or ``.tck.gz``.
+        ``.tck``, ``.tck.gz`` (MRtrix), ``.trk``, ``.trk.gz`` (TrackVis) or ``.trx`` (a zip file,
+        or a folder).
 
     Raises
     ------
@@ -115,130 +60,14 @@ def open_tractogram(path: Path) -> Tractogram:
         If it is missing, of another format, or its header is incomplete.
     """
     path = Path(path)
-    if path.name.lower().endswith(OTHER_FORMATS):
+    name = path.name.lower()
+    if name.endswith((".trk", ".trk.gz")):
+        return open_trk(path)
+    if name.endswith(".trx"):
+        return open_trx(path)
+    if name.endswith(OTHER_FORMATS):
         raise InputError(
-            f"expected tracks of MRtrix (.tck or .tck.gz); found {path}. Only tck is read so far: "
-            "convert it, for example with MRtrix's tckconvert or nibabel's nib-trk2tck."
+            f"expected a tractogram in one of the formats {', '.join(FORMATS)}; found {path}. "
+            "Convert it, for example with MRtrix's tckconvert."
         )
-    try:
-        with _open_stream(path) as stream:
-            header = _parse_header(stream, path)
-    except InputError:
-        raise
-    except EOFError as error:
-        raise InputError(_explain_cut(path, error)) from error
-    except (OSError, zlib.error) as error:
-        raise InputError(
-            f"expected a track file at {path}; reading its header gave: {error}. Check the path, "
-            "or copy the file again."
-        ) from error
-    if header.get("datatype") not in DTYPES or "file" not in header:
-        raise InputError(
-            f"expected `datatype: Float32LE` (or BE, Float64) and `file: . OFFSET` in the header "
-            f"of {path}; found datatype {header.get('datatype')!r}, file {header.get('file')!r}. "
-            "Write it again with MRtrix (tckedit)."
-        )
-    name, _, offset = header["file"].strip().rpartition(" ")
-    return Tractogram(
-        path=path,
-        header=header,
-        dtype=np.dtype(DTYPES[header["datatype"]]),
-        data_path=path if name.strip() in {"", "."} else path.parent / name.strip(),
-        offset=_parse_offset(offset, path),
-    )
-
-
-def _explain_cut(path: Path, error: Exception) -> str:
-    size = path.stat().st_size if path.is_file() else 0
-    return (
-        f"expected a whole track file at {path}; it is cut in the middle: {size} bytes, and then: "
-        f"{error}. Copy it again, or run tckgen again."
-    )
-
-
-class _BlockReader:
-    """Reads whole tracks into one buffer; bytes of a track still open move to its front."""
-
-    def __init__(self, stream: BinaryIO, dtype: np.dtype[np.floating[Any]]) -> None:
-        self.is_done = False
-        self._stream = stream
-        self._dtype = dtype
-        self._n_bytes = 3 * dtype.itemsize
-        self._buffer = np.empty(BLOCK_VERTICES * self._n_bytes, np.uint8)
-        self._begin = self._end = 0
-
-    def read(self) -> TrackBlock:
-        """Return the tracks that stop within the next bytes."""
-        self._make_room()
-        space = self._buffer[self._end :].data
-        n_read: int = self._stream.readinto(space)  # type: ignore[attr-defined]
-        if not n_read:
-            raise EOFError("the end mark is missing")
-        self._end += n_read
-        n_whole = (self._end - self._begin) // self._n_bytes * self._n_bytes
-        vertices = self._buffer[self._begin : self._begin + n_whole].view(self._dtype)
-        if not self._dtype.isnative:
-            vertices = vertices.astype(self._dtype.newbyteorder("="))
-        block = self._split(vertices.reshape(-1, 3))
-        if len(block):
-            self._begin += (int(block.stops[-1]) + 1) * self._n_bytes
-        return block
-
-    def _make_room(self) -> None:
-        kept = self._buffer[self._begin : self._end].copy()
-        if 2 * len(kept) > len(self._buffer):  # a track longer than half the buffer
-            self._buffer = np.empty(2 * len(self._buffer), np.uint8)
-        self._buffer[: len(kept)] = kept
-        self._begin, self._end = 0, len(kept)
-
-    def _split(self, vertices: Vertices) -> TrackBlock:
-        """Find the NaN behind each track, and the end mark."""
-        x = vertices[:, 0]
-        stops = np.flatnonzero(~np.isfinite(x))
-        file_ends = np.flatnonzero(np.isinf(x[stops]))
-        if file_ends.size:
-            self.is_done = True
-            mark, stops = stops[file_ends[0]], stops[: file_ends[0]]
-            if mark > (stops[-1] + 1 if len(stops) else 0):
-                # As in MRtrix; it happens where writing was broken off between two flushes.
-                logger.warning("vertices before the end mark that no NaN closes are no track")
-        starts = np.concatenate([[0], stops[:-1] + 1])[: len(stops)]
-        return TrackBlock(vertices, starts, stops)
-
-
-def _open_stream(path: Path) -> BinaryIO:
-    if path.name.endswith(".gz"):
-        from isal import igzip
-
-        return cast(BinaryIO, igzip.open(path, "rb"))  # type: ignore[no-untyped-call]
-    return path.open("rb")
-
-
-def _parse_header(stream: BinaryIO, path: Path) -> dict[str, str]:
-    if not stream.readline(1024).startswith(MAGIC):
-        raise InputError(
-            f"expected a track file of MRtrix at {path}, which begins with `mrtrix tracks`; found "
-            "something else. Check that the path is that of the tractogram."
-        )
-    header: dict[str, str] = {}
-    n_bytes = 0
-    while (line := stream.readline(MAX_HEADER_BYTES).decode("utf-8", "replace")) != "":
-        n_bytes += len(line)
-        key, colon, value = line.strip().partition(":")
-        if key == "END":
-            return header
-        if colon:
-            joined = [header[key], value.strip()] if key in header else [value.strip()]
-            header[key] = "\n".join(joined)
-        if n_bytes > MAX_HEADER_BYTES:
-            break
-    raise EOFError("the header has no END")
-
-
-def _parse_offset(text: str, path: Path) -> int:
-    if not text.isdigit():
-        raise InputError(
-            f"expected `file: . OFFSET` with a number in the header of {path}; found {text!r}. "
-            "Write it again with MRtrix (tckedit)."
-        )
-    return int(text)
+    return open_tck(path)

@@ -166,10 +166,10 @@ def test_unknown_algorithm_and_other_formats_are_said(recon: Path, tree: SimpleN
     tree.write_tck(
         recon / "sub-01_tractogram.tck", [np.zeros((2, 3))], keys={"method": "Tensor_Det"}
     )
-    tree.touch(recon, "sub-01_model-ifod2_tractography.trk", "sub-01_tractogram.trx")
+    tree.touch(recon, "sub-01_model-ifod2_tractography.vtk", "sub-01_tractogram.fib")
     notes = " ".join(find_session(recon).notes)
     assert "neither its name nor its header" in notes
-    assert notes.count("only tck is read so far") == 2
+    assert notes.count("is passed over: only .tck, .tck.gz, .trk") == 2
 
 
 def test_nameless_weights(recon: Path, tree: SimpleNamespace) -> None:

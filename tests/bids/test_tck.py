@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from kraken_bids.bids import tractograms
+from kraken_bids.bids import tck
 from kraken_bids.bids.tractograms import open_tractogram
 from kraken_bids.exceptions import InputError
 
@@ -70,7 +70,7 @@ def test_blocks_never_matter(
     path = tmp_path / ("t.tck.gz" if compressed else "t.tck")
     write(path, join(tracks), datatype="Float64LE")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tractograms, "BLOCK_VERTICES", block)
+        patch.setattr(tck, "BLOCK_VERTICES", block)
         found = read(path)
     expected = [[t[0], t[-1]] if len(t) else np.full((2, 3), np.nan) for t in tracks]
     np.testing.assert_array_equal(found, np.array(expected).reshape(-1, 2, 3))
@@ -88,7 +88,7 @@ def test_count_limits_only_from_above(tmp_path: Path, count: str, n_read: int) -
 
 def test_count_holds_across_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The limit counts the tracks of the file, not of a block."""
-    monkeypatch.setattr(tractograms, "BLOCK_VERTICES", 4)
+    monkeypatch.setattr(tck, "BLOCK_VERTICES", 4)
     write(tmp_path / "t.tck", join(make_tracks(9)), count="7")
     np.testing.assert_array_equal(read(tmp_path / "t.tck"), ends_of(make_tracks(9)[:7]))
 
@@ -173,9 +173,9 @@ def test_broken_headers(tmp_path: Path, content: bytes, message: str) -> None:
 
 
 def test_other_formats_and_missing_files(tmp_path: Path) -> None:
-    """Files of trk and trx are refused in one sentence; a missing file is said."""
-    for name in ("a.trk", "a.trk.gz", "a.trx"):
-        with pytest.raises(InputError, match="Only tck is read so far"):
+    """Formats that are not read are refused in one sentence; a missing file is said."""
+    for name in ("a.vtk", "a.fib", "a.tt.gz"):
+        with pytest.raises(InputError, match=r"one of the formats \.tck"):
             open_tractogram(tmp_path / name)
     with pytest.raises(InputError, match=r"no\.tck"):
         open_tractogram(tmp_path / "no.tck")
