@@ -7,6 +7,7 @@ import click
 from kraken_bids import __version__
 from kraken_bids.cli.options import ForgivingCommand, exit_with_message
 from kraken_bids.cli.predict import predict
+from kraken_bids.cli.sc import sc
 from kraken_bids.logs import start_terminal_log
 
 
@@ -17,6 +18,7 @@ def main() -> None:
 
 
 main.add_command(predict)
+main.add_command(sc)
 
 
 @main.command(cls=ForgivingCommand)

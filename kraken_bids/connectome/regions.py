@@ -9,7 +9,7 @@ from scipy.ndimage import binary_erosion
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
-from kraken_bids.connectome.resample import check_labels
+from kraken_bids.connectome.labels import check_labels
 from kraken_bids.exceptions import ConnectomeError
 
 POINTS_AT_ONCE = 100_000

@@ -6,45 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import map_coordinates
 
-from kraken_bids.exceptions import ConnectomeError
-
 Step = tuple[NDArray[np.floating], NDArray[np.floating] | None]
 
 POINTS_AT_ONCE = 500_000
-
-
-def check_labels(labels: NDArray[np.generic]) -> NDArray[np.int32]:
-    """Label image as integers.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (x, y, z) or (x, y, z, 1)
-        Label image as read; floats are fine when they are whole numbers.
-
-    Returns
-    -------
-    ndarray of int32, shape (x, y, z)
-        The same labels.
-
-    Raises
-    ------
-    ConnectomeError
-        If it has another shape, or holds negative, fractional or non-finite numbers.
-    """
-    if labels.ndim == 4 and labels.shape[3] == 1:
-        labels = labels[..., 0]
-    if labels.ndim != 3:
-        raise ConnectomeError(
-            f"expected a label image with three axes [x, y, z]; found shape {labels.shape}. "
-            "Give one label image, not a probabilistic atlas or a series."
-        )
-    whole = labels.astype(np.int32, copy=False) if np.isfinite(labels.sum()) else None
-    if whole is None or (whole != labels).any() or (whole.size and whole.min() < 0):
-        raise ConnectomeError(
-            "expected whole, non-negative region labels; found negative, fractional or non-finite "
-            "values. Was the label image interpolated? Resample it with nearest neighbour."
-        )
-    return whole
 
 
 def resample_labels(

@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 from scipy.sparse import csr_array
 
-from kraken_bids.connectome.resample import check_labels
 from kraken_bids.exceptions import ConnectomeError
 
 logger = logging.getLogger(__name__)
@@ -41,36 +40,6 @@ class RegionSeries:
     def n_volumes(self) -> int:
         """Number of volumes of the run."""
         return len(self.global_mean)
-
-
-def index_labels(labels: NDArray[np.generic], values: Sequence[int]) -> NDArray[np.int32]:
-    """Label image whose values are region numbers.
-
-    Parameters
-    ----------
-    labels : ndarray
-        Label image; floats are fine when they are whole numbers.
-    values : sequence of int
-        Label of each region, in the order of the parcellation.
-
-    Returns
-    -------
-    ndarray of int32, same shape
-        1 … len(values) in the order of ``values``; 0 for every other label.
-
-    Raises
-    ------
-    ConnectomeError
-        If the image holds numbers that are not whole.
-    """
-    whole = check_labels(labels)
-    # one look-up per voxel: sorting the labels of a whole brain takes seconds
-    last = max(values, default=0)
-    numbers = np.zeros(last + 2, dtype=np.int32)
-    numbers[np.asarray(values, dtype=np.int64)] = np.arange(1, len(values) + 1)
-    numbers[0] = 0
-    indexed: NDArray[np.int32] = numbers[np.minimum(whole, last + 1)]
-    return indexed
 
 
 def compute_region_series(  # noqa: PLR0913 - one BOLD run is that many things

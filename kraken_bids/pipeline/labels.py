@@ -9,8 +9,8 @@ from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.read import find_region_values, read_labels
 from kraken_bids.bids.transforms import read_transform
 from kraken_bids.connectome.grids import cover_labels
+from kraken_bids.connectome.labels import index_labels
 from kraken_bids.connectome.resample import Step, resample_labels
-from kraken_bids.connectome.timeseries import index_labels
 from kraken_bids.parcellations import load_parcellation
 
 TRACTOGRAM_GRID_MM = 1.25

@@ -5,7 +5,8 @@ import pytest
 from scipy.ndimage import binary_erosion
 
 from kraken_bids.connectome import timeseries
-from kraken_bids.connectome.timeseries import compute_region_series, index_labels
+from kraken_bids.connectome.labels import index_labels
+from kraken_bids.connectome.timeseries import compute_region_series
 from kraken_bids.exceptions import ConnectomeError
 
 SHAPE = (7, 8, 9)

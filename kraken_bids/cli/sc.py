@@ -1,0 +1,115 @@
+"""``kraken-tools sc``: a tractogram and label images in, structural connectomes out."""
+
+import os
+from pathlib import Path
+
+import click
+
+from kraken_bids.cli.options import ForgivingCommand, ListOption, exit_with_message, pairs
+from kraken_bids.logs import start_terminal_log
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@click.argument("tracks", type=FILE)
+@click.option(
+    "--labels",
+    "images",
+    cls=ListOption,
+    required=True,
+    metavar="ATLAS=IMAGE ...",
+    help="Label images in the space of the tractogram. fs86 and other atlases of the model keep "
+    "their number of regions, and fs86 may hold FreeSurfer's numbers (aparc+aseg).",
+)
+@click.option("--weights", type=FILE, metavar="FILE", help="SIFT2 weights, one per streamline.")
+@click.option(
+    "--metric",
+    "metrics",
+    cls=ListOption,
+    default=("count",),
+    metavar="METRIC ...",
+    help="count, volnorm, sift2, sift2volnorm, meanlength, invlength, and with weights "
+    "sift2meanlength, sift2invlength  [count]",
+)
+@click.option(
+    "--assignment",
+    cls=ListOption,
+    default=("radial",),
+    metavar="MODE [MM]",
+    help="radial, end-voxels, all-voxels, or reverse MM (inwards from the ends; 0: to the middle)"
+    "  [radial]",
+)
+@click.option(
+    "--radius", type=float, default=4.0, show_default=True, metavar="MM", help="Of radial."
+)
+@click.option(
+    "--units",
+    type=click.Choice(["krakencoder", "mrtrix"]),
+    default="krakencoder",
+    show_default=True,
+    help="krakencoder: volumes in voxels of 1.25 mm, counts of 5 million streamlines, no "
+    "diagonal, NaN for missing regions. mrtrix: as tck2connectome -symmetric writes them.",
+)
+@click.option("--scale-file", type=FILE, metavar="FILE", help="A value per streamline (mean FA).")
+@click.option(
+    "--stat",
+    "statistic",
+    type=click.Choice(["sum", "mean", "min", "max"]),
+    default="mean",
+    show_default=True,
+    help="What an edge keeps of these values: matrices meanscale, sift2meanscale.",
+)
+@click.option(
+    "--out-assignments", is_flag=True, help="Also ATLAS_assignments.csv, for connectome2tck."
+)
+@click.option(
+    "--skip-space-check",
+    is_flag=True,
+    help="Do not compare the place of streamlines and labels.",
+)
+@click.option("--n-threads", type=click.IntRange(min=1), metavar="N", help="[all cores]")
+@click.option("--output-dir", type=FILE, required=True, metavar="DIR")
+@click.option("-v", "--verbose", count=True, help="Say more.")
+def sc(
+    tracks: Path,
+    images: tuple[str, ...],
+    weights: Path | None,
+    metrics: tuple[str, ...],
+    assignment: tuple[str, ...],
+    radius: float,
+    units: str,
+    scale_file: Path | None,
+    statistic: str,
+    out_assignments: bool,
+    skip_space_check: bool,
+    n_threads: int | None,
+    output_dir: Path,
+    verbose: int,
+) -> None:
+    """Count the streamlines between regions, for several atlases and metrics in one read.
+
+    Writes ATLAS_METRIC.csv, with a .json that says how, into DIR.
+    """
+    with exit_with_message():
+        start_terminal_log(verbose)
+        from kraken_bids.pipeline.track_connectomes import write_track_connectomes
+        from kraken_bids.pipeline.track_options import TrackOptions, parse_assignment
+
+        mode, distance = parse_assignment(assignment)
+        options = TrackOptions(
+            metrics=metrics,
+            units=units,  # type: ignore[arg-type]
+            assignment=mode,
+            radius=radius,
+            max_distance=distance,
+            weights=weights,
+            scale_file=scale_file,
+            statistic=statistic,
+            keeps_assignments=out_assignments,
+            checks_space=not skip_space_check,
+            n_threads=n_threads or len(os.sched_getaffinity(0)),
+        )
+        paths = {name: Path(path) for name, path in pairs("--labels", images).items()}
+        written = write_track_connectomes(tracks, paths, options, output_dir)
+        click.echo(f"{len(written)} matrices: {output_dir}")

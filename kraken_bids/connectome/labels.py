@@ -1,0 +1,72 @@
+"""Label images as whole numbers and as region numbers."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.exceptions import ConnectomeError
+
+
+def check_labels(labels: NDArray[np.generic]) -> NDArray[np.int32]:
+    """Label image as integers.
+
+    Parameters
+    ----------
+    labels : ndarray of shape (x, y, z) or (x, y, z, 1)
+        Label image as read; floats are fine when they are whole numbers.
+
+    Returns
+    -------
+    ndarray of int32, shape (x, y, z)
+        The same labels.
+
+    Raises
+    ------
+    ConnectomeError
+        If it has another shape, or holds negative, fractional or non-finite numbers.
+    """
+    if labels.ndim == 4 and labels.shape[3] == 1:
+        labels = labels[..., 0]
+    if labels.ndim != 3:
+        raise ConnectomeError(
+            f"expected a label image with three axes [x, y, z]; found shape {labels.shape}. "
+            "Give one label image, not a probabilistic atlas or a series."
+        )
+    whole = labels.astype(np.int32, copy=False) if np.isfinite(labels.sum()) else None
+    if whole is None or (whole != labels).any() or (whole.size and whole.min() < 0):
+        raise ConnectomeError(
+            "expected whole, non-negative region labels; found negative, fractional or non-finite "
+            "values. Was the label image interpolated? Resample it with nearest neighbour."
+        )
+    return whole
+
+
+def index_labels(labels: NDArray[np.generic], values: Sequence[int]) -> NDArray[np.int32]:
+    """Label image whose values are region numbers.
+
+    Parameters
+    ----------
+    labels : ndarray
+        Label image; floats are fine when they are whole numbers.
+    values : sequence of int
+        Label of each region, in the order of the parcellation.
+
+    Returns
+    -------
+    ndarray of int32, same shape
+        1 … len(values) in the order of ``values``; 0 for every other label.
+
+    Raises
+    ------
+    ConnectomeError
+        If the image holds numbers that are not whole.
+    """
+    whole = check_labels(labels)
+    # one look-up per voxel: sorting the labels of a whole brain takes seconds
+    last = max(values, default=0)
+    numbers = np.zeros(last + 2, dtype=np.int32)
+    numbers[np.asarray(values, dtype=np.int64)] = np.arange(1, len(values) + 1)
+    numbers[0] = 0
+    indexed: NDArray[np.int32] = numbers[np.minimum(whole, last + 1)]
+    return indexed
