@@ -22,6 +22,14 @@ def measured_only(found: dict[Path, int]) -> dict[Path, int]:
     return {path: stamp for path, stamp in found.items() if "kraken_" not in path.name}
 
 
+def check_same(one: bytes, two: bytes, *, exactly: bool) -> None:
+    """Assert equal matrices; float32 sums depend a little on how many people are in a run."""
+    if exactly:
+        assert one == two
+    a, b = (np.array(text.split(), float) for text in (one, two))
+    np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4 * np.abs(b).max())
+
+
 def test_dry_run(app: Any) -> None:
     """A dry run says what would be read and writes nothing."""
     outcome = app.participant("--dry-run")
@@ -97,10 +105,7 @@ def test_force_redoes(app: Any) -> None:
     changed = {path for path, stamp in stamps(app.out).items() if before[path] != stamp}
     assert changed == {path for path in before if path.name.startswith("sub-01")}
     for path in changed:
-        if path in measured_only(before):
-            assert path.read_bytes() == content[path]
-        one, two = (np.array(text.split(), float) for text in (path.read_bytes(), content[path]))
-        np.testing.assert_allclose(one, two, rtol=1e-3, atol=1e-4 * np.abs(two).max())
+        check_same(path.read_bytes(), content[path], exactly=path in measured_only(before))
 
 
 def test_deleted_file_is_made_again(app: Any) -> None:
@@ -114,7 +119,7 @@ def test_deleted_file_is_made_again(app: Any) -> None:
         content = path.read_bytes()
         path.unlink()
         assert app.participant("--participant-label", "01").exit_code == 0
-        assert path.read_bytes() == content
+        check_same(path.read_bytes(), content, exactly=path == measured)
 
 
 def test_killed_run(app: Any) -> None:
