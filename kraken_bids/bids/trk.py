@@ -112,7 +112,8 @@ class TrkFile:
             heads, begin, missing = self._find_heads(words, left)
             left -= len(heads)
             kept, wanted = content[4 * begin :], max(BLOCK_BYTES, 4 * missing)
-            yield words[:begin], np.array(heads, np.intp)
+            if heads:
+                yield words[:begin], np.array(heads, np.intp)
         if left and (kept or self.n_declared):
             expected = f"{left} of {self.n_declared}" if self.n_declared else "vertices of one"
             raise EOFError(f"{expected} tracks are missing")

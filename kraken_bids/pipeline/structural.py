@@ -14,6 +14,8 @@ from kraken_bids.bids.outputs import relmat_path, sidecar_path
 from kraken_bids.bids.read import read_text, read_weights
 from kraken_bids.bids.tractograms import open_tractogram
 from kraken_bids.bids.write import write_json, write_relmat
+from kraken_bids.connectome.length_histogram import LengthHistogram, compute_track_lengths
+from kraken_bids.connectome.matrices import square_to_edges
 from kraken_bids.connectome.regions import RegionSearch, build_region_search, find_regions
 from kraken_bids.connectome.space import check_space, measure_space_fit
 from kraken_bids.connectome.structural import METRICS, EdgeCounter, Metric
@@ -87,11 +89,11 @@ def _measure_tractogram(
         )
         for name, search in searches.items()
     }
-    _count_streamlines(tracts, searches, counters)
+    lengths = _count_streamlines(tracts, searches, counters)
+    facts = {"LengthHistogram": lengths.to_plain(), "RunDigest": digest}
     for flavor in flavors:
-        _write_connectome(
-            task, tracts, flavor, counter=counters[flavor.parcellation], digest=digest
-        )
+        counter = counters[flavor.parcellation]
+        _write_connectome(task, tracts, flavor, counter=counter, facts=facts)
 
 
 def _build_search(task: SessionTask, image: LabelImage) -> RegionSearch:
@@ -106,16 +108,19 @@ def _count_streamlines(
     tracts: Tractography,
     searches: Mapping[str, RegionSearch],
     counters: Mapping[str, EdgeCounter],
-) -> None:
+) -> LengthHistogram:
     """Pass over the tractogram once, giving each block of ends to every parcellation."""
     weights = None if tracts.weights is None else read_weights(tracts.weights)
+    lengths = LengthHistogram()
     n_read = 0
-    for ends in open_tractogram(tracts.tracks).ends():
+    for tracks in open_tractogram(tracts.tracks).blocks():
+        ends = tracks.ends
         if n_read == 0:
             _check_spaces(tracts, searches, ends)
         block = _take(weights, n_read, len(ends), tracts)
         for name, search in searches.items():
             counters[name].add(find_regions(search, ends), block)
+        lengths.add(compute_track_lengths(tracks.vertices, tracks.starts, tracks.stops))
         n_read += len(ends)
     if n_read == 0:
         raise InputError(
@@ -126,6 +131,7 @@ def _count_streamlines(
             f"{tracts.weights}: expected {n_read} weights, one per streamline of "
             f"{tracts.tracks.name}; found {len(weights)}. Are they of another tractogram?"
         )
+    return lengths
 
 
 def _check_spaces(
@@ -152,15 +158,22 @@ def _take(
 
 
 def _write_connectome(
-    task: SessionTask, tracts: Tractography, flavor: Flavor, *, counter: EdgeCounter, digest: str
+    task: SessionTask,
+    tracts: Tractography,
+    flavor: Flavor,
+    *,
+    counter: EdgeCounter,
+    facts: Mapping[str, object],
 ) -> None:
     metric: Metric = flavor.processing  # type: ignore[assignment]
     square = counter.connectome(metric, units=task.settings.structural.units)
     missing = counter.n_voxels == 0
+    # in MRtrix's units too: zero would say that a region without voxels is not connected
+    square[missing, :] = square[:, missing] = np.nan
     path = relmat_path(task.settings.data.output_dir, tracts.entities, flavor, source=None)
     write_relmat(path, square)
     sidecar = _describe(task, tracts, flavor, counter) | region_sidecar(flavor, missing)
-    write_json(sidecar_path(path), sidecar | {"RunDigest": digest})
+    write_json(sidecar_path(path), {**sidecar, **facts})
 
 
 def _describe(
@@ -193,11 +206,21 @@ def _describe(
         "UnitsDescription": units[settings.units],
         "SIFT2": flavor.processing.startswith("sift2"),
         "SIFT2Mu": _read_mu(tracts.mu),
-        "Streamlines": asdict(counter.statistics()),
+        "SIFT2Weights": None if tracts.weights is None else task.uris([tracts.weights])[0],
+        "Streamlines": _describe_streamlines(counter),
         "VoxelVolume": counter.voxel_mm3,
         "RegionVoxels": [int(n) for n in counter.n_voxels],
         **task.software(),
     }
+
+
+def _describe_streamlines(counter: EdgeCounter) -> dict[str, object]:
+    """Where the ends lie, and the share of pairs of different regions that are connected."""
+    counts = square_to_edges(counter.connectome("count", units="mrtrix"))
+    n_present = int((counter.n_voxels > 0).sum())
+    n_pairs = n_present * (n_present - 1) // 2
+    density = int((counts > 0).sum()) / n_pairs if n_pairs else None
+    return {**asdict(counter.statistics()), "density": density}
 
 
 def _read_mu(path: Path | None) -> float | None:
