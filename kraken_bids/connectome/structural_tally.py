@@ -111,7 +111,7 @@ class StructuralTally:
                 total = np.bincount(
                     visits.owners, self._volumes[visits.regions], minlength=visits.n_streamlines
                 )
-                factors = _divide(visits.n_regions.astype(np.int64), total)
+                factors = _divide(visits.n_regions, total)
             else:
                 factors = _factors_of(metric, values, visits.n_streamlines)
             weights = None
@@ -173,7 +173,7 @@ def _factors_of(metric: str, values: StreamlineValues, n: int) -> NDArray[np.flo
     return _divide(1.0, factors) if base == "invlength" else factors
 
 
-def _divide(above: float | NDArray[np.integer], below: NDArray[np.float64]) -> NDArray[np.float64]:
+def _divide(above: float | NDArray[Any], below: NDArray[np.float64]) -> NDArray[np.float64]:
     """Quotient; 0 where the divisor is 0."""
     out: NDArray[np.float64] = np.divide(
         above, below, out=np.zeros_like(below), where=(below != 0) & ~np.isnan(below)

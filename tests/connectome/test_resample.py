@@ -3,6 +3,7 @@ import pytest
 from scipy.spatial import cKDTree
 
 from kraken_bids.connectome import resample
+from kraken_bids.connectome.labels import check_labels
 from kraken_bids.connectome.resample import (
     apply_steps,
     check_labels,
