@@ -20,6 +20,8 @@ class Parcellation:
     """Space of its label image: ``T1w`` (each participant's own) or a template."""
     source: str
     """``aparcaseg``: FreeSurfer's segmentation of the participant; ``image``: one label image."""
+    image: str
+    """File name of the published label image; empty where there is none."""
     description: str
     """One line for people."""
     region_names: tuple[str, ...]

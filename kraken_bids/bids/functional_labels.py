@@ -6,6 +6,7 @@ from kraken_bids.bids.index import Search, SubjectFile
 from kraken_bids.bids.label_images import (
     OTHER_TEMPLATE,
     LabelImage,
+    explain_absent_atlas,
     find_aparcaseg,
     find_atlas_image,
 )
@@ -89,11 +90,7 @@ def _label_atlas(parcellation: Parcellation, search: Search, by_space: BoldBySpa
     name = parcellation.name
     image = find_atlas_image(parcellation, search, space=parcellation.space)
     if image is None:
-        remark = (
-            f"no label image of {name}: fetch the published one with `kraken-tools fetch "
-            f"atlases`, or give your own with --atlas {name}=FILE."
-        )
-        return None, "", [remark]
+        return None, "", [f"no label image of {name}: {explain_absent_atlas(parcellation)}"]
     if image.space in by_space:
         return image, image.space, []
     other = OTHER_TEMPLATE.get(image.space, "")

@@ -19,11 +19,11 @@ ACPC = ("ACPC", "T1wACPC")
 NATIVE_T1W = ("T1w", "anat", "orig", "T1wNative")
 """What QSIPrep has called the T1w image before its alignment to AC-PC; fMRIPrep's T1w space."""
 OTHER_TEMPLATE = {"MNI152NLin6Asym": "MNI152NLin2009cAsym"}
-PUBLISHED_IMAGES = {
-    "shen268": "shen268_MNI1mm_dil1.nii.gz",
-    "coco439": "cocommpsuit439_allsubj_mode.nii.gz",
-}
-"""Names of the published label images in the cache's folder ``atlases``."""
+PUBLISHED_AT = (
+    "https://raw.githubusercontent.com/kjamison/nemo/d661f3fddba70dff1eb93f0c57b4f726f09723f9/"
+    "website/atlases/"
+)
+"""Where the model's authors publish the label images."""
 
 
 @dataclass(frozen=True)
@@ -214,9 +214,21 @@ def _is_atlas(path: Path, template: str, name: str) -> bool:
     return entities.get("tpl") == template and entities.get("atlas") == name
 
 
+def explain_absent_atlas(parcellation: Parcellation) -> str:
+    """Say how to get the label image of a parcellation."""
+    own = f"give your own with --atlas {parcellation.name}=FILE"
+    if not parcellation.image:
+        return f"{own}."
+    folder = find_cache_folder() / "atlases"
+    return (
+        f"put {PUBLISHED_AT}{parcellation.image} into {folder} (set KRAKEN_BIDS_DATA for another "
+        f"folder), or {own}."
+    )
+
+
 def _find_cached(parcellation: Parcellation) -> LabelImage | None:
     folder = find_cache_folder() / "atlases"
-    published = PUBLISHED_IMAGES.get(parcellation.name, f"{parcellation.name}.nii.gz")
+    published = parcellation.image or f"{parcellation.name}.nii.gz"
     if parcellation.source == APARCASEG or not (folder / published).is_file():
         return None
     return LabelImage(parcellation.name, folder / published, parcellation.space)

@@ -207,7 +207,7 @@ def test_atlas_from_the_cache(raw: Path, tmp_path: Path, tree: SimpleNamespace) 
     for path in (raw / "derivatives/atlases").rglob("*shen268*"):
         path.unlink()
     (session,) = find(raw)
-    assert any("kraken-tools fetch atlases" in note for note in session.notes)
+    assert any("shen268_MNI1mm_dil1.nii.gz into" in note for note in session.notes)
     tree.touch(tmp_path / "cache/atlases", "shen268_MNI1mm_dil1.nii.gz")
     (session,) = find(raw)
     assert session.bold_labels["MNI152NLin6Asym", "shen268"].path.parent.name == "atlases"
