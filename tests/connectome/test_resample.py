@@ -6,7 +6,6 @@ from kraken_bids.connectome import resample
 from kraken_bids.connectome.labels import check_labels
 from kraken_bids.connectome.resample import (
     apply_steps,
-    check_labels,
     resample_image,
     resample_labels,
 )
