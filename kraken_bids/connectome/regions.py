@@ -1,19 +1,21 @@
-"""Nearest region of a point: the radial search of tck2connectome, exactly, by KD-tree."""
+"""Nearest region of a point: the radial search of tck2connectome, exactly."""
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import permutations
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion
-from scipy.optimize import linear_sum_assignment
-from scipy.spatial import cKDTree
 
 from kraken_bids.connectome.labels import check_labels
+from kraken_bids.connectome.neighbourhoods import Neighbourhoods, is_small
 from kraken_bids.exceptions import ConnectomeError
 
 POINTS_AT_ONCE = 100_000
-NEAR_TIE_MM = 1e-5
+NEAR_TIE_MM = 1e-6
+"""Distances so alike are looked at again in MRtrix's order; rounding is a millionth of it."""
+OFFSETS_AT_ONCE = 32
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,6 @@ class RegionSearch:
     """mm, exclusive."""
     takes_own_voxel: bool
     """Whether a labelled voxel always wins for the points inside it."""
-    tree: cKDTree
-    tree_labels: NDArray[np.int32]
 
     @property
     def voxel_mm3(self) -> float:
@@ -44,13 +44,35 @@ class RegionSearch:
         ConnectomeError
             If the image holds a larger label.
         """
-        counts = np.bincount(self.labels.ravel(), minlength=n_regions + 1)
+        counts = np.bincount(self.labels[self.labels > 0], minlength=n_regions + 1)
         if len(counts) > n_regions + 1:
             raise ConnectomeError(
                 f"expected labels 0 … {n_regions}; found {len(counts) - 1} in the label image. "
                 "Is it the image of another parcellation?"
             )
         return counts[1:]
+
+    @cached_property
+    def spacing(self) -> NDArray[np.float64]:
+        """[3] Voxel size, mm."""
+        return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
+
+    @cached_property
+    def neighbourhoods(self) -> Neighbourhoods:
+        """Nearest labels by voxel, where a labelled voxel wins for the points inside it."""
+        return Neighbourhoods(self.labels, self.spacing, radius=self.radius, tolerance=NEAR_TIE_MM)
+
+    @cached_property
+    def tree(self) -> Any:
+        """KD-tree of all labelled voxels' centres, for the images that this does not suit."""
+        from scipy.spatial import cKDTree
+
+        return cKDTree(_centres_of(self.affine, np.argwhere(self.labels > 0)))
+
+    @cached_property
+    def tree_labels(self) -> NDArray[np.int32]:
+        """Label of each centre."""
+        return self.labels[self.labels > 0]
 
     @cached_property
     def to_voxels(self) -> NDArray[np.float64]:
@@ -60,7 +82,7 @@ class RegionSearch:
     @cached_property
     def offsets(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Voxel offsets [n, 3] in MRtrix's order: by centre distance, then z, y, x; distances."""
-        spacing = np.linalg.norm(self.affine[:3, :3], axis=0)
+        spacing = self.spacing
         reach = self.radius + 0.5 * float(np.linalg.norm(spacing))
         n = int(np.ceil(reach / spacing.min()))
         z, y, x = np.meshgrid(*[np.arange(-n, n + 1)] * 3, indexing="ij")
@@ -103,21 +125,7 @@ def build_region_search(
             f"{int((whole > 0).sum())} labelled voxels and {radius:g} mm."
         )
     takes_own = _is_orthogonal(turned) and _half_diagonal(turned) < radius
-    # Points of labelled voxels need no search then, and for all others the nearest labelled voxel
-    # lies on the surface of the labels (the border of the image is surface, for points beyond it).
-    sought = whole > 0
-    if takes_own:
-        sought &= ~binary_erosion(sought, structure=np.ones((3, 3, 3), dtype=bool))
-    voxels = np.argwhere(sought)
-    centres = voxels @ turned[:3, :3].T + turned[:3, 3]
-    return RegionSearch(
-        labels=whole,
-        affine=turned,
-        radius=float(radius),
-        takes_own_voxel=takes_own,
-        tree=cKDTree(centres, balanced_tree=False, compact_nodes=True),
-        tree_labels=whole[tuple(voxels.T)],
-    )
+    return RegionSearch(whole, turned, float(radius), takes_own)
 
 
 def find_regions(search: RegionSearch, points: NDArray[np.floating]) -> NDArray[np.int32]:
@@ -125,7 +133,7 @@ def find_regions(search: RegionSearch, points: NDArray[np.floating]) -> NDArray[
 
     Equal to ``tck2connectome -assignment_radial_search``: distances in float64, strictly below the
     radius; points outside the image may still be assigned; NaN or infinite points are not. Points
-    nearly half-way between labels (within 1e-5 mm) take the first voxel in MRtrix's order: nearest
+    nearly half-way between labels (within 1e-6 mm) take the first voxel in MRtrix's order: nearest
     own-voxel offset, then z, y, x on the near-RAS grid.
 
     Parameters
@@ -160,50 +168,59 @@ def is_inside(search: RegionSearch, points: NDArray[np.floating]) -> NDArray[np.
 
 
 def _find(search: RegionSearch, points: NDArray[np.float64]) -> NDArray[np.int32]:
-    voxels = points @ search.to_voxels[:3, :3].T + search.to_voxels[:3, 3]
-    nearest = np.floor(voxels + 0.5)
-    if search.takes_own_voxel:
-        found = _labels_at(search, nearest.astype(np.int64))
-        spacing = np.linalg.norm(search.affine[:3, :3], axis=0)
-        to_face = (0.5 - np.abs(voxels - nearest)) * spacing
-        unsure = (found > 0) & (to_face.min(axis=1) < NEAR_TIE_MM)
+    if search.takes_own_voxel and is_small(search.spacing, search.radius):
+        found, unsure = search.neighbourhoods.find(_to_voxels(search, points))
     else:
-        found = np.zeros(len(points), dtype=np.int32)
-        unsure = np.zeros(len(points), dtype=bool)
-    sought = np.flatnonzero(found == 0)
-    distances, nodes = search.tree.query(
-        points[sought], k=2, distance_upper_bound=search.radius + NEAR_TIE_MM
-    )
-    near = distances[:, 0] < search.radius
-    found[sought[near]] = search.tree_labels[nodes[near, 0]]
-    tied = distances[:, 1] < distances[:, 0] + NEAR_TIE_MM
-    at_rim = np.abs(distances[:, 0] - search.radius) < NEAR_TIE_MM
-    unsure[sought[tied | at_rim]] = True
+        found, unsure = _find_in_tree(search, points)
     if unsure.any():
         found[unsure] = _find_in_order(search, points[unsure])
     return found
 
 
+def _to_voxels(search: RegionSearch, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Voxel coordinates [3, n]; spelled out, which for so narrow a matrix beats a product."""
+    x, y, z = np.ascontiguousarray(points.T)
+    rows = search.to_voxels[:3]
+    return np.stack([row[0] * x + row[1] * y + row[2] * z + row[3] for row in rows])
+
+
+def _find_in_tree(
+    search: RegionSearch, points: NDArray[np.float64]
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    distances, nodes = search.tree.query(
+        points, k=2, distance_upper_bound=search.radius + NEAR_TIE_MM
+    )
+    near = distances[:, 0] < search.radius
+    found = np.zeros(len(points), dtype=np.int32)
+    found[near] = search.tree_labels[nodes[near, 0]]
+    tied = distances[:, 1] < distances[:, 0] + NEAR_TIE_MM
+    at_rim = np.abs(distances[:, 0] - search.radius) < NEAR_TIE_MM
+    return found, tied | at_rim
+
+
 def _find_in_order(search: RegionSearch, points: NDArray[np.float64]) -> NDArray[np.int32]:
     """Visit voxels in MRtrix's order; the first of equally near ones wins."""
-    linear, shift = search.to_voxels[:3, :3], search.to_voxels[:3, 3]
-    voxels = points @ linear.T + shift
-    centre = np.trunc(voxels + np.copysign(0.5, voxels)).astype(np.int64)
+    voxels = _to_voxels(search, points).T
+    centres = np.trunc(voxels + np.copysign(0.5, voxels)).astype(np.int64)
     best = np.full(len(points), search.radius)
     found = np.zeros(len(points), dtype=np.int32)
     # A voxel at an offset lies at least this near; on oblique axes the offsets say less.
     offsets, distances = search.offsets
     least = distances - _half_diagonal(search.affine) - NEAR_TIE_MM
-    for offset, nearest in zip(offsets, least, strict=True):
-        if search.takes_own_voxel and nearest >= best.max():
+    rows = np.arange(len(points))
+    for first in range(0, len(offsets), OFFSETS_AT_ONCE):
+        if search.takes_own_voxel and least[first] >= best.max():
             break
-        voxel = centre + offset
-        distance = np.linalg.norm(points - _centres_of(search.affine, voxel), axis=1)
-        candidates = np.flatnonzero(distance < best)
-        labels = _labels_at(search, voxel[candidates])
-        hits = candidates[labels > 0]
-        found[hits] = labels[labels > 0]
-        best[hits] = distance[hits]
+        ring = offsets[first : first + OFFSETS_AT_ONCE]
+        visited = (centres[:, None] + ring).reshape(-1, 3)
+        gaps = _centres_of(search.affine, visited).reshape(len(points), len(ring), 3)
+        gaps = np.linalg.norm(points[:, None] - gaps, axis=2)
+        labels = _labels_at(search, visited).reshape(gaps.shape)
+        gaps[labels == 0] = np.inf
+        nearest = gaps.argmin(axis=1)  # the first of equal ones
+        nearer = gaps[rows, nearest] < best
+        found[nearer] = labels[nearer, nearest[nearer]]
+        best[nearer] = gaps[nearer, nearest[nearer]]
     return found
 
 
@@ -226,8 +243,8 @@ def _turn_to_ras(
     labels: NDArray[np.int32], affine: NDArray[np.float64]
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """Permute and flip axes so that they run nearest to R, A, S; world coordinates stay."""
-    cosines = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
-    _, axes = linear_sum_assignment(-np.abs(cosines))
+    cosines = np.abs(affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0))
+    axes = max(permutations(range(3)), key=lambda axes: cosines[range(3), axes].sum())
     turned = affine[:, [*axes, 3]].copy()
     labels = labels.transpose(axes)
     for axis in range(3):

@@ -173,7 +173,7 @@ def _factors_of(metric: str, values: StreamlineValues, n: int) -> NDArray[np.flo
     return _divide(1.0, factors) if base == "invlength" else factors
 
 
-def _divide(above: float | NDArray[Any], below: NDArray[np.float64]) -> NDArray[np.float64]:
+def _divide(above: float | NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:
     """Quotient; 0 where the divisor is 0."""
     out: NDArray[np.float64] = np.divide(
         above, below, out=np.zeros_like(below), where=(below != 0) & ~np.isnan(below)

@@ -1,0 +1,347 @@
+"""Which label is nearest, known per voxel: most points then need no search at all.
+
+A point lies in some voxel v, within half a voxel diagonal a of its centre. If the nearest labelled
+voxel is d away from v, whatever is nearest to the point is at most d + 2a away from v. These
+candidates are listed once per voxel, when the first point falls into it. Where they all carry one
+label and lie well within the radius, every point of the voxel takes it; else the few candidates
+are compared.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from threading import Lock
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.connectome.tracks import list_steps
+
+UNSEEN = -1
+VOXELS_AT_ONCE = 2048
+MAX_BITS = 13
+"""Of a column of voxels kept as bits, so that tables by bit pattern stay small."""
+SLACK_MM = 1e-4
+N_LEVELS = 64
+
+Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class Reach:
+    """Voxel offsets that a search can meet, as columns along z, nearest column first."""
+
+    spacing: Floats
+    """[3] mm"""
+    radius: float
+    """mm, exclusive."""
+
+    @cached_property
+    def half_diagonal(self) -> float:
+        """How far a point can be from the centre of its voxel, mm."""
+        return 0.5 * float(np.linalg.norm(self.spacing))
+
+    @cached_property
+    def limit(self) -> float:
+        """Distance from the voxel's centre beyond which nothing counts, mm."""
+        return self.radius + self.half_diagonal + SLACK_MM
+
+    @cached_property
+    def steps(self) -> NDArray[np.int64]:
+        """[3] Voxels within the limit along each axis."""
+        return np.floor(self.limit / self.spacing).astype(np.int64)
+
+    @cached_property
+    def n_bits(self) -> int:
+        """Voxels of a column."""
+        return 2 * int(self.steps[2]) + 1
+
+    @cached_property
+    def columns(self) -> NDArray[np.int64]:
+        """[n_columns, 2] Offsets in x and y."""
+        x, y = (np.arange(-n, n + 1) for n in self.steps[:2])
+        grid = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
+        distances = np.linalg.norm(grid * self.spacing[:2], axis=1)
+        order = np.argsort(distances, kind="stable")
+        kept: NDArray[np.int64] = grid[order[distances[order] < self.limit]]
+        return kept
+
+    @cached_property
+    def distances(self) -> Floats:
+        """[n_columns, n_bits] Of each offset, mm."""
+        z = np.arange(-self.steps[2], self.steps[2] + 1) * self.spacing[2]
+        planar = np.linalg.norm(self.columns * self.spacing[:2], axis=1)
+        return np.asarray(np.hypot(planar[:, None], z))
+
+    @cached_property
+    def nearest(self) -> NDArray[np.float32]:
+        """[n_columns · 2^n_bits] Distance of the nearest voxel set in a column, inf for none."""
+        is_set = self.patterns
+        nearest = np.full((len(self.columns), len(is_set)), np.inf, np.float32)
+        for bit in range(self.n_bits):
+            here = self.distances[:, bit : bit + 1].astype(np.float32)
+            np.minimum(nearest, here, out=nearest, where=is_set[:, bit])
+        return nearest.ravel()
+
+    @cached_property
+    def patterns(self) -> NDArray[np.bool_]:
+        """[2^n_bits, n_bits] Bits of each number."""
+        numbers = np.arange(1 << self.n_bits)[:, None]
+        return np.asarray((numbers >> np.arange(self.n_bits)) & 1, bool)
+
+    @cached_property
+    def masks(self) -> NDArray[np.uint16]:
+        """[N_LEVELS + 1, n_columns] Bits that lie within level · limit / N_LEVELS."""
+        levels = np.arange(N_LEVELS + 1) * (self.limit / N_LEVELS)
+        within = self.distances <= levels[:, None, None]
+        return np.asarray((within << np.arange(self.n_bits)).sum(axis=2), np.uint16)
+
+    @cached_property
+    def tiers(self) -> list[tuple[int, float]]:
+        """How many of the nearest columns settle a voxel whose candidates are so near (mm)."""
+        planar = self.distances.min(axis=1)
+        short, long = np.sort(self.spacing)[[0, 2]]
+        reaches = [long, float(np.linalg.norm(self.spacing)), 2.3 * short]
+        limits = sorted(reach + 2 * self.half_diagonal + SLACK_MM for reach in reaches)
+        inner = [(int((planar <= x).sum()), x) for x in limits if x < self.limit]
+        return [*inner, (len(planar), np.inf)]
+
+
+class Neighbourhoods:
+    """Nearest labels of a label image, listed voxel by voxel as points come.
+
+    Only for images with right-angled voxels and radii above half a voxel diagonal, where a
+    labelled voxel wins for all points inside it.
+
+    Parameters
+    ----------
+    labels : ndarray of int32, shape (x, y, z)
+        Region numbers, at least one.
+    spacing : ndarray of shape (3,)
+        Voxel size, mm.
+    radius : float
+        mm, exclusive.
+    tolerance : float
+        Differences of distance below this, mm, are left to the caller.
+    """
+
+    def __init__(
+        self, labels: NDArray[np.int32], spacing: Floats, *, radius: float, tolerance: float
+    ) -> None:
+        self._reach = Reach(spacing, radius)
+        self._tolerance = tolerance
+        self._lock = Lock()
+        steps = self._reach.steps + 1
+        low, high = _find_box(labels)
+        self._origin = (low - 2 * steps).astype(np.float64)
+        self._inner = steps, high - low + 3 * steps  # where candidates lie inside the array
+        whole = np.zeros(high - low + 1 + 4 * steps, np.int32)
+        box = tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))
+        whole[tuple(slice(2 * n, -2 * n) for n in steps)] = labels[box]
+        self._shape = whole.shape
+        self._columns = self._pack(_find_surface(whole > 0)).ravel()
+        whole[whole == 0] = UNSEEN
+        whole[0, 0, 0] = 0  # stands for every voxel outside
+        self._known = whole.ravel()
+        """Label of all points in the voxel; below UNSEEN: number of its list, turned."""
+        self._prepare_candidates()
+        self._types = np.empty(1 << 16, np.uint16)
+        self._lists = np.empty((1 << 12, 2), np.int64)
+        self._n_types = self._n_lists = 0
+
+    def find(self, voxels: Floats) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Labels of points given in voxel coordinates.
+
+        Parameters
+        ----------
+        voxels : ndarray of shape (3, n)
+            Finite.
+
+        Returns
+        -------
+        labels : ndarray of int32, shape (n,)
+            0 where none is near enough.
+        unsure : ndarray of bool, shape (n,)
+            Where rounding may decide.
+        """
+        nearest = np.floor(voxels + 0.5)
+        rest = voxels - nearest
+        flat = self._locate(nearest)
+        codes = self._known[flat]
+        unseen = flat[codes == UNSEEN]
+        if len(unseen):
+            self._list_candidates(np.unique(unseen))
+            codes = self._known[flat]
+        near_face = np.abs(rest) > (0.5 - self._tolerance / self._reach.spacing)[:, None]
+        unsure = near_face.any(axis=0) & (codes > 0)
+        found = np.maximum(codes, 0)
+        listed = np.flatnonzero(codes < 0)
+        if len(listed):
+            found[listed], unsure[listed] = self._compare(
+                rest[:, listed], flat[listed], UNSEEN - 1 - codes[listed]
+            )
+        return found, unsure
+
+    def _locate(self, nearest: Floats) -> Indices:
+        place = nearest - self._origin[:, None]
+        low, high = (np.asarray(bound)[:, None] for bound in self._inner)
+        inside = ((place >= low) & (place <= high)).all(axis=0)
+        flat = (place[0] * self._shape[1] + place[1]) * self._shape[2] + place[2]
+        return np.where(inside, flat, 0).astype(np.intp)
+
+    def _pack(self, surface: NDArray[np.bool_]) -> NDArray[np.uint16]:
+        """Per voxel the bits of the column around it."""
+        half = int(self._reach.steps[2])
+        packed = np.zeros(surface.shape, np.uint16)
+        n = surface.shape[2]
+        for bit in range(self._reach.n_bits):
+            shift = bit - half
+            target = packed[:, :, max(0, -shift) : n - max(0, shift)]
+            source = surface[:, :, max(0, shift) : n + min(0, shift)]
+            target |= source.astype(np.uint16) << np.uint16(bit)
+        return packed
+
+    def _prepare_candidates(self) -> None:
+        """Tables by kind of candidate: column · n_bits + bit."""
+        reach = self._reach
+        half = int(reach.steps[2])
+        offsets = np.concatenate(
+            [
+                np.repeat(reach.columns, reach.n_bits, axis=0),
+                np.tile(np.arange(-half, half + 1), len(reach.columns))[:, None],
+            ],
+            axis=1,
+        )
+        strides = np.array([self._shape[1] * self._shape[2], self._shape[2], 1])
+        self._column_strides = reach.columns @ strides[:2]
+        self._strides = offsets @ strides
+        self._squares = ((offsets * reach.spacing) ** 2).sum(axis=1)
+        self._slopes = (2 * offsets * reach.spacing**2).T.copy()
+        self._n_set = reach.patterns.sum(axis=1)
+        self._first_set = np.cumsum(self._n_set) - self._n_set
+        self._bits_set = np.nonzero(reach.patterns)[1]
+
+    def _list_candidates(self, voxels: Indices) -> None:
+        for first in range(0, len(voxels), VOXELS_AT_ONCE):
+            left = voxels[first : first + VOXELS_AT_ONCE]
+            for n_columns, limit in self._reach.tiers:
+                columns = self._columns[left[:, None] + self._column_strides[:n_columns]]
+                nearest = self._measure(columns)
+                settled = nearest + (2 * self._reach.half_diagonal + SLACK_MM) <= limit
+                self._settle(left[settled], columns[settled], nearest[settled])
+                left = left[~settled]
+                if not len(left):
+                    break
+
+    def _measure(self, columns: NDArray[np.uint16]) -> NDArray[np.float32]:
+        """Distance of each voxel to the nearest labelled one."""
+        base = np.arange(columns.shape[1]) << self._reach.n_bits
+        return np.asarray(self._reach.nearest[columns + base].min(axis=1))
+
+    def _settle(
+        self, voxels: Indices, columns: NDArray[np.uint16], nearest: NDArray[np.float32]
+    ) -> None:
+        """Write down the label, or the candidates, of voxels."""
+        reach = self._reach
+        near = nearest <= reach.limit
+        self._known[voxels[~near]] = 0
+        voxels, columns, nearest = voxels[near], columns[near], nearest[near]
+        if not len(voxels):
+            return
+        furthest = np.minimum(nearest + (2 * reach.half_diagonal + SLACK_MM), reach.limit)
+        levels = np.minimum(np.ceil(furthest * (N_LEVELS / reach.limit)), N_LEVELS).astype(int)
+        bits = columns & reach.masks[levels, : columns.shape[1]]
+        rows, at = np.nonzero(bits)
+        patterns = bits[rows, at]
+        n_set = self._n_set[patterns]
+        owners = np.repeat(rows, n_set)
+        types = np.repeat(at * reach.n_bits, n_set)
+        types += self._bits_set[list_steps(self._first_set[patterns], n_set)]
+        labels = self._known[voxels[owners] + self._strides[types]]
+        n_types = np.bincount(owners, minlength=len(voxels))
+        starts = np.cumsum(n_types) - n_types
+        lowest = np.minimum.reduceat(labels, starts)
+        settled = lowest == np.maximum.reduceat(labels, starts)
+        settled &= nearest + reach.half_diagonal < reach.radius - SLACK_MM
+        self._known[voxels[settled]] = lowest[settled]
+        open_ = ~settled
+        self._keep_lists(voxels[open_], types[open_[owners]].astype(np.uint16), n_types[open_])
+
+    def _keep_lists(
+        self, voxels: Indices, types: NDArray[np.uint16], n_types: NDArray[np.int64]
+    ) -> None:
+        with self._lock:  # two threads may list a voxel at once: either list will do
+            first, last = self._n_types, self._n_types + len(types)
+            self._types = _grow(self._types, last)
+            self._types[first:last] = types
+            number = self._n_lists + np.arange(len(voxels))
+            self._lists = _grow(self._lists, self._n_lists + len(voxels))
+            self._lists[number, 0] = first + np.cumsum(n_types) - n_types
+            self._lists[number, 1] = n_types
+            self._n_types, self._n_lists = last, self._n_lists + len(voxels)
+            self._known[voxels] = UNSEEN - 1 - number
+
+    def _compare(
+        self, rest: Floats, flat: Indices, lists: NDArray[np.integer]
+    ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+        """Nearest of the candidates: least |offset - rest|², of which |rest|² is common."""
+        firsts, n = self._lists[lists].T
+        types = self._types[list_steps(firsts, n)]
+        owners = np.repeat(np.arange(len(n)), n)
+        values = self._squares[types]
+        for axis in range(3):
+            values -= self._slopes[axis][types] * rest[axis][owners]
+        least = np.minimum.reduceat(values, np.cumsum(n) - n)
+        reach = self._reach
+        slack = 4 * reach.limit * self._tolerance
+        near = np.flatnonzero(values <= (least + slack)[owners])
+        labels = self._known[flat[owners[near]] + self._strides[types[near]]]
+        n_near = np.bincount(owners[near], minlength=len(n))
+        starts = np.cumsum(n_near) - n_near
+        found = np.minimum.reduceat(labels, starts)
+        unsure = found != np.maximum.reduceat(labels, starts)
+        squares = ((rest * reach.spacing[:, None]) ** 2).sum(axis=0) + least
+        distances = np.sqrt(np.maximum(squares, 0))
+        unsure |= np.abs(distances - reach.radius) < self._tolerance
+        found[distances >= reach.radius] = 0
+        return found, unsure
+
+
+def is_small(spacing: Floats, radius: float) -> bool:
+    """Whether the tables of :class:`Neighbourhoods` stay small for such voxels."""
+    reach = Reach(spacing, radius)
+    return reach.n_bits <= MAX_BITS and 4 * int(reach.steps[0] * reach.steps[1]) < 1000
+
+
+def _find_box(labels: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and last index of the labelled voxels along each axis."""
+    low, high = [], []
+    for axis in range(3):
+        others = tuple(k for k in range(3) if k != axis)
+        filled = np.flatnonzero(labels.any(axis=others))
+        low.append(filled[0])
+        high.append(filled[-1])
+    return np.array(low), np.array(high)
+
+
+def _find_surface(labelled: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Labelled voxels of which a face is free; zeros must surround them all.
+
+    Only these can be nearest to a point outside the labels: from any other, the voxel behind the
+    face towards the point is nearer.
+    """
+    buried = labelled.copy()
+    for axis in range(3):
+        for step in (1, -1):
+            buried &= np.roll(labelled, step, axis=axis)
+    return labelled & ~buried
+
+
+def _grow(array: NDArray[Any], size: int) -> NDArray[Any]:
+    """Array of at least this length, the old content first."""
+    if size <= len(array):
+        return array
+    larger = np.empty((max(size, 2 * len(array)), *array.shape[1:]), array.dtype)
+    larger[: len(array)] = array
+    return larger
