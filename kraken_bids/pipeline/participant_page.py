@@ -1,6 +1,6 @@
 """What a participant's report shows, gathered from the files in OUTPUT_DIR."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from kraken_bids import __version__
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import group_report_path, sidecar_path
 from kraken_bids.bids.read import read_columns, read_json
-from kraken_bids.parcellations import load_parcellation
+from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.pipeline.cohort import Member
 from kraken_bids.pipeline.written import Json, Written, build_panels
 from kraken_bids.report.pages import (
@@ -22,6 +22,7 @@ from kraken_bids.report.pages import (
     LatentRow,
     ModelInfo,
     Motion,
+    Network,
     Notice,
     ParticipantPage,
     Reference,
@@ -59,7 +60,7 @@ def build_participant_page(output_dir: Path, member: Member) -> ParticipantPage:
         created=date.today().isoformat(),
         notices=_list_notices(written, panels),
         runs=_list_runs(written),
-        tractograms=_list_tractograms(written),
+        tractograms=_list_tractograms(written, panels),
         motion=_list_motion(written),
         coverage=_list_coverage(written),
         flavors=panels,
@@ -158,31 +159,64 @@ def _list_runs(written: Written) -> tuple[RunRow, ...]:
     return tuple(rows[name] for name in sorted(rows))
 
 
-def _list_tractograms(written: Written) -> tuple[TractogramRow, ...]:
+def _list_tractograms(
+    written: Written, panels: Sequence[FlavorPanel]
+) -> tuple[TractogramRow, ...]:
     found: dict[str, dict[str, Json]] = {}
     for flavor, sidecar in sorted(written.measured.items()):
         if "Streamlines" in sidecar:
             found.setdefault(sidecar["Sources"][0], {})[flavor.parcellation] = sidecar
-    return tuple(_describe_tractogram(uri, sidecars) for uri, sidecars in found.items())
+    squares = {panel.name: panel for panel in panels if panel.measured is not None}
+    return tuple(
+        _describe_tractogram(uri, sidecars, _pick_network(written, uri, squares))
+        for uri, sidecars in found.items()
+    )
 
 
-def _describe_tractogram(uri: str, sidecars: dict[str, Json]) -> TractogramRow:
+def _describe_tractogram(
+    uri: str, sidecars: dict[str, Json], network: Network | None
+) -> TractogramRow:
     first = next(iter(sidecars.values()))
-    weights = next((u for u in first["Sources"] if "weights" in u.lower()), "")
+    weights = first.get("SIFT2Weights") or ""
+    lengths = first.get("LengthHistogram", {})
     return TractogramRow(
         algorithm=ALGORITHMS[first["TractographyAlgorithm"]],
         file=uri.rpartition("/")[2],
         n_streamlines=first["Streamlines"]["n_streamlines"],
         weights=weights.rpartition("/")[2],
         ends=tuple(_share_ends(name, s["Streamlines"]) for name, s in sidecars.items()),
+        length_counts=tuple(lengths.get("Counts", ())),
+        length_bin_mm=lengths.get("BinWidth", 5.0),
+        n_longer=lengths.get("Longer", 0),
+        mean_length=lengths.get("Mean"),
+        network=network,
     )
+
+
+def _pick_network(written: Written, uri: str, panels: Mapping[str, FlavorPanel]) -> Network | None:
+    """Pick the connectome of a tractogram that a circle shows best: few regions, volnorm."""
+    order = list_parcellations()
+    flavors = [
+        flavor
+        for flavor, sidecar in written.measured.items()
+        if flavor.name in panels and sidecar.get("Sources", [""])[0] == uri
+    ]
+    flavors.sort(key=lambda f: (order.index(f.parcellation), f.processing != "volnorm", f.name))
+    if not flavors:
+        return None
+    panel, table = panels[flavors[0].name], load_parcellation(flavors[0].parcellation)
+    square = panel.measured
+    if square is None or not (np.nan_to_num(square) > 0).any():
+        return None
+    return Network(panel.name, table.region_names, table.groups, table.hemispheres, square)
 
 
 def _share_ends(parcellation: str, counts: Json) -> EndShares:
     both, one, none = (
         counts[key] / counts["n_streamlines"] for key in ("n_both", "n_one", "n_none")
     )
-    return EndShares(parcellation, both, one, none)
+    within = counts["n_self"] / counts["n_both"] if counts["n_both"] else None
+    return EndShares(parcellation, both, one, none, within, counts.get("density"))
 
 
 def _list_motion(written: Written) -> tuple[Motion, ...]:

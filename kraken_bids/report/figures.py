@@ -12,6 +12,7 @@ from kraken_bids.report.identifiability_figures import draw_identifiability
 from kraken_bids.report.matrix_figures import draw_flavor
 from kraken_bids.report.pages import GroupPage, Latents, ParticipantPage
 from kraken_bids.report.quality_figures import draw_coverage, draw_motion
+from kraken_bids.report.structural_figures import draw_structure
 
 COVERAGE = "coverage"
 AVERAGE_RANK = "identifiability_rank"
@@ -26,12 +27,21 @@ def motion_name(run: str) -> str:
     return f"motion_{run}"
 
 
+def structure_name(algorithm: str) -> str:
+    """Name of the figure of one tractogram."""
+    return f"structure_{algorithm}"
+
+
 def participant_figures(page: ParticipantPage) -> dict[str, bytes]:
     """Draw every figure of a participant's page.
 
-    Names: ``motion_<run>``, ``coverage``, and the flavor's own for its matrices.
+    Names: ``structure_<algorithm>``, ``motion_<run>``, ``coverage``, and the
+    flavor's own for its matrices.
     """
     figures = {motion_name(motion.name): draw_motion(motion) for motion in page.motion}
+    for row in page.tractograms:
+        if row.network or row.length_counts:
+            figures[structure_name(row.algorithm)] = draw_structure(row)
     if page.coverage:
         figures[COVERAGE] = draw_coverage(page.coverage)
     for panel in page.flavors:

@@ -57,6 +57,7 @@ def render_participant(page: ParticipantPage, figures: Mapping[str, bytes]) -> s
         images=_embed(figures),
         tiles=_participant_tiles(page),
         sources=_list_sources(page),
+        has_structure=any(row.length_counts or row.network for row in page.tractograms),
         worst=[(entry, _worst_regions(entry)) for entry in page.coverage],
         adaptation_modes=_adaptation_words(page),
         parcellations=tuple(dict.fromkeys(panel.parcellation for panel in page.flavors)),

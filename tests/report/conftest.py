@@ -20,6 +20,7 @@ from kraken_bids.report.pages import (
     MetricRow,
     ModelInfo,
     Motion,
+    Network,
     Notice,
     OutlierRow,
     ParticipantPage,
@@ -95,7 +96,21 @@ def participant_page() -> ParticipantPage:
         ),
         tractograms=(
             TractogramRow(
-                "iFOD2", "x.tck", 500_000, "w.csv", (EndShares("fs86", 0.8, 0.15, 0.05),)
+                "iFOD2",
+                "x.tck",
+                500_000,
+                "w.csv",
+                (EndShares("fs86", 0.8, 0.15, 0.05, 0.2, 0.6),),
+                length_counts=(10, 500, 200, 9),
+                n_longer=3,
+                mean_length=9.5,
+                network=Network(
+                    HOSTILE,
+                    names,
+                    load_parcellation("fs86").groups,
+                    load_parcellation("fs86").hemispheres,
+                    make_square("SC", 4),
+                ),
             ),
         ),
         motion=(Motion("task-rest_run-01", displacement, displacement < 0.5, 1.5, 0.5),),

@@ -43,10 +43,15 @@ def test_every_figure_of_a_group_is_drawn(group_page):
 
 
 def test_every_figure_of_a_participant_is_drawn(participant_page):
-    """One per run, one of coverage, one per flavor; names can be file names."""
+    """One per tractogram and run, one of coverage, one per flavor; names can be file names."""
     figures = participant_figures(participant_page)
     flavors = {panel.name for panel in participant_page.flavors}
-    assert set(figures) == {"motion_task-rest_run-01", "coverage", *flavors}
+    assert set(figures) == {
+        "structure_iFOD2",
+        "motion_task-rest_run-01",
+        "coverage",
+        *flavors,
+    }
     assert all(png.startswith(SIGNATURE) for png in figures.values())
 
 
