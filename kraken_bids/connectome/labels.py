@@ -33,8 +33,11 @@ def check_labels(labels: NDArray[np.generic]) -> NDArray[np.int32]:
             f"expected a label image with three axes [x, y, z]; found shape {labels.shape}. "
             "Give one label image, not a probabilistic atlas or a series."
         )
-    whole = labels.astype(np.int32, copy=False) if np.isfinite(labels.sum()) else None
-    if whole is None or (whole != labels).any() or (whole.size and whole.min() < 0):
+    is_sound = labels.dtype.kind in "iub" or bool(np.isfinite(labels.sum()))
+    whole = labels.astype(np.int32, copy=False) if is_sound else np.empty(0, np.int32)
+    if labels.dtype != np.int32:
+        is_sound = is_sound and bool((whole == labels).all())
+    if not is_sound or whole.min(initial=0) < 0:
         raise ConnectomeError(
             "expected whole, non-negative region labels; found negative, fractional or non-finite "
             "values. Was the label image interpolated? Resample it with nearest neighbour."

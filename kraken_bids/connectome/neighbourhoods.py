@@ -22,7 +22,6 @@ VOXELS_AT_ONCE = 2048
 MAX_BITS = 13
 """Of a column of voxels kept as bits, so that tables by bit pattern stay small."""
 SLACK_MM = 1e-4
-N_LEVELS = 64
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -75,13 +74,20 @@ class Reach:
         return np.asarray(np.hypot(planar[:, None], z))
 
     @cached_property
-    def nearest(self) -> NDArray[np.float32]:
-        """[n_columns · 2^n_bits] Distance of the nearest voxel set in a column, inf for none."""
-        is_set = self.patterns
-        nearest = np.full((len(self.columns), len(is_set)), np.inf, np.float32)
+    def levels(self) -> Floats:
+        """[n_levels] Every distance that occurs, mm, and inf."""
+        rounded = np.unique(self.distances.round(6))
+        return np.append(rounded[rounded <= self.limit], np.inf)
+
+    @cached_property
+    def nearest(self) -> NDArray[np.unsignedinteger]:
+        """[n_columns · 2^n_bits] Level of the nearest voxel set in a column."""
+        kind = np.uint8 if len(self.levels) < 256 else np.uint16
+        nearest = np.full((len(self.columns), len(self.patterns)), len(self.levels) - 1, kind)
+        ranks = np.searchsorted(self.levels, self.distances.round(6)).astype(kind)
         for bit in range(self.n_bits):
-            here = self.distances[:, bit : bit + 1].astype(np.float32)
-            np.minimum(nearest, here, out=nearest, where=is_set[:, bit])
+            here = ranks[:, bit : bit + 1]
+            np.minimum(nearest, here, out=nearest, where=self.patterns[:, bit])
         return nearest.ravel()
 
     @cached_property
@@ -91,10 +97,14 @@ class Reach:
         return np.asarray((numbers >> np.arange(self.n_bits)) & 1, bool)
 
     @cached_property
+    def candidates(self) -> Floats:
+        """[n_levels] How far candidates can lie where the nearest voxel is at a level, mm."""
+        return np.minimum(self.levels + (2 * self.half_diagonal + SLACK_MM), self.limit)
+
+    @cached_property
     def masks(self) -> NDArray[np.uint16]:
-        """[N_LEVELS + 1, n_columns] Bits that lie within level · limit / N_LEVELS."""
-        levels = np.arange(N_LEVELS + 1) * (self.limit / N_LEVELS)
-        within = self.distances <= levels[:, None, None]
+        """[n_levels, n_columns] Bits of the candidates where the nearest voxel is at a level."""
+        within = self.distances <= self.candidates[:, None, None]
         return np.asarray((within << np.arange(self.n_bits)).sum(axis=2), np.uint16)
 
     @cached_property
@@ -215,6 +225,7 @@ class Neighbourhoods:
         )
         strides = np.array([self._shape[1] * self._shape[2], self._shape[2], 1])
         self._column_strides = reach.columns @ strides[:2]
+        self._column_tables = np.arange(len(reach.columns)) << reach.n_bits
         self._strides = offsets @ strides
         self._squares = ((offsets * reach.spacing) ** 2).sum(axis=1)
         self._slopes = (2 * offsets * reach.spacing**2).T.copy()
@@ -223,47 +234,44 @@ class Neighbourhoods:
         self._bits_set = np.nonzero(reach.patterns)[1]
 
     def _list_candidates(self, voxels: Indices) -> None:
+        reach = self._reach
+        last = len(reach.levels) - 1
         for first in range(0, len(voxels), VOXELS_AT_ONCE):
             left = voxels[first : first + VOXELS_AT_ONCE]
-            for n_columns, limit in self._reach.tiers:
-                columns = self._columns[left[:, None] + self._column_strides[:n_columns]]
-                nearest = self._measure(columns)
-                settled = nearest + (2 * self._reach.half_diagonal + SLACK_MM) <= limit
-                self._settle(left[settled], columns[settled], nearest[settled])
+            for n_columns, limit in reach.tiers:
+                columns = self._columns.take(left[:, None] + self._column_strides[:n_columns])
+                levels = reach.nearest.take(columns + self._column_tables[:n_columns]).min(axis=1)
+                settled = reach.candidates[levels] <= limit
+                near = settled & (levels < last)
+                self._known[left[settled & ~near]] = 0
+                if near.any():
+                    self._settle(left[near], columns[near], levels[near])
                 left = left[~settled]
                 if not len(left):
                     break
 
-    def _measure(self, columns: NDArray[np.uint16]) -> NDArray[np.float32]:
-        """Distance of each voxel to the nearest labelled one."""
-        base = np.arange(columns.shape[1]) << self._reach.n_bits
-        return np.asarray(self._reach.nearest[columns + base].min(axis=1))
-
     def _settle(
-        self, voxels: Indices, columns: NDArray[np.uint16], nearest: NDArray[np.float32]
+        self,
+        voxels: Indices,
+        columns: NDArray[np.uint16],
+        levels: NDArray[np.unsignedinteger],
     ) -> None:
         """Write down the label, or the candidates, of voxels."""
         reach = self._reach
-        near = nearest <= reach.limit
-        self._known[voxels[~near]] = 0
-        voxels, columns, nearest = voxels[near], columns[near], nearest[near]
-        if not len(voxels):
-            return
-        furthest = np.minimum(nearest + (2 * reach.half_diagonal + SLACK_MM), reach.limit)
-        levels = np.minimum(np.ceil(furthest * (N_LEVELS / reach.limit)), N_LEVELS).astype(int)
-        bits = columns & reach.masks[levels, : columns.shape[1]]
-        rows, at = np.nonzero(bits)
-        patterns = bits[rows, at]
+        bits = columns & reach.masks[:, : columns.shape[1]].take(levels, axis=0)
+        filled = np.flatnonzero(bits)
+        rows, at = np.divmod(filled, columns.shape[1])
+        patterns = bits.ravel()[filled]
         n_set = self._n_set[patterns]
         owners = np.repeat(rows, n_set)
         types = np.repeat(at * reach.n_bits, n_set)
         types += self._bits_set[list_steps(self._first_set[patterns], n_set)]
-        labels = self._known[voxels[owners] + self._strides[types]]
+        labels = self._known.take(voxels[owners] + self._strides[types])
         n_types = np.bincount(owners, minlength=len(voxels))
         starts = np.cumsum(n_types) - n_types
         lowest = np.minimum.reduceat(labels, starts)
         settled = lowest == np.maximum.reduceat(labels, starts)
-        settled &= nearest + reach.half_diagonal < reach.radius - SLACK_MM
+        settled &= reach.levels[levels] + reach.half_diagonal < reach.radius - SLACK_MM
         self._known[voxels[settled]] = lowest[settled]
         open_ = ~settled
         self._keep_lists(voxels[open_], types[open_[owners]].astype(np.uint16), n_types[open_])

@@ -23,7 +23,7 @@ class RegionSearch:
     """A label image made ready for :func:`find_regions`; axes turned to near-RAS order."""
 
     labels: NDArray[np.int32]
-    """[x, y, z], C order."""
+    """[x, y, z]"""
     affine: NDArray[np.float64]
     """Voxel → RAS mm."""
     radius: float
@@ -231,12 +231,10 @@ def _centres_of(affine: NDArray[np.float64], voxels: NDArray[np.int64]) -> NDArr
 
 
 def _labels_at(search: RegionSearch, voxels: NDArray[np.int64]) -> NDArray[np.int32]:
-    shape = np.array(search.labels.shape)
-    inside = ((voxels >= 0) & (voxels < shape)).all(axis=1)
-    flat = (voxels[:, 0] * shape[1] + voxels[:, 1]) * shape[2] + voxels[:, 2]
-    labels = search.labels.ravel()[np.where(inside, flat, 0)]
-    labels[~inside] = 0
-    return labels
+    within = (voxels >= 0) & (voxels < np.array(search.labels.shape))
+    inside: NDArray[np.bool_] = np.logical_and.reduce(within, axis=1)
+    x, y, z = np.where(inside[:, None], voxels, 0).T
+    return np.where(inside, search.labels[x, y, z], 0).astype(np.int32)
 
 
 def _turn_to_ras(
@@ -252,7 +250,7 @@ def _turn_to_ras(
             turned[:3, 3] += turned[:3, axis] * (labels.shape[axis] - 1)
             turned[:3, axis] *= -1
             labels = np.flip(labels, axis)
-    return np.ascontiguousarray(labels), turned
+    return labels, turned
 
 
 def _is_orthogonal(affine: NDArray[np.float64]) -> bool:
