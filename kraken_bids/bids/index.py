@@ -23,7 +23,7 @@ class SubjectFile:
     session: str | None
     """Label of the session folder it lies in; None at the participant's own level."""
     entities: Mapping[str, str]
-    """As parsed, with ``suffix``, ``extension`` and ``datatype`` (its folder)."""
+    """As parsed, with ``suffix``, ``extension`` and ``datatype`` (its folder; '' for none)."""
 
     def is_called(self, **wanted: str | None) -> bool:
         """Whether entities have these values (None: absent); ``from_`` stands for ``from``."""
@@ -92,6 +92,9 @@ def _list_levels(root: Path) -> Iterator[tuple[Path, str | None]]:
 
 def _list_datatypes(dataset: Dataset, folder: Path, session: str | None) -> Iterator[SubjectFile]:
     for datatype in sorted(os.scandir(folder), key=lambda e: e.name):
+        if datatype.name.startswith("sub-") and datatype.is_file():
+            entities = {**parse_name(datatype.name), "datatype": ""}
+            yield SubjectFile(dataset, Path(datatype.path), session, entities)
         skipped = datatype.name in NOT_DATA or datatype.name.startswith((".", "ses-"))
         if skipped or not datatype.is_dir():
             continue

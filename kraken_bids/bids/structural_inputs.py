@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from kraken_bids.bids.index import Search, SubjectFile
-from kraken_bids.bids.label_images import QSI, LabelImage, find_acpc_transform
+from kraken_bids.bids.label_images import QSI, LabelImage
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.query import fill_template
 from kraken_bids.bids.structural_labels import find_tract_labels
@@ -21,8 +21,11 @@ ALGORITHMS: Mapping[Algorithm, re.Pattern[str]] = {
     "ifod2": re.compile(r"ifod2", re.IGNORECASE),
     "sdstream": re.compile(r"sd_?stream", re.IGNORECASE),
 }
-SUFFIXES = ("streamlines", "tractogram", "tractography", "ifod2", "sdstream")
-"""QSIRecon; MRtrix3_connectome and BEP046; micapipe and QSIPrep; QSIPrep up to 0.1x (last two)."""
+SUFFIXES = ("streamlines", "tractogram", "tractography", "tracks", "ifod2", "sdstream")
+"""QSIRecon; MRtrix3_connectome and BEP046; micapipe and QSIPrep; people's own; QSIPrep up to 0.1x
+(last two)."""
+ONE_BUNDLE = ("bundle", "tract")
+"""Entities of a file that holds one bundle, which is no tractogram of the brain."""
 TEXTS = (".csv", ".txt", ".tsv")
 NOT_SHARED = ("space", "model", "desc", "track", "suffix", "extension", "datatype")
 """Entities in which a tractogram and its weights may differ."""
@@ -65,9 +68,11 @@ class _Tracks:
 
 
 def is_tractogram(file: SubjectFile) -> bool:
-    """Whether a file is named like a tractogram, of any format."""
-    return file.entities["suffix"].lower() in SUFFIXES and file.entities["extension"].endswith(
-        (*FORMATS, *OTHER_FORMATS)
+    """Whether a file is named like a tractogram of the whole brain, of any format."""
+    return (
+        file.entities["suffix"].lower() in SUFFIXES
+        and file.entities["extension"].endswith((*FORMATS, *OTHER_FORMATS))
+        and not any(key in file.entities for key in ONE_BUNDLE)
     )
 
 
@@ -173,7 +178,7 @@ def _describe(
     notes: list[str],
 ) -> Tractography:
     weights = tracks.weights or _find_weights(tracks, algorithm, notes)
-    space = _find_space(tracks, search)
+    space = _find_space(tracks)
     labels = {}
     for parcellation in parcellations:
         image, remark = find_tract_labels(parcellation, search, tracks.file, space=space)
@@ -194,13 +199,11 @@ def _describe(
     )
 
 
-def _find_space(tracks: _Tracks, search: Search) -> str:
-    """Space of a tractogram; QSIPrep's T1w is AC-PC where it wrote the way there."""
+def _find_space(tracks: _Tracks) -> str:
+    """Space of a tractogram; QSIPrep turns the head to AC-PC and has called this T1w as well."""
     space = tracks.entities.get("space", "")
     pipeline = tracks.file.dataset.pipeline if tracks.file else ""
-    if space == "T1wACPC" or (space == "T1w" and pipeline in QSI and find_acpc_transform(search)):
-        return "ACPC"
-    return space
+    return "ACPC" if space == "T1wACPC" or (space == "T1w" and pipeline in QSI) else space
 
 
 def _find_weights(tracks: _Tracks, algorithm: Algorithm, notes: list[str]) -> Path | None:
@@ -216,9 +219,10 @@ def _find_beside(
 ) -> Path | None:
     """Weights or mu in the folder of a tractogram; of another algorithm's they must say so."""
     folder = tracks.path.parent
-    names = sorted(
-        p for p in folder.iterdir() if p.name.endswith(TEXTS) and kind in p.name.lower()
-    )
+    # MRtrix3_connectome puts mu there
+    places = [place for place in (folder, folder.parent / "connectome") if place.is_dir()]
+    files = sorted(p for place in dict.fromkeys(places) for p in place.iterdir())
+    names = [p for p in files if p.name.endswith(TEXTS) and kind in p.name.lower()]
     fitting = [p for p in names if _shares_entities(p, tracks) and _is_kind(p, kind)]
     named = [p for p in fitting if _match_algorithm(p.name) == algorithm]
     nameless = [p for p in fitting if _match_algorithm(p.name) is None]

@@ -1,8 +1,9 @@
 """Label images in the space of a tractogram, parcellation by parcellation."""
 
-from kraken_bids.bids.index import Search, SubjectFile
+from kraken_bids.bids.index import Search, SubjectFile, pick_nearest
 from kraken_bids.bids.label_images import (
     IMAGES,
+    QSI,
     LabelImage,
     carry_labels,
     find_aparcaseg,
@@ -48,9 +49,10 @@ def find_tract_labels(
     name = parcellation.name
     if name in search.explicit.parcellations:
         return _find_explicit(name, search, space), ""
-    for file in search.files if tracks else ():
-        if _is_beside(file, parcellation, tracks):
-            return LabelImage(name, file.path, space), ""
+    beside = [file for file in search.files if _is_beside(file, parcellation, tracks)]
+    nearest = pick_nearest(beside, tracks.session if tracks else None)
+    if nearest:
+        return LabelImage(name, nearest.path, space), ""
     return _find_carried(parcellation, search, space)
 
 
@@ -66,8 +68,13 @@ def _find_explicit(name: str, search: Search, space: str) -> LabelImage:
 
 
 def _is_beside(file: SubjectFile, parcellation: Parcellation, tracks: SubjectFile | None) -> bool:
-    """Whether a file of the tractogram's dataset and session is its label image."""
-    if tracks is None or (file.dataset, file.session) != (tracks.dataset, tracks.session):
+    """Whether a file of the tractogram's software and session is its label image."""
+    # QSIRecon keeps streamlines and atlases in datasets of their own, and atlases of all sessions
+    # at the participant's level
+    both_qsi = tracks is not None and {file.dataset.pipeline, tracks.dataset.pipeline} <= set(QSI)
+    if tracks is None or not (both_qsi or file.dataset == tracks.dataset):
+        return False
+    if file.session not in {tracks.session, None}:
         return False
     entities = file.entities
     if entities["suffix"] != "dseg" or entities["extension"] not in IMAGES:
@@ -103,10 +110,12 @@ def _find_carried(
         )
     carried = carry_labels(image, search, space=space)
     if carried is None:
+        wanted = f"from-{image.space}_to-T1w, and from there on to {space}"
+        if space == "ACPC":
+            wanted = "QSIPrep's from-anat_to-ACPC; name its outputs with -d qsiprep=PATH"
         return None, (
             f"{name} is left out of the structural connectomes: no transform leads from "
-            f"{image.space} to the tractogram's space {space} "
-            f"(from-{image.space}_to-T1w, and from there on to {space}). {way_out}"
+            f"{image.space} to the tractogram's space {space} ({wanted}). {way_out}"
         )
     labels, remark = carried
     return labels, f"{name}, structure: {remark}" if remark else ""

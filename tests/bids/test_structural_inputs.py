@@ -87,17 +87,17 @@ def test_freesurfer_labels_pass_three_spaces(
     ]
 
 
-def test_qsirecon_t1w_is_acpc_where_the_way_is_known(recon: Path) -> None:
-    """QSIRecon calls AC-PC T1w; with QSIPrep's transform it is AC-PC, without it T1w."""
+def test_qsirecon_t1w_is_acpc(recon: Path, tree: SimpleNamespace) -> None:
+    """QSIRecon calls AC-PC T1w: never fMRIPrep's T1w, even where the way there is not known."""
     for path in list(recon.iterdir()):
         path.rename(recon / path.name.replace("space-ACPC", "space-T1w"))
     assert find(recon)["ifod2"].space == "ACPC"
     (recon.parent / "anat/sub-01_from-anat_to-ACPC_mode-image_xfm.txt").unlink()
-    found = find(recon)["ifod2"]
-    assert found.space == "T1w"
-    assert names(found.labels["shen268"].transforms) == [
-        "sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.h5"
-    ]
+    session = find_session(recon)
+    assert not session.tractographies
+    assert any("-d qsiprep=PATH" in note for note in session.notes)
+    tree.touch(recon, "sub-01_space-T1w_seg-fs86_dseg.nii.gz")
+    assert set(find(recon)["ifod2"].labels) == {"fs86"}
 
 
 def test_labels_beside_the_tractogram_come_first(recon: Path, tree: SimpleNamespace) -> None:
