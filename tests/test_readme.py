@@ -1,0 +1,60 @@
+"""What the README says is so."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from kraken_bids.cli.app import main
+from kraken_bids.flavors import list_flavors, parse_meas
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+OTHERS_OPTIONS = {
+    "--output-spaces", "--level", "--rm", "--gpus", "--nv", "--help",
+}  # fmt: skip
+"""Options of fMRIPrep, Docker and Apptainer that the README names."""
+
+
+def test_every_option_named_exists() -> None:
+    """Each long option is ours, or one of the other programs it tells how to call."""
+    named = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", README))
+    ours = {name for option in main.params for name in option.opts}
+
+    assert named - ours - OTHERS_OPTIONS == set()
+
+
+def test_every_local_link_leads_somewhere() -> None:
+    """Pictures and documents are in the repository."""
+    links = re.findall(r"\]\((?!https?:)([^)#]+)\)", README)
+
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_the_table_of_measures_is_the_code_s() -> None:
+    """Each BIDS label of the table means the flavor beside it."""
+    rows = re.findall(r"^\| `(\w+)` \| `(\w+)_<atlas>_(\w+)` \|", README, re.MULTILINE)
+
+    assert len(rows) == 5
+    for meas, measure, processing in rows:
+        flavor = parse_meas(meas, "fs86")
+        assert (flavor.measure, flavor.processing) == (measure, processing)
+
+
+@pytest.mark.parametrize("target", ["demo", "test"])
+def test_the_two_commands_are_in_the_makefile(target: str) -> None:
+    """``make demo`` and ``make test``."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+    assert f"make {target}" in README
+    assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_file_names_of_the_readme_are_those_written() -> None:
+    """The measured and the predicted example are names of known flavors."""
+    names = re.findall(r"_atlas-(\w+?)_meas-(\w+?)_(?:desc-\w+kraken_)?relmat\.dense\.tsv", README)
+
+    assert len(names) >= 3
+    known = {(flavor.parcellation, flavor.meas) for flavor in list_flavors(["fs86"])}
+    assert set(names) <= known
