@@ -127,7 +127,9 @@ class Neighbourhoods:
     Parameters
     ----------
     labels : ndarray of int32, shape (x, y, z)
-        Region numbers, at least one.
+        Region numbers.
+    box : tuple of slice
+        Of :func:`find_box`.
     spacing : ndarray of shape (3,)
         Voxel size, mm.
     radius : float
@@ -137,22 +139,27 @@ class Neighbourhoods:
     """
 
     def __init__(
-        self, labels: NDArray[np.int32], spacing: Floats, *, radius: float, tolerance: float
+        self,
+        labels: NDArray[np.int32],
+        box: tuple[slice, slice, slice],
+        spacing: Floats,
+        *,
+        radius: float,
+        tolerance: float,
     ) -> None:
         self._reach = Reach(spacing, radius)
         self._tolerance = tolerance
         self._lock = Lock()
         steps = self._reach.steps + 1
-        low, high = _find_box(labels)
+        low, high = np.array([(cut.start, cut.stop - 1) for cut in box]).T
         self._origin = (low - 2 * steps).astype(np.float64)
         self._inner = steps, high - low + 3 * steps  # where candidates lie inside the array
         whole = np.zeros(high - low + 1 + 4 * steps, np.int32)
-        box = tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))
         whole[tuple(slice(2 * n, -2 * n) for n in steps)] = labels[box]
         self._shape = whole.shape
         self._columns = self._pack(_find_surface(whole > 0)).ravel()
-        whole[whole == 0] = UNSEEN
-        whole[0, 0, 0] = 0  # stands for every voxel outside
+        far = ~_dilate(self._columns.reshape(whole.shape) > 0, self._reach.steps[:2])
+        whole[(whole == 0) & ~far] = UNSEEN
         self._known = whole.ravel()
         """Label of all points in the voxel; below UNSEEN: number of its list, turned."""
         self._prepare_candidates()
@@ -239,13 +246,15 @@ class Neighbourhoods:
         for first in range(0, len(voxels), VOXELS_AT_ONCE):
             left = voxels[first : first + VOXELS_AT_ONCE]
             for n_columns, limit in reach.tiers:
-                columns = self._columns.take(left[:, None] + self._column_strides[:n_columns])
-                levels = reach.nearest.take(columns + self._column_tables[:n_columns]).min(axis=1)
+                # voxels last: the least of each column is then taken for many at once
+                columns = self._columns.take(left + self._column_strides[:n_columns, None])
+                tables = self._column_tables[:n_columns, None]
+                levels = reach.nearest.take(columns + tables).min(axis=0)
                 settled = reach.candidates[levels] <= limit
                 near = settled & (levels < last)
                 self._known[left[settled & ~near]] = 0
                 if near.any():
-                    self._settle(left[near], columns[near], levels[near])
+                    self._settle(left[near], columns[:, near], levels[near])
                 left = left[~settled]
                 if not len(left):
                     break
@@ -258,9 +267,9 @@ class Neighbourhoods:
     ) -> None:
         """Write down the label, or the candidates, of voxels."""
         reach = self._reach
-        bits = columns & reach.masks[:, : columns.shape[1]].take(levels, axis=0)
+        bits = columns.T & reach.masks[:, : len(columns)].take(levels, axis=0)
         filled = np.flatnonzero(bits)
-        rows, at = np.divmod(filled, columns.shape[1])
+        rows, at = np.divmod(filled, len(columns))
         patterns = bits.ravel()[filled]
         n_set = self._n_set[patterns]
         owners = np.repeat(rows, n_set)
@@ -322,15 +331,15 @@ def is_small(spacing: Floats, radius: float) -> bool:
     return reach.n_bits <= MAX_BITS and 4 * int(reach.steps[0] * reach.steps[1]) < 1000
 
 
-def _find_box(labels: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """First and last index of the labelled voxels along each axis."""
-    low, high = [], []
-    for axis in range(3):
+def find_box(labels: NDArray[np.integer]) -> tuple[slice, slice, slice]:
+    """Part of a label image that holds every label; there must be one."""
+    labelled = labels > 0
+    cuts: list[slice] = []
+    for axis in range(3):  # each pass has only to go through what the last ones left
         others = tuple(k for k in range(3) if k != axis)
-        filled = np.flatnonzero(labels.any(axis=others))
-        low.append(filled[0])
-        high.append(filled[-1])
-    return np.array(low), np.array(high)
+        filled = np.flatnonzero(labelled[tuple(cuts)].any(axis=others))
+        cuts.append(slice(int(filled[0]), int(filled[-1]) + 1))
+    return cuts[0], cuts[1], cuts[2]
 
 
 def _find_surface(labelled: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -344,6 +353,22 @@ def _find_surface(labelled: NDArray[np.bool_]) -> NDArray[np.bool_]:
         for step in (1, -1):
             buried &= np.roll(labelled, step, axis=axis)
     return labelled & ~buried
+
+
+def _dilate(filled: NDArray[np.bool_], steps: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Voxels with a filled one at most so many steps away along each of the first axes."""
+    for axis, n in enumerate(steps):
+        done = 0
+        while done < n:  # doubling: each turn spreads what is spread already
+            step = min(int(n) - done, 2 * done + 1)
+            wider = filled.copy()
+            ahead = [slice(None)] * 3
+            behind = [slice(None)] * 3
+            ahead[axis], behind[axis] = slice(step, None), slice(None, -step)
+            wider[tuple(ahead)] |= filled[tuple(behind)]
+            wider[tuple(behind)] |= filled[tuple(ahead)]
+            filled, done = wider, done + step
+    return filled
 
 
 def _grow(array: NDArray[Any], size: int) -> NDArray[Any]:

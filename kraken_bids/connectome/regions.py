@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.connectome.labels import check_labels
-from kraken_bids.connectome.neighbourhoods import Neighbourhoods, is_small
+from kraken_bids.connectome.neighbourhoods import Neighbourhoods, find_box, is_small
 from kraken_bids.exceptions import ConnectomeError
 
 POINTS_AT_ONCE = 100_000
@@ -44,13 +44,29 @@ class RegionSearch:
         ConnectomeError
             If the image holds a larger label.
         """
-        counts = np.bincount(self.labels[self.labels > 0], minlength=n_regions + 1)
+        counts = np.bincount(self.labels[self.box].ravel(order="K"), minlength=n_regions + 1)
         if len(counts) > n_regions + 1:
             raise ConnectomeError(
                 f"expected labels 0 … {n_regions}; found {len(counts) - 1} in the label image. "
                 "Is it the image of another parcellation?"
             )
         return counts[1:]
+
+    @cached_property
+    def box(self) -> tuple[slice, slice, slice]:
+        """Part of the image that holds every label."""
+        return find_box(self.labels)
+
+    @cached_property
+    def centre(self) -> NDArray[np.float64]:
+        """[3] Mean of the labelled voxels' centres, RAS mm."""
+        labelled = self.labels[self.box] > 0
+        means = []
+        for axis, cut in enumerate(self.box):
+            others = tuple(k for k in range(3) if k != axis)
+            counts = np.count_nonzero(labelled, axis=others)
+            means.append(np.average(np.arange(cut.start, cut.stop), weights=counts))
+        return np.asarray(self.affine[:3, :3] @ means + self.affine[:3, 3])
 
     @cached_property
     def spacing(self) -> NDArray[np.float64]:
@@ -152,10 +168,11 @@ def find_regions(search: RegionSearch, points: NDArray[np.floating]) -> NDArray[
     found = np.zeros(len(flat), dtype=np.int32)
     for first in range(0, len(flat), POINTS_AT_ONCE):
         block = flat[first : first + POINTS_AT_ONCE].astype(np.float64)
-        finite = np.isfinite(block).all(axis=1)
-        if finite.all():
+        is_finite = np.isfinite(block)
+        if is_finite.all():
             found[first : first + POINTS_AT_ONCE] = _find(search, block)
         else:
+            finite = is_finite.all(axis=1)
             found[first : first + POINTS_AT_ONCE][finite] = _find(search, block[finite])
     return found.reshape(points.shape[:-1])
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from kraken_bids.connectome.regions import RegionSearch, find_regions, is_inside
 from kraken_bids.exceptions import InputError
 
-SAMPLE_SIZE = 5_000
+SAMPLE_SIZE = 2_000
 MIN_SHARE = 0.2
 """Fewer ends than this near a region cannot be the same space (good data: half or more)."""
 MIRROR_MARGIN = 0.05
@@ -41,7 +41,7 @@ def measure_space_fit(search: RegionSearch, ends: NDArray[np.floating]) -> Space
     search : RegionSearch
         Label image, with the radius that counts as near.
     ends : ndarray of shape (..., 3)
-        Ends of streamlines, RAS mm; every k-th is used where there are more than 5000.
+        Ends of streamlines, RAS mm; every k-th is used where there are more than 2000.
 
     Returns
     -------
@@ -53,8 +53,7 @@ def measure_space_fit(search: RegionSearch, ends: NDArray[np.floating]) -> Space
     points = points[np.isfinite(points).all(axis=1)]
     if not len(points):
         return SpaceFit(0.0, 0.0, 0.0, 0.0, 0.0)
-    voxels = np.argwhere(search.labels > 0)
-    centre = voxels.mean(axis=0) @ search.affine[:3, :3].T + search.affine[:3, 3]
+    centre = search.centre
     shift = centre - points.mean(axis=0)
     mirrored = (points + shift - centre) * [-1, 1, 1] + centre
 

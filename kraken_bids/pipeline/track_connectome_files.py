@@ -141,10 +141,15 @@ class TrackWriter:
 
 
 def format_csv(square: NDArray[np.floating[Any]]) -> str:
-    """Text of a matrix as MRtrix writes it: 15 digits, or 6 of single precision, commas."""
+    """Text of a symmetric matrix as MRtrix writes it: 15 digits, or 6 of single precision."""
     digits = "%.15g" if square.dtype == np.float64 else "%.6g"
-    line = ",".join([digits] * square.shape[1]) + "\n"
-    return "".join(line % tuple(row) for row in square.tolist())
+    cells = np.full(square.shape, "0", object)
+    upper = np.nonzero(np.triu(square))  # formatting takes longest: no zeros, and each edge once
+    values = square[upper].tolist()
+    texts = ((digits + " ") * len(values) % tuple(values)).split()
+    cells[upper] = texts
+    cells[upper[::-1]] = texts
+    return "".join(",".join(row) + "\n" for row in cells.tolist())
 
 
 def fingerprint(path: Path) -> dict[str, Any]:
