@@ -19,6 +19,7 @@ from kraken_bids.bids.outputs import (
 )
 from kraken_bids.bids.write import write_json, write_relmat, write_table
 from kraken_bids.connectome.matrices import edges_to_square
+from kraken_bids.exceptions import FlavorError
 from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor, describe_flavor
 from kraken_bids.model.adaptation import Adaptation
@@ -187,7 +188,20 @@ def digest_predictions(plan: PredictionPlan, member: Member) -> str:
 
 
 def write_predictions(job: PredictionJob) -> None:
-    """Write a member's predicted connectomes, then its latents, whose sidecar says all is done."""
+    """Write a member's predicted connectomes, then its latents, whose sidecar says all is done.
+
+    Raises
+    ------
+    FlavorError
+        If the model can read none of the member's connectomes.
+    """
+    if not job.latents:
+        raise FlavorError(
+            f"expected a connectome of {job.member.label} that the model can read; found "
+            f"{', '.join(f.name for f in sorted(job.member.connectomes))}, whose flavors it does "
+            "not know or which lack too many regions. Measure others (--flavors), or give a model "
+            "of these (--model)."
+        )
     if job.output_format == "h5":
         _write_archive(job)
     else:
