@@ -76,7 +76,9 @@ class RegionSearch:
     @cached_property
     def neighbourhoods(self) -> Neighbourhoods:
         """Nearest labels by voxel, where a labelled voxel wins for the points inside it."""
-        return Neighbourhoods(self.labels, self.spacing, radius=self.radius, tolerance=NEAR_TIE_MM)
+        return Neighbourhoods(
+            self.labels, self.box, self.spacing, radius=self.radius, tolerance=NEAR_TIE_MM
+        )
 
     @cached_property
     def tree(self) -> Any:
