@@ -1,10 +1,10 @@
 """Which label is nearest, known per voxel: most points then need no search at all.
 
-A point lies in some voxel v, within half a voxel diagonal a of its centre. If the nearest labelled
-voxel is d away from v, whatever is nearest to the point is at most d + 2a away from v. These
+A point lies in some voxel, whose nearest labelled voxel (by centres) is c0. Another voxel c can be
+nearest to the point only if some corner of the point's voxel is nearer to c than to c0: these few
 candidates are listed once per voxel, when the first point falls into it. Where they all carry one
-label and lie well within the radius, every point of the voxel takes it; else the few candidates
-are compared.
+label and lie well within the radius, every point of the voxel takes it; else the candidates are
+compared.
 """
 
 from dataclasses import dataclass
@@ -22,6 +22,8 @@ VOXELS_AT_ONCE = 2048
 MAX_BITS = 13
 """Of a column of voxels kept as bits, so that tables by bit pattern stay small."""
 SLACK_MM = 1e-4
+FACE_SHARE = 100
+"""So many tolerances from a face a point may be for its nearest voxel to be in doubt."""
 
 Floats = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -67,28 +69,29 @@ class Reach:
         return kept
 
     @cached_property
+    def planar(self) -> Floats:
+        """[n_columns + 1] Distance of each column, mm, rising; inf at the end."""
+        return np.append(np.linalg.norm(self.columns * self.spacing[:2], axis=1), np.inf)
+
+    @cached_property
+    def offsets(self) -> NDArray[np.int64]:
+        """[n_columns · n_bits, 3] Voxel offset of every kind of candidate."""
+        half = int(self.steps[2])
+        z = np.tile(np.arange(-half, half + 1), len(self.columns))
+        return np.column_stack([np.repeat(self.columns, self.n_bits, axis=0), z])
+
+    @cached_property
+    def kinds(self) -> Indices:
+        """[n_ranks] Kinds within the limit, nearest first."""
+        distances = np.linalg.norm(self.offsets * self.spacing, axis=1)
+        order = np.argsort(distances, kind="stable")
+        kept: Indices = order[distances[order] <= self.limit]
+        return kept
+
+    @cached_property
     def distances(self) -> Floats:
-        """[n_columns, n_bits] Of each offset, mm."""
-        z = np.arange(-self.steps[2], self.steps[2] + 1) * self.spacing[2]
-        planar = np.linalg.norm(self.columns * self.spacing[:2], axis=1)
-        return np.asarray(np.hypot(planar[:, None], z))
-
-    @cached_property
-    def levels(self) -> Floats:
-        """[n_levels] Every distance that occurs, mm, and inf."""
-        rounded = np.unique(self.distances.round(6))
-        return np.append(rounded[rounded <= self.limit], np.inf)
-
-    @cached_property
-    def nearest(self) -> NDArray[np.unsignedinteger]:
-        """[n_columns · 2^n_bits] Level of the nearest voxel set in a column."""
-        kind = np.uint8 if len(self.levels) < 256 else np.uint16
-        nearest = np.full((len(self.columns), len(self.patterns)), len(self.levels) - 1, kind)
-        ranks = np.searchsorted(self.levels, self.distances.round(6)).astype(kind)
-        for bit in range(self.n_bits):
-            here = ranks[:, bit : bit + 1]
-            np.minimum(nearest, here, out=nearest, where=self.patterns[:, bit])
-        return nearest.ravel()
+        """[n_ranks + 1] Of each rank, mm; inf for none."""
+        return np.append(np.linalg.norm(self.offsets[self.kinds] * self.spacing, axis=1), np.inf)
 
     @cached_property
     def patterns(self) -> NDArray[np.bool_]:
@@ -97,25 +100,48 @@ class Reach:
         return np.asarray((numbers >> np.arange(self.n_bits)) & 1, bool)
 
     @cached_property
-    def candidates(self) -> Floats:
-        """[n_levels] How far candidates can lie where the nearest voxel is at a level, mm."""
-        return np.minimum(self.levels + (2 * self.half_diagonal + SLACK_MM), self.limit)
+    def nearest(self) -> NDArray[np.uint16]:
+        """[n_columns · 2^n_bits] Rank of the nearest voxel set in a column."""
+        n_ranks = len(self.kinds)
+        ranks = np.full(len(self.offsets), n_ranks, np.uint16)
+        ranks[self.kinds] = np.arange(n_ranks)
+        by_column = ranks.reshape(-1, self.n_bits)
+        nearest = np.full((len(self.columns), len(self.patterns)), n_ranks, np.uint16)
+        for bit in range(self.n_bits):
+            here = by_column[:, bit : bit + 1]
+            np.minimum(nearest, here, out=nearest, where=self.patterns[:, bit])
+        return nearest.ravel()
 
     @cached_property
     def masks(self) -> NDArray[np.uint16]:
-        """[n_levels, n_columns] Bits of the candidates where the nearest voxel is at a level."""
-        within = self.distances <= self.candidates[:, None, None]
-        return np.asarray((within << np.arange(self.n_bits)).sum(axis=2), np.uint16)
+        """[n_ranks, n_columns] Bits of the candidates where the nearest voxel has a rank."""
+        bits = np.zeros((len(self.kinds), len(self.offsets)), bool)
+        own = self.offsets[self.kinds] * self.spacing
+        squares = (own**2).sum(axis=1)
+        # |p - c|² - |p - c0|² at the corner of the voxel where it is least
+        least = squares - squares[:, None]
+        for axis, size in enumerate(self.spacing):
+            least -= size * np.abs(own[:, axis] - own[:, axis, None])
+        # on a face or corner both are as near: left to the caller, like all points there
+        bits[:, self.kinds] = least < -1e-9
+        np.put_along_axis(bits, self.kinds[:, None], values=True, axis=1)
+        by_column = bits.reshape(len(self.kinds), -1, self.n_bits)
+        return np.asarray((by_column << np.arange(self.n_bits)).sum(axis=2), np.uint16)
 
     @cached_property
-    def tiers(self) -> list[tuple[int, float]]:
-        """How many of the nearest columns settle a voxel whose candidates are so near (mm)."""
-        planar = self.distances.min(axis=1)
+    def needed(self) -> NDArray[np.int64]:
+        """[n_ranks + 1] Columns that hold all candidates, and whatever is nearer than the rank."""
+        last = len(self.columns) - np.argmax(self.masks[:, ::-1] > 0, axis=1)
+        nearer = np.searchsorted(self.planar, self.distances[:-1])
+        return np.append(np.maximum(last, nearer), len(self.columns))
+
+    @cached_property
+    def tiers(self) -> list[int]:
+        """How many columns to look at, a few first."""
         short, long = np.sort(self.spacing)[[0, 2]]
         reaches = [long, float(np.linalg.norm(self.spacing)), 2.3 * short]
-        limits = sorted(reach + 2 * self.half_diagonal + SLACK_MM for reach in reaches)
-        inner = [(int((planar <= x).sum()), x) for x in limits if x < self.limit]
-        return [*inner, (len(planar), np.inf)]
+        ranks = np.searchsorted(self.distances, np.array(reaches) + SLACK_MM) - 1
+        return sorted({*self.needed[ranks].tolist(), len(self.columns)})
 
 
 class Neighbourhoods:
@@ -190,14 +216,16 @@ class Neighbourhoods:
         if len(unseen):
             self._list_candidates(np.unique(unseen))
             codes = self._known[flat]
-        near_face = np.abs(rest) > (0.5 - self._tolerance / self._reach.spacing)[:, None]
-        unsure = near_face.any(axis=0) & (codes > 0)
+        to_face = FACE_SHARE * self._tolerance / self._reach.spacing
+        unsure = np.maximum.reduce(np.abs(rest) + to_face[:, None], axis=0) > 0.5
+        unsure &= codes != 0
         found = np.maximum(codes, 0)
         listed = np.flatnonzero(codes < 0)
         if len(listed):
-            found[listed], unsure[listed] = self._compare(
+            found[listed], open_ = self._compare(
                 rest[:, listed], flat[listed], UNSEEN - 1 - codes[listed]
             )
+            unsure[listed] |= open_
         return found, unsure
 
     def _locate(self, nearest: Floats) -> Indices:
@@ -222,39 +250,30 @@ class Neighbourhoods:
     def _prepare_candidates(self) -> None:
         """Tables by kind of candidate: column · n_bits + bit."""
         reach = self._reach
-        half = int(reach.steps[2])
-        offsets = np.concatenate(
-            [
-                np.repeat(reach.columns, reach.n_bits, axis=0),
-                np.tile(np.arange(-half, half + 1), len(reach.columns))[:, None],
-            ],
-            axis=1,
-        )
         strides = np.array([self._shape[1] * self._shape[2], self._shape[2], 1])
         self._column_strides = reach.columns @ strides[:2]
         self._column_tables = np.arange(len(reach.columns)) << reach.n_bits
-        self._strides = offsets @ strides
-        self._squares = ((offsets * reach.spacing) ** 2).sum(axis=1)
-        self._slopes = (2 * offsets * reach.spacing**2).T.copy()
+        self._strides = reach.offsets @ strides
+        self._squares = ((reach.offsets * reach.spacing) ** 2).sum(axis=1)
+        self._slopes = (2 * reach.offsets * reach.spacing**2).T.copy()
         self._n_set = reach.patterns.sum(axis=1)
         self._first_set = np.cumsum(self._n_set) - self._n_set
         self._bits_set = np.nonzero(reach.patterns)[1]
 
     def _list_candidates(self, voxels: Indices) -> None:
         reach = self._reach
-        last = len(reach.levels) - 1
         for first in range(0, len(voxels), VOXELS_AT_ONCE):
             left = voxels[first : first + VOXELS_AT_ONCE]
-            for n_columns, limit in reach.tiers:
+            for n_columns in reach.tiers:
                 # voxels last: the least of each column is then taken for many at once
                 columns = self._columns.take(left + self._column_strides[:n_columns, None])
                 tables = self._column_tables[:n_columns, None]
-                levels = reach.nearest.take(columns + tables).min(axis=0)
-                settled = reach.candidates[levels] <= limit
-                near = settled & (levels < last)
+                ranks = reach.nearest.take(columns + tables).min(axis=0)
+                settled = reach.needed[ranks] <= n_columns
+                near = settled & (ranks < len(reach.kinds))
                 self._known[left[settled & ~near]] = 0
                 if near.any():
-                    self._settle(left[near], columns[:, near], levels[near])
+                    self._settle(left[near], columns[:, near], ranks[near])
                 left = left[~settled]
                 if not len(left):
                     break
@@ -263,11 +282,11 @@ class Neighbourhoods:
         self,
         voxels: Indices,
         columns: NDArray[np.uint16],
-        levels: NDArray[np.unsignedinteger],
+        ranks: NDArray[np.uint16],
     ) -> None:
         """Write down the label, or the candidates, of voxels."""
         reach = self._reach
-        bits = columns.T & reach.masks[:, : len(columns)].take(levels, axis=0)
+        bits = columns.T & reach.masks[:, : len(columns)].take(ranks, axis=0)
         filled = np.flatnonzero(bits)
         rows, at = np.divmod(filled, len(columns))
         patterns = bits.ravel()[filled]
@@ -280,7 +299,7 @@ class Neighbourhoods:
         starts = np.cumsum(n_types) - n_types
         lowest = np.minimum.reduceat(labels, starts)
         settled = lowest == np.maximum.reduceat(labels, starts)
-        settled &= reach.levels[levels] + reach.half_diagonal < reach.radius - SLACK_MM
+        settled &= reach.distances[ranks] + reach.half_diagonal < reach.radius - SLACK_MM
         self._known[voxels[settled]] = lowest[settled]
         open_ = ~settled
         self._keep_lists(voxels[open_], types[open_[owners]].astype(np.uint16), n_types[open_])

@@ -13,8 +13,8 @@ from kraken_bids.connectome.neighbourhoods import Neighbourhoods, find_box, is_s
 from kraken_bids.exceptions import ConnectomeError
 
 POINTS_AT_ONCE = 100_000
-NEAR_TIE_MM = 1e-6
-"""Distances so alike are looked at again in MRtrix's order; rounding is a millionth of it."""
+NEAR_TIE_MM = 1e-8
+"""Distances so alike are looked at again in MRtrix's order; rounding is far below."""
 OFFSETS_AT_ONCE = 32
 
 
@@ -151,7 +151,7 @@ def find_regions(search: RegionSearch, points: NDArray[np.floating]) -> NDArray[
 
     Equal to ``tck2connectome -assignment_radial_search``: distances in float64, strictly below the
     radius; points outside the image may still be assigned; NaN or infinite points are not. Points
-    nearly half-way between labels (within 1e-6 mm) take the first voxel in MRtrix's order: nearest
+    nearly half-way between labels (within 1e-8 mm) take the first voxel in MRtrix's order: nearest
     own-voxel offset, then z, y, x on the near-RAS grid.
 
     Parameters
