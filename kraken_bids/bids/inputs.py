@@ -164,7 +164,7 @@ def _explain_nothing(datasets: Sequence[Dataset], subject: str, notes: Sequence[
     reasons = "".join(f"\n- {note}" for note in dict.fromkeys(notes))
     return (
         f"expected BOLD series (func/*_space-T1w|MNI152NLin6Asym*_desc-preproc_bold.nii.gz) or "
-        f"tractograms (dwi/*_streamlines.tck[.gz], *_tractogram.tck, *_tractography.tck) of "
+        f"tractograms (dwi/*_streamlines.tck[.gz], *_tractogram.trk[.gz], *_tractography.trx) of "
         f"sub-{subject} in {', '.join(searched) or 'no dataset'}; found none that can be used. "
         f"They come from {FLAGS}.{reasons}"
     )

@@ -129,15 +129,25 @@ def read_weights(path: Path) -> NDArray[np.float32]:
     Raises
     ------
     InputError
-        If it is missing, empty, or holds anything but numbers.
+        If it is missing, empty, or holds anything but finite numbers.
     """
     if Path(path).name.lower().endswith(".trx"):
-        return open_trx(path).read_weights()
+        return _check_weights(open_trx(path).read_weights(), path)
     with _naming(path, "streamline weights, numbers separated by blanks, commas or lines"):
         blocks = [_parse_numbers(block, np.float32) for block in _list_blocks(Path(path))]
     weights = np.concatenate([np.empty(0, np.float32), *blocks])
     if not weights.size:
         raise InputError(f"expected streamline weights in {path}; found none. Run tcksift2 again.")
+    return _check_weights(weights, path)
+
+
+def _check_weights(weights: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
+    bad = np.flatnonzero(~np.isfinite(weights))
+    if bad.size:
+        raise InputError(
+            f"expected finite streamline weights in {path}; found {weights[bad[0]]} for "
+            f"streamline {bad[0] + 1}, and {bad.size} such in all. Run tcksift2 again."
+        )
     return weights
 
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -132,11 +132,22 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def file_stamps(paths: Iterable[Path | None]) -> list[tuple[str, int, int]]:
-    """Name, size and time of change of each file: what tells that an input changed."""
-    stamps = []
+def _list_files(paths: Iterable[Path | None]) -> Iterator[Path]:
     for path in paths:
-        if path is not None and path.exists():
+        if path is not None and path.is_dir():
+            yield from sorted(inner for inner in path.rglob("*") if inner.is_file())
+        elif path is not None:
+            yield path
+
+
+def file_stamps(paths: Iterable[Path | None]) -> list[tuple[str, int, int]]:
+    """Name, size and time of change of each file: what tells that an input changed.
+
+    Of a folder (an unpacked ``.trx``) the files in it count.
+    """
+    stamps = []
+    for path in _list_files(paths):
+        if path.exists():
             status = path.stat()
             stamps.append((path.name, status.st_size, status.st_mtime_ns))
     return stamps

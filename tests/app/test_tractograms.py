@@ -130,6 +130,19 @@ def test_missing_regions(app: Any, units: str) -> None:
     assert [sidecar["RegionVoxels"][k - 1] for k in gone] == [0, 0, 0]
 
 
+def test_too_many_weights(app: Any) -> None:
+    """One weight more than streamlines: they are of another tractogram."""
+    app.copy_bids("03")
+    path = app.dwi("03", "desc-sift2_streamlineweights.csv")
+    text = path.read_text()
+    path.unlink()
+    path.write_text(text + "1.0\n")
+    outcome = app.participant(flavors=("SCifod2act_fs86_volnorm",))
+    assert outcome.exit_code == 3
+    assert outcome.says(path, "one per streamline of", "streamlines.tck.gz")
+    assert app.measured("03") == []
+
+
 def test_nothing_that_the_model_reads(app: Any) -> None:
     """A participant with flavors that the model does not know is told so; they are kept."""
     outcome = app.participant("--participant-label", "03", flavors=("SCifod2act_fs86_count",))

@@ -90,3 +90,12 @@ def test_read_weights_of_damaged_files(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(InputError, match=r"w\.csv"):
         read_weights(path)
+
+
+@pytest.mark.parametrize("text", ["1 nan 3\n", "1\ninf\n3\n", "1,-inf,3"])
+def test_read_weights_that_are_not_finite(tmp_path: Path, text: str) -> None:
+    """A weight that is no number would make whole edges NaN: the streamline is named."""
+    path = tmp_path / "weights.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match="for streamline 2, and 1 such"):
+        read_weights(path)

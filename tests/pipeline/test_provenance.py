@@ -111,3 +111,13 @@ def test_saved_settings_repeat_the_run(tmp_path: Path, monkeypatch: pytest.Monke
 
     assert result.exit_code == 0, result.output
     assert seen == [settings]
+
+
+def test_a_folder_counts_by_its_files(tmp_path: Path) -> None:
+    """Of an unpacked trx every file counts, so that none changes unnoticed."""
+    inner = tmp_path / "a.trx" / "dps" / "weights.float32"
+    inner.parent.mkdir(parents=True)
+    inner.write_bytes(bytes(4))
+    first = file_stamps([tmp_path / "a.trx"])
+    inner.write_bytes(bytes(8))
+    assert file_stamps([tmp_path / "a.trx"]) != first
