@@ -110,8 +110,8 @@ def predict(
     with exit_with_message():
         start_terminal_log(verbose)
         # torch is loaded only once the options are known to be sound
-        from kraken_bids.pipeline.prediction import PredictionOptions, predict_files
-        from kraken_bids.pipeline.prediction_files import check_output, write_predictions
+        from kraken_bids.pipeline.tools.predict import PredictionOptions, predict_files
+        from kraken_bids.pipeline.tools.prediction_files import check_output, write_predictions
 
         check_output(output)
         options = PredictionOptions(

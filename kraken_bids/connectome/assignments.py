@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.connectome.regions import RegionSearch
+from kraken_bids.connectome.regions import RegionSearch, find_voxel_coordinates
 from kraken_bids.connectome.tracks import list_steps, step_lengths
 
 
@@ -66,9 +66,8 @@ def find_voxel_regions(search: RegionSearch, points: NDArray[np.floating]) -> ND
     ndarray of int32, shape (...)
         Region number; 0 outside the image and for NaN.
     """
-    voxels = points.reshape(-1, 3).astype(np.float64) @ search.to_voxels[:3, :3].T
-    voxels += search.to_voxels[:3, 3]
     with np.errstate(invalid="ignore"):
+        voxels = find_voxel_coordinates(search, points.reshape(-1, 3).astype(np.float64)).T
         whole = np.trunc(voxels)
         whole += np.copysign(np.abs(voxels - whole) >= 0.5, voxels)  # half goes away from zero
         inside = ((whole >= 0) & (whole < search.labels.shape)).all(axis=1)

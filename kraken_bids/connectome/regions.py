@@ -179,6 +179,16 @@ def find_regions(search: RegionSearch, points: NDArray[np.floating]) -> NDArray[
     return found.reshape(points.shape[:-1])
 
 
+def find_voxel_coordinates(
+    search: RegionSearch, points: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Voxel coordinates [3, n] of points [n, 3], RAS mm, on the near-RAS grid."""
+    x, y, z = np.ascontiguousarray(points.T)
+    # spelled out, which for so narrow a matrix is faster than a product
+    rows = search.to_voxels[:3]
+    return np.stack([row[0] * x + row[1] * y + row[2] * z + row[3] for row in rows])
+
+
 def is_inside(search: RegionSearch, points: NDArray[np.floating]) -> NDArray[np.bool_]:
     """Whether each point [..., 3] (RAS mm) lies in the box of the label image."""
     voxels = points @ search.to_voxels[:3, :3].T + search.to_voxels[:3, 3]
@@ -188,19 +198,12 @@ def is_inside(search: RegionSearch, points: NDArray[np.floating]) -> NDArray[np.
 
 def _find(search: RegionSearch, points: NDArray[np.float64]) -> NDArray[np.int32]:
     if search.takes_own_voxel and is_small(search.spacing, search.radius):
-        found, unsure = search.neighbourhoods.find(_to_voxels(search, points))
+        found, unsure = search.neighbourhoods.find(find_voxel_coordinates(search, points))
     else:
         found, unsure = _find_in_tree(search, points)
     if unsure.any():
         found[unsure] = _find_in_order(search, points[unsure])
     return found
-
-
-def _to_voxels(search: RegionSearch, points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Voxel coordinates [3, n]; spelled out, which for so narrow a matrix beats a product."""
-    x, y, z = np.ascontiguousarray(points.T)
-    rows = search.to_voxels[:3]
-    return np.stack([row[0] * x + row[1] * y + row[2] * z + row[3] for row in rows])
 
 
 def _find_in_tree(
@@ -219,7 +222,7 @@ def _find_in_tree(
 
 def _find_in_order(search: RegionSearch, points: NDArray[np.float64]) -> NDArray[np.int32]:
     """Visit voxels in MRtrix's order; the first of equally near ones wins."""
-    voxels = _to_voxels(search, points).T
+    voxels = find_voxel_coordinates(search, points).T
     centres = np.trunc(voxels + np.copysign(0.5, voxels)).astype(np.int64)
     best = np.full(len(points), search.radius)
     found = np.zeros(len(points), dtype=np.int32)

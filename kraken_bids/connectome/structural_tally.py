@@ -176,6 +176,6 @@ def _factors_of(metric: str, values: StreamlineValues, n: int) -> NDArray[np.flo
 def _divide(above: float | NDArray[Any], below: NDArray[Any]) -> NDArray[np.float64]:
     """Quotient; 0 where the divisor is 0."""
     out: NDArray[np.float64] = np.divide(
-        above, below, out=np.zeros_like(below), where=(below != 0) & ~np.isnan(below)
+        above, below, out=np.zeros(len(below)), where=(below != 0) & ~np.isnan(below)
     )
     return out

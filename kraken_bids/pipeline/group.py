@@ -24,8 +24,9 @@ from kraken_bids.pipeline.cohort import (
     list_members,
     read_cohort,
 )
-from kraken_bids.pipeline.group_page import build_group_page
 from kraken_bids.pipeline.outliers import find_outliers, write_outliers
+from kraken_bids.pipeline.pages.draw import draw_group, draw_participants
+from kraken_bids.pipeline.pages.group import build_group_page
 from kraken_bids.pipeline.participant import (
     collect_failures,
     load_model_of,
@@ -40,7 +41,6 @@ from kraken_bids.pipeline.predictions import (
 )
 from kraken_bids.pipeline.provenance import exit_code_of, start_run, write_failures
 from kraken_bids.pipeline.quality import write_quality
-from kraken_bids.pipeline.reports import draw_group, draw_participants
 from kraken_bids.pipeline.scores import write_scores
 from kraken_bids.pipeline.workers import open_executor
 from kraken_bids.settings import DEFAULT_SOURCES, Settings

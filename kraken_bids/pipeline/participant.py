@@ -20,6 +20,7 @@ from kraken_bids.parcellations import load_parcellation
 from kraken_bids.pipeline.adaptations import choose_adaptation, read_given_adaptation
 from kraken_bids.pipeline.cohort import Member, encode_cohort, list_members, read_cohort
 from kraken_bids.pipeline.connectomes import Plan, describe_plan, measure_session, plan_sessions
+from kraken_bids.pipeline.pages.draw import draw_participants
 from kraken_bids.pipeline.predictions import (
     PredictionPlan,
     build_sources,
@@ -33,7 +34,6 @@ from kraken_bids.pipeline.provenance import (
     start_run,
     write_failures,
 )
-from kraken_bids.pipeline.reports import draw_participants
 from kraken_bids.pipeline.workers import open_executor, run_tasks
 from kraken_bids.settings import Settings
 

@@ -14,8 +14,8 @@ from kraken_bids.bids.outputs import group_path, report_path
 from kraken_bids.bids.read import read_columns, read_json
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.pipeline.cohort import Member
-from kraken_bids.pipeline.participant_page import REFERENCES, describe_model
-from kraken_bids.pipeline.written import Written, display_order
+from kraken_bids.pipeline.pages.participant import REFERENCES, describe_model
+from kraken_bids.pipeline.pages.written import Written, display_order
 from kraken_bids.report.pages import (
     AdaptationFit,
     FileLink,

@@ -24,7 +24,7 @@ from kraken_bids.pipeline.cohort import (
     list_members,
     read_cohort,
 )
-from kraken_bids.pipeline.prediction import predict_files
+from kraken_bids.pipeline.tools.predict import predict_files
 
 NAMES = (
     "FCcorr_fs86_hpf",

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from kraken_bids.cli.predict import predict
 
-FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "conformance"
+FOLDER = Path(__file__).resolve().parents[3].parent / "shared" / "conformance"
 TOLERANCE = 1e-5
 
 pytestmark = pytest.mark.skipif(

@@ -28,8 +28,8 @@ from kraken_bids.connectome.structural_tally import StreamlineValues, Structural
 from kraken_bids.connectome.tracks import compute_lengths
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.parcellations import list_parcellations, load_parcellation
-from kraken_bids.pipeline.track_connectome_files import Atlas, TrackWriter
-from kraken_bids.pipeline.track_options import TrackOptions, check_options
+from kraken_bids.pipeline.tools.track_connectome_files import Atlas, TrackWriter
+from kraken_bids.pipeline.tools.track_options import TrackOptions, check_options
 
 MAX_LABEL = 6000
 """Matrices are dense: a label of 12175 would mean a gigabyte each."""

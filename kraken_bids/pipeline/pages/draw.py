@@ -62,7 +62,7 @@ def draw_participants(
 def draw_participant(task: PageTask) -> None:
     """Draw one participant's page and write it, with its figures as files beside."""
     _prepare_matplotlib()
-    from kraken_bids.pipeline.participant_page import build_participant_page
+    from kraken_bids.pipeline.pages.participant import build_participant_page
     from kraken_bids.report.figures import participant_figures
     from kraken_bids.report.html import render_participant
 

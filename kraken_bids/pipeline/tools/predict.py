@@ -23,9 +23,9 @@ from kraken_bids.model.fusion import Selector, fuse, list_excluded, parse_select
 from kraken_bids.model.load import load_model
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.cohort import fill_missing
-from kraken_bids.pipeline.connectome_files import read_connectomes
-from kraken_bids.pipeline.connectome_parts import Connectomes
-from kraken_bids.pipeline.prediction_files import ARROW, ENCODED, SUBJECTS
+from kraken_bids.pipeline.tools.connectome_files import read_connectomes
+from kraken_bids.pipeline.tools.connectome_parts import Connectomes
+from kraken_bids.pipeline.tools.prediction_files import ARROW, ENCODED, SUBJECTS
 
 logger = logging.getLogger(__name__)
 
@@ -85,7 +85,7 @@ def predict_files(
     Parameters
     ----------
     inputs : sequence of str
-        As :func:`kraken_bids.pipeline.connectome_files.read_connectomes` takes them.
+        As :func:`kraken_bids.pipeline.tools.connectome_files.read_connectomes` takes them.
     model : Path or str
         As :func:`kraken_bids.model.load.load_model` takes it, with ``transforms`` and ``device``.
     options : PredictionOptions, optional

@@ -11,7 +11,7 @@ from scipy.io import savemat
 
 from kraken_bids.exceptions import ConnectomeError, FlavorError, InputError
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.pipeline.connectome_files import read_connectomes
+from kraken_bids.pipeline.tools.connectome_files import read_connectomes
 
 FC, SC = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("SCifod2act_fs86_volnorm")
 SUBJECTS = ["01", "02", "10"]

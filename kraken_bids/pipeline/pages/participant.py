@@ -12,7 +12,7 @@ from kraken_bids.bids.outputs import group_report_path, sidecar_path
 from kraken_bids.bids.read import read_columns, read_json
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.pipeline.cohort import Member
-from kraken_bids.pipeline.written import Json, Written, build_panels
+from kraken_bids.pipeline.pages.written import Json, Written, build_panels
 from kraken_bids.report.pages import (
     AdaptationFit,
     Coverage,

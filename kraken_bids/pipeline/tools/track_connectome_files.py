@@ -17,7 +17,7 @@ from kraken_bids.connectome.regions import RegionSearch
 from kraken_bids.connectome.structural import MODEL_N_STREAMLINES, MODEL_VOXEL_MM3
 from kraken_bids.connectome.structural_tally import StructuralTally
 from kraken_bids.files import atomic_path
-from kraken_bids.pipeline.track_options import TrackOptions
+from kraken_bids.pipeline.tools.track_options import TrackOptions
 
 HASHED_BYTES = 1 << 20
 RULES = {

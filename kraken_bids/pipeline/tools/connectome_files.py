@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from kraken_bids.bids.names import parse_name
 from kraken_bids.exceptions import FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor, parse_meas
-from kraken_bids.pipeline.array_files import read_arrays, read_text_matrix
-from kraken_bids.pipeline.connectome_parts import (
+from kraken_bids.pipeline.tools.array_files import read_arrays, read_text_matrix
+from kraken_bids.pipeline.tools.connectome_parts import (
     Connectomes,
     Part,
     join_parts,

@@ -1,0 +1,1 @@
+"""The stages of kraken-tools: loose files in, loose files out, no BIDS dataset."""
