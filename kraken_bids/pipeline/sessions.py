@@ -83,9 +83,16 @@ def read_digest(path: Path) -> str | None:
 
 
 def region_sidecar(flavor: Flavor, missing: NDArray[np.bool_]) -> dict[str, object]:
-    """Fields of a sidecar that name the regions without data, and whether the model may use it."""
+    """Name the regions without data (NaN) in a sidecar, and say what the model makes of them.
+
+    ``ImputedRegions`` are those that the model's input fills with the training mean; none where
+    so many are missing that the model does not take the connectome at all.
+    """
     names = load_parcellation(flavor.parcellation).region_names
+    absent = [name for name, gone in zip(names, missing, strict=True) if gone]
+    usable = bool(missing.mean() <= MAX_IMPUTED_SHARE)
     return {
-        "MissingRegions": [name for name, gone in zip(names, missing, strict=True) if gone],
-        "UsableAsInput": bool(missing.mean() <= MAX_IMPUTED_SHARE),
+        "MissingRegions": absent,
+        "ImputedRegions": absent if usable else [],
+        "UsableAsInput": usable,
     }
