@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from kraken_bids.bids.inputs import BoldRun, SessionInputs
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.outputs import relmat_path
-from kraken_bids.bids.read import Bold, open_bold, read_columns, read_image, read_json
-from kraken_bids.connectome.denoise import Cleaning, apply_nuisance, prepare_nuisance
-from kraken_bids.connectome.functional import (
-    compute_correlation,
-    compute_partial_correlation,
-    concatenate_runs,
-    partial_correlation_ridge,
-)
-from kraken_bids.connectome.resample import resample_labels
-from kraken_bids.connectome.timeseries import RegionSeries, compute_region_series
+from kraken_bids.bids.read import open_bold
+from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.flavors import Flavor, list_flavors
 from kraken_bids.parcellations import load_parcellation
+from kraken_bids.pipeline.bold_runs import (
+    GSR,
+    TISSUES,
+    clean_series,
+    compute_connectome,
+    mask_on_grid,
+    read_region_series,
+)
 from kraken_bids.pipeline.functional_files import (
     MeasuredRun,
     RunGroup,
@@ -33,9 +33,6 @@ from kraken_bids.pipeline.labels import regions_on_grid
 from kraken_bids.pipeline.sessions import SessionTask, is_up_to_date, region_sidecar
 
 logger = logging.getLogger(__name__)
-
-TISSUES = ("GM", "WM", "CSF")
-GSR = "hpfgsr"
 
 Grid = tuple[tuple[int, ...], bytes]
 """Shape and affine of a BOLD series."""
@@ -108,7 +105,12 @@ def _measure_group(
                 continue
             if flavor.processing == GSR and any(run.gsr is None for run in runs):
                 continue
-            square, facts = _compute_connectome(task, flavor, runs, missing)
+            square, facts = compute_connectome(
+                flavor,
+                [run.cleaned(flavor) for run in runs],
+                missing,
+                task.settings.functional.pcorr_lambda,
+            )
             write_connectome(
                 task,
                 group,
@@ -122,23 +124,13 @@ def _measure_group(
 def _measure_run(
     task: SessionTask, run: BoldRun, group: RunGroup, known: Known, *, with_gsr: bool
 ) -> MeasuredRun:
-    settings = task.settings.functional
-    cleaning = Cleaning(
-        strategy=settings.denoise,
-        high_pass=settings.high_pass,
-        drop_volumes=settings.drop_volumes,
-        fd_threshold=settings.fd_threshold,
-    )
     series, tr = _read_run(run, group, known)
-    columns = read_columns(run.confounds)
-    metadata = read_json(run.confounds_json) if run.confounds_json else {}
-    nuisance = prepare_nuisance(series, columns, metadata, tr=tr, cleaning=cleaning)
-    gsr = None
-    if with_gsr and nuisance.global_signal is not None:
-        gsr = apply_nuisance(series, nuisance, gsr=True)
-    elif with_gsr:
-        logger.warning("%s: no flavor %s: %s", task.label, GSR, nuisance.missing)
-    return MeasuredRun(run, series, apply_nuisance(series, nuisance, gsr=False), gsr)
+    files = (run.confounds, run.confounds_json)
+    settings = task.settings.functional
+    cleaned = clean_series(series, files, settings, tr=tr, with_gsr=with_gsr)
+    if cleaned.missing_gsr:
+        logger.warning("%s: no flavor %s: %s", task.label, GSR, cleaned.missing_gsr)
+    return MeasuredRun(run, series, cleaned.plain, cleaned.gsr)
 
 
 def _read_run(run: BoldRun, group: RunGroup, known: Known) -> tuple[RegionSeries, float]:
@@ -150,47 +142,12 @@ def _read_run(run: BoldRun, group: RunGroup, known: Known) -> tuple[RegionSeries
     masks = {name: run.tissue[name] for name in TISSUES if name in run.tissue}
     for path in (run.mask, *masks.values()):
         if path is not None and (path, grid) not in known:
-            known[path, grid] = _mask_on_grid(path, bold)
-    labels = {name: known[image, grid] for name, image in group.labels.items()}
-    series = compute_region_series(
-        bold.volumes(),
-        shape=bold.shape[:3],
-        slope=bold.slope,
-        inter=bold.inter,
-        labels=labels,
-        brain_mask=None if run.mask is None else known[run.mask, grid] > 0,
-        tissue_masks={name: known[path, grid] > 0 for name, path in masks.items()},
-        n_regions={name: load_parcellation(name).n_regions for name in labels},
+            known[path, grid] = mask_on_grid(path, bold)
+    series = read_region_series(
+        bold,
+        {name: known[image, grid] for name, image in group.labels.items()},
+        n_regions={name: load_parcellation(name).n_regions for name in group.labels},
+        brain_mask=None if run.mask is None else known[run.mask, grid],
+        tissues={name: known[path, grid] for name, path in masks.items()},
     )
     return series, bold.tr
-
-
-def _mask_on_grid(path: Path, bold: Bold) -> NDArray[np.int32]:
-    """1 in voxels of a mask or probability map above one half, on the BOLD grid."""
-    values, affine = read_image(path)
-    inside = (values > 0.5).astype(np.int32)
-    moved = resample_labels(inside, affine, target_shape=bold.shape[:3], target_affine=bold.affine)
-    return moved.astype(np.int32, copy=False)
-
-
-def _compute_connectome(
-    task: SessionTask,
-    flavor: Flavor,
-    runs: Sequence[MeasuredRun],
-    missing: NDArray[np.bool_],
-) -> tuple[NDArray[np.float64], dict[str, object]]:
-    """Square matrix of a flavor, NaN where a region has too little coverage, and its facts."""
-    cleaned = [run.cleaned(flavor) for run in runs]
-    series = concatenate_runs(
-        [run.cleaned[flavor.parcellation] for run in cleaned], [run.kept for run in cleaned]
-    )
-    series[:, missing] = np.nan
-    correlation = compute_correlation(series)
-    facts: dict[str, object] = {"Frames": len(series)}
-    if flavor.measure != "FCpcorr":
-        return correlation, facts
-    ridge, origin = partial_correlation_ridge(
-        flavor.parcellation, task.settings.functional.pcorr_lambda
-    )
-    facts |= {"Lambda": ridge, "LambdaSource": origin}
-    return compute_partial_correlation(correlation, ridge=ridge), facts

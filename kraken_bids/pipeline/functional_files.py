@@ -13,9 +13,8 @@ from kraken_bids.connectome.denoise import CleanRun
 from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.flavors import Flavor, describe_flavor
 from kraken_bids.parcellations import load_parcellation
+from kraken_bids.pipeline.bold_runs import GSR, describe_cleaning, describe_series
 from kraken_bids.pipeline.sessions import SessionTask
-
-NOT_FIX = "no ICA-FIX was applied, while the published model was trained on ICA-FIX data"
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ class MeasuredRun:
 
     def cleaned(self, flavor: Flavor) -> CleanRun:
         """Return the cleaning that a flavor is computed from."""
-        return self.gsr if flavor.processing == "hpfgsr" and self.gsr else self.plain
+        return self.gsr if flavor.processing == GSR and self.gsr else self.plain
 
 
 def write_timeseries(task: SessionTask, run: MeasuredRun, digest: str) -> None:
@@ -59,13 +58,9 @@ def write_timeseries(task: SessionTask, run: MeasuredRun, digest: str) -> None:
         path = timeseries_path(task.settings.data.output_dir, run.source.entities, parcellation)
         names = load_parcellation(parcellation).region_names
         write_table(path, dict(zip(names, means.T, strict=True)))
-        displacement = np.nan_to_num(run.plain.framewise_displacement)
         write_json(sidecar_path(path), {
             "Description": "Mean of each region before cleaning, in the unit of the BOLD file",
-            "RepetitionTime": run.plain.tr,
-            "SamplingFrequency": 1 / run.plain.tr,
-            "FramewiseDisplacement": [round(float(v), 4) for v in displacement],
-            "VolumesKept": [int(v) for v in run.plain.kept],
+            **describe_series(run.plain),
             "Sources": task.uris([run.source.bold]),
             "RunDigest": digest,
         })  # fmt: skip
@@ -134,30 +129,6 @@ def _describe(
         "NodesFile": f"bids::atlas-{flavor.parcellation}_dseg.tsv",
         "Sources": task.uris([*files, image.path, *image.transforms]),
         "Space": group.space,
-        "Denoising": settings.denoise,
-        "HighPass": runs[0].high_pass,
-        "HighPassMethod": runs[0].high_pass_method,
-        "GlobalSignalRegression": runs[0].gsr,
-        "FDThreshold": settings.fd_threshold,
-        "Notes": [NOT_FIX, *dict.fromkeys(note for run in runs for note in run.notes)],
-        "RepetitionTime": runs[0].tr,
-        "Runs": [
-            {
-                "File": bold.bold.name,
-                "VolumesTotal": run.n_volumes,
-                "VolumesDropped": run.n_dropped,
-                "VolumesOutliers": run.n_outliers,
-                "VolumesUsed": run.n_used,
-                "MinutesTotal": round(run.n_volumes * run.tr / 60, 3),
-                "MinutesUsed": round(run.minutes, 3),
-                "MeanFD": round(run.mean_fd, 5),
-                "Confounds": list(run.regressors),
-            }
-            for bold, run in zip(group.runs, runs, strict=True)
-        ],
-        "EffectiveDuration": round(sum(run.minutes for run in runs) * 60, 3),
-        "MinutesMinimum": settings.min_minutes,
-        "MeanFD": round(float(np.mean([run.mean_fd for run in runs])), 5),
-        "CoverageMin": settings.min_coverage,
+        **describe_cleaning([run.bold for run in group.runs], runs, settings),
         **task.software(),
     }

@@ -1,0 +1,241 @@
+"""One BOLD run, from its file to its cleaned region series and their connectome.
+
+What the app and ``kraken-tools fc`` share: neither BIDS names nor a dataset are known here.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.read import Bold, read_columns, read_image, read_json
+from kraken_bids.connectome.denoise import Cleaning, CleanRun, apply_nuisance, prepare_nuisance
+from kraken_bids.connectome.functional import (
+    compute_correlation,
+    compute_partial_correlation,
+    concatenate_runs,
+    partial_correlation_ridge,
+)
+from kraken_bids.connectome.resample import resample_labels
+from kraken_bids.connectome.timeseries import RegionSeries, compute_region_series
+from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.flavors import Flavor
+from kraken_bids.settings import FunctionalSettings
+
+TISSUES = ("GM", "WM", "CSF")
+GSR = "hpfgsr"
+NOT_FIX = "no ICA-FIX was applied, while the published model was trained on ICA-FIX data"
+
+
+@dataclass(frozen=True)
+class CleanedRun:
+    """One run, cleaned with and without global signal regression."""
+
+    plain: CleanRun
+    """Without."""
+    gsr: CleanRun | None
+    """With; None where it is not wanted or cannot be had."""
+    missing_gsr: str
+    """Why it cannot be had; empty where it can, or is not wanted."""
+
+
+def read_region_series(
+    bold: Bold,
+    labels: Mapping[str, NDArray[np.int32]],
+    *,
+    n_regions: Mapping[str, int],
+    brain_mask: NDArray[np.int32] | None,
+    tissues: Mapping[str, NDArray[np.int32]],
+) -> RegionSeries:
+    """Region series of every label image in one read of the BOLD file.
+
+    Parameters
+    ----------
+    bold : Bold
+        The run.
+    labels : mapping of str to ndarray, shape (x, y, z)
+        Region numbers 1 … n per parcellation, on the BOLD grid.
+    n_regions : mapping of str to int
+        Regions of each parcellation.
+    brain_mask : ndarray of shape (x, y, z), or None
+        From :func:`mask_on_grid`; None: every voxel.
+    tissues : mapping of str to ndarray, shape (x, y, z)
+        ``GM``, ``WM``, ``CSF``, likewise.
+
+    Raises
+    ------
+    InputError
+        If the file is cut or damaged.
+    ConnectomeError
+        If the grids differ.
+    """
+    return compute_region_series(
+        bold.volumes(),
+        shape=bold.shape[:3],
+        slope=bold.slope,
+        inter=bold.inter,
+        labels=labels,
+        brain_mask=None if brain_mask is None else brain_mask > 0,
+        tissue_masks={name: mask > 0 for name, mask in tissues.items()},
+        n_regions=n_regions,
+    )
+
+
+def mask_on_grid(path: Path, bold: Bold) -> NDArray[np.int32]:
+    """1 in voxels of a mask or probability map above one half, on the BOLD grid."""
+    values, affine = read_image(path)
+    inside = (values > 0.5).astype(np.int32)
+    moved = resample_labels(inside, affine, target_shape=bold.shape[:3], target_affine=bold.affine)
+    return moved.astype(np.int32, copy=False)
+
+
+def clean_series(
+    series: RegionSeries,
+    files: tuple[Path, Path | None],
+    settings: FunctionalSettings,
+    *,
+    tr: float,
+    with_gsr: bool,
+) -> CleanedRun:
+    """Clean the region series of a run as the settings say, once or also with global signal.
+
+    Parameters
+    ----------
+    series : RegionSeries
+        The run.
+    files : tuple of path and path or None
+        fMRIPrep's confounds and their sidecar.
+    settings : FunctionalSettings
+        What to do.
+    tr : float
+        Repetition time, s.
+    with_gsr : bool
+        Whether the global signal is to be regressed too, beside the plain cleaning.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or broken.
+    ConnectomeError
+        If the confounds do not fit the run, or it is too short; the message names their file.
+    """
+    confounds, sidecar = files
+    cleaning = Cleaning(
+        strategy=settings.denoise,
+        high_pass=settings.high_pass,
+        drop_volumes=settings.drop_volumes,
+        fd_threshold=settings.fd_threshold,
+    )
+    columns = read_columns(confounds)
+    metadata = read_json(sidecar) if sidecar else {}
+    try:
+        nuisance = prepare_nuisance(series, columns, metadata, tr=tr, cleaning=cleaning)
+        has_gsr = with_gsr and nuisance.global_signal is not None
+        return CleanedRun(
+            plain=apply_nuisance(series, nuisance, gsr=False),
+            gsr=apply_nuisance(series, nuisance, gsr=True) if has_gsr else None,
+            missing_gsr=nuisance.missing if with_gsr and not has_gsr else "",
+        )
+    except ConnectomeError as error:
+        raise ConnectomeError(f"{confounds}: {error}") from error
+
+
+def compute_connectome(
+    flavor: Flavor,
+    runs: Sequence[CleanRun],
+    missing: NDArray[np.bool_],
+    ridges: Mapping[str, float],
+) -> tuple[NDArray[np.float64], dict[str, object]]:
+    """Connectome of a flavor from the cleaned runs of its task.
+
+    Parameters
+    ----------
+    flavor : Flavor
+        Correlation, or ridge partial correlation.
+    runs : sequence of CleanRun
+        Concatenated, in this order.
+    missing : ndarray of bool, shape (n_regions,)
+        Regions with too little coverage.
+    ridges : mapping of str to float
+        λ per parcellation that the user chose.
+
+    Returns
+    -------
+    square : ndarray of shape (n_regions, n_regions)
+        NaN rows and columns where regions are missing.
+    facts : dict
+        Fields of the sidecar: frames, λ.
+
+    Raises
+    ------
+    ConnectomeError
+        If too few frames or regions are left.
+    """
+    series = concatenate_runs(
+        [run.cleaned[flavor.parcellation] for run in runs], [run.kept for run in runs]
+    )
+    series[:, missing] = np.nan
+    correlation = compute_correlation(series)
+    facts: dict[str, object] = {"Frames": len(series)}
+    if flavor.measure != "FCpcorr":
+        return correlation, facts
+    ridge, origin = partial_correlation_ridge(flavor.parcellation, ridges)
+    facts |= {"Lambda": ridge, "LambdaSource": origin}
+    return compute_partial_correlation(correlation, ridge=ridge), facts
+
+
+def describe_cleaning(
+    files: Sequence[Path], runs: Sequence[CleanRun], settings: FunctionalSettings
+) -> dict[str, Any]:
+    """Fields of a sidecar that say how the runs were cleaned, run by run.
+
+    Parameters
+    ----------
+    files : sequence of path
+        The BOLD files.
+    runs : sequence of CleanRun
+        What they became.
+    settings : FunctionalSettings
+        How.
+    """
+    return {
+        "Denoising": settings.denoise,
+        "HighPass": runs[0].high_pass,
+        "HighPassMethod": runs[0].high_pass_method,
+        "GlobalSignalRegression": runs[0].gsr,
+        "FDThreshold": settings.fd_threshold,
+        "Notes": [NOT_FIX, *dict.fromkeys(note for run in runs for note in run.notes)],
+        "RepetitionTime": runs[0].tr,
+        "Runs": [
+            {
+                "File": path.name,
+                "VolumesTotal": run.n_volumes,
+                "VolumesDropped": run.n_dropped,
+                "VolumesOutliers": run.n_outliers,
+                "VolumesUsed": run.n_used,
+                "MinutesTotal": round(run.n_volumes * run.tr / 60, 3),
+                "MinutesUsed": round(run.minutes, 3),
+                "MeanFD": round(run.mean_fd, 5),
+                "Confounds": list(run.regressors),
+            }
+            for path, run in zip(files, runs, strict=True)
+        ],
+        "EffectiveDuration": round(sum(run.minutes for run in runs) * 60, 3),
+        "MinutesMinimum": settings.min_minutes,
+        "MeanFD": round(float(np.mean([run.mean_fd for run in runs])), 5),
+        "CoverageMin": settings.min_coverage,
+    }
+
+
+def describe_series(run: CleanRun) -> dict[str, Any]:
+    """Fields of the sidecar of a region series: its times, motion, and the volumes that count."""
+    displacement = np.nan_to_num(run.framewise_displacement)
+    return {
+        "RepetitionTime": run.tr,
+        "SamplingFrequency": 1 / run.tr,
+        "FramewiseDisplacement": [round(float(v), 4) for v in displacement],
+        "VolumesKept": [int(v) for v in run.kept],
+    }
