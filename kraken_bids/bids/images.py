@@ -11,13 +11,18 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import Parcellation
 
 
-def read_labels(path: Path) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
+def read_labels(
+    path: Path, *, as_mrtrix: bool = False
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """Label image (NIfTI or FreeSurfer ``.mgz``) as whole numbers.
 
     Parameters
     ----------
     path : path
         A fourth axis of length 1 is dropped.
+    as_mrtrix : bool
+        Take voxel sizes from ``pixdim`` where they agree with the sform within 1e-5, as MRtrix
+        does: it tells apart the last digits of affines in single precision.
 
     Returns
     -------
@@ -30,7 +35,9 @@ def read_labels(path: Path) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     InputError
         If it is missing, damaged, not 3D, or holds negative or fractional values.
     """
-    values, affine = read_image(path)
+    values, affine, sizes = _load(path)
+    if as_mrtrix:
+        affine = _rescale(affine, sizes)
     if values.ndim == 4 and values.shape[3] == 1:
         values = values[..., 0]
     if values.ndim != 3:
@@ -63,11 +70,18 @@ def read_image(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     InputError
         If it is missing, damaged or no image.
     """
+    values, affine, _ = _load(path)
+    return values, affine
+
+
+def _load(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
+    """Values, affine and voxel sizes of an image."""
     import nibabel
 
     try:
         image: Any = nibabel.load(path)
-        return np.asanyarray(image.dataobj), np.asarray(image.affine, np.float64)
+        sizes = np.asarray(image.header.get_zooms()[:3], np.float64)
+        return np.asanyarray(image.dataobj), np.asarray(image.affine, np.float64), sizes
     except (
         OSError,
         EOFError,
@@ -79,6 +93,15 @@ def read_image(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
             f"expected an image (.nii, .nii.gz or .mgz) at {path}; reading it gave: {e}. "
             "Check the path, or copy the file again."
         ) from e
+
+
+def _rescale(affine: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:
+    lengths = np.linalg.norm(affine[:3, :3], axis=0)
+    if len(sizes) < 3 or (np.abs(sizes / lengths - 1) > 1e-5).any():
+        return affine
+    rescaled = affine.copy()
+    rescaled[:3, :3] = affine[:3, :3] / lengths * sizes
+    return rescaled
 
 
 def find_region_values(labels: NDArray[np.int32], parcellation: Parcellation) -> tuple[int, ...]:

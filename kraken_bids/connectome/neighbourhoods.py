@@ -7,141 +7,17 @@ label and lie well within the radius, every point of the voxel takes it; else th
 compared.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
 from threading import Lock
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.connectome.reach import SLACK_MM, Floats, Indices, Reach
 from kraken_bids.connectome.tracks import list_steps
 
 UNSEEN = -1
 VOXELS_AT_ONCE = 2048
-MAX_BITS = 13
-"""Of a column of voxels kept as bits, so that tables by bit pattern stay small."""
-SLACK_MM = 1e-4
-FACE_SHARE = 100
-"""So many tolerances from a face a point may be for its nearest voxel to be in doubt."""
-
-Floats = NDArray[np.float64]
-Indices = NDArray[np.intp]
-
-
-@dataclass(frozen=True)
-class Reach:
-    """Voxel offsets that a search can meet, as columns along z, nearest column first."""
-
-    spacing: Floats
-    """[3] mm"""
-    radius: float
-    """mm, exclusive."""
-
-    @cached_property
-    def half_diagonal(self) -> float:
-        """How far a point can be from the centre of its voxel, mm."""
-        return 0.5 * float(np.linalg.norm(self.spacing))
-
-    @cached_property
-    def limit(self) -> float:
-        """Distance from the voxel's centre beyond which nothing counts, mm."""
-        return self.radius + self.half_diagonal + SLACK_MM
-
-    @cached_property
-    def steps(self) -> NDArray[np.int64]:
-        """[3] Voxels within the limit along each axis."""
-        return np.floor(self.limit / self.spacing).astype(np.int64)
-
-    @cached_property
-    def n_bits(self) -> int:
-        """Voxels of a column."""
-        return 2 * int(self.steps[2]) + 1
-
-    @cached_property
-    def columns(self) -> NDArray[np.int64]:
-        """[n_columns, 2] Offsets in x and y."""
-        x, y = (np.arange(-n, n + 1) for n in self.steps[:2])
-        grid = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
-        distances = np.linalg.norm(grid * self.spacing[:2], axis=1)
-        order = np.argsort(distances, kind="stable")
-        kept: NDArray[np.int64] = grid[order[distances[order] < self.limit]]
-        return kept
-
-    @cached_property
-    def planar(self) -> Floats:
-        """[n_columns + 1] Distance of each column, mm, rising; inf at the end."""
-        return np.append(np.linalg.norm(self.columns * self.spacing[:2], axis=1), np.inf)
-
-    @cached_property
-    def offsets(self) -> NDArray[np.int64]:
-        """[n_columns · n_bits, 3] Voxel offset of every kind of candidate."""
-        half = int(self.steps[2])
-        z = np.tile(np.arange(-half, half + 1), len(self.columns))
-        return np.column_stack([np.repeat(self.columns, self.n_bits, axis=0), z])
-
-    @cached_property
-    def kinds(self) -> Indices:
-        """[n_ranks] Kinds within the limit, nearest first."""
-        distances = np.linalg.norm(self.offsets * self.spacing, axis=1)
-        order = np.argsort(distances, kind="stable")
-        kept: Indices = order[distances[order] <= self.limit]
-        return kept
-
-    @cached_property
-    def distances(self) -> Floats:
-        """[n_ranks + 1] Of each rank, mm; inf for none."""
-        return np.append(np.linalg.norm(self.offsets[self.kinds] * self.spacing, axis=1), np.inf)
-
-    @cached_property
-    def patterns(self) -> NDArray[np.bool_]:
-        """[2^n_bits, n_bits] Bits of each number."""
-        numbers = np.arange(1 << self.n_bits)[:, None]
-        return np.asarray((numbers >> np.arange(self.n_bits)) & 1, bool)
-
-    @cached_property
-    def nearest(self) -> NDArray[np.uint16]:
-        """[n_columns · 2^n_bits] Rank of the nearest voxel set in a column."""
-        n_ranks = len(self.kinds)
-        ranks = np.full(len(self.offsets), n_ranks, np.uint16)
-        ranks[self.kinds] = np.arange(n_ranks)
-        by_column = ranks.reshape(-1, self.n_bits)
-        nearest = np.full((len(self.columns), len(self.patterns)), n_ranks, np.uint16)
-        for bit in range(self.n_bits):
-            here = by_column[:, bit : bit + 1]
-            np.minimum(nearest, here, out=nearest, where=self.patterns[:, bit])
-        return nearest.ravel()
-
-    @cached_property
-    def masks(self) -> NDArray[np.uint16]:
-        """[n_ranks, n_columns] Bits of the candidates where the nearest voxel has a rank."""
-        bits = np.zeros((len(self.kinds), len(self.offsets)), bool)
-        own = self.offsets[self.kinds] * self.spacing
-        squares = (own**2).sum(axis=1)
-        # |p - c|² - |p - c0|² at the corner of the voxel where it is least
-        least = squares - squares[:, None]
-        for axis, size in enumerate(self.spacing):
-            least -= size * np.abs(own[:, axis] - own[:, axis, None])
-        # on a face or corner both are as near: left to the caller, like all points there
-        bits[:, self.kinds] = least < -1e-9
-        np.put_along_axis(bits, self.kinds[:, None], values=True, axis=1)
-        by_column = bits.reshape(len(self.kinds), -1, self.n_bits)
-        return np.asarray((by_column << np.arange(self.n_bits)).sum(axis=2), np.uint16)
-
-    @cached_property
-    def needed(self) -> NDArray[np.int64]:
-        """[n_ranks + 1] Columns that hold all candidates, and whatever is nearer than the rank."""
-        last = len(self.columns) - np.argmax(self.masks[:, ::-1] > 0, axis=1)
-        nearer = np.searchsorted(self.planar, self.distances[:-1])
-        return np.append(np.maximum(last, nearer), len(self.columns))
-
-    @cached_property
-    def tiers(self) -> list[int]:
-        """How many columns to look at, a few first."""
-        short, long = np.sort(self.spacing)[[0, 2]]
-        reaches = [long, float(np.linalg.norm(self.spacing)), 2.3 * short]
-        ranks = np.searchsorted(self.distances, np.array(reaches) + SLACK_MM) - 1
-        return sorted({*self.needed[ranks].tolist(), len(self.columns)})
 
 
 class Neighbourhoods:
@@ -156,8 +32,8 @@ class Neighbourhoods:
         Region numbers.
     box : tuple of slice
         Of :func:`find_box`.
-    spacing : ndarray of shape (3,)
-        Voxel size, mm.
+    axes : ndarray of shape (3, 3)
+        Columns: the edges of a voxel, mm; right-angled up to rounding.
     radius : float
         mm, exclusive.
     tolerance : float
@@ -168,13 +44,16 @@ class Neighbourhoods:
         self,
         labels: NDArray[np.int32],
         box: tuple[slice, slice, slice],
-        spacing: Floats,
+        axes: Floats,
         *,
         radius: float,
         tolerance: float,
     ) -> None:
-        self._reach = Reach(spacing, radius)
+        self._reach = Reach(axes, radius)
         self._tolerance = tolerance
+        # so near to a face, voxels that are left out as never nearer may be as near
+        margin = self._reach.skew + 2 * self._reach.limit * tolerance
+        self._to_face = margin / float(self._reach.spacing.min()) ** 2
         self._lock = Lock()
         steps = self._reach.steps + 1
         low, high = np.array([(cut.start, cut.stop - 1) for cut in box]).T
@@ -216,8 +95,7 @@ class Neighbourhoods:
         if len(unseen):
             self._list_candidates(np.unique(unseen))
             codes = self._known[flat]
-        to_face = FACE_SHARE * self._tolerance / self._reach.spacing
-        unsure = np.maximum.reduce(np.abs(rest) + to_face[:, None], axis=0) > 0.5
+        unsure = np.maximum.reduce(np.abs(rest), axis=0) > 0.5 - self._to_face
         unsure &= codes != 0
         found = np.maximum(codes, 0)
         listed = np.flatnonzero(codes < 0)
@@ -254,8 +132,8 @@ class Neighbourhoods:
         self._column_strides = reach.columns @ strides[:2]
         self._column_tables = np.arange(len(reach.columns)) << reach.n_bits
         self._strides = reach.offsets @ strides
-        self._squares = ((reach.offsets * reach.spacing) ** 2).sum(axis=1)
-        self._slopes = (2 * reach.offsets * reach.spacing**2).T.copy()
+        self._squares = ((reach.offsets @ reach.axes.T) ** 2).sum(axis=1)
+        self._slopes = (2 * reach.offsets @ reach.metric).T.copy()
         self._n_set = reach.patterns.sum(axis=1)
         self._first_set = np.cumsum(self._n_set) - self._n_set
         self._bits_set = np.nonzero(reach.patterns)[1]
@@ -337,17 +215,14 @@ class Neighbourhoods:
         starts = np.cumsum(n_near) - n_near
         found = np.minimum.reduceat(labels, starts)
         unsure = found != np.maximum.reduceat(labels, starts)
-        squares = ((rest * reach.spacing[:, None]) ** 2).sum(axis=0) + least
+        x, y, z = rest
+        squares = least.copy()
+        for row in reach.axes:
+            squares += (row[0] * x + row[1] * y + row[2] * z) ** 2
         distances = np.sqrt(np.maximum(squares, 0))
         unsure |= np.abs(distances - reach.radius) < self._tolerance
         found[distances >= reach.radius] = 0
         return found, unsure
-
-
-def is_small(spacing: Floats, radius: float) -> bool:
-    """Whether the tables of :class:`Neighbourhoods` stay small for such voxels."""
-    reach = Reach(spacing, radius)
-    return reach.n_bits <= MAX_BITS and 4 * int(reach.steps[0] * reach.steps[1]) < 1000
 
 
 def find_box(labels: NDArray[np.integer]) -> tuple[slice, slice, slice]:

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.connectome.labels import check_labels
-from kraken_bids.connectome.neighbourhoods import Neighbourhoods, find_box, is_small
+from kraken_bids.connectome.neighbourhoods import Neighbourhoods, find_box
+from kraken_bids.connectome.reach import is_small
 from kraken_bids.exceptions import ConnectomeError
 
 POINTS_AT_ONCE = 100_000
@@ -77,7 +78,7 @@ class RegionSearch:
     def neighbourhoods(self) -> Neighbourhoods:
         """Nearest labels by voxel, where a labelled voxel wins for the points inside it."""
         return Neighbourhoods(
-            self.labels, self.box, self.spacing, radius=self.radius, tolerance=NEAR_TIE_MM
+            self.labels, self.box, self.affine[:3, :3], radius=self.radius, tolerance=NEAR_TIE_MM
         )
 
     @cached_property
@@ -197,7 +198,7 @@ def is_inside(search: RegionSearch, points: NDArray[np.floating]) -> NDArray[np.
 
 
 def _find(search: RegionSearch, points: NDArray[np.float64]) -> NDArray[np.int32]:
-    if search.takes_own_voxel and is_small(search.spacing, search.radius):
+    if search.takes_own_voxel and is_small(search.affine[:3, :3], search.radius):
         found, unsure = search.neighbourhoods.find(find_voxel_coordinates(search, points))
     else:
         found, unsure = _find_in_tree(search, points)

@@ -203,3 +203,21 @@ def test_phantom_of_mrtrix() -> None:
     if not path.is_file():
         pytest.skip("the shared folder with MRtrix's test data is not here")
     assert len(read(path)) == 5000
+
+
+def test_blocks_hold_whole_tracks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of any size give every vertex of every track once, longer tracks than blocks too."""
+    rng = np.random.default_rng(2)
+    tracks = [rng.normal(size=(n, 3)).astype(np.float32) for n in (3, 0, 40, 1, 7, 0, 25)]
+    path = tmp_path / "t.tck"
+    write(path, join(tracks), datatype="Float32BE", count="6")
+    for size in (4, 9, 1000):
+        monkeypatch.setattr(tck, "BLOCK_VERTICES", size)
+        found = [
+            block.vertices[start:stop].copy()
+            for block in open_tractogram(path).blocks()
+            for start, stop in zip(block.starts, block.stops, strict=True)
+        ]
+        assert len(found) == 6
+        for ours, track in zip(found, tracks, strict=False):
+            np.testing.assert_array_equal(ours, track)

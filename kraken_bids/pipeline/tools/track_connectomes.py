@@ -102,7 +102,7 @@ class _Batch:
 
 
 def _read_atlas(name: str, path: Path, options: TrackOptions) -> Atlas:
-    labels, affine = read_labels(path)
+    labels, affine = read_labels(path, as_mrtrix=True)
     n_regions = int(labels.max(initial=0))
     if options.units == "krakencoder" and name in list_parcellations():
         parcellation = load_parcellation(name)
