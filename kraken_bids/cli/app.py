@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from kraken_bids import __version__
+from kraken_bids.cli.cleaning import cleaning_options, functional_settings
 from kraken_bids.cli.options import (
     ForgivingCommand,
     ListOption,
@@ -16,18 +17,16 @@ from kraken_bids.cli.options import (
     pairs,
     read_config,
 )
-from kraken_bids.exceptions import InputError, SettingsError
+from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.logs import start_terminal_log
 from kraken_bids.settings import (
     ADAPTATION_MODES,
     DEFAULT_ATLASES,
     DEFAULT_SOURCES,
-    DENOISE,
     OUTPUT_FORMATS,
     SC_UNITS,
     DataSettings,
-    FunctionalSettings,
     PredictionSettings,
     RunSettings,
     Settings,
@@ -111,46 +110,7 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
     metavar="FLAVOR ...",
     help="Flavors to measure  [every one that the inputs allow]",
 )
-@click.option(
-    "--denoise",
-    type=click.Choice(DENOISE),
-    default="fmriclean",
-    show_default=True,
-    help="How the region series are cleaned.",
-)
-@click.option("--high-pass", type=float, default=0.01, show_default=True, metavar="HZ")
-@click.option(
-    "--drop-volumes",
-    type=int,
-    metavar="N",
-    help="Volumes to drop at the start of each run  [fMRIPrep's non-steady-state volumes]",
-)
-@click.option(
-    "--fd-threshold",
-    type=float,
-    metavar="MM",
-    help="Leave out volumes of more framewise displacement  [none]",
-)
-@click.option(
-    "--min-minutes",
-    type=float,
-    default=5.0,
-    show_default=True,
-    help="Warn where less is left after cleaning.",
-)
-@click.option(
-    "--min-coverage",
-    type=float,
-    default=0.5,
-    show_default=True,
-    help="Share of a region's voxels that must hold signal; else the region is NaN.",
-)
-@click.option(
-    "--pcorr-lambda",
-    cls=ListOption,
-    metavar="ATLAS=VALUE ...",
-    help="Ridge of the partial correlation  [fs86=0.06 and so on]",
-)
+@cleaning_options
 @click.option("--tractogram", metavar="PATH", help="Tractogram, with {subject} and {session}.")
 @click.option("--tractogram-weights", metavar="PATH", help="Its SIFT2 weights, likewise.")
 @click.option(
@@ -305,7 +265,6 @@ def _settings(options: dict[str, Any]) -> Settings:
     flavors = tuple(parse_flavor(name) for name in options["flavors"])
     targets = tuple(parse_flavor(name) for name in options["targets"])
     derivatives = pairs("--derivatives", options["derivatives"])
-    ridge = pairs("--pcorr-lambda", options["pcorr_lambda"])
     return Settings(
         data=DataSettings(
             bids_dir=options["bids_dir"],
@@ -319,15 +278,7 @@ def _settings(options: dict[str, Any]) -> Settings:
             atlas_images=pairs("--atlas", options["atlas"]),
             flavors=flavors,
         ),
-        functional=FunctionalSettings(
-            denoise=options["denoise"],
-            high_pass=options["high_pass"],
-            drop_volumes=options["drop_volumes"],
-            fd_threshold=options["fd_threshold"],
-            min_minutes=options["min_minutes"],
-            min_coverage=options["min_coverage"],
-            pcorr_lambda={name: _number("--pcorr-lambda", value) for name, value in ridge.items()},
-        ),
+        functional=functional_settings(options),
         structural=StructuralSettings(
             tractogram=options["tractogram"],
             tractogram_weights=options["tractogram_weights"],
@@ -359,10 +310,3 @@ def _settings(options: dict[str, Any]) -> Settings:
             reports_only=options["reports_only"],
         ),
     )
-
-
-def _number(option: str, text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise SettingsError(f"{option}: expected a number; found {text!r}.") from None

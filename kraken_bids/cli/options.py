@@ -68,6 +68,23 @@ def pairs(option: str, values: Iterable[str]) -> dict[str, str]:
     return found
 
 
+def numbers(option: str, values: Iterable[str]) -> dict[str, float]:
+    """Split ``NAME=NUMBER`` words.
+
+    Raises
+    ------
+    SettingsError
+        If a word has no ``=``, a name comes twice, or a value is no number.
+    """
+    found = {}
+    for name, text in pairs(option, values).items():
+        try:
+            found[name] = float(text)
+        except ValueError:
+            raise SettingsError(f"{option}: expected a number; found {text!r}.") from None
+    return found
+
+
 def labels(prefix: str, values: Iterable[str]) -> tuple[str, ...]:
     """Labels without their ``sub-``, ``ses-`` or ``task-``, each once, in the order given."""
     return tuple(dict.fromkeys(value.removeprefix(prefix) for value in values))

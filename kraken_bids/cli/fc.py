@@ -1,0 +1,76 @@
+"""``kraken-tools fc``: one BOLD run and label images in, functional connectomes out."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kraken_bids.cli.cleaning import cleaning_options, functional_settings
+from kraken_bids.cli.options import ForgivingCommand, ListOption, exit_with_message, pairs
+from kraken_bids.logs import start_terminal_log
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@click.argument("bold", type=FILE)
+@click.option(
+    "--labels",
+    "images",
+    cls=ListOption,
+    required=True,
+    metavar="ATLAS=IMAGE ...",
+    help="Label images in the space of the run, on any grid. fs86 and other atlases of the model "
+    "keep their regions, and fs86 may hold FreeSurfer's numbers (aparc+aseg). Of any other atlas, "
+    "each label is a region; a .tsv beside the image (columns index and name) says which and how "
+    "they are called.",
+)
+@click.option(
+    "--confounds",
+    type=FILE,
+    required=True,
+    metavar="TSV",
+    help="fMRIPrep's desc-confounds_timeseries.tsv, with its .json beside it.",
+)
+@click.option("--mask", type=FILE, metavar="IMAGE", help="Brain mask  [every voxel]")
+@click.option(
+    "--tissue",
+    "tissues",
+    cls=ListOption,
+    metavar="GM=IMAGE WM=IMAGE CSF=IMAGE",
+    help="Tissue probabilities, for the grey-matter signal and the components  [what the "
+    "confounds hold of them]",
+)
+@cleaning_options
+@click.option("--output-dir", type=FILE, required=True, metavar="DIR")
+@click.option("-v", "--verbose", count=True, help="Say more.")
+def fc(
+    bold: Path,
+    images: tuple[str, ...],
+    confounds: Path,
+    mask: Path | None,
+    tissues: tuple[str, ...],
+    output_dir: Path,
+    verbose: int,
+    **cleaning: Any,
+) -> None:
+    """Correlate the regions of several atlases, from one read of a preprocessed BOLD run.
+
+    Writes ATLAS_timeseries.tsv, ATLAS_cleaned.tsv, ATLAS_coverage.tsv, and the matrices
+    FCcorr_ATLAS_hpf.tsv, FCcorr_ATLAS_hpfgsr.tsv and FCpcorr_ATLAS_hpf.tsv into DIR, each with a
+    .json that says how.
+    """
+    with exit_with_message():
+        start_terminal_log(verbose)
+        settings = functional_settings(cleaning)
+        from kraken_bids.pipeline.tools.bold_connectomes import BoldFiles, write_bold_connectomes
+
+        files = BoldFiles(
+            bold=bold,
+            confounds=confounds,
+            mask=mask,
+            tissues={name: Path(path) for name, path in pairs("--tissue", tissues).items()},
+        )
+        paths = {name: Path(path) for name, path in pairs("--labels", images).items()}
+        written = write_bold_connectomes(files, paths, settings, output_dir)
+        click.echo(f"{len(written)} matrices: {output_dir}")

@@ -1,0 +1,133 @@
+"""What ``kraken-tools fc`` writes: region series, coverage, matrices, what is known about them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids import __version__
+from kraken_bids.bids.write import write_json, write_relmat, write_table
+from kraken_bids.connectome.denoise import CleanRun
+from kraken_bids.connectome.matrices import find_missing_regions
+from kraken_bids.connectome.timeseries import RegionSeries
+from kraken_bids.flavors import Flavor, describe_flavor
+from kraken_bids.pipeline.bold_runs import describe_cleaning, describe_series
+from kraken_bids.pipeline.tools.bold_atlases import BoldAtlas
+from kraken_bids.pipeline.tools.track_connectome_files import fingerprint
+from kraken_bids.settings import FunctionalSettings
+
+
+@dataclass(frozen=True)
+class BoldFiles:
+    """A preprocessed BOLD run and what belongs to it."""
+
+    bold: Path
+    confounds: Path
+    """fMRIPrep's table; its ``.json`` is looked for beside it."""
+    mask: Path | None = None
+    """Brain mask; None: every voxel."""
+    tissues: Mapping[str, Path] = field(default_factory=dict)
+    """Probability image of ``GM``, ``WM``, ``CSF``."""
+
+
+class BoldWriter:
+    """Writes the outputs of one run.
+
+    Parameters
+    ----------
+    files : BoldFiles
+        The run.
+    settings : FunctionalSettings
+        How it was cleaned.
+    output_dir : path
+        Receives the files; made where it does not exist.
+    """
+
+    def __init__(self, files: BoldFiles, settings: FunctionalSettings, output_dir: Path) -> None:
+        self._files = files
+        self._settings = settings
+        self._output_dir = output_dir
+        self._sources = self._describe_sources()
+        output_dir.mkdir(parents=True, exist_ok=True)
+
+    def write_series(self, atlas: BoldAtlas, series: RegionSeries, run: CleanRun) -> None:
+        """Write the region means before and after cleaning, and the coverage."""
+        kinds = {
+            "timeseries": (series.means, "before cleaning, in the unit of the BOLD file", {}),
+            "cleaned": (
+                run.cleaned,
+                "after cleaning, without global signal regression; volumes that do not count "
+                "(VolumesKept) hold filtered guesses",
+                describe_cleaning([self._files.bold], [run], self._settings),
+            ),
+        }
+        for kind, (means, words, facts) in kinds.items():
+            columns = dict(zip(atlas.region_names, means[atlas.name].T, strict=True))
+            known = {"Description": f"Mean of each region {words}"} | describe_series(run) | facts
+            path = self._output_dir / f"{atlas.name}_{kind}.tsv"
+            write_table(path, columns)
+            self._write_sidecar(path, atlas, known)
+        self._write_coverage(atlas, series)
+
+    def write_connectome(
+        self,
+        atlas: BoldAtlas,
+        flavor: Flavor,
+        run: CleanRun,
+        *,
+        square: NDArray[np.float64],
+        facts: Mapping[str, object],
+    ) -> Path:
+        """Write a matrix and everything that one must know to judge it; returns its path."""
+        path = self._output_dir / f"{flavor.name}.tsv"
+        write_relmat(path, square)
+        missing = find_missing_regions(square)
+        known = {
+            "Flavor": flavor.name,
+            "Description": describe_flavor(flavor),
+            **describe_cleaning([self._files.bold], [run], self._settings),
+            **facts,
+            "Regions": atlas.region_names,
+            "MissingRegions": [
+                name for name, gone in zip(atlas.region_names, missing, strict=True) if gone
+            ],
+        }
+        self._write_sidecar(path, atlas, known)
+        return path
+
+    def _write_coverage(self, atlas: BoldAtlas, series: RegionSeries) -> None:
+        path = self._output_dir / f"{atlas.name}_coverage.tsv"
+        write_table(path, {
+            "index": atlas.values,
+            "name": atlas.region_names,
+            "n_voxels": series.n_voxels[atlas.name].tolist(),
+            "coverage": series.coverage[atlas.name].round(4).tolist(),
+            "tsnr": series.tsnr[atlas.name].round(3).tolist(),
+        })  # fmt: skip
+        self._write_sidecar(path, atlas, {
+            "Description": "Share of each region's voxels inside the brain mask that hold signal",
+            "tsnr": {"Description": "mean over SD in time of the region's mean"},
+            "CoverageMin": self._settings.min_coverage,
+        })  # fmt: skip
+
+    def _write_sidecar(self, path: Path, atlas: BoldAtlas, known: Mapping[str, Any]) -> None:
+        described = {**known, "Atlas": atlas.name, "LabelImage": fingerprint(atlas.path)}
+        if atlas.names_file is not None:
+            described["RegionNames"] = fingerprint(atlas.names_file)
+        # Not sidecar_path: the name of an atlas may hold a dot.
+        write_json(path.with_suffix(".json"), described | self._sources)
+
+    def _describe_sources(self) -> dict[str, Any]:
+        files = self._files
+        described: dict[str, Any] = {
+            "Bold": fingerprint(files.bold),
+            "ConfoundsFile": fingerprint(files.confounds),
+        }
+        if files.mask is not None:
+            described["Mask"] = fingerprint(files.mask)
+        if files.tissues:
+            described["Tissues"] = {name: fingerprint(p) for name, p in files.tissues.items()}
+        return described | {"GeneratedBy": {"Name": "kraken_bids", "Version": __version__}}

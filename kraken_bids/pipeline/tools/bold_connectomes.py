@@ -1,0 +1,130 @@
+"""``kraken-tools fc``: one read of a BOLD run, functional connectomes for several label images."""
+
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.bids.read import open_bold, read_columns
+from kraken_bids.exceptions import InputError, SettingsError
+from kraken_bids.flavors import list_flavors
+from kraken_bids.pipeline.bold_runs import (
+    GSR,
+    TISSUES,
+    clean_series,
+    compute_connectome,
+    mask_on_grid,
+    read_region_series,
+)
+from kraken_bids.pipeline.tools.bold_atlases import read_atlas
+from kraken_bids.pipeline.tools.bold_connectome_files import BoldFiles, BoldWriter
+from kraken_bids.settings import FunctionalSettings
+
+__all__ = ["BoldFiles", "write_bold_connectomes"]
+
+logger = logging.getLogger(__name__)
+
+
+def write_bold_connectomes(
+    files: BoldFiles,
+    images: Mapping[str, Path],
+    settings: FunctionalSettings,
+    output_dir: Path,
+) -> list[Path]:
+    """Read a BOLD run once and write region series, coverage and connectomes per label image.
+
+    Parameters
+    ----------
+    files : BoldFiles
+        The run and what belongs to it.
+    images : mapping of str to path
+        Label image of each atlas, in the space of the run, on any grid.
+    settings : FunctionalSettings
+        How it is cleaned.
+    output_dir : path
+        Receives ``ATLAS_timeseries.tsv``, ``ATLAS_cleaned.tsv``, ``ATLAS_coverage.tsv`` and
+        ``FLAVOR.tsv``, each with a ``.json``.
+
+    Returns
+    -------
+    list of path
+        The matrices.
+
+    Raises
+    ------
+    SettingsError
+        If a name is no name.
+    InputError
+        If a file is missing or broken, or the confounds are of another run.
+    ConnectomeError
+        If too few frames or regions are left.
+    """
+    _check_names(files, images, settings)
+    bold = open_bold(files.bold, tr=None)
+    _check_confounds(files.confounds, bold.shape[3])
+    atlases = [read_atlas(name, path, bold) for name, path in images.items()]
+    series = read_region_series(
+        bold,
+        {atlas.name: atlas.labels for atlas in atlases},
+        n_regions={atlas.name: len(atlas.values) for atlas in atlases},
+        brain_mask=None if files.mask is None else mask_on_grid(files.mask, bold),
+        tissues={name: mask_on_grid(path, bold) for name, path in files.tissues.items()},
+    )
+    sidecar = sidecar_path(files.confounds)
+    pair = (files.confounds, sidecar if sidecar.is_file() else None)
+    run = clean_series(series, pair, settings, tr=bold.tr, with_gsr=True)
+    if run.missing_gsr:
+        logger.warning("no flavor %s: %s", GSR, run.missing_gsr)
+    if run.plain.minutes < settings.min_minutes:
+        logger.warning(
+            "%.1f minutes of data are left of %s; connectomes of less than %g are noisy.",
+            run.plain.minutes,
+            files.bold.name,
+            settings.min_minutes,
+        )
+    writer = BoldWriter(files, settings, output_dir)
+    written = []
+    for atlas in atlases:
+        writer.write_series(atlas, series, run.plain)
+        missing = series.coverage[atlas.name] < settings.min_coverage
+        for flavor in list_flavors([atlas.name]):
+            cleaned = run.gsr if flavor.processing == GSR else run.plain
+            if flavor.group != "FC" or cleaned is None:
+                continue
+            square, facts = compute_connectome(flavor, [cleaned], missing, settings.pcorr_lambda)
+            written.append(
+                writer.write_connectome(atlas, flavor, cleaned, square=square, facts=facts)
+            )
+    return written
+
+
+def _check_names(
+    files: BoldFiles, images: Mapping[str, Path], settings: FunctionalSettings
+) -> None:
+    """Refuse names that are no file names, and those that nothing goes by."""
+    for name in images:
+        if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", name):
+            raise SettingsError(
+                f"--labels: expected a name of letters, digits, _, -, + or . before the =; found "
+                f"{name!r}. It becomes part of file names."
+            )
+    for option, found, known in (
+        ("--tissue", files.tissues, TISSUES),
+        ("--pcorr-lambda", settings.pcorr_lambda, tuple(images)),
+    ):
+        unknown = [name for name in found if name not in known]
+        if unknown:
+            raise SettingsError(
+                f"{option}: expected names among {', '.join(known)}; found {', '.join(unknown)}."
+            )
+
+
+def _check_confounds(path: Path, n_volumes: int) -> None:
+    """Compare the confounds with the run before it is read, which takes longest."""
+    n_rows = len(next(iter(read_columns(path).values())))
+    if n_rows != n_volumes:
+        raise InputError(
+            f"{path}: expected {n_volumes} rows of confounds, one per volume; found {n_rows}. "
+            "Do the confounds belong to this run?"
+        )

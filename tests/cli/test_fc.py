@@ -1,0 +1,325 @@
+"""``kraken-tools fc`` gives the masker's means, the app's connectomes, and takes any atlas."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from kraken_bids.bids.read import read_columns, read_relmat
+from kraken_bids.cli.tools import main
+from kraken_bids.demo.dataset import write_demo_dataset
+
+N_VOLUMES, TR = 120, 2.0
+SHAPE = (11, 12, 10)
+AFFINE = np.array([[-2.0, 0, 0, 9], [0, 2, 0, -12], [0, 0, 2.5, -7], [0, 0, 0, 1]])
+LABELS = (2, 5, 7, 30, 1001)
+MOTION = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a command ended."""
+
+    exit_code: int
+    text: str
+    """Both streams, white space folded."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run with motion confounds and a label image with gaps, and the folder of the outputs."""
+
+    folder: Path
+
+    def run(self, *words, denoise="24p"):
+        """Run kraken-tools fc; words that come first replace the label image."""
+        labels = ["--labels", f"mine={self.folder / 'atlas.nii.gz'}"]
+        return invoke(
+            self.folder / "bold.nii.gz",
+            *(words if "--labels" in words else [*labels, *words]),
+            *("--confounds", self.folder / "confounds.tsv"),
+            *("--denoise", denoise, "--output-dir", self.folder / "out"),
+        )
+
+    def table(self, name):
+        """Columns of an output."""
+        return read_columns(self.folder / "out" / name)
+
+    def matrix(self, name):
+        """Cells of an output."""
+        return read_relmat(self.folder / "out" / name)
+
+    def sidecar(self, name):
+        """Content of a sidecar."""
+        return json.loads((self.folder / "out" / name).read_text())
+
+
+def invoke(*words):
+    result = CliRunner().invoke(main, ["fc", *map(str, words)])
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.output
+    return Outcome(result.exit_code, " ".join(result.output.split()))
+
+
+def draw_labels(values=LABELS, shape=SHAPE):
+    """Slabs along the second axis, with background between them."""
+    image = np.zeros(shape, np.int16)
+    for i, value in enumerate(values):
+        image[1:-1, 1 + 2 * i : 3 + 2 * i, 1:-1] = value
+    return image
+
+
+def save(array, path, affine=AFFINE):
+    nib.save(nib.Nifti1Image(array, affine), path)
+
+
+def write_confounds(path, n_rows=N_VOLUMES):
+    rng = np.random.default_rng(4)
+    motion = np.cumsum(rng.normal(0, 0.01, (n_rows, 6)), axis=0)
+    lines = ["\t".join(MOTION), *("\t".join(f"{v:.6f}" for v in row) for row in motion)]
+    path.write_text("\n".join(lines) + "\n")
+
+
+@pytest.fixture
+def case(tmp_path):
+    rng = np.random.default_rng(2)
+    series = rng.normal(1000, 20, (*SHAPE, N_VOLUMES))
+    series += 30 * np.cumsum(rng.normal(size=N_VOLUMES)) / np.sqrt(N_VOLUMES)
+    series[draw_labels() == 7] += rng.normal(0, 40, N_VOLUMES)
+    image = nib.Nifti1Image(series.astype(np.float32), AFFINE)
+    image.header.set_zooms((2, 2, 2.5, TR))
+    image.header.set_xyzt_units("mm", "sec")
+    nib.save(image, tmp_path / "bold.nii.gz")
+    save(draw_labels(), tmp_path / "atlas.nii.gz")
+    write_confounds(tmp_path / "confounds.tsv")
+    return Case(tmp_path)
+
+
+def test_means_are_those_of_nilearns_masker(case):
+    """Region means before cleaning equal NiftiLabelsMasker's, label by label."""
+    from nilearn.maskers import NiftiLabelsMasker
+
+    assert case.run().exit_code == 0
+    masker = NiftiLabelsMasker(str(case.folder / "atlas.nii.gz"), standardize=None)
+    wanted = masker.fit_transform(str(case.folder / "bold.nii.gz"))
+    table = case.table("mine_timeseries.tsv")
+    assert list(table) == [str(value) for value in LABELS]
+    np.testing.assert_allclose(np.stack(list(table.values()), axis=1), wanted, rtol=1e-6)
+
+
+def test_regions_of_an_unknown_atlas_are_its_labels_in_ascending_order(case):
+    """Gaps in the numbers are no regions, and the coverage table says which label is which."""
+    assert case.run().exit_code == 0
+    coverage = case.table("mine_coverage.tsv")
+    assert coverage["index"].tolist() == list(LABELS)
+    labels = draw_labels()
+    assert coverage["n_voxels"].tolist() == [(labels == value).sum() for value in LABELS]
+    assert coverage["coverage"].tolist() == [1.0] * len(LABELS)
+    assert case.matrix("FCcorr_mine_hpf.tsv").shape == (5, 5)
+
+
+def test_matrix_is_the_correlation_of_the_cleaned_series(case):
+    """FCcorr from the cleaned series that is written, over the volumes that count; then λ."""
+    assert case.run("--fd-threshold", "1.8", "--pcorr-lambda", "mine=0.2").exit_code == 0
+    kept = np.array(case.sidecar("mine_cleaned.json")["VolumesKept"], bool)
+    assert 0 < (~kept).sum() < N_VOLUMES / 2
+    cleaned = np.stack(list(case.table("mine_cleaned.tsv").values()), axis=1)[kept]
+    wanted = np.corrcoef(cleaned.T)
+    np.testing.assert_allclose(case.matrix("FCcorr_mine_hpf.tsv"), wanted, atol=2e-6)
+    precision = np.linalg.inv(wanted + 0.2 * np.eye(5))
+    partial = -precision / np.sqrt(np.outer(np.diag(precision), np.diag(precision)))
+    np.fill_diagonal(partial, 1)
+    np.testing.assert_allclose(case.matrix("FCpcorr_mine_hpf.tsv"), partial, atol=2e-6)
+    facts = case.sidecar("FCpcorr_mine_hpf.json")
+    assert facts["Lambda"] == 0.2
+    assert facts["LambdaSource"] == "chosen by the user"
+    assert facts["Frames"] == kept.sum()
+    assert "trans_x" in facts["Runs"][0]["Confounds"]
+
+
+def test_names_come_from_the_table_beside_the_image(case):
+    """Index 0 is background, a label without a row is left out, a row without a label is NaN."""
+    rows = ["index\tname", "0\tbackground", "5\tb", "2\ta", "30\tb", "1001\tz", "400\tgone"]
+    (case.folder / "atlas.tsv").write_text("\n".join(rows) + "\n")
+    outcome = case.run()
+    assert outcome.exit_code == 0
+    assert "1 label(s) without a row" in outcome.text
+    names = ["a", "b_5", "b_30", "gone", "z"]
+    assert list(case.table("mine_timeseries.tsv")) == names
+    facts = case.sidecar("FCcorr_mine_hpf.json")
+    assert facts["Regions"] == names
+    assert facts["MissingRegions"] == ["gone"]
+    square = case.matrix("FCcorr_mine_hpf.tsv")
+    assert np.isnan(square[3]).all()
+    assert np.isfinite(np.delete(np.delete(square, 3, 0), 3, 1)).all()
+
+
+def test_a_shifted_finer_float_atlas_gives_the_same_regions(case):
+    """Float labels on another grid are carried to the run's by nearest label."""
+    fine = np.kron(draw_labels(), np.ones((2, 2, 2), np.int16)).astype(np.float64)
+    affine = AFFINE.copy()
+    affine[:3, :3] /= 2
+    affine[:3, 3] -= affine[:3, :3].sum(axis=1) / 2
+    save(
+        fine[2:],
+        case.folder / "fine.nii.gz",
+        affine @ nib.affines.from_matvec(np.eye(3), [2, 0, 0]),
+    )
+    images = [
+        f"{name}={case.folder / file}.nii.gz" for name, file in (("a", "atlas"), ("b", "fine"))
+    ]
+    assert case.run("--labels", *images).exit_code == 0
+    for name in ("timeseries", "coverage", "cleaned"):
+        texts = [(case.folder / f"out/{atlas}_{name}.tsv").read_text() for atlas in "ab"]
+        assert texts[0] == texts[1], name
+
+
+def test_low_coverage_makes_a_region_missing(case):
+    """The brain mask cuts a region to a quarter: NaN at the default bar, kept at a lower one."""
+    mask = np.ones(SHAPE, np.uint8)
+    inside = np.argwhere(draw_labels() == 30)
+    for x, y, z in inside[len(inside) // 4 :]:
+        mask[x, y, z] = 0
+    save(mask, case.folder / "mask.nii.gz")
+    assert case.run("--mask", case.folder / "mask.nii.gz").exit_code == 0
+    assert np.isnan(case.matrix("FCcorr_mine_hpf.tsv")[3]).all()
+    assert case.sidecar("FCcorr_mine_hpf.json")["MissingRegions"] == ["30"]
+    words = ["--mask", case.folder / "mask.nii.gz", "--min-coverage", "0.2"]
+    assert case.run(*words).exit_code == 0
+    assert np.isfinite(case.matrix("FCcorr_mine_hpf.tsv")).all()
+
+
+BAD = {
+    "bold": ("bold.nii.gz", "bold.nii.gz"),
+    "labels": ("atlas.nii.gz", "atlas.nii.gz"),
+    "confounds": ("confounds.tsv", "confounds.tsv"),
+}
+
+
+@pytest.mark.parametrize("what", BAD)
+def test_a_missing_file_is_named(what, case):
+    """No traceback, exit code 3, the path; and nothing is written."""
+    name, said = BAD[what]
+    (case.folder / name).unlink()
+    outcome = case.run()
+    assert outcome.exit_code == 3
+    assert said in outcome.text
+    assert not (case.folder / "out").exists()
+
+
+def test_confounds_of_another_run_are_refused(case):
+    """Fewer rows than volumes."""
+    write_confounds(case.folder / "confounds.tsv", N_VOLUMES - 1)
+    outcome = case.run()
+    assert outcome.exit_code == 3
+    assert f"expected {N_VOLUMES} rows of confounds, one per volume; found 119" in outcome.text
+    assert "confounds.tsv" in outcome.text
+
+
+def test_confounds_without_motion_are_refused(case):
+    """The message names the table and the columns."""
+    (case.folder / "confounds.tsv").write_text("csf\n" + "1.0\n" * N_VOLUMES)
+    outcome = case.run()
+    assert outcome.exit_code == 4
+    assert "confounds.tsv: expected the confounds trans_x" in outcome.text
+
+
+def test_labels_in_another_space_are_refused(case):
+    """An image wholly beside the run is no atlas of it."""
+    affine = AFFINE.copy()
+    affine[0, 3] += 500
+    save(draw_labels(), case.folder / "atlas.nii.gz", affine)
+    outcome = case.run()
+    assert outcome.exit_code == 3
+    assert "in the same space" in outcome.text
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--labels", "../up=x.nii"], "--labels: expected a name"),
+        (["--labels", "x.nii"], "--labels: expected NAME=VALUE"),
+        (["--tissue", "grey=x.nii"], "--tissue: expected names among GM, WM, CSF; found grey"),
+        (["--pcorr-lambda", "other=0.1"], "--pcorr-lambda: expected names among mine"),
+        (["--pcorr-lambda", "mine=x"], "--pcorr-lambda: expected a number"),
+    ],
+)
+def test_wrong_words_are_named(words, said, case):
+    """Usage: exit code 2, before anything is read."""
+    outcome = case.run(*words)
+    assert outcome.exit_code == 2
+    assert said in outcome.text
+
+
+@pytest.mark.parametrize("table", ["index\tlabel\n2\ta\n5\tb\n", "index\tname\n2\ta\n2\tb\n"])
+def test_a_broken_table_of_names_is_refused(table, case):
+    """Without a name column, or with an index twice."""
+    (case.folder / "atlas.tsv").write_text(table)
+    outcome = case.run()
+    assert outcome.exit_code == 3
+    assert "atlas.tsv" in outcome.text
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """Write a participant with two runs, and keep only the first."""
+    folder = tmp_path_factory.mktemp("demo")
+    write_demo_dataset(folder, 1, seed=3)
+    for path in (folder / "derivatives/fmriprep").rglob("*run-02*"):
+        path.unlink()
+    return folder
+
+
+def run_app(bids, out):
+    """Region series, coverage and connectomes of the app, measured without a model."""
+    from kraken_bids.bids.datasets import find_datasets
+    from kraken_bids.bids.inputs import find_session_inputs
+    from kraken_bids.bids.query import ExplicitPaths, Query
+    from kraken_bids.parcellations import load_parcellation
+    from kraken_bids.pipeline.functional import measure_functional
+    from kraken_bids.pipeline.sessions import SessionTask
+    from kraken_bids.settings import DataSettings, Settings
+
+    datasets = find_datasets(bids, {})
+    (session,) = find_session_inputs(
+        datasets,
+        "01",
+        parcellations=[load_parcellation("fs86")],
+        atlas_images={},
+        query=Query(),
+        explicit=ExplicitPaths(),
+    )
+    settings = Settings(data=DataSettings(bids_dir=bids, output_dir=out))
+    measure_functional(SessionTask(session, settings, datasets))
+
+
+def test_numbers_are_the_apps(demo, tmp_path):
+    """Same files, same bytes: matrices, series, coverage of fs86 from FreeSurfer's numbers."""
+    run_app(demo, tmp_path / "app")
+    folder = demo / "derivatives/fmriprep/sub-01"
+    func, anat = folder / "func", folder / "anat"
+    stem = "sub-01_task-rest_run-01"
+    outcome = invoke(
+        func / f"{stem}_space-T1w_desc-preproc_bold.nii.gz",
+        *("--labels", f"fs86={anat / 'sub-01_desc-aparcaseg_dseg.nii.gz'}"),
+        *("--confounds", func / f"{stem}_desc-confounds_timeseries.tsv"),
+        *("--mask", func / f"{stem}_space-T1w_desc-brain_mask.nii.gz", "--tissue"),
+        *(f"{t}={anat / f'sub-01_label-{t}_probseg.nii.gz'}" for t in ("GM", "WM", "CSF")),
+        *("--output-dir", tmp_path / "tool"),
+    )
+    assert outcome.exit_code == 0, outcome.text
+    pairs = {
+        "FCcorr_fs86_hpf": "atlas-fs86_meas-FCcorrHPF_relmat.dense",
+        "FCcorr_fs86_hpfgsr": "atlas-fs86_meas-FCcorrHPFGSR_relmat.dense",
+        "FCpcorr_fs86_hpf": "atlas-fs86_meas-FCpcorrHPF_relmat.dense",
+        "fs86_timeseries": "atlas-fs86_timeseries",
+        "fs86_coverage": "atlas-fs86_*coverage",
+    }
+    for ours, theirs in pairs.items():
+        found = list((tmp_path / "app").rglob(f"*{theirs}.tsv"))
+        assert len(found) == 1, (theirs, sorted((tmp_path / "app").rglob("*.tsv")))
+        tool = (tmp_path / "tool" / f"{ours}.tsv").read_text()
+        assert tool == found[0].read_text(), ours
