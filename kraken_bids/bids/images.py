@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.nifti import read_plain_nifti
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import Parcellation
 
@@ -47,7 +48,8 @@ def read_labels(
         )
     with np.errstate(invalid="ignore"):
         labels = values.astype(np.int32)
-    if (labels != values).any() or labels.min(initial=0) < 0:
+    is_whole = values.dtype.kind in "iu" and values.dtype.itemsize < 4
+    if not (is_whole or (labels == values).all()) or labels.min(initial=0) < 0:
         raise InputError(
             f"expected whole, non-negative labels in {path}; found negative, fractional or "
             "non-finite values. It was probably interpolated: resample it with nearest neighbour."
@@ -76,6 +78,16 @@ def read_image(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
 
 def _load(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
     """Values, affine and voxel sizes of an image."""
+    try:
+        plain = read_plain_nifti(Path(path))
+    except (OSError, EOFError, zlib.error):
+        plain = None
+    return _load_with_nibabel(path) if plain is None else plain
+
+
+def _load_with_nibabel(
+    path: Path,
+) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
     import nibabel
 
     try:
