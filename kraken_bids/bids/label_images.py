@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kraken_bids.bids.index import Search, pick_nearest
 from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.published_atlases import ATLASES_FOLDER, list_atlas_files
 from kraken_bids.bids.query import fill_template
 from kraken_bids.exceptions import InputError
 from kraken_bids.files import find_cache_folder
@@ -19,11 +20,6 @@ ACPC = ("ACPC", "T1wACPC")
 NATIVE_T1W = ("T1w", "anat", "orig", "T1wNative")
 """What QSIPrep has called the T1w image before its alignment to AC-PC; fMRIPrep's T1w space."""
 OTHER_TEMPLATE = {"MNI152NLin6Asym": "MNI152NLin2009cAsym"}
-PUBLISHED_AT = (
-    "https://raw.githubusercontent.com/kjamison/nemo/d661f3fddba70dff1eb93f0c57b4f726f09723f9/"
-    "website/atlases/"
-)
-"""Where the model's authors publish the label images."""
 
 
 @dataclass(frozen=True)
@@ -219,15 +215,16 @@ def explain_absent_atlas(parcellation: Parcellation) -> str:
     own = f"give your own with --atlas {parcellation.name}=FILE"
     if not parcellation.image:
         return f"{own}."
-    folder = find_cache_folder() / "atlases"
+    folder = find_cache_folder() / ATLASES_FOLDER
+    urls = {file.name: file.urls[0] for file in list_atlas_files()}
     return (
-        f"put {PUBLISHED_AT}{parcellation.image} into {folder} (set KRAKEN_BIDS_DATA for another "
-        f"folder), or {own}."
+        f"run kraken-tools fetch atlases, or put {urls[parcellation.image]} into {folder} (set "
+        f"KRAKEN_BIDS_DATA for another folder), or {own}."
     )
 
 
 def _find_cached(parcellation: Parcellation) -> LabelImage | None:
-    folder = find_cache_folder() / "atlases"
+    folder = find_cache_folder() / ATLASES_FOLDER
     published = parcellation.image or f"{parcellation.name}.nii.gz"
     if parcellation.source == APARCASEG or not (folder / published).is_file():
         return None

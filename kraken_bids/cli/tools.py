@@ -6,6 +6,7 @@ import click
 
 from kraken_bids import __version__
 from kraken_bids.cli.fc import fc
+from kraken_bids.cli.fetch import fetch
 from kraken_bids.cli.options import ForgivingCommand, exit_with_message
 from kraken_bids.cli.predict import predict
 from kraken_bids.cli.sc import sc
@@ -18,6 +19,7 @@ def main() -> None:
     """Work with Krakencoder models and connectome files outside the BIDS App."""
 
 
+main.add_command(fetch)
 main.add_command(fc)
 main.add_command(predict)
 main.add_command(sc)

@@ -1,6 +1,5 @@
 """Our own format: a folder with ``model.json`` (what it is) and ``weights.safetensors``."""
 
-import hashlib
 import json
 import struct
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 
+from kraken_bids.cache import compute_sha256
 from kraken_bids.exceptions import CheckpointError, FlavorError
 from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor, parse_flavor
@@ -25,12 +25,6 @@ FORMAT = "kraken_bids model"
 FORMAT_VERSION = 1
 DESCRIPTION_NAME = "model.json"
 WEIGHTS_NAME = "weights.safetensors"
-
-
-def compute_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_model(model: Model, folder: Path) -> Path:

@@ -1,39 +1,34 @@
 """The published model files: which belong together, where they are, whether a copy is sound."""
 
 import json
-from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from kraken_bids.cache import PublishedFile, check_copy
 from kraken_bids.exceptions import CheckpointError, FlavorError
 from kraken_bids.files import find_cache_folder
-from kraken_bids.model.checkpoint import compute_sha256
 
 PRETRAINED = "pretrained"
 CACHE_VARIABLE = "KRAKEN_BIDS_DATA"
 MODELS_FOLDER = "models"
 
 
-@dataclass(frozen=True)
-class PublishedFile:
-    """One published file."""
-
-    name: str
-    """File name."""
-    urls: tuple[str, ...]
-    """Addresses that serve it."""
-    sha256: str
-    """What a sound copy has."""
-
-
 def list_published() -> dict[str, PublishedFile]:
     """Every published file, by name."""
+    registry = _read_registry()
     return {
-        name: PublishedFile(name, tuple(entry["urls"]), entry["sha256"])
-        for name, entry in _read_registry()["files"].items()
+        name: PublishedFile(
+            name, tuple(entry["urls"]), entry["sha256"], entry.get("size"), registry["licence"]
+        )
+        for name, entry in registry["files"].items()
     }
+
+
+def list_published_flavors() -> tuple[str, ...]:
+    """Ids of the published flavors, those of the joint model first."""
+    return tuple(_read_registry()["flavors"])
 
 
 def list_model_files(name: str = PRETRAINED) -> tuple[PublishedFile, ...]:
@@ -72,32 +67,38 @@ def find_published(name: str = PRETRAINED) -> tuple[Path, tuple[Path, ...]]:
         If a file is missing (the message names it, its addresses and its place) or damaged.
     """
     needed = list_model_files(name)
-    places = {file.name: _find_file(file) for file in needed}
+    places = {file.name: find_file(file) for file in needed}
     missing = [file for file in needed if places[file.name] is None]
     if missing:
         lines = "\n".join(f"  {file.name}\n    " + "\n    ".join(file.urls) for file in missing)
         raise CheckpointError(
             f"expected the published model's files in {find_cache_folder() / MODELS_FOLDER}; "
             f"{len(missing)} of {len(needed)} "
-            f"are missing:\n{lines}\nDownload them from either address into that folder "
-            f"(set {CACHE_VARIABLE} for "
-            "another folder), or give a model of your own with --model."
+            f"are missing:\n{lines}\nRun {_fetch_command(name)}, or download them from either "
+            f"address into that folder (set {CACHE_VARIABLE} for another folder), or give a model "
+            "of your own with --model."
         )
     found = [place for place in places.values() if place is not None]
     for file, path in zip(needed, found, strict=True):
-        digest = compute_sha256(path)
-        if digest != file.sha256:
+        digest = check_copy(path, file.sha256)
+        if digest:
             raise CheckpointError(
                 f"expected {path} with SHA-256 {file.sha256}; found {digest}. The download is "
-                f"incomplete or changed: delete it and download it again from {file.urls[0]}"
+                f"incomplete or changed: run {_fetch_command(name)}, or download it again from "
+                f"{file.urls[0]}"
             )
     return found[0], tuple(found[1:])
 
 
-def _find_file(file: PublishedFile) -> Path | None:
+def find_file(file: PublishedFile) -> Path | None:
+    """Where a published file lies in the cache, verified or not; None if it is not there."""
     cache_folder = find_cache_folder()
     places = (cache_folder / MODELS_FOLDER / file.name, cache_folder / file.name)
     return next((place for place in places if place.is_file()), None)
+
+
+def _fetch_command(name: str) -> str:
+    return f"kraken-tools fetch {'model' if name == PRETRAINED else name}"
 
 
 @cache

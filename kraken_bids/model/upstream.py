@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from kraken_bids.cache import compute_sha256
 from kraken_bids.exceptions import CheckpointError, FlavorError
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.model.checkpoint import compute_sha256
 from kraken_bids.model.network import Architecture, Krakencoder
 from kraken_bids.model.pickles import read_torch_file
 from kraken_bids.model.predict import Model, resolve_device

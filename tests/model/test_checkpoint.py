@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kraken_bids.cache import compute_sha256
 from kraken_bids.exceptions import CheckpointError, InputError
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.model.checkpoint import compute_sha256, read_model, write_model
+from kraken_bids.model.checkpoint import read_model, write_model
 from kraken_bids.model.predict import Model
 
 
