@@ -79,6 +79,7 @@ def append_from(url: str, file: PublishedFile, part: Path, patience: Patience) -
     request = Request(url, headers=headers)  # noqa: S310 - addresses of the package's registry
     try:
         with urlopen(request, timeout=patience.silence) as response:  # noqa: S310
+            _check_kind(response)
             resumed = _is_rest(response, offset)
             _copy(response, file, part, offset=offset if resumed else 0, patience=patience)
     except HTTPError as error:
@@ -97,6 +98,12 @@ def append_from(url: str, file: PublishedFile, part: Path, patience: Patience) -
     except (OSError, HTTPException) as error:
         raise AddressFailed(f"broke off ({error!r})") from error
     return resumed
+
+
+def _check_kind(response: HTTPResponse) -> None:
+    # Before anything is written: a login page must not replace the half that has arrived.
+    if response.headers.get_content_type() == "text/html":
+        raise AddressFailed("gave a web page, perhaps one to log in to", for_good=True)
 
 
 def _is_rest(response: HTTPResponse, offset: int) -> bool:

@@ -37,8 +37,8 @@ class Handler(BaseHTTPRequestHandler):
         offset = int(requested.removeprefix("bytes=").rstrip("-")) if requested else 0
         if manner in ("404", "503"):
             return self.send_error(int(manner))
-        if manner == "page":
-            return self.answer(b"<html>Please log in</html>", 0)
+        if manner in ("page", "other"):
+            return self.answer(b"<html>Please log in</html>", 0, manner=manner)
         if manner == "no-range":
             return self.answer(CONTENT, 0)
         if manner == "redirect":
@@ -59,6 +59,8 @@ class Handler(BaseHTTPRequestHandler):
             last = len(content) - 1
             self.send_header("Content-Range", f"bytes {offset}-{last}/{len(content)}")
         self.send_header("Content-Length", str(len(content) - offset))
+        if manner == "page":
+            self.send_header("Content-Type", "text/html; charset=utf-8")
         self.end_headers()
         if manner == "slow":
             return self.trickle(content)
@@ -133,7 +135,7 @@ def test_a_file_comes_once(server: Server, tmp_path: Path) -> None:
     assert leftovers(tmp_path / "models") == {"model.bin"}
 
 
-@pytest.mark.parametrize("manner", ["404", "503", "page", "slow", "silent"])
+@pytest.mark.parametrize("manner", ["404", "503", "page", "other", "slow", "silent"])
 def test_the_mirror_stands_in(server: Server, tmp_path: Path, manner: str) -> None:
     """Missing, failing, wrong, trickling or silent: the second address gives the file."""
     assert fetch_file(server.file(manner, "good"), tmp_path, QUICK)
@@ -181,6 +183,16 @@ def test_a_line_that_breaks_again_and_again_gets_there(server: Server, tmp_path:
     assert (tmp_path / "model.bin").read_bytes() == CONTENT
 
 
+def test_a_login_page_does_not_replace_what_came(server: Server, tmp_path: Path) -> None:
+    """A network that wants a login costs no bytes."""
+    (tmp_path / ".model.bin.part").write_bytes(CONTENT[:HALF])
+
+    with pytest.raises(InputError, match="gave a web page"):
+        fetch_file(server.file("page"), tmp_path, QUICK)
+
+    assert (tmp_path / ".model.bin.part").read_bytes() == CONTENT[:HALF]
+
+
 def test_a_server_without_ranges_starts_over(server: Server, tmp_path: Path) -> None:
     """An answer with the whole file replaces the part."""
     (tmp_path / ".model.bin.part").write_bytes(CONTENT[:HALF])
@@ -210,12 +222,12 @@ def test_a_whole_part_only_needs_its_name(server: Server, tmp_path: Path) -> Non
 
 def test_another_file_is_never_used(server: Server, tmp_path: Path) -> None:
     """Wrong bytes everywhere: an error with what was found, and no file, not even a part."""
-    file = server.file("page", "good", content=b"what was published")
+    file = server.file("other", "good", content=b"what was published")
 
     with pytest.raises(InputError, match="gave another file") as caught:
         fetch_file(file, tmp_path, QUICK)
 
-    assert server.asked == ["page", "good"]  # not asked again: the answer would be the same
+    assert server.asked == ["other", "good"]  # not asked again: the answer would be the same
     assert hashlib.sha256(CONTENT).hexdigest() in str(caught.value)
     assert leftovers(tmp_path) == set()
 
