@@ -189,8 +189,9 @@ def _assign(
         for batch in batches:
             yield batch, [_find(batch, atlas.search, options) for atlas in atlases]
         return
+    # this thread reads and adds up, the others search
     waiting: deque[tuple[_Batch, list[Future[Found]]]] = deque()
-    with ThreadPoolExecutor(options.n_threads) as pool:
+    with ThreadPoolExecutor(options.n_threads - 1) as pool:
         for batch in batches:
             waiting.append(
                 (batch, [pool.submit(_find, batch, atlas.search, options) for atlas in atlases])
