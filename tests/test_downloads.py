@@ -23,7 +23,7 @@ from kraken_bids.transfers import Patience
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 HALF = len(CONTENT) // 2
-QUICK = Patience(silence=0.5, slow_after=0.2, slowest=50_000, rounds=2, pause=0.0, progress=0.0)
+QUICK = Patience(silence=1.0, slow_after=1.0, slowest=20_000, rounds=2, pause=0.0, progress=0.0)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -67,7 +67,7 @@ class Handler(BaseHTTPRequestHandler):
         if manner == "silent":
             self.wfile.write(content[:1000])
             self.wfile.flush()
-            time.sleep(1.2)
+            time.sleep(1.8)
             return None
         if manner == "busy":
             time.sleep(0.3)

@@ -9,6 +9,7 @@ from kraken_bids.bids.index import Search, pick_nearest
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.published_atlases import ATLASES_FOLDER, list_atlas_files
 from kraken_bids.bids.query import fill_template
+from kraken_bids.cache import check_copy
 from kraken_bids.exceptions import InputError
 from kraken_bids.files import find_cache_folder
 from kraken_bids.parcellations import APARCASEG, Parcellation
@@ -57,7 +58,7 @@ def find_atlas_image(
     Raises
     ------
     InputError
-        If the file named by the user does not exist.
+        If the file named by the user does not exist, or a downloaded one is damaged.
     """
     name = parcellation.name
     if name in search.atlas_images:
@@ -228,7 +229,20 @@ def _find_cached(parcellation: Parcellation) -> LabelImage | None:
     published = parcellation.image or f"{parcellation.name}.nii.gz"
     if parcellation.source == APARCASEG or not (folder / published).is_file():
         return None
+    _check_published(folder / published, parcellation)
     return LabelImage(parcellation.name, folder / published, parcellation.space)
+
+
+def _check_published(path: Path, parcellation: Parcellation) -> None:
+    """Refuse a label image that bears a published name and is another."""
+    expected = {file.name: file.sha256 for file in list_atlas_files()}.get(path.name)
+    found = check_copy(path, expected) if expected else ""
+    if found:
+        raise InputError(
+            f"expected the published label image of {parcellation.name} (SHA-256 {expected}) at "
+            f"{path}; found {found}. It is damaged or another version: run kraken-tools fetch "
+            f"atlases; a label image of your own goes with --atlas {parcellation.name}=FILE."
+        )
 
 
 def _find_freesurfer(search: Search) -> Path | None:

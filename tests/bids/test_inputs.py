@@ -1,13 +1,17 @@
 """What a participant gives is found in every layout, and what is missing is said."""
 
 import builtins
+import hashlib
 import os
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from kraken_bids.bids import label_images
 from kraken_bids.bids.inputs import Query, SessionInputs, find_datasets, find_session_inputs
+from kraken_bids.bids.published_atlases import list_atlas_files
+from kraken_bids.cache import PublishedFile
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import load_parcellation
 
@@ -202,13 +206,25 @@ def test_own_atlas_image(raw: Path, tmp_path: Path, tree: SimpleNamespace) -> No
         find(raw, atlas_images={"shen268": str(tmp_path / "no.nii.gz")})
 
 
-def test_atlas_from_the_cache(raw: Path, tmp_path: Path, tree: SimpleNamespace) -> None:
-    """Downloaded atlas images are the last resort; without them the note says how to get them."""
+def test_atlas_from_the_cache(
+    raw: Path, tmp_path: Path, tree: SimpleNamespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Downloaded atlas images are the last resort; without them the note says how to get them.
+
+    One that is not the published file is refused.
+    """
     for path in (raw / "derivatives/atlases").rglob("*shen268*"):
         path.unlink()
     (session,) = find(raw)
     assert any("shen268_MNI1mm_dil1.nii.gz into" in note for note in session.notes)
     tree.touch(tmp_path / "cache/atlases", "shen268_MNI1mm_dil1.nii.gz")
+    with pytest.raises(InputError, match="expected the published label image of shen268"):
+        find(raw)
+    published = [
+        PublishedFile(file.name, file.urls, hashlib.sha256(b"").hexdigest())
+        for file in list_atlas_files()
+    ]
+    monkeypatch.setattr(label_images, "list_atlas_files", lambda: published)
     (session,) = find(raw)
     assert session.bold_labels["MNI152NLin6Asym", "shen268"].path.parent.name == "atlases"
 
