@@ -22,7 +22,12 @@ FILE = click.Path(path_type=Path)
     help="Label images in the space of the tractogram. fs86 and other atlases of the model keep "
     "their number of regions, and fs86 may hold FreeSurfer's numbers (aparc+aseg).",
 )
-@click.option("--weights", type=FILE, metavar="FILE", help="SIFT2 weights, one per streamline.")
+@click.option(
+    "--weights",
+    type=FILE,
+    metavar="FILE",
+    help="SIFT2 weights, one per streamline: text, CSV, or the dps of a .trx.",
+)
 @click.option(
     "--metric",
     "metrics",

@@ -20,9 +20,11 @@ Labels = NDArray[np.int32]
 Affine = NDArray[np.float64]
 
 
-def read_regions(image: LabelImage) -> tuple[Labels, Affine, Sequence[Step]]:
+def read_regions(
+    image: LabelImage, *, as_mrtrix: bool = False
+) -> tuple[Labels, Affine, Sequence[Step]]:
     """Region numbers 1 … n on the image's own grid, its affine, and the steps into its space."""
-    labels, affine = read_labels(image.path)
+    labels, affine = read_labels(image.path, as_mrtrix=as_mrtrix)
     parcellation = load_parcellation(image.parcellation)
     indexed = index_labels(labels, find_region_values(labels, parcellation))
     steps = [step for path in image.transforms for step in read_transform(path)]
@@ -38,7 +40,7 @@ def regions_on_grid(image: LabelImage, shape: tuple[int, ...], affine: Affine) -
 
 def regions_for_tractogram(image: LabelImage) -> tuple[Labels, Affine]:
     """Region numbers in tractogram space: the image's own grid, or a 1.25 mm one if carried."""
-    labels, affine, steps = read_regions(image)
+    labels, affine, steps = read_regions(image, as_mrtrix=True)
     if not steps:
         return labels, affine
     shape, target = cover_labels(labels, affine, steps=steps, voxel_mm=TRACTOGRAM_GRID_MM)
