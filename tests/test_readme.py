@@ -6,6 +6,9 @@ from pathlib import Path
 import pytest
 
 from kraken_bids.cli.app import main
+from kraken_bids.cli.fc import fc
+from kraken_bids.cli.predict import predict
+from kraken_bids.cli.sc import sc
 from kraken_bids.flavors import list_flavors, parse_meas
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -19,7 +22,8 @@ OTHERS_OPTIONS = {
 def test_every_option_named_exists() -> None:
     """Each long option is ours, or one of the other programs it tells how to call."""
     named = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", README))
-    ours = {name for option in main.params for name in option.opts}
+    commands = (main, predict, sc, fc)
+    ours = {name for command in commands for option in command.params for name in option.opts}
 
     assert named - ours - OTHERS_OPTIONS == set()
 
