@@ -162,7 +162,7 @@ def _write_func(folder: Path, anatomy: Anatomy, size: Size) -> None:
     jobs = []
     for run in range(1, size.n_runs + 1):
         name = f"{SUBJECT}_task-rest_run-{run:02d}"
-        write_table(folder / f"{name}_desc-confounds_timeseries.tsv", _draw_confounds(size, run))
+        write_table(folder / f"{name}_desc-confounds_timeseries.tsv", draw_confounds(size, run))
         for space, (affine, points) in grids.items():
             stem = f"{name}_space-{space}_desc-"
             inside = look_up(load_brain().tissue, points) > 0
@@ -171,10 +171,10 @@ def _write_func(folder: Path, anatomy: Anatomy, size: Size) -> None:
             write_json(folder / f"{stem}preproc_bold.json", sidecar)
             jobs.append((folder / f"{stem}preproc_bold.nii.gz", points, affine))
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(lambda job: _write_bold(*job, size=size), jobs))
+        list(pool.map(lambda job: write_bold(*job, size=size), jobs))
 
 
-def _write_bold(path: Path, points: FloatArray, affine: FloatArray, *, size: Size) -> None:
+def write_bold(path: Path, points: FloatArray, affine: FloatArray, *, size: Size) -> None:
     """Smooth anatomy, a course per cell, and noise: full-length floats, as after interpolation."""
     run = path.name[: path.name.index("_space-")]
     rng = np.random.default_rng(list(path.name.encode()))
@@ -222,7 +222,7 @@ def _draw_courses(n: int, n_volumes: int, rng: np.random.Generator) -> NDArray[n
     return (smooth / smooth.std(axis=0)).astype(np.float32)
 
 
-def _draw_confounds(size: Size, run: int) -> dict[str, FloatArray]:
+def draw_confounds(size: Size, run: int) -> dict[str, FloatArray]:
     """As many columns as fMRIPrep writes, under its names."""
     rng = np.random.default_rng([run, 5])
     n = size.n_volumes
