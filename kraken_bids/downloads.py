@@ -108,7 +108,7 @@ def _download(file: PublishedFile, part: Path, patience: Patience) -> None:
         if not urls:
             break
         if failures:
-            time.sleep(patience.pause * 2**vain)
+            time.sleep(patience.pause * max(vain, 1))
         for url in urls:
             try:
                 _download_from(url, file, part, patience)
