@@ -5,6 +5,7 @@ and does nothing with them. Usage: ``python benchmarks/bench_structural.py [--la
 """
 
 import argparse
+import compileall
 import os
 import shutil
 import statistics
@@ -20,6 +21,8 @@ from multiprocessing import get_context
 from pathlib import Path
 
 from structural_data import N_REGIONS, write_label_images, write_tracks
+
+import kraken_bids
 
 COMMAND = str(Path(sysconfig.get_path("scripts")) / "kraken-tools")
 PEER = "tck2connectome"
@@ -50,6 +53,7 @@ def main() -> None:
     arguments = parse_arguments()
     if shutil.which(PEER) is None:
         sys.exit(f"{PEER} is not installed; in Debian it comes with mrtrix3")
+    compileall.compile_dir(str(Path(kraken_bids.__file__).parent), quiet=1)  # as an install does
     folder = Path(tempfile.mkdtemp(prefix="kraken_bench_", dir=arguments.folder))
     try:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
