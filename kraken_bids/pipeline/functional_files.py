@@ -11,10 +11,10 @@ from kraken_bids.bids.outputs import coverage_path, relmat_path, sidecar_path, t
 from kraken_bids.bids.write import write_json, write_relmat, write_table
 from kraken_bids.connectome.denoise import CleanRun
 from kraken_bids.connectome.timeseries import RegionSeries
-from kraken_bids.flavors import Flavor, describe_flavor
+from kraken_bids.flavors import Flavor
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.pipeline.bold_runs import GSR, describe_cleaning, describe_series
-from kraken_bids.pipeline.sessions import SessionTask
+from kraken_bids.pipeline.sessions import SessionTask, matrix_sidecar
 
 
 @dataclass(frozen=True)
@@ -117,16 +117,9 @@ def _describe(
     settings = task.settings.functional
     files = [path for run in group.runs for path in (run.bold, run.confounds)]
     return {
-        "Flavor": flavor.name,
-        "Description": describe_flavor(flavor),
+        **matrix_sidecar(flavor),
         "Predicted": False,
-        "Weighted": True,
-        "Directed": False,
-        "ValidDiagonal": False,
-        "StorageFormat": "Full",
         "NonNegative": False,
-        "Atlas": flavor.parcellation,
-        "NodesFile": f"bids::atlas-{flavor.parcellation}_dseg.tsv",
         "Sources": task.uris([*files, image.path, *image.transforms]),
         "Space": group.space,
         **describe_cleaning([run.bold for run in group.runs], runs, settings),

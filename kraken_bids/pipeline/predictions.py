@@ -21,13 +21,13 @@ from kraken_bids.bids.write import write_json, write_relmat, write_table
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.files import atomic_path
-from kraken_bids.flavors import Flavor, describe_flavor
+from kraken_bids.flavors import Flavor
 from kraken_bids.model.adaptation import Adaptation
 from kraken_bids.model.fusion import count_inputs, fuse, parse_selector
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.cohort import Member
 from kraken_bids.pipeline.provenance import digest
-from kraken_bids.pipeline.sessions import read_digest
+from kraken_bids.pipeline.sessions import matrix_sidecar, read_digest
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -308,16 +308,8 @@ def _source_sidecar(
 
 
 def _target_sidecar(flavor: Flavor) -> dict[str, object]:
-    return {
-        "Flavor": flavor.name,
-        "Description": f"predicted: {describe_flavor(flavor)}",
-        "Atlas": flavor.parcellation,
-        "NodesFile": f"bids::atlas-{flavor.parcellation}_dseg.tsv",
-        "Weighted": True,
-        "Directed": False,
-        "ValidDiagonal": False,
-        "StorageFormat": "Full",
-    }
+    facts = matrix_sidecar(flavor)
+    return facts | {"Description": f"predicted: {facts['Description']}"}
 
 
 def _write_archive(job: PredictionJob) -> None:

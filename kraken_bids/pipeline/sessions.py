@@ -14,7 +14,7 @@ from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.bids.write import bids_uri
-from kraken_bids.flavors import Flavor
+from kraken_bids.flavors import Flavor, describe_flavor
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.pipeline.provenance import digest, file_stamps
 from kraken_bids.settings import MAX_IMPUTED_SHARE, Settings, to_plain
@@ -80,6 +80,20 @@ def read_digest(path: Path) -> str | None:
     except (OSError, ValueError):
         return None
     return content.get("RunDigest") if isinstance(content, dict) else None
+
+
+def matrix_sidecar(flavor: Flavor) -> dict[str, object]:
+    """Fields that every connectome's sidecar has, measured or predicted: what the matrix is."""
+    return {
+        "Flavor": flavor.name,
+        "Description": describe_flavor(flavor),
+        "Weighted": True,
+        "Directed": False,
+        "ValidDiagonal": False,
+        "StorageFormat": "Full",
+        "Atlas": flavor.parcellation,
+        "NodesFile": f"bids::atlas-{flavor.parcellation}_dseg.tsv",
+    }
 
 
 def region_sidecar(flavor: Flavor, missing: NDArray[np.bool_]) -> dict[str, object]:

@@ -20,10 +20,15 @@ from kraken_bids.connectome.regions import RegionSearch, build_region_search, fi
 from kraken_bids.connectome.space import check_space, measure_space_fit
 from kraken_bids.connectome.structural import METRICS, EdgeCounter, Metric
 from kraken_bids.exceptions import ConnectomeError, InputError
-from kraken_bids.flavors import Flavor, describe_flavor, list_flavors
+from kraken_bids.flavors import Flavor, list_flavors
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.pipeline.labels import regions_for_tractogram
-from kraken_bids.pipeline.sessions import SessionTask, is_up_to_date, region_sidecar
+from kraken_bids.pipeline.sessions import (
+    SessionTask,
+    is_up_to_date,
+    matrix_sidecar,
+    region_sidecar,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -188,16 +193,9 @@ def _describe(
         "mrtrix": "counts as they are; volumes in voxels of the label image",
     }
     return {
-        "Flavor": flavor.name,
-        "Description": describe_flavor(flavor),
+        **matrix_sidecar(flavor),
         "Predicted": False,
-        "Weighted": True,
-        "Directed": False,
-        "ValidDiagonal": False,
-        "StorageFormat": "Full",
         "NonNegative": True,
-        "Atlas": flavor.parcellation,
-        "NodesFile": f"bids::atlas-{flavor.parcellation}_dseg.tsv",
         "Sources": task.uris([*own, image.path, *image.transforms]),
         "TractographyAlgorithm": tracts.algorithm,
         "Space": tracts.space,
