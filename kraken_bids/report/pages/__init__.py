@@ -1,0 +1,64 @@
+"""What the two HTML pages show, as plain values: the contract between the pipeline and the report.
+
+Nothing here touches a file or draws. A value that is not known is ``None`` (or NaN) and is shown
+as a dash; an empty tuple leaves its section out or says why it is empty. Texts are plain: the page
+escapes them.
+"""
+
+from kraken_bids.report.pages.group import (
+    GroupPage,
+    Identifiability,
+    Latents,
+    MetricRow,
+    OutlierRow,
+    QualityRow,
+)
+from kraken_bids.report.pages.participant import (
+    FlavorPanel,
+    LatentRow,
+    ParticipantPage,
+    Prediction,
+)
+from kraken_bids.report.pages.quality import Coverage, Motion, RunRow
+from kraken_bids.report.pages.shared import (
+    AdaptationFit,
+    Booleans,
+    FileLink,
+    Floats,
+    Group,
+    Level,
+    ModelInfo,
+    Notice,
+    Reference,
+    SourceGroup,
+)
+from kraken_bids.report.pages.structure import EndShares, Network, TractogramRow
+
+__all__ = [
+    "AdaptationFit",
+    "Booleans",
+    "Coverage",
+    "EndShares",
+    "FileLink",
+    "FlavorPanel",
+    "Floats",
+    "Group",
+    "GroupPage",
+    "Identifiability",
+    "LatentRow",
+    "Latents",
+    "Level",
+    "MetricRow",
+    "ModelInfo",
+    "Motion",
+    "Network",
+    "Notice",
+    "OutlierRow",
+    "ParticipantPage",
+    "Prediction",
+    "QualityRow",
+    "Reference",
+    "RunRow",
+    "SourceGroup",
+    "TractogramRow",
+]

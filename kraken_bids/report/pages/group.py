@@ -1,0 +1,117 @@
+"""The page of the cohort."""
+
+from dataclasses import dataclass
+
+from kraken_bids.report.pages.shared import (
+    AdaptationFit,
+    Booleans,
+    FileLink,
+    Floats,
+    Group,
+    ModelInfo,
+    Notice,
+    Reference,
+    SourceGroup,
+)
+
+
+@dataclass(frozen=True)
+class Identifiability:
+    """How well the right person's connectome is found among everyone's, by source and target."""
+
+    sources: tuple[str, ...]
+    source_groups: tuple[SourceGroup, ...]
+    targets: tuple[str, ...]
+    target_groups: tuple[Group, ...]
+    average_rank: Floats
+    """[n_sources, n_targets]; 1 perfect, (n + 1) / 2n chance."""
+    top1_accuracy: Floats
+    """[n_sources, n_targets]; 1 perfect, 1 / n_participants chance."""
+    n_participants: int
+    """Participants that were ranked against each other."""
+    note: str = ""
+    """For example who among them the model has seen in training."""
+
+
+@dataclass(frozen=True)
+class Latents:
+    """Latent vectors of the cohort, one row per participant and session."""
+
+    labels: tuple[str, ...]
+    fusion: Floats
+    """[n, n_latent]."""
+    outliers: Booleans
+    """[n]."""
+    fc: Floats | None = None
+    """fusionFC latents [n, n_latent]; NaN rows where there is no FC."""
+    sc: Floats | None = None
+    """fusionSC latents [n, n_latent]; NaN rows where there is no SC."""
+
+
+@dataclass(frozen=True)
+class OutlierRow:
+    """One participant far from the others."""
+
+    participant: str
+    distance: float
+    z: float
+    reason: str
+    href: str = ""
+
+
+@dataclass(frozen=True)
+class QualityRow:
+    """Quality of one participant (and session), summarised over flavors."""
+
+    participant: str
+    n_measured: int
+    """Flavors measured."""
+    n_inputs: int
+    """Flavors that entered the fusion."""
+    minutes_kept: float | None = None
+    mean_fd: float | None = None
+    lowest_coverage: float | None = None
+    """Lowest coverage of any region, 0 to 1."""
+    n_imputed: int | None = None
+    """Most regions imputed in any flavor."""
+    both_ends: float | None = None
+    """Lowest share of streamlines with both ends in regions, 0 to 1."""
+    flags: tuple[str, ...] = ()
+    """What to look at, in plain words."""
+    href: str = ""
+
+
+@dataclass(frozen=True)
+class MetricRow:
+    """Metrics of one source and target."""
+
+    source: str
+    target: str
+    average_rank: float
+    top1_accuracy: float
+    average_correlation: float
+    average_correlation_resid: float
+    explained_variance: float | None = None
+
+
+@dataclass(frozen=True)
+class GroupPage:
+    """Everything that the page of the cohort shows."""
+
+    n_participants: int
+    n_sessions: int
+    version: str
+    created: str
+    notices: tuple[Notice, ...]
+    model: ModelInfo | None
+    identifiability: Identifiability | None
+    latents: Latents | None
+    outliers: tuple[OutlierRow, ...]
+    adaptation: tuple[AdaptationFit, ...]
+    quality: tuple[QualityRow, ...]
+    metrics: tuple[MetricRow, ...]
+    files: tuple[FileLink, ...]
+    references: tuple[Reference, ...]
+    dataset: str = ""
+    """Name of the dataset."""
+    methods: tuple[str, ...] = ()
