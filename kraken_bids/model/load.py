@@ -1,4 +1,4 @@
-"""One door for every model: a folder of ours, a published checkpoint, or ``pretrained``."""
+"""One door for every model: a folder of ours, a published checkpoint, or a published name."""
 
 import logging
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from pathlib import Path
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.model.checkpoint import DESCRIPTION_NAME, read_model
 from kraken_bids.model.predict import Model
-from kraken_bids.model.published import PRETRAINED, find_published
+from kraken_bids.model.published import PRETRAINED, find_published, is_published
 from kraken_bids.model.upstream import read_upstream
 
 logger = logging.getLogger(__name__)
@@ -21,8 +21,10 @@ def load_model(
     Parameters
     ----------
     path : Path or str
-        A folder with ``model.json``; a published ``.pt``; or ``pretrained``, the published joint
-        model of 15 flavors, whose files must be in the cache.
+        A folder with ``model.json``; a published ``.pt``; ``pretrained``, the published joint
+        model of 15 flavors; or the id of a published flavor, for the model that holds it: the
+        joint one, or one of that flavor alone. Files of published models must be in the cache
+        (``kraken-tools fetch model`` or ``kraken-tools fetch FLAVOR``).
     transforms : iterable of Path or str
         Transform files of a published ``.pt``; by default those beside it.
     device : str
@@ -34,10 +36,17 @@ def load_model(
         If it is missing, broken, unsafe, or lacks transforms.
     SettingsError
         If the device does not exist.
+
+    Examples
+    --------
+    >>> model = kraken_bids.load_model("pretrained")  # doctest: +SKIP
+    >>> model = kraken_bids.load_model("SCifod2act_fs86_count")  # doctest: +SKIP
+    >>> model = kraken_bids.load_model("demo-data/model")  # doctest: +SKIP
     """
     given = [Path(one) for one in transforms]
-    if str(path) == PRETRAINED:
-        checkpoint, published = find_published(PRETRAINED)
+    name = str(path)
+    if name == PRETRAINED or (is_published(name) and not Path(path).exists()):
+        checkpoint, published = find_published(name)
         model = read_upstream(checkpoint, given or published, device)
     else:
         model = _load_path(Path(path), given, device)
@@ -56,8 +65,9 @@ def _load_path(path: Path, transforms: list[Path], device: str) -> Model:
         path = path.parent
     if not path.exists():
         raise CheckpointError(
-            f"expected a model: a folder with {DESCRIPTION_NAME}, a published .pt file, or the "
-            f"word {PRETRAINED}; found nothing at {path}. Check the path."
+            f"expected a model: a folder with {DESCRIPTION_NAME}, a published .pt file, the "
+            f"word {PRETRAINED} or a published flavor; found nothing at {path}. Check the path; "
+            "kraken-tools fetch --list shows the published flavors."
         )
     if path.is_dir():
         inside = sorted(p.name for p in path.glob("*.pt"))

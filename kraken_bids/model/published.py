@@ -31,6 +31,11 @@ def list_published_flavors() -> tuple[str, ...]:
     return tuple(_read_registry()["flavors"])
 
 
+def is_published(name: str) -> bool:
+    """Whether a name is that of a published model: ``pretrained`` or a published flavor."""
+    return name == PRETRAINED or _plain_id(name) in list_published_flavors()
+
+
 def list_model_files(name: str = PRETRAINED) -> tuple[PublishedFile, ...]:
     """Files that a published model needs, the checkpoint first.
 
@@ -46,11 +51,11 @@ def list_model_files(name: str = PRETRAINED) -> tuple[PublishedFile, ...]:
     """
     flavors: dict[str, dict[str, str]] = _read_registry()["flavors"]
     joint: str = _read_registry()["pretrained"]
-    if name != PRETRAINED and name not in flavors:
+    if not is_published(name):
         raise FlavorError(
             f"expected {PRETRAINED} or a published flavor ({', '.join(flavors)}); found {name!r}."
         )
-    checkpoint = joint if name == PRETRAINED else flavors[name]["checkpoint"]
+    checkpoint = joint if name == PRETRAINED else flavors[_plain_id(name)]["checkpoint"]
     transforms = dict.fromkeys(
         entry["transform"] for entry in flavors.values() if entry["checkpoint"] == checkpoint
     )
@@ -95,6 +100,11 @@ def find_file(file: PublishedFile) -> Path | None:
     cache_folder = find_cache_folder()
     places = (cache_folder / MODELS_FOLDER / file.name, cache_folder / file.name)
     return next((place for place in places if place.is_file()), None)
+
+
+def _plain_id(name: str) -> str:
+    # the published files call one processing by two names
+    return name.replace("sift2count", "sift2")
 
 
 def _fetch_command(name: str) -> str:
