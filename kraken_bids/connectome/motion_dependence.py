@@ -1,0 +1,222 @@
+"""QC-FC: how strongly connectomes of a cohort follow the head motion of its people."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import false_discovery_control, rankdata
+from scipy.stats import t as student
+
+from kraken_bids.exceptions import ConnectomeError
+
+MIN_SESSIONS = 10
+"""A correlation over fewer sessions is mostly chance."""
+ALPHA = 0.05
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class MotionDependence:
+    """Correlation of every edge with head motion over the sessions of a cohort."""
+
+    correlation: Floats
+    """[n_edges]: Pearson's r with mean framewise displacement; NaN where it cannot be had."""
+    p_value: Floats
+    """[n_edges]: two-sided."""
+    n_sessions: int
+    """Sessions that count."""
+
+    @property
+    def median_absolute(self) -> float:
+        """Median of abs(r) over edges."""
+        return float(np.nanmedian(np.abs(self.correlation)))
+
+    @property
+    def chance_absolute(self) -> float:
+        """Median of abs(r) that cohorts of this size have where motion plays no part."""
+        freedom = self.n_sessions - 2
+        quantile = float(student.ppf(0.75, freedom))
+        return quantile / float(np.sqrt(freedom + quantile**2))
+
+    @property
+    def share_uncorrected(self) -> float:
+        """Share of edges with p < 0.05; about 0.05 by chance."""
+        return float((self._known_p < ALPHA).mean())
+
+    @property
+    def share_corrected(self) -> float:
+        """Share of edges with a false discovery rate below 0.05 (Benjamini and Hochberg)."""
+        return float((false_discovery_control(self._known_p) < ALPHA).mean())
+
+    @property
+    def _known_p(self) -> Floats:
+        return self.p_value[np.isfinite(self.p_value)]
+
+
+def correlate_with_motion(
+    connectomes: Iterable[NDArray[np.floating]], mean_fd: NDArray[np.floating]
+) -> MotionDependence:
+    """Correlate every edge with head motion over sessions; connectomes are read one by one.
+
+    Parameters
+    ----------
+    connectomes : iterable of ndarray of shape (n_edges,)
+        One per session; an edge that is NaN in some rests on the others.
+    mean_fd : ndarray of shape (n_sessions,)
+        Mean framewise displacement of each session, mm.
+
+    Returns
+    -------
+    MotionDependence
+        r and p are NaN where fewer than :data:`MIN_SESSIONS` sessions have the edge, or it does
+        not vary.
+
+    Raises
+    ------
+    ConnectomeError
+        If there are fewer than 10 sessions, all with the same motion, no edge that varies, or
+        one connectome has another number of edges.
+
+    Source
+    ------
+    Power et al. 2015, doi:10.1016/j.neuroimage.2014.10.044; Ciric et al. 2017,
+    doi:10.1016/j.neuroimage.2017.03.020.
+    """
+    motion = np.asarray(mean_fd, np.float64)
+    _check_motion(motion)
+    sums = _Sums()
+    for edges, displacement in zip(connectomes, motion - motion.mean(), strict=True):
+        sums.add(np.asarray(edges, np.float64), float(displacement))
+    correlation = sums.correlate()
+    if not np.isfinite(correlation).any():
+        raise ConnectomeError(
+            f"expected edges that vary and that at least {MIN_SESSIONS} sessions have, to "
+            "correlate with motion; found none."
+        )
+    freedom = np.maximum(sums.n - 2, 1)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        statistic = np.abs(correlation) * np.sqrt(freedom / (1 - correlation**2))
+    p_value = np.asarray(2 * student.sf(statistic, freedom), np.float64)
+    return MotionDependence(correlation, p_value, len(motion))
+
+
+def distance_dependence(dependence: MotionDependence, distances: NDArray[np.floating]) -> float:
+    """Spearman correlation of each edge's correlation with motion and its length.
+
+    Motion raises correlations of near regions and lowers those of far ones: where it is left in
+    the data, this is clearly negative.
+
+    Parameters
+    ----------
+    dependence : MotionDependence
+        From :func:`correlate_with_motion`.
+    distances : ndarray of shape (n_edges,)
+        Of the two regions of each edge, mm; NaN where unknown.
+
+    Returns
+    -------
+    float
+        NaN where fewer than three edges are known.
+
+    Source
+    ------
+    Power et al. 2012, doi:10.1016/j.neuroimage.2011.10.018; Ciric et al. 2017.
+    """
+    known = np.isfinite(dependence.correlation) & np.isfinite(distances)
+    if known.sum() < 3:
+        return float("nan")
+    ranks = [rankdata(values[known]) for values in (dependence.correlation, distances)]
+    if min(np.ptp(one) for one in ranks) == 0:
+        return float("nan")
+    return float(np.corrcoef(ranks)[0, 1])
+
+
+def edge_distances(centroids: NDArray[np.floating]) -> Floats:
+    """Euclidean distance of the two regions of every edge.
+
+    Parameters
+    ----------
+    centroids : ndarray of shape (n_regions, 3)
+        mm; NaN rows where unknown.
+
+    Returns
+    -------
+    ndarray of shape (n_edges,)
+        Upper triangle, row by row.
+    """
+    i, j = np.triu_indices(len(centroids), 1)
+    points = np.asarray(centroids, np.float64)
+    return np.asarray(np.linalg.norm(points[i] - points[j], axis=1))
+
+
+def region_centroids(
+    labels: NDArray[np.integer], affine: NDArray[np.floating], n_regions: int
+) -> Floats:
+    """Mean position of the voxels of each region.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (x, y, z)
+        Region numbers 1 … n, 0 outside.
+    affine : ndarray of shape (4, 4)
+        Voxel → RAS mm.
+    n_regions : int
+
+    Returns
+    -------
+    ndarray of shape (n_regions, 3)
+        RAS mm; NaN for regions without voxels.
+    """
+    voxels = np.argwhere(labels > 0)
+    numbers = labels[tuple(voxels.T)]
+    counts = np.bincount(numbers, minlength=n_regions + 1)[1 : n_regions + 1]
+    sums = [np.bincount(numbers, axis, n_regions + 1)[1 : n_regions + 1] for axis in voxels.T]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        middle = np.stack(sums, axis=1) / counts[:, None]
+    return np.asarray(middle @ np.asarray(affine)[:3, :3].T + np.asarray(affine)[:3, 3])
+
+
+class _Sums:
+    """Sums over sessions from which correlations follow, edge by edge."""
+
+    def __init__(self) -> None:
+        self.n: NDArray[np.int64] = np.empty(0, np.int64)
+        self._shift: Floats = np.empty(0)
+        self._sums: Floats = np.empty((5, 0))
+
+    def add(self, edges: Floats, displacement: float) -> None:
+        """Add one session: its edges [n_edges] and its motion."""
+        if not len(self.n):
+            self.n = np.zeros(len(edges), np.int64)
+            # sums around a value near the mean lose no digits
+            self._shift = np.nan_to_num(edges)
+            self._sums = np.zeros((5, len(edges)))
+        if len(edges) != len(self.n):
+            raise ConnectomeError(
+                f"expected connectomes of {len(self.n)} edges; found one of {len(edges)}."
+            )
+        here = np.isfinite(edges)
+        x = np.where(here, edges - self._shift, 0.0)
+        y = here * displacement
+        self.n += here
+        self._sums += np.stack([x, y, x * x, y * y, x * y])
+
+    def correlate(self) -> Floats:
+        """Pearson's r [n_edges]."""
+        n = np.maximum(self.n, 1)
+        x, y, xx, yy, xy = self._sums / n
+        variances = (xx - x**2) * (yy - y**2)
+        defined = (self.n >= MIN_SESSIONS) & (xx - x**2 > 1e-14 * np.maximum(xx, 1e-300))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            r = np.where(defined & (variances > 0), (xy - x * y) / np.sqrt(variances), np.nan)
+        return np.clip(r, -1.0, 1.0)
+
+
+def _check_motion(motion: Floats) -> None:
+    if len(motion) < MIN_SESSIONS or not np.isfinite(motion).all() or np.ptp(motion) == 0:
+        raise ConnectomeError(
+            f"expected the mean framewise displacement of at least {MIN_SESSIONS} sessions, not "
+            f"all the same; found {len(motion)} sessions, {int(np.isfinite(motion).sum())} of "
+            "known motion."
+        )
