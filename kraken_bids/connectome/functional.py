@@ -91,7 +91,9 @@ def compute_correlation(series: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def partial_correlation_ridge(
-    parcellation: str, chosen: Mapping[str, float] | None = None
+    parcellation: str,
+    chosen: Mapping[str, float] | None = None,
+    saved: Mapping[str, float] | None = None,
 ) -> tuple[float, str]:
     """λ for a parcellation, and where it comes from.
 
@@ -100,17 +102,21 @@ def partial_correlation_ridge(
     parcellation : str
         Its name.
     chosen : mapping of str to float, optional
-        Values that the user set; they win over :data:`PCORR_RIDGE`.
+        Values that the user set; they win over all others.
+    saved : mapping of str to float, optional
+        Values that a search over the cohort found; they win over :data:`PCORR_RIDGE`.
 
     Returns
     -------
     ridge : float
         λ.
     origin : str
-        ``chosen``, ``published`` or ``default``, in words for a sidecar.
+        Chosen, saved, published or default, in words for a sidecar.
     """
     if chosen and parcellation in chosen:
         return float(chosen[parcellation]), "chosen by the user"
+    if saved and parcellation in saved:
+        return float(saved[parcellation]), "group search, saved before this was measured"
     if parcellation in PCORR_RIDGE:
         return PCORR_RIDGE[parcellation], "published connectomes of this parcellation"
     return DEFAULT_PCORR_RIDGE, "default: the value of fs86; none is published for this one"
@@ -147,9 +153,7 @@ def compute_partial_correlation(
     fmriclean, ``fmri_regularized_inverse.py``; λ of fs86 recovered from the published connectomes.
     """
     seen = ~find_missing_regions(correlation)
-    X = np.asarray(correlation, dtype=np.float64)[np.ix_(seen, seen)]
-    variances = np.where(np.abs(np.diag(X)) < 1e-10, 1.0, np.diag(X))
-    X = X / np.sqrt(np.outer(variances, variances))
+    X = scale_to_unit_diagonal(correlation[np.ix_(seen, seen)])
     n = len(X)
     try:
         factor = cho_factor(X + ridge * np.trace(X) / n * np.eye(n))
@@ -166,6 +170,13 @@ def compute_partial_correlation(
     out = np.full(correlation.shape, np.nan)
     out[np.ix_(seen, seen)] = (partial + partial.T) / 2
     return out
+
+
+def scale_to_unit_diagonal(covariance: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Correlation matrix of a covariance matrix [n, n]; variances of zero count as 1."""
+    X = np.asarray(covariance, dtype=np.float64)
+    variances = np.where(np.abs(np.diag(X)) < 1e-10, 1.0, np.diag(X))
+    return np.asarray(X / np.sqrt(np.outer(variances, variances)))
 
 
 def _zscore(run: NDArray[np.floating], mask: NDArray[np.bool_]) -> NDArray[np.float64]:
