@@ -140,15 +140,22 @@ def _measure(settings: Settings, plan: Plan, executor: Executor) -> list[Failure
     return failures
 
 
-def _predict(
-    settings: Settings, model: Model, members: Sequence[Member], executor: Executor
-) -> list[Failure]:
+def plan_predictions(
+    settings: Settings, model: Model, members: Sequence[Member]
+) -> tuple[PredictionPlan, tuple[Failure, ...]]:
+    """Read and encode everyone's connectomes; returns what to predict, and who cannot be read."""
     cohort = read_cohort(model, members, fit_on=lambda _member: True)
     adaptation, notice = choose_adaptation(settings, model, cohort)
     latents = encode_cohort(model, cohort, adaptation)
     sources = build_sources(latents, list_source_names(settings, model))
-    plan = PredictionPlan(model, adaptation, sources, settings, notice)
-    return [*cohort.failures, *collect_failures(plan, members, executor)]
+    return PredictionPlan(model, adaptation, sources, settings, notice), cohort.failures
+
+
+def _predict(
+    settings: Settings, model: Model, members: Sequence[Member], executor: Executor
+) -> list[Failure]:
+    plan, failures = plan_predictions(settings, model, members)
+    return [*failures, *collect_failures(plan, members, executor)]
 
 
 def collect_failures(
