@@ -2,6 +2,7 @@
 
 KrakenBidsError
 ├── SettingsError (ValueError)       options that contradict each other          exit 2
+├── DependencyError (ImportError)    an optional library is not installed        exit 2
 ├── InputError (OSError)             the dataset lacks or breaks a file          exit 3
 ├── FlavorError (ValueError)         unknown or malformed flavor id              exit 3
 ├── ConnectomeError (ValueError)     NaN, empty region, wrong shape              exit 4
@@ -21,6 +22,12 @@ class KrakenBidsError(Exception):
 
 class SettingsError(KrakenBidsError, ValueError):
     """Options that contradict each other or lie outside their range."""
+
+    exit_code = 2
+
+
+class DependencyError(KrakenBidsError, ImportError):
+    """A part of kraken_bids whose optional library is not installed."""
 
     exit_code = 2
 
