@@ -1,5 +1,6 @@
 """Published transform files ``kraken_ioxfm_*`` (``.npy``, ``.npz``, ``.h5``) as reductions."""
 
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -55,12 +56,27 @@ def read_transforms(path: Path, wanted: Iterable[Flavor] | None = None) -> dict[
     return reductions
 
 
+def name_transforms(checkpoint: Path) -> Path:
+    """Path of the transforms that belong to one checkpoint alone, by its name.
+
+    Source: ``run_model.py --inputxform auto`` of the reference release: ``_chkpt_`` becomes
+    ``_ioxfm_`` and the number of epochs is dropped.
+    """
+    stem = re.sub(r"_(epoch|ep)[0-9]+$", "", checkpoint.stem)
+    own = stem.replace("_chkpt_", "_ioxfm_") if "_chkpt_" in stem else f"kraken_ioxfm_{stem}"
+    return checkpoint.with_name(f"{own}.npy")
+
+
 def find_transforms(checkpoint: Path, info: str) -> tuple[Path, ...]:
-    """Find transform files beside the checkpoint; those named after its transform come first."""
+    """Find transform files beside the checkpoint.
+
+    The one that has its name comes first, then those named after its transform.
+    """
     beside = sorted(
         p for p in checkpoint.parent.glob("kraken_ioxfm_*") if p.suffix in TRANSFORM_SUFFIXES
     )
-    return tuple(sorted(beside, key=lambda path: f"_{info}_" not in path.name))
+    own = name_transforms(checkpoint).stem
+    return tuple(sorted(beside, key=lambda path: (path.stem != own, f"_{info}_" not in path.name)))
 
 
 def read_reductions(

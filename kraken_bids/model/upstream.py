@@ -26,7 +26,11 @@ KEPT_PROVENANCE = (
     "epoch",
     "input_transformation_info",
     "merged_checkpointfile_list",
+    "merged_source_net_idx",
+    "merged_source_input_idx",
 )
+PROVENANCE_KEY = "kraken_bids_provenance"
+"""Holds what a checkpoint that this package wrote knew of its origin beside these."""
 
 
 def read_upstream(
@@ -59,6 +63,7 @@ def read_upstream(
     found = given or find_transforms(checkpoint, str(content.get("input_transformation_info", "")))
     reductions = read_reductions(found, sizes, is_guess=not given)
     _check_cover(checkpoint, flavors, reductions, given)
+    earlier = _to_plain(content.get(PROVENANCE_KEY))
     provenance = {key: _to_plain(content[key]) for key in KEPT_PROVENANCE if key in content}
     return Model(
         name=checkpoint.stem,
@@ -68,6 +73,7 @@ def read_upstream(
         network=network,
         reductions=reductions,
         provenance={
+            **(earlier if isinstance(earlier, dict) else {}),
             "Source": checkpoint.name,
             "Transforms": [p.name for p in found],
             **provenance,
@@ -199,4 +205,6 @@ def _to_plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, list | tuple):
         return [_to_plain(part) for part in value]
+    if isinstance(value, Mapping):
+        return {str(key): _to_plain(part) for key, part in value.items()}
     return value if isinstance(value, str | int | float | bool) or value is None else str(value)

@@ -13,7 +13,7 @@ from torch import nn
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.model.network import Architecture, Krakencoder
 from kraken_bids.model.predict import Model
-from kraken_bids.model.reduction import fit_pca
+from kraken_bids.model.reduction import REQUIRED_ARRAYS, fit_pca
 
 NAMES = ["FCcorr_mini_hpf", "SCifod2act_mini_volnorm", "FCpcorr_other_hpf"]
 EDGES = [28, 28, 45]
@@ -92,6 +92,23 @@ def make_keys(**changes: Any) -> dict[str, Any]:
     return {**keys, **changes}
 
 
+def make_statistics(rng: np.random.Generator, kind: str, n_edges: int) -> dict[str, Any]:
+    """Statistics of one type as published: per edge [1, n_edges], the others [1], float32."""
+    per_edge = {"input_mean", "input_stdev"} if "feat" in kind else set()
+    values: dict[str, Any] = {
+        name: rng.uniform(0.5, 2, size=(1, n_edges) if name in per_edge else 1).astype(np.float32)
+        for name in REQUIRED_ARRAYS[kind]
+    }
+    for name in set(values) & {"pca_components", "tsvd_components"}:
+        basis = np.linalg.qr(rng.normal(size=(n_edges, N_COMPONENTS)))[0].T
+        values[name] = basis.astype(np.float32)
+        values["reduce_dimension"] = N_COMPONENTS
+    if kind == "pca":
+        values["pca_input_mean"] = rng.normal(size=n_edges).astype(np.float32)
+    n_outputs = N_COMPONENTS if kind in {"pca", "tsvd"} else n_edges
+    return {**values, "type": kind, "input_dimension": n_edges, "output_dimension": n_outputs}
+
+
 def make_transforms(rng: np.random.Generator) -> dict[str, dict[str, Any]]:
     transforms = {}
     for name, n_edges in zip(NAMES, EDGES, strict=True):
@@ -115,9 +132,17 @@ class Published:
         self.checkpoint = folder / "kraken_chkpt_tiny.pt"
         self.transforms = folder / "kraken_ioxfm_tiny_pc6_20train.npy"
 
-    def write(self, legacy: bool = False, **changes: Any) -> PublishedNetwork:
+    def write(self, legacy: bool = False, kind: str = "", **changes: Any) -> PublishedNetwork:
         """Write both files; returns the network whose weights they hold."""
         torch.manual_seed(1)
+        rng = np.random.default_rng(0)
+        self.content = make_transforms(rng)
+        if kind:
+            self.content = {
+                name: make_statistics(rng, kind, n_edges)
+                for name, n_edges in zip(NAMES, EDGES, strict=True)
+            }
+            changes["input_size_list"] = [p["output_dimension"] for p in self.content.values()]
         keys = make_keys(**changes)
         network = PublishedNetwork(keys).eval()
         torch.save(
@@ -125,7 +150,6 @@ class Published:
             self.checkpoint,
             _use_new_zipfile_serialization=not legacy,
         )
-        self.content = make_transforms(np.random.default_rng(0))
         np.save(self.transforms, np.array(self.content, dtype=object), allow_pickle=True)
         return network
 
