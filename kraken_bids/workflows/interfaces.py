@@ -1,0 +1,315 @@
+"""The stages of the app as nipype interfaces: files in, files of the app's own names out."""
+
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    Directory,
+    File,
+    InputMultiObject,
+    OutputMultiObject,
+    SimpleInterface,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
+
+from kraken_bids.bids.functional_inputs import BoldRun
+from kraken_bids.bids.inputs import SessionInputs
+from kraken_bids.bids.label_images import LabelImage
+from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.outputs import find_relmats, latents_path, sidecar_path
+from kraken_bids.bids.structural_inputs import Tractography
+from kraken_bids.bids.write import write_json
+from kraken_bids.exceptions import ConnectomeError, InputError
+from kraken_bids.pipeline.bold_runs import TISSUES
+from kraken_bids.pipeline.cohort import list_members
+from kraken_bids.pipeline.functional import measure_functional
+from kraken_bids.pipeline.participant import load_model_of, plan_predictions, prepare_output
+from kraken_bids.pipeline.predictions import predict_members
+from kraken_bids.pipeline.sessions import SessionTask
+from kraken_bids.pipeline.structural import measure_structural
+from kraken_bids.pipeline.workers import InlineExecutor
+from kraken_bids.settings import (
+    DataSettings,
+    FunctionalSettings,
+    PredictionSettings,
+    Settings,
+    StructuralSettings,
+)
+
+ENTITIES_OF_THE_RUN = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run")
+"""What the names of the outputs keep of the name of a source."""
+
+
+class _MeasureFunctionInputs(BaseInterfaceInputSpec):  # type: ignore[misc]
+    bold_file = InputMultiObject(
+        File(exists=True), mandatory=True, desc="preprocessed BOLD, one file per run"
+    )
+    source_file = InputMultiObject(
+        traits.Str, desc="BIDS name of each run, for the names of the outputs  [bold_file]"
+    )
+    metadata = InputMultiObject(
+        traits.Dict, desc="BIDS metadata of each run  [its sidecar or its header]"
+    )
+    bold_mask = InputMultiObject(File(exists=True), desc="brain mask of each run")
+    confounds_file = InputMultiObject(
+        File(exists=True), mandatory=True, desc="fMRIPrep's confounds, one table per run"
+    )
+    confounds_metadata = InputMultiObject(
+        traits.Dict, desc="metadata of each table  [the .json beside it]"
+    )
+    tpms = InputMultiObject(
+        File(exists=True), desc="probability of GM, WM and CSF in the space of the BOLD"
+    )
+    atlases = traits.List(traits.Str, mandatory=True, desc="parcellations")
+    dsegs = InputMultiObject(
+        File(exists=True), mandatory=True, desc="label image of each, in this space, on any grid"
+    )
+    fsnative2t1w_xfm = File(
+        exists=True, desc="ITK transform; label images then lie in FreeSurfer's own space"
+    )
+    space = traits.Str(mandatory=True, desc="space of the BOLD, as its entity has it")
+    settings = traits.Instance(FunctionalSettings, mandatory=True, desc="how runs are cleaned")
+
+
+class _MeasureFunctionOutputs(TraitedSpec):  # type: ignore[misc]
+    timeseries = OutputMultiObject(File(exists=True), desc="region means of each run")
+    coverage = OutputMultiObject(File(exists=True), desc="coverage of the regions")
+    connectomes = OutputMultiObject(File(exists=True), desc="measured functional connectomes")
+
+
+class MeasureFunction(SimpleInterface):  # type: ignore[misc]
+    """Functional connectomes of the runs of one participant; runs of a task are concatenated."""
+
+    input_spec = _MeasureFunctionInputs
+    output_spec = _MeasureFunctionOutputs
+
+    def _run_interface(self, runtime: Any) -> Any:
+        folder, given = Path(runtime.cwd), self.inputs
+        runs = self._list_runs(folder)
+        transforms = (Path(given.fsnative2t1w_xfm),) if isdefined(given.fsnative2t1w_xfm) else ()
+        images = _list_images(
+            given.atlases, given.dsegs, "fsnative" if transforms else given.space, transforms
+        )
+        task = _make_task(
+            runs[0].entities,
+            settings=Settings(_data_of(folder), functional=given.settings),
+            bold_runs=tuple(runs),
+            bold_labels={(given.space, name): image for name, image in images.items()},
+        )
+        measure_functional(task)
+        self._results = {
+            "timeseries": _list_files(folder, "*_timeseries.tsv"),
+            "coverage": _list_files(folder, "*_coverage.tsv"),
+            "connectomes": [str(found.path) for found in find_relmats(folder)],
+        }
+        return runtime
+
+    def _list_runs(self, folder: Path) -> list[BoldRun]:
+        given = self.inputs
+        n = len(given.bold_file)
+        sources = _one_each("source_file", given.source_file, n) or given.bold_file
+        masks = _one_each("bold_mask", given.bold_mask, n) or [None] * n
+        metadata = _one_each("metadata", given.metadata, n) or [{}] * n
+        confounds = _one_each("confounds_file", given.confounds_file, n)
+        known = _one_each("confounds_metadata", given.confounds_metadata, n) or [None] * n
+        tissue = {}
+        if isdefined(given.tpms):
+            paths = _one_each("tpms", given.tpms, len(TISSUES), of="GM, WM and CSF")
+            tissue = dict(zip(TISSUES, map(Path, paths), strict=True))
+        return [
+            BoldRun(
+                entities=_read_entities(sources[k]) | {"space": given.space},
+                space=given.space,
+                bold=Path(given.bold_file[k]),
+                confounds=Path(confounds[k]),
+                confounds_json=_find_metadata(Path(confounds[k]), known[k], folder, k),
+                mask=None if masks[k] is None else Path(masks[k]),
+                tissue=tissue,
+                metadata=metadata[k],
+            )
+            for k in range(n)
+        ]
+
+
+class _MeasureStructureInputs(BaseInterfaceInputSpec):  # type: ignore[misc]
+    tracks = File(exists=True, mandatory=True, desc="tractogram: .tck, .trk or .trx")
+    weights = File(exists=True, desc="SIFT2 weights, one per streamline")
+    source_file = traits.Str(desc="BIDS name, for the names of the outputs  [tracks]")
+    algorithm = traits.Enum("ifod2", "sdstream", mandatory=True, desc="how it was tracked")
+    atlases = traits.List(traits.Str, mandatory=True, desc="parcellations")
+    dsegs = InputMultiObject(
+        File(exists=True), mandatory=True, desc="label image of each, in its space"
+    )
+    settings = traits.Instance(StructuralSettings, mandatory=True, desc="units, search radius")
+
+
+class _ConnectomesOutputs(TraitedSpec):  # type: ignore[misc]
+    connectomes = OutputMultiObject(File(exists=True), desc="measured connectomes")
+
+
+class MeasureStructure(SimpleInterface):  # type: ignore[misc]
+    """Structural connectomes of one tractogram."""
+
+    input_spec = _MeasureStructureInputs
+    output_spec = _ConnectomesOutputs
+
+    def _run_interface(self, runtime: Any) -> Any:
+        folder, given = Path(runtime.cwd), self.inputs
+        source = given.source_file if isdefined(given.source_file) else given.tracks
+        entities = _read_entities(source)
+        space = parse_name(source).get("space", "")
+        tracts = Tractography(
+            entities=entities | ({"space": space} if space else {}),
+            algorithm=given.algorithm,
+            tracks=Path(given.tracks),
+            weights=Path(given.weights) if isdefined(given.weights) else None,
+            mu=None,
+            space=space,
+            labels=_list_images(given.atlases, given.dsegs, space),
+        )
+        settings = Settings(_data_of(folder), structural=given.settings)
+        measure_structural(_make_task(entities, settings=settings, tractographies=(tracts,)))
+        self._results["connectomes"] = [str(found.path) for found in find_relmats(folder)]
+        return runtime
+
+
+class _PredictInputs(BaseInterfaceInputSpec):  # type: ignore[misc]
+    connectomes = InputMultiObject(
+        File(exists=True), mandatory=True, desc="measured connectomes of one participant"
+    )
+    settings = traits.Instance(
+        PredictionSettings, mandatory=True, desc="model, adaptation, sources and targets"
+    )
+
+
+class _PredictOutputs(TraitedSpec):  # type: ignore[misc]
+    latents = OutputMultiObject(File(exists=True), desc="latents, one table per session")
+    predictions = OutputMultiObject(File(exists=True), desc="predicted connectomes")
+
+
+class PredictConnectomes(SimpleInterface):  # type: ignore[misc]
+    """Latents and predicted connectomes of one participant."""
+
+    input_spec = _PredictInputs
+    output_spec = _PredictOutputs
+
+    def _run_interface(self, runtime: Any) -> Any:
+        folder = Path(runtime.cwd)
+        for path in map(Path, self.inputs.connectomes):
+            _copy(path, folder)
+        settings = Settings(_data_of(folder), prediction=self.inputs.settings)
+        members = list_members(folder)
+        plan, failures = plan_predictions(settings, load_model_of(settings), members)
+        for failure in failures:
+            raise ConnectomeError(failure.message)
+        for _, error in predict_members(plan, members, InlineExecutor()):
+            if error is not None:
+                raise error
+        ending = "relmats.h5" if settings.prediction.output_format == "h5" else "relmat.dense.tsv"
+        self._results = {
+            "latents": [str(latents_path(folder, m.subject, m.session)) for m in members],
+            "predictions": _list_files(folder, f"*desc-*kraken_{ending}"),
+        }
+        return runtime
+
+
+class _SaveInputs(BaseInterfaceInputSpec):  # type: ignore[misc]
+    in_file = InputMultiObject(File(exists=True), mandatory=True, desc="files of the others here")
+    base_directory = Directory(mandatory=True, desc="OUTPUT_DIR of kraken-bids")
+
+
+class _SaveOutputs(TraitedSpec):  # type: ignore[misc]
+    out_file = OutputMultiObject(File(exists=True), desc="where they are now")
+
+
+class SaveDerivatives(SimpleInterface):  # type: ignore[misc]
+    """Copy files with their sidecars to where the app writes them, for its group level to find."""
+
+    input_spec = _SaveInputs
+    output_spec = _SaveOutputs
+
+    def _run_interface(self, runtime: Any) -> Any:
+        folder = Path(self.inputs.base_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        prepare_output(Settings(DataSettings(Path(runtime.cwd), folder)), ())
+        self._results["out_file"] = [
+            str(_copy(Path(path), folder)) for path in self.inputs.in_file
+        ]
+        return runtime
+
+
+def _data_of(folder: Path) -> DataSettings:
+    # What a node writes goes where nipype looks for it; it reads from no dataset.
+    return DataSettings(bids_dir=folder.parent, output_dir=folder)
+
+
+def _make_task(entities: Mapping[str, str], *, settings: Settings, **inputs: Any) -> SessionTask:
+    found: dict[str, Any] = {"bold_runs": (), "bold_labels": {}, "tractographies": ()}
+    session = SessionInputs(entities["sub"], entities.get("ses"), notes=(), **(found | inputs))
+    return SessionTask(session, settings, ())
+
+
+def _list_images(
+    atlases: Sequence[str], paths: Sequence[str], space: str, transforms: tuple[Path, ...] = ()
+) -> dict[str, LabelImage]:
+    _one_each("dsegs", paths, len(atlases), of=", ".join(f"{name}_dseg" for name in atlases))
+    return {
+        name: LabelImage(name, Path(path), space, transforms)
+        for name, path in zip(atlases, paths, strict=True)
+    }
+
+
+def _one_each(name: str, values: Any, n: int, *, of: str = "bold_file") -> Any:
+    """Return the values, as many as there must be; None where the input is not connected."""
+    if not isdefined(values):
+        return None
+    if len(values) != n:
+        raise InputError(
+            f"{name}: expected {n}, one for each of {of}; found {len(values)}: "
+            f"{', '.join(map(str, values))}. Connect them all, in one order."
+        )
+    return values
+
+
+def _read_entities(source: str) -> dict[str, str]:
+    named = parse_name(source)
+    if "sub" not in named:
+        raise InputError(
+            f"expected a BIDS name, sub-<label>_…, of what was measured; found {Path(source).name}"
+            ". Connect source_file: fMRIPrep's, or any BIDS name of the run."
+        )
+    return {key: named[key] for key in ENTITIES_OF_THE_RUN if key in named}
+
+
+def _find_metadata(
+    confounds: Path, known: Mapping[str, Any] | None, folder: Path, number: int
+) -> Path | None:
+    """File of what is known of a table of confounds: the one beside it, or one made of it."""
+    if known is None:
+        beside = sidecar_path(confounds)
+        return beside if beside.is_file() else None
+    path = folder / f"run-{number + 1}_desc-confounds_timeseries.json"
+    write_json(path, known)
+    return path
+
+
+def _list_files(folder: Path, pattern: str) -> list[str]:
+    return sorted(map(str, folder.glob(f"sub-*/**/{pattern}")))
+
+
+def _copy(path: Path, folder: Path) -> Path:
+    """Copy a file of the app's and its sidecar to its place below another folder."""
+    named = parse_name(path)
+    levels = [f"{key}-{named[key]}" for key in ("sub", "ses") if key in named]
+    datatype = [] if path.parent.name.startswith(("sub-", "ses-")) else [path.parent.name]
+    target = folder.joinpath(*levels, *datatype, path.name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    for source in (path, sidecar_path(path)):
+        if source.is_file() and source != target.with_name(source.name):
+            shutil.copyfile(source, target.with_name(source.name))
+    return target
