@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from kraken_bids.cli.app import main
+from kraken_bids.cli.evaluate import evaluate
 from kraken_bids.cli.fc import fc
 from kraken_bids.cli.predict import predict
 from kraken_bids.cli.sc import sc
@@ -22,7 +23,7 @@ OTHERS_OPTIONS = {
 def test_every_option_named_exists() -> None:
     """Each long option is ours, or one of the other programs it tells how to call."""
     named = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", README))
-    commands = (main, predict, sc, fc)
+    commands = (main, predict, evaluate, sc, fc)
     ours = {name for command in commands for option in command.params for name in option.opts}
 
     assert named - ours - OTHERS_OPTIONS == set()

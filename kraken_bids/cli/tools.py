@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from kraken_bids import __version__
+from kraken_bids.cli.evaluate import evaluate
 from kraken_bids.cli.fc import fc
 from kraken_bids.cli.fetch import fetch
 from kraken_bids.cli.options import ForgivingCommand, exit_with_message
@@ -19,6 +20,7 @@ def main() -> None:
     """Work with Krakencoder models and connectome files outside the BIDS App."""
 
 
+main.add_command(evaluate)
 main.add_command(fetch)
 main.add_command(fc)
 main.add_command(predict)

@@ -61,12 +61,12 @@ def row_correlations(observed: NDArray[np.floating], predicted: NDArray[np.float
 
 def top_n_accuracy(correlations: NDArray[np.floating], n: int) -> float:
     """Share of observed subjects whose own prediction is among their ``n`` best matches."""
-    return float(np.mean(_ranks(correlations) < n))
+    return float(np.mean(np.diag(rank_cells(correlations)) < n))
 
 
 def average_rank(correlations: NDArray[np.floating]) -> float:
     """Mean rank percentile of the own prediction: 1 is perfect, about 0.5 is chance."""
-    return float(np.mean(1 - _ranks(correlations) / correlations.shape[0]))
+    return float(np.mean(1 - np.diag(rank_cells(correlations)) / correlations.shape[0]))
 
 
 def average_correlation(correlations: NDArray[np.floating]) -> float:
@@ -96,23 +96,37 @@ def average_correlation_residual(
 def explained_variance(observed: NDArray[np.floating], predicted: NDArray[np.floating]) -> float:
     """Share of the variance over subjects that is predicted, all edges together; may be negative.
 
-    ``1 - sum((X - Y)²) / sum((X - mean X)²)`` with the mean of each edge over subjects; NaN when
-    the observed subjects do not vary.
+    ``1 - sum(var(X - Y)) / sum(var(X))`` with the variance of each edge over subjects, so a
+    difference that is the same for everyone does not count; NaN when the observed subjects do not
+    vary.
+
+    Source
+    ------
+    The reference release, ``explained_variance_ratio``; scikit-learn's
+    ``explained_variance_score(multioutput="variance_weighted")``.
     """
     x = observed.astype(np.float64)
-    total = float(((x - x.mean(axis=0)) ** 2).sum())
-    return 1 - float(((x - predicted) ** 2).sum()) / total if total > 0 else float("nan")
+    total = float(x.var(axis=0).sum())
+    return 1 - float((x - predicted).var(axis=0).sum()) / total if total > 0 else float("nan")
 
 
-def _ranks(correlations: NDArray[np.floating]) -> Matrix:
-    """Zero-based rank of the diagonal within its row; ties share the middle rank.
+def rank_cells(correlations: NDArray[np.floating]) -> Matrix:
+    """Zero-based rank of every cell within its row, the highest first; ties share the middle.
 
     Ties must not count as hits: predictions that are all alike would otherwise identify everyone.
+
+    Parameters
+    ----------
+    correlations : ndarray of shape (n_subjects, n_subjects)
     """
-    own = np.diag(correlations)[:, None]
-    n_better = (correlations > own).sum(axis=1)
-    n_tied = (correlations == own).sum(axis=1) - 1
-    return np.asarray(n_better + n_tied / 2, np.float64)
+    n = correlations.shape[1]
+    order = np.sort(correlations, axis=1)
+    ranks = np.empty(correlations.shape)
+    for row, values in enumerate(correlations):
+        below = np.searchsorted(order[row], values, side="left")
+        up_to = np.searchsorted(order[row], values, side="right")
+        ranks[row] = ((n - up_to) + (n - 1 - below)) / 2
+    return ranks
 
 
 def _unit_rows(values: NDArray[np.floating]) -> Matrix:

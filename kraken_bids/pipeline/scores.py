@@ -26,7 +26,7 @@ METRIC_WORDS = {
     "avgrank": "mean of 1 - rank/n of the own prediction; 1 is perfect, (n+1)/2n chance",
     "avgcorr": "mean correlation of measured and predicted edges",
     "avgcorr_resid": "the same after the cohort's mean is subtracted from both",
-    "explainedvar": "1 - squared error over variance, over people, mean of edges",
+    "explainedvar": "1 - variance of the error over variance, over people, all edges",
     "n": "sessions that were compared",
 }
 CROSS_MODAL = {"FC": "fusionSC", "SC": "fusionFC"}

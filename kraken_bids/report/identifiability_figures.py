@@ -8,7 +8,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 from kraken_bids.report import theme
-from kraken_bids.report.pages import Floats, Identifiability
+from kraken_bids.report.pages import Floats, Identifiability, SourceByTarget
 from kraken_bids.report.png import draw_png
 from kraken_bids.report.sentences import chance_rank
 
@@ -32,8 +32,27 @@ def draw_identifiability(identifiability: Identifiability, *, metric: str) -> by
     values = identifiability.average_rank if rank else identifiability.top1_accuracy
     n_participants = max(identifiability.n_participants, 1)
     chance = chance_rank(n_participants) if rank else 1 / n_participants
-    rows = _sort_groups(identifiability.source_groups)
-    columns = _sort_groups(identifiability.target_groups)
+    return draw_source_by_target(identifiability, values, chance=chance, digits=2 if rank else 0)
+
+
+def draw_source_by_target(
+    table: SourceByTarget, values: Floats, *, chance: float, digits: int
+) -> bytes:
+    """PNG heatmap of numbers by source and target, with the cross-modal blocks framed.
+
+    Parameters
+    ----------
+    table : SourceByTarget
+        What rows and columns are.
+    values : array [n_sources, n_targets]
+        NaN where there is none.
+    chance : float
+        Where the colours begin; they end at 1.
+    digits : int
+        After the point; with none, values are shown in per cent.
+    """
+    rows = _sort_groups(table.source_groups)
+    columns = _sort_groups(table.target_groups)
     shown = np.asarray(values, dtype=float)[np.ix_(rows, columns)]
     cell = (54.0, 30.0)
     top, left = 150.0, 190.0
@@ -41,9 +60,9 @@ def draw_identifiability(identifiability: Identifiability, *, metric: str) -> by
         left + cell[0] * len(columns) + 110, top + cell[1] * len(rows) + 16, scale=1.6
     )
     axes = theme.add_box(figure, left, top, cell[0] * len(columns), cell[1] * len(rows))
-    _fill_cells(axes, shown, chance, digits=2 if rank else 0)
-    _name_axes(axes, identifiability, rows, columns)
-    _frame_cross_modal(axes, identifiability, rows, columns)
+    _fill_cells(axes, shown, chance, digits=digits)
+    _name_axes(axes, table, rows, columns)
+    _frame_cross_modal(axes, table, rows, columns)
     return draw_png(figure)
 
 
@@ -63,13 +82,11 @@ def _fill_cells(axes: "Axes", shown: Floats, chance: float, *, digits: int) -> N
         theme.add_text(axes, j, i, text, color="white" if dark else theme.TEXT, **style)
 
 
-def _name_axes(
-    axes: "Axes", identifiability: Identifiability, rows: list[int], columns: list[int]
-) -> None:
+def _name_axes(axes: "Axes", table: SourceByTarget, rows: list[int], columns: list[int]) -> None:
     axes.set_xticks(
-        range(len(columns)), [identifiability.targets[j] for j in columns], rotation=38, ha="left"
+        range(len(columns)), [table.targets[j] for j in columns], rotation=38, ha="left"
     )
-    axes.set_yticks(range(len(rows)), [identifiability.sources[i] for i in rows])
+    axes.set_yticks(range(len(rows)), [table.sources[i] for i in rows])
     axes.tick_params(
         top=True, labeltop=True, bottom=False, labelbottom=False, length=0, labelsize=theme.SMALL
     )
@@ -79,24 +96,20 @@ def _name_axes(
     axes.set_yticks(np.arange(len(rows) - 1) + 0.5, minor=True)
     axes.grid(which="minor", color="white", linewidth=1.2)
     axes.tick_params(which="minor", length=0)
-    groups = [identifiability.source_groups[i] for i in rows]
+    groups = [table.source_groups[i] for i in rows]
     for label, group in zip(axes.get_yticklabels(), groups, strict=True):
         label.set_color(theme.GROUP_COLOURS[group])
-    targets = [identifiability.target_groups[j] for j in columns]
+    targets = [table.target_groups[j] for j in columns]
     for label, target in zip(axes.get_xticklabels(), targets, strict=True):
         label.set_color(theme.GROUP_COLOURS[target])
 
 
 def _frame_cross_modal(
-    axes: "Axes", identifiability: Identifiability, rows: list[int], columns: list[int]
+    axes: "Axes", table: SourceByTarget, rows: list[int], columns: list[int]
 ) -> None:
     for source, target in (("SC", "FC"), ("FC", "SC")):
-        i = [k for k, row in enumerate(rows) if identifiability.source_groups[row] == source]
-        j = [
-            k
-            for k, column in enumerate(columns)
-            if identifiability.target_groups[column] == target
-        ]
+        i = [k for k, row in enumerate(rows) if table.source_groups[row] == source]
+        j = [k for k, column in enumerate(columns) if table.target_groups[column] == target]
         if i and j:
             corner, width, height = (j[0] - 0.5, i[0] - 0.5), len(j), len(i)
             frame = Rectangle(

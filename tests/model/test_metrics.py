@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.stats import rankdata
-from sklearn.metrics import r2_score
+from sklearn.metrics import explained_variance_score
 
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.model.metrics import (
@@ -11,6 +11,7 @@ from kraken_bids.model.metrics import (
     average_rank,
     compute_metrics,
     explained_variance,
+    rank_cells,
     row_correlations,
     top_n_accuracy,
 )
@@ -42,6 +43,14 @@ def test_identification_counts_ranks_of_the_own_prediction(
     assert average_rank(cc) == pytest.approx(np.mean(1 - ranks / 12))
 
 
+def test_every_cell_is_ranked_as_scipy_ranks_it(rng: np.random.Generator) -> None:
+    """The highest first, ties in the middle."""
+    cells = rng.integers(0, 4, (9, 9)).astype(float)
+
+    expected = np.stack([rankdata(-row) - 1 for row in cells])
+    np.testing.assert_allclose(rank_cells(cells), expected)
+
+
 def test_predictions_that_are_all_alike_identify_nobody(rng: np.random.Generator) -> None:
     """The mean connectome predicted for everyone is chance, not perfection."""
     x = rng.normal(size=(10, 30))
@@ -64,12 +73,12 @@ def test_residual_correlation_takes_a_mean_from_both(pair: tuple[np.ndarray, np.
 
 
 def test_explained_variance_is_scikit_learns(pair: tuple[np.ndarray, np.ndarray]) -> None:
-    """Edges weigh as much as they vary."""
+    """Edges weigh as much as they vary; a difference that everyone shares does not count."""
     x, y = pair
 
-    assert explained_variance(x, y) == pytest.approx(
-        r2_score(x, y, multioutput="variance_weighted")
-    )
+    expected = explained_variance_score(x, y, multioutput="variance_weighted")
+    assert explained_variance(x, y) == pytest.approx(expected)
+    assert explained_variance(x, y + 3) == pytest.approx(expected)
     assert np.isnan(explained_variance(np.ones((3, 4)), np.ones((3, 4))))
 
 

@@ -31,20 +31,18 @@ TABLE_SUFFIXES = (".tsv", ".csv", ".txt")
 PREDICTED_MARK = "kraken"
 
 
-def read_connectomes(inputs: Sequence[str | Path]) -> Connectomes:
+def read_connectomes(inputs: str | Path | Sequence[str | Path]) -> Connectomes:
     """Read and join connectome files.
 
     Parameters
     ----------
-    inputs : sequence of str or Path
+    inputs : str or Path, or sequence of these
         Each one ``FLAVOR=FILE``; or a file whose keys are flavors (``.npz``, ``.mat`` v5,
-        ``.h5``); or a
-        folder or ``.zip`` of BIDS-named matrices
-        ``sub-X[_ses-Y]_…_atlas-A_meas-M_relmat.dense.tsv``.
-        Arrays are [n_subjects, n_regions, n_regions] or [n_subjects, n_edges]; a text file holds
-        one
-        subject's square matrix, or one row of edges per subject. ``subjects`` beside them names
-        the rows.
+        ``.h5``); or a folder or ``.zip`` of BIDS-named matrices
+        ``sub-X[_ses-Y]_…_atlas-A_meas-M_relmat.dense.tsv``, such as a folder that kraken-bids
+        wrote. Arrays are [n_subjects, n_regions, n_regions] or [n_subjects, n_edges]; a text
+        file holds one subject's square matrix, or one row of edges per subject. ``subjects``
+        beside them names the rows.
 
     Returns
     -------
@@ -59,7 +57,14 @@ def read_connectomes(inputs: Sequence[str | Path]) -> Connectomes:
         If no flavor is given or found.
     ConnectomeError
         If an array has not the shape of its parcellation, is not symmetric, or is NaN in part.
+
+    Examples
+    --------
+    >>> cohort = kraken_bids.read_connectomes("demo-data/derivatives")  # doctest: +SKIP
+    >>> {flavor.name: edges.shape for flavor, edges in cohort.edges.items()}  # doctest: +SKIP
     """
+    if isinstance(inputs, str | Path):
+        inputs = [inputs]
     parts: dict[Flavor, list[Part]] = {}
     for text in inputs:
         for flavor, part in _read_input(str(text)):
@@ -106,7 +111,7 @@ def _read_flavor_file(flavor: Flavor, path: Path) -> tuple[Flavor, Part]:
         label = (named[1],) if named else None
         return flavor, to_part(flavor, read_text_matrix(path), str(path), label)
     arrays = read_arrays(path)
-    subjects = _find_subjects(arrays)
+    subjects = find_subjects(arrays)
     keys = [key for key in arrays if _parse_key(key) == flavor]
     keys = keys or [key for key in MATRIX_KEYS if key in arrays]
     keys = keys or [
@@ -132,7 +137,7 @@ def _read_keyed_file(path: Path) -> Iterator[tuple[Flavor, Part]]:
             f"expected FLAVOR=FILE for a .npy file, which names no flavor; found {path}."
         )
     arrays = read_arrays(path)
-    subjects = _find_subjects(arrays)
+    subjects = find_subjects(arrays)
     found = {key: flavor for key in arrays if (flavor := _parse_key(key)) is not None}
     if not found:
         raise FlavorError(
@@ -146,7 +151,7 @@ def _read_keyed_file(path: Path) -> Iterator[tuple[Flavor, Part]]:
 def _read_bids_tables(path: Path) -> Iterator[tuple[Flavor, Part]]:
     """Measured matrices of a folder or zip; predictions (``desc-…kraken``) are passed over."""
     seen: dict[tuple[Flavor, str], str] = {}
-    for name, source in _list_tables(path):
+    for name, source in list_tables(path):
         found = _parse_bids_name(name)
         if found is None:
             continue
@@ -161,7 +166,14 @@ def _read_bids_tables(path: Path) -> Iterator[tuple[Flavor, Part]]:
         yield flavor, to_part(flavor, square, f"{path}, {name}", (subject,))
 
 
-def _list_tables(path: Path) -> Iterator[tuple[str, Any]]:
+def list_tables(path: Path) -> Iterator[tuple[str, Any]]:
+    """Name, and path or open stream, of every table of a folder or zip named as a matrix.
+
+    Raises
+    ------
+    InputError
+        If the zip is broken.
+    """
     if path.is_dir():
         for table in sorted(path.rglob("*relmat*.tsv"), key=lambda table: table.name):
             yield str(table.relative_to(path)), table
@@ -183,11 +195,15 @@ def _parse_bids_name(name: str) -> tuple[Flavor, str] | None:
     entities = parse_name(name)
     if not {"sub", "atlas", "meas"} <= set(entities) or PREDICTED_MARK in entities.get("desc", ""):
         return None
-    subject = entities["sub"] + (f"_ses-{entities['ses']}" if "ses" in entities else "")
     try:
-        return parse_meas(entities["meas"], entities["atlas"]), subject
+        return parse_meas(entities["meas"], entities["atlas"]), parse_subject(entities)
     except FlavorError:
         return None
+
+
+def parse_subject(entities: Mapping[str, str]) -> str:
+    """Label of a row, ``01`` or ``01_ses-1``, from the entities of a file name."""
+    return entities["sub"] + (f"_ses-{entities['ses']}" if "ses" in entities else "")
 
 
 def _parse_key(key: str) -> Flavor | None:
@@ -197,7 +213,8 @@ def _parse_key(key: str) -> Flavor | None:
         return None
 
 
-def _find_subjects(arrays: Mapping[str, NDArray[Any]]) -> tuple[str, ...] | None:
+def find_subjects(arrays: Mapping[str, NDArray[Any]]) -> tuple[str, ...] | None:
+    """Labels of the rows, without ``sub-``; None where the arrays hold none."""
     for key in SUBJECT_KEYS:
         if key in arrays:
             return tuple(_spell(value) for value in np.asarray(arrays[key]).reshape(-1))

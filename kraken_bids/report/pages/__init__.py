@@ -12,6 +12,7 @@ from kraken_bids.report.pages.group import (
     MetricRow,
     OutlierRow,
     QualityRow,
+    SourceByTarget,
 )
 from kraken_bids.report.pages.participant import (
     FlavorPanel,
@@ -19,7 +20,7 @@ from kraken_bids.report.pages.participant import (
     ParticipantPage,
     Prediction,
 )
-from kraken_bids.report.pages.quality import Coverage, Motion, RunRow
+from kraken_bids.report.pages.quality import BrainPicture, Carpet, Coverage, Motion, RunRow
 from kraken_bids.report.pages.shared import (
     AdaptationFit,
     Booleans,
@@ -37,6 +38,8 @@ from kraken_bids.report.pages.structure import EndShares, Network, TractogramRow
 __all__ = [
     "AdaptationFit",
     "Booleans",
+    "BrainPicture",
+    "Carpet",
     "Coverage",
     "EndShares",
     "FileLink",
@@ -59,6 +62,7 @@ __all__ = [
     "QualityRow",
     "Reference",
     "RunRow",
+    "SourceByTarget",
     "SourceGroup",
     "TractogramRow",
 ]

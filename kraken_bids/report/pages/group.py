@@ -16,13 +16,19 @@ from kraken_bids.report.pages.shared import (
 
 
 @dataclass(frozen=True)
-class Identifiability:
-    """How well the right person's connectome is found among everyone's, by source and target."""
+class SourceByTarget:
+    """Rows and columns of a heatmap."""
 
     sources: tuple[str, ...]
     source_groups: tuple[SourceGroup, ...]
     targets: tuple[str, ...]
     target_groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True)
+class Identifiability(SourceByTarget):
+    """How well the right person's connectome is found among everyone's, by source and target."""
+
     average_rank: Floats
     """[n_sources, n_targets]; 1 perfect, (n + 1) / 2n chance."""
     top1_accuracy: Floats

@@ -1,0 +1,97 @@
+"""``kraken-tools evaluate``: predictions against observed connectomes."""
+
+from pathlib import Path
+
+import click
+
+from kraken_bids.cli.options import ForgivingCommand, ListOption, exit_with_message
+from kraken_bids.logs import start_terminal_log
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@click.option(
+    "--predicted",
+    type=FILE,
+    required=True,
+    metavar="FILE",
+    help="What kraken-tools predict wrote (.npz, .mat, .h5), or a folder that kraken-bids wrote.",
+)
+@click.option(
+    "--observed",
+    cls=ListOption,
+    required=True,
+    metavar="FLAVOR=FILE ...",
+    help="Connectomes, as kraken-tools predict --input takes them.",
+)
+@click.option("--output", type=FILE, required=True, metavar="FILE.tsv", help="Table to write.")
+@click.option("--figure", type=FILE, metavar="FILE.png", help="Heatmap, source by target.")
+@click.option(
+    "--figure-metric",
+    type=click.Choice(
+        ["avgrank", "top1acc", "top2acc", "avgcorr", "avgcorr_resid", "explainedvar"]
+    ),
+    default="avgrank",
+    show_default=True,
+    help="What the heatmap shows.",
+)
+@click.option(
+    "--permutations", type=int, default=1000, show_default=True, help="For p-values; 0: none."
+)
+@click.option(
+    "--bootstraps", type=int, default=1000, show_default=True, help="For intervals; 0: none."
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of both.")
+@click.option(
+    "--model",
+    metavar="PATH|pretrained",
+    help="Subtract this model's training mean for avgcorr_resid  [the observed mean]",
+)
+@click.option(
+    "--transforms",
+    cls=ListOption,
+    type=FILE,
+    metavar="FILE ...",
+    help="Transforms kraken_ioxfm_* of a published .pt  [those beside it]",
+)
+@click.option("-v", "--verbose", count=True, help="Say more.")
+def evaluate(
+    predicted: Path,
+    observed: tuple[str, ...],
+    output: Path,
+    figure: Path | None,
+    figure_metric: str,
+    permutations: int,
+    bootstraps: int,
+    seed: int,
+    model: str | None,
+    transforms: tuple[Path, ...],
+    verbose: int,
+) -> None:
+    """Say how well predicted connectomes match observed ones, per source and target.
+
+    Subjects are matched by name. Metrics: top1acc, top2acc and avgrank (is a person's own
+    prediction the nearest to their observed connectome?), avgcorr, avgcorr_resid, explainedvar;
+    each with a permutation p-value and a 95 % bootstrap interval.
+    """
+    with exit_with_message():
+        start_terminal_log(verbose)
+        from kraken_bids.pipeline.tools.evaluate import (
+            EvaluationOptions,
+            describe_evaluation,
+            draw_evaluation,
+            evaluate_files,
+            read_training_means,
+            write_evaluation,
+        )
+
+        options = EvaluationOptions(permutations, bootstraps, seed)
+        means = read_training_means(model, transforms) if model else None
+        found = evaluate_files(predicted, observed, options, training_means=means)
+        write_evaluation(found, output)
+        if figure:
+            draw_evaluation(found, figure_metric, figure)
+        for line in describe_evaluation(found):
+            click.echo(line)
+        click.echo(f"{len(found)} pairs of source and target: {output}")

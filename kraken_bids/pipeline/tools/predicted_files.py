@@ -1,0 +1,193 @@
+"""Predictions read back: files of ``kraken-tools predict`` and folders of ``kraken-bids``."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.outputs import PREDICTED
+from kraken_bids.exceptions import FlavorError, InputError
+from kraken_bids.flavors import Flavor, parse_flavor, parse_meas
+from kraken_bids.pipeline.tools.array_files import read_arrays, read_text_matrix
+from kraken_bids.pipeline.tools.connectome_files import find_subjects, list_tables, parse_subject
+from kraken_bids.pipeline.tools.connectome_parts import Part, join_parts, to_part
+from kraken_bids.pipeline.tools.prediction_files import ARROW, ENCODED
+
+Edges = NDArray[np.floating]
+Key = tuple[str, Flavor]
+"""Source and target."""
+
+NESTED = "predicted_alltypes"
+UNNAMED_SOURCE = "predicted"
+"""Source of predictions in a file that says only their flavors."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Predicted connectomes of a cohort; each array is read when asked for."""
+
+    where: str
+    """File or folder, for messages."""
+    subjects: tuple[str, ...]
+    readers: Mapping[Key, Callable[[], Part]]
+
+    def read(self, source: str, target: Flavor) -> Edges:
+        """Predicted edges ``[n_subjects, n_edges]``, NaN for a subject without them.
+
+        Raises
+        ------
+        InputError, ConnectomeError
+            If the array cannot be read or has not the shape of its parcellation.
+        """
+        return join_parts(target, [self.readers[source, target]()], self.subjects)
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Find the predictions in a file or folder, by source and target.
+
+    Parameters
+    ----------
+    path : Path
+        ``.npz``, ``.mat`` or ``.h5`` as ``kraken-tools predict`` or the published tools write
+        them; a file of any of these kinds whose keys are flavors; or a folder or ``.zip`` with
+        ``*_desc-<source>kraken_relmat.dense.tsv``.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, it is broken, names no subjects, or holds no predictions.
+    """
+    if not path.exists():
+        raise InputError(f"--predicted: expected predictions; found no {path}. Check the path.")
+    if path.is_dir() or path.suffix == ".zip":
+        return _find_tables(path)
+    if path.suffix in {".h5", ".hdf5"}:
+        return _find_datasets(path)
+    arrays = read_arrays(path)
+    named = {
+        f"{source}{ARROW}{target}": array
+        for source, targets in _read_nested(arrays).items()
+        for target, array in targets.items()
+    }
+    return _collect(path, {**arrays, **named})
+
+
+def _collect(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Predictions:
+    subjects = find_subjects(arrays)
+    readers: dict[Key, Callable[[], Part]] = {}
+    for name, array in arrays.items():
+        key = _parse_key(name)
+        if key is not None:
+            readers[key] = partial(to_part, key[1], array, f"{path}, {name}", subjects)
+    return _check(Predictions(str(path), subjects or (), readers))
+
+
+def _find_datasets(path: Path) -> Predictions:
+    """Datasets ``SOURCE/TARGET``, read one at a time."""
+    names: list[str] = []
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(
+                lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None
+            )
+            beside = {
+                name: file[name].asstr()[()] if file[name].dtype.kind == "O" else file[name][()]
+                for name in names
+                if "/" not in name and file[name].ndim == 1
+            }
+    except (OSError, KeyError, RuntimeError, TypeError) as error:
+        raise InputError(_say_broken(path, error)) from error
+    subjects = find_subjects(beside)
+    readers: dict[Key, Callable[[], Part]] = {}
+    for name in names:
+        key = _parse_key(name.replace("/", ARROW))
+        if key is not None:
+            readers[key] = partial(_read_dataset, path, name, key[1], subjects)
+    return _check(Predictions(str(path), subjects or (), readers))
+
+
+def _read_dataset(path: Path, name: str, flavor: Flavor, subjects: tuple[str, ...] | None) -> Part:
+    try:
+        with h5py.File(path, "r") as file:
+            array = np.asarray(file[name])
+    except (OSError, KeyError, RuntimeError) as error:
+        raise InputError(_say_broken(path, error)) from error
+    return to_part(flavor, array, f"{path}, {name}", subjects)
+
+
+def _find_tables(path: Path) -> Predictions:
+    """Tables of a folder or zip, by source, target and subject."""
+    found: dict[Key, dict[str, str]] = {}
+    for name, _ in list_tables(path):
+        entities = parse_name(name)
+        source, mark, _ = entities.get("desc", "").partition(PREDICTED)
+        if mark and {"sub", "atlas", "meas"} <= set(entities):
+            target = parse_meas(entities["meas"], entities["atlas"])
+            found.setdefault((source, target), {})[parse_subject(entities)] = name
+    subjects = tuple(dict.fromkeys(s for tables in found.values() for s in tables))
+    readers = {key: partial(_read_tables, path, key, tables) for key, tables in found.items()}
+    return _check(Predictions(str(path), subjects, readers))
+
+
+def _read_tables(path: Path, key: Key, tables: Mapping[str, str]) -> Part:
+    wanted = {name: subject for subject, name in tables.items()}
+    squares = {
+        wanted[name]: read_text_matrix(stream)
+        for name, stream in list_tables(path)
+        if name in wanted
+    }
+    where = f"{path}, {key[0]}{ARROW}{key[1]}"
+    if len({square.shape for square in squares.values()}) > 1:
+        raise InputError(f"expected matrices of one size in {where}; found several.")
+    return to_part(key[1], np.stack(list(squares.values())), where, tuple(squares))
+
+
+def _parse_key(name: str) -> Key | None:
+    """Source and target of ``SOURCE->TARGET``; of a bare flavor the target; None for the rest."""
+    source, arrow, target = name.rpartition(ARROW)
+    if target == ENCODED:
+        return None
+    try:
+        return source if arrow else UNNAMED_SOURCE, parse_flavor(target)
+    except FlavorError:
+        return None
+
+
+def _read_nested(arrays: Mapping[str, NDArray[Any]]) -> Mapping[str, Mapping[str, NDArray[Any]]]:
+    """``predicted_alltypes.SOURCE.TARGET`` of a ``.mat`` file."""
+    nested = arrays.get(NESTED)
+    content = nested.item() if nested is not None and nested.ndim == 0 else {}
+    return {
+        source: {target: np.asarray(array) for target, array in targets.items()}
+        for source, targets in content.items()
+        if isinstance(targets, Mapping)
+    }
+
+
+def _check(predictions: Predictions) -> Predictions:
+    if not predictions.readers:
+        raise InputError(
+            f"expected predictions SOURCE->FLAVOR in {predictions.where}; found none. Give a "
+            "file that kraken-tools predict wrote, or a folder of "
+            "*_desc-<source>kraken_relmat.dense.tsv."
+        )
+    if not predictions.subjects:
+        raise InputError(
+            f"expected an array of subjects in {predictions.where}, since predictions and "
+            "observed connectomes are matched by name; found none. Add one, in the order of the "
+            "rows."
+        )
+    return predictions
+
+
+def _say_broken(path: Path, error: Exception) -> str:
+    return (
+        f"expected predictions (HDF5) in {path}; found: {error}. The file is incomplete or of "
+        "another kind: write it again."
+    )
