@@ -1,8 +1,10 @@
 """What ``import kraken_bids`` offers."""
 
+import doctest
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
 import kraken_bids
@@ -12,6 +14,19 @@ import kraken_bids
 def test_every_public_name_can_be_imported(name: str) -> None:
     """The names that are promised are there, each with a docstring."""
     assert getattr(kraken_bids, name).__doc__
+
+
+@pytest.mark.parametrize("name", kraken_bids.__all__)
+def test_examples_run(name: str) -> None:
+    """What a docstring shows is what happens."""
+    found = doctest.DocTestFinder(recurse=False).find(
+        getattr(kraken_bids, name), name, globs={"kraken_bids": kraken_bids, "np": np}
+    )
+    runner = doctest.DocTestRunner()
+    for example in found:
+        runner.run(example)
+
+    assert runner.summarize().failed == 0
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
