@@ -136,19 +136,19 @@ def explain_shortness(
     tuple of str
         One sentence each; empty where there is enough.
     """
+    noise = f"±{correlation_noise(n_frames):.2f}"
     sentences = []
     if minutes < min_minutes:
         sentences.append(
             f"{minutes:.1f} minutes of BOLD are left after cleaning, less than {min_minutes:g}: "
             f"the functional connectomes are noisy (chance alone gives correlations of "
-            f"±{correlation_noise(n_frames):.2f} or more)."
+            f"{noise} or more)."
         )
     if n_frames < n_regions:
         sentences.append(
             f"{n_frames} frames are left for {n_regions} regions: with fewer frames than regions "
             "the partial correlation exists only through its regularisation, and says little "
-            f"about single edges. Chance alone gives correlations of ±{correlation_noise(n_frames):.2f} "
-            "or more."
+            f"about single edges. Chance alone gives correlations of {noise} or more."
         )
     return tuple(sentences)
 

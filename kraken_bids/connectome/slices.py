@@ -24,9 +24,7 @@ class BrainSlice:
     """Width of a column, mm."""
 
 
-def cut_slices(
-    labels: NDArray[np.integer], affine: NDArray[np.floating]
-) -> tuple[BrainSlice, ...]:
+def cut_slices(labels: NDArray[np.int32], affine: NDArray[np.floating]) -> tuple[BrainSlice, ...]:
     """One sagittal, one coronal and six axial slices through the labelled part of an image.
 
     Parameters
@@ -41,7 +39,7 @@ def cut_slices(
     tuple of BrainSlice
         Left of the head on the left; up or front at the top. Empty where nothing is labelled.
     """
-    upright, axes_affine = _reorient(np.asarray(labels), np.asarray(affine, np.float64))
+    upright, axes_affine = _reorient(np.asarray(labels, np.int32), np.asarray(affine, np.float64))
     box = [np.flatnonzero(upright.any(axis=other)) for other in ((1, 2), (0, 2), (0, 1))]
     if not box[0].size:
         return ()
@@ -56,7 +54,7 @@ def cut_slices(
         middle[axis] = box[axis][0] + place
         at = (axes_affine @ [*middle, 1.0])[axis]
         across, up = (k for k in range(3) if k != axis)
-        image = upright.take(place, axis=axis).T[::-1]
+        image = np.take(upright, place, axis=axis).T[::-1]
         slices.append(BrainSlice(
             f"{'xyz'[axis]} = {at:.0f}", np.ascontiguousarray(image, np.int32),
             float(sizes[up]), float(sizes[across]),
@@ -65,8 +63,8 @@ def cut_slices(
 
 
 def _reorient(
-    labels: NDArray[np.integer], affine: NDArray[np.float64]
-) -> tuple[NDArray[np.integer], NDArray[np.float64]]:
+    labels: NDArray[np.int32], affine: NDArray[np.float64]
+) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
     """Permute and flip axes so that they run nearest to right, front and up."""
     directions = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
     order, free = [0, 0, 0], directions.copy()

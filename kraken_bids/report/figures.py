@@ -10,8 +10,9 @@ from kraken_bids.report.group_figures import (
 )
 from kraken_bids.report.identifiability_figures import draw_identifiability
 from kraken_bids.report.matrix_figures import draw_flavor
-from kraken_bids.report.pages import GroupPage, Latents, ParticipantPage
-from kraken_bids.report.quality_figures import draw_coverage, draw_motion
+from kraken_bids.report.motion_figures import draw_motion
+from kraken_bids.report.pages import Coverage, GroupPage, Latents, ParticipantPage
+from kraken_bids.report.quality_figures import draw_brain, draw_coverage
 from kraken_bids.report.structural_figures import draw_structure
 
 COVERAGE = "coverage"
@@ -23,8 +24,13 @@ ADAPTATION = "adaptation"
 
 
 def motion_name(run: str) -> str:
-    """Name of the figure of one run's head motion."""
+    """Name of the figure of one run over time."""
     return f"motion_{run}"
+
+
+def brain_name(coverage: Coverage) -> str:
+    """Name of the figure of a parcellation's coverage on the brain."""
+    return f"coverage_{coverage.parcellation}_space-{coverage.space or 'unknown'}"
 
 
 def structure_name(algorithm: str) -> str:
@@ -35,8 +41,8 @@ def structure_name(algorithm: str) -> str:
 def participant_figures(page: ParticipantPage) -> dict[str, bytes]:
     """Draw every figure of a participant's page.
 
-    Names: ``structure_<algorithm>``, ``motion_<run>``, ``coverage``, and the
-    flavor's own for its matrices.
+    Names: ``structure_<algorithm>``, ``motion_<run>``, ``coverage``,
+    ``coverage_<parcellation>_space-<space>``, and the flavor's own for its matrices.
     """
     figures = {motion_name(motion.name): draw_motion(motion) for motion in page.motion}
     for row in page.tractograms:
@@ -44,6 +50,7 @@ def participant_figures(page: ParticipantPage) -> dict[str, bytes]:
             figures[structure_name(row.algorithm)] = draw_structure(row)
     if page.coverage:
         figures[COVERAGE] = draw_coverage(page.coverage)
+    figures |= {brain_name(one): draw_brain(one) for one in page.coverage if one.slices}
     for panel in page.flavors:
         if panel.measured is not None or panel.predictions:
             figures[panel.name] = draw_flavor(panel)

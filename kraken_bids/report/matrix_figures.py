@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
-from matplotlib.colors import ListedColormap, LogNorm, Normalize, to_rgb
+from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import NullFormatter, NullLocator
-from numpy.typing import NDArray
 
 from kraken_bids.report import theme
 from kraken_bids.report.pages import FlavorPanel, Floats, Group
 from kraken_bids.report.png import Bytes, draw_png
+from kraken_bids.report.regions import Layout, group_colours, layout_regions, spread_labels
 from kraken_bids.report.sentences import explain_source
 
 if TYPE_CHECKING:
@@ -32,20 +32,6 @@ MISSING = np.array([214, 219, 224], dtype=np.uint8)
 HATCH = np.array([160, 168, 176], dtype=np.uint8)
 BELOW = np.array([250, 250, 248], dtype=np.uint8)
 DIAGONAL = np.array([255, 255, 255], dtype=np.uint8)
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Order in which regions are shown, group by group."""
-
-    order: NDArray[np.intp]
-    """[n_regions]."""
-    names: tuple[str, ...]
-    """Groups, in the order shown."""
-    starts: NDArray[np.intp]
-    """First shown position of each group, and n_regions at the end [n_groups + 1]."""
-    lateral: NDArray[np.bool_]
-    """Shown positions that are not in the left hemisphere [n_regions]."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +57,7 @@ def draw_flavor(panel: FlavorPanel) -> bytes:
     n_regions = len(layout.order)
     cell = max(1, round(600 / n_regions))
     scale = n_regions * cell / PANEL
-    margin = label_margin(layout.names)
+    margin = label_margin(layout.titles)
     width = margin + len(squares) * (PANEL + STRIP) + (len(squares) - 1) * GAP + BAR
     figure = theme.new_figure(width, TOP + STRIP + PANEL + BOTTOM, scale=scale)
     norm = scale_of([s for _, s in squares if s is not None], panel.group)
@@ -82,16 +68,6 @@ def draw_flavor(panel: FlavorPanel) -> bytes:
     _draw_group_names(figure, layout, margin)
     _draw_colour_bar(figure, left - GAP + 16, norm=norm, label=_value_label(panel))
     return draw_png(figure)
-
-
-def layout_regions(groups: Sequence[str], hemispheres: Sequence[str]) -> Layout:
-    """Order of display: groups as they first appear, within them left before right."""
-    names = tuple(dict.fromkeys(groups))
-    rank = np.array([names.index(group) for group in groups])
-    side = np.array([{"L": 0, "R": 1}.get(h, 2) for h in hemispheres])
-    order = np.lexsort((np.arange(len(rank)), side, rank))
-    starts = np.searchsorted(rank[order], np.arange(len(names) + 1))
-    return Layout(order, names, starts, (side > 0)[order])
 
 
 def scale_of(squares: Sequence[Floats], group: Group) -> Normalize:
@@ -135,26 +111,7 @@ def colour_square(square: Floats, *, layout: Layout, norm: Normalize, cell: int)
 
 def label_margin(names: Sequence[str]) -> float:
     """Room in CSS pixels left of the first matrix for the longest of the group names."""
-    return 24 + 7.0 * max((len(_shorten(name)) for name in names), default=0)
-
-
-def spread_labels(wanted: Floats, *, gap: float, low: float, high: float) -> Floats:
-    """Positions near the wanted ones that keep a gap and stay between low and high.
-
-    Parameters
-    ----------
-    wanted : array [n]
-        In ascending order.
-    gap, low, high : float
-        In the unit of the positions; the gap shrinks where not all of them fit.
-    """
-    gap = min(gap, (high - low) / max(len(wanted) - 1, 1))
-    placed = np.asarray(wanted, dtype=float).copy()
-    steps = np.arange(len(placed)) * gap
-    placed = np.maximum.accumulate(np.maximum(placed, low) - steps) + steps
-    back = steps[::-1]
-    ceiling = np.minimum.accumulate((np.minimum(placed, high) + back)[::-1])[::-1] - back
-    return np.asarray(np.minimum(placed, ceiling))
+    return 24 + 7.0 * max(map(len, names), default=0)
 
 
 def _draw_panel(
@@ -183,7 +140,7 @@ def _draw_strips(axes: "Axes", layout: Layout) -> None:
     n_regions = len(layout.order)
     # axes of their own would take most of the time of a page
     outer, inner = (-css * n_regions / PANEL for css in (STRIP, 2.0))
-    strip = _strip_colours(layout)
+    strip = group_colours(layout)
     for image, extent in (
         (strip[:, None], (outer, inner, n_regions, 0)),
         (strip[None], (0, n_regions, inner, outer)),
@@ -213,15 +170,13 @@ def _draw_group_names(figure: "Figure", layout: Layout, margin: float) -> None:
     axes = theme.add_box(figure, 0, TOP + STRIP, margin, PANEL)
     axes.set_axis_off()
     axes.set(xlim=(0, margin), ylim=(PANEL, 0))
-    middles = (layout.starts[:-1] + layout.starts[1:]) / 2 * PANEL / len(layout.order)
+    middles = layout.middles * PANEL / len(layout.order)
     placed = spread_labels(middles, gap=13.5, low=5.0, high=PANEL - 5.0)
-    for name, middle, y in zip(layout.names, middles, placed, strict=True):
+    for name, middle, y in zip(layout.titles, middles, placed, strict=True):
         axes.plot(
             [margin - 12, margin - 8, margin - 2], [y, y, middle], color=theme.MUTED, linewidth=0.5
         )
-        theme.add_text(
-            axes, margin - 14, y, _shorten(name), ha="right", va="center", fontsize=theme.SMALL
-        )
+        theme.add_text(axes, margin - 14, y, name, ha="right", va="center", fontsize=theme.SMALL)
 
 
 def _draw_colour_bar(figure: "Figure", left: float, *, norm: Normalize, label: str) -> None:
@@ -251,14 +206,6 @@ def _colours(norm: Normalize) -> ListedColormap:
     return theme.sequential_colours() if isinstance(norm, LogNorm) else theme.diverging_colours()
 
 
-def _strip_colours(layout: Layout) -> Floats:
-    """RGB colour of each shown region [n_regions, 3]; paler right of the midline."""
-    base = np.array([to_rgb(c) for c in theme.REGION_COLOURS])
-    lengths = np.diff(layout.starts)
-    colours = np.repeat(base[np.arange(len(layout.names)) % len(base)], lengths, axis=0)
-    return np.where(layout.lateral[:, None], 0.5 + 0.5 * colours, colours)
-
-
 def _value_label(panel: FlavorPanel) -> str:
     if panel.group == "SC":
         return (
@@ -267,10 +214,6 @@ def _value_label(panel: FlavorPanel) -> str:
             else "volume-normalised streamlines (log scale)"
         )
     return "partial correlation" if "pcorr" in panel.name.lower() else "correlation"
-
-
-def _shorten(name: str, length: int = 21) -> str:
-    return name if len(name) <= length else name[: length - 1] + "…"
 
 
 def _round_up(value: float) -> float:

@@ -1,47 +1,30 @@
-"""Figures on the quality of one participant's data: head motion and coverage."""
+"""Figures on the coverage of one participant's regions: as dots, and on the brain."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.colorbar import Colorbar
+from matplotlib.colors import ListedColormap, Normalize, to_rgb
 from matplotlib.ticker import MaxNLocator
 
 from kraken_bids.report import theme
-from kraken_bids.report.pages import Coverage, Motion
-from kraken_bids.report.png import draw_png
+from kraken_bids.report.pages import BrainPicture, Coverage, Floats
+from kraken_bids.report.png import Bytes, draw_png
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 WIDTH = 1060.0
-
-
-def draw_motion(motion: Motion) -> bytes:
-    """PNG of one run's framewise displacement, volumes left out marked below the trace."""
-    figure = theme.new_figure(WIDTH, 150, scale=1.5)
-    axes = theme.add_box(figure, 58, 10, WIDTH - 72, 96)
-    theme.style_axes(axes, x_label="minutes", y_label="FD (mm)")
-    displacement = np.asarray(motion.displacement, dtype=float)
-    minutes = np.arange(len(displacement)) * motion.tr / 60
-    end = max(float(len(displacement) * motion.tr / 60), 1e-3)
-    finite = displacement[np.isfinite(displacement)]
-    top = max(
-        0.6,
-        float(np.percentile(finite, 99.5)) * 1.15 if finite.size else 0.0,
-        (motion.threshold or 0) * 1.2,
-    )
-    axes.set(xlim=(0, end), ylim=(-0.13 * top, top))
-    axes.yaxis.set_major_locator(MaxNLocator(4, prune=None))
-    axes.fill_between(minutes, 0, displacement, color=theme.ACCENT, alpha=0.15, linewidth=0)
-    axes.plot(minutes, displacement, color=theme.ACCENT, linewidth=0.8)
-    if motion.threshold is not None:
-        axes.axhline(motion.threshold, color=theme.WARM, linewidth=0.8, linestyle=(0, (5, 3)))
-    dropped = ~np.asarray(motion.kept, dtype=bool)
-    axes.broken_barh(
-        _bars(dropped, motion.tr / 60), (-0.1 * top, 0.06 * top), color=theme.WARM, linewidth=0.6
-    )
-    if finite.size and finite.max() > top:
-        note = f"highest {finite.max():.1f} mm"
-        theme.add_text(
-            axes, 0.995, 0.76, note, transform=axes.transAxes, ha="right", fontsize=theme.SMALL
-        )
-    return draw_png(figure)
+NAMES = 74.0
+BAR = 84.0
+SLICE_GAP = 8.0
+ROW_GAP = 16.0
+MAX_HEIGHT = 128.0
+"""Of a slice, CSS pixels."""
+FINER = 5
+"""Pixels per voxel, so that borders of regions are thin."""
 
 
 def draw_coverage(coverage: Sequence[Coverage]) -> bytes:
@@ -72,7 +55,107 @@ def draw_coverage(coverage: Sequence[Coverage]) -> bytes:
     return draw_png(figure)
 
 
-def _bars(mask: np.typing.NDArray[np.bool_], step: float) -> list[tuple[float, float]]:
-    """Start and length of every stretch of True, in the unit of ``step``."""
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(int), [0]])))
-    return [(start * step, (stop - start) * step) for start, stop in edges.reshape(-1, 2).tolist()]
+def draw_brain(coverage: Coverage) -> bytes:
+    """PNG of slices through the regions: coverage from 0 to 1, and below it temporal SNR.
+
+    Regions below the bar are in the warning colour; those without a value are grey.
+    """
+    share = np.nan_to_num(np.asarray(coverage.share, dtype=float))
+    low = share < coverage.threshold
+    rows = [("coverage", share, Normalize(0, 1), theme.share_colours())]
+    if coverage.median_tsnr is not None and coverage.tsnr is not None:
+        tsnr = np.where(low, np.nan, np.asarray(coverage.tsnr, dtype=float))
+        top = float(np.nanpercentile(tsnr, 98)) if np.isfinite(tsnr).any() else 1.0
+        rows.append(("tSNR", tsnr, Normalize(0, max(top, 1e-6)), theme.sequential_colours()))
+    scale = _scale(coverage.slices)
+    height = max(one.labels.shape[0] * one.row_mm for one in coverage.slices) * scale
+    figure = theme.new_figure(WIDTH, 26 + len(rows) * (height + ROW_GAP), scale=1.5)
+    for k, (name, values, norm, colours) in enumerate(rows):
+        top = 24 + k * (height + ROW_GAP)
+        _draw_row(figure, coverage.slices, top=top, height=height, scale=scale, named=k == 0,
+                  paint=_paint(values, low, norm, colours))  # fmt: skip
+        _draw_key(figure, top, height, norm=norm, colours=colours, name=name)
+    return draw_png(figure)
+
+
+def colour_slice(picture: BrainPicture, paint: Floats) -> Bytes:
+    """RGB image of one slice, five pixels per voxel, with thin pale borders between regions.
+
+    Parameters
+    ----------
+    picture : BrainPicture
+        The regions.
+    paint : array [n_regions + 1, 3]
+        Colour of each region, 0 to 1; the first is that of the background.
+    """
+    labels = np.repeat(np.repeat(picture.labels, FINER, axis=0), FINER, axis=1)
+    rgb = np.asarray(paint)[labels]
+    border = np.zeros(labels.shape, dtype=bool)
+    border[1:] |= labels[1:] != labels[:-1]
+    border[:, 1:] |= labels[:, 1:] != labels[:, :-1]
+    border &= labels > 0
+    rgb[border] = 0.45 * rgb[border] + 0.55
+    return np.asarray((255 * rgb).round(), dtype=np.uint8)
+
+
+def _paint(values: Floats, low: Floats, norm: Normalize, colours: ListedColormap) -> Floats:
+    """Colour of the background and of each region [n_regions + 1, 3]."""
+    table = np.ones((len(values) + 1, 3))
+    table[1:] = colours(norm(np.nan_to_num(values)))[:, :3]
+    table[1:][~np.isfinite(values)] = to_rgb(theme.LINE)
+    table[1:][np.asarray(low, dtype=bool)] = to_rgb(theme.WARM)
+    return table
+
+
+def _scale(slices: Sequence[BrainPicture]) -> float:
+    """CSS pixels per mm at which all slices fit beside each other."""
+    widths = sum(one.labels.shape[1] * one.column_mm for one in slices)
+    heights = max(one.labels.shape[0] * one.row_mm for one in slices)
+    room = WIDTH - NAMES - BAR - SLICE_GAP * len(slices)
+    return float(min(room / widths, MAX_HEIGHT / heights))
+
+
+def _draw_row(  # noqa: PLR0913 - one row of a fixed layout
+    figure: "Figure",
+    slices: Sequence[BrainPicture],
+    *,
+    top: float,
+    height: float,
+    scale: float,
+    named: bool,
+    paint: Floats,
+) -> None:
+    left = NAMES
+    for one in slices:
+        width = one.labels.shape[1] * one.column_mm * scale
+        own = one.labels.shape[0] * one.row_mm * scale
+        axes = theme.add_box(figure, left, top + (height - own) / 2, width, own)
+        axes.set_axis_off()
+        axes.imshow(colour_slice(one, paint), aspect="auto", interpolation="antialiased")
+        if named:
+            offset = (height - own) / 2
+            theme.add_text(
+                axes, 0.5, 1 + (offset + 5) / own, one.name, transform=axes.transAxes,
+                ha="center", va="bottom", fontsize=theme.SMALL, color=theme.MUTED,
+            )  # fmt: skip
+        left += width + SLICE_GAP
+
+
+def _draw_key(
+    figure: "Figure",
+    top: float,
+    height: float,
+    *,
+    norm: Normalize,
+    colours: ListedColormap,
+    name: str,
+) -> None:
+    names = theme.add_box(figure, 0, top, NAMES, height)
+    names.set_axis_off()
+    theme.add_text(names, 0, 0.5, name, transform=names.transAxes, va="center")
+    axes = theme.add_box(figure, WIDTH - BAR + 30, top + 0.1 * height, 10, 0.8 * height)
+    bar = Colorbar(axes, ScalarMappable(norm, colours), drawedges=False)
+    bar.outline.set_visible(False)
+    bar.locator = MaxNLocator(2)
+    bar.update_ticks()
+    axes.tick_params(labelsize=theme.SMALL, colors=theme.MUTED, length=2.5, width=0.6)

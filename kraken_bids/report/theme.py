@@ -40,6 +40,11 @@ def sequential_colours() -> ListedColormap:
     return _sample("YlGnBu", 0.1, 1.0)
 
 
+def share_colours() -> ListedColormap:
+    """From almost white to a calm blue: for shares from 0 to 1, where 1 is what is wanted."""
+    return _sample("GnBu", 0.08, 0.78)
+
+
 def new_figure(width: float, height: float, *, scale: float = 1.75) -> Figure:
     """Figure of a size in CSS pixels, drawn ``scale`` times finer to be sharp on any screen."""
     return Figure(figsize=(width / 100, height / 100), dpi=100 * scale, facecolor="white")

@@ -2,11 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from matplotlib.colors import LogNorm
 
-from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.report.matrix_figures import (
     BELOW,
     DIAGONAL,
@@ -14,11 +11,10 @@ from kraken_bids.report.matrix_figures import (
     MISSING,
     colour_square,
     draw_flavor,
-    layout_regions,
     scale_of,
-    spread_labels,
 )
 from kraken_bids.report.png import SIGNATURE, read_png_size
+from kraken_bids.report.regions import layout_regions
 
 GROUPS = ("b", "a", "b", "a", "c")
 SIDES = ("R", "L", "L", "R", "M")
@@ -27,24 +23,6 @@ LAYOUT = layout_regions(GROUPS, SIDES)
 
 def paint(square, group, cell=1):
     return colour_square(square, layout=LAYOUT, norm=scale_of([square], group), cell=cell)
-
-
-def test_regions_are_shown_group_by_group_left_first():
-    """Groups keep the order of their first region; within a group left comes before right."""
-    assert LAYOUT.names == ("b", "a", "c")
-    np.testing.assert_array_equal(LAYOUT.order, [2, 0, 1, 3, 4])
-    np.testing.assert_array_equal(LAYOUT.starts, [0, 2, 4, 5])
-    np.testing.assert_array_equal(LAYOUT.lateral, [False, True, False, True, True])
-
-
-@pytest.mark.parametrize("name", list_parcellations())
-def test_every_region_of_every_parcellation_is_shown_once(name):
-    """The display order is a permutation, and blocks end where the groups do."""
-    parcellation = load_parcellation(name)
-    layout = layout_regions(parcellation.groups, parcellation.hemispheres)
-    np.testing.assert_array_equal(np.sort(layout.order), np.arange(parcellation.n_regions))
-    sizes = [parcellation.groups.count(group) for group in layout.names]
-    np.testing.assert_array_equal(np.diff(layout.starts), sizes)
 
 
 def test_fc_limits_are_symmetric_and_common_to_measured_and_predicted():
@@ -119,16 +97,3 @@ def test_a_flavor_that_was_not_measured_keeps_its_place(participant_page):
     panel = participant_page.flavors[0]
     sizes = {read_png_size(draw_flavor(p)) for p in (panel, replace(panel, measured=None))}
     assert len(sizes) == 1
-
-
-@given(st.lists(st.floats(0, 300), min_size=1, max_size=40))
-def test_labels_are_spread_inside_their_range(wanted):
-    """Labels keep their order, their gap and the range; those already apart do not move."""
-    wanted = np.sort(wanted)
-    placed = spread_labels(wanted, gap=13.0, low=5.0, high=295.0)
-    gap = min(13.0, 290.0 / max(len(wanted) - 1, 1))
-    assert (np.diff(placed) >= gap - 1e-6).all()
-    assert placed.min() >= 5 - 1e-6
-    assert placed.max() <= 295 + 1e-6
-    apart = np.array([20.0, 60.0, 100.0])
-    np.testing.assert_allclose(spread_labels(apart, gap=13, low=5, high=295), apart)

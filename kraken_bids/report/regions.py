@@ -1,0 +1,100 @@
+"""Order and names in which regions are shown: network by network, left before right."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+
+import numpy as np
+from matplotlib.colors import to_rgb
+from numpy.typing import NDArray
+
+from kraken_bids.parcellations import read_table
+from kraken_bids.report import theme
+from kraken_bids.report.pages import Floats
+
+MAX_LETTERS = 21
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Order in which regions are shown, group by group."""
+
+    order: NDArray[np.intp]
+    """[n_regions]."""
+    names: tuple[str, ...]
+    """Groups, in the order shown."""
+    starts: NDArray[np.intp]
+    """First shown position of each group, and n_regions at the end [n_groups + 1]."""
+    lateral: NDArray[np.bool_]
+    """Shown positions that are not in the left hemisphere [n_regions]."""
+
+    @property
+    def titles(self) -> tuple[str, ...]:
+        """Groups in words that fit beside a figure."""
+        known = _group_titles()
+        return tuple(shorten(known.get(name, name)) for name in self.names)
+
+    @property
+    def middles(self) -> Floats:
+        """Middle of each group, in shown positions [n_groups]."""
+        return np.asarray((self.starts[:-1] + self.starts[1:]) / 2)
+
+
+def layout_regions(groups: Sequence[str], hemispheres: Sequence[str]) -> Layout:
+    """Order of display: group by group, within them left before right.
+
+    Parameters
+    ----------
+    groups : sequence of str
+        Lobe, network or structure of each region. Where ``data/region_groups.tsv`` knows all of
+        them its order holds: cortex first, then subcortex and cerebellum; else that of first
+        appearance.
+    hemispheres : sequence of str
+        ``L``, ``R`` or ``M`` of each region.
+    """
+    known = list(_group_titles())
+    names = tuple(dict.fromkeys(groups))
+    if set(names) <= set(known):
+        names = tuple(sorted(names, key=known.index))
+    rank = np.array([names.index(group) for group in groups])
+    side = np.array([{"L": 0, "R": 1}.get(h, 2) for h in hemispheres])
+    order = np.lexsort((np.arange(len(rank)), side, rank))
+    starts = np.searchsorted(rank[order], np.arange(len(names) + 1))
+    return Layout(order, names, starts, (side > 0)[order])
+
+
+def group_colours(layout: Layout) -> Floats:
+    """RGB colour of each shown region [n_regions, 3]: that of its group, paler if not left."""
+    base = np.array([to_rgb(c) for c in theme.REGION_COLOURS])
+    lengths = np.diff(layout.starts)
+    colours = np.repeat(base[np.arange(len(layout.names)) % len(base)], lengths, axis=0)
+    return np.where(layout.lateral[:, None], 0.5 + 0.5 * colours, colours)
+
+
+def spread_labels(wanted: Floats, *, gap: float, low: float, high: float) -> Floats:
+    """Positions near the wanted ones that keep a gap and stay between low and high.
+
+    Parameters
+    ----------
+    wanted : array [n]
+        In ascending order.
+    gap, low, high : float
+        In the unit of the positions; the gap shrinks where not all of them fit.
+    """
+    gap = min(gap, (high - low) / max(len(wanted) - 1, 1))
+    placed = np.asarray(wanted, dtype=float).copy()
+    steps = np.arange(len(placed)) * gap
+    placed = np.maximum.accumulate(np.maximum(placed, low) - steps) + steps
+    back = steps[::-1]
+    ceiling = np.minimum.accumulate((np.minimum(placed, high) + back)[::-1])[::-1] - back
+    return np.asarray(np.minimum(placed, ceiling))
+
+
+def shorten(name: str, length: int = MAX_LETTERS) -> str:
+    """Name of at most so many letters, the rest an ellipsis."""
+    return name if len(name) <= length else name[: length - 1] + "…"
+
+
+@cache
+def _group_titles() -> dict[str, str]:
+    return {row["group"]: row["title"] for row in read_table("region_groups.tsv")}
