@@ -173,6 +173,8 @@ class RunSettings:
     """Say what would be done and stop."""
     reports_only: bool = False
     """Draw the reports again from the files that are there."""
+    refit_pcorr: bool = False
+    """Group level: search one ridge for all partial correlations, and compute them again."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""

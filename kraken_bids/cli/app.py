@@ -17,7 +17,7 @@ from kraken_bids.cli.options import (
     pairs,
     read_config,
 )
-from kraken_bids.exceptions import InputError
+from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.logs import start_terminal_log
 from kraken_bids.settings import (
@@ -200,6 +200,12 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
 @click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
 @click.option("--reports-only", is_flag=True, help="Draw the reports again from what is there.")
 @click.option(
+    "--refit-pcorr",
+    is_flag=True,
+    help="group: search one ridge λ of the partial correlations over everyone, and compute them "
+    "again with it before predicting.",
+)
+@click.option(
     "--skip-bids-validation",
     is_flag=True,
     help="Accepted as other BIDS Apps do; the raw dataset is not validated in any case.",
@@ -225,6 +231,10 @@ def main(**options: Any) -> None:
     """  # noqa: D205
     with exit_with_message():
         settings = _settings(options)
+        if settings.run.refit_pcorr and options["level"] != "group":
+            raise SettingsError(
+                "--refit-pcorr: expected the level group, which sees everyone; found participant."
+            )
         _prepare_process(settings, options["verbose"])
         if options["level"] == "participant":
             _check_dataset(settings)
@@ -308,5 +318,6 @@ def _settings(options: dict[str, Any]) -> Settings:
             stop_on_first_crash=options["stop_on_first_crash"],
             dry_run=options["dry_run"],
             reports_only=options["reports_only"],
+            refit_pcorr=options["refit_pcorr"],
         ),
     )

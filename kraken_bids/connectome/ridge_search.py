@@ -53,7 +53,7 @@ def search_ridge(
         Gives everyone's correlation matrix, one after the other and each time anew. A region that
         somebody lacks (NaN row and column) is left out for that person.
     target : ndarray of shape (n_regions, n_regions), optional
-        Precision matrix T, such as the mean of training subjects; else the mean of X⁻¹ over people.
+        Precision matrix T, such as a mean over training subjects; else the mean of X⁻¹.
     smallest : float
         Eigenvalues up to here count as zero. With one of them a matrix has no inverse: T takes its
         pseudo-inverse, and λ = 0 cannot be chosen, nor can what would be rounded to 0.

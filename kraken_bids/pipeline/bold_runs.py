@@ -148,6 +148,8 @@ def compute_connectome(
     runs: Sequence[CleanRun],
     missing: NDArray[np.bool_],
     ridges: Mapping[str, float],
+    *,
+    saved_ridges: Mapping[str, float] | None = None,
 ) -> tuple[NDArray[np.float64], dict[str, object]]:
     """Connectome of a flavor from the cleaned runs of its task.
 
@@ -161,6 +163,8 @@ def compute_connectome(
         Regions with too little coverage.
     ridges : mapping of str to float
         λ per parcellation that the user chose.
+    saved_ridges : mapping of str to float, optional
+        λ per parcellation that a group run found.
 
     Returns
     -------
@@ -182,7 +186,7 @@ def compute_connectome(
     facts: dict[str, object] = {"Frames": len(series)}
     if flavor.measure != "FCpcorr":
         return correlation, facts
-    ridge, origin = partial_correlation_ridge(flavor.parcellation, ridges)
+    ridge, origin = partial_correlation_ridge(flavor.parcellation, ridges, saved_ridges)
     facts |= {"Lambda": ridge, "LambdaSource": origin}
     return compute_partial_correlation(correlation, ridge=ridge), facts
 

@@ -30,6 +30,7 @@ from kraken_bids.pipeline.functional_files import (
     write_timeseries,
 )
 from kraken_bids.pipeline.labels import regions_on_grid
+from kraken_bids.pipeline.pcorr_files import read_saved_ridges
 from kraken_bids.pipeline.sessions import SessionTask, is_up_to_date, region_sidecar
 
 logger = logging.getLogger(__name__)
@@ -92,6 +93,7 @@ def _measure_group(
         ", ".join(group.labels),
     )
     with_gsr = any(flavor.processing == GSR for flavor in flavors)
+    saved_ridges = read_saved_ridges(task.settings.data.output_dir)
     known: Known = {}
     runs = [_measure_run(task, run, group, known, with_gsr=with_gsr) for run in group.runs]
     for run in runs:
@@ -110,6 +112,7 @@ def _measure_group(
                 [run.cleaned(flavor) for run in runs],
                 missing,
                 task.settings.functional.pcorr_lambda,
+                saved_ridges=saved_ridges,
             )
             write_connectome(
                 task,

@@ -33,13 +33,14 @@ from kraken_bids.pipeline.participant import (
     prepare_output,
     report_end,
 )
+from kraken_bids.pipeline.pcorr import refit_partial_correlations
 from kraken_bids.pipeline.predictions import (
     PredictionPlan,
     Source,
     build_sources,
     list_source_names,
 )
-from kraken_bids.pipeline.provenance import exit_code_of, start_run, write_failures
+from kraken_bids.pipeline.provenance import Failure, exit_code_of, start_run, write_failures
 from kraken_bids.pipeline.quality import write_quality
 from kraken_bids.pipeline.scores import write_scores
 from kraken_bids.pipeline.workers import open_executor
@@ -71,9 +72,11 @@ def run_group(settings: Settings) -> int:
     subjects = list(dict.fromkeys(member.subject for member in members))
     try:
         prepare_output(settings, datasets=())
-        failures = []
+        failures: list[Failure] = []
         with open_executor(settings.run, run.log) as executor:
             if not settings.run.reports_only:
+                if settings.run.refit_pcorr:
+                    failures += refit_partial_correlations(settings, members)
                 model = load_model_of(settings)
                 cohort = read_cohort(model, members, fit_on=fit_on_whom(settings))
                 adaptation = _adapt(settings, model, cohort)

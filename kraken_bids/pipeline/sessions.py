@@ -21,6 +21,9 @@ from kraken_bids.settings import MAX_IMPUTED_SHARE, Settings, to_plain
 
 logger = logging.getLogger(__name__)
 
+REDONE = "+lambda="
+"""In a digest: what stands before was measured, what follows the group level did to it."""
+
 
 @dataclass(frozen=True)
 class SessionTask:
@@ -62,7 +65,7 @@ def is_up_to_date(task: SessionTask, paths: Sequence[Path], wanted: str) -> bool
     """Whether every file is there, made from the same inputs with the same settings."""
     if task.settings.run.force or not paths:
         return False
-    done = all(path.exists() and read_digest(path) == wanted for path in paths)
+    done = all(path.exists() and _measured_from(path) == wanted for path in paths)
     if done:
         logger.info(
             "%s: %d connectome(s) up to date, skipped (--force redoes them): %s …",
@@ -80,6 +83,18 @@ def read_digest(path: Path) -> str | None:
     except (OSError, ValueError):
         return None
     return content.get("RunDigest") if isinstance(content, dict) else None
+
+
+def redo_digest(measured: str, ridge: float) -> str:
+    """``RunDigest`` of a partial correlation that the group level computed again with another λ.
+
+    What depends on the file is out of date then, while the file itself is as measured.
+    """
+    return f"{measured.partition(REDONE)[0]}{REDONE}{ridge:g}"
+
+
+def _measured_from(path: Path) -> str:
+    return (read_digest(path) or "").partition(REDONE)[0]
 
 
 def matrix_sidecar(flavor: Flavor) -> dict[str, object]:

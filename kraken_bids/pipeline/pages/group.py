@@ -38,6 +38,7 @@ GROUP_FILES = {
     "latents.tsv": "latent vectors of everyone",
     "metrics.tsv": "metrics of every source and target",
     "qc.tsv": "quality of every measured connectome",
+    "pcorr.tsv": "search for the ridge of the partial correlations; pcorr.json has the choice",
     "outliers.tsv": "distance of everyone's latents from the cohort's",
     "mean_connectomes.h5": "mean measured connectomes",
 }

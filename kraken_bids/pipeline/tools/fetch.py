@@ -17,10 +17,12 @@ from kraken_bids.model.published import (
     list_published,
     list_published_flavors,
 )
+from kraken_bids.pipeline.pcorr_targets import list_targets
 from kraken_bids.transfers import Patience
 
 MODEL = "model"
 ATLASES = "atlases"
+TARGETS = "pcorr-targets"
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ def list_wanted(names: Sequence[str]) -> tuple[Wanted, ...]:
     Parameters
     ----------
     names : sequence of str
-        ``model``, ``atlases``, flavors, or names of published files; empty: all there are.
+        ``model``, ``atlases``, ``pcorr-targets``, flavors, or names of published files; empty:
+        all there are.
 
     Raises
     ------
@@ -62,6 +65,8 @@ def list_wanted(names: Sequence[str]) -> tuple[Wanted, ...]:
     for name in names:
         if name == ATLASES:
             wanted |= atlases
+        elif name == TARGETS:
+            wanted |= {f.name: models[f.name] for f in list_targets()}
         elif name in models or name in atlases:
             wanted[name] = (models | atlases)[name]
         elif name in (MODEL, PRETRAINED, *list_published_flavors()):
@@ -69,7 +74,8 @@ def list_wanted(names: Sequence[str]) -> tuple[Wanted, ...]:
             wanted |= {f.name: models[f.name] for f in list_model_files(own)}
         else:
             raise SettingsError(
-                f"expected {MODEL}, {ATLASES}, a published flavor or file; found {name!r}. "
+                f"expected {MODEL}, {ATLASES}, {TARGETS}, a published flavor or file; found "
+                f"{name!r}. "
                 "kraken-tools fetch --list shows them."
             )
     return tuple(wanted.values())
@@ -159,6 +165,7 @@ def _describe_state(one: Wanted) -> tuple[str, str]:
 def _name_words() -> dict[str, str]:
     """Word of the command line that fetches a file."""
     words = {file.name: ATLASES for file in list_atlas_files()}
+    words |= {file.name: TARGETS for file in list_targets()}
     for flavor in list_published_flavors():
         for file in list_model_files(flavor):
             words.setdefault(file.name, flavor)

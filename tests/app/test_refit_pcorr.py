@@ -1,0 +1,41 @@
+"""group --refit-pcorr: one ridge for everyone before the group predicts, kept by later runs."""
+
+import shutil
+from typing import Any
+
+FLAVORS = ("FCcorr_fs86_hpf", "FCpcorr_fs86_hpf")
+PARTIAL = "meas-FCpcorrHPF_relmat"
+
+
+def test_refit_then_participant(app: Any) -> None:
+    """The group changes λ everywhere; reruns leave it; who comes later is measured with it."""
+    assert app.participant(flavors=FLAVORS).exit_code == 0
+    assert app.sidecar("01", PARTIAL)["Lambda"] == 0.06
+    shutil.rmtree(app.out / "sub-03")
+
+    outcome = app.group("--refit-pcorr")
+
+    assert outcome.exit_code == 0, outcome.output
+    refitted = app.sidecar("01", PARTIAL)
+    ridge = refitted["Lambda"]
+    assert ridge != 0.06
+    assert refitted["LambdaSessions"] == 2
+    assert outcome.says(f"λ of FCpcorr_fs86_hpf: {ridge:g}", "2 computed again")
+    assert (app.out / "group" / "pcorr.tsv").is_file()
+    assert "pcorr.tsv" in (app.out / "group.html").read_text()
+
+    outcome = app.participant(flavors=FLAVORS)
+
+    assert outcome.exit_code == 0
+    assert outcome.says("up to date, skipped")
+    assert app.sidecar("01", PARTIAL) == refitted
+    late = app.sidecar("03", PARTIAL)
+    assert late["Lambda"] == ridge
+    assert "group search" in str(late["LambdaSource"])
+
+
+def test_participant_level_is_refused(app: Any) -> None:
+    """A participant alone has no cohort to search over."""
+    outcome = app.participant("--refit-pcorr")
+    assert outcome.exit_code == 2
+    assert outcome.says("--refit-pcorr", "group")
