@@ -8,6 +8,7 @@ from kraken_bids import __version__
 from kraken_bids.cli.evaluate import evaluate
 from kraken_bids.cli.fc import fc
 from kraken_bids.cli.fetch import fetch
+from kraken_bids.cli.models import convert, describe, merge
 from kraken_bids.cli.options import ForgivingCommand, exit_with_message
 from kraken_bids.cli.predict import predict
 from kraken_bids.cli.sc import sc
@@ -20,9 +21,12 @@ def main() -> None:
     """Work with Krakencoder models and connectome files outside the BIDS App."""
 
 
+main.add_command(convert)
+main.add_command(describe)
 main.add_command(evaluate)
 main.add_command(fetch)
 main.add_command(fc)
+main.add_command(merge)
 main.add_command(predict)
 main.add_command(sc)
 

@@ -1,0 +1,91 @@
+"""``kraken-tools convert``, ``describe`` and ``merge``: model files."""
+
+import json
+from pathlib import Path
+
+import click
+
+from kraken_bids.cli.options import ForgivingCommand, ListOption, exit_with_message
+from kraken_bids.logs import start_terminal_log
+
+FILE = click.Path(path_type=Path)
+
+transforms_option = click.option(
+    "--transforms",
+    cls=ListOption,
+    type=FILE,
+    metavar="FILE ...",
+    help="Transforms kraken_ioxfm_* of a published .pt  [those beside it]",
+)
+output_option = click.option(
+    "--output",
+    type=FILE,
+    required=True,
+    metavar="DIR|FILE.pt",
+    help="A folder: model.json and weights.safetensors. FILE.pt: the published format, with its "
+    "kraken_ioxfm_*.npy beside it.",
+)
+verbose_option = click.option("-v", "--verbose", count=True, help="Say more.")
+
+
+@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@click.argument("model")
+@transforms_option
+@output_option
+@verbose_option
+def convert(model: str, transforms: tuple[Path, ...], output: Path, verbose: int) -> None:
+    """Write a model in the other format: ours or the published one.
+
+    MODEL is a model folder, a published .pt file, pretrained, or a published flavor. A folder
+    loads in a moment and runs no code; FILE.pt also loads in the reference release.
+    """
+    with exit_with_message():
+        start_terminal_log(verbose)
+        from kraken_bids.pipeline.tools.model_files import convert_model
+
+        converted, written = convert_model(model, output, transforms=transforms)
+        click.echo(f"{len(converted.flavors)} flavors: {', '.join(map(str, written))}")
+
+
+@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@click.argument("models", nargs=-1, required=True, metavar="MODEL MODEL ...")
+@transforms_option
+@output_option
+@verbose_option
+def merge(
+    models: tuple[str, ...], transforms: tuple[Path, ...], output: Path, verbose: int
+) -> None:
+    """Join models that share one latent space.
+
+    The first gives all its flavors, each other one those that are not there yet. Each MODEL is a
+    model folder, a published .pt file, pretrained, or a published flavor. --transforms are those
+    of all the .pt files together.
+    """
+    with exit_with_message():
+        start_terminal_log(verbose)
+        from kraken_bids.pipeline.tools.model_files import merge_model_files
+
+        merged, written = merge_model_files(models, output, transforms=transforms)
+        click.echo(f"{len(merged.flavors)} flavors: {', '.join(map(str, written))}")
+
+
+@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@click.argument("model")
+@transforms_option
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@verbose_option
+def describe(model: str, transforms: tuple[Path, ...], as_json: bool, verbose: int) -> None:
+    """Say what is inside a model: flavors, layers, transforms, origin, hashes.
+
+    MODEL is a model folder, a published .pt file, pretrained, or a published flavor.
+    """
+    with exit_with_message():
+        start_terminal_log(verbose)
+        from kraken_bids.pipeline.tools.describe_model import describe_model, format_description
+
+        description = describe_model(model, transforms=transforms)
+        if as_json:
+            click.echo(json.dumps(description, indent=1))
+            return
+        for line in format_description(description):
+            click.echo(line)
