@@ -56,9 +56,9 @@ def fc(
 ) -> None:
     """Correlate the regions of several atlases, from one read of a preprocessed BOLD run.
 
-    Writes ATLAS_timeseries.tsv, ATLAS_cleaned.tsv, ATLAS_coverage.tsv, and the matrices
-    FCcorr_ATLAS_hpf.tsv, FCcorr_ATLAS_hpfgsr.tsv and FCpcorr_ATLAS_hpf.tsv into DIR, each with a
-    .json that says how.
+    Writes ATLAS_timeseries.tsv, ATLAS_cleaned.tsv, ATLAS_cleaned-gsr.tsv, ATLAS_coverage.tsv, and
+    the matrices FCcorr_ATLAS_hpf.tsv, FCcorr_ATLAS_hpfgsr.tsv and FCpcorr_ATLAS_hpf.tsv into DIR,
+    each with a .json that says how.
     """
     with exit_with_message():
         start_terminal_log(verbose)

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from kraken_bids.bids.read import read_columns, read_relmat
+from kraken_bids.bids.write import write_table
 from kraken_bids.cli.tools import main
 from kraken_bids.demo.dataset import write_demo_dataset
 
@@ -138,6 +139,31 @@ def test_matrix_is_the_correlation_of_the_cleaned_series(case):
     assert facts["LambdaSource"] == "chosen by the user"
     assert facts["Frames"] == kept.sum()
     assert "trans_x" in facts["Runs"][0]["Confounds"]
+
+
+def test_cleaned_series_with_global_signal_regression(case):
+    """Its correlation is FCcorr_ATLAS_hpfgsr; without a global signal neither is written."""
+    assert case.run().exit_code == 0
+    assert not list((case.folder / "out").glob("*gsr*"))
+    table = case.folder / "confounds.tsv"
+    columns = read_columns(table)
+    columns["global_signal"] = np.random.default_rng(8).normal(size=N_VOLUMES)
+    write_table(table, columns)
+    assert case.run().exit_code == 0
+    cleaned, kept = (
+        np.stack(list(case.table(f"mine_{kind}.tsv").values()), axis=1)[
+            np.array(case.sidecar(f"mine_{kind}.json")["VolumesKept"], bool)
+        ]
+        for kind in ("cleaned-gsr", "cleaned")
+    )
+    np.testing.assert_allclose(
+        case.matrix("FCcorr_mine_hpfgsr.tsv"), np.corrcoef(cleaned.T), atol=2e-6
+    )
+    assert np.abs(cleaned - kept).max() > 1e-3
+    facts = case.sidecar("mine_cleaned-gsr.json")
+    assert "with global signal" in facts["Description"]
+    assert facts["GlobalSignalRegression"] is True
+    assert "global_signal" in facts["Runs"][0]["Confounds"]
 
 
 def test_names_come_from_the_table_beside_the_image(case):

@@ -14,7 +14,7 @@ from kraken_bids.connectome.denoise import CleanRun
 from kraken_bids.connectome.matrices import find_missing_regions
 from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.flavors import Flavor, describe_flavor
-from kraken_bids.pipeline.bold_runs import describe_cleaning, describe_series
+from kraken_bids.pipeline.bold_runs import CleanedRun, describe_cleaning, describe_series
 from kraken_bids.pipeline.tools.bold_atlases import BoldAtlas
 from kraken_bids.pipeline.tools.track_connectome_files import fingerprint
 from kraken_bids.settings import FunctionalSettings
@@ -53,24 +53,37 @@ class BoldWriter:
         self._sources = self._describe_sources()
         output_dir.mkdir(parents=True, exist_ok=True)
 
-    def write_series(self, atlas: BoldAtlas, series: RegionSeries, run: CleanRun) -> None:
-        """Write the region means before and after cleaning, and the coverage."""
-        kinds = {
-            "timeseries": (series.means, "before cleaning, in the unit of the BOLD file", {}),
-            "cleaned": (
-                run.cleaned,
-                "after cleaning, without global signal regression; volumes that do not count "
-                "(VolumesKept) hold filtered guesses",
-                describe_cleaning([self._files.bold], [run], self._settings),
-            ),
-        }
-        for kind, (means, words, facts) in kinds.items():
-            columns = dict(zip(atlas.region_names, means[atlas.name].T, strict=True))
-            known = {"Description": f"Mean of each region {words}"} | describe_series(run) | facts
-            path = self._output_dir / f"{atlas.name}_{kind}.tsv"
-            write_table(path, columns)
-            self._write_sidecar(path, atlas, known)
+    def write_series(self, atlas: BoldAtlas, series: RegionSeries, runs: CleanedRun) -> None:
+        """Write the region means before and after each cleaning, and the coverage."""
+        words = "before cleaning, in the unit of the BOLD file"
+        facts = {"Description": f"Mean of each region {words}"} | describe_series(runs.plain)
+        self._write_means("timeseries", atlas, series.means, facts)
+        for kind, run in (("cleaned", runs.plain), ("cleaned-gsr", runs.gsr)):
+            if run is not None:
+                self._write_means(kind, atlas, run.cleaned, self._describe_cleaned(run))
         self._write_coverage(atlas, series)
+
+    def _describe_cleaned(self, run: CleanRun) -> dict[str, Any]:
+        words = (
+            f"after cleaning, {'with' if run.gsr else 'without'} global signal regression; "
+            "volumes that do not count (VolumesKept) hold filtered guesses"
+        )
+        return {
+            "Description": f"Mean of each region {words}",
+            **describe_series(run),
+            **describe_cleaning([self._files.bold], [run], self._settings),
+        }
+
+    def _write_means(
+        self,
+        kind: str,
+        atlas: BoldAtlas,
+        means: Mapping[str, NDArray[np.float64]],
+        facts: Mapping[str, Any],
+    ) -> None:
+        path = self._output_dir / f"{atlas.name}_{kind}.tsv"
+        write_table(path, dict(zip(atlas.region_names, means[atlas.name].T, strict=True)))
+        self._write_sidecar(path, atlas, facts)
 
     def write_connectome(
         self,

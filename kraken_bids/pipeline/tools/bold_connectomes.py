@@ -43,8 +43,8 @@ def write_bold_connectomes(
     settings : FunctionalSettings
         How it is cleaned.
     output_dir : path
-        Receives ``ATLAS_timeseries.tsv``, ``ATLAS_cleaned.tsv``, ``ATLAS_coverage.tsv`` and
-        ``FLAVOR.tsv``, each with a ``.json``.
+        Receives ``ATLAS_timeseries.tsv``, ``ATLAS_cleaned.tsv``, ``ATLAS_cleaned-gsr.tsv``,
+        ``ATLAS_coverage.tsv`` and ``FLAVOR.tsv``, each with a ``.json``.
 
     Returns
     -------
@@ -86,7 +86,7 @@ def write_bold_connectomes(
     writer = BoldWriter(files, settings, output_dir)
     written = []
     for atlas in atlases:
-        writer.write_series(atlas, series, run.plain)
+        writer.write_series(atlas, series, run)
         missing = series.coverage[atlas.name] < settings.min_coverage
         for flavor in list_flavors([atlas.name]):
             cleaned = run.gsr if flavor.processing == GSR else run.plain
