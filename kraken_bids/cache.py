@@ -46,9 +46,7 @@ def check_copy(path: Path, sha256: str, *, read_again: bool = False) -> str:
     read_again : bool
         Read the whole file whatever the stamp says.
     """
-    state = path.stat()
-    stamp = path.with_name(f".{path.name}.sha256")
-    line = f"{STAMP_VERSION} {sha256} {state.st_size} {state.st_mtime_ns}\n"
+    stamp, line = _stamp(path, sha256)
     if not read_again:
         with suppress(OSError, UnicodeDecodeError):
             if stamp.read_text(encoding="utf-8") == line:
@@ -60,6 +58,11 @@ def check_copy(path: Path, sha256: str, *, read_again: bool = False) -> str:
     return ""
 
 
+def remember_copy(path: Path, sha256: str) -> None:
+    """Note that a file, as it is now, has this SHA-256; :func:`check_copy` need not read it."""
+    _write_stamp(*_stamp(path, sha256))
+
+
 def explain_by_hand(file: PublishedFile, folder: Path) -> str:
     """Say where to get a file by hand, and where to put it."""
     addresses = " or ".join(file.urls)
@@ -67,6 +70,12 @@ def explain_by_hand(file: PublishedFile, folder: Path) -> str:
         f"By hand: get {addresses}, save it as {folder / file.name} "
         f"(SHA-256 {file.sha256}). KRAKEN_BIDS_DATA names another folder for all such files."
     )
+
+
+def _stamp(path: Path, sha256: str) -> tuple[Path, str]:
+    state = path.stat()
+    line = f"{STAMP_VERSION} {sha256} {state.st_size} {state.st_mtime_ns}\n"
+    return path.with_name(f".{path.name}.sha256"), line
 
 
 def _write_stamp(stamp: Path, line: str) -> None:

@@ -1,21 +1,23 @@
-"""Our own format: a folder with ``model.json`` (what it is) and ``weights.safetensors``."""
+"""Our own format: a folder with ``model.json`` (what it is) and ``weights.safetensors``.
+
+``maps.safetensors`` beside them holds what the weights make of edges, folded
+(:mod:`kraken_bids.model.folding`); without it, maps are folded when they are first used.
+"""
 
 import json
-import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
-from kraken_bids.cache import compute_sha256
+from kraken_bids.cache import check_copy, compute_sha256, remember_copy
 from kraken_bids.exceptions import CheckpointError, FlavorError
 from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.model.array_files import read_arrays, write_arrays
 from kraken_bids.model.network import Architecture, Krakencoder
 from kraken_bids.model.predict import Model, resolve_device
 from kraken_bids.model.reduction import Reduction
@@ -25,6 +27,7 @@ FORMAT = "kraken_bids model"
 FORMAT_VERSION = 1
 DESCRIPTION_NAME = "model.json"
 WEIGHTS_NAME = "weights.safetensors"
+MAPS_NAME = "maps.safetensors"
 
 
 def write_model(model: Model, folder: Path) -> Path:
@@ -44,17 +47,11 @@ def write_model(model: Model, folder: Path) -> Path:
     """
     folder.mkdir(parents=True, exist_ok=True)
     (folder / DESCRIPTION_NAME).unlink(missing_ok=True)
-    arrays: dict[str, NDArray[Any]] = {
-        f"network.{name}": tensor.detach().cpu().numpy()
-        for name, tensor in model.network.state_dict().items()
+    digests = {
+        "weights_sha256": _write_weights(model, folder / WEIGHTS_NAME),
+        "maps_sha256": _write_maps(model, folder / MAPS_NAME),
     }
-    for flavor, reduction in model.reductions.items():
-        for name, values in reduction.arrays.items():
-            arrays[f"transform.{flavor.name}.{name}"] = np.ascontiguousarray(values, np.float32)
-    weights = folder / WEIGHTS_NAME
-    with atomic_path(weights) as temporary:
-        save_file(arrays, temporary)
-    text = json.dumps(_describe(model, compute_sha256(weights)), indent=1)
+    text = json.dumps(_describe(model, digests), indent=1)
     with atomic_path(folder / DESCRIPTION_NAME) as temporary:
         temporary.write_text(text + "\n", encoding="utf-8")
     return folder
@@ -77,15 +74,9 @@ def read_model(folder: Path, device: str = "auto") -> Model:
         If either file is missing, incomplete, changed, or of another kind.
     """
     description = _read_description(folder / DESCRIPTION_NAME)
-    arrays = _read_arrays(folder / WEIGHTS_NAME)
-    found = compute_sha256(folder / WEIGHTS_NAME)
+    arrays = read_arrays(folder / WEIGHTS_NAME)
     try:
-        if description["weights_sha256"] != found:
-            raise CheckpointError(
-                f"expected {folder / WEIGHTS_NAME} with SHA-256 "
-                f"{description['weights_sha256']}; found {found}. The file was changed or "
-                "damaged: copy or make the model again."
-            )
+        _check_file(folder / WEIGHTS_NAME, description["weights_sha256"])
         architecture = Architecture.from_json(description["architecture"])
         network = Krakencoder(architecture)
         _load_network(network, arrays, folder)
@@ -98,6 +89,7 @@ def read_model(folder: Path, device: str = "auto") -> Model:
             reductions=_read_reductions(description["transforms"], arrays),
             provenance=dict(description["provenance"]),
             device=resolve_device(device),
+            maps=_read_maps(folder / MAPS_NAME, description.get("maps_sha256", "")),
         )
     except (KeyError, TypeError, AttributeError, FlavorError) as error:
         raise CheckpointError(
@@ -106,13 +98,39 @@ def read_model(folder: Path, device: str = "auto") -> Model:
         ) from error
 
 
-def _describe(model: Model, weights_sha256: str) -> dict[str, Any]:
+def _write_weights(model: Model, path: Path) -> str:
+    arrays: dict[str, NDArray[Any]] = {
+        f"network.{name}": tensor.detach().cpu().numpy()
+        for name, tensor in model.network.state_dict().items()
+    }
+    for flavor, reduction in model.reductions.items():
+        for name, values in reduction.arrays.items():
+            arrays[f"transform.{flavor.name}.{name}"] = values
+    return _write_hashed(path, arrays.items(), arrays)
+
+
+def _write_maps(model: Model, path: Path) -> str:
+    names = [f"{way}.{f.name}" for f in model.flavors for way in ("inward", "outward")]
+    maps = (item for flavor in model.flavors for item in model.fold_maps(flavor).items())
+    return _write_hashed(path, maps, names)
+
+
+def _write_hashed(
+    path: Path, arrays: Iterable[tuple[str, NDArray[Any]]], names: Iterable[str]
+) -> str:
+    write_arrays(path, arrays, names)
+    sha256 = compute_sha256(path)
+    remember_copy(path, sha256)
+    return sha256
+
+
+def _describe(model: Model, digests: Mapping[str, str]) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "name": model.name,
-        "sha256": model.sha256 or weights_sha256,
-        "weights_sha256": weights_sha256,
+        "sha256": model.sha256 or digests["weights_sha256"],
+        **digests,
         "architecture": model.network.architecture.to_json(),
         "transforms": {
             flavor.name: {
@@ -163,38 +181,22 @@ def _read_description(path: Path) -> dict[str, Any]:
     return description
 
 
-def _read_arrays(path: Path) -> dict[str, NDArray[np.float32]]:
-    """Arrays of a safetensors file, mapped from disk so that only what is used takes memory."""
-    try:
-        path.open("rb").close()  # says why it cannot be read, which safe_open does not
-        with safe_open(path, framework="numpy"):
-            pass  # checks the header, and that the file is as long as it says
-        with path.open("rb") as file:
-            (n_header,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(n_header))
-        # copy-on-write, because torch takes only memory that looks writable
-        buffer = np.memmap(path, np.uint8, mode="c")
-    except (SafetensorError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"expected the model's weights in {path}; found: {error}. The file is missing, "
-            "not readable for this user, incomplete or of another kind: mend its permissions, or "
-            "copy or make the model again."
-        ) from error
-    return {
-        name: _view(buffer, 8 + n_header, entry)
-        for name, entry in header.items()
-        if name != "__metadata__"
-    }
+def _read_maps(path: Path, sha256: str) -> dict[str, NDArray[np.float32]]:
+    """Folded maps; none where the file was not written, or was deleted to save room."""
+    if not sha256 or not path.exists():
+        return {}
+    arrays = read_arrays(path)
+    _check_file(path, sha256)
+    return arrays
 
 
-def _view(buffer: NDArray[np.uint8], start: int, entry: Mapping[str, Any]) -> NDArray[np.float32]:
-    if entry["dtype"] != "F32":
+def _check_file(path: Path, sha256: str) -> None:
+    found = check_copy(path, sha256)
+    if found:
         raise CheckpointError(
-            f"expected float32 weights; found {entry['dtype']}. Make the model again."
+            f"expected {path} with SHA-256 {sha256}; found {found}. The file was changed or "
+            "damaged: copy or make the model again."
         )
-    first, last = entry["data_offsets"]
-    values = buffer[start + first : start + last].view(np.float32).reshape(entry["shape"])
-    return np.asarray(values)
 
 
 def _load_network(

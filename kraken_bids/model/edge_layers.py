@@ -1,24 +1,44 @@
-"""The two ends of the network, where a transform of edges meets a linear layer: one map each."""
+"""The two ends of the network, where edges meet it, for any number of subjects.
 
-from dataclasses import dataclass, field
+On a CPU all multiplications have one shape, whoever is in the batch: :data:`ROWS` subjects,
+padded with zeros, by :data:`~kraken_bids.model.folding.CHUNK` edges; partial sums are added in
+float64. So a subject's numbers are the same to the last bit alone and among thousands.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kraken_bids.model.reduction import AffineReduction, Reduction
+from kraken_bids.model.folding import (
+    CHUNK,
+    MapCache,
+    fold_inward,
+    fold_outward,
+    slices,
+    to_tensor,
+)
+from kraken_bids.model.reduction import Reduction
 
 Array = NDArray[np.float32]
 
-FOLD_FROM = 64
-"""From this many subjects on it pays to multiply transform and linear layer first."""
+ROWS = 32
+"""Subjects that are multiplied at once on a CPU; fewer are padded to as many."""
+CPU_BATCH = 4 * ROWS
+"""Subjects whose edges are copied at once: bounds the temporary memory."""
+GPU_SHARE = 0.25
+"""Share of a GPU's free memory that one batch may take."""
 
 
 @dataclass(frozen=True, eq=False)
 class EdgeLayer:
     """One flavor's transform with its encoder's first layer and its decoder's last layer."""
 
+    name: str
+    """The flavor's id."""
     reduction: Reduction
     """Transform between edges and the network."""
     first: nn.Linear
@@ -27,71 +47,104 @@ class EdgeLayer:
     """Last linear layer of the decoder."""
     device: torch.device
     """Where the numbers are."""
-    _kept: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    stored: Mapping[str, Array]
+    """Folded maps of a model folder, ``inward.FLAVOR`` and ``outward.FLAVOR``; or without them."""
+    cache: MapCache
 
     @property
-    def offset(self) -> Tensor:
+    def bias(self) -> Tensor:
         """Bias of the first layer, ``[n_hidden]`` or ``[1]``."""
         return torch.zeros(1, device=self.device) if self.first.bias is None else self.first.bias
 
-    def project(self, edges: NDArray[np.floating]) -> Tensor:
-        """First layer's output ``[n_subjects, n_hidden]`` of edges ``[n_subjects, n_edges]``."""
-        x = np.asarray(edges, np.float32)
-        if not self.reduction.is_affine:
-            return self.first(self._send(self.reduction.forward(x)))  # type: ignore[no-any-return]
-        centered = self._send(x - self.reduction.to_affine().center)
-        return self.multiply(centered, folds=len(x) >= FOLD_FROM) + self.offset
+    @property
+    def center(self) -> Array:
+        """What the transform takes away from edges, ``[n_edges]`` or ``[1]``."""
+        affine = self.reduction.to_affine() if self.reduction.is_affine else None
+        return np.zeros(1, np.float32) if affine is None else affine.center
 
-    def multiply(self, centered: Tensor, *, folds: bool) -> Tensor:
-        """Edges less the transform's center, times transform and first layer, without bias."""
-        affine = self.reduction.to_affine()
-        if affine.matrix is None:
-            return (centered * self._keep("scale", affine.scale)) @ self.first.weight.T
-        components = self._keep("components", affine.matrix)
-        if not folds:
-            return (centered @ components.T * float(affine.scale[0])) @ self.first.weight.T
-        if "inward" not in self._kept:
-            self._kept["inward"] = self.first.weight @ components * float(affine.scale[0])
-        return centered @ self._kept["inward"].T
+    def project(self, edges: NDArray[np.floating]) -> Array:
+        """First layer's output ``[n_subjects, n_hidden]`` of edges ``[n_subjects, n_edges]``."""
+        if not self.reduction.is_affine:
+            edges = self.reduction.forward(edges)
+        center = to_tensor(self.center, self.device)
+        projected = np.empty((len(edges), self.first.out_features), np.float32)
+        for rows in slices(len(edges), batch_size(self.device, edges.shape[1])):
+            centered = pad_rows(edges[rows], self.device).sub_(center)
+            sums = self._multiply(centered) + self.bias
+            projected[rows] = to_numpy(sums)[: rows.stop - rows.start]
+        return projected
+
+    def project_direction(self, direction: NDArray[np.floating]) -> Tensor:
+        """Image ``[n_hidden]`` of a direction in edge space ``[n_edges]``: no center, no bias."""
+        return self._multiply(pad_rows(direction[None], self.device))[0]
 
     def expand(self, hidden: Tensor) -> Array:
-        """Edges ``[n_subjects, n_edges]`` of the last layer's input ``[n_subjects, n_hidden]``."""
+        """Edges ``[n_rows, n_edges]`` of the last layer's input ``[n_rows, n_hidden]``, padded."""
         if not self.reduction.is_affine:
-            return self.reduction.inverse(to_numpy(self.last(hidden)))
-        affine = self.reduction.to_affine()
-        center = self._keep("center", affine.center)
-        scale = self._keep("scale", affine.scale)
-        if affine.matrix is None:
-            return to_numpy(self.last(hidden) / scale + center)
-        if len(hidden) < FOLD_FROM:
-            components = self._keep("components", affine.matrix)
-            return to_numpy(self.last(hidden) / scale @ components + center)
-        matrix, offset = self._outward(affine)
-        return to_numpy(hidden @ matrix + offset)
+            return self.reduction.inverse(to_numpy(in_blocks(self.last, hidden)))
+        outward = self._map("outward", fold_outward, self.last)
+        edges = torch.empty((len(hidden), self.reduction.n_edges), device=self.device)
+        for part in slices(self.reduction.n_edges, CHUNK):
+            matrix, offset = outward[:-1, part], outward[-1, part]
+            for rows in slices(len(hidden), block_size(hidden)):
+                edges[rows, part] = torch.addmm(offset, hidden[rows], matrix)
+        return to_numpy(edges)
 
-    def _outward(self, affine: AffineReduction) -> tuple[Tensor, Tensor]:
-        if "outward" not in self._kept:
-            components, scale = (
-                self._keep("components", affine.matrix),
-                self._keep("scale", affine.scale),
-            )
-            bias = 0.0 if self.last.bias is None else (self.last.bias / scale) @ components
-            self._kept["outward"] = (self.last.weight.T / scale) @ components
-            self._kept["outward offset"] = self._keep("center", affine.center) + bias
-        return self._kept["outward"], self._kept["outward offset"]
+    def fold(self) -> dict[str, Array]:
+        """Both maps by the names under which :attr:`stored` has them."""
+        return {
+            f"inward.{self.name}": to_numpy(fold_inward(self.reduction, self.first)),
+            f"outward.{self.name}": to_numpy(fold_outward(self.reduction, self.last)),
+        }
 
-    def _keep(self, name: str, values: Array | None) -> Tensor:
-        if name not in self._kept:
-            assert values is not None
-            # torch refuses to share memory that may not be written
-            shared = (
-                values if values.flags.writeable and values.flags.c_contiguous else values.copy()
-            )
-            self._kept[name] = torch.from_numpy(shared).to(self.device)
-        return self._kept[name]
+    def _multiply(self, centered: Tensor) -> Tensor:
+        """Rows times the inward map: ``[n_rows, n_hidden]`` in float64."""
+        matrix = self._map("inward", fold_inward, self.first)
+        shape = (len(centered), matrix.shape[1])
+        sums = torch.zeros(shape, dtype=torch.float64, device=self.device)
+        for part in slices(len(matrix), CHUNK):
+            for rows in slices(len(centered), block_size(centered)):
+                sums[rows] += centered[rows, part] @ matrix[part]
+        return sums
 
-    def _send(self, values: Array) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values, np.float32)).to(self.device)
+    def _map(
+        self, direction: str, fold: Callable[[Reduction, nn.Linear], Tensor], linear: nn.Linear
+    ) -> Tensor:
+        key = f"{direction}.{self.name}"
+
+        def make() -> Tensor:
+            if key in self.stored:
+                return to_tensor(self.stored[key], self.device)
+            return fold(self.reduction, linear)
+
+        return self.cache.get(key, make)
+
+
+def pad_rows(values: NDArray[np.floating], device: torch.device) -> Tensor:
+    """Float32 copy on a device; on a CPU with rows of zeros up to a multiple of :data:`ROWS`."""
+    n_rows = len(values) if device.type == "cuda" else -(-len(values) // ROWS) * ROWS
+    padded = np.empty((n_rows, values.shape[1]), np.float32)
+    padded[: len(values)] = values
+    padded[len(values) :] = 0.0
+    return torch.from_numpy(padded).to(device)
+
+
+def in_blocks(layers: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
+    """Layers applied to padded rows, :data:`ROWS` at a time on a CPU."""
+    return torch.cat([layers(values[rows]) for rows in slices(len(values), block_size(values))])
+
+
+def block_size(values: Tensor) -> int:
+    """Rows multiplied at once: all of them on a GPU."""
+    return max(1, len(values)) if values.is_cuda else ROWS
+
+
+def batch_size(device: torch.device, n_edges: int) -> int:
+    """Subjects whose edges are on the device at once: as many as a GPU has room for."""
+    if device.type != "cuda":
+        return CPU_BATCH
+    free, _ = torch.cuda.mem_get_info(device)
+    return max(1, int(GPU_SHARE * free) // (4 * n_edges))
 
 
 def to_numpy(tensor: Tensor) -> Array:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,8 @@ from torch import Tensor, nn
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError, SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.adaptation import Adaptation, FlavorAdaptation, apply_adaptation
-from kraken_bids.model.edge_layers import EdgeLayer, to_numpy
+from kraken_bids.model.edge_layers import EdgeLayer, batch_size, in_blocks, pad_rows, to_numpy
+from kraken_bids.model.folding import MapCache, open_cache, slices
 from kraken_bids.model.fusion import fuse
 from kraken_bids.model.network import Krakencoder
 from kraken_bids.model.reduction import Reduction
@@ -21,9 +23,6 @@ from kraken_bids.model.reduction import Reduction
 logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float32]
-
-BATCH = 256
-"""Subjects that go through at once: bounds the temporary memory."""
 
 
 def resolve_device(name: str) -> torch.device:
@@ -67,7 +66,9 @@ class Model:
     """Where it comes from, as plain values."""
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     """Where it computes."""
-    _layers: dict[Flavor, EdgeLayer] = field(default_factory=dict, repr=False)
+    maps: Mapping[str, Array] = field(default_factory=dict, repr=False)
+    """Folded maps that a model folder holds (:mod:`kraken_bids.model.folding`); those that are
+    not here are folded when they are first used."""
 
     def __post_init__(self) -> None:
         missing = [f.name for f in self.flavors if f not in self.reductions]
@@ -86,6 +87,20 @@ class Model:
                     "published with this checkpoint."
                 )
         self.network.to(self.device).eval().requires_grad_(requires_grad=False)
+
+    def fold_maps(self, flavor: Flavor) -> dict[str, Array]:
+        """Fold the maps between edges and the network's layers, as a model folder holds them.
+
+        Returns
+        -------
+        dict
+            ``inward.FLAVOR`` [n_edges, n_hidden] and ``outward.FLAVOR`` [n_hidden + 1, n_edges];
+            empty where the flavor's transform is not affine.
+        """
+        if not self._reduction(flavor).is_affine:
+            return {}
+        with torch.inference_mode():
+            return self._layer(flavor).fold()
 
     def n_edges(self, flavor: Flavor) -> int:
         """Length of an edge vector of a flavor."""
@@ -119,14 +134,8 @@ class Model:
             If the model has no such flavor.
         """
         _check_edges(flavor, edges, self.n_edges(flavor))
-        layer = self._layer(flavor)
-        projected = np.empty((len(edges), layer.first.out_features), np.float32)
         with torch.inference_mode():
-            for start in range(0, len(edges), BATCH):
-                projected[start : start + BATCH] = to_numpy(
-                    layer.project(edges[start : start + BATCH])
-                )
-        return projected
+            return self._layer(flavor).project(edges)
 
     def adapt_projected(
         self, flavor: Flavor, projected: Array, adaptation: Adaptation | FlavorAdaptation | None
@@ -153,19 +162,19 @@ class Model:
         if fit is None or fit.mode == "none":
             return projected
         layer = self._layer(flavor)
-        center = layer.reduction.to_affine().center.astype(np.float64)
-        moved = np.broadcast_to(fit.b0 * center + fit.shift - center, (1, self.n_edges(flavor)))
+        center = self._reduction(flavor).to_affine().center.astype(np.float64)
+        moved = np.broadcast_to(fit.b0 * center + fit.shift - center, (self.n_edges(flavor),))
         with torch.inference_mode():
-            shift = layer.multiply(self._tensor(moved), folds=False)
-            adapted = fit.b0 * (self._tensor(projected) - layer.offset) + shift + layer.offset
-            return to_numpy(adapted)
+            shift = layer.project_direction(moved).cpu().numpy()
+            bias = layer.bias.cpu().numpy().astype(np.float64)
+        return np.asarray(fit.b0 * (projected - bias) + (shift + bias), np.float32)
 
     def encode_projected(self, flavor: Flavor, projected: NDArray[np.floating]) -> Array:
         """Latents ``[n_subjects, n_latent]`` of projections ``[n_subjects, n_hidden]``."""
+        encoder = self.network.encoder(self._known(flavor).name)
         with torch.inference_mode():
-            return to_numpy(
-                self.network.encoder(self._known(flavor).name).after_first(self._tensor(projected))
-            )
+            padded = pad_rows(projected, self.device)
+            return to_numpy(in_blocks(encoder.after_first, padded))[: len(projected)]
 
     def encode(
         self, flavor: Flavor, edges: NDArray[np.floating], adaptation: Adaptation | None = None
@@ -222,15 +231,19 @@ class Model:
                 f"{list(latents.shape)}."
             )
         layer = self._layer(flavor)
-        edges = np.empty((len(latents), self.n_edges(flavor)), np.float32)
+        origin = None if source is None else self._known(source).name
+
+        def to_hidden(block: Tensor) -> Tensor:
+            if origin is not None:
+                block = self.network.translate(block, origin, flavor.name)
+            return self.network.decoder(flavor.name).before_last(block)
+
+        blocks = [np.empty((0, self.n_edges(flavor)), np.float32)]
         with torch.inference_mode():
-            for start in range(0, len(latents), BATCH):
-                block = self._tensor(latents[start : start + BATCH])
-                if source is not None:
-                    block = self.network.translate(block, self._known(source).name, flavor.name)
-                hidden = self.network.decoder(flavor.name).before_last(block)
-                edges[start : start + BATCH] = layer.expand(hidden)
-        return edges
+            for rows in slices(len(latents), batch_size(self.device, self.n_edges(flavor))):
+                hidden = in_blocks(to_hidden, pad_rows(latents[rows], self.device))
+                blocks.append(layer.expand(hidden)[: rows.stop - rows.start])
+        return blocks[1] if len(blocks) == 2 else np.concatenate(blocks)
 
     def predict(
         self,
@@ -276,19 +289,17 @@ class Model:
         return self.reductions[self._known(flavor)]
 
     def _layer(self, flavor: Flavor) -> EdgeLayer:
-        if flavor not in self._layers:
-            name = self._known(flavor).name
-            first, last = (
-                self.network.encoder(name).linears[0],
-                self.network.decoder(name).linears[-1],
-            )
-            assert isinstance(first, nn.Linear)
-            assert isinstance(last, nn.Linear)
-            self._layers[flavor] = EdgeLayer(self.reductions[flavor], first, last, self.device)
-        return self._layers[flavor]
+        name = self._known(flavor).name
+        first, last = self.network.encoder(name).linears[0], self.network.decoder(name).linears[-1]
+        assert isinstance(first, nn.Linear)
+        assert isinstance(last, nn.Linear)
+        return EdgeLayer(
+            name, self.reductions[flavor], first, last, self.device, self.maps, self._cache
+        )
 
-    def _tensor(self, values: NDArray[np.floating]) -> Tensor:
-        return torch.from_numpy(np.array(values, np.float32)).to(self.device)
+    @cached_property
+    def _cache(self) -> MapCache:
+        return open_cache(self.device)
 
 
 def _check_edges(flavor: Flavor, edges: NDArray[np.floating], n_edges: int) -> None:

@@ -8,7 +8,7 @@ import torch
 
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError, SettingsError
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.model.edge_layers import FOLD_FROM
+from kraken_bids.model.edge_layers import CPU_BATCH, ROWS
 from kraken_bids.model.fusion import fuse
 from kraken_bids.model.predict import Model, resolve_device
 from kraken_bids.model.reduction import Reduction
@@ -16,7 +16,7 @@ from kraken_bids.model.reduction import Reduction
 FC, SC = parse_flavor("FCcorr_mini_hpf"), parse_flavor("SCifod2act_mini_volnorm")
 
 
-@pytest.mark.parametrize("n_subjects", [1, 5, FOLD_FROM, 300])
+@pytest.mark.parametrize("n_subjects", [1, 5, ROWS, CPU_BATCH + 5])
 @pytest.mark.parametrize("hidden", [(), (9, 7)])
 def test_encoding_is_transform_then_encoder(
     make_model: Callable[..., Model],
@@ -34,7 +34,7 @@ def test_encoding_is_transform_then_encoder(
     np.testing.assert_allclose(model.encode(FC, x), expected, atol=2e-6)
 
 
-@pytest.mark.parametrize("n_subjects", [1, 5, FOLD_FROM, 300])
+@pytest.mark.parametrize("n_subjects", [1, 5, ROWS, CPU_BATCH + 5])
 @pytest.mark.parametrize("bias", [True, False])
 def test_decoding_is_decoder_then_inverse_transform(
     make_model: Callable[..., Model], rng: np.random.Generator, n_subjects: int, bias: bool
