@@ -10,6 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import InputError
+from kraken_bids.pipeline.tools.stored_rows import (
+    BROKEN,
+    Hdf5Rows,
+    Rows,
+    load_rows,
+    open_npy,
+    open_npz,
+)
 
 SUFFIXES = (".npz", ".npy", ".mat", ".h5", ".hdf5")
 SINGLE = "data"
@@ -29,27 +37,38 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     InputError
         If the file is of another kind, incomplete, or holds Python objects.
     """
-    readers = {".npz": _read_npz, ".npy": _read_npy, ".mat": _read_mat}
+    return {name: load_rows(rows) for name, rows in open_arrays(path).items()}
+
+
+def open_arrays(path: Path) -> dict[str, Rows]:
+    """Arrays of a file, by name: matrices stay on disk, where the format lets them.
+
+    Parameters
+    ----------
+    path : Path
+        As :func:`read_arrays` takes it; a ``.mat`` comes into memory.
+
+    Raises
+    ------
+    InputError
+        As of :func:`read_arrays`; and from the rows, if they cannot be read later.
+    """
     if path.suffix not in SUFFIXES:
         raise InputError(
             f"expected connectomes in a file {', '.join(SUFFIXES)} or .tsv; found {path}."
         )
     try:
-        return readers.get(path.suffix, _read_h5)(path)
+        if path.suffix == ".npz":
+            return open_npz(path)
+        if path.suffix == ".npy":
+            return {SINGLE: open_npy(path)}
+        return dict(_read_mat(path)) if path.suffix == ".mat" else _open_h5(path)
     except NotImplementedError as error:
         raise InputError(
             f"expected a MATLAB file of version 7 or older in {path}; found version 7.3. Save "
             "it in MATLAB with -v7, or convert it to .npz."
         ) from error
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        EOFError,
-        zlib.error,
-        zipfile.BadZipFile,
-    ) as error:
+    except (*BROKEN, zlib.error) as error:
         raise InputError(
             f"expected arrays of numbers in {path}; found: {error}. The file is incomplete or of "
             "another kind: save it again."
@@ -72,16 +91,6 @@ def read_text_matrix(source: Path | IO[bytes]) -> NDArray[np.float64]:
             f"expected a matrix of numbers without header in {name}; found: {error}. Write it "
             "with tabs between the numbers of a row."
         ) from error
-
-
-def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    # opened here, because numpy leaves a file open that turns out to be broken
-    with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
-
-
-def _read_npy(path: Path) -> dict[str, NDArray[Any]]:
-    return {SINGLE: np.load(path, allow_pickle=False)}
 
 
 def _read_mat(path: Path) -> dict[str, NDArray[Any]]:
@@ -108,13 +117,18 @@ def _stack_cells(array: NDArray[Any]) -> NDArray[Any]:
     return array
 
 
-def _read_h5(path: Path) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {}
+def _open_h5(path: Path) -> dict[str, Rows]:
+    arrays: dict[str, Rows] = {}
 
     def keep(name: str, node: object) -> None:
-        if isinstance(node, h5py.Dataset):
-            is_text = h5py.check_string_dtype(node.dtype) is not None
-            arrays[name.rsplit("/", 1)[-1]] = np.asarray(node.asstr()[()] if is_text else node[()])
+        if not isinstance(node, h5py.Dataset):
+            return
+        last = name.rsplit("/", 1)[-1]
+        is_text = h5py.check_string_dtype(node.dtype) is not None
+        if node.ndim >= 2 and not is_text:
+            arrays[last] = Hdf5Rows(path, name, node.shape, node.dtype)
+        else:
+            arrays[last] = np.asarray(node.asstr()[()] if is_text else node[()])
 
     with h5py.File(path, "r") as file:
         file.visititems(keep)

@@ -3,6 +3,8 @@
 import logging
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,17 @@ from numpy.typing import NDArray
 from kraken_bids.bids.names import parse_name
 from kraken_bids.exceptions import FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor, parse_meas
-from kraken_bids.pipeline.tools.array_files import read_arrays, read_text_matrix
+from kraken_bids.pipeline.tools.array_files import open_arrays, read_text_matrix
 from kraken_bids.pipeline.tools.connectome_parts import (
+    CohortRows,
     Connectomes,
     Part,
-    join_parts,
+    join_rows,
     join_subjects,
     to_part,
+    to_table_part,
 )
+from kraken_bids.pipeline.tools.stored_rows import Rows, load_rows
 
 logger = logging.getLogger(__name__)
 
@@ -29,6 +34,15 @@ MATRIX_KEYS = ("data", "FC", "SC", "C", "connectome", "volnorm")
 MISSING_KEY = "ismissing"
 TABLE_SUFFIXES = (".tsv", ".csv", ".txt")
 PREDICTED_MARK = "kraken"
+
+
+@dataclass(frozen=True)
+class CohortFiles:
+    """Connectomes of a cohort on disk."""
+
+    subjects: tuple[str, ...]
+    """Labels, one per row; ``01_ses-1`` where there are sessions."""
+    rows: Mapping[Flavor, CohortRows]
 
 
 def read_connectomes(inputs: str | Path | Sequence[str | Path]) -> Connectomes:
@@ -63,8 +77,26 @@ def read_connectomes(inputs: str | Path | Sequence[str | Path]) -> Connectomes:
     >>> cohort = kraken_bids.read_connectomes("demo-data/derivatives")  # doctest: +SKIP
     >>> {flavor.name: edges.shape for flavor, edges in cohort.edges.items()}  # doctest: +SKIP
     """
-    if isinstance(inputs, str | Path):
-        inputs = [inputs]
+    cohort = open_connectomes([inputs] if isinstance(inputs, str | Path) else inputs)
+    n_subjects = len(cohort.subjects)
+    edges = {flavor: rows.read(0, n_subjects) for flavor, rows in cohort.rows.items()}
+    return Connectomes(cohort.subjects, edges)
+
+
+def open_connectomes(inputs: Sequence[str | Path]) -> CohortFiles:
+    """Find and join connectome files, whose numbers are read, and checked, when asked for.
+
+    Parameters
+    ----------
+    inputs : sequence of str or Path
+        As :func:`read_connectomes` takes them. ``.mat`` files, and text files given with
+        ``FLAVOR=``, come into memory all the same.
+
+    Raises
+    ------
+    InputError, FlavorError, ConnectomeError
+        As of :func:`read_connectomes`; what concerns numbers, on reading.
+    """
     parts: dict[Flavor, list[Part]] = {}
     for text in inputs:
         for flavor, part in _read_input(str(text)):
@@ -76,9 +108,9 @@ def read_connectomes(inputs: str | Path | Sequence[str | Path]) -> Connectomes:
             "Give --input FLAVOR=FILE, or a folder of *_relmat.dense.tsv."
         )
     subjects = join_subjects([part for several in parts.values() for part in several])
-    edges = {flavor: join_parts(flavor, several, subjects) for flavor, several in parts.items()}
-    logger.info("%d subjects, flavors %s", len(subjects), ", ".join(f.name for f in edges))
-    return Connectomes(subjects, edges)
+    rows = {flavor: join_rows(flavor, several, subjects) for flavor, several in parts.items()}
+    logger.info("%d subjects, flavors %s", len(subjects), ", ".join(f.name for f in rows))
+    return CohortFiles(subjects, rows)
 
 
 def _read_input(text: str) -> Iterator[tuple[Flavor, Part]]:
@@ -89,7 +121,7 @@ def _read_input(text: str) -> Iterator[tuple[Flavor, Part]]:
     path = Path(text)
     _check_exists(path)
     if path.is_dir() or path.suffix == ".zip":
-        yield from _read_bids_tables(path)
+        yield from _open_bids_tables(path)
         return
     if path.suffix in TABLE_SUFFIXES:
         flavor, subject = _parse_bids_name(path.name) or (None, "")
@@ -110,12 +142,12 @@ def _read_flavor_file(flavor: Flavor, path: Path) -> tuple[Flavor, Part]:
         named = _parse_bids_name(path.name)
         label = (named[1],) if named else None
         return flavor, to_part(flavor, read_text_matrix(path), str(path), label)
-    arrays = read_arrays(path)
+    arrays = open_arrays(path)
     subjects = find_subjects(arrays)
     keys = [key for key in arrays if _parse_key(key) == flavor]
     keys = keys or [key for key in MATRIX_KEYS if key in arrays]
     keys = keys or [
-        key for key, array in arrays.items() if array.ndim >= 2 and array.dtype.kind in "fiu"
+        key for key, array in arrays.items() if len(array.shape) >= 2 and array.dtype.kind in "fiu"
     ]
     if len(keys) != 1:
         raise InputError(
@@ -124,9 +156,9 @@ def _read_flavor_file(flavor: Flavor, path: Path) -> tuple[Flavor, Part]:
         )
     array = arrays[keys[0]]
     if MISSING_KEY in arrays and subjects is not None:
-        kept = ~np.asarray(arrays[MISSING_KEY]).reshape(-1).astype(bool)
+        kept = ~load_rows(arrays[MISSING_KEY]).reshape(-1).astype(bool)
         subjects = tuple(s for s, keep in zip(subjects, kept, strict=True) if keep)
-        array = array[kept] if len(array) == len(kept) else array
+        array = load_rows(array)[kept] if array.shape[0] == len(kept) else array
     return flavor, to_part(flavor, array, f"{path}, {keys[0]}", subjects)
 
 
@@ -136,7 +168,7 @@ def _read_keyed_file(path: Path) -> Iterator[tuple[Flavor, Part]]:
         raise FlavorError(
             f"expected FLAVOR=FILE for a .npy file, which names no flavor; found {path}."
         )
-    arrays = read_arrays(path)
+    arrays = open_arrays(path)
     subjects = find_subjects(arrays)
     found = {key: flavor for key in arrays if (flavor := _parse_key(key)) is not None}
     if not found:
@@ -148,9 +180,10 @@ def _read_keyed_file(path: Path) -> Iterator[tuple[Flavor, Part]]:
         yield flavor, to_part(flavor, arrays[key], f"{path}, {key}", subjects)
 
 
-def _read_bids_tables(path: Path) -> Iterator[tuple[Flavor, Part]]:
+def _open_bids_tables(path: Path) -> Iterator[tuple[Flavor, Part]]:
     """Measured matrices of a folder or zip; predictions (``desc-…kraken``) are passed over."""
     seen: dict[tuple[Flavor, str], str] = {}
+    archive: zipfile.ZipFile | None = None
     for name, source in list_tables(path):
         found = _parse_bids_name(name)
         if found is None:
@@ -162,8 +195,17 @@ def _read_bids_tables(path: Path) -> Iterator[tuple[Flavor, Part]]:
                 f"{name}. Keep one of them (one run, space or acquisition) in the folder."
             )
         seen[found] = name
-        square = read_text_matrix(source)
-        yield flavor, to_part(flavor, square, f"{path}, {name}", (subject,))
+        read = partial(read_text_matrix, source)
+        if not path.is_dir():
+            # stays open as long as a part may still be read
+            archive = archive or zipfile.ZipFile(path)
+            read = partial(_read_zipped, archive, name)
+        yield flavor, to_table_part(flavor, read, f"{path}, {name}", subject)
+
+
+def _read_zipped(archive: zipfile.ZipFile, name: str) -> NDArray[np.float64]:
+    with archive.open(name) as stream:
+        return read_text_matrix(stream)
 
 
 def list_tables(path: Path) -> Iterator[tuple[str, Any]]:
@@ -213,11 +255,11 @@ def _parse_key(key: str) -> Flavor | None:
         return None
 
 
-def find_subjects(arrays: Mapping[str, NDArray[Any]]) -> tuple[str, ...] | None:
+def find_subjects(arrays: Mapping[str, Rows]) -> tuple[str, ...] | None:
     """Labels of the rows, without ``sub-``; None where the arrays hold none."""
     for key in SUBJECT_KEYS:
         if key in arrays:
-            return tuple(_spell(value) for value in np.asarray(arrays[key]).reshape(-1))
+            return tuple(_spell(value) for value in load_rows(arrays[key]).reshape(-1))
     return None
 
 

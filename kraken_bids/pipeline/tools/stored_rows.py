@@ -1,0 +1,173 @@
+"""Arrays that stay on disk: rows are read when they are asked for, and not kept."""
+
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import h5py
+import numpy as np
+from numpy.lib import format as npy
+from numpy.typing import NDArray
+
+from kraken_bids.exceptions import InputError
+
+BROKEN = (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile)
+LOCAL_HEADER_BYTES = 30
+
+
+class Rows(Protocol):
+    """What an array in memory and one on disk have in common."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its lengths."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of its numbers."""
+
+    def __getitem__(self, rows: slice, /) -> NDArray[Any]:
+        """Rows as an array in memory."""
+
+
+@dataclass(frozen=True)
+class FileRows:
+    """Rows that lie in a file as they lie in memory: ``.npy``, or stored in ``.npz``."""
+
+    path: Path
+    offset: int
+    """Where they begin, in bytes."""
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        start, stop, _ = rows.indices(self.shape[0])
+        width = int(np.prod(self.shape[1:]))
+        with _naming(self.path):
+            values = np.fromfile(
+                self.path,
+                self.dtype,
+                (stop - start) * width,
+                offset=self.offset + start * width * self.dtype.itemsize,
+            )
+            return values.reshape(stop - start, *self.shape[1:])
+
+
+@dataclass
+class PackedRows:
+    """Rows of a compressed member of ``.npz``: best read from first to last."""
+
+    path: Path
+    member: str
+    offset: int
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    _stream: list[IO[bytes]] = field(default_factory=list, repr=False)
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        start, stop, _ = rows.indices(self.shape[0])
+        row_bytes = int(np.prod(self.shape[1:])) * self.dtype.itemsize
+        with _naming(self.path):
+            if not self._stream:
+                # stays open, since going on is quicker than unpacking from the start again
+                self._stream.append(zipfile.ZipFile(self.path).open(self.member))  # noqa: SIM115
+            self._stream[0].seek(self.offset + start * row_bytes)
+            values = np.empty((stop - start, *self.shape[1:]), self.dtype)
+            missing = values.reshape(-1).view(np.uint8).data
+            while missing:
+                n_read = self._stream[0].readinto(missing)  # type: ignore[attr-defined]
+                if not n_read:
+                    raise EOFError(f"{self.member} ends early")
+                missing = missing[n_read:]
+            return values
+
+
+@dataclass(frozen=True)
+class Hdf5Rows:
+    """Rows of a dataset of an HDF5 file."""
+
+    path: Path
+    name: str
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        with _naming(self.path), h5py.File(self.path, "r") as file:
+            return np.asarray(file[self.name][rows])
+
+
+def load_rows(rows: Rows) -> NDArray[Any]:
+    """All rows in memory."""
+    return rows if isinstance(rows, np.ndarray) else rows[:]
+
+
+def open_npy(path: Path) -> Rows:
+    """Array of a ``.npy`` file; one that is small or laid out by columns comes into memory."""
+    with path.open("rb") as stream:
+        shape, by_column, dtype = _read_header(stream)
+        offset = stream.tell()
+    if len(shape) < 2 or by_column:
+        return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
+    _check_size(path.stat().st_size - offset, shape, dtype)
+    return FileRows(path, offset, shape, dtype)
+
+
+def open_npz(path: Path) -> dict[str, Rows]:
+    """Arrays of a ``.npz`` file, by name."""
+    with zipfile.ZipFile(path) as archive:
+        return {
+            info.filename.removesuffix(".npy"): _open_member(archive, info, path)
+            for info in archive.infolist()
+        }
+
+
+def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Rows:
+    with archive.open(info) as stream:
+        shape, by_column, dtype = _read_header(stream)
+        offset = stream.tell()
+        if len(shape) < 2 or by_column:
+            stream.seek(0)
+            return npy.read_array(stream, allow_pickle=False)
+    _check_size(info.file_size - offset, shape, dtype)
+    if info.compress_type != zipfile.ZIP_STORED:
+        return PackedRows(path, info.filename, offset, shape, dtype)
+    return FileRows(path, _find_data(archive, info) + offset, shape, dtype)
+
+
+def _find_data(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
+    """Where a stored member's bytes begin: its local header may be longer than the central one."""
+    assert archive.fp is not None
+    archive.fp.seek(info.header_offset)
+    header = archive.fp.read(LOCAL_HEADER_BYTES)
+    n_name, n_extra = (int.from_bytes(header[at : at + 2], "little") for at in (26, 28))
+    return info.header_offset + LOCAL_HEADER_BYTES + n_name + n_extra
+
+
+def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    version = npy.read_magic(stream)
+    reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+    shape, by_column, dtype = reader(stream)
+    if dtype.hasobject:
+        raise ValueError("Python objects, which are not read, since that could run code")
+    return shape, by_column, dtype
+
+
+def _check_size(n_bytes: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    wanted = dtype.itemsize * int(np.prod(shape, dtype=object))
+    if n_bytes < wanted:
+        raise ValueError(f"{n_bytes} bytes, where an array {list(shape)} has {wanted}")
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while rows are read into an error that names the file."""
+    try:
+        yield
+    except BROKEN as error:
+        raise InputError(
+            f"expected to read connectomes from {path}; found: {error}. The file is incomplete, "
+            "or it changed while it was read: save it again."
+        ) from error
