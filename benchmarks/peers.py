@@ -47,6 +47,7 @@ def write_tractogram_labels(bids: Path, path: Path) -> None:
     import nibabel
 
     from kraken_bids.bids.label_images import LabelImage
+    from kraken_bids.parcellations import load_parcellation
     from kraken_bids.pipeline.labels import regions_for_tractogram
 
     derivatives = bids / "derivatives"
@@ -56,7 +57,7 @@ def write_tractogram_labels(bids: Path, path: Path) -> None:
         "T1w",
         tuple((derivatives / "qsirecon").rglob("*_from-T1w_to-ACPC_*.txt")),
     )
-    labels, affine = regions_for_tractogram(image)
+    labels, affine = regions_for_tractogram(image, load_parcellation("fs86"))
     nibabel.save(nibabel.Nifti1Image(labels, affine), path)
 
 

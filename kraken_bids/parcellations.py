@@ -12,7 +12,7 @@ APARCASEG = "aparcaseg"
 
 @dataclass(frozen=True)
 class Parcellation:
-    """The regions of one parcellation, in the order of the model's matrices."""
+    """The regions of one parcellation, in the order of its matrices."""
 
     name: str
     """``fs86``, ``shen268`` …, as in flavor ids and in the BIDS entity ``atlas-``."""
@@ -37,6 +37,11 @@ class Parcellation:
     def n_regions(self) -> int:
         """Number of regions."""
         return len(self.region_names)
+
+    @property
+    def indices(self) -> tuple[int, ...]:
+        """Number of each region in tables: its label; its place where labels are FreeSurfer's."""
+        return tuple(range(1, self.n_regions + 1)) if self.source == APARCASEG else self.labels
 
     @property
     def n_edges(self) -> int:

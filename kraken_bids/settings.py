@@ -1,5 +1,6 @@
 """What a run was asked to do: frozen dataclasses, one per stage, checked when they are made."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -37,26 +38,51 @@ class DataSettings:
     bids_filter_file: Path | None = None
     """JSON of entity filters per kind of input (``bold``, ``tractogram``)."""
     atlases: tuple[str, ...] = DEFAULT_ATLASES
-    """Parcellations to measure."""
+    """Parcellations to measure; the user's own are measured even if not among them."""
     atlas_images: Mapping[str, str] = field(default_factory=dict)
-    """Label image per parcellation: a path that may hold ``{subject}`` and ``{session}``."""
+    """Label image per parcellation: a path that may hold ``{subject}`` and ``{session}``; of an
+    atlas of the user's own also ``IMAGE,NAMES.tsv``."""
     flavors: tuple[Flavor, ...] = ()
     """Flavors to measure; empty: every one that the inputs allow."""
 
     def __post_init__(self) -> None:
         """Check the names of atlases and that input and output are two folders."""
-        unknown = [name for name in self.atlases if name not in list_parcellations()]
+        known = (*list_parcellations(), *self.atlas_images)
+        unknown = [name for name in self.atlases if name not in known]
         if unknown:
             raise SettingsError(
-                f"--atlases: expected names among {', '.join(list_parcellations())}; "
-                f"found {', '.join(unknown)}."
+                f"--atlases: expected names among {', '.join(known)}; found {', '.join(unknown)}. "
+                "An atlas of your own needs its label image: --atlas NAME=DSEG."
             )
+        _check_own_atlases(self.atlas_images)
         if self.bids_dir.resolve() == self.output_dir.resolve():
             raise SettingsError(
                 f"BIDS_DIR and OUTPUT_DIR are the same folder ({self.output_dir}); inputs are "
                 "never written to. Give another OUTPUT_DIR, for example "
                 "BIDS_DIR/derivatives/kraken_bids."
             )
+
+    @property
+    def own_atlases(self) -> tuple[str, ...]:
+        """Atlases that no table of the package describes: measured, and unknown to models."""
+        return tuple(name for name in self.atlas_images if name not in list_parcellations())
+
+    @property
+    def measured_atlases(self) -> tuple[str, ...]:
+        """Everything that is measured: ``atlases``, and the user's own."""
+        return tuple(dict.fromkeys((*self.atlases, *self.own_atlases)))
+
+    @property
+    def feeds_model(self) -> bool:
+        """Whether anything is measured that a model may know, rather than own atlases only."""
+        wanted = {flavor.parcellation for flavor in self.flavors} or set(self.atlases)
+        return any(name in list_parcellations() for name in wanted & set(self.atlases))
+
+
+def split_atlas(word: str) -> tuple[str, Path | None]:
+    """Image and table of names of ``IMAGE`` or ``IMAGE,NAMES.tsv``."""
+    image, comma, table = word.rpartition(",")
+    return (image, Path(table)) if comma and table.endswith(".tsv") else (word, None)
 
 
 @dataclass(frozen=True)
@@ -211,6 +237,21 @@ def check_range(
     low, high = within
     if value is not None and not low <= value <= high:
         raise SettingsError(f"{option}: expected {low:g} to {high:g} ({unit}); found {value:g}.")
+
+
+def _check_own_atlases(images: Mapping[str, str]) -> None:
+    for name, word in images.items():
+        if not re.fullmatch("[A-Za-z0-9]+", name):
+            raise SettingsError(
+                f"--atlas {name}={word}: expected a name of letters and digits, since it becomes "
+                f"the BIDS entity atlas-<name>; found {name!r}."
+            )
+        if name in list_parcellations() and split_atlas(word)[1] is not None:
+            raise SettingsError(
+                f"--atlas {name}={word}: expected an image alone; found a table of names. The "
+                f"regions of {name} are those of the model; an atlas of your own needs another "
+                "name."
+            )
 
 
 def _plain(value: object) -> object:

@@ -133,4 +133,4 @@ def find_region_values(labels: NDArray[np.int32], parcellation: Parcellation) ->
     """
     if labels.max(initial=0) > parcellation.n_regions:
         return parcellation.labels
-    return tuple(range(1, parcellation.n_regions + 1))
+    return parcellation.indices

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.datasets import DESCRIPTION, Dataset
 from kraken_bids.bids.outputs import region_table_path
+from kraken_bids.bids.own_atlases import read_region_table
 from kraken_bids.bids.tables import read_json, read_text
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.files import atomic_path
@@ -182,10 +183,16 @@ def write_readme(output_dir: Path) -> None:
 
 
 def write_region_tables(output_dir: Path, parcellations: Sequence[Parcellation]) -> None:
-    """Write ``atlas-<name>_dseg.tsv`` per parcellation: index, name, hemisphere, group."""
+    """Write ``atlas-<name>_dseg.tsv`` per parcellation: index, name, hemisphere, group.
+
+    Raises
+    ------
+    InputError
+        If the folder holds other regions under that name.
+    """
     for parcellation in parcellations:
         columns = {
-            "index": range(1, parcellation.n_regions + 1),
+            "index": parcellation.indices,
             "name": parcellation.region_names,
             "hemisphere": parcellation.hemispheres,
             "group": parcellation.groups,
@@ -193,6 +200,14 @@ def write_region_tables(output_dir: Path, parcellations: Sequence[Parcellation])
         path = region_table_path(output_dir, parcellation.name)
         if not path.is_file():
             write_table(path, columns)
+            continue
+        found = read_region_table(parcellation.name, path)
+        if (found.labels, found.region_names) != (parcellation.indices, parcellation.region_names):
+            raise InputError(
+                f"expected the {parcellation.n_regions} regions of {parcellation.name} in {path}; "
+                "found others, of an earlier run with another atlas of that name. Give this one "
+                "another name, or choose another OUTPUT_DIR."
+            )
 
 
 def bids_uri(path: Path, datasets: Sequence[Dataset], *, output_dir: Path | None = None) -> str:

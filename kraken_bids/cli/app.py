@@ -100,9 +100,10 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
 @click.option(
     "--atlas",
     cls=ListOption,
-    metavar="NAME=DSEG",
-    help="Label image of your own for a parcellation: one image, or a path with {subject} and "
-    "{session}.",
+    metavar="NAME=DSEG[,TSV] ...",
+    help="Label image of your own, for a parcellation or of one of your own: one image, or a path "
+    "with {subject} and {session}. Names of its regions: IMAGE.tsv beside it, or "
+    "NAME=DSEG,NAMES.tsv.",
 )
 @click.option(
     "--flavors",

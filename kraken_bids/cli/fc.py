@@ -22,8 +22,8 @@ FILE = click.Path(path_type=Path)
     metavar="ATLAS=IMAGE ...",
     help="Label images in the space of the run, on any grid. fs86 and other atlases of the model "
     "keep their regions, and fs86 may hold FreeSurfer's numbers (aparc+aseg). Of any other atlas, "
-    "each label is a region; a .tsv beside the image (columns index and name) says which and how "
-    "they are called.",
+    "each label is a region; a .tsv beside the image (columns index and name) says which, in "
+    "which order, and how they are called.",
 )
 @click.option(
     "--confounds",

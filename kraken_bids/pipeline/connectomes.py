@@ -1,21 +1,22 @@
 """The measuring stage: what to measure for each participant, and measuring one session."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.inputs import SessionInputs, find_session_inputs
+from kraken_bids.bids.own_atlases import read_own_parcellation
 from kraken_bids.bids.query import ExplicitPaths, Query, read_filters
 from kraken_bids.bids.write import write_json
 from kraken_bids.exceptions import KrakenBidsError
-from kraken_bids.parcellations import load_parcellation
+from kraken_bids.parcellations import Parcellation, load_parcellation
 from kraken_bids.pipeline.functional import measure_functional
 from kraken_bids.pipeline.provenance import Failure, failure_of
 from kraken_bids.pipeline.sessions import SessionTask, session_label
 from kraken_bids.pipeline.structural import measure_structural
-from kraken_bids.settings import Settings
+from kraken_bids.settings import Settings, split_atlas
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ class Plan:
     tasks: tuple[SessionTask, ...]
     failures: tuple[Failure, ...]
     """Participants whose inputs cannot be used."""
+    own_atlases: Mapping[str, Parcellation]
+    """Regions of the user's own atlases."""
 
 
 def plan_sessions(
@@ -36,6 +39,8 @@ def plan_sessions(
     data = settings.data
     filters = read_filters(data.bids_filter_file) if data.bids_filter_file else {}
     query = Query(data.sessions, data.tasks, filters)
+    own = read_own_atlases(settings)
+    wanted = [own.get(name) or load_parcellation(name) for name in data.measured_atlases]
     tasks: list[SessionTask] = []
     failures = []
     for subject in subjects:
@@ -43,8 +48,8 @@ def plan_sessions(
             sessions = find_session_inputs(
                 datasets,
                 subject,
-                parcellations=[load_parcellation(name) for name in data.atlases],
-                atlas_images=data.atlas_images,
+                parcellations=wanted,
+                atlas_images={name: split_atlas(w)[0] for name, w in data.atlas_images.items()},
                 query=query,
                 explicit=_list_explicit(settings),
             )
@@ -54,8 +59,23 @@ def plan_sessions(
             if settings.run.stop_on_first_crash:
                 break
             continue
-        tasks += [SessionTask(session, settings, datasets) for session in sessions]
-    return Plan(tuple(tasks), tuple(failures))
+        tasks += [SessionTask(session, settings, datasets, own) for session in sessions]
+    return Plan(tuple(tasks), tuple(failures), own)
+
+
+def read_own_atlases(settings: Settings) -> dict[str, Parcellation]:
+    """Regions of the atlases that the user brings, by name.
+
+    Raises
+    ------
+    InputError
+        If an image or its table of names is missing, broken or no parcellation.
+    """
+    data = settings.data
+    return {
+        name: read_own_parcellation(name, *split_atlas(data.atlas_images[name]))
+        for name in data.own_atlases
+    }
 
 
 def describe_plan(plan: Plan) -> list[str]:

@@ -13,7 +13,6 @@ from kraken_bids.bids.outputs import relmat_path
 from kraken_bids.bids.read import open_bold
 from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.flavors import Flavor, list_flavors
-from kraken_bids.parcellations import load_parcellation
 from kraken_bids.pipeline.bold_runs import (
     GSR,
     TISSUES,
@@ -102,6 +101,7 @@ def _measure_group(
         coverage = np.min([run.series.coverage[parcellation] for run in runs], axis=0)
         write_coverage(task, group, parcellation, coverage=coverage, runs=runs)
         missing = coverage < task.settings.functional.min_coverage
+        names = task.parcellation(parcellation).region_names
         for flavor in flavors:
             if flavor.parcellation != parcellation:
                 continue
@@ -120,14 +120,14 @@ def _measure_group(
                 flavor,
                 square=square,
                 runs=runs,
-                facts=facts | region_sidecar(flavor, missing) | {"RunDigest": digest},
+                facts=facts | region_sidecar(names, missing) | {"RunDigest": digest},
             )
 
 
 def _measure_run(
     task: SessionTask, run: BoldRun, group: RunGroup, known: Known, *, with_gsr: bool
 ) -> MeasuredRun:
-    series, tr = _read_run(run, group, known)
+    series, tr = _read_run(task, run, group, known)
     files = (run.confounds, run.confounds_json)
     settings = task.settings.functional
     cleaned = clean_series(series, files, settings, tr=tr, with_gsr=with_gsr)
@@ -136,12 +136,16 @@ def _measure_run(
     return MeasuredRun(run, series, cleaned.plain, cleaned.gsr)
 
 
-def _read_run(run: BoldRun, group: RunGroup, known: Known) -> tuple[RegionSeries, float]:
+def _read_run(
+    task: SessionTask, run: BoldRun, group: RunGroup, known: Known
+) -> tuple[RegionSeries, float]:
     bold = open_bold(run.bold, tr=run.metadata.get("RepetitionTime"))
     grid = (bold.shape[:3], bold.affine.tobytes())
-    for image in group.labels.values():
+    for name, image in group.labels.items():
         if (image, grid) not in known:
-            known[image, grid] = regions_on_grid(image, bold.shape[:3], bold.affine)
+            known[image, grid] = regions_on_grid(
+                image, task.parcellation(name), shape=bold.shape[:3], affine=bold.affine
+            )
     masks = {name: run.tissue[name] for name in TISSUES if name in run.tissue}
     for path in (run.mask, *masks.values()):
         if path is not None and (path, grid) not in known:
@@ -149,7 +153,7 @@ def _read_run(run: BoldRun, group: RunGroup, known: Known) -> tuple[RegionSeries
     series = read_region_series(
         bold,
         {name: known[image, grid] for name, image in group.labels.items()},
-        n_regions={name: load_parcellation(name).n_regions for name in group.labels},
+        n_regions={name: task.parcellation(name).n_regions for name in group.labels},
         brain_mask=None if run.mask is None else known[run.mask, grid],
         tissues={name: known[path, grid] for name, path in masks.items()},
     )

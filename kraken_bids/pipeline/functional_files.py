@@ -12,7 +12,6 @@ from kraken_bids.bids.write import write_json, write_relmat, write_table
 from kraken_bids.connectome.denoise import CleanRun
 from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.flavors import Flavor
-from kraken_bids.parcellations import load_parcellation
 from kraken_bids.pipeline.bold_runs import GSR, describe_cleaning, describe_series
 from kraken_bids.pipeline.sessions import SessionTask, matrix_sidecar
 
@@ -56,7 +55,7 @@ def write_timeseries(task: SessionTask, run: MeasuredRun, digest: str) -> None:
     """Write the region means of a run before cleaning, with motion in the sidecar."""
     for parcellation, means in run.series.means.items():
         path = timeseries_path(task.settings.data.output_dir, run.source.entities, parcellation)
-        names = load_parcellation(parcellation).region_names
+        names = task.parcellation(parcellation).region_names
         write_table(path, dict(zip(names, means.T, strict=True)))
         write_json(sidecar_path(path), {
             "Description": "Mean of each region before cleaning, in the unit of the BOLD file",
@@ -76,10 +75,10 @@ def write_coverage(
 ) -> None:
     """Write how much of each region the data cover, and its temporal signal-to-noise ratio."""
     path = coverage_path(task.settings.data.output_dir, group.entities, parcellation)
-    table = load_parcellation(parcellation)
+    table = task.parcellation(parcellation)
     tsnr = np.mean([run.series.tsnr[parcellation] for run in runs], axis=0)
     write_table(path, {
-        "index": list(range(1, table.n_regions + 1)),
+        "index": list(table.indices),
         "name": list(table.region_names),
         "n_voxels": runs[0].series.n_voxels[parcellation].tolist(),
         "coverage": coverage.round(4).tolist(),

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 
 import h5py
@@ -15,6 +16,7 @@ from kraken_bids.files import atomic_path
 from kraken_bids.logs import stop_file_log
 from kraken_bids.model.adaptation import Adaptation, read_adaptation, write_adaptation
 from kraken_bids.model.predict import Model
+from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.adaptations import fit_on_whom, read_given_adaptation
 from kraken_bids.pipeline.cohort import (
     Cohort,
@@ -77,20 +79,13 @@ def run_group(settings: Settings) -> int:
             if not settings.run.reports_only:
                 if settings.run.refit_pcorr:
                     failures += refit_partial_correlations(settings, members)
-                model = load_model_of(settings)
-                cohort = read_cohort(model, members, fit_on=fit_on_whom(settings))
-                adaptation = _adapt(settings, model, cohort)
-                latents = encode_cohort(model, cohort, adaptation)
-                sources = build_sources(
-                    latents, (*DEFAULT_SOURCES, *list_source_names(settings, model))
-                )
-                plan = PredictionPlan(model, adaptation, sources, settings)
-                failures += [*cohort.failures, *collect_failures(plan, members, executor)]
-                _write_latents(output, members, sources)
-                _write_means(output, model, cohort)
-                scores = write_scores(output, model, members, sources)
-                write_outliers(output, find_outliers(members, sources))
-                write_quality(output, members, cohort, scores)
+                if _are_of_models(members):
+                    failures += _predict(settings, members, executor)
+                else:
+                    logger.warning(
+                        "no model knows the atlases of OUTPUT_DIR: quality only, no predictions"
+                    )
+                    write_quality(output, members, Cohort(members, {}, {}, {}, ()), {})
             page = build_group_page(output, members, dataset=_name_dataset(settings))
             logger.info("group report: %s", draw_group(output, page))
             failures += draw_participants(settings, members, executor)
@@ -99,6 +94,30 @@ def run_group(settings: Settings) -> int:
     finally:
         stop_file_log(run.handler)
     return exit_code_of(failures, len(subjects))
+
+
+def _predict(settings: Settings, members: tuple[Member, ...], executor: Executor) -> list[Failure]:
+    """Adapt, predict and score everyone; returns what failed."""
+    output = settings.data.output_dir
+    model = load_model_of(settings)
+    cohort = read_cohort(model, members, fit_on=fit_on_whom(settings))
+    adaptation = _adapt(settings, model, cohort)
+    latents = encode_cohort(model, cohort, adaptation)
+    sources = build_sources(latents, (*DEFAULT_SOURCES, *list_source_names(settings, model)))
+    plan = PredictionPlan(model, adaptation, sources, settings)
+    failures = [*cohort.failures, *collect_failures(plan, members, executor)]
+    _write_latents(output, members, sources)
+    _write_means(output, model, cohort)
+    scores = write_scores(output, model, members, sources)
+    write_outliers(output, find_outliers(members, sources))
+    write_quality(output, members, cohort, scores)
+    return failures
+
+
+def _are_of_models(members: Sequence[Member]) -> bool:
+    """Whether anyone has a connectome of an atlas that a model may know."""
+    known = list_parcellations()
+    return any(flavor.parcellation in known for m in members for flavor in m.connectomes)
 
 
 def _find_members(settings: Settings) -> tuple[Member, ...]:

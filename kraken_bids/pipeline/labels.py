@@ -11,7 +11,8 @@ from kraken_bids.bids.transforms import read_transform
 from kraken_bids.connectome.grids import cover_labels
 from kraken_bids.connectome.labels import index_labels
 from kraken_bids.connectome.resample import Step, resample_labels
-from kraken_bids.parcellations import load_parcellation
+from kraken_bids.exceptions import InputError
+from kraken_bids.parcellations import Parcellation
 
 TRACTOGRAM_GRID_MM = 1.25
 """Voxel size of labels that are carried to a tractogram: the model's volumes count such voxels."""
@@ -21,26 +22,39 @@ Affine = NDArray[np.float64]
 
 
 def read_regions(
-    image: LabelImage, *, as_mrtrix: bool = False
+    image: LabelImage, parcellation: Parcellation, *, as_mrtrix: bool = False
 ) -> tuple[Labels, Affine, Sequence[Step]]:
     """Region numbers 1 … n on the image's own grid, its affine, and the steps into its space."""
     labels, affine = read_labels(image.path, as_mrtrix=as_mrtrix)
-    parcellation = load_parcellation(image.parcellation)
     indexed = index_labels(labels, find_region_values(labels, parcellation))
     steps = [step for path in image.transforms for step in read_transform(path)]
     return indexed, affine, steps
 
 
-def regions_on_grid(image: LabelImage, shape: tuple[int, ...], affine: Affine) -> Labels:
-    """Region numbers on a given grid, such as that of a BOLD series."""
-    labels, own, steps = read_regions(image)
+def regions_on_grid(
+    image: LabelImage, parcellation: Parcellation, *, shape: tuple[int, ...], affine: Affine
+) -> Labels:
+    """Region numbers on a given grid, such as that of a BOLD series.
+
+    Raises
+    ------
+    InputError
+        If no region of the image lies on the grid.
+    """
+    labels, own, steps = read_regions(image, parcellation)
     moved = resample_labels(labels, own, target_shape=shape, target_affine=affine, steps=steps)
+    if not moved.any():
+        raise InputError(
+            f"{image.path}: expected regions of {parcellation.name} inside the field of view of "
+            "the data; found none there. Is the image in the same space as the data"
+            + (f" (space-{image.space})?" if image.space else "?")
+        )
     return moved.astype(np.int32, copy=False)
 
 
-def regions_for_tractogram(image: LabelImage) -> tuple[Labels, Affine]:
+def regions_for_tractogram(image: LabelImage, parcellation: Parcellation) -> tuple[Labels, Affine]:
     """Region numbers in tractogram space: the image's own grid, or a 1.25 mm one if carried."""
-    labels, affine, steps = read_regions(image, as_mrtrix=True)
+    labels, affine, steps = read_regions(image, parcellation, as_mrtrix=True)
     if not steps:
         return labels, affine
     shape, target = cover_labels(labels, affine, steps=steps, voxel_mm=TRACTOGRAM_GRID_MM)

@@ -1,7 +1,7 @@
 """The participant level: measure each participant, then predict, then draw the reports."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from kraken_bids.bids.write import (
 from kraken_bids.logs import stop_file_log
 from kraken_bids.model.load import load_model
 from kraken_bids.model.predict import Model
-from kraken_bids.parcellations import load_parcellation
+from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.adaptations import choose_adaptation, read_given_adaptation
 from kraken_bids.pipeline.cohort import Member, encode_cohort, list_members, read_cohort
 from kraken_bids.pipeline.connectomes import Plan, describe_plan, measure_session, plan_sessions
@@ -64,17 +64,19 @@ def run_participants(settings: Settings) -> int:
         return exit_code_of(plan.failures, len(subjects))
     run = start_run(settings, "participant")
     try:
-        prepare_output(settings, datasets)
+        prepare_output(settings, datasets, plan.own_atlases.values())
         failures = list(plan.failures)
         with open_executor(settings.run, run.log) as executor:
             if settings.run.reports_only:
                 members = list_members(data.output_dir, subjects)
             else:
                 # before the long work, so that a model that cannot be used is said at once
-                model = load_model_of(settings)
+                model = load_model_of(settings) if data.feeds_model else None
+                _say_unknown(plan.own_atlases, model)
                 failures += _measure(settings, plan, executor)
                 members = list_members(data.output_dir, subjects)
-                failures += _predict(settings, model, members, executor)
+                if model is not None:
+                    failures += _predict(settings, model, members, executor)
             failures += draw_participants(settings, members, executor)
         write_failures(run, failures, subjects=subjects)
         report_end(failures, len(subjects))
@@ -96,7 +98,9 @@ def load_model_of(settings: Settings) -> Model:
     return model
 
 
-def prepare_output(settings: Settings, datasets: Sequence[Dataset]) -> None:
+def prepare_output(
+    settings: Settings, datasets: Sequence[Dataset], own_atlases: Iterable[Parcellation] = ()
+) -> None:
     """Write the files at the root of OUTPUT_DIR; links to datasets read earlier stay."""
     output = settings.data.output_dir
     write_dataset_description(
@@ -107,7 +111,17 @@ def prepare_output(settings: Settings, datasets: Sequence[Dataset]) -> None:
     )
     write_bidsignore(output)
     write_readme(output)
-    write_region_tables(output, [load_parcellation(name) for name in settings.data.atlases])
+    known = [name for name in settings.data.atlases if name in list_parcellations()]
+    write_region_tables(output, [*map(load_parcellation, known), *own_atlases])
+
+
+def _say_unknown(own_atlases: Iterable[str], model: Model | None) -> None:
+    for name in own_atlases:
+        logger.warning(
+            "%s: measured, and not used for prediction: no model knows this atlas%s",
+            name,
+            "" if model is not None else "; no model is loaded",
+        )
 
 
 def report_end(failures: Sequence[Failure], n_subjects: int) -> None:

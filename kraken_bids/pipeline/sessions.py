@@ -2,8 +2,8 @@
 
 import json
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +15,7 @@ from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.bids.write import bids_uri
 from kraken_bids.flavors import Flavor, describe_flavor
-from kraken_bids.parcellations import load_parcellation
+from kraken_bids.parcellations import Parcellation, load_parcellation
 from kraken_bids.pipeline.provenance import digest, file_stamps
 from kraken_bids.settings import MAX_IMPUTED_SHARE, Settings, to_plain
 
@@ -32,11 +32,17 @@ class SessionTask:
     session: SessionInputs
     settings: Settings
     datasets: tuple[Dataset, ...]
+    own_atlases: Mapping[str, Parcellation] = field(default_factory=dict)
+    """Regions of the user's own atlases; those of the model come with the package."""
 
     @property
     def label(self) -> str:
         """``sub-01`` or ``sub-01_ses-1``, for log lines."""
         return session_label(self.session.subject, self.session.session)
+
+    def parcellation(self, name: str) -> Parcellation:
+        """Regions of an atlas, the user's own or of the package."""
+        return self.own_atlases.get(name) or load_parcellation(name)
 
     def wants(self, flavor: Flavor) -> bool:
         """Whether this run was asked to measure the flavor."""
@@ -45,7 +51,9 @@ class SessionTask:
 
     def digest(self, stage: str, inputs: Iterable[Path | None], settings: object) -> str:
         """Digest of everything that a stage's results depend on."""
-        return digest(stage, __version__, file_stamps(inputs), to_plain(settings))
+        own = [(p.name, p.labels, p.region_names) for p in self.own_atlases.values()]
+        stamps = file_stamps(inputs)
+        return digest(stage, __version__, stamps, to_plain(settings), *([own] if own else []))
 
     def uris(self, paths: Iterable[Path]) -> list[str]:
         """``bids:`` URIs of input files, each once."""
@@ -111,13 +119,12 @@ def matrix_sidecar(flavor: Flavor) -> dict[str, object]:
     }
 
 
-def region_sidecar(flavor: Flavor, missing: NDArray[np.bool_]) -> dict[str, object]:
+def region_sidecar(names: Sequence[str], missing: NDArray[np.bool_]) -> dict[str, object]:
     """Name the regions without data (NaN) in a sidecar, and say what the model makes of them.
 
     ``ImputedRegions`` are those that the model's input fills with the training mean; none where
     so many are missing that the model does not take the connectome at all.
     """
-    names = load_parcellation(flavor.parcellation).region_names
     absent = [name for name, gone in zip(names, missing, strict=True) if gone]
     usable = bool(missing.mean() <= MAX_IMPUTED_SHARE)
     return {

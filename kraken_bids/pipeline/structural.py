@@ -21,7 +21,6 @@ from kraken_bids.connectome.space import check_space, measure_space_fit
 from kraken_bids.connectome.structural import METRICS, EdgeCounter, Metric
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor, list_flavors
-from kraken_bids.parcellations import load_parcellation
 from kraken_bids.pipeline.labels import regions_for_tractogram
 from kraken_bids.pipeline.sessions import (
     SessionTask,
@@ -88,7 +87,7 @@ def _measure_tractogram(
     searches = {name: known[tracts.labels[name]] for name in parcellations}
     counters = {
         name: EdgeCounter(
-            search.n_voxels(load_parcellation(name).n_regions),
+            search.n_voxels(task.parcellation(name).n_regions),
             search.voxel_mm3,
             is_weighted=tracts.weights is not None,
         )
@@ -102,7 +101,7 @@ def _measure_tractogram(
 
 
 def _build_search(task: SessionTask, image: LabelImage) -> RegionSearch:
-    labels, affine = regions_for_tractogram(image)
+    labels, affine = regions_for_tractogram(image, task.parcellation(image.parcellation))
     try:
         return build_region_search(labels, affine, radius=task.settings.structural.search_radius)
     except ConnectomeError as error:
@@ -177,7 +176,8 @@ def _write_connectome(
     square[missing, :] = square[:, missing] = np.nan
     path = relmat_path(task.settings.data.output_dir, tracts.entities, flavor, source=None)
     write_relmat(path, square)
-    sidecar = _describe(task, tracts, flavor, counter) | region_sidecar(flavor, missing)
+    names = task.parcellation(flavor.parcellation).region_names
+    sidecar = _describe(task, tracts, flavor, counter) | region_sidecar(names, missing)
     write_json(sidecar_path(path), {**sidecar, **facts})
 
 

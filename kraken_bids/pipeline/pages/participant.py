@@ -10,7 +10,7 @@ from kraken_bids import __version__
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import group_report_path, sidecar_path
 from kraken_bids.bids.read import read_columns, read_json
-from kraken_bids.parcellations import list_parcellations, load_parcellation
+from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.cohort import Member
 from kraken_bids.pipeline.pages.written import Json, Written, build_panels
 from kraken_bids.report.pages import (
@@ -87,6 +87,7 @@ def describe_model(written: Written) -> ModelInfo | None:
 
 
 def _list_notices(written: Written, panels: Sequence[FlavorPanel]) -> tuple[Notice, ...]:
+    own = set(written.own_atlases)
     notes = written.output_dir / "logs" / f"{written.member.label}_inputs.json"
     texts = [written.predicted.get("AdaptationNotice", "")]
     texts += read_json(notes).get("Notices", []) if notes.exists() else []
@@ -104,13 +105,18 @@ def _list_notices(written: Written, panels: Sequence[FlavorPanel]) -> tuple[Noti
         for panel in panels
         if panel.name in files and panel.measured is None
     ]
-    if not written.predicted:
+    if not written.predicted and {f.parcellation for f in written.measured} - own:
         texts.append("There are no predictions for this participant yet.")
     groups = {flavor.group for flavor in written.measured}
     facts = [
         f"No {kind} input was found: everything is predicted from {other} alone."
         for kind, other in (("FC", "SC"), ("SC", "FC"))
         if groups == {other}
+    ]
+    facts += [
+        f"{name} is an atlas of your own: it is measured, and not used for prediction, since no "
+        "model knows it."
+        for name in written.own_atlases
     ]
     n_foreign = sum(not sidecar for sidecar in written.measured.values())
     if n_foreign:
@@ -195,7 +201,7 @@ def _describe_tractogram(
 
 def _pick_network(written: Written, uri: str, panels: Mapping[str, FlavorPanel]) -> Network | None:
     """Pick the connectome of a tractogram that a circle shows best: few regions, volnorm."""
-    order = list_parcellations()
+    order = (*list_parcellations(), *written.own_atlases)
     flavors = [
         flavor
         for flavor, sidecar in written.measured.items()
@@ -204,7 +210,7 @@ def _pick_network(written: Written, uri: str, panels: Mapping[str, FlavorPanel])
     flavors.sort(key=lambda f: (order.index(f.parcellation), f.processing != "volnorm", f.name))
     if not flavors:
         return None
-    panel, table = panels[flavors[0].name], load_parcellation(flavors[0].parcellation)
+    panel, table = panels[flavors[0].name], written.read_regions(flavors[0].parcellation)
     square = panel.measured
     if square is None or not (np.nan_to_num(square) > 0).any():
         return None
@@ -242,7 +248,7 @@ def _list_coverage(written: Written) -> tuple[Coverage, ...]:
                 space=entities.get("space", ""),
                 parcellation=entities["atlas"],
                 share=read_columns(path)["coverage"],
-                region_names=load_parcellation(entities["atlas"]).region_names,
+                region_names=written.read_regions(entities["atlas"]).region_names,
                 threshold=read_json(sidecar_path(path))["CoverageMin"],
             )
         )

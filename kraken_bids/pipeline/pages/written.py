@@ -15,14 +15,16 @@ from kraken_bids.bids.outputs import (
     group_path,
     latents_path,
     prediction_archive_path,
+    region_table_path,
     relmat_path,
     sidecar_path,
 )
+from kraken_bids.bids.own_atlases import read_region_table
 from kraken_bids.bids.read import read_json, read_relmat
 from kraken_bids.connectome.matrices import find_missing_regions, square_to_edges
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, describe_flavor, parse_flavor
-from kraken_bids.parcellations import load_parcellation
+from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.cohort import Member
 from kraken_bids.report.pages import FlavorPanel, Prediction
 from kraken_bids.settings import MAX_IMPUTED_SHARE
@@ -58,6 +60,18 @@ class Written:
     def archive(self) -> Path:
         """HDF5 file of predictions, where they were written so."""
         return prediction_archive_path(self.output_dir, self.member.subject, self.member.session)
+
+    def read_regions(self, name: str) -> Parcellation:
+        """Regions of a parcellation: the package's, or those that its table in OUTPUT_DIR says."""
+        if name in list_parcellations():
+            return load_parcellation(name)
+        return read_region_table(name, region_table_path(self.output_dir, name))
+
+    @property
+    def own_atlases(self) -> tuple[str, ...]:
+        """Atlases of the user's own that were measured; no model knows them."""
+        names = dict.fromkeys(flavor.parcellation for flavor in sorted(self.measured))
+        return tuple(name for name in names if name not in list_parcellations())
 
     @cached_property
     def measured(self) -> dict[Flavor, Json]:
@@ -129,14 +143,18 @@ class Written:
 def build_panels(written: Written) -> tuple[FlavorPanel, ...]:
     """Measured and predicted matrices of every flavor of the model, side by side.
 
-    Flavors that were measured and that the model does not know are among the files only.
+    Then those measured in atlases of the user's own. Other flavors that were measured and that the
+    model does not know are among the files only.
     """
-    targets = written.list_targets() or sorted(written.measured, key=display_order)
-    return tuple(_build_panel(written, flavor) for flavor in targets)
+    measured = sorted(written.measured, key=display_order)
+    targets = written.list_targets()
+    own = [flavor for flavor in measured if flavor.parcellation in written.own_atlases]
+    shown = [*targets, *own] if targets else measured
+    return tuple(_build_panel(written, flavor) for flavor in shown)
 
 
 def _build_panel(written: Written, flavor: Flavor) -> FlavorPanel:
-    table = load_parcellation(flavor.parcellation)
+    table = written.read_regions(flavor.parcellation)
     path = written.member.connectomes.get(flavor)
     square = None if path is None else _read_measured(path, table.n_regions)
     n_missing = 0 if square is None else int(find_missing_regions(square).sum())
