@@ -1,4 +1,4 @@
-"""Plain NIfTI-1 label images without nibabel, whose import takes a tenth of a small run."""
+"""Plain NIfTI-1 label images in and out without nibabel, whose import takes long."""
 
 import struct
 from pathlib import Path
@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.files import atomic_path
+
 HEADER_BYTES = 348
+DATA_OFFSET = 352
+LABELS_INTENT, ALIGNED, MILLIMETRES = 1002, 2, 2
+"""Codes of NIfTI-1: ``NIFTI_INTENT_LABEL``, ``NIFTI_XFORM_ALIGNED_ANAT``, ``NIFTI_UNITS_MM``."""
 DTYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}
 
 
@@ -54,6 +59,44 @@ def read_plain_nifti(
     affine = np.eye(4)
     affine[:3] = np.array(struct.unpack_from(f"{order}12f", content, 280)).reshape(3, 4)
     return values.reshape(shape[:n_axes], order="F"), affine, np.array(sizes[1:4], np.float64)
+
+
+def write_labels(
+    path: Path, labels: NDArray[np.integer[Any]], affine: NDArray[np.float64]
+) -> None:
+    """Write a label image as NIfTI-1, ``.nii.gz``: int16, or int32 where labels need it.
+
+    Parameters
+    ----------
+    path : path
+    labels : ndarray of int, shape (x, y, z)
+        Not negative.
+    affine : ndarray of shape (4, 4)
+        Voxel → RAS mm; stored as the sform.
+
+    Raises
+    ------
+    InputError
+        If the disk is full or the folder cannot be written to.
+    """
+    from isal import igzip
+
+    code = 4 if labels.max(initial=0) < 1 << 15 else 8
+    stored = labels.astype(f"<{DTYPES[code]}")
+    header = bytearray(DATA_OFFSET)
+    struct.pack_into("<i", header, 0, HEADER_BYTES)
+    struct.pack_into("<8h", header, 40, 3, *stored.shape, 1, 1, 1, 1)
+    struct.pack_into("<hhh", header, 68, LABELS_INTENT, code, 8 * stored.itemsize)
+    struct.pack_into("<8f", header, 76, 1, *np.linalg.norm(affine[:3, :3], axis=0), 0, 0, 0, 0)
+    struct.pack_into("<3f", header, 108, DATA_OFFSET, 1, 0)
+    header[123] = MILLIMETRES
+    struct.pack_into("<hh", header, 252, 0, ALIGNED)
+    struct.pack_into("<12f", header, 280, *affine[:3].ravel())
+    header[344:348] = b"n+1\0"
+    content = bytes(header) + stored.tobytes(order="F")
+    with atomic_path(path) as temporary:
+        # without a time in it, the same labels make the same file
+        temporary.write_bytes(igzip.compress(content, mtime=0))
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -16,6 +16,10 @@ drops ``run``); predictions carry ``sub`` and ``ses`` only."""
 RELMAT = ".dense.tsv"
 PREDICTED = "kraken"
 """End of the ``desc-`` of every prediction, and of no measured file."""
+CLEANED = "hpf"
+"""``desc-`` of region series after cleaning, as of the flavors that they become."""
+FRAMES = "quality"
+"""``desc-`` of the table of a run's frames."""
 
 logger = logging.getLogger(__name__)
 
@@ -56,14 +60,27 @@ def relmat_path(
     return folder / format_name(named, suffix="relmat", extension=RELMAT)
 
 
-def timeseries_path(output_dir: Path, entities: Mapping[str, str], parcellation: str) -> Path:
-    """Path of the region means of one run, before cleaning."""
-    return _func_path(output_dir, entities, parcellation, "timeseries")
+def timeseries_path(
+    output_dir: Path, entities: Mapping[str, str], parcellation: str, *, is_clean: bool = False
+) -> Path:
+    """Path of the region means of one run, before or after cleaning (``desc-hpf``)."""
+    own = {"atlas": parcellation} | ({"desc": CLEANED} if is_clean else {})
+    return _func_path(output_dir, entities, own, "timeseries.tsv")
+
+
+def frames_path(output_dir: Path, entities: Mapping[str, str]) -> Path:
+    """Path of the table of one run's frames: motion, DVARS, global signal, which count."""
+    return _func_path(output_dir, entities, {"desc": FRAMES}, "timeseries.tsv")
 
 
 def coverage_path(output_dir: Path, entities: Mapping[str, str], parcellation: str) -> Path:
     """Path of the table that says how much of each region the data cover."""
-    return _func_path(output_dir, entities, parcellation, "coverage")
+    return _func_path(output_dir, entities, {"atlas": parcellation}, "coverage.tsv")
+
+
+def labels_path(output_dir: Path, entities: Mapping[str, str], parcellation: str) -> Path:
+    """Path of the regions on the grid of the BOLD series."""
+    return _func_path(output_dir, entities, {"atlas": parcellation}, "dseg.nii.gz")
 
 
 def latents_path(output_dir: Path, subject: str, session: str | None) -> Path:
@@ -141,11 +158,12 @@ def _list_relmats(folder: Path) -> Iterator[RelmatFile]:
 
 
 def _func_path(
-    output_dir: Path, entities: Mapping[str, str], parcellation: str, suffix: str
+    output_dir: Path, entities: Mapping[str, str], own: Mapping[str, str], ending: str
 ) -> Path:
-    named = _keep(entities, FUNC_ENTITIES) | {"atlas": parcellation}
+    named = _keep(entities, FUNC_ENTITIES) | dict(own)
+    suffix, _, extension = ending.partition(".")
     folder = _session_folder(output_dir, entities) / "func"
-    return folder / format_name(named, suffix=suffix, extension=".tsv")
+    return folder / format_name(named, suffix=suffix, extension=f".{extension}")
 
 
 def _kraken_path(output_dir: Path, subject: str, session: str | None, *, ending: str) -> Path:

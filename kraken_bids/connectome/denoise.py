@@ -22,6 +22,7 @@ from kraken_bids.connectome.outliers import (
     find_fmriprep_outliers,
     framewise_displacement,
 )
+from kraken_bids.connectome.quality import FrameQuality, standardized_dvars
 from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.exceptions import ConnectomeError
 
@@ -64,7 +65,7 @@ class Nuisance:
     """Hz, of the filter after the regression; 0 for none."""
     by_cosines: bool
     """Whether fMRIPrep's cosines, among the regressors, do the high-pass."""
-    framewise_displacement: NDArray[np.float64]
+    frames: FrameQuality
     tr: float
     strategy: Strategy
 
@@ -86,8 +87,8 @@ class CleanRun:
     """Frames left out for motion or signal jumps, first volumes aside."""
     mean_fd: float
     """Mean framewise displacement of all frames, mm."""
-    framewise_displacement: NDArray[np.float64]
-    """[n_volumes], mm; NaN first."""
+    frames: FrameQuality
+    """Motion and signal of every frame."""
     tr: float
     high_pass: float
     """Hz."""
@@ -169,6 +170,7 @@ def prepare_nuisance(
     displacement = framewise_displacement(columns, motion)
     dropped = _dropped_volumes(columns, cleaning, series.n_volumes)
     outliers = _outliers(series, columns, motion, displacement, cleaning=cleaning) & ~dropped
+    dvars, dvars_source = standardized_dvars(columns, series.means)
     blocks = build_nuisance(
         cleaning.strategy,
         series,
@@ -194,7 +196,13 @@ def prepare_nuisance(
         outliers=outliers,
         high_pass=0.0 if by_cosines else cleaning.high_pass,
         by_cosines=by_cosines,
-        framewise_displacement=displacement,
+        frames=FrameQuality(
+            framewise_displacement=displacement,
+            dvars=dvars,
+            dvars_source=dvars_source,
+            global_signal=series.global_mean,
+            kept=~(dropped | outliers),
+        ),
         tr=tr,
         strategy=cleaning.strategy,
     )
@@ -251,8 +259,8 @@ def apply_nuisance(series: RegionSeries, nuisance: Nuisance, *, gsr: bool) -> Cl
         n_volumes=series.n_volumes,
         n_dropped=int(nuisance.dropped.sum()),
         n_outliers=int(nuisance.outliers.sum()),
-        mean_fd=_mean_fd(nuisance.framewise_displacement),
-        framewise_displacement=nuisance.framewise_displacement,
+        mean_fd=_mean_fd(nuisance.frames.framewise_displacement),
+        frames=nuisance.frames,
         tr=nuisance.tr,
         high_pass=FMRIPREP_COSINE_HZ if nuisance.by_cosines else nuisance.high_pass,
         high_pass_method=COSINES if nuisance.by_cosines else DCT,

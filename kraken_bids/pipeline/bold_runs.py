@@ -3,6 +3,7 @@
 What the app and ``kraken-tools fc`` share: neither BIDS names nor a dataset are known here.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,11 +20,14 @@ from kraken_bids.connectome.functional import (
     concatenate_runs,
     partial_correlation_ridge,
 )
+from kraken_bids.connectome.quality import correlation_noise, explain_shortness
 from kraken_bids.connectome.resample import resample_labels
 from kraken_bids.connectome.timeseries import RegionSeries, compute_region_series
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
 from kraken_bids.settings import FunctionalSettings
+
+logger = logging.getLogger(__name__)
 
 TISSUES = ("GM", "WM", "CSF")
 GSR = "hpfgsr"
@@ -223,6 +227,8 @@ def describe_cleaning(
                 "MinutesTotal": round(run.n_volumes * run.tr / 60, 3),
                 "MinutesUsed": round(run.minutes, 3),
                 "MeanFD": round(run.mean_fd, 5),
+                "MeanDVARS": round(run.frames.mean_dvars, 5),
+                "DVARSSource": run.frames.dvars_source,
                 "Confounds": list(run.regressors),
             }
             for path, run in zip(files, runs, strict=True)
@@ -230,13 +236,55 @@ def describe_cleaning(
         "EffectiveDuration": round(sum(run.minutes for run in runs) * 60, 3),
         "MinutesMinimum": settings.min_minutes,
         "MeanFD": round(float(np.mean([run.mean_fd for run in runs])), 5),
+        "MeanDVARS": round(float(np.mean([run.frames.mean_dvars for run in runs])), 5),
         "CoverageMin": settings.min_coverage,
+    }
+
+
+def judge_length(
+    label: str,
+    runs: Sequence[CleanRun],
+    missing: NDArray[np.bool_],
+    *,
+    tsnr: NDArray[np.float64],
+    min_minutes: float,
+) -> dict[str, Any]:
+    """Fields of a sidecar on how far the data go: noise, what there is too little of; logged too.
+
+    Parameters
+    ----------
+    label : str
+        Whose data, for the log.
+    runs : sequence of CleanRun
+        Those that are concatenated.
+    missing : ndarray of bool, shape (n_regions,)
+        Regions with too little coverage.
+    tsnr : ndarray of shape (n_regions,)
+        Temporal signal-to-noise ratio of each region.
+    min_minutes : float
+        Minutes of data that are wanted.
+    """
+    n_frames, n_regions = sum(run.n_used for run in runs), int((~missing).sum())
+    warnings = explain_shortness(
+        n_frames=n_frames,
+        n_regions=n_regions,
+        minutes=sum(run.minutes for run in runs),
+        min_minutes=min_minutes,
+    )
+    for sentence in warnings:
+        logger.warning("%s: %s", label, sentence)
+    known = tsnr[~missing & np.isfinite(tsnr)]
+    return {
+        "RegionsMeasured": n_regions,
+        "CorrelationNoise": round(correlation_noise(n_frames), 5),
+        "MedianTSNR": round(float(np.median(known)), 3) if known.size else None,
+        "Warnings": list(warnings),
     }
 
 
 def describe_series(run: CleanRun) -> dict[str, Any]:
     """Fields of the sidecar of a region series: its times, motion, and the volumes that count."""
-    displacement = np.nan_to_num(run.framewise_displacement)
+    displacement = np.nan_to_num(run.frames.framewise_displacement)
     return {
         "RepetitionTime": run.tr,
         "SamplingFrequency": 1 / run.tr,

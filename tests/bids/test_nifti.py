@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from kraken_bids.bids.images import read_image, read_labels
-from kraken_bids.bids.nifti import read_plain_nifti
+from kraken_bids.bids.nifti import read_plain_nifti, write_labels
 
 AFFINE = np.array([[-1.1, 0.1, 0, 5], [0.1, 1.2, 0, -7], [0, 0.2, 1.3, 9], [0, 0, 0, 1.0]])
 
@@ -49,3 +49,24 @@ def test_the_uncommon_is_left_to_nibabel(tmp_path):
     (tmp_path / "cut.nii").write_bytes((tmp_path / "whole.nii").read_bytes()[:380])
     assert read_plain_nifti(tmp_path / "cut.nii") is None
     assert read_plain_nifti(tmp_path / "brain.mgz") is None
+
+
+@pytest.mark.parametrize(("top", "dtype"), [(86, np.int16), (12_345_678, np.int32)])
+def test_labels_that_are_written_are_read_by_nibabel_and_by_us(top, dtype, tmp_path):
+    """Labels, affine, type and intent come back; the same labels make the same file."""
+    labels = np.random.default_rng(0).integers(0, top, (4, 5, 6))
+    labels[0, 0, 0] = top
+    path = tmp_path / "sub-01_dseg.nii.gz"
+    write_labels(path, labels, AFFINE)
+    image = nib.load(path)
+    np.testing.assert_array_equal(np.asanyarray(image.dataobj), labels)
+    assert image.get_data_dtype() == dtype
+    assert image.header.get_intent()[0] == "label"
+    assert image.header.get_xyzt_units()[0] == "mm"
+    np.testing.assert_allclose(image.affine, AFFINE, rtol=1e-6)
+    ours, affine = read_labels(path)
+    np.testing.assert_array_equal(ours, labels)
+    np.testing.assert_array_equal(affine, image.affine)
+    first = path.read_bytes()
+    write_labels(path, labels, AFFINE)
+    assert path.read_bytes() == first

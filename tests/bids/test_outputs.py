@@ -7,12 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kraken_bids.bids.nifti import write_labels
 from kraken_bids.bids.outputs import (
     coverage_path,
     find_relmats,
     find_sessions,
+    frames_path,
     group_path,
     group_report_path,
+    labels_path,
     latents_path,
     prediction_archive_path,
     relmat_path,
@@ -51,6 +54,11 @@ def test_measured_names() -> None:
     stem = "out/sub-01/ses-1/func/sub-01_ses-1_task-rest_run-02_space-T1w_atlas-fs86_"
     assert timeseries_path(out, RUN, "fs86") == Path(stem + "timeseries.tsv")
     assert coverage_path(out, RUN, "fs86") == Path(stem + "coverage.tsv")
+    assert labels_path(out, RUN, "fs86") == Path(stem + "dseg.nii.gz")
+    clean = timeseries_path(out, RUN, "fs86", is_clean=True)
+    assert clean == Path(stem + "desc-hpf_timeseries.tsv")
+    frames = stem.replace("atlas-fs86", "desc-quality") + "timeseries.tsv"
+    assert frames_path(out, RUN) == Path(frames)
 
 
 @pytest.mark.parametrize(
@@ -129,6 +137,8 @@ def write_outputs(root: Path) -> None:
         latents_path(root, "01", "1"),
         timeseries_path(root, RUN, "fs86"),
         coverage_path(root, RUN, "fs86"),
+        timeseries_path(root, RUN, "fs86", is_clean=True),
+        frames_path(root, RUN),
         prediction_archive_path(root, "01", "1"),
     ]
     for flavor in (FC, SC):
@@ -137,6 +147,9 @@ def write_outputs(root: Path) -> None:
     for path in paths:
         write_table(path, {"a": [1.0]})
         write_json(sidecar_path(path), {"Sources": ["bids:fmriprep:sub-01/func/x.nii.gz"]})
+    regions = labels_path(root, RUN, "fs86")
+    write_labels(regions, np.ones((3, 3, 3), int), np.eye(4))
+    write_json(sidecar_path(regions), {"SpatialReference": "bids:fmriprep:sub-01/func/x.nii.gz"})
     write_text(report_path(root, "01"), "<html></html>")
     write_text(group_report_path(root), "<html></html>")
     for name in ("adaptation.json", "adaptation.h5", "latents.tsv", "figures/a.png"):
