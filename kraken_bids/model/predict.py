@@ -308,12 +308,12 @@ def _check_edges(flavor: Flavor, edges: NDArray[np.floating], n_edges: int) -> N
             f"{flavor}: expected connectomes [n_subjects, {n_edges}]; found {list(edges.shape)}. "
             "Check that they belong to this parcellation."
         )
-    n_bad = (~np.isfinite(edges)).sum(axis=1)
-    partial = np.flatnonzero((n_bad > 0) & ~np.isnan(edges).all(axis=1))
-    if partial.size:
-        row = int(partial[0])
-        raise ConnectomeError(
-            f"{flavor}: expected finite edges (or a whole row of NaN for a subject without it); "
-            f"found {int(n_bad[row])} edges that are NaN or infinite in row {row}. "
-            "Fill or drop that connectome before encoding."
-        )
+    # a sum is finite only where every edge is: one pass, where nothing is missing
+    for row in np.flatnonzero(~np.isfinite(edges.sum(axis=1))):
+        n_bad = int((~np.isfinite(edges[row])).sum())
+        if n_bad and not np.isnan(edges[row]).all():
+            raise ConnectomeError(
+                f"{flavor}: expected finite edges (or a whole row of NaN for a subject without "
+                f"it); found {n_bad} edges that are NaN or infinite in row {row}. "
+                "Fill or drop that connectome before encoding."
+            )

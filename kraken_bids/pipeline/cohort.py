@@ -1,8 +1,9 @@
 """A cohort's measured connectomes, read once each: projections, means, adaptation, latents."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,18 @@ from kraken_bids.bids.read import read_json, read_relmat
 from kraken_bids.connectome.matrices import find_missing_regions, square_to_edges
 from kraken_bids.exceptions import ConnectomeError, KrakenBidsError
 from kraken_bids.flavors import Flavor
-from kraken_bids.model.adaptation import Adaptation, FlavorAdaptation, fit_adaptation
+from kraken_bids.model.adaptation import Adaptation, fit_adaptation
 from kraken_bids.model.predict import Model
+from kraken_bids.pipeline.projections import (
+    BLOCK,
+    encode_projection,
+    project_blocks,
+)
 from kraken_bids.pipeline.provenance import Failure, failure_of
 from kraken_bids.pipeline.sessions import session_label
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
 logger = logging.getLogger(__name__)
-
-BLOCK = 64
-"""Members whose connectomes of one flavor are in memory at once."""
 
 
 @dataclass(frozen=True)
@@ -91,17 +94,24 @@ def read_cohort(
         Whether a member counts in the mean that the adaptation is fitted on.
     """
     failures: dict[str, Failure] = {}
-    projections: dict[Flavor, NDArray[np.float32]] = {}
-    reread: dict[Flavor, frozenset[int]] = {}
-    means = {}
-    for flavor in model.flavors:
-        if not any(flavor in member.connectomes for member in members):
-            continue
-        projections[flavor], reread[flavor], mean = _read_flavor(
-            model, flavor, members, fit_on=fit_on, failures=failures
+    found = {
+        flavor: project_blocks(
+            model,
+            flavor,
+            _read_blocks(members, flavor, model.n_edges(flavor), failures),
+            fit_on=lambda index: fit_on(members[index]),
         )
-        if mean.n_members:
-            means[flavor] = (mean.result(model.training_means().get(flavor)), mean.n_members)
+        for flavor in model.flavors
+        if any(flavor in member.connectomes for member in members)
+    }
+    training = model.training_means()
+    means = {
+        flavor: (projection.mean.result(training.get(flavor)), projection.mean.n_subjects)
+        for flavor, projection in found.items()
+        if projection.mean.n_subjects
+    }
+    projections = {flavor: projection.rows for flavor, projection in found.items()}
+    reread = {flavor: projection.reread for flavor, projection in found.items()}
     return Cohort(tuple(members), projections, reread, means, tuple(failures.values()))
 
 
@@ -126,21 +136,22 @@ def encode_cohort(
     model: Model, cohort: Cohort, adaptation: Adaptation | None
 ) -> dict[Flavor, NDArray[np.float32]]:
     """Latents [n_members, n_latent] of every flavor that someone has; NaN rows for the others."""
-    latents = {}
-    for flavor, projected in cohort.projections.items():
-        again = sorted(cohort.reread[flavor])
-        fit = adaptation.flavors.get(flavor) if adaptation else None
-        affine = model.reductions[flavor].is_affine
-        rows = model.encode_projected(
-            flavor, model.adapt_projected(flavor, projected, adaptation) if affine else projected
+
+    def read(flavor: Flavor, index: int) -> NDArray[np.float64]:
+        path = cohort.members[index].connectomes[flavor]
+        return read_measured(path, flavor, model.n_edges(flavor)).edges
+
+    return {
+        flavor: encode_projection(
+            model,
+            flavor,
+            rows,
+            adaptation=adaptation,
+            reread=cohort.reread[flavor],
+            read=partial(read, flavor),
         )
-        for index in again:
-            path = cohort.members[index].connectomes[flavor]
-            edges = read_measured(path, flavor, model.n_edges(flavor)).edges
-            filled = fill_missing(edges, model.training_means().get(flavor), fit)
-            rows[index] = model.encode(flavor, filled[None], adaptation)[0]
-        latents[flavor] = rows
-    return latents
+        for flavor, rows in cohort.projections.items()
+    }
 
 
 @dataclass(frozen=True)
@@ -178,41 +189,6 @@ def read_measured(path: Path, flavor: Flavor, n_edges: int) -> Measured:
     return Measured(edges, find_missing_regions(square, str(path)))
 
 
-def fill_missing(
-    edges: NDArray[np.float64],
-    training_mean: NDArray[np.float32] | None,
-    fit: FlavorAdaptation | None,
-) -> NDArray[np.float64]:
-    """Edges whose missing ones become the training mean once they are adapted.
-
-    Parameters
-    ----------
-    edges : ndarray of shape (..., n_edges)
-        NaN where missing.
-    training_mean : ndarray of shape (n_edges,) or None
-        None where the flavor's transform keeps no mean.
-    fit : FlavorAdaptation or None
-        What will be applied to the result.
-
-    Raises
-    ------
-    ConnectomeError
-        If there is no training mean to fill in.
-    """
-    missing = np.isnan(edges)
-    if not missing.any():
-        return edges
-    if training_mean is None:
-        raise ConnectomeError(
-            "expected a connectome without missing regions, since this model keeps no training "
-            f"mean to fill them; found {int(missing.sum())} missing edges."
-        )
-    wanted = training_mean.astype(np.float64)
-    if fit is not None and fit.mode != "none" and fit.b0 != 0:
-        wanted = (wanted - fit.shift) / fit.b0
-    return np.where(missing, wanted, edges)
-
-
 def _choose(paths: Sequence[Path]) -> Path:
     """Of several files of one flavor: task rest, else the one with the most data, else by name."""
     if len(paths) == 1:
@@ -232,53 +208,17 @@ def _choose(paths: Sequence[Path]) -> Path:
     return chosen
 
 
-@dataclass
-class _Mean:
-    """Running mean over who has each edge."""
-
-    total: NDArray[np.float64]
-    counts: NDArray[np.int64]
-    n_members: int = 0
-
-    def add(self, edges: NDArray[np.float64]) -> None:
-        present = ~np.isnan(edges)
-        self.total[present] += edges[present]
-        self.counts += present
-        self.n_members += 1
-
-    def result(self, training_mean: NDArray[np.float32] | None) -> NDArray[np.float64]:
-        """Mean edges; an edge that nobody has takes the training mean."""
-        mean = self.total / np.maximum(self.counts, 1)
-        return mean if training_mean is None else np.where(self.counts > 0, mean, training_mean)
-
-
-def _read_flavor(
-    model: Model,
-    flavor: Flavor,
-    members: Sequence[Member],
-    *,
-    fit_on: Callable[[Member], bool],
-    failures: dict[str, Failure],
-) -> tuple[NDArray[np.float32], frozenset[int], _Mean]:
-    """Projections of one flavor, the members to read again, and the mean to fit on."""
-    n_edges = model.n_edges(flavor)
-    training_mean = model.training_means().get(flavor)
-    mean = _Mean(np.zeros(n_edges), np.zeros(n_edges, np.int64))
-    again = set()
-    blocks = []
+def _read_blocks(
+    members: Sequence[Member], flavor: Flavor, n_edges: int, failures: dict[str, Failure]
+) -> Iterator[NDArray[np.float64]]:
+    """Edges of one flavor, :data:`BLOCK` members at a time; NaN rows for those without it."""
     for start in range(0, len(members), BLOCK):
         block = np.full((min(BLOCK, len(members) - start), n_edges), np.nan)
         for row, member in enumerate(members[start : start + BLOCK]):
             measured = _read_member(member, flavor, n_edges, failures)
-            if measured is None or not measured.is_usable:
-                continue
-            block[row] = fill_missing(measured.edges, training_mean, None)
-            if measured.missing.any() or not model.reductions[flavor].is_affine:
-                again.add(start + row)
-            if fit_on(member):
-                mean.add(measured.edges)
-        blocks.append(model.project(flavor, block))
-    return np.concatenate(blocks), frozenset(again), mean
+            if measured is not None and measured.is_usable:
+                block[row] = measured.edges
+        yield block
 
 
 def _read_member(
