@@ -7,7 +7,7 @@ from nipype.pipeline import engine as pe
 
 from kraken_bids import __version__
 from kraken_bids.settings import FunctionalSettings, StructuralSettings
-from kraken_bids.workflows.interfaces import MeasureFunction, MeasureStructure
+from kraken_bids.workflows.measure import MeasureFunction, MeasureStructure
 
 RUN_FIELDS = (
     "source_file",
@@ -70,6 +70,8 @@ def init_fc_wf(
         Coverage of the regions of each atlas
     connectomes
         Measured connectomes: one per task, atlas and flavor
+    sidecars
+        The ``.json`` of all of them, which nipype removes where this is not connected
     """
     workflow = start_workflow(
         name,
@@ -77,9 +79,8 @@ def init_fc_wf(
         f"space with *kraken_bids* {__version__}.\n",
     )
     inputnode = _make_inputnode((*RUN_FIELDS, *(f"{atlas}_dseg" for atlas in atlases)))
-    outputnode = pe.Node(
-        niu.IdentityInterface(fields=["timeseries", "coverage", "connectomes"]), name="outputnode"
-    )
+    outputs = ("timeseries", "coverage", "connectomes", "sidecars")
+    outputnode = pe.Node(niu.IdentityInterface(fields=list(outputs)), name="outputnode")
     measure = pe.Node(
         MeasureFunction(
             atlases=list(atlases), space=space, settings=settings or FunctionalSettings()
@@ -90,11 +91,7 @@ def init_fc_wf(
     workflow.connect([
         (inputnode, measure, [(field, field) for field in RUN_FIELDS]),
         (_merge_dsegs(workflow, inputnode, atlases), measure, [("out", "dsegs")]),
-        (measure, outputnode, [
-            ("timeseries", "timeseries"),
-            ("coverage", "coverage"),
-            ("connectomes", "connectomes"),
-        ]),
+        (measure, outputnode, [(field, field) for field in outputs]),
     ])  # fmt: skip
     return workflow
 
@@ -133,6 +130,8 @@ def init_sc_wf(
     -------
     connectomes
         Measured connectomes, one per atlas and flavor
+    sidecars
+        The ``.json`` of all of them, which nipype removes where this is not connected
     """
     workflow = start_workflow(
         name,
@@ -141,7 +140,8 @@ def init_sc_wf(
     )
     fields = ("source_file", "tracks", "weights")
     inputnode = _make_inputnode((*fields, *(f"{atlas}_dseg" for atlas in atlases)))
-    outputnode = pe.Node(niu.IdentityInterface(fields=["connectomes"]), name="outputnode")
+    outputs = ("connectomes", "sidecars")
+    outputnode = pe.Node(niu.IdentityInterface(fields=list(outputs)), name="outputnode")
     measure = pe.Node(
         MeasureStructure(
             atlases=list(atlases), algorithm=algorithm, settings=settings or StructuralSettings()
@@ -152,7 +152,7 @@ def init_sc_wf(
     workflow.connect([
         (inputnode, measure, [(field, field) for field in fields]),
         (_merge_dsegs(workflow, inputnode, atlases), measure, [("out", "dsegs")]),
-        (measure, outputnode, [("connectomes", "connectomes")]),
+        (measure, outputnode, [(field, field) for field in outputs]),
     ])  # fmt: skip
     return workflow
 

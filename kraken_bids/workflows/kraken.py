@@ -16,12 +16,13 @@ from kraken_bids.settings import (
     StructuralSettings,
 )
 from kraken_bids.workflows.connectomes import init_fc_wf, init_sc_wf, start_workflow
-from kraken_bids.workflows.interfaces import PredictConnectomes, SaveDerivatives
+from kraken_bids.workflows.predict import PredictConnectomes, SaveDerivatives
 
 STD_SPACE = "MNI152NLin6Asym"
 RUNS = ("source_file", "metadata", "confounds_file", "confounds_metadata")
 """Inputs that the runs have in whatever space."""
-OUTPUTS = ("timeseries", "coverage", "connectomes", "latents", "predictions")
+MEASURED = ("timeseries", "coverage", "connectomes", "sidecars")
+OUTPUTS = ("timeseries", "coverage", "connectomes", "latents", "predictions", "sidecars")
 
 
 def init_kraken_wf(  # noqa: PLR0913 - fMRIPrep's workflows too take their options one by one
@@ -96,6 +97,8 @@ def init_kraken_wf(  # noqa: PLR0913 - fMRIPrep's workflows too take their optio
         Table with a row per source
     predictions
         Predicted connectomes
+    sidecars
+        The ``.json`` of all of them, which nipype removes where this is not connected
 
     Raises
     ------
@@ -105,8 +108,8 @@ def init_kraken_wf(  # noqa: PLR0913 - fMRIPrep's workflows too take their optio
         If a source or target is no flavor.
     """
     settings = PredictionSettings(
-        model=str(model),
-        adaptation=str(adaptation),
+        model=_find(model),
+        adaptation=_find(adaptation),
         sources=tuple(sources),
         targets=tuple(map(parse_flavor, targets)),
     )
@@ -170,22 +173,46 @@ def _gather(
 ) -> None:
     """Lead what the parts measure to the prediction, to the outputs, and to OUTPUT_DIR."""
     outputnode = pe.Node(niu.IdentityInterface(fields=list(OUTPUTS)), name="outputnode")
-    for field in ("timeseries", "coverage", "connectomes"):
-        merge = pe.Node(niu.Merge(len(parts)), name=f"merge_{field}", run_without_submitting=True)
-        for k, part in enumerate(parts, start=1):
-            if field in part.get_node("outputnode").inputs.copyable_trait_names():
-                workflow.connect(part, f"outputnode.{field}", merge, f"in{k}")
-        workflow.connect(merge, "out", outputnode, field)
-        if field == "connectomes":
-            workflow.connect(merge, "out", predict, "connectomes")
-    workflow.connect([(predict, outputnode, [(f, f) for f in ("latents", "predictions")])])
+    for field in MEASURED:
+        merge = _merge(workflow, parts, field, name=f"merge_{field}")
+        if field in ("connectomes", "sidecars"):
+            workflow.connect(merge, "out", predict, field)
+        if field != "sidecars":
+            workflow.connect(merge, "out", outputnode, field)
+    all_sidecars = pe.Node(niu.Merge(2), name="merge_all_sidecars", run_without_submitting=True)
+    workflow.connect([
+        (predict, outputnode, [("latents", "latents"), ("predictions", "predictions")]),
+        (workflow.get_node("merge_sidecars"), all_sidecars, [("out", "in1")]),
+        (predict, all_sidecars, [("sidecars", "in2")]),
+        (all_sidecars, outputnode, [("out", "sidecars")]),
+    ])  # fmt: skip
     if output_dir is not None:
-        merge = pe.Node(niu.Merge(len(OUTPUTS)), name="merge_files", run_without_submitting=True)
-        save = pe.Node(
-            SaveDerivatives(base_directory=str(output_dir)),
-            name="ds_kraken",
-            run_without_submitting=True,
-        )
-        for k, field in enumerate(OUTPUTS, start=1):
-            workflow.connect(outputnode, field, merge, f"in{k}")
-        workflow.connect(merge, "out", save, "in_file")
+        _save(workflow, outputnode, Path(output_dir).resolve())
+
+
+def _merge(
+    workflow: pe.Workflow, parts: Sequence[pe.Workflow], field: str, *, name: str
+) -> pe.Node:
+    """List what those parts that have an output give there."""
+    merge = pe.Node(niu.Merge(len(parts)), name=name, run_without_submitting=True)
+    for k, part in enumerate(parts, start=1):
+        if field in part.get_node("outputnode").inputs.copyable_trait_names():
+            workflow.connect(part, f"outputnode.{field}", merge, f"in{k}")
+    return merge
+
+
+def _save(workflow: pe.Workflow, outputnode: pe.Node, output_dir: Path) -> None:
+    merge = pe.Node(niu.Merge(len(OUTPUTS)), name="merge_files", run_without_submitting=True)
+    save = pe.Node(
+        SaveDerivatives(base_directory=str(output_dir)),
+        name="ds_kraken",
+        run_without_submitting=True,
+    )
+    for k, field in enumerate(OUTPUTS, start=1):
+        workflow.connect(outputnode, field, merge, f"in{k}")
+    workflow.connect(merge, "out", save, "in_file")
+
+
+def _find(given: Path | str) -> str:
+    """Full path of a file, since nodes run in folders of their own; a word stays."""
+    return str(Path(given).resolve()) if Path(given).exists() else str(given)

@@ -1,13 +1,11 @@
-"""The stages of the app as nipype interfaces: files in, files of the app's own names out."""
+"""The measuring stages of the app as nipype interfaces: files in, files of the app's names out."""
 
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
-    Directory,
     File,
     InputMultiObject,
     OutputMultiObject,
@@ -21,22 +19,17 @@ from kraken_bids.bids.functional_inputs import BoldRun
 from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.names import parse_name
-from kraken_bids.bids.outputs import find_relmats, latents_path, sidecar_path
+from kraken_bids.bids.outputs import find_relmats, sidecar_path
 from kraken_bids.bids.structural_inputs import Tractography
 from kraken_bids.bids.write import write_json
-from kraken_bids.exceptions import ConnectomeError, InputError
+from kraken_bids.exceptions import InputError
 from kraken_bids.pipeline.bold_runs import TISSUES
-from kraken_bids.pipeline.cohort import list_members
 from kraken_bids.pipeline.functional import measure_functional
-from kraken_bids.pipeline.participant import load_model_of, plan_predictions, prepare_output
-from kraken_bids.pipeline.predictions import predict_members
 from kraken_bids.pipeline.sessions import SessionTask
 from kraken_bids.pipeline.structural import measure_structural
-from kraken_bids.pipeline.workers import InlineExecutor
 from kraken_bids.settings import (
     DataSettings,
     FunctionalSettings,
-    PredictionSettings,
     Settings,
     StructuralSettings,
 )
@@ -80,6 +73,7 @@ class _MeasureFunctionOutputs(TraitedSpec):  # type: ignore[misc]
     timeseries = OutputMultiObject(File(exists=True), desc="region means of each run")
     coverage = OutputMultiObject(File(exists=True), desc="coverage of the regions")
     connectomes = OutputMultiObject(File(exists=True), desc="measured functional connectomes")
+    sidecars = OutputMultiObject(File(exists=True), desc="the .json of all of them")
 
 
 class MeasureFunction(SimpleInterface):  # type: ignore[misc]
@@ -97,15 +91,16 @@ class MeasureFunction(SimpleInterface):  # type: ignore[misc]
         )
         task = _make_task(
             runs[0].entities,
-            settings=Settings(_data_of(folder), functional=given.settings),
+            settings=Settings(data_in(folder), functional=given.settings),
             bold_runs=tuple(runs),
             bold_labels={(given.space, name): image for name, image in images.items()},
         )
         measure_functional(task)
         self._results = {
-            "timeseries": _list_files(folder, "*_timeseries.tsv"),
-            "coverage": _list_files(folder, "*_coverage.tsv"),
+            "timeseries": list_outputs(folder, "*_timeseries.tsv"),
+            "coverage": list_outputs(folder, "*_coverage.tsv"),
             "connectomes": [str(found.path) for found in find_relmats(folder)],
+            "sidecars": list_outputs(folder, "*.json"),
         }
         return runtime
 
@@ -148,15 +143,16 @@ class _MeasureStructureInputs(BaseInterfaceInputSpec):  # type: ignore[misc]
     settings = traits.Instance(StructuralSettings, mandatory=True, desc="units, search radius")
 
 
-class _ConnectomesOutputs(TraitedSpec):  # type: ignore[misc]
-    connectomes = OutputMultiObject(File(exists=True), desc="measured connectomes")
+class _MeasureStructureOutputs(TraitedSpec):  # type: ignore[misc]
+    connectomes = OutputMultiObject(File(exists=True), desc="measured structural connectomes")
+    sidecars = OutputMultiObject(File(exists=True), desc="the .json of all of them")
 
 
 class MeasureStructure(SimpleInterface):  # type: ignore[misc]
     """Structural connectomes of one tractogram."""
 
     input_spec = _MeasureStructureInputs
-    output_spec = _ConnectomesOutputs
+    output_spec = _MeasureStructureOutputs
 
     def _run_interface(self, runtime: Any) -> Any:
         folder, given = Path(runtime.cwd), self.inputs
@@ -172,79 +168,17 @@ class MeasureStructure(SimpleInterface):  # type: ignore[misc]
             space=space,
             labels=_list_images(given.atlases, given.dsegs, space),
         )
-        settings = Settings(_data_of(folder), structural=given.settings)
+        settings = Settings(data_in(folder), structural=given.settings)
         measure_structural(_make_task(entities, settings=settings, tractographies=(tracts,)))
-        self._results["connectomes"] = [str(found.path) for found in find_relmats(folder)]
-        return runtime
-
-
-class _PredictInputs(BaseInterfaceInputSpec):  # type: ignore[misc]
-    connectomes = InputMultiObject(
-        File(exists=True), mandatory=True, desc="measured connectomes of one participant"
-    )
-    settings = traits.Instance(
-        PredictionSettings, mandatory=True, desc="model, adaptation, sources and targets"
-    )
-
-
-class _PredictOutputs(TraitedSpec):  # type: ignore[misc]
-    latents = OutputMultiObject(File(exists=True), desc="latents, one table per session")
-    predictions = OutputMultiObject(File(exists=True), desc="predicted connectomes")
-
-
-class PredictConnectomes(SimpleInterface):  # type: ignore[misc]
-    """Latents and predicted connectomes of one participant."""
-
-    input_spec = _PredictInputs
-    output_spec = _PredictOutputs
-
-    def _run_interface(self, runtime: Any) -> Any:
-        folder = Path(runtime.cwd)
-        for path in map(Path, self.inputs.connectomes):
-            _copy(path, folder)
-        settings = Settings(_data_of(folder), prediction=self.inputs.settings)
-        members = list_members(folder)
-        plan, failures = plan_predictions(settings, load_model_of(settings), members)
-        for failure in failures:
-            raise ConnectomeError(failure.message)
-        for _, error in predict_members(plan, members, InlineExecutor()):
-            if error is not None:
-                raise error
-        ending = "relmats.h5" if settings.prediction.output_format == "h5" else "relmat.dense.tsv"
         self._results = {
-            "latents": [str(latents_path(folder, m.subject, m.session)) for m in members],
-            "predictions": _list_files(folder, f"*desc-*kraken_{ending}"),
+            "connectomes": [str(found.path) for found in find_relmats(folder)],
+            "sidecars": list_outputs(folder, "*.json"),
         }
         return runtime
 
 
-class _SaveInputs(BaseInterfaceInputSpec):  # type: ignore[misc]
-    in_file = InputMultiObject(File(exists=True), mandatory=True, desc="files of the others here")
-    base_directory = Directory(mandatory=True, desc="OUTPUT_DIR of kraken-bids")
-
-
-class _SaveOutputs(TraitedSpec):  # type: ignore[misc]
-    out_file = OutputMultiObject(File(exists=True), desc="where they are now")
-
-
-class SaveDerivatives(SimpleInterface):  # type: ignore[misc]
-    """Copy files with their sidecars to where the app writes them, for its group level to find."""
-
-    input_spec = _SaveInputs
-    output_spec = _SaveOutputs
-
-    def _run_interface(self, runtime: Any) -> Any:
-        folder = Path(self.inputs.base_directory)
-        folder.mkdir(parents=True, exist_ok=True)
-        prepare_output(Settings(DataSettings(Path(runtime.cwd), folder)), ())
-        self._results["out_file"] = [
-            str(_copy(Path(path), folder)) for path in self.inputs.in_file
-        ]
-        return runtime
-
-
-def _data_of(folder: Path) -> DataSettings:
-    # What a node writes goes where nipype looks for it; it reads from no dataset.
+def data_in(folder: Path) -> DataSettings:
+    """Make settings for a node, which writes into its own folder and reads from no dataset."""
     return DataSettings(bids_dir=folder.parent, output_dir=folder)
 
 
@@ -298,18 +232,6 @@ def _find_metadata(
     return path
 
 
-def _list_files(folder: Path, pattern: str) -> list[str]:
+def list_outputs(folder: Path, pattern: str) -> list[str]:
+    """List the files of participants in a node's folder."""
     return sorted(map(str, folder.glob(f"sub-*/**/{pattern}")))
-
-
-def _copy(path: Path, folder: Path) -> Path:
-    """Copy a file of the app's and its sidecar to its place below another folder."""
-    named = parse_name(path)
-    levels = [f"{key}-{named[key]}" for key in ("sub", "ses") if key in named]
-    datatype = [] if path.parent.name.startswith(("sub-", "ses-")) else [path.parent.name]
-    target = folder.joinpath(*levels, *datatype, path.name)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    for source in (path, sidecar_path(path)):
-        if source.is_file() and source != target.with_name(source.name):
-            shutil.copyfile(source, target.with_name(source.name))
-    return target

@@ -1,0 +1,112 @@
+"""The predicting stage of the app as a nipype interface, and the way to the app's OUTPUT_DIR."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+from nipype.interfaces.base import (
+    BaseInterfaceInputSpec,
+    Directory,
+    File,
+    InputMultiObject,
+    OutputMultiObject,
+    SimpleInterface,
+    TraitedSpec,
+    isdefined,
+    traits,
+)
+
+from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.outputs import latents_path, sidecar_path
+from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.files import atomic_path
+from kraken_bids.pipeline.cohort import list_members
+from kraken_bids.pipeline.participant import load_model_of, plan_predictions, prepare_output
+from kraken_bids.pipeline.predictions import predict_members
+from kraken_bids.pipeline.workers import InlineExecutor
+from kraken_bids.settings import DataSettings, PredictionSettings, Settings
+from kraken_bids.workflows.measure import data_in, list_outputs
+
+
+class _PredictInputs(BaseInterfaceInputSpec):  # type: ignore[misc]
+    connectomes = InputMultiObject(
+        File(exists=True), mandatory=True, desc="measured connectomes of one participant"
+    )
+    sidecars = InputMultiObject(File(exists=True), desc="their .json")
+    settings = traits.Instance(
+        PredictionSettings, mandatory=True, desc="model, adaptation, sources and targets"
+    )
+
+
+class _PredictOutputs(TraitedSpec):  # type: ignore[misc]
+    latents = OutputMultiObject(File(exists=True), desc="latents, one table per session")
+    predictions = OutputMultiObject(File(exists=True), desc="predicted connectomes")
+    sidecars = OutputMultiObject(File(exists=True), desc="the .json of all of them")
+
+
+class PredictConnectomes(SimpleInterface):  # type: ignore[misc]
+    """Latents and predicted connectomes of one participant."""
+
+    input_spec = _PredictInputs
+    output_spec = _PredictOutputs
+
+    def _run_interface(self, runtime: Any) -> Any:
+        folder = Path(runtime.cwd)
+        given = self.inputs
+        sidecars = given.sidecars if isdefined(given.sidecars) else []
+        for path in (*given.connectomes, *sidecars):
+            _copy(Path(path), folder)
+        settings = Settings(data_in(folder), prediction=given.settings)
+        members = list_members(folder)
+        plan, failures = plan_predictions(settings, load_model_of(settings), members)
+        for failure in failures:
+            raise ConnectomeError(failure.message)
+        for _, error in predict_members(plan, members, InlineExecutor()):
+            if error is not None:
+                raise error
+        ending = "relmats.h5" if settings.prediction.output_format == "h5" else "relmat.dense.tsv"
+        predicted = list_outputs(folder, f"*kraken_{ending}")
+        latents = [latents_path(folder, m.subject, m.session) for m in members]
+        self._results = {
+            "latents": list(map(str, latents)),
+            "predictions": predicted,
+            "sidecars": [str(sidecar_path(p)) for p in (*latents, *map(Path, predicted))],
+        }
+        return runtime
+
+
+class _SaveInputs(BaseInterfaceInputSpec):  # type: ignore[misc]
+    in_file = InputMultiObject(File(exists=True), mandatory=True, desc="files of the others here")
+    base_directory = Directory(mandatory=True, desc="OUTPUT_DIR of kraken-bids")
+
+
+class _SaveOutputs(TraitedSpec):  # type: ignore[misc]
+    out_file = OutputMultiObject(File(exists=True), desc="where they are now")
+
+
+class SaveDerivatives(SimpleInterface):  # type: ignore[misc]
+    """Copy files to where the app writes them, for its group level to find."""
+
+    input_spec = _SaveInputs
+    output_spec = _SaveOutputs
+
+    def _run_interface(self, runtime: Any) -> Any:
+        folder = Path(self.inputs.base_directory)
+        folder.mkdir(parents=True, exist_ok=True)
+        prepare_output(Settings(DataSettings(Path(runtime.cwd), folder)), ())
+        self._results["out_file"] = [
+            str(_copy(Path(path), folder)) for path in self.inputs.in_file
+        ]
+        return runtime
+
+
+def _copy(path: Path, folder: Path) -> Path:
+    """Copy a file of the app's to its place below another folder."""
+    named = parse_name(path)
+    levels = [f"{key}-{named[key]}" for key in ("sub", "ses") if key in named]
+    datatype = [] if path.parent.name.startswith(("sub-", "ses-")) else [path.parent.name]
+    target = folder.joinpath(*levels, *datatype, path.name)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(target) as temporary:
+        shutil.copyfile(path, temporary)
+    return target
