@@ -89,6 +89,7 @@ class MeasureFunction(SimpleInterface):  # type: ignore[misc]
         images = _list_images(
             given.atlases, given.dsegs, "fsnative" if transforms else given.space, transforms
         )
+        _check_one_session(runs)
         task = _make_task(
             runs[0].entities,
             settings=Settings(data_in(folder), functional=given.settings),
@@ -186,6 +187,17 @@ def _make_task(entities: Mapping[str, str], *, settings: Settings, **inputs: Any
     found: dict[str, Any] = {"bold_runs": (), "bold_labels": {}, "tractographies": ()}
     session = SessionInputs(entities["sub"], entities.get("ses"), notes=(), **(found | inputs))
     return SessionTask(session, settings, ())
+
+
+def _check_one_session(runs: Sequence[BoldRun]) -> None:
+    """Refuse runs that must not be concatenated."""
+    found = {tuple(run.entities.get(key, "") for key in ("sub", "ses")) for run in runs}
+    if len(found) > 1:
+        names = ", ".join(sorted(f"sub-{sub} ses-{ses}" for sub, ses in found))
+        raise InputError(
+            f"bold_file: expected runs of one session of one participant; found {names}. Make a "
+            "workflow for each."
+        )
 
 
 def _list_images(

@@ -201,6 +201,7 @@ def test_what_does_not_fit_is_said(participant: Any, tmp_path: Path) -> None:
         ),
         ({"tpms": t1["t1w_tpms"][:2]}, "tpms: expected 3, one for each of GM, WM and CSF"),
         ({"bold_file": str(plain), "confounds_file": one}, "Connect source_file"),
+        ({"source_file": ["sub-01_ses-1_bold", "sub-01_ses-2_bold"]}, "runs of one session"),
         ({"fs86_dseg": Undefined}, "requires a value for input 'dsegs'"),
     ):
         workflow = init_fc_wf(atlases=["fs86"], space="T1w", name=f"wf{len(message)}")
