@@ -27,8 +27,6 @@ class RegionSeries:
     """[n_regions]: share of the region's voxels that lie in the brain mask and vary."""
     n_voxels: dict[str, NDArray[np.int64]]
     """[n_regions]: voxels of the region on this grid."""
-    tsnr: dict[str, NDArray[np.float64]]
-    """[n_regions]: mean over standard deviation, in time, of the region's mean."""
     global_mean: NDArray[np.float64]
     """[n_volumes]: mean of the brain mask (of all labelled voxels where there is no mask)."""
     grey_mean: NDArray[np.float64] | None
@@ -235,32 +233,21 @@ def _split(
 ) -> RegionSeries:
     n_voxels = layout.matrix.sum(axis=1)
     n_covered = layout.matrix @ (varies & layout.in_brain).astype(np.float64)
-    means, coverage, counts, tsnr, first = {}, {}, {}, {}, 0
+    means, coverage, counts, first = {}, {}, {}, 0
     for name, n_regions in layout.n_regions.items():
         rows = slice(first, first + n_regions)
         means[name] = np.ascontiguousarray(series[:, rows])
         counts[name] = n_voxels[rows].astype(np.int64)
         coverage[name] = n_covered[rows] / np.maximum(n_voxels[rows], 1)
-        tsnr[name] = _tsnr(means[name])
         first += n_regions
     return RegionSeries(
         means=means,
         coverage=coverage,
         n_voxels=counts,
-        tsnr=tsnr,
         global_mean=series[:, first],
         grey_mean=series[:, first + 1] if layout.has_grey else None,
         tissue=tissue,
     )
-
-
-def _tsnr(series: NDArray[np.float64]) -> NDArray[np.float64]:
-    deviation = series.std(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        ratio: NDArray[np.float64] = np.where(
-            deviation > 0, series.mean(axis=0) / deviation, np.nan
-        )
-    return ratio
 
 
 def _check_grids(images: Mapping[str, NDArray[np.generic]], shape: Sequence[int]) -> None:

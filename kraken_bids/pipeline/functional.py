@@ -11,6 +11,7 @@ from kraken_bids.bids.inputs import BoldRun, SessionInputs
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.outputs import relmat_path
 from kraken_bids.bids.read import open_bold
+from kraken_bids.connectome.quality import temporal_snr
 from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.flavors import Flavor, list_flavors
 from kraken_bids.pipeline.bold_runs import (
@@ -18,6 +19,7 @@ from kraken_bids.pipeline.bold_runs import (
     TISSUES,
     clean_series,
     compute_connectome,
+    judge_length,
     mask_on_grid,
     read_region_series,
 )
@@ -30,6 +32,7 @@ from kraken_bids.pipeline.functional_files import (
 )
 from kraken_bids.pipeline.labels import regions_on_grid
 from kraken_bids.pipeline.pcorr_files import read_saved_ridges
+from kraken_bids.pipeline.quality_files import write_cleaned, write_frames, write_regions
 from kraken_bids.pipeline.sessions import SessionTask, is_up_to_date, region_sidecar
 
 logger = logging.getLogger(__name__)
@@ -92,36 +95,81 @@ def _measure_group(
         ", ".join(group.labels),
     )
     with_gsr = any(flavor.processing == GSR for flavor in flavors)
-    saved_ridges = read_saved_ridges(task.settings.data.output_dir)
     known: Known = {}
     runs = [_measure_run(task, run, group, known, with_gsr=with_gsr) for run in group.runs]
     for run in runs:
-        write_timeseries(task, run, digest)
-    for parcellation in group.labels:
-        coverage = np.min([run.series.coverage[parcellation] for run in runs], axis=0)
-        write_coverage(task, group, parcellation, coverage=coverage, runs=runs)
-        missing = coverage < task.settings.functional.min_coverage
-        names = task.parcellation(parcellation).region_names
-        for flavor in flavors:
-            if flavor.parcellation != parcellation:
-                continue
-            if flavor.processing == GSR and any(run.gsr is None for run in runs):
-                continue
-            square, facts = compute_connectome(
-                flavor,
-                [run.cleaned(flavor) for run in runs],
-                missing,
-                task.settings.functional.pcorr_lambda,
-                saved_ridges=saved_ridges,
-            )
-            write_connectome(
-                task,
-                group,
-                flavor,
-                square=square,
-                runs=runs,
-                facts=facts | region_sidecar(names, missing) | {"RunDigest": digest},
-            )
+        _write_run(task, run, digest)
+    for parcellation, image in group.labels.items():
+        grid, regions = _find_regions(known, image)
+        write_regions(
+            task,
+            group.entities,
+            parcellation,
+            labels=regions,
+            affine=np.frombuffer(grid[1]).reshape(4, 4),
+            facts=_facts_of_regions(task, group, image),
+        )
+        own = [flavor for flavor in flavors if flavor.parcellation == parcellation]
+        _write_parcellation(task, group, parcellation, flavors=own, runs=runs, digest=digest)
+
+
+def _write_run(task: SessionTask, run: MeasuredRun, digest: str) -> None:
+    """Write the region series of a run before and after cleaning, and its frames."""
+    entities = run.source.entities
+    sources = task.uris([run.source.bold, run.source.confounds])
+    facts = {"Sources": sources, "RunDigest": digest}
+    write_timeseries(task, run, digest)
+    write_cleaned(task, entities, run.plain, facts)
+    write_frames(task, entities, run.plain, facts)
+
+
+def _write_parcellation(
+    task: SessionTask,
+    group: RunGroup,
+    parcellation: str,
+    *,
+    flavors: Sequence[Flavor],
+    runs: Sequence[MeasuredRun],
+    digest: str,
+) -> None:
+    """Write coverage of one parcellation, and connectomes of its flavors."""
+    settings = task.settings.functional
+    coverage = np.min([run.series.coverage[parcellation] for run in runs], axis=0)
+    tsnr = np.mean(
+        [temporal_snr(run.series.means[parcellation], run.plain.kept) for run in runs], axis=0
+    )
+    write_coverage(task, group, parcellation, coverage=coverage, tsnr=tsnr, runs=runs)
+    missing = coverage < settings.min_coverage
+    judged = judge_length(
+        f"{task.label}, {parcellation}",
+        [run.plain for run in runs],
+        missing,
+        tsnr=tsnr,
+        min_minutes=settings.min_minutes,
+    )
+    judged |= region_sidecar(task.parcellation(parcellation).region_names, missing)
+    saved_ridges = read_saved_ridges(task.settings.data.output_dir)
+    for flavor in flavors:
+        if flavor.processing == GSR and any(run.gsr is None for run in runs):
+            continue
+        cleaned = [run.cleaned(flavor) for run in runs]
+        square, facts = compute_connectome(
+            flavor, cleaned, missing, settings.pcorr_lambda, saved_ridges=saved_ridges
+        )
+        facts |= judged | {"RunDigest": digest}
+        write_connectome(task, group, flavor, square=square, runs=runs, facts=facts)
+
+
+def _find_regions(known: Known, image: LabelImage) -> tuple[Grid, NDArray[np.int32]]:
+    """Regions of a label image on the grid of the first run, which others mostly share."""
+    return next((grid, labels) for (key, grid), labels in known.items() if key == image)
+
+
+def _facts_of_regions(task: SessionTask, group: RunGroup, image: LabelImage) -> dict[str, object]:
+    return {
+        "SpatialReference": task.uris([group.runs[0].bold])[0],
+        "Sources": task.uris([image.path, *image.transforms]),
+    }
 
 
 def _measure_run(

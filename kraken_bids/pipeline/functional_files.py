@@ -71,12 +71,12 @@ def write_coverage(
     parcellation: str,
     *,
     coverage: NDArray[np.float64],
+    tsnr: NDArray[np.float64],
     runs: Sequence[MeasuredRun],
 ) -> None:
     """Write how much of each region the data cover, and its temporal signal-to-noise ratio."""
     path = coverage_path(task.settings.data.output_dir, group.entities, parcellation)
     table = task.parcellation(parcellation)
-    tsnr = np.mean([run.series.tsnr[parcellation] for run in runs], axis=0)
     write_table(path, {
         "index": list(table.indices),
         "name": list(table.region_names),
@@ -87,7 +87,8 @@ def write_coverage(
     write_json(sidecar_path(path), {
         "Description": "Share of each region's voxels inside the brain mask that hold signal",
         "coverage": {"Description": "smallest share over the runs"},
-        "tsnr": {"Description": "mean over SD in time of the region's mean, averaged over runs"},
+        "tsnr": {"Description": "mean over SD in time of the region's mean before cleaning, over "
+                 "the volumes that count, averaged over runs"},
         "CoverageMin": task.settings.functional.min_coverage,
         "Sources": task.uris([run.bold for run in group.runs]),
     })  # fmt: skip

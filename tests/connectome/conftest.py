@@ -20,7 +20,6 @@ def make_series(n_volumes=200, n_regions=8, seed=0, tissue=("WM", "CSF")):
         means=means,
         coverage={},
         n_voxels={},
-        tsnr={},
         global_mean=means["a"].mean(axis=1),
         grey_mean=means["b"].mean(axis=1),
         tissue={name: voxels(60).astype(np.float32) for name in tissue},

@@ -99,16 +99,14 @@ def test_nan_counts_as_zero(caplog):
     assert [record.args[0] for record in caplog.records] == [14]
 
 
-def test_grey_and_global_means_and_tsnr():
-    """Grey matter is the mean of its mask, global that of the brain, tSNR mean over SD in time."""
+def test_grey_and_global_means():
+    """Grey matter is the mean of its mask, global that of the brain."""
     data, labels, brain = make_run()
     grey = np.zeros(SHAPE, dtype=bool)
     grey[2:5, 2:5, 2:5] = True
     series = measure(data, labels, brain, tissue={"GM": grey})
     np.testing.assert_allclose(series.global_mean, data[brain].mean(axis=0, dtype=float))
     np.testing.assert_allclose(series.grey_mean, data[grey].mean(axis=0, dtype=float))
-    means = brute_means(data, labels["b"], 2)
-    np.testing.assert_allclose(series.tsnr["b"], means.mean(axis=0) / means.std(axis=0))
     assert measure(data, labels, None).grey_mean is None
 
 

@@ -53,7 +53,14 @@ class BoldWriter:
         self._sources = self._describe_sources()
         output_dir.mkdir(parents=True, exist_ok=True)
 
-    def write_series(self, atlas: BoldAtlas, series: RegionSeries, runs: CleanedRun) -> None:
+    def write_series(
+        self,
+        atlas: BoldAtlas,
+        series: RegionSeries,
+        runs: CleanedRun,
+        *,
+        tsnr: NDArray[np.float64],
+    ) -> None:
         """Write the region means before and after each cleaning, and the coverage."""
         words = "before cleaning, in the unit of the BOLD file"
         facts = {"Description": f"Mean of each region {words}"} | describe_series(runs.plain)
@@ -61,7 +68,7 @@ class BoldWriter:
         for kind, run in (("cleaned", runs.plain), ("cleaned-gsr", runs.gsr)):
             if run is not None:
                 self._write_means(kind, atlas, run.cleaned, self._describe_cleaned(run))
-        self._write_coverage(atlas, series)
+        self._write_coverage(atlas, series, tsnr)
 
     def _describe_cleaned(self, run: CleanRun) -> dict[str, Any]:
         words = (
@@ -111,18 +118,21 @@ class BoldWriter:
         self._write_sidecar(path, atlas, known)
         return path
 
-    def _write_coverage(self, atlas: BoldAtlas, series: RegionSeries) -> None:
+    def _write_coverage(
+        self, atlas: BoldAtlas, series: RegionSeries, tsnr: NDArray[np.float64]
+    ) -> None:
         path = self._output_dir / f"{atlas.name}_coverage.tsv"
         write_table(path, {
             "index": atlas.values,
             "name": atlas.region_names,
             "n_voxels": series.n_voxels[atlas.name].tolist(),
             "coverage": series.coverage[atlas.name].round(4).tolist(),
-            "tsnr": series.tsnr[atlas.name].round(3).tolist(),
+            "tsnr": tsnr.round(3).tolist(),
         })  # fmt: skip
         self._write_sidecar(path, atlas, {
             "Description": "Share of each region's voxels inside the brain mask that hold signal",
-            "tsnr": {"Description": "mean over SD in time of the region's mean"},
+            "tsnr": {"Description": "mean over SD in time of the region's mean before cleaning, "
+                     "over the volumes that count"},
             "CoverageMin": self._settings.min_coverage,
         })  # fmt: skip
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.bids.read import open_bold, read_columns
+from kraken_bids.connectome.quality import temporal_snr
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.flavors import list_flavors
 from kraken_bids.pipeline.bold_runs import (
@@ -14,6 +15,7 @@ from kraken_bids.pipeline.bold_runs import (
     TISSUES,
     clean_series,
     compute_connectome,
+    judge_length,
     mask_on_grid,
     read_region_series,
 )
@@ -76,25 +78,28 @@ def write_bold_connectomes(
     run = clean_series(series, pair, settings, tr=bold.tr, with_gsr=True)
     if run.missing_gsr:
         logger.warning("no flavor %s: %s", GSR, run.missing_gsr)
-    if run.plain.minutes < settings.min_minutes:
-        logger.warning(
-            "%.1f minutes of data are left of %s; connectomes of less than %g are noisy.",
-            run.plain.minutes,
-            files.bold.name,
-            settings.min_minutes,
-        )
     writer = BoldWriter(files, settings, output_dir)
     written = []
     for atlas in atlases:
-        writer.write_series(atlas, series, run)
+        tsnr = temporal_snr(series.means[atlas.name], run.plain.kept)
+        writer.write_series(atlas, series, run, tsnr=tsnr)
         missing = series.coverage[atlas.name] < settings.min_coverage
+        judged = judge_length(
+            f"{files.bold.name}, {atlas.name}",
+            [run.plain],
+            missing,
+            tsnr=tsnr,
+            min_minutes=settings.min_minutes,
+        )
         for flavor in list_flavors([atlas.name]):
             cleaned = run.gsr if flavor.processing == GSR else run.plain
             if flavor.group != "FC" or cleaned is None:
                 continue
             square, facts = compute_connectome(flavor, [cleaned], missing, settings.pcorr_lambda)
             written.append(
-                writer.write_connectome(atlas, flavor, cleaned, square=square, facts=facts)
+                writer.write_connectome(
+                    atlas, flavor, cleaned, square=square, facts=facts | judged
+                )
             )
     return written
 
