@@ -12,13 +12,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from kraken_bids.bids.label_images import LabelImage
+from kraken_bids.bids.transforms import read_transform
 from kraken_bids.cli.app import main
 from kraken_bids.demo.cohort import simulate_cohort
 from kraken_bids.demo.dataset import write_demo_dataset
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.model.checkpoint import write_model
-from kraken_bids.pipeline.labels import regions_for_tractogram
 from kraken_bids.training.fit import TrainingSettings, train_model
 
 FLAVORS = ("FCcorr_fs86_hpf", "FCcorr_shen268_hpf", "SCifod2act_fs86_volnorm")
@@ -116,15 +115,12 @@ def _build(participant: Participant) -> None:
     cohort = simulate_cohort(8, 1, parcellations=("fs86", "shen268"))
     few = {flavor: cohort[flavor] for flavor in map(parse_flavor, FLAVORS)}
     write_model(train_model(few, settings=TINY), participant.model)
-    xfm = participant.bids / "derivatives/qsirecon/sub-01/anat/sub-01_from-ACPC_to-T1w"
-    image = LabelImage(
-        "fs86",
-        Path(participant.t1["fs86_dseg"]),
-        "T1w",
-        (xfm.with_name("sub-01_from-T1w_to-ACPC_mode-image_xfm.txt"),),
-    )
-    labels, affine = regions_for_tractogram(image)
-    nibabel.save(nibabel.Nifti1Image(labels.astype(np.int16), affine), str(participant.labels_dwi))
+    anat = participant.bids / "derivatives/qsirecon/sub-01/anat"
+    # as image transform, it carries points from ACPC to T1w
+    ((to_t1w, _),) = read_transform(anat / "sub-01_from-T1w_to-ACPC_mode-image_xfm.txt")
+    image = nibabel.load(participant.t1["fs86_dseg"])
+    labels = nibabel.Nifti1Image(np.asarray(image.dataobj), np.linalg.inv(to_t1w) @ image.affine)
+    nibabel.save(labels, participant.labels_dwi)
     words = [participant.bids, participant.done, "participant", "--model", participant.model]
     words += ["--atlases", "fs86", "shen268", "--adaptation", "none"]
     words += ["--parcellation", f"fs86={participant.labels_dwi}"]
