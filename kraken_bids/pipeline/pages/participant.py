@@ -8,25 +8,23 @@ import numpy as np
 
 from kraken_bids import __version__
 from kraken_bids.bids.names import parse_name
-from kraken_bids.bids.outputs import group_report_path, sidecar_path
+from kraken_bids.bids.outputs import group_report_path
 from kraken_bids.bids.read import read_columns, read_json
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.cohort import Member
+from kraken_bids.pipeline.pages.bold import list_coverage, list_motion, list_runs
 from kraken_bids.pipeline.pages.written import Json, Written, build_panels
 from kraken_bids.report.pages import (
     AdaptationFit,
-    Coverage,
     EndShares,
     FileLink,
     FlavorPanel,
     LatentRow,
     ModelInfo,
-    Motion,
     Network,
     Notice,
     ParticipantPage,
     Reference,
-    RunRow,
     TractogramRow,
 )
 from kraken_bids.settings import MAX_IMPUTED_SHARE
@@ -59,10 +57,10 @@ def build_participant_page(output_dir: Path, member: Member) -> ParticipantPage:
         version=__version__,
         created=date.today().isoformat(),
         notices=_list_notices(written, panels),
-        runs=_list_runs(written),
+        runs=list_runs(written),
         tractograms=_list_tractograms(written, panels),
-        motion=_list_motion(written),
-        coverage=_list_coverage(written),
+        motion=list_motion(written),
+        coverage=list_coverage(written),
         flavors=panels,
         adaptation=tuple(
             AdaptationFit(flavor, fit["mode"], fit["b0"], fit["b1"], fit["R2"], fit["CohortSize"])
@@ -91,7 +89,7 @@ def _list_notices(written: Written, panels: Sequence[FlavorPanel]) -> tuple[Noti
     notes = written.output_dir / "logs" / f"{written.member.label}_inputs.json"
     texts = [written.predicted.get("AdaptationNotice", "")]
     texts += read_json(notes).get("Notices", []) if notes.exists() else []
-    texts += dict.fromkeys(_complain(sidecar) for sidecar in written.measured.values())
+    texts += dict.fromkeys(w for s in written.measured.values() for w in s.get("Warnings", ()))
     texts += [
         f"{flavor} is not used as an input: more than {100 * MAX_IMPUTED_SHARE:g} % of its "
         "regions are missing."
@@ -133,36 +131,6 @@ def _list_notices(written: Written, panels: Sequence[FlavorPanel]) -> tuple[Noti
         [Notice("warning", text) for text in texts if text]
         + [Notice("info", text) for text in facts]
     )
-
-
-def _complain(sidecar: Json) -> str:
-    """Say that too little data are left, or nothing."""
-    minutes, wanted = sidecar.get("EffectiveDuration", np.inf) / 60, sidecar.get("MinutesMinimum")
-    if wanted is None or minutes >= wanted:
-        return ""
-    return (
-        f"{minutes:.1f} minutes of BOLD are left after cleaning, less than {wanted:g}: the "
-        "functional connectomes are noisy."
-    )
-
-
-def _list_runs(written: Written) -> tuple[RunRow, ...]:
-    rows = {}
-    for sidecar in written.measured.values():
-        for run in sidecar.get("Runs", ()):
-            entities = parse_name(run["File"])
-            rows[run["File"]] = RunRow(
-                task=entities.get("task", ""),
-                run=entities.get("run", ""),
-                space=entities.get("space", ""),
-                file=run["File"],
-                minutes=run["MinutesTotal"],
-                minutes_kept=run["MinutesUsed"],
-                tr=sidecar["RepetitionTime"],
-                mean_fd=run["MeanFD"],
-                n_outliers=run["VolumesTotal"] - run["VolumesUsed"],
-            )
-    return tuple(rows[name] for name in sorted(rows))
 
 
 def _list_tractograms(
@@ -223,36 +191,6 @@ def _share_ends(parcellation: str, counts: Json) -> EndShares:
     )
     within = counts["n_self"] / counts["n_both"] if counts["n_both"] else None
     return EndShares(parcellation, both, one, none, within, counts.get("density"))
-
-
-def _list_motion(written: Written) -> tuple[Motion, ...]:
-    """Head motion of each run; the series of a run in two spaces have one motion."""
-    motion = {}
-    for path in sorted(written.folder.glob("func/*_timeseries.json")):
-        sidecar, entities = read_json(path), parse_name(path)
-        parts = [f"{key}-{entities[key]}" for key in ("task", "run") if key in entities]
-        name = "_".join(parts) or "bold"
-        displacement = np.asarray(sidecar["FramewiseDisplacement"], float)
-        displacement[:1] = np.nan
-        kept = np.asarray(sidecar["VolumesKept"], bool)
-        motion[name] = Motion(name, displacement, kept, sidecar["RepetitionTime"])
-    return tuple(motion[name] for name in sorted(motion))
-
-
-def _list_coverage(written: Written) -> tuple[Coverage, ...]:
-    rows = []
-    for path in sorted(written.folder.glob("func/*_coverage.tsv")):
-        entities = parse_name(path)
-        rows.append(
-            Coverage(
-                space=entities.get("space", ""),
-                parcellation=entities["atlas"],
-                share=read_columns(path)["coverage"],
-                region_names=written.read_regions(entities["atlas"]).region_names,
-                threshold=read_json(sidecar_path(path))["CoverageMin"],
-            )
-        )
-    return tuple(rows)
 
 
 def _list_latents(written: Written) -> tuple[LatentRow, ...]:
