@@ -237,14 +237,24 @@ def main(**options: Any) -> None:
                 "--refit-pcorr: expected the level group, which sees everyone; found participant."
             )
         _prepare_process(settings, options["verbose"])
-        if options["level"] == "participant":
-            _check_dataset(settings)
-        from kraken_bids.pipeline.group import run_group
-        from kraken_bids.pipeline.participant import run_participants
-
-        run = run_participants if options["level"] == "participant" else run_group
-        exit_code = run(settings)
+        exit_code = _run_level(settings, options["level"])
     sys.exit(exit_code)
+
+
+def _run_level(settings: Settings, level: str) -> int:
+    """Run one level; what a dry run does not need (torch) is not imported for it."""
+    if level == "group":
+        from kraken_bids.pipeline.group import run_group
+
+        return run_group(settings)
+    if settings.run.dry_run:
+        from kraken_bids.pipeline.plan import preview_participants
+
+        return preview_participants(settings)
+    _check_dataset(settings)
+    from kraken_bids.pipeline.participant import run_participants
+
+    return run_participants(settings)
 
 
 def _prepare_process(settings: Settings, verbosity: int) -> None:

@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from kraken_bids import __version__
-from kraken_bids.bids.datasets import Dataset, find_datasets, find_participants
+from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.write import (
     write_bidsignore,
     write_dataset_description,
@@ -19,8 +19,9 @@ from kraken_bids.model.predict import Model
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.adaptations import choose_adaptation, read_given_adaptation
 from kraken_bids.pipeline.cohort import Member, encode_cohort, list_members, read_cohort
-from kraken_bids.pipeline.connectomes import Plan, describe_plan, measure_session, plan_sessions
+from kraken_bids.pipeline.connectomes import measure_session
 from kraken_bids.pipeline.pages.draw import draw_participants
+from kraken_bids.pipeline.plan import Plan, plan_participants
 from kraken_bids.pipeline.predictions import (
     PredictionPlan,
     build_sources,
@@ -55,16 +56,11 @@ def run_participants(settings: Settings) -> int:
         Where nothing can be done for anyone: no dataset, no such participant, no usable model.
     """
     data = settings.data
-    datasets = find_datasets(data.bids_dir, data.derivatives)
-    subjects = find_participants(datasets, data.participants)
-    plan = plan_sessions(settings, datasets, subjects)
-    if settings.run.dry_run:
-        for line in describe_plan(plan):
-            logger.info("would read %s", line)
-        return exit_code_of(plan.failures, len(subjects))
+    plan = plan_participants(settings)
+    subjects = plan.subjects
     run = start_run(settings, "participant")
     try:
-        prepare_output(settings, datasets, plan.own_atlases.values())
+        prepare_output(settings, plan.datasets, plan.own_atlases.values())
         failures = list(plan.failures)
         with open_executor(settings.run, run.log) as executor:
             if settings.run.reports_only:

@@ -1,0 +1,125 @@
+"""What a participant run will measure; found without importing what measures and predicts."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from kraken_bids.bids.datasets import Dataset, find_datasets, find_participants
+from kraken_bids.bids.inputs import find_session_inputs
+from kraken_bids.bids.own_atlases import read_own_parcellation
+from kraken_bids.bids.query import ExplicitPaths, Query, read_filters
+from kraken_bids.exceptions import KrakenBidsError
+from kraken_bids.parcellations import Parcellation, load_parcellation
+from kraken_bids.pipeline.provenance import Failure, exit_code_of, failure_of
+from kraken_bids.pipeline.sessions import SessionTask
+from kraken_bids.settings import Settings, split_atlas
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a participant run will measure."""
+
+    datasets: tuple[Dataset, ...]
+    """Where inputs were looked for."""
+    subjects: tuple[str, ...]
+    """Everyone who was asked for."""
+    tasks: tuple[SessionTask, ...]
+    failures: tuple[Failure, ...]
+    """Participants whose inputs cannot be used."""
+    own_atlases: Mapping[str, Parcellation]
+    """Regions of the user's own atlases."""
+
+
+def plan_participants(settings: Settings) -> Plan:
+    """Find the inputs of every participant; one whose inputs are unusable fails alone.
+
+    Raises
+    ------
+    InputError
+        If there is no dataset, no such participant, or an atlas of the user's own cannot be read.
+    """
+    data = settings.data
+    datasets = find_datasets(data.bids_dir, data.derivatives)
+    subjects = find_participants(datasets, data.participants)
+    filters = read_filters(data.bids_filter_file) if data.bids_filter_file else {}
+    query = Query(data.sessions, data.tasks, filters)
+    own = read_own_atlases(settings)
+    wanted = [own.get(name) or load_parcellation(name) for name in data.measured_atlases]
+    tasks: list[SessionTask] = []
+    failures = []
+    for subject in subjects:
+        try:
+            sessions = find_session_inputs(
+                datasets,
+                subject,
+                parcellations=wanted,
+                atlas_images={name: split_atlas(w)[0] for name, w in data.atlas_images.items()},
+                query=query,
+                explicit=_list_explicit(settings),
+            )
+        except KrakenBidsError as error:
+            logger.error("sub-%s: %s", subject, error)
+            failures.append(failure_of(error, subject=subject, session=None, stage="inputs"))
+            if settings.run.stop_on_first_crash:
+                break
+            continue
+        tasks += [SessionTask(session, settings, datasets, own) for session in sessions]
+    return Plan(datasets, subjects, tuple(tasks), tuple(failures), own)
+
+
+def read_own_atlases(settings: Settings) -> dict[str, Parcellation]:
+    """Regions of the atlases that the user brings, by name.
+
+    Raises
+    ------
+    InputError
+        If an image or its table of names is missing, broken or no parcellation.
+    """
+    data = settings.data
+    return {
+        name: read_own_parcellation(name, *split_atlas(data.atlas_images[name]))
+        for name in data.own_atlases
+    }
+
+
+def preview_participants(settings: Settings) -> int:
+    """Say what a participant run would read (``--dry-run``); returns its exit code.
+
+    Raises
+    ------
+    InputError
+        As :func:`plan_participants`.
+    """
+    plan = plan_participants(settings)
+    for line in describe_plan(plan):
+        logger.info("would read %s", line)
+    return exit_code_of(plan.failures, len(plan.subjects))
+
+
+def describe_plan(plan: Plan) -> list[str]:
+    """Say what would be measured, one line per session and input."""
+    lines = []
+    for task in plan.tasks:
+        session = task.session
+        lines += [
+            f"{task.label}: {run.bold.name} → "
+            + ", ".join(p for s, p in session.bold_labels if s == run.space)
+            for run in session.bold_runs
+        ]
+        lines += [
+            f"{task.label}: {tracts.tracks.name} → {', '.join(tracts.labels)}"
+            for tracts in session.tractographies
+        ]
+        lines += [f"{task.label}: note: {note}" for note in (*session.notes, *session.problems)]
+    return lines
+
+
+def _list_explicit(settings: Settings) -> ExplicitPaths:
+    structural = settings.structural
+    return ExplicitPaths(
+        tractograms=(structural.tractogram,) if structural.tractogram else (),
+        weights=(structural.tractogram_weights,) if structural.tractogram_weights else (),
+        parcellations=structural.parcellation_images,
+    )

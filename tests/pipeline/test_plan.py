@@ -1,0 +1,65 @@
+"""Finding what to measure costs no library that measures, and no tree walk."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from kraken_bids.bids.datasets import find_datasets
+from kraken_bids.pipeline.plan import plan_participants
+from kraken_bids.settings import DataSettings, Settings
+
+HEAVY = ("torch", "scipy", "nibabel", "pandas", "bids", "nilearn", "matplotlib")
+
+
+def write_participant(root: Path, label: str) -> None:
+    """One run in T1w space, images empty."""
+    for folder in ("anat", "func"):
+        (root / label / folder).mkdir(parents=True)
+    stem = root / label / "func" / f"{label}_task-rest"
+    for ending in (
+        *("space-T1w_desc-preproc_bold.nii.gz", "desc-confounds_timeseries.tsv"),
+        *("space-T1w_desc-brain_mask.nii.gz",),
+    ):
+        stem.with_name(f"{stem.name}_{ending}").touch()
+    (root / label / "anat" / f"{label}_desc-aparcaseg_dseg.nii.gz").touch()
+
+
+def write_dataset(root: Path) -> None:
+    root.mkdir()
+    content = {"Name": "x", "DatasetType": "derivative", "GeneratedBy": [{"Name": "fMRIPrep"}]}
+    (root / "dataset_description.json").write_text(json.dumps(content))
+    for label in ("sub-01", "sub-02"):
+        write_participant(root, label)
+
+
+def test_planning_imports_nothing_heavy() -> None:
+    """A dry run, and a cluster's submit node, wait for no library that measures or predicts."""
+    code = f"import sys, kraken_bids.pipeline.plan; sys.exit(str(set({HEAVY}) & set(sys.modules)))"
+    outcome = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert outcome.stderr.strip() == "set()"
+
+
+def test_only_the_folders_of_the_participant_are_listed(
+    tmp_path: Path, monkeypatch: object
+) -> None:
+    """Planning one participant opens no folder of another."""
+    root = tmp_path / "fmriprep"
+    write_dataset(root)
+    opened: list[str] = []
+    scandir = os.scandir
+
+    def note(path: object = ".") -> object:
+        opened.append(str(path))
+        return scandir(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", note)  # type: ignore[attr-defined]
+    data = DataSettings(bids_dir=root, output_dir=tmp_path / "out", participants=("02",))
+    plan = plan_participants(Settings(data=data))
+    assert [task.session.subject for task in plan.tasks] == ["02"]
+    assert plan.datasets == find_datasets(root, {})
+    assert any("sub-02" in path for path in opened)
+    assert not [path for path in opened if "sub-01" in path]
