@@ -3,14 +3,21 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from kraken_bids.bids.outputs import relmat_path
+from kraken_bids.bids.write import write_relmat
 from kraken_bids.cli.app import main
 from kraken_bids.cli.evaluate import evaluate
 from kraken_bids.cli.fc import fc
 from kraken_bids.cli.predict import predict
 from kraken_bids.cli.sc import sc
+from kraken_bids.demo.cohort import simulate_cohort
 from kraken_bids.flavors import list_flavors, parse_meas
+from kraken_bids.labelled import to_square
+from kraken_bids.model.checkpoint import write_model
+from kraken_bids.training.fit import TrainingSettings, train_model
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -63,3 +70,34 @@ def test_file_names_of_the_readme_are_those_written() -> None:
     assert len(names) >= 3
     known = {(flavor.parcellation, flavor.meas) for flavor in list_flavors(["fs86"])}
     assert set(names) <= known
+
+
+def test_the_python_of_the_readme_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Blocks of "In Python", one after the other, beside a small likeness of ``make demo``'s."""
+    write_small_demo(tmp_path / "demo-data")
+    monkeypatch.chdir(tmp_path)
+    section = README.split("## In Python")[1].split("\n## ")[0]
+    blocks = re.findall(r"```python\n(.*?)```", section, re.DOTALL)
+    names: dict[str, object] = {}
+
+    for block in blocks:
+        exec(block, names)
+
+    assert len(blocks) >= 2
+    assert "ctx-rh-insula" in capsys.readouterr().out
+    assert np.shape(names["latent"]) == (12, 4)
+
+
+def write_small_demo(folder: Path) -> None:
+    cohort = simulate_cohort(12, 0, parcellations=["fs86"])
+    settings = TrainingSettings(transform="pca6", latent_size=4, n_epochs=0, batch_size=4)
+    write_model(train_model(cohort, settings=settings), folder / "model")
+    out = folder / "derivatives"
+    for flavor, edges in cohort.items():
+        for k, row in enumerate(edges):
+            entities = {"sub": f"{k + 1:02d}"}
+            write_relmat(relmat_path(out, entities, flavor, source=None), to_square(row, flavor))
+    (out / "group").mkdir()
+    (out / "group/latents.tsv").write_text("participant_id\tsource\tz000\nsub-01\tfusion\t0.1\n")
