@@ -65,9 +65,11 @@ def init_fc_wf(
     Outputs
     -------
     timeseries
-        Region means of each run and atlas, before cleaning
+        Region series of each run and atlas, before and after cleaning, and a table of its frames
     coverage
         Coverage of the regions of each atlas
+    dseg
+        Regions of each atlas on the grid of the BOLD
     connectomes
         Measured connectomes: one per task, atlas and flavor
     sidecars
@@ -79,7 +81,7 @@ def init_fc_wf(
         f"space with *kraken_bids* {__version__}.\n",
     )
     inputnode = _make_inputnode((*RUN_FIELDS, *(f"{atlas}_dseg" for atlas in atlases)))
-    outputs = ("timeseries", "coverage", "connectomes", "sidecars")
+    outputs = ("timeseries", "coverage", "dseg", "connectomes", "sidecars")
     outputnode = pe.Node(niu.IdentityInterface(fields=list(outputs)), name="outputnode")
     measure = pe.Node(
         MeasureFunction(

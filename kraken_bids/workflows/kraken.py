@@ -21,8 +21,8 @@ from kraken_bids.workflows.predict import PredictConnectomes, SaveDerivatives
 STD_SPACE = "MNI152NLin6Asym"
 RUNS = ("source_file", "metadata", "confounds_file", "confounds_metadata")
 """Inputs that the runs have in whatever space."""
-MEASURED = ("timeseries", "coverage", "connectomes", "sidecars")
-OUTPUTS = ("timeseries", "coverage", "connectomes", "latents", "predictions", "sidecars")
+MEASURED = ("timeseries", "coverage", "dseg", "connectomes", "sidecars")
+OUTPUTS = ("timeseries", "coverage", "dseg", "connectomes", "latents", "predictions", "sidecars")
 
 
 def init_kraken_wf(  # noqa: PLR0913 - fMRIPrep's workflows too take their options one by one
@@ -89,8 +89,8 @@ def init_kraken_wf(  # noqa: PLR0913 - fMRIPrep's workflows too take their optio
 
     Outputs
     -------
-    timeseries, coverage
-        Region means before cleaning, coverage of the regions
+    timeseries, coverage, dseg
+        Region series before and after cleaning, frames; coverage of the regions; their image
     connectomes
         Measured connectomes
     latents

@@ -70,8 +70,11 @@ class _MeasureFunctionInputs(BaseInterfaceInputSpec):  # type: ignore[misc]
 
 
 class _MeasureFunctionOutputs(TraitedSpec):  # type: ignore[misc]
-    timeseries = OutputMultiObject(File(exists=True), desc="region means of each run")
+    timeseries = OutputMultiObject(
+        File(exists=True), desc="region series of each run, before and after cleaning; its frames"
+    )
     coverage = OutputMultiObject(File(exists=True), desc="coverage of the regions")
+    dseg = OutputMultiObject(File(exists=True), desc="regions on the grid of the BOLD")
     connectomes = OutputMultiObject(File(exists=True), desc="measured functional connectomes")
     sidecars = OutputMultiObject(File(exists=True), desc="the .json of all of them")
 
@@ -100,6 +103,7 @@ class MeasureFunction(SimpleInterface):  # type: ignore[misc]
         self._results = {
             "timeseries": list_outputs(folder, "*_timeseries.tsv"),
             "coverage": list_outputs(folder, "*_coverage.tsv"),
+            "dseg": list_outputs(folder, "*_dseg.nii.gz"),
             "connectomes": [str(found.path) for found in find_relmats(folder)],
             "sidecars": list_outputs(folder, "*.json"),
         }

@@ -61,6 +61,11 @@ def check_same(found: dict[str, list[Path]], participant: Any) -> None:
         assert {path.name for path in found[field]} == set(wanted)
         for path in found[field]:
             assert path.read_bytes() == wanted[path.name].read_bytes()
+    dsegs = participant.app_files("*_dseg.nii.gz")
+    for path in found["dseg"]:
+        kept = nibabel.load(dsegs[path.name])
+        np.testing.assert_array_equal(nibabel.load(path).dataobj, kept.dataobj)
+    assert len(found["dseg"]) == len(dsegs)
     app = {f.path.name: f.path for f in find_relmats(participant.done)}
     assert len(found["connectomes"]) == 10
     for path in found["connectomes"]:
