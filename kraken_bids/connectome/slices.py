@@ -56,8 +56,10 @@ def cut_slices(labels: NDArray[np.int32], affine: NDArray[np.floating]) -> tuple
         across, up = (k for k in range(3) if k != axis)
         image = np.take(upright, place, axis=axis).T[::-1]
         slices.append(BrainSlice(
-            f"{'xyz'[axis]} = {at:.0f}", np.ascontiguousarray(image, np.int32),
-            float(sizes[up]), float(sizes[across]),
+            f"{'xyz'[axis]} = {round(at)}".replace("-", "−"),
+            np.ascontiguousarray(image, np.int32),
+            float(sizes[up]),
+            float(sizes[across]),
         ))  # fmt: skip
     return tuple(slices)
 

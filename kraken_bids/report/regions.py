@@ -40,22 +40,27 @@ class Layout:
         return np.asarray((self.starts[:-1] + self.starts[1:]) / 2)
 
 
+def order_groups(groups: Sequence[str]) -> tuple[str, ...]:
+    """Order groups as they are shown: that of ``data/region_groups.tsv`` where it knows all of them.
+
+    There cortex comes first, then subcortex and cerebellum; else it is that of first appearance.
+    """
+    known = list(_group_titles())
+    names = tuple(dict.fromkeys(groups))
+    return tuple(sorted(names, key=known.index)) if set(names) <= set(known) else names
+
+
 def layout_regions(groups: Sequence[str], hemispheres: Sequence[str]) -> Layout:
     """Order of display: group by group, within them left before right.
 
     Parameters
     ----------
     groups : sequence of str
-        Lobe, network or structure of each region. Where ``data/region_groups.tsv`` knows all of
-        them its order holds: cortex first, then subcortex and cerebellum; else that of first
-        appearance.
+        Lobe, network or structure of each region.
     hemispheres : sequence of str
         ``L``, ``R`` or ``M`` of each region.
     """
-    known = list(_group_titles())
-    names = tuple(dict.fromkeys(groups))
-    if set(names) <= set(known):
-        names = tuple(sorted(names, key=known.index))
+    names = order_groups(groups)
     rank = np.array([names.index(group) for group in groups])
     side = np.array([{"L": 0, "R": 1}.get(h, 2) for h in hemispheres])
     order = np.lexsort((np.arange(len(rank)), side, rank))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kraken_bids.report import theme
 from kraken_bids.report.pages import Floats, Network, TractogramRow
 from kraken_bids.report.png import draw_png
+from kraken_bids.report.regions import order_groups
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -255,7 +256,7 @@ def _group_colours(groups: Sequence[str]) -> dict[str, str]:
     """Colour of each group, the same as beside the matrices, in the order of the circle."""
     n_colours = len(theme.REGION_COLOURS)
     colours = {
-        group: theme.REGION_COLOURS[k % n_colours] for k, group in enumerate(dict.fromkeys(groups))
+        group: theme.REGION_COLOURS[k % n_colours] for k, group in enumerate(order_groups(groups))
     }
     order = [group for group in FRONT_TO_BACK if group in colours]
     return {group: colours[group] for group in (*order, *colours)}

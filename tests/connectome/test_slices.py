@@ -36,7 +36,7 @@ def test_slices_are_upright_and_say_where_they_lie() -> None:
     (sagittal,) = by_axis(slices, "x")
     np.testing.assert_array_equal(sagittal.labels[-1, [0, -1]], [1, 3])
     # first labelled plane is 2, the box is 14 high: 10 % of it is plane 3
-    assert axial.name == f"z = {-30 + 4 * 3}"
+    assert axial.name == f"z = −{30 - 4 * 3}"
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))

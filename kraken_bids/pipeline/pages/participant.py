@@ -40,6 +40,9 @@ ALGORITHMS = {"ifod2": "iFOD2", "sdstream": "SD_STREAM"}
 FILE_WORDS = {
     "relmat": "connectome",
     "timeseries": "region means before cleaning",
+    "hpf_timeseries": "region means after cleaning",
+    "quality_timeseries": "motion and signal of every volume",
+    "dseg": "regions on the grid of the BOLD series",
     "coverage": "coverage of each region",
     "latents": "latent vectors",
     "relmats": "predicted connectomes",
@@ -208,10 +211,12 @@ def _list_latents(written: Written) -> tuple[LatentRow, ...]:
 def _list_files(written: Written) -> tuple[FileLink, ...]:
     links = []
     for path in sorted(written.folder.rglob("*")):
-        if path.suffix in {".tsv", ".h5"} and not path.name.startswith("."):
-            suffix = parse_name(path)["suffix"]
+        if path.name.endswith((".tsv", ".h5", ".nii.gz")) and not path.name.startswith("."):
+            entities = parse_name(path)
+            suffix = entities["suffix"]
             made = "predicted " if "kraken_relmat." in path.name else "measured "
-            words = (made if suffix == "relmat" else "") + FILE_WORDS.get(suffix, suffix)
+            words = FILE_WORDS.get(f"{entities.get('desc')}_{suffix}") or FILE_WORDS.get(suffix)
+            words = (made if suffix == "relmat" else "") + (words or suffix)
             links.append(FileLink(path.relative_to(written.output_dir).as_posix(), words))
     return tuple(links)
 
