@@ -41,9 +41,9 @@ class Layout:
 
 
 def order_groups(groups: Sequence[str]) -> tuple[str, ...]:
-    """Order groups as they are shown: that of ``data/region_groups.tsv`` where it knows all of them.
+    """Order groups as they are shown: cortex first, then subcortex and cerebellum.
 
-    There cortex comes first, then subcortex and cerebellum; else it is that of first appearance.
+    Where ``data/region_groups.tsv`` does not know all of them, as they first appear.
     """
     known = list(_group_titles())
     names = tuple(dict.fromkeys(groups))
