@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.nifti import HEADER_BYTES, NiftiHeader, parse_plain_header
 from kraken_bids.bids.tables import read_json
 from kraken_bids.exceptions import InputError
 
@@ -87,33 +88,56 @@ def open_bold(path: Path, *, tr: float | None) -> Bold:
     InputError
         If it is missing, no 4D NIfTI, of an odd data type, or its repetition time is unknown.
     """
+    path = Path(path)
+    header = _read_plain_header(path) or _read_header_with_nibabel(path)
+    if len(header.shape) != 4 or header.dtype.kind not in "iuf":
+        raise InputError(
+            f"expected a BOLD series with four axes of real numbers in {path}; found shape "
+            f"{header.shape} of {header.dtype}. Check that this is the preprocessed series."
+        )
+    return Bold(
+        path=path,
+        shape=header.shape,
+        affine=header.affine,
+        tr=_find_tr(path, tr, header),
+        slope=header.slope,
+        inter=header.inter,
+        dtype=header.dtype,
+        offset=header.offset,
+    )
+
+
+def _read_plain_header(path: Path) -> NiftiHeader | None:
+    if not path.name.endswith((".nii", ".nii.gz")):
+        return None
+    try:
+        with _open_stream(path) as stream:
+            return parse_plain_header(stream.read(HEADER_BYTES))
+    except (EOFError, OSError, zlib.error):
+        return None
+
+
+def _read_header_with_nibabel(path: Path) -> NiftiHeader:
     import nibabel
 
     try:
         image: Any = nibabel.load(path)
-        proxy = image.dataobj
-        # Not header["vox_offset"]: nibabel sets that to 0 on loading.
-        offset, slope, inter = int(proxy.offset), float(proxy.slope), float(proxy.inter)
+        proxy, header = image.dataobj, image.header
+        return NiftiHeader(
+            shape=tuple(int(n) for n in image.shape),
+            dtype=image.get_data_dtype(),
+            # Not header["vox_offset"]: nibabel sets that to 0 on loading.
+            offset=int(proxy.offset),
+            slope=float(proxy.slope),
+            inter=float(proxy.inter),
+            affine=np.asarray(image.affine, np.float64),
+            zooms=tuple(float(zoom) for zoom in header.get_zooms()),
+            time_unit=header.get_xyzt_units()[1],
+        )
     except (OSError, EOFError, ValueError, AttributeError, zlib.error) as error:
         raise InputError(_unreadable(path, error)) from error
     except nibabel.filebasedimages.ImageFileError as error:
         raise InputError(_unreadable(path, error)) from error
-    dtype = image.get_data_dtype()
-    if len(image.shape) != 4 or dtype.kind not in "iuf":
-        raise InputError(
-            f"expected a BOLD series with four axes of real numbers in {path}; found shape "
-            f"{image.shape} of {dtype}. Check that this is the preprocessed series."
-        )
-    return Bold(
-        path=Path(path),
-        shape=cast(tuple[int, int, int, int], tuple(int(n) for n in image.shape)),
-        affine=np.asarray(image.affine, np.float64),
-        tr=_find_tr(Path(path), tr, image.header),
-        slope=slope,
-        inter=inter,
-        dtype=dtype,
-        offset=offset,
-    )
 
 
 def _unreadable(path: Path, error: Exception) -> str:
@@ -123,14 +147,12 @@ def _unreadable(path: Path, error: Exception) -> str:
     )
 
 
-def _find_tr(path: Path, tr: float | None, header: object) -> float:
+def _find_tr(path: Path, tr: float | None, header: NiftiHeader) -> float:
     sidecar = path.with_name(path.name.partition(".")[0] + ".json")
     if tr is None and sidecar.is_file():
         tr = read_json(sidecar).get("RepetitionTime")
     if tr is None:
-        zooms = header.get_zooms()  # type: ignore[attr-defined]
-        unit = header.get_xyzt_units()[1]  # type: ignore[attr-defined]
-        tr = float(zooms[3]) / UNITS_PER_SECOND.get(unit, 1.0)
+        tr = header.zooms[3] / UNITS_PER_SECOND.get(header.time_unit, 1.0)
     if not isinstance(tr, (int, float)) or not 0 < tr < np.inf:
         raise InputError(
             f"expected the repetition time of {path.name} in seconds, as RepetitionTime in "

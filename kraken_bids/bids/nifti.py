@@ -1,6 +1,7 @@
-"""Plain NIfTI-1 label images in and out without nibabel, whose import takes long."""
+"""Plain NIfTI-1 in, and label images out, without nibabel, whose import takes long."""
 
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,71 @@ from kraken_bids.files import atomic_path
 
 HEADER_BYTES = 348
 DATA_OFFSET = 352
+DTYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}
+TIME_UNITS = {16: "msec", 24: "usec"}
 LABELS_INTENT, ALIGNED, MILLIMETRES = 1002, 2, 2
 """Codes of NIfTI-1: ``NIFTI_INTENT_LABEL``, ``NIFTI_XFORM_ALIGNED_ANAT``, ``NIFTI_UNITS_MM``."""
-DTYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}
+
+
+@dataclass(frozen=True)
+class NiftiHeader:
+    """What a NIfTI header says of the values behind it."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    """As stored, byte order included."""
+    offset: int
+    """Where the values begin, bytes."""
+    slope: float
+    inter: float
+    """What a stored value v means: ``slope * v + inter``."""
+    affine: NDArray[np.float64]
+    """Voxel → RAS mm, [4, 4]."""
+    zooms: tuple[float, ...]
+    """``pixdim``: voxel sizes in mm, then the repetition time."""
+    time_unit: str
+    """``sec`` unless it is ``msec`` or ``usec``."""
+
+
+def parse_plain_header(content: bytes) -> NiftiHeader | None:
+    """Header at the beginning of a common NIfTI-1 file.
+
+    Parameters
+    ----------
+    content : bytes
+        The first 348 bytes, or more.
+
+    Returns
+    -------
+    NiftiHeader or None
+        None for anything out of the common: NIfTI-2, pairs of files, no sform, odd types. nibabel
+        then reads it, or explains.
+    """
+    if len(content) < HEADER_BYTES or content[344:348] != b"n+1\0":
+        return None
+    order = "<" if content[:4] == HEADER_BYTES.to_bytes(4, "little") else ">"
+    n_axes, *shape = struct.unpack_from(f"{order}8h", content, 40)
+    (code,) = struct.unpack_from(f"{order}h", content, 70)
+    zooms = struct.unpack_from(f"{order}8f", content, 76)
+    offset, slope, inter = struct.unpack_from(f"{order}3f", content, 108)
+    (sform_code,) = struct.unpack_from(f"{order}h", content, 254)
+    is_plain = n_axes in {3, 4} and min(shape[:n_axes]) > 0 and code in DTYPES and sform_code > 0
+    # as in nibabel: a slope of 0 or NaN means that nothing is scaled
+    is_scaled = bool(np.isfinite(slope)) and slope != 0
+    if not is_plain or offset < HEADER_BYTES or (is_scaled and not np.isfinite(inter)):
+        return None
+    affine = np.eye(4)
+    affine[:3] = np.array(struct.unpack_from(f"{order}12f", content, 280)).reshape(3, 4)
+    return NiftiHeader(
+        shape=tuple(shape[:n_axes]),
+        dtype=np.dtype(order + DTYPES[code]),
+        offset=int(offset),
+        slope=slope if is_scaled else 1.0,
+        inter=inter if is_scaled else 0.0,
+        affine=affine,
+        zooms=zooms[1 : n_axes + 1],
+        time_unit=TIME_UNITS.get(content[123] & 0x38, "sec"),
+    )
 
 
 def read_plain_nifti(
@@ -34,31 +97,19 @@ def read_plain_nifti(
         The sform, voxel → RAS mm.
     sizes : ndarray of shape (3,)
         ``pixdim``, mm.
-        None instead of the three for anything out of the common: NIfTI-2, pairs of files, scaled
-        values, no sform, fewer bytes than there should be. nibabel then reads it, or explains.
+        None instead of the three where :func:`parse_plain_header` gives None, values are scaled,
+        or there are fewer bytes than there should be.
     """
     content = _read_bytes(path)
-    if len(content) < HEADER_BYTES or content[344:348] != b"n+1\0":
+    header = parse_plain_header(content)
+    if header is None or (header.slope, header.inter) != (1.0, 0.0):
         return None
-    order = "<" if content[:4] == HEADER_BYTES.to_bytes(4, "little") else ">"
-    n_axes, *shape = struct.unpack_from(f"{order}8h", content, 40)
-    (code,) = struct.unpack_from(f"{order}h", content, 70)
-    sizes = struct.unpack_from(f"{order}8f", content, 76)
-    offset, slope, inter = struct.unpack_from(f"{order}3f", content, 108)
-    (sform_code,) = struct.unpack_from(f"{order}h", content, 254)
-    is_plain = n_axes in {3, 4} and min(shape[:n_axes]) > 0 and code in DTYPES and sform_code > 0
-    # as in nibabel: a slope of 0 or NaN means that nothing is scaled
-    is_scaled = np.isfinite(slope) and slope != 0 and (slope, inter) != (1.0, 0.0)
-    if not is_plain or is_scaled or not HEADER_BYTES <= offset <= len(content):
+    n_values = int(np.prod(header.shape, dtype=np.int64))
+    if len(content) < header.offset + n_values * header.dtype.itemsize:
         return None
-    dtype = np.dtype(order + DTYPES[code])
-    n_values = int(np.prod(shape[:n_axes], dtype=np.int64))
-    if len(content) < int(offset) + n_values * dtype.itemsize:
-        return None
-    values = np.frombuffer(content, dtype, n_values, int(offset))
-    affine = np.eye(4)
-    affine[:3] = np.array(struct.unpack_from(f"{order}12f", content, 280)).reshape(3, 4)
-    return values.reshape(shape[:n_axes], order="F"), affine, np.array(sizes[1:4], np.float64)
+    values = np.frombuffer(content, header.dtype, n_values, header.offset)
+    sizes = np.array(header.zooms[:3], np.float64)
+    return values.reshape(header.shape, order="F"), header.affine, sizes
 
 
 def write_labels(

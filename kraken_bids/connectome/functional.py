@@ -5,7 +5,6 @@ from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from kraken_bids.connectome.matrices import find_missing_regions
 from kraken_bids.exceptions import ConnectomeError
@@ -156,14 +155,15 @@ def compute_partial_correlation(
     X = scale_to_unit_diagonal(correlation[np.ix_(seen, seen)])
     n = len(X)
     try:
-        factor = cho_factor(X + ridge * np.trace(X) / n * np.eye(n))
-    except LinAlgError as error:
+        factor = np.linalg.cholesky(X + ridge * np.trace(X) / n * np.eye(n))
+    except np.linalg.LinAlgError as error:
         raise ConnectomeError(
             f"expected a positive definite correlation matrix of {n} regions at ridge λ = "
             f"{ridge:g}; found a singular one, which happens with fewer frames than regions. "
             "Raise --pcorr-lambda (0.06 is the published value)."
         ) from error
-    P = cho_solve(factor, np.eye(n))
+    inverse_factor = np.linalg.solve(factor, np.eye(n))
+    P = inverse_factor.T @ inverse_factor
     scale = np.sqrt(np.diag(P))
     partial = -P / np.outer(scale, scale)
     np.fill_diagonal(partial, 1.0)

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import map_coordinates
 
 Step = tuple[NDArray[np.floating], NDArray[np.floating] | None]
 
@@ -42,6 +41,8 @@ def resample_labels(
         Same dtype; 0 where the point lies outside the label image. Half-way points take the
         higher index.
     """
+    if not steps and _is_same_grid(labels.shape, affine, target_shape, target_affine):
+        return labels.copy()
     out = np.zeros(tuple(target_shape), dtype=labels.dtype)
 
     def sample(voxels: NDArray[np.float64]) -> NDArray[np.integer]:
@@ -75,6 +76,8 @@ def resample_image(
     ndarray of float32, shape target_shape
         0 where the point lies outside the image.
     """
+    from scipy.ndimage import map_coordinates
+
     out = np.zeros(tuple(target_shape), dtype=np.float32)
 
     def sample(voxels: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -107,6 +110,8 @@ def apply_steps(points: NDArray[np.float64], steps: Sequence[Step]) -> NDArray[n
 
 def _carry(points: NDArray[np.float64], steps: Sequence[Step]) -> NDArray[np.float64]:
     """Carry points [3, n_points], coordinates apart, as map_coordinates wants them."""
+    if any(displacement is not None for _, displacement in steps):
+        from scipy.ndimage import map_coordinates
     for affine, displacement in steps:
         if displacement is None:
             points = _apply_affine(affine, points)
@@ -137,6 +142,22 @@ def _fill(
         grid[0] += first
         points = _carry(_apply_affine(target_affine, grid), steps)
         out[first:last] = sample(_apply_affine(to_voxels, points)).reshape(out[first:last].shape)
+
+
+def _is_same_grid(
+    shape: Sequence[int],
+    affine: NDArray[np.floating],
+    target_shape: Sequence[int],
+    target_affine: NDArray[np.floating],
+) -> bool:
+    """Whether the nearest voxel of every voxel is the one of the same index."""
+    if tuple(shape) != tuple(target_shape):
+        return False
+    corners = np.indices((2, 2, 2)).reshape(3, -1) * (np.asarray(shape)[:, None] - 1.0)
+    world = _apply_affine(target_affine, corners)
+    found = _apply_affine(np.linalg.inv(np.asarray(affine, dtype=np.float64)), world)
+    # voxels move by an affine function of their index: the corners move farthest
+    return bool((np.abs(found - corners) < 0.499).all())
 
 
 def _slabs(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:

@@ -3,11 +3,10 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import binary_erosion
-from scipy.sparse import csr_array
 
 from kraken_bids.exceptions import ConnectomeError
 
@@ -15,6 +14,7 @@ logger = logging.getLogger(__name__)
 
 MAX_TISSUE_VOXELS = 20_000
 COMPONENT_TISSUES = ("WM", "CSF")
+MAX_KEY = 2**62
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,8 @@ def compute_region_series(  # noqa: PLR0913 - one BOLD run is that many things
     }
     layout = _plan(labels, sizes, brain_mask, tissue_masks)
     sums, varies, zero, tissue = _read_volumes(volumes, layout, slope=slope, inter=inter)
-    counted = layout.matrix @ (~zero).astype(np.float64)
-    totals = slope * sums + inter * layout.matrix.sum(axis=1)
+    counted = layout.sum_rows(~zero)
+    totals = slope * sums + inter * layout.n_voxels
     with np.errstate(invalid="ignore", divide="ignore"):
         series = np.where(counted > 0, totals / counted, np.nan)
     return _split(series, varies, layout, tissue)
@@ -111,13 +111,29 @@ class _Layout:
     voxels: NDArray[np.intp]
     """Flat index of each gathered voxel, x fastest, ascending."""
     n_volume_voxels: int
-    matrix: csr_array
-    """[rows, voxels] of ones: the regions of each parcellation, the brain, grey matter."""
+    cells: NDArray[np.intp]
+    """Cell of each gathered voxel: those of one cell belong to the same rows."""
+    rows: tuple[tuple[NDArray[np.integer], int], ...]
+    """Row of each cell, from 1 on (0: none), and number of rows; of each parcellation, of the
+    brain, of grey matter. All their rows follow each other."""
     n_regions: dict[str, int]
     in_brain: NDArray[np.bool_]
     has_grey: bool
     tissue: dict[str, NDArray[np.intp]]
     """Flat index of the voxels of each eroded tissue mask."""
+
+    def sum_rows(self, values: NDArray[np.generic]) -> NDArray[np.float64]:
+        """Sum of the gathered voxels of each row, in float64."""
+        # each voxel is added once, however many atlases it counts in; then its cell to each
+        sums = np.bincount(self.cells, weights=values.astype(np.float64, copy=False))
+        return np.concatenate(
+            [np.bincount(row, weights=sums, minlength=n + 1)[1:] for row, n in self.rows]
+        )
+
+    @cached_property
+    def n_voxels(self) -> NDArray[np.float64]:
+        """Number of voxels of each row."""
+        return self.sum_rows(np.ones(len(self.cells)))
 
 
 def _plan(
@@ -135,10 +151,12 @@ def _plan(
     groups.append((brain[voxels].astype(np.int32), 1))
     if grey is not None:
         groups.append((grey[voxels].astype(np.int32), 1))
+    cells, first = _number_cells(groups)
     return _Layout(
         voxels=voxels,
         n_volume_voxels=labelled.size,
-        matrix=_indicator_matrix(groups, len(voxels)),
+        cells=cells,
+        rows=tuple((numbers[first], n_rows) for numbers, n_rows in groups),
         n_regions=sizes,
         in_brain=brain[voxels] if brain_mask is not None else np.ones(len(voxels), dtype=bool),
         has_grey=grey is not None,
@@ -150,20 +168,24 @@ def _plan(
     )
 
 
-def _indicator_matrix(
-    groups: Sequence[tuple[NDArray[np.integer], int]], n_voxels: int
-) -> csr_array:
-    rows, columns, first = [], [], 0
+def _number_cells(
+    groups: Sequence[tuple[NDArray[np.integer], int]],
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Cell of each voxel, one per combination of numbers that occurs; a voxel of each cell."""
+    keys, n_keys = np.zeros(len(groups[0][0]), np.int64), 1
     for numbers, n_rows in groups:
-        inside = np.flatnonzero(numbers > 0)
-        rows.append(numbers[inside] - 1 + first)
-        columns.append(inside)
-        first += n_rows
-    row, column = np.concatenate(rows), np.concatenate(columns)
-    return csr_array((np.ones(len(row)), (row, column)), shape=(first, n_voxels))
+        if n_keys * (n_rows + 1) > MAX_KEY:
+            keys = np.unique(keys, return_inverse=True)[1]
+            n_keys = len(keys)
+        keys = keys * (n_rows + 1) + numbers
+        n_keys *= n_rows + 1
+    _, first, cells = np.unique(keys, return_index=True, return_inverse=True)
+    return cells, first
 
 
 def _tissue_voxels(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
+    from scipy.ndimage import binary_erosion  # here: not every run has tissue maps
+
     eroded = binary_erosion(mask, structure=np.ones((3, 3, 3), dtype=bool))
     voxels = np.flatnonzero(eroded.ravel(order="F"))
     return voxels[:: max(1, -(-len(voxels) // MAX_TISSUE_VOXELS))]
@@ -216,13 +238,13 @@ def _gather(
             f"expected flat volumes of {layout.n_volume_voxels} voxels; found one of shape "
             f"{volume.shape}."
         )
-    values = volume[layout.voxels]
-    total: NDArray[np.float64] = layout.matrix @ values.astype(np.float64)
+    values = volume.take(layout.voxels)
+    total = layout.sum_rows(values)
     if np.isfinite(total).all():
         return values, total, 0
     broken = ~np.isfinite(values)
     values[broken] = zero  # only floats get here, so they can hold it
-    return values, layout.matrix @ values.astype(np.float64), int(broken.sum())
+    return values, layout.sum_rows(values), int(broken.sum())
 
 
 def _split(
@@ -231,8 +253,8 @@ def _split(
     layout: _Layout,
     tissue: dict[str, NDArray[np.float32]],
 ) -> RegionSeries:
-    n_voxels = layout.matrix.sum(axis=1)
-    n_covered = layout.matrix @ (varies & layout.in_brain).astype(np.float64)
+    n_voxels = layout.n_voxels
+    n_covered = layout.sum_rows(varies & layout.in_brain)
     means, coverage, counts, first = {}, {}, {}, 0
     for name, n_regions in layout.n_regions.items():
         rows = slice(first, first + n_regions)

@@ -1,11 +1,13 @@
 """The short reader agrees with nibabel, or leaves the image to it."""
 
+import struct
+
 import nibabel as nib
 import numpy as np
 import pytest
 
 from kraken_bids.bids.images import read_image, read_labels
-from kraken_bids.bids.nifti import read_plain_nifti, write_labels
+from kraken_bids.bids.nifti import parse_plain_header, read_plain_nifti, write_labels
 
 AFFINE = np.array([[-1.1, 0.1, 0, 5], [0.1, 1.2, 0, -7], [0, 0.2, 1.3, 9], [0, 0, 0, 1.0]])
 
@@ -28,6 +30,49 @@ def test_values_affine_and_sizes(name, dtype, endianness, tmp_path):
     labels, affine = read_labels(tmp_path / name)
     np.testing.assert_array_equal(labels, values[..., 0])
     np.testing.assert_array_equal(affine, image.affine)
+
+
+@pytest.mark.parametrize("endianness", ["<", ">"])
+@pytest.mark.parametrize("scale", [(None, None), (0.25, -3.0), (0.0, 7.0), (np.nan, 1.0)])
+@pytest.mark.parametrize("unit", ["sec", "msec", "usec", None])
+def test_header_of_a_series(unit, scale, endianness, tmp_path):
+    """Shape, type, offset, scaling, affine, zooms and unit of time as nibabel has them."""
+    header = nib.Nifti1Header(endianness=endianness)
+    header.set_data_dtype(np.dtype(np.int16).newbyteorder(endianness))
+    image = nib.Nifti1Image(np.ones((3, 4, 5, 6), np.int16), AFFINE, header)
+    image.header.set_zooms((1.5, 2.5, 3.5, 0.72))
+    image.header.set_xyzt_units("mm", unit)
+    image.header.extensions.append(nib.nifti1.Nifti1Extension("comment", b"x" * 50))
+    nib.save(image, tmp_path / "a.nii")
+    content = bytearray((tmp_path / "a.nii").read_bytes())
+    if scale[0] is not None:
+        content[112:120] = struct.pack(f"{endianness}2f", *scale)
+        (tmp_path / "a.nii").write_bytes(content)
+    known = nib.load(tmp_path / "a.nii")
+    read = parse_plain_header(bytes(content))
+    assert read is not None
+    assert (read.shape, read.dtype) == (known.shape, known.get_data_dtype())
+    assert read.offset == known.dataobj.offset > 352
+    assert (read.slope, read.inter) == (known.dataobj.slope, known.dataobj.inter)
+    np.testing.assert_array_equal(read.affine, known.affine)
+    np.testing.assert_array_equal(read.zooms, known.header.get_zooms())
+    assert read.time_unit == (unit or "sec")
+
+
+def test_headers_that_are_left_to_nibabel(tmp_path):
+    """A type out of the common, an intercept that is no number, an offset inside the header."""
+    nib.save(nib.Nifti1Image(np.ones((3, 4, 5, 6), np.int16), AFFINE), tmp_path / "a.nii")
+    whole = (tmp_path / "a.nii").read_bytes()[:348]
+    assert parse_plain_header(whole) is not None
+    changes = {
+        (70, 72): struct.pack("<h", 1024),
+        (112, 120): struct.pack("<2f", 2.0, np.nan),
+        (108, 112): struct.pack("<f", 100.0),
+        (42, 44): struct.pack("<h", -3),
+    }
+    for (first, last), value in changes.items():
+        assert parse_plain_header(whole[:first] + value + whole[last:]) is None
+    assert parse_plain_header(whole[:347]) is None
 
 
 def test_the_uncommon_is_left_to_nibabel(tmp_path):

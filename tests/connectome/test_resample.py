@@ -47,6 +47,28 @@ def test_same_grid_gives_the_same_image():
     assert out.dtype == LABELS.dtype
 
 
+@pytest.mark.parametrize("shift", [0.45, 0.55, -0.45, -0.55])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_almost_the_same_grid(shift, axis):
+    """A grid less than half a voxel away has the same labels, another one has its neighbours."""
+    moved = AFFINE.copy()
+    moved[:3, 3] += AFFINE[:3, axis] * shift
+    out = resample_labels(LABELS, AFFINE, target_shape=LABELS.shape, target_affine=moved)
+    wanted = nearest_labels(grid_points(LABELS.shape, moved)).reshape(LABELS.shape)
+    np.testing.assert_array_equal(out, wanted)
+    assert out is not LABELS
+    assert np.array_equal(out, LABELS) == (abs(shift) < 0.5)
+
+
+def test_a_scaled_grid_is_another_one():
+    """The same first voxel and shape do not make the same grid."""
+    wider = AFFINE @ np.diag([1.08, 1, 1, 1])
+    out = resample_labels(LABELS, AFFINE, target_shape=LABELS.shape, target_affine=wider)
+    wanted = nearest_labels(grid_points(LABELS.shape, wider)).reshape(LABELS.shape)
+    np.testing.assert_array_equal(out, wanted)
+    assert not np.array_equal(out, LABELS)
+
+
 def test_other_grids_take_the_nearest_voxel(monkeypatch):
     """An oblique target agrees with a search for the nearest centre, in slabs of any size."""
     target = rotation(-0.4) @ np.diag([-1.3, 1.1, 1.7, 1.0])

@@ -59,6 +59,22 @@ def test_means_of_every_parcellation_in_one_pass():
     assert series.n_volumes == 12
 
 
+def test_many_parcellations_are_as_each_alone(monkeypatch):
+    """Means and coverage do not depend on what else is measured, nor on how keys are packed."""
+    data, _, brain = make_run()
+    rng = np.random.default_rng(2)
+    labels = {f"p{k}": rng.integers(0, 30, SHAPE) for k in range(9)}
+    together = [measure(data, labels, brain)]
+    monkeypatch.setattr(timeseries, "MAX_KEY", 2000)  # keys are numbered anew on the way
+    together.append(measure(data, labels, brain))
+    for name, image in labels.items():
+        alone = measure(data, {name: image}, brain)
+        for series in together:
+            np.testing.assert_allclose(series.means[name], alone.means[name], rtol=1e-13)
+            np.testing.assert_array_equal(series.coverage[name], alone.coverage[name])
+            np.testing.assert_array_equal(series.n_voxels[name], alone.n_voxels[name])
+
+
 @pytest.mark.parametrize("dtype", [np.int16, np.uint8, np.float32, np.float64])
 def test_stored_values_are_scaled(dtype):
     """Means are of stored * slope + inter, for integers as for floats."""
