@@ -110,7 +110,8 @@ def predict(
     with exit_with_message():
         start_terminal_log(verbose)
         # torch is loaded only once the options are known to be sound
-        from kraken_bids.pipeline.tools.predict import PredictionOptions, predict_files
+        from kraken_bids.model.load import load_model
+        from kraken_bids.pipeline.tools.predict import PredictionOptions, encode_files
         from kraken_bids.pipeline.tools.prediction_files import check_output, write_predictions
 
         check_output(output)
@@ -126,6 +127,8 @@ def predict(
             sources=sources,
             targets=targets,
         )
-        arrays = predict_files(inputs, model, options, transforms=transforms, device=device)
-        write_predictions(arrays, output)
-        click.echo(f"{len(arrays['subjects'])} subjects, {len(arrays) - 1} arrays: {output}")
+        loaded = load_model(model, transforms=transforms, device=device)
+        predictions = encode_files(inputs, loaded, options)
+        write_predictions(predictions, output)
+        n_subjects, n_arrays = len(predictions.subjects), len(predictions.shapes())
+        click.echo(f"{n_subjects} subjects, {n_arrays} arrays: {output}")

@@ -1,9 +1,10 @@
-"""Prediction from connectome files: read, adapt, encode, fuse, decode."""
+"""Prediction from connectome files: read in blocks, adapt, encode, fuse; then decode."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,17 @@ from kraken_bids.model.adaptation import (
     read_adaptation,
     write_adaptation,
 )
-from kraken_bids.model.fusion import Selector, fuse, list_excluded, parse_selectors
+from kraken_bids.model.fusion import Selector, parse_selectors
 from kraken_bids.model.load import load_model
 from kraken_bids.model.predict import Model
-from kraken_bids.pipeline.cohort import fill_missing
-from kraken_bids.pipeline.tools.connectome_files import read_connectomes
-from kraken_bids.pipeline.tools.connectome_parts import Connectomes
-from kraken_bids.pipeline.tools.prediction_files import ARROW, ENCODED, SUBJECTS
+from kraken_bids.pipeline.background import read_ahead
+from kraken_bids.pipeline.projections import BLOCK, EdgeMean, encode_projection, project_blocks
+from kraken_bids.pipeline.tools.connectome_files import CohortFiles, open_connectomes
+from kraken_bids.pipeline.tools.connectome_parts import CohortRows
+from kraken_bids.pipeline.tools.decoding import CohortPredictions, list_predictions
+from kraken_bids.pipeline.tools.prediction_files import collect_arrays
 
 logger = logging.getLogger(__name__)
-
-Array = NDArray[np.float32]
 
 AUTO = "auto"
 DEFAULT_MODE = "meanfit+meanshift"
@@ -62,6 +63,12 @@ class PredictionOptions:
     targets: tuple[str, ...] = ()
     """Flavors to predict, or patterns of them; all of the model by default."""
 
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Variants of fusions that are asked for."""
+        asked = {"noself": self.exclude_self, "noatlas": self.exclude_atlas}
+        return tuple(name for name, is_asked in asked.items() if is_asked)
+
     def __post_init__(self) -> None:
         """Check that the adaptation is asked for in one way only."""
         if self.adaptation and (self.adaptation_sources or self.adaptation_mode not in {AUTO}):
@@ -80,7 +87,7 @@ def predict_files(
     transforms: Sequence[Path] = (),
     device: str = AUTO,
 ) -> dict[str, NDArray[Any]]:
-    """Latents and predicted connectomes of connectome files.
+    """Latents and predicted connectomes of connectome files, all in memory.
 
     Parameters
     ----------
@@ -101,23 +108,62 @@ def predict_files(
     KrakenBidsError
         As the stages do: files, flavors, numbers, model.
     """
-    options = options or PredictionOptions()
     loaded = load_model(model, transforms=transforms, device=device)
-    connectomes = _keep_known(read_connectomes(inputs), loaded)
-    targets = select_targets(options.targets, loaded)
-    selectors = _select_sources(options, connectomes.edges)
-    adaptation = _choose_adaptation(options, connectomes, loaded)
+    return collect_arrays(encode_files(inputs, loaded, options))
+
+
+def encode_files(
+    inputs: Sequence[str], model: Model, options: PredictionOptions | None = None
+) -> CohortPredictions:
+    """Latents of connectome files, each read once in blocks of subjects, and what follows.
+
+    The predictions are computed when they are asked for, as
+    :func:`~kraken_bids.pipeline.tools.prediction_files.write_predictions` does.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        As :func:`kraken_bids.pipeline.tools.connectome_files.read_connectomes` takes them.
+    model : Model
+    options : PredictionOptions, optional
+
+    Raises
+    ------
+    KrakenBidsError
+        As the stages do: files, flavors, numbers.
+    """
+    options = options or PredictionOptions()
+    cohort = _keep_known(open_connectomes(inputs), model)
+    targets = select_targets(options.targets, model)
+    selectors = _select_sources(options, cohort.rows)
+    projections = {
+        flavor: project_blocks(model, flavor, read_ahead(rows.blocks(BLOCK)))
+        for flavor, rows in cohort.rows.items()
+    }
+    means = {flavor: projection.mean for flavor, projection in projections.items()}
+    adaptation = _choose_adaptation(options, cohort, means, model)
     latents = {
-        flavor: loaded.encode(flavor, _fill_rows(flavor, edges, loaded, adaptation), adaptation)
-        for flavor, edges in connectomes.edges.items()
+        flavor: encode_projection(
+            model,
+            flavor,
+            projection.rows,
+            adaptation=adaptation,
+            reread=projection.reread,
+            read=partial(_read_row, cohort.rows[flavor]),
+        )
+        for flavor, projection in projections.items()
     }
-    arrays: dict[str, NDArray[Any]] = {
-        f"{flavor.name}{ARROW}{ENCODED}": latent for flavor, latent in latents.items()
-    }
+    encoded, predictions = {flavor.name: z for flavor, z in latents.items()}, []
     for selector in selectors:
-        arrays |= _predict_source(selector, latents, loaded, targets=targets, options=options)
-    arrays[SUBJECTS] = np.array(connectomes.subjects)
-    return arrays
+        encoded[selector.name], found = list_predictions(
+            selector,
+            latents,
+            targets,
+            variants=options.variants,
+            renormalize=options.renormalize_fusion,
+        )
+        predictions += found
+    return CohortPredictions(model, cohort.subjects, encoded, tuple(predictions))
 
 
 def select_targets(patterns: Iterable[str], model: Model) -> tuple[Flavor, ...]:
@@ -142,11 +188,9 @@ def select_targets(patterns: Iterable[str], model: Model) -> tuple[Flavor, ...]:
     return tuple(chosen) or model.flavors
 
 
-def _keep_known(connectomes: Connectomes, model: Model) -> Connectomes:
-    known = {
-        flavor: edges for flavor, edges in connectomes.edges.items() if flavor in model.reductions
-    }
-    left_out = sorted(flavor.name for flavor in set(connectomes.edges) - set(known))
+def _keep_known(cohort: CohortFiles, model: Model) -> CohortFiles:
+    known = {flavor: rows for flavor, rows in cohort.rows.items() if flavor in model.reductions}
+    left_out = sorted(flavor.name for flavor in set(cohort.rows) - set(known))
     if not known:
         raise FlavorError(
             f"expected inputs among the flavors of {model.name} "
@@ -156,7 +200,11 @@ def _keep_known(connectomes: Connectomes, model: Model) -> Connectomes:
         logger.warning(
             "the model has no flavor %s: these inputs are not used", ", ".join(left_out)
         )
-    return Connectomes(connectomes.subjects, known)
+    return CohortFiles(cohort.subjects, known)
+
+
+def _read_row(rows: CohortRows, index: int) -> NDArray[np.floating]:
+    return np.asarray(rows.read(index, index + 1)[0])
 
 
 def _select_sources(options: PredictionOptions, flavors: Iterable[Flavor]) -> tuple[Selector, ...]:
@@ -168,16 +216,18 @@ def _select_sources(options: PredictionOptions, flavors: Iterable[Flavor]) -> tu
 
 
 def _choose_adaptation(
-    options: PredictionOptions, connectomes: Connectomes, model: Model
+    options: PredictionOptions,
+    cohort: CohortFiles,
+    means: Mapping[Flavor, EdgeMean],
+    model: Model,
 ) -> Adaptation | None:
     """Adaptation as asked: saved, fitted on another cohort, or fitted on the inputs."""
     if options.adaptation:
         adaptation = read_adaptation(options.adaptation)
         check_adaptation(adaptation, model.sha256)
         return adaptation
-    cohort = (
-        read_connectomes(options.adaptation_sources) if options.adaptation_sources else connectomes
-    )
+    if options.adaptation_sources:
+        cohort = open_connectomes(options.adaptation_sources)
     mode = options.adaptation_mode
     if mode == AUTO and len(cohort.subjects) < MIN_SUBJECTS:
         logger.warning(
@@ -187,102 +237,38 @@ def _choose_adaptation(
             MIN_SUBJECTS,
         )
         return None
-    adaptation = _fit_adaptation(cohort, model, DEFAULT_MODE if mode == AUTO else mode)
+    if options.adaptation_sources:
+        means = {flavor: _take_mean(rows) for flavor, rows in cohort.rows.items()}
+    adaptation = _fit_adaptation(means, model, DEFAULT_MODE if mode == AUTO else mode)
     if options.save_adaptation:
         write_adaptation(adaptation, options.save_adaptation)
     return adaptation
 
 
-def _fit_adaptation(cohort: Connectomes, model: Model, mode: str) -> Adaptation:
-    means, training_means = {}, model.training_means()
-    for flavor, edges in cohort.edges.items():
-        present = edges[~np.isnan(edges).all(axis=1)]
-        if len(present) == 1 and mode != "none":
+def _take_mean(rows: CohortRows) -> EdgeMean:
+    mean = EdgeMean(rows.n_edges)
+    for block in read_ahead(rows.blocks(BLOCK)):
+        for edges in block:
+            if not np.isnan(edges).all():
+                mean.add(edges)
+    return mean
+
+
+def _fit_adaptation(means: Mapping[Flavor, EdgeMean], model: Model, mode: str) -> Adaptation:
+    fitted, training_means = {}, model.training_means()
+    for flavor, mean in means.items():
+        if mean.n_subjects == 1 and mode != "none":
             raise ConnectomeError(
                 f"{flavor}: expected several subjects to fit the adaptation {mode}; found one, "
                 "whose adapted connectome would be the training mean itself. Use "
                 "--adaptation-mode none, or --adaptation-source with a cohort of the same site."
             )
-        if len(present):
-            means[flavor] = (_mean_edges(present, training_means.get(flavor)), len(present))
-    adaptation = fit_adaptation(means, training_means, mode, model_sha256=model.sha256)
+        if mean.n_subjects:
+            fitted[flavor] = (mean.result(training_means.get(flavor)), mean.n_subjects)
+    adaptation = fit_adaptation(fitted, training_means, mode, model_sha256=model.sha256)
     for flavor, fit in adaptation.flavors.items() if mode != "none" else ():
         logger.info(
             "%s: %s, b0 %.3f, b1 %.3f, R2 %.3f, %d subjects",
             flavor, mode, fit.b0, fit.b1, fit.r2, fit.n_subjects,
         )  # fmt: skip
     return adaptation
-
-
-def _mean_edges(edges: Array, training_mean: Array | None) -> NDArray[np.float64]:
-    """Mean over those who have each edge; an edge that nobody has takes the training mean."""
-    counts = (~np.isnan(edges)).sum(axis=0)
-    mean = np.nansum(edges, axis=0, dtype=np.float64) / np.maximum(counts, 1)
-    return mean if training_mean is None else np.where(counts > 0, mean, training_mean)
-
-
-def _fill_rows(
-    flavor: Flavor, edges: Array, model: Model, adaptation: Adaptation | None
-) -> NDArray[np.floating]:
-    """Edges whose missing regions become the training mean; rows of NaN stay."""
-    holes = np.isnan(edges)
-    partial = np.flatnonzero(holes.any(axis=1) & ~holes.all(axis=1))
-    if not partial.size:
-        return edges
-    fit = adaptation.flavors.get(flavor) if adaptation else None
-    filled = edges.astype(np.float64)
-    filled[partial] = fill_missing(filled[partial], model.training_means().get(flavor), fit)
-    return filled
-
-
-def _predict_source(
-    selector: Selector,
-    latents: Mapping[Flavor, Array],
-    model: Model,
-    *,
-    targets: Sequence[Flavor],
-    options: PredictionOptions,
-) -> dict[str, Array]:
-    renormalize = options.renormalize_fusion and selector.is_fusion
-    fused = fuse(latents, selector, renormalize=renormalize)
-    single = None if selector.is_fusion else selector.flavors[0]
-    arrays = {f"{selector.name}{ARROW}{ENCODED}": fused}
-    for target in targets:
-        arrays[f"{selector.name}{ARROW}{target.name}"] = model.decode(target, fused, source=single)
-    variants = {"noself": options.exclude_self, "noatlas": options.exclude_atlas}
-    for variant in (name for name, wanted in variants.items() if wanted and selector.is_fusion):
-        arrays |= _predict_variant(
-            selector, latents, model, targets=targets, variant=variant, renormalize=renormalize
-        )
-    return arrays
-
-
-def _predict_variant(
-    selector: Selector,
-    latents: Mapping[Flavor, Array],
-    model: Model,
-    *,
-    targets: Sequence[Flavor],
-    variant: str,
-    renormalize: bool,
-) -> dict[str, Array]:
-    """Predictions without each target's own flavor or parcellation."""
-    arrays, impossible = {}, []
-    for target in targets:
-        excluded = list_excluded(variant, target, selector.flavors)
-        if len(excluded) == len(selector.flavors):
-            impossible.append(target.name)
-            continue
-        fused = fuse(latents, selector, renormalize=renormalize, exclude=excluded)
-        arrays[f"{selector.name}.{variant}{ARROW}{target.name}"] = model.decode(target, fused)
-    if not arrays:
-        raise FlavorError(
-            f"expected inputs that {selector.name}.{variant} can use; found only "
-            f"{', '.join(f.name for f in selector.flavors)}, which it leaves out for every "
-            "target. Give inputs of another parcellation, or drop this option."
-        )
-    if impossible:
-        logger.warning(
-            "%s.%s has no input left for %s", selector.name, variant, ", ".join(impossible)
-        )
-    return arrays

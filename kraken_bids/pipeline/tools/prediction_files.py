@@ -1,44 +1,93 @@
-"""Predictions as one file: ``.npz``, ``.mat`` in the published layout, or ``.h5``."""
+"""Predictions as one file, written as they come: ``.npz``, ``.mat`` as published, or ``.h5``."""
 
-from collections.abc import Mapping
+import logging
+import os
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, Protocol
 
 import h5py
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.files import atomic_path
+from kraken_bids.pipeline.background import write_behind
+
+logger = logging.getLogger(__name__)
 
 ARROW = "->"
 ENCODED = "encoded"
 SUBJECTS = "subjects"
 OUTPUT_SUFFIXES = (".npz", ".mat", ".h5")
+SYNC_BYTES = 1 << 26
+"""From so many bytes on they are sent to the disk, while the next are computed."""
+LARGE_BYTES = 1 << 30
 
 
-def write_predictions(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
-    """Write what ``predict_files`` returns; no half-written file is left.
+class Predictions(Protocol):
+    """Predictions that are computed while they are written."""
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Labels of the rows."""
+
+    def shapes(self) -> Mapping[str, tuple[int, int]]:
+        """Shape of every array ``SOURCE->TARGET``, in the order in which they come."""
+
+    def blocks(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Rows of the arrays: one array after the other, its rows from first to last."""
+
+
+@dataclass(frozen=True)
+class ArraysInMemory:
+    """Predictions that are there already, as :func:`collect_arrays` gives them."""
+
+    arrays: Mapping[str, NDArray[Any]]
+
+    @property
+    def subjects(self) -> tuple[str, ...]:
+        """Labels of the rows."""
+        return tuple(str(subject) for subject in self.arrays[SUBJECTS])
+
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """Shape of every array."""
+        return {key: block.shape for key, block in self.blocks()}
+
+    def blocks(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Every array as one block."""
+        return (item for item in self.arrays.items() if item[0] != SUBJECTS)
+
+
+def write_predictions(predictions: Predictions | Mapping[str, NDArray[Any]], path: Path) -> None:
+    """Write predictions while they are computed; no half-written file is left.
 
     Parameters
     ----------
-    arrays : mapping
+    predictions : Predictions, or mapping of str to ndarray
+        Arrays ``SOURCE->TARGET`` and ``subjects``.
     path : Path
-        ``.npz`` (the keys as they are), ``.mat`` of version 5
-        (``predicted_alltypes.SOURCE.TARGET``,
-        as the published tools write) or ``.h5`` (groups ``SOURCE/TARGET``).
+        ``.npz`` (the keys as they are), ``.h5`` (groups ``SOURCE/TARGET``), or ``.mat`` of version
+        5 (``predicted_alltypes.SOURCE.TARGET``, as the published tools write), which is held in
+        memory before it is written.
 
     Raises
     ------
     SettingsError
         If the name ends otherwise.
     InputError
-        If the disk is full or the folder cannot be written.
+        If the disk is full or the folder cannot be written to.
     """
     check_output(path)
+    if isinstance(predictions, Mapping):
+        predictions = ArraysInMemory(predictions)
     writers = {".npz": _write_npz, ".mat": _write_mat, ".h5": _write_h5}
     with atomic_path(path) as temporary:
-        writers[path.suffix](arrays, temporary)
+        writers[path.suffix](predictions, temporary)
 
 
 def check_output(path: Path) -> None:
@@ -49,18 +98,95 @@ def check_output(path: Path) -> None:
         )
 
 
+def collect_arrays(predictions: Predictions) -> dict[str, NDArray[Any]]:
+    """All arrays in memory: ``SOURCE->TARGET`` and ``subjects``."""
+    rows: dict[str, list[NDArray[np.float32]]] = {}
+    for key, block in predictions.blocks():
+        rows.setdefault(key, []).append(block)
+    arrays: dict[str, NDArray[Any]] = {
+        key: blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+        for key, blocks in rows.items()
+    }
+    arrays[SUBJECTS] = np.array(predictions.subjects)
+    return arrays
+
+
 def _split_key(key: str) -> tuple[str, str]:
     source, _, target = key.partition(ARROW)
     return source, target
 
 
-def _write_npz(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
-    np.savez(path, **arrays)  # type: ignore[arg-type]
+def _write_npz(predictions: Predictions, path: Path) -> None:
+    shapes = predictions.shapes()
+    with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
+        with archive.open(f"{SUBJECTS}.npy", "w", force_zip64=True) as stream:
+            npy.write_array(stream, np.array(predictions.subjects), allow_pickle=False)
+        with _open_members(archive, shapes) as members, _sending(path) as send:
+
+            def write(item: tuple[str, NDArray[np.float32]]) -> None:
+                key, block = item
+                members(key).write(np.ascontiguousarray(block, np.float32).data)
+                send(block.nbytes)
+
+            write_behind(predictions.blocks(), write)
 
 
-def _write_mat(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
+@contextmanager
+def _open_members(
+    archive: zipfile.ZipFile, shapes: Mapping[str, tuple[int, int]]
+) -> Iterator[Callable[[str], IO[bytes]]]:
+    """Give a function that returns the open member of a key; only one is open at a time."""
+    current: dict[str, IO[bytes]] = {}
+
+    def close() -> None:
+        for stream in current.values():
+            stream.close()
+        current.clear()
+
+    def find(key: str) -> IO[bytes]:
+        if key not in current:
+            close()
+            current[key] = archive.open(f"{key}.npy", "w", force_zip64=True)
+            header = {"descr": "<f4", "fortran_order": False, "shape": shapes[key]}
+            npy.write_array_header_1_0(current[key], header)
+        return current[key]
+
+    try:
+        yield find
+    finally:
+        close()
+
+
+def _write_h5(predictions: Predictions, path: Path) -> None:
+    with h5py.File(path, "w") as file, _sending(path) as send:
+        file.create_dataset(SUBJECTS, data=list(predictions.subjects), dtype=h5py.string_dtype())
+        for key, shape in predictions.shapes().items():
+            file.create_dataset("/".join(_split_key(key)), shape, np.float32)
+        filled: dict[str, int] = {}
+
+        def write(item: tuple[str, NDArray[np.float32]]) -> None:
+            key, block = item
+            start = filled.get(key, 0)
+            filled[key] = start + len(block)
+            dataset = file["/".join(_split_key(key))]
+            dataset.write_direct(
+                np.ascontiguousarray(block, np.float32), None, np.s_[start : filled[key]]
+            )
+            send(block.nbytes)
+
+        write_behind(predictions.blocks(), write)
+
+
+def _write_mat(predictions: Predictions, path: Path) -> None:
     from scipy.io import savemat
 
+    n_bytes = sum(4 * rows * columns for rows, columns in predictions.shapes().values())
+    if n_bytes > LARGE_BYTES:
+        logger.warning(
+            "a .mat file is held in memory before it is written: %.1f GB; .npz and .h5 are not",
+            n_bytes / 1e9,
+        )
+    arrays = collect_arrays(predictions)
     nested: dict[str, dict[str, NDArray[Any]]] = {}
     for key, array in arrays.items():
         if key != SUBJECTS:
@@ -80,12 +206,24 @@ def _write_mat(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
     savemat(path, content, long_field_names=True, do_compression=False)
 
 
-def _write_h5(arrays: Mapping[str, NDArray[Any]], path: Path) -> None:
-    with h5py.File(path, "w") as file:
-        for key, array in arrays.items():
-            if key == SUBJECTS:
-                file.create_dataset(
-                    SUBJECTS, data=[str(s) for s in array], dtype=h5py.string_dtype()
-                )
-            else:
-                file["/".join(_split_key(key))] = array
+@contextmanager
+def _sending(path: Path) -> Iterator[Callable[[int], None]]:
+    """Give a function that counts written bytes and sends them to the disk now and then.
+
+    Else they would all wait for the end, when nothing is left to compute meanwhile.
+    """
+    descriptor = os.open(path, os.O_RDONLY)
+    sync = getattr(os, "fdatasync", os.fsync)
+    waiting = 0
+
+    def send(n_bytes: int) -> None:
+        nonlocal waiting
+        waiting += n_bytes
+        if waiting >= SYNC_BYTES:
+            sync(descriptor)
+            waiting = 0
+
+    try:
+        yield send
+    finally:
+        os.close(descriptor)
