@@ -1,4 +1,4 @@
-"""The published label images: where they are, and whether they may be used for what."""
+"""The published label images and their tables: where they are, what they may be used for."""
 
 import json
 from importlib.resources import files
@@ -6,11 +6,11 @@ from importlib.resources import files
 from kraken_bids.cache import PublishedFile
 
 ATLASES_FOLDER = "atlases"
-"""Folder of the cache in which label images lie."""
+"""Folder of the cache in which they lie."""
 
 
 def list_atlas_files() -> tuple[PublishedFile, ...]:
-    """Label images that the model's authors publish.
+    """Label images that the model's authors publish, then tables of regions and their volumes.
 
     Source: github.com/kjamison/nemo (MIT); component atlases keep their own terms.
     """

@@ -1,6 +1,8 @@
 """``kraken-tools fetch``: words to files, the list, the terms, the way by hand."""
 
 import hashlib
+import json
+import re
 import subprocess
 import sys
 import threading
@@ -17,12 +19,13 @@ from kraken_bids.bids.published_atlases import list_atlas_files
 from kraken_bids.cache import PublishedFile
 from kraken_bids.cli.tools import main
 from kraken_bids.exceptions import InputError, SettingsError
-from kraken_bids.model.published import list_model_files, list_published
+from kraken_bids.model.published import list_model_files, list_published, list_published_flavors
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.pipeline.tools import fetch
 from kraken_bids.pipeline.tools.fetch import describe_files, fetch_files, list_wanted
 from kraken_bids.transfers import Patience
 
+SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 QUICK = Patience(silence=1.0, rounds=1, pause=0.0)
 
 
@@ -69,7 +72,7 @@ def test_words_stand_for_files(cache: Path) -> None:
     assert [one.file for one in model] == list(list_model_files())
     assert list_wanted(["pretrained", "model", "FCcorr_fs86_hpf"]) == model
     assert {one.folder for one in model} == {cache / "models"}
-    assert [one.path.parent for one in list_wanted(["atlases"])] == [cache / "atlases"] * 3
+    assert [one.path.parent for one in list_wanted(["atlases"])] == [cache / "atlases"] * 8
     count = [one.file.name for one in list_wanted(["SCifod2act_fs86_count"])]
     assert [name.split("_")[1] for name in count] == ["chkpt", "ioxfm"]
     assert [one.file.name for one in list_wanted([count[1]])] == [count[1]]
@@ -97,6 +100,24 @@ def test_every_published_label_image_is_registered() -> None:
         assert len(file.sha256) == 64
         assert file.size
         assert file.licence
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason=f"the facts are not at {SHARED}")
+def test_the_registries_are_the_facts() -> None:
+    """Names, addresses in their order, and SHA-256 of all published files, flavors and atlases."""
+    facts = json.loads((SHARED / "facts/published_model_files.json").read_text())
+    flavors = json.loads((SHARED / "facts/published_flavors.json").read_text())
+    table = (SHARED / "atlases/README.md").read_text()
+    rows = re.findall(r"^\| `(\S+)` \|.*\| ([0-9a-f]{64}) \|$", table, re.MULTILINE)
+
+    known = {file.name: (list(file.urls), file.sha256) for file in list_published().values()}
+    assert known == {fact["filename"]: (fact["url"], fact["hash"]) for fact in facts}
+    assert {file.name: file.sha256 for file in list_atlas_files()} == dict(rows)
+    assert set(list_published_flavors()) == set(flavors)
+    for name, fact in flavors.items():
+        needed = [file.name for file in list_model_files(name)]
+        assert needed[0] == fact["checkpoint"]
+        assert fact["xform"] in needed
 
 
 def test_the_cerebellum_of_coco439_is_non_commercial(cache: Path) -> None:
