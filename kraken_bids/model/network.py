@@ -14,6 +14,8 @@ from torch.nn import functional
 from kraken_bids.exceptions import CheckpointError
 
 LATENT_ACTIVATIONS = ("none", "tanh", "sigmoid")
+MAX_WIDTH = 100_000_000
+"""Widest layer that a description may ask for."""
 
 
 @dataclass(frozen=True)
@@ -72,10 +74,21 @@ class Architecture:
                 f"expected a latent activation among {', '.join(LATENT_ACTIVATIONS)}; "
                 f"found {self.latent_activation!r}."
             )
-        if self.group_paths and len(self.groups) != len(self.flavors):
+        for words, per_flavor in (("group", self.groups), ("last dropout", self.final_dropouts)):
+            if per_flavor and len(per_flavor) != len(self.flavors):
+                raise CheckpointError(
+                    f"expected one {words} for each of {len(self.flavors)} flavors; found "
+                    f"{len(per_flavor)}."
+                )
+        widths = (self.latent_size, *self.input_sizes, *self.hidden_sizes, *self.group_sizes)
+        if not all(isinstance(width, int) and 0 < width <= MAX_WIDTH for width in widths):
             raise CheckpointError(
-                f"expected one group for each of {len(self.flavors)} flavors; found "
-                f"{len(self.groups)}."
+                f"expected layers of 1 to {MAX_WIDTH:,} values; found the widths "
+                f"{str(widths)[:200]}."
+            )
+        if self.group_paths and not self.groups:
+            raise CheckpointError(
+                f"expected one group for each of {len(self.flavors)} flavors; found none."
             )
 
     def to_json(self) -> dict[str, Any]:

@@ -74,6 +74,19 @@ class Reduction:
                 f"expected a {self.kind} transform with {', '.join(REQUIRED_ARRAYS[self.kind])}; "
                 f"it lacks {', '.join(missing)}. Use the transform files published with the model."
             )
+        for name in REQUIRED_ARRAYS[self.kind]:
+            shape = self.arrays[name].shape
+            if name not in COMPONENTS.values() and shape[-1:] not in {(1,), (self.n_edges,)}:
+                raise CheckpointError(
+                    f"expected {name} for 1 or {self.n_edges} edges; found the shape "
+                    f"{list(shape)}. Use the transform files published with the model."
+                )
+        components = self.arrays[COMPONENTS[self.kind]] if self.kind in COMPONENTS else None
+        if components is not None and components.shape[1:] != (self.n_edges,):
+            raise CheckpointError(
+                f"expected components [n_components, {self.n_edges}]; found the shape "
+                f"{list(components.shape)}. Use the transform files published with the model."
+            )
 
     @property
     def n_components(self) -> int:

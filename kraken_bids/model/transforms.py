@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bounds import check_hdf5, check_links
 from kraken_bids.exceptions import CheckpointError, FlavorError
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.model.pickles import read_object_array
@@ -50,7 +51,7 @@ def read_transforms(path: Path, wanted: Iterable[Flavor] | None = None) -> dict[
     keep = None if wanted is None else set(wanted)
     reductions = {}
     for name, parameters in content.items():
-        flavor = parse_flavor(str(name))
+        flavor = _parse_name(name, path)
         if keep is None or flavor in keep:
             reductions[flavor] = _to_reduction(str(name), parameters, path)
     return reductions
@@ -97,18 +98,27 @@ def read_reductions(
     return reductions
 
 
-def _to_reduction(name: str, parameters: Mapping[str, Any], path: Path) -> Reduction:
-    kind = str(np.asarray(parameters.get("type", "")).reshape(-1)[0])
-    arrays = {}
-    for key, value in parameters.items():
-        array = np.asarray("" if value is None else value)
-        if array.dtype.kind in "fiu" and key not in NOT_STATISTICS:
-            shaped = array if key in COMPONENTS.values() else array.reshape(-1)
-            arrays[key] = np.ascontiguousarray(shaped, np.float32)
+def _parse_name(name: object, path: Path) -> Flavor:
     try:
+        return parse_flavor(str(name))
+    except FlavorError as error:
+        raise CheckpointError(
+            f"expected transforms by flavor (kraken_ioxfm_*) in {path}; {error}"
+        ) from error
+
+
+def _to_reduction(name: str, parameters: Mapping[str, Any], path: Path) -> Reduction:
+    arrays = {}
+    try:
+        kind = str(np.asarray(parameters.get("type", "")).reshape(-1)[0])
+        for key, value in parameters.items():
+            array = np.asarray("" if value is None else value)
+            if array.dtype.kind in "fiu" and key not in NOT_STATISTICS:
+                shaped = array if key in COMPONENTS.values() else array.reshape(-1)
+                arrays[key] = np.ascontiguousarray(shaped, np.float32)
         n_edges = _count_edges(name, parameters.get("input_dimension"), arrays)
         return Reduction(KINDS.get(kind, kind), arrays, n_edges)
-    except (CheckpointError, FlavorError) as error:
+    except (CheckpointError, FlavorError, ValueError, TypeError, IndexError) as error:
         raise CheckpointError(f"{path}, {name}: {error}") from error
 
 
@@ -124,14 +134,16 @@ def _count_edges(name: str, stated: Any, arrays: Mapping[str, NDArray[np.float32
 def _read_h5(path: Path) -> dict[str, Any]:
     def read(node: Any) -> Any:
         if isinstance(node, h5py.Group):
+            check_links(node)
             return {**dict(node.attrs), **{name: read(child) for name, child in node.items()}}
+        check_hdf5(node)
         value = node[()]
         return value.decode() if isinstance(value, bytes) else value
 
     try:
         with h5py.File(path, "r") as file:
             content: dict[str, Any] = read(file)
-    except (OSError, KeyError, RuntimeError, UnicodeDecodeError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
         raise CheckpointError(
             f"expected Krakencoder transforms (HDF5) in {path}; found another kind of file, or "
             f"an incomplete one ({error}). Download or copy it again."

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from kraken_bids.cache import compute_sha256
-from kraken_bids.exceptions import CheckpointError, FlavorError
+from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.model.network import Architecture, Krakencoder
 from kraken_bids.model.pickles import read_torch_file
@@ -55,7 +55,9 @@ def read_upstream(
     """
     content = _check_content(read_torch_file(checkpoint), checkpoint)
     architecture = _read_architecture(content, checkpoint)
-    network = Krakencoder(architecture)
+    _check_extent(architecture, content["state_dict"], checkpoint)
+    with torch.device("meta"):  # shapes only: a description may ask for terabytes
+        network = Krakencoder(architecture)
     _load_weights(network, content["state_dict"], checkpoint)
     flavors = tuple(parse_flavor(name) for name in architecture.flavors)
     sizes = dict(zip(flavors, architecture.input_sizes, strict=True))
@@ -89,6 +91,14 @@ def _check_content(content: Any, checkpoint: Path) -> Mapping[str, Any]:
         raise CheckpointError(
             f"expected a Krakencoder checkpoint in {checkpoint}; it lacks {', '.join(missing)}. "
             "It may be another program's .pt file."
+        )
+    weights = content["state_dict"]
+    if not isinstance(weights, Mapping) or not all(
+        isinstance(key, str) and isinstance(values, np.ndarray) for key, values in weights.items()
+    ):
+        raise CheckpointError(
+            f"expected arrays by name in the state_dict of {checkpoint}; found other things. It "
+            "may be another program's .pt file."
         )
     return content  # type: ignore[no-any-return]
 
@@ -125,11 +135,23 @@ def _read_architecture(content: Mapping[str, Any], checkpoint: Path) -> Architec
             group_activation=bool(content.get("intergroup_relu", True)),
             group_dropout=dropout if inner_dropout is None else float(inner_dropout),
         )
-    except (TypeError, ValueError, KeyError, AttributeError, FlavorError) as error:
+    except (TypeError, ValueError, KeyError, AttributeError, CheckpointError) as error:
         raise CheckpointError(
             f"expected a Krakencoder checkpoint in {checkpoint}; its description of the network "
             f"cannot be used: {error}."
         ) from error
+
+
+def _check_extent(
+    architecture: Architecture, weights: Mapping[str, NDArray[Any]], checkpoint: Path
+) -> None:
+    """Check that there are weights for as many layers as are described, before they are made."""
+    n_layers = 2 * len(architecture.flavors) * (len(architecture.hidden_sizes) + 1)
+    if n_layers > len(weights):
+        raise CheckpointError(
+            f"expected weights of {n_layers} linear layers in {checkpoint}, whose network is "
+            f"described so; found {len(weights)} arrays. The checkpoint is incomplete."
+        )
 
 
 def _load_weights(
@@ -158,7 +180,8 @@ def _load_branch(
     branch: nn.Module, weights: Mapping[str, NDArray[Any]], prefix: str, checkpoint: Path
 ) -> set[str]:
     linears = [module for module in branch.modules() if isinstance(module, nn.Linear)]
-    layers = sorted({int(k[len(prefix) :].split(".")[0]) for k in weights if k.startswith(prefix)})
+    numbers = {k[len(prefix) :].split(".")[0] for k in weights if k.startswith(prefix)}
+    layers = sorted(int(number) for number in numbers if number.isdecimal())
     if len(layers) != len(linears):
         raise CheckpointError(
             f"expected {len(linears)} linear layers {prefix}* in {checkpoint}; found "
@@ -166,7 +189,7 @@ def _load_branch(
         )
     used = set()
     for layer, linear in zip(layers, linears, strict=True):
-        for part, parameter in linear.named_parameters():
+        for part, parameter in tuple(linear.named_parameters()):
             key = f"{prefix}{layer}.{part}"
             values = weights.get(key)
             if values is None or tuple(values.shape) != tuple(parameter.shape):
@@ -175,7 +198,8 @@ def _load_branch(
                     f"{'nothing' if values is None else list(values.shape)}. "
                     "The checkpoint is incomplete."
                 )
-            parameter.data.copy_(torch.from_numpy(np.array(values, np.float32)))
+            filled = torch.from_numpy(np.array(values, np.float32))
+            setattr(linear, part, nn.Parameter(filled, requires_grad=False))
             used.add(key)
     return used
 

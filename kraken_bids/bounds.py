@@ -1,0 +1,154 @@
+"""What a file from outside may ask for: memory in proportion to its own size.
+
+A few hundred bytes can declare an array of terabytes, or unpack to gigabytes. Each reader of
+foreign files checks here what is declared before it makes room for it. The checks raise plain
+``ValueError`` with what was found; the reader adds the path and what to do.
+"""
+
+import math
+import zipfile
+from collections.abc import Iterable, Mapping
+from pathlib import PurePosixPath
+from typing import Any
+
+MAX_RATIO = 200
+"""Connectomes of zeros aside, no array of measured numbers packs to 1/200 of its size."""
+FREE_BYTES = 64_000_000
+"""Up to here a file may grow as it likes."""
+MAX_VALUES = 1_000_000
+"""Values of a description that are no arrays: names, subjects, training records."""
+MAX_DEPTH = 50
+
+
+def check_growth(n_declared: int, n_stored: int, what: str) -> None:
+    """Check the memory that a stored thing declares against the bytes that it is stored in.
+
+    Parameters
+    ----------
+    n_declared, n_stored : int
+        Bytes in memory, bytes in the file.
+    what : str
+        For the message: ``an array``, ``an archive``.
+
+    Raises
+    ------
+    ValueError
+        If it grows more than :data:`MAX_RATIO` fold, beyond the first :data:`FREE_BYTES`.
+    """
+    if n_declared < 0 or n_declared > max(FREE_BYTES, MAX_RATIO * n_stored):
+        raise ValueError(f"{what} that declares {n_declared:,} bytes and stores {n_stored:,}")
+
+
+def check_shape(shape: Iterable[int], item_size: int, n_stored: int) -> None:
+    """Check an array's declared shape against the bytes that are there for it, unpacked.
+
+    Raises
+    ------
+    ValueError
+        If a length is negative, or there are fewer bytes than the shape needs.
+    """
+    lengths = [int(length) for length in shape]
+    n_declared = math.prod(lengths) * item_size
+    if min(lengths, default=0) < 0 or n_declared > n_stored:
+        raise ValueError(
+            f"an array of declared shape {lengths[:8]}, which needs {n_declared:,} bytes, where "
+            f"there are {n_stored:,}"
+        )
+
+
+def check_archive(archive: zipfile.ZipFile, n_bytes: int) -> None:
+    """Check a zip archive before any of it is unpacked.
+
+    Parameters
+    ----------
+    archive : ZipFile
+        It reads no more of a member than its header declares, so that what is declared is a bound.
+    n_bytes : int
+        Size of the archive itself; members that share their bytes count each by itself.
+
+    Raises
+    ------
+    ValueError
+        If it would unpack to more than :func:`check_growth` allows, is encrypted, or a member's
+        path leaves the archive's folder.
+    """
+    for member in archive.infolist():
+        parts = PurePosixPath(member.filename.replace("\\", "/")).parts
+        if ".." in parts or member.filename.startswith(("/", "\\")) or ":" in parts[0]:
+            raise ValueError(f"an archive with a path that leads out of it, {member.filename!r}")
+        if member.flag_bits & 1:
+            raise ValueError(f"an archive with the encrypted member {member.filename!r}")
+    check_growth(sum(m.file_size for m in archive.infolist()), n_bytes, "an archive")
+
+
+def check_plain(content: object) -> None:
+    """Check that nested containers, walked through, end, and soon.
+
+    A few hundred bytes of pickle can hold a list inside itself, or lists of the same lists whose
+    text would fill the memory.
+
+    Raises
+    ------
+    ValueError
+        If a container holds itself, or there are more than :data:`MAX_VALUES` values when every
+        shared one is counted each time that it is met.
+    """
+    _count_values(content, {}, 0)
+
+
+def _count_values(content: object, counted: dict[int, int], depth: int) -> int:
+    """Values below, from :data:`counted` where this very object was counted before."""
+    children: Iterable[Any] = ()
+    if isinstance(content, Mapping):
+        children = [*content.keys(), *content.values()]
+    elif isinstance(content, list | tuple | set | frozenset):
+        children = content
+    if depth > MAX_DEPTH:
+        raise ValueError("containers inside containers without end")
+    if id(content) not in counted:
+        n_values = 1
+        for child in children:
+            n_values += _count_values(child, counted, depth + 1)
+            if n_values > MAX_VALUES:
+                raise ValueError(f"more than {MAX_VALUES:,} values beside its arrays")
+        counted[id(content)] = n_values
+    return counted[id(content)]
+
+
+def check_hdf5(dataset: Any) -> None:
+    """Check an HDF5 dataset before it is read.
+
+    Parameters
+    ----------
+    dataset : h5py.Dataset
+
+    Raises
+    ------
+    ValueError
+        If its values lie in other files, it holds references, or it declares more than
+        :func:`check_growth` allows for the bytes that it stores.
+    """
+    if dataset.external or dataset.is_virtual:
+        raise ValueError(f"a dataset {dataset.name} whose values lie in other files")
+    if dataset.dtype.kind == "O" and dataset.dtype.metadata and "ref" in dataset.dtype.metadata:
+        raise ValueError(f"a dataset {dataset.name} of references")
+    n_declared = math.prod(dataset.shape or ()) * dataset.dtype.itemsize
+    check_growth(n_declared, dataset.id.get_storage_size(), f"a dataset {dataset.name}")
+
+
+def check_links(group: Any) -> None:
+    """Check that everything in an HDF5 group lies in its own file.
+
+    Parameters
+    ----------
+    group : h5py.Group
+
+    Raises
+    ------
+    ValueError
+        If a member is a link by name, into this file or another.
+    """
+    for name in group:
+        kind = group.get(name, getlink=True, getclass=True).__name__
+        if kind != "HardLink":
+            raise ValueError(f"a link {name!r} in place of values")
