@@ -147,7 +147,7 @@ def _write_parcellation(
         tsnr=tsnr,
         min_minutes=settings.min_minutes,
     )
-    judged |= region_sidecar(task.parcellation(parcellation).region_names, missing)
+    judged |= region_sidecar(task.parcellation(parcellation), missing)
     saved_ridges = read_saved_ridges(task.settings.data.output_dir)
     for flavor in flavors:
         if flavor.processing == GSR and any(run.gsr is None for run in runs):

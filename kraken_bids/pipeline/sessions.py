@@ -15,7 +15,7 @@ from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.bids.write import bids_uri
 from kraken_bids.flavors import Flavor, describe_flavor
-from kraken_bids.parcellations import Parcellation, load_parcellation
+from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.provenance import digest, file_stamps
 from kraken_bids.settings import MAX_IMPUTED_SHARE, Settings, to_plain
 
@@ -119,14 +119,17 @@ def matrix_sidecar(flavor: Flavor) -> dict[str, object]:
     }
 
 
-def region_sidecar(names: Sequence[str], missing: NDArray[np.bool_]) -> dict[str, object]:
+def region_sidecar(parcellation: Parcellation, missing: NDArray[np.bool_]) -> dict[str, object]:
     """Name the regions without data (NaN) in a sidecar, and say what the model makes of them.
 
     ``ImputedRegions`` are those that the model's input fills with the training mean; none where
-    so many are missing that the model does not take the connectome at all.
+    so many are missing that the model does not take the connectome at all, or no model knows the
+    atlas.
     """
-    absent = [name for name, gone in zip(names, missing, strict=True) if gone]
-    usable = bool(missing.mean() <= MAX_IMPUTED_SHARE)
+    names = zip(parcellation.region_names, missing, strict=True)
+    absent = [name for name, gone in names if gone]
+    is_known = parcellation.name in list_parcellations()
+    usable = is_known and bool(missing.mean() <= MAX_IMPUTED_SHARE)
     return {
         "MissingRegions": absent,
         "ImputedRegions": absent if usable else [],

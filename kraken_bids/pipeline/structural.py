@@ -176,8 +176,8 @@ def _write_connectome(
     square[missing, :] = square[:, missing] = np.nan
     path = relmat_path(task.settings.data.output_dir, tracts.entities, flavor, source=None)
     write_relmat(path, square)
-    names = task.parcellation(flavor.parcellation).region_names
-    sidecar = _describe(task, tracts, flavor, counter) | region_sidecar(names, missing)
+    known = region_sidecar(task.parcellation(flavor.parcellation), missing)
+    sidecar = _describe(task, tracts, flavor, counter) | known
     write_json(sidecar_path(path), {**sidecar, **facts})
 
 

@@ -97,7 +97,7 @@ def _list_notices(written: Written, panels: Sequence[FlavorPanel]) -> tuple[Noti
         f"{flavor} is not used as an input: more than {100 * MAX_IMPUTED_SHARE:g} % of its "
         "regions are missing."
         for flavor, sidecar in written.measured.items()
-        if not sidecar.get("UsableAsInput", True)
+        if not sidecar.get("UsableAsInput", True) and flavor.parcellation not in own
     ]
     files = {flavor.name: path.name for flavor, path in written.member.connectomes.items()}
     texts += [
