@@ -101,7 +101,7 @@ def _explain_absence(here: Sequence[SubjectFile]) -> list[str]:
     if any(f.is_called(suffix="bold", desc="preproc") for f in here):
         return [
             "preprocessed BOLD was found only in its native space or as single echoes: "
-            f"{SPACES_FLAG}."
+            f"{SPACES_FLAG} and --level full."
         ]
     if any(f.entities["suffix"] in {"xfm", "boldref"} for f in here):
         return [

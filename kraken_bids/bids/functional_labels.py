@@ -6,6 +6,7 @@ from kraken_bids.bids.index import Search, SubjectFile
 from kraken_bids.bids.label_images import (
     OTHER_TEMPLATE,
     LabelImage,
+    carry_labels,
     explain_absent_atlas,
     find_aparcaseg,
     find_atlas_image,
@@ -57,19 +58,30 @@ def _label_t1w(name: str, search: Search, bolds: Sequence[SubjectFile]) -> Found
 
 
 def _label_without_t1w(name: str, search: Search, by_space: BoldBySpace) -> FoundLabels:
-    """FreeSurfer's segmentation on a template's BOLD grid, where T1w BOLD is missing."""
+    """FreeSurfer's segmentation for a template's BOLD, where T1w BOLD is missing."""
     missing = (
         f"no BOLD in space T1w for {name}: {SPACES_FLAG}. Spaces found: {', '.join(by_space)}."
     )
+    of_t1w = find_aparcaseg(search, name)
     for space in sorted(by_space, key=lambda s: s != "MNI152NLin6Asym"):
         image = _find_on_bold_grid(by_space[space], search.files, name)
+        where = "where fMRIPrep also wrote the segmentation"
+        if image is None and of_t1w:
+            image = _carry(of_t1w, search, space)
+            where = "to which the segmentation is carried"
         if image:
             remark = (
-                f"{name} is measured from BOLD in {space}, where fMRIPrep also wrote the "
-                f"segmentation; the model knows it from each participant's own space. {missing}"
+                f"{name} is measured from BOLD in {space}, {where}; the model knows it from each "
+                f"participant's own space. {missing}"
             )
             return image, space, [remark]
     return None, "", [missing]
+
+
+def _carry(image: LabelImage, search: Search, space: str) -> LabelImage | None:
+    """Label image with the transforms from another space to its own; None where there are none."""
+    carried, _ = carry_labels(image, search, space=space) or (image, "")
+    return carried if len(carried.transforms) > len(image.transforms) else None
 
 
 def _find_on_bold_grid(
@@ -98,13 +110,36 @@ def _label_atlas(parcellation: Parcellation, search: Search, by_space: BoldBySpa
         own = find_atlas_image(parcellation, search, space=other)
         if own and own.space == other:
             return own, other, []
-        remark = (
-            f"{name} is defined in {image.space}, but BOLD was found only in {other}: the two "
-            f"templates differ by millimetres. For exact regions {SPACES_FLAG}."
-        )
-        return image, other, [remark]
+        carried = _carry(image, search, other)
+        if carried:
+            return carried, other, []
+        return image, other, note_other_template(image, other)
     remark = (
         f"no BOLD in space {image.space} for {name}: {SPACES_FLAG}. "
         f"Spaces found: {', '.join(by_space)}."
     )
     return None, "", [remark]
+
+
+def note_other_template(image: LabelImage, space: str) -> list[str]:
+    """Say where a label image is laid over BOLD in another template without a transform.
+
+    Parameters
+    ----------
+    image : LabelImage
+        Of an atlas.
+    space : str
+        Of the BOLD.
+
+    Returns
+    -------
+    list of str
+        One sentence with the way out, or none.
+    """
+    if image.transforms or OTHER_TEMPLATE.get(image.space) != space:
+        return []
+    return [
+        f"{image.parcellation} is defined in {image.space}, but BOLD was found only in {space}: "
+        "the two templates differ by millimetres, and there are no transforms between them. For "
+        f"exact regions {SPACES_FLAG}."
+    ]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.functional_labels import note_other_template
 from kraken_bids.bids.inputs import BoldRun, LabelImage
 from kraken_bids.bids.outputs import coverage_path, relmat_path, sidecar_path, timeseries_path
 from kraken_bids.bids.write import write_json, write_relmat, write_table
@@ -116,12 +117,15 @@ def _describe(
     image = group.labels[flavor.parcellation]
     settings = task.settings.functional
     files = [path for run in group.runs for path in (run.bold, run.confounds)]
+    cleaning = describe_cleaning([run.bold for run in group.runs], runs, settings)
     return {
         **matrix_sidecar(flavor),
         "Predicted": False,
         "NonNegative": False,
         "Sources": task.uris([*files, image.path, *image.transforms]),
         "Space": group.space,
-        **describe_cleaning([run.bold for run in group.runs], runs, settings),
+        "AtlasSpace": image.space,
+        **cleaning,
+        "Notes": [*note_other_template(image, group.space), *cleaning["Notes"]],
         **task.software(),
     }

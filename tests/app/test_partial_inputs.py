@@ -3,7 +3,10 @@
 import shutil
 from typing import Any
 
+import numpy as np
 import pytest
+
+from kraken_bids.bids.read import read_relmat
 
 FC, IFOD2, SDSTREAM = (
     "atlas-fs86_meas-FCcorrHPF",
@@ -68,7 +71,7 @@ def test_minimal_level(app: Any, with_structure: bool) -> None:
 
 
 def test_no_t1w_space(app: Any) -> None:
-    """Without BOLD in T1w space fs86 is left out, with the flag; other atlases are measured."""
+    """Without BOLD in T1w space fs86 is carried to the template's, and this is said."""
     app.copy_bids("01")
     for path in (app.fmriprep / "sub-01" / "func").glob("*_space-T1w_*"):
         path.unlink()
@@ -77,12 +80,18 @@ def test_no_t1w_space(app: Any) -> None:
         "--atlases", "fs86", "shen268", "coco439", flavors=(*flavors, "SCifod2act_fs86_volnorm")
     )
     assert outcome.exit_code == 0
-    assert outcome.says("no BOLD in space T1w for fs86", "Spaces found: MNI152NLin6Asym")
+    assert outcome.says("fs86 is measured from BOLD in MNI152NLin6Asym")
     assert outcome.says("--output-spaces T1w MNI152NLin6Asym:res-2")
     assert app.measured("01") == [
-        "atlas-coco439_meas-FCcorrHPF", IFOD2, "atlas-shen268_meas-FCcorrHPF",
+        "atlas-coco439_meas-FCcorrHPF", FC, IFOD2, "atlas-shen268_meas-FCcorrHPF",
     ]  # fmt: skip
     assert "no BOLD in space T1w for fs86" in (app.out / "sub-01.html").read_text()
+    # the template's BOLD holds the same signals with other noise
+    folder = "sub-01/func/sub-01_task-rest_space-{}_atlas-fs86_meas-FCcorrHPF_relmat.dense.tsv"
+    carried = read_relmat(app.out / folder.format("MNI152NLin6Asym"))
+    native = read_relmat(app.world.done / folder.format("T1w"))
+    upper = np.triu_indices(86, 1)
+    assert np.corrcoef(carried[upper], native[upper])[0, 1] > 0.9
 
 
 def test_no_template_space(app: Any) -> None:

@@ -84,10 +84,36 @@ def test_no_segmentation_at_all(raw: Path) -> None:
 
 
 def test_no_t1w_bold(raw: Path, tree: SimpleNamespace) -> None:
-    """Without T1w BOLD, fs86 names the flag; a segmentation in the template's grid steps in."""
-    func = prep(raw) / "sub-01/func"
+    """Without T1w BOLD, fs86 takes the segmentation on the template's grid, else carries it."""
+    func, anat = prep(raw) / "sub-01/func", prep(raw) / "sub-01/anat"
     for path in func.glob("*_space-T1w_*"):
         path.unlink()
+    (session,) = find(raw)
+    image = session.bold_labels["MNI152NLin6Asym", "fs86"]
+    assert (image.path.name, image.space) == ("sub-01_desc-aparcaseg_dseg.nii.gz", "T1w")
+    forward = "sub-01_from-T1w_to-MNI152NLin6Asym_mode-image_xfm.h5"
+    assert [path.name for path in image.transforms] == [forward]
+    assert "to which the segmentation is carried" in session.notes[0]
+    assert "--output-spaces T1w MNI152NLin6Asym:res-2" in session.notes[0]
+    (anat / "sub-01_desc-aparcaseg_dseg.nii.gz").unlink()
+    tree.touch(prep(raw) / "sourcedata/freesurfer", "sub-01/mri/aparc+aseg.mgz")
+    (session,) = find(raw)
+    image = session.bold_labels["MNI152NLin6Asym", "fs86"]
+    assert image.path.name == "aparc+aseg.mgz"
+    assert [path.name for path in image.transforms] == [
+        forward, "sub-01_from-fsnative_to-T1w_mode-image_xfm.txt",
+    ]  # fmt: skip
+    tree.touch(func, f"sub-01_task-rest_space-{MNI}_desc-aparcaseg_dseg.nii.gz")
+    (session,) = find(raw)
+    assert session.bold_labels["MNI152NLin6Asym", "fs86"].space == "MNI152NLin6Asym"
+    assert "where fMRIPrep also wrote the segmentation" in session.notes[0]
+
+
+def test_no_way_from_t1w_to_the_bold(raw: Path) -> None:
+    """Without T1w BOLD and without transforms fs86 is left out, and the flag is named."""
+    for pattern in ("func/*_space-T1w_*", "anat/*_from-T1w_to-MNI*"):
+        for path in (prep(raw) / "sub-01").glob(pattern):
+            path.unlink()
     (session,) = find(raw)
     assert set(session.bold_labels) == {
         ("MNI152NLin6Asym", "shen268"),
@@ -95,10 +121,6 @@ def test_no_t1w_bold(raw: Path, tree: SimpleNamespace) -> None:
     }
     assert "no BOLD in space T1w for fs86" in session.notes[0]
     assert "--output-spaces T1w MNI152NLin6Asym:res-2" in session.notes[0]
-    tree.touch(func, f"sub-01_task-rest_space-{MNI}_desc-aparcaseg_dseg.nii.gz")
-    (session,) = find(raw)
-    assert session.bold_labels["MNI152NLin6Asym", "fs86"].space == "MNI152NLin6Asym"
-    assert "fs86 is measured from BOLD in MNI152NLin6Asym" in session.notes[0]
 
 
 def test_other_template_only(raw: Path) -> None:
@@ -109,6 +131,24 @@ def test_other_template_only(raw: Path) -> None:
     (session,) = find(raw)
     assert ("MNI152NLin2009cAsym", "shen268") in session.bold_labels
     assert any("differ by millimetres" in note for note in session.notes)
+
+
+def test_other_template_with_transforms(raw: Path, tree: SimpleNamespace) -> None:
+    """Where fMRIPrep left the transforms of both templates, atlases go exactly through T1w."""
+    func = prep(raw) / "sub-01/func"
+    for path in list(func.glob("*NLin6Asym*")):
+        path.rename(func / path.name.replace("NLin6Asym", "NLin2009cAsym"))
+    tree.touch(
+        prep(raw) / "sub-01/anat", "sub-01_from-T1w_to-MNI152NLin2009cAsym_mode-image_xfm.h5"
+    )
+    (session,) = find(raw)
+    image = session.bold_labels["MNI152NLin2009cAsym", "shen268"]
+    assert image.space == "MNI152NLin6Asym"
+    assert [path.name for path in image.transforms] == [
+        "sub-01_from-T1w_to-MNI152NLin2009cAsym_mode-image_xfm.h5",
+        "sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.h5",
+    ]
+    assert session.notes == ()
 
 
 def test_sessions_share_the_anatomy(raw: Path, tree: SimpleNamespace) -> None:
