@@ -29,13 +29,14 @@ class KrakenEncoder(
 
     ``fit`` fits the adaptation on the rows that it is given, and nothing else: the model stays
     as it is. In a cross-validated pipeline these are the rows of the training fold, so that no
-    test person has a share in the mean by which he is moved.
+    test person has a share in the mean that is shifted.
 
     Parameters
     ----------
     model : Path, str or Model
-        What :func:`kraken_bids.load_model` takes, or a loaded model. Clones share a loaded model,
-        and copy no weights. A pickle of the fitted encoder holds the whole model.
+        A loaded model, which clones share; or what :func:`kraken_bids.load_model` takes, which
+        each ``fit`` loads anew: load it first where folds are many. A pickle of the fitted
+        encoder holds the whole model.
     flavors : str, Flavor or sequence of these, optional
         Flavors of the columns of ``X``, side by side in this order; by default all of the model's
         in its order. The latents of several flavors are fused: their mean. For latents side by
@@ -61,8 +62,9 @@ class KrakenEncoder(
     >>> from sklearn.linear_model import RidgeCV
     >>> from sklearn.model_selection import cross_val_score
     >>> from sklearn.pipeline import make_pipeline
-    >>> encoder = kraken_bids.KrakenEncoder("pretrained", flavors="SCifod2act_fs86_volnorm")
-    >>> predictor = make_pipeline(encoder, RidgeCV())
+    >>> model = kraken_bids.load_model("pretrained")  # doctest: +SKIP
+    >>> encoder = kraken_bids.KrakenEncoder(model, flavors="FCcorr_fs86_hpf")  # doctest: +SKIP
+    >>> predictor = make_pipeline(encoder, RidgeCV())  # doctest: +SKIP
     >>> cross_val_score(predictor, X, age, cv=5)  # doctest: +SKIP
     """
 

@@ -142,7 +142,7 @@ class PredictionSettings:
     """Which model runs, with which adaptation, and what it predicts."""
 
     model: str = "pretrained"
-    """A model folder, a published ``.pt`` file, or ``pretrained``."""
+    """A model folder, a published ``.pt`` file, ``pretrained`` or a published flavor."""
     transforms: tuple[Path, ...] = ()
     """Transform files of a published ``.pt``."""
     adaptation: str = "auto"

@@ -132,8 +132,9 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
     "--model",
     default="pretrained",
     show_default=True,
-    metavar="PATH|pretrained",
-    help="A model folder, a published .pt file, or the published model in the cache.",
+    metavar="PATH|pretrained|FLAVOR",
+    help="A model folder, a published .pt file, or a published model in the cache: the joint one, "
+    "or that of a flavor.",
 )
 @click.option(
     "--transforms", cls=ListOption, metavar="FILE ...", help="Transform files of a .pt model."

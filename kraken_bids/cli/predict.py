@@ -14,8 +14,8 @@ FILE = click.Path(path_type=Path)
 @click.option(
     "--model",
     required=True,
-    metavar="PATH|pretrained",
-    help="A model folder, a published .pt file, or pretrained.",
+    metavar="PATH|pretrained|FLAVOR",
+    help="A model folder, a published .pt file, pretrained, or a published flavor.",
 )
 @click.option(
     "--transforms",
