@@ -22,9 +22,7 @@ from kraken_bids.model.published import PRETRAINED
 DEFAULT_MODE = "meanfit+meanshift"
 
 
-class KrakenEncoder(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator  # type: ignore[misc]
-):
+class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
     """Latents of connectomes, as a scikit-learn transformer.
 
     ``fit`` fits the adaptation on the rows that it is given, and nothing else: the model stays
