@@ -12,6 +12,7 @@ from kraken_bids.report.identifiability_figures import draw_identifiability
 from kraken_bids.report.matrix_figures import draw_flavor
 from kraken_bids.report.motion_figures import draw_motion
 from kraken_bids.report.pages import Coverage, GroupPage, Latents, ParticipantPage
+from kraken_bids.report.qcfc_figures import draw_motion_effects
 from kraken_bids.report.quality_figures import draw_brain, draw_coverage
 from kraken_bids.report.structural_figures import draw_structure
 
@@ -21,6 +22,7 @@ TOP1_ACCURACY = "identifiability_top1"
 LATENTS = "latents"
 AGREEMENT = "agreement"
 ADAPTATION = "adaptation"
+MOTION_EFFECTS = "qcfc"
 
 
 def motion_name(run: str) -> str:
@@ -68,6 +70,8 @@ def group_figures(page: GroupPage) -> dict[str, bytes]:
         figures.update(_agreement_figure(page.latents))
     if any(fit.new_mean is not None and fit.training_mean is not None for fit in page.adaptation):
         figures[ADAPTATION] = draw_adaptation(page.adaptation)
+    if page.motion:
+        figures[MOTION_EFFECTS] = draw_motion_effects(page.motion)
     return figures
 
 

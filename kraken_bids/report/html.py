@@ -190,6 +190,7 @@ def _environment() -> Environment:
         chance_rank=sentences.chance_rank,
         explain_chance=sentences.explain_chance,
         summarize_identifiability=sentences.summarize_identifiability,
+        summarize_motion_effects=sentences.summarize_motion_effects,
     )
     return environment
 

@@ -1,8 +1,15 @@
 """Plain words for what the pages show."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from kraken_bids.report.pages import Identifiability
+from kraken_bids.report.pages import Identifiability, MotionEffect
+
+MAX_MOVED_EDGES = 0.01
+"""Share of edges that follow motion (false discovery rate 0.05) above which it is said."""
+MAX_FALL = -0.2
+"""Spearman correlation of QC-FC with distance below which it is said."""
 
 SOURCE_WORDS = {
     "fusion": "Predicted from FC and SC together",
@@ -50,6 +57,22 @@ def summarize_identifiability(identifiability: Identifiability) -> str:
     found = " ".join(part for part in parts if part)
     return found or (
         "No prediction across modalities could be scored: that needs people with both FC and SC."
+    )
+
+
+def summarize_motion_effects(effects: Sequence[MotionEffect]) -> str:
+    """Headline on QC-FC: whether connectomes follow head motion, and how to read it."""
+    strong = [effect for effect in effects if effect.share_fdr05 > MAX_MOVED_EDGES]
+    distant = [e for e in effects if e.distance_rho is not None and e.distance_rho < MAX_FALL]
+    median = float(np.median([effect.median_abs_r for effect in effects]))
+    chance = float(np.median([effect.chance_abs_r for effect in effects]))
+    facts = f"The median edge correlates with head motion at {median:.2f}; chance is {chance:.2f}."
+    if not strong and not distant:
+        return f"{facts} No flavor follows motion more than chance explains."
+    names = ", ".join(dict.fromkeys(effect.flavor for effect in (*strong, *distant)))
+    return (
+        f"{facts} Motion is left in {names}: take mean displacement as a covariate, or scrub with "
+        "--fd-threshold."
     )
 
 

@@ -14,6 +14,7 @@ from kraken_bids.bids.outputs import group_path, report_path
 from kraken_bids.bids.read import read_columns, read_json
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.pipeline.cohort import Member
+from kraken_bids.pipeline.pages.motion import count_with_motion, list_motion_effects
 from kraken_bids.pipeline.pages.participant import REFERENCES, describe_model
 from kraken_bids.pipeline.pages.written import Written, display_order
 from kraken_bids.report.pages import (
@@ -38,6 +39,7 @@ GROUP_FILES = {
     "latents.tsv": "latent vectors of everyone",
     "metrics.tsv": "metrics of every source and target",
     "qc.tsv": "quality of every measured connectome",
+    "qcfc.tsv": "dependence of functional connectomes on head motion",
     "pcorr.tsv": "search for the ridge of the partial correlations; pcorr.json has the choice",
     "outliers.tsv": "distance of everyone's latents from the cohort's",
     "mean_connectomes.h5": "mean measured connectomes",
@@ -72,6 +74,8 @@ def build_group_page(output_dir: Path, members: Sequence[Member], *, dataset: st
         ),
         references=REFERENCES,
         dataset=dataset,
+        motion=list_motion_effects(output_dir),
+        n_with_motion=count_with_motion(members),
     )
 
 

@@ -101,6 +101,28 @@ class MetricRow:
 
 
 @dataclass(frozen=True)
+class MotionEffect:
+    """How one functional flavor follows head motion over the sessions of the cohort (QC-FC)."""
+
+    flavor: str
+    n_sessions: int
+    median_abs_r: float
+    """Median over edges of abs(r), r: correlation of an edge with mean displacement."""
+    chance_abs_r: float
+    """The same where motion plays no part."""
+    share_p05: float
+    """Share of edges with p < 0.05, uncorrected."""
+    share_fdr05: float
+    """Share of edges with a false discovery rate below 0.05."""
+    distance_rho: float | None
+    """Spearman correlation of r with the length of the edge."""
+    correlation: Floats
+    """r of every edge [n_edges]; NaN where unknown."""
+    distance: Floats
+    """Length of every edge [n_edges], mm; NaN where unknown."""
+
+
+@dataclass(frozen=True)
 class GroupPage:
     """Everything that the page of the cohort shows."""
 
@@ -121,3 +143,7 @@ class GroupPage:
     dataset: str = ""
     """Name of the dataset."""
     methods: tuple[str, ...] = ()
+    motion: tuple[MotionEffect, ...] = ()
+    """Empty with fewer than 10 sessions of known motion."""
+    n_with_motion: int = 0
+    """Sessions of known head motion."""

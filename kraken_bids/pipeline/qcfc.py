@@ -1,0 +1,192 @@
+"""QC-FC of the group: how strongly each functional flavor follows head motion over sessions."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.outputs import group_path, labels_path, region_table_path, sidecar_path
+from kraken_bids.bids.read import read_columns, read_json, read_labels, read_relmat
+from kraken_bids.bids.write import write_json, write_table
+from kraken_bids.connectome.matrices import square_to_edges
+from kraken_bids.connectome.motion_dependence import (
+    MIN_SESSIONS,
+    MotionDependence,
+    correlate_with_motion,
+    distance_dependence,
+    edge_distances,
+    region_centroids,
+)
+from kraken_bids.exceptions import ConnectomeError, InputError
+from kraken_bids.files import atomic_path
+from kraken_bids.flavors import Flavor
+from kraken_bids.parcellations import list_parcellations, load_parcellation, read_table
+from kraken_bids.pipeline.cohort import Member
+
+logger = logging.getLogger(__name__)
+
+TABLE, EDGES = "qcfc.tsv", "qcfc.h5"
+COLUMN_WORDS = {
+    "n_sessions": "sessions with the flavor and known motion",
+    "n_edges": "edges that enough sessions have",
+    "median_abs_r": "median over edges of abs(r), r: correlation of an edge with mean "
+    "framewise displacement over sessions",
+    "chance_abs_r": "the same where motion plays no part, with so many sessions",
+    "share_p05": "share of edges with p < 0.05, uncorrected; 0.05 by chance",
+    "share_fdr05": "share of edges with a false discovery rate below 0.05",
+    "distance_rho": "Spearman correlation of r with the distance of the two regions; clearly "
+    "negative where motion is left in the data",
+}
+
+
+@dataclass(frozen=True)
+class QcFc:
+    """One flavor over the cohort."""
+
+    flavor: Flavor
+    dependence: MotionDependence
+    distances: NDArray[np.float64]
+    """[n_edges], mm; NaN where regions have no known place."""
+
+    def row(self) -> dict[str, object]:
+        """Its row of the table."""
+        found = self.dependence
+        return {
+            "flavor": self.flavor.name,
+            "n_sessions": found.n_sessions,
+            "n_edges": int(np.isfinite(found.correlation).sum()),
+            "median_abs_r": round(found.median_absolute, 5),
+            "chance_abs_r": round(found.chance_absolute, 5),
+            "share_p05": round(found.share_uncorrected, 5),
+            "share_fdr05": round(found.share_corrected, 5),
+            "distance_rho": round(distance_dependence(found, self.distances), 5),
+        }
+
+
+def write_qcfc(output_dir: Path, members: Sequence[Member]) -> None:
+    """Correlate every functional flavor with head motion and write ``group/qcfc.tsv``.
+
+    With fewer than 10 sessions nothing is written, that of an earlier run is taken away, and the
+    log says so. Edges themselves go into ``qcfc.h5``, for the report.
+    """
+    flavors = sorted({f for member in members for f in member.connectomes if f.group == "FC"})
+    found = [one for flavor in flavors if (one := _measure(output_dir, members, flavor))]
+    table, edges = group_path(output_dir, TABLE), group_path(output_dir, EDGES)
+    if not found:
+        for path in (table, sidecar_path(table), edges):
+            path.unlink(missing_ok=True)
+        return
+    rows = [one.row() for one in found]
+    write_table(table, {key: [row[key] for row in rows] for key in rows[0]})
+    write_json(sidecar_path(table), {
+        "Description": "Dependence of functional connectomes on head motion over sessions (QC-FC)",
+        **{key: {"Description": words} for key, words in COLUMN_WORDS.items()},
+    })  # fmt: skip
+    with atomic_path(edges) as temporary, h5py.File(temporary, "w") as file:
+        for one in found:
+            group = file.create_group(one.flavor.name)
+            group.create_dataset("r", data=one.dependence.correlation.astype(np.float32))
+            group.create_dataset("distance", data=one.distances.astype(np.float32))
+
+
+def read_qcfc(output_dir: Path) -> list[tuple[dict[str, Any], NDArray[Any], NDArray[Any]]]:
+    """Rows of the table with r and distance of every edge; nothing where there is none."""
+    table, edges = group_path(output_dir, TABLE), group_path(output_dir, EDGES)
+    if not (table.exists() and edges.exists()):
+        return []
+    columns = read_columns(table)
+    rows = [
+        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
+    ]
+    with h5py.File(edges) as file:
+        return [
+            (
+                row,
+                np.asarray(file[row["flavor"]]["r"]),
+                np.asarray(file[row["flavor"]]["distance"]),
+            )
+            for row in rows
+        ]
+
+
+def read_mean_fd(path: Path) -> float:
+    """Mean framewise displacement of a measured connectome, mm; NaN where it is not known."""
+    sidecar = sidecar_path(path)
+    value = read_json(sidecar).get("MeanFD") if sidecar.exists() else None
+    return float("nan") if value is None else float(value)
+
+
+def _measure(output_dir: Path, members: Sequence[Member], flavor: Flavor) -> QcFc | None:
+    paths = {m.label: m.connectomes[flavor] for m in members if flavor in m.connectomes}
+    motion = {path: read_mean_fd(path) for path in paths.values()}
+    motion = {path: value for path, value in motion.items() if np.isfinite(value)}
+    if len(motion) < MIN_SESSIONS:
+        logger.info(
+            "no QC-FC of %s: it needs %d sessions with known head motion; %d have it",
+            flavor.name,
+            MIN_SESSIONS,
+            len(motion),
+        )
+        return None
+    n_regions = _count_regions(output_dir, flavor.parcellation)
+    try:
+        dependence = correlate_with_motion(
+            _read_edges(motion, n_regions), np.array(list(motion.values()))
+        )
+    except ConnectomeError as error:
+        logger.warning("no QC-FC of %s: %s", flavor.name, error)
+        return None
+    centroids = find_centroids(output_dir, flavor.parcellation, next(iter(motion)), n_regions)
+    return QcFc(flavor, dependence, edge_distances(centroids))
+
+
+def _read_edges(paths: Mapping[Path, float], n_regions: int) -> Iterator[NDArray[np.float64]]:
+    """Edges of every file [n_edges]; NaN for one that is broken, which is said."""
+    for path in paths:
+        try:
+            square = read_relmat(path)
+        except InputError as error:
+            logger.warning("left out of QC-FC: %s", error)
+            square = np.empty((0, 0))
+        if len(square) != n_regions:
+            square = np.full((n_regions, n_regions), np.nan)
+        yield np.asarray(square_to_edges(square), np.float64)
+
+
+def _count_regions(output_dir: Path, parcellation: str) -> int:
+    if parcellation in list_parcellations():
+        return load_parcellation(parcellation).n_regions
+    return len(read_columns(region_table_path(output_dir, parcellation))["index"])
+
+
+def find_centroids(
+    output_dir: Path, parcellation: str, connectome: Path, n_regions: int
+) -> NDArray[np.float64]:
+    """Place of every region: from the package, else from the label image of one session.
+
+    Parameters
+    ----------
+    output_dir : path
+    parcellation : str
+    connectome : path
+        A measured file of the parcellation; the regions written beside it are looked at.
+    n_regions : int
+
+    Returns
+    -------
+    ndarray of shape (n_regions, 3)
+        mm; NaN where unknown.
+    """
+    rows = [row for row in read_table("centroids.tsv") if row["parcellation"] == parcellation]
+    if rows:
+        return np.array([[float(row[axis]) for axis in "xyz"] for row in rows])
+    path = labels_path(output_dir, parse_name(connectome), parcellation)
+    if not path.exists():
+        return np.full((n_regions, 3), np.nan)
+    return region_centroids(*read_labels(path), n_regions)

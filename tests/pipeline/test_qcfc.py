@@ -1,0 +1,134 @@
+"""QC-FC of a cohort on disk."""
+
+import logging
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+from scipy.stats import pearsonr
+
+from kraken_bids.bids.nifti import write_labels
+from kraken_bids.bids.outputs import (
+    group_path,
+    labels_path,
+    region_table_path,
+    relmat_path,
+    sidecar_path,
+)
+from kraken_bids.bids.read import read_columns, read_json
+from kraken_bids.bids.write import write_json, write_relmat, write_table
+from kraken_bids.connectome.matrices import edges_to_square
+from kraken_bids.connectome.motion_dependence import edge_distances
+from kraken_bids.flavors import parse_flavor
+from kraken_bids.parcellations import load_parcellation, read_table
+from kraken_bids.pipeline.cohort import list_members
+from kraken_bids.pipeline.pages.motion import count_with_motion, list_motion_effects
+from kraken_bids.pipeline.qcfc import write_qcfc
+
+N_PEOPLE = 14
+FLAVOR = parse_flavor("FCcorr_fs86_hpf")
+MOTION = np.random.default_rng(0).gamma(3, 0.05, N_PEOPLE)
+
+
+def write_cohort(root: Path, flavor=FLAVOR, n_regions: int = 86, n: int = N_PEOPLE) -> np.ndarray:
+    """Write connectomes whose edges fall with motion the more the longer they are; edges."""
+    rng = np.random.default_rng(1)
+    n_edges = n_regions * (n_regions - 1) // 2
+    trend = np.linspace(1, -1, n_edges)
+    if flavor == FLAVOR:
+        trend = 1 - list_distances() / 75
+    edges = 0.2 + 0.05 * rng.normal(size=(n, n_edges)) + 2 * MOTION[:n, None] * trend
+    for k, row in enumerate(edges):
+        path = relmat_path(root, {"sub": f"{k:02d}", "space": "T1w"}, flavor, source=None)
+        write_relmat(path, edges_to_square(row, diagonal=1.0))
+        write_json(sidecar_path(path), {"Flavor": flavor.name, "MeanFD": MOTION[k]})
+    return edges
+
+
+def list_distances() -> np.ndarray:
+    """Distance of every edge of fs86, from the package's table."""
+    rows = [row for row in read_table("centroids.tsv") if row["parcellation"] == "fs86"]
+    return edge_distances(np.array([[float(row[axis]) for axis in "xyz"] for row in rows]))
+
+
+def test_a_planted_dependence_is_in_the_table_and_comes_back(tmp_path: Path) -> None:
+    """Table, edges and page hold pearsonr's numbers; ρ shows the planted fall with distance."""
+    edges = write_cohort(tmp_path)
+    write_qcfc(tmp_path, list_members(tmp_path))
+    columns = read_columns(group_path(tmp_path, "qcfc.tsv"))
+    assert columns["flavor"].tolist() == [FLAVOR.name]
+    assert columns["n_sessions"] == [N_PEOPLE]
+    assert columns["n_edges"] == [3655]
+    assert columns["distance_rho"][0] < -0.8
+    r = np.array([pearsonr(edges[:, k], MOTION).statistic for k in range(3655)])
+    assert columns["median_abs_r"][0] == pytest.approx(np.median(np.abs(r)), abs=1e-4)
+    (effect,) = list_motion_effects(tmp_path)
+    np.testing.assert_allclose(effect.correlation, r, atol=1e-4)
+    np.testing.assert_allclose(effect.distance, list_distances(), rtol=1e-6)
+    described = read_json(group_path(tmp_path, "qcfc.json"))
+    assert set(columns) - set(described) == {"flavor"}
+
+
+def test_fewer_than_ten_sessions_are_said_and_old_numbers_go(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What an earlier, larger cohort left does not stay."""
+    write_cohort(tmp_path)
+    write_qcfc(tmp_path, list_members(tmp_path))
+    for k in range(5):
+        relmat_path(tmp_path, {"sub": f"{k:02d}", "space": "T1w"}, FLAVOR, source=None).unlink()
+    members = list_members(tmp_path)
+    with caplog.at_level(logging.INFO):
+        write_qcfc(tmp_path, members)
+    assert "it needs 10 sessions with known head motion; 9 have it" in caplog.text
+    assert not list(group_path(tmp_path, "").glob("qcfc*"))
+    assert list_motion_effects(tmp_path) == ()
+    assert count_with_motion(members) == 9
+
+
+def test_a_broken_file_is_said_and_the_others_count(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The first file, of which the number of edges cannot be learned, is no exception."""
+    write_cohort(tmp_path)
+    path = relmat_path(tmp_path, {"sub": "00", "space": "T1w"}, FLAVOR, source=None)
+    path.write_text("0.1\t0.2\n")
+    write_qcfc(tmp_path, list_members(tmp_path))
+    assert f"left out of QC-FC: expected a square matrix in {path}" in caplog.text
+    with h5py.File(group_path(tmp_path, "qcfc.h5")) as file:
+        assert np.isfinite(np.asarray(file[FLAVOR.name]["r"])).all()
+
+
+def test_regions_of_an_atlas_of_ones_own_lie_where_its_image_says(tmp_path: Path) -> None:
+    """Their places are those of the regions written beside the connectome of one session."""
+    flavor = parse_flavor("FCcorr_mine_hpf")
+    write_cohort(tmp_path, flavor, n_regions=4)
+    write_table(region_table_path(tmp_path, "mine"), {
+        "index": [1, 2, 3, 4], "name": list("abcd"), "hemisphere": ["L"] * 4, "group": ["x"] * 4,
+    })  # fmt: skip
+    labels = np.zeros((9, 3, 3), np.int32)
+    labels[[0, 2, 4, 8], 1, 1] = [1, 2, 3, 4]
+    beside = labels_path(tmp_path, {"sub": "00", "space": "T1w"}, "mine")
+    write_labels(beside, labels, np.diag([3.0, 3.0, 3.0, 1.0]))
+    write_qcfc(tmp_path, list_members(tmp_path))
+    (effect,) = list_motion_effects(tmp_path)
+    np.testing.assert_allclose(effect.distance, [6, 12, 24, 6, 18, 12])
+    beside.unlink()
+    write_qcfc(tmp_path, list_members(tmp_path))
+    (effect,) = list_motion_effects(tmp_path)
+    assert effect.distance_rho is None
+    assert np.isnan(effect.distance).all()
+
+
+@pytest.mark.parametrize("name", ["fs86", "shen268", "coco439"])
+def test_every_region_of_the_models_parcellations_has_a_place_in_the_head(name: str) -> None:
+    """Left of the midline where the table says left, within the bounds of MNI space."""
+    parcellation = load_parcellation(name)
+    rows = [row for row in read_table("centroids.tsv") if row["parcellation"] == name]
+    places = np.array([[float(row[axis]) for axis in "xyz"] for row in rows])
+    assert [int(row["index"]) for row in rows] == list(range(1, parcellation.n_regions + 1))
+    assert (np.abs(places) < [80, 115, 85]).all()
+    sides = np.array(parcellation.hemispheres)
+    assert (places[sides == "L", 0] < 2).all()
+    assert (places[sides == "R", 0] > -2).all()
