@@ -62,6 +62,8 @@ def read_own_parcellation(name: str, image: str, table: Path | None = None) -> P
                 f"behind a comma, {name}=IMAGE,NAMES.tsv, with the columns index and name."
             )
         return read_region_table(name, table, space=space or "T1w")
+    if not space:
+        logger.info("%s: its name says no space-; taken as %s: %s", name, DEFAULT_SPACE, image)
     whole, _ = read_labels(Path(image))
     present = np.unique(whole[whole > 0])
     table = table or find_names(Path(image))
