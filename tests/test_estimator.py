@@ -193,6 +193,28 @@ def test_clones_share_the_model(model: Model, X: NDArray[np.float64]) -> None:
     assert list(table.columns) == ["z000", "z001", "z002", "z003"]
 
 
+def test_it_shows_itself_in_a_few_words(model: Model) -> None:
+    """Not with the weights of the model, in a notebook neither."""
+    encoder = KrakenEncoder(model, flavors=[FC.name, SC.name])
+
+    assert "model=<Model tiny: 2 flavors, latent 4, on cpu>" in repr(encoder)
+    assert "state_dict" not in encoder._repr_html_()
+    assert len(repr(encoder)) < 200
+
+
+def test_tables_with_region_names_go_in(model: Model, X: NDArray[np.float64]) -> None:
+    """Their values count, their index is kept."""
+    people = [f"sub-{k:02d}" for k in range(N_PEOPLE)]
+    table = kraken_bids.to_table(X, FC, subjects=people, regions="abcdefgh")
+    encoder = KrakenEncoder(model, flavors=FC).set_output(transform="pandas")
+
+    latents = encoder.fit_transform(table)
+
+    assert list(latents.index) == people
+    expected = KrakenEncoder(model, flavors=FC).fit_transform(X)
+    np.testing.assert_array_equal(latents.to_numpy(), expected)
+
+
 def test_a_pickle_holds_all_it_needs(model: Model, X: NDArray[np.float64]) -> None:
     """The fitted encoder gives the same latents elsewhere."""
     encoder = KrakenEncoder(model, flavors=FC).fit(X)

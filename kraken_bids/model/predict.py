@@ -46,7 +46,7 @@ def resolve_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
     """A Krakencoder ready for use: network, transforms and where they come from."""
 
@@ -101,6 +101,12 @@ class Model:
             return {}
         with torch.inference_mode():
             return self._layer(flavor).fold()
+
+    def __repr__(self) -> str:
+        return (
+            f"<Model {self.name}: {len(self.flavors)} flavors, latent {self.latent_size}, "
+            f"on {self.device}>"
+        )
 
     def n_edges(self, flavor: Flavor) -> int:
         """Length of an edge vector of a flavor."""
