@@ -42,7 +42,8 @@ class Bold:
     def volumes(self) -> Iterator[NDArray[np.number[Any]]]:
         """Volumes in order, each once: [n_voxels], x fastest (Fortran order), as stored.
 
-        Values are unscaled, in the stored type and this machine's byte order.
+        Values are unscaled, in the stored type and this machine's byte order. All volumes share
+        one array: whoever wants to keep one copies it.
 
         Raises
         ------
@@ -52,8 +53,9 @@ class Bold:
         try:
             with _open_stream(self.path) as stream:
                 _skip(stream, self.offset)
+                # one for all: the pages of a new one cost as much as summing it up
+                volume = np.empty(self.n_voxels, self.dtype)
                 for _ in range(self.shape[3]):
-                    volume = np.empty(self.n_voxels, self.dtype)
                     if not _fill(stream, volume.view(np.uint8).data):
                         raise EOFError("the file ends there")
                     yield _to_native(volume)

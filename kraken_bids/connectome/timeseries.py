@@ -109,10 +109,11 @@ class _Layout:
     """Which voxels are gathered from each volume, and what they are summed into."""
 
     voxels: NDArray[np.intp]
-    """Flat index of each gathered voxel, x fastest, ascending."""
+    """Flat index of each gathered voxel, x fastest, cell by cell: those of a cell belong to the
+    same rows."""
     n_volume_voxels: int
-    cells: NDArray[np.intp]
-    """Cell of each gathered voxel: those of one cell belong to the same rows."""
+    starts: NDArray[np.intp]
+    """First gathered voxel of each cell."""
     rows: tuple[tuple[NDArray[np.integer], int], ...]
     """Row of each cell, from 1 on (0: none), and number of rows; of each parcellation, of the
     brain, of grey matter. All their rows follow each other."""
@@ -125,7 +126,7 @@ class _Layout:
     def sum_rows(self, values: NDArray[np.generic]) -> NDArray[np.float64]:
         """Sum of the gathered voxels of each row, in float64."""
         # each voxel is added once, however many atlases it counts in; then its cell to each
-        sums = np.bincount(self.cells, weights=values.astype(np.float64, copy=False))
+        sums = np.add.reduceat(values, self.starts, dtype=np.float64)
         return np.concatenate(
             [np.bincount(row, weights=sums, minlength=n + 1)[1:] for row, n in self.rows]
         )
@@ -133,7 +134,7 @@ class _Layout:
     @cached_property
     def n_voxels(self) -> NDArray[np.float64]:
         """Number of voxels of each row."""
-        return self.sum_rows(np.ones(len(self.cells)))
+        return self.sum_rows(np.ones(len(self.voxels)))
 
 
 def _plan(
@@ -151,12 +152,13 @@ def _plan(
     groups.append((brain[voxels].astype(np.int32), 1))
     if grey is not None:
         groups.append((grey[voxels].astype(np.int32), 1))
-    cells, first = _number_cells(groups)
+    order, starts = _sort_by_cell(groups)
+    voxels = voxels[order]
     return _Layout(
         voxels=voxels,
         n_volume_voxels=labelled.size,
-        cells=cells,
-        rows=tuple((numbers[first], n_rows) for numbers, n_rows in groups),
+        starts=starts,
+        rows=tuple((numbers[order[starts]], n_rows) for numbers, n_rows in groups),
         n_regions=sizes,
         in_brain=brain[voxels] if brain_mask is not None else np.ones(len(voxels), dtype=bool),
         has_grey=grey is not None,
@@ -168,10 +170,10 @@ def _plan(
     )
 
 
-def _number_cells(
+def _sort_by_cell(
     groups: Sequence[tuple[NDArray[np.integer], int]],
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Cell of each voxel, one per combination of numbers that occurs; a voxel of each cell."""
+    """Order of the voxels by combination of numbers, and where each combination starts in it."""
     keys, n_keys = np.zeros(len(groups[0][0]), np.int64), 1
     for numbers, n_rows in groups:
         if n_keys * (n_rows + 1) > MAX_KEY:
@@ -179,8 +181,10 @@ def _number_cells(
             n_keys = len(keys)
         keys = keys * (n_rows + 1) + numbers
         n_keys *= n_rows + 1
-    _, first, cells = np.unique(keys, return_index=True, return_inverse=True)
-    return cells, first
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    starts = np.flatnonzero(keys[1:] != keys[:-1]) + 1
+    return order, np.append(0, starts) if len(keys) else starts
 
 
 def _tissue_voxels(mask: NDArray[np.bool_]) -> NDArray[np.intp]:

@@ -37,7 +37,7 @@ def test_same_as_nibabel(tmp_path: Path, dtype: str, extension: str, scaled: boo
     path = tmp_path / f"b{extension}"
     expected = save(path, dtype, scaled=scaled)
     bold = open_bold(path, tr=None)
-    volumes = list(bold.volumes())
+    volumes = [volume.copy() for volume in bold.volumes()]
     assert bold.shape == SHAPE
     assert (bold.slope, bold.inter) == ((0.25, -3.0) if scaled else (1.0, 0.0))
     np.testing.assert_array_equal(bold.affine, nib.load(path).affine)
