@@ -18,6 +18,8 @@ FREE_BYTES = 64_000_000
 MAX_VALUES = 1_000_000
 """Values of a description that are no arrays: names, subjects, training records."""
 MAX_DEPTH = 50
+PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+"""What numpy, torch and zip programs write."""
 
 
 def check_growth(n_declared: int, n_stored: int, what: str) -> None:
@@ -69,15 +71,15 @@ def check_archive(archive: zipfile.ZipFile, n_bytes: int) -> None:
     Raises
     ------
     ValueError
-        If it would unpack to more than :func:`check_growth` allows, is encrypted, or a member's
-        path leaves the archive's folder.
+        If it would unpack to more than :func:`check_growth` allows, is encrypted or packed in an
+        unusual way, or a member's path leaves the archive's folder.
     """
     for member in archive.infolist():
         parts = PurePosixPath(member.filename.replace("\\", "/")).parts
         if ".." in parts or member.filename.startswith(("/", "\\")) or ":" in parts[0]:
             raise ValueError(f"an archive with a path that leads out of it, {member.filename!r}")
-        if member.flag_bits & 1:
-            raise ValueError(f"an archive with the encrypted member {member.filename!r}")
+        if member.flag_bits & 1 or member.compress_type not in PACKINGS:
+            raise ValueError(f"an archive whose member {member.filename!r} is locked or unusual")
     check_growth(sum(m.file_size for m in archive.infolist()), n_bytes, "an archive")
 
 

@@ -13,6 +13,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bounds import check_hdf5
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, SettingsError
 from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor, parse_flavor
@@ -213,7 +214,7 @@ def read_adaptation(path: Path) -> Adaptation:
                 parse_flavor(name): _read_flavor(group) for name, group in file["flavors"].items()
             }
             return Adaptation(str(file.attrs["model_sha256"]), str(file.attrs["mode"]), flavors)
-    except (OSError, KeyError, ValueError, TypeError) as error:
+    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise CheckpointError(_refusal(arrays, str(error))) from error
 
 
@@ -275,6 +276,8 @@ def _write_arrays(adaptation: Adaptation, path: Path) -> None:
 
 
 def _read_flavor(group: h5py.Group) -> FlavorAdaptation:
+    for name in ("mean_new", "training_mean"):
+        check_hdf5(group[name])
     return FlavorAdaptation(
         mode=parse_mode(str(group.attrs["mode"])),
         mean_new=np.asarray(group["mean_new"], np.float32),

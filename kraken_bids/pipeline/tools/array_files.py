@@ -1,7 +1,5 @@
 """Arrays by name from ``.npz``, ``.npy``, ``.mat`` (v5) and ``.h5`` files; matrices from text."""
 
-import zipfile
-import zlib
 from pathlib import Path
 from typing import IO, Any
 
@@ -9,7 +7,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bounds import check_hdf5
 from kraken_bids.exceptions import InputError
+from kraken_bids.pipeline.tools.mat_bounds import check_mat
 from kraken_bids.pipeline.tools.stored_rows import (
     BROKEN,
     Hdf5Rows,
@@ -68,7 +68,7 @@ def open_arrays(path: Path) -> dict[str, Rows]:
             f"expected a MATLAB file of version 7 or older in {path}; found version 7.3. Save "
             "it in MATLAB with -v7, or convert it to .npz."
         ) from error
-    except (*BROKEN, zlib.error) as error:
+    except BROKEN as error:
         raise InputError(
             f"expected arrays of numbers in {path}; found: {error}. The file is incomplete or of "
             "another kind: save it again."
@@ -86,7 +86,7 @@ def read_text_matrix(source: Path | IO[bytes]) -> NDArray[np.float64]:
     name = getattr(source, "name", str(source))
     try:
         return np.loadtxt(source, delimiter="," if name.endswith(".csv") else None, ndmin=2)
-    except (ValueError, OSError, EOFError, zlib.error, zipfile.BadZipFile) as error:
+    except BROKEN as error:
         raise InputError(
             f"expected a matrix of numbers without header in {name}; found: {error}. Write it "
             "with tabs between the numbers of a row."
@@ -97,6 +97,7 @@ def _read_mat(path: Path) -> dict[str, NDArray[Any]]:
     from scipy.io import loadmat
     from scipy.io.matlab import MatReadError
 
+    check_mat(path)
     try:
         content = loadmat(path, simplify_cells=True)
     except MatReadError as error:
@@ -123,6 +124,7 @@ def _open_h5(path: Path) -> dict[str, Rows]:
     def keep(name: str, node: object) -> None:
         if not isinstance(node, h5py.Dataset):
             return
+        check_hdf5(node)
         last = name.rsplit("/", 1)[-1]
         is_text = h5py.check_string_dtype(node.dtype) is not None
         if node.ndim >= 2 and not is_text:

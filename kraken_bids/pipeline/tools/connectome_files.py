@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.names import parse_name
+from kraken_bids.bounds import check_archive
 from kraken_bids.exceptions import FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor, parse_meas
 from kraken_bids.pipeline.tools.array_files import open_arrays, read_text_matrix
@@ -24,7 +25,7 @@ from kraken_bids.pipeline.tools.connectome_parts import (
     to_part,
     to_table_part,
 )
-from kraken_bids.pipeline.tools.stored_rows import Rows, load_rows
+from kraken_bids.pipeline.tools.stored_rows import BROKEN, Rows, load_rows
 
 logger = logging.getLogger(__name__)
 
@@ -214,7 +215,7 @@ def list_tables(path: Path) -> Iterator[tuple[str, Any]]:
     Raises
     ------
     InputError
-        If the zip is broken.
+        If the zip is broken, would fill the disk or memory, or leads out of its folder.
     """
     if path.is_dir():
         for table in sorted(path.rglob("*relmat*.tsv"), key=lambda table: table.name):
@@ -222,11 +223,12 @@ def list_tables(path: Path) -> Iterator[tuple[str, Any]]:
         return
     try:
         with zipfile.ZipFile(path) as archive:
+            check_archive(archive, path.stat().st_size)
             for name in sorted(archive.namelist(), key=lambda name: Path(name).name):
                 if "relmat" in Path(name).name and name.endswith(".tsv"):
                     with archive.open(name) as stream:
                         yield name, stream
-    except (zipfile.BadZipFile, OSError, EOFError) as error:
+    except BROKEN as error:
         raise InputError(
             f"expected a zip archive of matrices in {path}; found: {error}. Copy it again."
         ) from error

@@ -1,6 +1,9 @@
 """Arrays that stay on disk: rows are read when they are asked for, and not kept."""
 
+import struct
+import tokenize
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -12,9 +15,14 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from kraken_bids.bounds import check_archive, check_shape
 from kraken_bids.exceptions import InputError
 
-BROKEN = (OSError, ValueError, TypeError, KeyError, EOFError, zipfile.BadZipFile)
+BROKEN = (
+    OSError, ValueError, TypeError, KeyError, IndexError, EOFError, MemoryError, RuntimeError,
+    zipfile.BadZipFile, zlib.error, struct.error, SyntaxError, tokenize.TokenError,
+)  # fmt: skip
+"""Everything that reading a file of another kind, half of one or a hostile one may raise."""
 LOCAL_HEADER_BYTES = 30
 
 
@@ -109,15 +117,16 @@ def open_npy(path: Path) -> Rows:
     with path.open("rb") as stream:
         shape, by_column, dtype = _read_header(stream)
         offset = stream.tell()
+    check_shape(shape, dtype.itemsize, path.stat().st_size - offset)
     if len(shape) < 2 or by_column:
         return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
-    _check_size(path.stat().st_size - offset, shape, dtype)
     return FileRows(path, offset, shape, dtype)
 
 
 def open_npz(path: Path) -> dict[str, Rows]:
     """Arrays of a ``.npz`` file, by name."""
     with zipfile.ZipFile(path) as archive:
+        check_archive(archive, path.stat().st_size)
         return {
             info.filename.removesuffix(".npy"): _open_member(archive, info, path)
             for info in archive.infolist()
@@ -128,10 +137,10 @@ def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) ->
     with archive.open(info) as stream:
         shape, by_column, dtype = _read_header(stream)
         offset = stream.tell()
+        check_shape(shape, dtype.itemsize, info.file_size - offset)
         if len(shape) < 2 or by_column:
             stream.seek(0)
             return npy.read_array(stream, allow_pickle=False)
-    _check_size(info.file_size - offset, shape, dtype)
     if info.compress_type != zipfile.ZIP_STORED:
         return PackedRows(path, info.filename, offset, shape, dtype)
     return FileRows(path, _find_data(archive, info) + offset, shape, dtype)
@@ -153,12 +162,6 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any
     if dtype.hasobject:
         raise ValueError("Python objects, which are not read, since that could run code")
     return shape, by_column, dtype
-
-
-def _check_size(n_bytes: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
-    wanted = dtype.itemsize * int(np.prod(shape, dtype=object))
-    if n_bytes < wanted:
-        raise ValueError(f"{n_bytes} bytes, where an array {list(shape)} has {wanted}")
 
 
 @contextmanager
