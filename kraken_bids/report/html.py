@@ -40,7 +40,9 @@ class Tile:
     detail: str = ""
 
 
-def render_participant(page: ParticipantPage, figures: Mapping[str, bytes]) -> str:
+def render_participant(
+    page: ParticipantPage, figures: Mapping[str, bytes], *, digest: str = ""
+) -> str:
     """HTML of one participant's page.
 
     Parameters
@@ -50,10 +52,13 @@ def render_participant(page: ParticipantPage, figures: Mapping[str, bytes]) -> s
     figures : mapping of str to bytes
         PNG files from :func:`~kraken_bids.report.figures.participant_figures`; one that is absent
         leaves its place empty.
+    digest : str, optional
+        Of what the page shows; kept in its head.
     """
     template = _environment().get_template("participant.html")
     return template.render(
         page=page,
+        digest=digest,
         images=_embed(figures),
         tiles=_participant_tiles(page),
         sources=_list_sources(page),
@@ -64,7 +69,7 @@ def render_participant(page: ParticipantPage, figures: Mapping[str, bytes]) -> s
     )
 
 
-def render_group(page: GroupPage, figures: Mapping[str, bytes]) -> str:
+def render_group(page: GroupPage, figures: Mapping[str, bytes], *, digest: str = "") -> str:
     """HTML of the cohort's page.
 
     Parameters
@@ -73,10 +78,13 @@ def render_group(page: GroupPage, figures: Mapping[str, bytes]) -> str:
         What to show.
     figures : mapping of str to bytes
         PNG files from :func:`~kraken_bids.report.figures.group_figures`.
+    digest : str, optional
+        Of what the page shows; kept in its head.
     """
     template = _environment().get_template("group.html")
     return template.render(
         page=page,
+        digest=digest,
         images=_embed(figures),
         tiles=_group_tiles(page),
         adaptation_modes=_adaptation_words(page),

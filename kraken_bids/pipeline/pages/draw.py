@@ -11,6 +11,12 @@ from kraken_bids.bids.outputs import group_report_path, report_path
 from kraken_bids.bids.write import write_text
 from kraken_bids.files import atomic_path
 from kraken_bids.pipeline.cohort import Member
+from kraken_bids.pipeline.pages.freshness import (
+    digest_cohort,
+    digest_group,
+    digest_participant,
+    is_current,
+)
 from kraken_bids.pipeline.provenance import Failure, failure_of
 from kraken_bids.pipeline.workers import run_tasks
 from kraken_bids.report.pages import GroupPage
@@ -26,13 +32,21 @@ class PageTask:
     output_dir: Path
     member: Member
     path: Path
+    cohort: str
+    """Digest of what the group has written."""
+    always: bool
+    """Whether it is drawn even if nothing that it shows has changed."""
 
 
 def draw_participants(
     settings: Settings, members: Sequence[Member], executor: Executor
 ) -> list[Failure]:
-    """Draw the page of every session; one that fails is recorded and the others are drawn."""
-    output = settings.data.output_dir
+    """Draw the page of every session; one that fails is recorded and the others are drawn.
+
+    A page whose contents have not changed stays, unless reports only, or everything, is asked for.
+    """
+    output, cohort = settings.data.output_dir, digest_cohort(settings.data.output_dir)
+    always = settings.run.reports_only or settings.run.force
     per_subject: dict[str, int] = {}
     for member in members:
         per_subject[member.subject] = per_subject.get(member.subject, 0) + 1
@@ -41,11 +55,11 @@ def draw_participants(
         path = report_path(output, member.subject)
         if per_subject[member.subject] > 1:
             path = path.with_name(f"{member.label}.html")
-        tasks.append(PageTask(output, member, path))
+        tasks.append(PageTask(output, member, path, cohort, always))
     failures = []
-    for task, _, error in run_tasks(executor, draw_participant, tasks):
+    for task, is_drawn, error in run_tasks(executor, draw_participant, tasks):
         if error is None:
-            logger.info("report: %s", task.path)
+            logger.info("report%s: %s", "" if is_drawn else " up to date", task.path)
             continue
         logger.error("%s: report: %s", task.member.label, error)
         failures.append(
@@ -59,8 +73,17 @@ def draw_participants(
     return failures
 
 
-def draw_participant(task: PageTask) -> None:
-    """Draw one participant's page and write it, with its figures as files beside."""
+def draw_participant(task: PageTask) -> bool:
+    """Draw one participant's page and write it, with its figures as files beside.
+
+    Returns
+    -------
+    bool
+        False where the page is up to date already and stays.
+    """
+    digest = digest_participant(task.output_dir, task.member, task.cohort)
+    if not task.always and is_current(task.path, digest):
+        return False
     _prepare_matplotlib()
     from kraken_bids.pipeline.pages.participant import build_participant_page
     from kraken_bids.report.figures import participant_figures
@@ -70,19 +93,22 @@ def draw_participant(task: PageTask) -> None:
     figures = participant_figures(page)
     folder = task.output_dir / f"sub-{task.member.subject}" / "figures"
     _write_figures(folder, figures, prefix=f"{task.member.label}_")
-    write_text(task.path, render_participant(page, figures))
+    write_text(task.path, render_participant(page, figures, digest=digest))
+    return True
 
 
-def draw_group(output_dir: Path, page: GroupPage) -> Path:
-    """Draw the group's page and write it; returns its path."""
+def draw_group(output_dir: Path, page: GroupPage, *, always: bool = False) -> Path:
+    """Draw the group's page and write it, unless it shows this already; returns its path."""
+    path, digest = group_report_path(output_dir), digest_group(page)
+    if not always and is_current(path, digest):
+        return path
     _prepare_matplotlib()
     from kraken_bids.report.figures import group_figures
     from kraken_bids.report.html import render_group
 
     figures = group_figures(page)
     _write_figures(output_dir / "group" / "figures", figures, prefix="group_")
-    path = group_report_path(output_dir)
-    write_text(path, render_group(page, figures))
+    write_text(path, render_group(page, figures, digest=digest))
     return path
 
 

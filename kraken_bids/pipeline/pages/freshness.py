@@ -1,0 +1,77 @@
+"""Whether a page is up to date: it holds a digest of everything that it shows."""
+
+import hashlib
+import pickle
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from kraken_bids import __version__
+from kraken_bids.bids.outputs import group_path
+from kraken_bids.pipeline.cohort import Member
+from kraken_bids.pipeline.pages.written import Written
+from kraken_bids.report.pages import GroupPage
+
+HEAD_BYTES = 4096
+"""The digest stands among the first lines of a page."""
+NOT_SHOWN = ("figures",)
+PATTERN = re.compile(rb'name="kraken_bids-digest" content="([0-9a-f]+)"')
+
+
+def digest_cohort(output_dir: Path) -> str:
+    """Digest of the group's files that participants' pages show, and of the tables of regions."""
+    group = group_path(output_dir, "")
+    tables = sorted(output_dir.glob("atlas-*_dseg.tsv"))
+    return _digest_files([*_list_shown(group), *tables], root=output_dir)
+
+
+def digest_participant(output_dir: Path, member: Member, cohort: str) -> str:
+    """Digest of everything that a participant's page shows.
+
+    Parameters
+    ----------
+    output_dir : path
+    member : Member
+        One session.
+    cohort : str
+        From :func:`digest_cohort`, which is the same for everyone.
+    """
+    notices = output_dir / "logs" / f"{member.label}_inputs.json"
+    files = [*_list_shown(Written(output_dir, member).folder), notices]
+    own = _digest_files(files, root=output_dir)
+    return hashlib.sha256(f"{__version__} {member.label} {cohort} {own}".encode()).hexdigest()
+
+
+def digest_group(page: GroupPage) -> str:
+    """Digest of what the group's page shows, the date aside."""
+    return hashlib.sha256(pickle.dumps(replace(page, created=""))).hexdigest()
+
+
+def is_current(path: Path, digest: str) -> bool:
+    """Whether a page was drawn from what has this digest."""
+    if not path.exists():
+        return False
+    with path.open("rb") as file:
+        found = PATTERN.search(file.read(HEAD_BYTES))
+    return found is not None and found.group(1).decode() == digest
+
+
+def _list_shown(folder: Path) -> Iterator[Path]:
+    """Files of a folder and those in it, without figures and half-written files."""
+    for path in sorted(folder.rglob("*")):
+        parts = path.relative_to(folder).parts
+        is_hidden = any(part.startswith(".") for part in parts)
+        if path.is_file() and not is_hidden and not set(parts) & set(NOT_SHOWN):
+            yield path
+
+
+def _digest_files(paths: Iterable[Path], *, root: Path) -> str:
+    """Digest of names and contents; files written again as they were do not change it."""
+    total = hashlib.sha256()
+    for path in paths:
+        if path.is_file():
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+            total.update(f"{path.relative_to(root)} {content}\n".encode())
+    return total.hexdigest()
