@@ -1,0 +1,91 @@
+"""When a page is drawn again."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kraken_bids.bids.outputs import group_path
+from kraken_bids.bids.write import write_text
+from kraken_bids.pipeline.cohort import list_members
+from kraken_bids.pipeline.pages.draw import PageTask, draw_group, draw_participant
+from kraken_bids.pipeline.pages.freshness import (
+    digest_cohort,
+    digest_group,
+    digest_participant,
+    is_current,
+)
+from kraken_bids.report.pages import GroupPage, MotionEffect
+
+
+@pytest.fixture
+def page() -> GroupPage:
+    """Make a page with little on it."""
+    effect = MotionEffect("x", 12, 0.1, 0.1, 0.05, 0.0, None, np.arange(4.0), np.arange(4.0))
+    return GroupPage(
+        n_participants=2, n_sessions=2, version="1", created="today", notices=(), model=None,
+        identifiability=None, latents=None, outliers=(), adaptation=(), quality=(), metrics=(),
+        files=(), references=(), motion=(effect,),
+    )  # fmt: skip
+
+
+def make_task(output_dir: Path, *, always: bool = False) -> PageTask:
+    """Make the task of the first person of a cohort."""
+    member = list_members(output_dir)[0]
+    path = output_dir / f"{member.label}.html"
+    return PageTask(output_dir, member, path, digest_cohort(output_dir), always)
+
+
+def test_a_page_stays_until_what_it_shows_changes(output_dir: Path) -> None:
+    """Drawn once; not again, even where files are written anew as they were; then again."""
+    assert draw_participant(make_task(output_dir))
+    first = make_task(output_dir).path.read_bytes()
+    connectome = next((output_dir / "sub-01").glob("func/*_relmat.dense.tsv"))
+    connectome.write_bytes(connectome.read_bytes())
+    assert not draw_participant(make_task(output_dir))
+    assert make_task(output_dir).path.read_bytes() == first
+    assert draw_participant(make_task(output_dir, always=True))
+    other = next((output_dir / "sub-02").glob("func/*_relmat.dense.tsv"))
+    other.unlink()
+    assert not draw_participant(make_task(output_dir))
+    connectome.unlink()
+    assert draw_participant(make_task(output_dir))
+
+
+def test_what_changes_a_participants_page(output_dir: Path) -> None:
+    """Its files by name and content, the notices, the group's; not figures or half files."""
+    write_text(group_path(output_dir, "latents.tsv"), "a\n")
+    member = list_members(output_dir)[0]
+
+    def digest() -> str:
+        return digest_participant(output_dir, member, digest_cohort(output_dir))
+
+    seen = [digest()]
+    for name in ("sub-01/figures/a.png", "sub-01/func/.half.tmp", "group/figures/b.png"):
+        write_text(output_dir / name, "x")
+        assert digest() == seen[0]
+    for name in ("logs/sub-01_inputs.json", "sub-01/func/new.tsv", "group/latents.tsv"):
+        write_text(output_dir / name, "{}")
+        assert digest() not in seen
+        seen.append(digest())
+
+
+def test_the_date_alone_does_not_redraw_the_group(tmp_path: Path, page: GroupPage) -> None:
+    """A page of the same contents stays with the day on which it was drawn."""
+    path = draw_group(tmp_path, page)
+    first = path.read_text()
+    draw_group(tmp_path, replace(page, created="tomorrow"))
+    assert path.read_text() == first
+    draw_group(tmp_path, replace(page, created="tomorrow"), always=True)
+    assert "tomorrow" in path.read_text()
+    assert is_current(path, digest_group(page))
+    assert not is_current(path, digest_group(replace(page, n_sessions=3)))
+
+
+def test_pages_of_others_are_never_current(tmp_path: Path, page: GroupPage) -> None:
+    """No page, and a page without a digest, are drawn."""
+    digest = digest_group(page)
+    assert not is_current(tmp_path / "none.html", digest)
+    write_text(tmp_path / "group.html", "<html></html>")
+    assert not is_current(tmp_path / "group.html", digest)
