@@ -5,6 +5,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -40,6 +41,11 @@ class Dataset:
     def is_searched(self) -> bool:
         """Whether BOLD series and tractograms are looked for in it."""
         return self.kind == "derivative" and self.pipeline not in NOT_SEARCHED
+
+    @cached_property
+    def template_labels(self) -> tuple[Path, ...]:
+        """Label images in templates' spaces, listed once for all participants."""
+        return tuple(sorted(self.path.glob("tpl-*/**/*_dseg.nii.gz")))
 
 
 def find_datasets(bids_dir: Path, extra: Mapping[str, Path]) -> tuple[Dataset, ...]:
@@ -186,7 +192,7 @@ def _is_freesurfer(folder: Path) -> bool:
     if folder.name == "freesurfer" or (folder / "fsaverage" / "mri").is_dir():
         return True
     first = next(folder.glob("sub-*"), None)
-    return first is not None and (first / "mri").is_dir() and (first / "surf").is_dir()
+    return first is not None and (first / "mri").is_dir()
 
 
 def _pipeline_of(name: str) -> str:

@@ -74,9 +74,8 @@ def find_atlas_image(
             name, path, entities.get("space") or entities.get("tpl") or parcellation.space
         )
     for template in dict.fromkeys((space, parcellation.space)):
-        pattern = f"tpl-*/**/tpl-{template}*_atlas-{name}*_dseg.nii.gz"
         for dataset in search.datasets:
-            found = sorted(p for p in dataset.path.glob(pattern) if _is_atlas(p, template, name))
+            found = [p for p in dataset.template_labels if _is_atlas(p, template, name)]
             if found:
                 return LabelImage(name, found[0], template)
     return _find_cached(parcellation)

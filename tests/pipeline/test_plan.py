@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from kraken_bids.bids.datasets import find_datasets
 from kraken_bids.pipeline.plan import plan_participants
 from kraken_bids.settings import DataSettings, Settings
@@ -34,6 +36,19 @@ def write_dataset(root: Path) -> None:
         write_participant(root, label)
 
 
+def note_folders(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Folders whose content is listed from now on."""
+    opened: list[str] = []
+    scandir = os.scandir
+
+    def note(path: str | Path = ".") -> object:
+        opened.append(str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", note)
+    return opened
+
+
 def test_planning_imports_nothing_heavy() -> None:
     """A dry run, and a cluster's submit node, wait for no library that measures or predicts."""
     code = f"import sys, kraken_bids.pipeline.plan; sys.exit(str(set({HEAVY}) & set(sys.modules)))"
@@ -44,22 +59,33 @@ def test_planning_imports_nothing_heavy() -> None:
 
 
 def test_only_the_folders_of_the_participant_are_listed(
-    tmp_path: Path, monkeypatch: object
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Planning one participant opens no folder of another."""
     root = tmp_path / "fmriprep"
     write_dataset(root)
-    opened: list[str] = []
-    scandir = os.scandir
-
-    def note(path: object = ".") -> object:
-        opened.append(str(path))
-        return scandir(path)  # type: ignore[call-overload]
-
-    monkeypatch.setattr(os, "scandir", note)  # type: ignore[attr-defined]
+    opened = note_folders(monkeypatch)
     data = DataSettings(bids_dir=root, output_dir=tmp_path / "out", participants=("02",))
     plan = plan_participants(Settings(data=data))
     assert [task.session.subject for task in plan.tasks] == ["02"]
     assert plan.datasets == find_datasets(root, {})
     assert any("sub-02" in path for path in opened)
     assert not [path for path in opened if "sub-01" in path]
+
+
+def test_a_second_participant_lists_its_own_folders_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What all participants share, such as atlases in the dataset, is looked up once."""
+    root = tmp_path / "fmriprep"
+    write_dataset(root)
+    folder = root / "tpl-MNI152NLin6Asym" / "anat"
+    folder.mkdir(parents=True)
+    (folder / "tpl-MNI152NLin6Asym_atlas-shen268_res-01_dseg.nii.gz").touch()
+    shared = []
+    for wanted in (("01",), ("01", "02")):
+        opened = note_folders(monkeypatch)
+        data = DataSettings(bids_dir=root, output_dir=tmp_path / "out", participants=wanted)
+        assert len(plan_participants(Settings(data=data)).tasks) == len(wanted)
+        shared.append([path for path in opened if "sub-" not in path])
+    assert shared[0] == shared[1]
