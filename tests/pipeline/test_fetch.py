@@ -157,6 +157,17 @@ def test_the_list_tells_states_apart(cache: Path, atlases: tuple[PublishedFile, 
     assert states() == ["here", "damaged"]
 
 
+def test_the_list_tells_sizes(cache: Path) -> None:
+    """In MB or kB; of files whose size nobody has published, a question mark."""
+    rows = {line.split()[-1]: line for line in describe_files([])}
+
+    assert re.match(
+        r"missing +494\.0 MB  model ", rows["kraken_ioxfm_SCFC_coco439_pc256_710train.npy"]
+    )
+    assert re.match(r"missing +2\.8 kB  atlases ", rows["atlas-fs86_dseg.tsv"])
+    assert re.match(r"missing +\? MB  model ", rows[list_model_files()[0].name])
+
+
 def test_one_failure_tells_about_the_rest(
     cache: Path, atlases: tuple[PublishedFile, ...], tmp_path: Path
 ) -> None:

@@ -154,12 +154,16 @@ def _explain_rest(rest: Sequence[Wanted]) -> str:
 
 def _describe_state(one: Wanted) -> tuple[str, str]:
     """State and size of a file, in words."""
-    known = f"{one.file.size / 1e6:.1f} MB" if one.file.size else "? MB"
+    known = _format_size(one.file.size) if one.file.size else "? MB"
     if one.path.is_file():
         is_sound = not check_copy(one.path, one.file.sha256)
-        size = f"{one.path.stat().st_size / 1e6:.1f} MB"
+        size = _format_size(one.path.stat().st_size)
         return ("here", size) if is_sound else ("damaged", size)
     return ("begun" if find_part(one.path) else "missing", known)
+
+
+def _format_size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e6:.1f} MB" if n_bytes >= 100_000 else f"{n_bytes / 1e3:.1f} kB"
 
 
 def _name_words() -> dict[str, str]:
