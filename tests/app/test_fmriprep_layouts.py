@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -130,6 +132,16 @@ def test_segmentation_left_to_freesurfer(layouts: Layouts, inside: str) -> None:
     assert layouts.measure().exit_code == 0
     np.testing.assert_array_equal(layouts.measured(), layouts.native)
     assert layouts.sidecar()["AtlasSpace"] == "fsnative"
+
+
+def test_freesurfer_anywhere(layouts: Layouts, tmp_path: Path) -> None:
+    """A FreeSurfer folder elsewhere (--fs-subjects-dir) is named with -d; the message says so."""
+    layouts.leave_it_to_freesurfer(tmp_path / "subjects")
+    outcome = layouts.measure()
+    assert outcome.exit_code == 3
+    assert outcome.says("no FreeSurfer segmentation for fs86", "-d freesurfer=PATH")
+    assert layouts.measure("-d", f"freesurfer={tmp_path / 'subjects'}").exit_code == 0
+    np.testing.assert_array_equal(layouts.measured(), layouts.native)
 
 
 def test_current_segmentation(layouts: Layouts) -> None:
@@ -308,3 +320,26 @@ def test_through_the_transforms_of_both_templates(layouts: Layouts) -> None:
     upper = np.triu_indices(268, 1)
     found = layouts.measured(atlas="shen268")
     assert np.corrcoef(found[upper], wanted[upper])[0, 1] > 0.95
+
+
+def test_independent_generator(app: Any, tmp_path: Path) -> None:
+    """One seed in the layouts of 20.2, 23.2 and 25 of another program: one matrix per cleaning."""
+    script = Path(__file__).resolve().parents[2].parent / "shared/tools/make_synth_fmriprep.py"
+    if not script.is_file():
+        pytest.skip(f"{script} is not here")
+    found: dict[str, list[np.ndarray]] = {"fmriclean": [], "acompcor": []}
+    for layout in ("20.2", "23.2", "25"):
+        root = tmp_path / layout
+        small = ["--subjects", "1", "--shape", "26", "26", "26", "--voxel", "6", "--vols", "90"]
+        words = [sys.executable, str(script), str(root), "--layout", layout, *small]
+        subprocess.run(words, check=True, capture_output=True)
+        for denoise, squares in found.items():
+            app.out = tmp_path / f"{layout}-{denoise}"
+            words = ["participant", *app.options([FC]), "--denoise", denoise]
+            outcome = app.invoke(root, app.out, *words)
+            assert outcome.exit_code == 0, outcome.output
+            (path,) = app.out.rglob("*space-T1w_atlas-fs86_meas-FCcorrHPF_relmat.dense.tsv")
+            squares.append(read_relmat(path))
+    for squares in found.values():
+        np.testing.assert_array_equal(squares[1], squares[0])
+        np.testing.assert_array_equal(squares[2], squares[0])

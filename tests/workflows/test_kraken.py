@@ -3,6 +3,7 @@
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -173,6 +174,7 @@ def test_example_leaves_what_the_group_level_reads(
     build_workflow = runpy.run_path(str(script))["build_workflow"]
     workflow = build_workflow(participant.fmriprep, "01", output, model=str(participant.model))
     workflow.base_dir = str(tmp_path)
+    assert "aparcaseg" in workflow.inputs.inputnode.fs86_dseg
     workflow.run(plugin="Linear")
     members = list_members(output)
     assert [(m.label, len(m.connectomes)) for m in members] == [("sub-01", 3)]
@@ -186,6 +188,12 @@ def test_example_leaves_what_the_group_level_reads(
     facts = json.loads(sidecar_path(prediction).read_text())
     assert facts["Predicted"] is True
     assert "NOT adapted" in facts["AdaptationNotice"]
+    older = tmp_path / "fmriprep-24"
+    shutil.copytree(participant.fmriprep, older, copy_function=os.link)
+    next(older.rglob("*_desc-aparcaseg_dseg.nii.gz")).unlink()
+    inputs = build_workflow(older, "01", output, model="pretrained").inputs.inputnode
+    assert inputs.fs86_dseg.endswith("sourcedata/freesurfer/sub-01/mri/aparc+aseg.mgz")
+    assert inputs.fsnative2t1w_xfm.endswith("_from-fsnative_to-T1w_mode-image_xfm.txt")
 
 
 def test_what_does_not_fit_is_said(participant: Any, tmp_path: Path) -> None:
