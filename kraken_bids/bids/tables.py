@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.matrix_text import parse_numbers
 from kraken_bids.bids.trx import open_trx
 from kraken_bids.exceptions import InputError
 
@@ -108,7 +109,7 @@ def read_relmat(path: Path) -> NDArray[np.float64]:
         text = text.replace("n/a", "nan")
     n_rows = sum(1 for line in text.splitlines() if line.strip())
     with _naming(path, "a square matrix of numbers without header, separated by tabs"):
-        values = _parse_numbers(text.encode(), np.float64)
+        values = parse_numbers(text.encode())
     if not n_rows or values.size != n_rows**2:
         raise InputError(
             f"expected a square matrix in {path}; found {n_rows} rows and {values.size} numbers. "

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.datasets import DESCRIPTION, Dataset
+from kraken_bids.bids.matrix_text import format_matrix
 from kraken_bids.bids.outputs import region_table_path
 from kraken_bids.bids.own_atlases import read_region_table
 from kraken_bids.bids.tables import read_json, read_text
@@ -97,8 +98,8 @@ def write_relmat(path: Path, square: NDArray[np.floating[Any]]) -> None:
     """
     if square.ndim != 2 or square.shape[0] != square.shape[1]:
         raise ConnectomeError(f"expected a square matrix for {path}; found shape {square.shape}.")
-    row_format = "\t".join(["%.6g"] * square.shape[1]) + "\n"
-    write_text(path, "".join(row_format % tuple(row) for row in square.tolist()))
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(format_matrix(square))
 
 
 def check_output_folder(output_dir: Path) -> None:

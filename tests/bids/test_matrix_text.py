@@ -1,0 +1,79 @@
+"""Matrices as text, against numpy.savetxt and Python's float."""
+
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from kraken_bids.bids.matrix_text import format_matrix, parse_numbers
+
+HARD = [
+    np.nan, np.inf, -np.inf, 0.0, -0.0, 999999.5, 999999.4, 9999995.0, 9.999995, 0.00009999995,
+    1e-300, -1e300, 0.1234565, 1234565.0, 1e-4, 9.99999e-5, 1e5, 1e6, 123456.5, 0.5, 5e-324,
+]  # fmt: skip
+
+
+def savetxt(matrix: np.ndarray) -> bytes:
+    text = io.BytesIO()
+    np.savetxt(text, matrix, fmt="%.6g", delimiter="\t")
+    return text.getvalue()
+
+
+def check(matrix: np.ndarray) -> None:
+    text = savetxt(matrix)
+    assert format_matrix(matrix) == text
+    expected = np.array([float(word) for word in text.split()])
+    np.testing.assert_array_equal(parse_numbers(text), expected)
+
+
+@given(arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 5))))
+def test_any_number_is_written_and_read_as_numpy_and_python_do(matrix: np.ndarray) -> None:
+    """Byte for byte as savetxt writes, bit for bit as float reads."""
+    check(matrix)
+
+
+@pytest.mark.parametrize("digits", [2, 6, 7, 17])
+@pytest.mark.parametrize("scale", [1e-9, 1e-4, 1e-2, 1.0, 30.0, 1e5, 1e6, 1e12])
+def test_numbers_of_all_sizes(scale: float, digits: int) -> None:
+    """Also where they were rounded before, so that ties are frequent; in several blocks."""
+    rng = np.random.default_rng(3)
+    check(np.round(rng.standard_normal((150, 140)) * scale, digits))
+
+
+def test_hard_numbers_and_whole_ones() -> None:
+    """Ties, powers of ten, what has no value; integers, as counts of streamlines are."""
+    check(np.array([HARD]))
+    check(10.0 ** np.arange(-8, 12)[None])
+    check(np.random.default_rng(0).integers(-(10**7), 10**7, (60, 50)).astype(float))
+
+
+@pytest.mark.parametrize("missing", [False, True])
+def test_symmetric_matrices(missing: bool) -> None:
+    """Where each number is spelled once and put in two places."""
+    square = np.random.default_rng(1).random((270, 270))
+    square += square.T
+    if missing:
+        square[7] = square[:, 7] = np.nan
+    check(square)
+
+
+@pytest.mark.parametrize(
+    "text", [b"1\t2\n3\t4", b" 1  2\r\n3\t\t4\r\n\n", b"+1 2e0 .3e1 4.\n", b"1. 2 03 0004"]
+)
+def test_other_writers_spell_numbers_in_other_ways(text: bytes) -> None:
+    """No last line end, several blanks, Windows lines, signs, exponents, bare points."""
+    np.testing.assert_array_equal(parse_numbers(text), [1, 2, 3, 4])
+    assert not len(parse_numbers(b" \n"))
+
+
+@pytest.mark.parametrize(
+    "word", [b"a", b"1.2.3", b"1-2", b"-", b".", b"--1", b"1,5", b"0x1", b"\xff"]
+)
+def test_words_are_refused(word: bytes) -> None:
+    """What float refuses is a ValueError here too."""
+    for text in (word, b"1\t" * 30 + word + b"\n"):
+        with pytest.raises(ValueError, match=r"could not convert|decode"):
+            parse_numbers(text)
