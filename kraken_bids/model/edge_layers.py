@@ -87,7 +87,7 @@ class EdgeLayer:
         for part in slices(self.reduction.n_edges, CHUNK):
             matrix, offset = outward[:-1, part], outward[-1, part]
             for rows in slices(len(hidden), block_size(hidden)):
-                edges[rows, part] = torch.addmm(offset, hidden[rows], matrix)
+                torch.addmm(offset, hidden[rows], matrix, out=edges[rows, part])
         return to_numpy(edges)
 
     def fold(self) -> dict[str, Array]:
