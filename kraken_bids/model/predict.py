@@ -16,9 +16,9 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.model.adaptation import Adaptation, FlavorAdaptation, apply_adaptation
 from kraken_bids.model.edge_layers import EdgeLayer, batch_size, in_blocks, pad_rows, to_numpy
 from kraken_bids.model.folding import MapCache, open_cache, slices
-from kraken_bids.model.fusion import fuse
 from kraken_bids.model.network import Krakencoder
 from kraken_bids.model.reduction import Reduction
+from kraken_bids.model.translation import fuse_for
 
 logger = logging.getLogger(__name__)
 
@@ -277,9 +277,12 @@ class Model:
         """
         latents = {flavor: self.encode(flavor, rows, adaptation) for flavor, rows in edges.items()}
         single = next((flavor for flavor in latents if flavor.name == source), None)
-        fused = fuse(latents, source)
         return {
-            target: self.decode(target, fused, source=single)
+            target: self.decode(
+                target,
+                latents[single] if single else fuse_for(self.network, target, latents, source),
+                source=single,
+            )
             for target in tuple(targets) or self.flavors
         }
 

@@ -12,6 +12,7 @@ from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.fusion import Selector, fuse, list_excluded
 from kraken_bids.model.predict import Model
+from kraken_bids.model.translation import fuse_for
 from kraken_bids.pipeline.projections import BLOCK
 from kraken_bids.pipeline.tools.prediction_files import ARROW, ENCODED
 
@@ -93,10 +94,11 @@ class CohortPredictions:
 
 
 def list_predictions(
+    model: Model,
     selector: Selector,
     latents: Mapping[Flavor, Array],
-    targets: Sequence[Flavor],
     *,
+    targets: Sequence[Flavor],
     variants: Sequence[str],
     renormalize: bool,
 ) -> tuple[Array, list[Prediction]]:
@@ -104,6 +106,7 @@ def list_predictions(
 
     Parameters
     ----------
+    model : Model
     selector : Selector
         The source.
     latents : mapping of Flavor to ndarray of shape (n_subjects, n_latent)
@@ -121,19 +124,25 @@ def list_predictions(
     renormalize = renormalize and selector.is_fusion
     fused = fuse(latents, selector, renormalize=renormalize)
     single = None if selector.is_fusion else selector.flavors[0]
-    found = [Prediction(selector.name, target, fused, single) for target in targets]
+    found = []
+    for target in targets:
+        rows = fused
+        if selector.is_fusion and model.network.architecture.group_paths:
+            rows = fuse_for(model.network, target, latents, selector, renormalize=renormalize)
+        found.append(Prediction(selector.name, target, rows, single))
     for variant in variants if selector.is_fusion else ():
         found += _list_variant(
-            selector, latents, targets, variant=variant, renormalize=renormalize
+            model, selector, latents, targets=targets, variant=variant, renormalize=renormalize
         )
     return fused, found
 
 
 def _list_variant(
+    model: Model,
     selector: Selector,
     latents: Mapping[Flavor, Array],
-    targets: Sequence[Flavor],
     *,
+    targets: Sequence[Flavor],
     variant: str,
     renormalize: bool,
 ) -> list[Prediction]:
@@ -144,7 +153,9 @@ def _list_variant(
         if len(excluded) == len(selector.flavors):
             impossible.append(target.name)
             continue
-        fused = fuse(latents, selector, renormalize=renormalize, exclude=excluded)
+        fused = fuse_for(
+            model.network, target, latents, selector, renormalize=renormalize, exclude=excluded
+        )
         found.append(Prediction(f"{selector.name}.{variant}", target, fused, None))
     if not found:
         raise FlavorError(

@@ -28,6 +28,7 @@ from kraken_bids.pipeline.projections import BLOCK, EdgeMean, encode_projection,
 from kraken_bids.pipeline.tools.connectome_files import CohortFiles, open_connectomes
 from kraken_bids.pipeline.tools.connectome_parts import CohortRows
 from kraken_bids.pipeline.tools.decoding import CohortPredictions, list_predictions
+from kraken_bids.pipeline.tools.latent_files import are_latents, open_latents
 from kraken_bids.pipeline.tools.prediction_files import collect_arrays
 
 logger = logging.getLogger(__name__)
@@ -68,6 +69,27 @@ class PredictionOptions:
         """Variants of fusions that are asked for."""
         asked = {"noself": self.exclude_self, "noatlas": self.exclude_atlas}
         return tuple(name for name, is_asked in asked.items() if is_asked)
+
+    def check_decoding(self) -> None:
+        """Check that nothing is asked for that latents as inputs are past.
+
+        Raises
+        ------
+        SettingsError
+            If there is an adaptation, a fusion or a variant of one.
+        """
+        is_adapted = self.adaptation or self.adaptation_sources or self.save_adaptation
+        if is_adapted or self.adaptation_mode not in {AUTO, "none"}:
+            raise SettingsError(
+                "expected no adaptation with --input encoded=FILE, since latents are past it; "
+                "found one. Leave the options --adaptation… out, or give connectomes."
+            )
+        if self.fusions or self.variants or self.renormalize_fusion:
+            raise SettingsError(
+                "expected no fusion with --input encoded=FILE, which is decoded as it is; found "
+                "--fusion, --exclude-… or --renormalize-fusion. Leave them out, or give "
+                "connectomes."
+            )
 
     def __post_init__(self) -> None:
         """Check that the adaptation is asked for in one way only."""
@@ -133,6 +155,10 @@ def encode_files(
         As the stages do: files, flavors, numbers.
     """
     options = options or PredictionOptions()
+    if are_latents(inputs):
+        options.check_decoding()
+        targets = select_targets(options.targets, model)
+        return open_latents(inputs, model, sources=options.sources, targets=targets)
     cohort = _keep_known(open_connectomes(inputs), model)
     targets = select_targets(options.targets, model)
     selectors = _select_sources(options, cohort.rows)
@@ -156,9 +182,10 @@ def encode_files(
     encoded, predictions = {flavor.name: z for flavor, z in latents.items()}, []
     for selector in selectors:
         encoded[selector.name], found = list_predictions(
+            model,
             selector,
             latents,
-            targets,
+            targets=targets,
             variants=options.variants,
             renormalize=options.renormalize_fusion,
         )

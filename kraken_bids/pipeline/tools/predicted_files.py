@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import PREDICTED
+from kraken_bids.bounds import check_hdf5
 from kraken_bids.exceptions import FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor, parse_meas
 from kraken_bids.pipeline.tools.array_files import read_arrays, read_text_matrix
@@ -115,8 +116,9 @@ def _find_datasets(path: Path) -> Predictions:
 def _read_dataset(path: Path, name: str, flavor: Flavor, subjects: tuple[str, ...] | None) -> Part:
     try:
         with h5py.File(path, "r") as file:
+            check_hdf5(file[name])
             array = np.asarray(file[name])
-    except (OSError, KeyError, RuntimeError) as error:
+    except (OSError, KeyError, RuntimeError, ValueError) as error:
         raise InputError(_say_broken(path, error)) from error
     return to_part(flavor, array, f"{path}, {name}", subjects)
 

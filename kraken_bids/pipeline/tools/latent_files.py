@@ -1,0 +1,180 @@
+"""Latents as inputs of ``kraken-tools predict``: read back, and decoded as they are."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bounds import check_hdf5
+from kraken_bids.exceptions import ConnectomeError, FlavorError, InputError, SettingsError
+from kraken_bids.flavors import Flavor
+from kraken_bids.model.fusion import EACH
+from kraken_bids.model.predict import Model
+from kraken_bids.pipeline.tools.array_files import open_arrays, read_text_matrix
+from kraken_bids.pipeline.tools.connectome_files import TABLE_SUFFIXES, find_subjects
+from kraken_bids.pipeline.tools.decoding import CohortPredictions, Prediction
+from kraken_bids.pipeline.tools.prediction_files import ARROW, ENCODED
+from kraken_bids.pipeline.tools.stored_rows import BROKEN, load_rows
+
+PREFIX = f"{ENCODED}="
+NESTED = "predicted_alltypes"
+
+Array = NDArray[np.float32]
+
+
+def are_latents(inputs: Sequence[str]) -> bool:
+    """Whether the inputs are latents, ``encoded=FILE``.
+
+    Raises
+    ------
+    SettingsError
+        If only some are, or there are several.
+    """
+    latents = [text for text in map(str, inputs) if text.startswith(PREFIX)]
+    if latents and len(inputs) > 1:
+        raise SettingsError(
+            f"expected one --input {PREFIX}FILE by itself, or connectomes; found "
+            f"{', '.join(map(str, inputs))}. Decode latents and encode connectomes in two runs."
+        )
+    return bool(latents)
+
+
+def open_latents(
+    inputs: Sequence[str],
+    model: Model,
+    *,
+    sources: Sequence[str],
+    targets: Sequence[Flavor],
+) -> CohortPredictions:
+    """Latents of a file, and the connectomes that are predicted from them when asked for.
+
+    Parameters
+    ----------
+    inputs : sequence of str
+        One ``encoded=FILE``: ``.npy`` or text [n_subjects, n_latent]; ``.npz``, ``.mat`` or
+        ``.h5`` with one such array called ``encoded`` (or any name, where it is the only one); or
+        what ``kraken-tools predict`` or the published tools wrote, where each ``SOURCE->encoded``
+        is a source again.
+    model : Model
+    sources : sequence of str
+        Those to decode (all).
+    targets : sequence of Flavor
+        Flavors to predict.
+
+    Raises
+    ------
+    InputError, ConnectomeError
+        If the file is missing or broken, or its arrays are no latents of this model.
+    FlavorError
+        If a source is not in the file.
+    """
+    path = Path(str(inputs[0]).removeprefix(PREFIX))
+    if not path.is_file():
+        raise InputError(f"expected latents in {path}; found no such file. Check the path.")
+    subjects, latents = _read_latents(path)
+    chosen = {name: latents[name] for name in _choose_sources(sources, latents, path)}
+    for name, rows in chosen.items():
+        _check_latents(rows, model, f"{path}, {name}")
+    n_subjects = len(next(iter(chosen.values())))
+    labels = subjects or tuple(str(number) for number in range(1, n_subjects + 1))
+    if any(len(rows) != len(labels) for rows in chosen.values()):
+        raise InputError(
+            f"expected latents of {len(labels)} subjects in {path}; found arrays of "
+            f"{sorted({len(rows) for rows in chosen.values()})} rows."
+        )
+    flavors = {flavor.name: flavor for flavor in model.flavors}
+    predictions = (
+        Prediction(name, target, rows, flavors.get(name))
+        for name, rows in chosen.items()
+        for target in targets
+    )
+    return CohortPredictions(model, labels, chosen, tuple(predictions))
+
+
+def _choose_sources(
+    asked: Sequence[str], latents: Mapping[str, Array], path: Path
+) -> tuple[str, ...]:
+    if not asked or EACH in asked:
+        return tuple(latents)
+    missing = [name for name in asked if name not in latents]
+    if missing:
+        raise FlavorError(
+            f"expected sources among those of {path} ({', '.join(latents)}); found "
+            f"{', '.join(missing)}."
+        )
+    return tuple(asked)
+
+
+def _check_latents(rows: NDArray[Any], model: Model, where: str) -> None:
+    if rows.ndim != 2 or rows.shape[1] != model.latent_size or rows.dtype.kind not in "fiu":
+        raise ConnectomeError(
+            f"{where}: expected latents [n_subjects, {model.latent_size}] for {model.name}; found "
+            f"{rows.dtype} of shape {list(rows.shape)}. Give latents that this model encoded."
+        )
+
+
+def _read_latents(path: Path) -> tuple[tuple[str, ...] | None, dict[str, Array]]:
+    """Subjects where the file names them, and latents by source."""
+    if path.suffix in TABLE_SUFFIXES:
+        return None, {ENCODED: np.asarray(read_text_matrix(path), np.float32)}
+    arrays = _read_h5(path) if path.suffix in {".h5", ".hdf5"} else _read_arrays(path)
+    subjects = find_subjects(arrays)
+    ending = f"{ARROW}{ENCODED}"
+    found = {k.removesuffix(ending): v for k, v in arrays.items() if k.endswith(ending)}
+    if ENCODED in arrays:
+        found[ENCODED] = arrays[ENCODED]
+    if not found:
+        alone = {key: array for key, array in arrays.items() if array.ndim == 2}
+        found = {ENCODED: next(iter(alone.values()))} if len(alone) == 1 else {}
+    if not found:
+        raise InputError(
+            f"expected latents in {path}, called {ENCODED} or SOURCE{ending}; found "
+            f"{', '.join(arrays) or 'no arrays'}. Name them so, or keep one array in the file."
+        )
+    return subjects, found
+
+
+def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Arrays by name; those of ``predicted_alltypes`` as ``SOURCE->TARGET``."""
+    rows = open_arrays(path)
+    nested = rows.get(NESTED)
+    content = nested.item() if isinstance(nested, np.ndarray) and nested.ndim == 0 else {}
+    arrays = {
+        key: load_rows(array)
+        for key, array in rows.items()
+        if ARROW not in key or key.endswith(ENCODED)
+    }
+    for source, targets in content.items():
+        if isinstance(targets, Mapping) and ENCODED in targets:
+            # MATLAB has no arrays of one row: they come back without that axis
+            arrays[f"{source}{ARROW}{ENCODED}"] = np.atleast_2d(np.asarray(targets[ENCODED]))
+    if path.suffix == ".mat" and ENCODED in arrays:
+        arrays[ENCODED] = np.atleast_2d(arrays[ENCODED])
+    return {key: array for key, array in arrays.items() if key != NESTED}
+
+
+def _read_h5(path: Path) -> dict[str, NDArray[Any]]:
+    """Datasets ``SOURCE/encoded`` and those without a group."""
+    arrays: dict[str, NDArray[Any]] = {}
+
+    def keep(name: str, node: object) -> None:
+        source, _, target = name.rpartition("/")
+        if isinstance(node, h5py.Dataset) and (not source or target == ENCODED):
+            check_hdf5(node)
+            is_text = h5py.check_string_dtype(node.dtype) is not None
+            arrays[name.replace("/", ARROW)] = np.asarray(
+                node.asstr()[()] if is_text else node[()]
+            )
+
+    try:
+        with h5py.File(path, "r") as file:
+            file.visititems(keep)
+    except BROKEN as error:
+        raise InputError(
+            f"expected latents (HDF5) in {path}; found: {error}. The file is incomplete or of "
+            "another kind: write it again."
+        ) from error
+    return arrays
