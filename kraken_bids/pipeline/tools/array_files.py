@@ -1,5 +1,6 @@
 """Arrays by name from ``.npz``, ``.npy``, ``.mat`` (v5) and ``.h5`` files; matrices from text."""
 
+import io
 from pathlib import Path
 from typing import IO, Any
 
@@ -7,6 +8,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.matrix_text import parse_numbers
 from kraken_bids.bounds import check_hdf5
 from kraken_bids.exceptions import InputError
 from kraken_bids.pipeline.tools.mat_bounds import check_mat
@@ -85,12 +87,28 @@ def read_text_matrix(source: Path | IO[bytes]) -> NDArray[np.float64]:
     """
     name = getattr(source, "name", str(source))
     try:
-        return np.loadtxt(source, delimiter="," if name.endswith(".csv") else None, ndmin=2)
+        text = source.read_bytes() if isinstance(source, Path) else source.read()
+        values = _parse_tabs(text)
+        if values is not None:
+            return values
+        delimiter = "," if name.endswith(".csv") else None
+        return np.loadtxt(io.BytesIO(text), delimiter=delimiter, ndmin=2)
     except BROKEN as error:
         raise InputError(
             f"expected a matrix of numbers without header in {name}; found: {error}. Write it "
             "with tabs between the numbers of a row."
         ) from error
+
+
+def _parse_tabs(text: bytes) -> NDArray[np.float64] | None:
+    """Matrix of a text with one tab between numbers, as most are; None for any other text."""
+    lines = [line for line in text.splitlines() if line]
+    n_tabs = {line.count(b"\t") for line in lines}
+    if len(n_tabs) != 1 or b"#" in text or b" " in text:
+        return None
+    values = parse_numbers(text)
+    shape = (len(lines), n_tabs.pop() + 1)
+    return values.reshape(shape) if values.size == shape[0] * shape[1] else None
 
 
 def _read_mat(path: Path) -> dict[str, NDArray[Any]]:
