@@ -35,7 +35,12 @@ def build_workflow(fmriprep: Path, label: str, output: Path, *, model: str) -> p
     """Workflow of one participant: fs86 from all runs in T1w space."""
     fmriprep = fmriprep.resolve()  # nipype works in folders of its own
     func = sorted((fmriprep / f"sub-{label}").glob("**/func/*_space-T1w_desc-preproc_bold.nii.gz"))
-    anat = next((fmriprep / f"sub-{label}").glob("**/anat/*_desc-preproc_T1w.nii.gz"))
+    anat = next((fmriprep / f"sub-{label}").glob("**/anat/*_desc-preproc_T1w.nii.gz"), None)
+    if not func or anat is None:
+        raise SystemExit(
+            f"expected BOLD and anatomy in T1w space in {fmriprep / f'sub-{label}'}; found none. "
+            "Check the label, or rerun fMRIPrep with --output-spaces T1w."
+        )
     stem = anat.name.removesuffix("_desc-preproc_T1w.nii.gz")
     workflow = init_kraken_wf(model=model, output_dir=output.resolve())
     workflow.inputs.inputnode.trait_set(
