@@ -43,8 +43,12 @@ from kraken_bids.pipeline.predictions import (
     list_source_names,
 )
 from kraken_bids.pipeline.provenance import Failure, exit_code_of, start_run, write_failures
+from kraken_bids.pipeline.qcfc import write_qcfc
 from kraken_bids.pipeline.quality import write_quality
 from kraken_bids.pipeline.scores import write_scores
+from kraken_bids.pipeline.trust import judge_files
+from kraken_bids.pipeline.trust_files import write_trust
+from kraken_bids.pipeline.trust_inputs import encoded_of
 from kraken_bids.pipeline.workers import open_executor
 from kraken_bids.settings import DEFAULT_SOURCES, Settings
 
@@ -85,9 +89,11 @@ def run_group(settings: Settings) -> int:
                     logger.warning(
                         "no model knows the atlases of OUTPUT_DIR: quality only, no predictions"
                     )
-                    write_quality(output, members, Cohort(members, {}, {}, {}, ()), {})
+                    write_quality(output, members, Cohort(members, {}, {}, {}, ()), {}, trust={})
+                write_qcfc(output, members)
             page = build_group_page(output, members, dataset=_name_dataset(settings))
-            logger.info("group report: %s", draw_group(output, page))
+            always = settings.run.reports_only or settings.run.force
+            logger.info("group report: %s", draw_group(output, page, always=always))
             failures += draw_participants(settings, members, executor)
         write_failures(run, failures, subjects=subjects)
         report_end(failures, len(subjects))
@@ -110,7 +116,9 @@ def _predict(settings: Settings, members: tuple[Member, ...], executor: Executor
     _write_means(output, model, cohort)
     scores = write_scores(output, model, members, sources)
     write_outliers(output, find_outliers(members, sources))
-    write_quality(output, members, cohort, scores)
+    trust = judge_files(encoded_of(plan, members), correlates=not scores)
+    write_trust(output, members, trust, scores)
+    write_quality(output, members, cohort, scores, trust=trust)
     return failures
 
 

@@ -5,17 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.write import write_json, write_table
+from kraken_bids.model.trust import MAX_Z, measure_distances
 from kraken_bids.pipeline.cohort import Member
 from kraken_bids.pipeline.predictions import Source
-
-MIN_MEMBERS = 5
-MAX_Z = 3.5
-CONSISTENT_MAD = 1.4826
-"""Makes the median absolute deviation of a normal sample its standard deviation."""
 
 
 @dataclass(frozen=True)
@@ -39,21 +34,15 @@ def find_outliers(members: Sequence[Member], sources: Sequence[Source]) -> list[
     """Distance of every member's fused latents from the cohort's median, per fusion.
 
     Fewer than five members have no distances: a median of so few says little.
-
-    Source
-    ------
-    Iglewicz and Hoaglin 1993: modified z-score from the median absolute deviation, cut at 3.5.
     """
     rows = []
     for source in sources:
-        has = np.flatnonzero(source.n_inputs)
-        if not source.name.startswith("fusion") or len(has) < MIN_MEMBERS:
+        if not source.name.startswith("fusion"):
             continue
-        latents = source.latents[has].astype(np.float64)
-        distances = np.linalg.norm(latents - np.median(latents, axis=0), axis=1)
+        distances, scores = measure_distances(source.latents)
         rows += [
-            Distance(members[int(index)], source.name, float(distance), float(z))
-            for index, distance, z in zip(has, distances, _robust_z(distances), strict=True)
+            Distance(members[index], source.name, float(distances[index]), float(scores[index]))
+            for index in np.flatnonzero(np.isfinite(scores)).tolist()
         ]
     return rows
 
@@ -74,9 +63,3 @@ def write_outliers(output_dir: Path, distances: Sequence[Distance]) -> None:
         "Description": "Distance of each fused latent from the cohort's median latent",
         "z": {"Description": f"robust z-score; above {MAX_Z} is marked an outlier"},
     })  # fmt: skip
-
-
-def _robust_z(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    centre = np.median(values)
-    spread = CONSISTENT_MAD * np.median(np.abs(values - centre))
-    return np.asarray((values - centre) / spread if spread > 0 else np.zeros_like(values))

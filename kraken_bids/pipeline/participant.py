@@ -35,6 +35,9 @@ from kraken_bids.pipeline.provenance import (
     start_run,
     write_failures,
 )
+from kraken_bids.pipeline.trust import judge_files
+from kraken_bids.pipeline.trust_files import write_trust
+from kraken_bids.pipeline.trust_inputs import encoded_of
 from kraken_bids.pipeline.workers import open_executor, run_tasks
 from kraken_bids.settings import Settings
 
@@ -165,7 +168,10 @@ def _predict(
     settings: Settings, model: Model, members: Sequence[Member], executor: Executor
 ) -> list[Failure]:
     plan, failures = plan_predictions(settings, model, members)
-    return [*failures, *collect_failures(plan, members, executor)]
+    failed = collect_failures(plan, members, executor)
+    trust = judge_files(encoded_of(plan, members), correlates=True)
+    write_trust(settings.data.output_dir, members, trust)
+    return [*failures, *failed]
 
 
 def collect_failures(

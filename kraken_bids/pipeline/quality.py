@@ -11,12 +11,20 @@ from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.flavors import Flavor
 from kraken_bids.pipeline.cohort import Cohort, Member
 from kraken_bids.pipeline.scores import CrossModalScore
+from kraken_bids.pipeline.trust import FileTrust
+from kraken_bids.pipeline.trust_files import TRUST_WORDS, list_trust
 
 COLUMN_WORDS = {
     "used_as_input": "1 where the model read it",
     "n_missing_regions": "regions without data; the model's input holds the training mean there",
     "minutes": "minutes of BOLD that count",
     "mean_fd": "mean framewise displacement, mm",
+    "mean_dvars": "mean standardised DVARS of the volumes that count; about 1 in a quiet scan",
+    "n_left_out": "volumes of BOLD left out: first ones, motion, jumps of the signal",
+    "frames": "volumes of BOLD that count, all runs together",
+    "correlation_noise": "spread that chance alone gives a correlation with so many frames, if "
+    "they were independent; the true spread is larger",
+    "median_tsnr": "median over regions of the temporal signal-to-noise ratio",
     "n_streamlines": "streamlines in the tractogram",
     "both_ends": "share of streamlines with both ends in regions",
     "self_share": "share of the streamlines with both ends in regions that stay in one region",
@@ -34,16 +42,19 @@ def write_quality(
     members: Sequence[Member],
     cohort: Cohort,
     scores: Mapping[tuple[int, Flavor], CrossModalScore],
+    *,
+    trust: Mapping[tuple[int, Flavor], FileTrust],
 ) -> None:
     """Write ``group/qc.tsv``."""
     rows = [
         _describe(index, member, flavor, path, cohort, scores.get((index, flavor)))
+        | list_trust(trust.get((index, flavor)))
         for index, member in enumerate(members)
         for flavor, path in sorted(member.connectomes.items())
     ]
     path = group_path(output_dir, "qc.tsv")
     write_table(path, {key: [row[key] for row in rows] for key in rows[0]})
-    words = {key: {"Description": text} for key, text in COLUMN_WORDS.items()}
+    words = {key: {"Description": text} for key, text in (COLUMN_WORDS | TRUST_WORDS).items()}
     write_json(path.with_suffix(".json"), {
         "Description": "Quality of every measured connectome", **words,
     })  # fmt: skip
@@ -60,7 +71,7 @@ def _describe(  # noqa: PLR0917 - one row joins what every stage knows
     sidecar = read_json(sidecar_path(path)) if sidecar_path(path).exists() else {}
     ends = sidecar.get("Streamlines")
     rows = cohort.projections.get(flavor)
-    seconds = sidecar.get("EffectiveDuration")
+    seconds, runs = sidecar.get("EffectiveDuration"), sidecar.get("Runs")
     return {
         "participant_id": f"sub-{member.subject}",
         "session_id": f"ses-{member.session}" if member.session else "n/a",
@@ -69,6 +80,13 @@ def _describe(  # noqa: PLR0917 - one row joins what every stage knows
         "n_missing_regions": len(sidecar.get("MissingRegions", ())),
         "minutes": None if seconds is None else round(seconds / 60, 3),
         "mean_fd": sidecar.get("MeanFD"),
+        "mean_dvars": sidecar.get("MeanDVARS"),
+        "n_left_out": None
+        if runs is None
+        else sum(run["VolumesTotal"] - run["VolumesUsed"] for run in runs),
+        "frames": sidecar.get("Frames"),
+        "correlation_noise": sidecar.get("CorrelationNoise"),
+        "median_tsnr": sidecar.get("MedianTSNR"),
         "n_streamlines": ends and ends["n_streamlines"],
         "both_ends": ends and ends["n_both"] / ends["n_streamlines"],
         "self_share": ends and ends["n_self"] / max(1, ends["n_both"]),

@@ -1,0 +1,184 @@
+"""How far to trust the predictions of each session: what is unusual about each of its files."""
+
+import logging
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.flavors import Flavor
+from kraken_bids.model.siblings import MIN_FIT, LatentFit, judge_latents
+from kraken_bids.model.trust import FAR_Z, measure_distances
+from kraken_bids.pipeline.trust_inputs import Encoded, InputView, view_inputs
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class FileTrust:
+    """What is known of one measured connectome as an input; None where it cannot be known."""
+
+    outside: float | None = None
+    """Share of the adapted input's variance that the model's transform does not see."""
+    outside_training: float | None = None
+    """The same of the training data."""
+    outside_z: float | None = None
+    """Robust z of its logarithm in the cohort."""
+    distance: float | None = None
+    """From the training mean, in root mean squares of the training data's distances."""
+    distance_z: float | None = None
+    """Robust z of its logarithm in the cohort."""
+    fit: float | None = None
+    """Log odds that the latent belongs to the session's other latents."""
+    rank: int | None = None
+    """Of the session's own other latents among everyone's; 1 is best."""
+    n_ranked: int | None = None
+    best_match: str | None = None
+    """Whose other latents fit best among the other people."""
+    fits_elsewhere: bool = False
+    """Whether those fit as one person's files do."""
+    swapped_with: str | None = None
+    """Whose file fits here, while this one fits there."""
+    latent_distance: float | None = None
+    """Of the latent from the cohort's median latent."""
+    latent_z: float | None = None
+    """Robust z of it."""
+    correlation: float | None = None
+    """Of the measured edges with their prediction from the other modality."""
+    correlation_resid: float | None = None
+    """The same less the training mean, of the adapted edges."""
+    is_judged: bool = False
+    """Whether the cohort is large enough to call something in it unusual."""
+    label: str = field(default="", repr=False)
+    """``sub-01``, for words."""
+
+    @property
+    def outside_ratio(self) -> float | None:
+        """Share outside against what training data leave there."""
+        if self.outside is None or not self.outside_training:
+            return None
+        return self.outside / self.outside_training
+
+    @property
+    def verdict(self) -> str:
+        """``ok``, ``check``, or ``n/a`` where the cohort is too small to say."""
+        return "check" if self.note else "ok" if self.is_judged else "n/a"
+
+    @property
+    def note(self) -> str:
+        """What is unusual about the file, in plain words; empty where nothing is."""
+        return "; ".join(filter(None, (self._describe_fit(), self._describe_place())))
+
+    def _describe_fit(self) -> str:
+        misfits = self.fit is not None and self.fit < MIN_FIT
+        if not self.is_judged or not (misfits or self.swapped_with):
+            return ""
+        if self.rank == 1:
+            return f"agrees little with {self.label}'s other files, though with nobody's more"
+        words = f"does not fit {self.label}'s other files: rank {self.rank} of {self.n_ranked}"
+        if self.swapped_with:
+            return (
+                f"{words}; it fits {self.swapped_with}'s best, and theirs fits here: were the two "
+                "swapped?"
+            )
+        if self.fits_elsewhere:
+            return f"{words}; it fits {self.best_match}'s best"
+        return f"{words}, and nobody's well"
+
+    def _describe_place(self) -> str:
+        words = []
+        if _is_high(self.outside_z):
+            words.append(
+                f"{self.outside:.0%} of its variance lies outside what the model sees, more than "
+                f"in others (z = {self.outside_z:.1f})"
+            )
+        if _is_high(self.distance_z):
+            words.append(
+                f"it lies farther from the training mean than others (z = {self.distance_z:.1f})"
+            )
+        if _is_high(self.latent_z):
+            words.append(f"its latent lies far from the cohort's (z = {self.latent_z:.1f})")
+        return "; ".join(words)
+
+
+def judge_files(
+    cohort: Encoded, *, correlates: bool = False
+) -> dict[tuple[int, Flavor], FileTrust]:
+    """Judge every connectome that the model took as an input, and log what is unusual.
+
+    Parameters
+    ----------
+    cohort : Encoded
+        Its files are read again, a few at a time.
+    correlates : bool
+        Also correlate each connectome with its prediction from the other modality.
+
+    Returns
+    -------
+    dict
+        By index of the member, and flavor.
+    """
+    views = {
+        flavor: view_inputs(cohort, flavor, correlates=correlates) for flavor in cohort.latents
+    }
+    suspects = {
+        flavor: _exceeds(view.outside_z) | _exceeds(view.distance_z)
+        for flavor, view in views.items()
+    }
+    people = [member.subject for member in cohort.members]
+    fits = judge_latents(cohort.latents, people, suspects)
+    trust = {}
+    for flavor, rows in cohort.latents.items():
+        distance, z = measure_distances(rows)
+        for index in cohort.list_users(flavor).tolist():
+            known = _view_file(views[flavor], index) | _describe_fit(fits[flavor], index, cohort)
+            file = FileTrust(
+                **known,
+                latent_distance=_known(distance[index]),
+                latent_z=_known(z[index]),
+                is_judged=bool(np.isfinite(z[index])),
+                label=cohort.members[index].label,
+            )
+            trust[index, flavor] = file
+            if file.note:
+                logger.warning("%s %s %s", file.label, flavor, file.note)
+    return trust
+
+
+def _view_file(view: InputView, index: int) -> dict[str, Any]:
+    return {
+        "outside": _known(view.outside[index]),
+        "outside_training": _known(view.outside_training),
+        "outside_z": _known(view.outside_z[index]),
+        "distance": _known(view.distance[index]),
+        "distance_z": _known(view.distance_z[index]),
+        "correlation": _known(view.correlation[index]),
+        "correlation_resid": _known(view.correlation_resid[index]),
+    }
+
+
+def _describe_fit(fit: LatentFit, index: int, cohort: Encoded) -> dict[str, Any]:
+    if not np.isfinite(fit.rank[index]):
+        return {}
+    partner = fit.swapped_with[index]
+    return {
+        "fit": _known(fit.log_odds[index]),
+        "rank": int(fit.rank[index]),
+        "n_ranked": int(fit.n_ranked[index]),
+        "best_match": cohort.members[fit.best[index]].label,
+        "fits_elsewhere": bool(fit.best_log_odds[index] > fit.typical / 2),
+        "swapped_with": cohort.members[partner].label if partner >= 0 else None,
+    }
+
+
+def _exceeds(z: NDArray[np.float64]) -> NDArray[np.bool_]:
+    return np.asarray(np.nan_to_num(z, nan=0.0) > FAR_Z)
+
+
+def _is_high(z: float | None) -> bool:
+    return z is not None and z > FAR_Z
+
+
+def _known(value: float | np.floating[Any]) -> float | None:
+    return float(value) if np.isfinite(value) else None

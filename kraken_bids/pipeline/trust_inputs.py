@@ -1,0 +1,145 @@
+"""What one more reading of a cohort's connectomes says of them as inputs of the model."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.flavors import Flavor
+from kraken_bids.model.adaptation import Adaptation
+from kraken_bids.model.fusion import fuse
+from kraken_bids.model.predict import Model
+from kraken_bids.model.trust import (
+    MIN_LOG_SPREAD,
+    describe_training,
+    measure_inputs,
+    robust_z,
+    sees_subspace,
+)
+from kraken_bids.pipeline.cohort import Member, read_measured
+from kraken_bids.pipeline.predictions import PredictionPlan
+
+Vector = NDArray[np.float64]
+
+BLOCK = 32
+"""Connectomes of one flavor that are in memory at once."""
+OTHER_MODALITY = {"FC": "SC", "SC": "FC"}
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """A cohort, and how the model encoded it."""
+
+    model: Model
+    members: Sequence[Member]
+    adaptation: Adaptation | None
+    """What was applied before."""
+    latents: Mapping[Flavor, NDArray[np.float32]]
+    """``[n_members, n_latent]`` of every input flavor; NaN rows for members without it."""
+
+    def list_users(self, flavor: Flavor) -> NDArray[np.intp]:
+        """List the indices of the members of whom the model read the flavor."""
+        return np.flatnonzero(np.isfinite(self.latents[flavor]).all(axis=1))
+
+
+def encoded_of(plan: PredictionPlan, members: Sequence[Member]) -> Encoded:
+    """Members as the run of a prediction plan encoded them."""
+    latents = {
+        source.single: source.latents for source in plan.sources if source.single is not None
+    }
+    return Encoded(plan.model, members, plan.adaptation, latents)
+
+
+@dataclass(frozen=True)
+class InputView:
+    """One flavor's connectomes as inputs; arrays are [n_members], NaN where nothing is known."""
+
+    outside: Vector
+    """Share of the adapted input's variance that the model's transform does not see."""
+    outside_training: float
+    """The same of the training data."""
+    distance: Vector
+    """From the training mean, in root mean squares of the training data's distances."""
+    outside_z: Vector
+    """Robust z of the logarithm of the share in the cohort."""
+    distance_z: Vector
+    """The same of the distance, which needs no training data."""
+    correlation: Vector
+    """Of measured edges with their prediction from the other modality."""
+    correlation_resid: Vector
+    """The same of adapted edges, less the training mean."""
+
+
+def view_inputs(cohort: Encoded, flavor: Flavor, *, correlates: bool) -> InputView:
+    """Read the connectomes of one flavor again, :data:`BLOCK` at a time.
+
+    Parameters
+    ----------
+    cohort : Encoded
+    flavor : Flavor
+        One with latents.
+    correlates : bool
+        Also correlate each connectome with its prediction from the other modality.
+    """
+    reduction = cohort.model.reductions[flavor]
+    has_subspace = sees_subspace(reduction)
+    other = _fuse_other(cohort, flavor) if correlates else None
+    outside, distance, raw, resid = np.full((4, len(cohort.members)), np.nan)
+    mean = cohort.model.training_means().get(flavor)
+    for rows, edges in _read_blocks(cohort, flavor) if has_subspace or other is not None else ():
+        adapted = _adapt(edges, cohort.adaptation, flavor)
+        if has_subspace:
+            share = measure_inputs(adapted, reduction)
+            outside[rows], distance[rows] = share.outside, share.distance
+        if other is not None:
+            guess = cohort.model.decode(flavor, other[rows])
+            raw[rows] = _correlate(edges, guess)
+            if mean is not None:
+                resid[rows] = _correlate(adapted - mean, guess - mean)
+    number = cohort.model.provenance.get("NumberOfSubjects")
+    training = describe_training(reduction, number if isinstance(number, int) else None)
+    with np.errstate(divide="ignore"):
+        outside_z = robust_z(np.log(outside), min_spread=MIN_LOG_SPREAD)
+        distance_z = robust_z(np.log(distance), min_spread=MIN_LOG_SPREAD)
+    return InputView(
+        outside, training.outside, distance / training.distance, outside_z, distance_z, raw, resid
+    )
+
+
+def _read_blocks(
+    cohort: Encoded, flavor: Flavor
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
+    """Members of whom the model read a flavor, and their edges, a block at a time."""
+    users, n_edges = cohort.list_users(flavor), cohort.model.n_edges(flavor)
+    for start in range(0, len(users), BLOCK):
+        rows = users[start : start + BLOCK]
+        paths = [cohort.members[index].connectomes[flavor] for index in rows]
+        yield rows, np.stack([read_measured(path, flavor, n_edges).edges for path in paths])
+
+
+def _adapt(
+    edges: NDArray[np.float64], adaptation: Adaptation | None, flavor: Flavor
+) -> NDArray[np.float64]:
+    fit = adaptation.flavors.get(flavor) if adaptation else None
+    return edges if fit is None else np.asarray(fit.b0 * edges + fit.shift)
+
+
+def _fuse_other(cohort: Encoded, flavor: Flavor) -> NDArray[np.float32] | None:
+    """Fused latents of the modality that a flavor is not of; None where nobody has any."""
+    group = OTHER_MODALITY[flavor.group]
+    other = {f: rows for f, rows in cohort.latents.items() if f.group == group}
+    return fuse(other) if other else None
+
+
+def _correlate(a: NDArray[np.floating], b: NDArray[np.floating]) -> Vector:
+    """Correlate the rows of two arrays over the edges that both have; NaN without variance."""
+    both = np.isfinite(a) & np.isfinite(b)
+    counts = np.maximum(both.sum(axis=1, keepdims=True), 1)
+    x, y = (
+        np.where(both, v - np.where(both, v, 0).sum(axis=1, keepdims=True) / counts, 0)
+        for v in (a.astype(np.float64), b.astype(np.float64))
+    )
+    length = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
+    r: Vector = np.where(length > 0, (x * y).sum(axis=1) / np.where(length > 0, length, 1), np.nan)
+    return r
