@@ -104,7 +104,7 @@ def _parse_tabs(text: bytes) -> NDArray[np.float64] | None:
     """Matrix of a text with one tab between numbers, as most are; None for any other text."""
     lines = [line for line in text.splitlines() if line]
     n_tabs = {line.count(b"\t") for line in lines}
-    if len(n_tabs) != 1 or b"#" in text or b" " in text:
+    if len(n_tabs) != 1 or any(mark in text for mark in (b"#", b" ", b",")):
         return None
     values = parse_numbers(text)
     shape = (len(lines), n_tabs.pop() + 1)
