@@ -103,10 +103,8 @@ def report(costs: dict[str, list["Cost"]], times_larger: float) -> None:
             verdict = f"< {target:g} s: {'met' if wall[name] < target else 'MISSED'}"
         ratio = f"{whole / cpu[name]:.0f}" if target is not None else ""
         print(f"| {words} | {wall[name]:.2f} | {cpu[name]:.2f} | {ratio} | {verdict} |")
-    print(
-        f"| … extrapolated to the whole tree | {wall['pybids'] * times_larger:.0f} | {whole:.0f} "
-    )
-    print("| 1 | |")
+    scaled = f"{wall['pybids'] * times_larger:.0f} | {whole:.0f}"
+    print(f"| … extrapolated to the whole tree | {scaled} | 1 | |")
 
 
 def write_dataset(root: Path, n_participants: int) -> int:

@@ -24,6 +24,7 @@ from kraken_bids.report.pages import (
     Identifiability,
     Latents,
     MetricRow,
+    ModelInfo,
     Notice,
     OutlierRow,
     QualityRow,
@@ -59,7 +60,7 @@ def build_group_page(output_dir: Path, members: Sequence[Member], *, dataset: st
         n_sessions=len(members),
         version=__version__,
         created=date.today().isoformat(),
-        notices=_list_notices(members, identifiability),
+        notices=_list_notices(members, identifiability, model),
         model=model,
         identifiability=identifiability,
         latents=latents,
@@ -139,8 +140,10 @@ def _list_metrics(metrics: dict[tuple[str, str], dict[str, float]]) -> tuple[Met
 
 
 def _list_notices(
-    members: Sequence[Member], identifiability: Identifiability | None
+    members: Sequence[Member], identifiability: Identifiability | None, model: ModelInfo | None
 ) -> tuple[Notice, ...]:
+    if model is None:
+        return (Notice("info", "There are no predictions: no model was asked."),)
     notices = []
     if identifiability is None:
         notices.append(
