@@ -49,7 +49,7 @@ def refit_partial_correlations(settings: Settings, members: Sequence[Member]) ->
     # all before the first file changes: a search that fails leaves everything as it was
     choices = {flavor: _choose_ridge(settings, flavor, members) for flavor in files}
     write_choices(settings.data.output_dir, choices)
-    return [failure for flavor in files for failure in _bring_to(choices[flavor], files[flavor])]
+    return [failure for f in files for failure in _bring_to(f, choices[f], files[f])]
 
 
 def _list_partial_files(
@@ -137,7 +137,7 @@ def _find_sound(flavor: Flavor, members: Sequence[Member]) -> tuple[list[Path], 
     return sound, n_regions
 
 
-def _bring_to(choice: Choice, files: Sequence[PartialFile]) -> list[Failure]:
+def _bring_to(flavor: Flavor, choice: Choice, files: Sequence[PartialFile]) -> list[Failure]:
     """Compute again what was made with another λ; one broken file fails alone."""
     failures = []
     n_new = 0
@@ -150,7 +150,7 @@ def _bring_to(choice: Choice, files: Sequence[PartialFile]) -> list[Failure]:
                 failure_of(error, subject=file.subject, session=file.session, stage="connectomes")
             )
     logger.info(
-        "partial correlations with λ = %g: %d computed again, %d had it already",
-        choice.ridge, n_new, len(files) - n_new - len(failures),
+        "%s with λ = %g: %d computed again, %d had it already",
+        flavor, choice.ridge, n_new, len(files) - n_new - len(failures),
     )  # fmt: skip
     return failures

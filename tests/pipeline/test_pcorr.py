@@ -243,6 +243,20 @@ def test_other_targets_are_refused(tmp_path: Path, content: dict[str, object]) -
         read_target(tmp_path / "target.mat", 4)
 
 
+def test_atlases_that_no_model_knows(out: Path) -> None:
+    """An atlas of the user's own gets a λ of its own; that of the others stays theirs."""
+    refit(out)
+    alone = read_saved_ridges(out)
+    rng = np.random.default_rng(9)
+    own = [np.corrcoef(rng.normal(size=(9, 40))) for _ in range(N_PEOPLE)]
+    for k, square in enumerate(own):
+        write(out, f"{k + 1:02d}", parse_flavor("FCcorr_mine_hpf"), square)
+        write(out, f"{k + 1:02d}", parse_flavor("FCpcorr_mine_hpf"), square)
+    assert refit(out) == []
+    assert read_saved_ridges(out) == {**alone, "mine": search_ridge(lambda: own).ridge}
+    assert set(read_columns(out / "group" / "pcorr.tsv")["atlas"]) == {"fs86", "mine"}
+
+
 def test_files_without_sidecar(out: Path) -> None:
     """Connectomes of other tools, which have no sidecar, get one that names λ."""
     path = sidecar_path(find(out, PARTIAL))
