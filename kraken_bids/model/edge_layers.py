@@ -22,6 +22,7 @@ from kraken_bids.model.folding import (
     to_tensor,
 )
 from kraken_bids.model.reduction import Reduction
+from kraken_bids.model.threads import run_parts, single_thread
 
 Array = NDArray[np.float32]
 
@@ -84,10 +85,13 @@ class EdgeLayer:
             return self.reduction.inverse(to_numpy(in_blocks(self.last, hidden)))
         outward = self._map("outward", fold_outward, self.last)
         edges = torch.empty((len(hidden), self.reduction.n_edges), device=self.device)
-        for part in slices(self.reduction.n_edges, CHUNK):
+
+        def multiply(part: slice) -> None:
             matrix, offset = outward[:-1, part], outward[-1, part]
             for rows in slices(len(hidden), block_size(hidden)):
                 torch.addmm(offset, hidden[rows], matrix, out=edges[rows, part])
+
+        run_parts(multiply, slices(self.reduction.n_edges, CHUNK))
         return to_numpy(edges)
 
     def fold(self) -> dict[str, Array]:
@@ -100,11 +104,15 @@ class EdgeLayer:
     def _multiply(self, centered: Tensor) -> Tensor:
         """Rows times the inward map: ``[n_rows, n_hidden]`` in float64."""
         matrix = self._map("inward", fold_inward, self.first)
-        shape = (len(centered), matrix.shape[1])
-        sums = torch.zeros(shape, dtype=torch.float64, device=self.device)
-        for part in slices(len(matrix), CHUNK):
-            for rows in slices(len(centered), block_size(centered)):
-                sums[rows] += centered[rows, part] @ matrix[part]
+
+        def multiply(part: slice) -> Tensor:
+            blocks = slices(len(centered), block_size(centered))
+            return torch.cat([centered[rows, part] @ matrix[part] for rows in blocks])
+
+        # in the order of the edges, whichever came first
+        sums = torch.zeros(1, dtype=torch.float64, device=self.device)
+        for products in run_parts(multiply, slices(len(matrix), CHUNK)):
+            sums = sums + products
         return sums
 
     def _map(
@@ -131,7 +139,9 @@ def pad_rows(values: NDArray[np.floating], device: torch.device) -> Tensor:
 
 def in_blocks(layers: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
     """Layers applied to padded rows, :data:`ROWS` at a time on a CPU."""
-    return torch.cat([layers(values[rows]) for rows in slices(len(values), block_size(values))])
+    with single_thread():
+        blocks = slices(len(values), block_size(values))
+        return torch.cat([layers(values[rows]) for rows in blocks])
 
 
 def block_size(values: Tensor) -> int:

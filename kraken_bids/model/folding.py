@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kraken_bids.model.reduction import Reduction
+from kraken_bids.model.threads import run_parts
 
 Array = NDArray[np.float32]
 
@@ -40,8 +41,12 @@ def fold_inward(reduction: Reduction, first: nn.Linear) -> Tensor:
     if affine.matrix is None:
         return scaled.float().T.contiguous()
     folded = torch.empty((reduction.n_edges, len(weight)), device=weight.device)
-    for part in slices(reduction.n_edges, CHUNK):
-        folded[part] = _cut(affine.matrix, part, weight.device).T @ scaled.T
+    matrix = affine.matrix
+
+    def multiply(part: slice) -> None:
+        folded[part] = _cut(matrix, part, weight.device).T @ scaled.T
+
+    run_parts(multiply, slices(reduction.n_edges, CHUNK))
     return folded
 
 
@@ -66,13 +71,16 @@ def fold_outward(reduction: Reduction, last: nn.Linear) -> Tensor:
     rows /= to_tensor(affine.scale, device)
     center = to_tensor(affine.center, device).expand(reduction.n_edges)
     folded = torch.empty((len(rows), reduction.n_edges), device=device)
-    for part in slices(reduction.n_edges, CHUNK):
+
+    def multiply(part: slice) -> None:
         if affine.matrix is None:
             exact = rows[:, part].clone()
         else:
             exact = rows @ _cut(affine.matrix, part, device)
         exact[-1] += center[part]
         folded[:, part] = exact
+
+    run_parts(multiply, slices(reduction.n_edges, CHUNK))
     return folded
 
 
