@@ -82,7 +82,13 @@ FILE = click.Path(path_type=Path)
     help="Flavors to predict, or patterns  [all]",
 )
 @click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]")
-@click.option("--output", type=FILE, required=True, metavar="FILE", help="FILE.npz, .mat or .h5")
+@click.option(
+    "--output",
+    type=FILE,
+    required=True,
+    metavar="FILE|DIR",
+    help="FILE.npz, .mat or .h5; or BIDS-named TSVs in a folder or .zip.",
+)
 @click.option("-v", "--verbose", count=True, help="Say more.")
 def predict(
     model: str,
@@ -105,14 +111,20 @@ def predict(
     """Predict connectomes and latents from connectome files.
 
     FILE.npz holds SOURCE->TARGET [subjects, edges], SOURCE->encoded [subjects, latent] and
-    subjects; FILE.mat the same as predicted_alltypes.SOURCE.TARGET.
+    subjects; FILE.mat the same as predicted_alltypes.SOURCE.TARGET. --input encoded=FILE takes
+    latents, such as those of such a file, and decodes them.
     """
     with exit_with_message():
         start_terminal_log(verbose)
         # torch is loaded only once the options are known to be sound
         from kraken_bids.model.load import load_model
         from kraken_bids.pipeline.tools.predict import PredictionOptions, encode_files
-        from kraken_bids.pipeline.tools.prediction_files import check_output, write_predictions
+        from kraken_bids.pipeline.tools.prediction_files import (
+            DATASET_SUFFIXES,
+            check_output,
+            write_predictions,
+        )
+        from kraken_bids.pipeline.tools.prediction_tables import write_prediction_tables
 
         check_output(output)
         options = PredictionOptions(
@@ -129,6 +141,9 @@ def predict(
         )
         loaded = load_model(model, transforms=transforms, device=device)
         predictions = encode_files(inputs, loaded, options)
-        write_predictions(predictions, output)
+        if output.suffix in DATASET_SUFFIXES:
+            write_prediction_tables(predictions, output)
+        else:
+            write_predictions(predictions, output)
         n_subjects, n_arrays = len(predictions.subjects), len(predictions.shapes())
         click.echo(f"{n_subjects} subjects, {n_arrays} arrays: {output}")

@@ -24,6 +24,8 @@ ARROW = "->"
 ENCODED = "encoded"
 SUBJECTS = "subjects"
 OUTPUT_SUFFIXES = (".npz", ".mat", ".h5")
+DATASET_SUFFIXES = ("", ".zip")
+"""What :mod:`kraken_bids.pipeline.tools.prediction_tables` writes: a folder, or one zipped."""
 SYNC_BYTES = 1 << 26
 """From so many bytes on they are sent to the disk, while the next are computed."""
 LARGE_BYTES = 1 << 30
@@ -92,10 +94,13 @@ def write_predictions(predictions: Predictions | Mapping[str, NDArray[Any]], pat
 
 def check_output(path: Path) -> None:
     """Raise SettingsError unless predictions can be written under this name."""
-    if path.suffix not in OUTPUT_SUFFIXES:
+    if path.suffix not in (*OUTPUT_SUFFIXES, *DATASET_SUFFIXES):
         raise SettingsError(
-            f"expected --output FILE with {', '.join(OUTPUT_SUFFIXES)}; found {path}."
+            f"expected --output FILE with {', '.join(OUTPUT_SUFFIXES)} or .zip, or a folder; "
+            f"found {path}."
         )
+    if not path.suffix and path.is_file():
+        raise SettingsError(f"expected a folder for --output {path}; found a file of that name.")
 
 
 def collect_arrays(predictions: Predictions) -> dict[str, NDArray[Any]]:
@@ -111,7 +116,8 @@ def collect_arrays(predictions: Predictions) -> dict[str, NDArray[Any]]:
     return arrays
 
 
-def _split_key(key: str) -> tuple[str, str]:
+def split_key(key: str) -> tuple[str, str]:
+    """Source and target of ``SOURCE->TARGET``."""
     source, _, target = key.partition(ARROW)
     return source, target
 
@@ -161,14 +167,14 @@ def _write_h5(predictions: Predictions, path: Path) -> None:
     with h5py.File(path, "w") as file, _sending(path) as send:
         file.create_dataset(SUBJECTS, data=list(predictions.subjects), dtype=h5py.string_dtype())
         for key, shape in predictions.shapes().items():
-            file.create_dataset("/".join(_split_key(key)), shape, np.float32)
+            file.create_dataset("/".join(split_key(key)), shape, np.float32)
         filled: dict[str, int] = {}
 
         def write(item: tuple[str, NDArray[np.float32]]) -> None:
             key, block = item
             start = filled.get(key, 0)
             filled[key] = start + len(block)
-            dataset = file["/".join(_split_key(key))]
+            dataset = file["/".join(split_key(key))]
             dataset.write_direct(
                 np.ascontiguousarray(block, np.float32), None, np.s_[start : filled[key]]
             )
@@ -190,7 +196,7 @@ def _write_mat(predictions: Predictions, path: Path) -> None:
     nested: dict[str, dict[str, NDArray[Any]]] = {}
     for key, array in arrays.items():
         if key != SUBJECTS:
-            source, target = _split_key(key)
+            source, target = split_key(key)
             nested.setdefault(source, {})[target] = array
     inputs = [source for source, targets in nested.items() if ENCODED in targets and "_" in source]
     outputs = list(
