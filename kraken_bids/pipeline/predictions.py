@@ -1,38 +1,33 @@
-"""From latents to the predicted connectomes of each participant, written as BIDS derivatives."""
+"""From latents to the predicted connectomes of each participant, some participants at a time."""
 
 import logging
+from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids import __version__
-from kraken_bids.bids.outputs import (
-    latents_path,
-    prediction_archive_path,
-    relmat_path,
-    sidecar_path,
-)
-from kraken_bids.bids.write import write_json, write_relmat, write_table
-from kraken_bids.connectome.matrices import edges_to_square
-from kraken_bids.exceptions import FlavorError
-from kraken_bids.files import atomic_path
+from kraken_bids.bids.outputs import latents_path, prediction_archive_path, relmat_path
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.adaptation import Adaptation
 from kraken_bids.model.fusion import count_inputs, fuse, parse_selector
 from kraken_bids.model.predict import Model
+from kraken_bids.model.translation import fuse_for
 from kraken_bids.pipeline.cohort import Member
+from kraken_bids.pipeline.prediction_files import PredictionJob, entities_of, write_predictions
 from kraken_bids.pipeline.provenance import digest
-from kraken_bids.pipeline.sessions import matrix_sidecar, read_digest
+from kraken_bids.pipeline.sessions import read_digest
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float32]
+
+BLOCK = 48
+"""Predicted connectomes of one target that are decoded at once: members times sources."""
 
 
 @dataclass(frozen=True)
@@ -49,28 +44,21 @@ class Source:
     """[n_members]."""
     has_input: Mapping[Flavor, NDArray[np.bool_]]
     """Per input: which members have it [n_members]."""
+    inputs: Mapping[Flavor, Array] = field(default_factory=dict)
+    """Per input: latents [n_members, n_latent]."""
 
     @property
     def single(self) -> Flavor | None:
         """The one flavor that it is, where it is no fusion."""
         return self.flavors[0] if self.flavors[0].name == self.name else None
 
-
-@dataclass(frozen=True)
-class PredictionJob:
-    """What is written for one member; travels to a worker."""
-
-    output_dir: Path
-    member: Member
-    latents: Mapping[str, tuple[int, Array]]
-    """Per source: number of inputs, latent [n_latent]."""
-    connectomes: Mapping[tuple[str, Flavor], Array]
-    """Per source and target: edges [n_edges]."""
-    sidecars: Mapping[str, Mapping[str, object]]
-    """Per source: what the sidecars of its predictions share."""
-    output_format: str
-    notice: str
-    digest: str
+    def predict(self, model: Model, target: Flavor, rows: slice | Sequence[int]) -> Array:
+        """Predicted connectomes ``[n_rows, n_edges]`` of some members."""
+        latents = self.latents[rows]
+        if self.single is None and model.network.architecture.group_paths:
+            inputs = {flavor: own[rows] for flavor, own in self.inputs.items()}
+            latents = fuse_for(model.network, target, inputs)
+        return model.decode(target, latents, source=self.single)
 
 
 def list_source_names(settings: Settings, model: Model) -> tuple[str, ...]:
@@ -106,6 +94,7 @@ def build_sources(latents: Mapping[Flavor, Array], names: Sequence[str]) -> tupl
                 latents=fuse(present, selector),
                 n_inputs=count_inputs(present, selector),
                 has_input={f: _has_row(present[f]) for f in selector.flavors},
+                inputs={f: present[f] for f in selector.flavors},
             )
         )
     return tuple(sources)
@@ -145,20 +134,43 @@ def predict_members(
         As each one is written; error is None where all went well.
     """
     settings = plan.settings
-    pending: list[tuple[Member, Future[None]]] = []
+    pending: deque[tuple[Member, Future[None]]] = deque()
+    n_members = max(1, BLOCK // max(1, len(plan.written_sources)))
+    wanted: list[tuple[int, str]] = []
     for index, member in enumerate(members):
-        wanted = digest_predictions(plan, member)
-        if not settings.run.force and _is_done(plan, index, member, wanted):
+        digest_ = digest_predictions(plan, member)
+        if not settings.run.force and _is_done(plan, index, member, digest_):
             logger.info("%s: predictions up to date, skipped (--force redoes them)", member.label)
             yield member, None
             continue
-        job = _predict_member(plan, index, member, wanted)
-        pending.append((member, executor.submit(write_predictions, job)))
+        wanted.append((index, digest_))
+    for start in range(0, len(wanted), n_members):
+        block = dict(wanted[start : start + n_members])
+        decoded = decode_members(plan, tuple(block))
+        for index, digest_ in block.items():
+            job = _to_job(plan, index, members[index], digest_=digest_, connectomes=decoded[index])
+            pending.append((members[index], executor.submit(write_predictions, job)))
         while len(pending) > 2 * settings.run.n_procs:
-            done, future = pending.pop(0)
+            done, future = pending.popleft()
             yield done, future.exception()
     for done, future in pending:
         yield done, future.exception()
+
+
+def decode_members(
+    plan: PredictionPlan, indices: Sequence[int]
+) -> dict[int, dict[tuple[str, Flavor], Array]]:
+    """Predicted edges ``[n_edges]`` of some members, by source and target.
+
+    They are decoded together, target after target, which costs little more than one alone.
+    """
+    decoded: dict[int, dict[tuple[str, Flavor], Array]] = {index: {} for index in indices}
+    for target in plan.targets:
+        for source in plan.written_sources:
+            rows = [index for index in indices if source.n_inputs[index]]
+            for index, edges in zip(rows, source.predict(plan.model, target, rows), strict=True):
+                decoded[index][source.name, target] = edges
+    return decoded
 
 
 def digest_predictions(plan: PredictionPlan, member: Member) -> str:
@@ -187,52 +199,6 @@ def digest_predictions(plan: PredictionPlan, member: Member) -> str:
     )
 
 
-def write_predictions(job: PredictionJob) -> None:
-    """Write a member's predicted connectomes, then its latents, whose sidecar says all is done.
-
-    Raises
-    ------
-    FlavorError
-        If the model can read none of the member's connectomes.
-    """
-    if not job.latents:
-        raise FlavorError(
-            f"expected a connectome of {job.member.label} that the model can read; found "
-            f"{', '.join(f.name for f in sorted(job.member.connectomes))}, whose flavors it does "
-            "not know or which lack too many regions. Measure others (--flavors), or give a model "
-            "of these (--model)."
-        )
-    if job.output_format == "h5":
-        _write_archive(job)
-    else:
-        for (source, flavor), edges in job.connectomes.items():
-            path = relmat_path(job.output_dir, _entities(job.member), flavor, source=source)
-            write_relmat(path, edges_to_square(edges, diagonal=flavor.diagonal))
-            write_json(sidecar_path(path), _target_sidecar(flavor) | dict(job.sidecars[source]))
-    path = latents_path(job.output_dir, job.member.subject, job.member.session)
-    n_latent = len(next(iter(job.latents.values()))[1])
-    columns: dict[str, list[object]] = {
-        "source": list(job.latents),
-        "n_inputs": [n for n, _ in job.latents.values()],
-    }
-    for k in range(n_latent):
-        columns[f"z{k:03d}"] = [float(row[k]) for _, row in job.latents.values()]
-    write_table(path, columns)
-    write_json(
-        sidecar_path(path),
-        {
-            "Description": "Latent vector of each source: the mean latent of its input flavors",
-            "source": {"Description": "fusion of several flavors, or one flavor"},
-            "n_inputs": {"Description": "number of measured flavors that were averaged"},
-            "InputSources": {name: dict(facts) for name, facts in job.sidecars.items()},
-            "Software": "kraken_bids",
-            "SoftwareVersion": __version__,
-            **({"AdaptationNotice": job.notice} if job.notice else {}),
-            "RunDigest": job.digest,
-        },
-    )
-
-
 def _is_done(plan: PredictionPlan, index: int, member: Member, wanted: str) -> bool:
     """Whether every file of a member's predictions is there, made from the same inputs."""
     output = plan.settings.data.output_dir
@@ -241,7 +207,7 @@ def _is_done(plan: PredictionPlan, index: int, member: Member, wanted: str) -> b
         files = [prediction_archive_path(output, member.subject, member.session)]
     else:
         files = [
-            relmat_path(output, _entities(member), target, source=source.name)
+            relmat_path(output, entities_of(member), target, source=source.name)
             for source in plan.written_sources
             if source.n_inputs[index]
             for target in plan.targets
@@ -250,19 +216,15 @@ def _is_done(plan: PredictionPlan, index: int, member: Member, wanted: str) -> b
     return is_there and read_digest(latents) == wanted
 
 
-def _predict_member(
-    plan: PredictionPlan, index: int, member: Member, digest_: str
+def _to_job(
+    plan: PredictionPlan,
+    index: int,
+    member: Member,
+    *,
+    digest_: str,
+    connectomes: Mapping[tuple[str, Flavor], Array],
 ) -> PredictionJob:
     has = [source for source in plan.sources if source.n_inputs[index]]
-    rows = slice(index, index + 1)
-    connectomes = {
-        (source.name, target): plan.model.decode(
-            target, source.latents[rows], source=source.single
-        )[0]
-        for source in plan.written_sources
-        if source.n_inputs[index]
-        for target in plan.targets
-    }
     return PredictionJob(
         output_dir=plan.settings.data.output_dir,
         member=member,
@@ -307,33 +269,6 @@ def _source_sidecar(
     }
 
 
-def _target_sidecar(flavor: Flavor) -> dict[str, object]:
-    facts = matrix_sidecar(flavor)
-    return facts | {"Description": f"predicted: {facts['Description']}"}
-
-
-def _write_archive(job: PredictionJob) -> None:
-    """One HDF5 file: a group per source, in it a square dataset per target flavor."""
-    path = prediction_archive_path(job.output_dir, job.member.subject, job.member.session)
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
-        for (source, flavor), edges in job.connectomes.items():
-            square = edges_to_square(edges, diagonal=flavor.diagonal)
-            file.create_dataset(
-                f"{source}/{flavor.name}",
-                data=square.astype(np.float32),
-                compression="gzip",
-                compression_opts=1,
-                shuffle=True,
-            )
-    write_json(
-        sidecar_path(path),
-        {
-            "Description": "Predicted connectomes: /SOURCE/FLAVOR, square",
-            "InputSources": {name: dict(facts) for name, facts in job.sidecars.items()},
-        },
-    )
-
-
 def _expand(names: Sequence[str], flavors: Iterable[Flavor]) -> list[str]:
     all_flavors = list(flavors)
     expanded: list[str] = []
@@ -348,8 +283,3 @@ def _is_there(name: str, present: Mapping[Flavor, object]) -> bool:
 
 def _has_row(latents: Array) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(latents).all(axis=1), np.bool_)
-
-
-def _entities(member: Member) -> dict[str, str]:
-    entities = {"sub": member.subject}
-    return entities | ({"ses": member.session} if member.session else {})

@@ -63,7 +63,7 @@ def write_scores(
             if len(both) < MIN_MEMBERS:
                 continue
             measured = np.stack([observed[k] for k in both])
-            predicted = model.decode(target, source.latents[both], source=source.single)
+            predicted = source.predict(model, target, both)
             metrics = compute_metrics(measured, predicted) | {"n": float(len(both))}
             rows += [(source.name, target.name, name, value) for name, value in metrics.items()]
             if source.name == CROSS_MODAL[target.group]:
