@@ -1,9 +1,12 @@
 """What a participant's report shows of the BOLD data: runs, frames, carpets, coverage."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import (
@@ -14,9 +17,13 @@ from kraken_bids.bids.outputs import (
 )
 from kraken_bids.bids.read import read_columns, read_json, read_labels
 from kraken_bids.connectome.slices import cut_slices
+from kraken_bids.exceptions import InputError
 from kraken_bids.pipeline.pages.written import Written
 from kraken_bids.report.pages import BrainPicture, Carpet, Coverage, Motion, RunRow
 
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
 Entities = Mapping[str, str]
 NOT_OF_A_RUN = ("sub", "ses", "space", "res", "atlas", "desc", "suffix", "extension")
 
@@ -53,7 +60,8 @@ def list_motion(written: Written) -> tuple[Motion, ...]:
         name = _name_run(entities)
         if n_regions > finest.get(name, (0, {}))[0]:
             finest[name] = n_regions, entities
-    return tuple(_describe_run(written, name, finest[name][1]) for name in sorted(finest))
+    runs = (_describe_run(written, name, finest[name][1]) for name in sorted(finest))
+    return tuple(run for run in runs if run)
 
 
 def list_coverage(written: Written) -> tuple[Coverage, ...]:
@@ -75,9 +83,11 @@ def list_coverage(written: Written) -> tuple[Coverage, ...]:
     return tuple(rows)
 
 
-def _describe_run(written: Written, name: str, entities: Entities) -> Motion:
+def _describe_run(written: Written, name: str, entities: Entities) -> Motion | None:
     path = frames_path(written.output_dir, entities)
-    columns, sidecar = read_columns(path), read_json(sidecar_path(path))
+    columns, sidecar = _read_or_none(read_columns, path), read_json(sidecar_path(path))
+    if columns is None:
+        return None
     return Motion(
         name=name,
         displacement=columns["framewise_displacement"],
@@ -86,34 +96,46 @@ def _describe_run(written: Written, name: str, entities: Entities) -> Motion:
         threshold=sidecar.get("FDThreshold"),
         dvars=columns["std_dvars"],
         global_signal=columns["global_signal"],
-        carpet=_read_carpet(written, entities),
+        carpet=_read_carpet(written, entities, len(columns["kept"])),
     )
 
 
-def _read_carpet(written: Written, entities: Entities) -> Carpet:
+def _read_carpet(written: Written, entities: Entities, n_volumes: int) -> Carpet | None:
     parcellation = entities["atlas"]
     regions = written.read_regions(parcellation)
     before, after = (
         timeseries_path(written.output_dir, entities, parcellation, is_clean=is_clean)
         for is_clean in (False, True)
     )
-    return Carpet(
-        parcellation=parcellation,
-        before=_read_series(before),
-        after=_read_series(after) if after.exists() else None,
-        region_groups=regions.groups,
-        hemispheres=regions.hemispheres,
-    )
 
+    def read(path: Path) -> NDArray[np.float64]:
+        series = np.stack(list(read_columns(path).values()), axis=1)
+        if series.shape != (n_volumes, regions.n_regions):
+            raise InputError(
+                f"expected {n_volumes} volumes of {regions.n_regions} regions in {path}; found "
+                f"shape {series.shape}. The file is cut: measure it again with --force."
+            )
+        return series
 
-def _read_series(path: Path) -> np.typing.NDArray[np.float64]:
-    return np.stack(list(read_columns(path).values()), axis=1)
+    series = _read_or_none(read, before)
+    if series is None:
+        return None
+    cleaned = _read_or_none(read, after) if after.exists() else None
+    return Carpet(parcellation, series, cleaned, regions.groups, regions.hemispheres)
 
 
 def _cut(path: Path) -> tuple[BrainPicture, ...]:
-    if not path.exists():
-        return ()
-    return tuple(BrainPicture(**vars(one)) for one in cut_slices(*read_labels(path)))
+    image = _read_or_none(read_labels, path) if path.exists() else None
+    return () if image is None else tuple(BrainPicture(**vars(one)) for one in cut_slices(*image))
+
+
+def _read_or_none(read: Callable[[Path], T], path: Path) -> T | None:
+    """Read a file; None where it is broken, so that the rest can be shown."""
+    try:
+        return read(path)
+    except InputError as error:
+        logger.warning("left out of the report: %s", error)
+        return None
 
 
 def _name_run(entities: Entities) -> str:

@@ -1,0 +1,133 @@
+"""Quality of a run in its files: frames, cleaned series, regions, and what is too short."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nibabel
+import numpy as np
+import pytest
+
+from kraken_bids.bids.read import read_columns, read_image, read_json, read_relmat
+
+RUNS = ("task-rest_run-01_space-T1w", "task-rest_run-02_space-T1w")
+
+
+@pytest.fixture
+def func(app: Any) -> Iterator[Path]:
+    """Give the functional files of the finished run of sub-01."""
+    app.copy_done()
+    return app.out / "sub-01" / "func"
+
+
+def read_series(func: Path, run: str, ending: str) -> np.ndarray:
+    """Series [n_volumes, n_regions] of a run."""
+    columns = read_columns(func / f"sub-01_{run}_{ending}.tsv")
+    return np.stack(list(columns.values()), axis=1)
+
+
+def test_frames_hold_fmripreps_numbers(app: Any, func: Path) -> None:
+    """Displacement and std_dvars are its columns; volumes that count are those of the sidecar."""
+    for number, run in enumerate(RUNS, start=1):
+        table = read_columns(func / f"sub-01_{run}_desc-quality_timeseries.tsv")
+        name = f"sub-01_task-rest_run-0{number}_desc-confounds_timeseries.tsv"
+        confounds = read_columns(app.world.bids / "derivatives/fmriprep/sub-01/func" / name)
+        for column in ("framewise_displacement", "std_dvars"):
+            np.testing.assert_allclose(table[column], confounds[column], atol=1e-5)
+        known = read_json(next(func.glob("*FCcorrHPF_relmat.json")))["Runs"][number - 1]
+        assert table["kept"].sum() == known["VolumesUsed"]
+        counted = confounds["std_dvars"][table["kept"] == 1]
+        assert known["MeanDVARS"] == pytest.approx(np.nanmean(counted), abs=1e-4)
+        assert known["DVARSSource"] == "std_dvars of the confounds"
+
+
+def test_cleaned_series_are_what_the_connectome_is_made_of(func: Path) -> None:
+    """Volumes that count, z-scored within runs and joined, correlate as the matrix says."""
+    parts = []
+    for run in RUNS:
+        series = read_series(func, run, "atlas-fs86_desc-hpf_timeseries")
+        kept = read_columns(func / f"sub-01_{run}_desc-quality_timeseries.tsv")["kept"] == 1
+        parts.append((series[kept] - series[kept].mean(axis=0)) / series[kept].std(axis=0))
+    expected = np.corrcoef(np.concatenate(parts).T)
+    square = read_relmat(next(func.glob("*FCcorrHPF_relmat.dense.tsv")))
+    np.testing.assert_allclose(square, expected, atol=2e-6)
+
+
+def test_regions_are_those_that_were_averaged(app: Any, func: Path) -> None:
+    """The image's voxels of each region, averaged over the BOLD file, are the region series."""
+    labels = np.asarray(
+        nibabel.load(func / "sub-01_task-rest_space-T1w_atlas-fs86_dseg.nii.gz").dataobj
+    )
+    values, _ = read_image(
+        app.world.bids / "derivatives/fmriprep/sub-01/func" / app.bold("01").name
+    )
+    series = read_series(func, RUNS[0], "atlas-fs86_timeseries")
+    for region in (1, 20, 86):
+        expected = np.asarray(values, float)[labels == region].mean(axis=0)
+        np.testing.assert_allclose(series[:, region - 1], expected, rtol=1e-4)
+
+
+def test_tsnr_is_taken_over_volumes_that_count(func: Path) -> None:
+    """Mean over runs of mean over SD in time; its median stands in the sidecar."""
+    table = read_columns(func / "sub-01_task-rest_space-T1w_atlas-fs86_coverage.tsv")
+    ratios = []
+    for run in RUNS:
+        kept = read_columns(func / f"sub-01_{run}_desc-quality_timeseries.tsv")["kept"] == 1
+        frames = read_series(func, run, "atlas-fs86_timeseries")[kept]
+        ratios.append(frames.mean(axis=0) / frames.std(axis=0))
+    np.testing.assert_allclose(table["tsnr"], np.mean(ratios, axis=0), atol=1e-3)
+    known = read_json(next(func.glob("*FCcorrHPF_relmat.json")))
+    assert known["MedianTSNR"] == pytest.approx(np.median(table["tsnr"]), abs=1e-3)
+    assert known["CorrelationNoise"] == pytest.approx(1 / np.sqrt(known["Frames"] - 1), abs=1e-4)
+    assert known["Warnings"] == []
+
+
+def test_a_run_too_short_for_its_regions_is_said_everywhere(app: Any) -> None:
+    """In the log, the sidecar and the report: minutes, and frames below the regions."""
+    app.copy_bids("01")
+    app.bold("01", run=2).unlink()
+    options = ("--drop-volumes", 120, "--min-minutes", 30)
+    done = app.participant(*options, flavors=("FCcorr_fs86_hpf",))
+    assert done.exit_code == 0
+    (path,) = (app.out / "sub-01/func").glob("*FCcorrHPF_relmat.json")
+    known = read_json(path)
+    assert known["Frames"] < 86
+    minutes, frames = known["Warnings"]
+    assert "minutes of BOLD are left after cleaning, less than 30" in minutes
+    assert f"{known['Frames']} frames are left for 86 regions" in frames
+    page = (app.out / "sub-01.html").read_text()
+    for sentence in known["Warnings"]:
+        assert done.says(sentence)
+        assert sentence in page
+
+
+def test_reports_stay_where_nothing_changed(app: Any) -> None:
+    """A rerun leaves the page; --reports-only draws it again."""
+    app.copy_done()
+    app.copy_bids("01", "02", "03")
+    assert app.participant().exit_code == 0
+    page = app.out / "sub-01.html"
+    page.write_text(page.read_text() + "<!-- mine -->")
+    assert app.participant().says("report up to date", page)
+    assert "<!-- mine -->" in page.read_text()
+    assert app.participant("--reports-only").exit_code == 0
+    assert "<!-- mine -->" not in page.read_text()
+
+
+def test_broken_files_of_quality_leave_the_rest_of_the_report(app: Any) -> None:
+    """A cut series or label image is left out and said; nothing fails."""
+    app.copy_done()
+    func = app.out / "sub-01" / "func"
+    series = func / f"sub-01_{RUNS[0]}_atlas-fs86_timeseries.tsv"
+    frames = func / f"sub-01_{RUNS[1]}_desc-quality_timeseries.tsv"
+    labels = func / "sub-01_task-rest_space-T1w_atlas-fs86_dseg.nii.gz"
+    for path in (frames, labels):
+        path.write_bytes(path.read_bytes()[:-40])
+    series.write_text("\n".join(series.read_text().splitlines()[:-9]) + "\n")
+    done = app.participant("--participant-label", "01", "--reports-only")
+    assert done.exit_code == 0
+    for path in (series, frames, labels):
+        assert done.says("left out of the report", path.name)
+    page = (app.out / "sub-01.html").read_text()
+    assert "task-rest run-01" in page
+    assert "task-rest run-02" not in page
