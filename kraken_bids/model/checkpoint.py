@@ -77,21 +77,26 @@ def read_model(folder: Path, device: str = "auto") -> Model:
     arrays = read_arrays(folder / WEIGHTS_NAME)
     try:
         _check_file(folder / WEIGHTS_NAME, description["weights_sha256"])
-        architecture = Architecture.from_json(description["architecture"])
-        network = Krakencoder(architecture)
+        architecture = _read_architecture(description["architecture"], folder)
+        _check_extent(architecture, arrays, folder)
+        with torch.device("meta"):  # shapes only: a description may ask for terabytes
+            network = Krakencoder(architecture)
         _load_network(network, arrays, folder)
+        reductions = _read_reductions(description["transforms"], arrays)
+        maps = _read_maps(folder / MAPS_NAME, description.get("maps_sha256", ""))
+        _check_maps(maps, network, reductions, folder / MAPS_NAME)
         return Model(
             name=str(description["name"]),
             sha256=str(description["sha256"]),
             flavors=tuple(parse_flavor(name) for name in architecture.flavors),
             latent_size=architecture.latent_size,
             network=network,
-            reductions=_read_reductions(description["transforms"], arrays),
+            reductions=reductions,
             provenance=dict(description["provenance"]),
             device=resolve_device(device),
-            maps=_read_maps(folder / MAPS_NAME, description.get("maps_sha256", "")),
+            maps=maps,
         )
-    except (KeyError, TypeError, AttributeError, FlavorError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise CheckpointError(
             f"expected a complete model description in {folder / DESCRIPTION_NAME}; found a "
             f"fault: {error!r}. Make the model again."
@@ -165,7 +170,7 @@ def _read_description(path: Path) -> dict[str, Any]:
         )
     try:
         description = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RecursionError) as error:
         raise CheckpointError(
             f"expected JSON in {path}; found: {error}. Copy or make the model again."
         ) from error
@@ -190,12 +195,50 @@ def _read_maps(path: Path, sha256: str) -> dict[str, NDArray[np.float32]]:
     return arrays
 
 
+def _check_maps(
+    maps: Mapping[str, NDArray[np.float32]],
+    network: Krakencoder,
+    reductions: Mapping[Flavor, Reduction],
+    path: Path,
+) -> None:
+    shapes: dict[str, tuple[int, ...]] = {}
+    arch = network.architecture
+    for flavor, reduction in reductions.items():
+        n_hidden = (*arch.hidden_sizes, arch.latent_size)[0]
+        shapes[f"inward.{flavor.name}"] = (reduction.n_edges, n_hidden)
+        shapes[f"outward.{flavor.name}"] = (n_hidden + 1, reduction.n_edges)
+    for name, values in maps.items():
+        if values.shape != shapes.get(name):
+            raise CheckpointError(
+                f"expected maps of this model's flavors in {path}; found {name} of shape "
+                f"{list(values.shape)}. Delete the file, or make the model again."
+            )
+
+
 def _check_file(path: Path, sha256: str) -> None:
     found = check_copy(path, sha256)
     if found:
         raise CheckpointError(
             f"expected {path} with SHA-256 {sha256}; found {found}. The file was changed or "
             "damaged: copy or make the model again."
+        )
+
+
+def _read_architecture(values: dict[str, Any], folder: Path) -> Architecture:
+    try:
+        return Architecture.from_json(values)
+    except CheckpointError as error:
+        raise CheckpointError(f"{folder / DESCRIPTION_NAME}: {error}") from error
+
+
+def _check_extent(
+    architecture: Architecture, arrays: Mapping[str, NDArray[np.float32]], folder: Path
+) -> None:
+    """Check that there are weights for as many layers as are described, before they are made."""
+    if architecture.n_layers > len(arrays):
+        raise CheckpointError(
+            f"expected weights that fit the architecture in {folder / DESCRIPTION_NAME}; found "
+            f"{len(arrays)} arrays for {architecture.n_layers} layers. Make the model again."
         )
 
 
@@ -209,7 +252,7 @@ def _load_network(
         if name.startswith(prefix)
     }
     try:
-        network.load_state_dict(state)
+        network.load_state_dict(state, assign=True)
     except RuntimeError as error:
         raise CheckpointError(
             f"expected weights that fit the architecture in {folder / DESCRIPTION_NAME}; found: "

@@ -64,6 +64,10 @@ class Architecture:
             raise CheckpointError(
                 f"expected a model with one entry per flavor; found flavors {list(self.flavors)}."
             )
+        if any("." in str(flavor) for flavor in self.flavors):
+            raise CheckpointError(
+                f"expected flavors without a dot in their names; found {list(self.flavors)}."
+            )
         if len(self.input_sizes) != len(self.flavors):
             raise CheckpointError(
                 f"expected one input size for each of {len(self.flavors)} flavors; "
@@ -90,6 +94,11 @@ class Architecture:
             raise CheckpointError(
                 f"expected one group for each of {len(self.flavors)} flavors; found none."
             )
+
+    @property
+    def n_layers(self) -> int:
+        """Number of linear layers of all encoders and decoders."""
+        return 2 * len(self.flavors) * (len(self.hidden_sizes) + 1)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``model.json``."""

@@ -146,11 +146,10 @@ def _check_extent(
     architecture: Architecture, weights: Mapping[str, NDArray[Any]], checkpoint: Path
 ) -> None:
     """Check that there are weights for as many layers as are described, before they are made."""
-    n_layers = 2 * len(architecture.flavors) * (len(architecture.hidden_sizes) + 1)
-    if n_layers > len(weights):
+    if architecture.n_layers > len(weights):
         raise CheckpointError(
-            f"expected weights of {n_layers} linear layers in {checkpoint}, whose network is "
-            f"described so; found {len(weights)} arrays. The checkpoint is incomplete."
+            f"expected weights of {architecture.n_layers} linear layers in {checkpoint}, as it "
+            f"describes its network; found {len(weights)} arrays. The checkpoint is incomplete."
         )
 
 

@@ -188,6 +188,7 @@ LIES: dict[str, Callable[[dict[str, Any]], None]] = {
     ),
     "names of lists": lambda c: set_key(c, "input_name_list", [[["x"]], 3, None]),
     "twice the same flavor": lambda c: set_key(c, "input_name_list", ["FCcorr_mini_hpf"] * 3),
+    "names with dots": lambda c: set_key(c, "input_name_list", [f"FC_a.{i}_b" for i in range(3)]),
     "text for a number": lambda c: set_key(c, "leakyrelu_negative_slope", "steep"),
     "a list for a number": lambda c: set_key(c, "dropout", [0.5]),
 }
