@@ -289,3 +289,15 @@ def test_the_output_is_bids(app: Any, atlas: Path) -> None:
         [validator, str(app.out), "--ignoreWarnings"], capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stdout
+
+
+def test_a_few_nuclei_hold_few_streamlines(app: Any, tmp_path: Path) -> None:
+    """Structure of an atlas of four regions is measured; that few ends lie there is said."""
+    table = tmp_path / "names.tsv"
+    table.write_text("index\tname\n10\tLthal\n49\tRthal\n17\tLhip\n53\tRhip\n")
+    anat = app.world.bids / "derivatives/fmriprep/sub-{subject}/anat"
+    word = f"mine={anat}/sub-{{subject}}_desc-aparcaseg_dseg.nii.gz,{table}"
+    outcome = measure(app, "--atlas", word, "--flavors", "SCifod2act_mine_volnorm", subjects="03")
+    assert outcome.exit_code == 0, outcome.output
+    assert outcome.says("mine is measured all the same", "streamline ends lie near a region")
+    assert app.measured("03")[-1] == "atlas-mine_meas-SCifod2actVN"
