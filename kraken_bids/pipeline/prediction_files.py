@@ -1,0 +1,122 @@
+"""Files of a participant's predictions: matrices, latents, and sidecars that say whence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids import __version__
+from kraken_bids.bids.outputs import (
+    latents_path,
+    prediction_archive_path,
+    relmat_path,
+    sidecar_path,
+)
+from kraken_bids.bids.write import write_json, write_relmat, write_table
+from kraken_bids.connectome.matrices import edges_to_square
+from kraken_bids.exceptions import FlavorError
+from kraken_bids.files import atomic_path
+from kraken_bids.flavors import Flavor
+from kraken_bids.pipeline.cohort import Member
+from kraken_bids.pipeline.sessions import matrix_sidecar
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class PredictionJob:
+    """What is written for one member; travels to a worker."""
+
+    output_dir: Path
+    member: Member
+    latents: Mapping[str, tuple[int, Array]]
+    """Per source: number of inputs, latent [n_latent]."""
+    connectomes: Mapping[tuple[str, Flavor], Array]
+    """Per source and target: edges [n_edges]."""
+    sidecars: Mapping[str, Mapping[str, object]]
+    """Per source: what the sidecars of its predictions share."""
+    output_format: str
+    notice: str
+    digest: str
+
+
+def write_predictions(job: PredictionJob) -> None:
+    """Write a member's predicted connectomes, then its latents, whose sidecar says all is done.
+
+    Raises
+    ------
+    FlavorError
+        If the model can read none of the member's connectomes.
+    """
+    if not job.latents:
+        raise FlavorError(
+            f"expected a connectome of {job.member.label} that the model can read; found "
+            f"{', '.join(f.name for f in sorted(job.member.connectomes))}, whose flavors it does "
+            "not know or which lack too many regions. Measure others (--flavors), or give a model "
+            "of these (--model)."
+        )
+    if job.output_format == "h5":
+        _write_archive(job)
+    else:
+        for (source, flavor), edges in job.connectomes.items():
+            path = relmat_path(job.output_dir, entities_of(job.member), flavor, source=source)
+            write_relmat(path, edges_to_square(edges, diagonal=flavor.diagonal))
+            write_json(sidecar_path(path), _target_sidecar(flavor) | dict(job.sidecars[source]))
+    path = latents_path(job.output_dir, job.member.subject, job.member.session)
+    n_latent = len(next(iter(job.latents.values()))[1])
+    columns: dict[str, list[object]] = {
+        "source": list(job.latents),
+        "n_inputs": [n for n, _ in job.latents.values()],
+    }
+    for k in range(n_latent):
+        columns[f"z{k:03d}"] = [float(row[k]) for _, row in job.latents.values()]
+    write_table(path, columns)
+    write_json(
+        sidecar_path(path),
+        {
+            "Description": "Latent vector of each source: the mean latent of its input flavors",
+            "source": {"Description": "fusion of several flavors, or one flavor"},
+            "n_inputs": {"Description": "number of measured flavors that were averaged"},
+            "InputSources": {name: dict(facts) for name, facts in job.sidecars.items()},
+            "Software": "kraken_bids",
+            "SoftwareVersion": __version__,
+            **({"AdaptationNotice": job.notice} if job.notice else {}),
+            "RunDigest": job.digest,
+        },
+    )
+
+
+def _target_sidecar(flavor: Flavor) -> dict[str, object]:
+    facts = matrix_sidecar(flavor)
+    return facts | {"Description": f"predicted: {facts['Description']}"}
+
+
+def _write_archive(job: PredictionJob) -> None:
+    """One HDF5 file: a group per source, in it a square dataset per target flavor."""
+    path = prediction_archive_path(job.output_dir, job.member.subject, job.member.session)
+    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+        for (source, flavor), edges in job.connectomes.items():
+            square = edges_to_square(edges, diagonal=flavor.diagonal)
+            file.create_dataset(
+                f"{source}/{flavor.name}",
+                data=square.astype(np.float32),
+                compression="gzip",
+                compression_opts=1,
+                shuffle=True,
+            )
+    write_json(
+        sidecar_path(path),
+        {
+            "Description": "Predicted connectomes: /SOURCE/FLAVOR, square",
+            "InputSources": {name: dict(facts) for name, facts in job.sidecars.items()},
+        },
+    )
+
+
+def entities_of(member: Member) -> dict[str, str]:
+    """BIDS entities of a member."""
+    entities = {"sub": member.subject}
+    return entities | ({"ses": member.session} if member.session else {})
