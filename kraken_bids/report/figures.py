@@ -15,6 +15,7 @@ from kraken_bids.report.pages import Coverage, GroupPage, Latents, ParticipantPa
 from kraken_bids.report.qcfc_figures import draw_motion_effects
 from kraken_bids.report.quality_figures import draw_brain, draw_coverage
 from kraken_bids.report.structural_figures import draw_structure
+from kraken_bids.report.trust_figures import draw_trust
 
 COVERAGE = "coverage"
 AVERAGE_RANK = "identifiability_rank"
@@ -23,6 +24,7 @@ LATENTS = "latents"
 AGREEMENT = "agreement"
 ADAPTATION = "adaptation"
 MOTION_EFFECTS = "qcfc"
+TRUST = "trust"
 
 
 def motion_name(run: str) -> str:
@@ -70,6 +72,8 @@ def group_figures(page: GroupPage) -> dict[str, bytes]:
         figures.update(_agreement_figure(page.latents))
     if any(fit.new_mean is not None and fit.training_mean is not None for fit in page.adaptation):
         figures[ADAPTATION] = draw_adaptation(page.adaptation)
+    if any(row.fit is not None for row in page.trust):
+        figures[TRUST] = draw_trust(page.trust)
     if page.motion:
         figures[MOTION_EFFECTS] = draw_motion_effects(page.motion)
     return figures

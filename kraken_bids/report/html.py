@@ -16,6 +16,7 @@ from kraken_bids.report import sentences
 from kraken_bids.report.group_figures import MAX_LABELS
 from kraken_bids.report.pages import Coverage, GroupPage, ParticipantPage
 from kraken_bids.report.png import read_png_size
+from kraken_bids.report.trust_figures import MAX_ROWS
 
 DASH = "–"
 WORST_REGIONS = 8
@@ -89,6 +90,7 @@ def render_group(page: GroupPage, figures: Mapping[str, bytes], *, digest: str =
         tiles=_group_tiles(page),
         adaptation_modes=_adaptation_words(page),
         max_labels=MAX_LABELS,
+        max_trust_rows=MAX_ROWS,
     )
 
 

@@ -16,6 +16,7 @@ from kraken_bids.flavors import parse_flavor
 from kraken_bids.pipeline.cohort import Member
 from kraken_bids.pipeline.pages.motion import count_with_motion, list_motion_effects
 from kraken_bids.pipeline.pages.participant import REFERENCES, describe_model
+from kraken_bids.pipeline.pages.trust import list_cohort_trust
 from kraken_bids.pipeline.pages.written import Written, display_order
 from kraken_bids.report.pages import (
     AdaptationFit,
@@ -65,6 +66,7 @@ def build_group_page(output_dir: Path, members: Sequence[Member], *, dataset: st
         identifiability=identifiability,
         latents=latents,
         outliers=_list_outliers(output_dir),
+        trust=list_cohort_trust(output_dir, members),
         adaptation=_list_adaptation(output_dir),
         quality=_list_quality(output_dir, members),
         metrics=_list_metrics(metrics),
@@ -266,6 +268,8 @@ def _summarise(member: Member, rows: Columns, output_dir: Path) -> QualityRow:
         n_inputs=int(rows["used_as_input"].sum()),
         minutes_kept=minutes,
         mean_fd=fd,
+        mean_dvars=_worst(rows["mean_dvars"], np.max) if "mean_dvars" in rows else None,
+        median_tsnr=_worst(rows["median_tsnr"], np.min) if "median_tsnr" in rows else None,
         lowest_coverage=_lowest_coverage(Written(output_dir, member)),
         n_imputed=int(rows["n_missing_regions"].max()),
         both_ends=ends,

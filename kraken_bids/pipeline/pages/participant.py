@@ -13,6 +13,7 @@ from kraken_bids.bids.read import read_columns, read_json
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.cohort import Member
 from kraken_bids.pipeline.pages.bold import list_coverage, list_motion, list_runs
+from kraken_bids.pipeline.pages.trust import list_trust_rows
 from kraken_bids.pipeline.pages.written import Json, Written, build_panels
 from kraken_bids.report.pages import (
     AdaptationFit,
@@ -75,6 +76,7 @@ def build_participant_page(output_dir: Path, member: Member) -> ParticipantPage:
         references=REFERENCES,
         methods=_describe_methods(written),
         group_href=group_report.name if group_report.exists() else "",
+        trust=list_trust_rows(written),
     )
 
 
@@ -108,6 +110,7 @@ def _list_notices(written: Written, panels: Sequence[FlavorPanel]) -> tuple[Noti
     ]
     if not written.predicted and {f.parcellation for f in written.measured} - own:
         texts.append("There are no predictions for this participant yet.")
+    texts += [f"{row.flavor} {row.note}." for row in list_trust_rows(written) if row.note]
     groups = {flavor.group for flavor in written.measured}
     facts = [
         f"No {kind} input was found: everything is predicted from {other} alone."

@@ -35,6 +35,7 @@ from kraken_bids.report.pages.shared import (
     SourceGroup,
 )
 from kraken_bids.report.pages.structure import EndShares, Network, TractogramRow
+from kraken_bids.report.pages.trust import TrustRow
 
 __all__ = [
     "AdaptationFit",
@@ -67,4 +68,5 @@ __all__ = [
     "SourceByTarget",
     "SourceGroup",
     "TractogramRow",
+    "TrustRow",
 ]

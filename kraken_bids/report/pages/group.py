@@ -13,6 +13,7 @@ from kraken_bids.report.pages.shared import (
     Reference,
     SourceGroup,
 )
+from kraken_bids.report.pages.trust import TrustRow
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,10 @@ class QualityRow:
     flags: tuple[str, ...] = ()
     """What to look at, in plain words."""
     href: str = ""
+    mean_dvars: float | None = None
+    """Standardised; about 1 in a quiet scan."""
+    median_tsnr: float | None = None
+    """Lowest of any parcellation."""
 
 
 @dataclass(frozen=True)
@@ -147,3 +152,5 @@ class GroupPage:
     """Empty with fewer than 10 sessions of known motion."""
     n_with_motion: int = 0
     """Sessions of known head motion."""
+    trust: tuple[TrustRow, ...] = ()
+    """Every input of everyone."""

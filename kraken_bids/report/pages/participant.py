@@ -13,6 +13,7 @@ from kraken_bids.report.pages.shared import (
     Reference,
 )
 from kraken_bids.report.pages.structure import TractogramRow
+from kraken_bids.report.pages.trust import TrustRow
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,8 @@ class ParticipantPage:
     """Paragraphs on how the connectomes were computed, in words that can go into a paper."""
     group_href: str = ""
     """Address of the group page relative to this one, if there is one."""
+    trust: tuple[TrustRow, ...] = ()
+    """Every input of the model."""
 
     @property
     def title(self) -> str:
