@@ -42,10 +42,14 @@ README = """\
   tab-separated, no header; rows and columns in the order of `atlas-<A>_dseg.tsv`; `nan` where a
   region has no data. Files with `desc-<source>kraken` are **predictions** of the Krakencoder from
   that source; all others are measured. The JSON beside each file says how it was made.
+- `sub-*/func/*_timeseries.tsv`: region means before and (`desc-hpf`) after cleaning; with
+  `desc-quality` motion, DVARS and global signal of every volume and whether it counts.
+- `sub-*/func/*_coverage.tsv`: share of each region with data. `sub-*/func/*_dseg.nii.gz`: the
+  regions on the grid of the BOLD series.
 - `sub-*/*_desc-kraken_latents.tsv`: latent vector of each source (fusions, each flavor alone).
 - `sub-*.html`, `group.html`: reports.
 - `group/`: adaptation to this site (`adaptation.h5`, reusable with `--adaptation`), latents,
-  metrics, quality control (`qc.tsv`), mean connectomes.
+  metrics, quality control (`qc.tsv`), dependence on head motion (`qcfc.tsv`), mean connectomes.
 - `logs/`: what was run (`*.toml`, `*.log`), what failed (`failures.tsv`), how to cite
   (`CITATION.md`).
 
