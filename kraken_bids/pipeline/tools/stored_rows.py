@@ -5,7 +5,7 @@ import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any, Protocol
@@ -73,20 +73,25 @@ class PackedRows:
     offset: int
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
-    _stream: list[IO[bytes]] = field(default_factory=list, repr=False)
+    _open: ExitStack = field(default_factory=ExitStack, repr=False)
+    _stream: IO[bytes] | None = field(default=None, repr=False)
+
+    def __del__(self) -> None:
+        self._open.close()
 
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         start, stop, _ = rows.indices(self.shape[0])
         row_bytes = int(np.prod(self.shape[1:])) * self.dtype.itemsize
         with _naming(self.path):
-            if not self._stream:
+            if self._stream is None:
                 # stays open, since going on is quicker than unpacking from the start again
-                self._stream.append(zipfile.ZipFile(self.path).open(self.member))  # noqa: SIM115
-            self._stream[0].seek(self.offset + start * row_bytes)
+                archive = self._open.enter_context(zipfile.ZipFile(self.path))
+                self._stream = self._open.enter_context(archive.open(self.member))
+            self._stream.seek(self.offset + start * row_bytes)
             values = np.empty((stop - start, *self.shape[1:]), self.dtype)
             missing = values.reshape(-1).view(np.uint8).data
             while missing:
-                n_read = self._stream[0].readinto(missing)  # type: ignore[attr-defined]
+                n_read = self._stream.readinto(missing)  # type: ignore[attr-defined]
                 if not n_read:
                     raise EOFError(f"{self.member} ends early")
                 missing = missing[n_read:]
