@@ -225,6 +225,19 @@ BAD = {
 }
 
 
+def test_too_little_data_is_said_with_the_noise_to_expect(case):
+    """In the log and the sidecar; tSNR and DVARS stand there too, and where DVARS is from."""
+    outcome = case.run("--min-minutes", 500)
+    assert outcome.exit_code == 0
+    known = case.sidecar("FCcorr_mine_hpf.json")
+    (sentence,) = known["Warnings"]
+    assert "less than 500" in sentence
+    assert sentence in outcome.text
+    assert known["CorrelationNoise"] == pytest.approx(1 / np.sqrt(known["Frames"] - 1), abs=1e-4)
+    assert known["Runs"][0]["DVARSSource"].startswith("computed from region means")
+    assert known["MedianTSNR"] == pytest.approx(np.median(case.table("mine_coverage.tsv")["tsnr"]))
+
+
 @pytest.mark.parametrize("what", BAD)
 def test_a_missing_file_is_named(what, case):
     """No traceback, exit code 3, the path; and nothing is written."""
