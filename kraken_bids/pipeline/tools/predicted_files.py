@@ -25,6 +25,7 @@ Key = tuple[str, Flavor]
 """Source and target."""
 
 NESTED = "predicted_alltypes"
+ARCHIVES = "*_desc-kraken_relmats.h5"
 UNNAMED_SOURCE = "predicted"
 """Source of predictions in a file that says only their flavors."""
 
@@ -57,7 +58,8 @@ def read_predictions(path: Path) -> Predictions:
     path : Path
         ``.npz``, ``.mat`` or ``.h5`` as ``kraken-tools predict`` or the published tools write
         them; a file of any of these kinds whose keys are flavors; or a folder or ``.zip`` with
-        ``*_desc-<source>kraken_relmat.dense.tsv``.
+        ``*_desc-<source>kraken_relmat.dense.tsv``, or with one ``*_desc-kraken_relmats.h5`` per
+        session (``kraken-bids --output-format h5``).
 
     Raises
     ------
@@ -66,6 +68,8 @@ def read_predictions(path: Path) -> Predictions:
     """
     if not path.exists():
         raise InputError(f"--predicted: expected predictions; found no {path}. Check the path.")
+    if path.is_dir() and any(path.rglob(ARCHIVES)):
+        return _find_archives(path)
     if path.is_dir() or path.suffix == ".zip":
         return _find_tables(path)
     if path.suffix in {".h5", ".hdf5"}:
@@ -114,13 +118,42 @@ def _find_datasets(path: Path) -> Predictions:
 
 
 def _read_dataset(path: Path, name: str, flavor: Flavor, subjects: tuple[str, ...] | None) -> Part:
+    return to_part(flavor, _read_array(path, name), f"{path}, {name}", subjects)
+
+
+def _read_array(path: Path, name: str) -> NDArray[Any]:
     try:
         with h5py.File(path, "r") as file:
             check_hdf5(file[name])
-            array = np.asarray(file[name])
+            return np.asarray(file[name])
     except (OSError, KeyError, RuntimeError, ValueError) as error:
         raise InputError(_say_broken(path, error)) from error
-    return to_part(flavor, array, f"{path}, {name}", subjects)
+
+
+def _find_archives(path: Path) -> Predictions:
+    """Predictions of one HDF5 file per session, by source, target and subject."""
+    found: dict[Key, dict[str, Path]] = {}
+    for archive in sorted(path.rglob(ARCHIVES), key=lambda archive: archive.name):
+        names: list[str] = []
+        try:
+            with h5py.File(archive, "r") as file:
+                file.visit(names.append)
+        except OSError as error:
+            raise InputError(_say_broken(archive, error)) from error
+        for key in filter(None, (_parse_key(name.replace("/", ARROW)) for name in names)):
+            found.setdefault(key, {})[parse_subject(parse_name(archive))] = archive
+    subjects = tuple(dict.fromkeys(s for archives in found.values() for s in archives))
+    readers = {key: partial(_read_archives, key, archives) for key, archives in found.items()}
+    return _check(Predictions(str(path), subjects, readers))
+
+
+def _read_archives(key: Key, archives: Mapping[str, Path]) -> Part:
+    source, target = key
+    squares = [_read_array(path, f"{source}/{target}") for path in archives.values()]
+    where = f"{next(iter(archives.values())).parent} …, {source}{ARROW}{target}"
+    if len({square.shape for square in squares}) > 1:
+        raise InputError(f"expected matrices of one size in {where}; found several.")
+    return to_part(target, np.stack(squares), where, tuple(archives))
 
 
 def _find_tables(path: Path) -> Predictions:

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 
-from kraken_bids.bids.outputs import relmat_path
+from kraken_bids.bids.outputs import prediction_archive_path, relmat_path
 from kraken_bids.bids.read import read_columns, read_json
 from kraken_bids.bids.write import write_relmat
 from kraken_bids.cli.tools import main
@@ -128,6 +129,28 @@ def test_a_folder_of_bids_named_predictions_is_read(
 
     assert result.exit_code == 0, result.output
     assert "2 subject(s) are left out: observed, not predicted: 11, 12" in result.output
+    check_values(read_values(tmp_path / "out.tsv"), predicted, cohort_edges)
+
+
+def test_one_archive_per_person_is_read(
+    output_dir: Path,
+    tmp_path: Path,
+    predicted: dict[tuple[str, Flavor], NDArray],
+    labels: list[str],
+    cohort_edges: dict[Flavor, NDArray[np.float64]],
+) -> None:
+    """What kraken-bids --output-format h5 writes: squares, SOURCE/FLAVOR."""
+    for k, label in enumerate(labels):
+        with h5py.File(prediction_archive_path(output_dir, label, None), "w") as file:
+            for (source, target), rows in predicted.items():
+                file[f"{source}/{target}"] = edges_to_square(rows[k], diagonal=target.diagonal)
+
+    result = run(
+        "--predicted", output_dir, "--observed", output_dir, "--output", tmp_path / "out.tsv",
+        "--permutations", 0, "--bootstraps", 0,
+    )  # fmt: skip
+
+    assert result.exit_code == 0, result.output
     check_values(read_values(tmp_path / "out.tsv"), predicted, cohort_edges)
 
 
