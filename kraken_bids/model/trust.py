@@ -136,11 +136,11 @@ def measure_distances(latents: NDArray[np.floating]) -> tuple[Vector, Vector]:
     Returns
     -------
     distance, z : ndarray of shape (n_subjects,)
-        NaN where there is none; z also where fewer than :data:`MIN_PEOPLE` are known.
+        NaN where there is none, or fewer than :data:`MIN_PEOPLE` are known.
     """
     known = np.isfinite(latents).all(axis=1)
     distance, typical = np.full(len(latents), np.nan), 0.0
-    if known.any():
+    if known.sum() >= MIN_PEOPLE:
         rows = latents[known].astype(np.float64)
         distance[known] = np.linalg.norm(rows - np.median(rows, axis=0), axis=1)
         typical = float(np.median(distance[known]))

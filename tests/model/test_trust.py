@@ -111,3 +111,4 @@ def test_a_latent_far_from_the_median_latent_stands_out(rng: np.random.Generator
     np.testing.assert_allclose(np.delete(distance, 5), expected)
     assert np.isnan(z[5])
     assert np.flatnonzero(z > 5).tolist() == [3]
+    assert np.isnan(measure_distances(latents[:4])).all()

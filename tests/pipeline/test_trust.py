@@ -211,7 +211,7 @@ def test_one_participant_alone_gets_what_needs_no_cohort(
     assert file.correlation_resid == pytest.approx(residual, abs=1e-4)
     assert file.outside_ratio > 1
     assert 0.3 < file.distance < 3
-    assert (file.rank, file.latent_z, file.verdict, file.note) == (None, None, "n/a", "")
+    assert (file.rank, file.latent_distance, file.verdict, file.note) == (None, None, "n/a", "")
 
 
 def test_a_connectome_with_missing_regions_is_judged_by_the_others(
