@@ -14,6 +14,11 @@ from kraken_bids.model.reduction import Reduction
 
 def write_random_model(folder: Path, n_components: int, latent_size: int) -> None:
     """Write a model of the 15 flavors in this package's format, with random weights."""
+    write_model(build_random_model(n_components, latent_size), folder)
+
+
+def build_random_model(n_components: int, latent_size: int) -> Model:
+    """Build a model of the 15 flavors of the published joint model, with random weights."""
     names = ("hpf", "hpfgsr", "volnorm")
     flavors = tuple(list_flavors(("fs86", "shen268", "coco439"), processings=names))
     rng = np.random.default_rng(1)
@@ -34,4 +39,4 @@ def write_random_model(folder: Path, n_components: int, latent_size: int) -> Non
         }
         reductions[flavor] = Reduction("pca", arrays, n_edges)
     network = Krakencoder(architecture)
-    write_model(Model("random", "", flavors, latent_size, network, reductions), folder)
+    return Model("random", "", flavors, latent_size, network, reductions)

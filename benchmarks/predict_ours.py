@@ -1,0 +1,33 @@
+"""What ``bench_predict.py`` measures of ours beside ``kraken-tools predict``.
+
+``first MODEL``: from nothing to the first latent of one subject.
+``encode MODEL INPUT ...``: adaptation, latents and fusion of a cohort; nothing is decoded.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from kraken_bids.model.load import load_model
+
+
+def first_latent(path: str) -> None:
+    model = load_model(path, device="cpu")
+    flavor = model.flavors[0]
+    model.encode(flavor, np.ones((1, model.n_edges(flavor)), np.float32))
+
+
+def encode_cohort(path: str, inputs: list[str]) -> None:
+    from kraken_bids.pipeline.tools.predict import PredictionOptions, encode_files
+
+    model = load_model(Path(path), device="cpu")
+    found = encode_files(inputs, model, PredictionOptions(targets=(model.flavors[0].name,)))
+    assert np.isfinite(found.encoded["fusion"]).all()
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "first":
+        first_latent(sys.argv[2])
+    else:
+        encode_cohort(sys.argv[2], sys.argv[3:])
