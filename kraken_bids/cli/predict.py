@@ -140,6 +140,7 @@ def predict(
             targets=targets,
         )
         loaded = load_model(model, transforms=transforms, device=device)
+        loaded.keep_few_maps()
         predictions = encode_files(inputs, loaded, options)
         if output.suffix in DATASET_SUFFIXES:
             write_prediction_tables(predictions, output)

@@ -18,8 +18,9 @@ from kraken_bids.exceptions import CheckpointError, FlavorError
 from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.model.array_files import read_arrays, write_arrays
+from kraken_bids.model.devices import resolve_device
 from kraken_bids.model.network import Architecture, Krakencoder
-from kraken_bids.model.predict import Model, resolve_device
+from kraken_bids.model.predict import Model
 from kraken_bids.model.reduction import Reduction
 from kraken_bids.parcellations import load_parcellation
 

@@ -18,6 +18,9 @@ CHUNK = 4096
 KEPT_BYTES = 400_000_000
 """Memory for maps: those of one direction of the published model take 350 MB."""
 
+FEW_BYTES = 120_000_000
+"""The same for work that goes through the flavors once: two of the largest maps."""
+
 
 def fold_inward(reduction: Reduction, first: nn.Linear) -> Tensor:
     """Transform and first layer, without center and bias, as one matrix.
@@ -44,7 +47,7 @@ def fold_inward(reduction: Reduction, first: nn.Linear) -> Tensor:
     matrix = affine.matrix
 
     def multiply(part: slice) -> None:
-        folded[part] = _cut(matrix, part, weight.device).T @ scaled.T
+        folded[part] = (scaled @ _cut(matrix, part, weight.device)).T
 
     run_parts(multiply, slices(reduction.n_edges, CHUNK))
     return folded

@@ -11,11 +11,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError, SettingsError
+from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.adaptation import Adaptation, FlavorAdaptation, apply_adaptation
 from kraken_bids.model.edge_layers import EdgeLayer, batch_size, in_blocks, pad_rows, to_numpy
-from kraken_bids.model.folding import MapCache, open_cache, slices
+from kraken_bids.model.folding import FEW_BYTES, MapCache, open_cache, slices
 from kraken_bids.model.network import Krakencoder
 from kraken_bids.model.reduction import Reduction
 from kraken_bids.model.translation import fuse_for
@@ -23,27 +23,6 @@ from kraken_bids.model.translation import fuse_for
 logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float32]
-
-
-def resolve_device(name: str) -> torch.device:
-    """Device of ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; auto takes the GPU where there is one.
-
-    Raises
-    ------
-    SettingsError
-        If the name is another one, or there is no such GPU.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    kind, _, index = name.partition(":")
-    if kind not in {"cpu", "cuda"} or (index and not index.isdigit()) or name == "cpu:":
-        raise SettingsError(f"expected a device auto, cpu, cuda or cuda:N; found {name!r}.")
-    if kind == "cuda" and int(index or 0) >= torch.cuda.device_count():
-        raise SettingsError(
-            f"expected the device {name}; found {torch.cuda.device_count()} CUDA devices. Use "
-            "--device cpu or auto."
-        )
-    return torch.device(name)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -107,6 +86,11 @@ class Model:
             f"<Model {self.name}: {len(self.flavors)} flavors, latent {self.latent_size}, "
             f"on {self.device}>"
         )
+
+    def keep_few_maps(self) -> None:
+        """Keep less of what is folded, for work that takes each flavor once; on a CPU only."""
+        if self.device.type != "cuda":
+            self._cache.max_bytes = FEW_BYTES
 
     def n_edges(self, flavor: Flavor) -> int:
         """Length of an edge vector of a flavor."""

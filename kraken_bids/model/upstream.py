@@ -13,9 +13,10 @@ from torch import nn
 from kraken_bids.cache import compute_sha256
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.model.devices import resolve_device
 from kraken_bids.model.network import Architecture, Krakencoder
 from kraken_bids.model.pickles import read_torch_file
-from kraken_bids.model.predict import Model, resolve_device
+from kraken_bids.model.predict import Model
 from kraken_bids.model.reduction import Reduction
 from kraken_bids.model.transforms import find_transforms, read_reductions
 

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor
+from kraken_bids.model.devices import resolve_device
 from kraken_bids.model.network import Architecture, Krakencoder
-from kraken_bids.model.predict import Model, resolve_device
+from kraken_bids.model.predict import Model
 from kraken_bids.model.reduction import Reduction, fit_reduction
 from kraken_bids.training.gradients import compute_loss_and_gradients
 from kraken_bids.training.losses import (

@@ -8,9 +8,10 @@ import torch
 
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError, SettingsError
 from kraken_bids.flavors import parse_flavor
+from kraken_bids.model.devices import resolve_device
 from kraken_bids.model.edge_layers import CPU_BATCH, ROWS
 from kraken_bids.model.fusion import fuse
-from kraken_bids.model.predict import Model, resolve_device
+from kraken_bids.model.predict import Model
 from kraken_bids.model.reduction import Reduction
 
 FC, SC = parse_flavor("FCcorr_mini_hpf"), parse_flavor("SCifod2act_mini_volnorm")
