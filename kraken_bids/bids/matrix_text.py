@@ -94,14 +94,19 @@ def _parse_block(text: bytes) -> NDArray[np.float64]:
     words = np.ndarray((len(padded) - 7,), np.uint64, padded, strides=(1,))
     starts, points, ends = _find_words(data)
     is_negative = data.take(starts) == ord("-")
-    whole, is_odd = _read_digits(words, starts + is_negative, points)
+    first = starts + is_negative
+    if (points - first).max(initial=0) > 1:
+        whole, is_odd = _read_digits(words, first, points)
+    else:  # as most connectomes are: one digit before the point
+        digit = data.take(first) - np.uint8(ord("0"))
+        whole, is_odd = digit.astype(np.float64), digit > 9
     after = np.minimum(points + 1, ends)
     part, is_also_odd = _read_digits(words, after, ends)
-    is_odd |= is_also_odd | (points == starts + is_negative)
+    is_odd |= is_also_odd | (points == first)
     if is_odd.sum() > MANY_ODD * len(starts):
         return np.fromiter(map(float, text.split()), np.float64, len(starts))
     # all are exact in a double, so that one division rounds as it should
-    scale = POWERS.take(ends - after)
+    scale = POWERS.take(ends - after, mode="clip")
     numbers = (whole * scale + part) / scale
     np.negative(numbers, out=numbers, where=is_negative)
     for index in np.flatnonzero(is_odd):
