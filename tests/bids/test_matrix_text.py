@@ -69,6 +69,13 @@ def test_other_writers_spell_numbers_in_other_ways(text: bytes) -> None:
     assert not len(parse_numbers(b" \n"))
 
 
+def test_a_few_long_numbers_among_short_ones() -> None:
+    """More digits than a power of ten that a double holds exactly."""
+    words = [b"0.5"] * 40 + [b"0." + b"1234567890" * 3, b"12345678901234567890123", b"1e-320"]
+    expected = [float(word) for word in words]
+    np.testing.assert_array_equal(parse_numbers(b"\t".join(words)), expected)
+
+
 @pytest.mark.parametrize(
     "word", [b"a", b"1.2.3", b"1-2", b"-", b".", b"--1", b"1,5", b"0x1", b"\xff"]
 )
