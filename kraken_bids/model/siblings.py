@@ -175,17 +175,25 @@ class _Siblings:
             best=best,
             best_log_odds=np.where(ranked, best_odds, np.nan),
             typical=float(np.median(own_fits[ranked])) if ranked.any() else float("nan"),
-            swapped_with=_find_swaps(best, misplaced, set_aside),
+            swapped_with=_find_swaps(
+                best, misplaced, suspicious=set_aside, doubtful=np.asarray(odds < 0)
+            ),
             set_aside=set_aside,
         )
 
 
-def _find_swaps(best: NDArray[np.intp], misplaced: Mask, set_aside: Mask) -> NDArray[np.intp]:
-    """Pairs of misplaced files that fit each other's place best, one of which was set aside."""
+def _find_swaps(
+    best: NDArray[np.intp], misplaced: Mask, *, suspicious: Mask, doubtful: Mask
+) -> NDArray[np.intp]:
+    """Pairs of misplaced files that fit each other's place best; one suspicious, or both doubtful.
+
+    People who resemble each other leave the odds of swapped files near even.
+    """
     partner = np.full(len(best), -1)
-    for index in np.flatnonzero(set_aside & misplaced):
+    for index in np.flatnonzero((suspicious | doubtful) & misplaced):
         other = best[index]
-        if misplaced[other] and best[other] == index:
+        is_likely = suspicious[index] or doubtful[other]
+        if is_likely and misplaced[other] and best[other] == index:
             partner[index], partner[other] = other, index
     return partner
 
