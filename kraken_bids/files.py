@@ -16,6 +16,8 @@ os.umask(_UMASK)
 FILE_MODE = 0o666 & ~_UMASK
 """What the user's umask gives new files; some libraries write theirs for their owner alone."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+POINTERS = (b"/annex/objects/", b"version https://git-lfs")
+"""How a file begins in whose place git-annex or git LFS left a note."""
 
 
 @contextmanager
@@ -67,6 +69,34 @@ def find_cache_folder() -> Path:
     home = Path("~").expanduser()
     caches = home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
     return caches / "kraken_bids"
+
+
+def explain_absence(path: Path) -> str:
+    """Say what to do where a file is listed and its content was never fetched; else ''.
+
+    So it is with links of git-annex and DataLad to nowhere, and with what they or git LFS leave
+    in place of a file.
+    """
+    path = Path(path)
+    if path.is_symlink() and not path.exists():
+        found = f"a link to {path.readlink()}, where nothing is"
+    elif path.is_file() and _starts_as_pointer(path):
+        found = "a note in place of the content"
+    else:
+        return ""
+    return (
+        f"It is {found}: get the content, in a DataLad or git-annex dataset with datalad get "
+        f"{path.name}, in one of git LFS with git lfs pull. In a container, mount also the folder "
+        "that links lead to."
+    )
+
+
+def _starts_as_pointer(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return file.read(max(map(len, POINTERS))).startswith(POINTERS)
+    except OSError:
+        return False
 
 
 def _flush(path: Path) -> None:

@@ -11,11 +11,20 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.nifti import HEADER_BYTES, NiftiHeader, parse_plain_header
+from kraken_bids.bids.nifti import (
+    DATA_OFFSET,
+    HEADER_BYTES,
+    NiftiHeader,
+    is_invertible,
+    parse_plain_header,
+)
 from kraken_bids.bids.tables import read_json
 from kraken_bids.exceptions import InputError
+from kraken_bids.files import explain_absence
 
 UNITS_PER_SECOND = {"msec": 1e3, "usec": 1e6}
+MAX_TR = 100.0
+"""Seconds; no BOLD series is that slow, but many are that many milliseconds."""
 
 logger = logging.getLogger(__name__)
 
@@ -81,25 +90,28 @@ def open_bold(path: Path, *, tr: float | None) -> Bold:
     Parameters
     ----------
     path : path
-        ``.nii`` or ``.nii.gz``, 4D.
+        ``.nii`` or ``.nii.gz``, 4D; further axes of length 1 are dropped.
     tr : float or None
         Repetition time in seconds; None: RepetitionTime of the JSON sidecar, else the header.
 
     Raises
     ------
     InputError
-        If it is missing, no 4D NIfTI, of an odd data type, or its repetition time is unknown.
+        If it is missing, no 4D NIfTI, of an odd data type, without a place in space, or its
+        repetition time is unknown or in milliseconds.
     """
     path = Path(path)
     header = _read_plain_header(path) or _read_header_with_nibabel(path)
-    if len(header.shape) != 4 or header.dtype.kind not in "iuf":
+    shape = header.shape[:4] if set(header.shape[4:]) <= {1} else header.shape
+    if len(shape) != 4 or min(shape) < 1 or header.dtype.kind not in "iuf":
         raise InputError(
             f"expected a BOLD series with four axes of real numbers in {path}; found shape "
             f"{header.shape} of {header.dtype}. Check that this is the preprocessed series."
         )
+    _check_header(path, header)
     return Bold(
         path=path,
-        shape=header.shape,
+        shape=shape,
         affine=header.affine,
         tr=_find_tr(path, tr, header),
         slope=header.slope,
@@ -122,6 +134,7 @@ def _read_plain_header(path: Path) -> NiftiHeader | None:
 def _read_header_with_nibabel(path: Path) -> NiftiHeader:
     import nibabel
 
+    odd = (nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError)
     try:
         image: Any = nibabel.load(path)
         proxy, header = image.dataobj, image.header
@@ -136,17 +149,25 @@ def _read_header_with_nibabel(path: Path) -> NiftiHeader:
             zooms=tuple(float(zoom) for zoom in header.get_zooms()),
             time_unit=header.get_xyzt_units()[1],
         )
-    except (OSError, EOFError, ValueError, AttributeError, zlib.error) as error:
-        raise InputError(_unreadable(path, error)) from error
-    except nibabel.filebasedimages.ImageFileError as error:
-        raise InputError(_unreadable(path, error)) from error
+    except (OSError, EOFError, ValueError, AttributeError, zlib.error, *odd) as error:
+        raise InputError(
+            f"expected a NIfTI series at {path}; reading its header gave: {error}. "
+            f"{explain_absence(path) or 'Check the path, or copy the file again.'}"
+        ) from error
 
 
-def _unreadable(path: Path, error: Exception) -> str:
-    return (
-        f"expected a NIfTI series at {path}; reading its header gave: {error}. Check the path, or "
-        "copy the file again."
-    )
+def _check_header(path: Path, header: NiftiHeader) -> None:
+    """Refuse values that begin in the header, and voxels without a place."""
+    if header.offset < DATA_OFFSET:
+        raise InputError(
+            f"expected the values of {path} to begin behind its header, at byte {DATA_OFFSET} or "
+            f"later; found vox_offset {header.offset}. The header is damaged: copy the file again."
+        )
+    if not is_invertible(header.affine):
+        raise InputError(
+            f"expected an affine that gives every voxel of {path} a place; found "
+            f"{header.affine[:3].tolist()}. Its header is damaged: copy the file again."
+        )
 
 
 def _find_tr(path: Path, tr: float | None, header: NiftiHeader) -> float:
@@ -155,12 +176,26 @@ def _find_tr(path: Path, tr: float | None, header: NiftiHeader) -> float:
         tr = read_json(sidecar).get("RepetitionTime")
     if tr is None:
         tr = header.zooms[3] / UNITS_PER_SECOND.get(header.time_unit, 1.0)
-    if not isinstance(tr, (int, float)) or not 0 < tr < np.inf:
+        if header.time_unit == "unknown":
+            logger.warning(
+                "%s: repetition time %g of its header, without a unit, is taken as seconds; no "
+                "RepetitionTime in %s",
+                path,
+                tr,
+                sidecar.name,
+            )
+    if isinstance(tr, bool) or not isinstance(tr, (int, float)) or not 0 < tr < MAX_TR:
         raise InputError(
             f"expected the repetition time of {path.name} in seconds, as RepetitionTime in "
-            f"{sidecar} or in its header; found {tr!r}. Add it to the sidecar."
+            f"{sidecar} or in its header; found {tr!r}. {_suggest_tr(tr)}"
         )
     return float(tr)
+
+
+def _suggest_tr(found: object) -> str:
+    if isinstance(found, (int, float)) and MAX_TR <= found < np.inf:
+        return "That looks like milliseconds: write seconds."
+    return "Add it to the sidecar."
 
 
 def _open_stream(path: Path) -> BinaryIO:
@@ -189,8 +224,12 @@ def _count_bytes(path: Path) -> int:
 
 
 def _skip(stream: BinaryIO, n_bytes: int) -> None:
-    if len(stream.read(n_bytes)) < n_bytes:
-        raise EOFError("the file ends in its header")
+    while n_bytes:
+        # piece by piece: a damaged header may ask for more than memory holds
+        piece = len(stream.read(min(n_bytes, 1 << 20)))
+        if not piece:
+            raise EOFError("the file ends in its header")
+        n_bytes -= piece
 
 
 def _fill(stream: BinaryIO, buffer: memoryview) -> bool:

@@ -180,7 +180,7 @@ def _describe(folder: Path) -> Dataset | None:
 
 def _read_description(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise InputError(
             f"expected a JSON object in {path}; reading it gave: {error}. Mend the file."

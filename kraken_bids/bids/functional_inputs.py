@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from os.path import lexists
 from pathlib import Path
 from typing import Any
 
@@ -154,10 +155,10 @@ def _describe_run(bold: SubjectFile, search: Search) -> BoldRun:
         space=bold.entities["space"],
         bold=bold.path,
         confounds=confounds,
-        confounds_json=confounds_json if confounds_json.is_file() else None,
+        confounds_json=confounds_json if lexists(confounds_json) else None,
         mask=_find_mask(bold, beside),
         tissue=_find_tissue(bold, search),
-        metadata=read_json(sidecar) if sidecar.is_file() else {},
+        metadata=read_json(sidecar) if lexists(sidecar) else {},
     )
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.nifti import read_plain_nifti
 from kraken_bids.exceptions import InputError
+from kraken_bids.files import explain_absence
 from kraken_bids.parcellations import Parcellation
 
 
@@ -100,10 +101,11 @@ def _load_with_nibabel(
         ValueError,
         zlib.error,
         nibabel.filebasedimages.ImageFileError,
+        nibabel.spatialimages.HeaderDataError,
     ) as e:
         raise InputError(
             f"expected an image (.nii, .nii.gz or .mgz) at {path}; reading it gave: {e}. "
-            "Check the path, or copy the file again."
+            f"{explain_absence(path) or 'Check the path, or copy the file again.'}"
         ) from e
 
 

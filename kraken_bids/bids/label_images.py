@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
+from os.path import lexists
 from pathlib import Path
 
 from kraken_bids.bids.index import Search, pick_nearest
@@ -11,7 +12,7 @@ from kraken_bids.bids.published_atlases import ATLASES_FOLDER, list_atlas_files
 from kraken_bids.bids.query import fill_template
 from kraken_bids.cache import check_copy
 from kraken_bids.exceptions import InputError
-from kraken_bids.files import find_cache_folder
+from kraken_bids.files import explain_absence, find_cache_folder
 from kraken_bids.parcellations import APARCASEG, Parcellation
 
 IMAGES = (".nii.gz", ".nii")
@@ -67,7 +68,7 @@ def find_atlas_image(
         if not path.is_file():
             raise InputError(
                 f"expected the label image of {name} at {path} (--atlas {name}={template}); "
-                "nothing is there. Check the path."
+                f"nothing is there. {explain_absence(path) or 'Check the path.'}"
             )
         entities = parse_name(path)
         return LabelImage(
@@ -253,4 +254,5 @@ def _find_freesurfer(search: Search) -> Path | None:
         for folder in folders
         for name in (*own, f"sub-{search.subject}")
     )
-    return next((path for path in paths if path.is_file()), None)
+    # a link to nowhere is found too: reading it then says how to get the content
+    return next((path for path in paths if lexists(path)), None)

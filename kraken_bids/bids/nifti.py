@@ -13,7 +13,7 @@ from kraken_bids.files import atomic_path
 HEADER_BYTES = 348
 DATA_OFFSET = 352
 DTYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}
-TIME_UNITS = {16: "msec", 24: "usec"}
+TIME_UNITS = {0: "unknown", 16: "msec", 24: "usec"}
 LABELS_INTENT, ALIGNED, MILLIMETRES = 1002, 2, 2
 """Codes of NIfTI-1: ``NIFTI_INTENT_LABEL``, ``NIFTI_XFORM_ALIGNED_ANAT``, ``NIFTI_UNITS_MM``."""
 
@@ -35,7 +35,7 @@ class NiftiHeader:
     zooms: tuple[float, ...]
     """``pixdim``: voxel sizes in mm, then the repetition time."""
     time_unit: str
-    """``sec`` unless it is ``msec`` or ``usec``."""
+    """``sec`` unless it is ``msec``, ``usec`` or ``unknown``."""
 
 
 def parse_plain_header(content: bytes) -> NiftiHeader | None:
@@ -49,8 +49,9 @@ def parse_plain_header(content: bytes) -> NiftiHeader | None:
     Returns
     -------
     NiftiHeader or None
-        None for anything out of the common: NIfTI-2, pairs of files, no sform, odd types. nibabel
-        then reads it, or explains.
+        None for anything out of the common: NIfTI-2, pairs of files, no sform or one that cannot
+        be inverted, odd types, values that begin inside the header. nibabel then reads it, or
+        explains.
     """
     if len(content) < HEADER_BYTES or content[344:348] != b"n+1\0":
         return None
@@ -63,10 +64,12 @@ def parse_plain_header(content: bytes) -> NiftiHeader | None:
     is_plain = n_axes in {3, 4} and min(shape[:n_axes]) > 0 and code in DTYPES and sform_code > 0
     # as in nibabel: a slope of 0 or NaN means that nothing is scaled
     is_scaled = bool(np.isfinite(slope)) and slope != 0
-    if not is_plain or offset < HEADER_BYTES or (is_scaled and not np.isfinite(inter)):
+    if not is_plain or not DATA_OFFSET <= offset < 2**31 or (is_scaled and not np.isfinite(inter)):
         return None
     affine = np.eye(4)
     affine[:3] = np.array(struct.unpack_from(f"{order}12f", content, 280)).reshape(3, 4)
+    if not is_invertible(affine):
+        return None
     return NiftiHeader(
         shape=tuple(shape[:n_axes]),
         dtype=np.dtype(order + DTYPES[code]),
@@ -77,6 +80,11 @@ def parse_plain_header(content: bytes) -> NiftiHeader | None:
         zooms=zooms[1 : n_axes + 1],
         time_unit=TIME_UNITS.get(content[123] & 0x38, "sec"),
     )
+
+
+def is_invertible(affine: NDArray[np.float64]) -> bool:
+    """Whether an affine [4, 4] gives every voxel a place of its own."""
+    return bool(np.isfinite(affine).all()) and np.linalg.matrix_rank(affine[:3, :3]) == 3
 
 
 def read_plain_nifti(

@@ -1,6 +1,7 @@
 """Which data the user asked for: sessions, tasks, filters, explicit paths."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,9 +21,13 @@ LONG_NAMES = {
     "segmentation": "seg",
     "ceagent": "ce",
 }
+KINDS = ("bold", "tractogram")
+"""What conditions of a filter file can be about, here."""
 ABSENT = ("Query.NONE", "NONE")
 PRESENT = ("*", "Query.ANY", "ANY")
 OPTIONAL = ("Query.OPTIONAL", "OPTIONAL")
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -86,7 +91,7 @@ def read_filters(path: Path) -> dict[str, dict[str, object]]:
         If the file is missing or is not a JSON object of objects.
     """
     try:
-        content = json.loads(Path(path).read_text(encoding="utf-8"))
+        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except (OSError, ValueError) as error:
         raise InputError(
             f"expected a BIDS filter file (JSON) at {path}; reading it gave: {error}. "
@@ -96,6 +101,14 @@ def read_filters(path: Path) -> dict[str, dict[str, object]]:
         raise InputError(
             f'expected a JSON object like {{"bold": {{"session": "01"}}}} in {path}; '
             f"found {json.dumps(content)[:80]}. Write one object per kind of file."
+        )
+    unused = [kind for kind in content if kind not in KINDS]
+    if len(unused) == len(content):
+        logger.warning(
+            "%s holds conditions for %s and none for %s: it leaves nothing out",
+            path,
+            ", ".join(unused) or "nothing",
+            " or ".join(KINDS),
         )
     return content
 

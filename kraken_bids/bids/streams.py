@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import BinaryIO, cast
 
+from kraken_bids.files import explain_absence
+
 MAX_TRACK_VERTICES = 1 << 24
 """More vertices in one track than any tracking makes: the file is damaged."""
 
@@ -21,5 +23,5 @@ def explain_cut(path: Path, error: Exception) -> str:
     size = path.stat().st_size if path.is_file() else 0
     return (
         f"expected a whole track file at {path}; it is cut in the middle: {size} bytes, and then: "
-        f"{error}. Copy it again, or write it again."
+        f"{error}. {explain_absence(path) or 'Copy it again, or write it again.'}"
     )

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kraken_bids.bids.matrix_text import parse_numbers
 from kraken_bids.bids.trx import open_trx
 from kraken_bids.exceptions import InputError
+from kraken_bids.files import explain_absence
 
 NOT_AVAILABLE = ("n/a", "N/A", "", "nan", "NaN")
 BLOCK_BYTES = 1 << 23
@@ -31,8 +32,8 @@ def read_text(path: Path) -> str:
         return Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"expected a text file at {path}; reading it gave: {error}. Check the path, or copy "
-            "the file again."
+            f"expected a text file at {path}; reading it gave: {error}. "
+            f"{explain_absence(path) or 'Check the path, or copy the file again.'}"
         ) from error
 
 

@@ -1,6 +1,7 @@
 """BOLD volumes are what nibabel reads, whatever their type, order and scaling."""
 
 import gzip
+import struct
 from pathlib import Path
 
 import nibabel as nib
@@ -123,3 +124,87 @@ def test_no_series(tmp_path: Path) -> None:
             open_bold(path, tr=2.0)
     with pytest.raises(InputError, match=r"no\.nii"):
         open_bold(tmp_path / "no.nii", tr=2.0)
+
+
+DAMAGE = {
+    "begins in its header": (108, struct.pack("<f", 0), "vox_offset 0"),
+    "begins nowhere": (108, struct.pack("<f", np.nan), "header"),
+    "is of no type": (70, struct.pack("<h", 99), "header"),
+    "has a negative axis": (42, struct.pack("<h", -5), "four axes"),
+    "has nine axes": (40, struct.pack("<h", 9), "header"),
+    "is flat in space": (280, struct.pack("<4f", 0, 0, 0, 0), "affine"),
+    "is nowhere in space": (280, struct.pack("<f", np.nan), "affine"),
+    "begins in its last word": (108, struct.pack("<f", 349), "header"),
+}
+
+
+@pytest.mark.parametrize("what", DAMAGE)
+def test_damaged_headers(tmp_path: Path, what: str) -> None:
+    """A header that cannot be is refused with the path, rather than read as something else."""
+    first, value, said = DAMAGE[what]
+    path = tmp_path / "b.nii"
+    save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[:first] + value + content[first + len(value) :])
+    with pytest.raises(InputError, match=rf"b\.nii.*{said}|{said}.*b\.nii"):
+        open_bold(path, tr=2.0)
+
+
+def test_values_far_behind_the_end(tmp_path: Path) -> None:
+    """An offset larger than file and memory ends in the message of a cut file."""
+    path = tmp_path / "b.nii"
+    save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[:108] + struct.pack("<f", 1e12) + content[112:])
+    with pytest.raises(InputError, match=r"found 0 whole ones .*ends in its header"):
+        list(open_bold(path, tr=2.0).volumes())
+
+
+def test_a_fifth_axis_of_one(tmp_path: Path) -> None:
+    """Axes of length 1 behind time are dropped, longer ones refused."""
+    path = tmp_path / "b.nii"
+    values = np.random.default_rng(0).random((*SHAPE, 1)).astype(np.float32)
+    nib.save(nib.Nifti1Image(values, AFFINE), path)
+    bold = open_bold(path, tr=2.0)
+    assert bold.shape == SHAPE
+    last = [volume.copy() for volume in bold.volumes()][-1]
+    np.testing.assert_array_equal(last, values[..., 5, 0].ravel(order="F"))
+    nib.save(nib.Nifti1Image(np.repeat(values, 3, axis=4), AFFINE), path)
+    with pytest.raises(InputError, match="four axes"):
+        open_bold(path, tr=2.0)
+
+
+def test_repetition_times_that_are_no_seconds(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Milliseconds and words are refused as such; a header without a unit is taken, and said."""
+    path = tmp_path / "b.nii"
+    save(path, tr=2000.0)
+    with pytest.raises(InputError, match=r"found 2000\.0.* milliseconds"):
+        open_bold(path, tr=None)
+    for found in ("2000", "true", '"2.0"'):
+        (tmp_path / "b.json").write_text(f'{{"RepetitionTime": {found}}}')
+        with pytest.raises(InputError, match=r"expected the repetition time of b\.nii in sec"):
+            open_bold(path, tr=None)
+    (tmp_path / "b.json").unlink()
+    save(path, tr=1.0)
+    content = path.read_bytes()
+    path.write_bytes(content[:123] + b"\0" + content[124:])
+    assert open_bold(path, tr=None).tr == 1.0
+    assert "without a unit, is taken as seconds" in caplog.text
+
+
+def test_content_that_was_not_fetched(tmp_path: Path) -> None:
+    """Links of git-annex to nowhere, and the notes in place of files, say to get the content."""
+    link = tmp_path / "link.nii.gz"
+    link.symlink_to("../.git/annex/objects/XX/YY/MD5E-s1--abc.nii.gz")
+    with pytest.raises(InputError, match=r"link to \.\./\.git/annex.*datalad get link\.nii\.gz"):
+        open_bold(link, tr=2.0)
+    for note in (
+        b"/annex/objects/MD5E-s12--abc.nii.gz\n",
+        b"version https://git-lfs.github.com\n",
+    ):
+        path = tmp_path / "b.nii.gz"
+        path.write_bytes(note)
+        with pytest.raises(InputError, match="a note in place of the content: get the content"):
+            open_bold(path, tr=2.0)

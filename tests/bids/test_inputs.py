@@ -74,6 +74,20 @@ def test_freesurfer_where_fmriprep_wrote_no_segmentation(raw: Path, tree: Simple
     assert [t.name for t in image.transforms] == ["sub-01_from-fsnative_to-T1w_mode-image_xfm.txt"]
 
 
+def test_links_to_content_that_was_not_fetched(raw: Path) -> None:
+    """Links to nowhere count as found, so that reading them says how to get the content."""
+    (prep(raw) / "sub-01/anat/sub-01_desc-aparcaseg_dseg.nii.gz").unlink()
+    link = prep(raw) / "sourcedata/freesurfer/sub-01/mri/aparc+aseg.mgz"
+    link.parent.mkdir(parents=True)
+    link.symlink_to("../.git/annex/objects/a/b")
+    assert find(raw)[0].bold_labels["T1w", "fs86"].path == link
+    sidecar = prep(raw) / "sub-01/func/sub-01_task-rest_space-T1w_desc-preproc_bold.json"
+    sidecar.unlink()
+    sidecar.symlink_to("../.git/annex/objects/a/b")
+    with pytest.raises(InputError, match="datalad get"):
+        find(raw)
+
+
 def test_no_segmentation_at_all(raw: Path) -> None:
     """Without any segmentation fs86 is left out, with the ways out."""
     (prep(raw) / "sub-01/anat/sub-01_desc-aparcaseg_dseg.nii.gz").unlink()

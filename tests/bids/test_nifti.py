@@ -56,22 +56,25 @@ def test_header_of_a_series(unit, scale, endianness, tmp_path):
     assert (read.slope, read.inter) == (known.dataobj.slope, known.dataobj.inter)
     np.testing.assert_array_equal(read.affine, known.affine)
     np.testing.assert_array_equal(read.zooms, known.header.get_zooms())
-    assert read.time_unit == (unit or "sec")
+    assert read.time_unit == (unit or "unknown") == known.header.get_xyzt_units()[1]
 
 
 def test_headers_that_are_left_to_nibabel(tmp_path):
-    """A type out of the common, an intercept that is no number, an offset inside the header."""
+    """An odd type, an intercept or offset that is no number, a flat or unknown place in space."""
     nib.save(nib.Nifti1Image(np.ones((3, 4, 5, 6), np.int16), AFFINE), tmp_path / "a.nii")
     whole = (tmp_path / "a.nii").read_bytes()[:348]
     assert parse_plain_header(whole) is not None
-    changes = {
-        (70, 72): struct.pack("<h", 1024),
-        (112, 120): struct.pack("<2f", 2.0, np.nan),
-        (108, 112): struct.pack("<f", 100.0),
-        (42, 44): struct.pack("<h", -3),
-    }
-    for (first, last), value in changes.items():
-        assert parse_plain_header(whole[:first] + value + whole[last:]) is None
+    changes = [
+        (70, struct.pack("<h", 1024)),
+        (112, struct.pack("<2f", 2.0, np.nan)),
+        *((108, struct.pack("<f", offset)) for offset in (0, 100, 348, 1e12, np.nan)),
+        (42, struct.pack("<h", -3)),
+        (280, struct.pack("<4f", 0, 0, 0, 0)),
+        (280, struct.pack("<f", np.nan)),
+    ]
+    for first, value in changes:
+        changed = whole[:first] + value + whole[first + len(value) :]
+        assert parse_plain_header(changed) is None
     assert parse_plain_header(whole[:347]) is None
 
 

@@ -55,6 +55,17 @@ def test_read_filters(tmp_path: Path) -> None:
             read_filters(path)
 
 
+def test_filters_that_leave_nothing_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """A byte-order mark does no harm; conditions for nothing that is read here are said."""
+    path = tmp_path / "filter.json"
+    path.write_text('\ufeff{"t1w": {}, "bold": {"session": "01"}}', encoding="utf-8")
+    assert read_filters(path)["bold"] == {"session": "01"}
+    assert not caplog.records
+    path.write_text('{"bolt": {"session": "01"}}')
+    read_filters(path)
+    assert "conditions for bolt and none for bold or tractogram" in caplog.text
+
+
 def test_fill_template() -> None:
     """Labels fill the template; a session that does not exist is said."""
     assert fill_template("a/{subject}/{session}.tck", "01", "2") == Path("a/01/2.tck")
