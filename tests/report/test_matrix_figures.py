@@ -2,17 +2,19 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, Normalize
 
-from kraken_bids.report.matrix_figures import (
+from kraken_bids.report.matrix_colours import (
     BELOW,
     DIAGONAL,
     HATCH,
     MISSING,
-    colour_square,
-    draw_flavor,
+    colours_of,
+    number_square,
     scale_of,
+    spread_regions,
 )
+from kraken_bids.report.matrix_figures import choose_ticks, draw_flavor
 from kraken_bids.report.png import SIGNATURE, read_png_size
 from kraken_bids.report.regions import layout_regions
 
@@ -22,7 +24,14 @@ LAYOUT = layout_regions(GROUPS, SIDES)
 
 
 def paint(square, group, cell=1):
-    return colour_square(square, layout=LAYOUT, norm=scale_of([square], group), cell=cell)
+    return paint_on(square, scale_of([square], group), cell)
+
+
+def paint_on(square, norm, cell=1):
+    """RGB of the cells, without the lines between groups."""
+    rgb = colours_of(norm)[number_square(square, layout=LAYOUT, norm=norm, cell=cell)]
+    is_cell = spread_regions(LAYOUT, cell) >= 0
+    return rgb[is_cell][:, is_cell]
 
 
 def test_fc_limits_are_symmetric_and_common_to_measured_and_predicted():
@@ -42,7 +51,7 @@ def test_equal_values_have_equal_colours_in_measured_and_predicted():
     measured, predicted = rng.normal(size=(2, 5, 5))
     predicted[1, 3] = predicted[3, 1] = measured[1, 3] = measured[3, 1]
     norm = scale_of([measured, predicted], "FC")
-    images = [colour_square(s, layout=LAYOUT, norm=norm, cell=1) for s in (measured, predicted)]
+    images = [paint_on(s, norm) for s in (measured, predicted)]
     np.testing.assert_array_equal(images[0][2, 3], images[1][2, 3])
 
 
@@ -72,7 +81,7 @@ def test_sc_is_logarithmic_with_pale_zeros():
 
 
 def test_regions_not_measured_are_hatched_grey():
-    """Every pixel of a NaN row and column is one of the two greys, and no other pixel is."""
+    """Every pixel of a NaN row and column is one of the two greys, and no other cell is."""
     square = np.ones((5, 5))
     square[2] = square[:, 2] = np.nan  # shown first
     rgb = paint(square, "FC", cell=4)
@@ -97,3 +106,29 @@ def test_a_flavor_that_was_not_measured_keeps_its_place(participant_page):
     panel = participant_page.flavors[0]
     sizes = {read_png_size(draw_flavor(p)) for p in (panel, replace(panel, measured=None))}
     assert len(sizes) == 1
+
+
+def test_lines_between_groups_hide_no_region():
+    """Each region has its pixels in full; groups stand one pixel apart."""
+    places = spread_regions(LAYOUT, 3)
+    np.testing.assert_array_equal(np.bincount(places[places >= 0]), np.full(5, 3))
+    gaps = np.flatnonzero(places == -1)
+    np.testing.assert_array_equal(gaps, [6, 13])
+
+
+@pytest.mark.parametrize("limit", [0.00031, 0.077, 0.95, 1.0, 420.0])
+def test_ticks_of_fc_are_even_and_readable(limit):
+    """Values named beside the bar lie on it, include 0, are spaced evenly and read as they are."""
+    ticks = choose_ticks(Normalize(-limit, limit))
+    values = np.array([value for value, _ in ticks])
+    assert 3 <= len(ticks) <= 9
+    assert np.abs(values).max() <= limit * (1 + 1e-6)
+    np.testing.assert_allclose(np.diff(values), np.diff(values)[0])
+    assert np.abs(values).min() < 1e-12
+    np.testing.assert_allclose([float(t.replace("−", "-")) for _, t in ticks], values, atol=1e-12)
+
+
+def test_ticks_of_sc_are_powers_of_ten():
+    """A logarithmic bar names every power of ten on it in plain numbers."""
+    ticks = choose_ticks(LogNorm(0.002, 2.0))
+    assert [text for _, text in ticks] == ["0.01", "0.1", "1"]
