@@ -61,7 +61,7 @@ def select_columns(columns: Columns, names: Sequence[str], n_volumes: int) -> ND
         )
     values = np.empty((n_volumes, len(names)))
     for i, name in enumerate(names):
-        column = np.array(columns[name], dtype=np.float64)
+        column = read_numbers(columns, name).copy()
         if len(column) != n_volumes:
             raise ConnectomeError(
                 f"expected {n_volumes} rows of confounds, one per volume; found {len(column)}. "
@@ -78,6 +78,33 @@ def select_columns(columns: Columns, names: Sequence[str], n_volumes: int) -> ND
             f"in {', '.join(bad)}."
         )
     return values
+
+
+def read_numbers(columns: Columns, name: str) -> NDArray[np.float64]:
+    """One column of fMRIPrep's confounds as numbers, ``n/a`` as NaN.
+
+    Raises
+    ------
+    ConnectomeError
+        If it holds words.
+    """
+    column = np.asarray(columns[name])
+    if column.dtype.kind not in "biuf":
+        words = [word for word in map(str, column) if not _is_number(word)]
+        raise ConnectomeError(
+            f"expected numbers, with points before decimals, or n/a in the confounds column "
+            f"{name}; found {words[0]!r} and {len(words) - 1} more words. Give the table as "
+            "fMRIPrep wrote it."
+        )
+    return column.astype(np.float64, copy=False)
+
+
+def _is_number(word: str) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return word == "n/a"
+    return True
 
 
 def expand(values: NDArray[np.float64], names: Sequence[str], *, forward: bool) -> Regressors:

@@ -1,12 +1,11 @@
 """Cleaning of region series: one regression of every confound, then a high-pass filter."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.connectome.cleaning import Cleaning, CleanRun, Nuisance
 from kraken_bids.connectome.confounds import (
     MOTION,
     Columns,
@@ -15,7 +14,7 @@ from kraken_bids.connectome.confounds import (
     select_columns,
 )
 from kraken_bids.connectome.filters import high_pass_filter
-from kraken_bids.connectome.nuisance import Strategy, build_global_signal, build_nuisance
+from kraken_bids.connectome.nuisance import build_global_signal, build_nuisance
 from kraken_bids.connectome.outliers import (
     count_non_steady_state,
     find_art_outliers,
@@ -31,82 +30,6 @@ FMRIPREP_COSINE_HZ = 1 / 128
 COSINES, DCT = "regression of fMRIPrep's cosines", "DCT-II projection after the regression"
 NEGLIGIBLE = 1e-10
 """A region whose residual is this small, relative to its series, did not vary: it is set to 0."""
-
-
-@dataclass(frozen=True)
-class Cleaning:
-    """How runs are cleaned."""
-
-    strategy: Strategy = "fmriclean"
-    high_pass: float = 0.01
-    """Hz; 0 for none. ``acompcor`` high-passes by fMRIPrep's cosines (1/128 Hz) instead."""
-    drop_volumes: int | None = None
-    """First volumes left out; None: as many as fMRIPrep's non_steady_state columns."""
-    fd_threshold: float | None = None
-    """mm; frames with a larger framewise displacement are outliers too."""
-    outliers: Literal["auto", "art", "fmriprep", "none"] = "auto"
-    """``art``: jumps of motion or global signal; ``fmriprep``: its *outlier* columns; ``auto``:
-    ``art`` for fmriclean, ``none`` for the others."""
-
-
-@dataclass(frozen=True)
-class Nuisance:
-    """What is regressed from a run, and which frames count."""
-
-    blocks: tuple[Regressors, ...]
-    global_signal: Regressors | None
-    """None where it cannot be had; then cleaning with ``gsr`` raises ``missing``."""
-    global_signal_note: str | None
-    missing: str
-    dropped: NDArray[np.bool_]
-    outliers: NDArray[np.bool_]
-    """Outliers other than dropped first volumes."""
-    high_pass: float
-    """Hz, of the filter after the regression; 0 for none."""
-    by_cosines: bool
-    """Whether fMRIPrep's cosines, among the regressors, do the high-pass."""
-    frames: FrameQuality
-    tr: float
-    strategy: Strategy
-
-
-@dataclass(frozen=True)
-class CleanRun:
-    """A cleaned run, with everything that its sidecar records."""
-
-    cleaned: dict[str, NDArray[np.float64]]
-    """[n_volumes, n_regions] per parcellation; outlier frames hold filtered guesses, see kept."""
-    kept: NDArray[np.bool_]
-    """[n_volumes]: frames that count."""
-    regressors: tuple[str, ...]
-    """In their order; one ``outlier_<frame>`` per frame left out."""
-    n_volumes: int
-    n_dropped: int
-    """First volumes left out."""
-    n_outliers: int
-    """Frames left out for motion or signal jumps, first volumes aside."""
-    mean_fd: float
-    """Mean framewise displacement of all frames, mm."""
-    frames: FrameQuality
-    """Motion and signal of every frame."""
-    tr: float
-    high_pass: float
-    """Hz."""
-    high_pass_method: str
-    strategy: Strategy
-    gsr: bool
-    notes: tuple[str, ...]
-    """Second choices that were made, in plain words."""
-
-    @property
-    def n_used(self) -> int:
-        """Frames that count."""
-        return int(self.kept.sum())
-
-    @property
-    def minutes(self) -> float:
-        """Minutes of data that count."""
-        return self.n_used * self.tr / 60
 
 
 def clean_run(
@@ -179,14 +102,10 @@ def prepare_nuisance(
         tr=tr,
         outliers=dropped | outliers,
     )
+    global_signal, note, missing = _find_global_signal(cleaning, series, columns)
     by_cosines = cleaning.strategy == "acompcor" and any(
         name.startswith("cosine") for block in blocks for name in block.names
     )
-    global_signal, note, missing = None, None, ""
-    try:
-        global_signal, note = build_global_signal(cleaning.strategy, series, columns)
-    except ConnectomeError as error:
-        missing = str(error)
     return Nuisance(
         blocks=blocks,
         global_signal=global_signal,
@@ -242,12 +161,11 @@ def apply_nuisance(series: RegionSeries, nuisance: Nuisance, *, gsr: bool) -> Cl
     basis = orthonormal_basis(np.hstack([block.values for block in blocks]))
     left_out = nuisance.dropped | nuisance.outliers
     _check_degrees_of_freedom(basis.shape[1], nuisance, gsr=gsr)
-    raw = np.hstack(list(series.means.values()))
-    residual = raw - basis @ (basis.T @ raw)
-    with np.errstate(invalid="ignore"):
-        residual[:, np.abs(residual).max(axis=0) <= NEGLIGIBLE * np.abs(raw).max(axis=0)] = 0.0
     cleaned = high_pass_filter(
-        residual, tr=nuisance.tr, high_pass=nuisance.high_pass, left_out=left_out
+        _regress(np.hstack(list(series.means.values())), basis),
+        tr=nuisance.tr,
+        high_pass=nuisance.high_pass,
+        left_out=left_out,
     )
     cuts = np.cumsum([means.shape[1] for means in series.means.values()])[:-1]
     parts = np.split(cleaned, cuts, axis=1)
@@ -268,6 +186,16 @@ def apply_nuisance(series: RegionSeries, nuisance: Nuisance, *, gsr: bool) -> Cl
         gsr=gsr,
         notes=(note,) if gsr and note else (),
     )
+
+
+def _find_global_signal(
+    cleaning: Cleaning, series: RegionSeries, columns: Columns
+) -> tuple[Regressors | None, str | None, str]:
+    """Return the global signal's regressors, a note, and why there are none."""
+    try:
+        return *build_global_signal(cleaning.strategy, series, columns), ""
+    except ConnectomeError as error:
+        return None, None, str(error)
 
 
 def _dropped_volumes(columns: Columns, cleaning: Cleaning, n_volumes: int) -> NDArray[np.bool_]:
@@ -296,18 +224,35 @@ def _outliers(
     return outliers
 
 
+def _regress(raw: NDArray[np.float64], basis: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return what a basis does not explain; exactly 0 where that is nothing."""
+    residual = raw - basis @ (basis.T @ raw)
+    with np.errstate(invalid="ignore"):
+        residual[:, np.abs(residual).max(axis=0) <= NEGLIGIBLE * np.abs(raw).max(axis=0)] = 0.0
+    return residual
+
+
 def _check_degrees_of_freedom(rank: int, nuisance: Nuisance, *, gsr: bool) -> None:
     n = len(nuisance.dropped)
-    n_left_out = int(nuisance.dropped.sum() + nuisance.outliers.sum())
+    n_dropped, n_outliers = int(nuisance.dropped.sum()), int(nuisance.outliers.sum())
+    n_regressors = rank - n_dropped - n_outliers
     n_slow = int(np.ceil(2 * nuisance.tr * n * max(0.0, nuisance.high_pass)))
     left = n - rank - n_slow
     if left < MIN_DEGREES_OF_FREEDOM:
+        ways_out = {
+            "--drop-volumes is too large": n_dropped,
+            "it moves too much: leave it out, or raise --fd-threshold": n_outliers,
+            "it is too short for so many regressors: leave it out, or use --denoise 24p or none": (
+                n_regressors
+            ),
+            "--high-pass is too large": n_slow,
+        }
         raise ConnectomeError(
             f"expected at least {MIN_DEGREES_OF_FREEDOM} degrees of freedom after cleaning; found "
-            f"{left}: {n} volumes - {n_left_out} left out (dropped or outliers) - "
-            f"{rank - n_left_out} regressors of --denoise {nuisance.strategy}"
-            f"{' with global signal' if gsr else ''} - {n_slow} slow frequencies. The run is too "
-            "short or moves too much: leave it out, use --denoise 24p, or raise --fd-threshold."
+            f"{left}: {n} volumes - {n_dropped} dropped - {n_outliers} outliers - "
+            f"{n_regressors} regressors of --denoise {nuisance.strategy}"
+            f"{' with global signal' if gsr else ''} - {n_slow} slow frequencies. Of this run, "
+            f"{max(ways_out, key=lambda way: ways_out[way])}."
         )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.connectome.confounds import FD, NON_STEADY_STATE
+from kraken_bids.connectome.confounds import FD, NON_STEADY_STATE, read_numbers
 
 GLOBAL_THRESHOLD = 5.0
 """Robust z of the change in global signal (CONN's standard setting)."""
@@ -77,6 +77,8 @@ def framewise_displacement(
 ) -> NDArray[np.float64]:
     """Framewise displacement (Power et al. 2012), from fMRIPrep's column or else the motion.
 
+    A column of nothing but ``n/a`` counts as none: scrubbing by it would leave out no frame.
+
     Parameters
     ----------
     columns : mapping of str to ndarray of shape (n_volumes,)
@@ -89,8 +91,8 @@ def framewise_displacement(
     ndarray of shape (n_volumes,)
         mm; NaN for the first frame.
     """
-    if FD in columns:
-        return np.asarray(columns[FD], dtype=np.float64)
+    if FD in columns and np.isfinite(known := read_numbers(columns, FD)).any():
+        return known
     steps = np.abs(np.diff(motion, axis=0))
     displacement = steps[:, :3].sum(axis=1) + HEAD_RADIUS_MM * steps[:, 3:].sum(axis=1)
     return np.concatenate([[np.nan], displacement])
@@ -106,9 +108,9 @@ def find_fmriprep_outliers(
 ) -> NDArray[np.bool_]:
     """Frames marked by any of fMRIPrep's columns with ``outlier`` in the name."""
     marked = np.zeros(n_volumes, dtype=bool)
-    for name, values in columns.items():
+    for name in columns:
         if "outlier" in name:
-            marked |= np.nan_to_num(values) > 0
+            marked |= np.nan_to_num(read_numbers(columns, name)) > 0
     return marked
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.connectome.confounds import Columns
+from kraken_bids.connectome.confounds import Columns, read_numbers
 
 STD_DVARS, DVARS = "std_dvars", "dvars"
 
@@ -59,9 +59,9 @@ def standardized_dvars(
     Power et al. 2012, doi:10.1016/j.neuroimage.2011.10.018; standardised as in Nichols 2013.
     """
     if STD_DVARS in columns:
-        return np.asarray(columns[STD_DVARS], np.float64), "std_dvars of the confounds"
+        return read_numbers(columns, STD_DVARS), "std_dvars of the confounds"
     if DVARS in columns:
-        values, source = np.array(columns[DVARS], np.float64), "dvars of the confounds"
+        values, source = read_numbers(columns, DVARS), "dvars of the confounds"
     else:
         values, source = _region_dvars(means), "computed from region means"
     typical = np.nanmedian(values) if np.isfinite(values).any() else 0.0

@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.read import Bold, read_columns, read_image, read_json
-from kraken_bids.connectome.denoise import Cleaning, CleanRun, apply_nuisance, prepare_nuisance
+from kraken_bids.connectome.cleaning import Cleaning, CleanRun
+from kraken_bids.connectome.denoise import apply_nuisance, prepare_nuisance
 from kraken_bids.connectome.functional import (
     compute_correlation,
     compute_partial_correlation,

@@ -10,7 +10,7 @@ from kraken_bids.bids.functional_labels import note_other_template
 from kraken_bids.bids.inputs import BoldRun, LabelImage
 from kraken_bids.bids.outputs import coverage_path, relmat_path, sidecar_path, timeseries_path
 from kraken_bids.bids.write import write_json, write_relmat, write_table
-from kraken_bids.connectome.denoise import CleanRun
+from kraken_bids.connectome.cleaning import CleanRun
 from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.flavors import Flavor
 from kraken_bids.pipeline.bold_runs import GSR, describe_cleaning, describe_series

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from kraken_bids.bids.nifti import write_labels
 from kraken_bids.bids.outputs import frames_path, labels_path, sidecar_path, timeseries_path
 from kraken_bids.bids.write import write_json, write_table
-from kraken_bids.connectome.denoise import CleanRun
+from kraken_bids.connectome.cleaning import CleanRun
 from kraken_bids.pipeline.sessions import SessionTask
 
 FRAME_WORDS = {

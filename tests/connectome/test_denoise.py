@@ -5,8 +5,9 @@ import pytest
 from nilearn.signal import clean
 from scipy.stats import gamma
 
+from kraken_bids.connectome.cleaning import Cleaning
 from kraken_bids.connectome.confounds import MOTION
-from kraken_bids.connectome.denoise import Cleaning, apply_nuisance, clean_run, prepare_nuisance
+from kraken_bids.connectome.denoise import apply_nuisance, clean_run, prepare_nuisance
 from kraken_bids.connectome.functional import compute_correlation
 from kraken_bids.exceptions import ConnectomeError
 
@@ -266,9 +267,40 @@ def test_too_short_runs_are_refused_with_numbers(series, columns):
         tissue={name: values[:50] for name, values in series.tissue.items()},
     )
     table = {name: values[:50] for name, values in columns.items()}
-    with pytest.raises(ConnectomeError, match=r"found \d: 50 volumes - 3 left out.*--denoise 24p"):
+    with pytest.raises(ConnectomeError, match=r"found \d: 50 volumes - 3 dropped.*--denoise 24p"):
         clean_run(short, table, tr=TR, cleaning=Cleaning(), gsr=False)
     assert clean_run(short, table, tr=TR, cleaning=Cleaning("24p"), gsr=False).n_used == 47
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"drop_volumes": 1000}, "200 dropped .*--drop-volumes is too large"),
+        ({"fd_threshold": 0.0}, r"--fd-threshold"),
+        ({"high_pass": 0.5}, "160 slow frequencies.*--high-pass is too large"),
+    ],
+)
+def test_what_takes_most_is_named(series, columns, settings, said):
+    """The way out is that of the setting that leaves too little."""
+    with pytest.raises(ConnectomeError, match=said):
+        clean_run(series, columns, tr=TR, cleaning=Cleaning(**settings), gsr=False)
+
+
+def test_words_among_the_confounds_are_refused(series, columns):
+    """Any column that is used and holds no numbers is named, with the word."""
+    for name in ("trans_x", "framewise_displacement", "std_dvars"):
+        words = {**columns, name: np.array(["n/a", *["0,5"] * 199])}
+        with pytest.raises(ConnectomeError, match=rf"column {name}; found '0,5' and 198 more"):
+            clean_run(series, words, tr=TR, cleaning=Cleaning(), gsr=False)
+
+
+def test_scrubbing_without_displacement(series, columns):
+    """Where the column holds only n/a, displacement comes from the motion, so frames are found."""
+    columns["trans_x"][120:] += 1.5
+    columns["framewise_displacement"] = np.full(200, np.nan)
+    cleaning = Cleaning("24p", fd_threshold=1.0)
+    run = clean_run(series, columns, tr=TR, cleaning=cleaning, gsr=False)
+    assert np.flatnonzero(~run.kept).tolist() == [0, 1, 2, 120]
 
 
 def test_bad_confounds_are_refused(series, columns):

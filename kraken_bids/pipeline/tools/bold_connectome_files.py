@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kraken_bids import __version__
 from kraken_bids.bids.write import write_json, write_relmat, write_table
-from kraken_bids.connectome.denoise import CleanRun
+from kraken_bids.connectome.cleaning import CleanRun
 from kraken_bids.connectome.matrices import find_missing_regions
 from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.flavors import Flavor, describe_flavor
