@@ -172,16 +172,17 @@ def test_two_tractograms(app: Any) -> None:
 def test_full_disk(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk fails the participant that meets it; no half file; a rerun finishes."""
     app.copy_bids("01", "02")
-    write = Path.write_text
+    ways = {"write_text": Path.write_text, "write_bytes": Path.write_bytes}
 
-    def run_out(path: Path, text: str, *args: Any, **kwargs: Any) -> int:
+    def run_out(way: str, path: Path, content: Any, *args: Any, **kwargs: Any) -> int:
         if "sub-01_" in path.name and "SCifod2act" in path.name:
-            write(path, text[: len(text) // 2], *args, **kwargs)
+            ways[way](path, content[: len(content) // 2], *args, **kwargs)
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        return write(path, text, *args, **kwargs)
+        return ways[way](path, content, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "write_text", run_out)
+        for way in ways:
+            patch.setattr(Path, way, lambda path, *a, way=way, **k: run_out(way, path, *a, **k))
         outcome = app.participant()
     assert outcome.exit_code == 1
     assert outcome.says("is full", "Free some space and rerun the same command")
