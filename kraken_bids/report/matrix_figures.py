@@ -98,7 +98,8 @@ def choose_ticks(norm: Normalize) -> list[tuple[float, str]]:
             int(np.ceil(np.log10(low) - 1e-9)), int(np.floor(np.log10(high) + 1e-9)) + 1
         )
         return [(10.0**power, f"{10.0**power:g}") for power in powers]
-    values = MaxNLocator(7, steps=[1, 2, 4, 5, 10]).tick_values(low, high)
+    locator = MaxNLocator(7, steps=[1, 2, 4, 5, 10])
+    values = np.asarray(locator.tick_values(low, high), dtype=float)
     step = float(values[1] - values[0])
     digits = max(0, -int(np.floor(np.log10(step) + 1e-9)))
     inside = values[(values >= low - 1e-9) & (values <= high + 1e-9)]
