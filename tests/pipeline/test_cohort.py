@@ -117,9 +117,7 @@ def test_a_broken_file_fails_its_participant_alone(output_dir: Path, model: Mode
 
     assert [failure.subject for failure in cohort.failures] == ["03"]
     assert str(member.connectomes[flavor]) in cohort.failures[0].message
-    assert (
-        np.isfinite(cohort.projections[flavor]).all(axis=1).sum() == len(cohort.members) - 1
-    )
+    assert np.isfinite(cohort.projections[flavor]).all(axis=1).sum() == len(cohort.members) - 1
 
 
 def test_of_several_tasks_rest_is_the_input(output_dir: Path, model: Model) -> None:
