@@ -76,7 +76,10 @@ def write_qcfc(output_dir: Path, members: Sequence[Member]) -> None:
     log says so. Edges themselves go into ``qcfc.h5``, for the report.
     """
     flavors = sorted({f for member in members for f in member.connectomes if f.group == "FC"})
-    found = [one for flavor in flavors if (one := _measure(output_dir, members, flavor))]
+    motion = {flavor: _read_motion(members, flavor) for flavor in flavors}
+    _say_short(motion)
+    enough = {flavor: own for flavor, own in motion.items() if len(own) >= MIN_SESSIONS}
+    found = [one for flavor, own in enough.items() if (one := _measure(output_dir, flavor, own))]
     table, edges = group_path(output_dir, TABLE), group_path(output_dir, EDGES)
     if not found:
         for path in (table, sidecar_path(table), edges):
@@ -122,18 +125,26 @@ def read_mean_fd(path: Path) -> float:
     return float("nan") if value is None else float(value)
 
 
-def _measure(output_dir: Path, members: Sequence[Member], flavor: Flavor) -> QcFc | None:
-    paths = {m.label: m.connectomes[flavor] for m in members if flavor in m.connectomes}
-    motion = {path: read_mean_fd(path) for path in paths.values()}
-    motion = {path: value for path, value in motion.items() if np.isfinite(value)}
-    if len(motion) < MIN_SESSIONS:
+def _read_motion(members: Sequence[Member], flavor: Flavor) -> dict[Path, float]:
+    """Mean framewise displacement, mm, of every session's connectome where it is known."""
+    paths = [m.connectomes[flavor] for m in members if flavor in m.connectomes]
+    motion = {path: read_mean_fd(path) for path in paths}
+    return {path: value for path, value in motion.items() if np.isfinite(value)}
+
+
+def _say_short(motion: Mapping[Flavor, Mapping[Path, float]]) -> None:
+    short = {flavor.name: len(own) for flavor, own in motion.items() if len(own) < MIN_SESSIONS}
+    if short:
+        names = ", ".join(short) if len(short) < len(motion) else "any flavor"
         logger.info(
             "no QC-FC of %s: it needs %d sessions with known head motion; %d have it",
-            flavor.name,
+            names,
             MIN_SESSIONS,
-            len(motion),
+            max(short.values()),
         )
-        return None
+
+
+def _measure(output_dir: Path, flavor: Flavor, motion: Mapping[Path, float]) -> QcFc | None:
     n_regions = _count_regions(output_dir, flavor.parcellation)
     try:
         dependence = correlate_with_motion(

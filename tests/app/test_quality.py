@@ -1,5 +1,6 @@
 """Quality of a run in its files: frames, cleaned series, regions, and what is too short."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -131,3 +132,30 @@ def test_broken_files_of_quality_leave_the_rest_of_the_report(app: Any) -> None:
     page = (app.out / "sub-01.html").read_text()
     assert "task-rest run-01" in page
     assert "task-rest run-02" not in page
+
+
+def test_files_of_an_earlier_version_are_missed_on_the_page(app: Any) -> None:
+    """Without frames and regions the page says what it lacks, and how to get it."""
+    app.copy_done()
+    func = app.out / "sub-01" / "func"
+    for path in (*func.glob("*_desc-quality_*"), *func.glob("*_dseg.nii.gz")):
+        path.unlink()
+    assert app.participant("--participant-label", "01", "--reports-only").exit_code == 0
+    page = " ".join((app.out / "sub-01.html").read_text().split())
+    assert "Not shown here: motion and signal over time, coverage on the brain." in page
+    assert "Run the participant level again with --force" in page
+    assert "Not shown here" not in (app.out / "sub-02.html").read_text()
+
+
+def test_a_session_with_too_few_minutes_is_flagged_in_the_group(app: Any) -> None:
+    """The group's table says how many minutes are left of how many that were wanted."""
+    app.copy_done()
+    for path in (app.out / "sub-01" / "func").glob("*_relmat.json"):
+        content = read_json(path)
+        if "EffectiveDuration" in content:
+            path.write_text(json.dumps(content | {"EffectiveDuration": 150.0}))
+    assert app.group().exit_code == 0
+    page = (app.out / "group.html").read_text()
+    wanted = read_json(next((app.out / "sub-02" / "func").glob("*HPF_relmat.json")))
+    minimum = wanted["MinutesMinimum"]
+    assert page.count(f"too short: 2.5 of {minimum:g} minutes") == 1

@@ -73,15 +73,21 @@ def test_a_planted_dependence_is_in_the_table_and_comes_back(tmp_path: Path) -> 
 def test_fewer_than_ten_sessions_are_said_and_old_numbers_go(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What an earlier, larger cohort left does not stay."""
+    """One line says it for all flavors; what an earlier, larger cohort left does not stay."""
     write_cohort(tmp_path)
-    write_qcfc(tmp_path, list_members(tmp_path))
-    for k in range(5):
-        relmat_path(tmp_path, {"sub": f"{k:02d}", "space": "T1w"}, FLAVOR, source=None).unlink()
+    write_cohort(tmp_path, parse_flavor("FCpcorr_fs86_hpf"), n=4)
+    with caplog.at_level(logging.INFO):
+        write_qcfc(tmp_path, list_members(tmp_path))
+    for path in tmp_path.glob("sub-0[0-4]/func/*_relmat.dense.tsv"):
+        path.unlink()
     members = list_members(tmp_path)
     with caplog.at_level(logging.INFO):
         write_qcfc(tmp_path, members)
-    assert "it needs 10 sessions with known head motion; 9 have it" in caplog.text
+    said = [record.getMessage() for record in caplog.records if "QC-FC" in record.getMessage()]
+    assert said == [
+        "no QC-FC of FCpcorr_fs86_hpf: it needs 10 sessions with known head motion; 4 have it",
+        "no QC-FC of any flavor: it needs 10 sessions with known head motion; 9 have it",
+    ]
     assert not list(group_path(tmp_path, "").glob("qcfc*"))
     assert list_motion_effects(tmp_path) == ()
     assert count_with_motion(members) == 9

@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids import __version__
-from kraken_bids.bids.outputs import group_path, report_path
-from kraken_bids.bids.read import read_columns, read_json
+from kraken_bids.bids.outputs import group_path
+from kraken_bids.bids.read import read_json
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.pipeline.cohort import Member
 from kraken_bids.pipeline.pages.motion import count_with_motion, list_motion_effects
 from kraken_bids.pipeline.pages.participant import REFERENCES, describe_model
+from kraken_bids.pipeline.pages.quality import list_quality
+from kraken_bids.pipeline.pages.tables import label_rows, read_group_table
 from kraken_bids.pipeline.pages.trust import list_cohort_trust
 from kraken_bids.pipeline.pages.written import Written, display_order
 from kraken_bids.report.pages import (
@@ -28,11 +29,8 @@ from kraken_bids.report.pages import (
     ModelInfo,
     Notice,
     OutlierRow,
-    QualityRow,
     SourceGroup,
 )
-
-Columns = dict[str, NDArray[Any]]
 
 SOURCE_GROUPS: dict[str, SourceGroup] = {"fusion": "both", "fusionFC": "FC", "fusionSC": "SC"}
 GROUP_FILES = {
@@ -46,8 +44,6 @@ GROUP_FILES = {
     "outliers.tsv": "distance of everyone's latents from the cohort's",
     "mean_connectomes.h5": "mean measured connectomes",
 }
-LOW_BOTH_ENDS = 0.3
-HIGH_FD = 0.5
 
 
 def build_group_page(output_dir: Path, members: Sequence[Member], *, dataset: str) -> GroupPage:
@@ -68,7 +64,7 @@ def build_group_page(output_dir: Path, members: Sequence[Member], *, dataset: st
         outliers=_list_outliers(output_dir),
         trust=list_cohort_trust(output_dir, members),
         adaptation=_list_adaptation(output_dir),
-        quality=_list_quality(output_dir, members),
+        quality=list_quality(output_dir, members),
         metrics=_list_metrics(metrics),
         files=tuple(
             FileLink(f"group/{name}", words)
@@ -82,16 +78,11 @@ def build_group_page(output_dir: Path, members: Sequence[Member], *, dataset: st
     )
 
 
-def _read(output_dir: Path, name: str) -> Columns:
-    path = group_path(output_dir, name)
-    return read_columns(path) if path.exists() else {}
-
-
 def _read_metrics(output_dir: Path) -> dict[tuple[str, str], dict[str, float]]:
     """Metrics by source and target."""
     found: dict[tuple[str, str], dict[str, float]] = {}
     for source, target, metric, value in zip(
-        *_read(output_dir, "metrics.tsv").values(), strict=True
+        *read_group_table(output_dir, "metrics.tsv").values(), strict=True
     ):
         found.setdefault((str(source), str(target)), {})[str(metric)] = float(value)
     return found
@@ -161,11 +152,11 @@ def _list_notices(
 
 
 def _list_latents(output_dir: Path) -> Latents | None:
-    columns = _read(output_dir, "latents.tsv")
+    columns = read_group_table(output_dir, "latents.tsv")
     if not columns:
         return None
     values = np.stack([v for key, v in columns.items() if key.startswith("z")], axis=1)
-    labels = _label_rows(columns)
+    labels = label_rows(columns)
     outliers = {row.participant for row in _list_outliers(output_dir)}
     people = list(dict.fromkeys(labels))
 
@@ -184,24 +175,11 @@ def _list_latents(output_dir: Path) -> Latents | None:
     )
 
 
-def _label_rows(columns: Columns) -> list[str]:
-    return [
-        str(participant) + ("" if _is_absent(session) else f"_{session}")
-        for participant, session in zip(
-            columns["participant_id"], columns["session_id"], strict=True
-        )
-    ]
-
-
-def _is_absent(value: object) -> bool:
-    return str(value) in {"n/a", "nan"}
-
-
 def _list_outliers(output_dir: Path) -> tuple[OutlierRow, ...]:
-    columns = _read(output_dir, "outliers.tsv")
+    columns = read_group_table(output_dir, "outliers.tsv")
     if not columns:
         return ()
-    labels = _label_rows(columns)
+    labels = label_rows(columns)
     return tuple(
         OutlierRow(
             participant=labels[k],
@@ -236,57 +214,3 @@ def _list_adaptation(output_dir: Path) -> tuple[AdaptationFit, ...]:
                 )
             )
     return tuple(sorted(fits, key=lambda fit: _order(fit.flavor)))
-
-
-def _list_quality(output_dir: Path, members: Sequence[Member]) -> tuple[QualityRow, ...]:
-    columns = _read(output_dir, "qc.tsv")
-    if not columns:
-        return ()
-    labels = np.array(_label_rows(columns))
-    rows = []
-    for member in members:
-        own = labels == member.label
-        if own.any():
-            table = {key: values[own] for key, values in columns.items()}
-            rows.append(_summarise(member, table, output_dir))
-    return tuple(rows)
-
-
-def _summarise(member: Member, rows: Columns, output_dir: Path) -> QualityRow:
-    fd, minutes = _worst(rows["mean_fd"], np.max), _worst(rows["minutes"], np.min)
-    ends = _worst(rows["both_ends"], np.min)
-    unused = [str(name) for name in rows["flavor"][rows["used_as_input"] == 0]]
-    model_flavors = {flavor.name for flavor in Written(output_dir, member).list_targets()}
-    flags = [f"{name} not used" for name in unused if name in model_flavors]
-    if fd is not None and fd > HIGH_FD:
-        flags.append(f"mean FD {fd:.2f} mm")
-    if ends is not None and ends < LOW_BOTH_ENDS:
-        flags.append(f"only {ends:.0%} of streamlines end in regions")
-    return QualityRow(
-        participant=member.label,
-        n_measured=len(rows["flavor"]),
-        n_inputs=int(rows["used_as_input"].sum()),
-        minutes_kept=minutes,
-        mean_fd=fd,
-        mean_dvars=_worst(rows["mean_dvars"], np.max) if "mean_dvars" in rows else None,
-        median_tsnr=_worst(rows["median_tsnr"], np.min) if "median_tsnr" in rows else None,
-        lowest_coverage=_lowest_coverage(Written(output_dir, member)),
-        n_imputed=int(rows["n_missing_regions"].max()),
-        both_ends=ends,
-        flags=tuple(flags),
-        href=report_path(output_dir, member.subject).name,
-    )
-
-
-def _worst(values: NDArray[Any], pick: Any) -> float | None:
-    numbers = np.asarray(values, float)
-    numbers = numbers[np.isfinite(numbers)]
-    return float(pick(numbers)) if numbers.size else None
-
-
-def _lowest_coverage(written: Written) -> float | None:
-    shares = [
-        float(np.min(read_columns(path)["coverage"]))
-        for path in written.folder.glob("func/*_coverage.tsv")
-    ]
-    return min(shares) if shares else None

@@ -9,10 +9,11 @@ import numpy as np
 from kraken_bids import __version__
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import group_report_path
-from kraken_bids.bids.read import read_columns, read_json
+from kraken_bids.bids.read import read_columns
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.cohort import Member
 from kraken_bids.pipeline.pages.bold import list_coverage, list_motion, list_runs
+from kraken_bids.pipeline.pages.notices import list_notices
 from kraken_bids.pipeline.pages.trust import list_trust_rows
 from kraken_bids.pipeline.pages.written import Json, Written, build_panels
 from kraken_bids.report.pages import (
@@ -23,12 +24,10 @@ from kraken_bids.report.pages import (
     LatentRow,
     ModelInfo,
     Network,
-    Notice,
     ParticipantPage,
     Reference,
     TractogramRow,
 )
-from kraken_bids.settings import MAX_IMPUTED_SHARE
 
 REFERENCES = (
     Reference(
@@ -54,17 +53,17 @@ def build_participant_page(output_dir: Path, member: Member) -> ParticipantPage:
     """Gather the page of one session from what has been written for it."""
     written = Written(output_dir, member)
     group_report = group_report_path(output_dir)
-    panels = build_panels(written)
+    panels, motion, coverage = build_panels(written), list_motion(written), list_coverage(written)
     return ParticipantPage(
         subject=member.subject,
         session=member.session,
         version=__version__,
         created=date.today().isoformat(),
-        notices=_list_notices(written, panels),
+        notices=list_notices(written, panels, motion=motion, coverage=coverage),
         runs=list_runs(written),
         tractograms=_list_tractograms(written, panels),
-        motion=list_motion(written),
-        coverage=list_coverage(written),
+        motion=motion,
+        coverage=coverage,
         flavors=panels,
         adaptation=tuple(
             AdaptationFit(flavor, fit["mode"], fit["b0"], fit["b1"], fit["R2"], fit["CohortSize"])
@@ -87,56 +86,6 @@ def describe_model(written: Written) -> ModelInfo | None:
     first = next(iter(written.sources.values()))
     n_latent = sum(name.startswith("z") for name in read_columns(written.latents))
     return ModelInfo(first["Model"], first["ModelSHA256"], first["ModelFlavors"], n_latent)
-
-
-def _list_notices(written: Written, panels: Sequence[FlavorPanel]) -> tuple[Notice, ...]:
-    own = set(written.own_atlases)
-    notes = written.output_dir / "logs" / f"{written.member.label}_inputs.json"
-    texts = [written.predicted.get("AdaptationNotice", "")]
-    texts += read_json(notes).get("Notices", []) if notes.exists() else []
-    texts += dict.fromkeys(w for s in written.measured.values() for w in s.get("Warnings", ()))
-    texts += [
-        f"{flavor} is not used as an input: more than {100 * MAX_IMPUTED_SHARE:g} % of its "
-        "regions are missing."
-        for flavor, sidecar in written.measured.items()
-        if not sidecar.get("UsableAsInput", True) and flavor.parcellation not in own
-    ]
-    files = {flavor.name: path.name for flavor, path in written.member.connectomes.items()}
-    texts += [
-        f"{panel.name} cannot be read and is left out: {files[panel.name]} is broken. Measure it "
-        "again with --force."
-        for panel in panels
-        if panel.name in files and panel.measured is None
-    ]
-    if not written.predicted and {f.parcellation for f in written.measured} - own:
-        texts.append("There are no predictions for this participant yet.")
-    texts += [f"{row.flavor} {row.note}." for row in list_trust_rows(written) if row.note]
-    groups = {flavor.group for flavor in written.measured}
-    facts = [
-        f"No {kind} input was found: everything is predicted from {other} alone."
-        for kind, other in (("FC", "SC"), ("SC", "FC"))
-        if groups == {other}
-    ]
-    facts += [
-        f"{name} is an atlas of your own: it is measured, and not used for prediction, since no "
-        "model knows it."
-        for name in written.own_atlases
-    ]
-    n_foreign = sum(not sidecar for sidecar in written.measured.values())
-    if n_foreign:
-        facts.append(
-            f"{n_foreign} measured connectome(s) came without a sidecar: they were computed "
-            "elsewhere, and nothing is known here about runs, motion or tractograms."
-        )
-    facts += dict.fromkeys(
-        f"About the measured connectomes: {note}."
-        for sidecar in written.measured.values()
-        for note in sidecar.get("Notes", ())
-    )
-    return tuple(
-        [Notice("warning", text) for text in texts if text]
-        + [Notice("info", text) for text in facts]
-    )
 
 
 def _list_tractograms(

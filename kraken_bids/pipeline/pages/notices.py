@@ -1,0 +1,125 @@
+"""The banner of a participant's report: what is wrong or worth knowing, and what to do."""
+
+from collections.abc import Sequence
+
+from kraken_bids.bids.read import read_json
+from kraken_bids.pipeline.pages.trust import list_trust_rows
+from kraken_bids.pipeline.pages.written import Written
+from kraken_bids.report.pages import Coverage, FlavorPanel, Motion, Notice
+from kraken_bids.settings import MAX_IMPUTED_SHARE
+
+
+def list_notices(
+    written: Written,
+    panels: Sequence[FlavorPanel],
+    *,
+    motion: Sequence[Motion],
+    coverage: Sequence[Coverage],
+) -> tuple[Notice, ...]:
+    """List warnings first, then facts.
+
+    Parameters
+    ----------
+    written : Written
+        One session.
+    panels, motion, coverage : sequences
+        What the page shows of it, so that what is missing there can be said.
+    """
+    texts = [
+        written.predicted.get("AdaptationNotice", ""),
+        *_list_logged(written),
+        *_list_unused(written, panels),
+        *(f"{row.flavor} {row.note}." for row in list_trust_rows(written) if row.note),
+    ]
+    facts = [
+        *_list_origins(written),
+        *_list_older(written, motion=motion, coverage=coverage),
+    ]
+    return tuple(
+        [Notice("warning", text) for text in texts if text]
+        + [Notice("info", text) for text in facts]
+    )
+
+
+def _list_logged(written: Written) -> list[str]:
+    """List what finding and measuring the inputs has warned of."""
+    notes = written.output_dir / "logs" / f"{written.member.label}_inputs.json"
+    found = list(read_json(notes).get("Notices", [])) if notes.exists() else []
+    warnings = (w for sidecar in written.measured.values() for w in sidecar.get("Warnings", ()))
+    return [*found, *dict.fromkeys(warnings)]
+
+
+def _list_unused(written: Written, panels: Sequence[FlavorPanel]) -> list[str]:
+    """Name measured connectomes that the model was not given, and why."""
+    own = set(written.own_atlases)
+    texts = [
+        f"{flavor} is not used as an input: more than {100 * MAX_IMPUTED_SHARE:g} % of its "
+        "regions are missing."
+        for flavor, sidecar in written.measured.items()
+        if not sidecar.get("UsableAsInput", True) and flavor.parcellation not in own
+    ]
+    files = {flavor.name: path.name for flavor, path in written.member.connectomes.items()}
+    texts += [
+        f"{panel.name} cannot be read and is left out: {files[panel.name]} is broken. Measure it "
+        "again with --force."
+        for panel in panels
+        if panel.name in files and panel.measured is None
+    ]
+    if not written.predicted and {f.parcellation for f in written.measured} - own:
+        texts.append("There are no predictions for this participant yet.")
+    return texts
+
+
+def _list_origins(written: Written) -> list[str]:
+    """Say where measurements and predictions come from."""
+    groups = {flavor.group for flavor in written.measured}
+    facts = [
+        f"No {kind} input was found: everything is predicted from {other} alone."
+        for kind, other in (("FC", "SC"), ("SC", "FC"))
+        if groups == {other}
+    ]
+    facts += [
+        f"{name} is an atlas of your own: it is measured, and not used for prediction, since no "
+        "model knows it."
+        for name in written.own_atlases
+    ]
+    n_foreign = sum(not sidecar for sidecar in written.measured.values())
+    if n_foreign:
+        facts.append(
+            f"{n_foreign} measured connectome(s) came without a sidecar: they were computed "
+            "elsewhere, and nothing is known here about runs, motion or tractograms."
+        )
+    facts += dict.fromkeys(
+        f"About the measured connectomes: {note}."
+        for sidecar in written.measured.values()
+        for note in sidecar.get("Notes", ())
+    )
+    return facts
+
+
+def _list_older(
+    written: Written, *, motion: Sequence[Motion], coverage: Sequence[Coverage]
+) -> list[str]:
+    """Say what cannot be drawn because an earlier version did not write it."""
+    has_runs = any(sidecar.get("Runs") for sidecar in written.measured.values())
+    tracts = [sidecar for sidecar in written.measured.values() if "Streamlines" in sidecar]
+    lacking = [
+        words
+        for words, is_lacking in (
+            ("motion and signal over time", has_runs and not motion),
+            (
+                "region series after cleaning",
+                any(run.carpet is not None and run.carpet.after is None for run in motion),
+            ),
+            ("coverage on the brain", any(not entry.slices for entry in coverage)),
+            ("lengths of streamlines", any("LengthHistogram" not in s for s in tracts)),
+        )
+        if is_lacking
+    ]
+    if not lacking:
+        return []
+    return [
+        f"Not shown here: {', '.join(lacking)}. What they are drawn from was not written when "
+        "these connectomes were measured (an earlier version), or was taken away. Run the "
+        "participant level again with --force to get it; the numbers do not need it."
+    ]

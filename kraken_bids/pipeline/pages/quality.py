@@ -1,0 +1,86 @@
+"""What the group's report shows of quality: one row per session, and what to look at."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.outputs import report_path
+from kraken_bids.bids.read import read_columns
+from kraken_bids.pipeline.cohort import Member
+from kraken_bids.pipeline.pages.tables import Columns, label_rows, read_group_table
+from kraken_bids.pipeline.pages.written import Written
+from kraken_bids.report.pages import QualityRow
+
+LOW_BOTH_ENDS = 0.3
+HIGH_FD = 0.5
+
+
+def list_quality(output_dir: Path, members: Sequence[Member]) -> tuple[QualityRow, ...]:
+    """Sum up ``group/qc.tsv``, one row per session, with what to look at."""
+    columns = read_group_table(output_dir, "qc.tsv")
+    if not columns:
+        return ()
+    labels = np.array(label_rows(columns))
+    rows = []
+    for member in members:
+        own = labels == member.label
+        if own.any():
+            table = {key: values[own] for key, values in columns.items()}
+            rows.append(_summarise(member, table, output_dir))
+    return tuple(rows)
+
+
+def _summarise(member: Member, rows: Columns, output_dir: Path) -> QualityRow:
+    fd, minutes = _worst(rows["mean_fd"], np.max), _worst(rows["minutes"], np.min)
+    ends = _worst(rows["both_ends"], np.min)
+    unused = [str(name) for name in rows["flavor"][rows["used_as_input"] == 0]]
+    written = Written(output_dir, member)
+    model_flavors = {flavor.name for flavor in written.list_targets()}
+    flags = [f"{name} not used" for name in unused if name in model_flavors]
+    flags += _say_short(written)
+    if fd is not None and fd > HIGH_FD:
+        flags.append(f"mean FD {fd:.2f} mm")
+    if ends is not None and ends < LOW_BOTH_ENDS:
+        flags.append(f"only {ends:.0%} of streamlines end in regions")
+    return QualityRow(
+        participant=member.label,
+        n_measured=len(rows["flavor"]),
+        n_inputs=int(rows["used_as_input"].sum()),
+        minutes_kept=minutes,
+        mean_fd=fd,
+        mean_dvars=_worst(rows["mean_dvars"], np.max) if "mean_dvars" in rows else None,
+        median_tsnr=_worst(rows["median_tsnr"], np.min) if "median_tsnr" in rows else None,
+        lowest_coverage=_lowest_coverage(written),
+        n_imputed=int(rows["n_missing_regions"].max()),
+        both_ends=ends,
+        flags=tuple(flags),
+        href=report_path(output_dir, member.subject).name,
+    )
+
+
+def _say_short(written: Written) -> list[str]:
+    """Say that fewer minutes are left than were wanted when they were measured."""
+    lengths = [
+        (sidecar["EffectiveDuration"] / 60, sidecar["MinutesMinimum"])
+        for sidecar in written.measured.values()
+        if "EffectiveDuration" in sidecar and "MinutesMinimum" in sidecar
+    ]
+    minutes, wanted = min(lengths, default=(0.0, 0.0))
+    return [f"too short: {minutes:.1f} of {wanted:g} minutes"] if minutes < wanted else []
+
+
+def _worst(values: NDArray[Any], pick: Any) -> float | None:
+    numbers = np.asarray(values, float)
+    numbers = numbers[np.isfinite(numbers)]
+    return float(pick(numbers)) if numbers.size else None
+
+
+def _lowest_coverage(written: Written) -> float | None:
+    shares = [
+        float(np.min(read_columns(path)["coverage"]))
+        for path in written.folder.glob("func/*_coverage.tsv")
+    ]
+    return min(shares) if shares else None
