@@ -138,6 +138,12 @@ def _read_header_with_nibabel(path: Path) -> NiftiHeader:
     try:
         image: Any = nibabel.load(path)
         proxy, header = image.dataobj, image.header
+        if not any(int(header.get(code, 1)) for code in ("qform_code", "sform_code")):
+            logger.warning(
+                "%s: its header has neither qform nor sform; the middle of the image is taken as "
+                "the origin, and regions may lie elsewhere",
+                path,
+            )
         return NiftiHeader(
             shape=tuple(int(n) for n in image.shape),
             dtype=image.get_data_dtype(),

@@ -1,16 +1,13 @@
 """Region means of a BOLD run in one pass over its volumes, for every parcellation at once."""
 
-import logging
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError
-
-logger = logging.getLogger(__name__)
 
 MAX_TISSUE_VOXELS = 20_000
 COMPONENT_TISSUES = ("WM", "CSF")
@@ -33,6 +30,8 @@ class RegionSeries:
     """[n_volumes]: mean of the grey-matter mask."""
     tissue: dict[str, NDArray[np.float32]]
     """[n_volumes, n_voxels] per tissue (``WM``, ``CSF``): series of the eroded mask's voxels."""
+    n_not_finite: int = 0
+    """Values that were NaN or infinite and count as zero, over all voxels and volumes."""
 
     @property
     def n_volumes(self) -> int:
@@ -96,12 +95,13 @@ def compute_region_series(  # noqa: PLR0913 - one BOLD run is that many things
         for name, image in labels.items()
     }
     layout = _plan(labels, sizes, brain_mask, tissue_masks)
-    sums, varies, zero, tissue = _read_volumes(volumes, layout, slope=slope, inter=inter)
+    read = _read_volumes(volumes, layout, slope=slope, inter=inter)
+    sums, varies, zero, tissue, n_not_finite = read
     counted = layout.sum_rows(~zero)
     totals = slope * sums + inter * layout.n_voxels
     with np.errstate(invalid="ignore", divide="ignore"):
         series = np.where(counted > 0, totals / counted, np.nan)
-    return _split(series, varies, layout, tissue)
+    return replace(_split(series, varies, layout, tissue), n_not_finite=n_not_finite)
 
 
 @dataclass(frozen=True)
@@ -198,9 +198,9 @@ def _tissue_voxels(mask: NDArray[np.bool_]) -> NDArray[np.intp]:
 def _read_volumes(
     volumes: Iterable[NDArray[np.number]], layout: _Layout, *, slope: float, inter: float
 ) -> tuple[
-    NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, NDArray[np.float32]]
+    NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_], dict[str, NDArray[np.float32]], int
 ]:
-    """Return stored sums [n_volumes, rows], voxels that vary, that are always zero, tissues."""
+    """Return sums [n_volumes, rows], voxels that vary, always zero, tissues, n not finite."""
     sums: list[NDArray[np.float64]] = []
     tissue: dict[str, list[NDArray[np.float32]]] = {name: [] for name in layout.tissue}
     bounds: tuple[NDArray[np.number], NDArray[np.number]] | None = None
@@ -215,12 +215,11 @@ def _read_volumes(
             tissue[name].append(np.nan_to_num(scaled, copy=False, posinf=0, neginf=0))
     if bounds is None:
         raise ConnectomeError("expected a BOLD series; found no volumes. Is the file truncated?")
-    if n_repaired:
-        logger.warning("%d NaN or infinite values in the BOLD series count as zero.", n_repaired)
     low, high = bounds
     varies = low != high
     zero = ~varies & (np.abs(low.astype(np.float64) * slope + inter) <= 1e-6 * abs(inter))
-    return np.stack(sums), varies, zero, {name: np.stack(rows) for name, rows in tissue.items()}
+    stacked = {name: np.stack(rows) for name, rows in tissue.items()}
+    return np.stack(sums), varies, zero, stacked, n_repaired
 
 
 def _widen(

@@ -7,7 +7,6 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,10 +20,9 @@ from kraken_bids.connectome.functional import (
     concatenate_runs,
     partial_correlation_ridge,
 )
-from kraken_bids.connectome.quality import correlation_noise, explain_shortness
 from kraken_bids.connectome.resample import resample_labels
 from kraken_bids.connectome.timeseries import RegionSeries, compute_region_series
-from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor
 from kraken_bids.settings import FunctionalSettings
 
@@ -32,7 +30,6 @@ logger = logging.getLogger(__name__)
 
 TISSUES = ("GM", "WM", "CSF")
 GSR = "hpfgsr"
-NOT_FIX = "no ICA-FIX was applied, while the published model was trained on ICA-FIX data"
 
 
 @dataclass(frozen=True)
@@ -73,11 +70,16 @@ def read_region_series(
     Raises
     ------
     InputError
-        If the file is cut or damaged.
+        If the file is cut or damaged, or the brain mask holds nothing.
     ConnectomeError
         If the grids differ.
     """
-    return compute_region_series(
+    if brain_mask is not None and not brain_mask.any():
+        raise InputError(
+            f"expected a brain mask that covers voxels of {bold.path}; found none on its grid. Is "
+            "it the mask of this run, in the same space?"
+        )
+    series = compute_region_series(
         bold.volumes(),
         shape=bold.shape[:3],
         slope=bold.slope,
@@ -87,13 +89,32 @@ def read_region_series(
         tissue_masks={name: mask > 0 for name, mask in tissues.items()},
         n_regions=n_regions,
     )
+    if series.n_not_finite:
+        logger.warning(
+            "%s: %d values are NaN or infinite and count as zero", bold.path, series.n_not_finite
+        )
+    return series
 
 
 def mask_on_grid(path: Path, bold: Bold) -> NDArray[np.int32]:
-    """1 in voxels of a mask or probability map above one half, on the BOLD grid."""
+    """1 in voxels of a mask or probability map above one half, on the BOLD grid.
+
+    Raises
+    ------
+    InputError
+        If the image is missing, damaged or has other than three axes.
+    """
     values, affine = read_image(path)
+    values = values[..., 0] if values.shape[3:] == (1,) else values
+    if values.ndim != 3:
+        raise InputError(
+            f"expected a mask or probability map with three axes in {path}; found shape "
+            f"{values.shape}. Give one image, not a series."
+        )
     inside = (values > 0.5).astype(np.int32)
     moved = resample_labels(inside, affine, target_shape=bold.shape[:3], target_affine=bold.affine)
+    if not moved.any():
+        logger.warning("%s: no voxel above one half on the grid of %s", path, bold.path)
     return moved.astype(np.int32, copy=False)
 
 
@@ -138,6 +159,11 @@ def clean_series(
     metadata = read_json(sidecar) if sidecar else {}
     try:
         nuisance = prepare_nuisance(series, columns, metadata, tr=tr, cleaning=cleaning)
+        if nuisance.by_cosines and settings.high_pass != FunctionalSettings.high_pass:
+            logger.warning(
+                "--high-pass %g is not used: --denoise %s filters with the cosines of %s",
+                settings.high_pass, settings.denoise, confounds,
+            )  # fmt: skip
         has_gsr = with_gsr and nuisance.global_signal is not None
         return CleanedRun(
             plain=apply_nuisance(series, nuisance, gsr=False),
@@ -194,101 +220,3 @@ def compute_connectome(
     ridge, origin = partial_correlation_ridge(flavor.parcellation, ridges, saved_ridges)
     facts |= {"Lambda": ridge, "LambdaSource": origin}
     return compute_partial_correlation(correlation, ridge=ridge), facts
-
-
-def describe_cleaning(
-    files: Sequence[Path], runs: Sequence[CleanRun], settings: FunctionalSettings
-) -> dict[str, Any]:
-    """Fields of a sidecar that say how the runs were cleaned, run by run.
-
-    Parameters
-    ----------
-    files : sequence of path
-        The BOLD files.
-    runs : sequence of CleanRun
-        What they became.
-    settings : FunctionalSettings
-        How.
-    """
-    return {
-        "Denoising": settings.denoise,
-        "HighPass": runs[0].high_pass,
-        "HighPassMethod": runs[0].high_pass_method,
-        "GlobalSignalRegression": runs[0].gsr,
-        "FDThreshold": settings.fd_threshold,
-        "Notes": [NOT_FIX, *dict.fromkeys(note for run in runs for note in run.notes)],
-        "RepetitionTime": runs[0].tr,
-        "Runs": [
-            {
-                "File": path.name,
-                "VolumesTotal": run.n_volumes,
-                "VolumesDropped": run.n_dropped,
-                "VolumesOutliers": run.n_outliers,
-                "VolumesUsed": run.n_used,
-                "MinutesTotal": round(run.n_volumes * run.tr / 60, 3),
-                "MinutesUsed": round(run.minutes, 3),
-                "MeanFD": round(run.mean_fd, 5),
-                "MeanDVARS": round(run.frames.mean_dvars, 5),
-                "DVARSSource": run.frames.dvars_source,
-                "Confounds": list(run.regressors),
-            }
-            for path, run in zip(files, runs, strict=True)
-        ],
-        "EffectiveDuration": round(sum(run.minutes for run in runs) * 60, 3),
-        "MinutesMinimum": settings.min_minutes,
-        "MeanFD": round(float(np.mean([run.mean_fd for run in runs])), 5),
-        "MeanDVARS": round(float(np.mean([run.frames.mean_dvars for run in runs])), 5),
-        "CoverageMin": settings.min_coverage,
-    }
-
-
-def judge_length(
-    label: str,
-    runs: Sequence[CleanRun],
-    missing: NDArray[np.bool_],
-    *,
-    tsnr: NDArray[np.float64],
-    min_minutes: float,
-) -> dict[str, Any]:
-    """Fields of a sidecar on how far the data go: noise, what there is too little of; logged too.
-
-    Parameters
-    ----------
-    label : str
-        Whose data, for the log.
-    runs : sequence of CleanRun
-        Those that are concatenated.
-    missing : ndarray of bool, shape (n_regions,)
-        Regions with too little coverage.
-    tsnr : ndarray of shape (n_regions,)
-        Temporal signal-to-noise ratio of each region.
-    min_minutes : float
-        Minutes of data that are wanted.
-    """
-    n_frames, n_regions = sum(run.n_used for run in runs), int((~missing).sum())
-    warnings = explain_shortness(
-        n_frames=n_frames,
-        n_regions=n_regions,
-        minutes=sum(run.minutes for run in runs),
-        min_minutes=min_minutes,
-    )
-    for sentence in warnings:
-        logger.warning("%s: %s", label, sentence)
-    known = tsnr[~missing & np.isfinite(tsnr)]
-    return {
-        "RegionsMeasured": n_regions,
-        "CorrelationNoise": round(correlation_noise(n_frames), 5),
-        "MedianTSNR": round(float(np.median(known)), 3) if known.size else None,
-        "Warnings": list(warnings),
-    }
-
-
-def describe_series(run: CleanRun) -> dict[str, Any]:
-    """Fields of the sidecar of a region series: its times, motion, and the volumes that count."""
-    displacement = np.nan_to_num(run.frames.framewise_displacement)
-    return {
-        "RepetitionTime": run.tr,
-        "SamplingFrequency": 1 / run.tr,
-        "FramewiseDisplacement": [round(float(v), 4) for v in displacement],
-        "VolumesKept": [int(v) for v in run.kept],
-    }

@@ -13,16 +13,17 @@ from kraken_bids.bids.outputs import relmat_path
 from kraken_bids.bids.read import open_bold
 from kraken_bids.connectome.quality import temporal_snr
 from kraken_bids.connectome.timeseries import RegionSeries
+from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.flavors import Flavor, list_flavors
 from kraken_bids.pipeline.bold_runs import (
     GSR,
     TISSUES,
     clean_series,
     compute_connectome,
-    judge_length,
     mask_on_grid,
     read_region_series,
 )
+from kraken_bids.pipeline.bold_sidecars import judge_length
 from kraken_bids.pipeline.functional_files import (
     MeasuredRun,
     RunGroup,
@@ -44,20 +45,37 @@ Known = dict[tuple[LabelImage | Path, Grid], NDArray[np.int32]]
 
 
 def measure_functional(task: SessionTask) -> None:
-    """Measure and write every functional connectome that the inputs of a session allow."""
+    """Measure and write every functional connectome that the inputs of a session allow.
+
+    Raises
+    ------
+    KrakenBidsError
+        If a task in a space cannot be measured; after the others were.
+    """
+    errors = []
     for group in group_runs(task.session):
-        flavors = [
-            flavor
-            for flavor in list_flavors(group.labels)
-            if flavor.group == "FC" and task.wants(flavor)
-        ]
-        if not flavors:
-            continue
-        digest = task.digest("functional", _list_files(group), task.settings.functional)
-        output = task.settings.data.output_dir
-        paths = [relmat_path(output, group.entities, flavor, source=None) for flavor in flavors]
-        if not is_up_to_date(task, paths, digest):
-            _measure_group(task, group, flavors, digest)
+        try:
+            _measure_wanted(task, group)
+        except KrakenBidsError as error:
+            errors.append(error)
+    if errors:
+        raise type(errors[0])("\n".join(map(str, errors))) from errors[0]
+
+
+def _measure_wanted(task: SessionTask, group: RunGroup) -> None:
+    """Measure those flavors of a group that are asked for, unless they are up to date."""
+    flavors = [
+        flavor
+        for flavor in list_flavors(group.labels)
+        if flavor.group == "FC" and task.wants(flavor)
+    ]
+    if not flavors:
+        return
+    digest = task.digest("functional", _list_files(group), task.settings.functional)
+    output = task.settings.data.output_dir
+    paths = [relmat_path(output, group.entities, flavor, source=None) for flavor in flavors]
+    if not is_up_to_date(task, paths, digest):
+        _measure_group(task, group, flavors, digest)
 
 
 def group_runs(session: SessionInputs) -> Iterator[RunGroup]:

@@ -13,7 +13,8 @@ from kraken_bids.bids.write import write_json, write_relmat, write_table
 from kraken_bids.connectome.cleaning import CleanRun
 from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.flavors import Flavor
-from kraken_bids.pipeline.bold_runs import GSR, describe_cleaning, describe_series
+from kraken_bids.pipeline.bold_runs import GSR
+from kraken_bids.pipeline.bold_sidecars import describe_cleaning, describe_series
 from kraken_bids.pipeline.sessions import SessionTask, matrix_sidecar
 
 
@@ -29,9 +30,10 @@ class RunGroup:
 
     @property
     def entities(self) -> dict[str, str]:
-        """Entities of the group's files: those of its runs, without ``run`` where several."""
-        kept = dict(self.runs[0].entities)
-        if len(self.runs) > 1:
+        """Entities of the group's files: those that its runs share, without ``run`` if several."""
+        first, *others = (run.entities for run in self.runs)
+        kept = {k: v for k, v in first.items() if all(run.get(k) == v for run in others)}
+        if others:
             kept.pop("run", None)
         return kept
 
@@ -61,6 +63,7 @@ def write_timeseries(task: SessionTask, run: MeasuredRun, digest: str) -> None:
         write_json(sidecar_path(path), {
             "Description": "Mean of each region before cleaning, in the unit of the BOLD file",
             **describe_series(run.plain),
+            "ValuesNotFinite": run.series.n_not_finite,
             "Sources": task.uris([run.source.bold]),
             "RunDigest": digest,
         })  # fmt: skip

@@ -17,9 +17,11 @@ from kraken_bids.connectome.ridge_search import (
 )
 from kraken_bids.exceptions import ConnectomeError, InputError, KrakenBidsError
 from kraken_bids.flavors import Flavor
+from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.cohort import Member
 from kraken_bids.pipeline.pcorr_files import Choice, PartialFile, refit_file, write_choices
 from kraken_bids.pipeline.pcorr_targets import find_target, read_target
+from kraken_bids.pipeline.plan import check_ridges
 from kraken_bids.pipeline.provenance import Failure, failure_of
 from kraken_bids.settings import Settings
 
@@ -44,8 +46,12 @@ def refit_partial_correlations(settings: Settings, members: Sequence[Member]) ->
         If nobody has a partial correlation.
     ConnectomeError
         If there are too few people to search over.
+    SettingsError
+        If ``--pcorr-lambda`` is for an atlas that does not exist.
     """
     files = _list_partial_files(settings.data.output_dir, members)
+    measured = (flavor.parcellation for flavor in files)
+    check_ridges(settings, tuple(dict.fromkeys((*list_parcellations(), *measured))))
     # all before the first file changes: a search that fails leaves everything as it was
     choices = {flavor: _choose_ridge(settings, flavor, members) for flavor in files}
     write_choices(settings.data.output_dir, choices)

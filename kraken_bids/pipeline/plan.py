@@ -1,15 +1,15 @@
 """What a participant run will measure; found without importing what measures and predicts."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kraken_bids.bids.datasets import Dataset, find_datasets, find_participants
 from kraken_bids.bids.inputs import find_session_inputs
 from kraken_bids.bids.own_atlases import read_own_parcellation
 from kraken_bids.bids.query import ExplicitPaths, Query, read_filters
-from kraken_bids.exceptions import KrakenBidsError
-from kraken_bids.parcellations import Parcellation, load_parcellation
+from kraken_bids.exceptions import KrakenBidsError, SettingsError
+from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.provenance import Failure, exit_code_of, failure_of
 from kraken_bids.pipeline.sessions import SessionTask
 from kraken_bids.settings import Settings, split_atlas
@@ -39,6 +39,8 @@ def plan_participants(settings: Settings) -> Plan:
     ------
     InputError
         If there is no dataset, no such participant, or an atlas of the user's own cannot be read.
+    SettingsError
+        If ``--pcorr-lambda`` is for an atlas that does not exist.
     """
     data = settings.data
     datasets = find_datasets(data.bids_dir, data.derivatives)
@@ -46,6 +48,7 @@ def plan_participants(settings: Settings) -> Plan:
     filters = read_filters(data.bids_filter_file) if data.bids_filter_file else {}
     query = Query(data.sessions, data.tasks, filters)
     own = read_own_atlases(settings)
+    check_ridges(settings, (*list_parcellations(), *own))
     wanted = [own.get(name) or load_parcellation(name) for name in data.measured_atlases]
     tasks: list[SessionTask] = []
     failures = []
@@ -82,6 +85,22 @@ def read_own_atlases(settings: Settings) -> dict[str, Parcellation]:
         name: read_own_parcellation(name, *split_atlas(data.atlas_images[name]))
         for name in data.own_atlases
     }
+
+
+def check_ridges(settings: Settings, known: Sequence[str]) -> None:
+    """Refuse a ridge for an atlas that is not among those known.
+
+    Raises
+    ------
+    SettingsError
+        If there is one.
+    """
+    unknown = [name for name in settings.functional.pcorr_lambda if name not in known]
+    if unknown:
+        raise SettingsError(
+            f"--pcorr-lambda: expected names of atlases among {', '.join(known)}; found "
+            f"{', '.join(unknown)}."
+        )
 
 
 def preview_participants(settings: Settings) -> int:

@@ -39,6 +39,18 @@ def test_truncated_bold(app: Any, break_file: Callable[..., None]) -> None:
     assert app.is_finished("01", "fusionSC")
 
 
+def test_truncated_bold_in_one_space(app: Any, break_file: Callable[..., None]) -> None:
+    """A run that is cut in one space leaves the atlases of another, before or after it."""
+    app.copy_bids("01")
+    flavors = ("FCcorr_fs86_hpf", "FCcorr_shen268_hpf")
+    broken = app.bold("01")
+    break_file(broken)
+    outcome = app.participant("--atlases", "shen268", flavors=flavors)
+    assert outcome.exit_code != 0
+    assert outcome.says(broken, "cut or damaged")
+    assert app.measured("01") == ["atlas-shen268_meas-FCcorrHPF"]
+
+
 def test_truncated_bold_of_everyone(app: Any, break_file: Callable[..., None]) -> None:
     """Where everyone fails for one reason, the command ends with the code of that reason."""
     app.copy_bids("01", "02")

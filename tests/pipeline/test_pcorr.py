@@ -14,7 +14,7 @@ from kraken_bids.bids.write import write_json, write_relmat
 from kraken_bids.cache import PublishedFile, compute_sha256
 from kraken_bids.connectome.functional import compute_partial_correlation
 from kraken_bids.connectome.ridge_search import search_ridge
-from kraken_bids.exceptions import ConnectomeError, InputError
+from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.pipeline import pcorr_targets
 from kraken_bids.pipeline.cohort import list_members
@@ -133,6 +133,14 @@ def test_given_ridge_is_applied_without_search(out: Path) -> None:
     assert (sidecar["Lambda"], sidecar["LambdaSource"]) == (0.2, "chosen by the user")
     assert "LambdaSessions" not in sidecar
     assert read_saved_ridges(out) == {"fs86": 0.2}
+
+
+def test_given_ridge_for_no_atlas_is_refused(out: Path) -> None:
+    """A misspelled atlas is named before any file changes."""
+    before = list_stamps(out)
+    with pytest.raises(SettingsError, match="found fs68"):
+        refit(out, fs68=0.2)
+    assert list_stamps(out) == before
 
 
 def test_a_broken_file_fails_alone(out: Path) -> None:

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from kraken_bids.bids.datasets import find_datasets
+from kraken_bids.exceptions import SettingsError
 from kraken_bids.pipeline.plan import plan_participants
-from kraken_bids.settings import DataSettings, Settings
+from kraken_bids.settings import DataSettings, FunctionalSettings, Settings
 
 HEAVY = ("torch", "scipy", "nibabel", "pandas", "bids", "nilearn", "matplotlib")
 
@@ -71,6 +72,17 @@ def test_only_the_folders_of_the_participant_are_listed(
     assert plan.datasets == find_datasets(root, {})
     assert any("sub-02" in path for path in opened)
     assert not [path for path in opened if "sub-01" in path]
+
+
+def test_a_ridge_for_no_atlas_is_refused(tmp_path: Path) -> None:
+    """A misspelled atlas in --pcorr-lambda is named; one that is not measured now does no harm."""
+    write_dataset(tmp_path / "fmriprep")
+    data = DataSettings(tmp_path / "fmriprep", tmp_path / "out", atlases=("fs86",))
+    known = FunctionalSettings(pcorr_lambda={"shen268": 0.1})
+    assert plan_participants(Settings(data, known)).tasks
+    unknown = FunctionalSettings(pcorr_lambda={"shen": 0.1})
+    with pytest.raises(SettingsError, match=r"among fs86.*found shen"):
+        plan_participants(Settings(data, unknown))
 
 
 def test_a_second_participant_lists_its_own_folders_only(

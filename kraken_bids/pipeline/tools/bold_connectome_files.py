@@ -14,7 +14,8 @@ from kraken_bids.connectome.cleaning import CleanRun
 from kraken_bids.connectome.matrices import find_missing_regions
 from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.flavors import Flavor, describe_flavor
-from kraken_bids.pipeline.bold_runs import CleanedRun, describe_cleaning, describe_series
+from kraken_bids.pipeline.bold_runs import CleanedRun
+from kraken_bids.pipeline.bold_sidecars import describe_cleaning, describe_series
 from kraken_bids.pipeline.tools.bold_atlases import BoldAtlas
 from kraken_bids.pipeline.tools.track_connectome_files import fingerprint
 from kraken_bids.settings import FunctionalSettings
@@ -63,7 +64,11 @@ class BoldWriter:
     ) -> None:
         """Write the region means before and after each cleaning, and the coverage."""
         words = "before cleaning, in the unit of the BOLD file"
-        facts = {"Description": f"Mean of each region {words}"} | describe_series(runs.plain)
+        facts = {
+            "Description": f"Mean of each region {words}",
+            **describe_series(runs.plain),
+            "ValuesNotFinite": series.n_not_finite,
+        }
         self._write_means("timeseries", atlas, series.means, facts)
         for kind, run in (("cleaned", runs.plain), ("cleaned-gsr", runs.gsr)):
             if run is not None:

@@ -15,10 +15,10 @@ from kraken_bids.pipeline.bold_runs import (
     TISSUES,
     clean_series,
     compute_connectome,
-    judge_length,
     mask_on_grid,
     read_region_series,
 )
+from kraken_bids.pipeline.bold_sidecars import judge_length
 from kraken_bids.pipeline.tools.bold_atlases import read_atlas
 from kraken_bids.pipeline.tools.bold_connectome_files import BoldFiles, BoldWriter
 from kraken_bids.settings import FunctionalSettings

@@ -1,0 +1,121 @@
+"""What sidecars say of cleaned BOLD runs: how they were cleaned, and how far the data go."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.connectome.cleaning import CleanRun
+from kraken_bids.connectome.quality import correlation_noise, explain_shortness
+from kraken_bids.settings import FunctionalSettings
+
+logger = logging.getLogger(__name__)
+
+NOT_FIX = "no ICA-FIX was applied, while the published model was trained on ICA-FIX data"
+
+
+def describe_cleaning(
+    files: Sequence[Path], runs: Sequence[CleanRun], settings: FunctionalSettings
+) -> dict[str, Any]:
+    """Fields of a sidecar that say how the runs were cleaned, run by run.
+
+    Parameters
+    ----------
+    files : sequence of path
+        The BOLD files.
+    runs : sequence of CleanRun
+        What they became.
+    settings : FunctionalSettings
+        How.
+    """
+    return {
+        "Denoising": settings.denoise,
+        "HighPass": runs[0].high_pass,
+        "HighPassMethod": runs[0].high_pass_method,
+        "GlobalSignalRegression": runs[0].gsr,
+        "FDThreshold": settings.fd_threshold,
+        "Notes": [NOT_FIX, *dict.fromkeys(note for run in runs for note in run.notes)],
+        "RepetitionTime": runs[0].tr,
+        "Runs": [
+            {
+                "File": path.name,
+                "VolumesTotal": run.n_volumes,
+                "VolumesDropped": run.n_dropped,
+                "VolumesOutliers": run.n_outliers,
+                "VolumesUsed": run.n_used,
+                "MinutesTotal": round(run.n_volumes * run.tr / 60, 3),
+                "MinutesUsed": round(run.minutes, 3),
+                "MeanFD": round(run.mean_fd, 5),
+                "MeanDVARS": round(run.frames.mean_dvars, 5),
+                "DVARSSource": run.frames.dvars_source,
+                "Confounds": list(run.regressors),
+            }
+            for path, run in zip(files, runs, strict=True)
+        ],
+        "EffectiveDuration": round(sum(run.minutes for run in runs) * 60, 3),
+        "MinutesMinimum": settings.min_minutes,
+        "MeanFD": round(float(np.mean([run.mean_fd for run in runs])), 5),
+        "MeanDVARS": round(float(np.mean([run.frames.mean_dvars for run in runs])), 5),
+        "CoverageMin": settings.min_coverage,
+    }
+
+
+def judge_length(
+    label: str,
+    runs: Sequence[CleanRun],
+    missing: NDArray[np.bool_],
+    *,
+    tsnr: NDArray[np.float64],
+    min_minutes: float,
+) -> dict[str, Any]:
+    """Fields of a sidecar on how far the data go: noise, what there is too little of; logged too.
+
+    Parameters
+    ----------
+    label : str
+        Whose data, for the log.
+    runs : sequence of CleanRun
+        Those that are concatenated.
+    missing : ndarray of bool, shape (n_regions,)
+        Regions with too little coverage.
+    tsnr : ndarray of shape (n_regions,)
+        Temporal signal-to-noise ratio of each region.
+    min_minutes : float
+        Minutes of data that are wanted.
+    """
+    n_frames, n_regions = sum(run.n_used for run in runs), int((~missing).sum())
+    warnings = explain_shortness(
+        n_frames=n_frames,
+        n_regions=n_regions,
+        minutes=sum(run.minutes for run in runs),
+        min_minutes=min_minutes,
+    )
+    for sentence in warnings:
+        logger.warning("%s: %s", label, sentence)
+    if missing.any():
+        logger.warning(
+            "%s: %d of %d regions hold too little signal and are NaN: the coverage table and "
+            "MissingRegions of the sidecars say which",
+            label, missing.sum(), len(missing),
+        )  # fmt: skip
+    known = tsnr[~missing & np.isfinite(tsnr)]
+    return {
+        "RegionsMeasured": n_regions,
+        "CorrelationNoise": round(correlation_noise(n_frames), 5),
+        "MedianTSNR": round(float(np.median(known)), 3) if known.size else None,
+        "Warnings": list(warnings),
+    }
+
+
+def describe_series(run: CleanRun) -> dict[str, Any]:
+    """Fields of the sidecar of a region series: its times, motion, and the volumes that count."""
+    displacement = np.nan_to_num(run.frames.framewise_displacement)
+    return {
+        "RepetitionTime": run.tr,
+        "SamplingFrequency": 1 / run.tr,
+        "FramewiseDisplacement": [round(float(v), 4) for v in displacement],
+        "VolumesKept": [int(v) for v in run.kept],
+    }
