@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cache, total_ordering
 from typing import Literal
 
@@ -84,6 +85,39 @@ def parse_flavor(name: str) -> Flavor:
         )
     processing = "sift2" if parts[2] == "sift2count" else parts[2]
     return Flavor(parts[0], parts[1], processing)
+
+
+def find_flavor(flavor: Flavor | str, known: Iterable[Flavor], where: str) -> Flavor:
+    """Find a flavor, or the one of an id, among those of a model or a cohort.
+
+    Parameters
+    ----------
+    flavor : Flavor or str
+    known : iterable of Flavor
+    where : str
+        Whose they are, for the message.
+
+    Raises
+    ------
+    FlavorError
+        If it is not among them; names of much the same spelling are suggested.
+    """
+    present = tuple(known)
+    name = str(flavor).replace("sift2count", "sift2")
+    for one in present:
+        if one.name == name:
+            return one
+    names = [one.name for one in present]
+    raise FlavorError(
+        f"expected a flavor of {where} ({', '.join(names)}); found {str(flavor)!r}."
+        f"{suggest(name, names)}"
+    )
+
+
+def suggest(word: str, known: Iterable[str]) -> str:
+    """Sentence that asks whether known words of much the same spelling were meant, or nothing."""
+    alike = get_close_matches(word, list(known), n=3)
+    return f" Did you mean {' or '.join(alike)}?" if alike else ""
 
 
 def parse_meas(meas: str, parcellation: str) -> Flavor:

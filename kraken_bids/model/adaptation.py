@@ -88,7 +88,8 @@ def parse_mode(text: str) -> str:
 
 
 def fit_adaptation(
-    means: Mapping[Flavor, tuple[NDArray[np.floating], int]],
+    means: Mapping[Flavor, tuple[NDArray[np.floating], int]]
+    | Mapping[str, tuple[NDArray[np.floating], int]],
     training_means: Mapping[Flavor, NDArray[np.floating]],
     mode: str = "meanfit+meanshift",
     *,
@@ -98,8 +99,8 @@ def fit_adaptation(
 
     Parameters
     ----------
-    means : mapping of Flavor to (ndarray of shape (n_edges,), int)
-        Mean connectome of the new cohort, and the number of subjects in it.
+    means : mapping of Flavor or str to (ndarray of shape (n_edges,), int)
+        By flavor, or its id. Mean connectome of the new cohort, and the number of subjects in it.
     training_means : mapping of Flavor to ndarray of shape (n_edges,)
         :meth:`kraken_bids.model.predict.Model.training_means`; flavors that it lacks are not
         adapted.
@@ -120,9 +121,10 @@ def fit_adaptation(
     the mean of all subjects.
     """
     mode = parse_mode(mode)
+    by_flavor = {parse_flavor(str(flavor)): given for flavor, given in means.items()}
     fitted = {
         flavor: _fit_flavor(flavor, mean, training_means[flavor], mode=mode, n_subjects=n)
-        for flavor, (mean, n) in means.items()
+        for flavor, (mean, n) in by_flavor.items()
         if flavor in training_means
     }
     return Adaptation(model_sha256, mode, fitted)

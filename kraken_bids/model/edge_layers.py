@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.flavors import Flavor
 from kraken_bids.model.folding import (
     CHUNK,
     MapCache,
@@ -160,3 +162,36 @@ def batch_size(device: torch.device, n_edges: int) -> int:
 def to_numpy(tensor: Tensor) -> Array:
     """Tensor of any device as a float32 array."""
     return np.asarray(tensor.float().cpu().numpy(), np.float32)
+
+
+def check_edges(flavor: Flavor, edges: NDArray[np.floating], n_edges: int) -> None:
+    """Check connectomes before they are encoded.
+
+    Parameters
+    ----------
+    flavor : Flavor
+        For the message.
+    edges : ndarray of shape (n_subjects, n_edges)
+    n_edges : int
+        What the model takes.
+
+    Raises
+    ------
+    ConnectomeError
+        If the number of edges is another, or a row is NaN or infinite only in part.
+    """
+    if edges.ndim != 2 or edges.shape[1] != n_edges:
+        raise ConnectomeError(
+            f"{flavor}: expected connectomes [n_subjects, {n_edges}]; found {list(edges.shape)}. "
+            "Check that they belong to this parcellation; kraken_bids.to_edges takes the edges "
+            "of square matrices."
+        )
+    # a sum is finite only where every edge is: one pass, where nothing is missing
+    for row in np.flatnonzero(~np.isfinite(edges.sum(axis=1))):
+        n_bad = int((~np.isfinite(edges[row])).sum())
+        if n_bad and not np.isnan(edges[row]).all():
+            raise ConnectomeError(
+                f"{flavor}: expected finite edges (or a whole row of NaN for a subject without "
+                f"it); found {n_bad} edges that are NaN or infinite in row {row}. "
+                "Fill or drop that connectome before encoding."
+            )

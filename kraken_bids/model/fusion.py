@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import FlavorError
-from kraken_bids.flavors import Flavor
+from kraken_bids.flavors import Flavor, parse_flavor, suggest
 
 GROUP_FUSIONS = {"fusion": ("FC", "SC"), "fusionFC": ("FC",), "fusionSC": ("SC",)}
 EACH = "each"
@@ -60,6 +60,7 @@ def parse_selector(text: str, flavors: Iterable[Flavor]) -> Selector:
             f"expected a source that names at least one of the input flavors "
             f"({', '.join(f.name for f in present) or 'none given'}); found {text!r}. "
             "Say fusion, fusionSC, fusionFC, each, one of these flavors, or NAME=PATTERN,…"
+            f"{suggest(text, [*GROUP_FUSIONS, EACH, *(f.name for f in present)])}"
         )
     if not equals and text not in GROUP_FUSIONS:
         return Selector(chosen[0].name if len(chosen) == 1 else _plain_name(text), chosen)
@@ -114,7 +115,7 @@ def list_excluded(variant: str, target: Flavor, flavors: Iterable[Flavor]) -> tu
 
 
 def fuse(
-    latents: Mapping[Flavor, NDArray[np.floating]],
+    latents: Mapping[Flavor, NDArray[np.floating]] | Mapping[str, NDArray[np.floating]],
     selector: Selector | str = "fusion",
     *,
     renormalize: bool = False,
@@ -124,9 +125,9 @@ def fuse(
 
     Parameters
     ----------
-    latents : mapping of Flavor to ndarray of shape (n_subjects, n_latent)
-        A row of NaN says that the subject lacks that flavor; it is left out of that subject's
-        mean.
+    latents : mapping of Flavor or str to ndarray of shape (n_subjects, n_latent)
+        By flavor, or its id. A row of NaN says that the subject lacks that flavor; it is left
+        out of that subject's mean.
     selector : Selector or str
         Which flavors.
     renormalize : bool
@@ -144,9 +145,9 @@ def fuse(
     FlavorError
         If no flavor remains.
     """
-    stacked = np.stack([latents[f] for f in _remaining(latents, selector, exclude)]).astype(
-        np.float64
-    )
+    by_flavor = {parse_flavor(str(flavor)): rows for flavor, rows in latents.items()}
+    chosen = _remaining(by_flavor, selector, exclude)
+    stacked = np.stack([by_flavor[flavor] for flavor in chosen]).astype(np.float64)
     present = np.isfinite(stacked).all(axis=2, keepdims=True)
     counts = present.sum(axis=0)
     sums = np.where(present, stacked, 0.0).sum(axis=0)

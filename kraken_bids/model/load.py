@@ -5,9 +5,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kraken_bids.exceptions import CheckpointError
+from kraken_bids.flavors import suggest
 from kraken_bids.model.checkpoint import DESCRIPTION_NAME, read_model
 from kraken_bids.model.predict import Model
-from kraken_bids.model.published import PRETRAINED, find_published, is_published
+from kraken_bids.model.published import (
+    PRETRAINED,
+    find_published,
+    is_published,
+    list_published_flavors,
+)
 from kraken_bids.model.upstream import read_upstream
 
 logger = logging.getLogger(__name__)
@@ -68,6 +74,7 @@ def _load_path(path: Path, transforms: list[Path], device: str) -> Model:
             f"expected a model: a folder with {DESCRIPTION_NAME}, a published .pt file, the "
             f"word {PRETRAINED} or a published flavor; found nothing at {path}. Check the path; "
             "kraken-tools fetch --list shows the published flavors."
+            f"{suggest(str(path), [PRETRAINED, *list_published_flavors()])}"
         )
     if path.is_dir():
         inside = sorted(p.name for p in path.glob("*.pt"))

@@ -11,13 +11,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError
-from kraken_bids.flavors import Flavor
+from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.flavors import Flavor, find_flavor
 from kraken_bids.model.adaptation import Adaptation, FlavorAdaptation, apply_adaptation
-from kraken_bids.model.edge_layers import EdgeLayer, batch_size, in_blocks, pad_rows, to_numpy
+from kraken_bids.model.edge_layers import (
+    EdgeLayer,
+    batch_size,
+    check_edges,
+    in_blocks,
+    pad_rows,
+    to_numpy,
+)
 from kraken_bids.model.folding import FEW_BYTES, MapCache, open_cache, slices
 from kraken_bids.model.network import Krakencoder
-from kraken_bids.model.reduction import Reduction
+from kraken_bids.model.reduction import Reduction, check_reductions
 from kraken_bids.model.translation import fuse_for
 
 logger = logging.getLogger(__name__)
@@ -50,21 +57,8 @@ class Model:
     not here are folded when they are first used."""
 
     def __post_init__(self) -> None:
-        missing = [f.name for f in self.flavors if f not in self.reductions]
-        if missing:
-            raise CheckpointError(
-                f"expected transforms for all {len(self.flavors)} flavors of {self.name}; "
-                f"missing: {', '.join(missing)}. Give the kraken_ioxfm_* files that hold them "
-                "with --transforms."
-            )
-        for flavor, size in zip(self.flavors, self.network.architecture.input_sizes, strict=True):
-            found = self.reductions[flavor].n_components
-            if found != size:
-                raise CheckpointError(
-                    f"expected a transform of {flavor} to {size} values, which the network of "
-                    f"{self.name} takes; found one to {found}. Give the transforms that were "
-                    "published with this checkpoint."
-                )
+        sizes = dict(zip(self.flavors, self.network.architecture.input_sizes, strict=True))
+        check_reductions(self.reductions, sizes, self.name)
         self.network.to(self.device).eval().requires_grad_(requires_grad=False)
 
     def fold_maps(self, flavor: Flavor) -> dict[str, Array]:
@@ -92,7 +86,7 @@ class Model:
         if self.device.type != "cuda":
             self._cache.max_bytes = FEW_BYTES
 
-    def n_edges(self, flavor: Flavor) -> int:
+    def n_edges(self, flavor: Flavor | str) -> int:
         """Length of an edge vector of a flavor."""
         return self._reduction(flavor).n_edges
 
@@ -101,12 +95,12 @@ class Model:
         means = {flavor: self.reductions[flavor].training_mean for flavor in self.flavors}
         return {flavor: mean for flavor, mean in means.items() if mean is not None}
 
-    def project(self, flavor: Flavor, edges: NDArray[np.floating]) -> Array:
+    def project(self, flavor: Flavor | str, edges: NDArray[np.floating]) -> Array:
         """Transform and first linear layer of a flavor's encoder.
 
         Parameters
         ----------
-        flavor : Flavor
+        flavor : Flavor or str
         edges : ndarray of shape (n_subjects, n_edges)
             In edge units, not adapted; adapt afterwards with :meth:`adapt_projected`. A row of NaN
             (a subject without this flavor) stays NaN.
@@ -123,7 +117,8 @@ class Model:
         FlavorError
             If the model has no such flavor.
         """
-        _check_edges(flavor, edges, self.n_edges(flavor))
+        flavor = self._known(flavor)
+        check_edges(flavor, edges, self.n_edges(flavor))
         with torch.inference_mode():
             return self._layer(flavor).project(edges)
 
@@ -167,13 +162,17 @@ class Model:
             return to_numpy(in_blocks(encoder.after_first, padded))[: len(projected)]
 
     def encode(
-        self, flavor: Flavor, edges: NDArray[np.floating], adaptation: Adaptation | None = None
+        self,
+        flavor: Flavor | str,
+        edges: NDArray[np.floating],
+        adaptation: Adaptation | None = None,
     ) -> Array:
         """Latents of connectomes.
 
         Parameters
         ----------
-        flavor : Flavor
+        flavor : Flavor or str
+            A flavor, or its id: ``FCcorr_fs86_hpf``.
         edges : ndarray of shape (n_subjects, n_edges)
             In edge units; rows of NaN stay NaN.
         adaptation : Adaptation, optional
@@ -183,6 +182,7 @@ class Model:
         -------
         ndarray of shape (n_subjects, n_latent)
         """
+        flavor, edges = self._known(flavor), np.asarray(edges)
         if not self._reduction(flavor).is_affine:
             fit = adaptation.flavors.get(flavor) if adaptation else None
             return self.encode_projected(
@@ -192,16 +192,20 @@ class Model:
         return self.encode_projected(flavor, projected)
 
     def decode(
-        self, flavor: Flavor, latents: NDArray[np.floating], *, source: Flavor | None = None
+        self,
+        flavor: Flavor | str,
+        latents: NDArray[np.floating],
+        *,
+        source: Flavor | str | None = None,
     ) -> Array:
         """Predicted connectomes of latents, in the training domain.
 
         Parameters
         ----------
-        flavor : Flavor
+        flavor : Flavor or str
             What to predict.
         latents : ndarray of shape (n_subjects, n_latent)
-        source : Flavor, optional
+        source : Flavor or str, optional
             The one flavor that the latents come from; only models that translate latents between
             groups look at it. Leave it out for fused latents.
 
@@ -215,11 +219,13 @@ class Model:
         ConnectomeError
             If the latents have another length than the model's.
         """
+        latents = np.asarray(latents)
         if latents.ndim != 2 or latents.shape[1] != self.latent_size:
             raise ConnectomeError(
                 f"expected latents [n_subjects, {self.latent_size}] for {self.name}; found "
                 f"{list(latents.shape)}."
             )
+        flavor = self._known(flavor)
         layer = self._layer(flavor)
         origin = None if source is None else self._known(source).name
 
@@ -237,52 +243,61 @@ class Model:
 
     def predict(
         self,
-        edges: Mapping[Flavor, NDArray[np.floating]],
+        edges: Mapping[Flavor | str, NDArray[np.floating]] | Mapping[Flavor, NDArray[np.floating]],
         *,
-        source: str = "fusion",
-        targets: Iterable[Flavor] = (),
+        source: Flavor | str = "fusion",
+        targets: Flavor | str | Iterable[Flavor | str] = (),
         adaptation: Adaptation | None = None,
     ) -> dict[Flavor, Array]:
         """Predicted connectomes of a cohort from one source.
 
         Parameters
         ----------
-        edges : mapping of Flavor to ndarray of shape (n_subjects, n_edges)
+        edges : mapping of Flavor or str to ndarray of shape (n_subjects, n_edges)
             Rows of NaN where a subject lacks a flavor.
-        source : str
+        source : Flavor or str
             ``fusion``, ``fusionSC``, ``fusionFC`` or a flavor id.
-        targets : iterable of Flavor
+        targets : Flavor or str, or several
             What to predict (every flavor of the model).
         adaptation : Adaptation, optional
 
         Returns
         -------
         dict of Flavor to ndarray of shape (n_subjects, n_edges)
+
+        Raises
+        ------
+        ConnectomeError
+            If the number of edges is wrong, or a row is NaN only in part.
+        FlavorError
+            If the model lacks a flavor, or no input fits the source.
         """
-        latents = {flavor: self.encode(flavor, rows, adaptation) for flavor, rows in edges.items()}
-        single = next((flavor for flavor in latents if flavor.name == source), None)
+        inputs = {self._known(flavor): rows for flavor, rows in edges.items()}
+        latents = {
+            flavor: self.encode(flavor, rows, adaptation) for flavor, rows in inputs.items()
+        }
+        single = next((flavor for flavor in latents if flavor.name == str(source)), None)
+        asked = (targets,) if isinstance(targets, Flavor | str) else targets
+        wanted = tuple(self._known(target) for target in asked) or self.flavors
         return {
             target: self.decode(
                 target,
-                latents[single] if single else fuse_for(self.network, target, latents, source),
+                latents[single]
+                if single
+                else fuse_for(self.network, target, latents, str(source)),
                 source=single,
             )
-            for target in tuple(targets) or self.flavors
+            for target in wanted
         }
 
-    def _known(self, flavor: Flavor) -> Flavor:
-        if flavor not in self.reductions:
-            raise FlavorError(
-                f"expected a flavor of the model {self.name} "
-                f"({', '.join(f.name for f in self.flavors)}); found {flavor}."
-            )
-        return flavor
+    def _known(self, flavor: Flavor | str) -> Flavor:
+        return find_flavor(flavor, self.flavors, f"the model {self.name}")
 
-    def _reduction(self, flavor: Flavor) -> Reduction:
+    def _reduction(self, flavor: Flavor | str) -> Reduction:
         return self.reductions[self._known(flavor)]
 
     def _layer(self, flavor: Flavor) -> EdgeLayer:
-        name = self._known(flavor).name
+        name = flavor.name
         first, last = self.network.encoder(name).linears[0], self.network.decoder(name).linears[-1]
         assert isinstance(first, nn.Linear)
         assert isinstance(last, nn.Linear)
@@ -293,20 +308,3 @@ class Model:
     @cached_property
     def _cache(self) -> MapCache:
         return open_cache(self.device)
-
-
-def _check_edges(flavor: Flavor, edges: NDArray[np.floating], n_edges: int) -> None:
-    if edges.ndim != 2 or edges.shape[1] != n_edges:
-        raise ConnectomeError(
-            f"{flavor}: expected connectomes [n_subjects, {n_edges}]; found {list(edges.shape)}. "
-            "Check that they belong to this parcellation."
-        )
-    # a sum is finite only where every edge is: one pass, where nothing is missing
-    for row in np.flatnonzero(~np.isfinite(edges.sum(axis=1))):
-        n_bad = int((~np.isfinite(edges[row])).sum())
-        if n_bad and not np.isnan(edges[row]).all():
-            raise ConnectomeError(
-                f"{flavor}: expected finite edges (or a whole row of NaN for a subject without "
-                f"it); found {n_bad} edges that are NaN or infinite in row {row}. "
-                "Fill or drop that connectome before encoding."
-            )

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import CheckpointError, ConnectomeError
+from kraken_bids.flavors import Flavor
 
 Array = NDArray[np.float32]
 
@@ -181,6 +182,41 @@ class Reduction:
         return np.asarray(
             10 ** (z * a["input_logstdev_nonzero"] + a["input_logmean_nonzero"]), np.float32
         )
+
+
+def check_reductions(
+    reductions: Mapping[Flavor, Reduction], sizes: Mapping[Flavor, int], model: str
+) -> None:
+    """Check that there are transforms for the inputs of a network, and that they fit.
+
+    Parameters
+    ----------
+    reductions : mapping of Flavor to Reduction
+    sizes : mapping of Flavor to int
+        Length of each input of the network.
+    model : str
+        Its name, for the message.
+
+    Raises
+    ------
+    CheckpointError
+        If one is missing or makes another number of values.
+    """
+    missing = [flavor.name for flavor in sizes if flavor not in reductions]
+    if missing:
+        raise CheckpointError(
+            f"expected transforms for all {len(sizes)} flavors of {model}; missing: "
+            f"{', '.join(missing)}. Give the kraken_ioxfm_* files that hold them with "
+            "--transforms."
+        )
+    for flavor, size in sizes.items():
+        found = reductions[flavor].n_components
+        if found != size:
+            raise CheckpointError(
+                f"expected a transform of {flavor} to {size} values, which the network of "
+                f"{model} takes; found one to {found}. Give the transforms that were published "
+                "with this checkpoint."
+            )
 
 
 def fit_reduction(edges: NDArray[np.floating], kind: str) -> Reduction:

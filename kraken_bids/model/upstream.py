@@ -76,6 +76,7 @@ def read_upstream(
         network=network,
         reductions=reductions,
         provenance={
+            **_count_training(content.get("training_params")),
             **(earlier if isinstance(earlier, dict) else {}),
             "Source": checkpoint.name,
             "Transforms": [p.name for p in found],
@@ -222,6 +223,14 @@ def _check_cover(
             f"{', '.join(missing)}. Give the kraken_ioxfm_* files that hold them with "
             "--transforms FILE [FILE …], or put them beside the checkpoint."
         )
+
+
+def _count_training(parameters: Any) -> dict[str, int]:
+    """Count the subjects that the transforms were fitted on, where the file says so."""
+    known = parameters if isinstance(parameters, Mapping) else {}
+    number = known.get("numsubjects_train", np.size(known.get("subjidx_train", ())))
+    is_count = isinstance(number, int | np.integer) and number > 0
+    return {"NumberOfSubjects": int(number)} if is_count else {}
 
 
 def _to_plain(value: Any) -> Any:

@@ -114,3 +114,16 @@ def test_means_that_cannot_be_fitted_are_refused(rng: np.random.Generator) -> No
     with pytest.raises(SettingsError, match="found 'mean'"):
         parse_mode("mean")
     assert parse_mode("meanfitshift") == "meanfit+meanshift"
+
+
+def test_ids_do_as_well_as_flavors(rng: np.random.Generator) -> None:
+    """Means by id are adapted as means by flavor are, and not silently left out."""
+    flavor = parse_flavor("FCcorr_fs86_hpf")
+    mean, training = rng.normal(size=(2, 10))
+
+    by_id = fit_adaptation({flavor.name: (mean, 4)}, {flavor: training})
+
+    assert (
+        by_id.flavors[flavor].b0
+        == fit_adaptation({flavor: (mean, 4)}, {flavor: training}).flavors[flavor].b0
+    )

@@ -117,3 +117,9 @@ def test_bad_selectors_are_refused(text: str) -> None:
     """Names with signs, unknown flavors and empty selections are FlavorErrors."""
     with pytest.raises(FlavorError):
         parse_selector(text, FLAVORS)
+
+
+def test_ids_do_as_well_as_flavors(latents: dict[Flavor, np.ndarray]) -> None:
+    """Latents by id are fused as latents by flavor are."""
+    by_id = {flavor.name: rows for flavor, rows in latents.items()}
+    np.testing.assert_array_equal(fuse(by_id, "fusionSC"), fuse(latents, "fusionSC"))

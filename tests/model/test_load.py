@@ -57,3 +57,13 @@ def test_a_converted_model_keeps_its_identity(tmp_path: Path, published: Any) ->
     assert converted.sha256 == original.sha256
     for name, values in original.network.state_dict().items():
         assert torch.equal(values, converted.network.state_dict()[name])
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("pretraind", "pretrained"), ("SCifod2act_fs86_cnt", "SCifod2act_fs86_count")],
+)
+def test_names_of_much_the_same_spelling_are_suggested(typed: str, meant: str) -> None:
+    """A typing error in the name of a published model is answered with what was meant."""
+    with pytest.raises(CheckpointError, match=f"Did you mean {meant}"):
+        load_model(typed)

@@ -131,7 +131,7 @@ def test_wrong_input_is_refused(
         model.encode(FC, x)
     with pytest.raises(ConnectomeError, match=r"expected connectomes \[n_subjects, 28\]"):
         model.encode(FC, x[:, 1:])
-    with pytest.raises(FlavorError, match="found FCcorr_fs86_hpf"):
+    with pytest.raises(FlavorError, match="found 'FCcorr_fs86_hpf'"):
         model.encode(parse_flavor("FCcorr_fs86_hpf"), x)
     with pytest.raises(ConnectomeError, match=r"latents \[n_subjects, 5\]"):
         model.decode(FC, x)
@@ -159,6 +159,43 @@ def test_devices_are_checked() -> None:
     for name in ("gpu", "cuda:99", "cuda:x", "cpu:1x"):
         with pytest.raises(SettingsError, match="device"):
             resolve_device(name)
+
+
+def test_ids_do_as_well_as_flavors(
+    make_model: Callable[..., Model], rng: np.random.Generator
+) -> None:
+    """Inputs, sources and targets by id, and lists of numbers, give what flavors and arrays do."""
+    model = make_model()
+    x = rng.normal(size=(3, 28))
+    z = model.encode(FC, x)
+
+    np.testing.assert_array_equal(model.encode(FC.name, x.tolist()), z)
+    np.testing.assert_array_equal(
+        model.decode(SC.name, z, source=FC.name), model.decode(SC, z, source=FC)
+    )
+    assert model.n_edges(SC.name) == 28
+    expected = model.predict({FC: x}, source=FC.name, targets=[SC])
+    for target in (SC.name, SC, [SC.name], (SC,)):
+        found = model.predict({FC.name: x}, source=FC, targets=target)
+        assert list(found) == [SC]
+        np.testing.assert_array_equal(found[SC], expected[SC])
+
+
+def test_names_of_much_the_same_spelling_are_suggested(
+    make_model: Callable[..., Model], rng: np.random.Generator
+) -> None:
+    """A typing error in an input, a target or a source is answered with what was meant."""
+    model = make_model()
+    x = rng.normal(size=(3, 28))
+    for ask in (
+        lambda: model.encode("FCcor_mini_hpf", x),
+        lambda: model.predict({SC: x}, targets=["FCcorr_mini_hp"]),
+        lambda: model.predict({FC: x}, source="FCcorr_min_hpf"),
+    ):
+        with pytest.raises(FlavorError, match=r"Did you mean FCcorr_mini_hpf"):
+            ask()
+    with pytest.raises(FlavorError, match=r"found 'fusoin'.*Did you mean fusion"):
+        model.predict({FC: x}, source="fusoin")
 
 
 @pytest.mark.gpu

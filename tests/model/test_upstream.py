@@ -184,3 +184,23 @@ def test_hdf5_that_is_none_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(CheckpointError, match="another kind"):
         read_transforms(tmp_path / "t.h5")
+
+
+@pytest.mark.parametrize(
+    ("parameters", "number"),
+    [
+        ({"numsubjects_train": 12, "subjidx_train": np.arange(3)}, 12),
+        ({"subjidx_train": np.arange(7)}, 7),
+        ({"numsubjects_train": "many"}, None),
+        ({"numsubjects_train": -1}, None),
+        ("none", None),
+        (None, None),
+    ],
+)
+def test_training_subjects_are_counted_where_the_file_says(
+    published: Any, parameters: Any, number: int | None
+) -> None:
+    """They give distances their unit; other things in that place are passed over."""
+    published.write(training_params=parameters)
+    model = read_upstream(published.checkpoint, [published.transforms], "cpu")
+    assert model.provenance.get("NumberOfSubjects") == number

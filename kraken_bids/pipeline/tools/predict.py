@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError, FlavorError, SettingsError
-from kraken_bids.flavors import Flavor
+from kraken_bids.flavors import Flavor, suggest
 from kraken_bids.model.adaptation import (
     Adaptation,
     check_adaptation,
@@ -210,6 +210,7 @@ def select_targets(patterns: Iterable[str], model: Model) -> tuple[Flavor, ...]:
             raise FlavorError(
                 f"expected targets among the flavors of {model.name} "
                 f"({', '.join(f.name for f in model.flavors)}); found {pattern!r}."
+                f"{suggest(pattern, [f.name for f in model.flavors])}"
             )
         chosen |= dict.fromkeys(found)
     return tuple(chosen) or model.flavors
