@@ -35,6 +35,12 @@ class BoldRun:
     metadata: Mapping[str, Any]
     """The sidecar: ``RepetitionTime`` …"""
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every image and table that a connectome of this run rests on."""
+        found = (self.bold, self.confounds, self.mask, *self.tissue.values())
+        return tuple(path for path in found if path is not None)
+
 
 @dataclass(frozen=True)
 class FunctionalInputs:

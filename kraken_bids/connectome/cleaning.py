@@ -10,6 +10,8 @@ from kraken_bids.connectome.confounds import Regressors
 from kraken_bids.connectome.nuisance import Strategy
 from kraken_bids.connectome.quality import FrameQuality
 
+OutlierRule = Literal["art", "fmriprep", "none"]
+
 
 @dataclass(frozen=True)
 class Cleaning:
@@ -26,6 +28,13 @@ class Cleaning:
     """``art``: jumps of motion or global signal; ``fmriprep``: its *outlier* columns; ``auto``:
     ``art`` for fmriclean, ``none`` for the others."""
 
+    @property
+    def outlier_rule(self) -> OutlierRule:
+        """Rule by which frames are left out, beside dropped volumes and ``fd_threshold``."""
+        if self.outliers != "auto":
+            return self.outliers
+        return "art" if self.strategy == "fmriclean" else "none"
+
 
 @dataclass(frozen=True)
 class Nuisance:
@@ -39,6 +48,7 @@ class Nuisance:
     dropped: NDArray[np.bool_]
     outliers: NDArray[np.bool_]
     """Outliers other than dropped first volumes."""
+    outlier_rule: OutlierRule
     high_pass: float
     """Hz, of the filter after the regression; 0 for none."""
     by_cosines: bool
@@ -63,6 +73,7 @@ class CleanRun:
     """First volumes left out."""
     n_outliers: int
     """Frames left out for motion or signal jumps, first volumes aside."""
+    outlier_rule: OutlierRule
     mean_fd: float
     """Mean framewise displacement of all frames, mm."""
     frames: FrameQuality

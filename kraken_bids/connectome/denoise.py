@@ -113,6 +113,7 @@ def prepare_nuisance(
         missing=missing,
         dropped=dropped,
         outliers=outliers,
+        outlier_rule=cleaning.outlier_rule,
         high_pass=0.0 if by_cosines else cleaning.high_pass,
         by_cosines=by_cosines,
         frames=FrameQuality(
@@ -177,6 +178,7 @@ def apply_nuisance(series: RegionSeries, nuisance: Nuisance, *, gsr: bool) -> Cl
         n_volumes=series.n_volumes,
         n_dropped=int(nuisance.dropped.sum()),
         n_outliers=int(nuisance.outliers.sum()),
+        outlier_rule=nuisance.outlier_rule,
         mean_fd=_mean_fd(nuisance.frames.framewise_displacement),
         frames=nuisance.frames,
         tr=nuisance.tr,
@@ -211,13 +213,10 @@ def _outliers(
     *,
     cleaning: Cleaning,
 ) -> NDArray[np.bool_]:
-    rule = cleaning.outliers
-    if rule == "auto":
-        rule = "art" if cleaning.strategy == "fmriclean" else "none"
     outliers = np.zeros(series.n_volumes, dtype=bool)
-    if rule == "art":
+    if cleaning.outlier_rule == "art":
         outliers |= find_art_outliers(series.global_mean, motion)
-    elif rule == "fmriprep":
+    elif cleaning.outlier_rule == "fmriprep":
         outliers |= find_fmriprep_outliers(columns, series.n_volumes)
     if cleaning.fd_threshold is not None:
         outliers |= np.nan_to_num(displacement) > cleaning.fd_threshold

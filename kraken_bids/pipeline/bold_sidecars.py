@@ -9,11 +9,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.connectome.cleaning import CleanRun
+from kraken_bids.connectome.outliers import GLOBAL_THRESHOLD, MOTION_THRESHOLD_MM
 from kraken_bids.connectome.quality import correlation_noise, explain_shortness
 from kraken_bids.settings import FunctionalSettings
 
 logger = logging.getLogger(__name__)
 
+OUTLIER_RULES = {
+    "art": f"jump of the global signal with |robust z| > {GLOBAL_THRESHOLD:g} or composite motion "
+    f"> {MOTION_THRESHOLD_MM:g} mm (ART, CONN's standard settings), with the volume before",
+    "fmriprep": "any column of the confounds with outlier in its name",
+    "none": "none",
+}
+"""Which volumes are left out beside dropped ones and those above FDThreshold."""
+FORWARD = "difference to the next volume, 0 in the last; not fMRIPrep's columns of the same name"
+BACKWARD = "difference to the volume before, 0 in the first, as fMRIPrep's columns"
+FROM_TISSUE = {
+    "WM_mean": "WM: mean and components of voxels with a probability > 0.5, eroded by 3 x 3 x 3",
+    "CSF_mean": "CSF: likewise",
+    "GM_mean": "GM: mean of voxels with a probability > 0.5; difference to the next volume",
+}
+"""What regressors are that were computed here, by the first of each."""
+CONCATENATION = (
+    "left-out volumes dropped, each region z-scored in each run, runs one after another"
+)
 NOT_FIX = "no ICA-FIX was applied, while the published model was trained on ICA-FIX data"
 
 
@@ -36,7 +55,13 @@ def describe_cleaning(
         "HighPass": runs[0].high_pass,
         "HighPassMethod": runs[0].high_pass_method,
         "GlobalSignalRegression": runs[0].gsr,
+        "OutlierRule": OUTLIER_RULES[runs[0].outlier_rule],
         "FDThreshold": settings.fd_threshold,
+        "Derivatives": FORWARD if runs[0].strategy == "fmriclean" else BACKWARD,
+        "TissueRegressors": [
+            words for name, words in FROM_TISSUE.items() if name in runs[0].regressors
+        ],
+        "Concatenation": CONCATENATION,
         "Notes": [NOT_FIX, *dict.fromkeys(note for run in runs for note in run.notes)],
         "RepetitionTime": runs[0].tr,
         "Runs": [

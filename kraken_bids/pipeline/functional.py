@@ -92,10 +92,10 @@ def group_runs(session: SessionInputs) -> Iterator[RunGroup]:
             yield RunGroup(name, space, runs, labels)
 
 
-def _list_files(group: RunGroup) -> list[Path | None]:
-    paths: list[Path | None] = []
+def _list_files(group: RunGroup) -> list[Path]:
+    paths: list[Path] = []
     for run in group.runs:
-        paths += [run.bold, run.confounds, run.mask, *run.tissue.values()]
+        paths += run.files
     for image in group.labels.values():
         paths += [image.path, *image.transforms]
     return paths

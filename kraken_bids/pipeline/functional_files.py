@@ -119,7 +119,7 @@ def _describe(
 ) -> dict[str, object]:
     image = group.labels[flavor.parcellation]
     settings = task.settings.functional
-    files = [path for run in group.runs for path in (run.bold, run.confounds)]
+    files = [path for run in group.runs for path in run.files]
     cleaning = describe_cleaning([run.bold for run in group.runs], runs, settings)
     return {
         **matrix_sidecar(flavor),

@@ -135,6 +135,9 @@ def test_matrix_is_the_correlation_of_the_cleaned_series(case):
     np.fill_diagonal(partial, 1)
     np.testing.assert_allclose(case.matrix("FCpcorr_mine_hpf.tsv"), partial, atol=2e-6)
     facts = case.sidecar("FCpcorr_mine_hpf.json")
+    assert (facts["OutlierRule"], facts["FDThreshold"]) == ("none", 1.8)
+    assert facts["Derivatives"].startswith("difference to the volume before")
+    assert facts["TissueRegressors"] == []
     assert facts["Lambda"] == 0.2
     assert facts["LambdaSource"] == "chosen by the user"
     assert facts["Frames"] == kept.sum()
@@ -351,6 +354,14 @@ def test_numbers_are_the_apps(demo, tmp_path):
         *("--output-dir", tmp_path / "tool"),
     )
     assert outcome.exit_code == 0, outcome.text
+    facts = json.loads((tmp_path / "tool/FCcorr_fs86_hpfgsr.json").read_text())
+    assert "robust z| > 5 or composite motion > 0.9 mm" in facts["OutlierRule"]
+    assert facts["Derivatives"].startswith("difference to the next volume")
+    assert [words.partition(":")[0] for words in facts["TissueRegressors"]] == ["WM", "CSF", "GM"]
+    (app_json,) = (tmp_path / "app").rglob("*atlas-fs86_meas-FCcorrHPF_relmat.json")
+    sources = " ".join(json.loads(app_json.read_text())["Sources"])
+    for word in ("brain_mask", "label-GM", "label-WM", "label-CSF", "confounds", "aparcaseg"):
+        assert word in sources
     pairs = {
         "FCcorr_fs86_hpf": "atlas-fs86_meas-FCcorrHPF_relmat.dense",
         "FCcorr_fs86_hpfgsr": "atlas-fs86_meas-FCcorrHPFGSR_relmat.dense",
