@@ -1,5 +1,6 @@
 """``kraken-bids BIDS_DIR OUTPUT_DIR {participant,group}``: the BIDS App."""
 
+import logging
 import os
 import sys
 from pathlib import Path
@@ -8,17 +9,10 @@ from typing import Any
 import click
 
 from kraken_bids import __version__
-from kraken_bids.cli.cleaning import cleaning_options, functional_settings
-from kraken_bids.cli.options import (
-    ForgivingCommand,
-    ListOption,
-    exit_with_message,
-    labels,
-    pairs,
-    read_config,
-)
+from kraken_bids.cli.app_settings import read_settings
+from kraken_bids.cli.cleaning import cleaning_options
+from kraken_bids.cli.options import ForgivingCommand, ListOption, exit_with_message, read_config
 from kraken_bids.exceptions import InputError, SettingsError
-from kraken_bids.flavors import parse_flavor
 from kraken_bids.logs import start_terminal_log
 from kraken_bids.settings import (
     ADAPTATION_MODES,
@@ -26,12 +20,10 @@ from kraken_bids.settings import (
     DEFAULT_SOURCES,
     OUTPUT_FORMATS,
     SC_UNITS,
-    DataSettings,
-    PredictionSettings,
-    RunSettings,
     Settings,
-    StructuralSettings,
 )
+
+logger = logging.getLogger(__name__)
 
 EPILOG = """\b
 Examples:
@@ -232,12 +224,9 @@ def main(**options: Any) -> None:
     found in OUTPUT_DIR and predicts again.
     """  # noqa: D205
     with exit_with_message():
-        settings = _settings(options)
-        if settings.run.refit_pcorr and options["level"] != "group":
-            raise SettingsError(
-                "--refit-pcorr: expected the level group, which sees everyone; found participant."
-            )
+        settings = read_settings(options)
         _prepare_process(settings, options["verbose"])
+        _check_ridges(settings, options["level"])
         exit_code = _run_level(settings, options["level"])
     sys.exit(exit_code)
 
@@ -274,62 +263,22 @@ def _prepare_process(settings: Settings, verbosity: int) -> None:
     start_terminal_log(verbosity)
 
 
+def _check_ridges(settings: Settings, level: str) -> None:
+    """Refuse a search at the level that cannot do it; say where a ridge changes nothing."""
+    if settings.run.refit_pcorr and level != "group":
+        raise SettingsError(
+            "--refit-pcorr: expected the level group, which sees everyone; found participant."
+        )
+    if settings.functional.pcorr_lambda and level == "group" and not settings.run.refit_pcorr:
+        logger.warning(
+            "--pcorr-lambda changes nothing at the group level without --refit-pcorr: partial "
+            "correlations stay as the participant level measured them"
+        )
+
+
 def _check_dataset(settings: Settings) -> None:
     """Answer a wrong folder or participant at once, before torch is imported."""
     from kraken_bids.bids.datasets import find_datasets, find_participants
 
     datasets = find_datasets(settings.data.bids_dir, settings.data.derivatives)
     find_participants(datasets, settings.data.participants)
-
-
-def _settings(options: dict[str, Any]) -> Settings:
-    """Sort the words of the command line into the settings of the stages."""
-    flavors = tuple(parse_flavor(name) for name in options["flavors"])
-    targets = tuple(parse_flavor(name) for name in options["targets"])
-    derivatives = pairs("--derivatives", options["derivatives"])
-    return Settings(
-        data=DataSettings(
-            bids_dir=options["bids_dir"],
-            output_dir=options["output_dir"],
-            derivatives={name: Path(path) for name, path in derivatives.items()},
-            participants=labels("sub-", options["participant_label"]),
-            sessions=labels("ses-", options["session_id"]),
-            tasks=labels("task-", options["task_id"]),
-            bids_filter_file=options["bids_filter_file"],
-            atlases=tuple(options["atlases"]),
-            atlas_images=pairs("--atlas", options["atlas"]),
-            flavors=flavors,
-        ),
-        functional=functional_settings(options),
-        structural=StructuralSettings(
-            tractogram=options["tractogram"],
-            tractogram_weights=options["tractogram_weights"],
-            parcellation_images=pairs("--parcellation", options["parcellation"]),
-            search_radius=options["search_radius"],
-            units=options["sc_units"],
-        ),
-        prediction=PredictionSettings(
-            model=options["model"],
-            transforms=tuple(Path(path) for path in options["transforms"]),
-            adaptation=options["adaptation"],
-            adaptation_mode=options["adaptation_mode"],
-            adaptation_subjects=tuple(options["adaptation_subjects"]),
-            adaptation_min_subjects=options["adaptation_min_subjects"],
-            sources=tuple(options["sources"]),
-            targets=targets,
-            output_format=options["output_format"],
-            device=options["device"],
-        ),
-        run=RunSettings(
-            n_procs=options["n_procs"],
-            omp_nthreads=options["omp_nthreads"],
-            work_dir=options["work_dir"],
-            scheduler=options["scheduler"],
-            mem_gb=options["mem_gb"],
-            force=options["force"],
-            stop_on_first_crash=options["stop_on_first_crash"],
-            dry_run=options["dry_run"],
-            reports_only=options["reports_only"],
-            refit_pcorr=options["refit_pcorr"],
-        ),
-    )

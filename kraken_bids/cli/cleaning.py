@@ -16,7 +16,15 @@ _OPTIONS = (
         show_default=True,
         help="How the region series are cleaned.",
     ),
-    click.option("--high-pass", type=float, default=0.01, show_default=True, metavar="HZ"),
+    click.option(
+        "--high-pass",
+        type=float,
+        default=0.01,
+        show_default=True,
+        metavar="HZ",
+        help="Low cut of the band that is kept, 0 for none; acompcor takes fMRIPrep's cosines "
+        "(1/128 Hz) instead.",
+    ),
     click.option(
         "--drop-volumes",
         type=int,
@@ -47,7 +55,8 @@ _OPTIONS = (
         "--pcorr-lambda",
         cls=ListOption,
         metavar="ATLAS=VALUE ...",
-        help="Ridge of the partial correlation  [fs86=0.06 and so on]",
+        help="Ridge of the partial correlation  [what a group run with --refit-pcorr saved, else "
+        "0.06]",
     ),
 )
 

@@ -39,3 +39,11 @@ def test_participant_level_is_refused(app: Any) -> None:
     outcome = app.participant("--refit-pcorr")
     assert outcome.exit_code == 2
     assert outcome.says("--refit-pcorr", "group")
+
+
+def test_a_ridge_without_a_search(app: Any) -> None:
+    """A λ given to the group level changes nothing by itself, which is said."""
+    app.copy_done()
+    outcome = app.group("--pcorr-lambda", "fs86=0.2")
+    assert outcome.exit_code == 0
+    assert outcome.says("--pcorr-lambda changes nothing", "without --refit-pcorr")
