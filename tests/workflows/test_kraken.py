@@ -242,6 +242,7 @@ def test_what_does_not_fit_is_said(participant: Any, tmp_path: Path) -> None:
     ):
         workflow = init_fc_wf(atlases=["fs86"], space="T1w", name=f"wf{len(message)}")
         workflow.base_dir = str(tmp_path)
+        workflow.config["execution"] = {"crashdump_dir": str(tmp_path)}
         workflow.inputs.inputnode.trait_set(**given | changed)
         with pytest.raises(Exception, match=message):
             workflow.run(plugin="Linear")
