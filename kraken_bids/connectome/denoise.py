@@ -239,18 +239,16 @@ def _check_degrees_of_freedom(rank: int, nuisance: Nuisance, *, gsr: bool) -> No
     left = n - rank - n_slow
     if left < MIN_DEGREES_OF_FREEDOM:
         ways_out = {
-            "--drop-volumes is too large": n_dropped,
-            "it moves too much: leave it out, or raise --fd-threshold": n_outliers,
-            "it is too short for so many regressors: leave it out, or use --denoise 24p or none": (
-                n_regressors
-            ),
-            "--high-pass is too large": n_slow,
+            "Lower --drop-volumes": n_dropped,
+            "The run moves too much: leave it out, or raise --fd-threshold": n_outliers,
+            "The run is too short: leave it out, or use --denoise 24p or none": n_regressors,
+            "Lower --high-pass": n_slow,
         }
         raise ConnectomeError(
             f"expected at least {MIN_DEGREES_OF_FREEDOM} degrees of freedom after cleaning; found "
             f"{left}: {n} volumes - {n_dropped} dropped - {n_outliers} outliers - "
             f"{n_regressors} regressors of --denoise {nuisance.strategy}"
-            f"{' with global signal' if gsr else ''} - {n_slow} slow frequencies. Of this run, "
+            f"{' with global signal' if gsr else ''} - {n_slow} slow frequencies. "
             f"{max(ways_out, key=lambda way: ways_out[way])}."
         )
 

@@ -275,9 +275,9 @@ def test_too_short_runs_are_refused_with_numbers(series, columns):
 @pytest.mark.parametrize(
     ("settings", "said"),
     [
-        ({"drop_volumes": 1000}, "200 dropped .*--drop-volumes is too large"),
-        ({"fd_threshold": 0.0}, r"--fd-threshold"),
-        ({"high_pass": 0.5}, "160 slow frequencies.*--high-pass is too large"),
+        ({"drop_volumes": 1000}, "200 dropped .*Lower --drop-volumes"),
+        ({"fd_threshold": 0.0}, "moves too much.*--fd-threshold"),
+        ({"high_pass": 0.5}, "160 slow frequencies.*Lower --high-pass"),
     ],
 )
 def test_what_takes_most_is_named(series, columns, settings, said):
