@@ -30,6 +30,7 @@ from kraken_bids.pipeline.outliers import find_outliers, write_outliers
 from kraken_bids.pipeline.pages.draw import draw_group, draw_participants
 from kraken_bids.pipeline.pages.group import build_group_page
 from kraken_bids.pipeline.participant import (
+    NOT_REDRAWN,
     collect_failures,
     load_model_of,
     prepare_output,
@@ -47,7 +48,7 @@ from kraken_bids.pipeline.qcfc import write_qcfc
 from kraken_bids.pipeline.quality import write_quality
 from kraken_bids.pipeline.scores import write_scores
 from kraken_bids.pipeline.trust import judge_files
-from kraken_bids.pipeline.trust_files import write_trust
+from kraken_bids.pipeline.trust_files import write_trust, write_trust_of_predictions
 from kraken_bids.pipeline.trust_inputs import encoded_of
 from kraken_bids.pipeline.workers import open_executor
 from kraken_bids.settings import DEFAULT_SOURCES, Settings
@@ -91,11 +92,14 @@ def run_group(settings: Settings) -> int:
                     )
                     write_quality(output, members, Cohort(members, {}, {}, {}, ()), {}, trust={})
                 write_qcfc(output, members)
+            kept = NOT_REDRAWN if settings.run.reports_only else NOT_REDRAWN[:2]
+            # before the pages, which say what failed
+            write_failures(run, failures, subjects=subjects, kept_stages=kept)
             page = build_group_page(output, members, dataset=_name_dataset(settings))
             always = settings.run.reports_only or settings.run.force
             logger.info("group report: %s", draw_group(output, page, always=always))
             failures += draw_participants(settings, members, executor)
-        write_failures(run, failures, subjects=subjects)
+        write_failures(run, failures, subjects=subjects, kept_stages=kept)
         report_end(failures, len(subjects))
     finally:
         stop_file_log(run.handler)
@@ -118,6 +122,7 @@ def _predict(settings: Settings, members: tuple[Member, ...], executor: Executor
     write_outliers(output, find_outliers(members, sources))
     trust = judge_files(encoded_of(plan, members), correlates=not scores)
     write_trust(output, members, trust, scores)
+    write_trust_of_predictions(plan, members)
     write_quality(output, members, cohort, scores, trust=trust)
     return failures
 

@@ -36,12 +36,15 @@ from kraken_bids.pipeline.provenance import (
     write_failures,
 )
 from kraken_bids.pipeline.trust import judge_files
-from kraken_bids.pipeline.trust_files import write_trust
+from kraken_bids.pipeline.trust_files import write_trust, write_trust_of_predictions
 from kraken_bids.pipeline.trust_inputs import encoded_of
 from kraken_bids.pipeline.workers import open_executor, run_tasks
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+NOT_REDRAWN = ("inputs", "connectomes", "predictions")
+"""Stages that are not done again where reports only are drawn."""
 
 
 def run_participants(settings: Settings) -> int:
@@ -76,8 +79,11 @@ def run_participants(settings: Settings) -> int:
                 members = list_members(data.output_dir, subjects)
                 if model is not None:
                     failures += _predict(settings, model, members, executor)
+            kept = NOT_REDRAWN if settings.run.reports_only else ()
+            # before the pages, which say what failed
+            write_failures(run, failures, subjects=subjects, kept_stages=kept)
             failures += draw_participants(settings, members, executor)
-        write_failures(run, failures, subjects=subjects)
+        write_failures(run, failures, subjects=subjects, kept_stages=kept)
         report_end(failures, len(subjects))
     finally:
         stop_file_log(run.handler)
@@ -171,6 +177,7 @@ def _predict(
     failed = collect_failures(plan, members, executor)
     trust = judge_files(encoded_of(plan, members), correlates=True)
     write_trust(settings.data.output_dir, members, trust)
+    write_trust_of_predictions(plan, members)
     return [*failures, *failed]
 
 

@@ -5,7 +5,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from dataclasses import dataclass
 from datetime import datetime
@@ -176,17 +176,38 @@ def failure_of(error: BaseException, *, subject: str, session: str | None, stage
     )
 
 
-def write_failures(run: Run, failures: Sequence[Failure], *, subjects: Iterable[str]) -> None:
+def write_failures(
+    run: Run,
+    failures: Sequence[Failure],
+    *,
+    subjects: Iterable[str],
+    kept_stages: Collection[str] = (),
+) -> None:
     """Bring ``logs/failures.tsv`` up to date for the participants of this run.
 
     Rows of other participants stay; concurrent jobs take turns through a lock.
+
+    Parameters
+    ----------
+    run : Run
+    failures : sequence of Failure
+        Those of this run.
+    subjects : iterable of str
+        Participants of this run.
+    kept_stages : collection of str, optional
+        Stages that this run has not done again, so that their rows stay too.
     """
     path = run.output_dir / "logs" / "failures.tsv"
     done = {f"sub-{subject}" for subject in subjects}
     with (run.output_dir / "logs" / ".failures.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         lines = read_text(path).splitlines()[1:] if path.exists() else []
-        rows = [tuple(line.split("\t")) for line in lines if line.split("\t")[0] not in done]
+        known = [tuple(line.split("\t")) for line in lines]
+        rows = [
+            row
+            for row in known
+            if row[0] not in done or (row[2] in kept_stages and row[-1] != run.name)
+        ]
         rows += [
             (
                 f.participant_id,
@@ -200,6 +221,14 @@ def write_failures(run: Run, failures: Sequence[Failure], *, subjects: Iterable[
         ]
         columns = zip(*rows, strict=True) if rows else [[] for _ in FAILURE_COLUMNS]
         write_table(path, dict(zip(FAILURE_COLUMNS, map(list, columns), strict=True)))
+
+
+def read_failures(output_dir: Path, subject: str) -> list[tuple[str, str, str]]:
+    """List what of a participant has failed: session (or ``n/a``), stage and message of each."""
+    path = output_dir / "logs" / "failures.tsv"
+    lines = read_text(path).splitlines()[1:] if path.exists() else []
+    rows = (line.split("\t") for line in lines)
+    return [(row[1], row[2], row[4]) for row in rows if row[0] == f"sub-{subject}"]
 
 
 def exit_code_of(failures: Sequence[Failure], n_subjects: int) -> int:

@@ -121,7 +121,8 @@ def draw_agreement(similarity: Floats) -> bytes:
             linewidth=0,
         )
         label = f"{name}  (mean {_signed(values.mean())})"
-        style = {"transform": axes.transAxes, "color": colour, "va": "center"}
+        style = {"transform": axes.transAxes, "color": colour, "va": "center", "zorder": 5}
+        style["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1.5, "alpha": 0.9}
         theme.add_text(axes, 0.01, 0.5 + 0.46 * side, label, **style)
         axes.plot([values.mean()] * 2, [0, side * 1.04], color=theme.TEXT, linewidth=1)
     axes.axhline(0, color=theme.TEXT, linewidth=0.7)
@@ -135,16 +136,18 @@ def draw_agreement(similarity: Floats) -> bytes:
 def draw_adaptation(fits: Sequence[AdaptationFit]) -> bytes:
     """PNG of small multiples: training mean against cohort mean, and the fitted line."""
     drawn = [fit for fit in fits if fit.new_mean is not None and fit.training_mean is not None]
-    per_row = 5
+    per_row = 4
     n_rows = -(-len(drawn) // per_row)
-    width, height = 204.0, 212.0
+    left_margin, width, height = 62.0, 250.0, 222.0
     figure = theme.new_figure(
-        44 + width * min(per_row, len(drawn)), 28 + height * n_rows, scale=1.6
+        left_margin + width * min(per_row, len(drawn)), 28 + height * n_rows, scale=1.6
     )
     for i, fit in enumerate(drawn):
-        left, top = 44 + width * (i % per_row), 40 + height * (i // per_row)
-        _draw_fit(theme.add_box(figure, left, top, width - 44, height - 76), fit)
-    full = theme.add_box(figure, 0, 0, 44 + width * min(per_row, len(drawn)), 28 + height * n_rows)
+        left, top = left_margin + width * (i % per_row), 40 + height * (i // per_row)
+        _draw_fit(theme.add_box(figure, left, top, width - 56, height - 84), fit)
+    full = theme.add_box(
+        figure, 0, 0, left_margin + width * min(per_row, len(drawn)), 28 + height * n_rows
+    )
     full.set_axis_off()
     full.patch.set_visible(False)
     style = {"transform": full.transAxes, "color": theme.MUTED}
@@ -157,10 +160,10 @@ def draw_adaptation(fits: Sequence[AdaptationFit]) -> bytes:
 
 def _draw_fit(axes: "Axes", fit: AdaptationFit) -> None:
     theme.style_axes(axes, grid="")
-    axes.tick_params(labelsize=theme.SMALL - 1.5)
+    axes.locator_params(nbins=4)
     name, numbers = fit.flavor, _numbers(fit)
     theme.add_text(
-        axes, 0, 1.15, name, transform=axes.transAxes, fontsize=theme.SMALL, weight="bold"
+        axes, 0, 1.17, name, transform=axes.transAxes, fontsize=theme.SMALL, weight="bold"
     )
     theme.add_text(
         axes,
@@ -168,7 +171,7 @@ def _draw_fit(axes: "Axes", fit: AdaptationFit) -> None:
         1.04,
         numbers,
         transform=axes.transAxes,
-        fontsize=theme.SMALL - 1,
+        fontsize=theme.SMALL,
         color=theme.MUTED,
     )
     x, y = np.asarray(fit.new_mean, dtype=float), np.asarray(fit.training_mean, dtype=float)
@@ -227,4 +230,4 @@ def _numbers(fit: AdaptationFit) -> str:
     if fit.b0 is None or fit.b1 is None:
         return fit.mode
     r2 = "–" if fit.r2 is None else f"{fit.r2:.2f}"
-    return f"b0 {fit.b0:.3g}   b1 {fit.b1:.3g}   R² {r2}"
+    return f"b0 {fit.b0:.2f}   b1 {fit.b1:.2g}   R² {r2}".replace("-", "−")

@@ -14,7 +14,7 @@ from markupsafe import Markup, escape
 from kraken_bids.report import figures as names
 from kraken_bids.report import sentences
 from kraken_bids.report.group_figures import MAX_LABELS
-from kraken_bids.report.pages import Coverage, GroupPage, ParticipantPage
+from kraken_bids.report.pages import Coverage, Group, GroupPage, ParticipantPage
 from kraken_bids.report.png import read_png_size
 from kraken_bids.report.trust_figures import MAX_ROWS
 
@@ -109,10 +109,13 @@ def _participant_tiles(page: ParticipantPage) -> list[Tile]:
             Tile(f"{kept:.1f} min", "of BOLD used", f"of {total:.1f}, {_plural(len(runs), 'run')}")
         )
     else:
-        tiles.append(Tile("none", "of BOLD used", "no functional input"))
+        tiles.append(Tile("none", "of BOLD used", _explain_none(page, "FC", "functional")))
     streamlines = sum(row.n_streamlines for row in page.tractograms)
-    detail = f"in {_plural(len(page.tractograms), 'tractogram')}"
-    tiles.append(Tile(_count(streamlines) if streamlines else "none", "streamlines", detail))
+    if streamlines:
+        detail = f"in {_plural(len(page.tractograms), 'tractogram')}"
+        tiles.append(Tile(_count(streamlines), "streamlines", detail))
+    else:
+        tiles.append(Tile("none", "streamlines", _explain_none(page, "SC", "structural")))
     measured = sum(panel.measured is not None for panel in page.flavors)
     predicted = sum(bool(panel.predictions) for panel in page.flavors)
     tiles.append(Tile(f"{measured} of {len(page.flavors)}", "flavors measured"))
@@ -120,9 +123,15 @@ def _participant_tiles(page: ParticipantPage) -> list[Tile]:
     fitted = [fit.n_subjects for fit in page.adaptation if fit.n_subjects and fit.mode != "none"]
     if fitted:
         tiles.append(Tile("adapted", "to the training data", f"fitted on {max(fitted)} people"))
-    else:
+    elif predicted:
         tiles.append(Tile("not adapted", "to the training data"))
     return tiles
+
+
+def _explain_none(page: ParticipantPage, group: Group, kind: str) -> str:
+    """Why no run, or no tractogram, stands behind the page."""
+    is_measured = any(f.group == group and f.measured is not None for f in page.flavors)
+    return "measured elsewhere" if is_measured else f"no {kind} input"
 
 
 def _group_tiles(page: GroupPage) -> list[Tile]:
@@ -184,6 +193,7 @@ def _environment() -> Environment:
     )
     environment.filters.update(
         number=_number,
+        fixed=_fixed,
         significant=_significant,
         share=_share,
         count=_count,
@@ -196,6 +206,8 @@ def _environment() -> Environment:
         names=names,
         plural=_plural,
         worst_regions=WORST_REGIONS,
+        explain_cells=sentences.explain_cells,
+        explain_circle=sentences.explain_circle,
         explain_source=sentences.explain_source,
         chance_rank=sentences.chance_rank,
         explain_chance=sentences.explain_chance,
@@ -213,8 +225,19 @@ def _number(value: float | None, digits: int = 2) -> str:
     return text.replace("-", "−")
 
 
+def _fixed(value: float | None, digits: int = 2) -> str:
+    """Write a number of a bounded scale: the same digits for all, and no minus before zero."""
+    if value is None or not math.isfinite(value):
+        return DASH
+    return f"{value:z.{digits}f}".replace("-", "−")
+
+
 def _significant(value: float | None) -> str:
-    return DASH if value is None or not math.isfinite(value) else f"{value:.3g}".replace("-", "−")
+    return (
+        DASH
+        if value is None or not math.isfinite(value)
+        else f"{value:#.3g}".rstrip(".").replace("-", "−")
+    )
 
 
 def _share(value: float | None) -> str:

@@ -54,10 +54,10 @@ def draw_source_by_target(
     rows = _sort_groups(table.source_groups)
     columns = _sort_groups(table.target_groups)
     shown = np.asarray(values, dtype=float)[np.ix_(rows, columns)]
-    cell = (54.0, 30.0)
-    top, left = 150.0, 190.0
+    cell = (50.0, 28.0)
+    top, left = 142.0, 172.0
     figure = theme.new_figure(
-        left + cell[0] * len(columns) + 110, top + cell[1] * len(rows) + 16, scale=1.6
+        left + cell[0] * len(columns) + 120, top + cell[1] * len(rows) + 16, scale=1.6
     )
     axes = theme.add_box(figure, left, top, cell[0] * len(columns), cell[1] * len(rows))
     _fill_cells(axes, shown, chance, digits=digits)

@@ -134,7 +134,7 @@ def _list_carpets(motion: Motion) -> list[tuple[str, Bytes, Layout]]:
     carpets = [(f"{name}, before cleaning", before, layout)]
     if carpet.after is not None:
         after = colour_carpet(carpet.after, layout, kept=kept, is_clean=True)
-        carpets.append(("after cleaning", after, layout))
+        carpets.append((f"{name}, after cleaning", after, layout))
     return carpets
 
 
@@ -170,9 +170,9 @@ def _draw_displacement(axes: "Axes", motion: Motion) -> None:
     _name_panel(axes, "displacement (mm)")
     if finite.size and finite.max() > top:
         note = f"highest {finite.max():.1f} mm"
-        theme.add_text(
-            axes, 0.995, 0.78, note, transform=axes.transAxes, ha="right", fontsize=theme.SMALL
-        )
+        style = {"transform": axes.transAxes, "ha": "right", "fontsize": theme.SMALL}
+        style["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.85}
+        theme.add_text(axes, 0.995, 0.8, note, **style)
 
 
 def _draw_trace(axes: "Axes", values: Floats, tr: float, *, name: str, colour: str) -> None:
@@ -204,7 +204,8 @@ def _draw_carpet(
     n_regions = len(layout.order)
     axes.imshow(rgb, aspect="auto", extent=(0, end, n_regions, 0), interpolation="nearest")
     axes.set(ylim=(n_regions, 0), yticks=[])
-    axes.spines["left"].set_visible(False)
+    for spine in axes.spines.values():  # white at either end of a run is data
+        spine.set(visible=True, color=theme.LINE, linewidth=0.6)
     for start in layout.starts[1:-1]:
         axes.axhline(start, color="white", linewidth=0.6)
     _draw_groups(figure, axes, layout)
@@ -225,7 +226,7 @@ def _draw_groups(figure: "Figure", axes: "Axes", layout: Layout) -> None:
     side.set(xlim=(0, edge), ylim=(n_regions, 0))
     unit = n_regions / CARPET
     placed = spread_labels(
-        layout.middles, gap=13.0 * unit, low=5 * unit, high=n_regions - 5 * unit
+        layout.middles, gap=14.5 * unit, low=5 * unit, high=n_regions - 5 * unit
     )
     start = edge - STRIP - 12
     for name, middle, y in zip(layout.titles, layout.middles, placed, strict=True):

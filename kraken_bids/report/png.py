@@ -16,7 +16,7 @@ SIGNATURE = b"\x89PNG\r\n\x1a\n"
 CSS_DPI = 100.0
 """Figures are laid out in hundredths of an inch, one per CSS pixel, and drawn finer."""
 MAX_COLOURS = 256
-COMPRESSION = 7
+COMPRESSION = 6
 
 
 def draw_png(figure: "Figure") -> bytes:
@@ -83,12 +83,14 @@ def quantize_colours(pixels: Bytes) -> tuple[Bytes, Bytes]:
     colours, inverse, counts = _count_colours(packed)
     parts = np.stack([colours >> 16, (colours >> 8) & 255, colours & 255], axis=1)
     kept = np.sort(np.argsort(counts, kind="stable")[::-1][:MAX_COLOURS])
-    palette = parts[kept].astype(np.int32)
-    # in blocks, since differences [n_colours, 256, 3] of a photograph would not fit in memory
+    palette = parts[kept].astype(np.float32)
+    lengths = (palette**2).sum(axis=1)
+    # in blocks, since distances [n_colours, 256] of a photograph would not fit in memory
     nearest = np.empty(len(colours), dtype=np.uint8)
     for start in range(0, len(colours), 4096):
-        block = parts[start : start + 4096].astype(np.int32)
-        distance = ((block[:, None, :] - palette[None]) ** 2).sum(axis=2)
+        block = parts[start : start + 4096].astype(np.float32)
+        # squared distance, less what is the same for every colour; exact in these whole numbers
+        distance = lengths - 2 * (block @ palette.T)
         nearest[start : start + 4096] = distance.argmin(axis=1)
     return palette.astype(np.uint8), nearest[inverse]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 WIDTH = 1060.0
-NAMES = 74.0
+NAMES = 104.0
 BAR = 84.0
 SLICE_GAP = 8.0
 ROW_GAP = 16.0
@@ -56,13 +56,13 @@ def draw_coverage(coverage: Sequence[Coverage]) -> bytes:
 
 
 def draw_brain(coverage: Coverage) -> bytes:
-    """PNG of slices through the regions: coverage from 0 to 1, and below it temporal SNR.
+    """PNG of slices through the regions: coverage in per cent, and below it temporal SNR.
 
     Regions below the bar are in the warning colour; those without a value are grey.
     """
     share = np.nan_to_num(np.asarray(coverage.share, dtype=float))
     low = share < coverage.threshold
-    rows = [("coverage", share, Normalize(0, 1), theme.share_colours())]
+    rows = [("coverage (%)", 100 * share, Normalize(0, 100), theme.share_colours())]
     if coverage.median_tsnr is not None and coverage.tsnr is not None:
         tsnr = np.where(low, np.nan, np.asarray(coverage.tsnr, dtype=float))
         top = float(np.nanpercentile(tsnr, 98)) if np.isfinite(tsnr).any() else 1.0

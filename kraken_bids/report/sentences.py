@@ -4,10 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kraken_bids.report.pages import Identifiability, MotionEffect
+from kraken_bids.report.pages import FlavorPanel, Identifiability, MotionEffect
 
 MAX_MOVED_EDGES = 0.01
 """Share of edges that follow motion (false discovery rate 0.05) above which it is said."""
+FEW_SESSIONS = 50
+"""Below this many sessions it is said how weak an effect stays hidden."""
 MAX_FALL = -0.2
 """Spearman correlation of QC-FC with distance below which it is said."""
 
@@ -39,6 +41,30 @@ def explain_source(source: str) -> str:
     return SOURCE_WORDS.get(source, f"Predicted from {source}")
 
 
+def explain_cells(panel: FlavorPanel) -> str:
+    """Say what the colours of a flavor's matrices mean."""
+    if panel.group == "SC":
+        volumes = ", relative to the volume of the regions" if "volnorm" in panel.name else ""
+        return (
+            f"Darker: more streamlines between two regions{volumes}; almost white: none. Each "
+            "named value is ten times the one below it."
+        )
+    words = (
+        "Red: the signals of two regions rise and fall together; blue: one rises as the other "
+        "falls{}."
+    )
+    is_partial = "pcorr" in panel.name.lower()
+    return words.format(
+        ", once what they share with all other regions is taken out" if is_partial else ""
+    )
+
+
+def explain_circle(flavor: str) -> str:
+    """Say what the lines of the circle of connections mean."""
+    unit = "streamlines over region volume" if "volnorm" in flavor else "streamlines"
+    return f"Width of a line: {unit}, relative to the strongest connection."
+
+
 def explain_adaptation(mode: str) -> str:
     """Say what an adaptation mode does to a connectome, and how to read R²."""
     words = ADAPTATION_WORDS.get("meanfit+meanshift" if mode == "meanfitshift" else mode, "")
@@ -68,12 +94,34 @@ def summarize_motion_effects(effects: Sequence[MotionEffect]) -> str:
     chance = float(np.median([effect.chance_abs_r for effect in effects]))
     facts = f"The median edge correlates with head motion at {median:.2f}; chance is {chance:.2f}."
     if not strong and not distant:
-        return f"{facts} No flavor follows motion more than chance explains."
+        return f"{facts} No flavor follows motion more than chance explains.{_say_power(effects)}"
     names = ", ".join(dict.fromkeys(effect.flavor for effect in (*strong, *distant)))
     return (
         f"{facts} Motion is left in {names}: take mean displacement as a covariate, or scrub with "
         "--fd-threshold."
     )
+
+
+def _say_power(effects: Sequence[MotionEffect]) -> str:
+    """Say which correlations so few sessions could not tell from chance; '' for many."""
+    n_sessions = max(effect.n_sessions for effect in effects)
+    if n_sessions >= FEW_SESSIONS:
+        return ""
+    limit = smallest_certain(n_sessions)
+    return (
+        f" With {n_sessions} sessions a single edge is told from chance only beyond ±{limit:.2f}: "
+        "weaker effects of motion would stay hidden."
+    )
+
+
+def smallest_certain(n_sessions: int) -> float:
+    """Pearson's r that two unrelated values exceed in 5 % of cases, from so many sessions.
+
+    Source
+    ------
+    Fisher 1915: atanh(r) is about normal with variance 1 / (n - 3); within 0.02 from n = 10 on.
+    """
+    return float(np.tanh(1.96 / np.sqrt(max(n_sessions - 3, 1))))
 
 
 def chance_rank(n_participants: int) -> float:
@@ -91,20 +139,18 @@ def explain_chance(n_participants: int) -> str:
     return (
         f"Guessing among {n_participants} people gives an average rank of "
         f"{chance_rank(n_participants):.2f} and the right person first in "
-        f"{format_share(1 / max(n_participants, 1))} of cases."
+        f"{format_share(1 / max(n_participants, 1))} of cases. Who comes first gets harder with "
+        "every person more: compare that number only between cohorts of one size."
     )
 
 
 def format_share(share: float) -> str:
-    """Write a share from 0 to 1 as per cent, without false precision."""
+    """Write a share from 0 to 1 as per cent, without false precision and not to be broken."""
     if not np.isfinite(share):
         return "–"
     percent = 100 * share
-    return (
-        f"{percent:.1f} %"
-        if 0 < percent < 10 and round(percent, 1) != round(percent)
-        else f"{percent:.0f} %"
-    )
+    has_digit = 0 < percent < 10 and round(percent, 1) != round(percent)
+    return f"{percent:.{int(has_digit)}f}\u00a0%"
 
 
 def compute_direction(

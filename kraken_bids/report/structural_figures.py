@@ -207,7 +207,7 @@ def _draw_key(figure: "Figure", network: Network, colours: dict[str, str]) -> No
     edges = np.asarray(network.square)[np.triu_indices(len(network.square), 1)]
     _, _, shown = pick_strongest(network.square)
     n_edges, total = int((edges > 0).sum()), float(np.nansum(edges))
-    share = f"{shown.sum() / total:.0%} of all connection strength" if total else ""
+    share = f"{100 * shown.sum() / total:.0f} % of all connection strength" if total else ""
     theme.add_text(axes, 0, 12, network.flavor, fontsize=theme.LARGE, weight="bold")
     drawn = f"the {len(shown)} strongest of {_format_count(n_edges)} connections:"
     for y, text in ((34, drawn), (52, share)):

@@ -159,3 +159,24 @@ def test_a_session_with_too_few_minutes_is_flagged_in_the_group(app: Any) -> Non
     wanted = read_json(next((app.out / "sub-02" / "func").glob("*HPF_relmat.json")))
     minimum = wanted["MinutesMinimum"]
     assert page.count(f"too short: 2.5 of {minimum:g} minutes") == 1
+
+
+def test_a_failure_is_on_the_page_until_it_is_mended(app: Any, break_file: Any) -> None:
+    """The page of what is left says what failed; reports and group drawn again still know it."""
+    app.copy_bids("01", "02")
+    whole = app.bold("01").read_bytes()
+    break_file(app.bold("01"))
+    assert app.participant().exit_code == 1
+    page = app.out / "sub-01.html"
+    words = "The connectomes of sub-01 failed: expected"
+    assert words in page.read_text()
+    assert app.participant("--reports-only").exit_code == 0
+    assert words in page.read_text()
+    assert set(app.failures()) == {"sub-01"}
+    app.group()
+    assert words in page.read_text()
+    assert set(app.failures()) == {"sub-01"}
+    app.bold("01").write_bytes(whole)
+    assert app.participant().exit_code == 0
+    assert words not in page.read_text()
+    assert app.failures() == {}

@@ -129,7 +129,7 @@ def test_a_figure_that_is_absent_leaves_its_place_empty(participant_page):
 def test_participant_page_names_what_the_numbers_mean(pages):
     """The page says how many regions are missing and which, and what adaptation did."""
     text = Outline(pages["participant"]).text
-    assert "2 regions below 50 %" in text
+    assert "2 regions below 50\u00a0%" in text
     assert "Left-Caudate" in text or "Left-Putamen" in text
     assert "R² says" in text
     assert "sub-01 / ses-1" in text

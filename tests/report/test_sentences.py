@@ -2,15 +2,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
+from kraken_bids.report.pages import MotionEffect
 from kraken_bids.report.sentences import (
     chance_rank,
     compute_direction,
     explain_adaptation,
+    explain_cells,
     explain_chance,
+    explain_circle,
     explain_source,
     format_share,
+    smallest_certain,
     summarize_identifiability,
+    summarize_motion_effects,
 )
 
 
@@ -42,7 +48,7 @@ def test_headline_without_a_crossing_says_what_is_needed(group_page):
 
 @pytest.mark.parametrize(
     ("share", "text"),
-    [(0.5, "50 %"), (1 / 12, "8.3 %"), (0.0, "0 %"), (1.0, "100 %"), (np.nan, "–")],
+    [(0.5, "50\u00a0%"), (1 / 12, "8.3\u00a0%"), (0.0, "0\u00a0%"), (np.nan, "–")],
 )
 def test_shares_are_written_without_false_precision(share, text):
     """Whole per cents, one digit below ten."""
@@ -56,4 +62,27 @@ def test_every_mode_and_source_has_words():
     assert explain_adaptation("none").count("R²") == 0
     assert "SC" in explain_source("fusionSC")
     assert explain_source("FCcorr_fs86_hpf").endswith("FCcorr_fs86_hpf")
-    assert "8.3 %" in explain_chance(12)
+    assert "8.3\u00a0%" in explain_chance(12)
+
+
+def test_few_sessions_say_which_effects_stay_hidden():
+    """The bound is the critical value of Pearson's r; with many sessions nothing is added."""
+    effect = MotionEffect(
+        "FCcorr_fs86_hpf", 12, 0.2, 0.2, 0.05, 0.0, 0.0, np.zeros(3), np.zeros(3)
+    )
+    assert "beyond ±0.57" in summarize_motion_effects([effect])
+    assert "hidden" not in summarize_motion_effects([replace(effect, n_sessions=80)])
+    for n in (10, 12, 30, 100):
+        t = stats.t.ppf(0.975, n - 2)
+        assert smallest_certain(n) == pytest.approx(t / np.sqrt(n - 2 + t**2), abs=0.02)
+
+
+def test_cells_and_lines_say_their_unit(participant_page):
+    """Colours of FC, partial correlation and SC, and the lines of a circle, are explained."""
+    panels = {panel.name: panel for panel in participant_page.flavors}
+    words = {name: explain_cells(panel) for name, panel in panels.items()}
+    assert all("Red:" in text for name, text in words.items() if name.startswith("FC"))
+    assert all("taken out" in text for name, text in words.items() if "pcorr" in name)
+    assert all("relative to the volume" in t for n, t in words.items() if n.endswith("volnorm"))
+    assert "region volume" in explain_circle("SCifod2act_fs86_volnorm")
+    assert "volume" not in explain_circle("SCifod2act_fs86_count")

@@ -11,6 +11,7 @@ from kraken_bids import __version__
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.pipeline.cohort import Member
 from kraken_bids.pipeline.pages.written import Written
+from kraken_bids.pipeline.provenance import read_failures
 from kraken_bids.report.pages import GroupPage
 
 HEAD_BYTES = 4096
@@ -40,7 +41,10 @@ def digest_participant(output_dir: Path, member: Member, cohort: str) -> str:
     notices = output_dir / "logs" / f"{member.label}_inputs.json"
     files = [*_list_shown(Written(output_dir, member).folder), notices]
     own = _digest_files(files, root=output_dir)
-    return hashlib.sha256(f"{__version__} {member.label} {cohort} {own}".encode()).hexdigest()
+    failed = read_failures(output_dir, member.subject)
+    return hashlib.sha256(
+        f"{__version__} {member.label} {cohort} {own} {failed}".encode()
+    ).hexdigest()
 
 
 def digest_group(page: GroupPage) -> str:

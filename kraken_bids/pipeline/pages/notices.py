@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from kraken_bids.bids.read import read_json
 from kraken_bids.pipeline.pages.trust import list_trust_rows
 from kraken_bids.pipeline.pages.written import Written
+from kraken_bids.pipeline.provenance import read_failures
 from kraken_bids.report.pages import Coverage, FlavorPanel, Motion, Notice
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
@@ -26,6 +27,7 @@ def list_notices(
         What the page shows of it, so that what is missing there can be said.
     """
     texts = [
+        *_list_failed(written),
         written.predicted.get("AdaptationNotice", ""),
         *_list_logged(written),
         *_list_unused(written, panels),
@@ -41,6 +43,17 @@ def list_notices(
     )
 
 
+def _list_failed(written: Written) -> list[str]:
+    """Say what of this participant failed in the last run, its other sessions included."""
+    subject = written.member.subject
+    failed = read_failures(written.output_dir, subject)
+    return [
+        f"The {stage} of sub-{subject}{'' if session == 'n/a' else f' / {session}'} failed: {text}"
+        for session, stage, text in failed
+        if stage != "report"
+    ]
+
+
 def _list_logged(written: Written) -> list[str]:
     """List what finding and measuring the inputs has warned of."""
     notes = written.output_dir / "logs" / f"{written.member.label}_inputs.json"
@@ -52,12 +65,17 @@ def _list_logged(written: Written) -> list[str]:
 def _list_unused(written: Written, panels: Sequence[FlavorPanel]) -> list[str]:
     """Name measured connectomes that the model was not given, and why."""
     own = set(written.own_atlases)
-    texts = [
-        f"{flavor} is not used as an input: more than {100 * MAX_IMPUTED_SHARE:g} % of its "
-        "regions are missing."
-        for flavor, sidecar in written.measured.items()
+    unusable = [
+        flavor.name
+        for flavor, sidecar in sorted(written.measured.items())
         if not sidecar.get("UsableAsInput", True) and flavor.parcellation not in own
     ]
+    texts = []
+    if unusable:
+        texts.append(
+            f"Not used as input of the model: {', '.join(unusable)}. More than "
+            f"{100 * MAX_IMPUTED_SHARE:g} % of their regions are missing."
+        )
     files = {flavor.name: path.name for flavor, path in written.member.connectomes.items()}
     texts += [
         f"{panel.name} cannot be read and is left out: {files[panel.name]} is broken. Measure it "
@@ -74,7 +92,8 @@ def _list_origins(written: Written) -> list[str]:
     """Say where measurements and predictions come from."""
     groups = {flavor.group for flavor in written.measured}
     facts = [
-        f"No {kind} input was found: everything is predicted from {other} alone."
+        f"No {kind} input was found"
+        + (f": everything is predicted from {other} alone." if written.predicted else ".")
         for kind, other in (("FC", "SC"), ("SC", "FC"))
         if groups == {other}
     ]
