@@ -13,7 +13,7 @@ from kraken_bids.model.predict import Model
 
 Edges = NDArray[np.floating]
 
-BLOCK = 64
+BLOCK = 32
 """Connectomes of one flavor that are in memory at once."""
 
 
