@@ -48,14 +48,28 @@ class Nuisance:
     dropped: NDArray[np.bool_]
     outliers: NDArray[np.bool_]
     """Outliers other than dropped first volumes."""
-    outlier_rule: OutlierRule
-    high_pass: float
-    """Hz, of the filter after the regression; 0 for none."""
     by_cosines: bool
     """Whether fMRIPrep's cosines, among the regressors, do the high-pass."""
     frames: FrameQuality
     tr: float
-    strategy: Strategy
+    cleaning: Cleaning
+    """What was asked for."""
+
+    @property
+    def left_out(self) -> NDArray[np.bool_]:
+        """Frames that do not count."""
+        return self.dropped | self.outliers
+
+    @property
+    def high_pass(self) -> float:
+        """Hz, of the filter after the regression; 0 for none."""
+        return 0.0 if self.by_cosines else self.cleaning.high_pass
+
+    def list_blocks(self, *, gsr: bool) -> tuple[Regressors, ...]:
+        """Regressors in their order, with the global signal behind the ones or without."""
+        if not gsr or self.global_signal is None:
+            return self.blocks
+        return (self.blocks[0], self.global_signal, *self.blocks[1:])
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,6 @@ def prepare_nuisance(
     displacement = framewise_displacement(columns, motion)
     dropped = _dropped_volumes(columns, cleaning, series.n_volumes)
     outliers = _outliers(series, columns, motion, displacement, cleaning=cleaning) & ~dropped
-    dvars, dvars_source = standardized_dvars(columns, series.means)
     blocks = build_nuisance(
         cleaning.strategy,
         series,
@@ -103,9 +102,6 @@ def prepare_nuisance(
         outliers=dropped | outliers,
     )
     global_signal, note, missing = _find_global_signal(cleaning, series, columns)
-    by_cosines = cleaning.strategy == "acompcor" and any(
-        name.startswith("cosine") for block in blocks for name in block.names
-    )
     return Nuisance(
         blocks=blocks,
         global_signal=global_signal,
@@ -113,18 +109,10 @@ def prepare_nuisance(
         missing=missing,
         dropped=dropped,
         outliers=outliers,
-        outlier_rule=cleaning.outlier_rule,
-        high_pass=0.0 if by_cosines else cleaning.high_pass,
-        by_cosines=by_cosines,
-        frames=FrameQuality(
-            framewise_displacement=displacement,
-            dvars=dvars,
-            dvars_source=dvars_source,
-            global_signal=series.global_mean,
-            kept=~(dropped | outliers),
-        ),
+        by_cosines=_has_cosines(cleaning, blocks),
+        frames=_judge_frames(series, columns, displacement, kept=~(dropped | outliers)),
         tr=tr,
-        strategy=cleaning.strategy,
+        cleaning=cleaning,
     )
 
 
@@ -156,35 +144,24 @@ def apply_nuisance(series: RegionSeries, nuisance: Nuisance, *, gsr: bool) -> Cl
     """
     if gsr and nuisance.global_signal is None:
         raise ConnectomeError(nuisance.missing)
-    blocks = list(nuisance.blocks)
-    if gsr and nuisance.global_signal is not None:
-        blocks.insert(1, nuisance.global_signal)
+    blocks = nuisance.list_blocks(gsr=gsr)
     basis = orthonormal_basis(np.hstack([block.values for block in blocks]))
-    left_out = nuisance.dropped | nuisance.outliers
     _check_degrees_of_freedom(basis.shape[1], nuisance, gsr=gsr)
-    cleaned = high_pass_filter(
-        _regress(np.hstack(list(series.means.values())), basis),
-        tr=nuisance.tr,
-        high_pass=nuisance.high_pass,
-        left_out=left_out,
-    )
-    cuts = np.cumsum([means.shape[1] for means in series.means.values()])[:-1]
-    parts = np.split(cleaned, cuts, axis=1)
     note = nuisance.global_signal_note
     return CleanRun(
-        cleaned=dict(zip(series.means, parts, strict=True)),
-        kept=~left_out,
+        cleaned=_clean_means(series.means, basis, nuisance),
+        kept=~nuisance.left_out,
         regressors=tuple(name for block in blocks for name in block.names),
         n_volumes=series.n_volumes,
         n_dropped=int(nuisance.dropped.sum()),
         n_outliers=int(nuisance.outliers.sum()),
-        outlier_rule=nuisance.outlier_rule,
+        outlier_rule=nuisance.cleaning.outlier_rule,
         mean_fd=_mean_fd(nuisance.frames.framewise_displacement),
         frames=nuisance.frames,
         tr=nuisance.tr,
         high_pass=FMRIPREP_COSINE_HZ if nuisance.by_cosines else nuisance.high_pass,
         high_pass_method=COSINES if nuisance.by_cosines else DCT,
-        strategy=nuisance.strategy,
+        strategy=nuisance.cleaning.strategy,
         gsr=gsr,
         notes=(note,) if gsr and note else (),
     )
@@ -223,6 +200,43 @@ def _outliers(
     return outliers
 
 
+def _has_cosines(cleaning: Cleaning, blocks: tuple[Regressors, ...]) -> bool:
+    return cleaning.strategy == "acompcor" and any(
+        name.startswith("cosine") for block in blocks for name in block.names
+    )
+
+
+def _judge_frames(
+    series: RegionSeries,
+    columns: Columns,
+    displacement: NDArray[np.float64],
+    *,
+    kept: NDArray[np.bool_],
+) -> FrameQuality:
+    dvars, dvars_source = standardized_dvars(columns, series.means)
+    return FrameQuality(
+        framewise_displacement=displacement,
+        dvars=dvars,
+        dvars_source=dvars_source,
+        global_signal=series.global_mean,
+        kept=kept,
+    )
+
+
+def _clean_means(
+    means: Mapping[str, NDArray[np.float64]], basis: NDArray[np.float64], nuisance: Nuisance
+) -> dict[str, NDArray[np.float64]]:
+    """Regress and filter the series of all parcellations at once."""
+    cleaned = high_pass_filter(
+        _regress(np.hstack(list(means.values())), basis),
+        tr=nuisance.tr,
+        high_pass=nuisance.high_pass,
+        left_out=nuisance.left_out,
+    )
+    cuts = np.cumsum([values.shape[1] for values in means.values()])[:-1]
+    return dict(zip(means, np.split(cleaned, cuts, axis=1), strict=True))
+
+
 def _regress(raw: NDArray[np.float64], basis: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return what a basis does not explain; exactly 0 where that is nothing."""
     residual = raw - basis @ (basis.T @ raw)
@@ -247,7 +261,7 @@ def _check_degrees_of_freedom(rank: int, nuisance: Nuisance, *, gsr: bool) -> No
         raise ConnectomeError(
             f"expected at least {MIN_DEGREES_OF_FREEDOM} degrees of freedom after cleaning; found "
             f"{left}: {n} volumes - {n_dropped} dropped - {n_outliers} outliers - "
-            f"{n_regressors} regressors of --denoise {nuisance.strategy}"
+            f"{n_regressors} regressors of --denoise {nuisance.cleaning.strategy}"
             f"{' with global signal' if gsr else ''} - {n_slow} slow frequencies. "
             f"{max(ways_out, key=lambda way: ways_out[way])}."
         )

@@ -64,27 +64,28 @@ def describe_cleaning(
         "Concatenation": CONCATENATION,
         "Notes": [NOT_FIX, *dict.fromkeys(note for run in runs for note in run.notes)],
         "RepetitionTime": runs[0].tr,
-        "Runs": [
-            {
-                "File": path.name,
-                "VolumesTotal": run.n_volumes,
-                "VolumesDropped": run.n_dropped,
-                "VolumesOutliers": run.n_outliers,
-                "VolumesUsed": run.n_used,
-                "MinutesTotal": round(run.n_volumes * run.tr / 60, 3),
-                "MinutesUsed": round(run.minutes, 3),
-                "MeanFD": round(run.mean_fd, 5),
-                "MeanDVARS": round(run.frames.mean_dvars, 5),
-                "DVARSSource": run.frames.dvars_source,
-                "Confounds": list(run.regressors),
-            }
-            for path, run in zip(files, runs, strict=True)
-        ],
+        "Runs": [_describe_run(path, run) for path, run in zip(files, runs, strict=True)],
         "EffectiveDuration": round(sum(run.minutes for run in runs) * 60, 3),
         "MinutesMinimum": settings.min_minutes,
         "MeanFD": round(float(np.mean([run.mean_fd for run in runs])), 5),
         "MeanDVARS": round(float(np.mean([run.frames.mean_dvars for run in runs])), 5),
         "CoverageMin": settings.min_coverage,
+    }
+
+
+def _describe_run(path: Path, run: CleanRun) -> dict[str, Any]:
+    return {
+        "File": path.name,
+        "VolumesTotal": run.n_volumes,
+        "VolumesDropped": run.n_dropped,
+        "VolumesOutliers": run.n_outliers,
+        "VolumesUsed": run.n_used,
+        "MinutesTotal": round(run.n_volumes * run.tr / 60, 3),
+        "MinutesUsed": round(run.minutes, 3),
+        "MeanFD": round(run.mean_fd, 5),
+        "MeanDVARS": round(run.frames.mean_dvars, 5),
+        "DVARSSource": run.frames.dvars_source,
+        "Confounds": list(run.regressors),
     }
 
 

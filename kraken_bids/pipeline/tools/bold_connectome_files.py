@@ -49,7 +49,7 @@ class BoldWriter:
 
     def __init__(self, files: BoldFiles, settings: FunctionalSettings, output_dir: Path) -> None:
         self._files = files
-        self._settings = settings
+        self.settings = settings
         self._output_dir = output_dir
         self._sources = self._describe_sources()
         output_dir.mkdir(parents=True, exist_ok=True)
@@ -83,7 +83,7 @@ class BoldWriter:
         return {
             "Description": f"Mean of each region {words}",
             **describe_series(run),
-            **describe_cleaning([self._files.bold], [run], self._settings),
+            **describe_cleaning([self._files.bold], [run], self.settings),
         }
 
     def _write_means(
@@ -113,7 +113,7 @@ class BoldWriter:
         known = {
             "Flavor": flavor.name,
             "Description": describe_flavor(flavor),
-            **describe_cleaning([self._files.bold], [run], self._settings),
+            **describe_cleaning([self._files.bold], [run], self.settings),
             **facts,
             "Regions": atlas.region_names,
             "MissingRegions": [
@@ -138,7 +138,7 @@ class BoldWriter:
             "Description": "Share of each region's voxels inside the brain mask that hold signal",
             "tsnr": {"Description": "mean over SD in time of the region's mean before cleaning, "
                      "over the volumes that count"},
-            "CoverageMin": self._settings.min_coverage,
+            "CoverageMin": self.settings.min_coverage,
         })  # fmt: skip
 
     def _write_sidecar(self, path: Path, atlas: BoldAtlas, known: Mapping[str, Any]) -> None:

@@ -8,18 +8,20 @@ from pathlib import Path
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.bids.read import open_bold, read_columns
 from kraken_bids.connectome.quality import temporal_snr
+from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.flavors import list_flavors
 from kraken_bids.pipeline.bold_runs import (
     GSR,
     TISSUES,
+    CleanedRun,
     clean_series,
     compute_connectome,
     mask_on_grid,
     read_region_series,
 )
 from kraken_bids.pipeline.bold_sidecars import judge_length
-from kraken_bids.pipeline.tools.bold_atlases import read_atlas
+from kraken_bids.pipeline.tools.bold_atlases import BoldAtlas, read_atlas
 from kraken_bids.pipeline.tools.bold_connectome_files import BoldFiles, BoldWriter
 from kraken_bids.settings import FunctionalSettings
 
@@ -79,27 +81,32 @@ def write_bold_connectomes(
     if run.missing_gsr:
         logger.warning("no flavor %s: %s", GSR, run.missing_gsr)
     writer = BoldWriter(files, settings, output_dir)
+    return [
+        path
+        for atlas in atlases
+        for path in _write_atlas(writer, atlas, series, run, label=files.bold.name)
+    ]
+
+
+def _write_atlas(
+    writer: BoldWriter, atlas: BoldAtlas, series: RegionSeries, run: CleanedRun, *, label: str
+) -> list[Path]:
+    """Write series, coverage and matrices of one atlas; returns the matrices."""
+    settings = writer.settings
+    tsnr = temporal_snr(series.means[atlas.name], run.plain.kept)
+    writer.write_series(atlas, series, run, tsnr=tsnr)
+    missing = series.coverage[atlas.name] < settings.min_coverage
+    judged = judge_length(
+        f"{label}, {atlas.name}", [run.plain], missing, tsnr=tsnr, min_minutes=settings.min_minutes
+    )
     written = []
-    for atlas in atlases:
-        tsnr = temporal_snr(series.means[atlas.name], run.plain.kept)
-        writer.write_series(atlas, series, run, tsnr=tsnr)
-        missing = series.coverage[atlas.name] < settings.min_coverage
-        judged = judge_length(
-            f"{files.bold.name}, {atlas.name}",
-            [run.plain],
-            missing,
-            tsnr=tsnr,
-            min_minutes=settings.min_minutes,
-        )
-        for flavor in list_flavors([atlas.name]):
-            cleaned = run.gsr if flavor.processing == GSR else run.plain
-            if flavor.group != "FC" or cleaned is None:
-                continue
+    for flavor in list_flavors([atlas.name]):
+        cleaned = run.gsr if flavor.processing == GSR else run.plain
+        if flavor.group == "FC" and cleaned is not None:
             square, facts = compute_connectome(flavor, [cleaned], missing, settings.pcorr_lambda)
+            facts |= judged
             written.append(
-                writer.write_connectome(
-                    atlas, flavor, cleaned, square=square, facts=facts | judged
-                )
+                writer.write_connectome(atlas, flavor, cleaned, square=square, facts=facts)
             )
     return written
 
