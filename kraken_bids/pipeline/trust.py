@@ -14,6 +14,10 @@ from kraken_bids.pipeline.trust_inputs import Encoded, InputView, view_inputs
 
 logger = logging.getLogger(__name__)
 
+MANY_MISFITS = 3
+MANY_SHARE = 1 / 3
+"""So many of a flavor's files, and such a share of them, do not misfit by their own fault."""
+
 
 @dataclass(frozen=True)
 class FileTrust:
@@ -50,6 +54,8 @@ class FileTrust:
     """The same less the training mean, of the adapted edges."""
     is_judged: bool = False
     """Whether the cohort is large enough to call something in it unusual."""
+    common_misfit: str = ""
+    """What to say of the flavor where many of its files misfit, in place of this file."""
     label: str = field(default="", repr=False)
     """``sub-01``, for words."""
 
@@ -59,6 +65,11 @@ class FileTrust:
         if self.outside is None or not self.outside_training:
             return None
         return self.outside / self.outside_training
+
+    @property
+    def misfits(self) -> bool:
+        """Whether its latent does not belong to the session's other latents."""
+        return self.fit is not None and self.fit < MIN_FIT
 
     @property
     def verdict(self) -> str:
@@ -71,9 +82,10 @@ class FileTrust:
         return "; ".join(filter(None, (self._describe_fit(), self._describe_place())))
 
     def _describe_fit(self) -> str:
-        misfits = self.fit is not None and self.fit < MIN_FIT
-        if not self.is_judged or not (misfits or self.swapped_with):
+        if not self.is_judged or not (self.misfits or self.swapped_with):
             return ""
+        if self.common_misfit and not self.swapped_with:
+            return self.common_misfit
         if self.rank == 1:
             return f"agrees little with {self.label}'s other files, though with nobody's more"
         words = f"does not fit {self.label}'s other files: rank {self.rank} of {self.n_ranked}"
@@ -131,6 +143,9 @@ def judge_files(
     trust = {}
     for flavor, rows in cohort.latents.items():
         distance, z = measure_distances(rows)
+        common = describe_common(fits[flavor])
+        if common:
+            logger.warning("%s: %s", flavor, common)
         for index in cohort.list_users(flavor).tolist():
             known = _view_file(views[flavor], index) | _describe_fit(fits[flavor], index, cohort)
             file = FileTrust(
@@ -138,12 +153,29 @@ def judge_files(
                 latent_distance=_known(distance[index]),
                 latent_z=_known(z[index]),
                 is_judged=bool(np.isfinite(z[index])),
+                common_misfit=common,
                 label=cohort.members[index].label,
             )
             trust[index, flavor] = file
-            if file.note:
+            if file.note not in {"", common}:
                 logger.warning("%s %s %s", file.label, flavor, file.note)
     return trust
+
+
+def describe_common(fit: LatentFit) -> str:
+    """Say that many files of a flavor misfit, other than by a swap; empty where few do.
+
+    Many are :data:`MANY_MISFITS` and :data:`MANY_SHARE` of those judged: so many people's files
+    are not wrong at once.
+    """
+    judged = np.isfinite(fit.log_odds)
+    n_misfits = int((judged & (fit.log_odds < MIN_FIT) & (fit.swapped_with < 0)).sum())
+    if n_misfits < max(MANY_MISFITS, MANY_SHARE * judged.sum()):
+        return ""
+    return (
+        f"{n_misfits} of {judged.sum()} files of this flavor misfit: the model encodes it badly "
+        "here"
+    )
 
 
 def _view_file(view: InputView, index: int) -> dict[str, Any]:

@@ -1,14 +1,22 @@
-"""Trust in files: columns of ``group/qc.tsv``, and the sidecars of the latents."""
+"""Trust in files: columns of ``group/qc.tsv``, and the sidecars of latents and predictions."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from kraken_bids.bids.outputs import latents_path, sidecar_path
+from kraken_bids.bids.outputs import (
+    latents_path,
+    prediction_archive_path,
+    relmat_path,
+    sidecar_path,
+)
 from kraken_bids.bids.read import read_json
 from kraken_bids.bids.write import write_json
 from kraken_bids.flavors import Flavor
 from kraken_bids.pipeline.cohort import Member
-from kraken_bids.pipeline.scores import CrossModalScore
+from kraken_bids.pipeline.prediction_files import entities_of
+from kraken_bids.pipeline.predictions import PredictionPlan
+from kraken_bids.pipeline.scores import CROSS_MODAL, CrossModalScore
 from kraken_bids.pipeline.trust import FileTrust
 
 TRUST_WORDS = {
@@ -29,6 +37,7 @@ TRUST_WORDS = {
     "note": "what is unusual, in words",
 }
 NOTHING = FileTrust()
+WORST_FIRST = ("check", "n/a", "ok")
 
 
 def list_trust(file: FileTrust | None) -> dict[str, object]:
@@ -77,9 +86,68 @@ def write_trust(
             flavor.name: _describe(file, (scores or {}).get((index, flavor)))
             for flavor, file in files.items()
         }
-        content = read_json(path)
-        if content.get("TrustSessions", 0) <= len(members):
-            write_json(path, {**content, "TrustSessions": len(members), "Trust": entries})
+        if read_json(path).get("TrustSessions", 0) <= len(members):
+            _add_fields(path, {"TrustSessions": len(members), "Trust": entries})
+
+
+def write_trust_of_predictions(plan: PredictionPlan, members: Sequence[Member]) -> None:
+    """Write a summary, ``Trust``, into the sidecar of every predicted connectome.
+
+    It is what the latents' sidecar says of its inputs, and for predictions from the other
+    modality how they compare with the measured connectome. Sidecars that say so already are left
+    alone.
+
+    Parameters
+    ----------
+    plan : PredictionPlan
+    members : sequence of Member
+        Whose latents' sidecars :func:`write_trust` has completed.
+    """
+    output = plan.settings.data.output_dir
+    for member in members:
+        latents = latents_path(output, member.subject, member.session)
+        content = read_json(sidecar_path(latents)) if sidecar_path(latents).exists() else {}
+        if "Trust" not in content:
+            continue
+        place = {"TrustDetails": f"bids::{sidecar_path(latents).relative_to(output).as_posix()}"}
+        summaries = {
+            (source.name, target): _summarize(content, source.name, target)
+            for source in plan.written_sources
+            for target in plan.targets
+            if source.name in content.get("InputSources", {})
+        }
+        if plan.settings.prediction.output_format == "h5":
+            by_name = {f"{name}/{target}": words for (name, target), words in summaries.items()}
+            archive = prediction_archive_path(output, member.subject, member.session)
+            _add_fields(sidecar_path(archive), {"Trust": by_name, **place})
+            continue
+        for (name, target), words in summaries.items():
+            path = relmat_path(output, entities_of(member), target, source=name)
+            _add_fields(sidecar_path(path), {"Trust": words, **place})
+
+
+def _summarize(content: Mapping[str, Any], source: str, target: Flavor) -> dict[str, object]:
+    """Worst verdict on a prediction's inputs, their notes, and its agreement with the measured."""
+    inputs = content["InputSources"][source].get("SourceFlavors", [])
+    known = {name: content["Trust"].get(name, {}) for name in inputs}
+    verdicts = {entry.get("Verdict", "n/a") for entry in known.values()}
+    notes = {name: entry["Note"] for name, entry in known.items() if "Note" in entry}
+    measured = content["Trust"].get(target.name, {}) if source == CROSS_MODAL[target.group] else {}
+    return {
+        "Verdict": next((one for one in WORST_FIRST if one in verdicts), "n/a"),
+        **({"Notes": notes} if notes else {}),
+        **{key: value for key, value in measured.items() if key.startswith("CrossModal")},
+    }
+
+
+def _add_fields(path: Path, fields: Mapping[str, object]) -> None:
+    """Add fields to a sidecar, which is written only where that changes it."""
+    if not path.exists():
+        return
+    content = read_json(path)
+    changed = {**content, **fields}
+    if changed != content:
+        write_json(path, changed)
 
 
 def _describe(file: FileTrust, score: CrossModalScore | None) -> dict[str, object]:

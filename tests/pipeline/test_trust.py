@@ -1,6 +1,7 @@
 """Two swapped files and a damaged one are named: in the log, the table and the sidecars."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from kraken_bids.demo.cohort import simulate_cohort
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.model.load import load_model
 from kraken_bids.model.predict import Model
+from kraken_bids.model.siblings import LatentFit
 from kraken_bids.pipeline.cohort import (
     Cohort,
     Member,
@@ -25,7 +27,7 @@ from kraken_bids.pipeline.cohort import (
     read_cohort,
 )
 from kraken_bids.pipeline.quality import write_quality
-from kraken_bids.pipeline.trust import FileTrust, judge_files
+from kraken_bids.pipeline.trust import FileTrust, describe_common, judge_files
 from kraken_bids.pipeline.trust_files import write_trust
 from kraken_bids.pipeline.trust_inputs import Encoded
 from kraken_bids.training.fit import TrainingSettings, train_model
@@ -127,6 +129,48 @@ def test_swapped_and_damaged_files_are_named_and_no_others(
     damaged = next(text for text in said if text.startswith(f"sub-06 {CORR} "))
     assert "lies outside what the model sees, more than in others" in damaged
     assert trust[5, CORR].outside_ratio > 2 * trust[6, CORR].outside_ratio
+
+
+def test_a_flavor_that_is_encoded_badly_is_named_in_place_of_people(
+    cohort: tuple[Model, Edges], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Where a third of its files misfit, the flavor is said once, and nobody is suspected."""
+    model, edges = cohort
+    edges[PCORR][:7] = np.roll(edges[PCORR][:7], 1, axis=0)
+    damage(edges[CORR], 12)
+    write_cohort(edges, tmp_path)
+
+    trust, _ = judge(model, tmp_path)
+
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    common = [text for text in said if text.startswith(f"{PCORR}: ")]
+    n_misfits = sum(file.misfits for (_, flavor), file in trust.items() if flavor == PCORR)
+    words = f"{n_misfits} of {N} files of this flavor misfit: the model encodes it badly here"
+    assert n_misfits >= 5
+    assert common == [f"{PCORR}: {words}"]
+    assert {file.note for (_, f), file in trust.items() if f == PCORR and file.misfits} == {words}
+    assert not [text for text in said if text.startswith("sub-") and str(PCORR) in text]
+    assert any(text.startswith(f"sub-13 {CORR} ") for text in said)
+
+
+@pytest.mark.parametrize(("n_misfits", "is_common"), [(2, False), (4, False), (5, True)])
+def test_a_third_of_the_files_and_three_of_them_are_many(n_misfits: int, is_common: bool) -> None:
+    """Of 14: four may be wrong, five are the flavor; swaps that are explained do not count."""
+    odds = np.full(14, 2.0)
+    odds[:n_misfits] = -9.0
+    fit = LatentFit(
+        log_odds=odds,
+        rank=np.ones(14),
+        n_ranked=np.full(14, 14),
+        best=np.zeros(14, int),
+        best_log_odds=odds,
+        typical=2.0,
+        swapped_with=np.full(14, -1),
+        set_aside=odds < 0,
+    )
+    assert bool(describe_common(fit)) == is_common
+    swapped = np.where(odds < 0, 0, -1)
+    assert not describe_common(replace(fit, swapped_with=swapped))
 
 
 def test_noise_on_one_file_is_named(cohort: tuple[Model, Edges], tmp_path: Path) -> None:
