@@ -9,7 +9,6 @@ import h5py
 import numpy as np
 
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.bids.read import read_json
 from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.exceptions import InputError
 from kraken_bids.files import atomic_path
@@ -27,7 +26,7 @@ from kraken_bids.pipeline.cohort import (
     read_cohort,
 )
 from kraken_bids.pipeline.outliers import find_outliers, write_outliers
-from kraken_bids.pipeline.pages.draw import draw_group, draw_participants
+from kraken_bids.pipeline.pages.draw import draw_group, draw_participants, name_dataset
 from kraken_bids.pipeline.pages.group import build_group_page
 from kraken_bids.pipeline.participant import (
     NOT_REDRAWN,
@@ -95,7 +94,7 @@ def run_group(settings: Settings) -> int:
             kept = NOT_REDRAWN if settings.run.reports_only else NOT_REDRAWN[:2]
             # before the pages, which say what failed
             write_failures(run, failures, subjects=subjects, kept_stages=kept)
-            page = build_group_page(output, members, dataset=_name_dataset(settings))
+            page = build_group_page(output, members, dataset=name_dataset(settings))
             always = settings.run.reports_only or settings.run.force
             logger.info("group report: %s", draw_group(output, page, always=always))
             failures += draw_participants(settings, members, executor)
@@ -143,12 +142,6 @@ def _find_members(settings: Settings) -> tuple[Member, ...]:
             "(sub-*/func|dwi/*_relmat.dense.tsv); found none. Run the participant level first."
         )
     return members
-
-
-def _name_dataset(settings: Settings) -> str:
-    """Name of the dataset in BIDS_DIR, for the report's title; empty where it has none."""
-    path = settings.data.bids_dir / "dataset_description.json"
-    return str(read_json(path).get("Name", "")) if path.is_file() else ""
 
 
 def _adapt(settings: Settings, model: Model, cohort: Cohort) -> Adaptation | None:

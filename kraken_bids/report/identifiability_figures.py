@@ -55,7 +55,7 @@ def draw_source_by_target(
     columns = _sort_groups(table.target_groups)
     shown = np.asarray(values, dtype=float)[np.ix_(rows, columns)]
     cell = (50.0, 28.0)
-    top, left = 142.0, 172.0
+    top, left = 142.0, 16 + 6.9 * max(map(len, table.sources))
     figure = theme.new_figure(
         left + cell[0] * len(columns) + 120, top + cell[1] * len(rows) + 16, scale=1.6
     )

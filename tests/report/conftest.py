@@ -126,6 +126,7 @@ def participant_page() -> ParticipantPage:
         references=REFERENCES,
         methods=("Region means …",),
         group_href="group.html",
+        dataset=HOSTILE,
     )
 
 

@@ -133,6 +133,7 @@ def test_participant_page_names_what_the_numbers_mean(pages):
     assert "Left-Caudate" in text or "Left-Putamen" in text
     assert "R² says" in text
     assert "sub-01 / ses-1" in text
+    assert "<script>alert('x')</script>" in text.partition("Predicted with")[0]
 
 
 def test_a_full_page_is_small(pages):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kraken_bids.bids.outputs import group_report_path, report_path
+from kraken_bids.bids.read import read_json
 from kraken_bids.bids.write import write_text
 from kraken_bids.files import atomic_path
 from kraken_bids.pipeline.cohort import Member
@@ -34,6 +35,8 @@ class PageTask:
     path: Path
     cohort: str
     """Digest of what the group has written."""
+    dataset: str
+    """Its name."""
     always: bool
     """Whether it is drawn even if nothing that it shows has changed."""
 
@@ -46,6 +49,7 @@ def draw_participants(
     A page whose contents have not changed stays, unless reports only, or everything, is asked for.
     """
     output, cohort = settings.data.output_dir, digest_cohort(settings.data.output_dir)
+    dataset = name_dataset(settings)
     always = settings.run.reports_only or settings.run.force
     per_subject: dict[str, int] = {}
     for member in members:
@@ -55,7 +59,7 @@ def draw_participants(
         path = report_path(output, member.subject)
         if per_subject[member.subject] > 1:
             path = path.with_name(f"{member.label}.html")
-        tasks.append(PageTask(output, member, path, cohort, always))
+        tasks.append(PageTask(output, member, path, cohort, dataset, always))
     failures = []
     for task, is_drawn, error in run_tasks(executor, draw_participant, tasks):
         if error is None:
@@ -81,7 +85,7 @@ def draw_participant(task: PageTask) -> bool:
     bool
         False where the page is up to date already and stays.
     """
-    digest = digest_participant(task.output_dir, task.member, task.cohort)
+    digest = digest_participant(task.output_dir, task.member, f"{task.cohort} {task.dataset}")
     if not task.always and is_current(task.path, digest):
         return False
     _prepare_matplotlib()
@@ -89,7 +93,7 @@ def draw_participant(task: PageTask) -> bool:
     from kraken_bids.report.figures import participant_figures
     from kraken_bids.report.html import render_participant
 
-    page = build_participant_page(task.output_dir, task.member)
+    page = build_participant_page(task.output_dir, task.member, dataset=task.dataset)
     figures = participant_figures(page)
     folder = task.output_dir / f"sub-{task.member.subject}" / "figures"
     _write_figures(folder, figures, prefix=f"{task.member.label}_")
@@ -110,6 +114,12 @@ def draw_group(output_dir: Path, page: GroupPage, *, always: bool = False) -> Pa
     _write_figures(output_dir / "group" / "figures", figures, prefix="group_")
     write_text(path, render_group(page, figures, digest=digest))
     return path
+
+
+def name_dataset(settings: Settings) -> str:
+    """Name of the dataset in BIDS_DIR, for the titles of pages; empty where it has none."""
+    path = settings.data.bids_dir / "dataset_description.json"
+    return str(read_json(path).get("Name", "")) if path.is_file() else ""
 
 
 def _write_figures(folder: Path, figures: Mapping[str, bytes], *, prefix: str) -> None:

@@ -49,8 +49,10 @@ FILE_WORDS = {
 }
 
 
-def build_participant_page(output_dir: Path, member: Member) -> ParticipantPage:
-    """Gather the page of one session from what has been written for it."""
+def build_participant_page(
+    output_dir: Path, member: Member, *, dataset: str = ""
+) -> ParticipantPage:
+    """Gather the page of one session, of a dataset by name, from what has been written for it."""
     written = Written(output_dir, member)
     group_report = group_report_path(output_dir)
     panels, motion, coverage = build_panels(written), list_motion(written), list_coverage(written)
@@ -76,6 +78,7 @@ def build_participant_page(output_dir: Path, member: Member) -> ParticipantPage:
         methods=_describe_methods(written),
         group_href=group_report.name if group_report.exists() else "",
         trust=list_trust_rows(written),
+        dataset=dataset,
     )
 
 

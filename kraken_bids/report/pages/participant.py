@@ -97,6 +97,8 @@ class ParticipantPage:
     """Address of the group page relative to this one, if there is one."""
     trust: tuple[TrustRow, ...] = ()
     """Every input of the model."""
+    dataset: str = ""
+    """Name of the dataset."""
 
     @property
     def title(self) -> str:

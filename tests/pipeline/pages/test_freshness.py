@@ -34,7 +34,7 @@ def make_task(output_dir: Path, *, always: bool = False) -> PageTask:
     """Make the task of the first person of a cohort."""
     member = list_members(output_dir)[0]
     path = output_dir / f"{member.label}.html"
-    return PageTask(output_dir, member, path, digest_cohort(output_dir), always)
+    return PageTask(output_dir, member, path, digest_cohort(output_dir), "people", always)
 
 
 def test_a_page_stays_until_what_it_shows_changes(output_dir: Path) -> None:
