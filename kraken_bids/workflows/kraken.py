@@ -1,6 +1,6 @@
 """The workflow of one participant: measure in every space, predict, keep."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from nipype.interfaces import utility as niu
@@ -22,6 +22,8 @@ STD_SPACE = "MNI152NLin6Asym"
 RUNS = ("source_file", "metadata", "confounds_file", "confounds_metadata")
 """Inputs that the runs have in whatever space."""
 MEASURED = ("timeseries", "coverage", "dseg", "connectomes", "sidecars")
+Part = tuple[pe.Workflow, list[tuple[str, str]]]
+"""A workflow that measures, and its inputs: field of the whole, field of its own."""
 OUTPUTS = ("timeseries", "coverage", "dseg", "connectomes", "latents", "predictions", "sidecars")
 
 
@@ -123,22 +125,12 @@ def init_kraken_wf(  # noqa: PLR0913 - fMRIPrep's workflows too take their optio
         "Connectomes were predicted with the Krakencoder (doi:10.1038/s41592-025-02706-2) as "
         f"implemented in *kraken_bids* {__version__}.\n",
     )
-    fields, measured = [*RUNS], []
-    for space, part in (("t1", atlases_t1), ("std", atlases_std)):
-        if part:
-            fc_wf = init_fc_wf(
-                atlases=part,
-                space="T1w" if space == "t1" else std_space,
-                settings=functional,
-                name=f"fc_{space}_wf",
-            )
-            measured.append((fc_wf, _list_function_links(part, space)))
-    for algorithm in tractograms:
-        sc_wf = init_sc_wf(
-            atlases=atlases_t1, algorithm=algorithm, settings=structural, name=f"{algorithm}_wf"
-        )
-        measured.append((sc_wf, _list_structure_links(atlases_t1, algorithm)))
-    fields += [field for _, links in measured for field, _ in links]
+    measured = [
+        *_list_function_part("t1", "T1w", atlases_t1, functional),
+        *_list_function_part("std", std_space, atlases_std, functional),
+        *_list_structure_parts(atlases_t1, tractograms, structural),
+    ]
+    fields = [*RUNS, *(field for _, links in measured for field, _ in links)]
     inputnode = pe.Node(
         niu.IdentityInterface(fields=list(dict.fromkeys(fields))), name="inputnode"
     )
@@ -149,6 +141,26 @@ def init_kraken_wf(  # noqa: PLR0913 - fMRIPrep's workflows too take their optio
     predict = pe.Node(PredictConnectomes(settings=settings), name="predict", mem_gb=3)
     _gather(workflow, [part for part, _ in measured], predict, output_dir)
     return workflow
+
+
+def _list_function_part(
+    short: str, space: str, atlases: Sequence[str], settings: FunctionalSettings | None
+) -> Iterator[Part]:
+    """Yield the workflow of a space, if it has atlases, with its links to the inputs."""
+    if atlases:
+        fc_wf = init_fc_wf(atlases=atlases, space=space, settings=settings, name=f"fc_{short}_wf")
+        yield fc_wf, _list_function_links(atlases, short)
+
+
+def _list_structure_parts(
+    atlases: Sequence[str], tractograms: Sequence[str], settings: StructuralSettings | None
+) -> Iterator[Part]:
+    """Yield the workflow of each tractogram, with its links to the inputs."""
+    for algorithm in tractograms:
+        sc_wf = init_sc_wf(
+            atlases=atlases, algorithm=algorithm, settings=settings, name=f"{algorithm}_wf"
+        )
+        yield sc_wf, _list_structure_links(atlases, algorithm)
 
 
 def _list_function_links(atlases: Sequence[str], space: str) -> list[tuple[str, str]]:
