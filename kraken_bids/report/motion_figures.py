@@ -205,7 +205,7 @@ def _draw_carpet(
     axes.imshow(rgb, aspect="auto", extent=(0, end, n_regions, 0), interpolation="nearest")
     axes.set(ylim=(n_regions, 0), yticks=[])
     for spine in axes.spines.values():  # white at either end of a run is data
-        spine.set(visible=True, color=theme.LINE, linewidth=0.6)
+        spine.set(visible=True, color=theme.MUTED, linewidth=0.4)
     for start in layout.starts[1:-1]:
         axes.axhline(start, color="white", linewidth=0.6)
     _draw_groups(figure, axes, layout)

@@ -50,7 +50,7 @@ def draw_coverage(coverage: Sequence[Coverage]) -> bytes:
             linewidth=0.9,
             linestyle=(0, (4, 2)),
         )
-        axes.scatter(share[~low], y[~low], s=7, color=theme.ACCENT, alpha=0.35, linewidth=0)
+        axes.scatter(share[~low], y[~low], s=8, color=theme.ACCENT, alpha=0.55, linewidth=0)
         axes.scatter(share[low], y[low], s=22, color=theme.WARM, marker="X", linewidth=0)
     return draw_png(figure)
 
