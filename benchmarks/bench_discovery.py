@@ -187,7 +187,8 @@ def index_with_pybids(part: Path) -> None:
     from bids import BIDSLayout
 
     layout = BIDSLayout(part, validate=False, is_derivative=True)
-    found = layout.get(subject="0025", suffix="bold", desc="preproc", extension=".nii.gz")
+    last = max(layout.get_subjects())
+    found = layout.get(subject=last, suffix="bold", desc="preproc", extension=".nii.gz")
     assert len(found) == 2 * len(SPACES), found
 
 

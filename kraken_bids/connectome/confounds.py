@@ -202,7 +202,13 @@ def select_components(
 
     names = [name for name in columns if "_comp_cor_" in name and is_of_tissue(name)]
     names = names or [name for name in columns if name.startswith(TISSUE_PREFIXES[tissue])]
-    return tuple(sorted(names)[:n_components])
+    # not by spelling: _100 would come before _99, where 20.2 numbers all tissues in one row
+    return tuple(sorted(names, key=_number_at_end)[:n_components])
+
+
+def _number_at_end(name: str) -> int:
+    digits = name.rpartition("_")[2]
+    return int(digits) if digits.isdigit() else 0
 
 
 def compute_tissue_regressors(

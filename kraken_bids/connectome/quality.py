@@ -95,6 +95,23 @@ def temporal_snr(
     return ratio
 
 
+def find_uncovered(coverage: NDArray[np.float64], least: float) -> NDArray[np.bool_]:
+    """Regions that hold too little signal for a connectome.
+
+    Parameters
+    ----------
+    coverage : ndarray of shape (n_regions,)
+        Share of each region's voxels that hold signal.
+    least : float
+        Share that is wanted; 0 too needs some.
+
+    Returns
+    -------
+    ndarray of bool, shape (n_regions,)
+    """
+    return (coverage < least) | (coverage == 0)
+
+
 def correlation_noise(n_frames: int) -> float:
     """Spread that chance alone gives a correlation of two unrelated regions.
 

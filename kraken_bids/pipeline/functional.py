@@ -11,7 +11,7 @@ from kraken_bids.bids.inputs import BoldRun, SessionInputs
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.outputs import relmat_path
 from kraken_bids.bids.read import open_bold
-from kraken_bids.connectome.quality import temporal_snr
+from kraken_bids.connectome.quality import find_uncovered, temporal_snr
 from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.flavors import Flavor, list_flavors
@@ -157,7 +157,7 @@ def _write_parcellation(
         [temporal_snr(run.series.means[parcellation], run.plain.kept) for run in runs], axis=0
     )
     write_coverage(task, group, parcellation, coverage=coverage, tsnr=tsnr, runs=runs)
-    missing = coverage < settings.min_coverage
+    missing = find_uncovered(coverage, settings.min_coverage)
     judged = judge_length(
         f"{task.label}, {parcellation}",
         [run.plain for run in runs],

@@ -221,6 +221,17 @@ def test_low_coverage_makes_a_region_missing(case):
     assert np.isfinite(case.matrix("FCcorr_mine_hpf.tsv")).all()
 
 
+def test_a_region_without_signal_is_missing_at_any_bar(case):
+    """With --min-coverage 0 a region outside the brain is NaN still, and named as missing."""
+    mask = (draw_labels() != 30).astype(np.uint8)
+    save(mask, case.folder / "mask.nii.gz")
+    words = ["--mask", case.folder / "mask.nii.gz", "--min-coverage", "0"]
+    assert case.run(*words).exit_code == 0
+    facts = case.sidecar("FCcorr_mine_hpf.json")
+    assert facts["MissingRegions"] == ["mine_30"]
+    assert facts["RegionsMeasured"] == 4
+
+
 BAD = {
     "bold": ("bold.nii.gz", "bold.nii.gz"),
     "labels": ("atlas.nii.gz", "atlas.nii.gz"),

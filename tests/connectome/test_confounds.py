@@ -111,3 +111,11 @@ def test_basis_spans_the_design():
     expected = scaled @ np.linalg.lstsq(scaled, y)[0]
     np.testing.assert_allclose(basis @ (basis.T @ y), expected, atol=1e-10)
     assert orthonormal_basis(np.zeros((5, 2))).shape == (5, 0)
+
+
+def test_components_are_numbered_beyond_a_hundred():
+    """Where 20.2 numbers CSF to 98 and goes on with WM, 99 comes before 100."""
+    columns = {f"a_comp_cor_{i:02d}": np.zeros(3) for i in range(120)}
+    masks = {name: {"Mask": "CSF" if i < 99 else "WM"} for i, name in enumerate(columns)}
+    found = select_components(columns, masks, "WM", 3)
+    assert found == ("a_comp_cor_99", "a_comp_cor_100", "a_comp_cor_101")

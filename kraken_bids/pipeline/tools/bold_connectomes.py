@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.bids.read import open_bold, read_columns
-from kraken_bids.connectome.quality import temporal_snr
+from kraken_bids.connectome.quality import find_uncovered, temporal_snr
 from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.flavors import list_flavors
@@ -95,7 +95,7 @@ def _write_atlas(
     settings = writer.settings
     tsnr = temporal_snr(series.means[atlas.name], run.plain.kept)
     writer.write_series(atlas, series, run, tsnr=tsnr)
-    missing = series.coverage[atlas.name] < settings.min_coverage
+    missing = find_uncovered(series.coverage[atlas.name], settings.min_coverage)
     judged = judge_length(
         f"{label}, {atlas.name}", [run.plain], missing, tsnr=tsnr, min_minutes=settings.min_minutes
     )
