@@ -95,6 +95,11 @@ def find_functional_inputs(
     spaces = list(dict.fromkeys(space for space, _ in labels))
     runs = [_describe_run(bold, search) for space in spaces for bold in by_space[space]]
     notes += _note_uneven_runs(by_space, spaces)
+    notes += [
+        f"no brain mask beside {run.bold.name}: every voxel that varies counts as covered."
+        for run in runs
+        if run.mask is None
+    ]
     return FunctionalInputs(tuple(runs), labels, tuple(dict.fromkeys(notes)))
 
 

@@ -109,7 +109,8 @@ def find_uncovered(coverage: NDArray[np.float64], least: float) -> NDArray[np.bo
     -------
     ndarray of bool, shape (n_regions,)
     """
-    return (coverage < least) | (coverage == 0)
+    uncovered: NDArray[np.bool_] = (coverage < least) | (coverage == 0)
+    return uncovered
 
 
 def correlation_noise(n_frames: int) -> float:

@@ -214,6 +214,14 @@ def test_old_confounds_name(raw: Path) -> None:
     assert session.bold_runs[0].confounds_json is None
 
 
+def test_no_mask(raw: Path) -> None:
+    """A run without brain mask is used, and that is said."""
+    (prep(raw) / "sub-01/func/sub-01_task-rest_space-T1w_desc-brain_mask.nii.gz").unlink()
+    (session,) = find(raw)
+    assert [run.mask is None for run in session.bold_runs] == [True, False]
+    assert any("no brain mask beside sub-01_task-rest_space-T1w" in n for n in session.notes)
+
+
 def test_no_confounds(raw: Path) -> None:
     """A run without confounds is an error that names the file expected."""
     path = prep(raw) / "sub-01/func/sub-01_task-rest_desc-confounds_timeseries.tsv"
