@@ -143,7 +143,7 @@ def _group_tiles(page: GroupPage) -> list[Tile]:
         for source, target in (("SC", "FC"), ("FC", "SC")):
             rank = sentences.compute_direction(page.identifiability, source, target)
             if rank is not None:
-                label = f"average rank, {source} → {target}"
+                label = f"average rank, {source}\u00a0→\u00a0{target}"
                 tiles.append(Tile(f"{rank[0]:.2f}", label, f"chance is {chance:.2f}"))
     tiles.append(Tile(str(len(page.outliers)), _noun(len(page.outliers), "outlier")))
     flagged = sum(bool(row.flags) for row in page.quality)

@@ -139,3 +139,16 @@ def test_participant_page_names_what_the_numbers_mean(pages):
 def test_a_full_page_is_small(pages):
     """A page of five flavors stays far below a megabyte."""
     assert len(pages["participant"]) < 800_000
+
+
+def test_columns_of_quality_that_nobody_has_are_left_out(group_page):
+    """Connectomes measured elsewhere have no minutes and no streamlines: words say so instead."""
+    nothing = {"minutes_kept": None, "mean_fd": None, "lowest_coverage": None, "both_ends": None}
+    rows = tuple(replace(row, **nothing) for row in group_page.quality)
+    text = Outline(render_group(replace(group_page, quality=rows), {})).text
+    assert "minutes used" not in text
+    assert "Nothing is known of the functional runs" in text
+    assert "Nothing is known of the tractograms" in text
+    full = Outline(render_group(group_page, {})).text
+    assert "minutes used" in full
+    assert "Nothing is known of the functional runs" not in full
