@@ -72,10 +72,12 @@ def check_archive(archive: zipfile.ZipFile, n_bytes: int) -> None:
     ------
     ValueError
         If it would unpack to more than :func:`check_growth` allows, is encrypted or packed in an
-        unusual way, or a member's path leaves the archive's folder.
+        unusual way, or a member's path is empty or leaves the archive's folder.
     """
     for member in archive.infolist():
         parts = PurePosixPath(member.filename.replace("\\", "/")).parts
+        if not parts:
+            raise ValueError(f"an archive with a member without a name, {member.filename!r}")
         if ".." in parts or member.filename.startswith(("/", "\\")) or ":" in parts[0]:
             raise ValueError(f"an archive with a path that leads out of it, {member.filename!r}")
         if member.flag_bits & 1 or member.compress_type not in PACKINGS:

@@ -12,6 +12,9 @@ from kraken_bids.parcellations import load_parcellation, read_table
 
 Group = Literal["FC", "SC"]
 
+FLAVOR_ID = re.compile(r"(FC|SC)[a-zA-Z0-9.+-]*(_[a-zA-Z0-9.+-]+){2}")
+"""Letters and digits: a file from outside must not write paths or control a terminal by it."""
+
 
 @total_ordering
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ def parse_flavor(name: str) -> Flavor:
         If the id has not three parts or its measure is neither FC nor SC.
     """
     parts = name.split("_")
-    if len(parts) != 3 or not all(parts) or not parts[0].startswith(("FC", "SC")):
+    if not FLAVOR_ID.fullmatch(name):
         raise FlavorError(
             "expected a flavor <measure>_<parcellation>_<processing> whose measure starts with FC "
             f"or SC, for example FCcorr_fs86_hpf; found {name!r}."

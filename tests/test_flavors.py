@@ -37,7 +37,17 @@ def test_every_flavor_survives_the_round_trip(flavor):
 
 
 @pytest.mark.parametrize(
-    "name", ["", "FCcorr", "FCcorr_fs86", "XXcorr_fs86_hpf", "FC_a_b_c", "FC__x"]
+    "name",
+    [
+        "",
+        "FCcorr",
+        "FCcorr_fs86",
+        "XXcorr_fs86_hpf",
+        "FC_a_b_c",
+        "FC__x",
+        "FC_a_\x1b[2J",
+        "FC_../a_b",
+    ],
 )
 def test_malformed_ids_are_refused(name):
     """The message shows what was found and how an id looks."""

@@ -29,6 +29,7 @@ FORMAT_VERSION = 1
 DESCRIPTION_NAME = "model.json"
 WEIGHTS_NAME = "weights.safetensors"
 MAPS_NAME = "maps.safetensors"
+MAX_NAME = 1000
 
 
 def write_model(model: Model, folder: Path) -> Path:
@@ -178,6 +179,12 @@ def _read_description(path: Path) -> dict[str, Any]:
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise CheckpointError(
             f"expected {path} to say format {FORMAT!r}; it is another program's file."
+        )
+    name = description.get("name")
+    if not isinstance(name, str) or not name.isprintable() or len(name) > MAX_NAME:
+        raise CheckpointError(
+            f"expected a name of at most {MAX_NAME} letters in {path}; found {str(name)[:99]!r}. "
+            "Make the model again."
         )
     if description.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(

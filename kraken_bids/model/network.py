@@ -3,6 +3,7 @@
 Nothing here knows connectomes, transforms of edges or files: inputs are already reduced.
 """
 
+import math
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any, Literal
@@ -64,6 +65,9 @@ class Architecture:
             raise CheckpointError(
                 f"expected a model with one entry per flavor; found flavors {list(self.flavors)}."
             )
+        rates = (self.dropout, self.group_dropout, self.negative_slope, *self.final_dropouts)
+        if not all(math.isfinite(rate) for rate in rates):
+            raise CheckpointError(f"expected finite dropouts and slopes; found {rates}.")
         if any("." in str(flavor) for flavor in self.flavors):
             raise CheckpointError(
                 f"expected flavors without a dot in their names; found {list(self.flavors)}."

@@ -15,7 +15,7 @@ from kraken_bids.pipeline.trust_inputs import Encoded, InputView, view_inputs
 logger = logging.getLogger(__name__)
 
 MANY_MISFITS = 3
-MANY_SHARE = 1 / 3
+MANY_SHARE = 1 / 4
 """So many of a flavor's files, and such a share of them, do not misfit by their own fault."""
 
 

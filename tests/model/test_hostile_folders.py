@@ -75,6 +75,12 @@ def folder(tmp_path: Path, make_model: Callable[..., Model]) -> Path:
         (("transforms",), {}),
         (("weights_sha256",), None),
         (("provenance",), 3),
+        (("architecture", "dropout"), float("nan")),
+        (("architecture", "negative_slope"), float("inf")),
+        (("name",), "x\x1b]0;owned\x07"),
+        (("name",), "\ud800"),
+        (("name",), ["x"]),
+        (("name",), "A" * 10**5),
     ],
 )
 def test_descriptions_that_lie_are_refused(

@@ -219,6 +219,7 @@ def list_tables(path: Path) -> Iterator[tuple[str, Any]]:
     """
     if path.is_dir():
         for table in sorted(path.rglob("*relmat*.tsv"), key=lambda table: table.name):
+            _check_exists(table)
             yield str(table.relative_to(path)), table
         return
     try:
@@ -272,7 +273,8 @@ def _spell(value: Any) -> str:
 
 
 def _check_exists(path: Path) -> None:
-    if not path.exists():
+    # a pipe or a device exists too, and reading it may never end
+    if not path.is_file() and not path.is_dir():
         raise InputError(
             f"expected connectomes (a file, a folder or a .zip, or FLAVOR=FILE); found no {path}. "
             "Check the path."

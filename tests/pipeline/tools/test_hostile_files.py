@@ -122,6 +122,28 @@ def test_zips_with_paths_that_lead_out_are_refused(tmp_path: Path, name: str) ->
     assert [path.name for path in tmp_path.iterdir()] == ["x.zip"]
 
 
+@pytest.mark.parametrize("name", ["", "."])
+def test_zips_with_nameless_members_are_refused(tmp_path: Path, name: str) -> None:
+    """It is said what is wrong with them."""
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as archive:
+        archive.writestr(zipfile.ZipInfo(name), "0\t1\n1\t0\n")
+
+    with refused("a member without a name"):
+        read_connectomes([tmp_path / "x.zip"])
+
+
+@pytest.mark.parametrize(
+    "name", ["x.npz", "x.zip", "d/sub-1_atlas-fs86_meas-FCcorrHPF_relmat.dense.tsv"]
+)
+def test_pipes_are_no_files(tmp_path: Path, name: str) -> None:
+    """Nobody writes into them: reading would wait for ever."""
+    (tmp_path / "d").mkdir()
+    os.mkfifo(tmp_path / name)
+
+    with refused("expected connectomes"):
+        read_connectomes([(tmp_path / name).parent if "/" in name else tmp_path / name])
+
+
 def write_absurd(file: h5py.File) -> None:
     file.create_dataset("data", (10**6, 10**6), "f4", chunks=(64, 64))
 
