@@ -3,11 +3,12 @@
 import csv
 import logging
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.exceptions import CheckpointError, InputError, SettingsError
+from kraken_bids.flavors import suggest
 from kraken_bids.model.adaptation import Adaptation, check_adaptation, read_adaptation
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.cohort import Cohort, Member, fit_cohort_adaptation
@@ -38,14 +39,15 @@ def choose_adaptation(
             logger.info("adaptation: the one saved by the group level, %s", saved)
             return adaptation, ""
         logger.warning("%s was fitted for another model and is not used", saved)
-    n_subjects = len({member.subject for member in cohort.members})
+    counts = fit_on_whom(settings)
+    n_subjects = len({member.subject for member in cohort.members if counts(member)})
     if n_subjects >= prediction.adaptation_min_subjects:
-        logger.info("adaptation: fitted on the %d subjects of this run", n_subjects)
+        logger.info("adaptation: fitted on %d subjects of this run", n_subjects)
         return fit_cohort_adaptation(model, cohort, prediction.adaptation_mode), ""
     notice = (
         "These predictions are NOT adapted to this site's data: there is no saved adaptation, "
-        f"and the {n_subjects} subject(s) of this run are fewer than the "
-        f"{prediction.adaptation_min_subjects} that one is fitted on. Run `kraken-bids BIDS_DIR "
+        f"and the {n_subjects} subject(s) of this run to fit one on are fewer than the "
+        f"{prediction.adaptation_min_subjects} that it takes. Run `kraken-bids BIDS_DIR "
         "OUTPUT_DIR group` once all participants are measured; it fits an adaptation and predicts "
         "everyone again."
     )
@@ -53,15 +55,23 @@ def choose_adaptation(
     return None, notice
 
 
-def fit_on_whom(settings: Settings) -> Callable[[Member], bool]:
-    """Return who counts in the mean that a group run's adaptation is fitted on.
+def fit_on_whom(
+    settings: Settings, members: Sequence[Member] | None = None
+) -> Callable[[Member], bool]:
+    """Return who counts in the mean that a run's adaptation is fitted on.
+
+    Parameters
+    ----------
+    settings : Settings
+    members : sequence of Member, optional
+        Those of the run, among whom all who are named must be; without them nobody need be.
 
     Raises
     ------
     InputError
         If a query is given and there is no ``participants.tsv``.
     SettingsError
-        If the query does not parse or names a column that is not there.
+        If the query names a column that is not there, or finds nobody; if a label is nobody's.
     """
     words = settings.prediction.adaptation_subjects
     if not words:
@@ -70,6 +80,14 @@ def fit_on_whom(settings: Settings) -> Callable[[Member], bool]:
         chosen = _query_participants(settings, words[0])
     else:
         chosen = {word.removeprefix("sub-") for word in words}
+        _check_labels(chosen, members)
+    present = {member.subject for member in members or ()}
+    if members is not None and not chosen & present:
+        raise SettingsError(
+            f"--adaptation-subjects {' '.join(words)}: expected some of the {len(present)} "
+            "participant(s) of this run; found none of them. Leave --participant-label out, or "
+            "choose among them."
+        )
     return lambda member: member.subject in chosen
 
 
@@ -84,21 +102,33 @@ def read_given_adaptation(path: Path, model: Model) -> Adaptation:
     return adaptation
 
 
+def _check_labels(labels: Collection[str], members: Sequence[Member] | None) -> None:
+    present = {member.subject for member in members or ()}
+    unknown = sorted(set(labels) - present) if members is not None else []
+    if unknown:
+        raise SettingsError(
+            "--adaptation-subjects: expected participants of this run "
+            f"({', '.join(sorted(present))}), or a condition such as group==control; found "
+            f"{', '.join(unknown)}.{suggest(unknown[0], present)}"
+        )
+
+
 def _query_participants(settings: Settings, query: str) -> set[str]:
     match = CONDITION.match(query)
     assert match is not None
     column, operator, value = match.groups()
     rows = _read_participants(settings)
-    if not rows or column not in rows[0]:
+    if not rows or not {column, "participant_id"} <= set(rows[0]):
         names = ", ".join(rows[0]) if rows else "nothing"
         raise SettingsError(
-            f"--adaptation-subjects {query}: expected a column of participants.tsv; found {names}."
+            f"--adaptation-subjects {query}: expected the columns participant_id and {column} in "
+            f"participants.tsv; found {names}.{suggest(column, rows[0] if rows else ())}"
         )
     wanted = value.strip("'\"")
     chosen = {
         row["participant_id"].removeprefix("sub-")
         for row in rows
-        if _holds(row[column], operator, wanted)
+        if _holds(row[column] or "", operator, wanted)
     }
     logger.info("--adaptation-subjects %s: %d participant(s)", query, len(chosen))
     if not chosen:
@@ -116,7 +146,7 @@ def _read_participants(settings: Settings) -> Sequence[dict[str, str]]:
             f"--adaptation-subjects: expected participants.tsv in {folders[0]} or {folders[1]} "
             "for a query; found none. Give labels instead."
         )
-    with path.open(encoding="utf-8", newline="") as file:
+    with path.open(encoding="utf-8-sig", newline="") as file:
         return list(csv.DictReader(file, delimiter="\t"))
 
 

@@ -117,9 +117,14 @@ def read_cohort(
 
 def fit_cohort_adaptation(model: Model, cohort: Cohort, mode: str) -> Adaptation:
     """Adaptation of a cohort, from the means that :func:`read_cohort` kept."""
-    adaptation = fit_adaptation(
-        cohort.means, model.training_means(), mode, model_sha256=model.sha256
-    )
+    means = {flavor: (mean, n) for flavor, (mean, n) in cohort.means.items() if n > 1}
+    for flavor in set(cohort.means) - set(means):
+        logger.warning(
+            "%s is NOT adapted: only one session has it to fit on, which adapted to itself would "
+            "be the training mean. Give --adaptation FILE, or measure more participants.",
+            flavor,
+        )
+    adaptation = fit_adaptation(means, model.training_means(), mode, model_sha256=model.sha256)
     for flavor, fit in adaptation.flavors.items():
         logger.info(
             "adaptation of %s: b0 = %.3g, b1 = %.3g, R² = %.2f, %d session(s)",

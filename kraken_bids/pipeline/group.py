@@ -109,7 +109,7 @@ def _predict(settings: Settings, members: tuple[Member, ...], executor: Executor
     """Adapt, predict and score everyone; returns what failed."""
     output = settings.data.output_dir
     model = load_model_of(settings)
-    cohort = read_cohort(model, members, fit_on=fit_on_whom(settings))
+    cohort = read_cohort(model, members, fit_on=fit_on_whom(settings, members))
     adaptation = _adapt(settings, model, cohort)
     latents = encode_cohort(model, cohort, adaptation)
     sources = build_sources(latents, (*DEFAULT_SOURCES, *list_source_names(settings, model)))

@@ -17,7 +17,7 @@ from kraken_bids.logs import stop_file_log
 from kraken_bids.model.load import load_model
 from kraken_bids.model.predict import Model
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
-from kraken_bids.pipeline.adaptations import choose_adaptation, read_given_adaptation
+from kraken_bids.pipeline.adaptations import choose_adaptation, fit_on_whom, read_given_adaptation
 from kraken_bids.pipeline.cohort import Member, encode_cohort, list_members, read_cohort
 from kraken_bids.pipeline.connectomes import measure_session
 from kraken_bids.pipeline.pages.draw import draw_participants
@@ -163,7 +163,7 @@ def plan_predictions(
     settings: Settings, model: Model, members: Sequence[Member]
 ) -> tuple[PredictionPlan, tuple[Failure, ...]]:
     """Read and encode everyone's connectomes; returns what to predict, and who cannot be read."""
-    cohort = read_cohort(model, members, fit_on=lambda _member: True)
+    cohort = read_cohort(model, members, fit_on=fit_on_whom(settings))
     adaptation, notice = choose_adaptation(settings, model, cohort)
     latents = encode_cohort(model, cohort, adaptation)
     sources = build_sources(latents, list_source_names(settings, model))

@@ -17,6 +17,7 @@ from kraken_bids.pipeline.cohort import (
     list_members,
     read_cohort,
 )
+from kraken_bids.pipeline.participant import plan_predictions
 from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 
 
@@ -123,3 +124,51 @@ def test_a_query_that_finds_nobody_is_refused(
 
     with pytest.raises(error, match="--adaptation-subjects"):
         fit_on_whom(settings_for(tmp_path, adaptation_subjects=(query,)))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("01", "3"), r"found 3\. Did you mean"),
+        (("control",), "condition such as group==control; found control"),
+        (("group==patient",), "found none of them"),
+    ],
+)
+def test_who_is_named_must_be_in_the_run(
+    tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    """A typing error must not leave an adaptation to fewer people, or to nobody."""
+    (tmp_path / "participants.tsv").write_text(
+        "participant_id\tgroup\nsub-01\tcontrol\nsub-09\tpatient\n"
+    )
+    members = [Member(label, None, {}) for label in ("01", "02", "03")]
+
+    with pytest.raises(SettingsError, match=message):
+        fit_on_whom(settings_for(tmp_path, adaptation_subjects=words), members)
+
+
+def test_a_participant_run_too_fits_on_those_who_are_named(output_dir: Path, model: Model) -> None:
+    """Their mean alone, and their number against the least number."""
+    words = tuple(f"{k:02d}" for k in range(1, 12))
+    settings = settings_for(output_dir, adaptation_subjects=words)
+    plan, _ = plan_predictions(settings, model, list_members(output_dir))
+    assert plan.adaptation is not None
+    assert {fit.n_subjects for fit in plan.adaptation.flavors.values()} == {11}
+
+    settings = settings_for(output_dir, adaptation_subjects=words[:9])
+    plan, _ = plan_predictions(settings, model, list_members(output_dir))
+    assert plan.adaptation is None
+    assert "9 subject(s)" in plan.notice
+
+
+def test_one_session_is_not_adapted_to_itself(
+    output_dir: Path, model: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It would become the training mean; the log says so."""
+    members = list_members(output_dir)[:1]
+    cohort = read_cohort(model, members, fit_on=lambda _member: True)
+
+    adaptation = fit_cohort_adaptation(model, cohort, "meanshift")
+
+    assert adaptation.flavors == {}
+    assert "NOT adapted: only one session" in caplog.text
