@@ -15,7 +15,7 @@ from kraken_bids.flavors import parse_flavor
 from kraken_bids.pipeline.cohort import Member
 from kraken_bids.pipeline.pages.motion import count_with_motion, list_motion_effects
 from kraken_bids.pipeline.pages.participant import REFERENCES, describe_model
-from kraken_bids.pipeline.pages.quality import list_quality
+from kraken_bids.pipeline.pages.quality import list_quality, list_too_few_frames
 from kraken_bids.pipeline.pages.tables import label_rows, read_group_table
 from kraken_bids.pipeline.pages.trust import list_cohort_trust
 from kraken_bids.pipeline.pages.written import Written, display_order
@@ -57,7 +57,10 @@ def build_group_page(output_dir: Path, members: Sequence[Member], *, dataset: st
         n_sessions=len(members),
         version=__version__,
         created=date.today().isoformat(),
-        notices=_list_notices(members, identifiability, model),
+        notices=(
+            *_list_notices(members, identifiability, model),
+            *(Notice("info", text) for text in list_too_few_frames(output_dir, members)),
+        ),
         model=model,
         identifiability=identifiability,
         latents=latents,

@@ -33,6 +33,23 @@ def list_quality(output_dir: Path, members: Sequence[Member]) -> tuple[QualityRo
     return tuple(rows)
 
 
+def list_too_few_frames(output_dir: Path, members: Sequence[Member]) -> list[str]:
+    """Say of how many sessions partial correlations have fewer frames than regions."""
+    counts: dict[str, list[bool]] = {}
+    for member in members:
+        for flavor, sidecar in Written(output_dir, member).measured.items():
+            if flavor.measure == "FCpcorr" and {"Frames", "RegionsMeasured"} <= set(sidecar):
+                is_short = sidecar["Frames"] < sidecar["RegionsMeasured"]
+                counts.setdefault(flavor.name, []).append(is_short)
+    return [
+        f"{name}: in {sum(short)} of {len(short)} sessions fewer frames are left than there are "
+        "regions; these partial correlations exist only through their regularisation and say "
+        "little about single edges."
+        for name, short in sorted(counts.items())
+        if any(short)
+    ]
+
+
 def _summarise(member: Member, rows: Columns, output_dir: Path) -> QualityRow:
     fd, minutes = _worst(rows["mean_fd"], np.max), _worst(rows["minutes"], np.min)
     ends = _worst(rows["both_ends"], np.min)
