@@ -4,9 +4,11 @@ A multiplication that is itself spread over threads is cut differently for each 
 and rounds differently. Waiting threads here also sleep, where those of OpenMP would spin.
 """
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import TypeVar
 
 import torch
@@ -36,5 +38,14 @@ def run_parts(work: Callable[[Part], Result], parts: Iterable[Part]) -> list[Res
     with single_thread() as n_threads:
         if n_threads == 1:
             return [work_without_gradients(part) for part in parts]
-        with ThreadPoolExecutor(n_threads) as pool:
-            return list(pool.map(work_without_gradients, parts))
+        return list(_start_threads(n_threads).map(work_without_gradients, parts))
+
+
+@lru_cache(maxsize=1)
+def _start_threads(n_threads: int) -> ThreadPoolExecutor:
+    """Threads that stay: starting them for each of many multiplications costs a tenth of all."""
+    return ThreadPoolExecutor(n_threads)
+
+
+# a forked process has the pool, and none of its threads
+os.register_at_fork(after_in_child=_start_threads.cache_clear)
