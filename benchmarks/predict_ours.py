@@ -19,7 +19,8 @@ def first_latent(path: str) -> None:
 
 
 def encode_cohort(path: str, inputs: list[str]) -> None:
-    from kraken_bids.pipeline.tools.predict import PredictionOptions, encode_files
+    from kraken_bids.pipeline.tools.predict import encode_files
+    from kraken_bids.pipeline.tools.prediction_options import PredictionOptions
 
     model = load_model(Path(path), device="cpu")
     found = encode_files(inputs, model, PredictionOptions(targets=(model.flavors[0].name,)))

@@ -118,12 +118,13 @@ def predict(
         start_terminal_log(verbose)
         # torch is loaded only once the options are known to be sound
         from kraken_bids.model.load import load_model
-        from kraken_bids.pipeline.tools.predict import PredictionOptions, encode_files
+        from kraken_bids.pipeline.tools.predict import encode_files
         from kraken_bids.pipeline.tools.prediction_files import (
             DATASET_SUFFIXES,
             check_output,
             write_predictions,
         )
+        from kraken_bids.pipeline.tools.prediction_options import PredictionOptions
         from kraken_bids.pipeline.tools.prediction_tables import write_prediction_tables
 
         check_output(output)

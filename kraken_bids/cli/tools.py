@@ -1,6 +1,9 @@
 """``kraken-tools``: everything that is not the BIDS App."""
 
+import signal
+import sys
 from pathlib import Path
+from types import FrameType
 
 import click
 
@@ -19,6 +22,12 @@ from kraken_bids.logs import start_terminal_log
 @click.version_option(__version__, prog_name="kraken-tools")
 def main() -> None:
     """Work with Krakencoder models and connectome files outside the BIDS App."""
+    signal.signal(signal.SIGTERM, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    """End as by an error, so that unfinished files vanish when a cluster's time is up."""
+    sys.exit(128 + number)
 
 
 main.add_command(convert)

@@ -81,6 +81,33 @@ class EdgeLayer:
         """Image ``[n_hidden]`` of a direction in edge space ``[n_edges]``: no center, no bias."""
         return self._multiply(pad_rows(direction[None], self.device))[0]
 
+    def adapt(self, projected: Array, *, b0: float, shift: NDArray[np.float64] | float) -> Array:
+        """Adapt connectomes after their projection: the same as projecting adapted edges.
+
+        With the projection ``M(x - c) + o`` and ``x' = b0 x + s``, the adapted one is
+        ``b0 (p - o) + M(b0 c + s - c) + o``, so no connectome is read twice.
+
+        Parameters
+        ----------
+        projected : ndarray of shape (n_subjects, n_hidden)
+        b0, shift : float, ndarray of shape (n_edges,) or float
+            ``x' = b0 x + shift``, in edge units.
+
+        Returns
+        -------
+        ndarray of shape (n_subjects, n_hidden)
+
+        Raises
+        ------
+        CheckpointError
+            If the transform is not affine.
+        """
+        center = self.reduction.to_affine().center.astype(np.float64)
+        moved = np.broadcast_to(b0 * center + shift - center, (self.reduction.n_edges,))
+        direction = self.project_direction(moved).cpu().numpy()
+        bias = self.bias.cpu().numpy().astype(np.float64)
+        return np.asarray(b0 * (projected - bias) + (direction + bias), np.float32)
+
     def expand(self, hidden: Tensor) -> Array:
         """Edges ``[n_rows, n_edges]`` of the last layer's input ``[n_rows, n_hidden]``, padded."""
         if not self.reduction.is_affine:

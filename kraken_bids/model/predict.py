@@ -1,6 +1,5 @@
 """Prediction: connectomes to latents and back with a model in memory; numpy in, numpy out."""
 
-import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -26,8 +25,6 @@ from kraken_bids.model.folding import FEW_BYTES, MapCache, open_cache, slices
 from kraken_bids.model.network import Krakencoder
 from kraken_bids.model.reduction import Reduction, check_reductions
 from kraken_bids.model.translation import fuse_for
-
-logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float32]
 
@@ -127,9 +124,6 @@ class Model:
     ) -> Array:
         """Adapt connectomes after their projection: the same as projecting adapted edges.
 
-        With the projection ``M(x - c) + o`` and ``x' = b0 x + s``, the adapted one is
-        ``b0 (p - o) + M(b0 c + s - c) + o``, so no connectome is read twice.
-
         Parameters
         ----------
         flavor : Flavor
@@ -146,13 +140,8 @@ class Model:
         fit = adaptation.flavors.get(flavor) if isinstance(adaptation, Adaptation) else adaptation
         if fit is None or fit.mode == "none":
             return projected
-        layer = self._layer(flavor)
-        center = self._reduction(flavor).to_affine().center.astype(np.float64)
-        moved = np.broadcast_to(fit.b0 * center + fit.shift - center, (self.n_edges(flavor),))
         with torch.inference_mode():
-            shift = layer.project_direction(moved).cpu().numpy()
-            bias = layer.bias.cpu().numpy().astype(np.float64)
-        return np.asarray(fit.b0 * (projected - bias) + (shift + bias), np.float32)
+            return self._layer(flavor).adapt(projected, b0=fit.b0, shift=fit.shift)
 
     def encode_projected(self, flavor: Flavor, projected: NDArray[np.floating]) -> Array:
         """Latents ``[n_subjects, n_latent]`` of projections ``[n_subjects, n_hidden]``."""

@@ -21,7 +21,8 @@ from kraken_bids.model.network import Architecture, Krakencoder
 from kraken_bids.model.predict import Model
 from kraken_bids.model.reduction import fit_reduction
 from kraken_bids.model.upstream_write import write_upstream
-from kraken_bids.pipeline.tools.predict import PredictionOptions, predict_files
+from kraken_bids.pipeline.tools.predict import predict_files
+from kraken_bids.pipeline.tools.prediction_options import PredictionOptions
 
 REFERENCE = os.environ.get("KRAKENCODER_REFERENCE", "")
 NAMES = ("FCcorr_fs86_hpf", "SCifod2act_fs86_volnorm", "FCpcorr_fs86_hpf")

@@ -18,8 +18,9 @@ from kraken_bids.pipeline.projections import EdgeMean
 from kraken_bids.pipeline.tools import decoding
 from kraken_bids.pipeline.tools import predict as predict_module
 from kraken_bids.pipeline.tools.connectome_files import open_connectomes, read_connectomes
-from kraken_bids.pipeline.tools.predict import PredictionOptions, encode_files
+from kraken_bids.pipeline.tools.predict import encode_files
 from kraken_bids.pipeline.tools.prediction_files import collect_arrays, write_predictions
+from kraken_bids.pipeline.tools.prediction_options import PredictionOptions
 
 Edges = dict[Flavor, NDArray[np.float64]]
 OPTIONS = PredictionOptions(adaptation_mode="meanfit+meanshift", sources=("fusion", "each"))

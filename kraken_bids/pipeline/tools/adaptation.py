@@ -1,0 +1,103 @@
+"""Which adaptation connectome files get: a saved one, one fitted on them or others, or none."""
+
+import logging
+from collections.abc import Mapping
+
+import numpy as np
+
+from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.flavors import Flavor
+from kraken_bids.model.adaptation import (
+    Adaptation,
+    check_adaptation,
+    fit_adaptation,
+    read_adaptation,
+    write_adaptation,
+)
+from kraken_bids.model.predict import Model
+from kraken_bids.pipeline.background import read_ahead
+from kraken_bids.pipeline.projections import BLOCK, EdgeMean
+from kraken_bids.pipeline.tools.connectome_files import CohortFiles, open_connectomes
+from kraken_bids.pipeline.tools.connectome_parts import CohortRows
+from kraken_bids.pipeline.tools.prediction_options import AUTO, PredictionOptions
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_MODE = "meanfit+meanshift"
+MIN_SUBJECTS = 10
+
+
+def choose_adaptation(
+    options: PredictionOptions,
+    cohort: CohortFiles,
+    means: Mapping[Flavor, EdgeMean],
+    model: Model,
+) -> Adaptation | None:
+    """Adaptation as asked: saved, fitted on another cohort, or fitted on the inputs.
+
+    Parameters
+    ----------
+    options : PredictionOptions
+    cohort : CohortFiles
+        The inputs.
+    means : mapping of Flavor to EdgeMean
+        Their means.
+    model : Model
+
+    Raises
+    ------
+    CheckpointError
+        If a saved adaptation is of another model, or cannot be read.
+    ConnectomeError
+        If it would be fitted on one subject.
+    """
+    if options.adaptation:
+        adaptation = read_adaptation(options.adaptation)
+        check_adaptation(adaptation, model.sha256)
+        return adaptation
+    if options.adaptation_sources:
+        cohort = open_connectomes(options.adaptation_sources)
+    mode = options.adaptation_mode
+    if mode == AUTO and len(cohort.subjects) < MIN_SUBJECTS:
+        logger.warning(
+            "%d subjects are too few to fit an adaptation (at least %d): none is applied. Give "
+            "--adaptation FILE, --adaptation-source FLAVOR=FILE, or an --adaptation-mode.",
+            len(cohort.subjects),
+            MIN_SUBJECTS,
+        )
+        return None
+    if options.adaptation_sources:
+        means = {flavor: _take_mean(rows) for flavor, rows in cohort.rows.items()}
+    adaptation = _fit_adaptation(means, model, DEFAULT_MODE if mode == AUTO else mode)
+    if options.save_adaptation:
+        write_adaptation(adaptation, options.save_adaptation)
+    return adaptation
+
+
+def _take_mean(rows: CohortRows) -> EdgeMean:
+    mean = EdgeMean(rows.n_edges)
+    for block in read_ahead(rows.blocks(BLOCK)):
+        for edges in block:
+            if not np.isnan(edges).all():
+                mean.add(edges)
+    return mean
+
+
+def _fit_adaptation(means: Mapping[Flavor, EdgeMean], model: Model, mode: str) -> Adaptation:
+    fitted, training_means = {}, model.training_means()
+    for flavor, mean in means.items():
+        if mean.n_subjects == 1 and mode != "none":
+            raise ConnectomeError(
+                f"{flavor}: expected several subjects to fit the adaptation {mode}; found one, "
+                "whose adapted connectome would be the training mean itself. Use "
+                "--adaptation-mode none, or --adaptation-source with a cohort of the same site."
+            )
+        if mean.n_subjects:
+            fitted[flavor] = (mean.result(training_means.get(flavor)), mean.n_subjects)
+    adaptation = fit_adaptation(fitted, training_means, mode, model_sha256=model.sha256)
+    for flavor, fit in adaptation.flavors.items() if mode != "none" else ():
+        logger.info(
+            "%s: %s, b0 %.3f, b1 %.3f, R2 %.3f, %d subjects",
+            flavor, mode, fit.b0, fit.b1, fit.r2, fit.n_subjects,
+        )  # fmt: skip
+    return adaptation

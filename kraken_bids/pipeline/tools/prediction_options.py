@@ -1,0 +1,70 @@
+"""What to predict from connectome files, and how."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from kraken_bids.exceptions import SettingsError
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class PredictionOptions:
+    """What to predict from connectome files, and how."""
+
+    adaptation_mode: str = AUTO
+    """A mode, or ``auto``: the published one where there are at least 10 subjects, else none."""
+    adaptation: Path | None = None
+    """A saved adaptation, in place of fitting one."""
+    adaptation_sources: tuple[str, ...] = ()
+    """Connectome files of the cohort whose mean is fitted; the inputs themselves by default."""
+    save_adaptation: Path | None = None
+    """Where to keep the fitted adaptation."""
+    fusions: tuple[str, ...] = ()
+    """Further fusions, ``NAME=SELECTOR``; each becomes a source."""
+    exclude_self: bool = False
+    """Add sources ``NAME.noself``: fusions without the flavor to predict."""
+    exclude_atlas: bool = False
+    """Add sources ``NAME.noatlas``: fusions without the parcellation to predict."""
+    renormalize_fusion: bool = False
+    """Scale fused latents to unit length."""
+    sources: tuple[str, ...] = ()
+    """Sources; ``fusion fusionSC fusionFC`` by default, of which the inputs may lack some."""
+    targets: tuple[str, ...] = ()
+    """Flavors to predict, or patterns of them; all of the model by default."""
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Variants of fusions that are asked for."""
+        asked = {"noself": self.exclude_self, "noatlas": self.exclude_atlas}
+        return tuple(name for name, is_asked in asked.items() if is_asked)
+
+    def check_decoding(self) -> None:
+        """Check that nothing is asked for that latents as inputs are past.
+
+        Raises
+        ------
+        SettingsError
+            If there is an adaptation, a fusion or a variant of one.
+        """
+        is_adapted = self.adaptation or self.adaptation_sources or self.save_adaptation
+        if is_adapted or self.adaptation_mode not in {AUTO, "none"}:
+            raise SettingsError(
+                "expected no adaptation with --input encoded=FILE, since latents are past it; "
+                "found one. Leave the options --adaptation… out, or give connectomes."
+            )
+        if self.fusions or self.variants or self.renormalize_fusion:
+            raise SettingsError(
+                "expected no fusion with --input encoded=FILE, which is decoded as it is; found "
+                "--fusion, --exclude-… or --renormalize-fusion. Leave them out, or give "
+                "connectomes."
+            )
+
+    def __post_init__(self) -> None:
+        """Check that the adaptation is asked for in one way only."""
+        if self.adaptation and (self.adaptation_sources or self.adaptation_mode not in {AUTO}):
+            raise SettingsError(
+                "expected either --adaptation FILE, which has its mode and cohort, or "
+                "--adaptation-mode and --adaptation-source to fit one; found both. Leave one "
+                "out."
+            )
