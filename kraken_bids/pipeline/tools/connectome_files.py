@@ -106,7 +106,8 @@ def open_connectomes(inputs: Sequence[str | Path]) -> CohortFiles:
         raise FlavorError(
             "expected connectomes of at least one flavor; found none in "
             f"{', '.join(str(text) for text in inputs) or 'no input'}. "
-            "Give --input FLAVOR=FILE, or a folder of *_relmat.dense.tsv."
+            "Give --input FLAVOR=FILE, or a folder of measured *_relmat.dense.tsv (predictions, "
+            "desc-…kraken, are no inputs)."
         )
     subjects = join_subjects([part for several in parts.values() for part in several])
     rows = {flavor: join_rows(flavor, several, subjects) for flavor, several in parts.items()}

@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float32]
 
+LEFT_OUT = {"noself": "flavor", "noatlas": "parcellation"}
+"""What a variant leaves out: the target's own."""
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -161,7 +164,7 @@ def _list_variant(
         raise FlavorError(
             f"expected inputs that {selector.name}.{variant} can use; found only "
             f"{', '.join(f.name for f in selector.flavors)}, which it leaves out for every "
-            "target. Give inputs of another parcellation, or drop this option."
+            f"target. Give inputs of another {LEFT_OUT[variant]}, or drop this option."
         )
     if impossible:
         logger.warning(

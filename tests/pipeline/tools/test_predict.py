@@ -158,6 +158,7 @@ def test_nothing_left_is_said(checkpoint: Path, inputs: Path, tmp_path: Path) ->
 
     assert result.exit_code == 3
     assert "fusion.noatlas" in result.output
+    assert "inputs of another parcellation" in " ".join(result.output.split())
     assert not (tmp_path / "o.npz").exists()
 
 
