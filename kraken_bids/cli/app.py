@@ -11,6 +11,7 @@ import click
 from kraken_bids import __version__
 from kraken_bids.cli.app_settings import read_settings
 from kraken_bids.cli.cleaning import cleaning_options
+from kraken_bids.cli.garbage import collect_rarely
 from kraken_bids.cli.options import ForgivingCommand, ListOption, exit_with_message, read_config
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.logs import start_terminal_log
@@ -261,6 +262,7 @@ def _prepare_process(settings: Settings, verbosity: int) -> None:
         settings.run.work_dir.mkdir(parents=True, exist_ok=True)
         os.environ["TMPDIR"] = str(settings.run.work_dir)
     start_terminal_log(verbosity)
+    collect_rarely()
 
 
 def _check_ridges(settings: Settings, level: str) -> None:

@@ -11,6 +11,7 @@ from kraken_bids import __version__
 from kraken_bids.cli.evaluate import evaluate
 from kraken_bids.cli.fc import fc
 from kraken_bids.cli.fetch import fetch
+from kraken_bids.cli.garbage import collect_rarely
 from kraken_bids.cli.models import convert, describe, merge
 from kraken_bids.cli.options import ForgivingCommand, exit_with_message
 from kraken_bids.cli.predict import predict
@@ -23,6 +24,7 @@ from kraken_bids.logs import start_terminal_log
 def main() -> None:
     """Work with Krakencoder models and connectome files outside the BIDS App."""
     signal.signal(signal.SIGTERM, _stop)
+    collect_rarely()
 
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
