@@ -4,6 +4,7 @@
 ``encode MODEL INPUT ...``: adaptation, latents and fusion of a cohort; nothing is decoded.
 """
 
+import os
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ def first_latent(path: str) -> None:
     model = load_model(path, device="cpu")
     flavor = model.flavors[0]
     model.encode(flavor, np.ones((1, model.n_edges(flavor)), np.float32))
+    os._exit(0)  # the latent is there; how long an interpreter takes to end is not asked
 
 
 def encode_cohort(path: str, inputs: list[str]) -> None:

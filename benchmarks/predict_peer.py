@@ -6,6 +6,7 @@ encode, fuse, decode, invert, and write one ``.mat``. Float32, every step on who
 ``first CHECKPOINT TRANSFORMS``: load the same files, encode one subject.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -73,6 +74,7 @@ def first_latent(files: Sequence[str]) -> None:
     fitted = transforms[content["input_name_list"][0]]
     x = np.ones((1, fitted["pca_components"].shape[1]), np.float32)
     encode(x, fitted, content["state_dict"], 0)
+    os._exit(0)
 
 
 if __name__ == "__main__":
