@@ -183,7 +183,7 @@ def import_all(_folder: Path) -> None:
 def compute_means(folder: Path) -> None:
     """Region means of three atlases from one read, as the app takes them."""
     from kraken_bids.bids.read import open_bold
-    from kraken_bids.pipeline.bold_runs import mask_on_grid, read_region_series
+    from kraken_bids.pipeline.connectomes.bold_runs import mask_on_grid, read_region_series
     from kraken_bids.pipeline.tools.bold_atlases import read_atlas
 
     bold = open_bold(folder / "bold.nii.gz", tr=None)

@@ -16,16 +16,7 @@ from kraken_bids.logs import stop_file_log
 from kraken_bids.model.adaptation import Adaptation, read_adaptation, write_adaptation
 from kraken_bids.model.predict import Model
 from kraken_bids.parcellations import list_parcellations
-from kraken_bids.pipeline.adaptations import fit_on_whom, read_given_adaptation
-from kraken_bids.pipeline.cohort import (
-    Cohort,
-    Member,
-    encode_cohort,
-    fit_cohort_adaptation,
-    list_members,
-    read_cohort,
-)
-from kraken_bids.pipeline.outliers import find_outliers, write_outliers
+from kraken_bids.pipeline.connectomes.pcorr import refit_partial_correlations
 from kraken_bids.pipeline.pages.draw import draw_group, draw_participants, name_dataset
 from kraken_bids.pipeline.pages.group import build_group_page
 from kraken_bids.pipeline.participant import (
@@ -35,20 +26,29 @@ from kraken_bids.pipeline.participant import (
     prepare_output,
     report_end,
 )
-from kraken_bids.pipeline.pcorr import refit_partial_correlations
-from kraken_bids.pipeline.predictions import (
+from kraken_bids.pipeline.predictions.adaptations import fit_on_whom, read_given_adaptation
+from kraken_bids.pipeline.predictions.cohort import (
+    Cohort,
+    Member,
+    encode_cohort,
+    fit_cohort_adaptation,
+    list_members,
+    read_cohort,
+)
+from kraken_bids.pipeline.predictions.predict import (
     PredictionPlan,
     Source,
     build_sources,
     list_source_names,
 )
 from kraken_bids.pipeline.provenance import Failure, exit_code_of, start_run, write_failures
-from kraken_bids.pipeline.qcfc import write_qcfc
-from kraken_bids.pipeline.quality import write_quality
-from kraken_bids.pipeline.scores import write_scores
-from kraken_bids.pipeline.trust import judge_files
-from kraken_bids.pipeline.trust_files import write_trust, write_trust_of_predictions
-from kraken_bids.pipeline.trust_inputs import encoded_of
+from kraken_bids.pipeline.quality.outliers import find_outliers, write_outliers
+from kraken_bids.pipeline.quality.qcfc import write_qcfc
+from kraken_bids.pipeline.quality.scores import write_scores
+from kraken_bids.pipeline.quality.table import write_quality
+from kraken_bids.pipeline.quality.trust import judge_files
+from kraken_bids.pipeline.quality.trust_files import write_trust, write_trust_of_predictions
+from kraken_bids.pipeline.quality.trust_inputs import encoded_of
 from kraken_bids.pipeline.workers import open_executor
 from kraken_bids.settings import DEFAULT_SOURCES, Settings
 

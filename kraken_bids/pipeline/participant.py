@@ -17,12 +17,21 @@ from kraken_bids.logs import stop_file_log
 from kraken_bids.model.load import load_model
 from kraken_bids.model.predict import Model
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
-from kraken_bids.pipeline.adaptations import choose_adaptation, fit_on_whom, read_given_adaptation
-from kraken_bids.pipeline.cohort import Member, encode_cohort, list_members, read_cohort
-from kraken_bids.pipeline.connectomes import measure_session
+from kraken_bids.pipeline.connectomes.measure import measure_session
 from kraken_bids.pipeline.pages.draw import draw_participants
 from kraken_bids.pipeline.plan import Plan, plan_participants
-from kraken_bids.pipeline.predictions import (
+from kraken_bids.pipeline.predictions.adaptations import (
+    choose_adaptation,
+    fit_on_whom,
+    read_given_adaptation,
+)
+from kraken_bids.pipeline.predictions.cohort import (
+    Member,
+    encode_cohort,
+    list_members,
+    read_cohort,
+)
+from kraken_bids.pipeline.predictions.predict import (
     PredictionPlan,
     build_sources,
     list_source_names,
@@ -35,9 +44,9 @@ from kraken_bids.pipeline.provenance import (
     start_run,
     write_failures,
 )
-from kraken_bids.pipeline.trust import judge_files
-from kraken_bids.pipeline.trust_files import write_trust, write_trust_of_predictions
-from kraken_bids.pipeline.trust_inputs import encoded_of
+from kraken_bids.pipeline.quality.trust import judge_files
+from kraken_bids.pipeline.quality.trust_files import write_trust, write_trust_of_predictions
+from kraken_bids.pipeline.quality.trust_inputs import encoded_of
 from kraken_bids.pipeline.workers import open_executor, run_tasks
 from kraken_bids.settings import Settings
 

@@ -23,10 +23,10 @@ from kraken_bids.bids.outputs import find_relmats, sidecar_path
 from kraken_bids.bids.structural_inputs import Tractography
 from kraken_bids.bids.write import write_json
 from kraken_bids.exceptions import InputError
-from kraken_bids.pipeline.bold_runs import TISSUES
-from kraken_bids.pipeline.functional import measure_functional
+from kraken_bids.pipeline.connectomes.bold_runs import TISSUES
+from kraken_bids.pipeline.connectomes.functional import measure_functional
+from kraken_bids.pipeline.connectomes.structural import measure_structural
 from kraken_bids.pipeline.sessions import SessionTask
-from kraken_bids.pipeline.structural import measure_structural
 from kraken_bids.settings import (
     DataSettings,
     FunctionalSettings,

@@ -20,9 +20,9 @@ from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import latents_path, sidecar_path
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.files import atomic_path
-from kraken_bids.pipeline.cohort import list_members
 from kraken_bids.pipeline.participant import load_model_of, plan_predictions, prepare_output
-from kraken_bids.pipeline.predictions import predict_members
+from kraken_bids.pipeline.predictions.cohort import list_members
+from kraken_bids.pipeline.predictions.predict import predict_members
 from kraken_bids.pipeline.workers import InlineExecutor
 from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 from kraken_bids.workflows.measure import data_in, list_outputs

@@ -154,7 +154,7 @@ def test_killed_worker(app: Any, tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
         "import os, signal, sys\n"
         "if '--multiprocessing-fork' in sys.orig_argv:\n"
-        "    import kraken_bids.pipeline.connectomes as connectomes\n"
+        "    import kraken_bids.pipeline.connectomes.measure as connectomes\n"
         "    measure = connectomes.measure_functional\n"
         "    def end(task):\n"
         "        if task.label == 'sub-02':\n"

@@ -333,7 +333,7 @@ def run_app(bids, out):
     from kraken_bids.bids.inputs import find_session_inputs
     from kraken_bids.bids.query import ExplicitPaths, Query
     from kraken_bids.parcellations import load_parcellation
-    from kraken_bids.pipeline.functional import measure_functional
+    from kraken_bids.pipeline.connectomes.functional import measure_functional
     from kraken_bids.pipeline.sessions import SessionTask
     from kraken_bids.settings import DataSettings, Settings
 

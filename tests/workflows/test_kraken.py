@@ -20,7 +20,7 @@ from nipype.pipeline import engine as pe
 from kraken_bids.bids.outputs import find_relmats, sidecar_path
 from kraken_bids.bids.read import read_columns, read_relmat
 from kraken_bids.exceptions import FlavorError, SettingsError
-from kraken_bids.pipeline.cohort import list_members
+from kraken_bids.pipeline.predictions.cohort import list_members
 from kraken_bids.workflows import init_fc_wf, init_kraken_wf
 
 MULTIPROC = {"plugin": "MultiProc", "plugin_args": {"n_procs": 2, "mp_context": "forkserver"}}

@@ -11,13 +11,13 @@ from kraken_bids.bids.outputs import group_report_path, report_path
 from kraken_bids.bids.read import read_json
 from kraken_bids.bids.write import write_text
 from kraken_bids.files import atomic_path
-from kraken_bids.pipeline.cohort import Member
 from kraken_bids.pipeline.pages.freshness import (
     digest_cohort,
     digest_group,
     digest_participant,
     is_current,
 )
+from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.provenance import Failure, failure_of
 from kraken_bids.pipeline.workers import run_tasks
 from kraken_bids.report.pages import GroupPage

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from kraken_bids import __version__
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.pipeline.cohort import Member
 from kraken_bids.pipeline.pages.written import Written
+from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.provenance import read_failures
 from kraken_bids.report.pages import GroupPage
 

@@ -12,13 +12,13 @@ from kraken_bids import __version__
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.read import read_json
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.pipeline.cohort import Member
 from kraken_bids.pipeline.pages.motion import count_with_motion, list_motion_effects
 from kraken_bids.pipeline.pages.participant import REFERENCES, describe_model
 from kraken_bids.pipeline.pages.quality import list_quality, list_too_few_frames
 from kraken_bids.pipeline.pages.tables import label_rows, read_group_table
 from kraken_bids.pipeline.pages.trust import list_cohort_trust
 from kraken_bids.pipeline.pages.written import Written, display_order
+from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.report.pages import (
     AdaptationFit,
     FileLink,

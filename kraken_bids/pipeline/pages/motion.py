@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.pipeline.cohort import Member
 from kraken_bids.pipeline.pages.written import display_order
-from kraken_bids.pipeline.qcfc import read_mean_fd, read_qcfc
+from kraken_bids.pipeline.predictions.cohort import Member
+from kraken_bids.pipeline.quality.qcfc import read_mean_fd, read_qcfc
 from kraken_bids.report.pages import MotionEffect
 
 

@@ -11,11 +11,11 @@ from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import group_report_path
 from kraken_bids.bids.read import read_columns
 from kraken_bids.parcellations import list_parcellations
-from kraken_bids.pipeline.cohort import Member
 from kraken_bids.pipeline.pages.bold import list_coverage, list_motion, list_runs
 from kraken_bids.pipeline.pages.notices import list_notices
 from kraken_bids.pipeline.pages.trust import list_trust_rows
 from kraken_bids.pipeline.pages.written import Json, Written, build_panels
+from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.report.pages import (
     AdaptationFit,
     EndShares,

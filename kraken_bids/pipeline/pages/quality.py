@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.outputs import report_path
 from kraken_bids.bids.read import read_columns
-from kraken_bids.pipeline.cohort import Member
 from kraken_bids.pipeline.pages.tables import Columns, label_rows, read_group_table
 from kraken_bids.pipeline.pages.written import Written
+from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.report.pages import QualityRow
 
 LOW_BOTH_ENDS = 0.3

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from kraken_bids.bids.outputs import report_path
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.pipeline.cohort import Member
 from kraken_bids.pipeline.pages.written import Written, display_order
+from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.report.pages import TrustRow
 
 

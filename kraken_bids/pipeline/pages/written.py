@@ -25,7 +25,7 @@ from kraken_bids.connectome.matrices import find_missing_regions, square_to_edge
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, describe_flavor, parse_flavor
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
-from kraken_bids.pipeline.cohort import Member
+from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.report.pages import FlavorPanel, Prediction
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 

@@ -15,8 +15,8 @@ from kraken_bids.model.adaptation import (
     write_adaptation,
 )
 from kraken_bids.model.predict import Model
-from kraken_bids.pipeline.background import read_ahead
-from kraken_bids.pipeline.projections import BLOCK, EdgeMean
+from kraken_bids.pipeline.predictions.background import read_ahead
+from kraken_bids.pipeline.predictions.projections import BLOCK, EdgeMean
 from kraken_bids.pipeline.tools.connectome_files import CohortFiles, open_connectomes
 from kraken_bids.pipeline.tools.connectome_parts import CohortRows
 from kraken_bids.pipeline.tools.prediction_options import AUTO, PredictionOptions

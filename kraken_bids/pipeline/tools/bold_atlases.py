@@ -10,7 +10,7 @@ from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.own_atlases import find_names, read_own_parcellation
 from kraken_bids.bids.read import Bold
 from kraken_bids.parcellations import list_parcellations, load_parcellation
-from kraken_bids.pipeline.labels import regions_on_grid
+from kraken_bids.pipeline.connectomes.labels import regions_on_grid
 
 
 @dataclass(frozen=True)

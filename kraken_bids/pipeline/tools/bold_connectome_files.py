@@ -14,8 +14,8 @@ from kraken_bids.connectome.cleaning import CleanRun
 from kraken_bids.connectome.matrices import find_missing_regions
 from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.flavors import Flavor, describe_flavor
-from kraken_bids.pipeline.bold_runs import CleanedRun
-from kraken_bids.pipeline.bold_sidecars import describe_cleaning, describe_series
+from kraken_bids.pipeline.connectomes.bold_runs import CleanedRun
+from kraken_bids.pipeline.connectomes.bold_sidecars import describe_cleaning, describe_series
 from kraken_bids.pipeline.tools.bold_atlases import BoldAtlas
 from kraken_bids.pipeline.tools.track_connectome_files import fingerprint
 from kraken_bids.settings import FunctionalSettings

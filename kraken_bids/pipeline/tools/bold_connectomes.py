@@ -11,7 +11,7 @@ from kraken_bids.connectome.quality import find_uncovered, temporal_snr
 from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.flavors import list_flavors
-from kraken_bids.pipeline.bold_runs import (
+from kraken_bids.pipeline.connectomes.bold_runs import (
     GSR,
     TISSUES,
     CleanedRun,
@@ -20,7 +20,7 @@ from kraken_bids.pipeline.bold_runs import (
     mask_on_grid,
     read_region_series,
 )
-from kraken_bids.pipeline.bold_sidecars import judge_length
+from kraken_bids.pipeline.connectomes.bold_sidecars import judge_length
 from kraken_bids.pipeline.tools.bold_atlases import BoldAtlas, read_atlas
 from kraken_bids.pipeline.tools.bold_connectome_files import BoldFiles, BoldWriter
 from kraken_bids.settings import FunctionalSettings

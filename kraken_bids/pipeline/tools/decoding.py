@@ -13,7 +13,7 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.model.fusion import Selector, fuse, list_excluded
 from kraken_bids.model.predict import Model
 from kraken_bids.model.translation import fuse_for
-from kraken_bids.pipeline.projections import BLOCK
+from kraken_bids.pipeline.predictions.projections import BLOCK
 from kraken_bids.pipeline.tools.prediction_files import ARROW, ENCODED
 
 logger = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.significance import Score, compare, score_comparison
-from kraken_bids.pipeline.scores import METRIC_WORDS
+from kraken_bids.pipeline.quality.scores import METRIC_WORDS
 from kraken_bids.pipeline.tools.connectome_files import read_connectomes
 from kraken_bids.pipeline.tools.connectome_parts import Connectomes
 from kraken_bids.pipeline.tools.predicted_files import Predictions, read_predictions

@@ -17,7 +17,7 @@ from kraken_bids.model.published import (
     list_published,
     list_published_flavors,
 )
-from kraken_bids.pipeline.pcorr_targets import list_targets
+from kraken_bids.pipeline.connectomes.pcorr_targets import list_targets
 from kraken_bids.transfers import Patience
 
 MODEL = "model"

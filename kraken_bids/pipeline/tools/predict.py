@@ -15,8 +15,8 @@ from kraken_bids.flavors import Flavor, suggest
 from kraken_bids.model.fusion import Selector, parse_selectors
 from kraken_bids.model.load import load_model
 from kraken_bids.model.predict import Model
-from kraken_bids.pipeline.background import read_ahead
-from kraken_bids.pipeline.projections import BLOCK, encode_projection, project_blocks
+from kraken_bids.pipeline.predictions.background import read_ahead
+from kraken_bids.pipeline.predictions.projections import BLOCK, encode_projection, project_blocks
 from kraken_bids.pipeline.tools.adaptation import choose_adaptation
 from kraken_bids.pipeline.tools.connectome_files import CohortFiles, open_connectomes
 from kraken_bids.pipeline.tools.connectome_parts import CohortRows

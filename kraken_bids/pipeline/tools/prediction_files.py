@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.files import atomic_path
-from kraken_bids.pipeline.background import write_behind
+from kraken_bids.pipeline.predictions.background import write_behind
 
 logger = logging.getLogger(__name__)
 

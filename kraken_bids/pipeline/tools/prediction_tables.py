@@ -27,7 +27,7 @@ from kraken_bids.exceptions import SettingsError
 from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.parcellations import list_parcellations, load_parcellation
-from kraken_bids.pipeline.background import write_behind
+from kraken_bids.pipeline.predictions.background import write_behind
 from kraken_bids.pipeline.sessions import matrix_sidecar
 from kraken_bids.pipeline.tools.decoding import CohortPredictions
 from kraken_bids.pipeline.tools.prediction_files import ENCODED, split_key

@@ -8,7 +8,6 @@ import pytest
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.write import write_text
-from kraken_bids.pipeline.cohort import list_members
 from kraken_bids.pipeline.pages.draw import PageTask, draw_group, draw_participant
 from kraken_bids.pipeline.pages.freshness import (
     digest_cohort,
@@ -16,6 +15,7 @@ from kraken_bids.pipeline.pages.freshness import (
     digest_participant,
     is_current,
 )
+from kraken_bids.pipeline.predictions.cohort import list_members
 from kraken_bids.report.pages import GroupPage, MotionEffect
 
 

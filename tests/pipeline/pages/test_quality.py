@@ -7,8 +7,8 @@ import numpy as np
 from kraken_bids.bids.outputs import relmat_path, sidecar_path
 from kraken_bids.bids.write import write_json, write_relmat
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.pipeline.cohort import list_members
 from kraken_bids.pipeline.pages.quality import list_too_few_frames
+from kraken_bids.pipeline.predictions.cohort import list_members
 
 
 def test_partial_correlations_of_few_frames_are_counted(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.model.fusion import fuse
 from kraken_bids.model.load import load_model
 from kraken_bids.model.reduction import fit_pca
-from kraken_bids.pipeline.cohort import (
+from kraken_bids.pipeline.predictions.cohort import (
     encode_cohort,
     fit_cohort_adaptation,
     list_members,

@@ -13,8 +13,8 @@ from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.load import load_model
 from kraken_bids.model.predict import Model
-from kraken_bids.pipeline.background import read_ahead, write_behind
-from kraken_bids.pipeline.projections import EdgeMean
+from kraken_bids.pipeline.predictions.background import read_ahead, write_behind
+from kraken_bids.pipeline.predictions.projections import EdgeMean
 from kraken_bids.pipeline.tools import decoding
 from kraken_bids.pipeline.tools import predict as predict_module
 from kraken_bids.pipeline.tools.connectome_files import open_connectomes, read_connectomes

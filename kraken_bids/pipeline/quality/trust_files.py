@@ -13,11 +13,11 @@ from kraken_bids.bids.outputs import (
 from kraken_bids.bids.read import read_json
 from kraken_bids.bids.write import write_json
 from kraken_bids.flavors import Flavor
-from kraken_bids.pipeline.cohort import Member
-from kraken_bids.pipeline.prediction_files import entities_of
-from kraken_bids.pipeline.predictions import PredictionPlan
-from kraken_bids.pipeline.scores import CROSS_MODAL, CrossModalScore
-from kraken_bids.pipeline.trust import FileTrust
+from kraken_bids.pipeline.predictions.cohort import Member
+from kraken_bids.pipeline.predictions.files import entities_of
+from kraken_bids.pipeline.predictions.predict import PredictionPlan
+from kraken_bids.pipeline.quality.scores import CROSS_MODAL, CrossModalScore
+from kraken_bids.pipeline.quality.trust import FileTrust
 
 TRUST_WORDS = {
     "outside_share": "share of the adapted input's variance around the training mean that the "

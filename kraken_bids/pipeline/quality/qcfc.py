@@ -27,7 +27,7 @@ from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor
 from kraken_bids.parcellations import list_parcellations, load_parcellation, read_table
-from kraken_bids.pipeline.cohort import Member
+from kraken_bids.pipeline.predictions.cohort import Member
 
 logger = logging.getLogger(__name__)
 

@@ -16,11 +16,11 @@ from kraken_bids.connectome.functional import compute_partial_correlation
 from kraken_bids.connectome.ridge_search import search_ridge
 from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.pipeline import pcorr_targets
-from kraken_bids.pipeline.cohort import list_members
-from kraken_bids.pipeline.pcorr import refit_partial_correlations
-from kraken_bids.pipeline.pcorr_files import read_saved_ridges
-from kraken_bids.pipeline.pcorr_targets import find_target, list_targets, read_target
+from kraken_bids.pipeline.connectomes import pcorr_targets
+from kraken_bids.pipeline.connectomes.pcorr import refit_partial_correlations
+from kraken_bids.pipeline.connectomes.pcorr_files import read_saved_ridges
+from kraken_bids.pipeline.connectomes.pcorr_targets import find_target, list_targets, read_target
+from kraken_bids.pipeline.predictions.cohort import list_members
 from kraken_bids.pipeline.provenance import Failure
 from kraken_bids.settings import DataSettings, FunctionalSettings, Settings
 

@@ -17,8 +17,8 @@ from kraken_bids.model.trust import (
     robust_z,
     sees_subspace,
 )
-from kraken_bids.pipeline.cohort import Member, read_measured
-from kraken_bids.pipeline.predictions import PredictionPlan
+from kraken_bids.pipeline.predictions.cohort import Member, read_measured
+from kraken_bids.pipeline.predictions.predict import PredictionPlan
 
 Vector = NDArray[np.float64]
 

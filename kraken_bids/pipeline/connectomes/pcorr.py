@@ -18,10 +18,15 @@ from kraken_bids.connectome.ridge_search import (
 from kraken_bids.exceptions import ConnectomeError, InputError, KrakenBidsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.parcellations import list_parcellations
-from kraken_bids.pipeline.cohort import Member
-from kraken_bids.pipeline.pcorr_files import Choice, PartialFile, refit_file, write_choices
-from kraken_bids.pipeline.pcorr_targets import find_target, read_target
+from kraken_bids.pipeline.connectomes.pcorr_files import (
+    Choice,
+    PartialFile,
+    refit_file,
+    write_choices,
+)
+from kraken_bids.pipeline.connectomes.pcorr_targets import find_target, read_target
 from kraken_bids.pipeline.plan import check_ridges
+from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.provenance import Failure, failure_of
 from kraken_bids.settings import Settings
 

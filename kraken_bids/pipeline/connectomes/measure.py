@@ -5,10 +5,10 @@ from pathlib import Path
 
 from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.write import write_json
-from kraken_bids.pipeline.functional import measure_functional
+from kraken_bids.pipeline.connectomes.functional import measure_functional
+from kraken_bids.pipeline.connectomes.structural import measure_structural
 from kraken_bids.pipeline.provenance import Failure, failure_of
 from kraken_bids.pipeline.sessions import SessionTask, session_label
-from kraken_bids.pipeline.structural import measure_structural
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from kraken_bids.bids.write import write_json, write_relmat, write_table
 from kraken_bids.connectome.cleaning import CleanRun
 from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.flavors import Flavor
-from kraken_bids.pipeline.bold_runs import GSR
-from kraken_bids.pipeline.bold_sidecars import describe_cleaning, describe_series
+from kraken_bids.pipeline.connectomes.bold_runs import GSR
+from kraken_bids.pipeline.connectomes.bold_sidecars import describe_cleaning, describe_series
 from kraken_bids.pipeline.sessions import SessionTask, matrix_sidecar
 
 

@@ -11,7 +11,7 @@ from kraken_bids.exceptions import CheckpointError, InputError, SettingsError
 from kraken_bids.flavors import suggest
 from kraken_bids.model.adaptation import Adaptation, check_adaptation, read_adaptation
 from kraken_bids.model.predict import Model
-from kraken_bids.pipeline.cohort import Cohort, Member, fit_cohort_adaptation
+from kraken_bids.pipeline.predictions.cohort import Cohort, Member, fit_cohort_adaptation
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)

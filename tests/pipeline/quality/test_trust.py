@@ -18,7 +18,7 @@ from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.model.load import load_model
 from kraken_bids.model.predict import Model
 from kraken_bids.model.siblings import LatentFit
-from kraken_bids.pipeline.cohort import (
+from kraken_bids.pipeline.predictions.cohort import (
     Cohort,
     Member,
     encode_cohort,
@@ -26,16 +26,16 @@ from kraken_bids.pipeline.cohort import (
     list_members,
     read_cohort,
 )
-from kraken_bids.pipeline.quality import write_quality
-from kraken_bids.pipeline.trust import FileTrust, describe_common, judge_files
-from kraken_bids.pipeline.trust_files import write_trust
-from kraken_bids.pipeline.trust_inputs import Encoded
+from kraken_bids.pipeline.quality.table import write_quality
+from kraken_bids.pipeline.quality.trust import FileTrust, describe_common, judge_files
+from kraken_bids.pipeline.quality.trust_files import write_trust
+from kraken_bids.pipeline.quality.trust_inputs import Encoded
 from kraken_bids.training.fit import TrainingSettings, train_model
 
 Edges = dict[Flavor, NDArray[np.float64]]
 Trust = dict[tuple[int, Flavor], FileTrust]
 
-CONFORMANCE = Path(__file__).resolve().parents[2].parent / "shared" / "conformance"
+CONFORMANCE = Path(__file__).resolve().parents[3].parent / "shared" / "conformance"
 N_TRAIN, N = 100, 14
 RECIPE = TrainingSettings(
     transform="pca32", latent_size=16, dropout=0.1, learning_rate=1e-3, n_epochs=60, device="cpu"

@@ -22,7 +22,7 @@ from kraken_bids.connectome.structural import METRICS, EdgeCounter, Metric
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor, list_flavors
 from kraken_bids.parcellations import list_parcellations
-from kraken_bids.pipeline.labels import regions_for_tractogram
+from kraken_bids.pipeline.connectomes.labels import regions_for_tractogram
 from kraken_bids.pipeline.sessions import (
     SessionTask,
     is_up_to_date,

@@ -25,7 +25,7 @@ from kraken_bids.pipeline.tools import fetch
 from kraken_bids.pipeline.tools.fetch import describe_files, fetch_files, list_wanted
 from kraken_bids.transfers import Patience
 
-SHARED = Path(__file__).resolve().parents[2].parent / "shared"
+SHARED = Path(__file__).resolve().parents[3].parent / "shared"
 QUICK = Patience(silence=1.0, rounds=1, pause=0.0)
 
 

@@ -11,16 +11,16 @@ from kraken_bids.bids.read import read_columns
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.metrics import compute_metrics
 from kraken_bids.model.predict import Model
-from kraken_bids.pipeline.cohort import (
+from kraken_bids.pipeline.predictions.cohort import (
     Member,
     encode_cohort,
     list_members,
     read_cohort,
     read_measured,
 )
-from kraken_bids.pipeline.outliers import find_outliers
-from kraken_bids.pipeline.predictions import Source, build_sources
-from kraken_bids.pipeline.scores import write_scores
+from kraken_bids.pipeline.predictions.predict import Source, build_sources
+from kraken_bids.pipeline.quality.outliers import find_outliers
+from kraken_bids.pipeline.quality.scores import write_scores
 
 
 @pytest.fixture

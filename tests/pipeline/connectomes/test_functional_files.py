@@ -6,7 +6,7 @@ import pytest
 
 from kraken_bids.bids.inputs import BoldRun
 from kraken_bids.bids.names import parse_name
-from kraken_bids.pipeline.functional_files import RunGroup
+from kraken_bids.pipeline.connectomes.functional_files import RunGroup
 
 
 def group_of(*names: str) -> RunGroup:

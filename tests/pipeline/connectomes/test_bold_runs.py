@@ -9,7 +9,11 @@ from nilearn.maskers import NiftiLabelsMasker
 
 from kraken_bids.bids.read import Bold, open_bold
 from kraken_bids.exceptions import InputError
-from kraken_bids.pipeline.bold_runs import clean_series, mask_on_grid, read_region_series
+from kraken_bids.pipeline.connectomes.bold_runs import (
+    clean_series,
+    mask_on_grid,
+    read_region_series,
+)
 from kraken_bids.settings import FunctionalSettings
 
 SHAPE = (9, 8, 7)

@@ -22,9 +22,9 @@ from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.connectome.motion_dependence import edge_distances
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.parcellations import load_parcellation, read_table
-from kraken_bids.pipeline.cohort import list_members
 from kraken_bids.pipeline.pages.motion import count_with_motion, list_motion_effects
-from kraken_bids.pipeline.qcfc import write_qcfc
+from kraken_bids.pipeline.predictions.cohort import list_members
+from kraken_bids.pipeline.quality.qcfc import write_qcfc
 
 N_PEOPLE = 14
 FLAVOR = parse_flavor("FCcorr_fs86_hpf")

@@ -16,7 +16,7 @@ from kraken_bids.exceptions import ConnectomeError, KrakenBidsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.adaptation import Adaptation, fit_adaptation
 from kraken_bids.model.predict import Model
-from kraken_bids.pipeline.projections import (
+from kraken_bids.pipeline.predictions.projections import (
     BLOCK,
     encode_projection,
     project_blocks,

@@ -20,7 +20,7 @@ from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor
-from kraken_bids.pipeline.cohort import Member
+from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.sessions import matrix_sidecar
 
 Array = NDArray[np.float32]

@@ -9,10 +9,10 @@ from kraken_bids.bids.outputs import group_path, sidecar_path
 from kraken_bids.bids.read import read_json
 from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.flavors import Flavor
-from kraken_bids.pipeline.cohort import Cohort, Member
-from kraken_bids.pipeline.scores import CrossModalScore
-from kraken_bids.pipeline.trust import FileTrust
-from kraken_bids.pipeline.trust_files import TRUST_WORDS, list_trust
+from kraken_bids.pipeline.predictions.cohort import Cohort, Member
+from kraken_bids.pipeline.quality.scores import CrossModalScore
+from kraken_bids.pipeline.quality.trust import FileTrust
+from kraken_bids.pipeline.quality.trust_files import TRUST_WORDS, list_trust
 
 COLUMN_WORDS = {
     "used_as_input": "1 where the model read it",

@@ -14,8 +14,8 @@ from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.metrics import compute_metrics, row_correlations
 from kraken_bids.model.predict import Model
-from kraken_bids.pipeline.cohort import Member, read_measured
-from kraken_bids.pipeline.predictions import Source
+from kraken_bids.pipeline.predictions.cohort import Member, read_measured
+from kraken_bids.pipeline.predictions.predict import Source
 
 logger = logging.getLogger(__name__)
 

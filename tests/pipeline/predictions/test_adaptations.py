@@ -9,15 +9,15 @@ from kraken_bids.bids.outputs import group_path
 from kraken_bids.exceptions import CheckpointError, InputError, SettingsError
 from kraken_bids.model.adaptation import Adaptation, write_adaptation
 from kraken_bids.model.predict import Model
-from kraken_bids.pipeline.adaptations import choose_adaptation, fit_on_whom
-from kraken_bids.pipeline.cohort import (
+from kraken_bids.pipeline.participant import plan_predictions
+from kraken_bids.pipeline.predictions.adaptations import choose_adaptation, fit_on_whom
+from kraken_bids.pipeline.predictions.cohort import (
     Cohort,
     Member,
     fit_cohort_adaptation,
     list_members,
     read_cohort,
 )
-from kraken_bids.pipeline.participant import plan_predictions
 from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.siblings import MIN_FIT, LatentFit, judge_latents
 from kraken_bids.model.trust import FAR_Z, measure_distances
-from kraken_bids.pipeline.trust_inputs import Encoded, InputView, view_inputs
+from kraken_bids.pipeline.quality.trust_inputs import Encoded, InputView, view_inputs
 
 logger = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from kraken_bids.model.adaptation import Adaptation
 from kraken_bids.model.fusion import count_inputs, fuse, parse_selector
 from kraken_bids.model.predict import Model
 from kraken_bids.model.translation import fuse_for
-from kraken_bids.pipeline.cohort import Member
-from kraken_bids.pipeline.prediction_files import PredictionJob, entities_of, write_predictions
+from kraken_bids.pipeline.predictions.cohort import Member
+from kraken_bids.pipeline.predictions.files import PredictionJob, entities_of, write_predictions
 from kraken_bids.pipeline.provenance import digest
 from kraken_bids.pipeline.sessions import read_digest
 from kraken_bids.settings import Settings

@@ -8,7 +8,7 @@ from kraken_bids.flavors import parse_flavor
 from kraken_bids.model.network import Architecture, Krakencoder
 from kraken_bids.model.predict import Model
 from kraken_bids.model.reduction import fit_pca
-from kraken_bids.pipeline.predictions import build_sources
+from kraken_bids.pipeline.predictions.predict import build_sources
 
 NAMES = ("FCcorr_a_hpf", "SCifod2act_a_volnorm", "FCpcorr_a_hpf")
 FLAVORS = tuple(parse_flavor(name) for name in NAMES)

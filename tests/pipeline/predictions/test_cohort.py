@@ -13,15 +13,15 @@ from kraken_bids.connectome.matrices import square_to_edges
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.adaptation import apply_adaptation
 from kraken_bids.model.predict import Model
-from kraken_bids.pipeline import cohort as cohort_module
-from kraken_bids.pipeline.cohort import (
+from kraken_bids.pipeline.predictions import cohort as cohort_module
+from kraken_bids.pipeline.predictions.cohort import (
     Member,
     encode_cohort,
     fit_cohort_adaptation,
     list_members,
     read_cohort,
 )
-from kraken_bids.pipeline.projections import fill_missing
+from kraken_bids.pipeline.predictions.projections import fill_missing
 
 Edges = dict[Flavor, NDArray[np.float64]]
 

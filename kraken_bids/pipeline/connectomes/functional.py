@@ -15,7 +15,7 @@ from kraken_bids.connectome.quality import find_uncovered, temporal_snr
 from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.flavors import Flavor, list_flavors
-from kraken_bids.pipeline.bold_runs import (
+from kraken_bids.pipeline.connectomes.bold_runs import (
     GSR,
     TISSUES,
     clean_series,
@@ -23,17 +23,21 @@ from kraken_bids.pipeline.bold_runs import (
     mask_on_grid,
     read_region_series,
 )
-from kraken_bids.pipeline.bold_sidecars import judge_length
-from kraken_bids.pipeline.functional_files import (
+from kraken_bids.pipeline.connectomes.bold_sidecars import judge_length
+from kraken_bids.pipeline.connectomes.functional_files import (
     MeasuredRun,
     RunGroup,
     write_connectome,
     write_coverage,
     write_timeseries,
 )
-from kraken_bids.pipeline.labels import regions_on_grid
-from kraken_bids.pipeline.pcorr_files import read_saved_ridges
-from kraken_bids.pipeline.quality_files import write_cleaned, write_frames, write_regions
+from kraken_bids.pipeline.connectomes.labels import regions_on_grid
+from kraken_bids.pipeline.connectomes.pcorr_files import read_saved_ridges
+from kraken_bids.pipeline.connectomes.quality_files import (
+    write_cleaned,
+    write_frames,
+    write_regions,
+)
 from kraken_bids.pipeline.sessions import SessionTask, is_up_to_date, region_sidecar
 
 logger = logging.getLogger(__name__)

@@ -1,0 +1,1 @@
+"""Predicting: a cohort's connectomes, adapted and encoded; what the model makes of them."""

@@ -1,0 +1,1 @@
+"""Judging: what the group level says of its inputs and of its predictions."""
