@@ -5,6 +5,7 @@ whole arrays. The few numbers that need more (ties within rounding, exponents, `
 Python one by one.
 """
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 import numpy as np
@@ -13,54 +14,81 @@ from numpy.typing import NDArray
 Words = NDArray[np.uint64]
 
 DIGITS = 6
-BLOCK = 1 << 14
+BLOCK = 1 << 13
 """Numbers at once: their arrays stay in the processor's cache."""
-TEXT_BLOCK = 8 * BLOCK
+TEXT_BLOCK = 1 << 17
+"""Characters at once. Larger arrays would be new memory each time, and cost its page faults."""
 SLOT = 16
-"""Bytes of a number and what follows it: two words."""
+"""Bytes of a number, the tab behind it and what is not used: two words."""
 TIE = 1e-5
 """A scaled number this close to a half may round either way: Python decides."""
 SMALLEST, LARGEST = 1e-4, 999999.0
 """Between these ``%.6g`` has no exponent."""
 POWERS = 10.0 ** np.arange(23)
 """All powers of ten that a double holds exactly."""
-TRIPLETS = np.array([int.from_bytes(b"%03d" % n, "little") for n in range(1000)], np.uint64)
-"""Three digits as characters."""
-END_ZEROS = np.array([3 if not n else 2 * (n % 100 == 0) or int(n % 10 == 0) for n in range(1000)])
-"""How many zeros end three digits."""
 DECADES = np.floor(np.log10(2.0) * (np.arange(2048) - 1023)).astype(np.int64)
 """Decimal exponent of the power of two below a number; the number's own, or one less."""
-LOWEST_POWER = -4
-KEPT = np.arange(SLOT) < np.arange(SLOT + 1)[:, None]
-"""Which bytes of a slot count, by the length of what is in it."""
+SCALES = POWERS.take(DIGITS - 1 - DECADES, mode="clip")
+"""What makes six or seven digits of a number, by the power of two below it."""
 ONES = np.uint64(0x0101010101010101)
 MANY_ODD = 0.1
 """From this share of numbers on that Python must read, it reads them all."""
 
 
-def format_matrix(matrix: NDArray[np.floating]) -> bytes:
+def _pack(texts: Iterable[bytes]) -> Words:
+    """Texts of up to eight characters as words."""
+    return np.array([int.from_bytes(text, "little") for text in texts], np.uint64)
+
+
+FRONTS = _pack(
+    [b"%03d" % n for n in range(1000)] + [(b"%03d" % n).rstrip(b"0") for n in range(1000)]
+)
+"""The first three digits; then again, for where only zeros follow, without those at the end."""
+BACKS = FRONTS[1000:] << np.uint64(24)
+"""The last three digits, without zeros at the end."""
+LOWEST = -4
+"""Decimal exponent of SMALLEST."""
+EXPONENTS = range(LOWEST, DIGITS)
+LEAD_TEXTS = [
+    sign + (b"0." + b"0" * (-e - 1)) * (e < 0) for sign in (b"", b"-") for e in EXPONENTS
+]
+"""What stands before the six digits, by exponent; then again of negative numbers."""
+LEADS = _pack(LEAD_TEXTS)
+LEAD_BITS = np.array([8 * len(text) for text in LEAD_TEXTS], np.uint64)
+WHOLES = _pack(b"\xff" * (e + 1) for e in range(DIGITS))
+ZEROS = _pack(b"0" * (e + 1) for e in range(DIGITS))
+POINTS = _pack(b"\0" * (e + 1) + b"." for e in range(DIGITS))
+"""Where whole digits are, these as zeros, and the point behind them, by exponent."""
+
+
+def format_matrix(matrix: NDArray[np.floating]) -> Iterator[bytes]:
     """Text of a matrix: ``%.6g``, tabs, lines; byte for byte as ``numpy.savetxt`` writes it.
 
     Parameters
     ----------
     matrix : ndarray of shape (n_rows, n_columns)
         Of a symmetric one, each number is made into text once.
+
+    Yields
+    ------
+    bytes
+        A few lines, which are best written at once: all of them would be new memory twice.
     """
-    values = np.asarray(matrix, np.float64)
-    flat, places = values.reshape(-1), None
-    if values.shape[0] == values.shape[1] and np.array_equal(values, values.T, equal_nan=True):
-        upper, places = _list_pairs(len(values))
-        flat = values.take(upper)
-    spelled = [_spell(flat[k : k + BLOCK]) for k in range(0, len(flat), BLOCK)]
-    low, high, lengths = (np.concatenate(parts) for parts in zip(*spelled, strict=True))
-    n_rows = max(1, BLOCK // values.shape[1])
-    lines = []
-    for start in range(0, len(values), n_rows):
-        stop = min(start + n_rows, len(values))
-        cells = np.s_[start * values.shape[1] : stop * values.shape[1]]
-        chosen = cells if places is None else places[cells]
-        lines.append(_join(low[chosen], high[chosen], lengths[chosen], values.shape[1]))
-    return b"".join(lines)
+    values = np.ascontiguousarray(matrix, np.float64)
+    n_rows, n_columns = values.shape
+    flat, places = values.reshape(-1), np.arange(values.size)
+    bits = values.view(np.int64)  # a NaN equals itself, and 0 is not -0
+    if n_rows == n_columns and np.array_equal(bits, bits.T):
+        upper, places = _list_pairs(n_rows)
+        flat = flat.take(upper)
+    slots, lengths = np.empty((len(flat), 2), np.uint64), np.empty(len(flat), np.int64)
+    for start in range(0, len(flat), BLOCK):
+        block = slice(start, start + BLOCK)
+        _spell(flat[block], slots[block], lengths[block])
+    step = max(1, BLOCK // n_columns) * n_columns
+    for start in range(0, len(places), step):
+        cells = places[start : start + step]
+        yield _join(slots, lengths, cells=cells, n_columns=n_columns)
 
 
 @lru_cache(maxsize=4)
@@ -80,18 +108,22 @@ def parse_numbers(text: bytes) -> NDArray[np.float64]:
     ValueError
         If a word is no number.
     """
-    blocks, start = [np.empty(0)], 0
+    # room for more than there can be: what is not written to takes no memory
+    values, n_values, start = np.empty(len(text) // 2 + 1), 0, 0
     while start < len(text):
         stop = text.find(b"\n", start + TEXT_BLOCK) + 1 or len(text)
-        blocks.append(_parse_block(text[start:stop]))
-        start = stop
-    return np.concatenate(blocks)
+        block = _parse_block(memoryview(text)[start:stop])
+        values[n_values : n_values + len(block)] = block
+        start, n_values = stop, n_values + len(block)
+    values.resize(n_values, refcheck=False)
+    return values
 
 
-def _parse_block(text: bytes) -> NDArray[np.float64]:
-    padded = b"0" * 8 + text + b"\n"
-    data = np.frombuffer(padded, np.uint8)
-    words = np.ndarray((len(padded) - 7,), np.uint64, padded, strides=(1,))
+def _parse_block(text: memoryview) -> NDArray[np.float64]:
+    padded = b"".join([b"0" * 8, text, b"\n"])
+    data = np.frombuffer(padded, np.uint8, offset=8)
+    # at each place, the eight characters before it
+    words = np.ndarray((len(data) + 1,), np.uint64, padded, strides=(1,))
     starts, points, ends = _find_words(data)
     is_negative = data.take(starts) == ord("-")
     first = starts + is_negative
@@ -103,28 +135,28 @@ def _parse_block(text: bytes) -> NDArray[np.float64]:
     after = np.minimum(points + 1, ends)
     part, is_also_odd = _read_digits(words, after, ends)
     is_odd |= is_also_odd | (points == first)
-    if is_odd.sum() > MANY_ODD * len(starts):
-        return np.fromiter(map(float, text.split()), np.float64, len(starts))
+    if np.count_nonzero(is_odd) > MANY_ODD * len(starts):
+        return np.fromiter(map(float, bytes(text).split()), np.float64, len(starts))
     # all are exact in a double, so that one division rounds as it should
     scale = POWERS.take(ends - after, mode="clip")
     numbers = (whole * scale + part) / scale
-    np.negative(numbers, out=numbers, where=is_negative)
+    numbers *= 1.0 - 2.0 * is_negative
     for index in np.flatnonzero(is_odd):
-        numbers[index] = float(padded[starts[index] : ends[index]])
+        numbers[index] = float(bytes(text[starts[index] : ends[index]]))
     return numbers
 
 
 def _find_words(
     data: NDArray[np.uint8],
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Where each word starts, has its point (else: ends), and ends; the first 8 bytes are pad."""
+    """Where each word starts, has its point (else: ends), and ends."""
     places = np.flatnonzero((data <= ord(" ")) | (data == ord(".")))
     is_end = data.take(places) != ord(".")
     last = np.flatnonzero(is_end)
     ends = places.take(last)
     starts = np.empty_like(ends)
-    starts[:1], starts[1:] = 8, ends[:-1] + 1
-    before = places.take(np.maximum(last - 1, 0))
+    starts[:1], starts[1:] = 0, ends[:-1] + 1
+    before = places.take(last - 1, mode="clip")
     # with two points, the first is not seen here, and is no digit
     points = np.where(before >= starts, before, ends)
     if (ends == starts).any():
@@ -138,43 +170,38 @@ def _read_digits(
 ) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Numbers of up to eight digits each, and where there is anything else."""
     lengths = ends - starts
-    is_odd = (lengths > 8) | (lengths < 0)
-    cut = np.clip(8 - lengths, 0, 7).astype(np.uint64) << np.uint64(3)
-    # characters before the number become the digit 0
-    x = ((words[ends - 8] ^ (ONES * np.uint64(0x30))) >> cut) << cut
-    is_odd |= ((x + ONES * np.uint64(0x76)) | x) & (ONES * np.uint64(0x80)) != 0
-    x = (x * np.uint64(10) + (x >> np.uint64(8))) & np.uint64(0x00FF00FF00FF00FF)
-    x = (x * np.uint64(100) + (x >> np.uint64(16))) & np.uint64(0x0000FFFF0000FFFF)
-    x = (x * np.uint64(10000) + (x >> np.uint64(32))) & np.uint64(0xFFFFFFFF)
-    is_empty = lengths <= 0
-    x[is_empty] = 0
-    is_odd[is_empty & (lengths == 0)] = False
-    return x.astype(np.float64), is_odd
+    # characters before the number become the digit 0; a shift by 64 bits or more leaves nothing
+    cut = (8 - lengths).astype(np.uint64) << np.uint64(3)
+    x = ((words[ends] ^ (ONES * np.uint64(0x30))) >> cut) << cut
+    is_odd = ((x + ONES * np.uint64(0x76)) | x) & (ONES * np.uint64(0x80)) != 0
+    is_odd |= lengths > 8
+    # neighbours become one number: digits, then pairs, then fours of them
+    x = (x * np.uint64(1 + (10 << 8)) >> np.uint64(8)) & np.uint64(0x00FF00FF00FF00FF)
+    x = (x * np.uint64(1 + (100 << 16)) >> np.uint64(16)) & np.uint64(0x0000FFFF0000FFFF)
+    x = x * np.uint64(1 + (10000 << 32)) >> np.uint64(32)
+    return x.view(np.int64).astype(np.float64), is_odd
 
 
-def _spell(values: NDArray[np.float64]) -> tuple[Words, Words, NDArray[np.int64]]:
-    """Characters of each number as two words, and how many they are."""
-    mantissa, exponent, is_odd = _round(values)
-    front, back = np.divmod(mantissa, 1000)
-    word = TRIPLETS.take(front) | (TRIPLETS.take(back) << np.uint64(24))
-    n_zeros = END_ZEROS.take(back)
-    n_zeros += END_ZEROS.take(front) * (back == 0)
-    n_digits = np.maximum(DIGITS - n_zeros, 1)
-    low, high = np.zeros_like(word), np.zeros_like(word)
-    lengths = np.empty(len(values), np.int64)
-    for power in np.flatnonzero(np.bincount(exponent - LOWEST_POWER)) + LOWEST_POWER:
-        rows = np.flatnonzero(exponent == power)
-        low[rows], high[rows], lengths[rows] = _place_point(word[rows], n_digits[rows], int(power))
-    is_negative = np.signbit(values)
-    rows = np.flatnonzero(is_negative)
-    high[rows] = (high[rows] << np.uint64(8)) | (low[rows] >> np.uint64(56))
-    low[rows] = (low[rows] << np.uint64(8)) | np.uint64(ord("-"))
-    lengths += is_negative
+def _spell(values: NDArray[np.float64], slots: Words, lengths: NDArray[np.int64]) -> None:
+    """Put the characters of each number, and a tab, into its slot; and how many they are."""
+    digits, exponent, is_odd = _round(values)
+    front = digits // 1000
+    back = digits - 1000 * front
+    word = FRONTS.take(front + 1000 * (back == 0)) | BACKS.take(back)
+    rows = np.flatnonzero(exponent >= 0)
+    word[rows] = _place_point(word[rows], exponent[rows])
+    # digits and points, and no other bytes of a word, have this bit
+    n_bits = ((word >> np.uint64(5)) & ONES) * ONES >> np.uint64(56) << np.uint64(3)
+    word |= np.uint64(ord("\t")) << n_bits
+    lead = exponent - LOWEST + len(EXPONENTS) * np.signbit(values)
+    n_lead_bits = LEAD_BITS.take(lead)
+    slots[:, 0] = LEADS.take(lead) | (word << n_lead_bits)
+    slots[:, 1] = word >> (np.uint64(64) - n_lead_bits)
+    lengths[:] = ((n_lead_bits + n_bits) >> np.uint64(3)) + np.uint64(1)
     for row in np.flatnonzero(is_odd):
-        spelled = f"{values[row]:.6g}".encode()
+        spelled = b"%.6g\t" % values[row]
+        slots[row] = np.frombuffer(spelled.ljust(SLOT, b"\0"), np.uint64)
         lengths[row] = len(spelled)
-        low[row], high[row] = np.frombuffer(spelled.ljust(SLOT, b"\0"), np.uint64)
-    return low, high, lengths
 
 
 def _round(
@@ -184,50 +211,37 @@ def _round(
     size = np.abs(values)
     is_odd = ~((size >= SMALLEST) & (size < LARGEST))
     size[is_odd] = 1.0
-    exponent = DECADES.take(size.view(np.int64) >> 52)
-    exponent += size >= np.where(exponent >= -1, POWERS.take(exponent + 1, mode="clip"), np.inf)
-    scaled = size * POWERS.take(DIGITS - 1 - exponent)
+    power_of_two = size.view(np.int64) >> 52
+    exponent = DECADES.take(power_of_two)
+    scaled = size * SCALES.take(power_of_two)
     is_high = scaled >= 10**DIGITS
     exponent += is_high
-    scaled[is_high] = size[is_high] * POWERS.take(DIGITS - 1 - exponent[is_high])
+    scaled *= np.where(is_high, 0.1, 1.0)
     rounded = np.rint(scaled)
-    is_odd |= (np.abs(np.abs(scaled - rounded) - 0.5) < TIE) | (rounded >= 10**DIGITS)
+    is_odd |= (np.abs(scaled - rounded) > 0.5 - TIE) | (rounded >= 10**DIGITS)
     is_zero = values == 0
     is_odd &= ~is_zero
     rounded[is_odd | is_zero] = 0
-    exponent[is_zero] = 0
     return rounded.astype(np.int64), exponent, is_odd
 
 
-def _place_point(
-    word: Words, n_digits: NDArray[np.int64], power: int
-) -> tuple[Words, Words, NDArray[np.int64]]:
-    """Put the point among six digits: ``12.3``, ``0.00123``; none where nothing follows it."""
-    if power < 0:
-        lead = b"0." + b"0" * (-power - 1)
-        low = word << np.uint64(8 * len(lead)) | np.uint64(int.from_bytes(lead, "little"))
-        return low, word >> np.uint64(64 - 8 * len(lead)), n_digits + len(lead)
-    n_whole = power + 1
-    shift = np.uint64(8 * n_whole)
-    point = np.uint64(ord(".")) << shift
-    low = (word & ((np.uint64(1) << shift) - np.uint64(1))) | point
-    low |= (word >> shift) << (shift + np.uint64(8))
-    lengths = np.where(n_digits > n_whole, n_digits + 1, n_whole)
-    return low, np.zeros_like(word), lengths
+def _place_point(word: Words, exponent: NDArray[np.int64]) -> Words:
+    """Put the point among six digits, ``12.3``; none where nothing follows it."""
+    whole = WHOLES.take(exponent)
+    part = word & ~whole
+    point = np.where(part > 0, POINTS.take(exponent), np.uint64(0))
+    return (word & whole) | ZEROS.take(exponent) | point | (part << np.uint64(8))
 
 
-def _join(low: Words, high: Words, lengths: NDArray[np.int64], n_columns: int) -> bytes:
-    """Lines of numbers: a tab or a line's end after each, and no gaps."""
-    separators = np.full((len(low) // n_columns, n_columns), ord("\t"), np.uint64)
-    separators[:, -1] = ord("\n")
-    character = separators.reshape(-1)
-    place = lengths.astype(np.uint64) << np.uint64(3)
-    is_low = lengths < 8
-    # what stands behind a number may be anything: it is not kept
-    in_low = np.where(is_low, place, np.uint64(0))
-    in_high = np.where(is_low, np.uint64(0), place - np.uint64(64))
-    one = np.uint64(1)
-    words = np.empty((len(low), 2), np.uint64)
-    words[:, 0] = np.where(is_low, (low & ((one << in_low) - one)) | (character << in_low), low)
-    words[:, 1] = (high & ((one << in_high) - one)) | (character << in_high)
-    return words.view(np.uint8)[KEPT.take(lengths + 1, axis=0)].tobytes()
+def _join(
+    slots: Words, lengths: NDArray[np.int64], *, cells: NDArray[np.int64], n_columns: int
+) -> bytes:
+    """Lines of numbers: the slots of these cells, each from where the one before it ends."""
+    lengths = lengths.take(cells)
+    ends = np.cumsum(lengths)
+    text = np.empty(ends[-1] + SLOT, np.uint8)
+    # a slot at every byte; what a slot has behind its tab, the next one overwrites
+    places = np.ndarray((ends[-1] + 1,), np.complex128, text, strides=(1,))
+    places[ends - lengths] = slots.view(np.complex128)[:, 0].take(cells)
+    text[ends[n_columns - 1 :: n_columns] - 1] = ord("\n")
+    return text[: ends[-1]].tobytes()

@@ -102,8 +102,8 @@ def write_relmat(path: Path, square: NDArray[np.floating[Any]]) -> None:
     """
     if square.ndim != 2 or square.shape[0] != square.shape[1]:
         raise ConnectomeError(f"expected a square matrix for {path}; found shape {square.shape}.")
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(format_matrix(square))
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.writelines(format_matrix(square))
 
 
 def check_output_folder(output_dir: Path) -> None:

@@ -24,7 +24,7 @@ def savetxt(matrix: np.ndarray) -> bytes:
 
 def check(matrix: np.ndarray) -> None:
     text = savetxt(matrix)
-    assert format_matrix(matrix) == text
+    assert b"".join(format_matrix(matrix)) == text
     expected = np.array([float(word) for word in text.split()])
     np.testing.assert_array_equal(parse_numbers(text), expected)
 
@@ -58,6 +58,11 @@ def test_symmetric_matrices(missing: bool) -> None:
     if missing:
         square[7] = square[:, 7] = np.nan
     check(square)
+
+
+def test_zeros_of_two_signs_are_not_symmetric() -> None:
+    """``0`` and ``-0`` are equal, but other texts."""
+    check(np.array([[1.0, 0.0], [-0.0, 1.0]]))
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,25 @@ def test_read_relmat(tmp_path: Path) -> None:
     np.testing.assert_array_equal(read_relmat(path), expected)
 
 
-@pytest.mark.parametrize("text", ["", "1\t2\n", "1\t2\n3\n", "1\tx\n3\t4\n", "1\t2\n3\t4x\n"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xef\xbb\xbf1\t2\n3\tn/a",
+        b"1\t2\r\n3\tNaN\r\n",
+        b"1\t2\r3\tnan\r",
+        b"\n1 2\n \n3 nan\n\n",
+    ],
+)
+def test_read_relmat_as_other_programs_write_it(tmp_path: Path, text: bytes) -> None:
+    """A byte order mark, no last line end, lines of Windows and old Macs, blank lines."""
+    path = tmp_path / "m.tsv"
+    path.write_bytes(text)
+    np.testing.assert_array_equal(read_relmat(path), [[1, 2], [3, np.nan]])
+
+
+@pytest.mark.parametrize(
+    "text", ["", "1\t2\n", "1\t2\n3\n", "1\tx\n3\t4\n", "1\t2\n3\t4x\n", "1\té\n3\t4\n"]
+)
 def test_read_relmat_of_damaged_files(tmp_path: Path, text: str) -> None:
     """Empty, not square, cut, or with words in it: the path is named."""
     path = tmp_path / "m.tsv"
