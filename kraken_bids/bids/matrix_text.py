@@ -171,7 +171,7 @@ def _read_digits(
     """Numbers of up to eight digits each, and where there is anything else."""
     lengths = ends - starts
     # characters before the number become the digit 0; a shift by 64 bits or more leaves nothing
-    cut = (8 - lengths).astype(np.uint64) << np.uint64(3)
+    cut = (64 - 8 * lengths).view(np.uint64)
     x = ((words[ends] ^ (ONES * np.uint64(0x30))) >> cut) << cut
     is_odd = ((x + ONES * np.uint64(0x76)) | x) & (ONES * np.uint64(0x80)) != 0
     is_odd |= lengths > 8
