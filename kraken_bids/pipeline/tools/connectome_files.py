@@ -15,7 +15,7 @@ from kraken_bids.bids.names import parse_name
 from kraken_bids.bounds import check_archive
 from kraken_bids.exceptions import FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor, parse_meas
-from kraken_bids.pipeline.tools.array_files import open_arrays, read_text_matrix
+from kraken_bids.pipeline.array_files import open_arrays, read_text_matrix
 from kraken_bids.pipeline.tools.connectome_parts import (
     CohortRows,
     Connectomes,

@@ -13,7 +13,7 @@ from kraken_bids.exceptions import ConnectomeError, FlavorError, InputError, Set
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.fusion import EACH
 from kraken_bids.model.predict import Model
-from kraken_bids.pipeline.tools.array_files import open_arrays, read_text_matrix
+from kraken_bids.pipeline.array_files import open_arrays, read_text_matrix
 from kraken_bids.pipeline.tools.connectome_files import TABLE_SUFFIXES, find_subjects
 from kraken_bids.pipeline.tools.decoding import CohortPredictions, Prediction
 from kraken_bids.pipeline.tools.prediction_files import ARROW, ENCODED

@@ -15,7 +15,7 @@ from kraken_bids.bids.outputs import PREDICTED
 from kraken_bids.bounds import check_hdf5
 from kraken_bids.exceptions import FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor, parse_meas
-from kraken_bids.pipeline.tools.array_files import read_arrays, read_text_matrix
+from kraken_bids.pipeline.array_files import read_arrays, read_text_matrix
 from kraken_bids.pipeline.tools.connectome_files import find_subjects, list_tables, parse_subject
 from kraken_bids.pipeline.tools.connectome_parts import Part, join_parts, to_part
 from kraken_bids.pipeline.tools.prediction_files import ARROW, ENCODED

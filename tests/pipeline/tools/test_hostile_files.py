@@ -20,7 +20,7 @@ from scipy.io import savemat
 
 from kraken_bids.exceptions import CheckpointError, InputError, KrakenBidsError
 from kraken_bids.model.adaptation import read_adaptation
-from kraken_bids.pipeline.tools.array_files import read_arrays
+from kraken_bids.pipeline.array_files import read_arrays
 from kraken_bids.pipeline.tools.connectome_files import read_connectomes
 
 MEMORY = 60_000_000

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kraken_bids.bids.matrix_text import parse_numbers
 from kraken_bids.bounds import check_hdf5
 from kraken_bids.exceptions import InputError
-from kraken_bids.pipeline.tools.mat_bounds import check_mat
+from kraken_bids.pipeline.mat_bounds import check_mat
 from kraken_bids.pipeline.tools.stored_rows import (
     BROKEN,
     Hdf5Rows,
