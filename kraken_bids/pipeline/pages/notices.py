@@ -31,7 +31,7 @@ def list_notices(
         written.predicted.get("AdaptationNotice", ""),
         *_list_logged(written),
         *_list_unused(written, panels),
-        *(f"{row.flavor} {row.note}." for row in list_trust_rows(written) if row.note),
+        *(f"{row.flavor}: {row.note}." for row in list_trust_rows(written) if row.note),
     ]
     facts = [
         *_list_origins(written),
