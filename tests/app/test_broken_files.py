@@ -184,17 +184,17 @@ def test_two_tractograms(app: Any) -> None:
 def test_full_disk(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """A full disk fails the participant that meets it; no half file; a rerun finishes."""
     app.copy_bids("01", "02")
-    ways = {"write_text": Path.write_text, "write_bytes": Path.write_bytes}
+    opened = Path.open
 
-    def run_out(way: str, path: Path, content: Any, *args: Any, **kwargs: Any) -> int:
-        if "sub-01_" in path.name and "SCifod2act" in path.name:
-            ways[way](path, content[: len(content) // 2], *args, **kwargs)
+    def run_out(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        if "w" in mode and "sub-01_" in path.name and "SCifod2act" in path.name:
+            with opened(path, "wb") as file:
+                file.write(b"0.1\t0.")
             raise OSError(errno.ENOSPC, "No space left on device", str(path))
-        return ways[way](path, content, *args, **kwargs)
+        return opened(path, mode, *args, **kwargs)
 
     with monkeypatch.context() as patch:
-        for way in ways:
-            patch.setattr(Path, way, lambda path, *a, way=way, **k: run_out(way, path, *a, **k))
+        patch.setattr(Path, "open", run_out)
         outcome = app.participant()
     assert outcome.exit_code == 1
     assert outcome.says("is full", "Free some space and rerun the same command")
