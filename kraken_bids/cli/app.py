@@ -12,7 +12,13 @@ from kraken_bids import __version__
 from kraken_bids.cli.app_settings import read_settings
 from kraken_bids.cli.cleaning import cleaning_options
 from kraken_bids.cli.garbage import collect_rarely
-from kraken_bids.cli.options import ForgivingCommand, ListOption, exit_with_message, read_config
+from kraken_bids.cli.options import (
+    ForgivingCommand,
+    ListOption,
+    exit_with_message,
+    read_config,
+    verbose_option,
+)
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.logs import start_terminal_log
 from kraken_bids.settings import (
@@ -214,7 +220,7 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
     metavar="TOML",
     help="Defaults for these options, such as the logs/<run>.toml of an earlier run.",
 )
-@click.option("-v", "--verbose", count=True, help="Say more.")
+@verbose_option
 @click.version_option(__version__, prog_name="kraken-bids")
 def main(**options: Any) -> None:
     """Compute connectomes from fMRIPrep and MRtrix outputs and translate them between structure,

@@ -4,10 +4,15 @@ from pathlib import Path
 
 import click
 
-from kraken_bids.cli.options import ForgivingCommand, ListOption, exit_with_message
+from kraken_bids.cli.options import (
+    FILE,
+    ForgivingCommand,
+    ListOption,
+    exit_with_message,
+    transforms_option,
+    verbose_option,
+)
 from kraken_bids.logs import start_terminal_log
-
-FILE = click.Path(path_type=Path)
 
 
 @click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
@@ -48,14 +53,8 @@ FILE = click.Path(path_type=Path)
     metavar="PATH|pretrained",
     help="Subtract this model's training mean for avgcorr_resid  [the observed mean]",
 )
-@click.option(
-    "--transforms",
-    cls=ListOption,
-    type=FILE,
-    metavar="FILE ...",
-    help="Transforms kraken_ioxfm_* of a published .pt  [those beside it]",
-)
-@click.option("-v", "--verbose", count=True, help="Say more.")
+@transforms_option
+@verbose_option
 def evaluate(
     predicted: Path,
     observed: tuple[str, ...],

@@ -6,10 +6,15 @@ from typing import Any
 import click
 
 from kraken_bids.cli.cleaning import cleaning_options, functional_settings
-from kraken_bids.cli.options import ForgivingCommand, ListOption, exit_with_message, pairs
+from kraken_bids.cli.options import (
+    FILE,
+    ForgivingCommand,
+    ListOption,
+    exit_with_message,
+    pairs,
+    verbose_option,
+)
 from kraken_bids.logs import start_terminal_log
-
-FILE = click.Path(path_type=Path)
 
 
 @click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
@@ -43,7 +48,7 @@ FILE = click.Path(path_type=Path)
 )
 @cleaning_options
 @click.option("--output-dir", type=FILE, required=True, metavar="DIR")
-@click.option("-v", "--verbose", count=True, help="Say more.")
+@verbose_option
 def fc(
     bold: Path,
     images: tuple[str, ...],

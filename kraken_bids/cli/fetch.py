@@ -2,7 +2,11 @@
 
 import click
 
-from kraken_bids.cli.options import ForgivingCommand, exit_with_message
+from kraken_bids.cli.options import (
+    ForgivingCommand,
+    exit_with_message,
+    verbose_option,
+)
 from kraken_bids.logs import start_terminal_log
 
 
@@ -11,7 +15,7 @@ from kraken_bids.logs import start_terminal_log
 @click.option(
     "--list", "list_only", is_flag=True, help="Show what is here, what is not, size and licence."
 )
-@click.option("-v", "--verbose", count=True, help="Say more.")
+@verbose_option
 def fetch(names: tuple[str, ...], list_only: bool, verbose: int) -> None:
     """Download published files, each verified by its SHA-256.
 

@@ -5,18 +5,15 @@ from pathlib import Path
 
 import click
 
-from kraken_bids.cli.options import ForgivingCommand, ListOption, exit_with_message
+from kraken_bids.cli.options import (
+    FILE,
+    ForgivingCommand,
+    exit_with_message,
+    transforms_option,
+    verbose_option,
+)
 from kraken_bids.logs import start_terminal_log
 
-FILE = click.Path(path_type=Path)
-
-transforms_option = click.option(
-    "--transforms",
-    cls=ListOption,
-    type=FILE,
-    metavar="FILE ...",
-    help="Transforms kraken_ioxfm_* of a published .pt  [those beside it]",
-)
 output_option = click.option(
     "--output",
     type=FILE,
@@ -25,7 +22,6 @@ output_option = click.option(
     help="A folder: model.json and weights.safetensors. FILE.pt: the published format, with its "
     "kraken_ioxfm_*.npy beside it.",
 )
-verbose_option = click.option("-v", "--verbose", count=True, help="Say more.")
 
 
 @click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})

@@ -21,6 +21,17 @@ class ListOption(click.Option):
         super().__init__(*args, **kwargs)
 
 
+FILE = click.Path(path_type=Path)
+transforms_option = click.option(
+    "--transforms",
+    cls=ListOption,
+    type=FILE,
+    metavar="FILE ...",
+    help="Transforms kraken_ioxfm_* of a published .pt  [those beside it]",
+)
+verbose_option = click.option("-v", "--verbose", count=True, help="Say more.")
+
+
 class ForgivingCommand(click.Command):
     """A command whose long options take ``_`` for ``-`` and whose lists are space-separated."""
 

@@ -4,10 +4,15 @@ from pathlib import Path
 
 import click
 
-from kraken_bids.cli.options import ForgivingCommand, ListOption, exit_with_message
+from kraken_bids.cli.options import (
+    FILE,
+    ForgivingCommand,
+    ListOption,
+    exit_with_message,
+    transforms_option,
+    verbose_option,
+)
 from kraken_bids.logs import start_terminal_log
-
-FILE = click.Path(path_type=Path)
 
 
 @click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
@@ -17,13 +22,7 @@ FILE = click.Path(path_type=Path)
     metavar="PATH|pretrained|FLAVOR",
     help="A model folder, a published .pt file, pretrained, or a published flavor.",
 )
-@click.option(
-    "--transforms",
-    cls=ListOption,
-    type=FILE,
-    metavar="FILE ...",
-    help="Transforms kraken_ioxfm_* of a published .pt  [those beside it]",
-)
+@transforms_option
 @click.option(
     "--input",
     "inputs",
@@ -89,7 +88,7 @@ FILE = click.Path(path_type=Path)
     metavar="FILE|DIR",
     help="FILE.npz, .mat or .h5; or BIDS-named TSVs in a folder or .zip.",
 )
-@click.option("-v", "--verbose", count=True, help="Say more.")
+@verbose_option
 def predict(
     model: str,
     transforms: tuple[Path, ...],

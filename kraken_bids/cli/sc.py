@@ -5,10 +5,15 @@ from pathlib import Path
 
 import click
 
-from kraken_bids.cli.options import ForgivingCommand, ListOption, exit_with_message, pairs
+from kraken_bids.cli.options import (
+    FILE,
+    ForgivingCommand,
+    ListOption,
+    exit_with_message,
+    pairs,
+    verbose_option,
+)
 from kraken_bids.logs import start_terminal_log
-
-FILE = click.Path(path_type=Path)
 
 
 @click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
@@ -75,7 +80,7 @@ FILE = click.Path(path_type=Path)
 )
 @click.option("--n-threads", type=click.IntRange(min=1), metavar="N", help="[all cores]")
 @click.option("--output-dir", type=FILE, required=True, metavar="DIR")
-@click.option("-v", "--verbose", count=True, help="Say more.")
+@verbose_option
 def sc(
     tracks: Path,
     images: tuple[str, ...],

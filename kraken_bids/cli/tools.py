@@ -13,7 +13,11 @@ from kraken_bids.cli.fc import fc
 from kraken_bids.cli.fetch import fetch
 from kraken_bids.cli.garbage import collect_rarely
 from kraken_bids.cli.models import convert, describe, merge
-from kraken_bids.cli.options import ForgivingCommand, exit_with_message
+from kraken_bids.cli.options import (
+    ForgivingCommand,
+    exit_with_message,
+    verbose_option,
+)
 from kraken_bids.cli.predict import predict
 from kraken_bids.cli.sc import sc
 from kraken_bids.logs import start_terminal_log
@@ -52,7 +56,7 @@ main.add_command(sc)
     help="Participants of the synthetic dataset.",
 )
 @click.option("--n-procs", type=click.IntRange(min=1), default=2, show_default=True)
-@click.option("-v", "--verbose", count=True, help="Say more.")
+@verbose_option
 def demo(out: Path, subjects: int, n_procs: int, verbose: int) -> None:
     """Run everything on data that it makes itself, offline.
 
