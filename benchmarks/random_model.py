@@ -6,10 +6,11 @@ import numpy as np
 import torch
 
 from kraken_bids.flavors import list_flavors
+from kraken_bids.model.architecture import Architecture
 from kraken_bids.model.checkpoint import write_model
-from kraken_bids.model.network import Architecture, Krakencoder
 from kraken_bids.model.predict import Model
 from kraken_bids.model.reduction import Reduction
+from kraken_bids.training.network import TrainableNetwork
 
 
 def write_random_model(folder: Path, n_components: int, latent_size: int) -> None:
@@ -38,5 +39,5 @@ def build_random_model(n_components: int, latent_size: int) -> Model:
             "output_normscale": np.ones(1, np.float32),
         }
         reductions[flavor] = Reduction("pca", arrays, n_edges)
-    network = Krakencoder(architecture)
+    network = TrainableNetwork(architecture).freeze()
     return Model("random", "", flavors, latent_size, network, reductions)

@@ -70,8 +70,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
         with path.open("rb") as file:
             (n_header,) = struct.unpack("<Q", file.read(8))
             header = json.loads(file.read(n_header))
-        # copy-on-write, because torch takes only memory that looks writable
-        buffer = np.memmap(path, np.uint8, mode="c")
+        buffer = np.memmap(path, np.uint8, mode="r")
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(
             f"expected the model's weights in {path}; found: {error}. The file is missing, "

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from kraken_bids.cache import check_copy, compute_sha256, remember_copy
 from kraken_bids.exceptions import CheckpointError, FlavorError
 from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.model.architecture import Architecture
 from kraken_bids.model.array_files import read_arrays, write_arrays
 from kraken_bids.model.devices import resolve_device
-from kraken_bids.model.network import Architecture, Krakencoder
+from kraken_bids.model.network import Network
 from kraken_bids.model.predict import Model
 from kraken_bids.model.reduction import Reduction
 from kraken_bids.parcellations import load_parcellation
@@ -81,9 +81,7 @@ def read_model(folder: Path, device: str = "auto") -> Model:
         _check_file(folder / WEIGHTS_NAME, description["weights_sha256"])
         architecture = _read_architecture(description["architecture"], folder)
         _check_extent(architecture, arrays, folder)
-        with torch.device("meta"):  # shapes only: a description may ask for terabytes
-            network = Krakencoder(architecture)
-        _load_network(network, arrays, folder)
+        network = _make_network(architecture, arrays, folder)
         reductions = _read_reductions(description["transforms"], arrays)
         maps = _read_maps(folder / MAPS_NAME, description.get("maps_sha256", ""))
         _check_maps(maps, network, reductions, folder / MAPS_NAME)
@@ -107,8 +105,7 @@ def read_model(folder: Path, device: str = "auto") -> Model:
 
 def _write_weights(model: Model, path: Path) -> str:
     arrays: dict[str, NDArray[Any]] = {
-        f"network.{name}": tensor.detach().cpu().numpy()
-        for name, tensor in model.network.state_dict().items()
+        f"network.{name}": values for name, values in model.network.weights.items()
     }
     for flavor, reduction in model.reductions.items():
         for name, values in reduction.arrays.items():
@@ -205,7 +202,7 @@ def _read_maps(path: Path, sha256: str) -> dict[str, NDArray[np.float32]]:
 
 def _check_maps(
     maps: Mapping[str, NDArray[np.float32]],
-    network: Krakencoder,
+    network: Network,
     reductions: Mapping[Flavor, Reduction],
     path: Path,
 ) -> None:
@@ -250,22 +247,22 @@ def _check_extent(
         )
 
 
-def _load_network(
-    network: Krakencoder, arrays: Mapping[str, NDArray[np.float32]], folder: Path
-) -> None:
+def _make_network(
+    architecture: Architecture, arrays: Mapping[str, NDArray[np.float32]], folder: Path
+) -> Network:
     prefix = "network."
-    state = {
-        name.removeprefix(prefix): torch.from_numpy(values.copy())
+    weights = {
+        name.removeprefix(prefix): values
         for name, values in arrays.items()
         if name.startswith(prefix)
     }
-    try:
-        network.load_state_dict(state, assign=True)
-    except RuntimeError as error:
+    misfit = architecture.find_misfit({name: values.shape for name, values in weights.items()})
+    if misfit:
         raise CheckpointError(
-            f"expected weights that fit the architecture in {folder / DESCRIPTION_NAME}; found: "
-            f"{error}. Make the model again."
-        ) from error
+            f"expected weights that fit the architecture in {folder / DESCRIPTION_NAME}; found "
+            f"{misfit}. Make the model again."
+        )
+    return Network(architecture, weights)
 
 
 def _read_reductions(

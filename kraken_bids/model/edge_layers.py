@@ -9,24 +9,23 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
-from kraken_bids.model.folding import (
-    CHUNK,
-    MapCache,
-    fold_inward,
-    fold_outward,
-    slices,
-    to_tensor,
+from kraken_bids.model.devices import (
+    Array,
+    Device,
+    Values,
+    namespace,
+    to_host,
+    to_numpy,
+    widen,
 )
+from kraken_bids.model.folding import CHUNK, MapCache, fold_inward, fold_outward, slices
+from kraken_bids.model.network import Linear
 from kraken_bids.model.reduction import Reduction
 from kraken_bids.model.threads import run_parts, single_thread
-
-Array = NDArray[np.float32]
 
 ROWS = 32
 """Subjects that are multiplied at once on a CPU; fewer are padded to as many."""
@@ -44,20 +43,20 @@ class EdgeLayer:
     """The flavor's id."""
     reduction: Reduction
     """Transform between edges and the network."""
-    first: nn.Linear
+    first: Linear
     """First linear layer of the encoder."""
-    last: nn.Linear
+    last: Linear
     """Last linear layer of the decoder."""
-    device: torch.device
+    device: Device
     """Where the numbers are."""
     stored: Mapping[str, Array]
     """Folded maps of a model folder, ``inward.FLAVOR`` and ``outward.FLAVOR``; or without them."""
     cache: MapCache
 
     @property
-    def bias(self) -> Tensor:
+    def bias(self) -> Values:
         """Bias of the first layer, ``[n_hidden]`` or ``[1]``."""
-        return torch.zeros(1, device=self.device) if self.first.bias is None else self.first.bias
+        return self.device.zeros(1) if self.first.bias is None else self.first.bias
 
     @property
     def center(self) -> Array:
@@ -69,17 +68,19 @@ class EdgeLayer:
         """First layer's output ``[n_subjects, n_hidden]`` of edges ``[n_subjects, n_edges]``."""
         if not self.reduction.is_affine:
             edges = self.reduction.forward(edges)
-        center = to_tensor(self.center, self.device)
-        projected = np.empty((len(edges), self.first.out_features), np.float32)
+        center = self.device.place(self.center)
+        projected = np.empty((len(edges), len(self.first.weight)), np.float32)
         for rows in slices(len(edges), batch_size(self.device, edges.shape[1])):
-            centered = pad_rows(edges[rows], self.device).sub_(center)
+            centered = pad_rows(edges[rows], self.device)
+            centered -= center
             sums = self._multiply(centered) + self.bias
             projected[rows] = to_numpy(sums)[: rows.stop - rows.start]
         return projected
 
-    def project_direction(self, direction: NDArray[np.floating]) -> Tensor:
+    def project_direction(self, direction: NDArray[np.floating]) -> NDArray[np.float64]:
         """Image ``[n_hidden]`` of a direction in edge space ``[n_edges]``: no center, no bias."""
-        return self._multiply(pad_rows(direction[None], self.device))[0]
+        sums = self._multiply(pad_rows(direction[None], self.device))
+        return np.asarray(to_host(sums)[0], np.float64)
 
     def adapt(self, projected: Array, *, b0: float, shift: NDArray[np.float64] | float) -> Array:
         """Adapt connectomes after their projection: the same as projecting adapted edges.
@@ -104,91 +105,87 @@ class EdgeLayer:
         """
         center = self.reduction.to_affine().center.astype(np.float64)
         moved = np.broadcast_to(b0 * center + shift - center, (self.reduction.n_edges,))
-        direction = self.project_direction(moved).cpu().numpy()
-        bias = self.bias.cpu().numpy().astype(np.float64)
+        direction = self.project_direction(moved)
+        bias = to_host(self.bias).astype(np.float64)
         return np.asarray(b0 * (projected - bias) + (direction + bias), np.float32)
 
-    def expand(self, hidden: Tensor) -> Array:
+    def expand(self, hidden: Values) -> Array:
         """Edges ``[n_rows, n_edges]`` of the last layer's input ``[n_rows, n_hidden]``, padded."""
         if not self.reduction.is_affine:
             return self.reduction.inverse(to_numpy(in_blocks(self.last, hidden)))
         outward = self._map("outward", fold_outward, self.last)
-        edges = torch.empty((len(hidden), self.reduction.n_edges), device=self.device)
+        edges = self.device.empty(len(hidden), self.reduction.n_edges)
 
         def multiply(part: slice) -> None:
-            matrix, offset = outward[:-1, part], outward[-1, part]
             for rows in slices(len(hidden), block_size(hidden)):
-                torch.addmm(offset, hidden[rows], matrix, out=edges[rows, part])
+                block = edges[rows, part]
+                self.device.xp.matmul(hidden[rows], outward[:-1, part], out=block)
+                block += outward[-1, part]
 
-        run_parts(multiply, slices(self.reduction.n_edges, CHUNK))
+        run_parts(multiply, slices(self.reduction.n_edges, CHUNK), self.device)
         return to_numpy(edges)
 
     def fold(self) -> dict[str, Array]:
         """Both maps by the names under which :attr:`stored` has them."""
         return {
-            f"inward.{self.name}": to_numpy(fold_inward(self.reduction, self.first)),
-            f"outward.{self.name}": to_numpy(fold_outward(self.reduction, self.last)),
+            f"inward.{self.name}": to_numpy(fold_inward(self.reduction, self.first, self.device)),
+            f"outward.{self.name}": to_numpy(fold_outward(self.reduction, self.last, self.device)),
         }
 
-    def _multiply(self, centered: Tensor) -> Tensor:
+    def _multiply(self, centered: Values) -> Values:
         """Rows times the inward map: ``[n_rows, n_hidden]`` in float64."""
         matrix = self._map("inward", fold_inward, self.first)
 
-        def multiply(part: slice) -> Tensor:
+        def multiply(part: slice) -> Values:
             blocks = slices(len(centered), block_size(centered))
-            return torch.cat([centered[rows, part] @ matrix[part] for rows in blocks])
+            products = [centered[rows, part] @ matrix[part] for rows in blocks]
+            return widen(self.device.xp.concatenate(products))
 
         # in the order of the edges, whichever came first
-        sums = torch.zeros(1, dtype=torch.float64, device=self.device)
-        for products in run_parts(multiply, slices(len(matrix), CHUNK)):
-            sums = sums + products
-        return sums
+        return sum(run_parts(multiply, slices(len(matrix), CHUNK), self.device))
 
     def _map(
-        self, direction: str, fold: Callable[[Reduction, nn.Linear], Tensor], linear: nn.Linear
-    ) -> Tensor:
+        self,
+        direction: str,
+        fold: Callable[[Reduction, Linear, Device], Values],
+        linear: Linear,
+    ) -> Values:
         key = f"{direction}.{self.name}"
 
-        def make() -> Tensor:
+        def make() -> Values:
             if key in self.stored:
-                return to_tensor(self.stored[key], self.device)
-            return fold(self.reduction, linear)
+                return self.device.place(self.stored[key])
+            return fold(self.reduction, linear, self.device)
 
         return self.cache.get(key, make)
 
 
-def pad_rows(values: NDArray[np.floating], device: torch.device) -> Tensor:
+def pad_rows(values: NDArray[np.floating], device: Device) -> Values:
     """Float32 copy on a device; on a CPU with rows of zeros up to a multiple of :data:`ROWS`."""
-    n_rows = len(values) if device.type == "cuda" else -(-len(values) // ROWS) * ROWS
+    n_rows = len(values) if device.is_gpu else -(-len(values) // ROWS) * ROWS
     padded = np.empty((n_rows, values.shape[1]), np.float32)
     padded[: len(values)] = values
     padded[len(values) :] = 0.0
-    return torch.from_numpy(padded).to(device)
+    return device.place(padded)
 
 
-def in_blocks(layers: Callable[[Tensor], Tensor], values: Tensor) -> Tensor:
+def in_blocks(layers: Callable[[Values], Values], values: Values) -> Values:
     """Layers applied to padded rows, :data:`ROWS` at a time on a CPU."""
     with single_thread():
         blocks = slices(len(values), block_size(values))
-        return torch.cat([layers(values[rows]) for rows in blocks])
+        return namespace(values).concatenate([layers(values[rows]) for rows in blocks])
 
 
-def block_size(values: Tensor) -> int:
+def block_size(values: Values) -> int:
     """Rows multiplied at once: all of them on a GPU."""
-    return max(1, len(values)) if values.is_cuda else ROWS
+    return ROWS if isinstance(values, np.ndarray) else max(1, len(values))
 
 
-def batch_size(device: torch.device, n_edges: int) -> int:
+def batch_size(device: Device, n_edges: int) -> int:
     """Subjects whose edges are on the device at once: as many as a GPU has room for."""
-    if device.type != "cuda":
+    if not device.is_gpu:
         return CPU_BATCH
-    free, _ = torch.cuda.mem_get_info(device)
-    return max(1, int(GPU_SHARE * free) // (4 * n_edges))
-
-
-def to_numpy(tensor: Tensor) -> Array:
-    """Tensor of any device as a float32 array."""
-    return np.asarray(tensor.float().cpu().numpy(), np.float32)
+    return max(1, int(GPU_SHARE * device.count_free_bytes()) // (4 * n_edges))
 
 
 def check_edges(flavor: Flavor, edges: NDArray[np.floating], n_edges: int) -> None:

@@ -4,14 +4,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
+from kraken_bids.model.devices import Device, Values, widen
+from kraken_bids.model.network import Linear
 from kraken_bids.model.reduction import Reduction
 from kraken_bids.model.threads import run_parts
-
-Array = NDArray[np.float32]
 
 CHUNK = 4096
 """Edges that are multiplied at once."""
@@ -22,68 +20,68 @@ FEW_BYTES = 120_000_000
 """The same for work that goes through the flavors once: two of the largest maps."""
 
 
-def fold_inward(reduction: Reduction, first: nn.Linear) -> Tensor:
+def fold_inward(reduction: Reduction, first: Linear, device: Device) -> Values:
     """Transform and first layer, without center and bias, as one matrix.
 
     Parameters
     ----------
     reduction : Reduction
         One that is not affine stays apart: then this is the layer alone.
-    first : nn.Linear
+    first : Linear
+        On the device.
+    device : Device
 
     Returns
     -------
-    Tensor of shape (n_edges, n_hidden), float32
+    array of shape (n_edges, n_hidden), float32
         Computed in float64.
     """
-    weight = first.weight.detach()
+    folded = device.empty(reduction.n_edges, len(first.weight))
     if not reduction.is_affine:
-        return weight.T.contiguous()
+        folded[:] = first.weight.T
+        return folded
     affine = reduction.to_affine()
-    scaled = weight.double() * to_tensor(affine.scale, weight.device)
-    if affine.matrix is None:
-        return scaled.float().T.contiguous()
-    folded = torch.empty((reduction.n_edges, len(weight)), device=weight.device)
+    scaled = widen(first.weight) * device.place(affine.scale)
     matrix = affine.matrix
 
     def multiply(part: slice) -> None:
-        folded[part] = (scaled @ _cut(matrix, part, weight.device)).T
+        exact = scaled[:, part] if matrix is None else scaled @ _cut(matrix, part, device)
+        folded[part] = exact.T
 
-    run_parts(multiply, slices(reduction.n_edges, CHUNK))
+    run_parts(multiply, slices(reduction.n_edges, CHUNK), device)
     return folded
 
 
-def fold_outward(reduction: Reduction, last: nn.Linear) -> Tensor:
+def fold_outward(reduction: Reduction, last: Linear, device: Device) -> Values:
     """Last layer and inverse transform as one affine map.
 
     Parameters
     ----------
     reduction : Reduction
         An affine one.
-    last : nn.Linear
+    last : Linear
+        On the device.
+    device : Device
 
     Returns
     -------
-    Tensor of shape (n_hidden + 1, n_edges), float32
+    array of shape (n_hidden + 1, n_edges), float32
         The matrix, and below it what is added. Computed in float64.
     """
     affine = reduction.to_affine()
-    device = last.weight.device
-    bias = torch.zeros(last.out_features, device=device) if last.bias is None else last.bias
-    rows = torch.cat([last.weight.detach().T, bias.detach()[None]]).double()
-    rows /= to_tensor(affine.scale, device)
-    center = to_tensor(affine.center, device).expand(reduction.n_edges)
-    folded = torch.empty((len(rows), reduction.n_edges), device=device)
+    bias = device.zeros(len(last.weight)) if last.bias is None else last.bias
+    rows = widen(device.xp.concatenate([last.weight.T, bias[None]]))
+    rows = rows / device.place(affine.scale)
+    center = np.broadcast_to(affine.center, (reduction.n_edges,))
+    matrix = affine.matrix
+    folded = device.empty(len(rows), reduction.n_edges)
 
     def multiply(part: slice) -> None:
-        if affine.matrix is None:
-            exact = rows[:, part].clone()
-        else:
-            exact = rows @ _cut(affine.matrix, part, device)
-        exact[-1] += center[part]
-        folded[:, part] = exact
+        exact = rows[:, part] if matrix is None else rows @ _cut(matrix, part, device)
+        folded[:-1, part] = exact[:-1]
+        folded[-1, part] = exact[-1] + device.place(center[part])
 
-    run_parts(multiply, slices(reduction.n_edges, CHUNK))
+    run_parts(multiply, slices(reduction.n_edges, CHUNK), device)
     return folded
 
 
@@ -92,9 +90,9 @@ class MapCache:
     """Maps in memory: those used last, up to a number of bytes."""
 
     max_bytes: int = KEPT_BYTES
-    _kept: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    _kept: dict[str, Values] = field(default_factory=dict, repr=False)
 
-    def get(self, key: str, make: Callable[[], Tensor]) -> Tensor:
+    def get(self, key: str, make: Callable[[], Values]) -> Values:
         """Map of that key, made where it is not kept (any more)."""
         values = self._kept.pop(key, None)
         if values is None:
@@ -106,15 +104,12 @@ class MapCache:
         return values
 
     def _count_bytes(self) -> int:
-        return sum(tensor.nbytes for tensor in self._kept.values())
+        return sum(kept.nbytes for kept in self._kept.values())
 
 
-def open_cache(device: torch.device) -> MapCache:
+def open_cache(device: Device) -> MapCache:
     """Cache of maps for a device: fixed on a CPU, half the free memory of a GPU."""
-    if device.type != "cuda":
-        return MapCache()
-    free, _ = torch.cuda.mem_get_info(device)
-    return MapCache(free // 2)
+    return MapCache(device.count_free_bytes() // 2) if device.is_gpu else MapCache()
 
 
 def slices(n: int, step: int) -> Iterator[slice]:
@@ -122,12 +117,5 @@ def slices(n: int, step: int) -> Iterator[slice]:
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
-def to_tensor(values: Array, device: torch.device) -> Tensor:
-    """Array as a tensor on a device; on a CPU without a copy where torch can share it."""
-    # torch refuses to share memory that may not be written
-    is_shared = values.flags.writeable and values.flags.c_contiguous
-    return torch.from_numpy(values if is_shared else values.copy()).to(device)
-
-
-def _cut(matrix: Array, part: slice, device: torch.device) -> Tensor:
-    return torch.from_numpy(matrix[:, part].astype(np.float64)).to(device)
+def _cut(matrix: NDArray[np.float32], part: slice, device: Device) -> Values:
+    return device.place(matrix[:, part].astype(np.float64))

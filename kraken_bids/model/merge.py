@@ -7,7 +7,8 @@ from typing import Any
 
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import Flavor
-from kraken_bids.model.network import Architecture, Krakencoder
+from kraken_bids.model.architecture import Architecture
+from kraken_bids.model.network import Network
 from kraken_bids.model.predict import Model
 
 logger = logging.getLogger(__name__)
@@ -53,19 +54,17 @@ def merge_models(models: Sequence[Model], name: str = "merged") -> Model:
     """
     _check_mergeable(models)
     origins = _choose_origins(models)
-    network = Krakencoder(_join_architectures(models, origins))
     weights: dict[str, Any] = {}
     for flavor, owner in origins.items():
         parts = tuple(f"{kind}.{flavor.name}." for kind in ("encoders", "decoders"))
-        state = models[owner].network.state_dict()
-        weights |= {key: state[key] for key in state if key.startswith(parts)}
-    network.load_state_dict(weights)
+        owned = models[owner].network.weights
+        weights |= {key: owned[key] for key in owned if key.startswith(parts)}
     return Model(
         name=name,
         sha256="",
         flavors=tuple(origins),
         latent_size=models[0].latent_size,
-        network=network,
+        network=Network(_join_architectures(models, origins), weights),
         reductions={f: models[owner].reductions[f] for f, owner in origins.items()},
         provenance=_join_provenance(models, origins),
         device=models[0].device,

@@ -6,27 +6,23 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor, find_flavor
 from kraken_bids.model.adaptation import Adaptation, FlavorAdaptation, apply_adaptation
+from kraken_bids.model.devices import CPU, Array, Device, Values, to_numpy
 from kraken_bids.model.edge_layers import (
     EdgeLayer,
     batch_size,
     check_edges,
     in_blocks,
     pad_rows,
-    to_numpy,
 )
 from kraken_bids.model.folding import FEW_BYTES, MapCache, open_cache, slices
-from kraken_bids.model.network import Krakencoder
+from kraken_bids.model.network import Network
 from kraken_bids.model.reduction import Reduction, check_reductions
 from kraken_bids.model.translation import fuse_for
-
-Array = NDArray[np.float32]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -41,13 +37,13 @@ class Model:
     """Its flavors, in the network's order."""
     latent_size: int
     """Length of a latent."""
-    network: Krakencoder
-    """In evaluation mode, on ``device``."""
+    network: Network
+    """Its weights, as arrays of numpy."""
     reductions: Mapping[Flavor, Reduction]
     """Transform of every flavor."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """Where it comes from, as plain values."""
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+    device: Device = CPU
     """Where it computes."""
     maps: Mapping[str, Array] = field(default_factory=dict, repr=False)
     """Folded maps that a model folder holds (:mod:`kraken_bids.model.folding`); those that are
@@ -56,7 +52,6 @@ class Model:
     def __post_init__(self) -> None:
         sizes = dict(zip(self.flavors, self.network.architecture.input_sizes, strict=True))
         check_reductions(self.reductions, sizes, self.name)
-        self.network.to(self.device).eval().requires_grad_(requires_grad=False)
 
     def fold_maps(self, flavor: Flavor) -> dict[str, Array]:
         """Fold the maps between edges and the network's layers, as a model folder holds them.
@@ -69,8 +64,7 @@ class Model:
         """
         if not self._reduction(flavor).is_affine:
             return {}
-        with torch.inference_mode():
-            return self._layer(flavor).fold()
+        return self._layer(flavor).fold()
 
     def __repr__(self) -> str:
         return (
@@ -80,7 +74,7 @@ class Model:
 
     def keep_few_maps(self) -> None:
         """Keep less of what is folded, for work that takes each flavor once; on a CPU only."""
-        if self.device.type != "cuda":
+        if not self.device.is_gpu:
             self._cache.max_bytes = FEW_BYTES
 
     def n_edges(self, flavor: Flavor | str) -> int:
@@ -116,8 +110,7 @@ class Model:
         """
         flavor = self._known(flavor)
         check_edges(flavor, edges, self.n_edges(flavor))
-        with torch.inference_mode():
-            return self._layer(flavor).project(edges)
+        return self._layer(flavor).project(edges)
 
     def adapt_projected(
         self, flavor: Flavor, projected: Array, adaptation: Adaptation | FlavorAdaptation | None
@@ -140,15 +133,13 @@ class Model:
         fit = adaptation.flavors.get(flavor) if isinstance(adaptation, Adaptation) else adaptation
         if fit is None or fit.mode == "none":
             return projected
-        with torch.inference_mode():
-            return self._layer(flavor).adapt(projected, b0=fit.b0, shift=fit.shift)
+        return self._layer(flavor).adapt(projected, b0=fit.b0, shift=fit.shift)
 
     def encode_projected(self, flavor: Flavor, projected: NDArray[np.floating]) -> Array:
         """Latents ``[n_subjects, n_latent]`` of projections ``[n_subjects, n_hidden]``."""
-        encoder = self.network.encoder(self._known(flavor).name)
-        with torch.inference_mode():
-            padded = pad_rows(projected, self.device)
-            return to_numpy(in_blocks(encoder.after_first, padded))[: len(projected)]
+        encoder = self._placed.encoder(self._known(flavor).name)
+        padded = pad_rows(projected, self.device)
+        return to_numpy(in_blocks(encoder.after_first, padded))[: len(projected)]
 
     def encode(
         self,
@@ -218,16 +209,15 @@ class Model:
         layer = self._layer(flavor)
         origin = None if source is None else self._known(source).name
 
-        def to_hidden(block: Tensor) -> Tensor:
+        def to_hidden(block: Values) -> Values:
             if origin is not None:
-                block = self.network.translate(block, origin, flavor.name)
-            return self.network.decoder(flavor.name).before_last(block)
+                block = self._placed.translate(block, origin, flavor.name)
+            return self._placed.decoder(flavor.name).before_last(block)
 
         blocks = [np.empty((0, self.n_edges(flavor)), np.float32)]
-        with torch.inference_mode():
-            for rows in slices(len(latents), batch_size(self.device, self.n_edges(flavor))):
-                hidden = in_blocks(to_hidden, pad_rows(latents[rows], self.device))
-                blocks.append(layer.expand(hidden)[: rows.stop - rows.start])
+        for rows in slices(len(latents), batch_size(self.device, self.n_edges(flavor))):
+            hidden = in_blocks(to_hidden, pad_rows(latents[rows], self.device))
+            blocks.append(layer.expand(hidden)[: rows.stop - rows.start])
         return blocks[1] if len(blocks) == 2 else np.concatenate(blocks)
 
     def predict(
@@ -287,12 +277,15 @@ class Model:
 
     def _layer(self, flavor: Flavor) -> EdgeLayer:
         name = flavor.name
-        first, last = self.network.encoder(name).linears[0], self.network.decoder(name).linears[-1]
-        assert isinstance(first, nn.Linear)
-        assert isinstance(last, nn.Linear)
+        first = self._placed.linears(f"encoders.{name}")[0]
+        last = self._placed.linears(f"decoders.{name}")[-1]
         return EdgeLayer(
             name, self.reductions[flavor], first, last, self.device, self.maps, self._cache
         )
+
+    @cached_property
+    def _placed(self) -> Network:
+        return self.network.place(self.device)
 
     @cached_property
     def _cache(self) -> MapCache:

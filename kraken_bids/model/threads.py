@@ -1,7 +1,7 @@
 """Several multiplications at once, each by one thread, so that their number changes no bit.
 
 A multiplication that is itself spread over threads is cut differently for each number of them,
-and rounds differently. Waiting threads here also sleep, where those of OpenMP would spin.
+and rounds differently. Waiting threads here also sleep, where those of a BLAS may spin.
 """
 
 import os
@@ -11,7 +11,9 @@ from contextlib import contextmanager
 from functools import lru_cache
 from typing import TypeVar
 
-import torch
+from threadpoolctl import ThreadpoolController
+
+from kraken_bids.model.devices import Device
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -19,26 +21,29 @@ Result = TypeVar("Result")
 
 @contextmanager
 def single_thread() -> Iterator[int]:
-    """Let torch use one thread per operation; gives the number it was allowed before."""
-    n_threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    """Let numpy use one thread per multiplication; gives the number it was allowed before."""
+    blas = _find_blas()
+    n_threads = max((library.num_threads for library in blas.lib_controllers), default=1)
+    with blas.limit(limits=1):
         yield n_threads
-    finally:
-        torch.set_num_threads(n_threads)
 
 
-def run_parts(work: Callable[[Part], Result], parts: Iterable[Part]) -> list[Result]:
-    """Results of all parts in their order, as many at once as torch may use threads."""
-
-    def work_without_gradients(part: Part) -> Result:
-        with torch.inference_mode():
-            return work(part)
-
+def run_parts(
+    work: Callable[[Part], Result], parts: Iterable[Part], device: Device
+) -> list[Result]:
+    """Results of all parts in their order; on a CPU as many at once as numpy may use threads."""
+    if device.is_gpu:
+        return [work(part) for part in parts]
     with single_thread() as n_threads:
         if n_threads == 1:
-            return [work_without_gradients(part) for part in parts]
-        return list(_start_threads(n_threads).map(work_without_gradients, parts))
+            return [work(part) for part in parts]
+        return list(_start_threads(n_threads).map(work, parts))
+
+
+@lru_cache(maxsize=1)
+def _find_blas() -> ThreadpoolController:
+    """Libraries that multiply for numpy; looking for them takes milliseconds."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 @lru_cache(maxsize=1)

@@ -4,17 +4,17 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from kraken_bids.flavors import Flavor
-from kraken_bids.model.edge_layers import in_blocks, pad_rows, to_numpy
+from kraken_bids.model.devices import CPU
+from kraken_bids.model.edge_layers import in_blocks, pad_rows
 from kraken_bids.model.fusion import Selector, fuse
-from kraken_bids.model.network import Krakencoder
+from kraken_bids.model.network import Network
 
 
 def fuse_for(
-    network: Krakencoder,
+    network: Network,
     target: Flavor,
     latents: Mapping[Flavor, NDArray[np.floating]],
     selector: Selector | str = "fusion",
@@ -30,7 +30,8 @@ def fuse_for(
 
     Parameters
     ----------
-    network : Krakencoder
+    network : Network
+        Its weights as arrays of numpy.
     target : Flavor
         What will be predicted.
     latents : mapping of Flavor to ndarray of shape (n_subjects, n_latent)
@@ -51,9 +52,8 @@ def fuse_for(
 
 
 def _translate(
-    network: Krakencoder, rows: NDArray[np.floating], source: Flavor, target: Flavor
+    network: Network, rows: NDArray[np.floating], source: Flavor, target: Flavor
 ) -> NDArray[np.float32]:
     carry = partial(network.translate, source=source.name, target=target.name)
-    device = next(network.parameters()).device
-    with torch.inference_mode():
-        return to_numpy(in_blocks(carry, pad_rows(rows, device)))[: len(rows)]
+    translated: NDArray[np.float32] = in_blocks(carry, pad_rows(rows, CPU))
+    return translated[: len(rows)]

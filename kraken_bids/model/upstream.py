@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
 from kraken_bids.cache import compute_sha256
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.model.architecture import Architecture
 from kraken_bids.model.devices import resolve_device
-from kraken_bids.model.network import Architecture, Krakencoder
+from kraken_bids.model.network import Network
 from kraken_bids.model.pickles import read_torch_file
 from kraken_bids.model.predict import Model
 from kraken_bids.model.reduction import Reduction
@@ -57,9 +56,7 @@ def read_upstream(
     content = _check_content(read_torch_file(checkpoint), checkpoint)
     architecture = _read_architecture(content, checkpoint)
     _check_extent(architecture, content["state_dict"], checkpoint)
-    with torch.device("meta"):  # shapes only: a description may ask for terabytes
-        network = Krakencoder(architecture)
-    _load_weights(network, content["state_dict"], checkpoint)
+    weights = _rename_weights(architecture, content["state_dict"], checkpoint)
     flavors = tuple(parse_flavor(name) for name in architecture.flavors)
     sizes = dict(zip(flavors, architecture.input_sizes, strict=True))
     given = tuple(transforms)
@@ -73,7 +70,7 @@ def read_upstream(
         sha256=compute_sha256(checkpoint),
         flavors=flavors,
         latent_size=architecture.latent_size,
-        network=network,
+        network=Network(architecture, weights),
         reductions=reductions,
         provenance={
             **_count_training(content.get("training_params")),
@@ -155,54 +152,64 @@ def _check_extent(
         )
 
 
-def _load_weights(
-    network: Krakencoder, weights: Mapping[str, NDArray[Any]], checkpoint: Path
-) -> None:
-    """Fill the network; the published layer numbers also count layers that have no weights."""
-    arch = network.architecture
-    lists: dict[str, list[nn.Module]] = {
-        "encoder_list": [network.encoders[name] for name in arch.flavors],
-        "decoder_list": [network.decoders[name] for name in arch.flavors],
-        "intergroup_transform_list": [network.translations[path] for path in arch.group_paths],
+def _rename_weights(
+    architecture: Architecture, weights: Mapping[str, NDArray[Any]], checkpoint: Path
+) -> dict[str, NDArray[np.float32]]:
+    """Our names for the published weights."""
+    prefixes = _name_branches(architecture)
+    shapes = architecture.weight_shapes()
+    numbers = {
+        prefix: _number_layers(weights, prefix, len(architecture.branches()[branch]), checkpoint)
+        for branch, prefix in prefixes.items()
     }
-    used: set[str] = set()
-    for kind, branches in lists.items():
-        for index, branch in enumerate(branches):
-            used |= _load_branch(branch, weights, f"{kind}.{index}.", checkpoint)
+    renamed, used = {}, set()
+    for name, shape in shapes.items():
+        branch, layer, part = name.rsplit(".linears.", 1)[0], *name.rsplit(".", 2)[1:]
+        key = f"{prefixes[branch]}{numbers[prefixes[branch]][int(layer)]}.{part}"
+        values = weights.get(key)
+        if values is None or tuple(values.shape) != shape:
+            raise CheckpointError(
+                f"expected {key} of shape {list(shape)} in {checkpoint}; found "
+                f"{'nothing' if values is None else list(values.shape)}. "
+                "The checkpoint is incomplete."
+            )
+        renamed[name] = np.array(values, np.float32)
+        used.add(key)
     unused = sorted(set(weights) - used)
     if unused:
         raise CheckpointError(
             f"expected only the weights that the network of {checkpoint} describes; found also "
             f"{', '.join(unused[:3])}. The checkpoint describes another network."
         )
+    return renamed
 
 
-def _load_branch(
-    branch: nn.Module, weights: Mapping[str, NDArray[Any]], prefix: str, checkpoint: Path
-) -> set[str]:
-    linears = [module for module in branch.modules() if isinstance(module, nn.Linear)]
-    numbers = {k[len(prefix) :].split(".")[0] for k in weights if k.startswith(prefix)}
-    layers = sorted(int(number) for number in numbers if number.isdecimal())
-    if len(layers) != len(linears):
+def _name_branches(architecture: Architecture) -> dict[str, str]:
+    """Prefixes of the published weights, by our branches."""
+    lists = {
+        "encoder_list": [f"encoders.{name}" for name in architecture.flavors],
+        "decoder_list": [f"decoders.{name}" for name in architecture.flavors],
+        "intergroup_transform_list": [f"translations.{p}" for p in architecture.group_paths],
+    }
+    return {
+        branch: f"{kind}.{index}."
+        for kind, branches in lists.items()
+        for index, branch in enumerate(branches)
+    }
+
+
+def _number_layers(
+    weights: Iterable[str], prefix: str, n_linears: int, checkpoint: Path
+) -> list[int]:
+    """Find the published numbers of linear layers, which also count layers without weights."""
+    found = {key[len(prefix) :].split(".")[0] for key in weights if key.startswith(prefix)}
+    layers = sorted(int(number) for number in found if number.isdecimal())
+    if len(layers) != n_linears:
         raise CheckpointError(
-            f"expected {len(linears)} linear layers {prefix}* in {checkpoint}; found "
+            f"expected {n_linears} linear layers {prefix}* in {checkpoint}; found "
             f"{len(layers)}. The checkpoint is incomplete or describes another network."
         )
-    used = set()
-    for layer, linear in zip(layers, linears, strict=True):
-        for part, parameter in tuple(linear.named_parameters()):
-            key = f"{prefix}{layer}.{part}"
-            values = weights.get(key)
-            if values is None or tuple(values.shape) != tuple(parameter.shape):
-                raise CheckpointError(
-                    f"expected {key} of shape {list(parameter.shape)} in {checkpoint}; found "
-                    f"{'nothing' if values is None else list(values.shape)}. "
-                    "The checkpoint is incomplete."
-                )
-            filled = torch.from_numpy(np.array(values, np.float32))
-            setattr(linear, part, nn.Parameter(filled, requires_grad=False))
-            used.add(key)
-    return used
+    return layers
 
 
 def _check_cover(

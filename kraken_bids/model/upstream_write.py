@@ -1,17 +1,17 @@
 """Writes the published formats: a ``.pt`` checkpoint and its ``kraken_ioxfm_*`` transforms."""
 
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
 
 from kraken_bids import __version__
 from kraken_bids.files import atomic_path
-from kraken_bids.model.network import Architecture, Krakencoder
+from kraken_bids.model.architecture import Architecture
+from kraken_bids.model.network import Linear, Network
 from kraken_bids.model.predict import Model
 from kraken_bids.model.reduction import COMPONENTS, Reduction
 from kraken_bids.model.transforms import name_transforms
@@ -43,6 +43,8 @@ def write_upstream(model: Model, checkpoint: Path) -> tuple[Path, Path]:
 
     Source: the keys that the reference release reads to load, run, merge and describe a model.
     """
+    import torch
+
     transforms = name_transforms(checkpoint)
     with atomic_path(transforms) as temporary:
         _write_transforms(model, temporary)
@@ -64,9 +66,7 @@ def _describe(model: Model) -> dict[str, Any]:
         "input_transformation_info": name_reductions(model),
         "trainpath_encoder_index_list": [i for i in range(n_flavors) for _ in range(n_flavors)],
         "trainpath_decoder_index_list": [j for _ in range(n_flavors) for j in range(n_flavors)],
-        "training_params": {
-            "total_parameter_count": sum(p.numel() for p in model.network.parameters())
-        },
+        "training_params": {"total_parameter_count": model.network.n_parameters},
         "epoch": 0,
         **kept,
         PROVENANCE_KEY: provenance,
@@ -113,29 +113,31 @@ def _describe_architecture(arch: Architecture) -> dict[str, Any]:
     }
 
 
-def _number_weights(network: Krakencoder) -> dict[str, Tensor]:
+def _number_weights(network: Network) -> dict[str, Any]:
     """Weights under the published layer numbers, which count layers without weights too."""
     arch = network.architecture
     step = 1 + (arch.dropout > 0) + (not arch.skip_activation)
-    weights: dict[str, Tensor] = {}
+    weights: dict[str, Any] = {}
     for i, name in enumerate(arch.flavors):
         inward = step + (arch.latent_activation != "none")
-        weights |= _number_branch(network.encoder(name), f"encoder_list.{i}", inward)
+        weights |= _number_branch(network.linears(f"encoders.{name}"), f"encoder_list.{i}", inward)
     for i, name in enumerate(arch.flavors):
-        weights |= _number_branch(network.decoder(name), f"decoder_list.{i}", step)
+        weights |= _number_branch(network.linears(f"decoders.{name}"), f"decoder_list.{i}", step)
     group_step = 1 + (arch.group_dropout > 0) + arch.group_activation
     for i, path in enumerate(arch.group_paths):
-        branch = network.translations[path]
-        weights |= _number_branch(branch, f"intergroup_transform_list.{i}", group_step)
+        linears = network.linears(f"translations.{path}")
+        weights |= _number_branch(linears, f"intergroup_transform_list.{i}", group_step)
     return weights
 
 
-def _number_branch(branch: nn.Module, prefix: str, step: int) -> dict[str, Tensor]:
-    linears = (module for module in branch.modules() if isinstance(module, nn.Linear))
+def _number_branch(linears: Sequence[Linear], prefix: str, step: int) -> dict[str, Any]:
+    import torch
+
     return {
-        f"{prefix}.{layer * step}.{part}": parameter.detach().cpu().clone()
+        f"{prefix}.{layer * step}.{part}": torch.tensor(values)
         for layer, linear in enumerate(linears)
-        for part, parameter in linear.named_parameters()
+        for part, values in (("weight", linear.weight), ("bias", linear.bias))
+        if values is not None
     }
 
 

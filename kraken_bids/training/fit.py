@@ -14,8 +14,8 @@ from torch import Tensor
 
 from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor
-from kraken_bids.model.devices import resolve_device
-from kraken_bids.model.network import Architecture, Krakencoder
+from kraken_bids.model.architecture import Architecture
+from kraken_bids.model.devices import Device, resolve_device
 from kraken_bids.model.predict import Model
 from kraken_bids.model.reduction import Reduction, fit_reduction
 from kraken_bids.training.gradients import compute_loss_and_gradients
@@ -26,6 +26,8 @@ from kraken_bids.training.losses import (
     latent_similarity_loss,
     parse_loss,
 )
+from kraken_bids.training.network import TrainableNetwork
+from kraken_bids.training.optimizer import GuardedAdamW
 
 logger = logging.getLogger(__name__)
 
@@ -134,9 +136,10 @@ def train_model(
     fitted = dict(
         reductions or {f: fit_reduction(rows, settings.transform) for f, rows in edges.items()}
     )
-    network = Krakencoder(_design(fitted, edges, settings)).to(device)
+    network = TrainableNetwork(_design(fitted, edges, settings)).to(device.name)
     inputs = {
-        f.name: torch.from_numpy(fitted[f].forward(rows)).to(device) for f, rows in edges.items()
+        f.name: torch.from_numpy(fitted[f].forward(rows)).to(device.name)
+        for f, rows in edges.items()
     }
     with _few_threads(device, max(rows.shape[1] for rows in inputs.values())):
         n_skipped = _fit_network(network, inputs, settings, on_epoch)
@@ -146,7 +149,7 @@ def train_model(
         sha256="",
         flavors=tuple(edges),
         latent_size=settings.latent_size,
-        network=network,
+        network=network.freeze(),
         reductions=fitted,
         provenance={
             "Training": {**asdict(settings), "hidden_sizes": list(settings.hidden_sizes)},
@@ -196,10 +199,10 @@ def _design(
 
 
 @contextmanager
-def _few_threads(device: torch.device, width: int) -> Iterator[None]:
+def _few_threads(device: Device, width: int) -> Iterator[None]:
     """Use one thread for small arrays: a second one waits more than it works on busy cores."""
     n_threads = torch.get_num_threads()
-    if device.type == "cpu" and width <= SMALL_WIDTH:
+    if not device.is_gpu and width <= SMALL_WIDTH:
         torch.set_num_threads(1)
     try:
         yield
@@ -208,7 +211,7 @@ def _few_threads(device: torch.device, width: int) -> Iterator[None]:
 
 
 def _fit_network(
-    network: Krakencoder,
+    network: TrainableNetwork,
     inputs: Mapping[str, Tensor],
     settings: TrainingSettings,
     on_epoch: Callable[[EpochResult], None] | None,
@@ -216,7 +219,9 @@ def _fit_network(
     """Run all epochs; returns the number of steps that were skipped."""
     terms = parse_loss(settings.loss)
     weight = sum(term.weight for term in terms if term.name == LATENT_SIMILARITY)
-    optimizer = _GuardedAdamW(network, settings)
+    optimizer = GuardedAdamW(
+        network, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
+    )
     for epoch in range(1, settings.n_epochs + 1):
         started = time.perf_counter()
         loss = _train_paths(
@@ -239,9 +244,9 @@ def _fit_network(
 
 
 def _train_paths(
-    network: Krakencoder,
+    network: TrainableNetwork,
     inputs: Mapping[str, Tensor],
-    optimizer: "_GuardedAdamW",
+    optimizer: GuardedAdamW,
     *,
     terms: tuple[LossTerm, ...],
     batch_size: int,
@@ -266,38 +271,19 @@ def _train_paths(
 
 
 def _train_similarity(
-    network: Krakencoder, inputs: Mapping[str, Tensor], optimizer: "_GuardedAdamW", weight: float
+    network: TrainableNetwork,
+    inputs: Mapping[str, Tensor],
+    optimizer: GuardedAdamW,
+    weight: float,
 ) -> Tensor:
     """One step that pulls the latents of all flavors together, all subjects at once."""
     network.eval()
     with torch.no_grad():
-        references = torch.stack([network.encoder(name)(rows) for name, rows in inputs.items()])
+        references = torch.stack(
+            [network.network.encoder(name)(rows) for name, rows in inputs.items()]
+        )
     network.train()
-    latents = torch.stack([network.encoder(name)(rows) for name, rows in inputs.items()])
+    latents = torch.stack([network.network.encoder(name)(rows) for name, rows in inputs.items()])
     loss = weight * latent_similarity_loss(latents, references)
     optimizer.step([loss])
     return loss.detach().nan_to_num()
-
-
-class _GuardedAdamW:
-    """AdamW that leaves out a step whose gradient is not finite, and counts it."""
-
-    def __init__(self, network: Krakencoder, settings: TrainingSettings) -> None:
-        self._optimizer = torch.optim.AdamW(
-            network.parameters(),
-            lr=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            fused=True,
-        )
-        self._parameters = list(network.parameters())
-        self.n_skipped = 0
-
-    def step(self, outputs: Sequence[Tensor], derivatives: Sequence[Tensor] | None = None) -> None:
-        # parameters that this path does not touch keep grad None: no decay, no step (the recipe)
-        self._optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(outputs, derivatives)
-        gradients = [p.grad for p in self._parameters if p.grad is not None]
-        if torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
-            self._optimizer.step()
-        else:
-            self.n_skipped += 1

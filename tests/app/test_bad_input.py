@@ -30,11 +30,10 @@ def write_checkpoint(app: Any, path: Path) -> None:
     model = read_model(app.world.model)
     weights = {}
     for i, flavor in enumerate(model.flavors):
-        encoder = model.network.encoders[flavor.name].state_dict().values()
-        decoder = model.network.decoders[flavor.name].state_dict().values()
-        for kind, values in (("encoder_list", encoder), ("decoder_list", decoder)):
-            weight, bias = values
-            weights |= {f"{kind}.{i}.0.weight": weight, f"{kind}.{i}.0.bias": bias}
+        for kind in ("encoder", "decoder"):
+            (layer,) = model.network.linears(f"{kind}s.{flavor.name}")
+            weights[f"{kind}_list.{i}.0.weight"] = torch.tensor(layer.weight)
+            weights[f"{kind}_list.{i}.0.bias"] = torch.tensor(layer.bias)
     content = {
         "state_dict": weights,
         "input_name_list": [flavor.name for flavor in model.flavors],

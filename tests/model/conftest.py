@@ -11,14 +11,18 @@ import torch
 from torch import nn
 
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.model.network import Architecture, Krakencoder
+from kraken_bids.model.architecture import Architecture
+from kraken_bids.model.devices import CPU, Device
 from kraken_bids.model.predict import Model
 from kraken_bids.model.reduction import REQUIRED_ARRAYS, fit_pca
+from kraken_bids.training.network import TrainableNetwork
 
 NAMES = ["FCcorr_mini_hpf", "SCifod2act_mini_volnorm", "FCpcorr_other_hpf"]
 EDGES = [28, 28, 45]
 N_COMPONENTS = 6
 N_LATENT = 5
+SMALL_GPU = 2_000_000
+"""Bytes of memory: a few subjects at a time."""
 
 
 class Scale(nn.Module):
@@ -191,8 +195,29 @@ def make_model() -> Callable[..., Model]:
             sha256="abc",
             flavors=flavors,
             latent_size=N_LATENT,
-            network=Krakencoder(architecture),
+            network=TrainableNetwork(architecture).freeze(),
             reductions=reductions,
         )
 
     return make
+
+
+@pytest.fixture(
+    params=[
+        "numpy",
+        "torch",
+        pytest.param(
+            "cuda",
+            marks=[
+                pytest.mark.gpu,
+                pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+            ],
+        ),
+    ]
+)
+def device(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Device:
+    """Every place to compute; ``torch`` is what runs on a GPU, on a CPU that stands in for it."""
+    if request.param == "torch":
+        monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _name: (SMALL_GPU, SMALL_GPU))
+        return Device("cpu", "torch")
+    return CPU if request.param == "numpy" else Device("cuda", "torch")

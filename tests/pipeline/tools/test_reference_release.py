@@ -17,12 +17,13 @@ from scipy.io import loadmat, savemat
 
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.model.network import Architecture, Krakencoder
+from kraken_bids.model.architecture import Architecture
 from kraken_bids.model.predict import Model
 from kraken_bids.model.reduction import fit_reduction
 from kraken_bids.model.upstream_write import write_upstream
 from kraken_bids.pipeline.tools.predict import predict_files
 from kraken_bids.pipeline.tools.prediction_options import PredictionOptions
+from kraken_bids.training.network import TrainableNetwork
 
 REFERENCE = os.environ.get("KRAKENCODER_REFERENCE", "")
 NAMES = ("FCcorr_fs86_hpf", "SCifod2act_fs86_volnorm", "FCpcorr_fs86_hpf")
@@ -50,7 +51,7 @@ def make_model(kind: str, **changes: Any) -> Model:
         sha256="",
         flavors=FLAVORS,
         latent_size=5,
-        network=Krakencoder(architecture),
+        network=TrainableNetwork(architecture).freeze(),
         reductions={f: fit_reduction(x, kind) for f, x in training.items()},
     )
 
