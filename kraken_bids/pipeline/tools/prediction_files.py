@@ -26,7 +26,7 @@ SUBJECTS = "subjects"
 OUTPUT_SUFFIXES = (".npz", ".mat", ".h5")
 DATASET_SUFFIXES = ("", ".zip")
 """What :mod:`kraken_bids.pipeline.tools.prediction_tables` writes: a folder, or one zipped."""
-SYNC_BYTES = 1 << 26
+SENT_BYTES = 1 << 26
 """From so many bytes on they are sent to the disk, while the next are computed."""
 LARGE_BYTES = 1 << 30
 
@@ -214,22 +214,29 @@ def _write_mat(predictions: Predictions, path: Path) -> None:
 
 @contextmanager
 def _sending(path: Path) -> Iterator[Callable[[int], None]]:
-    """Give a function that counts written bytes and sends them to the disk now and then.
+    """Give a function that counts written bytes and starts sending them to the disk.
 
     Else they would all wait for the end, when nothing is left to compute meanwhile.
     """
     descriptor = os.open(path, os.O_RDONLY)
-    sync = getattr(os, "fdatasync", os.fsync)
-    waiting = 0
+    waiting = sent = 0
 
     def send(n_bytes: int) -> None:
-        nonlocal waiting
+        nonlocal waiting, sent
         waiting += n_bytes
-        if waiting >= SYNC_BYTES:
-            sync(descriptor)
-            waiting = 0
+        if waiting >= SENT_BYTES:
+            size = os.fstat(descriptor).st_size
+            _start_writing(descriptor, sent, size - sent)
+            waiting, sent = 0, size
 
     try:
         yield send
     finally:
         os.close(descriptor)
+
+
+def _start_writing(descriptor: int, start: int, n_bytes: int) -> None:
+    """Have the system write these bytes, without waiting for it, where it can be told so."""
+    if hasattr(os, "posix_fadvise"):
+        # "not needed" starts writing; what is not written yet stays in memory
+        os.posix_fadvise(descriptor, start, n_bytes, os.POSIX_FADV_DONTNEED)
