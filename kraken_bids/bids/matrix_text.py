@@ -124,17 +124,21 @@ def _parse_block(text: memoryview) -> NDArray[np.float64]:
     data = np.frombuffer(padded, np.uint8, offset=8)
     # at each place, the eight characters before it
     words = np.ndarray((len(data) + 1,), np.uint64, padded, strides=(1,))
-    starts, points, ends = _find_words(data)
+    starts, ends = _find_words(data)
     is_negative = data.take(starts) == ord("-")
     first = starts + is_negative
-    if (points - first).max(initial=0) > 1:
+    points = first + 1
+    is_elsewhere = (data.take(points, mode="clip") != ord(".")) & (points != ends)
+    if is_elsewhere.any():
+        points = _find_points(data, starts, ends)
         whole, is_odd = _read_digits(words, first, points)
+        is_odd |= points == first
     else:  # as most connectomes are: one digit before the point
         digit = data.take(first) - np.uint8(ord("0"))
         whole, is_odd = digit.astype(np.float64), digit > 9
     after = np.minimum(points + 1, ends)
     part, is_also_odd = _read_digits(words, after, ends)
-    is_odd |= is_also_odd | (points == first)
+    is_odd |= is_also_odd
     if np.count_nonzero(is_odd) > MANY_ODD * len(starts):
         return np.fromiter(map(float, bytes(text).split()), np.float64, len(starts))
     # all are exact in a double, so that one division rounds as it should
@@ -146,23 +150,25 @@ def _parse_block(text: memoryview) -> NDArray[np.float64]:
     return numbers
 
 
-def _find_words(
-    data: NDArray[np.uint8],
-) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """Where each word starts, has its point (else: ends), and ends."""
-    places = np.flatnonzero((data <= ord(" ")) | (data == ord(".")))
-    is_end = data.take(places) != ord(".")
-    last = np.flatnonzero(is_end)
-    ends = places.take(last)
+def _find_words(data: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Where each word starts and ends."""
+    ends = np.flatnonzero(data <= ord(" "))
     starts = np.empty_like(ends)
     starts[:1], starts[1:] = 0, ends[:-1] + 1
-    before = places.take(last - 1, mode="clip")
+    is_word = ends > starts
+    return (starts, ends) if is_word.all() else (starts[is_word], ends[is_word])
+
+
+def _find_points(
+    data: NDArray[np.uint8], starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Where each word has its last point; its end where it has none."""
+    places = np.flatnonzero((data <= ord(" ")) | (data == ord(".")))
+    is_end = np.zeros(len(data), np.bool_)
+    is_end[ends] = True
+    before = places.take(np.flatnonzero(is_end.take(places)) - 1, mode="clip")
     # with two points, the first is not seen here, and is no digit
-    points = np.where(before >= starts, before, ends)
-    if (ends == starts).any():
-        kept = ends > starts
-        return starts[kept], points[kept], ends[kept]
-    return starts, points, ends
+    return np.where(before >= starts, before, ends)
 
 
 def _read_digits(
