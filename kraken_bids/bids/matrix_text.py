@@ -108,15 +108,15 @@ def parse_numbers(text: bytes) -> NDArray[np.float64]:
     ValueError
         If a word is no number.
     """
-    # room for more than there can be: what is not written to takes no memory
+    # room for more than there can be: what is not written to takes no memory, and giving it back
+    # whole lets the C library keep it for the next matrix
     values, n_values, start = np.empty(len(text) // 2 + 1), 0, 0
     while start < len(text):
         stop = text.find(b"\n", start + TEXT_BLOCK) + 1 or len(text)
         block = _parse_block(memoryview(text)[start:stop])
         values[n_values : n_values + len(block)] = block
         start, n_values = stop, n_values + len(block)
-    values.resize(n_values, refcheck=False)
-    return values
+    return values[:n_values].copy()
 
 
 def _parse_block(text: memoryview) -> NDArray[np.float64]:
@@ -143,7 +143,7 @@ def _parse_block(text: memoryview) -> NDArray[np.float64]:
         return np.fromiter(map(float, bytes(text).split()), np.float64, len(starts))
     # all are exact in a double, so that one division rounds as it should
     scale = POWERS.take(ends - after, mode="clip")
-    numbers = (whole * scale + part) / scale
+    numbers: NDArray[np.float64] = (whole * scale + part) / scale
     numbers *= 1.0 - 2.0 * is_negative
     for index in np.flatnonzero(is_odd):
         numbers[index] = float(bytes(text[starts[index] : ends[index]]))
@@ -168,7 +168,8 @@ def _find_points(
     is_end[ends] = True
     before = places.take(np.flatnonzero(is_end.take(places)) - 1, mode="clip")
     # with two points, the first is not seen here, and is no digit
-    return np.where(before >= starts, before, ends)
+    points: NDArray[np.int64] = np.where(before >= starts, before, ends)
+    return points
 
 
 def _read_digits(
