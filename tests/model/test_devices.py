@@ -3,14 +3,19 @@
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.model import devices
+from kraken_bids.model import devices, edge_layers
+from kraken_bids.model.adaptation import fit_adaptation
 from kraken_bids.model.checkpoint import write_model
 from kraken_bids.model.devices import CPU, Device, resolve_device, to_host, to_numpy, widen
 from kraken_bids.model.predict import Model
@@ -63,6 +68,47 @@ def test_arrays_go_to_a_device_and_come_back(device: Device) -> None:
         np.testing.assert_array_equal(to_numpy(device.place(array)), array)
     assert to_host(widen(device.place(values))).dtype == np.float64
     np.testing.assert_array_equal(to_numpy(device.zeros(2, 3)), np.zeros((2, 3)))
+
+
+class OneDevice(TorchDispatchMode):
+    """Refuses operations between devices; copies from one to another are what they are."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+        self.n_operations = 0
+
+    def __torch_dispatch__(
+        self, func: Any, _types: Any, args: Any = (), kwargs: Any = None
+    ) -> Any:
+        if "copy" not in func.__name__:
+            arrays = [x for x in tree_leaves((args, kwargs)) if isinstance(x, torch.Tensor)]
+            places = {x.device.type for x in arrays}
+            assert len(places) < 2, f"{func} of arrays on {places}"
+            self.n_operations += places == {self.name}
+        return func(*args, **(kwargs or {}))
+
+
+def test_nothing_is_multiplied_across_devices(
+    monkeypatch: pytest.MonkeyPatch, make_model: Callable[..., Model]
+) -> None:
+    """All that a GPU computes has its arrays there, seen on a device that keeps shapes alone."""
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _name: (10**7, 10**7))
+    for module in (devices, edge_layers):
+        monkeypatch.setattr(module, "to_host", lambda x: np.zeros(x.shape, np.float32))
+    paths = {"groups": ("fc", "sc", "fc"), "group_paths": ("fc->sc",)}
+    cpu = make_model(hidden_sizes=(9,), latent_activation="sigmoid", **paths)
+    fc, sc, _ = cpu.flavors
+    edges = np.random.default_rng(0).random((5, 28))
+    adaptation = fit_adaptation({fc: (edges.mean(axis=0), 5)}, cpu.training_means())
+    model = replace(cpu, device=Device("meta", "torch"))
+
+    with OneDevice("meta") as seen:
+        latents = model.encode(fc, edges, adaptation)
+        model.decode(sc, latents, source=fc)
+        model.fold_maps(fc)
+
+    assert seen.n_operations > 20
 
 
 def test_a_model_on_a_cpu_needs_no_torch(tmp_path: Path, make_model: Callable[..., Model]) -> None:
