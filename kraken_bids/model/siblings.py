@@ -25,6 +25,8 @@ MAX_VOTE = float(np.log(100))
 """One pair of flavors never says more than odds of 100 to 1: it may be the other file's fault."""
 MIN_FIT = -float(np.log(20))
 """A file with odds of 20 to 1 against it is set aside."""
+MANY_MISFITS, MANY_SHARE = 4, 1 / 4
+"""So many people, and such a share of them, do not misfit because of a swap or two."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,9 @@ class LatentFit:
     """Whose file of this flavor fits here, while this one fits there [n_subjects]; -1 nobody's."""
     set_aside: Mask
     """Files that do not fit, and that the others are therefore not compared with [n_subjects]."""
+    scans_swapped_with: NDArray[np.intp]
+    """Whose structural files fit the functional ones here, while these fit there [n_subjects]; -1
+    nobody's. The same for all flavors."""
 
 
 def judge_latents(
@@ -64,6 +69,9 @@ def judge_latents(
     mean of its votes with those of the other, which are copies of one weak relation. The file
     with the worst odds of each subject, if below :data:`MIN_FIT`, is set aside, and everything
     is computed again without it, so that a right file is not blamed for a wrong one.
+
+    Whole scans of two people are swapped where the structural files of each fit the other's
+    functional ones so much better that the odds outweigh the number of pairs there are.
 
     Parameters
     ----------
@@ -93,8 +101,10 @@ def judge_latents(
             break
         trusted[which[misfits], misfits] = False
     labels = np.unique(np.asarray(people), return_inverse=True)[1]
+    scans = siblings.find_swapped_scans(labels)
     return {
-        flavor: siblings.rank(k, odds[k], labels, known[k]) for k, flavor in enumerate(flavors)
+        flavor: siblings.rank(k, odds[k], labels, known[k], scans=scans)
+        for k, flavor in enumerate(flavors)
     }
 
 
@@ -121,8 +131,8 @@ class _Siblings:
         self.units, self.trusted = units, trusted
         n = len(flavors)
         self.slopes, self.middles = np.zeros((n, n)), np.zeros((n, n))
-        groups = np.array([flavor.group for flavor in flavors])
-        self.same_group = groups[:, None] == groups[None]
+        self.groups = np.array([flavor.group for flavor in flavors])
+        self.same_group = self.groups[:, None] == self.groups[None]
         for f in range(n):
             for g in range(f):
                 slope, middle = _fit_votes(units[f], units[g], trusted[f] & trusted[g])
@@ -144,7 +154,60 @@ class _Siblings:
         odds = (weights * np.clip(votes, -MAX_VOTE, MAX_VOTE)).sum(axis=0)
         return np.where((weights > 0).any(axis=0), odds, np.nan)
 
-    def rank(self, f: int, odds: Vector, people: NDArray[np.intp], known: Mask) -> LatentFit:
+    def find_swapped_scans(self, people: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Whose structural files fit each one's functional files, and the other way round; or -1.
+
+        How well those of subjects i and j fit, ``F(i, j)``, is the mean vote over pairs of a
+        structural and a functional flavor. The log odds of a swap, ``F(i, j) + F(j, i) - F(i, i) -
+        F(j, j)``, must exceed the logarithm of the number of pairs: one swap in all is expected.
+        Where many people's own files do not fit, the model does not bring the modalities together
+        here, and nobody is named.
+        """
+        left, right, has = self._join_scans()
+        partner: NDArray[np.intp] = np.full(len(people), -1, np.intp)
+        own = (left * right).sum(axis=1)
+        n = int(has.sum())
+        if n < MIN_PEOPLE or (own[has] < 0).sum() >= max(MANY_MISFITS, MANY_SHARE * n):
+            return partner
+        least = np.log(n * (n - 1) / 2)
+        found: list[tuple[float, int, int]] = []
+        for start in range(0, len(people), BLOCK):
+            rows = np.arange(start, min(start + BLOCK, len(people)))
+            gain = left[rows] @ right.T + right[rows] @ left.T - own[rows, None] - own
+            is_pair = has[rows, None] & has & (people[rows, None] < people)
+            i, j = np.nonzero(is_pair & (gain > least))
+            found += zip(gain[i, j].tolist(), rows[i].tolist(), j.tolist(), strict=True)
+        for _, one, other in sorted(found, reverse=True):
+            if partner[one] < 0 and partner[other] < 0:
+                partner[one], partner[other] = other, one
+        return partner
+
+    def _join_scans(self) -> tuple[Matrix, Matrix, Mask]:
+        """Each one's structural and functional files as one vector: their product is ``F``."""
+        is_sc = self.groups == "SC"
+        counted = self.trusted.astype(float)
+        n_sc, n_fc = counted[is_sc].sum(axis=0), counted[~is_sc].sum(axis=0)
+        sc, fc = counted[is_sc] / np.maximum(n_sc, 1), counted[~is_sc] / np.maximum(n_fc, 1)
+        slopes = self.slopes[np.ix_(is_sc, ~is_sc)]
+        offsets = slopes * self.middles[np.ix_(is_sc, ~is_sc)]
+        left = np.moveaxis(sc[..., None] * self.units[is_sc], 0, 1)
+        right = np.einsum("fg,gn,gnl->nfl", slopes, fc, self.units[~is_sc], optimize=True)
+        n = len(n_sc)
+        return (
+            np.hstack([left.reshape(n, -1), -sc.T]),
+            np.hstack([right.reshape(n, -1), (offsets @ fc).T]),
+            np.asarray((n_sc > 0) & (n_fc > 0)),
+        )
+
+    def rank(
+        self,
+        f: int,
+        odds: Vector,
+        people: NDArray[np.intp],
+        known: Mask,
+        *,
+        scans: NDArray[np.intp],
+    ) -> LatentFit:
         """Rank everyone's other files by how well they fit each subject's file of flavor f."""
         weights = self.weights(f)
         slopes = weights * self.slopes[f][:, None]
@@ -179,6 +242,7 @@ class _Siblings:
                 best, misplaced, suspicious=set_aside, doubtful=np.asarray(odds < 0)
             ),
             set_aside=set_aside,
+            scans_swapped_with=np.where(known, scans, -1),
         )
 
 

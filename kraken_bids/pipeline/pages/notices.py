@@ -31,7 +31,7 @@ def list_notices(
         written.predicted.get("AdaptationNotice", ""),
         *_list_logged(written),
         *_list_unused(written, panels),
-        *(f"{row.flavor}: {row.note}." for row in list_trust_rows(written) if row.note),
+        *_list_doubts(written),
     ]
     facts = [
         *_list_origins(written),
@@ -60,6 +60,19 @@ def _list_logged(written: Written) -> list[str]:
     found = list(read_json(notes).get("Notices", [])) if notes.exists() else []
     warnings = (w for sidecar in written.measured.values() for w in sidecar.get("Warnings", ()))
     return [*found, *dict.fromkeys(warnings)]
+
+
+def _list_doubts(written: Written) -> list[str]:
+    """Say once what is unusual about one or several files."""
+    rows = list_trust_rows(written)
+    flavors: dict[str, list[str]] = {}
+    for row in rows:
+        flavors.setdefault(row.note, []).append(row.flavor)
+    return [
+        f"{'All files' if len(names) == len(rows) > 1 else ', '.join(names)}: {note}."
+        for note, names in flavors.items()
+        if note
+    ]
 
 
 def _list_unused(written: Written, panels: Sequence[FlavorPanel]) -> list[str]:

@@ -44,6 +44,8 @@ class FileTrust:
     """Whether those fit as one person's files do."""
     swapped_with: str | None = None
     """Whose file fits here, while this one fits there."""
+    scans_swapped_with: str | None = None
+    """Whose scans of one modality fit those of the other here, while these fit there."""
     latent_distance: float | None = None
     """Of the latent from the cohort's median latent."""
     latent_z: float | None = None
@@ -79,7 +81,17 @@ class FileTrust:
     @property
     def note(self) -> str:
         """What is unusual about the file, in plain words; empty where nothing is."""
-        return "; ".join(filter(None, (self._describe_fit(), self._describe_place())))
+        words = (self.describe_scans(), self._describe_fit(), self._describe_place())
+        return "; ".join(filter(None, words))
+
+    def describe_scans(self) -> str:
+        """Say what concerns all the session's files; empty where nothing does."""
+        if not self.is_judged or not self.scans_swapped_with:
+            return ""
+        return (
+            f"{self.label}'s structural files do not fit its functional ones; they fit those of "
+            f"{self.scans_swapped_with}, and theirs fit here: were scans of the two swapped?"
+        )
 
     def _describe_fit(self) -> str:
         if not self.is_judged or not (self.misfits or self.swapped_with):
@@ -157,8 +169,11 @@ def judge_files(
                 label=cohort.members[index].label,
             )
             trust[index, flavor] = file
-            if file.note not in {"", common}:
+            if file.note not in {"", common, file.describe_scans()}:
                 logger.warning("%s %s %s", file.label, flavor, file.note)
+    for words in dict.fromkeys(file.describe_scans() for file in trust.values()):
+        if words:
+            logger.warning("%s", words)
     return trust
 
 
@@ -193,7 +208,7 @@ def _view_file(view: InputView, index: int) -> dict[str, Any]:
 def _describe_fit(fit: LatentFit, index: int, cohort: Encoded) -> dict[str, Any]:
     if not np.isfinite(fit.rank[index]):
         return {}
-    partner = fit.swapped_with[index]
+    partner, other = fit.swapped_with[index], fit.scans_swapped_with[index]
     return {
         "fit": _known(fit.log_odds[index]),
         "rank": int(fit.rank[index]),
@@ -201,6 +216,7 @@ def _describe_fit(fit: LatentFit, index: int, cohort: Encoded) -> dict[str, Any]
         "best_match": cohort.members[fit.best[index]].label,
         "fits_elsewhere": bool(fit.best_log_odds[index] > fit.typical / 2),
         "swapped_with": cohort.members[partner].label if partner >= 0 else None,
+        "scans_swapped_with": cohort.members[other].label if other >= 0 else None,
     }
 
 

@@ -131,6 +131,29 @@ def test_swapped_and_damaged_files_are_named_and_no_others(
     assert trust[5, CORR].outside_ratio > 2 * trust[6, CORR].outside_ratio
 
 
+def test_swapped_scans_are_said_once_and_on_every_file_of_both(
+    cohort: tuple[Model, Edges], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """All structural files of two people are swapped: those agree, and fit the wrong function."""
+    model, edges = cohort
+    for flavor in edges:
+        if flavor.group == "SC":
+            swap(edges[flavor], 2, 9)
+    write_cohort(edges, tmp_path)
+
+    trust, _ = judge(model, tmp_path)
+
+    assert {k for k, _ in list_named(trust)} == {2, 9}
+    assert {file.scans_swapped_with for (k, _), file in trust.items() if k == 2} == {"sub-10"}
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    words = (
+        "sub-03's structural files do not fit its functional ones; they fit those of sub-10, and "
+        "theirs fit here: were scans of the two swapped?"
+    )
+    assert said.count(words) == 1
+    assert all(words in file.note for (k, _), file in trust.items() if k == 2)
+
+
 def test_a_flavor_that_is_encoded_badly_is_named_in_place_of_people(
     cohort: tuple[Model, Edges], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -169,6 +192,7 @@ def test_a_quarter_of_the_files_and_three_of_them_are_many(
         typical=2.0,
         swapped_with=np.full(14, -1),
         set_aside=odds < 0,
+        scans_swapped_with=np.full(14, -1),
     )
     assert bool(describe_common(fit)) == is_common
     swapped = np.where(odds < 0, 0, -1)
