@@ -80,7 +80,7 @@ def vote_all(latents: Latents, f: Flavor, g: Flavor) -> NDArray[np.float64]:
         centred = latents[flavor] - np.median(latents[flavor], axis=0)
         units.append(centred / np.linalg.norm(centred, axis=1, keepdims=True))
     cosines = units[0] @ units[1].T
-    own, different = np.diag(cosines), cosines[~np.eye(N, dtype=bool)]
+    own, different = np.diag(cosines), cosines[~np.eye(len(cosines), dtype=bool)]
     typical = np.median(own)
     spread = max(different.std(), 1.4826 * np.median(np.abs(own - typical)))
     middle = (typical + different.mean()) / 2
@@ -130,24 +130,25 @@ def test_two_swapped_scans_name_each_other(latents: Latents) -> None:
         assert (fit.swapped_with == -1).all()
 
 
-def test_odds_of_swapped_scans_are_those_of_the_definition(latents: Latents) -> None:
-    """Mean votes between the modalities, by plain loops, decide who is named."""
-    rng = np.random.default_rng(2)
-    for flavor in SC:  # a weak relation, so that some pairs are near the least odds
-        rows = latents[flavor] + 0.06 * rng.normal(size=(N, N_LATENT))
+@pytest.mark.parametrize("noise", [0.03, 0.05, 0.07, 0.09, 0.12])
+def test_odds_of_swapped_scans_are_those_of_the_definition(noise: float) -> None:
+    """Mean votes between the modalities, pair by pair; weak relations leave a swap unnamed."""
+    n, rng = 24, np.random.default_rng(5)
+    latents = make_latents(n)
+    for flavor in SC:
+        rows = latents[flavor] + noise * rng.normal(size=(n, N_LATENT))
         latents[flavor] = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     swap_scans(latents, 0, 5)
-    swap_scans(latents, 3, 11)
     votes = np.mean([vote_all(latents, f, g) for f in SC for g in FC], axis=0)
     own = np.diag(votes)
     gain = np.triu(votes + votes.T - own[:, None] - own, 1)
 
-    partner = judge_latents(latents, names(N))[SC[0]].scans_swapped_with
+    partner = judge_latents(latents, names(n))[SC[0]].scans_swapped_with
 
-    expected = {(i, j) for i, j in zip(*np.nonzero(gain > np.log(N * (N - 1) / 2)), strict=True)}
-    assert {(i, j) for i, j in enumerate(partner.tolist()) if i < j} == expected
-    assert (0, 5) in expected
-    assert (3, 11) not in expected  # a swap that the odds leave open
+    assert np.unravel_index(gain.argmax(), gain.shape) == (0, 5)
+    is_named = gain[0, 5] > np.log(n * (n - 1) / 2) and (own < 0).sum() < n / 4
+    assert partner[[0, 5]].tolist() == ([5, 0] if is_named else [-1, -1])
+    assert is_named == (noise < 0.08)
 
 
 def test_scans_of_one_person_or_of_few_are_no_swaps(latents: Latents) -> None:
