@@ -69,7 +69,8 @@ def _list_doubts(written: Written) -> list[str]:
     for row in rows:
         flavors.setdefault(row.note, []).append(row.flavor)
     return [
-        f"{'All files' if len(names) == len(rows) > 1 else ', '.join(names)}: {note}."
+        f"{'All files' if len(names) == len(rows) > 1 else ', '.join(names)}: {note}"
+        f"{'' if note.endswith('?') else '.'}"
         for note, names in flavors.items()
         if note
     ]
