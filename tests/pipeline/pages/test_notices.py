@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kraken_bids.bids.outputs import latents_path, relmat_path, sidecar_path
-from kraken_bids.bids.write import write_json
+from kraken_bids.bids.write import write_json, write_text
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.pipeline.pages.notices import list_notices
 from kraken_bids.pipeline.pages.written import Written
@@ -32,7 +32,9 @@ def test_what_is_unusual_is_said_once(
     paths = {f: relmat_path(tmp_path, {"sub": "01"}, f, source=None) for f in flavors}
     entries = {name: {"Verdict": "ok"} for name in NAMES}
     entries |= {name: {"Verdict": "check", "Note": note} for name, note in notes.items()}
-    write_json(sidecar_path(latents_path(tmp_path, "01", None)), {"Trust": entries})
+    latents = latents_path(tmp_path, "01", None)
+    write_text(latents, "")
+    write_json(sidecar_path(latents), {"Trust": entries, "InputSources": {"fusion": {}}})
 
     notices = list_notices(
         Written(tmp_path, Member("01", None, paths)), [], motion=[], coverage=[]
