@@ -1,6 +1,7 @@
 """The published formats: a ``.pt`` checkpoint and its ``kraken_ioxfm_*`` transforms."""
 
 import logging
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,8 @@ KEPT_PROVENANCE = (
 )
 PROVENANCE_KEY = "kraken_bids_provenance"
 """Holds what a checkpoint that this package wrote knew of its origin beside these."""
+IDENTITY_KEY = "kraken_bids_sha256"
+"""Holds the identity of the model that this package wrote as a checkpoint."""
 
 
 def read_upstream(
@@ -67,7 +70,7 @@ def read_upstream(
     provenance = {key: _to_plain(content[key]) for key in KEPT_PROVENANCE if key in content}
     return Model(
         name=checkpoint.stem,
-        sha256=compute_sha256(checkpoint),
+        sha256=_find_identity(content.get(IDENTITY_KEY)) or compute_sha256(checkpoint),
         flavors=flavors,
         latent_size=architecture.latent_size,
         network=Network(architecture, weights),
@@ -230,6 +233,11 @@ def _check_cover(
             f"{', '.join(missing)}. Give the kraken_ioxfm_* files that hold them with "
             "--transforms FILE [FILE …], or put them beside the checkpoint."
         )
+
+
+def _find_identity(value: Any) -> str:
+    """Identity that a checkpoint says; empty where it says none."""
+    return value if isinstance(value, str) and re.fullmatch(r"[0-9a-f]{64}", value) else ""
 
 
 def _count_training(parameters: Any) -> dict[str, int]:

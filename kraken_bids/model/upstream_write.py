@@ -15,7 +15,7 @@ from kraken_bids.model.network import Linear, Network
 from kraken_bids.model.predict import Model
 from kraken_bids.model.reduction import COMPONENTS, Reduction
 from kraken_bids.model.transforms import name_transforms
-from kraken_bids.model.upstream import KEPT_PROVENANCE, PROVENANCE_KEY
+from kraken_bids.model.upstream import IDENTITY_KEY, KEPT_PROVENANCE, PROVENANCE_KEY
 
 ROWS = {"cfeat", "cfeat+norm", "cfeat+varnorm", "zfeat"}
 """Types whose statistics over edges the reference release takes as ``[1, n_edges]``."""
@@ -70,6 +70,7 @@ def _describe(model: Model) -> dict[str, Any]:
         "epoch": 0,
         **kept,
         PROVENANCE_KEY: provenance,
+        **({IDENTITY_KEY: model.sha256} if model.sha256 else {}),
     }
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from kraken_bids.cache import compute_sha256
 from kraken_bids.model.checkpoint import read_model, write_model
 from kraken_bids.model.predict import Model
 from kraken_bids.model.reduction import REQUIRED_ARRAYS
@@ -157,6 +158,21 @@ def test_a_model_of_ours_is_written_with_its_origin(
     assert again.provenance["input_transformation_info"] == "pc6"
     for key, values in predict_paths(model, edges).items():
         np.testing.assert_array_equal(predict_paths(again, edges)[key], values)
+
+
+def test_a_model_keeps_its_identity_in_either_format(
+    make_model: Callable[..., Model], tmp_path: Path
+) -> None:
+    """What was saved for a folder is taken for the .pt made of it; a new model gets an identity."""
+    model = make_model()
+    named = replace(model, sha256="ab" * 32)
+    for given, kept in ((named, True), (model, False)):
+        checkpoint, transforms = write_upstream(given, tmp_path / "x.pt")
+        again = read_upstream(checkpoint, [transforms], "cpu")
+
+        assert (again.sha256 == given.sha256) is kept
+        assert again.sha256 == (given.sha256 if kept else compute_sha256(checkpoint))
+        assert read_model(write_model(again, tmp_path / "y"), "cpu").sha256 == again.sha256
 
 
 def test_each_checkpoint_of_a_folder_finds_its_own_transforms(
