@@ -2,8 +2,10 @@
 
 import errno
 import os
+import re
 import secrets
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +18,10 @@ os.umask(_UMASK)
 FILE_MODE = 0o666 & ~_UMASK
 """What the user's umask gives new files; some libraries write theirs for their owner alone."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+LEFTOVER = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp(\..+)?")
+"""Names of files that are being written."""
+LEFTOVER_AGE_S = 24 * 3600
+"""Nobody writes a file for longer."""
 POINTERS = (b"/annex/objects/", b"version https://git-lfs")
 """How a file begins in whose place git-annex or git LFS left a note."""
 
@@ -25,7 +31,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
     """Give a temporary path that becomes ``path`` if the block ends well, and vanishes if not.
 
     It lies in the same folder (which is made), starts with a dot and keeps the suffix: a killed
-    run leaves at most such a file, never half a file under its final name.
+    run leaves at most such a file (:func:`remove_leftovers`), never half a file under its final
+    name.
 
     Parameters
     ----------
@@ -58,6 +65,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed runs left half-written in a folder, a day ago or longer."""
+    oldest = time.time() - LEFTOVER_AGE_S
+    for path in Path(folder).rglob(".*"):
+        with suppress(OSError):  # somebody else may remove it, or own it
+            if LEFTOVER.fullmatch(path.name) and path.stat().st_mtime < oldest:
+                path.unlink()
 
 
 def find_cache_folder() -> Path:

@@ -1,12 +1,14 @@
 """Whole files or none, and the cache folder."""
 
 import errno
+import os
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from kraken_bids.exceptions import InputError
-from kraken_bids.files import atomic_path, find_cache_folder
+from kraken_bids.files import atomic_path, find_cache_folder, remove_leftovers
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -41,6 +43,27 @@ def test_a_full_disk_or_a_killed_run_leaves_the_old_file(
 
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_only_old_leftovers_are_removed(tmp_path: Path) -> None:
+    """A killed run's file goes a day later; files of now, of others and finished ones stay."""
+    folder = tmp_path / "sub-01" / "func"
+    with suppress(KeyboardInterrupt), atomic_path(folder / "x.tsv") as temporary:
+        temporary.write_text("half")
+        old = temporary.with_name(temporary.name.replace(".x.", ".y."))
+        os.link(temporary, old)
+        new = temporary.with_name(temporary.name.replace(".x.", ".z."))
+        new.write_text("being written")
+        raise KeyboardInterrupt
+    others = [folder / ".bidsignore", folder / "a.tmp", folder / ".a.tmp"]
+    for path in others:
+        path.write_text("")
+    for path in (old, *others):
+        os.utime(path, (0, 0))
+
+    remove_leftovers(tmp_path)
+
+    assert sorted(folder.iterdir()) == sorted([new, *others])
 
 
 def test_the_cache_is_where_the_user_keeps_caches(

@@ -13,6 +13,7 @@ from kraken_bids.bids.write import (
     write_readme,
     write_region_tables,
 )
+from kraken_bids.files import remove_leftovers
 from kraken_bids.logs import stop_file_log
 from kraken_bids.model.load import load_model
 from kraken_bids.model.predict import Model
@@ -76,6 +77,8 @@ def run_participants(settings: Settings) -> int:
     run = start_run(settings, "participant")
     try:
         prepare_output(settings, plan.datasets, plan.own_atlases.values())
+        for subject in subjects:
+            remove_leftovers(data.output_dir / f"sub-{subject}")
         failures = list(plan.failures)
         with open_executor(settings.run, run.log) as executor:
             if settings.run.reports_only:

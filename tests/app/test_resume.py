@@ -52,6 +52,16 @@ def test_group_dry_run(app: Any) -> None:
     assert stamps(app.out, "**/*") == before
 
 
+def test_a_rerun_removes_what_a_killed_run_left(app: Any) -> None:
+    """A half-written file of an earlier day goes, hidden as it is."""
+    app.copy_done()
+    path = app.out / "sub-01" / "func" / ".x.12-0123abcd.tmp.tsv"
+    path.write_text("half")
+    os.utime(path, (0, 0))
+    assert app.participant().exit_code == 0
+    assert not path.exists()
+
+
 def test_rerun_skips(app: Any) -> None:
     """What is done and unchanged is skipped, and said."""
     app.copy_done()

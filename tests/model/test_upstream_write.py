@@ -163,7 +163,7 @@ def test_a_model_of_ours_is_written_with_its_origin(
 def test_a_model_keeps_its_identity_in_either_format(
     make_model: Callable[..., Model], tmp_path: Path
 ) -> None:
-    """What was saved for a folder is taken for the .pt made of it; a new model gets an identity."""
+    """What was saved for a folder is taken for the .pt made of it; a new model gets its own."""
     model = make_model()
     named = replace(model, sha256="ab" * 32)
     for given, kept in ((named, True), (model, False)):
