@@ -173,8 +173,8 @@ def write_models(folder: Path) -> tuple[Path, Path, Path]:
         code = (
             "import json, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
             "from random_model import build_random_model;"
-            "from kraken_bids.model.checkpoint import write_model;"
-            "from kraken_bids.model.upstream_write import write_upstream;"
+            "from kraken_bids.model.formats.checkpoint import write_model;"
+            "from kraken_bids.model.formats.upstream_write import write_upstream;"
             "folder = Path(sys.argv[2]); model = build_random_model(256, 128);"
             "files = [write_model(model, folder / 'model'),"
             " *write_upstream(model, folder / 'published' / 'kraken_chkpt_random.pt')];"

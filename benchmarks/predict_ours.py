@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kraken_bids.model.load import load_model
+from kraken_bids.model.formats.load import load_model
 
 
 def first_latent(path: str) -> None:

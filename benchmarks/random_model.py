@@ -6,10 +6,10 @@ import numpy as np
 import torch
 
 from kraken_bids.flavors import list_flavors
-from kraken_bids.model.architecture import Architecture
-from kraken_bids.model.checkpoint import write_model
+from kraken_bids.model.engine.architecture import Architecture
+from kraken_bids.model.engine.reduction import Reduction
+from kraken_bids.model.formats.checkpoint import write_model
 from kraken_bids.model.predict import Model
-from kraken_bids.model.reduction import Reduction
 from kraken_bids.training.network import TrainableNetwork
 
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from kraken_bids.flavors import Flavor, parse_flavor
     from kraken_bids.labelled import region_names, to_edges, to_frame, to_square, to_table
     from kraken_bids.model.adaptation import fit_adaptation, read_adaptation
+    from kraken_bids.model.formats.load import load_model
     from kraken_bids.model.fusion import fuse
-    from kraken_bids.model.load import load_model
     from kraken_bids.model.predict import Model
     from kraken_bids.pipeline.tools.connectome_files import read_connectomes
 
@@ -42,7 +42,7 @@ _HOMES = {
     "Model": "model.predict",
     "fit_adaptation": "model.adaptation",
     "fuse": "model.fusion",
-    "load_model": "model.load",
+    "load_model": "model.formats.load",
     "parse_flavor": "flavors",
     "read_adaptation": "model.adaptation",
     "read_connectomes": "pipeline.tools.connectome_files",

@@ -21,9 +21,9 @@ import kraken_bids
 from kraken_bids import KrakenEncoder, Model
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.model.architecture import Architecture
-from kraken_bids.model.checkpoint import write_model
-from kraken_bids.model.reduction import Reduction, fit_pca
+from kraken_bids.model.engine.architecture import Architecture
+from kraken_bids.model.engine.reduction import Reduction, fit_pca
+from kraken_bids.model.formats.checkpoint import write_model
 from kraken_bids.training.network import TrainableNetwork
 
 FC, SC = parse_flavor("FCcorr_mini_hpf"), parse_flavor("SCifod2act_mini_volnorm")

@@ -16,7 +16,7 @@ from kraken_bids.cli.sc import sc
 from kraken_bids.demo.cohort import simulate_cohort
 from kraken_bids.flavors import list_flavors, parse_meas
 from kraken_bids.labelled import to_square
-from kraken_bids.model.checkpoint import write_model
+from kraken_bids.model.formats.checkpoint import write_model
 from kraken_bids.training.fit import TrainingSettings, train_model
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -116,7 +116,7 @@ def predict(
     with exit_with_message():
         start_terminal_log(verbose)
         # torch is loaded only once the options are known to be sound
-        from kraken_bids.model.load import load_model
+        from kraken_bids.model.formats.load import load_model
         from kraken_bids.pipeline.tools.predict import encode_files
         from kraken_bids.pipeline.tools.prediction_files import (
             DATASET_SUFFIXES,

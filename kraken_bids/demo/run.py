@@ -10,7 +10,7 @@ from kraken_bids.bids.read import read_columns
 from kraken_bids.demo.cohort import simulate_cohort
 from kraken_bids.demo.dataset import write_demo_dataset
 from kraken_bids.exceptions import InputError
-from kraken_bids.model.checkpoint import write_model
+from kraken_bids.model.formats.checkpoint import write_model
 from kraken_bids.pipeline.group import run_group
 from kraken_bids.pipeline.participant import run_participants
 from kraken_bids.settings import DataSettings, PredictionSettings, RunSettings, Settings

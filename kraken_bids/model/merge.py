@@ -7,8 +7,8 @@ from typing import Any
 
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import Flavor
-from kraken_bids.model.architecture import Architecture
-from kraken_bids.model.network import Network
+from kraken_bids.model.engine.architecture import Architecture
+from kraken_bids.model.engine.network import Network
 from kraken_bids.model.predict import Model
 
 logger = logging.getLogger(__name__)

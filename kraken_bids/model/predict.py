@@ -11,17 +11,17 @@ from numpy.typing import NDArray
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor, find_flavor
 from kraken_bids.model.adaptation import Adaptation, FlavorAdaptation, apply_adaptation
-from kraken_bids.model.devices import CPU, Array, Device, Values, to_numpy
-from kraken_bids.model.edge_layers import (
+from kraken_bids.model.engine.devices import CPU, Array, Device, Values, to_numpy
+from kraken_bids.model.engine.edge_layers import (
     EdgeLayer,
     batch_size,
     check_edges,
     in_blocks,
     pad_rows,
 )
-from kraken_bids.model.folding import FEW_BYTES, MapCache, open_cache, slices
-from kraken_bids.model.network import Network
-from kraken_bids.model.reduction import Reduction, check_reductions
+from kraken_bids.model.engine.folding import FEW_BYTES, MapCache, open_cache, slices
+from kraken_bids.model.engine.network import Network
+from kraken_bids.model.engine.reduction import Reduction, check_reductions
 from kraken_bids.model.translation import fuse_for
 
 
@@ -46,8 +46,8 @@ class Model:
     device: Device = CPU
     """Where it computes."""
     maps: Mapping[str, Array] = field(default_factory=dict, repr=False)
-    """Folded maps that a model folder holds (:mod:`kraken_bids.model.folding`); those that are
-    not here are folded when they are first used."""
+    """Folded maps that a model folder holds (:mod:`kraken_bids.model.engine.folding`); those that
+    are not here are folded when they are first used."""
 
     def __post_init__(self) -> None:
         sizes = dict(zip(self.flavors, self.network.architecture.input_sizes, strict=True))

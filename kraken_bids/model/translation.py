@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.flavors import Flavor
-from kraken_bids.model.devices import CPU
-from kraken_bids.model.edge_layers import in_blocks, pad_rows
+from kraken_bids.model.engine.devices import CPU
+from kraken_bids.model.engine.edge_layers import in_blocks, pad_rows
+from kraken_bids.model.engine.network import Network
 from kraken_bids.model.fusion import Selector, fuse
-from kraken_bids.model.network import Network
 
 
 def fuse_for(

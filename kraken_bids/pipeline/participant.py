@@ -15,7 +15,7 @@ from kraken_bids.bids.write import (
 )
 from kraken_bids.files import remove_leftovers
 from kraken_bids.logs import stop_file_log
-from kraken_bids.model.load import load_model
+from kraken_bids.model.formats.load import load_model
 from kraken_bids.model.predict import Model
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.connectomes.measure import measure_session

@@ -14,10 +14,10 @@ from torch import Tensor
 
 from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor
-from kraken_bids.model.architecture import Architecture
-from kraken_bids.model.devices import Device, resolve_device
+from kraken_bids.model.engine.architecture import Architecture
+from kraken_bids.model.engine.devices import Device, resolve_device
+from kraken_bids.model.engine.reduction import Reduction, fit_reduction
 from kraken_bids.model.predict import Model
-from kraken_bids.model.reduction import Reduction, fit_reduction
 from kraken_bids.training.gradients import compute_loss_and_gradients
 from kraken_bids.training.losses import (
     LATENT_SIMILARITY,

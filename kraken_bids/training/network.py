@@ -3,9 +3,9 @@
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kraken_bids.model.architecture import Architecture
-from kraken_bids.model.devices import to_numpy
-from kraken_bids.model.network import Network
+from kraken_bids.model.engine.architecture import Architecture
+from kraken_bids.model.engine.devices import to_numpy
+from kraken_bids.model.engine.network import Network
 
 
 class Branch(nn.Module):
@@ -19,7 +19,7 @@ class Branch(nn.Module):
 
 
 class TrainableNetwork(nn.Module):
-    """Weights of a :class:`~kraken_bids.model.network.Network` that has gradients and dropout."""
+    """Weights of a :class:`Network`, with gradients and dropout."""
 
     def __init__(self, architecture: Architecture) -> None:
         super().__init__()

@@ -11,11 +11,11 @@ from click.testing import CliRunner, Result
 from kraken_bids.cache import compute_sha256
 from kraken_bids.cli.tools import main
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.model.architecture import Architecture
-from kraken_bids.model.load import load_model
+from kraken_bids.model.engine.architecture import Architecture
+from kraken_bids.model.engine.reduction import fit_reduction
+from kraken_bids.model.formats.load import load_model
+from kraken_bids.model.formats.upstream_write import write_upstream
 from kraken_bids.model.predict import Model
-from kraken_bids.model.reduction import fit_reduction
-from kraken_bids.model.upstream_write import write_upstream
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.training.network import TrainableNetwork
 

@@ -11,10 +11,10 @@ import torch
 from torch import nn
 
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.model.architecture import Architecture
-from kraken_bids.model.devices import CPU, Device
+from kraken_bids.model.engine.architecture import Architecture
+from kraken_bids.model.engine.devices import CPU, Device
+from kraken_bids.model.engine.reduction import REQUIRED_ARRAYS, fit_pca
 from kraken_bids.model.predict import Model
-from kraken_bids.model.reduction import REQUIRED_ARRAYS, fit_pca
 from kraken_bids.training.network import TrainableNetwork
 
 NAMES = ["FCcorr_mini_hpf", "SCifod2act_mini_volnorm", "FCpcorr_other_hpf"]

@@ -14,11 +14,11 @@ import torch
 
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.model.checkpoint import read_model, write_model
+from kraken_bids.model.formats.checkpoint import read_model, write_model
+from kraken_bids.model.formats.upstream import read_upstream
+from kraken_bids.model.formats.upstream_write import write_upstream
 from kraken_bids.model.merge import merge_models
 from kraken_bids.model.predict import Model
-from kraken_bids.model.upstream import read_upstream
-from kraken_bids.model.upstream_write import write_upstream
 from kraken_bids.training.network import TrainableNetwork
 
 REFERENCE = os.environ.get("KRAKENCODER_REFERENCE", "")

@@ -8,11 +8,11 @@ import pytest
 
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.model.devices import Device
-from kraken_bids.model.edge_layers import CPU_BATCH, ROWS
+from kraken_bids.model.engine.devices import Device
+from kraken_bids.model.engine.edge_layers import CPU_BATCH, ROWS
+from kraken_bids.model.engine.reduction import Reduction
 from kraken_bids.model.fusion import fuse
 from kraken_bids.model.predict import Model
-from kraken_bids.model.reduction import Reduction
 from kraken_bids.training.network import TrainableNetwork
 
 FC, SC = parse_flavor("FCcorr_mini_hpf"), parse_flavor("SCifod2act_mini_volnorm")
@@ -50,8 +50,8 @@ def test_decoding_is_decoder_then_inverse_transform(
 @pytest.mark.parametrize("kind", ["zfeat", "norm", "lognorm+rownorm", "none"])
 def test_transforms_without_components_work_too(rng: np.random.Generator, kind: str) -> None:
     """Per-edge, scalar, logarithmic and absent transforms give encoder(transform(x)) and back."""
-    from kraken_bids.model.architecture import Architecture
-    from kraken_bids.model.reduction import REQUIRED_ARRAYS
+    from kraken_bids.model.engine.architecture import Architecture
+    from kraken_bids.model.engine.reduction import REQUIRED_ARRAYS
 
     sizes = {"input_mean": 28, "input_stdev": 28}
     arrays = {

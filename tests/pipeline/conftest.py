@@ -10,8 +10,8 @@ from kraken_bids.bids.outputs import relmat_path
 from kraken_bids.bids.write import write_relmat
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.model.checkpoint import write_model
-from kraken_bids.model.load import load_model
+from kraken_bids.model.formats.checkpoint import write_model
+from kraken_bids.model.formats.load import load_model
 from kraken_bids.model.predict import Model
 from kraken_bids.training.fit import TrainingSettings, train_model
 

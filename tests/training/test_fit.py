@@ -6,7 +6,7 @@ import torch
 
 from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.model.metrics import average_rank, row_correlations, top_n_accuracy
+from kraken_bids.model.judging.metrics import average_rank, row_correlations, top_n_accuracy
 from kraken_bids.training.fit import EpochResult, TrainingSettings, train_model
 
 NAMES = (

@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from kraken_bids.model.architecture import Architecture
+from kraken_bids.model.engine.architecture import Architecture
 from kraken_bids.training.network import TrainableNetwork
 
 FLAVOR = "FCcorr_a_hpf"

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from kraken_bids.cache import PublishedFile, check_copy, explain_by_hand
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor
-from kraken_bids.model.published import find_file, list_published
+from kraken_bids.model.formats.published import find_file, list_published
 
 PREFIX = "kraken_regtarget_"
 NAMES = ("C", "FC")

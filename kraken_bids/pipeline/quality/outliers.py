@@ -8,7 +8,7 @@ import numpy as np
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.write import write_json, write_table
-from kraken_bids.model.trust import MAX_Z, measure_distances
+from kraken_bids.model.judging.trust import MAX_Z, measure_distances
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.predictions.predict import Source
 

@@ -12,7 +12,7 @@ from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.flavors import Flavor
-from kraken_bids.model.metrics import compute_metrics, row_correlations
+from kraken_bids.model.judging.metrics import compute_metrics, row_correlations
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.cohort import Member, read_measured
 from kraken_bids.pipeline.predictions.predict import Source

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.flavors import Flavor
-from kraken_bids.model.siblings import MIN_FIT, LatentFit, judge_latents
-from kraken_bids.model.trust import FAR_Z, measure_distances
+from kraken_bids.model.judging.siblings import MIN_FIT, LatentFit, judge_latents
+from kraken_bids.model.judging.trust import FAR_Z, measure_distances
 from kraken_bids.pipeline.quality.trust_inputs import Encoded, InputView, view_inputs
 
 logger = logging.getLogger(__name__)

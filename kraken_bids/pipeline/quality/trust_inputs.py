@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.adaptation import Adaptation
 from kraken_bids.model.fusion import fuse
-from kraken_bids.model.predict import Model
-from kraken_bids.model.trust import (
+from kraken_bids.model.judging.trust import (
     MIN_LOG_SPREAD,
     describe_training,
     measure_inputs,
     robust_z,
     sees_subspace,
 )
+from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.cohort import Member, read_measured
 from kraken_bids.pipeline.predictions.predict import PredictionPlan
 

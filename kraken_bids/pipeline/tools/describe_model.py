@@ -7,7 +7,7 @@ from typing import Any
 from kraken_bids.connectome.matrices import n_regions_of
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
-from kraken_bids.model.load import load_model
+from kraken_bids.model.formats.load import load_model
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.tools.model_files import hash_files
 
@@ -22,7 +22,7 @@ def describe_model(model: str, *, transforms: Sequence[Path] = ()) -> dict[str, 
     Parameters
     ----------
     model : str
-        As :func:`kraken_bids.model.load.load_model` takes it.
+        As :func:`kraken_bids.model.formats.load.load_model` takes it.
     transforms : sequence of Path
         Transforms of a published ``.pt``.
 

@@ -14,7 +14,7 @@ from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor
-from kraken_bids.model.significance import Score, compare, score_comparison
+from kraken_bids.model.judging.significance import Score, compare, score_comparison
 from kraken_bids.pipeline.quality.scores import METRIC_WORDS
 from kraken_bids.pipeline.tools.connectome_files import read_connectomes
 from kraken_bids.pipeline.tools.connectome_parts import Connectomes
@@ -106,7 +106,7 @@ def read_training_means(
     CheckpointError
         If the model cannot be used.
     """
-    from kraken_bids.model.load import load_model
+    from kraken_bids.model.formats.load import load_model
 
     return load_model(model, transforms=transforms, device="cpu").training_means()
 

@@ -9,7 +9,7 @@ from kraken_bids.cache import PublishedFile, check_copy, explain_by_hand
 from kraken_bids.downloads import fetch_file, find_part
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.files import find_cache_folder
-from kraken_bids.model.published import (
+from kraken_bids.model.formats.published import (
     MODELS_FOLDER,
     PRETRAINED,
     find_file,

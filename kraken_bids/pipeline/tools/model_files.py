@@ -7,12 +7,12 @@ from pathlib import Path
 
 from kraken_bids.cache import compute_sha256
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.model.checkpoint import DESCRIPTION_NAME, WEIGHTS_NAME, write_model
-from kraken_bids.model.load import load_model
+from kraken_bids.model.formats.checkpoint import DESCRIPTION_NAME, WEIGHTS_NAME, write_model
+from kraken_bids.model.formats.load import load_model
+from kraken_bids.model.formats.published import PRETRAINED, find_published, is_published
+from kraken_bids.model.formats.upstream_write import write_upstream
 from kraken_bids.model.merge import merge_models
 from kraken_bids.model.predict import Model
-from kraken_bids.model.published import PRETRAINED, find_published, is_published
-from kraken_bids.model.upstream_write import write_upstream
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +27,7 @@ def convert_model(
     Parameters
     ----------
     model : str
-        As :func:`kraken_bids.model.load.load_model` takes it.
+        As :func:`kraken_bids.model.formats.load.load_model` takes it.
     output : Path
         ``FILE.pt`` for the published format, else a folder of ours.
     transforms : sequence of Path

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor, suggest
+from kraken_bids.model.formats.load import load_model
 from kraken_bids.model.fusion import Selector, parse_selectors
-from kraken_bids.model.load import load_model
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.background import read_ahead
 from kraken_bids.pipeline.predictions.projections import BLOCK, encode_projection, project_blocks
@@ -45,7 +45,8 @@ def predict_files(
     inputs : sequence of str
         As :func:`kraken_bids.pipeline.tools.connectome_files.read_connectomes` takes them.
     model : Path or str
-        As :func:`kraken_bids.model.load.load_model` takes it, with ``transforms`` and ``device``.
+        As :func:`kraken_bids.model.formats.load.load_model` takes it, with ``transforms`` and
+        ``device``.
     options : PredictionOptions, optional
 
     Returns

@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.model.architecture import Architecture
+from kraken_bids.model.engine.architecture import Architecture
+from kraken_bids.model.engine.reduction import fit_pca
 from kraken_bids.model.predict import Model
-from kraken_bids.model.reduction import fit_pca
 from kraken_bids.pipeline.predictions.predict import build_sources
 from kraken_bids.training.network import TrainableNetwork
 

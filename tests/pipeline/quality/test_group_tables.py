@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.read import read_columns
 from kraken_bids.flavors import Flavor
-from kraken_bids.model.metrics import compute_metrics
+from kraken_bids.model.judging.metrics import compute_metrics
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.cohort import (
     Member,

@@ -15,9 +15,9 @@ from kraken_bids.bids.write import write_json, write_relmat
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.demo.cohort import simulate_cohort
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.model.load import load_model
+from kraken_bids.model.formats.load import load_model
+from kraken_bids.model.judging.siblings import LatentFit
 from kraken_bids.model.predict import Model
-from kraken_bids.model.siblings import LatentFit
 from kraken_bids.pipeline.predictions.cohort import (
     Cohort,
     Member,

@@ -14,7 +14,7 @@ from kraken_bids.bids.write import write_relmat
 from kraken_bids.cli.tools import main
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.flavors import Flavor
-from kraken_bids.model.metrics import compute_metrics
+from kraken_bids.model.judging.metrics import compute_metrics
 from kraken_bids.pipeline.tools.prediction_files import write_predictions
 
 N = 10

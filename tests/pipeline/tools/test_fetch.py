@@ -19,7 +19,11 @@ from kraken_bids.bids.published_atlases import list_atlas_files
 from kraken_bids.cache import PublishedFile
 from kraken_bids.cli.tools import main
 from kraken_bids.exceptions import InputError, SettingsError
-from kraken_bids.model.published import list_model_files, list_published, list_published_flavors
+from kraken_bids.model.formats.published import (
+    list_model_files,
+    list_published,
+    list_published_flavors,
+)
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.pipeline.tools import fetch
 from kraken_bids.pipeline.tools.fetch import describe_files, fetch_files, list_wanted

@@ -15,9 +15,9 @@ from kraken_bids.bids.read import read_relmat
 from kraken_bids.bids.write import write_relmat
 from kraken_bids.cli.predict import predict
 from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.model.engine.reduction import fit_pca
+from kraken_bids.model.formats.load import load_model
 from kraken_bids.model.fusion import fuse
-from kraken_bids.model.load import load_model
-from kraken_bids.model.reduction import fit_pca
 from kraken_bids.pipeline.predictions.cohort import (
     encode_cohort,
     fit_cohort_adaptation,

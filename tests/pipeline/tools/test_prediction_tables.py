@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 
 from kraken_bids.cli.predict import predict
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.model.load import load_model
+from kraken_bids.model.formats.load import load_model
 from kraken_bids.pipeline.tools.connectome_files import read_connectomes
 from kraken_bids.pipeline.tools.predicted_files import read_predictions
 

@@ -17,10 +17,10 @@ from scipy.io import loadmat, savemat
 
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.model.architecture import Architecture
+from kraken_bids.model.engine.architecture import Architecture
+from kraken_bids.model.engine.reduction import fit_reduction
+from kraken_bids.model.formats.upstream_write import write_upstream
 from kraken_bids.model.predict import Model
-from kraken_bids.model.reduction import fit_reduction
-from kraken_bids.model.upstream_write import write_upstream
 from kraken_bids.pipeline.tools.predict import predict_files
 from kraken_bids.pipeline.tools.prediction_options import PredictionOptions
 from kraken_bids.training.network import TrainableNetwork

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor
-from kraken_bids.model.load import load_model
+from kraken_bids.model.formats.load import load_model
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.background import read_ahead, write_behind
 from kraken_bids.pipeline.predictions.projections import EdgeMean
@@ -160,7 +160,7 @@ def test_published_and_own_format_give_the_same_bits(
     model: Model, model_folder: Path, inputs: Path
 ) -> None:
     """With the folder's maps, without them, and folded from the published files."""
-    from kraken_bids.model.upstream_write import write_upstream
+    from kraken_bids.model.formats.upstream_write import write_upstream
 
     checkpoint, transforms = write_upstream(model, inputs.parent / "kraken_chkpt_x.pt")
     expected = collect_arrays(encode_files([str(inputs)], model, OPTIONS))

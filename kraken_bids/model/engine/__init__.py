@@ -1,0 +1,1 @@
+"""How a model computes: folded maps, block by block, on a CPU or a GPU."""

@@ -1,0 +1,69 @@
+"""One door for every kind of model."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kraken_bids.exceptions import CheckpointError
+from kraken_bids.model.formats.checkpoint import write_model
+from kraken_bids.model.formats.load import load_model
+from kraken_bids.model.predict import Model
+
+
+def test_folders_and_published_files_load(
+    tmp_path: Path, published: Any, make_model: Callable[..., Model]
+) -> None:
+    """A folder, its model.json, and a .pt with and without named transforms."""
+    write_model(make_model(), tmp_path / "ours")
+    published.write()
+
+    names = [
+        load_model(tmp_path / "ours", device="cpu").name,
+        load_model(str(tmp_path / "ours" / "model.json"), device="cpu").name,
+        load_model(published.checkpoint, device="cpu").name,
+        load_model(
+            published.checkpoint, transforms=[str(published.transforms)], device="cpu"
+        ).name,
+    ]
+
+    assert names == ["tiny", "tiny", "kraken_chkpt_tiny", "kraken_chkpt_tiny"]
+
+
+def test_what_is_no_model_is_refused_with_the_way_out(tmp_path: Path, published: Any) -> None:
+    """Nothing there, an empty folder, a folder around a .pt, and a text file."""
+    with pytest.raises(CheckpointError, match="found nothing at"):
+        load_model(tmp_path / "absent")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(CheckpointError, match=r"found no .*model\.json"):
+        load_model(tmp_path / "empty")
+    published.write()
+    with pytest.raises(CheckpointError, match=r"with the checkpoint kraken_chkpt_tiny\.pt"):
+        load_model(published.folder)
+    (tmp_path / "x.pt").write_text("hello")
+    with pytest.raises(CheckpointError, match="another kind of file"):
+        load_model(tmp_path / "x.pt")
+
+
+def test_a_converted_model_keeps_its_identity(tmp_path: Path, published: Any) -> None:
+    """A published checkpoint and its folder are one model, so that adaptations fit both."""
+    published.write()
+    original = load_model(published.checkpoint, device="cpu")
+
+    converted = load_model(write_model(original, tmp_path / "converted"), device="cpu")
+
+    assert converted.sha256 == original.sha256
+    for name, values in original.network.weights.items():
+        np.testing.assert_array_equal(converted.network.weights[name], values)
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("pretraind", "pretrained"), ("SCifod2act_fs86_cnt", "SCifod2act_fs86_count")],
+)
+def test_names_of_much_the_same_spelling_are_suggested(typed: str, meant: str) -> None:
+    """A typing error in the name of a published model is answered with what was meant."""
+    with pytest.raises(CheckpointError, match=f"Did you mean {meant}"):
+        load_model(typed)
