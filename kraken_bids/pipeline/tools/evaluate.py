@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +20,7 @@ from kraken_bids.pipeline.quality.scores import METRIC_WORDS
 from kraken_bids.pipeline.tools.connectome_files import read_connectomes
 from kraken_bids.pipeline.tools.connectome_parts import Connectomes
 from kraken_bids.pipeline.tools.predicted_files import Predictions, read_predictions
+from kraken_bids.pipeline.tools.prediction_files import ARROW
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +29,7 @@ Edges = NDArray[np.floating]
 MIN_SUBJECTS = 3
 METRICS = tuple(name for name in METRIC_WORDS if name != "n")
 MAX_NAMED = 8
-"""Subjects left out that a log line names."""
+"""Subjects, or pairs, left out that a log line names."""
 
 
 @dataclass(frozen=True)
@@ -186,18 +188,18 @@ def _evaluate(
     options: EvaluationOptions,
     training_means: Mapping[Flavor, NDArray[np.floating]],
 ) -> Iterator[Evaluation]:
-    for source, target in sorted(predictions.readers, key=lambda key: key[1]):
-        if target not in connectomes.edges:
-            continue
+    keys = sorted((k for k in predictions.readers if k[1] in connectomes.edges), key=itemgetter(1))
+    too_few = []
+    for source, target in keys:
         y = predictions.read(source, target)
         x, y = _match(predictions.subjects, y, connectomes, target)
-        where = f"{predictions.where}, {source}, {target}"
         if x.shape[1] != y.shape[1]:
             raise ConnectomeError(
-                f"{where}: expected {x.shape[1]} edges, as observed; found {y.shape[1]}."
+                f"{predictions.where}, {source}, {target}: expected {x.shape[1]} edges, as "
+                f"observed; found {y.shape[1]}."
             )
         if len(x) < MIN_SUBJECTS:
-            logger.warning("%s: %d subjects are too few to compare", where, len(x))
+            too_few.append(f"{source}{ARROW}{target}")
             continue
         comparison = compare(x, y, mean=training_means.get(target))
         yield Evaluation(source, target, len(x), score_comparison(
@@ -206,6 +208,11 @@ def _evaluate(
             n_bootstraps=options.n_bootstraps,
             seed=options.seed,
         ))  # fmt: skip
+    if too_few:
+        logger.warning(
+            "%d of %d pairs are left out, since fewer than %d subjects have both, complete: %s",
+            len(too_few), len(keys), MIN_SUBJECTS, _list(too_few),
+        )  # fmt: skip
 
 
 def _match(
@@ -254,6 +261,6 @@ def _check_common(predictions: Predictions, connectomes: Connectomes) -> None:
         )
 
 
-def _list(subjects: Sequence[str]) -> str:
-    more = ", …" if len(subjects) > MAX_NAMED else ""
-    return ", ".join(subjects[:MAX_NAMED]) + more
+def _list(names: Sequence[str]) -> str:
+    more = ", …" if len(names) > MAX_NAMED else ""
+    return ", ".join(names[:MAX_NAMED]) + more

@@ -181,6 +181,32 @@ def test_a_subset_is_intersected_and_a_missing_connectome_leaves_one_person_out(
     assert set(read_columns(tmp_path / "out.tsv")["n"]) == {5}
 
 
+@pytest.mark.parametrize("n_flavors", [1, 3])
+def test_pairs_of_too_few_subjects_are_said_once(
+    n_flavors: int,
+    tmp_path: Path,
+    predicted: dict[tuple[str, Flavor], NDArray],
+    labels: list[str],
+    cohort_edges: dict[Flavor, NDArray[np.float64]],
+) -> None:
+    """One line says how many pairs and why, whether others remain or none."""
+    path = write_file(predicted, labels, tmp_path / "predicted.npz")
+    arrays = {f.name: rows[:N].astype(np.float32) for f, rows in cohort_edges.items()}
+    for name in sorted(arrays)[:n_flavors]:
+        arrays[name][2:] = np.nan
+    np.savez(tmp_path / "few.npz", subjects=np.array(labels), **arrays)
+
+    result = run(
+        "--predicted", path, "--observed", tmp_path / "few.npz", "--output", tmp_path / "out.tsv",
+        "--permutations", 0, "--bootstraps", 0,
+    )  # fmt: skip
+
+    said = f"{2 * n_flavors} of 6 pairs are left out, since fewer than 3 subjects have both"
+    assert result.output.count("left out, since") == 1
+    assert said in result.output
+    assert result.exit_code == (4 if n_flavors == 3 else 0), result.output
+
+
 def test_a_models_training_mean_can_be_subtracted(
     tmp_path: Path,
     model_folder: Path,
