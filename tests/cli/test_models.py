@@ -105,6 +105,7 @@ def test_merge_joins_files_of_both_formats(checkpoint: Path, tmp_path: Path) -> 
 
 def test_describe_says_what_is_inside(checkpoint: Path) -> None:
     """For people a table; for machines the same facts as JSON on stdout."""
+    (checkpoint.parent / "kraken_ioxfm_of_another_model.npy").write_bytes(b"not read")
     people, machines = run("describe", checkpoint), run("describe", checkpoint, "--json")
     assert (people.exit_code, machines.exit_code) == (0, 0), people.output
 
@@ -112,6 +113,7 @@ def test_describe_says_what_is_inside(checkpoint: Path) -> None:
 
     assert found["sha256"] == compute_sha256(checkpoint)
     assert found["files"][checkpoint.name] == found["sha256"]
+    assert set(found["files"]) == {checkpoint.name, "kraken_ioxfm_a.npy"}
     assert found["n_parameters"] == 2 * (4 * 3 + 3 + 3 * 4 + 4)
     row = found["flavors"][1]
     mean = load_model(checkpoint).training_means()[parse_flavor(SC)]

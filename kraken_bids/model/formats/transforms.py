@@ -82,20 +82,26 @@ def find_transforms(checkpoint: Path, info: str) -> tuple[Path, ...]:
 
 def read_reductions(
     paths: Iterable[Path], sizes: Mapping[Flavor, int], *, is_guess: bool
-) -> dict[Flavor, Reduction]:
-    """Read transforms; those of files that were only found nearby must fit the network."""
+) -> tuple[dict[Flavor, Reduction], tuple[Path, ...]]:
+    """Read transforms, and say from which files any were taken.
+
+    Those of files that were only found nearby must fit the network.
+    """
     reductions: dict[Flavor, Reduction] = {}
+    used: list[Path] = []
     for path in paths:
         missing = [flavor for flavor in sizes if flavor not in reductions]
         if not missing:
             break
         found = read_transforms(path, missing)
-        reductions |= {
+        taken = {
             flavor: reduction
             for flavor, reduction in found.items()
             if not is_guess or reduction.n_components == sizes[flavor]
         }
-    return reductions
+        reductions |= taken
+        used += [path] if taken else []
+    return reductions, tuple(used)
 
 
 def _parse_name(name: object, path: Path) -> Flavor:

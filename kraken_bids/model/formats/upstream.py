@@ -64,7 +64,7 @@ def read_upstream(
     sizes = dict(zip(flavors, architecture.input_sizes, strict=True))
     given = tuple(transforms)
     found = given or find_transforms(checkpoint, str(content.get("input_transformation_info", "")))
-    reductions = read_reductions(found, sizes, is_guess=not given)
+    reductions, used = read_reductions(found, sizes, is_guess=not given)
     _check_cover(checkpoint, flavors, reductions, given)
     earlier = _to_plain(content.get(PROVENANCE_KEY))
     provenance = {key: _to_plain(content[key]) for key in KEPT_PROVENANCE if key in content}
@@ -79,7 +79,7 @@ def read_upstream(
             **_count_training(content.get("training_params")),
             **(earlier if isinstance(earlier, dict) else {}),
             "Source": checkpoint.name,
-            "Transforms": [p.name for p in found],
+            "Transforms": [path.name for path in used],
             **provenance,
         },
         device=resolve_device(device),

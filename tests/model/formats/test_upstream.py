@@ -67,7 +67,7 @@ def test_transforms_read_alike_from_every_format(published: Any, suffix: str) ->
 
 
 def test_transforms_beside_a_checkpoint_are_found_if_they_fit(published: Any) -> None:
-    """Files of another dimension lying there too do not disturb."""
+    """Files of another dimension lying there too do not disturb, and are not said to be used."""
     published.write()
     other = {
         name: {
@@ -77,15 +77,31 @@ def test_transforms_beside_a_checkpoint_are_found_if_they_fit(published: Any) ->
         }
         for name, p in published.content.items()
     }
-    np.save(
-        published.folder / "kraken_ioxfm_a_cfeat.npy",
-        np.array(other, dtype=object),
-        allow_pickle=True,
-    )
+    for name in ("a_cfeat", "z_cfeat"):
+        np.save(
+            published.folder / f"kraken_ioxfm_{name}.npy",
+            np.array(other, dtype=object),
+            allow_pickle=True,
+        )
 
     model = read_upstream(published.checkpoint, device="cpu")
 
     assert {r.kind for r in model.reductions.values()} == {"pca"}
+    assert model.provenance["Transforms"] == [published.transforms.name]
+
+
+def test_transforms_that_were_given_and_not_needed_are_not_named(published: Any) -> None:
+    """Provenance lists the files that flavors were taken from, in the order given."""
+    published.write()
+    folder, names = published.folder, list(published.content)
+    for name, kept in (("one", names[:1]), ("two", names[:1]), ("rest", names)):
+        some = {key: published.content[key] for key in kept}
+        np.save(folder / f"{name}.npy", np.array(some, dtype=object), allow_pickle=True)
+    given = [folder / f"{name}.npy" for name in ("one", "two", "rest")]
+
+    model = read_upstream(published.checkpoint, [*given, published.transforms], "cpu")
+
+    assert model.provenance["Transforms"] == ["one.npy", "rest.npy"]
 
 
 def test_missing_transforms_are_named_with_the_way_out(published: Any) -> None:

@@ -191,7 +191,7 @@ def test_each_checkpoint_of_a_folder_finds_its_own_transforms(
 
     found = read_upstream(tmp_path / "b.pt", device="cpu")
 
-    assert found.provenance["Transforms"][0] == name_transforms(tmp_path / "b.pt").name
+    assert found.provenance["Transforms"] == [name_transforms(tmp_path / "b.pt").name]
     np.testing.assert_array_equal(
         found.reductions[flavor].arrays["pca_input_mean"], doubled["pca_input_mean"]
     )
