@@ -84,7 +84,12 @@ def evaluate(
             read_training_means,
             write_evaluation,
         )
+        from kraken_bids.pipeline.tools.outputs import check_no_input
 
+        check_no_input(
+            [("--output", output), ("--figure", figure)],
+            [predicted, *observed, model, *transforms],
+        )
         options = EvaluationOptions(permutations, bootstraps, seed)
         means = read_training_means(model, transforms) if model else None
         found = evaluate_files(predicted, observed, options, training_means=means)

@@ -115,8 +115,10 @@ def predict(
     """
     with exit_with_message():
         start_terminal_log(verbose)
-        # torch is loaded only once the options are known to be sound
+        # numpy and the model's code are loaded only once the options are known to be sound
+        from kraken_bids.model.adaptation import list_adaptation_files
         from kraken_bids.model.formats.load import load_model
+        from kraken_bids.pipeline.tools.outputs import check_no_input
         from kraken_bids.pipeline.tools.predict import encode_files
         from kraken_bids.pipeline.tools.prediction_files import (
             DATASET_SUFFIXES,
@@ -127,6 +129,11 @@ def predict(
         from kraken_bids.pipeline.tools.prediction_tables import write_prediction_tables
 
         check_output(output)
+        saved = list_adaptation_files(save_adaptation) if save_adaptation else ()
+        check_no_input(
+            [("--output", output), *(("--save-adaptation", path) for path in saved)],
+            [*inputs, *adaptation_sources, adaptation, model, *transforms],
+        )
         options = PredictionOptions(
             adaptation_mode=adaptation_mode,
             adaptation=adaptation,

@@ -157,16 +157,16 @@ def check_adaptation(adaptation: Adaptation, model_sha256: str) -> None:
         )
 
 
-def write_adaptation(adaptation: Adaptation, path: Path) -> Path:
+def write_adaptation(adaptation: Adaptation, path: Path | str) -> Path:
     """Write ``adaptation.json`` (to read) and ``adaptation.h5`` (all of it); returns the latter.
 
     Parameters
     ----------
     adaptation : Adaptation
-    path : Path
+    path : Path or str
         A folder, or a file whose name (``.h5`` or ``.json``) both files take.
     """
-    arrays, summary = _paths(path)
+    arrays, summary = list_adaptation_files(path)
     with atomic_path(arrays) as temporary:
         _write_arrays(adaptation, temporary)
     rows = {
@@ -194,7 +194,7 @@ def write_adaptation(adaptation: Adaptation, path: Path) -> Path:
     return arrays
 
 
-def read_adaptation(path: Path) -> Adaptation:
+def read_adaptation(path: Path | str) -> Adaptation:
     """Read a saved adaptation: its folder, its ``.json`` beside the ``.h5``, or the ``.h5``.
 
     Raises
@@ -202,7 +202,7 @@ def read_adaptation(path: Path) -> Adaptation:
     CheckpointError
         If there is none, or it is not one.
     """
-    arrays, _ = _paths(path)
+    arrays, _ = list_adaptation_files(path)
     if not arrays.is_file():
         raise CheckpointError(
             "expected a saved adaptation (adaptation.h5, written by kraken-bids … group or "
@@ -220,17 +220,19 @@ def read_adaptation(path: Path) -> Adaptation:
         raise CheckpointError(_refusal(arrays, str(error))) from error
 
 
+def list_adaptation_files(path: Path | str) -> tuple[Path, Path]:
+    """List the files of a saved adaptation: the arrays, and the summary that people read."""
+    path = Path(path)
+    if path.suffix in {".h5", ".json"}:
+        return path.with_suffix(".h5"), path.with_suffix(".json")
+    return path / ARRAYS_NAME, path / SUMMARY_NAME
+
+
 def _refusal(path: Path, reason: str) -> str:
     return (
         f"expected a saved adaptation in {path}; {reason}. "
         "Give the adaptation.h5 of a group run, or fit one anew."
     )
-
-
-def _paths(path: Path) -> tuple[Path, Path]:
-    if path.suffix in {".h5", ".json"}:
-        return path.with_suffix(".h5"), path.with_suffix(".json")
-    return path / ARRAYS_NAME, path / SUMMARY_NAME
 
 
 def _fit_flavor(

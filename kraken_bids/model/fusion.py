@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor, parse_flavor, suggest
+from kraken_bids.model.engine.checks import check_same_subjects
 
 GROUP_FUSIONS = {"fusion": ("FC", "SC"), "fusionFC": ("FC",), "fusionSC": ("SC",)}
 EACH = "each"
@@ -142,11 +143,14 @@ def fuse(
 
     Raises
     ------
+    ConnectomeError
+        If flavors differ in their subjects.
     FlavorError
         If no flavor remains.
     """
     by_flavor = {parse_flavor(str(flavor)): rows for flavor, rows in latents.items()}
     chosen = _remaining(by_flavor, selector, exclude)
+    check_same_subjects({flavor: by_flavor[flavor] for flavor in chosen})
     stacked = np.stack([by_flavor[flavor] for flavor in chosen]).astype(np.float64)
     present = np.isfinite(stacked).all(axis=2, keepdims=True)
     counts = present.sum(axis=0)

@@ -1,21 +1,30 @@
 """Prediction: connectomes to latents and back with a model in memory; numpy in, numpy out."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor, find_flavor
-from kraken_bids.model.adaptation import Adaptation, FlavorAdaptation, apply_adaptation
+from kraken_bids.model.adaptation import (
+    Adaptation,
+    FlavorAdaptation,
+    apply_adaptation,
+    check_adaptation,
+)
+from kraken_bids.model.engine.checks import (
+    check_edges,
+    check_latents,
+    check_same_subjects,
+    to_array,
+)
 from kraken_bids.model.engine.devices import CPU, Array, Device, Values, to_numpy
 from kraken_bids.model.engine.edge_layers import (
     EdgeLayer,
     batch_size,
-    check_edges,
     in_blocks,
     pad_rows,
 )
@@ -65,6 +74,10 @@ class Model:
         if not self._reduction(flavor).is_affine:
             return {}
         return self._layer(flavor).fold()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is made again, and what lies on a GPU."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
 
     def __repr__(self) -> str:
         return (
@@ -161,8 +174,19 @@ class Model:
         Returns
         -------
         ndarray of shape (n_subjects, n_latent)
+
+        Raises
+        ------
+        CheckpointError
+            If the adaptation was fitted for another model.
+        ConnectomeError
+            If the number of edges is wrong, or a row is NaN only in part.
+        FlavorError
+            If the model has no such flavor.
         """
-        flavor, edges = self._known(flavor), np.asarray(edges)
+        flavor, edges = self._known(flavor), to_array(edges)
+        if adaptation:
+            check_adaptation(adaptation, self.sha256)
         if not self._reduction(flavor).is_affine:
             fit = adaptation.flavors.get(flavor) if adaptation else None
             return self.encode_projected(
@@ -197,14 +221,10 @@ class Model:
         Raises
         ------
         ConnectomeError
-            If the latents have another length than the model's.
+            If the latents have another length than the model's, or are infinite.
         """
-        latents = np.asarray(latents)
-        if latents.ndim != 2 or latents.shape[1] != self.latent_size:
-            raise ConnectomeError(
-                f"expected latents [n_subjects, {self.latent_size}] for {self.name}; found "
-                f"{list(latents.shape)}."
-            )
+        latents = to_array(latents)
+        check_latents(latents, self.latent_size, self.name)
         flavor = self._known(flavor)
         layer = self._layer(flavor)
         origin = None if source is None else self._known(source).name
@@ -252,6 +272,7 @@ class Model:
             If the model lacks a flavor, or no input fits the source.
         """
         inputs = {self._known(flavor): rows for flavor, rows in edges.items()}
+        check_same_subjects(inputs)
         latents = {
             flavor: self.encode(flavor, rows, adaptation) for flavor, rows in inputs.items()
         }

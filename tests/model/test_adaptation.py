@@ -70,7 +70,7 @@ def test_a_saved_adaptation_comes_back(
 
     written = write_adaptation(adaptation, tmp_path / name if name else tmp_path)
     written.with_suffix(".json").rename(tmp_path / "elsewhere.json")
-    found = read_adaptation(tmp_path / name if name else tmp_path)
+    found = read_adaptation(str(tmp_path / name) if name else tmp_path)
 
     assert (found.mode, found.model_sha256) == (adaptation.mode, "abc")
     expected, actual = adaptation.flavors[FLAVOR], found.flavors[FLAVOR]

@@ -1,5 +1,7 @@
 """The model in memory, against the formulas written out."""
 
+import copy
+import pickle
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -8,6 +10,7 @@ import pytest
 
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError
 from kraken_bids.flavors import parse_flavor
+from kraken_bids.model.adaptation import fit_adaptation
 from kraken_bids.model.engine.devices import Device
 from kraken_bids.model.engine.edge_layers import CPU_BATCH, ROWS
 from kraken_bids.model.engine.reduction import Reduction
@@ -184,6 +187,66 @@ def test_names_of_much_the_same_spelling_are_suggested(
             ask()
     with pytest.raises(FlavorError, match=r"found 'fusoin'.*Did you mean fusion"):
         model.predict({FC: x}, source="fusoin")
+
+
+def test_nobody_gives_arrays_without_rows(
+    make_model: Callable[..., Model], device: Device
+) -> None:
+    """Encoding, predicting and decoding nobody are no errors."""
+    model = replace(make_model(hidden_sizes=(9,)), device=device)
+    nobody = np.empty((0, 28))
+
+    assert model.encode(FC, nobody).shape == (0, 5)
+    assert model.decode(SC, np.empty((0, 5))).shape == (0, 28)
+    assert model.predict({FC: nobody}, targets=SC)[SC].shape == (0, 28)
+
+
+def test_hidden_numbers_are_missing_ones(
+    make_model: Callable[..., Model], rng: np.random.Generator
+) -> None:
+    """A row that a mask hides is absent; one that it hides in part is refused."""
+    model, x = make_model(), rng.normal(size=(3, 28))
+    mask = np.zeros((3, 28), bool)
+    mask[1] = True
+
+    latents = model.encode(FC, np.ma.masked_array(x, mask))
+
+    assert np.isnan(latents[1]).all()
+    np.testing.assert_allclose(latents[[0, 2]], model.encode(FC, x[[0, 2]]), atol=1e-6)
+    mask[0, 3] = True
+    with pytest.raises(ConnectomeError, match="1 edges that are NaN"):
+        model.encode(FC, np.ma.masked_array(x, mask))
+
+
+def test_what_does_not_belong_together_is_refused(
+    make_model: Callable[..., Model], rng: np.random.Generator
+) -> None:
+    """An adaptation of another model, inputs of other subjects, latents that are infinite."""
+    model, x = make_model(), rng.normal(size=(12, 28))
+    means = {FC: (x.mean(axis=0), len(x))}
+    other = fit_adaptation(means, model.training_means(), model_sha256="ef")
+
+    with pytest.raises(CheckpointError, match="fitted for another"):
+        model.encode(FC, x, other)
+    with pytest.raises(ConnectomeError, match=f"{FC}: 12, {SC}: 5"):
+        model.predict({FC: x, SC: x[:5]})
+    with pytest.raises(ConnectomeError, match=f"{FC}: 12, {SC}: 5"):
+        fuse({FC: x, SC: x[:5]})
+    with pytest.raises(ConnectomeError, match="infinite"):
+        model.decode(FC, np.full((1, 5), np.inf))
+
+
+def test_a_model_travels_without_what_it_makes_again(
+    make_model: Callable[..., Model], rng: np.random.Generator
+) -> None:
+    """Pickles and copies give the same numbers, and do not grow by use."""
+    model, x = make_model(), rng.normal(size=(3, 28))
+    fresh = len(pickle.dumps(model))
+    z = model.encode(FC, x)
+
+    assert len(pickle.dumps(model)) == fresh
+    for again in (pickle.loads(pickle.dumps(model)), copy.deepcopy(model)):
+        np.testing.assert_array_equal(again.encode(FC, x), z)
 
 
 def test_every_device_gives_the_same_numbers(

@@ -5,6 +5,7 @@ serves both; torch, whose import takes a second, is not needed on a CPU.
 """
 
 import ctypes
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -112,15 +113,16 @@ def resolve_device(name: str) -> Device:
     """
     if name == "auto":
         return Device("cuda", "torch") if _count_gpus() else CPU
-    kind, _, index = name.partition(":")
-    if kind not in {"cpu", "cuda"} or (index and not index.isdigit()) or name == "cpu:":
+    if name == CPU.name:
+        return CPU
+    if not re.fullmatch(r"cuda(:[0-9]{1,4})?", name):
         raise SettingsError(f"expected a device auto, cpu, cuda or cuda:N; found {name!r}.")
-    if kind == "cuda" and int(index or 0) >= _count_gpus():
+    if int(name.partition(":")[2] or 0) >= _count_gpus():
         raise SettingsError(
             f"expected the device {name}; found {_count_gpus()} CUDA devices. Use "
             "--device cpu or auto."
         )
-    return CPU if kind == "cpu" else Device(name, "torch")
+    return Device(name, "torch")
 
 
 def _count_gpus() -> int:

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.exceptions import ConnectomeError
-from kraken_bids.flavors import Flavor
 from kraken_bids.model.engine.devices import (
     Array,
     Device,
@@ -161,8 +159,12 @@ class EdgeLayer:
 
 
 def pad_rows(values: NDArray[np.floating], device: Device) -> Values:
-    """Float32 copy on a device; on a CPU with rows of zeros up to a multiple of :data:`ROWS`."""
-    n_rows = len(values) if device.is_gpu else -(-len(values) // ROWS) * ROWS
+    """Float32 copy on a device; on a CPU with rows of zeros up to a multiple of :data:`ROWS`.
+
+    There is at least one row, of zeros where nobody is given.
+    """
+    step = 1 if device.is_gpu else ROWS
+    n_rows = max(1, -(-len(values) // step)) * step
     padded = np.empty((n_rows, values.shape[1]), np.float32)
     padded[: len(values)] = values
     padded[len(values) :] = 0.0
@@ -178,7 +180,7 @@ def in_blocks(layers: Callable[[Values], Values], values: Values) -> Values:
 
 def block_size(values: Values) -> int:
     """Rows multiplied at once: all of them on a GPU."""
-    return ROWS if isinstance(values, np.ndarray) else max(1, len(values))
+    return ROWS if isinstance(values, np.ndarray) else len(values)
 
 
 def batch_size(device: Device, n_edges: int) -> int:
@@ -186,36 +188,3 @@ def batch_size(device: Device, n_edges: int) -> int:
     if not device.is_gpu:
         return CPU_BATCH
     return max(1, int(GPU_SHARE * device.count_free_bytes()) // (4 * n_edges))
-
-
-def check_edges(flavor: Flavor, edges: NDArray[np.floating], n_edges: int) -> None:
-    """Check connectomes before they are encoded.
-
-    Parameters
-    ----------
-    flavor : Flavor
-        For the message.
-    edges : ndarray of shape (n_subjects, n_edges)
-    n_edges : int
-        What the model takes.
-
-    Raises
-    ------
-    ConnectomeError
-        If the number of edges is another, or a row is NaN or infinite only in part.
-    """
-    if edges.ndim != 2 or edges.shape[1] != n_edges:
-        raise ConnectomeError(
-            f"{flavor}: expected connectomes [n_subjects, {n_edges}]; found {list(edges.shape)}. "
-            "Check that they belong to this parcellation; kraken_bids.to_edges takes the edges "
-            "of square matrices."
-        )
-    # a sum is finite only where every edge is: one pass, where nothing is missing
-    for row in np.flatnonzero(~np.isfinite(edges.sum(axis=1))):
-        n_bad = int((~np.isfinite(edges[row])).sum())
-        if n_bad and not np.isnan(edges[row]).all():
-            raise ConnectomeError(
-                f"{flavor}: expected finite edges (or a whole row of NaN for a subject without "
-                f"it); found {n_bad} edges that are NaN or infinite in row {row}. "
-                "Fill or drop that connectome before encoding."
-            )

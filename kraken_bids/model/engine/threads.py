@@ -66,6 +66,7 @@ def _start_threads(n_threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(n_threads)
 
 
-# a forked process has the pool and the lock, and none of the threads that use them
-os.register_at_fork(after_in_child=_start_threads.cache_clear)
-os.register_at_fork(after_in_child=_find_lock.cache_clear)
+if hasattr(os, "register_at_fork"):
+    # a forked process has the pool and the lock, and none of the threads that use them
+    os.register_at_fork(after_in_child=_start_threads.cache_clear)
+    os.register_at_fork(after_in_child=_find_lock.cache_clear)

@@ -75,6 +75,7 @@ def read_model(folder: Path, device: str = "auto") -> Model:
     CheckpointError
         If either file is missing, incomplete, changed, or of another kind.
     """
+    place = resolve_device(device)
     description = _read_description(folder / DESCRIPTION_NAME)
     arrays = read_arrays(folder / WEIGHTS_NAME)
     try:
@@ -93,7 +94,7 @@ def read_model(folder: Path, device: str = "auto") -> Model:
             network=network,
             reductions=reductions,
             provenance=dict(description["provenance"]),
-            device=resolve_device(device),
+            device=place,
             maps=maps,
         )
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -164,7 +165,7 @@ def _read_description(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise CheckpointError(
             f"expected a model folder with {DESCRIPTION_NAME} and {WEIGHTS_NAME}; found no "
-            f"{path}. Give the folder that kraken-tools train or convert wrote, or a published "
+            f"{path}. Give the folder that kraken-tools convert or merge wrote, or a published "
             ".pt file with --transforms."
         )
     try:

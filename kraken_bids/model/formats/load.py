@@ -20,7 +20,10 @@ logger = logging.getLogger(__name__)
 
 
 def load_model(
-    path: Path | str, *, transforms: Iterable[Path | str] = (), device: str = "auto"
+    path: Path | str,
+    *,
+    transforms: Path | str | Iterable[Path | str] = (),
+    device: str = "auto",
 ) -> Model:
     """Load a model.
 
@@ -31,7 +34,7 @@ def load_model(
         model of 15 flavors; or the id of a published flavor, for the model that holds it: the
         joint one, or one of that flavor alone. Files of published models must be in the cache
         (``kraken-tools fetch model`` or ``kraken-tools fetch FLAVOR``).
-    transforms : iterable of Path or str
+    transforms : Path or str, or iterable of these
         Transform files of a published ``.pt``; by default those beside it.
     device : str
         ``auto``, ``cpu`` or ``cuda[:N]``.
@@ -49,7 +52,8 @@ def load_model(
     >>> model = kraken_bids.load_model("SCifod2act_fs86_count")  # doctest: +SKIP
     >>> model = kraken_bids.load_model("demo-data/model")  # doctest: +SKIP
     """
-    given = [Path(one) for one in transforms]
+    several = [transforms] if isinstance(transforms, Path | str) else transforms
+    given = [Path(one) for one in several]
     name = str(path)
     if name == PRETRAINED or (is_published(name) and not Path(path).exists()):
         checkpoint, published = find_published(name)

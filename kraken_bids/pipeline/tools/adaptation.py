@@ -11,6 +11,7 @@ from kraken_bids.model.adaptation import (
     Adaptation,
     check_adaptation,
     fit_adaptation,
+    parse_mode,
     read_adaptation,
     write_adaptation,
 )
@@ -27,11 +28,31 @@ DEFAULT_MODE = "meanfit+meanshift"
 MIN_SUBJECTS = 10
 
 
+def open_adaptation(options: PredictionOptions, model: Model) -> Adaptation | CohortFiles | None:
+    """Adaptation that was saved, or the other cohort that it is to be fitted on; None of either.
+
+    Raises
+    ------
+    CheckpointError
+        If a saved adaptation is of another model, or cannot be read.
+    KrakenBidsError
+        If files of the other cohort are missing or of another kind.
+    """
+    parse_mode("none" if options.adaptation_mode == AUTO else options.adaptation_mode)
+    if options.adaptation:
+        adaptation = read_adaptation(options.adaptation)
+        check_adaptation(adaptation, model.sha256)
+        return adaptation
+    return open_connectomes(options.adaptation_sources) if options.adaptation_sources else None
+
+
 def choose_adaptation(
     options: PredictionOptions,
     cohort: CohortFiles,
     means: Mapping[Flavor, EdgeMean],
     model: Model,
+    *,
+    given: Adaptation | CohortFiles | None,
 ) -> Adaptation | None:
     """Adaptation as asked: saved, fitted on another cohort, or fitted on the inputs.
 
@@ -43,31 +64,28 @@ def choose_adaptation(
     means : mapping of Flavor to EdgeMean
         Their means.
     model : Model
+    given : Adaptation or CohortFiles or None
+        From :func:`open_adaptation`.
 
     Raises
     ------
-    CheckpointError
-        If a saved adaptation is of another model, or cannot be read.
     ConnectomeError
         If it would be fitted on one subject.
     """
-    if options.adaptation:
-        adaptation = read_adaptation(options.adaptation)
-        check_adaptation(adaptation, model.sha256)
-        return adaptation
-    if options.adaptation_sources:
-        cohort = open_connectomes(options.adaptation_sources)
-    mode = options.adaptation_mode
-    if mode == AUTO and len(cohort.subjects) < MIN_SUBJECTS:
+    if isinstance(given, Adaptation):
+        return given
+    mode, fitted_on = options.adaptation_mode, given or cohort
+    if mode == AUTO and len(fitted_on.subjects) < MIN_SUBJECTS:
         logger.warning(
-            "%d subjects are too few to fit an adaptation (at least %d): none is applied. Give "
+            "%d subjects are too few to fit an adaptation (at least %d): none is applied%s. Give "
             "--adaptation FILE, --adaptation-source FLAVOR=FILE, or an --adaptation-mode.",
-            len(cohort.subjects),
+            len(fitted_on.subjects),
             MIN_SUBJECTS,
+            ", and none saved" if options.save_adaptation else "",
         )
         return None
-    if options.adaptation_sources:
-        means = {flavor: _take_mean(rows) for flavor, rows in cohort.rows.items()}
+    if given:
+        means = {flavor: _take_mean(rows) for flavor, rows in given.rows.items()}
     adaptation = _fit_adaptation(means, model, DEFAULT_MODE if mode == AUTO else mode)
     if options.save_adaptation:
         write_adaptation(adaptation, options.save_adaptation)

@@ -80,6 +80,11 @@ def to_part(flavor: Flavor, array: Rows, where: str, subjects: tuple[str, ...] |
             f"{n_regions or 'n'}] or [n_subjects, {n_edges}] numbers; found {array.dtype} of "
             f"shape {list(array.shape)}. Check the flavor and the parcellation."
         )
+    if not array.shape[0]:
+        raise ConnectomeError(
+            f"{where}: expected {flavor} of at least one subject; found none. Leave this input "
+            "out, or give a file with subjects."
+        )
     _check_subjects(subjects, array.shape[0], where)
 
     def read(start: int, stop: int) -> Edges:

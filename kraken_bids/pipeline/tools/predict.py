@@ -1,7 +1,7 @@
 """Prediction from connectome files: read in blocks, adapt, encode, fuse; then decode."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
@@ -17,12 +17,12 @@ from kraken_bids.model.fusion import Selector, parse_selectors
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.background import read_ahead
 from kraken_bids.pipeline.predictions.projections import BLOCK, encode_projection, project_blocks
-from kraken_bids.pipeline.tools.adaptation import choose_adaptation
+from kraken_bids.pipeline.tools.adaptation import choose_adaptation, open_adaptation
 from kraken_bids.pipeline.tools.connectome_files import CohortFiles, open_connectomes
 from kraken_bids.pipeline.tools.connectome_parts import CohortRows
 from kraken_bids.pipeline.tools.decoding import CohortPredictions, list_predictions
 from kraken_bids.pipeline.tools.latent_files import are_latents, open_latents
-from kraken_bids.pipeline.tools.prediction_files import collect_arrays
+from kraken_bids.pipeline.tools.prediction_files import ENCODED, SUBJECTS, collect_arrays
 from kraken_bids.pipeline.tools.prediction_options import AUTO, PredictionOptions
 
 logger = logging.getLogger(__name__)
@@ -92,12 +92,13 @@ def encode_files(
     cohort = _keep_known(open_connectomes(inputs), model)
     targets = select_targets(options.targets, model)
     selectors = _select_sources(options, cohort.rows)
+    given = open_adaptation(options, model)  # what cannot be used is said before the long work
     projections = {
         flavor: project_blocks(model, flavor, read_ahead(rows.blocks(BLOCK)))
         for flavor, rows in cohort.rows.items()
     }
     means = {flavor: projection.mean for flavor, projection in projections.items()}
-    adaptation = choose_adaptation(options, cohort, means, model)
+    adaptation = choose_adaptation(options, cohort, means, model, given=given)
     latents = {
         flavor: encode_projection(
             model,
@@ -109,6 +110,7 @@ def encode_files(
         )
         for flavor, projection in projections.items()
     }
+    _say_absent(latents)
     encoded, predictions = {flavor.name: z for flavor, z in latents.items()}, []
     for selector in selectors:
         encoded[selector.name], found = list_predictions(
@@ -161,12 +163,24 @@ def _keep_known(cohort: CohortFiles, model: Model) -> CohortFiles:
     return CohortFiles(cohort.subjects, known)
 
 
+def _say_absent(latents: Mapping[Flavor, NDArray[np.float32]]) -> None:
+    absent = [flavor.name for flavor, z in latents.items() if np.isnan(z).all()]
+    if absent:
+        logger.warning("nobody has %s: all its rows are NaN", ", ".join(absent))
+
+
 def _read_row(rows: CohortRows, index: int) -> NDArray[np.floating]:
     return np.asarray(rows.read(index, index + 1)[0])
 
 
 def _select_sources(options: PredictionOptions, flavors: Iterable[Flavor]) -> tuple[Selector, ...]:
     named = [text.partition("=")[0] for text in options.fusions]
+    taken = sorted({SUBJECTS, ENCODED} & set(named))
+    if taken:
+        raise FlavorError(
+            f"expected --fusion NAME=SELECTOR with a name that results do not use; found "
+            f"{', '.join(taken)}. Choose another one."
+        )
     asked = [text for text in options.sources or DEFAULT_SOURCES if text not in named]
     return parse_selectors(
         [*asked, *options.fusions], tuple(flavors), skip_empty=not options.sources

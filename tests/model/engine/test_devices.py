@@ -25,7 +25,7 @@ def test_devices_are_checked() -> None:
     """Auto and cpu exist; other names, and GPUs that are not there, are SettingsErrors."""
     assert resolve_device("cpu") == CPU
     assert resolve_device("auto").name in {"cpu", "cuda"}
-    for name in ("gpu", "cuda:99", "cuda:x", "cpu:1x"):
+    for name in ("gpu", "cuda:99", "cuda:x", "cuda:", "cuda:²", "cpu:", "cpu:1x", ""):
         with pytest.raises(SettingsError, match="device"):
             resolve_device(name)
 
@@ -53,6 +53,9 @@ def test_a_gpu_is_taken_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(devices, "_has_driver", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
 
+    for name in ("cuda:", "cuda:²"):
+        with pytest.raises(SettingsError, match="found 'cuda:"):
+            resolve_device(name)
     assert resolve_device("cuda:1") == Device("cuda:1", "torch")
     with pytest.raises(SettingsError, match=r"cuda:2; found 2 CUDA"):
         resolve_device("cuda:2")

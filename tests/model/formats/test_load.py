@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kraken_bids.exceptions import CheckpointError
+from kraken_bids.exceptions import CheckpointError, SettingsError
 from kraken_bids.model.formats.checkpoint import write_model
 from kraken_bids.model.formats.load import load_model
 from kraken_bids.model.predict import Model
@@ -67,3 +67,24 @@ def test_names_of_much_the_same_spelling_are_suggested(typed: str, meant: str) -
     """A typing error in the name of a published model is answered with what was meant."""
     with pytest.raises(CheckpointError, match=f"Did you mean {meant}"):
         load_model(typed)
+
+
+def test_a_device_that_is_not_there_is_no_fault_of_the_model(
+    tmp_path: Path, published: Any, make_model: Callable[..., Model]
+) -> None:
+    """The option is named, whatever the model's format, and nobody is told to make it again."""
+    write_model(make_model(), tmp_path / "ours")
+    published.write()
+
+    for path in (tmp_path / "ours", published.checkpoint):
+        with pytest.raises(SettingsError, match="expected the device cuda:99") as caught:
+            load_model(path, device="cuda:99")
+        assert "again" not in str(caught.value)
+
+
+def test_one_file_of_transforms_needs_no_list(published: Any) -> None:
+    """A path or a text by itself names one file."""
+    published.write()
+
+    for one in (published.transforms, str(published.transforms)):
+        assert load_model(published.checkpoint, transforms=one, device="cpu").flavors

@@ -295,6 +295,86 @@ def test_what_cannot_be_done_ends_with_its_exit_code(
     assert not (tmp_path / "o.npz").exists()
 
 
+def test_what_is_read_is_never_overwritten(checkpoint: Path, inputs: Path, tmp_path: Path) -> None:
+    """Also under another name: a link to the connectomes, FLAVOR=FILE, the model's transforms."""
+    link, stored = tmp_path / "link.npz", tmp_path / "stored.h5"
+    link.symlink_to(inputs)
+    with h5py.File(stored, "w") as file, np.load(inputs) as arrays:
+        file[FLAVORS[0].name] = arrays[FLAVORS[0].name]
+    transforms = tmp_path / "kraken_ioxfm.npz"
+    transforms.write_bytes(next(checkpoint.parent.glob("kraken_ioxfm_*")).read_bytes())
+    before = [path.read_bytes() for path in (inputs, stored, transforms)]
+    save = ["--adaptation-mode", "meanshift", "--save-adaptation", stored.with_suffix(".json")]
+    for output, *words in (
+        (inputs, "--input", inputs),
+        (inputs, "--input", f"{FLAVORS[0]}={link}"),
+        (link, "--input", inputs),
+        (transforms, "--input", inputs, "--transforms", transforms),
+        (tmp_path / "o.npz", "--input", stored, *save),
+    ):
+        result = run(checkpoint, output, *words)
+
+        assert result.exit_code == 2, result.output
+        assert "elsewhere than what is read" in result.output
+    assert [path.read_bytes() for path in (inputs, stored, transforms)] == before
+
+
+def test_an_adaptation_that_cannot_be_used_is_said_before_the_long_work(
+    checkpoint: Path, inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A missing file or a missing cohort: no connectome was read for it."""
+
+    def read(*_words: object, **_more: object) -> None:
+        raise AssertionError("connectomes were read first")
+
+    monkeypatch.setattr("kraken_bids.pipeline.tools.predict.project_blocks", read)
+    for words in (
+        ["--adaptation", tmp_path / "no.h5"],
+        ["--adaptation-source", tmp_path / "no.npz"],
+    ):
+        result = run(checkpoint, tmp_path / "o.npz", "--input", inputs, *words)
+
+        assert result.exit_code in {3, 5}, result.output
+        assert f"{tmp_path / 'no'}." in result.output
+
+
+@pytest.mark.parametrize("name", ["subjects", "encoded"])
+def test_a_fusion_may_not_be_called_as_results_are(
+    checkpoint: Path, inputs: Path, tmp_path: Path, name: str
+) -> None:
+    """Its arrays would take the place of others in the file."""
+    result = run(checkpoint, tmp_path / "o.h5", "--input", inputs, "--fusion", f"{name}=SC*")
+
+    assert result.exit_code == 3
+    assert f"found {name}" in result.output
+
+
+def test_nobody_at_all_is_refused(checkpoint: Path, tmp_path: Path) -> None:
+    """A file of no rows is named."""
+    path = tmp_path / "nobody.npy"
+    np.save(path, np.empty((0, EDGES[0]), np.float32))
+
+    result = run(checkpoint, tmp_path / "o.npz", "--input", f"{FLAVORS[0]}={path}")
+
+    assert result.exit_code == 4
+    assert "at least one subject" in result.output
+    assert str(path) in result.output
+
+
+def test_a_flavor_that_nobody_has_is_said(
+    checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its rows are NaN, and so is what is predicted from it alone."""
+    path = tmp_path / "gone.npy"
+    np.save(path, np.full((3, EDGES[0]), np.nan, np.float32))
+
+    result = run(checkpoint, tmp_path / "o.npz", "--input", f"{FLAVORS[0]}={path}")
+
+    assert result.exit_code == 0, result.output
+    assert f"nobody has {FLAVORS[0]}: all its rows are NaN" in caplog.messages
+    assert np.isnan(read(tmp_path / "o.npz")["fusion->encoded"]).all()
+
+
 def test_missing_regions_are_filled_as_the_app_does(output_dir: Path, model_folder: Path) -> None:
     """A folder that kraken-bids wrote goes in as it is: the same latents as the app's."""
     member = list_members(output_dir)[3]

@@ -1,0 +1,89 @@
+"""What is given to a model: arrays that it can take, or an error that says what it needs."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.flavors import Flavor
+
+Numbers = NDArray[np.floating]
+
+
+def to_array(values: Numbers) -> Numbers:
+    """Array of what can be one; NaN where a mask hides a number."""
+    if isinstance(values, np.ma.MaskedArray):
+        return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
+    return np.asarray(values)
+
+
+def check_edges(flavor: Flavor, edges: Numbers, n_edges: int) -> None:
+    """Check connectomes before they are encoded.
+
+    Parameters
+    ----------
+    flavor : Flavor
+        For the message.
+    edges : ndarray of shape (n_subjects, n_edges)
+    n_edges : int
+        What the model takes.
+
+    Raises
+    ------
+    ConnectomeError
+        If the number of edges is another, or a row is NaN or infinite only in part.
+    """
+    if edges.ndim != 2 or edges.shape[1] != n_edges:
+        raise ConnectomeError(
+            f"{flavor}: expected connectomes [n_subjects, {n_edges}]; found {list(edges.shape)}. "
+            "Check that they belong to this parcellation; kraken_bids.to_edges takes the edges "
+            "of square matrices."
+        )
+    # a sum is finite only where every edge is: one pass, where nothing is missing
+    for row in np.flatnonzero(~np.isfinite(edges.sum(axis=1))):
+        n_bad = int((~np.isfinite(edges[row])).sum())
+        if n_bad and not np.isnan(edges[row]).all():
+            raise ConnectomeError(
+                f"{flavor}: expected finite edges (or a whole row of NaN for a subject without "
+                f"it); found {n_bad} edges that are NaN or infinite in row {row}. "
+                "Fill or drop that connectome before encoding."
+            )
+
+
+def check_latents(latents: Numbers, latent_size: int, model: str) -> None:
+    """Check latents before they are decoded.
+
+    Parameters
+    ----------
+    latents : ndarray of shape (n_subjects, n_latent)
+    latent_size : int
+        What the model takes.
+    model : str
+        Its name, for the message.
+
+    Raises
+    ------
+    ConnectomeError
+        If they have another length, or are infinite.
+    """
+    is_infinite = bool(np.isinf(latents).any())
+    if latents.ndim != 2 or latents.shape[1] != latent_size or is_infinite:
+        raise ConnectomeError(
+            f"expected latents [n_subjects, {latent_size}] for {model}, finite or rows of NaN; "
+            f"found the shape {list(latents.shape)}{', some of them infinite' * is_infinite}."
+        )
+
+
+def check_same_subjects(rows: dict[Flavor, Numbers]) -> None:
+    """Check that inputs of several flavors may be of the same subjects.
+
+    Raises
+    ------
+    ConnectomeError
+        If they differ in their number.
+    """
+    if len({len(values) for values in rows.values()}) > 1:
+        sizes = ", ".join(f"{flavor}: {len(values)}" for flavor, values in rows.items())
+        raise ConnectomeError(
+            f"expected the same subjects for every flavor, in one order; found {sizes} rows. Give "
+            "a row of NaN where a subject lacks a flavor."
+        )
