@@ -1,6 +1,6 @@
 """One pass over a flavor's connectomes: their projections and their mean are all that is kept."""
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,7 @@ from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.adaptation import Adaptation, FlavorAdaptation
 from kraken_bids.model.predict import Model
+from kraken_bids.pipeline.predictions.background import read_ahead
 
 Edges = NDArray[np.floating]
 
@@ -30,10 +31,10 @@ class EdgeMean:
         self._total = np.zeros(self.n_edges)
         self._absent = np.zeros(self.n_edges, np.int64)
 
-    def add(self, edges: Edges) -> None:
-        """Add one connectome ``[n_edges]``; NaN where a region is missing."""
+    def add(self, edges: Edges, *, is_whole: bool = False) -> None:
+        """Add one connectome ``[n_edges]``; NaN where a region is missing, unless it is whole."""
         self.n_subjects += 1
-        if np.isfinite(edges.sum()):
+        if is_whole:
             self._total += edges
             return
         absent = np.isnan(edges)
@@ -73,30 +74,36 @@ def project_blocks(
     model : Model
     flavor : Flavor
     blocks : iterable of ndarray of shape (n_rows, n_edges)
-        NaN for missing regions, or a whole row of it where a subject lacks the flavor.
+        Taken in another thread. NaN for missing regions, or a whole row of it where a subject
+        lacks the flavor.
     fit_on : callable
         Whether a subject, by its place, counts in the mean.
     """
     mean = EdgeMean(model.n_edges(flavor))
     is_affine = model.reductions[flavor].is_affine
-    projected = []
     reread: set[int] = set()
-    index = 0
-    for block in blocks:
-        filled = block
-        for row, edges in enumerate(block):
-            has_holes = not np.isfinite(edges.sum())
-            if has_holes and np.isnan(edges).all():
-                continue
-            if fit_on(index + row):
-                mean.add(edges)
-            if has_holes:
-                filled = filled.copy() if filled is block else filled
-                filled[row] = fill_missing(edges, model.training_means().get(flavor), None)
-            if has_holes or not is_affine:
-                reread.add(index + row)
-        projected.append(model.project(flavor, filled))
-        index += len(block)
+
+    def fill() -> Iterator[Edges]:
+        """Blocks as the model takes them, whose mean is taken on the way."""
+        index = 0
+        for block in blocks:
+            filled = block
+            for row, edges in enumerate(block):
+                is_whole = bool(np.isfinite(edges.sum()))
+                if not is_whole and np.isnan(edges).all():
+                    continue
+                if fit_on(index + row):
+                    mean.add(edges, is_whole=is_whole)
+                if not is_whole:
+                    filled = filled.copy() if filled is block else filled
+                    filled[row] = fill_missing(edges, model.training_means().get(flavor), None)
+                if not (is_whole and is_affine):
+                    reread.add(index + row)
+            yield filled
+            index += len(block)
+
+    # the next block is read and filled while this one is multiplied
+    projected = [model.project(flavor, filled) for filled in read_ahead(fill())]
     return Projection(np.concatenate(projected), frozenset(reread), mean)
 
 

@@ -97,7 +97,7 @@ def _take_mean(rows: CohortRows) -> EdgeMean:
     for block in read_ahead(rows.blocks(BLOCK)):
         for edges in block:
             if not np.isnan(edges).all():
-                mean.add(edges)
+                mean.add(edges, is_whole=bool(np.isfinite(edges.sum())))
     return mean
 
 

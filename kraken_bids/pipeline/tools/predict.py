@@ -15,7 +15,6 @@ from kraken_bids.flavors import Flavor, suggest
 from kraken_bids.model.formats.load import load_model
 from kraken_bids.model.fusion import Selector, parse_selectors
 from kraken_bids.model.predict import Model
-from kraken_bids.pipeline.predictions.background import read_ahead
 from kraken_bids.pipeline.predictions.projections import BLOCK, encode_projection, project_blocks
 from kraken_bids.pipeline.tools.adaptation import choose_adaptation, open_adaptation
 from kraken_bids.pipeline.tools.connectome_files import CohortFiles, open_connectomes
@@ -94,7 +93,7 @@ def encode_files(
     selectors = _select_sources(options, cohort.rows)
     given = open_adaptation(options, model)  # what cannot be used is said before the long work
     projections = {
-        flavor: project_blocks(model, flavor, read_ahead(rows.blocks(BLOCK)))
+        flavor: project_blocks(model, flavor, rows.blocks(BLOCK))
         for flavor, rows in cohort.rows.items()
     }
     means = {flavor: projection.mean for flavor, projection in projections.items()}
