@@ -72,18 +72,40 @@ def read_columns(path: Path) -> dict[str, NDArray[Any]]:
     InputError
         If it is missing, has no header, repeats a column, or a row is cut.
     """
-    lines = read_text(path).splitlines()
+    return parse_columns(read_text(path), str(path))
+
+
+def parse_columns(text: str, where: str) -> dict[str, NDArray[Any]]:
+    """Columns of the text of such a table.
+
+    Parameters
+    ----------
+    text : str
+    where : str
+        File, or archive and member, for messages.
+
+    Returns
+    -------
+    dict
+        As of :func:`read_columns`.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_columns` does.
+    """
+    lines = text.splitlines()
     header = lines[0].split("\t") if lines else [""]
     if not all(header) or len(set(header)) < len(header):
         raise InputError(
-            f"expected a tab-separated table with a header of different names in {path}; found "
+            f"expected a tab-separated table with a header of different names in {where}; found "
             f"{lines[0][:80] if lines else 'an empty file'!r}. Copy the file again."
         )
     rows = [line.split("\t") for line in lines[1:] if line]
     for number, row in enumerate(rows, start=2):
         if len(row) != len(header):
             raise InputError(
-                f"expected {len(header)} columns in {path}; found {len(row)} in line {number}. "
+                f"expected {len(header)} columns in {where}; found {len(row)} in line {number}. "
                 "The file is cut or damaged: copy it again."
             )
     columns = zip(*rows, strict=True) if rows else ((),) * len(header)

@@ -210,8 +210,14 @@ def _read_zipped(archive: zipfile.ZipFile, name: str) -> NDArray[np.float64]:
         return read_text_matrix(stream)
 
 
-def list_tables(path: Path) -> Iterator[tuple[str, Any]]:
-    """Name, and path or open stream, of every table of a folder or zip named as a matrix.
+def list_tables(path: Path, kind: str = "relmat") -> Iterator[tuple[str, Any]]:
+    """Name, and path or open stream, of every table of a folder or zip with a word in its name.
+
+    Parameters
+    ----------
+    path : Path
+    kind : str
+        ``relmat`` or ``latents``.
 
     Raises
     ------
@@ -219,7 +225,7 @@ def list_tables(path: Path) -> Iterator[tuple[str, Any]]:
         If the zip is broken, would fill the disk or memory, or leads out of its folder.
     """
     if path.is_dir():
-        for table in sorted(path.rglob("*relmat*.tsv"), key=lambda table: table.name):
+        for table in sorted(path.rglob(f"*{kind}*.tsv"), key=lambda table: table.name):
             _check_exists(table)
             yield str(table.relative_to(path)), table
         return
@@ -227,12 +233,13 @@ def list_tables(path: Path) -> Iterator[tuple[str, Any]]:
         with zipfile.ZipFile(path) as archive:
             check_archive(archive, path.stat().st_size)
             for name in sorted(archive.namelist(), key=lambda name: Path(name).name):
-                if "relmat" in Path(name).name and name.endswith(".tsv"):
+                if kind in Path(name).name and name.endswith(".tsv"):
                     with archive.open(name) as stream:
                         yield name, stream
     except BROKEN as error:
         raise InputError(
-            f"expected a zip archive of matrices in {path}; found: {error}. Copy it again."
+            f"expected a zip archive of tables (*{kind}*.tsv) in {path}; found: {error}. Copy it "
+            "again."
         ) from error
 
 

@@ -1,5 +1,6 @@
 """Latents as inputs of ``kraken-tools predict``: read back, and decoded as they are."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,11 @@ from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.array_files import open_arrays, read_text_matrix
 from kraken_bids.pipeline.tools.connectome_files import TABLE_SUFFIXES, find_subjects
 from kraken_bids.pipeline.tools.decoding import CohortPredictions, Prediction
+from kraken_bids.pipeline.tools.latent_tables import is_latent_table, read_latent_tables
 from kraken_bids.pipeline.tools.prediction_files import ARROW, ENCODED
 from kraken_bids.pipeline.tools.stored_rows import BROKEN, load_rows
+
+logger = logging.getLogger(__name__)
 
 PREFIX = f"{ENCODED}="
 NESTED = "predicted_alltypes"
@@ -57,7 +61,8 @@ def open_latents(
         One ``encoded=FILE``: ``.npy`` or text [n_subjects, n_latent]; ``.npz``, ``.mat`` or
         ``.h5`` with one such array called ``encoded`` (or any name, where it is the only one); or
         what ``kraken-tools predict`` or the published tools wrote, where each ``SOURCE->encoded``
-        is a source again.
+        is a source again; or tables as :func:`~.latent_tables.read_latent_tables` takes them, such
+        as a folder that kraken-bids wrote.
     model : Model
     sources : sequence of str
         Those to decode (all).
@@ -72,7 +77,7 @@ def open_latents(
         If a source is not in the file.
     """
     path = Path(str(inputs[0]).removeprefix(PREFIX))
-    if not path.is_file():
+    if not path.is_file() and not path.is_dir():
         raise InputError(f"expected latents in {path}; found no such file. Check the path.")
     subjects, latents = _read_latents(path)
     chosen = {name: latents[name] for name in _choose_sources(sources, latents, path)}
@@ -85,6 +90,7 @@ def open_latents(
             f"expected latents of {len(labels)} subjects in {path}; found arrays of "
             f"{sorted({len(rows) for rows in chosen.values()})} rows."
         )
+    _say_absent(chosen)
     flavors = {flavor.name: flavor for flavor in model.flavors}
     predictions = (
         Prediction(name, target, rows, flavors.get(name))
@@ -116,9 +122,23 @@ def _check_latents(rows: NDArray[Any], model: Model, where: str) -> None:
         )
 
 
+def _say_absent(latents: Mapping[str, Array]) -> None:
+    """Log which sources some subjects lack, in one line."""
+    absent = {name: int((~np.isfinite(rows).all(axis=1)).sum()) for name, rows in latents.items()}
+    counts = [f"{name} of {n} of {len(latents[name])}" for name, n in absent.items() if n]
+    if counts:
+        logger.warning(
+            "latents are absent, or incomplete, and what is predicted from them is NaN: "
+            "%s subjects", ", ".join(counts),
+        )  # fmt: skip
+
+
 def _read_latents(path: Path) -> tuple[tuple[str, ...] | None, dict[str, Array]]:
     """Subjects where the file names them, and latents by source."""
-    if path.suffix in TABLE_SUFFIXES:
+    is_text = path.suffix in TABLE_SUFFIXES and path.is_file()
+    if path.is_dir() or path.suffix == ".zip" or (is_text and is_latent_table(path)):
+        return read_latent_tables(path)
+    if is_text:
         return None, {ENCODED: np.asarray(read_text_matrix(path), np.float32)}
     arrays = _read_h5(path) if path.suffix in {".h5", ".hdf5"} else _read_arrays(path)
     subjects = find_subjects(arrays)
