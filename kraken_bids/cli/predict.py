@@ -111,7 +111,7 @@ def predict(
 
     FILE.npz holds SOURCE->TARGET [subjects, edges], SOURCE->encoded [subjects, latent] and
     subjects; FILE.mat the same as predicted_alltypes.SOURCE.TARGET. --input encoded=FILE takes
-    latents, such as those of such a file, and decodes them.
+    latents and decodes them: such a file, latents.tsv, or a folder or .zip of such tables.
     """
     with exit_with_message():
         start_terminal_log(verbose)

@@ -1,7 +1,7 @@
 """Model files: converted between the published format and ours, merged; the files they are of."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -106,12 +106,17 @@ def list_model_paths(
     path = Path(model)
     if model == PRETRAINED or (is_published(model) and not path.exists()):
         checkpoint, published = find_published(model)
-        return checkpoint, *(transforms or published)
+        return checkpoint, *_list_used(transforms or published, loaded)
     if path.suffix == CHECKPOINT_SUFFIX:
-        beside = (path.with_name(str(name)) for name in loaded.provenance["Transforms"])
-        return path, *(transforms or beside)
+        return path, *_list_used(transforms or path.parent.glob("*"), loaded)
     folder = path.parent if path.name == DESCRIPTION_NAME else path
     return folder / DESCRIPTION_NAME, folder / WEIGHTS_NAME
+
+
+def _list_used(transforms: Iterable[Path], loaded: Model) -> list[Path]:
+    """Transform files that something was taken of."""
+    names = loaded.provenance["Transforms"]
+    return sorted((path for path in transforms if path.name in names), key=lambda p: p.name)
 
 
 def write_as(model: Model, output: Path) -> tuple[Path, ...]:

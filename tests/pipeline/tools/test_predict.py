@@ -304,6 +304,8 @@ def test_what_is_read_is_never_overwritten(checkpoint: Path, inputs: Path, tmp_p
     transforms = tmp_path / "kraken_ioxfm.npz"
     transforms.write_bytes(next(checkpoint.parent.glob("kraken_ioxfm_*")).read_bytes())
     before = [path.read_bytes() for path in (inputs, stored, transforms)]
+    folder = tmp_path / "folder"
+    folder.mkdir()
     save = ["--adaptation-mode", "meanshift", "--save-adaptation", stored.with_suffix(".json")]
     for output, *words in (
         (inputs, "--input", inputs),
@@ -311,6 +313,8 @@ def test_what_is_read_is_never_overwritten(checkpoint: Path, inputs: Path, tmp_p
         (link, "--input", inputs),
         (transforms, "--input", inputs, "--transforms", transforms),
         (tmp_path / "o.npz", "--input", stored, *save),
+        (folder, "--input", folder),
+        (folder, "--input", f"encoded={folder}"),
     ):
         result = run(checkpoint, output, *words)
 
