@@ -239,7 +239,7 @@ def main(**options: Any) -> None:
 
 
 def _run_level(settings: Settings, level: str) -> int:
-    """Run one level; what a dry run does not need (torch) is not imported for it."""
+    """Run one level; what a dry run does not need (the model, scipy) is not imported for it."""
     if level == "group":
         from kraken_bids.pipeline.group import run_group
 
@@ -285,7 +285,7 @@ def _check_ridges(settings: Settings, level: str) -> None:
 
 
 def _check_dataset(settings: Settings) -> None:
-    """Answer a wrong folder or participant at once, before torch is imported."""
+    """Answer a wrong folder or participant at once, before the stages are imported."""
     from kraken_bids.bids.datasets import find_datasets, find_participants
 
     datasets = find_datasets(settings.data.bids_dir, settings.data.derivatives)

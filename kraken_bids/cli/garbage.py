@@ -8,7 +8,7 @@ NEW_OBJECTS = 50_000
 
 
 def collect_rarely() -> None:
-    """Spare a command the searches that importing and ending with torch would bring.
+    """Spare a command the searches that importing large libraries and ending would bring.
 
     Importing makes hundreds of thousands of objects that stay, and an ending interpreter looks
     through all of them several times: half a second in all, where nothing is ever found.

@@ -1,1 +1,1 @@
-"""The Krakencoder: network, transforms, adaptation, fusion, formats; torch lives here."""
+"""The Krakencoder in memory (``predict.py``), what it computes with, its files, its judges."""

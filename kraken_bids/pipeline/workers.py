@@ -101,7 +101,7 @@ def open_executor(run: RunSettings, log: Path) -> Iterator[Executor]:
     elif run.n_procs == 1:
         yield InlineExecutor()
     else:
-        # fresh processes: a fork of a process that has loaded torch may hang
+        # fresh processes: a fork of a process with threads may hang
         context = multiprocessing.get_context("spawn")
         start = partial(
             ProcessPoolExecutor,
