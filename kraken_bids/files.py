@@ -70,10 +70,12 @@ def atomic_path(path: Path) -> Iterator[Path]:
 def remove_leftovers(folder: Path) -> None:
     """Remove what killed runs left half-written in a folder, a day ago or longer."""
     oldest = time.time() - LEFTOVER_AGE_S
-    for path in Path(folder).rglob(".*"):
-        with suppress(OSError):  # somebody else may remove it, or own it
-            if LEFTOVER.fullmatch(path.name) and path.stat().st_mtime < oldest:
-                path.unlink()
+    for place, _, names in os.walk(folder):
+        for name in filter(LEFTOVER.fullmatch, names):
+            path = Path(place, name)
+            with suppress(OSError):  # somebody else may remove it, or own it
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
 
 
 def find_cache_folder() -> Path:

@@ -30,6 +30,8 @@ DECADES = np.floor(np.log10(2.0) * (np.arange(2048) - 1023)).astype(np.int64)
 """Decimal exponent of the power of two below a number; the number's own, or one less."""
 SCALES = POWERS.take(DIGITS - 1 - DECADES, mode="clip")
 """What makes six or seven digits of a number, by the power of two below it."""
+EXACT_DIGITS = 15
+"""So many digits, whatever they are, fit into a double."""
 ONES = np.uint64(0x0101010101010101)
 MANY_ODD = 0.1
 """From this share of numbers on that Python must read, it reads them all."""
@@ -101,30 +103,47 @@ def _list_pairs(n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
 
 
 def parse_numbers(text: bytes) -> NDArray[np.float64]:
+    """Numbers of a text, whatever its lines; as :func:`parse_rows` reads them."""
+    return parse_rows(text)[0]
+
+
+def parse_rows(text: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64], bool]:
     """Numbers of a text, separated by blanks, tabs or lines; each as ``float`` reads it.
+
+    Returns
+    -------
+    numbers : ndarray of shape (n_numbers,)
+    lengths : ndarray of shape (n_rows,)
+        Numbers in each line that has any.
+    has_gaps : bool
+        Whether separators follow each other anywhere.
 
     Raises
     ------
     ValueError
-        If a word is no number.
+        If a word is no number, or there are bytes that no text has.
     """
     # room for more than there can be: what is not written to takes no memory, and giving it back
     # whole lets the C library keep it for the next matrix
     values, n_values, start = np.empty(len(text) // 2 + 1), 0, 0
+    lengths: list[NDArray[np.int64]] = [np.empty(0, np.int64)]
+    has_gaps = False
     while start < len(text):
         stop = text.find(b"\n", start + TEXT_BLOCK) + 1 or len(text)
-        block = _parse_block(memoryview(text)[start:stop])
+        block, in_lines, is_gappy = _parse_block(memoryview(text)[start:stop])
         values[n_values : n_values + len(block)] = block
         start, n_values = stop, n_values + len(block)
-    return values[:n_values].copy()
+        lengths.append(in_lines)
+        has_gaps |= is_gappy
+    return values[:n_values].copy(), np.concatenate(lengths), has_gaps
 
 
-def _parse_block(text: memoryview) -> NDArray[np.float64]:
-    padded = b"".join([b"0" * 8, text, b"\n"])
+def _parse_block(text: memoryview) -> tuple[NDArray[np.float64], NDArray[np.int64], bool]:
+    padded = b"".join([b"0" * 8, text, b"" if text[-1] == ord("\n") else b"\n"])
     data = np.frombuffer(padded, np.uint8, offset=8)
     # at each place, the eight characters before it
     words = np.ndarray((len(data) + 1,), np.uint64, padded, strides=(1,))
-    starts, ends = _find_words(data)
+    starts, ends, lengths, has_gaps = _find_words(data)
     is_negative = data.take(starts) == ord("-")
     first = starts + is_negative
     points = first + 1
@@ -132,7 +151,7 @@ def _parse_block(text: memoryview) -> NDArray[np.float64]:
     if is_elsewhere.any():
         points = _find_points(data, starts, ends)
         whole, is_odd = _read_digits(words, first, points)
-        is_odd |= points == first
+        is_odd |= (points == first) | (ends - first > EXACT_DIGITS)
     else:  # as most connectomes are: one digit before the point
         digit = data.take(first) - np.uint8(ord("0"))
         whole, is_odd = digit.astype(np.float64), digit > 9
@@ -140,23 +159,33 @@ def _parse_block(text: memoryview) -> NDArray[np.float64]:
     part, is_also_odd = _read_digits(words, after, ends)
     is_odd |= is_also_odd
     if np.count_nonzero(is_odd) > MANY_ODD * len(starts):
-        return np.fromiter(map(float, bytes(text).split()), np.float64, len(starts))
+        numbers = np.fromiter(map(float, bytes(text).split()), np.float64, len(starts))
+        return numbers, lengths, has_gaps
     # all are exact in a double, so that one division rounds as it should
     scale = POWERS.take(ends - after, mode="clip")
-    numbers: NDArray[np.float64] = (whole * scale + part) / scale
+    numbers = (whole * scale + part) / scale
     numbers *= 1.0 - 2.0 * is_negative
     for index in np.flatnonzero(is_odd):
         numbers[index] = float(bytes(text[starts[index] : ends[index]]))
-    return numbers
+    return numbers, lengths, has_gaps
 
 
-def _find_words(data: NDArray[np.uint8]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Where each word starts and ends."""
+def _find_words(
+    data: NDArray[np.uint8],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], bool]:
+    """Where each word starts and ends; words in each line with any; and whether some are empty."""
     ends = np.flatnonzero(data <= ord(" "))
+    behind = data.take(ends)
+    if ((behind < ord("\t")) | (behind - np.uint8(14) < 18)).any():  # 14 to 31
+        raise ValueError("bytes that no text has")
     starts = np.empty_like(ends)
     starts[:1], starts[1:] = 0, ends[:-1] + 1
-    is_word = ends > starts
-    return (starts, ends) if is_word.all() else (starts[is_word], ends[is_word])
+    is_word, is_last = ends > starts, behind == ord("\n")
+    if is_word.all():
+        return starts, ends, np.diff(np.flatnonzero(is_last), prepend=-1), False
+    lines = np.cumsum(is_last) - is_last
+    lengths = np.bincount(lines[is_word])
+    return starts[is_word], ends[is_word], lengths[lengths > 0], True
 
 
 def _find_points(

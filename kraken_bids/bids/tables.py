@@ -6,19 +6,19 @@ import warnings
 from codecs import BOM_UTF8
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.matrix_text import parse_numbers
+from kraken_bids.bids.matrix_text import parse_rows
 from kraken_bids.bids.trx import open_trx
 from kraken_bids.exceptions import InputError
 from kraken_bids.files import explain_absence
 
 NOT_AVAILABLE = ("n/a", "N/A", "", "nan", "NaN")
+EMPTY_CELL = re.compile(rb"(?:^|[\t\n]) *\t")
 BLOCK_BYTES = 1 << 23
 
 
@@ -128,13 +128,19 @@ def read_relmat(path: Path) -> NDArray[np.float64]:
         text = Path(path).read_bytes().removeprefix(BOM_UTF8).replace(b"\r", b"\n")
     if b"/" in text:  # one character is found much faster than three
         text = text.replace(b"n/a", b"nan")
-    n_rows = sum(not line.isspace() for line in BytesIO(text))
     with _naming(path, "a square matrix of numbers without header, separated by tabs"):
-        values = parse_numbers(text)
+        values, lengths, has_gaps = parse_rows(text)
+    n_rows = len(lengths)
     if not n_rows or values.size != n_rows**2:
         raise InputError(
             f"expected a square matrix in {path}; found {n_rows} rows and {values.size} numbers. "
             "The file is cut or has another layout: write it again."
+        )
+    if (lengths != n_rows).any() or (has_gaps and EMPTY_CELL.search(text)):
+        raise InputError(
+            f"expected {n_rows} numbers in each of the {n_rows} rows of {path}; found an empty "
+            "cell, or rows of other lengths. The file is damaged or has another layout: write it "
+            "again."
         )
     return values.reshape(n_rows, n_rows)
 

@@ -130,9 +130,10 @@ def predict(
 
         check_output(output)
         saved = list_adaptation_files(save_adaptation) if save_adaptation else ()
+        given = list_adaptation_files(adaptation) if adaptation else ()
         check_no_input(
             [("--output", output), *(("--save-adaptation", path) for path in saved)],
-            [*inputs, *adaptation_sources, adaptation, model, *transforms],
+            [*inputs, *adaptation_sources, *given, model, *transforms],
         )
         options = PredictionOptions(
             adaptation_mode=adaptation_mode,

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from kraken_bids.bids.matrix_text import format_matrix, parse_numbers
+from kraken_bids.bids.matrix_text import format_matrix, parse_numbers, parse_rows
 
 HARD = [
     np.nan, np.inf, -np.inf, 0.0, -0.0, 999999.5, 999999.4, 9999995.0, 9.999995, 0.00009999995,
@@ -76,7 +76,8 @@ def test_other_writers_spell_numbers_in_other_ways(text: bytes) -> None:
 
 def test_a_few_long_numbers_among_short_ones() -> None:
     """More digits than a power of ten that a double holds exactly."""
-    words = [b"0.5"] * 40 + [b"0." + b"1234567890" * 3, b"12345678901234567890123", b"1e-320"]
+    long = [b"0." + b"1234567890" * 3, b"12345678901234567890123", b"90071992.54740993"]
+    words = [*[b"0.5"] * 40, *long, b"99999999.99999999", b"1e-320"]
     expected = [float(word) for word in words]
     np.testing.assert_array_equal(parse_numbers(b"\t".join(words)), expected)
 
@@ -89,3 +90,31 @@ def test_words_are_refused(word: bytes) -> None:
     for text in (word, b"1\t" * 30 + word + b"\n"):
         with pytest.raises(ValueError, match=r"could not convert|decode"):
             parse_numbers(text)
+
+
+@pytest.mark.parametrize("byte", [b"\0", b"\x08", b"\x0e", b"\x1f"])
+def test_bytes_that_no_text_has_are_refused(byte: bytes) -> None:
+    """They are no blanks: a file that ends in zeros is damaged."""
+    for text in (b"0.5\t0.1" + byte + b"\n", byte + b"1\n", b"1\t2" + byte):
+        with pytest.raises(ValueError, match="no text"):
+            parse_numbers(text)
+
+
+@pytest.mark.parametrize("n_lines", [1, 3, 9000])
+@pytest.mark.parametrize(
+    ("text", "lengths", "has_gaps"),
+    [
+        (b"1\t2\t3\n4\n", [3, 1], False),
+        (b"1\t2\n3\t4", [2, 2], False),
+        (b"1\t\t2\n\n3\t4\t\n", [2, 2], True),
+        (b"\n \n", [], True),
+    ],
+)
+def test_the_numbers_of_each_line_are_counted(
+    text: bytes, lengths: list[int], has_gaps: bool, n_lines: int
+) -> None:
+    """Lines without any do not count; in few blocks or many."""
+    _, found, gappy = parse_rows(b"\n".join([text.rstrip(b"\n")] * n_lines) + b"\n")
+
+    assert found.tolist() == lengths * n_lines
+    assert gappy is has_gaps

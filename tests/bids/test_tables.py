@@ -117,3 +117,36 @@ def test_read_weights_that_are_not_finite(tmp_path: Path, text: str) -> None:
     path.write_text(text)
     with pytest.raises(InputError, match="for streamline 2, and 1 such"):
         read_weights(path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"1\t2\t3\n4\n",
+        b"1\t\t0.5\n0.5\t1\n",
+        b"1\t0.5\n0.5\t0.1\0\0\n",
+        b"1\t0.5\n0.5\t1\x1f\n",
+        b"\t1\t2\n3\t4\n",
+        b"1\t2\n \t3\t4\n",
+        b"1\t2\t\t\n3\t4\n",
+        b"1 2 3\n4\n",
+    ],
+)
+def test_rows_of_other_lengths_and_bytes_of_no_text_are_refused(
+    tmp_path: Path, text: bytes
+) -> None:
+    """As many numbers as a square has are no square, where rows differ or a file ends in zeros."""
+    path = tmp_path / "x.tsv"
+    path.write_bytes(text)
+
+    with pytest.raises(InputError, match=r"x\.tsv"):
+        read_relmat(path)
+
+
+@pytest.mark.parametrize("text", [b"1\t2\n3\t4", b"1\t2\t\r\n3\t4\t\r\n", b"1 2\n\n3  4\n"])
+def test_other_layouts_of_a_square_are_read(tmp_path: Path, text: bytes) -> None:
+    """Without a last line end, with a tab at the end of lines, separated by blanks."""
+    path = tmp_path / "x.tsv"
+    path.write_bytes(text)
+
+    np.testing.assert_array_equal(read_relmat(path), [[1, 2], [3, 4]])

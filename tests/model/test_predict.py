@@ -232,6 +232,9 @@ def test_what_does_not_belong_together_is_refused(
         model.predict({FC: x, SC: x[:5]})
     with pytest.raises(ConnectomeError, match=f"{FC}: 12, {SC}: 5"):
         fuse({FC: x, SC: x[:5]})
+    for values in (x.astype(object), x.astype(str), np.full(x.shape, 1j)):
+        with pytest.raises(ConnectomeError, match="array of numbers"):
+            model.encode(FC, values)
     with pytest.raises(ConnectomeError, match="infinite"):
         model.decode(FC, np.full((1, 5), np.inf))
 

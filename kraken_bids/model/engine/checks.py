@@ -10,10 +10,19 @@ Numbers = NDArray[np.floating]
 
 
 def to_array(values: Numbers) -> Numbers:
-    """Array of what can be one; NaN where a mask hides a number."""
+    """Array of what can be one; NaN where a mask hides a number.
+
+    Raises
+    ------
+    ConnectomeError
+        If it holds anything but numbers.
+    """
     if isinstance(values, np.ma.MaskedArray):
         return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
-    return np.asarray(values)
+    array = np.asarray(values)
+    if array.dtype.kind not in "fiu":
+        raise ConnectomeError(f"expected an array of numbers; found one of {array.dtype}.")
+    return array
 
 
 def check_edges(flavor: Flavor, edges: Numbers, n_edges: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.exceptions import ConnectomeError, FlavorError
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.adaptation import (
     Adaptation,
@@ -43,7 +43,32 @@ def open_adaptation(options: PredictionOptions, model: Model) -> Adaptation | Co
         adaptation = read_adaptation(options.adaptation)
         check_adaptation(adaptation, model.sha256)
         return adaptation
-    return open_connectomes(options.adaptation_sources) if options.adaptation_sources else None
+    if options.adaptation_sources:
+        return keep_known(open_connectomes(options.adaptation_sources), model)
+    return None
+
+
+def keep_known(cohort: CohortFiles, model: Model) -> CohortFiles:
+    """Leave out the flavors that the model does not know, and say so.
+
+    Raises
+    ------
+    FlavorError
+        If it knows none.
+    """
+    known = {flavor: rows for flavor, rows in cohort.rows.items() if flavor in model.reductions}
+    left_out = sorted(flavor.name for flavor in set(cohort.rows) - set(known))
+    if not known:
+        raise FlavorError(
+            f"expected connectomes of the flavors of {model.name} "
+            f"({', '.join(f.name for f in model.flavors)}); found {', '.join(left_out)}. Give "
+            "some of these, or another model."
+        )
+    if left_out:
+        logger.warning(
+            "the model has no flavor %s: these connectomes are not used", ", ".join(left_out)
+        )
+    return CohortFiles(cohort.subjects, known)
 
 
 def choose_adaptation(

@@ -120,6 +120,11 @@ def _check_latents(rows: NDArray[Any], model: Model, where: str) -> None:
             f"{where}: expected latents [n_subjects, {model.latent_size}] for {model.name}; found "
             f"{rows.dtype} of shape {list(rows.shape)}. Give latents that this model encoded."
         )
+    if np.isinf(rows).any():
+        raise ConnectomeError(
+            f"{where}: expected finite latents, or rows of NaN for subjects without them; found "
+            "infinite ones. Encode them again."
+        )
 
 
 def _say_absent(latents: Mapping[str, Array]) -> None:

@@ -141,6 +141,12 @@ def _stack_values(columns: Columns, where: str) -> Array:
             f"expected columns z000, z001 … of numbers, or n/a, in {where}; found "
             f"{f'words in {text[0]}' if text else 'none'}. Mend the table, or write it again."
         )
+    missing = set(range(len(names))) - {int(name[1:]) for name in names}
+    if missing:
+        raise InputError(
+            f"expected columns z000 to {names[-1]} in {where}; found none for number "
+            f"{min(missing)}. Write the table again."
+        )
     return np.stack([columns[name] for name in names], axis=1).astype(np.float32)
 
 

@@ -1,15 +1,16 @@
-"""Where results may be written: never over what they are made from."""
+"""Where results may be written: never over what they are made from, nor over each other."""
 
 from collections.abc import Iterable
 from pathlib import Path
 
 from kraken_bids.exceptions import SettingsError
+from kraken_bids.pipeline.tools.connectome_files import TABLE_SUFFIXES
 
 
 def check_no_input(
     outputs: Iterable[tuple[str, Path | None]], inputs: Iterable[str | Path | None]
 ) -> None:
-    """Check that no file or folder that will be written is one that is read.
+    """Check that nothing that will be written is read, or written twice.
 
     Parameters
     ----------
@@ -21,17 +22,34 @@ def check_no_input(
     Raises
     ------
     SettingsError
-        If one is, under whatever name or link.
+        If something is, under whatever name or link; or if tables that are read lie in a folder
+        that tables will be written into.
     """
     read = [path for given in inputs if given for path in _list_paths(given)]
+    written: dict[Path, str] = {}
     for option, output in outputs:
-        if output is None or not output.exists():
+        if output is None:
             continue
-        if any(output.samefile(path) for path in read):
+        place = output.resolve()
+        if any(_is_endangered(path.resolve(), place) for path in read):
             raise SettingsError(
-                f"expected {option} elsewhere than what is read; found {output} for both, which "
-                "would be overwritten. Give another name."
+                f"expected {option} elsewhere than what is read; found {output}, where files "
+                "that are read would be overwritten. Give another name."
             )
+        other = written.setdefault(place, option)
+        if other != option:
+            raise SettingsError(
+                f"expected different files for {other} and {option}; found {output} for both. "
+                "Give another name to one of them."
+            )
+
+
+def _is_endangered(path: Path, output: Path) -> bool:
+    if path == output or (path.exists() and output.exists() and path.samefile(output)):
+        return True
+    if not output.is_dir() or not path.is_relative_to(output):
+        return False
+    return path.suffix in TABLE_SUFFIXES or any(path.rglob("*.tsv"))
 
 
 def _list_paths(given: str | Path) -> list[Path]:

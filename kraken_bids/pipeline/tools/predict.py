@@ -16,8 +16,8 @@ from kraken_bids.model.formats.load import load_model
 from kraken_bids.model.fusion import Selector, parse_selectors
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.projections import BLOCK, encode_projection, project_blocks
-from kraken_bids.pipeline.tools.adaptation import choose_adaptation, open_adaptation
-from kraken_bids.pipeline.tools.connectome_files import CohortFiles, open_connectomes
+from kraken_bids.pipeline.tools.adaptation import choose_adaptation, keep_known, open_adaptation
+from kraken_bids.pipeline.tools.connectome_files import open_connectomes
 from kraken_bids.pipeline.tools.connectome_parts import CohortRows
 from kraken_bids.pipeline.tools.decoding import CohortPredictions, list_predictions
 from kraken_bids.pipeline.tools.latent_files import are_latents, open_latents
@@ -88,7 +88,7 @@ def encode_files(
         options.check_decoding()
         targets = select_targets(options.targets, model)
         return open_latents(inputs, model, sources=options.sources, targets=targets)
-    cohort = _keep_known(open_connectomes(inputs), model)
+    cohort = keep_known(open_connectomes(inputs), model)
     targets = select_targets(options.targets, model)
     selectors = _select_sources(options, cohort.rows)
     given = open_adaptation(options, model)  # what cannot be used is said before the long work
@@ -145,21 +145,6 @@ def select_targets(patterns: Iterable[str], model: Model) -> tuple[Flavor, ...]:
             )
         chosen |= dict.fromkeys(found)
     return tuple(chosen) or model.flavors
-
-
-def _keep_known(cohort: CohortFiles, model: Model) -> CohortFiles:
-    known = {flavor: rows for flavor, rows in cohort.rows.items() if flavor in model.reductions}
-    left_out = sorted(flavor.name for flavor in set(cohort.rows) - set(known))
-    if not known:
-        raise FlavorError(
-            f"expected inputs among the flavors of {model.name} "
-            f"({', '.join(f.name for f in model.flavors)}); found {', '.join(left_out)}."
-        )
-    if left_out:
-        logger.warning(
-            "the model has no flavor %s: these inputs are not used", ", ".join(left_out)
-        )
-    return CohortFiles(cohort.subjects, known)
 
 
 def _say_absent(latents: Mapping[Flavor, NDArray[np.float32]]) -> None:

@@ -68,3 +68,8 @@ class PredictionOptions:
                 "--adaptation-mode and --adaptation-source to fit one; found both. Leave one "
                 "out."
             )
+        if self.adaptation and self.save_adaptation:
+            raise SettingsError(
+                "expected either --adaptation FILE, which is saved already, or --save-adaptation "
+                "FILE for one that is fitted; found both. Leave one out."
+            )

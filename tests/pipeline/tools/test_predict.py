@@ -305,7 +305,8 @@ def test_what_is_read_is_never_overwritten(checkpoint: Path, inputs: Path, tmp_p
     transforms.write_bytes(next(checkpoint.parent.glob("kraken_ioxfm_*")).read_bytes())
     before = [path.read_bytes() for path in (inputs, stored, transforms)]
     folder = tmp_path / "folder"
-    folder.mkdir()
+    (folder / "sub-01").mkdir(parents=True)
+    (folder / "sub-01" / "sub-01_latents.tsv").write_text("source\tz000\nfusion\t1\n")
     save = ["--adaptation-mode", "meanshift", "--save-adaptation", stored.with_suffix(".json")]
     for output, *words in (
         (inputs, "--input", inputs),
@@ -315,12 +316,47 @@ def test_what_is_read_is_never_overwritten(checkpoint: Path, inputs: Path, tmp_p
         (tmp_path / "o.npz", "--input", stored, *save),
         (folder, "--input", folder),
         (folder, "--input", f"encoded={folder}"),
+        (folder, "--input", f"encoded={folder / 'sub-01'}"),
+        (folder, "--input", f"encoded={folder / 'sub-01' / 'sub-01_latents.tsv'}"),
+        (stored, "--input", inputs, "--adaptation", stored.with_suffix(".json")),
     ):
         result = run(checkpoint, output, *words)
 
         assert result.exit_code == 2, result.output
         assert "elsewhere than what is read" in result.output
     assert [path.read_bytes() for path in (inputs, stored, transforms)] == before
+
+
+def test_two_results_need_two_names(checkpoint: Path, inputs: Path, tmp_path: Path) -> None:
+    """One would be lost under the other; and what is saved already is not saved again."""
+    path = tmp_path / "p.h5"
+    same = run(checkpoint, path, "--input", inputs, "--save-adaptation", tmp_path / "p.json")
+    twice = run(
+        checkpoint, path, "--input", inputs, "--adaptation", tmp_path / "a.h5",
+        "--save-adaptation", tmp_path / "b.h5",
+    )  # fmt: skip
+
+    assert same.exit_code == twice.exit_code == 2
+    assert "expected different files for --output and --save-adaptation" in same.output
+    assert "saved already" in twice.output
+    assert not path.exists()
+
+
+def test_an_adaptation_source_may_hold_other_flavors(
+    checkpoint: Path, inputs: Path, edges: dict[Flavor, np.ndarray], tmp_path: Path
+) -> None:
+    """What the model does not know is left out; what it knows is not refused for it."""
+    source, other = tmp_path / "source.npz", tmp_path / "other.npz"
+    x = edges[FLAVORS[0]]
+    np.savez(source, **{FLAVORS[0].name: x, "SCcount_strange_count": x[:, :28]})
+    np.savez(other, SCcount_strange_count=x[:, :28])
+
+    given = run(checkpoint, tmp_path / "o.npz", "--input", inputs, "--adaptation-source", source)
+    none = run(checkpoint, tmp_path / "o.npz", "--input", inputs, "--adaptation-source", other)
+
+    assert given.exit_code == 0, given.output
+    assert none.exit_code == 3
+    assert "expected connectomes of the flavors of" in none.output
 
 
 def test_an_adaptation_that_cannot_be_used_is_said_before_the_long_work(
