@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 Words = NDArray[np.uint64]
 
 DIGITS = 6
-BLOCK = 1 << 13
-"""Numbers at once: their arrays stay in the processor's cache."""
+ROOM = 10
+"""Times the memory that a matrix's slots need; the arrays of one step need less."""
+BLOCK = 1 << 16
+"""Numbers at once: fewer pay more for each step than larger arrays do."""
 TEXT_BLOCK = 1 << 17
 """Characters at once. Larger arrays would be new memory each time, and cost its page faults."""
 SLOT = 16
@@ -83,7 +85,10 @@ def format_matrix(matrix: NDArray[np.floating]) -> Iterator[bytes]:
     if n_rows == n_columns and np.array_equal(bits, bits.T):
         upper, places = _list_pairs(n_rows)
         flat = flat.take(upper)
-    slots, lengths = np.empty((len(flat), 2), np.uint64), np.empty(len(flat), np.int64)
+    # far more room than is written to, which takes no memory: what is given back whole at the end
+    # the C library keeps for the arrays of each step, in place of fetching them anew
+    slots = np.empty((ROOM * len(flat), 2), np.uint64)[: len(flat)]
+    lengths = np.empty(len(flat), np.int64)
     for start in range(0, len(flat), BLOCK):
         block = slice(start, start + BLOCK)
         _spell(flat[block], slots[block], lengths[block])
