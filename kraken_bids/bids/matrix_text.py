@@ -107,11 +107,6 @@ def _list_pairs(n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return rows * n + columns, np.maximum(places, places.T).reshape(-1)
 
 
-def parse_numbers(text: bytes) -> NDArray[np.float64]:
-    """Numbers of a text, whatever its lines; as :func:`parse_rows` reads them."""
-    return parse_rows(text)[0]
-
-
 def parse_rows(text: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64], bool]:
     """Numbers of a text, separated by blanks, tabs or lines; each as ``float`` reads it.
 

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.matrix_text import parse_numbers
+from kraken_bids.bids.matrix_text import parse_rows
 from kraken_bids.bounds import check_hdf5
 from kraken_bids.exceptions import InputError
 from kraken_bids.pipeline.mat_bounds import check_mat
@@ -102,13 +102,11 @@ def read_text_matrix(source: Path | IO[bytes]) -> NDArray[np.float64]:
 
 def _parse_tabs(text: bytes) -> NDArray[np.float64] | None:
     """Matrix of a text with one tab between numbers, as most are; None for any other text."""
-    lines = [line for line in text.splitlines() if line]
-    n_tabs = {line.count(b"\t") for line in lines}
-    if len(n_tabs) != 1 or any(mark in text for mark in (b"#", b" ", b",")):
+    if any(mark in text for mark in (b"#", b" ", b",")):
         return None
-    values = parse_numbers(text)
-    shape = (len(lines), n_tabs.pop() + 1)
-    return values.reshape(shape) if values.size == shape[0] * shape[1] else None
+    values, lengths, has_gaps = parse_rows(text.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
+    is_matrix = len(lengths) > 0 and not has_gaps and (lengths == lengths[0]).all()
+    return values.reshape(len(lengths), lengths[0]) if is_matrix else None
 
 
 def _read_mat(path: Path) -> dict[str, NDArray[Any]]:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from kraken_bids.bids.matrix_text import format_matrix, parse_numbers, parse_rows
+from kraken_bids.bids.matrix_text import format_matrix, parse_rows
 
 HARD = [
     np.nan, np.inf, -np.inf, 0.0, -0.0, 999999.5, 999999.4, 9999995.0, 9.999995, 0.00009999995,
@@ -26,7 +26,7 @@ def check(matrix: np.ndarray) -> None:
     text = savetxt(matrix)
     assert b"".join(format_matrix(matrix)) == text
     expected = np.array([float(word) for word in text.split()])
-    np.testing.assert_array_equal(parse_numbers(text), expected)
+    np.testing.assert_array_equal(parse_rows(text)[0], expected)
 
 
 @given(arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 5))))
@@ -70,8 +70,8 @@ def test_zeros_of_two_signs_are_not_symmetric() -> None:
 )
 def test_other_writers_spell_numbers_in_other_ways(text: bytes) -> None:
     """No last line end, several blanks, Windows lines, signs, exponents, bare points."""
-    np.testing.assert_array_equal(parse_numbers(text), [1, 2, 3, 4])
-    assert not len(parse_numbers(b" \n"))
+    np.testing.assert_array_equal(parse_rows(text)[0], [1, 2, 3, 4])
+    assert not len(parse_rows(b" \n")[0])
 
 
 def test_a_few_long_numbers_among_short_ones() -> None:
@@ -79,7 +79,7 @@ def test_a_few_long_numbers_among_short_ones() -> None:
     long = [b"0." + b"1234567890" * 3, b"12345678901234567890123", b"90071992.54740993"]
     words = [*[b"0.5"] * 40, *long, b"99999999.99999999", b"1e-320"]
     expected = [float(word) for word in words]
-    np.testing.assert_array_equal(parse_numbers(b"\t".join(words)), expected)
+    np.testing.assert_array_equal(parse_rows(b"\t".join(words))[0], expected)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_words_are_refused(word: bytes) -> None:
     """What float refuses is a ValueError here too."""
     for text in (word, b"1\t" * 30 + word + b"\n"):
         with pytest.raises(ValueError, match=r"could not convert|decode"):
-            parse_numbers(text)
+            parse_rows(text)
 
 
 @pytest.mark.parametrize("byte", [b"\0", b"\x08", b"\x0e", b"\x1f"])
@@ -97,7 +97,7 @@ def test_bytes_that_no_text_has_are_refused(byte: bytes) -> None:
     """They are no blanks: a file that ends in zeros is damaged."""
     for text in (b"0.5\t0.1" + byte + b"\n", byte + b"1\n", b"1\t2" + byte):
         with pytest.raises(ValueError, match="no text"):
-            parse_numbers(text)
+            parse_rows(text)
 
 
 @pytest.mark.parametrize("n_lines", [1, 3, 9000])

@@ -151,6 +151,8 @@ class Architecture:
 
     def find_misfit(self, shapes: Mapping[str, tuple[int, ...]]) -> str:
         """Say in what weights of these shapes differ from those of this network; empty if not."""
+        if self.n_layers > len(shapes):  # before they are listed: there may be any number
+            return f"{len(shapes)} arrays for {self.n_layers} layers"
         wanted = self.weight_shapes()
         missing = [name for name in wanted if name not in shapes]
         if missing:

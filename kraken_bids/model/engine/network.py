@@ -4,6 +4,7 @@ Nothing here knows connectomes, transforms of edges or files: inputs are already
 and values are arrays of numpy or of torch alike (:mod:`kraken_bids.model.engine.devices`).
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -95,7 +96,7 @@ class Network:
     @property
     def n_parameters(self) -> int:
         """Number of weights."""
-        return sum(values.reshape(-1).shape[0] for values in self.weights.values())
+        return sum(math.prod(values.shape) for values in self.weights.values())
 
     def place(self, device: Device) -> "Network":
         """Put the weights on a device."""

@@ -81,7 +81,6 @@ def read_model(folder: Path, device: str = "auto") -> Model:
     try:
         _check_file(folder / WEIGHTS_NAME, description["weights_sha256"])
         architecture = _read_architecture(description["architecture"], folder)
-        _check_extent(architecture, arrays, folder)
         network = _make_network(architecture, arrays, folder)
         reductions = _read_reductions(description["transforms"], arrays)
         maps = _read_maps(folder / MAPS_NAME, description.get("maps_sha256", ""))
@@ -235,17 +234,6 @@ def _read_architecture(values: dict[str, Any], folder: Path) -> Architecture:
         return Architecture.from_json(values)
     except CheckpointError as error:
         raise CheckpointError(f"{folder / DESCRIPTION_NAME}: {error}") from error
-
-
-def _check_extent(
-    architecture: Architecture, arrays: Mapping[str, NDArray[np.float32]], folder: Path
-) -> None:
-    """Check that there are weights for as many layers as are described, before they are made."""
-    if architecture.n_layers > len(arrays):
-        raise CheckpointError(
-            f"expected weights that fit the architecture in {folder / DESCRIPTION_NAME}; found "
-            f"{len(arrays)} arrays for {architecture.n_layers} layers. Make the model again."
-        )
 
 
 def _make_network(

@@ -160,15 +160,17 @@ def _rename_weights(
 ) -> dict[str, NDArray[np.float32]]:
     """Our names for the published weights."""
     prefixes = _name_branches(architecture)
-    shapes = architecture.weight_shapes()
-    numbers = {
-        prefix: _number_layers(weights, prefix, len(architecture.branches()[branch]), checkpoint)
-        for branch, prefix in prefixes.items()
+    theirs = {
+        f"{branch}.linears.{layer}": f"{prefixes[branch]}{number}"
+        for branch, layers in architecture.branches().items()
+        for layer, number in enumerate(
+            _number_layers(weights, prefixes[branch], len(layers), checkpoint)
+        )
     }
     renamed, used = {}, set()
-    for name, shape in shapes.items():
-        branch, layer, part = name.rsplit(".linears.", 1)[0], *name.rsplit(".", 2)[1:]
-        key = f"{prefixes[branch]}{numbers[prefixes[branch]][int(layer)]}.{part}"
+    for name, shape in architecture.weight_shapes().items():
+        layer, _, part = name.rpartition(".")
+        key = f"{theirs[layer]}.{part}"
         values = weights.get(key)
         if values is None or tuple(values.shape) != shape:
             raise CheckpointError(
