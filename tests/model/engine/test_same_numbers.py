@@ -1,7 +1,12 @@
-"""A subject's numbers are the same to the last bit, whoever else is in the run and in what blocks.
+"""A subject's numbers are the same, whoever else is in the run and in what blocks.
 
-On a GPU the same statements hold to float32's rounding, as its libraries choose by shape.
+To the last bit where the library that multiplies rounds a row alike at every place of a block, and
+to 1e-6 where it does not (OpenBLAS's kernels for Haswell and Zen); ``test_kernels.py`` runs these
+statements under each kernel. On a GPU they hold to float32's rounding: its libraries choose by
+shape.
 """
+
+from functools import lru_cache
 
 import numpy as np
 import pytest
@@ -47,11 +52,24 @@ def edges() -> np.ndarray:
     return np.random.default_rng(1).random((CPU_BATCH + 9, N_EDGES))
 
 
+@lru_cache(maxsize=1)
+def rounds_alike() -> bool:
+    """Whether one row, repeated, gives equal results at every place of a block."""
+    rng = np.random.default_rng(0)
+    rows = np.tile(rng.standard_normal(96, np.float32), (ROWS, 1))
+    matrix = rng.standard_normal((96, 64), np.float32)
+    with threadpool_limits(1, user_api="blas"):
+        products = (rows @ matrix, rows @ np.ascontiguousarray(matrix.T).T)
+    return all((product == product[0]).all() for product in products)
+
+
 def check_same(found: np.ndarray, expected: np.ndarray, device: Device) -> None:
-    if not device.is_gpu:
+    if device.is_gpu:
+        np.testing.assert_allclose(found, expected, atol=2e-5)
+    elif rounds_alike():
         np.testing.assert_array_equal(found, expected)
     else:
-        np.testing.assert_allclose(found, expected, atol=2e-5)
+        np.testing.assert_allclose(found, expected, atol=1e-6 * np.nanmax(np.abs(expected)))
 
 
 def run(model: Model, edges: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -139,4 +157,5 @@ def test_a_large_mean_costs_no_digits(edges: np.ndarray) -> None:
     after = model.encode(FLAVOR, flavors[FLAVOR], adaptation)
     before = model.encode(FLAVOR, apply_adaptation(flavors[FLAVOR], adaptation.flavors[FLAVOR]))
 
-    np.testing.assert_allclose(after, before, atol=3e-6)
+    # 2e-6 with fused multiply-add, 3.4e-6 under kernels of processors without (Sandybridge)
+    np.testing.assert_allclose(after, before, atol=5e-6)
