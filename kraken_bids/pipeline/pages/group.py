@@ -12,6 +12,7 @@ from kraken_bids import __version__
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.read import read_json
 from kraken_bids.flavors import parse_flavor
+from kraken_bids.pipeline.pages.cohort_notices import list_cohort_warnings
 from kraken_bids.pipeline.pages.motion import count_with_motion, list_motion_effects
 from kraken_bids.pipeline.pages.participant import REFERENCES, describe_model
 from kraken_bids.pipeline.pages.quality import list_quality, list_too_few_frames
@@ -58,6 +59,7 @@ def build_group_page(output_dir: Path, members: Sequence[Member], *, dataset: st
         version=__version__,
         created=date.today().isoformat(),
         notices=(
+            *(Notice("warning", text) for text in list_cohort_warnings(output_dir, members)),
             *_list_notices(members, identifiability, model),
             *(Notice("info", text) for text in list_too_few_frames(output_dir, members)),
         ),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from kraken_bids.bids.read import read_json
 from kraken_bids.pipeline.pages.trust import list_trust_rows
 from kraken_bids.pipeline.pages.written import Written
+from kraken_bids.pipeline.predictions.warned import read_group_warnings
 from kraken_bids.pipeline.provenance import read_failures
 from kraken_bids.report.pages import Coverage, FlavorPanel, Motion, Notice
 from kraken_bids.settings import MAX_IMPUTED_SHARE
@@ -28,8 +29,8 @@ def list_notices(
     """
     texts = [
         *_list_failed(written),
-        written.predicted.get("AdaptationNotice", ""),
-        *_list_logged(written),
+        *read_group_warnings(written.output_dir),
+        *list_warnings(written),
         *_list_unused(written, panels),
         *_list_doubts(written),
     ]
@@ -38,7 +39,7 @@ def list_notices(
         *_list_older(written, motion=motion, coverage=coverage),
     ]
     return tuple(
-        [Notice("warning", text) for text in texts if text]
+        [Notice("warning", text) for text in dict.fromkeys(texts)]
         + [Notice("info", text) for text in facts]
     )
 
@@ -54,12 +55,18 @@ def _list_failed(written: Written) -> list[str]:
     ]
 
 
-def _list_logged(written: Written) -> list[str]:
-    """List what finding and measuring the inputs has warned of."""
+def list_warnings(written: Written) -> list[str]:
+    """List what finding and measuring the inputs, and predicting from them, has warned of.
+
+    Each sentence stands once: ``Warnings`` in the sidecars of predictions and of measured
+    connectomes, ``AdaptationNotice``, and what was said of the files that were found.
+    """
     notes = written.output_dir / "logs" / f"{written.member.label}_inputs.json"
-    found = list(read_json(notes).get("Notices", [])) if notes.exists() else []
-    warnings = (w for sidecar in written.measured.values() for w in sidecar.get("Warnings", ()))
-    return [*found, *dict.fromkeys(warnings)]
+    found = read_json(notes).get("Notices", []) if notes.exists() else []
+    adaptation = written.predicted.get("AdaptationNotice", "")
+    measured = [w for sidecar in written.measured.values() for w in sidecar.get("Warnings", ())]
+    texts = [adaptation, *written.predicted.get("Warnings", ()), *found, *measured]
+    return [text for text in dict.fromkeys(texts) if text]
 
 
 def _list_doubts(written: Written) -> list[str]:

@@ -1,6 +1,6 @@
 """Files of a participant's predictions: matrices, latents, and sidecars that say whence."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,6 +41,8 @@ class PredictionJob:
     output_format: str
     notice: str
     digest: str
+    warnings: Sequence[str] = ()
+    """What readers must know of all these predictions, in plain words."""
 
 
 def write_predictions(job: PredictionJob) -> None:
@@ -64,7 +66,8 @@ def write_predictions(job: PredictionJob) -> None:
         for (source, flavor), edges in job.connectomes.items():
             path = relmat_path(job.output_dir, entities_of(job.member), flavor, source=source)
             write_relmat(path, edges_to_square(edges, diagonal=flavor.diagonal))
-            write_json(sidecar_path(path), _target_sidecar(flavor) | dict(job.sidecars[source]))
+            facts = _target_sidecar(flavor) | dict(job.sidecars[source]) | _warn(job)
+            write_json(sidecar_path(path), facts)
     path = latents_path(job.output_dir, job.member.subject, job.member.session)
     n_latent = len(next(iter(job.latents.values()))[1])
     columns: dict[str, list[object]] = {
@@ -84,6 +87,7 @@ def write_predictions(job: PredictionJob) -> None:
             "Software": "kraken_bids",
             "SoftwareVersion": __version__,
             **({"AdaptationNotice": job.notice} if job.notice else {}),
+            **_warn(job),
             "RunDigest": job.digest,
         },
     )
@@ -112,8 +116,13 @@ def _write_archive(job: PredictionJob) -> None:
         {
             "Description": "Predicted connectomes: /SOURCE/FLAVOR, square",
             "InputSources": {name: dict(facts) for name, facts in job.sidecars.items()},
+            **_warn(job),
         },
     )
+
+
+def _warn(job: PredictionJob) -> dict[str, object]:
+    return {"Warnings": list(job.warnings)} if job.warnings else {}
 
 
 def entities_of(member: Member) -> dict[str, str]:

@@ -18,6 +18,7 @@ from kraken_bids.model.predict import Model
 from kraken_bids.model.translation import fuse_for
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.predictions.files import PredictionJob, entities_of, write_predictions
+from kraken_bids.pipeline.predictions.warned import Warned
 from kraken_bids.pipeline.provenance import digest
 from kraken_bids.pipeline.sessions import read_digest
 from kraken_bids.settings import Settings
@@ -110,6 +111,8 @@ class PredictionPlan:
     settings: Settings
     notice: str = ""
     """What readers must know about the adaptation, in plain words."""
+    warned: Warned = field(default_factory=Warned)
+    """What else they must know."""
 
     @property
     def targets(self) -> tuple[Flavor, ...]:
@@ -234,6 +237,7 @@ def _to_job(
         output_format=plan.settings.prediction.output_format,
         notice=plan.notice,
         digest=digest_,
+        warnings=plan.warned.list_of(member.label),
     )
 
 

@@ -109,7 +109,12 @@ def write_trust_of_predictions(plan: PredictionPlan, members: Sequence[Member]) 
         content = read_json(sidecar_path(latents)) if sidecar_path(latents).exists() else {}
         if "Trust" not in content:
             continue
-        place = {"TrustDetails": f"bids::{sidecar_path(latents).relative_to(output).as_posix()}"}
+        warnings = _list_warnings(content, plan.warned.list_of(member.label), len(members))
+        _add_fields(sidecar_path(latents), {"Warnings": warnings})
+        place = {
+            "TrustDetails": f"bids::{sidecar_path(latents).relative_to(output).as_posix()}",
+            "Warnings": warnings,
+        }
         summaries = {
             (source.name, target): _summarize(content, source.name, target)
             for source in plan.written_sources
@@ -140,12 +145,20 @@ def _summarize(content: Mapping[str, Any], source: str, target: Flavor) -> dict[
     }
 
 
+def _list_warnings(
+    content: Mapping[str, Any], found: Sequence[str], n_members: int
+) -> list[str] | None:
+    """List what to warn of: what was found, and what an earlier run found among more sessions."""
+    earlier = content.get("Warnings", []) if content.get("TrustSessions", 0) > n_members else []
+    return list(dict.fromkeys([*earlier, *found])) or None
+
+
 def _add_fields(path: Path, fields: Mapping[str, object]) -> None:
-    """Add fields to a sidecar, which is written only where that changes it."""
+    """Add fields to a sidecar, written only where that changes it; None takes one away."""
     if not path.exists():
         return
     content = read_json(path)
-    changed = {**content, **fields}
+    changed = {key: value for key, value in {**content, **fields}.items() if value is not None}
     if changed != content:
         write_json(path, changed)
 
