@@ -18,13 +18,9 @@ from kraken_bids.bids.nifti import (
     is_invertible,
     parse_plain_header,
 )
-from kraken_bids.bids.tables import read_json
+from kraken_bids.bids.repetition_time import KEY, find_repetition_time, read_bold_metadata
 from kraken_bids.exceptions import InputError
 from kraken_bids.files import explain_absence
-
-UNITS_PER_SECOND = {"msec": 1e3, "usec": 1e6}
-MAX_TR = 100.0
-"""Seconds; no BOLD series is that slow, but many are that many milliseconds."""
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +88,8 @@ def open_bold(path: Path, *, tr: float | None) -> Bold:
     path : path
         ``.nii`` or ``.nii.gz``, 4D; further axes of length 1 are dropped.
     tr : float or None
-        Repetition time in seconds; None: RepetitionTime of the JSON sidecar, else the header.
+        Repetition time in seconds, as its metadata have it; None: RepetitionTime of the JSON
+        sidecar or one that it inherits, else the header.
 
     Raises
     ------
@@ -109,11 +106,12 @@ def open_bold(path: Path, *, tr: float | None) -> Bold:
             f"{header.shape} of {header.dtype}. Check that this is the preprocessed series."
         )
     _check_header(path, header)
+    metadata = read_bold_metadata(path)[0] if tr is None else {KEY: tr}
     return Bold(
         path=path,
         shape=shape,
         affine=header.affine,
-        tr=_find_tr(path, tr, header),
+        tr=find_repetition_time(path, metadata, header),
         slope=header.slope,
         inter=header.inter,
         dtype=header.dtype,
@@ -174,34 +172,6 @@ def _check_header(path: Path, header: NiftiHeader) -> None:
             f"expected an affine that gives every voxel of {path} a place; found "
             f"{header.affine[:3].tolist()}. Its header is damaged: copy the file again."
         )
-
-
-def _find_tr(path: Path, tr: float | None, header: NiftiHeader) -> float:
-    sidecar = path.with_name(path.name.partition(".")[0] + ".json")
-    if tr is None and sidecar.is_file():
-        tr = read_json(sidecar).get("RepetitionTime")
-    if tr is None:
-        tr = header.zooms[3] / UNITS_PER_SECOND.get(header.time_unit, 1.0)
-        if header.time_unit == "unknown":
-            logger.warning(
-                "%s: repetition time %g of its header, without a unit, is taken as seconds; no "
-                "RepetitionTime in %s",
-                path,
-                tr,
-                sidecar.name,
-            )
-    if isinstance(tr, bool) or not isinstance(tr, (int, float)) or not 0 < tr < MAX_TR:
-        raise InputError(
-            f"expected the repetition time of {path.name} in seconds, as RepetitionTime in "
-            f"{sidecar} or in its header; found {tr!r}. {_suggest_tr(tr)}"
-        )
-    return float(tr)
-
-
-def _suggest_tr(found: object) -> str:
-    if isinstance(found, (int, float)) and MAX_TR <= found < np.inf:
-        return "That looks like milliseconds: write seconds."
-    return "Add it to the sidecar."
 
 
 def _open_stream(path: Path) -> BinaryIO:

@@ -1,5 +1,6 @@
 """BIDS file names: taken apart and put together, with no table of what must exist."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +24,26 @@ ENTITY_ORDER = (
     *("atlas", "seg", "scale", "stat", "meas", "model", "label"),
 )
 
+EXTENSION = re.compile(
+    r"(?:\.(?:dense|dtseries|dscalar|dlabel|ptseries|pscalar|pconn|plabel|func|surf|shape|label))?"
+    r"\.[A-Za-z0-9]+(?:\.gz)?$"
+)
+"""One extension, with what CIFTI, GIFTI and connectomes put before it and gzip behind it; dots
+before that belong to the name (``errts.sub-01.r01.nii.gz``)."""
+
+
+def split_extension(path: Path | str) -> tuple[str, str]:
+    """File name without its extension, and the extension: ``bold`` and ``.nii.gz``.
+
+    Parameters
+    ----------
+    path : path or str
+        Only its last part is read; dots may stand anywhere in it.
+    """
+    name = Path(path).name
+    found = EXTENSION.search(name)
+    return (name[: found.start()], found[0]) if found else (name, "")
+
 
 def parse_name(path: Path | str) -> dict[str, str]:
     """Entities of a file name in the order in which they stand, then ``suffix`` and ``extension``.
@@ -35,14 +56,29 @@ def parse_name(path: Path | str) -> dict[str, str]:
     path : path or str
         Only its last part is read: ``sub-01_task-rest_run-01_desc-preproc_bold.nii.gz``.
     """
-    stem, dot, extension = Path(path).name.partition(".")
+    stem, extension = split_extension(path)
     *parts, suffix = stem.split("_")
     entities = {}
     for part in parts:
         key, hyphen, value = part.partition("-")
         if hyphen:
             entities[key] = value
-    return {**entities, "suffix": suffix, "extension": dot + extension}
+    return {**entities, "suffix": suffix, "extension": extension}
+
+
+def full_space(entities: Mapping[str, str]) -> str:
+    """Space of an image, cohort included, as transforms spell it: ``MNIPediatricAsym+2``.
+
+    Cohorts of one template are spaces of their own: their brains differ by millimetres.
+
+    Parameters
+    ----------
+    entities : mapping
+        Of its name; ``tpl`` stands in for ``space``. '' where there is neither.
+    """
+    space = entities.get("space") or entities.get("tpl", "")
+    cohort = entities.get("cohort")
+    return f"{space}+{cohort}" if space and cohort else space
 
 
 def format_name(entities: Mapping[str, str], *, suffix: str, extension: str) -> str:

@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from kraken_bids.bids.names import format_name, parse_name, strip_label
+from kraken_bids.bids.names import format_name, parse_name, split_extension, strip_label
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor, parse_meas
 
-FUNC_ENTITIES = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "space")
+FUNC_ENTITIES = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "part", "space", "cohort")
 DWI_ENTITIES = ("sub", "ses", "acq", "rec", "dir", "run", "space")
 """Entities of the source that stay in the names of measured files (a caller that concatenates runs
 drops ``run``); predictions carry ``sub`` and ``ses`` only."""
@@ -114,8 +114,8 @@ def group_path(output_dir: Path, name: str) -> Path:
 
 
 def sidecar_path(path: Path) -> Path:
-    """Path of the JSON sidecar of a file."""
-    return path.with_name(path.name.partition(".")[0] + ".json")
+    """Path of the JSON sidecar of a file: its whole name with another extension."""
+    return path.with_name(split_extension(path)[0] + ".json")
 
 
 def find_relmats(output_dir: Path, subject: str | None = None) -> list[RelmatFile]:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.images import read_labels
-from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.bids.tables import read_columns
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import Parcellation
@@ -52,8 +52,7 @@ def read_own_parcellation(name: str, image: str, table: Path | None = None) -> P
     InputError
         If the image or its table is missing, broken or no parcellation.
     """
-    entities = parse_name(image)
-    space = entities.get("space") or entities.get("tpl", "")
+    space = full_space(parse_name(image))
     if "{" in image:
         if table is None:
             raise InputError(

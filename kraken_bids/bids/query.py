@@ -20,11 +20,20 @@ LONG_NAMES = {
     "description": "desc",
     "segmentation": "seg",
     "ceagent": "ce",
+    "tracer": "trc",
+    "staining": "stain",
+    "modality": "mod",
+    "inversion": "inv",
+    "mtransfer": "mt",
+    "processing": "proc",
+    "hemisphere": "hemi",
+    "template": "tpl",
 }
+"""PyBIDS's names of entities, which filter files use, to those in file names."""
 KINDS = ("bold", "tractogram")
 """What conditions of a filter file can be about, here."""
 ABSENT = ("Query.NONE", "NONE")
-PRESENT = ("*", "Query.ANY", "ANY")
+PRESENT = ("*", "Query.ANY", "ANY", "Query.REQUIRED", "REQUIRED")
 OPTIONAL = ("Query.OPTIONAL", "OPTIONAL")
 
 logger = logging.getLogger(__name__)
@@ -74,10 +83,15 @@ def matches(entities: Mapping[str, str], conditions: Mapping[str, object]) -> bo
     conditions : mapping
         Entity (short or long name) to a value, a list of values, None or ``Query.NONE`` (must be
         absent), ``*`` or ``Query.ANY`` (must be present), ``Query.OPTIONAL`` (anything). Numbers
-        are compared as numbers: 1 matches ``run-01``.
+        are compared as numbers: 1 matches ``run-01``. An extension may lack its first dot, as
+        PyBIDS takes it: ``nii.gz``.
     """
+    found = {**entities, "extension": entities.get("extension", "").removeprefix(".")}
     return all(
-        _matches_one(entities.get(LONG_NAMES.get(key, key)), wanted)
+        _matches_one(
+            found.get(LONG_NAMES.get(key, key)) or None,
+            _undotted(wanted) if key == "extension" else wanted,
+        )
         for key, wanted in conditions.items()
     )
 
@@ -127,6 +141,13 @@ def fill_template(template: str, subject: str, session: str | None) -> Path:
             "Take {session} out of the path, or run the participants without sessions apart."
         )
     return Path(template.replace("{subject}", subject).replace("{session}", session or ""))
+
+
+def _undotted(wanted: object) -> object:
+    """Extensions without their first dot."""
+    if isinstance(wanted, str):
+        return wanted.removeprefix(".")
+    return [_undotted(one) for one in wanted] if isinstance(wanted, Sequence) else wanted
 
 
 def _matches_one(found: str | None, wanted: object) -> bool:

@@ -175,3 +175,10 @@ def test_bids_validator_passes(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     write_text(tmp_path / "sub-01/ses-1/func/sub-01_unknown.tsv", "x\n")
     assert validate().returncode != 0
+
+
+def test_sidecars_of_names_with_dots() -> None:
+    """Two atlases called a.b and a.c have a sidecar each; double extensions are one."""
+    assert sidecar_path(Path("out/FCcorr_a.b_hpf.tsv")) == Path("out/FCcorr_a.b_hpf.json")
+    assert sidecar_path(Path("sub-1_relmat.dense.tsv")) == Path("sub-1_relmat.json")
+    assert sidecar_path(Path("x.r01.nii.gz")) == Path("x.r01.json")

@@ -7,7 +7,7 @@ import pytest
 from kraken_bids.bids.query import Query, fill_template, matches, read_filters
 from kraken_bids.exceptions import InputError
 
-RUN = {"sub": "01", "task": "rest", "run": "01", "suffix": "bold"}
+RUN = {"sub": "01", "task": "rest", "run": "01", "suffix": "bold", "extension": ".nii.gz"}
 
 
 @pytest.mark.parametrize(
@@ -27,6 +27,13 @@ RUN = {"sub": "01", "task": "rest", "run": "01", "suffix": "bold"}
         ({"echo": "Query.ANY"}, False),
         ({"echo": "Query.OPTIONAL"}, True),
         ({"session": [None, "1"]}, True),
+        ({"extension": "nii.gz"}, True),
+        ({"extension": ".nii.gz"}, True),
+        ({"extension": ["nii", "nii.gz"]}, True),
+        ({"extension": [".nii", None]}, False),
+        ({"extension": "gz"}, False),
+        ({"extension": "Query.REQUIRED"}, True),
+        ({"reconstruction": "nordic"}, False),
     ],
 )
 def test_matches(conditions: dict[str, object], expected: bool) -> None:

@@ -62,8 +62,13 @@ def describe_cleaning(
             words for name, words in FROM_TISSUE.items() if name in runs[0].regressors
         ],
         "Concatenation": CONCATENATION,
-        "Notes": [NOT_FIX, *dict.fromkeys(note for run in runs for note in run.notes)],
-        "RepetitionTime": runs[0].tr,
+        "Notes": [
+            NOT_FIX,
+            *dict.fromkeys(note for run in runs for note in run.notes),
+            *_note_repetition_times(runs),
+        ],
+        # of runs that differ, only each run's own is true
+        **({"RepetitionTime": runs[0].tr} if len({run.tr for run in runs}) == 1 else {}),
         "Runs": [_describe_run(path, run) for path, run in zip(files, runs, strict=True)],
         "EffectiveDuration": round(sum(run.minutes for run in runs) * 60, 3),
         "MinutesMinimum": settings.min_minutes,
@@ -73,9 +78,21 @@ def describe_cleaning(
     }
 
 
+def _note_repetition_times(runs: Sequence[CleanRun]) -> list[str]:
+    """Say where runs of different repetition times were joined."""
+    found = dict.fromkeys(f"{run.tr:g}" for run in runs)
+    if len(found) < 2:
+        return []
+    return [
+        f"runs with repetition times of {' and '.join(found)} s were joined: each volume counts "
+        "the same, whatever time it stands for"
+    ]
+
+
 def _describe_run(path: Path, run: CleanRun) -> dict[str, Any]:
     return {
         "File": path.name,
+        "RepetitionTime": run.tr,
         "VolumesTotal": run.n_volumes,
         "VolumesDropped": run.n_dropped,
         "VolumesOutliers": run.n_outliers,

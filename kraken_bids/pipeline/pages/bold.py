@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.bids.outputs import (
     frames_path,
     labels_path,
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 Entities = Mapping[str, str]
-NOT_OF_A_RUN = ("sub", "ses", "space", "res", "atlas", "desc", "suffix", "extension")
+NOT_OF_A_RUN = ("sub", "ses", "space", "cohort", "res", "atlas", "desc", "suffix", "extension")
 
 
 def list_runs(written: Written) -> tuple[RunRow, ...]:
@@ -37,11 +37,11 @@ def list_runs(written: Written) -> tuple[RunRow, ...]:
             rows[run["File"]] = RunRow(
                 task=entities.get("task", ""),
                 run=entities.get("run", ""),
-                space=entities.get("space", ""),
+                space=full_space(entities),
                 file=run["File"],
                 minutes=run["MinutesTotal"],
                 minutes_kept=run["MinutesUsed"],
-                tr=sidecar["RepetitionTime"],
+                tr=run.get("RepetitionTime") or sidecar["RepetitionTime"],
                 mean_fd=run["MeanFD"],
                 n_outliers=run["VolumesTotal"] - run["VolumesUsed"],
                 dvars=run.get("MeanDVARS"),
@@ -71,7 +71,7 @@ def list_coverage(written: Written) -> tuple[Coverage, ...]:
         entities, columns = parse_name(path), read_columns(path)
         rows.append(
             Coverage(
-                space=entities.get("space", ""),
+                space=full_space(entities),
                 parcellation=entities["atlas"],
                 share=columns["coverage"],
                 region_names=written.read_regions(entities["atlas"]).region_names,

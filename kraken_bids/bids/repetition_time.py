@@ -1,0 +1,174 @@
+"""The repetition time of a BOLD series: from its JSON, compared with its header."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.nifti import NiftiHeader
+from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.bids.tables import read_json
+from kraken_bids.exceptions import InputError
+
+KEY = "RepetitionTime"
+TIMES = "VolumeTiming"
+"""What BIDS writes instead where volumes do not follow one another without a pause."""
+UNITS_PER_SECOND = {"msec": 1e3, "usec": 1e6}
+MAX_TR = 100.0
+"""Seconds; no BOLD series is that slow, but many are that many milliseconds."""
+TOLERANCE = 0.01
+"""JSON and header are rounded apart (0.735 and 0.7349999); a hundredth moves no filter."""
+SAME_IN_MILLISECONDS = (1.0, 1e3, 1e-3)
+"""A header that holds milliseconds under the unit of seconds, or the reverse, says the same."""
+LEVELS_UP = 3
+"""From ``func`` to ``ses-``, ``sub-`` and the root of the dataset."""
+
+logger = logging.getLogger(__name__)
+
+
+def read_bold_metadata(bold: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
+    """Sidecar of a BOLD series; where it has no repetition time, with what it inherits.
+
+    Parameters
+    ----------
+    bold : path
+        The series. JSON files of the folders above, up to the root of its dataset, count as BIDS
+        has it: same suffix, and no entity that the series has not.
+
+    Returns
+    -------
+    metadata : dict
+        Empty where there is no JSON file.
+    sidecars : tuple of path
+        What it was read from.
+
+    Raises
+    ------
+    InputError
+        If a sidecar is broken.
+
+    Source
+    ------
+    BIDS 1.10, common principles, the inheritance principle.
+    """
+    own = sidecar_path(bold)
+    # a link to nowhere is read too: the message then says how to get the content
+    paths = [own] if own.is_symlink() or own.exists() else []
+    metadata = read_json(own) if paths else {}
+    for inherited in () if KEY in metadata or TIMES in metadata else _list_inherited(bold):
+        metadata = {**read_json(inherited), **metadata}
+        paths.append(inherited)
+    return metadata, tuple(paths)
+
+
+def find_repetition_time(path: Path, metadata: Mapping[str, Any], header: NiftiHeader) -> float:
+    """Repetition time of a BOLD series, s: of its JSON, else of its header.
+
+    A JSON that says otherwise than the header is believed, and both are named in a warning.
+
+    Parameters
+    ----------
+    path : path
+        The series, for messages.
+    metadata : mapping
+        Content of its JSON: ``RepetitionTime``, or evenly spaced ``VolumeTiming``.
+    header : NiftiHeader
+        Its fourth voxel size is the repetition time in the header's unit. 0, and 1 without a
+        unit, is what headers hold that were never told.
+
+    Raises
+    ------
+    InputError
+        If nothing says it, or it is no number of seconds.
+    """
+    in_header = _read_header(header)
+    said = metadata.get(KEY)
+    if said is None and TIMES in metadata:
+        said = _interval(metadata[TIMES], path)
+    if said is None:
+        said = in_header
+        if in_header and header.time_unit == "unknown":
+            logger.warning(
+                "%s: repetition time %g of its header, without a unit, is taken as seconds; no "
+                "RepetitionTime in %s",
+                path,
+                in_header,
+                sidecar_path(path).name,
+            )
+    if isinstance(said, bool) or not isinstance(said, (int, float)) or not 0 < said < MAX_TR:
+        raise InputError(
+            f"expected the repetition time of {path.name} in seconds, as {KEY} in "
+            f"{sidecar_path(path)} or in its header; found {_show(said, header)}. {_suggest(said)}"
+        )
+    if in_header and not _agree(said, in_header):
+        logger.warning(
+            "%s: repetition time %g s in its JSON and %g s in its header; that of the JSON is "
+            "used. The time from one volume to the next decides filter and minutes: mend the one "
+            "that is wrong",
+            path,
+            said,
+            in_header,
+        )
+    return float(said)
+
+
+def _list_inherited(bold: Path) -> Iterator[Path]:
+    """JSON files that apply to a series, nearest first."""
+    entities = parse_name(bold)
+    wanted = {key: value for key, value in entities.items() if key != "extension"}
+    folder = bold.parent
+    for _ in range(LEVELS_UP + 1):
+        files = {path: parse_name(path) for path in folder.glob(f"*{entities['suffix']}.json")}
+        fitting = [
+            path
+            for path, found in files.items()
+            if found.items() - {("extension", ".json")} <= wanted.items()
+            and path != sidecar_path(bold)
+        ]
+        yield from sorted(fitting, key=lambda path: (-len(files[path]), path.name))
+        if (folder / "dataset_description.json").exists() or folder == folder.parent:
+            return
+        folder = folder.parent
+
+
+def _read_header(header: NiftiHeader) -> float | None:
+    """Seconds, or None where the header was never told."""
+    zoom = float(header.zooms[3])
+    if not zoom > 0 or not np.isfinite(zoom) or (zoom == 1 and header.time_unit == "unknown"):
+        return None
+    return zoom / UNITS_PER_SECOND.get(header.time_unit, 1.0)
+
+
+def _interval(times: object, path: Path) -> float:
+    """Time from volume to volume where it is always the same.
+
+    Raises
+    ------
+    InputError
+        If it is not.
+    """
+    is_list = isinstance(times, Sequence) and all(isinstance(time, (int, float)) for time in times)
+    steps = np.diff(np.asarray(times, np.float64)) if is_list else np.empty(0)
+    if not steps.size or np.ptp(steps) > TOLERANCE * abs(float(steps.mean())):
+        raise InputError(
+            f"expected the volumes of {path} at even times; found {TIMES} in its JSON with other "
+            "ones. Filters need even times: leave the run out with --exclude-runs."
+        )
+    return float(steps.mean())
+
+
+def _agree(said: float, in_header: float) -> bool:
+    return any(abs(said * unit / in_header - 1) <= TOLERANCE for unit in SAME_IN_MILLISECONDS)
+
+
+def _show(said: object, header: NiftiHeader) -> str:
+    return f"neither ({header.zooms[3]:g} in the header)" if said is None else repr(said)
+
+
+def _suggest(found: object) -> str:
+    if isinstance(found, (int, float)) and MAX_TR <= found < np.inf:
+        return "That looks like milliseconds: write seconds."
+    return "Add it to the sidecar."
