@@ -1,5 +1,8 @@
 """How well predicted connectomes match observed ones: observed in rows, predicted in columns."""
 
+from collections.abc import Iterator
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -7,12 +10,16 @@ from kraken_bids.exceptions import ConnectomeError
 
 Matrix = NDArray[np.float64]
 
+BLOCK = 4096
+"""Edges that are in memory in float64 at once."""
+
 
 def compute_metrics(
     observed: NDArray[np.floating],
     predicted: NDArray[np.floating],
     *,
     mean: NDArray[np.floating] | None = None,
+    correlations: Matrix | None = None,
 ) -> dict[str, float]:
     """Compute all metrics of one source and target, by name.
 
@@ -22,12 +29,16 @@ def compute_metrics(
         The same subjects in the same order.
     mean : ndarray of shape (n_edges,), optional
         Mean connectome for ``avgcorr_resid`` (the observed mean).
+    correlations : ndarray of shape (n_subjects, n_subjects), optional
+        What :func:`row_correlations` gives for these; computed here by default.
     """
-    correlations = row_correlations(observed, predicted)
+    if correlations is None:
+        correlations = row_correlations(observed, predicted)
+    ranks = rank_own(correlations)
     return {
-        "top1acc": top_n_accuracy(correlations, 1),
-        "top2acc": top_n_accuracy(correlations, 2),
-        "avgrank": average_rank(correlations),
+        "top1acc": float(np.mean(ranks < 1)),
+        "top2acc": float(np.mean(ranks < 2)),
+        "avgrank": float(np.mean(1 - ranks / len(ranks))),
         "avgcorr": average_correlation(correlations),
         "avgcorr_resid": average_correlation_residual(observed, predicted, mean=mean),
         "explainedvar": explained_variance(observed, predicted),
@@ -56,17 +67,47 @@ def row_correlations(observed: NDArray[np.floating], predicted: NDArray[np.float
             "expected observed and predicted connectomes of one shape [n_subjects, n_edges]; "
             f"found {observed.shape} and {predicted.shape}."
         )
-    return _unit_rows(observed) @ _unit_rows(predicted).T
+    total = np.zeros((len(observed), len(predicted)))
+    x_squares, y_squares = np.zeros(len(observed)), np.zeros(len(predicted))
+    for x, y in _centered_blocks(observed, predicted):
+        total += x @ y.T
+        x_squares += (x * x).sum(axis=1)
+        y_squares += (y * y).sum(axis=1)
+    return np.asarray(total / np.outer(_norms(x_squares), _norms(y_squares)))
+
+
+def own_correlations(
+    observed: NDArray[np.floating],
+    predicted: NDArray[np.floating],
+    *,
+    observed_mean: NDArray[np.floating] | float = 0.0,
+    predicted_mean: NDArray[np.floating] | float = 0.0,
+) -> Matrix:
+    """Pearson correlation of every observed row with the predicted row of the same subject.
+
+    Parameters
+    ----------
+    observed, predicted : ndarray of shape (n_subjects, n_edges)
+    observed_mean, predicted_mean : ndarray of shape (n_edges,) or float
+        Subtracted from the rows before.
+
+    Returns
+    -------
+    ndarray of shape (n_subjects,)
+        A row without variance gives 0.
+    """
+    pairs = zip(observed, predicted, strict=True)
+    return np.array([_unit(x, observed_mean) @ _unit(y, predicted_mean) for x, y in pairs])
 
 
 def top_n_accuracy(correlations: NDArray[np.floating], n: int) -> float:
     """Share of observed subjects whose own prediction is among their ``n`` best matches."""
-    return float(np.mean(np.diag(rank_cells(correlations)) < n))
+    return float(np.mean(rank_own(correlations) < n))
 
 
 def average_rank(correlations: NDArray[np.floating]) -> float:
     """Mean rank percentile of the own prediction: 1 is perfect, about 0.5 is chance."""
-    return float(np.mean(1 - np.diag(rank_cells(correlations)) / correlations.shape[0]))
+    return float(np.mean(1 - rank_own(correlations) / correlations.shape[0]))
 
 
 def average_correlation(correlations: NDArray[np.floating]) -> float:
@@ -89,8 +130,8 @@ def average_correlation_residual(
         The training mean; the observed mean by default.
     """
     center = observed.mean(axis=0) if mean is None else mean
-    units = _unit_rows(observed - center) * _unit_rows(predicted - center)
-    return float(units.sum(axis=1).mean())
+    own = own_correlations(observed, predicted, observed_mean=center, predicted_mean=center)
+    return float(own.mean())
 
 
 def explained_variance(observed: NDArray[np.floating], predicted: NDArray[np.floating]) -> float:
@@ -105,9 +146,30 @@ def explained_variance(observed: NDArray[np.floating], predicted: NDArray[np.flo
     The reference release, ``explained_variance_ratio``; scikit-learn's
     ``explained_variance_score(multioutput="variance_weighted")``.
     """
-    x = observed.astype(np.float64)
-    total = float(x.var(axis=0).sum())
-    return 1 - float((x - predicted).var(axis=0).sum()) / total if total > 0 else float("nan")
+    total = error = 0.0
+    for part in _blocks(observed.shape[1]):
+        x = observed[:, part].astype(np.float64)
+        total += float(x.var(axis=0).sum())
+        error += float((x - predicted[:, part]).var(axis=0).sum())
+    return 1 - error / total if total > 0 else float("nan")
+
+
+def rank_own(correlations: NDArray[np.floating]) -> Matrix:
+    """Zero-based rank of every row's own cell, the diagonal's, within its row.
+
+    Parameters
+    ----------
+    correlations : ndarray of shape (n_subjects, n_subjects)
+
+    Returns
+    -------
+    ndarray of shape (n_subjects,)
+        The diagonal of :func:`rank_cells`, without sorting anything.
+    """
+    own = np.diag(correlations)[:, None]
+    above = (correlations > own).sum(axis=1)
+    alike = (correlations == own).sum(axis=1)
+    return np.asarray(above + (alike - 1) / 2, np.float64)
 
 
 def rank_cells(correlations: NDArray[np.floating]) -> Matrix:
@@ -129,8 +191,25 @@ def rank_cells(correlations: NDArray[np.floating]) -> Matrix:
     return ranks
 
 
-def _unit_rows(values: NDArray[np.floating]) -> Matrix:
-    x = values.astype(np.float64)
-    x = x - x.mean(axis=1, keepdims=True)
-    norms = np.linalg.norm(x, axis=1, keepdims=True)
-    return np.asarray(x / np.where(norms > 0, norms, 1.0), np.float64)
+def _centered_blocks(*rows: NDArray[np.floating]) -> Iterator[tuple[Matrix, ...]]:
+    """Blocks of edges in float64, each row less its own mean over all edges."""
+    means = [values.mean(axis=1, dtype=np.float64, keepdims=True) for values in rows]
+    for part in _blocks(rows[0].shape[1]):
+        yield tuple(values[:, part] - mean for values, mean in zip(rows, means, strict=True))
+
+
+def _blocks(n_edges: int) -> Iterator[slice]:
+    """Slices of edges, so that no copy of a whole cohort is made."""
+    return (slice(start, start + BLOCK) for start in range(0, n_edges, BLOCK))
+
+
+def _unit(row: NDArray[np.floating], mean: NDArray[np.floating] | float) -> Matrix:
+    """Row less a mean connectome, centered and of unit length."""
+    x = row - np.asarray(mean, np.float64)
+    x = x - x.mean()
+    return np.asarray(x / _norms(x @ x))
+
+
+def _norms(squares: Any) -> Any:
+    """Lengths of rows by their sums of squares; 1 for a row without variance."""
+    return np.where(squares > 0, np.sqrt(squares), 1.0)

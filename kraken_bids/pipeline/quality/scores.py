@@ -12,7 +12,11 @@ from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.flavors import Flavor
-from kraken_bids.model.judging.metrics import compute_metrics, row_correlations
+from kraken_bids.model.judging.metrics import (
+    compute_metrics,
+    own_correlations,
+    row_correlations,
+)
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.cohort import Member, read_measured
 from kraken_bids.pipeline.predictions.predict import Source
@@ -64,10 +68,13 @@ def write_scores(
                 continue
             measured = np.stack([observed[k] for k in both])
             predicted = source.predict(model, target, both)
-            metrics = compute_metrics(measured, predicted) | {"n": float(len(both))}
+            correlations = row_correlations(measured, predicted)
+            metrics = compute_metrics(measured, predicted, correlations=correlations)
+            metrics["n"] = float(len(both))
             rows += [(source.name, target.name, name, value) for name, value in metrics.items()]
             if source.name == CROSS_MODAL[target.group]:
-                found = _score_people(measured, predicted, model.training_means().get(target))
+                expected = model.training_means().get(target)
+                found = _score_people(measured, predicted, expected, correlations)
                 scores |= {(k, target): score for k, score in zip(both, found, strict=True)}
     path = group_path(output_dir, "metrics.tsv")
     names = ("source", "target", "metric", "value")
@@ -103,12 +110,14 @@ def _score_people(
     measured: NDArray[np.float32],
     predicted: NDArray[np.float32],
     training_mean: NDArray[np.float32] | None,
+    correlations: NDArray[np.float64],
 ) -> list[CrossModalScore]:
     """Score everyone; measured edges lose the cohort's mean, predicted ones the training mean."""
-    correlations = row_correlations(measured, predicted)
-    own_mean = measured.mean(axis=0)
+    own_mean = measured.mean(axis=0, dtype=np.float64)
     expected = own_mean if training_mean is None else training_mean
-    residual = np.diag(row_correlations(measured - own_mean, predicted - expected))
+    residual = own_correlations(
+        measured, predicted, observed_mean=own_mean, predicted_mean=expected
+    )
     own = np.diag(correlations)
     ranks = 1 + (correlations > own[:, None]).sum(axis=1)
     return [

@@ -77,8 +77,11 @@ def write_trust(
     scores : mapping, optional
         Comparison of the measured connectomes with their predictions, by the same keys.
     """
+    files_of: dict[int, dict[Flavor, FileTrust]] = {}
+    for (index, flavor), file in sorted(trust.items()):
+        files_of.setdefault(index, {})[flavor] = file
     for index, member in enumerate(members):
-        files = {f: file for (k, f), file in sorted(trust.items()) if k == index}
+        files = files_of.get(index, {})
         path = sidecar_path(latents_path(output_dir, member.subject, member.session))
         if not files or not path.exists():
             continue

@@ -6,12 +6,15 @@ from scipy.stats import rankdata
 from sklearn.metrics import explained_variance_score
 
 from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.model.judging import metrics
 from kraken_bids.model.judging.metrics import (
     average_correlation_residual,
     average_rank,
     compute_metrics,
     explained_variance,
+    own_correlations,
     rank_cells,
+    rank_own,
     row_correlations,
     top_n_accuracy,
 )
@@ -91,3 +94,35 @@ def test_all_metrics_come_by_name(pair: tuple[np.ndarray, np.ndarray]) -> None:
     )
     with pytest.raises(ConnectomeError, match="one shape"):
         compute_metrics(pair[0], pair[1][:, 1:])
+
+
+def test_ranks_of_the_own_cells_are_those_of_all_cells(rng: np.random.Generator) -> None:
+    """With ties too, and with rows that are all alike."""
+    cells = rng.integers(0, 4, size=(9, 9)).astype(float)
+    cells[3] = 1.0
+
+    np.testing.assert_array_equal(rank_own(cells), np.diag(rank_cells(cells)))
+
+
+def test_blocks_of_edges_change_no_metric(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Edges taken a few at a time give what all at once give."""
+    x = rng.normal(size=(8, 50)).astype(np.float32)
+    y = (x + rng.normal(size=x.shape)).astype(np.float32)
+    whole = compute_metrics(x, y)
+
+    monkeypatch.setattr(metrics, "BLOCK", 7)
+
+    assert compute_metrics(x, y) == pytest.approx(whole, abs=1e-12)
+
+
+def test_own_correlations_are_the_diagonal(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    """Less a mean on either side too; a row without variance gives 0."""
+    x, y = pair
+    means = x.mean(axis=0), y.mean(axis=0) + 1
+    expected = np.diag(row_correlations(x - means[0], y - means[1]))
+    found = own_correlations(x, y, observed_mean=means[0], predicted_mean=means[1])
+
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert own_correlations(np.ones((1, 5)), np.arange(5.0)[None]) == [0.0]
