@@ -2,7 +2,8 @@
 
 An ellipsoid with a ventricle in its core, white matter around it and grey matter as its rim. Grey
 matter is cut into small cells, which carry the simulated signals, and, independently of them, into
-the regions of each parcellation: compact, of similar size, on the side that the region table says.
+the regions of each parcellation: compact, of similar size, on the side that the region table says
+and about where the region lies in people, so that a label image can be told from another's.
 """
 
 from collections.abc import Sequence
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
+from kraken_bids.connectome.region_places import load_centres
 from kraken_bids.parcellations import Parcellation, load_parcellation
 
 FloatArray = NDArray[np.float64]
@@ -29,29 +31,6 @@ SEMI_AXES = np.array([66.0, 82.0, 62.0])
 FINE_SHAPE = (59, 71, 55)
 GREY, WHITE, CSF = 1, 2, 3
 _MIDLINE_MM = 7.5
-# Where each group of regions lies, in units of the semi-axes; x is the distance from the midline.
-_PLACES: dict[str, tuple[float, float, float]] = {
-    "Frontal": (0.5, 0.8, 0.3),
-    "Temporal": (0.9, 0.1, -0.5),
-    "Parietal": (0.5, -0.5, 0.7),
-    "Occipital": (0.4, -0.9, 0.1),
-    "Cingulate": (0.1, 0.1, 0.8),
-    "Insula": (0.7, 0.3, 0.0),
-    "Subcortex": (0.1, 0.2, -0.5),
-    "Cerebellum": (0.4, -0.4, -1.6),
-    "Frontoparietal": (0.7, 0.5, 0.4),
-    "MedialFrontal": (0.2, 0.9, 0.1),
-    "Default": (0.3, -0.4, 0.8),
-    "Motor": (0.5, 0.1, 0.9),
-    "Visual1": (0.2, -0.95, 0.0),
-    "Visual2": (0.5, -0.8, 0.2),
-    "VisualAssociation": (0.8, -0.5, 0.0),
-    "SubcorticalCerebellum": (0.2, -0.3, -0.8),
-    "Cortex": (0.5, 0.1, 0.5),
-    "Basal": (0.2, 0.6, -0.5),
-    "Thalamus": (0.2, 0.3, -0.5),
-    "Brainstem": (0.1, -0.2, -0.5),
-}
 
 
 @dataclass(frozen=True)
@@ -173,9 +152,9 @@ def _make_regions(grey: FloatArray, parcellation: Parcellation, turn: int) -> In
         here[:, 0] = np.abs(here[:, 0])
         indices = np.array([i for i, h in enumerate(parcellation.hemispheres) if h == hemisphere])
         part = split_evenly(here @ turned.T, len(indices))
-        region[members] = indices[
-            _name_parts(here, part, [parcellation.groups[i] for i in indices])[part]
-        ]
+        places = (load_centres(parcellation.name)[indices] - CENTRE) / SEMI_AXES
+        places[:, 0] = np.abs(places[:, 0])
+        region[members] = indices[_name_parts(here, part, places)[part]]
     return region
 
 
@@ -190,13 +169,12 @@ def _find_sides(grey: FloatArray, parcellation: Parcellation) -> NDArray[np.str_
     return side
 
 
-def _name_parts(points: FloatArray, part: IntArray, groups: Sequence[str]) -> IntArray:
-    """Row of ``groups`` for each part, such that groups lie near their places."""
+def _name_parts(points: FloatArray, part: IntArray, places: FloatArray) -> IntArray:
+    """Row of ``places`` [n_parts, 3] for each part, such that parts lie near their places."""
     centres = _find_centres(points, part)
-    places = np.array([_PLACES[group] for group in groups])
     cost = ((centres[:, None] - places[None]) ** 2).sum(-1)
     rows, columns = linear_sum_assignment(cost)
-    named = np.zeros(len(groups), np.int32)
+    named = np.zeros(len(places), np.int32)
     named[rows] = columns
     return named
 

@@ -3,6 +3,11 @@
 import numpy as np
 import pytest
 
+from kraken_bids.connectome.region_places import (
+    fit_places,
+    load_centres,
+    measure_centres,
+)
 from kraken_bids.demo.brain import (
     COARSE_MM,
     GREY,
@@ -40,6 +45,18 @@ def test_regions_lie_on_their_side(name: str) -> None:
     for region, side in enumerate(table.hemispheres, start=1):
         here = x[brain.regions[name] == region]
         assert {"L": here.max() < 0, "R": here.min() >= 0, "M": np.abs(here).max() < 10}[side]
+
+
+@pytest.mark.parametrize("name", PARCELLATIONS)
+def test_regions_lie_about_where_they_do_in_people(name: str) -> None:
+    """An affine map explains most of where the regions lie in the published label images."""
+    brain = load_brain()
+    centres = measure_centres(brain.regions[name], brain.affine)
+    known = load_centres(name)
+    fit = fit_places(centres.of(np.arange(1, len(known) + 1)), known)
+    assert fit.n_regions == len(known)
+    assert fit.explained > 0.85
+    assert not fit.is_mirrored
 
 
 def test_cells_and_regions_fill_grey_matter() -> None:

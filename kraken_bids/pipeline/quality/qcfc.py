@@ -23,10 +23,11 @@ from kraken_bids.connectome.motion_dependence import (
     edge_distances,
     region_centroids,
 )
+from kraken_bids.connectome.region_places import load_centres
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor
-from kraken_bids.parcellations import list_parcellations, load_parcellation, read_table
+from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.pipeline.predictions.cohort import Member
 
 logger = logging.getLogger(__name__)
@@ -194,9 +195,9 @@ def find_centroids(
     ndarray of shape (n_regions, 3)
         mm; NaN where unknown.
     """
-    rows = [row for row in read_table("centroids.tsv") if row["parcellation"] == parcellation]
-    if rows:
-        return np.array([[float(row[axis]) for axis in "xyz"] for row in rows])
+    known = load_centres(parcellation)
+    if len(known):
+        return known
     path = labels_path(output_dir, parse_name(connectome), parcellation)
     if not path.exists():
         return np.full((n_regions, 3), np.nan)
