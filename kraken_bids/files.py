@@ -1,13 +1,17 @@
 """What every room needs of the file system: whole files or none, and the cache folder."""
 
 import errno
+import fcntl
+import hashlib
 import os
+import platform
 import re
 import secrets
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 
 from kraken_bids.exceptions import InputError
@@ -18,8 +22,10 @@ os.umask(_UMASK)
 FILE_MODE = 0o666 & ~_UMASK
 """What the user's umask gives new files; some libraries write theirs for their owner alone."""
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-LEFTOVER = re.compile(r"\..+\.\d+-[0-9a-f]{8}\.tmp(\..+)?")
-"""Names of files that are being written."""
+NOT_THERE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EPERM)
+"""What a file system answers to a call that it does not have (SMB, FUSE, vfat)."""
+LEFTOVER = re.compile(r"\..+\.(\d+)-([0-9a-f]{8})(?:[0-9a-f]{8})?\.tmp(\..+)?")
+"""Names of files that are being written: process, machine and a random part."""
 LEFTOVER_AGE_S = 24 * 3600
 """Nobody writes a file for longer."""
 POINTERS = (b"/annex/objects/", b"version https://git-lfs")
@@ -50,13 +56,15 @@ def atomic_path(path: Path) -> Iterator[Path]:
         If the disk is full or the folder cannot be written to.
     """
     path = Path(path)
-    token = f"{os.getpid()}-{secrets.token_hex(4)}"
+    token = f"{os.getpid()}-{_machine()}{secrets.token_hex(4)}"
     temporary = path.with_name(f".{path.stem}.{token}.tmp{path.suffix}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        temporary.chmod(FILE_MODE)
-        _flush(temporary)
+        with _where_there_is_such():
+            temporary.chmod(FILE_MODE)
+        with _where_there_is_such():
+            _flush(temporary)
         temporary.replace(path)
     except InputError:
         raise
@@ -67,15 +75,43 @@ def atomic_path(path: Path) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what killed runs left half-written in a folder, a day ago or longer."""
-    oldest = time.time() - LEFTOVER_AGE_S
-    for place, _, names in os.walk(folder):
+def remove_leftovers(folder: Path, *, deep: bool = True) -> None:
+    """Remove what killed runs left half-written in a folder.
+
+    Files of a process of this machine that is gone go at once, others after a day.
+
+    Parameters
+    ----------
+    folder : path
+    deep : bool, optional
+        Whether the folders in it are searched too.
+    """
+    for place, folders, names in os.walk(folder):
         for name in filter(LEFTOVER.fullmatch, names):
             path = Path(place, name)
             with suppress(OSError):  # somebody else may remove it, or own it
-                if path.stat().st_mtime < oldest:
+                if _is_orphan(path):
                     path.unlink()
+        if not deep:
+            folders.clear()
+
+
+def take_lock(path: Path) -> int | None:
+    """Wait for a lock, and give the descriptor whose closing lets it go.
+
+    None where there are no locks: a file system without them, another user's lock file, a link
+    in its place. The lock file stays: to remove it would let two processes lock two files.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
 
 
 def find_cache_folder() -> Path:
@@ -84,7 +120,10 @@ def find_cache_folder() -> Path:
         return Path(os.environ[CACHE_VARIABLE]).expanduser()
     if os.environ.get("XDG_CACHE_HOME"):
         return Path(os.environ["XDG_CACHE_HOME"]) / "kraken_bids"
-    home = Path("~").expanduser()
+    try:
+        home = Path("~").expanduser()
+    except RuntimeError:  # a container's user without a name and without HOME
+        home = Path("/")
     caches = home / "Library" / "Caches" if sys.platform == "darwin" else home / ".cache"
     return caches / "kraken_bids"
 
@@ -117,6 +156,30 @@ def _starts_as_pointer(path: Path) -> bool:
         return False
 
 
+@cache
+def _machine() -> str:
+    """Eight letters for where process numbers mean something: a boot of a host, or a container."""
+    parts = [platform.node()]
+    with suppress(OSError):
+        parts.append(Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii"))
+        parts.append(str(Path("/proc/self/ns/pid").readlink()))
+    return hashlib.sha256(" ".join(parts).encode()).hexdigest()[:8]
+
+
+def _is_orphan(path: Path) -> bool:
+    """Whether nobody writes a half-written file any more."""
+    found = LEFTOVER.fullmatch(path.name)
+    assert found is not None
+    if found[2] == _machine():
+        try:
+            os.kill(int(found[1]), 0)
+        except ProcessLookupError:
+            return True
+        except (OSError, OverflowError):
+            pass
+    return path.stat().st_mtime < time.time() - LEFTOVER_AGE_S
+
+
 def _flush(path: Path) -> None:
     """Make sure that the bytes are on the disk before the name is."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -124,6 +187,16 @@ def _flush(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def _where_there_is_such() -> Iterator[None]:
+    """Pass over a call that the file system does not have."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NOT_THERE:
+            raise
 
 
 def _explain(path: Path, error: OSError) -> str:

@@ -3,6 +3,7 @@
 import logging
 import sys
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 
 TERMINAL_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
@@ -45,6 +46,30 @@ class FileLog(logging.FileHandler):
         """Close the file, complete or not."""
         with suppress(OSError):
             super().close()
+
+
+def claim_log(folder: Path, name: str) -> Path:
+    """Make an empty log of this name, or with a number where another run has taken the name.
+
+    Parameters
+    ----------
+    folder : path
+        Is made where it is missing.
+    name : str
+        Stem of the file.
+
+    Returns
+    -------
+    path
+        Of the file, which nobody else writes.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    for number in count(1):
+        path = folder / (f"{name}.log" if number == 1 else f"{name}-{number}.log")
+        with suppress(FileExistsError):
+            path.touch(exist_ok=False)
+            return path
+    raise AssertionError
 
 
 def start_file_log(path: Path) -> logging.Handler:

@@ -2,13 +2,15 @@
 
 import errno
 import os
+import subprocess
+import sys
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from kraken_bids.exceptions import InputError
-from kraken_bids.files import atomic_path, find_cache_folder, remove_leftovers
+from kraken_bids.files import atomic_path, find_cache_folder, remove_leftovers, take_lock
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -91,3 +93,97 @@ def test_a_file_may_be_read_by_whom_the_umask_allows(tmp_path: Path) -> None:
         temporary.touch(mode=0o600)
 
     assert (tmp_path / "x").stat().st_mode == plain.stat().st_mode
+
+
+@pytest.mark.parametrize("call", ["chmod", "fsync", "flock"])
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP])
+def test_a_file_system_that_lacks_a_call_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: int
+) -> None:
+    """SMB and FUSE mounts refuse modes, some disks fsync, Lustre locks."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    where = {"chmod": "pathlib.Path.chmod", "fsync": "os.fsync", "flock": "fcntl.flock"}
+    monkeypatch.setattr(where[call], refuse)
+
+    lock = take_lock(tmp_path / ".lock")
+    with atomic_path(tmp_path / "x") as temporary:
+        temporary.write_text("whole")
+
+    assert (tmp_path / "x").read_text() == "whole"
+    assert (lock is None) == (call == "flock")
+
+
+def test_a_disk_that_fails_is_no_call_that_is_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bytes that did not reach the disk do not get their final name."""
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr("os.fsync", fail)
+
+    with (
+        pytest.raises(InputError, match="Input/output error"),
+        atomic_path(tmp_path / "x") as temporary,
+    ):
+        temporary.write_text("half")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_lock_file_is_no_way_to_empty_another_file(tmp_path: Path) -> None:
+    """A link in its place is not followed; what it leads to stays."""
+    (tmp_path / "thesis").write_text("years of work")
+    (tmp_path / ".lock").symlink_to(tmp_path / "thesis")
+
+    assert take_lock(tmp_path / ".lock") is None
+    assert (tmp_path / "thesis").read_text() == "years of work"
+
+
+def test_what_a_killed_process_of_this_machine_left_goes_at_once(tmp_path: Path) -> None:
+    """That of a living one stays, and so does that of another machine, for a day."""
+    killed = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import os, sys; from pathlib import Path; from kraken_bids.files import atomic_path\n"
+            "with atomic_path(Path(sys.argv[1])) as p: p.touch(); os._exit(1)",
+            tmp_path / "x.tsv",
+        ],
+        check=False,
+    )
+    assert killed.returncode == 1
+    (left,) = tmp_path.iterdir()
+    elsewhere = left.with_name(left.name[: left.name.index("-")] + "-" + 16 * "0" + ".tmp.tsv")
+    elsewhere.touch()
+    (tmp_path / "deep").mkdir()
+    deep = tmp_path / "deep" / left.name
+    deep.touch()
+
+    with atomic_path(tmp_path / "y.tsv") as mine:
+        mine.touch()
+        remove_leftovers(tmp_path, deep=False)
+        found = set(tmp_path.iterdir())
+
+    assert found == {mine, elsewhere, tmp_path / "deep"}
+    assert deep.exists()
+    remove_leftovers(tmp_path)
+    assert not deep.exists()
+
+
+def test_a_user_without_a_home_has_the_cache_at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a container sets HOME to / for a user without a name."""
+
+    def no_home(_: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("KRAKEN_BIDS_DATA", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("sys.platform", "linux")
+    monkeypatch.setattr(Path, "expanduser", no_home)
+
+    assert find_cache_folder() == Path("/.cache/kraken_bids")

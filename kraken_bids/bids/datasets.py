@@ -9,11 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+from kraken_bids.bids.folders import explain_folder, is_folder, is_nowhere
 from kraken_bids.bids.names import strip_label
 from kraken_bids.exceptions import InputError
 
 MAX_DEPTH = 3
 DESCRIPTION = "dataset_description.json"
+PARTICIPANT = re.compile("sub-[A-Za-z0-9+]+")
+DATALAD = (".datalad", ".gitmodules")
+"""What the root of a dataset holds whose parts may not be installed."""
 NOT_SEARCHED = ("freesurfer", "kraken_bids")
 """Pipelines whose folders hold no BOLD or tractograms for us: FreeSurfer's and our own outputs."""
 FLAGS = (
@@ -52,6 +56,7 @@ def find_datasets(bids_dir: Path, extra: Mapping[str, Path]) -> tuple[Dataset, .
     """Datasets to search: the ones that the user named first, then ``bids_dir`` and what it holds.
 
     Looks at most three folders below ``derivatives``; participants' folders are never entered.
+    Folders there that are closed, empty or links to nowhere are named in the log and left out.
 
     Parameters
     ----------
@@ -121,8 +126,10 @@ def has_participants(folder: Path) -> bool:
 
 
 def _list_participants(folder: Path) -> Iterator[str]:
+    """Labels of the folders ``sub-*``; a link to nowhere is one that is not installed."""
     for entry in folder.iterdir():
-        if entry.name.startswith("sub-") and entry.is_dir():
+        is_one = PARTICIPANT.fullmatch(entry.name) and is_nowhere(entry)
+        if entry.name.startswith("sub-") and (is_one or is_folder(entry)):
             yield entry.name.removeprefix("sub-")
 
 
@@ -139,17 +146,38 @@ def _walk(folder: Path, depth: int) -> Iterator[Dataset]:
     else:
         inside = _list_folders(folder)
     for child in inside:
-        if child.name == "derivatives" and child.is_dir():
+        if not _is_open(child):
+            continue
+        if child.name == "derivatives":
             for grandchild in _list_folders(child):
-                yield from _walk(grandchild, depth + 1) if depth < MAX_DEPTH else ()
-        elif child.is_dir() and depth < MAX_DEPTH:
+                if depth < MAX_DEPTH and _is_open(grandchild):
+                    yield from _walk(grandchild, depth + 1)
+        elif depth < MAX_DEPTH:
             yield from _walk(child, depth + 1)
 
 
 def _list_folders(folder: Path) -> list[Path]:
+    """Folders in a folder, and links to nowhere that may have been some."""
     return sorted(
-        p for p in folder.iterdir() if p.is_dir() and not p.name.startswith((".", "sub-"))
+        p
+        for p in folder.iterdir()
+        if not p.name.startswith((".", "sub-"))
+        and (is_folder(p) or (is_nowhere(p) and not p.suffix[1:].isalpha()))
     )
+
+
+def _is_open(folder: Path) -> bool:
+    """Whether something may be found in a folder; says why not where it should be there."""
+    if not is_folder(folder) and not is_nowhere(folder):
+        return False
+    reason = explain_folder(folder)
+    if reason:
+        roots = (folder.parent, folder.parent.parent)
+        is_usual = reason.startswith(f"{folder} is empty") and not any(
+            (root / name).exists() for root in roots for name in DATALAD
+        )
+        logger.log(logging.INFO if is_usual else logging.WARNING, "left out: %s", reason)
+    return not reason
 
 
 def _describe(folder: Path) -> Dataset | None:
@@ -192,7 +220,7 @@ def _is_freesurfer(folder: Path) -> bool:
     if folder.name == "freesurfer" or (folder / "fsaverage" / "mri").is_dir():
         return True
     first = next(folder.glob("sub-*"), None)
-    return first is not None and (first / "mri").is_dir()
+    return first is not None and is_folder(first / "mri")
 
 
 def _pipeline_of(name: str) -> str:
@@ -251,6 +279,9 @@ def _check_folder(path: Path, what: str) -> None:
 def _check_derivatives(found: Sequence[Dataset], bids_dir: Path) -> None:
     if not any(d.is_searched for d in found):
         what = ", ".join(f"{d.path} ({d.pipeline or d.kind})" for d in found) or "no dataset"
+        folder = bids_dir / "derivatives"
+        inside = _list_folders(folder) if is_folder(folder) and not explain_folder(folder) else []
+        what += "".join(f"; {why}" for why in map(explain_folder, [folder, *inside]) if why)
         raise InputError(
             f"expected derivatives of fMRIPrep or QSIRecon in {bids_dir / 'derivatives'}; found "
             f"{what}. Name their folder with -d fmriprep=PATH, or first run {FLAGS}."

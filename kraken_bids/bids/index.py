@@ -1,11 +1,11 @@
 """Files of one participant: its own folders are listed, the rest of a dataset never is."""
 
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from kraken_bids.bids.datasets import Dataset
+from kraken_bids.bids.folders import is_folder, list_folder
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.query import ExplicitPaths, Query
 
@@ -59,11 +59,16 @@ def list_subject_files(datasets: Sequence[Dataset], subject: str) -> tuple[Subje
         Raw and FreeSurfer datasets in it are passed over.
     subject : str
         Label without ``sub-``.
+
+    Raises
+    ------
+    InputError
+        If this user may not read one of its folders.
     """
     found: list[SubjectFile] = []
     for dataset in datasets:
         root = dataset.path / f"sub-{subject}"
-        if not dataset.is_searched or not root.is_dir():
+        if not dataset.is_searched or not is_folder(root):
             continue
         for folder, session in _list_levels(root):
             found += _list_datatypes(dataset, folder, session)
@@ -85,20 +90,20 @@ def pick_nearest(files: Sequence[SubjectFile], session: str | None) -> SubjectFi
 
 def _list_levels(root: Path) -> Iterator[tuple[Path, str | None]]:
     yield root, None
-    for entry in sorted(os.scandir(root), key=lambda e: e.name):
+    for entry in list_folder(root):
         if entry.name.startswith("ses-") and entry.is_dir():
             yield Path(entry.path), entry.name.removeprefix("ses-")
 
 
 def _list_datatypes(dataset: Dataset, folder: Path, session: str | None) -> Iterator[SubjectFile]:
-    for datatype in sorted(os.scandir(folder), key=lambda e: e.name):
+    for datatype in list_folder(folder):
         if datatype.name.startswith("sub-") and datatype.is_file():
             entities = {**parse_name(datatype.name), "datatype": ""}
             yield SubjectFile(dataset, Path(datatype.path), session, entities)
         skipped = datatype.name in NOT_DATA or datatype.name.startswith((".", "ses-"))
         if skipped or not datatype.is_dir():
             continue
-        for name in sorted(entry.name for entry in os.scandir(datatype.path)):
+        for name in (entry.name for entry in list_folder(Path(datatype.path))):
             if not name.startswith("."):
                 entities = {**parse_name(name), "datatype": datatype.name}
                 yield SubjectFile(dataset, Path(datatype.path) / name, session, entities)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from kraken_bids.bids.datasets import FLAGS, Dataset, find_datasets, find_participants
+from kraken_bids.bids.folders import explain_folder
 from kraken_bids.bids.functional_inputs import (
     BoldRun,
     FunctionalInputs,
@@ -95,6 +96,8 @@ def find_session_inputs(
     subject = strip_label(subject, "sub")
     query = query or Query()
     explicit = explicit or ExplicitPaths()
+    folders = [d.path / f"sub-{subject}" for d in datasets if d.is_searched]
+    gaps = tuple(filter(None, map(explain_folder, folders)))
     sessions, files = _find_sessions(list_subject_files(datasets, subject), explicit)
     asked = [session for session in sessions if query.accepts_session(session)]
     if sessions and not asked:
@@ -114,8 +117,12 @@ def find_session_inputs(
         if problems:
             raise problems[0]
         notes = [note for inputs in found for note in inputs.notes]
-        raise InputError(_explain_nothing(datasets, subject, notes))
-    return tuple(inputs for inputs in found if inputs.is_usable or inputs.problems)
+        raise InputError(_explain_nothing(datasets, subject, [*gaps, *notes]))
+    return tuple(
+        replace(inputs, notes=(*inputs.notes, *gaps))
+        for inputs in found
+        if inputs.is_usable or inputs.problems
+    )
 
 
 def _find_one(search: Search, parcellations: Sequence[Parcellation]) -> SessionInputs:

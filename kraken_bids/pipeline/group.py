@@ -11,8 +11,7 @@ import numpy as np
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.exceptions import InputError
-from kraken_bids.files import atomic_path
-from kraken_bids.logs import stop_file_log
+from kraken_bids.files import atomic_path, remove_leftovers
 from kraken_bids.model.adaptation import Adaptation, read_adaptation, write_adaptation
 from kraken_bids.model.predict import Model
 from kraken_bids.parcellations import list_parcellations
@@ -41,7 +40,13 @@ from kraken_bids.pipeline.predictions.predict import (
     build_sources,
     list_source_names,
 )
-from kraken_bids.pipeline.provenance import Failure, exit_code_of, start_run, write_failures
+from kraken_bids.pipeline.provenance import (
+    Failure,
+    exit_code_of,
+    follow_run,
+    start_run,
+    write_failures,
+)
 from kraken_bids.pipeline.quality.outliers import find_outliers, write_outliers
 from kraken_bids.pipeline.quality.qcfc import write_qcfc
 from kraken_bids.pipeline.quality.scores import write_scores
@@ -76,8 +81,9 @@ def run_group(settings: Settings) -> int:
         return 0
     run = start_run(settings, "group")
     subjects = list(dict.fromkeys(member.subject for member in members))
-    try:
+    with follow_run(run):
         prepare_output(settings, datasets=())
+        remove_leftovers(output)
         failures: list[Failure] = []
         with open_executor(settings.run, run.log) as executor:
             if not settings.run.reports_only:
@@ -100,8 +106,6 @@ def run_group(settings: Settings) -> int:
             failures += draw_participants(settings, members, executor)
         write_failures(run, failures, subjects=subjects, kept_stages=kept)
         report_end(failures, len(subjects))
-    finally:
-        stop_file_log(run.handler)
     return exit_code_of(failures, len(subjects))
 
 

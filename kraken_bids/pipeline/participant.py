@@ -14,7 +14,6 @@ from kraken_bids.bids.write import (
     write_region_tables,
 )
 from kraken_bids.files import remove_leftovers
-from kraken_bids.logs import stop_file_log
 from kraken_bids.model.formats.load import load_model
 from kraken_bids.model.predict import Model
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
@@ -42,6 +41,7 @@ from kraken_bids.pipeline.provenance import (
     Failure,
     exit_code_of,
     failure_of,
+    follow_run,
     start_run,
     write_failures,
 )
@@ -75,10 +75,11 @@ def run_participants(settings: Settings) -> int:
     plan = plan_participants(settings)
     subjects = plan.subjects
     run = start_run(settings, "participant")
-    try:
+    with follow_run(run):
         prepare_output(settings, plan.datasets, plan.own_atlases.values())
-        for subject in subjects:
-            remove_leftovers(data.output_dir / f"sub-{subject}")
+        remove_leftovers(data.output_dir, deep=False)
+        for folder in ("group", "logs", *(f"sub-{subject}" for subject in subjects)):
+            remove_leftovers(data.output_dir / folder)
         failures = list(plan.failures)
         with open_executor(settings.run, run.log) as executor:
             if settings.run.reports_only:
@@ -97,8 +98,6 @@ def run_participants(settings: Settings) -> int:
             failures += draw_participants(settings, members, executor)
         write_failures(run, failures, subjects=subjects, kept_stages=kept)
         report_end(failures, len(subjects))
-    finally:
-        stop_file_log(run.handler)
     return exit_code_of(failures, len(subjects))
 
 

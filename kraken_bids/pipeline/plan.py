@@ -8,7 +8,7 @@ from kraken_bids.bids.datasets import Dataset, find_datasets, find_participants
 from kraken_bids.bids.inputs import find_session_inputs
 from kraken_bids.bids.own_atlases import read_own_parcellation
 from kraken_bids.bids.query import ExplicitPaths, Query, read_filters
-from kraken_bids.exceptions import KrakenBidsError, SettingsError
+from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.provenance import Failure, exit_code_of, failure_of
 from kraken_bids.pipeline.sessions import SessionTask
@@ -62,14 +62,25 @@ def plan_participants(settings: Settings) -> Plan:
                 query=query,
                 explicit=_list_explicit(settings),
             )
-        except KrakenBidsError as error:
-            logger.error("sub-%s: %s", subject, error)
-            failures.append(failure_of(error, subject=subject, session=None, stage="inputs"))
+        except (KrakenBidsError, OSError) as error:
+            failure = failure_of(_named(error), subject=subject, session=None, stage="inputs")
+            logger.error("sub-%s: %s", subject, failure.message)
+            failures.append(failure)
             if settings.run.stop_on_first_crash:
                 break
             continue
         tasks += [SessionTask(session, settings, datasets, own) for session in sessions]
     return Plan(datasets, subjects, tuple(tasks), tuple(failures), own)
+
+
+def _named(error: Exception) -> Exception:
+    """Say of the system's refusals (a closed folder, a network disk that is gone) what to do."""
+    if isinstance(error, KrakenBidsError):
+        return error
+    return InputError(
+        f"expected files of this participant that can be read; reading gave: {error}. Check the "
+        "rights of the file or folder, and whether its disk is there."
+    )
 
 
 def read_own_atlases(settings: Settings) -> dict[str, Parcellation]:

@@ -1,12 +1,13 @@
 """What a run leaves behind besides its results: digests, log, settings, failures, citation."""
 
-import fcntl
 import hashlib
 import json
 import logging
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,10 +15,10 @@ from pathlib import Path
 import tomli_w
 
 from kraken_bids import __version__
-from kraken_bids.bids.read import read_text
 from kraken_bids.bids.write import check_output_folder, write_table, write_text
 from kraken_bids.exceptions import InputError, KrakenBidsError
-from kraken_bids.logs import start_file_log
+from kraken_bids.files import take_lock
+from kraken_bids.logs import claim_log, start_file_log, stop_file_log
 from kraken_bids.settings import Settings, to_plain
 
 logger = logging.getLogger(__name__)
@@ -46,6 +47,13 @@ CITATION_BIB = """\
   doi = {10.1038/s41592-025-02706-2}
 }
 """
+EXPECTED_END = "expected what computes this participant to end by itself;"
+LOST = "the system ended its process, most often because memory ran out"
+MORE_MEMORY = (
+    "Give more memory (on a cluster: --mem-gb) or a smaller --n-procs and rerun: finished files "
+    "are kept."
+)
+GO_ON = "finished files are kept, and the same command goes on from there"
 FAILURE_COLUMNS = ("participant_id", "session_id", "stage", "error", "message", "run")
 
 
@@ -91,19 +99,37 @@ def start_run(settings: Settings, level: str) -> Run:
     check_output_folder(settings.data.output_dir)
     logs = settings.data.output_dir / "logs"
     stamp = datetime.now().astimezone().strftime("%Y%m%dT%H%M%S")
-    name = f"{stamp}_{level}_{os.getpid()}"
     try:
-        handler = start_file_log(logs / f"{name}.log")
+        log = claim_log(logs, f"{stamp}_{level}_{os.getpid()}")
+        handler = start_file_log(log)
     except OSError as error:
         raise InputError(
             f"OUTPUT_DIR: cannot write to {settings.data.output_dir} ({error.strerror}). Give a "
             "folder that this user may write to; in a container, mount it read-write."
         ) from error
-    run = Run(name, settings.data.output_dir, logs / f"{name}.log", handler)
-    write_text(logs / f"{name}.toml", tomli_w.dumps(as_options(settings)))
+    run = Run(log.stem, settings.data.output_dir, log, handler)
+    write_text(log.with_suffix(".toml"), tomli_w.dumps(as_options(settings)))
     write_text(logs / "CITATION.md", CITATION.format(version=__version__))
     write_text(logs / "CITATION.bib", CITATION_BIB)
     return run
+
+
+@contextmanager
+def follow_run(run: Run) -> Iterator[None]:
+    """Close the log of a run at its end, and say in it what has ended the run early."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        logger.warning("stopped by Ctrl-C; %s", GO_ON)
+        raise
+    except SystemExit as error:
+        logger.warning("stopped by a signal (exit code %s); %s", error.code, GO_ON)
+        raise
+    except Exception as error:
+        logger.debug("the run ended with an error", exc_info=error)
+        raise
+    finally:
+        stop_file_log(run.handler)
 
 
 def as_options(settings: Settings) -> dict[str, object]:
@@ -157,13 +183,8 @@ def failure_of(error: BaseException, *, subject: str, session: str | None, stage
     """Turn an exception into a row of ``failures.tsv``; unexpected ones keep their class name."""
     if isinstance(error, KrakenBidsError):
         message, exit_code = str(error), error.exit_code
-    elif isinstance(error, BrokenExecutor):
-        message, exit_code = (
-            "expected the process that computes this participant to end by itself; the system "
-            "ended it, most often because memory ran out. Give more memory or a smaller --n-procs "
-            "and rerun: finished files are kept.",
-            1,
-        )
+    elif isinstance(error, BrokenExecutor | MemoryError):
+        message, exit_code = f"{EXPECTED_END} {_explain_loss(error)}. {MORE_MEMORY}", 1
     else:
         message = (
             f"unexpected {type(error).__name__}: {error}. The log holds the traceback; please "
@@ -174,6 +195,13 @@ def failure_of(error: BaseException, *, subject: str, session: str | None, stage
     return Failure(
         subject, session, stage, type(error).__name__, " ".join(message.split()), exit_code
     )
+
+
+def _explain_loss(error: BrokenExecutor | MemoryError) -> str:
+    if isinstance(error, MemoryError):
+        return "there was no memory left"
+    # what concurrent.futures says of its pools is of no use to the user
+    return LOST if isinstance(error, BrokenProcessPool) else str(error) or LOST
 
 
 def write_failures(
@@ -199,13 +227,13 @@ def write_failures(
     """
     path = run.output_dir / "logs" / "failures.tsv"
     done = {f"sub-{subject}" for subject in subjects}
-    with (run.output_dir / "logs" / ".failures.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        lines = read_text(path).splitlines()[1:] if path.exists() else []
-        known = [tuple(line.split("\t")) for line in lines]
+    lock = take_lock(run.output_dir / "logs" / ".failures.lock")
+    if lock is None:
+        logger.debug("%s: written without a lock, which this file system has not", path)
+    try:
         rows = [
             row
-            for row in known
+            for row in _read_rows(path)
             if row[0] not in done or (row[2] in kept_stages and row[-1] != run.name)
         ]
         rows += [
@@ -221,14 +249,28 @@ def write_failures(
         ]
         columns = zip(*rows, strict=True) if rows else [[] for _ in FAILURE_COLUMNS]
         write_table(path, dict(zip(FAILURE_COLUMNS, map(list, columns), strict=True)))
+    finally:
+        if lock is not None:
+            os.close(lock)
 
 
 def read_failures(output_dir: Path, subject: str) -> list[tuple[str, str, str]]:
     """List what of a participant has failed: session (or ``n/a``), stage and message of each."""
-    path = output_dir / "logs" / "failures.tsv"
-    lines = read_text(path).splitlines()[1:] if path.exists() else []
-    rows = (line.split("\t") for line in lines)
+    rows = _read_rows(output_dir / "logs" / "failures.tsv")
     return [(row[1], row[2], row[4]) for row in rows if row[0] == f"sub-{subject}"]
+
+
+def _read_rows(path: Path) -> list[tuple[str, ...]]:
+    """Rows of ``failures.tsv``; what is none (a damaged file) is left out."""
+    try:
+        text = path.read_bytes().decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    rows = [tuple(line.split("\t")) for line in text.splitlines()[1:]]
+    whole = [row for row in rows if len(row) == len(FAILURE_COLUMNS)]
+    if len(whole) < len(rows):
+        logger.warning("%s: %d damaged row(s) left out", path, len(rows) - len(whole))
+    return whole
 
 
 def exit_code_of(failures: Sequence[Failure], n_subjects: int) -> int:

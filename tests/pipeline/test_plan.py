@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from kraken_bids.bids.datasets import find_datasets
-from kraken_bids.exceptions import SettingsError
+from kraken_bids.exceptions import InputError, SettingsError
+from kraken_bids.pipeline import plan
 from kraken_bids.pipeline.plan import plan_participants
 from kraken_bids.settings import DataSettings, FunctionalSettings, Settings
 
@@ -101,3 +102,34 @@ def test_a_second_participant_lists_its_own_folders_only(
         assert len(plan_participants(Settings(data=data)).tasks) == len(wanted)
         shared.append([path for path in opened if "sub-" not in path])
     assert shared[0] == shared[1]
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (InputError("closed folder"), "closed folder"),
+        (PermissionError(13, "Permission denied", "/x/mri"), "Permission denied: '/x/mri'"),
+        (OSError(116, "Stale file handle"), "Stale file handle"),
+    ],
+)
+def test_a_participant_who_cannot_be_read_fails_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError, words: str
+) -> None:
+    """Whatever the system refuses, the others are planned."""
+    write_dataset(tmp_path / "in")
+    find = plan.find_session_inputs
+
+    def refuse_one(datasets: object, subject: str, **options: object) -> object:
+        if subject == "01":
+            raise error
+        return find(datasets, subject, **options)
+
+    monkeypatch.setattr(plan, "find_session_inputs", refuse_one)
+
+    found = plan_participants(Settings(DataSettings(tmp_path / "in", tmp_path / "out")))
+
+    assert [task.label for task in found.tasks] == ["sub-02"]
+    (failure,) = found.failures
+    assert failure.participant_id == "sub-01"
+    assert failure.exit_code == 3
+    assert words in failure.message

@@ -1,6 +1,9 @@
 """What a run leaves behind besides its results."""
 
 import logging
+from concurrent.futures import BrokenExecutor
+from concurrent.futures.process import BrokenProcessPool
+from datetime import datetime, tzinfo
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,8 @@ from kraken_bids.pipeline.provenance import (
     exit_code_of,
     failure_of,
     file_stamps,
+    follow_run,
+    read_failures,
     start_run,
     write_failures,
 )
@@ -121,3 +126,89 @@ def test_a_folder_counts_by_its_files(tmp_path: Path) -> None:
     first = file_stamps([tmp_path / "a.trx"])
     inner.write_bytes(bytes(8))
     assert file_stamps([tmp_path / "a.trx"]) != first
+
+
+def test_runs_of_one_second_and_one_process_number_keep_logs_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As four containers have them that start together, each with process number 1."""
+
+    class OneSecond(datetime):
+        """A clock that stands."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime(2026, 1, 1, tzinfo=tz)
+
+    monkeypatch.setattr("kraken_bids.pipeline.provenance.datetime", OneSecond)
+    monkeypatch.setattr("os.getpid", lambda: 1)
+    runs = [start_run(Settings(DataSettings(tmp_path / "in", tmp_path / "out")), "group")
+            for _ in range(4)]  # fmt: skip
+    for run in runs:
+        stop_file_log(run.handler)
+
+    assert len({run.name for run in runs}) == 4
+    logs = tmp_path / "out" / "logs"
+    assert len(list(logs.glob("*.log"))) == len(list(logs.glob("*.toml"))) == 4
+
+
+def test_failures_are_written_where_there_are_no_locks(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system without flock costs the turn-taking, not the report of a day's work."""
+    monkeypatch.setattr("kraken_bids.pipeline.provenance.take_lock", lambda _: None)
+    run = make_run(tmp_path)
+    one = failure_of(InputError("no confounds"), subject="01", session=None, stage="inputs")
+
+    write_failures(run, [one], subjects=["01"])
+
+    assert read_failures(tmp_path, "01") == [("n/a", "inputs", "no confounds")]
+
+
+@pytest.mark.parametrize("damage", [b"", b"\n\n", b"x\ty\n\xff\xfe\t\tz\nsub-09", bytes(100)])
+def test_a_damaged_table_of_failures_is_begun_anew(tmp_path: Path, damage: bytes) -> None:
+    """What is no row goes; it does not end every later run."""
+    run = make_run(tmp_path)
+    (tmp_path / "logs" / "failures.tsv").write_bytes(damage)
+    one = failure_of(InputError("no confounds"), subject="01", session=None, stage="inputs")
+
+    write_failures(run, [one], subjects=["01"])
+
+    assert read_failures(tmp_path, "01") == [("n/a", "inputs", "no confounds")]
+    assert len((tmp_path / "logs" / "failures.tsv").read_text().splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (KeyboardInterrupt(), "stopped by Ctrl-C; finished files are kept"),
+        (SystemExit(143), "stopped by a signal (exit code 143)"),
+        (RuntimeError("no luck"), "RuntimeError: no luck"),
+    ],
+)
+def test_the_log_says_what_ended_a_run(tmp_path: Path, error: BaseException, words: str) -> None:
+    """However it ends, the last lines of its file say so."""
+    run = start_run(Settings(DataSettings(tmp_path / "in", tmp_path / "out")), "participant")
+    logging.getLogger("kraken_bids").setLevel(logging.DEBUG)
+
+    with pytest.raises(type(error)), follow_run(run):
+        raise error
+
+    assert words in run.log.read_text()
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (MemoryError(), "there was no memory left"),
+        (BrokenProcessPool("A process in the process pool"), "most often because memory ran out"),
+        (BrokenExecutor("the job 7 ended"), "the job 7 ended"),
+    ],
+)
+def test_who_needs_more_memory_is_told_so(error: BaseException, words: str) -> None:
+    """And is not asked to report a fault."""
+    message = failure_of(error, subject="01", session=None, stage="connectomes").message
+
+    assert words in message
+    assert "--mem-gb" in message
+    assert "report" not in message

@@ -1,0 +1,71 @@
+"""Folders of other people's datasets: closed ones, empty ones, and links to nowhere."""
+
+import os
+from pathlib import Path
+
+from kraken_bids.exceptions import InputError
+
+GET = "in a DataLad dataset it is not installed: get it with datalad get"
+ASK = (
+    "ask for the right to read it, or (in a container) run as a user who has it; data of a "
+    "participant that are to be left out are skipped with --participant-label"
+)
+
+
+def list_folder(folder: Path) -> list["os.DirEntry[str]"]:
+    """Entries of a folder, by name.
+
+    Raises
+    ------
+    InputError
+        If this user may not read it, or it is none.
+    """
+    try:
+        with os.scandir(folder) as entries:
+            return sorted(entries, key=lambda entry: entry.name)
+    except OSError as error:
+        raise InputError(
+            f"expected a folder that can be read at {folder}; reading it gave: {error.strerror}. "
+            f"Check its rights: {ASK}."
+        ) from error
+
+
+def is_folder(path: Path) -> bool:
+    """Whether there is a folder, closed or not; False also where nobody may look."""
+    try:
+        return path.is_dir()
+    except PermissionError:
+        return False
+
+
+def is_nowhere(path: Path) -> bool:
+    """Whether it is a link whose target does not exist."""
+    return path.is_symlink() and not path.exists()
+
+
+def explain_folder(folder: Path) -> str:
+    """Say why nothing can be found in a folder, and what to do; '' where something may be.
+
+    Parameters
+    ----------
+    folder : path
+        A folder, a link to one, or a link to nowhere.
+
+    Returns
+    -------
+    str
+        Such as ``/data/sub-01 is empty: …``.
+    """
+    if is_nowhere(folder):
+        return (
+            f"{folder} is a link to {folder.readlink()}, where nothing is; {GET} {folder.name}, "
+            "and in a container mount also the folder that links lead to"
+        )
+    try:
+        with os.scandir(folder) as entries:
+            is_empty = next(entries, None) is None
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        return f"{folder} cannot be read ({error.strerror}): {ASK}"
+    return f"{folder} is empty; {GET} {folder.name}" if is_empty else ""
