@@ -47,8 +47,8 @@ CITATION_BIB = """\
   doi = {10.1038/s41592-025-02706-2}
 }
 """
-EXPECTED_END = "expected what computes this participant to end by itself;"
-LOST = "the system ended its process, most often because memory ran out"
+EXPECTED_END = "expected the process that computes this participant to end by itself;"
+LOST = "the system ended it, most often because memory ran out"
 MORE_MEMORY = (
     "Give more memory (on a cluster: --mem-gb) or a smaller --n-procs and rerun: finished files "
     "are kept."
