@@ -54,6 +54,8 @@ from kraken_bids.pipeline.quality.table import write_quality
 from kraken_bids.pipeline.quality.trust import judge_files
 from kraken_bids.pipeline.quality.trust_files import write_trust, write_trust_of_predictions
 from kraken_bids.pipeline.quality.trust_inputs import encoded_of
+from kraken_bids.pipeline.quality.verdict_files import write_verdicts
+from kraken_bids.pipeline.quality.verdicts import Judge, judge_predictions
 from kraken_bids.pipeline.workers import open_executor
 from kraken_bids.settings import DEFAULT_SOURCES, Settings
 
@@ -121,12 +123,17 @@ def _predict(settings: Settings, members: tuple[Member, ...], executor: Executor
     failures = [*cohort.failures, *collect_failures(plan, members, executor)]
     _write_latents(output, members, sources)
     _write_means(output, model, cohort)
-    scores = write_scores(output, model, members, sources)
+    judged = [source.name for source in plan.written_sources]
+    scores = write_scores(output, model, members, sources, adaptation=adaptation, judged=judged)
     write_outliers(output, find_outliers(members, sources))
-    trust = judge_files(encoded_of(plan, members), correlates=not scores)
-    write_trust(output, members, trust, scores)
+    trust = judge_files(encoded_of(plan, members), correlates=not scores.cross_modal)
+    verdicts = judge_predictions(
+        Judge(members, scores.evidence, trust), plan.written_sources, plan.targets
+    )
+    write_verdicts(output, members, verdicts)
+    write_trust(output, members, trust, scores.cross_modal, verdicts=verdicts)
     write_trust_of_predictions(plan, members)
-    write_quality(output, members, cohort, scores, trust=trust)
+    write_quality(output, members, cohort, scores.cross_modal, trust=trust)
     return failures
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -12,11 +12,13 @@ from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.flavors import Flavor
+from kraken_bids.model.adaptation import Adaptation
 from kraken_bids.model.judging.metrics import (
     compute_metrics,
     own_correlations,
     row_correlations,
 )
+from kraken_bids.model.judging.verdicts import Evidence, explain_people
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.cohort import Member, read_measured
 from kraken_bids.pipeline.predictions.predict import Source
@@ -48,18 +50,41 @@ class CrossModalScore:
     """People compared."""
 
 
+@dataclass(frozen=True)
+class Scores:
+    """How predictions of a cohort compare with what was measured."""
+
+    cross_modal: dict[tuple[int, Flavor], CrossModalScore] = field(default_factory=dict)
+    """By index of the member, and flavor."""
+    evidence: dict[tuple[str, Flavor], Evidence] = field(default_factory=dict)
+    """By name of the source, a fusion, and target."""
+
+
 def write_scores(
-    output_dir: Path, model: Model, members: Sequence[Member], sources: Sequence[Source]
-) -> dict[tuple[int, Flavor], CrossModalScore]:
+    output_dir: Path,
+    model: Model,
+    members: Sequence[Member],
+    sources: Sequence[Source],
+    *,
+    adaptation: Adaptation | None = None,
+    judged: Sequence[str] = (),
+) -> Scores:
     """Compute and write ``group/metrics.tsv``, target by target so that memory stays flat.
 
-    Returns
-    -------
-    dict
-        Cross-modal score per member (its index) and flavor.
+    Parameters
+    ----------
+    output_dir : Path
+    model : Model
+    members : sequence of Member
+    sources : sequence of Source
+        All are scored.
+    adaptation : Adaptation, optional
+        What brings measured connectomes into the range of the predictions.
+    judged : sequence of str
+        Sources besides the fusions of which it is also kept how they do for each person.
     """
     rows: list[tuple[str, str, str, float]] = []
-    scores: dict[tuple[int, Flavor], CrossModalScore] = {}
+    scores = Scores()
     for target in model.flavors:
         observed = _read_observed(model, members, target)
         for source in sources:
@@ -68,14 +93,17 @@ def write_scores(
                 continue
             measured = np.stack([observed[k] for k in both])
             predicted = source.predict(model, target, both)
-            correlations = row_correlations(measured, predicted)
-            metrics = compute_metrics(measured, predicted, correlations=correlations)
-            metrics["n"] = float(len(both))
+            pair = _Pair(both, measured, predicted, row_correlations(measured, predicted))
+            metrics = compute_metrics(measured, predicted, correlations=pair.correlations) | {
+                "n": float(len(both))
+            }
             rows += [(source.name, target.name, name, value) for name, value in metrics.items()]
             if source.name == CROSS_MODAL[target.group]:
-                expected = model.training_means().get(target)
-                found = _score_people(measured, predicted, expected, correlations)
-                scores |= {(k, target): score for k, score in zip(both, found, strict=True)}
+                found = _score_people(pair, model.training_means().get(target))
+                scores.cross_modal.update({(k, target): score for k, score in found.items()})
+            if source.single is None or source.name in judged:
+                fit = adaptation.flavors.get(target) if adaptation else None
+                scores.evidence[source.name, target] = _weigh(pair, 1.0 if fit is None else fit.b0)
     path = group_path(output_dir, "metrics.tsv")
     names = ("source", "target", "metric", "value")
     columns = zip(*rows, strict=True) if rows else [[] for _ in names]
@@ -106,21 +134,44 @@ def _read_observed(
     return observed
 
 
+@dataclass(frozen=True)
+class _Pair:
+    """Measured and predicted connectomes of the people who have both [n_people, n_edges]."""
+
+    people: Sequence[int]
+    measured: NDArray[np.float32]
+    predicted: NDArray[np.float32]
+    correlations: NDArray[np.float64]
+    """Measured in rows, predicted in columns [n_people, n_people]."""
+
+    @property
+    def ranks(self) -> NDArray[np.int64]:
+        """Of the own prediction among everyone's [n_people]; 1 is best."""
+        own = np.diag(self.correlations)[:, None]
+        return np.asarray(1 + (self.correlations > own).sum(axis=1), np.int64)
+
+
+def _weigh(pair: _Pair, slope: float) -> Evidence:
+    """Say how much of what sets people apart is predicted, once measured edges are scaled."""
+    total, explained = explain_people(pair.measured, pair.predicted, slope=slope)
+    ranks = pair.ranks
+    people = zip(pair.people, explained.tolist(), ranks.tolist(), strict=True)
+    return Evidence(
+        explained=total,
+        average_rank=float(np.mean(1 - (ranks - 1) / len(ranks))),
+        people={k: (share, rank) for k, share, rank in people},
+    )
+
+
 def _score_people(
-    measured: NDArray[np.float32],
-    predicted: NDArray[np.float32],
-    training_mean: NDArray[np.float32] | None,
-    correlations: NDArray[np.float64],
-) -> list[CrossModalScore]:
+    pair: _Pair, training_mean: NDArray[np.float32] | None
+) -> dict[int, CrossModalScore]:
     """Score everyone; measured edges lose the cohort's mean, predicted ones the training mean."""
-    own_mean = measured.mean(axis=0, dtype=np.float64)
+    own_mean = pair.measured.mean(axis=0, dtype=np.float64)
     expected = own_mean if training_mean is None else training_mean
     residual = own_correlations(
-        measured, predicted, observed_mean=own_mean, predicted_mean=expected
+        pair.measured, pair.predicted, observed_mean=own_mean, predicted_mean=expected
     )
-    own = np.diag(correlations)
-    ranks = 1 + (correlations > own[:, None]).sum(axis=1)
-    return [
-        CrossModalScore(float(c), float(r), int(rank), len(own))
-        for c, r, rank in zip(own, residual, ranks, strict=True)
-    ]
+    own = np.diag(pair.correlations)
+    people = zip(pair.people, own, residual, pair.ranks, strict=True)
+    return {k: CrossModalScore(float(c), float(r), int(n), len(own)) for k, c, r, n in people}

@@ -15,6 +15,8 @@ from kraken_bids.pipeline.quality.trust_inputs import Encoded, InputView, view_i
 logger = logging.getLogger(__name__)
 
 MANY_MISFITS = 3
+MIN_SEEN = 0.05
+"""A connectome of which the model sees less than this share is no input that says much."""
 MANY_SHARE = 1 / 4
 """So many of a flavor's files, and such a share of them, do not misfit by their own fault."""
 
@@ -75,8 +77,12 @@ class FileTrust:
 
     @property
     def verdict(self) -> str:
-        """``ok``, ``check``, or ``n/a`` where the cohort is too small to say."""
-        return "check" if self.note else "ok" if self.is_judged else "n/a"
+        """``check``, ``not seen``, ``ok``, or ``n/a`` where the cohort is too small to say."""
+        if self.note:
+            return "check"
+        if self.outside is not None and self.outside > 1 - MIN_SEEN:
+            return "not seen"
+        return "ok" if self.is_judged else "n/a"
 
     @property
     def note(self) -> str:

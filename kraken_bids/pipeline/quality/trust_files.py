@@ -18,6 +18,7 @@ from kraken_bids.pipeline.predictions.files import entities_of
 from kraken_bids.pipeline.predictions.predict import PredictionPlan
 from kraken_bids.pipeline.quality.scores import CROSS_MODAL, CrossModalScore
 from kraken_bids.pipeline.quality.trust import FileTrust
+from kraken_bids.pipeline.quality.verdicts import ALONE, NOT_JUDGED, Verdict
 
 TRUST_WORDS = {
     "outside_share": "share of the adapted input's variance around the training mean that the "
@@ -33,11 +34,13 @@ TRUST_WORDS = {
     "latent_best_match": "whose other latents fit this file's best among the other people",
     "latent_distance": "distance of the latent from the cohort's median latent of the flavor",
     "latent_distance_z": "robust z of that distance; above 5 it is unusual",
-    "trust": "ok: nothing unusual; check: see note; n/a: too few people to say",
+    "trust": "ok: nothing unusual; check: see note; not seen: less than 5 % of what sets the "
+    "connectome apart from the training mean is seen by the model; n/a: too few people to say",
     "note": "what is unusual, in words",
 }
 NOTHING = FileTrust()
-WORST_FIRST = ("check", "n/a", "ok")
+NOTHING_KNOWN = Verdict(NOT_JUDGED, ALONE)
+WORST_FIRST = ("check", "n/a", "not seen", "ok")
 
 
 def list_trust(file: FileTrust | None) -> dict[str, object]:
@@ -63,6 +66,8 @@ def write_trust(
     members: Sequence[Member],
     trust: Mapping[tuple[int, Flavor], FileTrust],
     scores: Mapping[tuple[int, Flavor], CrossModalScore] | None = None,
+    *,
+    verdicts: Mapping[tuple[int, str, Flavor], Verdict] | None = None,
 ) -> None:
     """Write ``Trust`` into the sidecar of each session's latents: an entry per input flavor.
 
@@ -76,6 +81,8 @@ def write_trust(
         By index of the member, and flavor.
     scores : mapping, optional
         Comparison of the measured connectomes with their predictions, by the same keys.
+    verdicts : mapping, optional
+        On predictions, by index of the member, source and target; written as ``Verdicts``.
     """
     files_of: dict[int, dict[Flavor, FileTrust]] = {}
     for (index, flavor), file in sorted(trust.items()):
@@ -90,15 +97,28 @@ def write_trust(
             for flavor, file in files.items()
         }
         if read_json(path).get("TrustSessions", 0) <= len(members):
-            _add_fields(path, {"TrustSessions": len(members), "Trust": entries})
+            judged = _group_verdicts(index, verdicts or {})
+            fields = {"TrustSessions": len(members), "Trust": entries, "Verdicts": judged or None}
+            _add_fields(path, fields)
+
+
+def _group_verdicts(
+    index: int, verdicts: Mapping[tuple[int, str, Flavor], Verdict]
+) -> dict[str, dict[str, object]]:
+    """Verdicts on the predictions of one member, by source and target."""
+    grouped: dict[str, dict[str, object]] = {}
+    for (k, source, target), verdict in verdicts.items():
+        if k == index:
+            grouped.setdefault(source, {})[target.name] = verdict.describe()
+    return grouped
 
 
 def write_trust_of_predictions(plan: PredictionPlan, members: Sequence[Member]) -> None:
-    """Write a summary, ``Trust``, into the sidecar of every predicted connectome.
+    """Write the verdict on it, ``Trust``, into the sidecar of every predicted connectome.
 
-    It is what the latents' sidecar says of its inputs, and for predictions from the other
-    modality how they compare with the measured connectome. Sidecars that say so already are left
-    alone.
+    It stands in the latents' sidecar too. With it stand the worst verdict on its inputs, and for
+    predictions from the other modality how they compare with the measured connectome. Sidecars
+    that say so already are left alone.
 
     Parameters
     ----------
@@ -135,14 +155,15 @@ def write_trust_of_predictions(plan: PredictionPlan, members: Sequence[Member]) 
 
 
 def _summarize(content: Mapping[str, Any], source: str, target: Flavor) -> dict[str, object]:
-    """Worst verdict on a prediction's inputs, their notes, and its agreement with the measured."""
+    """Verdict on a prediction, worst verdict on its inputs, their notes, its agreement."""
     inputs = content["InputSources"][source].get("SourceFlavors", [])
     known = {name: content["Trust"].get(name, {}) for name in inputs}
     verdicts = {entry.get("Verdict", "n/a") for entry in known.values()}
     notes = {name: entry["Note"] for name, entry in known.items() if "Note" in entry}
     measured = content["Trust"].get(target.name, {}) if source == CROSS_MODAL[target.group] else {}
     return {
-        "Verdict": next((one for one in WORST_FIRST if one in verdicts), "n/a"),
+        **content.get("Verdicts", {}).get(source, {}).get(target.name, NOTHING_KNOWN.describe()),
+        "Inputs": next((one for one in WORST_FIRST if one in verdicts), "n/a"),
         **({"Notes": notes} if notes else {}),
         **{key: value for key, value in measured.items() if key.startswith("CrossModal")},
     }

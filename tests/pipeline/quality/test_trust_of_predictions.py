@@ -53,11 +53,13 @@ def test_a_prediction_bears_the_worst_verdict_of_its_inputs(
     run(damaged, model_folder)
 
     summary, entries = read_trust(damaged, "fusionFC", IFOD2.name)
-    assert entries[CORR.name]["Verdict"] == summary["Verdict"] == "check"
+    assert entries[CORR.name]["Verdict"] == summary["Inputs"] == "check"
+    assert summary["Verdict"] == "not judged"
+    assert CORR.name in summary["Reason"]
     assert summary["Notes"][CORR.name] == entries[CORR.name]["Note"]
-    assert read_trust(damaged, "fusion", CORR.name)[0]["Verdict"] == "check"
+    assert read_trust(damaged, "fusion", CORR.name)[0]["Inputs"] == "check"
     from_structure, _ = read_trust(damaged, "fusionSC", IFOD2.name)
-    assert from_structure["Verdict"] == entries[IFOD2.name]["Verdict"]
+    assert from_structure["Inputs"] == entries[IFOD2.name]["Verdict"]
     assert CORR.name not in from_structure.get("Notes", {})
 
 
@@ -102,4 +104,4 @@ def test_an_archive_has_a_summary_for_each_of_its_matrices(
     with h5py.File(path) as file:
         names = {f"{source}/{target}" for source in file for target in file[source]}
     assert set(trust) == names
-    assert trust[f"fusionFC/{IFOD2.name}"]["Verdict"] == "check"
+    assert trust[f"fusionFC/{IFOD2.name}"]["Inputs"] == "check"
