@@ -5,12 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache, total_ordering
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.parcellations import load_parcellation, read_table
 
 Group = Literal["FC", "SC"]
+T = TypeVar("T")
 
 FLAVOR_ID = re.compile(r"(FC|SC)[a-zA-Z0-9.+-]*(_[a-zA-Z0-9.+-]+){2}")
 """Letters and digits: a file from outside must not write paths or control a terminal by it."""
@@ -115,6 +116,31 @@ def find_flavor(flavor: Flavor | str, known: Iterable[Flavor], where: str) -> Fl
         f"expected a flavor of {where} ({', '.join(names)}); found {str(flavor)!r}."
         f"{suggest(name, names)}"
     )
+
+
+class ByFlavor(dict[Flavor, T]):
+    """Values by flavor, which are also found by the flavor's id.
+
+    Examples
+    --------
+    >>> edges = ByFlavor({parse_flavor("FCcorr_fs86_hpf"): 1})
+    >>> edges["FCcorr_fs86_hpf"], "FCcorr_fs86_hpf" in edges, edges.get("SCx_fs86_count")
+    (1, True, None)
+    """
+
+    def __missing__(self, key: object) -> T:
+        if isinstance(key, Flavor | str):
+            return self[find_flavor(key, self, "the cohort")]
+        raise KeyError(key)
+
+    def __contains__(self, key: object) -> bool:
+        if not isinstance(key, str):
+            return super().__contains__(key)
+        return any(one.name == key.replace("sift2count", "sift2") for one in self)
+
+    def get(self, key: object, default: Any = None) -> Any:
+        """Value of a flavor or an id, or the default."""
+        return self[key] if key in self else default  # type: ignore[index]  # noqa: SIM401
 
 
 def suggest(word: str, known: Iterable[str]) -> str:

@@ -1,14 +1,12 @@
-"""Arrays by name from ``.npz``, ``.npy``, ``.mat`` (v5) and ``.h5`` files; matrices from text."""
+"""Arrays by name from ``.npz``, ``.npy``, ``.mat`` (v5) and ``.h5`` files."""
 
-import io
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.matrix_text import parse_rows
 from kraken_bids.bounds import check_hdf5
 from kraken_bids.exceptions import InputError
 from kraken_bids.pipeline.mat_bounds import check_mat
@@ -75,38 +73,6 @@ def open_arrays(path: Path) -> dict[str, Rows]:
             f"expected arrays of numbers in {path}; found: {error}. The file is incomplete or of "
             "another kind: save it again."
         ) from error
-
-
-def read_text_matrix(source: Path | IO[bytes]) -> NDArray[np.float64]:
-    """Read a matrix of text without header: tabs, commas (``.csv``) or spaces between numbers.
-
-    Raises
-    ------
-    InputError
-        If a cell is not a number or rows differ in length.
-    """
-    name = getattr(source, "name", str(source))
-    try:
-        text = source.read_bytes() if isinstance(source, Path) else source.read()
-        values = _parse_tabs(text)
-        if values is not None:
-            return values
-        delimiter = "," if name.endswith(".csv") else None
-        return np.loadtxt(io.BytesIO(text), delimiter=delimiter, ndmin=2)
-    except BROKEN as error:
-        raise InputError(
-            f"expected a matrix of numbers without header in {name}; found: {error}. Write it "
-            "with tabs between the numbers of a row."
-        ) from error
-
-
-def _parse_tabs(text: bytes) -> NDArray[np.float64] | None:
-    """Matrix of a text with one tab between numbers, as most are; None for any other text."""
-    if any(mark in text for mark in (b"#", b" ", b",")):
-        return None
-    values, lengths, has_gaps = parse_rows(text.replace(b"\r\n", b"\n").replace(b"\r", b"\n"))
-    is_matrix = len(lengths) > 0 and not has_gaps and (lengths == lengths[0]).all()
-    return values.reshape(len(lengths), lengths[0]) if is_matrix else None
 
 
 def _read_mat(path: Path) -> dict[str, NDArray[Any]]:

@@ -1,17 +1,18 @@
 """Which adaptation a run uses: a saved one, one fitted on its own subjects, or none."""
 
-import csv
 import logging
 import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 
 from kraken_bids.bids.outputs import group_path
+from kraken_bids.bids.participants import read_participants
 from kraken_bids.exceptions import CheckpointError, InputError, SettingsError
 from kraken_bids.flavors import suggest
 from kraken_bids.model.adaptation import Adaptation, check_adaptation, read_adaptation
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.cohort import Cohort, Member, fit_cohort_adaptation
+from kraken_bids.pipeline.tools.people import match_labels
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -76,19 +77,29 @@ def fit_on_whom(
     words = settings.prediction.adaptation_subjects
     if not words:
         return lambda _member: True
-    if len(words) == 1 and CONDITION.match(words[0]):
-        chosen = _query_participants(settings, words[0])
-    else:
-        chosen = {word.removeprefix("sub-") for word in words}
-        _check_labels(chosen, members)
+    is_query = len(words) == 1 and CONDITION.match(words[0]) is not None
+    asked = _query_participants(settings, words[0]) if is_query else set(words)
+    asked = {word.removeprefix("sub-") for word in asked}
     present = {member.subject for member in members or ()}
-    if members is not None and not chosen & present:
+    if members is None:
+        return lambda member: (
+            member.subject in _spell_as_in({member.subject}, asked, is_query=is_query)
+        )
+    chosen = _spell_as_in(present, asked, is_query=is_query)
+    if not is_query:
+        _check_labels(chosen, members)
+    if not chosen & present:
         raise SettingsError(
             f"--adaptation-subjects {' '.join(words)}: expected some of the {len(present)} "
             "participant(s) of this run; found none of them. Leave --participant-label out, or "
             "choose among them."
         )
     return lambda member: member.subject in chosen
+
+
+def _spell_as_in(present: Collection[str], asked: Collection[str], *, is_query: bool) -> set[str]:
+    """Participants of a table as the data spell them; labels that somebody typed as they are."""
+    return match_labels(sorted(asked), present, say=logger.warning) if is_query else set(asked)
 
 
 def read_given_adaptation(path: Path, model: Model) -> Adaptation:
@@ -125,11 +136,7 @@ def _query_participants(settings: Settings, query: str) -> set[str]:
             f"participants.tsv; found {names}.{suggest(column, rows[0] if rows else ())}"
         )
     wanted = value.strip("'\"")
-    chosen = {
-        row["participant_id"].removeprefix("sub-")
-        for row in rows
-        if _holds(row[column] or "", operator, wanted)
-    }
+    chosen = {row["participant_id"] for row in rows if _holds(row[column], operator, wanted)}
     logger.info("--adaptation-subjects %s: %d participant(s)", query, len(chosen))
     if not chosen:
         raise SettingsError(f"--adaptation-subjects {query}: no participant fits.")
@@ -146,8 +153,7 @@ def _read_participants(settings: Settings) -> Sequence[dict[str, str]]:
             f"--adaptation-subjects: expected participants.tsv in {folders[0]} or {folders[1]} "
             "for a query; found none. Give labels instead."
         )
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        return list(csv.DictReader(file, delimiter="\t"))
+    return read_participants(path)
 
 
 def _holds(found: str, operator: str, wanted: str) -> bool:

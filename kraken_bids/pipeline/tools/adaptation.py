@@ -19,7 +19,7 @@ from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.background import read_ahead
 from kraken_bids.pipeline.predictions.projections import BLOCK, EdgeMean
 from kraken_bids.pipeline.tools.connectome_files import CohortFiles, open_connectomes
-from kraken_bids.pipeline.tools.connectome_parts import CohortRows
+from kraken_bids.pipeline.tools.joined_rows import CohortRows
 from kraken_bids.pipeline.tools.prediction_options import AUTO, PredictionOptions
 
 logger = logging.getLogger(__name__)

@@ -1,40 +1,28 @@
 """Connectome files of a cohort, in every layout that ``kraken-tools predict`` takes."""
 
 import logging
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kraken_bids.bids.names import parse_name
-from kraken_bids.bounds import check_archive
 from kraken_bids.exceptions import FlavorError, InputError
-from kraken_bids.flavors import Flavor, parse_flavor, parse_meas
-from kraken_bids.pipeline.array_files import open_arrays, read_text_matrix
-from kraken_bids.pipeline.tools.connectome_parts import (
-    CohortRows,
-    Connectomes,
-    Part,
-    join_rows,
-    join_subjects,
-    to_part,
-    to_table_part,
-)
-from kraken_bids.pipeline.tools.stored_rows import BROKEN, Rows, load_rows
+from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.pipeline.array_files import open_arrays
+from kraken_bids.pipeline.text_matrices import read_text_matrix
+from kraken_bids.pipeline.tools.connectome_parts import Part, known_regions, region_names, to_part
+from kraken_bids.pipeline.tools.joined_rows import CohortRows, Connectomes, Input, join_inputs
+from kraken_bids.pipeline.tools.row_axes import put_people_first
+from kraken_bids.pipeline.tools.row_names import find_label, find_presence, find_subjects
+from kraken_bids.pipeline.tools.stored_rows import Rows, load_rows
+from kraken_bids.pipeline.tools.table_folders import TABLE_SUFFIXES, open_tables, parse_bids_name
 
 logger = logging.getLogger(__name__)
 
-SUBJECT_KEYS = ("subjects", "subject", "participants")
 MATRIX_KEYS = ("data", "FC", "SC", "C", "connectome", "volnorm")
 """What published ``.mat`` files call their one array."""
-MISSING_KEY = "ismissing"
-TABLE_SUFFIXES = (".tsv", ".csv", ".txt")
-PREDICTED_MARK = "kraken"
+NESTED = "predicted_alltypes"
 
 
 @dataclass(frozen=True)
@@ -56,18 +44,21 @@ def read_connectomes(inputs: str | Path | Sequence[str | Path]) -> Connectomes:
         ``.h5``); or a folder or ``.zip`` of BIDS-named matrices
         ``sub-X[_ses-Y]_…_atlas-A_meas-M_relmat.dense.tsv``, such as a folder that kraken-bids
         wrote. Arrays are [n_subjects, n_regions, n_regions] or [n_subjects, n_edges]; a text
-        file holds one subject's square matrix, or one row of edges per subject. ``subjects``
-        beside them names the rows.
+        file holds one subject's square matrix, or one row of edges per subject. ``subjects`` (or
+        ``participant_id``, ``ID`` …) beside them names the rows; a file of one person may have
+        ``sub-LABEL`` in its name or folder instead.
 
     Returns
     -------
     Connectomes
-        Over the union of subjects. Files without names are joined by row, and must have as many.
+        Over the union of subjects. Where no file names its people, rows are joined by their
+        place, and must be as many.
 
     Raises
     ------
     InputError
-        If a file is missing or cannot be read, or files disagree about subjects.
+        If a file is missing or cannot be read, only some name their people, or two have nobody in
+        common.
     FlavorError
         If no flavor is given or found.
     ConnectomeError
@@ -90,27 +81,27 @@ def open_connectomes(inputs: Sequence[str | Path]) -> CohortFiles:
     Parameters
     ----------
     inputs : sequence of str or Path
-        As :func:`read_connectomes` takes them. ``.mat`` files, and text files given with
-        ``FLAVOR=``, come into memory all the same.
+        As :func:`read_connectomes` takes them. Text files given with ``FLAVOR=`` come into memory
+        all the same.
 
     Raises
     ------
     InputError, FlavorError, ConnectomeError
         As of :func:`read_connectomes`; what concerns numbers, on reading.
     """
-    parts: dict[Flavor, list[Part]] = {}
-    for text in inputs:
-        for flavor, part in _read_input(str(text)):
-            parts.setdefault(flavor, []).append(part)
-    if not parts:
+    found = [
+        Input(number, flavor, part)
+        for number, text in enumerate(inputs)
+        for flavor, part in _read_input(str(text))
+    ]
+    if not found:
         raise FlavorError(
             "expected connectomes of at least one flavor; found none in "
             f"{', '.join(str(text) for text in inputs) or 'no input'}. "
             "Give --input FLAVOR=FILE, or a folder of measured *_relmat.dense.tsv (predictions, "
             "desc-…kraken, are no inputs)."
         )
-    subjects = join_subjects([part for several in parts.values() for part in several])
-    rows = {flavor: join_rows(flavor, several, subjects) for flavor, several in parts.items()}
+    subjects, rows = join_inputs(found)
     logger.info("%d subjects, flavors %s", len(subjects), ", ".join(f.name for f in rows))
     return CohortFiles(subjects, rows)
 
@@ -118,36 +109,58 @@ def open_connectomes(inputs: Sequence[str | Path]) -> CohortFiles:
 def _read_input(text: str) -> Iterator[tuple[Flavor, Part]]:
     name, equals, rest = text.partition("=")
     if equals and not Path(text).exists():
-        yield _read_flavor_file(parse_flavor(name), Path(rest))
+        yield _read_flavor_file(parse_input_name(name), Path(rest))
         return
     path = Path(text)
     _check_exists(path)
     if path.is_dir() or path.suffix == ".zip":
-        yield from _open_bids_tables(path)
+        yield from open_tables(path)
         return
     if path.suffix in TABLE_SUFFIXES:
-        flavor, subject = _parse_bids_name(path.name) or (None, "")
+        flavor = (parse_bids_name(path.name) or (None,))[0] or _parse_key(path.stem)
         if flavor is None:
             raise FlavorError(
                 "expected FLAVOR=FILE for a file whose name does not say its flavor; found "
                 f"{path}."
             )
-        yield flavor, to_part(flavor, read_text_matrix(path), str(path), (subject,))
+        yield _read_text_file(flavor, path)
         return
     yield from _read_keyed_file(path)
+
+
+def parse_input_name(name: str) -> Flavor:
+    """Flavor of an input, as here or as the published commands spell it: ``[FLAVOR]@GROUP``.
+
+    Raises
+    ------
+    FlavorError
+        If it is no flavor, or of the other group.
+    """
+    spelled, at, group = name.partition("@")
+    flavor = parse_flavor(spelled.removeprefix("[").removesuffix("]"))
+    if at and group != flavor.group:
+        raise FlavorError(
+            f"expected {flavor}=FILE, or {flavor}@{flavor.group}=FILE; found {name}. The flavor "
+            "itself says its group."
+        )
+    return flavor
 
 
 def _read_flavor_file(flavor: Flavor, path: Path) -> tuple[Flavor, Part]:
     """File of one flavor: one array, or the array of that key."""
     _check_exists(path)
+    if path.is_dir():
+        raise InputError(
+            f"expected a file of {flavor}; found the folder {path}. Give FLAVOR=FILE, or the "
+            "folder alone."
+        )
     if path.suffix in TABLE_SUFFIXES:
-        named = _parse_bids_name(path.name)
-        label = (named[1],) if named else None
-        return flavor, to_part(flavor, read_text_matrix(path), str(path), label)
+        return _read_text_file(flavor, path)
     arrays = open_arrays(path)
-    subjects = find_subjects(arrays)
     keys = [key for key in arrays if _parse_key(key) == flavor]
     keys = keys or [key for key in MATRIX_KEYS if key in arrays]
+    if not keys and NESTED in arrays:
+        return flavor, _name_part(flavor, find_only_prediction(arrays, flavor, path), arrays, path)
     keys = keys or [
         key for key, array in arrays.items() if len(array.shape) >= 2 and array.dtype.kind in "fiu"
     ]
@@ -156,12 +169,29 @@ def _read_flavor_file(flavor: Flavor, path: Path) -> tuple[Flavor, Part]:
             f"expected one array for {flavor} in {path}; found {', '.join(arrays) or 'none'}. "
             f"Name it {flavor}, or keep only it (and subjects) in the file."
         )
-    array = arrays[keys[0]]
-    if MISSING_KEY in arrays and subjects is not None:
-        kept = ~load_rows(arrays[MISSING_KEY]).reshape(-1).astype(bool)
-        subjects = tuple(s for s, keep in zip(subjects, kept, strict=True) if keep)
-        array = load_rows(array)[kept] if array.shape[0] == len(kept) else array
-    return flavor, to_part(flavor, array, f"{path}, {keys[0]}", subjects)
+    return flavor, _name_part(flavor, (keys[0], arrays[keys[0]]), arrays, path)
+
+
+def _read_text_file(flavor: Flavor, path: Path) -> tuple[Flavor, Part]:
+    """One person's matrix, named by the path; or edges of several, without names."""
+    values = read_text_matrix(path, region_names(flavor))
+    return flavor, _name_part(flavor, ("", values), {}, path)
+
+
+def _name_part(
+    flavor: Flavor, named: tuple[str, Rows], arrays: Mapping[str, Rows], path: Path
+) -> Part:
+    """Array of a flavor with the names beside it, or of one person with the label in the path."""
+    key, array = named
+    where = f"{path}, {key}" if key else str(path)
+    array = put_people_first(array, known_regions(flavor), where)
+    subjects = find_subjects(arrays)
+    presence = find_presence(arrays, str(path))
+    if array.shape:  # a struct has none
+        subjects, array = presence.choose_names(subjects), presence.choose_rows(array)
+        label = find_label(path) if subjects is None and array.shape[0] == 1 else None
+        subjects = subjects if label is None else (label,)
+    return to_part(flavor, array, where, subjects)
 
 
 def _read_keyed_file(path: Path) -> Iterator[tuple[Flavor, Part]]:
@@ -171,7 +201,6 @@ def _read_keyed_file(path: Path) -> Iterator[tuple[Flavor, Part]]:
             f"expected FLAVOR=FILE for a .npy file, which names no flavor; found {path}."
         )
     arrays = open_arrays(path)
-    subjects = find_subjects(arrays)
     found = {key: flavor for key in arrays if (flavor := _parse_key(key)) is not None}
     if not found:
         raise FlavorError(
@@ -179,84 +208,35 @@ def _read_keyed_file(path: Path) -> Iterator[tuple[Flavor, Part]]:
             f"{', '.join(arrays) or 'none'}. Give FLAVOR=FILE."
         )
     for key, flavor in found.items():
-        yield flavor, to_part(flavor, arrays[key], f"{path}, {key}", subjects)
+        yield flavor, _name_part(flavor, (key, arrays[key]), arrays, path)
 
 
-def _open_bids_tables(path: Path) -> Iterator[tuple[Flavor, Part]]:
-    """Measured matrices of a folder or zip; predictions (``desc-…kraken``) are passed over."""
-    seen: dict[tuple[Flavor, str], str] = {}
-    archive: zipfile.ZipFile | None = None
-    for name, source in list_tables(path):
-        found = _parse_bids_name(name)
-        if found is None:
-            continue
-        flavor, subject = found
-        if found in seen:
-            raise InputError(
-                f"expected one {flavor} of subject {subject} in {path}; found {seen[found]} and "
-                f"{name}. Keep one of them (one run, space or acquisition) in the folder."
-            )
-        seen[found] = name
-        read = partial(read_text_matrix, source)
-        if not path.is_dir():
-            # stays open as long as a part may still be read
-            archive = archive or zipfile.ZipFile(path)
-            read = partial(_read_zipped, archive, name)
-        yield flavor, to_table_part(flavor, read, f"{path}, {name}", subject)
-
-
-def _read_zipped(archive: zipfile.ZipFile, name: str) -> NDArray[np.float64]:
-    with archive.open(name) as stream:
-        return read_text_matrix(stream)
-
-
-def list_tables(path: Path, kind: str = "relmat") -> Iterator[tuple[str, Any]]:
-    """Name, and path or open stream, of every table of a folder or zip with a word in its name.
-
-    Parameters
-    ----------
-    path : Path
-    kind : str
-        ``relmat`` or ``latents``.
+def find_only_prediction(
+    arrays: Mapping[str, Rows], flavor: Flavor, path: Path
+) -> tuple[str, Rows]:
+    """Find the one array of ``predicted_alltypes.SOURCE.TARGET``, and what it is called.
 
     Raises
     ------
     InputError
-        If the zip is broken, would fill the disk or memory, or leads out of its folder.
+        If there are several, or it is of another flavor.
     """
-    if path.is_dir():
-        for table in sorted(path.rglob(f"*{kind}*.tsv"), key=lambda table: table.name):
-            _check_exists(table)
-            yield str(table.relative_to(path)), table
-        return
-    try:
-        with zipfile.ZipFile(path) as archive:
-            check_archive(archive, path.stat().st_size)
-            for name in sorted(archive.namelist(), key=lambda name: Path(name).name):
-                if kind in Path(name).name and name.endswith(".tsv"):
-                    with archive.open(name) as stream:
-                        yield name, stream
-    except BROKEN as error:
+    nested = np.asarray(load_rows(arrays[NESTED]))
+    content = nested.item() if nested.ndim == 0 else {}
+    entries = [
+        (source, target, array)
+        for source, targets in (content.items() if isinstance(content, Mapping) else ())
+        for target, array in (targets.items() if isinstance(targets, Mapping) else ())
+    ]
+    if len(entries) != 1 or _parse_key(str(entries[0][1])) != flavor:
+        found = ", ".join(f"{source}.{target}" for source, target, _ in entries[:5])
         raise InputError(
-            f"expected a zip archive of tables (*{kind}*.tsv) in {path}; found: {error}. Copy it "
-            "again."
-        ) from error
-
-
-def _parse_bids_name(name: str) -> tuple[Flavor, str] | None:
-    """Flavor and subject that a file name states; None for predictions and other files."""
-    entities = parse_name(name)
-    if not {"sub", "atlas", "meas"} <= set(entities) or PREDICTED_MARK in entities.get("desc", ""):
-        return None
-    try:
-        return parse_meas(entities["meas"], entities["atlas"]), parse_subject(entities)
-    except FlavorError:
-        return None
-
-
-def parse_subject(entities: Mapping[str, str]) -> str:
-    """Label of a row, ``01`` or ``01_ses-1``, from the entities of a file name."""
-    return entities["sub"] + (f"_ses-{entities['ses']}" if "ses" in entities else "")
+            f"expected one array for {flavor} in {NESTED} of {path}; found "
+            f"{found or 'nothing'}{', …' if len(entries) > 5 else ''}. Save that array alone, "
+            f"as {flavor}."
+        )
+    source, target, array = entries[0]
+    return f"{NESTED}.{source}.{target}", np.asarray(array)
 
 
 def _parse_key(key: str) -> Flavor | None:
@@ -264,20 +244,6 @@ def _parse_key(key: str) -> Flavor | None:
         return parse_flavor(key)
     except FlavorError:
         return None
-
-
-def find_subjects(arrays: Mapping[str, Rows]) -> tuple[str, ...] | None:
-    """Labels of the rows, without ``sub-``; None where the arrays hold none."""
-    for key in SUBJECT_KEYS:
-        if key in arrays:
-            return tuple(_spell(value) for value in load_rows(arrays[key]).reshape(-1))
-    return None
-
-
-def _spell(value: Any) -> str:
-    text = value.decode() if isinstance(value, bytes) else str(value)
-    text = text.removesuffix(".0") if isinstance(value, float | np.floating) else text
-    return text.strip().removeprefix("sub-")
 
 
 def _check_exists(path: Path) -> None:

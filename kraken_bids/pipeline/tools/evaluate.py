@@ -18,7 +18,8 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.model.judging.significance import Score, compare, score_comparison
 from kraken_bids.pipeline.quality.scores import METRIC_WORDS
 from kraken_bids.pipeline.tools.connectome_files import read_connectomes
-from kraken_bids.pipeline.tools.connectome_parts import Connectomes
+from kraken_bids.pipeline.tools.joined_rows import Connectomes
+from kraken_bids.pipeline.tools.people import unify_labels
 from kraken_bids.pipeline.tools.predicted_files import Predictions, read_predictions
 from kraken_bids.pipeline.tools.prediction_files import ARROW
 
@@ -87,7 +88,7 @@ def evaluate_files(
     """
     options = options or EvaluationOptions()
     predictions = read_predictions(predicted)
-    connectomes = read_connectomes(observed)
+    predictions, connectomes = _spell_alike(predictions, read_connectomes(observed))
     _check_common(predictions, connectomes)
     found = list(_evaluate(predictions, connectomes, options, training_means or {}))
     if not found:
@@ -233,6 +234,16 @@ def _match(
             target, len(both) - len(pairs), len(both),
         )  # fmt: skip
     return observed[[i for i, _ in pairs]], predicted[[j for _, j in pairs]]
+
+
+def _spell_alike(
+    predictions: Predictions, connectomes: Connectomes
+) -> tuple[Predictions, Connectomes]:
+    """Name everybody as the observed connectomes do, also who is spelled otherwise elsewhere."""
+    unified = unify_labels(
+        {"--observed": connectomes.subjects, "--predicted": predictions.subjects}
+    )
+    return predictions.rename(unified), connectomes
 
 
 def _check_common(predictions: Predictions, connectomes: Connectomes) -> None:

@@ -14,12 +14,14 @@ from kraken_bids.exceptions import ConnectomeError, FlavorError, InputError, Set
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.fusion import EACH
 from kraken_bids.model.predict import Model
-from kraken_bids.pipeline.array_files import open_arrays, read_text_matrix
-from kraken_bids.pipeline.tools.connectome_files import TABLE_SUFFIXES, find_subjects
+from kraken_bids.pipeline.array_files import open_arrays
+from kraken_bids.pipeline.text_matrices import read_text_matrix
 from kraken_bids.pipeline.tools.decoding import CohortPredictions, Prediction
 from kraken_bids.pipeline.tools.latent_tables import is_latent_table, read_latent_tables
 from kraken_bids.pipeline.tools.prediction_files import ARROW, ENCODED
+from kraken_bids.pipeline.tools.row_names import find_subjects
 from kraken_bids.pipeline.tools.stored_rows import BROKEN, load_rows
+from kraken_bids.pipeline.tools.table_folders import TABLE_SUFFIXES
 
 logger = logging.getLogger(__name__)
 

@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 from kraken_bids.bids.names import parse_name, strip_label
 from kraken_bids.bids.tables import NOT_AVAILABLE, parse_columns, read_columns
 from kraken_bids.exceptions import InputError
-from kraken_bids.pipeline.tools.connectome_files import list_tables, parse_subject
+from kraken_bids.pipeline.tools.row_names import parse_subject
 from kraken_bids.pipeline.tools.stored_rows import BROKEN
+from kraken_bids.pipeline.tools.table_folders import list_tables
 
 Array = NDArray[np.float32]
 Columns = Mapping[str, NDArray[Any]]

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.pipeline.tools.connectome_files import TABLE_SUFFIXES
+from kraken_bids.pipeline.tools.table_folders import TABLE_SUFFIXES
 
 
 def check_no_input(

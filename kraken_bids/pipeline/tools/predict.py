@@ -18,8 +18,8 @@ from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.projections import BLOCK, encode_projection, project_blocks
 from kraken_bids.pipeline.tools.adaptation import choose_adaptation, keep_known, open_adaptation
 from kraken_bids.pipeline.tools.connectome_files import open_connectomes
-from kraken_bids.pipeline.tools.connectome_parts import CohortRows
 from kraken_bids.pipeline.tools.decoding import CohortPredictions, list_predictions
+from kraken_bids.pipeline.tools.joined_rows import CohortRows
 from kraken_bids.pipeline.tools.latent_files import are_latents, open_latents
 from kraken_bids.pipeline.tools.prediction_files import ENCODED, SUBJECTS, collect_arrays
 from kraken_bids.pipeline.tools.prediction_options import AUTO, PredictionOptions

@@ -1,7 +1,7 @@
 """Predictions read back: files of ``kraken-tools predict`` and folders of ``kraken-bids``."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,13 @@ from kraken_bids.bids.outputs import PREDICTED
 from kraken_bids.bounds import check_hdf5
 from kraken_bids.exceptions import FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor, parse_meas
-from kraken_bids.pipeline.array_files import read_arrays, read_text_matrix
-from kraken_bids.pipeline.tools.connectome_files import find_subjects, list_tables, parse_subject
-from kraken_bids.pipeline.tools.connectome_parts import Part, join_parts, to_part
+from kraken_bids.pipeline.array_files import read_arrays
+from kraken_bids.pipeline.text_matrices import read_text_matrix
+from kraken_bids.pipeline.tools.connectome_parts import Part, to_part
+from kraken_bids.pipeline.tools.joined_rows import join_parts
 from kraken_bids.pipeline.tools.prediction_files import ARROW, ENCODED
+from kraken_bids.pipeline.tools.row_names import find_subjects, parse_subject
+from kraken_bids.pipeline.tools.table_folders import list_tables
 
 Edges = NDArray[np.floating]
 Key = tuple[str, Flavor]
@@ -38,6 +41,8 @@ class Predictions:
     """File or folder, for messages."""
     subjects: tuple[str, ...]
     readers: Mapping[Key, Callable[[], Part]]
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """Other spellings of the subjects in the files."""
 
     def read(self, source: str, target: Flavor) -> Edges:
         """Predicted edges ``[n_subjects, n_edges]``, NaN for a subject without them.
@@ -47,7 +52,15 @@ class Predictions:
         InputError, ConnectomeError
             If the array cannot be read or has not the shape of its parcellation.
         """
-        return join_parts(target, [self.readers[source, target]()], self.subjects)
+        part = self.readers[source, target]()
+        if self.renamed and part.subjects is not None:
+            part = replace(part, subjects=tuple(self.renamed[label] for label in part.subjects))
+        return join_parts(target, [part], self.subjects)
+
+    def rename(self, labels: Mapping[str, str]) -> "Predictions":
+        """Return the same predictions with people spelled as these labels say."""
+        own = tuple(labels[label] for label in self.subjects)
+        return replace(self, subjects=own, renamed=labels)
 
 
 def read_predictions(path: Path) -> Predictions:

@@ -104,11 +104,24 @@ class Hdf5Rows:
 
     path: Path
     name: str
-    shape: tuple[int, ...]
+    lengths: tuple[int, ...]
+    """Of its axes, as they lie in the file."""
     dtype: np.dtype[Any]
+    axis: int = 0
+    """Which of them is that of the rows: the first, or the last (-1)."""
+    is_reversed: bool = False
+    """Whether MATLAB wrote it, which puts axes into a file from last to first."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its lengths, rows first."""
+        last = (self.lengths[-1], *self.lengths[:-1])
+        return last if self.axis else self.lengths
 
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         with _naming(self.path), h5py.File(self.path, "r") as file:
+            if self.axis:
+                return np.moveaxis(np.asarray(file[self.name][..., rows]), -1, 0)
             return np.asarray(file[self.name][rows])
 
 

@@ -147,6 +147,26 @@ def test_who_is_named_must_be_in_the_run(
         fit_on_whom(settings_for(tmp_path, adaptation_subjects=words), members)
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("has_members", [True, False])
+def test_tables_that_people_padded_or_spelled_otherwise_find_the_same_people(
+    tmp_path: Path, encoding: str, has_members: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Blanks around ids and groups, ids without zeros, umlauts in Latin-1: nobody is dropped."""
+    (tmp_path / "participants.tsv").write_text(
+        "participant_id\tgroup\tsite\n 1 \tcontrol  \tMünchen\n"
+        "sub-02\tcontrol\tx\n3\tpatient\tx\n",
+        encoding=encoding,
+    )
+    members = [Member(label, None, {}) for label in ("001", "02", "003")]
+    settings = settings_for(tmp_path, adaptation_subjects=("group==control",))
+
+    counts = fit_on_whom(settings, members if has_members else None)
+
+    assert [member.subject for member in members if counts(member)] == ["001", "02"]
+    assert "1 = 001" in caplog.text
+
+
 def test_a_participant_run_too_fits_on_those_who_are_named(output_dir: Path, model: Model) -> None:
     """Their mean alone, and their number against the least number."""
     words = tuple(f"{k:02d}" for k in range(1, 12))

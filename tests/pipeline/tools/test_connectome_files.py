@@ -243,3 +243,159 @@ def test_two_runs_of_a_subject_are_refused(tmp_path: Path, squares: np.ndarray) 
 
     with pytest.raises(InputError, match=r"run-1.*run-2"):
         read_connectomes([tmp_path])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sub-{}_connectome.csv",
+        "sub-{}_count.npy",
+        "sub-{}_connectivity.mat",
+        "sub-{}/fs86_volnorm.csv",
+        "results/sub-{}/Compute_Connectivity/sc.npy",
+        "sub-{}/dwi/sub-{}_space-T1w_connectivity.mat",
+        "sub-{}.npz",
+        "sub-{}/edges.h5",
+    ],
+)
+@pytest.mark.parametrize("is_square", [True, False])
+def test_files_of_one_person_each_join_by_the_label_in_their_path(
+    tmp_path: Path, squares: np.ndarray, edges: np.ndarray, name: str, is_square: bool
+) -> None:
+    """As tck2connectome, scilpy, QSIRecon and kraken-tools sc write them."""
+    inputs = []
+    for subject, square, row in zip(SUBJECTS, squares, edges, strict=True):
+        path = tmp_path / name.format(subject, subject)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(path, square if is_square else row[None], "data")
+        inputs.append(f"{SC}={path}")
+
+    found = read_connectomes(inputs)
+
+    assert found.subjects == tuple(SUBJECTS)
+    np.testing.assert_array_equal(found.edges[SC], edges)
+
+
+def test_sessions_in_a_path_are_part_of_the_label(tmp_path: Path, squares: np.ndarray) -> None:
+    """In a folder or in the name; names in the file count before both."""
+    (tmp_path / "sub-01" / "ses-a").mkdir(parents=True)
+    one = write(tmp_path / "sub-01" / "ses-a" / "x.csv", squares[0], "data")
+    two = write(tmp_path / "sub-01_ses-b_x.npy", squares[1], "data")
+    own = write(tmp_path / "sub-02_x.npz", squares[2:], "data", ["03"])
+
+    found = read_connectomes([f"{SC}={path}" for path in (one, two, own)])
+
+    assert found.subjects == ("01_ses-a", "01_ses-b", "03")
+
+
+def test_files_of_one_person_each_without_label_are_refused(
+    tmp_path: Path, squares: np.ndarray
+) -> None:
+    """Nobody can tell whose they are: the message says what to do."""
+    inputs = [f"{SC}={write(tmp_path / f'{k}.npy', squares[k], '')}" for k in range(2)]
+
+    with pytest.raises(InputError, match="sub-LABEL"):
+        read_connectomes(inputs)
+
+
+@pytest.mark.parametrize("spelling", ["[{}]", "[{}]@SC", "{}@SC"])
+def test_the_published_spelling_of_inputs_is_taken(
+    tmp_path: Path, squares: np.ndarray, spelling: str
+) -> None:
+    """``[FLAVOR]@GROUP=FILE`` as in the commands of the reference release."""
+    path = write(tmp_path / "x.npz", squares, "data", SUBJECTS)
+
+    assert list(read_connectomes([f"{spelling.format(SC)}={path}"]).edges) == [SC]
+    with pytest.raises(FlavorError, match=f"{SC}@SC=FILE"):
+        read_connectomes([f"[{SC}]@FC={path}"])
+
+
+def test_one_prediction_is_an_input(tmp_path: Path, edges: np.ndarray) -> None:
+    """``predicted_alltypes`` with one source and target; several, or another flavor, are not."""
+    subjects = np.array(SUBJECTS, dtype=object)
+    nested: dict[str, dict[str, Any]] = {"fusion": {SC.name: edges}}
+    savemat(
+        tmp_path / "x.mat", {"predicted_alltypes": nested, "subjects": subjects},
+        long_field_names=True,
+    )  # fmt: skip
+
+    found = read_connectomes([f"{SC}={tmp_path / 'x.mat'}"])
+
+    assert found.subjects == tuple(SUBJECTS)
+    np.testing.assert_array_equal(found.edges[SC], edges)
+    with pytest.raises(InputError, match=f"fusion.{SC}"):
+        read_connectomes([f"{FC}={tmp_path / 'x.mat'}"])
+    savemat(
+        tmp_path / "x.mat", {"predicted_alltypes": nested | {"other": nested["fusion"]}},
+        long_field_names=True,
+    )  # fmt: skip
+    with pytest.raises(InputError, match=f"fusion.{SC}, other.{SC}"):
+        read_connectomes([f"{SC}={tmp_path / 'x.mat'}"])
+
+
+@pytest.mark.parametrize("suffix", [".mat", ".npz", ".npy"])
+def test_one_person_alone_is_a_cohort(tmp_path: Path, edges: np.ndarray, suffix: str) -> None:
+    """[1, edges] comes out of MATLAB as [edges]; a bare vector is the same."""
+    for row in (edges[:1], edges[0]):
+        path = write(tmp_path / f"x{suffix}", row, "data", ["a"])
+
+        found = read_connectomes([f"{SC}={path}"])
+
+        np.testing.assert_array_equal(found.edges[SC], edges[:1])
+
+
+@pytest.mark.parametrize("suffix", [".mat", ".npz", ".h5"])
+@pytest.mark.parametrize("is_square", [True, False])
+def test_people_on_the_last_axis_are_put_first(
+    tmp_path: Path, squares: np.ndarray, edges: np.ndarray, suffix: str, is_square: bool
+) -> None:
+    """As MATLAB users keep them, SC(:,:,subject); the sizes say so."""
+    array = np.moveaxis(squares, 0, -1) if is_square else edges.T
+
+    found = read_connectomes([f"{SC}={write(tmp_path / f'x{suffix}', array, 'data', SUBJECTS)}"])
+
+    assert found.subjects == tuple(SUBJECTS)
+    np.testing.assert_array_equal(found.edges[SC], edges)
+
+
+def test_what_kraken_tools_fc_wrote_is_an_input(
+    tmp_path: Path, squares: np.ndarray, edges: np.ndarray
+) -> None:
+    """FLAVOR.tsv, of the person in the folder's name, or whose BOLD its sidecar names."""
+    for subject, square in zip(SUBJECTS, squares, strict=True):
+        folder = tmp_path / "fc" / ("plain" if subject == "10" else f"sub-{subject}")
+        folder.mkdir(parents=True)
+        write(folder / f"{FC}.tsv", square, "")
+        (folder / "fs86_timeseries.tsv").write_text("a\tb\n1\t2\n")
+        (folder / f"{FC}.json").write_text('{"Bold": {"Path": "/x/sub-10_task-rest_bold.nii.gz"}}')
+
+    found = read_connectomes(tmp_path / "fc")
+
+    assert sorted(found.subjects) == SUBJECTS
+    order = [found.subjects.index(subject) for subject in SUBJECTS]
+    np.testing.assert_array_equal(found.edges[FC][order], edges)
+
+
+def test_a_file_in_the_folder_of_somebody_else_is_refused(
+    tmp_path: Path, squares: np.ndarray
+) -> None:
+    """sub-01's name in sub-02's folder: one of them is wrong."""
+    (tmp_path / "sub-02" / "func").mkdir(parents=True)
+    name = "sub-01_atlas-fs86_meas-FCcorrHPF_relmat.dense.tsv"
+    write(tmp_path / "sub-02" / "func" / name, squares[0], "")
+
+    with pytest.raises(InputError, match=r"files of sub-02 in the folder sub-02.*sub-01_atlas"):
+        read_connectomes(tmp_path)
+
+
+def test_cohorts_say_in_one_line_what_they_hold(tmp_path: Path, squares: np.ndarray) -> None:
+    """And their edges are found by a flavor or by its id, as model.predict takes them."""
+    found = read_connectomes([f"{SC}={write(tmp_path / 'x.npz', squares, 'data', SUBJECTS)}"])
+
+    assert repr(found) == f"<Connectomes of 3 subjects: {SC} [3, 3655]>"
+    np.testing.assert_array_equal(found.edges[SC.name], found.edges[SC])
+    assert SC.name in found.edges
+    assert FC.name not in found.edges
+    assert found.edges.get(FC.name) is None
+    with pytest.raises(FlavorError, match="Did you mean"):
+        found.edges["SCifod2act_fs86_volnrm"]
