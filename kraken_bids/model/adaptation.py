@@ -17,6 +17,7 @@ from kraken_bids.bounds import check_hdf5
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, SettingsError
 from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.hdf5 import write_hdf5
 
 Array = NDArray[np.float32]
 
@@ -167,8 +168,8 @@ def write_adaptation(adaptation: Adaptation, path: Path | str) -> Path:
         A folder, or a file whose name (``.h5`` or ``.json``) both files take.
     """
     arrays, summary = list_adaptation_files(path)
-    with atomic_path(arrays) as temporary:
-        _write_arrays(adaptation, temporary)
+    with write_hdf5(arrays) as file:
+        _write_arrays(adaptation, file)
     rows = {
         flavor.name: {
             "Mode": fit.mode,
@@ -265,18 +266,17 @@ def _fit_flavor(
     )
 
 
-def _write_arrays(adaptation: Adaptation, path: Path) -> None:
-    with h5py.File(path, "w") as file:
-        file.attrs["format"] = FORMAT
-        file.attrs["mode"] = adaptation.mode
-        file.attrs["model_sha256"] = adaptation.model_sha256
-        flavors = file.create_group("flavors")
-        for flavor, fit in sorted(adaptation.flavors.items()):
-            group = flavors.create_group(flavor.name)
-            group["mean_new"] = fit.mean_new
-            group["training_mean"] = fit.training_mean
-            for name in ("mode", "b0", "b1", "r2", "n_subjects"):
-                group.attrs[name] = getattr(fit, name)
+def _write_arrays(adaptation: Adaptation, file: h5py.File) -> None:
+    file.attrs["format"] = FORMAT
+    file.attrs["mode"] = adaptation.mode
+    file.attrs["model_sha256"] = adaptation.model_sha256
+    flavors = file.create_group("flavors")
+    for flavor, fit in sorted(adaptation.flavors.items()):
+        group = flavors.create_group(flavor.name)
+        group["mean_new"] = fit.mean_new
+        group["training_mean"] = fit.training_mean
+        for name in ("mode", "b0", "b1", "r2", "n_subjects"):
+            group.attrs[name] = getattr(fit, name)
 
 
 def _read_flavor(group: h5py.Group) -> FlavorAdaptation:

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from concurrent.futures import Executor
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.exceptions import InputError
-from kraken_bids.files import atomic_path, remove_leftovers
+from kraken_bids.files import remove_leftovers
+from kraken_bids.hdf5 import write_hdf5
 from kraken_bids.model.adaptation import Adaptation, read_adaptation, write_adaptation
 from kraken_bids.model.predict import Model
 from kraken_bids.parcellations import list_parcellations
@@ -196,10 +196,7 @@ def _write_latents(output_dir: Path, members: Sequence[Member], sources: Sequenc
 def _write_means(output_dir: Path, model: Model, cohort: Cohort) -> None:
     """Write the mean measured connectome of every flavor beside the model's training mean."""
     training = model.training_means()
-    with (
-        atomic_path(group_path(output_dir, "mean_connectomes.h5")) as temporary,
-        h5py.File(temporary, "w") as file,
-    ):
+    with write_hdf5(group_path(output_dir, "mean_connectomes.h5")) as file:
         for flavor, (mean, n_members) in cohort.means.items():
             group = file.create_group(flavor.name)
             group.create_dataset("measured", data=mean.astype(np.float32))

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,8 +17,8 @@ from kraken_bids.bids.outputs import (
 from kraken_bids.bids.write import write_json, write_relmat, write_table
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.exceptions import FlavorError
-from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor
+from kraken_bids.hdf5 import write_hdf5
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.sessions import matrix_sidecar
 
@@ -101,7 +100,7 @@ def _target_sidecar(flavor: Flavor) -> dict[str, object]:
 def _write_archive(job: PredictionJob) -> None:
     """One HDF5 file: a group per source, in it a square dataset per target flavor."""
     path = prediction_archive_path(job.output_dir, job.member.subject, job.member.session)
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with write_hdf5(path) as file:
         for (source, flavor), edges in job.connectomes.items():
             square = edges_to_square(edges, diagonal=flavor.diagonal)
             file.create_dataset(

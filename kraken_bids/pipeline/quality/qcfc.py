@@ -25,8 +25,8 @@ from kraken_bids.connectome.motion_dependence import (
 )
 from kraken_bids.connectome.region_places import load_centres
 from kraken_bids.exceptions import ConnectomeError, InputError
-from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor
+from kraken_bids.hdf5 import write_hdf5
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.pipeline.predictions.cohort import Member
 
@@ -92,7 +92,7 @@ def write_qcfc(output_dir: Path, members: Sequence[Member]) -> None:
         "Description": "Dependence of functional connectomes on head motion over sessions (QC-FC)",
         **{key: {"Description": words} for key, words in COLUMN_WORDS.items()},
     })  # fmt: skip
-    with atomic_path(edges) as temporary, h5py.File(temporary, "w") as file:
+    with write_hdf5(edges) as file:
         for one in found:
             group = file.create_group(one.flavor.name)
             group.create_dataset("r", data=one.dependence.correlation.astype(np.float32))

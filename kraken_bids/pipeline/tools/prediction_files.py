@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-import h5py
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.files import atomic_path
+from kraken_bids.hdf5 import lay_out_hdf5
 from kraken_bids.pipeline.predictions.background import write_behind
 
 logger = logging.getLogger(__name__)
@@ -164,20 +164,16 @@ def _open_members(
 
 
 def _write_h5(predictions: Predictions, path: Path) -> None:
-    with h5py.File(path, "w") as file, _sending(path) as send:
-        file.create_dataset(SUBJECTS, data=list(predictions.subjects), dtype=h5py.string_dtype())
-        for key, shape in predictions.shapes().items():
-            file.create_dataset("/".join(split_key(key)), shape, np.float32)
-        filled: dict[str, int] = {}
+    names = {key: "/".join(split_key(key)) for key in predictions.shapes()}
+    shapes = {names[key]: shape for key, shape in predictions.shapes().items()}
+    with path.open("wb") as file, _sending(path) as send:
+        places = lay_out_hdf5(file, shapes, {SUBJECTS: list(predictions.subjects)})
 
         def write(item: tuple[str, NDArray[np.float32]]) -> None:
             key, block = item
-            start = filled.get(key, 0)
-            filled[key] = start + len(block)
-            dataset = file["/".join(split_key(key))]
-            dataset.write_direct(
-                np.ascontiguousarray(block, np.float32), None, np.s_[start : filled[key]]
-            )
+            file.seek(places[names[key]])
+            file.write(np.ascontiguousarray(block, "<f4").data)
+            places[names[key]] = file.tell()
             send(block.nbytes)
 
         write_behind(predictions.blocks(), write)
