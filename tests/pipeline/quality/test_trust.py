@@ -112,19 +112,19 @@ def test_swapped_and_damaged_files_are_named_and_no_others(
 ) -> None:
     """The log says whose file it is, what does not fit, and whose it fits."""
     model, edges = cohort
-    swap(edges[swapped], 2, 9)
+    swap(edges[swapped], 3, 8)
     damage(edges[CORR], 5)
     write_cohort(edges, tmp_path)
 
     trust, _ = judge(model, tmp_path)
 
-    assert list_named(trust) == {(2, swapped.name), (9, swapped.name), (5, CORR.name)}
-    assert trust[2, swapped].swapped_with == "sub-10"
+    assert list_named(trust) == {(3, swapped.name), (8, swapped.name), (5, CORR.name)}
+    assert trust[3, swapped].swapped_with == "sub-09"
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    rank = trust[2, swapped].rank
+    rank = trust[3, swapped].rank
     assert (
-        f"sub-03 {swapped} does not fit sub-03's other files: rank {rank} of {N}; it fits "
-        "sub-10's best, and theirs fits here: were the two swapped?"
+        f"sub-04 {swapped} does not fit sub-04's other files: rank {rank} of {N}; it fits "
+        "sub-09's best, and theirs fits here: were the two swapped?"
     ) in said
     damaged = next(text for text in said if text.startswith(f"sub-06 {CORR} "))
     assert "lies outside what the model sees, more than in others" in damaged
