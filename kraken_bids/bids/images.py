@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from kraken_bids.bids.nifti import read_plain_nifti
 from kraken_bids.exceptions import InputError
 from kraken_bids.files import explain_absence
-from kraken_bids.parcellations import Parcellation
 
 
 def read_labels(
@@ -116,23 +115,3 @@ def _rescale(affine: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray
     rescaled = affine.copy()
     rescaled[:3, :3] = affine[:3, :3] / lengths * sizes
     return rescaled
-
-
-def find_region_values(labels: NDArray[np.int32], parcellation: Parcellation) -> tuple[int, ...]:
-    """Value of each region in a label image: FreeSurfer's number or its index.
-
-    An image of fs86 may hold FreeSurfer's numbers (``aparcaseg``: 8, 10 … 2035) or the index of
-    each region (``seg-fs86``: 1 … 86); the largest value tells which.
-
-    Parameters
-    ----------
-    labels : ndarray of int, shape (x, y, z)
-    parcellation : Parcellation
-
-    Returns
-    -------
-    tuple of int, length n_regions
-    """
-    if labels.max(initial=0) > parcellation.n_regions:
-        return parcellation.labels
-    return parcellation.indices

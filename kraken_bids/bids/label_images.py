@@ -29,7 +29,7 @@ class LabelImage:
     """A label image and the way into its space.
 
     Its values are the region numbers 1..n, or FreeSurfer's for ``aparcaseg`` images:
-    :func:`kraken_bids.bids.read.find_region_values` tells which from the values themselves.
+    :func:`kraken_bids.connectome.label_identity.identify_labels` tells which.
     """
 
     parcellation: str

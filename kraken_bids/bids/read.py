@@ -1,12 +1,11 @@
 """Everything that reads a file's content, under one name."""
 
 from kraken_bids.bids.bold import Bold, open_bold
-from kraken_bids.bids.images import find_region_values, read_image, read_labels
+from kraken_bids.bids.images import read_image, read_labels
 from kraken_bids.bids.tables import read_columns, read_json, read_relmat, read_text, read_weights
 
 __all__ = [
     "Bold",
-    "find_region_values",
     "open_bold",
     "read_columns",
     "read_image",

@@ -6,9 +6,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from kraken_bids.bids.read import find_region_values, read_image, read_labels
+from kraken_bids.bids.read import read_image, read_labels
 from kraken_bids.exceptions import InputError
-from kraken_bids.parcellations import load_parcellation
 
 LABELS = np.arange(24).reshape(2, 3, 4)
 AFFINE = np.diag([-2.0, 2, 2, 1])
@@ -60,12 +59,3 @@ def test_damage(tmp_path: Path) -> None:
             read_image(path)
     with pytest.raises(InputError, match=r"no\.nii"):
         read_image(tmp_path / "no.nii")
-
-
-def test_region_values() -> None:
-    """The largest value tells FreeSurfer's numbers from region indices."""
-    fs86 = load_parcellation("fs86")
-    assert find_region_values(np.array([0, 8, 2035], np.int32), fs86) == fs86.labels
-    assert find_region_values(np.array([0, 8, 86], np.int32), fs86) == tuple(range(1, 87))
-    shen = load_parcellation("shen268")
-    assert find_region_values(np.array([0, 268], np.int32), shen) == tuple(range(1, 269))

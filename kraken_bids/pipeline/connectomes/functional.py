@@ -31,6 +31,7 @@ from kraken_bids.pipeline.connectomes.functional_files import (
     write_coverage,
     write_timeseries,
 )
+from kraken_bids.pipeline.connectomes.label_checks import list_doubts
 from kraken_bids.pipeline.connectomes.labels import regions_on_grid
 from kraken_bids.pipeline.connectomes.pcorr_files import read_saved_ridges
 from kraken_bids.pipeline.connectomes.quality_files import (
@@ -169,7 +170,10 @@ def _write_parcellation(
         tsnr=tsnr,
         min_minutes=settings.min_minutes,
     )
-    judged |= region_sidecar(task.parcellation(parcellation), missing)
+    regions = task.parcellation(parcellation)
+    judged |= region_sidecar(regions, missing)
+    doubts = list_doubts(group.labels[parcellation].path, regions)
+    judged["Warnings"] = [*doubts, *judged["Warnings"]]
     saved_ridges = read_saved_ridges(task.settings.data.output_dir)
     for flavor in flavors:
         if flavor.processing == GSR and any(run.gsr is None for run in runs):

@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.label_images import LabelImage
-from kraken_bids.bids.read import find_region_values, read_labels
+from kraken_bids.bids.read import read_labels
 from kraken_bids.bids.transforms import read_transform
 from kraken_bids.connectome.grids import cover_labels
 from kraken_bids.connectome.labels import index_labels
 from kraken_bids.connectome.resample import Step, resample_labels
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import Parcellation
+from kraken_bids.pipeline.connectomes.label_checks import identify_image
 
 TRACTOGRAM_GRID_MM = 1.25
 """Voxel size of labels that are carried to a tractogram: the model's volumes count such voxels."""
@@ -24,9 +25,16 @@ Affine = NDArray[np.float64]
 def read_regions(
     image: LabelImage, parcellation: Parcellation, *, as_mrtrix: bool = False
 ) -> tuple[Labels, Affine, Sequence[Step]]:
-    """Region numbers 1 … n on the image's own grid, its affine, and the steps into its space."""
+    """Region numbers 1 … n on the image's own grid, its affine, and the steps into its space.
+
+    Raises
+    ------
+    InputError
+        If the image cannot be read, or its labels are not the parcellation's.
+    """
     labels, affine = read_labels(image.path, as_mrtrix=as_mrtrix)
-    indexed = index_labels(labels, find_region_values(labels, parcellation))
+    identity = identify_image(image.path, labels, affine, parcellation)
+    indexed = index_labels(labels, identity.values)
     steps = [step for path in image.transforms for step in read_transform(path)]
     return indexed, affine, steps
 

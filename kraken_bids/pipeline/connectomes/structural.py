@@ -22,6 +22,7 @@ from kraken_bids.connectome.structural import METRICS, EdgeCounter, Metric
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor, list_flavors
 from kraken_bids.parcellations import list_parcellations
+from kraken_bids.pipeline.connectomes.label_checks import list_doubts
 from kraken_bids.pipeline.connectomes.labels import regions_for_tractogram
 from kraken_bids.pipeline.sessions import (
     SessionTask,
@@ -184,7 +185,9 @@ def _write_connectome(
     square[missing, :] = square[:, missing] = np.nan
     path = relmat_path(task.settings.data.output_dir, tracts.entities, flavor, source=None)
     write_relmat(path, square)
-    known = region_sidecar(task.parcellation(flavor.parcellation), missing)
+    parcellation = task.parcellation(flavor.parcellation)
+    known = region_sidecar(parcellation, missing)
+    known["Warnings"] = list_doubts(tracts.labels[flavor.parcellation].path, parcellation)
     sidecar = _describe(task, tracts, flavor, counter) | known
     write_json(sidecar_path(path), {**sidecar, **facts})
 

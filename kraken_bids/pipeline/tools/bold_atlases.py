@@ -10,6 +10,7 @@ from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.own_atlases import find_names, read_own_parcellation
 from kraken_bids.bids.read import Bold
 from kraken_bids.parcellations import list_parcellations, load_parcellation
+from kraken_bids.pipeline.connectomes.label_checks import list_doubts
 from kraken_bids.pipeline.connectomes.labels import regions_on_grid
 
 
@@ -26,6 +27,8 @@ class BoldAtlas:
     region_names: tuple[str, ...]
     names_file: Path | None
     """Where the names come from, if from a file of the user's."""
+    warnings: tuple[str, ...]
+    """What is doubtful about the image."""
 
 
 def read_atlas(name: str, path: Path, bold: Bold) -> BoldAtlas:
@@ -53,4 +56,12 @@ def read_atlas(name: str, path: Path, bold: Bold) -> BoldAtlas:
     image = LabelImage(name, path, "")
     labels = regions_on_grid(image, regions, shape=bold.shape[:3], affine=bold.affine)
     names_file = None if is_known else find_names(path)
-    return BoldAtlas(name, path, labels, regions.indices, regions.region_names, names_file)
+    return BoldAtlas(
+        name,
+        path,
+        labels,
+        values=regions.indices,
+        region_names=regions.region_names,
+        names_file=names_file,
+        warnings=tuple(list_doubts(path, regions)),
+    )

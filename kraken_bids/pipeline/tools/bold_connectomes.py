@@ -99,6 +99,7 @@ def _write_atlas(
     judged = judge_length(
         f"{label}, {atlas.name}", [run.plain], missing, tsnr=tsnr, min_minutes=settings.min_minutes
     )
+    judged["Warnings"] = [*atlas.warnings, *judged["Warnings"]]
     written = []
     for flavor in list_flavors([atlas.name]):
         cleaned = run.gsr if flavor.processing == GSR else run.plain

@@ -41,6 +41,8 @@ class Atlas:
     path: Path
     search: RegionSearch
     tally: StructuralTally
+    warnings: tuple[str, ...] = ()
+    """What is doubtful about the image."""
 
 
 class TrackWriter:
@@ -129,6 +131,7 @@ class TrackWriter:
             "RegionVoxels": counter.n_voxels.astype(int),
             "RegionVolumes": counter.n_voxels * counter.voxel_mm3,
             "MissingRegions": counter.missing_regions,
+            "Warnings": list(atlas.warnings),
         }
         if statistics is not None:
             described["Streamlines"] = asdict(statistics)

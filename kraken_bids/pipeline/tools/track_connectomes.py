@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.images import find_region_values, read_labels
+from kraken_bids.bids.images import read_labels
 from kraken_bids.bids.tables import read_weights
 from kraken_bids.bids.track_blocks import TrackBlock
 from kraken_bids.bids.tractograms import open_tractogram
@@ -28,6 +28,7 @@ from kraken_bids.connectome.structural_tally import StreamlineValues, Structural
 from kraken_bids.connectome.tracks import compute_lengths
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.parcellations import list_parcellations, load_parcellation
+from kraken_bids.pipeline.connectomes.label_checks import identify_image, list_doubts
 from kraken_bids.pipeline.tools.track_connectome_files import Atlas, TrackWriter
 from kraken_bids.pipeline.tools.track_options import TrackOptions, check_options
 
@@ -103,13 +104,14 @@ class _Batch:
 
 def _read_atlas(name: str, path: Path, options: TrackOptions) -> Atlas:
     labels, affine = read_labels(path, as_mrtrix=True)
-    n_regions = int(labels.max(initial=0))
+    n_regions, doubts = int(labels.max(initial=0)), []
     if options.units == "krakencoder" and name in list_parcellations():
         parcellation = load_parcellation(name)
+        identity = identify_image(path, labels, affine, parcellation)
+        doubts = list_doubts(path, parcellation)
+        if identity.values != tuple(range(1, n_regions + 1)):
+            labels = index_labels(labels, identity.values)
         n_regions = parcellation.n_regions
-        values = find_region_values(labels, parcellation)
-        if values != tuple(range(1, n_regions + 1)):
-            labels = index_labels(labels, values)
     if n_regions > MAX_LABEL:
         raise InputError(
             f"{path}: expected regions numbered from 1 on; found labels up to {n_regions}. "
@@ -125,7 +127,7 @@ def _read_atlas(name: str, path: Path, options: TrackOptions) -> Atlas:
         )
     except ConnectomeError as error:
         raise ConnectomeError(f"{path}: {error}") from error
-    return Atlas(name, path, search, tally)
+    return Atlas(name, path, search, tally, tuple(doubts))
 
 
 def _read_batches(tracks: Path, options: TrackOptions) -> Iterator[_Batch]:

@@ -1,0 +1,304 @@
+"""Whether the labels of an image are the regions that they are taken for.
+
+A label image says with numbers which region lies where; nothing in it says whose numbers they are.
+Where regions lie in a brain tells: in the right order an affine map from the image to the known
+centres explains nearly all of their spread, in any other order far less.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.connectome.label_orders import NOT_IN_DKT, list_orders
+from kraken_bids.connectome.region_places import (
+    MIN_REGIONS,
+    Centres,
+    PlaceFit,
+    find_known_centres,
+    fit_places,
+    load_centres,
+    measure_centres,
+)
+from kraken_bids.exceptions import InputError
+from kraken_bids.parcellations import APARCASEG, Parcellation, list_parcellations
+
+MIN_EXPLAINED = 0.8
+"""Right images explain more; of every other order that was tried the best explains 0.66."""
+SURE = 0.97
+"""No other numbering is looked for above this."""
+BETTER = 0.5
+"""Another numbering must leave at most this share of what the given one leaves unexplained."""
+MIN_SIDED = 0.9
+"""Share of left-right pairs of regions whose left one lies on the left."""
+MIN_SIDED_OWN = 0.75
+"""Likewise, of atlases whose names alone tell the side."""
+MIN_OF_A_SIDE = 3
+NAMED_AT_MOST = 8
+ASEG = frozenset({
+    *range(2, 6), 7, 8, *range(10, 19), 24, 26, 28, 30, 31, *range(41, 45), 46, 47, 49, 50, 51,
+    52, 53, 54, 58, 60, 62, 63, 72, 77, 80, 85,
+})  # fmt: skip
+"""Numbers below 100 that FreeSurfer's aseg, SynthSeg and FIRST write; no list of regions from 1 on
+is made of them alone."""
+LEFT = re.compile(r"(^|[-_. ])(left|lh|l)([-_. ]|$)", re.IGNORECASE)
+RIGHT = re.compile(r"(^|[-_. ])(right|rh|r)([-_. ]|$)", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """How the labels of an image are to be read."""
+
+    values: tuple[int, ...]
+    """Label of each region of the parcellation."""
+    doubts: tuple[str, ...]
+    """What the user should know, one sentence each, without the name of the image."""
+
+
+def identify_labels(
+    labels: NDArray[np.integer], affine: NDArray[np.floating], parcellation: Parcellation
+) -> Identity:
+    """Find out which label stands for which region, and whether it lies where it should.
+
+    An image of fs86 may hold FreeSurfer's numbers (8, 10 … 2035) or the index of each region
+    (1 … 86): the values that are present tell.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (x, y, z)
+        Label image.
+    affine : ndarray of shape (4, 4)
+        Voxel → RAS mm.
+    parcellation : Parcellation
+        What it is taken for.
+
+    Returns
+    -------
+    Identity
+        See there.
+
+    Raises
+    ------
+    InputError
+        If its numbers are another atlas's, its regions fit another numbering, left and right are
+        exchanged, or regions lie on the wrong side.
+    """
+    centres = measure_centres(labels, affine)
+    by_number = is_numbered_by_freesurfer(centres.labels, parcellation)
+    values = parcellation.labels if by_number else parcellation.indices
+    found = centres.of(np.asarray(values))
+    doubts = []
+    if parcellation.name not in list_parcellations():
+        doubts += _doubt_own(found, parcellation)
+    else:
+        doubts += _doubt_known(centres, found, parcellation, by_number=by_number)
+        doubts += _list_foreign(centres.labels, values, by_number=by_number)
+    doubts += _list_absent(labels, values, found, parcellation)
+    return Identity(values, tuple(doubts))
+
+
+def is_numbered_by_freesurfer(present: NDArray[np.integer], parcellation: Parcellation) -> bool:
+    """Whether an image holds FreeSurfer's numbers rather than those of the regions from 1 on.
+
+    Raises
+    ------
+    InputError
+        If they are FreeSurfer's and of another atlas than the parcellation, or have no cortex.
+    """
+    if parcellation.source != APARCASEG:
+        return False
+    here = set(present.tolist())
+    if any(value >= 1000 for value in here & set(parcellation.labels)):
+        return True
+    what = _name_numbers(here)
+    if what:
+        raise InputError(
+            f"expected the regions of {parcellation.name} by FreeSurfer's numbers (8 … 2035) or "
+            f"from 1 to {parcellation.n_regions}; found {what}. Give aparc+aseg.mgz, or "
+            "SynthSeg's segmentation with --parc."
+        )
+    return False
+
+
+def _name_numbers(here: set[int]) -> str:
+    """Say which of FreeSurfer's numbers without the Desikan-Killiany cortex these are, or ''."""
+    if any(11100 < value < 12200 for value in here):
+        return "FreeSurfer's numbers of the Destrieux atlas (aparc.a2009s+aseg), 11101 … 12175"
+    if len(here) >= MIN_OF_A_SIDE and here <= ASEG:
+        return (
+            "FreeSurfer's numbers without the cortex (aseg, FIRST, SynthSeg without --parc): "
+            f"{', '.join(map(str, sorted(here)))}"
+        )
+    return ""
+
+
+def _doubt_known(
+    centres: Centres, found: NDArray[np.float64], parcellation: Parcellation, *, by_number: bool
+) -> list[str]:
+    """Compare an image of a parcellation of the model with the known places; doubts."""
+    name = parcellation.name
+    fit = fit_places(found, find_known_centres(parcellation))
+    is_right = fit.explained >= MIN_EXPLAINED
+    if not by_number and not fit.explained >= SURE:
+        _check_orders(centres, fit, parcellation)
+    if is_right and fit.is_mirrored:
+        raise InputError(
+            f"expected the regions of {name} in their places; found them with left and right "
+            "exchanged: regions of the left lie on the right. Either its labels number the other "
+            "side first, or its header is wrong (flipped without its header). Make the image anew "
+            "from the original."
+        )
+    sided = measure_sides(found, parcellation.hemispheres)
+    if is_right or not (fit.n_regions >= MIN_REGIONS or sided < MIN_SIDED):
+        return []
+    what = f"{fit.explained:.0%} of where they lie is explained, in right images more than 90 %"
+    if np.isnan(fit.explained):
+        what = "their places are not known"
+    way_out = (
+        f"Look at the image: is it {name}, in its numbering? Its regions are in "
+        f"atlas-{name}_dseg.tsv of every output, or kraken_bids/data."
+    )
+    if sided < MIN_SIDED and not by_number:
+        raise InputError(
+            f"expected the regions of {name} in their places; found {1 - sided:.0%} of the left "
+            f"and right ones on the wrong sides ({what}), and no other numbering that is known "
+            f"fits. {way_out}"
+        )
+    return [f"regions of {name} do not lie where they do in other brains ({what}). {way_out}"]
+
+
+def _check_orders(centres: Centres, fit: PlaceFit, parcellation: Parcellation) -> None:
+    """Raise if the labels fit another numbering that is known, and clearly better."""
+    last = int(centres.labels.max(initial=0))
+    if not len(load_centres(parcellation.name)) or last == 0:
+        return
+    orders = [o for o in list_orders(parcellation.name) if len(o.places) >= last]
+    fits = [
+        fit_places(centres.of(np.arange(1, len(order.places) + 1)), order.places)
+        for order in orders
+    ]
+    explained = [-1.0 if f.is_mirrored or np.isnan(f.explained) else f.explained for f in fits]
+    best = int(np.argmax(explained)) if fits else -1
+    if best < 0 or explained[best] < MIN_EXPLAINED:
+        return
+    given = 0.0 if np.isnan(fit.explained) or fit.is_mirrored else fit.explained
+    if 1 - explained[best] > BETTER * (1 - given):
+        return
+    raise InputError(
+        f"expected the regions of {parcellation.name} in their order; found labels that lie where "
+        f"those of another numbering do: {orders[best].title} ({explained[best]:.0%} of their "
+        f"places is explained, as {parcellation.name} {given:.0%}). {_way_out(parcellation)}"
+    )
+
+
+def _way_out(parcellation: Parcellation) -> str:
+    if parcellation.source == APARCASEG:
+        return (
+            "Give FreeSurfer's own segmentation (aparc+aseg.mgz, or a NIfTI of it: its numbers "
+            f"say which region is which), or renumber the image as {parcellation.name} has its "
+            f"regions (atlas-{parcellation.name}_dseg.tsv)."
+        )
+    return (
+        "Give the published image (kraken-tools fetch atlases), or renumber yours as in "
+        f"atlas-{parcellation.name}_dseg.tsv. An image of another atlas goes under another name."
+    )
+
+
+def _doubt_own(found: NDArray[np.float64], parcellation: Parcellation) -> list[str]:
+    """Compare an atlas of the user's own with what the names of its regions say."""
+    fit = fit_places(found, find_known_centres(parcellation))
+    if fit.explained < MIN_EXPLAINED or fit.is_mirrored:
+        return [
+            f"{fit.n_regions} regions of {parcellation.name} bear names that are known, and do "
+            "not lie where these regions do "
+            + ("(left and right are exchanged)" if fit.is_mirrored else
+               f"({fit.explained:.0%} of their places is explained)")
+            + ". Does the table of names belong to the image, and start at the same number?"
+        ]  # fmt: skip
+    sided = measure_sides(found, find_sides(parcellation))
+    if sided >= MIN_SIDED_OWN:
+        return []
+    return [
+        f"{1 - sided:.0%} of the regions of {parcellation.name} whose names or table say left or "
+        "right lie on the other side. Does the table of names belong to the image, and start at "
+        "the same number?"
+    ]
+
+
+def find_sides(parcellation: Parcellation) -> tuple[str, ...]:
+    """Side of each region, ``L``, ``R`` or ``M``: from the table, else from the names."""
+    if {"L", "R"} <= set(parcellation.hemispheres):
+        return parcellation.hemispheres
+    return tuple(
+        {(True, False): "L", (False, True): "R"}.get(
+            (bool(LEFT.search(name)), bool(RIGHT.search(name))), "M"
+        )
+        for name in parcellation.region_names
+    )
+
+
+def measure_sides(found: NDArray[np.float64], hemispheres: Sequence[str]) -> float:
+    """Share of pairs of a left and a right region whose left one lies further left.
+
+    Parameters
+    ----------
+    found : ndarray of shape (n_regions, 3)
+        Centres, RAS mm; NaN rows where missing.
+    hemispheres : sequence of str
+        ``L``, ``R``, or anything else.
+
+    Returns
+    -------
+    float
+        1 where there are fewer than three regions of a side.
+    """
+    sides, x = np.array(hemispheres), found[:, 0]
+    left, right = (x[(sides == side) & np.isfinite(x)] for side in "LR")
+    if min(len(left), len(right)) < MIN_OF_A_SIDE:
+        return 1.0
+    return float((left[:, None] < right).mean())
+
+
+def _list_foreign(
+    present: NDArray[np.integer], values: Sequence[int], *, by_number: bool
+) -> list[str]:
+    """Say which labels no region has; FreeSurfer's images always hold some."""
+    foreign = [] if by_number else np.setdiff1d(present, values).tolist()
+    if not foreign:
+        return []
+    return [f"labels that no region has are left out: {_name_some(list(map(str, foreign)))}."]
+
+
+def _list_absent(
+    labels: NDArray[np.integer],
+    values: Sequence[int],
+    found: NDArray[np.float64],
+    parcellation: Parcellation,
+) -> list[str]:
+    """Say which regions have no voxel in the image."""
+    missing = [k for k in range(len(values)) if np.isnan(found[k, 0])]
+    if not missing:
+        return []
+    # few voxels of a large image were looked at
+    wanted = np.array([values[k] for k in missing])
+    present = set(np.unique(labels[np.isin(labels, wanted)]).tolist())
+    absent = [parcellation.region_names[k] for k in missing if values[k] not in present]
+    if not absent:
+        return []
+    text = (
+        f"{len(absent)} of {len(values)} regions of {parcellation.name} have no voxel in the "
+        f"image: {_name_some(absent)}."
+    )
+    if {name.rpartition("-")[2] for name in absent} == set(NOT_IN_DKT) and len(absent) == 6:
+        text += (
+            " These are the regions that the DKT atlas (aparc.DKTatlas+aseg, FastSurfer) does not "
+            "have; it draws others differently too. Give aparc+aseg.mgz."
+        )
+    return [text]
+
+
+def _name_some(words: Sequence[str]) -> str:
+    more = f" and {len(words) - NAMED_AT_MOST} more" if len(words) > NAMED_AT_MOST else ""
+    return ", ".join(words[:NAMED_AT_MOST]) + more

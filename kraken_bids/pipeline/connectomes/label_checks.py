@@ -1,0 +1,63 @@
+"""Label images are identified once in a process: who they are taken for, and what is doubtful."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.connectome.label_identity import Identity, identify_labels
+from kraken_bids.exceptions import InputError
+from kraken_bids.parcellations import Parcellation
+
+logger = logging.getLogger(__name__)
+
+_Key = tuple[Path, int, int, str, tuple[int, ...]]
+_identified: dict[_Key, Identity] = {}
+"""An atlas in a template is one file for everyone: it is judged, and spoken of, once."""
+
+
+def identify_image(
+    path: Path,
+    labels: NDArray[np.int32],
+    affine: NDArray[np.float64],
+    parcellation: Parcellation,
+) -> Identity:
+    """Find out which label of an image stands for which region; doubts are logged.
+
+    Parameters
+    ----------
+    path : path
+        The image.
+    labels : ndarray of int, shape (x, y, z)
+        Its labels.
+    affine : ndarray of shape (4, 4)
+        Its voxel → RAS mm.
+    parcellation : Parcellation
+        What it is taken for.
+
+    Raises
+    ------
+    InputError
+        If it is another atlas's, or in another numbering; the message names the image.
+    """
+    key = _make_key(path, parcellation)
+    if key not in _identified:
+        try:
+            _identified[key] = identify_labels(labels, affine, parcellation)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
+        for doubt in _identified[key].doubts:
+            logger.warning("%s: %s", path, doubt)
+    return _identified[key]
+
+
+def list_doubts(path: Path, parcellation: Parcellation) -> list[str]:
+    """Sentences for sidecars and reports on an image that was identified in this process."""
+    known = _identified.get(_make_key(path, parcellation))
+    return [f"{path.name}: {doubt}" for doubt in (known.doubts if known else ())]
+
+
+def _make_key(path: Path, parcellation: Parcellation) -> _Key:
+    state = path.stat()
+    return path, state.st_mtime_ns, state.st_size, parcellation.name, parcellation.labels
