@@ -1,6 +1,7 @@
 """Atlases of the user's own: their regions from a label image and the table of names beside it."""
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,6 +26,14 @@ NAMES = ("name", "label")
 HEMISPHERES = ("hemisphere", "hemi")
 GROUPS = ("group", "network", "network_label", "lobe")
 EXTENSIONS = (".nii.gz", ".nii", ".mgz")
+WHOSE = ("atlas", "seg")
+"""Entities that say which parcellation a table is of."""
+BACKGROUND = re.compile(
+    r"\W*(background|bg|unknown|none|null|n/?a|nan|0|outside|exterior|void|empty|clear label|"
+    r"(un|not? )label+ed|medial.?wall|rest|other|white.?matter|csf)?\W*",
+    re.IGNORECASE,
+)
+"""What tables call index 0 where it is no region."""
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +69,9 @@ def read_own_parcellation(name: str, image: str, table: Path | None = None) -> P
                 f"participant ({image}): without it they would not have the same regions. Give it "
                 f"behind a comma, {name}=IMAGE,NAMES.tsv, with the columns index and name."
             )
-        return read_region_table(name, table, space=space or "T1w")
+        parcellation = read_region_table(name, table, space=space or "T1w")
+        _check_first_label(name, image, table, np.empty(0, np.int32))
+        return parcellation
     if not space:
         logger.info("%s: its name says no space-; taken as %s: %s", name, DEFAULT_SPACE, image)
     whole, _ = read_labels(Path(image))
@@ -70,16 +81,49 @@ def read_own_parcellation(name: str, image: str, table: Path | None = None) -> P
         names = [f"{name}_{label}" for label in present]
         return _build(name, {"index": present, "name": names}, space=space, where=image)
     parcellation = read_region_table(name, table, space=space or DEFAULT_SPACE)
+    logger.info("%s: names and order of its regions are those of %s", name, table)
     unnamed = np.setdiff1d(present, parcellation.labels)
+    _check_first_label(name, image, table, unnamed)
+    if len(unnamed) == len(present):
+        raise InputError(
+            f"expected labels of {image} in the table {table}; found none of them there: the "
+            f"image holds {_name_some(present)}, the table {_name_some(parcellation.labels)}. "
+            "It is the table of another atlas, or numbers regions otherwise."
+        )
     if len(unnamed):
         logger.warning(
             "%s: %d label(s) without a row in %s are left out: %s",
             name,
             len(unnamed),
             table,
-            ", ".join(map(str, unnamed[:10])),
+            _name_some(unnamed),
         )
     return parcellation
+
+
+def _check_first_label(name: str, image: str, table: Path, unnamed: NDArray[np.integer]) -> None:
+    """Refuse a table that counts regions from 0 beside an image that counts them from 1."""
+    columns = read_columns(table)
+    indices = [int(index) for index in columns["index"]]
+    rows = dict(zip(indices, _pick(columns, NAMES, indices, default=""), strict=True))
+    first = rows.get(0, "")
+    if BACKGROUND.fullmatch(first):
+        return
+    if len(unnamed) == 1 and unnamed[0] == max(rows) + 1:
+        raise InputError(
+            f"expected a table that calls the regions of {image} by its labels; found that "
+            f"{table} counts from 0 (index 0: {first}), the image from 1 (label {unnamed[0]} has "
+            "no row): every region would bear its neighbour's name. Add 1 to the column index."
+        )
+    logger.warning(
+        "%s: index 0 (%s) of %s is no region here, since 0 is the background of a label image. "
+        "If it is a region, number regions from 1 on in both",
+        name, first, table,
+    )  # fmt: skip
+
+
+def _name_some(labels: Sequence[int] | NDArray[np.integer]) -> str:
+    return ", ".join(str(int(label)) for label in labels[:10]) + (" …" if len(labels) > 10 else "")
 
 
 def read_region_table(name: str, table: Path, *, space: str = "") -> Parcellation:
@@ -106,10 +150,36 @@ def read_region_table(name: str, table: Path, *, space: str = "") -> Parcellatio
 
 
 def find_names(image: Path) -> Path | None:
-    """Table of names beside a label image: same name, ``.tsv``."""
+    """Table of names that belongs to a label image, by BIDS's rules of inheritance.
+
+    The same name with ``.tsv``; else a table in the image's folder or the one above that has the
+    same suffix and no entity that the image has not, ``atlas-`` or ``seg-`` among them:
+    TemplateFlow leaves out ``res-``, AtlasPack ``space-`` too. The one that shares most is taken.
+    """
     extension = next((e for e in EXTENSIONS if image.name.endswith(e)), image.suffix)
     table = image.with_name(image.name.removesuffix(extension) + ".tsv")
-    return table if table.is_file() else None
+    if table.is_file():
+        return table
+    own = set(parse_name(image).items())
+    if not any(key in WHOSE for key, _ in own):
+        return None
+    for folder in (image.parent, image.parent.parent):
+        shared = {
+            path: _count_shared(path, own)
+            for path in sorted(folder.glob("*.tsv"))
+            if path.is_file()
+        }
+        best = max(shared.values(), default=0)
+        if best:
+            return next(path for path, n in shared.items() if n == best)
+    return None
+
+
+def _count_shared(table: Path, own: set[tuple[str, str]]) -> int:
+    """Count entities that a table has in common with an image; 0 where one is another."""
+    entities = {key: value for key, value in parse_name(table).items() if key != "extension"}
+    belongs = set(entities.items()) <= own and any(key in WHOSE for key in entities)
+    return len(entities) if belongs else 0
 
 
 def _build(

@@ -5,7 +5,6 @@ Where regions lie in a brain tells: in the right order an affine map from the im
 centres explains nearly all of their spread, in any other order far less.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -14,13 +13,16 @@ from numpy.typing import NDArray
 
 from kraken_bids.connectome.label_orders import NOT_IN_DKT, list_orders
 from kraken_bids.connectome.region_places import (
+    MIN_OF_A_SIDE,
     MIN_REGIONS,
     Centres,
     PlaceFit,
     find_known_centres,
+    find_sides,
     fit_places,
     load_centres,
     measure_centres,
+    measure_sides,
 )
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import APARCASEG, Parcellation, list_parcellations
@@ -35,7 +37,6 @@ MIN_SIDED = 0.9
 """Share of left-right pairs of regions whose left one lies on the left."""
 MIN_SIDED_OWN = 0.75
 """Likewise, of atlases whose names alone tell the side."""
-MIN_OF_A_SIDE = 3
 NAMED_AT_MOST = 8
 ASEG = frozenset({
     *range(2, 6), 7, 8, *range(10, 19), 24, 26, 28, 30, 31, *range(41, 45), 46, 47, 49, 50, 51,
@@ -43,8 +44,6 @@ ASEG = frozenset({
 })  # fmt: skip
 """Numbers below 100 that FreeSurfer's aseg, SynthSeg and FIRST write; no list of regions from 1 on
 is made of them alone."""
-LEFT = re.compile(r"(^|[-_. ])(left|lh|l)([-_. ]|$)", re.IGNORECASE)
-RIGHT = re.compile(r"(^|[-_. ])(right|rh|r)([-_. ]|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -225,40 +224,6 @@ def _doubt_own(found: NDArray[np.float64], parcellation: Parcellation) -> list[s
         "right lie on the other side. Does the table of names belong to the image, and start at "
         "the same number?"
     ]
-
-
-def find_sides(parcellation: Parcellation) -> tuple[str, ...]:
-    """Side of each region, ``L``, ``R`` or ``M``: from the table, else from the names."""
-    if {"L", "R"} <= set(parcellation.hemispheres):
-        return parcellation.hemispheres
-    return tuple(
-        {(True, False): "L", (False, True): "R"}.get(
-            (bool(LEFT.search(name)), bool(RIGHT.search(name))), "M"
-        )
-        for name in parcellation.region_names
-    )
-
-
-def measure_sides(found: NDArray[np.float64], hemispheres: Sequence[str]) -> float:
-    """Share of pairs of a left and a right region whose left one lies further left.
-
-    Parameters
-    ----------
-    found : ndarray of shape (n_regions, 3)
-        Centres, RAS mm; NaN rows where missing.
-    hemispheres : sequence of str
-        ``L``, ``R``, or anything else.
-
-    Returns
-    -------
-    float
-        1 where there are fewer than three regions of a side.
-    """
-    sides, x = np.array(hemispheres), found[:, 0]
-    left, right = (x[(sides == side) & np.isfinite(x)] for side in "LR")
-    if min(len(left), len(right)) < MIN_OF_A_SIDE:
-        return 1.0
-    return float((left[:, None] < right).mean())
 
 
 def _list_foreign(

@@ -1,5 +1,7 @@
 """Where regions lie in a brain: what is known of parcellations, what a label image says."""
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,6 +19,11 @@ LOOKED_AT = 2_000_000
 """Voxels that centres are taken from: every second or third of larger images."""
 MIN_REGIONS = 12
 """Fewer regions cannot be compared with their places: an affine map has twelve numbers."""
+
+MIN_OF_A_SIDE = 3
+"""Fewer left or right regions say nothing about sides."""
+LEFT = re.compile(r"(^|[-_. ])(left|lh|l)([-_. ]|$)", re.IGNORECASE)
+RIGHT = re.compile(r"(^|[-_. ])(right|rh|r)([-_. ]|$)", re.IGNORECASE)
 
 Floats = NDArray[np.float64]
 
@@ -130,6 +137,40 @@ def fit_places(found: Floats, known: Floats) -> PlaceFit:
     has_sides = errors[:, 0].sum() < 0.5 * spread[:, 0].sum()
     turn = float(np.linalg.det(np.linalg.lstsq(design, y, rcond=None)[0][1:]))
     return PlaceFit(float(explained), is_mirrored=bool(has_sides and turn < 0), n_regions=n)
+
+
+def find_sides(parcellation: Parcellation) -> tuple[str, ...]:
+    """Side of each region, ``L``, ``R`` or ``M``: from the table, else from the names."""
+    if {"L", "R"} <= set(parcellation.hemispheres):
+        return parcellation.hemispheres
+    return tuple(
+        {(True, False): "L", (False, True): "R"}.get(
+            (bool(LEFT.search(name)), bool(RIGHT.search(name))), "M"
+        )
+        for name in parcellation.region_names
+    )
+
+
+def measure_sides(found: NDArray[np.float64], hemispheres: Sequence[str]) -> float:
+    """Share of pairs of a left and a right region whose left one lies further left.
+
+    Parameters
+    ----------
+    found : ndarray of shape (n_regions, 3)
+        Centres, RAS mm; NaN rows where missing.
+    hemispheres : sequence of str
+        ``L``, ``R``, or anything else.
+
+    Returns
+    -------
+    float
+        1 where there are fewer than three regions of a side.
+    """
+    sides, x = np.array(hemispheres), found[:, 0]
+    left, right = (x[(sides == side) & np.isfinite(x)] for side in "LR")
+    if min(len(left), len(right)) < MIN_OF_A_SIDE:
+        return 1.0
+    return float((left[:, None] < right).mean())
 
 
 @cache

@@ -7,7 +7,11 @@ import nibabel
 import numpy as np
 import pytest
 
-from kraken_bids.bids.own_atlases import read_own_parcellation, read_region_table
+from kraken_bids.bids.own_atlases import (
+    find_names,
+    read_own_parcellation,
+    read_region_table,
+)
 from kraken_bids.bids.write import write_region_tables
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import load_parcellation
@@ -68,6 +72,61 @@ def test_unnamed_labels_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     assert found.labels == (1, 9)
     assert "2 label(s) without a row" in caplog.text
     assert "5, 6" in caplog.text
+
+
+def test_a_table_that_counts_from_0_is_refused(tmp_path: Path) -> None:
+    """Else every region would bear its neighbour's name; a background row is no region."""
+    image = save(tmp_path / "a.nii", [1, 2, 3])
+    table = write(tmp_path / "names.tsv", "index\tname", "0\tThal", "1\tCaud", "2\tPut")
+    with pytest.raises(InputError, match=r"counts from 0 \(index 0: Thal\).*label 3 has no row"):
+        read_own_parcellation("mine", image, table)
+    for word in ("Background", "Unknown", "???", "n/a", "0", "Clear Label", "Unlabelled"):
+        write(table, "index\tname", f"0\t{word}", "1\tCaud", "2\tPut")
+        assert read_own_parcellation("mine", image, table).labels == (1, 2)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "sub-{subject}_dseg.nii"])
+def test_a_region_of_index_0_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    """Where the image counts from 0 too, its first region is background."""
+    save(tmp_path / name, [1, 2])
+    table = write(tmp_path / "names.tsv", "index\tname", "0\tThal", "1\tCaud", "2\tPut")
+    read_own_parcellation("mine", str(tmp_path / name), table)
+    assert "index 0 (Thal)" in caplog.text
+
+
+def test_a_table_of_another_atlas_is_refused(tmp_path: Path) -> None:
+    """None of the image's labels has a row."""
+    table = write(tmp_path / "names.tsv", "index\tname", "1001\ta", "1002\tb")
+    with pytest.raises(InputError, match="table of another atlas"):
+        read_own_parcellation("mine", save(tmp_path / "a.nii", [1, 2, 3]), table)
+
+
+@pytest.mark.parametrize(
+    ("image", "table"),
+    [
+        ("tpl-X_res-02_atlas-A_desc-8Parcels_dseg.nii.gz", "tpl-X_atlas-A_desc-8Parcels_dseg.tsv"),
+        ("tpl-X_res-02_atlas-A_dseg.nii.gz", "../tpl-X_atlas-A_dseg.tsv"),
+        ("tpl-X_cohort-2_res-1_seg-A_dseg.nii.gz", "tpl-X_seg-A_dseg.tsv"),
+        ("atlas-4S156Parcels_space-X_res-01_dseg.nii.gz", "atlas-4S156Parcels_dseg.tsv"),
+    ],
+)
+def test_tables_are_inherited_as_templateflow_and_atlaspack_have_them(
+    tmp_path: Path, image: str, table: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without res-, space- or cohort-, here or one folder up; of another atlas never."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    others = ("tpl-X_atlas-B_dseg.tsv", "tpl-Y_atlas-A_desc-8Parcels_dseg.tsv", "dseg.tsv")
+    for other in (*others, "tpl-X_res-01_atlas-A_dseg.tsv", "atlas-A_probseg.tsv"):
+        write(folder / other, "index\tname", "1\twrong", "2\twrong")
+    path = save(folder / image, [1, 2])
+    assert find_names(Path(path)) is None
+    write(folder / table, "index\tname", "2\tb", "1\ta")
+    with caplog.at_level(logging.INFO):
+        assert read_own_parcellation("A", path).region_names == ("b", "a")
+    assert Path(table).name in caplog.text
 
 
 def test_columns_of_xcpd_and_of_display(tmp_path: Path) -> None:

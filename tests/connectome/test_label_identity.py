@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from kraken_bids.bids.read import read_labels
-from kraken_bids.connectome.label_identity import identify_labels, measure_sides
+from kraken_bids.connectome.label_identity import identify_labels
 from kraken_bids.connectome.label_orders import list_orders
 from kraken_bids.connectome.region_places import (
     MIN_REGIONS,
     fit_places,
     load_centres,
     measure_centres,
+    measure_sides,
 )
 from kraken_bids.connectome.resample import resample_labels
 from kraken_bids.exceptions import InputError
