@@ -44,6 +44,10 @@ class DataSettings:
     atlas of the user's own also ``IMAGE,NAMES.tsv``."""
     flavors: tuple[Flavor, ...] = ()
     """Flavors to measure; empty: every one that the inputs allow."""
+    transforms_dir: Path | None = None
+    """Folder of transforms between templates, beside TemplateFlow's cache."""
+    allow_template_mismatch: bool = False
+    """Lay labels of one template over data in another as they are, where no transform is found."""
 
     def __post_init__(self) -> None:
         """Check the names of atlases and that input and output are two folders."""

@@ -1,15 +1,22 @@
 """Which label image goes with which BOLD space, parcellation by parcellation."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from kraken_bids.bids.index import Search, SubjectFile
 from kraken_bids.bids.label_images import (
-    OTHER_TEMPLATE,
     LabelImage,
     carry_labels,
     explain_absent_atlas,
     find_aparcaseg,
     find_atlas_image,
+)
+from kraken_bids.bids.template_transforms import (
+    FLAG,
+    OTHER_TEMPLATE,
+    explain_way_out,
+    find_template_transform,
+    is_template,
 )
 from kraken_bids.parcellations import APARCASEG, Parcellation
 
@@ -106,19 +113,32 @@ def _label_atlas(parcellation: Parcellation, search: Search, by_space: BoldBySpa
     if image.space in by_space:
         return image, image.space, []
     other = OTHER_TEMPLATE.get(image.space, "")
-    if other in by_space:
-        own = find_atlas_image(parcellation, search, space=other)
-        if own and own.space == other:
-            return own, other, []
-        carried = _carry(image, search, other)
+    for space in sorted(filter(is_template, by_space), key=lambda space: space != other):
+        carried = _carry_between(image, parcellation, search, space)
         if carried:
-            return carried, other, []
+            return carried, space, []
+    if other in by_space and search.explicit.templates.allows_mismatch:
         return image, other, note_other_template(image, other)
+    way_out = explain_way_out(image.space, other) if other in by_space else f"{SPACES_FLAG}."
     remark = (
-        f"no BOLD in space {image.space} for {name}: {SPACES_FLAG}. "
+        f"no BOLD in space {image.space} for {name}, which is left out: {way_out} "
         f"Spaces found: {', '.join(by_space)}."
     )
     return None, "", [remark]
+
+
+def _carry_between(
+    image: LabelImage, parcellation: Parcellation, search: Search, space: str
+) -> LabelImage | None:
+    """Label image of an atlas for another template: drawn there, or carried by transforms."""
+    drawn = find_atlas_image(parcellation, search, space=space)
+    if drawn and drawn.space == space:
+        return drawn
+    carried = _carry(image, search, space)
+    between = find_template_transform(image.space, space, search.explicit.templates.folder)
+    if carried is None and between:
+        return replace(image, transforms=(between, *image.transforms))
+    return carried
 
 
 def note_other_template(image: LabelImage, space: str) -> list[str]:
@@ -140,6 +160,6 @@ def note_other_template(image: LabelImage, space: str) -> list[str]:
         return []
     return [
         f"{image.parcellation} is defined in {image.space}, but BOLD was found only in {space}: "
-        "the two templates differ by millimetres, and there are no transforms between them. For "
-        f"exact regions {SPACES_FLAG}."
+        f"its labels are laid over it as they are ({FLAG}), though the two templates differ by "
+        f"millimetres. For exact regions {SPACES_FLAG}."
     ]

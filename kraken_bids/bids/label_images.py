@@ -10,6 +10,12 @@ from kraken_bids.bids.index import Search, pick_nearest
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.published_atlases import ATLASES_FOLDER, list_atlas_files
 from kraken_bids.bids.query import fill_template
+from kraken_bids.bids.template_transforms import (
+    FLAG,
+    OTHER_TEMPLATE,
+    explain_way_out,
+    find_template_transform,
+)
 from kraken_bids.cache import check_copy
 from kraken_bids.exceptions import InputError
 from kraken_bids.files import explain_absence, find_cache_folder
@@ -21,7 +27,6 @@ QSI = ("qsiprep", "qsirecon")
 ACPC = ("ACPC", "T1wACPC")
 NATIVE_T1W = ("T1w", "anat", "orig", "T1wNative")
 """What QSIPrep has called the T1w image before its alignment to AC-PC; fMRIPrep's T1w space."""
-OTHER_TEMPLATE = {"MNI152NLin6Asym": "MNI152NLin2009cAsym"}
 
 
 @dataclass(frozen=True)
@@ -155,6 +160,10 @@ def carry_labels(
 ) -> tuple[LabelImage, str] | None:
     """Label image with the transforms from another space to its own, and a remark.
 
+    Where the participant's transforms lead to another template only, the one between the two
+    templates (``--transforms-dir``, TemplateFlow) is added; without it, and with
+    ``--allow-template-mismatch``, the two are taken for one.
+
     Parameters
     ----------
     image : LabelImage
@@ -170,22 +179,38 @@ def carry_labels(
     """
     if image.space == space:
         return image, ""
-    for source, remark in _list_sources(image.space):
+    for source, rest, remark in _list_sources(image.space, search):
         steps = _find_steps(search, source=source, target=space)
         if steps is not None:
-            return replace(image, transforms=(*steps, *image.transforms)), remark
+            return replace(image, transforms=(*steps, *rest, *image.transforms)), remark
     return None
 
 
-def _list_sources(space: str) -> Iterator[tuple[str, str]]:
+def explain_other_template(image: LabelImage, search: Search, *, space: str) -> str:
+    """Say what to do where transforms lead to another template than the image's; '' else."""
+    other = OTHER_TEMPLATE.get(image.space, "")
+    if not other or _find_steps(search, source=other, target=space) is None:
+        return ""
+    return f"There is a transform of {other}. {explain_way_out(image.space, other)}"
+
+
+def _list_sources(space: str, search: Search) -> Iterator[tuple[str, tuple[Path, ...], str]]:
+    """Yield spaces that transforms may lead to, what leads on from there, and a remark."""
     # An image of FreeSurfer's comes with the step from T1w to its own space.
-    yield ("T1w" if space == "fsnative" else space), ""
+    yield ("T1w" if space == "fsnative" else space), (), ""
     other = OTHER_TEMPLATE.get(space)
-    if other:
+    if not other:
+        return
+    between = find_template_transform(space, other, search.explicit.templates.folder)
+    if between:
+        yield other, (between,), ""
+    elif search.explicit.templates.allows_mismatch:
         yield (
             other,
-            f"carried with the transform of {other}, since there is none of {space}: the two "
-            f"templates differ by millimetres. Rerun fMRIPrep with {space} in --output-spaces.",
+            (),
+            f"carried with the transform of {other} as if it were of {space} ({FLAG}): the two "
+            f"templates differ by millimetres. For exact regions rerun fMRIPrep with {space} in "
+            "--output-spaces.",
         )
 
 

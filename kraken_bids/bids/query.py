@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kraken_bids.bids.names import strip_label
+from kraken_bids.bids.template_transforms import TemplateOptions
 from kraken_bids.exceptions import InputError
 
 LONG_NAMES = {
@@ -71,6 +72,8 @@ class ExplicitPaths:
     weights: tuple[str, ...] = ()
     parcellations: Mapping[str, str] = field(default_factory=dict)
     """Parcellation name to label image in the space of the tractogram."""
+    templates: TemplateOptions = field(default_factory=TemplateOptions)
+    """Transforms between templates, and what is to be done without."""
 
 
 def matches(entities: Mapping[str, str], conditions: Mapping[str, object]) -> bool:

@@ -6,6 +6,7 @@ from kraken_bids.bids.label_images import (
     QSI,
     LabelImage,
     carry_labels,
+    explain_other_template,
     find_aparcaseg,
     find_atlas_image,
 )
@@ -115,7 +116,8 @@ def _find_carried(
             wanted = "QSIPrep's from-anat_to-ACPC; name its outputs with -d qsiprep=PATH"
         return None, (
             f"{name} is left out of the structural connectomes: no transform leads from "
-            f"{image.space} to the tractogram's space {space} ({wanted}). {way_out}"
+            f"{image.space} to the tractogram's space {space} ({wanted}). {way_out} "
+            f"{explain_other_template(image, search, space=space)}".rstrip()
         )
     labels, remark = carried
     return labels, f"{name}, structure: {remark}" if remark else ""

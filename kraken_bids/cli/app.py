@@ -19,6 +19,7 @@ from kraken_bids.cli.options import (
     read_config,
     verbose_option,
 )
+from kraken_bids.cli.templates import template_options
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.logs import start_terminal_log
 from kraken_bids.settings import (
@@ -110,6 +111,7 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
     metavar="FLAVOR ...",
     help="Flavors to measure  [every one that the inputs allow]",
 )
+@template_options
 @cleaning_options
 @click.option("--tractogram", metavar="PATH", help="Tractogram, with {subject} and {session}.")
 @click.option("--tractogram-weights", metavar="PATH", help="Its SIFT2 weights, likewise.")

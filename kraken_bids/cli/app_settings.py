@@ -63,6 +63,8 @@ def _data_settings(options: Mapping[str, Any]) -> DataSettings:
         atlases=tuple(options["atlases"]),
         atlas_images=pairs("--atlas", options["atlas"]),
         flavors=tuple(parse_flavor(name) for name in options["flavors"]),
+        transforms_dir=options["transforms_dir"],
+        allow_template_mismatch=options["allow_template_mismatch"],
     )
 
 

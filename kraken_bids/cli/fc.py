@@ -14,6 +14,7 @@ from kraken_bids.cli.options import (
     pairs,
     verbose_option,
 )
+from kraken_bids.cli.templates import template_options
 from kraken_bids.logs import start_terminal_log
 
 
@@ -25,7 +26,8 @@ from kraken_bids.logs import start_terminal_log
     cls=ListOption,
     required=True,
     metavar="ATLAS=IMAGE ...",
-    help="Label images in the space of the run, on any grid. fs86 and other atlases of the model "
+    help="Label images in the space of the run, or of another template that a transform leads "
+    "to, on any grid. fs86 and other atlases of the model "
     "keep their regions, and fs86 may hold FreeSurfer's numbers (aparc+aseg). Of any other atlas, "
     "each label is a region; a .tsv beside the image (columns index and name) says which, in "
     "which order, and how they are called.",
@@ -46,6 +48,7 @@ from kraken_bids.logs import start_terminal_log
     help="Tissue probabilities, for the grey-matter signal and the components  [what the "
     "confounds hold of them]",
 )
+@template_options
 @cleaning_options
 @click.option("--output-dir", type=FILE, required=True, metavar="DIR")
 @verbose_option
@@ -55,6 +58,8 @@ def fc(
     confounds: Path,
     mask: Path | None,
     tissues: tuple[str, ...],
+    transforms_dir: Path | None,
+    allow_template_mismatch: bool,
     output_dir: Path,
     verbose: int,
     **cleaning: Any,
@@ -68,6 +73,7 @@ def fc(
     with exit_with_message():
         start_terminal_log(verbose)
         settings = functional_settings(cleaning)
+        from kraken_bids.bids.template_transforms import TemplateOptions
         from kraken_bids.pipeline.tools.bold_connectomes import BoldFiles, write_bold_connectomes
 
         files = BoldFiles(
@@ -75,6 +81,7 @@ def fc(
             confounds=confounds,
             mask=mask,
             tissues={name: Path(path) for name, path in pairs("--tissue", tissues).items()},
+            templates=TemplateOptions(transforms_dir, allows_mismatch=allow_template_mismatch),
         )
         paths = {name: Path(path) for name, path in pairs("--labels", images).items()}
         written = write_bold_connectomes(files, paths, settings, output_dir)

@@ -8,6 +8,7 @@ from kraken_bids.bids.datasets import Dataset, find_datasets, find_participants
 from kraken_bids.bids.inputs import find_session_inputs
 from kraken_bids.bids.own_atlases import read_own_parcellation
 from kraken_bids.bids.query import ExplicitPaths, Query, read_filters
+from kraken_bids.bids.template_transforms import TemplateOptions
 from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.provenance import Failure, exit_code_of, failure_of
@@ -152,4 +153,7 @@ def _list_explicit(settings: Settings) -> ExplicitPaths:
         tractograms=(structural.tractogram,) if structural.tractogram else (),
         weights=(structural.tractogram_weights,) if structural.tractogram_weights else (),
         parcellations=structural.parcellation_images,
+        templates=TemplateOptions(
+            settings.data.transforms_dir, allows_mismatch=settings.data.allow_template_mismatch
+        ),
     )

@@ -1,6 +1,7 @@
 """The measuring stages of the app as nipype interfaces: files in, files of the app's names out."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import find_relmats, sidecar_path
 from kraken_bids.bids.structural_inputs import Tractography
+from kraken_bids.bids.template_transforms import TemplateOptions, find_label_space, match_spaces
 from kraken_bids.bids.write import write_json
 from kraken_bids.exceptions import InputError
 from kraken_bids.pipeline.connectomes.bold_runs import TISSUES
@@ -88,10 +90,11 @@ class MeasureFunction(SimpleInterface):  # type: ignore[misc]
     def _run_interface(self, runtime: Any) -> Any:
         folder, given = Path(runtime.cwd), self.inputs
         runs = self._list_runs(folder)
-        transforms = (Path(given.fsnative2t1w_xfm),) if isdefined(given.fsnative2t1w_xfm) else ()
-        images = _list_images(
-            given.atlases, given.dsegs, "fsnative" if transforms else given.space, transforms
-        )
+        to_fsnative = given.fsnative2t1w_xfm if isdefined(given.fsnative2t1w_xfm) else None
+        images = {
+            name: _carry_to(image, given.space, to_fsnative)
+            for name, image in _list_images(given.atlases, given.dsegs, given.space).items()
+        }
         _check_one_session(runs)
         task = _make_task(
             runs[0].entities,
@@ -205,13 +208,22 @@ def _check_one_session(runs: Sequence[BoldRun]) -> None:
 
 
 def _list_images(
-    atlases: Sequence[str], paths: Sequence[str], space: str, transforms: tuple[Path, ...] = ()
+    atlases: Sequence[str], paths: Sequence[str], space: str
 ) -> dict[str, LabelImage]:
     _one_each("dsegs", paths, len(atlases), of=", ".join(f"{name}_dseg" for name in atlases))
     return {
-        name: LabelImage(name, Path(path), space, transforms)
+        name: LabelImage(name, Path(path), space)
         for name, path in zip(atlases, paths, strict=True)
     }
+
+
+def _carry_to(image: LabelImage, space: str, to_fsnative: str | None) -> LabelImage:
+    """Label image with the way to it from the space of the BOLD, as far as names say it."""
+    if to_fsnative is not None:
+        return replace(image, space="fsnative", transforms=(Path(to_fsnative),))
+    transforms, _ = match_spaces(image.path, space, TemplateOptions())
+    own = find_label_space(image.path) if transforms else space
+    return replace(image, space=own, transforms=transforms)
 
 
 def _one_each(name: str, values: Any, n: int, *, of: str = "bold_file") -> Any:

@@ -156,6 +156,12 @@ def process_state(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
+def without_templateflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave this machine's transforms between templates out of it."""
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "templateflow"))
+
+
+@pytest.fixture(autouse=True)
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the participants' figures out of their pages; other tests draw them."""
     monkeypatch.setattr("kraken_bids.report.figures.participant_figures", lambda _page: {})

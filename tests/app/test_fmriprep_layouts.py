@@ -14,9 +14,11 @@ import pytest
 
 from kraken_bids.bids.read import read_columns, read_relmat
 from kraken_bids.bids.write import write_table
+from kraken_bids.demo.files import write_composite_transform
 
 FC = "FCcorr_fs86_hpf"
 NLIN6, NLIN2009C = "MNI152NLin6Asym", "MNI152NLin2009cAsym"
+ATLASES = ("--atlases", "fs86", "shen268")
 SHIFT_MM = (10.0, -20.0, 30.0)
 """Between the participant's T1w space and what FreeSurfer's folder holds in these tests."""
 POINTS_TO_FSNATIVE = (
@@ -95,6 +97,16 @@ class Layouts:
         """Rename files of func."""
         for path in sorted(self.func.glob(pattern)):
             path.rename(path.with_name(path.name.replace(old, new)))
+
+    def rename_template(self, space: str) -> None:
+        """Call the template's BOLD, maps and transforms those of another one and resolution."""
+        old = f"{NLIN6}_res-2"
+        self.rename(f"*_space-{old}_*", old, space)
+        for path in sorted(self.anat.glob(f"*_space-{old}_*")):
+            path.rename(path.with_name(path.name.replace(old, space)))
+        template = space.partition("_")[0]
+        for path in sorted(self.anat.glob(f"*{NLIN6}*_xfm.h5")):
+            path.rename(path.with_name(path.name.replace(NLIN6, template)))
 
     @staticmethod
     def _find(root: Path, ending: str, folder: str = "sub-01") -> Path:
@@ -283,14 +295,11 @@ def keep_only(paths: Iterable[Path], word: str) -> None:
 @pytest.mark.parametrize("resolution", ["_res-2", "_res-1", "_res-02", "_res-native", ""])
 @pytest.mark.parametrize("space", [NLIN6, NLIN2009C])
 def test_templates_at_any_resolution(layouts: Layouts, space: str, resolution: str) -> None:
-    """Atlases are measured in both templates, whatever res- says; in the other one, it is said."""
-    layouts.rename(f"*_space-{NLIN6}_res-2_*", f"{NLIN6}_res-2", space + resolution)
-    for path in sorted(layouts.anat.glob(f"*_space-{NLIN6}_res-2_*")):
-        path.rename(path.with_name(path.name.replace(f"{NLIN6}_res-2", space + resolution)))
-    if space == NLIN2009C:  # as of --output-spaces MNI152NLin2009cAsym
-        for path in sorted(layouts.anat.glob(f"*{NLIN6}*_xfm.h5")):
-            path.rename(path.with_name(path.name.replace(NLIN6, NLIN2009C)))
-    outcome = layouts.measure("--atlases", "fs86", "shen268", flavors=(FC, "FCcorr_shen268_hpf"))
+    """Atlases are measured in either template, whatever res- says; the other one by permission."""
+    layouts.rename_template(space + resolution)
+    is_other = space == NLIN2009C
+    words = ("--allow-template-mismatch",) if is_other else ()
+    outcome = layouts.measure(*ATLASES, *words, flavors=(FC, "FCcorr_shen268_hpf"))
     assert outcome.exit_code == 0
     np.testing.assert_array_equal(layouts.measured(), layouts.native)
     assert layouts.measured(atlas="shen268").shape == (268, 268)
@@ -298,10 +307,62 @@ def test_templates_at_any_resolution(layouts: Layouts, space: str, resolution: s
     assert (facts["Space"], facts["AtlasSpace"]) == (space, NLIN6)
     way_out = "--output-spaces T1w MNI152NLin6Asym:res-2"
     said = f"shen268 is defined in {NLIN6}, but BOLD was found only in {space}"
-    is_other = space == NLIN2009C
     assert outcome.says("WARNING", said, way_out) is is_other
     assert any(said in note and way_out in note for note in facts["Notes"]) is is_other
     assert (said in (layouts.app.out / "sub-01.html").read_text()) is is_other
+
+
+def test_the_default_template_is_not_taken_for_that_of_the_atlases(layouts: Layouts) -> None:
+    """MNI152NLin2009cAsym alone, as fMRIPrep writes it by default: said, with what to do."""
+    layouts.rename_template(NLIN2009C)
+    outcome = layouts.measure(*ATLASES, flavors=(FC, "FCcorr_shen268_hpf"))
+    assert outcome.exit_code == 0
+    np.testing.assert_array_equal(layouts.measured(), layouts.native)
+    way_out = ("--output-spaces MNI152NLin6Asym:res-2", "--allow-template-mismatch")
+    assert outcome.says("WARNING", "shen268, which is left out", *way_out)
+    assert not list(layouts.app.out.rglob("*atlas-shen268*relmat*"))
+    shutil.rmtree(layouts.app.out)
+    app = layouts.app
+    words = ("--model", app.world.model, "--atlases", "shen268")
+    outcome = app.invoke(app.bids, app.out, "participant", *words)
+    assert outcome.exit_code == 3
+    assert outcome.says(*way_out)
+
+
+def test_the_default_template_through_templateflows_transform(
+    layouts: Layouts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A label image that lies elsewhere comes to where it was; without the transform it does not.
+
+    The published transform is made up here: a shift, and the atlas shifted against it.
+    """
+    flavors = (FC, "FCcorr_shen268_hpf")
+    layouts.measure(*ATLASES, flavors=flavors)
+    wanted = layouts.measured(atlas="shen268")
+    layouts.rename_template(NLIN2009C)
+    shift = np.eye(4)
+    shift[:3, 3] = SHIFT_MM
+    (atlas,) = (layouts.app.bids / "derivatives/atlases").rglob("*atlas-shen268*_dseg.nii.gz")
+    image = nibabel.load(atlas)
+    moved = nibabel.Nifti1Image(np.asarray(image.dataobj), shift @ image.affine)
+    atlas.unlink()
+    nibabel.save(moved, atlas)
+    name = f"tpl-{NLIN2009C}_from-{NLIN6}_mode-image_xfm.h5"
+    for folder, options in (
+        (tmp_path / "flow" / f"tpl-{NLIN2009C}", ()),
+        (tmp_path / "own", ("--transforms-dir", tmp_path / "own")),
+    ):
+        monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "flow"))
+        write_composite_transform(folder / name, [(shift, None)])
+        shutil.rmtree(layouts.app.out)
+        outcome = layouts.measure(*ATLASES, *options, flavors=flavors)
+        assert outcome.exit_code == 0, outcome.output
+        np.testing.assert_array_equal(layouts.measured(atlas="shen268"), wanted)
+        facts = layouts.sidecar("shen268")
+        assert (facts["Space"], facts["AtlasSpace"]) == (NLIN2009C, NLIN6)
+        assert any(name in uri for uri in facts["Sources"])
+        assert not outcome.says("millimetres")
+        (folder / name).unlink()
 
 
 def test_through_the_transforms_of_both_templates(layouts: Layouts) -> None:

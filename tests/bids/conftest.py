@@ -106,3 +106,4 @@ def raw(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _no_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KRAKEN_BIDS_DATA", str(tmp_path / "cache"))
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "templateflow"))

@@ -9,8 +9,15 @@ from types import SimpleNamespace
 import pytest
 
 from kraken_bids.bids import label_images
-from kraken_bids.bids.inputs import Query, SessionInputs, find_datasets, find_session_inputs
+from kraken_bids.bids.inputs import (
+    ExplicitPaths,
+    Query,
+    SessionInputs,
+    find_datasets,
+    find_session_inputs,
+)
 from kraken_bids.bids.published_atlases import list_atlas_files
+from kraken_bids.bids.template_transforms import TemplateOptions
 from kraken_bids.cache import PublishedFile
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import load_parcellation
@@ -137,14 +144,81 @@ def test_no_way_from_t1w_to_the_bold(raw: Path) -> None:
     assert "--output-spaces T1w MNI152NLin6Asym:res-2" in session.notes[0]
 
 
-def test_other_template_only(raw: Path) -> None:
-    """BOLD in the 2009c template is taken for NLin6 atlases, and the difference is said."""
+def rename_template(raw: Path) -> None:
+    """Turn the BOLD of the atlases' template into that of fMRIPrep's default."""
     func = prep(raw) / "sub-01/func"
     for path in list(func.glob("*NLin6Asym*")):
         path.rename(func / path.name.replace("NLin6Asym", "NLin2009cAsym"))
+
+
+def test_other_template_only(raw: Path) -> None:
+    """BOLD in the 2009c template is not taken for NLin6 atlases; what to do is said."""
+    rename_template(raw)
     (session,) = find(raw)
-    assert ("MNI152NLin2009cAsym", "shen268") in session.bold_labels
-    assert any("differ by millimetres" in note for note in session.notes)
+    assert {name for _, name in session.bold_labels} == {"fs86"}
+    (note,) = [note for note in session.notes if "shen268" in note]
+    for word in (
+        "differ by millimetres",
+        "--output-spaces MNI152NLin6Asym:res-2",
+        "tpl-MNI152NLin2009cAsym_from-MNI152NLin6Asym_mode-image_xfm.h5",
+        "--transforms-dir",
+        "--allow-template-mismatch",
+    ):
+        assert word in note
+
+
+def test_other_template_as_it_is_if_asked_for(raw: Path) -> None:
+    """The user's word makes one template of two, and the difference is said."""
+    rename_template(raw)
+    allowed = ExplicitPaths(templates=TemplateOptions(allows_mismatch=True))
+    (session,) = find(raw, explicit=allowed)
+    assert not session.bold_labels["MNI152NLin2009cAsym", "shen268"].transforms
+    assert any("shen268" in n and "differ by millimetres" in n for n in session.notes)
+
+
+@pytest.mark.parametrize("where", ["templateflow", "folder", "as fMRIPrep", "participant's"])
+@pytest.mark.parametrize("image", ["MNI152NLin6Asym", "MNI152NLin2009cAsym"])
+def test_other_template_through_the_transform_between_both(
+    raw: Path, tree: SimpleNamespace, tmp_path: Path, where: str, image: str
+) -> None:
+    """TemplateFlow's, the user's or fMRIPrep's; only that of the right direction."""
+    data = {"MNI152NLin6Asym": "MNI152NLin2009cAsym"}.get(image, "MNI152NLin6Asym")
+    if image == "MNI152NLin6Asym":
+        rename_template(raw)
+    atlas = tmp_path / f"tpl-{image}_dseg.nii.gz"
+    tree.touch(tmp_path, atlas.name, "folder/readme.txt")
+    images = {"shen268": str(atlas)}
+    folder = {
+        "templateflow": tmp_path / "templateflow" / f"tpl-{data}",
+        "participant's": prep(raw) / "sub-01/anat",
+    }.get(where, tmp_path / "folder" / "below")
+    name = {
+        "participant's": f"sub-01_from-{image}_to-{data}_mode-image_xfm.h5",
+        "as fMRIPrep": f"from-{image}_to-{data}_mode-image_xfm.h5",
+    }.get(where, f"tpl-{data}_from-{image}_mode-image_xfm.h5")
+    wrong = name.replace(data, "X").replace(image, data).replace("X", image)
+    explicit = ExplicitPaths(templates=TemplateOptions(tmp_path / "folder"))
+    tree.touch(folder, wrong, f"tpl-{data}_from-MNIColin27_mode-image_xfm.h5")
+    (folder / wrong).write_bytes(b"the other way")
+    (session,) = find(raw, explicit=explicit, atlas_images=images)
+    assert (data, "shen268") not in session.bold_labels
+    tree.touch(folder, name)
+    if where != "participant's":  # as TemplateFlow leaves what is not downloaded
+        (session,) = find(raw, explicit=explicit, atlas_images=images)
+        assert (data, "shen268") not in session.bold_labels
+        (folder / name).write_bytes(b"content")
+    (session,) = find(raw, explicit=explicit, atlas_images=images)
+    found = session.bold_labels[data, "shen268"]
+    assert (found.space, [path.name for path in found.transforms]) == (image, [name])
+    assert not any("millimetres" in note for note in session.notes)
+
+
+def test_a_folder_of_transforms_that_is_none_is_refused(raw: Path, tmp_path: Path) -> None:
+    """A word that was mistyped does not look as if there were no transforms."""
+    rename_template(raw)
+    missing = ExplicitPaths(templates=TemplateOptions(tmp_path / "nowhere"))
+    with pytest.raises(InputError, match="--transforms-dir"):
+        find(raw, explicit=missing)
 
 
 def test_other_template_with_transforms(raw: Path, tree: SimpleNamespace) -> None:

@@ -14,6 +14,7 @@ from kraken_bids.bids.inputs import (
     find_datasets,
     find_session_inputs,
 )
+from kraken_bids.bids.template_transforms import TemplateOptions
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import load_parcellation
 
@@ -110,14 +111,30 @@ def test_labels_beside_the_tractogram_come_first(recon: Path, tree: SimpleNamesp
     assert labels["fs86"].path.name == "sub-01_desc-aparcaseg_dseg.nii.gz"
 
 
-def test_other_template_is_said(recon: Path, raw: Path) -> None:
-    """Only a transform of the 2009c template: used, with a remark."""
+def test_other_template_takes_the_transform_between_both(
+    recon: Path, raw: Path, tmp_path: Path
+) -> None:
+    """Only a transform of the 2009c template: the published one leads on, or the user's word."""
     anat = raw / "derivatives/fmriprep/sub-01/anat"
     old = "sub-01_from-MNI152NLin6Asym_to-T1w_mode-image_xfm.h5"
     (anat / old).rename(anat / old.replace("NLin6Asym", "NLin2009cAsym"))
     session = find_session(recon)
+    assert set(session.tractographies[0].labels) == {"fs86"}
+    (note,) = {note for note in session.notes if "shen268" in note}
+    assert "There is a transform of MNI152NLin2009cAsym" in note
+    assert "--allow-template-mismatch" in note
+    allowed = ExplicitPaths(templates=TemplateOptions(allows_mismatch=True))
+    session = find_session(recon, explicit=allowed)
     assert len(session.tractographies[0].labels["shen268"].transforms) == 2
     assert any("differ by millimetres" in note for note in session.notes)
+    name = "tpl-MNI152NLin2009cAsym_from-MNI152NLin6Asym_mode-image_xfm.h5"
+    published = tmp_path / "templateflow" / "tpl-MNI152NLin2009cAsym" / name
+    published.parent.mkdir(parents=True)
+    published.write_bytes(b"content")
+    session = find_session(recon)
+    names = [p.name for p in session.tractographies[0].labels["shen268"].transforms]
+    assert names[1:] == [old.replace("NLin6Asym", "NLin2009cAsym"), name]
+    assert not any("millimetres" in note for note in session.notes)
 
 
 def test_no_way_leaves_the_parcellation_out(recon: Path) -> None:

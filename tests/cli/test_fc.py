@@ -13,6 +13,7 @@ from kraken_bids.bids.read import read_columns, read_relmat
 from kraken_bids.bids.write import write_table
 from kraken_bids.cli.tools import main
 from kraken_bids.demo.dataset import write_demo_dataset
+from kraken_bids.demo.files import write_composite_transform
 
 N_VOLUMES, TR = 120, 2.0
 SHAPE = (11, 12, 10)
@@ -204,6 +205,81 @@ def test_a_shifted_finer_float_atlas_gives_the_same_regions(case):
     for name in ("timeseries", "coverage", "cleaned"):
         texts = [(case.folder / f"out/{atlas}_{name}.tsv").read_text() for atlas in "ab"]
         assert texts[0].replace("a_", "") == texts[1].replace("b_", ""), name
+
+
+NLIN6, DEFAULT = "MNI152NLin6Asym", "MNI152NLin2009cAsym"
+
+
+def name_spaces(case, image, bold):
+    """Give image and run names that say these spaces; returns the words of the command."""
+    atlas, run = case.folder / f"{image}_atlas-x_dseg.nii.gz", case.folder / f"{bold}_bold.nii.gz"
+    (case.folder / "atlas.nii.gz").rename(atlas)
+    (case.folder / "bold.nii.gz").rename(run)
+    return [
+        *(run, "--labels", f"mine={atlas}", "--confounds", case.folder / "confounds.tsv"),
+        *("--denoise", "24p", "--output-dir", case.folder / "out"),
+    ]
+
+
+@pytest.fixture
+def flow(tmp_path, monkeypatch):
+    """TemplateFlow's cache, empty."""
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "flow"))
+    return tmp_path / "flow"
+
+
+@pytest.mark.parametrize(
+    ("image", "bold", "is_fine"),
+    [
+        (f"tpl-{NLIN6}", f"sub-1_space-{DEFAULT}", False),
+        (f"tpl-{DEFAULT}", f"sub-1_space-{NLIN6}", False),
+        (f"tpl-{NLIN6}", "sub-1_space-T1w", False),
+        ("sub-1_space-T1w", f"sub-1_space-{NLIN6}", False),
+        ("tpl-MNIInfant_cohort-1", "sub-1_space-MNIInfant_cohort-2", False),
+        (f"tpl-{NLIN6}_res-01", f"sub-1_space-{NLIN6}_res-2", True),
+        ("sub-1_space-T1w", "sub-1_space-T1w", True),
+        ("sub-1_space-T1w", "sub-1_space-anat", True),
+        (f"tpl-{NLIN6}", "sub-1", True),
+        ("mine", f"sub-1_space-{DEFAULT}", True),
+        ("mine_space-MNI152", f"sub-1_space-{NLIN6}", True),
+    ],
+)
+def test_names_that_say_different_spaces_are_refused(case, flow, image, bold, is_fine):
+    """As far as names say it; --allow-template-mismatch lays the labels over the data."""
+    words = name_spaces(case, image, bold)
+    found = invoke(*words)
+    if is_fine:
+        assert found.exit_code == 0, found.text
+        assert "as they are" not in found.text
+        return
+    assert found.exit_code == 3
+    assert "expected a label image in the space of the data" in found.text
+    assert "--allow-template-mismatch" in found.text
+    found = invoke(*words, "--allow-template-mismatch")
+    assert found.exit_code == 0
+    assert "WARNING" in found.text
+    assert "laid over the data" in found.text
+    assert "laid over" in case.sidecar("FCcorr_mine_hpf.json")["Warnings"][0]
+
+
+@pytest.mark.parametrize("where", ["templateflow", "folder"])
+def test_labels_of_another_template_are_carried(case, flow, where):
+    """Through TemplateFlow's transform, or one of --transforms-dir, to where they belong."""
+    assert case.run().exit_code == 0
+    wanted = case.matrix("FCcorr_mine_hpf.tsv")
+    shift = np.eye(4)
+    shift[:3, 3] = (300, -20, 7)
+    save(draw_labels(), case.folder / "atlas.nii.gz", shift @ AFFINE)
+    words = name_spaces(case, f"tpl-{NLIN6}", f"sub-1_space-{DEFAULT}")
+    folder = flow / f"tpl-{DEFAULT}" if where == "templateflow" else case.folder / "own"
+    name = f"tpl-{DEFAULT}_from-{NLIN6}_mode-image_xfm.h5"
+    write_composite_transform(folder / name, [(shift, None)])
+    words += ["--transforms-dir", folder] if where == "folder" else []
+    found = invoke(*words)
+    assert found.exit_code == 0, found.text
+    np.testing.assert_array_equal(case.matrix("FCcorr_mine_hpf.tsv"), wanted)
+    (used,) = case.sidecar("FCcorr_mine_hpf.json")["Transforms"]
+    assert used["Path"].endswith(name)
 
 
 def test_low_coverage_makes_a_region_missing(case):

@@ -138,3 +138,4 @@ def _build(participant: Participant) -> None:
 def folder_of_nodes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Keep what nipype writes outside a workflow's folder, such as crash files, out of the way."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TEMPLATEFLOW_HOME", str(tmp_path / "templateflow"))

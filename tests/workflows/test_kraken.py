@@ -19,9 +19,11 @@ from nipype.pipeline import engine as pe
 
 from kraken_bids.bids.outputs import find_relmats, sidecar_path
 from kraken_bids.bids.read import read_columns, read_relmat
-from kraken_bids.exceptions import FlavorError, SettingsError
+from kraken_bids.exceptions import FlavorError, InputError, SettingsError
 from kraken_bids.pipeline.predictions.cohort import list_members
+from kraken_bids.settings import FunctionalSettings
 from kraken_bids.workflows import init_fc_wf, init_kraken_wf
+from kraken_bids.workflows.measure import MeasureFunction
 
 MULTIPROC = {"plugin": "MultiProc", "plugin_args": {"n_procs": 2, "mp_context": "forkserver"}}
 
@@ -246,6 +248,24 @@ def test_what_does_not_fit_is_said(participant: Any, tmp_path: Path) -> None:
         workflow.inputs.inputnode.trait_set(**given | changed)
         with pytest.raises(Exception, match=message):
             workflow.run(plugin="Linear")
+
+
+def test_labels_of_another_template_are_refused(participant: Any, tmp_path: Path) -> None:
+    """Names that say two templates are believed, in a node as in the command."""
+    atlas = Path(participant.std["shen268_dseg"])
+    other = tmp_path / atlas.name.replace("NLin6Asym", "NLin2009cAsym")
+    shutil.copyfile(atlas, other)
+    inputs = participant.std | {"shen268_dseg": str(other)}
+    node = MeasureFunction(
+        atlases=["shen268"],
+        space="MNI152NLin6Asym",
+        settings=FunctionalSettings(),
+        bold_file=inputs["bold_std"],
+        confounds_file=participant.t1["confounds_file"],
+        dsegs=[inputs["shen268_dseg"]],
+    )
+    with pytest.raises(InputError, match="in the space of the data, MNI152NLin6Asym; found one"):
+        node.run(cwd=str(tmp_path))
 
 
 def test_choices_are_checked_before_anything_runs() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids import __version__
+from kraken_bids.bids.template_transforms import TemplateOptions
 from kraken_bids.bids.write import write_json, write_relmat, write_table
 from kraken_bids.connectome.cleaning import CleanRun
 from kraken_bids.connectome.matrices import find_missing_regions
@@ -32,6 +33,8 @@ class BoldFiles:
     """Brain mask; None: every voxel."""
     tissues: Mapping[str, Path] = field(default_factory=dict)
     """Probability image of ``GM``, ``WM``, ``CSF``."""
+    templates: TemplateOptions = field(default_factory=TemplateOptions)
+    """What is to be done with label images of another template."""
 
 
 class BoldWriter:
@@ -143,6 +146,8 @@ class BoldWriter:
 
     def _write_sidecar(self, path: Path, atlas: BoldAtlas, known: Mapping[str, Any]) -> None:
         described = {**known, "Atlas": atlas.name, "LabelImage": fingerprint(atlas.path)}
+        if atlas.transforms:
+            described["Transforms"] = [fingerprint(path) for path in atlas.transforms]
         if atlas.names_file is not None:
             described["RegionNames"] = fingerprint(atlas.names_file)
         # Not sidecar_path: the name of an atlas may hold a dot.

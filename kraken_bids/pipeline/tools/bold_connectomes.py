@@ -67,7 +67,7 @@ def write_bold_connectomes(
     _check_names(files, images, settings)
     bold = open_bold(files.bold, tr=None)
     _check_confounds(files.confounds, bold.shape[3])
-    atlases = [read_atlas(name, path, bold) for name, path in images.items()]
+    atlases = [read_atlas(name, path, bold, files.templates) for name, path in images.items()]
     series = read_region_series(
         bold,
         {atlas.name: atlas.labels for atlas in atlases},
