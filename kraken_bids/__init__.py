@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kraken_bids.model.fusion import fuse
     from kraken_bids.model.predict import Model
     from kraken_bids.pipeline.tools.connectome_files import read_connectomes
+    from kraken_bids.region_orders import reorder_regions
 
 __version__ = "0.1.0"
 
@@ -30,6 +31,7 @@ __all__ = [
     "read_adaptation",
     "read_connectomes",
     "region_names",
+    "reorder_regions",
     "to_edges",
     "to_frame",
     "to_square",
@@ -47,6 +49,7 @@ _HOMES = {
     "read_adaptation": "model.adaptation",
     "read_connectomes": "pipeline.tools.connectome_files",
     "region_names": "labelled",
+    "reorder_regions": "region_orders",
     "to_edges": "labelled",
     "to_frame": "labelled",
     "to_square": "labelled",

@@ -18,6 +18,8 @@ from kraken_bids.exceptions import CheckpointError, ConnectomeError, SettingsErr
 from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.hdf5 import write_hdf5
+from kraken_bids.model.doubts import log_doubts
+from kraken_bids.model.likeness import judge_mean
 
 Array = NDArray[np.float32]
 
@@ -95,8 +97,12 @@ def fit_adaptation(
     mode: str = "meanfit+meanshift",
     *,
     model_sha256: str = "",
+    judges: bool = True,
 ) -> Adaptation:
     """Fit the adaptation of a cohort from its mean connectomes.
+
+    A mean that does not resemble the training mean, or does so in another order of regions or
+    edges only, is logged as a warning.
 
     Parameters
     ----------
@@ -109,6 +115,8 @@ def fit_adaptation(
         One of :data:`MODES` or an alias.
     model_sha256 : str
         Identity of the model.
+    judges : bool
+        False where the connectomes have been judged before.
 
     Raises
     ------
@@ -128,6 +136,8 @@ def fit_adaptation(
         for flavor, (mean, n) in by_flavor.items()
         if flavor in training_means
     }
+    for flavor, (mean, _) in by_flavor.items() if judges else ():
+        log_doubts(judge_mean(flavor, np.asarray(mean).reshape(-1), training_means))
     return Adaptation(model_sha256, mode, fitted)
 
 

@@ -15,6 +15,7 @@ from kraken_bids.model.adaptation import (
     apply_adaptation,
     check_adaptation,
 )
+from kraken_bids.model.doubts import log_doubts
 from kraken_bids.model.engine.checks import (
     check_edges,
     check_latents,
@@ -31,6 +32,7 @@ from kraken_bids.model.engine.edge_layers import (
 from kraken_bids.model.engine.folding import FEW_BYTES, MapCache, open_cache, slices
 from kraken_bids.model.engine.network import Network
 from kraken_bids.model.engine.reduction import Reduction, check_reductions
+from kraken_bids.model.plausibility import check_inputs
 from kraken_bids.model.translation import fuse_for
 
 
@@ -162,6 +164,9 @@ class Model:
     ) -> Array:
         """Latents of connectomes.
 
+        Those that do not resemble the training mean, or do so in another order of regions or
+        edges only, and values that the flavor cannot have, are logged as warnings.
+
         Parameters
         ----------
         flavor : Flavor or str
@@ -187,6 +192,18 @@ class Model:
         flavor, edges = self._known(flavor), to_array(edges)
         if adaptation:
             check_adaptation(adaptation, self.sha256)
+        check_edges(flavor, edges, self.n_edges(flavor))
+        training_means = self.training_means()
+        log_doubts(check_inputs(flavor, edges, training_means).list_doubts(training_means))
+        return self.encode_judged(flavor, edges, adaptation)
+
+    def encode_judged(
+        self,
+        flavor: Flavor,
+        edges: NDArray[np.floating],
+        adaptation: Adaptation | None = None,
+    ) -> Array:
+        """:meth:`encode` for connectomes of which nothing more is to be said."""
         if not self._reduction(flavor).is_affine:
             fit = adaptation.flavors.get(flavor) if adaptation else None
             return self.encode_projected(

@@ -34,12 +34,14 @@ from kraken_bids.pipeline.predictions.cohort import (
     list_members,
     read_cohort,
 )
+from kraken_bids.pipeline.predictions.doubts import warn_of_inputs
 from kraken_bids.pipeline.predictions.predict import (
     PredictionPlan,
     Source,
     build_sources,
     list_source_names,
 )
+from kraken_bids.pipeline.predictions.warned import write_group_warnings
 from kraken_bids.pipeline.provenance import (
     Failure,
     exit_code_of,
@@ -119,7 +121,11 @@ def _predict(settings: Settings, members: tuple[Member, ...], executor: Executor
     adaptation = _adapt(settings, model, cohort)
     latents = encode_cohort(model, cohort, adaptation)
     sources = build_sources(latents, (*DEFAULT_SOURCES, *list_source_names(settings, model)))
-    plan = PredictionPlan(model, adaptation, sources, settings)
+    warned = warn_of_inputs(
+        cohort.checks, [m.label for m in members], model=model, adaptation=adaptation
+    )
+    write_group_warnings(output, warned.everyone)
+    plan = PredictionPlan(model, adaptation, sources, settings, warned=warned)
     failures = [*cohort.failures, *collect_failures(plan, members, executor)]
     _write_latents(output, members, sources)
     _write_means(output, model, cohort)

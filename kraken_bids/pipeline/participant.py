@@ -31,6 +31,7 @@ from kraken_bids.pipeline.predictions.cohort import (
     list_members,
     read_cohort,
 )
+from kraken_bids.pipeline.predictions.doubts import warn_of_inputs
 from kraken_bids.pipeline.predictions.predict import (
     PredictionPlan,
     build_sources,
@@ -178,7 +179,10 @@ def plan_predictions(
     adaptation, notice = choose_adaptation(settings, model, cohort)
     latents = encode_cohort(model, cohort, adaptation)
     sources = build_sources(latents, list_source_names(settings, model))
-    return PredictionPlan(model, adaptation, sources, settings, notice), cohort.failures
+    warned = warn_of_inputs(
+        cohort.checks, [m.label for m in members], model=model, adaptation=adaptation
+    )
+    return PredictionPlan(model, adaptation, sources, settings, notice, warned), cohort.failures
 
 
 def _predict(

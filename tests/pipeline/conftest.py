@@ -55,6 +55,32 @@ def model(model_folder: Path) -> Model:
     return load_model(model_folder, device="cpu")
 
 
+@pytest.fixture(scope="session")
+def brains() -> dict[Flavor, NDArray[np.float64]]:
+    """Edges [n_people, n_edges] that flavors can have: no negative structure, no r beyond 1."""
+    rng = np.random.default_rng(11)
+    return {
+        flavor: np.clip(
+            0.9 * rng.beta(1, 5, N_EDGES) + 0.03 * rng.standard_normal((N_PEOPLE, N_EDGES)), 0, 1
+        )
+        for flavor in (FLAVORS[0], FLAVORS[2])
+    }
+
+
+@pytest.fixture(scope="session")
+def brain_model(
+    tmp_path_factory: pytest.TempPathFactory, brains: dict[Flavor, NDArray[np.float64]]
+) -> Path:
+    """Write an untrained model whose transforms were fitted on these people, a little changed."""
+    settings = TrainingSettings(
+        transform="pca4", latent_size=4, n_epochs=0, batch_size=4, device="cpu"
+    )
+    changed = {flavor: 0.9 * rows + 0.01 for flavor, rows in brains.items()}
+    return write_model(
+        train_model(changed, settings=settings), tmp_path_factory.mktemp("brain_model")
+    )
+
+
 @pytest.fixture
 def output_dir(tmp_path: Path, cohort_edges: dict[Flavor, NDArray[np.float64]]) -> Path:
     """Write the cohort's connectomes as measured files of an output dataset."""

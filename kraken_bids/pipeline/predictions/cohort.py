@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from kraken_bids.connectome.matrices import find_missing_regions, square_to_edge
 from kraken_bids.exceptions import ConnectomeError, KrakenBidsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.adaptation import Adaptation, fit_adaptation
+from kraken_bids.model.plausibility import InputCheck
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.projections import (
     BLOCK,
@@ -56,6 +57,8 @@ class Cohort:
     """Mean edges [n_edges] of the members that are fitted on, and their number."""
     failures: tuple[Failure, ...]
     """Files that could not be read."""
+    checks: Mapping[Flavor, InputCheck] = field(default_factory=dict)
+    """What is to be said of everyone's values and of the order of their edges."""
 
 
 def list_members(output_dir: Path, subjects: Sequence[str] | None = None) -> tuple[Member, ...]:
@@ -112,7 +115,8 @@ def read_cohort(
     }
     projections = {flavor: projection.rows for flavor, projection in found.items()}
     reread = {flavor: projection.reread for flavor, projection in found.items()}
-    return Cohort(tuple(members), projections, reread, means, tuple(failures.values()))
+    checks = {flavor: projection.check for flavor, projection in found.items()}
+    return Cohort(tuple(members), projections, reread, means, tuple(failures.values()), checks)
 
 
 def fit_cohort_adaptation(model: Model, cohort: Cohort, mode: str) -> Adaptation:
@@ -124,7 +128,9 @@ def fit_cohort_adaptation(model: Model, cohort: Cohort, mode: str) -> Adaptation
             "be the training mean. Give --adaptation FILE, or measure more participants.",
             flavor,
         )
-    adaptation = fit_adaptation(means, model.training_means(), mode, model_sha256=model.sha256)
+    adaptation = fit_adaptation(
+        means, model.training_means(), mode, model_sha256=model.sha256, judges=False
+    )
     for flavor, fit in adaptation.flavors.items():
         logger.info(
             "adaptation of %s: b0 = %.3g, b1 = %.3g, R² = %.2f, %d session(s)",

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.adaptation import Adaptation, FlavorAdaptation
+from kraken_bids.model.plausibility import InputCheck
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.background import read_ahead
 
@@ -58,6 +59,8 @@ class Projection:
     """Subjects whose connectome is read again once the adaptation is known."""
     mean: EdgeMean
     """Mean of those who are fitted on."""
+    check: InputCheck
+    """What is to be said of everyone's values and of the order of their edges."""
 
 
 def project_blocks(
@@ -80,6 +83,7 @@ def project_blocks(
         Whether a subject, by its place, counts in the mean.
     """
     mean = EdgeMean(model.n_edges(flavor))
+    check = InputCheck(flavor, model.training_means().get(flavor))
     is_affine = model.reductions[flavor].is_affine
     reread: set[int] = set()
 
@@ -92,10 +96,15 @@ def project_blocks(
                 is_whole = bool(np.isfinite(edges.sum()))
                 if not is_whole and np.isnan(edges).all():
                     continue
-                if fit_on(index + row):
+                varies = check.add(index + row, edges)
+                if varies and fit_on(index + row):
                     mean.add(edges, is_whole=is_whole)
-                if not is_whole:
+                if not (varies and is_whole):
                     filled = filled.copy() if filled is block else filled
+                if not varies:
+                    filled[row] = np.nan
+                    continue
+                if not is_whole:
                     filled[row] = fill_missing(edges, model.training_means().get(flavor), None)
                 if not (is_whole and is_affine):
                     reread.add(index + row)
@@ -104,7 +113,7 @@ def project_blocks(
 
     # the next block is read and filled while this one is multiplied
     projected = [model.project(flavor, filled) for filled in read_ahead(fill())]
-    return Projection(np.concatenate(projected), frozenset(reread), mean)
+    return Projection(np.concatenate(projected), frozenset(reread), mean, check)
 
 
 def encode_projection(
@@ -138,7 +147,7 @@ def encode_projection(
     latents = model.encode_projected(flavor, projected)
     for index in sorted(reread):
         edges = fill_missing(read(index), model.training_means().get(flavor), fit)
-        latents[index] = model.encode(flavor, edges[None], adaptation)[0]
+        latents[index] = model.encode_judged(flavor, edges[None], adaptation)[0]
     return latents
 
 

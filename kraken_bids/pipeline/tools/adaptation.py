@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from itertools import chain
 
 import numpy as np
 
@@ -15,10 +16,12 @@ from kraken_bids.model.adaptation import (
     read_adaptation,
     write_adaptation,
 )
+from kraken_bids.model.plausibility import InputCheck
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.background import read_ahead
 from kraken_bids.pipeline.predictions.projections import BLOCK, EdgeMean
 from kraken_bids.pipeline.tools.connectome_files import CohortFiles, open_connectomes
+from kraken_bids.pipeline.tools.input_doubts import refuse_or_warn
 from kraken_bids.pipeline.tools.joined_rows import CohortRows
 from kraken_bids.pipeline.tools.prediction_options import AUTO, PredictionOptions
 
@@ -110,19 +113,28 @@ def choose_adaptation(
         )
         return None
     if given:
-        means = {flavor: _take_mean(rows) for flavor, rows in given.rows.items()}
+        means = _take_means(given, model)
     adaptation = _fit_adaptation(means, model, DEFAULT_MODE if mode == AUTO else mode)
     if options.save_adaptation:
         write_adaptation(adaptation, options.save_adaptation)
     return adaptation
 
 
-def _take_mean(rows: CohortRows) -> EdgeMean:
+def _take_means(cohort: CohortFiles, model: Model) -> dict[Flavor, EdgeMean]:
+    """Mean of each flavor of another cohort, which is judged as the inputs are."""
+    training_means = model.training_means()
+    checks = {flavor: InputCheck(flavor, training_means.get(flavor)) for flavor in cohort.rows}
+    means = {f: _take_mean(rows, checks[f]) for f, rows in cohort.rows.items()}
+    refuse_or_warn(checks, cohort.subjects, model, "--adaptation-source")
+    return means
+
+
+def _take_mean(rows: CohortRows, check: InputCheck) -> EdgeMean:
     mean = EdgeMean(rows.n_edges)
-    for block in read_ahead(rows.blocks(BLOCK)):
-        for edges in block:
-            if not np.isnan(edges).all():
-                mean.add(edges, is_whole=bool(np.isfinite(edges.sum())))
+    everyone = chain.from_iterable(read_ahead(rows.blocks(BLOCK)))
+    for row, edges in enumerate(everyone):
+        if not np.isnan(edges).all() and check.add(row, edges):
+            mean.add(edges, is_whole=bool(np.isfinite(edges.sum())))
     return mean
 
 
@@ -137,7 +149,9 @@ def _fit_adaptation(means: Mapping[Flavor, EdgeMean], model: Model, mode: str) -
             )
         if mean.n_subjects:
             fitted[flavor] = (mean.result(training_means.get(flavor)), mean.n_subjects)
-    adaptation = fit_adaptation(fitted, training_means, mode, model_sha256=model.sha256)
+    adaptation = fit_adaptation(
+        fitted, training_means, mode, model_sha256=model.sha256, judges=False
+    )
     for flavor, fit in adaptation.flavors.items() if mode != "none" else ():
         logger.info(
             "%s: %s, b0 %.3f, b1 %.3f, R2 %.3f, %d subjects",

@@ -50,6 +50,8 @@ class CohortPredictions:
     encoded: Mapping[str, Array]
     """Per source: latents [n_subjects, n_latent]."""
     predictions: tuple[Prediction, ...]
+    warnings: tuple[str, ...] = ()
+    """What is unlikely about the inputs, in plain words."""
 
     def shapes(self) -> dict[str, tuple[int, int]]:
         """Shape of every array ``SOURCE->TARGET``, in the order of :meth:`blocks`."""

@@ -19,6 +19,7 @@ from kraken_bids.pipeline.predictions.projections import BLOCK, encode_projectio
 from kraken_bids.pipeline.tools.adaptation import choose_adaptation, keep_known, open_adaptation
 from kraken_bids.pipeline.tools.connectome_files import open_connectomes
 from kraken_bids.pipeline.tools.decoding import CohortPredictions, list_predictions
+from kraken_bids.pipeline.tools.input_doubts import refuse_or_warn, warn_of_adaptation
 from kraken_bids.pipeline.tools.joined_rows import CohortRows
 from kraken_bids.pipeline.tools.latent_files import are_latents, open_latents
 from kraken_bids.pipeline.tools.prediction_files import ENCODED, SUBJECTS, collect_arrays
@@ -97,7 +98,10 @@ def encode_files(
         for flavor, rows in cohort.rows.items()
     }
     means = {flavor: projection.mean for flavor, projection in projections.items()}
+    checks = {flavor: projection.check for flavor, projection in projections.items()}
+    warnings = refuse_or_warn(checks, cohort.subjects, model, "--input")
     adaptation = choose_adaptation(options, cohort, means, model, given=given)
+    warnings += warn_of_adaptation(checks, model, adaptation)
     latents = {
         flavor: encode_projection(
             model,
@@ -121,7 +125,7 @@ def encode_files(
             renormalize=options.renormalize_fusion,
         )
         predictions += found
-    return CohortPredictions(model, cohort.subjects, encoded, tuple(predictions))
+    return CohortPredictions(model, cohort.subjects, encoded, tuple(predictions), warnings)
 
 
 def select_targets(patterns: Iterable[str], model: Model) -> tuple[Flavor, ...]:

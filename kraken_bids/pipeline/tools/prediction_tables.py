@@ -153,6 +153,7 @@ def _write_sidecar(
             "Source": source,
             "Model": predictions.model.name,
             "ModelSHA256": predictions.model.sha256,
+            **({"Warnings": list(predictions.warnings)} if predictions.warnings else {}),
             "Software": "kraken_bids",
             "SoftwareVersion": __version__,
         },

@@ -1,0 +1,159 @@
+"""Whether connectomes resemble those that a model was trained on, as they lie or in another order.
+
+Any brain's mean connectome resembles that of the training subjects; with its regions or edges in
+another order it resembles nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.flavors import Flavor
+from kraken_bids.model.doubts import Doubt
+from kraken_bids.region_orders import EdgeOrder, list_edge_orders
+
+Vector = NDArray[np.float64]
+
+MIN_EDGES = 190
+"""Twenty regions: fewer edges correlate by chance."""
+MIN_LIKENESS = 0.15
+"""Correlation with the training mean. One person's in the right order: 0.40 and more; any
+connectome in a random order: 0.06 and less (20 real people, fs86; 12 synthetic, three atlases)."""
+MIN_EVIDENCE = 0.1
+"""How much better another order fits, as a share of what it can: about minus the correlation with
+the training mean in the right order, about plus it in that other order."""
+MIN_EVIDENCE_FLAVOR = 0.3
+"""The same for another flavor: those differ less, and sites differ in them."""
+MAX_ALIKE = 0.9
+"""Flavors whose training means correlate more are not told apart."""
+CERTAIN_GAP = 0.3
+"""Correlation gained by an order that leaves no doubt."""
+
+
+def judge_mean(
+    flavor: Flavor,
+    mean: NDArray[np.floating],
+    training_means: Mapping[Flavor, NDArray[np.floating]],
+) -> list[Doubt]:
+    """Compare a mean connectome, or one person's, with the training mean.
+
+    Parameters
+    ----------
+    flavor : Flavor
+    mean : ndarray of shape (n_edges,)
+        Finite.
+    training_means : mapping of Flavor to ndarray of shape (n_edges,)
+        :meth:`kraken_bids.model.predict.Model.training_means`.
+
+    Returns
+    -------
+    list of Doubt
+        None, or one: that another flavor or another order fits clearly better, or that nothing
+        fits. Empty as well where there is no training mean, or too few edges.
+    """
+    wanted = training_means.get(flavor)
+    if wanted is None or wanted.shape != mean.shape or wanted.size < MIN_EDGES:
+        return []
+    if np.ptp(wanted) == 0 or np.ptp(mean) == 0:
+        return []
+    target, given = (standardize(np.asarray(x, np.float64)) for x in (wanted, mean))
+    own = float(given @ target)
+    rivals = [
+        *_fit_orders(given, target, list_edge_orders(flavor.parcellation, mean.size)),
+        *_fit_flavors(given, target, flavor, training_means),
+    ]
+    if rivals:
+        likeness, name = max(rivals, key=lambda rival: rival[0])
+        return [_describe_rival(flavor, own, likeness, name)]
+    return [unlike(flavor, own)] if own < MIN_LIKENESS else []
+
+
+def correlate(edges: NDArray[np.floating], standardized: Vector) -> tuple[float, float]:
+    """Correlate edges with what has mean 0 and length 1; and the length of their deviation."""
+    squares = float(edges @ edges) - float(edges.sum()) ** 2 / edges.size
+    length = max(squares, 0.0) ** 0.5
+    return (float(edges @ standardized) / length if length else 0.0), length
+
+
+def standardize(values: Vector) -> Vector:
+    """Values less their mean, of length 1."""
+    centred = values - values.mean()
+    return np.asarray(centred / np.linalg.norm(centred))
+
+
+def _fit_orders(
+    given: Vector, target: Vector, orders: Sequence[EdgeOrder]
+) -> list[tuple[float, EdgeOrder | Flavor]]:
+    own = float(given @ target)
+    found: list[tuple[float, EdgeOrder | Flavor]] = []
+    for order in orders:
+        other = target[order.edges]
+        likeness = float(given @ other)
+        if _is_better(own, likeness, float(target @ other), MIN_EVIDENCE):
+            found.append((likeness, order))
+    return found
+
+
+def _fit_flavors(
+    given: Vector,
+    target: Vector,
+    flavor: Flavor,
+    training_means: Mapping[Flavor, NDArray[np.floating]],
+) -> list[tuple[float, EdgeOrder | Flavor]]:
+    own = float(given @ target)
+    found: list[tuple[float, EdgeOrder | Flavor]] = []
+    for rival, mean in training_means.items():
+        if rival == flavor or rival.parcellation != flavor.parcellation or not np.ptp(mean):
+            continue
+        other = standardize(np.asarray(mean, np.float64))
+        likeness, alike = float(given @ other), float(target @ other)
+        if alike < MAX_ALIKE and _is_better(own, likeness, alike, MIN_EVIDENCE_FLAVOR):
+            found.append((likeness, rival))
+    return found
+
+
+def _is_better(own: float, other: float, alike: float, evidence: float) -> bool:
+    """Whether the other fits better, measured by how unlike the two are that could fit."""
+    return other >= MIN_LIKENESS and other - own > evidence * (1 - alike) and alike < 1 - 1e-6
+
+
+def _describe_rival(
+    flavor: Flavor, own: float, likeness: float, rival: EdgeOrder | Flavor
+) -> Doubt:
+    in_place = ("correlation with the model's training mean", f"{own:.2f}")
+    is_certain = likeness - own > CERTAIN_GAP
+    if isinstance(rival, Flavor):
+        return Doubt(
+            flavor, f"looks like {rival}", (in_place, ("with that flavor's", f"{likeness:.2f}")),
+            "Was one given in place of the other?", is_certain=is_certain,
+        )  # fmt: skip
+    claim = f"seems to be in another order than the model's: {rival.words}"
+    figures = (in_place, ("in that order", f"{likeness:.2f}"))
+    return Doubt(flavor, claim, figures, _say_remedy(flavor, rival), is_certain=is_certain)
+
+
+def _say_remedy(flavor: Flavor, order: EdgeOrder) -> str:
+    steps = []
+    if order.is_lower:
+        steps.append("give square matrices, or their upper triangle row by row "
+                     "(kraken_bids.to_edges)")  # fmt: skip
+    if order.regions is not None:
+        steps.append(
+            "put rows and columns into the order of kraken_bids.region_names: kraken_bids."
+            f"reorder_regions(square, {flavor.parcellation!r}, given={order.regions.name!r})"
+        )
+    text = "; ".join(steps)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def unlike(flavor: Flavor, own: float) -> Doubt:
+    """Doubt about what nothing fits."""
+    words = ", as if its sign were turned" if own < -MIN_LIKENESS else ""
+    return Doubt(
+        flavor,
+        f"does not resemble the connectomes that the model was trained on{words}",
+        (("correlation with their mean", f"{own:.2f}"),),
+        "Check the order of the regions (kraken_bids.region_names), the atlas, and what was "
+        "measured: predictions from it mean nothing as it is.",
+    )

@@ -1,0 +1,103 @@
+"""What a run says of connectomes that are not likely to be what they are called."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+from kraken_bids.flavors import Flavor
+from kraken_bids.model.adaptation import Adaptation
+from kraken_bids.model.doubts import Doubt, describe_doubts
+from kraken_bids.model.likeness import judge_mean
+from kraken_bids.model.plausibility import InputCheck
+from kraken_bids.model.predict import Model
+from kraken_bids.pipeline.predictions.warned import Warned
+
+logger = logging.getLogger(__name__)
+
+MAX_NAMED = 5
+"""Sessions that one line names; further ones are counted."""
+
+
+def warn_of_inputs(
+    checks: Mapping[Flavor, InputCheck],
+    labels: Sequence[str],
+    *,
+    model: Model,
+    adaptation: Adaptation | None,
+) -> Warned:
+    """Log what is unlikely about a cohort's connectomes, and keep it for sidecars and reports.
+
+    Parameters
+    ----------
+    checks : mapping of Flavor to InputCheck
+        Of everyone, whoever the adaptation was fitted on.
+    labels : sequence of str
+        Whose connectomes they are, by row: ``sub-01_ses-1``.
+    model : Model
+    adaptation : Adaptation or None
+        The one that is used; its own cohort is judged too.
+    """
+    doubts = [
+        *list_doubts(checks, model),
+        *list_scale_doubts(checks, model, adaptation),
+        *list_adaptation_doubts(checks, model, adaptation),
+    ]
+    everyone = describe_doubts([doubt for doubt in doubts if not doubt.whom], name_rows(labels))
+    own: dict[str, list[str]] = {}
+    for text in everyone:
+        logger.warning(text)
+    for whom in dict.fromkeys(doubt.whom for doubt in doubts if doubt.whom):
+        texts = describe_doubts([d for d in doubts if d.whom == whom], name_rows(labels))
+        for text in texts:
+            logger.warning(text)
+        for row in whom:
+            own.setdefault(labels[row], []).extend(texts)
+    return Warned(tuple(everyone), {label: tuple(texts) for label, texts in own.items()})
+
+
+def list_doubts(checks: Mapping[Flavor, InputCheck], model: Model) -> list[Doubt]:
+    """List what is unlikely about values, order of edges, and flavor."""
+    training_means = model.training_means()
+    return [doubt for check in checks.values() for doubt in check.list_doubts(training_means)]
+
+
+def list_scale_doubts(
+    checks: Mapping[Flavor, InputCheck], model: Model, adaptation: Adaptation | None
+) -> list[Doubt]:
+    """List flavors in other units than the adaptation, or without one the model, expects."""
+    training_means, doubts = model.training_means(), []
+    for flavor, check in checks.items():
+        fit = adaptation.flavors.get(flavor) if adaptation else None
+        if fit is not None and fit.mode.startswith("meanfit"):
+            doubts += check.list_scale_doubts(fit.mean_new, "the cohort of its adaptation")
+        elif flavor in training_means:
+            doubts += check.list_scale_doubts(training_means[flavor], "the model's training data")
+    return doubts
+
+
+def list_adaptation_doubts(
+    checks: Mapping[Flavor, InputCheck], model: Model, adaptation: Adaptation | None
+) -> list[Doubt]:
+    """List what is unlikely about the cohort that a saved adaptation was fitted on."""
+    training_means, doubts = model.training_means(), []
+    for flavor, fit in adaptation.flavors.items() if adaptation else ():
+        check = checks.get(flavor)
+        if check is None:
+            continue
+        known = {doubt.claim for doubt in check.list_doubts(training_means)}
+        doubts += [
+            replace(doubt, claim=f"its adaptation was fitted on a cohort that {doubt.claim}")
+            for doubt in judge_mean(flavor, fit.mean_new, training_means)
+            if doubt.claim not in known
+        ]
+    return doubts
+
+
+def name_rows(labels: Sequence[str]) -> Callable[[tuple[int, ...]], str]:
+    """Words for rows: their labels, or how many there are beside the first few."""
+
+    def name(rows: tuple[int, ...]) -> str:
+        names = ", ".join(labels[row] for row in rows[:MAX_NAMED])
+        return names if len(rows) <= MAX_NAMED else f"{names} and {len(rows) - MAX_NAMED} more"
+
+    return name

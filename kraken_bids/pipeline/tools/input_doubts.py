@@ -1,0 +1,60 @@
+"""Connectome files that are not likely to be what they are called: refused, or warned of."""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from kraken_bids.flavors import Flavor
+from kraken_bids.model.adaptation import Adaptation
+from kraken_bids.model.doubts import Doubt, check_certain, describe_doubts
+from kraken_bids.model.plausibility import InputCheck
+from kraken_bids.model.predict import Model
+from kraken_bids.pipeline.predictions.doubts import (
+    list_adaptation_doubts,
+    list_doubts,
+    list_scale_doubts,
+    name_rows,
+)
+
+logger = logging.getLogger(__name__)
+
+
+def refuse_or_warn(
+    checks: Mapping[Flavor, InputCheck], subjects: Sequence[str], model: Model, where: str
+) -> tuple[str, ...]:
+    """Judge the values of connectomes and the order of their edges; returns what was warned of.
+
+    Parameters
+    ----------
+    checks : mapping of Flavor to InputCheck
+    subjects : sequence of str
+        Labels of the rows.
+    model : Model
+    where : str
+        The option that they were given by.
+
+    Raises
+    ------
+    ConnectomeError
+        If another order of regions or edges, or another flavor, fits far better.
+    """
+    doubts = list_doubts(checks, model)
+    texts = describe_doubts(doubts, name_rows(subjects))
+    check_certain(texts, doubts, where)
+    return _warn(texts)
+
+
+def warn_of_adaptation(
+    checks: Mapping[Flavor, InputCheck], model: Model, adaptation: Adaptation | None
+) -> tuple[str, ...]:
+    """Judge the scale of connectomes and the cohort of a saved adaptation, and warn of them."""
+    doubts: list[Doubt] = [
+        *list_scale_doubts(checks, model, adaptation),
+        *list_adaptation_doubts(checks, model, adaptation),
+    ]
+    return _warn(describe_doubts(doubts, name_rows(())))
+
+
+def _warn(texts: Sequence[str]) -> tuple[str, ...]:
+    for text in texts:
+        logger.warning(text)
+    return tuple(texts)

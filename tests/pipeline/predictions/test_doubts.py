@@ -1,0 +1,159 @@
+"""A run of kraken-bids says in log, sidecars and pages what is unlikely about its inputs."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kraken_bids.bids.outputs import latents_path, relmat_path, sidecar_path
+from kraken_bids.bids.write import write_relmat
+from kraken_bids.connectome.matrices import edges_to_square
+from kraken_bids.flavors import Flavor
+from kraken_bids.model.adaptation import fit_adaptation
+from kraken_bids.model.formats.load import load_model
+from kraken_bids.pipeline.group import run_group
+from kraken_bids.pipeline.participant import plan_predictions
+from kraken_bids.pipeline.predictions.cohort import list_members, read_cohort
+from kraken_bids.pipeline.predictions.doubts import warn_of_inputs
+from kraken_bids.pipeline.predictions.predict import PredictionPlan
+from kraken_bids.region_orders import list_edge_orders
+from kraken_bids.settings import DataSettings, PredictionSettings, RunSettings, Settings
+
+Edges = dict[Flavor, np.ndarray]
+ORDER = next(order for order in list_edge_orders("fs86", 3655) if order.name == "alphabetical")
+
+
+def write_people(folder: Path, edges: Edges) -> Path:
+    """Write measured files of an OUTPUT_DIR."""
+    for flavor, rows in edges.items():
+        for k, row in enumerate(rows):
+            path = relmat_path(folder, {"sub": f"{k + 1:02d}"}, flavor, source=None)
+            write_relmat(path, edges_to_square(row, diagonal=flavor.diagonal))
+    return folder
+
+
+def settings_for(folder: Path, model: Path, **prediction: object) -> Settings:
+    return Settings(
+        DataSettings(folder / "bids", folder),
+        prediction=PredictionSettings(model=str(model), device="cpu", **prediction),
+        run=RunSettings(n_procs=1),
+    )
+
+
+def plan(folder: Path, model: Path, **prediction: object) -> PredictionPlan:
+    settings = settings_for(folder, model, **prediction)
+    return plan_predictions(settings, load_model(model, device="cpu"), list_members(folder))[0]
+
+
+def reorder(edges: Edges) -> Edges:
+    return {flavor: rows[:, ORDER.edges] for flavor, rows in edges.items()}
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+
+
+@pytest.mark.parametrize("mode", ["none", "meanfit+meanshift"])
+def test_a_cohort_in_another_order_is_said_once_and_beside_everyones_predictions(
+    tmp_path: Path, brains: Edges, brain_model: Path, caplog: pytest.LogCaptureFixture, mode: str
+) -> None:
+    """In every mode; in one line for all flavors."""
+    write_people(tmp_path, reorder(brains))
+    warned = plan(tmp_path, brain_model, adaptation_mode=mode).warned
+    said = [text for text in warnings(caplog) if "another order" in text]
+    assert warned.everyone == tuple(said)
+    assert len(said) == 1
+    assert ORDER.words in said[0]
+    assert all(flavor.name in said[0] for flavor in brains)
+    assert warned.list_of("sub-05") == said
+
+
+def test_one_participant_alone_is_judged_too(
+    tmp_path: Path, brains: Edges, brain_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Most runs on a cluster are of one."""
+    first = {flavor: rows[:1] for flavor, rows in brains.items()}
+    write_people(tmp_path / "right", first)
+    write_people(tmp_path / "wrong", reorder(first))
+    assert plan(tmp_path / "right", brain_model).warned.everyone == ()
+    (text,) = plan(tmp_path / "wrong", brain_model).warned.everyone
+    assert ORDER.words in text
+
+
+def test_one_of_many_is_named_and_warned_of(
+    tmp_path: Path, brains: Edges, brain_model: Path
+) -> None:
+    """The others' files say nothing."""
+    given = {flavor: rows.copy() for flavor, rows in brains.items()}
+    for rows in given.values():
+        rows[4] = rows[4][ORDER.edges]
+    warned = plan(write_people(tmp_path, given), brain_model).warned
+    assert warned.everyone == ()
+    assert list(warned.own) == ["sub-05"]
+    assert all("of sub-05: seems to be in another order" in text for text in warned.own["sub-05"])
+
+
+def test_people_who_are_not_fitted_on_are_judged(
+    tmp_path: Path, brains: Edges, brain_model: Path
+) -> None:
+    """As patients beside the controls whose mean is taken."""
+    members = list_members(write_people(tmp_path, reorder(brains)))
+    model = load_model(brain_model, device="cpu")
+    cohort = read_cohort(model, members, fit_on=lambda member: member.subject == "01")
+    assert {check.n_subjects for check in cohort.checks.values()} == {12}
+
+
+def test_someone_of_zeros_has_no_share_in_the_mean(
+    tmp_path: Path, brains: Edges, brain_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """He is named, and has no input of that flavor."""
+    _, structure = brains
+    given = {flavor: rows.copy() for flavor, rows in brains.items()}
+    given[structure][2] = 0
+    members = list_members(write_people(tmp_path, given))
+    model = load_model(brain_model, device="cpu")
+    cohort = read_cohort(model, members, fit_on=lambda _: True)
+    mean, n_people = cohort.means[structure]
+    assert n_people == 11
+    np.testing.assert_allclose(mean, np.delete(brains[structure], 2, 0).mean(0), atol=1e-5)
+    assert np.isnan(cohort.projections[structure][2]).all()
+    labels = [member.label for member in members]
+    warned = warn_of_inputs(cohort.checks, labels, model=model, adaptation=None)
+    assert list(warned.own) == ["sub-03"]
+    assert "all edges are the same" in warned.own["sub-03"][0]
+
+
+def test_an_adaptation_of_another_order_is_said(
+    tmp_path: Path, brains: Edges, brain_model: Path
+) -> None:
+    """The saved one of an earlier run."""
+    model = load_model(brain_model, device="cpu")
+    means = {flavor: (rows.mean(axis=0), 12) for flavor, rows in reorder(brains).items()}
+    saved = fit_adaptation(means, model.training_means(), judges=False)
+    members = list_members(write_people(tmp_path, brains))
+    cohort = read_cohort(model, members, fit_on=lambda _: True)
+    labels = [member.label for member in members]
+    (text,) = warn_of_inputs(cohort.checks, labels, model=model, adaptation=saved).everyone
+    assert "its adaptation was fitted on a cohort that seems to be in another order" in text
+
+
+def test_the_group_says_it_on_its_page_and_beside_every_prediction(
+    tmp_path: Path, brains: Edges, brain_model: Path
+) -> None:
+    """And takes it back once the files are right."""
+    structure = {f: rows for f, rows in reorder(brains).items() if f.group == "SC"}
+    write_people(tmp_path, structure)
+    assert run_group(settings_for(tmp_path, brain_model)) == 0
+    (text,) = json.loads((tmp_path / "group" / "warnings.json").read_text())["Warnings"]
+    assert ORDER.words in text
+    for number in ("01", "12"):
+        sidecar = json.loads(sidecar_path(latents_path(tmp_path, number, None)).read_text())
+        assert text in sidecar["Warnings"]
+    assert "seems to be in another order" in (tmp_path / "group.html").read_text()
+
+    write_people(tmp_path, {f: rows for f, rows in brains.items() if f.group == "SC"})
+    assert run_group(settings_for(tmp_path, brain_model)) == 0
+    assert not (tmp_path / "group" / "warnings.json").exists()
+    sidecar = json.loads(sidecar_path(latents_path(tmp_path, "01", None)).read_text())
+    assert "Warnings" not in sidecar
