@@ -1,4 +1,4 @@
-"""Arrays by name from ``.npz``, ``.npy``, ``.mat`` (v5) and ``.h5`` files."""
+"""Arrays by name from ``.npz``, ``.npy``, ``.mat`` and ``.h5`` files."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from kraken_bids.bounds import check_hdf5
 from kraken_bids.exceptions import InputError
-from kraken_bids.pipeline.mat_bounds import check_mat
+from kraken_bids.pipeline.mat_files import MatlabObject, open_mat
+from kraken_bids.pipeline.mat_hdf5 import is_version_73, open_mat73
 from kraken_bids.pipeline.tools.stored_rows import (
     BROKEN,
     Hdf5Rows,
@@ -25,19 +26,24 @@ SINGLE = "data"
 
 
 def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """Read every array of a file, by name; none of these formats runs code when read here.
+    """Read every array of a file, by name, but for objects that only MATLAB reads.
+
+    None of these formats runs code when read here.
 
     Parameters
     ----------
     path : Path
-        ``.npz``, ``.npy``, ``.mat`` of version 5 to 7, ``.h5`` or ``.hdf5``.
+        ``.npz``, ``.npy``, ``.mat``, ``.h5`` or ``.hdf5``.
 
     Raises
     ------
     InputError
         If the file is of another kind, incomplete, or holds Python objects.
     """
-    return {name: load_rows(rows) for name, rows in open_arrays(path).items()}
+    rows = open_arrays(path)
+    return {
+        name: load_rows(own) for name, own in rows.items() if not isinstance(own, MatlabObject)
+    }
 
 
 def open_arrays(path: Path) -> dict[str, Rows]:
@@ -46,7 +52,7 @@ def open_arrays(path: Path) -> dict[str, Rows]:
     Parameters
     ----------
     path : Path
-        As :func:`read_arrays` takes it; a ``.mat`` comes into memory.
+        As :func:`read_arrays` takes it.
 
     Raises
     ------
@@ -62,42 +68,14 @@ def open_arrays(path: Path) -> dict[str, Rows]:
             return open_npz(path)
         if path.suffix == ".npy":
             return {SINGLE: open_npy(path)}
-        return dict(_read_mat(path)) if path.suffix == ".mat" else _open_h5(path)
-    except NotImplementedError as error:
-        raise InputError(
-            f"expected a MATLAB file of version 7 or older in {path}; found version 7.3. Save "
-            "it in MATLAB with -v7, or convert it to .npz."
-        ) from error
+        if path.suffix != ".mat":
+            return _open_h5(path)
+        return open_mat73(path) if is_version_73(path) else open_mat(path)
     except BROKEN as error:
         raise InputError(
             f"expected arrays of numbers in {path}; found: {error}. The file is incomplete or of "
             "another kind: save it again."
         ) from error
-
-
-def _read_mat(path: Path) -> dict[str, NDArray[Any]]:
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    check_mat(path)
-    try:
-        content = loadmat(path, simplify_cells=True)
-    except MatReadError as error:
-        raise ValueError(error) from error
-    arrays = {
-        name: np.asarray(value) for name, value in content.items() if not name.startswith("__")
-    }
-    return {name: _stack_cells(array) for name, array in arrays.items()}
-
-
-def _stack_cells(array: NDArray[Any]) -> NDArray[Any]:
-    """Stack a cell array of equal matrices; leave anything else as it is."""
-    if array.dtype.kind != "O" or array.ndim != 1:
-        return array
-    shapes = {np.shape(cell) for cell in array}
-    if len(shapes) == 1 and all(np.asarray(cell).dtype.kind in "fiuU" for cell in array):
-        return np.stack([np.asarray(cell) for cell in array])
-    return array
 
 
 def _open_h5(path: Path) -> dict[str, Rows]:

@@ -1,28 +1,62 @@
-"""Checks a MATLAB file of version 5 to 7 before scipy makes room for what it declares."""
+"""What a MATLAB file of version 5 to 7 holds, checked before room is made for what it declares."""
 
-import mmap
+import io
 import struct
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from kraken_bids.bounds import MAX_DEPTH, MAX_VALUES, check_growth, check_shape
 
 HEADER_BYTES = 128
 HEAD_BYTES = 4096
-"""Unpacked at first: an array's class, shape and name, whatever follows."""
+"""Read at first: an array's class, shape and name, whatever follows."""
 MATRIX, COMPRESSED = 14, 15
-CELL, STRUCT, OBJECT, TEXT = 1, 2, 3, 4
+CELL, STRUCT, OBJECT, TEXT, SPARSE, OPAQUE = 1, 2, 3, 4, 5, 17
 NUMBERS = range(6, 16)
+COMPLEX = 0x800
+MAX_REFERENCE = 100
+"""Numbers of a reference to an object; one to a thousand objects is not read."""
+TYPES = {
+    1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
+}  # fmt: skip
+"""How numbers are stored, whatever their class is."""
+Bytes = bytes | memoryview
 
 
-def check_mat(path: Path) -> None:
-    """Check every array of a ``.mat`` file, inside cells and structs too.
+@dataclass(frozen=True)
+class MatVariable:
+    """A variable of a MATLAB file, and where its numbers lie."""
+
+    name: str
+    kind: int
+    """MATLAB's class: CELL, STRUCT … or one of NUMBERS."""
+    shape: tuple[int, ...] = ()
+    start: int = 0
+    """Where the element begins in the file, behind its tag."""
+    n_bytes: int = 0
+    """Of the element in the file."""
+    is_packed: bool = False
+    offset: int = 0
+    """Where the numbers begin in the element, unpacked."""
+    dtype: str = ""
+    """Of the numbers as stored; empty where they are complex, or there are none."""
+    order: str = "<"
+    words: tuple[str, ...] = ()
+    """Of an opaque object: its type system and its class (``MCOS``, ``string``)."""
+    reference: bytes = b""
+    """Of an opaque object: the numbers that say which it is."""
+
+
+def list_variables(source: Path | IO[bytes]) -> list[MatVariable]:
+    """Variables of a ``.mat`` file, each checked, inside cells and structs too.
 
     Parameters
     ----------
-    path : Path
-        A file of another kind is left to the reader, which says so.
+    source : Path or binary stream
+        A file of another kind has none here: it is left to the reader, which says so.
 
     Raises
     ------
@@ -31,67 +65,131 @@ def check_mat(path: Path) -> None:
 
     Source: MAT-File Format, MathWorks, R2024a, chapter 1.
     """
-    if path.stat().st_size <= HEADER_BYTES:
-        return  # too short to be one
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
-        if order is None or content[124:126] not in {b"\x00\x01", b"\x01\x00"}:
-            return
-        for kind, data in _list_elements(content[HEADER_BYTES:], order):
-            if kind == COMPRESSED:
-                _check_packed(data, order)
-            elif kind == MATRIX:
-                _check_matrix(data, order, 0)
+    if isinstance(source, Path):
+        with source.open("rb") as file:
+            return list_variables(file)
+    n_bytes = source.seek(0, io.SEEK_END)
+    source.seek(0)
+    header = source.read(HEADER_BYTES)
+    order = {b"IM": "<", b"MI": ">"}.get(header[126:128])
+    if n_bytes <= HEADER_BYTES or order is None:
+        return []
+    if header[124:126] not in {b"\x00\x01", b"\x01\x00"}:
+        return []
+    return list(_list_variables(source, n_bytes, order))
 
 
-def _check_packed(data: bytes, order: str) -> None:
+def _list_variables(file: IO[bytes], n_bytes: int, order: str) -> Iterator[MatVariable]:
+    place = HEADER_BYTES
+    while place + 8 <= n_bytes:
+        file.seek(place)
+        kind, length = struct.unpack(f"{order}2I", file.read(8))
+        if kind == COMPRESSED:
+            yield _read_packed(file, place + 8, length, order)
+        elif kind == MATRIX:
+            # what is cut off is less than the element says
+            length_there = min(length, n_bytes - place - 8)
+            head = file.read(min(length, HEAD_BYTES))
+            if _read_class(head, order) in {CELL, STRUCT, OBJECT, OPAQUE}:
+                head += file.read(length - len(head))
+            yield _check_matrix(memoryview(head), order, length_there, start=place + 8)
+        # compressed elements follow each other without gaps
+        place += 8 + (length if kind == COMPRESSED else -(-length // 8) * 8)
+
+
+def _read_packed(file: IO[bytes], start: int, length: int, order: str) -> MatVariable:
     """Unpack an array's head; all of it only where there are arrays inside."""
     try:
-        unpacked = zlib.decompressobj().decompress(data, HEAD_BYTES)
+        unpacker = zlib.decompressobj()
+        unpacked = b""
+        while len(unpacked) < HEAD_BYTES and file.tell() < start + length:
+            piece = file.read(min(HEAD_BYTES, start + length - file.tell()))
+            if not piece:
+                break
+            unpacked += unpacker.decompress(piece, HEAD_BYTES - len(unpacked))
         n_declared = struct.unpack_from(f"{order}I", unpacked, 4)[0] if len(unpacked) > 8 else 0
-        check_growth(n_declared, len(data), "a packed array")
-        if _read_class(unpacked[8:], order) in {CELL, STRUCT, OBJECT}:
-            unpacked = zlib.decompressobj().decompress(data, n_declared + 8)
+        check_growth(n_declared, length, "a packed array")
+        if _read_class(unpacked[8:], order) in {CELL, STRUCT, OBJECT, OPAQUE}:
+            file.seek(start)
+            unpacked = zlib.decompressobj().decompress(file.read(length), n_declared + 8)
     except zlib.error as error:
         raise ValueError(str(error)) from error
-    _check_matrix(unpacked[8:], order, 0, n_declared)
+    content = memoryview(unpacked)[8:]
+    return _check_matrix(content, order, n_declared, start=start, n_packed=length)
 
 
-def _read_class(data: bytes, order: str) -> int:
-    return struct.unpack_from(f"{order}I", data, 8)[0] & 0xFF if len(data) >= 12 else 0
+def _read_class(data: Bytes, order: str) -> int:
+    return int(struct.unpack_from(f"{order}I", data, 8)[0] & 0xFF) if len(data) >= 12 else 0
 
 
-def _check_matrix(data: bytes, order: str, depth: int, n_bytes: int = 0) -> None:
+def _check_matrix(
+    data: memoryview,
+    order: str,
+    n_stored: int,
+    *,
+    start: int = 0,
+    n_packed: int = 0,
+    depth: int = 0,
+) -> MatVariable:
     """Check one array: its flags, shape and name, then numbers or further arrays."""
     if depth > MAX_DEPTH:
         raise ValueError("arrays inside arrays without end")
     elements = _list_elements(data, order)
     kind = _read_class(data, order)
     next(elements, None)
-    _, dimensions = next(elements, (0, b""))
-    shape = struct.unpack(f"{order}{len(dimensions) // 4}i", dimensions)
-    next(elements, None)
-    n_stored = max(n_bytes, len(data))
+    if kind == OPAQUE:
+        return _check_opaque(elements, order, depth)
+    dimensions = next(elements, (0, 0, memoryview(b"")))[2]
+    shape = struct.unpack(
+        f"{order}{len(dimensions) // 4}i", dimensions[: len(dimensions) // 4 * 4]
+    )
+    name = bytes(next(elements, (0, 0, memoryview(b"")))[2]).decode("latin-1")
+    n_there = max(n_stored, len(data))
+    offset, dtype = 0, ""
     if kind in NUMBERS:
-        check_shape(shape, 1, n_stored)
-    elif kind == TEXT:
-        check_shape(shape, 1, max(n_stored, MAX_VALUES))
+        check_shape(shape, 1, n_there)
+        number, place, _ = next(elements, (0, 0, memoryview(b"")))
+        is_complex = struct.unpack_from(f"{order}I", data, 8)[0] & COMPLEX
+        offset, dtype = place, "" if is_complex else TYPES.get(number, "")
+        check_shape(shape, int(TYPES.get(number, "u1")[1]), n_there - offset)
+    elif kind in {TEXT, SPARSE}:
+        check_shape(shape, 1, max(n_there, MAX_VALUES))
     elif kind in {CELL, STRUCT, OBJECT}:
-        check_shape(shape, 8, max(n_stored, MAX_VALUES))
-        for inner, part in elements:
+        check_shape(shape, 8, max(n_there, MAX_VALUES))
+        for inner, _, part in elements:
             if inner == MATRIX:
-                _check_matrix(part, order, depth + 1)
+                _check_matrix(part, order, len(part), depth=depth + 1)
+    return MatVariable(
+        name, kind, shape, start, n_packed or n_there, bool(n_packed), offset, dtype, order
+    )
 
 
-def _list_elements(data: bytes, order: str) -> Iterator[tuple[int, bytes]]:
-    """Kind and bytes of each element; one that is cut short ends the list."""
+def _check_opaque(
+    elements: Iterator[tuple[int, int, memoryview]], order: str, depth: int
+) -> MatVariable:
+    """Check an object of a class of MATLAB's own: three words, then arrays."""
+    words: list[str] = []
+    reference = b""
+    for inner, _, part in elements:
+        if inner == MATRIX:
+            held = _check_matrix(part, order, len(part), depth=depth + 1)
+            if held.dtype == "u4" and not reference:
+                reference = bytes(part[held.offset : held.offset + 4 * MAX_REFERENCE])
+        elif len(words) < 3:
+            words.append(bytes(part).decode("latin-1"))
+    name, *own = words or [""]
+    return MatVariable(name, OPAQUE, order=order, words=tuple(own), reference=reference)
+
+
+def _list_elements(data: memoryview, order: str) -> Iterator[tuple[int, int, memoryview]]:
+    """Kind, place and bytes of each element; one that is cut short ends the list."""
     place = 0
     while place + 8 <= len(data):
         kind, n_bytes = struct.unpack_from(f"{order}2I", data, place)
         if kind >> 16:  # the short form: two bytes of length, at most four of data
-            yield kind & 0xFFFF, data[place + 4 : place + 4 + (kind >> 16)]
+            yield kind & 0xFFFF, place + 4, data[place + 4 : place + 4 + (kind >> 16)]
             place += 8
             continue
-        yield kind, data[place + 8 : place + 8 + n_bytes]
+        yield kind, place + 8, data[place + 8 : place + 8 + n_bytes]
         # compressed elements follow each other without gaps
         place += 8 + (n_bytes if kind == COMPRESSED else -(-n_bytes // 8) * 8)

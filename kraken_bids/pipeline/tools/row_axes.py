@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.pipeline.mat_rows import ColumnRows
 from kraken_bids.pipeline.tools.stored_rows import Hdf5Rows, Rows, load_rows
 
 
@@ -72,7 +73,9 @@ def _count_regions(n_edges: int) -> int:
 def _move_last(array: Rows) -> Rows:
     if isinstance(array, np.ndarray):
         return np.moveaxis(array, -1, 0)
-    return replace(array, axis=-1) if isinstance(array, Hdf5Rows) else MovedRows(array)
+    return (
+        replace(array, axis=-1) if isinstance(array, Hdf5Rows | ColumnRows) else MovedRows(array)
+    )
 
 
 @dataclass(frozen=True)

@@ -99,14 +99,32 @@ def find_subjects(arrays: Mapping[str, Rows]) -> tuple[str, ...] | None:
     """
     for key in SUBJECT_KEYS:
         if key in arrays:
-            return _spell_all(load_rows(arrays[key]), key)
+            own = _find_column(arrays, key) or key
+            return _spell_all(load_rows(arrays[own]), own)
     lengths = _list_lengths(arrays)
     for key, array in arrays.items():
-        if LIKE_SUBJECTS.fullmatch(re.sub(r"[^a-z]", "", key.lower())):
+        if _is_like_subjects(key) and not _list_columns(arrays, key):
             values = np.asarray(load_rows(array))
             if _are_names(values) and values.size in lengths:
                 return _spell_all(values, key)
     return None
+
+
+def _is_like_subjects(key: str) -> bool:
+    """Whether a key, or a column ``TABLE.COLUMN``, is called as names are."""
+    name = key.rpartition(".")[2].lower()
+    return LIKE_SUBJECTS.fullmatch(re.sub(r"[^a-z]", "", name)) is not None
+
+
+def _list_columns(arrays: Mapping[str, Rows], table: str) -> list[str]:
+    return [key for key in arrays if key.startswith(f"{table}.")]
+
+
+def _find_column(arrays: Mapping[str, Rows], table: str) -> str | None:
+    """Find the column of a table that holds names: called so, or its only one."""
+    columns = _list_columns(arrays, table)
+    called = [key for key in columns if _is_like_subjects(key)]
+    return next(iter(called), columns[0] if len(columns) == 1 else None)
 
 
 def _list_lengths(arrays: Mapping[str, Rows]) -> set[int]:

@@ -54,7 +54,7 @@ class FileRows:
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         start, stop, _ = rows.indices(self.shape[0])
         width = int(np.prod(self.shape[1:]))
-        with _naming(self.path):
+        with naming(self.path):
             values = np.fromfile(
                 self.path,
                 self.dtype,
@@ -82,7 +82,7 @@ class PackedRows:
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         start, stop, _ = rows.indices(self.shape[0])
         row_bytes = int(np.prod(self.shape[1:])) * self.dtype.itemsize
-        with _naming(self.path):
+        with naming(self.path):
             if self._stream is None:
                 # stays open, since going on is quicker than unpacking from the start again
                 archive = self._open.enter_context(zipfile.ZipFile(self.path))
@@ -119,7 +119,7 @@ class Hdf5Rows:
         return last if self.axis else self.lengths
 
     def __getitem__(self, rows: slice) -> NDArray[Any]:
-        with _naming(self.path), h5py.File(self.path, "r") as file:
+        with naming(self.path), h5py.File(self.path, "r") as file:
             if self.axis:
                 return np.moveaxis(np.asarray(file[self.name][..., rows]), -1, 0)
             return np.asarray(file[self.name][rows])
@@ -183,8 +183,13 @@ def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any
 
 
 @contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while rows are read into an error that names the file."""
+def naming(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while rows are read into an error that names the file.
+
+    Raises
+    ------
+    InputError
+    """
     try:
         yield
     except BROKEN as error:
