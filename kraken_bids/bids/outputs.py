@@ -18,6 +18,8 @@ PREDICTED = "kraken"
 """End of the ``desc-`` of every prediction, and of no measured file."""
 CLEANED = "hpf"
 """``desc-`` of region series after cleaning, as of the flavors that they become."""
+REGISTRATION = "registration"
+"""In the names of pictures of where regions lie."""
 FRAMES = "quality"
 """``desc-`` of the table of a run's frames."""
 
@@ -81,6 +83,23 @@ def coverage_path(output_dir: Path, entities: Mapping[str, str], parcellation: s
 def labels_path(output_dir: Path, entities: Mapping[str, str], parcellation: str) -> Path:
     """Path of the regions on the grid of the BOLD series."""
     return _func_path(output_dir, entities, {"atlas": parcellation}, "dseg.nii.gz")
+
+
+def registration_path(
+    output_dir: Path,
+    entities: Mapping[str, str],
+    parcellation: str,
+    *,
+    algorithm: str = "",
+) -> Path:
+    """Path of the picture of where the regions lie: on a BOLD series, or on streamlines."""
+    label = "_".join(f"{key}-{value}" for key, value in _keep(entities, ("sub", "ses")).items())
+    own = {k: v for k, v in _keep(entities, FUNC_ENTITIES).items() if k not in {"sub", "ses"}}
+    own |= {"tracks": algorithm} if algorithm else {}
+    own |= {"space": entities["space"]} if entities.get("space") else {}
+    words = [f"{key}-{value}" for key, value in {**own, "atlas": parcellation}.items()]
+    folder = Path(output_dir) / f"sub-{entities['sub']}" / "figures"
+    return folder / f"{'_'.join([label, REGISTRATION, *words])}.png"
 
 
 def latents_path(output_dir: Path, subject: str, session: str | None) -> Path:

@@ -60,7 +60,7 @@ def render_participant(
     return template.render(
         page=page,
         digest=digest,
-        images=_embed(figures),
+        images=_embed({**figures, **{row.name: row.png for row in page.registration}}),
         tiles=_participant_tiles(page),
         sources=_list_sources(page),
         has_structure=any(row.length_counts or row.network for row in page.tractograms),

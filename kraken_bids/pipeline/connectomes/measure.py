@@ -6,6 +6,7 @@ from pathlib import Path
 from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.write import write_json
 from kraken_bids.pipeline.connectomes.functional import measure_functional
+from kraken_bids.pipeline.connectomes.registration import draw_registration_pictures
 from kraken_bids.pipeline.connectomes.structural import measure_structural
 from kraken_bids.pipeline.provenance import Failure, failure_of
 from kraken_bids.pipeline.sessions import SessionTask, session_label
@@ -34,6 +35,7 @@ def measure_session(task: SessionTask) -> list[Failure]:
             measure(task)
         except Exception as error:  # noqa: BLE001 - recorded; the other half goes on
             errors.append(("connectomes", error))
+    draw_registration_pictures(task)
     failures = [
         failure_of(problem, subject=session.subject, session=session.session, stage=stage)
         for stage, problem in errors

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kraken_bids import __version__
 from kraken_bids.bids.outputs import group_path
+from kraken_bids.pipeline.pages.registration import find_registration_pictures
 from kraken_bids.pipeline.pages.written import Written
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.provenance import read_failures
@@ -39,7 +40,8 @@ def digest_participant(output_dir: Path, member: Member, cohort: str) -> str:
         From :func:`digest_cohort`, which is the same for everyone.
     """
     notices = output_dir / "logs" / f"{member.label}_inputs.json"
-    files = [*_list_shown(Written(output_dir, member).folder), notices]
+    pictures = find_registration_pictures(output_dir / f"sub-{member.subject}", member.label)
+    files = [*_list_shown(Written(output_dir, member).folder), *pictures, notices]
     own = _digest_files(files, root=output_dir)
     failed = read_failures(output_dir, member.subject)
     return hashlib.sha256(

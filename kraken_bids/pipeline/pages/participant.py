@@ -13,6 +13,7 @@ from kraken_bids.bids.read import read_columns
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.pages.bold import list_coverage, list_motion, list_runs
 from kraken_bids.pipeline.pages.notices import list_notices
+from kraken_bids.pipeline.pages.registration import list_registration
 from kraken_bids.pipeline.pages.trust import list_trust_rows
 from kraken_bids.pipeline.pages.written import Json, Written, build_panels
 from kraken_bids.pipeline.predictions.cohort import Member
@@ -79,6 +80,7 @@ def build_participant_page(
         group_href=group_report.name if group_report.exists() else "",
         trust=list_trust_rows(written),
         dataset=dataset,
+        registration=list_registration(written),
     )
 
 

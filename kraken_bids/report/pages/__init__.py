@@ -22,6 +22,7 @@ from kraken_bids.report.pages.participant import (
     Prediction,
 )
 from kraken_bids.report.pages.quality import BrainPicture, Carpet, Coverage, Motion, RunRow
+from kraken_bids.report.pages.registration import Registration
 from kraken_bids.report.pages.shared import (
     AdaptationFit,
     Booleans,
@@ -64,6 +65,7 @@ __all__ = [
     "Prediction",
     "QualityRow",
     "Reference",
+    "Registration",
     "RunRow",
     "SourceByTarget",
     "SourceGroup",

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from kraken_bids.report.pages.quality import Coverage, Motion, RunRow
+from kraken_bids.report.pages.registration import Registration
 from kraken_bids.report.pages.shared import (
     AdaptationFit,
     FileLink,
@@ -28,6 +29,10 @@ class Prediction:
     """Pearson correlation with the measured edges."""
     correlation_resid: float | None = None
     """The same after the mean of the cohort (or of the training data) is subtracted from both."""
+    verdict: str = ""
+    """``about this person``, ``no better than the group mean`` or ``not judged``; may be empty."""
+    reason: str = ""
+    """What the verdict rests on."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +104,8 @@ class ParticipantPage:
     """Every input of the model."""
     dataset: str = ""
     """Name of the dataset."""
+    registration: tuple[Registration, ...] = ()
+    """Where labels and streamlines lie."""
 
     @property
     def title(self) -> str:
