@@ -6,6 +6,7 @@ KrakenBidsError
 ├── InputError (OSError)             the dataset lacks or breaks a file          exit 3
 ├── FlavorError (ValueError)         unknown or malformed flavor id              exit 3
 ├── ConnectomeError (ValueError)     NaN, empty region, wrong shape              exit 4
+│   └── TooShortError                a run with too few frames to clean          exit 4
 └── CheckpointError (RuntimeError)   unreadable, mismatched or unsafe model      exit 5
 
 A message says what was expected, what was found, where, and what to do. These errors are caught
@@ -48,6 +49,10 @@ class ConnectomeError(KrakenBidsError, ValueError):
     """Numbers that cannot be a connectome: wrong shape, NaN, no variance, empty regions."""
 
     exit_code = 4
+
+
+class TooShortError(ConnectomeError):
+    """A BOLD run that holds too few frames to be cleaned; others may do without it."""
 
 
 class CheckpointError(KrakenBidsError, RuntimeError):

@@ -37,6 +37,8 @@ class DataSettings:
     """Labels without ``task-``; empty: all."""
     bids_filter_file: Path | None = None
     """JSON of entity filters per kind of input (``bold``, ``tractogram``)."""
+    exclude_runs: tuple[str, ...] = ()
+    """Runs that are left out, by the entities of their names, or files that list such names."""
     atlases: tuple[str, ...] = DEFAULT_ATLASES
     """Parcellations to measure; the user's own are measured even if not among them."""
     atlas_images: Mapping[str, str] = field(default_factory=dict)

@@ -20,6 +20,15 @@ DATALAD = (".datalad", ".gitmodules")
 """What the root of a dataset holds whose parts may not be installed."""
 NOT_SEARCHED = ("freesurfer", "kraken_bids")
 """Pipelines whose folders hold no BOLD or tractograms for us: FreeSurfer's and our own outputs."""
+PIPELINES = (
+    "fmriprep",
+    "qsirecon",
+    "qsiprep",
+    "freesurfer",
+    "micapipe",
+    "nibabies",
+    "kraken_bids",
+)
 FLAGS = (
     "fMRIPrep with --output-spaces T1w MNI152NLin6Asym:res-2 (and --level full, the default), "
     "or QSIRecon with a recon spec that saves its streamlines (mrtrix_*_ACT-hsvs)"
@@ -50,6 +59,11 @@ class Dataset:
     def template_labels(self) -> tuple[Path, ...]:
         """Label images in templates' spaces, listed once for all participants."""
         return tuple(sorted(self.path.glob("tpl-*/**/*_dseg.nii.gz")))
+
+    @cached_property
+    def bold_sidecars(self) -> tuple[Path, ...]:
+        """JSON files at its root that BOLD series inherit from, listed once likewise."""
+        return tuple(sorted(self.path.glob("*bold.json")))
 
 
 def find_datasets(bids_dir: Path, extra: Mapping[str, Path]) -> tuple[Dataset, ...]:
@@ -225,16 +239,7 @@ def _is_freesurfer(folder: Path) -> bool:
 
 def _pipeline_of(name: str) -> str:
     lower = name.lower()
-    known = (
-        "fmriprep",
-        "qsirecon",
-        "qsiprep",
-        "freesurfer",
-        "micapipe",
-        "nibabies",
-        "kraken_bids",
-    )
-    return next((pipeline for pipeline in known if pipeline in lower), lower)
+    return next((pipeline for pipeline in PIPELINES if pipeline in lower), lower)
 
 
 def _name_of(folder: Path) -> str:

@@ -7,11 +7,15 @@ from os.path import lexists
 from pathlib import Path
 from typing import Any
 
-from kraken_bids.bids.functional_labels import SPACES_FLAG, BoldBySpace, find_bold_labels
+from kraken_bids.bids.bold_series import BoldBySpace, choose_series, is_preprocessed_bold
+from kraken_bids.bids.datasets import Dataset
+from kraken_bids.bids.functional_labels import SPACES_FLAG, find_bold_labels
 from kraken_bids.bids.index import Search, SubjectFile, pick_nearest
 from kraken_bids.bids.label_images import IMAGES, LabelImage
-from kraken_bids.bids.names import format_name
-from kraken_bids.bids.tables import read_json
+from kraken_bids.bids.names import format_name, full_space
+from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.bids.own_anatomy import add_anatomy
+from kraken_bids.bids.repetition_time import read_bold_metadata
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import Parcellation
 
@@ -24,8 +28,10 @@ class BoldRun:
     """One preprocessed BOLD series in one space, with what is needed to clean it."""
 
     entities: Mapping[str, str]
-    """``sub``, ``ses``, ``task``, ``run``, ``space``, ``res`` … as spelled in its name."""
+    """``task``, ``run``, ``space``, ``res`` … as spelled in its name; ``sub`` and ``ses`` of the
+    folders it lies in."""
     space: str
+    """Cohort included: ``T1w``, ``MNI152NLin6Asym``, ``MNIPediatricAsym+2``."""
     bold: Path
     confounds: Path
     confounds_json: Path | None
@@ -34,6 +40,10 @@ class BoldRun:
     """``GM``, ``WM``, ``CSF`` to the probability map in the same space (not on the same grid)."""
     metadata: Mapping[str, Any]
     """The sidecar: ``RepetitionTime`` …"""
+    labels: Mapping[str, LabelImage] = field(default_factory=dict)
+    """Parcellation to its label image, of the same anatomy."""
+    sidecars: tuple[Path, ...] = ()
+    """What the metadata were read from."""
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -47,18 +57,7 @@ class FunctionalInputs:
     """What was found for function in one session."""
 
     bold_runs: tuple[BoldRun, ...] = ()
-    labels: Mapping[tuple[str, str], LabelImage] = field(default_factory=dict)
-    """(space, parcellation) to its label image."""
     notes: tuple[str, ...] = ()
-
-
-def is_preprocessed_bold(file: SubjectFile) -> bool:
-    """Whether a file is a preprocessed BOLD volume series in a named space, echoes combined."""
-    return (
-        file.is_called(suffix="bold", desc="preproc", echo=None, datatype="func")
-        and file.entities["extension"] in IMAGES
-        and "space" in file.entities
-    )
 
 
 def find_functional_inputs(
@@ -69,38 +68,92 @@ def find_functional_inputs(
     Raises
     ------
     InputError
-        If a run that would be used has no confounds.
+        If a run that would be used has no confounds or bears the name of another participant, or
+        two would bear one name in the outputs.
     """
+    _check_misnamed(search)
     here = [
         f for f in search.files if f.session == search.session and f.entities["datatype"] == "func"
     ]
     series = [f for f in here if is_preprocessed_bold(f)]
-    by_space, notes = _group_by_space(
-        [f for f in series if search.query.accepts("bold", f.entities)]
-    )
+    asked = [f for f in series if search.query.accepts("bold", f.entities)]
+    chosen, notes = choose_series(asked)
     if not series:
         notes += _explain_absence(here)
-    elif not by_space:
+    elif not asked:
         tasks = sorted({f.entities.get("task", "none") for f in series})
         notes.append(
             f"none of {len(series)} preprocessed BOLD series (tasks: {', '.join(tasks)}) is asked "
-            "for. Check --task-id and --bids-filter-file."
+            "for. Check --task-id, --bids-filter-file and --exclude-runs."
         )
-    labels: dict[tuple[str, str], LabelImage] = {}
-    for parcellation in parcellations if by_space else ():
-        image, space, remarks = find_bold_labels(parcellation, search, by_space)
+    runs: list[BoldRun] = []
+    for dataset, by_space in chosen.items():
+        found, remarks = _find_in_dataset(search, dataset, by_space, parcellations)
+        runs += found
+        notes += remarks
+    return FunctionalInputs(tuple(runs), tuple(dict.fromkeys(notes)))
+
+
+def _check_misnamed(search: Search) -> None:
+    """Refuse BOLD that bears the name of another participant or session than its folder."""
+    found = [
+        f.path
+        for f in search.misnamed
+        if f.session == search.session
+        and is_preprocessed_bold(f)
+        and search.query.accepts("bold", f.entities)
+    ]
+    if found:
+        raise InputError(explain_misnamed(found, search.label))
+
+
+def explain_misnamed(paths: Sequence[Path], label: str) -> str:
+    """Say that files bear the name of another participant or session than their folder."""
+    return (
+        f"expected files of {label} in {paths[0].parent}; found {paths[0].name}"
+        f"{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}, whose name says another "
+        "participant or session. Whose data they are cannot be told: rename or move them."
+    )
+
+
+def _find_in_dataset(
+    search: Search, dataset: Dataset, by_space: BoldBySpace, parcellations: Sequence[Parcellation]
+) -> tuple[list[BoldRun], list[str]]:
+    """Describe the runs of one dataset with its anatomy's label images; and remarks."""
+    local, notes = add_anatomy(search, dataset)
+    labels: dict[str, dict[str, LabelImage]] = defaultdict(dict)
+    for parcellation in parcellations:
+        image, space, remarks = find_bold_labels(parcellation, local, by_space)
         notes += remarks
         if image:
-            labels[space, parcellation.name] = image
-    spaces = list(dict.fromkeys(space for space, _ in labels))
-    runs = [_describe_run(bold, search) for space in spaces for bold in by_space[space]]
-    notes += _note_uneven_runs(by_space, spaces)
+            labels[space][parcellation.name] = image
+    runs = [
+        _describe_run(bold, local, images)
+        for space, images in labels.items()
+        for bold in by_space[space]
+    ]
+    notes += _note_uneven_runs(by_space, list(labels))
     notes += [
         f"no brain mask beside {run.bold.name}: every voxel that varies counts as covered."
         for run in runs
         if run.mask is None
     ]
-    return FunctionalInputs(tuple(runs), labels, tuple(dict.fromkeys(notes)))
+    return runs, [*notes, *_note_tissue(runs)]
+
+
+def _note_tissue(runs: Sequence[BoldRun]) -> list[str]:
+    """Say where tissue maps are missing, without which other regressors are used."""
+    missing = {
+        run.space: [name for name in ("GM", "WM", "CSF") if name not in run.tissue] for run in runs
+    }
+    return [
+        f"no tissue probability maps ({', '.join(f'label-{name}_probseg' for name in names)}) "
+        f"for BOLD in {space}: with --denoise fmriclean, fMRIPrep's own columns are regressed "
+        "instead, and correlations differ from those of other participants. They lie in "
+        "fMRIPrep's anat folder; name an sMRIPrep dataset with -d smriprep=PATH."
+        for space, names in missing.items()
+        if names
+    ]
 
 
 def _explain_absence(here: Sequence[SubjectFile]) -> list[str]:
@@ -124,27 +177,6 @@ def _explain_absence(here: Sequence[SubjectFile]) -> list[str]:
     return []
 
 
-def _group_by_space(
-    bolds: Sequence[SubjectFile],
-) -> tuple[dict[str, list[SubjectFile]], list[str]]:
-    """One image per run and space: of the first dataset, res-2 before other resolutions."""
-    groups: dict[tuple[str, frozenset[tuple[str, str]]], list[SubjectFile]] = defaultdict(list)
-    for file in bolds:
-        groups[file.entities["space"], file.run_key].append(file)
-    by_space: dict[str, list[SubjectFile]] = defaultdict(list)
-    notes = []
-    for (space, _), choices in groups.items():
-        own = [f for f in choices if f.dataset == choices[0].dataset]
-        best = min(own, key=lambda f: (f.entities.get("res", "") not in {"2", "02"}, f.path.name))
-        by_space[space].append(best)
-        if len(choices) > 1:
-            notes.append(
-                f"{len(choices)} BOLD series fit {best.path.name}; the one of "
-                f"{best.dataset.path} is used. Choose another with --bids-filter-file."
-            )
-    return dict(by_space), notes
-
-
 def _note_uneven_runs(by_space: BoldBySpace, spaces: Sequence[str]) -> list[str]:
     every = {f.run_key for space in spaces for f in by_space[space]}
     return [
@@ -155,21 +187,24 @@ def _note_uneven_runs(by_space: BoldBySpace, spaces: Sequence[str]) -> list[str]
     ]
 
 
-def _describe_run(bold: SubjectFile, search: Search) -> BoldRun:
-    left_out = {"desc", "suffix", "extension", "datatype"}
+def _describe_run(bold: SubjectFile, search: Search, labels: Mapping[str, LabelImage]) -> BoldRun:
+    left_out = {"desc", "suffix", "extension", "datatype", "sub", "ses"}
     beside = [f for f in search.files if f.path.parent == bold.path.parent]
-    sidecar = _replace_extension(bold.path, ".json")
     confounds = _find_confounds(bold, beside)
-    confounds_json = _replace_extension(confounds, ".json")
+    confounds_json = sidecar_path(confounds)
+    metadata, sidecars = read_bold_metadata(bold.path, bold.dataset.bold_sidecars)
     return BoldRun(
-        entities={k: v for k, v in bold.entities.items() if k not in left_out},
-        space=bold.entities["space"],
+        # names of outputs come from the session, whatever the file says
+        entities=search.names | {k: v for k, v in bold.entities.items() if k not in left_out},
+        space=full_space(bold.entities),
         bold=bold.path,
         confounds=confounds,
         confounds_json=confounds_json if lexists(confounds_json) else None,
         mask=_find_mask(bold, beside),
         tissue=_find_tissue(bold, search),
-        metadata=read_json(sidecar) if lexists(sidecar) else {},
+        metadata=metadata,
+        labels=labels,
+        sidecars=sidecars,
     )
 
 
@@ -187,7 +222,7 @@ def _find_confounds(bold: SubjectFile, beside: Sequence[SubjectFile]) -> Path:
     raise InputError(
         f"expected the confounds of {bold.path.name} at {bold.path.with_name(names[0])} "
         f"(or {names[1]}); found neither. fMRIPrep writes them with --level full: rerun it, or "
-        "copy the file. --task-id and --bids-filter-file leave a run out."
+        "copy the file. --exclude-runs leaves a run out."
     )
 
 
@@ -204,23 +239,19 @@ def _find_mask(bold: SubjectFile, beside: Sequence[SubjectFile]) -> Path | None:
 
 
 def _find_tissue(bold: SubjectFile, search: Search) -> dict[str, Path]:
-    """Tissue probability maps of fMRIPrep's anat folder in the space of the BOLD series."""
-    space = None if bold.entities["space"] == "T1w" else bold.entities["space"]
+    """Tissue probability maps of its anatomy in the space of the BOLD series."""
+    space = full_space(bold.entities)
     tissue = {}
     for label in ("GM", "WM", "CSF"):
         maps = [
             f
-            for f in search.files
-            if f.is_called(datatype="anat", suffix="probseg", label=label, space=space)
+            for f in search.anatomy
+            if f.is_called(datatype="anat", suffix="probseg", label=label)
             and f.entities["extension"] in IMAGES
-            and f.dataset == bold.dataset
+            and (full_space(f.entities) or "T1w") == space
         ]
         same = [f for f in maps if f.entities.get("res") == bold.entities.get("res")]
         nearest = pick_nearest(same or maps, search.session)
         if nearest:
             tissue[label] = nearest.path
     return tissue
-
-
-def _replace_extension(path: Path, extension: str) -> Path:
-    return path.with_name(path.name.partition(".")[0] + extension)

@@ -1,16 +1,19 @@
 """Which label image goes with which BOLD space, parcellation by parcellation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
+from kraken_bids.bids.bold_series import BoldBySpace
 from kraken_bids.bids.index import Search, SubjectFile
 from kraken_bids.bids.label_images import (
+    IMAGES,
     LabelImage,
     carry_labels,
     explain_absent_atlas,
     find_aparcaseg,
     find_atlas_image,
 )
+from kraken_bids.bids.names import full_space
 from kraken_bids.bids.template_transforms import (
     FLAG,
     OTHER_TEMPLATE,
@@ -22,7 +25,6 @@ from kraken_bids.parcellations import APARCASEG, Parcellation
 
 SPACES_FLAG = "rerun fMRIPrep with --output-spaces T1w MNI152NLin6Asym:res-2"
 
-BoldBySpace = Mapping[str, Sequence[SubjectFile]]
 FoundLabels = tuple[LabelImage | None, str, list[str]]
 """A label image, the BOLD space it goes with, and remarks for the user."""
 
@@ -37,7 +39,7 @@ def find_bold_labels(
     parcellation : Parcellation
     search : Search
     by_space : mapping
-        The preprocessed BOLD series of the session by space.
+        The preprocessed BOLD series of the session and one dataset by space, cohort included.
 
     Returns
     -------
@@ -53,15 +55,36 @@ def find_bold_labels(
 
 def _label_t1w(name: str, search: Search, bolds: Sequence[SubjectFile]) -> FoundLabels:
     """FreeSurfer's segmentation for BOLD in T1w space."""
-    image = _find_on_bold_grid(bolds, search.files, name) or find_aparcaseg(search, name)
+    image = _find_on_bold_grid(bolds, search.files, name)
     if image:
         return image, "T1w", []
-    remark = (
+    image, remark = find_aparcaseg(search, name)
+    if image:
+        return image, "T1w", [remark] if remark else []
+    remarks = [
         f"no FreeSurfer segmentation for {name}: neither *_desc-aparcaseg_dseg.nii.gz (fMRIPrep "
         "23.2 to 25.1 do not write it) nor mri/aparc+aseg.mgz with from-fsnative_to-T1w. Name "
-        "the FreeSurfer folder with -d freesurfer=PATH, or rerun fMRIPrep 25.2 or later."
+        "the FreeSurfer folder with -d freesurfer=PATH, or rerun fMRIPrep 25.2 or later.",
+        remark,
+        _name_strangers(search),
+    ]
+    return None, "", [text for text in remarks if text]
+
+
+def _name_strangers(search: Search) -> str:
+    """Name segmentations of another session or dataset, which lie in another T1w space."""
+    found = [
+        f.path
+        for f in search.files
+        if f.is_called(datatype="anat", suffix="dseg", desc="aparcaseg", space=None)
+        and f not in search.anatomy
+    ]
+    if not found:
+        return ""
+    return (
+        f"{', '.join(map(str, found))}: of another session or dataset, whose T1w space is "
+        f"another, and not used for {search.label}."
     )
-    return None, "", [remark]
 
 
 def _label_without_t1w(name: str, search: Search, by_space: BoldBySpace) -> FoundLabels:
@@ -69,7 +92,7 @@ def _label_without_t1w(name: str, search: Search, by_space: BoldBySpace) -> Foun
     missing = (
         f"no BOLD in space T1w for {name}: {SPACES_FLAG}. Spaces found: {', '.join(by_space)}."
     )
-    of_t1w = find_aparcaseg(search, name)
+    of_t1w, chosen = find_aparcaseg(search, name)
     for space in sorted(by_space, key=lambda s: s != "MNI152NLin6Asym"):
         image = _find_on_bold_grid(by_space[space], search.files, name)
         where = "where fMRIPrep also wrote the segmentation"
@@ -81,7 +104,7 @@ def _label_without_t1w(name: str, search: Search, by_space: BoldBySpace) -> Foun
                 f"{name} is measured from BOLD in {space}, {where}; the model knows it from each "
                 f"participant's own space. {missing}"
             )
-            return image, space, [remark]
+            return image, space, [remark, *([chosen] if chosen else [])]
     return None, "", [missing]
 
 
@@ -96,10 +119,12 @@ def _find_on_bold_grid(
 ) -> LabelImage | None:
     """Segmentation beside a BOLD series, as fMRIPrep up to 23.1 wrote it; the first run's."""
     for bold in bolds:
-        space = bold.entities["space"]
+        space = full_space(bold.entities)
         for file in files:
-            same = file.session == bold.session and file.run_key == bold.run_key
-            if same and file.is_called(suffix="dseg", desc="aparcaseg", space=space):
+            same = file.path.parent == bold.path.parent and file.run_key == bold.run_key
+            named = file.is_called(suffix="dseg", desc="aparcaseg")
+            is_image = file.entities["extension"] in IMAGES
+            if same and named and is_image and full_space(file.entities) == space:
                 return LabelImage(name, file.path, space)
     return None
 
@@ -119,11 +144,19 @@ def _label_atlas(parcellation: Parcellation, search: Search, by_space: BoldBySpa
             return carried, space, []
     if other in by_space and search.explicit.templates.allows_mismatch:
         return image, other, note_other_template(image, other)
-    way_out = explain_way_out(image.space, other) if other in by_space else f"{SPACES_FLAG}."
+    way_out = (
+        explain_way_out(image.space, other) if other in by_space else _advise_space(image.space)
+    )
     remark = (
         f"no BOLD in space {image.space} for {name}, which is left out: {way_out} "
         f"Spaces found: {', '.join(by_space)}."
     )
+    template = image.space.partition("+")[0]
+    if any(space.partition("+")[0] == template for space in by_space):
+        remark += (
+            f" Cohorts of one template (+) are spaces of their own: give --atlas {name} an image "
+            "of the right one, whose name says it (cohort-)."
+        )
     return None, "", [remark]
 
 
@@ -139,6 +172,13 @@ def _carry_between(
     if carried is None and between:
         return replace(image, transforms=(between, *image.transforms))
     return carried
+
+
+def _advise_space(space: str) -> str:
+    """Say how fMRIPrep writes BOLD in a space."""
+    if space in {"T1w", "MNI152NLin6Asym"}:
+        return f"{SPACES_FLAG}."
+    return f"rerun fMRIPrep with --output-spaces {space.replace('+', ':cohort-')}."
 
 
 def note_other_template(image: LabelImage, space: str) -> list[str]:

@@ -1,6 +1,6 @@
 """Files of one participant: its own folders are listed, the rest of a dataset never is."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +12,9 @@ from kraken_bids.bids.query import ExplicitPaths, Query
 NOT_DATA = ("figures", "log", "logs")
 OF_THE_IMAGE = ("space", "cohort", "res", "desc", "suffix", "extension", "datatype")
 """Entities that tell the derived images of one run apart."""
+JOINED = ("run", "dir")
+"""Entities that tell runs of one kind apart, which are joined; others (``rec``, ``ce``, ``acq`` …)
+tell versions of a scan or other scans apart, which are not."""
 
 
 @dataclass(frozen=True)
@@ -21,13 +24,28 @@ class SubjectFile:
     dataset: Dataset
     path: Path
     session: str | None
-    """Label of the session folder it lies in; None at the participant's own level."""
+    """Label of the session folder it lies in, else of its name; None for all sessions."""
     entities: Mapping[str, str]
     """As parsed, with ``suffix``, ``extension`` and ``datatype`` (its folder; '' for none)."""
 
     def is_called(self, **wanted: str | None) -> bool:
         """Whether entities have these values (None: absent); ``from_`` stands for ``from``."""
         return all(self.entities.get(key.rstrip("_")) == value for key, value in wanted.items())
+
+    @property
+    def is_misnamed(self) -> bool:
+        """Whether its name says another participant or session than its folders."""
+        folders = self.path.relative_to(self.dataset.path).parts[:-1]
+        return any(
+            folder.startswith(f"{key}-") and folder != f"{key}-{self.entities[key]}"
+            for folder, key in zip(folders, ("sub", "ses"), strict=False)
+            if key in self.entities
+        )
+
+    @property
+    def version_key(self) -> frozenset[tuple[str, str]]:
+        """The entities that runs share which may be joined: all but ``run`` and ``dir``."""
+        return frozenset((k, v) for k, v in self.run_key if k not in JOINED)
 
     @property
     def run_key(self) -> frozenset[tuple[str, str]]:
@@ -48,6 +66,20 @@ class Search:
     atlas_images: Mapping[str, str] = field(default_factory=dict)
     """``--atlas``: parcellation name to path, with ``{subject}`` and ``{session}``."""
     explicit: ExplicitPaths = field(default_factory=ExplicitPaths)
+    misnamed: Sequence[SubjectFile] = ()
+    """Files in the participant's folders whose names say another one; never used."""
+    anatomy: Sequence[SubjectFile] = ()
+    """Those of the files that belong to the anatomy of the data in question."""
+
+    @property
+    def label(self) -> str:
+        """``sub-01`` or ``sub-01_ses-1``."""
+        return f"sub-{self.subject}" + (f"_ses-{self.session}" if self.session else "")
+
+    @property
+    def names(self) -> dict[str, str]:
+        """Entities of the session for the names of its outputs: ``sub``, and ``ses`` if any."""
+        return {"sub": self.subject} | ({"ses": self.session} if self.session else {})
 
 
 def list_subject_files(datasets: Sequence[Dataset], subject: str) -> tuple[SubjectFile, ...]:
@@ -76,16 +108,21 @@ def list_subject_files(datasets: Sequence[Dataset], subject: str) -> tuple[Subje
 
 
 def pick_nearest(files: Sequence[SubjectFile], session: str | None) -> SubjectFile | None:
-    """Choose the file of the session, else the participant's own, else that of another session.
+    """Choose the file of the session, else the participant's own, else of the only other session.
 
     fMRIPrep puts one anatomy for all sessions at the participant's level, or in the only session
-    that had a T1w image.
+    that had a T1w image. Of several other sessions none is chosen: each has a space of its own.
     """
+    level = pick_level({file.session for file in files}, session)
+    return next((file for file in files if file.session in level), None)
 
-    def rank(file: SubjectFile) -> int:
-        return 0 if file.session == session else 1 if file.session is None else 2
 
-    return min(files, key=rank, default=None)
+def pick_level(found: Set[str | None], session: str | None) -> Set[str | None]:
+    """Choose among levels as :func:`pick_nearest` does among files; empty where none is."""
+    for level in (session, None):
+        if level in found:
+            return {level}
+    return found if len(found) == 1 else set()
 
 
 def _list_levels(root: Path) -> Iterator[tuple[Path, str | None]]:
@@ -98,12 +135,17 @@ def _list_levels(root: Path) -> Iterator[tuple[Path, str | None]]:
 def _list_datatypes(dataset: Dataset, folder: Path, session: str | None) -> Iterator[SubjectFile]:
     for datatype in list_folder(folder):
         if datatype.name.startswith("sub-") and datatype.is_file():
-            entities = {**parse_name(datatype.name), "datatype": ""}
-            yield SubjectFile(dataset, Path(datatype.path), session, entities)
+            yield _describe(dataset, Path(datatype.path), session, datatype="")
         skipped = datatype.name in NOT_DATA or datatype.name.startswith((".", "ses-"))
         if skipped or not datatype.is_dir():
             continue
         for name in (entry.name for entry in list_folder(Path(datatype.path))):
             if not name.startswith("."):
-                entities = {**parse_name(name), "datatype": datatype.name}
-                yield SubjectFile(dataset, Path(datatype.path) / name, session, entities)
+                path = Path(datatype.path) / name
+                yield _describe(dataset, path, session, datatype=datatype.name)
+
+
+def _describe(dataset: Dataset, path: Path, session: str | None, *, datatype: str) -> SubjectFile:
+    entities = {**parse_name(path), "datatype": datatype}
+    # without session folders, names alone may say the session
+    return SubjectFile(dataset, path, session or entities.get("ses"), entities)

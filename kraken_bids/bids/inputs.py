@@ -13,7 +13,14 @@ from kraken_bids.bids.functional_inputs import (
 from kraken_bids.bids.index import Search, SubjectFile, list_subject_files
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.names import strip_label
-from kraken_bids.bids.query import ExplicitPaths, Query, read_filters
+from kraken_bids.bids.query import (
+    ExplicitPaths,
+    Query,
+    matches,
+    parse_exclusion,
+    read_exclusions,
+    read_filters,
+)
 from kraken_bids.bids.structural_inputs import (
     StructuralInputs,
     Tractography,
@@ -34,6 +41,7 @@ __all__ = [
     "find_datasets",
     "find_participants",
     "find_session_inputs",
+    "read_exclusions",
     "read_filters",
 ]
 
@@ -47,13 +55,20 @@ class SessionInputs:
     session: str | None
     """Label without ``ses-``; None where the participant has no session level."""
     bold_runs: tuple[BoldRun, ...]
-    bold_labels: Mapping[tuple[str, str], LabelImage]
-    """(BOLD space, parcellation) to its label image."""
     tractographies: tuple[Tractography, ...]
     notes: tuple[str, ...]
     """What is missing or second best, in plain words with the way out."""
     problems: tuple[InputError, ...] = ()
     """Why one half, function or structure, cannot be used although something is there."""
+
+    @property
+    def bold_labels(self) -> dict[tuple[str, str], LabelImage]:
+        """(BOLD space, parcellation) to its label image; of the first dataset if of several."""
+        found: dict[tuple[str, str], LabelImage] = {}
+        for run in self.bold_runs:
+            for name, image in run.labels.items():
+                found.setdefault((run.space, name), image)
+        return found
 
     @property
     def is_usable(self) -> bool:
@@ -98,7 +113,11 @@ def find_session_inputs(
     explicit = explicit or ExplicitPaths()
     folders = [d.path / f"sub-{subject}" for d in datasets if d.is_searched]
     gaps = tuple(filter(None, map(explain_folder, folders)))
-    sessions, files = _find_sessions(list_subject_files(datasets, subject), explicit)
+    listed = list_subject_files(datasets, subject)
+    _check_exclusions(query, listed, subject)
+    sessions, every = _find_sessions(listed, explicit)
+    files = tuple(f for f in every if not f.is_misnamed)
+    misnamed = tuple(f for f in every if f.is_misnamed)
     asked = [session for session in sessions if query.accepts_session(session)]
     if sessions and not asked:
         raise InputError(
@@ -107,7 +126,16 @@ def find_session_inputs(
         )
     found = [
         _find_one(
-            Search(subject, session, files, datasets, query, dict(atlas_images or {}), explicit),
+            Search(
+                subject,
+                session,
+                files,
+                datasets,
+                query,
+                dict(atlas_images or {}),
+                explicit,
+                misnamed=misnamed,
+            ),
             parcellations,
         )
         for session in asked
@@ -140,11 +168,34 @@ def _find_one(search: Search, parcellations: Sequence[Parcellation]) -> SessionI
         subject=search.subject,
         session=search.session,
         bold_runs=functional.bold_runs,
-        bold_labels=functional.labels,
         tractographies=structural.tractographies,
-        notes=(*functional.notes, *structural.notes),
+        notes=(*functional.notes, *structural.notes, *_note_misnamed(search)),
         problems=tuple(problems),
     )
+
+
+def _note_misnamed(search: Search) -> list[str]:
+    """Say which other files are not read for their names; BOLD and tractograms are refused."""
+    found = [f.path for f in search.misnamed if f.session in {search.session, None}]
+    if not found:
+        return []
+    return [
+        f"{found[0]}{f' and {len(found) - 1} more files' if len(found) > 1 else ''}: not read, "
+        "since the name says another participant or session than the folder."
+    ]
+
+
+def _check_exclusions(query: Query, files: Sequence[SubjectFile], subject: str) -> None:
+    """Refuse an exclusion for this participant that leaves nothing out: a slip of the pen."""
+    for name in query.excluded:
+        conditions = parse_exclusion(name)
+        if matches({"sub": subject}, {"sub": conditions.get("sub")}) and not any(
+            matches(file.entities, conditions) for file in files
+        ):
+            raise InputError(
+                f"--exclude-runs {name}: expected a file of sub-{subject} that it leaves out; "
+                "found none. Check its spelling against the names of the files."
+            )
 
 
 def _find_sessions(

@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from os.path import lexists
 from pathlib import Path
 
-from kraken_bids.bids.index import Search, pick_nearest
-from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.freesurfer import find_segmentation
+from kraken_bids.bids.index import Search, SubjectFile, pick_nearest
+from kraken_bids.bids.names import full_space, parse_name
+from kraken_bids.bids.own_anatomy import QSI
 from kraken_bids.bids.published_atlases import ATLASES_FOLDER, list_atlas_files
 from kraken_bids.bids.query import fill_template
 from kraken_bids.bids.template_transforms import (
@@ -23,7 +24,6 @@ from kraken_bids.parcellations import APARCASEG, Parcellation
 
 IMAGES = (".nii.gz", ".nii")
 TRANSFORMS = (".h5", ".txt", ".mat")
-QSI = ("qsiprep", "qsirecon")
 ACPC = ("ACPC", "T1wACPC")
 NATIVE_T1W = ("T1w", "anat", "orig", "T1wNative")
 """What QSIPrep has called the T1w image before its alignment to AC-PC; fMRIPrep's T1w space."""
@@ -44,6 +44,11 @@ class LabelImage:
     transforms: tuple[Path, ...] = ()
     """Points of the target space pass through the first, then the second …, and land in the space
     of the image. Empty: both share world coordinates, so regridding is enough."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The image and its transforms."""
+        return (self.path, *self.transforms)
 
 
 def find_atlas_image(
@@ -75,10 +80,7 @@ def find_atlas_image(
                 f"expected the label image of {name} at {path} (--atlas {name}={template}); "
                 f"nothing is there. {explain_absence(path) or 'Check the path.'}"
             )
-        entities = parse_name(path)
-        return LabelImage(
-            name, path, entities.get("space") or entities.get("tpl") or parcellation.space
-        )
+        return LabelImage(name, path, full_space(parse_name(path)) or parcellation.space)
     for template in dict.fromkeys((space, parcellation.space)):
         for dataset in search.datasets:
             found = [p for p in dataset.template_labels if _is_atlas(p, template, name)]
@@ -87,7 +89,7 @@ def find_atlas_image(
     return _find_cached(parcellation)
 
 
-def find_aparcaseg(search: Search, name: str) -> LabelImage | None:
+def find_aparcaseg(search: Search, name: str) -> tuple[LabelImage | None, str]:
     """FreeSurfer's segmentation of a participant in fMRIPrep's T1w space, or carried there.
 
     fMRIPrep's ``anat/*_desc-aparcaseg_dseg`` (up to 23.1 and from 25.2), else FreeSurfer's own
@@ -96,24 +98,32 @@ def find_aparcaseg(search: Search, name: str) -> LabelImage | None:
     Parameters
     ----------
     search : Search
+        Its ``anatomy`` is that of the data.
     name : str
         Parcellation that is made of it.
+
+    Returns
+    -------
+    image : LabelImage or None
+    remark : str
+        Which of several was taken, or why none; '' where nothing is to be said.
     """
     anat = [
         f
-        for f in search.files
+        for f in search.anatomy
         if f.is_called(datatype="anat", suffix="dseg", desc="aparcaseg", space=None)
         and f.entities["extension"] in IMAGES
-        and f.dataset.pipeline not in QSI
     ]
     nearest = pick_nearest(anat, search.session)
     if nearest:
-        return LabelImage(name, nearest.path, "T1w")
-    transform = find_transform(search, source=("fsnative",), target=("T1w",))
-    segmentation = _find_freesurfer(search) if transform else None
-    if transform is None or segmentation is None:
-        return None
-    return LabelImage(name, segmentation, "fsnative", (transform,))
+        return LabelImage(name, nearest.path, "T1w"), ""
+    transform = _find_transform_file(search, source=("fsnative",), target=("T1w",), pipelines=())
+    if transform is None:
+        return None, ""
+    segmentation, remark = find_segmentation(search, transform)
+    if segmentation is None:
+        return None, remark
+    return LabelImage(name, segmentation, "fsnative", (transform.path,)), remark
 
 
 def find_transform(
@@ -130,20 +140,27 @@ def find_transform(
     source, target : sequence of str
         Accepted spellings; earlier ones first.
     pipelines : sequence of str, optional
-        Only datasets of these pipelines (all but QSIPrep's and QSIRecon's, whose T1w is another).
+        In datasets of these pipelines, wherever they lie (in the ``anatomy`` of the data).
     """
+    found = _find_transform_file(search, source=source, target=target, pipelines=pipelines)
+    return found.path if found else None
+
+
+def _find_transform_file(
+    search: Search, *, source: Sequence[str], target: Sequence[str], pipelines: Sequence[str]
+) -> SubjectFile | None:
     transforms = [
         f
-        for f in search.files
+        for f in (search.files if pipelines else search.anatomy)
         if f.is_called(suffix="xfm", mode="image")
         and f.entities["extension"] in TRANSFORMS
-        and (f.dataset.pipeline in pipelines if pipelines else f.dataset.pipeline not in QSI)
+        and (not pipelines or f.dataset.pipeline in pipelines)
     ]
     for start, end in product(source, target):
         found = [f for f in transforms if f.is_called(from_=start, to=end)]
         nearest = pick_nearest(found, search.session)
         if nearest:
-            return nearest.path
+            return nearest
     return None
 
 
@@ -233,7 +250,8 @@ def _find_steps(search: Search, *, source: str, target: str) -> tuple[Path, ...]
 
 def _is_atlas(path: Path, template: str, name: str) -> bool:
     entities = parse_name(path)
-    return entities.get("tpl") == template and entities.get("atlas") == name
+    own = {key: value for key, value in entities.items() if key in {"tpl", "cohort"}}
+    return full_space(own) == template and entities.get("atlas") == name
 
 
 def explain_absent_atlas(parcellation: Parcellation) -> str:
@@ -268,16 +286,3 @@ def _check_published(path: Path, parcellation: Parcellation) -> None:
             f"{path}; found {found}. It is damaged or another version: run kraken-tools fetch "
             f"atlases; a label image of your own goes with --atlas {parcellation.name}=FILE."
         )
-
-
-def _find_freesurfer(search: Search) -> Path | None:
-    # Named by session since fMRIPrep 25.2 (--track-sessions).
-    own = [f"sub-{search.subject}_ses-{search.session}"] if search.session else []
-    folders = [d.path for d in search.datasets if d.pipeline == "freesurfer"]
-    paths = (
-        folder / name / "mri" / "aparc+aseg.mgz"
-        for folder in folders
-        for name in (*own, f"sub-{search.subject}")
-    )
-    # a link to nowhere is found too: reading it then says how to get the content
-    return next((path for path in paths if lexists(path)), None)

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kraken_bids.bids.names import strip_label
+from kraken_bids.bids.names import parse_name, split_extension, strip_label
+from kraken_bids.bids.tables import read_text
 from kraken_bids.bids.template_transforms import TemplateOptions
 from kraken_bids.exceptions import InputError
 
@@ -50,6 +51,8 @@ class Query:
     """Task labels, with or without ``task-``."""
     filters: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     """Content of the BIDS filter file: conditions for ``bold`` and for ``tractogram``."""
+    excluded: tuple[str, ...] = ()
+    """What is left out, by the entities of its name: ``sub-03_task-rest_run-2``."""
 
     def accepts_session(self, session: str | None) -> bool:
         """Whether a session (None: the participant has no session level) is asked for."""
@@ -60,6 +63,8 @@ class Query:
         """Whether a parsed name satisfies the filters of a kind (``bold`` or ``tractogram``)."""
         tasks = {strip_label(label, "task") for label in self.tasks}
         if kind == "bold" and tasks and entities.get("task") not in tasks:
+            return False
+        if any(matches(entities, parse_exclusion(name)) for name in self.excluded):
             return False
         return matches(entities, self.filters.get(kind, {}))
 
@@ -74,6 +79,48 @@ class ExplicitPaths:
     """Parcellation name to label image in the space of the tractogram."""
     templates: TemplateOptions = field(default_factory=TemplateOptions)
     """Transforms between templates, and what is to be done without."""
+
+
+def parse_exclusion(name: str) -> dict[str, str]:
+    """Conditions of ``--exclude-runs``: the entities of a name, its ending if it has one.
+
+    Raises
+    ------
+    InputError
+        If it names no entity besides the participant and the session.
+    """
+    parts = split_extension(name)[0].split("_")
+    found = dict(part.split("-", 1) for part in parts if "-" in part)
+    if "-" not in parts[-1]:
+        found["suffix"] = parts[-1]
+    if not set(found) - {"sub", "ses", "suffix"}:
+        raise InputError(
+            f"--exclude-runs: expected names like sub-03_task-rest_run-2; found {name!r}, which "
+            "would leave out everything. Leave whole participants out with --participant-label, "
+            "sessions with --session-id."
+        )
+    return found
+
+
+def read_exclusions(words: Sequence[str]) -> tuple[str, ...]:
+    """Names to leave out: each word itself, or the first word of each line of a file.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or a name says nothing.
+    """
+    names: list[str] = []
+    for word in words:
+        path = Path(word)
+        if path.is_file():
+            lines = (line.split() for line in read_text(path).splitlines())
+            names += [line[0] for line in lines if line and not line[0].startswith("#")]
+        else:
+            names.append(word)
+    for name in names:
+        parse_exclusion(name)
+    return tuple(dict.fromkeys(names))
 
 
 def matches(entities: Mapping[str, str], conditions: Mapping[str, object]) -> bool:
@@ -136,14 +183,24 @@ def fill_template(template: str, subject: str, session: str | None) -> Path:
     Raises
     ------
     InputError
-        If it asks for a session and the participant has none.
+        If it asks for a session and the participant has none, or its name is that of another
+        participant or session.
     """
     if session is None and "{session}" in template:
         raise InputError(
             f"expected sessions for the path {template}; found none for sub-{subject}. "
             "Take {session} out of the path, or run the participants without sessions apart."
         )
-    return Path(template.replace("{subject}", subject).replace("{session}", session or ""))
+    path = Path(template.replace("{subject}", subject).replace("{session}", session or ""))
+    found = parse_name(path)
+    for key, label in (("sub", subject), ("ses", session)):
+        if label is not None and found.get(key, label) != label:
+            word = {"sub": "{subject}", "ses": "{session}"}[key]
+            raise InputError(
+                f"expected a file of {key}-{label} for sub-{subject}; the name of {path} says "
+                f"{key}-{found[key]}. Write {word} in its place ({template})."
+            )
+    return path
 
 
 def _undotted(wanted: object) -> object:

@@ -23,13 +23,13 @@ TOLERANCE = 0.01
 """JSON and header are rounded apart (0.735 and 0.7349999); a hundredth moves no filter."""
 SAME_IN_MILLISECONDS = (1.0, 1e3, 1e-3)
 """A header that holds milliseconds under the unit of seconds, or the reverse, says the same."""
-LEVELS_UP = 3
-"""From ``func`` to ``ses-``, ``sub-`` and the root of the dataset."""
 
 logger = logging.getLogger(__name__)
 
 
-def read_bold_metadata(bold: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
+def read_bold_metadata(
+    bold: Path, shared: Sequence[Path] | None = None
+) -> tuple[dict[str, Any], tuple[Path, ...]]:
     """Sidecar of a BOLD series; where it has no repetition time, with what it inherits.
 
     Parameters
@@ -37,6 +37,8 @@ def read_bold_metadata(bold: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
     bold : path
         The series. JSON files of the folders above, up to the root of its dataset, count as BIDS
         has it: same suffix, and no entity that the series has not.
+    shared : sequence of path, optional
+        JSON files at the root of its dataset, where they are known (they are listed).
 
     Returns
     -------
@@ -58,7 +60,7 @@ def read_bold_metadata(bold: Path) -> tuple[dict[str, Any], tuple[Path, ...]]:
     # a link to nowhere is read too: the message then says how to get the content
     paths = [own] if own.is_symlink() or own.exists() else []
     metadata = read_json(own) if paths else {}
-    for inherited in () if KEY in metadata or TIMES in metadata else _list_inherited(bold):
+    for inherited in () if KEY in metadata or TIMES in metadata else _list_inherited(bold, shared):
         metadata = {**read_json(inherited), **metadata}
         paths.append(inherited)
     return metadata, tuple(paths)
@@ -115,23 +117,19 @@ def find_repetition_time(path: Path, metadata: Mapping[str, Any], header: NiftiH
     return float(said)
 
 
-def _list_inherited(bold: Path) -> Iterator[Path]:
-    """JSON files that apply to a series, nearest first."""
-    entities = parse_name(bold)
-    wanted = {key: value for key, value in entities.items() if key != "extension"}
-    folder = bold.parent
-    for _ in range(LEVELS_UP + 1):
-        files = {path: parse_name(path) for path in folder.glob(f"*{entities['suffix']}.json")}
-        fitting = [
-            path
-            for path, found in files.items()
-            if found.items() - {("extension", ".json")} <= wanted.items()
-            and path != sidecar_path(bold)
-        ]
+def _list_inherited(bold: Path, shared: Sequence[Path] | None) -> Iterator[Path]:
+    """Yield JSON files that apply to a series, nearest first."""
+    wanted = parse_name(bold) | {"extension": ".json"}
+    of_subject = next((p for p in bold.parents if p.name.startswith("sub-")), None)
+    root = of_subject.parent if of_subject else bold.parent
+    for folder in bold.parents:
+        listed = shared if folder == root else None
+        paths = folder.glob(f"*{wanted['suffix']}.json") if listed is None else listed
+        files = {path: parse_name(path) for path in paths if path != sidecar_path(bold)}
+        fitting = [path for path, found in files.items() if found.items() <= wanted.items()]
         yield from sorted(fitting, key=lambda path: (-len(files[path]), path.name))
-        if (folder / "dataset_description.json").exists() or folder == folder.parent:
+        if folder == root:
             return
-        folder = folder.parent
 
 
 def _read_header(header: NiftiHeader) -> float | None:

@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from kraken_bids.bids.functional_inputs import explain_misnamed
 from kraken_bids.bids.index import Search, SubjectFile
-from kraken_bids.bids.label_images import QSI, LabelImage
-from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.label_images import LabelImage
+from kraken_bids.bids.names import full_space, parse_name
+from kraken_bids.bids.own_anatomy import QSI, add_anatomy
 from kraken_bids.bids.query import fill_template
 from kraken_bids.bids.structural_labels import find_tract_labels
 from kraken_bids.bids.tractograms import FORMATS, OTHER_FORMATS, open_tractogram
@@ -84,7 +86,8 @@ def find_structural_inputs(
     Raises
     ------
     InputError
-        If two tractograms of one algorithm fit, or a path of the user cannot be used.
+        If two tractograms of one algorithm fit, one bears the name of another participant, or a
+        path of the user cannot be used.
     """
     notes: list[str] = []
     explicit = bool(search.explicit.tractograms)
@@ -105,31 +108,39 @@ def find_structural_inputs(
             )
         else:
             by_algorithm[algorithm] = one
-    found = [
-        _describe(algorithm, one, search, parcellations, notes=notes)
-        for algorithm, one in by_algorithm.items()
-    ]
+    found = []
+    for algorithm, one in by_algorithm.items():
+        dataset = one.file.dataset if one.file and one.file.dataset.pipeline not in QSI else None
+        local, remarks = add_anatomy(search, dataset)
+        tracts = _describe(algorithm, one, local, parcellations, notes=notes)
+        found.append(tracts)
+        # only where labels came from there
+        used = {path for image in tracts.labels.values() for path in image.files}
+        notes += remarks if used & {f.path for f in local.anatomy} else []
     return StructuralInputs(tuple(t for t in found if t.labels), tuple(dict.fromkeys(notes)))
 
 
 def _list_found(search: Search, notes: list[str]) -> list[_Tracks]:
-    candidates = [
-        f
-        for f in search.files
-        if f.session == search.session
-        and is_tractogram(f)
-        and search.query.accepts("tractogram", f.entities)
-    ]
+    named, misnamed = (
+        [
+            f
+            for f in files
+            if f.session == search.session
+            and is_tractogram(f)
+            and search.query.accepts("tractogram", f.entities)
+        ]
+        for files in (search.files, search.misnamed)
+    )
+    if misnamed:
+        raise InputError(explain_misnamed([f.path for f in misnamed], search.label))
     notes += [
         f"{f.path} is passed over: only {', '.join(FORMATS)} are read. Convert it, for example "
         "with MRtrix's tckconvert."
-        for f in candidates
+        for f in named
         if not f.entities["extension"].endswith(FORMATS)
     ]
     return [
-        _Tracks(f.path, f.entities, f)
-        for f in candidates
-        if f.entities["extension"].endswith(FORMATS)
+        _Tracks(f.path, f.entities, f) for f in named if f.entities["extension"].endswith(FORMATS)
     ]
 
 
@@ -186,10 +197,9 @@ def _describe(
             notes.append(remark)
         if image:
             labels[parcellation.name] = image
-    subject = {"sub": search.subject} | ({"ses": search.session} if search.session else {})
-    left_out = {"suffix", "extension", "datatype"}
+    left_out = {"sub", "ses", "suffix", "extension", "datatype"}
     return Tractography(
-        entities={k: v for k, v in {**tracks.entities, **subject}.items() if k not in left_out},
+        entities=search.names | {k: v for k, v in tracks.entities.items() if k not in left_out},
         algorithm=algorithm,
         tracks=tracks.path,
         weights=weights,
@@ -201,7 +211,7 @@ def _describe(
 
 def _find_space(tracks: _Tracks) -> str:
     """Space of a tractogram; QSIPrep turns the head to AC-PC and has called this T1w as well."""
-    space = tracks.entities.get("space", "")
+    space = full_space(tracks.entities)
     pipeline = tracks.file.dataset.pipeline if tracks.file else ""
     return "ACPC" if space == "T1wACPC" or (space == "T1w" and pipeline in QSI) else space
 

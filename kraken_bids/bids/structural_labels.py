@@ -3,7 +3,6 @@
 from kraken_bids.bids.index import Search, SubjectFile, pick_nearest
 from kraken_bids.bids.label_images import (
     IMAGES,
-    QSI,
     LabelImage,
     carry_labels,
     explain_other_template,
@@ -11,6 +10,7 @@ from kraken_bids.bids.label_images import (
     find_atlas_image,
 )
 from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.own_anatomy import QSI
 from kraken_bids.bids.query import fill_template
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import APARCASEG, Parcellation
@@ -98,12 +98,15 @@ def _find_carried(
         f"Give a label image in the tractogram's space with --parcellation {name}=FILE, or let "
         f"QSIRecon write one (seg-{name}_dseg)."
     )
+    chosen = ""
     if parcellation.source == APARCASEG and name not in search.atlas_images:
-        image = find_aparcaseg(search, name)
+        image, chosen = find_aparcaseg(search, name)
     else:
         image = find_atlas_image(parcellation, search, space=parcellation.space)
     if image is None:
-        return None, f"no label image of {name} for the tractograms. {way_out}"
+        return None, " ".join(
+            filter(None, [f"no label image of {name} for the tractograms. {way_out}", chosen])
+        )
     if not space:
         return None, (
             f"{name} is left out of the structural connectomes: the name of the tractogram does "
@@ -120,4 +123,4 @@ def _find_carried(
             f"{explain_other_template(image, search, space=space)}".rstrip()
         )
     labels, remark = carried
-    return labels, f"{name}, structure: {remark}" if remark else ""
+    return labels, f"{name}, structure: {remark}" if remark else chosen

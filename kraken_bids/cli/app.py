@@ -90,6 +90,13 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
     help='Entity filters per kind of input: {"bold": {...}, "tractogram": {...}}.',
 )
 @click.option(
+    "--exclude-runs",
+    cls=ListOption,
+    metavar="NAME|FILE ...",
+    help="Runs (and tractograms) to leave out, of one participant or of all, by the entities of "
+    "their names: sub-03_ses-1_task-rest_run-2, or run-2; or a text file with one name a line.",
+)
+@click.option(
     "--atlases",
     cls=ListOption,
     metavar="NAME ...",

@@ -60,6 +60,7 @@ def _data_settings(options: Mapping[str, Any]) -> DataSettings:
         sessions=labels("ses-", options["session_id"]),
         tasks=labels("task-", options["task_id"]),
         bids_filter_file=options["bids_filter_file"],
+        exclude_runs=tuple(options["exclude_runs"]),
         atlases=tuple(options["atlases"]),
         atlas_images=pairs("--atlas", options["atlas"]),
         flavors=tuple(parse_flavor(name) for name in options["flavors"]),

@@ -23,7 +23,7 @@ from kraken_bids.connectome.outliers import (
 )
 from kraken_bids.connectome.quality import FrameQuality, standardized_dvars
 from kraken_bids.connectome.timeseries import RegionSeries
-from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.exceptions import ConnectomeError, TooShortError
 
 MIN_DEGREES_OF_FREEDOM = 10
 FMRIPREP_COSINE_HZ = 1 / 128
@@ -135,8 +135,10 @@ def apply_nuisance(series: RegionSeries, nuisance: Nuisance, *, gsr: bool) -> Cl
 
     Raises
     ------
+    TooShortError
+        If too few frames remain for the regressors and the filter.
     ConnectomeError
-        If too few frames remain for the regressors and the filter, or there is no global signal.
+        If there is no global signal.
 
     Source
     ------
@@ -258,7 +260,7 @@ def _check_degrees_of_freedom(rank: int, nuisance: Nuisance, *, gsr: bool) -> No
             "The run is too short: leave it out, or use --denoise 24p or none": n_regressors,
             "Lower --high-pass": n_slow,
         }
-        raise ConnectomeError(
+        raise TooShortError(
             f"expected at least {MIN_DEGREES_OF_FREEDOM} degrees of freedom after cleaning; found "
             f"{left}: {n} volumes - {n_dropped} dropped - {n_outliers} outliers - "
             f"{n_regressors} regressors of --denoise {nuisance.cleaning.strategy}"

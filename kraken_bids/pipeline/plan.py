@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from kraken_bids.bids.datasets import Dataset, find_datasets, find_participants
 from kraken_bids.bids.inputs import find_session_inputs
 from kraken_bids.bids.own_atlases import read_own_parcellation
-from kraken_bids.bids.query import ExplicitPaths, Query, read_filters
+from kraken_bids.bids.query import ExplicitPaths, Query, read_exclusions, read_filters
 from kraken_bids.bids.template_transforms import TemplateOptions
 from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
@@ -47,7 +47,7 @@ def plan_participants(settings: Settings) -> Plan:
     datasets = find_datasets(data.bids_dir, data.derivatives)
     subjects = find_participants(datasets, data.participants)
     filters = read_filters(data.bids_filter_file) if data.bids_filter_file else {}
-    query = Query(data.sessions, data.tasks, filters)
+    query = Query(data.sessions, data.tasks, filters, read_exclusions(data.exclude_runs))
     own = read_own_atlases(settings)
     check_ridges(settings, (*list_parcellations(), *own))
     wanted = [own.get(name) or load_parcellation(name) for name in data.measured_atlases]
@@ -135,8 +135,7 @@ def describe_plan(plan: Plan) -> list[str]:
     for task in plan.tasks:
         session = task.session
         lines += [
-            f"{task.label}: {run.bold.name} → "
-            + ", ".join(p for s, p in session.bold_labels if s == run.space)
+            f"{task.label}: {run.bold.name} → " + ", ".join(run.labels)
             for run in session.bold_runs
         ]
         lines += [

@@ -89,18 +89,17 @@ class MeasureFunction(SimpleInterface):  # type: ignore[misc]
 
     def _run_interface(self, runtime: Any) -> Any:
         folder, given = Path(runtime.cwd), self.inputs
-        runs = self._list_runs(folder)
         to_fsnative = given.fsnative2t1w_xfm if isdefined(given.fsnative2t1w_xfm) else None
         images = {
             name: _carry_to(image, given.space, to_fsnative)
             for name, image in _list_images(given.atlases, given.dsegs, given.space).items()
         }
+        runs = self._list_runs(folder, images)
         _check_one_session(runs)
         task = _make_task(
             runs[0].entities,
             settings=Settings(data_in(folder), functional=given.settings),
             bold_runs=tuple(runs),
-            bold_labels={(given.space, name): image for name, image in images.items()},
         )
         measure_functional(task)
         self._results = {
@@ -112,7 +111,7 @@ class MeasureFunction(SimpleInterface):  # type: ignore[misc]
         }
         return runtime
 
-    def _list_runs(self, folder: Path) -> list[BoldRun]:
+    def _list_runs(self, folder: Path, images: Mapping[str, LabelImage]) -> list[BoldRun]:
         given = self.inputs
         n = len(given.bold_file)
         sources = _one_each("source_file", given.source_file, n) or given.bold_file
@@ -134,6 +133,7 @@ class MeasureFunction(SimpleInterface):  # type: ignore[misc]
                 mask=None if masks[k] is None else Path(masks[k]),
                 tissue=tissue,
                 metadata=metadata[k],
+                labels=images,
             )
             for k in range(n)
         ]
@@ -191,7 +191,7 @@ def data_in(folder: Path) -> DataSettings:
 
 
 def _make_task(entities: Mapping[str, str], *, settings: Settings, **inputs: Any) -> SessionTask:
-    found: dict[str, Any] = {"bold_runs": (), "bold_labels": {}, "tractographies": ()}
+    found: dict[str, Any] = {"bold_runs": (), "tractographies": ()}
     session = SessionInputs(entities["sub"], entities.get("ses"), notes=(), **(found | inputs))
     return SessionTask(session, settings, ())
 

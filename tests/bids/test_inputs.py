@@ -16,13 +16,18 @@ from kraken_bids.bids.inputs import (
     find_datasets,
     find_session_inputs,
 )
+from kraken_bids.bids.outputs import relmat_path
 from kraken_bids.bids.published_atlases import list_atlas_files
 from kraken_bids.bids.template_transforms import TemplateOptions
 from kraken_bids.cache import PublishedFile
 from kraken_bids.exceptions import InputError
+from kraken_bids.flavors import parse_flavor
 from kraken_bids.parcellations import load_parcellation
+from kraken_bids.pipeline.connectomes.functional import group_runs
 
 MNI = "MNI152NLin6Asym_res-2"
+FLAVOR = parse_flavor("FCcorr_fs86_hpf")
+TISSUES = ("GM", "WM", "CSF")
 PARCELLATIONS = [load_parcellation(name) for name in ("fs86", "shen268", "coco439")]
 
 
@@ -227,7 +232,9 @@ def test_other_template_with_transforms(raw: Path, tree: SimpleNamespace) -> Non
     for path in list(func.glob("*NLin6Asym*")):
         path.rename(func / path.name.replace("NLin6Asym", "NLin2009cAsym"))
     tree.touch(
-        prep(raw) / "sub-01/anat", "sub-01_from-T1w_to-MNI152NLin2009cAsym_mode-image_xfm.h5"
+        prep(raw) / "sub-01/anat",
+        "sub-01_from-T1w_to-MNI152NLin2009cAsym_mode-image_xfm.h5",
+        *(f"sub-01_space-MNI152NLin2009cAsym_label-{t}_probseg.nii.gz" for t in TISSUES),
     )
     (session,) = find(raw)
     image = session.bold_labels["MNI152NLin2009cAsym", "shen268"]
@@ -379,7 +386,9 @@ def test_second_fmriprep_yields(raw: Path, tree: SimpleNamespace) -> None:
     tree.write_run(raw / "derivatives/old/sub-01/func", "sub-01_task-rest")
     (session,) = find(raw)
     assert {run.bold.parents[2].name for run in session.bold_runs} == {"fmriprep"}
-    assert any("2 BOLD series fit" in note for note in session.notes)
+    (note,) = session.notes
+    assert "2 BOLD series of" in note
+    assert "are left aside" in note
 
 
 def test_only_own_folders_are_listed(
@@ -400,3 +409,114 @@ def test_only_own_folders_are_listed(
     find_session_inputs(datasets, "01", parcellations=PARCELLATIONS)
     assert seen
     assert not [path for path in seen if "sub-9" in path]
+
+
+def misname(folder: Path, old: str, new: str, pattern: str = "*") -> None:
+    """Rename files as a copy that went wrong leaves them."""
+    for path in sorted(folder.glob(pattern)):
+        path.rename(path.with_name(path.name.replace(old, new)))
+
+
+@pytest.mark.parametrize("pattern", ["*", "*_bold.nii.gz"])
+def test_bold_of_another_participant_is_refused(
+    raw: Path, tree: SimpleNamespace, pattern: str
+) -> None:
+    """Files called sub-01 in the folder sub-02: whose data they are cannot be told."""
+    func = prep(raw) / "sub-02/func"
+    tree.write_run(func, "sub-02_task-rest")
+    tree.write_anat(prep(raw) / "sub-02/anat", "sub-02")
+    misname(func, "sub-02", "sub-01", pattern)
+    with pytest.raises(InputError, match=rf"expected files of sub-02 in {func}; found sub-01_"):
+        find(raw, subject="02")
+    (session,) = find(raw)
+    assert session.notes == ()
+
+
+def test_bold_of_another_session_is_refused(raw: Path, tree: SimpleNamespace) -> None:
+    """The other session, and what is not asked for, do no harm."""
+    subject = prep(raw) / "sub-02"
+    for label in "12":
+        tree.write_run(subject / f"ses-{label}/func", f"sub-02_ses-{label}_task-rest")
+    tree.write_anat(subject / "anat", "sub-02")
+    misname(subject / "ses-2/func", "ses-2", "ses-1")
+    first, second = find(raw, subject="02")
+    assert (first.session, first.problems) == ("1", ())
+    assert not second.bold_runs
+    assert "expected files of sub-02_ses-2" in str(second.problems[0])
+    (first,) = find(raw, subject="02", query=Query(sessions=("1",)))
+    assert not first.problems
+
+
+def test_misnamed_anatomy_is_not_used(raw: Path) -> None:
+    """It is named, and what it would have given is missing."""
+    name = "sub-01_desc-aparcaseg_dseg.nii.gz"
+    misname(prep(raw) / "sub-01/anat", "sub-01_desc", "sub-10_desc", name)
+    (session,) = find(raw)
+    assert ("T1w", "fs86") not in session.bold_labels
+    assert any("sub-10_desc-aparcaseg_dseg.nii.gz: not read" in note for note in session.notes)
+
+
+def test_names_of_outputs_come_from_the_session(raw: Path, tree: SimpleNamespace) -> None:
+    """A name without ses- in a session's folder, and one with it outside of any."""
+    subject = prep(raw) / "sub-02"
+    tree.write_run(subject / "ses-1/func", "sub-02_task-rest")
+    tree.write_run(subject / "func", "sub-02_ses-2_task-rest")
+    tree.write_anat(subject / "anat", "sub-02")
+    first, second = find(raw, subject="02")
+    assert [s.session for s in (first, second)] == ["1", "2"]
+    for session in (first, second):
+        for run in session.bold_runs:
+            assert run.entities["sub"] == "02"
+            assert run.entities["ses"] == session.session
+
+
+def test_one_run_of_one_participant_is_left_out(raw: Path, tree: SimpleNamespace) -> None:
+    """--exclude-runs; what it says of others is none of this participant's business."""
+    for run in "12":
+        tree.write_run(prep(raw) / "sub-01/func", f"sub-01_task-nback_run-{run}")
+    query = Query(excluded=("sub-01_task-nback_run-2", "sub-07_task-rest_run-1", "run-9"))
+    (session,) = find(raw, query=query)
+    names = {(r.entities["task"], r.entities.get("run")) for r in session.bold_runs}
+    assert names == {("rest", None), ("nback", "1")}
+
+
+def test_exclusions_that_leave_nothing_out_are_refused(raw: Path) -> None:
+    """A slip of the pen would let a bad run in without a word."""
+    with pytest.raises(InputError, match=r"--exclude-runs sub-01_task-rets.*Check its spelling"):
+        find(raw, query=Query(excluded=("sub-01_task-rets",)))
+
+
+@pytest.mark.parametrize("entity", ["rec-nordic", "ce-gd", "acq-fast", "part-mag"])
+def test_versions_are_not_joined_and_said(raw: Path, tree: SimpleNamespace, entity: str) -> None:
+    """What differs in more than run- and dir- is measured apart, and that is said."""
+    for run in "12":
+        stem = f"sub-01_task-rest_{entity}_run-{run}"
+        tree.write_run(prep(raw) / "sub-01/func", stem.replace("part-mag_run-1", "run-1_part-mag"))
+    (session,) = find(raw)
+    (note,) = session.notes
+    assert entity in note
+    assert "not joined" in note
+    groups = [group for group in group_runs(session) if group.space == "T1w"]
+    assert sorted(len(group.runs) for group in groups) == [1, 2]
+    names = [relmat_path(Path(), g.entities, FLAVOR, source=None).name for g in groups]
+    assert len(set(names)) == 2
+
+
+def test_runs_and_directions_are_joined(raw: Path, tree: SimpleNamespace) -> None:
+    """As HCP's four runs are; there is nothing to say."""
+    func = prep(raw) / "sub-02/func"
+    for number, direction in ((1, "AP"), (2, "AP"), (1, "PA")):
+        tree.write_run(func, f"sub-02_task-rest_dir-{direction}_run-{number}")
+    tree.write_anat(prep(raw) / "sub-02/anat", "sub-02")
+    (session,) = find(raw, subject="02")
+    assert session.notes == ()
+    assert [len(group.runs) for group in group_runs(session)] == [3, 3]
+
+
+def test_versions_without_a_name_of_their_own_are_refused(
+    raw: Path, tree: SimpleNamespace
+) -> None:
+    """What names of outputs cannot say would overwrite each other."""
+    tree.write_run(prep(raw) / "sub-01/func", "sub-01_task-rest_denoise-x")
+    with pytest.raises(InputError, match="denoise-x"):
+        find(raw, parcellations=PARCELLATIONS[:1])

@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from kraken_bids.bids.query import Query, fill_template, matches, read_filters
+from kraken_bids.bids.query import (
+    Query,
+    fill_template,
+    matches,
+    parse_exclusion,
+    read_exclusions,
+    read_filters,
+)
 from kraken_bids.exceptions import InputError
 
 RUN = {"sub": "01", "task": "rest", "run": "01", "suffix": "bold", "extension": ".nii.gz"}
@@ -78,3 +85,52 @@ def test_fill_template() -> None:
     assert fill_template("a/{subject}/{session}.tck", "01", "2") == Path("a/01/2.tck")
     with pytest.raises(InputError, match="found none for sub-01"):
         fill_template("{session}.tck", "01", None)
+
+
+@pytest.mark.parametrize(
+    ("name", "left_out"),
+    [
+        ("sub-01_task-rest_run-1", True),
+        ("task-rest_run-1", True),
+        ("run-01", True),
+        ("sub-01_task-rest_run-1_bold.nii.gz", True),
+        ("sub-1_run-1", True),
+        ("sub-02_task-rest_run-1", False),
+        ("sub-01_task-rest_run-2", False),
+        ("sub-01_ses-1_run-1", False),
+        ("sub-01_run-1_streamlines.tck", False),
+    ],
+)
+def test_exclusions(name: str, left_out: bool) -> None:
+    """A run is left out where its name has every entity of the exclusion."""
+    assert Query(excluded=(name,)).accepts("bold", RUN) is not left_out
+
+
+def test_exclusions_of_everything_are_refused() -> None:
+    """A participant or a session alone is no run."""
+    for name in ("sub-01", "sub-01_ses-1", "sub-01_bold.nii.gz", "rest"):
+        with pytest.raises(InputError, match="sub-03_task-rest_run-2"):
+            parse_exclusion(name)
+
+
+def test_exclusions_from_a_file(tmp_path: Path) -> None:
+    """One name a line, comments and what follows the name aside; words stay as they are."""
+    path = tmp_path / "bad_runs.tsv"
+    path.write_text("# seen by eye\nsub-01_run-2\tmoved\n\nsub-02_task-rest_run-1\n")
+    words = ("sub-09_run-1", str(path), "sub-01_run-2")
+    assert read_exclusions(words) == ("sub-09_run-1", "sub-01_run-2", "sub-02_task-rest_run-1")
+    path.write_text("participant_id\n")
+    with pytest.raises(InputError, match="found 'participant_id'"):
+        read_exclusions((str(path),))
+
+
+@pytest.mark.parametrize(
+    ("template", "said"),
+    [("/d/sub-02_tracks.tck", "sub-02"), ("/d/sub-01_ses-2_dseg.nii", "ses-2")],
+)
+def test_paths_of_another_participant_are_refused(template: str, said: str) -> None:
+    """A path without {subject} would give everyone the data of one."""
+    with pytest.raises(InputError, match=f"says {said}"):
+        fill_template(template, "01", "1")
+    assert fill_template("/d/sub-01_x.tck", "01", "1") == Path("/d/sub-01_x.tck")
+    assert fill_template("/d/sub-01_ses-2_x.tck", "01", None).name == "sub-01_ses-2_x.tck"

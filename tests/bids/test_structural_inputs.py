@@ -285,3 +285,38 @@ def test_tractogram_without_session_joins_the_only_session(
     tracts = session.tractographies[0]
     assert tracts.entities["ses"] == "A"
     assert tracts.labels["shen268"].transforms == ()
+
+
+def test_a_tractogram_of_another_participant_is_refused(recon: Path) -> None:
+    """Function goes on; the problem names the file and its folder."""
+    path = recon / "sub-01_space-ACPC_model-ifod2_streamlines.tck"
+    path.rename(path.with_name(path.name.replace("sub-01", "sub-02")))
+    session = find_session(recon)
+    assert session.bold_runs
+    assert not session.tractographies
+    (problem,) = session.problems
+    assert f"expected files of sub-01 in {recon}; found sub-02_space-ACPC" in str(problem)
+
+
+def test_a_tractogram_of_one_for_everyone_is_refused(recon: Path) -> None:
+    """--tractogram without {subject} may name one participant's file only."""
+    path = recon / "sub-02_space-ACPC_model-ifod2_streamlines.tck"
+    (recon / path.name.replace("sub-02", "sub-01")).rename(path)
+    with pytest.raises(InputError, match=r"says sub-02. Write \{subject\}"):
+        find(recon, explicit=ExplicitPaths(tractograms=(str(path),)))
+
+
+def test_of_two_anatomies_one_is_used_whole_and_said(
+    recon: Path, raw: Path, tree: SimpleNamespace
+) -> None:
+    """Segmentation and transforms come from one dataset, never from two."""
+    other = raw / "derivatives/other"
+    tree.describe(other, "fMRIPrep", "24.1.1")
+    tree.write_anat(other / "sub-01/anat", "sub-01")
+    shared = raw / "derivatives/fmriprep/sub-01/anat"
+    (shared / "sub-01_desc-aparcaseg_dseg.nii.gz").unlink()
+    session = find_session(recon)
+    ifod2 = next(t for t in session.tractographies if t.algorithm == "ifod2")
+    assert "fs86" not in ifod2.labels
+    assert ifod2.labels["shen268"].transforms[-1].parent == shared
+    assert any("anatomy was found in" in note for note in session.notes)

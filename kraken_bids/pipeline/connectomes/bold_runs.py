@@ -171,7 +171,7 @@ def clean_series(
             missing_gsr=nuisance.missing if with_gsr and not has_gsr else "",
         )
     except ConnectomeError as error:
-        raise ConnectomeError(f"{confounds}: {error}") from error
+        raise type(error)(f"{confounds}: {error}") from error
 
 
 def compute_connectome(

@@ -2,18 +2,20 @@
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.index import JOINED
 from kraken_bids.bids.inputs import BoldRun, SessionInputs
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.outputs import relmat_path
 from kraken_bids.bids.read import open_bold
 from kraken_bids.connectome.quality import find_uncovered, temporal_snr
 from kraken_bids.connectome.timeseries import RegionSeries
-from kraken_bids.exceptions import KrakenBidsError
+from kraken_bids.exceptions import KrakenBidsError, TooShortError
 from kraken_bids.flavors import Flavor, list_flavors
 from kraken_bids.pipeline.connectomes.bold_runs import (
     GSR,
@@ -45,6 +47,8 @@ logger = logging.getLogger(__name__)
 
 Grid = tuple[tuple[int, ...], bytes]
 """Shape and affine of a BOLD series."""
+NOT_SHARED = (*JOINED, "res")
+"""Entities in which runs may differ that are joined; of one space one image of each is used."""
 Known = dict[tuple[LabelImage | Path, Grid], NDArray[np.int32]]
 """Labels and masks that are on a grid already: runs of one space mostly share both."""
 
@@ -84,23 +88,22 @@ def _measure_wanted(task: SessionTask, group: RunGroup) -> None:
 
 
 def group_runs(session: SessionInputs) -> Iterator[RunGroup]:
-    """Yield the runs that belong together: same task, same space."""
-    keys = dict.fromkeys((run.entities.get("task", ""), run.space) for run in session.bold_runs)
-    for name, space in keys:
-        labels = {p: image for (s, p), image in session.bold_labels.items() if s == space}
-        runs = tuple(
-            run
-            for run in session.bold_runs
-            if (run.entities.get("task", ""), run.space) == (name, space)
-        )
-        if labels:
-            yield RunGroup(name, space, runs, labels)
+    """Yield the runs that belong together: all but ``run`` and ``dir`` of their names is equal."""
+    groups: dict[tuple[str, frozenset[tuple[str, str]]], list[BoldRun]] = {}
+    for run in session.bold_runs:
+        shared = frozenset((k, v) for k, v in run.entities.items() if k not in NOT_SHARED)
+        groups.setdefault((run.space, shared), []).append(run)
+    for (space, _), runs in groups.items():
+        if runs[0].labels:
+            task = runs[0].entities.get("task", "")
+            yield RunGroup(task, space, tuple(runs), runs[0].labels)
 
 
 def _list_files(group: RunGroup) -> list[Path]:
     paths: list[Path] = []
     for run in group.runs:
-        paths += run.files
+        paths += [*run.files, *run.sidecars]
+        paths += [run.confounds_json] if run.confounds_json else []
     for image in group.labels.values():
         paths += [image.path, *image.transforms]
     return paths
@@ -119,7 +122,7 @@ def _measure_group(
     )
     with_gsr = any(flavor.processing == GSR for flavor in flavors)
     known: Known = {}
-    runs = [_measure_run(task, run, group, known, with_gsr=with_gsr) for run in group.runs]
+    runs, group = _measure_runs(task, group, known, with_gsr=with_gsr)
     for run in runs:
         _write_run(task, run, digest)
     for parcellation, image in group.labels.items():
@@ -173,7 +176,7 @@ def _write_parcellation(
     regions = task.parcellation(parcellation)
     judged |= region_sidecar(regions, missing)
     doubts = list_doubts(group.labels[parcellation].path, regions)
-    judged["Warnings"] = [*doubts, *judged["Warnings"]]
+    judged["Warnings"] = [*doubts, *group.list_left_out(), *judged["Warnings"]]
     saved_ridges = read_saved_ridges(task.settings.data.output_dir)
     for flavor in flavors:
         if flavor.processing == GSR and any(run.gsr is None for run in runs):
@@ -196,6 +199,29 @@ def _facts_of_regions(task: SessionTask, group: RunGroup, image: LabelImage) -> 
         "SpatialReference": task.uris([group.runs[0].bold])[0],
         "Sources": task.uris([image.path, *image.transforms]),
     }
+
+
+def _measure_runs(
+    task: SessionTask, group: RunGroup, known: Known, *, with_gsr: bool
+) -> tuple[list[MeasuredRun], RunGroup]:
+    """Measure the runs of a group; those that are too short are named and left out.
+
+    Raises
+    ------
+    TooShortError
+        If all of them are.
+    """
+    runs: list[MeasuredRun] = []
+    left_out: dict[str, str] = {}
+    for run in group.runs:
+        try:
+            runs.append(_measure_run(task, run, group, known, with_gsr=with_gsr))
+        except TooShortError as error:
+            if len(left_out) + 1 == len(group.runs):
+                raise
+            left_out[run.bold.name] = str(error)
+            logger.warning("%s: %s is left out: %s", task.label, run.bold.name, error)
+    return runs, replace(group, left_out=left_out) if left_out else group
 
 
 def _measure_run(

@@ -1,7 +1,7 @@
 """The files of functional connectomes: region series, coverage, matrices, and their sidecars."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,12 @@ class RunGroup:
     runs: tuple[BoldRun, ...]
     labels: Mapping[str, LabelImage]
     """Label image per parcellation."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """BOLD file to why it could not be used; names do not depend on it."""
+
+    def list_left_out(self) -> list[str]:
+        """Say which runs were not used."""
+        return [f"{file} is left out: {why}" for file, why in self.left_out.items()]
 
     @property
     def entities(self) -> dict[str, str]:
@@ -94,7 +100,7 @@ def write_coverage(
         "tsnr": {"Description": "mean over SD in time of the region's mean before cleaning, over "
                  "the volumes that count, averaged over runs"},
         "CoverageMin": task.settings.functional.min_coverage,
-        "Sources": task.uris([run.bold for run in group.runs]),
+        "Sources": task.uris([run.source.bold for run in runs]),
     })  # fmt: skip
 
 
@@ -110,17 +116,18 @@ def write_connectome(
     """Write one functional connectome and everything that one must know to judge it."""
     path = relmat_path(task.settings.data.output_dir, group.entities, flavor, source=None)
     write_relmat(path, square)
-    sidecar = _describe(task, group, flavor, [run.cleaned(flavor) for run in runs])
+    sidecar = _describe(task, group, flavor, runs)
     write_json(sidecar_path(path), sidecar | dict(facts))
 
 
 def _describe(
-    task: SessionTask, group: RunGroup, flavor: Flavor, runs: Sequence[CleanRun]
+    task: SessionTask, group: RunGroup, flavor: Flavor, runs: Sequence[MeasuredRun]
 ) -> dict[str, object]:
     image = group.labels[flavor.parcellation]
     settings = task.settings.functional
-    files = [path for run in group.runs for path in run.files]
-    cleaning = describe_cleaning([run.bold for run in group.runs], runs, settings)
+    files = [path for run in runs for path in run.source.files]
+    cleaned = [run.cleaned(flavor) for run in runs]
+    cleaning = describe_cleaning([run.source.bold for run in runs], cleaned, settings)
     return {
         **matrix_sidecar(flavor),
         "Predicted": False,
@@ -129,6 +136,7 @@ def _describe(
         "Space": group.space,
         "AtlasSpace": image.space,
         **cleaning,
+        "RunsLeftOut": [{"File": name, "Reason": why} for name, why in group.left_out.items()],
         "Notes": [*note_other_template(image, group.space), *cleaning["Notes"]],
         **task.software(),
     }

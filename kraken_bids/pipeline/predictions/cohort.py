@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import find_relmats, sidecar_path
 from kraken_bids.bids.read import read_json, read_relmat
 from kraken_bids.connectome.matrices import find_missing_regions, square_to_edges
@@ -205,10 +206,10 @@ def _choose(paths: Sequence[Path]) -> Path:
     if len(paths) == 1:
         return paths[0]
 
-    def preference(path: Path) -> tuple[bool, float, str]:
+    def preference(path: Path) -> tuple[int, float, str]:
         sidecar = sidecar_path(path)
         minutes = read_json(sidecar).get("EffectiveDuration", 0.0) if sidecar.exists() else 0.0
-        return ("_task-rest_" not in path.name, -float(minutes), path.name)
+        return (_rank_task(parse_name(path).get("task", "")), -float(minutes), path.name)
 
     chosen = min(paths, key=preference)
     logger.info(
@@ -217,6 +218,11 @@ def _choose(paths: Sequence[Path]) -> Path:
         len(paths) - 1,
     )
     return chosen
+
+
+def _rank_task(task: str) -> int:
+    """Rest first, then what begins so however it is spelled: ``Rest``, ``restEC``, ``resting``."""
+    return 0 if task == "rest" else 1 if task.casefold().startswith("rest") else 2
 
 
 def _read_blocks(
