@@ -13,7 +13,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from kraken_bids.exceptions import CheckpointError, ConnectomeError
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.model.adaptation import Adaptation, check_adaptation, fit_adaptation, parse_mode
+from kraken_bids.model.adaptation import (
+    Adaptation,
+    check_adaptation,
+    check_covers,
+    fit_adaptation,
+    parse_mode,
+)
 from kraken_bids.model.formats.load import load_model
 from kraken_bids.model.formats.published import PRETRAINED
 from kraken_bids.model.fusion import Selector, fuse
@@ -97,8 +103,8 @@ class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         Raises
         ------
         CheckpointError
-            If the model cannot be used, or its transform of a flavor keeps no training mean to
-            adapt to.
+            If the model cannot be used, its transform of a flavor keeps no training mean to
+            adapt to, or a given adaptation lacks a flavor.
         ConnectomeError
             If the number of edges is wrong, or edges are missing.
         FlavorError
@@ -205,6 +211,7 @@ class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
     def _adapt(self, blocks: Mapping[Flavor, NDArray[np.floating]]) -> Adaptation | None:
         if isinstance(self.adaptation, Adaptation):
             check_adaptation(self.adaptation, self.model_.sha256)
+            check_covers(self.adaptation, self.flavors_)
             return self.adaptation
         if parse_mode(self.adaptation) == "none":
             return None

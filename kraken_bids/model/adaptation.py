@@ -5,7 +5,7 @@ It is fitted on mean connectomes alone. It can be applied to edges here, or afte
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,7 +71,18 @@ class Adaptation:
     mode: str
     """One of :data:`MODES`."""
     flavors: Mapping[Flavor, FlavorAdaptation]
-    """Flavors that are not in here are not adapted."""
+    """Flavors that are not in here cannot be inputs beside it: see :meth:`of`."""
+
+    def of(self, flavor: Flavor) -> FlavorAdaptation | None:
+        """Give what adapts a flavor; None for the mode ``none``.
+
+        Raises
+        ------
+        CheckpointError
+            If it lacks the flavor, which unadapted would be another kind of input than the rest.
+        """
+        check_covers(self, (flavor,))
+        return self.flavors.get(flavor)
 
 
 def parse_mode(text: str) -> str:
@@ -109,8 +120,7 @@ def fit_adaptation(
     means : mapping of Flavor or str to (ndarray of shape (n_edges,), int)
         By flavor, or its id. Mean connectome of the new cohort, and the number of subjects in it.
     training_means : mapping of Flavor to ndarray of shape (n_edges,)
-        :meth:`kraken_bids.model.predict.Model.training_means`; flavors that it lacks are not
-        adapted.
+        :meth:`kraken_bids.model.predict.Model.training_means`.
     mode : str
         One of :data:`MODES` or an alias.
     model_sha256 : str
@@ -120,6 +130,8 @@ def fit_adaptation(
 
     Raises
     ------
+    CheckpointError
+        If the model keeps no training mean of a flavor, unless the mode is ``none``.
     ConnectomeError
         If a mean is not finite, does not vary over edges, or has another length than the
         training mean.
@@ -131,6 +143,13 @@ def fit_adaptation(
     """
     mode = parse_mode(mode)
     by_flavor = {parse_flavor(str(flavor)): given for flavor, given in means.items()}
+    lacking = sorted(set(by_flavor) - set(training_means)) if mode != "none" else []
+    if lacking:
+        raise CheckpointError(
+            f"expected transforms that keep the mean of their training connectomes, to adapt to; "
+            f"the model has none for {', '.join(flavor.name for flavor in lacking)}. Leave these "
+            "inputs out, or predict without adaptation (mode none)."
+        )
     fitted = {
         flavor: _fit_flavor(flavor, mean, training_means[flavor], mode=mode, n_subjects=n)
         for flavor, (mean, n) in by_flavor.items()
@@ -165,6 +184,32 @@ def check_adaptation(adaptation: Adaptation, model_sha256: str) -> None:
             f"expected an adaptation fitted for this model (SHA-256 {model_sha256[:12]}…); "
             f"found one fitted for another (SHA-256 {adaptation.model_sha256[:12]}…). Fit it "
             "anew, or give the model it belongs to."
+        )
+
+
+def list_lacking(adaptation: Adaptation | None, flavors: Iterable[Flavor]) -> list[Flavor]:
+    """List those of some input flavors that an adaptation lacks, in order."""
+    if adaptation is None or adaptation.mode == "none":
+        return []
+    return sorted(set(flavors) - set(adaptation.flavors))
+
+
+def check_covers(adaptation: Adaptation | None, flavors: Iterable[Flavor]) -> None:
+    """Check that an adaptation has all input flavors, so that none is taken unadapted.
+
+    Raises
+    ------
+    CheckpointError
+        If it lacks one. The reference release raises as well.
+    """
+    lacking = list_lacking(adaptation, flavors)
+    if adaptation is not None and lacking:
+        names = ", ".join(flavor.name for flavor in lacking)
+        has = ", ".join(flavor.name for flavor in sorted(adaptation.flavors)) or "no flavor"
+        raise CheckpointError(
+            f"expected an adaptation of every input flavor; found none of {names} (it has {has}). "
+            "An input that is not adapted does not fit those that are: leave it out of the "
+            "inputs, or fit the adaptation on people who have it too."
         )
 
 

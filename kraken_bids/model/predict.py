@@ -14,6 +14,7 @@ from kraken_bids.model.adaptation import (
     FlavorAdaptation,
     apply_adaptation,
     check_adaptation,
+    check_covers,
 )
 from kraken_bids.model.doubts import log_doubts
 from kraken_bids.model.engine.checks import (
@@ -138,14 +139,15 @@ class Model:
         projected : ndarray of shape (n_subjects, n_hidden)
             From :meth:`project`.
         adaptation : Adaptation or FlavorAdaptation or None
-            None, or one without this flavor, changes nothing.
+            None, or one whose mode is ``none``, changes nothing.
 
         Raises
         ------
         CheckpointError
-            If the flavor's transform is not affine: adapt its edges in place of this.
+            If the adaptation lacks this flavor, or the flavor's transform is not affine: adapt
+            its edges in place of this.
         """
-        fit = adaptation.flavors.get(flavor) if isinstance(adaptation, Adaptation) else adaptation
+        fit = adaptation.of(flavor) if isinstance(adaptation, Adaptation) else adaptation
         if fit is None or fit.mode == "none":
             return projected
         return self._layer(flavor).adapt(projected, b0=fit.b0, shift=fit.shift)
@@ -183,7 +185,7 @@ class Model:
         Raises
         ------
         CheckpointError
-            If the adaptation was fitted for another model.
+            If the adaptation was fitted for another model, or lacks this flavor.
         ConnectomeError
             If the number of edges is wrong, or a row is NaN only in part.
         FlavorError
@@ -205,7 +207,7 @@ class Model:
     ) -> Array:
         """:meth:`encode` for connectomes of which nothing more is to be said."""
         if not self._reduction(flavor).is_affine:
-            fit = adaptation.flavors.get(flavor) if adaptation else None
+            fit = adaptation.of(flavor) if adaptation else None
             return self.encode_projected(
                 flavor, self.project(flavor, apply_adaptation(edges, fit))
             )
@@ -283,6 +285,8 @@ class Model:
 
         Raises
         ------
+        CheckpointError
+            If the adaptation was fitted for another model, or lacks an input flavor.
         ConnectomeError
             If the number of edges is wrong, or a row is NaN only in part.
         FlavorError
@@ -290,6 +294,7 @@ class Model:
         """
         inputs = {self._known(flavor): rows for flavor, rows in edges.items()}
         check_same_subjects(inputs)
+        check_covers(adaptation, inputs)
         latents = {
             flavor: self.encode(flavor, rows, adaptation) for flavor, rows in inputs.items()
         }

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from kraken_bids.estimator import KrakenEncoder
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, SettingsError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.model.adaptation import (
@@ -14,6 +15,7 @@ from kraken_bids.model.adaptation import (
     apply_adaptation,
     check_adaptation,
     fit_adaptation,
+    list_lacking,
     parse_mode,
     read_adaptation,
     write_adaptation,
@@ -127,3 +129,48 @@ def test_ids_do_as_well_as_flavors(rng: np.random.Generator) -> None:
         by_id.flavors[flavor].b0
         == fit_adaptation({flavor: (mean, 4)}, {flavor: training}).flavors[flavor].b0
     )
+
+
+def test_an_input_that_the_adaptation_lacks_is_refused_at_every_door(
+    make_model: Callable[..., Model], rng: np.random.Generator
+) -> None:
+    """Fused unadapted it would move the latents of those that are adapted."""
+    model = make_model()
+    first, second = model.flavors[:2]
+    edges = {f: rng.normal(size=(12, model.n_edges(f))) for f in (first, second)}
+    partial = fit_adaptation({first: (edges[first].mean(0), 12)}, model.training_means())
+
+    with pytest.raises(CheckpointError, match=rf"none of {second}.*leave it out of the inputs"):
+        model.predict(edges, adaptation=partial)
+    with pytest.raises(CheckpointError, match=f"none of {second}"):
+        model.encode(second, edges[second], partial)
+    with pytest.raises(CheckpointError, match=f"none of {second}"):
+        model.adapt_projected(second, model.project(second, edges[second]), partial)
+    with pytest.raises(CheckpointError, match=f"none of {second}"):
+        KrakenEncoder(model, flavors=[first, second], adaptation=partial).fit(
+            np.hstack([edges[first], edges[second]])
+        )
+    assert np.isfinite(model.encode(first, edges[first], partial)).all()
+
+
+def test_the_mode_none_needs_no_flavor(
+    make_model: Callable[..., Model], rng: np.random.Generator
+) -> None:
+    """It leaves every input as it is."""
+    model = make_model()
+    edges = rng.normal(size=(3, model.n_edges(FLAVOR)))
+    nothing = fit_adaptation({}, {}, "none")
+
+    assert list_lacking(nothing, model.flavors) == []
+    np.testing.assert_array_equal(
+        model.encode(FLAVOR, edges, nothing), model.encode(FLAVOR, edges)
+    )
+
+
+def test_a_model_without_training_means_is_not_half_adapted(rng: np.random.Generator) -> None:
+    """A flavor without a mean to adapt to is refused, and with the mode none taken as it is."""
+    means = {FLAVOR: (rng.normal(size=28), 12)}
+
+    with pytest.raises(CheckpointError, match="none for FCcorr_mini_hpf"):
+        fit_adaptation(means, {})
+    assert fit_adaptation(means, {}, "none").flavors == {}

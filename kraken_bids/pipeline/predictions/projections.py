@@ -138,8 +138,14 @@ def encode_projection(
         Subjects whose connectome must be read again to be adapted.
     read : callable
         Their edges ``[n_edges]``, by the subject's place.
+
+    Raises
+    ------
+    CheckpointError
+        If the adaptation lacks the flavor.
     """
-    fit = adaptation.flavors.get(flavor) if adaptation else None
+    is_anybody = bool(np.isfinite(projected).any())
+    fit = adaptation.of(flavor) if adaptation and is_anybody else None
     if fit is None or fit.mode == "none":
         return model.encode_projected(flavor, projected)
     if model.reductions[flavor].is_affine:

@@ -1,16 +1,17 @@
 """Which adaptation connectome files get: a saved one, one fitted on them or others, or none."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import chain
 
 import numpy as np
 
-from kraken_bids.exceptions import ConnectomeError, FlavorError
+from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.adaptation import (
     Adaptation,
     check_adaptation,
+    check_covers,
     fit_adaptation,
     parse_mode,
     read_adaptation,
@@ -31,13 +32,24 @@ DEFAULT_MODE = "meanfit+meanshift"
 MIN_SUBJECTS = 10
 
 
-def open_adaptation(options: PredictionOptions, model: Model) -> Adaptation | CohortFiles | None:
+def open_adaptation(
+    options: PredictionOptions, model: Model, flavors: Iterable[Flavor]
+) -> Adaptation | CohortFiles | None:
     """Adaptation that was saved, or the other cohort that it is to be fitted on; None of either.
+
+    Parameters
+    ----------
+    options : PredictionOptions
+    model : Model
+    flavors : iterable of Flavor
+        Those of the inputs, all of which it must have.
 
     Raises
     ------
     CheckpointError
-        If a saved adaptation is of another model, or cannot be read.
+        If a saved adaptation is of another model, lacks a flavor of the inputs, or cannot be read.
+    FlavorError
+        If the other cohort lacks a flavor of the inputs.
     KrakenBidsError
         If files of the other cohort are missing or of another kind.
     """
@@ -45,10 +57,27 @@ def open_adaptation(options: PredictionOptions, model: Model) -> Adaptation | Co
     if options.adaptation:
         adaptation = read_adaptation(options.adaptation)
         check_adaptation(adaptation, model.sha256)
+        try:
+            check_covers(adaptation, flavors)
+        except CheckpointError as error:
+            raise CheckpointError(f"--adaptation {options.adaptation}: {error}") from error
         return adaptation
     if options.adaptation_sources:
-        return keep_known(open_connectomes(options.adaptation_sources), model)
+        source = keep_known(open_connectomes(options.adaptation_sources), model)
+        _check_source(source, flavors)
+        return source
     return None
+
+
+def _check_source(source: CohortFiles, flavors: Iterable[Flavor]) -> None:
+    lacking = sorted(flavor.name for flavor in set(flavors) - set(source.rows))
+    if lacking:
+        raise FlavorError(
+            "--adaptation-source: expected a cohort that has every input flavor; found none of "
+            f"{', '.join(lacking)} in it. An input that is not adapted does not fit those that "
+            "are: leave it out of --input, or give the source's connectomes of it too "
+            f"({lacking[0]}=FILE)."
+        )
 
 
 def keep_known(cohort: CohortFiles, model: Model) -> CohortFiles:
@@ -98,7 +127,10 @@ def choose_adaptation(
     Raises
     ------
     ConnectomeError
-        If it would be fitted on one subject.
+        If it would be fitted on one subject, or, unless a mode is asked for, on fewer than
+        :data:`MIN_SUBJECTS` of a flavor.
+    CheckpointError
+        If the model keeps no training mean of an input flavor.
     """
     if isinstance(given, Adaptation):
         return given
@@ -114,10 +146,23 @@ def choose_adaptation(
         return None
     if given:
         means = _take_means(given, model)
+    if mode == AUTO:
+        _check_counts({flavor: means[flavor] for flavor in cohort.rows})
     adaptation = _fit_adaptation(means, model, DEFAULT_MODE if mode == AUTO else mode)
     if options.save_adaptation:
         write_adaptation(adaptation, options.save_adaptation)
     return adaptation
+
+
+def _check_counts(means: Mapping[Flavor, EdgeMean]) -> None:
+    few = {f: m.n_subjects for f, m in sorted(means.items()) if 0 < m.n_subjects < MIN_SUBJECTS}
+    if few:
+        raise ConnectomeError(
+            f"expected at least {MIN_SUBJECTS} subjects of every input flavor, to fit the "
+            f"adaptation; found {', '.join(f'{n} of {flavor}' for flavor, n in few.items())}. "
+            "Leave the flavor out, give --adaptation FILE or --adaptation-source, or name an "
+            "--adaptation-mode to fit it on so few all the same."
+        )
 
 
 def _take_means(cohort: CohortFiles, model: Model) -> dict[Flavor, EdgeMean]:

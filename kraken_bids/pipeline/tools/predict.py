@@ -92,7 +92,8 @@ def encode_files(
     cohort = keep_known(open_connectomes(inputs), model)
     targets = select_targets(options.targets, model)
     selectors = _select_sources(options, cohort.rows)
-    given = open_adaptation(options, model)  # what cannot be used is said before the long work
+    # what cannot be used is said before the long work
+    given = open_adaptation(options, model, cohort.rows)
     projections = {
         flavor: project_blocks(model, flavor, rows.blocks(BLOCK))
         for flavor, rows in cohort.rows.items()

@@ -348,7 +348,8 @@ def test_an_adaptation_source_may_hold_other_flavors(
     """What the model does not know is left out; what it knows is not refused for it."""
     source, other = tmp_path / "source.npz", tmp_path / "other.npz"
     x = edges[FLAVORS[0]]
-    np.savez(source, **{FLAVORS[0].name: x, "SCcount_strange_count": x[:, :28]})
+    known = {flavor.name: rows for flavor, rows in edges.items()}
+    np.savez(source, **known, SCcount_strange_count=x[:, :28])
     np.savez(other, SCcount_strange_count=x[:, :28])
 
     given = run(checkpoint, tmp_path / "o.npz", "--input", inputs, "--adaptation-source", source)
@@ -357,6 +358,49 @@ def test_an_adaptation_source_may_hold_other_flavors(
     assert given.exit_code == 0, given.output
     assert none.exit_code == 3
     assert "expected connectomes of the flavors of" in none.output
+
+
+def test_an_input_that_the_adaptation_lacks_is_refused(
+    checkpoint: Path, edges: dict[Flavor, np.ndarray], tmp_path: Path
+) -> None:
+    """A saved one, or another cohort, without one of the inputs; that input alone is no help."""
+    first, second = FLAVORS[:2]
+    np.savez(tmp_path / "first.npz", **{first.name: edges[first]})
+    np.savez(tmp_path / "both.npz", **{f.name: edges[f] for f in (first, second)})
+    output, saved = tmp_path / "o.npz", tmp_path / "a.h5"
+    one = run(checkpoint, output, "--input", tmp_path / "first.npz", "--save-adaptation", saved)
+    assert one.exit_code == 0, one.output
+    output.unlink()
+
+    for words, code in (
+        (["--adaptation", saved], 5),
+        (["--adaptation-source", tmp_path / "first.npz"], 3),
+    ):
+        result = run(checkpoint, output, "--input", tmp_path / "both.npz", *words)
+        assert result.exit_code == code, result.output
+        assert f"{words[0]}" in result.output
+        assert f"found none of {second.name}" in result.output
+        assert not output.exists()
+        alone = run(checkpoint, output, "--input", tmp_path / "first.npz", *words)
+        assert alone.exit_code == 0, alone.output
+        output.unlink()
+
+
+def test_a_flavor_of_few_is_adapted_only_where_a_mode_is_asked_for(
+    checkpoint: Path, edges: dict[Flavor, np.ndarray], tmp_path: Path
+) -> None:
+    """Twelve people are enough, the three of them who have the other flavor are not."""
+    first, second = FLAVORS[:2]
+    few = np.where(np.arange(12)[:, None] < 3, edges[second], np.nan)
+    np.savez(tmp_path / "few.npz", **{first.name: edges[first], second.name: few})
+    words = ["--input", tmp_path / "few.npz"]
+
+    auto = run(checkpoint, tmp_path / "a.npz", *words)
+    asked = run(checkpoint, tmp_path / "b.npz", *words, "--adaptation-mode", "meanshift")
+
+    assert auto.exit_code == 4
+    assert f"found 3 of {second.name}" in auto.output
+    assert asked.exit_code == 0, asked.output
 
 
 def test_an_adaptation_that_cannot_be_used_is_said_before_the_long_work(
