@@ -158,7 +158,7 @@ class PredictionSettings:
     adaptation_subjects: tuple[str, ...] = ()
     """Labels, or one ``participants.tsv`` query such as ``group==control``; empty: everyone."""
     adaptation_min_subjects: int = 10
-    """Fewest subjects from which ``auto`` fits an adaptation at participant level."""
+    """Fewest subjects from which ``auto`` fits an adaptation, or takes a saved one."""
     sources: tuple[str, ...] = DEFAULT_SOURCES
     """Fusions and flavors to predict from."""
     targets: tuple[Flavor, ...] = ()

@@ -12,7 +12,7 @@ from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.exceptions import InputError
 from kraken_bids.files import remove_leftovers
 from kraken_bids.hdf5 import write_hdf5
-from kraken_bids.model.adaptation import Adaptation, read_adaptation, write_adaptation
+from kraken_bids.model.adaptation import list_lacking
 from kraken_bids.model.predict import Model
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.connectomes.pcorr import refit_partial_correlations
@@ -25,12 +25,12 @@ from kraken_bids.pipeline.participant import (
     prepare_output,
     report_end,
 )
-from kraken_bids.pipeline.predictions.adaptations import fit_on_whom, read_given_adaptation
+from kraken_bids.pipeline.predictions.adaptations import choose_adaptation, fit_on_whom
 from kraken_bids.pipeline.predictions.cohort import (
     Cohort,
     Member,
     encode_cohort,
-    fit_cohort_adaptation,
+    leave_out,
     list_members,
     read_cohort,
 )
@@ -118,17 +118,19 @@ def _predict(settings: Settings, members: tuple[Member, ...], executor: Executor
     output = settings.data.output_dir
     model = load_model_of(settings)
     cohort = read_cohort(model, members, fit_on=fit_on_whom(settings, members))
-    adaptation = _adapt(settings, model, cohort)
+    adaptation, notice = choose_adaptation(settings, model, cohort, fits_first=True)
+    means = cohort
+    cohort = leave_out(cohort, list_lacking(adaptation, cohort.projections))
     latents = encode_cohort(model, cohort, adaptation)
     sources = build_sources(latents, (*DEFAULT_SOURCES, *list_source_names(settings, model)))
     warned = warn_of_inputs(
         cohort.checks, [m.label for m in members], model=model, adaptation=adaptation
     )
     write_group_warnings(output, warned.everyone)
-    plan = PredictionPlan(model, adaptation, sources, settings, warned=warned)
+    plan = PredictionPlan(model, adaptation, sources, settings, notice, warned=warned)
     failures = [*cohort.failures, *collect_failures(plan, members, executor)]
     _write_latents(output, members, sources)
-    _write_means(output, model, cohort)
+    _write_means(output, model, means)
     judged = [source.name for source in plan.written_sources]
     scores = write_scores(output, model, members, sources, adaptation=adaptation, judged=judged)
     write_outliers(output, find_outliers(members, sources))
@@ -159,20 +161,6 @@ def _find_members(settings: Settings) -> tuple[Member, ...]:
             "(sub-*/func|dwi/*_relmat.dense.tsv); found none. Run the participant level first."
         )
     return members
-
-
-def _adapt(settings: Settings, model: Model, cohort: Cohort) -> Adaptation | None:
-    """Fit and save the adaptation, or take the one that was given."""
-    prediction = settings.prediction
-    if prediction.adaptation == "none" or prediction.adaptation_mode == "none":
-        return None
-    if prediction.adaptation != "auto":
-        return read_given_adaptation(Path(prediction.adaptation), model)
-    fitted = fit_cohort_adaptation(model, cohort, prediction.adaptation_mode)
-    # what later participant runs will read, to the last bit
-    return read_adaptation(
-        write_adaptation(fitted, group_path(settings.data.output_dir, "adaptation.h5"))
-    )
 
 
 def _write_latents(output_dir: Path, members: Sequence[Member], sources: Sequence[Source]) -> None:

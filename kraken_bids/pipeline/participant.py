@@ -14,6 +14,7 @@ from kraken_bids.bids.write import (
     write_region_tables,
 )
 from kraken_bids.files import remove_leftovers
+from kraken_bids.model.adaptation import list_lacking
 from kraken_bids.model.formats.load import load_model
 from kraken_bids.model.predict import Model
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
@@ -28,6 +29,7 @@ from kraken_bids.pipeline.predictions.adaptations import (
 from kraken_bids.pipeline.predictions.cohort import (
     Member,
     encode_cohort,
+    leave_out,
     list_members,
     read_cohort,
 )
@@ -177,7 +179,8 @@ def plan_predictions(
     """Read and encode everyone's connectomes; returns what to predict, and who cannot be read."""
     cohort = read_cohort(model, members, fit_on=fit_on_whom(settings))
     adaptation, notice = choose_adaptation(settings, model, cohort)
-    latents = encode_cohort(model, cohort, adaptation)
+    inputs = leave_out(cohort, list_lacking(adaptation, cohort.projections))
+    latents = encode_cohort(model, inputs, adaptation)
     sources = build_sources(latents, list_source_names(settings, model))
     warned = warn_of_inputs(
         cohort.checks, [m.label for m in members], model=model, adaptation=adaptation

@@ -26,6 +26,8 @@ from kraken_bids.training.fit import TrainingSettings, train_model
 FLAVORS = ("FCcorr_fs86_hpf", "SCifod2act_fs86_volnorm", "SCsdstream_fs86_volnorm")
 """What the tiny models know, and what is measured unless a test says otherwise."""
 SUBJECTS = ("01", "02", "03")
+FEW = ("--adaptation-min-subjects", "2")
+"""Asks for an adaptation to as few people as there are."""
 FC_TARGET = "func/sub-{}_atlas-fs86_meas-FCcorrHPF_desc-{}kraken_relmat.dense.tsv"
 SC_TARGET = "dwi/sub-{}_atlas-fs86_meas-SCifod2actVN_desc-{}kraken_relmat.dense.tsv"
 TINY = TrainingSettings(
@@ -95,8 +97,8 @@ class App:
         return self.invoke(bids, self.out, "participant", *self.options(flavors), *words)
 
     def group(self, *words: object) -> Outcome:
-        """Run the group level."""
-        return self.invoke(self.world.bids, self.out, "group", *self.options(), *words)
+        """Run the group level, which is to adapt on the few people here unless words differ."""
+        return self.invoke(self.world.bids, self.out, "group", *self.options(), *FEW, *words)
 
     def bold(self, subject: str, run: int = 1, space: str = "T1w") -> Path:
         """Path of a BOLD series."""

@@ -47,7 +47,7 @@ def test_group_then_participant(app: Any) -> None:
     adapted = app.sidecar("01", PREDICTED)
     assert adapted["AdaptationMode"] == "meanfit+meanshift"
     assert "NOT adapted" not in (app.out / "sub-01.html").read_text()
-    outcome = app.participant()
+    outcome = app.participant("--adaptation-min-subjects", "2")
     assert outcome.exit_code == 0
     assert outcome.says("the one saved by the group level", "adaptation.h5")
     late = app.sidecar("03", PREDICTED)
@@ -55,6 +55,27 @@ def test_group_then_participant(app: Any) -> None:
     assert late["Adaptation"]["FCcorr_fs86_hpf"]["CohortSize"] == 2
     assert app.sidecar("01", PREDICTED) == adapted
     assert app.check_whole_files() == []
+
+
+def test_few_people_are_adapted_to_only_where_that_is_asked_for(app: Any) -> None:
+    """Neither by the group, nor by participants from what a group was once asked to fit."""
+    app.copy_done()
+    outcome = app.group("--adaptation-min-subjects", "10")
+    assert outcome.exit_code == 0
+    assert outcome.says("NOT adapted", "the 3 subject(s) of this run", "fewer than the 10")
+    assert not (app.out / "group" / "adaptation.h5").exists()
+    assert app.sidecar("01", PREDICTED)["AdaptationMode"] == "none"
+    assert "NOT adapted" in (app.out / "group.html").read_text()
+
+    assert app.group().exit_code == 0
+    assert app.sidecar("01", PREDICTED)["AdaptationMode"] == "meanfit+meanshift"
+    outcome = app.participant()
+    assert outcome.exit_code == 0
+    assert outcome.says("adaptation.h5 is not used", "fitted on 3 session(s)", "NOT adapted")
+    assert app.sidecar("01", PREDICTED)["AdaptationMode"] == "none"
+    outcome = app.participant("--adaptation", app.out / "group" / "adaptation.h5")
+    assert outcome.exit_code == 0
+    assert app.sidecar("01", PREDICTED)["AdaptationMode"] == "meanfit+meanshift"
 
 
 def test_group_twice(app: Any) -> None:

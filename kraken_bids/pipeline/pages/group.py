@@ -60,7 +60,7 @@ def build_group_page(output_dir: Path, members: Sequence[Member], *, dataset: st
         created=date.today().isoformat(),
         notices=(
             *(Notice("warning", text) for text in list_cohort_warnings(output_dir, members)),
-            *_list_notices(members, identifiability, model),
+            *_list_notices(output_dir, members, identifiability, model),
             *(Notice("info", text) for text in list_too_few_frames(output_dir, members)),
         ),
         model=model,
@@ -138,7 +138,10 @@ def _list_metrics(metrics: dict[tuple[str, str], dict[str, float]]) -> tuple[Met
 
 
 def _list_notices(
-    members: Sequence[Member], identifiability: Identifiability | None, model: ModelInfo | None
+    output_dir: Path,
+    members: Sequence[Member],
+    identifiability: Identifiability | None,
+    model: ModelInfo | None,
 ) -> tuple[Notice, ...]:
     if model is None:
         return (Notice("info", "There are no predictions: no model was asked."),)
@@ -148,11 +151,8 @@ def _list_notices(
             Notice("info", "Fewer than three participants have both a measured and a predicted "
                    "connectome of one flavor: there is nobody to be told apart from.")
         )  # fmt: skip
-    if len(members) < 10:
-        notices.append(
-            Notice("warning", f"The adaptation rests on {len(members)} sessions only; with fewer "
-                   "than 10 the cohort's mean is noisy, and so are the predictions.")
-        )  # fmt: skip
+    said = (Written(output_dir, m).predicted.get("AdaptationNotice", "") for m in members)
+    notices += [Notice("warning", text) for text in dict.fromkeys(said) if text]
     return tuple(notices)
 
 

@@ -1,8 +1,8 @@
 """A cohort's measured connectomes, read once each: projections, means, adaptation, latents."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -60,6 +60,8 @@ class Cohort:
     """Files that could not be read."""
     checks: Mapping[Flavor, InputCheck] = field(default_factory=dict)
     """What is to be said of everyone's values and of the order of their edges."""
+    fitted_on: frozenset[int] = frozenset()
+    """Members who count in the means."""
 
 
 def list_members(output_dir: Path, subjects: Sequence[str] | None = None) -> tuple[Member, ...]:
@@ -98,12 +100,13 @@ def read_cohort(
         Whether a member counts in the mean that the adaptation is fitted on.
     """
     failures: dict[str, Failure] = {}
+    fitted_on = frozenset(index for index, member in enumerate(members) if fit_on(member))
     found = {
         flavor: project_blocks(
             model,
             flavor,
             _read_blocks(members, flavor, model.n_edges(flavor), failures),
-            fit_on=lambda index: fit_on(members[index]),
+            fit_on=fitted_on.__contains__,
         )
         for flavor in model.flavors
         if any(flavor in member.connectomes for member in members)
@@ -116,19 +119,45 @@ def read_cohort(
     }
     projections = {flavor: projection.rows for flavor, projection in found.items()}
     reread = {flavor: projection.reread for flavor, projection in found.items()}
-    checks = {flavor: projection.check for flavor, projection in found.items()}
-    return Cohort(tuple(members), projections, reread, means, tuple(failures.values()), checks)
+    return Cohort(
+        tuple(members),
+        projections,
+        reread,
+        means,
+        tuple(failures.values()),
+        checks={flavor: projection.check for flavor, projection in found.items()},
+        fitted_on=fitted_on,
+    )
 
 
-def fit_cohort_adaptation(model: Model, cohort: Cohort, mode: str) -> Adaptation:
-    """Adaptation of a cohort, from the means that :func:`read_cohort` kept."""
-    means = {flavor: (mean, n) for flavor, (mean, n) in cohort.means.items() if n > 1}
-    for flavor in set(cohort.means) - set(means):
-        logger.warning(
-            "%s is NOT adapted: only one session has it to fit on, which adapted to itself would "
-            "be the training mean. Give --adaptation FILE, or measure more participants.",
-            flavor,
-        )
+def leave_out(cohort: Cohort, flavors: Collection[Flavor]) -> Cohort:
+    """Give the cohort without some flavors as inputs; their means stay."""
+    kept = {f: rows for f, rows in cohort.projections.items() if f not in flavors}
+    return replace(cohort, projections=kept)
+
+
+def fit_cohort_adaptation(
+    model: Model, cohort: Cohort, mode: str, *, flavors: Collection[Flavor] | None = None
+) -> Adaptation:
+    """Fit the adaptation of a cohort on the means that :func:`read_cohort` kept.
+
+    Parameters
+    ----------
+    model : Model
+    cohort : Cohort
+    mode : str
+        How.
+    flavors : collection of Flavor, optional
+        Those that enough people have (all that several sessions have: one session, adapted to
+        itself, would become the training mean).
+
+    Raises
+    ------
+    CheckpointError
+        If the model keeps no training mean of a flavor.
+    """
+    wanted = cohort.means if flavors is None else flavors
+    means = {f: (mean, n) for f, (mean, n) in cohort.means.items() if n > 1 and f in wanted}
     adaptation = fit_adaptation(
         means, model.training_means(), mode, model_sha256=model.sha256, judges=False
     )

@@ -7,7 +7,7 @@ import pytest
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.exceptions import CheckpointError, InputError, SettingsError
-from kraken_bids.model.adaptation import Adaptation, write_adaptation
+from kraken_bids.model.adaptation import Adaptation, read_adaptation, write_adaptation
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.participant import plan_predictions
 from kraken_bids.pipeline.predictions.adaptations import choose_adaptation, fit_on_whom
@@ -32,6 +32,16 @@ def settings_for(output_dir: Path, **prediction: object) -> Settings:
     return Settings(
         DataSettings(output_dir / "bids", output_dir),
         prediction=PredictionSettings(**prediction),  # type: ignore[arg-type]
+    )
+
+
+def narrow(cohort: Cohort) -> Cohort:
+    """Leave the first two of a cohort."""
+    return replace(
+        cohort,
+        members=cohort.members[:2],
+        projections={flavor: rows[:2] for flavor, rows in cohort.projections.items()},
+        fitted_on=frozenset({0, 1}),
     )
 
 
@@ -62,7 +72,8 @@ def test_auto_prefers_the_one_that_the_group_saved(
 ) -> None:
     """Even with a single participant in the run; but not if it is of another model."""
     fitted = fit_cohort_adaptation(model, cohort, "meanshift")
-    settings = settings_for(output_dir, adaptation_min_subjects=100)
+    cohort = narrow(cohort)
+    settings = settings_for(output_dir)
     write_adaptation(fitted, group_path(output_dir, "adaptation.h5"))
     assert choose_adaptation(settings, model, cohort)[0].mode == "meanshift"
 
@@ -70,6 +81,62 @@ def test_auto_prefers_the_one_that_the_group_saved(
         replace(fitted, model_sha256="f" * 64), group_path(output_dir, "adaptation.h5")
     )
     assert choose_adaptation(settings, model, cohort)[0] is None
+
+
+def test_what_a_small_group_saved_is_not_used_unless_asked_for(
+    output_dir: Path, model: Model, cohort: Cohort, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An early group run on two people must not serve everyone after; the number decides."""
+    two = read_cohort(model, cohort.members[:2], fit_on=lambda _member: True)
+    path = group_path(output_dir, "adaptation.h5")
+    write_adaptation(fit_cohort_adaptation(model, two, "meanshift"), path)
+
+    adaptation, notice = choose_adaptation(settings_for(output_dir), model, narrow(cohort))
+    assert adaptation is None
+    assert "no saved adaptation that can be used" in notice
+    assert "fitted on 2 session(s)" in caplog.text
+    assert f"--adaptation {path}" in caplog.text
+
+    for words in ({"adaptation_min_subjects": 2}, {"adaptation": str(path)}):
+        settings = settings_for(output_dir, **words)
+        assert choose_adaptation(settings, model, narrow(cohort))[0] is not None
+
+
+def test_the_group_fits_first_and_refuses_few(
+    output_dir: Path, model: Model, cohort: Cohort
+) -> None:
+    """Few people leave no adaptation behind; enough are saved, whatever was there before."""
+    path = group_path(output_dir, "adaptation.h5")
+    few = settings_for(output_dir, adaptation_min_subjects=13)
+    adaptation, notice = choose_adaptation(few, model, cohort, fits_first=True)
+    assert adaptation is None
+    assert "--adaptation-min-subjects" in notice
+    assert not path.exists()
+
+    write_adaptation(fit_cohort_adaptation(model, cohort, "meanshift"), path)
+    adaptation, _ = choose_adaptation(settings_for(output_dir), model, cohort, fits_first=True)
+    assert adaptation is not None
+    assert adaptation.mode == read_adaptation(path).mode == "meanfit+meanshift"
+
+
+def test_a_flavor_that_few_have_is_no_input_beside_adapted_ones(
+    output_dir: Path, model: Model
+) -> None:
+    """It is neither adapted to three people nor fused unadapted, and that is said."""
+    flavor = model.flavors[1]
+    for member in list_members(output_dir)[3:]:
+        member.connectomes[flavor].unlink()
+    members = list_members(output_dir)
+
+    plan, _ = plan_predictions(settings_for(output_dir), model, members)
+
+    assert plan.adaptation is not None
+    assert flavor not in plan.adaptation.flavors
+    assert f"{flavor}: measured, and NOT used as an input" in plan.notice
+    assert all(flavor not in source.flavors for source in plan.sources)
+    path = write_adaptation(plan.adaptation, output_dir / "site.h5")
+    with pytest.raises(CheckpointError, match=f"--adaptation {path}.*none of {flavor}"):
+        plan_predictions(settings_for(output_dir, adaptation=str(path)), model, members)
 
 
 def test_a_given_file_must_be_of_this_model(
@@ -184,11 +251,12 @@ def test_a_participant_run_too_fits_on_those_who_are_named(output_dir: Path, mod
 def test_one_session_is_not_adapted_to_itself(
     output_dir: Path, model: Model, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """It would become the training mean; the log says so."""
+    """It would become the training mean, even where one were enough by number; that is said."""
     members = list_members(output_dir)[:1]
     cohort = read_cohort(model, members, fit_on=lambda _member: True)
+    settings = settings_for(output_dir, adaptation_min_subjects=1)
 
-    adaptation = fit_cohort_adaptation(model, cohort, "meanshift")
-
-    assert adaptation.flavors == {}
-    assert "NOT adapted: only one session" in caplog.text
+    assert fit_cohort_adaptation(model, cohort, "meanshift").flavors == {}
+    assert choose_adaptation(settings, model, cohort)[0] is None
+    assert "NOT adapted" in caplog.text
+    assert "fewer than the 2 that it takes" in caplog.text
