@@ -135,6 +135,13 @@ def _read_header_with_nibabel(path: Path) -> NiftiHeader:
     odd = (nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError)
     try:
         image: Any = nibabel.load(path)
+        if isinstance(image, nibabel.Cifti2Image | nibabel.GiftiImage):
+            raise InputError(
+                f"expected a volume series at {path}; found {type(image).__name__[:5].upper()}, "
+                "whose values lie on the surface: region means are taken from volumes. Give "
+                "fMRIPrep's desc-preproc_bold.nii.gz in the space of the label images "
+                "(--output-spaces T1w MNI152NLin6Asym:res-2 writes it beside --cifti-output)."
+            )
         proxy, header = image.dataobj, image.header
         if not any(int(header.get(code, 1)) for code in ("qform_code", "sform_code")):
             logger.warning(
@@ -153,6 +160,8 @@ def _read_header_with_nibabel(path: Path) -> NiftiHeader:
             zooms=tuple(float(zoom) for zoom in header.get_zooms()),
             time_unit=header.get_xyzt_units()[1],
         )
+    except InputError:
+        raise
     except (OSError, EOFError, ValueError, AttributeError, zlib.error, *odd) as error:
         raise InputError(
             f"expected a NIfTI series at {path}; reading its header gave: {error}. "

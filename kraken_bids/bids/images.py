@@ -11,6 +11,8 @@ from kraken_bids.bids.nifti import read_plain_nifti
 from kraken_bids.exceptions import InputError
 from kraken_bids.files import explain_absence
 
+MRTRIX = (".mif", ".mif.gz", ".mih")
+
 
 def read_labels(
     path: Path, *, as_mrtrix: bool = False
@@ -90,10 +92,23 @@ def _load_with_nibabel(
 ) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
     import nibabel
 
+    if path.name.endswith(MRTRIX):
+        raise InputError(
+            f"expected an image (.nii, .nii.gz or .mgz) at {path}; found MRtrix's own format. "
+            f"Convert it: mrconvert {path.name} {path.name.partition('.mi')[0]}.nii.gz"
+        )
     try:
         image: Any = nibabel.load(path)
+        if isinstance(image, nibabel.Cifti2Image | nibabel.GiftiImage):
+            kind = type(image).__name__[:5].upper()
+            raise InputError(
+                f"expected an image of voxels at {path}; found {kind}, whose values lie on the "
+                "surface. Give the parcellation as a volume (.nii.gz)."
+            )
         sizes = np.asarray(image.header.get_zooms()[:3], np.float64)
         return np.asanyarray(image.dataobj), np.asarray(image.affine, np.float64), sizes
+    except InputError:
+        raise
     except (
         OSError,
         EOFError,

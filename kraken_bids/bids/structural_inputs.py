@@ -13,7 +13,12 @@ from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.bids.own_anatomy import QSI, add_anatomy
 from kraken_bids.bids.query import fill_template
 from kraken_bids.bids.structural_labels import find_tract_labels
-from kraken_bids.bids.tractograms import FORMATS, OTHER_FORMATS, open_tractogram
+from kraken_bids.bids.tractograms import (
+    FORMATS,
+    OTHER_FORMATS,
+    explain_conversion,
+    open_tractogram,
+)
 from kraken_bids.bids.trx import open_trx
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import Parcellation
@@ -134,8 +139,8 @@ def _list_found(search: Search, notes: list[str]) -> list[_Tracks]:
     if misnamed:
         raise InputError(explain_misnamed([f.path for f in misnamed], search.label))
     notes += [
-        f"{f.path} is passed over: only {', '.join(FORMATS)} are read. Convert it, for example "
-        "with MRtrix's tckconvert."
+        f"{f.path} is passed over: only {', '.join(FORMATS)} are read. "
+        f"{explain_conversion(f.path)}"
         for f in named
         if not f.entities["extension"].endswith(FORMATS)
     ]

@@ -17,6 +17,8 @@ NON_STEADY_STATE = "non_steady_state_outlier"
 N_TISSUE_REGRESSORS = 5
 MIN_TISSUE_VOXELS = 2 * N_TISSUE_REGRESSORS
 TISSUE_MEANS = {"WM": "white_matter", "CSF": "csf"}
+OF_TISSUE = (*TISSUE_MEANS.values(), "global_signal")
+"""Columns that fMRIPrep takes from tissue masks."""
 TISSUE_PREFIXES = {"WM": "w_comp_cor_", "CSF": "c_comp_cor_"}
 HRF_SECONDS = 39.2
 VOXELS_AT_ONCE = 2_000
@@ -58,6 +60,7 @@ def select_columns(columns: Columns, names: Sequence[str], n_volumes: int) -> ND
         raise ConnectomeError(
             f"expected the confounds {', '.join(names)}; found no {', '.join(absent)} among "
             f"{len(columns)} columns. Give fMRIPrep's desc-confounds_timeseries.tsv."
+            f"{_way_around(absent)}"
         )
     values = np.empty((n_volumes, len(names)))
     for i, name in enumerate(names):
@@ -75,9 +78,21 @@ def select_columns(columns: Columns, names: Sequence[str], n_volumes: int) -> ND
         bad = [names[int(i)] for i in broken]
         raise ConnectomeError(
             f"expected numbers in the confounds after the first row; found n/a or infinite values "
-            f"in {', '.join(bad)}."
+            f"in {', '.join(bad)}. Give the table as fMRIPrep wrote it."
+            f"{_way_around(bad)}"
         )
     return values
+
+
+def _way_around(names: Sequence[str]) -> str:
+    """Say how to clean without these columns, if it can be done."""
+    if not all(name in OF_TISSUE or "_comp_cor_" in name for name in names):
+        return ""
+    return (
+        " Or clean without them (--denoise 24p), or from probability maps of the tissues: "
+        "--tissue WM=IMAGE CSF=IMAGE of kraken-tools fc, label-WM_probseg and label-CSF_probseg "
+        "in fMRIPrep's anat folder for kraken-bids."
+    )
 
 
 def read_numbers(columns: Columns, name: str) -> NDArray[np.float64]:

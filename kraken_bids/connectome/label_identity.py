@@ -140,8 +140,6 @@ def _doubt_known(
     name = parcellation.name
     fit = fit_places(found, find_known_centres(parcellation))
     is_right = fit.explained >= MIN_EXPLAINED
-    if not by_number and not fit.explained >= SURE:
-        _check_orders(centres, fit, parcellation)
     if is_right and fit.is_mirrored:
         raise InputError(
             f"expected the regions of {name} in their places; found them with left and right "
@@ -149,6 +147,8 @@ def _doubt_known(
             "side first, or its header is wrong (flipped without its header). Make the image anew "
             "from the original."
         )
+    if not by_number and not fit.explained >= SURE:
+        _check_orders(centres, fit, parcellation)
     sided = measure_sides(found, parcellation.hemispheres)
     if is_right or not (fit.n_regions >= MIN_REGIONS or sided < MIN_SIDED):
         return []

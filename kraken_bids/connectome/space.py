@@ -69,7 +69,9 @@ def measure_space_fit(search: RegionSearch, ends: NDArray[np.floating]) -> Space
     )
 
 
-def check_space(fit: SpaceFit, where: str) -> None:
+def check_space(
+    fit: SpaceFit, where: str, *, way_out: str = "Give --parcellation ATLAS=FILE for this."
+) -> None:
     """Raise unless streamlines and labels plausibly lie in the same space.
 
     Refused: fewer than 20 % of ends near a region; 5 points more when mirrored; 10 more if
@@ -82,6 +84,8 @@ def check_space(fit: SpaceFit, where: str) -> None:
         From :func:`measure_space_fit`.
     where : str
         The tractogram and the label image, for the message.
+    way_out : str, optional
+        Which option of the command helps.
 
     Raises
     ------
@@ -100,5 +104,5 @@ def check_space(fit: SpaceFit, where: str) -> None:
         raise InputError(
             f"{where}: expected streamlines and labels in the same space; {reason} "
             f"({fit.inside_image:.0%} lie inside the image at all). Give a label image in the "
-            "space of the tractogram (--parcellation), or the transform between the two."
+            f"space of the tractogram, or the transform between the two. {way_out}"
         )

@@ -15,6 +15,7 @@ from kraken_bids.bids.inputs import (
     find_session_inputs,
 )
 from kraken_bids.bids.template_transforms import TemplateOptions
+from kraken_bids.bids.tractograms import open_tractogram
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import load_parcellation
 
@@ -135,6 +136,31 @@ def test_other_template_takes_the_transform_between_both(
     names = [p.name for p in session.tractographies[0].labels["shen268"].transforms]
     assert names[1:] == [old.replace("NLin6Asym", "NLin2009cAsym"), name]
     assert not any("millimetres" in note for note in session.notes)
+
+
+@pytest.mark.parametrize(
+    ("ending", "tool"),
+    [
+        (".vtk", "tckconvert"),
+        (".tt.gz", "dsi_studio"),
+        (".dpy", "DIPY"),
+        (".vtp", "DIPY"),
+        (".fib", "DIPY"),
+        (".pdb", "software that made it"),
+    ],
+)
+def test_formats_that_are_not_read_name_what_reads_them(
+    recon: Path, tmp_path: Path, ending: str, tool: str
+) -> None:
+    """Found in a dataset or named by the user; MRtrix's tckconvert reads .vtk alone."""
+    with pytest.raises(InputError, match=tool) as refused:
+        open_tractogram(tmp_path / f"x{ending}")
+    assert ("tckconvert" in str(refused.value)) is (ending == ".vtk")
+    for path in recon.glob("*.tck"):
+        path.rename(path.with_suffix(ending))
+    notes = [note for note in find_session(recon).notes if "is passed over" in note]
+    assert len(notes) == 2
+    assert all(tool in note for note in notes)
 
 
 def test_no_way_leaves_the_parcellation_out(recon: Path) -> None:

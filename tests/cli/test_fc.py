@@ -207,6 +207,49 @@ def test_a_shifted_finer_float_atlas_gives_the_same_regions(case):
         assert texts[0].replace("a_", "") == texts[1].replace("b_", ""), name
 
 
+@pytest.mark.parametrize("column", ["csf", "white_matter"])
+@pytest.mark.parametrize("is_there", [True, False])
+def test_tissue_columns_without_numbers_name_a_way_around(case, column, is_there):
+    """Other cleaning, or the tissues themselves; whether the column is empty or absent."""
+    columns = dict(read_columns(case.folder / "confounds.tsv"))
+    columns |= {name: np.ones(N_VOLUMES) for name in ("csf", "white_matter")}
+    columns[column] = np.full(N_VOLUMES, np.nan)
+    if not is_there:
+        del columns[column]
+    write_table(case.folder / "confounds.tsv", columns)
+    found = case.run(denoise="36p")
+    assert found.exit_code == 4
+    assert column in found.text
+    assert "--denoise 24p" in found.text
+    assert "--tissue" in found.text
+    assert case.run(denoise="24p").exit_code == 0
+
+
+def test_surfaces_are_named(case):
+    """CIFTI as a run or as labels, GIFTI as labels: only volumes are read, in plain words."""
+    series = nib.cifti2.SeriesAxis(0, 2, 20)
+    mask = np.ones((5, 5, 1), bool)
+    brain = nib.cifti2.BrainModelAxis.from_mask(mask, affine=np.eye(4), name="thalamus_left")
+    run = nib.Cifti2Image(np.zeros((20, 25), np.float32), (series, brain))
+    nib.save(run, case.folder / "x.dtseries.nii")
+    table = nib.cifti2.LabelAxis(["x"], [{0: ("none", (0, 0, 0, 0)), 1: ("a", (1, 1, 1, 1))}])
+    labels = nib.Cifti2Image(np.ones((1, 25), np.float32), (table, brain))
+    nib.save(labels, case.folder / "x.dlabel.nii")
+    surface = nib.gifti.GiftiImage(darrays=[nib.gifti.GiftiDataArray(np.ones(5, np.int32))])
+    nib.save(surface, case.folder / "x.label.gii")
+    words = ["--confounds", case.folder / "confounds.tsv", "--output-dir", case.folder / "out"]
+    labelled = ["--labels", f"mine={case.folder / 'atlas.nii.gz'}"]
+    outcomes = [invoke(case.folder / "x.dtseries.nii", *labelled, *words)]
+    outcomes += [
+        case.run("--labels", f"mine={case.folder / n}") for n in ("x.dlabel.nii", "x.label.gii")
+    ]
+    for found, kind in zip(outcomes, ("CIFTI", "CIFTI", "GIFTI"), strict=True):
+        assert found.exit_code == 3
+        assert f"found {kind}" in found.text
+        assert "attribute" not in found.text
+    assert "desc-preproc_bold.nii.gz" in outcomes[0].text
+
+
 NLIN6, DEFAULT = "MNI152NLin6Asym", "MNI152NLin2009cAsym"
 
 

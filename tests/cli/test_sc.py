@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from kraken_bids.cli.tools import main
+from kraken_bids.connectome.label_orders import list_orders
 
 TCK2CONNECTOME = shutil.which("tck2connectome")
 needs_mrtrix = pytest.mark.skipif(TCK2CONNECTOME is None, reason="tck2connectome is not installed")
@@ -270,6 +271,53 @@ def test_mistakes_are_explained(words, code, message, tmp_path, monkeypatch):
     assert outcome.exit_code == code
     assert message in outcome.output
     assert not list(tmp_path.glob("out/*.csv"))
+
+
+@pytest.mark.parametrize("name", ["../up", "a/b", "", ".hidden", "a b"])
+def test_names_of_atlases_that_are_no_file_names_are_refused(name, tmp_path):
+    """They become part of file names: nothing is written outside the folder."""
+    write_case(tmp_path, GEOMETRIES["isotropic"])
+    command = ["sc", str(tmp_path / "tracks.tck"), "--output-dir", str(tmp_path / "out")]
+    labels = f"{name}={tmp_path / 'labels.nii.gz'}"
+    outcome = CliRunner().invoke(main, [*command, "--labels", labels])
+    assert outcome.exit_code == 2
+    assert "--labels" in outcome.output
+    assert not list(tmp_path.rglob("*.csv"))
+
+
+def test_few_small_regions_are_told_of_the_option_that_helps(tmp_path):
+    """--parcellation is an option of kraken-bids, and none here."""
+    write_case(tmp_path, GEOMETRIES["isotropic"])
+    labels = nib.load(tmp_path / "labels.nii.gz")
+    few = np.where(np.asarray(labels.dataobj) > 0, 0, 0).astype(np.int16)
+    few[0, 0, 0], few[-1, -1, -1] = 1, 2
+    nib.save(nib.Nifti1Image(few, labels.affine), tmp_path / "labels.nii.gz")
+    command = ["sc", str(tmp_path / "tracks.tck"), "--output-dir", str(tmp_path / "out")]
+    outcome = CliRunner().invoke(main, [*command, "--labels", f"a={tmp_path / 'labels.nii.gz'}"])
+    assert outcome.exit_code == 3
+    assert "--skip-space-check" in outcome.output
+    assert "--parcellation" not in outcome.output
+
+
+@pytest.mark.parametrize("units", ["krakencoder", "mrtrix"])
+def test_a_known_atlas_in_another_order_is_refused_in_the_models_units(units, tmp_path):
+    """In MRtrix's units rows are labels, whatever they mean."""
+    (order,) = [o for o in list_orders("fs86") if "MRtrix" in o.title]
+    affine = np.diag([4.0, 4, 4, 1])
+    affine[:3, 3] = (-96, -132, -96)
+    labels = np.zeros((49, 57, 49), np.int16)
+    voxels = np.rint((order.places - affine[:3, 3]) / 4).astype(int)
+    labels[tuple(voxels.T)] = np.arange(1, 85)
+    nib.save(nib.Nifti1Image(labels, affine), tmp_path / "nodes.nii.gz")
+    ends = np.random.default_rng(0).permutation(order.places)
+    tracks = [np.stack(pair) for pair in zip(ends[::2], ends[1::2], strict=True)]
+    tractogram = nib.streamlines.Tractogram(tracks, affine_to_rasmm=np.eye(4))
+    nib.streamlines.save(tractogram, str(tmp_path / "tracks.tck"))
+    command = ["sc", str(tmp_path / "tracks.tck"), "--output-dir", str(tmp_path / "out")]
+    words = ["--labels", f"fs86={tmp_path / 'nodes.nii.gz'}", "--units", units]
+    outcome = CliRunner().invoke(main, [*command, *words])
+    assert outcome.exit_code == (3 if units == "krakencoder" else 0), outcome.output
+    assert ("MRtrix's 84 regions" in outcome.output) is (units == "krakencoder")
 
 
 def test_all_voxels_have_no_model_units(tmp_path):

@@ -140,8 +140,8 @@ def judge_length(
         logger.warning("%s: %s", label, sentence)
     if missing.any():
         logger.warning(
-            "%s: %d of %d regions hold too little signal and are NaN: the coverage table and "
-            "MissingRegions of the sidecars say which",
+            "%s: %d of %d regions have no voxel, or hold too little signal, and are NaN: the "
+            "coverage table and MissingRegions of the sidecars say which",
             label, missing.sum(), len(missing),
         )  # fmt: skip
     known = tsnr[~missing & np.isfinite(tsnr)]

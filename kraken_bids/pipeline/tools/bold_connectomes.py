@@ -1,7 +1,6 @@
 """``kraken-tools fc``: one read of a BOLD run, functional connectomes for several label images."""
 
 import logging
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from kraken_bids.pipeline.connectomes.bold_runs import (
 from kraken_bids.pipeline.connectomes.bold_sidecars import judge_length
 from kraken_bids.pipeline.tools.bold_atlases import BoldAtlas, read_atlas
 from kraken_bids.pipeline.tools.bold_connectome_files import BoldFiles, BoldWriter
+from kraken_bids.pipeline.tools.outputs import check_atlas_names
 from kraken_bids.settings import FunctionalSettings
 
 __all__ = ["BoldFiles", "write_bold_connectomes"]
@@ -116,12 +116,7 @@ def _check_names(
     files: BoldFiles, images: Mapping[str, Path], settings: FunctionalSettings
 ) -> None:
     """Refuse names that are no file names, and those that nothing goes by."""
-    for name in images:
-        if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", name):
-            raise SettingsError(
-                f"--labels: expected a name of letters, digits, _, -, + or . before the =; found "
-                f"{name!r}. It becomes part of file names."
-            )
+    check_atlas_names(images)
     for option, found, known in (
         ("--tissue", files.tissues, TISSUES),
         ("--pcorr-lambda", settings.pcorr_lambda, tuple(images)),

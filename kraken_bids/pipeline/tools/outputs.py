@@ -1,5 +1,6 @@
 """Where results may be written: never over what they are made from, nor over each other."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -41,6 +42,22 @@ def check_no_input(
             raise SettingsError(
                 f"expected different files for {other} and {option}; found {output} for both. "
                 "Give another name to one of them."
+            )
+
+
+def check_atlas_names(names: Iterable[str]) -> None:
+    """Check that the names of atlases can be parts of file names.
+
+    Raises
+    ------
+    SettingsError
+        If one holds other than letters, digits, ``_``, ``-``, ``+`` or ``.``, such as a path.
+    """
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9][\w.+-]*", name):
+            raise SettingsError(
+                f"--labels: expected a name of letters, digits, _, -, + or . before the =; found "
+                f"{name!r}. It becomes part of file names."
             )
 
 

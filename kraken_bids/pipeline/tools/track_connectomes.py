@@ -29,11 +29,13 @@ from kraken_bids.connectome.tracks import compute_lengths
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.pipeline.connectomes.label_checks import identify_image, list_doubts
+from kraken_bids.pipeline.tools.outputs import check_atlas_names
 from kraken_bids.pipeline.tools.track_connectome_files import Atlas, TrackWriter
 from kraken_bids.pipeline.tools.track_options import TrackOptions, check_options
 
 MAX_LABEL = 6000
 """Matrices are dense: a label of 12175 would mean a gigabyte each."""
+FEW_REGIONS = "Where regions are few and small, --skip-space-check leaves this out."
 
 Floats = NDArray[np.floating[Any]]
 Found = NDArray[np.int32] | Visits
@@ -63,13 +65,14 @@ def write_track_connectomes(
     Raises
     ------
     SettingsError
-        If the options contradict each other.
+        If the options contradict each other, or the name of an atlas is no file name.
     InputError
         If a file is missing or broken, or weights are not as many as the streamlines.
     ConnectomeError
         If a label image is unusable, or plainly in another space.
     """
     check_options(options)
+    check_atlas_names(images)
     atlases = [_read_atlas(name, path, options) for name, path in images.items()]
     writer = TrackWriter(tracks, options, output_dir)
     with ExitStack() as stack:
@@ -225,4 +228,5 @@ def _check_spaces(
 ) -> None:
     if options.checks_space:
         for atlas in atlases:
-            check_space(measure_space_fit(atlas.search, ends), f"{tracks} and {atlas.path}")
+            fit = measure_space_fit(atlas.search, ends)
+            check_space(fit, f"{tracks} and {atlas.path}", way_out=FEW_REGIONS)
