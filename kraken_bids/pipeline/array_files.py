@@ -15,7 +15,7 @@ from kraken_bids.pipeline.tools.stored_rows import (
     BROKEN,
     Hdf5Rows,
     Rows,
-    load_rows,
+    load_array,
     open_npy,
     open_npz,
 )
@@ -42,7 +42,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """
     rows = open_arrays(path)
     return {
-        name: load_rows(own) for name, own in rows.items() if not isinstance(own, MatlabObject)
+        name: load_array(own) for name, own in rows.items() if not isinstance(own, MatlabObject)
     }
 
 

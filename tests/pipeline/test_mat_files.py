@@ -1,6 +1,7 @@
 """MATLAB files of every version give the same arrays, in pieces as well as whole."""
 
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from kraken_bids.pipeline import mat_files, mat_rows
 from kraken_bids.pipeline.array_files import open_arrays, read_arrays
 from kraken_bids.pipeline.mat_rows import ColumnRows
 from kraken_bids.pipeline.tools.connectome_files import read_connectomes
-from kraken_bids.pipeline.tools.stored_rows import load_rows
+from kraken_bids.pipeline.tools.stored_rows import Hdf5Rows, load_rows
 
 FC, SC = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("SCifod2act_fs86_volnorm")
 UPPER = np.triu_indices(86, 1)
@@ -204,6 +205,21 @@ def test_one_person_in_version_73(tmp_path: Path, squares: np.ndarray) -> None:
 
         assert found.subjects == ("01",)
         np.testing.assert_array_equal(found.edges[SC], edges[None])
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4), (3, 4), (1, 3, 4)])
+def test_axes_of_version_73_are_those_of_matlab(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    """What is not symmetric is not turned round, read whole or by rows."""
+    array = np.arange(np.prod(shape)).reshape(shape)
+    with File73(tmp_path / "x.mat") as file:
+        file.numbers("x", array, "int64")
+
+    np.testing.assert_array_equal(read_arrays(tmp_path / "x.mat")["x"], array.squeeze())
+    rows = open_arrays(tmp_path / "x.mat")["x"]
+    if isinstance(rows, Hdf5Rows):
+        by_first, by_last = replace(rows, axis=-1), rows
+        np.testing.assert_array_equal(by_first[1:3], array[1:3])
+        np.testing.assert_array_equal(by_last[1:3], np.moveaxis(array, -1, 0)[1:3])
 
 
 @pytest.mark.parametrize("n_people", [86, 3655])

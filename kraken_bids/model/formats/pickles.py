@@ -21,12 +21,14 @@ from kraken_bids.exceptions import CheckpointError
 from kraken_bids.model.formats.unpickler import (
     STORAGES,
     ArrayUnpickler,
+    Halves,
     RefusedError,
     check_storage,
 )
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
+BFLOAT16 = "BFloat16Storage"
 BROKEN = (
     pickle.UnpicklingError, EOFError, OSError, ValueError, TypeError, KeyError, IndexError,
     AttributeError,
@@ -126,7 +128,7 @@ def _read_zip(file: BinaryIO, n_bytes: int) -> Any:
             check_storage(kind, storage, key)
             if key not in storages:
                 data = archive.read(f"{folder}data/{key}")
-                storages[key] = np.frombuffer(data, np.dtype(STORAGES[storage]))
+                storages[key] = as_storage(np.frombuffer(data, STORAGES[storage]), storage)
             return storages[key]
 
         return ArrayUnpickler(io.BytesIO(archive.read(pickles[0])), load_storage).load()
@@ -145,7 +147,7 @@ def _read_legacy(file: BinaryIO, file_size: int) -> Any:
         check_shape([n_values], dtype.itemsize, file_size)
         if key not in storages:
             # filled below: the bytes come after the object that refers to them
-            storages[key] = np.zeros(int(n_values), dtype)
+            storages[key] = as_storage(np.zeros(int(n_values), dtype), storage)
             check_shape([sum(one.nbytes for one in storages.values())], 1, file_size)
         return storages[key]
 
@@ -156,6 +158,7 @@ def _read_legacy(file: BinaryIO, file_size: int) -> Any:
         raise ValueError("no torch checkpoint")
     if not ArrayUnpickler(file).load().get("little_endian", True):
         raise ValueError("a big-endian checkpoint")
+    start = file.tell()
     loaded = ArrayUnpickler(file, load_storage).load()
     for key in ArrayUnpickler(file).load():
         (n_values,) = struct.unpack("<q", file.read(8))
@@ -164,7 +167,16 @@ def _read_legacy(file: BinaryIO, file_size: int) -> Any:
         if n_values != values.size or len(data) != values.nbytes:
             raise EOFError("a storage is cut short")
         values[:] = np.frombuffer(data, values.dtype)
+    if any(isinstance(values, Halves) for values in storages.values()):
+        # they were made into floats before there was anything in them
+        file.seek(start)
+        loaded = ArrayUnpickler(file, load_storage).load()
     return loaded
+
+
+def as_storage(values: NDArray[Any], kind: str) -> NDArray[Any]:
+    """Numbers of a storage, marked where they are halves of floats."""
+    return values.view(Halves) if kind == BFLOAT16 else values
 
 
 def _refusal(path: Path, what: str) -> str:

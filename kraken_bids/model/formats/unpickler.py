@@ -8,6 +8,7 @@ numpy arrays, whose constructor checks that views stay inside their memory.
 import io
 import math
 import pickle
+import struct
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, BinaryIO, ClassVar
@@ -20,8 +21,13 @@ from kraken_bids.bounds import check_shape
 STORAGES = {
     "FloatStorage": "<f4", "DoubleStorage": "<f8", "HalfStorage": "<f2", "LongStorage": "<i8",
     "IntStorage": "<i4", "ShortStorage": "<i2", "CharStorage": "<i1", "ByteStorage": "<u1",
-    "BoolStorage": "?",
+    "BoolStorage": "?", "BFloat16Storage": "<u2",
 }  # fmt: skip
+"""How numbers lie in torch's storages; numpy has no bfloat16, the upper half of a float."""
+DTYPES = (
+    "float16", "bfloat16", "float32", "float64", "uint8", "int8", "int16", "int32", "int64",
+    "bool", "complex64", "complex128",
+)  # fmt: skip
 
 
 class RefusedError(Exception):
@@ -32,6 +38,16 @@ class StorageType(str):
     """Name of a torch storage class, which is all that is needed of it."""
 
     __slots__ = ()
+
+
+class TypeName(str):
+    """Name of a type of numbers; a word, which cannot be called."""
+
+    __slots__ = ()
+
+
+class Halves(np.ndarray):
+    """Storage of bfloat16 numbers, as the integers that they are in numpy."""
 
 
 class _Measured:
@@ -71,6 +87,11 @@ class ArrayUnpickler(pickle._Unpickler):
         except KeyError:
             raise RefusedError(f"{module}.{name}") from None
 
+    def load_bytearray8(self) -> None:
+        """Take as many bytes as there are; Python makes room for as many as are announced."""
+        (n_bytes,) = struct.unpack("<Q", self.read(8))  # type: ignore[attr-defined]
+        self.append(bytearray(self.read(n_bytes)))  # type: ignore[attr-defined]
+
     def persistent_load(self, pid: Any) -> Any:
         """Numbers that lie beside the pickle."""
         if self._load_storage is None:
@@ -86,6 +107,7 @@ class ArrayUnpickler(pickle._Unpickler):
     dispatch: ClassVar[dict[int, Callable[..., None]]] = {
         **pickle._Unpickler.dispatch,
         pickle.BUILD[0]: load_build,
+        pickle.BYTEARRAY8[0]: load_bytearray8,
     }
 
 
@@ -102,9 +124,15 @@ def _rebuild_tensor(
         raise RefusedError("a tensor without storage")
     check_shape(size, storage.itemsize, storage.nbytes)
     strides = tuple(int(step) * storage.itemsize for step in stride)
-    return np.ndarray(
+    view: NDArray[Any] = np.ndarray(
         tuple(size), storage.dtype, storage.data, int(offset) * storage.itemsize, strides
     )
+    return _widen(view) if isinstance(storage, Halves) else view
+
+
+def _widen(halves: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """Make floats of bfloat16 numbers, which lack their lower half."""
+    return (halves.astype("<u4") << 16).view("<f4")
 
 
 def _rebuild_parameter(data: Any, *_: Any) -> Any:
@@ -150,6 +178,29 @@ def _rebuild_array(*_: Any) -> _Array:
     return np.empty(0).view(_Array)
 
 
+def _rebuild_buffer(
+    data: object, kind: _DType, shape: tuple[int, ...], *layout: Any
+) -> NDArray[Any]:
+    """Make an array of bytes that lie in the pickle, as protocol 5 writes it."""
+    if not isinstance(data, bytes | bytearray) or kind.dtype.hasobject:
+        raise RefusedError("an array of something else than numbers in the file")
+    lengths = [int(n) for n in shape]
+    check_shape(lengths, kind.dtype.itemsize, len(data))
+    if math.prod(lengths) * kind.dtype.itemsize != len(data):
+        raise ValueError("an array whose data do not fit its shape")
+    order, axes = (*layout, None, None)[:2]
+    values = np.frombuffer(data, kind.dtype).reshape(lengths, order="F" if order == "F" else "C")
+    values = values.astype(kind.dtype.newbyteorder("="), copy=False)
+    return values if axes is None else values.transpose([int(axis) for axis in axes])
+
+
+def _name_device(kind: object, index: object = None) -> str:
+    """Name the device that numbers lay on, which is of no more use."""
+    if not isinstance(kind, str) or not isinstance(index, int | None):
+        raise RefusedError("a device without a name")
+    return kind if index is None else f"{kind}:{index}"
+
+
 def _rebuild_scalar(kind: _DType, data: Any = b"") -> Any:
     if kind.dtype.hasobject:
         raise RefusedError("a scalar of objects")
@@ -185,12 +236,28 @@ _ADMITTED: dict[tuple[str, str], Any] = {
     ("torch._utils", "_rebuild_tensor_v2"): _rebuild_tensor,
     ("torch._utils", "_rebuild_parameter"): _rebuild_parameter,
     ("torch", "Size"): tuple,
+    ("torch", "device"): _name_device,
     ("numpy", "ndarray"): "ndarray",  # named as an argument only: called, it would make room
     ("numpy", "dtype"): _DType,
 }
 for _package in ("numpy.core", "numpy._core"):
     _ADMITTED[f"{_package}.multiarray", "_reconstruct"] = _rebuild_array
     _ADMITTED[f"{_package}.multiarray", "scalar"] = _rebuild_scalar
+    _ADMITTED[f"{_package}.numeric", "_frombuffer"] = _rebuild_buffer
+for _dtype in DTYPES:
+    _ADMITTED["torch", _dtype] = TypeName(f"torch.{_dtype}")
+for _scalar in (
+    "float16",
+    "float32",
+    "float64",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
+    "uint8",
+    "bool_",
+):
+    _ADMITTED["numpy", _scalar] = TypeName(_scalar)
 for _module in ("builtins", "__builtin__"):
     for _builtin in (set, frozenset, complex):
         _ADMITTED[_module, _builtin.__name__] = _builtin

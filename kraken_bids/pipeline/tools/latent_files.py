@@ -15,12 +15,13 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.model.fusion import EACH
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.array_files import open_arrays
+from kraken_bids.pipeline.mat_files import MatlabObject
 from kraken_bids.pipeline.text_matrices import read_text_matrix
 from kraken_bids.pipeline.tools.decoding import CohortPredictions, Prediction
 from kraken_bids.pipeline.tools.latent_tables import is_latent_table, read_latent_tables
 from kraken_bids.pipeline.tools.prediction_files import ARROW, ENCODED
 from kraken_bids.pipeline.tools.row_names import find_subjects
-from kraken_bids.pipeline.tools.stored_rows import BROKEN, load_rows
+from kraken_bids.pipeline.tools.stored_rows import BROKEN, load_array
 from kraken_bids.pipeline.tools.table_folders import TABLE_SUFFIXES
 
 logger = logging.getLogger(__name__)
@@ -170,9 +171,9 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     nested = rows.get(NESTED)
     content = nested.item() if isinstance(nested, np.ndarray) and nested.ndim == 0 else {}
     arrays = {
-        key: load_rows(array)
+        key: load_array(array)
         for key, array in rows.items()
-        if ARROW not in key or key.endswith(ENCODED)
+        if (ARROW not in key or key.endswith(ENCODED)) and not isinstance(array, MatlabObject)
     }
     for source, targets in content.items():
         if isinstance(targets, Mapping) and ENCODED in targets:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.pipeline.mat_rows import ColumnRows
-from kraken_bids.pipeline.tools.stored_rows import Hdf5Rows, Rows, load_rows
+from kraken_bids.pipeline.tools.stored_rows import Hdf5Rows, Rows, load_array, load_rows
 
 
 def put_people_first(array: Rows, n_regions: int | None, where: str) -> Rows:
@@ -35,7 +35,7 @@ def put_people_first(array: Rows, n_regions: int | None, where: str) -> Rows:
     shape = array.shape
     n_edges = None if n_regions is None else n_regions * (n_regions - 1) // 2
     if _is_one(shape, n_regions, n_edges):
-        return np.asarray(load_rows(array))[None]
+        return np.asarray(load_array(array))[None]
     is_first, is_last = (_are_people(own, n_regions, n_edges) for own in (shape, shape[::-1]))
     if not getattr(array, "is_reversed", False):
         return _move_last(array) if is_last and not is_first else array

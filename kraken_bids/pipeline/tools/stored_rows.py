@@ -121,13 +121,22 @@ class Hdf5Rows:
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         with naming(self.path), h5py.File(self.path, "r") as file:
             if self.axis:
-                return np.moveaxis(np.asarray(file[self.name][..., rows]), -1, 0)
-            return np.asarray(file[self.name][rows])
+                values = np.asarray(file[self.name][..., rows])
+                return values.T if self.is_reversed else np.moveaxis(values, -1, 0)
+            values = np.asarray(file[self.name][rows])
+            is_stack = self.is_reversed and values.ndim == 3
+            return values.swapaxes(1, 2) if is_stack else values
 
 
 def load_rows(rows: Rows) -> NDArray[Any]:
     """All rows in memory."""
     return rows if isinstance(rows, np.ndarray) else rows[:]
+
+
+def load_array(rows: Rows) -> NDArray[Any]:
+    """All rows in memory, with the axes that they have in the program that wrote them."""
+    values = load_rows(rows)
+    return np.moveaxis(values, 0, -1) if getattr(rows, "is_reversed", False) else values
 
 
 def open_npy(path: Path) -> Rows:

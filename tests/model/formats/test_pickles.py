@@ -1,8 +1,10 @@
 """Reading pickles safely: arrays come back as they were, anything else is refused and not run."""
 
+import io
 import os
 import pickle
 import subprocess
+import tracemalloc
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,22 @@ CONTENT = {
     "objects": np.array(["a", None, 3], dtype=object),
     "nested": OrderedDict(a=[1, (2.0, None, True)], b={"s": "ü"}),
 }
+
+
+OTHERS = {
+    "halves": (torch.arange(-6.0, 6.0).reshape(3, 4) / 7).bfloat16(),
+    "turned": torch.arange(12.0).bfloat16().reshape(3, 4).T[1:],
+    "half parameter": torch.nn.Parameter(torch.ones(2).bfloat16()),
+    "strided": np.arange(24.0).reshape(2, 3, 4).transpose(1, 0, 2),
+}
+NAMES = {
+    "gpu": (torch.device("cuda", 1), "cuda:1"),
+    "cpu": (torch.device("cpu"), "cpu"),
+    "dtype": (torch.bfloat16, "torch.bfloat16"),
+    "scalar_type": (np.float32, "float32"),
+    "raw": (bytearray(b"abc"), b"abc"),
+}
+"""What is of no more use than its name, and that name."""
 
 
 class Malicious:
@@ -73,6 +91,81 @@ def test_torch_files_of_both_formats_read_as_torch_reads_them(
     torch.save(CONTENT, tmp_path / "x.pt", _use_new_zipfile_serialization=is_zip)
 
     assert_equal(read_torch_file(tmp_path / "x.pt"), CONTENT)
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+@pytest.mark.parametrize("is_zip", [True, False])
+def test_every_protocol_and_what_torch_users_keep_beside_weights(
+    tmp_path: Path, is_zip: bool, protocol: int
+) -> None:
+    """bfloat16 as the same numbers in float32; devices and dtypes as their names."""
+    torch.save(
+        CONTENT | OTHERS | {name: value for name, (value, _) in NAMES.items()},
+        tmp_path / "x.pt", pickle_protocol=protocol, _use_new_zipfile_serialization=is_zip,
+    )  # fmt: skip
+
+    loaded = read_torch_file(tmp_path / "x.pt")
+
+    assert {name: loaded.pop(name) for name in NAMES} == {
+        name: spelled for name, (_, spelled) in NAMES.items()
+    }
+    for name, value in OTHERS.items():
+        found = np.asarray(loaded.pop(name))
+        is_tensor = isinstance(value, torch.Tensor)
+        assert not is_tensor or found.dtype == np.float32
+        expected = value.detach().float().numpy() if is_tensor else np.asarray(value)
+        np.testing.assert_array_equal(found, expected)
+    assert_equal(loaded, CONTENT)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        ("numpy._core.numeric", "_frombuffer", (b"1234", np.dtype("f8"), (1,), "C")),
+        ("numpy._core.numeric", "_frombuffer", (b"12345678", np.dtype("f8"), (-1,), "C")),
+        ("numpy._core.numeric", "_frombuffer", (b"12345678", np.dtype("f8"), (1 << 40,), "C")),
+        ("numpy._core.numeric", "_frombuffer", (b"12345678", np.dtype("O"), (1,), "C")),
+        ("numpy._core.numeric", "_frombuffer", (8, np.dtype("u1"), (8,), "C")),
+        ("numpy._core.numeric", "_frombuffer", (b"12345678", np.dtype("f8"), (1,), "K", (5,))),
+        ("torch", "device", (["cpu"],)),
+        ("torch", "device", ("cuda", "x" * 10)),
+        ("torch", "float32", ()),
+        ("numpy", "float32", (3,)),
+    ],
+)
+def test_forged_buffers_devices_and_types_are_refused(
+    tmp_path: Path, call: tuple[str, str, tuple[Any, ...]]
+) -> None:
+    """Bytes that do not fit, objects for bytes, types that are called: nothing is made of them."""
+    module, name, arguments = call
+    body = b"\x80\x04" + b"c" + f"{module}\n{name}\n".encode()
+    body += pickle.dumps(arguments, protocol=2)[2:-1] + b"R."
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": "|O", "fortran_order": False, "shape": ()}
+    )
+    (tmp_path / "x.npy").write_bytes(stream.getvalue() + body)
+
+    with pytest.raises(CheckpointError, match=r"x\.npy"):
+        read_object_array(tmp_path / "x.npy")
+
+
+def test_a_byte_array_takes_no_more_room_than_the_file(tmp_path: Path) -> None:
+    """Ten bytes that announce half a terabyte are refused before any room is made."""
+    body = b"\x80\x05\x96" + (1 << 39).to_bytes(8, "little") + b"."
+    stream = io.BytesIO()
+    np.lib.format.write_array_header_1_0(
+        stream, {"descr": "|O", "fortran_order": False, "shape": ()}
+    )
+    (tmp_path / "x.npy").write_bytes(stream.getvalue() + body)
+    tracemalloc.start()
+
+    with pytest.raises(CheckpointError, match=r"x\.npy"):
+        read_object_array(tmp_path / "x.npy")
+
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1_000_000
 
 
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
