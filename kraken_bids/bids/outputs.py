@@ -172,8 +172,16 @@ def _list_relmats(folder: Path) -> Iterator[RelmatFile]:
                 except FlavorError:
                     logger.warning("%s is passed over: no known meas- and atlas-", path)
                     continue
-                session = level.name.removeprefix("ses-") if level != folder else None
-                yield RelmatFile(folder.name[4:], session, flavor, path, entities)
+                own = {"sub": folder.name[4:]}
+                own |= {"ses": level.name.removeprefix("ses-")} if level != folder else {}
+                if any(entities.get(key, label) != label for key, label in own.items()):
+                    logger.warning(
+                        "%s is passed over: its name says another participant or session than "
+                        "its folder; move or rename it",
+                        path,
+                    )
+                    continue
+                yield RelmatFile(own["sub"], own.get("ses"), flavor, path, entities)
 
 
 def _func_path(

@@ -92,14 +92,7 @@ def find_repetition_time(path: Path, metadata: Mapping[str, Any], header: NiftiH
         said = _interval(metadata[TIMES], path)
     if said is None:
         said = in_header
-        if in_header and header.time_unit == "unknown":
-            logger.warning(
-                "%s: repetition time %g of its header, without a unit, is taken as seconds; no "
-                "RepetitionTime in %s",
-                path,
-                in_header,
-                sidecar_path(path).name,
-            )
+        _doubt_header(path, header)
     if isinstance(said, bool) or not isinstance(said, (int, float)) or not 0 < said < MAX_TR:
         raise InputError(
             f"expected the repetition time of {path.name} in seconds, as {KEY} in "
@@ -138,6 +131,23 @@ def _read_header(header: NiftiHeader) -> float | None:
     if not zoom > 0 or not np.isfinite(zoom) or (zoom == 1 and header.time_unit == "unknown"):
         return None
     return zoom / UNITS_PER_SECOND.get(header.time_unit, 1.0)
+
+
+def _doubt_header(path: Path, header: NiftiHeader) -> None:
+    """Warn of a repetition time that is the header's alone and may never have been told."""
+    doubt = ""
+    if header.time_unit == "unknown":
+        doubt = "without a unit, is taken as seconds"
+    elif header.zooms[3] == 1:
+        doubt = "is also what libraries write that lose the true one"
+    if doubt and _read_header(header):
+        logger.warning(
+            "%s: repetition time %g of its header, %s; no RepetitionTime in %s",
+            path,
+            header.zooms[3],
+            doubt,
+            sidecar_path(path).name,
+        )
 
 
 def _interval(times: object, path: Path) -> float:

@@ -182,3 +182,17 @@ def test_sidecars_of_names_with_dots() -> None:
     assert sidecar_path(Path("out/FCcorr_a.b_hpf.tsv")) == Path("out/FCcorr_a.b_hpf.json")
     assert sidecar_path(Path("sub-1_relmat.dense.tsv")) == Path("sub-1_relmat.json")
     assert sidecar_path(Path("x.r01.nii.gz")) == Path("x.r01.json")
+
+
+@pytest.mark.parametrize("folder", ["sub-02/func", "sub-01/ses-2/func"])
+def test_matrices_of_another_participant_are_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, folder: str
+) -> None:
+    """A matrix whose name says another participant or session than its folder is nobody's."""
+    right = tmp_path / "sub-01/ses-1/func/sub-01_ses-1_atlas-fs86_meas-FCcorrHPF_relmat.dense.tsv"
+    wrong = tmp_path / folder / right.name
+    for path in (right, wrong):
+        path.parent.mkdir(parents=True)
+        path.touch()
+    assert [found.path for found in find_relmats(tmp_path)] == [right]
+    assert f"{wrong} is passed over" in caplog.text

@@ -138,6 +138,21 @@ def test_nowhere(tmp_path: Path) -> None:
         open_bold(path, tr=None)
 
 
+def test_one_second_of_the_header_alone_is_doubted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Libraries that join volumes write 1 s; a JSON settles it, and other numbers are no alarm."""
+    path = save(tmp_path / "b.nii.gz", tr=1.0)
+    assert open_bold(path, tr=None).tr == 1.0
+    assert "is also what libraries write" in caplog.text
+    caplog.clear()
+    put(tmp_path / "b.json", RepetitionTime=1.0)
+    assert open_bold(path, tr=None).tr == 1.0
+    other = save(tmp_path / "c.nii.gz", tr=0.8)
+    assert open_bold(other, tr=None).tr == pytest.approx(0.8)
+    assert not caplog.records
+
+
 def test_volume_timing(tmp_path: Path) -> None:
     """Even times give the repetition time; uneven ones are refused."""
     path = save(tmp_path / "b.nii.gz")
