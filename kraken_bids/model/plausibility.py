@@ -44,6 +44,8 @@ class InputCheck:
     """Rows of SC with too many negative edges."""
     constant: list[int] = field(default_factory=list)
     """Rows in which all edges are the same."""
+    mirrored: list[int] = field(default_factory=list)
+    """Rows whose matrix holds one triangle only; who reads the matrices says so."""
     unlike: list[int] = field(default_factory=list)
     """Rows that do not resemble the training mean."""
     factors: dict[int, float] = field(default_factory=dict)
@@ -160,6 +162,12 @@ class InputCheck:
     def _list_value_doubts(self) -> list[Doubt]:
         flavor = self.flavor
         doubts = []
+        if self.mirrored:
+            doubts.append(Doubt(
+                flavor, "one triangle of the matrix is empty: the other is taken for both", (),
+                "Nothing need be done if that is what it means (tck2connectome without "
+                "-symmetric).", _some(self.mirrored, self.n_subjects),
+            ))  # fmt: skip
         if self.constant:
             doubts.append(Doubt(
                 flavor, "all edges are the same, as after a failed run: not used", (),

@@ -22,7 +22,8 @@ from kraken_bids.bids.outputs import (
 from kraken_bids.bids.own_atlases import read_region_table
 from kraken_bids.bids.read import read_json, read_relmat
 from kraken_bids.connectome.matrices import find_missing_regions, square_to_edges
-from kraken_bids.exceptions import InputError
+from kraken_bids.connectome.symmetry import fill_square
+from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor, describe_flavor, parse_flavor
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.predictions.cohort import Member
@@ -176,8 +177,8 @@ def _build_panel(written: Written, flavor: Flavor) -> FlavorPanel:
 def _read_measured(path: Path, n_regions: int) -> Floats | None:
     """Read a measured matrix; None where the file is broken, so that the rest can be shown."""
     try:
-        square = read_relmat(path)
-    except InputError as error:
+        square, _, _ = fill_square(read_relmat(path), str(path))
+    except (InputError, ConnectomeError) as error:
         logger.warning("%s is left out of the report: %s", path, error)
         return None
     return square if len(square) == n_regions else None

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import find_relmats, sidecar_path
 from kraken_bids.bids.read import read_json, read_relmat
-from kraken_bids.connectome.matrices import find_missing_regions, square_to_edges
+from kraken_bids.connectome.matrices import find_missing_regions
+from kraken_bids.connectome.symmetry import fill_square
 from kraken_bids.exceptions import ConnectomeError, KrakenBidsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.adaptation import Adaptation, fit_adaptation
@@ -25,6 +26,7 @@ from kraken_bids.pipeline.predictions.projections import (
 )
 from kraken_bids.pipeline.provenance import Failure, failure_of
 from kraken_bids.pipeline.sessions import session_label
+from kraken_bids.pipeline.shape_hints import explain_shape
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
 logger = logging.getLogger(__name__)
@@ -101,11 +103,18 @@ def read_cohort(
     """
     failures: dict[str, Failure] = {}
     fitted_on = frozenset(index for index, member in enumerate(members) if fit_on(member))
+    mirrored: dict[Flavor, list[int]] = {flavor: [] for flavor in model.flavors}
     found = {
         flavor: project_blocks(
             model,
             flavor,
-            _read_blocks(members, flavor, model.n_edges(flavor), failures),
+            _read_blocks(
+                members,
+                flavor,
+                model.n_edges(flavor),
+                failures=failures,
+                mirrored=mirrored[flavor],
+            ),
             fit_on=fitted_on.__contains__,
         )
         for flavor in model.flavors
@@ -119,13 +128,16 @@ def read_cohort(
     }
     projections = {flavor: projection.rows for flavor, projection in found.items()}
     reread = {flavor: projection.reread for flavor, projection in found.items()}
+    checks = {flavor: projection.check for flavor, projection in found.items()}
+    for flavor, check in checks.items():
+        check.mirrored += mirrored[flavor]
     return Cohort(
         tuple(members),
         projections,
         reread,
         means,
         tuple(failures.values()),
-        checks={flavor: projection.check for flavor, projection in found.items()},
+        checks=checks,
         fitted_on=fitted_on,
     )
 
@@ -203,6 +215,8 @@ class Measured:
     """[n_edges]; NaN where a region is missing."""
     missing: NDArray[np.bool_]
     """[n_regions]: regions without data."""
+    is_mirrored: bool = False
+    """Whether one triangle of the matrix is empty, and the other was taken for both."""
 
     @property
     def is_usable(self) -> bool:
@@ -218,16 +232,24 @@ def read_measured(path: Path, flavor: Flavor, n_edges: int) -> Measured:
     InputError
         If the file cannot be read.
     ConnectomeError
-        If single cells are NaN, fewer than two regions hold numbers, or the size is wrong.
+        If single cells are NaN, fewer than two regions hold numbers, the size is wrong, or the
+        matrix is neither symmetric nor one triangle.
     """
     square = read_relmat(path)
-    edges = np.asarray(square_to_edges(square), np.float64)
-    if len(edges) != n_edges:
+    n_found = len(square) * (len(square) - 1) // 2
+    if n_found != n_edges:
         raise ConnectomeError(
-            f"{path}: expected {n_edges} edges of {flavor}; found {len(edges)}, a matrix of "
-            f"{len(square)} regions. Is it of another parcellation?"
+            f"{path}: expected {n_edges} edges of {flavor}; found {n_found}, a matrix of "
+            f"{len(square)} regions. {explain_shape(square.shape, flavor.parcellation)}"
         )
-    return Measured(edges, find_missing_regions(square, str(path)))
+    square, edges, is_mirrored = fill_square(square, str(path))
+    missing = find_missing_regions(square, str(path))
+    if np.isinf(edges).any():
+        raise ConnectomeError(
+            f"{path}: expected finite edges; found {np.isinf(edges).sum()} infinite ones. Leave "
+            "that connectome out, or measure it again."
+        )
+    return Measured(edges, missing, is_mirrored)
 
 
 def _choose(paths: Sequence[Path]) -> Path:
@@ -255,7 +277,12 @@ def _rank_task(task: str) -> int:
 
 
 def _read_blocks(
-    members: Sequence[Member], flavor: Flavor, n_edges: int, failures: dict[str, Failure]
+    members: Sequence[Member],
+    flavor: Flavor,
+    n_edges: int,
+    *,
+    failures: dict[str, Failure],
+    mirrored: list[int],
 ) -> Iterator[NDArray[np.float64]]:
     """Edges of one flavor, :data:`BLOCK` members at a time; NaN rows for those without it."""
     for start in range(0, len(members), BLOCK):
@@ -264,6 +291,7 @@ def _read_blocks(
             measured = _read_member(member, flavor, n_edges, failures)
             if measured is not None and measured.is_usable:
                 block[row] = measured.edges
+                mirrored += [start + row] if measured.is_mirrored else []
         yield block
 
 

@@ -14,7 +14,6 @@ from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import group_path, labels_path, region_table_path, sidecar_path
 from kraken_bids.bids.read import read_columns, read_json, read_labels, read_relmat
 from kraken_bids.bids.write import write_json, write_table
-from kraken_bids.connectome.matrices import square_to_edges
 from kraken_bids.connectome.motion_dependence import (
     MIN_SESSIONS,
     MotionDependence,
@@ -24,6 +23,7 @@ from kraken_bids.connectome.motion_dependence import (
     region_centroids,
 )
 from kraken_bids.connectome.region_places import load_centres
+from kraken_bids.connectome.symmetry import fold_square
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor
 from kraken_bids.hdf5 import write_hdf5
@@ -160,15 +160,16 @@ def _measure(output_dir: Path, flavor: Flavor, motion: Mapping[Path, float]) -> 
 
 def _read_edges(paths: Mapping[Path, float], n_regions: int) -> Iterator[NDArray[np.float64]]:
     """Edges of every file [n_edges]; NaN for one that is broken, which is said."""
+    n_edges = n_regions * (n_regions - 1) // 2
     for path in paths:
         try:
-            square = read_relmat(path)
-        except InputError as error:
+            edges, _ = fold_square(read_relmat(path), str(path))
+        except (InputError, ConnectomeError) as error:
             logger.warning("left out of QC-FC: %s", error)
-            square = np.empty((0, 0))
-        if len(square) != n_regions:
-            square = np.full((n_regions, n_regions), np.nan)
-        yield np.asarray(square_to_edges(square), np.float64)
+            edges = np.empty(0)
+        if len(edges) != n_edges:
+            edges = np.full(n_edges, np.nan)
+        yield np.asarray(edges, np.float64)
 
 
 def _count_regions(output_dir: Path, parcellation: str) -> int:

@@ -170,6 +170,8 @@ def _take_means(cohort: CohortFiles, model: Model) -> dict[Flavor, EdgeMean]:
     training_means = model.training_means()
     checks = {flavor: InputCheck(flavor, training_means.get(flavor)) for flavor in cohort.rows}
     means = {f: _take_mean(rows, checks[f]) for f, rows in cohort.rows.items()}
+    for flavor, rows in cohort.rows.items():
+        checks[flavor].mirrored += rows.list_mirrored()
     refuse_or_warn(checks, cohort.subjects, model, "--adaptation-source")
     return means
 

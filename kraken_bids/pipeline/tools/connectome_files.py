@@ -9,9 +9,13 @@ import numpy as np
 
 from kraken_bids.exceptions import FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.model.doubts import describe_doubts
+from kraken_bids.model.plausibility import InputCheck
 from kraken_bids.pipeline.array_files import open_arrays
+from kraken_bids.pipeline.predictions.doubts import name_rows
 from kraken_bids.pipeline.text_matrices import read_text_matrix
 from kraken_bids.pipeline.tools.connectome_parts import Part, known_regions, region_names, to_part
+from kraken_bids.pipeline.tools.declared_flavors import check_declared
 from kraken_bids.pipeline.tools.joined_rows import CohortRows, Connectomes, Input, join_inputs
 from kraken_bids.pipeline.tools.row_axes import put_people_first
 from kraken_bids.pipeline.tools.row_names import find_label, find_presence, find_subjects
@@ -72,6 +76,11 @@ def read_connectomes(inputs: str | Path | Sequence[str | Path]) -> Connectomes:
     cohort = open_connectomes([inputs] if isinstance(inputs, str | Path) else inputs)
     n_subjects = len(cohort.subjects)
     edges = {flavor: rows.read(0, n_subjects) for flavor, rows in cohort.rows.items()}
+    checks = [InputCheck(f, None, mirrored=r.list_mirrored()) for f, r in cohort.rows.items()]
+    for text in describe_doubts(
+        [doubt for check in checks for doubt in check.list_doubts({})], name_rows(cohort.subjects)
+    ):
+        logger.warning(text)
     return Connectomes(cohort.subjects, edges)
 
 
@@ -155,6 +164,7 @@ def _read_flavor_file(flavor: Flavor, path: Path) -> tuple[Flavor, Part]:
             "folder alone."
         )
     if path.suffix in TABLE_SUFFIXES:
+        check_declared(flavor, path)
         return _read_text_file(flavor, path)
     arrays = open_arrays(path)
     keys = [key for key in arrays if _parse_key(key) == flavor]
@@ -169,6 +179,7 @@ def _read_flavor_file(flavor: Flavor, path: Path) -> tuple[Flavor, Part]:
             f"expected one array for {flavor} in {path}; found {', '.join(arrays) or 'none'}. "
             f"Name it {flavor}, or keep only it (and subjects) in the file."
         )
+    check_declared(flavor, path, keys[0])
     return flavor, _name_part(flavor, (keys[0], arrays[keys[0]]), arrays, path)
 
 

@@ -2,16 +2,18 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.connectome.matrices import edges_to_square, find_missing_regions, square_to_edges
+from kraken_bids.connectome.matrices import edges_to_square, find_missing_regions
+from kraken_bids.connectome.symmetry import fold_square
 from kraken_bids.exceptions import ConnectomeError, FlavorError, InputError
 from kraken_bids.flavors import Flavor
 from kraken_bids.parcellations import load_parcellation
+from kraken_bids.pipeline.shape_hints import explain_shape
 from kraken_bids.pipeline.tools.row_axes import put_people_first
 from kraken_bids.pipeline.tools.stored_rows import Rows
 from kraken_bids.settings import MAX_IMPUTED_SHARE
@@ -19,8 +21,6 @@ from kraken_bids.settings import MAX_IMPUTED_SHARE
 logger = logging.getLogger(__name__)
 
 Edges = NDArray[np.floating]
-
-SYMMETRY_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,8 @@ class Part:
     n_edges: int
     read: Callable[[int, int], Edges]
     """Checked edges of the rows from ``start`` to ``stop``."""
+    mirrored: set[int] = field(default_factory=set)
+    """Rows, of those that were read, whose matrix holds one triangle only."""
 
 
 def to_part(flavor: Flavor, array: Rows, where: str, subjects: tuple[str, ...] | None) -> Part:
@@ -67,7 +69,7 @@ def to_part(flavor: Flavor, array: Rows, where: str, subjects: tuple[str, ...] |
         raise ConnectomeError(
             f"{where}: expected {flavor} as [n_subjects, {n_regions or 'n'}, "
             f"{n_regions or 'n'}] or [n_subjects, {n_edges}] numbers; found {array.dtype} of "
-            f"shape {list(array.shape)}. Check the flavor and the parcellation."
+            f"shape {list(array.shape)}. {explain_shape(array.shape, flavor.parcellation)}"
         )
     if not array.shape[0]:
         raise ConnectomeError(
@@ -76,10 +78,17 @@ def to_part(flavor: Flavor, array: Rows, where: str, subjects: tuple[str, ...] |
         )
     _check_subjects(subjects, array.shape[0], where)
 
-    def read(start: int, stop: int) -> Edges:
-        return _check_rows(_to_edges(array[start:stop], where), where, start, array.shape[0])
+    mirrored: set[int] = set()
 
-    return Part(where, subjects, array.shape[0], n_edges, read)
+    def read(start: int, stop: int) -> Edges:
+        names = [
+            f"{where}, connectome {row + 1} of {array.shape[0]}" for row in range(start, stop)
+        ]
+        edges, triangles = _to_edges(array[start:stop], names)
+        mirrored.update(start + row for row in triangles)
+        return _check_rows(edges, names)
+
+    return Part(where, subjects, array.shape[0], n_edges, read, mirrored)
 
 
 def to_table_part(
@@ -105,10 +114,15 @@ def to_table_part(
     if n_regions is None:
         return to_part(flavor, read_table(None), where, subjects)
 
-    def read(start: int, stop: int) -> Edges:
-        return to_part(flavor, read_table(region_names(flavor)), where, subjects).read(start, stop)
+    mirrored: set[int] = set()
 
-    return Part(where, subjects, 1, n_regions * (n_regions - 1) // 2, read)
+    def read(start: int, stop: int) -> Edges:
+        part = to_part(flavor, read_table(region_names(flavor)), where, subjects)
+        edges = part.read(start, stop)
+        mirrored.update(part.mirrored)
+        return edges
+
+    return Part(where, subjects, 1, n_regions * (n_regions - 1) // 2, read, mirrored)
 
 
 def _check_subjects(subjects: tuple[str, ...] | None, n_rows: int, where: str) -> None:
@@ -121,13 +135,27 @@ def _check_subjects(subjects: tuple[str, ...] | None, n_rows: int, where: str) -
         raise InputError(f"expected each subject once in {where}; found repeated names.")
 
 
-def _to_edges(array: NDArray[Any], where: str) -> Edges:
-    """``[n_subjects, n_edges]`` of squares or triangles, as floats."""
+def _to_edges(array: NDArray[Any], names: Sequence[str]) -> tuple[Edges, list[int]]:
+    """``[n_subjects, n_edges]`` as floats; and the rows whose square holds one triangle only."""
+    mirrored = []
     if array.ndim == 3:
-        _check_squares(array, where)
-        array = square_to_edges(array)
+        folded = [fold_square(square, name) for square, name in zip(array, names, strict=True)]
+        mirrored = [row for row, (_, is_mirrored) in enumerate(folded) if is_mirrored]
+        array = np.stack([edges for edges, _ in folded])
+    elif len(array):
+        _check_no_header(array[0], names[0])
     kept: Edges = np.asarray(array, np.float64 if array.dtype == np.float64 else np.float32)
-    return kept
+    return kept, mirrored
+
+
+def _check_no_header(row: NDArray[Any], where: str) -> None:
+    """Refuse numbers of columns, which pandas writes above a table, as somebody's edges."""
+    first = row[0] if row.size > 2 else np.nan
+    if first in (0, 1) and np.array_equal(row, np.arange(first, first + row.size)):
+        raise ConnectomeError(
+            f"{where}: expected edges; found the numbers {first:g} to {row[-1]:g}, which count "
+            "the columns. Write the table without them (pandas: header=False, index=False)."
+        )
 
 
 def known_regions(flavor: Flavor) -> int | None:
@@ -146,17 +174,7 @@ def region_names(flavor: Flavor) -> tuple[str, ...] | None:
         return None
 
 
-def _check_squares(squares: NDArray[Any], where: str) -> None:
-    scale = np.nanmax(np.abs(squares), initial=0.0)
-    difference = np.nanmax(np.abs(squares - squares.swapaxes(1, 2)), initial=0.0)
-    if difference > SYMMETRY_TOLERANCE * scale:
-        raise ConnectomeError(
-            f"{where}: expected symmetric matrices; found entries (i, j) and (j, i) that differ "
-            f"by up to {difference:g}. Make them symmetric, or check the file."
-        )
-
-
-def _check_rows(edges: Edges, where: str, start: int, n_rows: int) -> Edges:
+def _check_rows(edges: Edges, names: Sequence[str]) -> Edges:
     """Rows that hold whole regions of NaN at most; one with too many of them is left out.
 
     Raises
@@ -165,19 +183,19 @@ def _check_rows(edges: Edges, where: str, start: int, n_rows: int) -> Edges:
         If an edge is infinite, or single edges are NaN.
     """
     # a sum is finite only where every edge is: one pass, where nothing is missing
-    for row in np.flatnonzero(~np.isfinite(edges.sum(axis=1))):
+    for row in np.flatnonzero(~np.isfinite(edges.sum(axis=1))).tolist():
         if np.isinf(edges[row]).any():
             raise ConnectomeError(
-                f"{where}: expected finite edges; found infinite ones. Leave that connectome out."
+                f"{names[row]}: expected finite edges; found {np.isinf(edges[row]).sum()} "
+                "infinite ones. Leave that connectome out."
             )
         if np.isnan(edges[row]).all():
             continue
-        which = f"{where}, connectome {start + row + 1} of {n_rows}"
-        missing = find_missing_regions(edges_to_square(edges[row], diagonal=0.0), which)
+        missing = find_missing_regions(edges_to_square(edges[row], diagonal=0.0), names[row])
         if missing.mean() > MAX_IMPUTED_SHARE:
             logger.warning(
                 "%s is not used: %d of %d regions are missing, more than %g %%",
-                which, missing.sum(), len(missing), 100 * MAX_IMPUTED_SHARE,
+                names[row], missing.sum(), len(missing), 100 * MAX_IMPUTED_SHARE,
             )  # fmt: skip
             edges = np.where(np.arange(len(edges))[:, None] == row, np.nan, edges)
     return edges

@@ -121,6 +121,14 @@ class CohortRows:
                 pieces.append(self.parts[part].read(first, first + n_rows))
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
 
+    def list_mirrored(self) -> list[int]:
+        """List the subjects whose matrix, once read, was found to hold one triangle only."""
+        return [
+            subject
+            for subject, place in enumerate(self.places)
+            if place is not None and place[1] in self.parts[place[0]].mirrored
+        ]
+
     def blocks(self, n_rows: int) -> Iterable[Edges]:
         """All rows, some at a time."""
         return (

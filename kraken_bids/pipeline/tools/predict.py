@@ -100,6 +100,8 @@ def encode_files(
     }
     means = {flavor: projection.mean for flavor, projection in projections.items()}
     checks = {flavor: projection.check for flavor, projection in projections.items()}
+    for flavor, rows in cohort.rows.items():
+        checks[flavor].mirrored += rows.list_mirrored()
     warnings = refuse_or_warn(checks, cohort.subjects, model, "--input")
     adaptation = choose_adaptation(options, cohort, means, model, given=given)
     warnings += warn_of_adaptation(checks, model, adaptation)

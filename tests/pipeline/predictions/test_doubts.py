@@ -1,12 +1,14 @@
 """A run of kraken-bids says in log, sidecars and pages what is unlikely about its inputs."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kraken_bids.bids.outputs import latents_path, relmat_path, sidecar_path
+from kraken_bids.bids.read import read_relmat
 from kraken_bids.bids.write import write_relmat
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.flavors import Flavor
@@ -136,6 +138,65 @@ def test_an_adaptation_of_another_order_is_said(
     labels = [member.label for member in members]
     (text,) = warn_of_inputs(cohort.checks, labels, model=model, adaptation=saved).everyone
     assert "its adaptation was fitted on a cohort that seems to be in another order" in text
+
+
+@pytest.mark.parametrize("keep", [np.triu, np.tril])
+def test_matrices_of_one_triangle_are_used_and_said_in_one_line(
+    tmp_path: Path,
+    brains: Edges,
+    brain_model: Path,
+    caplog: pytest.LogCaptureFixture,
+    keep: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    """Of everyone, as tck2connectome writes them; the same latents as of whole ones."""
+    _, structure = brains
+    people = {structure: brains[structure][:3]}
+    whole = plan(write_people(tmp_path / "whole", people), brain_model)
+    folder = write_people(tmp_path / "triangles", people)
+    for member in list_members(folder):
+        path = member.connectomes[structure]
+        write_relmat(path, keep(read_relmat(path)))
+    caplog.clear()
+    found = plan(folder, brain_model)
+    np.testing.assert_array_equal(found.sources[0].latents, whole.sources[0].latents)
+    (text,) = found.warned.everyone
+    assert "one triangle of the matrix is empty" in text
+    assert warnings(caplog).count(text) == 1
+
+
+@pytest.mark.parametrize(("value", "words"), [(0.5, "symmetric"), (np.inf, "infinite")])
+def test_a_matrix_that_cannot_be_one_costs_its_own_person_only(
+    tmp_path: Path, brains: Edges, brain_model: Path, value: float, words: str
+) -> None:
+    """Two triangles that differ, or an infinite edge."""
+    _, structure = brains
+    folder = write_people(tmp_path, {structure: brains[structure]})
+    path = list_members(folder)[5].connectomes[structure]
+    square = read_relmat(path)
+    square[7, 40] += value
+    if np.isinf(value):
+        square[40, 7] = value
+    write_relmat(path, square)
+    model = load_model(brain_model, device="cpu")
+    cohort = read_cohort(model, list_members(folder), fit_on=lambda _: True)
+    (failure,) = cohort.failures
+    assert failure.subject == "06"
+    assert words in failure.message
+    assert path.name in failure.message
+    assert cohort.means[structure][1] == 11
+
+
+def test_matrices_of_mrtrix_with_84_regions_are_explained(
+    tmp_path: Path, brains: Edges, brain_model: Path
+) -> None:
+    """In an OUTPUT_DIR as in files of one's own."""
+    _, structure = brains
+    folder = write_people(tmp_path, {structure: brains[structure][:1]})
+    path = list_members(folder)[0].connectomes[structure]
+    write_relmat(path, read_relmat(path)[:84, :84])
+    model = load_model(brain_model, device="cpu")
+    cohort = read_cohort(model, list_members(folder), fit_on=lambda _: True)
+    assert "84 regions are what MRtrix's labelconvert makes" in cohort.failures[0].message
 
 
 def test_the_group_says_it_on_its_page_and_beside_every_prediction(

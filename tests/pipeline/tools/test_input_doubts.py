@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from kraken_bids.cli.predict import predict
-from kraken_bids.connectome.matrices import square_to_edges
+from kraken_bids.connectome.matrices import edges_to_square, square_to_edges
 from kraken_bids.estimator import KrakenEncoder
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.adaptation import fit_adaptation, write_adaptation
@@ -188,6 +188,68 @@ def test_someone_of_zeros_is_named_and_left_out(
     alone = dict(np.load(tmp_path / "out.npz"))
     key = f"{structure}->encoded"
     np.testing.assert_allclose(np.delete(found[key], 3, axis=0), alone[key], atol=1e-6)
+
+
+@pytest.mark.parametrize("keep", [np.triu, np.tril])
+def test_a_triangle_beside_larger_numbers_is_taken_for_both(
+    run: Any,
+    brains: Edges,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    keep: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    """Each matrix is judged by its own values; nobody is dropped."""
+    _, structure = brains
+    squares = edges_to_square(brains[structure], diagonal=0.0)
+    squares[8] *= 2  # as far apart as people may be
+    whole = run({structure: squares})
+    assert whole.exit_code == 0
+    expected = dict(np.load(tmp_path / "out.npz"))
+    squares[3] = keep(squares[3])
+    assert run({structure: squares}).exit_code == 0
+    assert warnings(caplog) == [
+        f"{structure} of 04: one triangle of the matrix is empty: the other is taken for both. "
+        "Nothing need be done if that is what it means (tck2connectome without -symmetric)."
+    ]
+    found = dict(np.load(tmp_path / "out.npz"))
+    for key, values in expected.items():
+        np.testing.assert_array_equal(found[key], values)
+
+
+@pytest.mark.parametrize("diagonal", [0.0, np.nan, np.inf])
+def test_an_asymmetric_matrix_is_refused_by_its_number(
+    run: Any, brains: Edges, diagonal: float
+) -> None:
+    """Whatever its diagonal, and however large the others' values."""
+    function, _ = brains
+    squares = edges_to_square(brains[function], diagonal=diagonal)
+    squares[3, 5, 9] += 0.5
+    squares[8] *= 1e6
+    result = run({function: squares})
+    assert result.exit_code == 4
+    assert "connectome 4 of 12: expected a symmetric matrix" in " ".join(result.output.split())
+
+
+def test_an_infinite_edge_is_refused_by_its_number(run: Any, brains: Edges) -> None:
+    """Of a square, of a row of edges."""
+    _, structure = brains
+    edges = brains[structure].copy()
+    edges[7, 100] = np.inf
+    for given in (edges, edges_to_square(edges, diagonal=0.0)):
+        result = run({structure: given})
+        assert result.exit_code == 4
+        assert "connectome 8 of 12: expected finite" in " ".join(result.output.split())
+
+
+def test_one_person_in_other_units_is_named(
+    run: Any, brains: Edges, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whose values would make everyone's mean."""
+    _, structure = brains
+    edges = brains[structure].copy()
+    edges[8] *= 1e6
+    assert run({structure: edges}).exit_code == 0
+    assert any("of 09: on another scale than the other people's" in t for t in warnings(caplog))
 
 
 def test_a_square_in_another_order_is_put_right_as_the_message_says(

@@ -1,0 +1,76 @@
+"""What a file, and an array in it, call themselves, against the flavor that they are given as."""
+
+from pathlib import Path
+
+from kraken_bids.bids.names import parse_name
+from kraken_bids.exceptions import FlavorError
+from kraken_bids.flavors import Flavor, list_flavors, parse_flavor, parse_meas
+from kraken_bids.parcellations import list_parcellations
+
+GROUP_KEYS = {"fc": "FC", "sc": "SC", "volnorm": "SC"}
+"""Keys of published files that say what kind of connectome they hold."""
+
+
+def check_declared(flavor: Flavor, path: Path, key: str = "") -> None:
+    """Check that neither a file's name nor its array's says another flavor than the one given.
+
+    Parameters
+    ----------
+    flavor : Flavor
+        What the file is given as.
+    path : Path
+        Its name may hold ``meas-FCcorrHPF``, or a flavor such as ``FCcorr_fs86_hpf``.
+    key : str
+        Name of the array in the file.
+
+    Raises
+    ------
+    FlavorError
+        If one of them says another.
+    """
+    for where, declared in (
+        (f"the array {key}", _parse(key)),
+        (f"the name {path.name}", _parse_entities(path) or _find_flavor(path.stem, flavor)),
+    ):
+        if declared is not None and _differ(declared, flavor):
+            raise FlavorError(
+                f"expected {flavor} in {path}; found {where}, which says {declared}. Give it as "
+                "that flavor, or rename it if it is not."
+            )
+    group = GROUP_KEYS.get(key.lower())
+    if group not in {None, flavor.group}:
+        raise FlavorError(
+            f"expected {flavor} in {path}; found the array {key}, which says {group}. Give it as "
+            "a flavor of that kind, or rename it if it is not."
+        )
+
+
+def _differ(declared: Flavor, flavor: Flavor) -> bool:
+    """Whether two flavors are others; an atlas may be called by a name of somebody's own."""
+    how = (declared.measure, declared.processing) != (flavor.measure, flavor.processing)
+    known = {declared.parcellation, flavor.parcellation} <= set(list_parcellations())
+    return how or (known and declared.parcellation != flavor.parcellation)
+
+
+def _parse(name: str) -> Flavor | None:
+    try:
+        return parse_flavor(name)
+    except FlavorError:
+        return None
+
+
+def _parse_entities(path: Path) -> Flavor | None:
+    entities = parse_name(path)
+    try:
+        return parse_meas(entities["meas"], entities.get("atlas", ""))
+    except (FlavorError, KeyError):
+        return None
+
+
+def _find_flavor(stem: str, flavor: Flavor) -> Flavor | None:
+    """Flavor whose id stands somewhere in a name, unless the one given does so too."""
+    known = {one.name: one for one in list_flavors(list_parcellations())}
+    words = stem.split("_")
+    ids = ["_".join(words[start : start + 3]) for start in range(len(words) - 2)]
+    found = [known[name] for name in ids if name in known]
+    return None if not found or flavor in found else found[0]
