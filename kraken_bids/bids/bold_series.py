@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.index import JOINED, SubjectFile
 from kraken_bids.bids.label_images import IMAGES
-from kraken_bids.bids.names import full_space
+from kraken_bids.bids.names import full_space, rank_version
 from kraken_bids.bids.outputs import FUNC_ENTITIES
 from kraken_bids.exceptions import InputError
 
@@ -104,13 +104,13 @@ def _check_names(series: Sequence[SubjectFile]) -> None:
 def _note_versions(series: Sequence[SubjectFile]) -> list[str]:
     """Say which scans of one task are not joined."""
     versions: dict[str, dict[str, None]] = defaultdict(dict)
-    for file in series:
+    for file in sorted(series, key=lambda f: rank_version(f.entities)):
         task = file.entities.get("task", "")
         versions[task].setdefault(_name_version(file))
     return [
-        f"task {task or '(none)'} lies there as {' and as '.join(found)}: these are not joined, "
-        "each is measured apart, and the model reads the one with the most data. Choose with "
-        "--bids-filter-file."
+        f"task {task or '(none)'} lies there as {' and as '.join(found)}: these are not joined "
+        "but measured apart. The model reads the first of rec-, ce- and part-, and the one with "
+        "the most data of others. Choose with --bids-filter-file."
         for task, found in versions.items()
         if len(found) > 1
     ]

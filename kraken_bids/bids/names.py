@@ -81,6 +81,20 @@ def full_space(entities: Mapping[str, str]) -> str:
     return f"{space}+{cohort}" if space and cohort else space
 
 
+def rank_version(entities: Mapping[str, str]) -> tuple[tuple[bool, str], ...]:
+    """Order of the versions of one scan (``rec-``, ``ce-``, ``part-``): as it came, then by name.
+
+    It hangs on nothing else, so that of everyone the same version is read.
+
+    Parameters
+    ----------
+    entities : mapping
+        Of its name. ``ce-none`` counts as no contrast agent.
+    """
+    found = (entities.get(key, "") for key in ("rec", "ce", "part"))
+    return tuple((value not in {"", "none"}, value) for value in found)
+
+
 def format_name(entities: Mapping[str, str], *, suffix: str, extension: str) -> str:
     """File name of these entities in BIDS order, ``desc`` last; the inverse of :func:`parse_name`.
 

@@ -119,9 +119,10 @@ def find_structural_inputs(
         local, remarks = add_anatomy(search, dataset)
         tracts = _describe(algorithm, one, local, parcellations, notes=notes)
         found.append(tracts)
-        # only where labels came from there
+        # only where labels came from there, or should have
         used = {path for image in tracts.labels.values() for path in image.files}
-        notes += remarks if used & {f.path for f in local.anatomy} else []
+        is_whole = len(tracts.labels) == len(parcellations)
+        notes += remarks if used & {f.path for f in local.anatomy} or not is_whole else []
     return StructuralInputs(tuple(t for t in found if t.labels), tuple(dict.fromkeys(notes)))
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.names import parse_name, rank_version
 from kraken_bids.bids.outputs import find_relmats, sidecar_path
 from kraken_bids.bids.read import read_json, read_relmat
 from kraken_bids.connectome.matrices import find_missing_regions
@@ -253,14 +253,16 @@ def read_measured(path: Path, flavor: Flavor, n_edges: int) -> Measured:
 
 
 def _choose(paths: Sequence[Path]) -> Path:
-    """Of several files of one flavor: task rest, else the one with the most data, else by name."""
+    """Of several files of one flavor: task rest, the scan as it came, then the most data."""
     if len(paths) == 1:
         return paths[0]
 
-    def preference(path: Path) -> tuple[int, float, str]:
+    def preference(path: Path) -> tuple[object, ...]:
+        entities = parse_name(path)
         sidecar = sidecar_path(path)
         minutes = read_json(sidecar).get("EffectiveDuration", 0.0) if sidecar.exists() else 0.0
-        return (_rank_task(parse_name(path).get("task", "")), -float(minutes), path.name)
+        task = _rank_task(entities.get("task", ""))
+        return (task, rank_version(entities), -float(minutes), path.name)
 
     chosen = min(paths, key=preference)
     logger.info(

@@ -9,7 +9,7 @@ from kraken_bids.pipeline.predictions.cohort import list_members
 
 
 def write_measured(output_dir: Path, minutes: dict[str, float]) -> None:
-    """Write the names of one flavor measured from several tasks, with what was left of each."""
+    """Write the names of one flavor measured from several scans, with what was left of each."""
     func = output_dir / "sub-01" / "func"
     func.mkdir(parents=True)
     for task, left in minutes.items():
@@ -36,3 +36,23 @@ def test_rest_before_a_longer_task(tmp_path: Path, minutes: dict[str, float], ch
     (member,) = list_members(tmp_path)
     (path,) = member.connectomes.values()
     assert f"_task-{chosen}_" in path.name
+
+
+@pytest.mark.parametrize(
+    ("minutes", "chosen"),
+    [
+        ({"rest": 5, "rest_rec-nordic": 9}, "rest"),
+        ({"rest_ce-gd": 9, "rest_ce-none": 5}, "rest_ce-none"),
+        ({"rest_rec-b": 9, "rest_rec-a": 5}, "rest_rec-a"),
+        ({"rest_acq-short": 5, "rest_acq-long": 9}, "rest_acq-long"),
+        ({"rest_rec-nordic": 5, "movie": 9}, "rest_rec-nordic"),
+    ],
+)
+def test_the_same_version_of_everyone(
+    tmp_path: Path, minutes: dict[str, float], chosen: str
+) -> None:
+    """What is left of a version differs between people; which one is read must not."""
+    write_measured(tmp_path, minutes)
+    (member,) = list_members(tmp_path)
+    (path,) = member.connectomes.values()
+    assert f"_task-{chosen}_space" in path.name
