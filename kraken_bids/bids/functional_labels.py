@@ -118,13 +118,16 @@ def _find_on_bold_grid(
     bolds: Sequence[SubjectFile], files: Sequence[SubjectFile], name: str
 ) -> LabelImage | None:
     """Segmentation beside a BOLD series, as fMRIPrep up to 23.1 wrote it; the first run's."""
+    drawn = [
+        f
+        for f in files
+        if f.is_called(suffix="dseg", desc="aparcaseg") and f.entities["extension"] in IMAGES
+    ]
     for bold in bolds:
         space = full_space(bold.entities)
-        for file in files:
+        for file in drawn:
             same = file.path.parent == bold.path.parent and file.run_key == bold.run_key
-            named = file.is_called(suffix="dseg", desc="aparcaseg")
-            is_image = file.entities["extension"] in IMAGES
-            if same and named and is_image and full_space(file.entities) == space:
+            if same and full_space(file.entities) == space:
                 return LabelImage(name, file.path, space)
     return None
 

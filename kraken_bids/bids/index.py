@@ -27,20 +27,12 @@ class SubjectFile:
     """Label of the session folder it lies in, else of its name; None for all sessions."""
     entities: Mapping[str, str]
     """As parsed, with ``suffix``, ``extension`` and ``datatype`` (its folder; '' for none)."""
+    is_misnamed: bool = False
+    """Whether its name says another participant or session than its folders."""
 
     def is_called(self, **wanted: str | None) -> bool:
         """Whether entities have these values (None: absent); ``from_`` stands for ``from``."""
         return all(self.entities.get(key.rstrip("_")) == value for key, value in wanted.items())
-
-    @property
-    def is_misnamed(self) -> bool:
-        """Whether its name says another participant or session than its folders."""
-        folders = self.path.relative_to(self.dataset.path).parts[:-1]
-        return any(
-            folder.startswith(f"{key}-") and folder != f"{key}-{self.entities[key]}"
-            for folder, key in zip(folders, ("sub", "ses"), strict=False)
-            if key in self.entities
-        )
 
     @property
     def version_key(self) -> frozenset[tuple[str, str]]:
@@ -103,7 +95,8 @@ def list_subject_files(datasets: Sequence[Dataset], subject: str) -> tuple[Subje
         if not dataset.is_searched or not is_folder(root):
             continue
         for folder, session in _list_levels(root):
-            found += _list_datatypes(dataset, folder, session)
+            own = {"sub": subject} | ({"ses": session} if session else {})
+            found += _list_datatypes(dataset, folder, own)
     return tuple(found)
 
 
@@ -132,20 +125,26 @@ def _list_levels(root: Path) -> Iterator[tuple[Path, str | None]]:
             yield Path(entry.path), entry.name.removeprefix("ses-")
 
 
-def _list_datatypes(dataset: Dataset, folder: Path, session: str | None) -> Iterator[SubjectFile]:
+def _list_datatypes(
+    dataset: Dataset, folder: Path, own: Mapping[str, str]
+) -> Iterator[SubjectFile]:
     for datatype in list_folder(folder):
         if datatype.name.startswith("sub-") and datatype.is_file():
-            yield _describe(dataset, Path(datatype.path), session, datatype="")
+            yield _describe(dataset, Path(datatype.path), own, datatype="")
         skipped = datatype.name in NOT_DATA or datatype.name.startswith((".", "ses-"))
         if skipped or not datatype.is_dir():
             continue
-        for name in (entry.name for entry in list_folder(Path(datatype.path))):
+        inside = Path(datatype.path)
+        for name in (entry.name for entry in list_folder(inside)):
             if not name.startswith("."):
-                path = Path(datatype.path) / name
-                yield _describe(dataset, path, session, datatype=datatype.name)
+                yield _describe(dataset, inside / name, own, datatype=datatype.name)
 
 
-def _describe(dataset: Dataset, path: Path, session: str | None, *, datatype: str) -> SubjectFile:
+def _describe(
+    dataset: Dataset, path: Path, own: Mapping[str, str], *, datatype: str
+) -> SubjectFile:
     entities = {**parse_name(path), "datatype": datatype}
+    is_misnamed = any(entities.get(key, label) != label for key, label in own.items())
     # without session folders, names alone may say the session
-    return SubjectFile(dataset, path, session or entities.get("ses"), entities)
+    session = own.get("ses") or entities.get("ses")
+    return SubjectFile(dataset, path, session, entities, is_misnamed)

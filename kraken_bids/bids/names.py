@@ -40,7 +40,7 @@ def split_extension(path: Path | str) -> tuple[str, str]:
     path : path or str
         Only its last part is read; dots may stand anywhere in it.
     """
-    name = Path(path).name
+    name = path.name if isinstance(path, Path) else Path(path).name
     found = EXTENSION.search(name)
     return (name[: found.start()], found[0]) if found else (name, "")
 
