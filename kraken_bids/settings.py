@@ -197,6 +197,8 @@ class RunSettings:
     """``local``, a cluster's name, a dask scheduler's address or its file."""
     mem_gb: float | None = None
     """Memory of one worker on a cluster, in GB."""
+    walltime: str | None = None
+    """Time of one job on a cluster, ``HH:MM:SS``; None: as dask-jobqueue is configured."""
     force: bool = False
     """Redo what is done."""
     stop_on_first_crash: bool = False
@@ -212,6 +214,11 @@ class RunSettings:
         """Check the ranges."""
         check_range("--n-procs", self.n_procs, within=(1, 1e5), unit="processes")
         check_range("--omp-nthreads", self.omp_nthreads, within=(1, 1e5), unit="threads")
+        check_range("--mem-gb", self.mem_gb, within=(0.1, 1e5), unit="GB")
+        if self.walltime and not re.fullmatch(r"(\d+-)?\d+:[0-5]\d:[0-5]\d", self.walltime):
+            raise SettingsError(
+                f"--walltime: expected HH:MM:SS, or D-HH:MM:SS; found {self.walltime!r}."
+            )
 
 
 @dataclass(frozen=True)

@@ -13,12 +13,14 @@ from kraken_bids.cli.app_settings import read_settings
 from kraken_bids.cli.cleaning import cleaning_options
 from kraken_bids.cli.garbage import collect_rarely
 from kraken_bids.cli.options import (
-    ForgivingCommand,
     ListOption,
     exit_with_message,
     read_config,
     verbose_option,
 )
+from kraken_bids.cli.running import running_options
+from kraken_bids.cli.sections import SectionedCommand
+from kraken_bids.cli.signals import end_cleanly_when_stopped
 from kraken_bids.cli.templates import template_options
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.logs import start_terminal_log
@@ -51,7 +53,7 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
 
 
 @click.command(
-    cls=ForgivingCommand,
+    cls=SectionedCommand,
     epilog=EPILOG,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
@@ -128,7 +130,14 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
     metavar="ATLAS=FILE ...",
     help="Label image in tractogram space, likewise.",
 )
-@click.option("--search-radius", type=float, default=4.0, show_default=True, metavar="MM")
+@click.option(
+    "--search-radius",
+    type=float,
+    default=4.0,
+    show_default=True,
+    metavar="MM",
+    help="A streamline's end counts for the nearest region that is no farther than this.",
+)
 @click.option(
     "--sc-units",
     type=click.Choice(SC_UNITS),
@@ -159,6 +168,8 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
     type=click.Choice(ADAPTATION_MODES),
     default="meanfit+meanshift",
     show_default=True,
+    help="How it is fitted: slope and intercept between the two means (meanfit), their difference "
+    "(meanshift), or one after the other.",
 )
 @click.option(
     "--adaptation-subjects",
@@ -166,7 +177,14 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
     metavar="LABEL ...|QUERY",
     help="Who is fitted on: labels, or a participants.tsv query such as group==control  [all]",
 )
-@click.option("--adaptation-min-subjects", type=int, default=10, show_default=True)
+@click.option(
+    "--adaptation-min-subjects",
+    type=int,
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Fewest people that an adaptation is fitted on.",
+)
 @click.option(
     "--sources",
     cls=ListOption,
@@ -183,43 +201,14 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
     show_default=True,
     help="Predicted matrices: one TSV each, or one HDF5 per subject.",
 )
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]")
 @click.option(
-    "--n-procs",
-    "--nprocs",
-    "--n-cpus",
-    "n_procs",
-    type=int,
-    default=1,
+    "--device",
+    default="auto",
     show_default=True,
-    help="Participants at a time.",
+    metavar="auto|cpu|cuda[:N]",
+    help="Where the model computes; auto takes a GPU where there is one.",
 )
-@click.option("--omp-nthreads", type=int, default=1, show_default=True, help="Threads of each.")
-@click.option(
-    "--scheduler",
-    default="local",
-    show_default=True,
-    metavar="local|slurm|pbs|sge|lsf|htcondor|oar|ADDRESS|FILE",
-    help="Where participants are computed: here, in N_PROCS jobs of a cluster, or by a running "
-    "dask scheduler (extra: cluster).",
-)
-@click.option("--mem-gb", type=float, metavar="GB", help="Memory of one job on a cluster.")
-@click.option("-w", "--work-dir", type=click.Path(path_type=Path), help="For temporary files.")
-@click.option("--force", is_flag=True, help="Redo what is done.")
-@click.option("--stop-on-first-crash", is_flag=True, help="Stop where one participant fails.")
-@click.option("--dry-run", is_flag=True, help="Say what would be done, and stop.")
-@click.option("--reports-only", is_flag=True, help="Draw the reports again from what is there.")
-@click.option(
-    "--refit-pcorr",
-    is_flag=True,
-    help="group: search one ridge λ of the partial correlations over everyone, and compute them "
-    "again with it before predicting.",
-)
-@click.option(
-    "--skip-bids-validation",
-    is_flag=True,
-    help="Accepted as other BIDS Apps do; the raw dataset is not validated in any case.",
-)
+@running_options
 @click.option(
     "--config-file",
     type=click.Path(path_type=Path),
@@ -240,6 +229,7 @@ def main(**options: Any) -> None:
     found in OUTPUT_DIR and predicts again.
     """  # noqa: D205
     with exit_with_message():
+        end_cleanly_when_stopped()
         settings = read_settings(options)
         _prepare_process(settings, options["verbose"])
         _check_ridges(settings, options["level"])
@@ -278,6 +268,10 @@ def _prepare_process(settings: Settings, verbosity: int) -> None:
         os.environ["TMPDIR"] = str(settings.run.work_dir)
     start_terminal_log(verbosity)
     collect_rarely()
+    if settings.run.scheduler != "local":
+        from kraken_bids.pipeline.clusters import check_scheduler
+
+        check_scheduler(settings.run)
 
 
 def _check_ridges(settings: Settings, level: str) -> None:

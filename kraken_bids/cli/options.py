@@ -1,5 +1,6 @@
 """How the commands read options: ``-`` or ``_`` inside, lists as other BIDS Apps take them."""
 
+import signal
 import sys
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -11,6 +12,9 @@ import click
 from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
 
 LEVELS = ("participant", "group")
+STOPPED: dict[object, signal.Signals] = {128 + s: s for s in (signal.SIGTERM, signal.SIGHUP)}
+"""Exit codes of a command that was stopped."""
+GO_ON = "Finished files are kept: the same command goes on from there."
 
 
 class ListOption(click.Option):
@@ -29,7 +33,9 @@ transforms_option = click.option(
     metavar="FILE ...",
     help="Transforms kraken_ioxfm_* of a published .pt  [those beside it]",
 )
-verbose_option = click.option("-v", "--verbose", count=True, help="Say more.")
+verbose_option = click.option(
+    "-v", "--verbose", count=True, help="Say more: shapes, times, what is skipped."
+)
 
 
 class ForgivingCommand(click.Command):
@@ -54,10 +60,15 @@ class exit_with_message:  # noqa: N801 - reads as the statement it makes
         """Enter."""
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        """Exit with the error's code where it is one of ours."""
+        """Exit with the error's code where it is one of ours; with 130 after Ctrl-C."""
         if isinstance(error, KrakenBidsError):
             click.echo(f"Error: {error}", err=True)
             sys.exit(error.exit_code)
+        if isinstance(error, KeyboardInterrupt):
+            click.echo(f"Stopped by Ctrl-C. {GO_ON}", err=True)
+            sys.exit(128 + signal.SIGINT)
+        if isinstance(error, SystemExit) and error.code in STOPPED:
+            click.echo(f"Stopped by {STOPPED[error.code].name}. {GO_ON}", err=True)
 
 
 def pairs(option: str, values: Iterable[str]) -> dict[str, str]:

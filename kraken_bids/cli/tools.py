@@ -1,9 +1,6 @@
 """``kraken-tools``: everything that is not the BIDS App."""
 
-import signal
-import sys
 from pathlib import Path
-from types import FrameType
 
 import click
 
@@ -20,6 +17,7 @@ from kraken_bids.cli.options import (
 )
 from kraken_bids.cli.predict import predict
 from kraken_bids.cli.sc import sc
+from kraken_bids.cli.signals import end_cleanly_when_stopped
 from kraken_bids.logs import start_terminal_log
 
 
@@ -27,13 +25,8 @@ from kraken_bids.logs import start_terminal_log
 @click.version_option(__version__, prog_name="kraken-tools")
 def main() -> None:
     """Work with Krakencoder models and connectome files outside the BIDS App."""
-    signal.signal(signal.SIGTERM, _stop)
+    end_cleanly_when_stopped()
     collect_rarely()
-
-
-def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
-    """End as by an error, so that unfinished files vanish when a cluster's time is up."""
-    sys.exit(128 + number)
 
 
 main.add_command(convert)

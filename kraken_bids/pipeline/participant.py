@@ -40,6 +40,7 @@ from kraken_bids.pipeline.predictions.predict import (
     list_source_names,
     predict_members,
 )
+from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.provenance import (
     Failure,
     exit_code_of,
@@ -157,17 +158,15 @@ def report_end(failures: Sequence[Failure], n_subjects: int) -> None:
 
 def _measure(settings: Settings, plan: Plan, executor: Executor) -> list[Failure]:
     failures: list[Failure] = []
-    for count, (task, result, error) in enumerate(
-        run_tasks(executor, measure_session, plan.tasks), start=1
-    ):
+    progress = Progress("measured", len(plan.tasks))
+    for task, result, error in run_tasks(executor, measure_session, plan.tasks):
         if error is not None:
             subject, session = task.session.subject, task.session.session
             failure = failure_of(error, subject=subject, session=session, stage="connectomes")
             logger.error("%s: %s", task.label, failure.message)
             failures.append(failure)
         failures += result or []
-        done = "measured" if result == [] else "failed"
-        logger.info("%s %s (%d of %d)", task.label, done, count, len(plan.tasks))
+        progress.advance(task.label, "measured" if result == [] else "failed")
         if failures and settings.run.stop_on_first_crash:
             break
     return failures

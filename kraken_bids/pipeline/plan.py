@@ -11,6 +11,7 @@ from kraken_bids.bids.query import ExplicitPaths, Query, read_exclusions, read_f
 from kraken_bids.bids.template_transforms import TemplateOptions
 from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
+from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.provenance import Failure, exit_code_of, failure_of
 from kraken_bids.pipeline.sessions import SessionTask
 from kraken_bids.settings import Settings, split_atlas
@@ -53,7 +54,9 @@ def plan_participants(settings: Settings) -> Plan:
     wanted = [own.get(name) or load_parcellation(name) for name in data.measured_atlases]
     tasks: list[SessionTask] = []
     failures = []
+    progress = Progress("looked for the inputs of", len(subjects))
     for subject in subjects:
+        progress.advance()
         try:
             sessions = find_session_inputs(
                 datasets,

@@ -2,21 +2,28 @@
 
 import logging
 import multiprocessing
+import os
+import signal
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import (
+    FIRST_COMPLETED,
     BrokenExecutor,
     Executor,
     Future,
     ProcessPoolExecutor,
-    as_completed,
+    wait,
 )
 from contextlib import contextmanager
 from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.logs import start_file_log, start_terminal_log
+from kraken_bids.pipeline.clusters import NoWorkersError, open_cluster
 from kraken_bids.settings import RunSettings
 
 logger = logging.getLogger(__name__)
@@ -24,17 +31,10 @@ logger = logging.getLogger(__name__)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-CLUSTERS = {
-    "slurm": "SLURMCluster",
-    "pbs": "PBSCluster",
-    "sge": "SGECluster",
-    "lsf": "LSFCluster",
-    "htcondor": "HTCondorCluster",
-    "oar": "OARCluster",
-}
-"""Name of a scheduler to the class of dask-jobqueue that starts workers on it."""
-DEFAULT_MEM_GB = 4.0
-CONNECT_SECONDS = 60
+AHEAD = 2
+"""Items per process that are handed over before one has finished."""
+STOP_SECONDS = 10
+"""Time that a worker has to take its unfinished files along."""
 
 
 class InlineExecutor(Executor):
@@ -55,7 +55,8 @@ class InlineExecutor(Executor):
 class LastingPool(Executor):
     """A pool of processes that starts anew where the system has ended one of them."""
 
-    def __init__(self, start: Callable[[], ProcessPoolExecutor]) -> None:
+    def __init__(self, start: Callable[[], ProcessPoolExecutor], *, slots: int) -> None:
+        self.slots = slots
         self._start = start
         self._pool = start()
 
@@ -63,21 +64,30 @@ class LastingPool(Executor):
         self, fn: Callable[..., Result], /, *args: object, **kwargs: object
     ) -> Future[Result]:
         """Run ``fn`` in one of the processes."""
+        call: Callable[[], Result] = partial(_call, partial(fn, *args, **kwargs))
         try:
-            return self._pool.submit(fn, *args, **kwargs)
+            return self._pool.submit(call)
         except BrokenExecutor:
             self._pool.shutdown(wait=True)
             self._pool = self._start()
-            return self._pool.submit(fn, *args, **kwargs)
+            return self._pool.submit(call)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as the class above has it
         """End the processes."""
         self._pool.shutdown(wait, cancel_futures=cancel_futures)
 
+    def stop(self) -> None:
+        """End the processes in the middle of their work; they take unfinished files along."""
+        # nothing public ends them before Python 3.14
+        for process in list((self._pool._processes or {}).values()):
+            process.terminate()
+        # no future is cancelled: a pool that is broken meets cancelled ones with an exception
+        self.shutdown(wait=True)
+
 
 @contextmanager
 def open_executor(run: RunSettings, log: Path) -> Iterator[Executor]:
-    """Executor for the participants of a run.
+    """Executor for the participants of a run; one that ends early ends what it has started.
 
     Parameters
     ----------
@@ -91,27 +101,32 @@ def open_executor(run: RunSettings, log: Path) -> Iterator[Executor]:
     Raises
     ------
     SettingsError
-        If the scheduler is unknown, or its extra is not installed.
+        If the scheduler is unknown, its command is not there, or its extra is not installed.
     InputError
         If a running scheduler does not answer.
     """
+    start_logs = partial(_start_logs, log, _level())
     if run.scheduler != "local":
-        with _open_dask(run, log) as executor:
+        with open_cluster(run, log, start_logs) as executor:
             yield executor
     elif run.n_procs == 1:
         yield InlineExecutor()
     else:
         # fresh processes: a fork of a process with threads may hang
-        context = multiprocessing.get_context("spawn")
         start = partial(
             ProcessPoolExecutor,
             run.n_procs,
-            mp_context=context,
-            initializer=_start_logs,
-            initargs=(log, _level()),
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start_worker,
+            initargs=(start_logs,),
         )
-        with LastingPool(start) as pool:
+        pool = LastingPool(start, slots=run.n_procs)
+        try:
             yield pool
+        except BaseException:
+            pool.stop()
+            raise
+        pool.shutdown()
 
 
 def run_tasks(
@@ -119,100 +134,57 @@ def run_tasks(
 ) -> Iterator[tuple[Item, Result | None, BaseException | None]]:
     """Run ``function`` on every item; yields item, result and error as each one finishes.
 
-    Where the system ends a process (out of memory), its pool is lost, and with it what others were
-    doing there; these are run again, one at a time, so that only the one that is too much fails.
+    Items are taken as they are needed, so that they may be made while others are computed. Where
+    the system ends a process of a pool (out of memory), the pool is lost, and with it what others
+    were doing there; these are run again, one at a time, so that only the one that is too much
+    fails.
+
+    Raises
+    ------
+    NoWorkersError
+        If a cluster gives no process to compute with.
     """
     if isinstance(executor, InlineExecutor):
         for item in items:
             yield item, *_outcome(executor.submit(function, item))
         return
-    futures = {executor.submit(function, item): item for item in items}
     lost = []
+    is_pool = isinstance(executor, LastingPool)
+    for item, future in _hand_over(executor, function, items):
+        if is_pool and isinstance(future.exception(), BrokenExecutor):
+            lost.append(item)
+        else:
+            yield item, *_outcome(future)
+    for item in lost:
+        yield item, *_outcome(executor.submit(function, item))
+
+
+def _hand_over(
+    executor: Executor, function: Callable[[Item], Result], items: Iterable[Item]
+) -> Iterator[tuple[Item, Future[Result]]]:
+    """Submit a few items more than can be computed at once; give each one as it finishes."""
+    coming = iter(items)
+    futures: dict[Future[Result], Item] = {}
     try:
-        for future in as_completed(futures):
-            if isinstance(future.exception(), BrokenExecutor):
-                lost.append(futures[future])
-            else:
-                yield futures[future], *_outcome(future)
-        for item in lost:
-            yield item, *_outcome(executor.submit(function, item))
-    finally:  # a caller that stops early takes back what has not begun
+        while True:
+            room = AHEAD * getattr(executor, "slots", 1) - len(futures)
+            for item in islice(coming, max(room, 0)):
+                futures[executor.submit(function, item)] = item
+            if not futures:
+                break
+            for future in wait(futures, return_when=FIRST_COMPLETED).done:
+                yield futures.pop(future), future
+    except GeneratorExit:  # a caller that stops early takes back what has not begun
         for future in futures:
             future.cancel()
+        raise
 
 
 def _outcome(future: Future[Result]) -> tuple[Result | None, BaseException | None]:
     error = future.exception()
+    if isinstance(error, NoWorkersError):
+        raise error
     return (None, error) if error is not None else (future.result(), None)
-
-
-@contextmanager
-def _open_dask(run: RunSettings, log: Path) -> Iterator[Executor]:
-    """Executor of a dask cluster: one that this run starts, or one that is running."""
-    try:
-        import distributed
-    except ImportError as error:
-        raise SettingsError(
-            f"--scheduler {run.scheduler}: expected dask and dask-jobqueue; found neither. "
-            "Install them: pip install 'kraken_bids[cluster]'."
-        ) from error
-    connect: Any = distributed.Client
-    if run.scheduler in CLUSTERS:
-        with _start_cluster(run, log) as cluster, connect(cluster) as client:
-            yield _prepare(client, log)
-        return
-    where: dict[str, Any]
-    if "://" in run.scheduler:
-        where = {"address": run.scheduler}
-    elif Path(run.scheduler).is_file():
-        where = {"scheduler_file": run.scheduler}
-    else:
-        raise SettingsError(
-            f"--scheduler: expected local, {', '.join(CLUSTERS)}, the address of a running dask "
-            f"scheduler (tcp://…) or its scheduler file; found {run.scheduler!r}."
-        )
-    try:
-        client = connect(**where, timeout=CONNECT_SECONDS)
-    except OSError as error:
-        raise InputError(
-            f"--scheduler: expected a running dask scheduler at {run.scheduler}; found: {error}."
-        ) from error
-    with client:
-        yield _prepare(client, log)
-
-
-@contextmanager
-def _start_cluster(run: RunSettings, log: Path) -> Iterator[Any]:
-    import dask_jobqueue
-
-    options = {
-        "cores": run.omp_nthreads,
-        "processes": 1,
-        "memory": f"{run.mem_gb or DEFAULT_MEM_GB:g}GB",
-        "log_directory": str(log.parent / "jobs"),
-    }
-    with getattr(dask_jobqueue, CLUSTERS[run.scheduler])(**options) as cluster:
-        logger.info("starting %d %s job(s) with %s", run.n_procs, run.scheduler, options)
-        cluster.scale(jobs=run.n_procs)
-        yield cluster
-
-
-def _prepare(client: Any, log: Path) -> Executor:
-    """Give every worker, now and later, its log; tasks run once and are never tried again."""
-    from distributed import WorkerPlugin
-
-    class Logs(WorkerPlugin):
-        """Starts the logs of a worker."""
-
-        def __init__(self, level: int) -> None:
-            self.level = level
-
-        def setup(self, worker: object) -> None:  # noqa: ARG002
-            _start_logs(log, self.level)
-
-    client.register_plugin(Logs(_level()))
-    executor: Executor = client.get_executor(retries=0, pure=False)
-    return executor
 
 
 def _level() -> int:
@@ -223,3 +195,39 @@ def _level() -> int:
 def _start_logs(log: Path, level: int) -> None:
     start_terminal_log(1 if level <= logging.DEBUG else 0 if level <= logging.INFO else -1)
     start_file_log(log)
+
+
+def _start_worker(start_logs: Callable[[], None]) -> None:
+    """Start the logs of a process of the pool, and see to it that it ends with the run."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the main process, which ends us
+    signal.signal(signal.SIGTERM, _stop)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    start_logs()
+
+
+_is_stopped = threading.Event()
+
+
+def _stop(number: int, _frame: object) -> None:
+    _is_stopped.set()
+    sys.exit(128 + number)
+
+
+def _call(call: Callable[[], Result]) -> Result:
+    """Make a call, and end the process after it where that was asked for meanwhile."""
+    try:
+        return call()
+    finally:
+        if _is_stopped.is_set():  # the pool would take SystemExit for the outcome of the call
+            logging.shutdown()
+            os._exit(128 + signal.SIGTERM)
+
+
+def _end_with_parent() -> None:
+    """Wait until the main process is gone, killed perhaps, and end this one."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(STOP_SECONDS)  # for what is being computed without looking at signals
+    os._exit(128 + signal.SIGTERM)

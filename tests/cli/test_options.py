@@ -7,7 +7,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from kraken_bids.cli import app
 from kraken_bids.cli.options import ForgivingCommand, ListOption, labels, pairs, read_config
+from kraken_bids.cli.sections import REST, SECTIONS, SectionedCommand
 from kraken_bids.exceptions import InputError, SettingsError
 
 CLOSING = ["/data", "/out", "participant"]
@@ -112,3 +114,32 @@ def test_broken_config_files_are_refused(tmp_path: Path, content, error):
 
     with pytest.raises(error, match=r"run\.toml"):
         read_config(path, click.Command("x"))
+
+
+def test_the_help_explains_every_option_in_a_group() -> None:
+    """Nothing is left over, and nothing goes without a word."""
+    ctx = click.Context(app.main)
+    options = [p for p in app.main.get_params(ctx) if isinstance(p, click.Option)]
+
+    assert [o.opts for o in options if not o.help] == []
+    named = {name for names in SECTIONS.values() for name in names}
+    assert [o.name for o in options if o.name not in named] == []
+    text = app.main.get_help(ctx)
+    assert [o.opts for o in options if o.opts[-1] not in text] == []
+    assert all(f"\n{title}:\n" in text for title in SECTIONS)
+    assert f"{REST}:" not in text
+
+
+def test_an_option_that_no_group_names_is_in_the_help_all_the_same() -> None:
+    """It comes last."""
+
+    @click.command(cls=SectionedCommand)
+    @click.option("--colour", help="Of the bird.")
+    @click.option("--force", help="Redo.")
+    def command(colour: str, force: str) -> None:
+        """Do nothing."""
+
+    text = command.get_help(click.Context(command))
+
+    assert text.index("What is done:") < text.index("--force") < text.index(f"{REST}:")
+    assert text.index(f"{REST}:") < text.index("--colour")

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = """
 import os, signal, sys
 from pathlib import Path
@@ -17,6 +19,70 @@ with atomic_path(Path(sys.argv[1])) as temporary:
     os.kill(os.getpid(), signal.SIGTERM)
     signal.pause()
 """
+
+
+RUN = """
+import os, signal, sys, time
+from pathlib import Path
+from kraken_bids.cli.options import exit_with_message
+from kraken_bids.cli.signals import end_cleanly_when_stopped
+from kraken_bids.files import atomic_path
+from kraken_bids.logs import start_terminal_log
+from kraken_bids.pipeline.provenance import follow_run, start_run
+from kraken_bids.settings import DataSettings, Settings
+
+out = Path(sys.argv[1])
+with exit_with_message():
+    end_cleanly_when_stopped()
+    start_terminal_log(0)
+    with follow_run(start_run(Settings(DataSettings(out / "in", out)), "participant")):
+        with atomic_path(out / "x.tsv") as temporary:
+            temporary.write_text("half")
+            os.kill(os.getpid(), int(sys.argv[2]))
+            time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "code", "words"),
+    [
+        (signal.SIGINT, 130, "Stopped by Ctrl-C."),
+        (signal.SIGTERM, 143, "Stopped by SIGTERM."),
+        (signal.SIGHUP, 129, "Stopped by SIGHUP."),
+    ],
+)
+def test_a_stopped_run_says_so_and_leaves_nothing_hidden(
+    tmp_path: Path, number: int, code: int, words: str
+) -> None:
+    """The terminal says how to go on, the log when it ended; no traceback, no half file."""
+    done = subprocess.run(
+        [sys.executable, "-c", RUN, tmp_path, str(int(number))],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+
+    assert done.returncode == code
+    assert f"{words} Finished files are kept: the same command goes on" in done.stderr
+    assert "Traceback" not in done.stderr
+    (log,) = (tmp_path / "logs").glob("*.log")
+    assert "WARNING kraken_bids.pipeline.provenance stopped by " in log.read_text()
+    assert [p.name for p in tmp_path.rglob(".*")] == []
+
+
+def test_what_was_started_to_outlive_its_terminal_does() -> None:
+    """``nohup`` has SIGHUP ignored, and so it stays."""
+    script = """
+import os, signal
+from kraken_bids.cli.signals import end_cleanly_when_stopped
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+end_cleanly_when_stopped()
+os.kill(os.getpid(), signal.SIGHUP)
+print("goes on")
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True)
+
+    assert (done.returncode, done.stdout) == (0, b"goes on\n")
 
 
 def test_a_stopped_command_takes_its_unfinished_file_along(tmp_path: Path) -> None:

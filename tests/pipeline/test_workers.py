@@ -2,6 +2,11 @@
 
 import logging
 import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 import pytest
@@ -98,9 +103,95 @@ def test_a_scheduler_that_is_not_there_is_an_input_error(
 ) -> None:
     """After a while, with its address."""
     pytest.importorskip("distributed", reason="the extra cluster is not installed")
-    monkeypatch.setattr("kraken_bids.pipeline.workers.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("kraken_bids.pipeline.clusters.CONNECT_SECONDS", 1)
     with (
         pytest.raises(InputError, match=r"127\.0\.0\.1:9"),
         open_executor(RunSettings(scheduler="tcp://127.0.0.1:9"), log),
     ):
         pass
+
+
+STOPPED = """
+import os, signal, sys, time
+from pathlib import Path
+from kraken_bids.files import atomic_path
+from kraken_bids.pipeline.workers import open_executor, run_tasks
+from kraken_bids.settings import RunSettings
+
+def measure(path):
+    with atomic_path(path) as temporary:
+        temporary.write_text("half")
+        path.with_suffix(".pid").write_text(str(os.getpid()))
+        time.sleep(600)
+
+def stop(number, frame):
+    sys.exit(128 + number)
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, stop)
+    folder = Path(sys.argv[1])
+    with open_executor(RunSettings(n_procs=2), folder / "logs" / "run.log") as executor:
+        list(run_tasks(executor, measure, [folder / f"{k}.tsv" for k in range(6)]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("signal_", "code"),
+    [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT), (signal.SIGKILL, -signal.SIGKILL)],
+)
+def test_processes_end_with_their_run(tmp_path: Path, signal_: int, code: int) -> None:
+    """However the main process is stopped, nobody goes on, and no half-written file stays."""
+    script = tmp_path / "script" / "run.py"
+    script.parent.mkdir()
+    script.write_text(STOPPED)
+    folder = tmp_path / "out"
+    folder.mkdir()
+    with subprocess.Popen(
+        [sys.executable, script, folder], stderr=subprocess.PIPE, text=True
+    ) as main:
+        while len(found := list(folder.glob("*.pid"))) < 2:
+            assert main.poll() is None
+        main.send_signal(signal_)
+        # its stderr is closed when the last process that has inherited it is gone
+        _, said = main.communicate(timeout=60)
+
+    assert main.returncode == code
+    assert found
+    assert list(folder.glob(".*")) == []
+    assert len(list(folder.glob("*.pid"))) == 2
+    assert "SpawnProcess" not in said
+
+
+def end(number: int) -> int:
+    """Do as the system does to a process that is out of memory, where the number is 2."""
+    if number == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return number
+
+
+def test_who_is_too_much_fails_alone(log: Path) -> None:
+    """What others were doing in the pool that was lost is done again."""
+    with open_executor(RunSettings(n_procs=2), log) as executor:
+        found = {item: error for item, _, error in run_tasks(executor, end, range(7))}
+
+    assert {item for item, error in found.items() if error is not None} == {2}
+    assert isinstance(found[2], BrokenExecutor)
+    assert len(found) == 7
+
+
+def test_items_are_made_as_they_are_needed(log: Path) -> None:
+    """Predictions wait decoded in memory for a few people only, however many there are."""
+    made = []
+
+    def make() -> Iterator[int]:
+        for number in range(50):
+            made.append(number)
+            yield number
+
+    with open_executor(RunSettings(n_procs=2), log) as executor:
+        most = 0
+        for done, _ in enumerate(run_tasks(executor, abs, make()), start=1):
+            most = max(most, len(made) - done)
+
+    assert len(made) == 50
+    assert most <= 2 * 2

@@ -18,6 +18,7 @@ from kraken_bids.pipeline.pages.freshness import (
     is_current,
 )
 from kraken_bids.pipeline.predictions.cohort import Member
+from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.provenance import Failure, failure_of
 from kraken_bids.pipeline.workers import run_tasks
 from kraken_bids.report.pages import GroupPage
@@ -61,9 +62,13 @@ def draw_participants(
             path = path.with_name(f"{member.label}.html")
         tasks.append(PageTask(output, member, path, cohort, dataset, always))
     failures = []
+    n_current = 0
+    progress = Progress("drawn", len(tasks))
     for task, is_drawn, error in run_tasks(executor, draw_participant, tasks):
         if error is None:
-            logger.info("report%s: %s", "" if is_drawn else " up to date", task.path)
+            n_current += not is_drawn
+            label = str(task.path) if is_drawn else ""
+            progress.advance(label, "drawn" if is_drawn else "looked at reports:")
             continue
         logger.error("%s: report: %s", task.member.label, error)
         failures.append(
@@ -74,6 +79,8 @@ def draw_participants(
                 stage="report",
             )
         )
+    if n_current:
+        logger.info("%d report(s) up to date, not drawn again", n_current)
     return failures
 
 

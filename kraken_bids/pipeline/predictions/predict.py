@@ -1,9 +1,8 @@
 """From latents to the predicted connectomes of each participant, some participants at a time."""
 
 import logging
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -19,8 +18,10 @@ from kraken_bids.model.translation import fuse_for
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.predictions.files import PredictionJob, entities_of, write_predictions
 from kraken_bids.pipeline.predictions.warned import Warned
+from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.provenance import digest
 from kraken_bids.pipeline.sessions import read_digest
+from kraken_bids.pipeline.workers import run_tasks
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -136,28 +137,35 @@ def predict_members(
     member, error
         As each one is written; error is None where all went well.
     """
-    settings = plan.settings
-    pending: deque[tuple[Member, Future[None]]] = deque()
-    n_members = max(1, BLOCK // max(1, len(plan.written_sources)))
     wanted: list[tuple[int, str]] = []
     for index, member in enumerate(members):
         digest_ = digest_predictions(plan, member)
-        if not settings.run.force and _is_done(plan, index, member, digest_):
-            logger.info("%s: predictions up to date, skipped (--force redoes them)", member.label)
+        if not plan.settings.run.force and _is_done(plan, index, member, digest_):
+            logger.debug("%s: predictions up to date, skipped", member.label)
             yield member, None
-            continue
-        wanted.append((index, digest_))
+        else:
+            wanted.append((index, digest_))
+    n_done = len(members) - len(wanted)
+    if n_done:
+        logger.info("%d prediction(s) up to date, skipped (--force redoes them)", n_done)
+    progress = Progress("predicted", len(wanted))
+    for job, _, error in run_tasks(executor, write_predictions, _make_jobs(plan, members, wanted)):
+        progress.advance()
+        yield job.member, error
+
+
+def _make_jobs(
+    plan: PredictionPlan, members: Sequence[Member], wanted: Sequence[tuple[int, str]]
+) -> Iterator[PredictionJob]:
+    """Decode some members at a time, as their files come to be written."""
+    n_members = max(1, BLOCK // max(1, len(plan.written_sources)))
     for start in range(0, len(wanted), n_members):
         block = dict(wanted[start : start + n_members])
         decoded = decode_members(plan, tuple(block))
         for index, digest_ in block.items():
-            job = _to_job(plan, index, members[index], digest_=digest_, connectomes=decoded[index])
-            pending.append((members[index], executor.submit(write_predictions, job)))
-        while len(pending) > 2 * settings.run.n_procs:
-            done, future = pending.popleft()
-            yield done, future.exception()
-    for done, future in pending:
-        yield done, future.exception()
+            yield _to_job(
+                plan, index, members[index], digest_=digest_, connectomes=decoded.pop(index)
+            )
 
 
 def decode_members(

@@ -1,0 +1,69 @@
+"""The options that say how a run of ``kraken-bids`` is carried out."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+
+_OPTIONS = (
+    click.option(
+        "--n-procs",
+        "--nprocs",
+        "--n-cpus",
+        "n_procs",
+        type=int,
+        default=1,
+        show_default=True,
+        help="Participants at a time, each in a process of its own from 2 on: one that the system "
+        "ends for want of memory then fails alone.",
+    ),
+    click.option(
+        "--omp-nthreads", type=int, default=1, show_default=True, help="Threads of each."
+    ),
+    click.option(
+        "--scheduler",
+        default="local",
+        show_default=True,
+        metavar="local|slurm|pbs|sge|lsf|htcondor|oar|ADDRESS|FILE",
+        help="Where participants are computed: here, one at a time in each of N_PROCS jobs of a "
+        "cluster, or by a running dask scheduler (extra: cluster).",
+    ),
+    click.option("--mem-gb", type=float, metavar="GB", help="Memory of one job on a cluster  [4]"),
+    click.option(
+        "--walltime",
+        metavar="HH:MM:SS",
+        help="Time of one job on a cluster; jobs that end are replaced, and a participant that "
+        "was cut off goes on in the next  [as dask-jobqueue is configured: 00:30:00]",
+    ),
+    click.option(
+        "-w",
+        "--work-dir",
+        type=click.Path(path_type=Path),
+        help="For temporary files  [the system's]",
+    ),
+    click.option("--force", is_flag=True, help="Redo what is done."),
+    click.option("--stop-on-first-crash", is_flag=True, help="Stop where one participant fails."),
+    click.option("--dry-run", is_flag=True, help="Say what would be done, and stop."),
+    click.option(
+        "--reports-only", is_flag=True, help="Draw the reports again from what is there."
+    ),
+    click.option(
+        "--refit-pcorr",
+        is_flag=True,
+        help="group: search one ridge λ of the partial correlations over everyone, and compute "
+        "them again with it before predicting.",
+    ),
+    click.option(
+        "--skip-bids-validation",
+        is_flag=True,
+        help="Accepted as other BIDS Apps do; the raw dataset is not validated in any case.",
+    ),
+)
+
+
+def running_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options that :class:`~kraken_bids.settings.RunSettings` is made of."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command

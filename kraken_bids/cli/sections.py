@@ -1,0 +1,49 @@
+"""``--help`` of the BIDS App, in groups."""
+
+import click
+
+from kraken_bids.cli.options import ForgivingCommand
+
+SECTIONS = {
+    "What is read": (
+        *("derivatives", "participant_label", "session_id", "task_id", "bids_filter_file"),
+        *("exclude_runs", "tractogram", "tractogram_weights", "skip_bids_validation"),
+    ),
+    "What is measured": ("atlases", "flavors", "search_radius", "sc_units"),
+    "Label images": (*("atlas", "parcellation", "transforms_dir", "allow_template_mismatch"),),
+    "How BOLD is cleaned": (
+        *("denoise", "high_pass", "drop_volumes", "fd_threshold", "min_minutes"),
+        *("min_coverage", "pcorr_lambda", "refit_pcorr"),
+    ),
+    "What is predicted": (
+        *("model", "transforms", "sources", "targets", "output_format", "device"),
+    ),
+    "Adaptation to this site": (
+        *("adaptation", "adaptation_mode", "adaptation_subjects", "adaptation_min_subjects"),
+    ),
+    "Processes and clusters": (
+        *("n_procs", "omp_nthreads", "scheduler", "mem_gb", "walltime", "work_dir"),
+    ),
+    "What is done": (
+        *("force", "reports_only", "dry_run", "stop_on_first_crash", "config_file", "verbose"),
+        *("version", "_click_default_help"),
+    ),
+}
+"""Title of a group to its parameters, in the order of the help."""
+REST = "Other options"
+
+
+class SectionedCommand(ForgivingCommand):
+    """A command whose help comes in groups."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options group by group; one that no group names comes last."""
+        options = [p for p in self.get_params(ctx) if isinstance(p, click.Option)]
+        records = {str(p.name): p.get_help_record(ctx) for p in options}
+        named = {name for names in SECTIONS.values() for name in names}
+        rest = tuple(name for name in records if name not in named)
+        for title, names in {**SECTIONS, REST: rest}.items():
+            rows = [row for name in names if (row := records.get(name)) is not None]
+            if rows:
+                with formatter.section(title):
+                    formatter.write_dl(rows, col_max=26)
