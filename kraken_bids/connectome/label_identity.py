@@ -20,7 +20,6 @@ from kraken_bids.connectome.region_places import (
     find_known_centres,
     find_sides,
     fit_places,
-    load_centres,
     measure_centres,
     measure_sides,
 )
@@ -38,6 +37,8 @@ MIN_SIDED = 0.9
 MIN_SIDED_OWN = 0.75
 """Likewise, of atlases whose names alone tell the side."""
 NAMED_AT_MOST = 8
+MIN_OF_CORTEX = 5
+"""Cortical numbers that leave no doubt; AAL has two of FreeSurfer's, 2001 and 2002."""
 ASEG = frozenset({
     *range(2, 6), 7, 8, *range(10, 19), 24, 26, 28, 30, 31, *range(41, 45), 46, 47, 49, 50, 51,
     52, 53, 54, 58, 60, 62, 63, 72, 77, 80, 85,
@@ -88,6 +89,12 @@ def identify_labels(
     by_number = is_numbered_by_freesurfer(centres.labels, parcellation)
     values = parcellation.labels if by_number else parcellation.indices
     found = centres.of(np.asarray(values))
+    if len(centres.labels) and np.isnan(found).all() and len(values):
+        raise InputError(
+            f"expected the regions of {parcellation.name}, {_name_some(list(map(str, values)))}; "
+            f"found none of them among the labels {_name_some(list(map(str, centres.labels)))}. "
+            "It is the image of another atlas."
+        )
     doubts = []
     if parcellation.name not in list_parcellations():
         doubts += _doubt_own(found, parcellation)
@@ -109,7 +116,9 @@ def is_numbered_by_freesurfer(present: NDArray[np.integer], parcellation: Parcel
     if parcellation.source != APARCASEG:
         return False
     here = set(present.tolist())
-    if any(value >= 1000 for value in here & set(parcellation.labels)):
+    cortex = [value for value in here & set(parcellation.labels) if value >= 1000]
+    n_theirs = sum(_is_freesurfers(value) for value in here)
+    if len(cortex) >= MIN_OF_CORTEX or (cortex and n_theirs > 0.8 * len(here)):
         return True
     what = _name_numbers(here)
     if what:
@@ -119,6 +128,13 @@ def is_numbered_by_freesurfer(present: NDArray[np.integer], parcellation: Parcel
             "SynthSeg's segmentation with --parc."
         )
     return False
+
+
+def _is_freesurfers(value: int) -> bool:
+    """Whether aparc+aseg or wmparc may hold a number: other atlases have some of theirs too."""
+    return (
+        value < 256 or (value // 1000 in range(1, 5) and value % 1000 < 36) or value // 10 == 500
+    )
 
 
 def _name_numbers(here: set[int]) -> str:
@@ -171,8 +187,6 @@ def _doubt_known(
 def _check_orders(centres: Centres, fit: PlaceFit, parcellation: Parcellation) -> None:
     """Raise if the labels fit another numbering that is known, and clearly better."""
     last = int(centres.labels.max(initial=0))
-    if not len(load_centres(parcellation.name)) or last == 0:
-        return
     orders = [o for o in list_orders(parcellation.name) if len(o.places) >= last]
     fits = [
         fit_places(centres.of(np.arange(1, len(order.places) + 1)), order.places)

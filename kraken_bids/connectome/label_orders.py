@@ -8,7 +8,7 @@ from itertools import pairwise, permutations
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.connectome.region_places import load_centres
+from kraken_bids.connectome.region_places import find_known_centres, load_centres
 from kraken_bids.parcellations import (
     APARCASEG,
     Parcellation,
@@ -69,18 +69,18 @@ def list_orders(name: str) -> tuple[LabelOrder, ...]:
     Parameters
     ----------
     name : str
-        A parcellation whose regions' places are known.
+        A parcellation of the package; regions whose places are not known are NaN.
     """
     parcellation = load_parcellation(name)
-    known = load_centres(name)
+    known = find_known_centres(parcellation)
     orders = [*_list_shifts(name, known), *_list_swaps(parcellation, known)]
     if parcellation.source == APARCASEG:
         orders += _list_desikan(parcellation)
     orders.append(LabelOrder(f"{name} in alphabetical order", known[_sort(parcellation)]))
     orders += [
-        LabelOrder(f"the regions of {other}", load_centres(other))
+        LabelOrder(f"the regions of {other}", find_known_centres(load_parcellation(other)))
         for other in list_parcellations()
-        if other != name and len(load_centres(other))
+        if other != name
     ]
     shortest_first = sorted(orders, key=lambda order: len(order.places))
     different = {order.places.tobytes(): order for order in reversed(shortest_first)}

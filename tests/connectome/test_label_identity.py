@@ -13,6 +13,7 @@ from kraken_bids.connectome.label_identity import identify_labels
 from kraken_bids.connectome.label_orders import list_orders
 from kraken_bids.connectome.region_places import (
     MIN_REGIONS,
+    find_known_centres,
     fit_places,
     load_centres,
     measure_centres,
@@ -81,8 +82,16 @@ def test_freesurfers_numbers_are_told_by_the_values_and_not_by_the_largest() -> 
 def test_every_other_numbering_that_is_known_is_refused_by_its_name(
     parcellation: Parcellation,
 ) -> None:
-    """Whichever of the orders in use an image has, the message says which."""
-    for order in list_orders(parcellation.name):
+    """Whichever of the orders in use an image has, the message says which.
+
+    Of the many orders of FreeSurfer's blocks every eighth is drawn.
+    """
+    orders = list_orders(parcellation.name)
+    blocks = [order for order in orders if "(cortex" in order.title]
+    for order in (
+        *(order for order in orders if all(order is not block for block in blocks)),
+        *blocks[::8],
+    ):
         image, affine = draw(range(1, len(order.places) + 1), order.places)
         with pytest.raises(InputError) as refused:
             identify_labels(image, affine, parcellation)
@@ -158,6 +167,43 @@ def test_freesurfers_numbers_of_something_else_are_refused(numbers: list[int], s
     image.ravel()[: len(numbers)] = numbers
     with pytest.raises(InputError, match=said):
         identify_labels(image, np.eye(4), FS86)
+
+
+def test_numbers_of_other_atlases_are_not_taken_for_freesurfers() -> None:
+    """AAL's 2001 and 2002 are precentral, FreeSurfer's bankssts and cingulate."""
+    aal = [2001, 2002, *range(2101, 2112), *range(3001, 3003), *range(9001, 9030)]
+    image = np.zeros((10, 10, 10), np.int32)
+    image.ravel()[: len(aal)] = aal
+    with pytest.raises(InputError, match="none of them among the labels 2001"):
+        identify_labels(image, np.eye(4), FS86)
+    with pytest.raises(InputError, match="image of another atlas"):
+        identify_labels(image, np.eye(4), SHEN)
+
+
+def test_a_slab_with_little_cortex_keeps_freesurfers_numbers() -> None:
+    """Two cortical regions beside the deep ones, white matter and ventricles."""
+    numbers = [2, 4, 7, 8, 10, 16, 41, 43, 46, 47, 251, 1016, 2016, 3016, 5001]
+    image = np.zeros((10, 10, 10), np.int32)
+    image.ravel()[: len(numbers)] = numbers
+    assert identify_labels(image, np.eye(4), FS86).values == FS86.labels
+
+
+@pytest.mark.parametrize(
+    ("wrong", "right"), [("coco439", "cocoyeo243"), ("cocoyeo243", "coco439")]
+)
+def test_an_atlas_known_in_part_is_named_too(wrong: str, right: str) -> None:
+    """Of cocoyeo243 the places of deep and cerebellar regions are known, by their names."""
+    parcellation = load_parcellation(right)
+    places = find_known_centres(parcellation).copy()
+    lateral = {"L": -40.0, "R": 40.0, "M": 0.0}
+    rng = np.random.default_rng(0)
+    for k in np.flatnonzero(np.isnan(places).any(axis=1)):
+        places[k] = [lateral[parcellation.hemispheres[k]], *rng.uniform(-60, 60, 2)]
+    image, affine = draw(parcellation.indices, places)
+    found = identify_labels(image, affine, parcellation)
+    assert all("have no voxel" in doubt for doubt in found.doubts)
+    with pytest.raises(InputError, match=f"the regions of {right}"):
+        identify_labels(image, affine, load_parcellation(wrong))
 
 
 def test_dkt_is_named() -> None:
