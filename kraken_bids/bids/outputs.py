@@ -10,7 +10,7 @@ from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor, parse_meas
 
 FUNC_ENTITIES = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "part", "space", "cohort")
-DWI_ENTITIES = ("sub", "ses", "acq", "rec", "dir", "run", "space")
+DWI_ENTITIES = ("sub", "ses", "acq", "rec", "dir", "run", "space", "cohort")
 """Entities of the source that stay in the names of measured files (a caller that concatenates runs
 drops ``run``); predictions carry ``sub`` and ``ses`` only."""
 RELMAT = ".dense.tsv"

@@ -117,7 +117,7 @@ def _list_inherited(bold: Path, shared: Sequence[Path] | None) -> Iterator[Path]
     root = of_subject.parent if of_subject else bold.parent
     for folder in bold.parents:
         listed = shared if folder == root else None
-        paths = folder.glob(f"*{wanted['suffix']}.json") if listed is None else listed
+        paths = folder.glob("*.json") if listed is None else listed
         files = {path: parse_name(path) for path in paths if path != sidecar_path(bold)}
         fitting = [path for path, found in files.items() if found.items() <= wanted.items()]
         yield from sorted(fitting, key=lambda path: (-len(files[path]), path.name))

@@ -9,7 +9,7 @@ from kraken_bids.bids.label_images import (
     find_aparcaseg,
     find_atlas_image,
 )
-from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.bids.own_anatomy import QSI
 from kraken_bids.bids.query import fill_template
 from kraken_bids.exceptions import InputError
@@ -65,7 +65,7 @@ def _find_explicit(name: str, search: Search, space: str) -> LabelImage:
             f"expected the label image of {name} at {path} (--parcellation {name}={template}); "
             "nothing is there. Check the path."
         )
-    return LabelImage(name, path, parse_name(path).get("space", space))
+    return LabelImage(name, path, full_space(parse_name(path)) or space)
 
 
 def _is_beside(file: SubjectFile, parcellation: Parcellation, tracks: SubjectFile | None) -> bool:
@@ -80,7 +80,7 @@ def _is_beside(file: SubjectFile, parcellation: Parcellation, tracks: SubjectFil
     entities = file.entities
     if entities["suffix"] != "dseg" or entities["extension"] not in IMAGES:
         return False
-    spaces = {entities.get("space", ""), tracks.entities.get("space", "")}
+    spaces = {full_space(entities), full_space(tracks.entities)}
     if len(spaces) > 1 and not spaces <= set(SAME_IN_QSI):
         return False
     names = {entities.get(key) for key in ("seg", "atlas")}

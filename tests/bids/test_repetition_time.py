@@ -164,6 +164,12 @@ def test_volume_timing(tmp_path: Path) -> None:
             open_bold(path, tr=None)
 
 
+def test_names_with_brackets_and_stars(tmp_path: Path) -> None:
+    """Characters that mean something in patterns are letters in names."""
+    path = save(tmp_path / "scan[1]**.nii.gz", tr=1.5)
+    assert open_bold(path, tr=None).tr == 1.5
+
+
 def test_names_with_dots(tmp_path: Path) -> None:
     """Of AFNI's names every dot but the extension's belongs to the name."""
     path = save(tmp_path / "errts.sub-01.r01.nii.gz")

@@ -14,9 +14,11 @@ from kraken_bids.bids.inputs import (
     find_datasets,
     find_session_inputs,
 )
+from kraken_bids.bids.outputs import relmat_path
 from kraken_bids.bids.template_transforms import TemplateOptions
 from kraken_bids.bids.tractograms import open_tractogram
 from kraken_bids.exceptions import InputError
+from kraken_bids.flavors import parse_flavor
 from kraken_bids.parcellations import load_parcellation
 
 PARCELLATIONS = [load_parcellation(name) for name in ("fs86", "shen268")]
@@ -346,3 +348,36 @@ def test_of_two_anatomies_one_is_used_whole_and_said(
     assert "fs86" not in ifod2.labels
     assert ifod2.labels["shen268"].transforms[-1].parent == shared
     assert any("anatomy was found in" in note for note in session.notes)
+
+
+def test_tractograms_of_a_cohort_take_its_own_label_image(
+    raw: Path, tree: SimpleNamespace
+) -> None:
+    """Cohorts of one template are two spaces, for tractograms too; outputs say which."""
+    root = raw / "derivatives/qsirecon"
+    tree.describe(root, "QSIRecon", "1.1.0")
+    dwi, space = root / "sub-01/dwi", "space-MNIInfant_cohort-{}"
+    tree.touch(
+        dwi,
+        f"sub-01_{space.format(2)}_model-ifod2_streamlines.tck",
+        *(f"sub-01_{space.format(c)}_seg-fs86_dseg.nii.gz" for c in "12"),
+    )
+    ifod2 = find(dwi)["ifod2"]
+    assert ifod2.space == "MNIInfant+2"
+    assert ifod2.labels["fs86"].path.name == f"sub-01_{space.format(2)}_seg-fs86_dseg.nii.gz"
+    (dwi / f"sub-01_{space.format(2)}_seg-fs86_dseg.nii.gz").unlink()
+    assert not find(dwi)
+    name = relmat_path(
+        Path(), ifod2.entities, parse_flavor("SCifod2act_fs86_volnorm"), source=None
+    )
+    assert "_space-MNIInfant_cohort-2_" in name.name
+
+
+def test_a_label_image_of_the_user_says_its_cohort(
+    recon: Path, tmp_path: Path, tree: SimpleNamespace
+) -> None:
+    """--parcellation: space and cohort of its name."""
+    tree.touch(tmp_path, "tpl-MNIInfant_cohort-3_atlas-fs86_dseg.nii.gz")
+    image = str(tmp_path / "tpl-MNIInfant_cohort-3_atlas-fs86_dseg.nii.gz")
+    found = find(recon, explicit=ExplicitPaths(parcellations={"fs86": image}))
+    assert found["ifod2"].labels["fs86"].space == "MNIInfant+3"
