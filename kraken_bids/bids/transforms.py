@@ -8,12 +8,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.nifti import is_invertible
 from kraken_bids.bids.tables import read_text
 from kraken_bids.exceptions import InputError
 
 Step = tuple[NDArray[np.float64], NDArray[np.float32] | None]
 """Affine [4, 4] and None: p ← affine · p. Affine and displacement [x, y, z, 3] in RAS mm:
-p ← p + displacement at affine⁻¹ · p, where affine is voxel → RAS mm; 0 outside the field."""
+p ← p + displacement at affine⁻¹ · p, where affine is voxel → RAS mm; 0 outside the field, which
+ends half a voxel beyond the centres of its outermost voxels."""
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Between ITK's axes (left, posterior, superior) and ours (right, anterior, superior)."""
@@ -120,14 +122,19 @@ def _read_h5_step(group: Any, kind: str, path: Path) -> Step:
     # A field of doubles is converted while it is read, so that memory holds float32 only.
     field = np.empty(moving.shape, np.float32)
     moving.read_direct(field)
-    return _to_displacement(field, fixed)
+    return _to_displacement(field, fixed, path)
 
 
-def _to_displacement(field: NDArray[np.float32], fixed: NDArray[np.float64]) -> Step:
+def _to_displacement(field: NDArray[np.float32], fixed: NDArray[np.float64], path: Path) -> Step:
     size = fixed[:3].astype(int)
     affine = np.eye(4)
     affine[:3, :3] = fixed[9:18].reshape(3, 3) * fixed[6:9]
     affine[:3, 3] = fixed[3:6]
+    if not is_invertible(affine):
+        raise InputError(
+            f"expected a displacement field in {path} whose spacing and direction give every "
+            f"voxel a place; found {fixed.tolist()}. Rerun the software that wrote it."
+        )
     field = field.reshape(*size[::-1], 3)
     field[..., :2] *= -1
     return LPS @ affine, field.transpose(2, 1, 0, 3)

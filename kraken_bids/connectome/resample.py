@@ -33,7 +33,8 @@ def resample_labels(
     steps : sequence of (affine, displacement)
         How a POINT of the target space (RAS mm) is carried into the space of the label image,
         first step first. ``(A, None)``: p ← A p. ``(A, field)`` with a field [x, y, z, 3] in RAS
-        mm: p ← p + field(A⁻¹ p), interpolated linearly, zero outside the field.
+        mm: p ← p + field(A⁻¹ p), interpolated linearly. As in ITK a field reaches half a voxel
+        beyond the centres of its outermost voxels, where their values hold; zero outside.
 
     Returns
     -------
@@ -74,16 +75,13 @@ def resample_image(
     Returns
     -------
     ndarray of float32, shape target_shape
-        0 where the point lies outside the image.
+        0 where the point lies outside the image, which ends half a voxel beyond the centres of its
+        outermost voxels.
     """
-    from scipy.ndimage import map_coordinates
-
     out = np.zeros(tuple(target_shape), dtype=np.float32)
 
     def sample(voxels: NDArray[np.float64]) -> NDArray[np.float32]:
-        values: NDArray[np.float32] = map_coordinates(
-            image, voxels, order=1, mode="constant", cval=0.0, output=np.float32
-        )
+        values: NDArray[np.float32] = _interpolate([image], voxels)[0].astype(np.float32)
         return values
 
     _fill(out, sample, affine=affine, target_affine=target_affine, steps=steps)
@@ -110,22 +108,29 @@ def apply_steps(points: NDArray[np.float64], steps: Sequence[Step]) -> NDArray[n
 
 def _carry(points: NDArray[np.float64], steps: Sequence[Step]) -> NDArray[np.float64]:
     """Carry points [3, n_points], coordinates apart, as map_coordinates wants them."""
-    if any(displacement is not None for _, displacement in steps):
-        from scipy.ndimage import map_coordinates
     for affine, displacement in steps:
         if displacement is None:
             points = _apply_affine(affine, points)
             continue
         voxels = _apply_affine(np.linalg.inv(affine), points)
-        points = points + np.stack(
-            [
-                map_coordinates(
-                    displacement[..., axis], voxels, order=1, mode="constant", cval=0.0
-                )
-                for axis in range(3)
-            ]
-        )
+        points = points + _interpolate(np.moveaxis(displacement, -1, 0), voxels)
     return points
+
+
+def _interpolate(
+    images: Sequence[NDArray[np.floating]] | NDArray[np.floating], voxels: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Values [n_images, n_points] at voxel coordinates [3, n_points], as ITK's linear ones.
+
+    In the half voxel about the centres of the outermost voxels the value of the rim holds; 0
+    beyond. Source: itkImageFunction.hxx (IsInsideBuffer), itkLinearInterpolateImageFunction.hxx.
+    """
+    from scipy.ndimage import map_coordinates
+
+    shape = np.reshape(images[0].shape, (3, 1))
+    inside = ((voxels >= -0.5) & (voxels < shape - 0.5)).all(axis=0)
+    values = np.stack([map_coordinates(i, voxels, order=1, mode="nearest") for i in images])
+    return np.where(inside, values, 0.0)
 
 
 def _fill(

@@ -139,3 +139,23 @@ def test_refusals(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"no transform at all")
         with pytest.raises(InputError, match=name):
             read_transform(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [(slice(6, 9), [2.0, 0, 2]), (slice(9, 18), [0.0] * 9), (slice(3, 6), [np.nan, 0, 0])],
+)
+def test_a_field_without_a_place_is_refused(
+    tmp_path: Path, place: slice, value: list[float]
+) -> None:
+    """Spacing, direction or origin that give its voxels no place."""
+    fixed = np.r_[2.0, 2, 2, 0, 0, 0, 2, 2, 2, np.eye(3).ravel()]
+    kind = "DisplacementFieldTransform_float_3_3"
+    write_h5(tmp_path / "x.h5", [(kind, np.zeros(24), fixed)], "Transform")
+    ((_, field),) = read_transform(tmp_path / "x.h5")
+    assert field is not None
+    assert field.shape == (2, 2, 2, 3)
+    fixed[place] = value
+    write_h5(tmp_path / "x.h5", [(kind, np.zeros(24), fixed)], "Transform")
+    with pytest.raises(InputError, match=r"x\.h5 whose spacing and direction"):
+        read_transform(tmp_path / "x.h5")

@@ -121,6 +121,37 @@ def test_displacement_is_zero_outside_its_field():
     np.testing.assert_array_equal(moved, [[6, 6, 6], [10, 1, 1]])
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_field_reaches_half_a_voxel_beyond_its_outermost_centres(axis):
+    """As in ITK the value of the rim holds there; the far end itself is outside."""
+    size, n = 4.0, 5
+    affine = np.diag([size, size, size, 1.0])
+    affine[:3, 3] = -10
+    rows = np.arange(1.0, n + 1)
+    field = np.zeros((n, n, n, 3))
+    field[..., 1] = np.moveaxis(np.broadcast_to(rows, (n, n, n)), -1, axis)
+    voxels = np.array([-0.51, -0.5, -0.3, 0.0, 1.5, n - 1.0, n - 0.51, n - 0.5, n + 1])
+    points = np.full((len(voxels), 3), 2.0 * size - 10)
+    points[:, axis] = voxels * size - 10
+    moved = apply_steps(points, [(affine, field)])
+    expected = np.zeros_like(points)
+    expected[:, 1] = [0, 1, 1, 1, 2.5, n, n, 0, 0]
+    np.testing.assert_allclose(moved - points, expected, atol=1e-12)
+
+
+def test_an_image_reaches_half_a_voxel_beyond_its_outermost_centres():
+    """Its value at the rim holds there, as in ITK."""
+    image = np.full((3, 3, 3), 0.8, np.float32)
+    target = np.diag([0.25, 1.0, 1.0, 1.0])
+    target[0, 3] = -0.75
+    out = resample_image(image, np.eye(4), target_shape=(13, 1, 1), target_affine=target)
+    np.testing.assert_allclose(out.ravel(), [0, *[0.8] * 12], rtol=1e-6)
+    beyond = np.eye(4)
+    beyond[0, 3] = 2.5
+    out = resample_image(image, np.eye(4), target_shape=(1, 1, 1), target_affine=beyond)
+    assert out.item() == 0
+
+
 def test_probabilities_are_interpolated_linearly():
     """Half-way between two voxels a probability image gives their mean; outside 0."""
     image = np.zeros((4, 4, 4), dtype=np.float32)
