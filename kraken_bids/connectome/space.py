@@ -1,6 +1,7 @@
 """Whether a tractogram and a label image lie in the same space, judged by their fit."""
 
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,20 +12,30 @@ from kraken_bids.exceptions import InputError
 SAMPLE_SIZE = 2_000
 MIN_SHARE = 0.2
 """Fewer ends than this near a region cannot be the same space (good data: half or more)."""
-MIRROR_MARGIN = 0.05
+FLIP_MARGIN = 0.05
 SHIFT_MARGIN = 0.1
 MIN_SHIFT_MM = 8.0
 """Centres of ends and labels differ by a few mm in good data too."""
+SIDES = {"x": "left and right", "y": "front and back", "z": "top and bottom"}
+FLIPS = tuple(
+    "".join(axis for axis, is_turned in zip(SIDES, turned, strict=True) if is_turned)
+    for turned in product((False, True), repeat=3)
+    if any(turned)
+)
+"""Axes that may run the wrong way: one, two or all three."""
 
 
 @dataclass(frozen=True)
 class SpaceFit:
-    """Shares of streamline ends that lie near a region, as given and under two alternatives."""
+    """Shares of streamline ends that lie near a region, as given and under alternatives."""
 
     given: float
     """As given."""
-    mirrored: float
-    """With left and right exchanged, and the centres then moved onto each other."""
+    flipped: float
+    """With axes turned round about the origin, about the middle of the label image, or about the
+    centre of the ends, which is then moved onto that of the labels: the largest share."""
+    flip: str
+    """Which axes these are: ``x``, ``yz`` …"""
     recentred: float
     """With the centre of the ends moved onto that of the labels."""
     shift_mm: float
@@ -34,7 +45,7 @@ class SpaceFit:
 
 
 def measure_space_fit(search: RegionSearch, ends: NDArray[np.floating]) -> SpaceFit:
-    """Share of ends near a region, as given, mirrored and recentred.
+    """Share of ends near a region, as given, recentred, and with one to three axes turned round.
 
     Parameters
     ----------
@@ -52,21 +63,37 @@ def measure_space_fit(search: RegionSearch, ends: NDArray[np.floating]) -> Space
     points = points[:: max(1, len(points) // SAMPLE_SIZE)].astype(np.float64)
     points = points[np.isfinite(points).all(axis=1)]
     if not len(points):
-        return SpaceFit(0.0, 0.0, 0.0, 0.0, 0.0)
+        return SpaceFit(0.0, 0.0, "", 0.0, 0.0, 0.0)
     centre = search.centre
     shift = centre - points.mean(axis=0)
-    mirrored = (points + shift - centre) * [-1, 1, 1] + centre
 
     def share(moved: NDArray[np.float64]) -> float:
         return float((find_regions(search, moved) > 0).mean())
 
+    middle = search.affine[:3, :3] @ ((np.array(search.labels.shape) - 1) / 2)
+    # an axis is exchanged by a wrong header (about the middle), or a wrong convention (the origin)
+    pivots = (
+        (points, np.zeros(3)),
+        (points, middle + search.affine[:3, 3]),
+        (points + shift, centre),
+    )
+    flips = {axes: max(share(_flip(*pivot, axes)) for pivot in pivots) for axes in FLIPS}
+    flip = max(flips, key=lambda axes: flips[axes])
     return SpaceFit(
         given=share(points),
-        mirrored=share(mirrored),
+        flipped=flips[flip],
+        flip=flip,
         recentred=share(points + shift),
         shift_mm=float(np.linalg.norm(shift)),
         inside_image=float(is_inside(search, points).mean()),
     )
+
+
+def _flip(
+    points: NDArray[np.float64], pivot: NDArray[np.float64], axes: str
+) -> NDArray[np.float64]:
+    signs = np.array([-1.0 if axis in axes else 1.0 for axis in SIDES])
+    return (points - pivot) * signs + pivot
 
 
 def check_space(
@@ -74,9 +101,10 @@ def check_space(
 ) -> None:
     """Raise unless streamlines and labels plausibly lie in the same space.
 
-    Refused: fewer than 20 % of ends near a region; 5 points more when mirrored; 10 more if
-    moved by at least 8 mm so that the centres agree. A brain is nearly symmetric, so a left-right
-    flip of good data may pass: this catches gross errors and replaces no look at the images.
+    Refused: fewer than 20 % of ends near a region; 5 points more with one, two or three axes
+    turned round; 10 more if moved by at least 8 mm so that the centres agree. A brain is nearly
+    symmetric, so a left-right flip of good data may pass: this catches gross errors and replaces
+    no look at the images.
 
     Parameters
     ----------
@@ -94,8 +122,9 @@ def check_space(
     """
     share = f"{fit.given:.0%} of the streamline ends lie near a region"
     reason = None
-    if fit.mirrored > max(fit.given, fit.recentred) + MIRROR_MARGIN:
-        reason = f"{share}, but {fit.mirrored:.0%} with left and right exchanged"
+    if fit.flipped > max(fit.given, fit.recentred) + FLIP_MARGIN:
+        sides = ", ".join(SIDES[axis] for axis in fit.flip)
+        reason = f"{share}, but {fit.flipped:.0%} with {sides} exchanged"
     elif fit.shift_mm >= MIN_SHIFT_MM and fit.recentred > fit.given + SHIFT_MARGIN:
         reason = f"{share}, but {fit.recentred:.0%} after a shift of {fit.shift_mm:.0f} mm"
     elif fit.given < MIN_SHARE:
@@ -104,5 +133,6 @@ def check_space(
         raise InputError(
             f"{where}: expected streamlines and labels in the same space; {reason} "
             f"({fit.inside_image:.0%} lie inside the image at all). Give a label image in the "
-            f"space of the tractogram, or the transform between the two. {way_out}"
+            f"space of the tractogram, or the transform between the two. {way_out} Tracks that were "
+            "converted without their image's header are to be converted anew with it."
         )

@@ -6,7 +6,7 @@ import pytest
 from scipy.ndimage import binary_dilation, binary_erosion
 
 from kraken_bids.connectome.regions import build_region_search
-from kraken_bids.connectome.space import check_space, measure_space_fit
+from kraken_bids.connectome.space import FLIPS, SIDES, check_space, measure_space_fit
 from kraken_bids.exceptions import InputError
 
 FS86 = Path(__file__).resolve().parents[2].parent / "shared/atlases/fs86_allsubj_mode.nii.gz"
@@ -67,6 +67,41 @@ def test_exchanged_sides_are_refused():
         check_space(fit(ends, lopsided=True), "here")
 
 
+LOPSIDED = AFFINE.copy()
+LOPSIDED[:3, 3] = [-70, -85, -75]  # the brain lies off the middle of the image
+
+
+def make_pear():
+    """Make ends at, and a search in, a shell that is wider on the right, in front and on top."""
+    index = np.stack(np.meshgrid(*map(np.arange, SHAPE), indexing="ij"), -1)
+    points = index @ LOPSIDED[:3, :3].T + LOPSIDED[:3, 3]
+    size = np.prod(np.where(points > 0, 1.25, 1.0) ** 0.5, axis=-1)
+    radius = np.linalg.norm(points / [50, 62, 45], axis=-1) / size
+    labels = np.where((radius > 0.82) & (radius < 1), 1 + (index.sum(axis=-1) // 9) % 20, 0)
+    voxels = np.argwhere(labels > 0)
+    rng = np.random.default_rng(0)
+    ends = voxels[rng.integers(0, len(voxels), 6000)] @ LOPSIDED[:3, :3].T + LOPSIDED[:3, 3]
+    ends += rng.normal(scale=2, size=ends.shape)
+    return build_region_search(labels, LOPSIDED, radius=4.0), ends
+
+
+@pytest.mark.parametrize("about", ["origin", "middle of the image", "centre of the ends"])
+@pytest.mark.parametrize("axes", FLIPS)
+def test_tracks_flipped_in_any_axes_are_refused(axes, about):
+    """One, two or three axes turned round, by another convention or by a header that was lost."""
+    search, ends = make_pear()
+    check_space(measure_space_fit(search, ends), "here")
+    middle = LOPSIDED[:3, :3] @ (np.array(SHAPE) - 1) / 2 + LOPSIDED[:3, 3]
+    pivot = {"origin": 0, "middle of the image": middle, "centre of the ends": ends.mean(axis=0)}
+    signs = [-1 if axis in axes else 1 for axis in "xyz"]
+    turned = (ends - pivot[about]) * signs + pivot[about]
+    fit = measure_space_fit(search, turned)
+    assert fit.flip == axes
+    words = ", ".join(SIDES[axis] for axis in axes)
+    with pytest.raises(InputError, match=rf"a\.tck.* with {words} exchanged"):
+        check_space(fit, "a.tck and b.nii.gz")
+
+
 def test_elsewhere_altogether_is_refused():
     """Ends far outside the image, or not finite, are near no region."""
     far = make_ends(make_labels()) + 500
@@ -96,6 +131,10 @@ def test_a_real_atlas_tells_shifted_ends():
     check_space(measure_space_fit(search, ends), "here")
     check_space(measure_space_fit(search, ends[ends[:, 0] < 0]), "here")
     for axis in range(3):
+        if axis:  # left and right of a group's atlas are too alike
+            about_origin = ends * np.where(np.arange(3) == axis, -1, 1)
+            with pytest.raises(InputError, match=f"{SIDES['xyz'[axis]]} exchanged"):
+                check_space(measure_space_fit(search, about_origin), "here")
         for shift in (-20, 20):
             moved = ends + shift * np.eye(3)[axis]
             with pytest.raises(InputError, match="after a shift"):
