@@ -7,14 +7,15 @@ import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any, BinaryIO, cast
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.streams import MAX_TRACK_VERTICES, explain_cut
 from kraken_bids.bids.track_blocks import TrackBlock, Vertices
+from kraken_bids.bids.trx_members import list_members, open_member
 from kraken_bids.exceptions import InputError
 
 BLOCK_VERTICES = 1 << 19
@@ -166,7 +167,8 @@ class TrxFile:
             )
 
     def _open(self, name: str) -> BinaryIO:
-        return _open_member(self.path, name)
+        # offsets that go wrong move every later track, and nobody edits them in place
+        return open_member(self.path, name, may_be_edited=not OFFSETS.fullmatch(name))
 
 
 def open_trx(path: Path) -> TrxFile:
@@ -189,13 +191,13 @@ def open_trx(path: Path) -> TrxFile:
     """
     path = Path(path)
     try:
-        members = _list_members(path)
+        members = list_members(path)
         if not 0 < members.get("header.json", 0) <= MAX_HEADER_BYTES:
             raise InputError(
                 f"expected header.json in {path}; found {', '.join(sorted(members)[:5])}. It is "
                 "no tractogram of the format TRX."
             )
-        with _open_member(path, "header.json") as stream:
+        with open_member(path, "header.json") as stream:
             header = json.loads(stream.read(MAX_HEADER_BYTES))
         n_tracks, n_vertices = int(header["NB_STREAMLINES"]), int(header["NB_VERTICES"])
     except InputError:
@@ -214,30 +216,6 @@ def open_trx(path: Path) -> TrxFile:
     if n_tracks:
         _find_arrays(path, members)
     return TrxFile(path, {k: str(v) for k, v in header.items()}, n_tracks, n_vertices, members)
-
-
-def _list_members(path: Path) -> dict[str, int]:
-    if path.is_dir():
-        files = (p for p in sorted(path.rglob("*")) if p.is_file())
-        return {p.relative_to(path).as_posix(): p.stat().st_size for p in files}
-    with zipfile.ZipFile(path) as archive:
-        infos = [info for info in archive.infolist() if not info.is_dir()]
-    for info in infos:
-        # nothing is ever unpacked; such a name says that the file is not to be trusted
-        parts = PurePosixPath(info.filename.replace("\\", "/")).parts
-        if ".." in parts or parts[0].endswith((":", "/")):
-            raise InputError(
-                f"expected names inside of {path}; found {info.filename!r}, which points out of "
-                "it. Do not use this file."
-            )
-    return {info.filename: info.file_size for info in infos}
-
-
-def _open_member(path: Path, name: str) -> BinaryIO:
-    if path.is_dir():
-        return (path / name).open("rb")
-    with zipfile.ZipFile(path) as archive:  # the stream keeps the file open
-        return cast(BinaryIO, archive.open(name))
 
 
 def _find_arrays(path: Path, members: Mapping[str, int]) -> tuple[str, str]:

@@ -160,17 +160,71 @@ def test_cut(tmp_path: Path, kind: str, name: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["stored", "deflated"])
-def test_cut_and_damaged_zip(tmp_path: Path, kind: str) -> None:
-    """A zip file that was cut, or in which a byte changed, is an error."""
+def test_cut_zip(tmp_path: Path, kind: str) -> None:
+    """A zip file that was cut is an error."""
     path = write(tmp_path / "t.trx", make_files(make_tracks(500)), kind)
     whole = path.read_bytes()
     path.write_bytes(whole[: len(whole) // 2])
     with pytest.raises(InputError, match="expected a tractogram of the format TRX"):
         open_tractogram(path)
-    changed = bytearray(whole)
-    changed[len(whole) // 3] ^= 255
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("deflated", "positions.3.float32"),
+        ("deflated", "offsets.uint64"),
+        ("stored", "offsets.uint64"),
+        ("stored", "header.json"),
+    ],
+)
+def test_damaged_zip(tmp_path: Path, kind: str, name: str) -> None:
+    """A changed byte of what is compressed, or of header and offsets, is an error."""
+    path = write(tmp_path / "t.trx", make_files(make_tracks(500)), kind)
+    with zipfile.ZipFile(path) as archive:
+        info = archive.getinfo(name)
+    changed = bytearray(path.read_bytes())
+    changed[info.header_offset + 30 + len(name) + info.compress_size // 2] ^= 255
     path.write_bytes(changed)
     with pytest.raises(InputError, match=r"t\.trx"):
+        read(path)
+
+
+def test_arrays_edited_in_place_are_read_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """trx-python writes edits into the stored file and leaves its checksum old."""
+    tracks = make_tracks(20)
+    old = np.arange(20, dtype="<f4") + 1
+    files = make_files(tracks) | {"dps/weights.float32": old.tobytes()}
+    path = write(tmp_path / "t.trx", files)
+    read(path)
+    assert not caplog.messages
+    moved = [track + 1 for track in tracks]
+    content = path.read_bytes()
+    for name, new in (
+        ("positions.3.float32", make_files(moved)["positions.3.float32"]),
+        ("dps/weights.float32", (old / 2).tobytes()),
+    ):
+        assert content.count(files[name]) == 1
+        content = content.replace(files[name], new)
+    path.write_bytes(content)
+    np.testing.assert_array_equal(read(path), ends_of([t.astype("<f4") for t in moved]))
+    np.testing.assert_array_equal(open_trx(path).read_weights(), old / 2)
+    assert [("t.trx" in m, "edited in place" in m) for m in caplog.messages] == [(True, True)] * 2
+    assert "positions.3.float32" in caplog.messages[0]
+    assert "dps/weights.float32" in caplog.messages[1]
+
+
+def test_what_the_header_of_a_stored_member_points_to_must_be_there(tmp_path: Path) -> None:
+    """Where no file begins in the zip, it is damaged."""
+    path = write(tmp_path / "t.trx", make_files(make_tracks(20)))
+    with zipfile.ZipFile(path) as archive:
+        first = archive.getinfo("positions.3.float32").header_offset
+    content = bytearray(path.read_bytes())
+    content[first] ^= 255
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=r"t\.trx.*no file header"):
         read(path)
 
 
