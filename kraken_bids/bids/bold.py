@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.image_values import compare_forms
 from kraken_bids.bids.nifti import (
     DATA_OFFSET,
     HEADER_BYTES,
@@ -18,7 +19,9 @@ from kraken_bids.bids.nifti import (
     is_invertible,
     parse_plain_header,
 )
+from kraken_bids.bids.nifti_forms import read_forms
 from kraken_bids.bids.repetition_time import KEY, find_repetition_time, read_bold_metadata
+from kraken_bids.bids.streams import damage_errors
 from kraken_bids.exceptions import InputError
 from kraken_bids.files import explain_absence
 
@@ -43,6 +46,8 @@ class Bold:
     """As stored, byte order included."""
     offset: int
     """Where the first volume begins, bytes (uncompressed)."""
+    is_placed: bool = True
+    """Whether its header says where it lies; if not, the affine is a guess."""
 
     def volumes(self) -> Iterator[NDArray[np.number[Any]]]:
         """Volumes in order, each once: [n_voxels], x fastest (Fortran order), as stored.
@@ -66,7 +71,7 @@ class Bold:
                     yield _to_native(volume)
                 # The end of a .gz carries its checksum, which is read with the last byte.
                 stream.read(1)
-        except (EOFError, OSError, zlib.error) as error:
+        except damage_errors() as error:
             n_bytes = _count_bytes(self.path) - self.offset
             n_whole = min(max(n_bytes, 0) // (self.n_voxels * self.dtype.itemsize), self.shape[3])
             raise InputError(
@@ -116,6 +121,7 @@ def open_bold(path: Path, *, tr: float | None) -> Bold:
         inter=header.inter,
         dtype=header.dtype,
         offset=header.offset,
+        is_placed=header.is_placed,
     )
 
 
@@ -125,14 +131,20 @@ def _read_plain_header(path: Path) -> NiftiHeader | None:
     try:
         with _open_stream(path) as stream:
             return parse_plain_header(stream.read(HEADER_BYTES))
-    except (EOFError, OSError, zlib.error):
+    except damage_errors():
         return None
 
 
 def _read_header_with_nibabel(path: Path) -> NiftiHeader:
     import nibabel
 
-    odd = (nibabel.filebasedimages.ImageFileError, nibabel.spatialimages.HeaderDataError)
+    odd: tuple[type[Exception], ...] = (
+        ValueError,
+        AttributeError,
+        LookupError,
+        nibabel.filebasedimages.ImageFileError,
+        nibabel.spatialimages.HeaderDataError,
+    )
     try:
         image: Any = nibabel.load(path)
         if isinstance(image, nibabel.Cifti2Image | nibabel.GiftiImage):
@@ -143,12 +155,7 @@ def _read_header_with_nibabel(path: Path) -> NiftiHeader:
                 "(--output-spaces T1w MNI152NLin6Asym:res-2 writes it beside --cifti-output)."
             )
         proxy, header = image.dataobj, image.header
-        if not any(int(header.get(code, 1)) for code in ("qform_code", "sform_code")):
-            logger.warning(
-                "%s: its header has neither qform nor sform; the middle of the image is taken as "
-                "the origin, and regions may lie elsewhere",
-                path,
-            )
+        _, qform, is_placed = read_forms(header)
         return NiftiHeader(
             shape=tuple(int(n) for n in image.shape),
             dtype=image.get_data_dtype(),
@@ -159,10 +166,12 @@ def _read_header_with_nibabel(path: Path) -> NiftiHeader:
             affine=np.asarray(image.affine, np.float64),
             zooms=tuple(float(zoom) for zoom in header.get_zooms()),
             time_unit=header.get_xyzt_units()[1],
+            qform=qform,
+            is_placed=is_placed,
         )
     except InputError:
         raise
-    except (OSError, EOFError, ValueError, AttributeError, zlib.error, *odd) as error:
+    except damage_errors() + odd as error:
         raise InputError(
             f"expected a NIfTI series at {path}; reading its header gave: {error}. "
             f"{explain_absence(path) or 'Check the path, or copy the file again.'}"
@@ -180,6 +189,13 @@ def _check_header(path: Path, header: NiftiHeader) -> None:
         raise InputError(
             f"expected an affine that gives every voxel of {path} a place; found "
             f"{header.affine[:3].tolist()}. Its header is damaged: copy the file again."
+        )
+    compare_forms(path, header.affine, header.qform, header.shape)
+    if not header.is_placed:
+        logger.warning(
+            "%s: its header has neither qform nor sform; the middle of the image is taken as the "
+            "origin, left and right as nibabel takes them, and regions may lie elsewhere",
+            path,
         )
 
 

@@ -1,23 +1,42 @@
 """Label and probability images into arrays."""
 
-import zlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.nifti import read_plain_nifti
+from kraken_bids.bids.image_values import ImageValues, check_place, compare_forms
+from kraken_bids.bids.mif import parse_mif
+from kraken_bids.bids.nifti import parse_plain_nifti
+from kraken_bids.bids.nifti_forms import read_forms
+from kraken_bids.bids.streams import damage_errors
+from kraken_bids.bounds import check_shape
 from kraken_bids.exceptions import InputError
 from kraken_bids.files import explain_absence
 
-MRTRIX = (".mif", ".mif.gz", ".mih")
+FORMATS = (".nii.gz", ".nii", ".mgz", ".mgh", ".mif.gz", ".mif")
+ODD: tuple[type[Exception], ...] = (
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+    OverflowError,
+)
+"""What headers raise that say impossible things."""
+MGH_RAS_FLAG = slice(28, 30)
+"""Whether the directions in the header count. Source: MGH format, goodRASFlag."""
+NIFTI2_BYTES = (540).to_bytes(4, "little")
 
 
 def read_labels(
-    path: Path, *, as_mrtrix: bool = False
+    path: Path, *, as_mrtrix: bool = False, needs_place: bool = True
 ) -> tuple[NDArray[np.int32], NDArray[np.float64]]:
-    """Label image (NIfTI or FreeSurfer ``.mgz``) as whole numbers.
+    """Label image (NIfTI, FreeSurfer's ``.mgz``, MRtrix's ``.mif``) as whole numbers.
+
+    Labels that are stored under a slope (nibabel does so where ``get_fdata()`` is saved with the
+    header of whole numbers) are rounded, as MRtrix does, where each lies within half a step of
+    a whole number.
 
     Parameters
     ----------
@@ -26,6 +45,8 @@ def read_labels(
     as_mrtrix : bool
         Take voxel sizes from ``pixdim`` where they agree with the sform within 1e-5, as MRtrix
         does: it tells apart the last digits of affines in single precision.
+    needs_place : bool
+        Whether an image is refused whose header does not say where it lies.
 
     Returns
     -------
@@ -36,11 +57,12 @@ def read_labels(
     Raises
     ------
     InputError
-        If it is missing, damaged, not 3D, or holds negative or fractional values.
+        If it is missing, damaged, without a place, not 3D, or holds negative or fractional values.
     """
-    values, affine, sizes = _load(path)
+    image = _load(path, needs_place=needs_place)
+    values, affine = _round_scaled(image), image.affine
     if as_mrtrix:
-        affine = _rescale(affine, sizes)
+        affine = _rescale(affine, image.sizes)
     if values.ndim == 4 and values.shape[3] == 1:
         values = values[..., 0]
     if values.ndim != 3:
@@ -59,8 +81,16 @@ def read_labels(
     return labels, affine
 
 
-def read_image(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+def read_image(
+    path: Path, *, needs_place: bool = True
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
     """Values of an image, scaled as its header says.
+
+    Parameters
+    ----------
+    path : path
+    needs_place : bool
+        As in :func:`read_labels`.
 
     Returns
     -------
@@ -72,55 +102,129 @@ def read_image(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
     Raises
     ------
     InputError
-        If it is missing, damaged or no image.
+        If it is missing, damaged, without a place, or no image.
     """
-    values, affine, _ = _load(path)
-    return values, affine
+    image = _load(path, needs_place=needs_place)
+    return image.values, image.affine
 
 
-def _load(path: Path) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
-    """Values, affine and voxel sizes of an image."""
+def _round_scaled(image: ImageValues) -> NDArray[Any]:
+    """Whole numbers where values are nothing else but what the steps of their storage allow."""
+    values = image.values
+    if not 0 < image.step < 1:  # from 1 on labels no longer stay apart
+        return values
+    rounded = np.rint(values)
+    # slope and intercept are kept in single precision
+    room = image.step / 2 + 2.0**-22 * np.abs(rounded).max(initial=0)
+    with np.errstate(invalid="ignore"):
+        is_near = np.abs(values - rounded) <= room
+    return rounded if is_near.all() else values
+
+
+def _load(path: Path, *, needs_place: bool) -> ImageValues:
+    """Read an image of numbers; a second place that its header gives is said."""
+    path = Path(path)
     try:
-        plain = read_plain_nifti(Path(path))
-    except (OSError, EOFError, zlib.error):
-        plain = None
-    return _load_with_nibabel(path) if plain is None else plain
-
-
-def _load_with_nibabel(
-    path: Path,
-) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]]:
-    import nibabel
-
-    if path.name.endswith(MRTRIX):
-        raise InputError(
-            f"expected an image (.nii, .nii.gz or .mgz) at {path}; found MRtrix's own format. "
-            f"Convert it: mrconvert {path.name} {path.name.partition('.mi')[0]}.nii.gz"
-        )
-    try:
-        image: Any = nibabel.load(path)
-        if isinstance(image, nibabel.Cifti2Image | nibabel.GiftiImage):
-            kind = type(image).__name__[:5].upper()
-            raise InputError(
-                f"expected an image of voxels at {path}; found {kind}, whose values lie on the "
-                "surface. Give the parcellation as a volume (.nii.gz)."
-            )
-        sizes = np.asarray(image.header.get_zooms()[:3], np.float64)
-        return np.asanyarray(image.dataobj), np.asarray(image.affine, np.float64), sizes
+        image = _parse(path, _read_bytes(path))
     except InputError:
         raise
+    except damage_errors() + ODD as error:
+        raise InputError(
+            f"expected an image ({', '.join(FORMATS)}) at {path}; reading it gave: {error}. "
+            f"{explain_absence(path) or _suggest(path)}"
+        ) from error
+    if image.values.dtype.kind not in "biuf":
+        raise InputError(
+            f"expected an image of plain numbers in {path}; found "
+            + ("colours (RGB)" if image.values.dtype.names else str(image.values.dtype))
+            + ". Give the image that the picture was made of."
+        )
+    if needs_place:
+        check_place(image, path)
+    return image
+
+
+def _suggest(path: Path) -> str:
+    name = path.name.lower()
+    if name.endswith((".mif", ".mif.gz", ".mih")):
+        return (
+            f"Convert it with MRtrix: mrconvert {path.name} {path.name.partition('.')[0]}.nii.gz"
+        )
+    return "Check the path, or copy the file again."
+
+
+def _read_bytes(path: Path) -> bytes:
+    """Whole file, unpacked: only its end tells whether it is sound."""
+    name = path.name.lower()
+    if not name.endswith(FORMATS):
+        return b""
+    if not name.endswith((".gz", ".mgz")):
+        return path.read_bytes()
+    from isal import igzip
+
+    return igzip.decompress(path.read_bytes())  # type: ignore[no-any-return, no-untyped-call]
+
+
+def _parse(path: Path, content: bytes) -> ImageValues:
+    if path.name.lower().endswith((".mif", ".mif.gz")):
+        return parse_mif(content)
+    plain = parse_plain_nifti(content)
+    if plain is None:
+        return _parse_with_nibabel(path, content)
+    image, header = plain
+    compare_forms(path, image.affine, header.qform, image.values.shape)
+    return image
+
+
+def _parse_with_nibabel(path: Path, content: bytes) -> ImageValues:
+    import nibabel
+
+    try:
+        image = _open_with_nibabel(path, content)
+        proxy, header = image.dataobj, image.header
+        if content:
+            check_shape(image.shape, image.get_data_dtype().itemsize, len(content))
+        has_sform, qform, is_placed = read_forms(header)
+        if isinstance(image, nibabel.MGHImage):  # its header no longer tells, once it is read
+            is_placed = content[MGH_RAS_FLAG] != bytes(2)
+        if has_sform:
+            compare_forms(path, image.affine, qform, image.shape)
+        slope = float(getattr(proxy, "slope", 1.0))
+        is_scaled = image.get_data_dtype().kind in "iu" and slope != 1
+        return ImageValues(
+            values=np.asanyarray(proxy),
+            affine=np.asarray(image.affine, np.float64),
+            sizes=np.asarray(header.get_zooms()[:3], np.float64),
+            step=abs(slope) if is_scaled else 0.0,
+            is_placed=is_placed,
+        )
     except (
-        OSError,
-        EOFError,
-        ValueError,
-        zlib.error,
         nibabel.filebasedimages.ImageFileError,
         nibabel.spatialimages.HeaderDataError,
-    ) as e:
+        nibabel.freesurfer.mghformat.MGHError,
+        nibabel.wrapstruct.WrapStructError,
+    ) as error:
+        raise ValueError(error) from error
+
+
+def _open_with_nibabel(path: Path, content: bytes) -> Any:
+    """Image of unpacked bytes, where nibabel itself would not read them to their end."""
+    import nibabel
+
+    name = path.name.lower()
+    if name.endswith((".mgz", ".mgh")):
+        return nibabel.MGHImage.from_bytes(content)
+    if name.endswith(".nii.gz"):
+        is_second = NIFTI2_BYTES in (content[:4], content[3::-1])
+        return (nibabel.Nifti2Image if is_second else nibabel.Nifti1Image).from_bytes(content)
+    image = nibabel.load(path)
+    if isinstance(image, nibabel.Cifti2Image | nibabel.GiftiImage):
+        kind = type(image).__name__[:5].upper()
         raise InputError(
-            f"expected an image (.nii, .nii.gz or .mgz) at {path}; reading it gave: {e}. "
-            f"{explain_absence(path) or 'Check the path, or copy the file again.'}"
-        ) from e
+            f"expected an image of voxels at {path}; found {kind}, whose values lie on the "
+            "surface. Give the parcellation as a volume (.nii.gz)."
+        )
+    return image
 
 
 def _rescale(affine: NDArray[np.float64], sizes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.image_values import ImageValues
 from kraken_bids.files import atomic_path
 
 HEADER_BYTES = 348
@@ -31,11 +32,15 @@ class NiftiHeader:
     inter: float
     """What a stored value v means: ``slope * v + inter``."""
     affine: NDArray[np.float64]
-    """Voxel → RAS mm, [4, 4]."""
+    """Voxel → RAS mm, [4, 4]: the sform where there is one, else the qform."""
     zooms: tuple[float, ...]
     """``pixdim``: voxel sizes in mm, then the repetition time."""
     time_unit: str
     """``sec`` unless it is ``msec``, ``usec`` or ``unknown``."""
+    qform: NDArray[np.float64] | None = None
+    """Voxel → RAS mm, [4, 4], where the header has it beside the sform."""
+    is_placed: bool = True
+    """Whether it has either; if not, the affine is a guess."""
 
 
 def parse_plain_header(content: bytes) -> NiftiHeader | None:
@@ -79,7 +84,28 @@ def parse_plain_header(content: bytes) -> NiftiHeader | None:
         affine=affine,
         zooms=zooms[1 : n_axes + 1],
         time_unit=TIME_UNITS.get(content[123] & 0x38, "sec"),
+        qform=_parse_qform(content, order, zooms[:4]),
     )
+
+
+def _parse_qform(
+    content: bytes, order: str, zooms: tuple[float, ...]
+) -> NDArray[np.float64] | None:
+    """Affine of the quaternion; None where its code is 0. Source: nifti1.h, METHOD 2."""
+    (code,) = struct.unpack_from(f"{order}h", content, 252)
+    if code <= 0:
+        return None
+    b, c, d, *origin = struct.unpack_from(f"{order}6f", content, 256)
+    a = np.sqrt(max(0.0, 1.0 - (b * b + c * c + d * d)))
+    affine = np.eye(4)
+    affine[:3, :3] = [
+        [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
+        [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
+        [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
+    ]
+    affine[:3, :3] *= [zooms[1], zooms[2], zooms[3] * (-1 if zooms[0] < 0 else 1)]
+    affine[:3, 3] = origin
+    return affine
 
 
 def is_invertible(affine: NDArray[np.float64]) -> bool:
@@ -87,28 +113,22 @@ def is_invertible(affine: NDArray[np.float64]) -> bool:
     return bool(np.isfinite(affine).all()) and np.linalg.matrix_rank(affine[:3, :3]) == 3
 
 
-def read_plain_nifti(
-    path: Path,
-) -> tuple[NDArray[Any], NDArray[np.float64], NDArray[np.float64]] | None:
-    """Values, affine and voxel sizes of a common image.
+def parse_plain_nifti(content: bytes) -> tuple[ImageValues, NiftiHeader] | None:
+    """Values and header of a common image.
 
     Parameters
     ----------
-    path : path
-        ``.nii`` or ``.nii.gz``.
+    content : bytes
+        The whole file, unpacked.
 
     Returns
     -------
-    values : ndarray of shape (x, y, z[, t])
-        As stored, x fastest.
-    affine : ndarray of shape (4, 4)
-        The sform, voxel → RAS mm.
-    sizes : ndarray of shape (3,)
-        ``pixdim``, mm.
-        None instead of the three where :func:`parse_plain_header` gives None, values are scaled,
-        or there are fewer bytes than there should be.
+    image : ImageValues
+        Values as stored, x fastest; the affine is the sform.
+    header : NiftiHeader
+        None instead of both where :func:`parse_plain_header` gives None, values are scaled, or
+        there are fewer bytes than there should be.
     """
-    content = _read_bytes(path)
     header = parse_plain_header(content)
     if header is None or (header.slope, header.inter) != (1.0, 0.0):
         return None
@@ -117,7 +137,7 @@ def read_plain_nifti(
         return None
     values = np.frombuffer(content, header.dtype, n_values, header.offset)
     sizes = np.array(header.zooms[:3], np.float64)
-    return values.reshape(header.shape, order="F"), header.affine, sizes
+    return ImageValues(values.reshape(header.shape, order="F"), header.affine, sizes), header
 
 
 def write_labels(
@@ -156,13 +176,3 @@ def write_labels(
     with atomic_path(path) as temporary:
         # without a time in it, the same labels make the same file
         temporary.write_bytes(igzip.compress(content, mtime=0))
-
-
-def _read_bytes(path: Path) -> bytes:
-    if path.name.endswith(".nii"):
-        return path.read_bytes()
-    if path.name.endswith(".nii.gz"):
-        from isal import igzip
-
-        return igzip.decompress(path.read_bytes())  # type: ignore[no-any-return, no-untyped-call]
-    return b""

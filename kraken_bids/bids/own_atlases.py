@@ -25,7 +25,7 @@ NAMES = ("name", "label")
 """Columns that may hold region names: as BIDS calls it, and as XCP-D does."""
 HEMISPHERES = ("hemisphere", "hemi")
 GROUPS = ("group", "network", "network_label", "lobe")
-EXTENSIONS = (".nii.gz", ".nii", ".mgz")
+EXTENSIONS = (".nii.gz", ".nii", ".mgz", ".mif.gz", ".mif")
 WHOSE = ("atlas", "seg")
 """Entities that say which parcellation a table is of."""
 BACKGROUND = re.compile(
@@ -38,7 +38,9 @@ BACKGROUND = re.compile(
 logger = logging.getLogger(__name__)
 
 
-def read_own_parcellation(name: str, image: str, table: Path | None = None) -> Parcellation:
+def read_own_parcellation(
+    name: str, image: str, table: Path | None = None, *, needs_place: bool = True
+) -> Parcellation:
     """Regions of a label image that no table of the package describes.
 
     With a table of names (given, or beside the image: same name, ``.tsv``) its rows are the
@@ -55,6 +57,8 @@ def read_own_parcellation(name: str, image: str, table: Path | None = None) -> P
         a table must be given, so that everyone has the same regions.
     table : path, optional
         Table of names, columns ``index`` and ``name``; ``hemisphere`` and ``group`` are used too.
+    needs_place : bool
+        Whether an image is refused whose header does not say where it lies.
 
     Raises
     ------
@@ -74,7 +78,7 @@ def read_own_parcellation(name: str, image: str, table: Path | None = None) -> P
         return parcellation
     if not space:
         logger.info("%s: its name says no space-; taken as %s: %s", name, DEFAULT_SPACE, image)
-    whole, _ = read_labels(Path(image))
+    whole, _ = read_labels(Path(image), needs_place=needs_place)
     present = np.unique(whole[whole > 0])
     table = table or find_names(Path(image))
     if table is None:

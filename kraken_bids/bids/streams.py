@@ -1,5 +1,6 @@
-"""Byte streams of track files, compressed or not, and what to say when one was cut."""
+"""Byte streams of files, compressed or not, and what to say when one was cut."""
 
+import zlib
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -16,6 +17,17 @@ def open_stream(path: Path) -> BinaryIO:
 
         return cast(BinaryIO, igzip.open(path, "rb"))  # type: ignore[no-untyped-call]
     return path.open("rb")
+
+
+def damage_errors() -> tuple[type[Exception], ...]:
+    """List what reading a cut or damaged stream raises, for an ``except``.
+
+    A damaged block of compressed bytes raises isal's own error, which is none of zlib's.
+    """
+    from isal import isal_zlib
+
+    damaged: type[Exception] = isal_zlib.IsalError  # type: ignore[assignment]
+    return EOFError, OSError, zlib.error, damaged
 
 
 def explain_cut(path: Path, error: Exception) -> str:

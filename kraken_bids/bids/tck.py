@@ -1,7 +1,6 @@
 """Track files of MRtrix (.tck, .tck.gz), read in blocks: memory does not grow with the file."""
 
 import logging
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from kraken_bids.bids.streams import explain_cut, open_stream
+from kraken_bids.bids.streams import damage_errors, explain_cut, open_stream
 from kraken_bids.bids.track_blocks import TrackBlock, Vertices
 from kraken_bids.exceptions import InputError
 
@@ -97,7 +96,7 @@ class TckFile:
                 reader = _BlockReader(stream, self.dtype)
                 while not reader.is_done:
                     yield reader.read()
-        except (EOFError, OSError, zlib.error) as error:
+        except damage_errors() as error:
             raise InputError(explain_cut(self.data_path, error)) from error
 
 
@@ -122,7 +121,7 @@ def open_tck(path: Path) -> TckFile:
         raise
     except EOFError as error:
         raise InputError(explain_cut(path, error)) from error
-    except (OSError, zlib.error) as error:
+    except damage_errors() as error:
         raise InputError(
             f"expected a track file at {path}; reading its header gave: {error}. Check the path, "
             "or copy the file again."

@@ -1,6 +1,5 @@
 """Track files of TrackVis (.trk, .trk.gz), read in blocks: memory does not grow with the file."""
 
-import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.streams import MAX_TRACK_VERTICES, explain_cut, open_stream
+from kraken_bids.bids.streams import MAX_TRACK_VERTICES, damage_errors, explain_cut, open_stream
 from kraken_bids.bids.track_blocks import TrackBlock, Vertices
 from kraken_bids.exceptions import InputError
 
@@ -93,7 +92,7 @@ class TrkFile:
                 left = self.n_declared or np.iinfo(np.int64).max
                 for words, heads in self._walk(stream, left):
                     yield self._pick_vertices(words, heads)
-        except (EOFError, OSError, zlib.error) as error:
+        except damage_errors() as error:
             if isinstance(error, InputError):
                 raise
             raise InputError(explain_cut(self.path, error)) from error
@@ -168,7 +167,7 @@ def open_trk(path: Path) -> TrkFile:
             content = stream.read(HEADER_BYTES)
     except EOFError as error:
         raise InputError(explain_cut(path, error)) from error
-    except (OSError, zlib.error) as error:
+    except damage_errors() as error:
         raise InputError(
             f"expected a track file at {path}; reading its header gave: {error}. Check the path, "
             "or copy the file again."

@@ -207,3 +207,32 @@ def test_content_that_was_not_fetched(tmp_path: Path) -> None:
         path.write_bytes(note)
         with pytest.raises(InputError, match="a note in place of the content: get the content"):
             open_bold(path, tr=2.0)
+
+
+def test_two_places_of_a_series_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Where sform and qform differ, the sform is taken, and ITK may have taken the other."""
+    path = tmp_path / "b.nii.gz"
+    image = nib.Nifti1Image(np.ones(SHAPE, "f4"), np.diag([2.0, 2, 2, 1]))
+    image.header.set_xyzt_units("mm", "sec")
+    image.header["pixdim"][4] = 2
+    moved = np.diag([2.0, 2, 2, 1])
+    moved[0, 3] = 7
+    for qform, n_said in ((np.diag([2.0, 2, 2, 1]), 0), (moved, 1)):
+        image.set_sform(image.affine, 4)
+        image.set_qform(qform, 1)
+        nib.save(image, path)
+        np.testing.assert_array_equal(open_bold(path, tr=2.0).affine, image.affine)
+        assert len(caplog.messages) == n_said
+    assert "7 mm apart. The sform is taken" in caplog.text
+    assert open_bold(path, tr=2.0).is_placed
+
+
+def test_a_series_without_a_place_is_read_and_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Neither sform nor qform: the warning names it, and the run knows it."""
+    image = nib.Nifti1Image(np.ones(SHAPE, "f4"), None)
+    image.header.set_xyzt_units("mm", "sec")
+    nib.save(image, tmp_path / "b.nii.gz")
+    assert not open_bold(tmp_path / "b.nii.gz", tr=2.0).is_placed
+    assert "b.nii.gz: its header has neither qform nor sform" in caplog.text

@@ -1,5 +1,6 @@
 """The short reader agrees with nibabel, or leaves the image to it."""
 
+import gzip
 import struct
 
 import nibabel as nib
@@ -7,9 +8,14 @@ import numpy as np
 import pytest
 
 from kraken_bids.bids.images import read_image, read_labels
-from kraken_bids.bids.nifti import parse_plain_header, read_plain_nifti, write_labels
+from kraken_bids.bids.nifti import parse_plain_header, parse_plain_nifti, write_labels
 
 AFFINE = np.array([[-1.1, 0.1, 0, 5], [0.1, 1.2, 0, -7], [0, 0.2, 1.3, 9], [0, 0, 0, 1.0]])
+
+
+def unpack(path):
+    content = path.read_bytes()
+    return gzip.decompress(content) if path.suffix == ".gz" else content
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i1", "i2", "u2", "i4", "u4", "f4", "f8"])
@@ -22,11 +28,11 @@ def test_values_affine_and_sizes(name, dtype, endianness, tmp_path):
     header.set_data_dtype(np.dtype(dtype).newbyteorder(endianness))
     nib.save(nib.Nifti1Image(values, AFFINE, header), tmp_path / name)
     image = nib.load(tmp_path / name)
-    read = read_plain_nifti(tmp_path / name)
+    read = parse_plain_nifti(unpack(tmp_path / name))
     assert read is not None
-    np.testing.assert_array_equal(read[0], values)
-    np.testing.assert_array_equal(read[1], image.affine)
-    np.testing.assert_array_equal(read[2], np.asarray(image.header.get_zooms()[:3], float))
+    np.testing.assert_array_equal(read[0].values, values)
+    np.testing.assert_array_equal(read[0].affine, image.affine)
+    np.testing.assert_array_equal(read[0].sizes, np.asarray(image.header.get_zooms()[:3], float))
     labels, affine = read_labels(tmp_path / name)
     np.testing.assert_array_equal(labels, values[..., 0])
     np.testing.assert_array_equal(affine, image.affine)
@@ -83,20 +89,20 @@ def test_the_uncommon_is_left_to_nibabel(tmp_path):
     image = nib.Nifti1Image(np.ones((3, 3, 3), np.int16), AFFINE)
     image.header.set_slope_inter(2.0, 1.0)
     nib.save(image, tmp_path / "scaled.nii")
-    assert read_plain_nifti(tmp_path / "scaled.nii") is None
+    assert parse_plain_nifti(unpack(tmp_path / "scaled.nii")) is None
     np.testing.assert_allclose(read_image(tmp_path / "scaled.nii")[0], 3)
     image = nib.Nifti1Image(np.ones((3, 3, 3), np.int16), np.diag([2, 2, 2, 1]))
     image.set_sform(None, 0)
     image.set_qform(np.diag([2.0, 2, 2, 1]), 1)
     nib.save(image, tmp_path / "qform.nii.gz")
-    assert read_plain_nifti(tmp_path / "qform.nii.gz") is None
+    assert parse_plain_nifti(unpack(tmp_path / "qform.nii.gz")) is None
     assert read_image(tmp_path / "qform.nii.gz")[1][0, 0] == 2
     nib.save(nib.Nifti2Image(np.ones((3, 3, 3), np.int16), AFFINE), tmp_path / "two.nii")
-    assert read_plain_nifti(tmp_path / "two.nii") is None
+    assert parse_plain_nifti(unpack(tmp_path / "two.nii")) is None
     nib.save(nib.Nifti1Image(np.ones((3, 3, 3), np.int16), AFFINE), tmp_path / "whole.nii")
     (tmp_path / "cut.nii").write_bytes((tmp_path / "whole.nii").read_bytes()[:380])
-    assert read_plain_nifti(tmp_path / "cut.nii") is None
-    assert read_plain_nifti(tmp_path / "brain.mgz") is None
+    assert parse_plain_nifti(unpack(tmp_path / "cut.nii")) is None
+    assert parse_plain_nifti(b"") is None
 
 
 @pytest.mark.parametrize(("top", "dtype"), [(86, np.int16), (12_345_678, np.int32)])

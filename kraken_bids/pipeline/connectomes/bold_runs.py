@@ -104,7 +104,8 @@ def mask_on_grid(path: Path, bold: Bold) -> NDArray[np.int32]:
     InputError
         If the image is missing, damaged or has other than three axes.
     """
-    values, affine = read_image(path)
+    # where the run itself has no place, both are guessed alike
+    values, affine = read_image(path, needs_place=bold.is_placed)
     values = values[..., 0] if values.shape[3:] == (1,) else values
     if values.ndim != 3:
         raise InputError(

@@ -243,9 +243,7 @@ def _read_run(
     grid = (bold.shape[:3], bold.affine.tobytes())
     for name, image in group.labels.items():
         if (image, grid) not in known:
-            known[image, grid] = regions_on_grid(
-                image, task.parcellation(name), shape=bold.shape[:3], affine=bold.affine
-            )
+            known[image, grid] = regions_on_grid(image, task.parcellation(name), bold)
     masks = {name: run.tissue[name] for name in TISSUES if name in run.tissue}
     for path in (run.mask, *masks.values()):
         if path is not None and (path, grid) not in known:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.label_images import LabelImage
-from kraken_bids.bids.read import read_labels
+from kraken_bids.bids.read import Bold, read_labels
 from kraken_bids.bids.transforms import read_transform
 from kraken_bids.connectome.grids import cover_labels
 from kraken_bids.connectome.labels import index_labels
@@ -23,7 +23,11 @@ Affine = NDArray[np.float64]
 
 
 def read_regions(
-    image: LabelImage, parcellation: Parcellation, *, as_mrtrix: bool = False
+    image: LabelImage,
+    parcellation: Parcellation,
+    *,
+    as_mrtrix: bool = False,
+    needs_place: bool = True,
 ) -> tuple[Labels, Affine, Sequence[Step]]:
     """Region numbers 1 … n on the image's own grid, its affine, and the steps into its space.
 
@@ -32,25 +36,26 @@ def read_regions(
     InputError
         If the image cannot be read, or its labels are not the parcellation's.
     """
-    labels, affine = read_labels(image.path, as_mrtrix=as_mrtrix)
+    labels, affine = read_labels(image.path, as_mrtrix=as_mrtrix, needs_place=needs_place)
     identity = identify_image(image.path, labels, affine, parcellation)
     indexed = index_labels(labels, identity.values)
     steps = [step for path in image.transforms for step in read_transform(path)]
     return indexed, affine, steps
 
 
-def regions_on_grid(
-    image: LabelImage, parcellation: Parcellation, *, shape: tuple[int, ...], affine: Affine
-) -> Labels:
-    """Region numbers on a given grid, such as that of a BOLD series.
+def regions_on_grid(image: LabelImage, parcellation: Parcellation, bold: Bold) -> Labels:
+    """Region numbers on the grid of a BOLD series.
 
     Raises
     ------
     InputError
-        If no region of the image lies on the grid.
+        If no region of the image lies on the grid, or nobody knows where it lies.
     """
-    labels, own, steps = read_regions(image, parcellation)
-    moved = resample_labels(labels, own, target_shape=shape, target_affine=affine, steps=steps)
+    # where the run itself has no place, both are guessed alike
+    labels, own, steps = read_regions(image, parcellation, needs_place=bold.is_placed)
+    moved = resample_labels(
+        labels, own, target_shape=bold.shape[:3], target_affine=bold.affine, steps=steps
+    )
     if not moved.any():
         raise InputError(
             f"{image.path}: expected regions of {parcellation.name} inside the field of view of "

@@ -67,9 +67,13 @@ def read_atlas(name: str, path: Path, bold: Bold, templates: TemplateOptions) ->
     transforms, remark = match_spaces(path, space, templates)
     if remark:
         logger.warning("%s: %s", path, remark)
-    regions = load_parcellation(name) if is_known else read_own_parcellation(name, str(path))
+    regions = (
+        load_parcellation(name)
+        if is_known
+        else read_own_parcellation(name, str(path), needs_place=bold.is_placed)
+    )
     image = LabelImage(name, path, find_label_space(path), transforms)
-    labels = regions_on_grid(image, regions, shape=bold.shape[:3], affine=bold.affine)
+    labels = regions_on_grid(image, regions, bold)
     return BoldAtlas(
         name,
         path,

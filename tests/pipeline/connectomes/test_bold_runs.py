@@ -7,18 +7,30 @@ import numpy as np
 import pytest
 from nilearn.maskers import NiftiLabelsMasker
 
+from kraken_bids.bids.label_images import LabelImage
+from kraken_bids.bids.own_atlases import read_region_table
 from kraken_bids.bids.read import Bold, open_bold
 from kraken_bids.exceptions import InputError
+from kraken_bids.parcellations import Parcellation
 from kraken_bids.pipeline.connectomes.bold_runs import (
     clean_series,
     mask_on_grid,
     read_region_series,
 )
+from kraken_bids.pipeline.connectomes.labels import regions_on_grid
 from kraken_bids.settings import FunctionalSettings
 
 SHAPE = (9, 8, 7)
 AFFINE = np.array([[-2.0, 0, 0, 10], [0, 2, 0.1, -5], [0, 0, 3, 1], [0, 0, 0, 1]])
 N_VOLUMES, N_REGIONS = 20, 12
+LABELS = np.random.default_rng(2).integers(0, 4, SHAPE).astype(np.int16)
+
+
+def make_parcellation(folder: Path) -> Parcellation:
+    """Three regions that lie anywhere."""
+    table = folder / "names.tsv"
+    table.write_text("index\tname\n1\ta\n2\tb\n3\tc\n")
+    return read_region_table("mine", table)
 
 
 @pytest.mark.parametrize("scaled", [False, True])
@@ -106,6 +118,35 @@ def test_a_mask_elsewhere_is_refused(
     labels = {"a": np.ones(SHAPE, np.int32)}
     with pytest.raises(InputError, match=r"brain mask .*run_bold\.nii\.gz.*same space"):
         read_region_series(bold, labels, n_regions={}, brain_mask=mask, tissues={})
+
+
+def save_without_place(path: Path, values: np.ndarray) -> Path:
+    """Write an image with neither sform nor qform."""
+    nib.save(nib.Nifti1Image(values, None), path)
+    return path
+
+
+def test_masks_and_labels_without_a_place_are_refused(bold: Bold, tmp_path: Path) -> None:
+    """A run that has a place needs images that have one, even on a grid of its shape."""
+    mask = save_without_place(tmp_path / "m.nii.gz", np.ones(SHAPE, np.uint8))
+    with pytest.raises(InputError, match=r"m\.nii\.gz that says where the image lies"):
+        mask_on_grid(mask, bold)
+    regions = make_parcellation(tmp_path)
+    image = LabelImage("mine", save_without_place(tmp_path / "l.nii", LABELS), "")
+    with pytest.raises(InputError, match=r"l\.nii that says where the image lies"):
+        regions_on_grid(image, regions, bold)
+
+
+def test_a_run_without_a_place_takes_masks_and_labels_of_its_own_grid(tmp_path: Path) -> None:
+    """Nobody knows where any of the three lies, but they are guessed alike, voxel by voxel."""
+    values = np.random.default_rng(0).normal(1000, 10, (*SHAPE, 3)).astype(np.float32)
+    bold = open_bold(save_without_place(tmp_path / "b.nii.gz", values), tr=2.0)
+    inside = np.random.default_rng(1).random(SHAPE) > 0.4
+    mask = save_without_place(tmp_path / "m.nii.gz", inside.astype(np.uint8))
+    np.testing.assert_array_equal(mask_on_grid(mask, bold), inside)
+    image = LabelImage("mine", save_without_place(tmp_path / "l.nii", LABELS), "")
+    moved = regions_on_grid(image, make_parcellation(tmp_path), bold)
+    np.testing.assert_array_equal(moved, LABELS)
 
 
 @pytest.mark.parametrize(("high_pass", "is_said"), [(0.01, False), (0.05, True)])

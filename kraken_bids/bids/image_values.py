@@ -1,0 +1,91 @@
+"""An image as it was read: its values, where it lies, and how finely its values are stored."""
+
+import logging
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.exceptions import InputError
+
+MAX_APART = 0.5
+"""Voxels; two places of an image that differ by less give every point the same voxel, or so."""
+
+logger = logging.getLogger(__name__)
+
+Affine = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ImageValues:
+    """An image in memory."""
+
+    values: NDArray[Any]
+    """[x, y, z, …] Scaled as the header says."""
+    affine: Affine
+    """[4, 4] Voxel → RAS mm."""
+    sizes: NDArray[np.float64]
+    """[3] Voxel sizes as the header says, mm."""
+    step: float = 0.0
+    """Distance of neighbouring values that are stored as whole numbers under a slope; 0: none."""
+    is_placed: bool = True
+    """Whether the header says where the image lies; if not, the affine is a guess."""
+
+
+def check_place(image: ImageValues, path: Path) -> None:
+    """Raise where the header does not say where an image lies.
+
+    Raises
+    ------
+    InputError
+        Naming the image and what to do.
+    """
+    if not image.is_placed:
+        raise InputError(
+            f"expected a header of {path} that says where the image lies; found none: neither "
+            "sform nor qform (both codes are 0), or what stands for them in its format. Programs "
+            "guess its place in different ways, some with left and right exchanged. Copy the "
+            "orientation from the image that it was made on (for example with FSL's fslcpgeom), "
+            "or write it anew with that image's affine."
+        )
+
+
+def compare_forms(path: Path, sform: Affine, qform: Affine | None, shape: tuple[int, ...]) -> None:
+    """Warn, once for each file, where the two places that a NIfTI header gives differ.
+
+    The sform is taken, as nibabel, MRtrix and FSL do. ITK (ANTs, and what is built on it) takes
+    the qform in some cases: data that it resampled then lie elsewhere.
+
+    Parameters
+    ----------
+    path : path
+        The image.
+    sform : ndarray of shape (4, 4)
+        Voxel → RAS mm.
+    qform : ndarray of shape (4, 4), or None
+        Likewise; None where its code is 0.
+    shape : tuple of int
+        Of the image.
+    """
+    if qform is None:
+        return
+    corners = np.array([*product(*((0, n - 1) for n in shape[:3])), (0, 0, 0)])
+    difference = sform - qform
+    apart = np.linalg.norm(corners @ difference[:3, :3].T + difference[:3, 3], axis=1).max()
+    if not apart <= MAX_APART * np.linalg.norm(sform[:3, :3], axis=0).min():
+        _warn_of_forms(path, f"{apart:.3g}")
+
+
+@cache
+def _warn_of_forms(path: Path, apart: str) -> None:
+    logger.warning(
+        "%s: its header gives two places, sform and qform, up to %s mm apart. The sform is taken, "
+        "as by nibabel, MRtrix and FSL; ITK (ANTs, fMRIPrep) may have taken the qform. See that "
+        "it lies where it should, and then make both the same (fslorient -copysform2qform)",
+        path,
+        apart,
+    )
