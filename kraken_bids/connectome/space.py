@@ -93,7 +93,8 @@ def _flip(
     points: NDArray[np.float64], pivot: NDArray[np.float64], axes: str
 ) -> NDArray[np.float64]:
     signs = np.array([-1.0 if axis in axes else 1.0 for axis in SIDES])
-    return (points - pivot) * signs + pivot
+    turned: NDArray[np.float64] = (points - pivot) * signs + pivot
+    return turned
 
 
 def check_space(
@@ -133,6 +134,6 @@ def check_space(
         raise InputError(
             f"{where}: expected streamlines and labels in the same space; {reason} "
             f"({fit.inside_image:.0%} lie inside the image at all). Give a label image in the "
-            f"space of the tractogram, or the transform between the two. {way_out} Tracks that were "
-            "converted without their image's header are to be converted anew with it."
+            f"space of the tractogram, or the transform between the two. {way_out} Tracks that "
+            "were converted without their image's header are to be converted anew with it."
         )
