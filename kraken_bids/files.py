@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 
 from kraken_bids.exceptions import InputError
+from kraken_bids.streams import is_stream, write_through
 
 CACHE_VARIABLE = "KRAKEN_BIDS_DATA"
 _UMASK = os.umask(0o077)
@@ -38,7 +39,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     It lies in the same folder (which is made), starts with a dot and keeps the suffix: a killed
     run leaves at most such a file (:func:`remove_leftovers`), never half a file under its final
-    name.
+    name. A pipe or a device stays what it is: the content is written through it.
 
     Parameters
     ----------
@@ -56,23 +57,47 @@ def atomic_path(path: Path) -> Iterator[Path]:
         If the disk is full or the folder cannot be written to.
     """
     path = Path(path)
+    if is_stream(path):
+        with _explaining(path), write_through(path) as temporary:
+            yield temporary
+        return
     token = f"{os.getpid()}-{_machine()}{secrets.token_hex(4)}"
     temporary = path.with_name(f".{path.stem}.{token}.tmp{path.suffix}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        with _where_there_is_such():
-            temporary.chmod(FILE_MODE)
-        with _where_there_is_such():
-            _flush(temporary)
-        temporary.replace(path)
+        with _explaining(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            yield temporary
+            with _where_there_is_such():
+                temporary.chmod(FILE_MODE)
+            with _where_there_is_such():
+                _flush(temporary)
+            temporary.replace(path)
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder for results, with those above it, unless it is there.
+
+    Raises
+    ------
+    InputError
+        If something else has its name (a file, a pipe, a device), or it cannot be made.
+    """
+    with _explaining(Path(path)):
+        Path(path).mkdir(parents=True, exist_ok=True)
+
+
+@contextmanager
+def _explaining(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while something is written into an error that says what to do."""
+    try:
+        yield
     except InputError:
         raise
     except OSError as error:
         raise InputError(_explain(path, error)) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
 
 
 def remove_leftovers(folder: Path, *, deep: bool = True) -> None:

@@ -23,6 +23,7 @@ from kraken_bids.cli.sections import SectionedCommand
 from kraken_bids.cli.signals import end_cleanly_when_stopped
 from kraken_bids.cli.templates import template_options
 from kraken_bids.exceptions import InputError, SettingsError
+from kraken_bids.files import make_folder
 from kraken_bids.logs import start_terminal_log
 from kraken_bids.settings import (
     ADAPTATION_MODES,
@@ -264,7 +265,7 @@ def _prepare_process(settings: Settings, verbosity: int) -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ[name] = str(settings.run.omp_nthreads)
     if settings.run.work_dir is not None:
-        settings.run.work_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(settings.run.work_dir)
         os.environ["TMPDIR"] = str(settings.run.work_dir)
     start_terminal_log(verbosity)
     collect_rarely()

@@ -13,6 +13,7 @@ from kraken_bids.cli.options import (
     verbose_option,
 )
 from kraken_bids.logs import start_terminal_log
+from kraken_bids.streams import is_stream
 
 
 @click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
@@ -96,6 +97,7 @@ def evaluate(
         write_evaluation(found, output)
         if figure:
             draw_evaluation(found, figure_metric, figure)
+        is_piped = is_stream(output)  # standard output may be the table's then
         for line in describe_evaluation(found):
-            click.echo(line)
-        click.echo(f"{len(found)} pairs of source and target: {output}")
+            click.echo(line, err=is_piped)
+        click.echo(f"{len(found)} pairs of source and target: {output}", err=is_piped)

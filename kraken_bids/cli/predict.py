@@ -13,6 +13,7 @@ from kraken_bids.cli.options import (
     verbose_option,
 )
 from kraken_bids.logs import start_terminal_log
+from kraken_bids.streams import is_stream
 
 
 @click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
@@ -118,7 +119,7 @@ def predict(
         # numpy and the model's code are loaded only once the options are known to be sound
         from kraken_bids.model.adaptation import list_adaptation_files
         from kraken_bids.model.formats.load import load_model
-        from kraken_bids.pipeline.tools.outputs import check_no_input
+        from kraken_bids.pipeline.tools.outputs import SAVED, check_no_input
         from kraken_bids.pipeline.tools.predict import encode_files
         from kraken_bids.pipeline.tools.prediction_files import (
             DATASET_SUFFIXES,
@@ -132,7 +133,10 @@ def predict(
         saved = list_adaptation_files(save_adaptation) if save_adaptation else ()
         given = list_adaptation_files(adaptation) if adaptation else ()
         check_no_input(
-            [("--output", output), *(("--save-adaptation", path) for path in saved)],
+            [
+                ("--output", output),
+                *((SAVED, path) for path in (save_adaptation, *saved) if path is not None),
+            ],
             [*inputs, *adaptation_sources, *given, model, *transforms],
         )
         options = PredictionOptions(
@@ -155,4 +159,5 @@ def predict(
         else:
             write_predictions(predictions, output)
         n_subjects, n_arrays = len(predictions.subjects), len(predictions.shapes())
-        click.echo(f"{n_subjects} subjects, {n_arrays} arrays: {output}")
+        line = f"{n_subjects} subjects, {n_arrays} arrays: {output}"
+        click.echo(line, err=is_stream(output))  # standard output may be the file's

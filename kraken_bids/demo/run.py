@@ -46,10 +46,10 @@ def run_demo(out: Path, *, n_subjects: int, n_procs: int) -> Iterator[str]:
     Raises
     ------
     InputError
-        If ``out`` is a file, or a run failed.
+        If ``out`` is no folder, or a run failed.
     """
-    if out.is_file():
-        raise InputError(f"OUT: expected a folder to write to; found the file {out}.")
+    if out.exists() and not out.is_dir():
+        raise InputError(f"OUT: expected a folder to write to; found {out}, which is none.")
     start = time.monotonic()
     bids, model, derivatives = out / "bids", out / "model", out / "derivatives"
     yield f"1/4 Writing a synthetic dataset of {n_subjects} participants to {bids}"

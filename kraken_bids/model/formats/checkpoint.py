@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.cache import check_copy, compute_sha256, remember_copy
 from kraken_bids.exceptions import CheckpointError, FlavorError
-from kraken_bids.files import atomic_path
+from kraken_bids.files import atomic_path, make_folder
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.model.engine.architecture import Architecture
 from kraken_bids.model.engine.devices import resolve_device
@@ -47,7 +47,7 @@ def write_model(model: Model, folder: Path) -> Path:
     InputError
         If the disk is full or the folder cannot be written.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     (folder / DESCRIPTION_NAME).unlink(missing_ok=True)
     digests = {
         "weights_sha256": _write_weights(model, folder / WEIGHTS_NAME),

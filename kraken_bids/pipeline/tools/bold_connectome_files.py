@@ -14,6 +14,7 @@ from kraken_bids.bids.write import write_json, write_relmat, write_table
 from kraken_bids.connectome.cleaning import CleanRun
 from kraken_bids.connectome.matrices import find_missing_regions
 from kraken_bids.connectome.timeseries import RegionSeries
+from kraken_bids.files import make_folder
 from kraken_bids.flavors import Flavor, describe_flavor
 from kraken_bids.pipeline.connectomes.bold_runs import CleanedRun
 from kraken_bids.pipeline.connectomes.bold_sidecars import describe_cleaning, describe_series
@@ -55,7 +56,7 @@ class BoldWriter:
         self.settings = settings
         self._output_dir = output_dir
         self._sources = self._describe_sources()
-        output_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(output_dir)
 
     def write_series(
         self,

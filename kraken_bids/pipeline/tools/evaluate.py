@@ -22,6 +22,7 @@ from kraken_bids.pipeline.tools.joined_rows import Connectomes
 from kraken_bids.pipeline.tools.people import unify_labels
 from kraken_bids.pipeline.tools.predicted_files import Predictions, read_predictions
 from kraken_bids.pipeline.tools.prediction_files import ARROW
+from kraken_bids.streams import is_stream
 
 logger = logging.getLogger(__name__)
 
@@ -127,6 +128,8 @@ def write_evaluation(evaluations: Sequence[Evaluation], path: Path) -> None:
         "high": [score.high for _, _, score in rows],
         "n": [e.n_subjects for e, _, _ in rows],
     })  # fmt: skip
+    if is_stream(path):
+        return  # nothing lies beside it
     write_json(sidecar_path(path), {
         "Description": "How well predictions match observed connectomes",
         "metric": {"Levels": {name: METRIC_WORDS[name] for name in METRICS}},

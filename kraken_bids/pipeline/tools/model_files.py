@@ -73,10 +73,10 @@ def merge_model_files(
 def check_model_output(output: Path, models: Sequence[str]) -> None:
     """Raise SettingsError unless a model can be written there without harm to those read."""
     is_file = output.suffix == CHECKPOINT_SUFFIX
-    if output.is_dir() if is_file else output.is_file():
+    if output.is_dir() if is_file else output.exists() and not output.is_dir():
         raise SettingsError(
             f"expected --output DIR or FILE{CHECKPOINT_SUFFIX}; found {output}, which is "
-            f"{'a folder' if is_file else 'a file'}."
+            f"{'a folder' if is_file else 'none'}."
         )
     for model in models:
         if Path(model).exists() and output.exists() and output.samefile(model):

@@ -6,6 +6,10 @@ from pathlib import Path
 
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.pipeline.tools.table_folders import TABLE_SUFFIXES
+from kraken_bids.streams import is_stream
+
+SAVED = "--save-adaptation"
+"""What writes two files."""
 
 
 def check_no_input(
@@ -24,13 +28,17 @@ def check_no_input(
     ------
     SettingsError
         If something is, under whatever name or link; or if tables that are read lie in a folder
-        that tables will be written into.
+        that tables will be written into; or if two files would go into one pipe.
     """
     read = [path for given in inputs if given for path in _list_paths(given)]
     written: dict[Path, str] = {}
     for option, output in outputs:
         if output is None:
             continue
+        if option == SAVED and is_stream(output):
+            raise SettingsError(
+                f"expected {option} FILE, since it is two files; found {output}, a pipe or device."
+            )
         place = output.resolve()
         if any(_is_endangered(path.resolve(), place) for path in read):
             raise SettingsError(

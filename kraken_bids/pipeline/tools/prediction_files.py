@@ -99,8 +99,11 @@ def check_output(path: Path) -> None:
             f"expected --output FILE with {', '.join(OUTPUT_SUFFIXES)} or .zip, or a folder; "
             f"found {path}."
         )
-    if not path.suffix and path.is_file():
-        raise SettingsError(f"expected a folder for --output {path}; found a file of that name.")
+    if not path.suffix and path.exists() and not path.is_dir():
+        raise SettingsError(
+            f"expected a folder for --output {path}; found something else of that name. A pipe "
+            f"needs a name that says the format ({', '.join(OUTPUT_SUFFIXES)})."
+        )
 
 
 def collect_arrays(predictions: Predictions) -> dict[str, NDArray[Any]]:

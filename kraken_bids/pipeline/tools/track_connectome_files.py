@@ -16,7 +16,7 @@ from kraken_bids.connectome.assignments import Visits
 from kraken_bids.connectome.regions import RegionSearch
 from kraken_bids.connectome.structural import MODEL_N_STREAMLINES, MODEL_VOXEL_MM3
 from kraken_bids.connectome.structural_tally import StructuralTally
-from kraken_bids.files import atomic_path
+from kraken_bids.files import atomic_path, make_folder
 from kraken_bids.pipeline.tools.track_options import TrackOptions
 
 HASHED_BYTES = 1 << 20
@@ -63,7 +63,7 @@ class TrackWriter:
         self._options = options
         self._output_dir = output_dir
         self._streams: dict[str, TextIO] = {}
-        output_dir.mkdir(parents=True, exist_ok=True)
+        make_folder(output_dir)
 
     @contextmanager
     def open_assignments(self, atlas: str) -> Iterator[None]:
