@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kraken_bids.model.formats.load import load_model
     from kraken_bids.model.fusion import fuse
     from kraken_bids.model.predict import Model
+    from kraken_bids.pipeline.named_matrices import read_matrix
     from kraken_bids.pipeline.tools.connectome_files import read_connectomes
     from kraken_bids.region_orders import reorder_regions
 
@@ -30,6 +31,7 @@ __all__ = [
     "parse_flavor",
     "read_adaptation",
     "read_connectomes",
+    "read_matrix",
     "region_names",
     "reorder_regions",
     "to_edges",
@@ -48,6 +50,7 @@ _HOMES = {
     "parse_flavor": "flavors",
     "read_adaptation": "model.adaptation",
     "read_connectomes": "pipeline.tools.connectome_files",
+    "read_matrix": "pipeline.named_matrices",
     "region_names": "labelled",
     "reorder_regions": "region_orders",
     "to_edges": "labelled",

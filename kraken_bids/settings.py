@@ -199,6 +199,8 @@ class RunSettings:
     """Memory of one worker on a cluster, in GB."""
     walltime: str | None = None
     """Time of one job on a cluster, ``HH:MM:SS``; None: as dask-jobqueue is configured."""
+    matrix_header: bool = False
+    """Write the names of the regions above every matrix."""
     force: bool = False
     """Redo what is done."""
     stop_on_first_crash: bool = False

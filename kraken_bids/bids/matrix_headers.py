@@ -1,10 +1,13 @@
 """The names of regions above a matrix of text, where somebody put them there."""
 
-import re
+from collections.abc import Sequence
+from pathlib import Path
 
-NUMBERS = re.compile(rb"[0-9.,;:+\-eE \t]*|(?:[ \t,;]*(?:[0-9.eE+\-]+|nan|NaN|n/a|N/A|NA|-?inf))*")
-"""A line of a matrix: no names in it."""
-ROW_NAME = re.compile(rb"(?m)^[^\t\n]*\t")
+IN_NUMBERS = b"0123456789.,;:+-eE \tnaNAif/\r"
+"""What numbers consist of, ``nan``, ``inf`` and ``n/a`` too."""
+
+MAX_LINE = 1 << 20
+"""No header is longer."""
 
 
 def split_header(text: bytes, mark: bytes = b"\t") -> tuple[tuple[str, ...] | None, bytes]:
@@ -31,17 +34,33 @@ def split_header(text: bytes, mark: bytes = b"\t") -> tuple[tuple[str, ...] | No
         If rows are named otherwise than columns, or a name comes twice.
     """
     line, _, rest = text.partition(b"\n")
-    if not line.strip() or NUMBERS.fullmatch(line.rstrip(b"\r")):
+    if not line.translate(None, IN_NUMBERS):
         return None, text
-    cells = line.rstrip(b"\r").decode("utf-8", errors="replace").split(mark.decode())
-    names = tuple(cell.strip().strip('"') for cell in cells)
+    names = tuple(map(_read_name, line.rstrip(b"\r").split(mark)))
     if not names[0] and len(names) > 1:
         names = names[1:]
         rows = [row.partition(mark) for row in rest.splitlines() if row.strip()]
-        found = tuple(row[0].decode("utf-8", errors="replace").strip().strip('"') for row in rows)
-        if found != names:
+        if tuple(_read_name(row[0]) for row in rows) != names:
             raise ValueError("a header whose names are not those of the rows, in the same order")
         rest = b"\n".join(row[2] for row in rows) + b"\n"
     if len(set(names)) < len(names) or not all(names):
         raise ValueError("a header with empty or repeated names")
     return names, rest
+
+
+def read_header(path: Path) -> tuple[str, ...]:
+    """Names of the columns of a matrix file with tabs; none where it has no header, or is none."""
+    if not path.is_file():
+        return ()
+    with path.open("rb") as file:
+        line = file.readline(MAX_LINE)
+    return tuple(split_header(line)[0] or ())
+
+
+def format_header(names: Sequence[str]) -> bytes:
+    """Line that names the columns of a matrix; nothing without names."""
+    return ("\t".join(names) + "\n").encode() if names else b""
+
+
+def _read_name(cell: bytes) -> str:
+    return cell.decode("utf-8", errors="replace").strip().strip('"')

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.matrix_headers import split_header
 from kraken_bids.bids.matrix_text import parse_rows
 from kraken_bids.bids.trx import open_trx
 from kraken_bids.exceptions import InputError
@@ -113,7 +114,9 @@ def parse_columns(text: str, where: str) -> dict[str, NDArray[Any]]:
 
 
 def read_relmat(path: Path) -> NDArray[np.float64]:
-    """Square matrix of a ``relmat.dense.tsv``: no header, tabs, ``nan`` or ``n/a`` where unknown.
+    """Square matrix of a ``relmat.dense.tsv``: tabs, ``nan`` or ``n/a`` where unknown.
+
+    Names of the regions may stand above it.
 
     Returns
     -------
@@ -128,7 +131,8 @@ def read_relmat(path: Path) -> NDArray[np.float64]:
         text = Path(path).read_bytes().removeprefix(BOM_UTF8).replace(b"\r", b"\n")
     if b"/" in text:  # one character is found much faster than three
         text = text.replace(b"n/a", b"nan")
-    with _naming(path, "a square matrix of numbers without header, separated by tabs"):
+    with _naming(path, "a square matrix of numbers, separated by tabs"):
+        _, text = split_header(text)
         values, lengths, has_gaps = parse_rows(text)
     n_rows = len(lengths)
     if not n_rows or values.size != n_rows**2:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.datasets import DESCRIPTION, Dataset
+from kraken_bids.bids.matrix_headers import format_header
 from kraken_bids.bids.matrix_text import format_matrix
 from kraken_bids.bids.outputs import region_table_path
 from kraken_bids.bids.own_atlases import read_region_table
@@ -38,6 +39,11 @@ BIDSIGNORE = (
 README = """\
 # Connectomes measured and predicted by kraken_bids
 
+The matrices have **no header** (unless they were written with `--matrix-header`). In Python:
+`kraken_bids.read_matrix(path)`, a table with the names of the regions, or
+`pandas.read_csv(path, sep="\\t", header=None)`; without `header=None` pandas takes the first
+region for a header and reads 85 × 86 numbers. In R: `read.table(path, header = FALSE)`.
+
 - `sub-*/func`, `sub-*/dwi`: connectomes, `*_atlas-<A>_meas-<M>_relmat.dense.tsv`: square,
   tab-separated, no header; rows and columns in the order of `atlas-<A>_dseg.tsv`; `nan` where a
   region has no data. Files with `desc-<source>kraken` are **predictions** of the Krakencoder from
@@ -52,8 +58,6 @@ README = """\
   metrics, quality control (`qc.tsv`), dependence on head motion (`qcfc.tsv`), mean connectomes.
 - `logs/`: what was run (`*.toml`, `*.log`), what failed (`failures.tsv`), how to cite
   (`CITATION.md`).
-
-Read a matrix in Python: `numpy.loadtxt(path, delimiter="\\t")`.
 """
 
 
@@ -90,10 +94,19 @@ def write_table(path: Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]])
     write_text(path, "\n".join(lines) + "\n")
 
 
-def write_relmat(path: Path, square: NDArray[np.floating[Any]]) -> None:
-    """Write a square matrix as ``relmat.dense.tsv``: tabs, no header, ``%.6g``, NaN as ``nan``.
+def write_relmat(
+    path: Path, square: NDArray[np.floating[Any]], *, header: Sequence[str] = ()
+) -> None:
+    """Write a square matrix as ``relmat.dense.tsv``: tabs, ``%.6g``, NaN as ``nan``.
 
     ``nan`` and not ``n/a``, so that numpy, pandas and the published tools read it as it is.
+
+    Parameters
+    ----------
+    path : path
+    square : ndarray of shape (n_regions, n_regions)
+    header : sequence of str, optional
+        Names of the regions, to stand above it; none by default, as the published tools read it.
 
     Raises
     ------
@@ -103,6 +116,7 @@ def write_relmat(path: Path, square: NDArray[np.floating[Any]]) -> None:
     if square.ndim != 2 or square.shape[0] != square.shape[1]:
         raise ConnectomeError(f"expected a square matrix for {path}; found shape {square.shape}.")
     with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(format_header(header))
         file.writelines(format_matrix(square))
 
 

@@ -20,6 +20,7 @@ from kraken_bids.settings import (
 
 OF_RUN = (
     *("n_procs", "omp_nthreads", "work_dir", "scheduler", "mem_gb", "walltime", "force"),
+    "matrix_header",
     *("stop_on_first_crash", "dry_run", "reports_only", "refit_pcorr"),
 )
 """Options that :class:`~kraken_bids.settings.RunSettings` takes as they are."""

@@ -16,7 +16,7 @@ SECTIONS = {
         *("min_coverage", "pcorr_lambda", "refit_pcorr"),
     ),
     "What is predicted": (
-        *("model", "transforms", "sources", "targets", "output_format", "device"),
+        *("model", "transforms", "sources", "targets", "output_format", "matrix_header", "device"),
     ),
     "Adaptation to this site": (
         *("adaptation", "adaptation_mode", "adaptation_subjects", "adaptation_min_subjects"),

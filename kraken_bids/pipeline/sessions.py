@@ -51,9 +51,15 @@ class SessionTask:
 
     def digest(self, stage: str, inputs: Iterable[Path | None], settings: object) -> str:
         """Digest of everything that a stage's results depend on."""
-        own = [(p.name, p.labels, p.region_names) for p in self.own_atlases.values()]
+        own: list[object] = [(p.name, p.labels, p.region_names) for p in self.own_atlases.values()]
+        own += ["header"] if self.settings.run.matrix_header else []
         stamps = file_stamps(inputs)
         return digest(stage, __version__, stamps, to_plain(settings), *([own] if own else []))
+
+    def header(self, parcellation: str) -> tuple[str, ...]:
+        """Names to write above a matrix of a parcellation; none unless they are asked for."""
+        wanted = self.settings.run.matrix_header
+        return self.parcellation(parcellation).region_names if wanted else ()
 
     def uris(self, paths: Iterable[Path]) -> list[str]:
         """``bids:`` URIs of input files, each once."""

@@ -115,7 +115,7 @@ def write_connectome(
 ) -> None:
     """Write one functional connectome and everything that one must know to judge it."""
     path = relmat_path(task.settings.data.output_dir, group.entities, flavor, source=None)
-    write_relmat(path, square)
+    write_relmat(path, square, header=task.header(flavor.parcellation))
     sidecar = _describe(task, group, flavor, runs)
     write_json(sidecar_path(path), sidecar | dict(facts))
 

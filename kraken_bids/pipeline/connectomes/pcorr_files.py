@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.matrix_headers import read_header
 from kraken_bids.bids.outputs import group_path, sidecar_path
 from kraken_bids.bids.read import read_json, read_relmat
 from kraken_bids.bids.write import write_json, write_relmat, write_table
@@ -71,7 +72,7 @@ def refit_file(file: PartialFile, choice: Choice) -> bool:
     is_other = sidecar.get("Lambda") != choice.ridge
     if is_other:
         square = compute_partial_correlation(read_relmat(file.correlation), ridge=choice.ridge)
-        write_relmat(file.partial, square)
+        write_relmat(file.partial, square, header=read_header(file.partial))
         new["RunDigest"] = redo_digest(str(sidecar.get("RunDigest", "")), choice.ridge)
     if is_other or old != new:
         kept = {key: value for key, value in sidecar.items() if key not in old}

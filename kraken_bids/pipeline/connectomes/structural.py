@@ -184,7 +184,7 @@ def _write_connectome(
     # in MRtrix's units too: zero would say that a region without voxels is not connected
     square[missing, :] = square[:, missing] = np.nan
     path = relmat_path(task.settings.data.output_dir, tracts.entities, flavor, source=None)
-    write_relmat(path, square)
+    write_relmat(path, square, header=task.header(flavor.parcellation))
     parcellation = task.parcellation(flavor.parcellation)
     known = region_sidecar(parcellation, missing)
     known["Warnings"] = list_doubts(tracts.labels[flavor.parcellation].path, parcellation)

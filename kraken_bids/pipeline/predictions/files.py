@@ -19,6 +19,7 @@ from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor
 from kraken_bids.hdf5 import write_hdf5
+from kraken_bids.parcellations import load_parcellation
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.sessions import matrix_sidecar
 
@@ -38,6 +39,8 @@ class PredictionJob:
     sidecars: Mapping[str, Mapping[str, object]]
     """Per source: what the sidecars of its predictions share."""
     output_format: str
+    has_header: bool
+    """Whether the names of the regions stand above each matrix."""
     notice: str
     digest: str
     warnings: Sequence[str] = ()
@@ -64,7 +67,8 @@ def write_predictions(job: PredictionJob) -> None:
     else:
         for (source, flavor), edges in job.connectomes.items():
             path = relmat_path(job.output_dir, entities_of(job.member), flavor, source=source)
-            write_relmat(path, edges_to_square(edges, diagonal=flavor.diagonal))
+            names = _list_regions(flavor) if job.has_header else ()
+            write_relmat(path, edges_to_square(edges, diagonal=flavor.diagonal), header=names)
             facts = _target_sidecar(flavor) | dict(job.sidecars[source]) | _warn(job)
             write_json(sidecar_path(path), facts)
     path = latents_path(job.output_dir, job.member.subject, job.member.session)
@@ -90,6 +94,13 @@ def write_predictions(job: PredictionJob) -> None:
             "RunDigest": job.digest,
         },
     )
+
+
+def _list_regions(flavor: Flavor) -> tuple[str, ...]:
+    try:
+        return load_parcellation(flavor.parcellation).region_names
+    except FlavorError:
+        return ()  # the package has no table of a parcellation that only the model knows
 
 
 def _target_sidecar(flavor: Flavor) -> dict[str, object]:

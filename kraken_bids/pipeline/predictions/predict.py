@@ -207,6 +207,7 @@ def digest_predictions(plan: PredictionPlan, member: Member) -> str:
         sources,
         targets,
         file_format,
+        *(["header"] if plan.settings.run.matrix_header else []),
     )
 
 
@@ -243,6 +244,7 @@ def _to_job(
         connectomes=connectomes,
         sidecars={s.name: _source_sidecar(plan, s, index, member) for s in has},
         output_format=plan.settings.prediction.output_format,
+        has_header=plan.settings.run.matrix_header,
         notice=plan.notice,
         digest=digest_,
         warnings=plan.warned.list_of(member.label),

@@ -39,6 +39,9 @@ LABEL = re.compile(r"[A-Za-z0-9]+(_ses-[A-Za-z0-9]+)?")
 README = """\
 # Connectomes predicted by kraken-tools predict
 
+The matrices have **no header**. In Python: `kraken_bids.read_matrix(path)`, or
+`pandas.read_csv(path, sep="\\t", header=None)`.
+
 - `sub-*/func`, `sub-*/dwi`: predictions `*_desc-<source>kraken_relmat.dense.tsv`, square,
   tab-separated, no header; the JSON of the same name without `sub-` says what they are.
 - `sub-*/*_desc-kraken_latents.tsv`: latent vector of each source.
