@@ -203,10 +203,7 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
     help="Predicted matrices: one TSV each, or one HDF5 per subject.",
 )
 @click.option(
-    "--matrix-header",
-    is_flag=True,
-    help="Write the names of the regions above every matrix, as spreadsheets and pandas expect; "
-    "not what the published tools read.",
+    "--matrix-header", is_flag=True, help="Write the names of the regions above each matrix."
 )
 @click.option(
     "--device",

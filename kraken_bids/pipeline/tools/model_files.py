@@ -74,9 +74,9 @@ def check_model_output(output: Path, models: Sequence[str]) -> None:
     """Raise SettingsError unless a model can be written there without harm to those read."""
     is_file = output.suffix == CHECKPOINT_SUFFIX
     if output.is_dir() if is_file else output.exists() and not output.is_dir():
+        found = "a folder" if is_file else "a file" if output.is_file() else "a pipe or device"
         raise SettingsError(
-            f"expected --output DIR or FILE{CHECKPOINT_SUFFIX}; found {output}, which is "
-            f"{'a folder' if is_file else 'none'}."
+            f"expected --output DIR or FILE{CHECKPOINT_SUFFIX}; found {output}, which is {found}."
         )
     for model in models:
         if Path(model).exists() and output.exists() and output.samefile(model):
