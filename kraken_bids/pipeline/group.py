@@ -1,8 +1,9 @@
 """The group level: adaptation on everyone in OUTPUT_DIR, latents, predictions, metrics, report."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.exceptions import InputError
 from kraken_bids.files import remove_leftovers
+from kraken_bids.flavors import Flavor
 from kraken_bids.hdf5 import write_hdf5
 from kraken_bids.model.adaptation import list_lacking
 from kraken_bids.model.predict import Model
@@ -18,6 +20,8 @@ from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.connectomes.pcorr import refit_partial_correlations
 from kraken_bids.pipeline.pages.draw import draw_group, draw_participants, name_dataset
 from kraken_bids.pipeline.pages.group import build_group_page
+from kraken_bids.pipeline.pages.people import judge_people, log_people
+from kraken_bids.pipeline.pages.verdicts import write_people
 from kraken_bids.pipeline.participant import (
     NOT_REDRAWN,
     collect_failures,
@@ -41,7 +45,7 @@ from kraken_bids.pipeline.predictions.predict import (
     build_sources,
     list_source_names,
 )
-from kraken_bids.pipeline.predictions.warned import write_group_warnings
+from kraken_bids.pipeline.predictions.warned import Warned, write_group_warnings
 from kraken_bids.pipeline.provenance import (
     Failure,
     exit_code_of,
@@ -49,11 +53,12 @@ from kraken_bids.pipeline.provenance import (
     start_run,
     write_failures,
 )
+from kraken_bids.pipeline.quality.misfits import doubt_predictions, find_misfits
 from kraken_bids.pipeline.quality.outliers import find_outliers, write_outliers
 from kraken_bids.pipeline.quality.qcfc import write_qcfc
-from kraken_bids.pipeline.quality.scores import write_scores
+from kraken_bids.pipeline.quality.scores import Scores, write_scores
 from kraken_bids.pipeline.quality.table import write_quality
-from kraken_bids.pipeline.quality.trust import judge_files
+from kraken_bids.pipeline.quality.trust import FileTrust, judge_files
 from kraken_bids.pipeline.quality.trust_files import write_trust, write_trust_of_predictions
 from kraken_bids.pipeline.quality.trust_inputs import encoded_of
 from kraken_bids.pipeline.quality.verdict_files import write_verdicts
@@ -104,7 +109,16 @@ def run_group(settings: Settings) -> int:
             kept = NOT_REDRAWN if settings.run.reports_only else NOT_REDRAWN[:2]
             # before the pages, which say what failed
             write_failures(run, failures, subjects=subjects, kept_stages=kept)
-            page = build_group_page(output, members, dataset=name_dataset(settings))
+            people = judge_people(output, members)
+            write_people(output, people)
+            log_people(people)
+            page = build_group_page(
+                output,
+                members,
+                people=people,
+                dataset=name_dataset(settings),
+                bids_dir=settings.data.bids_dir,
+            )
             always = settings.run.reports_only or settings.run.force
             logger.info("group report: %s", draw_group(output, page, always=always))
             failures += draw_participants(settings, members, executor)
@@ -135,14 +149,29 @@ def _predict(settings: Settings, members: tuple[Member, ...], executor: Executor
     scores = write_scores(output, model, members, sources, adaptation=adaptation, judged=judged)
     write_outliers(output, find_outliers(members, sources))
     trust = judge_files(encoded_of(plan, members), correlates=not scores.cross_modal)
+    _judge_predictions(plan, members, scores, trust)
+    write_quality(output, members, cohort, scores.cross_modal, trust=trust)
+    return failures
+
+
+def _judge_predictions(
+    plan: PredictionPlan,
+    members: Sequence[Member],
+    scores: Scores,
+    trust: Mapping[tuple[int, Flavor], FileTrust],
+) -> None:
+    """Write the verdict on every prediction into its sidecar and the group's table."""
+    output = plan.settings.data.output_dir
     verdicts = judge_predictions(
         Judge(members, scores.evidence, trust), plan.written_sources, plan.targets
     )
+    misfits = find_misfits(members, verdicts)
+    verdicts = doubt_predictions(verdicts, misfits)
+    doubts = {members[index].label: (text,) for index, text in misfits.items()}
     write_verdicts(output, members, verdicts)
     write_trust(output, members, trust, scores.cross_modal, verdicts=verdicts)
-    write_trust_of_predictions(plan, members)
-    write_quality(output, members, cohort, scores.cross_modal, trust=trust)
-    return failures
+    warned = plan.warned.join(Warned(own=doubts))
+    write_trust_of_predictions(replace(plan, warned=warned), members)
 
 
 def _are_of_models(members: Sequence[Member]) -> bool:

@@ -260,6 +260,12 @@ def read_failures(output_dir: Path, subject: str) -> list[tuple[str, str, str]]:
     return [(row[1], row[2], row[4]) for row in rows if row[0] == f"sub-{subject}"]
 
 
+def list_failures(output_dir: Path) -> list[tuple[str, str, str, str]]:
+    """List what of anybody has failed: participant, session (or ``n/a``), stage, message."""
+    rows = _read_rows(output_dir / "logs" / "failures.tsv")
+    return [(row[0], row[1], row[2], row[4]) for row in rows]
+
+
 def _read_rows(path: Path) -> list[tuple[str, ...]]:
     """Rows of ``failures.tsv``; what is none (a damaged file) is left out."""
     try:

@@ -1,24 +1,44 @@
-"""Self-contained HTML pages: one file each, no script, nothing fetched when it is opened."""
+"""Self-contained HTML pages: one file each, nothing fetched; the group's sorts its tables."""
 
-import math
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from urllib.parse import quote
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup, escape
 
 from kraken_bids.report import figures as names
 from kraken_bids.report import sentences
+from kraken_bids.report.cells import colour_cells
+from kraken_bids.report.formats import (
+    count_noun,
+    format_count,
+    format_fixed,
+    format_known_share,
+    format_number,
+    format_significant,
+    is_weblink,
+    join_words,
+    make_breakable,
+    pick_noun,
+    quote_href,
+)
 from kraken_bids.report.group_figures import MAX_LABELS
-from kraken_bids.report.pages import Coverage, Group, GroupPage, ParticipantPage
+from kraken_bids.report.pages import (
+    FAILED,
+    GOOD,
+    LOOK,
+    NOT_JUDGED,
+    VERDICTS,
+    Coverage,
+    Group,
+    GroupPage,
+    ParticipantPage,
+)
 from kraken_bids.report.png import read_png_size
 from kraken_bids.report.trust_figures import MAX_ROWS
 
-DASH = "–"
 WORST_REGIONS = 8
 """Rows of the table of poorly covered regions, per space and parcellation."""
 
@@ -39,6 +59,8 @@ class Tile:
     value: str
     label: str
     detail: str = ""
+    mark: str = ""
+    """Class of its colour."""
 
 
 def render_participant(
@@ -89,6 +111,8 @@ def render_group(page: GroupPage, figures: Mapping[str, bytes], *, digest: str =
         images=_embed(figures),
         tiles=_group_tiles(page),
         adaptation_modes=_adaptation_words(page),
+        verdicts=VERDICTS,
+        cells={column: colour_cells(page.people, column) for column in page.columns},
         max_labels=MAX_LABELS,
         max_trust_rows=MAX_ROWS,
     )
@@ -106,19 +130,26 @@ def _participant_tiles(page: ParticipantPage) -> list[Tile]:
         runs = max(by_space.values(), key=len)
         kept, total = np.sum(runs, axis=0)
         tiles.append(
-            Tile(f"{kept:.1f} min", "of BOLD used", f"of {total:.1f}, {_plural(len(runs), 'run')}")
+            Tile(
+                f"{kept:.1f} min",
+                "of BOLD used",
+                f"of {total:.1f}, {count_noun(len(runs), 'run')}",
+            )
         )
     else:
         tiles.append(Tile("none", "of BOLD used", _explain_none(page, "FC", "functional")))
     streamlines = sum(row.n_streamlines for row in page.tractograms)
     if streamlines:
-        detail = f"in {_plural(len(page.tractograms), 'tractogram')}"
-        tiles.append(Tile(_count(streamlines), "streamlines", detail))
+        detail = f"in {count_noun(len(page.tractograms), 'tractogram')}"
+        tiles.append(Tile(format_count(streamlines), "streamlines", detail))
     else:
         tiles.append(Tile("none", "streamlines", _explain_none(page, "SC", "structural")))
+    tiles[:0] = _describe_verdict(page)
     measured = sum(panel.measured is not None for panel in page.flavors)
     predicted = sum(bool(panel.predictions) for panel in page.flavors)
-    tiles.append(Tile(f"{measured} of {len(page.flavors)}", "flavors measured"))
+    others = (page.n_connectomes or 0) - measured
+    detail = f"and {others} that the model does not know" if others > 0 and predicted else ""
+    tiles.append(Tile(f"{measured} of {len(page.flavors)}", "flavors measured", detail))
     tiles.append(Tile(f"{predicted} of {len(page.flavors)}", "flavors predicted"))
     fitted = [fit.n_subjects for fit in page.adaptation if fit.n_subjects and fit.mode != "none"]
     if fitted:
@@ -128,6 +159,15 @@ def _participant_tiles(page: ParticipantPage) -> list[Tile]:
     return tiles
 
 
+def _describe_verdict(page: ParticipantPage) -> list[Tile]:
+    """Say what the group's page says of this participant."""
+    if page.person is None:
+        return []
+    verdict, n_reasons = page.person.verdict, len(page.person.reasons)
+    detail = count_noun(n_reasons, "reason") if n_reasons else "compared with the group"
+    return [Tile(verdict, "verdict", detail, verdict.replace(" ", "-"))]
+
+
 def _explain_none(page: ParticipantPage, group: Group, kind: str) -> str:
     """Why no run, or no tractogram, stands behind the page."""
     is_measured = any(f.group == group and f.measured is not None for f in page.flavors)
@@ -135,9 +175,13 @@ def _explain_none(page: ParticipantPage, group: Group, kind: str) -> str:
 
 
 def _group_tiles(page: GroupPage) -> list[Tile]:
-    tiles = [Tile(str(page.n_participants), _noun(page.n_participants, "participant"))]
+    tiles = [Tile(str(page.n_participants), pick_noun(page.n_participants, "participant"))]
     if page.n_sessions != page.n_participants:
-        tiles.append(Tile(str(page.n_sessions), _noun(page.n_sessions, "session")))
+        tiles.append(Tile(str(page.n_sessions), pick_noun(page.n_sessions, "session")))
+    for verdict in (GOOD, LOOK, FAILED, NOT_JUDGED):
+        count = page.count_people(verdict)
+        if count or verdict in {GOOD, LOOK, FAILED}:
+            tiles.append(Tile(str(count), verdict, mark=verdict.replace(" ", "-")))
     if page.identifiability is not None:
         chance = sentences.chance_rank(page.identifiability.n_participants)
         for source, target in (("SC", "FC"), ("FC", "SC")):
@@ -145,9 +189,6 @@ def _group_tiles(page: GroupPage) -> list[Tile]:
             if rank is not None:
                 label = f"average rank, {source}\u00a0→\u00a0{target}"
                 tiles.append(Tile(f"{rank[0]:.2f}", label, f"chance is {chance:.2f}"))
-    tiles.append(Tile(str(len(page.outliers)), _noun(len(page.outliers), "outlier")))
-    flagged = sum(bool(row.flags) for row in page.quality)
-    tiles.append(Tile(str(flagged), "flagged in quality control", f"of {len(page.quality)}"))
     return tiles
 
 
@@ -192,19 +233,19 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters.update(
-        number=_number,
-        fixed=_fixed,
-        significant=_significant,
-        share=_share,
-        count=_count,
-        href=_quote_href,
-        weblink=_is_weblink,
-        spaced=_spaced,
-        breakable=_breakable,
+        number=format_number,
+        fixed=format_fixed,
+        significant=format_significant,
+        share=format_known_share,
+        count=format_count,
+        href=quote_href,
+        weblink=is_weblink,
+        spaced=join_words,
+        breakable=make_breakable,
     )
     environment.globals.update(
         names=names,
-        plural=_plural,
+        plural=count_noun,
         worst_regions=WORST_REGIONS,
         explain_cells=sentences.explain_cells,
         explain_circle=sentences.explain_circle,
@@ -215,62 +256,3 @@ def _environment() -> Environment:
         summarize_motion_effects=sentences.summarize_motion_effects,
     )
     return environment
-
-
-def _number(value: float | None, digits: int = 2) -> str:
-    if value is None or not math.isfinite(value):
-        return DASH
-    size = abs(value)
-    text = f"{value:.3g}" if size >= 1e5 or 0 < size < 10.0**-digits else f"{value:.{digits}f}"
-    return text.replace("-", "−")
-
-
-def _fixed(value: float | None, digits: int = 2) -> str:
-    """Write a number of a bounded scale: the same digits for all, and no minus before zero."""
-    if value is None or not math.isfinite(value):
-        return DASH
-    return f"{value:z.{digits}f}".replace("-", "−")
-
-
-def _significant(value: float | None) -> str:
-    return (
-        DASH
-        if value is None or not math.isfinite(value)
-        else f"{value:#.3g}".rstrip(".").replace("-", "−")
-    )
-
-
-def _share(value: float | None) -> str:
-    return DASH if value is None else sentences.format_share(value)
-
-
-def _count(value: int | None) -> str:
-    """Whole number with thin spaces between thousands, which do not break."""
-    return DASH if value is None else f"{value:,}".replace(",", "\u202f")
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{_count(count)} {_noun(count, noun)}"
-
-
-def _noun(count: int, noun: str) -> str:
-    return noun if count == 1 else f"{noun}s"
-
-
-def _quote_href(path: str) -> str:
-    """Relative address: spaces and ``:`` quoted, so that no path reads as a scheme."""
-    return quote(path, safe="/.~+,=@")
-
-
-def _is_weblink(url: str) -> bool:
-    return url.startswith(("https://", "http://"))
-
-
-def _breakable(text: str) -> Markup:
-    """Name that may be broken after ``_`` and ``/``; escaped first."""
-    escaped = str(escape(text))
-    return Markup(escaped.replace("_", "_<wbr>").replace("/", "/<wbr>"))  # noqa: S704  escaped above
-
-
-def _spaced(items: Sequence[str]) -> str:
-    return ", ".join(items)

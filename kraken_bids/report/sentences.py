@@ -134,13 +134,23 @@ def chance_rank(n_participants: int) -> float:
     return (n_participants + 1) / (2 * n_participants)
 
 
-def explain_chance(n_participants: int) -> str:
-    """Say what guessing would give."""
+def explain_chance(identifiability: Identifiability) -> str:
+    """Say what guessing would give, and among how many."""
+    n_most, n_fewest = identifiability.n_participants, identifiability.n_fewest
+    among = str(n_most)
+    if n_fewest is not None and n_fewest < n_most:
+        among = f"{n_fewest} to {n_most}"
+    few = (
+        " How many depends on the flavor: whoever lacks it, or regions of it, is not compared."
+        if among != str(n_most)
+        else ""
+    )
     return (
-        f"Guessing among {n_participants} people gives an average rank of "
-        f"{chance_rank(n_participants):.2f} and the right person first in "
-        f"{format_share(1 / max(n_participants, 1))} of cases. Who comes first gets harder with "
-        "every person more: compare that number only between cohorts of one size."
+        f"Guessing among {n_most} people gives an average rank of "
+        f"{chance_rank(n_most):.2f} and the right person first in "
+        f"{format_share(1 / max(n_most, 1))} of cases. {among} people were compared.{few} Who "
+        "comes first gets harder with every person more: compare that number only between cohorts "
+        "of one size."
     )
 
 

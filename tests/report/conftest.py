@@ -11,6 +11,7 @@ from kraken_bids.report.pages import (
     AdaptationFit,
     Coverage,
     EndShares,
+    ErrorRow,
     FileLink,
     FlavorPanel,
     GroupPage,
@@ -24,7 +25,9 @@ from kraken_bids.report.pages import (
     Notice,
     OutlierRow,
     ParticipantPage,
+    PersonRow,
     Prediction,
+    PredictionVerdicts,
     QualityRow,
     Reference,
     RunRow,
@@ -185,4 +188,14 @@ def group_page() -> GroupPage:
         files=(FileLink("group/metrics.tsv", "metrics"),),
         references=REFERENCES,
         dataset=HOSTILE,
+        people=(
+            PersonRow("sub-99", "failed", (HOSTILE,)),
+            *(
+                PersonRow(label, "good", (), f"{label}.html", {"age": str(20 + k), HOSTILE: "a"})
+                for k, label in enumerate(labels)
+            ),
+        ),
+        columns=("age", HOSTILE),
+        errors=(ErrorRow("sub-99", "inputs", HOSTILE),),
+        verdicts=(PredictionVerdicts(names[0], "FC", {"fusion": (n - 2, 1, 1)}),),
     )

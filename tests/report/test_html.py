@@ -65,7 +65,7 @@ every_page = pytest.mark.parametrize("name", ["participant", "bare", "group", "b
 def test_texts_are_escaped(pages, name):
     """No text of the data becomes a tag, a script or a template expression."""
     outline = Outline(pages[name])
-    assert outline.all("script") == []
+    assert len(outline.all("script")) == ("group" in name)  # ours, which sorts the tables
     if not name.startswith("bare"):
         assert "<script>alert('x')</script>" in outline.text
         assert "{{ 7 * 7 }}" in outline.text

@@ -86,3 +86,33 @@ def test_the_probe_sees_a_page_that_is_broken(tmp_path):
     assert found["broken"] == ["gone"]
     assert found["foreign"] == 1
     assert any("CONSOLE" in line and "spoken" in line for line in log.splitlines())
+
+
+SORT = """<script>
+window.addEventListener("load", () => {
+  const table = document.querySelector("table.people");
+  const read = () => [...table.tBodies[0].rows].map(row => row.cells[2].textContent);
+  const heads = table.tHead.rows[0].cells;
+  heads[2].querySelector("button").click();
+  const up = read(), state = heads[2].getAttribute("aria-sort");
+  heads[2].querySelector("button").click();
+  const down = read();
+  heads[1].querySelector("button").click();
+  const verdicts = [...table.tBodies[0].rows].map(row => row.cells[1].textContent);
+  document.title = "PROBE" + JSON.stringify({up, down, state, verdicts}) + "END";
+});
+</script>"""
+
+
+def test_a_click_on_a_heading_sorts_the_participants(pages, tmp_path):
+    """Numbers as numbers, verdicts worst first, what is absent last."""
+    path = tmp_path / "group.html"
+    path.write_text(pages["group"].replace("</body>", SORT + "</body>"), encoding="utf-8")
+    dom, log = open_page(path, tmp_path / "profile")
+    assert [line for line in log.splitlines() if "CONSOLE" in line] == []
+    found = json.loads(re.search(r"<title>PROBE(.*?)END</title>", dom).group(1))
+    ages = [str(20 + k) for k in range(12)]
+    assert found["up"] == [*ages, "–"]
+    assert found["down"] == [*ages[::-1], "–"]
+    assert found["state"] == "ascending"
+    assert found["verdicts"] == ["failed", *["good"] * 12]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kraken_bids.report.pages import MotionEffect
+from kraken_bids.report.pages import Identifiability, MotionEffect
 from kraken_bids.report.sentences import (
     chance_rank,
     compute_direction,
@@ -62,7 +62,11 @@ def test_every_mode_and_source_has_words():
     assert explain_adaptation("none").count("R²") == 0
     assert "SC" in explain_source("fusionSC")
     assert explain_source("FCcorr_fs86_hpf").endswith("FCcorr_fs86_hpf")
-    assert "8.3\u00a0%" in explain_chance(12)
+    table = np.zeros((1, 1))
+    score = Identifiability(("fusionSC",), ("SC",), ("x",), ("FC",), table, table, 12)
+    assert "8.3\u00a0%" in explain_chance(score)
+    assert "12 people were compared" in explain_chance(score)
+    assert "11 to 12 people were compared" in explain_chance(replace(score, n_fewest=11))
 
 
 def test_few_sessions_say_which_effects_stay_hidden():

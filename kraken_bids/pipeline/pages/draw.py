@@ -7,7 +7,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
-from kraken_bids.bids.outputs import group_report_path, report_path
+from kraken_bids.bids.outputs import group_report_path
 from kraken_bids.bids.read import read_json
 from kraken_bids.bids.write import write_text
 from kraken_bids.files import atomic_path
@@ -17,6 +17,7 @@ from kraken_bids.pipeline.pages.freshness import (
     digest_participant,
     is_current,
 )
+from kraken_bids.pipeline.pages.links import Neighbours, list_neighbours, name_pages
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.provenance import Failure, failure_of
@@ -40,6 +41,8 @@ class PageTask:
     """Its name."""
     always: bool
     """Whether it is drawn even if nothing that it shows has changed."""
+    neighbours: Neighbours = (None, None)
+    """Pages before and after it."""
 
 
 def draw_participants(
@@ -52,15 +55,20 @@ def draw_participants(
     output, cohort = settings.data.output_dir, digest_cohort(settings.data.output_dir)
     dataset = name_dataset(settings)
     always = settings.run.reports_only or settings.run.force
-    per_subject: dict[str, int] = {}
-    for member in members:
-        per_subject[member.subject] = per_subject.get(member.subject, 0) + 1
-    tasks = []
-    for member in members:
-        path = report_path(output, member.subject)
-        if per_subject[member.subject] > 1:
-            path = path.with_name(f"{member.label}.html")
-        tasks.append(PageTask(output, member, path, cohort, dataset, always))
+    pages = name_pages(members)
+    around = list_neighbours(output, pages.values())
+    tasks = [
+        PageTask(
+            output,
+            member,
+            path=output / pages[member.label],
+            cohort=cohort,
+            neighbours=around[pages[member.label]],
+            dataset=dataset,
+            always=always,
+        )
+        for member in members
+    ]
     failures = []
     n_current = 0
     progress = Progress("drawn", len(tasks))
@@ -92,7 +100,8 @@ def draw_participant(task: PageTask) -> bool:
     bool
         False where the page is up to date already and stays.
     """
-    digest = digest_participant(task.output_dir, task.member, f"{task.cohort} {task.dataset}")
+    shared = f"{task.cohort} {task.dataset} {task.neighbours}"
+    digest = digest_participant(task.output_dir, task.member, shared)
     if not task.always and is_current(task.path, digest):
         return False
     _prepare_matplotlib()
@@ -100,7 +109,9 @@ def draw_participant(task: PageTask) -> bool:
     from kraken_bids.report.figures import participant_figures
     from kraken_bids.report.html import render_participant
 
-    page = build_participant_page(task.output_dir, task.member, dataset=task.dataset)
+    page = build_participant_page(
+        task.output_dir, task.member, dataset=task.dataset, neighbours=task.neighbours
+    )
     figures = participant_figures(page)
     folder = task.output_dir / f"sub-{task.member.subject}" / "figures"
     _write_figures(folder, figures, prefix=f"{task.member.label}_")

@@ -1,6 +1,7 @@
 """What the group's report shows, gathered from the files in OUTPUT_DIR."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -12,12 +13,14 @@ from kraken_bids import __version__
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.read import read_json
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.pipeline.pages.cohort_notices import list_cohort_warnings
+from kraken_bids.pipeline.pages.cohort_notices import MAX_NAMES, list_cohort_warnings
+from kraken_bids.pipeline.pages.links import name_pages
 from kraken_bids.pipeline.pages.motion import count_with_motion, list_motion_effects
 from kraken_bids.pipeline.pages.participant import REFERENCES, describe_model
-from kraken_bids.pipeline.pages.quality import list_quality, list_too_few_frames
+from kraken_bids.pipeline.pages.people import list_errors, read_facts
+from kraken_bids.pipeline.pages.quality import list_quality
 from kraken_bids.pipeline.pages.tables import label_rows, read_group_table
-from kraken_bids.pipeline.pages.trust import list_cohort_trust
+from kraken_bids.pipeline.pages.trust import count_verdicts, list_cohort_trust
 from kraken_bids.pipeline.pages.written import Written, display_order
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.report.pages import (
@@ -30,6 +33,7 @@ from kraken_bids.report.pages import (
     ModelInfo,
     Notice,
     OutlierRow,
+    PersonRow,
     SourceGroup,
 )
 
@@ -38,6 +42,8 @@ GROUP_FILES = {
     "adaptation.json": "adaptation of every flavor, to read",
     "adaptation.h5": "the adaptation itself, for --adaptation",
     "latents.tsv": "latent vectors of everyone",
+    "participants.tsv": "one verdict per participant",
+    "predictions.tsv": "one verdict per prediction",
     "metrics.tsv": "metrics of every source and target",
     "qc.tsv": "quality of every measured connectome",
     "qcfc.tsv": "dependence of functional connectomes on head motion",
@@ -47,26 +53,48 @@ GROUP_FILES = {
 }
 
 
-def build_group_page(output_dir: Path, members: Sequence[Member], *, dataset: str) -> GroupPage:
-    """Gather the page of the cohort, a dataset by name, from what the group level has written."""
+def build_group_page(
+    output_dir: Path,
+    members: Sequence[Member],
+    *,
+    people: Sequence[PersonRow],
+    dataset: str,
+    bids_dir: Path | None = None,
+) -> GroupPage:
+    """Gather the page of the cohort, a dataset by name, from what the group level has written.
+
+    Parameters
+    ----------
+    output_dir : Path
+    members : sequence of Member
+        Those with connectomes.
+    people : sequence of PersonRow
+        They, and whoever failed altogether.
+    dataset : str
+    bids_dir : Path, optional
+        Where ``participants.tsv`` may lie too.
+    """
     metrics = _read_metrics(output_dir)
     identifiability = _tabulate(metrics)
-    latents = _list_latents(output_dir)
+    latents = _list_latents(output_dir, members)
     model = next(filter(None, (describe_model(Written(output_dir, m)) for m in members)), None)
+    folders = [folder for folder in (bids_dir, output_dir) if folder is not None]
+    outliers = read_group_table(output_dir, "outliers.tsv")
+    columns, facts, absent = read_facts(folders, people)
     return GroupPage(
-        n_participants=len({member.subject for member in members}),
-        n_sessions=len(members),
+        n_participants=len({row.participant.partition("_")[0] for row in people}),
+        n_sessions=len(people),
         version=__version__,
         created=date.today().isoformat(),
         notices=(
             *(Notice("warning", text) for text in list_cohort_warnings(output_dir, members)),
             *_list_notices(output_dir, members, identifiability, model),
-            *(Notice("info", text) for text in list_too_few_frames(output_dir, members)),
+            *(Notice("info", text) for text in _say_absent(absent)),
         ),
         model=model,
         identifiability=identifiability,
         latents=latents,
-        outliers=_list_outliers(output_dir),
+        outliers=_list_outliers(output_dir, members),
         trust=list_cohort_trust(output_dir, members),
         adaptation=_list_adaptation(output_dir),
         quality=list_quality(output_dir, members),
@@ -80,6 +108,11 @@ def build_group_page(output_dir: Path, members: Sequence[Member], *, dataset: st
         dataset=dataset,
         motion=list_motion_effects(output_dir),
         n_with_motion=count_with_motion(members),
+        people=tuple(replace(row, facts=facts[row.participant]) for row in people),
+        columns=columns,
+        errors=list_errors(output_dir, members),
+        verdicts=count_verdicts(output_dir),
+        n_judged_outliers=len(set(label_rows(outliers))) if outliers else 0,
     )
 
 
@@ -114,6 +147,7 @@ def _tabulate(metrics: dict[tuple[str, str], dict[str, float]]) -> Identifiabili
         average_rank=table("avgrank"),
         top1_accuracy=table("top1acc"),
         n_participants=int(max(values["n"] for values in metrics.values())),
+        n_fewest=int(min(values["n"] for values in metrics.values())),
     )
 
 
@@ -131,6 +165,7 @@ def _list_metrics(metrics: dict[tuple[str, str], dict[str, float]]) -> tuple[Met
             average_correlation=values["avgcorr"],
             average_correlation_resid=values["avgcorr_resid"],
             explained_variance=values["explainedvar"],
+            n=int(values["n"]),
         )
         for (source, target), values in metrics.items()
         if source in SOURCE_GROUPS
@@ -156,13 +191,24 @@ def _list_notices(
     return tuple(notices)
 
 
-def _list_latents(output_dir: Path) -> Latents | None:
+def _say_absent(absent: Sequence[str]) -> list[str]:
+    """Say of whom the table of participants knows and OUTPUT_DIR does not."""
+    if not absent:
+        return []
+    more = f" and {len(absent) - MAX_NAMES} more" if len(absent) > MAX_NAMES else ""
+    return [
+        f"Of {len(absent)} participant(s) of participants.tsv there is nothing here, neither "
+        f"results nor an error: {', '.join(absent[:MAX_NAMES])}{more}."
+    ]
+
+
+def _list_latents(output_dir: Path, members: Sequence[Member]) -> Latents | None:
     columns = read_group_table(output_dir, "latents.tsv")
     if not columns:
         return None
     values = np.stack([v for key, v in columns.items() if key.startswith("z")], axis=1)
     labels = label_rows(columns)
-    outliers = {row.participant for row in _list_outliers(output_dir)}
+    outliers = {row.participant for row in _list_outliers(output_dir, members)}
     people = list(dict.fromkeys(labels))
 
     def rows_of(source: str) -> NDArray[np.float64]:
@@ -180,18 +226,18 @@ def _list_latents(output_dir: Path) -> Latents | None:
     )
 
 
-def _list_outliers(output_dir: Path) -> tuple[OutlierRow, ...]:
+def _list_outliers(output_dir: Path, members: Sequence[Member]) -> tuple[OutlierRow, ...]:
     columns = read_group_table(output_dir, "outliers.tsv")
     if not columns:
         return ()
-    labels = label_rows(columns)
+    labels, pages = label_rows(columns), name_pages(members)
     return tuple(
         OutlierRow(
             participant=labels[k],
             distance=float(columns["distance"][k]),
             z=float(columns["z"][k]),
             reason=f"latent of {columns['source'][k]} far from the cohort's median",
-            href=f"{columns['participant_id'][k]}.html",
+            href=pages.get(labels[k], ""),
         )
         for k in np.flatnonzero(columns["outlier"] == 1)
     )

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 from kraken_bids.bids.read import read_json
 from kraken_bids.pipeline.pages.trust import list_trust_rows
+from kraken_bids.pipeline.pages.verdicts import read_person
 from kraken_bids.pipeline.pages.written import Written
 from kraken_bids.pipeline.predictions.warned import read_group_warnings
 from kraken_bids.pipeline.provenance import read_failures
-from kraken_bids.report.pages import Coverage, FlavorPanel, Motion, Notice
+from kraken_bids.report.pages import FAILED, Coverage, FlavorPanel, Motion, Notice
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
 
@@ -34,6 +35,7 @@ def list_notices(
         *_list_unused(written, panels),
         *_list_doubts(written),
     ]
+    texts += _list_reasons(written, texts)
     facts = [
         *_list_origins(written),
         *_list_older(written, motion=motion, coverage=coverage),
@@ -52,6 +54,19 @@ def _list_failed(written: Written) -> list[str]:
         f"The {stage} of sub-{subject}{'' if session == 'n/a' else f' / {session}'} failed: {text}"
         for session, stage, text in failed
         if stage != "report"
+    ]
+
+
+def _list_reasons(written: Written, said: Sequence[str]) -> list[str]:
+    """List what the group's page says of this session and nothing above does."""
+    person = read_person(written.output_dir, written.member.label)
+    if person is None:
+        return []
+    above = " ".join(said).lower()
+    return [
+        f"Noted on the group's page: {reason}{'' if reason.endswith('?') else '.'}"
+        for reason in person.reasons
+        if reason.lower() not in above and not reason.endswith(FAILED)
     ]
 
 

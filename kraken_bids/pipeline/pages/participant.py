@@ -12,9 +12,11 @@ from kraken_bids.bids.outputs import group_report_path
 from kraken_bids.bids.read import read_columns
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.pages.bold import list_coverage, list_motion, list_runs
+from kraken_bids.pipeline.pages.links import Neighbours
 from kraken_bids.pipeline.pages.notices import list_notices
 from kraken_bids.pipeline.pages.registration import list_registration
 from kraken_bids.pipeline.pages.trust import list_trust_rows
+from kraken_bids.pipeline.pages.verdicts import read_person
 from kraken_bids.pipeline.pages.written import Json, Written, build_panels
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.report.pages import (
@@ -51,7 +53,11 @@ FILE_WORDS = {
 
 
 def build_participant_page(
-    output_dir: Path, member: Member, *, dataset: str = ""
+    output_dir: Path,
+    member: Member,
+    *,
+    dataset: str = "",
+    neighbours: Neighbours = (None, None),
 ) -> ParticipantPage:
     """Gather the page of one session, of a dataset by name, from what has been written for it."""
     written = Written(output_dir, member)
@@ -81,6 +87,9 @@ def build_participant_page(
         trust=list_trust_rows(written),
         dataset=dataset,
         registration=list_registration(written),
+        person=read_person(output_dir, member.label),
+        neighbours=neighbours,
+        n_connectomes=len(written.measured),
     )
 
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.outputs import report_path
 from kraken_bids.bids.read import read_columns
+from kraken_bids.pipeline.pages.links import name_pages
 from kraken_bids.pipeline.pages.tables import Columns, label_rows, read_group_table
 from kraken_bids.pipeline.pages.written import Written
 from kraken_bids.pipeline.predictions.cohort import Member
@@ -24,33 +24,16 @@ def list_quality(output_dir: Path, members: Sequence[Member]) -> tuple[QualityRo
     if not columns:
         return ()
     labels = np.array(label_rows(columns))
-    rows = []
+    rows, pages = [], name_pages(members)
     for member in members:
         own = labels == member.label
         if own.any():
             table = {key: values[own] for key, values in columns.items()}
-            rows.append(_summarise(member, table, output_dir))
+            rows.append(_summarise(member, table, output_dir, href=pages[member.label]))
     return tuple(rows)
 
 
-def list_too_few_frames(output_dir: Path, members: Sequence[Member]) -> list[str]:
-    """Say of how many sessions partial correlations have fewer frames than regions."""
-    counts: dict[str, list[bool]] = {}
-    for member in members:
-        for flavor, sidecar in Written(output_dir, member).measured.items():
-            if flavor.measure == "FCpcorr" and {"Frames", "RegionsMeasured"} <= set(sidecar):
-                is_short = sidecar["Frames"] < sidecar["RegionsMeasured"]
-                counts.setdefault(flavor.name, []).append(is_short)
-    return [
-        f"{name}: in {sum(short)} of {len(short)} sessions fewer frames are left than there are "
-        "regions; these partial correlations exist only through their regularisation and say "
-        "little about single edges."
-        for name, short in sorted(counts.items())
-        if any(short)
-    ]
-
-
-def _summarise(member: Member, rows: Columns, output_dir: Path) -> QualityRow:
+def _summarise(member: Member, rows: Columns, output_dir: Path, *, href: str) -> QualityRow:
     fd, minutes = _worst(rows["mean_fd"], np.max), _worst(rows["minutes"], np.min)
     ends = _worst(rows["both_ends"], np.min)
     unused = [str(name) for name in rows["flavor"][rows["used_as_input"] == 0]]
@@ -64,7 +47,7 @@ def _summarise(member: Member, rows: Columns, output_dir: Path) -> QualityRow:
         flags.append(f"only {ends:.0%} of streamlines end in regions")
     return QualityRow(
         participant=member.label,
-        n_measured=len(rows["flavor"]),
+        n_measured=len(model_flavors & set(map(str, rows["flavor"]))) or len(rows["flavor"]),
         n_inputs=int(rows["used_as_input"].sum()),
         minutes_kept=minutes,
         mean_fd=fd,
@@ -74,7 +57,7 @@ def _summarise(member: Member, rows: Columns, output_dir: Path) -> QualityRow:
         n_imputed=int(rows["n_missing_regions"].max()),
         both_ends=ends,
         flags=tuple(flags),
-        href=report_path(output_dir, member.subject).name,
+        href=href,
     )
 
 

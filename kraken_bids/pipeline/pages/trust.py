@@ -3,14 +3,16 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from kraken_bids.bids.outputs import report_path
 from kraken_bids.flavors import parse_flavor
+from kraken_bids.pipeline.pages.links import name_pages
+from kraken_bids.pipeline.pages.tables import read_group_table
 from kraken_bids.pipeline.pages.written import Written, display_order
 from kraken_bids.pipeline.predictions.cohort import Member
-from kraken_bids.report.pages import TrustRow
+from kraken_bids.pipeline.quality.verdicts import ABOUT, MEAN, NOT_JUDGED
+from kraken_bids.report.pages import PredictionVerdicts, TrustRow
 
 
-def list_trust_rows(written: Written) -> tuple[TrustRow, ...]:
+def list_trust_rows(written: Written, *, href: str = "") -> tuple[TrustRow, ...]:
     """List what is known of each input of a session; empty before there are predictions."""
     entries = written.predicted.get("Trust", {})
     flavors = sorted(map(parse_flavor, entries), key=display_order)
@@ -28,7 +30,7 @@ def list_trust_rows(written: Written) -> tuple[TrustRow, ...]:
             n_ranked=entry.get("LatentRankOf"),
             correlation=entry.get("CrossModalCorrelation"),
             correlation_resid=entry.get("CrossModalCorrelationResidual"),
-            href=report_path(written.output_dir, written.member.subject).name,
+            href=href,
         )
         for flavor in flavors
         for entry in (entries[flavor.name],)
@@ -37,4 +39,29 @@ def list_trust_rows(written: Written) -> tuple[TrustRow, ...]:
 
 def list_cohort_trust(output_dir: Path, members: Sequence[Member]) -> tuple[TrustRow, ...]:
     """List the same of every session."""
-    return tuple(row for member in members for row in list_trust_rows(Written(output_dir, member)))
+    pages = name_pages(members)
+    return tuple(
+        row
+        for member in members
+        for row in list_trust_rows(Written(output_dir, member), href=pages[member.label])
+    )
+
+
+def count_verdicts(output_dir: Path) -> tuple[PredictionVerdicts, ...]:
+    """Count the verdicts of ``group/predictions.tsv`` by target and source."""
+    columns = read_group_table(output_dir, "predictions.tsv")
+    if not columns:
+        return ()
+    counts: dict[str, dict[str, list[int]]] = {}
+    names = (map(str, columns[key]) for key in ("target", "source", "verdict"))
+    for target, source, verdict in zip(*names, strict=True):
+        own = counts.setdefault(target, {}).setdefault(source, [0, 0, 0])
+        own[(ABOUT, MEAN, NOT_JUDGED).index(verdict)] += 1
+    return tuple(
+        PredictionVerdicts(
+            flavor.name,
+            flavor.group,
+            {source: (n[0], n[1], n[2]) for source, n in counts[flavor.name].items()},
+        )
+        for flavor in sorted(map(parse_flavor, counts), key=display_order)
+    )

@@ -202,7 +202,9 @@ def _list_predictions(
             raw = _correlate(observed, edges)
             if means is not None:
                 residual = _correlate(observed - means[0], edges - means[1])
-        rows.append(Prediction(source, square, raw, residual))
+        known = written.predicted.get("Verdicts", {}).get(source, {}).get(flavor.name, {})
+        verdict, reason = known.get("Verdict", ""), known.get("Reason", "")
+        rows.append(Prediction(source, square, raw, residual, verdict, reason))
     return tuple(rows)
 
 

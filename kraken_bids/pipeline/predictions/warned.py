@@ -22,6 +22,12 @@ class Warned:
         """List what is to be said beside the predictions of one session, each sentence once."""
         return list(dict.fromkeys((*self.everyone, *self.own.get(label, ()))))
 
+    def join(self, other: "Warned") -> "Warned":
+        """Join what two checks warn of."""
+        labels = dict.fromkeys((*self.own, *other.own))
+        own = {one: (*self.own.get(one, ()), *other.own.get(one, ())) for one in labels}
+        return Warned((*self.everyone, *other.everyone), own)
+
 
 def write_group_warnings(output_dir: Path, warnings: Sequence[str]) -> None:
     """Write what is wrong with the cohort as a whole into ``group/warnings.json``.

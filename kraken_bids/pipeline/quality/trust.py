@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 MANY_MISFITS = 3
 MIN_SEEN = 0.05
 """A connectome of which the model sees less than this share is no input that says much."""
+COMMON = "the model encodes it badly here"
+"""End of what is said of a flavor, not of a file."""
 MANY_SHARE = 1 / 4
 """So many of a flavor's files, and such a share of them, do not misfit by their own fault."""
 
@@ -193,10 +195,7 @@ def describe_common(fit: LatentFit) -> str:
     n_misfits = int((judged & (fit.log_odds < MIN_FIT) & (fit.swapped_with < 0)).sum())
     if n_misfits < max(MANY_MISFITS, MANY_SHARE * judged.sum()):
         return ""
-    return (
-        f"{n_misfits} of {judged.sum()} files of this flavor misfit: the model encodes it badly "
-        "here"
-    )
+    return f"{n_misfits} of {judged.sum()} files of this flavor misfit: {COMMON}"
 
 
 def _view_file(view: InputView, index: int) -> dict[str, Any]:

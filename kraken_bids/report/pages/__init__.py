@@ -21,6 +21,16 @@ from kraken_bids.report.pages.participant import (
     ParticipantPage,
     Prediction,
 )
+from kraken_bids.report.pages.people import (
+    FAILED,
+    GOOD,
+    LOOK,
+    NOT_JUDGED,
+    VERDICTS,
+    ErrorRow,
+    PersonRow,
+    PredictionVerdicts,
+)
 from kraken_bids.report.pages.quality import BrainPicture, Carpet, Coverage, Motion, RunRow
 from kraken_bids.report.pages.registration import Registration
 from kraken_bids.report.pages.shared import (
@@ -39,12 +49,18 @@ from kraken_bids.report.pages.structure import EndShares, Network, TractogramRow
 from kraken_bids.report.pages.trust import TrustRow
 
 __all__ = [
+    "FAILED",
+    "GOOD",
+    "LOOK",
+    "NOT_JUDGED",
+    "VERDICTS",
     "AdaptationFit",
     "Booleans",
     "BrainPicture",
     "Carpet",
     "Coverage",
     "EndShares",
+    "ErrorRow",
     "FileLink",
     "FlavorPanel",
     "Floats",
@@ -62,7 +78,9 @@ __all__ = [
     "Notice",
     "OutlierRow",
     "ParticipantPage",
+    "PersonRow",
     "Prediction",
+    "PredictionVerdicts",
     "QualityRow",
     "Reference",
     "Registration",

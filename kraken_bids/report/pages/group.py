@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from kraken_bids.report.pages.people import ErrorRow, PersonRow, PredictionVerdicts
 from kraken_bids.report.pages.shared import (
     AdaptationFit,
     Booleans,
@@ -35,9 +36,11 @@ class Identifiability(SourceByTarget):
     top1_accuracy: Floats
     """[n_sources, n_targets]; 1 perfect, 1 / n_participants chance."""
     n_participants: int
-    """Participants that were ranked against each other."""
+    """Participants that were ranked against each other, for the target with most of them."""
     note: str = ""
     """For example who among them the model has seen in training."""
+    n_fewest: int | None = None
+    """The same for the target with fewest of them: whoever lacks regions is not ranked."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +75,7 @@ class QualityRow:
 
     participant: str
     n_measured: int
-    """Flavors measured."""
+    """Flavors of the model that were measured; all flavors where no model is known."""
     n_inputs: int
     """Flavors that entered the fusion."""
     minutes_kept: float | None = None
@@ -103,6 +106,8 @@ class MetricRow:
     average_correlation: float
     average_correlation_resid: float
     explained_variance: float | None = None
+    n: int | None = None
+    """People compared."""
 
 
 @dataclass(frozen=True)
@@ -154,3 +159,15 @@ class GroupPage:
     """Sessions of known head motion."""
     trust: tuple[TrustRow, ...] = ()
     """Every input of everyone."""
+    people: tuple[PersonRow, ...] = ()
+    """Everyone with results, and everyone who failed; worst first."""
+    columns: tuple[str, ...] = ()
+    """Columns of ``participants.tsv`` that are shown."""
+    errors: tuple[ErrorRow, ...] = ()
+    verdicts: tuple[PredictionVerdicts, ...] = ()
+    n_judged_outliers: int = 0
+    """Sessions whose latents were compared with the cohort's median."""
+
+    def count_people(self, verdict: str) -> int:
+        """Count the people with a verdict."""
+        return sum(person.verdict == verdict for person in self.people)

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from kraken_bids.report.pages.people import PersonRow
 from kraken_bids.report.pages.quality import Coverage, Motion, RunRow
 from kraken_bids.report.pages.registration import Registration
 from kraken_bids.report.pages.shared import (
@@ -106,6 +107,12 @@ class ParticipantPage:
     """Name of the dataset."""
     registration: tuple[Registration, ...] = ()
     """Where labels and streamlines lie."""
+    person: PersonRow | None = None
+    """The verdict on this participant; None before the group level has run."""
+    neighbours: tuple[FileLink | None, FileLink | None] = (None, None)
+    """Pages of the participants before and after this one."""
+    n_connectomes: int | None = None
+    """Connectomes measured in all, those included that the model does not know."""
 
     @property
     def title(self) -> str:

@@ -1,0 +1,151 @@
+"""One verdict per person at the top of the group's page; who failed is among them."""
+
+from pathlib import Path
+
+import pytest
+
+from kraken_bids.bids.outputs import group_path
+from kraken_bids.bids.read import read_columns
+from kraken_bids.bids.write import write_table, write_text
+from kraken_bids.flavors import parse_flavor
+from kraken_bids.model.judging.verdicts import Evidence
+from kraken_bids.pipeline.pages.links import list_neighbours, name_pages
+from kraken_bids.pipeline.pages.people import judge_people, list_errors, read_facts
+from kraken_bids.pipeline.pages.verdicts import read_person, write_people
+from kraken_bids.pipeline.predictions.cohort import Member, list_members
+from kraken_bids.pipeline.provenance import FAILURE_COLUMNS
+from kraken_bids.pipeline.quality.misfits import doubt_predictions, find_misfits
+from kraken_bids.pipeline.quality.verdicts import ABOUT, MEAN, NOT_JUDGED, Verdict
+from kraken_bids.report.pages import FAILED, LOOK, PersonRow
+
+CORR, GSR = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("FCcorr_fs86_hpfgsr")
+
+
+def write_failed(output_dir: Path, *rows: tuple[str, str, str]) -> None:
+    """Write ``logs/failures.tsv``: participant, session, stage."""
+    table = [(p, s, stage, "InputError", f"expected data of {p}", "x") for p, s, stage in rows]
+    columns = dict(zip(FAILURE_COLUMNS, map(list, zip(*table, strict=True)), strict=True))
+    write_table(output_dir / "logs" / "failures.tsv", columns)
+
+
+def test_who_failed_is_there_and_first(output_dir: Path) -> None:
+    """With results or without; a page that could not be drawn is no failed participant."""
+    write_failed(
+        output_dir,
+        ("sub-13", "n/a", "inputs"),
+        ("sub-02", "n/a", "connectomes"),
+        ("sub-03", "n/a", "report"),
+    )
+    members = list_members(output_dir)
+
+    people = judge_people(output_dir, members)
+
+    assert len(people) == 13
+    failed = {row.participant: row for row in people[:2]}
+    assert set(failed) == {"sub-02", "sub-13"}
+    assert all(row.verdict == FAILED for row in failed.values())
+    assert failed["sub-02"].href == "sub-02.html"
+    assert failed["sub-13"].href == ""
+    assert [row.participant for row in list_errors(output_dir, members)] == [
+        "sub-02", "sub-03", "sub-13",
+    ]  # fmt: skip
+
+
+def test_one_failed_session_leaves_the_others_alone(tmp_path: Path) -> None:
+    """What failed of a whole participant counts for each session."""
+    members = [Member("01", "1", {}), Member("01", "2", {}), Member("02", "1", {})]
+    write_failed(tmp_path, ("sub-01", "ses-2", "connectomes"), ("sub-02", "n/a", "predictions"))
+
+    verdicts = {row.participant: row.verdict for row in judge_people(tmp_path, members)}
+
+    assert verdicts == {
+        "sub-01_ses-1": "not judged", "sub-01_ses-2": FAILED, "sub-02_ses-1": FAILED,
+    }  # fmt: skip
+
+
+def test_the_table_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    """Several reasons stay apart; who is not in it has no verdict."""
+    people = [
+        PersonRow("sub-01_ses-2", LOOK, ("mean FD 0.70 mm", "too short: 3.0 of 5 minutes")),
+        PersonRow("sub-02", "good"),
+    ]
+    write_people(tmp_path, people)
+
+    assert read_person(tmp_path, "sub-01_ses-2") == people[0]
+    assert read_person(tmp_path, "sub-02") == people[1]
+    assert read_person(tmp_path, "sub-03") is None
+    columns = read_columns(group_path(tmp_path, "participants.tsv"))
+    assert list(columns["session_id"]) == ["ses-2", "n/a"]
+
+
+def test_columns_that_say_something_are_shown(tmp_path: Path) -> None:
+    """Numbers and groups, not names or what is the same for all; and who is missing."""
+    rows = ["participant_id\tage\tgroup\tscanner\tinitials"]
+    rows += [f"sub-{k:02d}\t{20 + k}\t{'ab'[k % 2]}\tone\tX{k}Y" for k in range(1, 14)]
+    write_text(tmp_path / "participants.tsv", "\n".join(rows) + "\n")
+    people = [PersonRow(f"sub-{k:02d}", "good") for k in range(1, 12)]
+
+    columns, facts, absent = read_facts([tmp_path / "nowhere", tmp_path], people)
+
+    assert columns == ("age", "group")
+    assert facts["sub-04"]["age"] == "24"
+    assert absent == ["sub-12", "sub-13"]
+    assert read_facts([tmp_path / "nowhere"], people)[0] == ()
+
+
+def test_pages_are_named_and_linked_session_by_session(tmp_path: Path) -> None:
+    """A participant with several sessions has a page for each."""
+    members = [Member("01", None, {}), Member("02", "1", {}), Member("02", "2", {})]
+    pages = name_pages(members)
+    assert pages == {
+        "sub-01": "sub-01.html",
+        "sub-02_ses-1": "sub-02_ses-1.html",
+        "sub-02_ses-2": "sub-02_ses-2.html",
+    }
+    write_text(tmp_path / "sub-03.html", "")
+
+    around = list_neighbours(tmp_path, pages.values())
+
+    before, after = around["sub-02_ses-2.html"]
+    assert before is not None
+    assert after is not None
+    assert (before.href, after.href) == ("sub-02_ses-1.html", "sub-03.html")
+    assert around["sub-01.html"][0] is None
+
+
+def verdicts_of(shares: list[float], explained: float = 0.2) -> dict:
+    """Verdicts on predictions of ten flavors, of which such shares are about each person."""
+    evidence = Evidence(explained, 0.95, dict.fromkeys(range(len(shares)), (0.1, 1)))
+    targets = [parse_flavor(f"FCcorr_{name}_hpf") for name in ("fs86", "shen268", "coco439")]
+    targets += [parse_flavor(f"FCcorr_{name}_hpfgsr") for name in ("fs86", "shen268", "coco439")]
+    found = {}
+    for index, share in enumerate(shares):
+        for k, target in enumerate(targets):
+            word = ABOUT if k < share * len(targets) else MEAN
+            found[index, "fusionSC", target] = Verdict(word, "", evidence, 0.1, 1)
+            found[index, "fusion", target] = Verdict(ABOUT, "", evidence, 0.1, 1)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("shares", "explained", "named"),
+    [
+        ([1, 1, 0, 1, 1, 0, 1, 1, 1, 1], 0.2, {2, 5}),
+        ([1, 1, 0.5, 1, 1, 0.5, 1, 1, 1, 1], 0.2, set()),
+        ([1, 1, 0, 1, 1, 0, 1, 0, 1, 1], 0.2, set()),
+        ([0.6, 0.6, 0, 0.6, 0.6, 0, 0.6, 0.6, 0.6, 0.6], 0.2, set()),
+        ([1, 1, 0, 1, 1, 0, 1, 1, 1, 1], -0.01, set()),
+    ],
+)
+def test_people_whose_structure_does_not_fit_their_function(
+    shares: list[float], explained: float, named: set[int]
+) -> None:
+    """Few of many, where predictions work for the others; nothing they have is trusted then."""
+    members = [Member(f"{k:02d}", None, {}) for k in range(len(shares))]
+    verdicts = verdicts_of(shares, explained)
+
+    misfits = find_misfits(members, verdicts)
+    doubted = doubt_predictions(verdicts, misfits)
+
+    assert set(misfits) == named
+    assert {key[0] for key, one in doubted.items() if one.word == NOT_JUDGED} == named
