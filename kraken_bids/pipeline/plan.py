@@ -42,11 +42,13 @@ def plan_participants(settings: Settings) -> Plan:
     InputError
         If there is no dataset, no such participant, or an atlas of the user's own cannot be read.
     SettingsError
-        If ``--pcorr-lambda`` is for an atlas that does not exist.
+        If ``--pcorr-lambda`` is for an atlas that does not exist, or one tractogram is named for
+        several participants.
     """
     data = settings.data
     datasets = find_datasets(data.bids_dir, data.derivatives)
     subjects = find_participants(datasets, data.participants)
+    _check_tractograms(settings, len(subjects))
     filters = read_filters(data.bids_filter_file) if data.bids_filter_file else {}
     query = Query(data.sessions, data.tasks, filters, read_exclusions(data.exclude_runs))
     own = read_own_atlases(settings)
@@ -147,6 +149,21 @@ def describe_plan(plan: Plan) -> list[str]:
         ]
         lines += [f"{task.label}: note: {note}" for note in (*session.notes, *session.problems)]
     return lines
+
+
+def _check_tractograms(settings: Settings, n_subjects: int) -> None:
+    """Refuse one person's tractogram for several."""
+    structural = settings.structural
+    for option, path in (
+        ("--tractogram", structural.tractogram),
+        ("--tractogram-weights", structural.tractogram_weights),
+    ):
+        if path and "{subject}" not in path and n_subjects > 1:
+            raise SettingsError(
+                f"{option}: expected {{subject}} in the path for {n_subjects} participants; found "
+                f"{path}, which would be everyone's. Write {{subject}} where paths differ, or "
+                "give one --participant-label."
+            )
 
 
 def _list_explicit(settings: Settings) -> ExplicitPaths:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from kraken_bids.bids.datasets import find_datasets
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.pipeline import plan
 from kraken_bids.pipeline.plan import plan_participants
-from kraken_bids.settings import DataSettings, FunctionalSettings, Settings
+from kraken_bids.settings import DataSettings, FunctionalSettings, Settings, StructuralSettings
 
 HEAVY = ("torch", "scipy", "nibabel", "pandas", "bids", "nilearn", "matplotlib")
 
@@ -84,6 +85,20 @@ def test_a_ridge_for_no_atlas_is_refused(tmp_path: Path) -> None:
     unknown = FunctionalSettings(pcorr_lambda={"shen": 0.1})
     with pytest.raises(SettingsError, match=r"among fs86.*found shen"):
         plan_participants(Settings(data, unknown))
+
+
+@pytest.mark.parametrize("option", ["tractogram", "tractogram_weights"])
+def test_one_tractogram_for_several_participants_is_refused(tmp_path: Path, option: str) -> None:
+    """Everyone would have the structure of one; a single participant may give a plain path."""
+    write_dataset(tmp_path / "fmriprep")
+    data = DataSettings(tmp_path / "fmriprep", tmp_path / "out", atlases=("fs86",))
+    structural = StructuralSettings(**{option: "/d/tracks.tck"})
+    with pytest.raises(SettingsError, match=r"\{subject\} in the path for 2 participants"):
+        plan_participants(Settings(data, structural=structural))
+    one = replace(data, participants=("01",))
+    assert plan_participants(Settings(one, structural=structural)).subjects == ("01",)
+    each = StructuralSettings(**{option: "/d/{subject}.tck"})
+    assert len(plan_participants(Settings(data, structural=each)).subjects) == 2
 
 
 def test_a_second_participant_lists_its_own_folders_only(
