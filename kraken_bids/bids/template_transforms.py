@@ -72,7 +72,7 @@ def _list_candidates(target: str, folder: Path | None) -> Iterator[Path]:
     if folder is not None:
         yield from sorted(folder.rglob("*_xfm.*"))
     cached = find_templateflow() / f"tpl-{target.partition('+')[0]}"
-    yield from sorted(cached.glob("*_xfm.*"))
+    yield from sorted(cached.rglob("*_xfm.*"))
 
 
 def find_templateflow() -> Path:
