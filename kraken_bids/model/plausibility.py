@@ -21,11 +21,14 @@ Vector = NDArray[np.float64]
 MAX_CORRELATION = 1.001
 MAX_NEGATIVE = 0.1
 """Share of the absolute values of SC that may be negative: harmonised sites have a few."""
-MAX_FACTOR = 3.0
-"""Times the training mean's scale. One person in the same units: 0.78 to 1.25."""
+MAX_FACTOR = 4.0
+"""Times the training mean's scale. One person in the same units: 0.78 to 1.25; of another scanner,
+0.33 to 1.7."""
 MAX_FACTOR_AMONG = 5.0
 """The same among the people of a cohort."""
 MIN_PEOPLE = 3
+COUNT = "count"
+FEW = 256
 
 
 @dataclass
@@ -42,6 +45,8 @@ class InputCheck:
     """Rows of correlations beyond 1."""
     negative: list[int] = field(default_factory=list)
     """Rows of SC with too many negative edges."""
+    counts: list[int] = field(default_factory=list)
+    """Rows of whole numbers, of a flavor that divides or weights its streamlines."""
     constant: list[int] = field(default_factory=list)
     """Rows in which all edges are the same."""
     mirrored: list[int] = field(default_factory=list)
@@ -55,6 +60,7 @@ class InputCheck:
         mean = self.training_mean
         usable = mean is not None and mean.size >= MIN_EDGES and np.ptp(mean) > 0
         self._wanted = standardize(np.asarray(mean, np.float64)) if usable else None
+        self._is_fractional = self.flavor.group == "SC" and self.flavor.processing != COUNT
         self._totals: dict[bool, Vector] = {}
 
     def add(self, row: int, edges: NDArray[np.floating]) -> bool:
@@ -78,6 +84,8 @@ class InputCheck:
             self.beyond.append(row)
         if self.flavor.group == "SC" and low < 0 and _share_negative(present) > MAX_NEGATIVE:
             self.negative.append(row)
+        if self._is_fractional and _are_whole(present):
+            self.counts.append(row)
         if self._wanted is not None:
             self._compare(row, edges, is_whole=present is edges)
         return True
@@ -186,6 +194,12 @@ class InputCheck:
                 "function?)", (), "Give the connectomes as they were measured.",
                 _some(self.negative, self.n_subjects),
             ))  # fmt: skip
+        if self.counts:
+            doubts.append(Doubt(
+                flavor, "all edges are whole numbers, as counts of streamlines are: this flavor "
+                "divides or weights them", (), "Give them as the flavor that they are.",
+                _some(self.counts, self.n_subjects),
+            ))  # fmt: skip
         return doubts + self._list_unit_doubts()
 
     def _list_unit_doubts(self) -> list[Doubt]:
@@ -228,6 +242,11 @@ def check_inputs(
 def _share_negative(values: NDArray[np.floating]) -> float:
     size = float(np.abs(values).sum())
     return (size - float(values.sum())) / 2 / size
+
+
+def _are_whole(values: NDArray[np.floating]) -> bool:
+    # most are not, which a few of them show
+    return not any((some != np.rint(some)).any() for some in (values[:FEW], values))
 
 
 def _some(rows: list[int], n_subjects: int) -> tuple[int, ...]:

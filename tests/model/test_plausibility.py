@@ -63,6 +63,17 @@ def test_negative_structure_is_named(people: Edges, mean: Edges) -> None:
     assert whom == ()
 
 
+def test_counts_given_as_volume_normalised_are_named(people: Edges, mean: Edges) -> None:
+    """Whole numbers, however they scale; a flavor of counts may have them."""
+    counts = np.rint(1000 * people)
+    counts[2] = 1000 * people[2]
+    ((claim, whom),) = claims(check_inputs(SC, counts, {SC: mean}), mean)
+    assert "whole numbers, as counts" in claim
+    assert whom == (0, 1, 3, 4, 5)
+    flavor = parse_flavor("SCifod2act_fs86_count")
+    assert claims(check_inputs(flavor, counts, {flavor: mean}), mean) == []
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_someone_of_one_value_is_named_and_has_no_share_in_the_mean(
     people: Edges, mean: Edges, value: float

@@ -16,6 +16,7 @@ from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.judging.significance import Score, compare, score_comparison
+from kraken_bids.model.likeness import judge_mean
 from kraken_bids.pipeline.quality.scores import METRIC_WORDS
 from kraken_bids.pipeline.tools.connectome_files import read_connectomes
 from kraken_bids.pipeline.tools.joined_rows import Connectomes
@@ -194,6 +195,7 @@ def _evaluate(
 ) -> Iterator[Evaluation]:
     keys = sorted((k for k in predictions.readers if k[1] in connectomes.edges), key=itemgetter(1))
     too_few = []
+    judged: set[Flavor] = set()
     for source, target in keys:
         y = predictions.read(source, target)
         x, y = _match(predictions.subjects, y, connectomes, target)
@@ -205,6 +207,9 @@ def _evaluate(
         if len(x) < MIN_SUBJECTS:
             too_few.append(f"{source}{ARROW}{target}")
             continue
+        if target not in judged:
+            judged.add(target)
+            _warn_of_order(target, x, y)
         comparison = compare(x, y, mean=training_means.get(target))
         yield Evaluation(source, target, len(x), score_comparison(
             comparison,
@@ -217,6 +222,14 @@ def _evaluate(
             "%d of %d pairs are left out, since fewer than %d subjects have both, complete: %s",
             len(too_few), len(keys), MIN_SUBJECTS, _list(too_few),
         )  # fmt: skip
+
+
+def _warn_of_order(target: Flavor, observed: Edges, predicted: Edges) -> None:
+    """Say where observed connectomes resemble their predictions in another order only."""
+    for doubt in judge_mean(target, observed.mean(axis=0), {target: predicted.mean(axis=0)}):
+        logger.warning(
+            "%s as observed %s, judged by its predictions. %s", target, doubt.claim, doubt.remedy
+        )
 
 
 def _match(

@@ -16,6 +16,7 @@ from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.judging.metrics import compute_metrics
 from kraken_bids.pipeline.tools.prediction_files import write_predictions
+from kraken_bids.region_orders import list_edge_orders
 
 N = 10
 
@@ -232,6 +233,28 @@ def test_a_models_training_mean_can_be_subtracted(
         expected = np.mean([np.corrcoef(a, b)[0, 1] for a, b in pairs])
         assert found[source, target.name, "avgcorr_resid"] == pytest.approx(expected, abs=1e-4)
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_observed_connectomes_in_another_order_are_warned_of(
+    tmp_path: Path,
+    predicted: dict[tuple[str, Flavor], NDArray],
+    cohort_edges: dict[Flavor, NDArray[np.float64]],
+    labels: list[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Once for each flavor, whatever the sources; those in the right order are not."""
+    path = write_file(predicted, labels, tmp_path / "p.npz")
+    order = next(one for one in list_edge_orders("fs86", 3655) if one.name == "cortex-first")
+    for edges, n_said in ((slice(None), 0), (order.edges, len(cohort_edges))):
+        caplog.clear()
+        arrays = {f.name: rows[:N, edges] for f, rows in cohort_edges.items()}
+        np.savez(tmp_path / "o.npz", subjects=np.array(labels), **arrays)
+        words = ["--predicted", path, "--observed", tmp_path / "o.npz"]
+        words += ["--output", tmp_path / "m.tsv", "--permutations", 0, "--bootstraps", 0]
+        assert run(*words).exit_code == 0
+        said = [text for text in caplog.messages if order.words in text]
+        assert len(said) == n_said
+        assert all("as observed seems to be in another order" in text for text in said)
 
 
 def test_the_seed_alone_decides_the_draws(
