@@ -10,12 +10,13 @@
 # Seen with nibabel 5.4.2 (nibabel/funcs.py, concat_images: the new image takes the first one's
 # header, whose fourth size a 3D image does not have) and nilearn 0.14.1 (nilearn/image/image.py,
 # math_img).
+# Bears on us: kraken_bids/bids/repetition_time.py, which doubts a header that says 1 and nothing else.
 # Exits non-zero where that changes.
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
 python3 -m venv "$dir/venv"
-"$dir/venv/bin/pip" install -q nibabel==5.4.2 nilearn==0.14.1
+"$dir/venv/bin/pip" install --quiet --disable-pip-version-check nibabel==5.4.2 nilearn==0.14.1
 cat > "$dir/lost.py" <<'PY'
 import sys
 import warnings
