@@ -18,9 +18,14 @@ from kraken_bids.pipeline.tools.connectome_parts import Part, known_regions, reg
 from kraken_bids.pipeline.tools.declared_flavors import check_declared
 from kraken_bids.pipeline.tools.joined_rows import CohortRows, Connectomes, Input, join_inputs
 from kraken_bids.pipeline.tools.row_axes import put_people_first
-from kraken_bids.pipeline.tools.row_names import find_label, find_presence, find_subjects
+from kraken_bids.pipeline.tools.row_names import find_presence, find_subjects
 from kraken_bids.pipeline.tools.stored_rows import Rows, load_rows
-from kraken_bids.pipeline.tools.table_folders import TABLE_SUFFIXES, open_tables, parse_bids_name
+from kraken_bids.pipeline.tools.table_folders import (
+    TABLE_SUFFIXES,
+    find_owner,
+    open_tables,
+    parse_bids_name,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -200,7 +205,7 @@ def _name_part(
     presence = find_presence(arrays, str(path))
     if array.shape:  # a struct has none
         subjects, array = presence.choose_names(subjects), presence.choose_rows(array)
-        label = find_label(path) if subjects is None and array.shape[0] == 1 else None
+        label = find_owner(path) if subjects is None and array.shape[0] == 1 else None
         subjects = subjects if label is None else (label,)
     return to_part(flavor, array, where, subjects)
 

@@ -221,6 +221,11 @@ def _are_names(values: NDArray[Any]) -> bool:
 
 
 def _spell_all(values: NDArray[Any], key: str) -> tuple[str, ...]:
+    if not _are_names(np.asarray(values)):
+        raise InputError(
+            f"expected words or whole numbers, the names of the rows, in {key}; found "
+            f"{values.dtype} values of shape {list(values.shape)}. Save names as a list."
+        )
     labels = tuple(_spell(value) for value in np.asarray(values).reshape(-1))
     unnamed = [row for row, label in enumerate(labels, start=1) if label.lower() in UNNAMED]
     if unnamed:

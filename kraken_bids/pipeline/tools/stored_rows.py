@@ -1,5 +1,6 @@
 """Arrays that stay on disk: rows are read when they are asked for, and not kept."""
 
+import pickle
 import struct
 import tokenize
 import zipfile
@@ -7,6 +8,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -17,6 +19,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bounds import check_archive, check_shape
 from kraken_bids.exceptions import InputError
+from kraken_bids.model.formats.unpickler import ArrayUnpickler, RefusedError
 
 BROKEN = (
     OSError, ValueError, TypeError, KeyError, IndexError, EOFError, MemoryError, RuntimeError,
@@ -24,6 +27,9 @@ BROKEN = (
 )  # fmt: skip
 """Everything that reading a file of another kind, half of one or a hostile one may raise."""
 LOCAL_HEADER_BYTES = 30
+OBJECTS = "Python objects, which are not read, since that could run code"
+MAX_WORD_BYTES = 1 << 24
+"""A list of names is no longer."""
 
 
 class Rows(Protocol):
@@ -162,7 +168,9 @@ def open_npz(path: Path) -> dict[str, Rows]:
 
 def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) -> Rows:
     with archive.open(info) as stream:
-        shape, by_column, dtype = _read_header(stream)
+        shape, by_column, dtype = _read_header(stream, takes_objects=True)
+        if dtype.hasobject:
+            return _read_words(stream, info.file_size)
         offset = stream.tell()
         check_shape(shape, dtype.itemsize, info.file_size - offset)
         if len(shape) < 2 or by_column:
@@ -182,12 +190,30 @@ def _find_data(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> int:
     return info.header_offset + LOCAL_HEADER_BYTES + n_name + n_extra
 
 
-def _read_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+def _read_words(stream: IO[bytes], n_bytes: int) -> NDArray[Any]:
+    """Words, or whole numbers, of an array of objects, as pandas gives labels; nothing is run."""
+    if n_bytes > MAX_WORD_BYTES:
+        raise ValueError(OBJECTS)
+    try:
+        words = ArrayUnpickler(BytesIO(stream.read())).load()
+    except (RefusedError, pickle.UnpicklingError, AttributeError) as error:
+        raise ValueError(OBJECTS) from error
+    if not isinstance(words, np.ndarray) or words.dtype.kind != "O":
+        raise ValueError(OBJECTS)
+    values = words.reshape(-1).tolist()
+    if not all(isinstance(value, str | int | np.integer) for value in values):
+        raise ValueError(OBJECTS)
+    return np.array([str(value) for value in values], dtype=np.str_)
+
+
+def _read_header(
+    stream: IO[bytes], *, takes_objects: bool = False
+) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     version = npy.read_magic(stream)
     reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, by_column, dtype = reader(stream)
-    if dtype.hasobject:
-        raise ValueError("Python objects, which are not read, since that could run code")
+    if dtype.hasobject and not takes_objects:
+        raise ValueError(OBJECTS)
     return shape, by_column, dtype
 
 

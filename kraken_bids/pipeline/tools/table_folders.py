@@ -82,7 +82,7 @@ def list_tables(
     """
     wanted = is_wanted or (lambda name: kind in name and name.endswith(".tsv"))
     if path.is_dir():
-        for table in sorted(path.rglob("*.*sv"), key=lambda table: table.name):
+        for table in sorted(path.rglob("*.*sv"), key=lambda table: (table.name, table)):
             if wanted(table.name):
                 _check_file(table)
                 yield str(table.relative_to(path)), table
@@ -129,15 +129,26 @@ def _parse_flavor_name(path: Path, name: str) -> tuple[Flavor, str | None] | Non
     flavor = _parse_stem(name)
     if flavor is None:
         return None
-    label = find_label(path / name)
-    sidecar = (path / name).with_suffix(".json")
+    return flavor, find_owner(path / name)
+
+
+def find_owner(path: Path) -> str | None:
+    """Label of the one person whose file this is, from its path or from what it was made of.
+
+    Parameters
+    ----------
+    path : Path
+        Its sidecar, if ``kraken-tools fc`` or ``sc`` wrote one, names a BOLD file or tractogram.
+    """
+    label = find_label(path)
+    sidecar = path.with_suffix(".json")
     if label is None and sidecar.is_file():
         content = read_json(sidecar)
         sources = [content[key] for key in SOURCE_KEYS if isinstance(content.get(key), dict)]
         names = [Path(str(source.get("Path", ""))).name for source in sources]
         entities = parse_name(names[0]) if names else {}
         label = parse_subject(entities) if "sub" in entities else None
-    return flavor, label
+    return label
 
 
 def _read_zipped(

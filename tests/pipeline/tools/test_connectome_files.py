@@ -374,6 +374,8 @@ def test_what_kraken_tools_fc_wrote_is_an_input(
     assert sorted(found.subjects) == SUBJECTS
     order = [found.subjects.index(subject) for subject in SUBJECTS]
     np.testing.assert_array_equal(found.edges[FC][order], edges)
+    for given in (f"{FC}={tmp_path}/fc/plain/{FC}.tsv", f"{tmp_path}/fc/plain/{FC}.tsv"):
+        assert read_connectomes(given).subjects == ("10",)
 
 
 def test_a_file_in_the_folder_of_somebody_else_is_refused(

@@ -145,6 +145,18 @@ def test_names_are_found_under_the_keys_that_people_use(
     np.testing.assert_array_equal(found.edges[SC], found.edges[FC])
 
 
+def test_names_that_pandas_gave_are_words(tmp_path: Path, squares: np.ndarray) -> None:
+    """An array of objects, which numpy pickles: words in it are read, anything else is refused."""
+    for names in (list("dcba"), [101, 7, 12, 8]):
+        np.savez(tmp_path / "x.npz", data=squares, subjects=np.array(names, dtype=object))
+        found = read_connectomes([f"{FC}={tmp_path / 'x.npz'}"])
+        assert found.subjects == tuple(map(str, names))
+    for other in ([1.5, "a", "b", "c"], [print, "a", "b", "c"], [["a"], "b", "c", "d"]):
+        np.savez(tmp_path / "x.npz", data=squares, subjects=np.array(other, dtype=object))
+        with pytest.raises(InputError, match="Python objects"):
+            read_connectomes([f"{FC}={tmp_path / 'x.npz'}"])
+
+
 def test_values_that_cannot_be_names_of_the_rows_are_passed_over(
     tmp_path: Path, squares: np.ndarray
 ) -> None:
@@ -155,6 +167,14 @@ def test_values_that_cannot_be_names_of_the_rows_are_passed_over(
     )  # fmt: skip
 
     assert read_connectomes([f"{FC}={path}"]).subjects == ("1", "2", "3", "4")
+
+
+def test_subjects_that_are_no_names_are_refused(tmp_path: Path, squares: np.ndarray) -> None:
+    """A struct, fractions, a table: rows are not named by what they look like in Python."""
+    for value in ({"id": "a"}, np.array([0.5, 1, 2, 3]), np.ones((4, 2))):
+        savemat(tmp_path / "x.mat", {"data": squares, "subjects": value})
+        with pytest.raises(InputError, match="words or whole numbers"):
+            read_connectomes([f"{FC}={tmp_path / 'x.mat'}"])
 
 
 def test_a_person_without_a_name_is_refused(tmp_path: Path, squares: np.ndarray) -> None:
