@@ -21,7 +21,8 @@ class RegionSeries:
     means: dict[str, NDArray[np.float64]]
     """[n_volumes, n_regions]: mean of each region, in file units; NaN where no voxel counts."""
     coverage: dict[str, NDArray[np.float64]]
-    """[n_regions]: share of the region's voxels that lie in the brain mask and vary."""
+    """[n_regions]: share of the region's voxels on this grid (of the whole region, where it is
+    larger and that is known) that lie in the brain mask and vary."""
     n_voxels: dict[str, NDArray[np.int64]]
     """[n_regions]: voxels of the region on this grid."""
     global_mean: NDArray[np.float64]

@@ -340,6 +340,38 @@ def test_low_coverage_makes_a_region_missing(case):
     assert np.isfinite(case.matrix("FCcorr_mine_hpf.tsv")).all()
 
 
+def cut_bold(case, first, last):
+    """Keep some slices of the run, in their place; returns the affine."""
+    image = nib.load(case.folder / "bold.nii.gz")
+    cut = image.slicer[:, :, first:last]
+    nib.save(cut, case.folder / "bold.nii.gz")
+    return cut.affine
+
+
+def test_coverage_is_a_share_of_the_whole_region(case):
+    """A slab that holds two of eight slices of every region covers a quarter of each."""
+    cut_bold(case, 4, 6)
+    outcome = case.run()
+    assert outcome.exit_code != 0  # nothing is left to correlate
+    assert case.table("mine_coverage.tsv")["coverage"].tolist() == [0.25] * 5
+    outcome = case.run("--min-coverage", "0.2")
+    assert outcome.exit_code == 0, outcome.text
+    assert "edge of the image" not in outcome.text
+    assert case.table("mine_coverage.tsv")["coverage"].tolist() == [0.25] * 5
+    assert case.table("mine_coverage.tsv")["n_voxels"].tolist() == [2 * 2 * 9] * 5
+
+
+def test_labels_that_end_where_the_run_does_cannot_tell_the_coverage(case):
+    """The image on the slab's own grid: what lies beyond is unknown, in log and sidecars."""
+    affine = cut_bold(case, 4, 6)
+    save(draw_labels()[:, :, 4:6], case.folder / "atlas.nii.gz", affine)
+    outcome = case.run()
+    assert outcome.exit_code == 0, outcome.text
+    said = "the edge of the image cuts through 5 of 5 regions (mine_2, mine_5"
+    assert outcome.text.count(said) == 1
+    assert any(said in warning for warning in case.sidecar("FCcorr_mine_hpf.json")["Warnings"])
+
+
 def test_a_region_without_signal_is_missing_at_any_bar(case):
     """With --min-coverage 0 a region outside the brain is NaN still, and named as missing."""
     mask = (draw_labels() != 30).astype(np.uint8)

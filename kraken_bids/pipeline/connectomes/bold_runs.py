@@ -5,7 +5,7 @@ What the app and ``kraken-tools fc`` share: neither BIDS names nor a dataset are
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +24,7 @@ from kraken_bids.connectome.resample import resample_labels
 from kraken_bids.connectome.timeseries import RegionSeries, compute_region_series
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor
+from kraken_bids.pipeline.connectomes.labels import GridRegions
 from kraken_bids.settings import FunctionalSettings
 
 logger = logging.getLogger(__name__)
@@ -46,9 +47,8 @@ class CleanedRun:
 
 def read_region_series(
     bold: Bold,
-    labels: Mapping[str, NDArray[np.int32]],
+    labels: Mapping[str, GridRegions],
     *,
-    n_regions: Mapping[str, int],
     brain_mask: NDArray[np.int32] | None,
     tissues: Mapping[str, NDArray[np.int32]],
 ) -> RegionSeries:
@@ -58,14 +58,17 @@ def read_region_series(
     ----------
     bold : Bold
         The run.
-    labels : mapping of str to ndarray, shape (x, y, z)
-        Region numbers 1 … n per parcellation, on the BOLD grid.
-    n_regions : mapping of str to int
-        Regions of each parcellation.
+    labels : mapping of str to GridRegions
+        Regions of each parcellation on the BOLD grid.
     brain_mask : ndarray of shape (x, y, z), or None
         From :func:`mask_on_grid`; None: every voxel.
     tissues : mapping of str to ndarray, shape (x, y, z)
         ``GM``, ``WM``, ``CSF``, likewise.
+
+    Returns
+    -------
+    RegionSeries
+        Its coverage is a share of the whole region, whether or not the field of view holds it.
 
     Raises
     ------
@@ -84,16 +87,20 @@ def read_region_series(
         shape=bold.shape[:3],
         slope=bold.slope,
         inter=bold.inter,
-        labels=labels,
+        labels={name: regions.labels for name, regions in labels.items()},
         brain_mask=None if brain_mask is None else brain_mask > 0,
         tissue_masks={name: mask > 0 for name, mask in tissues.items()},
-        n_regions=n_regions,
+        n_regions={name: len(regions.n_whole) for name, regions in labels.items()},
     )
     if series.n_not_finite:
         logger.warning(
             "%s: %d values are NaN or infinite and count as zero", bold.path, series.n_not_finite
         )
-    return series
+    coverage = {
+        name: shares * series.n_voxels[name] / np.maximum(labels[name].n_whole, 1)
+        for name, shares in series.coverage.items()
+    }
+    return replace(series, coverage=coverage)
 
 
 def mask_on_grid(path: Path, bold: Bold) -> NDArray[np.int32]:

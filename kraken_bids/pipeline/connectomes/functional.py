@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +34,7 @@ from kraken_bids.pipeline.connectomes.functional_files import (
     write_timeseries,
 )
 from kraken_bids.pipeline.connectomes.label_checks import list_doubts
-from kraken_bids.pipeline.connectomes.labels import regions_on_grid
+from kraken_bids.pipeline.connectomes.labels import GridRegions, regions_on_grid
 from kraken_bids.pipeline.connectomes.pcorr_files import read_saved_ridges
 from kraken_bids.pipeline.connectomes.quality_files import (
     write_cleaned,
@@ -49,8 +49,14 @@ Grid = tuple[tuple[int, ...], bytes]
 """Shape and affine of a BOLD series."""
 NOT_SHARED = (*JOINED, "res")
 """Entities in which runs may differ that are joined; of one space one image of each is used."""
-Known = dict[tuple[LabelImage | Path, Grid], NDArray[np.int32]]
-"""Labels and masks that are on a grid already: runs of one space mostly share both."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is on a grid already: runs of one space mostly share label images and masks."""
+
+    regions: dict[tuple[LabelImage, Grid], GridRegions] = field(default_factory=dict)
+    masks: dict[tuple[Path, Grid], NDArray[np.int32]] = field(default_factory=dict)
 
 
 def measure_functional(task: SessionTask) -> None:
@@ -121,7 +127,7 @@ def _measure_group(
         ", ".join(group.labels),
     )
     with_gsr = any(flavor.processing == GSR for flavor in flavors)
-    known: Known = {}
+    known = Known()
     runs, group = _measure_runs(task, group, known, with_gsr=with_gsr)
     for run in runs:
         _write_run(task, run, digest)
@@ -191,7 +197,7 @@ def _write_parcellation(
 
 def _find_regions(known: Known, image: LabelImage) -> tuple[Grid, NDArray[np.int32]]:
     """Regions of a label image on the grid of the first run, which others mostly share."""
-    return next((grid, labels) for (key, grid), labels in known.items() if key == image)
+    return next((grid, r.labels) for (key, grid), r in known.regions.items() if key == image)
 
 
 def _facts_of_regions(task: SessionTask, group: RunGroup, image: LabelImage) -> dict[str, object]:
@@ -242,17 +248,16 @@ def _read_run(
     bold = open_bold(run.bold, tr=run.metadata.get("RepetitionTime"))
     grid = (bold.shape[:3], bold.affine.tobytes())
     for name, image in group.labels.items():
-        if (image, grid) not in known:
-            known[image, grid] = regions_on_grid(image, task.parcellation(name), bold)
+        if (image, grid) not in known.regions:
+            known.regions[image, grid] = regions_on_grid(image, task.parcellation(name), bold)
     masks = {name: run.tissue[name] for name in TISSUES if name in run.tissue}
     for path in (run.mask, *masks.values()):
-        if path is not None and (path, grid) not in known:
-            known[path, grid] = mask_on_grid(path, bold)
+        if path is not None and (path, grid) not in known.masks:
+            known.masks[path, grid] = mask_on_grid(path, bold)
     series = read_region_series(
         bold,
-        {name: known[image, grid] for name, image in group.labels.items()},
-        n_regions={name: task.parcellation(name).n_regions for name in group.labels},
-        brain_mask=None if run.mask is None else known[run.mask, grid],
-        tissues={name: known[path, grid] for name, path in masks.items()},
+        {name: known.regions[image, grid] for name, image in group.labels.items()},
+        brain_mask=None if run.mask is None else known.masks[run.mask, grid],
+        tissues={name: known.masks[path, grid] for name, path in masks.items()},
     )
     return series, bold.tr

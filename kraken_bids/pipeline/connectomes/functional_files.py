@@ -95,7 +95,8 @@ def write_coverage(
         "tsnr": tsnr.round(3).tolist(),
     })  # fmt: skip
     write_json(sidecar_path(path), {
-        "Description": "Share of each region's voxels inside the brain mask that hold signal",
+        "Description": "Share of each region, as its label image holds it, that lies "
+            "inside the field of view and the brain mask and holds signal",
         "coverage": {"Description": "smallest share over the runs"},
         "tsnr": {"Description": "mean over SD in time of the region's mean before cleaning, over "
                  "the volumes that count, averaged over runs"},

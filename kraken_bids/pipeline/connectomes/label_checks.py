@@ -15,6 +15,8 @@ logger = logging.getLogger(__name__)
 _Key = tuple[Path, int, int, str, tuple[int, ...]]
 _identified: dict[_Key, Identity] = {}
 """An atlas in a template is one file for everyone: it is judged, and spoken of, once."""
+_noted: dict[_Key, list[str]] = {}
+"""What else is doubtful."""
 
 
 def identify_image(
@@ -52,10 +54,20 @@ def identify_image(
     return _identified[key]
 
 
+def note_doubt(path: Path, parcellation: Parcellation, doubt: str) -> None:
+    """Add a sentence on an image to those of :func:`list_doubts`; it is logged once."""
+    noted = _noted.setdefault(_make_key(path, parcellation), [])
+    if doubt not in noted:
+        noted.append(doubt)
+        logger.warning("%s: %s", path, doubt)
+
+
 def list_doubts(path: Path, parcellation: Parcellation) -> list[str]:
     """Sentences for sidecars and reports on an image that was identified in this process."""
-    known = _identified.get(_make_key(path, parcellation))
-    return [f"{path.name}: {doubt}" for doubt in (known.doubts if known else ())]
+    key = _make_key(path, parcellation)
+    known = _identified.get(key)
+    doubts = [*(known.doubts if known else ()), *_noted.get(key, ())]
+    return [f"{path.name}: {doubt}" for doubt in doubts]
 
 
 def _make_key(path: Path, parcellation: Parcellation) -> _Key:

@@ -1,6 +1,7 @@
 """A label image as region numbers on the grid where it is needed."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,15 +9,17 @@ from numpy.typing import NDArray
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.read import Bold, read_labels
 from kraken_bids.bids.transforms import read_transform
+from kraken_bids.connectome.field_of_view import count_whole_regions, find_cut_regions
 from kraken_bids.connectome.grids import cover_labels
 from kraken_bids.connectome.labels import index_labels
 from kraken_bids.connectome.resample import Step, resample_labels
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import Parcellation
-from kraken_bids.pipeline.connectomes.label_checks import identify_image
+from kraken_bids.pipeline.connectomes.label_checks import identify_image, note_doubt
 
 TRACTOGRAM_GRID_MM = 1.25
 """Voxel size of labels that are carried to a tractogram: the model's volumes count such voxels."""
+NAMED_AT_MOST = 8
 
 Labels = NDArray[np.int32]
 Affine = NDArray[np.float64]
@@ -43,8 +46,20 @@ def read_regions(
     return indexed, affine, steps
 
 
-def regions_on_grid(image: LabelImage, parcellation: Parcellation, bold: Bold) -> Labels:
-    """Region numbers on the grid of a BOLD series.
+@dataclass(frozen=True)
+class GridRegions:
+    """Regions on the grid of a BOLD series."""
+
+    labels: Labels
+    """[x, y, z] Region numbers 1 … n, 0 outside."""
+    n_whole: NDArray[np.int64]
+    """[n] Voxels of each region if the grid went on as far as the label image."""
+
+
+def regions_on_grid(image: LabelImage, parcellation: Parcellation, bold: Bold) -> GridRegions:
+    """Regions on the grid of a BOLD series, and how large they are beyond it.
+
+    Regions that the edge of the label image itself cuts are named in a warning.
 
     Raises
     ------
@@ -62,7 +77,31 @@ def regions_on_grid(image: LabelImage, parcellation: Parcellation, bold: Bold) -
             "the data; found none there. Is the image in the same space as the data"
             + (f" (space-{image.space})?" if image.space else "?")
         )
-    return moved.astype(np.int32, copy=False)
+    _note_cut_regions(image, parcellation, labels)
+    n_whole = count_whole_regions(
+        labels,
+        own,
+        moved,
+        target_affine=bold.affine,
+        steps=steps,
+        n_regions=parcellation.n_regions,
+    )
+    return GridRegions(moved.astype(np.int32, copy=False), n_whole)
+
+
+def _note_cut_regions(image: LabelImage, parcellation: Parcellation, labels: Labels) -> None:
+    cut = find_cut_regions(labels)
+    if not len(cut):
+        return
+    names = [parcellation.region_names[number - 1] for number in cut]
+    named = ", ".join(names[:NAMED_AT_MOST]) + (" …" if len(names) > NAMED_AT_MOST else "")
+    note_doubt(
+        image.path,
+        parcellation,
+        f"the edge of the image cuts through {len(cut)} of {parcellation.n_regions} regions "
+        f"({named}): what lies beyond it is not known, and their coverage is the share of what "
+        "the image holds. Give a label image of the whole brain; it may have any grid",
+    )
 
 
 def regions_for_tractogram(image: LabelImage, parcellation: Parcellation) -> tuple[Labels, Affine]:

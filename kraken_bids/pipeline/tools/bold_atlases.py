@@ -4,9 +4,6 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.bids.own_atlases import find_names, read_own_parcellation
@@ -14,7 +11,7 @@ from kraken_bids.bids.read import Bold
 from kraken_bids.bids.template_transforms import TemplateOptions, find_label_space, match_spaces
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.pipeline.connectomes.label_checks import list_doubts
-from kraken_bids.pipeline.connectomes.labels import regions_on_grid
+from kraken_bids.pipeline.connectomes.labels import GridRegions, regions_on_grid
 
 logger = logging.getLogger(__name__)
 
@@ -25,8 +22,8 @@ class BoldAtlas:
 
     name: str
     path: Path
-    labels: NDArray[np.int32]
-    """[x, y, z]: region numbers 1 … n, 0 outside."""
+    regions: GridRegions
+    """Where its regions lie on the grid of the run, and how large they are beyond it."""
     values: tuple[int, ...]
     """Of each region: its number in the model, or its label in the image."""
     region_names: tuple[str, ...]
@@ -73,11 +70,11 @@ def read_atlas(name: str, path: Path, bold: Bold, templates: TemplateOptions) ->
         else read_own_parcellation(name, str(path), needs_place=bold.is_placed)
     )
     image = LabelImage(name, path, find_label_space(path), transforms)
-    labels = regions_on_grid(image, regions, bold)
+    on_grid = regions_on_grid(image, regions, bold)
     return BoldAtlas(
         name,
         path,
-        labels,
+        on_grid,
         values=regions.indices,
         region_names=regions.region_names,
         names_file=None if is_known else find_names(path),

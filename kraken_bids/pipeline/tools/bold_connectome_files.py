@@ -139,7 +139,8 @@ class BoldWriter:
             "tsnr": tsnr.round(3).tolist(),
         })  # fmt: skip
         self._write_sidecar(path, atlas, {
-            "Description": "Share of each region's voxels inside the brain mask that hold signal",
+            "Description": "Share of each region, as its label image holds it, that lies "
+            "inside the field of view and the brain mask and holds signal",
             "tsnr": {"Description": "mean over SD in time of the region's mean before cleaning, "
                      "over the volumes that count"},
             "CoverageMin": self.settings.min_coverage,

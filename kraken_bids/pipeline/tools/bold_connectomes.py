@@ -70,8 +70,7 @@ def write_bold_connectomes(
     atlases = [read_atlas(name, path, bold, files.templates) for name, path in images.items()]
     series = read_region_series(
         bold,
-        {atlas.name: atlas.labels for atlas in atlases},
-        n_regions={atlas.name: len(atlas.values) for atlas in atlases},
+        {atlas.name: atlas.regions for atlas in atlases},
         brain_mask=None if files.mask is None else mask_on_grid(files.mask, bold),
         tissues={name: mask_on_grid(path, bold) for name, path in files.tissues.items()},
     )

@@ -17,13 +17,18 @@ from kraken_bids.pipeline.connectomes.bold_runs import (
     mask_on_grid,
     read_region_series,
 )
-from kraken_bids.pipeline.connectomes.labels import regions_on_grid
+from kraken_bids.pipeline.connectomes.labels import GridRegions, regions_on_grid
 from kraken_bids.settings import FunctionalSettings
 
 SHAPE = (9, 8, 7)
 AFFINE = np.array([[-2.0, 0, 0, 10], [0, 2, 0.1, -5], [0, 0, 3, 1], [0, 0, 0, 1]])
 N_VOLUMES, N_REGIONS = 20, 12
 LABELS = np.random.default_rng(2).integers(0, 4, SHAPE).astype(np.int16)
+
+
+def on_grid(labels: np.ndarray) -> GridRegions:
+    """Regions that lie on the grid as a whole."""
+    return GridRegions(labels, np.bincount(labels.ravel())[1:])
 
 
 def make_parcellation(folder: Path) -> Parcellation:
@@ -56,8 +61,7 @@ def test_means_are_those_of_nilearns_masker(
 
     series = read_region_series(
         open_bold(tmp_path / f"bold{extension}", tr=None),
-        {"mine": labels},
-        n_regions={"mine": N_REGIONS},
+        {"mine": on_grid(labels)},
         brain_mask=None,
         tissues={},
     )
@@ -82,7 +86,7 @@ def save_mask(path: Path, values: np.ndarray, affine: np.ndarray = AFFINE) -> Pa
 def test_values_that_are_no_numbers_are_said(bold: Bold, caplog: pytest.LogCaptureFixture) -> None:
     """They count as zero, are counted, and the log names the file."""
     labels = np.ones(SHAPE, np.int32)
-    series = read_region_series(bold, {"a": labels}, n_regions={}, brain_mask=None, tissues={})
+    series = read_region_series(bold, {"a": on_grid(labels)}, brain_mask=None, tissues={})
     assert series.n_not_finite == 3
     assert f"{bold.path}: 3 values are NaN or infinite" in caplog.text
 
@@ -115,9 +119,9 @@ def test_a_mask_elsewhere_is_refused(
     path = save_mask(tmp_path / "m.nii.gz", np.ones(SHAPE, np.uint8), far)
     mask = mask_on_grid(path, bold)
     assert f"{path}: no voxel above one half on the grid of {bold.path}" in caplog.text
-    labels = {"a": np.ones(SHAPE, np.int32)}
+    labels = {"a": on_grid(np.ones(SHAPE, np.int32))}
     with pytest.raises(InputError, match=r"brain mask .*run_bold\.nii\.gz.*same space"):
-        read_region_series(bold, labels, n_regions={}, brain_mask=mask, tissues={})
+        read_region_series(bold, labels, brain_mask=mask, tissues={})
 
 
 def save_without_place(path: Path, values: np.ndarray) -> Path:
@@ -145,8 +149,8 @@ def test_a_run_without_a_place_takes_masks_and_labels_of_its_own_grid(tmp_path: 
     mask = save_without_place(tmp_path / "m.nii.gz", inside.astype(np.uint8))
     np.testing.assert_array_equal(mask_on_grid(mask, bold), inside)
     image = LabelImage("mine", save_without_place(tmp_path / "l.nii", LABELS), "")
-    moved = regions_on_grid(image, make_parcellation(tmp_path), bold)
-    np.testing.assert_array_equal(moved, LABELS)
+    regions = regions_on_grid(image, make_parcellation(tmp_path), bold)
+    np.testing.assert_array_equal(regions.labels, LABELS)
 
 
 @pytest.mark.parametrize(("high_pass", "is_said"), [(0.01, False), (0.05, True)])
@@ -164,8 +168,7 @@ def test_a_high_pass_that_is_not_used(
     nib.save(image, tmp_path / "b.nii")
     series = read_region_series(
         open_bold(tmp_path / "b.nii", tr=2.0),
-        {"a": np.arange(8, dtype=np.int32).reshape(2, 2, 2)},
-        n_regions={},
+        {"a": on_grid(np.arange(8, dtype=np.int32).reshape(2, 2, 2))},
         brain_mask=None,
         tissues={},
     )
