@@ -119,7 +119,7 @@ def _is_within(
 
 
 def _touches_edge(labels: NDArray[np.integer]) -> bool:
-    edges = (np.take(labels, at, axis) for axis in range(3) for at in (0, -1))
+    edges = (np.moveaxis(labels, axis, 0)[at] for axis in range(3) for at in (0, -1))
     return any(edge.any() for edge in edges)
 
 
