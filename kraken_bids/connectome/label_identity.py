@@ -177,9 +177,9 @@ def _doubt_known(
     )
     if sided < MIN_SIDED and not by_number:
         raise InputError(
-            f"expected the regions of {name} in their places; found {1 - sided:.0%} of the left "
-            f"and right ones on the wrong sides ({what}), and no other numbering that is known "
-            f"fits. {way_out}"
+            f"expected the regions of {name} in their places; found the left one further right in "
+            f"{1 - sided:.0%} of pairs of a left and a right region ({what}), and no other "
+            f"numbering that is known fits. {way_out}"
         )
     return [f"regions of {name} do not lie where they do in other brains ({what}). {way_out}"]
 
@@ -231,12 +231,12 @@ def _doubt_own(found: NDArray[np.float64], parcellation: Parcellation) -> list[s
             + ". Does the table of names belong to the image, and start at the same number?"
         ]  # fmt: skip
     sided = measure_sides(found, find_sides(parcellation))
-    if sided >= MIN_SIDED_OWN:
+    if sided >= MIN_SIDED_OWN or fit.explained >= MIN_EXPLAINED:
         return []
     return [
-        f"{1 - sided:.0%} of the regions of {parcellation.name} whose names or table say left or "
-        "right lie on the other side. Does the table of names belong to the image, and start at "
-        "the same number?"
+        f"in {1 - sided:.0%} of pairs of a left and a right region of {parcellation.name}, as "
+        "names or table say it, the left one lies further right. Does the table of names belong "
+        "to the image, and start at the same number?"
     ]
 
 

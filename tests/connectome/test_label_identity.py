@@ -307,7 +307,7 @@ def test_names_of_an_own_atlas_that_say_a_side_are_compared_with_the_image(spell
     image, affine = draw(range(1, 13), places)
     assert identify_labels(image, affine, own_atlas(names)).doubts == ()
     (doubt,) = identify_labels(image, affine, own_atlas([*names[1:], names[0]])).doubts
-    assert "on the other side" in doubt
+    assert "the left one lies further right" in doubt
     sides = ("L", "R") * 6
     assert identify_labels(image, affine, own_atlas(tuple("abcdefghijkl"), sides)).doubts == ()
     assert measure_sides(places, sides) == 1
