@@ -34,6 +34,7 @@ from kraken_bids.pipeline.predictions.cohort import (
     Cohort,
     Member,
     encode_cohort,
+    is_asked,
     leave_out,
     list_members,
     read_cohort,
@@ -182,9 +183,12 @@ def _are_of_models(members: Sequence[Member]) -> bool:
 
 def _find_members(settings: Settings) -> tuple[Member, ...]:
     data = settings.data
-    members = list_members(data.output_dir, data.participants or None)
+    found = list_members(data.output_dir, data.participants or None)
+    members = tuple(member for member in found if is_asked(member, data.sessions))
     if not members:
-        whom = f" of {', '.join(data.participants)}" if data.participants else ""
+        asked = [*(f"sub-{label}" for label in data.participants)]
+        asked += [f"ses-{label}" for label in data.sessions]
+        whom = f" of {', '.join(asked)}" if asked else ""
         raise InputError(
             f"group: expected measured connectomes{whom} in {data.output_dir} "
             "(sub-*/func|dwi/*_relmat.dense.tsv); found none. Run the participant level first."

@@ -29,6 +29,7 @@ from kraken_bids.pipeline.predictions.adaptations import (
 from kraken_bids.pipeline.predictions.cohort import (
     Member,
     encode_cohort,
+    is_asked,
     leave_out,
     list_members,
     read_cohort,
@@ -95,7 +96,8 @@ def run_participants(settings: Settings) -> int:
                 failures += _measure(settings, plan, executor)
                 members = list_members(data.output_dir, subjects)
                 if model is not None:
-                    failures += _predict(settings, model, members, executor)
+                    asked = [m for m in members if is_asked(m, data.sessions)]
+                    failures += _predict(settings, model, asked, executor)
             kept = NOT_REDRAWN if settings.run.reports_only else ()
             # before the pages, which say what failed
             write_failures(run, failures, subjects=subjects, kept_stages=kept)

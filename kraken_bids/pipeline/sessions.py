@@ -13,7 +13,7 @@ from kraken_bids import __version__
 from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.outputs import sidecar_path
-from kraken_bids.bids.write import bids_uri
+from kraken_bids.bids.write import bids_uri, write_json
 from kraken_bids.flavors import Flavor, describe_flavor
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.provenance import digest, file_stamps
@@ -79,7 +79,7 @@ def is_up_to_date(task: SessionTask, paths: Sequence[Path], wanted: str) -> bool
     """Whether every file is there, made from the same inputs with the same settings."""
     if task.settings.run.force or not paths:
         return False
-    done = all(path.exists() and _measured_from(path) == wanted for path in paths)
+    done = all(path.exists() and read_measured_digest(path) == wanted for path in paths)
     if done:
         logger.info(
             "%s: %d connectome(s) up to date, skipped (--force redoes them): %s …",
@@ -99,6 +99,17 @@ def read_digest(path: Path) -> str | None:
     return content.get("RunDigest") if isinstance(content, dict) else None
 
 
+def forget_digest(path: Path) -> None:
+    """Take ``RunDigest`` out of a file's sidecar, before the file is replaced.
+
+    A run that is stopped between the two leaves no file that seems to be what its sidecar says.
+    """
+    if read_digest(path) is not None:
+        content = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
+        del content["RunDigest"]
+        write_json(sidecar_path(path), content)
+
+
 def redo_digest(measured: str, ridge: float) -> str:
     """``RunDigest`` of a partial correlation that the group level computed again with another λ.
 
@@ -107,7 +118,8 @@ def redo_digest(measured: str, ridge: float) -> str:
     return f"{measured.partition(REDONE)[0]}{REDONE}{ridge:g}"
 
 
-def _measured_from(path: Path) -> str:
+def read_measured_digest(path: Path) -> str:
+    """``RunDigest`` of a measured connectome, whatever the group level did to it since; or ''."""
     return (read_digest(path) or "").partition(REDONE)[0]
 
 

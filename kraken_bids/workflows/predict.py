@@ -23,6 +23,7 @@ from kraken_bids.files import atomic_path
 from kraken_bids.pipeline.participant import load_model_of, plan_predictions, prepare_output
 from kraken_bids.pipeline.predictions.cohort import list_members
 from kraken_bids.pipeline.predictions.predict import predict_members
+from kraken_bids.pipeline.standing import record_path
 from kraken_bids.pipeline.workers import InlineExecutor
 from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 from kraken_bids.workflows.measure import data_in, list_outputs
@@ -93,6 +94,9 @@ class SaveDerivatives(SimpleInterface):  # type: ignore[misc]
     def _run_interface(self, runtime: Any) -> Any:
         folder = Path(self.inputs.base_directory)
         folder.mkdir(parents=True, exist_ok=True)
+        for named in map(parse_name, self.inputs.in_file):
+            # what a run of the app noted of the session is not true of these files
+            record_path(folder, named["sub"], named.get("ses")).unlink(missing_ok=True)
         prepare_output(Settings(DataSettings(Path(runtime.cwd), folder)), ())
         self._results["out_file"] = [
             str(_copy(Path(path), folder)) for path in self.inputs.in_file

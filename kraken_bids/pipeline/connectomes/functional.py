@@ -77,19 +77,33 @@ def measure_functional(task: SessionTask) -> None:
         raise type(errors[0])("\n".join(map(str, errors))) from errors[0]
 
 
-def _measure_wanted(task: SessionTask, group: RunGroup) -> None:
-    """Measure those flavors of a group that are asked for, unless they are up to date."""
+def plan_functional(task: SessionTask) -> dict[Path, str]:
+    """List the functional connectomes that a session is asked for, with their digests."""
+    return {
+        path: digest
+        for group in group_runs(task.session)
+        for _, paths, digest in [_plan_group(task, group)]
+        for path in paths
+    }
+
+
+def _plan_group(task: SessionTask, group: RunGroup) -> tuple[list[Flavor], list[Path], str]:
+    """Flavors of a group that are asked for, their files, and the digest of all of them."""
     flavors = [
         flavor
         for flavor in list_flavors(group.labels)
         if flavor.group == "FC" and task.wants(flavor)
     ]
-    if not flavors:
-        return
     digest = task.digest("functional", _list_files(group), task.settings.functional)
     output = task.settings.data.output_dir
     paths = [relmat_path(output, group.entities, flavor, source=None) for flavor in flavors]
-    if not is_up_to_date(task, paths, digest):
+    return flavors, paths, digest
+
+
+def _measure_wanted(task: SessionTask, group: RunGroup) -> None:
+    """Measure those flavors of a group that are asked for, unless they are up to date."""
+    flavors, paths, digest = _plan_group(task, group)
+    if flavors and not is_up_to_date(task, paths, digest):
         _measure_group(task, group, flavors, digest)
 
 

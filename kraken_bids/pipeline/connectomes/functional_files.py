@@ -15,7 +15,7 @@ from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.flavors import Flavor
 from kraken_bids.pipeline.connectomes.bold_runs import GSR
 from kraken_bids.pipeline.connectomes.bold_sidecars import describe_cleaning, describe_series
-from kraken_bids.pipeline.sessions import SessionTask, matrix_sidecar
+from kraken_bids.pipeline.sessions import SessionTask, forget_digest, matrix_sidecar
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,7 @@ def write_connectome(
 ) -> None:
     """Write one functional connectome and everything that one must know to judge it."""
     path = relmat_path(task.settings.data.output_dir, group.entities, flavor, source=None)
+    forget_digest(path)
     write_relmat(path, square, header=task.header(flavor.parcellation))
     sidecar = _describe(task, group, flavor, runs)
     write_json(sidecar_path(path), sidecar | dict(facts))

@@ -1,15 +1,14 @@
 """The measuring stage: one session of one participant, function and structure apart."""
 
 import logging
-from pathlib import Path
 
-from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.write import write_json
-from kraken_bids.pipeline.connectomes.functional import measure_functional
+from kraken_bids.pipeline.connectomes.functional import measure_functional, plan_functional
 from kraken_bids.pipeline.connectomes.registration import draw_registration_pictures
-from kraken_bids.pipeline.connectomes.structural import measure_structural
+from kraken_bids.pipeline.connectomes.structural import measure_structural, plan_structural
 from kraken_bids.pipeline.provenance import Failure, failure_of
-from kraken_bids.pipeline.sessions import SessionTask, session_label
+from kraken_bids.pipeline.sessions import SessionTask
+from kraken_bids.pipeline.standing import note_standing, record_path, tell_notices
 
 logger = logging.getLogger(__name__)
 
@@ -25,9 +24,12 @@ def measure_session(task: SessionTask) -> list[Failure]:
     session = task.session
     for note in session.notes:
         logger.warning("%s: %s", task.label, note)
+    # before the first file changes, so that a run that is stopped leaves nothing undecided
+    noted = note_standing(task, plan_functional(task) | plan_structural(task))
+    notices = [*session.notes, *map(str, session.problems), *tell_notices(noted)]
     write_json(
-        inputs_path(task.settings.data.output_dir, session),
-        {"Notices": [*session.notes, *map(str, session.problems)]},
+        record_path(task.settings.data.output_dir, session.subject, session.session),
+        {"Notices": notices, **noted},
     )
     errors: list[tuple[str, Exception]] = [("inputs", problem) for problem in session.problems]
     for measure in (measure_functional, measure_structural):
@@ -43,9 +45,3 @@ def measure_session(task: SessionTask) -> list[Failure]:
     for failure in failures:
         logger.error("%s: %s", task.label, failure.message)
     return failures
-
-
-def inputs_path(output_dir: Path, session: SessionInputs) -> Path:
-    """Path of the notes on a session's inputs, which its report shows."""
-    label = session_label(session.subject, session.session)
-    return output_dir / "logs" / f"{label}_inputs.json"

@@ -26,6 +26,7 @@ from kraken_bids.pipeline.connectomes.label_checks import list_doubts
 from kraken_bids.pipeline.connectomes.labels import regions_for_tractogram
 from kraken_bids.pipeline.sessions import (
     SessionTask,
+    forget_digest,
     is_up_to_date,
     matrix_sidecar,
     region_sidecar,
@@ -41,16 +42,30 @@ def measure_structural(task: SessionTask) -> None:
     # tractograms of one space share their label images, and what is built from them
     searches: dict[LabelImage, RegionSearch] = {}
     for tracts in task.session.tractographies:
-        flavors = _list_wanted(task, tracts)
-        if not flavors:
-            continue
-        digest = task.digest("structural", _list_files(tracts), task.settings.structural)
-        paths = [
-            relmat_path(task.settings.data.output_dir, tracts.entities, flavor, source=None)
-            for flavor in flavors
-        ]
-        if not is_up_to_date(task, paths, digest):
+        flavors, paths, digest = _plan_tractogram(task, tracts)
+        if flavors and not is_up_to_date(task, paths, digest):
             _measure_tractogram(task, tracts, flavors, known=searches, digest=digest)
+
+
+def plan_structural(task: SessionTask) -> dict[Path, str]:
+    """List the structural connectomes that a session is asked for, with their digests."""
+    return {
+        path: digest
+        for tracts in task.session.tractographies
+        for _, paths, digest in [_plan_tractogram(task, tracts)]
+        for path in paths
+    }
+
+
+def _plan_tractogram(
+    task: SessionTask, tracts: Tractography
+) -> tuple[list[Flavor], list[Path], str]:
+    """Flavors of a tractogram that are asked for, their files, and the digest of all of them."""
+    flavors = _list_wanted(task, tracts)
+    digest = task.digest("structural", _list_files(tracts), task.settings.structural)
+    output = task.settings.data.output_dir
+    paths = [relmat_path(output, tracts.entities, flavor, source=None) for flavor in flavors]
+    return flavors, paths, digest
 
 
 def _list_wanted(task: SessionTask, tracts: Tractography) -> list[Flavor]:
@@ -184,6 +199,7 @@ def _write_connectome(
     # in MRtrix's units too: zero would say that a region without voxels is not connected
     square[missing, :] = square[:, missing] = np.nan
     path = relmat_path(task.settings.data.output_dir, tracts.entities, flavor, source=None)
+    forget_digest(path)
     write_relmat(path, square, header=task.header(flavor.parcellation))
     parcellation = task.parcellation(flavor.parcellation)
     known = region_sidecar(parcellation, missing)

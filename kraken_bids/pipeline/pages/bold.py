@@ -52,7 +52,7 @@ def list_runs(written: Written) -> tuple[RunRow, ...]:
 def list_motion(written: Written) -> tuple[Motion, ...]:
     """Every run over time, once, with the carpet of its finest parcellation."""
     finest: dict[str, tuple[int, Entities]] = {}
-    for path in sorted(written.folder.glob("func/*_atlas-*_timeseries.tsv")):
+    for path in written.list_files("func/*_atlas-*_timeseries.tsv"):
         entities = parse_name(path)
         if "desc" in entities or not frames_path(written.output_dir, entities).exists():
             continue
@@ -67,7 +67,7 @@ def list_motion(written: Written) -> tuple[Motion, ...]:
 def list_coverage(written: Written) -> tuple[Coverage, ...]:
     """Coverage and temporal SNR of every region, with slices through them."""
     rows = []
-    for path in sorted(written.folder.glob("func/*_coverage.tsv")):
+    for path in written.list_files("func/*_coverage.tsv"):
         entities, columns = parse_name(path), read_columns(path)
         rows.append(
             Coverage(

@@ -176,7 +176,7 @@ def _list_latents(written: Written) -> tuple[LatentRow, ...]:
 
 def _list_files(written: Written) -> tuple[FileLink, ...]:
     links = []
-    for path in sorted(written.folder.rglob("*")):
+    for path in written.list_files("**/*"):
         if path.name.endswith((".tsv", ".h5", ".nii.gz")) and not path.name.startswith("."):
             entities = parse_name(path)
             suffix = entities["suffix"]

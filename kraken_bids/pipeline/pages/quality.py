@@ -81,6 +81,6 @@ def _worst(values: NDArray[Any], pick: Any) -> float | None:
 def _lowest_coverage(written: Written) -> float | None:
     shares = [
         float(np.min(read_columns(path)["coverage"]))
-        for path in written.folder.glob("func/*_coverage.tsv")
+        for path in written.list_files("func/*_coverage.tsv")
     ]
     return min(shares) if shares else None

@@ -26,6 +26,7 @@ from kraken_bids.connectome.symmetry import fill_square
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor, describe_flavor, parse_flavor
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
+from kraken_bids.pipeline.pages.leftovers import Leftovers
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.report.pages import FlavorPanel, Prediction
 from kraken_bids.settings import MAX_IMPUTED_SHARE
@@ -118,6 +119,16 @@ class Written:
                 for name, group in file.items()
                 if "training" in group
             }
+
+    @cached_property
+    def leftovers(self) -> Leftovers:
+        """What an earlier run has left, which is not shown."""
+        return Leftovers(self.output_dir, self.member.subject, self.member.session)
+
+    def list_files(self, pattern: str) -> list[Path]:
+        """Files of the session by name, without what an earlier run has left."""
+        found = sorted(self.folder.glob(pattern))
+        return [path for path in found if not self.leftovers.holds(path)]
 
     def list_targets(self) -> list[Flavor]:
         """Flavors that were predicted, in the order shown."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.names import parse_name, rank_version
-from kraken_bids.bids.outputs import find_relmats, sidecar_path
+from kraken_bids.bids.outputs import RelmatFile, find_relmats, sidecar_path
 from kraken_bids.bids.read import read_json, read_relmat
 from kraken_bids.connectome.matrices import find_missing_regions
 from kraken_bids.connectome.symmetry import fill_square
@@ -27,6 +27,7 @@ from kraken_bids.pipeline.predictions.projections import (
 from kraken_bids.pipeline.provenance import Failure, failure_of
 from kraken_bids.pipeline.sessions import session_label
 from kraken_bids.pipeline.shape_hints import explain_shape
+from kraken_bids.pipeline.standing import choose_standing
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
 logger = logging.getLogger(__name__)
@@ -66,8 +67,16 @@ class Cohort:
     """Members who count in the means."""
 
 
+def is_asked(member: Member, sessions: Collection[str]) -> bool:
+    """Whether a session is among those asked for; without any, all are."""
+    return not sessions or member.session in sessions
+
+
 def list_members(output_dir: Path, subjects: Sequence[str] | None = None) -> tuple[Member, ...]:
     """Sessions in OUTPUT_DIR that have measured connectomes, by label.
+
+    What an earlier run has left, and the last one of the session does not stand for, is named in
+    the log and not among them.
 
     Parameters
     ----------
@@ -76,15 +85,23 @@ def list_members(output_dir: Path, subjects: Sequence[str] | None = None) -> tup
     subjects : sequence of str, optional
         Keep only these (all).
     """
-    files: dict[tuple[str, str | None], dict[Flavor, list[Path]]] = {}
+    files: dict[tuple[str, str | None], list[RelmatFile]] = {}
     for found in find_relmats(output_dir):
         if subjects is None or found.subject in subjects:
-            member = files.setdefault((found.subject, found.session), {})
-            member.setdefault(found.flavor, []).append(found.path)
+            files.setdefault((found.subject, found.session), []).append(found)
+    kept = choose_standing(output_dir, files)
     return tuple(
-        Member(subject, session, {flavor: _choose(paths) for flavor, paths in flavors.items()})
-        for (subject, session), flavors in sorted(files.items(), key=lambda item: str(item[0]))
+        Member(subject, session, _choose_each(kept[subject, session]))
+        for subject, session in sorted(files, key=str)
+        if kept[subject, session]
     )
+
+
+def _choose_each(files: Sequence[RelmatFile]) -> dict[Flavor, Path]:
+    by_flavor: dict[Flavor, list[Path]] = {}
+    for file in files:
+        by_flavor.setdefault(file.flavor, []).append(file.path)
+    return {flavor: _choose(paths) for flavor, paths in by_flavor.items()}
 
 
 def read_cohort(

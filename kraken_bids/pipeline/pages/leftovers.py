@@ -1,0 +1,55 @@
+"""Which files of a session no page shows: those that an earlier run has left."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from kraken_bids.bids.names import full_space, parse_name
+from kraken_bids.bids.outputs import PREDICTED, find_relmats, sidecar_path
+from kraken_bids.bids.read import read_json
+from kraken_bids.pipeline.standing import read_standing
+
+OF_A_RUN = ("task", "acq", "ce", "rec", "dir", "run", "part")
+Key = tuple[str | None, ...]
+
+
+class Leftovers:
+    """Tells what the last run of a session has not to do with.
+
+    Parameters
+    ----------
+    output_dir : Path
+    subject : str
+    session : str or None
+    """
+
+    def __init__(self, output_dir: Path, subject: str, session: str | None) -> None:
+        standing = read_standing(output_dir, subject, session)
+        self._is_known = standing is not None
+        self._current: set[Path] = set()
+        self._keys: set[Key] = set()
+        if standing is None:
+            return
+        for file in find_relmats(output_dir, subject):
+            if file.session == session and standing.judge(file, output_dir):
+                self._current.add(file.path)
+                self._keys |= {_key(file.entities), *_list_runs(sidecar_path(file.path))}
+
+    def holds(self, path: Path) -> bool:
+        """Whether a file is left over: a connectome, or what was measured along with it."""
+        if not self._is_known or path.parent.name not in {"func", "dwi"}:
+            return False
+        entities = parse_name(path)
+        if entities.get("desc", "").endswith(PREDICTED):
+            return False
+        if entities["suffix"] == "relmat":
+            return path not in self._current
+        return path.parent.name == "func" and _key(entities) not in self._keys
+
+
+def _list_runs(sidecar: Path) -> set[Key]:
+    runs = read_json(sidecar).get("Runs", ()) if sidecar.exists() else ()
+    return {_key(parse_name(run["File"])) for run in runs}
+
+
+def _key(entities: Mapping[str, str]) -> Key:
+    return full_space(entities), *(entities.get(name) for name in OF_A_RUN)

@@ -1,0 +1,160 @@
+"""Which measured connectomes of OUTPUT_DIR stand for the last run, and which are left over."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.outputs import RelmatFile, find_relmats
+from kraken_bids.bids.read import read_json
+from kraken_bids.exceptions import InputError
+from kraken_bids.flavors import Flavor, parse_meas
+from kraken_bids.pipeline.sessions import SessionTask, read_measured_digest, session_label
+
+logger = logging.getLogger(__name__)
+
+SHOWN = 3
+"""Files that a line of the log names."""
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the last run of the participant level says of a session's measured connectomes."""
+
+    measured: Mapping[str, str]
+    """Path in OUTPUT_DIR to the digest that its sidecar has once it is measured."""
+    left_aside: frozenset[str] = frozenset()
+    """Paths of an earlier run that what was asked for last leaves out."""
+
+    def judge(self, file: RelmatFile, output_dir: Path) -> bool:
+        """Whether a connectome may be used: measured as the last run would, or not its matter."""
+        name = _name_in(output_dir, file.path)
+        if name in self.measured:
+            return read_measured_digest(file.path) == self.measured[name]
+        return name not in self.left_aside and file.flavor not in self._flavors
+
+    @property
+    def _flavors(self) -> set[Flavor]:
+        return {flavor_of(name) for name in self.measured}
+
+
+def record_path(output_dir: Path, subject: str, session: str | None) -> Path:
+    """Path of what the last run has noted of a session: its inputs, and what it measures."""
+    return output_dir / "logs" / f"{session_label(subject, session)}_inputs.json"
+
+
+def read_standing(output_dir: Path, subject: str, session: str | None) -> Standing | None:
+    """Read what the last run has noted; None where no run has (files of other tools)."""
+    path = record_path(output_dir, subject, session)
+    try:
+        content = read_json(path) if path.exists() else {}
+    except InputError as error:
+        logger.warning("passed over: %s", error)
+        return None
+    measured, left_aside = content.get("Measured"), content.get("LeftAside")
+    if not isinstance(measured, dict):
+        return None
+    return Standing(measured, frozenset(left_aside if isinstance(left_aside, list) else ()))
+
+
+def note_standing(task: SessionTask, planned: Mapping[Path, str]) -> dict[str, Any]:
+    """Say what a run measures of a session, and what becomes of earlier runs' connectomes of it.
+
+    Those of a flavor that the run measures are left aside; so are functional ones where the run
+    was asked for a part of the BOLD. The others stay: they were measured from something else.
+
+    Parameters
+    ----------
+    task : SessionTask
+    planned : mapping of Path to str
+        Connectomes that the run measures, and their digests.
+
+    Returns
+    -------
+    dict
+        ``Measured``, ``LeftAside``, ``Earlier`` (used, and not measured by this run).
+    """
+    data, session = task.settings.data, task.session
+    before = read_standing(data.output_dir, session.subject, session.session)
+    known = {} if before is None else before.measured
+    measured = {_name_in(data.output_dir, path): digest for path, digest in planned.items()}
+    flavors = {flavor_of(name) for name in measured}
+    is_part = bool(data.tasks or data.bids_filter_file or data.exclude_runs)
+    left_aside, earlier = [], []
+    for file in find_relmats(data.output_dir, session.subject):
+        name = _name_in(data.output_dir, file.path)
+        if file.session != session.session or name in measured:
+            continue
+        if file.flavor in flavors or (is_part and file.flavor.group == "FC"):
+            left_aside.append(name)
+        elif before is None or before.judge(file, data.output_dir):
+            earlier.append(name)
+    kept = {name: known[name] for name in earlier if name in known}
+    return {"Measured": measured | kept, "LeftAside": left_aside, "Earlier": earlier}
+
+
+def tell_notices(noted: Mapping[str, Any]) -> list[str]:
+    """Sentences for a participant's page on connectomes of earlier runs."""
+    notices = []
+    if noted["LeftAside"]:
+        notices.append(
+            "Connectomes of an earlier run are left aside, since the last one measured others: "
+            f"{', '.join(Path(name).name for name in noted['LeftAside'])}."
+        )
+    if noted["Earlier"]:
+        notices.append(
+            "Not measured by the last run, and used as an earlier one left them: "
+            f"{', '.join(Path(name).name for name in noted['Earlier'])}."
+        )
+    return notices
+
+
+def choose_standing(
+    output_dir: Path, files: Mapping[tuple[str, str | None], Sequence[RelmatFile]]
+) -> dict[tuple[str, str | None], list[RelmatFile]]:
+    """Keep the connectomes that may be used; the others are named in one line for everyone.
+
+    Parameters
+    ----------
+    output_dir : Path
+    files : mapping
+        (participant, session) to its measured connectomes.
+    """
+    kept: dict[tuple[str, str | None], list[RelmatFile]] = {}
+    stale: list[str] = []
+    unfinished: list[str] = []
+    for (subject, session), found in files.items():
+        standing = read_standing(output_dir, subject, session)
+        kept[subject, session] = list(found)
+        if standing is None:
+            continue
+        kept[subject, session] = [f for f in found if standing.judge(f, output_dir)]
+        for file in found:
+            if file not in kept[subject, session]:
+                is_planned = _name_in(output_dir, file.path) in standing.measured
+                (unfinished if is_planned else stale).append(file.path.name)
+    _say("are of an earlier run than the last one of their participant", stale)
+    _say("were to be measured again, which failed or was stopped", unfinished)
+    return kept
+
+
+def flavor_of(name: str) -> Flavor:
+    """Flavor of a measured connectome, by its name."""
+    entities = parse_name(Path(name))
+    return parse_meas(entities.get("meas", ""), entities.get("atlas", ""))
+
+
+def _name_in(output_dir: Path, path: Path) -> str:
+    return path.relative_to(output_dir).as_posix()
+
+
+def _say(what: str, names: Sequence[str]) -> None:
+    if names:
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        logger.warning(
+            "%d connectome(s) in OUTPUT_DIR %s, and are left aside: %s%s. Run the participant "
+            "level to measure them, or remove them",
+            len(names), what, ", ".join(names[:SHOWN]), more,
+        )  # fmt: skip
