@@ -30,6 +30,7 @@ from kraken_bids.pipeline.participant import (
     report_end,
 )
 from kraken_bids.pipeline.predictions.adaptations import choose_adaptation, fit_on_whom
+from kraken_bids.pipeline.predictions.alike import warn_of_unlike
 from kraken_bids.pipeline.predictions.cohort import (
     Cohort,
     Member,
@@ -140,7 +141,7 @@ def _predict(settings: Settings, members: tuple[Member, ...], executor: Executor
     sources = build_sources(latents, (*DEFAULT_SOURCES, *list_source_names(settings, model)))
     warned = warn_of_inputs(
         cohort.checks, [m.label for m in members], model=model, adaptation=adaptation
-    )
+    ).join(warn_of_unlike(members))
     write_group_warnings(output, warned.everyone)
     plan = PredictionPlan(model, adaptation, sources, settings, notice, warned=warned)
     failures = [*cohort.failures, *collect_failures(plan, members, executor)]
@@ -170,7 +171,9 @@ def _judge_predictions(
     verdicts = doubt_predictions(verdicts, misfits)
     doubts = {members[index].label: (text,) for index, text in misfits.items()}
     write_verdicts(output, members, verdicts)
-    write_trust(output, members, trust, scores.cross_modal, verdicts=verdicts)
+    write_trust(
+        output, members, trust, scores.cross_modal, verdicts=verdicts, digests=plan.digests
+    )
     warned = plan.warned.join(Warned(own=doubts))
     write_trust_of_predictions(replace(plan, warned=warned), members)
 

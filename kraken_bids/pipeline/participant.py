@@ -26,6 +26,7 @@ from kraken_bids.pipeline.predictions.adaptations import (
     fit_on_whom,
     read_given_adaptation,
 )
+from kraken_bids.pipeline.predictions.alike import warn_of_unlike
 from kraken_bids.pipeline.predictions.cohort import (
     Member,
     encode_cohort,
@@ -185,7 +186,7 @@ def plan_predictions(
     sources = build_sources(latents, list_source_names(settings, model))
     warned = warn_of_inputs(
         cohort.checks, [m.label for m in members], model=model, adaptation=adaptation
-    )
+    ).join(warn_of_unlike(members))
     return PredictionPlan(model, adaptation, sources, settings, notice, warned), cohort.failures
 
 
@@ -195,7 +196,7 @@ def _predict(
     plan, failures = plan_predictions(settings, model, members)
     failed = collect_failures(plan, members, executor)
     trust = judge_files(encoded_of(plan, members), correlates=True)
-    write_trust(settings.data.output_dir, members, trust)
+    write_trust(settings.data.output_dir, members, trust, digests=plan.digests)
     write_trust_of_predictions(plan, members)
     return [*failures, *failed]
 

@@ -138,7 +138,7 @@ class App:
         """Assert that every file is whole; returns the temporary ones, whose names start with ."""
         temporary = []
         for path in sorted(p for p in self.out.rglob("*") if p.is_file()):
-            if path.name.startswith(".") and path.name not in {".bidsignore", ".failures.lock"}:
+            if path.name.startswith(".") and path.name != ".bidsignore" and path.suffix != ".lock":
                 temporary.append(path)
             else:
                 _check_whole(path)

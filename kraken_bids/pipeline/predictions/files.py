@@ -1,6 +1,8 @@
 """Files of a participant's predictions: matrices, latents, and sidecars that say whence."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,11 +19,12 @@ from kraken_bids.bids.outputs import (
 from kraken_bids.bids.write import write_json, write_relmat, write_table
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.exceptions import FlavorError
+from kraken_bids.files import take_lock
 from kraken_bids.flavors import Flavor
 from kraken_bids.hdf5 import write_hdf5
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.pipeline.predictions.cohort import Member
-from kraken_bids.pipeline.sessions import matrix_sidecar
+from kraken_bids.pipeline.sessions import forget_digest, matrix_sidecar
 
 Array = NDArray[np.float32]
 
@@ -50,6 +53,8 @@ class PredictionJob:
 def write_predictions(job: PredictionJob) -> None:
     """Write a member's predicted connectomes, then its latents, whose sidecar says all is done.
 
+    Runs that write the same session take turns, so that its files are of one of them.
+
     Raises
     ------
     FlavorError
@@ -62,16 +67,37 @@ def write_predictions(job: PredictionJob) -> None:
             "not know or which lack too many regions. Measure others (--flavors), or give a model "
             "of these (--model)."
         )
-    if job.output_format == "h5":
-        _write_archive(job)
-    else:
-        for (source, flavor), edges in job.connectomes.items():
-            path = relmat_path(job.output_dir, entities_of(job.member), flavor, source=source)
-            names = _list_regions(flavor) if job.has_header else ()
-            write_relmat(path, edges_to_square(edges, diagonal=flavor.diagonal), header=names)
-            facts = _target_sidecar(flavor) | dict(job.sidecars[source]) | _warn(job)
-            write_json(sidecar_path(path), facts)
-    path = latents_path(job.output_dir, job.member.subject, job.member.session)
+    with hold_session(job.output_dir, job.member.label):
+        latents = latents_path(job.output_dir, job.member.subject, job.member.session)
+        forget_digest(latents)
+        if job.output_format == "h5":
+            _write_archive(job)
+        else:
+            _write_matrices(job)
+        _write_latents(job, latents)
+
+
+@contextmanager
+def hold_session(output_dir: Path, label: str) -> Iterator[None]:
+    """Let no other process write the predictions of a session, where there are locks."""
+    lock = take_lock(output_dir / "logs" / f".{label}_predictions.lock")
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+def _write_matrices(job: PredictionJob) -> None:
+    for (source, flavor), edges in job.connectomes.items():
+        path = relmat_path(job.output_dir, entities_of(job.member), flavor, source=source)
+        names = _list_regions(flavor) if job.has_header else ()
+        write_relmat(path, edges_to_square(edges, diagonal=flavor.diagonal), header=names)
+        facts = _target_sidecar(flavor) | dict(job.sidecars[source]) | _warn(job)
+        write_json(sidecar_path(path), facts | {"RunDigest": job.digest})
+
+
+def _write_latents(job: PredictionJob, path: Path) -> None:
     n_latent = len(next(iter(job.latents.values()))[1])
     columns: dict[str, list[object]] = {
         "source": list(job.latents),
@@ -127,6 +153,7 @@ def _write_archive(job: PredictionJob) -> None:
             "Description": "Predicted connectomes: /SOURCE/FLAVOR, square",
             "InputSources": {name: dict(facts) for name, facts in job.sidecars.items()},
             **_warn(job),
+            "RunDigest": job.digest,
         },
     )
 

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,11 +115,22 @@ class PredictionPlan:
     """What readers must know about the adaptation, in plain words."""
     warned: Warned = field(default_factory=Warned)
     """What else they must know."""
+    digests: dict[str, str] = field(default_factory=dict)
+    """Digest of each session's predictions by its label, as they are written."""
 
     @property
     def targets(self) -> tuple[Flavor, ...]:
         """Flavors to predict."""
         return self.settings.prediction.targets or self.model.flavors
+
+    @cached_property
+    def adapted(self) -> list[tuple[object, ...]]:
+        """What tells one adaptation from another, for digests."""
+        fits = {} if self.adaptation is None else self.adaptation.flavors
+        return [
+            (flavor.name, fit.mode, fit.b0, fit.b1, fit.n_subjects, float(fit.mean_new.sum()))
+            for flavor, fit in sorted(fits.items())
+        ]
 
     @property
     def written_sources(self) -> tuple[Source, ...]:
@@ -139,7 +151,7 @@ def predict_members(
     """
     wanted: list[tuple[int, str]] = []
     for index, member in enumerate(members):
-        digest_ = digest_predictions(plan, member)
+        digest_ = plan.digests[member.label] = digest_predictions(plan, member)
         if not plan.settings.run.force and _is_done(plan, index, member, digest_):
             logger.debug("%s: predictions up to date, skipped", member.label)
             yield member, None
@@ -190,11 +202,6 @@ def digest_predictions(plan: PredictionPlan, member: Member) -> str:
         (flavor.name, read_digest(path) or path.stat().st_mtime_ns)
         for flavor, path in sorted(member.connectomes.items())
     ]
-    fits = {} if plan.adaptation is None else plan.adaptation.flavors
-    adapted = [
-        (flavor.name, fit.mode, fit.b0, fit.b1, fit.n_subjects, float(fit.mean_new.sum()))
-        for flavor, fit in sorted(fits.items())
-    ]
     targets = [flavor.name for flavor in plan.targets]
     sources = [source.name for source in plan.written_sources]
     file_format = plan.settings.prediction.output_format
@@ -203,7 +210,7 @@ def digest_predictions(plan: PredictionPlan, member: Member) -> str:
         __version__,
         plan.model.sha256,
         inputs,
-        adapted,
+        plan.adapted,
         sources,
         targets,
         file_format,
@@ -224,8 +231,8 @@ def _is_done(plan: PredictionPlan, index: int, member: Member, wanted: str) -> b
             if source.n_inputs[index]
             for target in plan.targets
         ]
-    is_there = all(path.exists() for path in (latents, *files))
-    return is_there and read_digest(latents) == wanted
+    # each by itself: where there are no locks, two runs may have written some each
+    return all(path.exists() and read_digest(path) == wanted for path in (latents, *files))
 
 
 def _to_job(

@@ -14,7 +14,7 @@ from kraken_bids.bids.read import read_json
 from kraken_bids.bids.write import write_json
 from kraken_bids.flavors import Flavor
 from kraken_bids.pipeline.predictions.cohort import Member
-from kraken_bids.pipeline.predictions.files import entities_of
+from kraken_bids.pipeline.predictions.files import entities_of, hold_session
 from kraken_bids.pipeline.predictions.predict import PredictionPlan
 from kraken_bids.pipeline.quality.scores import CROSS_MODAL, CrossModalScore
 from kraken_bids.pipeline.quality.trust import FileTrust
@@ -68,6 +68,7 @@ def write_trust(
     scores: Mapping[tuple[int, Flavor], CrossModalScore] | None = None,
     *,
     verdicts: Mapping[tuple[int, str, Flavor], Verdict] | None = None,
+    digests: Mapping[str, str] | None = None,
 ) -> None:
     """Write ``Trust`` into the sidecar of each session's latents: an entry per input flavor.
 
@@ -83,23 +84,42 @@ def write_trust(
         Comparison of the measured connectomes with their predictions, by the same keys.
     verdicts : mapping, optional
         On predictions, by index of the member, source and target; written as ``Verdicts``.
+    digests : mapping, optional
+        Digest of this run's predictions by the session's label; a session that another run has
+        predicted since is left alone.
     """
     files_of: dict[int, dict[Flavor, FileTrust]] = {}
     for (index, flavor), file in sorted(trust.items()):
         files_of.setdefault(index, {})[flavor] = file
     for index, member in enumerate(members):
         files = files_of.get(index, {})
-        path = sidecar_path(latents_path(output_dir, member.subject, member.session))
-        if not files or not path.exists():
+        latents = latents_path(output_dir, member.subject, member.session)
+        if not files:
             continue
         entries = {
             flavor.name: _describe(file, (scores or {}).get((index, flavor)))
             for flavor, file in files.items()
         }
-        if read_json(path).get("TrustSessions", 0) <= len(members):
-            judged = _group_verdicts(index, verdicts or {})
-            fields = {"TrustSessions": len(members), "Trust": entries, "Verdicts": judged or None}
-            _add_fields(path, fields)
+        judged = _group_verdicts(index, verdicts or {})
+        fields = {"TrustSessions": len(members), "Trust": entries, "Verdicts": judged or None}
+        with hold_session(output_dir, member.label):
+            content = read_predicted(latents, (digests or {}).get(member.label))
+            if content and content.get("TrustSessions", 0) <= len(members):
+                _add_fields(sidecar_path(latents), fields)
+
+
+def read_predicted(latents: Path, digest: str | None) -> dict[str, Any]:
+    """Sidecar of a session's latents; empty where another run has predicted since.
+
+    Parameters
+    ----------
+    latents : Path
+    digest : str or None
+        That of this run's predictions; None where it does not matter.
+    """
+    path = sidecar_path(latents)
+    content = dict(read_json(path)) if path.exists() else {}
+    return content if digest is None or content.get("RunDigest") == digest else {}
 
 
 def _group_verdicts(
@@ -128,30 +148,36 @@ def write_trust_of_predictions(plan: PredictionPlan, members: Sequence[Member]) 
     """
     output = plan.settings.data.output_dir
     for member in members:
-        latents = latents_path(output, member.subject, member.session)
-        content = read_json(sidecar_path(latents)) if sidecar_path(latents).exists() else {}
-        if "Trust" not in content:
-            continue
-        warnings = _list_warnings(content, plan.warned.list_of(member.label), len(members))
-        _add_fields(sidecar_path(latents), {"Warnings": warnings})
-        place = {
-            "TrustDetails": f"bids::{sidecar_path(latents).relative_to(output).as_posix()}",
-            "Warnings": warnings,
-        }
-        summaries = {
-            (source.name, target): _summarize(content, source.name, target)
-            for source in plan.written_sources
-            for target in plan.targets
-            if source.name in content.get("InputSources", {})
-        }
-        if plan.settings.prediction.output_format == "h5":
-            by_name = {f"{name}/{target}": words for (name, target), words in summaries.items()}
-            archive = prediction_archive_path(output, member.subject, member.session)
-            _add_fields(sidecar_path(archive), {"Trust": by_name, **place})
-            continue
-        for (name, target), words in summaries.items():
-            path = relmat_path(output, entities_of(member), target, source=name)
-            _add_fields(sidecar_path(path), {"Trust": words, **place})
+        with hold_session(output, member.label):
+            _write_trust_of_member(plan, member, n_members=len(members))
+
+
+def _write_trust_of_member(plan: PredictionPlan, member: Member, *, n_members: int) -> None:
+    output = plan.settings.data.output_dir
+    latents = latents_path(output, member.subject, member.session)
+    content = read_predicted(latents, plan.digests.get(member.label))
+    if "Trust" not in content:
+        return
+    warnings = _list_warnings(content, plan.warned.list_of(member.label), n_members)
+    _add_fields(sidecar_path(latents), {"Warnings": warnings})
+    place = {
+        "TrustDetails": f"bids::{sidecar_path(latents).relative_to(output).as_posix()}",
+        "Warnings": warnings,
+    }
+    summaries = {
+        (source.name, target): _summarize(content, source.name, target)
+        for source in plan.written_sources
+        for target in plan.targets
+        if source.name in content.get("InputSources", {})
+    }
+    if plan.settings.prediction.output_format == "h5":
+        by_name = {f"{name}/{target}": words for (name, target), words in summaries.items()}
+        archive = prediction_archive_path(output, member.subject, member.session)
+        _add_fields(sidecar_path(archive), {"Trust": by_name, **place})
+        return
+    for (name, target), words in summaries.items():
+        path = relmat_path(output, entities_of(member), target, source=name)
+        _add_fields(sidecar_path(path), {"Trust": words, **place})
 
 
 def _summarize(content: Mapping[str, Any], source: str, target: Flavor) -> dict[str, object]:
