@@ -32,9 +32,11 @@ from kraken_bids.report.pages import (
     NOT_JUDGED,
     VERDICTS,
     Coverage,
+    FlavorPanel,
     Group,
     GroupPage,
     ParticipantPage,
+    Prediction,
 )
 from kraken_bids.report.png import read_png_size
 from kraken_bids.report.trust_figures import MAX_ROWS
@@ -84,7 +86,8 @@ def render_participant(
         digest=digest,
         images=_embed({**figures, **{row.name: row.png for row in page.registration}}),
         tiles=_participant_tiles(page),
-        sources=_list_sources(page),
+        predictions=(predictions := _list_predictions(page)),
+        columns=tuple(dict.fromkeys(name for _, own in predictions for name in own)),
         has_structure=any(row.length_counts or row.network for row in page.tractograms),
         worst=[(entry, _worst_regions(entry)) for entry in page.coverage],
         adaptation_modes=_adaptation_words(page),
@@ -192,13 +195,20 @@ def _group_tiles(page: GroupPage) -> list[Tile]:
     return tiles
 
 
-def _list_sources(page: ParticipantPage) -> tuple[str, ...]:
-    """List the sources that were scored: the fusions across modalities first."""
-    scored = (p for f in page.flavors for p in f.predictions if p.correlation is not None)
-    order = {"fusionSC": 0, "fusionFC": 1, "fusion": 2}
-    return tuple(
-        sorted(dict.fromkeys(p.source for p in scored), key=lambda name: order.get(name, 3))
-    )
+def _list_predictions(page: ParticipantPage) -> list[tuple[FlavorPanel, dict[str, Prediction]]]:
+    """List the predictions of every flavor by the column that they stand in."""
+    return [
+        (panel, {_name_column(panel, one.source): one for one in panel.predictions})
+        for panel in page.flavors
+        if panel.predictions
+    ]
+
+
+def _name_column(panel: FlavorPanel, source: str) -> str:
+    """Name the column of a prediction: those across modalities share one."""
+    is_across = source == {"FC": "fusionSC", "SC": "fusionFC"}[panel.group]
+    words = sentences.explain_source(source).replace("Predicted f", "f")
+    return "from the other modality alone" if is_across else words
 
 
 def _worst_regions(coverage: Coverage) -> list[tuple[str, float]]:

@@ -25,6 +25,8 @@ from kraken_bids.pipeline.sessions import SessionTask
 
 logger = logging.getLogger(__name__)
 
+MAX_RUNS = 4
+"""Runs whose reference is shown with the first atlas of a space; with the others one is."""
 N_STREAMLINES = 20_000
 """The first ones of a file show where all lie: trackers write them in no order."""
 
@@ -50,28 +52,32 @@ def draw_registration_pictures(task: SessionTask) -> None:
 def _draw_functional(task: SessionTask, known: dict[Path, Image]) -> None:
     output = task.settings.data.output_dir
     for group in group_runs(task.session):
-        for parcellation in group.labels:
+        for k, parcellation in enumerate(group.labels):
             source = labels_path(output, group.entities, parcellation)
             target = registration_path(output, group.entities, parcellation)
             if not source.exists() or _is_newer(target, source):
                 continue
             labels, affine = read_labels(source)
+            n_runs = 1 if k else MAX_RUNS
             planes = choose_planes(*find_box(labels, affine), n_pixels=_count_columns())
             cut = _cut_labels(labels, affine, planes)
             rows: list[Row] = [
                 (name, _cut_image(_read(path, known), planes), cut, ())
-                for name, path in _list_backgrounds(task, group)
+                for name, path in _list_backgrounds(task, group, n_runs)
             ]
             _write(target, rows, planes, task.parcellation(parcellation))
 
 
-def _list_backgrounds(task: SessionTask, group: RunGroup) -> Iterator[tuple[str, Path]]:
-    """Name and path of every image that labels of a group can be seen on."""
-    bold = group.runs[0].bold
-    reference = find_bold_reference(bold)
-    if reference is not None:
-        yield "BOLD", reference
-    anatomy = find_t1w(group.space, beside=bold, datasets=task.datasets)
+def _list_backgrounds(
+    task: SessionTask, group: RunGroup, n_runs: int
+) -> Iterator[tuple[str, Path]]:
+    """Name and path of every image that labels of a group can be seen on: the first runs, T1w."""
+    for run in group.runs[:n_runs]:
+        reference = find_bold_reference(run.bold)
+        number = run.entities.get("run", "") if n_runs > 1 and len(group.runs) > 1 else ""
+        if reference is not None:
+            yield f"BOLD\nrun {number}" if number else "BOLD", reference
+    anatomy = find_t1w(group.space, beside=group.runs[0].bold, datasets=task.datasets)
     if anatomy is not None:
         yield "T1w", anatomy
 
