@@ -34,6 +34,7 @@ TISSUES = ("GM", "WM", "CSF")
 def build_workflow(fmriprep: Path, label: str, output: Path, *, model: str) -> pe.Workflow:
     """Workflow of one participant: fs86 from all runs in T1w space."""
     fmriprep = fmriprep.resolve()  # nipype works in folders of its own
+    label = label.removeprefix("sub-")
     func = sorted((fmriprep / f"sub-{label}").glob("**/func/*_space-T1w_desc-preproc_bold.nii.gz"))
     anat = next((fmriprep / f"sub-{label}").glob("**/anat/*_desc-preproc_T1w.nii.gz"), None)
     if not func or anat is None:
@@ -67,7 +68,7 @@ def build_workflow(fmriprep: Path, label: str, output: Path, *, model: str) -> p
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Connectomes of one participant, as a workflow.")
     parser.add_argument("fmriprep", type=Path, help="derivatives of fMRIPrep")
-    parser.add_argument("label", help="participant, without sub-")
+    parser.add_argument("label", help="participant, with or without sub-")
     parser.add_argument("output", type=Path, help="OUTPUT_DIR of kraken-bids, old or new")
     parser.add_argument("--model", default="pretrained")
     parser.add_argument("--work", type=Path, default=Path("work"))

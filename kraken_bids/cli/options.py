@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
+from kraken_bids.logs import show_repeated_warnings
 
 LEVELS = ("participant", "group")
 STOPPED: dict[object, signal.Signals] = {128 + s: s for s in (signal.SIGTERM, signal.SIGHUP)}
@@ -61,6 +62,7 @@ class exit_with_message:  # noqa: N801 - reads as the statement it makes
 
     def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
         """Exit with the error's code where it is one of ours; with 130 after Ctrl-C."""
+        show_repeated_warnings()
         if isinstance(error, KrakenBidsError):
             click.echo(f"Error: {error}", err=True)
             sys.exit(error.exit_code)

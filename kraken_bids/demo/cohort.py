@@ -1,6 +1,6 @@
 """A cohort of connectomes, simulated region by region without writing images."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,11 @@ TRAINING_VOXEL_MM3 = 1.25**3
 
 
 def simulate_cohort(
-    n_subjects: int, seed: int, *, parcellations: Sequence[str] = PARCELLATIONS
+    n_subjects: int,
+    seed: int,
+    *,
+    parcellations: Sequence[str] = PARCELLATIONS,
+    on_person: Callable[[], None] | None = None,
 ) -> dict[Flavor, NDArray[np.float32]]:
     """Connectomes of synthetic people, as the pipeline would measure them from their images.
 
@@ -47,6 +51,8 @@ def simulate_cohort(
         data set of :func:`~kraken_bids.demo.dataset.write_demo_dataset`, whatever its seed.
     parcellations : sequence of str, optional
         Only these (all three).
+    on_person : callable, optional
+        Called after each person.
 
     Returns
     -------
@@ -61,6 +67,8 @@ def simulate_cohort(
             n = len(square)
             edges = cohort.setdefault(flavor, np.empty((n_subjects, n * (n - 1) // 2), np.float32))
             edges[row] = square[np.triu_indices(n, 1)]
+        if on_person:
+            on_person()
     return cohort
 
 

@@ -13,8 +13,9 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.model.formats.checkpoint import write_model
 from kraken_bids.pipeline.group import run_group
 from kraken_bids.pipeline.participant import run_participants
+from kraken_bids.pipeline.progress import Progress
 from kraken_bids.settings import DataSettings, PredictionSettings, RunSettings, Settings
-from kraken_bids.training.fit import EpochResult, TrainingSettings, train_model
+from kraken_bids.training.fit import TrainingSettings, train_model
 
 logger = logging.getLogger(__name__)
 
@@ -75,14 +76,14 @@ def run_demo(out: Path, *, n_subjects: int, n_procs: int) -> Iterator[str]:
 
 def _train(folder: Path) -> None:
     logger.info("simulating the connectomes of %d people", N_COHORT)
-    cohort = simulate_cohort(N_COHORT, SEED)
-    model = train_model(cohort, settings=RECIPE, name="kraken-demo", on_epoch=_log_epoch)
+    people = Progress("simulated", N_COHORT)
+    cohort = simulate_cohort(N_COHORT, SEED, on_person=people.advance)
+    logger.info("fitting the transforms of %d flavors", len(cohort))
+    epochs = Progress("trained epochs:", RECIPE.n_epochs)
+    model = train_model(
+        cohort, settings=RECIPE, name="kraken-demo", on_epoch=lambda _: epochs.advance()
+    )
     write_model(model, folder)
-
-
-def _log_epoch(result: EpochResult) -> None:
-    if result.epoch % 5 == 0:
-        logger.info("trained %d of %d epochs", result.epoch, RECIPE.n_epochs)
 
 
 def _count(noun: str) -> Callable[[int, int], None]:

@@ -14,6 +14,7 @@ from kraken_bids.bids.write import (
     write_region_tables,
 )
 from kraken_bids.files import remove_leftovers
+from kraken_bids.logs import show_repeated_warnings
 from kraken_bids.model.adaptation import list_lacking
 from kraken_bids.model.formats.load import load_model
 from kraken_bids.model.predict import Model
@@ -149,6 +150,7 @@ def _say_unknown(own_atlases: Iterable[str], model: Model | None) -> None:
 
 def report_end(failures: Sequence[Failure], n_subjects: int) -> None:
     """Say in one line how the run ended."""
+    show_repeated_warnings()
     failed = {failure.subject for failure in failures}
     if failed:
         logger.error(

@@ -22,7 +22,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from kraken_bids.logs import start_file_log, start_terminal_log
+from kraken_bids.logs import (
+    WarningList,
+    leave_warnings_to_main,
+    show_warnings,
+    start_file_log,
+    start_terminal_log,
+)
 from kraken_bids.pipeline.clusters import NoWorkersError, open_cluster
 from kraken_bids.settings import RunSettings
 
@@ -33,6 +39,8 @@ Result = TypeVar("Result")
 
 AHEAD = 2
 """Items per process that are handed over before one has finished."""
+WARNED = "kraken_bids_warned"
+"""Attribute of an error: what was warned of before it."""
 STOP_SECONDS = 10
 """Time that a worker has to take its unfinished files along."""
 
@@ -150,13 +158,13 @@ def run_tasks(
         return
     lost = []
     is_pool = isinstance(executor, LastingPool)
-    for item, future in _hand_over(executor, function, items):
+    for item, future in _hand_over(executor, partial(_tell, function), items):
         if is_pool and isinstance(future.exception(), BrokenExecutor):
             lost.append(item)
         else:
-            yield item, *_outcome(future)
+            yield item, *_unpack(*_outcome(future))
     for item in lost:
-        yield item, *_outcome(executor.submit(function, item))
+        yield item, *_unpack(*_outcome(executor.submit(_tell, function, item)))
 
 
 def _hand_over(
@@ -187,6 +195,32 @@ def _outcome(future: Future[Result]) -> tuple[Result | None, BaseException | Non
     return (None, error) if error is not None else (future.result(), None)
 
 
+def _tell(function: Callable[[Item], Result], item: Item) -> tuple[Result, list[str]]:
+    """Run ``function`` on a worker; returns also what it has warned of."""
+    told = WarningList()
+    log = logging.getLogger("kraken_bids")
+    log.addHandler(told)
+    try:
+        return function(item), told.texts
+    except Exception as error:
+        error.__dict__[WARNED] = told.texts
+        raise
+    finally:
+        log.removeHandler(told)
+
+
+def _unpack(
+    told: tuple[Result, list[str]] | None, error: BaseException | None
+) -> tuple[Result | None, BaseException | None]:
+    """Show what a worker has warned of."""
+    show_warnings(error.__dict__.get(WARNED, []) if error is not None else [])
+    if told is None:
+        return None, error
+    result, warnings = told
+    show_warnings(warnings)
+    return result, error
+
+
 def _level() -> int:
     handlers = logging.getLogger("kraken_bids").handlers
     return handlers[0].level if handlers else logging.INFO
@@ -194,6 +228,7 @@ def _level() -> int:
 
 def _start_logs(log: Path, level: int) -> None:
     start_terminal_log(1 if level <= logging.DEBUG else 0 if level <= logging.INFO else -1)
+    leave_warnings_to_main()
     start_file_log(log)
 
 

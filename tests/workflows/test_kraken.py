@@ -216,7 +216,7 @@ def test_example_leaves_what_the_group_level_reads(
     older = tmp_path / "fmriprep-24"
     shutil.copytree(participant.fmriprep, older, copy_function=os.link)
     next(older.rglob("*_desc-aparcaseg_dseg.nii.gz")).unlink()
-    inputs = build_workflow(older, "01", output, model="pretrained").inputs.inputnode
+    inputs = build_workflow(older, "sub-01", output, model="pretrained").inputs.inputnode
     assert inputs.fs86_dseg.endswith("sourcedata/freesurfer/sub-01/mri/aparc+aseg.mgz")
     assert inputs.fsnative2t1w_xfm.endswith("_from-fsnative_to-T1w_mode-image_xfm.txt")
 

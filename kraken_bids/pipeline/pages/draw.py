@@ -1,7 +1,9 @@
 """Draw and write the reports: one page per participant, one for the group."""
 
+import atexit
 import logging
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -147,9 +149,12 @@ def _write_figures(folder: Path, figures: Mapping[str, bytes], *, prefix: str) -
 
 
 def _prepare_matplotlib() -> None:
-    """Give matplotlib a cache folder where the home cannot be written to (containers)."""
-    home = Path(os.environ.get("HOME", "/"))
-    if "MPLCONFIGDIR" not in os.environ and not os.access(home, os.W_OK):
-        import tempfile
+    """Give matplotlib a cache folder where there is no home to write to (containers)."""
+    home = os.environ.get("HOME")
+    if "MPLCONFIGDIR" in os.environ or (home and os.access(home, os.W_OK)):
+        return
+    import tempfile
 
-        os.environ["MPLCONFIGDIR"] = str(Path(tempfile.gettempdir()) / "kraken_bids-matplotlib")
+    # a folder of its own, which nobody else can have filled
+    os.environ["MPLCONFIGDIR"] = folder = tempfile.mkdtemp(prefix="kraken_bids-matplotlib-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -16,9 +16,11 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.predictions.files import entities_of, hold_session
 from kraken_bids.pipeline.predictions.predict import PredictionPlan
+from kraken_bids.pipeline.provenance import digest
 from kraken_bids.pipeline.quality.scores import CROSS_MODAL, CrossModalScore
 from kraken_bids.pipeline.quality.trust import FileTrust
 from kraken_bids.pipeline.quality.verdicts import ALONE, NOT_JUDGED, Verdict
+from kraken_bids.pipeline.sessions import read_digest
 
 TRUST_WORDS = {
     "outside_share": "share of the adapted input's variance around the training mean that the "
@@ -72,7 +74,8 @@ def write_trust(
 ) -> None:
     """Write ``Trust`` into the sidecar of each session's latents: an entry per input flavor.
 
-    What an earlier run found among more sessions stays.
+    What an earlier run found among more sessions stays; so does what the group level found, which
+    judges more, as long as everyone's predictions are those that it saw.
 
     Parameters
     ----------
@@ -91,9 +94,11 @@ def write_trust(
     files_of: dict[int, dict[Flavor, FileTrust]] = {}
     for (index, flavor), file in sorted(trust.items()):
         files_of.setdefault(index, {})[flavor] = file
-    for index, member in enumerate(members):
+    paths = [latents_path(output_dir, member.subject, member.session) for member in members]
+    seen = digest("trust", [(path.name, read_digest(path)) for path in paths])
+    level = "participant" if scores is None else "group"
+    for index, latents in enumerate(paths):
         files = files_of.get(index, {})
-        latents = latents_path(output_dir, member.subject, member.session)
         if not files:
             continue
         entries = {
@@ -102,10 +107,24 @@ def write_trust(
         }
         judged = _group_verdicts(index, verdicts or {})
         fields = {"TrustSessions": len(members), "Trust": entries, "Verdicts": judged or None}
-        with hold_session(output_dir, member.label):
-            content = read_predicted(latents, (digests or {}).get(member.label))
-            if content and content.get("TrustSessions", 0) <= len(members):
+        fields |= {"TrustLevel": level, "TrustDigest": seen}
+        with hold_session(output_dir, members[index].label):
+            content = read_predicted(latents, (digests or {}).get(members[index].label))
+            if content and _may_be_judged_by(level, seen, content, n_members=len(members)):
                 _add_fields(sidecar_path(latents), fields)
+
+
+def _may_be_judged_by(
+    level: str, seen: str, content: Mapping[str, Any], *, n_members: int
+) -> bool:
+    """Whether a run may replace what an earlier one has found of a session."""
+    if content.get("TrustSessions", 0) > n_members:
+        return False
+    return (
+        level == "group"
+        or content.get("TrustLevel") != "group"
+        or content.get("TrustDigest") != seen
+    )
 
 
 def read_predicted(latents: Path, digest: str | None) -> dict[str, Any]:
