@@ -13,6 +13,9 @@ from kraken_bids.pipeline.tools.people import check_common, unify_labels
 
 logger = logging.getLogger(__name__)
 
+MAX_SHOWN = 4
+"""Flavors that a cohort names when it is printed."""
+
 
 @dataclass(frozen=True, repr=False)
 class Connectomes:
@@ -29,10 +32,10 @@ class Connectomes:
         object.__setattr__(self, "edges", ByFlavor(self.edges))
 
     def __repr__(self) -> str:
-        flavors = ", ".join(
-            f"{flavor} {list(edges.shape)}" for flavor, edges in self.edges.items()
-        )
-        return f"<Connectomes of {len(self.subjects)} subjects: {flavors}>"
+        shown = [f"{flavor} {list(edges.shape)}" for flavor, edges in self.edges.items()]
+        if len(shown) > MAX_SHOWN:
+            shown[MAX_SHOWN - 1 :] = [f"and {len(shown) - MAX_SHOWN + 1} more flavors"]
+        return f"<Connectomes of {len(self.subjects)} subjects: {', '.join(shown)}>"
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,11 @@ def _number_rows(parts: Sequence[Part]) -> int:
     """Rows of files without names, which must have as many each."""
     if parts[0].subjects is not None:
         return 0
+    if len(parts) > 1:
+        logger.info(
+            "no input names its people: rows of %d inputs belong together by their place",
+            len(parts),
+        )
     for part in parts:
         if part.n_rows != parts[0].n_rows:
             raise InputError(

@@ -12,6 +12,7 @@ from scipy.io import savemat
 from kraken_bids.exceptions import ConnectomeError, FlavorError, InputError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.pipeline.tools.connectome_files import read_connectomes
+from kraken_bids.pipeline.tools.joined_rows import Connectomes
 
 FC, SC = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("SCifod2act_fs86_volnorm")
 SUBJECTS = ["01", "02", "10"]
@@ -395,6 +396,8 @@ def test_cohorts_say_in_one_line_what_they_hold(tmp_path: Path, squares: np.ndar
     found = read_connectomes([f"{SC}={write(tmp_path / 'x.npz', squares, 'data', SUBJECTS)}"])
 
     assert repr(found) == f"<Connectomes of 3 subjects: {SC} [3, 3655]>"
+    many = Connectomes(("a",), {parse_flavor(f"SC{k}_x_count"): squares[0] for k in range(9)})
+    assert repr(many).endswith("SC2_x_count [86, 86], and 6 more flavors>")
     np.testing.assert_array_equal(found.edges[SC.name], found.edges[SC])
     assert SC.name in found.edges
     assert FC.name not in found.edges

@@ -110,6 +110,27 @@ def test_every_format_that_predict_writes_is_read(
     assert set(read_json(tmp_path / "out.json")) >= set(columns) - {"source", "target", "value"}
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".mat", ".h5"])
+def test_people_spelled_differently_in_both_files_are_compared(
+    suffix: str,
+    tmp_path: Path,
+    predicted: dict[tuple[str, Flavor], NDArray],
+    observed: Path,
+    labels: list[str],
+    cohort_edges: dict[Flavor, NDArray[np.float64]],
+) -> None:
+    """sub01 is 01: nobody is dropped, and it is said."""
+    names = [f"sub{label}" for label in labels]
+    path = write_file(predicted, names, tmp_path / f"predicted{suffix}")
+
+    result = run("--predicted", path, "--observed", observed, "--output", tmp_path / "out.tsv")
+
+    assert result.exit_code == 0, result.output
+    check_values(read_values(tmp_path / "out.tsv"), predicted, cohort_edges)
+    assert set(read_columns(tmp_path / "out.tsv")["n"]) == {N}
+    assert "taken as the same" in result.output
+
+
 def test_a_folder_of_bids_named_predictions_is_read(
     output_dir: Path,
     tmp_path: Path,

@@ -115,7 +115,9 @@ def test_two_files_of_a_flavor_hold_other_people_each(tmp_path: Path, squares: n
     assert read_connectomes([f"{FC}={one}", f"{FC}={two}"]).subjects == ("a", "b", "c", "d")
 
 
-def test_rows_without_names_are_not_paired_with_names(tmp_path: Path, squares: np.ndarray) -> None:
+def test_rows_without_names_are_not_paired_with_names(
+    tmp_path: Path, squares: np.ndarray, caplog: pytest.LogCaptureFixture
+) -> None:
     """Whichever comes first, and though they are as many; without any names they are paired."""
     named = f"{FC}={write(tmp_path / 'named.npz', squares, subjects=list('abcd'))}"
     bare = f"{SC}={write(tmp_path / 'bare.npz', squares)}"
@@ -124,7 +126,9 @@ def test_rows_without_names_are_not_paired_with_names(tmp_path: Path, squares: n
     for inputs in ([named, bare], [bare, named]):
         with pytest.raises(InputError, match=r"names of the people in .*bare\.npz"):
             read_connectomes(inputs)
-    assert read_connectomes([bare, other]).subjects == ("1", "2", "3", "4")
+    with caplog.at_level(logging.INFO):
+        assert read_connectomes([bare, other]).subjects == ("1", "2", "3", "4")
+    assert "rows of 2 inputs belong together by their place" in caplog.text
 
 
 @pytest.mark.parametrize("suffix", [".mat", ".npz"])
