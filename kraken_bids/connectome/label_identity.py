@@ -17,6 +17,7 @@ from kraken_bids.connectome.region_places import (
     MIN_REGIONS,
     Centres,
     PlaceFit,
+    find_exchanged,
     find_known_centres,
     find_sides,
     fit_places,
@@ -166,7 +167,9 @@ def _doubt_known(
     if not by_number and not fit.explained >= SURE:
         _check_orders(centres, fit, parcellation)
     sided = measure_sides(found, parcellation.hemispheres)
-    if is_right or not (fit.n_regions >= MIN_REGIONS or sided < MIN_SIDED):
+    if is_right:
+        return _list_exchanged(found, parcellation)
+    if fit.n_regions < MIN_REGIONS and sided >= MIN_SIDED:
         return []
     what = f"{fit.explained:.0%} of where they lie is explained, in right images more than 90 %"
     if np.isnan(fit.explained):
@@ -231,13 +234,25 @@ def _doubt_own(found: NDArray[np.float64], parcellation: Parcellation) -> list[s
             + ". Does the table of names belong to the image, and start at the same number?"
         ]  # fmt: skip
     sided = measure_sides(found, find_sides(parcellation))
-    if sided >= MIN_SIDED_OWN or fit.explained >= MIN_EXPLAINED:
+    if fit.explained >= MIN_EXPLAINED:
+        return _list_exchanged(found, parcellation)
+    if sided >= MIN_SIDED_OWN:
         return []
     return [
         f"in {1 - sided:.0%} of pairs of a left and a right region of {parcellation.name}, as "
         "names or table say it, the left one lies further right. Does the table of names belong "
         "to the image, and start at the same number?"
     ]
+
+
+def _list_exchanged(found: NDArray[np.float64], parcellation: Parcellation) -> list[str]:
+    """Say which regions of an image that fits lie where another one should."""
+    names = parcellation.region_names
+    pairs = find_exchanged(found, find_known_centres(parcellation))
+    if not pairs:
+        return []
+    words = _name_some([f"{names[i]} and {names[j]}" for i, j in pairs])
+    return [f"regions lie where the other one should, as if their labels were exchanged: {words}."]
 
 
 def _list_foreign(

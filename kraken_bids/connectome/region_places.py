@@ -20,6 +20,9 @@ LOOKED_AT = 2_000_000
 MIN_REGIONS = 12
 """Fewer regions cannot be compared with their places: an affine map has twelve numbers."""
 
+FAR_APART_MM = 60.0
+"""Two regions that lie so far from their places together, in a brain that fits otherwise, are not
+displaced but exchanged."""
 MIN_OF_A_SIDE = 3
 """Fewer left or right regions say nothing about sides."""
 LEFT = re.compile(r"(^|[-_. ])(left|lh|l)([-_. ]|$)", re.IGNORECASE)
@@ -137,6 +140,35 @@ def fit_places(found: Floats, known: Floats) -> PlaceFit:
     has_sides = errors[:, 0].sum() < 0.5 * spread[:, 0].sum()
     turn = float(np.linalg.det(np.linalg.lstsq(design, y, rcond=None)[0][1:]))
     return PlaceFit(float(explained), is_mirrored=bool(has_sides and turn < 0), n_regions=n)
+
+
+def find_exchanged(found: Floats, known: Floats) -> list[tuple[int, int]]:
+    """Pairs of regions that lie where the other one should.
+
+    Parameters
+    ----------
+    found, known : ndarray of shape (n_regions, 3)
+        As in :func:`fit_places`, of an image that fits.
+
+    Returns
+    -------
+    list of (int, int)
+        Rows of regions at least :data:`FAR_APART_MM` off together, and at most half as far if they
+        changed places; each region once.
+    """
+    rows = np.flatnonzero(np.isfinite(found).all(axis=1) & np.isfinite(known).all(axis=1))
+    design = np.column_stack([np.ones(len(rows)), found[rows]])
+    fitted = design @ np.linalg.lstsq(design, known[rows], rcond=None)[0]
+    gaps = np.linalg.norm(fitted[:, None] - known[rows], axis=2)
+    own = np.diag(gaps)
+    now, changed = own[:, None] + own, gaps + gaps.T
+    gain = np.where((now > FAR_APART_MM) & (changed < 0.5 * now), now - changed, 0)
+    pairs = []
+    while gain.size and gain.max() > 0:
+        i, j = sorted(int(k) for k in np.unravel_index(gain.argmax(), gain.shape))
+        pairs.append((int(rows[i]), int(rows[j])))
+        gain[[i, j]] = gain[:, [i, j]] = 0
+    return sorted(pairs)
 
 
 def find_sides(parcellation: Parcellation) -> tuple[str, ...]:
