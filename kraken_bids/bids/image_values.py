@@ -2,7 +2,6 @@
 
 import logging
 from dataclasses import dataclass
-from functools import cache
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,9 @@ MAX_APART = 0.5
 logger = logging.getLogger(__name__)
 
 Affine = NDArray[np.float64]
+
+_doubts: dict[Path, str] = {}
+"""An image may be read many times: it is spoken of once."""
 
 
 @dataclass(frozen=True)
@@ -77,15 +79,17 @@ def compare_forms(path: Path, sform: Affine, qform: Affine | None, shape: tuple[
     difference = sform - qform
     apart = np.linalg.norm(corners @ difference[:3, :3].T + difference[:3, 3], axis=1).max()
     if not apart <= MAX_APART * np.linalg.norm(sform[:3, :3], axis=0).min():
-        _warn_of_forms(path, f"{apart:.3g}")
+        doubt = (
+            f"its header gives two places, sform and qform, up to {apart:.3g} mm apart. The sform "
+            "is taken, as by nibabel, MRtrix and FSL; ITK (ANTs, fMRIPrep) may have taken the "
+            "qform. See that it lies where it should, and then make both the same (fslorient "
+            "-copysform2qform)."
+        )
+        if _doubts.get(path) != doubt:
+            logger.warning("%s: %s", path, doubt)
+        _doubts[path] = doubt
 
 
-@cache
-def _warn_of_forms(path: Path, apart: str) -> None:
-    logger.warning(
-        "%s: its header gives two places, sform and qform, up to %s mm apart. The sform is taken, "
-        "as by nibabel, MRtrix and FSL; ITK (ANTs, fMRIPrep) may have taken the qform. See that "
-        "it lies where it should, and then make both the same (fslorient -copysform2qform)",
-        path,
-        apart,
-    )
+def list_form_doubts(path: Path) -> list[str]:
+    """Say, for sidecars, that an image read in this process gives two places; else nothing."""
+    return [_doubts[path]] if path in _doubts else []

@@ -372,6 +372,21 @@ def test_labels_that_end_where_the_run_does_cannot_tell_the_coverage(case):
     assert any(said in warning for warning in case.sidecar("FCcorr_mine_hpf.json")["Warnings"])
 
 
+def test_two_places_of_a_label_image_stand_in_the_sidecar(case):
+    """Its header's sform and qform differ: which was taken is said in log and sidecars."""
+    image = nib.load(case.folder / "atlas.nii.gz")
+    moved = AFFINE.copy()
+    moved[2, 3] += 30
+    image.set_sform(AFFINE, 4)
+    image.set_qform(moved, 1)
+    nib.save(image, case.folder / "two.nii.gz")
+    outcome = case.run("--labels", f"mine={case.folder / 'two.nii.gz'}")
+    assert outcome.exit_code == 0, outcome.text
+    said = "sform and qform, up to 30 mm apart. The sform is taken"
+    assert outcome.text.count(said) == 1
+    assert any(said in warning for warning in case.sidecar("FCcorr_mine_hpf.json")["Warnings"])
+
+
 def test_a_region_without_signal_is_missing_at_any_bar(case):
     """With --min-coverage 0 a region outside the brain is NaN still, and named as missing."""
     mask = (draw_labels() != 30).astype(np.uint8)

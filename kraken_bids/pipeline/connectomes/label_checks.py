@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.image_values import list_form_doubts
 from kraken_bids.connectome.label_identity import Identity, identify_labels
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import Parcellation
@@ -66,7 +67,7 @@ def list_doubts(path: Path, parcellation: Parcellation) -> list[str]:
     """Sentences for sidecars and reports on an image that was identified in this process."""
     key = _make_key(path, parcellation)
     known = _identified.get(key)
-    doubts = [*(known.doubts if known else ()), *_noted.get(key, ())]
+    doubts = [*(known.doubts if known else ()), *_noted.get(key, ()), *list_form_doubts(path)]
     return [f"{path.name}: {doubt}" for doubt in doubts]
 
 

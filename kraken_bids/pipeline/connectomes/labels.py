@@ -100,7 +100,7 @@ def _note_cut_regions(image: LabelImage, parcellation: Parcellation, labels: Lab
         parcellation,
         f"the edge of the image cuts through {len(cut)} of {parcellation.n_regions} regions "
         f"({named}): what lies beyond it is not known, and their coverage is the share of what "
-        "the image holds. Give a label image of the whole brain; it may have any grid",
+        "the image holds. Give a label image of the whole brain; it may have any grid.",
     )
 
 
