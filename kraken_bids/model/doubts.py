@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
@@ -25,6 +25,8 @@ class Doubt:
     """Rows that it concerns; empty where it concerns all."""
     is_certain: bool = False
     """Whether no right data can look so."""
+    spoils: bool = True
+    """Whether predictions from these connectomes are in doubt too."""
 
 
 def describe_doubts(
@@ -71,9 +73,7 @@ def check_certain(texts: Sequence[str], doubts: Sequence[Doubt], where: str) -> 
 
 def concern(doubt: Doubt, rows: tuple[int, ...]) -> Doubt:
     """Say the same of some rows only."""
-    return Doubt(
-        doubt.flavor, doubt.claim, doubt.figures, doubt.remedy, rows, is_certain=doubt.is_certain
-    )
+    return replace(doubt, whom=rows)
 
 
 def _bracket(doubts: Sequence[Doubt]) -> str:

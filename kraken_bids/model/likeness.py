@@ -129,7 +129,7 @@ def _is_better(own: float, other: float, alike: float, evidence: float) -> bool:
 def _describe_rival(
     flavor: Flavor, own: float, likeness: float, rival: EdgeOrder | Flavor
 ) -> Doubt:
-    in_place = ("correlation with the model's training mean", f"{own:.2f}")
+    in_place = ("correlation with the model's training mean", f"{round(own, 2) + 0.0:.2f}")
     is_certain = likeness - own > CERTAIN_GAP
     if isinstance(rival, Flavor):
         return Doubt(
@@ -161,7 +161,7 @@ def unlike(flavor: Flavor, own: float) -> Doubt:
     return Doubt(
         flavor,
         f"does not resemble the connectomes that the model was trained on{words}",
-        (("correlation with their mean", f"{own:.2f}"),),
+        (("correlation with their mean", f"{round(own, 2) + 0.0:.2f}"),),
         "Check the order of the regions (kraken_bids.region_names), the atlas, and what was "
         "measured: predictions from it mean nothing as it is.",
     )

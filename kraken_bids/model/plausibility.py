@@ -175,6 +175,7 @@ class InputCheck:
                 flavor, "one triangle of the matrix is empty: the other is taken for both", (),
                 "Nothing need be done if that is what it means (tck2connectome without "
                 "-symmetric).", _some(self.mirrored, self.n_subjects),
+                spoils=False,
             ))  # fmt: skip
         if self.constant:
             doubts.append(Doubt(

@@ -52,7 +52,21 @@ def warn_of_inputs(
             logger.warning(text)
         for row in whom:
             own.setdefault(labels[row], []).extend(texts)
-    return Warned(tuple(everyone), {label: tuple(texts) for label, texts in own.items()})
+    return Warned(
+        tuple(everyone),
+        {label: tuple(texts) for label, texts in own.items()},
+        _list_by_file(doubts, labels),
+    )
+
+
+def _list_by_file(doubts: Sequence[Doubt], labels: Sequence[str]) -> dict[tuple[str, str], str]:
+    """Claims that put predictions in doubt, by whose file ('' for everyone's) and flavor."""
+    claims: dict[tuple[str, str], list[str]] = {}
+    for doubt in doubts:
+        for label in [labels[row] for row in doubt.whom] or [""]:
+            if doubt.spoils:
+                claims.setdefault((label, doubt.flavor.name), []).append(doubt.claim)
+    return {key: "; ".join(several) for key, several in claims.items()}
 
 
 def list_doubts(checks: Mapping[Flavor, InputCheck], model: Model) -> list[Doubt]:

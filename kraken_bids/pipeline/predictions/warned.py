@@ -17,6 +17,13 @@ class Warned:
     """What concerns all predictions of the run; said once on the group's page."""
     own: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """What concerns one session, by its label (``sub-01_ses-1``)."""
+    doubts: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    """What is wrong with an input, by the session's label ('' for everyone's) and the flavor."""
+
+    def doubt_of(self, label: str, flavor: str) -> str:
+        """Say what is wrong with one session's connectome of a flavor; '' where nothing is."""
+        known = (self.doubts.get(("", flavor), ""), self.doubts.get((label, flavor), ""))
+        return "; ".join(filter(None, known))
 
     def list_of(self, label: str) -> list[str]:
         """List what is to be said beside the predictions of one session, each sentence once."""
@@ -26,7 +33,7 @@ class Warned:
         """Join what two checks warn of."""
         labels = dict.fromkeys((*self.own, *other.own))
         own = {one: (*self.own.get(one, ()), *other.own.get(one, ())) for one in labels}
-        return Warned((*self.everyone, *other.everyone), own)
+        return Warned((*self.everyone, *other.everyone), own, {**self.doubts, **other.doubts})
 
 
 def write_group_warnings(output_dir: Path, warnings: Sequence[str]) -> None:

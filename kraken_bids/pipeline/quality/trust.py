@@ -1,7 +1,7 @@
 """How far to trust the predictions of each session: what is unusual about each of its files."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -62,6 +62,8 @@ class FileTrust:
     """Whether the cohort is large enough to call something in it unusual."""
     common_misfit: str = ""
     """What to say of the flavor where many of its files misfit, in place of this file."""
+    doubt: str = ""
+    """What was found wrong with the file itself, as of its values and the order of its regions."""
     label: str = field(default="", repr=False)
     """``sub-01``, for words."""
 
@@ -89,7 +91,7 @@ class FileTrust:
     @property
     def note(self) -> str:
         """What is unusual about the file, in plain words; empty where nothing is."""
-        words = (self.describe_scans(), self._describe_fit(), self._describe_place())
+        words = (self.doubt, self.describe_scans(), self._describe_fit(), self._describe_place())
         return "; ".join(filter(None, words))
 
     def describe_scans(self) -> str:
@@ -176,7 +178,8 @@ def judge_files(
                 common_misfit=common,
                 label=cohort.members[index].label,
             )
-            trust[index, flavor] = file
+            doubt = cohort.warned.doubt_of(file.label, flavor.name)  # logged before
+            trust[index, flavor] = replace(file, doubt=doubt)
             if file.note not in {"", common, file.describe_scans()}:
                 logger.warning("%s %s %s", file.label, flavor, file.note)
     for words in dict.fromkeys(file.describe_scans() for file in trust.values()):

@@ -1,7 +1,7 @@
 """What one more reading of a cohort's connectomes says of them as inputs of the model."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,7 @@ from kraken_bids.model.judging.trust import (
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.cohort import Member, read_measured
 from kraken_bids.pipeline.predictions.predict import PredictionPlan
+from kraken_bids.pipeline.predictions.warned import Warned
 
 Vector = NDArray[np.float64]
 
@@ -37,6 +38,8 @@ class Encoded:
     """What was applied before."""
     latents: Mapping[Flavor, NDArray[np.float32]]
     """``[n_members, n_latent]`` of every input flavor; NaN rows for members without it."""
+    warned: Warned = field(default_factory=Warned)
+    """What was found wrong with them before."""
 
     def list_users(self, flavor: Flavor) -> NDArray[np.intp]:
         """List the indices of the members of whom the model read the flavor."""
@@ -48,7 +51,7 @@ def encoded_of(plan: PredictionPlan, members: Sequence[Member]) -> Encoded:
     latents = {
         source.single: source.latents for source in plan.sources if source.single is not None
     }
-    return Encoded(plan.model, members, plan.adaptation, latents)
+    return Encoded(plan.model, members, plan.adaptation, latents, plan.warned)
 
 
 @dataclass(frozen=True)

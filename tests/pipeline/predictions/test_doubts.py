@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kraken_bids.bids.outputs import latents_path, relmat_path, sidecar_path
-from kraken_bids.bids.read import read_relmat
+from kraken_bids.bids.read import read_columns, read_relmat
 from kraken_bids.bids.write import write_relmat
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.flavors import Flavor
@@ -93,6 +93,7 @@ def test_one_of_many_is_named_and_warned_of(
     warned = plan(write_people(tmp_path, given), brain_model).warned
     assert warned.everyone == ()
     assert list(warned.own) == ["sub-05"]
+    assert {label for label, _ in warned.doubts} == {"sub-05"}
     assert all("of sub-05: seems to be in another order" in text for text in warned.own["sub-05"])
 
 
@@ -162,6 +163,7 @@ def test_matrices_of_one_triangle_are_used_and_said_in_one_line(
     (text,) = found.warned.everyone
     assert "one triangle of the matrix is empty" in text
     assert warnings(caplog).count(text) == 1
+    assert found.warned.doubts == {}  # they are as good as whole ones
 
 
 @pytest.mark.parametrize(("value", "words"), [(0.5, "symmetric"), (np.inf, "infinite")])
@@ -212,9 +214,14 @@ def test_the_group_says_it_on_its_page_and_beside_every_prediction(
         sidecar = json.loads(sidecar_path(latents_path(tmp_path, number, None)).read_text())
         assert text in sidecar["Warnings"]
     assert "seems to be in another order" in (tmp_path / "group.html").read_text()
+    columns = read_columns(tmp_path / "group" / "qc.tsv")
+    assert set(columns["trust"]) == {"check"}
+    assert all("seems to be in another order" in note for note in columns["note"])
 
     write_people(tmp_path, {f: rows for f, rows in brains.items() if f.group == "SC"})
     assert run_group(settings_for(tmp_path, brain_model)) == 0
     assert not (tmp_path / "group" / "warnings.json").exists()
     sidecar = json.loads(sidecar_path(latents_path(tmp_path, "01", None)).read_text())
     assert "Warnings" not in sidecar
+    columns = read_columns(tmp_path / "group" / "qc.tsv")
+    assert not any("another order" in str(note) for note in columns["note"])
