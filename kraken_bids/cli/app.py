@@ -18,7 +18,7 @@ from kraken_bids.cli.options import (
     read_config,
     verbose_option,
 )
-from kraken_bids.cli.running import running_options
+from kraken_bids.cli.running import check_running, running_options
 from kraken_bids.cli.sections import SectionedCommand
 from kraken_bids.cli.signals import end_cleanly_when_stopped
 from kraken_bids.cli.templates import template_options
@@ -272,10 +272,7 @@ def _prepare_process(settings: Settings, verbosity: int) -> None:
         os.environ["TMPDIR"] = str(settings.run.work_dir)
     start_terminal_log(verbosity)
     collect_rarely()
-    if settings.run.scheduler != "local":
-        from kraken_bids.pipeline.clusters import check_scheduler
-
-        check_scheduler(settings.run)
+    check_running(settings.run)
 
 
 def _check_ridges(settings: Settings, level: str) -> None:

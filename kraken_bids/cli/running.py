@@ -1,10 +1,15 @@
 """The options that say how a run of ``kraken-bids`` is carried out."""
 
+import logging
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import click
+
+from kraken_bids.settings import RunSettings
+
+logger = logging.getLogger(__name__)
 
 _OPTIONS = (
     click.option(
@@ -67,3 +72,23 @@ def running_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def check_running(run: RunSettings) -> None:
+    """Refuse a scheduler that is not there, at once; say where an option changes nothing.
+
+    Raises
+    ------
+    SettingsError
+        As :func:`~kraken_bids.pipeline.clusters.check_scheduler`.
+    """
+    if run.scheduler != "local":
+        from kraken_bids.pipeline.clusters import check_scheduler
+
+        check_scheduler(run)
+        return
+    of_jobs = {"--mem-gb": run.mem_gb, "--walltime": run.walltime}
+    for option in [name for name, value in of_jobs.items() if value is not None]:
+        logger.warning(
+            "%s changes nothing without --scheduler: it is for a cluster's jobs", option
+        )
