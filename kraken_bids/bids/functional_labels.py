@@ -18,6 +18,7 @@ from kraken_bids.bids.template_transforms import (
     FLAG,
     OTHER_TEMPLATE,
     explain_way_out,
+    find_label_space,
     find_template_transform,
     is_template,
 )
@@ -154,6 +155,11 @@ def _label_atlas(parcellation: Parcellation, search: Search, by_space: BoldBySpa
         f"no BOLD in space {image.space} for {name}, which is left out: {way_out} "
         f"Spaces found: {', '.join(by_space)}."
     )
+    if not find_label_space(image.path):
+        remark += (
+            f" The name of {image.path.name} says no space: if it lies in another one, say so in "
+            "the name (space-)."
+        )
     template = image.space.partition("+")[0]
     if any(space.partition("+")[0] == template for space in by_space):
         remark += (

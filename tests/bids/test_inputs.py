@@ -172,6 +172,20 @@ def test_other_template_only(raw: Path) -> None:
         assert word in note
 
 
+def test_an_image_whose_name_says_no_space_may_lie_in_the_other(raw: Path, tmp_path: Path) -> None:
+    """It is taken for the published atlases' template; the way to say otherwise is its name."""
+    rename_template(raw)
+    image = tmp_path / "mine.nii.gz"
+    image.touch()
+    (session,) = find(raw, atlas_images={"shen268": str(image)})
+    (note,) = [note for note in session.notes if "shen268" in note]
+    assert "The name of mine.nii.gz says no space" in note
+    named = tmp_path / "mine_space-MNI152NLin2009cAsym_dseg.nii.gz"
+    named.touch()
+    (session,) = find(raw, atlas_images={"shen268": str(named)})
+    assert session.bold_labels["MNI152NLin2009cAsym", "shen268"].path == named
+
+
 def test_other_template_as_it_is_if_asked_for(raw: Path) -> None:
     """The user's word makes one template of two, and the difference is said."""
     rename_template(raw)
