@@ -2,7 +2,7 @@
 
 import struct
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -39,8 +39,11 @@ class ColumnRows:
     variable: MatVariable
     axis: int = 0
     """Which is that of the rows: the first, or the last (-1)."""
+    _order: Sequence[int] = field(default=(), repr=False)
+    """In which rows will be asked for; from first to last, where nobody said."""
     _panel: NDArray[Any] | None = field(default=None, repr=False)
-    _first: int = field(default=0, repr=False)
+    _held: dict[int, int] = field(default_factory=dict, repr=False)
+    """Rows of the panel, and where in it they are."""
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -63,16 +66,25 @@ class ColumnRows:
         with naming(self.path):
             if self.axis:
                 return self._read_last(start, stop)
-            if self._panel is None or not self._first <= start <= stop <= self._end():
+            if self._panel is None or not all(row in self._held for row in range(start, stop)):
                 self._panel = None  # its memory is given back before more is taken
-                self._panel, self._first = self._read_panel(start, stop), start
-            found = self._panel[start - self._first : stop - self._first]
-            if stop == self.shape[0]:
+                self._read_panel(range(start, stop))
+            found = self._take(range(start, stop))
+            if (self._order or range(self.shape[0]))[-1] in range(start, stop):
                 self._panel = None
             return found
 
-    def _end(self) -> int:
-        return self._first + (0 if self._panel is None else len(self._panel))
+    def expect(self, order: Sequence[int]) -> None:
+        """Say in which order rows will be asked for, so that few passes are enough."""
+        self._order, self._panel = tuple(order), None
+
+    def _take(self, rows: range) -> NDArray[Any]:
+        assert self._panel is not None
+        places = [self._held[row] for row in rows]
+        first = places[0] if places else 0
+        if places == list(range(first, first + len(places))):
+            return self._panel[first : first + len(places)]
+        return self._panel[places]
 
     def _read_last(self, start: int, stop: int) -> NDArray[Any]:
         """Rows of the last axis, which lie together."""
@@ -82,22 +94,27 @@ class ColumnRows:
             values = self._to_numbers(stream.read((stop - start) * width))
         return np.moveaxis(values.reshape(*own[:-1], stop - start, order="F"), -1, 0)
 
-    def _read_panel(self, start: int, stop: int) -> NDArray[Any]:
+    def _read_panel(self, asked: range) -> None:
+        """Pass over the file once, and keep the rows that are asked for and those after them."""
         n_rows, *rest = self.lengths
         width = int(np.prod(rest))
         n_bytes = n_rows * width * self.dtype.itemsize
         fits = max(PANEL_BYTES, n_bytes // SHARE) // (width * self.dtype.itemsize)
-        stop = min(n_rows, max(stop, start + fits))
-        panel = np.empty((stop - start, width), self.dtype)
+        order = self._order or range(n_rows)
+        start = order.index(asked[0]) if asked and asked[0] in order else 0
+        rows = list(dict.fromkeys([*order[start : start + fits], *asked]))
+        chosen = _to_slice(rows)
+        panel = np.empty((len(rows), width), self.dtype)
         step = max(1, CHUNK_BYTES // (n_rows * self.dtype.itemsize))
         with self._open(0) as stream:
             for first in range(0, width, step):
                 n_cells = min(step, width - first)
                 data = stream.read(n_cells * n_rows * self.dtype.itemsize)
                 cells = self._to_numbers(data).reshape(n_cells, n_rows)
-                panel[:, first : first + n_cells] = cells[:, start:stop].T
-        values = panel.reshape(stop - start, *rest[::-1])
-        return values.transpose(0, *range(values.ndim - 1, 0, -1))
+                panel[:, first : first + n_cells] = cells[:, chosen].T
+        values = panel.reshape(len(rows), *rest[::-1])
+        self._panel = values.transpose(0, *range(values.ndim - 1, 0, -1))
+        self._held = {row: place for place, row in enumerate(rows)}
 
     def _to_numbers(self, data: bytes) -> NDArray[Any]:
         return np.frombuffer(data, f"{self.variable.order}{self.variable.dtype}")
@@ -115,6 +132,14 @@ class ColumnRows:
             else:
                 file.seek(variable.start + variable.offset + n_skipped)
                 yield file
+
+
+def _to_slice(rows: list[int]) -> slice | list[int]:
+    """Rows that follow each other as a slice, which is taken without a copy."""
+    first = rows[0] if rows else 0
+    return (
+        slice(first, first + len(rows)) if rows == list(range(first, first + len(rows))) else rows
+    )
 
 
 class _Unpacking:

@@ -36,6 +36,8 @@ class Part:
     """Checked edges of the rows from ``start`` to ``stop``."""
     mirrored: set[int] = field(default_factory=set)
     """Rows, of those that were read, whose matrix holds one triangle only."""
+    expect: Callable[[Sequence[int]], None] = lambda _order: None
+    """Takes the order in which rows will be read, for files where that saves passes."""
 
 
 def to_part(flavor: Flavor, array: Rows, where: str, subjects: tuple[str, ...] | None) -> Part:
@@ -88,7 +90,8 @@ def to_part(flavor: Flavor, array: Rows, where: str, subjects: tuple[str, ...] |
         mirrored.update(start + row for row in triangles)
         return _check_rows(edges, names)
 
-    return Part(where, subjects, array.shape[0], n_edges, read, mirrored)
+    expect = getattr(array, "expect", lambda _order: None)
+    return Part(where, subjects, array.shape[0], n_edges, read, mirrored, expect)
 
 
 def to_table_part(

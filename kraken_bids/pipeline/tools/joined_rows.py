@@ -172,7 +172,10 @@ def join_rows(flavor: Flavor, parts: Iterable[Part], subjects: tuple[str, ...]) 
                     "files of one person each need sub-LABEL in their names or folders."
                 )
             places[subject] = (index, row)
-    return CohortRows(several, tuple(places.get(subject) for subject in subjects), widths.pop())
+    found = tuple(places.get(subject) for subject in subjects)
+    for index, part in enumerate(several):
+        part.expect([place[1] for place in found if place is not None and place[0] == index])
+    return CohortRows(several, found, widths.pop())
 
 
 def join_parts(flavor: Flavor, parts: Iterable[Part], subjects: tuple[str, ...]) -> Edges:

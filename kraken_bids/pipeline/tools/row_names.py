@@ -1,7 +1,7 @@
 """Whose the rows of an array are: names beside it in the file, or in the file's path."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,11 @@ class ChosenRows:
     def dtype(self) -> np.dtype[Any]:
         """Type of its numbers."""
         return self.array.dtype
+
+    def expect(self, order: Sequence[int]) -> None:
+        """Pass on in which order rows will be asked for."""
+        if hasattr(self.array, "expect"):
+            self.array.expect(self.rows[list(order)].tolist())
 
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         chosen = self.rows[rows]
