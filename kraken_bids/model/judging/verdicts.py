@@ -1,7 +1,7 @@
 """Whether predictions say something about single people, or only what everyone has in common."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +34,8 @@ class Evidence:
     people: dict[int, tuple[float, int]]
     """By index of the person: the share explained of what sets this person apart from the group's
     mean, and the rank of the own prediction among everyone's."""
+    nearest: dict[int, int] = field(default_factory=dict)
+    """By index of the person: whose prediction resembles the measured connectome most."""
 
     @property
     def n_people(self) -> int:

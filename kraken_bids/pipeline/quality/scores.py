@@ -160,6 +160,10 @@ def _weigh(pair: _Pair, slope: float) -> Evidence:
         explained=total,
         average_rank=float(np.mean(1 - (ranks - 1) / len(ranks))),
         people={k: (share, rank) for k, share, rank in people},
+        nearest={
+            k: pair.people[best]
+            for k, best in zip(pair.people, pair.correlations.argmax(axis=1), strict=True)
+        },
     )
 
 

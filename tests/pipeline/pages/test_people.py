@@ -7,7 +7,7 @@ import pytest
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.read import read_columns
 from kraken_bids.bids.write import write_table, write_text
-from kraken_bids.flavors import parse_flavor
+from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.model.judging.verdicts import Evidence
 from kraken_bids.pipeline.pages.links import list_neighbours, name_pages
 from kraken_bids.pipeline.pages.people import judge_people, list_errors, read_facts
@@ -113,39 +113,68 @@ def test_pages_are_named_and_linked_session_by_session(tmp_path: Path) -> None:
     assert around["sub-01.html"][0] is None
 
 
-def verdicts_of(shares: list[float], explained: float = 0.2) -> dict:
-    """Verdicts on predictions of ten flavors, of which such shares are about each person."""
-    evidence = Evidence(explained, 0.95, dict.fromkeys(range(len(shares)), (0.1, 1)))
-    targets = [parse_flavor(f"FCcorr_{name}_hpf") for name in ("fs86", "shen268", "coco439")]
-    targets += [parse_flavor(f"FCcorr_{name}_hpfgsr") for name in ("fs86", "shen268", "coco439")]
+def verdicts_of(
+    shares: list[float],
+    *,
+    over_people: float = 0.2,
+    own: float = -0.1,
+    nearest: dict[int, int] | None = None,
+) -> dict[tuple[int, str, Flavor], Verdict]:
+    """Verdicts on predictions of six flavors, of which such shares are about each person."""
+    people = dict.fromkeys(range(len(shares)), (0.1, 1))
+    whose = {k: k for k in people} | (nearest or {})
+    evidence = Evidence(over_people, 0.95, people, whose)
+    targets = [
+        parse_flavor(f"FCcorr_{name}_{kind}")
+        for name in ("fs86", "shen268", "coco439")
+        for kind in ("hpf", "hpfgsr")
+    ]
     found = {}
     for index, share in enumerate(shares):
         for k, target in enumerate(targets):
             word = ABOUT if k < share * len(targets) else MEAN
-            found[index, "fusionSC", target] = Verdict(word, "", evidence, 0.1, 1)
+            explained = 0.1 if word == ABOUT else own
+            found[index, "fusionSC", target] = Verdict(word, "", evidence, explained, 1)
             found[index, "fusion", target] = Verdict(ABOUT, "", evidence, 0.1, 1)
     return found
 
 
+ORDERLY = [1.0] * 10
+TWO = [1, 1, 0, 1, 1, 0, 1, 1, 1, 1]
+
+
 @pytest.mark.parametrize(
-    ("shares", "explained", "named"),
+    ("verdicts", "named"),
     [
-        ([1, 1, 0, 1, 1, 0, 1, 1, 1, 1], 0.2, {2, 5}),
-        ([1, 1, 0.5, 1, 1, 0.5, 1, 1, 1, 1], 0.2, set()),
-        ([1, 1, 0, 1, 1, 0, 1, 0, 1, 1], 0.2, set()),
-        ([0.6, 0.6, 0, 0.6, 0.6, 0, 0.6, 0.6, 0.6, 0.6], 0.2, set()),
-        ([1, 1, 0, 1, 1, 0, 1, 1, 1, 1], -0.01, set()),
+        (verdicts_of(ORDERLY), set()),
+        (verdicts_of(TWO), {2, 5}),
+        (verdicts_of(TWO, own=-0.01), set()),
+        (verdicts_of(TWO, own=-0.01, nearest={2: 5, 5: 2}), {2, 5}),
+        (verdicts_of(TWO, own=-0.01, nearest={2: 5, 5: 3}), set()),
+        (verdicts_of(ORDERLY, nearest={2: 5, 5: 2}), set()),
+        (verdicts_of([1, 1, 0.5, 1, 1, 0.5, 1, 1, 1, 1]), set()),
+        (verdicts_of([1, 1, 0, 1, 1, 0, 1, 0, 1, 1]), set()),
+        (verdicts_of([0.6, 0.6, 0, 0.6, 0.6, 0, 0.6, 0.6, 0.6, 0.6]), set()),
+        (verdicts_of(TWO, over_people=-0.01), set()),
     ],
 )
 def test_people_whose_structure_does_not_fit_their_function(
-    shares: list[float], explained: float, named: set[int]
+    verdicts: dict[tuple[int, str, Flavor], Verdict], named: set[int]
 ) -> None:
     """Few of many, where predictions work for the others; nothing they have is trusted then."""
-    members = [Member(f"{k:02d}", None, {}) for k in range(len(shares))]
-    verdicts = verdicts_of(shares, explained)
+    members = [Member(f"{k:02d}", None, {}) for k in range(10)]
 
     misfits = find_misfits(members, verdicts)
     doubted = doubt_predictions(verdicts, misfits)
 
     assert set(misfits) == named
     assert {key[0] for key, one in doubted.items() if one.word == NOT_JUDGED} == named
+
+
+def test_two_who_fit_each_other_are_told_so() -> None:
+    """The warning names the partner."""
+    members = [Member(f"{k:02d}", None, {}) for k in range(10)]
+    misfits = find_misfits(members, verdicts_of(TWO, nearest={2: 5, 5: 2}))
+
+    assert "they fit sub-05's, and sub-05's fit these" in misfits[2]
+    assert "they fit sub-02's" in misfits[5]
