@@ -225,3 +225,25 @@ def test_the_group_says_it_on_its_page_and_beside_every_prediction(
     assert "Warnings" not in sidecar
     columns = read_columns(tmp_path / "group" / "qc.tsv")
     assert not any("another order" in str(note) for note in columns["note"])
+
+
+def test_the_nipype_interface_says_it_beside_its_predictions(
+    tmp_path: Path, brains: Edges, brain_model: Path
+) -> None:
+    """As the app does."""
+    pytest.importorskip("nipype")
+    from kraken_bids.workflows.predict import PredictConnectomes
+
+    first = {flavor: rows[:1] for flavor, rows in reorder(brains).items()}
+    (member,) = list_members(write_people(tmp_path / "given", first))
+    interface = PredictConnectomes(
+        connectomes=[str(path) for path in member.connectomes.values()],
+        settings=PredictionSettings(model=str(brain_model), device="cpu"),
+    )
+    (tmp_path / "run").mkdir()
+    outputs = interface.run(cwd=tmp_path / "run").outputs
+    sidecars = [outputs.sidecars] if isinstance(outputs.sidecars, str) else outputs.sidecars
+    assert sidecars
+    for path in sidecars:
+        (text,) = json.loads(Path(path).read_text())["Warnings"]
+        assert ORDER.words in text
