@@ -90,6 +90,6 @@ def compare_forms(path: Path, sform: Affine, qform: Affine | None, shape: tuple[
         _doubts[path] = doubt
 
 
-def list_form_doubts(path: Path) -> list[str]:
-    """Say, for sidecars, that an image read in this process gives two places; else nothing."""
-    return [_doubts[path]] if path in _doubts else []
+def list_form_doubts(*paths: Path) -> list[str]:
+    """Say, for sidecars, which of these images, read in this process, give two places."""
+    return [f"{path.name}: {_doubts[path]}" for path in paths if path in _doubts]

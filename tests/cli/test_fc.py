@@ -372,17 +372,19 @@ def test_labels_that_end_where_the_run_does_cannot_tell_the_coverage(case):
     assert any(said in warning for warning in case.sidecar("FCcorr_mine_hpf.json")["Warnings"])
 
 
-def test_two_places_of_a_label_image_stand_in_the_sidecar(case):
+@pytest.mark.parametrize("name", ["atlas.nii.gz", "bold.nii.gz"])
+def test_two_places_of_an_image_stand_in_the_sidecar(case, name):
     """Its header's sform and qform differ: which was taken is said in log and sidecars."""
-    image = nib.load(case.folder / "atlas.nii.gz")
+    image = nib.load(case.folder / name)
+    image = nib.Nifti1Image(image.get_fdata().astype(np.float32), image.affine, image.header)
     moved = AFFINE.copy()
     moved[2, 3] += 30
     image.set_sform(AFFINE, 4)
     image.set_qform(moved, 1)
-    nib.save(image, case.folder / "two.nii.gz")
-    outcome = case.run("--labels", f"mine={case.folder / 'two.nii.gz'}")
+    nib.save(image, case.folder / name)
+    outcome = case.run()
     assert outcome.exit_code == 0, outcome.text
-    said = "sform and qform, up to 30 mm apart. The sform is taken"
+    said = f"{name}: its header gives two places, sform and qform, up to 30 mm apart. The sform"
     assert outcome.text.count(said) == 1
     assert any(said in warning for warning in case.sidecar("FCcorr_mine_hpf.json")["Warnings"])
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.image_values import list_form_doubts
 from kraken_bids.bids.index import JOINED
 from kraken_bids.bids.inputs import BoldRun, SessionInputs
 from kraken_bids.bids.label_images import LabelImage
@@ -196,6 +197,7 @@ def _write_parcellation(
     regions = task.parcellation(parcellation)
     judged |= region_sidecar(regions, missing)
     doubts = list_doubts(group.labels[parcellation].path, regions)
+    doubts += list_form_doubts(*(path for run in runs for path in run.source.files))
     judged["Warnings"] = [*doubts, *group.list_left_out(), *judged["Warnings"]]
     saved_ridges = read_saved_ridges(task.settings.data.output_dir)
     for flavor in flavors:

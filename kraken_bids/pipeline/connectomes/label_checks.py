@@ -67,8 +67,8 @@ def list_doubts(path: Path, parcellation: Parcellation) -> list[str]:
     """Sentences for sidecars and reports on an image that was identified in this process."""
     key = _make_key(path, parcellation)
     known = _identified.get(key)
-    doubts = [*(known.doubts if known else ()), *_noted.get(key, ()), *list_form_doubts(path)]
-    return [f"{path.name}: {doubt}" for doubt in doubts]
+    doubts = [*(known.doubts if known else ()), *_noted.get(key, ())]
+    return [*(f"{path.name}: {doubt}" for doubt in doubts), *list_form_doubts(path)]
 
 
 def _make_key(path: Path, parcellation: Parcellation) -> _Key:

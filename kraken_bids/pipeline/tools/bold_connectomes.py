@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from pathlib import Path
 
+from kraken_bids.bids.image_values import list_form_doubts
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.bids.read import open_bold, read_columns
 from kraken_bids.connectome.quality import find_uncovered, temporal_snr
@@ -81,14 +82,17 @@ def write_bold_connectomes(
         logger.warning("no flavor %s: %s", GSR, run.missing_gsr)
     writer = BoldWriter(files, settings, output_dir)
     return [
-        path
-        for atlas in atlases
-        for path in _write_atlas(writer, atlas, series, run, label=files.bold.name)
+        path for atlas in atlases for path in _write_atlas(writer, atlas, series, run, files=files)
     ]
 
 
 def _write_atlas(
-    writer: BoldWriter, atlas: BoldAtlas, series: RegionSeries, run: CleanedRun, *, label: str
+    writer: BoldWriter,
+    atlas: BoldAtlas,
+    series: RegionSeries,
+    run: CleanedRun,
+    *,
+    files: BoldFiles,
 ) -> list[Path]:
     """Write series, coverage and matrices of one atlas; returns the matrices."""
     settings = writer.settings
@@ -96,9 +100,14 @@ def _write_atlas(
     writer.write_series(atlas, series, run, tsnr=tsnr)
     missing = find_uncovered(series.coverage[atlas.name], settings.min_coverage)
     judged = judge_length(
-        f"{label}, {atlas.name}", [run.plain], missing, tsnr=tsnr, min_minutes=settings.min_minutes
+        f"{files.bold.name}, {atlas.name}",
+        [run.plain],
+        missing,
+        tsnr=tsnr,
+        min_minutes=settings.min_minutes,
     )
-    judged["Warnings"] = [*atlas.warnings, *judged["Warnings"]]
+    places = list_form_doubts(files.bold, *([files.mask] if files.mask else []))
+    judged["Warnings"] = [*atlas.warnings, *places, *judged["Warnings"]]
     written = []
     for flavor in list_flavors([atlas.name]):
         cleaned = run.gsr if flavor.processing == GSR else run.plain
