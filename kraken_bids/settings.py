@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.flavors import Flavor, list_flavors, parse_flavor, suggest
 from kraken_bids.parcellations import list_parcellations
 
 DENOISE = ("fmriclean", "acompcor", "24p", "36p", "none")
@@ -59,13 +59,26 @@ class DataSettings:
             raise SettingsError(
                 f"--atlases: expected names among {', '.join(known)}; found {', '.join(unknown)}. "
                 "An atlas of your own needs its label image: --atlas NAME=DSEG."
+                f"{suggest(unknown[0], known)}"
             )
+        self._check_flavors()
         _check_own_atlases(self.atlas_images)
         if self.bids_dir.resolve() == self.output_dir.resolve():
             raise SettingsError(
                 f"BIDS_DIR and OUTPUT_DIR are the same folder ({self.output_dir}); inputs are "
                 "never written to. Give another OUTPUT_DIR, for example "
                 "BIDS_DIR/derivatives/kraken_bids."
+            )
+
+    def _check_flavors(self) -> None:
+        known = [flavor.name for flavor in list_flavors(self.measured_atlases)]
+        unknown = [flavor.name for flavor in self.flavors if flavor.name not in known]
+        if unknown:
+            atlases = ", ".join(self.measured_atlases)
+            raise SettingsError(
+                "--flavors: expected flavors that can be measured in the atlases asked for "
+                f"({atlases}: --atlases, --atlas); found {', '.join(unknown)}."
+                f"{suggest(unknown[0], known)}"
             )
 
     @property

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from kraken_bids.bids.folders import explain_folder, is_folder, is_nowhere
 from kraken_bids.bids.names import strip_label
 from kraken_bids.exceptions import InputError
+from kraken_bids.flavors import suggest
 
 MAX_DEPTH = 3
 DESCRIPTION = "dataset_description.json"
@@ -128,6 +129,7 @@ def find_participants(datasets: Sequence[Dataset], wanted: Sequence[str]) -> tup
         raise InputError(
             f"expected participants {', '.join(unknown)} in {where}; found there "
             f"{', '.join(sorted(derived))}.{hint} Check --participant-label."
+            f"{suggest(unknown[0], derived)}"
         )
     if not labels and raw - derived:
         logger.warning("%d participants have raw data only and are left out", len(raw - derived))

@@ -1,7 +1,7 @@
 """Values into files, whole or not at all: a temporary file beside the target, then a rename."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -179,11 +179,19 @@ def write_dataset_description(
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
         "GeneratedBy": [software | ({"Container": dict(container)} if container else {})],
-        "SourceDatasets": [{"URL": uri} for uri in links.values()],
+        "SourceDatasets": _join_sources(old, links.values()),
         "DatasetLinks": dict(old.get("DatasetLinks", {})) | links,
     }
     if content != old:
         write_json(path, content)
+
+
+def _join_sources(old: Mapping[str, Any], uris: Iterable[str]) -> list[dict[str, Any]]:
+    """Source datasets of earlier runs, and those of this one that are not among them."""
+    known = old.get("SourceDatasets")
+    sources = [one for one in known if isinstance(one, dict)] if isinstance(known, list) else []
+    there = {one.get("URL") for one in sources}
+    return [*sources, *({"URL": uri} for uri in uris if uri not in there)]
 
 
 def write_bidsignore(output_dir: Path) -> None:

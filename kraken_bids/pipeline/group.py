@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kraken_bids.bids.outputs import group_path
+from kraken_bids.bids.outputs import find_sessions, group_path
 from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.exceptions import InputError
 from kraken_bids.files import remove_leftovers
@@ -65,6 +65,7 @@ from kraken_bids.pipeline.quality.trust_files import write_trust, write_trust_of
 from kraken_bids.pipeline.quality.trust_inputs import encoded_of
 from kraken_bids.pipeline.quality.verdict_files import write_verdicts
 from kraken_bids.pipeline.quality.verdicts import Judge, judge_predictions
+from kraken_bids.pipeline.requests import check_labels, check_sources
 from kraken_bids.pipeline.workers import open_executor
 from kraken_bids.settings import DEFAULT_SOURCES, Settings
 
@@ -139,6 +140,7 @@ def _predict(settings: Settings, members: tuple[Member, ...], executor: Executor
     cohort = leave_out(cohort, list_lacking(adaptation, cohort.projections))
     latents = encode_cohort(model, cohort, adaptation)
     sources = build_sources(latents, (*DEFAULT_SOURCES, *list_source_names(settings, model)))
+    check_sources(settings.prediction.sources, [source.name for source in sources])
     warned = warn_of_inputs(
         cohort.checks, [m.label for m in members], model=model, adaptation=adaptation
     ).join(warn_of_unlike(members))
@@ -187,6 +189,12 @@ def _are_of_models(members: Sequence[Member]) -> bool:
 def _find_members(settings: Settings) -> tuple[Member, ...]:
     data = settings.data
     found = list_members(data.output_dir, data.participants or None)
+    everyone = find_sessions(data.output_dir) if data.participants or data.sessions else []
+    if everyone:
+        subjects = {subject for subject, _ in everyone}
+        check_labels("--participant-label", data.participants, subjects, "OUTPUT_DIR")
+        sessions = {session for _, session in everyone if session}
+        check_labels("--session-id", data.sessions, sessions, "OUTPUT_DIR")
     members = tuple(member for member in found if is_asked(member, data.sessions))
     if not members:
         asked = [*(f"sub-{label}" for label in data.participants)]

@@ -14,6 +14,7 @@ from kraken_bids.bids.write import (
     write_region_tables,
 )
 from kraken_bids.files import remove_leftovers
+from kraken_bids.flavors import Flavor
 from kraken_bids.logs import show_repeated_warnings
 from kraken_bids.model.adaptation import list_lacking
 from kraken_bids.model.formats.load import load_model
@@ -55,8 +56,9 @@ from kraken_bids.pipeline.provenance import (
 from kraken_bids.pipeline.quality.trust import judge_files
 from kraken_bids.pipeline.quality.trust_files import write_trust, write_trust_of_predictions
 from kraken_bids.pipeline.quality.trust_inputs import encoded_of
+from kraken_bids.pipeline.requests import check_sources
 from kraken_bids.pipeline.workers import open_executor, run_tasks
-from kraken_bids.settings import Settings
+from kraken_bids.settings import DEFAULT_SOURCES, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -115,7 +117,9 @@ def load_model_of(settings: Settings) -> Model:
     model = load_model(
         prediction.model, transforms=prediction.transforms, device=prediction.device
     )
-    for flavor in prediction.targets:
+    singles = [name for name in prediction.sources if name not in {*DEFAULT_SOURCES, "each"}]
+    wanted: tuple[Flavor | str, ...] = (*prediction.targets, *singles)
+    for flavor in wanted:
         model.n_edges(flavor)
     if prediction.adaptation not in {"auto", "none"}:
         read_given_adaptation(Path(prediction.adaptation), model)
@@ -186,6 +190,7 @@ def plan_predictions(
     inputs = leave_out(cohort, list_lacking(adaptation, cohort.projections))
     latents = encode_cohort(model, inputs, adaptation)
     sources = build_sources(latents, list_source_names(settings, model))
+    check_sources(settings.prediction.sources, [source.name for source in sources])
     warned = warn_of_inputs(
         cohort.checks, [m.label for m in members], model=model, adaptation=adaptation
     ).join(warn_of_unlike(members))

@@ -13,6 +13,7 @@ from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.provenance import Failure, exit_code_of, failure_of
+from kraken_bids.pipeline.requests import check_data_requests
 from kraken_bids.pipeline.sessions import SessionTask
 from kraken_bids.settings import Settings, split_atlas
 
@@ -42,8 +43,8 @@ def plan_participants(settings: Settings) -> Plan:
     InputError
         If there is no dataset, no such participant, or an atlas of the user's own cannot be read.
     SettingsError
-        If ``--pcorr-lambda`` is for an atlas that does not exist, or one tractogram is named for
-        several participants.
+        If ``--pcorr-lambda`` is for an atlas that does not exist, one tractogram is named for
+        several participants, or nobody has what was asked for by name.
     """
     data = settings.data
     datasets = find_datasets(data.bids_dir, data.derivatives)
@@ -76,6 +77,7 @@ def plan_participants(settings: Settings) -> Plan:
                 break
             continue
         tasks += [SessionTask(session, settings, datasets, own) for session in sessions]
+    check_data_requests(data, [task.session for task in tasks], datasets, subjects)
     return Plan(datasets, subjects, tuple(tasks), tuple(failures), own)
 
 

@@ -193,3 +193,17 @@ def test_region_tables(tmp_path: Path) -> None:
     table = read_columns(tmp_path / "atlas-fs86_dseg.tsv")
     assert list(table) == ["index", "name", "hemisphere", "group"]
     assert tuple(table["name"]) == fs86.region_names
+
+
+def test_the_group_level_keeps_the_sources_of_the_participant_level(tmp_path: Path) -> None:
+    """It reads OUTPUT_DIR alone; what that was measured from stays, each dataset once."""
+    out = tmp_path / "out"
+    one, two = ({"name": "x", "version": "1", "sources": {n: tmp_path / n}} for n in ("a", "b"))
+    write_dataset_description(out, **one)
+    write_dataset_description(out, name="x", version="1", sources={})
+    write_dataset_description(out, **two)
+    write_dataset_description(out, **one)
+
+    found = read_json(out / "dataset_description.json")["SourceDatasets"]
+
+    assert found == [{"URL": (tmp_path / name).as_uri()} for name in ("a", "b")]
