@@ -1,5 +1,6 @@
 """Whose the rows of an array are: names beside it in the file, or in the file's path."""
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -108,7 +109,8 @@ def find_subjects(arrays: Mapping[str, Rows]) -> tuple[str, ...] | None:
             return _spell_all(load_rows(arrays[own]), own)
     lengths = _list_lengths(arrays)
     for key, array in arrays.items():
-        if _is_like_subjects(key) and not _list_columns(arrays, key):
+        is_list = math.prod(array.shape) == max(array.shape, default=1)
+        if is_list and _is_like_subjects(key) and not _list_columns(arrays, key):
             values = np.asarray(load_rows(array))
             if _are_names(values) and values.size in lengths:
                 return _spell_all(values, key)

@@ -2,6 +2,7 @@
 
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -143,7 +144,9 @@ def find_owner(path: Path) -> str | None:
     label = find_label(path)
     sidecar = path.with_suffix(".json")
     if label is None and sidecar.is_file():
-        content = read_json(sidecar)
+        content: dict[str, Any] = {}
+        with suppress(InputError):  # another program's file may have that name
+            content = read_json(sidecar)
         sources = [content[key] for key in SOURCE_KEYS if isinstance(content.get(key), dict)]
         names = [Path(str(source.get("Path", ""))).name for source in sources]
         entities = parse_name(names[0]) if names else {}

@@ -379,6 +379,17 @@ def test_what_kraken_tools_fc_wrote_is_an_input(
         assert read_connectomes(given).subjects == ("10",)
 
 
+def test_a_stranger_file_beside_a_matrix_is_no_sidecar(
+    tmp_path: Path, squares: np.ndarray
+) -> None:
+    """A list in JSON, or no JSON at all, under the name that a sidecar would have."""
+    path = write(tmp_path / "x.npy", squares[0], "")
+    for text in ("[1, 2]", "{", '{"Bold": "x"}', '{"Bold": {"Path": 3}}'):
+        (tmp_path / "x.json").write_text(text)
+
+        assert read_connectomes([f"{FC}={path}"]).subjects == ("1",)
+
+
 def test_a_file_in_the_folder_of_somebody_else_is_refused(
     tmp_path: Path, squares: np.ndarray
 ) -> None:

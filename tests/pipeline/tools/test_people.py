@@ -173,6 +173,15 @@ def test_values_that_cannot_be_names_of_the_rows_are_passed_over(
     assert read_connectomes([f"{FC}={path}"]).subjects == ("1", "2", "3", "4")
 
 
+def test_connectomes_under_a_key_like_that_of_names_are_connectomes(
+    tmp_path: Path, squares: np.ndarray
+) -> None:
+    """``subs`` [people, regions, regions] is no list."""
+    np.savez(tmp_path / "x.npz", subs=squares)
+
+    assert read_connectomes([f"{FC}={tmp_path / 'x.npz'}"]).subjects == ("1", "2", "3", "4")
+
+
 def test_subjects_that_are_no_names_are_refused(tmp_path: Path, squares: np.ndarray) -> None:
     """A struct, fractions, a table: rows are not named by what they look like in Python."""
     for value in ({"id": "a"}, np.array([0.5, 1, 2, 3]), np.ones((4, 2))):
