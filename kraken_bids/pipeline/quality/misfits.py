@@ -19,7 +19,8 @@ FEW, MOST = 1 / 4, 3 / 4
 CLEARLY_WORSE = -0.04
 """Mean share explained below which predictions are about somebody else, whoever that is."""
 MANY_PEOPLE = 1 / 4
-"""Such a share of people are not all wrong: then the model does not bring them together."""
+"""Such a share of people, and more than two, are not all wrong: then the model does not bring
+function and structure together."""
 
 Verdicts = Mapping[tuple[int, str, Flavor], Verdict]
 
@@ -57,7 +58,7 @@ def find_misfits(members: Sequence[Member], verdicts: Verdicts) -> dict[int, str
         if share <= FEW and (is_mutual or (share == 0 and explained < CLEARLY_WORSE)):
             other = members[partner].label if is_mutual and partner is not None else ""
             texts[index] = _describe(enough[index], other)
-    if len(texts) > MANY_PEOPLE * len(shares):
+    if len(texts) > max(2, MANY_PEOPLE * len(shares)):
         return {}
     for index, text in texts.items():
         logger.warning("%s: %s", members[index].label, text)
