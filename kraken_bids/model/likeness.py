@@ -4,16 +4,19 @@ Any brain's mean connectome resembles that of the training subjects; with its re
 another order it resembles nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.doubts import Doubt
-from kraken_bids.region_orders import EdgeOrder, list_edge_orders
+from kraken_bids.region_orders import EdgeOrder, list_edge_orders, list_region_orders
 
 Vector = NDArray[np.float64]
+Rival: TypeAlias = "EdgeOrder | Flavor | Shape"
 
 MIN_EDGES = 190
 """Twenty regions: fewer edges correlate by chance."""
@@ -32,6 +35,46 @@ MAX_ALIKE = 0.9
 """Flavors whose training means correlate more are not told apart."""
 CERTAIN_GAP = 0.3
 """Correlation gained by an order that leaves no doubt."""
+MIN_EVIDENCE_SHAPE = 0.3
+"""The same as :data:`MIN_EVIDENCE` for values that were transformed. Right ones, one by one: -0.1
+and less; transformed ones: 0.4 and more, but for logarithms of small numbers and roots of
+correlations, which differ little (20 real people)."""
+MIN_EVIDENCE_SWAP = 0.15
+"""The same for one person with left and right exchanged. Right ones: -0.22 and less; exchanged
+ones: 0.22 and more (20 real people, five flavors)."""
+MIN_LIKENESS_NAMED = 0.5
+"""Who resembles less is not said to be swapped or transformed: other faults are as likely."""
+SWAP = "hemispheres-swapped"
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What somebody may have done to every edge."""
+
+    words: str
+    group: str
+    """Of the flavors that it is done to: FC or SC."""
+    apply: Callable[[Vector], Vector]
+
+
+SHAPES = (
+    Shape("absolute values", "FC", np.abs),
+    Shape("squares", "FC", np.square),
+    Shape("logarithms or roots", "SC", lambda edges: np.log1p(np.maximum(edges, 0))),
+    Shape("logarithms or roots", "SC", lambda edges: np.sqrt(np.maximum(edges, 0))),
+    Shape("squares", "SC", np.square),
+    Shape("ones and zeros", "SC", lambda edges: (edges > np.median(edges)).astype(np.float64)),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Swap:
+    """The training mean with left and right exchanged."""
+
+    target: Vector
+    """Standardized ``[n_edges]``."""
+    alike: float
+    """Its correlation with the training mean as it is."""
 
 
 def judge_mean(
@@ -62,14 +105,40 @@ def judge_mean(
         return []
     target, given = (standardize(np.asarray(x, np.float64)) for x in (wanted, mean))
     own = float(given @ target)
-    rivals = [
+    rivals: list[tuple[float, Rival]] = [
         *_fit_orders(given, target, list_edge_orders(flavor.parcellation, mean.size)),
         *_fit_flavors(given, target, flavor, training_means),
+        *_fit_shapes(given, np.asarray(wanted, np.float64), flavor.group),
     ]
     if rivals:
         likeness, name = max(rivals, key=lambda rival: rival[0])
         return [_describe_rival(flavor, own, likeness, name)]
     return [unlike(flavor, own)] if own < MIN_LIKENESS else []
+
+
+def find_swap(flavor: Flavor, standardized: Vector) -> Swap | None:
+    """Exchange left and right in a training mean; None where the sides are not known."""
+    for order in list_edge_orders(flavor.parcellation, standardized.size):
+        if order.name == SWAP:
+            target = standardized[order.edges]
+            alike = float(target @ standardized)
+            return Swap(target, alike) if alike < 1 - 1e-6 else None
+    return None
+
+
+def swapped(flavor: Flavor, own: float, in_swap: float) -> Doubt:
+    """Doubt about one person whose left and right are exchanged."""
+    orders = list_region_orders(flavor.parcellation)
+    words = next(order.words for order in orders if order.name == SWAP)
+    return Doubt(
+        flavor,
+        f"seems to be in another order than the model's and other people's: {words}",
+        (
+            ("correlation with the model's training mean", f"{own:.2f}"),
+            ("in that order", f"{in_swap:.2f}"),
+        ),
+        "Check the orientation of the images and label images that it was measured from.",
+    )
 
 
 def correlate(edges: NDArray[np.floating], standardized: Vector) -> tuple[float, float]:
@@ -87,9 +156,9 @@ def standardize(values: Vector) -> Vector:
 
 def _fit_orders(
     given: Vector, target: Vector, orders: Sequence[EdgeOrder]
-) -> list[tuple[float, EdgeOrder | Flavor]]:
+) -> list[tuple[float, Rival]]:
     own = float(given @ target)
-    found: list[tuple[float, EdgeOrder | Flavor]] = []
+    found: list[tuple[float, Rival]] = []
     some = slice(None, None, max(1, given.size // SCREENED))
     share = len(given[some]) / given.size
     for order in orders:
@@ -108,9 +177,9 @@ def _fit_flavors(
     target: Vector,
     flavor: Flavor,
     training_means: Mapping[Flavor, NDArray[np.floating]],
-) -> list[tuple[float, EdgeOrder | Flavor]]:
+) -> list[tuple[float, Rival]]:
     own = float(given @ target)
-    found: list[tuple[float, EdgeOrder | Flavor]] = []
+    found: list[tuple[float, Rival]] = []
     for rival, mean in training_means.items():
         if rival == flavor or rival.parcellation != flavor.parcellation or not np.ptp(mean):
             continue
@@ -121,14 +190,28 @@ def _fit_flavors(
     return found
 
 
+def _fit_shapes(given: Vector, wanted: Vector, group: str) -> list[tuple[float, Rival]]:
+    target = standardize(wanted)
+    own = float(given @ target)
+    found: list[tuple[float, Rival]] = []
+    for shape in SHAPES:
+        values = shape.apply(wanted)
+        if shape.group != group or not np.ptp(values):
+            continue
+        other = standardize(values)
+        likeness, alike = float(given @ other), float(target @ other)
+        is_better = _is_better(own, likeness, alike, MIN_EVIDENCE_SHAPE)
+        if is_better and likeness >= MIN_LIKENESS_NAMED:
+            found.append((likeness, shape))
+    return found
+
+
 def _is_better(own: float, other: float, alike: float, evidence: float) -> bool:
     """Whether the other fits better, measured by how unlike the two are that could fit."""
     return other >= MIN_LIKENESS and other - own > evidence * (1 - alike) and alike < 1 - 1e-6
 
 
-def _describe_rival(
-    flavor: Flavor, own: float, likeness: float, rival: EdgeOrder | Flavor
-) -> Doubt:
+def _describe_rival(flavor: Flavor, own: float, likeness: float, rival: Rival) -> Doubt:
     in_place = ("correlation with the model's training mean", f"{round(own, 2) + 0.0:.2f}")
     is_certain = likeness - own > CERTAIN_GAP
     if isinstance(rival, Flavor):
@@ -136,6 +219,11 @@ def _describe_rival(
             flavor, f"looks like {rival}", (in_place, ("with that flavor's", f"{likeness:.2f}")),
             "Was one given in place of the other?", is_certain=is_certain,
         )  # fmt: skip
+    if isinstance(rival, Shape):
+        figures = (in_place, ("so transformed", f"{likeness:.2f}"))
+        claim = f"seems to hold {rival.words} in place of the measured edges"
+        remedy = "Give the connectomes as they were measured."
+        return Doubt(flavor, claim, figures, remedy)
     claim = f"seems to be in another order than the model's: {rival.words}"
     figures = (in_place, ("in that order", f"{likeness:.2f}"))
     return Doubt(flavor, claim, figures, _say_remedy(flavor, rival), is_certain=is_certain)

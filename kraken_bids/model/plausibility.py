@@ -8,27 +8,32 @@ from numpy.typing import NDArray
 
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.doubts import Doubt, concern
+from kraken_bids.model.edge_values import EdgeValues, some_rows
 from kraken_bids.model.likeness import (
     MIN_EDGES,
+    MIN_EVIDENCE_SWAP,
     MIN_LIKENESS,
+    MIN_LIKENESS_NAMED,
     correlate,
+    find_swap,
     judge_mean,
     standardize,
+    swapped,
+    unlike,
 )
 
 Vector = NDArray[np.float64]
 
-MAX_CORRELATION = 1.001
-MAX_NEGATIVE = 0.1
-"""Share of the absolute values of SC that may be negative: harmonised sites have a few."""
 MAX_FACTOR = 4.0
 """Times the training mean's scale. One person in the same units: 0.78 to 1.25; of another scanner,
 0.33 to 1.7."""
 MAX_FACTOR_AMONG = 5.0
 """The same among the people of a cohort."""
 MIN_PEOPLE = 3
-COUNT = "count"
-FEW = 256
+MIN_SHARED = 0.5
+"""Correlation of what a cohort's people share with the training mean. In the right order 0.98 to
+1.02 (20 real people, any three of them, shifted ones too); with the cortex alone off by one
+region, 0.1 to 0.4."""
 
 
 @dataclass
@@ -39,14 +44,6 @@ class InputCheck:
     training_mean: NDArray[np.floating] | None
     """``[n_edges]``; None where the model keeps none: then values alone are checked."""
     n_subjects: int = 0
-    largest: float = 0.0
-    """Largest absolute value."""
-    beyond: list[int] = field(default_factory=list)
-    """Rows of correlations beyond 1."""
-    negative: list[int] = field(default_factory=list)
-    """Rows of SC with too many negative edges."""
-    counts: list[int] = field(default_factory=list)
-    """Rows of whole numbers, of a flavor that divides or weights its streamlines."""
     constant: list[int] = field(default_factory=list)
     """Rows in which all edges are the same."""
     mirrored: list[int] = field(default_factory=list)
@@ -60,8 +57,12 @@ class InputCheck:
         mean = self.training_mean
         usable = mean is not None and mean.size >= MIN_EDGES and np.ptp(mean) > 0
         self._wanted = standardize(np.asarray(mean, np.float64)) if usable else None
-        self._is_fractional = self.flavor.group == "SC" and self.flavor.processing != COUNT
+        self._values = EdgeValues(self.flavor)
+        self._swap = None if self._wanted is None else find_swap(self.flavor, self._wanted)
+        self._swapped: list[tuple[int, float, float]] = []
+        self._looks: dict[tuple[float, ...], list[int]] = {}
         self._totals: dict[bool, Vector] = {}
+        self._squares = 0.0
 
     def add(self, row: int, edges: NDArray[np.floating]) -> bool:
         """Take one connectome; returns whether it varies, as every measured one does.
@@ -79,13 +80,7 @@ class InputCheck:
             self.constant.append(row)
             return False
         self.n_subjects += 1
-        self.largest = max(self.largest, high, -low)
-        if self.flavor.group == "FC" and max(high, -low) > MAX_CORRELATION:
-            self.beyond.append(row)
-        if self.flavor.group == "SC" and low < 0 and _share_negative(present) > MAX_NEGATIVE:
-            self.negative.append(row)
-        if self._is_fractional and _are_whole(present):
-            self.counts.append(row)
+        self._values.add(row, edges, present)
         if self._wanted is not None:
             self._compare(row, edges, is_whole=present is edges)
         return True
@@ -102,21 +97,67 @@ class InputCheck:
             return doubts
         return doubts + self._judge_likeness(training_means)
 
+    def list_twin_doubts(self) -> list[Doubt]:
+        """List rows that are one connectome under several names: a copy in the wrong place."""
+        return [
+            Doubt(
+                self.flavor,
+                "their connectomes are one and the same",
+                (),
+                "Look whose it is, and leave out the others.",
+                tuple(rows),
+            )
+            for rows in self._looks.values()
+            if len(rows) > 1
+        ]
+
     def _judge_likeness(
         self, training_means: Mapping[Flavor, NDArray[np.floating]]
     ) -> list[Doubt]:
         """Judge those who do not resemble the training mean by themselves, then the others."""
         odd = tuple(self.unlike)
         if not 0 < len(odd) < self.n_subjects:
-            return judge_mean(self.flavor, self.mean, training_means)
+            return self._judge_everyone(training_means)
         theirs, rest = (
             judge_mean(self.flavor, self._totals[is_odd] / n, training_means)
             for is_odd, n in ((True, len(odd)), (False, self.n_subjects - len(odd)))
         )
-        if {doubt.claim for doubt in theirs} & {doubt.claim for doubt in rest}:
-            return judge_mean(self.flavor, self.mean, training_means)
         # noisy ones resemble nothing each, and their mean does: nothing is said of them
-        return [*(concern(doubt, odd) for doubt in theirs), *rest]
+        found = [*(concern(doubt, odd) for doubt in theirs), *rest, *self._list_swapped()]
+        if not found or {doubt.claim for doubt in theirs} & {doubt.claim for doubt in rest}:
+            return self._judge_everyone(training_means)
+        return found
+
+    def _judge_everyone(
+        self, training_means: Mapping[Flavor, NDArray[np.floating]]
+    ) -> list[Doubt]:
+        found = judge_mean(self.flavor, self.mean, training_means)
+        if found:
+            return found
+        shared = self._correlate_shared()
+        if shared is not None and shared < MIN_SHARED:
+            return [unlike(self.flavor, shared)]
+        return self._list_swapped()
+
+    def _correlate_shared(self) -> float | None:
+        """Correlate what the people have in common with the training mean; None for a few.
+
+        One person's noise is in no product of two people, so that it does not hide the order.
+        """
+        n = self.n_subjects
+        if n < MIN_PEOPLE or self._wanted is None:
+            return None
+        total = np.asarray(sum(self._totals.values()), np.float64)
+        likeness, size = correlate(total, self._wanted)
+        in_common = (size**2 - self._squares) / (n * (n - 1))
+        return likeness * size / n / in_common**0.5 if in_common > 0 else None
+
+    def _list_swapped(self) -> list[Doubt]:
+        if not self._swapped:
+            return []
+        rows, own, other = zip(*self._swapped, strict=True)
+        doubt = swapped(self.flavor, float(np.median(own)), float(np.median(other)))
+        return [concern(doubt, some_rows(list(rows), self.n_subjects))]
 
     def list_scale_doubts(self, reference: NDArray[np.floating], where: str) -> list[Doubt]:
         """Say where the mean is many times the reference, whose scale is expected, or a fraction.
@@ -164,6 +205,13 @@ class InputCheck:
             self.unlike.append(row)
         else:
             self.factors[row] = likeness * size
+        if self._swap is not None:
+            other = correlate(edges, self._swap.target)[0]
+            is_better = other - likeness > MIN_EVIDENCE_SWAP * (1 - self._swap.alike)
+            if is_better and other >= MIN_LIKENESS_NAMED:
+                self._swapped.append((row, likeness, other))
+        self._looks.setdefault((likeness, size, float(edges.sum())), []).append(row)
+        self._squares += size**2
         total = self._totals.setdefault(is_unlike, np.zeros(len(edges)))
         total += edges
 
@@ -174,7 +222,7 @@ class InputCheck:
             doubts.append(Doubt(
                 flavor, "one triangle of the matrix is empty: the other is taken for both", (),
                 "Nothing need be done if that is what it means (tck2connectome without "
-                "-symmetric).", _some(self.mirrored, self.n_subjects),
+                "-symmetric).", some_rows(self.mirrored, self.n_subjects),
                 spoils=False,
             ))  # fmt: skip
         if self.constant:
@@ -182,25 +230,7 @@ class InputCheck:
                 flavor, "all edges are the same, as after a failed run: not used", (),
                 "Measure these anew or leave them out.", tuple(self.constant),
             ))  # fmt: skip
-        if self.beyond:
-            doubts.append(Doubt(
-                flavor, "correlations beyond 1, as of Fisher's z, covariances or percent",
-                (("up to", f"{self.largest:.3g}"),),
-                "Give correlations (numpy.tanh undoes Fisher's z).",
-                _some(self.beyond, self.n_subjects),
-            ))  # fmt: skip
-        if self.negative:
-            doubts.append(Doubt(
-                flavor, "many negative edges, which structure cannot have (logarithms? z-scores? "
-                "function?)", (), "Give the connectomes as they were measured.",
-                _some(self.negative, self.n_subjects),
-            ))  # fmt: skip
-        if self.counts:
-            doubts.append(Doubt(
-                flavor, "all edges are whole numbers, as counts of streamlines are: this flavor "
-                "divides or weights them", (), "Give them as the flavor that they are.",
-                _some(self.counts, self.n_subjects),
-            ))  # fmt: skip
+        doubts += self._values.list_doubts(self.n_subjects)
         return doubts + self._list_unit_doubts()
 
     def _list_unit_doubts(self) -> list[Doubt]:
@@ -238,18 +268,3 @@ def check_inputs(
         if not np.isnan(one).all():
             check.add(row, one)
     return check
-
-
-def _share_negative(values: NDArray[np.floating]) -> float:
-    size = float(np.abs(values).sum())
-    return (size - float(values.sum())) / 2 / size
-
-
-def _are_whole(values: NDArray[np.floating]) -> bool:
-    # most are not, which a few of them show
-    return not any((some != np.rint(some)).any() for some in (values[:FEW], values))
-
-
-def _some(rows: list[int], n_subjects: int) -> tuple[int, ...]:
-    """Rows that a doubt concerns; none where it concerns all."""
-    return tuple(rows) if len(rows) < n_subjects else ()

@@ -1,5 +1,6 @@
 """Cohorts whose regions or edges lie in another order are named; those that lie right are not."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -142,3 +143,44 @@ def test_real_people_are_named_in_every_order_and_never_in_their_own(n_people: i
             given = known[rng.integers(len(known))]
             found = judge(flavor, rows[chosen][:, given.edges], means)
             assert [given.words in doubt.claim for doubt in found] == [True]
+
+
+@pytest.mark.parametrize("n_swapped", [1, 3])
+def test_people_whose_sides_are_swapped_are_named_among_others(n_swapped: int) -> None:
+    """Their likeness hardly suffers, so that the cohort's mean does not show it."""
+    (swap,) = (o for o in list_edge_orders("fs86", 3655) if o.name == "hemispheres-swapped")
+    mean = make_mean(SC)
+    means = {SC: 1.4 * mean + mean[swap.edges]}  # sides that are nearly alike
+    people = make_people(means[SC], 12, likeness=0.9)
+    assert judge(SC, people, means) == []
+    people[:n_swapped] = people[:n_swapped, swap.edges]
+    (doubt,) = judge(SC, people, means)
+    assert "left and right swapped" in doubt.claim
+    assert doubt.whom == tuple(range(n_swapped))
+    assert not doubt.is_certain
+
+
+@pytest.mark.parametrize(
+    ("flavor", "transform", "words"),
+    [
+        (FC, np.abs, "absolute values"),
+        (FC, np.square, "squares"),
+        (SC, np.log1p, "logarithms or roots"),
+        (SC, np.sqrt, "logarithms or roots"),
+        (SC, np.square, "squares"),
+        (SC, lambda edges: (edges > np.median(edges)) + 0.5, "ones and zeros"),
+    ],
+)
+@pytest.mark.parametrize("n_people", [1, 12])
+def test_transformed_edges_are_named(
+    flavor: Flavor, transform: Callable[[Edges], Edges], words: str, n_people: int
+) -> None:
+    """Of one person and of many; an adaptation, a line, undoes none of these."""
+    mean = make_mean(SC) if flavor == SC else 1.5 * make_mean(SC) - 0.3 * make_mean(SC, 4) - 0.05
+    mean = 20 * mean if flavor == SC else mean
+    people = make_people(mean, n_people, likeness=0.95)
+    people = np.abs(people) if flavor == SC else people
+    assert judge(flavor, people, {flavor: mean}) == []
+    (doubt,) = judge(flavor, transform(people), {flavor: mean})
+    assert f"seems to hold {words}" in doubt.claim
+    assert not doubt.is_certain

@@ -146,3 +146,58 @@ def test_a_mean_in_another_order_is_said_where_an_adaptation_is_fitted(
             fit_adaptation({FC: (mean[order.edges], 12)}, {FC: mean}, mode)
         assert len(caplog.messages) == 1
         assert order.words in caplog.messages[0]
+
+
+def test_missing_regions_written_as_zeros_are_named(people: Edges, mean: Edges) -> None:
+    """Of FC from one region on; of SC from a tenth on, since small ones may lack streamlines."""
+    first, second = np.triu_indices(86, 1)
+    people = people + 0.001  # no edge of these is 0
+    people[4, (first == 7) | (second == 7)] = 0
+    (found,) = check_inputs(FC, people, {FC: mean}).list_doubts({FC: mean})
+    assert "regions are 0" in found.claim
+    assert found.figures == (("regions:", "1"),)
+    assert found.whom == (4,)
+    assert claims(check_inputs(SC, people, {SC: mean}), mean) == []
+    people[4, np.isin(first, range(10)) | np.isin(second, range(10))] = 0
+    (found,) = check_inputs(SC, people, {SC: mean}).list_doubts({SC: mean})
+    assert found.figures == (("regions:", "10"),)
+    people[4, np.isin(first, range(10)) | np.isin(second, range(10))] = np.nan
+    assert claims(check_inputs(SC, people, {SC: mean}), mean) == []
+
+
+def test_correlations_below_a_threshold_set_to_zero_are_named(people: Edges, mean: Edges) -> None:
+    """Structure has zeros by right."""
+    people = np.where(people > 0.1, people, 0)
+    ((claim, whom),) = claims(check_inputs(FC, people, {FC: mean}), mean)
+    assert "exactly 0" in claim
+    assert whom == ()
+    assert claims(check_inputs(SC, people, {SC: mean}), mean) == []
+
+
+def test_one_connectome_under_two_names_is_named(people: Edges, mean: Edges) -> None:
+    """A copy in another's place; people who differ in one edge are two."""
+    people[5], people[2] = people[1], people[0]
+    people[2, 9] += 0.01
+    ((claim, whom),) = [
+        (doubt.claim, doubt.whom)
+        for doubt in check_inputs(SC, people, {SC: mean}).list_twin_doubts()
+    ]
+    assert "one and the same" in claim
+    assert whom == (1, 5)
+
+
+def test_what_people_share_must_resemble_the_training_mean(mean: Edges) -> None:
+    """Each of them resembles it a little, as where a part of the regions lies wrong."""
+    rng = np.random.default_rng(2)
+    deviation = mean - mean.mean()
+    wrong = mean.mean() + 0.3 * deviation + deviation[rng.permutation(N_EDGES)]
+    people = wrong + 0.01 * rng.normal(size=(6, N_EDGES))
+    ((claim, whom),) = claims(check_inputs(SC, people, {SC: mean}), mean)
+    assert "does not resemble" in claim
+    assert whom == ()
+    noisy = mean + mean.std() * 4 * rng.normal(size=(6, N_EDGES))
+    assert not [
+        claim
+        for claim, _ in claims(check_inputs(FC, noisy, {FC: mean}), mean)
+        if "resemble" in claim
+    ]

@@ -70,9 +70,13 @@ def _list_by_file(doubts: Sequence[Doubt], labels: Sequence[str]) -> dict[tuple[
 
 
 def list_doubts(checks: Mapping[Flavor, InputCheck], model: Model) -> list[Doubt]:
-    """List what is unlikely about values, order of edges, and flavor."""
+    """List what is unlikely about values, order of edges, flavor and people."""
     training_means = model.training_means()
-    return [doubt for check in checks.values() for doubt in check.list_doubts(training_means)]
+    return [
+        doubt
+        for check in checks.values()
+        for doubt in (*check.list_doubts(training_means), *check.list_twin_doubts())
+    ]
 
 
 def list_scale_doubts(
