@@ -1,7 +1,7 @@
 """Orders of regions and edges that other programs write, from ``data/region_orders.tsv``."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from math import isqrt
@@ -195,27 +195,22 @@ def _place_regions(table: Parcellation, keys: list[str]) -> Places | None:
     return np.lexsort([rank for rank in reversed(ranks) if rank is not None])
 
 
+@cache
 def _rank(table: Parcellation, key: str) -> NDArray[np.intp] | None:
     """Give each region the number to sort it by."""
-    sides = np.array(table.hemispheres)
-    is_cortex = np.array([group not in NOT_CORTEX for group in table.groups])
-    is_cerebellum = np.array([group == "Cerebellum" for group in table.groups])
     if key == "pair":
         partners = _find_partners(table)
         return None if partners is None else np.minimum(partners, np.arange(len(partners)))
+    if key in NAMED:
+        return np.unique(np.array(NAMED[key](table)), return_inverse=True)[1].reshape(-1)
+    sides = np.array(table.hemispheres)
+    is_cortex = np.array([group not in NOT_CORTEX for group in table.groups])
+    is_cerebellum = np.array([group == "Cerebellum" for group in table.groups])
     if key == "mrtrix":
         # a table of FreeSurfer's regions; left: cortex, cerebellum, deep; right: deep, cortex, …
         left = np.select([is_cortex, is_cerebellum], [0, 1], 2)
         right = np.select([is_cortex, is_cerebellum], [4, 5], 3)
         return np.where(sides == "L", left, right) if table.source == APARCASEG else None
-    named = {
-        "name": table.region_names,
-        "caseless": tuple(name.lower() for name in table.region_names),
-        "stem": tuple(_strip_side(name).lower() for name in table.region_names),
-        "text": tuple(map(str, table.indices)),
-    }
-    if key in named:
-        return np.unique(np.array(named[key]), return_inverse=True)[1].reshape(-1)
     rank = {
         "left": np.select([sides == "L", sides == "R"], [0, 1], 2),
         "right": np.select([sides == "R", sides == "L"], [0, 1], 2),
@@ -230,6 +225,16 @@ def _strip_side(name: str) -> str:
     return SIDE.sub("", name, count=1)
 
 
+NAMED: dict[str, Callable[[Parcellation], Sequence[str]]] = {
+    "name": lambda table: table.region_names,
+    "caseless": lambda table: [name.lower() for name in table.region_names],
+    "stem": lambda table: [_strip_side(name).lower() for name in table.region_names],
+    "text": lambda table: [str(index) for index in table.indices],
+}
+"""What regions are sorted by, of the keys that are words."""
+
+
+@cache
 def _find_partners(table: Parcellation) -> Places | None:
     """Region of the other hemisphere of the same name; itself in the midline; None: not all."""
     places = {
