@@ -100,9 +100,10 @@ def check_output(path: Path) -> None:
             f"found {path}."
         )
     if not path.suffix and path.exists() and not path.is_dir():
+        found = "a file" if path.is_file() else "a pipe or device"
         raise SettingsError(
-            f"expected a folder for --output {path}; found something else of that name. A pipe "
-            f"needs a name that says the format ({', '.join(OUTPUT_SUFFIXES)})."
+            f"expected a folder for --output {path}; found {found} of that name. A pipe needs a "
+            f"name that says the format ({', '.join(OUTPUT_SUFFIXES)})."
         )
 
 
