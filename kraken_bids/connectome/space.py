@@ -10,6 +10,8 @@ from kraken_bids.connectome.regions import RegionSearch, find_regions, is_inside
 from kraken_bids.exceptions import InputError
 
 SAMPLE_SIZE = 2_000
+SCREEN_SIZE = 400
+"""Points that tell which axes to turn round; their share is then taken of the whole sample."""
 MIN_SHARE = 0.2
 """Fewer ends than this near a region cannot be the same space (good data: half or more)."""
 FLIP_MARGIN = 0.05
@@ -77,11 +79,14 @@ def measure_space_fit(search: RegionSearch, ends: NDArray[np.floating]) -> Space
         (points, middle + search.affine[:3, 3]),
         (points + shift, centre),
     )
-    flips = {axes: max(share(_flip(*pivot, axes)) for pivot in pivots) for axes in FLIPS}
-    flip = max(flips, key=lambda axes: flips[axes])
+    few = slice(None, None, max(1, len(points) // SCREEN_SIZE) | 1)  # odd: starts and ends
+    screened = {
+        axes: max(share(_flip(own[few], pivot, axes)) for own, pivot in pivots) for axes in FLIPS
+    }
+    flip = max(screened, key=lambda axes: screened[axes])
     return SpaceFit(
         given=share(points),
-        flipped=flips[flip],
+        flipped=max(share(_flip(*pivot, flip)) for pivot in pivots),
         flip=flip,
         recentred=share(points + shift),
         shift_mm=float(np.linalg.norm(shift)),

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.doubts import Doubt
-from kraken_bids.region_orders import EdgeOrder, list_edge_orders, list_region_orders
+from kraken_bids.region_orders import EdgeOrder, list_edge_orders
 
 Vector = NDArray[np.float64]
 Rival: TypeAlias = "EdgeOrder | Flavor | Shape"
@@ -39,12 +39,11 @@ MIN_EVIDENCE_SHAPE = 0.3
 """The same as :data:`MIN_EVIDENCE` for values that were transformed. Right ones, one by one: -0.1
 and less; transformed ones: 0.4 and more, but for logarithms of small numbers and roots of
 correlations, which differ little (20 real people)."""
-MIN_EVIDENCE_SWAP = 0.15
-"""The same for one person with left and right exchanged. Right ones: -0.22 and less; exchanged
-ones: 0.22 and more (20 real people, five flavors)."""
+MAX_ALIKE_FORM = 0.98
+"""Forms that are more alike differ by less than one person's noise."""
 MIN_LIKENESS_NAMED = 0.5
 """Who resembles less is not said to be swapped or transformed: other faults are as likely."""
-SWAP = "hemispheres-swapped"
+TRANSFORMED_REMEDY = "Give the connectomes as they were measured."
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,11 @@ class Shape:
     """Of the flavors that it is done to: FC or SC."""
     apply: Callable[[Vector], Vector]
 
+    @property
+    def claim(self) -> str:
+        """What is said of connectomes that fit better so."""
+        return f"seems to hold {self.words} in place of the measured edges"
+
 
 SHAPES = (
     Shape("absolute values", "FC", np.abs),
@@ -65,16 +69,6 @@ SHAPES = (
     Shape("squares", "SC", np.square),
     Shape("ones and zeros", "SC", lambda edges: (edges > np.median(edges)).astype(np.float64)),
 )
-
-
-@dataclass(frozen=True, eq=False)
-class Swap:
-    """The training mean with left and right exchanged."""
-
-    target: Vector
-    """Standardized ``[n_edges]``."""
-    alike: float
-    """Its correlation with the training mean as it is."""
 
 
 def judge_mean(
@@ -114,31 +108,6 @@ def judge_mean(
         likeness, name = max(rivals, key=lambda rival: rival[0])
         return [_describe_rival(flavor, own, likeness, name)]
     return [unlike(flavor, own)] if own < MIN_LIKENESS else []
-
-
-def find_swap(flavor: Flavor, standardized: Vector) -> Swap | None:
-    """Exchange left and right in a training mean; None where the sides are not known."""
-    for order in list_edge_orders(flavor.parcellation, standardized.size):
-        if order.name == SWAP:
-            target = standardized[order.edges]
-            alike = float(target @ standardized)
-            return Swap(target, alike) if alike < 1 - 1e-6 else None
-    return None
-
-
-def swapped(flavor: Flavor, own: float, in_swap: float) -> Doubt:
-    """Doubt about one person whose left and right are exchanged."""
-    orders = list_region_orders(flavor.parcellation)
-    words = next(order.words for order in orders if order.name == SWAP)
-    return Doubt(
-        flavor,
-        f"seems to be in another order than the model's and other people's: {words}",
-        (
-            ("correlation with the model's training mean", f"{own:.2f}"),
-            ("in that order", f"{in_swap:.2f}"),
-        ),
-        "Check the orientation of the images and label images that it was measured from.",
-    )
 
 
 def correlate(edges: NDArray[np.floating], standardized: Vector) -> tuple[float, float]:
@@ -201,7 +170,7 @@ def _fit_shapes(given: Vector, wanted: Vector, group: str) -> list[tuple[float, 
         other = standardize(values)
         likeness, alike = float(given @ other), float(target @ other)
         is_better = _is_better(own, likeness, alike, MIN_EVIDENCE_SHAPE)
-        if is_better and likeness >= MIN_LIKENESS_NAMED:
+        if is_better and likeness >= MIN_LIKENESS_NAMED and alike < MAX_ALIKE_FORM:
             found.append((likeness, shape))
     return found
 
@@ -221,9 +190,7 @@ def _describe_rival(flavor: Flavor, own: float, likeness: float, rival: Rival) -
         )  # fmt: skip
     if isinstance(rival, Shape):
         figures = (in_place, ("so transformed", f"{likeness:.2f}"))
-        claim = f"seems to hold {rival.words} in place of the measured edges"
-        remedy = "Give the connectomes as they were measured."
-        return Doubt(flavor, claim, figures, remedy)
+        return Doubt(flavor, rival.claim, figures, TRANSFORMED_REMEDY)
     claim = f"seems to be in another order than the model's: {rival.words}"
     figures = (in_place, ("in that order", f"{likeness:.2f}"))
     return Doubt(flavor, claim, figures, _say_remedy(flavor, rival), is_certain=is_certain)

@@ -11,16 +11,13 @@ from kraken_bids.model.doubts import Doubt, concern
 from kraken_bids.model.edge_values import EdgeValues, some_rows
 from kraken_bids.model.likeness import (
     MIN_EDGES,
-    MIN_EVIDENCE_SWAP,
     MIN_LIKENESS,
-    MIN_LIKENESS_NAMED,
     correlate,
-    find_swap,
     judge_mean,
     standardize,
-    swapped,
     unlike,
 )
+from kraken_bids.model.odd_ones import OddOnes
 
 Vector = NDArray[np.float64]
 
@@ -58,8 +55,7 @@ class InputCheck:
         usable = mean is not None and mean.size >= MIN_EDGES and np.ptp(mean) > 0
         self._wanted = standardize(np.asarray(mean, np.float64)) if usable else None
         self._values = EdgeValues(self.flavor)
-        self._swap = None if self._wanted is None else find_swap(self.flavor, self._wanted)
-        self._swapped: list[tuple[int, float, float]] = []
+        self._odd = OddOnes(self.flavor, mean) if mean is not None and usable else None
         self._looks: dict[tuple[float, ...], list[int]] = {}
         self._totals: dict[bool, Vector] = {}
         self._squares = 0.0
@@ -123,7 +119,7 @@ class InputCheck:
             for is_odd, n in ((True, len(odd)), (False, self.n_subjects - len(odd)))
         )
         # noisy ones resemble nothing each, and their mean does: nothing is said of them
-        found = [*(concern(doubt, odd) for doubt in theirs), *rest, *self._list_swapped()]
+        found = [*(concern(doubt, odd) for doubt in theirs), *rest, *self._list_odd()]
         if not found or {doubt.claim for doubt in theirs} & {doubt.claim for doubt in rest}:
             return self._judge_everyone(training_means)
         return found
@@ -137,7 +133,10 @@ class InputCheck:
         shared = self._correlate_shared()
         if shared is not None and shared < MIN_SHARED:
             return [unlike(self.flavor, shared)]
-        return self._list_swapped()
+        return self._list_odd()
+
+    def _list_odd(self) -> list[Doubt]:
+        return self._odd.list_doubts(self.n_subjects) if self._odd else []
 
     def _correlate_shared(self) -> float | None:
         """Correlate what the people have in common with the training mean; None for a few.
@@ -151,13 +150,6 @@ class InputCheck:
         likeness, size = correlate(total, self._wanted)
         in_common = (size**2 - self._squares) / (n * (n - 1))
         return likeness * size / n / in_common**0.5 if in_common > 0 else None
-
-    def _list_swapped(self) -> list[Doubt]:
-        if not self._swapped:
-            return []
-        rows, own, other = zip(*self._swapped, strict=True)
-        doubt = swapped(self.flavor, float(np.median(own)), float(np.median(other)))
-        return [concern(doubt, some_rows(list(rows), self.n_subjects))]
 
     def list_scale_doubts(self, reference: NDArray[np.floating], where: str) -> list[Doubt]:
         """Say where the mean is many times the reference, whose scale is expected, or a fraction.
@@ -205,11 +197,8 @@ class InputCheck:
             self.unlike.append(row)
         else:
             self.factors[row] = likeness * size
-        if self._swap is not None:
-            other = correlate(edges, self._swap.target)[0]
-            is_better = other - likeness > MIN_EVIDENCE_SWAP * (1 - self._swap.alike)
-            if is_better and other >= MIN_LIKENESS_NAMED:
-                self._swapped.append((row, likeness, other))
+        if self._odd is not None:
+            self._odd.add(row, edges, likeness)
         self._looks.setdefault((likeness, size, float(edges.sum())), []).append(row)
         self._squares += size**2
         total = self._totals.setdefault(is_unlike, np.zeros(len(edges)))

@@ -184,3 +184,7 @@ def test_transformed_edges_are_named(
     (doubt,) = judge(flavor, transform(people), {flavor: mean})
     assert f"seems to hold {words}" in doubt.claim
     assert not doubt.is_certain
+    if n_people == 12:  # one among others, whose mean he hardly changes
+        people[3] = transform(people[3])
+        found = {doubt.claim: doubt.whom for doubt in judge(flavor, people, {flavor: mean})}
+        assert found[f"seems to hold {words} in place of the measured edges"] == (3,)

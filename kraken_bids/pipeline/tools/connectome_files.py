@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,11 @@ from kraken_bids.pipeline.tools.connectome_parts import Part, known_regions, reg
 from kraken_bids.pipeline.tools.declared_flavors import check_declared
 from kraken_bids.pipeline.tools.joined_rows import CohortRows, Connectomes, Input, join_inputs
 from kraken_bids.pipeline.tools.row_axes import put_people_first
-from kraken_bids.pipeline.tools.row_names import find_presence, find_subjects
+from kraken_bids.pipeline.tools.row_names import (
+    find_presence,
+    find_subjects,
+    list_columns_beside,
+)
 from kraken_bids.pipeline.tools.stored_rows import Rows, load_rows
 from kraken_bids.pipeline.tools.table_folders import (
     TABLE_SUFFIXES,
@@ -207,7 +211,9 @@ def _name_part(
         subjects, array = presence.choose_names(subjects), presence.choose_rows(array)
         label = find_owner(path) if subjects is None and array.shape[0] == 1 else None
         subjects = subjects if label is None else (label,)
-    return to_part(flavor, array, where, subjects)
+    part = to_part(flavor, array, where, subjects)
+    beside = {} if subjects else list_columns_beside(arrays, array.shape[0])
+    return replace(part, beside=beside)
 
 
 def _read_keyed_file(path: Path) -> Iterator[tuple[Flavor, Part]]:

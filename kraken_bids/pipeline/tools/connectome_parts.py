@@ -1,7 +1,7 @@
 """Connectomes of one flavor in one file: checked against it, read in blocks of people."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -38,6 +38,8 @@ class Part:
     """Rows, of those that were read, whose matrix holds one triangle only."""
     expect: Callable[[Sequence[int]], None] = lambda _order: None
     """Takes the order in which rows will be read, for files where that saves passes."""
+    beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Lists beside connectomes whose people are not named: a value per row, none of them twice."""
 
 
 def to_part(flavor: Flavor, array: Rows, where: str, subjects: tuple[str, ...] | None) -> Part:

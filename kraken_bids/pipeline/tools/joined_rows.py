@@ -67,6 +67,7 @@ def join_inputs(inputs: Sequence[Input]) -> tuple[tuple[str, ...], dict[Flavor, 
     for one in inputs:
         labels.setdefault(one.flavor.name, []).extend(one.part.subjects or numbers)
         origins.setdefault(one.flavor.name, set()).add(one.number)
+    _check_counted_alike(labels)
     unified = unify_labels(labels)
     common = {name: [unified[label] for label in own] for name, own in labels.items()}
     check_common(common, origins)
@@ -107,7 +108,36 @@ def _number_rows(parts: Sequence[Part]) -> int:
                 f"{parts[0].where}, since they do not name their people; found {part.n_rows}. Add "
                 "an array of subjects to each."
             )
+        _check_same_order(parts[0], part)
     return parts[0].n_rows
+
+
+def _check_same_order(first: Part, part: Part) -> None:
+    """Refuse rows without names where another list beside them says that they lie otherwise."""
+    for key, values in first.beside.items():
+        other = part.beside.get(key, values)
+        if other != values and set(other) == set(values):
+            raise InputError(
+                f"expected rows of {part.where} in the order of those of {first.where}, since "
+                f"they do not name their people; found the values of {key} in another order "
+                f"({values[0]} first there, {other[0]} here). If {key} names the people, call it "
+                "subjects; else sort the files alike."
+            )
+
+
+def _check_counted_alike(labels: Mapping[str, Sequence[str]]) -> None:
+    """Refuse to pair people who are numbered from 0 with others who are numbered from 1."""
+    counted: dict[int, str] = {}
+    for name, own in labels.items():
+        n = len(own)
+        for start in (0, 1):
+            if n > 1 and set(own) == {str(start + row) for row in range(n)}:
+                counted[start] = name
+    if len(counted) == 2:
+        raise InputError(
+            f"expected the same numbers for the same people; found those of {counted[0]} counted "
+            f"from 0 and those of {counted[1]} from 1. Number them alike, or name them."
+        )
 
 
 @dataclass(frozen=True)

@@ -117,6 +117,19 @@ def find_subjects(arrays: Mapping[str, Rows]) -> tuple[str, ...] | None:
     return None
 
 
+def list_columns_beside(arrays: Mapping[str, Rows], n_rows: int) -> dict[str, tuple[str, ...]]:
+    """List what has a value of its own for each row, whatever it means, by its key."""
+    found = {}
+    for key, array in arrays.items():
+        if max(array.shape, default=0) != n_rows or math.prod(array.shape) != n_rows:
+            continue
+        values = np.asarray(load_rows(array)).reshape(-1)
+        words = tuple(map(str, values.tolist()))
+        if values.dtype.kind in "iufUSO" and len(set(words)) == n_rows:
+            found[key] = words
+    return found
+
+
 def _is_like_subjects(key: str) -> bool:
     """Whether a key, or a column ``TABLE.COLUMN``, is called as names are."""
     name = key.rpartition(".")[2].lower()

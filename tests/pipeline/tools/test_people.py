@@ -246,3 +246,31 @@ def test_labels_of_a_query_are_found_among_the_people_of_a_run() -> None:
 
     assert found == {"001", "b", "nobody", "7"}
     assert said == ["1 people are spelled differently, and taken as the same: 1 = 001"]
+
+
+@pytest.mark.parametrize("key", ["files", "pid", "age_days"])
+def test_rows_without_names_are_not_paired_against_another_list_beside_them(
+    tmp_path: Path, squares: np.ndarray, key: str
+) -> None:
+    """The same values in another order say that the people lie otherwise; other values do not."""
+    values = ["a", "b", "c", "d"] if key == "files" else [7, 9, 8, 4]
+    a = write(tmp_path / "a.npz", squares, **{key: values})
+    b = write(tmp_path / "b.npz", squares, **{key: values[::-1]})
+    with pytest.raises(InputError, match=f"values of {key} in another order"):
+        read_connectomes([f"{FC}={a}", f"{SC}={b}"])
+    for other in (values, [f"{value}0" for value in values], ["x", "x", "x", "x"]):
+        b = write(tmp_path / "b.npz", squares, **{key: other})
+        assert len(read_connectomes([f"{FC}={a}", f"{SC}={b}"]).subjects) == N
+
+
+def test_people_numbered_from_zero_are_not_paired_with_people_numbered_from_one(
+    tmp_path: Path, squares: np.ndarray
+) -> None:
+    """Numbers that count both alike, or are names of their own, are."""
+    a = write(tmp_path / "a.npz", squares, subjects=[0, 1, 2, 3])
+    b = write(tmp_path / "b.npz", squares, subjects=[1, 2, 3, 4])
+    with pytest.raises(InputError, match="counted from 0"):
+        read_connectomes([f"{FC}={a}", f"{SC}={b}"])
+    assert len(read_connectomes([f"{FC}={a}", f"{SC}={a}"]).subjects) == N
+    b = write(tmp_path / "b.npz", squares, subjects=[1, 2, 3, 5])
+    assert len(read_connectomes([f"{FC}={a}", f"{SC}={b}"]).subjects) == N + 1
