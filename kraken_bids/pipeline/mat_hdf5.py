@@ -13,7 +13,6 @@ from kraken_bids.pipeline.mat_files import MatlabObject, stack_cells
 from kraken_bids.pipeline.mat_objects import Objects, parse_reference, read_objects
 from kraken_bids.pipeline.tools.stored_rows import BROKEN, Hdf5Rows, Rows
 
-SIGNATURE = b"MATLAB 7.3 MAT-file"
 CLASS, EMPTY, DECODE = "MATLAB_class", "MATLAB_empty", "MATLAB_object_decode"
 PRIVATE = "#"
 """How the names of what is no variable begin."""
@@ -26,9 +25,9 @@ NUMBERS = (
 
 
 def is_version_73(path: Path) -> bool:
-    """Whether a file begins as MATLAB's version 7.3 does."""
-    with path.open("rb") as file:
-        return file.read(len(SIGNATURE)) == SIGNATURE
+    """Whether a file is HDF5, as those of MATLAB 7.3 are, whatever its first line says."""
+    with path.open("rb"):  # a missing file is said as such
+        return bool(h5py.is_hdf5(path))
 
 
 def open_mat73(path: Path) -> dict[str, Rows]:

@@ -1,6 +1,8 @@
 """MATLAB files of every version give the same arrays, in pieces as well as whole."""
 
 import struct
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,22 @@ from kraken_bids.pipeline.tools.stored_rows import load_rows
 FC, SC = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("SCifod2act_fs86_volnorm")
 UPPER = np.triu_indices(86, 1)
 NAMES = ["b", "a", "d", "c"]
+WRITE_STRINGS = """
+import sys
+import numpy as np
+from matio import save_to_mat
+
+words = {
+    "string_scalar": [["Hello"]],
+    "string_array": [["Apple", "Banana", "Cherry"], ["Date", "Fig", "Grapes"]],
+    "string_empty": [[""]],
+}
+arrays = {name: np.array(value, np.dtypes.StringDType()) for name, value in words.items()}
+save_to_mat(sys.argv[1], arrays, version=sys.argv[2])
+"""
+"""In a process of its own: mat-io sets an option of pandas for all."""
+
+
 @pytest.fixture
 def squares() -> np.ndarray:
     x = np.random.default_rng(2).normal(size=(4, 86, 86))
@@ -100,6 +118,34 @@ def test_a_file_cut_short_is_refused(tmp_path: Path) -> None:
         load_rows(rows)
     with pytest.raises(InputError, match=r"x\.mat"):
         open_arrays(path)
+
+
+@pytest.mark.parametrize("version", ["v7", "v7.3"])
+def test_strings_as_matlab_writes_them_are_read(tmp_path: Path, version: str) -> None:
+    """Which scipy does not: they lie in another part of the file, as UTF-16."""
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        WRITE_STRINGS,
+        str(tmp_path / "x.mat"),
+        version,
+    ]
+    subprocess.run(command, check=True)
+
+    arrays = read_arrays(tmp_path / "x.mat")
+
+    assert arrays["string_scalar"].tolist() == ["Hello"]
+    assert arrays["string_array"].tolist() == [
+        "Apple",
+        "Date",
+        "Banana",
+        "Fig",
+        "Cherry",
+        "Grapes",
+    ]
+    assert arrays["string_empty"].tolist() == [""]
 
 
 def make_element(kind: int, data: bytes) -> bytes:
