@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError
@@ -237,6 +238,22 @@ def test_what_does_not_belong_together_is_refused(
             model.encode(FC, values)
     with pytest.raises(ConnectomeError, match="infinite"):
         model.decode(FC, np.full((1, 5), np.inf))
+
+
+def test_tables_whose_rows_bear_other_names_are_not_paired(
+    make_model: Callable[..., Model], rng: np.random.Generator
+) -> None:
+    """Rows of pandas have names; those that count rows only are as good as none."""
+    model = make_model()
+    one, two = model.flavors[:2]
+    names = ["a", "b", "c"]
+    first = pd.DataFrame(rng.normal(size=(3, model.n_edges(one))), index=names)
+    second = pd.DataFrame(rng.normal(size=(3, model.n_edges(two))), index=names)
+    together = model.predict({one: first, two: second}, targets=one)[one]
+    counted = model.predict({one: first, two: second.reset_index(drop=True)}, targets=one)[one]
+    np.testing.assert_array_equal(counted, together)
+    with pytest.raises(ConnectomeError, match="'c' in row 0"):
+        model.predict({one: first, two: second[::-1]})
 
 
 def test_a_model_travels_without_what_it_makes_again(

@@ -88,7 +88,7 @@ def check_same_subjects(rows: dict[Flavor, Numbers]) -> None:
     Raises
     ------
     ConnectomeError
-        If they differ in their number.
+        If they differ in their number; or, of tables of pandas, in the names of their rows.
     """
     if len({len(values) for values in rows.values()}) > 1:
         sizes = ", ".join(f"{flavor}: {len(values)}" for flavor, values in rows.items())
@@ -96,3 +96,22 @@ def check_same_subjects(rows: dict[Flavor, Numbers]) -> None:
             f"expected the same subjects for every flavor, in one order; found {sizes} rows. Give "
             "a row of NaN where a subject lacks a flavor."
         )
+    labels = {flavor: _list_labels(values) for flavor, values in rows.items()}
+    named = {flavor: own for flavor, own in labels.items() if own is not None}
+    first = next(iter(named), None)
+    for flavor, own in named.items():
+        if first is not None and own != named[first]:
+            row = next(k for k, label in enumerate(own) if label != named[first][k])
+            raise ConnectomeError(
+                f"expected the same subjects for every flavor, in one order; found {own[row]!r} "
+                f"in row {row} of {flavor} and {named[first][row]!r} in that of {first}. Put the "
+                "tables into one order: table.loc[other.index]."
+            )
+
+
+def _list_labels(values: Numbers) -> list[object] | None:
+    """Names of the rows of a pandas table; None for arrays, and for rows that are counted."""
+    index = getattr(values, "index", None)
+    if index is None or callable(index) or type(index).__name__ == "RangeIndex":
+        return None
+    return list(index)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from pathlib import Path
 from typing import Literal
@@ -15,8 +15,10 @@ from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor
+from kraken_bids.model.doubts import describe_doubts
 from kraken_bids.model.judging.significance import Score, compare, score_comparison
-from kraken_bids.model.likeness import judge_mean
+from kraken_bids.model.plausibility import InputCheck
+from kraken_bids.pipeline.predictions.doubts import name_rows
 from kraken_bids.pipeline.quality.scores import METRIC_WORDS
 from kraken_bids.pipeline.tools.connectome_files import read_connectomes
 from kraken_bids.pipeline.tools.joined_rows import Connectomes
@@ -195,10 +197,10 @@ def _evaluate(
 ) -> Iterator[Evaluation]:
     keys = sorted((k for k in predictions.readers if k[1] in connectomes.edges), key=itemgetter(1))
     too_few = []
-    judged: set[Flavor] = set()
+    judged: dict[Flavor, InputCheck] = {}
     for source, target in keys:
         y = predictions.read(source, target)
-        x, y = _match(predictions.subjects, y, connectomes, target)
+        rows, x, y = _match(predictions.subjects, y, connectomes, target)
         if x.shape[1] != y.shape[1]:
             raise ConnectomeError(
                 f"{predictions.where}, {source}, {target}: expected {x.shape[1]} edges, as "
@@ -208,8 +210,9 @@ def _evaluate(
             too_few.append(f"{source}{ARROW}{target}")
             continue
         if target not in judged:
-            judged.add(target)
-            _warn_of_order(target, x, y)
+            judged[target] = InputCheck(target, y.mean(axis=0))
+            for row, edges in zip(rows, x, strict=True):
+                judged[target].add(row, edges)
         comparison = compare(x, y, mean=training_means.get(target))
         yield Evaluation(source, target, len(x), score_comparison(
             comparison,
@@ -217,6 +220,7 @@ def _evaluate(
             n_bootstraps=options.n_bootstraps,
             seed=options.seed,
         ))  # fmt: skip
+    _warn_of_observed(judged, connectomes.subjects)
     if too_few:
         logger.warning(
             "%d of %d pairs are left out, since fewer than %d subjects have both, complete: %s",
@@ -224,21 +228,30 @@ def _evaluate(
         )  # fmt: skip
 
 
-def _warn_of_order(target: Flavor, observed: Edges, predicted: Edges) -> None:
-    """Say where observed connectomes resemble their predictions in another order only."""
-    for doubt in judge_mean(target, observed.mean(axis=0), {target: predicted.mean(axis=0)}):
-        logger.warning(
-            "%s as observed %s, judged by its predictions. %s", target, doubt.claim, doubt.remedy
-        )
+def _warn_of_observed(checks: Mapping[Flavor, InputCheck], subjects: Sequence[str]) -> None:
+    """Say which observed connectomes cannot be what they are called, or lie in another order."""
+    doubts = []
+    for flavor, check in checks.items():
+        means = {} if check.training_mean is None else {flavor: check.training_mean}
+        for doubt in (*check.list_doubts(means), *check.list_twin_doubts()):
+            is_order = any(words.startswith("correlation") for words, _ in doubt.figures)
+            claim = (
+                f"as observed: {doubt.claim.removesuffix(': not used')}"
+                + ", judged by its predictions" * is_order
+            )
+            figures = () if is_order else doubt.figures  # they would speak of training
+            doubts.append(replace(doubt, claim=claim, figures=figures))
+    for text in describe_doubts(doubts, name_rows(subjects)):
+        logger.warning(text)
 
 
 def _match(
     subjects: Sequence[str], predicted: Edges, connectomes: Connectomes, target: Flavor
-) -> tuple[Edges, Edges]:
-    """Observed and predicted rows of the subjects who have both, complete."""
+) -> tuple[list[int], Edges, Edges]:
+    """Which subjects have both, complete; their observed and predicted rows."""
     observed = connectomes.edges[target]
-    rows = {subject: k for k, subject in enumerate(subjects)}
-    both = [(i, rows[s]) for i, s in enumerate(connectomes.subjects) if s in rows]
+    places = {subject: k for k, subject in enumerate(subjects)}
+    both = [(i, places[s]) for i, s in enumerate(connectomes.subjects) if s in places]
     pairs = [
         (i, j)
         for i, j in both
@@ -249,7 +262,8 @@ def _match(
             "%s: %d of %d subjects lack it or regions of it and are left out",
             target, len(both) - len(pairs), len(both),
         )  # fmt: skip
-    return observed[[i for i, _ in pairs]], predicted[[j for _, j in pairs]]
+    rows = [i for i, _ in pairs]
+    return rows, observed[rows], predicted[[j for _, j in pairs]]
 
 
 def _spell_alike(

@@ -263,10 +263,10 @@ def test_observed_connectomes_in_another_order_are_warned_of(
     labels: list[str],
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Once for each flavor, whatever the sources; those in the right order are not."""
+    """Once for all flavors and sources; those in the right order are not."""
     path = write_file(predicted, labels, tmp_path / "p.npz")
     order = next(one for one in list_edge_orders("fs86", 3655) if one.name == "cortex-first")
-    for edges, n_said in ((slice(None), 0), (order.edges, len(cohort_edges))):
+    for edges, n_said in ((slice(None), 0), (order.edges, 1)):
         caplog.clear()
         arrays = {f.name: rows[:N, edges] for f, rows in cohort_edges.items()}
         np.savez(tmp_path / "o.npz", subjects=np.array(labels), **arrays)
@@ -275,7 +275,34 @@ def test_observed_connectomes_in_another_order_are_warned_of(
         assert run(*words).exit_code == 0
         said = [text for text in caplog.messages if order.words in text]
         assert len(said) == n_said
-        assert all("as observed seems to be in another order" in text for text in said)
+        for text in said:
+            assert "as observed: seems to be in another order" in text
+            assert all(flavor.name in text for flavor in cohort_edges)
+
+
+def test_observed_values_that_cannot_be_are_warned_of(
+    tmp_path: Path,
+    predicted: dict[tuple[str, Flavor], NDArray],
+    cohort_edges: dict[Flavor, NDArray[np.float64]],
+    labels: list[str],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """With the people's names: one connectome for two, and one that is a failed run's."""
+    path = write_file(predicted, labels, tmp_path / "p.npz")
+    arrays = {f.name: rows[:N].copy() for f, rows in cohort_edges.items()}
+    for rows in arrays.values():
+        rows[1], rows[2] = rows[0], 0
+    np.savez(tmp_path / "o.npz", subjects=np.array(labels), **arrays)
+    words = ["--predicted", path, "--observed", tmp_path / "o.npz"]
+    words += ["--output", tmp_path / "m.tsv", "--permutations", 0, "--bootstraps", 0]
+    assert run(*words).exit_code == 0
+    assert any(
+        f"of {labels[0]}, {labels[1]}: as observed: their connectomes are one and the same" in text
+        for text in caplog.messages
+    )
+    assert any(
+        f"of {labels[2]}: as observed: all edges are the same" in text for text in caplog.messages
+    )
 
 
 def test_the_seed_alone_decides_the_draws(
