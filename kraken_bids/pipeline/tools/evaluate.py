@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import itemgetter
 from pathlib import Path
 from typing import Literal
@@ -15,12 +15,11 @@ from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor
-from kraken_bids.model.doubts import describe_doubts
 from kraken_bids.model.judging.significance import Score, compare, score_comparison
 from kraken_bids.model.plausibility import InputCheck
-from kraken_bids.pipeline.predictions.doubts import name_rows
 from kraken_bids.pipeline.quality.scores import METRIC_WORDS
 from kraken_bids.pipeline.tools.connectome_files import read_connectomes
+from kraken_bids.pipeline.tools.input_doubts import warn_of_observed
 from kraken_bids.pipeline.tools.joined_rows import Connectomes
 from kraken_bids.pipeline.tools.people import unify_labels
 from kraken_bids.pipeline.tools.predicted_files import Predictions, read_predictions
@@ -220,29 +219,12 @@ def _evaluate(
             n_bootstraps=options.n_bootstraps,
             seed=options.seed,
         ))  # fmt: skip
-    _warn_of_observed(judged, connectomes.subjects)
+    warn_of_observed(judged, connectomes.subjects)
     if too_few:
         logger.warning(
             "%d of %d pairs are left out, since fewer than %d subjects have both, complete: %s",
             len(too_few), len(keys), MIN_SUBJECTS, _list(too_few),
         )  # fmt: skip
-
-
-def _warn_of_observed(checks: Mapping[Flavor, InputCheck], subjects: Sequence[str]) -> None:
-    """Say which observed connectomes cannot be what they are called, or lie in another order."""
-    doubts = []
-    for flavor, check in checks.items():
-        means = {} if check.training_mean is None else {flavor: check.training_mean}
-        for doubt in (*check.list_doubts(means), *check.list_twin_doubts()):
-            is_order = any(words.startswith("correlation") for words, _ in doubt.figures)
-            claim = (
-                f"as observed: {doubt.claim.removesuffix(': not used')}"
-                + ", judged by its predictions" * is_order
-            )
-            figures = () if is_order else doubt.figures  # they would speak of training
-            doubts.append(replace(doubt, claim=claim, figures=figures))
-    for text in describe_doubts(doubts, name_rows(subjects)):
-        logger.warning(text)
 
 
 def _match(

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.adaptation import Adaptation
@@ -52,6 +53,28 @@ def warn_of_adaptation(
         *list_adaptation_doubts(checks, model, adaptation),
     ]
     return _warn(describe_doubts(doubts, name_rows(())))
+
+
+def warn_of_observed(checks: Mapping[Flavor, InputCheck], subjects: Sequence[str]) -> None:
+    """Warn of observed connectomes that cannot be what they are called, or lie otherwise.
+
+    Parameters
+    ----------
+    checks : mapping of Flavor to InputCheck
+        Of observed connectomes, with the mean of their predictions for a training mean.
+    subjects : sequence of str
+        Labels of the rows.
+    """
+    doubts = []
+    for flavor, check in checks.items():
+        means = {} if check.training_mean is None else {flavor: check.training_mean}
+        for doubt in (*check.list_doubts(means), *check.list_twin_doubts()):
+            is_order = any(words.startswith("correlation") for words, _ in doubt.figures)
+            claim = doubt.claim.removesuffix(": not used")
+            claim = f"as observed: {claim}" + ", judged by its predictions" * is_order
+            figures = () if is_order else doubt.figures  # they would speak of training
+            doubts.append(replace(doubt, claim=claim, figures=figures))
+    _warn(describe_doubts(doubts, name_rows(subjects)))
 
 
 def _warn(texts: Sequence[str]) -> tuple[str, ...]:
