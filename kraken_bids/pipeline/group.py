@@ -101,6 +101,8 @@ def run_group(settings: Settings) -> int:
             if not settings.run.reports_only:
                 if settings.run.refit_pcorr:
                     failures += refit_partial_correlations(settings, members)
+                    # those that a refit that was stopped had left unfinished are among them now
+                    members = _find_members(settings)
                 if _are_of_models(members):
                     failures += _predict(settings, members, executor)
                 else:

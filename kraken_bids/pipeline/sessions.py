@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from kraken_bids.settings import MAX_IMPUTED_SHARE, Settings, to_plain
 logger = logging.getLogger(__name__)
 
 REDONE = "+lambda="
-"""In a digest: what stands before was measured, what follows the group level did to it."""
+"""In a digest: before it inputs and settings, after it the λ that the group level saved."""
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,12 @@ def session_label(subject: str, session: str | None) -> str:
     return f"sub-{subject}" + (f"_ses-{session}" if session else "")
 
 
-def is_up_to_date(task: SessionTask, paths: Sequence[Path], wanted: str) -> bool:
-    """Whether every file is there, made from the same inputs with the same settings."""
-    if task.settings.run.force or not paths:
+def is_up_to_date(task: SessionTask, planned: Mapping[Path, str]) -> bool:
+    """Whether every file is there with its digest: same inputs, same settings, same saved λ."""
+    if task.settings.run.force or not planned:
         return False
-    done = all(path.exists() and read_measured_digest(path) == wanted for path in paths)
+    paths = list(planned)
+    done = all(path.exists() and read_digest(path) == planned[path] for path in paths)
     if done:
         logger.info(
             "%s: %d connectome(s) up to date, skipped (--force redoes them): %s …",
@@ -111,15 +112,15 @@ def forget_digest(path: Path) -> None:
 
 
 def redo_digest(measured: str, ridge: float) -> str:
-    """``RunDigest`` of a partial correlation that the group level computed again with another λ.
+    """``RunDigest`` of a partial correlation with the λ that the group level saved for everyone.
 
-    What depends on the file is out of date then, while the file itself is as measured.
+    The same whether it was measured with that λ or computed again by the group level.
     """
-    return f"{measured.partition(REDONE)[0]}{REDONE}{ridge:g}"
+    return f"{measured.partition(REDONE)[0]}{REDONE}{float(ridge)!r}"
 
 
 def read_measured_digest(path: Path) -> str:
-    """``RunDigest`` of a measured connectome, whatever the group level did to it since; or ''."""
+    """``RunDigest`` of a measured connectome without the λ of the group level; or ''."""
     return (read_digest(path) or "").partition(REDONE)[0]
 
 

@@ -11,7 +11,14 @@ from kraken_bids.bids.outputs import RelmatFile, find_relmats
 from kraken_bids.bids.read import read_json
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, parse_meas
-from kraken_bids.pipeline.sessions import SessionTask, read_measured_digest, session_label
+from kraken_bids.pipeline.connectomes.pcorr_files import add_ridge, read_saved_ridges
+from kraken_bids.pipeline.sessions import (
+    REDONE,
+    SessionTask,
+    read_digest,
+    read_measured_digest,
+    session_label,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +39,12 @@ class Standing:
         """Whether a connectome may be used: measured as the last run would, or not its matter."""
         name = _name_in(output_dir, file.path)
         if name in self.measured:
-            return read_measured_digest(file.path) == self.measured[name]
+            found = read_digest(file.path)
+            return found == self.measured[name] or (
+                # what the group level brought to the λ that it saved since
+                read_measured_digest(file.path) == self.measured[name].partition(REDONE)[0]
+                and found == _with_saved_ridge(file, output_dir)
+            )
         return name not in self.left_aside and file.flavor not in self._flavors
 
     @property
@@ -144,6 +156,12 @@ def flavor_of(name: str) -> Flavor:
     """Flavor of a measured connectome, by its name."""
     entities = parse_name(Path(name))
     return parse_meas(entities.get("meas", ""), entities.get("atlas", ""))
+
+
+def _with_saved_ridge(file: RelmatFile, output_dir: Path) -> str:
+    """Digest of a measured file with the λ that the group level saved."""
+    saved = read_saved_ridges(output_dir)
+    return add_ridge(read_measured_digest(file.path), file.flavor, {}, saved)
 
 
 def _name_in(output_dir: Path, path: Path) -> str:

@@ -34,6 +34,18 @@ def test_refit_then_participant(app: Any) -> None:
     assert "group search" in str(late["LambdaSource"])
 
 
+def test_whom_the_search_left_out(app: Any) -> None:
+    """Measured before the search and not in it: measured again with the λ that it saved."""
+    assert app.participant(flavors=FLAVORS).exit_code == 0
+    assert app.group("--refit-pcorr", "--participant-label", "01", "02").exit_code == 0
+    ridge = app.sidecar("01", PARTIAL)["Lambda"]
+    assert app.sidecar("03", PARTIAL)["Lambda"] == 0.06 != ridge
+
+    assert app.participant(flavors=FLAVORS).exit_code == 0
+
+    assert app.sidecar("03", PARTIAL)["Lambda"] == ridge
+
+
 def test_participant_level_is_refused(app: Any) -> None:
     """A participant alone has no cohort to search over."""
     outcome = app.participant("--refit-pcorr")

@@ -16,6 +16,7 @@ from kraken_bids.pipeline.sessions import forget_digest, read_digest, redo_diges
 from kraken_bids.pipeline.standing import note_standing, record_path, tell_notices
 
 FC = parse_flavor("FCcorr_fs86_hpf")
+PARTIAL = parse_flavor("FCpcorr_fs86_hpf")
 SC = parse_flavor("SCifod2act_fs86_volnorm")
 
 
@@ -39,6 +40,11 @@ def run(output: Path, planned: dict[Path, str], **asked: object) -> dict[str, An
     noted = note_standing(task, planned)
     write_json(record_path(output, "01", None), {"Notices": [], **noted})
     return noted
+
+
+def save_ridge(output: Path, ridge: float) -> None:
+    """Save λ as a group run does."""
+    write_json(output / "group" / "pcorr.json", {"Atlases": {"fs86": {"Lambda": ridge}}})
 
 
 def read(output: Path) -> dict[Flavor, Path]:
@@ -119,11 +125,36 @@ def test_files_of_other_tools_and_later_ridges_are_read(tmp_path: Path) -> None:
     """No record: nothing is left over. A ridge of the group is no other measurement."""
     foreign = put(tmp_path, SC, None)
     assert read(tmp_path) == {SC: foreign}
-    path = put(tmp_path, FC, redo_digest("a", 0.1), task="rest")
+    path = put(tmp_path, PARTIAL, redo_digest("a", 0.1), task="rest")
+    save_ridge(tmp_path, 0.1)
     run(tmp_path, {path: "a"})
 
-    assert read(tmp_path) == {FC: path, SC: foreign}
+    assert read(tmp_path) == {PARTIAL: path, SC: foreign}
     assert not Leftovers(tmp_path, "02", None).holds(path)
+
+
+@pytest.mark.parametrize(
+    ("found", "planned", "saved", "stands"),
+    [
+        ("a", "a", None, True),
+        ("a+lambda=0.1", "a+lambda=0.1", 0.1, True),
+        ("a+lambda=0.2", "a+lambda=0.1", 0.2, True),  # the group searched again
+        ("a+lambda=0.1", "a", 0.2, False),  # that search left this file out
+        ("a", "a+lambda=0.1", 0.1, False),  # was to be measured with the saved λ, which failed
+        ("b+lambda=0.1", "a+lambda=0.1", 0.1, False),
+        ("+lambda=0.1", "a", 0.1, False),
+    ],
+)
+def test_which_ridge_stands(
+    tmp_path: Path, found: str, planned: str, saved: float | None, *, stands: bool
+) -> None:
+    """A partial correlation is read with the λ that was planned, or the one saved since."""
+    path = put(tmp_path, PARTIAL, found, task="rest")
+    other = put(tmp_path, SC, None)
+    if saved is not None:
+        save_ridge(tmp_path, saved)
+    run(tmp_path, {path: planned})
+    assert read(tmp_path) == ({PARTIAL: path, SC: other} if stands else {SC: other})
 
 
 def test_a_measured_file_is_preferred_to_one_without_sidecar(tmp_path: Path) -> None:

@@ -36,7 +36,7 @@ from kraken_bids.pipeline.connectomes.functional_files import (
 )
 from kraken_bids.pipeline.connectomes.label_checks import list_doubts
 from kraken_bids.pipeline.connectomes.labels import GridRegions, regions_on_grid
-from kraken_bids.pipeline.connectomes.pcorr_files import read_saved_ridges
+from kraken_bids.pipeline.connectomes.pcorr_files import add_ridge, read_saved_ridges
 from kraken_bids.pipeline.connectomes.quality_files import (
     write_cleaned,
     write_frames,
@@ -80,31 +80,33 @@ def measure_functional(task: SessionTask) -> None:
 
 def plan_functional(task: SessionTask) -> dict[Path, str]:
     """List the functional connectomes that a session is asked for, with their digests."""
-    return {
-        path: digest
-        for group in group_runs(task.session)
-        for _, paths, digest in [_plan_group(task, group)]
-        for path in paths
-    }
+    planned: dict[Path, str] = {}
+    for group in group_runs(task.session):
+        planned |= _plan_group(task, group)[1]
+    return planned
 
 
-def _plan_group(task: SessionTask, group: RunGroup) -> tuple[list[Flavor], list[Path], str]:
-    """Flavors of a group that are asked for, their files, and the digest of all of them."""
+def _plan_group(task: SessionTask, group: RunGroup) -> tuple[list[Flavor], dict[Path, str], str]:
+    """Flavors of a group that are asked for, their files' digests, and that without saved λ."""
     flavors = [
         flavor
         for flavor in list_flavors(group.labels)
         if flavor.group == "FC" and task.wants(flavor)
     ]
     digest = task.digest("functional", _list_files(group), task.settings.functional)
-    output = task.settings.data.output_dir
-    paths = [relmat_path(output, group.entities, flavor, source=None) for flavor in flavors]
-    return flavors, paths, digest
+    output, given = task.settings.data.output_dir, task.settings.functional.pcorr_lambda
+    saved = read_saved_ridges(output)
+    planned = {
+        relmat_path(output, group.entities, f, source=None): add_ridge(digest, f, given, saved)
+        for f in flavors
+    }
+    return flavors, planned, digest
 
 
 def _measure_wanted(task: SessionTask, group: RunGroup) -> None:
     """Measure those flavors of a group that are asked for, unless they are up to date."""
-    flavors, paths, digest = _plan_group(task, group)
-    if flavors and not is_up_to_date(task, paths, digest):
+    flavors, planned, digest = _plan_group(task, group)
+    if flavors and not is_up_to_date(task, planned):
         _measure_group(task, group, flavors, digest)
 
 
@@ -207,7 +209,9 @@ def _write_parcellation(
         square, facts = compute_connectome(
             flavor, cleaned, missing, settings.pcorr_lambda, saved_ridges=saved_ridges
         )
-        facts |= judged | {"RunDigest": digest}
+        # of the very λ that was taken: a group run may have saved another one since the plan
+        own = add_ridge(digest, flavor, settings.pcorr_lambda, saved_ridges)
+        facts |= judged | {"RunDigest": own}
         write_connectome(task, group, flavor, square=square, runs=runs, facts=facts)
 
 

@@ -12,11 +12,15 @@ from kraken_bids.bids.outputs import group_path, sidecar_path
 from kraken_bids.bids.read import read_json, read_relmat
 from kraken_bids.bids.write import write_json, write_relmat, write_table
 from kraken_bids.connectome.functional import compute_partial_correlation
+from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor
-from kraken_bids.pipeline.sessions import redo_digest
+from kraken_bids.pipeline.sessions import read_measured_digest, redo_digest
 
 TABLE = "pcorr.tsv"
 """In ``group/``: the error of every λ tried; what was chosen stands in its sidecar."""
+
+BEFORE_REFIT = "RunDigestBeforeRefit"
+"""In a sidecar while its matrix is replaced: a refit that was stopped goes on from there."""
 
 
 @dataclass(frozen=True)
@@ -52,32 +56,70 @@ def read_saved_ridges(output_dir: Path) -> dict[str, float]:
     return {atlas: float(facts["Lambda"]) for atlas, facts in chosen.items()}
 
 
+def add_ridge(
+    measured: str, flavor: Flavor, given: Mapping[str, float], saved: Mapping[str, float]
+) -> str:
+    """``RunDigest`` of a functional connectome, with the λ that a group run saved for it.
+
+    A λ that the user gave is among the settings, and in the digest already.
+
+    Parameters
+    ----------
+    measured : str
+        Digest of inputs and settings.
+    flavor : Flavor
+    given, saved : mapping of str to float
+        λ per atlas, of the user and of a group run.
+    """
+    atlas = flavor.parcellation
+    if flavor.measure != "FCpcorr" or atlas in given or atlas not in saved:
+        return measured
+    return redo_digest(measured, saved[atlas])
+
+
 def refit_file(file: PartialFile, choice: Choice) -> bool:
     """Give a file the chosen λ, matrix and sidecar; whether its matrix changed.
 
     Raises
     ------
     InputError
-        If the correlation that it is made of is missing or broken.
+        If the correlation that it is made of is missing, broken, or of another run.
     ConnectomeError
         If that has no inverse at this λ.
     """
     path = sidecar_path(file.partial)
     sidecar = read_json(path) if path.is_file() else {}
-    old = {key: value for key, value in sidecar.items() if key.startswith("Lambda")}
     new = {
         **choice.facts,
         **({"LambdaErrors": f"bids::group/{TABLE}"} if len(choice.tried) else {}),
     }
-    is_other = sidecar.get("Lambda") != choice.ridge
+    is_whole = "RunDigest" in sidecar
+    is_other = not is_whole or sidecar.get("Lambda") != choice.ridge
+    kept = {key: value for key, value in sidecar.items() if not key.startswith("Lambda")}
+    measured = str(kept.pop(BEFORE_REFIT, ""))
     if is_other:
+        measured = read_measured_digest(file.partial) if is_whole else measured
         square = compute_partial_correlation(read_relmat(file.correlation), ridge=choice.ridge)
+        _check_same_run(file, measured)
+        kept.pop("RunDigest", None)
+        # a refit that is stopped leaves no matrix that seems to have the λ of its sidecar
+        write_json(path, kept | {BEFORE_REFIT: measured})
         write_relmat(file.partial, square, header=read_header(file.partial))
-        new["RunDigest"] = redo_digest(str(sidecar.get("RunDigest", "")), choice.ridge)
-    if is_other or old != new:
-        kept = {key: value for key, value in sidecar.items() if key not in old}
+        new["RunDigest"] = redo_digest(measured, choice.ridge)
+    if is_other or sidecar != kept | new:
         write_json(path, kept | new)
     return is_other
+
+
+def _check_same_run(file: PartialFile, measured: str) -> None:
+    """Refuse a correlation that was not measured along with the partial correlation."""
+    if read_measured_digest(file.correlation) != measured:
+        raise InputError(
+            f"--refit-pcorr: expected {file.correlation} and {file.partial.name} of one run of "
+            "the participant level; found other RunDigests in their sidecars (other inputs or "
+            "settings, or a run that was stopped). Run the participant level again with both "
+            "flavors."
+        )
 
 
 def write_choices(output_dir: Path, choices: Mapping[Flavor, Choice]) -> None:

@@ -43,7 +43,7 @@ def measure_structural(task: SessionTask) -> None:
     searches: dict[LabelImage, RegionSearch] = {}
     for tracts in task.session.tractographies:
         flavors, paths, digest = _plan_tractogram(task, tracts)
-        if flavors and not is_up_to_date(task, paths, digest):
+        if flavors and not is_up_to_date(task, dict.fromkeys(paths, digest)):
             _measure_tractogram(task, tracts, flavors, known=searches, digest=digest)
 
 

@@ -1,6 +1,7 @@
 """One ridge for everyone's partial correlations: searched, saved, brought to the files."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,13 @@ from kraken_bids.connectome.functional import compute_partial_correlation
 from kraken_bids.connectome.ridge_search import search_ridge
 from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.pipeline.connectomes import pcorr_targets
+from kraken_bids.pipeline.connectomes import pcorr_files, pcorr_targets
 from kraken_bids.pipeline.connectomes.pcorr import refit_partial_correlations
-from kraken_bids.pipeline.connectomes.pcorr_files import read_saved_ridges
+from kraken_bids.pipeline.connectomes.pcorr_files import add_ridge, read_saved_ridges
 from kraken_bids.pipeline.connectomes.pcorr_targets import find_target, list_targets, read_target
 from kraken_bids.pipeline.predictions.cohort import list_members
 from kraken_bids.pipeline.provenance import Failure
+from kraken_bids.pipeline.sessions import read_digest
 from kraken_bids.settings import DataSettings, FunctionalSettings, Settings
 
 PARTIAL = parse_flavor("FCpcorr_fs86_hpf")
@@ -50,7 +52,7 @@ def people() -> list[NDArray[np.float64]]:
 def out(tmp_path: Path, people: list[NDArray[np.float64]]) -> Path:
     """OUTPUT_DIR as a participant run with λ = 0.06 leaves it."""
     for k, square in enumerate(people):
-        write(tmp_path, f"{k + 1:02d}", PLAIN, square)
+        write(tmp_path, f"{k + 1:02d}", PLAIN, square, RunDigest=f"run{k}")
         partial = compute_partial_correlation(square, ridge=0.06)
         write(tmp_path, f"{k + 1:02d}", PARTIAL, partial, Lambda=0.06, RunDigest=f"run{k}")
     return tmp_path
@@ -269,5 +271,80 @@ def test_files_without_sidecar(out: Path) -> None:
     """Connectomes of other tools, which have no sidecar, get one that names λ."""
     path = sidecar_path(find(out, PARTIAL))
     path.unlink()
+    sidecar_path(find(out, PLAIN)).unlink()
     assert refit(out) == []
     assert json.loads(path.read_text())["LambdaSource"] == "group search"
+
+
+def stop_at(monkeypatch: pytest.MonkeyPatch, name: str, *, call: int) -> None:
+    """Kill the stage at the n-th call of a function that writes."""
+    real: Callable[..., object] = getattr(pcorr_files, name)
+    calls = []
+
+    def write_or_die(*args: object, **kwargs: object) -> object:
+        calls.append(args)
+        if len(calls) == call:
+            raise KeyboardInterrupt
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(pcorr_files, name, write_or_die)
+
+
+@pytest.mark.parametrize(
+    ("name", "call"), [("write_json", 2), ("write_relmat", 1), ("write_json", 3)]
+)
+def test_a_refit_that_is_killed(
+    out: Path,
+    people: list[NDArray[np.float64]],
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    call: int,
+) -> None:
+    """Wherever it stops, no new matrix stands under the old λ; any other λ can be taken then."""
+    path = find(out, PARTIAL)
+    before = read_relmat(path)
+    with monkeypatch.context() as patch:
+        stop_at(patch, name, call=call)
+        with pytest.raises(KeyboardInterrupt):
+            refit(out, fs86=0.2)
+    if read_digest(path) is not None:
+        np.testing.assert_array_equal(read_relmat(path), before)
+    assert read_digest(find(out, PARTIAL, "02")) == "run1"
+
+    assert refit(out, fs86=0.06) == []
+
+    np.testing.assert_allclose(read_relmat(path), before, atol=1e-5)
+    sidecar = read_json(sidecar_path(path))
+    assert sidecar["Lambda"] == 0.06
+    assert (read_digest(path) or "").startswith("run0")
+    assert sidecar["Denoising"] == "24p"
+    assert refit(out, fs86=0.3) == []
+    expected = compute_partial_correlation(people[0], ridge=0.3)
+    np.testing.assert_allclose(read_relmat(path), expected, atol=1e-4)
+    assert read_digest(path) == "run0+lambda=0.3"
+
+
+@pytest.mark.parametrize("flavor", [PLAIN, PARTIAL])
+@pytest.mark.parametrize("digest", ["another", None])
+def test_correlation_of_another_run(out: Path, flavor: Flavor, digest: str | None) -> None:
+    """Matrices measured apart, or one whose measuring was stopped, are not mixed."""
+    path = sidecar_path(find(out, flavor))
+    content = {k: v for k, v in read_json(path).items() if k != "RunDigest"}
+    write_json(path, content | ({"RunDigest": digest} if digest else {}))
+    before = find(out, PARTIAL).read_bytes()
+
+    (failure,) = refit(out)
+
+    assert failure.subject == "01"
+    assert "of one run" in failure.message
+    assert find(out, PARTIAL).read_bytes() == before
+
+
+def test_a_saved_ridge_is_in_the_digest() -> None:
+    """Of partial correlations of its atlas, unless the user's own λ is among the settings."""
+    saved = {"fs86": 0.2}
+    assert add_ridge("a", PARTIAL, {}, saved) == "a+lambda=0.2"
+    assert add_ridge("a", PARTIAL, {}, {"fs86": 0.2000000001}) == "a+lambda=0.2000000001"
+    assert add_ridge("a", PLAIN, {}, saved) == "a"
+    assert add_ridge("a", PARTIAL, {"fs86": 0.1}, saved) == "a"
+    assert add_ridge("a", parse_flavor("FCpcorr_shen268_hpf"), {}, saved) == "a"
