@@ -8,7 +8,7 @@ import pytest
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.model.adaptation import fit_adaptation
 from kraken_bids.model.doubts import Doubt, describe_doubts
-from kraken_bids.model.plausibility import InputCheck, check_inputs
+from kraken_bids.model.plausibility import InputCheck, check_inputs, list_exchanged_doubts
 from kraken_bids.region_orders import list_edge_orders
 
 FC, SC = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("SCifod2act_fs86_volnorm")
@@ -201,3 +201,23 @@ def test_what_people_share_must_resemble_the_training_mean(mean: Edges) -> None:
         for claim, _ in claims(check_inputs(FC, noisy, {FC: mean}), mean)
         if "resemble" in claim
     ]
+
+
+def test_correlations_with_and_without_the_global_signal_are_not_exchanged(
+    people: Edges, mean: Edges
+) -> None:
+    """For one person or all; regressing it out lowers every person's mean correlation."""
+    gsr = parse_flavor("FCcorr_fs86_hpfgsr")
+    lower = people - 0.15
+    for rows in ([], [2], list(range(6))):
+        with_it, without = people.copy(), lower.copy()
+        with_it[rows], without[rows] = lower[rows], people[rows]
+        checks = {
+            FC: check_inputs(FC, with_it, {FC: mean}),
+            gsr: check_inputs(gsr, without, {gsr: mean - 0.15}),
+        }
+        found = list_exchanged_doubts(checks)
+        assert {doubt.flavor for doubt in found} == ({FC, gsr} if rows else set())
+        for doubt in found:
+            assert "exchanged" in doubt.claim
+            assert doubt.whom == (tuple(rows) if len(rows) < 6 else ())

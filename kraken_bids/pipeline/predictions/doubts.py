@@ -8,7 +8,7 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.model.adaptation import Adaptation
 from kraken_bids.model.doubts import Doubt, describe_doubts
 from kraken_bids.model.likeness import judge_mean
-from kraken_bids.model.plausibility import InputCheck
+from kraken_bids.model.plausibility import InputCheck, list_exchanged_doubts
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.warned import Warned
 
@@ -72,11 +72,12 @@ def _list_by_file(doubts: Sequence[Doubt], labels: Sequence[str]) -> dict[tuple[
 def list_doubts(checks: Mapping[Flavor, InputCheck], model: Model) -> list[Doubt]:
     """List what is unlikely about values, order of edges, flavor and people."""
     training_means = model.training_means()
-    return [
+    doubts = [
         doubt
         for check in checks.values()
         for doubt in (*check.list_doubts(training_means), *check.list_twin_doubts())
     ]
+    return doubts + list_exchanged_doubts(checks)
 
 
 def list_scale_doubts(
