@@ -3,7 +3,7 @@
 import json
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -99,7 +99,7 @@ def find_datasets(bids_dir: Path, extra: Mapping[str, Path]) -> tuple[Dataset, .
         raise InputError(_nothing_inside(bids_dir))
     found += _walk(bids_dir, 0)
     _check_derivatives(found, bids_dir)
-    return _unique(found)
+    return make_unique(found)
 
 
 def find_participants(datasets: Sequence[Dataset], wanted: Sequence[str]) -> tuple[str, ...]:
@@ -151,7 +151,7 @@ def _list_participants(folder: Path) -> Iterator[str]:
 
 def _walk(folder: Path, depth: int) -> Iterator[Dataset]:
     """Yield the datasets in a folder, outer before inner."""
-    dataset = _describe(folder)
+    dataset = describe_folder(folder)
     if dataset:
         yield dataset
         inside = [folder / "derivatives", folder / "sourcedata" / "freesurfer"]
@@ -196,7 +196,7 @@ def _is_open(folder: Path) -> bool:
     return not reason
 
 
-def _describe(folder: Path) -> Dataset | None:
+def describe_folder(folder: Path) -> Dataset | None:
     """Return the dataset whose root is this folder, or None."""
     if _is_freesurfer(folder):
         return Dataset("freesurfer", folder, "derivative", "freesurfer", "")
@@ -249,7 +249,7 @@ def _name_of(folder: Path) -> str:
     return re.sub(r"[^A-Za-z0-9_-]+", "-", folder.resolve().name).strip("-") or "dataset"
 
 
-def _unique(datasets: Sequence[Dataset]) -> tuple[Dataset, ...]:
+def make_unique(datasets: Iterable[Dataset]) -> tuple[Dataset, ...]:
     """Drop a folder found twice (the first name stands) and number equal names."""
     by_path: dict[Path, Dataset] = {}
     for dataset in datasets:
@@ -296,7 +296,7 @@ def _check_derivatives(found: Sequence[Dataset], bids_dir: Path) -> None:
 
 
 def _nothing_inside(folder: Path) -> str:
-    inside = [d for child in _list_folders(folder) if (d := _describe(child))]
+    inside = [d for child in _list_folders(folder) if (d := describe_folder(child))]
     hint = "Give the folder that holds them, a raw dataset with derivatives/ or fMRIPrep's output."
     if inside:
         listed = " ".join(f"{d.name}={d.path}" for d in inside if d.kind == "derivative")

@@ -223,6 +223,7 @@ def _save(workflow: pe.Workflow, outputnode: pe.Node, output_dir: Path) -> None:
     for k, field in enumerate(OUTPUTS, start=1):
         workflow.connect(outputnode, field, merge, f"in{k}")
     workflow.connect(merge, "out", save, "in_file")
+    workflow.connect(workflow.get_node("inputnode"), "source_file", save, "source_file")
 
 
 def _find(given: Path | str) -> str:

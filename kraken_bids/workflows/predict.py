@@ -1,8 +1,10 @@
 """The predicting stage of the app as a nipype interface, and the way to the app's OUTPUT_DIR."""
 
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from nipype.interfaces.base import (
     BaseInterfaceInputSpec,
@@ -18,6 +20,8 @@ from nipype.interfaces.base import (
 
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import latents_path, sidecar_path
+from kraken_bids.bids.read import read_json
+from kraken_bids.bids.source_datasets import find_source_datasets
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.files import atomic_path
 from kraken_bids.pipeline.participant import load_model_of, plan_predictions, prepare_output
@@ -78,6 +82,7 @@ class PredictConnectomes(SimpleInterface):  # type: ignore[misc]
 
 class _SaveInputs(BaseInterfaceInputSpec):  # type: ignore[misc]
     in_file = InputMultiObject(File(exists=True), mandatory=True, desc="files of the others here")
+    source_file = InputMultiObject(traits.Str, desc="raw files that they come from")
     base_directory = Directory(mandatory=True, desc="OUTPUT_DIR of kraken-bids")
 
 
@@ -97,11 +102,21 @@ class SaveDerivatives(SimpleInterface):  # type: ignore[misc]
         for named in map(parse_name, self.inputs.in_file):
             # what a run of the app noted of the session is not true of these files
             record_path(folder, named["sub"], named.get("ses")).unlink(missing_ok=True)
-        prepare_output(Settings(DataSettings(Path(runtime.cwd), folder)), ())
+        raw = self.inputs.source_file if isdefined(self.inputs.source_file) else []
+        files = [*map(Path, raw), *_list_source_files(self.inputs.in_file)]
+        datasets = find_source_datasets(files, folder)
+        prepare_output(Settings(DataSettings(Path(runtime.cwd), folder)), datasets)
         self._results["out_file"] = [
             str(_copy(Path(path), folder)) for path in self.inputs.in_file
         ]
         return runtime
+
+
+def _list_source_files(files: Iterable[str]) -> list[Path]:
+    """List the files that sidecars name as sources."""
+    sidecars = [read_json(Path(path)) for path in files if path.endswith(".json")]
+    uris = dict.fromkeys(uri for one in sidecars for uri in one.get("Sources", ()))
+    return [Path(unquote(urlsplit(uri).path)) for uri in uris if uri.startswith("file:")]
 
 
 def _copy(path: Path, folder: Path) -> Path:

@@ -18,12 +18,13 @@ from nipype.interfaces.base import Undefined
 from nipype.pipeline import engine as pe
 
 from kraken_bids.bids.outputs import find_relmats, sidecar_path
-from kraken_bids.bids.read import read_columns, read_relmat
+from kraken_bids.bids.read import read_columns, read_json, read_relmat
 from kraken_bids.exceptions import FlavorError, InputError, SettingsError
 from kraken_bids.pipeline.predictions.cohort import list_members
 from kraken_bids.settings import FunctionalSettings
 from kraken_bids.workflows import init_fc_wf, init_kraken_wf
 from kraken_bids.workflows.measure import MeasureFunction
+from kraken_bids.workflows.predict import SaveDerivatives
 
 MULTIPROC = {"plugin": "MultiProc", "plugin_args": {"n_procs": 2, "mp_context": "forkserver"}}
 
@@ -207,7 +208,8 @@ def test_example_leaves_what_the_group_level_reads(
     for path in members[0].connectomes.values():
         assert path.read_bytes() == app[path.name].read_bytes()
         assert json.loads(sidecar_path(path).read_text())["Flavor"]
-    assert (output / "dataset_description.json").is_file()
+    (source,) = read_json(output / "dataset_description.json")["SourceDatasets"]
+    assert source == {"URL": participant.fmriprep.resolve().as_uri()}
     assert (output / "sub-01" / "sub-01_desc-kraken_latents.tsv").is_file()
     (prediction,) = output.rglob("*fs86*FCcorrHPF_desc-fusionkraken_relmat.dense.tsv")
     facts = json.loads(sidecar_path(prediction).read_text())
@@ -219,6 +221,32 @@ def test_example_leaves_what_the_group_level_reads(
     inputs = build_workflow(older, "sub-01", output, model="pretrained").inputs.inputnode
     assert inputs.fs86_dseg.endswith("sourcedata/freesurfer/sub-01/mri/aparc+aseg.mgz")
     assert inputs.fsnative2t1w_xfm.endswith("_from-fsnative_to-T1w_mode-image_xfm.txt")
+
+
+def test_the_datasets_of_the_inputs_are_named(participant: Any, tmp_path: Path) -> None:
+    """Raw data, derivatives, what an earlier run has named; no folder of nodes, not our own."""
+    output, work = tmp_path / "out", tmp_path / "work nodes"
+    output.mkdir()
+    named = {"GeneratedBy": [{"Name": "kraken_bids"}], "SourceDatasets": [{"URL": "file:///old"}]}
+    (output / "dataset_description.json").write_text(json.dumps(named))
+    sources = [
+        *map(Path, participant.t1["bold_t1"]),
+        Path(participant.std["shen268_dseg"]),
+        work / "bold.nii.gz",
+        output / "sub-01" / "func" / "mask.nii.gz",
+    ]
+    sidecar = work / "func" / "sub-01_task-rest_relmat.json"
+    sidecar.parent.mkdir(parents=True)
+    sidecar.write_text(json.dumps({"Sources": [path.as_uri() for path in sources]}))
+    node = SaveDerivatives(
+        base_directory=str(output),
+        in_file=[str(sidecar)],
+        source_file=[str(participant.bids / "sub-01" / "func" / "sub-01_task-rest_bold.nii.gz")],
+    )
+    node.run(cwd=str(tmp_path))
+    found = read_json(output / "dataset_description.json")["SourceDatasets"]
+    roots = [participant.bids, participant.fmriprep, participant.bids / "derivatives" / "atlases"]
+    assert found == [{"URL": "file:///old"}, *({"URL": r.resolve().as_uri()} for r in roots)]
 
 
 def test_what_does_not_fit_is_said(participant: Any, tmp_path: Path) -> None:
