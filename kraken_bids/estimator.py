@@ -26,6 +26,8 @@ from kraken_bids.model.fusion import Selector, fuse
 from kraken_bids.model.predict import Model
 
 DEFAULT_MODE = "meanfit+meanshift"
+MIN_SUBJECTS = 10
+"""As ``--adaptation-min-subjects`` of the app."""
 
 
 class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -49,6 +51,10 @@ class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         ``meanfit+meanshift`` (the published default), ``meanfit``, ``meanshift`` or ``none``, to
         be fitted by ``fit``; or one fitted before, such as
         ``kraken_bids.read_adaptation(path)``, which ``fit`` takes as it is.
+    adaptation_min_subjects : int
+        People who must have a flavor for ``fit`` to fit its adaptation; ``fit`` fails where there
+        are fewer. The mean of a few people is mostly their own, and shifting it takes away what
+        tells them apart. Mind the training folds, which are smaller than the cohort.
     device : str
         ``auto``, ``cpu`` or ``cuda[:N]``, of a model that is not loaded yet.
 
@@ -78,11 +84,13 @@ class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         *,
         flavors: Flavor | str | Sequence[Flavor | str] | None = None,
         adaptation: Adaptation | str = DEFAULT_MODE,
+        adaptation_min_subjects: int = MIN_SUBJECTS,
         device: str = "auto",
     ) -> None:
         self.model = model
         self.flavors = flavors
         self.adaptation = adaptation
+        self.adaptation_min_subjects = adaptation_min_subjects
         self.device = device
 
     def fit(self, X: ArrayLike, y: object = None) -> "KrakenEncoder":  # noqa: ARG002
@@ -106,7 +114,8 @@ class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             If the model cannot be used, its transform of a flavor keeps no training mean to
             adapt to, or a given adaptation lacks a flavor.
         ConnectomeError
-            If the number of edges is wrong, or edges are missing.
+            If the number of edges is wrong, edges are missing, or fewer than
+            ``adaptation_min_subjects`` people have a flavor whose adaptation is to be fitted.
         FlavorError
             If the model lacks a flavor.
         """
@@ -223,18 +232,24 @@ class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
                 f"to; {self.model_.name} has none for {', '.join(lacking)}. "
                 'Give adaptation="none".'
             )
-        means = {flavor: _compute_mean(flavor, edges) for flavor, edges in blocks.items()}
+        present = {f: edges[~np.isnan(edges).all(axis=1)] for f, edges in blocks.items()}
+        self._check_counts({flavor: len(edges) for flavor, edges in present.items()})
+        means = {
+            flavor: (edges.mean(axis=0, dtype=np.float64), len(edges))
+            for flavor, edges in present.items()
+        }
         return fit_adaptation(
             means, training_means, self.adaptation, model_sha256=self.model_.sha256
         )
 
-
-def _compute_mean(flavor: Flavor, edges: NDArray[np.floating]) -> tuple[NDArray[np.float64], int]:
-    """Mean connectome of those who have the flavor, and how many they are."""
-    present = edges[~np.isnan(edges).all(axis=1)]
-    if len(present) < 2:
-        raise ConnectomeError(
-            f"{flavor}: expected at least 2 people who have it, to fit the adaptation; found "
-            f"{len(present)}. Leave the flavor out, or give a saved adaptation."
-        )
-    return present.mean(axis=0, dtype=np.float64), len(present)
+    def _check_counts(self, counts: Mapping[Flavor, int]) -> None:
+        # one person's own mean would be taken from him
+        least = max(self.adaptation_min_subjects, 2)
+        few = ", ".join(f"{n} of {flavor}" for flavor, n in counts.items() if n < least)
+        if few:
+            raise ConnectomeError(
+                f"expected at least {least} people who have a flavor, to fit its adaptation; "
+                f"found {few}. In a cross-validation these are the people of the training fold: "
+                "take larger ones, leave the flavor out, or give a saved adaptation. To fit on "
+                "fewer all the same, give a smaller adaptation_min_subjects (2 or more)."
+            )

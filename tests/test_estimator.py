@@ -63,9 +63,9 @@ class WidthlessEncoder(KrakenEncoder):
 
 @parametrize_with_checks(
     [
-        WidthlessEncoder(flavors=FC.name),
+        WidthlessEncoder(flavors=FC.name, adaptation_min_subjects=2),
         WidthlessEncoder(flavors=FC.name, adaptation="none"),
-        WidthlessEncoder(flavors=[FC.name], adaptation="meanshift"),
+        WidthlessEncoder(flavors=[FC.name], adaptation="meanshift", adaptation_min_subjects=2),
     ]
 )
 def test_scikit_learn_s_checks_pass(estimator: Any, check: Callable[[Any], None]) -> None:
@@ -236,11 +236,32 @@ def broken_uses(model: Model, X: NDArray[np.float64]) -> Iterator[tuple[Any, Any
     yield alone, X[:1], ValueError, r"1 sample\(s\) .* minimum of 2"
     yield alone, holes, ValueError, "NaN"
     yield KrakenEncoder(model), both, ConnectomeError, "Check the connectomes of this flavor"
-    yield KrakenEncoder(model), nobody, ConnectomeError, "at least 2 people who have it"
+    yield KrakenEncoder(model), nobody, ConnectomeError, f"found 1 of {FC}"
     yield KrakenEncoder(model, flavors="FCcorr_other_hpf"), X, FlavorError, "FCcorr_other_hpf"
     yield KrakenEncoder(model, flavors=FC, adaptation="shift"), X, ValueError, "'shift'"
     plain = make_model({FC: 28}, keeps_means=False)
     yield KrakenEncoder(plain, flavors=FC), X, CheckpointError, 'adaptation="none"'
+
+
+def test_few_people_are_adapted_to_only_if_asked(model: Model, X: NDArray[np.float64]) -> None:
+    """Ten of each flavor, as in the app; fewer by name; two at least; none to be fitted: any."""
+    both = np.hstack([X[:12], X[12:24]])
+    both[:3, :28] = np.nan
+    with pytest.raises(
+        ConnectomeError, match=rf"at least 10 .* found 9 of {FC}\. .*adaptation_min"
+    ):
+        KrakenEncoder(model).fit(both)
+    with pytest.raises(ConnectomeError, match=f"found 9 of {FC}, 9 of {SC}"):
+        KrakenEncoder(model).fit(both[3:])
+    encoder = KrakenEncoder(model, adaptation_min_subjects=9).fit(both)
+    assert encoder.adaptation_ is not None
+    assert [fit.n_subjects for fit in encoder.adaptation_.flavors.values()] == [9, 12]
+    assert KrakenEncoder(model, flavors=FC).fit(X[:10]).adaptation_ is not None
+    with pytest.raises(ConnectomeError, match=r"at least 2 .* found 1 of"):
+        KrakenEncoder(model, adaptation_min_subjects=1).fit(both[[0, 1, 2, 3]])
+    assert KrakenEncoder(model, flavors=FC, adaptation="none").fit(X[:1]).adaptation_ is None
+    saved = fit_by_hand(model, FC, X)
+    assert KrakenEncoder(model, flavors=FC, adaptation=saved).fit(X[:3]).adaptation_ is saved
 
 
 def test_what_cannot_be_fitted_says_why(model: Model, X: NDArray[np.float64]) -> None:

@@ -113,7 +113,10 @@ def fit_adaptation(
     """Fit the adaptation of a cohort from its mean connectomes.
 
     A mean that does not resemble the training mean, or does so in another order of regions or
-    edges only, is logged as a warning.
+    edges only, is logged as a warning. The number of subjects is not judged: whoever calls this
+    asks for this mean. The mean of a few is mostly their own; ``kraken-bids``, ``kraken-tools
+    predict`` and :class:`kraken_bids.KrakenEncoder` take 10 subjects of a flavor unless told
+    otherwise.
 
     Parameters
     ----------
