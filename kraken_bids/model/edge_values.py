@@ -67,9 +67,9 @@ class EdgeValues:
             ),
             (
                 self.zeros,
-                "many correlations are exactly 0, as after a threshold",
+                "many correlations are exactly 0, as after a threshold or rounding",
                 (),
-                "Give the connectomes without a threshold.",
+                "Give the connectomes as they were measured.",
             ),
             (
                 self.negative,

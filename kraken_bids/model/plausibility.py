@@ -27,6 +27,8 @@ MAX_FACTOR = 4.0
 MAX_FACTOR_AMONG = 5.0
 """The same among the people of a cohort."""
 MIN_PEOPLE = 3
+MANY = 3
+"""Groups of people with one connectome that are listed one by one."""
 MIN_LEVEL_GAP = 0.01
 """By which the mean correlation without the global signal is higher, where it cannot be: it lies
 0.03 to 0.10 below the one with it (20 real people)."""
@@ -100,17 +102,15 @@ class InputCheck:
 
     def list_twin_doubts(self) -> list[Doubt]:
         """List rows that are one connectome under several names: a copy in the wrong place."""
-        return [
-            Doubt(
-                self.flavor,
-                "their connectomes are one and the same",
-                (),
-                "Look whose it is, and leave out the others.",
-                tuple(rows),
-            )
-            for rows in self._looks.values()
-            if len(rows) > 1
-        ]
+        groups = [tuple(rows) for rows in self._looks.values() if len(rows) > 1]
+        claim, remedy = (
+            "their connectomes are one and the same",
+            "Look whose it is, and leave out the others.",
+        )
+        if len(groups) > MANY:
+            groups = [tuple(row for rows in groups for row in rows)]
+            claim = "each has the same connectome as another of them"
+        return [Doubt(self.flavor, claim, (), remedy, rows) for rows in groups]
 
     def _judge_likeness(
         self, training_means: Mapping[Flavor, NDArray[np.floating]]

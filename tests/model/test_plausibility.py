@@ -184,6 +184,9 @@ def test_one_connectome_under_two_names_is_named(people: Edges, mean: Edges) -> 
     ]
     assert "one and the same" in claim
     assert whom == (1, 5)
+    many = np.repeat(people[:4], 2, axis=0)  # in one line, where they are many
+    (doubt,) = check_inputs(SC, many, {SC: mean}).list_twin_doubts()
+    assert doubt.whom == tuple(range(8))
 
 
 def test_what_people_share_must_resemble_the_training_mean(mean: Edges) -> None:

@@ -29,6 +29,9 @@ logger = logging.getLogger(__name__)
 PREFIX = f"{ENCODED}="
 NESTED = "predicted_alltypes"
 
+MAX_LENGTH = 1.001
+"""Of a latent that is normalized; a mean of several is shorter."""
+
 Array = NDArray[np.float32]
 
 
@@ -94,6 +97,7 @@ def open_latents(
             f"{sorted({len(rows) for rows in chosen.values()})} rows."
         )
     _say_absent(chosen)
+    _warn_of_size(chosen, model, path)
     flavors = {flavor.name: flavor for flavor in model.flavors}
     predictions = (
         Prediction(name, target, rows, flavors.get(name))
@@ -139,6 +143,33 @@ def _say_absent(latents: Mapping[str, Array]) -> None:
             "latents are absent, or incomplete, and what is predicted from them is NaN: "
             "%s subjects", ", ".join(counts),
         )  # fmt: skip
+
+
+def _warn_of_size(latents: Mapping[str, Array], model: Model, path: Path) -> None:
+    """Warn of latents that a model with latents of length 1 cannot have encoded, in one line."""
+    if not model.network.architecture.latent_normalize:
+        return
+    longest = {name: float(_list_lengths(rows).max(initial=0.0)) for name, rows in latents.items()}
+    odd = [name for name, length in longest.items() if length > MAX_LENGTH]
+    if odd:
+        logger.warning(
+            "%s: latents of %s are up to %.3g long, and those of %s are no longer than 1: they "
+            "are of another model, or were scaled since. Decode latents as they were encoded.",
+            path, ", ".join(odd), max(longest.values()), model.name,
+        )  # fmt: skip
+    empty = {name: int((_list_lengths(rows) == 0).sum()) for name, rows in latents.items()}
+    if any(empty.values()):
+        logger.warning(
+            "%s: latents are 0 in all places, which none is (of %s): everybody's prediction is "
+            "the same there. Write NaN where somebody has no latent.",
+            path, ", ".join(name for name, n in empty.items() if n),
+        )  # fmt: skip
+
+
+def _list_lengths(rows: Array) -> NDArray[np.float64]:
+    """Length of each latent; -1 of those that are absent."""
+    lengths = np.linalg.norm(np.asarray(rows, np.float64), axis=1)
+    return np.where(np.isnan(lengths), -1.0, lengths)
 
 
 def _read_latents(path: Path) -> tuple[tuple[str, ...] | None, dict[str, Array]]:

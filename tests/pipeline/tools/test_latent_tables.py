@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.cli.predict import predict
 from kraken_bids.exceptions import InputError
+from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.tools.latent_tables import MAX_PACKED_BYTES, read_latent_tables
 
 FC, SC = "FCcorr_fs86_hpf", "SCifod2act_fs86_volnorm"
@@ -240,3 +241,18 @@ def test_damaged_archives_are_refused(tmp_path: Path, latents: Latents) -> None:
         path.write_bytes(content)
         with pytest.raises(InputError, match=r"z\.zip"):
             read_latent_tables(path)
+
+
+def test_latents_that_the_model_cannot_have_encoded_are_warned_of(
+    tmp_path: Path, model: Model, model_folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its latents have length 1 and fused ones less: longer ones were scaled, or are another's."""
+    edges = np.random.default_rng(1).normal(size=(3, model.n_edges(FC)))
+    rows = model.encode(FC, edges)
+    for factor, words in ((1.0, ""), (0.5, ""), (3.0, "up to 3 long"), (0.0, "0 in all places")):
+        np.save(tmp_path / "z.npy", rows * np.float32(factor))
+        caplog.clear()
+        assert run(model_folder, tmp_path / "z.npy", tmp_path / "o.npz").exit_code == 0
+        said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+        assert len(said) == bool(words)
+        assert all(words in text for text in said)
