@@ -25,6 +25,9 @@ AGREEMENT = "agreement"
 ADAPTATION = "adaptation"
 MOTION_EFFECTS = "qcfc"
 TRUST = "trust"
+OF_GROUP = (AVERAGE_RANK, TOP1_ACCURACY, LATENTS, AGREEMENT, ADAPTATION, MOTION_EFFECTS, TRUST)
+OF_PARTICIPANT = ("motion_", COVERAGE, "structure_", "registration_", "FC", "SC")
+"""How names of figures begin."""
 
 
 def motion_name(run: str) -> str:

@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kraken_bids.bids.outputs import relmat_path, sidecar_path
+from kraken_bids.bids.outputs import registration_path, relmat_path, sidecar_path
 from kraken_bids.bids.write import write_json, write_relmat
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.pipeline.pages.leftovers import Leftovers
+from kraken_bids.pipeline.pages.registration import find_registration_pictures
+from kraken_bids.pipeline.pages.written import Written
 from kraken_bids.pipeline.predictions.cohort import list_members
 from kraken_bids.pipeline.sessions import forget_digest, read_digest, redo_digest
 from kraken_bids.pipeline.standing import note_standing, record_path, tell_notices
@@ -80,6 +82,55 @@ def test_a_rerun_predicts_from_what_it_measured(
     assert (leftovers.holds(before), leftovers.holds(after)) == (True, False)
     run(tmp_path, {before: "a"})
     assert read(tmp_path) == {FC: before}
+
+
+def picture(output: Path, atlas: str, algorithm: str = "", **entities: str) -> Path:
+    """Leave a picture of the registration of sub-01."""
+    named = {"sub": "01", **entities}
+    path = registration_path(output, named, atlas, algorithm=algorithm)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    return path
+
+
+def test_pictures_are_those_of_what_was_measured(tmp_path: Path) -> None:
+    """Another task, run, space, cohort, atlas or tractogram is not shown; before a run all are."""
+    rest = {"task": "rest", "space": "T1w"}
+    bold = put(tmp_path, FC, "a", **rest)
+    tracks = put(tmp_path, SC, "s", space="ACPC")
+    shown = [
+        picture(tmp_path, "fs86", **rest),
+        picture(tmp_path, "fs86", "ifod2", space="ACPC"),
+    ]
+    other = [
+        picture(tmp_path, "fs86", **rest | {"task": "movie"}),
+        picture(tmp_path, "fs86", run="1", **rest),
+        picture(tmp_path, "fs86", **rest | {"space": "MNI152NLin6Asym"}),
+        picture(tmp_path, "fs86", cohort="2", **rest),
+        picture(tmp_path, "shen268", **rest),
+        picture(tmp_path, "fs86", "sdstream", space="ACPC"),
+        picture(tmp_path, "fs86", "ifod2", space="T1w"),
+        picture(tmp_path, "fs86", "ifod2", space="ACPC", acq="hires"),
+        picture(tmp_path, "shen268", "ifod2", space="ACPC"),
+    ]
+
+    def find() -> set[Path]:
+        (member,) = list_members(tmp_path)
+        return set(find_registration_pictures(Written(tmp_path, member)))
+
+    assert find() == {*shown, *other}
+    run(tmp_path, {bold: "a", tracks: "s"})
+    assert find() == set(shown)
+    run(tmp_path, {bold: "new settings, which failed", tracks: "s"})
+    assert find() == {shown[1]}
+
+
+def test_tracks_whose_name_says_no_space(tmp_path: Path) -> None:
+    """Their picture says it all the same, and is shown."""
+    run(tmp_path, {put(tmp_path, SC, "s"): "s"})
+    path = picture(tmp_path, "fs86", "ifod2", space="T1w")
+    (member,) = list_members(tmp_path)
+    assert find_registration_pictures(Written(tmp_path, member)) == [path]
 
 
 def test_a_rerun_that_fails_leaves_nothing_in_play(

@@ -4,7 +4,7 @@ import atexit
 import logging
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,7 +108,7 @@ def draw_participant(task: PageTask) -> bool:
         return False
     _prepare_matplotlib()
     from kraken_bids.pipeline.pages.participant import build_participant_page
-    from kraken_bids.report.figures import participant_figures
+    from kraken_bids.report.figures import OF_PARTICIPANT, participant_figures
     from kraken_bids.report.html import render_participant
 
     page = build_participant_page(
@@ -116,8 +116,11 @@ def draw_participant(task: PageTask) -> bool:
     )
     figures = participant_figures(page)
     folder = task.output_dir / f"sub-{task.member.subject}" / "figures"
-    _write_figures(folder, figures, prefix=f"{task.member.label}_")
+    prefix = f"{task.member.label}_"
+    _write_figures(folder, figures, prefix=prefix)
     write_text(task.path, render_participant(page, figures, digest=digest))
+    shown = {*figures, *(row.name for row in page.registration)}
+    _remove_figures(folder, shown, prefix=prefix, ours=OF_PARTICIPANT)
     return True
 
 
@@ -127,12 +130,14 @@ def draw_group(output_dir: Path, page: GroupPage, *, always: bool = False) -> Pa
     if not always and is_current(path, digest):
         return path
     _prepare_matplotlib()
-    from kraken_bids.report.figures import group_figures
+    from kraken_bids.report.figures import OF_GROUP, group_figures
     from kraken_bids.report.html import render_group
 
     figures = group_figures(page)
-    _write_figures(output_dir / "group" / "figures", figures, prefix="group_")
+    folder = output_dir / "group" / "figures"
+    _write_figures(folder, figures, prefix="group_")
     write_text(path, render_group(page, figures, digest=digest))
+    _remove_figures(folder, figures, prefix="group_", ours=OF_GROUP)
     return path
 
 
@@ -146,6 +151,16 @@ def _write_figures(folder: Path, figures: Mapping[str, bytes], *, prefix: str) -
     for name, png in figures.items():
         with atomic_path(folder / f"{prefix}{name}.png") as temporary:
             temporary.write_bytes(png)
+
+
+def _remove_figures(
+    folder: Path, shown: Container[str], *, prefix: str, ours: tuple[str, ...]
+) -> None:
+    """Remove figures of earlier pages that this one does not show; other people's files stay."""
+    for path in folder.glob(f"{prefix}*.png"):
+        name = path.stem.removeprefix(prefix)
+        if name.startswith(ours) and name not in shown:
+            path.unlink(missing_ok=True)
 
 
 def _prepare_matplotlib() -> None:

@@ -40,8 +40,8 @@ def digest_participant(output_dir: Path, member: Member, cohort: str) -> str:
         From :func:`digest_cohort`, which is the same for everyone.
     """
     notices = output_dir / "logs" / f"{member.label}_inputs.json"
-    pictures = find_registration_pictures(output_dir / f"sub-{member.subject}", member.label)
-    files = [*_list_shown(Written(output_dir, member).folder), *pictures, notices]
+    written = Written(output_dir, member)
+    files = [*_list_shown(written.folder), *find_registration_pictures(written), notices]
     own = _digest_files(files, root=output_dir)
     failed = read_failures(output_dir, member.subject)
     return hashlib.sha256(

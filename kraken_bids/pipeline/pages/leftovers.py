@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kraken_bids.bids.names import full_space, parse_name
-from kraken_bids.bids.outputs import PREDICTED, find_relmats, sidecar_path
+from kraken_bids.bids.outputs import PREDICTED, RelmatFile, find_relmats, sidecar_path
 from kraken_bids.bids.read import read_json
 from kraken_bids.pipeline.standing import read_standing
 
 OF_A_RUN = ("task", "acq", "ce", "rec", "dir", "run", "part")
+OF_TRACKS = ("sub", "ses", "acq", "rec", "dir", "run")
 Key = tuple[str | None, ...]
 
 
@@ -27,11 +28,13 @@ class Leftovers:
         self._is_known = standing is not None
         self._current: set[Path] = set()
         self._keys: set[Key] = set()
+        self._measured: list[RelmatFile] = []
         if standing is None:
             return
         for file in find_relmats(output_dir, subject):
             if file.session == session and standing.judge(file, output_dir):
                 self._current.add(file.path)
+                self._measured.append(file)
                 self._keys |= {_key(file.entities), *_list_runs(sidecar_path(file.path))}
 
     def holds(self, path: Path) -> bool:
@@ -44,6 +47,28 @@ class Leftovers:
         if entities["suffix"] == "relmat":
             return path not in self._current
         return path.parent.name == "func" and _key(entities) not in self._keys
+
+    def holds_picture(self, path: Path) -> bool:
+        """Whether a picture of the registration is of what the last run did not measure."""
+        if not self._is_known:
+            return False
+        shown = parse_name(f"{path.stem}_picture.png")
+        return not any(_is_of(shown, file) for file in self._measured)
+
+
+def _is_of(shown: Mapping[str, str], file: RelmatFile) -> bool:
+    """Whether a picture shows what a connectome was measured with: labels and BOLD, or tracks."""
+    algorithm, own = shown.get("tracks"), file.entities
+    if shown.get("atlas") != file.flavor.parcellation:
+        return False
+    if algorithm is None:
+        return file.flavor.group == "FC" and _key(shown) == _key(own)
+    spaces = {full_space(shown), full_space(own)} - {""}
+    return (
+        file.flavor.measure.startswith(f"SC{algorithm}")
+        and len(spaces) <= 1  # names of tractograms need not say one
+        and all(shown.get(name) == own.get(name) for name in OF_TRACKS)
+    )
 
 
 def _list_runs(sidecar: Path) -> set[Key]:

@@ -10,17 +10,19 @@ from kraken_bids.report.pages import Registration
 ALGORITHMS = {"ifod2": "iFOD2", "sdstream": "SD_STREAM"}
 
 
-def find_registration_pictures(folder: Path, label: str) -> list[Path]:
-    """Find the pictures of one session (``sub-01_ses-1``) in a participant's folder."""
-    return sorted((folder / "figures").glob(f"{label}_{REGISTRATION}_*.png"))
+def find_registration_pictures(written: Written) -> list[Path]:
+    """Find the pictures of one session, without those of runs that were left aside."""
+    label = written.member.label
+    folder = written.output_dir / f"sub-{written.member.subject}" / "figures"
+    found = sorted(folder.glob(f"{label}_{REGISTRATION}_*.png"))
+    return [path for path in found if not written.leftovers.holds_picture(path)]
 
 
 def list_registration(written: Written) -> tuple[Registration, ...]:
     """List the pictures of a session, those on functional data first."""
-    folder = written.output_dir / f"sub-{written.member.subject}"
     rows = [
         _describe(path, path.stem.removeprefix(f"{written.member.label}_"))
-        for path in find_registration_pictures(folder, written.member.label)
+        for path in find_registration_pictures(written)
     ]
     return tuple(sorted(rows, key=lambda row: (row.is_structural, row.name)))
 

@@ -71,6 +71,25 @@ def test_what_changes_a_participants_page(output_dir: Path) -> None:
         seen.append(digest())
 
 
+def test_figures_that_no_page_shows_are_removed(output_dir: Path, page: GroupPage) -> None:
+    """Those of earlier runs by their names; what somebody else has put there stays."""
+    folder = output_dir / "sub-01" / "figures"
+    old = ("sub-01_motion_task-movie.png", "sub-01_FCcorr_mine_hpf.png", "sub-01_coverage.png")
+    foreign = ("sub-01_my-own.png", "sub-01_ses-2_motion_task-rest.png", "motion_x.png")
+    for name in (*old, *foreign):
+        write_text(folder / name, "x")
+    draw_participant(make_task(output_dir, always=True))
+    names = {path.name for path in folder.iterdir()}
+    assert names >= {*foreign, "sub-01_FCcorr_fs86_hpf.png"}
+    assert not names & set(old)
+
+    folder = output_dir / "group" / "figures"
+    for name in ("group_trust.png", "group_mine.png"):
+        write_text(folder / name, "x")
+    draw_group(output_dir, page)
+    assert {path.name for path in folder.iterdir()} == {"group_qcfc.png", "group_mine.png"}
+
+
 def test_the_date_alone_does_not_redraw_the_group(tmp_path: Path, page: GroupPage) -> None:
     """A page of the same contents stays with the day on which it was drawn."""
     path = draw_group(tmp_path, page)
