@@ -1,5 +1,6 @@
 """Whether a tractogram and a label image lie in the same space, judged by their fit."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import product
 
@@ -35,9 +36,10 @@ class SpaceFit:
     """As given."""
     flipped: float
     """With axes turned round about the origin, about the middle of the label image, or about the
-    centre of the ends, which is then moved onto that of the labels: the largest share."""
+    centre of the ends, which is then moved onto that of the labels: the largest share. 0, and not
+    measured, where nearly all lie near a region as given."""
     flip: str
-    """Which axes these are: ``x``, ``yz`` …"""
+    """Which axes these are: ``x``, ``yz`` …; empty where that was not measured."""
     recentred: float
     """With the centre of the ends moved onto that of the labels."""
     shift_mm: float
@@ -79,19 +81,31 @@ def measure_space_fit(search: RegionSearch, ends: NDArray[np.floating]) -> Space
         (points, middle + search.affine[:3, 3]),
         (points + shift, centre),
     )
-    few = slice(None, None, max(1, len(points) // SCREEN_SIZE) | 1)  # odd: starts and ends
-    screened = {
-        axes: max(share(_flip(own[few], pivot, axes)) for own, pivot in pivots) for axes in FLIPS
-    }
-    flip = max(screened, key=lambda axes: screened[axes])
+    given = share(points)
+    # no flip could be so much better that it tells, where nearly all lie near a region
+    is_judged = given + FLIP_MARGIN < 1
+    flipped, flip = _find_flip(pivots, share) if is_judged else (0.0, "")
     return SpaceFit(
-        given=share(points),
-        flipped=max(share(_flip(*pivot, flip)) for pivot in pivots),
+        given=given,
+        flipped=flipped,
         flip=flip,
         recentred=share(points + shift),
         shift_mm=float(np.linalg.norm(shift)),
         inside_image=float(is_inside(search, points).mean()),
     )
+
+
+def _find_flip(
+    pivots: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]],
+    share: Callable[[NDArray[np.float64]], float],
+) -> tuple[float, str]:
+    """Largest share with axes turned round, and which axes; chosen by some of the points."""
+    some = slice(None, None, max(1, len(pivots[0][0]) // SCREEN_SIZE) | 1)  # odd: starts and ends
+    screened = {
+        axes: max(share(_flip(own[some], pivot, axes)) for own, pivot in pivots) for axes in FLIPS
+    }
+    flip = max(screened, key=lambda axes: screened[axes])
+    return max(share(_flip(*pivot, flip)) for pivot in pivots), flip
 
 
 def _flip(
