@@ -141,19 +141,18 @@ def test_unknown_participant(app: Any) -> None:
 
 
 def test_unknown_session(app: Any) -> None:
-    """A session that nobody has is said for everyone, with the code of that reason."""
+    """A session that nobody has is an error of the request; each participant's reason is said."""
     outcome = app.participant("--session-id", "ses-9", "--participant-label", "01", "02")
-    assert outcome.exit_code == 3
-    assert outcome.says("expected sessions 9", "no session level", "--session-id")
-    assert set(app.failures()) == {"sub-01", "sub-02"}
+    assert outcome.exit_code == 2
+    assert outcome.says("expected sessions 9", "no session level", "--session-id", "found 9")
 
 
 def test_unknown_task(app: Any) -> None:
-    """A task that nobody has leaves structure, and says that no BOLD fits."""
+    """A task that nobody has is an error that names those there are; nothing is measured."""
     outcome = app.participant("--task-id", "nback", "--participant-label", "01")
-    assert outcome.exit_code == 0
-    assert outcome.says("preprocessed BOLD series (tasks: rest) is asked for", "--task-id")
-    assert app.is_finished("01", "fusionSC")
+    assert outcome.exit_code == 2
+    assert outcome.says("--task-id", "found nback", "rest")
+    assert not app.is_finished("01", "fusionSC")
 
 
 @pytest.mark.parametrize(

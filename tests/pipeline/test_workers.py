@@ -129,6 +129,7 @@ def stop(number, frame):
 
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script may ignore it
     folder = Path(sys.argv[1])
     with open_executor(RunSettings(n_procs=2), folder / "logs" / "run.log") as executor:
         list(run_tasks(executor, measure, [folder / f"{k}.tsv" for k in range(6)]))
