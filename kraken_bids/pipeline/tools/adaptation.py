@@ -133,6 +133,7 @@ def choose_adaptation(
         If the model keeps no training mean of an input flavor.
     """
     if isinstance(given, Adaptation):
+        _warn_of_few(given, cohort.rows)
         return given
     mode, fitted_on = options.adaptation_mode, given or cohort
     if mode == AUTO and len(fitted_on.subjects) < MIN_SUBJECTS:
@@ -152,6 +153,17 @@ def choose_adaptation(
     if options.save_adaptation:
         write_adaptation(adaptation, options.save_adaptation)
     return adaptation
+
+
+def _warn_of_few(adaptation: Adaptation, flavors: Iterable[Flavor]) -> None:
+    fits = [fit for flavor in flavors if (fit := adaptation.of(flavor)) is not None]
+    fewest = min((fit.n_subjects for fit in fits if fit.mode != "none"), default=MIN_SUBJECTS)
+    if fewest < MIN_SUBJECTS:
+        logger.warning(
+            "the saved adaptation was fitted on %d subject(s), fewer than %d: their own "
+            "differences from others are taken for those of the site. Fit it on more people.",
+            fewest, MIN_SUBJECTS,
+        )  # fmt: skip
 
 
 def _check_counts(means: Mapping[Flavor, EdgeMean]) -> None:

@@ -288,3 +288,23 @@ def test_calls_from_python_say_it(
         call(wrong)
         (text,) = warnings(caplog)
         assert order.words in text
+
+
+def test_a_saved_adaptation_of_few_people_is_warned_of(
+    tmp_path: Path, brains: Edges, brain_model: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each time that it is used, with their number; one of ten people is not."""
+    for n_people in (2, 10):
+        own = {flavor.name: rows[:n_people] for flavor, rows in brains.items()}
+        np.savez(tmp_path / "few.npz", **own)
+        words = ["--model", brain_model, "--input", tmp_path / "few.npz"]
+        words += ["--output", tmp_path / "o.npz"]
+        saved = tmp_path / f"{n_people}.h5"
+        fit = [*words, "--adaptation-mode", "meanshift", "--save-adaptation", saved]
+        assert CliRunner().invoke(predict, list(map(str, fit))).exit_code == 0
+        caplog.clear()
+        use = [*words, "--adaptation", saved]
+        assert CliRunner().invoke(predict, list(map(str, use))).exit_code == 0
+        said = [text for text in caplog.messages if "saved adaptation was fitted on" in text]
+        assert len(said) == (n_people == 2)
+        assert all("fitted on 2 subject(s)" in text for text in said)
