@@ -15,8 +15,17 @@ SCREEN_SIZE = 400
 """Points that tell which axes to turn round; their share is then taken of the whole sample."""
 MIN_SHARE = 0.2
 """Fewer ends than this near a region cannot be the same space (good data: half or more)."""
-FLIP_MARGIN = 0.05
+FLIP_DOUBT = 0.05
+FLIP_MARGIN = 0.06
+"""Whole brains whose place is right reach 0.055: what an atlas does not cover, or strays below the
+brain."""
+CELL_MM = 12.0
+MIN_CELLS = 300
+"""Cells of that size that hold an end. One side of a brain has 500 and more; a few bundles have at
+most 190, and lie as well, or better, where an axis is turned round."""
 SHIFT_MARGIN = 0.1
+MIN_TAIL = 1 / 3
+"""A shift moves the ends on both sides; half a brain, or strays below it, only the centre."""
 MIN_SHIFT_MM = 8.0
 """Centres of ends and labels differ by a few mm in good data too."""
 SIDES = {"x": "left and right", "y": "front and back", "z": "top and bottom"}
@@ -46,6 +55,10 @@ class SpaceFit:
     """How far that move is."""
     inside_image: float
     """Share of ends in the box of the label image."""
+    moved_mm: float = np.inf
+    """How far that move, along its direction, is needed by the first and the last ends alike."""
+    n_cells: int = 0
+    """Cubes of 12 mm that hold one of the ends: how far they are spread."""
 
 
 def measure_space_fit(search: RegionSearch, ends: NDArray[np.floating]) -> SpaceFit:
@@ -92,6 +105,8 @@ def measure_space_fit(search: RegionSearch, ends: NDArray[np.floating]) -> Space
         recentred=share(points + shift),
         shift_mm=float(np.linalg.norm(shift)),
         inside_image=float(is_inside(search, points).mean()),
+        moved_mm=_measure_tails(search, points, shift),
+        n_cells=len(np.unique(np.floor(points / CELL_MM), axis=0)),
     )
 
 
@@ -108,6 +123,20 @@ def _find_flip(
     return max(share(_flip(*pivot, flip)) for pivot in pivots), flip
 
 
+def _measure_tails(
+    search: RegionSearch, points: NDArray[np.float64], shift: NDArray[np.float64]
+) -> float:
+    """Smaller move of the first and the last ends onto those of the labels, along the shift."""
+    step = max(1, min(search.labels.shape) // 40)
+    voxels = step * np.argwhere(search.labels[::step, ::step, ::step] > 0)
+    places = voxels @ search.affine[:3, :3].T + search.affine[:3, 3]
+    length = float(np.linalg.norm(shift))
+    if length == 0 or not len(places):
+        return 0.0
+    ends, labels = (np.percentile(one @ (shift / length), [2, 98]) for one in (points, places))
+    return float((labels - ends).min())
+
+
 def _flip(
     points: NDArray[np.float64], pivot: NDArray[np.float64], axes: str
 ) -> NDArray[np.float64]:
@@ -118,13 +147,14 @@ def _flip(
 
 def check_space(
     fit: SpaceFit, where: str, *, way_out: str = "Give --parcellation ATLAS=FILE for this."
-) -> None:
-    """Raise unless streamlines and labels plausibly lie in the same space.
+) -> str:
+    """Raise unless streamlines and labels plausibly lie in the same space; doubts are returned.
 
-    Refused: fewer than 20 % of ends near a region; 5 points more with one, two or three axes
-    turned round; 10 more if moved by at least 8 mm so that the centres agree. A brain is nearly
-    symmetric, so a left-right flip of good data may pass: this catches gross errors and replaces
-    no look at the images.
+    Refused: fewer than 20 % of ends near a region; of ends that are spread over a brain, 6 points
+    more with one, two or three axes turned round, or 10 more if moved by at least 8 mm so that
+    the centres agree, and both sides of them better too. A brain is nearly symmetric, so a
+    left-right flip of good data may pass: this catches gross errors and replaces no look at the
+    images.
 
     Parameters
     ----------
@@ -135,18 +165,28 @@ def check_space(
     way_out : str, optional
         Which option of the command helps.
 
+    Returns
+    -------
+    str
+        A sentence where they may not: 5 points more by a flip or 10 by a shift, without the
+        rest of what is refused. '' elsewhere.
+
     Raises
     ------
     InputError
         Saying which shares were found.
     """
     share = f"{fit.given:.0%} of the streamline ends lie near a region"
+    gain = fit.flipped - max(fit.given, fit.recentred)
+    sides = ", ".join(SIDES[axis] for axis in fit.flip)
+    flipped = f"{share}, but {fit.flipped:.0%} with {sides} exchanged"
+    is_shifted = fit.shift_mm >= MIN_SHIFT_MM and fit.recentred > fit.given + SHIFT_MARGIN
+    shifted = f"{share}, but {fit.recentred:.0%} after a shift of {fit.shift_mm:.0f} mm"
     reason = None
-    if fit.flipped > max(fit.given, fit.recentred) + FLIP_MARGIN:
-        sides = ", ".join(SIDES[axis] for axis in fit.flip)
-        reason = f"{share}, but {fit.flipped:.0%} with {sides} exchanged"
-    elif fit.shift_mm >= MIN_SHIFT_MM and fit.recentred > fit.given + SHIFT_MARGIN:
-        reason = f"{share}, but {fit.recentred:.0%} after a shift of {fit.shift_mm:.0f} mm"
+    if gain > FLIP_MARGIN and fit.n_cells >= MIN_CELLS:
+        reason = flipped
+    elif is_shifted and fit.n_cells >= MIN_CELLS and fit.moved_mm >= fit.shift_mm * MIN_TAIL:
+        reason = shifted
     elif fit.given < MIN_SHARE:
         reason = f"only {share}"
     if reason is not None:
@@ -156,3 +196,8 @@ def check_space(
             f"space of the tractogram, or the transform between the two. {way_out} Tracks that "
             "were converted without their image's header are to be converted anew with it."
         )
+    doubt = flipped if gain > FLIP_DOUBT else shifted if is_shifted else ""
+    return doubt and (
+        f"{where}: {doubt}. That can be so where streamlines lie in a few places, or beyond "
+        "what the atlas covers; look at them together."
+    )

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -6,7 +7,7 @@ import pytest
 from scipy.ndimage import binary_dilation, binary_erosion
 
 from kraken_bids.connectome.regions import build_region_search
-from kraken_bids.connectome.space import FLIPS, SIDES, check_space, measure_space_fit
+from kraken_bids.connectome.space import FLIPS, SIDES, SpaceFit, check_space, measure_space_fit
 from kraken_bids.exceptions import InputError
 
 FS86 = Path(__file__).resolve().parents[2].parent / "shared/atlases/fs86_allsubj_mode.nii.gz"
@@ -41,7 +42,7 @@ def test_matching_data_pass():
     """Ends at the labels pass, also with as many strays in the brain, or on one side only."""
     ends = make_ends(make_labels())
     found = fit(ends)
-    check_space(found, "here")
+    assert check_space(found, "here") == ""
     assert found.given > 0.8
     assert found.inside_image > 0.99
     strays = np.random.default_rng(1).normal(scale=20, size=ends.shape)
@@ -100,6 +101,47 @@ def test_tracks_flipped_in_any_axes_are_refused(axes, about):
     words = ", ".join(SIDES[axis] for axis in axes)
     with pytest.raises(InputError, match=rf"a\.tck.* with {words} exchanged"):
         check_space(fit, "a.tck and b.nii.gz")
+
+
+def test_a_few_bundles_are_doubted_and_not_refused():
+    """Ends in two places lie as well at other two; whoever measures so is told, not stopped."""
+    search, ends = make_pear()
+    right = ends[np.linalg.norm(ends - ends[0], axis=1) < 15]
+    there = np.repeat(right, 20, axis=0) + np.random.default_rng(0).normal(
+        scale=6, size=(20 * len(right), 3)
+    )
+    few = measure_space_fit(search, there)
+    assert few.n_cells < 100
+    doubted = replace(few, given=0.7, recentred=0.6, flip="yz", flipped=0.95, shift_mm=3.0)
+    found = check_space(doubted, "a.tck and b.nii.gz")
+    assert "a.tck and b.nii.gz: 70%" in found
+    assert "95% with front and back, top and bottom exchanged" in found
+    with pytest.raises(InputError, match="top and bottom exchanged"):
+        check_space(replace(doubted, n_cells=500), "here")
+
+
+def test_half_a_brain_and_strays_below_it_are_not_shifted():
+    """A shift moves both sides; what moves only the centre of the ends is a doubt at most."""
+    labels = make_labels()
+    ends = make_ends(labels).reshape(-1, 3)
+    strays = ends[ends[:, 2] < np.percentile(ends[:, 2], 5)] - np.array([0, 0, 25])
+    below = np.concatenate([ends[:2000], np.repeat(strays, 8, axis=0)])
+    found = fit(below)
+    assert found.shift_mm > 8
+    assert found.moved_mm < 3
+    shifted = fit(ends[:2000] + np.array([0, 20, 0]))
+    assert shifted.moved_mm > 15
+    doubted = replace(shifted, moved_mm=found.moved_mm)
+    assert "after a shift of" in check_space(doubted, "here")
+    with pytest.raises(InputError, match="after a shift"):
+        check_space(shifted, "here")
+
+
+def test_a_small_gain_is_a_doubt():
+    """Between 5 and 6 points more: said, also of ends all over the brain; below 5 nothing is."""
+    fit = SpaceFit(0.7, 0.755, "z", 0.7, 2.0, 1.0, 900)
+    assert "76% with top and bottom exchanged" in check_space(fit, "here")
+    assert check_space(replace(fit, flipped=0.745), "here") == ""
 
 
 def test_elsewhere_altogether_is_refused():

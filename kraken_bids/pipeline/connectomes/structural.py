@@ -110,11 +110,14 @@ def _measure_tractogram(
         )
         for name, search in searches.items()
     }
-    lengths = _count_streamlines(tracts, searches, counters)
+    lengths, doubts = _count_streamlines(tracts, searches, counters)
     facts = {"LengthHistogram": lengths.to_plain(), "RunDigest": digest}
     for flavor in flavors:
-        counter = counters[flavor.parcellation]
-        _write_connectome(task, tracts, flavor, counter=counter, facts=facts)
+        name = flavor.parcellation
+        warned = [*list_doubts(tracts.labels[name].path, task.parcellation(name)), *doubts[name]]
+        _write_connectome(
+            task, tracts, flavor, counter=counters[name], facts={**facts, "Warnings": warned}
+        )
 
 
 def _build_search(task: SessionTask, image: LabelImage) -> RegionSearch:
@@ -129,15 +132,19 @@ def _count_streamlines(
     tracts: Tractography,
     searches: Mapping[str, RegionSearch],
     counters: Mapping[str, EdgeCounter],
-) -> LengthHistogram:
-    """Pass over the tractogram once, giving each block of ends to every parcellation."""
+) -> tuple[LengthHistogram, Mapping[str, list[str]]]:
+    """Pass over the tractogram once, giving each block of ends to every parcellation.
+
+    Returns lengths, and what is doubtful about the place of each parcellation.
+    """
+    doubts: Mapping[str, list[str]] = {}
     weights = None if tracts.weights is None else read_weights(tracts.weights)
     lengths = LengthHistogram()
     n_read = 0
     for tracks in open_tractogram(tracts.tracks).blocks():
         ends = tracks.ends
         if n_read == 0:
-            _check_spaces(tracts, searches, ends)
+            doubts = _check_spaces(tracts, searches, ends)
         block = _take(weights, n_read, len(ends), tracts)
         for name, search in searches.items():
             counters[name].add(find_regions(search, ends), block)
@@ -152,23 +159,28 @@ def _count_streamlines(
             f"{tracts.weights}: expected {n_read} weights, one per streamline of "
             f"{tracts.tracks.name}; found {len(weights)}. Are they of another tractogram?"
         )
-    return lengths
+    return lengths, doubts
 
 
 def _check_spaces(
     tracts: Tractography, searches: Mapping[str, RegionSearch], ends: NDArray[np.floating]
-) -> None:
+) -> dict[str, list[str]]:
+    doubts: dict[str, list[str]] = {}
     for name, search in searches.items():
         image = tracts.labels[name]
         where = f"{tracts.tracks} (space-{tracts.space}) and {image.path} (space-{image.space})"
         fit = measure_space_fit(search, ends)
         try:
-            check_space(fit, where)
+            doubt = check_space(fit, where)
         except InputError as error:
             # a few nuclei rightly hold few ends; the atlases of the model cover the brain
             if name in list_parcellations() or fit.given == 0:
                 raise
-            logger.warning("%s is measured all the same: %s", name, error)
+            doubt = f"{name} is measured all the same: {error}"
+        if doubt:
+            logger.warning("%s", doubt)
+        doubts[name] = [doubt] if doubt else []
+    return doubts
 
 
 def _take(
@@ -203,7 +215,6 @@ def _write_connectome(
     write_relmat(path, square, header=task.header(flavor.parcellation))
     parcellation = task.parcellation(flavor.parcellation)
     known = region_sidecar(parcellation, missing)
-    known["Warnings"] = list_doubts(tracts.labels[flavor.parcellation].path, parcellation)
     sidecar = _describe(task, tracts, flavor, counter) | known
     write_json(sidecar_path(path), {**sidecar, **facts})
 

@@ -1,5 +1,6 @@
 """``kraken-tools sc``: one read of a tractogram, matrices for several label images and metrics."""
 
+import logging
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -32,6 +33,8 @@ from kraken_bids.pipeline.connectomes.label_checks import identify_image, list_d
 from kraken_bids.pipeline.tools.outputs import check_atlas_names
 from kraken_bids.pipeline.tools.track_connectome_files import Atlas, TrackWriter
 from kraken_bids.pipeline.tools.track_options import TrackOptions, check_options
+
+logger = logging.getLogger(__name__)
 
 MAX_LABEL = 6000
 """Matrices are dense: a label of 12175 would mean a gigabyte each."""
@@ -229,4 +232,5 @@ def _check_spaces(
     if options.checks_space:
         for atlas in atlases:
             fit = measure_space_fit(atlas.search, ends)
-            check_space(fit, f"{tracks} and {atlas.path}", way_out=FEW_REGIONS)
+            if doubt := check_space(fit, f"{tracks} and {atlas.path}", way_out=FEW_REGIONS):
+                logger.warning("%s", doubt)
