@@ -6,9 +6,9 @@ from kraken_bids.report.group_figures import (
     compute_agreement,
     draw_adaptation,
     draw_agreement,
-    draw_latents,
 )
 from kraken_bids.report.identifiability_figures import draw_identifiability
+from kraken_bids.report.latent_figures import draw_latents
 from kraken_bids.report.matrix_figures import draw_flavor
 from kraken_bids.report.motion_figures import draw_motion
 from kraken_bids.report.pages import Coverage, GroupPage, Latents, ParticipantPage

@@ -1,70 +1,20 @@
-"""Figures on the cohort: latents, agreement of the modalities, adaptation fits."""
+"""Figures on the cohort: agreement of the modalities, adaptation fits."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.colors import LogNorm
 from numpy.typing import NDArray
 
 from kraken_bids.report import theme
-from kraken_bids.report.pages import AdaptationFit, Floats, Latents
+from kraken_bids.report.pages import AdaptationFit, Floats
 from kraken_bids.report.png import draw_png
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 WIDTH = 1060.0
-MAX_LABELS = 40
-"""Above this many participants only outliers carry their label."""
-
-
-# ---------------------------------------------------------------- latents
-
-
-def compute_components(latents: Floats) -> tuple[Floats, Floats]:
-    """First two principal components of the rows [n, 2], and the share of variance of each [2]."""
-    centred = np.asarray(latents, dtype=float) - np.mean(latents, axis=0)
-    left, singular, _ = np.linalg.svd(centred, full_matrices=False)
-    if len(singular) < 2:
-        return np.zeros((len(centred), 2)), np.zeros(2)
-    total = float((singular**2).sum()) or 1.0
-    return left[:, :2] * singular[:2], singular[:2] ** 2 / total
-
-
-def draw_latents(latents: Latents) -> bytes:
-    """PNG of the fusion latents on their first two principal components, outliers marked."""
-    points, share = compute_components(latents.fusion)
-    figure = theme.new_figure(520, 430)
-    axes = theme.add_box(figure, 66, 14, 440, 362)
-    names = [f"component {i + 1} ({100 * s:.0f} % of variance)" for i, s in enumerate(share)]
-    theme.style_axes(axes, x_label=names[0], y_label=names[1], grid="both")
-    axes.margins(0.12)
-    outliers = np.asarray(latents.outliers, dtype=bool)
-    axes.scatter(
-        points[~outliers, 0],
-        points[~outliers, 1],
-        s=26,
-        color=theme.ACCENT,
-        alpha=0.75,
-        linewidth=0,
-    )
-    axes.scatter(
-        points[outliers, 0],
-        points[outliers, 1],
-        s=52,
-        color=theme.WARM,
-        marker="D",
-        edgecolor="white",
-        linewidth=0.8,
-    )
-    all_named = len(points) <= MAX_LABELS
-    for label, (x, y), outlier in zip(latents.labels, points, outliers, strict=True):
-        if all_named or outlier:
-            style: dict[str, Any] = {"fontsize": theme.SMALL - 1, "parse_math": False}
-            style["color"] = theme.WARM if outlier else theme.MUTED
-            axes.annotate(label, (x, y), (5, 4), textcoords="offset points", **style)
-    return draw_png(figure)
 
 
 def compute_agreement(fc: Floats, sc: Floats) -> tuple[Floats, NDArray[np.intp]]:

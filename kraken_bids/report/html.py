@@ -24,7 +24,7 @@ from kraken_bids.report.formats import (
     pick_noun,
     quote_href,
 )
-from kraken_bids.report.group_figures import MAX_LABELS
+from kraken_bids.report.latent_figures import MAX_LABELS
 from kraken_bids.report.pages import (
     FAILED,
     GOOD,

@@ -22,6 +22,8 @@ REGION_COLOURS = (
     "#332288", "#88ccee", "#117733", "#ddcc77", "#cc6677",
     "#44aa99", "#882255", "#999933", "#aa4499", "#777777",
 )  # fmt: skip
+CATEGORY_COLOURS = tuple(REGION_COLOURS[k] for k in (0, 4, 2, 3, 1, 6, 5, 7))
+"""The first ones are the easiest to tell apart."""
 N_LEVELS = 27
 """Colours of a matrix: finer steps are hardly seen and cost file size; odd, for a middle one."""
 
@@ -43,6 +45,11 @@ def sequential_colours() -> ListedColormap:
 def share_colours() -> ListedColormap:
     """From almost white to a calm blue: for shares from 0 to 1, where 1 is what is wanted."""
     return _sample("GnBu", 0.08, 0.78)
+
+
+def number_colours() -> ListedColormap:
+    """From dark violet to yellow-green: for numbers of people, such as their age."""
+    return _sample("viridis", 0.0, 0.92)
 
 
 def new_figure(width: float, height: float, *, scale: float = 1.75) -> Figure:

@@ -1,13 +1,18 @@
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pytest
+from matplotlib.colors import to_rgb
+from matplotlib.image import imread
 
 from kraken_bids.report import figures as names
+from kraken_bids.report import theme
 from kraken_bids.report.figures import group_figures, participant_figures
-from kraken_bids.report.group_figures import compute_agreement, compute_components, draw_adaptation
+from kraken_bids.report.group_figures import compute_agreement, draw_adaptation
 from kraken_bids.report.identifiability_figures import draw_identifiability
-from kraken_bids.report.pages import AdaptationFit, Latents
+from kraken_bids.report.latent_figures import UNKNOWN, compute_components, draw_latents
+from kraken_bids.report.pages import AdaptationFit, Colouring, Latents
 from kraken_bids.report.png import SIGNATURE
 
 
@@ -112,3 +117,48 @@ def test_adaptation_of_constant_or_missing_means_is_drawn(flavor):
         AdaptationFit(flavor, "none", None, None, None, None),
     ]
     assert draw_adaptation(fits).startswith(SIGNATURE)
+
+
+def read_colours(png: bytes) -> set[tuple[int, int, int]]:
+    """Colours of which a picture has a hundred pixels and more."""
+    pixels = (imread(BytesIO(png), format="png")[..., :3] * 255).round().astype(int)
+    found, counts = np.unique(pixels.reshape(-1, 3), axis=0, return_counts=True)
+    return {tuple(map(int, one)) for one in found[counts >= 100]}
+
+
+def to_bytes(colour: str) -> tuple[int, int, int]:
+    """Numbers of a colour that is opaque."""
+    red, green, blue = (round(255 * part) for part in to_rgb(colour))
+    return red, green, blue
+
+
+def make_latents(colouring: Colouring | None) -> Latents:
+    """Latents of 60 people, nobody named, all marked so that their colours are opaque."""
+    rng = np.random.default_rng(0)
+    return Latents(
+        tuple(map(str, range(60))), rng.normal(size=(60, 4)), np.arange(60) < 59,
+        colouring=colouring,
+    )  # fmt: skip
+
+
+def test_people_have_the_colours_of_their_categories():
+    """One for each, as in the legend, another where it is not known; any name can be shown."""
+    values = tuple(("$a_1$", "a very long name of a group", "")[k % 3] for k in range(60))
+    first, second, third = map(to_bytes, theme.CATEGORY_COLOURS[:3])
+    found = read_colours(draw_latents(make_latents(Colouring("g$roup", values))))
+    assert {first, second, to_bytes(UNKNOWN)} <= found
+    assert third not in found
+    plain = read_colours(draw_latents(make_latents(None)))
+    assert to_bytes(theme.ACCENT) in plain
+    assert to_bytes(theme.ACCENT) not in found
+
+
+def test_people_have_the_colours_of_their_numbers():
+    """Lowest and highest have the ends of the scale; who has none is grey."""
+    values = ("20", *["80"] * 58, "")
+    scale = theme.number_colours()
+    found = read_colours(draw_latents(make_latents(Colouring("age", values, is_numeric=True))))
+    assert to_bytes(scale(1.0)) in found
+    assert to_bytes(scale(0)) in found
+    assert Colouring("site", ("10", "9", "")).categories == ["9", "10"]
+    assert Colouring("site", ("b", "9", "a")).categories == ["9", "a", "b"]

@@ -14,6 +14,7 @@ from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.read import read_json
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.pipeline.pages.cohort_notices import MAX_NAMES, list_cohort_warnings
+from kraken_bids.pipeline.pages.colours import choose_colouring
 from kraken_bids.pipeline.pages.links import name_pages
 from kraken_bids.pipeline.pages.motion import count_with_motion, list_motion_effects
 from kraken_bids.pipeline.pages.participant import REFERENCES, describe_model
@@ -81,6 +82,9 @@ def build_group_page(
     folders = [folder for folder in (bids_dir, output_dir) if folder is not None]
     outliers = read_group_table(output_dir, "outliers.tsv")
     columns, facts, absent = read_facts(folders, people)
+    if latents is not None:
+        colouring = choose_colouring(latents.labels, columns, facts)
+        latents = replace(latents, colouring=colouring)
     return GroupPage(
         n_participants=len({row.participant.partition("_")[0] for row in people}),
         n_sessions=len(people),

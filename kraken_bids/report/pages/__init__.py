@@ -6,6 +6,7 @@ escapes them.
 """
 
 from kraken_bids.report.pages.group import (
+    Colouring,
     GroupPage,
     Identifiability,
     Latents,
@@ -58,6 +59,7 @@ __all__ = [
     "Booleans",
     "BrainPicture",
     "Carpet",
+    "Colouring",
     "Coverage",
     "EndShares",
     "ErrorRow",

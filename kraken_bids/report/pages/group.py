@@ -44,6 +44,25 @@ class Identifiability(SourceByTarget):
 
 
 @dataclass(frozen=True)
+class Colouring:
+    """A column of ``participants.tsv`` by which people are coloured."""
+
+    column: str
+    values: tuple[str, ...]
+    """One per row of the latents; '' where it is not known."""
+    is_numeric: bool = False
+
+    @property
+    def categories(self) -> list[str]:
+        """Values that there are, codes by their number."""
+        present = sorted(set(self.values) - {""})
+        try:
+            return sorted(present, key=float)
+        except ValueError:
+            return present
+
+
+@dataclass(frozen=True)
 class Latents:
     """Latent vectors of the cohort, one row per participant and session."""
 
@@ -56,6 +75,7 @@ class Latents:
     """fusionFC latents [n, n_latent]; NaN rows where there is no FC."""
     sc: Floats | None = None
     """fusionSC latents [n, n_latent]; NaN rows where there is no SC."""
+    colouring: Colouring | None = None
 
 
 @dataclass(frozen=True)
