@@ -1,7 +1,7 @@
 """Which adaptation connectome files get: a saved one, one fitted on them or others, or none."""
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 
 import numpy as np
@@ -63,7 +63,8 @@ def open_adaptation(
             raise CheckpointError(f"--adaptation {options.adaptation}: {error}") from error
         return adaptation
     if options.adaptation_sources:
-        source = keep_known(open_connectomes(options.adaptation_sources), model)
+        given = options.adaptation_sources
+        source = keep_known(open_connectomes(given), model, given=given)
         _check_source(source, flavors)
         return source
     return None
@@ -80,8 +81,16 @@ def _check_source(source: CohortFiles, flavors: Iterable[Flavor]) -> None:
         )
 
 
-def keep_known(cohort: CohortFiles, model: Model) -> CohortFiles:
+def keep_known(cohort: CohortFiles, model: Model, *, given: Sequence[str]) -> CohortFiles:
     """Leave out the flavors that the model does not know, and say so.
+
+    Parameters
+    ----------
+    cohort : CohortFiles
+    model : Model
+    given : sequence of str
+        What the cohort was opened from: a flavor named in ``FLAVOR=FILE`` is warned of, one that
+        a folder holds beside others is not.
 
     Raises
     ------
@@ -97,8 +106,11 @@ def keep_known(cohort: CohortFiles, model: Model) -> CohortFiles:
             "some of these, or another model."
         )
     if left_out:
-        logger.warning(
-            "the model has no flavor %s: these connectomes are not used", ", ".join(left_out)
+        named = any(name in one.partition("=")[0] for name in left_out for one in given)
+        logger.log(
+            logging.WARNING if named else logging.INFO,
+            "the model has no flavor %s: these connectomes are not used",
+            ", ".join(left_out),
         )
     return CohortFiles(cohort.subjects, known)
 

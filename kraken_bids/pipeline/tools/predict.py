@@ -89,7 +89,7 @@ def encode_files(
         options.check_decoding()
         targets = select_targets(options.targets, model)
         return open_latents(inputs, model, sources=options.sources, targets=targets)
-    cohort = keep_known(open_connectomes(inputs), model)
+    cohort = keep_known(open_connectomes(inputs), model, given=inputs)
     targets = select_targets(options.targets, model)
     selectors = _select_sources(options, cohort.rows)
     # what cannot be used is said before the long work

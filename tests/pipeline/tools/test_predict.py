@@ -24,6 +24,8 @@ from kraken_bids.pipeline.predictions.cohort import (
     list_members,
     read_cohort,
 )
+from kraken_bids.pipeline.tools.adaptation import keep_known
+from kraken_bids.pipeline.tools.connectome_files import CohortFiles, open_connectomes
 from kraken_bids.pipeline.tools.predict import predict_files
 
 NAMES = (
@@ -490,3 +492,24 @@ def test_a_connectome_with_too_many_holes_is_left_out(
 
     assert np.isnan(found[f"{flavor.name}->encoded"][3]).all()
     assert np.isfinite(found["fusion->encoded"]).all()
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_flavors_that_the_model_lacks_are_warned_of_where_they_were_named(
+    output_dir: Path, model_folder: Path, caplog: pytest.LogCaptureFixture, is_named: bool
+) -> None:
+    """A folder holds what was measured, more than a model knows: that is for information."""
+    count = parse_flavor("SCifod2act_fs86_count")
+    found = open_connectomes([str(output_dir)])
+    cohort = CohortFiles(found.subjects, {**found.rows, count: next(iter(found.rows.values()))})
+    caplog.set_level("INFO", logger="kraken_bids")
+
+    known = keep_known(
+        cohort,
+        load_model(model_folder),
+        given=[str(output_dir), f"{count}=x.npy"] if is_named else [str(output_dir)],
+    )
+
+    assert set(known.rows) == set(found.rows)
+    (said,) = (r for r in caplog.records if f"has no flavor {count}" in r.getMessage())
+    assert said.levelname == ("WARNING" if is_named else "INFO")
