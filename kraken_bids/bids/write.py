@@ -179,17 +179,20 @@ def write_dataset_description(
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
         "GeneratedBy": [software | ({"Container": dict(container)} if container else {})],
-        "SourceDatasets": _join_sources(old, links.values()),
+        "SourceDatasets": _join_sources(old, links.values(), own=path.parent.resolve().as_uri()),
         "DatasetLinks": dict(old.get("DatasetLinks", {})) | links,
     }
     if content != old:
         write_json(path, content)
 
 
-def _join_sources(old: Mapping[str, Any], uris: Iterable[str]) -> list[dict[str, Any]]:
+def _join_sources(
+    old: Mapping[str, Any], uris: Iterable[str], *, own: str
+) -> list[dict[str, Any]]:
     """Source datasets of earlier runs, and those of this one that are not among them."""
     known = old.get("SourceDatasets")
     sources = [one for one in known if isinstance(one, dict)] if isinstance(known, list) else []
+    sources = [one for one in sources if one.get("URL") != own]  # earlier versions named it
     there = {one.get("URL") for one in sources}
     return [*sources, *({"URL": uri} for uri in uris if uri not in there)]
 

@@ -15,7 +15,7 @@ from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.provenance import Failure, exit_code_of, failure_of
 from kraken_bids.pipeline.requests import check_data_requests
 from kraken_bids.pipeline.sessions import SessionTask
-from kraken_bids.settings import Settings, split_atlas
+from kraken_bids.settings import DataSettings, Settings, split_atlas
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +47,7 @@ def plan_participants(settings: Settings) -> Plan:
         several participants, or nobody has what was asked for by name.
     """
     data = settings.data
-    datasets = find_datasets(data.bids_dir, data.derivatives)
+    datasets = _leave_out_own(find_datasets(data.bids_dir, data.derivatives), data)
     subjects = find_participants(datasets, data.participants)
     _check_tractograms(settings, len(subjects))
     filters = read_filters(data.bids_filter_file) if data.bids_filter_file else {}
@@ -79,6 +79,16 @@ def plan_participants(settings: Settings) -> Plan:
         tasks += [SessionTask(session, settings, datasets, own) for session in sessions]
     check_data_requests(data, [task.session for task in tasks], datasets, subjects)
     return Plan(datasets, subjects, tuple(tasks), tuple(failures), own)
+
+
+def _leave_out_own(datasets: Sequence[Dataset], data: DataSettings) -> tuple[Dataset, ...]:
+    """Leave out OUTPUT_DIR, which is found too where it lies in BIDS_DIR: it is no source."""
+    own = data.output_dir.resolve()
+    return tuple(
+        one
+        for one in datasets
+        if one.path == data.bids_dir or one.is_searched or one.path.resolve() != own
+    )
 
 
 def _named(error: Exception) -> Exception:

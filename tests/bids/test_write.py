@@ -207,3 +207,8 @@ def test_the_group_level_keeps_the_sources_of_the_participant_level(tmp_path: Pa
     found = read_json(out / "dataset_description.json")["SourceDatasets"]
 
     assert found == [{"URL": (tmp_path / name).as_uri()} for name in ("a", "b")]
+    description = read_json(out / "dataset_description.json")
+    itself = description | {"SourceDatasets": [{"URL": out.as_uri()}, *found]}
+    (out / "dataset_description.json").write_text(json.dumps(itself))
+    write_dataset_description(out, **one)
+    assert read_json(out / "dataset_description.json")["SourceDatasets"] == found
