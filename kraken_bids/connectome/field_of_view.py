@@ -86,10 +86,10 @@ def find_cut_regions(labels: NDArray[np.integer]) -> NDArray[np.int64]:
         Numbers of regions whose section at an edge is larger than half of their largest parallel
         one: how much lies beyond cannot be known.
     """
-    from scipy.ndimage import find_objects
-
     if not _touches_edge(labels):
         return np.empty(0, np.int64)
+    from scipy.ndimage import find_objects
+
     cut: set[int] = set()
     for number, box in enumerate(find_objects(labels), start=1):
         for axis in range(3) if box else ():
