@@ -34,11 +34,10 @@ def compute_metrics(
     """
     if correlations is None:
         correlations = row_correlations(observed, predicted)
-    ranks = rank_own(correlations)
     return {
-        "top1acc": float(np.mean(ranks < 1)),
-        "top2acc": float(np.mean(ranks < 2)),
-        "avgrank": float(np.mean(1 - ranks / len(ranks))),
+        "top1acc": top_n_accuracy(correlations, 1),
+        "top2acc": top_n_accuracy(correlations, 2),
+        "avgrank": average_rank(correlations),
         "avgcorr": average_correlation(correlations),
         "avgcorr_resid": average_correlation_residual(observed, predicted, mean=mean),
         "explainedvar": explained_variance(observed, predicted),
