@@ -15,7 +15,7 @@ from kraken_bids.report.matrix_colours import (
     spread_regions,
 )
 from kraken_bids.report.matrix_figures import choose_ticks, draw_flavor
-from kraken_bids.report.png import SIGNATURE, read_png_size
+from kraken_bids.report.png import read_png_size
 from kraken_bids.report.regions import layout_regions
 
 GROUPS = ("b", "a", "b", "a", "c")
@@ -98,7 +98,7 @@ def test_empty_matrices_are_drawn(group, value, participant_page):
     """A matrix of zeros or of NaN only is no error."""
     panel = next(panel for panel in participant_page.flavors if panel.group == group)
     empty = replace(panel, measured=np.full((86, 86), value), predictions=())
-    assert draw_flavor(empty).startswith(SIGNATURE)
+    assert read_png_size(draw_flavor(empty)) > (0, 0)
 
 
 def test_a_flavor_that_was_not_measured_keeps_its_place(participant_page):

@@ -10,7 +10,7 @@ from kraken_bids.report.motion_figures import (
     find_stretches,
 )
 from kraken_bids.report.pages import Carpet, Motion
-from kraken_bids.report.png import SIGNATURE, read_png_size
+from kraken_bids.report.png import read_png_size
 from kraken_bids.report.regions import layout_regions
 
 LAYOUT = layout_regions(("b", "a", "b"), ("R", "L", "L"))
@@ -36,7 +36,7 @@ def test_motion_without_numbers_is_drawn(displacement):
     full = draw_motion(
         Motion("run", displacement, ~kept, 2.0, 0.5, displacement, displacement, carpet)
     )
-    assert bare.startswith(SIGNATURE)
+    assert read_png_size(bare) > (0, 0)
     assert read_png_size(full)[1] > read_png_size(bare)[1] + 400
 
 

@@ -3,7 +3,7 @@ import pytest
 from scipy.integrate import trapezoid
 
 from kraken_bids.report.pages import MotionEffect
-from kraken_bids.report.png import SIGNATURE, read_png_size
+from kraken_bids.report.png import read_png_size
 from kraken_bids.report.qcfc_figures import (
     chance_density,
     draw_motion_effects,
@@ -56,7 +56,7 @@ def test_all_plots_share_a_range_that_shows_small_effects_as_small():
 )
 def test_unknown_places_or_correlations_are_drawn(r, distance):
     """No edge with both is no error."""
-    assert draw_motion_effects([make_effect(r=r, distance=distance)]).startswith(SIGNATURE)
+    assert read_png_size(draw_motion_effects([make_effect(r=r, distance=distance)])) > (0, 0)
 
 
 def test_a_row_holds_three_flavors():

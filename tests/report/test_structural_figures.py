@@ -5,7 +5,7 @@ import pytest
 
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.report.pages import EndShares, Network, TractogramRow
-from kraken_bids.report.png import SIGNATURE, read_png_size
+from kraken_bids.report.png import read_png_size
 from kraken_bids.report.structural_figures import (
     draw_structure,
     pick_strongest,
@@ -85,7 +85,7 @@ def test_every_parcellation_is_drawn(parcellation):
     network = make_network(parcellation)
     network.square[[1, 5]] = network.square[:, [1, 5]] = np.nan
     png = draw_structure(make_row(network=network, length_counts=(0, 5, 3), mean_length=9.0))
-    assert png.startswith(SIGNATURE)
+    assert read_png_size(png) > (0, 0)
     assert read_png_size(png) == (1060, 680)
 
 
@@ -99,4 +99,4 @@ def test_every_parcellation_is_drawn(parcellation):
 )
 def test_halves_and_nothing(row):
     """Without a network, lengths, or any connection the rest is drawn."""
-    assert draw_structure(row).startswith(SIGNATURE)
+    assert read_png_size(draw_structure(row)) > (0, 0)
