@@ -5,12 +5,14 @@ from functools import lru_cache
 import numpy as np
 from matplotlib import get_data_path
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from kraken_bids.report.png import CSS_DPI, Bytes, encode_png
+from kraken_bids.report.png import CSS_DPI, Bytes, save_png
 
 CAPITALS = 0.73
 """Height of capitals, in sizes of the letters."""
+N_SHADES = 8
+"""Steps from white to the colour of a letter or line, so that 256 colours are enough."""
 FINER = 4
 """Lines are drawn so many times finer, then made smaller: their edges become soft."""
 
@@ -28,7 +30,8 @@ class Canvas:
 
     def __init__(self, width: float, height: float, *, scale: float) -> None:
         self.scale = scale
-        self.image = Image.new("RGB", (round(width * scale), round(height * scale)), "white")
+        self.indices = np.zeros((round(height * scale), round(width * scale)), dtype=np.uint8)
+        self.palette: dict[tuple[int, ...], int] = {(255, 255, 255): 0}
 
     def place(self, left: float, top: float, numbers: NDArray[np.integer], colours: Bytes) -> None:
         """Place an image, pixel by pixel.
@@ -41,14 +44,14 @@ class Canvas:
             Colour of each pixel, a row of ``colours``; beyond the canvas they are cut off.
         colours : uint8 array [n_colours, 3]
         """
-        at = round(left * self.scale), round(top * self.scale)
-        self.image.paste(Image.fromarray(colours[numbers]), at)
+        y, x = round(top * self.scale), round(left * self.scale)
+        target = self.indices[y : y + numbers.shape[0], x : x + numbers.shape[1]]
+        target[:] = self._number(colours)[numbers[: target.shape[0], : target.shape[1]]]
 
     def fill(self, left: float, top: float, width: float, height: float, colour: str) -> None:  # noqa: PLR0917
         """Fill a box with one colour."""
-        x, y = round(left * self.scale), round(top * self.scale)
-        right = x + max(1, round(width * self.scale))
-        self.image.paste(colour, (x, y, right, y + max(1, round(height * self.scale))))
+        size = max(1, round(height * self.scale)), max(1, round(width * self.scale))
+        self.place(left, top, np.zeros(size, dtype=int), np.array([ImageColor.getrgb(colour)]))
 
     def write(  # noqa: PLR0913 - a place and the look of a text
         self,
@@ -96,11 +99,25 @@ class Canvas:
 
     def encode(self) -> bytes:
         """PNG file of the canvas."""
-        return encode_png(self.image, dpi=CSS_DPI * self.scale)
+        image = Image.fromarray(self.indices)
+        image.putpalette(np.array(list(self.palette), dtype=np.uint8).tobytes())
+        return save_png(image, dpi=CSS_DPI * self.scale)
 
     def _ink(self, left: int, top: int, shades: Image.Image, colour: str) -> None:
         """Lay a colour over the canvas, as strongly as the shades (0 … 255) say."""
-        self.image.paste(colour, (left, top, left + shades.width, top + shades.height), shades)
+        white = np.full(3, 255)
+        ramp = np.linspace(white, ImageColor.getrgb(colour), N_SHADES).round().astype(np.uint8)
+        steps = np.round(np.asarray(shades) / 255 * (N_SHADES - 1)).astype(np.uint8)
+        y, x = max(top, 0), max(left, 0)
+        steps = steps[y - top :, x - left :]
+        target = self.indices[y : y + steps.shape[0], x : x + steps.shape[1]]
+        steps = steps[: target.shape[0], : target.shape[1]]
+        target[steps > 0] = self._number(ramp)[steps[steps > 0]]
+
+    def _number(self, colours: Bytes) -> Bytes:
+        """Give each colour [n_colours] its number in the palette of the canvas."""
+        found = (self.palette.setdefault(tuple(c), len(self.palette)) for c in colours.tolist())
+        return np.array(list(found), dtype=np.uint8)
 
 
 @lru_cache(maxsize=1000)  # a page says the same words again and again

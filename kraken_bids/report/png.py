@@ -44,9 +44,14 @@ def encode_png(image: Image.Image, *, dpi: float = CSS_DPI) -> bytes:
     dpi : float
         Stored in the file, so that a page can show it at its intended size.
     """
-    few = image.quantize(MAX_COLOURS, Image.Quantize.MEDIANCUT, dither=Image.Dither.NONE)
+    few = image.quantize(MAX_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    return save_png(few, dpi=dpi)
+
+
+def save_png(image: Image.Image, *, dpi: float = CSS_DPI) -> bytes:
+    """PNG file of an image as it is."""
     written = io.BytesIO()
-    few.save(written, "png", compress_level=COMPRESSION, dpi=(dpi, dpi))
+    image.save(written, "png", compress_level=COMPRESSION, dpi=(dpi, dpi))
     return written.getvalue()
 
 
