@@ -18,11 +18,11 @@ from kraken_bids.model.engine.architecture import Architecture
 from kraken_bids.model.engine.devices import Device, resolve_device
 from kraken_bids.model.engine.reduction import Reduction, fit_reduction
 from kraken_bids.model.predict import Model
-from kraken_bids.training.gradients import compute_loss_and_gradients
 from kraken_bids.training.losses import (
     LATENT_SIMILARITY,
     PUBLISHED_LOSS,
     LossTerm,
+    compute_loss_and_gradients,
     latent_similarity_loss,
     parse_loss,
 )
