@@ -29,6 +29,7 @@ LEFTOVER = re.compile(r"\..+\.(\d+)-([0-9a-f]{8})(?:[0-9a-f]{8})?\.tmp(\..+)?")
 """Names of files that are being written: process, machine and a random part."""
 LEFTOVER_AGE_S = 24 * 3600
 """Nobody writes a file for longer."""
+PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 POINTERS = (b"/annex/objects/", b"version https://git-lfs")
 """How a file begins in whose place git-annex or git LFS left a note."""
 
@@ -71,6 +72,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
                 temporary.chmod(FILE_MODE)
             with _where_there_is_such():
                 _flush(temporary)
+            if path.is_dir() and not path.is_symlink():
+                path.rmdir()  # an empty one: a container's mount of a file that was not there
             temporary.replace(path)
     finally:
         with suppress(OSError):
@@ -171,6 +174,15 @@ def explain_absence(path: Path) -> str:
         f"{path.name}, in one of git LFS with git lfs pull. In a container, mount also the folder "
         "that links lead to."
     )
+
+
+def is_whole_png(path: Path) -> bool:
+    """Whether a file begins and ends as a PNG file does; False where there is none."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return content.startswith(PNG_START) and content.endswith(PNG_END)
 
 
 def _starts_as_pointer(path: Path) -> bool:

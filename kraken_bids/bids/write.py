@@ -1,6 +1,7 @@
 """Values into files, whole or not at all: a temporary file beside the target, then a rename."""
 
 import json
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,14 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.datasets import DESCRIPTION, Dataset
+from kraken_bids.bids.facts import Facts, read_facts
 from kraken_bids.bids.matrix_headers import format_header
 from kraken_bids.bids.matrix_text import format_matrix
 from kraken_bids.bids.outputs import region_table_path
 from kraken_bids.bids.own_atlases import read_region_table
-from kraken_bids.bids.tables import read_json, read_text
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.files import atomic_path
-from kraken_bids.parcellations import Parcellation
+from kraken_bids.parcellations import Parcellation, list_parcellations
 
 BIDS_VERSION = "1.10.0"
 CODE_URL = "https://github.com/kraken-bids/kraken_bids"
@@ -59,6 +60,8 @@ region for a header and reads 85 × 86 numbers. In R: `read.table(path, header =
 - `logs/`: what was run (`*.toml`, `*.log`), what failed (`failures.tsv`), how to cite
   (`CITATION.md`).
 """
+
+logger = logging.getLogger(__name__)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -129,15 +132,24 @@ def check_output_folder(output_dir: Path) -> None:
         If OUTPUT_DIR is a dataset that kraken_bids did not make.
     """
     path = Path(output_dir) / DESCRIPTION
-    content = read_json(path) if path.is_file() else {}
-    generated = content.get("GeneratedBy") or [{}]
-    names = [str(one.get("Name", "")) for one in generated if isinstance(one, dict)]
-    if content and "kraken_bids" not in names:
+    content = read_facts(path)
+    names = [one.text("Name") for one in content.parts("GeneratedBy")]
+    is_nobodys = not path.exists() or (not any(names) and _is_ours(path.parent))
+    if "kraken_bids" not in names and not is_nobodys:
         raise InputError(
             f"expected an output folder of kraken_bids or a new one at {path.parent}; found the "
-            f"dataset {content.get('Name', '')!r} of {', '.join(filter(None, names)) or 'another'}"
+            f"dataset {content.text('Name')!r} of {', '.join(filter(None, names)) or 'another'}"
             " there. Choose another OUTPUT_DIR, so that nothing of it is overwritten."
         )
+
+
+def _is_ours(output_dir: Path) -> bool:
+    """Whether kraken_bids has run here, whatever has become of the description of the dataset."""
+    try:
+        citation = (output_dir / "logs" / "CITATION.md").read_bytes()
+    except OSError:
+        return False
+    return b"kraken_bids" in citation
 
 
 def write_dataset_description(
@@ -171,7 +183,7 @@ def write_dataset_description(
     """
     check_output_folder(output_dir)
     path = Path(output_dir) / DESCRIPTION
-    old = read_json(path) if path.is_file() else {}
+    old = read_facts(path)
     links = {n: Path(p).resolve().as_uri() for n, p in sources.items()}
     software: dict[str, Any] = {"Name": "kraken_bids", "Version": version, "CodeURL": CODE_URL}
     content = {
@@ -180,20 +192,17 @@ def write_dataset_description(
         "DatasetType": "derivative",
         "GeneratedBy": [software | ({"Container": dict(container)} if container else {})],
         "SourceDatasets": _join_sources(old, links.values(), own=path.parent.resolve().as_uri()),
-        "DatasetLinks": dict(old.get("DatasetLinks", {})) | links,
+        "DatasetLinks": {n: old.part("DatasetLinks").text(n) for n in old.part("DatasetLinks")}
+        | links,
     }
-    if content != old:
+    if content != old.plain:
         write_json(path, content)
 
 
-def _join_sources(
-    old: Mapping[str, Any], uris: Iterable[str], *, own: str
-) -> list[dict[str, Any]]:
+def _join_sources(old: Facts, uris: Iterable[str], *, own: str) -> list[dict[str, Any]]:
     """Source datasets of earlier runs, and those of this one that are not among them."""
-    known = old.get("SourceDatasets")
-    sources = [one for one in known if isinstance(one, dict)] if isinstance(known, list) else []
-    sources = [one for one in sources if one.get("URL") != own]  # earlier versions named it
-    there = {one.get("URL") for one in sources}
+    sources = [dict(one.plain) for one in old.parts("SourceDatasets") if one.text("URL") != own]
+    there = {str(one.get("URL")) for one in sources}
     return [*sources, *({"URL": uri} for uri in uris if uri not in there)]
 
 
@@ -201,14 +210,14 @@ def write_bidsignore(output_dir: Path) -> None:
     """Write ``.bidsignore``: files that BIDS does not know yet (matrices, latents)."""
     path = Path(output_dir) / ".bidsignore"
     text = "\n".join(BIDSIGNORE) + "\n"
-    if not path.is_file() or read_text(path) != text:
+    if not path.is_file() or path.read_bytes() != text.encode():
         write_text(path, text)
 
 
 def write_readme(output_dir: Path) -> None:
     """Write ``README.md`` of the dataset, unless somebody has written one."""
     path = Path(output_dir) / "README.md"
-    if not path.exists():
+    if not path.is_file() or not path.stat().st_size:
         write_text(path, README)
 
 
@@ -228,16 +237,29 @@ def write_region_tables(output_dir: Path, parcellations: Sequence[Parcellation])
             "group": parcellation.groups,
         }
         path = region_table_path(output_dir, parcellation.name)
-        if not path.is_file():
-            write_table(path, columns)
+        wanted = list(zip(parcellation.indices, parcellation.region_names, strict=True))
+        found = _read_regions(path, parcellation.name)
+        is_known = parcellation.name in list_parcellations()
+        if found == wanted:
             continue
-        found = read_region_table(parcellation.name, path)
-        if (found.labels, found.region_names) != (parcellation.indices, parcellation.region_names):
+        if is_known or found == wanted[: len(found)]:  # a table that is cut, or damaged
+            write_table(path, columns)
+        else:
             raise InputError(
                 f"expected the {parcellation.n_regions} regions of {parcellation.name} in {path}; "
                 "found others, of an earlier run with another atlas of that name. Give this one "
                 "another name, or choose another OUTPUT_DIR."
             )
+
+
+def _read_regions(path: Path, name: str) -> list[tuple[int, str]]:
+    """Regions of a table that is there already; none where it is missing or damaged."""
+    try:
+        found = read_region_table(name, path) if path.exists() else None
+    except InputError as error:
+        logger.warning("written anew: %s", error)
+        found = None
+    return [] if found is None else list(zip(found.labels, found.region_names, strict=True))
 
 
 def bids_uri(path: Path, datasets: Sequence[Dataset], *, output_dir: Path | None = None) -> str:

@@ -17,6 +17,7 @@ from kraken_bids.hdf5 import write_hdf5
 from kraken_bids.model.adaptation import list_lacking
 from kraken_bids.model.predict import Model
 from kraken_bids.parcellations import list_parcellations
+from kraken_bids.pipeline.alone import going_on
 from kraken_bids.pipeline.connectomes.pcorr import refit_partial_correlations
 from kraken_bids.pipeline.pages.draw import draw_group, draw_participants, name_dataset
 from kraken_bids.pipeline.pages.group import build_group_page
@@ -93,6 +94,7 @@ def run_group(settings: Settings) -> int:
         return 0
     run = start_run(settings, "group")
     subjects = list(dict.fromkeys(member.subject for member in members))
+    problems: list[Exception] = []
     with follow_run(run):
         prepare_output(settings, datasets=())
         remove_leftovers(output)
@@ -104,36 +106,57 @@ def run_group(settings: Settings) -> int:
                     # those that a refit that was stopped had left unfinished are among them now
                     members = _find_members(settings)
                 if _are_of_models(members):
-                    failures += _predict(settings, members, executor)
+                    failures += _predict(settings, members, executor, problems=problems)
                 else:
                     logger.warning(
                         "no model knows the atlases of OUTPUT_DIR: quality only, no predictions"
                     )
-                    write_quality(output, members, Cohort(members, {}, {}, {}, ()), {}, trust={})
-                write_qcfc(output, members)
+                    with going_on(problems):
+                        nobody = Cohort(members, {}, {}, {}, ())
+                        write_quality(output, members, nobody, {}, trust={})
+                with going_on(problems):
+                    write_qcfc(output, members)
             kept = NOT_REDRAWN if settings.run.reports_only else NOT_REDRAWN[:2]
-            # before the pages, which say what failed
-            write_failures(run, failures, subjects=subjects, kept_stages=kept)
-            people = judge_people(output, members)
-            write_people(output, people)
-            log_people(people)
-            page = build_group_page(
-                output,
-                members,
-                people=people,
-                dataset=name_dataset(settings),
-                bids_dir=settings.data.bids_dir,
-            )
-            always = settings.run.reports_only or settings.run.force
-            logger.info("group report: %s", draw_group(output, page, always=always))
+            with going_on(problems):  # before the pages, which say what failed
+                write_failures(run, failures, subjects=subjects, kept_stages=kept)
+            with going_on(problems):
+                _draw(settings, members)
             failures += draw_participants(settings, members, executor)
         write_failures(run, failures, subjects=subjects, kept_stages=kept)
         report_end(failures, len(subjects))
+        if problems:
+            raise problems[0]
     return exit_code_of(failures, len(subjects))
 
 
-def _predict(settings: Settings, members: tuple[Member, ...], executor: Executor) -> list[Failure]:
-    """Adapt, predict and score everyone; returns what failed."""
+def _draw(settings: Settings, members: Sequence[Member]) -> None:
+    """Judge everyone, and draw the page of the group."""
+    output = settings.data.output_dir
+    people = judge_people(output, members)
+    write_people(output, people)
+    log_people(people)
+    page = build_group_page(
+        output,
+        members,
+        people=people,
+        dataset=name_dataset(settings),
+        bids_dir=settings.data.bids_dir,
+    )
+    always = settings.run.reports_only or settings.run.force
+    logger.info("group report: %s", draw_group(output, page, always=always))
+
+
+def _predict(
+    settings: Settings,
+    members: tuple[Member, ...],
+    executor: Executor,
+    *,
+    problems: list[Exception],
+) -> list[Failure]:
+    """Adapt, predict and score everyone; returns what failed, of whom.
+
+    What cannot be written of the group as a whole is added to the problems.
+    """
     output = settings.data.output_dir
     model = load_model_of(settings)
     cohort = read_cohort(model, members, fit_on=fit_on_whom(settings, members))
@@ -146,17 +169,22 @@ def _predict(settings: Settings, members: tuple[Member, ...], executor: Executor
     warned = warn_of_inputs(
         cohort.checks, [m.label for m in members], model=model, adaptation=adaptation
     ).join(warn_of_unlike(members))
-    write_group_warnings(output, warned.everyone)
+    with going_on(problems):
+        write_group_warnings(output, warned.everyone)
     plan = PredictionPlan(model, adaptation, sources, settings, notice, warned=warned)
     failures = [*cohort.failures, *collect_failures(plan, members, executor)]
-    _write_latents(output, members, sources)
-    _write_means(output, model, means)
+    with going_on(problems):
+        _write_latents(output, members, sources)
+    with going_on(problems):
+        _write_means(output, model, means)
     judged = [source.name for source in plan.written_sources]
     scores = write_scores(output, model, members, sources, adaptation=adaptation, judged=judged)
-    write_outliers(output, find_outliers(members, sources))
+    with going_on(problems):
+        write_outliers(output, find_outliers(members, sources))
     trust = judge_files(encoded_of(plan, members), correlates=not scores.cross_modal)
-    _judge_predictions(plan, members, scores, trust)
-    write_quality(output, members, cohort, scores.cross_modal, trust=trust)
+    failures += _judge_predictions(plan, members, scores, trust, problems=problems)
+    with going_on(problems):
+        write_quality(output, members, cohort, scores.cross_modal, trust=trust)
     return failures
 
 
@@ -165,7 +193,9 @@ def _judge_predictions(
     members: Sequence[Member],
     scores: Scores,
     trust: Mapping[tuple[int, Flavor], FileTrust],
-) -> None:
+    *,
+    problems: list[Exception],
+) -> list[Failure]:
     """Write the verdict on every prediction into its sidecar and the group's table."""
     output = plan.settings.data.output_dir
     verdicts = judge_predictions(
@@ -174,12 +204,13 @@ def _judge_predictions(
     misfits = find_misfits(members, verdicts)
     verdicts = doubt_predictions(verdicts, misfits)
     doubts = {members[index].label: (text,) for index, text in misfits.items()}
-    write_verdicts(output, members, verdicts)
-    write_trust(
+    with going_on(problems):
+        write_verdicts(output, members, verdicts)
+    failures = write_trust(
         output, members, trust, scores.cross_modal, verdicts=verdicts, digests=plan.digests
     )
     warned = plan.warned.join(Warned(own=doubts))
-    write_trust_of_predictions(replace(plan, warned=warned), members)
+    return failures + write_trust_of_predictions(replace(plan, warned=warned), members)
 
 
 def _are_of_models(members: Sequence[Member]) -> bool:

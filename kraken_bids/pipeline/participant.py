@@ -20,6 +20,7 @@ from kraken_bids.model.adaptation import list_lacking
 from kraken_bids.model.formats.load import load_model
 from kraken_bids.model.predict import Model
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
+from kraken_bids.pipeline.alone import going_on, record
 from kraken_bids.pipeline.connectomes.measure import measure_session
 from kraken_bids.pipeline.pages.draw import draw_participants
 from kraken_bids.pipeline.plan import Plan, plan_participants
@@ -48,7 +49,6 @@ from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.provenance import (
     Failure,
     exit_code_of,
-    failure_of,
     follow_run,
     start_run,
     write_failures,
@@ -103,8 +103,8 @@ def run_participants(settings: Settings) -> int:
                     asked = [m for m in members if is_asked(m, data.sessions)]
                     failures += _predict(settings, model, asked, executor)
             kept = NOT_REDRAWN if settings.run.reports_only else ()
-            # before the pages, which say what failed
-            write_failures(run, failures, subjects=subjects, kept_stages=kept)
+            with going_on([]):  # before the pages, which say what failed
+                write_failures(run, failures, subjects=subjects, kept_stages=kept)
             failures += draw_participants(settings, members, executor)
         write_failures(run, failures, subjects=subjects, kept_stages=kept)
         report_end(failures, len(subjects))
@@ -171,9 +171,7 @@ def _measure(settings: Settings, plan: Plan, executor: Executor) -> list[Failure
     for task, result, error in run_tasks(executor, measure_session, plan.tasks):
         if error is not None:
             subject, session = task.session.subject, task.session.session
-            failure = failure_of(error, subject=subject, session=session, stage="connectomes")
-            logger.error("%s: %s", task.label, failure.message)
-            failures.append(failure)
+            record(failures, error, subject=subject, session=session, stage="connectomes")
         failures += result or []
         progress.advance(task.label, "measured" if result == [] else "failed")
         if failures and settings.run.stop_on_first_crash:
@@ -203,8 +201,8 @@ def _predict(
     plan, failures = plan_predictions(settings, model, members)
     failed = collect_failures(plan, members, executor)
     trust = judge_files(encoded_of(plan, members), correlates=True)
-    write_trust(settings.data.output_dir, members, trust, digests=plan.digests)
-    write_trust_of_predictions(plan, members)
+    failed += write_trust(settings.data.output_dir, members, trust, digests=plan.digests)
+    failed += write_trust_of_predictions(plan, members)
     return [*failures, *failed]
 
 
@@ -212,12 +210,9 @@ def collect_failures(
     plan: PredictionPlan, members: Sequence[Member], executor: Executor
 ) -> list[Failure]:
     """Predict and write every member; returns those that failed."""
-    failures = []
+    failures: list[Failure] = []
     for member, error in predict_members(plan, members, executor):
         if error is not None:
-            failure = failure_of(
-                error, subject=member.subject, session=member.session, stage="predictions"
-            )
-            logger.error("%s: %s", member.label, failure.message)
-            failures.append(failure)
+            subject, session = member.subject, member.session
+            record(failures, error, subject=subject, session=session, stage="predictions")
     return failures

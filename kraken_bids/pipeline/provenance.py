@@ -79,6 +79,11 @@ class Failure:
         """Label with ``sub-``."""
         return f"sub-{self.subject}"
 
+    @property
+    def label(self) -> str:
+        """``sub-01`` or ``sub-01_ses-1``."""
+        return self.participant_id + (f"_ses-{self.session}" if self.session else "")
+
 
 @dataclass(frozen=True)
 class Run:
@@ -271,6 +276,9 @@ def _read_rows(path: Path) -> list[tuple[str, ...]]:
     try:
         text = path.read_bytes().decode("utf-8", errors="replace")
     except FileNotFoundError:
+        return []
+    except OSError as error:
+        logger.warning("%s: earlier failures cannot be read: %s", path, error)
         return []
     rows = [tuple(line.split("\t")) for line in text.splitlines()[1:]]
     whole = [row for row in rows if len(row) == len(FAILURE_COLUMNS)]

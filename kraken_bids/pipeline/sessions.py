@@ -1,6 +1,5 @@
 """One session of one participant: the unit of work that travels to a worker."""
 
-import json
 import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -11,9 +10,12 @@ from numpy.typing import NDArray
 
 from kraken_bids import __version__
 from kraken_bids.bids.datasets import Dataset
+from kraken_bids.bids.facts import Facts
 from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.bids.read import read_json
 from kraken_bids.bids.write import bids_uri, write_json
+from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, describe_flavor
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.provenance import digest, file_stamps
@@ -92,12 +94,22 @@ def is_up_to_date(task: SessionTask, planned: Mapping[Path, str]) -> bool:
 
 
 def read_digest(path: Path) -> str | None:
-    """``RunDigest`` in the sidecar of a file; None where there is none."""
+    """``RunDigest`` in the sidecar of a file; None where there is none.
+
+    Nor is there one of a file that has another size than when it was written: it is damaged.
+    """
     try:
-        content = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        known = Facts(read_json(sidecar_path(path)))
+        size = path.stat().st_size
+    except (InputError, OSError):
         return None
-    return content.get("RunDigest") if isinstance(content, dict) else None
+    is_whole = known.plain.get("FileSize", size) == size
+    return known.text("RunDigest") or None if is_whole else None
+
+
+def size_of(path: Path) -> dict[str, object]:
+    """Field of the sidecar of a file that has just been written, by which damage is seen."""
+    return {"FileSize": path.stat().st_size}
 
 
 def forget_digest(path: Path) -> None:
@@ -106,7 +118,7 @@ def forget_digest(path: Path) -> None:
     A run that is stopped between the two leaves no file that seems to be what its sidecar says.
     """
     if read_digest(path) is not None:
-        content = json.loads(sidecar_path(path).read_text(encoding="utf-8"))
+        content = read_json(sidecar_path(path))
         del content["RunDigest"]
         write_json(sidecar_path(path), content)
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kraken_bids.bids.facts import read_facts
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import RelmatFile, find_relmats
-from kraken_bids.bids.read import read_json
-from kraken_bids.exceptions import InputError
+from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor, parse_meas
 from kraken_bids.pipeline.connectomes.pcorr_files import add_ridge, read_saved_ridges
 from kraken_bids.pipeline.sessions import (
@@ -59,16 +59,12 @@ def record_path(output_dir: Path, subject: str, session: str | None) -> Path:
 
 def read_standing(output_dir: Path, subject: str, session: str | None) -> Standing | None:
     """Read what the last run has noted; None where no run has (files of other tools)."""
-    path = record_path(output_dir, subject, session)
-    try:
-        content = read_json(path) if path.exists() else {}
-    except InputError as error:
-        logger.warning("passed over: %s", error)
+    known = read_facts(record_path(output_dir, subject, session))
+    if "Measured" not in known:
         return None
-    measured, left_aside = content.get("Measured"), content.get("LeftAside")
-    if not isinstance(measured, dict):
-        return None
-    return Standing(measured, frozenset(left_aside if isinstance(left_aside, list) else ()))
+    digests = known.part("Measured")
+    measured = {name: digests.text(name) for name in digests if _is_named(name)}
+    return Standing(measured, frozenset(known.texts("LeftAside")))
 
 
 def note_standing(task: SessionTask, planned: Mapping[Path, str]) -> dict[str, Any]:
@@ -148,7 +144,10 @@ def choose_standing(
                 is_planned = _name_in(output_dir, file.path) in standing.measured
                 (unfinished if is_planned else stale).append(file.path.name)
     _say("are of an earlier run than the last one of their participant", stale)
-    _say("were to be measured again, which failed or was stopped", unfinished)
+    _say(
+        "are damaged, or were to be measured again, which failed or was stopped",
+        unfinished,
+    )
     return kept
 
 
@@ -156,6 +155,15 @@ def flavor_of(name: str) -> Flavor:
     """Flavor of a measured connectome, by its name."""
     entities = parse_name(Path(name))
     return parse_meas(entities.get("meas", ""), entities.get("atlas", ""))
+
+
+def _is_named(name: str) -> bool:
+    """Whether a name of a record is that of a connectome."""
+    try:
+        flavor_of(name)
+    except FlavorError:
+        return False
+    return True
 
 
 def _with_saved_ridge(file: RelmatFile, output_dir: Path) -> str:

@@ -15,7 +15,7 @@ from kraken_bids.connectome.timeseries import RegionSeries
 from kraken_bids.flavors import Flavor
 from kraken_bids.pipeline.connectomes.bold_runs import GSR
 from kraken_bids.pipeline.connectomes.bold_sidecars import describe_cleaning, describe_series
-from kraken_bids.pipeline.sessions import SessionTask, forget_digest, matrix_sidecar
+from kraken_bids.pipeline.sessions import SessionTask, forget_digest, matrix_sidecar, size_of
 
 
 @dataclass(frozen=True)
@@ -119,7 +119,7 @@ def write_connectome(
     forget_digest(path)
     write_relmat(path, square, header=task.header(flavor.parcellation))
     sidecar = _describe(task, group, flavor, runs)
-    write_json(sidecar_path(path), sidecar | dict(facts))
+    write_json(sidecar_path(path), sidecar | dict(facts) | size_of(path))
 
 
 def _describe(

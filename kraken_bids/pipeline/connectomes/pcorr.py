@@ -18,6 +18,7 @@ from kraken_bids.connectome.ridge_search import (
 from kraken_bids.exceptions import ConnectomeError, InputError, KrakenBidsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.parcellations import list_parcellations
+from kraken_bids.pipeline.alone import failing_alone
 from kraken_bids.pipeline.connectomes.pcorr_files import (
     Choice,
     PartialFile,
@@ -27,7 +28,7 @@ from kraken_bids.pipeline.connectomes.pcorr_files import (
 from kraken_bids.pipeline.connectomes.pcorr_targets import find_target, read_target
 from kraken_bids.pipeline.plan import check_ridges
 from kraken_bids.pipeline.predictions.cohort import Member
-from kraken_bids.pipeline.provenance import Failure, failure_of
+from kraken_bids.pipeline.provenance import Failure
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -150,16 +151,13 @@ def _find_sound(flavor: Flavor, members: Sequence[Member]) -> tuple[list[Path], 
 
 def _bring_to(flavor: Flavor, choice: Choice, files: Sequence[PartialFile]) -> list[Failure]:
     """Compute again what was made with another λ; one broken file fails alone."""
-    failures = []
+    failures: list[Failure] = []
     n_new = 0
     for file in files:
-        try:
+        with failing_alone(
+            failures, subject=file.subject, session=file.session, stage="connectomes"
+        ):
             n_new += refit_file(file, choice)
-        except KrakenBidsError as error:
-            logger.error("%s: %s", file.partial.name, error)
-            failures.append(
-                failure_of(error, subject=file.subject, session=file.session, stage="connectomes")
-            )
     logger.info(
         "%s with λ = %g: %d computed again, %d had it already",
         flavor, choice.ridge, n_new, len(files) - n_new - len(failures),

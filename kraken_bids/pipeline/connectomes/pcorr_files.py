@@ -1,5 +1,6 @@
 """Partial correlations that the group level computes again, and the λ that it chose."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.facts import read_facts
 from kraken_bids.bids.matrix_headers import read_header
 from kraken_bids.bids.outputs import group_path, sidecar_path
 from kraken_bids.bids.read import read_json, read_relmat
@@ -14,7 +16,9 @@ from kraken_bids.bids.write import write_json, write_relmat, write_table
 from kraken_bids.connectome.functional import compute_partial_correlation
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor
-from kraken_bids.pipeline.sessions import read_measured_digest, redo_digest
+from kraken_bids.pipeline.sessions import read_digest, read_measured_digest, redo_digest, size_of
+
+logger = logging.getLogger(__name__)
 
 TABLE = "pcorr.tsv"
 """In ``group/``: the error of every λ tried; what was chosen stands in its sidecar."""
@@ -52,8 +56,18 @@ class Choice:
 def read_saved_ridges(output_dir: Path) -> dict[str, float]:
     """λ per atlas that a group run saved in OUTPUT_DIR; empty where none did."""
     path = sidecar_path(group_path(output_dir, TABLE))
-    chosen = read_json(path).get("Atlases", {}) if path.is_file() else {}
-    return {atlas: float(facts["Lambda"]) for atlas, facts in chosen.items()}
+    if not path.exists():
+        return {}
+    chosen = read_facts(path).part("Atlases").by_name()
+    ridges = {atlas: facts.number("Lambda") for atlas, facts in chosen.items()}
+    known = {atlas: ridge for atlas, ridge in ridges.items() if ridge is not None and ridge >= 0}
+    if not known or len(known) < len(ridges):
+        logger.warning(
+            "%s is damaged: where it holds no λ, the published one is taken. Run the group level "
+            "with --refit-pcorr again, for one λ for everyone",
+            path,
+        )
+    return known
 
 
 def add_ridge(
@@ -93,7 +107,7 @@ def refit_file(file: PartialFile, choice: Choice) -> bool:
         **choice.facts,
         **({"LambdaErrors": f"bids::group/{TABLE}"} if len(choice.tried) else {}),
     }
-    is_whole = "RunDigest" in sidecar
+    is_whole = read_digest(file.partial) is not None
     is_other = not is_whole or sidecar.get("Lambda") != choice.ridge
     kept = {key: value for key, value in sidecar.items() if not key.startswith("Lambda")}
     measured = str(kept.pop(BEFORE_REFIT, ""))
@@ -105,6 +119,7 @@ def refit_file(file: PartialFile, choice: Choice) -> bool:
         # a refit that is stopped leaves no matrix that seems to have the λ of its sidecar
         write_json(path, kept | {BEFORE_REFIT: measured})
         write_relmat(file.partial, square, header=read_header(file.partial))
+        new |= size_of(file.partial)
         new["RunDigest"] = redo_digest(measured, choice.ridge)
     if is_other or sidecar != kept | new:
         write_json(path, kept | new)

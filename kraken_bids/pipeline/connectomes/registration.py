@@ -16,7 +16,7 @@ from kraken_bids.bids.tractograms import open_tractogram
 from kraken_bids.connectome.planes import Plane, choose_planes, count_points, find_box
 from kraken_bids.connectome.resample import Step, resample_image, resample_labels
 from kraken_bids.exceptions import KrakenBidsError
-from kraken_bids.files import atomic_path
+from kraken_bids.files import atomic_path, is_whole_png
 from kraken_bids.parcellations import Parcellation
 from kraken_bids.pipeline.connectomes.functional import group_runs
 from kraken_bids.pipeline.connectomes.functional_files import RunGroup
@@ -55,7 +55,7 @@ def _draw_functional(task: SessionTask, known: dict[Path, Image]) -> None:
         for k, parcellation in enumerate(group.labels):
             source = labels_path(output, group.entities, parcellation)
             target = registration_path(output, group.entities, parcellation)
-            if not source.exists() or _is_newer(target, source):
+            if not source.exists() or _is_drawn(task, target, source):
                 continue
             labels, affine = read_labels(source)
             n_runs = 1 if k else MAX_RUNS
@@ -93,7 +93,7 @@ def _draw_structural(task: SessionTask, known: dict[Path, Image]) -> None:
             task.settings.data.output_dir, entities, parcellation, algorithm=tracts.algorithm
         )
         image, regions = tracts.labels[parcellation], task.parcellation(parcellation)
-        if _is_newer(target, tracts.tracks) and _is_newer(target, image.path):
+        if _is_drawn(task, target, tracts.tracks, image.path):
             continue
         if image not in regions_of:
             regions_of[image] = read_regions(image, regions, as_mrtrix=True)
@@ -198,5 +198,9 @@ def _count_columns() -> int:
     return count_columns()
 
 
-def _is_newer(path: Path, other: Path) -> bool:
-    return path.exists() and path.stat().st_mtime_ns >= other.stat().st_mtime_ns
+def _is_drawn(task: SessionTask, path: Path, *sources: Path) -> bool:
+    """Whether a picture is there, whole, and newer than what it is drawn from."""
+    if task.settings.run.force or not is_whole_png(path):
+        return False
+    age = path.stat().st_mtime_ns
+    return all(age >= source.stat().st_mtime_ns for source in sources)

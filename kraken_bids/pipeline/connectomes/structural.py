@@ -30,6 +30,7 @@ from kraken_bids.pipeline.sessions import (
     is_up_to_date,
     matrix_sidecar,
     region_sidecar,
+    size_of,
 )
 
 logger = logging.getLogger(__name__)
@@ -216,7 +217,7 @@ def _write_connectome(
     parcellation = task.parcellation(flavor.parcellation)
     known = region_sidecar(parcellation, missing)
     sidecar = _describe(task, tracts, flavor, counter) | known
-    write_json(sidecar_path(path), {**sidecar, **facts})
+    write_json(sidecar_path(path), {**sidecar, **facts, **size_of(path)})
 
 
 def _describe(

@@ -9,10 +9,11 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
+from kraken_bids.bids.facts import read_facts
 from kraken_bids.bids.outputs import group_report_path
-from kraken_bids.bids.read import read_json
 from kraken_bids.bids.write import write_text
 from kraken_bids.files import atomic_path
+from kraken_bids.pipeline.alone import record
 from kraken_bids.pipeline.pages.freshness import (
     digest_cohort,
     digest_group,
@@ -22,7 +23,7 @@ from kraken_bids.pipeline.pages.freshness import (
 from kraken_bids.pipeline.pages.links import Neighbours, list_neighbours, name_pages
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.progress import Progress
-from kraken_bids.pipeline.provenance import Failure, failure_of
+from kraken_bids.pipeline.provenance import Failure
 from kraken_bids.pipeline.workers import run_tasks
 from kraken_bids.report.pages import GroupPage
 from kraken_bids.settings import Settings
@@ -71,7 +72,7 @@ def draw_participants(
         )
         for member in members
     ]
-    failures = []
+    failures: list[Failure] = []
     n_current = 0
     progress = Progress("drawn", len(tasks))
     for task, is_drawn, error in run_tasks(executor, draw_participant, tasks):
@@ -80,15 +81,8 @@ def draw_participants(
             label = str(task.path) if is_drawn else ""
             progress.advance(label, "drawn" if is_drawn else "looked at reports:")
             continue
-        logger.error("%s: report: %s", task.member.label, error)
-        failures.append(
-            failure_of(
-                error,
-                subject=task.member.subject,
-                session=task.member.session,
-                stage="report",
-            )
-        )
+        subject, session = task.member.subject, task.member.session
+        record(failures, error, subject=subject, session=session, stage="report")
     if n_current:
         logger.info("%d report(s) up to date, not drawn again", n_current)
     return failures
@@ -144,7 +138,7 @@ def draw_group(output_dir: Path, page: GroupPage, *, always: bool = False) -> Pa
 def name_dataset(settings: Settings) -> str:
     """Name of the dataset in BIDS_DIR, for the titles of pages; empty where it has none."""
     path = settings.data.bids_dir / "dataset_description.json"
-    return str(read_json(path).get("Name", "")) if path.is_file() else ""
+    return read_facts(path).text("Name")
 
 
 def _write_figures(folder: Path, figures: Mapping[str, bytes], *, prefix: str) -> None:

@@ -56,7 +56,7 @@ def digest_group(page: GroupPage) -> str:
 
 def is_current(path: Path, digest: str) -> bool:
     """Whether a page was drawn from what has this digest."""
-    if not path.exists():
+    if not path.is_file():
         return False
     with path.open("rb") as file:
         found = PATTERN.search(file.read(HEAD_BYTES))
@@ -77,7 +77,10 @@ def _digest_files(paths: Iterable[Path], *, root: Path) -> str:
     total = hashlib.sha256()
     for path in paths:
         if path.is_file():
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
+            try:
+                with path.open("rb") as file:
+                    content = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError:
+                content = "unreadable"
             total.update(f"{path.relative_to(root)} {content}\n".encode())
     return total.hexdigest()

@@ -5,25 +5,26 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids import __version__
+from kraken_bids.bids.facts import Facts, read_facts
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.bids.read import read_json
 from kraken_bids.flavors import parse_flavor
+from kraken_bids.pipeline.pages.arrays import read_means
 from kraken_bids.pipeline.pages.cohort_notices import MAX_NAMES, list_cohort_warnings
 from kraken_bids.pipeline.pages.colours import choose_colouring
 from kraken_bids.pipeline.pages.links import name_pages
 from kraken_bids.pipeline.pages.motion import count_with_motion, list_motion_effects
 from kraken_bids.pipeline.pages.participant import REFERENCES, describe_model
-from kraken_bids.pipeline.pages.people import list_errors, read_facts
+from kraken_bids.pipeline.pages.people import list_errors, read_outliers, read_people_table
 from kraken_bids.pipeline.pages.quality import list_quality
-from kraken_bids.pipeline.pages.tables import label_rows, read_group_table
+from kraken_bids.pipeline.pages.tables import WHOSE, label_rows, read_group_table
 from kraken_bids.pipeline.pages.trust import count_verdicts, list_cohort_trust
-from kraken_bids.pipeline.pages.written import Written, display_order
+from kraken_bids.pipeline.pages.written import Written, display_order, parse_known, stack_latents
 from kraken_bids.pipeline.predictions.cohort import Member
+from kraken_bids.pipeline.quality.scores import METRIC_WORDS
 from kraken_bids.report.pages import (
     AdaptationFit,
     FileLink,
@@ -80,8 +81,8 @@ def build_group_page(
     latents = _list_latents(output_dir, members)
     model = next(filter(None, (describe_model(Written(output_dir, m)) for m in members)), None)
     folders = [folder for folder in (bids_dir, output_dir) if folder is not None]
-    outliers = read_group_table(output_dir, "outliers.tsv")
-    columns, facts, absent = read_facts(folders, people)
+    outliers = read_outliers(output_dir)
+    columns, facts, absent = read_people_table(folders, people)
     if latents is not None:
         colouring = choose_colouring(latents.labels, columns, facts)
         latents = replace(latents, colouring=colouring)
@@ -123,11 +124,17 @@ def build_group_page(
 def _read_metrics(output_dir: Path) -> dict[tuple[str, str], dict[str, float]]:
     """Metrics by source and target."""
     found: dict[tuple[str, str], dict[str, float]] = {}
-    for source, target, metric, value in zip(
-        *read_group_table(output_dir, "metrics.tsv").values(), strict=True
-    ):
+    names = ("source", "target", "metric")
+    columns = read_group_table(output_dir, "metrics.tsv", numbers=("value",), texts=names)
+    rows = zip(*(columns[key] for key in (*names, "value")), strict=True) if columns else ()
+    for source, target, metric, value in rows:
         found.setdefault((str(source), str(target)), {})[str(metric)] = float(value)
-    return found
+    known = {flavor.name for flavor in parse_known({name for pair in found for name in pair})}
+    return {
+        (source, target): values
+        for (source, target), values in found.items()
+        if {source, target} <= known | set(SOURCE_GROUPS) and set(METRIC_WORDS) <= set(values)
+    }
 
 
 def _tabulate(metrics: dict[tuple[str, str], dict[str, float]]) -> Identifiability | None:
@@ -190,7 +197,7 @@ def _list_notices(
             Notice("info", "Fewer than three participants have both a measured and a predicted "
                    "connectome of one flavor: there is nobody to be told apart from.")
         )  # fmt: skip
-    said = (Written(output_dir, m).predicted.get("AdaptationNotice", "") for m in members)
+    said = (Written(output_dir, m).predicted.text("AdaptationNotice") for m in members)
     notices += [Notice("warning", text) for text in dict.fromkeys(said) if text]
     return tuple(notices)
 
@@ -207,10 +214,12 @@ def _say_absent(absent: Sequence[str]) -> list[str]:
 
 
 def _list_latents(output_dir: Path, members: Sequence[Member]) -> Latents | None:
-    columns = read_group_table(output_dir, "latents.tsv")
+    columns = read_group_table(
+        output_dir, "latents.tsv", numbers=("z000",), texts=(*WHOSE, "source")
+    )
     if not columns:
         return None
-    values = np.stack([v for key, v in columns.items() if key.startswith("z")], axis=1)
+    values = stack_latents(columns)
     labels = label_rows(columns)
     outliers = {row.participant for row in _list_outliers(output_dir, members)}
     people = list(dict.fromkeys(labels))
@@ -231,7 +240,7 @@ def _list_latents(output_dir: Path, members: Sequence[Member]) -> Latents | None
 
 
 def _list_outliers(output_dir: Path, members: Sequence[Member]) -> tuple[OutlierRow, ...]:
-    columns = read_group_table(output_dir, "outliers.tsv")
+    columns = read_outliers(output_dir)
     if not columns:
         return ()
     labels, pages = label_rows(columns), name_pages(members)
@@ -249,23 +258,22 @@ def _list_outliers(output_dir: Path, members: Sequence[Member]) -> tuple[Outlier
 
 def _list_adaptation(output_dir: Path) -> tuple[AdaptationFit, ...]:
     path = group_path(output_dir, "adaptation.json")
-    means = group_path(output_dir, "mean_connectomes.h5")
-    if not (path.exists() and means.exists()):
-        return ()
+    known = read_facts(path).part("Flavors").by_name() if path.exists() else {}
+    means = read_means(output_dir) if known else {}
     fits = []
-    with h5py.File(means) as file:
-        for name, fit in read_json(path)["Flavors"].items():
-            group = file.get(name, {})
-            fits.append(
-                AdaptationFit(
-                    flavor=name,
-                    mode=fit["Mode"],
-                    b0=fit["b0"],
-                    b1=fit["b1"],
-                    r2=fit["R2"],
-                    n_subjects=fit["NumberOfSubjects"],
-                    new_mean=np.asarray(group["measured"]) if "measured" in group else None,
-                    training_mean=np.asarray(group["training"]) if "training" in group else None,
-                )
+    for flavor in sorted(parse_known(known), key=display_order):
+        fit = known.get(flavor.name, Facts())
+        new_mean, training_mean = means.get(flavor.name, (None, None))
+        fits.append(
+            AdaptationFit(
+                flavor=flavor.name,
+                mode=fit.text("Mode"),
+                b0=fit.number("b0"),
+                b1=fit.number("b1"),
+                r2=fit.number("R2"),
+                n_subjects=fit.count("NumberOfSubjects"),
+                new_mean=new_mean,
+                training_mean=training_mean,
             )
-    return tuple(sorted(fits, key=lambda fit: _order(fit.flavor)))
+        )
+    return tuple(fits)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from kraken_bids.bids.facts import read_facts
 from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.bids.outputs import PREDICTED, RelmatFile, find_relmats, sidecar_path
-from kraken_bids.bids.read import read_json
 from kraken_bids.pipeline.standing import read_standing
 
 OF_A_RUN = ("task", "acq", "ce", "rec", "dir", "run", "part")
@@ -44,7 +44,7 @@ class Leftovers:
         entities = parse_name(path)
         if entities.get("desc", "").endswith(PREDICTED):
             return False
-        if entities["suffix"] == "relmat":
+        if entities.get("suffix") == "relmat":
             return path not in self._current
         return path.parent.name == "func" and _key(entities) not in self._keys
 
@@ -72,8 +72,8 @@ def _is_of(shown: Mapping[str, str], file: RelmatFile) -> bool:
 
 
 def _list_runs(sidecar: Path) -> set[Key]:
-    runs = read_json(sidecar).get("Runs", ()) if sidecar.exists() else ()
-    return {_key(parse_name(run["File"])) for run in runs}
+    runs = read_facts(sidecar).parts("Runs")
+    return {_key(parse_name(run.text("File"))) for run in runs}
 
 
 def _key(entities: Mapping[str, str]) -> Key:

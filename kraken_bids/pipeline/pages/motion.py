@@ -1,12 +1,13 @@
 """What the group's report shows of head motion: how far connectomes follow it over sessions."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from kraken_bids.flavors import parse_flavor
-from kraken_bids.pipeline.pages.written import display_order
+from kraken_bids.pipeline.pages.tables import read_or_none
+from kraken_bids.pipeline.pages.written import display_order, parse_known
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.quality.qcfc import read_mean_fd, read_qcfc
 from kraken_bids.report.pages import MotionEffect
@@ -15,7 +16,7 @@ from kraken_bids.report.pages import MotionEffect
 def list_motion_effects(output_dir: Path) -> tuple[MotionEffect, ...]:
     """QC-FC of every functional flavor, as the group level has written it."""
     effects = []
-    for row, correlation, distance in read_qcfc(output_dir):
+    for row, correlation, distance in read_or_none(partial(read_qcfc, output_dir)) or ():
         rho = float(row["distance_rho"])
         effects.append(
             MotionEffect(
@@ -30,12 +31,13 @@ def list_motion_effects(output_dir: Path) -> tuple[MotionEffect, ...]:
                 distance=distance,
             )
         )
-    return tuple(sorted(effects, key=lambda effect: display_order(parse_flavor(effect.flavor))))
+    order = {f.name: display_order(f) for f in parse_known(e.flavor for e in effects)}
+    return tuple(sorted((e for e in effects if e.flavor in order), key=lambda e: order[e.flavor]))
 
 
 def count_with_motion(members: Sequence[Member]) -> int:
     """Sessions whose head motion is known."""
     return sum(
-        any(np.isfinite(read_mean_fd(path)) for path in member.connectomes.values())
+        any(read_mean_fd(path) is not None for path in member.connectomes.values())
         for member in members
     )

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 
-from kraken_bids.bids.read import read_json
+from kraken_bids.bids.facts import read_facts
 from kraken_bids.pipeline.pages.trust import list_trust_rows
 from kraken_bids.pipeline.pages.verdicts import read_person
 from kraken_bids.pipeline.pages.written import Written
 from kraken_bids.pipeline.predictions.warned import read_group_warnings
 from kraken_bids.pipeline.provenance import read_failures
+from kraken_bids.pipeline.standing import record_path
 from kraken_bids.report.pages import FAILED, Coverage, FlavorPanel, Motion, Notice
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
@@ -76,11 +77,11 @@ def list_warnings(written: Written) -> list[str]:
     Each sentence stands once: ``Warnings`` in the sidecars of predictions and of measured
     connectomes, ``AdaptationNotice``, and what was said of the files that were found.
     """
-    notes = written.output_dir / "logs" / f"{written.member.label}_inputs.json"
-    found = read_json(notes).get("Notices", []) if notes.exists() else []
-    adaptation = written.predicted.get("AdaptationNotice", "")
-    measured = [w for sidecar in written.measured.values() for w in sidecar.get("Warnings", ())]
-    texts = [adaptation, *written.predicted.get("Warnings", ()), *found, *measured]
+    member, predicted = written.member, written.predicted
+    record = record_path(written.output_dir, member.subject, member.session)
+    found = read_facts(record).texts("Notices")
+    measured = [w for sidecar in written.measured.values() for w in sidecar.texts("Warnings")]
+    texts = [predicted.text("AdaptationNotice"), *predicted.texts("Warnings"), *found, *measured]
     return [text for text in dict.fromkeys(texts) if text]
 
 
@@ -104,7 +105,7 @@ def _list_unused(written: Written, panels: Sequence[FlavorPanel]) -> list[str]:
     unusable = [
         flavor.name
         for flavor, sidecar in sorted(written.measured.items())
-        if not sidecar.get("UsableAsInput", True) and flavor.parcellation not in own
+        if sidecar.plain.get("UsableAsInput", True) is False and flavor.parcellation not in own
     ]
     texts = []
     if unusable:
@@ -138,7 +139,7 @@ def _list_origins(written: Written) -> list[str]:
         "model knows it."
         for name in written.own_atlases
     ]
-    n_foreign = sum(not sidecar for sidecar in written.measured.values())
+    n_foreign = sum(len(sidecar) == 0 for sidecar in written.measured.values())
     if n_foreign:
         facts.append(
             f"{n_foreign} measured connectome(s) came without a sidecar: they were computed "
@@ -147,7 +148,7 @@ def _list_origins(written: Written) -> list[str]:
     facts += dict.fromkeys(
         f"About the measured connectomes: {note}."
         for sidecar in written.measured.values()
-        for note in sidecar.get("Notes", ())
+        for note in sidecar.texts("Notes")
     )
     return facts
 
@@ -156,7 +157,7 @@ def _list_older(
     written: Written, *, motion: Sequence[Motion], coverage: Sequence[Coverage]
 ) -> list[str]:
     """Say what cannot be drawn because an earlier version did not write it."""
-    has_runs = any(sidecar.get("Runs") for sidecar in written.measured.values())
+    has_runs = any(sidecar.parts("Runs") for sidecar in written.measured.values())
     tracts = [sidecar for sidecar in written.measured.values() if "Streamlines" in sidecar]
     lacking = [
         words

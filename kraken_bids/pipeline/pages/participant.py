@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from kraken_bids import __version__
+from kraken_bids.bids.facts import Facts
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import group_report_path
-from kraken_bids.bids.read import read_columns
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.pages.bold import list_coverage, list_motion, list_runs
 from kraken_bids.pipeline.pages.links import Neighbours
@@ -17,7 +17,7 @@ from kraken_bids.pipeline.pages.notices import list_notices
 from kraken_bids.pipeline.pages.registration import list_registration
 from kraken_bids.pipeline.pages.trust import list_trust_rows
 from kraken_bids.pipeline.pages.verdicts import read_person
-from kraken_bids.pipeline.pages.written import Json, Written, build_panels
+from kraken_bids.pipeline.pages.written import Written, build_panels, stack_latents
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.report.pages import (
     AdaptationFit,
@@ -75,8 +75,15 @@ def build_participant_page(
         coverage=coverage,
         flavors=panels,
         adaptation=tuple(
-            AdaptationFit(flavor, fit["mode"], fit["b0"], fit["b1"], fit["R2"], fit["CohortSize"])
-            for flavor, fit in sorted(written.adaptation.items())
+            AdaptationFit(
+                flavor,
+                mode,
+                fit.number("b0"),
+                fit.number("b1"),
+                fit.number("R2"),
+                fit.count("CohortSize"),
+            )
+            for flavor, (mode, fit) in sorted(_list_fits(written).items())
         ),
         model=describe_model(written),
         latents=_list_latents(written),
@@ -98,17 +105,28 @@ def describe_model(written: Written) -> ModelInfo | None:
     if not written.sources:
         return None
     first = next(iter(written.sources.values()))
-    n_latent = sum(name.startswith("z") for name in read_columns(written.latents))
-    return ModelInfo(first["Model"], first["ModelSHA256"], first["ModelFlavors"], n_latent)
+    n_latent = sum(name.startswith("z") for name in written.latent_columns)
+    n_flavors = first.count("ModelFlavors") or 0
+    return ModelInfo(first.text("Model"), first.text("ModelSHA256"), n_flavors, n_latent)
+
+
+def _list_fits(written: Written) -> dict[str, tuple[str, Facts]]:
+    """Mode and numbers of every input flavor that was adapted."""
+    return {
+        flavor: (facts.text("AdaptationMode"), fit)
+        for facts in written.sources.values()
+        for flavor, fit in facts.part("Adaptation").by_name().items()
+    }
 
 
 def _list_tractograms(
     written: Written, panels: Sequence[FlavorPanel]
 ) -> tuple[TractogramRow, ...]:
-    found: dict[str, dict[str, Json]] = {}
+    found: dict[str, dict[str, Facts]] = {}
     for flavor, sidecar in sorted(written.measured.items()):
-        if "Streamlines" in sidecar:
-            found.setdefault(sidecar["Sources"][0], {})[flavor.parcellation] = sidecar
+        is_known = sidecar.text("TractographyAlgorithm") in ALGORITHMS
+        if is_known and sidecar.part("Streamlines").count("n_streamlines"):
+            found.setdefault(_first_source(sidecar), {})[flavor.parcellation] = sidecar
     squares = {panel.name: panel for panel in panels if panel.measured is not None}
     return tuple(
         _describe_tractogram(uri, sidecars, _pick_network(written, uri, squares))
@@ -116,22 +134,26 @@ def _list_tractograms(
     )
 
 
+def _first_source(sidecar: Facts) -> str:
+    return next(iter(sidecar.texts("Sources")), "")
+
+
 def _describe_tractogram(
-    uri: str, sidecars: dict[str, Json], network: Network | None
+    uri: str, sidecars: dict[str, Facts], network: Network | None
 ) -> TractogramRow:
     first = next(iter(sidecars.values()))
-    weights = first.get("SIFT2Weights") or ""
-    lengths = first.get("LengthHistogram", {})
+    lengths = first.part("LengthHistogram")
+    ends = (_share_ends(name, s.part("Streamlines")) for name, s in sidecars.items())
     return TractogramRow(
-        algorithm=ALGORITHMS[first["TractographyAlgorithm"]],
+        algorithm=ALGORITHMS[first.text("TractographyAlgorithm")],
         file=uri.rpartition("/")[2],
-        n_streamlines=first["Streamlines"]["n_streamlines"],
-        weights=weights.rpartition("/")[2],
-        ends=tuple(_share_ends(name, s["Streamlines"]) for name, s in sidecars.items()),
-        length_counts=tuple(lengths.get("Counts", ())),
-        length_bin_mm=lengths.get("BinWidth", 5.0),
-        n_longer=lengths.get("Longer", 0),
-        mean_length=lengths.get("Mean"),
+        n_streamlines=first.part("Streamlines").count("n_streamlines") or 0,
+        weights=first.text("SIFT2Weights").rpartition("/")[2],
+        ends=tuple(share for share in ends if share is not None),
+        length_counts=tuple(map(int, lengths.numbers("Counts"))),
+        length_bin_mm=lengths.number("BinWidth") or 5.0,
+        n_longer=lengths.count("Longer") or 0,
+        mean_length=lengths.number("Mean"),
         network=network,
     )
 
@@ -142,7 +164,7 @@ def _pick_network(written: Written, uri: str, panels: Mapping[str, FlavorPanel])
     flavors = [
         flavor
         for flavor, sidecar in written.measured.items()
-        if flavor.name in panels and sidecar.get("Sources", [""])[0] == uri
+        if flavor.name in panels and _first_source(sidecar) == uri
     ]
     flavors.sort(key=lambda f: (order.index(f.parcellation), f.processing != "volnorm", f.name))
     if not flavors:
@@ -154,23 +176,27 @@ def _pick_network(written: Written, uri: str, panels: Mapping[str, FlavorPanel])
     return Network(panel.name, table.region_names, table.groups, table.hemispheres, square)
 
 
-def _share_ends(parcellation: str, counts: Json) -> EndShares:
-    both, one, none = (
-        counts[key] / counts["n_streamlines"] for key in ("n_both", "n_one", "n_none")
-    )
-    within = counts["n_self"] / counts["n_both"] if counts["n_both"] else None
-    return EndShares(parcellation, both, one, none, within, counts.get("density"))
+def _share_ends(parcellation: str, counts: Facts) -> EndShares | None:
+    """Share of streamlines by where they end; None where that was not counted."""
+    n_all, n_both = counts.count("n_streamlines"), counts.count("n_both")
+    n_one, n_none = counts.count("n_one"), counts.count("n_none")
+    if not n_all or n_both is None or n_one is None or n_none is None:
+        return None
+    n_self = counts.count("n_self")
+    within = n_self / n_both if n_self is not None and n_both else None
+    shares = (n_both / n_all, n_one / n_all, n_none / n_all)
+    return EndShares(parcellation, *shares, within, counts.number("density"))
 
 
 def _list_latents(written: Written) -> tuple[LatentRow, ...]:
-    if not written.latents.exists():
+    columns = written.latent_columns
+    if not columns:
         return ()
-    columns = read_columns(written.latents)
-    values = np.stack([v for name, v in columns.items() if name.startswith("z")], axis=1)
-    norms = np.linalg.norm(values, axis=1)
+    norms = np.linalg.norm(stack_latents(columns), axis=1)
     return tuple(
         LatentRow(str(source), int(n), float(norm))
         for source, n, norm in zip(columns["source"], columns["n_inputs"], norms, strict=True)
+        if np.isfinite(n)
     )
 
 
@@ -179,7 +205,7 @@ def _list_files(written: Written) -> tuple[FileLink, ...]:
     for path in written.list_files("**/*"):
         if path.name.endswith((".tsv", ".h5", ".nii.gz")) and not path.name.startswith("."):
             entities = parse_name(path)
-            suffix = entities["suffix"]
+            suffix = entities.get("suffix", "")
             made = "predicted " if "kraken_relmat." in path.name else "measured "
             words = FILE_WORDS.get(f"{entities.get('desc')}_{suffix}") or FILE_WORDS.get(suffix)
             words = (made if suffix == "relmat" else "") + (words or suffix)
@@ -189,19 +215,23 @@ def _list_files(written: Written) -> tuple[FileLink, ...]:
 
 def _describe_methods(written: Written) -> tuple[str, ...]:
     paragraphs = []
-    function = next((s for s in written.measured.values() if "Denoising" in s), None)
-    if function:
+    for sidecar in written.measured.values():
+        denoising, high_pass = sidecar.text("Denoising"), sidecar.number("HighPass")
+        if not denoising or high_pass is None:
+            continue
         paragraphs.append(
             "Region means of the preprocessed BOLD series were cleaned in one regression "
-            f"({function['Denoising']}) and high-pass filtered at {function['HighPass']:g} Hz; "
+            f"({denoising}) and high-pass filtered at {high_pass:g} Hz; "
             "runs were z-scored and concatenated. Functional connectomes are Pearson "
             "correlations, with and without global signal regression, and ridge partial "
             "correlations."
         )
-    structure = next((s for s in written.measured.values() if "Streamlines" in s), None)
-    if structure:
-        paragraphs.append(
-            "Streamline ends were given to the nearest region within "
-            f"{structure['SearchRadius']:g} mm; {structure['UnitsDescription']}."
-        )
+        break
+    for sidecar in written.measured.values():
+        radius, units = sidecar.number("SearchRadius"), sidecar.text("UnitsDescription")
+        if "Streamlines" in sidecar and radius is not None:
+            paragraphs.append(
+                f"Streamline ends were given to the nearest region within {radius:g} mm; {units}."
+            )
+            break
     return tuple(paragraphs)

@@ -9,7 +9,7 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.pipeline.pages.cohort_notices import MAX_NAMES, list_own_warnings
 from kraken_bids.pipeline.pages.links import name_pages
 from kraken_bids.pipeline.pages.quality import list_quality
-from kraken_bids.pipeline.pages.tables import label_rows, read_group_table
+from kraken_bids.pipeline.pages.tables import WHOSE, Columns, label_rows, read_group_table
 from kraken_bids.pipeline.pages.trust import list_cohort_trust
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.provenance import list_failures
@@ -96,7 +96,7 @@ def list_errors(output_dir: Path, members: Sequence[Member]) -> tuple[ErrorRow, 
     return tuple(sorted(rows, key=lambda row: row.participant))
 
 
-def read_facts(
+def read_people_table(
     folders: Iterable[Path], people: Sequence[PersonRow]
 ) -> tuple[tuple[str, ...], dict[str, dict[str, str]], list[str]]:
     """Read what ``participants.tsv`` says of the people.
@@ -180,8 +180,14 @@ def _list_doubts(trust: Sequence[TrustRow]) -> Reasons:
     }
 
 
+def read_outliers(output_dir: Path) -> Columns:
+    """Columns of ``group/outliers.tsv``; none where there are none."""
+    numbers, texts = ("outlier", "distance", "z"), (*WHOSE, "source")
+    return read_group_table(output_dir, "outliers.tsv", numbers=numbers, texts=texts)
+
+
 def _list_outliers(output_dir: Path) -> Reasons:
-    columns = read_group_table(output_dir, "outliers.tsv")
+    columns = read_outliers(output_dir)
     found: Reasons = {}
     for k, label in enumerate(label_rows(columns) if columns else ()):
         if columns["outlier"][k] == 1:

@@ -1,26 +1,34 @@
 """What the group's report shows of quality: one row per session, and what to look at."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.read import read_columns
+from kraken_bids.bids.facts import read_table
 from kraken_bids.pipeline.pages.links import name_pages
-from kraken_bids.pipeline.pages.tables import Columns, label_rows, read_group_table
+from kraken_bids.pipeline.pages.tables import (
+    WHOSE,
+    Columns,
+    label_rows,
+    read_group_table,
+    read_or_none,
+)
 from kraken_bids.pipeline.pages.written import Written
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.report.pages import QualityRow
 
 LOW_BOTH_ENDS = 0.3
 HIGH_FD = 0.5
+NUMBERS = ("mean_fd", "minutes", "both_ends", "used_as_input", "n_missing_regions")
 
 
 def list_quality(output_dir: Path, members: Sequence[Member]) -> tuple[QualityRow, ...]:
     """Sum up ``group/qc.tsv``, one row per session, with what to look at."""
-    columns = read_group_table(output_dir, "qc.tsv")
+    columns = read_group_table(output_dir, "qc.tsv", numbers=NUMBERS, texts=(*WHOSE, "flavor"))
     if not columns:
         return ()
     labels = np.array(label_rows(columns))
@@ -48,13 +56,13 @@ def _summarise(member: Member, rows: Columns, output_dir: Path, *, href: str) ->
     return QualityRow(
         participant=member.label,
         n_measured=len(model_flavors & set(map(str, rows["flavor"]))) or len(rows["flavor"]),
-        n_inputs=int(rows["used_as_input"].sum()),
+        n_inputs=int(np.nansum(rows["used_as_input"])),
         minutes_kept=minutes,
         mean_fd=fd,
-        mean_dvars=_worst(rows["mean_dvars"], np.max) if "mean_dvars" in rows else None,
-        median_tsnr=_worst(rows["median_tsnr"], np.min) if "median_tsnr" in rows else None,
+        mean_dvars=_worst(rows.get("mean_dvars"), np.max),
+        median_tsnr=_worst(rows.get("median_tsnr"), np.min),
         lowest_coverage=_lowest_coverage(written),
-        n_imputed=int(rows["n_missing_regions"].max()),
+        n_imputed=int(np.nan_to_num(rows["n_missing_regions"]).max()),
         both_ends=ends,
         flags=tuple(flags),
         href=href,
@@ -64,23 +72,26 @@ def _summarise(member: Member, rows: Columns, output_dir: Path, *, href: str) ->
 def _say_short(written: Written) -> list[str]:
     """Say that fewer minutes are left than were wanted when they were measured."""
     lengths = [
-        (sidecar["EffectiveDuration"] / 60, sidecar["MinutesMinimum"])
+        (seconds / 60, wanted)
         for sidecar in written.measured.values()
-        if "EffectiveDuration" in sidecar and "MinutesMinimum" in sidecar
+        if (seconds := sidecar.number("EffectiveDuration")) is not None
+        and (wanted := sidecar.number("MinutesMinimum")) is not None
     ]
     minutes, wanted = min(lengths, default=(0.0, 0.0))
     return [f"too short: {minutes:.1f} of {wanted:g} minutes"] if minutes < wanted else []
 
 
-def _worst(values: NDArray[Any], pick: Any) -> float | None:
-    numbers = np.asarray(values, float)
-    numbers = numbers[np.isfinite(numbers)]
+def _worst(values: NDArray[Any] | None, pick: Any) -> float | None:
+    if values is None or values.dtype.kind != "f":
+        return None
+    numbers = values[np.isfinite(values)]
     return float(pick(numbers)) if numbers.size else None
 
 
 def _lowest_coverage(written: Written) -> float | None:
-    shares = [
-        float(np.min(read_columns(path)["coverage"]))
+    tables = (
+        read_or_none(partial(read_table, path, numbers=("coverage",)))
         for path in written.list_files("func/*_coverage.tsv")
-    ]
-    return min(shares) if shares else None
+    )
+    shares = [_worst(table["coverage"], np.min) for table in tables if table is not None]
+    return min((share for share in shares if share is not None), default=None)

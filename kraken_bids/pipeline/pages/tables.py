@@ -1,20 +1,44 @@
 """The group's tables, read back for the reports."""
 
+import logging
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
+from kraken_bids.bids.facts import read_table
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.bids.read import read_columns
+from kraken_bids.exceptions import KrakenBidsError
+
+logger = logging.getLogger(__name__)
 
 Columns = dict[str, NDArray[Any]]
+WHOSE = ("participant_id", "session_id")
+"""Columns of text that say whose row it is."""
+T = TypeVar("T")
 
 
-def read_group_table(output_dir: Path, name: str) -> Columns:
-    """Columns of a table that the group level has written; none where it has not."""
+def read_group_table(
+    output_dir: Path, name: str, *, numbers: Sequence[str] = (), texts: Sequence[str] = ()
+) -> Columns:
+    """Columns of a table that the group level has written; none where it has not.
+
+    Those named are there, and are numbers or texts; a table that is damaged is passed over.
+    """
     path = group_path(output_dir, name)
-    return read_columns(path) if path.exists() else {}
+    if not path.exists():
+        return {}
+    return read_or_none(lambda: read_table(path, numbers=numbers, texts=texts)) or {}
+
+
+def read_or_none(read: Callable[[], T]) -> T | None:
+    """Read something; None where it is damaged, which is said, so that the rest can be shown."""
+    try:
+        return read()
+    except (KrakenBidsError, OSError) as error:
+        logger.warning("left out of the report: %s", error)
+        return None
 
 
 def label_rows(columns: Columns) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.write import write_json, write_table
-from kraken_bids.pipeline.pages.tables import label_rows, read_group_table
+from kraken_bids.pipeline.pages.tables import WHOSE, label_rows, read_group_table
 from kraken_bids.report.pages import FAILED, GOOD, LOOK, NOT_JUDGED, PersonRow
 
 TABLE = "participants.tsv"
@@ -37,9 +37,9 @@ def write_people(output_dir: Path, people: Sequence[PersonRow]) -> None:
 
 def read_person(output_dir: Path, label: str) -> PersonRow | None:
     """Read the verdict on one session; None before the group level has run."""
-    columns = read_group_table(output_dir, TABLE)
+    columns = read_group_table(output_dir, TABLE, texts=(*WHOSE, "verdict", "reasons"))
     labels = label_rows(columns) if columns else []
-    if label not in labels:
+    if label not in labels or columns["verdict"][labels.index(label)] not in LEVELS:
         return None
     row = labels.index(label)
     reasons = str(columns["reasons"][row])

@@ -1,18 +1,16 @@
 """What has been written for one session: its measured and predicted connectomes, read back."""
 
-import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.facts import Facts, read_facts, read_table
 from kraken_bids.bids.outputs import (
-    group_path,
     latents_path,
     prediction_archive_path,
     region_table_path,
@@ -20,20 +18,20 @@ from kraken_bids.bids.outputs import (
     sidecar_path,
 )
 from kraken_bids.bids.own_atlases import read_region_table
-from kraken_bids.bids.read import read_json, read_relmat
+from kraken_bids.bids.read import read_relmat
 from kraken_bids.connectome.matrices import find_missing_regions, square_to_edges
 from kraken_bids.connectome.symmetry import fill_square
-from kraken_bids.exceptions import ConnectomeError, InputError
+from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor, describe_flavor, parse_flavor
+from kraken_bids.hdf5 import read_hdf5
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
+from kraken_bids.pipeline.pages.arrays import list_datasets, read_means, read_square
 from kraken_bids.pipeline.pages.leftovers import Leftovers
+from kraken_bids.pipeline.pages.tables import Columns, read_or_none
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.report.pages import FlavorPanel, Prediction
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
-logger = logging.getLogger(__name__)
-
-Json = Mapping[str, Any]
 Floats = NDArray[np.float64]
 
 CROSS_MODAL = {"FC": "fusionSC", "SC": "fusionFC"}
@@ -67,7 +65,29 @@ class Written:
         """Regions of a parcellation: the package's, or those that its table in OUTPUT_DIR says."""
         if name in list_parcellations():
             return load_parcellation(name)
-        return read_region_table(name, region_table_path(self.output_dir, name))
+        path = region_table_path(self.output_dir, name)
+        found = read_or_none(lambda: read_region_table(name, path))
+        return found or self._number_regions(name)
+
+    def _number_regions(self, name: str) -> Parcellation:
+        """Regions without names, as many as a measured connectome of the atlas has."""
+        own = (
+            path for f, path in sorted(self.member.connectomes.items()) if f.parcellation == name
+        )
+        squares = (read_or_none(partial(read_relmat, path)) for path in own)
+        n_regions = next((len(square) for square in squares if square is not None), 0)
+        labels = tuple(range(1, n_regions + 1))
+        return Parcellation(
+            name=name,
+            space="",
+            source="image",
+            image="",
+            description=f"regions of {name}, whose table cannot be read",
+            region_names=tuple(f"{name}_{label}" for label in labels),
+            hemispheres=("M",) * n_regions,
+            groups=(name,) * n_regions,
+            labels=labels,
+        )
 
     @property
     def own_atlases(self) -> tuple[str, ...]:
@@ -76,32 +96,29 @@ class Written:
         return tuple(name for name in names if name not in list_parcellations())
 
     @cached_property
-    def measured(self) -> dict[Flavor, Json]:
+    def measured(self) -> dict[Flavor, Facts]:
         """Sidecar of every measured flavor; empty where a file came without one."""
-        return {
-            flavor: read_json(sidecar_path(path)) if sidecar_path(path).exists() else {}
-            for flavor, path in self.member.connectomes.items()
-        }
+        connectomes = self.member.connectomes
+        return {flavor: read_facts(sidecar_path(path)) for flavor, path in connectomes.items()}
 
     @cached_property
-    def predicted(self) -> Json:
+    def predicted(self) -> Facts:
         """Sidecar of the latents; empty before there are predictions."""
-        return read_json(sidecar_path(self.latents)) if self.latents.exists() else {}
+        return read_facts(sidecar_path(self.latents)) if self.latents.exists() else Facts()
 
     @property
-    def sources(self) -> Mapping[str, Json]:
+    def sources(self) -> Mapping[str, Facts]:
         """Facts of every source of predictions: model, inputs, adaptation."""
-        sources: Mapping[str, Json] = self.predicted.get("InputSources", {})
-        return sources
+        return self.predicted.part("InputSources").by_name()
 
-    @property
-    def adaptation(self) -> dict[str, Json]:
-        """Adaptation of every input flavor that was adapted."""
-        return {
-            flavor: {"mode": facts["AdaptationMode"], **fit}
-            for facts in self.sources.values()
-            for flavor, fit in facts["Adaptation"].items()
-        }
+    @cached_property
+    def latent_columns(self) -> Columns:
+        """Columns of the table of latents; none before there are predictions."""
+        if not self.latents.exists():
+            return {}
+        numbers = ("n_inputs", "z000")
+        read = partial(read_table, self.latents, numbers=numbers, texts=("source",))
+        return read_or_none(read) or {}
 
     @cached_property
     def means(self) -> dict[str, tuple[Floats, Floats]]:
@@ -110,15 +127,12 @@ class Written:
         Empty before the group level has run. The measured matrix is judged against the one, its
         prediction, which lies in the training domain, against the other.
         """
-        path = group_path(self.output_dir, "mean_connectomes.h5")
-        if not path.exists():
-            return {}
-        with h5py.File(path) as file:
-            return {
-                name: (np.asarray(group["measured"]), np.asarray(group["training"]))
-                for name, group in file.items()
-                if "training" in group
-            }
+        found = read_means(self.output_dir)
+        return {
+            name: (own, training)
+            for name, (own, training) in found.items()
+            if own is not None and training is not None
+        }
 
     @cached_property
     def leftovers(self) -> Leftovers:
@@ -133,23 +147,41 @@ class Written:
     def list_targets(self) -> list[Flavor]:
         """Flavors that were predicted, in the order shown."""
         if self.archive.exists():
-            with h5py.File(self.archive) as file:
-                names = {name for group in file.values() for name in group}
+            names = read_or_none(lambda: read_hdf5(self.archive, list_datasets)) or set()
         else:
-            files = self.folder.glob("*/*kraken_relmat.json")
-            names = {read_json(path)["Flavor"] for path in files} if self.sources else set()
-        return sorted(map(parse_flavor, names), key=display_order)
+            files = self.folder.glob("*/*kraken_relmat.json") if self.sources else ()
+            names = {read_facts(path).text("Flavor") for path in files}
+        return sorted(parse_known(names), key=display_order)
 
-    def read_prediction(self, flavor: Flavor, source: str) -> Floats | None:
-        """Predicted square matrix; None where it was not written."""
+    def read_prediction(self, flavor: Flavor, source: str, n_regions: int) -> Floats | None:
+        """Predicted square matrix; None where it was not written, or is damaged."""
         if self.archive.exists():
-            with h5py.File(self.archive) as file:
-                key = f"{source}/{flavor.name}"
-                return np.asarray(file[key], np.float64) if key in file else None
-        entities = {"sub": self.member.subject}
-        entities |= {"ses": self.member.session} if self.member.session else {}
-        path = relmat_path(self.output_dir, entities, flavor, source=source)
-        return read_relmat(path) if path.exists() else None
+            key = f"{source}/{flavor.name}"
+            read = partial(read_square, key=key)
+            square = read_or_none(lambda: read_hdf5(self.archive, read))
+        else:
+            entities = {"sub": self.member.subject}
+            entities |= {"ses": self.member.session} if self.member.session else {}
+            path = relmat_path(self.output_dir, entities, flavor, source=source)
+            if not path.exists():
+                return None
+            square = read_or_none(partial(read_relmat, path))
+        return square if square is not None and square.shape == (n_regions, n_regions) else None
+
+
+def stack_latents(columns: Columns) -> Floats:
+    """Latents ``[n_rows, n_latent]`` of a table of latents."""
+    rows = [v for key, v in columns.items() if key.startswith("z") and v.dtype.kind == "f"]
+    return np.stack(rows, axis=1)
+
+
+def parse_known(names: Iterable[str]) -> list[Flavor]:
+    """Flavors of those names that are ids of flavors."""
+    found = []
+    for name in names:
+        with suppress(FlavorError):
+            found.append(parse_flavor(name))
+    return found
 
 
 def build_panels(written: Written) -> tuple[FlavorPanel, ...]:
@@ -178,7 +210,7 @@ def _build_panel(written: Written, flavor: Flavor) -> FlavorPanel:
         region_groups=table.groups,
         hemispheres=table.hemispheres,
         measured=square,
-        predictions=_list_predictions(written, flavor, square),
+        predictions=_list_predictions(written, flavor, square, table.n_regions),
         n_imputed=n_missing if usable else 0,
         used_as_input=usable,
         mean_edge=None if square is None else float(np.nanmean(square_to_edges(square))),
@@ -187,16 +219,12 @@ def _build_panel(written: Written, flavor: Flavor) -> FlavorPanel:
 
 def _read_measured(path: Path, n_regions: int) -> Floats | None:
     """Read a measured matrix; None where the file is broken, so that the rest can be shown."""
-    try:
-        square, _, _ = fill_square(read_relmat(path), str(path))
-    except (InputError, ConnectomeError) as error:
-        logger.warning("%s is left out of the report: %s", path, error)
-        return None
-    return square if len(square) == n_regions else None
+    found = read_or_none(lambda: fill_square(read_relmat(path), str(path)))
+    return found[0] if found is not None and len(found[0]) == n_regions else None
 
 
 def _list_predictions(
-    written: Written, flavor: Flavor, measured: Floats | None
+    written: Written, flavor: Flavor, measured: Floats | None, n_regions: int
 ) -> tuple[Prediction, ...]:
     """List the cross-modal prediction first, then the fusion of everything, then others."""
     rows: list[Prediction] = []
@@ -204,17 +232,17 @@ def _list_predictions(
     for source in dict.fromkeys((CROSS_MODAL[flavor.group], "fusion", *written.sources)):
         if len(rows) == MAX_PREDICTIONS:
             break
-        square = written.read_prediction(flavor, source)
+        square = written.read_prediction(flavor, source, n_regions)
         if square is None:
             continue
         raw = residual = None
         if measured is not None:
             observed, edges = square_to_edges(measured), square_to_edges(square)
             raw = _correlate(observed, edges)
-            if means is not None:
+            if means is not None and means[0].shape == means[1].shape == edges.shape:
                 residual = _correlate(observed - means[0], edges - means[1])
-        known = written.predicted.get("Verdicts", {}).get(source, {}).get(flavor.name, {})
-        verdict, reason = known.get("Verdict", ""), known.get("Reason", "")
+        known = written.predicted.part("Verdicts").part(source).part(flavor.name)
+        verdict, reason = known.text("Verdict"), known.text("Reason")
         rows.append(Prediction(source, square, raw, residual, verdict, reason))
     return tuple(rows)
 

@@ -75,7 +75,12 @@ def _take_saved(settings: Settings, model: Model, cohort: Cohort) -> Adaptation 
     saved = group_path(settings.data.output_dir, "adaptation.h5")
     if not saved.exists():
         return None
-    adaptation = read_adaptation(saved)
+    try:
+        adaptation = read_adaptation(saved)
+        _check_lengths(adaptation, model, saved)
+    except CheckpointError as error:
+        logger.warning("the saved adaptation is passed over: %s", error)
+        return None
     if adaptation.model_sha256 != model.sha256:
         logger.warning("%s was fitted for another model and is not used", saved)
         return None
@@ -97,6 +102,21 @@ def _take_saved(settings: Settings, model: Model, cohort: Cohort) -> Adaptation 
         return None
     logger.info("adaptation: the one saved by the group level, %s", saved)
     return replace(adaptation, flavors=kept)
+
+
+def _check_lengths(adaptation: Adaptation, model: Model, path: Path) -> None:
+    """Refuse a saved adaptation to this model whose means do not have the model's edges."""
+    for flavor, fit in adaptation.flavors.items():
+        known = adaptation.model_sha256 == model.sha256 and flavor in model.flavors
+        shape = (model.n_edges(flavor),) if known else fit.mean_new.shape
+        means = np.stack([fit.mean_new, fit.training_mean]) if (
+            fit.mean_new.shape == fit.training_mean.shape == shape
+        ) else np.array(np.nan)  # fmt: skip
+        if not np.isfinite(means).all() or not np.isfinite([fit.b0, fit.b1]).all():
+            raise CheckpointError(
+                f"expected an adaptation of finite means of {shape[0]} edges for {flavor} in "
+                f"{path}; found another. The file is damaged: run the group level again."
+            )
 
 
 def _fit_here(settings: Settings, model: Model, cohort: Cohort) -> Adaptation | None:

@@ -3,12 +3,9 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Any
 
+from kraken_bids.bids.facts import read_facts
 from kraken_bids.bids.outputs import sidecar_path
-from kraken_bids.bids.read import read_json
-from kraken_bids.exceptions import InputError
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.predictions.warned import Warned
 
@@ -56,20 +53,12 @@ def _collect(members: Sequence[Member]) -> dict[tuple[str, str], dict[str, list[
     found: dict[tuple[str, str], dict[str, list[str]]] = {}
     for member in members:
         for flavor, path in sorted(member.connectomes.items()):
-            sidecar = _read_or_nothing(sidecar_path(path))
+            sidecar = read_facts(sidecar_path(path)).plain
             for name in SETTINGS:
                 if name in sidecar:
                     values = found.setdefault((name, flavor.name), {})
                     values.setdefault(json.dumps(sidecar[name]), []).append(member.label)
     return found
-
-
-def _read_or_nothing(path: Path) -> Mapping[str, Any]:
-    try:
-        return read_json(path) if path.exists() else {}
-    except InputError as error:
-        logger.debug("passed over: %s", error)
-        return {}
 
 
 def _say(name: str, option: str, flavors: Mapping[str, Mapping[str, Sequence[str]]]) -> str:

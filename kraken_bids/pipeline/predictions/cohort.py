@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.facts import read_facts
 from kraken_bids.bids.names import parse_name, rank_version
 from kraken_bids.bids.outputs import RelmatFile, find_relmats, sidecar_path
-from kraken_bids.bids.read import read_json, read_relmat
+from kraken_bids.bids.read import read_relmat
 from kraken_bids.connectome.matrices import find_missing_regions
 from kraken_bids.connectome.symmetry import fill_square
 from kraken_bids.exceptions import ConnectomeError, KrakenBidsError
@@ -276,10 +277,9 @@ def _choose(paths: Sequence[Path]) -> Path:
 
     def preference(path: Path) -> tuple[object, ...]:
         entities = parse_name(path)
-        sidecar = sidecar_path(path)
-        minutes = read_json(sidecar).get("EffectiveDuration", 0.0) if sidecar.exists() else 0.0
+        seconds = read_facts(sidecar_path(path)).number("EffectiveDuration") or 0.0
         task = _rank_task(entities.get("task", ""))
-        return (task, rank_version(entities), -float(minutes), path.name)
+        return (task, rank_version(entities), -seconds, path.name)
 
     chosen = min(paths, key=preference)
     logger.info(

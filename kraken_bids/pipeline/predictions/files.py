@@ -24,7 +24,7 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.hdf5 import write_hdf5
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.pipeline.predictions.cohort import Member
-from kraken_bids.pipeline.sessions import forget_digest, matrix_sidecar
+from kraken_bids.pipeline.sessions import forget_digest, matrix_sidecar, size_of
 
 Array = NDArray[np.float32]
 
@@ -94,7 +94,7 @@ def _write_matrices(job: PredictionJob) -> None:
         names = _list_regions(flavor) if job.has_header else ()
         write_relmat(path, edges_to_square(edges, diagonal=flavor.diagonal), header=names)
         facts = _target_sidecar(flavor) | dict(job.sidecars[source]) | _warn(job)
-        write_json(sidecar_path(path), facts | {"RunDigest": job.digest})
+        write_json(sidecar_path(path), facts | size_of(path) | {"RunDigest": job.digest})
 
 
 def _write_latents(job: PredictionJob, path: Path) -> None:
@@ -117,6 +117,7 @@ def _write_latents(job: PredictionJob, path: Path) -> None:
             "SoftwareVersion": __version__,
             **({"AdaptationNotice": job.notice} if job.notice else {}),
             **_warn(job),
+            **size_of(path),
             "RunDigest": job.digest,
         },
     )
@@ -153,6 +154,7 @@ def _write_archive(job: PredictionJob) -> None:
             "Description": "Predicted connectomes: /SOURCE/FLAVOR, square",
             "InputSources": {name: dict(facts) for name, facts in job.sidecars.items()},
             **_warn(job),
+            **size_of(path),
             "RunDigest": job.digest,
         },
     )

@@ -150,14 +150,20 @@ def predict_members(
         As each one is written; error is None where all went well.
     """
     wanted: list[tuple[int, str]] = []
+    n_done = 0
     for index, member in enumerate(members):
-        digest_ = plan.digests[member.label] = digest_predictions(plan, member)
-        if not plan.settings.run.force and _is_done(plan, index, member, digest_):
+        try:
+            digest_ = plan.digests[member.label] = digest_predictions(plan, member)
+            is_done = not plan.settings.run.force and _is_done(plan, index, member, digest_)
+        except OSError as problem:
+            yield member, problem
+            continue
+        if is_done:
             logger.debug("%s: predictions up to date, skipped", member.label)
+            n_done += 1
             yield member, None
         else:
             wanted.append((index, digest_))
-    n_done = len(members) - len(wanted)
     if n_done:
         logger.info("%d prediction(s) up to date, skipped (--force redoes them)", n_done)
     progress = Progress("predicted", len(wanted))

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kraken_bids.bids.facts import read_facts
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.bids.read import read_json
 from kraken_bids.bids.write import write_json
 
 
@@ -49,11 +49,10 @@ def write_group_warnings(output_dir: Path, warnings: Sequence[str]) -> None:
         "Description": "What is wrong with the cohort as a whole",
         "Warnings": list(dict.fromkeys(warnings)),
     }
-    if not path.exists() or read_json(path) != content:
+    if read_facts(path).plain != content:
         write_json(path, content)
 
 
 def read_group_warnings(output_dir: Path) -> list[str]:
     """List what the last run of the group level found wrong with the cohort as a whole."""
-    path = group_path(output_dir, "warnings.json")
-    return list(read_json(path).get("Warnings", [])) if path.exists() else []
+    return read_facts(group_path(output_dir, "warnings.json")).texts("Warnings")

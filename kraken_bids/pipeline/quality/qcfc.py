@@ -10,9 +10,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.facts import read_facts, read_table
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import group_path, labels_path, region_table_path, sidecar_path
-from kraken_bids.bids.read import read_columns, read_json, read_labels, read_relmat
+from kraken_bids.bids.read import read_labels, read_relmat
 from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.connectome.motion_dependence import (
     MIN_SESSIONS,
@@ -26,7 +27,7 @@ from kraken_bids.connectome.region_places import load_centres
 from kraken_bids.connectome.symmetry import fold_square
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor
-from kraken_bids.hdf5 import write_hdf5
+from kraken_bids.hdf5 import read_hdf5, write_hdf5
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.pipeline.predictions.cohort import Member
 
@@ -100,37 +101,40 @@ def write_qcfc(output_dir: Path, members: Sequence[Member]) -> None:
 
 
 def read_qcfc(output_dir: Path) -> list[tuple[dict[str, Any], NDArray[Any], NDArray[Any]]]:
-    """Rows of the table with r and distance of every edge; nothing where there is none."""
+    """Rows of the table with r and distance of every edge; nothing where there is none.
+
+    Raises
+    ------
+    InputError
+        If one of the two files is damaged.
+    """
     table, edges = group_path(output_dir, TABLE), group_path(output_dir, EDGES)
     if not (table.exists() and edges.exists()):
         return []
-    columns = read_columns(table)
+    numbers = [name for name in COLUMN_WORDS if name != "flavor"]
+    columns = read_table(table, numbers=numbers, texts=("flavor",))
     rows = [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]
-    with h5py.File(edges) as file:
-        return [
-            (
-                row,
-                np.asarray(file[row["flavor"]]["r"]),
-                np.asarray(file[row["flavor"]]["distance"]),
-            )
-            for row in rows
-        ]
+
+    def read(file: h5py.File) -> list[tuple[dict[str, Any], NDArray[Any], NDArray[Any]]]:
+        groups = (file[row["flavor"]] for row in rows)
+        found = ((np.asarray(own["r"]), np.asarray(own["distance"])) for own in groups)
+        return [(row, r, d) for row, (r, d) in zip(rows, found, strict=True) if r.shape == d.shape]
+
+    return read_hdf5(edges, read)
 
 
-def read_mean_fd(path: Path) -> float:
-    """Mean framewise displacement of a measured connectome, mm; NaN where it is not known."""
-    sidecar = sidecar_path(path)
-    value = read_json(sidecar).get("MeanFD") if sidecar.exists() else None
-    return float("nan") if value is None else float(value)
+def read_mean_fd(path: Path) -> float | None:
+    """Mean framewise displacement of a measured connectome, mm; None where it is not known."""
+    return read_facts(sidecar_path(path)).number("MeanFD")
 
 
 def _read_motion(members: Sequence[Member], flavor: Flavor) -> dict[Path, float]:
     """Mean framewise displacement, mm, of every session's connectome where it is known."""
     paths = [m.connectomes[flavor] for m in members if flavor in m.connectomes]
     motion = {path: read_mean_fd(path) for path in paths}
-    return {path: value for path, value in motion.items() if np.isfinite(value)}
+    return {path: value for path, value in motion.items() if value is not None}
 
 
 def _say_short(motion: Mapping[Flavor, Mapping[Path, float]]) -> None:
@@ -146,15 +150,15 @@ def _say_short(motion: Mapping[Flavor, Mapping[Path, float]]) -> None:
 
 
 def _measure(output_dir: Path, flavor: Flavor, motion: Mapping[Path, float]) -> QcFc | None:
-    n_regions = _count_regions(output_dir, flavor.parcellation)
     try:
+        n_regions = _count_regions(output_dir, flavor.parcellation)
         dependence = correlate_with_motion(
             _read_edges(motion, n_regions), np.array(list(motion.values()))
         )
-    except ConnectomeError as error:
+        centroids = find_centroids(output_dir, flavor.parcellation, next(iter(motion)), n_regions)
+    except (ConnectomeError, InputError) as error:
         logger.warning("no QC-FC of %s: %s", flavor.name, error)
         return None
-    centroids = find_centroids(output_dir, flavor.parcellation, next(iter(motion)), n_regions)
     return QcFc(flavor, dependence, edge_distances(centroids))
 
 
@@ -175,7 +179,8 @@ def _read_edges(paths: Mapping[Path, float], n_regions: int) -> Iterator[NDArray
 def _count_regions(output_dir: Path, parcellation: str) -> int:
     if parcellation in list_parcellations():
         return load_parcellation(parcellation).n_regions
-    return len(read_columns(region_table_path(output_dir, parcellation))["index"])
+    table = region_table_path(output_dir, parcellation)
+    return len(read_table(table, numbers=("index",))["index"])
 
 
 def find_centroids(
@@ -200,6 +205,9 @@ def find_centroids(
     if len(known):
         return known
     path = labels_path(output_dir, parse_name(connectome), parcellation)
-    if not path.exists():
-        return np.full((n_regions, 3), np.nan)
-    return region_centroids(*read_labels(path), n_regions)
+    unknown = np.full((n_regions, 3), np.nan)
+    try:
+        return region_centroids(*read_labels(path), n_regions) if path.exists() else unknown
+    except InputError as error:
+        logger.warning("distances of regions are left out of QC-FC: %s", error)
+        return unknown

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from kraken_bids.bids.facts import Facts, read_facts
 from kraken_bids.bids.outputs import group_path, sidecar_path
-from kraken_bids.bids.read import read_json
 from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.flavors import Flavor
 from kraken_bids.pipeline.predictions.cohort import Cohort, Member
@@ -68,32 +68,43 @@ def _describe(  # noqa: PLR0917 - one row joins what every stage knows
     cohort: Cohort,
     score: CrossModalScore | None,
 ) -> dict[str, object]:
-    sidecar = read_json(sidecar_path(path)) if sidecar_path(path).exists() else {}
-    ends = sidecar.get("Streamlines")
+    sidecar = read_facts(sidecar_path(path))
+    ends = sidecar.part("Streamlines")
+    n_all, n_both = ends.count("n_streamlines"), ends.count("n_both")
     rows = cohort.projections.get(flavor)
-    seconds, runs = sidecar.get("EffectiveDuration"), sidecar.get("Runs")
+    seconds = sidecar.number("EffectiveDuration")
     return {
         "participant_id": f"sub-{member.subject}",
         "session_id": f"ses-{member.session}" if member.session else "n/a",
         "flavor": flavor.name,
         "used_as_input": int(rows is not None and bool(np.isfinite(rows[index]).all())),
-        "n_missing_regions": len(sidecar.get("MissingRegions", ())),
+        "n_missing_regions": len(sidecar.texts("MissingRegions")),
         "minutes": None if seconds is None else round(seconds / 60, 3),
-        "mean_fd": sidecar.get("MeanFD"),
-        "mean_dvars": sidecar.get("MeanDVARS"),
-        "n_left_out": None
-        if runs is None
-        else sum(run["VolumesTotal"] - run["VolumesUsed"] for run in runs),
-        "frames": sidecar.get("Frames"),
-        "correlation_noise": sidecar.get("CorrelationNoise"),
-        "median_tsnr": sidecar.get("MedianTSNR"),
-        "n_streamlines": ends and ends["n_streamlines"],
-        "both_ends": ends and ends["n_both"] / ends["n_streamlines"],
-        "self_share": ends and ends["n_self"] / max(1, ends["n_both"]),
-        "density": ends and ends.get("density"),
-        "mean_length": sidecar.get("LengthHistogram", {}).get("Mean"),
+        "mean_fd": sidecar.number("MeanFD"),
+        "mean_dvars": sidecar.number("MeanDVARS"),
+        "n_left_out": _count_left_out(sidecar.parts("Runs")),
+        "frames": sidecar.count("Frames"),
+        "correlation_noise": sidecar.number("CorrelationNoise"),
+        "median_tsnr": sidecar.number("MedianTSNR"),
+        "n_streamlines": n_all,
+        "both_ends": _share(n_both, n_all),
+        "self_share": _share(ends.count("n_self"), n_both),
+        "density": ends.number("density"),
+        "mean_length": sidecar.part("LengthHistogram").number("Mean"),
         "cross_modal_r": score and score.correlation,
         "cross_modal_r_resid": score and score.correlation_resid,
         "cross_modal_rank": score and score.rank,
         "cross_modal_n": score and score.n,
     }
+
+
+def _share(part: int | None, whole: int | None) -> float | None:
+    """Share of streamlines; None where one of the two is not known, or there are none."""
+    return part / whole if part is not None and whole else None
+
+
+def _count_left_out(runs: Sequence[Facts]) -> int | None:
+    """Volumes left out of all runs together; None where that is not known."""
+    counts = [(run.count("VolumesTotal"), run.count("VolumesUsed")) for run in runs]
+    known = [total - used for total, used in counts if total is not None and used is not None]
+    return sum(known) if known and len(known) == len(counts) else None

@@ -1,22 +1,23 @@
 """Trust in files: columns of ``group/qc.tsv``, and the sidecars of latents and predictions."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
+from kraken_bids.bids.facts import Facts, read_facts
 from kraken_bids.bids.outputs import (
     latents_path,
     prediction_archive_path,
     relmat_path,
     sidecar_path,
 )
-from kraken_bids.bids.read import read_json
 from kraken_bids.bids.write import write_json
 from kraken_bids.flavors import Flavor
+from kraken_bids.pipeline.alone import failing_alone
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.predictions.files import entities_of, hold_session
 from kraken_bids.pipeline.predictions.predict import PredictionPlan
-from kraken_bids.pipeline.provenance import digest
+from kraken_bids.pipeline.provenance import Failure, digest
 from kraken_bids.pipeline.quality.scores import CROSS_MODAL, CrossModalScore
 from kraken_bids.pipeline.quality.trust import FileTrust
 from kraken_bids.pipeline.quality.verdicts import ALONE, NOT_JUDGED, Verdict
@@ -71,7 +72,7 @@ def write_trust(
     *,
     verdicts: Mapping[tuple[int, str, Flavor], Verdict] | None = None,
     digests: Mapping[str, str] | None = None,
-) -> None:
+) -> list[Failure]:
     """Write ``Trust`` into the sidecar of each session's latents: an entry per input flavor.
 
     What an earlier run found among more sessions stays; so does what the group level found, which
@@ -90,7 +91,13 @@ def write_trust(
     digests : mapping, optional
         Digest of this run's predictions by the session's label; a session that another run has
         predicted since is left alone.
+
+    Returns
+    -------
+    list of Failure
+        Sessions whose file could not be written.
     """
+    failures: list[Failure] = []
     files_of: dict[int, dict[Flavor, FileTrust]] = {}
     for (index, flavor), file in sorted(trust.items()):
         files_of.setdefault(index, {})[flavor] = file
@@ -108,26 +115,36 @@ def write_trust(
         judged = _group_verdicts(index, verdicts or {})
         fields = {"TrustSessions": len(members), "Trust": entries, "Verdicts": judged or None}
         fields |= {"TrustLevel": level, "TrustDigest": seen}
-        with hold_session(output_dir, members[index].label):
+        with (
+            _failing_alone(failures, members[index]),
+            hold_session(output_dir, members[index].label),
+        ):
             content = read_predicted(latents, (digests or {}).get(members[index].label))
             if content and _may_be_judged_by(level, seen, content, n_members=len(members)):
                 _add_fields(sidecar_path(latents), fields)
+    return failures
 
 
-def _may_be_judged_by(
-    level: str, seen: str, content: Mapping[str, Any], *, n_members: int
-) -> bool:
-    """Whether a run may replace what an earlier one has found of a session."""
-    if content.get("TrustSessions", 0) > n_members:
-        return False
-    return (
-        level == "group"
-        or content.get("TrustLevel") != "group"
-        or content.get("TrustDigest") != seen
+def _failing_alone(
+    failures: list[Failure], member: Member
+) -> contextlib.AbstractContextManager[None]:
+    return failing_alone(
+        failures, subject=member.subject, session=member.session, stage="predictions"
     )
 
 
-def read_predicted(latents: Path, digest: str | None) -> dict[str, Any]:
+def _may_be_judged_by(level: str, seen: str, content: Facts, *, n_members: int) -> bool:
+    """Whether a run may replace what an earlier one has found of a session."""
+    if (content.count("TrustSessions") or 0) > n_members:
+        return False
+    return (
+        level == "group"
+        or content.text("TrustLevel") != "group"
+        or content.text("TrustDigest") != seen
+    )
+
+
+def read_predicted(latents: Path, digest: str | None) -> Facts:
     """Sidecar of a session's latents; empty where another run has predicted since.
 
     Parameters
@@ -136,9 +153,8 @@ def read_predicted(latents: Path, digest: str | None) -> dict[str, Any]:
     digest : str or None
         That of this run's predictions; None where it does not matter.
     """
-    path = sidecar_path(latents)
-    content = dict(read_json(path)) if path.exists() else {}
-    return content if digest is None or content.get("RunDigest") == digest else {}
+    content = read_facts(sidecar_path(latents))
+    return content if digest is None or content.text("RunDigest") == digest else Facts()
 
 
 def _group_verdicts(
@@ -152,7 +168,7 @@ def _group_verdicts(
     return grouped
 
 
-def write_trust_of_predictions(plan: PredictionPlan, members: Sequence[Member]) -> None:
+def write_trust_of_predictions(plan: PredictionPlan, members: Sequence[Member]) -> list[Failure]:
     """Write the verdict on it, ``Trust``, into the sidecar of every predicted connectome.
 
     It stands in the latents' sidecar too. With it stand the worst verdict on its inputs, and for
@@ -164,11 +180,18 @@ def write_trust_of_predictions(plan: PredictionPlan, members: Sequence[Member]) 
     plan : PredictionPlan
     members : sequence of Member
         Whose latents' sidecars :func:`write_trust` has completed.
+
+    Returns
+    -------
+    list of Failure
+        Sessions whose files could not be written.
     """
     output = plan.settings.data.output_dir
+    failures: list[Failure] = []
     for member in members:
-        with hold_session(output, member.label):
+        with _failing_alone(failures, member), hold_session(output, member.label):
             _write_trust_of_member(plan, member, n_members=len(members))
+    return failures
 
 
 def _write_trust_of_member(plan: PredictionPlan, member: Member, *, n_members: int) -> None:
@@ -187,7 +210,7 @@ def _write_trust_of_member(plan: PredictionPlan, member: Member, *, n_members: i
         (source.name, target): _summarize(content, source.name, target)
         for source in plan.written_sources
         for target in plan.targets
-        if source.name in content.get("InputSources", {})
+        if source.name in content.part("InputSources")
     }
     if plan.settings.prediction.output_format == "h5":
         by_name = {f"{name}/{target}": words for (name, target), words in summaries.items()}
@@ -199,26 +222,27 @@ def _write_trust_of_member(plan: PredictionPlan, member: Member, *, n_members: i
         _add_fields(sidecar_path(path), {"Trust": words, **place})
 
 
-def _summarize(content: Mapping[str, Any], source: str, target: Flavor) -> dict[str, object]:
+def _summarize(content: Facts, source: str, target: Flavor) -> dict[str, object]:
     """Verdict on a prediction, worst verdict on its inputs, their notes, its agreement."""
-    inputs = content["InputSources"][source].get("SourceFlavors", [])
-    known = {name: content["Trust"].get(name, {}) for name in inputs}
-    verdicts = {entry.get("Verdict", "n/a") for entry in known.values()}
-    notes = {name: entry["Note"] for name, entry in known.items() if "Note" in entry}
-    measured = content["Trust"].get(target.name, {}) if source == CROSS_MODAL[target.group] else {}
+    inputs = content.part("InputSources").part(source).texts("SourceFlavors")
+    trust = content.part("Trust")
+    known = {name: trust.part(name) for name in inputs}
+    verdicts = {entry.text("Verdict") or "n/a" for entry in known.values()}
+    notes = {name: entry.text("Note") for name, entry in known.items() if entry.text("Note")}
+    measured = trust.part(target.name).plain if source == CROSS_MODAL[target.group] else {}
+    verdict = content.part("Verdicts").part(source).part(target.name)
     return {
-        **content.get("Verdicts", {}).get(source, {}).get(target.name, NOTHING_KNOWN.describe()),
+        **(verdict.plain or NOTHING_KNOWN.describe()),
         "Inputs": next((one for one in WORST_FIRST if one in verdicts), "n/a"),
         **({"Notes": notes} if notes else {}),
         **{key: value for key, value in measured.items() if key.startswith("CrossModal")},
     }
 
 
-def _list_warnings(
-    content: Mapping[str, Any], found: Sequence[str], n_members: int
-) -> list[str] | None:
+def _list_warnings(content: Facts, found: Sequence[str], n_members: int) -> list[str] | None:
     """List what to warn of: what was found, and what an earlier run found among more sessions."""
-    earlier = content.get("Warnings", []) if content.get("TrustSessions", 0) > n_members else []
+    judged = content.count("TrustSessions") or 0
+    earlier = content.texts("Warnings") if judged > n_members else []
     return list(dict.fromkeys([*earlier, *found])) or None
 
 
@@ -226,7 +250,7 @@ def _add_fields(path: Path, fields: Mapping[str, object]) -> None:
     """Add fields to a sidecar, written only where that changes it; None takes one away."""
     if not path.exists():
         return
-    content = read_json(path)
+    content = read_facts(path).plain
     changed = {key: value for key, value in {**content, **fields}.items() if value is not None}
     if changed != content:
         write_json(path, changed)

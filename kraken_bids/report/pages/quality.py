@@ -18,11 +18,11 @@ class RunRow:
     file: str
     minutes: float
     minutes_kept: float
-    tr: float
+    tr: float | None
     """Repetition time in seconds."""
     mean_fd: float | None
     """Mean framewise displacement in mm."""
-    n_outliers: int
+    n_outliers: int | None
     """Volumes left out."""
     dvars: float | None = None
     """Mean standardised DVARS of the volumes that count; about 1 in a quiet scan."""

@@ -10,7 +10,7 @@ from kraken_bids.bids.write import write_table, write_text
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.model.judging.verdicts import Evidence
 from kraken_bids.pipeline.pages.links import list_neighbours, name_pages
-from kraken_bids.pipeline.pages.people import judge_people, list_errors, read_facts
+from kraken_bids.pipeline.pages.people import judge_people, list_errors, read_people_table
 from kraken_bids.pipeline.pages.verdicts import read_person, write_people
 from kraken_bids.pipeline.predictions.cohort import Member, list_members
 from kraken_bids.pipeline.provenance import FAILURE_COLUMNS
@@ -85,12 +85,12 @@ def test_columns_that_say_something_are_shown(tmp_path: Path) -> None:
     write_text(tmp_path / "participants.tsv", "\n".join(rows) + "\n")
     people = [PersonRow(f"sub-{k:02d}", "good") for k in range(1, 12)]
 
-    columns, facts, absent = read_facts([tmp_path / "nowhere", tmp_path], people)
+    columns, facts, absent = read_people_table([tmp_path / "nowhere", tmp_path], people)
 
     assert columns == ("age", "group")
     assert facts["sub-04"]["age"] == "24"
     assert absent == ["sub-12", "sub-13"]
-    assert read_facts([tmp_path / "nowhere"], people)[0] == ()
+    assert read_people_table([tmp_path / "nowhere"], people)[0] == ()
 
 
 def test_pages_are_named_and_linked_session_by_session(tmp_path: Path) -> None:
