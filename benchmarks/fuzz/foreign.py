@@ -1,0 +1,280 @@
+"""Readers of arrays from other programs: connectomes, latents, predictions; in every format."""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fuzz.arrays import (
+    FLAVORS,
+    N_PEOPLE,
+    PEOPLE,
+    edges,
+    format_rows,
+    format_table,
+    latents,
+    pack_h5,
+    pack_mat,
+    pack_npy,
+    pack_npz,
+    pack_zip,
+    squares,
+)
+from fuzz.cases import Reader, Seed, require
+from fuzz.models import build_model
+
+FC, SC = FLAVORS
+PUBLISHED = "predicted_alltypes"
+RELMAT = "sub-{}_atlas-mini_meas-{}_relmat.dense.tsv"
+
+
+def list_readers() -> list[Reader]:
+    """All readers of arrays from other programs, one for each kind of file."""
+    connectomes, predictions, latent = _keyed_connectomes(), _keyed_predictions(), _keyed_latents()
+    packings: Mapping[str, Callable[[Mapping[str, Any]], list[Seed]]] = {
+        "npz": _pack_npz,
+        "mat": _pack_mat,
+        "mat 7.3": _pack_mat73,
+        "h5": _pack_h5,
+    }
+    return [
+        *(Reader(f"connectomes {kind}", lambda p=pack: p(connectomes), _read_connectomes)
+          for kind, pack in packings.items()),
+        Reader("connectomes npy", _list_npy, _read_connectomes),
+        Reader("connectomes text", _list_texts, _read_connectomes),
+        Reader("connectomes zip", _list_zips, _read_connectomes),
+        *(Reader(f"predictions {kind}", lambda p=pack: p(predictions), _read_predictions)
+          for kind, pack in packings.items() if kind != "mat 7.3"),
+        Reader("predictions zip", _list_prediction_zips, _read_predictions),
+        Reader("predictions archive", _list_archives, _read_archive),
+        *(Reader(f"latents {kind}", lambda p=pack: p(latent), _read_latents)
+          for kind, pack in packings.items()),
+        Reader("latents text", _list_latent_texts, _read_latents),
+    ]  # fmt: skip
+
+
+# ------------------------------------------------------------------------------- kinds of file
+
+
+def _keyed_connectomes() -> dict[str, Any]:
+    return {FC: squares(), SC: edges().astype(np.float32), "subjects": list(PEOPLE)}
+
+
+def _keyed_predictions() -> dict[str, Any]:
+    arrow = {f"fusion->{FC}": squares(), f"fusionSC->{SC}": edges().astype(np.float32)}
+    return arrow | {"fusion->encoded": latents(), "subjects": list(PEOPLE)}
+
+
+def _keyed_latents() -> dict[str, Any]:
+    sources = {"fusion->encoded": latents(), "fusionSC->encoded": latents().astype(np.float64)}
+    return sources | {"subjects": list(PEOPLE)}
+
+
+def _pack_npz(content: Mapping[str, Any]) -> list[Seed]:
+    words = content | {"subjects": np.array(content["subjects"], object)}
+    return [
+        Seed("a.npz", pack_npz(content)),
+        Seed("a.npz", pack_npz(content, compressed=True)),
+        Seed("a.npz", pack_npz(words)),
+    ]
+
+
+def _pack_mat(content: Mapping[str, Any]) -> list[Seed]:
+    spelled = {key.replace("->", "_to_"): value for key, value in content.items()}
+    alone = {key: value for key, value in spelled.items() if "_to_" not in key}
+    nested: dict[str, dict[str, Any]] = {}
+    for key, value in content.items():
+        source, arrow, target = key.partition("->")
+        if arrow:
+            nested.setdefault(source, {})[target] = value
+    named = {"subjects": np.array(content["subjects"], object)}
+    if nested:
+        held = {PUBLISHED: nested, **named}
+        return [Seed("a.mat", pack_mat(held, do_compression=packed)) for packed in (False, True)]
+    flat = {key: value for key, value in alone.items() if key == SC}
+    return [
+        Seed("a.mat", pack_mat(alone | named)),
+        Seed("a.mat", pack_mat(alone | named, do_compression=True)),
+        Seed("a.mat", pack_mat(alone | {"subjects": np.arange(N_PEOPLE)})),
+        Seed("a.mat", pack_mat(flat | {"subjects": np.array(content["subjects"])}, format="4")),
+    ]
+
+
+def _pack_mat73(content: Mapping[str, Any]) -> list[Seed]:
+    """As MATLAB writes it: axes reversed, words as numbers, cells as references."""
+    import io
+
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", userblock_size=512) as file:
+        for key, value in content.items():
+            if key != "subjects":
+                one = file.create_dataset(key.partition("->")[2] or key, data=np.asarray(value).T)
+                one.attrs["MATLAB_class"] = np.bytes_(
+                    "single" if value.dtype == np.float32 else "double"
+                )
+                if len(file) == 1 and "->" in key:
+                    break
+        group = file.create_group("#refs#")
+        cells = np.empty((1, len(content["subjects"])), h5py.ref_dtype)
+        for place, word in enumerate(content["subjects"]):
+            codes = np.frombuffer(word.encode("utf-16-le"), "<u2").reshape(-1, 1)
+            cell = group.create_dataset(f"c{place}", data=codes)
+            cell.attrs["MATLAB_class"] = np.bytes_("char")
+            cells[0, place] = cell.ref
+        names = file.create_dataset("subjects", data=cells)
+        names.attrs["MATLAB_class"] = np.bytes_("cell")
+    line = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM"
+    whole = buffer.getvalue()
+    return [Seed("a.mat", line + whole[len(line) :])]
+
+
+def _pack_h5(content: Mapping[str, Any]) -> list[Seed]:
+    nested = {key.replace("->", "/"): value for key, value in content.items()}
+    return [
+        Seed("a.h5", pack_h5(nested)),
+        Seed("a.h5", pack_h5(nested, libver="latest")),
+        Seed("a.h5", _pack_chunked(nested)),
+    ]
+
+
+def _pack_chunked(content: Mapping[str, Any]) -> bytes:
+    import io
+
+    import h5py
+
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w") as file:
+        for key, value in content.items():
+            if key == "subjects":
+                file[key] = np.array([word.encode() for word in value])
+            else:
+                file.create_dataset(key, data=value, compression="gzip", shuffle=True)
+    return buffer.getvalue()
+
+
+# ---------------------------------------------------------------------------------- connectomes
+
+
+def _list_npy() -> list[Seed]:
+    return [
+        Seed("a.npy", pack_npy(squares())),
+        Seed("a.npy", pack_npy(edges().astype(">f4"))),
+        Seed("a.npy", pack_npy(np.asfortranarray(squares()))),
+    ]
+
+
+def _list_texts() -> list[Seed]:
+    return [
+        Seed(f"sub-01_{FC}.tsv", format_rows(squares()[0])),
+        Seed("sub-01.csv", format_rows(squares()[0], ",")),
+        Seed("edges.txt", format_rows(edges(), " ")),
+        Seed(f"{FC}.json", _describe_bold(), {f"{FC}.tsv": format_rows(squares()[0])}),
+    ]
+
+
+def _describe_bold() -> bytes:
+    """Write what kraken-tools writes beside a connectome, which says whose it is."""
+    bold = {"Path": "/data/sub-01_ses-2_task-rest_bold.nii.gz", "Bytes": 1, "SHA256OfEnds": "0"}
+    return json.dumps({"Bold": bold, "GeneratedBy": {"Name": "kraken_bids"}}).encode()
+
+
+def _list_zips() -> list[Seed]:
+    members = {
+        f"sub-{k + 1:02d}/func/" + RELMAT.format(f"{k + 1:02d}", "FCcorrHPF"): format_rows(square)
+        for k, square in enumerate(squares())
+    }
+    return [Seed("a.zip", pack_zip(members)), Seed("a.zip", pack_zip(members, 0))]
+
+
+def _read_connectomes(path: Path) -> None:
+    from kraken_bids.exceptions import FlavorError, InputError
+    from kraken_bids.pipeline.tools.connectome_files import read_connectomes
+
+    path = path.with_suffix(".tsv") if path.suffix == ".json" else path
+    is_keyed = path.suffix not in {".npy", ".tsv", ".csv", ".txt"}
+    try:
+        found = read_connectomes([path if is_keyed else f"{FC}={path}"])
+    except (FlavorError, InputError):
+        if is_keyed and path.suffix != ".zip":
+            read_connectomes([f"{SC}={path}"])  # the other door of the same file
+        raise
+    n_people = len(found.subjects)
+    require(n_people and found.edges, "nobody, or no flavor")
+    require(all(isinstance(label, str) and label for label in found.subjects), "no labels")
+    for rows in found.edges.values():
+        require(rows.shape[0] == n_people and rows.ndim == 2, "rows of other people")
+        require(rows.dtype in (np.float32, np.float64), "another type")
+        require(not np.isinf(rows).any(), "edges that are infinite")
+
+
+# ---------------------------------------------------------------------------------- predictions
+
+
+def _list_prediction_zips() -> list[Seed]:
+    members = {
+        f"sub-01/func/sub-01_atlas-mini_meas-FCcorrHPF_desc-{source}kraken_relmat.dense.tsv":
+        format_rows(squares()[0])
+        for source in ("fusion", "fusionSC")
+    }  # fmt: skip
+    return [Seed("a.zip", pack_zip(members))]
+
+
+def _list_archives() -> list[Seed]:
+    squares_of = {f"fusion/{flavor}": squares()[0].astype(np.float32) for flavor in FLAVORS}
+    return [
+        Seed("out/sub-01/sub-01_desc-kraken_relmats.h5", pack_h5(squares_of)),
+        Seed("out/sub-01/sub-01_desc-kraken_relmats.h5", pack_h5(squares_of, libver="latest")),
+    ]
+
+
+def _read_archive(path: Path) -> None:
+    _read_predictions(path.parents[1])
+
+
+def _read_predictions(path: Path) -> None:
+    from kraken_bids.pipeline.tools.predicted_files import read_predictions
+
+    found = read_predictions(path)
+    require(found.subjects and found.readers, "no predictions")
+    for source, target in found.readers:
+        rows = found.read(source, target)
+        require(rows.ndim == 2 and len(rows) == len(found.subjects), "rows of other people")
+        require(rows.dtype.kind == "f", "another type")
+
+
+# -------------------------------------------------------------------------------------- latents
+
+
+def _list_latent_texts() -> list[Seed]:
+    columns: dict[str, Any] = {
+        "participant_id": PEOPLE,
+        "session_id": ["n/a"] * N_PEOPLE,
+        "source": ["fusion"] * N_PEOPLE,
+        "n_inputs": [2] * N_PEOPLE,
+    }
+    values = {f"z00{k}": [f"{v:.6g}" for v in latents()[:, k]] for k in range(3)}
+    own = {"source": ["fusion", "fusionSC"], "n_inputs": [2, 1]}
+    own |= {name: column[:2] for name, column in values.items()}
+    name = "sub-01_desc-kraken_latents.tsv"
+    return [
+        Seed("latents.tsv", format_table(columns | values)),
+        Seed(name, format_table(own)),
+        Seed("plain.csv", format_rows(latents(), ",")),
+        Seed("latents.npy", pack_npy(latents())),
+        Seed("a.zip", pack_zip({f"sub-01/{name}": format_table(own)})),
+    ]
+
+
+def _read_latents(path: Path) -> None:
+    from kraken_bids.pipeline.tools.latent_files import open_latents
+
+    model = build_model()
+    found = open_latents([f"encoded={path}"], model, sources=(), targets=model.flavors)
+    require(found.subjects, "nobody")
+    for rows in found.encoded.values():
+        require(rows.shape == (len(found.subjects), model.latent_size), "latents of others")
+        require(not np.isinf(rows).any(), "latents that are infinite")

@@ -1,0 +1,132 @@
+"""Readers of what is in OUTPUT_DIR: sidecars, tables and archives that both levels read back."""
+
+from collections.abc import Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
+from numbers import Real
+from pathlib import Path
+from types import UnionType
+from typing import Any, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+
+from fuzz.cases import Reader, Seed, require
+from fuzz.out_files import build_archive, build_output_dir
+
+
+def list_readers() -> list[Reader]:
+    """All readers of OUTPUT_DIR: each damages one of its files and reads all that it needs."""
+    return [
+        Reader("OUT, one person", _list_of_person, _read_person),
+        Reader("OUT, the group", _list_of_group, _read_group),
+        Reader("OUT, a run", _list_of_run, _read_run),
+    ]
+
+
+def _list_seeds(is_wanted: Any) -> Sequence[Seed]:
+    files = build_output_dir()
+    return [
+        Seed(f"out/{name}", content, {f"out/{n}": c for n, c in files.items() if n != name})
+        for name, content in files.items()
+        if is_wanted(name)
+    ]
+
+
+def _list_of_person() -> Sequence[Seed]:
+    own = ("sub-01/", "logs/", "group/participants", "group/mean", "group/warnings", "atlas-")
+    seeds = _list_seeds(lambda name: name.startswith(own))
+    archive = "out/sub-01/sub-01_desc-kraken_relmats.h5"  # of --output-format h5
+    return [*seeds, Seed(archive, build_archive(), seeds[0].beside)]
+
+
+def _list_of_group() -> Sequence[Seed]:
+    return _list_seeds(
+        lambda name: (
+            name.startswith(("group/", "logs/", "participants"))
+            or name.endswith(("latents.json", "latents.tsv", "relmat.json", "coverage.tsv"))
+        )
+    )
+
+
+def _list_of_run() -> Sequence[Seed]:
+    return _list_seeds(
+        lambda name: name.endswith((".json", "failures.tsv", "dseg.tsv", "relmat.dense.tsv"))
+    )
+
+
+# ------------------------------------------------------------------------------------ the doors
+
+
+def _find_root(path: Path) -> Path:
+    return next(folder for folder in path.parents if folder.name == "out")
+
+
+def _read_person(path: Path) -> None:
+    from kraken_bids.pipeline.pages.participant import build_participant_page
+    from kraken_bids.pipeline.predictions.cohort import list_members
+
+    root = _find_root(path)
+    for member in list_members(root, ("01",)):
+        _check_plain(build_participant_page(root, member))
+
+
+def _read_group(path: Path) -> None:
+    from kraken_bids.pipeline.pages.group import build_group_page
+    from kraken_bids.pipeline.pages.people import judge_people
+    from kraken_bids.pipeline.predictions.cohort import list_members
+
+    root = _find_root(path)
+    members = list_members(root)
+    people = judge_people(root, members)
+    _check_plain(build_group_page(root, members, people=people, dataset="x"))
+
+
+def _read_run(path: Path) -> None:
+    from kraken_bids.bids.own_atlases import read_region_table
+    from kraken_bids.bids.write import write_dataset_description, write_region_tables
+    from kraken_bids.exceptions import InputError
+    from kraken_bids.pipeline.connectomes.pcorr_files import read_saved_ridges
+    from kraken_bids.pipeline.predictions.alike import warn_of_unlike
+    from kraken_bids.pipeline.predictions.cohort import Cohort, list_members
+    from kraken_bids.pipeline.provenance import list_failures, read_failures
+    from kraken_bids.pipeline.quality.qcfc import write_qcfc
+    from kraken_bids.pipeline.quality.table import write_quality
+
+    root = _find_root(path)
+    if path.name == "dataset_description.json":
+        write_dataset_description(root, name="x", version="1", sources={"raw": root})
+    if path.name.endswith("dseg.tsv"):
+        write_region_tables(root, [read_region_table("mini", path)])
+    for row in [*list_failures(root), *read_failures(root, "01")]:
+        require(all(isinstance(word, str) for word in row), "a failure without words")
+    for ridge in read_saved_ridges(root).values():
+        require(isinstance(ridge, float) and 0 < ridge < np.inf, "an odd ridge")
+    members = list_members(root)
+    warn_of_unlike(members)
+    if not members:
+        raise InputError("nobody")
+    write_quality(root, members, Cohort(members, {}, {}, {}, ()), {}, trust={})
+    write_qcfc(root, members)
+
+
+def _check_plain(value: Any, hint: Any = Any, where: str = "page") -> None:
+    """Check the fields of a page, and of what is in it, against what they are declared to be."""
+    if is_dataclass(value) and not isinstance(value, type):
+        hints = _list_hints(type(value))
+        for one in fields(value):
+            _check_plain(getattr(value, one.name), hints[one.name], f"{where}.{one.name}")
+    elif get_origin(hint) is tuple and isinstance(value, tuple):
+        inner = get_args(hint)
+        for part in value:
+            _check_plain(part, inner[0] if inner[-1] is Ellipsis else Any, where)
+    elif get_origin(hint) in (Union, UnionType):
+        if value is not None:
+            _check_plain(value, next(h for h in get_args(hint) if h is not type(None)), where)
+    elif hint in (str, int, float):
+        kind = {str: str, int: int, float: Real}[hint]
+        require(isinstance(value, kind), f"{where} is of {type(value).__name__}")
+
+
+@cache
+def _list_hints(kind: type) -> dict[str, Any]:
+    return get_type_hints(kind)
