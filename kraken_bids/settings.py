@@ -209,7 +209,7 @@ class RunSettings:
     scheduler: str = "local"
     """``local``, a cluster's name, a dask scheduler's address or its file."""
     mem_gb: float | None = None
-    """Memory of one worker on a cluster, in GB."""
+    """Memory in GB: of all participants computed here, or of one job on a cluster."""
     walltime: str | None = None
     """Time of one job on a cluster, ``HH:MM:SS``; None: as dask-jobqueue is configured."""
     matrix_header: bool = False

@@ -11,10 +11,12 @@ import click
 
 from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
 from kraken_bids.logs import show_repeated_warnings
+from kraken_bids.resources import explain_shortage
 
 LEVELS = ("participant", "group")
 STOPPED: dict[object, signal.Signals] = {128 + s: s for s in (signal.SIGTERM, signal.SIGHUP)}
 """Exit codes of a command that was stopped."""
+MORE_ROOM = "Give more memory, or compute less at once, and run it again: finished files are kept."
 GO_ON = "Finished files are kept: the same command goes on from there."
 
 
@@ -66,6 +68,9 @@ class exit_with_message:  # noqa: N801 - reads as the statement it makes
         if isinstance(error, KrakenBidsError):
             click.echo(f"Error: {error}", err=True)
             sys.exit(error.exit_code)
+        if error is not None and (lacked := explain_shortage(error)):
+            click.echo(f"Error: expected room to compute; {lacked}. {MORE_ROOM}", err=True)
+            sys.exit(KrakenBidsError.exit_code)
         if isinstance(error, KeyboardInterrupt):
             click.echo(f"Stopped by Ctrl-C. {GO_ON}", err=True)
             sys.exit(128 + signal.SIGINT)

@@ -20,8 +20,8 @@ _OPTIONS = (
         type=int,
         default=1,
         show_default=True,
-        help="Participants at a time, each in a process of its own from 2 on: one that the system "
-        "ends for want of memory then fails alone.",
+        help="Participants at a time, each in a process of its own: one that the system ends for "
+        "want of memory fails alone.",
     ),
     click.option(
         "--omp-nthreads", type=int, default=1, show_default=True, help="Threads of each."
@@ -34,7 +34,14 @@ _OPTIONS = (
         help="Where participants are computed: here, one at a time in each of N_PROCS jobs of a "
         "cluster, or by a running dask scheduler (extra: cluster).",
     ),
-    click.option("--mem-gb", type=float, metavar="GB", help="Memory of one job on a cluster  [4]"),
+    click.option(
+        "--mem-gb",
+        type=float,
+        metavar="GB",
+        help="Here: memory for all participants; fewer than N_PROCS are computed at a time where "
+        "it is less than 1 GB for each, and one that needs more than all of it fails  [no limit]. "
+        "On a cluster: memory of one job  [4]",
+    ),
     click.option(
         "--walltime",
         metavar="HH:MM:SS",
@@ -87,8 +94,7 @@ def check_running(run: RunSettings) -> None:
 
         check_scheduler(run)
         return
-    of_jobs = {"--mem-gb": run.mem_gb, "--walltime": run.walltime}
-    for option in [name for name, value in of_jobs.items() if value is not None]:
+    if run.walltime is not None:
         logger.warning(
-            "%s changes nothing without --scheduler: it is for a cluster's jobs", option
+            "--walltime changes nothing without --scheduler: it is for a cluster's jobs"
         )

@@ -2,8 +2,7 @@
 
 import logging
 from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from multiprocessing import get_context
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +23,7 @@ from kraken_bids.demo.population import Person, draw_people
 from kraken_bids.demo.qsirecon import write_qsirecon, write_qsirecon_root
 from kraken_bids.demo.signals import N_VOLUMES, TR
 from kraken_bids.parcellations import load_parcellation
+from kraken_bids.pipeline.processes import Processes
 
 logger = logging.getLogger(__name__)
 
@@ -68,16 +68,11 @@ def write_demo_dataset(
     _write_atlases(folder / "derivatives" / "atlases")
     write_fmriprep_root(folder / "derivatives" / "fmriprep")
     write_qsirecon_root(folder / "derivatives" / "qsirecon")
-    if n_procs <= 1:
-        for number, person in enumerate(people):
-            _write_person(folder, number, person, seed)
-            if on_progress:
-                on_progress(number + 1, n_subjects)
-        return people
-    with ProcessPoolExecutor(min(n_procs, n_subjects), mp_context=get_context("spawn")) as pool:
-        tasks = [pool.submit(_write_person, folder, i, p, seed) for i, p in enumerate(people)]
-        for done, task in enumerate(as_completed(tasks), start=1):
-            task.result()
+    with Processes(n_procs) as processes:
+        written = processes.run(partial(_write_person, folder, seed), enumerate(people))
+        for done, (_, _, error) in enumerate(written, start=1):
+            if error is not None:
+                raise error
             if on_progress:
                 on_progress(done, n_subjects)
     return people
@@ -88,7 +83,8 @@ def name_subject(number: int) -> str:
     return f"sub-{number + 1:02d}"
 
 
-def _write_person(folder: Path, number: int, person: Person, seed: int) -> None:
+def _write_person(folder: Path, seed: int, one: tuple[int, Person]) -> None:
+    number, person = one
     subject = name_subject(number)
     rng = np.random.default_rng([seed, number, 3])
     anatomy = draw_anatomy(seed * 1000 + number)

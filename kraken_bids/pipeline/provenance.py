@@ -6,7 +6,6 @@ import logging
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import BrokenExecutor
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,6 +18,7 @@ from kraken_bids.bids.write import check_output_folder, write_table, write_text
 from kraken_bids.exceptions import InputError, KrakenBidsError
 from kraken_bids.files import take_lock
 from kraken_bids.logs import claim_log, start_file_log, stop_file_log
+from kraken_bids.resources import explain_shortage
 from kraken_bids.settings import Settings, to_plain
 
 logger = logging.getLogger(__name__)
@@ -48,10 +48,10 @@ CITATION_BIB = """\
 }
 """
 EXPECTED_END = "expected the process that computes this participant to end by itself;"
-LOST = "the system ended it, most often because memory ran out"
+EXPECTED_ROOM = "expected room to compute this participant;"
 MORE_MEMORY = (
-    "Give more memory (on a cluster: --mem-gb) or a smaller --n-procs and rerun: finished files "
-    "are kept."
+    "Give more memory (--mem-gb, where that sets the limit) or a smaller --n-procs and rerun: "
+    "finished files are kept."
 )
 GO_ON = "finished files are kept, and the same command goes on from there"
 FAILURE_COLUMNS = ("participant_id", "session_id", "stage", "error", "message", "run")
@@ -188,8 +188,10 @@ def failure_of(error: BaseException, *, subject: str, session: str | None, stage
     """Turn an exception into a row of ``failures.tsv``; unexpected ones keep their class name."""
     if isinstance(error, KrakenBidsError):
         message, exit_code = str(error), error.exit_code
-    elif isinstance(error, BrokenExecutor | MemoryError):
-        message, exit_code = f"{EXPECTED_END} {_explain_loss(error)}. {MORE_MEMORY}", 1
+    elif isinstance(error, BrokenExecutor):
+        message, exit_code = f"{EXPECTED_END} {error}. {MORE_MEMORY}", 1
+    elif lacked := explain_shortage(error):
+        message, exit_code = f"{EXPECTED_ROOM} {lacked}. {MORE_MEMORY}", 1
     else:
         message = (
             f"unexpected {type(error).__name__}: {error}. The log holds the traceback; please "
@@ -200,13 +202,6 @@ def failure_of(error: BaseException, *, subject: str, session: str | None, stage
     return Failure(
         subject, session, stage, type(error).__name__, " ".join(message.split()), exit_code
     )
-
-
-def _explain_loss(error: BrokenExecutor | MemoryError) -> str:
-    if isinstance(error, MemoryError):
-        return "there was no memory left"
-    # what concurrent.futures says of its pools is of no use to the user
-    return LOST if isinstance(error, BrokenProcessPool) else str(error) or LOST
 
 
 def write_failures(

@@ -1,22 +1,10 @@
-"""Where participants are computed: in this process, in a pool of processes, or on a cluster."""
+"""Where participants are computed: in this process, in others beside it, or on a cluster."""
 
 import logging
-import multiprocessing
-import os
-import signal
-import sys
-import threading
-import time
+import resource
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import (
-    FIRST_COMPLETED,
-    BrokenExecutor,
-    Executor,
-    Future,
-    ProcessPoolExecutor,
-    wait,
-)
-from contextlib import contextmanager
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
+from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -30,6 +18,7 @@ from kraken_bids.logs import (
     start_terminal_log,
 )
 from kraken_bids.pipeline.clusters import NoWorkersError, open_cluster
+from kraken_bids.pipeline.processes import Processes
 from kraken_bids.settings import RunSettings
 
 logger = logging.getLogger(__name__)
@@ -38,11 +27,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 AHEAD = 2
-"""Items per process that are handed over before one has finished."""
+"""Items per worker that are handed over before one has finished."""
+PARTICIPANT_GB = 1.0
+"""Memory that one participant may need."""
 WARNED = "kraken_bids_warned"
 """Attribute of an error: what was warned of before it."""
-STOP_SECONDS = 10
-"""Time that a worker has to take its unfinished files along."""
 
 
 class InlineExecutor(Executor):
@@ -60,39 +49,6 @@ class InlineExecutor(Executor):
         return future
 
 
-class LastingPool(Executor):
-    """A pool of processes that starts anew where the system has ended one of them."""
-
-    def __init__(self, start: Callable[[], ProcessPoolExecutor], *, slots: int) -> None:
-        self.slots = slots
-        self._start = start
-        self._pool = start()
-
-    def submit(
-        self, fn: Callable[..., Result], /, *args: object, **kwargs: object
-    ) -> Future[Result]:
-        """Run ``fn`` in one of the processes."""
-        call: Callable[[], Result] = partial(_call, partial(fn, *args, **kwargs))
-        try:
-            return self._pool.submit(call)
-        except BrokenExecutor:
-            self._pool.shutdown(wait=True)
-            self._pool = self._start()
-            return self._pool.submit(call)
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: FBT001, FBT002 - as the class above has it
-        """End the processes."""
-        self._pool.shutdown(wait, cancel_futures=cancel_futures)
-
-    def stop(self) -> None:
-        """End the processes in the middle of their work; they take unfinished files along."""
-        # nothing public ends them before Python 3.14
-        for process in list((self._pool._processes or {}).values()):
-            process.terminate()
-        # no future is cancelled: a pool that is broken meets cancelled ones with an exception
-        self.shutdown(wait=True)
-
-
 @contextmanager
 def open_executor(run: RunSettings, log: Path) -> Iterator[Executor]:
     """Executor for the participants of a run; one that ends early ends what it has started.
@@ -100,7 +56,7 @@ def open_executor(run: RunSettings, log: Path) -> Iterator[Executor]:
     Parameters
     ----------
     run : RunSettings
-        ``scheduler`` local: ``n_procs`` 1 runs inline, more start that many fresh processes. A
+        ``scheduler`` local: ``n_procs`` processes beside this one, as far as ``mem_gb`` allows. A
         cluster's name starts ``n_procs`` jobs there (dask-jobqueue; its own configuration file
         names queue and account). An address or a scheduler file joins a running dask scheduler.
     log : Path
@@ -117,24 +73,10 @@ def open_executor(run: RunSettings, log: Path) -> Iterator[Executor]:
     if run.scheduler != "local":
         with open_cluster(run, log, start_logs) as executor:
             yield executor
-    elif run.n_procs == 1:
-        yield InlineExecutor()
     else:
-        # fresh processes: a fork of a process with threads may hang
-        start = partial(
-            ProcessPoolExecutor,
-            run.n_procs,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start_worker,
-            initargs=(start_logs,),
-        )
-        pool = LastingPool(start, slots=run.n_procs)
-        try:
-            yield pool
-        except BaseException:
-            pool.stop()
-            raise
-        pool.shutdown()
+        start = partial(_start_process, start_logs, run.mem_gb)
+        with Processes(_count_slots(run), start) as processes:
+            yield processes
 
 
 def run_tasks(
@@ -143,9 +85,7 @@ def run_tasks(
     """Run ``function`` on every item; yields item, result and error as each one finishes.
 
     Items are taken as they are needed, so that they may be made while others are computed. Where
-    the system ends a process of a pool (out of memory), the pool is lost, and with it what others
-    were doing there; these are run again, one at a time, so that only the one that is too much
-    fails.
+    the system ends a process (out of memory), only what it was computing fails.
 
     Raises
     ------
@@ -156,15 +96,15 @@ def run_tasks(
         for item in items:
             yield item, *_outcome(executor.submit(function, item))
         return
-    lost = []
-    is_pool = isinstance(executor, LastingPool)
+    if isinstance(executor, Processes):
+        told = executor.run(
+            partial(_tell, function), items, here=lambda item: (function(item), [])
+        )
+        for item, result, error in told:
+            yield item, *_unpack(result, error)
+        return
     for item, future in _hand_over(executor, partial(_tell, function), items):
-        if is_pool and isinstance(future.exception(), BrokenExecutor):
-            lost.append(item)
-        else:
-            yield item, *_unpack(*_outcome(future))
-    for item in lost:
-        yield item, *_unpack(*_outcome(executor.submit(_tell, function, item)))
+        yield item, *_unpack(*_outcome(future))
 
 
 def _hand_over(
@@ -232,37 +172,29 @@ def _start_logs(log: Path, level: int) -> None:
     start_file_log(log)
 
 
-def _start_worker(start_logs: Callable[[], None]) -> None:
-    """Start the logs of a process of the pool, and see to it that it ends with the run."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the main process, which ends us
-    signal.signal(signal.SIGTERM, _stop)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+def _count_slots(run: RunSettings) -> int:
+    """Participants at once: as many as asked for, as far as the memory allows."""
+    if run.mem_gb is None:
+        return run.n_procs
+    slots = max(1, min(run.n_procs, int(run.mem_gb / PARTICIPANT_GB)))
+    if run.mem_gb < PARTICIPANT_GB:
+        logger.warning(
+            "--mem-gb %g: a participant may need %g GB; those that need more than %g GB fail",
+            run.mem_gb, PARTICIPANT_GB, run.mem_gb,
+        )  # fmt: skip
+    elif slots < run.n_procs:
+        logger.info(
+            "--mem-gb %g: %d participant(s) at a time, %g GB for each",
+            run.mem_gb, slots, PARTICIPANT_GB,
+        )  # fmt: skip
+    return slots
+
+
+def _start_process(start_logs: Callable[[], None], mem_gb: float | None) -> None:
+    """Start the logs of a process, and hold it to the memory that there is for all."""
+    logging.getLogger("kraken_bids").handlers.clear()  # those of the process that it is a copy of
     start_logs()
-
-
-_is_stopped = threading.Event()
-
-
-def _stop(number: int, _frame: object) -> None:
-    _is_stopped.set()
-    sys.exit(128 + number)
-
-
-def _call(call: Callable[[], Result]) -> Result:
-    """Make a call, and end the process after it where that was asked for meanwhile."""
-    try:
-        return call()
-    finally:
-        if _is_stopped.is_set():  # the pool would take SystemExit for the outcome of the call
-            logging.shutdown()
-            os._exit(128 + signal.SIGTERM)
-
-
-def _end_with_parent() -> None:
-    """Wait until the main process is gone, killed perhaps, and end this one."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(STOP_SECONDS)  # for what is being computed without looking at signals
-    os._exit(128 + signal.SIGTERM)
+    if mem_gb is not None:
+        with suppress(OSError, ValueError):  # a system that has no such limit, or a lower one
+            _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+            resource.setrlimit(resource.RLIMIT_DATA, (int(mem_gb * 1e9), hard))

@@ -4,11 +4,19 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from kraken_bids.cli import app
-from kraken_bids.cli.options import ForgivingCommand, ListOption, labels, pairs, read_config
+from kraken_bids.cli.options import (
+    ForgivingCommand,
+    ListOption,
+    exit_with_message,
+    labels,
+    pairs,
+    read_config,
+)
 from kraken_bids.cli.sections import REST, SECTIONS, SectionedCommand
 from kraken_bids.exceptions import InputError, SettingsError
 
@@ -143,3 +151,13 @@ def test_an_option_that_no_group_names_is_in_the_help_all_the_same() -> None:
 
     assert text.index("What is done:") < text.index("--force") < text.index(f"{REST}:")
     assert text.index(f"{REST}:") < text.index("--colour")
+
+
+def test_memory_that_runs_out_is_a_message(capsys: pytest.CaptureFixture[str]) -> None:
+    """What a command cannot hold is no fault to report."""
+    with pytest.raises(SystemExit) as ended, exit_with_message():
+        np.empty(1 << 60, np.uint8)
+
+    assert ended.value.code == 1
+    said = capsys.readouterr().err
+    assert said.startswith("Error: expected room to compute; there was no memory left. Give more")

@@ -106,9 +106,13 @@ def test_same_seed_gives_same_bytes(demo_dataset: Written, tmp_path: Path) -> No
             assert zlib.crc32(path.read_bytes()) == zlib.crc32(again.read_bytes()), path.name
 
 
+def write_nothing(*_: object) -> None:
+    """Stand in for what writes a participant."""
+
+
 def test_progress_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The callback hears of every participant."""
-    monkeypatch.setattr("kraken_bids.demo.dataset._write_person", lambda *_: None)
+    monkeypatch.setattr("kraken_bids.demo.dataset._write_person", write_nothing)
     told: list[tuple[int, int]] = []
     write_demo_dataset(tmp_path, 3, on_progress=lambda done, n: told.append((done, n)))
     assert told == [(1, 3), (2, 3), (3, 3)]

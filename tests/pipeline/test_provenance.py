@@ -1,8 +1,8 @@
 """What a run leaves behind besides its results."""
 
+import errno
 import logging
 from concurrent.futures import BrokenExecutor
-from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime, tzinfo
 from pathlib import Path
 
@@ -201,7 +201,10 @@ def test_the_log_says_what_ended_a_run(tmp_path: Path, error: BaseException, wor
     ("error", "words"),
     [
         (MemoryError(), "there was no memory left"),
-        (BrokenProcessPool("A process in the process pool"), "most often because memory ran out"),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), "there was no memory left"),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "there was no memory left"),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), "--device cpu"),
+        (RuntimeError("can't start new thread"), "ulimit -u"),
         (BrokenExecutor("the job 7 ended"), "the job 7 ended"),
     ],
 )

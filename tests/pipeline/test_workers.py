@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import BrokenExecutor
 from pathlib import Path
 
 import pytest
@@ -67,6 +66,47 @@ def test_a_pool_uses_other_processes(log: Path) -> None:
 
     assert os.getpid() not in processes
     assert 1 <= len(processes) <= 2
+
+
+def fill(gigabytes: float) -> int:
+    """Use so much memory."""
+    return len(bytearray(b"1") * int(gigabytes * 1e9))
+
+
+def test_a_participant_gets_no_more_memory_than_there_is_for_all(log: Path) -> None:
+    """It fails, and the others do not."""
+    run = RunSettings(n_procs=2, mem_gb=1.5)
+    with open_executor(run, log) as executor:
+        found = {item: error for item, _, error in run_tasks(executor, fill, [0.1, 2.0, 0.2])}
+
+    assert [type(found[size]) for size in (0.1, 2.0, 0.2)] == [type(None), MemoryError, type(None)]
+
+
+def test_memory_bounds_how_many_are_computed_at_a_time(
+    log: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Six are asked for, and there is room for two; that is said."""
+    with (
+        caplog.at_level(logging.INFO, "kraken_bids"),
+        open_executor(RunSettings(n_procs=6, mem_gb=2.5), log) as executor,
+    ):
+        processes = {result for _, result, _ in run_tasks(executor, tell_process, range(8))}
+
+    assert len(processes) <= 2
+    assert [m for m in caplog.messages if "--mem-gb" in m] == [
+        "--mem-gb 2.5: 2 participant(s) at a time, 1 GB for each"
+    ]
+
+
+def test_less_memory_than_one_may_need_is_warned_of(
+    log: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They are computed all the same: a small one may do with it."""
+    with open_executor(RunSettings(mem_gb=0.4), log) as executor:
+        found = [result for _, result, _ in run_tasks(executor, abs, [1, 2])]
+
+    assert found == [1, 2]
+    assert "--mem-gb 0.4: a participant may need 1 GB" in caplog.text
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
@@ -131,7 +171,8 @@ if __name__ == "__main__":
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a script may ignore it
     folder = Path(sys.argv[1])
-    with open_executor(RunSettings(n_procs=2), folder / "logs" / "run.log") as executor:
+    n_procs = int(sys.argv[2])
+    with open_executor(RunSettings(n_procs=n_procs), folder / "logs" / "run.log") as executor:
         list(run_tasks(executor, measure, [folder / f"{k}.tsv" for k in range(6)]))
 """
 
@@ -140,7 +181,10 @@ if __name__ == "__main__":
     ("signal_", "code"),
     [(signal.SIGTERM, 143), (signal.SIGINT, -signal.SIGINT), (signal.SIGKILL, -signal.SIGKILL)],
 )
-def test_processes_end_with_their_run(tmp_path: Path, signal_: int, code: int) -> None:
+@pytest.mark.parametrize("n_procs", [1, 2])
+def test_processes_end_with_their_run(
+    tmp_path: Path, n_procs: int, signal_: int, code: int
+) -> None:
     """However the main process is stopped, nobody goes on, and no half-written file stays."""
     script = tmp_path / "script" / "run.py"
     script.parent.mkdir()
@@ -148,9 +192,9 @@ def test_processes_end_with_their_run(tmp_path: Path, signal_: int, code: int) -
     folder = tmp_path / "out"
     folder.mkdir()
     with subprocess.Popen(
-        [sys.executable, script, folder], stderr=subprocess.PIPE, text=True
+        [sys.executable, script, folder, str(n_procs)], stderr=subprocess.PIPE, text=True
     ) as main:
-        while len(found := list(folder.glob("*.pid"))) < 2:
+        while len(found := list(folder.glob("*.pid"))) < n_procs:
             assert main.poll() is None
         main.send_signal(signal_)
         # its stderr is closed when the last process that has inherited it is gone
@@ -158,26 +202,10 @@ def test_processes_end_with_their_run(tmp_path: Path, signal_: int, code: int) -
 
     assert main.returncode == code
     assert found
+    assert str(main.pid) not in {path.read_text() for path in found}
     assert list(folder.glob(".*")) == []
-    assert len(list(folder.glob("*.pid"))) == 2
-    assert "SpawnProcess" not in said
-
-
-def end(number: int) -> int:
-    """Do as the system does to a process that is out of memory, where the number is 2."""
-    if number == 2:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return number
-
-
-def test_who_is_too_much_fails_alone(log: Path) -> None:
-    """What others were doing in the pool that was lost is done again."""
-    with open_executor(RunSettings(n_procs=2), log) as executor:
-        found = {item: error for item, _, error in run_tasks(executor, end, range(7))}
-
-    assert {item for item, error in found.items() if error is not None} == {2}
-    assert isinstance(found[2], BrokenExecutor)
-    assert len(found) == 7
+    assert len(list(folder.glob("*.pid"))) == n_procs
+    assert "Process-" not in said
 
 
 def test_items_are_made_as_they_are_needed(log: Path) -> None:

@@ -7,7 +7,6 @@ and rounds differently. Waiting threads here also sleep, where those of a BLAS m
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import TypeVar
@@ -15,6 +14,7 @@ from typing import TypeVar
 from threadpoolctl import ThreadpoolController
 
 from kraken_bids.model.engine.devices import Device
+from kraken_bids.resources import Threads
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -61,9 +61,9 @@ def _find_blas() -> ThreadpoolController:
 
 
 @lru_cache(maxsize=1)
-def _start_threads(n_threads: int) -> ThreadPoolExecutor:
+def _start_threads(n_threads: int) -> Threads:
     """Threads that stay: starting them for each of many multiplications costs a tenth of all."""
-    return ThreadPoolExecutor(n_threads)
+    return Threads(n_threads)
 
 
 if hasattr(os, "register_at_fork"):

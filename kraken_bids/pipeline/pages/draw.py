@@ -72,6 +72,7 @@ def draw_participants(
         )
         for member in members
     ]
+    _prepare_matplotlib()  # once for all that draw
     failures: list[Failure] = []
     n_current = 0
     progress = Progress("drawn", len(tasks))

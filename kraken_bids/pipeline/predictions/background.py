@@ -2,8 +2,10 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TypeVar
+
+from kraken_bids.resources import Threads
 
 Item = TypeVar("Item")
 
@@ -18,7 +20,7 @@ def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
     def take() -> list[Item]:
         return [item for _, item in zip(range(1), iterator, strict=False)]
 
-    with ThreadPoolExecutor(1) as pool:
+    with Threads(1) as pool:
         taken = pool.submit(take)
         while found := taken.result():
             taken = pool.submit(take)
@@ -34,7 +36,7 @@ def write_behind(items: Iterable[Item], write: Callable[[Item], None]) -> None:
         What making or writing an item raises.
     """
     pending: deque[Future[None]] = deque()
-    with ThreadPoolExecutor(1) as pool:
+    with Threads(1) as pool:
         for item in items:
             pending.append(pool.submit(write, item))
             if len(pending) > WAITING:

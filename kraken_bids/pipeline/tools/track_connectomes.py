@@ -3,7 +3,7 @@
 import logging
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +33,7 @@ from kraken_bids.pipeline.connectomes.label_checks import identify_image, list_d
 from kraken_bids.pipeline.tools.outputs import check_atlas_names
 from kraken_bids.pipeline.tools.track_connectome_files import Atlas, TrackWriter
 from kraken_bids.pipeline.tools.track_options import TrackOptions, check_options
+from kraken_bids.resources import Threads
 
 logger = logging.getLogger(__name__)
 
@@ -199,7 +200,7 @@ def _assign(
         return
     # this thread reads and adds up, the others search
     waiting: deque[tuple[_Batch, list[Future[Found]]]] = deque()
-    with ThreadPoolExecutor(options.n_threads - 1) as pool:
+    with Threads(options.n_threads - 1) as pool:
         for batch in batches:
             waiting.append(
                 (batch, [pool.submit(_find, batch, atlas.search, options) for atlas in atlases])

@@ -1,0 +1,73 @@
+"""What a machine may run out of: memory, that of a GPU, threads and processes."""
+
+import errno
+import logging
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TypeVar
+
+from kraken_bids.exceptions import KrakenBidsError
+
+logger = logging.getLogger(__name__)
+
+Result = TypeVar("Result")
+
+NO_THREAD = "can't start new thread"
+MEMORY = "there was no memory left"
+GPU_MEMORY = "the GPU had no memory left (--device cpu needs none)"
+THREADS = "the system allowed no further thread or process (ulimit -u)"
+SAID = {
+    NO_THREAD: THREADS,
+    "cuda out of memory": GPU_MEMORY,
+    "cuda error: out of memory": GPU_MEMORY,
+    "cublas_status_alloc_failed": GPU_MEMORY,
+    "defaultcpuallocator": MEMORY,
+    "cannot allocate memory": MEMORY,
+    "failed to map segment": MEMORY,
+    "memory allocation failed": MEMORY,
+}
+"""What libraries say, in small letters, that have no error of their own for it."""
+
+
+def explain_shortage(error: BaseException) -> str:
+    """Say what ran out, where an error means that anything did; else ''."""
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return MEMORY
+    if isinstance(error, BlockingIOError):  # of a fork
+        return THREADS
+    if isinstance(error, KrakenBidsError) or not isinstance(
+        error, RuntimeError | OSError | ImportError
+    ):
+        return ""
+    said = str(error).lower()
+    return next((what for words, what in SAID.items() if words in said), "")
+
+
+class Threads(ThreadPoolExecutor):
+    """Threads that compute beside this one; where the system allows none, this one does it."""
+
+    NAME = "kraken_bids"
+    """How the names of all of them begin."""
+
+    def __init__(self, n_threads: int) -> None:
+        super().__init__(n_threads, thread_name_prefix=self.NAME)
+        self._are_refused = False
+
+    def submit(
+        self, fn: Callable[..., Result], /, *args: object, **kwargs: object
+    ) -> Future[Result]:
+        """Run ``fn`` in a thread, or at once in this one; then its exception waits as well."""
+        if not self._are_refused:
+            try:
+                return super().submit(fn, *args, **kwargs)
+            except RuntimeError as error:
+                if NO_THREAD not in str(error):
+                    raise
+                logger.debug("%s: one computes alone", THREADS)
+                self._are_refused = True
+        future: Future[Result] = Future()
+        try:
+            future.set_result(fn(*args, **kwargs))
+        except Exception as error:  # noqa: BLE001 - the caller reads it from the future
+            future.set_exception(error)
+        return future

@@ -1,0 +1,82 @@
+"""What happens where memory or threads run out."""
+
+import threading
+
+import numpy as np
+import pytest
+
+from kraken_bids.exceptions import InputError
+from kraken_bids.model.engine.devices import CPU
+from kraken_bids.model.engine.threads import run_parts
+from kraken_bids.pipeline.predictions.background import read_ahead, write_behind
+from kraken_bids.resources import MEMORY, THREADS, Threads, explain_shortage
+
+
+@pytest.fixture
+def no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As under ``ulimit -u``."""
+
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_reading_ahead_without_threads_reads_all_in_order() -> None:
+    """One item after the other, each once."""
+    assert list(read_ahead(iter(range(5)))) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_writing_behind_without_threads_writes_all_once() -> None:
+    """In their order."""
+    written: list[int] = []
+
+    write_behind(iter(range(5)), written.append)
+
+    assert written == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_writing_behind_without_threads_says_what_went_wrong() -> None:
+    """As a thread would."""
+
+    def fail(_item: int) -> None:
+        raise InputError("the disk is full")
+
+    with pytest.raises(InputError, match="the disk is full"):
+        write_behind(iter(range(5)), fail)
+
+
+@pytest.mark.usefixtures("no_threads")
+def test_threads_that_cannot_be_had_change_no_result() -> None:
+    """Multiplications are done here."""
+    with Threads(4) as threads:
+        found = list(threads.map(abs, range(-4, 0)))
+
+    assert found == [4, 3, 2, 1]
+    assert run_parts(abs, [-1, 2], CPU) == [1, 2]
+
+
+def test_what_numpy_says_of_memory_is_understood() -> None:
+    """Its own class of error, as it raises it."""
+    with pytest.raises(MemoryError) as caught:
+        np.empty(1 << 60, np.uint8)
+
+    assert explain_shortage(caught.value) == MEMORY
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (BlockingIOError(11, "Resource temporarily unavailable"), THREADS),
+        (ImportError("x.so: failed to map segment from shared object"), MEMORY),
+        (InputError("damaged: it declares more than there is: cannot allocate memory"), ""),
+        (KeyError("out of memory"), ""),
+        (RuntimeError("no luck"), ""),
+    ],
+)
+def test_only_a_shortage_is_taken_for_one(error: Exception, words: str) -> None:
+    """An error of ours says by itself what to do."""
+    assert explain_shortage(error) == words
