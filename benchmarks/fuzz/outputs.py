@@ -36,7 +36,8 @@ def _list_of_person() -> Sequence[Seed]:
     own = ("sub-01/", "logs/", "group/participants", "group/mean", "group/warnings", "atlas-")
     seeds = _list_seeds(lambda name: name.startswith(own))
     archive = "out/sub-01/sub-01_desc-kraken_relmats.h5"  # of --output-format h5
-    return [*seeds, Seed(archive, build_archive(), seeds[0].beside)]
+    beside = {**seeds[0].beside, seeds[0].name: seeds[0].content}
+    return [*seeds, Seed(archive, build_archive(), beside)]
 
 
 def _list_of_group() -> Sequence[Seed]:
