@@ -116,7 +116,7 @@ class Architecture:
         }
         try:
             return cls(**tidy)
-        except TypeError as error:
+        except (TypeError, OverflowError) as error:
             raise CheckpointError(f"the model's architecture is incomplete: {error}.") from error
 
     def branches(self) -> dict[str, tuple[tuple[int, int, bool], ...]]:

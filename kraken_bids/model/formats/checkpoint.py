@@ -96,7 +96,7 @@ def read_model(folder: Path, device: str = "auto") -> Model:
             device=place,
             maps=maps,
         )
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError, OverflowError) as error:
         raise CheckpointError(
             f"expected a complete model description in {folder / DESCRIPTION_NAME}; found a "
             f"fault: {error!r}. Make the model again."

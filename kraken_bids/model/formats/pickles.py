@@ -11,7 +11,7 @@ import tokenize
 import zipfile
 import zlib
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +29,7 @@ from kraken_bids.model.formats.unpickler import (
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 BFLOAT16 = "BFloat16Storage"
+MAX_NPY_HEADER = 1 << 16
 BROKEN = (
     pickle.UnpicklingError, EOFError, OSError, ValueError, TypeError, KeyError, IndexError,
     AttributeError,
@@ -86,6 +87,26 @@ def read_object_array(path: Path) -> Any:
         ) from error
 
 
+def read_npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns lie together, and type of a ``.npy``, whose values come next.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or its header is longer than any that describes an array of numbers: numpy
+        makes room for as many bytes as it declares.
+    """
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(stream)
+    start = stream.tell()
+    (n_bytes,) = struct.unpack("<I", stream.read(4))
+    if n_bytes > MAX_NPY_HEADER:
+        raise ValueError(f"a header of {n_bytes:,} bytes")
+    stream.seek(start)
+    return np.lib.format.read_array_header_2_0(stream)
+
+
 def _read_npz(path: Path) -> Any:
     with zipfile.ZipFile(path) as archive:
         check_archive(archive, path.stat().st_size)
@@ -98,12 +119,7 @@ def _read_npy_file(path: Path) -> Any:
 
 
 def _read_npy(stream: BinaryIO) -> Any:
-    version = np.lib.format.read_magic(stream)
-    read_header = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }[version]
-    _, _, dtype = read_header(stream)
+    _, _, dtype = read_npy_header(stream)
     if not dtype.hasobject:
         raise ValueError(f"an array of {dtype} in place of a dictionary")
     loaded = ArrayUnpickler(stream).load()

@@ -137,7 +137,9 @@ def _read_architecture(content: Mapping[str, Any], checkpoint: Path) -> Architec
             group_activation=bool(content.get("intergroup_relu", True)),
             group_dropout=dropout if inner_dropout is None else float(inner_dropout),
         )
-    except (TypeError, ValueError, KeyError, AttributeError, CheckpointError) as error:
+    except (
+        TypeError, ValueError, KeyError, AttributeError, OverflowError, CheckpointError,
+    ) as error:  # fmt: skip
         raise CheckpointError(
             f"expected a Krakencoder checkpoint in {checkpoint}; its description of the network "
             f"cannot be used: {error}."

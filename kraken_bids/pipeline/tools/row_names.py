@@ -246,7 +246,13 @@ def _spell_all(values: NDArray[Any], key: str) -> tuple[str, ...]:
             f"expected words or whole numbers, the names of the rows, in {key}; found "
             f"{values.dtype} values of shape {list(values.shape)}. Save names as a list."
         )
-    labels = tuple(_spell(value) for value in np.asarray(values).reshape(-1))
+    try:
+        labels = tuple(_spell(value) for value in np.asarray(values).reshape(-1))
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"expected names of the rows in UTF-8 in {key}; reading them gave: {error}. Save "
+            "them as text."
+        ) from error
     unnamed = [row for row, label in enumerate(labels, start=1) if label.lower() in UNNAMED]
     if unnamed:
         raise InputError(

@@ -2,6 +2,7 @@
 
 import pickle
 import struct
+import sys
 import tokenize
 import zipfile
 import zlib
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bounds import check_archive, check_shape
 from kraken_bids.exceptions import InputError
+from kraken_bids.model.formats.pickles import read_npy_header
 from kraken_bids.model.formats.unpickler import ArrayUnpickler, RefusedError
 
 BROKEN = (
@@ -151,8 +153,8 @@ def open_npy(path: Path) -> Rows:
         shape, by_column, dtype = _read_header(stream)
         offset = stream.tell()
     check_shape(shape, dtype.itemsize, path.stat().st_size - offset)
-    if len(shape) < 2 or by_column:
-        return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
+    if len(shape) < 2 or by_column or dtype.kind == "U":
+        return _check_letters(np.load(path, allow_pickle=False))
     return FileRows(path, offset, shape, dtype)
 
 
@@ -173,9 +175,9 @@ def _open_member(archive: zipfile.ZipFile, info: zipfile.ZipInfo, path: Path) ->
             return _read_words(stream, info.file_size)
         offset = stream.tell()
         check_shape(shape, dtype.itemsize, info.file_size - offset)
-        if len(shape) < 2 or by_column:
+        if len(shape) < 2 or by_column or dtype.kind == "U":
             stream.seek(0)
-            return npy.read_array(stream, allow_pickle=False)
+            return _check_letters(npy.read_array(stream, allow_pickle=False))
     if info.compress_type != zipfile.ZIP_STORED:
         return PackedRows(path, info.filename, offset, shape, dtype)
     return FileRows(path, _find_data(archive, info) + offset, shape, dtype)
@@ -206,12 +208,19 @@ def _read_words(stream: IO[bytes], n_bytes: int) -> NDArray[Any]:
     return np.array([str(value) for value in values], dtype=np.str_)
 
 
+def _check_letters(array: NDArray[Any]) -> NDArray[Any]:
+    """Refuse words of numbers that no letter has: Python cannot show them (SystemError)."""
+    if array.dtype.kind == "U" and array.nbytes:
+        codes = array.reshape(-1).view(np.dtype("u4").newbyteorder(array.dtype.byteorder))
+        if codes.max() > sys.maxunicode:
+            raise ValueError("words with numbers that are no letters")
+    return array
+
+
 def _read_header(
     stream: IO[bytes], *, takes_objects: bool = False
 ) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    version = npy.read_magic(stream)
-    reader = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, by_column, dtype = reader(stream)
+    shape, by_column, dtype = read_npy_header(stream)
     if dtype.hasobject and not takes_objects:
         raise ValueError(OBJECTS)
     return shape, by_column, dtype

@@ -77,6 +77,8 @@ def folder(tmp_path: Path, make_model: Callable[..., Model]) -> Path:
         (("provenance",), 3),
         (("architecture", "dropout"), float("nan")),
         (("architecture", "negative_slope"), float("inf")),
+        (("architecture", "dropout"), 10**400),
+        (("transforms", "FCcorr_mini_hpf", "n_edges"), float("inf")),
         (("name",), "x\x1b]0;owned\x07"),
         (("name",), "\ud800"),
         (("name",), ["x"]),

@@ -191,6 +191,8 @@ LIES: dict[str, Callable[[dict[str, Any]], None]] = {
     "names with dots": lambda c: set_key(c, "input_name_list", [f"FC_a.{i}_b" for i in range(3)]),
     "text for a number": lambda c: set_key(c, "leakyrelu_negative_slope", "steep"),
     "a list for a number": lambda c: set_key(c, "dropout", [0.5]),
+    "a number beyond floats": lambda c: set_key(c, "dropout", 10**400),
+    "sizes without end": lambda c: set_key(c, "latentsize", float("inf")),
 }
 
 

@@ -94,6 +94,42 @@ def test_absurd_shapes_of_numpy_files_are_refused(
         read_arrays(path)
 
 
+@pytest.mark.parametrize("suffix", [".npy", ".npz"])
+def test_headers_of_numpy_files_without_end_are_refused(tmp_path: Path, suffix: str) -> None:
+    """Version 2 counts the bytes of its header with four: numpy would make room for them all."""
+    path = tmp_path / f"x{suffix}"
+    data = npy.magic(2, 0) + struct.pack("<I", 2**32 - 1) + b"{'descr': '<f8'".ljust(500)
+    path.write_bytes(data)
+    if suffix == ".npz":
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("data.npy", data)
+
+    with refused("a header of 4,294,967,295 bytes"):
+        read_arrays(path)
+
+
+@pytest.mark.parametrize("shape", [(2,), (2, 1)])
+def test_letters_that_are_none_are_refused(tmp_path: Path, shape: tuple[int, ...]) -> None:
+    """Names of people with numbers beyond those of letters, which Python cannot show."""
+    path = tmp_path / "x.npz"
+    names = np.array(["a", "b"]).reshape(shape)
+    names.view(np.uint32)[:] = 0x110000
+    np.savez(path, **{FC: np.zeros((2, 3655)), "subjects": names})
+
+    with refused("no letters"):
+        read_connectomes(path)
+
+
+def test_names_in_another_encoding_are_refused(tmp_path: Path) -> None:
+    """Bytes of Latin-1 are no UTF-8, and nothing is guessed."""
+    path = tmp_path / "x.npz"
+    names = np.array(["Jörg".encode("latin-1"), b"Anna"])
+    np.savez(path, **{FC: np.zeros((2, 3655)), "subjects": names})
+
+    with refused("UTF-8 in subjects"):
+        read_connectomes(path)
+
+
 @pytest.mark.parametrize("suffix", [".npz", ".zip"])
 def test_zip_bombs_are_refused_before_they_unpack(tmp_path: Path, suffix: str) -> None:
     """A hundred kilobytes that unpack to a thousand times as much."""
