@@ -246,6 +246,37 @@ class Model:
         check_latents(latents, self.latent_size, self.name)
         flavor = self._known(flavor)
         layer = self._layer(flavor)
+        blocks = [np.empty((0, self.n_edges(flavor)), np.float32)]
+        for rows in slices(len(latents), batch_size(self.device, self.n_edges(flavor))):
+            hidden = self._to_hidden(flavor, latents[rows], source)
+            blocks.append(layer.expand(hidden)[: rows.stop - rows.start])
+        return blocks[1] if len(blocks) == 2 else np.concatenate(blocks)
+
+    def factor_decoded(
+        self,
+        flavor: Flavor,
+        latents: NDArray[np.floating],
+        *,
+        source: Flavor | None = None,
+    ) -> tuple[Array, Array] | None:
+        """Two matrices whose product is what :meth:`decode` gives, but for its rounding.
+
+        Returns
+        -------
+        rows : ndarray of shape (n_subjects, n_hidden + 1)
+        columns : ndarray of shape (n_hidden + 1, n_edges)
+            None for both where the flavor's transform is not affine.
+        """
+        if not self._reduction(flavor).is_affine:
+            return None
+        hidden = to_numpy(self._to_hidden(flavor, latents, source))[: len(latents)]
+        rows = np.hstack([hidden, np.ones((len(hidden), 1), np.float32)])
+        return rows, to_numpy(self._layer(flavor).outward)
+
+    def _to_hidden(
+        self, flavor: Flavor, latents: NDArray[np.floating], source: Flavor | str | None
+    ) -> Values:
+        """Input of the last layer of a flavor's decoder ``[n_rows, n_hidden]``, padded."""
         origin = None if source is None else self._known(source).name
 
         def to_hidden(block: Values) -> Values:
@@ -253,11 +284,7 @@ class Model:
                 block = self._placed.translate(block, origin, flavor.name)
             return self._placed.decoder(flavor.name).before_last(block)
 
-        blocks = [np.empty((0, self.n_edges(flavor)), np.float32)]
-        for rows in slices(len(latents), batch_size(self.device, self.n_edges(flavor))):
-            hidden = in_blocks(to_hidden, pad_rows(latents[rows], self.device))
-            blocks.append(layer.expand(hidden)[: rows.stop - rows.start])
-        return blocks[1] if len(blocks) == 2 else np.concatenate(blocks)
+        return in_blocks(to_hidden, pad_rows(latents, self.device))
 
     def predict(
         self,

@@ -56,6 +56,7 @@ from kraken_bids.pipeline.provenance import (
     start_run,
     write_failures,
 )
+from kraken_bids.pipeline.quality.kept import keep_results
 from kraken_bids.pipeline.quality.misfits import doubt_predictions, find_misfits
 from kraken_bids.pipeline.quality.outliers import find_outliers, write_outliers
 from kraken_bids.pipeline.quality.qcfc import write_qcfc
@@ -178,10 +179,13 @@ def _predict(
     with going_on(problems):
         _write_means(output, model, means)
     judged = [source.name for source in plan.written_sources]
-    scores = write_scores(output, model, members, sources, adaptation=adaptation, judged=judged)
+    kept = keep_results(output, means, anew=settings.run.force)
+    scores = write_scores(
+        output, model, members, sources, adaptation=adaptation, judged=judged, kept=kept
+    )
     with going_on(problems):
         write_outliers(output, find_outliers(members, sources))
-    trust = judge_files(encoded_of(plan, members), correlates=not scores.cross_modal)
+    trust = judge_files(encoded_of(plan, members), correlates=not scores.cross_modal, kept=kept)
     failures += _judge_predictions(plan, members, scores, trust, problems=problems)
     with going_on(problems):
         write_quality(output, members, cohort, scores.cross_modal, trust=trust)

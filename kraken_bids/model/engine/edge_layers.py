@@ -64,6 +64,14 @@ class EdgeLayer:
         affine = self.reduction.to_affine() if self.reduction.is_affine else None
         return np.zeros(1, np.float32) if affine is None else affine.center
 
+    @property
+    def outward(self) -> Values:
+        """From the last layer's input to edges, ``[n_hidden + 1, n_edges]``: below, what is added.
+
+        Only of a transform that is affine.
+        """
+        return self._map("outward", fold_outward, self.last)
+
     def project(self, edges: NDArray[np.floating]) -> Array:
         """First layer's output ``[n_subjects, n_hidden]`` of edges ``[n_subjects, n_edges]``."""
         if not self.reduction.is_affine:
@@ -113,7 +121,7 @@ class EdgeLayer:
         """Edges ``[n_rows, n_edges]`` of the last layer's input ``[n_rows, n_hidden]``, padded."""
         if not self.reduction.is_affine:
             return self.reduction.inverse(to_numpy(in_blocks(self.last, hidden)))
-        outward = self._map("outward", fold_outward, self.last)
+        outward = self.outward
         edges = self.device.empty(len(hidden), self.reduction.n_edges)
 
         def multiply(part: slice) -> None:

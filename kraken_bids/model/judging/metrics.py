@@ -10,8 +10,10 @@ from kraken_bids.exceptions import ConnectomeError
 
 Matrix = NDArray[np.float64]
 
-BLOCK = 4096
-"""Edges that are in memory in float64 at once."""
+BLOCK = 1 << 20
+"""Numbers of a cohort that are in memory in float64 at once."""
+Factors = tuple[NDArray[np.floating], NDArray[np.floating]]
+"""Rows ``[n_subjects, n_factors]`` times columns ``[n_factors, n_edges]``."""
 
 
 def compute_metrics(
@@ -44,12 +46,20 @@ def compute_metrics(
     }
 
 
-def row_correlations(observed: NDArray[np.floating], predicted: NDArray[np.floating]) -> Matrix:
+def row_correlations(
+    observed: NDArray[np.floating],
+    predicted: NDArray[np.floating],
+    *,
+    factors: Factors | None = None,
+) -> Matrix:
     """Pearson correlation of every observed row with every predicted row.
 
     Parameters
     ----------
     observed, predicted : ndarray of shape (n_subjects, n_edges)
+    factors : tuple of two ndarrays, optional
+        Rows and columns whose product ``predicted`` is: then everyone is compared with everyone
+        over as many numbers as there are factors, in place of edges.
 
     Returns
     -------
@@ -66,13 +76,22 @@ def row_correlations(observed: NDArray[np.floating], predicted: NDArray[np.float
             "expected observed and predicted connectomes of one shape [n_subjects, n_edges]; "
             f"found {observed.shape} and {predicted.shape}."
         )
-    total = np.zeros((len(observed), len(predicted)))
-    x_squares, y_squares = np.zeros(len(observed)), np.zeros(len(predicted))
-    for x, y in _centered_blocks(observed, predicted):
-        total += x @ y.T
-        x_squares += (x * x).sum(axis=1)
-        y_squares += (y * y).sum(axis=1)
-    return np.asarray(total / np.outer(_norms(x_squares), _norms(y_squares)))
+    n = len(observed)
+    total = np.zeros((n, n if factors is None else len(factors[1])))
+    x_squares, y_squares = np.zeros((2, n))
+    x_mean, y_mean = (
+        rows.mean(axis=1, dtype=np.float64, keepdims=True) for rows in (observed, predicted)
+    )
+    for part in list_blocks(observed):
+        x, y = observed[:, part] - x_mean, predicted[:, part] - y_mean
+        total += x @ (y if factors is None else factors[1][:, part].astype(np.float64)).T
+        x_squares += np.einsum("ne,ne->n", x, x)
+        y_squares += np.einsum("ne,ne->n", y, y)
+    if factors is not None:
+        total = total @ factors[0].astype(np.float64).T
+    total /= _norms(x_squares)[:, None]
+    total /= np.where(y_squares > 0, np.sqrt(y_squares), np.inf)
+    return total
 
 
 def own_correlations(
@@ -146,7 +165,7 @@ def explained_variance(observed: NDArray[np.floating], predicted: NDArray[np.flo
     ``explained_variance_score(multioutput="variance_weighted")``.
     """
     total = error = 0.0
-    for part in _blocks(observed.shape[1]):
+    for part in list_blocks(observed):
         x = observed[:, part].astype(np.float64)
         total += float(x.var(axis=0).sum())
         error += float((x - predicted[:, part]).var(axis=0).sum())
@@ -190,16 +209,10 @@ def rank_cells(correlations: NDArray[np.floating]) -> Matrix:
     return ranks
 
 
-def _centered_blocks(*rows: NDArray[np.floating]) -> Iterator[tuple[Matrix, ...]]:
-    """Blocks of edges in float64, each row less its own mean over all edges."""
-    means = [values.mean(axis=1, dtype=np.float64, keepdims=True) for values in rows]
-    for part in _blocks(rows[0].shape[1]):
-        yield tuple(values[:, part] - mean for values, mean in zip(rows, means, strict=True))
-
-
-def _blocks(n_edges: int) -> Iterator[slice]:
-    """Slices of edges, so that no copy of a whole cohort is made."""
-    return (slice(start, start + BLOCK) for start in range(0, n_edges, BLOCK))
+def list_blocks(rows: NDArray[np.floating]) -> Iterator[slice]:
+    """Slices of the edges of a cohort ``[n_subjects, n_edges]``: no copy of all of it is made."""
+    step = max(1, BLOCK // max(1, len(rows)))
+    return (slice(start, start + step) for start in range(0, rows.shape[1], step))
 
 
 def _unit(row: NDArray[np.floating], mean: NDArray[np.floating] | float) -> Matrix:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.model.judging.metrics import list_blocks
+
 Vector = NDArray[np.float64]
 
 MIN_EXPLAINED = 0.01
@@ -18,8 +20,6 @@ MIN_COMPARED = 5
 """Fewer people with both a measured connectome and a prediction say nothing of either."""
 ROUNDING = 1e-14
 """Share of a connectome's squares that is nothing but rounding of 32-bit numbers."""
-BLOCK = 8192
-"""Edges that are compared at once."""
 
 
 @dataclass(frozen=True)
@@ -92,10 +92,8 @@ def explain_people(
         NaN where nobody differs.
     """
     errors, totals, squares = np.zeros((3, len(observed)))
-    for start in range(0, observed.shape[1], BLOCK):
-        x, y = (
-            rows[:, start : start + BLOCK].astype(np.float64) for rows in (observed, predicted)
-        )
+    for part in list_blocks(observed):
+        x, y = (rows[:, part].astype(np.float64) for rows in (observed, predicted))
         deviation = slope * (x - x.mean(axis=0))
         errors += ((deviation - (y - y.mean(axis=0))) ** 2).sum(axis=1)
         totals += (deviation**2).sum(axis=1)

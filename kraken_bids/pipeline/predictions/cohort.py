@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,8 @@ class Cohort:
     """What is to be said of everyone's values and of the order of their edges."""
     fitted_on: frozenset[int] = frozenset()
     """Members who count in the means."""
+    digests: Mapping[Flavor, Mapping[int, str]] = field(default_factory=dict)
+    """Digest of the edges of everyone of whom the model may take the flavor."""
 
 
 def is_asked(member: Member, sessions: Collection[str]) -> bool:
@@ -122,6 +125,7 @@ def read_cohort(
     failures: dict[str, Failure] = {}
     fitted_on = frozenset(index for index, member in enumerate(members) if fit_on(member))
     mirrored: dict[Flavor, list[int]] = {flavor: [] for flavor in model.flavors}
+    digests: dict[Flavor, dict[int, str]] = {flavor: {} for flavor in model.flavors}
     found = {
         flavor: project_blocks(
             model,
@@ -132,6 +136,7 @@ def read_cohort(
                 model.n_edges(flavor),
                 failures=failures,
                 mirrored=mirrored[flavor],
+                digests=digests[flavor],
             ),
             fit_on=fitted_on.__contains__,
         )
@@ -157,6 +162,7 @@ def read_cohort(
         tuple(failures.values()),
         checks=checks,
         fitted_on=fitted_on,
+        digests=digests,
     )
 
 
@@ -302,6 +308,7 @@ def _read_blocks(
     *,
     failures: dict[str, Failure],
     mirrored: list[int],
+    digests: dict[int, str],
 ) -> Iterator[NDArray[np.float64]]:
     """Edges of one flavor, :data:`BLOCK` members at a time; NaN rows for those without it."""
     for start in range(0, len(members), BLOCK):
@@ -310,6 +317,7 @@ def _read_blocks(
             measured = _read_member(member, flavor, n_edges, failures)
             if measured is not None and measured.is_usable:
                 block[row] = measured.edges
+                digests[start + row] = sha256(measured.edges.data).hexdigest()
                 mirrored += [start + row] if measured.is_mirrored else []
         yield block
 

@@ -57,11 +57,20 @@ class Source:
 
     def predict(self, model: Model, target: Flavor, rows: slice | Sequence[int]) -> Array:
         """Predicted connectomes ``[n_rows, n_edges]`` of some members."""
-        latents = self.latents[rows]
+        return model.decode(target, self._fuse(model, target, rows), source=self.single)
+
+    def factor(
+        self, model: Model, target: Flavor, rows: Sequence[int]
+    ) -> tuple[Array, Array] | None:
+        """Two matrices whose product is :meth:`predict`, where there are such."""
+        return model.factor_decoded(target, self._fuse(model, target, rows), source=self.single)
+
+    def _fuse(self, model: Model, target: Flavor, rows: slice | Sequence[int]) -> Array:
+        """Latents ``[n_rows, n_latent]`` as the decoder of a target takes them."""
         if self.single is None and model.network.architecture.group_paths:
             inputs = {flavor: own[rows] for flavor, own in self.inputs.items()}
-            latents = fuse_for(model.network, target, inputs)
-        return model.decode(target, latents, source=self.single)
+            return fuse_for(model.network, target, inputs)
+        return self.latents[rows]
 
 
 def list_source_names(settings: Settings, model: Model) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
 """How well each source predicts each target over the cohort: metrics, and each person's rank."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from kraken_bids.model.judging.verdicts import Evidence, explain_people
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.cohort import Member, read_measured
 from kraken_bids.pipeline.predictions.predict import Source
+from kraken_bids.pipeline.quality.kept import NOTHING_KEPT, Kept, digest_array
 
 logger = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ class Scores:
     """By name of the source, a fusion, and target."""
 
 
-def write_scores(
+def write_scores(  # noqa: PLR0913 - two of them say where things lie
     output_dir: Path,
     model: Model,
     members: Sequence[Member],
@@ -68,8 +70,9 @@ def write_scores(
     *,
     adaptation: Adaptation | None = None,
     judged: Sequence[str] = (),
+    kept: Kept = NOTHING_KEPT,
 ) -> Scores:
-    """Compute and write ``group/metrics.tsv``, target by target so that memory stays flat.
+    """Compute and write ``group/metrics.tsv``; of one target at a time measurements are in memory.
 
     Parameters
     ----------
@@ -82,56 +85,98 @@ def write_scores(
         What brings measured connectomes into the range of the predictions.
     judged : sequence of str
         Sources besides the fusions of which it is also kept how they do for each person.
+    kept : Kept, optional
+        Where scores of the same connectomes may be found.
     """
-    rows: list[tuple[str, str, str, float]] = []
-    scores = Scores()
-    for target in model.flavors:
-        observed = _read_observed(model, members, target)
-        for source in sources:
-            both = [k for k in observed if source.n_inputs[k]]
-            if len(both) < MIN_MEMBERS:
-                continue
-            measured = np.stack([observed[k] for k in both])
-            predicted = source.predict(model, target, both)
-            pair = _Pair(both, measured, predicted, row_correlations(measured, predicted))
-            metrics = compute_metrics(measured, predicted, correlations=pair.correlations) | {
-                "n": float(len(both))
-            }
-            rows += [(source.name, target.name, name, value) for name, value in metrics.items()]
-            if source.name == CROSS_MODAL[target.group]:
-                found = _score_people(pair, model.training_means().get(target))
-                scores.cross_modal.update({(k, target): score for k, score in found.items()})
-            if source.single is None or source.name in judged:
-                fit = adaptation.flavors.get(target) if adaptation else None
-                scores.evidence[source.name, target] = _weigh(pair, 1.0 if fit is None else fit.b0)
+    fits = {} if adaptation is None else adaptation.flavors
+    slopes = {target: fits[target].b0 if target in fits else 1.0 for target in model.flavors}
+    found = kept.recall(
+        "scores",
+        [
+            (model.sha256, str(model.device), [(f.name, slope) for f, slope in slopes.items()]),
+            [(s.name, digest_array(s.latents), s.n_inputs.tolist()) for s in sources],
+            [[(f.name, digest_array(z)) for f, z in s.inputs.items()] for s in sources],
+            list(judged),
+        ],
+        lambda: _compute(model, members, sources, slopes=slopes, judged=judged),
+    )
     path = group_path(output_dir, "metrics.tsv")
     names = ("source", "target", "metric", "value")
-    columns = zip(*rows, strict=True) if rows else [[] for _ in names]
+    columns = zip(*found["metrics"], strict=True) if found["metrics"] else [[] for _ in names]
     write_table(path, dict(zip(names, map(list, columns), strict=True)))
     write_json(path.with_suffix(".json"), {
         "Description": "How well predictions from each source match measured connectomes",
         "metric": {"Levels": METRIC_WORDS},
     })  # fmt: skip
-    return scores
+    return _from_plain(found, {flavor.name: flavor for flavor in model.flavors})
+
+
+def _compute(
+    model: Model,
+    members: Sequence[Member],
+    sources: Sequence[Source],
+    *,
+    slopes: Mapping[Flavor, float],
+    judged: Sequence[str],
+) -> dict[str, list[Any]]:
+    """Metrics, scores of people and evidence as plain values, each with source and target."""
+    found: dict[str, list[Any]] = {"metrics": [], "cross_modal": [], "evidence": []}
+    for target in model.flavors:
+        people, observed = _read_observed(model, members, target)
+        for source in sources:
+            pair = _pair_up(model, source, target, people=people, observed=observed)
+            if pair is None:
+                continue
+            metrics = compute_metrics(
+                pair.measured, pair.predicted, correlations=pair.correlations
+            ) | {"n": float(len(pair.people))}
+            found["metrics"] += [
+                (source.name, target.name, name, value) for name, value in metrics.items()
+            ]
+            if source.name == CROSS_MODAL[target.group]:
+                scores = _score_people(pair, model.training_means().get(target))
+                found["cross_modal"].append((target.name, scores))
+            if source.single is None or source.name in judged:
+                found["evidence"].append((source.name, target.name, *_weigh(pair, slopes[target])))
+    return found
+
+
+def _from_plain(found: Mapping[str, Any], flavors: Mapping[str, Flavor]) -> Scores:
+    return Scores(
+        {
+            (person, flavors[target]): CrossModalScore(*values)
+            for target, people in found["cross_modal"]
+            for person, *values in people
+        },
+        {
+            (source, flavors[target]): Evidence(
+                total,
+                average_rank,
+                people={person: (share, rank) for person, share, rank, _ in people},
+                nearest={person: nearest for person, *_, nearest in people},
+            )
+            for source, target, total, average_rank, people in found["evidence"]
+        },
+    )
 
 
 def _read_observed(
     model: Model, members: Sequence[Member], target: Flavor
-) -> dict[int, NDArray[np.float32]]:
-    """Complete measured connectomes of a flavor, by index of the member."""
-    observed = {}
-    for index, member in enumerate(members):
-        path = member.connectomes.get(target)
-        if path is None:
-            continue
+) -> tuple[list[int], NDArray[np.float32]]:
+    """Who has a complete measured connectome of a flavor, and these ``[n_people, n_edges]``."""
+    paths = {k: m.connectomes[target] for k, m in enumerate(members) if target in m.connectomes}
+    observed = np.empty((len(paths), model.n_edges(target)), np.float32)
+    people: list[int] = []
+    for index, path in paths.items():
         try:
             measured = read_measured(path, target, model.n_edges(target))
         except KrakenBidsError as error:
             logger.debug("%s is left out of the metrics: %s", path, error)
             continue
         if not measured.missing.any():
-            observed[index] = measured.edges.astype(np.float32)
-    return observed
+            observed[len(people)] = measured.edges
+            people.append(index)
+    return people, observed[: len(people)]
 
 
 @dataclass(frozen=True)
@@ -151,25 +196,40 @@ class _Pair:
         return np.asarray(1 + (self.correlations > own).sum(axis=1), np.int64)
 
 
-def _weigh(pair: _Pair, slope: float) -> Evidence:
-    """Say how much of what sets people apart is predicted, once measured edges are scaled."""
+def _pair_up(
+    model: Model,
+    source: Source,
+    target: Flavor,
+    *,
+    people: Sequence[int],
+    observed: NDArray[np.float32],
+) -> _Pair | None:
+    """Pair measured connectomes with their predictions from a source; None for too few."""
+    rows = [row for row, index in enumerate(people) if source.n_inputs[index]]
+    if len(rows) < MIN_MEMBERS:
+        return None
+    both = [people[row] for row in rows]
+    measured = observed if len(rows) == len(people) else observed[rows]
+    predicted = source.predict(model, target, both)
+    factors = source.factor(model, target, both)
+    return _Pair(both, measured, predicted, row_correlations(measured, predicted, factors=factors))
+
+
+def _weigh(pair: _Pair, slope: float) -> tuple[float, float, list[tuple[int, float, int, int]]]:
+    """Say how much of what sets people apart is predicted, once measured edges are scaled.
+
+    That of all together, their average rank, and of each: share explained, rank, who is nearest.
+    """
     total, explained = explain_people(pair.measured, pair.predicted, slope=slope)
     ranks = pair.ranks
-    people = zip(pair.people, explained.tolist(), ranks.tolist(), strict=True)
-    return Evidence(
-        explained=total,
-        average_rank=float(np.mean(1 - (ranks - 1) / len(ranks))),
-        people={k: (share, rank) for k, share, rank in people},
-        nearest={
-            k: pair.people[best]
-            for k, best in zip(pair.people, pair.correlations.argmax(axis=1), strict=True)
-        },
-    )
+    nearest = [pair.people[best] for best in pair.correlations.argmax(axis=1)]
+    people = zip(pair.people, explained.tolist(), ranks.tolist(), nearest, strict=True)
+    return total, float(np.mean(1 - (ranks - 1) / len(ranks))), list(people)
 
 
 def _score_people(
     pair: _Pair, training_mean: NDArray[np.float32] | None
-) -> dict[int, CrossModalScore]:
+) -> list[tuple[int, float, float, int, int]]:
     """Score everyone; measured edges lose the cohort's mean, predicted ones the training mean."""
     own_mean = pair.measured.mean(axis=0, dtype=np.float64)
     expected = own_mean if training_mean is None else training_mean
@@ -177,5 +237,5 @@ def _score_people(
         pair.measured, pair.predicted, observed_mean=own_mean, predicted_mean=expected
     )
     own = np.diag(pair.correlations)
-    people = zip(pair.people, own, residual, pair.ranks, strict=True)
-    return {k: CrossModalScore(float(c), float(r), int(n), len(own)) for k, c, r, n in people}
+    people = zip(pair.people, own.tolist(), residual.tolist(), pair.ranks.tolist(), strict=True)
+    return [(person, c, r, rank, len(own)) for person, c, r, rank in people]

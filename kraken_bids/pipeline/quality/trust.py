@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.judging.siblings import MIN_FIT, LatentFit, judge_latents
 from kraken_bids.model.judging.trust import FAR_Z, measure_distances
-from kraken_bids.pipeline.quality.trust_inputs import Encoded, InputView, view_inputs
+from kraken_bids.pipeline.quality.kept import NOTHING_KEPT, Kept
+from kraken_bids.pipeline.quality.trust_inputs import Encoded, InputView, recall_views
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +138,7 @@ class FileTrust:
 
 
 def judge_files(
-    cohort: Encoded, *, correlates: bool = False
+    cohort: Encoded, *, correlates: bool = False, kept: Kept = NOTHING_KEPT
 ) -> dict[tuple[int, Flavor], FileTrust]:
     """Judge every connectome that the model took as an input, and log what is unusual.
 
@@ -147,15 +148,15 @@ def judge_files(
         Its files are read again, a few at a time.
     correlates : bool
         Also correlate each connectome with its prediction from the other modality.
+    kept : Kept, optional
+        Where what was read of the same files may be found.
 
     Returns
     -------
     dict
         By index of the member, and flavor.
     """
-    views = {
-        flavor: view_inputs(cohort, flavor, correlates=correlates) for flavor in cohort.latents
-    }
+    views = recall_views(cohort, kept, correlates=correlates)
     suspects = {
         flavor: _exceeds(view.outside_z) | _exceeds(view.distance_z)
         for flavor, view in views.items()

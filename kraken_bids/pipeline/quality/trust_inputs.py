@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,7 @@ from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.cohort import Member, read_measured
 from kraken_bids.pipeline.predictions.predict import PredictionPlan
 from kraken_bids.pipeline.predictions.warned import Warned
+from kraken_bids.pipeline.quality.kept import Kept, digest_array
 
 Vector = NDArray[np.float64]
 
@@ -72,6 +74,46 @@ class InputView:
     """Of measured edges with their prediction from the other modality."""
     correlation_resid: Vector
     """The same of adapted edges, less the training mean."""
+
+    def to_plain(self) -> dict[str, object]:
+        """Give lists and numbers in place of arrays."""
+        return {key: np.asarray(values).tolist() for key, values in vars(self).items()}
+
+    @classmethod
+    def from_plain(cls, found: Mapping[str, Any]) -> "InputView":
+        """Undo :meth:`to_plain`."""
+        values: dict[str, Any] = {
+            key: np.array(own, np.float64) if isinstance(own, list) else own
+            for key, own in found.items()
+        }
+        return cls(**values)
+
+
+def recall_views(cohort: Encoded, kept: Kept, *, correlates: bool) -> dict[Flavor, InputView]:
+    """View the inputs of every flavor with latents, or read back what was found before.
+
+    Parameters
+    ----------
+    cohort : Encoded
+    kept : Kept
+    correlates : bool
+        As of :func:`view_inputs`.
+    """
+    fits = {} if cohort.adaptation is None else cohort.adaptation.flavors
+    adapted = [
+        (f.name, fits[f].mode, fits[f].b0, digest_array(np.asarray(fits[f].shift)))
+        for f in sorted(set(fits) & set(cohort.latents))
+    ]
+    latents = [(f.name, digest_array(rows)) for f, rows in sorted(cohort.latents.items())]
+    found = kept.recall(
+        "inputs",
+        [cohort.model.sha256, str(cohort.model.device), adapted, latents, correlates],
+        lambda: {
+            flavor.name: view_inputs(cohort, flavor, correlates=correlates).to_plain()
+            for flavor in cohort.latents
+        },
+    )
+    return {flavor: InputView.from_plain(found[flavor.name]) for flavor in cohort.latents}
 
 
 def view_inputs(cohort: Encoded, flavor: Flavor, *, correlates: bool) -> InputView:
