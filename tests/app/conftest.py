@@ -175,6 +175,18 @@ def app(world: World, tmp_path: Path) -> App:
 
 
 @pytest.fixture(scope="session")
+def finished(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make OUTPUT_DIR of a finished run of both levels, adapted to the few people; read only."""
+    app = App(world, tmp_path_factory.mktemp("finished"))
+    app.copy_done()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("kraken_bids.report.figures.participant_figures", lambda _page: {})
+        for outcome in (app.group(), app.participant(*FEW), app.group()):
+            assert outcome.exit_code == 0, outcome.output
+    return app.out
+
+
+@pytest.fixture(scope="session")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     """Build the world once, also where several pytest processes share it."""
     base = tmp_path_factory.getbasetemp()

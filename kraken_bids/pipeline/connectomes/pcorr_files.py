@@ -23,6 +23,8 @@ logger = logging.getLogger(__name__)
 TABLE = "pcorr.tsv"
 """In ``group/``: the error of every λ tried; what was chosen stands in its sidecar."""
 
+MAX_RIDGE = 1e3
+"""As of ``--pcorr-lambda``."""
 BEFORE_REFIT = "RunDigestBeforeRefit"
 """In a sidecar while its matrix is replaced: a refit that was stopped goes on from there."""
 
@@ -60,7 +62,11 @@ def read_saved_ridges(output_dir: Path) -> dict[str, float]:
         return {}
     chosen = read_facts(path).part("Atlases").by_name()
     ridges = {atlas: facts.number("Lambda") for atlas, facts in chosen.items()}
-    known = {atlas: ridge for atlas, ridge in ridges.items() if ridge is not None and ridge >= 0}
+    known = {
+        atlas: ridge
+        for atlas, ridge in ridges.items()
+        if ridge is not None and 0 <= ridge <= MAX_RIDGE
+    }
     if not known or len(known) < len(ridges):
         logger.warning(
             "%s is damaged: where it holds no λ, the published one is taken. Run the group level "

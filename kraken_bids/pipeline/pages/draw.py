@@ -19,6 +19,7 @@ from kraken_bids.pipeline.pages.freshness import (
     digest_group,
     digest_participant,
     is_current,
+    mark_page,
 )
 from kraken_bids.pipeline.pages.links import Neighbours, list_neighbours, name_pages
 from kraken_bids.pipeline.predictions.cohort import Member
@@ -99,7 +100,9 @@ def draw_participant(task: PageTask) -> bool:
     """
     shared = f"{task.cohort} {task.dataset} {task.neighbours}"
     digest = digest_participant(task.output_dir, task.member, shared)
-    if not task.always and is_current(task.path, digest):
+    prefix = f"{task.member.label}_"
+    folder = task.output_dir / f"sub-{task.member.subject}" / "figures"
+    if not task.always and is_current(task.path, digest, folder / prefix):
         return False
     _prepare_matplotlib()
     from kraken_bids.pipeline.pages.participant import build_participant_page
@@ -110,10 +113,9 @@ def draw_participant(task: PageTask) -> bool:
         task.output_dir, task.member, dataset=task.dataset, neighbours=task.neighbours
     )
     figures = participant_figures(page)
-    folder = task.output_dir / f"sub-{task.member.subject}" / "figures"
-    prefix = f"{task.member.label}_"
     _write_figures(folder, figures, prefix=prefix)
-    write_text(task.path, render_participant(page, figures, digest=digest))
+    mark = mark_page(digest, figures)
+    write_text(task.path, render_participant(page, figures, digest=mark))
     shown = {*figures, *(row.name for row in page.registration)}
     _remove_figures(folder, shown, prefix=prefix, ours=OF_PARTICIPANT)
     return True
@@ -122,16 +124,16 @@ def draw_participant(task: PageTask) -> bool:
 def draw_group(output_dir: Path, page: GroupPage, *, always: bool = False) -> Path:
     """Draw the group's page and write it, unless it shows this already; returns its path."""
     path, digest = group_report_path(output_dir), digest_group(page)
-    if not always and is_current(path, digest):
+    folder = output_dir / "group" / "figures"
+    if not always and is_current(path, digest, folder / "group_"):
         return path
     _prepare_matplotlib()
     from kraken_bids.report.figures import OF_GROUP, group_figures
     from kraken_bids.report.html import render_group
 
     figures = group_figures(page)
-    folder = output_dir / "group" / "figures"
     _write_figures(folder, figures, prefix="group_")
-    write_text(path, render_group(page, figures, digest=digest))
+    write_text(path, render_group(page, figures, digest=mark_page(digest, figures)))
     _remove_figures(folder, figures, prefix="group_", ours=OF_GROUP)
     return path
 

@@ -1,9 +1,10 @@
 """Whether a page is up to date: it holds a digest of everything that it shows."""
 
 import hashlib
+import os
 import pickle
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +16,11 @@ from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.provenance import read_failures
 from kraken_bids.report.pages import GroupPage
 
-HEAD_BYTES = 4096
+HEAD_BYTES = 16384
 """The digest stands among the first lines of a page."""
+END = b"</html>"
 NOT_SHOWN = ("figures",)
-PATTERN = re.compile(rb'name="kraken_bids-digest" content="([0-9a-f]+)"')
+PATTERN = re.compile(rb'name="kraken_bids-digest" content="([^"]+)"')
 
 
 def digest_cohort(output_dir: Path) -> str:
@@ -54,13 +56,35 @@ def digest_group(page: GroupPage) -> str:
     return hashlib.sha256(pickle.dumps(replace(page, created=""))).hexdigest()
 
 
-def is_current(path: Path, digest: str) -> bool:
-    """Whether a page was drawn from what has this digest."""
-    if not path.is_file():
+def mark_page(digest: str, figures: Mapping[str, bytes]) -> str:
+    """Say in a page what it was drawn from, and the sizes of the figures beside it."""
+    return " ".join([digest, *(f"{name}:{len(png)}" for name, png in figures.items())])
+
+
+def is_current(path: Path, digest: str, figures: Path) -> bool:
+    """Whether a page was drawn from what has this digest, and is whole, as its figures are.
+
+    Parameters
+    ----------
+    path : path
+    digest : str
+    figures : path
+        Folder and first letters of the figures beside the page.
+    """
+    try:
+        with path.open("rb") as file:
+            head = PATTERN.search(file.read(HEAD_BYTES))
+            file.seek(-min(len(END), path.stat().st_size), os.SEEK_END)
+            is_whole = file.read() == END
+        if head is None or not is_whole:
+            return False
+        found, *names = head.group(1).decode().split()
+        sizes = (name.rpartition(":") for name in names)
+        return found == digest and all(
+            Path(f"{figures}{name}.png").stat().st_size == int(size) for name, _, size in sizes
+        )
+    except (OSError, ValueError):
         return False
-    with path.open("rb") as file:
-        found = PATTERN.search(file.read(HEAD_BYTES))
-    return found is not None and found.group(1).decode() == digest
 
 
 def _list_shown(folder: Path) -> Iterator[Path]:

@@ -98,13 +98,30 @@ def test_the_date_alone_does_not_redraw_the_group(tmp_path: Path, page: GroupPag
     assert path.read_text() == first
     draw_group(tmp_path, replace(page, created="tomorrow"), always=True)
     assert "tomorrow" in path.read_text()
-    assert is_current(path, digest_group(page))
-    assert not is_current(path, digest_group(replace(page, n_sessions=3)))
+    figures = tmp_path / "group" / "figures" / "group_"
+    assert is_current(path, digest_group(page), figures)
+    assert not is_current(path, digest_group(replace(page, n_sessions=3)), figures)
+
+
+def test_damaged_pages_and_figures_are_not_current(tmp_path: Path, page: GroupPage) -> None:
+    """A page that is cut, a figure beside it that is cut or gone: drawn again."""
+    path = draw_group(tmp_path, page)
+    figure = tmp_path / "group" / "figures" / "group_qcfc.png"
+    whole, drawn = path.read_bytes(), figure.read_bytes()
+    path.write_bytes(whole[:-100])
+    draw_group(tmp_path, page)
+    assert path.read_bytes() == whole
+    figure.write_bytes(drawn[:100])
+    draw_group(tmp_path, page)
+    assert figure.read_bytes() == drawn
+    figure.unlink()
+    draw_group(tmp_path, page)
+    assert figure.read_bytes() == drawn
 
 
 def test_pages_of_others_are_never_current(tmp_path: Path, page: GroupPage) -> None:
     """No page, and a page without a digest, are drawn."""
     digest = digest_group(page)
-    assert not is_current(tmp_path / "none.html", digest)
+    assert not is_current(tmp_path / "none.html", digest, tmp_path)
     write_text(tmp_path / "group.html", "<html></html>")
-    assert not is_current(tmp_path / "group.html", digest)
+    assert not is_current(tmp_path / "group.html", digest, tmp_path)
