@@ -85,8 +85,8 @@ def test_a_table_has_the_columns_that_are_needed(tmp_path: Path) -> None:
     columns = read_table(path, numbers=("fd",), texts=("id",))
     np.testing.assert_equal(columns["fd"], [0.5, np.nan])
     assert columns["id"].tolist() == ["1.0", "2.0"]
-    with pytest.raises(InputError, match="expected a column dvars in .*x.tsv; found id, fd"):
+    with pytest.raises(InputError, match=r"expected a column dvars in .*x.tsv; found id, fd"):
         read_table(path, numbers=("dvars",))
     path.write_text("id\tfd\n1\thigh\n")
-    with pytest.raises(InputError, match="expected numbers in the column fd of .*x.tsv"):
+    with pytest.raises(InputError, match=r"expected numbers in the column fd of .*x.tsv"):
         read_table(path, numbers=("fd",))
