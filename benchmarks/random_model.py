@@ -7,10 +7,10 @@ import torch
 
 from kraken_bids.flavors import list_flavors
 from kraken_bids.model.engine.architecture import Architecture
+from kraken_bids.model.engine.network import Network
 from kraken_bids.model.engine.reduction import Reduction
 from kraken_bids.model.formats.checkpoint import write_model
 from kraken_bids.model.predict import Model
-from kraken_bids.training.network import TrainableNetwork
 
 
 def write_random_model(folder: Path, n_components: int, latent_size: int) -> None:
@@ -39,5 +39,5 @@ def build_random_model(n_components: int, latent_size: int) -> Model:
             "output_normscale": np.ones(1, np.float32),
         }
         reductions[flavor] = Reduction("pca", arrays, n_edges)
-    network = TrainableNetwork(architecture).freeze()
+    network = Network(architecture).freeze()
     return Model("random", "", flavors, latent_size, network, reductions)

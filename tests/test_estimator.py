@@ -22,9 +22,9 @@ from kraken_bids import KrakenEncoder, Model
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.model.engine.architecture import Architecture
+from kraken_bids.model.engine.network import Network
 from kraken_bids.model.engine.reduction import Reduction, fit_pca
 from kraken_bids.model.formats.checkpoint import write_model
-from kraken_bids.training.network import TrainableNetwork
 
 FC, SC = parse_flavor("FCcorr_mini_hpf"), parse_flavor("SCifod2act_mini_volnorm")
 N_PEOPLE, N_LATENT = 40, 4
@@ -49,7 +49,7 @@ def make_model(sizes: dict[Flavor, int], *, keeps_means: bool = True) -> Model:
         sha256="abc",
         flavors=tuple(sizes),
         latent_size=N_LATENT,
-        network=TrainableNetwork(architecture).freeze(),
+        network=Network(architecture).freeze(),
         reductions=reductions,
     )
 

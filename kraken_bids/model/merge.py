@@ -8,7 +8,7 @@ from typing import Any
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.engine.architecture import Architecture
-from kraken_bids.model.engine.network import Network
+from kraken_bids.model.engine.weights import Weights
 from kraken_bids.model.predict import Model
 
 logger = logging.getLogger(__name__)
@@ -57,14 +57,14 @@ def merge_models(models: Sequence[Model], name: str = "merged") -> Model:
     weights: dict[str, Any] = {}
     for flavor, owner in origins.items():
         parts = tuple(f"{kind}.{flavor.name}." for kind in ("encoders", "decoders"))
-        owned = models[owner].network.weights
+        owned = models[owner].network.arrays
         weights |= {key: owned[key] for key in owned if key.startswith(parts)}
     return Model(
         name=name,
         sha256="",
         flavors=tuple(origins),
         latent_size=models[0].latent_size,
-        network=Network(_join_architectures(models, origins), weights),
+        network=Weights(_join_architectures(models, origins), weights),
         reductions={f: models[owner].reductions[f] for f, owner in origins.items()},
         provenance=_join_provenance(models, origins),
         device=models[0].device,

@@ -23,18 +23,17 @@ from kraken_bids.model.engine.checks import (
     check_same_subjects,
     to_array,
 )
-from kraken_bids.model.engine.devices import CPU, Array, Device, Values, to_numpy
+from kraken_bids.model.engine.devices import CPU, Array, Device, to_numpy
 from kraken_bids.model.engine.edge_layers import (
     EdgeLayer,
     batch_size,
-    in_blocks,
-    pad_rows,
 )
 from kraken_bids.model.engine.folding import FEW_BYTES, MapCache, open_cache, slices
-from kraken_bids.model.engine.network import Network
+from kraken_bids.model.engine.layers import InnerLayers
 from kraken_bids.model.engine.reduction import Reduction, check_reductions
+from kraken_bids.model.engine.weights import Weights
+from kraken_bids.model.fusion import Selector, fuse
 from kraken_bids.model.plausibility import check_inputs
-from kraken_bids.model.translation import fuse_for
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -49,7 +48,7 @@ class Model:
     """Its flavors, in the network's order."""
     latent_size: int
     """Length of a latent."""
-    network: Network
+    network: Weights
     """Its weights, as arrays of numpy."""
     reductions: Mapping[Flavor, Reduction]
     """Transform of every flavor."""
@@ -154,9 +153,7 @@ class Model:
 
     def encode_projected(self, flavor: Flavor, projected: NDArray[np.floating]) -> Array:
         """Latents ``[n_subjects, n_latent]`` of projections ``[n_subjects, n_hidden]``."""
-        encoder = self._placed.encoder(self._known(flavor).name)
-        padded = pad_rows(projected, self.device)
-        return to_numpy(in_blocks(encoder.after_first, padded))[: len(projected)]
+        return self._inner.encode(self._known(flavor).name, projected)
 
     def encode(
         self,
@@ -246,9 +243,11 @@ class Model:
         check_latents(latents, self.latent_size, self.name)
         flavor = self._known(flavor)
         layer = self._layer(flavor)
+        if source is not None:
+            latents = self.translate(latents, source, flavor)
         blocks = [np.empty((0, self.n_edges(flavor)), np.float32)]
         for rows in slices(len(latents), batch_size(self.device, self.n_edges(flavor))):
-            hidden = self._to_hidden(flavor, latents[rows], source)
+            hidden = self._inner.decode(flavor.name, latents[rows])
             blocks.append(layer.expand(hidden)[: rows.stop - rows.start])
         return blocks[1] if len(blocks) == 2 else np.concatenate(blocks)
 
@@ -269,22 +268,46 @@ class Model:
         """
         if not self._reduction(flavor).is_affine:
             return None
-        hidden = to_numpy(self._to_hidden(flavor, latents, source))[: len(latents)]
+        if source is not None:
+            latents = self.translate(latents, source, flavor)
+        hidden = to_numpy(self._inner.decode(flavor.name, latents))[: len(latents)]
         rows = np.hstack([hidden, np.ones((len(hidden), 1), np.float32)])
         return rows, to_numpy(self._layer(flavor).outward)
 
-    def _to_hidden(
-        self, flavor: Flavor, latents: NDArray[np.floating], source: Flavor | str | None
-    ) -> Values:
-        """Input of the last layer of a flavor's decoder ``[n_rows, n_hidden]``, padded."""
-        origin = None if source is None else self._known(source).name
+    def translate(
+        self, latents: NDArray[np.floating], source: Flavor | str, target: Flavor | str
+    ) -> NDArray[np.floating]:
+        """Carry latents to the group of another flavor; most models change nothing.
 
-        def to_hidden(block: Values) -> Values:
-            if origin is not None:
-                block = self._placed.translate(block, origin, flavor.name)
-            return self._placed.decoder(flavor.name).before_last(block)
+        Parameters
+        ----------
+        latents : ndarray of shape (n_subjects, n_latent)
+        source, target : Flavor or str
+            What they come from, and what is to be predicted.
+        """
+        return self._inner.translate(latents, self._known(source).name, self._known(target).name)
 
-        return in_blocks(to_hidden, pad_rows(latents, self.device))
+    def fuse_for(
+        self,
+        target: Flavor,
+        latents: Mapping[Flavor, NDArray[np.floating]],
+        selector: Selector | str = "fusion",
+        *,
+        renormalize: bool = False,
+        exclude: Iterable[Flavor] = (),
+    ) -> Array:
+        """Fuse latents as the decoder of one flavor takes them.
+
+        Most models have one latent space, where this is :func:`kraken_bids.model.fusion.fuse`.
+        Where latents are translated between groups, each input's are carried to the group of
+        ``target`` before the mean is taken.
+
+        Source: what ``run_model.py`` of the reference release computes for such models.
+        """
+        carried = {
+            flavor: self.translate(rows, flavor, target) for flavor, rows in latents.items()
+        }
+        return fuse(carried, selector, renormalize=renormalize, exclude=exclude)
 
     def predict(
         self,
@@ -331,9 +354,7 @@ class Model:
         return {
             target: self.decode(
                 target,
-                latents[single]
-                if single
-                else fuse_for(self.network, target, latents, str(source)),
+                latents[single] if single else self.fuse_for(target, latents, str(source)),
                 source=single,
             )
             for target in wanted
@@ -347,15 +368,17 @@ class Model:
 
     def _layer(self, flavor: Flavor) -> EdgeLayer:
         name = flavor.name
-        first = self._placed.linears(f"encoders.{name}")[0]
-        last = self._placed.linears(f"decoders.{name}")[-1]
+        first, last = (
+            self._inner.linears(f"{kind}.{name}")[at]
+            for kind, at in (("encoders", 0), ("decoders", -1))
+        )
         return EdgeLayer(
             name, self.reductions[flavor], first, last, self.device, self.maps, self._cache
         )
 
     @cached_property
-    def _placed(self) -> Network:
-        return self.network.place(self.device)
+    def _inner(self) -> InnerLayers:
+        return InnerLayers(self.network, self.device)
 
     @cached_property
     def _cache(self) -> MapCache:

@@ -16,6 +16,7 @@ from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.engine.architecture import Architecture
 from kraken_bids.model.engine.devices import Device, resolve_device
+from kraken_bids.model.engine.network import Network
 from kraken_bids.model.engine.reduction import Reduction, fit_reduction
 from kraken_bids.model.predict import Model
 from kraken_bids.training.losses import (
@@ -26,7 +27,6 @@ from kraken_bids.training.losses import (
     latent_similarity_loss,
     parse_loss,
 )
-from kraken_bids.training.network import TrainableNetwork
 from kraken_bids.training.optimizer import GuardedAdamW
 
 logger = logging.getLogger(__name__)
@@ -136,7 +136,7 @@ def train_model(
     fitted = dict(
         reductions or {f: fit_reduction(rows, settings.transform) for f, rows in edges.items()}
     )
-    network = TrainableNetwork(_design(fitted, edges, settings)).to(device.name)
+    network = Network(_design(fitted, edges, settings)).to(device.name)
     inputs = {
         f.name: torch.from_numpy(fitted[f].forward(rows)).to(device.name)
         for f, rows in edges.items()
@@ -211,7 +211,7 @@ def _few_threads(device: Device, width: int) -> Iterator[None]:
 
 
 def _fit_network(
-    network: TrainableNetwork,
+    network: Network,
     inputs: Mapping[str, Tensor],
     settings: TrainingSettings,
     on_epoch: Callable[[EpochResult], None] | None,
@@ -244,7 +244,7 @@ def _fit_network(
 
 
 def _train_paths(
-    network: TrainableNetwork,
+    network: Network,
     inputs: Mapping[str, Tensor],
     optimizer: GuardedAdamW,
     *,
@@ -271,7 +271,7 @@ def _train_paths(
 
 
 def _train_similarity(
-    network: TrainableNetwork,
+    network: Network,
     inputs: Mapping[str, Tensor],
     optimizer: GuardedAdamW,
     weight: float,
@@ -279,11 +279,9 @@ def _train_similarity(
     """One step that pulls the latents of all flavors together, all subjects at once."""
     network.eval()
     with torch.no_grad():
-        references = torch.stack(
-            [network.network.encoder(name)(rows) for name, rows in inputs.items()]
-        )
+        references = torch.stack([network.encoders[name](rows) for name, rows in inputs.items()])
     network.train()
-    latents = torch.stack([network.network.encoder(name)(rows) for name, rows in inputs.items()])
+    latents = torch.stack([network.encoders[name](rows) for name, rows in inputs.items()])
     loss = weight * latent_similarity_loss(latents, references)
     optimizer.step([loss])
     return loss.detach().nan_to_num()

@@ -12,12 +12,12 @@ from kraken_bids.cache import compute_sha256
 from kraken_bids.cli.tools import main
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.model.engine.architecture import Architecture
+from kraken_bids.model.engine.network import Network
 from kraken_bids.model.engine.reduction import fit_reduction
 from kraken_bids.model.formats.load import load_model
 from kraken_bids.model.formats.upstream_write import write_upstream
 from kraken_bids.model.predict import Model
 from kraken_bids.parcellations import load_parcellation
-from kraken_bids.training.network import TrainableNetwork
 
 FC, SC = "FCcorr_fs86_hpf", "SCifod2act_fs86_volnorm"
 
@@ -31,9 +31,7 @@ def make_model(*names: str, latent_size: int = 3) -> Model:
         sha256="",
         flavors=flavors,
         latent_size=latent_size,
-        network=TrainableNetwork(
-            Architecture(names, (4,) * len(names), latent_size, dropout=0.5)
-        ).freeze(),
+        network=Network(Architecture(names, (4,) * len(names), latent_size, dropout=0.5)).freeze(),
         reductions={f: fit_reduction(rng.normal(size=(9, 3655)) + 1, "pca4") for f in flavors},
     )
 

@@ -13,9 +13,9 @@ from torch import nn
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.model.engine.architecture import Architecture
 from kraken_bids.model.engine.devices import CPU, Device
+from kraken_bids.model.engine.network import Network
 from kraken_bids.model.engine.reduction import REQUIRED_ARRAYS, fit_pca
 from kraken_bids.model.predict import Model
-from kraken_bids.training.network import TrainableNetwork
 
 NAMES = ["FCcorr_mini_hpf", "SCifod2act_mini_volnorm", "FCpcorr_other_hpf"]
 EDGES = [28, 28, 45]
@@ -195,7 +195,7 @@ def make_model() -> Callable[..., Model]:
             sha256="abc",
             flavors=flavors,
             latent_size=N_LATENT,
-            network=TrainableNetwork(architecture).freeze(),
+            network=Network(architecture).freeze(),
             reductions=reductions,
         )
 

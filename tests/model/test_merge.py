@@ -14,12 +14,12 @@ import torch
 
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import parse_flavor
+from kraken_bids.model.engine.network import Network
 from kraken_bids.model.formats.checkpoint import read_model, write_model
 from kraken_bids.model.formats.upstream import read_upstream
 from kraken_bids.model.formats.upstream_write import write_upstream
 from kraken_bids.model.merge import merge_models
 from kraken_bids.model.predict import Model
-from kraken_bids.training.network import TrainableNetwork
 
 REFERENCE = os.environ.get("KRAKENCODER_REFERENCE", "")
 MERGE = """
@@ -49,7 +49,7 @@ def make_part(make_model: Callable[..., Model]) -> Callable[..., Model]:
             sha256=name * 2,
             flavors=(parsed,),
             latent_size=whole.latent_size,
-            network=TrainableNetwork(architecture).freeze(),
+            network=Network(architecture).freeze(),
             reductions={parsed: whole.reductions[whole.flavors[2]]},
         )
 
@@ -149,7 +149,7 @@ def test_models_of_other_latent_spaces_are_refused(
 def test_another_latent_size_is_refused(make_model: Callable[..., Model]) -> None:
     """The commonest mistake."""
     one = make_model()
-    wide = TrainableNetwork(replace(one.network.architecture, latent_size=9)).freeze()
+    wide = Network(replace(one.network.architecture, latent_size=9)).freeze()
 
     with pytest.raises(CheckpointError, match="latent size 5 in tiny and 9 in tiny"):
         merge_models([one, replace(one, latent_size=9, network=wide)])

@@ -66,8 +66,8 @@ def test_a_seed_fixes_the_training() -> None:
 
     first, again = (train_model(cohort, settings=settings) for _ in range(2))
 
-    for name, values in first.network.weights.items():
-        np.testing.assert_array_equal(again.network.weights[name], values, err_msg=name)
+    for name, values in first.network.arrays.items():
+        np.testing.assert_array_equal(again.network.arrays[name], values, err_msg=name)
 
 
 def test_steps_without_a_finite_gradient_are_skipped_and_counted() -> None:
@@ -81,7 +81,7 @@ def test_steps_without_a_finite_gradient_are_skipped_and_counted() -> None:
 
     assert history[-1].n_skipped > 0
     assert model.provenance["SkippedSteps"] == history[-1].n_skipped
-    for values in model.network.weights.values():
+    for values in model.network.arrays.values():
         assert np.isfinite(values).all()
 
 

@@ -1,10 +1,9 @@
 """The network in training: dropout, gradients, and what is kept of it."""
 
-import numpy as np
 import torch
 
 from kraken_bids.model.engine.architecture import Architecture
-from kraken_bids.training.network import TrainableNetwork
+from kraken_bids.model.engine.network import Network
 
 FLAVOR = "FCcorr_a_hpf"
 
@@ -12,7 +11,7 @@ FLAVOR = "FCcorr_a_hpf"
 def test_dropout_acts_on_the_last_layer_too_and_only_in_training() -> None:
     """In training half of a decoder's outputs are zero; in evaluation none."""
     torch.manual_seed(0)
-    network = TrainableNetwork(Architecture((FLAVOR,), (200,), 8, dropout=0.5))
+    network = Network(Architecture((FLAVOR,), (200,), 8, dropout=0.5))
     x = torch.randn(10, 200)
 
     _, trained = network.train()(x, FLAVOR, FLAVOR)
@@ -27,7 +26,7 @@ def test_a_final_dropout_replaces_that_of_a_decoders_last_layer_alone() -> None:
     torch.manual_seed(0)
     arch = Architecture((FLAVOR,), (200,), 8, dropout=0.5, final_dropouts=(0.0,))
 
-    _, output = TrainableNetwork(arch).train()(torch.randn(10, 200), FLAVOR, FLAVOR)
+    _, output = Network(arch).train()(torch.randn(10, 200), FLAVOR, FLAVOR)
 
     assert not (output == 0).any()
 
@@ -35,7 +34,7 @@ def test_a_final_dropout_replaces_that_of_a_decoders_last_layer_alone() -> None:
 def test_a_frozen_network_is_the_trained_one() -> None:
     """Its arrays give the latents and outputs of evaluation, and do not follow later steps."""
     torch.manual_seed(0)
-    trained = TrainableNetwork(Architecture((FLAVOR,), (20,), 8, (9,), dropout=0.5)).eval()
+    trained = Network(Architecture((FLAVOR,), (20,), 8, (9,), dropout=0.5)).eval()
     x = torch.randn(10, 20)
     with torch.no_grad():
         expected = trained(x, FLAVOR, FLAVOR)
@@ -45,13 +44,15 @@ def test_a_frozen_network_is_the_trained_one() -> None:
         for parameter in trained.parameters():
             parameter.zero_()
 
-    for found, wanted in zip(frozen.run(x.numpy(), FLAVOR, FLAVOR), expected, strict=True):
-        np.testing.assert_allclose(found, wanted, atol=1e-6)
+    for found, wanted in zip(
+        Network.from_weights(frozen)(x, FLAVOR, FLAVOR), expected, strict=True
+    ):
+        torch.testing.assert_close(found, wanted)
 
 
 def test_a_latent_of_zeros_has_a_finite_gradient() -> None:
     """A subject whose latent is zero does not spoil the step of the others."""
-    trained = TrainableNetwork(Architecture((FLAVOR,), (20,), 8, bias=False))
+    trained = Network(Architecture((FLAVOR,), (20,), 8, bias=False))
     latents, _ = trained(torch.zeros(2, 20), FLAVOR, FLAVOR)
 
     latents.sum().backward()

@@ -98,6 +98,17 @@ class Architecture:
         """Number of linear layers of all encoders and decoders."""
         return 2 * len(self.flavors) * (len(self.hidden_sizes) + 1)
 
+    @property
+    def is_affine(self) -> bool:
+        """Whether encoders and decoders are one linear layer each, latents scaled or not."""
+        return not self.hidden_sizes and self.latent_activation == "none"
+
+    def group_path(self, source: str, target: str) -> str:
+        """Name the translation between two flavors' groups; empty where the model has none."""
+        groups = dict(zip(self.flavors, self.groups, strict=False))
+        path = f"{groups.get(source)}->{groups.get(target)}"
+        return path if path in self.group_paths else ""
+
     def to_json(self) -> dict[str, Any]:
         """Plain values for ``model.json``."""
         return asdict(self)

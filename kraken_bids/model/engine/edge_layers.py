@@ -23,9 +23,9 @@ from kraken_bids.model.engine.devices import (
     widen,
 )
 from kraken_bids.model.engine.folding import CHUNK, MapCache, fold_inward, fold_outward, slices
-from kraken_bids.model.engine.network import Linear
 from kraken_bids.model.engine.reduction import Reduction
 from kraken_bids.model.engine.threads import run_parts, single_thread
+from kraken_bids.model.engine.weights import Linear
 
 ROWS = 32
 """Subjects that are multiplied at once on a CPU; fewer are padded to as many."""

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.model.engine.devices import Device, Values, widen
-from kraken_bids.model.engine.network import Linear
 from kraken_bids.model.engine.reduction import Reduction
 from kraken_bids.model.engine.threads import run_parts
+from kraken_bids.model.engine.weights import Linear
 
 CHUNK = 4096
 """Edges that are multiplied at once."""

@@ -1,182 +1,180 @@
-"""The Krakencoder network: an encoder and a decoder per flavor, one latent space.
+"""The Krakencoder network in torch: an encoder and a decoder per flavor, one latent space.
 
-Nothing here knows connectomes, transforms of edges or files: inputs are already reduced. Weights
-and values are arrays of numpy or of torch alike (:mod:`kraken_bids.model.engine.devices`).
+It trains, computes on GPUs, and runs models with hidden layers. A CPU runs those without in numpy
+(:mod:`kraken_bids.model.engine.edge_layers`), where importing torch would take longer.
+Nothing here knows connectomes, transforms of edges or files: inputs are already reduced.
 """
 
-import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TypeAlias
+from collections.abc import Callable, Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
 from kraken_bids.model.engine.architecture import Architecture
-from kraken_bids.model.engine.devices import Device, Values, namespace
-
-Drop: TypeAlias = Callable[[Values, float], Values]
-"""Dropout: values and the share that is set to zero."""
-
-MIN_NORM = 1e-12
-"""Shorter latents are divided by this."""
+from kraken_bids.model.engine.devices import Array, Values, to_numpy
+from kraken_bids.model.engine.weights import Weights
 
 
-@dataclass(frozen=True, eq=False)
-class Linear:
-    """One linear layer."""
+def on_arrays(layers: Callable[[Tensor], Tensor]) -> Callable[[Values], Values]:
+    """Let layers on a CPU take arrays of numpy and give them; each block on one thread."""
 
-    weight: Values
-    """``[n_out, n_in]``."""
-    bias: Values | None
-    """``[n_out]``."""
+    def run(values: Array) -> Array:
+        n_threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            return to_numpy(layers(torch.from_numpy(values)))
+        finally:
+            torch.set_num_threads(n_threads)
 
-    def __call__(self, values: Values) -> Values:
-        """``[n_subjects, n_in]`` to ``[n_subjects, n_out]``."""
-        products = values @ self.weight.T
-        return products if self.bias is None else products + self.bias
+    return run
 
 
-@dataclass(frozen=True, eq=False)
-class Branch:
-    """Linear layers with their activations: an encoder or a decoder."""
+class Branch(nn.Module):
+    """Linear layers, each with what follows it: an encoder, a decoder or a translation.
 
-    linears: tuple[Linear, ...]
-    architecture: Architecture
-    is_encoder: bool
-    dropouts: tuple[float, ...]
-    """Of each layer's output."""
-    drop: Drop | None
+    Parameters
+    ----------
+    layers : iterable of (n_in, n_out, has_bias)
+    followers : iterable of torch.nn.Module
+        Dropout and activations after each layer.
+    """
 
-    def __call__(self, values: Values) -> Values:
+    def __init__(
+        self, layers: Iterable[tuple[int, int, bool]], followers: Iterable[nn.Module]
+    ) -> None:
+        super().__init__()
+        self.linears = nn.ModuleList(
+            nn.Linear(n_in, n_out, bias=bias) for n_in, n_out, bias in layers
+        )
+        self.followers = nn.ModuleList(followers)
+
+    def forward(self, values: Tensor) -> Tensor:
         """Whole branch: ``[n_subjects, n_in]`` to ``[n_subjects, n_out]``."""
         return self.after_first(self.linears[0](values))
 
-    def after_first(self, values: Values) -> Values:
+    def after_first(self, values: Tensor) -> Tensor:
         """Go on from the first linear layer's output; that layer may be folded elsewhere."""
-        values = self._follow(values, 0)
-        for layer in range(1, len(self.linears)):
-            values = self._follow(self.linears[layer](values), layer)
-        if self.is_encoder and self.architecture.latent_normalize:
-            values = to_unit_length(values)
+        values = self.followers[0](values)
+        for linear, follow in zip(self.linears[1:], self.followers[1:], strict=True):
+            values = follow(linear(values))
         return values
 
-    def before_last(self, values: Values) -> Values:
+    def before_last(self, values: Tensor) -> Tensor:
         """Go up to the last linear layer; returns its input."""
-        for layer in range(len(self.linears) - 1):
-            values = self._follow(self.linears[layer](values), layer)
-        return values
-
-    def _follow(self, values: Values, layer: int) -> Values:
-        arch, xp = self.architecture, namespace(values)
-        if self.drop:
-            values = self.drop(values, self.dropouts[layer])
-        if layer < len(self.linears) - 1 and not arch.skip_activation:
-            if arch.alternate_tanh and layer % 2 == 1:
-                values = xp.tanh(values)
-            else:
-                values = rectify(values, arch.negative_slope)
-        if self.is_encoder and arch.latent_activation == "tanh":
-            values = xp.tanh(values)
-        if self.is_encoder and arch.latent_activation == "sigmoid":
-            values = 0.5 + 0.5 * xp.tanh(0.5 * values)  # as the usual form, and never overflows
+        for linear, follow in zip(self.linears[:-1], self.followers[:-1], strict=True):
+            values = follow(linear(values))
         return values
 
 
-@dataclass(frozen=True, eq=False)
-class Network:
+class UnitLength(nn.Module):
+    """Scales rows to unit length."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """``[n_subjects, n_latent]`` to the same shape; rows of zeros stay."""
+        return functional.normalize(values, dim=1)
+
+
+class Network(nn.Module):
     """Encoders and decoders of all flavors, joined by one latent space.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        Weights are filled at random, as torch does.
 
     Source: Jamison et al., Nature Methods 2025, doi:10.1038/s41592-025-02706-2.
     """
 
-    architecture: Architecture
-    weights: Mapping[str, Values]
-    """As :meth:`~kraken_bids.model.engine.architecture.Architecture.weight_shapes` names them."""
-    drop: Drop | None = None
-    """In training alone."""
+    def __init__(self, architecture: Architecture) -> None:
+        super().__init__()
+        self.architecture = architecture
+        self.encoders, self.decoders, self.translations = (nn.ModuleDict() for _ in range(3))
+        for name, layers in architecture.branches().items():
+            kind, _, key = name.partition(".")
+            followers = getattr(self, f"_follow_{kind}")(key, len(layers))
+            getattr(self, kind)[key] = Branch(layers, followers)
 
-    @property
-    def n_parameters(self) -> int:
-        """Number of weights."""
-        return sum(math.prod(values.shape) for values in self.weights.values())
+    @classmethod
+    def from_weights(cls, weights: Weights) -> "Network":
+        """Network with these weights, for use: without gradients, in evaluation mode."""
+        with torch.device("meta"):  # nothing is filled at random first
+            network = cls(weights.architecture)
+        tensors = {name: torch.tensor(values) for name, values in weights.arrays.items()}
+        network.load_state_dict(tensors, assign=True)
+        return network.requires_grad_(requires_grad=False).eval()
 
-    def place(self, device: Device) -> "Network":
-        """Put the weights on a device."""
-        placed = {name: device.place(values) for name, values in self.weights.items()}
-        return Network(self.architecture, placed)
-
-    def encoder(self, flavor: str) -> Branch:
-        """Look up the encoder of a flavor."""
-        arch = self.architecture
-        linears = self.linears(f"encoders.{flavor}")
-        rates = (arch.dropout,) * len(linears)
-        return Branch(linears, arch, is_encoder=True, dropouts=rates, drop=self.drop)
-
-    def decoder(self, flavor: str) -> Branch:
-        """Look up the decoder of a flavor."""
-        arch = self.architecture
-        linears = self.linears(f"decoders.{flavor}")
-        finals = dict(zip(arch.flavors, arch.final_dropouts, strict=False))
-        rates = (arch.dropout,) * (len(linears) - 1) + (finals.get(flavor, arch.dropout),)
-        return Branch(linears, arch, is_encoder=False, dropouts=rates, drop=self.drop)
-
-    def linears(self, branch: str) -> tuple[Linear, ...]:
-        """Linear layers of ``encoders.FLAVOR``, ``decoders.FLAVOR`` or ``translations.PATH``."""
-        arch = self.architecture
-        hidden = arch.group_sizes if branch.startswith("translations.") else arch.hidden_sizes
-        names = (f"{branch}.linears.{layer}" for layer in range(len(hidden) + 1))
-        return tuple(
-            Linear(self.weights[f"{name}.weight"], self.weights.get(f"{name}.bias"))
-            for name in names
-        )
-
-    def translate(self, latents: Values, source: str, target: str) -> Values:
-        """Carry latents of ``source`` to the group of ``target``; most models change nothing."""
-        arch = self.architecture
-        path = self.group_path(source, target)
-        if path not in arch.group_paths:
-            return latents
-        for linear in self.linears(f"translations.{path}"):
-            latents = linear(latents)
-            if self.drop:
-                latents = self.drop(latents, arch.group_dropout)
-            if arch.group_activation:
-                latents = rectify(latents, arch.negative_slope)
-        return to_unit_length(latents) if arch.latent_normalize else latents
-
-    def group_path(self, source: str, target: str) -> str:
-        """Name the translation between two flavors' groups; empty where the model has none."""
-        arch = self.architecture
-        if not arch.group_paths:
-            return ""
-        groups = dict(zip(arch.flavors, arch.groups, strict=True))
-        return f"{groups[source]}->{groups[target]}"
-
-    def run(self, values: Values, source: str, target: str) -> tuple[Values, Values]:
+    def forward(self, values: Tensor, source: str, target: str) -> tuple[Tensor, Tensor]:
         """Latent and prediction of one path.
 
         Parameters
         ----------
-        values : array of shape (n_subjects, input size of source)
+        values : Tensor of shape (n_subjects, input size of source)
             Reduced connectomes.
         source, target : str
             Flavor ids.
 
         Returns
         -------
-        latents : array of shape (n_subjects, n_latent)
-        predicted : array of shape (n_subjects, input size of target)
+        latents : Tensor of shape (n_subjects, n_latent)
+        predicted : Tensor of shape (n_subjects, input size of target)
             In the reduced space of the target.
         """
-        latents = self.encoder(source)(values)
-        return latents, self.decoder(target)(self.translate(latents, source, target))
+        latents = self.encoders[source](values)
+        return latents, self.decoders[target](self.translate(latents, source, target))
 
+    def branch(self, name: str) -> Branch:
+        """Look up ``encoders.FLAVOR``, ``decoders.FLAVOR`` or ``translations.PATH``."""
+        kind, _, key = name.partition(".")
+        found: Branch = getattr(self, kind)[key]
+        return found
 
-def rectify(values: Values, negative_slope: float) -> Values:
-    """Leaky ReLU; with the slope 0, ReLU."""
-    return namespace(values).where(values > 0, values, negative_slope * values)
+    def translate(self, latents: Tensor, source: str, target: str) -> Tensor:
+        """Carry latents of ``source`` to the group of ``target``; most models change nothing."""
+        path = self.architecture.group_path(source, target)
+        return self.translations[path](latents) if path else latents
 
+    def freeze(self) -> Weights:
+        """Copy the weights as they are now."""
+        arrays = {name: to_numpy(values).copy() for name, values in self.named_parameters()}
+        return Weights(self.architecture, arrays)
 
-def to_unit_length(values: Values) -> Values:
-    """Scale rows to unit length."""
-    xp = namespace(values)
-    norms = xp.linalg.norm(values, axis=1, keepdims=True)
-    return values / xp.where(norms < MIN_NORM, MIN_NORM, norms)
+    def _follow_encoders(self, _: str, n_layers: int) -> list[nn.Module]:
+        arch = self.architecture
+        kinds: dict[str, list[nn.Module]] = {"tanh": [nn.Tanh()], "sigmoid": [nn.Sigmoid()]}
+        ends = kinds.get(arch.latent_activation, [])
+        followers = [
+            nn.Sequential(nn.Dropout(arch.dropout), *self._activate(layer, n_layers), *ends)
+            for layer in range(n_layers)
+        ]
+        if arch.latent_normalize:
+            followers[-1].append(UnitLength())
+        return list(followers)
+
+    def _follow_decoders(self, flavor: str, n_layers: int) -> list[nn.Module]:
+        arch = self.architecture
+        finals = dict(zip(arch.flavors, arch.final_dropouts, strict=False))
+        rates = [arch.dropout] * (n_layers - 1) + [finals.get(flavor, arch.dropout)]
+        return [
+            nn.Sequential(nn.Dropout(rate), *self._activate(layer, n_layers))
+            for layer, rate in enumerate(rates)
+        ]
+
+    def _follow_translations(self, _: str, n_layers: int) -> list[nn.Module]:
+        arch = self.architecture
+        rectified = [nn.LeakyReLU(arch.negative_slope)] if arch.group_activation else []
+        followers = [
+            nn.Sequential(nn.Dropout(arch.group_dropout), *rectified) for _ in range(n_layers)
+        ]
+        if arch.latent_normalize:
+            followers[-1].append(UnitLength())
+        return list(followers)
+
+    def _activate(self, layer: int, n_layers: int) -> list[nn.Module]:
+        """Activation of a layer between input and latent; the last has none."""
+        arch = self.architecture
+        if arch.skip_activation or layer == n_layers - 1:
+            return []
+        if arch.alternate_tanh and layer % 2 == 1:
+            return [nn.Tanh()]
+        return [nn.LeakyReLU(arch.negative_slope)]

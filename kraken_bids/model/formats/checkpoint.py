@@ -18,8 +18,8 @@ from kraken_bids.files import atomic_path, make_folder
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.model.engine.architecture import Architecture
 from kraken_bids.model.engine.devices import resolve_device
-from kraken_bids.model.engine.network import Network
 from kraken_bids.model.engine.reduction import Reduction
+from kraken_bids.model.engine.weights import Weights
 from kraken_bids.model.formats.array_files import read_arrays, write_arrays
 from kraken_bids.model.predict import Model
 from kraken_bids.parcellations import load_parcellation
@@ -105,7 +105,7 @@ def read_model(folder: Path, device: str = "auto") -> Model:
 
 def _write_weights(model: Model, path: Path) -> str:
     arrays: dict[str, NDArray[Any]] = {
-        f"network.{name}": values for name, values in model.network.weights.items()
+        f"network.{name}": values for name, values in model.network.arrays.items()
     }
     for flavor, reduction in model.reductions.items():
         for name, values in reduction.arrays.items():
@@ -202,7 +202,7 @@ def _read_maps(path: Path, sha256: str) -> dict[str, NDArray[np.float32]]:
 
 def _check_maps(
     maps: Mapping[str, NDArray[np.float32]],
-    network: Network,
+    network: Weights,
     reductions: Mapping[Flavor, Reduction],
     path: Path,
 ) -> None:
@@ -238,7 +238,7 @@ def _read_architecture(values: dict[str, Any], folder: Path) -> Architecture:
 
 def _make_network(
     architecture: Architecture, arrays: Mapping[str, NDArray[np.float32]], folder: Path
-) -> Network:
+) -> Weights:
     prefix = "network."
     weights = {
         name.removeprefix(prefix): values
@@ -251,7 +251,7 @@ def _make_network(
             f"expected weights that fit the architecture in {folder / DESCRIPTION_NAME}; found "
             f"{misfit}. Make the model again."
         )
-    return Network(architecture, weights)
+    return Weights(architecture, weights)
 
 
 def _read_reductions(

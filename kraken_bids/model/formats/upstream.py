@@ -14,8 +14,8 @@ from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.model.engine.architecture import Architecture
 from kraken_bids.model.engine.devices import resolve_device
-from kraken_bids.model.engine.network import Network
 from kraken_bids.model.engine.reduction import Reduction
+from kraken_bids.model.engine.weights import Weights
 from kraken_bids.model.formats.pickles import read_torch_file
 from kraken_bids.model.formats.transforms import find_transforms, read_reductions
 from kraken_bids.model.predict import Model
@@ -73,7 +73,7 @@ def read_upstream(
         sha256=_find_identity(content.get(IDENTITY_KEY)) or compute_sha256(checkpoint),
         flavors=flavors,
         latent_size=architecture.latent_size,
-        network=Network(architecture, weights),
+        network=Weights(architecture, weights),
         reductions=reductions,
         provenance={
             **_count_training(content.get("training_params")),

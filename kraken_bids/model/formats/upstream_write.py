@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from kraken_bids import __version__
 from kraken_bids.files import atomic_path
 from kraken_bids.model.engine.architecture import Architecture
-from kraken_bids.model.engine.network import Linear, Network
 from kraken_bids.model.engine.reduction import COMPONENTS, Reduction
+from kraken_bids.model.engine.weights import Linear, Weights
 from kraken_bids.model.formats.transforms import name_transforms
 from kraken_bids.model.formats.upstream import IDENTITY_KEY, KEPT_PROVENANCE, PROVENANCE_KEY
 from kraken_bids.model.predict import Model
@@ -114,7 +114,7 @@ def _describe_architecture(arch: Architecture) -> dict[str, Any]:
     }
 
 
-def _number_weights(network: Network) -> dict[str, Any]:
+def _number_weights(network: Weights) -> dict[str, Any]:
     """Weights under the published layer numbers, which count layers without weights too."""
     arch = network.architecture
     step = 1 + (arch.dropout > 0) + (not arch.skip_activation)

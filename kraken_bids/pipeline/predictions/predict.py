@@ -15,7 +15,6 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.model.adaptation import Adaptation
 from kraken_bids.model.fusion import count_inputs, fuse, parse_selector
 from kraken_bids.model.predict import Model
-from kraken_bids.model.translation import fuse_for
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.predictions.files import PredictionJob, entities_of, write_predictions
 from kraken_bids.pipeline.predictions.warned import Warned
@@ -69,7 +68,7 @@ class Source:
         """Latents ``[n_rows, n_latent]`` as the decoder of a target takes them."""
         if self.single is None and model.network.architecture.group_paths:
             inputs = {flavor: own[rows] for flavor, own in self.inputs.items()}
-            return fuse_for(model.network, target, inputs)
+            return model.fuse_for(target, inputs)
         return self.latents[rows]
 
 

@@ -12,7 +12,6 @@ from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.fusion import Selector, fuse, list_excluded
 from kraken_bids.model.predict import Model
-from kraken_bids.model.translation import fuse_for
 from kraken_bids.pipeline.predictions.projections import BLOCK
 from kraken_bids.pipeline.tools.prediction_files import ARROW, ENCODED
 
@@ -133,7 +132,7 @@ def list_predictions(
     for target in targets:
         rows = fused
         if selector.is_fusion and model.network.architecture.group_paths:
-            rows = fuse_for(model.network, target, latents, selector, renormalize=renormalize)
+            rows = model.fuse_for(target, latents, selector, renormalize=renormalize)
         found.append(Prediction(selector.name, target, rows, single))
     for variant in variants if selector.is_fusion else ():
         found += _list_variant(
@@ -158,8 +157,8 @@ def _list_variant(
         if len(excluded) == len(selector.flavors):
             impossible.append(target.name)
             continue
-        fused = fuse_for(
-            model.network, target, latents, selector, renormalize=renormalize, exclude=excluded
+        fused = model.fuse_for(
+            target, latents, selector, renormalize=renormalize, exclude=excluded
         )
         found.append(Prediction(f"{selector.name}.{variant}", target, fused, None))
     if not found:

@@ -20,14 +20,13 @@ from kraken_bids.model.engine.edge_layers import CPU_BATCH, ROWS
 from kraken_bids.model.engine.network import Network
 from kraken_bids.model.engine.reduction import Reduction
 from kraken_bids.model.predict import Model
-from kraken_bids.training.network import TrainableNetwork
 
 FLAVOR = parse_flavor("FCcorr_fs86_hpf")
 N_EDGES, N_COMPONENTS, N_LATENT = 9001, 40, 24
 """More than two chunks of edges, and a rest."""
 
 
-def build(kind: str, device: Device = CPU, *, hidden: tuple[int, ...] = (30,)) -> Model:
+def build(kind: str, device: Device = CPU, *, hidden: tuple[int, ...] = ()) -> Model:
     """Build a model of one flavor with random weights."""
     rng = np.random.default_rng(0)
     torch.manual_seed(0)
@@ -43,7 +42,7 @@ def build(kind: str, device: Device = CPU, *, hidden: tuple[int, ...] = (30,)) -
         "none": {},
     }[kind]
     reduction = Reduction(kind, {k: v.astype(np.float32) for k, v in arrays.items()}, N_EDGES)
-    network = TrainableNetwork(Architecture((FLAVOR.name,), (size,), N_LATENT, hidden)).freeze()
+    network = Network(Architecture((FLAVOR.name,), (size,), N_LATENT, hidden)).freeze()
     return Model("x", "", (FLAVOR,), N_LATENT, network, {FLAVOR: reduction}, device=device)
 
 
@@ -110,6 +109,17 @@ def test_place_and_company_change_nothing(edges: np.ndarray, device: Device) -> 
     assert np.isnan(found[~there]).all()
 
 
+def test_models_with_hidden_layers_keep_to_rounding(edges: np.ndarray, device: Device) -> None:
+    """Torch computes them, and may choose by the place in a block: equal to 1e-6."""
+    model = build("pca", device, hidden=(30,))
+    latents, predicted = run(model, edges[:70], 70)
+
+    found, again = run(model, edges[:70], 7)
+
+    np.testing.assert_allclose(found, latents, atol=2e-5 if device.is_gpu else 1e-6)
+    np.testing.assert_allclose(again, predicted, atol=1e-6 * np.abs(predicted).max() * 20)
+
+
 def test_threads_change_nothing(edges: np.ndarray) -> None:
     """However many threads multiply and fold, bits are the same."""
     answers = []
@@ -129,13 +139,13 @@ def test_folded_maps_are_transform_and_network_in_float64(
 ) -> None:
     """Against the formulas in float64: latents to 1e-6, predictions to 1e-5 of their scale."""
     model = build(kind, device, hidden=hidden)
-    weights = {name: w.astype(np.float64) for name, w in model.network.weights.items()}
-    network = Network(model.network.architecture, weights)
+    network = Network.from_weights(model.network).double()
     affine = model.reductions[FLAVOR].to_affine()
     x = (edges[:9] - affine.center) * affine.scale
     matrix = np.eye(1) if affine.matrix is None else affine.matrix.astype(np.float64)
-    z = network.encoder(FLAVOR.name)(x @ matrix.T if kind == "pca" else x)
-    y = network.decoder(FLAVOR.name)(z) / affine.scale
+    reduced = torch.from_numpy(x @ matrix.T if kind == "pca" else x)
+    z, y = (part.numpy() for part in network(reduced, FLAVOR.name, FLAVOR.name))
+    y /= affine.scale
     expected = (y @ matrix if kind == "pca" else y) + affine.center
 
     latents = model.encode(FLAVOR, edges[:9])

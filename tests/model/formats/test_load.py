@@ -55,8 +55,8 @@ def test_a_converted_model_keeps_its_identity(tmp_path: Path, published: Any) ->
     converted = load_model(write_model(original, tmp_path / "converted"), device="cpu")
 
     assert converted.sha256 == original.sha256
-    for name, values in original.network.weights.items():
-        np.testing.assert_array_equal(converted.network.weights[name], values)
+    for name, values in original.network.arrays.items():
+        np.testing.assert_array_equal(converted.network.arrays[name], values)
 
 
 @pytest.mark.parametrize(

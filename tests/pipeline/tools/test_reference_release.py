@@ -18,12 +18,12 @@ from scipy.io import loadmat, savemat
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.model.engine.architecture import Architecture
+from kraken_bids.model.engine.network import Network
 from kraken_bids.model.engine.reduction import fit_reduction
 from kraken_bids.model.formats.upstream_write import write_upstream
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.tools.predict import predict_files
 from kraken_bids.pipeline.tools.prediction_options import PredictionOptions
-from kraken_bids.training.network import TrainableNetwork
 
 REFERENCE = os.environ.get("KRAKENCODER_REFERENCE", "")
 NAMES = ("FCcorr_fs86_hpf", "SCifod2act_fs86_volnorm", "FCpcorr_fs86_hpf")
@@ -51,7 +51,7 @@ def make_model(kind: str, **changes: Any) -> Model:
         sha256="",
         flavors=FLAVORS,
         latent_size=5,
-        network=TrainableNetwork(architecture).freeze(),
+        network=Network(architecture).freeze(),
         reductions={f: fit_reduction(x, kind) for f, x in training.items()},
     )
 
