@@ -16,17 +16,16 @@ from fuzz.arrays import (
     format_table,
     latents,
     pack_h5,
-    pack_mat,
     pack_npy,
     pack_npz,
     pack_zip,
     squares,
 )
 from fuzz.cases import Reader, Seed, require
+from fuzz.matlab import list_mats, list_mats73
 from fuzz.models import build_model
 
 FC, SC = FLAVORS
-PUBLISHED = "predicted_alltypes"
 RELMAT = "sub-{}_atlas-mini_meas-{}_relmat.dense.tsv"
 
 
@@ -35,8 +34,8 @@ def list_readers() -> list[Reader]:
     connectomes, predictions, latent = _keyed_connectomes(), _keyed_predictions(), _keyed_latents()
     packings: Mapping[str, Callable[[Mapping[str, Any]], list[Seed]]] = {
         "npz": _pack_npz,
-        "mat": _pack_mat,
-        "mat 7.3": _pack_mat73,
+        "mat": list_mats,
+        "mat 7.3": list_mats73,
         "h5": _pack_h5,
     }
     return [
@@ -79,57 +78,6 @@ def _pack_npz(content: Mapping[str, Any]) -> list[Seed]:
         Seed("a.npz", pack_npz(content, compressed=True)),
         Seed("a.npz", pack_npz(words)),
     ]
-
-
-def _pack_mat(content: Mapping[str, Any]) -> list[Seed]:
-    spelled = {key.replace("->", "_to_"): value for key, value in content.items()}
-    alone = {key: value for key, value in spelled.items() if "_to_" not in key}
-    nested: dict[str, dict[str, Any]] = {}
-    for key, value in content.items():
-        source, arrow, target = key.partition("->")
-        if arrow:
-            nested.setdefault(source, {})[target] = value
-    named = {"subjects": np.array(content["subjects"], object)}
-    if nested:
-        held = {PUBLISHED: nested, **named}
-        return [Seed("a.mat", pack_mat(held, do_compression=packed)) for packed in (False, True)]
-    flat = {key: value for key, value in alone.items() if key == SC}
-    return [
-        Seed("a.mat", pack_mat(alone | named)),
-        Seed("a.mat", pack_mat(alone | named, do_compression=True)),
-        Seed("a.mat", pack_mat(alone | {"subjects": np.arange(N_PEOPLE)})),
-        Seed("a.mat", pack_mat(flat | {"subjects": np.array(content["subjects"])}, format="4")),
-    ]
-
-
-def _pack_mat73(content: Mapping[str, Any]) -> list[Seed]:
-    """As MATLAB writes it: axes reversed, words as numbers, cells as references."""
-    import io
-
-    import h5py
-
-    buffer = io.BytesIO()
-    with h5py.File(buffer, "w", userblock_size=512) as file:
-        for key, value in content.items():
-            if key != "subjects":
-                one = file.create_dataset(key.partition("->")[2] or key, data=np.asarray(value).T)
-                one.attrs["MATLAB_class"] = np.bytes_(
-                    "single" if value.dtype == np.float32 else "double"
-                )
-                if len(file) == 1 and "->" in key:
-                    break
-        group = file.create_group("#refs#")
-        cells = np.empty((1, len(content["subjects"])), h5py.ref_dtype)
-        for place, word in enumerate(content["subjects"]):
-            codes = np.frombuffer(word.encode("utf-16-le"), "<u2").reshape(-1, 1)
-            cell = group.create_dataset(f"c{place}", data=codes)
-            cell.attrs["MATLAB_class"] = np.bytes_("char")
-            cells[0, place] = cell.ref
-        names = file.create_dataset("subjects", data=cells)
-        names.attrs["MATLAB_class"] = np.bytes_("cell")
-    line = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM"
-    whole = buffer.getvalue()
-    return [Seed("a.mat", line + whole[len(line) :])]
 
 
 def _pack_h5(content: Mapping[str, Any]) -> list[Seed]:

@@ -11,6 +11,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import numpy as np
 
 from fuzz.cases import Reader, Seed, require
+from fuzz.models import build_model
 from fuzz.out_files import build_archive, build_output_dir
 
 
@@ -108,6 +109,27 @@ def _read_run(path: Path) -> None:
         raise InputError("nobody")
     write_quality(root, members, Cohort(members, {}, {}, {}, ()), {}, trust={})
     write_qcfc(root, members)
+    _predict(root, members, path)
+
+
+def _predict(root: Path, members: Sequence[Any], path: Path) -> None:
+    """Do what the participant level does between measuring and predicting, and after."""
+    from kraken_bids.pipeline.participant import plan_predictions
+    from kraken_bids.pipeline.quality.trust import judge_files
+    from kraken_bids.pipeline.quality.trust_files import write_trust, write_trust_of_predictions
+    from kraken_bids.pipeline.quality.trust_inputs import encoded_of
+    from kraken_bids.settings import DataSettings, PredictionSettings, Settings
+
+    settings = Settings(
+        data=DataSettings(root.parent, root), prediction=PredictionSettings(model="mini")
+    )
+    plan, failures = plan_predictions(settings, build_model(), members)
+    odd = [failure.message for failure in failures if "unexpected" in failure.message]
+    require(not odd, f"a failure of no error of ours: {odd[:1]}")
+    trust = judge_files(encoded_of(plan, members), correlates=True)
+    write_trust(root, members, trust, digests=plan.digests)
+    if "kraken" in path.name:  # it takes long
+        write_trust_of_predictions(plan, members)
 
 
 def _check_plain(value: Any, hint: Any = Any, where: str = "page") -> None:

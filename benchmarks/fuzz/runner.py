@@ -139,7 +139,9 @@ def _start(batch: Batch, limits: Limits) -> _Child:
 def _attend(child: _Child, tally: Tally, limits: Limits) -> list[Batch] | None:
     """Look after a child; once it has ended, give what is left of its batch to do."""
     batch, number = child.batch, int(child.progress[0])
-    is_late = now_ms() - child.progress[1] > 1000 * limits.seconds
+    # a machine that has others to serve too takes longer
+    patience = limits.seconds * max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+    is_late = now_ms() - child.progress[1] > 1000 * patience
     if child.process.is_alive() and not is_late:
         tally.faults += _receive(child)
         return None
@@ -152,7 +154,7 @@ def _attend(child: _Child, tally: Tally, limits: Limits) -> list[Batch] | None:
     is_done = number == batch.stop and child.process.exitcode == 0
     left = [] if is_done else [replace(batch, start=number + 1, is_second_try=False)]
     if not is_done and is_late and not (batch.is_second_try and number == batch.start):
-        # a machine that is busy with other things is no fault of the reader's
+        # once may be a moment when the machine was busy
         left = [replace(batch, start=number, is_second_try=True)]
     elif not is_done:
         how = "hang" if is_late else _explain_end(child.process.exitcode)
