@@ -102,7 +102,7 @@ def _read_run(path: Path) -> None:
     for row in [*list_failures(root), *read_failures(root, "01")]:
         require(all(isinstance(word, str) for word in row), "a failure without words")
     for ridge in read_saved_ridges(root).values():
-        require(isinstance(ridge, float) and 0 < ridge < np.inf, "an odd ridge")
+        require(isinstance(ridge, float) and 0 <= ridge < np.inf, "an odd ridge")
     members = list_members(root)
     warn_of_unlike(members)
     if not members:
