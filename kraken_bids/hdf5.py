@@ -5,19 +5,16 @@ can end the whole process. Here the library only ever writes into memory.
 """
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TypeVar
+from typing import IO
 
 import h5py
 import numpy as np
 from h5py import h5d, h5p, h5s, h5t
 
-from kraken_bids.exceptions import InputError
 from kraken_bids.files import atomic_path
-
-T = TypeVar("T")
 
 
 @contextmanager
@@ -44,24 +41,6 @@ def write_hdf5(path: Path) -> Iterator[h5py.File]:
         with h5py.File(content, "w") as file:
             yield file
         temporary.write_bytes(content.getbuffer())
-
-
-def read_hdf5(path: Path, read: Callable[[h5py.File], T]) -> T:
-    """Read something of an HDF5 file.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read.
-    """
-    try:
-        with h5py.File(path) as file:
-            return read(file)
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise InputError(
-            f"expected a whole HDF5 file of kraken_bids at {path}; reading it gave: {error}. Make "
-            "it again with --force."
-        ) from error
 
 
 def lay_out_hdf5(

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from kraken_bids.bids.names import format_name, parse_name, split_extension, strip_label
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor, parse_meas
+from kraken_bids.foreign import Kind
 
 FUNC_ENTITIES = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "part", "space", "cohort")
 DWI_ENTITIES = ("sub", "ses", "acq", "rec", "dir", "run", "space", "cohort")
@@ -22,6 +23,8 @@ REGISTRATION = "registration"
 """In the names of pictures of where regions lie."""
 FRAMES = "quality"
 """``desc-`` of the table of a run's frames."""
+OUTPUT = Kind("a whole HDF5 file of kraken-bids", "Make it again with --force.")
+"""HDF5 files of OUTPUT_DIR, read back."""
 
 logger = logging.getLogger(__name__)
 

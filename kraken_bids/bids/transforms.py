@@ -1,16 +1,19 @@
 """ITK transforms as steps that carry points, in RAS millimetres."""
 
 import re
+import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.nifti import is_invertible
 from kraken_bids.bids.tables import read_text
+from kraken_bids.bounds import check_shape
 from kraken_bids.exceptions import InputError
+from kraken_bids.foreign import Kind
+from kraken_bids.foreign_hdf5 import Stored, list_hdf5, read_dataset
 
 Step = tuple[NDArray[np.float64], NDArray[np.float32] | None]
 """Affine [4, 4] and None: p ← affine · p. Affine and displacement [x, y, z, 3] in RAS mm:
@@ -19,6 +22,16 @@ ends half a voxel beyond the centres of its outermost voxels."""
 
 LPS = np.diag([-1.0, -1.0, 1.0, 1.0])
 """Between ITK's axes (left, posterior, superior) and ours (right, anterior, superior)."""
+GROUP = "TransformGroup/"
+LITTLE = {struct.pack("<i", kind) for kind in (0, 10)}
+"""How a MATLAB file of version 4 begins: little-endian, doubles or singles."""
+FULL = (0, 10)
+MAX_MAT_BYTES = 1 << 20
+"""A linear transform takes some hundreds."""
+ITK = Kind(
+    "an ITK transform",
+    "The file is cut or damaged: copy it again, or rerun the software that wrote it.",
+)
 
 
 def read_transform(path: Path) -> list[Step]:
@@ -54,11 +67,8 @@ def read_transform(path: Path) -> list[Step]:
         return readers[path.suffix](path)
     except InputError:
         raise
-    except (OSError, KeyError, ValueError, TypeError, IndexError) as error:
-        raise InputError(
-            f"expected an ITK transform in {path}; reading it gave: {error}. The file is cut or "
-            "damaged: copy it again, or rerun the software that wrote it."
-        ) from error
+    except (OSError, KeyError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise ITK.refuse(path, error) from error
 
 
 def _read_text(path: Path) -> list[Step]:
@@ -87,41 +97,60 @@ def _find_numbers(text: str, key: str) -> list[NDArray[np.float64]]:
 
 
 def _read_mat(path: Path) -> list[Step]:
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-
-    try:
-        content = {k: v for k, v in loadmat(path).items() if not k.startswith("__")}
-    except MatReadError as error:
-        raise ValueError(error) from error
-    fixed = np.asarray(content.pop("fixed", np.zeros(3)), np.float64).ravel()
+    with path.open("rb") as file:
+        content = _read_mat4(file.read(MAX_MAT_BYTES))
+    fixed = content.pop("fixed", np.zeros(3))
     ((kind, values),) = content.items()
-    return [_to_affine(kind, np.asarray(values, np.float64).ravel(), fixed, path)]
+    return [_to_affine(kind, values, fixed, path)]
+
+
+def _read_mat4(data: bytes) -> dict[str, NDArray[np.float64]]:
+    """Arrays of a MATLAB file of version 4, the only one that ITK writes and reads.
+
+    Source: MAT-File Format, MathWorks, R2024a, chapter 2; vnl_matlab_write.cxx.
+    """
+    arrays: dict[str, NDArray[np.float64]] = {}
+    place = 0
+    while place < len(data):
+        order = "<" if data[place : place + 4] in LITTLE else ">"
+        if len(data) < place + 20:
+            raise ValueError("a header that is cut")
+        kind, n_rows, n_columns, is_complex, n_name = struct.unpack_from(f"{order}5i", data, place)
+        dtype = np.dtype(f"{order}f8" if kind % 100 == 0 else f"{order}f4")
+        place += 20
+        if kind % 1000 not in FULL or is_complex or not 0 < n_name <= len(data) - place:
+            raise ValueError("no MATLAB file of version 4 with real numbers")
+        name = data[place : place + n_name].rstrip(b"\0").decode("ascii")
+        place += n_name
+        check_shape((n_rows, n_columns), dtype.itemsize, len(data) - place)
+        numbers = np.frombuffer(data, dtype, n_rows * n_columns, place)
+        arrays[name] = numbers.astype(np.float64)
+        place += numbers.nbytes
+    return arrays
 
 
 def _read_h5(path: Path) -> list[Step]:
-    import h5py
-
-    with h5py.File(path, "r") as file:
-        groups = file["TransformGroup"]
-        steps = []
-        for key in sorted(groups, key=int):
-            kind = groups[key]["TransformType"][0].decode()
-            if not kind.startswith("CompositeTransform"):
-                steps.append(_read_h5_step(groups[key], kind, path))
+    content = list_hdf5(ITK, path)
+    names = [name for name in content if name.startswith(GROUP) and name.count("/") == 1]
+    steps = []
+    for name in sorted(names, key=lambda name: int(name.removeprefix(GROUP))):
+        kind = content[f"{name}/TransformType"].value[0]
+        if not kind.startswith("CompositeTransform"):
+            steps.append(_read_h5_step(content, name, kind, path))
+    if not steps:
+        raise KeyError("TransformGroup")
     return steps[::-1]
 
 
-def _read_h5_step(group: Any, kind: str, path: Path) -> Step:
+def _read_h5_step(content: Mapping[str, Stored], name: str, kind: str, path: Path) -> Step:
     # ITK before 4.11 wrote "Tranform".
-    moving = group.get("TransformParameters") or group["TranformParameters"]
-    fixed = group.get("TransformFixedParameters") or group["TranformFixedParameters"]
-    fixed = np.asarray(fixed, np.float64)
+    start = f"{name}/Transform" if f"{name}/TransformParameters" in content else f"{name}/Tranform"
+    moving = content[f"{start}Parameters"]
+    fixed = np.asarray(content[f"{start}FixedParameters"].value, np.float64)
     if not kind.startswith("DisplacementFieldTransform"):
-        return _to_affine(kind, np.asarray(moving, np.float64), fixed, path)
+        return _to_affine(kind, np.asarray(moving.value, np.float64), fixed, path)
     # A field of doubles is converted while it is read, so that memory holds float32 only.
-    field = np.empty(moving.shape, np.float32)
-    moving.read_direct(field)
+    field = read_dataset(ITK, path, f"{start}Parameters", dtype=np.float32)
     return _to_displacement(field, fixed, path)
 
 
@@ -161,6 +190,8 @@ def _to_affine(
         )
     centre = fixed[:3]
     matrix[:3, 3] = translation + centre - matrix[:3, :3] @ centre
+    if not np.isfinite(matrix).all():
+        raise ValueError(f"{kind} whose numbers are not finite")
     return LPS @ matrix @ LPS, None
 
 

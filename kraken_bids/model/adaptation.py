@@ -13,10 +13,11 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bounds import check_hdf5
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, SettingsError
 from kraken_bids.files import atomic_path
 from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.foreign import Kind
+from kraken_bids.foreign_hdf5 import EVERYTHING, Stored, list_hdf5
 from kraken_bids.hdf5 import write_hdf5
 from kraken_bids.model.doubts import log_doubts
 from kraken_bids.model.likeness import judge_mean
@@ -28,6 +29,11 @@ ALIASES = {"meanfitshift": "meanfit+meanshift", "meanshift+meanfit": "meanfit+me
 FORMAT = "kraken_bids adaptation"
 ARRAYS_NAME = "adaptation.h5"
 SUMMARY_NAME = "adaptation.json"
+ADAPTATION = Kind(
+    "a saved adaptation",
+    "Give the adaptation.h5 of a group run, or fit one anew.",
+    CheckpointError,
+)
 
 
 @dataclass(frozen=True)
@@ -267,16 +273,18 @@ def read_adaptation(path: Path | str) -> Adaptation:
             "expected a saved adaptation (adaptation.h5, written by kraken-bids … group or "
             f"kraken-tools predict --save-adaptation); found no {arrays}. Check the path."
         )
+    content = list_hdf5(ADAPTATION, arrays, up_to=EVERYTHING)
     try:
-        with h5py.File(arrays, "r") as file:
-            if file.attrs.get("format") != FORMAT:
-                raise CheckpointError(_refusal(arrays, "it is an HDF5 file of another kind"))
-            flavors = {
-                parse_flavor(name): _read_flavor(group) for name, group in file["flavors"].items()
-            }
-            return Adaptation(str(file.attrs["model_sha256"]), str(file.attrs["mode"]), flavors)
-    except (OSError, KeyError, ValueError, TypeError, AttributeError) as error:
-        raise CheckpointError(_refusal(arrays, str(error))) from error
+        about = content[""].attributes
+        if about.get("format") != FORMAT:
+            raise ADAPTATION.refuse(arrays, "an HDF5 file of another kind")
+        names = [name for name in content if name.startswith("flavors/") and name.count("/") == 1]
+        flavors = {
+            parse_flavor(name.partition("/")[2]): _read_flavor(content, name) for name in names
+        }
+        return Adaptation(str(about["model_sha256"]), str(about["mode"]), flavors)
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        raise ADAPTATION.refuse(arrays, error) from error
 
 
 def list_adaptation_files(path: Path | str) -> tuple[Path, Path]:
@@ -285,13 +293,6 @@ def list_adaptation_files(path: Path | str) -> tuple[Path, Path]:
     if path.suffix in {".h5", ".json"}:
         return path.with_suffix(".h5"), path.with_suffix(".json")
     return path / ARRAYS_NAME, path / SUMMARY_NAME
-
-
-def _refusal(path: Path, reason: str) -> str:
-    return (
-        f"expected a saved adaptation in {path}; {reason}. "
-        "Give the adaptation.h5 of a group run, or fit one anew."
-    )
 
 
 def _fit_flavor(
@@ -337,15 +338,14 @@ def _write_arrays(adaptation: Adaptation, file: h5py.File) -> None:
             group.attrs[name] = getattr(fit, name)
 
 
-def _read_flavor(group: h5py.Group) -> FlavorAdaptation:
-    for name in ("mean_new", "training_mean"):
-        check_hdf5(group[name])
+def _read_flavor(content: Mapping[str, Stored], name: str) -> FlavorAdaptation:
+    about = content[name].attributes
     return FlavorAdaptation(
-        mode=parse_mode(str(group.attrs["mode"])),
-        mean_new=np.asarray(group["mean_new"], np.float32),
-        training_mean=np.asarray(group["training_mean"], np.float32),
-        b0=float(group.attrs["b0"]),
-        b1=float(group.attrs["b1"]),
-        r2=float(group.attrs["r2"]),
-        n_subjects=int(group.attrs["n_subjects"]),
+        mode=parse_mode(str(about["mode"])),
+        mean_new=np.asarray(content[f"{name}/mean_new"].value, np.float32),
+        training_mean=np.asarray(content[f"{name}/training_mean"].value, np.float32),
+        b0=float(about["b0"]),
+        b1=float(about["b1"]),
+        r2=float(about["r2"]),
+        n_subjects=int(about["n_subjects"]),
     )

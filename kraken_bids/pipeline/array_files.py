@@ -3,15 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-import h5py
-import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bounds import check_hdf5
 from kraken_bids.exceptions import InputError
+from kraken_bids.foreign_hdf5 import list_hdf5, load_stored
 from kraken_bids.pipeline.mat_files import MatlabObject, open_mat
 from kraken_bids.pipeline.mat_hdf5 import is_version_73, open_mat73
 from kraken_bids.pipeline.tools.stored_rows import (
+    ARRAYS,
     BROKEN,
     Hdf5Rows,
     Rows,
@@ -71,27 +70,20 @@ def open_arrays(path: Path) -> dict[str, Rows]:
         if path.suffix != ".mat":
             return _open_h5(path)
         return open_mat73(path) if is_version_73(path) else open_mat(path)
+    except InputError:
+        raise
     except BROKEN as error:
-        raise InputError(
-            f"expected arrays of numbers in {path}; found: {error}. The file is incomplete or of "
-            "another kind: save it again."
-        ) from error
+        raise ARRAYS.refuse(path, error) from error
 
 
 def _open_h5(path: Path) -> dict[str, Rows]:
     arrays: dict[str, Rows] = {}
-
-    def keep(name: str, node: object) -> None:
-        if not isinstance(node, h5py.Dataset):
-            return
-        check_hdf5(node)
+    for name, stored in list_hdf5(ARRAYS, path).items():
         last = name.rsplit("/", 1)[-1]
-        is_text = h5py.check_string_dtype(node.dtype) is not None
-        if node.ndim >= 2 and not is_text:
-            arrays[last] = Hdf5Rows(path, name, node.shape, node.dtype)
+        if stored.shape is None:
+            continue
+        if len(stored.shape) >= 2 and stored.dtype is not None:
+            arrays[last] = Hdf5Rows(path, name, stored.shape, stored.dtype)
         else:
-            arrays[last] = np.asarray(node.asstr()[()] if is_text else node[()])
-
-    with h5py.File(path, "r") as file:
-        file.visititems(keep)
+            arrays[last] = load_stored(ARRAYS, path, name, stored)
     return arrays

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from kraken_bids.bounds import MAX_DEPTH, MAX_VALUES, check_growth, check_shape
+from kraken_bids.bounds import check_growth, check_shape
 
 HEADER_BYTES = 128
 HEAD_BYTES = 4096
 """Read at first: an array's class, shape and name, whatever follows."""
 MATRIX, COMPRESSED = 14, 15
-CELL, STRUCT, OBJECT, TEXT, SPARSE, OPAQUE = 1, 2, 3, 4, 5, 17
+OPAQUE = 17
 NUMBERS = range(6, 16)
 COMPLEX = 0x800
 MAX_REFERENCE = 100
@@ -32,7 +32,7 @@ class MatVariable:
 
     name: str
     kind: int
-    """MATLAB's class: CELL, STRUCT … or one of NUMBERS."""
+    """MATLAB's class: OPAQUE, one of NUMBERS, or another."""
     shape: tuple[int, ...] = ()
     start: int = 0
     """Where the element begins in the file, behind its tag."""
@@ -50,12 +50,12 @@ class MatVariable:
     """Of an opaque object: the numbers that say which it is."""
 
 
-def list_variables(source: Path | IO[bytes]) -> list[MatVariable]:
-    """Variables of a ``.mat`` file, each checked, inside cells and structs too.
+def list_variables(path: Path) -> list[MatVariable]:
+    """Variables of a ``.mat`` file; those of numbers are checked.
 
     Parameters
     ----------
-    source : Path or binary stream
+    path : Path
         A file of another kind has none here: it is left to the reader, which says so.
 
     Raises
@@ -65,18 +65,16 @@ def list_variables(source: Path | IO[bytes]) -> list[MatVariable]:
 
     Source: MAT-File Format, MathWorks, R2024a, chapter 1.
     """
-    if isinstance(source, Path):
-        with source.open("rb") as file:
-            return list_variables(file)
-    n_bytes = source.seek(0, io.SEEK_END)
-    source.seek(0)
-    header = source.read(HEADER_BYTES)
-    order = {b"IM": "<", b"MI": ">"}.get(header[126:128])
-    if n_bytes <= HEADER_BYTES or order is None:
-        return []
-    if header[124:126] not in {b"\x00\x01", b"\x01\x00"}:
-        return []
-    return list(_list_variables(source, n_bytes, order))
+    with path.open("rb") as file:
+        n_bytes = file.seek(0, io.SEEK_END)
+        file.seek(0)
+        header = file.read(HEADER_BYTES)
+        order = {b"IM": "<", b"MI": ">"}.get(header[126:128])
+        if n_bytes <= HEADER_BYTES or order is None:
+            return []
+        if header[124:126] not in {b"\x00\x01", b"\x01\x00"}:
+            return []
+        return list(_list_variables(file, n_bytes, order))
 
 
 def _list_variables(file: IO[bytes], n_bytes: int, order: str) -> Iterator[MatVariable]:
@@ -90,7 +88,7 @@ def _list_variables(file: IO[bytes], n_bytes: int, order: str) -> Iterator[MatVa
             # what is cut off is less than the element says
             length_there = min(length, n_bytes - place - 8)
             head = file.read(min(length, HEAD_BYTES))
-            if _read_class(head, order) in {CELL, STRUCT, OBJECT, OPAQUE}:
+            if _read_class(head, order) == OPAQUE:
                 head += file.read(length - len(head))
             yield _check_matrix(memoryview(head), order, length_there, start=place + 8)
         # compressed elements follow each other without gaps
@@ -109,7 +107,7 @@ def _read_packed(file: IO[bytes], start: int, length: int, order: str) -> MatVar
             unpacked += unpacker.decompress(piece, HEAD_BYTES - len(unpacked))
         n_declared = struct.unpack_from(f"{order}I", unpacked, 4)[0] if len(unpacked) > 8 else 0
         check_growth(n_declared, length, "a packed array")
-        if _read_class(unpacked[8:], order) in {CELL, STRUCT, OBJECT, OPAQUE}:
+        if _read_class(unpacked[8:], order) == OPAQUE:
             file.seek(start)
             unpacked = zlib.decompressobj().decompress(file.read(length), n_declared + 8)
     except zlib.error as error:
@@ -129,16 +127,13 @@ def _check_matrix(
     *,
     start: int = 0,
     n_packed: int = 0,
-    depth: int = 0,
 ) -> MatVariable:
-    """Check one array: its flags, shape and name, then numbers or further arrays."""
-    if depth > MAX_DEPTH:
-        raise ValueError("arrays inside arrays without end")
+    """Check one array: its flags, shape and name, then numbers."""
     elements = _list_elements(data, order)
     kind = _read_class(data, order)
     next(elements, None)
     if kind == OPAQUE:
-        return _check_opaque(elements, order, depth)
+        return _check_opaque(elements, order)
     dimensions = next(elements, (0, 0, memoryview(b"")))[2]
     shape = struct.unpack(
         f"{order}{len(dimensions) // 4}i", dimensions[: len(dimensions) // 4 * 4]
@@ -152,27 +147,20 @@ def _check_matrix(
         is_complex = struct.unpack_from(f"{order}I", data, 8)[0] & COMPLEX
         offset, dtype = place, "" if is_complex else TYPES.get(number, "")
         check_shape(shape, int(TYPES.get(number, "u1")[1]), n_there - offset)
-    elif kind in {TEXT, SPARSE}:
-        check_shape(shape, 1, max(n_there, MAX_VALUES))
-    elif kind in {CELL, STRUCT, OBJECT}:
-        check_shape(shape, 8, max(n_there, MAX_VALUES))
-        for inner, _, part in elements:
-            if inner == MATRIX:
-                _check_matrix(part, order, len(part), depth=depth + 1)
     return MatVariable(
         name, kind, shape, start, n_packed or n_there, bool(n_packed), offset, dtype, order
     )
 
 
-def _check_opaque(
-    elements: Iterator[tuple[int, int, memoryview]], order: str, depth: int
-) -> MatVariable:
+def _check_opaque(elements: Iterator[tuple[int, int, memoryview]], order: str) -> MatVariable:
     """Check an object of a class of MATLAB's own: three words, then arrays."""
     words: list[str] = []
     reference = b""
     for inner, _, part in elements:
         if inner == MATRIX:
-            held = _check_matrix(part, order, len(part), depth=depth + 1)
+            if _read_class(part, order) not in NUMBERS:
+                continue
+            held = _check_matrix(part, order, len(part))
             if held.dtype == "u4" and not reference:
                 reference = bytes(part[held.offset : held.offset + 4 * MAX_REFERENCE])
         elif len(words) < 3:

@@ -1,6 +1,5 @@
 """Arrays of a MATLAB file of version 5 to 7: large ones stay on disk, objects are told apart."""
 
-import io
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -8,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bounds import MAX_VALUES
 from kraken_bids.exceptions import InputError
+from kraken_bids.foreign import read_apart
 from kraken_bids.pipeline.mat_bounds import (
-    HEADER_BYTES,
     NUMBERS,
     OPAQUE,
     MatVariable,
@@ -19,10 +17,8 @@ from kraken_bids.pipeline.mat_bounds import (
 )
 from kraken_bids.pipeline.mat_objects import Objects, parse_reference, read_objects
 from kraken_bids.pipeline.mat_rows import ColumnRows
-from kraken_bids.pipeline.tools.stored_rows import BROKEN, Rows
+from kraken_bids.pipeline.tools.stored_rows import ARRAYS, BROKEN, Rows
 
-WORKSPACE = "__function_workspace__"
-"""What scipy calls the part without a name."""
 LAZY_BYTES = 1 << 22
 """Smaller arrays come into memory at once."""
 
@@ -54,8 +50,8 @@ def open_mat(path: Path) -> dict[str, Rows]:
 
     Raises
     ------
-    ValueError, NotImplementedError
-        As scipy does; NotImplementedError for version 7.3.
+    ValueError, InputError
+        If the file is broken, or declares more than it stores.
     """
     variables = list_variables(path)
     arrays: dict[str, Rows] = {
@@ -86,20 +82,10 @@ def _is_opaque(name: str, variables: list[MatVariable]) -> bool:
 
 
 def _load(path: Path, names: list[str] | None) -> dict[str, NDArray[Any]]:
-    from scipy.io import loadmat
-    from scipy.io.matlab import MatReadError
-    from scipy.sparse import issparse
+    from kraken_bids.pipeline.mat_load import load_variables
 
-    try:
-        content = loadmat(path, simplify_cells=True, variable_names=names)
-    except MatReadError as error:
-        raise ValueError(error) from error
-    arrays = {}
-    for name, value in content.items():
-        if not name.startswith("__") and (names is None or name in names):
-            is_dense = not issparse(value) or np.prod(value.shape, dtype=np.int64) > MAX_VALUES
-            arrays[name] = stack_cells(np.asarray(value if is_dense else value.toarray()))
-    return arrays
+    content = read_apart(ARRAYS, load_variables, path, names)
+    return {name: stack_cells(np.asarray(value)) for name, value in content.items()}
 
 
 def stack_cells(array: NDArray[Any]) -> NDArray[Any]:
@@ -114,22 +100,15 @@ def stack_cells(array: NDArray[Any]) -> NDArray[Any]:
 
 def _read_objects(path: Path, objects: list[MatVariable]) -> dict[str, NDArray[Any]]:
     """Strings and tables, from the part of the file where MATLAB puts what objects hold."""
-    from scipy.io import loadmat
+    from kraken_bids.pipeline.mat_load import load_objects
 
     try:
-        content = loadmat(path, variable_names=[WORKSPACE])
-        packed = content[WORKSPACE].tobytes()
-        # a file of its own, but for most of its header
-        inner = b" " * (HEADER_BYTES - 4) + packed[:4] + packed[8:]
-        list_variables(io.BytesIO(inner))
-        held = loadmat(io.BytesIO(inner), variable_names=[WORKSPACE])[WORKSPACE]
-        cells = held[0, 0]["MCOS"][0]["arr"].reshape(-1)
-        index, order = cells[0].tobytes(), objects[0].order
-        known = Objects(index, lambda place: np.asarray(cells[place]), order)
+        cells = read_apart(ARRAYS, load_objects, path)
+        known = Objects(cells[0].tobytes(), lambda place: cells[place], objects[0].order)
         references = {
-            one.name: parse_reference(np.frombuffer(one.reference, f"{order}u4"))
+            one.name: parse_reference(np.frombuffer(one.reference, f"{one.order}u4"))
             for one in objects
         }
         return read_objects(known, references)
-    except (*BROKEN, AttributeError):
+    except BROKEN:
         return {}  # an object that is asked for is refused then, and the others do not matter

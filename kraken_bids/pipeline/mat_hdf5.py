@@ -1,5 +1,6 @@
 """Arrays of a MATLAB file of version 7.3, which is HDF5 with conventions of MATLAB's own."""
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,12 +9,15 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bounds import MAX_VALUES, check_growth, check_hdf5, check_links
+from kraken_bids.bounds import MAX_VALUES, check_growth
+from kraken_bids.foreign import read_apart
+from kraken_bids.foreign_hdf5 import check_hdf5
 from kraken_bids.pipeline.mat_files import MatlabObject, stack_cells
 from kraken_bids.pipeline.mat_objects import Objects, parse_reference, read_objects
-from kraken_bids.pipeline.tools.stored_rows import BROKEN, Hdf5Rows, Rows
+from kraken_bids.pipeline.tools.stored_rows import ARRAYS, BROKEN, Hdf5Rows, Rows
 
 CLASS, EMPTY, DECODE = "MATLAB_class", "MATLAB_empty", "MATLAB_object_decode"
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
 PRIVATE = "#"
 """How the names of what is no variable begin."""
 SUBSYSTEM = "#subsystem#/MCOS"
@@ -26,8 +30,14 @@ NUMBERS = (
 
 def is_version_73(path: Path) -> bool:
     """Whether a file is HDF5, as those of MATLAB 7.3 are, whatever its first line says."""
-    with path.open("rb"):  # a missing file is said as such
-        return bool(h5py.is_hdf5(path))
+    with path.open("rb") as file:
+        n_bytes, place = file.seek(0, io.SEEK_END), 0
+        while place < n_bytes:  # behind a part for others, of 512, 1,024, 2,048 … bytes
+            file.seek(place)
+            if file.read(len(SIGNATURE)) == SIGNATURE:
+                return True
+            place = max(512, 2 * place)
+    return False
 
 
 def open_mat73(path: Path) -> dict[str, Rows]:
@@ -37,13 +47,29 @@ def open_mat73(path: Path) -> dict[str, Rows]:
 
     Raises
     ------
-    OSError, ValueError, KeyError, RuntimeError
+    InputError
         If the file is broken, or declares more than it stores.
     """
-    arrays: dict[str, Rows] = {}
+    arrays, matrices, kinds = read_apart(ARRAYS, _read_arrays, path)
+    rows: dict[str, Rows] = {name: MatlabObject(path, name, kind) for name, kind in kinds.items()}
+    rows |= arrays
+    for name, (lengths, dtype) in matrices.items():
+        rows[name] = Hdf5Rows(path, name, lengths, dtype, is_reversed=True)
+    return rows
+
+
+Matrices = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
+"""Lengths, but for those of one value, and type of their numbers."""
+
+
+def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Matrices, dict[str, str]]:
+    """Arrays, matrices that stay where they are, and classes of objects, by name."""
+    arrays: dict[str, NDArray[Any]] = {}
+    matrices: Matrices = {}
     objects: dict[str, NDArray[Any]] = {}
+    kinds: dict[str, str] = {}
     with h5py.File(path, "r") as file:
-        check_links(file)
+        _check_links(file)
         for name, node in file.items():
             if name.startswith(PRIVATE):
                 continue
@@ -51,22 +77,30 @@ def open_mat73(path: Path) -> dict[str, Rows]:
             if not isinstance(node, h5py.Dataset):
                 arrays[name] = np.array(_read_struct(node), dtype=object)
             elif node.attrs.get(DECODE) == OPAQUE:
-                arrays[name] = MatlabObject(path, name, kind)
+                kinds[name] = kind
                 objects[name] = np.asarray(_check(node)[()])
-            elif kind in NUMBERS and node.ndim >= 2 and not _is_empty(node):
-                arrays[name] = _open_matrix(path, name, _check(node))
+            elif kind in NUMBERS and _is_matrix(node):
+                lengths = tuple(n for n in node.shape if n != 1)
+                matrices[name] = lengths, _check(node).dtype
             else:
                 arrays[name] = stack_cells(_squeeze(_read_value(node, file)))
         if objects:
             arrays |= _read_objects(file, objects)
-    return arrays
+    return arrays, matrices, kinds
 
 
-def _open_matrix(path: Path, name: str, node: h5py.Dataset) -> Rows:
-    lengths = tuple(n for n in node.shape if n != 1)
-    if len(lengths) < 2 or len(lengths) < node.ndim:
-        return np.asarray(node[()]).squeeze().T
-    return Hdf5Rows(path, name, lengths, node.dtype, is_reversed=True)
+def _is_matrix(node: h5py.Dataset) -> bool:
+    """Whether none of two axes or more has only one value."""
+    lengths = [n for n in node.shape if n != 1]
+    return len(lengths) >= 2 and len(lengths) == node.ndim and not _is_empty(node)
+
+
+def _check_links(group: h5py.Group) -> None:
+    """Check that all variables lie in their own file."""
+    for name in group:
+        kind = group.get(name, getlink=True, getclass=True).__name__
+        if kind != "HardLink":
+            raise ValueError(f"a link {name!r} in place of values")
 
 
 def _read_class(node: Any) -> str:

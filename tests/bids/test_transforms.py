@@ -1,11 +1,12 @@
 """ITK transforms move points as ITK does."""
 
+import struct
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
-from scipy.io import savemat
+from scipy.io import loadmat, savemat
 from scipy.spatial.transform import Rotation
 
 from kraken_bids.bids.transforms import read_transform
@@ -63,6 +64,78 @@ def test_mat_affine(tmp_path: Path) -> None:
     savemat(path, content, format="4")
     ((affine, _),) = read_transform(path)
     np.testing.assert_allclose(apply(affine, POINT), move_like_itk(POINT), atol=1e-12)
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize(("precision", "dtype"), [(0, "f8"), (10, "f4")])
+def test_mat_files_of_either_order_and_precision(
+    tmp_path: Path, order: str, precision: int, dtype: str
+) -> None:
+    """As ITK writes them: a header of five numbers, name, values; scipy reads the same."""
+    kind = precision + (1000 if order == ">" else 0)
+    values = {"Transform": np.r_[MATRIX.ravel(), TRANSLATION], "fixed": CENTRE}
+    names = {"Transform": b"MatrixOffsetTransformBase_double_3_3\0", "fixed": b"fixed\0"}
+    data = b"".join(
+        struct.pack(f"{order}5i", kind, len(values[key]), 1, 0, len(name))
+        + name
+        + values[key].astype(f"{order}{dtype}").tobytes()
+        for key, name in names.items()
+    )
+    path = tmp_path / "x.mat"
+    path.write_bytes(data)
+    np.testing.assert_array_equal(loadmat(path)["fixed"].ravel(), CENTRE)
+    ((affine, _),) = read_transform(path)
+    np.testing.assert_allclose(apply(affine, POINT), move_like_itk(POINT), atol=1e-4)
+    for n_bytes in (3, 30, 100, len(data) - 1):
+        path.write_bytes(data[:n_bytes])
+        with pytest.raises(InputError, match=r"expected an ITK transform in .*x\.mat"):
+            read_transform(path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "columns", "is_complex", "n_name"),
+    [
+        (2**31 - 1, 2**31 - 1, 0, 6),
+        (-3, -4, 0, 6),
+        (12, 1, 1, 6),
+        (12, 1, 0, 2**30),
+        (12, 1, 0, -1),
+    ],
+)
+def test_a_mat_file_that_declares_what_it_has_not_is_refused(
+    tmp_path: Path, rows: int, columns: int, is_complex: int, n_name: int
+) -> None:
+    """Sizes, names and imaginary parts that are not there; also files of later versions."""
+    header = struct.pack("<5i", 0, rows, columns, is_complex, n_name)
+    path = tmp_path / "x.mat"
+    path.write_bytes(header + b"fixed\0" + bytes(96))
+    with pytest.raises(InputError, match=r"expected an ITK transform in .*x\.mat"):
+        read_transform(path)
+    savemat(path, {"AffineTransform_double_3_3": np.zeros(12), "fixed": CENTRE})
+    with pytest.raises(InputError, match="no MATLAB file of version 4"):
+        read_transform(path)
+
+
+def test_a_field_that_declares_more_than_it_stores_is_refused(tmp_path: Path) -> None:
+    """Gigabytes in some kilobytes; and parts that are groups in place of numbers."""
+    path = tmp_path / "x.h5"
+    fixed = np.r_[2.0, 2, 2, 0, 0, 0, 2, 2, 2, np.eye(3).ravel()]
+    write_h5(path, [("DisplacementFieldTransform_float_3_3", np.zeros(24), fixed)], "Transform")
+    with h5py.File(path, "r+") as file:
+        group = file["TransformGroup/0"]
+        del group["TransformParameters"]
+        group.create_dataset("TransformParameters", (10**9,), "f4", chunks=(4096,))
+    with pytest.raises(InputError, match=r"declares 4,000,000,000 bytes and stores 0"):
+        read_transform(path)
+    with h5py.File(path, "r+") as file:
+        del file["TransformGroup/0/TransformParameters"]
+        file.create_group("TransformGroup/0/TransformParameters")
+    with pytest.raises(InputError, match=r"expected an ITK transform in .*x\.h5"):
+        read_transform(path)
+    with h5py.File(path, "r+") as file:
+        del file["TransformGroup/0"]
+    with pytest.raises(InputError, match="found: no 'TransformGroup'"):
+        read_transform(path)
 
 
 @pytest.mark.parametrize(("order", "flag"), [("yxz", 0), ("xyz", 1)])
@@ -130,6 +203,10 @@ def test_refusals(tmp_path: Path) -> None:
     path.write_text("Transform: AffineTransform_double_3_3\nParameters: 1 0 0\n")
     with pytest.raises(InputError, match=r"x\.txt"):
         read_transform(path)
+    for value in (np.nan, np.inf):
+        write_text(path, "AffineTransform_double_3_3", np.r_[MATRIX.ravel(), 1, 2, value], CENTRE)
+        with pytest.raises(InputError, match=r"x\.txt; found: .*not finite"):
+            read_transform(path)
     path.write_text("nothing")
     with pytest.raises(InputError, match="found 0 transforms"):
         read_transform(path)

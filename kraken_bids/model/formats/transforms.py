@@ -5,19 +5,24 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bounds import check_hdf5, check_links
 from kraken_bids.exceptions import CheckpointError, FlavorError
 from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.foreign import Kind
+from kraken_bids.foreign_hdf5 import EVERYTHING, list_hdf5
 from kraken_bids.model.engine.reduction import COMPONENTS, Reduction
 from kraken_bids.model.formats.pickles import read_object_array
 
 TRANSFORM_SUFFIXES = (".npy", ".npz", ".h5")
 KINDS = {"lognorm": "lognorm+rownorm"}
 """Spellings of transform types inside files that differ from the documented ones."""
+TRANSFORMS = Kind(
+    "Krakencoder transforms (HDF5)",
+    "It is another kind of file, or incomplete: download or copy it again.",
+    CheckpointError,
+)
 NOT_STATISTICS = ("input_dimension", "output_dimension", "reduce_dimension")
 
 
@@ -138,21 +143,15 @@ def _count_edges(name: str, stated: Any, arrays: Mapping[str, NDArray[np.float32
 
 
 def _read_h5(path: Path) -> dict[str, Any]:
-    def read(node: Any) -> Any:
-        if isinstance(node, h5py.Group):
-            check_links(node)
-            return {**dict(node.attrs), **{name: read(child) for name, child in node.items()}}
-        check_hdf5(node)
-        value = node[()]
-        return value.decode() if isinstance(value, bytes) else value
-
-    try:
-        with h5py.File(path, "r") as file:
-            content: dict[str, Any] = read(file)
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        raise CheckpointError(
-            f"expected Krakencoder transforms (HDF5) in {path}; found another kind of file, or "
-            f"an incomplete one ({error}). Download or copy it again."
-        ) from error
+    content: dict[str, Any] = {}
+    for name, stored in list_hdf5(TRANSFORMS, path, up_to=EVERYTHING).items():
+        *folders, last = name.split("/")
+        group = content
+        for folder in folders:
+            group = group[folder]
+        if stored.shape is not None:
+            group[last] = stored.value
+        else:
+            (group.setdefault(last, {}) if last else group).update(stored.attributes)
     nested = content.get("transform_params")
     return nested if isinstance(nested, dict) else content

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.facts import Facts, read_facts, read_table
 from kraken_bids.bids.outputs import (
+    OUTPUT,
     latents_path,
     prediction_archive_path,
     region_table_path,
@@ -23,9 +24,9 @@ from kraken_bids.connectome.matrices import find_missing_regions, square_to_edge
 from kraken_bids.connectome.symmetry import fill_square
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor, describe_flavor, parse_flavor
-from kraken_bids.hdf5 import read_hdf5
+from kraken_bids.foreign_hdf5 import list_hdf5, read_dataset
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
-from kraken_bids.pipeline.pages.arrays import list_datasets, read_means, read_square
+from kraken_bids.pipeline.pages.arrays import read_means
 from kraken_bids.pipeline.pages.leftovers import Leftovers
 from kraken_bids.pipeline.pages.tables import Columns, read_or_none
 from kraken_bids.pipeline.predictions.cohort import Member
@@ -144,10 +145,15 @@ class Written:
         found = sorted(self.folder.glob(pattern))
         return [path for path in found if not self.leftovers.holds(path)]
 
+    @cached_property
+    def _predicted(self) -> Mapping[str, object]:
+        """What the archive of predictions holds."""
+        return read_or_none(lambda: list_hdf5(OUTPUT, self.archive, up_to=0)) or {}
+
     def list_targets(self) -> list[Flavor]:
         """Flavors that were predicted, in the order shown."""
         if self.archive.exists():
-            names = read_or_none(lambda: read_hdf5(self.archive, list_datasets)) or set()
+            names = {name.partition("/")[2] for name in self._predicted if "/" in name}
         else:
             files = self.folder.glob("*/*kraken_relmat.json") if self.sources else ()
             names = {read_facts(path).text("Flavor") for path in files}
@@ -157,8 +163,10 @@ class Written:
         """Predicted square matrix; None where it was not written, or is damaged."""
         if self.archive.exists():
             key = f"{source}/{flavor.name}"
-            read = partial(read_square, key=key)
-            square = read_or_none(lambda: read_hdf5(self.archive, read))
+            if key not in self._predicted:
+                return None
+            read = partial(read_dataset, OUTPUT, self.archive, key, dtype=np.float64)
+            square = read_or_none(read)
         else:
             entities = {"sub": self.member.subject}
             entities |= {"ses": self.member.session} if self.member.session else {}

@@ -6,13 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.facts import read_facts, read_table
 from kraken_bids.bids.names import parse_name
-from kraken_bids.bids.outputs import group_path, labels_path, region_table_path, sidecar_path
+from kraken_bids.bids.outputs import (
+    OUTPUT,
+    group_path,
+    labels_path,
+    region_table_path,
+    sidecar_path,
+)
 from kraken_bids.bids.read import read_labels, read_relmat
 from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.connectome.motion_dependence import (
@@ -27,7 +32,8 @@ from kraken_bids.connectome.region_places import load_centres
 from kraken_bids.connectome.symmetry import fold_square
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor
-from kraken_bids.hdf5 import read_hdf5, write_hdf5
+from kraken_bids.foreign_hdf5 import read_hdf5
+from kraken_bids.hdf5 import write_hdf5
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.pipeline.predictions.cohort import Member
 
@@ -116,13 +122,13 @@ def read_qcfc(output_dir: Path) -> list[tuple[dict[str, Any], NDArray[Any], NDAr
     rows = [
         dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
     ]
-
-    def read(file: h5py.File) -> list[tuple[dict[str, Any], NDArray[Any], NDArray[Any]]]:
-        groups = (file[row["flavor"]] for row in rows)
-        found = ((np.asarray(own["r"]), np.asarray(own["distance"])) for own in groups)
-        return [(row, r, d) for row, (r, d) in zip(rows, found, strict=True) if r.shape == d.shape]
-
-    return read_hdf5(edges, read)
+    content = read_hdf5(OUTPUT, edges)
+    found = []
+    for row in rows:
+        r, distance = (content.get(f"{row['flavor']}/{name}") for name in ("r", "distance"))
+        if r is not None and distance is not None and r.shape == distance.shape:
+            found.append((row, r, distance))
+    return found
 
 
 def read_mean_fd(path: Path) -> float | None:

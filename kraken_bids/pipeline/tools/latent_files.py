@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bounds import check_hdf5
 from kraken_bids.exceptions import ConnectomeError, FlavorError, InputError, SettingsError
 from kraken_bids.flavors import Flavor
+from kraken_bids.foreign import Kind
+from kraken_bids.foreign_hdf5 import list_hdf5, load_stored
 from kraken_bids.model.fusion import EACH
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.array_files import open_arrays
@@ -21,7 +21,7 @@ from kraken_bids.pipeline.tools.decoding import CohortPredictions, Prediction
 from kraken_bids.pipeline.tools.latent_tables import is_latent_table, read_latent_tables
 from kraken_bids.pipeline.tools.prediction_files import ARROW, ENCODED
 from kraken_bids.pipeline.tools.row_names import find_subjects
-from kraken_bids.pipeline.tools.stored_rows import BROKEN, load_array
+from kraken_bids.pipeline.tools.stored_rows import load_array
 from kraken_bids.pipeline.tools.table_folders import TABLE_SUFFIXES
 
 logger = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 PREFIX = f"{ENCODED}="
 NESTED = "predicted_alltypes"
 
+LATENTS_H5 = Kind("latents (HDF5)", "The file is incomplete or of another kind: write it again.")
 MAX_LENGTH = 1.001
 """Of a latent that is normalized; a mean of several is shorter."""
 
@@ -218,22 +219,8 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
 def _read_h5(path: Path) -> dict[str, NDArray[Any]]:
     """Datasets ``SOURCE/encoded`` and those without a group."""
     arrays: dict[str, NDArray[Any]] = {}
-
-    def keep(name: str, node: object) -> None:
+    for name, stored in list_hdf5(LATENTS_H5, path).items():
         source, _, target = name.rpartition("/")
-        if isinstance(node, h5py.Dataset) and (not source or target == ENCODED):
-            check_hdf5(node)
-            is_text = h5py.check_string_dtype(node.dtype) is not None
-            arrays[name.replace("/", ARROW)] = np.asarray(
-                node.asstr()[()] if is_text else node[()]
-            )
-
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(keep)
-    except BROKEN as error:
-        raise InputError(
-            f"expected latents (HDF5) in {path}; found: {error}. The file is incomplete or of "
-            "another kind: write it again."
-        ) from error
+        if stored.shape is not None and (not source or target == ENCODED):
+            arrays[name.replace("/", ARROW)] = load_stored(LATENTS_H5, path, name, stored)
     return arrays

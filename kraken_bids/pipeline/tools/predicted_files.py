@@ -6,15 +6,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import PREDICTED
-from kraken_bids.bounds import check_hdf5
 from kraken_bids.exceptions import FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor, parse_meas
+from kraken_bids.foreign import Kind
+from kraken_bids.foreign_hdf5 import list_hdf5, load_stored, read_dataset
 from kraken_bids.pipeline.array_files import read_arrays
 from kraken_bids.pipeline.text_matrices import read_text_matrix
 from kraken_bids.pipeline.tools.connectome_parts import Part, to_part
@@ -29,6 +29,9 @@ Key = tuple[str, Flavor]
 
 NESTED = "predicted_alltypes"
 ARCHIVES = "*_desc-kraken_relmats.h5"
+PREDICTED_H5 = Kind(
+    "predictions (HDF5)", "The file is incomplete or of another kind: write it again."
+)
 UNNAMED_SOURCE = "predicted"
 """Source of predictions in a file that says only their flavors."""
 
@@ -108,22 +111,15 @@ def _collect(path: Path, arrays: Mapping[str, NDArray[Any]]) -> Predictions:
 
 def _find_datasets(path: Path) -> Predictions:
     """Datasets ``SOURCE/TARGET``, read one at a time."""
-    names: list[str] = []
-    try:
-        with h5py.File(path, "r") as file:
-            file.visititems(
-                lambda name, node: names.append(name) if isinstance(node, h5py.Dataset) else None
-            )
-            beside = {
-                name: file[name].asstr()[()] if file[name].dtype.kind == "O" else file[name][()]
-                for name in names
-                if "/" not in name and file[name].ndim == 1
-            }
-    except (OSError, KeyError, RuntimeError, TypeError) as error:
-        raise InputError(_say_broken(path, error)) from error
+    content = list_hdf5(PREDICTED_H5, path)
+    beside = {
+        name: load_stored(PREDICTED_H5, path, name, stored)
+        for name, stored in content.items()
+        if "/" not in name and stored.shape is not None and len(stored.shape) == 1
+    }
     subjects = find_subjects(beside)
     readers: dict[Key, Callable[[], Part]] = {}
-    for name in names:
+    for name in (name for name, stored in content.items() if stored.shape is not None):
         key = _parse_key(name.replace("/", ARROW))
         if key is not None:
             readers[key] = partial(_read_dataset, path, name, key[1], subjects)
@@ -131,28 +127,15 @@ def _find_datasets(path: Path) -> Predictions:
 
 
 def _read_dataset(path: Path, name: str, flavor: Flavor, subjects: tuple[str, ...] | None) -> Part:
-    return to_part(flavor, _read_array(path, name), f"{path}, {name}", subjects)
-
-
-def _read_array(path: Path, name: str) -> NDArray[Any]:
-    try:
-        with h5py.File(path, "r") as file:
-            check_hdf5(file[name])
-            return np.asarray(file[name])
-    except (OSError, KeyError, RuntimeError, ValueError) as error:
-        raise InputError(_say_broken(path, error)) from error
+    array = read_dataset(PREDICTED_H5, path, name)
+    return to_part(flavor, array, f"{path}, {name}", subjects)
 
 
 def _find_archives(path: Path) -> Predictions:
     """Predictions of one HDF5 file per session, by source, target and subject."""
     found: dict[Key, dict[str, Path]] = {}
     for archive in sorted(path.rglob(ARCHIVES), key=lambda archive: archive.name):
-        names: list[str] = []
-        try:
-            with h5py.File(archive, "r") as file:
-                file.visit(names.append)
-        except OSError as error:
-            raise InputError(_say_broken(archive, error)) from error
+        names = list_hdf5(PREDICTED_H5, archive, up_to=0)
         for key in filter(None, (_parse_key(name.replace("/", ARROW)) for name in names)):
             found.setdefault(key, {})[parse_subject(parse_name(archive))] = archive
     subjects = tuple(dict.fromkeys(s for archives in found.values() for s in archives))
@@ -162,7 +145,8 @@ def _find_archives(path: Path) -> Predictions:
 
 def _read_archives(key: Key, archives: Mapping[str, Path]) -> Part:
     source, target = key
-    squares = [_read_array(path, f"{source}/{target}") for path in archives.values()]
+    name = f"{source}/{target}"
+    squares = [read_dataset(PREDICTED_H5, path, name) for path in archives.values()]
     where = f"{next(iter(archives.values())).parent} …, {source}{ARROW}{target}"
     if len({square.shape for square in squares}) > 1:
         raise InputError(f"expected matrices of one size in {where}; found several.")
@@ -232,10 +216,3 @@ def _check(predictions: Predictions) -> Predictions:
             "rows."
         )
     return predictions
-
-
-def _say_broken(path: Path, error: Exception) -> str:
-    return (
-        f"expected predictions (HDF5) in {path}; found: {error}. The file is incomplete or of "
-        "another kind: write it again."
-    )

@@ -13,13 +13,13 @@ from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, Protocol
 
-import h5py
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from kraken_bids.bounds import check_archive, check_shape
-from kraken_bids.exceptions import InputError
+from kraken_bids.foreign import Kind
+from kraken_bids.foreign_hdf5 import read_dataset
 from kraken_bids.model.formats.pickles import read_npy_header
 from kraken_bids.model.formats.unpickler import ArrayUnpickler, RefusedError
 
@@ -28,6 +28,10 @@ BROKEN = (
     zipfile.BadZipFile, zlib.error, struct.error, SyntaxError, tokenize.TokenError,
 )  # fmt: skip
 """Everything that reading a file of another kind, half of one or a hostile one may raise."""
+ROWS = Kind(
+    "connectomes", "The file is incomplete, or it changed while it was read: save it again."
+)
+ARRAYS = Kind("arrays of numbers", "The file is incomplete or of another kind: save it again.")
 LOCAL_HEADER_BYTES = 30
 OBJECTS = "Python objects, which are not read, since that could run code"
 MAX_WORD_BYTES = 1 << 24
@@ -127,13 +131,11 @@ class Hdf5Rows:
         return last if self.axis else self.lengths
 
     def __getitem__(self, rows: slice) -> NDArray[Any]:
-        with naming(self.path), h5py.File(self.path, "r") as file:
-            if self.axis:
-                values = np.asarray(file[self.name][..., rows])
-                return values.T if self.is_reversed else np.moveaxis(values, -1, 0)
-            values = np.asarray(file[self.name][rows])
-            is_stack = self.is_reversed and values.ndim == 3
-            return values.swapaxes(1, 2) if is_stack else values
+        values = read_dataset(ROWS, self.path, self.name, rows, is_last=bool(self.axis))
+        if self.axis:
+            return values.T if self.is_reversed else np.moveaxis(values, -1, 0)
+        is_stack = self.is_reversed and values.ndim == 3
+        return values.swapaxes(1, 2) if is_stack else values
 
 
 def load_rows(rows: Rows) -> NDArray[Any]:
@@ -237,7 +239,4 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except BROKEN as error:
-        raise InputError(
-            f"expected to read connectomes from {path}; found: {error}. The file is incomplete, "
-            "or it changed while it was read: save it again."
-        ) from error
+        raise ROWS.refuse(path, error) from error

@@ -15,6 +15,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import scipy.sparse
 from numpy.lib import format as npy
 from scipy.io import savemat
 
@@ -252,8 +253,38 @@ def test_absurd_shapes_of_mat_files_are_refused(
         data = struct.pack("<2I", 15, len(packed)) + packed
     (tmp_path / "x.mat").write_bytes(b"MATLAB 5.0".ljust(124) + b"\x00\x01IM" + data)
 
-    with refused("shape"):
+    with refused("found: .*(shape|memory)"):
         read_arrays(tmp_path / "x.mat")
+
+
+def test_variables_of_one_name_are_refused(tmp_path: Path) -> None:
+    """Which of them is meant, nobody knows."""
+    data = matrix(6, (1, 2), NUMBERS) + matrix(6, (2, 1), NUMBERS)
+    (tmp_path / "x.mat").write_bytes(b"MATLAB 5.0".ljust(124) + b"\x00\x01IM" + data)
+
+    with refused("Duplicate variable name"):
+        read_arrays(tmp_path / "x.mat")
+
+
+def test_a_variable_that_cannot_be_read_is_no_word(tmp_path: Path) -> None:
+    """Where scipy gives the text of its error as the value of the variable."""
+    cell = matrix(1, (1, 1), matrix(6, (2, 2), element(9, bytes(32))[:-16]))
+    (tmp_path / "x.mat").write_bytes(b"MATLAB 5.0".ljust(124) + b"\x00\x01IM" + cell)
+
+    with refused("x.mat"):
+        read_arrays(tmp_path / "x.mat")
+
+
+def test_what_is_no_array_is_an_empty_one(tmp_path: Path) -> None:
+    """Large sparse matrices, which nobody has of connectomes; small ones are read."""
+    sparse = scipy.sparse.eye_array(3, format="csc")
+    large = scipy.sparse.eye_array(10_000, format="csc")
+    savemat(tmp_path / "x.mat", {"small": sparse, "large": large})
+
+    found = read_arrays(tmp_path / "x.mat")
+
+    np.testing.assert_array_equal(found["small"], np.eye(3))
+    assert found["large"].size == 0
 
 
 def test_mat_bombs_are_refused(tmp_path: Path) -> None:
