@@ -3,10 +3,12 @@
 import errno
 import fcntl
 import hashlib
+import logging
 import os
 import platform
 import re
 import secrets
+import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -16,6 +18,8 @@ from pathlib import Path
 
 from kraken_bids.exceptions import InputError
 from kraken_bids.streams import is_stream, write_through
+
+logger = logging.getLogger(__name__)
 
 CACHE_VARIABLE = "KRAKEN_BIDS_DATA"
 _UMASK = os.umask(0o077)
@@ -67,10 +71,11 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         with _explaining(path):
             path.parent.mkdir(parents=True, exist_ok=True)
+            _clear(path.parent)
             yield temporary
-            with _where_there_is_such():
+            with _where_there_is_such("modes of files"):
                 temporary.chmod(FILE_MODE)
-            with _where_there_is_such():
+            with _where_there_is_such("fsync: what is written may be lost with the power"):
                 _flush(temporary)
             if path.is_dir() and not path.is_symlink():
                 path.rmdir()  # an empty one: a container's mount of a file that was not there
@@ -115,11 +120,11 @@ def remove_leftovers(folder: Path, *, deep: bool = True) -> None:
         Whether the folders in it are searched too.
     """
     for place, folders, names in os.walk(folder):
-        for name in filter(LEFTOVER.fullmatch, names):
+        for name in filter(LEFTOVER.fullmatch, [*names, *folders]):
             path = Path(place, name)
             with suppress(OSError):  # somebody else may remove it, or own it
                 if _is_orphan(path):
-                    path.unlink()
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
         if not deep:
             folders.clear()
 
@@ -130,14 +135,16 @@ def take_lock(path: Path) -> int | None:
     None where there are no locks: a file system without them, another user's lock file, a link
     in its place. The lock file stays: to remove it would let two processes lock two files.
     """
+    descriptor = None
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
-    except OSError:
-        return None
-    try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-    except OSError:
-        os.close(descriptor)
+    except OSError as error:
+        if descriptor is not None:
+            os.close(descriptor)
+        _say_once(
+            f"locks ({error.strerror}): do not run two jobs on the same participants at once"
+        )
         return None
     return descriptor
 
@@ -217,6 +224,17 @@ def _is_orphan(path: Path) -> bool:
     return path.stat().st_mtime < time.time() - LEFTOVER_AGE_S
 
 
+@cache
+def _clear(folder: Path) -> None:
+    """Remove what killed runs left half-written in a folder, before the first file goes there."""
+    remove_leftovers(folder, deep=False)
+
+
+@cache
+def _say_once(what: str) -> None:
+    logger.warning("the file system of the results has no %s", what)
+
+
 def _flush(path: Path) -> None:
     """Make sure that the bytes are on the disk before the name is."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -227,13 +245,14 @@ def _flush(path: Path) -> None:
 
 
 @contextmanager
-def _where_there_is_such() -> Iterator[None]:
-    """Pass over a call that the file system does not have."""
+def _where_there_is_such(what: str) -> Iterator[None]:
+    """Pass over a call that the file system does not have, and say so."""
     try:
         yield
     except OSError as error:
         if error.errno not in NOT_THERE:
             raise
+        _say_once(what)
 
 
 def _explain(path: Path, error: OSError) -> str:

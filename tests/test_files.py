@@ -9,8 +9,24 @@ from pathlib import Path
 
 import pytest
 
+from kraken_bids import files
 from kraken_bids.exceptions import InputError
 from kraken_bids.files import atomic_path, find_cache_folder, remove_leftovers, take_lock
+
+LEAVE = """
+import os, sys
+from pathlib import Path
+from kraken_bids.files import atomic_path
+with atomic_path(Path(sys.argv[1])) as path:
+    path.touch()
+    os._exit(1)
+"""
+
+
+def leave_half(path: Path) -> None:
+    """Have a process that is killed leave a file half-written."""
+    done = subprocess.run([sys.executable, "-c", LEAVE, path], check=False)
+    assert done.returncode == 1
 
 
 def test_a_file_appears_whole(tmp_path: Path) -> None:
@@ -98,13 +114,18 @@ def test_a_file_may_be_read_by_whom_the_umask_allows(tmp_path: Path) -> None:
 @pytest.mark.parametrize("call", ["chmod", "fsync", "flock"])
 @pytest.mark.parametrize("code", [errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.ENOTSUP])
 def test_a_file_system_that_lacks_a_call_is_written_to(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, code: int
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    call: str,
+    code: int,
 ) -> None:
     """SMB and FUSE mounts refuse modes, some disks fsync, Lustre locks."""
 
     def refuse(*_: object, **__: object) -> None:
         raise OSError(code, os.strerror(code))
 
+    files._say_once.cache_clear()
     where = {"chmod": "pathlib.Path.chmod", "fsync": "os.fsync", "flock": "fcntl.flock"}
     monkeypatch.setattr(where[call], refuse)
 
@@ -114,6 +135,13 @@ def test_a_file_system_that_lacks_a_call_is_written_to(
 
     assert (tmp_path / "x").read_text() == "whole"
     assert (lock is None) == (call == "flock")
+    with atomic_path(tmp_path / "y") as temporary:
+        temporary.touch()
+    if call == "flock":
+        take_lock(tmp_path / ".lock")
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 1, "once, however many files are written"
+    assert said[0].startswith("the file system of the results has no ")
 
 
 def test_a_disk_that_fails_is_no_call_that_is_missing(
@@ -146,17 +174,7 @@ def test_the_lock_file_is_no_way_to_empty_another_file(tmp_path: Path) -> None:
 
 def test_what_a_killed_process_of_this_machine_left_goes_at_once(tmp_path: Path) -> None:
     """That of a living one stays, and so does that of another machine, for a day."""
-    killed = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import os, sys; from pathlib import Path; from kraken_bids.files import atomic_path\n"
-            "with atomic_path(Path(sys.argv[1])) as p: p.touch(); os._exit(1)",
-            tmp_path / "x.tsv",
-        ],
-        check=False,
-    )
-    assert killed.returncode == 1
+    leave_half(tmp_path / "x.tsv")
     (left,) = tmp_path.iterdir()
     elsewhere = left.with_name(left.name[: left.name.index("-")] + "-" + 16 * "0" + ".tmp.tsv")
     elsewhere.touch()
@@ -173,6 +191,20 @@ def test_what_a_killed_process_of_this_machine_left_goes_at_once(tmp_path: Path)
     assert deep.exists()
     remove_leftovers(tmp_path)
     assert not deep.exists()
+
+
+def test_the_first_file_of_a_folder_finds_it_tidied(tmp_path: Path) -> None:
+    """Tools have no run that begins by looking round: what was left goes as they write."""
+    leave_half(tmp_path / "x.zip")
+    (left,) = tmp_path.iterdir()
+    folder = left.with_name(f"{left.name}.d")
+    (folder / "sub-01").mkdir(parents=True)
+    (folder / "sub-01" / "y.tsv").touch()
+
+    with atomic_path(tmp_path / "z.tsv") as temporary:
+        temporary.write_text("whole")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["z.tsv"]
 
 
 def test_a_user_without_a_home_has_the_cache_at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -228,8 +228,6 @@ def write_failures(
     path = run.output_dir / "logs" / "failures.tsv"
     done = {f"sub-{subject}" for subject in subjects}
     lock = take_lock(run.output_dir / "logs" / ".failures.lock")
-    if lock is None:
-        logger.debug("%s: written without a lock, which this file system has not", path)
     try:
         rows = [
             row

@@ -1,10 +1,11 @@
 """Predictions as BIDS-named tables: a small derivatives dataset, in a folder or zipped."""
 
 import re
-import tempfile
+import shutil
 import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -69,14 +70,22 @@ def write_prediction_tables(predictions: CohortPredictions, output: Path) -> Non
     if output.suffix != ZIPPED:
         _write_dataset(predictions, output)
         return
-    with (
-        atomic_path(output) as temporary,
-        tempfile.TemporaryDirectory(prefix=".kraken-", dir=output.parent) as folder,
-    ):
-        _write_dataset(predictions, Path(folder))
+    with atomic_path(output) as temporary, _open_folder_beside(temporary) as folder:
+        _write_dataset(predictions, folder)
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED) as archive:
-            for path in sorted(p for p in Path(folder).rglob("*") if p.is_file()):
+            for path in sorted(p for p in folder.rglob("*") if p.is_file()):
                 archive.write(path, path.relative_to(folder))
+
+
+@contextmanager
+def _open_folder_beside(temporary: Path) -> Iterator[Path]:
+    """Give a folder whose name tells, as that of the temporary file, when it is left over."""
+    folder = temporary.with_name(f"{temporary.name}.d")
+    folder.mkdir()
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _write_dataset(predictions: CohortPredictions, folder: Path) -> None:
