@@ -35,7 +35,7 @@ def build_model() -> "Model":
     """Build a model of two flavors with random weights."""
     from kraken_bids.flavors import parse_flavor
     from kraken_bids.model.engine.architecture import Architecture
-    from kraken_bids.model.engine.network import Network
+    from kraken_bids.model.engine.weights import Weights
     from kraken_bids.model.engine.reduction import Reduction
     from kraken_bids.model.predict import Model
 
@@ -53,7 +53,7 @@ def build_model() -> "Model":
         "output_normscale": np.ones(1, np.float32),
     }
     reductions = {flavor: Reduction("pca", arrays, N_EDGES) for flavor in flavors}
-    network = Network(architecture, weights)
+    network = Weights(architecture, weights)
     return Model("mini", "0" * 64, flavors, N_LATENT, network, reductions, {"Epochs": 3})
 
 
