@@ -35,8 +35,8 @@ def build_model() -> "Model":
     """Build a model of two flavors with random weights."""
     from kraken_bids.flavors import parse_flavor
     from kraken_bids.model.engine.architecture import Architecture
-    from kraken_bids.model.engine.weights import Weights
     from kraken_bids.model.engine.reduction import Reduction
+    from kraken_bids.model.engine.weights import Weights
     from kraken_bids.model.predict import Model
 
     flavors = tuple(map(parse_flavor, FLAVORS))
