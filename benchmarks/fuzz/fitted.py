@@ -96,11 +96,9 @@ def _list_itk_mats() -> list[Seed]:
         "AffineTransform_double_3_3": np.array(_affine_numbers())[:, None],
         "fixed": np.zeros((3, 1)),
     }
-    return [
-        Seed("a_xfm.mat", pack_mat(content, format="4")),
-        Seed("a_xfm.mat", pack_mat(content)),
-        Seed("a_xfm.mat", pack_mat(content, do_compression=True)),
-    ]
+    euler = {"Euler3DTransform_double_3_3": np.array([0.1, 0.2, 0.3, 1.0, 2.0, 3.0])[:, None]}
+    fixed = {"fixed": np.zeros((4, 1))}
+    return [Seed("a_xfm.mat", pack_mat(one, format="4")) for one in (content, euler | fixed)]
 
 
 def _list_itk_h5() -> list[Seed]:
