@@ -139,17 +139,14 @@ def _list_zips() -> list[Seed]:
 
 
 def _read_connectomes(path: Path) -> None:
-    from kraken_bids.exceptions import FlavorError, InputError
     from kraken_bids.pipeline.tools.connectome_files import read_connectomes
 
     path = path.with_suffix(".tsv") if path.suffix == ".json" else path
     is_keyed = path.suffix not in {".npy", ".tsv", ".csv", ".txt"}
-    try:
-        found = read_connectomes([path if is_keyed else f"{FC}={path}"])
-    except (FlavorError, InputError):
-        if is_keyed and path.suffix != ".zip":
-            read_connectomes([f"{SC}={path}"])  # the other door of the same file
-        raise
+    given = path if is_keyed else f"{FC}={path}"
+    if is_keyed and path.suffix != ".zip" and path.stat().st_size % 4 == 0:
+        given = f"{SC}={path}"  # such files have two doors
+    found = read_connectomes([given])
     n_people = len(found.subjects)
     require(n_people and found.edges, "nobody, or no flavor")
     require(all(isinstance(label, str) and label for label in found.subjects), "no labels")
