@@ -73,10 +73,10 @@ def write_people(output: Path, seeds: Seeds, numbers: range) -> None:
             is_bold = flavor.group == "FC"
             noise = SHARE_NOISE * rng.standard_normal(rows.shape[1])
             edges = share * rows[one] + (1 - share) * rows[other]
-            # where no streamline runs, none is invented
-            edges = np.clip(edges + spreads[flavor] * noise, -1, 1) if is_bold else (
-                edges * np.exp(noise)
-            )  # fmt: skip
+            if is_bold:
+                edges = np.clip(edges + spreads[flavor] * noise, -1, 1)
+            else:  # where no streamline runs, none is invented
+                edges = rows[one] * np.exp(noise)
             entities = {"sub": label, **({"task": "rest"} if is_bold else {"space": "ACPC"})}
             path = relmat_path(output, entities, flavor, source=None)
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -157,6 +157,12 @@ def _parse_block(text: memoryview) -> tuple[NDArray[np.float64], NDArray[np.int6
         whole, is_odd = digit.astype(np.float64), digit > 9
     after = np.minimum(points + 1, ends)
     part, is_also_odd = _read_digits(words, after, ends)
+    long = np.flatnonzero((ends - after > 8) & (ends - first <= EXACT_DIGITS + 1))
+    if long.size:  # small numbers: 0.000123456
+        middle = ends[long] - 8
+        high, is_high_odd = _read_digits(words, after[long], middle)
+        low, is_low_odd = _read_digits(words, middle, ends[long])
+        part[long], is_also_odd[long] = 1e8 * high + low, is_high_odd | is_low_odd
     is_odd |= is_also_odd
     if np.count_nonzero(is_odd) > MANY_ODD * len(starts):
         numbers = np.fromiter(map(float, bytes(text).split()), np.float64, len(starts))

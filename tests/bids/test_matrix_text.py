@@ -82,6 +82,27 @@ def test_a_few_long_numbers_among_short_ones() -> None:
     np.testing.assert_array_equal(parse_rows(b"\t".join(words))[0], expected)
 
 
+@pytest.mark.parametrize("n_decimals", range(8, 19))
+@pytest.mark.parametrize("front", [b"0.", b"-0.", b"7.", b"-12.", b"."])
+def test_small_numbers_are_read_as_python_reads_them(front: bytes, n_decimals: int) -> None:
+    """With more than eight digits behind the point, as ``%.6g`` writes them; and wrong ones."""
+    rng = np.random.default_rng(n_decimals)
+    words = [
+        front
+        + b"0" * (n_decimals - 6 + k % 7 - 6)
+        + bytes(rng.integers(48, 58, n_decimals).tolist())
+        for k in range(60)
+    ]
+    words += [front + b"0" * (n_decimals - 6) + b"%06d" % k for k in rng.integers(0, 10**6, 60)]
+
+    np.testing.assert_array_equal(parse_rows(b"\t".join(words))[0], [float(w) for w in words])
+    for place in (3, n_decimals - 1):
+        word = bytearray(front + b"0" * n_decimals)
+        word[len(front) + place] = ord("x")
+        with pytest.raises(ValueError, match="could not convert"):
+            parse_rows(b"1\t" * 30 + bytes(word))
+
+
 @pytest.mark.parametrize(
     "word", [b"a", b"1.2.3", b"1-2", b"-", b".", b"--1", b"1,5", b"0x1", b"\xff"]
 )

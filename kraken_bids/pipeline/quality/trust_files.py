@@ -101,6 +101,7 @@ def write_trust(
     files_of: dict[int, dict[Flavor, FileTrust]] = {}
     for (index, flavor), file in sorted(trust.items()):
         files_of.setdefault(index, {})[flavor] = file
+    verdicts_of = _group_verdicts(verdicts or {})
     paths = [latents_path(output_dir, member.subject, member.session) for member in members]
     seen = digest("trust", [(path.name, read_digest(path)) for path in paths])
     level = "participant" if scores is None else "group"
@@ -112,7 +113,10 @@ def write_trust(
             flavor.name: _describe(file, (scores or {}).get((index, flavor)))
             for flavor, file in files.items()
         }
-        judged = _group_verdicts(index, verdicts or {})
+        judged = {
+            source: {target: verdict.describe() for target, verdict in own.items()}
+            for source, own in verdicts_of.get(index, {}).items()
+        }
         fields = {"TrustSessions": len(members), "Trust": entries, "Verdicts": judged or None}
         fields |= {"TrustLevel": level, "TrustDigest": seen}
         with (
@@ -158,13 +162,12 @@ def read_predicted(latents: Path, digest: str | None) -> Facts:
 
 
 def _group_verdicts(
-    index: int, verdicts: Mapping[tuple[int, str, Flavor], Verdict]
-) -> dict[str, dict[str, object]]:
-    """Verdicts on the predictions of one member, by source and target."""
-    grouped: dict[str, dict[str, object]] = {}
-    for (k, source, target), verdict in verdicts.items():
-        if k == index:
-            grouped.setdefault(source, {})[target.name] = verdict.describe()
+    verdicts: Mapping[tuple[int, str, Flavor], Verdict],
+) -> dict[int, dict[str, dict[str, Verdict]]]:
+    """Verdicts on predictions by index of the member, source and target."""
+    grouped: dict[int, dict[str, dict[str, Verdict]]] = {}
+    for (index, source, target), verdict in verdicts.items():
+        grouped.setdefault(index, {}).setdefault(source, {})[target.name] = verdict
     return grouped
 
 
