@@ -20,6 +20,7 @@ from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.alone import going_on
 from kraken_bids.pipeline.connectomes.pcorr import refit_partial_correlations
 from kraken_bids.pipeline.pages.draw import draw_group, draw_participants, name_dataset
+from kraken_bids.pipeline.pages.gathered import gather_sessions
 from kraken_bids.pipeline.pages.group import build_group_page
 from kraken_bids.pipeline.pages.people import judge_people, log_people
 from kraken_bids.pipeline.pages.verdicts import write_people
@@ -133,12 +134,14 @@ def run_group(settings: Settings) -> int:
 def _draw(settings: Settings, members: Sequence[Member]) -> None:
     """Judge everyone, and draw the page of the group."""
     output = settings.data.output_dir
-    people = judge_people(output, members)
+    gathered = gather_sessions(output, members)
+    people = judge_people(output, members, gathered)
     write_people(output, people)
     log_people(people)
     page = build_group_page(
         output,
         members,
+        gathered,
         people=people,
         dataset=name_dataset(settings),
         bids_dir=settings.data.bids_dir,

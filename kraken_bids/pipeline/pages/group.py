@@ -15,14 +15,14 @@ from kraken_bids.flavors import parse_flavor
 from kraken_bids.pipeline.pages.arrays import read_means
 from kraken_bids.pipeline.pages.cohort_notices import MAX_NAMES, list_cohort_warnings
 from kraken_bids.pipeline.pages.colours import choose_colouring
+from kraken_bids.pipeline.pages.gathered import Gathered
 from kraken_bids.pipeline.pages.links import name_pages
-from kraken_bids.pipeline.pages.motion import count_with_motion, list_motion_effects
-from kraken_bids.pipeline.pages.participant import REFERENCES, describe_model
+from kraken_bids.pipeline.pages.motion import list_motion_effects
+from kraken_bids.pipeline.pages.participant import REFERENCES
 from kraken_bids.pipeline.pages.people import list_errors, read_outliers, read_people_table
-from kraken_bids.pipeline.pages.quality import list_quality
 from kraken_bids.pipeline.pages.tables import WHOSE, label_rows, read_group_table
-from kraken_bids.pipeline.pages.trust import count_verdicts, list_cohort_trust
-from kraken_bids.pipeline.pages.written import Written, display_order, parse_known, stack_latents
+from kraken_bids.pipeline.pages.trust import count_verdicts
+from kraken_bids.pipeline.pages.written import display_order, parse_known, stack_latents
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.quality.scores import METRIC_WORDS
 from kraken_bids.report.pages import (
@@ -32,7 +32,6 @@ from kraken_bids.report.pages import (
     Identifiability,
     Latents,
     MetricRow,
-    ModelInfo,
     Notice,
     OutlierRow,
     PersonRow,
@@ -58,6 +57,7 @@ GROUP_FILES = {
 def build_group_page(
     output_dir: Path,
     members: Sequence[Member],
+    gathered: Gathered,
     *,
     people: Sequence[PersonRow],
     dataset: str,
@@ -70,6 +70,8 @@ def build_group_page(
     output_dir : Path
     members : sequence of Member
         Those with connectomes.
+    gathered : Gathered
+        What their files say.
     people : sequence of PersonRow
         They, and whoever failed altogether.
     dataset : str
@@ -79,9 +81,9 @@ def build_group_page(
     metrics = _read_metrics(output_dir)
     identifiability = _tabulate(metrics)
     latents = _list_latents(output_dir, members)
-    model = next(filter(None, (describe_model(Written(output_dir, m)) for m in members)), None)
     folders = [folder for folder in (bids_dir, output_dir) if folder is not None]
     outliers = read_outliers(output_dir)
+    said = list_cohort_warnings(gathered.of_group, gathered.warnings, len(members))
     columns, facts, absent = read_people_table(folders, people)
     if latents is not None:
         colouring = choose_colouring(latents.labels, columns, facts)
@@ -92,17 +94,17 @@ def build_group_page(
         version=__version__,
         created=date.today().isoformat(),
         notices=(
-            *(Notice("warning", text) for text in list_cohort_warnings(output_dir, members)),
-            *_list_notices(output_dir, members, identifiability, model),
+            *(Notice("warning", text) for text in said),
+            *_list_notices(gathered, identifiability),
             *(Notice("info", text) for text in _say_absent(absent)),
         ),
-        model=model,
+        model=gathered.model,
         identifiability=identifiability,
         latents=latents,
         outliers=_list_outliers(output_dir, members),
-        trust=list_cohort_trust(output_dir, members),
+        trust=gathered.trust,
         adaptation=_list_adaptation(output_dir),
-        quality=list_quality(output_dir, members),
+        quality=gathered.quality,
         metrics=_list_metrics(metrics),
         files=tuple(
             FileLink(f"group/{name}", words)
@@ -112,7 +114,7 @@ def build_group_page(
         references=REFERENCES,
         dataset=dataset,
         motion=list_motion_effects(output_dir),
-        n_with_motion=count_with_motion(members),
+        n_with_motion=gathered.n_with_motion,
         people=tuple(replace(row, facts=facts[row.participant]) for row in people),
         columns=columns,
         errors=list_errors(output_dir, members),
@@ -184,12 +186,9 @@ def _list_metrics(metrics: dict[tuple[str, str], dict[str, float]]) -> tuple[Met
 
 
 def _list_notices(
-    output_dir: Path,
-    members: Sequence[Member],
-    identifiability: Identifiability | None,
-    model: ModelInfo | None,
+    gathered: Gathered, identifiability: Identifiability | None
 ) -> tuple[Notice, ...]:
-    if model is None:
+    if gathered.model is None:
         return (Notice("info", "There are no predictions: no model was asked."),)
     notices = []
     if identifiability is None:
@@ -197,8 +196,7 @@ def _list_notices(
             Notice("info", "Fewer than three participants have both a measured and a predicted "
                    "connectome of one flavor: there is nobody to be told apart from.")
         )  # fmt: skip
-    said = (Written(output_dir, m).predicted.text("AdaptationNotice") for m in members)
-    notices += [Notice("warning", text) for text in dict.fromkeys(said) if text]
+    notices += [Notice("warning", text) for text in gathered.adaptation_notices]
     return tuple(notices)
 
 
@@ -222,18 +220,18 @@ def _list_latents(output_dir: Path, members: Sequence[Member]) -> Latents | None
     values = stack_latents(columns)
     labels = label_rows(columns)
     outliers = {row.participant for row in _list_outliers(output_dir, members)}
-    people = list(dict.fromkeys(labels))
+    places = {label: row for row, label in enumerate(dict.fromkeys(labels))}
 
     def rows_of(source: str) -> NDArray[np.float64]:
-        table = np.full((len(people), values.shape[1]), np.nan)
+        table = np.full((len(places), values.shape[1]), np.nan)
         for k in np.flatnonzero(columns["source"] == source):
-            table[people.index(labels[k])] = values[k]
+            table[places[labels[k]]] = values[k]
         return table
 
     return Latents(
-        labels=tuple(people),
+        labels=tuple(places),
         fusion=rows_of("fusion"),
-        outliers=np.array([label in outliers for label in people]),
+        outliers=np.array([label in outliers for label in places]),
         fc=rows_of("fusionFC") if "fusionFC" in columns["source"] else None,
         sc=rows_of("fusionSC") if "fusionSC" in columns["source"] else None,
     )

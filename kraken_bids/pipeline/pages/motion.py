@@ -1,6 +1,5 @@
 """What the group's report shows of head motion: how far connectomes follow it over sessions."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -8,8 +7,7 @@ import numpy as np
 
 from kraken_bids.pipeline.pages.tables import read_or_none
 from kraken_bids.pipeline.pages.written import display_order, parse_known
-from kraken_bids.pipeline.predictions.cohort import Member
-from kraken_bids.pipeline.quality.qcfc import read_mean_fd, read_qcfc
+from kraken_bids.pipeline.quality.qcfc import read_qcfc
 from kraken_bids.report.pages import MotionEffect
 
 
@@ -33,11 +31,3 @@ def list_motion_effects(output_dir: Path) -> tuple[MotionEffect, ...]:
         )
     order = {f.name: display_order(f) for f in parse_known(e.flavor for e in effects)}
     return tuple(sorted((e for e in effects if e.flavor in order), key=lambda e: order[e.flavor]))
-
-
-def count_with_motion(members: Sequence[Member]) -> int:
-    """Sessions whose head motion is known."""
-    return sum(
-        any(read_mean_fd(path) is not None for path in member.connectomes.values())
-        for member in members
-    )

@@ -7,10 +7,9 @@ from pathlib import Path
 from kraken_bids.bids.participants import PARTICIPANT, read_participants
 from kraken_bids.exceptions import InputError
 from kraken_bids.pipeline.pages.cohort_notices import MAX_NAMES, list_own_warnings
+from kraken_bids.pipeline.pages.gathered import Gathered
 from kraken_bids.pipeline.pages.links import name_pages
-from kraken_bids.pipeline.pages.quality import list_quality
 from kraken_bids.pipeline.pages.tables import WHOSE, Columns, label_rows, read_group_table
-from kraken_bids.pipeline.pages.trust import list_cohort_trust
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.provenance import list_failures
 from kraken_bids.pipeline.quality.trust import COMMON
@@ -31,7 +30,9 @@ MAX_COLUMNS = 6
 Reasons = dict[str, list[str]]
 
 
-def judge_people(output_dir: Path, members: Sequence[Member]) -> tuple[PersonRow, ...]:
+def judge_people(
+    output_dir: Path, members: Sequence[Member], gathered: Gathered
+) -> tuple[PersonRow, ...]:
     """Judge everyone with connectomes in OUTPUT_DIR, and everyone of whom nothing came.
 
     Parameters
@@ -40,6 +41,8 @@ def judge_people(output_dir: Path, members: Sequence[Member]) -> tuple[PersonRow
         What the group level has written is read back.
     members : sequence of Member
         Those with connectomes.
+    gathered : Gathered
+        What their files say.
 
     Returns
     -------
@@ -47,15 +50,14 @@ def judge_people(output_dir: Path, members: Sequence[Member]) -> tuple[PersonRow
         Worst first, then by label.
     """
     failed = _list_failed(output_dir, [member.label for member in members])
-    trust = list_cohort_trust(output_dir, members)
     reasons = _collect(
         failed,
-        _list_doubts(trust),
+        _list_doubts(gathered.trust),
         _list_outliers(output_dir),
-        {row.participant: list(row.flags) for row in list_quality(output_dir, members)},
-        list_own_warnings(output_dir, members),
+        {row.participant: list(row.flags) for row in gathered.quality},
+        list_own_warnings(gathered.warnings, len(members)),
     )
-    judged = {row.participant for row in trust if row.verdict != "n/a"}
+    judged = {row.participant for row in gathered.trust if row.verdict != "n/a"}
     have_pages = name_pages(members)
     rows = []
     for label in dict.fromkeys([*failed, *have_pages]):

@@ -1,6 +1,5 @@
 """What the group's report shows of quality: one row per session, and what to look at."""
 
-from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.facts import read_table
-from kraken_bids.pipeline.pages.links import name_pages
 from kraken_bids.pipeline.pages.tables import (
     WHOSE,
     Columns,
@@ -18,7 +16,6 @@ from kraken_bids.pipeline.pages.tables import (
     read_or_none,
 )
 from kraken_bids.pipeline.pages.written import Written
-from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.report.pages import QualityRow
 
 LOW_BOTH_ENDS = 0.3
@@ -26,26 +23,23 @@ HIGH_FD = 0.5
 NUMBERS = ("mean_fd", "minutes", "both_ends", "used_as_input", "n_missing_regions")
 
 
-def list_quality(output_dir: Path, members: Sequence[Member]) -> tuple[QualityRow, ...]:
-    """Sum up ``group/qc.tsv``, one row per session, with what to look at."""
+def read_quality(output_dir: Path) -> dict[str, Columns]:
+    """Rows of ``group/qc.tsv`` by the label of their session; none where it has not run."""
     columns = read_group_table(output_dir, "qc.tsv", numbers=NUMBERS, texts=(*WHOSE, "flavor"))
-    if not columns:
-        return ()
-    labels = np.array(label_rows(columns))
-    rows, pages = [], name_pages(members)
-    for member in members:
-        own = labels == member.label
-        if own.any():
-            table = {key: values[own] for key, values in columns.items()}
-            rows.append(_summarise(member, table, output_dir, href=pages[member.label]))
-    return tuple(rows)
+    places: dict[str, list[int]] = {}
+    for row, label in enumerate(label_rows(columns) if columns else ()):
+        places.setdefault(label, []).append(row)
+    return {
+        label: {key: values[rows] for key, values in columns.items()}
+        for label, rows in places.items()
+    }
 
 
-def _summarise(member: Member, rows: Columns, output_dir: Path, *, href: str) -> QualityRow:
+def summarise_quality(written: Written, rows: Columns, *, href: str) -> QualityRow:
+    """Sum up one session's rows of ``group/qc.tsv``, with what to look at."""
     fd, minutes = _worst(rows["mean_fd"], np.max), _worst(rows["minutes"], np.min)
     ends = _worst(rows["both_ends"], np.min)
     unused = [str(name) for name in rows["flavor"][rows["used_as_input"] == 0]]
-    written = Written(output_dir, member)
     model_flavors = {flavor.name for flavor in written.list_targets()}
     flags = [f"{name} not used" for name in unused if name in model_flavors]
     flags += _say_short(written)
@@ -54,7 +48,7 @@ def _summarise(member: Member, rows: Columns, output_dir: Path, *, href: str) ->
     if ends is not None and ends < LOW_BOTH_ENDS:
         flags.append(f"only {ends:.0%} of streamlines end in regions")
     return QualityRow(
-        participant=member.label,
+        participant=written.member.label,
         n_measured=len(model_flavors & set(map(str, rows["flavor"]))) or len(rows["flavor"]),
         n_inputs=int(np.nansum(rows["used_as_input"])),
         minutes_kept=minutes,

@@ -1,13 +1,10 @@
 """What the reports show of trust, read back from the sidecars of the latents."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from kraken_bids.bids.facts import Facts
-from kraken_bids.pipeline.pages.links import name_pages
 from kraken_bids.pipeline.pages.tables import read_group_table
 from kraken_bids.pipeline.pages.written import Written, display_order, parse_known
-from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.quality.verdicts import ABOUT, MEAN, NOT_JUDGED
 from kraken_bids.report.pages import PredictionVerdicts, TrustRow
 
@@ -36,16 +33,6 @@ def list_trust_rows(written: Written, *, href: str = "") -> tuple[TrustRow, ...]
         )
         for flavor in flavors
         for entry in (entries.get(flavor.name, Facts()),)
-    )
-
-
-def list_cohort_trust(output_dir: Path, members: Sequence[Member]) -> tuple[TrustRow, ...]:
-    """List the same of every session."""
-    pages = name_pages(members)
-    return tuple(
-        row
-        for member in members
-        for row in list_trust_rows(Written(output_dir, member), href=pages[member.label])
     )
 
 

@@ -30,6 +30,7 @@ from kraken_bids.pipeline.pages.arrays import read_means
 from kraken_bids.pipeline.pages.leftovers import Leftovers
 from kraken_bids.pipeline.pages.tables import Columns, read_or_none
 from kraken_bids.pipeline.predictions.cohort import Member
+from kraken_bids.pipeline.standing import flavor_of
 from kraken_bids.report.pages import FlavorPanel, Prediction
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
@@ -156,7 +157,7 @@ class Written:
             names = {name.partition("/")[2] for name in self._predicted if "/" in name}
         else:
             files = self.folder.glob("*/*kraken_relmat.json") if self.sources else ()
-            names = {read_facts(path).text("Flavor") for path in files}
+            names = {_name_flavor(path) for path in files}
         return sorted(parse_known(names), key=display_order)
 
     def read_prediction(self, flavor: Flavor, source: str, n_regions: int) -> Floats | None:
@@ -181,6 +182,14 @@ def stack_latents(columns: Columns) -> Floats:
     """Latents ``[n_rows, n_latent]`` of a table of latents."""
     rows = [v for key, v in columns.items() if key.startswith("z") and v.dtype.kind == "f"]
     return np.stack(rows, axis=1)
+
+
+def _name_flavor(path: Path) -> str:
+    """Id of a prediction's flavor, by its name, which need not be opened; else by its sidecar."""
+    try:
+        return flavor_of(path.name).name
+    except FlavorError:
+        return read_facts(path).text("Flavor")
 
 
 def parse_known(names: Iterable[str]) -> list[Flavor]:

@@ -9,6 +9,7 @@ from kraken_bids.bids.read import read_columns
 from kraken_bids.bids.write import write_table, write_text
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.model.judging.verdicts import Evidence
+from kraken_bids.pipeline.pages.gathered import gather_sessions
 from kraken_bids.pipeline.pages.links import list_neighbours, name_pages
 from kraken_bids.pipeline.pages.people import judge_people, list_errors, read_people_table
 from kraken_bids.pipeline.pages.verdicts import read_person, write_people
@@ -38,7 +39,7 @@ def test_who_failed_is_there_and_first(output_dir: Path) -> None:
     )
     members = list_members(output_dir)
 
-    people = judge_people(output_dir, members)
+    people = judge_people(output_dir, members, gather_sessions(output_dir, members))
 
     assert len(people) == 13
     failed = {row.participant: row for row in people[:2]}
@@ -56,7 +57,8 @@ def test_one_failed_session_leaves_the_others_alone(tmp_path: Path) -> None:
     members = [Member("01", "1", {}), Member("01", "2", {}), Member("02", "1", {})]
     write_failed(tmp_path, ("sub-01", "ses-2", "connectomes"), ("sub-02", "n/a", "predictions"))
 
-    verdicts = {row.participant: row.verdict for row in judge_people(tmp_path, members)}
+    people = judge_people(tmp_path, members, gather_sessions(tmp_path, members))
+    verdicts = {row.participant: row.verdict for row in people}
 
     assert verdicts == {
         "sub-01_ses-1": "not judged", "sub-01_ses-2": FAILED, "sub-02_ses-1": FAILED,

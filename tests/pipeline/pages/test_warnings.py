@@ -11,6 +11,7 @@ from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.pipeline.group import run_group
 from kraken_bids.pipeline.pages.cohort_notices import list_cohort_warnings
 from kraken_bids.pipeline.pages.freshness import digest_cohort
+from kraken_bids.pipeline.pages.gathered import gather_sessions
 from kraken_bids.pipeline.pages.notices import list_notices
 from kraken_bids.pipeline.pages.written import Written
 from kraken_bids.pipeline.participant import plan_predictions
@@ -66,7 +67,8 @@ def test_what_concerns_everyone_is_one_line_of_the_groups_page(tmp_path: Path) -
     ]
     write_group_warnings(tmp_path, ["Settings differ."])
 
-    assert list_cohort_warnings(tmp_path, members) == [
+    found = gather_sessions(tmp_path, members)
+    assert list_cohort_warnings(found.of_group, found.warnings, len(members)) == [
         "Settings differ.",
         "Order is odd.",
         "sub-01: Only 01 minutes. Likewise sub-02, sub-03, sub-04, sub-05, sub-06 and 1 more.",
