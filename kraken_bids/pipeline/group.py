@@ -117,7 +117,7 @@ def run_group(settings: Settings) -> int:
                         nobody = Cohort(members, {}, {}, {}, ())
                         write_quality(output, members, nobody, {}, trust={})
                 with going_on(problems):
-                    write_qcfc(output, members)
+                    write_qcfc(output, members, anew=settings.run.force)
             kept = NOT_REDRAWN if settings.run.reports_only else NOT_REDRAWN[:2]
             with going_on(problems):  # before the pages, which say what failed
                 write_failures(run, failures, subjects=subjects, kept_stages=kept)

@@ -76,6 +76,15 @@ def keep_results(output_dir: Path, cohort: Cohort, *, anew: bool) -> Kept:
     return Kept(group_path(output_dir, ""), [people, read], anew)
 
 
+def digest_file(path: Path) -> str | None:
+    """Digest of a file's content; None where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
 def digest_array(values: NDArray[Any]) -> str:
     """Digest of an array's type, shape and numbers."""
     found = hashlib.sha256(f"{values.dtype} {values.shape} ".encode())

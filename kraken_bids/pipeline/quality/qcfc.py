@@ -36,6 +36,7 @@ from kraken_bids.foreign_hdf5 import read_hdf5
 from kraken_bids.hdf5 import write_hdf5
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.pipeline.predictions.cohort import Member
+from kraken_bids.pipeline.quality.kept import Kept, Plain, digest_file
 
 logger = logging.getLogger(__name__)
 
@@ -77,17 +78,27 @@ class QcFc:
         }
 
 
-def write_qcfc(output_dir: Path, members: Sequence[Member]) -> None:
+def write_qcfc(output_dir: Path, members: Sequence[Member], *, anew: bool = False) -> None:
     """Correlate every functional flavor with head motion and write ``group/qcfc.tsv``.
 
     With fewer than 10 sessions nothing is written, that of an earlier run is taken away, and the
     log says so. Edges themselves go into ``qcfc.h5``, for the report.
+
+    Parameters
+    ----------
+    output_dir : Path
+    members : sequence of Member
+    anew : bool, optional
+        Whether connectomes are correlated again that have been with the same motion.
     """
+    kept = Kept(group_path(output_dir, ""), anew=anew)
     flavors = sorted({f for member in members for f in member.connectomes if f.group == "FC"})
     motion = {flavor: _read_motion(members, flavor) for flavor in flavors}
     _say_short(motion)
     enough = {flavor: own for flavor, own in motion.items() if len(own) >= MIN_SESSIONS}
-    found = [one for flavor, own in enough.items() if (one := _measure(output_dir, flavor, own))]
+    found = [
+        one for flavor, own in enough.items() if (one := _measure(output_dir, flavor, own, kept))
+    ]
     table, edges = group_path(output_dir, TABLE), group_path(output_dir, EDGES)
     if not found:
         for path in (table, sidecar_path(table), edges):
@@ -155,11 +166,22 @@ def _say_short(motion: Mapping[Flavor, Mapping[Path, float]]) -> None:
         )
 
 
-def _measure(output_dir: Path, flavor: Flavor, motion: Mapping[Path, float]) -> QcFc | None:
+def _measure(
+    output_dir: Path, flavor: Flavor, motion: Mapping[Path, float], kept: Kept
+) -> QcFc | None:
+    files = [(str(path), digest_file(path), value) for path, value in motion.items()]
+    broken: list[str] = []
     try:
         n_regions = _count_regions(output_dir, flavor.parcellation)
-        dependence = correlate_with_motion(
-            _read_edges(motion, n_regions), np.array(list(motion.values()))
+        found = kept.recall(
+            f"qcfc_{flavor.name}",
+            [n_regions, files],
+            lambda: _correlate(motion, n_regions, broken),
+        )
+        for text in () if broken else found["broken"]:
+            logger.warning("left out of QC-FC: %s", text)
+        dependence = MotionDependence(
+            np.array(found["r"], np.float64), np.array(found["p"], np.float64), len(motion)
         )
         centroids = find_centroids(output_dir, flavor.parcellation, next(iter(motion)), n_regions)
     except (ConnectomeError, InputError) as error:
@@ -168,14 +190,24 @@ def _measure(output_dir: Path, flavor: Flavor, motion: Mapping[Path, float]) -> 
     return QcFc(flavor, dependence, edge_distances(centroids))
 
 
-def _read_edges(paths: Mapping[Path, float], n_regions: int) -> Iterator[NDArray[np.float64]]:
-    """Edges of every file [n_edges]; NaN for one that is broken, which is said."""
+def _correlate(motion: Mapping[Path, float], n_regions: int, broken: list[str]) -> Plain:
+    """Correlations with motion and their p as plain values, and what is said of broken files."""
+    edges = _read_edges(motion, n_regions, broken)
+    found = correlate_with_motion(edges, np.array(list(motion.values())))
+    return {"r": found.correlation.tolist(), "p": found.p_value.tolist(), "broken": broken}
+
+
+def _read_edges(
+    paths: Mapping[Path, float], n_regions: int, broken: list[str]
+) -> Iterator[NDArray[np.float64]]:
+    """Edges of every file [n_edges]; NaN for one that is broken, which is said and noted."""
     n_edges = n_regions * (n_regions - 1) // 2
     for path in paths:
         try:
             edges, _ = fold_square(read_relmat(path), str(path))
         except (InputError, ConnectomeError) as error:
             logger.warning("left out of QC-FC: %s", error)
+            broken.append(str(error))
             edges = np.empty(0)
         if len(edges) != n_edges:
             edges = np.full(n_edges, np.nan)

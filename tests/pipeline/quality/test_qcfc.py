@@ -1,6 +1,7 @@
 """QC-FC of a cohort on disk."""
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import h5py
@@ -16,14 +17,16 @@ from kraken_bids.bids.outputs import (
     relmat_path,
     sidecar_path,
 )
-from kraken_bids.bids.read import read_columns, read_json
+from kraken_bids.bids.read import read_columns, read_json, read_relmat
 from kraken_bids.bids.write import write_json, write_relmat, write_table
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.connectome.motion_dependence import edge_distances
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.parcellations import load_parcellation, read_table
-from kraken_bids.pipeline.pages.motion import count_with_motion, list_motion_effects
+from kraken_bids.pipeline.pages.gathered import gather_sessions
+from kraken_bids.pipeline.pages.motion import list_motion_effects
 from kraken_bids.pipeline.predictions.cohort import list_members
+from kraken_bids.pipeline.quality import qcfc
 from kraken_bids.pipeline.quality.qcfc import write_qcfc
 
 N_PEOPLE = 14
@@ -90,7 +93,7 @@ def test_fewer_than_ten_sessions_are_said_and_old_numbers_go(
     ]
     assert not list(group_path(tmp_path, "").glob("qcfc*"))
     assert list_motion_effects(tmp_path) == ()
-    assert count_with_motion(members) == 9
+    assert gather_sessions(tmp_path, members).n_with_motion == 9
 
 
 def test_a_broken_file_is_said_and_the_others_count(
@@ -104,6 +107,69 @@ def test_a_broken_file_is_said_and_the_others_count(
     assert f"left out of QC-FC: expected a square matrix in {path}" in caplog.text
     with h5py.File(group_path(tmp_path, "qcfc.h5")) as file:
         assert np.isfinite(np.asarray(file[FLAVOR.name]["r"])).all()
+
+
+def change_a_matrix(path: Path) -> None:
+    square = read_relmat(path)
+    square[2, 3] = square[3, 2] = 0.9
+    write_relmat(path, square)
+
+
+def change_the_motion(path: Path) -> None:
+    write_json(sidecar_path(path), {"Flavor": FLAVOR.name, "MeanFD": 0.77})
+
+
+def break_the_file(path: Path) -> None:
+    path.write_text("0.1\t0.2\n")
+
+
+def damage_what_is_kept(path: Path) -> None:
+    for kept in group_path(path.parents[2], "").glob(".qcfc*.json"):
+        kept.write_bytes(kept.read_bytes()[:-9])
+
+
+@pytest.mark.parametrize(
+    ("change", "is_computed"),
+    [
+        (change_a_matrix, True),
+        (change_the_motion, True),
+        (break_the_file, True),
+        (Path.unlink, True),
+        (damage_what_is_kept, True),
+        (lambda path: path.touch(), False),
+    ],
+)
+def test_it_is_computed_where_anything_changed(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Path], object],
+    is_computed: bool,
+) -> None:
+    """A matrix, its sidecar, who is there; the files are those of a folder that kept nothing."""
+    write_cohort(tmp_path)
+    write_qcfc(tmp_path, list_members(tmp_path))
+    change(relmat_path(tmp_path, {"sub": "03", "space": "T1w"}, FLAVOR, source=None))
+    read: list[Path] = []
+    monkeypatch.setattr(qcfc, "read_relmat", lambda path: read.append(path) or read_relmat(path))
+
+    write_qcfc(tmp_path, list_members(tmp_path))
+
+    found = [group_path(tmp_path, name).read_bytes() for name in ("qcfc.tsv", "qcfc.h5")]
+    assert bool(read) == is_computed
+    write_qcfc(tmp_path, list_members(tmp_path), anew=True)
+    assert found == [group_path(tmp_path, name).read_bytes() for name in ("qcfc.tsv", "qcfc.h5")]
+
+
+def test_a_broken_file_is_said_in_every_run(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also where the numbers are read back."""
+    write_cohort(tmp_path)
+    break_the_file(relmat_path(tmp_path, {"sub": "03", "space": "T1w"}, FLAVOR, source=None))
+    for _ in range(3):
+        caplog.clear()
+        write_qcfc(tmp_path, list_members(tmp_path))
+        assert caplog.text.count("left out of QC-FC") == 1
 
 
 def test_regions_of_an_atlas_of_ones_own_lie_where_its_image_says(tmp_path: Path) -> None:
