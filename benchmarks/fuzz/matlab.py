@@ -23,9 +23,9 @@ import numpy as np
 import pandas as pd
 from matio import save_to_mat
 
-flavor, path, version, *people = sys.argv[1:]
+flavors, path, version, *people = sys.argv[1:]
 content = {
-    flavor: np.ones((len(people), 15)),
+    **{flavor: np.ones((len(people), 15)) for flavor in flavors.split()},
     "subjects": np.array([[name] for name in people], np.dtypes.StringDType()),
     "T": pd.DataFrame({"ID": people, "age": [20.0, 30.0, 40.0, 50.0]}),
 }
@@ -104,6 +104,14 @@ def _list_objects(version: str) -> list[Seed]:
     with tempfile.TemporaryDirectory() as name:
         path = Path(name) / "a.mat"
         # in a process of its own: mat-io sets an option of pandas for all
-        words = [sys.executable, "-c", WRITE_OBJECTS, FLAVORS[0], str(path), version, *PEOPLE]
+        words = [
+            sys.executable,
+            "-c",
+            WRITE_OBJECTS,
+            " ".join(FLAVORS),
+            str(path),
+            version,
+            *PEOPLE,
+        ]
         subprocess.run(words, check=True)
         return [Seed("a.mat", path.read_bytes())]
