@@ -73,14 +73,16 @@ def _read_person(path: Path) -> None:
 
 
 def _read_group(path: Path) -> None:
+    from kraken_bids.pipeline.pages.gathered import gather_sessions
     from kraken_bids.pipeline.pages.group import build_group_page
     from kraken_bids.pipeline.pages.people import judge_people
     from kraken_bids.pipeline.predictions.cohort import list_members
 
     root = _find_root(path)
     members = list_members(root)
-    people = judge_people(root, members)
-    _check_plain(build_group_page(root, members, people=people, dataset="x"))
+    gathered = gather_sessions(root, members)
+    people = judge_people(root, members, gathered)
+    _check_plain(build_group_page(root, members, gathered, people=people, dataset="x"))
 
 
 def _read_run(path: Path) -> None:

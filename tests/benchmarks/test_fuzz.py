@@ -1,6 +1,8 @@
 """The fuzz suite: it finds what is planted, and finds nothing in the readers of the package."""
 
 import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from kraken_bids.exceptions import InputError
 
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
-N_INPUTS = 8
+N_INPUTS = 6
 """Of each reader, and there are half a hundred of these."""
 GIGABYTE = 1 << 30
 forking = pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
@@ -70,7 +72,7 @@ def plant(fuzz: Any, read: Callable[[Path], None]) -> Any:
 
 
 def run(fuzz: Any, folder: Path, read: Callable[[Path], None], n_inputs: int = 3) -> Any:
-    limits = fuzz.Limits(seconds=0.5, n_bytes=GIGABYTE)
+    limits = fuzz.Limits(seconds=0.05 if read is sleep else 5.0, n_bytes=GIGABYTE)
     found = fuzz.run_readers(
         [plant(fuzz, read)], folder=folder, n_inputs=n_inputs, seed=1, limits=limits
     )
@@ -128,3 +130,27 @@ def test_a_case_is_made_again_by_its_number(fuzz: Any) -> None:
     assert files == [fuzz.make_case(reader, number, 1)[1] for number in range(30)]
     assert files != [fuzz.make_case(reader, number, 2)[1] for number in range(30)]
     assert len(set(files)) > 15
+
+
+def test_a_case_is_done_again_with_its_traceback() -> None:
+    """What was found is looked at by reader and number."""
+    words = ["--reader", "relmat", "--case", "3"]
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "bench_fuzz.py", *words],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.stdout.startswith("relmat, case 3: sub-01_relmat.dense.tsv")
+    assert "valid" in done.stdout or "kraken_bids.exceptions" in done.stderr
+
+
+def test_readers_give_valid_results_or_errors_of_ours() -> None:
+    """A few damaged files for every reader; ``bench_fuzz.py`` alone gives each thousands."""
+    words = ["--inputs", str(N_INPUTS), "--n-procs", "2"]
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / "bench_fuzz.py", *words],
+        check=False, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = [line.split("|") for line in done.stdout.splitlines() if "|" in line][1:]
+    assert len(rows) > 40
+    assert all(int(n) == N_INPUTS == int(a) + int(b) for _, n, a, b, *_ in rows)
