@@ -172,7 +172,7 @@ _lock = threading.Lock()
 
 
 def _ask(request: tuple[Any, ...]) -> Any:
-    """Ask the lasting process; one that was ended before, or fell behind, is replaced."""
+    """Ask the lasting process; where that has ended, a fresh one."""
     is_fresh = not _lasting
     try:
         if is_fresh:
@@ -182,11 +182,12 @@ def _ask(request: tuple[Any, ...]) -> Any:
         _end()
         if is_fresh or error.is_timeout:
             raise
-    except BaseException:
-        # what a library does after a file that it could not read, nobody has tested
-        _end()
+    except _FailureError:
         raise
-    # it had read others before, and may have been ended while it waited
+    except BaseException:
+        _end()  # what it would still send is no answer to the next question
+        raise
+    # it had read others before, and may have suffered from one or been ended while it waited
     return _ask(request)
 
 

@@ -72,8 +72,7 @@ def _answer(
         )
     except Exception as error:  # noqa: BLE001 - what libraries raise at damaged files is anything
         answer = False, str(error) or type(error).__name__
-    finally:
-        _set_limits(Limits())
+    _set_limits(Limits())
     if not answer[0]:
         return pickle.dumps(answer, 5), []
     return content, [buffer.raw() for buffer in buffers]
