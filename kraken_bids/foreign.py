@@ -32,7 +32,7 @@ COMPUTE_S = 2.0
 """Time of computing that a file of any size has; good ones of some MB take hundredths of it."""
 COMPUTE_S_PER_BYTE = 2e-7
 """More time for large files, by their size on disk: 5 MB/s, unpacked by an old processor."""
-WAIT_RATIO = 12
+WAIT_RATIO = 30
 """Waiting is allowed for longer than computing: a busy machine, a slow disk of a cluster."""
 COPIES = 2
 """Of what a file may grow to (:mod:`kraken_bids.bounds`): as read, and as given back."""
