@@ -1,6 +1,5 @@
 """Datasets and participants: where they lie, which software wrote them."""
 
-import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,6 +12,7 @@ from kraken_bids.bids.folders import explain_folder, is_folder, is_nowhere
 from kraken_bids.bids.names import strip_label
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import suggest
+from kraken_bids.texts import read_json
 
 MAX_DEPTH = 3
 DESCRIPTION = "dataset_description.json"
@@ -207,7 +207,7 @@ def describe_folder(folder: Path) -> Dataset | None:
         raw = (folder / "derivatives").is_dir()
         pipeline = "" if raw else _pipeline_of(folder.name)
         return Dataset(_name_of(folder), folder, "raw" if raw else "derivative", pipeline, "")
-    content = _read_description(folder / DESCRIPTION)
+    content = read_json(folder / DESCRIPTION)
     generated = content.get("GeneratedBy") or content.get("PipelineDescription") or []
     first: Any = generated[0] if isinstance(generated, list) and generated else generated
     first = first if isinstance(first, dict) else {}
@@ -220,16 +220,6 @@ def describe_folder(folder: Path) -> Dataset | None:
         pipeline="atlas" if kind == "atlas" else _pipeline_of(name),
         version=str(first.get("Version", "")),
     )
-
-
-def _read_description(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"expected a JSON object in {path}; reading it gave: {error}. Mend the file."
-        ) from error
-    return content if isinstance(content, dict) else {}
 
 
 def _is_freesurfer(folder: Path) -> bool:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.columns import read_columns
 from kraken_bids.bids.images import read_labels
 from kraken_bids.bids.names import full_space, parse_name
-from kraken_bids.bids.tables import read_columns
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import Parcellation
 
@@ -140,7 +140,9 @@ def read_region_table(name: str, table: Path, *, space: str = "") -> Parcellatio
     """
     columns = read_columns(table)
     indices = columns.get("index", np.empty(0))
-    is_whole = indices.dtype.kind == "f" and bool((indices == np.floor(indices)).all())
+    is_whole = indices.dtype.kind == "f" and bool(
+        (np.isfinite(indices) & (indices == np.floor(indices))).all()
+    )
     if not set(NAMES) & set(columns) or not len(indices) or not is_whole or indices.min() < 0:
         raise InputError(
             f"expected a table of the regions of {name} with the columns index (whole numbers) "

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kraken_bids.bids.names import parse_name, split_extension, strip_label
-from kraken_bids.bids.tables import read_text
 from kraken_bids.bids.template_transforms import TemplateOptions
 from kraken_bids.exceptions import InputError
+from kraken_bids.texts import read_json, read_text
 
 LONG_NAMES = {
     "subject": "sub",
@@ -154,14 +154,8 @@ def read_filters(path: Path) -> dict[str, dict[str, object]]:
     InputError
         If the file is missing or is not a JSON object of objects.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding="utf-8-sig"))
-    except (OSError, ValueError) as error:
-        raise InputError(
-            f"expected a BIDS filter file (JSON) at {path}; reading it gave: {error}. "
-            "Check the path and the syntax."
-        ) from error
-    if not isinstance(content, dict) or not all(isinstance(v, dict) for v in content.values()):
+    content = read_json(path)
+    if not all(isinstance(v, dict) for v in content.values()):
         raise InputError(
             f'expected a JSON object like {{"bold": {{"session": "01"}}}} in {path}; '
             f"found {json.dumps(content)[:80]}. Write one object per kind of file."
@@ -222,6 +216,6 @@ def _matches_one(found: str | None, wanted: object) -> bool:
         return False
     if text in PRESENT:
         return True
-    return found == str(wanted) or (
-        found.isdigit() and str(wanted).isdigit() and int(found) == int(str(wanted))
-    )
+    spelled = str(wanted)
+    are_numbers = found.isdecimal() and spelled.isdecimal()
+    return found == spelled or (are_numbers and found.lstrip("0") == spelled.lstrip("0"))

@@ -10,8 +10,8 @@ import numpy as np
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.nifti import NiftiHeader
 from kraken_bids.bids.outputs import sidecar_path
-from kraken_bids.bids.tables import read_json
 from kraken_bids.exceptions import InputError
+from kraken_bids.texts import read_json
 
 KEY = "RepetitionTime"
 TIMES = "VolumeTiming"
@@ -158,9 +158,11 @@ def _interval(times: object, path: Path) -> float:
     InputError
         If it is not.
     """
-    is_list = isinstance(times, Sequence) and all(isinstance(time, (int, float)) for time in times)
-    steps = np.diff(np.asarray(times, np.float64)) if is_list else np.empty(0)
-    if not steps.size or np.ptp(steps) > TOLERANCE * abs(float(steps.mean())):
+    is_list = isinstance(times, list) and all(isinstance(time, (int, float)) for time in times)
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = np.diff(np.asarray(times, np.float64)) if is_list else np.empty(0)
+        is_even = steps.size and np.ptp(steps) <= TOLERANCE * abs(float(steps.mean()))
+    if not is_even:
         raise InputError(
             f"expected the volumes of {path} at even times; found {TIMES} in its JSON with other "
             "ones. Filters need even times: leave the run out with --exclude-runs."

@@ -1,6 +1,5 @@
-"""Text, JSON, tables and matrices into plain values."""
+"""Matrices and weights of text into arrays."""
 
-import json
 import re
 import warnings
 from codecs import BOM_UTF8
@@ -13,104 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.matrix_headers import split_header
-from kraken_bids.bids.matrix_text import parse_rows
+from kraken_bids.bids.matrix_rows import parse_rows
 from kraken_bids.bids.trx import open_trx
 from kraken_bids.exceptions import InputError
-from kraken_bids.files import explain_absence
+from kraken_bids.texts import read_bytes
 
-NOT_AVAILABLE = ("n/a", "N/A", "", "nan", "NaN")
 EMPTY_CELL = re.compile(rb"(?:^|[\t\n]) *\t")
 BLOCK_BYTES = 1 << 23
-
-
-def read_text(path: Path) -> str:
-    """Content of a UTF-8 text file.
-
-    Raises
-    ------
-    InputError
-        If it is missing, unreadable or not text.
-    """
-    with _reading(path):
-        return Path(path).read_text(encoding="utf-8-sig")
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Content of a JSON file that holds one object.
-
-    Raises
-    ------
-    InputError
-        If it is missing or holds anything else.
-    """
-    text = read_text(path)
-    try:
-        content = json.loads(text)
-    except ValueError as error:
-        raise InputError(
-            f"expected JSON in {path}; reading it gave: {error}. Copy the file again or mend it."
-        ) from error
-    if not isinstance(content, dict):
-        raise InputError(f"expected a JSON object in {path}; found a {type(content).__name__}.")
-    return content
-
-
-def read_columns(path: Path) -> dict[str, NDArray[Any]]:
-    """Columns of a tab-separated table with a header.
-
-    Parameters
-    ----------
-    path : path
-
-    Returns
-    -------
-    dict
-        Column name to ndarray [n_rows]: float64 with ``n/a`` as NaN where every value is a number,
-        else str as spelled.
-
-    Raises
-    ------
-    InputError
-        If it is missing, has no header, repeats a column, or a row is cut.
-    """
-    return parse_columns(read_text(path), str(path))
-
-
-def parse_columns(text: str, where: str) -> dict[str, NDArray[Any]]:
-    """Columns of the text of such a table.
-
-    Parameters
-    ----------
-    text : str
-    where : str
-        File, or archive and member, for messages.
-
-    Returns
-    -------
-    dict
-        As of :func:`read_columns`.
-
-    Raises
-    ------
-    InputError
-        As :func:`read_columns` does.
-    """
-    lines = text.splitlines()
-    header = lines[0].split("\t") if lines else [""]
-    if not all(header) or len(set(header)) < len(header):
-        raise InputError(
-            f"expected a tab-separated table with a header of different names in {where}; found "
-            f"{lines[0][:80] if lines else 'an empty file'!r}. Copy the file again."
-        )
-    rows = [line.split("\t") for line in lines[1:] if line]
-    for number, row in enumerate(rows, start=2):
-        if len(row) != len(header):
-            raise InputError(
-                f"expected {len(header)} columns in {where}; found {len(row)} in line {number}. "
-                "The file is cut or damaged: copy it again."
-            )
-    columns = zip(*rows, strict=True) if rows else ((),) * len(header)
-    return {name: _to_array(column) for name, column in zip(header, columns, strict=True)}
+MAX_LINES = 100_000
+"""Of a square matrix, blank ones included."""
 
 
 def read_relmat(path: Path) -> NDArray[np.float64]:
@@ -127,13 +37,15 @@ def read_relmat(path: Path) -> NDArray[np.float64]:
     InputError
         If it is missing, not square, or holds anything but numbers.
     """
-    with _reading(path):
-        text = Path(path).read_bytes().removeprefix(BOM_UTF8).replace(b"\r", b"\n")
+    text = read_bytes(path).removeprefix(BOM_UTF8).replace(b"\r", b"\n")
     if b"/" in text:  # one character is found much faster than three
         text = text.replace(b"n/a", b"nan")
     with _naming(path, "a square matrix of numbers, separated by tabs"):
         _, text = split_header(text)
-        values, lengths, has_gaps = parse_rows(text)
+        n_lines = text.count(b"\n") + 1
+        if n_lines > MAX_LINES:
+            raise ValueError(f"{n_lines:,} lines")
+        values, lengths, has_gaps = parse_rows(text, at_most=n_lines**2)
     n_rows = len(lengths)
     if not n_rows or values.size != n_rows**2:
         raise InputError(
@@ -194,6 +106,8 @@ def _list_blocks(path: Path) -> Iterator[bytes]:
             start = block.rfind(b"\n", 0, cut) + 1
             cut = start if block[start : start + 1] == b"#" else cut
             block, rest = block[:cut], block[cut:]
+            if len(rest) > BLOCK_BYTES:
+                raise ValueError(f"a word or a comment of more than {BLOCK_BYTES:,} bytes")
             yield re.sub(rb"(?m)^#.*$", b"", block).replace(b",", b" ")
     yield re.sub(rb"(?m)^#.*$", b"", rest).replace(b",", b" ")
 
@@ -208,18 +122,6 @@ def _parse_numbers(text: bytes, dtype: type[Any]) -> NDArray[Any]:
 
 
 @contextmanager
-def _reading(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while opening a text file into an error that says what to do."""
-    try:
-        yield
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"expected a text file at {path}; reading it gave: {error}. "
-            f"{explain_absence(path) or 'Check the path, or copy the file again.'}"
-        ) from error
-
-
-@contextmanager
 def _naming(path: Path, expected: str) -> Iterator[None]:
     """Turn what goes wrong while reading numbers into an error that names the file."""
     try:
@@ -230,10 +132,3 @@ def _naming(path: Path, expected: str) -> Iterator[None]:
         raise InputError(
             f"expected {expected} in {path}; reading it gave: {error}. Check the file."
         ) from error
-
-
-def _to_array(column: tuple[str, ...]) -> NDArray[Any]:
-    try:
-        return np.array([np.nan if v in NOT_AVAILABLE else float(v) for v in column], np.float64)
-    except ValueError:
-        return np.array(column, dtype=np.str_)

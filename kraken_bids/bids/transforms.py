@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.nifti import is_invertible
-from kraken_bids.bids.tables import read_text
 from kraken_bids.bounds import check_shape
 from kraken_bids.exceptions import InputError
 from kraken_bids.foreign import Kind
 from kraken_bids.foreign_hdf5 import Stored, list_hdf5, read_dataset
+from kraken_bids.texts import read_text
 
 Step = tuple[NDArray[np.float64], NDArray[np.float32] | None]
 """Affine [4, 4] and None: p ← affine · p. Affine and displacement [x, y, z, 3] in RAS mm:

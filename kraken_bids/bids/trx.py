@@ -1,6 +1,5 @@
 """Tractograms of the format TRX, a zip file or a folder, read in blocks and never unpacked."""
 
-import json
 import logging
 import re
 import zipfile
@@ -17,6 +16,7 @@ from kraken_bids.bids.streams import MAX_TRACK_VERTICES, explain_cut
 from kraken_bids.bids.track_blocks import TrackBlock, Vertices
 from kraken_bids.bids.trx_members import list_members, open_member
 from kraken_bids.exceptions import InputError
+from kraken_bids.texts import parse_json
 
 BLOCK_VERTICES = 1 << 19
 """Vertices per read, about."""
@@ -198,7 +198,7 @@ def open_trx(path: Path) -> TrxFile:
                 "no tractogram of the format TRX."
             )
         with open_member(path, "header.json") as stream:
-            header = json.loads(stream.read(MAX_HEADER_BYTES))
+            header = parse_json(stream.read(MAX_HEADER_BYTES))
         n_tracks, n_vertices = int(header["NB_STREAMLINES"]), int(header["NB_VERTICES"])
     except InputError:
         raise

@@ -1,5 +1,6 @@
 """How the commands read options: ``-`` or ``_`` inside, lists as other BIDS Apps take them."""
 
+import re
 import signal
 import sys
 import tomllib
@@ -9,14 +10,20 @@ from typing import Any
 
 import click
 
+from kraken_bids.bounds import MAX_DEPTH, check_plain
 from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
 from kraken_bids.logs import show_repeated_warnings
 from kraken_bids.resources import explain_shortage
+from kraken_bids.texts import read_text
 
 LEVELS = ("participant", "group")
 STOPPED: dict[object, signal.Signals] = {128 + s: s for s in (signal.SIGTERM, signal.SIGHUP)}
 """Exit codes of a command that was stopped."""
 MORE_ROOM = "Give more memory, or compute less at once, and run it again: finished files are kept."
+MAX_CONFIG = 1 << 21
+"""Bytes of a configuration; one that lists 100,000 participants has 1.2 MB."""
+MOST_NAMED = 10
+NO_KEY = re.compile(r"[^\w.\"' \t-]")
 GO_ON = "Finished files are kept: the same command goes on from there."
 
 
@@ -129,21 +136,33 @@ def read_config(path: Path, command: click.Command) -> dict[str, Any]:
     SettingsError
         If it names an option that the command has not.
     """
+    text = read_text(path, at_most=MAX_CONFIG)
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"--config-file: cannot read {path}: {error.strerror}.") from error
-    except tomllib.TOMLDecodeError as error:
+        _check_keys(text)
+        content = tomllib.loads(text)
+        check_plain(content)
+    except (ValueError, RecursionError) as error:
         raise InputError(f"--config-file: {path} is not valid TOML: {error}.") from error
     known = {option.name: option for option in command.params if option.name}
     values = {key.replace("-", "_"): value for key, value in content.items()}
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise SettingsError(
-            f"--config-file: {path} names options that do not exist: {', '.join(unknown)}. "
+            f"--config-file: {path} names options that do not exist: "
+            f"{', '.join(unknown[:MOST_NAMED])}{', …' if unknown[MOST_NAMED:] else ''}. "
             "Run kraken-bids --help for the list."
         )
-    return {key: _as_words(value) for key, value in values.items()}
+    try:
+        return {key: _as_words(value, known[key]) for key, value in values.items()}
+    except ValueError as error:
+        raise SettingsError(f"--config-file: {path}: {error}.") from error
+
+
+def _check_keys(text: str) -> None:
+    """Refuse keys inside keys without end, for each of which the parser looks at all before it."""
+    for words in NO_KEY.split(text):
+        if sum(bool(part.strip()) for part in words.split(".")) > MAX_DEPTH:
+            raise ValueError(f"more than {MAX_DEPTH} keys inside each other")
 
 
 def _dashed(word: str) -> str:
@@ -192,8 +211,17 @@ def _is_number(word: str) -> bool:
     return True
 
 
-def _as_words(value: object) -> object:
-    """Tables become NAME=VALUE words, as the command line spells them."""
-    if isinstance(value, Mapping):
-        return [f"{name}={item}" for name, item in value.items()]
-    return value
+def _as_words(value: object, option: click.Parameter) -> object:
+    """Words as the command line spells them; of tables NAME=VALUE. Flags stay what they are."""
+    if option.multiple and isinstance(value, Mapping):
+        return [f"{name}={_as_word(item, option)}" for name, item in value.items()]
+    if option.multiple and isinstance(value, list):
+        return [_as_word(item, option) for item in value]
+    is_flag = isinstance(option, click.Option) and option.is_flag
+    return value if is_flag and isinstance(value, bool) else _as_word(value, option)
+
+
+def _as_word(value: object, option: click.Parameter) -> str:
+    if isinstance(value, Mapping | list):
+        raise ValueError(f"expected a word or a number for {option.name}; found {str(value)[:80]}")
+    return str(value)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kraken_bids.bids.columns import read_columns
 from kraken_bids.bids.names import parse_name
-from kraken_bids.bids.tables import read_columns
 from kraken_bids.exceptions import FlavorError, InputError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.parcellations import load_parcellation

@@ -20,6 +20,7 @@ from kraken_bids.flavors import Flavor, describe_flavor
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.provenance import digest, file_stamps
 from kraken_bids.settings import MAX_IMPUTED_SHARE, Settings, to_plain
+from kraken_bids.texts import read_json
 
 logger = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.matrix_headers import split_header
-from kraken_bids.bids.matrix_text import parse_rows
+from kraken_bids.bids.matrix_rows import parse_rows
 from kraken_bids.exceptions import InputError
 from kraken_bids.pipeline.tools.stored_rows import BROKEN
 
 COMMENT = re.compile(rb"(?m)(?:^|(?<=[ \t]))[#%][^\n]*")
-MISSING = re.compile(rb"(?<![^\t ,;\n])(?:n/a|NA|N/A|<NA>|NaN)(?![^\t ,;\n])")
-"""A cell that says that there is no number."""
+MISSING = {b"/": (b"n/a", b"N/A"), b"N": (b"<NA>", b"NAN", b"NA")}
+"""Cells that say that there is no number, which no other cell holds; by a character of them."""
+BLOCK_BYTES = 1 << 20
 MARKS = (b"\t", b",", b";")
 """What separates numbers, if it is there at all; else blanks do."""
 
@@ -65,12 +66,13 @@ def parse_text_matrix(text: bytes) -> tuple[tuple[str, ...] | None, NDArray[np.f
     """
     text = text.removeprefix(BOM_UTF8).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if b"#" in text or b"%" in text:
-        text = COMMENT.sub(b"", text)
+        text = b"".join(COMMENT.sub(b"", lines) for lines in _list_blocks(text))
     text = text.lstrip(b"\n")
-    if any(mark in text for mark in (b"/", b"N", b"A")):  # one character is found much faster
-        text = MISSING.sub(b"nan", text)
     mark = next((mark for mark in MARKS if mark in text), b" ")
     names, text = split_header(text, mark)
+    for character, words in MISSING.items():
+        for word in words if character in text else ():  # one is found much faster than several
+            text = text.replace(word, b"nan")
     values, lengths, has_gaps = _parse(text, mark)
     if not len(lengths):
         raise ValueError("no numbers")
@@ -88,6 +90,15 @@ def parse_text_matrix(text: bytes) -> tuple[tuple[str, ...] | None, NDArray[np.f
     return names, values.reshape(len(lengths), lengths[0])
 
 
+def _list_blocks(text: bytes) -> Iterator[bytes]:
+    """Yield some lines at a time."""
+    start = 0
+    while start < len(text):
+        stop = text.find(b"\n", start + BLOCK_BYTES) + 1 or len(text)
+        yield text[start:stop]
+        start = stop
+
+
 def _parse(text: bytes, mark: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64], bool]:
     if mark == b"\t" and b" " not in text:
         values, lengths, has_gaps = parse_rows(text)
@@ -97,10 +108,22 @@ def _parse(text: bytes, mark: bytes) -> tuple[NDArray[np.float64], NDArray[np.in
 
 
 def _join_cells(text: bytes, mark: bytes) -> bytes:
-    """Cells with one tab between them, and none where a line ends, whatever lies around them."""
-    around = rb"[ \t]+" if mark == b" " else rb" *" + re.escape(mark) + rb" *"
-    lines = (re.sub(around, b"\t", line.strip(b" ")) for line in text.split(b"\n"))
-    return b"\n".join(line.removesuffix(b"\t") for line in lines if line)
+    """Cells with one tab between them, and none where a line ends, whatever lies around them.
+
+    By replacements of the whole text: cells as Python's objects would take 40 bytes each.
+    """
+    text = _squeeze(text, b"  ")
+    for end in (b"\n", mark):
+        text = text.replace(b" " + end, end).replace(end + b" ", end)
+    text = _squeeze(text.strip(b" \n").replace(mark, b"\t"), b"\n\n")
+    return text.replace(b"\t\n", b"\n").removesuffix(b"\t")
+
+
+def _squeeze(text: bytes, twice: bytes) -> bytes:
+    """Text with one character where it comes several times in a row."""
+    while twice in text:
+        text = text.replace(twice, twice[:1])
+    return text
 
 
 def _check_names(names: Sequence[str], regions: Sequence[str] | None, where: str) -> None:

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from kraken_bids.bids.matrix_text import format_matrix, parse_rows
+from kraken_bids.bids.matrix_rows import parse_rows
+from kraken_bids.bids.matrix_text import format_matrix
 
 HARD = [
     np.nan, np.inf, -np.inf, 0.0, -0.0, 999999.5, 999999.4, 9999995.0, 9.999995, 0.00009999995,

@@ -270,7 +270,7 @@ def test_absurd_sizes(tmp_path: Path, header: dict[str, int]) -> None:
         (b"{}", "NB_STREAMLINES"),
         (b'{"NB_STREAMLINES": Infinity, "NB_VERTICES": 1}', "reading it gave: OverflowError"),
         (b'{"NB_STREAMLINES": -1, "NB_VERTICES": 1}', "expected counts"),
-        (b"[" * 100_000, "reading it gave: RecursionError"),
+        (b"[" * 100_000, "without end"),
     ],
 )
 def test_broken_headers(tmp_path: Path, header: bytes, message: str) -> None:

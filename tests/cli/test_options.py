@@ -107,7 +107,7 @@ def test_config_file_gives_defaults(tmp_path: Path):
     path = tmp_path / "run.toml"
     path.write_text('high-pass = 0.05\n[derivatives]\nfmriprep = "/x"\n')
 
-    assert read_config(path, command) == {"high_pass": 0.05, "derivatives": ["fmriprep=/x"]}
+    assert read_config(path, command) == {"high_pass": "0.05", "derivatives": ["fmriprep=/x"]}
 
 
 @pytest.mark.parametrize(

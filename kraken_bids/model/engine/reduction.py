@@ -237,7 +237,7 @@ def fit_reduction(edges: NDArray[np.floating], kind: str) -> Reduction:
         If there are fewer subjects than components.
     """
     name = kind.lower()
-    if name.startswith("pc") and name.lstrip("pca").isdigit():
+    if name.startswith("pc") and name.lstrip("pca").isdecimal():
         return fit_pca(edges, int(name.lstrip("pca")))
     mean = np.asarray(edges.mean(axis=0, dtype=np.float64), np.float32)
     if name == "cfeat":

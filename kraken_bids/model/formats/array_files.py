@@ -12,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.files import atomic_path
+from kraken_bids.texts import parse_json
 
 Array = NDArray[np.float32]
 
@@ -69,7 +70,7 @@ def read_arrays(path: Path) -> dict[str, Array]:
             pass  # checks the header, and that the file is as long as it says
         with path.open("rb") as file:
             (n_header,) = struct.unpack("<Q", file.read(8))
-            header = json.loads(file.read(n_header))
+            header = parse_json(file.read(n_header))
         buffer = np.memmap(path, np.uint8, mode="r")
     except (SafetensorError, OSError, ValueError) as error:
         raise CheckpointError(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.cache import check_copy, compute_sha256, remember_copy
-from kraken_bids.exceptions import CheckpointError, FlavorError
+from kraken_bids.exceptions import CheckpointError, FlavorError, InputError
 from kraken_bids.files import atomic_path, make_folder
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.model.engine.architecture import Architecture
@@ -23,6 +23,7 @@ from kraken_bids.model.engine.weights import Weights
 from kraken_bids.model.formats.array_files import read_arrays, write_arrays
 from kraken_bids.model.predict import Model
 from kraken_bids.parcellations import load_parcellation
+from kraken_bids.texts import read_json
 
 FORMAT = "kraken_bids model"
 FORMAT_VERSION = 1
@@ -168,12 +169,10 @@ def _read_description(path: Path) -> dict[str, Any]:
             ".pt file with --transforms."
         )
     try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError, RecursionError) as error:
-        raise CheckpointError(
-            f"expected JSON in {path}; found: {error}. Copy or make the model again."
-        ) from error
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        description = read_json(path)
+    except InputError as error:
+        raise CheckpointError(f"{error} Or make the model again.") from error
+    if description.get("format") != FORMAT:
         raise CheckpointError(
             f"expected {path} to say format {FORMAT!r}; it is another program's file."
         )

@@ -9,8 +9,8 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.columns import NOT_AVAILABLE, parse_columns, read_columns
 from kraken_bids.bids.names import parse_name, strip_label
-from kraken_bids.bids.tables import NOT_AVAILABLE, parse_columns, read_columns
 from kraken_bids.exceptions import InputError
 from kraken_bids.pipeline.tools.row_names import parse_subject
 from kraken_bids.pipeline.tools.stored_rows import BROKEN
@@ -22,11 +22,11 @@ Columns = Mapping[str, NDArray[Any]]
 KIND = "latents"
 ENTITIES = {"sub": "participant_id", "ses": "session_id"}
 SOURCE = "source"
-VALUE = re.compile(r"z[0-9]+")
+VALUE = re.compile(r"z[0-9]{1,9}")
 HEADER_BYTES = 1 << 20
 """A header is no longer, whatever the file is."""
 MAX_PACKED_BYTES = 1 << 24
-"""One subject's table in an archive is no larger; its cells take twenty times that in memory."""
+"""One subject's table in an archive is no larger."""
 
 
 def is_latent_table(path: Path) -> bool:
@@ -111,12 +111,11 @@ def _read_stream(stream: IO[bytes], where: str) -> Columns:
         content = stream.read(MAX_PACKED_BYTES + 1)
         if len(content) > MAX_PACKED_BYTES:
             raise ValueError(f"more than {MAX_PACKED_BYTES:,} bytes of one subject")
-        text = content.decode("utf-8-sig")
     except BROKEN as error:
         raise InputError(
             f"expected a table of latents in {where}; found: {error}. Copy the file again."
         ) from error
-    return parse_columns(text, where)
+    return parse_columns(content, where)
 
 
 def _list_rows(columns: Columns, where: str, name: str) -> Iterator[tuple[str, str, Array]]:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.names import parse_name
-from kraken_bids.bids.tables import read_json
 from kraken_bids.bounds import check_archive
 from kraken_bids.exceptions import FlavorError, InputError
 from kraken_bids.files import explain_absence
@@ -20,6 +19,7 @@ from kraken_bids.pipeline.text_matrices import read_text_matrix
 from kraken_bids.pipeline.tools.connectome_parts import Part, to_table_part
 from kraken_bids.pipeline.tools.row_names import check_folders, find_label, parse_subject
 from kraken_bids.pipeline.tools.stored_rows import BROKEN
+from kraken_bids.texts import read_json
 
 TABLE_SUFFIXES = (".tsv", ".csv", ".txt")
 PREDICTED_MARK = "kraken"
