@@ -223,7 +223,7 @@ def select_components(
 
 def _number_at_end(name: str) -> int:
     digits = name.rpartition("_")[2]
-    return int(digits) if digits.isdecimal() and len(digits) < 10 else 0
+    return int(digits) if digits.isdecimal() and len(digits) < 10 else 10**9  # no number: last
 
 
 def compute_tissue_regressors(

@@ -13,7 +13,6 @@ from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.facts import Facts
 from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.outputs import sidecar_path
-from kraken_bids.bids.read import read_json
 from kraken_bids.bids.write import bids_uri, write_json
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, describe_flavor

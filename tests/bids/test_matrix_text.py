@@ -4,10 +4,11 @@ import io
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from kraken_bids.bids import matrix_rows
 from kraken_bids.bids.matrix_rows import parse_rows
 from kraken_bids.bids.matrix_text import format_matrix
 
@@ -140,3 +141,44 @@ def test_the_numbers_of_each_line_are_counted(
 
     assert found.tolist() == lengths * n_lines
     assert gappy is has_gaps
+
+
+PARTS = (b"1", b"-2.5", b"1e3", b"\t", b"\t", b" ", b"\n", b"\n")
+
+
+@given(st.lists(st.sampled_from(PARTS), max_size=60))
+def test_lines_that_are_too_long_are_read_in_parts(parts: list[bytes]) -> None:
+    """Numbers, their count in each line and gaps are those of lines that are read whole."""
+    text = b"".join(parts)
+    assume(all(len(word) < 16 and is_number(word) for word in text.split()))
+    expected = parse_rows(text)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matrix_rows, "TEXT_BLOCK", 4)
+        patch.setattr(matrix_rows, "LONGEST_BLOCK", 16)
+        found = parse_rows(text)
+
+    np.testing.assert_array_equal(found[0], expected[0])
+    np.testing.assert_array_equal(found[1], expected[1])
+    assert found[2] == expected[2]
+
+
+def is_number(word: bytes) -> bool:
+    try:
+        float(word)
+    except ValueError:
+        return False
+    return True
+
+
+def test_no_word_is_so_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A text without separators is not looked through as a whole."""
+    monkeypatch.setattr(matrix_rows, "LONGEST_BLOCK", 16)
+    with pytest.raises(ValueError, match="a word of more than 16 letters"):
+        parse_rows(b"1 2\n" + b"1" * 17)
+
+
+def test_no_more_numbers_are_read_than_there_can_be() -> None:
+    """What a square of its lines cannot have ends the reading."""
+    assert len(parse_rows(b"1 2\n3 4\n", at_most=4)[0]) == 4
+    with pytest.raises(ValueError, match="more numbers than there can be, 3"):
+        parse_rows(b"1 2\n3 4\n", at_most=3)

@@ -129,6 +129,14 @@ def test_tables_are_inherited_as_templateflow_and_atlaspack_have_them(
     assert Path(table).name in caplog.text
 
 
+@pytest.mark.parametrize("index", ["inf", "-1", "1.5", "n/a", "1e300", "one"])
+def test_an_index_that_no_voxel_can_have_is_refused(tmp_path: Path, index: str) -> None:
+    """Infinite, negative, broken, missing, beyond all labels, a word."""
+    table = write(tmp_path / "names.tsv", "index\tname", "1\ta", f"{index}\tb")
+    with pytest.raises(InputError, match=r"names\.tsv"):
+        read_region_table("A", table)
+
+
 def test_columns_of_xcpd_and_of_display(tmp_path: Path) -> None:
     """XCP-D calls names label; hemisphere and network order pictures; equal names are told."""
     table = write(

@@ -48,3 +48,27 @@ def test_an_absent_table_is_an_error_with_its_path(tmp_path: Path) -> None:
     """The message names the file."""
     with pytest.raises(InputError, match=r"participants\.tsv"):
         read_participants(tmp_path / "participants.tsv")
+
+
+def test_no_more_people_are_read_than_there_is_room_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor a line that no table has."""
+    monkeypatch.setattr("kraken_bids.bids.participants.MAX_CELLS", 12)
+    path = tmp_path / "participants.tsv"
+    path.write_text("participant_id\n" + "1\n" * 3)
+    assert len(read_participants(path)) == 3
+    path.write_text("participant_id\n" + "1\n" * 4)
+    with pytest.raises(InputError, match=r"participants\.tsv.* more than 3 people"):
+        read_participants(path)
+    monkeypatch.setattr("kraken_bids.bids.participants.MAX_LINE", 10)
+    with pytest.raises(InputError, match="a line of 15 letters"):
+        read_participants(path)
+
+
+def test_a_table_of_bytes_that_end_within_a_letter(tmp_path: Path) -> None:
+    """UTF-16 that is cut."""
+    path = tmp_path / "participants.tsv"
+    path.write_bytes(TABLE.encode("utf-16")[:-1])
+    with pytest.raises(InputError, match=r"participants\.tsv"):
+        read_participants(path)

@@ -1,6 +1,7 @@
 """The repetition time is found wherever BIDS allows it, and what contradicts it is named."""
 
 import json
+from math import inf
 from pathlib import Path
 
 import nibabel as nib
@@ -158,7 +159,15 @@ def test_volume_timing(tmp_path: Path) -> None:
     path = save(tmp_path / "b.nii.gz")
     put(tmp_path / "b.json", VolumeTiming=[0.0, 2.5, 5.0])
     assert open_bold(path, tr=None).tr == 2.5
-    for times in ([0.0, 2.5, 7.5], [0.0], "often"):
+    for times in (
+        [0.0, 2.5, 7.5],
+        [0.0],
+        "often",
+        "",
+        {},
+        [0.0, inf, inf],
+        [1e308, -1e308, 1e308],
+    ):
         put(tmp_path / "b.json", VolumeTiming=times)
         with pytest.raises(InputError, match="at even times"):
             open_bold(path, tr=None)

@@ -150,3 +150,26 @@ def test_other_layouts_of_a_square_are_read(tmp_path: Path, text: bytes) -> None
     path.write_bytes(text)
 
     np.testing.assert_array_equal(read_relmat(path), [[1, 2], [3, 4]])
+
+
+def test_no_square_has_so_many_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are counted before there is room for them."""
+    monkeypatch.setattr("kraken_bids.bids.tables.MAX_LINES", 3)
+    path = tmp_path / "m.tsv"
+    path.write_text("1\t2\n3\t4\n")
+    assert read_relmat(path).shape == (2, 2)
+    path.write_text("1\n" * 3)
+    with pytest.raises(InputError, match=r"m\.tsv; reading it gave: 4 lines"):
+        read_relmat(path)
+
+
+@pytest.mark.parametrize("text", [b"1" * 100, b"# " + b"x" * 100, b"1 2\n" + b"3" * 100])
+def test_no_weight_and_no_comment_is_so_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes
+) -> None:
+    """A file without line ends or blanks is not kept to be looked through again and again."""
+    monkeypatch.setattr("kraken_bids.bids.tables.BLOCK_BYTES", 16)
+    path = tmp_path / "w.txt"
+    path.write_bytes(text)
+    with pytest.raises(InputError, match=r"w\.txt; reading it gave: a word or a comment"):
+        read_weights(path)

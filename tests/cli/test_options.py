@@ -112,16 +112,76 @@ def test_config_file_gives_defaults(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("content", "error"),
-    [("high-pass = ", InputError), ("unheard_of = 1", SettingsError), (None, InputError)],
+    [
+        ("high-pass = ", InputError),
+        ("unheard_of = 1", SettingsError),
+        (None, InputError),
+        ("high-pass = 1 # \xe9".encode("latin-1"), InputError),
+        ("high-pass = " + "[" * 5000, InputError),
+        ("high-pass = " + "[" * 80 + "]" * 80, InputError),
+        (".".join("a" * 100) + " = 1", InputError),
+        ("high-pass = " + "9" * 5000, InputError),
+    ],
 )
 def test_broken_config_files_are_refused(tmp_path: Path, content, error):
-    """Bad TOML, a missing file and an unknown option each name the file."""
+    """Bad TOML, no UTF-8, values without end, a missing file, an unknown option: it is named."""
     path = tmp_path / "run.toml"
     if content is not None:
-        path.write_text(content)
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
 
     with pytest.raises(error, match=r"run\.toml"):
         read_config(path, click.Command("x"))
+
+
+@click.command()
+@click.option("--n-procs", type=int)
+@click.option("--folder", type=click.Path())
+@click.option("--labels", cls=ListOption)
+def configured(**options: Any) -> None:
+    """Say what it was given."""
+    click.echo(options)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("n-procs = inf", "not a valid integer"),
+        ("n-procs = true", "not a valid integer"),
+        ("labels = '01'", "must be an iterable"),
+        ("folder = 5", "'folder': '5'"),
+        ("labels = [1, '02']", "'labels': ('1', '02')"),
+    ],
+)
+def test_values_of_a_config_file_are_words_as_those_of_the_command_line(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    """Whatever kind of value an option is given, click takes it, or says that it does not."""
+    path = tmp_path / "run.toml"
+    path.write_text(content)
+
+    result = CliRunner().invoke(configured, default_map=read_config(path, configured))
+
+    assert message in result.output
+    assert isinstance(result.exception, SystemExit | None)
+
+
+@pytest.mark.parametrize("content", ["n-procs = [1, 2]", "n-procs = {a = 1}", "labels = [[1]]"])
+def test_several_values_for_one_are_refused(tmp_path: Path, content: str) -> None:
+    """Lists and tables, where a word or a number belongs."""
+    path = tmp_path / "run.toml"
+    path.write_text(content)
+
+    with pytest.raises(SettingsError, match=r"run\.toml: expected a word or a number for"):
+        read_config(path, configured)
+
+
+def test_a_config_file_may_hold_sentences_with_many_dots(tmp_path: Path) -> None:
+    """Comments, and paths with dots, are no keys inside keys."""
+    command = click.Command("x", params=[click.Option(["--model"])])
+    path = tmp_path / "run.toml"
+    path.write_text(f"# {'.' * 200}\n# {'Go on. ' * 20}\nmodel = '{'../' * 60}x.y'\n")
+
+    assert read_config(path, command) == {"model": "../" * 60 + "x.y"}
 
 
 def test_the_help_explains_every_option_in_a_group() -> None:

@@ -116,6 +116,7 @@ def test_basis_spans_the_design():
 def test_components_are_numbered_beyond_a_hundred():
     """Where 20.2 numbers CSF to 98 and goes on with WM, 99 comes before 100."""
     columns = {f"a_comp_cor_{i:02d}": np.zeros(3) for i in range(120)}
+    columns |= {"a_comp_cor_²": np.zeros(3), f"a_comp_cor_{'9' * 5000}": np.zeros(3)}  # no numbers
     masks = {name: {"Mask": "CSF" if i < 99 else "WM"} for i, name in enumerate(columns)}
     found = select_components(columns, masks, "WM", 3)
     assert found == ("a_comp_cor_99", "a_comp_cor_100", "a_comp_cor_101")

@@ -95,3 +95,34 @@ def test_a_header_of_other_regions_is_refused(tmp_path: Path, header: str, messa
 
     with pytest.raises(InputError, match=message):
         read_text_matrix(path, ("a", "b", "c"))
+
+
+def test_comments_and_missing_cells_are_found_in_every_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A few bytes at a time; NAN is a number's spelling, <NA> is pandas' word."""
+    monkeypatch.setattr("kraken_bids.pipeline.text_matrices.BLOCK_BYTES", 4)
+    path = tmp_path / "x.csv"
+    path.write_text("<NA>,1 # one\nNAN , 2\n# two\n3 ,n/a % three\n")
+
+    np.testing.assert_array_equal(read_text_matrix(path), [[np.nan, 1], [np.nan, 2], [3, np.nan]])
+
+
+def test_names_of_regions_are_no_missing_cells(tmp_path: Path) -> None:
+    """Nucleus accumbens (NAcc) has N and A in its name."""
+    path = tmp_path / "x.csv"
+    path.write_text(",NAcc,n/a-1\nNAcc,1,NA\nn/a-1,NA,1\n")
+
+    found = read_text_matrix(path, ("NAcc", "n/a-1"))
+    np.testing.assert_array_equal(found, [[1, np.nan], [np.nan, 1]])
+
+
+def test_a_first_line_of_words_without_end_is_no_header(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not taken apart."""
+    monkeypatch.setattr("kraken_bids.bids.matrix_headers.MAX_LINE", 20)
+    path = tmp_path / "x.tsv"
+    path.write_text("q\t" * 20 + "\n1\t2\n")
+    with pytest.raises(InputError, match="a first line of words of 40 bytes"):
+        read_text_matrix(path)

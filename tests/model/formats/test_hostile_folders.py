@@ -70,6 +70,7 @@ def folder(tmp_path: Path, make_model: Callable[..., Model]) -> Path:
         (("architecture",), None),
         (("transforms", "FCcorr_mini_hpf", "n_edges"), 10**12),
         (("transforms", "FCcorr_mini_hpf", "n_edges"), "many"),
+        (("transforms", "FCcorr_mini_hpf", "n_edges"), 10**400),
         (("transforms", "FCcorr_mini_hpf", "arrays"), ["../../etc/passwd"]),
         (("transforms", "FCcorr_mini_hpf", "type"), "none"),
         (("transforms",), {}),
