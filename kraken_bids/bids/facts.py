@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.tables import read_columns, read_json
+from kraken_bids.bids.columns import read_columns
 from kraken_bids.exceptions import InputError
+from kraken_bids.texts import read_json
 
 MEND = "The file is damaged, or of another tool: make it again with --force."
 

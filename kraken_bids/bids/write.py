@@ -18,7 +18,6 @@ from kraken_bids.bids.own_atlases import read_region_table
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.files import atomic_path
 from kraken_bids.parcellations import Parcellation, list_parcellations
-from kraken_bids.texts import read_json, read_text
 
 BIDS_VERSION = "1.10.0"
 CODE_URL = "https://github.com/kraken-bids/kraken_bids"
