@@ -83,7 +83,7 @@ def _locked(folder: Path, name: str) -> Iterator[Path]:
 def _take_lock(lock: Path) -> int | None:
     """Wait for the lock; None where there are no locks."""
     try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, FILE_MODE)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
     except OSError:
         return None
     try:

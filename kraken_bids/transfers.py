@@ -11,15 +11,20 @@ from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from urllib.error import HTTPError, URLError
-from urllib.request import Request, urlopen
+from urllib.request import Request
 
 from kraken_bids.cache import PublishedFile, explain_by_hand
 from kraken_bids.exceptions import InputError
-from kraken_bids.files import DISK_FULL
+from kraken_bids.files import DISK_FULL, FILE_MODE
+from kraken_bids.watched import Watch
 
 logger = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
+ROUNDING = 1_000_000
+"""Bytes by which a published size may be off: those of large files are rounded."""
+LARGEST = 1 << 30
+"""Bytes of a file whose size is not known; the largest that is published has half as many."""
 FOR_GOOD = (400, 401, 403, 404, 405, 410, 451)
 """Answers that asking again does not change."""
 
@@ -78,10 +83,13 @@ def append_from(url: str, file: PublishedFile, part: Path, patience: Patience) -
         headers["Range"] = f"bytes={offset}-"
     request = Request(url, headers=headers)  # noqa: S310 - addresses of the package's registry
     try:
-        with urlopen(request, timeout=patience.silence) as response:  # noqa: S310
-            _check_kind(response)
-            resumed = _is_rest(response, offset)
-            _copy(response, file, part, offset=offset if resumed else 0, patience=patience)
+        with (
+            Watch(2 * patience.silence) as watch,
+            watch.open(request, patience.silence) as response,
+        ):
+            resumed = _check_answer(response, file, offset)
+            begin = offset if resumed else 0
+            _copy(response, file, part, offset=begin, patience=patience, watch=watch)
     except HTTPError as error:
         error.close()
         if error.code == 416 and offset:  # nothing follows: the part is whole, or wrong
@@ -92,43 +100,75 @@ def append_from(url: str, file: PublishedFile, part: Path, patience: Patience) -
     except URLError as error:
         raise AddressFailed(f"cannot be reached ({error.reason})") from error
     except TimeoutError as error:
-        raise AddressFailed(f"silent for {patience.silence:g} s") from error
+        raise AddressFailed(
+            f"silent for {patience.silence:g} s, or nothing whole for twice as long"
+        ) from error
     except InputError:
         raise
-    except (OSError, HTTPException) as error:
+    except (OSError, HTTPException, ValueError) as error:
         raise AddressFailed(f"broke off ({error!r})") from error
     return resumed
 
 
-def _check_kind(response: HTTPResponse) -> None:
-    # Before anything is written: a login page must not replace the half that has arrived.
+def _check_answer(response: HTTPResponse, file: PublishedFile, offset: int) -> bool:
+    """Whether the answer is what is missing, and not the whole file; it may be neither."""
+    # Before anything is written: another thing must not replace the half that has arrived.
     if response.headers.get_content_type() == "text/html":
         raise AddressFailed("gave a web page, perhaps one to log in to", for_good=True)
+    is_part = response.status == 206
+    found = response.headers.get("Content-Range", "")
+    if is_part and not found.startswith(f"bytes {offset}-"):
+        raise AddressFailed(f"gave another part ({found[:80]}) than that from byte {offset} on")
+    total = _read_total(response, offset if is_part else 0)
+    if total is not None and not _can_be(total, file):
+        raise AddressFailed(
+            f"has a file of {total} bytes, where {file.size or 'fewer'} were published",
+            for_good=True,
+        )
+    return is_part
 
 
-def _is_rest(response: HTTPResponse, offset: int) -> bool:
-    start = response.headers.get("Content-Range", "")
-    return response.status == 206 and start.startswith(f"bytes {offset}-")
+def _read_total(response: HTTPResponse, offset: int) -> int | None:
+    length = response.headers.get("Content-Length", "")
+    return offset + int(length) if length.isdecimal() else None
+
+
+def _can_be(total: int, file: PublishedFile) -> bool:
+    return total <= LARGEST if file.size is None else abs(total - file.size) <= ROUNDING
 
 
 def _copy(
-    response: HTTPResponse, file: PublishedFile, part: Path, *, offset: int, patience: Patience
+    response: HTTPResponse,
+    file: PublishedFile,
+    part: Path,
+    *,
+    offset: int,
+    patience: Patience,
+    watch: Watch,
 ) -> None:
     """Write the body of an answer behind the first ``offset`` bytes of ``part``."""
-    length = response.headers.get("Content-Length", "")
-    total = offset + int(length) if length.isdigit() else None
+    total = _read_total(response, offset)
+    most = LARGEST if file.size is None else file.size + ROUNDING
     progress = _Progress(file.name, total, offset, patience)
     with disk_errors(file, part.parent):
         _check_room(part.parent, (total or 0) - offset)
-        out = part.open("ab", buffering=0)
+        # a link in its place, which somebody else may have put there, is not followed
+        descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
+        out = os.fdopen(descriptor, "wb", buffering=0)
     with out:
         with disk_errors(file, part.parent):
             out.truncate(offset)
+            out.seek(offset)
         # read1 gives what has arrived, so that a trickle is seen as one
         while chunk := response.read1(CHUNK):
+            watch.ring()
+            if progress.done + len(chunk) > most:
+                out.truncate(offset)
+                raise AddressFailed(f"gave more than {most} bytes", for_good=True)
             with disk_errors(file, part.parent):
                 _write(chunk, out.fileno())
             progress.add(len(chunk))
+        watch.ring()
         with disk_errors(file, part.parent):
             os.fsync(out.fileno())
     progress.say()

@@ -17,6 +17,8 @@ from kraken_bids.texts import read_json
 MAX_DEPTH = 3
 DESCRIPTION = "dataset_description.json"
 PARTICIPANT = re.compile("sub-[A-Za-z0-9+]+")
+FOLDER = re.compile(r"\w[\w.+-]{0,99}")
+"""A name of software that can be a folder's, and leads to no other."""
 DATALAD = (".datalad", ".gitmodules")
 """What the root of a dataset holds whose parts may not be installed."""
 NOT_SEARCHED = ("freesurfer", "kraken_bids")
@@ -156,7 +158,8 @@ def _walk(folder: Path, depth: int) -> Iterator[Dataset]:
         yield dataset
         inside = [folder / "derivatives", folder / "sourcedata" / "freesurfer"]
         # Layouts of fMRIPrep before 21.0: its own folder beside FreeSurfer's, or around it.
-        inside += [folder / "freesurfer", folder / dataset.pipeline] if dataset.pipeline else []
+        if FOLDER.fullmatch(dataset.pipeline):
+            inside += [folder / "freesurfer", folder / dataset.pipeline]
         if dataset.pipeline == "fmriprep" and folder.name == "fmriprep":
             inside.append(folder.parent / "freesurfer")
     else:

@@ -1,5 +1,6 @@
 """Datasets and participants are found, and wrong folders are explained."""
 
+import json
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -125,3 +126,22 @@ def test_unknown_participant(raw: Path) -> None:
         InputError, match=r"expected participants 02, 99 .* found there 01.*data.*02:"
     ):
         find_participants(find_datasets(raw, {}), ["01", "sub-02", "99"])
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "/elsewhere", "x" * 300, "..", "a/b", "a\tb"])
+def test_the_name_of_software_leads_nowhere_else(tmp_path: Path, raw: Path, name: str) -> None:
+    """A dataset is searched in folders that bear the name of its software, never outside."""
+    outside = tmp_path / "elsewhere"
+    folder = raw / "derivatives" / "fmriprep"
+    for place in (outside, Path("/elsewhere"), folder / "a" / "b"):
+        if place.is_relative_to(tmp_path):
+            (place / "sub-01").mkdir(parents=True)
+    written = str(outside) if name == "/elsewhere" else name
+    (folder / "dataset_description.json").write_text(
+        json.dumps({"Name": "x", "GeneratedBy": [{"Name": written}]})
+    )
+
+    found = find_datasets(raw, {})
+
+    assert outside not in [dataset.path.resolve() for dataset in found]
+    assert folder in [dataset.path for dataset in found]
