@@ -319,3 +319,15 @@ def test_it_imports_little(readers: ModuleType, path: Path) -> None:
     modules = read_apart(KIND, readers.list_modules, path)
     assert foreign._lasting
     assert not {"torch", "scipy", "nibabel", "pandas", "matplotlib"} & set(modules)
+
+
+def test_nothing_else_reads_such_files() -> None:
+    """Modules that open HDF5 and MATLAB files do so in the process apart, or in memory."""
+    package = Path(foreign.__file__).parent
+    found = {
+        str(path.relative_to(package))
+        for path in package.rglob("*.py")
+        if "h5py.File(" in (text := path.read_text(encoding="utf-8")) or "loadmat(" in text
+    }
+    reading = {"foreign_hdf5.py", "pipeline/mat_hdf5.py", "pipeline/mat_load.py"}
+    assert found == reading | {"hdf5.py", "demo/files.py"}  # these write
