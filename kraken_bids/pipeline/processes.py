@@ -31,9 +31,9 @@ Result = TypeVar("Result")
 class Processes(Executor):
     """Computes in processes of its own, and in this one where the system allows none.
 
-    They are forked from this process where that is safe: they begin within milliseconds, with all
-    that is imported here and in the same memory, and end with what was asked of them. Elsewhere
-    (macOS, a program with threads) they are fresh ones, and stay; one alone is not worth that.
+    They are forked from this process where that is safe, at their first task: they begin within
+    milliseconds, with all that is imported here and in the same memory. Elsewhere (macOS, a
+    program with threads) they are fresh ones; one alone is not worth that.
 
     Nothing but pipes joins them to this process: queues and locks need a /dev/shm.
 
@@ -83,8 +83,6 @@ class Processes(Executor):
         except GeneratorExit:  # whoever stops early wants nothing more of them
             self.shutdown()
             raise
-        if can_fork():
-            self.shutdown()
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:  # noqa: ARG002, FBT001, FBT002 - as the class above has it
         """End the processes, in the middle of their work too; they take unfinished files along."""
