@@ -30,6 +30,7 @@ from kraken_bids.pipeline.participant import (
     load_model_of,
     prepare_output,
     report_end,
+    tidy,
 )
 from kraken_bids.pipeline.predictions.adaptations import choose_adaptation, fit_on_whom
 from kraken_bids.pipeline.predictions.alike import warn_of_unlike
@@ -125,6 +126,7 @@ def run_group(settings: Settings) -> int:
                 _draw(settings, members)
             failures += draw_participants(settings, members, executor)
         write_failures(run, failures, subjects=subjects, kept_stages=kept)
+        tidy(output, [failure.subject for failure in failures])
         report_end(failures, len(subjects))
         if problems:
             raise problems[0]

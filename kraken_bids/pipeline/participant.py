@@ -86,9 +86,7 @@ def run_participants(settings: Settings) -> int:
     run = start_run(settings, "participant")
     with follow_run(run):
         prepare_output(settings, plan.datasets, plan.own_atlases.values())
-        remove_leftovers(data.output_dir, deep=False)
-        for folder in ("group", "logs", *(f"sub-{subject}" for subject in subjects)):
-            remove_leftovers(data.output_dir / folder)
+        tidy(data.output_dir, subjects)
         failures = list(plan.failures)
         with open_executor(settings.run, run.log) as executor:
             if settings.run.reports_only:
@@ -107,8 +105,16 @@ def run_participants(settings: Settings) -> int:
                 write_failures(run, failures, subjects=subjects, kept_stages=kept)
             failures += draw_participants(settings, members, executor)
         write_failures(run, failures, subjects=subjects, kept_stages=kept)
+        tidy(data.output_dir, [failure.subject for failure in failures])
         report_end(failures, len(subjects))
     return exit_code_of(failures, len(subjects))
+
+
+def tidy(output_dir: Path, subjects: Iterable[str]) -> None:
+    """Remove what killed processes left half-written, of some participants and of everyone."""
+    remove_leftovers(output_dir, deep=False)
+    for folder in ("group", "logs", *(f"sub-{subject}" for subject in subjects)):
+        remove_leftovers(output_dir / folder)
 
 
 def load_model_of(settings: Settings) -> Model:
