@@ -11,7 +11,6 @@ import click
 from kraken_bids import __version__
 from kraken_bids.cli.app_settings import read_settings
 from kraken_bids.cli.cleaning import cleaning_options
-from kraken_bids.cli.garbage import collect_rarely
 from kraken_bids.cli.options import (
     ListOption,
     exit_with_message,
@@ -271,7 +270,6 @@ def _prepare_process(settings: Settings, verbosity: int) -> None:
         make_folder(settings.run.work_dir)
         os.environ["TMPDIR"] = str(settings.run.work_dir)
     start_terminal_log(verbosity)
-    collect_rarely()
     check_running(settings.run)
 
 

@@ -8,7 +8,6 @@ from kraken_bids import __version__
 from kraken_bids.cli.evaluate import evaluate
 from kraken_bids.cli.fc import fc
 from kraken_bids.cli.fetch import fetch
-from kraken_bids.cli.garbage import collect_rarely
 from kraken_bids.cli.models import convert, describe, merge
 from kraken_bids.cli.options import (
     ForgivingCommand,
@@ -26,7 +25,6 @@ from kraken_bids.logs import start_terminal_log
 def main() -> None:
     """Work with Krakencoder models and connectome files outside the BIDS App."""
     end_cleanly_when_stopped()
-    collect_rarely()
 
 
 main.add_command(convert)

@@ -1,7 +1,6 @@
 """Predictions as one file, written as they come: ``.npz``, ``.mat`` as published, or ``.h5``."""
 
 import logging
-import os
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -26,8 +25,6 @@ SUBJECTS = "subjects"
 OUTPUT_SUFFIXES = (".npz", ".mat", ".h5")
 DATASET_SUFFIXES = ("", ".zip")
 """What :mod:`kraken_bids.pipeline.tools.prediction_tables` writes: a folder, or one zipped."""
-SENT_BYTES = 1 << 26
-"""From so many bytes on they are sent to the disk, while the next are computed."""
 LARGE_BYTES = 1 << 30
 
 
@@ -131,12 +128,11 @@ def _write_npz(predictions: Predictions, path: Path) -> None:
     with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
         with archive.open(f"{SUBJECTS}.npy", "w", force_zip64=True) as stream:
             npy.write_array(stream, np.array(predictions.subjects), allow_pickle=False)
-        with _open_members(archive, shapes) as members, _sending(path) as send:
+        with _open_members(archive, shapes) as members:
 
             def write(item: tuple[str, NDArray[np.float32]]) -> None:
                 key, block = item
                 members(key).write(np.ascontiguousarray(block, np.float32).data)
-                send(block.nbytes)
 
             write_behind(predictions.blocks(), write)
 
@@ -170,7 +166,7 @@ def _open_members(
 def _write_h5(predictions: Predictions, path: Path) -> None:
     names = {key: "/".join(split_key(key)) for key in predictions.shapes()}
     shapes = {names[key]: shape for key, shape in predictions.shapes().items()}
-    with path.open("wb") as file, _sending(path) as send:
+    with path.open("wb") as file:
         places = lay_out_hdf5(file, shapes, {SUBJECTS: list(predictions.subjects)})
 
         def write(item: tuple[str, NDArray[np.float32]]) -> None:
@@ -178,7 +174,6 @@ def _write_h5(predictions: Predictions, path: Path) -> None:
             file.seek(places[names[key]])
             file.write(np.ascontiguousarray(block, "<f4").data)
             places[names[key]] = file.tell()
-            send(block.nbytes)
 
         write_behind(predictions.blocks(), write)
 
@@ -210,33 +205,3 @@ def _write_mat(predictions: Predictions, path: Path) -> None:
         "fusionmode_inputtypes": np.array(inputs, dtype=object),
     }
     savemat(path, content, long_field_names=True, do_compression=False)
-
-
-@contextmanager
-def _sending(path: Path) -> Iterator[Callable[[int], None]]:
-    """Give a function that counts written bytes and starts sending them to the disk.
-
-    Else they would all wait for the end, when nothing is left to compute meanwhile.
-    """
-    descriptor = os.open(path, os.O_RDONLY)
-    waiting = sent = 0
-
-    def send(n_bytes: int) -> None:
-        nonlocal waiting, sent
-        waiting += n_bytes
-        if waiting >= SENT_BYTES:
-            size = os.fstat(descriptor).st_size
-            _start_writing(descriptor, sent, size - sent)
-            waiting, sent = 0, size
-
-    try:
-        yield send
-    finally:
-        os.close(descriptor)
-
-
-def _start_writing(descriptor: int, start: int, n_bytes: int) -> None:
-    """Have the system write these bytes, without waiting for it, where it can be told so."""
-    if hasattr(os, "posix_fadvise"):
-        # "not needed" starts writing; what is not written yet stays in memory
-        os.posix_fadvise(descriptor, start, n_bytes, os.POSIX_FADV_DONTNEED)

@@ -1,0 +1,18 @@
+from .estimator import KrakenEncoder as KrakenEncoder
+from .flavors import Flavor as Flavor
+from .flavors import parse_flavor as parse_flavor
+from .labelled import region_names as region_names
+from .labelled import to_edges as to_edges
+from .labelled import to_frame as to_frame
+from .labelled import to_square as to_square
+from .labelled import to_table as to_table
+from .model.adaptation import fit_adaptation as fit_adaptation
+from .model.adaptation import read_adaptation as read_adaptation
+from .model.formats.load import load_model as load_model
+from .model.fusion import fuse as fuse
+from .model.predict import Model as Model
+from .pipeline.named_matrices import read_matrix as read_matrix
+from .pipeline.tools.connectome_files import read_connectomes as read_connectomes
+from .region_orders import reorder_regions as reorder_regions
+
+__version__: str
