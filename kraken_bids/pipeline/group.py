@@ -109,7 +109,8 @@ def run_group(settings: Settings) -> int:
                     # those that a refit that was stopped had left unfinished are among them now
                     members = _find_members(settings)
                 if _are_of_models(members):
-                    failures += _predict(settings, members, executor, problems=problems)
+                    with going_on(problems):
+                        _predict(settings, members, executor, failures, problems=problems)
                 else:
                     logger.warning(
                         "no model knows the atlases of OUTPUT_DIR: quality only, no predictions"
@@ -156,12 +157,14 @@ def _predict(
     settings: Settings,
     members: tuple[Member, ...],
     executor: Executor,
+    failures: list[Failure],
     *,
     problems: list[Exception],
-) -> list[Failure]:
-    """Adapt, predict and score everyone; returns what failed, of whom.
+) -> None:
+    """Adapt, predict and score everyone.
 
-    What cannot be written of the group as a whole is added to the problems.
+    Who fails is added to the failures, and what cannot be written of the group as a whole to the
+    problems.
     """
     output = settings.data.output_dir
     model = load_model_of(settings)
@@ -169,7 +172,8 @@ def _predict(
     adaptation, notice = choose_adaptation(settings, model, cohort, fits_first=True)
     means = cohort
     cohort = leave_out(cohort, list_lacking(adaptation, cohort.projections))
-    latents = encode_cohort(model, cohort, adaptation)
+    failures += cohort.failures
+    latents = encode_cohort(model, cohort, adaptation, failures)
     sources = build_sources(latents, (*DEFAULT_SOURCES, *list_source_names(settings, model)))
     check_sources(settings.prediction.sources, [source.name for source in sources])
     warned = warn_of_inputs(
@@ -178,7 +182,7 @@ def _predict(
     with going_on(problems):
         write_group_warnings(output, warned.everyone)
     plan = PredictionPlan(model, adaptation, sources, settings, notice, warned=warned)
-    failures = [*cohort.failures, *collect_failures(plan, members, executor)]
+    failures += collect_failures(plan, members, executor)
     with going_on(problems):
         _write_latents(output, members, sources)
     with going_on(problems):
@@ -194,7 +198,6 @@ def _predict(
     failures += _judge_predictions(plan, members, scores, trust, problems=problems)
     with going_on(problems):
         write_quality(output, members, cohort, scores.cross_modal, trust=trust)
-    return failures
 
 
 def _judge_predictions(

@@ -88,6 +88,7 @@ def run_participants(settings: Settings) -> int:
         prepare_output(settings, plan.datasets, plan.own_atlases.values())
         tidy(data.output_dir, subjects)
         failures = list(plan.failures)
+        problems: list[Exception] = []
         with open_executor(settings.run, run.log) as executor:
             if settings.run.reports_only:
                 members = list_members(data.output_dir, subjects)
@@ -99,14 +100,17 @@ def run_participants(settings: Settings) -> int:
                 members = list_members(data.output_dir, subjects)
                 if model is not None:
                     asked = [m for m in members if is_asked(m, data.sessions)]
-                    failures += _predict(settings, model, asked, executor)
+                    with going_on(problems):
+                        _predict(settings, model, asked, executor, failures=failures)
             kept = NOT_REDRAWN if settings.run.reports_only else ()
-            with going_on([]):  # before the pages, which say what failed
+            with going_on(problems):  # before the pages, which say what failed
                 write_failures(run, failures, subjects=subjects, kept_stages=kept)
             failures += draw_participants(settings, members, executor)
         write_failures(run, failures, subjects=subjects, kept_stages=kept)
         tidy(data.output_dir, [failure.subject for failure in failures])
         report_end(failures, len(subjects))
+        if problems:
+            raise problems[0]
     return exit_code_of(failures, len(subjects))
 
 
@@ -187,29 +191,36 @@ def _measure(settings: Settings, plan: Plan, executor: Executor) -> list[Failure
 
 def plan_predictions(
     settings: Settings, model: Model, members: Sequence[Member]
-) -> tuple[PredictionPlan, tuple[Failure, ...]]:
+) -> tuple[PredictionPlan, list[Failure]]:
     """Read and encode everyone's connectomes; returns what to predict, and who cannot be read."""
     cohort = read_cohort(model, members, fit_on=fit_on_whom(settings))
     adaptation, notice = choose_adaptation(settings, model, cohort)
     inputs = leave_out(cohort, list_lacking(adaptation, cohort.projections))
-    latents = encode_cohort(model, inputs, adaptation)
+    failures = list(cohort.failures)
+    latents = encode_cohort(model, inputs, adaptation, failures)
     sources = build_sources(latents, list_source_names(settings, model))
     check_sources(settings.prediction.sources, [source.name for source in sources])
     warned = warn_of_inputs(
         cohort.checks, [m.label for m in members], model=model, adaptation=adaptation
     ).join(warn_of_unlike(members))
-    return PredictionPlan(model, adaptation, sources, settings, notice, warned), cohort.failures
+    return PredictionPlan(model, adaptation, sources, settings, notice, warned), failures
 
 
 def _predict(
-    settings: Settings, model: Model, members: Sequence[Member], executor: Executor
-) -> list[Failure]:
-    plan, failures = plan_predictions(settings, model, members)
-    failed = collect_failures(plan, members, executor)
+    settings: Settings,
+    model: Model,
+    members: Sequence[Member],
+    executor: Executor,
+    *,
+    failures: list[Failure],
+) -> None:
+    """Predict everyone; what fails is added to the failures as it does."""
+    plan, unreadable = plan_predictions(settings, model, members)
+    failures += unreadable
+    failures += collect_failures(plan, members, executor)
     trust = judge_files(encoded_of(plan, members), correlates=True)
-    failed += write_trust(settings.data.output_dir, members, trust, digests=plan.digests)
-    failed += write_trust_of_predictions(plan, members)
-    return [*failures, *failed]
+    failures += write_trust(settings.data.output_dir, members, trust, digests=plan.digests)
+    failures += write_trust_of_predictions(plan, members)
 
 
 def collect_failures(

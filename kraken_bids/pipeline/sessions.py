@@ -82,7 +82,7 @@ def is_up_to_date(task: SessionTask, planned: Mapping[Path, str]) -> bool:
     if task.settings.run.force or not planned:
         return False
     paths = list(planned)
-    done = all(path.exists() and read_digest(path) == planned[path] for path in paths)
+    done = all(read_digest(path, if_whole=True) == planned[path] for path in paths)
     if done:
         logger.info(
             "%s: %d connectome(s) up to date, skipped (--force redoes them): %s …",
@@ -93,17 +93,21 @@ def is_up_to_date(task: SessionTask, planned: Mapping[Path, str]) -> bool:
     return done
 
 
-def read_digest(path: Path) -> str | None:
+def read_digest(path: Path, *, if_whole: bool = False) -> str | None:
     """``RunDigest`` in the sidecar of a file; None where there is none.
 
-    Nor is there one of a file that has another size than when it was written: it is damaged.
+    Parameters
+    ----------
+    path : Path
+    if_whole : bool
+        None also where the file is not there, or has another size than when it was written.
     """
     try:
         known = Facts(read_json(sidecar_path(path)))
-        size = path.stat().st_size
+        size = path.stat().st_size if if_whole else None
     except (InputError, OSError):
         return None
-    is_whole = known.plain.get("FileSize", size) == size
+    is_whole = size is None or known.plain.get("FileSize", size) == size
     return known.text("RunDigest") or None if is_whole else None
 
 

@@ -144,10 +144,7 @@ def choose_standing(
                 is_planned = _name_in(output_dir, file.path) in standing.measured
                 (unfinished if is_planned else stale).append(file.path.name)
     _say("are of an earlier run than the last one of their participant", stale)
-    _say(
-        "are damaged, or were to be measured again, which failed or was stopped",
-        unfinished,
-    )
+    _say("were to be measured again, which failed or was stopped", unfinished)
     return kept
 
 

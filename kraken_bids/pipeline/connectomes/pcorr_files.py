@@ -113,8 +113,9 @@ def refit_file(file: PartialFile, choice: Choice) -> bool:
         **choice.facts,
         **({"LambdaErrors": f"bids::group/{TABLE}"} if len(choice.tried) else {}),
     }
-    is_whole = read_digest(file.partial) is not None
-    is_other = not is_whole or sidecar.get("Lambda") != choice.ridge
+    is_whole = "RunDigest" in sidecar
+    is_damaged = read_digest(file.partial, if_whole=True) is None
+    is_other = is_damaged or sidecar.get("Lambda") != choice.ridge
     kept = {key: value for key, value in sidecar.items() if not key.startswith("Lambda")}
     measured = str(kept.pop(BEFORE_REFIT, ""))
     if is_other:

@@ -16,23 +16,26 @@ from kraken_bids.bids.outputs import RelmatFile, find_relmats, sidecar_path
 from kraken_bids.bids.read import read_relmat
 from kraken_bids.connectome.matrices import find_missing_regions
 from kraken_bids.connectome.symmetry import fill_square
-from kraken_bids.exceptions import ConnectomeError, KrakenBidsError
+from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.adaptation import Adaptation, fit_adaptation
 from kraken_bids.model.plausibility import InputCheck
 from kraken_bids.model.predict import Model
+from kraken_bids.pipeline.alone import failing_alone
 from kraken_bids.pipeline.predictions.projections import (
     BLOCK,
     encode_projection,
     project_blocks,
 )
-from kraken_bids.pipeline.provenance import Failure, failure_of
+from kraken_bids.pipeline.provenance import Failure
 from kraken_bids.pipeline.sessions import session_label
 from kraken_bids.pipeline.shape_hints import explain_shape
 from kraken_bids.pipeline.standing import choose_standing
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
 logger = logging.getLogger(__name__)
+
+STAGE = "predictions"
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,7 @@ def read_cohort(
     fit_on : callable
         Whether a member counts in the mean that the adaptation is fitted on.
     """
-    failures: dict[str, Failure] = {}
+    failures: list[Failure] = []
     fitted_on = frozenset(index for index, member in enumerate(members) if fit_on(member))
     mirrored: dict[Flavor, list[int]] = {flavor: [] for flavor in model.flavors}
     digests: dict[Flavor, dict[int, str]] = {flavor: {} for flavor in model.flavors}
@@ -159,7 +162,7 @@ def read_cohort(
         projections,
         reread,
         means,
-        tuple(failures.values()),
+        tuple(failures),
         checks=checks,
         fitted_on=fitted_on,
         digests=digests,
@@ -210,13 +213,20 @@ def fit_cohort_adaptation(
 
 
 def encode_cohort(
-    model: Model, cohort: Cohort, adaptation: Adaptation | None
+    model: Model,
+    cohort: Cohort,
+    adaptation: Adaptation | None,
+    failures: list[Failure] | None = None,
 ) -> dict[Flavor, NDArray[np.float32]]:
-    """Latents [n_members, n_latent] of every flavor that someone has; NaN rows for the others."""
+    """Latents [n_members, n_latent] of every flavor that someone has; NaN rows for the others.
+
+    Files that must be read a second time, and no longer can be, are added to the failures.
+    """
 
     def read(flavor: Flavor, index: int) -> NDArray[np.float64]:
-        path = cohort.members[index].connectomes[flavor]
-        return read_measured(path, flavor, model.n_edges(flavor)).edges
+        found = [] if failures is None else failures
+        measured = _read_member(cohort.members[index], flavor, model.n_edges(flavor), found)
+        return np.full(model.n_edges(flavor), np.nan) if measured is None else measured.edges
 
     return {
         flavor: encode_projection(
@@ -306,7 +316,7 @@ def _read_blocks(
     flavor: Flavor,
     n_edges: int,
     *,
-    failures: dict[str, Failure],
+    failures: list[Failure],
     mirrored: list[int],
     digests: dict[int, str],
 ) -> Iterator[NDArray[np.float64]]:
@@ -323,19 +333,14 @@ def _read_blocks(
 
 
 def _read_member(
-    member: Member, flavor: Flavor, n_edges: int, failures: dict[str, Failure]
+    member: Member, flavor: Flavor, n_edges: int, failures: list[Failure]
 ) -> Measured | None:
     if flavor not in member.connectomes:
         return None
-    try:
+    measured = None
+    with failing_alone(failures, subject=member.subject, session=member.session, stage=STAGE):
         measured = read_measured(member.connectomes[flavor], flavor, n_edges)
-    except KrakenBidsError as error:
-        logger.error("%s: %s", member.label, error)
-        failures[member.label] = failure_of(
-            error, subject=member.subject, session=member.session, stage="predictions"
-        )
-        return None
-    if not measured.is_usable:
+    if measured is not None and not measured.is_usable:
         logger.warning(
             "%s: %s is not used as an input: %d of %d regions are missing, more than %g %%",
             member.label,

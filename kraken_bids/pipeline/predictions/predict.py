@@ -246,7 +246,7 @@ def _is_done(plan: PredictionPlan, index: int, member: Member, wanted: str) -> b
             for target in plan.targets
         ]
     # each by itself: where there are no locks, two runs may have written some each
-    return all(path.exists() and read_digest(path) == wanted for path in (latents, *files))
+    return all(read_digest(path, if_whole=True) == wanted for path in (latents, *files))
 
 
 def _to_job(

@@ -137,7 +137,7 @@ def encode_projection(
     reread : collection of int
         Subjects whose connectome must be read again to be adapted.
     read : callable
-        Their edges ``[n_edges]``, by the subject's place.
+        Their edges ``[n_edges]``, by the subject's place; NaN where they cannot be read.
 
     Raises
     ------
@@ -152,7 +152,11 @@ def encode_projection(
         projected = model.adapt_projected(flavor, projected, adaptation)
     latents = model.encode_projected(flavor, projected)
     for index in sorted(reread):
-        edges = fill_missing(read(index), model.training_means().get(flavor), fit)
+        edges = read(index)
+        if np.isnan(edges).all():  # it was there, and cannot be read any more
+            latents[index] = np.nan
+            continue
+        edges = fill_missing(edges, model.training_means().get(flavor), fit)
         latents[index] = model.encode_judged(flavor, edges[None], adaptation)[0]
     return latents
 
