@@ -140,12 +140,12 @@ class App:
         return dict(json.loads(path.read_text()))
 
     def check_whole_files(self) -> list[Path]:
-        """Assert that every file is whole; returns the temporary ones, whose names start with ."""
+        """Assert that every file is whole; returns the temporary ones."""
         temporary = []
         for path in sorted(p for p in self.out.rglob("*") if p.is_file()):
-            if path.name.startswith(".") and path.name != ".bidsignore" and path.suffix != ".lock":
+            if ".tmp" in path.suffixes:
                 temporary.append(path)
-            else:
+            elif not path.name.startswith("."):
                 _check_whole(path)
         return temporary
 
