@@ -52,8 +52,8 @@ def list_halves(out: Path) -> list[str]:
     """Files under their final name that end in the middle."""
     halves = []
     for path in _list_files(out):
-        if TEMPORARY.fullmatch(path.name) or _is_of_run(path, out):
-            continue
+        if path.name.startswith(".") or _is_of_run(path, out):
+            continue  # on the way, or a store with a checksum of its own
         try:
             is_whole = _is_whole(path)
         except Exception as error:  # noqa: BLE001 - a broken file gives any error

@@ -121,9 +121,11 @@ def forget_digest(path: Path) -> None:
 
     A run that is stopped between the two leaves no file that seems to be what its sidecar says.
     """
-    if read_digest(path) is not None:
-        content = read_json(sidecar_path(path))
-        del content["RunDigest"]
+    try:
+        content = dict(read_json(sidecar_path(path)))
+    except (InputError, OSError):  # nothing there that could vouch for it
+        return
+    if content.pop("RunDigest", None) is not None:
         write_json(sidecar_path(path), content)
 
 

@@ -1,5 +1,6 @@
 """Which measured connectomes the model reads after the last run, and which are left over."""
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -145,6 +146,21 @@ def test_a_rerun_that_fails_leaves_nothing_in_play(
     forget_digest(path)
     assert read_digest(path) is None
     assert read(tmp_path) == {SC: other}
+
+
+def test_a_digest_is_withdrawn_also_of_what_another_run_changes(tmp_path: Path) -> None:
+    """Half-replaced by a run at the same time, the file has another size than its sidecar says."""
+    path = put(tmp_path, FC, "old", task="rest")
+    sidecar = path.with_name(path.name.replace(".dense.tsv", ".json"))
+    facts = json.loads(sidecar.read_text()) | {"FileSize": path.stat().st_size + 1}
+    sidecar.write_text(json.dumps(facts))
+
+    forget_digest(path)
+    path.write_bytes(path.read_bytes() + b"x")
+    assert read_digest(path) is None
+    forget_digest(path)  # again, by the other run
+    sidecar.unlink()
+    forget_digest(path)
 
 
 def test_what_a_run_does_not_measure_stays_and_is_named(tmp_path: Path) -> None:
