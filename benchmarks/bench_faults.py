@@ -97,7 +97,7 @@ def list_disturbed(
     """List disks and limits of memory, each with every command that meets it."""
     found: list[tuple[Fault, Scenario]] = []
     if "disk" in arguments.only:
-        inline = [scenario for scenario in app if not scenario.has_workers]
+        inline = [scenario for scenario in app if scenario.n_procs == 1]
         found += [(fault, scenario) for fault in list_faults(rng) for scenario in inline]
         if os.geteuid() != 0:
             tally.notes.append("Not tried, for want of a superuser: full disks, inodes, users.")

@@ -17,6 +17,8 @@ from faults.running import Ended
 from faults.trial import Trial
 
 NOBODY = 65534
+AS_OTHERS = ("setpriv", "--bounding-set", "-dac_override,-dac_read_search,-fowner")
+"""Runs a superuser's command as one whom the rights of files concern."""
 FAILED = (1, 2, 3, 4, 5)
 """Exit codes of runs that say what was wrong."""
 SAID = ("expected", "ERROR", "Error")
@@ -35,8 +37,8 @@ class Fault:
     """Context around the run, called with the folder of results."""
     is_harmless: bool = False
     """Whether the run is to come to its end all the same, with the same results."""
-    user: int | None = None
-    """Whose run it is."""
+    prefix: tuple[str, ...] = ()
+    """Command that runs the command."""
     only: str = ""
     """Part of the paths that it concerns; what lies elsewhere is to be done."""
 
@@ -69,8 +71,13 @@ def list_faults(rng: random.Random) -> list[Fault]:
                   place=partial(_small_disk, room=100_000, name="sub-02"),
                   only="sub-02"),
             Fault("read-only", place=_read_only),
-            Fault("another user's", user=NOBODY, place=_closed),
         ]  # fmt: skip
+        if shutil.which(AS_OTHERS[0]):
+            locks = partial(_other_users, pattern="*.lock")
+            faults += [
+                Fault("another user's", prefix=AS_OTHERS, place=_other_users),
+                Fault("another user's locks", prefix=AS_OTHERS, place=locks, is_harmless=True),
+            ]
     return faults
 
 
@@ -104,7 +111,7 @@ def disturb(fault: Fault, scenario: Scenario, trial: Trial) -> None:
     trial.start_from(scenario.before)
     words = scenario.words(trial.out)
     with (fault.place or _as_it_is)(trial.out) as mend:
-        ended = trial.run(words, plan=fault.plan, user=fault.user)
+        ended = trial.run(words, plan=fault.plan, prefix=fault.prefix)
         if trial.out.is_dir():
             trial.found["wrong"] += compare.list_halves(trial.out)
         trial.found["wrong"] += _list_silent(ended, scenario, trial.out)
@@ -186,7 +193,13 @@ def _read_only(out: Path) -> Iterator[Callable[[], None]]:
 
 
 @contextmanager
-def _closed(out: Path) -> Iterator[Callable[[], None]]:
-    """Leave the folder to its owner, so that others may read it at most."""
+def _other_users(out: Path, *, pattern: str = "") -> Iterator[Callable[[], None]]:
+    """Give the folder and what is in it, or files of a pattern, to somebody else."""
     out.mkdir(parents=True, exist_ok=True)
-    yield lambda: None
+
+    def give(owner: int) -> None:
+        for path in out.rglob(pattern) if pattern else [out, *out.rglob("*")]:
+            os.chown(path, owner, owner)
+
+    give(NOBODY)
+    yield lambda: give(os.geteuid())

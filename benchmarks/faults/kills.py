@@ -27,7 +27,8 @@ class Scenario:
     """By the folder of results."""
     before: Path | None
     """What stands in that folder at first."""
-    has_workers: bool
+    n_procs: int
+    """0: the command has none but its own."""
     wanted: dict[str, bytes]
     seconds: float
     n_events: dict[str, int]
@@ -35,7 +36,7 @@ class Scenario:
     @property
     def ways(self) -> list[str]:
         """Ways to kill it that make a difference."""
-        return [way for way, (_, whom) in WAYS.items() if self.has_workers or whom != "worker"]
+        return [way for way, (_, whom) in WAYS.items() if self.n_procs or whom != "worker"]
 
 
 def make_scenario(
@@ -44,7 +45,7 @@ def make_scenario(
     folder: Path,
     *,
     before: Path | None = None,
-    has_workers: bool = False,
+    n_procs: int = 0,
 ) -> Scenario:
     """Run a command twice undisturbed, and keep what it makes, how long it takes, what it opens.
 
@@ -66,7 +67,7 @@ def make_scenario(
     assert not any(found.values()), f"{name} is not the same twice: {found}"
     (counters,) = (folder / "counted-runs").iterdir()
     n_events = {event: _size(counters / event) for event in EVENTS}
-    return Scenario(name, words, before, has_workers, wanted, seconds, n_events)
+    return Scenario(name, words, before, n_procs, wanted, seconds, n_events)
 
 
 def list_app_scenarios(world: World) -> list[Scenario]:
@@ -82,7 +83,7 @@ def list_app_scenarios(world: World) -> list[Scenario]:
                     "participant",
                     lambda out, options=options: world.participant(out, *options),
                     folder,
-                    has_workers=n_procs > 1,
+                    n_procs=n_procs,
                 )
             )
             before = measured.setdefault(form, folder / "whole")
@@ -92,7 +93,7 @@ def list_app_scenarios(world: World) -> list[Scenario]:
                     lambda out, options=options: world.group(out, *options),
                     world.folder / f"group-{form}-{n_procs}",
                     before=before,
-                    has_workers=n_procs > 1,
+                    n_procs=n_procs,
                 )
             )
     return found

@@ -75,7 +75,7 @@ def run(
     *,
     plan: dict[str, Any] | None = None,
     hit: Hit | None = None,
-    user: int | None = None,
+    prefix: Sequence[str] = (),
 ) -> Ended:
     """Run a command of this package to its end.
 
@@ -88,8 +88,8 @@ def run(
     plan : dict, optional
         For ``hook/sitecustomize.py``.
     hit : Hit, optional
-    user : int, optional
-        Whose process it is.
+    prefix : sequence of str, optional
+        Command that runs the command, with other rights perhaps.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     place = scratch / f"run-{uuid.uuid4().hex}"
@@ -107,9 +107,8 @@ def run(
     begin = time.monotonic()
     with (place / "output").open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, *command], stdin=subprocess.DEVNULL, stdout=output,
+            [*prefix, sys.executable, *command], stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, env=environment, start_new_session=True, cwd=place,
-            user=user, group=user, extra_groups=None if user is None else [],
         )  # fmt: skip
         is_hit, late = _follow(process, place, hit)
     seconds = time.monotonic() - begin
@@ -148,7 +147,7 @@ def _deliver(process: subprocess.Popen[bytes], mark: str, name: str) -> bool:
         return False
     pids = [process.pid]
     if whom == "worker":
-        pids = [pid for pid in _list_processes(mark) if b"spawn_main" in _read(pid, "cmdline")]
+        pids = [pid for pid in _list_processes(mark) if _is_worker(pid, process.pid)]
     try:
         if whom == "all":
             os.killpg(process.pid, number)
@@ -157,6 +156,10 @@ def _deliver(process: subprocess.Popen[bytes], mark: str, name: str) -> bool:
     except ProcessLookupError:
         return False
     return bool(pids)
+
+
+def _is_worker(pid: int, main: int) -> bool:
+    return pid != main and b"resource_tracker" not in _read(pid, "cmdline")
 
 
 def _listens(pid: int) -> bool:

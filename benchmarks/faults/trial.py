@@ -40,11 +40,11 @@ class Trial:
         *,
         plan: dict[str, Any] | None = None,
         hit: Hit | None = None,
-        user: int | None = None,
+        prefix: Sequence[str] = (),
     ) -> Ended:
         """Run a command, and count tracebacks and what it has left in the process table."""
         named = {"root": str(self.out), **(plan or {})} if plan or hit else None
-        ended = run(words, self.folder / "runs", plan=named, hit=hit, user=user)
+        ended = run(words, self.folder / "runs", plan=named, hit=hit, prefix=prefix)
         self.found["processes left"] += ended.left
         if ended.n_tracebacks:
             self.found["tracebacks"].append(f"{ended.code}: {ended.text[-1500:]}")
