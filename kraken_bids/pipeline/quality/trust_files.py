@@ -43,6 +43,10 @@ TRUST_WORDS = {
 }
 NOTHING = FileTrust()
 NOTHING_KNOWN = Verdict(NOT_JUDGED, ALONE)
+ADDED = (
+    "TrustSessions", "Trust", "Verdicts", "TrustLevel", "TrustDigest", "TrustDetails", "Warnings",
+)  # fmt: skip
+"""Fields that are added to sidecars, in their order."""
 WORST_FIRST = ("check", "n/a", "not seen", "ok")
 
 
@@ -250,13 +254,17 @@ def _list_warnings(content: Facts, found: Sequence[str], n_members: int) -> list
 
 
 def _add_fields(path: Path, fields: Mapping[str, object]) -> None:
-    """Add fields to a sidecar, written only where that changes it; None takes one away."""
+    """Add fields to a sidecar, written only where that changes it; None takes one away.
+
+    They stand last and in one order, whoever came first: a run alone gives the same bytes.
+    """
     if not path.exists():
         return
     content = read_facts(path).plain
     changed = {key: value for key, value in {**content, **fields}.items() if value is not None}
-    if changed != content:
-        write_json(path, changed)
+    ordered = {key: changed.pop(key) for key in ADDED if key in changed}
+    if list((changed | ordered).items()) != list(content.items()):
+        write_json(path, changed | ordered)
 
 
 def _describe(file: FileTrust, score: CrossModalScore | None) -> dict[str, object]:

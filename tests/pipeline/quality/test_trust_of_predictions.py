@@ -13,6 +13,7 @@ from kraken_bids.bids.outputs import (
     sidecar_path,
 )
 from kraken_bids.bids.read import read_json
+from kraken_bids.bids.write import write_json
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.pipeline.group import run_group
 from kraken_bids.settings import DataSettings, PredictionSettings, RunSettings, Settings
@@ -91,6 +92,21 @@ def test_nothing_is_written_again_by_a_second_run(
     run(damaged, model_folder, output_format)
 
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_who_came_first_does_not_show(output_dir: Path, model_folder: Path) -> None:
+    """What a participant run beside the group left gives the same bytes in the end."""
+    run(output_dir, model_folder)
+    sidecar = sidecar_path(latents_path(output_dir, "03", None))
+    alone, content = sidecar.read_bytes(), read_json(sidecar)
+    verdicts = content.pop("Verdicts")
+    assert verdicts
+    trust = {key: content.pop(key) for key in ("Trust", "TrustSessions", "TrustDigest")}
+    write_json(sidecar, content | trust | {"TrustLevel": "participant"})
+
+    run(output_dir, model_folder)
+
+    assert sidecar.read_bytes() == alone
 
 
 def test_an_archive_has_a_summary_for_each_of_its_matrices(
