@@ -18,6 +18,7 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from kraken_bids.bids.facts import Facts
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import latents_path, sidecar_path
 from kraken_bids.bids.read import read_json
@@ -115,7 +116,7 @@ class SaveDerivatives(SimpleInterface):  # type: ignore[misc]
 def _list_source_files(files: Iterable[str]) -> list[Path]:
     """List the files that sidecars name as sources."""
     sidecars = [read_json(Path(path)) for path in files if path.endswith(".json")]
-    uris = dict.fromkeys(uri for one in sidecars for uri in one.get("Sources", ()))
+    uris = dict.fromkeys(uri for one in sidecars for uri in Facts(one).texts("Sources"))
     return [Path(unquote(urlsplit(uri).path)) for uri in uris if uri.startswith("file:")]
 
 

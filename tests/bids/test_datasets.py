@@ -128,20 +128,16 @@ def test_unknown_participant(raw: Path) -> None:
         find_participants(find_datasets(raw, {}), ["01", "sub-02", "99"])
 
 
-@pytest.mark.parametrize("name", ["../../elsewhere", "/elsewhere", "x" * 300, "..", "a/b", "a\tb"])
+@pytest.mark.parametrize("name", ["../../../elsewhere", "{}", "x" * 300, "..", "a/b"])
 def test_the_name_of_software_leads_nowhere_else(tmp_path: Path, raw: Path, name: str) -> None:
-    """A dataset is searched in folders that bear the name of its software, never outside."""
-    outside = tmp_path / "elsewhere"
+    """A dataset is searched in a folder that bears the name of its software, never outside."""
     folder = raw / "derivatives" / "fmriprep"
-    for place in (outside, Path("/elsewhere"), folder / "a" / "b"):
-        if place.is_relative_to(tmp_path):
-            (place / "sub-01").mkdir(parents=True)
-    written = str(outside) if name == "/elsewhere" else name
-    (folder / "dataset_description.json").write_text(
-        json.dumps({"Name": "x", "GeneratedBy": [{"Name": written}]})
-    )
+    for place in (tmp_path / "elsewhere", folder / "a" / "b"):
+        (place / "sub-01").mkdir(parents=True)
+    before = find_datasets(raw, {})
+    software = {"Name": name.format(tmp_path / "elsewhere")}
+    (folder / "dataset_description.json").write_text(json.dumps({"GeneratedBy": [software]}))
 
     found = find_datasets(raw, {})
 
-    assert outside not in [dataset.path.resolve() for dataset in found]
-    assert folder in [dataset.path for dataset in found]
+    assert [dataset.path for dataset in found] == [dataset.path for dataset in before]
