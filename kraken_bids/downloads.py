@@ -111,7 +111,8 @@ def _download(file: PublishedFile, part: Path, patience: Patience) -> None:
             time.sleep(patience.pause * max(vain, 1))
         for url in urls:
             try:
-                _download_from(url, file, part, patience)
+                whole = url in failures and failures[url].no_parts
+                _download_from(url, file, part, patience, whole=whole)
             except AddressFailed as failure:
                 logger.warning("%s from %s: %s", file.name, url, failure)
                 failures[url] = failure
@@ -136,11 +137,13 @@ def _explain_failure(
     )
 
 
-def _download_from(url: str, file: PublishedFile, part: Path, patience: Patience) -> None:
+def _download_from(
+    url: str, file: PublishedFile, part: Path, patience: Patience, *, whole: bool
+) -> None:
     """Take one address; a resumed file with a wrong SHA-256 gets a second chance, from scratch."""
     while True:
         offset = measure(part)
-        resumed = append_from(url, file, part, patience)
+        resumed = append_from(url, file, part, patience, whole=whole)
         found = compute_sha256(part)
         if found == file.sha256:
             return

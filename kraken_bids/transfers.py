@@ -48,11 +48,15 @@ class Patience:
 
 
 class AddressFailed(Exception):  # noqa: N818 - reads as what happened
-    """An address that did not give the file; ``for_good`` where it never will."""
+    """An address that did not give the file; ``for_good`` where it never will.
 
-    def __init__(self, reason: str, *, for_good: bool = False) -> None:
+    ``no_parts`` where it cannot go on with what has arrived: it is asked for the whole file next.
+    """
+
+    def __init__(self, reason: str, *, for_good: bool = False, no_parts: bool = False) -> None:
         super().__init__(reason)
         self.for_good = for_good
+        self.no_parts = no_parts
 
 
 def measure(part: Path) -> int:
@@ -60,7 +64,9 @@ def measure(part: Path) -> int:
     return part.stat().st_size if part.is_file() else 0
 
 
-def append_from(url: str, file: PublishedFile, part: Path, patience: Patience) -> bool:
+def append_from(
+    url: str, file: PublishedFile, part: Path, patience: Patience, *, whole: bool = False
+) -> bool:
     """Append what is missing of ``part``; False if it was begun anew.
 
     Parameters
@@ -69,6 +75,8 @@ def append_from(url: str, file: PublishedFile, part: Path, patience: Patience) -
     file : PublishedFile
     part : Path
     patience : Patience
+    whole : bool, optional
+        Ask for the whole file, whatever has arrived.
 
     Raises
     ------
@@ -79,7 +87,7 @@ def append_from(url: str, file: PublishedFile, part: Path, patience: Patience) -
     """
     offset = measure(part)
     headers = {"User-Agent": "kraken_bids", "Accept-Encoding": "identity"}
-    if offset:
+    if offset and not whole:
         headers["Range"] = f"bytes={offset}-"
     request = Request(url, headers=headers)  # noqa: S310 - addresses of the package's registry
     try:
@@ -118,7 +126,9 @@ def _check_answer(response: HTTPResponse, file: PublishedFile, offset: int) -> b
     is_part = response.status == 206
     found = response.headers.get("Content-Range", "")
     if is_part and not found.startswith(f"bytes {offset}-"):
-        raise AddressFailed(f"gave another part ({found[:80]}) than that from byte {offset} on")
+        raise AddressFailed(
+            f"gave another part ({found[:80]}) than that from byte {offset} on", no_parts=True
+        )
     total = _read_total(response, offset if is_part else 0)
     if total is not None and not _can_be(total, file):
         raise AddressFailed(

@@ -4,6 +4,7 @@ import hashlib
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -46,6 +47,8 @@ class Handler(BaseHTTPRequestHandler):
         """Answer."""
         manner = self.path.strip("/")
         self.server.asked.append(manner)  # type: ignore[attr-defined]
+        if manner == "no-parts":
+            manner = "other-part" if "Range" in self.headers else "good"
         if manner in ANSWERS:
             begin, again, pause = ANSWERS[manner]
             begin = HEAD + begin
@@ -136,6 +139,16 @@ def test_another_part_costs_nothing_of_what_came(server: Server, tmp_path: Path)
     with pytest.raises(InputError, match=f"gave another part .* from byte {HALF} on"):
         fetch_file(server.file("other-part"), tmp_path, QUICK)
     assert part.read_bytes() == CONTENT[:HALF]
+
+
+def test_who_cannot_go_on_is_asked_for_the_whole_file_in_the_end(
+    server: Server, tmp_path: Path
+) -> None:
+    """So that the half that came does not stand in the way for ever."""
+    (tmp_path / ".model.bin.part").write_bytes(CONTENT[:HALF])
+
+    assert fetch_file(server.file("no-parts"), tmp_path, replace(QUICK, rounds=2))
+    assert (tmp_path / "model.bin").read_bytes() == CONTENT
 
 
 def test_headers_that_drip_are_said(server: Server, tmp_path: Path) -> None:
