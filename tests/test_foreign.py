@@ -131,7 +131,7 @@ def test_whatever_befalls_a_reader_is_an_error_that_names_the_file(
 ) -> None:
     """Exceptions of any kind, crashes and endless waiting; the next file is read."""
     monkeypatch.setattr(foreign, "COMPUTE_S", 0.2)
-    monkeypatch.setattr(foreign, "WAIT_RATIO", 3)
+    monkeypatch.setattr(foreign, "WAIT_S", 0.4)
     assert read_apart(KIND, readers.read, path) == "content"
     with pytest.raises(InputError) as caught:
         read_apart(KIND, getattr(readers, name), path)
@@ -271,7 +271,7 @@ def test_it_ends_with_its_parent(
     code = f"""
         import sys; from pathlib import Path; sys.path.insert(0, {str(tmp_path)!r})
         from kraken_bids import foreign; import stand_ins
-        foreign.COMPUTE_S, foreign.WAIT_RATIO = 0.5, 1
+        foreign.COMPUTE_S, foreign.WAIT_S = 0.3, 0.2
         kind = foreign.Kind("", "")
         print(foreign.read_apart(kind, stand_ins.name, Path({str(path)!r})), flush=True)
         foreign.read_apart(kind, stand_ins.{reader}, Path({str(path)!r}))
