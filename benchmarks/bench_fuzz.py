@@ -13,7 +13,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 os.environ |= {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
@@ -33,16 +33,14 @@ def main() -> None:
         if arguments.case is not None:
             repeat(readers[0], arguments.case, arguments.seed, Path(name))
             return
-        start = time.monotonic()
-        tallies = run_readers(
+        found = run_readers(
             readers,
             folder=Path(name),
             n_inputs=arguments.inputs,
             seed=arguments.seed,
             n_procs=arguments.n_procs,
         )
-    report(tallies, time.monotonic() - start)
-    sys.exit(any(tally.faults for tally in tallies.values()))
+        sys.exit(report(found))
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -74,21 +72,26 @@ def repeat(reader: Reader, case: int, seed: int, folder: Path) -> None:
     print("valid")
 
 
-def report(tallies: Mapping[str, Tally], seconds: float) -> None:
-    """Print a table of the readers, then each fault once."""
-    rows: Sequence[tuple[object, ...]] = [
-        ("reader", "inputs", "valid", "refused", "faults", "inputs/s"),
-        *((name, t.n_inputs, t.n_valid, t.n_refused, len(t.faults), f"{t.speed:.0f}")
-          for name, t in tallies.items()),
-    ]  # fmt: skip
-    for row in rows:
-        print(" | ".join(f"{cell:>8}" if k else f"{cell:22}" for k, cell in enumerate(row)))
-    n_inputs = sum(tally.n_inputs for tally in tallies.values())
-    print(f"\n{n_inputs} inputs in {seconds:.0f} s")
-    for tally in tallies.values():
-        for fault, n in tally.list_distinct():
-            print(f"FAULT {fault.reader}, case {fault.case} ({fault.seed}), {n} times: "
-                  f"{fault.kind} at {fault.place}")  # fmt: skip
+def report(found: Iterable[tuple[str, Tally]]) -> int:
+    """Print a row for each reader when it is done, then each fault once; returns the exit code."""
+    start, tallies = time.monotonic(), []
+    print_row("reader", "inputs", "valid", "refused", "faults", "inputs/s")
+    for name, tally in found:
+        tallies.append(tally)
+        speed, n_faults = f"{tally.speed:.0f}", len(tally.faults)
+        print_row(name, tally.n_inputs, tally.n_valid, tally.n_refused, n_faults, speed)
+    n_inputs = sum(tally.n_inputs for tally in tallies)
+    print(f"\n{n_inputs} inputs in {time.monotonic() - start:.0f} s")
+    for fault, n in (one for tally in tallies for one in tally.list_distinct()):
+        print(
+            f"FAULT {fault.reader}, case {fault.case} ({fault.seed}), {n} times: "
+            f"{fault.kind} at {fault.place}"
+        )
+    return int(any(tally.faults for tally in tallies))
+
+
+def print_row(name: str, *cells: object) -> None:
+    print(f"{name:22} | " + " | ".join(f"{cell:>8}" for cell in cells), flush=True)
 
 
 if __name__ == "__main__":

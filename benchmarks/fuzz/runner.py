@@ -66,7 +66,7 @@ def run_readers(
     seed: int,
     n_procs: int = 1,
     limits: Limits | None = None,
-) -> dict[str, Tally]:
+) -> Iterator[tuple[str, Tally]]:
     """Give every reader so many damaged files.
 
     Parameters
@@ -82,10 +82,10 @@ def run_readers(
         Children at once.
     limits : Limits, optional
 
-    Returns
-    -------
-    dict of str to Tally
-        By reader.
+    Yields
+    ------
+    tuple of str and Tally
+        Name of a reader that has had them all, and what became of them.
 
     Raises
     ------
@@ -109,10 +109,14 @@ def run_readers(
         wait([child.process.sentinel for child in running], POLL_S)
         for child in list(running):
             left = _attend(child, tallies[child.batch.reader.name], limits)
-            if left is not None:
-                running.remove(child)
-                waiting.extendleft(left)
-    return tallies
+            if left is None:
+                continue
+            running.remove(child)
+            waiting.extendleft(left)
+            name = child.batch.reader.name
+            busy = (*waiting, *(one.batch for one in running))
+            if all(batch.reader.name != name for batch in busy):
+                yield name, tallies[name]
 
 
 def _check_seeds(reader: Reader, folder: Path) -> None:

@@ -76,7 +76,7 @@ def run(fuzz: Any, folder: Path, read: Callable[[Path], None], n_inputs: int = 3
     found = fuzz.run_readers(
         [plant(fuzz, read)], folder=folder, n_inputs=n_inputs, seed=1, limits=limits
     )
-    return found["planted"]
+    return dict(found)["planted"]
 
 
 @forking
@@ -120,7 +120,7 @@ def test_invalid_results_are_faults(fuzz: Any, tmp_path: Path) -> None:
     assert [fault.kind for fault in tally.faults] == ["invalid: a matrix of NaN"] * 3
     reader = fuzz.Reader("planted", lambda: [fuzz.Seed("a.tsv", b"x")], refuse)
     with pytest.raises(fuzz.InvalidResultError, match=r"a\.tsv.*expected another file"):
-        fuzz.run_readers([reader], folder=tmp_path, n_inputs=1, seed=1)
+        list(fuzz.run_readers([reader], folder=tmp_path, n_inputs=1, seed=1))
 
 
 def test_a_case_is_made_again_by_its_number(fuzz: Any) -> None:
