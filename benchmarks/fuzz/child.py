@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from fuzz.cases import InvalidResultError, Reader, Seed, make_case, run_case
-from kraken_bids import foreign
 from kraken_bids.exceptions import KrakenBidsError
 
 
@@ -109,22 +108,6 @@ def _prepare(limits: Limits, stack: IO[str]) -> None:
     now = pages * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (now + limits.n_bytes, resource.RLIM_INFINITY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _keep_apart()
-
-
-def _keep_apart() -> None:
-    """Let the process for foreign files live on after one that it has refused.
-
-    The package ends it then, and starts another one for the next such file, which takes longer
-    than all the rest. One that crashed or took too long ends here as there.
-    """
-    end = foreign._end
-
-    def end_what_has_ended() -> None:
-        if not any(one.process.poll() is None for one in foreign._lasting):
-            end()
-
-    foreign._end = end_what_has_ended
 
 
 def now_ms() -> int:
