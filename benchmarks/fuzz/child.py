@@ -76,11 +76,13 @@ def work(batch: Batch, limits: Limits, faults: Connection, progress: Any) -> Non
     progress : shared array of int
         Number of the case, when it began (ms), valid and refused ones so far.
     """
-    reader = batch.reader
+    reader, parent = batch.reader, os.getppid()
     with batch.stack.open("w") as file:
         _prepare(limits, file)
         for number in range(batch.start, batch.stop):
             progress[0], progress[1] = number, now_ms()
+            if os.getppid() != parent:
+                os._exit(1)  # nobody is there who would look after this
             chosen, content = make_case(reader, number, batch.seed)
             try:
                 run_case(reader, batch.folder / str(number), chosen, content)
