@@ -111,9 +111,13 @@ class Process:
 
 
 def can_fork() -> bool:
-    """Whether a copy of this process can go on: no thread of others is in the middle of it."""
+    """Whether a copy of this process can go on: no other thread is in it, and its log is seen."""
     here = threading.current_thread()
     others = [thread for thread in threading.enumerate() if thread is not here]
+    try:
+        sys.stderr.fileno()  # one in memory (a notebook, a test) would be a copy too
+    except (AttributeError, OSError, ValueError):
+        return False
     return sys.platform == "linux" and all(t.name.startswith(Threads.NAME) for t in others)
 
 

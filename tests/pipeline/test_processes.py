@@ -1,6 +1,7 @@
 """Processes beside this one, and what becomes of a task whose process ends."""
 
 import errno
+import io
 import json
 import logging
 import multiprocessing
@@ -179,6 +180,13 @@ def test_a_program_with_threads_is_not_forked() -> None:
     finally:
         over.set()
         other.join()
+
+
+def test_a_program_whose_log_is_in_memory_is_not_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a copy of it says would be lost."""
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+
+    assert not can_fork()
 
 
 DEAF = """
