@@ -39,6 +39,8 @@ class Fault:
     """Whether the run is to come to its end all the same, with the same results."""
     prefix: tuple[str, ...] = ()
     """Command that runs the command."""
+    level: str = ""
+    """Command that alone it concerns."""
     only: str = ""
     """Part of the paths that it concerns; what lies elsewhere is to be done."""
 
@@ -59,6 +61,7 @@ def list_faults(rng: random.Random) -> list[Fault]:
         Fault(
             "a participant's folder a file",
             place=partial(_file_instead, name="sub-02"),
+            level="participant",  # for the group level such a participant is not there
             only="sub-02",
         ),
     ]
