@@ -100,9 +100,11 @@ class _FailureError(Exception):
 class _DeathError(_FailureError):
     """The process has ended while it read, or has not begun."""
 
-    def __init__(self, reason: str, *, is_timeout: bool = False) -> None:
+    def __init__(self, reason: str, *, code: int = -signal.SIGKILL) -> None:
         super().__init__(reason)
-        self.is_timeout = is_timeout
+        self.is_timeout = -code in TIMERS
+        self.is_killed = code == -signal.SIGKILL
+        """Whether the system, or somebody, has ended it, and no fault of the file's."""
 
 
 class _Apart:
@@ -138,7 +140,7 @@ class _Apart:
             content = self._receive()
         except (BrokenPipeError, EOFError):
             code = self.process.wait()
-            raise _DeathError(_explain(code), is_timeout=-code in TIMERS) from None
+            raise _DeathError(_explain(code), code=code) from None
         is_sound, answer = _Plain(io.BytesIO(content), buffers=buffers).load()
         if not is_sound:
             raise _FailureError(answer)
@@ -172,8 +174,8 @@ _lasting: list[_Apart] = []
 _lock = threading.Lock()
 
 
-def _ask(request: tuple[Any, ...]) -> Any:
-    """Ask the lasting process; where that has ended, a fresh one."""
+def _ask(request: tuple[Any, ...], *, again: bool = True) -> Any:
+    """Ask the lasting process; where that has ended, a fresh one, and where it was killed too."""
     is_fresh = not _lasting
     try:
         if is_fresh:
@@ -181,7 +183,7 @@ def _ask(request: tuple[Any, ...]) -> Any:
         return _lasting[0].ask(request)
     except _DeathError as error:
         _end()
-        if is_fresh or error.is_timeout:
+        if error.is_timeout or (is_fresh and not (again and error.is_killed)):
             raise
     except _FailureError:
         raise
@@ -189,7 +191,7 @@ def _ask(request: tuple[Any, ...]) -> Any:
         _end()  # what it would still send is no answer to the next question
         raise
     # it had read others before, and may have suffered from one or been ended while it waited
-    return _ask(request)
+    return _ask(request, again=not is_fresh and again)
 
 
 @atexit.register

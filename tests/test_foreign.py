@@ -47,6 +47,9 @@ def give_object(path): return path
 def crash_once(path, mark):
     if not mark.exists(): mark.touch(); os.kill(os.getpid(), signal.SIGSEGV)
     return "read"
+def be_ended_once(path, mark):
+    if not mark.exists(): mark.touch(); os.kill(os.getpid(), signal.SIGKILL)
+    return "read"
 """
 
 
@@ -184,6 +187,16 @@ def test_a_file_is_not_blamed_for_what_came_before(
     os.kill(read_apart(KIND, readers.name, path), signal.SIGKILL)
     assert read_apart(KIND, readers.read, path) == "content"
     assert read_apart(KIND, readers.crash_once, path, tmp_path / "mark") == "read"
+
+
+def test_a_file_is_read_again_where_somebody_killed_its_reader(
+    readers: ModuleType, path: Path, tmp_path: Path
+) -> None:
+    """Also by a process that has read nothing else; what is killed twice is too much."""
+    assert read_apart(KIND, readers.be_ended_once, path, tmp_path / "mark") == "read"
+    foreign._end()
+    with pytest.raises(InputError, match="where memory runs out"):
+        read_apart(KIND, readers.be_ended, path)
 
 
 def test_ctrl_c_does_not_reach_it(readers: ModuleType, path: Path) -> None:
