@@ -245,11 +245,18 @@ class Model:
         layer = self._layer(flavor)
         if source is not None:
             latents = self.translate(latents, source, flavor)
-        blocks = [np.empty((0, self.n_edges(flavor)), np.float32)]
-        for rows in slices(len(latents), batch_size(self.device, self.n_edges(flavor))):
-            hidden = self._inner.decode(flavor.name, latents[rows])
-            blocks.append(layer.expand(hidden)[: rows.stop - rows.start])
-        return blocks[1] if len(blocks) == 2 else np.concatenate(blocks)
+        step = batch_size(self.device, self.n_edges(flavor))
+        parts = (
+            layer.expand(self._inner.decode(flavor.name, latents[rows]))[: rows.stop - rows.start]
+            for rows in slices(len(latents), step)
+        )
+        if 0 < len(latents) <= step:
+            return next(parts)
+        # part after part into its place: they and the whole are never in memory twice
+        edges = np.empty((len(latents), self.n_edges(flavor)), np.float32)
+        for rows in slices(len(latents), step):
+            edges[rows] = next(parts)
+        return edges
 
     def factor_decoded(
         self,
