@@ -22,7 +22,7 @@ PACKINGS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 """What numpy, torch and zip programs write."""
 
 
-def check_growth(n_declared: int, n_stored: int, what: str) -> None:
+def check_growth(n_declared: int, n_stored: int, what: str, *, max_ratio: int = MAX_RATIO) -> None:
     """Check the memory that a stored thing declares against the bytes that it is stored in.
 
     Parameters
@@ -31,13 +31,15 @@ def check_growth(n_declared: int, n_stored: int, what: str) -> None:
         Bytes in memory, bytes in the file.
     what : str
         For the message: ``an array``, ``an archive``.
+    max_ratio : int
+        How many fold it may grow.
 
     Raises
     ------
     ValueError
-        If it grows more than :data:`MAX_RATIO` fold, beyond the first :data:`FREE_BYTES`.
+        If it grows more than that, beyond the first :data:`FREE_BYTES`.
     """
-    if n_declared < 0 or n_declared > max(FREE_BYTES, MAX_RATIO * n_stored):
+    if n_declared < 0 or n_declared > max(FREE_BYTES, max_ratio * n_stored):
         raise ValueError(f"{what} that declares {n_declared:,} bytes and stores {n_stored:,}")
 
 
@@ -58,7 +60,7 @@ def check_shape(shape: Iterable[int], item_size: int, n_stored: int) -> None:
         )
 
 
-def check_archive(archive: zipfile.ZipFile, n_bytes: int) -> None:
+def check_archive(archive: zipfile.ZipFile, n_bytes: int, *, max_ratio: int = MAX_RATIO) -> None:
     """Check a zip archive before any of it is unpacked.
 
     Parameters
@@ -67,6 +69,8 @@ def check_archive(archive: zipfile.ZipFile, n_bytes: int) -> None:
         It reads no more of a member than its header declares, so that what is declared is a bound.
     n_bytes : int
         Size of the archive itself; members that share their bytes count each by itself.
+    max_ratio : int
+        As in :func:`check_growth`.
 
     Raises
     ------
@@ -82,7 +86,8 @@ def check_archive(archive: zipfile.ZipFile, n_bytes: int) -> None:
             raise ValueError(f"an archive with a path that leads out of it, {member.filename!r}")
         if member.flag_bits & 1 or member.compress_type not in PACKINGS:
             raise ValueError(f"an archive whose member {member.filename!r} is locked or unusual")
-    check_growth(sum(m.file_size for m in archive.infolist()), n_bytes, "an archive")
+    n_unpacked = sum(m.file_size for m in archive.infolist())
+    check_growth(n_unpacked, n_bytes, "an archive", max_ratio=max_ratio)
 
 
 def check_plain(content: object) -> None:

@@ -1,27 +1,20 @@
 """BOLD series, one volume at a time: memory does not grow with their length."""
 
-import io
 import logging
-import zlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.image_values import compare_forms
-from kraken_bids.bids.nifti import (
-    DATA_OFFSET,
-    HEADER_BYTES,
-    NiftiHeader,
-    is_invertible,
-    parse_plain_header,
-)
-from kraken_bids.bids.nifti_forms import read_forms
+from kraken_bids.bids.image_files import read_header
+from kraken_bids.bids.image_values import ImageHeader, compare_forms
 from kraken_bids.bids.repetition_time import KEY, find_repetition_time, read_bold_metadata
-from kraken_bids.bids.streams import damage_errors
+from kraken_bids.bids.streams import damage_errors, fill, open_stream, read_to_end
+from kraken_bids.bounds import check_growth
 from kraken_bids.exceptions import InputError
 from kraken_bids.files import explain_absence
 
@@ -60,20 +53,18 @@ class Bold:
         InputError
             If the file ends too early or its compression is damaged.
         """
+        n_whole = 0
         try:
-            with _open_stream(self.path) as stream:
-                _skip(stream, self.offset)
+            with open_stream(self.path) as stream:
+                stream.seek(self.offset)
                 # one for all: the pages of a new one cost as much as summing it up
                 volume = np.empty(self.n_voxels, self.dtype)
                 for _ in range(self.shape[3]):
-                    if not _fill(stream, volume.view(np.uint8).data):
-                        raise EOFError("the file ends there")
+                    fill(stream, volume)
+                    n_whole += 1
                     yield _to_native(volume)
-                # The end of a .gz carries its checksum, which is read with the last byte.
-                stream.read(1)
+                read_to_end(stream, self.path)
         except damage_errors() as error:
-            n_bytes = _count_bytes(self.path) - self.offset
-            n_whole = min(max(n_bytes, 0) // (self.n_voxels * self.dtype.itemsize), self.shape[3])
             raise InputError(
                 f"expected {self.shape[3]} volumes in {self.path}; found {n_whole} whole ones and "
                 f"then: {error}. The file is cut or damaged: copy it again, or rerun fMRIPrep."
@@ -103,14 +94,20 @@ def open_bold(path: Path, *, tr: float | None) -> Bold:
         repetition time is unknown or in milliseconds.
     """
     path = Path(path)
-    header = _read_plain_header(path) or _read_header_with_nibabel(path)
+    header = _read_header(path)
     shape = header.shape[:4] if set(header.shape[4:]) <= {1} else header.shape
-    if len(shape) != 4 or min(shape) < 1 or header.dtype.kind not in "iuf":
+    if len(shape) != 4 or header.dtype.kind not in "iuf":
         raise InputError(
             f"expected a BOLD series with four axes of real numbers in {path}; found shape "
             f"{header.shape} of {header.dtype}. Check that this is the preprocessed series."
         )
-    _check_header(path, header)
+    compare_forms(path, header.affine, header.qform, header.shape)
+    if not header.is_placed:
+        logger.warning(
+            "%s: its header has neither qform nor sform; the middle of the image is taken as the "
+            "origin, left and right as nibabel takes them, and regions may lie elsewhere",
+            path,
+        )
     metadata = read_bold_metadata(path)[0] if tr is None else {KEY: tr}
     return Bold(
         path=path,
@@ -125,123 +122,20 @@ def open_bold(path: Path, *, tr: float | None) -> Bold:
     )
 
 
-def _read_plain_header(path: Path) -> NiftiHeader | None:
-    if not path.name.endswith((".nii", ".nii.gz")):
-        return None
+def _read_header(path: Path) -> ImageHeader:
     try:
-        with _open_stream(path) as stream:
-            return parse_plain_header(stream.read(HEADER_BYTES))
-    except damage_errors():
-        return None
-
-
-def _read_header_with_nibabel(path: Path) -> NiftiHeader:
-    import nibabel
-
-    odd: tuple[type[Exception], ...] = (
-        ValueError,
-        AttributeError,
-        LookupError,
-        nibabel.filebasedimages.ImageFileError,
-        nibabel.spatialimages.HeaderDataError,
-    )
-    try:
-        image: Any = nibabel.load(path)
-        if isinstance(image, nibabel.Cifti2Image | nibabel.GiftiImage):
-            raise InputError(
-                f"expected a volume series at {path}; found {type(image).__name__[:5].upper()}, "
-                "whose values lie on the surface: region means are taken from volumes. Give "
-                "fMRIPrep's desc-preproc_bold.nii.gz in the space of the label images "
-                "(--output-spaces T1w MNI152NLin6Asym:res-2 writes it beside --cifti-output)."
-            )
-        proxy, header = image.dataobj, image.header
-        _, qform, is_placed = read_forms(header)
-        return NiftiHeader(
-            shape=tuple(int(n) for n in image.shape),
-            dtype=image.get_data_dtype(),
-            # Not header["vox_offset"]: nibabel sets that to 0 on loading.
-            offset=int(proxy.offset),
-            slope=float(proxy.slope),
-            inter=float(proxy.inter),
-            affine=np.asarray(image.affine, np.float64),
-            zooms=tuple(float(zoom) for zoom in header.get_zooms()),
-            time_unit=header.get_xyzt_units()[1],
-            qform=qform,
-            is_placed=is_placed,
-        )
-    except InputError:
-        raise
-    except damage_errors() + odd as error:
+        if not path.name.lower().endswith((".nii", ".nii.gz")):
+            raise ValueError("a name of another format. Give volumes (.nii.gz)")
+        with open_stream(path) as stream:
+            header = read_header(stream, path)
+        n_declared = header.offset + math.prod(header.shape) * header.dtype.itemsize
+        check_growth(n_declared, path.stat().st_size, "a series")
+    except damage_errors() as error:
         raise InputError(
             f"expected a NIfTI series at {path}; reading its header gave: {error}. "
             f"{explain_absence(path) or 'Check the path, or copy the file again.'}"
         ) from error
-
-
-def _check_header(path: Path, header: NiftiHeader) -> None:
-    """Refuse values that begin in the header, and voxels without a place."""
-    if header.offset < DATA_OFFSET:
-        raise InputError(
-            f"expected the values of {path} to begin behind its header, at byte {DATA_OFFSET} or "
-            f"later; found vox_offset {header.offset}. The header is damaged: copy the file again."
-        )
-    if not is_invertible(header.affine):
-        raise InputError(
-            f"expected an affine that gives every voxel of {path} a place; found "
-            f"{header.affine[:3].tolist()}. Its header is damaged: copy the file again."
-        )
-    compare_forms(path, header.affine, header.qform, header.shape)
-    if not header.is_placed:
-        logger.warning(
-            "%s: its header has neither qform nor sform; the middle of the image is taken as the "
-            "origin, left and right as nibabel takes them, and regions may lie elsewhere",
-            path,
-        )
-
-
-def _open_stream(path: Path) -> BinaryIO:
-    if path.suffix == ".gz":
-        from isal import igzip
-
-        return cast(BinaryIO, igzip.open(path, "rb"))  # type: ignore[no-untyped-call]
-    return cast(BinaryIO, path.open("rb", buffering=0))
-
-
-def _count_bytes(path: Path) -> int:
-    """Count what can be read of a damaged file, bytes (uncompressed); for its error message."""
-    if path.suffix != ".gz":
-        return path.stat().st_size
-    inflate = zlib.decompressobj(31)
-    n_bytes = 0
-    with path.open("rb") as file:
-        try:
-            while block := inflate.unused_data or file.read(1 << 20):
-                # One .gz may hold several streams, end to end (bgzip).
-                inflate = zlib.decompressobj(31) if inflate.eof else inflate
-                n_bytes += len(inflate.decompress(block))
-        except zlib.error:
-            logger.debug("%s: damaged after %d bytes", path, n_bytes)
-    return n_bytes
-
-
-def _skip(stream: BinaryIO, n_bytes: int) -> None:
-    while n_bytes:
-        # piece by piece: a damaged header may ask for more than memory holds
-        piece = len(stream.read(min(n_bytes, 1 << 20)))
-        if not piece:
-            raise EOFError("the file ends in its header")
-        n_bytes -= piece
-
-
-def _fill(stream: BinaryIO, buffer: memoryview) -> bool:
-    """Fill the buffer; whether the stream had enough."""
-    done = 0
-    while done < len(buffer):
-        n_read = cast(io.RawIOBase, stream).readinto(buffer[done:])
-        if not n_read:
-            return False
-        done += n_read
-    return True
+    return header
 
 
 def _to_native(volume: NDArray[np.number[Any]]) -> NDArray[np.number[Any]]:

@@ -1,6 +1,7 @@
-"""An image as it was read: its values, where it lies, and how finely its values are stored."""
+"""What the header of an image says: how its values are stored, and where it lies."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -23,22 +24,39 @@ _doubts: dict[Path, str] = {}
 
 
 @dataclass(frozen=True)
-class ImageValues:
-    """An image in memory."""
+class ImageHeader:
+    """What a header (NIfTI, MGH, MRtrix) says of the values behind it."""
 
-    values: NDArray[Any]
-    """[x, y, z, …] Scaled as the header says."""
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    """As stored, byte order included."""
+    offset: int
+    """Where the values begin, bytes."""
+    slope: float
+    inter: float
+    """What a stored value v means: ``slope * v + inter``."""
     affine: Affine
-    """[4, 4] Voxel → RAS mm."""
-    sizes: NDArray[np.float64]
-    """[3] Voxel sizes as the header says, mm."""
-    step: float = 0.0
-    """Distance of neighbouring values that are stored as whole numbers under a slope; 0: none."""
+    """[4, 4] Voxel → RAS mm: the sform where there is one, else the qform."""
+    zooms: tuple[float, ...]
+    """Voxel sizes in mm, then the repetition time: ``pixdim``."""
+    time_unit: str = "sec"
+    """``sec`` unless it is ``msec``, ``usec`` or ``unknown``."""
+    qform: Affine | None = None
+    """[4, 4] Voxel → RAS mm, where the header has it beside the sform."""
     is_placed: bool = True
-    """Whether the header says where the image lies; if not, the affine is a guess."""
+    """Whether it says where the image lies; if not, the affine is a guess."""
+    is_bits: bool = False
+    """Whether each byte stored holds eight values."""
+    arrange: Callable[[NDArray[Any]], NDArray[Any]] | None = None
+    """Values in the order of the file → values of the header's shape; None: x runs fastest."""
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether values mean something else than what is stored."""
+        return (self.slope, self.inter) != (1.0, 0.0)
 
 
-def check_place(image: ImageValues, path: Path) -> None:
+def check_place(header: ImageHeader, path: Path) -> None:
     """Raise where the header does not say where an image lies.
 
     Raises
@@ -46,7 +64,7 @@ def check_place(image: ImageValues, path: Path) -> None:
     InputError
         Naming the image and what to do.
     """
-    if not image.is_placed:
+    if not header.is_placed:
         raise InputError(
             f"expected a header of {path} that says where the image lies; found none: neither "
             "sform nor qform (both codes are 0), or what stands for them in its format. Programs "

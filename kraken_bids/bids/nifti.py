@@ -1,14 +1,13 @@
 """Plain NIfTI-1 in, and label images out, without nibabel, whose import takes long."""
 
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.image_values import ImageValues
+from kraken_bids.bids.image_values import ImageHeader
 from kraken_bids.files import atomic_path
 
 HEADER_BYTES = 348
@@ -19,31 +18,7 @@ LABELS_INTENT, ALIGNED, MILLIMETRES = 1002, 2, 2
 """Codes of NIfTI-1: ``NIFTI_INTENT_LABEL``, ``NIFTI_XFORM_ALIGNED_ANAT``, ``NIFTI_UNITS_MM``."""
 
 
-@dataclass(frozen=True)
-class NiftiHeader:
-    """What a NIfTI header says of the values behind it."""
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    """As stored, byte order included."""
-    offset: int
-    """Where the values begin, bytes."""
-    slope: float
-    inter: float
-    """What a stored value v means: ``slope * v + inter``."""
-    affine: NDArray[np.float64]
-    """Voxel → RAS mm, [4, 4]: the sform where there is one, else the qform."""
-    zooms: tuple[float, ...]
-    """``pixdim``: voxel sizes in mm, then the repetition time."""
-    time_unit: str
-    """``sec`` unless it is ``msec``, ``usec`` or ``unknown``."""
-    qform: NDArray[np.float64] | None = None
-    """Voxel → RAS mm, [4, 4], where the header has it beside the sform."""
-    is_placed: bool = True
-    """Whether it has either; if not, the affine is a guess."""
-
-
-def parse_plain_header(content: bytes) -> NiftiHeader | None:
+def parse_plain_header(content: bytes) -> ImageHeader | None:
     """Header at the beginning of a common NIfTI-1 file.
 
     Parameters
@@ -53,7 +28,7 @@ def parse_plain_header(content: bytes) -> NiftiHeader | None:
 
     Returns
     -------
-    NiftiHeader or None
+    ImageHeader or None
         None for anything out of the common: NIfTI-2, pairs of files, no sform or one that cannot
         be inverted, odd types, values that begin inside the header. nibabel then reads it, or
         explains.
@@ -75,7 +50,7 @@ def parse_plain_header(content: bytes) -> NiftiHeader | None:
     affine[:3] = np.array(struct.unpack_from(f"{order}12f", content, 280)).reshape(3, 4)
     if not is_invertible(affine):
         return None
-    return NiftiHeader(
+    return ImageHeader(
         shape=tuple(shape[:n_axes]),
         dtype=np.dtype(order + DTYPES[code]),
         offset=int(offset),
@@ -109,35 +84,11 @@ def _parse_qform(
 
 
 def is_invertible(affine: NDArray[np.float64]) -> bool:
-    """Whether an affine [4, 4] gives every voxel a place of its own."""
-    return bool(np.isfinite(affine).all()) and np.linalg.matrix_rank(affine[:3, :3]) == 3
-
-
-def parse_plain_nifti(content: bytes) -> tuple[ImageValues, NiftiHeader] | None:
-    """Values and header of a common image.
-
-    Parameters
-    ----------
-    content : bytes
-        The whole file, unpacked.
-
-    Returns
-    -------
-    image : ImageValues
-        Values as stored, x fastest; the affine is the sform.
-    header : NiftiHeader
-        None instead of both where :func:`parse_plain_header` gives None, values are scaled, or
-        there are fewer bytes than there should be.
-    """
-    header = parse_plain_header(content)
-    if header is None or (header.slope, header.inter) != (1.0, 0.0):
-        return None
-    n_values = int(np.prod(header.shape, dtype=np.int64))
-    if len(content) < header.offset + n_values * header.dtype.itemsize:
-        return None
-    values = np.frombuffer(content, header.dtype, n_values, header.offset)
-    sizes = np.array(header.zooms[:3], np.float64)
-    return ImageValues(values.reshape(header.shape, order="F"), header.affine, sizes), header
+    """Whether an affine [4, 4] gives every voxel a place of its own, within a kilometre."""
+    if not (np.abs(affine) < 1e6).all():  # nor is NaN
+        return False
+    rank, volume = np.linalg.matrix_rank(affine[:3, :3]), np.linalg.det(affine[:3, :3])
+    return bool(rank == 3 and abs(volume) > 1e-12)
 
 
 def write_labels(

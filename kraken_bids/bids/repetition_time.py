@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from kraken_bids.bids.image_values import ImageHeader
 from kraken_bids.bids.names import parse_name
-from kraken_bids.bids.nifti import NiftiHeader
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.exceptions import InputError
 from kraken_bids.texts import read_json
@@ -66,7 +66,7 @@ def read_bold_metadata(
     return metadata, tuple(paths)
 
 
-def find_repetition_time(path: Path, metadata: Mapping[str, Any], header: NiftiHeader) -> float:
+def find_repetition_time(path: Path, metadata: Mapping[str, Any], header: ImageHeader) -> float:
     """Repetition time of a BOLD series, s: of its JSON, else of its header.
 
     A JSON that says otherwise than the header is believed, and both are named in a warning.
@@ -77,7 +77,7 @@ def find_repetition_time(path: Path, metadata: Mapping[str, Any], header: NiftiH
         The series, for messages.
     metadata : mapping
         Content of its JSON: ``RepetitionTime``, or evenly spaced ``VolumeTiming``.
-    header : NiftiHeader
+    header : ImageHeader
         Its fourth voxel size is the repetition time in the header's unit. 0, and 1 without a
         unit, is what headers hold that were never told.
 
@@ -125,7 +125,7 @@ def _list_inherited(bold: Path, shared: Sequence[Path] | None) -> Iterator[Path]
             return
 
 
-def _read_header(header: NiftiHeader) -> float | None:
+def _read_header(header: ImageHeader) -> float | None:
     """Seconds, or None where the header was never told."""
     zoom = float(header.zooms[3])
     if not zoom > 0 or not np.isfinite(zoom) or (zoom == 1 and header.time_unit == "unknown"):
@@ -133,7 +133,7 @@ def _read_header(header: NiftiHeader) -> float | None:
     return zoom / UNITS_PER_SECOND.get(header.time_unit, 1.0)
 
 
-def _doubt_header(path: Path, header: NiftiHeader) -> None:
+def _doubt_header(path: Path, header: ImageHeader) -> None:
     """Warn of a repetition time that is the header's alone and may never have been told."""
     doubt = ""
     if header.time_unit == "unknown":
@@ -174,7 +174,7 @@ def _agree(said: float, in_header: float) -> bool:
     return any(abs(said * unit / in_header - 1) <= TOLERANCE for unit in SAME_IN_MILLISECONDS)
 
 
-def _show(said: object, header: NiftiHeader) -> str:
+def _show(said: object, header: ImageHeader) -> str:
     return f"neither ({header.zooms[3]:g} in the header)" if said is None else repr(said)
 
 

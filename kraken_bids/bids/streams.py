@@ -2,32 +2,87 @@
 
 import zlib
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bounds import check_growth
 from kraken_bids.files import explain_absence
 
-MAX_TRACK_VERTICES = 1 << 24
+PIECE_BYTES = 1 << 23
+MAX_TRACK_VERTICES = 1 << 20
 """More vertices in one track than any tracking makes: the file is damaged."""
+MAX_TRACK_RATIO = 20
+"""Coordinates of tracks, single precision of measured places, pack to a third at best."""
+
+
+def is_packed(path: Path) -> bool:
+    """Whether a file is compressed, by its name."""
+    return path.name.lower().endswith((".gz", ".mgz"))
 
 
 def open_stream(path: Path) -> BinaryIO:
-    """Open a file to read its bytes, unpacked where its name ends with ``.gz``."""
-    if path.name.lower().endswith(".gz"):
+    """Open a file to read its bytes, unpacked where its name says that it is packed."""
+    if is_packed(path):
         from isal import igzip
 
         return cast(BinaryIO, igzip.open(path, "rb"))  # type: ignore[no-untyped-call]
     return path.open("rb")
 
 
+def fill(stream: BinaryIO, values: NDArray[Any]) -> None:
+    """Read as many bytes as an array has.
+
+    Raises
+    ------
+    EOFError
+        If the stream ends before.
+    """
+    # unpacking takes as much memory again as is read at once
+    space = values.view(np.uint8).data
+    for first in range(0, len(space), PIECE_BYTES):
+        piece = space[first : first + PIECE_BYTES]
+        if cast(Any, stream).readinto(piece) != len(piece):
+            raise EOFError("the file ends there")
+
+
+def read_to_end(stream: BinaryIO, path: Path) -> None:
+    """Read what follows in a packed file: its checksum, and no more than a little before that.
+
+    Raises
+    ------
+    ValueError
+        If it goes on and on.
+    """
+    n_bytes, n_stored = 0, path.stat().st_size
+    while is_packed(path) and (piece := stream.read(PIECE_BYTES)):
+        n_bytes += len(piece)
+        check_growth(n_bytes, n_stored, "a file with a rest behind its values")
+
+
+def check_unpacked(stream: BinaryIO, path: Path) -> None:
+    """Check how far a packed track file has been unpacked.
+
+    Raises
+    ------
+    ValueError
+        If it is more than any tracks pack to.
+    """
+    n_stored = path.stat().st_size
+    check_growth(stream.tell(), n_stored, "a track file", max_ratio=MAX_TRACK_RATIO)
+
+
 def damage_errors() -> tuple[type[Exception], ...]:
     """List what reading a cut or damaged stream raises, for an ``except``.
 
-    A damaged block of compressed bytes raises isal's own error, which is none of zlib's.
+    A damaged block of compressed bytes raises isal's own error, which is none of zlib's; a file
+    that grows beyond its bounds a ValueError.
     """
     from isal import isal_zlib
 
     damaged: type[Exception] = isal_zlib.IsalError  # type: ignore[assignment]
-    return EOFError, OSError, zlib.error, damaged
+    return EOFError, OSError, ValueError, zlib.error, damaged
 
 
 def explain_cut(path: Path, error: Exception) -> str:

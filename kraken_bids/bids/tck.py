@@ -1,6 +1,7 @@
 """Track files of MRtrix (.tck, .tck.gz), read in blocks: memory does not grow with the file."""
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,14 +9,22 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from kraken_bids.bids.streams import damage_errors, explain_cut, open_stream
+from kraken_bids.bids.mrtrix_header import read_mrtrix_header
+from kraken_bids.bids.streams import (
+    MAX_TRACK_VERTICES,
+    check_unpacked,
+    damage_errors,
+    explain_cut,
+    open_stream,
+    read_to_end,
+)
 from kraken_bids.bids.track_blocks import TrackBlock, Vertices
 from kraken_bids.exceptions import InputError
 
 BLOCK_VERTICES = 1 << 19
 """Vertices per read: 6 MB of float32."""
 MAGIC = b"mrtrix tracks"
-MAX_HEADER_BYTES = 1 << 24
+NUMBER = re.compile(r"[0-9]{1,18}")
 DTYPES = {
     "Float32": "=f4",
     "Float32LE": "<f4",
@@ -45,8 +54,7 @@ class TckFile:
     @property
     def n_declared(self) -> int:
         """Number of tracks that the header declares; 0 where it does not say."""
-        text = self.header.get("count", "").strip()
-        return int(text) if text.isdigit() else 0
+        return _parse_number(self.header.get("count", "")) or 0
 
     def ends(self) -> Iterator[Vertices]:
         """First and last vertex of every track, in file order.
@@ -96,6 +104,8 @@ class TckFile:
                 reader = _BlockReader(stream, self.dtype)
                 while not reader.is_done:
                     yield reader.read()
+                    check_unpacked(stream, self.data_path)
+                read_to_end(stream, self.data_path)
         except damage_errors() as error:
             raise InputError(explain_cut(self.data_path, error)) from error
 
@@ -116,9 +126,7 @@ def open_tck(path: Path) -> TckFile:
     path = Path(path)
     try:
         with open_stream(path) as stream:
-            header = _parse_header(stream, path)
-    except InputError:
-        raise
+            keys = read_mrtrix_header(stream, MAGIC)
     except EOFError as error:
         raise InputError(explain_cut(path, error)) from error
     except damage_errors() as error:
@@ -126,20 +134,27 @@ def open_tck(path: Path) -> TckFile:
             f"expected a track file at {path}; reading its header gave: {error}. Check the path, "
             "or copy the file again."
         ) from error
-    if header.get("datatype") not in DTYPES or "file" not in header:
+    header = {key: "\n".join(values) for key, values in keys.items()}
+    name, _, place = header.get("file", "").strip().rpartition(" ")
+    offset = _parse_number(place)
+    if header.get("datatype") not in DTYPES or offset is None or "\0" in name:
         raise InputError(
             f"expected `datatype: Float32LE` (or BE, Float64) and `file: . OFFSET` in the header "
             f"of {path}; found datatype {header.get('datatype')!r}, file {header.get('file')!r}. "
             "Write it again with MRtrix (tckedit)."
         )
-    name, _, offset = header["file"].strip().rpartition(" ")
     return TckFile(
         path=path,
         header=header,
         dtype=np.dtype(DTYPES[header["datatype"]]),
         data_path=path if name.strip() in {"", "."} else path.parent / name.strip(),
-        offset=_parse_offset(offset, path),
+        offset=offset,
     )
+
+
+def _parse_number(text: str) -> int | None:
+    """Count or offset; None where it is no number that a file can have."""
+    return int(text) if NUMBER.fullmatch(text.strip()) else None
 
 
 class _BlockReader:
@@ -172,6 +187,8 @@ class _BlockReader:
 
     def _make_room(self) -> None:
         kept = self._buffer[self._begin : self._end].copy()
+        if len(kept) > MAX_TRACK_VERTICES * self._n_bytes:
+            raise ValueError(f"a track of more than {MAX_TRACK_VERTICES:,} vertices")
         if 2 * len(kept) > len(self._buffer):  # a track longer than half the buffer
             self._buffer = np.empty(2 * len(self._buffer), np.uint8)
         self._buffer[: len(kept)] = kept
@@ -190,33 +207,3 @@ class _BlockReader:
                 logger.warning("vertices before the end mark that no NaN closes are no track")
         starts = np.concatenate([[0], stops[:-1] + 1])[: len(stops)]
         return TrackBlock(vertices, starts, stops)
-
-
-def _parse_header(stream: BinaryIO, path: Path) -> dict[str, str]:
-    if not stream.readline(1024).startswith(MAGIC):
-        raise InputError(
-            f"expected a track file of MRtrix at {path}, which begins with `mrtrix tracks`; found "
-            "something else. Check that the path is that of the tractogram."
-        )
-    header: dict[str, str] = {}
-    n_bytes = 0
-    while (line := stream.readline(MAX_HEADER_BYTES).decode("utf-8", "replace")) != "":
-        n_bytes += len(line)
-        key, colon, value = line.strip().partition(":")
-        if key == "END":
-            return header
-        if colon:
-            joined = [header[key], value.strip()] if key in header else [value.strip()]
-            header[key] = "\n".join(joined)
-        if n_bytes > MAX_HEADER_BYTES:
-            break
-    raise EOFError("the header has no END")
-
-
-def _parse_offset(text: str, path: Path) -> int:
-    if not text.isdigit():
-        raise InputError(
-            f"expected `file: . OFFSET` with a number in the header of {path}; found {text!r}. "
-            "Write it again with MRtrix (tckedit)."
-        )
-    return int(text)

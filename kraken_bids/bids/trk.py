@@ -8,12 +8,22 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.streams import MAX_TRACK_VERTICES, damage_errors, explain_cut, open_stream
+from kraken_bids.bids.nifti import is_invertible
+from kraken_bids.bids.streams import (
+    MAX_TRACK_VERTICES,
+    check_unpacked,
+    damage_errors,
+    explain_cut,
+    open_stream,
+    read_to_end,
+)
 from kraken_bids.bids.track_blocks import TrackBlock, Vertices
 from kraken_bids.exceptions import InputError
 
 BLOCK_BYTES = 4 << 20
 """Bytes per read."""
+MAX_TRACK_WORDS = 1 << 24
+"""Numbers of one track, 64 MB: a thousand for each of 16,000 vertices."""
 HEADER_BYTES = 1000
 HEADER = np.dtype(
     [
@@ -88,10 +98,12 @@ class TrkFile:
         """Yield tracks in the file's own coordinates."""
         try:
             with open_stream(self.path) as stream:
-                stream.read(HEADER_BYTES)
+                stream.seek(HEADER_BYTES)
                 left = self.n_declared or np.iinfo(np.int64).max
                 for words, heads in self._walk(stream, left):
                     yield self._pick_vertices(words, heads)
+                    check_unpacked(stream, self.path)
+                read_to_end(stream, self.path)
         except damage_errors() as error:
             if isinstance(error, InputError):
                 raise
@@ -124,12 +136,12 @@ class TrkFile:
         begin = 0
         while begin < n_words and len(heads) < left:
             n_vertices = view[begin]
-            if not 0 <= n_vertices <= MAX_TRACK_VERTICES:
-                raise InputError(
-                    f"expected a count of vertices in {self.path}; found {n_vertices}. The file "
-                    "is damaged: copy it again, or write it again."
-                )
             end = begin + 1 + n_vertices * stride + self.n_properties
+            if not 0 <= n_vertices <= MAX_TRACK_VERTICES or end - begin > MAX_TRACK_WORDS:
+                raise InputError(
+                    f"expected a count of vertices in {self.path}; found {n_vertices}, with "
+                    f"{stride} numbers each. The file is damaged: copy or write it again."
+                )
             if end > n_words:
                 return heads, begin, end - n_words
             heads.append(begin)
@@ -202,8 +214,8 @@ def _check_header(header: np.void, path: Path) -> None:
             f"n_scalars, n_properties, n_count {numbers}. The file is damaged: write it again."
         )
     affine, sizes = header["vox_to_ras"].astype(np.float64), header["voxel_size"]
-    known = affine[3, 3] == 1 and np.isfinite(affine).all() and (sizes > 0).all()
-    if header["version"] < 2 or not known or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+    known = affine[3, 3] == 1 and is_invertible(affine) and ((sizes > 1e-3) & (sizes < 1e3)).all()
+    if header["version"] < 2 or not known:
         raise InputError(
             f"expected vox_to_ras and voxel_size in the header of {path}, without which nobody "
             f"knows where its tracks lie; found version {header['version']}, voxel_size "

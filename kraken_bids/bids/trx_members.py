@@ -5,9 +5,11 @@ import logging
 import struct
 import zipfile
 import zlib
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import BinaryIO, cast
 
+from kraken_bids.bids.streams import MAX_TRACK_RATIO
+from kraken_bids.bounds import check_archive
 from kraken_bids.exceptions import InputError
 
 LOCAL_HEADER_BYTES = 30
@@ -26,21 +28,20 @@ def list_members(path: Path) -> dict[str, int]:
     Raises
     ------
     InputError
-        If a name points out of the file.
+        If a name points out of the file, or it would unpack to more than tracks do.
     """
     if path.is_dir():
         files = (p for p in sorted(path.rglob("*")) if p.is_file())
         return {p.relative_to(path).as_posix(): p.stat().st_size for p in files}
     with zipfile.ZipFile(path) as archive:
         infos = [info for info in archive.infolist() if not info.is_dir()]
-    for info in infos:
-        # nothing is ever unpacked; such a name says that the file is not to be trusted
-        parts = PurePosixPath(info.filename.replace("\\", "/")).parts
-        if ".." in parts or parts[0].endswith((":", "/")):
+        try:
+            check_archive(archive, path.stat().st_size, max_ratio=MAX_TRACK_RATIO)
+        except ValueError as error:
             raise InputError(
-                f"expected names inside of {path}; found {info.filename!r}, which points out of "
-                "it. Do not use this file."
-            )
+                f"expected a tractogram of the format TRX at {path}; found {error}. Do not use "
+                "this file."
+            ) from error
     return {info.filename: info.file_size for info in infos}
 
 
@@ -62,6 +63,8 @@ def open_member(path: Path, name: str, *, may_be_edited: bool = False) -> Binary
         return (path / name).open("rb")
     with zipfile.ZipFile(path) as archive:  # the stream keeps the file open
         info = archive.getinfo(name)
+        if info.compress_type == zipfile.ZIP_STORED and info.file_size != info.compress_size:
+            raise zipfile.BadZipFile(f"two sizes of {name!r}")
         if may_be_edited and info.compress_type == zipfile.ZIP_STORED and not info.flag_bits & 1:
             return cast(BinaryIO, _StoredMember(path, info))
         return cast(BinaryIO, archive.open(name))

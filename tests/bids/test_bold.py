@@ -16,9 +16,16 @@ AFFINE = np.array([[-2.0, 0, 0, 10], [0, 2, 0.1, -5], [0, 0, 3, 1], [0, 0, 0, 1]
 TYPES = ["u1", "i1", "<i2", ">i2", "<u2", "<i4", ">i4", "<f4", ">f4", "<f8", ">f8"]
 
 
-def save(path: Path, dtype: str = "<f4", *, scaled: bool = False, tr: float = 2.0) -> np.ndarray:
+def save(
+    path: Path,
+    dtype: str = "<f4",
+    *,
+    scaled: bool = False,
+    tr: float = 2.0,
+    shape: tuple[int, ...] = SHAPE,
+) -> np.ndarray:
     """Write a random series; returns what it means."""
-    values = np.random.default_rng(1).integers(0, 100, SHAPE)
+    values = np.random.default_rng(1).integers(0, 100, shape)
     header = nib.Nifti1Header(endianness=">" if dtype[0] == ">" else "<")
     header.set_data_dtype(dtype)
     image = nib.Nifti1Image(values.astype(np.dtype(dtype)), AFFINE, header)
@@ -65,10 +72,10 @@ def test_first_volume_starts_behind_the_header_extensions(tmp_path: Path) -> Non
 def test_truncated(tmp_path: Path, extension: str) -> None:
     """A cut file says how many volumes of how many were there."""
     path = tmp_path / f"b{extension}"
-    save(path, "<f8")
-    volume = 5 * 4 * 3 * 8
+    save(path, "<f8", shape=(50, 40, 3, 6))
+    volume = 50 * 40 * 3 * 8
     plain = gzip.decompress(path.read_bytes()) if extension == ".nii.gz" else path.read_bytes()
-    cut = plain[: 352 + 4 * volume + 100]
+    cut = plain[: 352 + 4 * volume + 20_000]
     # A stream cut by a crash: its compressed bytes simply stop.
     path.write_bytes(cut if extension == ".nii" else gzip.compress(plain, 0)[: len(cut) + 15])
     bold = open_bold(path, tr=2.0)
@@ -79,7 +86,7 @@ def test_truncated(tmp_path: Path, extension: str) -> None:
 def test_missing_end_and_damaged_checksum(tmp_path: Path) -> None:
     """A compressed file without its last bytes, or with wrong ones, is not taken for whole."""
     path = tmp_path / "b.nii.gz"
-    save(path)
+    save(path, shape=(50, 40, 3, 6))
     whole = path.read_bytes()
     for content in (whole[:-4], whole[:-8] + b"\1\2\3\4" + whole[-4:]):
         path.write_bytes(content)
@@ -129,7 +136,7 @@ DAMAGE = {
     "begins in its header": (108, struct.pack("<f", 0), "vox_offset 0"),
     "begins nowhere": (108, struct.pack("<f", np.nan), "header"),
     "is of no type": (70, struct.pack("<h", 99), "header"),
-    "has a negative axis": (42, struct.pack("<h", -5), "four axes"),
+    "has a negative axis": (42, struct.pack("<h", -5), "axes of .-5, 4, 3, 6. voxels"),
     "has nine axes": (40, struct.pack("<h", 9), "header"),
     "is flat in space": (280, struct.pack("<4f", 0, 0, 0, 0), "affine"),
     "is nowhere in space": (280, struct.pack("<f", np.nan), "affine"),
@@ -150,13 +157,13 @@ def test_damaged_headers(tmp_path: Path, what: str) -> None:
 
 
 def test_values_far_behind_the_end(tmp_path: Path) -> None:
-    """An offset larger than file and memory ends in the message of a cut file."""
+    """An offset larger than file and memory is none."""
     path = tmp_path / "b.nii"
     save(path)
     content = path.read_bytes()
     path.write_bytes(content[:108] + struct.pack("<f", 1e12) + content[112:])
-    with pytest.raises(InputError, match=r"found 0 whole ones .*ends in its header"):
-        list(open_bold(path, tr=2.0).volumes())
+    with pytest.raises(InputError, match=r"b\.nii.*values that begin at byte 999,"):
+        open_bold(path, tr=2.0)
 
 
 def test_a_fifth_axis_of_one(tmp_path: Path) -> None:

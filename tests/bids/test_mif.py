@@ -72,9 +72,9 @@ def test_scaling(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"dim": "3,4,500"}, "declared shape"),
-        ({"dim": "3,4,-5"}, "declared shape"),
-        ({"dim": "99999999,99999999,99999999"}, "declared shape"),
+        ({"dim": "3,4,500"}, "the file ends there"),
+        ({"dim": "3,4,-5"}, "axes of .3, 4, -5. voxels"),
+        ({"dim": "99999999,99999999,99999999"}, "axes of .99999999"),
         ({"layout": "+0,+1,+1"}, "layout"),
         ({"dim": "3,x,5"}, "invalid literal"),
         ({"datatype": "CFloat32LE"}, "CFloat32LE"),
@@ -82,7 +82,7 @@ def test_scaling(tmp_path: Path) -> None:
         ({"transform": None}, "no `transform`"),
         ({"transform": ["0,0,0,1"] * 3}, "no place"),
         ({"file": "nodes.dat 0"}, r"another file, 'nodes\.dat'"),
-        ({"file": ". 99999"}, "begin at byte 99999"),
+        ({"file": ". 99999"}, "the file ends there"),
         ({"file": ". -1"}, "begin at byte -1"),
     ],
 )

@@ -156,8 +156,8 @@ def test_header(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"", "begins with `mrtrix tracks`"),
-        (b"TRACK\0", "begins with `mrtrix tracks`"),
+        (b"", "not begin with `mrtrix tracks`"),
+        (b"TRACK\0", "not begin with `mrtrix tracks`"),
         (b"mrtrix tracks\ndatatype: Float32LE\n", "no END"),
         (b"mrtrix tracks\ndatatype: Int16\nfile: . 9\nEND\n", "found datatype 'Int16'"),
         (b"mrtrix tracks\ndatatype: Float32LE\nEND\n", "file None"),
