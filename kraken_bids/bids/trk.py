@@ -24,6 +24,8 @@ BLOCK_BYTES = 4 << 20
 """Bytes per read."""
 MAX_TRACK_WORDS = 1 << 24
 """Numbers of one track, 64 MB: a thousand for each of 16,000 vertices."""
+MAX_EMPTY = 1 << 20
+"""Tracks without vertices; where more than half have none, zeros stand in the place of data."""
 HEADER_BYTES = 1000
 HEADER = np.dtype(
     [
@@ -113,7 +115,7 @@ class TrkFile:
         self, stream: BinaryIO, left: int
     ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.intp]]]:
         """Yield words of whole tracks and where in them each track's count stands."""
-        kept, wanted = b"", BLOCK_BYTES
+        kept, wanted, n_empty, n_tracks = b"", BLOCK_BYTES, 0, 0
         while left:
             read = stream.read(wanted)
             if not read:
@@ -123,8 +125,13 @@ class TrkFile:
             heads, begin, missing = self._find_heads(words, left)
             left -= len(heads)
             kept, wanted = content[4 * begin :], max(BLOCK_BYTES, 4 * missing)
+            places = np.array(heads, np.intp)
+            n_tracks += len(heads)
+            n_empty += int(np.count_nonzero(words[places] == 0))
+            if n_empty > max(MAX_EMPTY, n_tracks // 2):
+                raise ValueError(f"{n_empty:,} of {n_tracks:,} tracks have no vertices")
             if heads:
-                yield words[:begin], np.array(heads, np.intp)
+                yield words[:begin], places
         if left and (kept or self.n_declared):
             expected = f"{left} of {self.n_declared}" if self.n_declared else "vertices of one"
             raise EOFError(f"{expected} tracks are missing")
@@ -153,8 +160,8 @@ class TrkFile:
         n_vertices = words[heads].astype(np.intp)
         is_vertex = np.ones(len(words), dtype=bool)
         is_vertex[heads] = False
-        for i in range(1, 1 + self.n_properties):
-            is_vertex[heads + n_vertices * stride + i] = False
+        tails = heads + 1 + n_vertices * stride
+        is_vertex[tails[:, None] + np.arange(self.n_properties)] = False
         vertices = words[is_vertex].view(np.float32).reshape(-1, stride)[:, :3]
         stops = np.cumsum(n_vertices)
         return TrackBlock(vertices, stops - n_vertices, stops)

@@ -142,11 +142,11 @@ def _fill(
     steps: Sequence[Step],
 ) -> None:
     to_voxels = np.linalg.inv(np.asarray(affine, dtype=np.float64))
-    for first, last in _slabs(out.shape):
-        grid = np.indices((last - first, *out.shape[1:]), dtype=np.float64).reshape(3, -1)
-        grid[0] += first
+    for corner, part in _split(out):
+        grid = np.indices(part.shape, dtype=np.float64).reshape(3, -1)
+        grid += corner
         points = _carry(_apply_affine(target_affine, grid), steps)
-        out[first:last] = sample(_apply_affine(to_voxels, points)).reshape(out[first:last].shape)
+        part[...] = sample(_apply_affine(to_voxels, points)).reshape(part.shape)
 
 
 def _is_same_grid(
@@ -165,10 +165,16 @@ def _is_same_grid(
     return bool((np.abs(found - corners) < 0.499).all())
 
 
-def _slabs(shape: tuple[int, ...]) -> Iterator[tuple[int, int]]:
-    thickness = max(1, POINTS_AT_ONCE // max(1, shape[1] * shape[2]))
-    for first in range(0, shape[0], thickness):
-        yield first, min(first + thickness, shape[0])
+def _split(
+    grid: NDArray[np.generic],
+) -> Iterator[tuple[NDArray[np.float64], NDArray[np.generic]]]:
+    """Yield the index [3, 1] of the first voxel of every part, some planes or some rows, and it."""
+    n_planes = max(1, POINTS_AT_ONCE // max(1, grid.shape[1] * grid.shape[2]))
+    n_rows = max(1, POINTS_AT_ONCE // max(1, grid.shape[2]))
+    for i in range(0, grid.shape[0], n_planes):
+        for j in range(0, grid.shape[1], n_rows):
+            corner = np.array([[i], [j], [0]], np.float64)
+            yield corner, grid[i : i + n_planes, j : j + n_rows]
 
 
 def _apply_affine(

@@ -284,7 +284,9 @@ def test_broken_headers(tmp_path: Path, header: bytes, message: str) -> None:
 def test_names_that_point_out(tmp_path: Path, name: str) -> None:
     """A member whose name points out of the file makes the file untrusted."""
     files = make_files(make_tracks(2)) | {name: b"x"}
-    with pytest.raises(InputError, match=r"t\.trx; found an archive with a path that leads out of it"):
+    with pytest.raises(
+        InputError, match=r"t\.trx; found an archive with a path that leads out of it"
+    ):
         open_tractogram(write(tmp_path / "t.trx", files))
     assert not (tmp_path.parent / "evil").exists()
 

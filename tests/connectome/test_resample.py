@@ -171,3 +171,13 @@ def test_label_images_must_hold_whole_numbers():
             check_labels(broken)
     with pytest.raises(ConnectomeError, match="three axes"):
         check_labels(np.zeros((2, 2, 2, 2)))
+
+
+@pytest.mark.parametrize("n_points", [1, 7, 20, 90, 100_000])
+def test_parts_of_a_grid_never_matter(n_points, monkeypatch):
+    """Planes, parts of planes and rows are filled alike."""
+    moved = rotation(0.3) @ AFFINE
+    grid = {"target_shape": (5, 12, 7), "target_affine": moved}
+    wanted = nearest_labels(grid_points((5, 12, 7), moved)).reshape(5, 12, 7)
+    monkeypatch.setattr(resample, "POINTS_AT_ONCE", n_points)
+    np.testing.assert_array_equal(resample_labels(LABELS, AFFINE, **grid), wanted)

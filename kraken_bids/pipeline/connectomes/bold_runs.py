@@ -113,12 +113,6 @@ def mask_on_grid(path: Path, bold: Bold) -> NDArray[np.int32]:
     """
     # where the run itself has no place, both are guessed alike
     values, affine = read_image(path, needs_place=bold.is_placed)
-    values = values[..., 0] if values.shape[3:] == (1,) else values
-    if values.ndim != 3:
-        raise InputError(
-            f"expected a mask or probability map with three axes in {path}; found shape "
-            f"{values.shape}. Give one image, not a series."
-        )
     inside = (values > 0.5).astype(np.int32)
     moved = resample_labels(inside, affine, target_shape=bold.shape[:3], target_affine=bold.affine)
     if not moved.any():

@@ -174,8 +174,7 @@ def _cut_image(
 
 def _read(path: Path, known: dict[Path, Image]) -> Image:
     if path not in known:
-        values, affine = read_image(path)
-        known[path] = values[..., 0] if values.ndim > 3 else values, affine
+        known[path] = read_image(path)
     return known[path]
 
 
