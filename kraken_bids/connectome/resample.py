@@ -168,7 +168,7 @@ def _is_same_grid(
 def _split(
     grid: NDArray[np.generic],
 ) -> Iterator[tuple[NDArray[np.float64], NDArray[np.generic]]]:
-    """Yield the index [3, 1] of the first voxel of every part, some planes or some rows, and it."""
+    """Yield every part, planes or rows of one, behind the index [3, 1] of its first voxel."""
     n_planes = max(1, POINTS_AT_ONCE // max(1, grid.shape[1] * grid.shape[2]))
     n_rows = max(1, POINTS_AT_ONCE // max(1, grid.shape[2]))
     for i in range(0, grid.shape[0], n_planes):
