@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.connectome.grids import cover_labels
+from kraken_bids.connectome.labels import count_labels
 from kraken_bids.connectome.neighbourhoods import find_box
 from kraken_bids.connectome.resample import Step, resample_labels
 
-MAX_GRID = 200_000_000
+MAX_GRID = 64_000_000
 """Voxels; a grid that would be larger is not laid out, volumes tell instead."""
 ROUNDING = 1e-4
 """Voxels, of affines in single precision."""
@@ -50,7 +51,7 @@ def count_whole_regions(
     ndarray of int, shape (n_regions,)
         At least as many as on the grid of the data.
     """
-    counts = _count(moved, n_regions)
+    counts = count_labels(moved, n_regions)
     if not labels.any() or (steps and _is_within(counts, labels, moved)):
         return counts
     low, high = _find_bounds(labels, affine, target_affine, steps)
@@ -60,7 +61,7 @@ def count_whole_regions(
         return counts
     if np.prod(shape.astype(np.float64)) > MAX_GRID:
         ratio = np.linalg.det(affine[:3, :3]) / np.linalg.det(target_affine[:3, :3])
-        scaled: NDArray[np.int64] = np.rint(_count(labels, n_regions) * abs(ratio)).astype(
+        scaled: NDArray[np.int64] = np.rint(count_labels(labels, n_regions) * abs(ratio)).astype(
             np.int64
         )
         return np.maximum(counts, scaled)
@@ -69,7 +70,7 @@ def count_whole_regions(
     whole = resample_labels(
         labels, affine, target_shape=[int(n) for n in shape], target_affine=wider, steps=steps
     )
-    return np.maximum(counts, _count(whole, n_regions))
+    return np.maximum(counts, count_labels(whole, n_regions))
 
 
 def find_cut_regions(labels: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -103,11 +104,6 @@ def find_cut_regions(labels: NDArray[np.integer]) -> NDArray[np.int64]:
     return np.array(sorted(cut), np.int64)
 
 
-def _count(labels: NDArray[np.integer], n_regions: int) -> NDArray[np.int64]:
-    counts = np.bincount(labels.ravel(order="K"), minlength=n_regions + 1)
-    return counts[1 : n_regions + 1].astype(np.int64)
-
-
 def _is_within(
     counts: NDArray[np.int64], labels: NDArray[np.integer], moved: NDArray[np.integer]
 ) -> bool:
@@ -115,7 +111,7 @@ def _is_within(
     if _touches_edge(moved):
         return False
     absent = counts == 0
-    return not absent.any() or not _count(labels, len(counts))[absent].any()
+    return not absent.any() or not count_labels(labels, len(counts))[absent].any()
 
 
 def _touches_edge(labels: NDArray[np.integer]) -> bool:

@@ -44,7 +44,7 @@ def cover_labels(
     ConnectomeError
         If no point within 210 mm of the target's origin lands near a label.
     """
-    voxels = np.argwhere(labels > 0)
+    voxels = _find_ends(labels > 0)
     corners = voxels @ affine[:3, :3].T + affine[:3, 3]
     low, high = corners.min(axis=0) - MARGIN_MM, corners.max(axis=0) + MARGIN_MM
     axis = np.arange(-REACH_MM, REACH_MM + PROBE_MM, PROBE_MM)
@@ -61,3 +61,12 @@ def cover_labels(
     target = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])
     target[:3, 3] = start
     return (int(shape[0]), int(shape[1]), int(shape[2])), target
+
+
+def _find_ends(is_inside: NDArray[np.bool_]) -> NDArray[np.integer]:
+    """First and last voxel [n, 3] of every column: the rest lies between them."""
+    columns = np.argwhere(is_inside.any(axis=2))
+    lines = is_inside[columns[:, 0], columns[:, 1]]
+    first, behind = lines.argmax(axis=1), lines[:, ::-1].argmax(axis=1)
+    ends = [first, lines.shape[1] - 1 - behind]
+    return np.concatenate([np.column_stack([columns, end]) for end in ends])

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.connectome.label_orders import NOT_IN_DKT, list_orders
+from kraken_bids.connectome.labels import planes_of
 from kraken_bids.connectome.region_places import (
     MIN_OF_A_SIDE,
     MIN_REGIONS,
@@ -277,7 +278,8 @@ def _list_absent(
         return []
     # few voxels of a large image were looked at
     wanted = np.array([values[k] for k in missing])
-    present = set(np.unique(labels[np.isin(labels, wanted)]).tolist())
+    found_planes = (np.unique(plane[np.isin(plane, wanted)]) for plane in planes_of(labels))
+    present = set(np.concatenate([*found_planes]).tolist())
     absent = [parcellation.region_names[k] for k in missing if values[k] not in present]
     if not absent:
         return []

@@ -1,6 +1,7 @@
 """Label images as whole numbers and as region numbers."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,9 @@ def check_labels(labels: NDArray[np.generic]) -> NDArray[np.int32]:
     return whole
 
 
-def index_labels(labels: NDArray[np.generic], values: Sequence[int]) -> NDArray[np.int32]:
+def index_labels(
+    labels: NDArray[np.generic], values: Sequence[int], *, in_place: bool = False
+) -> NDArray[np.int32]:
     """Label image whose values are region numbers.
 
     Parameters
@@ -54,6 +57,8 @@ def index_labels(labels: NDArray[np.generic], values: Sequence[int]) -> NDArray[
         Label image; floats are fine when they are whole numbers.
     values : sequence of int
         Label of each region, in the order of the parcellation.
+    in_place : bool
+        Whether an image of int32 may be overwritten: large ones fill half the memory.
 
     Returns
     -------
@@ -71,5 +76,28 @@ def index_labels(labels: NDArray[np.generic], values: Sequence[int]) -> NDArray[
     numbers = np.zeros(last + 2, dtype=np.int32)
     numbers[np.asarray(values, dtype=np.int64)] = np.arange(1, len(values) + 1)
     numbers[0] = 0
-    indexed: NDArray[np.int32] = numbers[np.minimum(whole, last + 1)]
+    indexed = whole if in_place else np.empty_like(whole)
+    for plane, target in zip(planes_of(whole), planes_of(indexed), strict=True):
+        target[...] = numbers[np.minimum(plane, last + 1)]
     return indexed
+
+
+def count_labels(labels: NDArray[np.integer], n_regions: int) -> NDArray[np.int64]:
+    """Voxels of regions 1 … n_regions.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (x, y, z)
+        Region numbers, 0 outside.
+    n_regions : int
+        The highest that may come.
+    """
+    counts = np.zeros(n_regions + 1, np.int64)
+    for plane in planes_of(labels):
+        counts += np.bincount(plane.ravel(order="K"), minlength=n_regions + 1)
+    return counts[1:]
+
+
+def planes_of(labels: NDArray[Any]) -> NDArray[Any]:
+    """Voxels with the slowest axis first: numpy needs some times the memory of what it counts."""
+    return np.moveaxis(labels, int(np.argmax(np.abs(labels.strides))), 0)

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.connectome.labels import check_labels
+from kraken_bids.connectome.labels import check_labels, count_labels
 from kraken_bids.connectome.neighbourhoods import Neighbourhoods, find_box
 from kraken_bids.connectome.reach import is_small
 from kraken_bids.exceptions import ConnectomeError
@@ -45,13 +45,13 @@ class RegionSearch:
         ConnectomeError
             If the image holds a larger label.
         """
-        counts = np.bincount(self.labels[self.box].ravel(order="K"), minlength=n_regions + 1)
-        if len(counts) > n_regions + 1:
+        last = int(self.labels.max(initial=0))
+        if last > n_regions:
             raise ConnectomeError(
-                f"expected labels 0 … {n_regions}; found {len(counts) - 1} in the label image. "
+                f"expected labels 0 … {n_regions}; found {last} in the label image. "
                 "Is it the image of another parcellation?"
             )
-        return counts[1:]
+        return count_labels(self.labels[self.box], n_regions)
 
     @cached_property
     def box(self) -> tuple[slice, slice, slice]:

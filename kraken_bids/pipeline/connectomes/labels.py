@@ -41,7 +41,7 @@ def read_regions(
     """
     labels, affine = read_labels(image.path, as_mrtrix=as_mrtrix, needs_place=needs_place)
     identity = identify_image(image.path, labels, affine, parcellation)
-    indexed = index_labels(labels, identity.values)
+    indexed = index_labels(labels, identity.values, in_place=True)
     steps = [step for path in image.transforms for step in read_transform(path)]
     return indexed, affine, steps
 

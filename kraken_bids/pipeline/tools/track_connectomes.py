@@ -117,7 +117,7 @@ def _read_atlas(name: str, path: Path, options: TrackOptions) -> Atlas:
         identity = identify_image(path, labels, affine, parcellation)
         doubts = list_doubts(path, parcellation)
         if identity.values != tuple(range(1, n_regions + 1)):
-            labels = index_labels(labels, identity.values)
+            labels = index_labels(labels, identity.values, in_place=True)
         n_regions = parcellation.n_regions
     if n_regions > MAX_LABEL:
         raise InputError(
