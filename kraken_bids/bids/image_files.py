@@ -12,7 +12,7 @@ from kraken_bids.bids.image_values import ImageHeader
 from kraken_bids.bids.mif import read_mif_header
 from kraken_bids.bids.nifti import is_invertible, parse_plain_header
 from kraken_bids.bids.odd_headers import NIFTI2_BYTES, parse_odd_header
-from kraken_bids.bids.streams import fill
+from kraken_bids.bids.streams import fill, read_first
 from kraken_bids.bounds import FREE_BYTES
 
 BLOCK_VALUES = 1 << 20
@@ -45,7 +45,7 @@ def read_header(stream: BinaryIO, path: Path) -> ImageHeader:
         if name.endswith((".mif", ".mif.gz")):
             header = read_mif_header(stream)
         else:
-            content, is_mgh = stream.read(NIFTI2_BYTES), name.endswith((".mgh", ".mgz"))
+            content, is_mgh = read_first(stream, NIFTI2_BYTES), name.endswith((".mgh", ".mgz"))
             plain = None if is_mgh else parse_plain_header(content)
             header = plain or parse_odd_header(content, is_mgh=is_mgh)
         _check_header(header, path.stat().st_size)

@@ -31,6 +31,14 @@ def open_stream(path: Path) -> BinaryIO:
     return path.open("rb")
 
 
+def read_first(stream: BinaryIO, n_bytes: int) -> bytes:
+    """Read so many bytes, fewer at the end of the file, and none ahead: it may be cut there."""
+    content = b""
+    while piece := cast(Any, stream).read1(n_bytes - len(content)):
+        content += piece
+    return content
+
+
 def fill(stream: BinaryIO, values: NDArray[Any]) -> None:
     """Read as many bytes as an array has.
 
