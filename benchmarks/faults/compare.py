@@ -66,17 +66,17 @@ def list_halves(out: Path) -> list[str]:
 def list_contradictions(out: Path) -> list[str]:
     """List predictions that do not go together: of another run, or adapted otherwise.
 
-    Every sidecar is held against that of the session's latents, and these against the group's
-    adaptation, where there is one.
+    Every sidecar is held against that of the session's latents, if these name its source (an
+    earlier run may have had others), and these against the group's adaptation.
     """
     found = []
     for latents in sorted(out.glob("sub-*/**/*_desc-kraken_latents.json")):
         known = json.loads(latents.read_text())
         for sidecar in sorted(latents.parent.glob("*/*kraken_relmat.json")):
             own = json.loads(sidecar.read_text())
-            wanted = known | known["InputSources"].get(own["Source"], {})
+            wanted = known | known["InputSources"].get(own["Source"], own)
             differing = [key for key in SHARED if own.get(key) != wanted.get(key)]
-            if differing:
+            if differing and own["Source"] in known["InputSources"]:
                 found.append(f"{sidecar}: {', '.join(differing)} not as in {latents.name}")
         modes = {str(source["AdaptationMode"]) for source in known["InputSources"].values()}
         if len(modes) > 1 or (modes == {"none"} and (out / "group" / "adaptation.h5").exists()):
