@@ -12,7 +12,7 @@ from faults.world import World
 OTHER = ("--denoise", "24p", "--adaptation", "none")
 LAST = (*OTHER[2:], "--force")
 """Of the group at the end: the notice on adaptation is that of the level that wrote last."""
-WORDS = ("left aside", "differ")
+WORDS = ("left aside", "not measured alike")
 """With which the group level names what it leaves out, or what was measured otherwise."""
 
 
