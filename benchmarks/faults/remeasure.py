@@ -10,8 +10,6 @@ from faults.trial import Trial
 from faults.world import World
 
 OTHER = ("--denoise", "24p", "--adaptation", "none")
-LAST = (*OTHER[2:], "--force")
-"""Of the group at the end: the notice on adaptation is that of the level that wrote last."""
 WORDS = ("left aside", "not measured alike")
 """With which the group level names what it leaves out, or what was measured otherwise."""
 
@@ -20,7 +18,7 @@ def make_reference(world: World, folder: Path, before: Path) -> dict[str, bytes]
     """Run both levels once everything has been measured with the other settings."""
     out = folder / "out"
     shutil.copytree(before, out)
-    for words in [world.participant(out, *OTHER), world.group(out, *LAST)]:
+    for words in [world.participant(out, *OTHER), world.group(out, *OTHER[2:])]:
         ended = run(words, folder / "runs")
         assert ended.code == 0, ended.text
     return compare.read_results(out)
@@ -37,7 +35,7 @@ def remeasure(world: World, k: int, wanted: tuple[Path, dict[str, bytes]], trial
         trial.found["wrong"].append(f"a mixture without a word: {said}")
     trial.found["wrong"] += compare.list_contradictions(trial.out)
     trial.run_whole(words)
-    trial.run_whole(world.group(trial.out, *LAST))
+    trial.run_whole(group)
     trial.compare(wanted[1])
     trial.end("measured otherwise, killed")
 

@@ -55,7 +55,8 @@ def choose_adaptation(
     """
     prediction = settings.prediction
     if prediction.adaptation == "none" or prediction.adaptation_mode == "none":
-        return None, "" if fits_first else "No adaptation was applied, as asked for."
+        logger.info("adaptation: none is applied, as asked for")
+        return None, ""  # sidecars say the mode, pages that nothing is adapted
     if prediction.adaptation != "auto":
         path = Path(prediction.adaptation)
         return read_given_adaptation(path, model, list_measured(cohort)), ""

@@ -54,6 +54,16 @@ def test_auto_fits_where_there_are_enough(output_dir: Path, model: Model, cohort
     assert notice == ""
 
 
+def test_no_adaptation_that_was_asked_for_is_no_notice(
+    output_dir: Path, model: Model, cohort: Cohort
+) -> None:
+    """At both levels alike, so that it does not matter which of them wrote last."""
+    settings = settings_for(output_dir, adaptation="none")
+
+    for is_group in (False, True):
+        assert choose_adaptation(settings, model, cohort, fits_first=is_group) == (None, "")
+
+
 def test_auto_says_loudly_where_there_are_too_few(
     output_dir: Path, model: Model, cohort: Cohort
 ) -> None:
