@@ -130,7 +130,9 @@ def check_hdf5(dataset: Any) -> None:
 def _list(path: Path, up_to: int) -> dict[str, tuple[Any, ...]]:
     found: dict[str, tuple[Any, ...]] = {}
 
-    def keep(name: str, node: Any) -> None:
+    def keep(name: str | bytes, node: Any) -> None:
+        if isinstance(name, bytes):
+            raise ValueError(f"the name {name!r}, which is no UTF-8")
         found[name] = (_read_attributes(node),)
         if isinstance(node, h5py.Dataset):
             check_hdf5(node)

@@ -73,3 +73,11 @@ def test_what_cannot_be_read_is_said(path: Path, tmp_path: Path) -> None:
     path.write_bytes(path.read_bytes()[:3000])
     with pytest.raises(InputError, match=r"x\.h5; found: .*truncated"):
         list_hdf5(KIND, path)
+
+
+def test_names_in_another_encoding_are_refused(path: Path) -> None:
+    """What is no UTF-8 comes as bytes from h5py, and is no name of anything of ours."""
+    with h5py.File(path, "a") as file:
+        file["Jörg".encode("latin-1")] = 1.0
+    with pytest.raises(InputError, match=r"x\.h5; found: the name .*no UTF-8"):
+        list_hdf5(KIND, path)
