@@ -201,7 +201,8 @@ def write_dataset_description(
 
 def _join_sources(old: Facts, uris: Iterable[str], *, own: str) -> list[dict[str, Any]]:
     """Source datasets of earlier runs, and those of this one that are not among them."""
-    sources = [dict(one.plain) for one in old.parts("SourceDatasets") if one.text("URL") != own]
+    known = [one for one in old.parts("SourceDatasets") if one and one.text("URL") != own]
+    sources = [dict(one.plain) for one in known]
     there = {str(one.get("URL")) for one in sources}
     return [*sources, *({"URL": uri} for uri in uris if uri not in there)]
 

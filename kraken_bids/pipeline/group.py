@@ -62,7 +62,7 @@ from kraken_bids.pipeline.quality.kept import keep_results
 from kraken_bids.pipeline.quality.misfits import doubt_predictions, find_misfits
 from kraken_bids.pipeline.quality.outliers import find_outliers, write_outliers
 from kraken_bids.pipeline.quality.qcfc import write_qcfc
-from kraken_bids.pipeline.quality.scores import Scores, write_scores
+from kraken_bids.pipeline.quality.scores import Scores, score_members, write_metrics
 from kraken_bids.pipeline.quality.table import write_quality
 from kraken_bids.pipeline.quality.trust import FileTrust, judge_files
 from kraken_bids.pipeline.quality.trust_files import write_trust, write_trust_of_predictions
@@ -99,7 +99,7 @@ def run_group(settings: Settings) -> int:
     subjects = list(dict.fromkeys(member.subject for member in members))
     problems: list[Exception] = []
     with follow_run(run):
-        prepare_output(settings, datasets=())
+        prepare_output(settings, datasets=(), problems=problems)
         remove_leftovers(output)
         failures: list[Failure] = []
         with open_executor(settings.run, run.log) as executor:
@@ -189,9 +189,11 @@ def _predict(
         _write_means(output, model, means)
     judged = [source.name for source in plan.written_sources]
     kept = keep_results(output, means, anew=settings.run.force)
-    scores = write_scores(
-        output, model, members, sources, adaptation=adaptation, judged=judged, kept=kept
+    scores = score_members(
+        model, members, sources, adaptation=adaptation, judged=judged, kept=kept
     )
+    with going_on(problems):
+        write_metrics(output, scores)
     with going_on(problems):
         write_outliers(output, find_outliers(members, sources))
     trust = judge_files(encoded_of(plan, members), correlates=not scores.cross_modal, kept=kept)

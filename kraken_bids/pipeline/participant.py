@@ -8,6 +8,7 @@ from pathlib import Path
 from kraken_bids import __version__
 from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.write import (
+    check_output_folder,
     write_bidsignore,
     write_dataset_description,
     write_readme,
@@ -85,10 +86,10 @@ def run_participants(settings: Settings) -> int:
     subjects = plan.subjects
     run = start_run(settings, "participant")
     with follow_run(run):
-        prepare_output(settings, plan.datasets, plan.own_atlases.values())
+        problems: list[Exception] = []
+        prepare_output(settings, plan.datasets, plan.own_atlases.values(), problems=problems)
         tidy(data.output_dir, subjects)
         failures = list(plan.failures)
-        problems: list[Exception] = []
         with open_executor(settings.run, run.log) as executor:
             if settings.run.reports_only:
                 members = list_members(data.output_dir, subjects)
@@ -137,20 +138,34 @@ def load_model_of(settings: Settings) -> Model:
 
 
 def prepare_output(
-    settings: Settings, datasets: Sequence[Dataset], own_atlases: Iterable[Parcellation] = ()
+    settings: Settings,
+    datasets: Sequence[Dataset],
+    own_atlases: Iterable[Parcellation] = (),
+    *,
+    problems: list[Exception],
 ) -> None:
-    """Write the files at the root of OUTPUT_DIR; links to datasets read earlier stay."""
+    """Write the files at the root of OUTPUT_DIR; links to datasets read earlier stay.
+
+    What cannot be written is added to the problems. An OUTPUT_DIR of another tool is refused, and
+    so is one with other regions under the name of an own atlas.
+    """
     output = settings.data.output_dir
-    write_dataset_description(
-        output,
-        name="kraken_bids: measured and predicted connectomes",
-        version=__version__,
-        sources={dataset.name: dataset.path for dataset in datasets},
-    )
-    write_bidsignore(output)
-    write_readme(output)
-    known = [name for name in settings.data.atlases if name in list_parcellations()]
-    write_region_tables(output, [*map(load_parcellation, known), *own_atlases])
+    check_output_folder(output)
+    write_region_tables(output, list(own_atlases))
+    with going_on(problems):
+        write_dataset_description(
+            output,
+            name="kraken_bids: measured and predicted connectomes",
+            version=__version__,
+            sources={dataset.name: dataset.path for dataset in datasets},
+        )
+    for write in (write_bidsignore, write_readme):
+        with going_on(problems):
+            write(output)
+    for name in settings.data.atlases:
+        if name in list_parcellations():
+            with going_on(problems):
+                write_region_tables(output, [load_parcellation(name)])
 
 
 def _say_unknown(own_atlases: Iterable[str], model: Model | None) -> None:

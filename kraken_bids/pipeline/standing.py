@@ -133,18 +133,29 @@ def choose_standing(
     kept: dict[tuple[str, str | None], list[RelmatFile]] = {}
     stale: list[str] = []
     unfinished: list[str] = []
+    absent: list[str] = []
     for (subject, session), found in files.items():
         standing = read_standing(output_dir, subject, session)
         kept[subject, session] = list(found)
         if standing is None:
             continue
         kept[subject, session] = [f for f in found if standing.judge(f, output_dir)]
+        there = {_name_in(output_dir, file.path) for file in found}
+        absent += [Path(name).name for name in standing.measured if name not in there]
         for file in found:
             if file not in kept[subject, session]:
                 is_planned = _name_in(output_dir, file.path) in standing.measured
                 (unfinished if is_planned else stale).append(file.path.name)
-    _say("are of an earlier run than the last one of their participant", stale)
-    _say("were to be measured again, which failed or was stopped", unfinished)
+    aside, measure = "and are left aside", "Run the participant level to measure them"
+    _say(
+        f"in OUTPUT_DIR are of an earlier run than the last one of their participant, {aside}",
+        stale, f"{measure}, or remove them",
+    )  # fmt: skip
+    _say(
+        f"in OUTPUT_DIR were to be measured again, which failed or was stopped, {aside}",
+        unfinished, f"{measure}, or remove them",
+    )  # fmt: skip
+    _say("that the last run of their participant measures are not in OUTPUT_DIR", absent, measure)
     return kept
 
 
@@ -173,11 +184,8 @@ def _name_in(output_dir: Path, path: Path) -> str:
     return path.relative_to(output_dir).as_posix()
 
 
-def _say(what: str, names: Sequence[str]) -> None:
+def _say(what: str, names: Sequence[str], do: str) -> None:
     if names:
         more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        logger.warning(
-            "%d connectome(s) in OUTPUT_DIR %s, and are left aside: %s%s. Run the participant "
-            "level to measure them, or remove them",
-            len(names), what, ", ".join(names[:SHOWN]), more,
-        )  # fmt: skip
+        shown = ", ".join(names[:SHOWN])
+        logger.warning("%d connectome(s) %s: %s%s. %s", len(names), what, shown, more, do)

@@ -106,7 +106,11 @@ class SaveDerivatives(SimpleInterface):  # type: ignore[misc]
         raw = self.inputs.source_file if isdefined(self.inputs.source_file) else []
         files = [*map(Path, raw), *_list_source_files(self.inputs.in_file)]
         datasets = find_source_datasets(files, folder)
-        prepare_output(Settings(DataSettings(Path(runtime.cwd), folder)), datasets)
+        problems: list[Exception] = []
+        settings = Settings(DataSettings(Path(runtime.cwd), folder))
+        prepare_output(settings, datasets, problems=problems)
+        if problems:
+            raise problems[0]
         self._results["out_file"] = [
             str(_copy(Path(path), folder)) for path in self.inputs.in_file
         ]

@@ -193,3 +193,37 @@ def test_an_empty_folder_in_place_of_a_file_is_replaced(app: Any, finished: Path
         path.mkdir()
     assert app.group().exit_code == 0
     assert all(path.is_file() for path in paths)
+
+
+OF_EVERYONE = (
+    ".bidsignore",
+    "README.md",
+    "atlas-fs86_dseg.tsv",
+    "group/metrics.tsv",
+    "group.html",
+)
+
+
+@pytest.mark.parametrize("level", ["participant", "group"])
+def test_a_folder_in_place_of_a_file_of_everyone_ends_the_run_after_its_work(
+    app: Any, finished: Path, level: str
+) -> None:
+    """It holds somebody's files and stays; everything else is done, and the exit code tells."""
+    shutil.copytree(finished, app.out, copy_function=os.link)
+    places = [app.out / name for name in OF_EVERYONE]
+    for path in places:
+        path.unlink()
+        path.mkdir()
+        (path / "mine.txt").write_text("somebody's")
+    names = [name for name in read_all(finished) if name.startswith(("sub-01", "group/q"))]
+    lost = [name for name in names if name.endswith(("kraken_relmat.dense.tsv", ".html"))]
+    for name in lost:
+        (app.out / name).unlink()
+
+    outcome = app.participant(*FEW) if level == "participant" else app.group()
+
+    assert outcome.exit_code == 3
+    assert outcome.says(".bidsignore"), outcome.output
+    assert set(names) <= set(read_all(app.out))
+    assert app.failures() == {}
+    assert all((path / "mine.txt").is_file() for path in places)

@@ -148,6 +148,21 @@ def test_a_rerun_that_fails_leaves_nothing_in_play(
     assert read(tmp_path) == {SC: other}
 
 
+def test_a_connectome_that_has_vanished_is_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The last run has measured it, and the group level would go on without it."""
+    gone, kept = put(tmp_path, FC, "a"), put(tmp_path, SC, "b")
+    run(tmp_path, {gone: "a", kept: "b"})
+    assert set(read(tmp_path)) == {FC, SC}
+    assert not caplog.text
+    gone.unlink()
+
+    assert read(tmp_path) == {SC: kept}
+
+    assert f"not in OUTPUT_DIR: {gone.name}" in caplog.text
+
+
 def test_a_digest_is_withdrawn_also_of_what_another_run_changes(tmp_path: Path) -> None:
     """Half-replaced by a run at the same time, the file has another size than its sidecar says."""
     path = put(tmp_path, FC, "old", task="rest")

@@ -60,10 +60,11 @@ class Scores:
     """By index of the member, and flavor."""
     evidence: dict[tuple[str, Flavor], Evidence] = field(default_factory=dict)
     """By name of the source, a fusion, and target."""
+    metrics: list[tuple[str, str, str, float]] = field(default_factory=list)
+    """Source, target, name of the metric, value."""
 
 
-def write_scores(  # noqa: PLR0913 - two of them say where things lie
-    output_dir: Path,
+def score_members(
     model: Model,
     members: Sequence[Member],
     sources: Sequence[Source],
@@ -72,11 +73,10 @@ def write_scores(  # noqa: PLR0913 - two of them say where things lie
     judged: Sequence[str] = (),
     kept: Kept = NOTHING_KEPT,
 ) -> Scores:
-    """Compute and write ``group/metrics.tsv``; of one target at a time measurements are in memory.
+    """Compare predictions with measurements; those of one target at a time are in memory.
 
     Parameters
     ----------
-    output_dir : Path
     model : Model
     members : sequence of Member
     sources : sequence of Source
@@ -100,15 +100,19 @@ def write_scores(  # noqa: PLR0913 - two of them say where things lie
         ],
         lambda: _compute(model, members, sources, slopes=slopes, judged=judged),
     )
+    return _from_plain(found, {flavor.name: flavor for flavor in model.flavors})
+
+
+def write_metrics(output_dir: Path, scores: Scores) -> None:
+    """Write ``group/metrics.tsv``: how well each source predicts each target."""
     path = group_path(output_dir, "metrics.tsv")
     names = ("source", "target", "metric", "value")
-    columns = zip(*found["metrics"], strict=True) if found["metrics"] else [[] for _ in names]
+    columns = zip(*scores.metrics, strict=True) if scores.metrics else [[] for _ in names]
     write_table(path, dict(zip(names, map(list, columns), strict=True)))
     write_json(path.with_suffix(".json"), {
         "Description": "How well predictions from each source match measured connectomes",
         "metric": {"Levels": METRIC_WORDS},
     })  # fmt: skip
-    return _from_plain(found, {flavor.name: flavor for flavor in model.flavors})
 
 
 def _compute(
@@ -157,6 +161,7 @@ def _from_plain(found: Mapping[str, Any], flavors: Mapping[str, Flavor]) -> Scor
             )
             for source, target, total, average_rank, people in found["evidence"]
         },
+        [(source, target, name, value) for source, target, name, value in found["metrics"]],
     )
 
 

@@ -20,7 +20,7 @@ from kraken_bids.pipeline.predictions.cohort import (
 )
 from kraken_bids.pipeline.predictions.predict import Source, build_sources
 from kraken_bids.pipeline.quality.outliers import find_outliers
-from kraken_bids.pipeline.quality.scores import write_scores
+from kraken_bids.pipeline.quality.scores import score_members, write_metrics
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def test_metrics_are_those_of_complete_matrices(
     members = list_members(output_dir)
     sources = build_sources(latents, ("fusion", "fusionSC", "fusionFC"))
 
-    write_scores(output_dir, model, members, sources)
+    write_metrics(output_dir, score_members(model, members, sources))
 
     columns = read_columns(group_path(output_dir, "metrics.tsv"))
     rows = zip(*columns.values(), strict=True)

@@ -23,7 +23,7 @@ from kraken_bids.pipeline.predictions.cohort import (
 from kraken_bids.pipeline.predictions.predict import build_sources
 from kraken_bids.pipeline.quality import scores, trust_inputs
 from kraken_bids.pipeline.quality.kept import Kept, digest_array, keep_results
-from kraken_bids.pipeline.quality.scores import Scores, write_scores
+from kraken_bids.pipeline.quality.scores import Scores, score_members, write_metrics
 from kraken_bids.pipeline.quality.trust import FileTrust, judge_files
 from kraken_bids.pipeline.quality.trust_inputs import Encoded
 
@@ -75,8 +75,7 @@ def judge(
         adaptation = replace(adaptation, flavors=flavors)
     latents = encode_cohort(model, cohort, adaptation)
     kept = keep_results(folder, cohort, anew=asked.anew)
-    found = write_scores(
-        folder,
+    found = score_members(
         model,
         members,
         build_sources(latents, asked.sources),
@@ -84,6 +83,7 @@ def judge(
         judged=asked.judged,
         kept=kept,
     )
+    write_metrics(folder, found)
     trust = judge_files(Encoded(model, members, adaptation, latents), correlates=True, kept=kept)
     return found, trust, group_path(folder, "metrics.tsv").read_bytes()
 
