@@ -114,8 +114,12 @@ def start_run(settings: Settings, level: str) -> Run:
         ) from error
     run = Run(log.stem, settings.data.output_dir, log, handler)
     write_text(log.with_suffix(".toml"), tomli_w.dumps(as_options(settings)))
-    write_text(logs / "CITATION.md", CITATION.format(version=__version__))
-    write_text(logs / "CITATION.bib", CITATION_BIB)
+    citations = {".md": CITATION.format(version=__version__), ".bib": CITATION_BIB}
+    for suffix, text in citations.items():
+        try:
+            write_text(logs / f"CITATION{suffix}", text)
+        except InputError as error:  # no result hangs on it
+            logger.warning("%s", error)
     return run
 
 

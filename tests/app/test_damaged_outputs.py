@@ -183,16 +183,17 @@ def test_a_place_that_cannot_be_written_fails_its_participant(
 def test_an_empty_folder_in_place_of_a_file_is_replaced(app: Any, finished: Path) -> None:
     """Such as a container makes where a file to be mounted is missing."""
     shutil.copytree(finished, app.out, copy_function=os.link)
-    paths = [
-        app.out / "logs" / "failures.tsv",
-        app.out / "group" / "qc.tsv",
-        app.out / "group.html",
-    ]
-    for path in paths:
+    names = ("logs/failures.tsv", "group/qc.tsv", "group.html")
+    paths = [app.out / name for name in names]
+    picture = next((app.out / "sub-01" / "figures").glob("*registration*.png"))
+    for path in (*paths, picture):
         path.unlink()
         path.mkdir()
     assert app.group().exit_code == 0
     assert all(path.is_file() for path in paths)
+    assert picture.is_dir()  # the participant level draws it, with --force
+    assert app.participant("--force", *FEW).exit_code == 0
+    assert picture.is_file()
 
 
 OF_EVERYONE = (
@@ -210,7 +211,7 @@ def test_a_folder_in_place_of_a_file_of_everyone_ends_the_run_after_its_work(
 ) -> None:
     """It holds somebody's files and stays; everything else is done, and the exit code tells."""
     shutil.copytree(finished, app.out, copy_function=os.link)
-    places = [app.out / name for name in OF_EVERYONE]
+    places = [app.out / name for name in (*OF_EVERYONE, "logs/CITATION.bib")]
     for path in places:
         path.unlink()
         path.mkdir()

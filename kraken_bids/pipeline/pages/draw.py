@@ -156,7 +156,7 @@ def _remove_figures(
     """Remove figures of earlier pages that this one does not show; other people's files stay."""
     for path in folder.glob(f"{prefix}*.png"):
         name = path.stem.removeprefix(prefix)
-        if name.startswith(ours) and name not in shown:
+        if name.startswith(ours) and name not in shown and not path.is_dir():
             path.unlink(missing_ok=True)
 
 
