@@ -189,14 +189,22 @@ def _predict(
         _write_means(output, model, means)
     judged = [source.name for source in plan.written_sources]
     kept = keep_results(output, means, anew=settings.run.force)
+    encoded = encoded_of(plan, members)
     scores = score_members(
-        model, members, sources, adaptation=adaptation, judged=judged, kept=kept
+        model,
+        members,
+        sources,
+        adaptation=adaptation,
+        judged=judged,
+        kept=kept,
+        failures=encoded.failures,
     )
     with going_on(problems):
         write_metrics(output, scores)
     with going_on(problems):
         write_outliers(output, find_outliers(members, sources))
-    trust = judge_files(encoded_of(plan, members), correlates=not scores.cross_modal, kept=kept)
+    trust = judge_files(encoded, correlates=not scores.cross_modal, kept=kept)
+    failures += dict.fromkeys(encoded.failures)
     failures += _judge_predictions(plan, members, scores, trust, problems=problems)
     with going_on(problems):
         write_quality(output, members, cohort, scores.cross_modal, trust=trust)

@@ -233,7 +233,9 @@ def _predict(
     plan, unreadable = plan_predictions(settings, model, members)
     failures += unreadable
     failures += collect_failures(plan, members, executor)
-    trust = judge_files(encoded_of(plan, members), correlates=True)
+    encoded = encoded_of(plan, members)
+    trust = judge_files(encoded, correlates=True)
+    failures += encoded.failures
     failures += write_trust(settings.data.output_dir, members, trust, digests=plan.digests)
     failures += write_trust_of_predictions(plan, members)
 

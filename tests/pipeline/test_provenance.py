@@ -103,7 +103,7 @@ def test_saved_settings_repeat_the_run(tmp_path: Path, monkeypatch: pytest.Monke
     run = start_run(settings, "participant")
     stop_file_log(run.handler)
     config = run.log.with_suffix(".toml")
-    assert read_config(config, app.main)["high_pass"] == 0.02
+    assert read_config(config, app.main)["high_pass"] == "0.02"  # as on the command line
 
     seen: list[Settings] = []
     monkeypatch.setattr(

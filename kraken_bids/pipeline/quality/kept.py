@@ -6,7 +6,7 @@ A file that is damaged, or was computed from anything else, is passed over: then
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,7 +38,14 @@ class Kept:
     anew: bool = False
     """Whether they are computed whatever is kept."""
 
-    def recall(self, name: str, rests_on: object, compute: Callable[[], Plain]) -> Plain:
+    def recall(
+        self,
+        name: str,
+        rests_on: object,
+        compute: Callable[[], Plain],
+        *,
+        lacked: Sequence[object] = (),
+    ) -> Plain:
         """Give what was computed from the same inputs, else compute and keep it.
 
         Parameters
@@ -49,6 +56,8 @@ class Kept:
             What it rests on besides the inputs: values that JSON can hold, and digests.
         compute : callable
             Its numbers are the same to the last bit whether they are computed or read back.
+        lacked : sequence, optional
+            To which computing adds what it had to do without; then nothing is kept.
         """
         if self.folder is None:
             return compute()
@@ -57,7 +66,8 @@ class Kept:
         content = None if self.anew else _read(path, key)
         if content is None:
             content = compute()
-            _write(path, key, content)
+            if not lacked:
+                _write(path, key, content)
         else:
             logger.debug("%s: as computed before from the same inputs", name)
         return content

@@ -1,7 +1,7 @@
 """How well each source predicts each target over the cohort: metrics, and each person's rank."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,10 @@ from kraken_bids.model.judging.metrics import (
 )
 from kraken_bids.model.judging.verdicts import Evidence, explain_people
 from kraken_bids.model.predict import Model
-from kraken_bids.pipeline.predictions.cohort import Member, read_measured
+from kraken_bids.pipeline.alone import record
+from kraken_bids.pipeline.predictions.cohort import STAGE, Member, read_measured
 from kraken_bids.pipeline.predictions.predict import Source
+from kraken_bids.pipeline.provenance import Failure
 from kraken_bids.pipeline.quality.kept import NOTHING_KEPT, Kept, digest_array
 
 logger = logging.getLogger(__name__)
@@ -64,7 +66,7 @@ class Scores:
     """Source, target, name of the metric, value."""
 
 
-def score_members(
+def score_members(  # noqa: PLR0913 - one of them is what it could not read
     model: Model,
     members: Sequence[Member],
     sources: Sequence[Source],
@@ -72,6 +74,7 @@ def score_members(
     adaptation: Adaptation | None = None,
     judged: Sequence[str] = (),
     kept: Kept = NOTHING_KEPT,
+    failures: list[Failure] | None = None,
 ) -> Scores:
     """Compare predictions with measurements; those of one target at a time are in memory.
 
@@ -87,7 +90,10 @@ def score_members(
         Sources besides the fusions of which it is also kept how they do for each person.
     kept : Kept, optional
         Where scores of the same connectomes may be found.
+    failures : list of Failure, optional
+        Gets the files that were an input and can no longer be read.
     """
+    lacked = [] if failures is None else failures
     fits = {} if adaptation is None else adaptation.flavors
     slopes = {target: fits[target].b0 if target in fits else 1.0 for target in model.flavors}
     found = kept.recall(
@@ -98,7 +104,8 @@ def score_members(
             [[(f.name, digest_array(z)) for f, z in s.inputs.items()] for s in sources],
             list(judged),
         ],
-        lambda: _compute(model, members, sources, slopes=slopes, judged=judged),
+        lambda: _compute(model, members, sources, slopes=slopes, judged=judged, failures=lacked),
+        lacked=lacked,
     )
     return _from_plain(found, {flavor.name: flavor for flavor in model.flavors})
 
@@ -122,11 +129,15 @@ def _compute(
     *,
     slopes: Mapping[Flavor, float],
     judged: Sequence[str],
+    failures: list[Failure],
 ) -> dict[str, list[Any]]:
     """Metrics, scores of people and evidence as plain values, each with source and target."""
     found: dict[str, list[Any]] = {"metrics": [], "cross_modal": [], "evidence": []}
     for target in model.flavors:
-        people, observed = _read_observed(model, members, target)
+        users = {
+            k for s in sources if s.single == target for k in np.flatnonzero(s.n_inputs).tolist()
+        }
+        people, observed = _read_observed(model, members, target, users=users, failures=failures)
         for source in sources:
             pair = _pair_up(model, source, target, people=people, observed=observed)
             if pair is None:
@@ -166,7 +177,12 @@ def _from_plain(found: Mapping[str, Any], flavors: Mapping[str, Flavor]) -> Scor
 
 
 def _read_observed(
-    model: Model, members: Sequence[Member], target: Flavor
+    model: Model,
+    members: Sequence[Member],
+    target: Flavor,
+    *,
+    users: Container[int],
+    failures: list[Failure],
 ) -> tuple[list[int], NDArray[np.float32]]:
     """Who has a complete measured connectome of a flavor, and these ``[n_people, n_edges]``."""
     paths = {k: m.connectomes[target] for k, m in enumerate(members) if target in m.connectomes}
@@ -177,6 +193,9 @@ def _read_observed(
             measured = read_measured(path, target, model.n_edges(target))
         except KrakenBidsError as error:
             logger.debug("%s is left out of the metrics: %s", path, error)
+            if index in users:  # it could be read when it became an input
+                subject, session = members[index].subject, members[index].session
+                record(failures, error, subject=subject, session=session, stage=STAGE)
             continue
         if not measured.missing.any():
             observed[len(people)] = measured.edges

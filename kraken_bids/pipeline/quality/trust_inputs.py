@@ -18,9 +18,11 @@ from kraken_bids.model.judging.trust import (
     sees_subspace,
 )
 from kraken_bids.model.predict import Model
-from kraken_bids.pipeline.predictions.cohort import Member, read_measured
+from kraken_bids.pipeline.alone import failing_alone
+from kraken_bids.pipeline.predictions.cohort import STAGE, Member, read_measured
 from kraken_bids.pipeline.predictions.predict import PredictionPlan
 from kraken_bids.pipeline.predictions.warned import Warned
+from kraken_bids.pipeline.provenance import Failure
 from kraken_bids.pipeline.quality.kept import Kept, digest_array
 
 Vector = NDArray[np.float64]
@@ -42,6 +44,8 @@ class Encoded:
     """``[n_members, n_latent]`` of every input flavor; NaN rows for members without it."""
     warned: Warned = field(default_factory=Warned)
     """What was found wrong with them before."""
+    failures: list[Failure] = field(default_factory=list)
+    """Files that could be read before and no longer can be: filled as they are read again."""
 
     def list_users(self, flavor: Flavor) -> NDArray[np.intp]:
         """List the indices of the members of whom the model read the flavor."""
@@ -112,6 +116,7 @@ def recall_views(cohort: Encoded, kept: Kept, *, correlates: bool) -> dict[Flavo
             flavor.name: view_inputs(cohort, flavor, correlates=correlates).to_plain()
             for flavor in cohort.latents
         },
+        lacked=cohort.failures,
     )
     return {flavor: InputView.from_plain(found[flavor.name]) for flavor in cohort.latents}
 
@@ -158,9 +163,16 @@ def _read_blocks(
     """Members of whom the model read a flavor, and their edges, a block at a time."""
     users, n_edges = cohort.list_users(flavor), cohort.model.n_edges(flavor)
     for start in range(0, len(users), BLOCK):
-        rows = users[start : start + BLOCK]
-        paths = [cohort.members[index].connectomes[flavor] for index in rows]
-        yield rows, np.stack([read_measured(path, flavor, n_edges).edges for path in paths])
+        rows, edges = [], []
+        for index in users[start : start + BLOCK].tolist():
+            member = cohort.members[index]
+            with failing_alone(
+                cohort.failures, subject=member.subject, session=member.session, stage=STAGE
+            ):
+                edges.append(read_measured(member.connectomes[flavor], flavor, n_edges).edges)
+                rows.append(index)
+        if rows:
+            yield np.array(rows, np.intp), np.stack(edges)
 
 
 def _adapt(

@@ -11,14 +11,17 @@ import pytest
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.read import read_relmat
 from kraken_bids.bids.write import write_relmat
+from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.cohort import (
+    Measured,
     Member,
     encode_cohort,
     fit_cohort_adaptation,
     list_members,
     read_cohort,
+    read_measured,
 )
 from kraken_bids.pipeline.predictions.predict import build_sources
 from kraken_bids.pipeline.quality import scores, trust_inputs
@@ -254,3 +257,35 @@ def test_without_a_folder_nothing_is_kept() -> None:
         assert Kept().recall("x", [], lambda: {"n": counts.append(1)}) == {"n": None}
 
     assert len(counts) == 2
+
+
+def test_a_file_that_cannot_be_read_again_fails_its_participant_alone(
+    output_dir: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The others are scored and judged; nothing is kept, so that the next run does it for all."""
+    members = list_members(output_dir)
+    cohort = read_cohort(model, members, fit_on=lambda _member: True)
+    latents = encode_cohort(model, cohort, None)
+    encoded = Encoded(model, members, None, latents)
+    kept = keep_results(output_dir, cohort, anew=False)
+    sources = build_sources(latents, ("fusion", "fusionSC", "fusionFC", "each"))
+    lost = next(iter(members[2].connectomes.values()))
+
+    def read(path: Path, flavor: Flavor, n_edges: int) -> Measured:
+        if path == lost:
+            raise InputError(f"expected a matrix in {path}; reading gave: Input/output error.")
+        return read_measured(path, flavor, n_edges)
+
+    for module in (scores, trust_inputs):
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "read_measured", read)
+            encoded.failures.clear()
+            found = score_members(model, members, sources, kept=kept, failures=encoded.failures)
+            trust = judge_files(encoded, correlates=True, kept=kept)
+        failed = {(one.participant_id, one.stage) for one in encoded.failures}
+        assert failed == {(members[2].label, "predictions")}
+        assert str(lost) in encoded.failures[0].message
+        assert found.metrics
+        assert {index for index, _ in trust} == set(range(len(members)))
+        own = ".scores.json" if module is scores else ".inputs.json"
+        assert not (output_dir / "group" / own).exists()
