@@ -25,7 +25,7 @@ from kraken_bids.model.formats.unpickler import ArrayUnpickler, RefusedError
 
 BROKEN = (
     OSError, ValueError, TypeError, KeyError, IndexError, EOFError, MemoryError, RuntimeError,
-    zipfile.BadZipFile, zlib.error, struct.error, SyntaxError, tokenize.TokenError,
+    OverflowError, zipfile.BadZipFile, zlib.error, struct.error, SyntaxError, tokenize.TokenError,
 )  # fmt: skip
 """Everything that reading a file of another kind, half of one or a hostile one may raise."""
 ROWS = Kind(

@@ -338,3 +338,17 @@ def test_damaged_bytes_never_end_in_another_error(tmp_path: Path, seed: int) -> 
         read_connectomes([f"{FC}={path}"])
     except KrakenBidsError as error:
         assert str(path) in str(error)  # noqa: PT017
+
+
+def test_words_that_announce_too_many_bytes_are_refused(tmp_path: Path) -> None:
+    """A pickled array of words whose length is beyond what Python can count."""
+    header = {"descr": "|O", "fortran_order": False, "shape": (2,)}
+    member = io.BytesIO()
+    npy.write_array_header_1_0(member, header)
+    member.write(b"\x80\x05" + pickle.BYTEARRAY8 + struct.pack("<Q", 2**64 - 1) + b"ab.")
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("subjects.npy", member.getvalue())
+
+    with refused("expected arrays of numbers"):
+        read_arrays(path)
