@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from kraken_bids.bids.folders import is_folder, list_folder
 from kraken_bids.bids.names import format_name, parse_name, split_extension, strip_label
-from kraken_bids.exceptions import FlavorError
+from kraken_bids.exceptions import FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_meas
 from kraken_bids.foreign import Kind
 
@@ -143,6 +144,7 @@ def sidecar_path(path: Path) -> Path:
 def find_relmats(output_dir: Path, subject: str | None = None) -> list[RelmatFile]:
     """Measured connectomes in OUTPUT_DIR, by participant and name; predictions are passed over.
 
+    Folders that may not be read are passed over with a warning.
     Also finds the bare names of the published tools without sidecar, in ``func`` or ``dwi``:
     ``sub-X_atlas-fs86_meas-FCcorrHPF_relmat.dense.tsv``.
 
@@ -153,7 +155,7 @@ def find_relmats(output_dir: Path, subject: str | None = None) -> list[RelmatFil
         Only this participant, with or without ``sub-``.
     """
     label = "*" if subject is None else strip_label(subject, "sub")
-    folders = sorted(p for p in Path(output_dir).glob(f"sub-{label}") if p.is_dir())
+    folders = sorted(p for p in Path(output_dir).glob(f"sub-{label}") if is_folder(p))
     return [found for folder in folders for found in _list_relmats(folder)]
 
 
@@ -163,10 +165,13 @@ def find_sessions(output_dir: Path) -> list[tuple[str, str | None]]:
 
 
 def _list_relmats(folder: Path) -> Iterator[RelmatFile]:
-    sessions = sorted(p for p in folder.glob("ses-*") if p.is_dir())
-    for level in (folder, *sessions):
+    inside = _list_paths(folder)
+    sessions = [path for path in inside if path.name.startswith("ses-") and is_folder(path)]
+    for level in (folder, *sessions) if inside else ():
         for datatype in ("func", "dwi"):
-            for path in sorted((level / datatype).glob(f"sub-*_relmat{RELMAT}")):
+            for path in _list_paths(level / datatype):
+                if not path.match(f"sub-*_relmat{RELMAT}"):
+                    continue
                 entities = parse_name(path)
                 if entities.get("desc", "").endswith(PREDICTED):
                     continue
@@ -185,6 +190,16 @@ def _list_relmats(folder: Path) -> Iterator[RelmatFile]:
                     )
                     continue
                 yield RelmatFile(own["sub"], own.get("ses"), flavor, path, entities)
+
+
+def _list_paths(folder: Path) -> list[Path]:
+    """List what is in a folder, by name; nothing where there is none that may be read."""
+    try:
+        return [Path(entry.path) for entry in list_folder(folder)]
+    except InputError as error:
+        if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            logger.warning("passed over: %s", error)
+        return []
 
 
 def _func_path(

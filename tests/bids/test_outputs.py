@@ -1,5 +1,7 @@
 """Names of outputs are those of the design, and lead back to their flavors."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -196,3 +198,25 @@ def test_matrices_of_another_participant_are_passed_over(
         path.touch()
     assert [found.path for found in find_relmats(tmp_path)] == [right]
     assert f"{wrong} is passed over" in caplog.text
+
+
+def test_folders_that_may_not_be_read_are_passed_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """One closed folder ends nothing: the connectomes in the others are found, and it is named."""
+    flavor = parse_flavor("SCsdstream_fs86_volnorm")
+    paths = [relmat_path(tmp_path, {"sub": label}, flavor, source=None) for label in ("1", "2")]
+    for path in paths:
+        path.parent.mkdir(parents=True)
+        path.touch()
+    scan = os.scandir
+
+    def scan_open_ones(folder: Path) -> object:
+        if Path(folder).is_relative_to(tmp_path / "sub-1"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return scan(folder)
+
+    monkeypatch.setattr("kraken_bids.bids.folders.os.scandir", scan_open_ones)
+
+    assert [found.path for found in find_relmats(tmp_path)] == paths[1:]
+    assert str(tmp_path / "sub-1") in caplog.text
