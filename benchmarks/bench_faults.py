@@ -1,13 +1,15 @@
 """Kills, crowds, bad disks, little memory: what of the results is lost, wrong or left behind.
 
 Everything is made and written in a temporary folder. Prints one table, and ends with 1 unless all
-is well. Usage: ``python benchmarks/bench_faults.py [--quick] [--seed N] [--only kills,disk]``.
+is well; Ctrl-C prints that of what was tried so far. Usage: ``python benchmarks/bench_faults.py
+[--quick] [--seed N] [--only kills,disk]``.
 """
 
 import argparse
 import os
 import random
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -35,6 +37,7 @@ Task = Callable[[], None]
 
 def main() -> None:
     arguments = parse_arguments()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     folder = Path(tempfile.mkdtemp(prefix="kraken_faults_", dir=arguments.folder))
     folder.chmod(0o755)
     tally = Tally()
@@ -47,9 +50,14 @@ def main() -> None:
             begin,
         )
         with ThreadPoolExecutor(arguments.jobs) as pool:
-            for number, _ in enumerate(pool.map(partial(attempt, tally), tasks), start=1):
-                if number % 20 == 0:
-                    say(f"{number} done", begin)
+            results = pool.map(partial(attempt, tally), tasks)
+            try:
+                for number, _ in enumerate(results, start=1):
+                    if number % 20 == 0:
+                        say(f"{number} done; all well: {tally.is_clean}", begin)
+            except KeyboardInterrupt:
+                pool.shutdown(cancel_futures=True)
+                say("stopped: the table is of what was tried", begin)
     finally:
         if not arguments.keep:
             shutil.rmtree(folder, ignore_errors=True)
