@@ -62,7 +62,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
         If the disk is full or the folder cannot be written to.
     """
     path = Path(path)
-    if is_stream(path):
+    with _explaining(path):  # nobody may look into a closed folder
+        is_open = is_stream(path)
+    if is_open:
         with _explaining(path), write_through(path) as temporary:
             yield temporary
         return

@@ -48,6 +48,7 @@ CITATION_BIB = """\
 }
 """
 EXPECTED_END = "expected the process that computes this participant to end by itself;"
+EXPECTED_FILE = "expected to use the file or folder"
 EXPECTED_ROOM = "expected room to compute this participant;"
 MORE_MEMORY = (
     "Give more memory (--mem-gb, where that sets the limit) or a smaller --n-procs and rerun: "
@@ -196,6 +197,10 @@ def failure_of(error: BaseException, *, subject: str, session: str | None, stage
         message, exit_code = f"{EXPECTED_END} {error}. {MORE_MEMORY}", 1
     elif lacked := explain_shortage(error):
         message, exit_code = f"{EXPECTED_ROOM} {lacked}. {MORE_MEMORY}", 1
+    elif isinstance(error, OSError) and error.filename:
+        message, exit_code = f"{EXPECTED_FILE} {error.filename}; that gave: {error.strerror}.", 1
+        message += " Check that this user may read and write there, and rerun the same command."
+        logger.debug("traceback of sub-%s", subject, exc_info=error)
     else:
         message = (
             f"unexpected {type(error).__name__}: {error}. The log holds the traceback; please "

@@ -215,3 +215,13 @@ def test_who_needs_more_memory_is_told_so(error: BaseException, words: str) -> N
     assert words in message
     assert "--mem-gb" in message
     assert "report" not in message
+
+
+def test_a_file_that_the_system_refuses_is_named_with_what_to_do(tmp_path: Path) -> None:
+    """Its owner closed it, say: nothing to report to anybody."""
+    error = PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "x.tsv"))
+    message = failure_of(error, subject="01", session=None, stage="report").message
+    assert str(tmp_path / "x.tsv") in message
+    assert "Permission denied" in message
+    assert "may read and write" in message
+    assert "report it" not in message
