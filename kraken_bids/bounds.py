@@ -75,8 +75,9 @@ def check_archive(archive: zipfile.ZipFile, n_bytes: int, *, max_ratio: int = MA
     Raises
     ------
     ValueError
-        If it would unpack to more than :func:`check_growth` allows, is encrypted or packed in an
-        unusual way, or a member's path is empty or leaves the archive's folder.
+        If it would unpack to more than :func:`check_growth` allows, a member is larger than the
+        archive, encrypted or packed in an unusual way, or its path is empty or leaves the
+        archive's folder.
     """
     for member in archive.infolist():
         parts = PurePosixPath(member.filename.replace("\\", "/")).parts
@@ -86,6 +87,8 @@ def check_archive(archive: zipfile.ZipFile, n_bytes: int, *, max_ratio: int = MA
             raise ValueError(f"an archive with a path that leads out of it, {member.filename!r}")
         if member.flag_bits & 1 or member.compress_type not in PACKINGS:
             raise ValueError(f"an archive whose member {member.filename!r} is locked or unusual")
+        if member.compress_size > n_bytes:  # zipfile makes room for that much at once
+            raise ValueError(f"an archive whose member {member.filename!r} is larger than it")
     n_unpacked = sum(m.file_size for m in archive.infolist())
     check_growth(n_unpacked, n_bytes, "an archive", max_ratio=max_ratio)
 

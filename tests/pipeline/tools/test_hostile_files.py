@@ -95,6 +95,21 @@ def test_absurd_shapes_of_numpy_files_are_refused(
         read_arrays(path)
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".zip"])
+def test_members_larger_than_their_zip_are_refused(tmp_path: Path, suffix: str) -> None:
+    """A stored member that says it takes 2 GB of the archive: zipfile would make room for them."""
+    path = tmp_path / f"x{suffix}"
+    name = "sub-01_atlas-fs86_meas-FCcorrHPF_relmat.dense.tsv" if suffix == ".zip" else "x.npy"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        archive.writestr(name, b"1\t2\n")
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, content.index(b"PK\1\2") + 20, 2**31 - 1)
+    path.write_bytes(content)
+
+    with refused("larger than it"):
+        read_connectomes(path)
+
+
 @pytest.mark.parametrize("suffix", [".npy", ".npz"])
 def test_headers_of_numpy_files_without_end_are_refused(tmp_path: Path, suffix: str) -> None:
     """Version 2 counts the bytes of its header with four: numpy would make room for them all."""
@@ -345,7 +360,8 @@ def test_words_that_announce_too_many_bytes_are_refused(tmp_path: Path) -> None:
     header = {"descr": "|O", "fortran_order": False, "shape": (2,)}
     member = io.BytesIO()
     npy.write_array_header_1_0(member, header)
-    member.write(b"\x80\x05" + pickle.BYTEARRAY8 + struct.pack("<Q", 2**64 - 1) + b"ab.")
+    words = pickle.BYTEARRAY8 + struct.pack("<Q", 2**64 - 1) + b"ab."
+    member.write(b"\x80\x05" + pickle.FRAME + struct.pack("<Q", len(words)) + words)
     path = tmp_path / "x.npz"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("subjects.npy", member.getvalue())
