@@ -3,6 +3,7 @@
 import json
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -211,8 +212,10 @@ def write_bidsignore(output_dir: Path) -> None:
     """Write ``.bidsignore``: files that BIDS does not know yet (matrices, latents)."""
     path = Path(output_dir) / ".bidsignore"
     text = "\n".join(BIDSIGNORE) + "\n"
-    if not path.is_file() or path.read_bytes() != text.encode():
-        write_text(path, text)
+    with suppress(OSError):  # not there, or closed: then it is replaced
+        if path.read_bytes() == text.encode():
+            return
+    write_text(path, text)
 
 
 def write_readme(output_dir: Path) -> None:

@@ -4,7 +4,8 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kraken_bids.pipeline.provenance import Failure, failure_of
+from kraken_bids.exceptions import InputError
+from kraken_bids.pipeline.provenance import Failure, explain_refusal, failure_of
 
 logger = logging.getLogger(__name__)
 
@@ -35,5 +36,6 @@ def going_on(problems: list[Exception]) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001 - raised at the end of the run
-        logger.error("%s", error)
-        problems.append(error)
+        refused = explain_refusal(error)
+        logger.error("%s", refused or error)
+        problems.append(InputError(refused) if refused else error)

@@ -48,7 +48,6 @@ CITATION_BIB = """\
 }
 """
 EXPECTED_END = "expected the process that computes this participant to end by itself;"
-EXPECTED_FILE = "expected to use the file or folder"
 EXPECTED_ROOM = "expected room to compute this participant;"
 MORE_MEMORY = (
     "Give more memory (--mem-gb, where that sets the limit) or a smaller --n-procs and rerun: "
@@ -197,9 +196,8 @@ def failure_of(error: BaseException, *, subject: str, session: str | None, stage
         message, exit_code = f"{EXPECTED_END} {error}. {MORE_MEMORY}", 1
     elif lacked := explain_shortage(error):
         message, exit_code = f"{EXPECTED_ROOM} {lacked}. {MORE_MEMORY}", 1
-    elif isinstance(error, OSError) and error.filename:
-        message, exit_code = f"{EXPECTED_FILE} {error.filename}; that gave: {error.strerror}.", 1
-        message += " Check that this user may read and write there, and rerun the same command."
+    elif refused := explain_refusal(error):
+        message, exit_code = refused, 1
         logger.debug("traceback of sub-%s", subject, exc_info=error)
     else:
         message = (
@@ -210,6 +208,16 @@ def failure_of(error: BaseException, *, subject: str, session: str | None, stage
         logger.debug("traceback of sub-%s", subject, exc_info=error)
     return Failure(
         subject, session, stage, type(error).__name__, " ".join(message.split()), exit_code
+    )
+
+
+def explain_refusal(error: BaseException) -> str:
+    """Say what to do where the system refused a file or a folder; '' for any other error."""
+    if not isinstance(error, OSError) or not error.filename:
+        return ""
+    return (
+        f"expected to use the file or folder {error.filename}; that gave: {error.strerror}. Check "
+        "that this user may read and write there, and rerun the same command."
     )
 
 

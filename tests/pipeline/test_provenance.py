@@ -14,6 +14,7 @@ from kraken_bids.cli.options import read_config
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.logs import stop_file_log
+from kraken_bids.pipeline.alone import going_on
 from kraken_bids.pipeline.provenance import (
     Run,
     digest,
@@ -225,3 +226,16 @@ def test_a_file_that_the_system_refuses_is_named_with_what_to_do(tmp_path: Path)
     assert "Permission denied" in message
     assert "may read and write" in message
     assert "report it" not in message
+
+
+def test_what_the_system_refuses_of_everyone_is_raised_as_an_error_of_ours(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The run goes on, and ends with the code of an input; other errors stay what they are."""
+    problems: list[Exception] = []
+    for error in (PermissionError(errno.EACCES, "Permission denied", "x.tsv"), ValueError("y")):
+        with going_on(problems):
+            raise error
+    assert [type(one) for one in problems] == [InputError, ValueError]
+    assert "x.tsv" in str(problems[0])
+    assert "Permission denied" in caplog.text
