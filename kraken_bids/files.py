@@ -172,6 +172,8 @@ def explain_absence(path: Path) -> str:
     in place of a file.
     """
     path = Path(path)
+    if not os.access(path.parent, os.X_OK):  # nobody may look
+        return ""
     if path.is_symlink() and not path.exists():
         found = f"a link to {path.readlink()}, where nothing is"
     elif path.is_file() and _starts_as_pointer(path):

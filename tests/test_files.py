@@ -11,7 +11,13 @@ import pytest
 
 from kraken_bids import files
 from kraken_bids.exceptions import InputError
-from kraken_bids.files import atomic_path, find_cache_folder, remove_leftovers, take_lock
+from kraken_bids.files import (
+    atomic_path,
+    explain_absence,
+    find_cache_folder,
+    remove_leftovers,
+    take_lock,
+)
 
 LEAVE = """
 import os, sys
@@ -219,3 +225,13 @@ def test_a_user_without_a_home_has_the_cache_at_the_root(monkeypatch: pytest.Mon
     monkeypatch.setattr(Path, "expanduser", no_home)
 
     assert find_cache_folder() == Path("/.cache/kraken_bids")
+
+
+def test_a_file_in_a_closed_folder_is_no_absence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody may look there: what is wrong with it is said by whoever tried to read it."""
+    (tmp_path / "x").symlink_to(tmp_path / "nowhere")
+    assert "link" in explain_absence(tmp_path / "x")
+    monkeypatch.setattr("kraken_bids.files.os.access", lambda *_: False)
+    assert not explain_absence(tmp_path / "x")

@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,11 +89,11 @@ def is_current(path: Path, digest: str, figures: Path) -> bool:
 
 
 def _list_shown(folder: Path) -> Iterator[Path]:
-    """Files of a folder and those in it, without figures and half-written files."""
+    """List what is in a folder and those in it, without figures and half-written files."""
     for path in sorted(folder.rglob("*")):
         parts = path.relative_to(folder).parts
         is_hidden = any(part.startswith(".") for part in parts)
-        if path.is_file() and not is_hidden and not set(parts) & set(NOT_SHOWN):
+        if not is_hidden and not set(parts) & set(NOT_SHOWN):
             yield path
 
 
@@ -100,11 +101,11 @@ def _digest_files(paths: Iterable[Path], *, root: Path) -> str:
     """Digest of names and contents; files written again as they were do not change it."""
     total = hashlib.sha256()
     for path in paths:
-        if path.is_file():
-            try:
-                with path.open("rb") as file:
-                    content = hashlib.file_digest(file, "sha256").hexdigest()
-            except OSError:
-                content = "unreadable"
-            total.update(f"{path.relative_to(root)} {content}\n".encode())
+        content = "unreadable"
+        with suppress(OSError):  # folders may be closed
+            if not path.is_file():
+                continue
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+        total.update(f"{path.relative_to(root)} {content}\n".encode())
     return total.hexdigest()
