@@ -1,5 +1,6 @@
 """How the commands read options: ``-`` or ``_`` inside, lists as other BIDS Apps take them."""
 
+import logging
 import re
 import signal
 import sys
@@ -19,6 +20,8 @@ from kraken_bids.texts import read_text
 LEVELS = ("participant", "group")
 STOPPED: dict[object, signal.Signals] = {128 + s: s for s in (signal.SIGTERM, signal.SIGHUP)}
 """Exit codes of a command that was stopped."""
+logger = logging.getLogger(__name__)
+
 MORE_ROOM = "Give more memory, or compute less at once, and run it again: finished files are kept."
 MAX_CONFIG = 1 << 21
 """Bytes of a configuration; one that lists 100,000 participants has 1.2 MB."""
@@ -78,6 +81,13 @@ class exit_with_message:  # noqa: N801 - reads as the statement it makes
         if error is not None and (lacked := explain_shortage(error)):
             click.echo(f"Error: expected room to compute; {lacked}. {MORE_ROOM}", err=True)
             sys.exit(KrakenBidsError.exit_code)
+        if isinstance(error, OSError):
+            from kraken_bids.pipeline.provenance import explain_refusal
+
+            if refused := explain_refusal(error):
+                logger.debug("traceback", exc_info=error)
+                click.echo(f"Error: {refused}", err=True)
+                sys.exit(KrakenBidsError.exit_code)
         if isinstance(error, KeyboardInterrupt):
             click.echo(f"Stopped by Ctrl-C. {GO_ON}", err=True)
             sys.exit(128 + signal.SIGINT)

@@ -221,3 +221,14 @@ def test_memory_that_runs_out_is_a_message(capsys: pytest.CaptureFixture[str]) -
     assert ended.value.code == 1
     said = capsys.readouterr().err
     assert said.startswith("Error: expected room to compute; there was no memory left. Give more")
+
+
+def test_a_refusal_of_the_system_is_a_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A file that cannot be used, wherever that shows: what it is, and what to do."""
+    with pytest.raises(SystemExit) as ended, exit_with_message():
+        (tmp_path / "absent" / "file").open()
+
+    assert ended.value.code == 1
+    assert "absent/file; that gave: No such file or directory. Check" in capsys.readouterr().err
