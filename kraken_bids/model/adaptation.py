@@ -340,7 +340,7 @@ def _write_arrays(adaptation: Adaptation, file: h5py.File) -> None:
 
 def _read_flavor(content: Mapping[str, Stored], name: str) -> FlavorAdaptation:
     about = content[name].attributes
-    return FlavorAdaptation(
+    fit = FlavorAdaptation(
         mode=parse_mode(str(about["mode"])),
         mean_new=np.asarray(content[f"{name}/mean_new"].value, np.float32),
         training_mean=np.asarray(content[f"{name}/training_mean"].value, np.float32),
@@ -349,3 +349,7 @@ def _read_flavor(content: Mapping[str, Stored], name: str) -> FlavorAdaptation:
         r2=float(about["r2"]),
         n_subjects=int(about["n_subjects"]),
     )
+    means = np.stack([fit.mean_new, fit.training_mean])  # ValueError unless as long as each other
+    if means.ndim != 2 or not np.isfinite(means).all() or not np.isfinite([fit.b0, fit.b1]).all():
+        raise ValueError(f"means of {name} that are no finite edges, or a line that is not finite")
+    return fit

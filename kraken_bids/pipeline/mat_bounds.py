@@ -82,14 +82,14 @@ def _list_variables(file: IO[bytes], n_bytes: int, order: str) -> Iterator[MatVa
     while place + 8 <= n_bytes:
         file.seek(place)
         kind, length = struct.unpack(f"{order}2I", file.read(8))
+        # what is cut off is less than the element says
+        length_there = min(length, n_bytes - place - 8)
         if kind == COMPRESSED:
-            yield _read_packed(file, place + 8, length, order)
+            yield _read_packed(file, place + 8, length_there, order)
         elif kind == MATRIX:
-            # what is cut off is less than the element says
-            length_there = min(length, n_bytes - place - 8)
-            head = file.read(min(length, HEAD_BYTES))
+            head = file.read(min(length_there, HEAD_BYTES))
             if _read_class(head, order) == OPAQUE:
-                head += file.read(length - len(head))
+                head += file.read(length_there - len(head))
             yield _check_matrix(memoryview(head), order, length_there, start=place + 8)
         # compressed elements follow each other without gaps
         place += 8 + (length if kind == COMPRESSED else -(-length // 8) * 8)

@@ -207,7 +207,7 @@ def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         for key, array in rows.items()
         if (ARROW not in key or key.endswith(ENCODED)) and not isinstance(array, MatlabObject)
     }
-    for source, targets in content.items():
+    for source, targets in content.items() if isinstance(content, Mapping) else ():
         if isinstance(targets, Mapping) and ENCODED in targets:
             # MATLAB has no arrays of one row: they come back without that axis
             arrays[f"{source}{ARROW}{ENCODED}"] = np.atleast_2d(np.asarray(targets[ENCODED]))

@@ -197,7 +197,7 @@ def _read_nested(arrays: Mapping[str, NDArray[Any]]) -> Mapping[str, Mapping[str
     content = nested.item() if nested is not None and nested.ndim == 0 else {}
     return {
         source: {target: np.asarray(array) for target, array in targets.items()}
-        for source, targets in content.items()
+        for source, targets in (content.items() if isinstance(content, Mapping) else ())
         if isinstance(targets, Mapping)
     }
 

@@ -23,6 +23,7 @@ from kraken_bids.exceptions import CheckpointError, InputError, KrakenBidsError
 from kraken_bids.model.adaptation import read_adaptation
 from kraken_bids.pipeline.array_files import read_arrays
 from kraken_bids.pipeline.tools.connectome_files import read_connectomes
+from kraken_bids.pipeline.tools.predicted_files import read_predictions
 
 MEMORY = 60_000_000
 FC = "FCcorr_fs86_hpf"
@@ -368,3 +369,39 @@ def test_words_that_announce_too_many_bytes_are_refused(tmp_path: Path) -> None:
 
     with refused("expected arrays of numbers"):
         read_arrays(path)
+
+
+def test_packed_elements_longer_than_their_file_take_no_memory(tmp_path: Path) -> None:
+    """A packed cell array that says it takes 4 GB of the file, which ends long before."""
+    path = tmp_path / "x.mat"
+    savemat(path, {"cells": np.array(["a", "bc"], object)}, do_compression=True)
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<I", content, 132, 2**32 - 1)
+    path.write_bytes(content)
+
+    with refused("x.mat"):
+        read_arrays(path)
+
+
+def test_predictions_that_are_one_number_are_refused(tmp_path: Path) -> None:
+    """Something else under the name of the published tools."""
+    path = tmp_path / "x.mat"
+    savemat(path, {"predicted_alltypes": 3.0, "subjects": ["a", "b"]})
+    with refused("expected predictions SOURCE->FLAVOR"):
+        read_predictions(path)
+
+
+@pytest.mark.parametrize("changes", [{"mean_new": np.zeros(1)}, {"training_mean": [np.nan] * 3}])
+def test_adaptations_of_other_edges_are_refused(tmp_path: Path, changes: dict[str, Any]) -> None:
+    """A mean of one edge would be taken for that of all."""
+    path = tmp_path / "adaptation.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs.update({"format": "kraken_bids adaptation", "mode": "meanfit"})
+        file.attrs["model_sha256"] = "0" * 64
+        group = file.create_group(f"flavors/{FC}")
+        for name in ("mean_new", "training_mean"):
+            group[name] = np.asarray(changes.get(name, np.ones(3)), np.float32)
+        group.attrs.update({"mode": "meanfit", "b0": 1.0, "b1": 0.0, "r2": 1.0, "n_subjects": 9})
+
+    with refused("adaptation", CheckpointError):
+        read_adaptation(path)
