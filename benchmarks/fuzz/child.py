@@ -61,7 +61,7 @@ class Batch:
     @property
     def stack(self) -> Path:
         """What faulthandler has to say of the end of the child."""
-        return self.folder.with_suffix(".stack")
+        return self.folder.with_name(f"{self.folder.name}.stack")
 
 
 def work(batch: Batch, limits: Limits, faults: Connection, progress: Any) -> None:
