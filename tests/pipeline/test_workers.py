@@ -75,11 +75,11 @@ def fill(gigabytes: float) -> int:
 
 def test_a_participant_gets_no_more_memory_than_there_is_for_all(log: Path) -> None:
     """It fails, and the others do not."""
-    run = RunSettings(n_procs=2, mem_gb=1.5)
+    run = RunSettings(n_procs=2, mem_gb=2.5)
     with open_executor(run, log) as executor:
-        found = {item: error for item, _, error in run_tasks(executor, fill, [0.1, 2.0, 0.2])}
+        found = {item: error for item, _, error in run_tasks(executor, fill, [0.1, 3.0, 0.2])}
 
-    assert [type(found[size]) for size in (0.1, 2.0, 0.2)] == [type(None), MemoryError, type(None)]
+    assert [type(found[size]) for size in (0.1, 3.0, 0.2)] == [type(None), MemoryError, type(None)]
 
 
 def test_memory_bounds_how_many_are_computed_at_a_time(

@@ -132,6 +132,11 @@ def to_bytes(colour: str) -> tuple[int, int, int]:
     return red, green, blue
 
 
+def is_among(colour: tuple[int, int, int], found: set[tuple[int, int, int]]) -> bool:
+    """Whether a colour is there, as nearly as a palette of 256 keeps it."""
+    return bool((np.abs(np.array(list(found)) - colour).max(axis=1) <= 8).any())
+
+
 def make_latents(colouring: Colouring | None) -> Latents:
     """Latents of 60 people, nobody named, all marked so that their colours are opaque."""
     rng = np.random.default_rng(0)
@@ -146,11 +151,12 @@ def test_people_have_the_colours_of_their_categories():
     values = tuple(("$a_1$", "a very long name of a group", "")[k % 3] for k in range(60))
     first, second, third = map(to_bytes, theme.CATEGORY_COLOURS[:3])
     found = read_colours(draw_latents(make_latents(Colouring("g$roup", values))))
-    assert {first, second, to_bytes(UNKNOWN)} <= found
-    assert third not in found
+    for colour in (first, second, to_bytes(UNKNOWN)):
+        assert is_among(colour, found)
+    assert not is_among(third, found)
     plain = read_colours(draw_latents(make_latents(None)))
-    assert to_bytes(theme.ACCENT) in plain
-    assert to_bytes(theme.ACCENT) not in found
+    assert is_among(to_bytes(theme.ACCENT), plain)
+    assert not is_among(to_bytes(theme.ACCENT), found)
 
 
 def test_people_have_the_colours_of_their_numbers():
@@ -158,7 +164,7 @@ def test_people_have_the_colours_of_their_numbers():
     values = ("20", *["80"] * 58, "")
     scale = theme.number_colours()
     found = read_colours(draw_latents(make_latents(Colouring("age", values, is_numeric=True))))
-    assert to_bytes(scale(1.0)) in found
-    assert to_bytes(scale(0)) in found
+    assert is_among(to_bytes(scale(1.0)), found)
+    assert is_among(to_bytes(scale(0)), found)
     assert Colouring("site", ("10", "9", "")).categories == ["9", "10"]
     assert Colouring("site", ("b", "9", "a")).categories == ["9", "a", "b"]
