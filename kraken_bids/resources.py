@@ -43,6 +43,18 @@ def explain_shortage(error: BaseException) -> str:
     return next((what for words, what in SAID.items() if words in said), "")
 
 
+def run_at_once(
+    function: Callable[..., Result], *args: object, **kwargs: object
+) -> Future[Result]:
+    """Call a function here; its result or its exception waits in the future, as in a pool."""
+    future: Future[Result] = Future()
+    try:
+        future.set_result(function(*args, **kwargs))
+    except Exception as error:  # noqa: BLE001 - the caller reads it from the future
+        future.set_exception(error)
+    return future
+
+
 class Threads(ThreadPoolExecutor):
     """Threads that compute beside this one; where the system allows none, this one does it."""
 
@@ -65,9 +77,4 @@ class Threads(ThreadPoolExecutor):
                     raise
                 logger.debug("%s: one computes alone", THREADS)
                 self._are_refused = True
-        future: Future[Result] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - the caller reads it from the future
-            future.set_exception(error)
-        return future
+        return run_at_once(fn, *args, **kwargs)

@@ -19,6 +19,7 @@ from kraken_bids.logs import (
 )
 from kraken_bids.pipeline.clusters import NoWorkersError, open_cluster
 from kraken_bids.pipeline.processes import Processes
+from kraken_bids.resources import run_at_once
 from kraken_bids.settings import RunSettings
 
 logger = logging.getLogger(__name__)
@@ -41,12 +42,7 @@ class InlineExecutor(Executor):
         self, fn: Callable[..., Result], /, *args: object, **kwargs: object
     ) -> Future[Result]:
         """Run ``fn`` and return a finished future."""
-        future: Future[Result] = Future()
-        try:
-            future.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - the caller reads it from the future
-            future.set_exception(error)
-        return future
+        return run_at_once(fn, *args, **kwargs)
 
 
 @contextmanager

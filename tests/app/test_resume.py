@@ -1,7 +1,6 @@
 """Runs that are repeated, changed, killed, or spread over processes."""
 
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -158,38 +157,6 @@ def test_killed_run(app: Any) -> None:
     assert {path: after[path] for path in before} == before
     assert all(app.is_finished(subject) for subject in ("01", "02", "03"))
     assert app.failures() == {}
-
-
-def test_killed_worker(app: Any, tmp_path: Path) -> None:
-    """Only the participant whose process the system ends (no memory) fails; the others go on."""
-    (tmp_path / "sitecustomize.py").write_text(
-        "import os, signal, sys\n"
-        "import kraken_bids.pipeline.connectomes.measure as connectomes\n"
-        "main = None if '--multiprocessing-fork' in sys.orig_argv else os.getpid()\n"
-        "measure = connectomes.measure_functional\n"
-        "def end(task):\n"
-        "    if task.label == 'sub-02' and os.getpid() != main:\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return measure(task)\n"
-        "connectomes.measure_functional = end\n"
-    )
-    words = [app.world.bids, app.out, "participant", *app.options(), "--n-procs", "2"]
-    words += ["--participant-label", "01", "02"]
-    where = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
-    done = subprocess.run(
-        [*COMMAND, *map(str, words)],
-        env={**os.environ, "PYTHONPATH": where},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
-    assert re.search("sub-02: .*the system ended it", done.stderr), done.stderr
-    assert set(app.failures()) == {"sub-02"}
-    assert "memory ran out" in app.failures()["sub-02"]
-    assert app.is_finished("01")
-    assert app.check_whole_files() == []
 
 
 def test_processes_change_nothing(app: Any) -> None:

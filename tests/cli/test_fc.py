@@ -245,7 +245,7 @@ def test_surfaces_are_named(case):
     ]
     for found, kind in zip(outcomes, ("CIFTI", "CIFTI", "GIFTI"), strict=True):
         assert found.exit_code == 3
-        assert kind in found.text
+        assert f"gave: {kind}, whose values lie on the surface" in found.text
         assert "attribute" not in found.text
     assert "desc-preproc_bold.nii.gz" in outcomes[0].text
 

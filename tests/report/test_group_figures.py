@@ -134,7 +134,7 @@ def to_bytes(colour: str) -> tuple[int, int, int]:
 
 def is_among(colour: tuple[int, int, int], found: set[tuple[int, int, int]]) -> bool:
     """Whether a colour is there, as nearly as a palette of 256 keeps it."""
-    return bool((np.abs(np.array(list(found)) - colour).max(axis=1) <= 8).any())
+    return bool((np.abs(np.array(list(found)) - colour).max(axis=1) <= 3).any())
 
 
 def make_latents(colouring: Colouring | None) -> Latents:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from kraken_bids import __version__
 from kraken_bids.bids.outputs import group_path
+from kraken_bids.cache import compute_sha256
 from kraken_bids.pipeline.pages.registration import find_registration_pictures
 from kraken_bids.pipeline.pages.written import Written
 from kraken_bids.pipeline.predictions.cohort import Member
@@ -105,7 +106,6 @@ def _digest_files(paths: Iterable[Path], *, root: Path) -> str:
         with suppress(OSError):  # folders may be closed
             if not path.is_file():
                 continue
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
+            content = compute_sha256(path)
         total.update(f"{path.relative_to(root)} {content}\n".encode())
     return total.hexdigest()

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from kraken_bids import __version__
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.write import write_text
+from kraken_bids.cache import compute_sha256
 from kraken_bids.exceptions import InputError
 from kraken_bids.pipeline.predictions.cohort import Cohort
 from kraken_bids.pipeline.provenance import digest
@@ -89,8 +90,7 @@ def keep_results(output_dir: Path, cohort: Cohort, *, anew: bool) -> Kept:
 def digest_file(path: Path) -> str | None:
     """Digest of a file's content; None where it cannot be read."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return compute_sha256(path)
     except OSError:
         return None
 
