@@ -103,12 +103,21 @@ def read_digest(path: Path, *, if_whole: bool = False) -> str | None:
         None also where the file is not there, or has another size than when it was written.
     """
     try:
-        known = Facts(read_json(sidecar_path(path)))
-        size = path.stat().st_size if if_whole else None
-    except (InputError, OSError):
+        content = read_json(sidecar_path(path))
+    except InputError:
         return None
-    is_whole = size is None or known.plain.get("FileSize", size) == size
-    return known.text("RunDigest") or None if is_whole else None
+    if if_whole and not is_whole(path, content):
+        return None
+    return Facts(content).text("RunDigest") or None
+
+
+def is_whole(path: Path, sidecar: Mapping[str, object]) -> bool:
+    """Whether a file is there, and has the size that its sidecar says it was written with."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return False
+    return sidecar.get("FileSize", size) == size
 
 
 def size_of(path: Path) -> dict[str, object]:

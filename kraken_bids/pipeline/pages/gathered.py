@@ -34,7 +34,7 @@ class Gathered:
 
 
 def gather_sessions(output_dir: Path, members: Sequence[Member]) -> Gathered:
-    """Read the sidecars of every session, one after the other; nothing of them stays in memory."""
+    """Read what every session's predictions say, one session after the other."""
     of_group = tuple(read_group_warnings(output_dir))
     tables, pages = read_quality(output_dir), name_pages(members)
     trust: list[TrustRow] = []
@@ -53,8 +53,7 @@ def gather_sessions(output_dir: Path, members: Sequence[Member]) -> Gathered:
                 kinds.setdefault(sort_warning(text), {})[member.label] = text
         notices[written.predicted.text("AdaptationNotice")] = None
         model = model or describe_model(written)
-        sidecars = written.measured.values()
-        n_with_motion += any(sidecar.number("MeanFD") is not None for sidecar in sidecars)
+        n_with_motion += any(own.mean_fd is not None for own in member.measurements.values())
     said = tuple(text for text in notices if text)
     return Gathered(
         tuple(trust), tuple(quality), of_group, tuple(kinds.values()), said, model, n_with_motion

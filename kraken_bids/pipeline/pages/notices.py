@@ -80,7 +80,7 @@ def list_warnings(written: Written) -> list[str]:
     member, predicted = written.member, written.predicted
     record = record_path(written.output_dir, member.subject, member.session)
     found = read_facts(record).texts("Notices")
-    measured = [w for sidecar in written.measured.values() for w in sidecar.texts("Warnings")]
+    measured = [text for own in member.measurements.values() for text in own.warnings]
     texts = [predicted.text("AdaptationNotice"), *predicted.texts("Warnings"), *found, *measured]
     return [text for text in dict.fromkeys(texts) if text]
 

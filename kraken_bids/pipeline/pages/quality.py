@@ -66,10 +66,9 @@ def summarise_quality(written: Written, rows: Columns, *, href: str) -> QualityR
 def _say_short(written: Written) -> list[str]:
     """Say that fewer minutes are left than were wanted when they were measured."""
     lengths = [
-        (seconds / 60, wanted)
-        for sidecar in written.measured.values()
-        if (seconds := sidecar.number("EffectiveDuration")) is not None
-        and (wanted := sidecar.number("MinutesMinimum")) is not None
+        (own.effective_duration / 60, own.minutes_minimum)
+        for own in written.member.measurements.values()
+        if own.effective_duration is not None and own.minutes_minimum is not None
     ]
     minutes, wanted = min(lengths, default=(0.0, 0.0))
     return [f"too short: {minutes:.1f} of {wanted:g} minutes"] if minutes < wanted else []

@@ -4,24 +4,12 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 
-from kraken_bids.bids.facts import read_facts
-from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.pipeline.predictions.cohort import Member
+from kraken_bids.pipeline.predictions.measurements import SETTINGS
 from kraken_bids.pipeline.predictions.warned import Warned
 
 logger = logging.getLogger(__name__)
 
-SETTINGS = {
-    "Denoising": "--denoise",
-    "HighPass": "--high-pass",
-    "FDThreshold": "--fd-threshold",
-    "CoverageMin": "--min-coverage",
-    "Lambda": "--pcorr-lambda, or --refit-pcorr at the group level",
-    "Units": "--sc-units",
-    "SearchRadius": "--search-radius",
-    "SoftwareVersion": "the version of kraken_bids",
-}
-"""Fields of a sidecar that one setting decides for everyone, and that setting."""
 NAMED = 3
 """Sessions that a sentence names."""
 
@@ -52,12 +40,10 @@ def _collect(members: Sequence[Member]) -> dict[tuple[str, str], dict[str, list[
     """Sessions by field, flavor and value."""
     found: dict[tuple[str, str], dict[str, list[str]]] = {}
     for member in members:
-        for flavor, path in sorted(member.connectomes.items()):
-            sidecar = read_facts(sidecar_path(path)).plain
-            for name in SETTINGS:
-                if name in sidecar:
-                    values = found.setdefault((name, flavor.name), {})
-                    values.setdefault(json.dumps(sidecar[name]), []).append(member.label)
+        for flavor, measurement in sorted(member.measurements.items()):
+            for name, value in measurement.settings.items():
+                values = found.setdefault((name, flavor.name), {})
+                values.setdefault(value, []).append(member.label)
     return found
 
 

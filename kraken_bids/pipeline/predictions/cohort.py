@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from kraken_bids.model.adaptation import Adaptation, fit_adaptation
 from kraken_bids.model.plausibility import InputCheck
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.alone import failing_alone
+from kraken_bids.pipeline.predictions.measurements import Measurement, read_measurement
 from kraken_bids.pipeline.predictions.projections import (
     BLOCK,
     encode_projection,
@@ -51,6 +52,11 @@ class Member:
     def label(self) -> str:
         """``sub-01`` or ``sub-01_ses-1``."""
         return session_label(self.subject, self.session)
+
+    @cached_property
+    def measurements(self) -> dict[Flavor, Measurement]:
+        """What the sidecar of each measured file says, read once."""
+        return {flavor: read_measurement(path) for flavor, path in self.connectomes.items()}
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +18,10 @@ from kraken_bids.model.fusion import count_inputs, fuse, parse_selector
 from kraken_bids.model.predict import Model
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.predictions.files import PredictionJob, entities_of, write_predictions
+from kraken_bids.pipeline.predictions.freshness import are_whole
 from kraken_bids.pipeline.predictions.warned import Warned
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.provenance import digest
-from kraken_bids.pipeline.sessions import read_digest
 from kraken_bids.pipeline.workers import run_tasks
 from kraken_bids.settings import Settings
 
@@ -124,7 +125,10 @@ class PredictionPlan:
     warned: Warned = field(default_factory=Warned)
     """What else they must know."""
     digests: dict[str, str] = field(default_factory=dict)
-    """Digest of each session's predictions by its label, as they are written."""
+    """Digest of each session's predictions by its label, as they are written; '' where that
+    failed."""
+    fingerprints: dict[Path, bytes] = field(default_factory=dict)
+    """Of the sidecars that need not be written, by their file."""
 
     @property
     def targets(self) -> tuple[Flavor, ...]:
@@ -177,6 +181,8 @@ def predict_members(
     progress = Progress("predicted", len(wanted))
     for job, _, error in run_tasks(executor, write_predictions, _make_jobs(plan, members, wanted)):
         progress.advance()
+        if error is not None:
+            plan.digests[job.member.label] = ""
         yield job.member, error
 
 
@@ -213,7 +219,7 @@ def decode_members(
 def digest_predictions(plan: PredictionPlan, member: Member) -> str:
     """Digest of everything that a member's predictions depend on."""
     inputs = [
-        (flavor.name, read_digest(path) or path.stat().st_mtime_ns)
+        (flavor.name, member.measurements[flavor].run_digest or path.stat().st_mtime_ns)
         for flavor, path in sorted(member.connectomes.items())
     ]
     targets = [flavor.name for flavor in plan.targets]
@@ -246,7 +252,7 @@ def _is_done(plan: PredictionPlan, index: int, member: Member, wanted: str) -> b
             for target in plan.targets
         ]
     # each by itself: where there are no locks, two runs may have written some each
-    return all(read_digest(path, if_whole=True) == wanted for path in (latents, *files))
+    return are_whole((latents, *files), wanted, plan.fingerprints)
 
 
 def _to_job(

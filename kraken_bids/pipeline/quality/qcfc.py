@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.facts import read_facts, read_table
+from kraken_bids.bids.facts import read_table
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import (
     OUTPUT,
@@ -142,15 +142,13 @@ def read_qcfc(output_dir: Path) -> list[tuple[dict[str, Any], NDArray[Any], NDAr
     return found
 
 
-def read_mean_fd(path: Path) -> float | None:
-    """Mean framewise displacement of a measured connectome, mm; None where it is not known."""
-    return read_facts(sidecar_path(path)).number("MeanFD")
-
-
 def _read_motion(members: Sequence[Member], flavor: Flavor) -> dict[Path, float]:
     """Mean framewise displacement, mm, of every session's connectome where it is known."""
-    paths = [m.connectomes[flavor] for m in members if flavor in m.connectomes]
-    motion = {path: read_mean_fd(path) for path in paths}
+    motion = {
+        member.connectomes[flavor]: member.measurements[flavor].mean_fd
+        for member in members
+        if flavor in member.connectomes
+    }
     return {path: value for path, value in motion.items() if value is not None}
 
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kraken_bids.bids.facts import Facts, read_facts
-from kraken_bids.bids.outputs import group_path, sidecar_path
+from kraken_bids.bids.outputs import group_path
 from kraken_bids.bids.write import write_json, write_table
 from kraken_bids.flavors import Flavor
 from kraken_bids.pipeline.predictions.cohort import Cohort, Member
@@ -47,10 +46,10 @@ def write_quality(
 ) -> None:
     """Write ``group/qc.tsv``."""
     rows = [
-        _describe(index, member, flavor, path, cohort, scores.get((index, flavor)))
+        _describe(index, member, flavor, cohort, scores.get((index, flavor)))
         | list_trust(trust.get((index, flavor)))
         for index, member in enumerate(members)
-        for flavor, path in sorted(member.connectomes.items())
+        for flavor in sorted(member.connectomes)
     ]
     path = group_path(output_dir, "qc.tsv")
     write_table(path, {key: [row[key] for row in rows] for key in rows[0]})
@@ -64,33 +63,30 @@ def _describe(  # noqa: PLR0917 - one row joins what every stage knows
     index: int,
     member: Member,
     flavor: Flavor,
-    path: Path,
     cohort: Cohort,
     score: CrossModalScore | None,
 ) -> dict[str, object]:
-    sidecar = read_facts(sidecar_path(path))
-    ends = sidecar.part("Streamlines")
-    n_all, n_both = ends.count("n_streamlines"), ends.count("n_both")
+    own = member.measurements[flavor]
     rows = cohort.projections.get(flavor)
-    seconds = sidecar.number("EffectiveDuration")
+    seconds = own.effective_duration
     return {
         "participant_id": f"sub-{member.subject}",
         "session_id": f"ses-{member.session}" if member.session else "n/a",
         "flavor": flavor.name,
         "used_as_input": int(rows is not None and bool(np.isfinite(rows[index]).all())),
-        "n_missing_regions": len(sidecar.texts("MissingRegions")),
+        "n_missing_regions": own.n_missing_regions,
         "minutes": None if seconds is None else round(seconds / 60, 3),
-        "mean_fd": sidecar.number("MeanFD"),
-        "mean_dvars": sidecar.number("MeanDVARS"),
-        "n_left_out": _count_left_out(sidecar.parts("Runs")),
-        "frames": sidecar.count("Frames"),
-        "correlation_noise": sidecar.number("CorrelationNoise"),
-        "median_tsnr": sidecar.number("MedianTSNR"),
-        "n_streamlines": n_all,
-        "both_ends": _share(n_both, n_all),
-        "self_share": _share(ends.count("n_self"), n_both),
-        "density": ends.number("density"),
-        "mean_length": sidecar.part("LengthHistogram").number("Mean"),
+        "mean_fd": own.mean_fd,
+        "mean_dvars": own.mean_dvars,
+        "n_left_out": own.n_left_out,
+        "frames": own.frames,
+        "correlation_noise": own.correlation_noise,
+        "median_tsnr": own.median_tsnr,
+        "n_streamlines": own.n_streamlines,
+        "both_ends": _share(own.n_both, own.n_streamlines),
+        "self_share": _share(own.n_self, own.n_both),
+        "density": own.density,
+        "mean_length": own.mean_length,
         "cross_modal_r": score and score.correlation,
         "cross_modal_r_resid": score and score.correlation_resid,
         "cross_modal_rank": score and score.rank,
@@ -101,10 +97,3 @@ def _describe(  # noqa: PLR0917 - one row joins what every stage knows
 def _share(part: int | None, whole: int | None) -> float | None:
     """Share of streamlines; None where one of the two is not known, or there are none."""
     return part / whole if part is not None and whole else None
-
-
-def _count_left_out(runs: Sequence[Facts]) -> int | None:
-    """Volumes left out of all runs together; None where that is not known."""
-    counts = [(run.count("VolumesTotal"), run.count("VolumesUsed")) for run in runs]
-    known = [total - used for total, used in counts if total is not None and used is not None]
-    return sum(known) if known and len(known) == len(counts) else None

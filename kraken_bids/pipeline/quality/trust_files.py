@@ -16,6 +16,7 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.pipeline.alone import failing_alone
 from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.predictions.files import entities_of, hold_session
+from kraken_bids.pipeline.predictions.freshness import fingerprint, order_added
 from kraken_bids.pipeline.predictions.predict import PredictionPlan
 from kraken_bids.pipeline.provenance import Failure, digest
 from kraken_bids.pipeline.quality.scores import CROSS_MODAL, CrossModalScore
@@ -43,10 +44,6 @@ TRUST_WORDS = {
 }
 NOTHING = FileTrust()
 NOTHING_KNOWN = Verdict(NOT_JUDGED, ALONE)
-ADDED = (
-    "TrustSessions", "Trust", "Verdicts", "TrustLevel", "TrustDigest", "TrustDetails", "Warnings",
-)  # fmt: skip
-"""Fields that are added to sidecars, in their order."""
 WORST_FIRST = ("check", "n/a", "not seen", "ok")
 
 
@@ -107,7 +104,11 @@ def write_trust(
         files_of.setdefault(index, {})[flavor] = file
     verdicts_of = _group_verdicts(verdicts or {})
     paths = [latents_path(output_dir, member.subject, member.session) for member in members]
-    seen = digest("trust", [(path.name, read_digest(path)) for path in paths])
+    known = [(digests or {}).get(member.label) for member in members]
+    seen = digest(
+        "trust",
+        [(p.name, own or read_digest(p)) for p, own in zip(paths, known, strict=True)],
+    )
     level = "participant" if scores is None else "group"
     for index, latents in enumerate(paths):
         files = files_of.get(index, {})
@@ -129,7 +130,7 @@ def write_trust(
         ):
             content = read_predicted(latents, (digests or {}).get(members[index].label))
             if content and _may_be_judged_by(level, seen, content, n_members=len(members)):
-                _add_fields(sidecar_path(latents), fields)
+                _add_fields(sidecar_path(latents), fields, content=content)
     return failures
 
 
@@ -208,7 +209,7 @@ def _write_trust_of_member(plan: PredictionPlan, member: Member, *, n_members: i
     if "Trust" not in content:
         return
     warnings = _list_warnings(content, plan.warned.list_of(member.label), n_members)
-    _add_fields(sidecar_path(latents), {"Warnings": warnings})
+    _add_fields(sidecar_path(latents), {"Warnings": warnings}, content=content)
     place = {
         "TrustDetails": f"bids::{sidecar_path(latents).relative_to(output).as_posix()}",
         "Warnings": warnings,
@@ -226,7 +227,9 @@ def _write_trust_of_member(plan: PredictionPlan, member: Member, *, n_members: i
         return
     for (name, target), words in summaries.items():
         path = relmat_path(output, entities_of(member), target, source=name)
-        _add_fields(sidecar_path(path), {"Trust": words, **place})
+        fields = {"Trust": words, **place}
+        if plan.fingerprints.get(path) != fingerprint(order_added({}, fields)):
+            _add_fields(sidecar_path(path), fields)
 
 
 def _summarize(content: Facts, source: str, target: Flavor) -> dict[str, object]:
@@ -253,18 +256,22 @@ def _list_warnings(content: Facts, found: Sequence[str], n_members: int) -> list
     return list(dict.fromkeys([*earlier, *found])) or None
 
 
-def _add_fields(path: Path, fields: Mapping[str, object]) -> None:
-    """Add fields to a sidecar, written only where that changes it; None takes one away.
+def _add_fields(path: Path, fields: Mapping[str, object], *, content: Facts | None = None) -> None:
+    """Add fields to a sidecar, written only where that changes it.
 
-    They stand last and in one order, whoever came first: a run alone gives the same bytes.
+    Parameters
+    ----------
+    path : Path
+    fields : mapping
+    content : Facts, optional
+        What the sidecar says; else it is read.
     """
-    if not path.exists():
+    if content is None and not path.exists():
         return
-    content = read_facts(path).plain
-    changed = {key: value for key, value in {**content, **fields}.items() if value is not None}
-    ordered = {key: changed.pop(key) for key in ADDED if key in changed}
-    if list((changed | ordered).items()) != list(content.items()):
-        write_json(path, changed | ordered)
+    before = (read_facts(path) if content is None else content).plain
+    after = order_added(before, fields)
+    if list(after.items()) != list(before.items()):
+        write_json(path, after)
 
 
 def _describe(file: FileTrust, score: CrossModalScore | None) -> dict[str, object]:

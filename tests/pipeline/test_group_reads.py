@@ -1,0 +1,49 @@
+"""A run of the group level with nothing left to write opens each file about once."""
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from kraken_bids import texts
+from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.bids.write import write_json
+from kraken_bids.pipeline import group
+from kraken_bids.pipeline.predictions.cohort import list_members
+from kraken_bids.settings import DataSettings, PredictionSettings, Settings
+
+
+def test_sidecars_are_opened_once_where_nothing_changed(
+    output_dir: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of latents are changed in two steps and shown on the page; no other is read twice."""
+    for member in list_members(output_dir):
+        for path in member.connectomes.values():
+            write_json(sidecar_path(path), {"MeanFD": 0.1})
+    settings = Settings(
+        DataSettings(output_dir / "raw", output_dir, atlases=("fs86",)),
+        prediction=PredictionSettings(model=str(model_folder)),
+    )
+    # pages that nothing changed for are not read; those of the first run would be
+    monkeypatch.setattr(group, "draw_participants", lambda *_: [])
+    assert group.run_group(settings) == 0
+    opened: Counter[str] = Counter()
+    read = texts.read_bytes
+
+    def count(path: Path, *, at_most: int | None = None) -> bytes:
+        opened[Path(path).name] += 1
+        return read(path, at_most=at_most)
+
+    monkeypatch.setattr(texts, "read_bytes", count)
+
+    assert group.run_group(settings) == 0
+
+    predicted = {name: n for name, n in opened.items() if name.endswith("kraken_relmat.json")}
+    measured = {
+        name: n
+        for name, n in opened.items()
+        if name.endswith("relmat.json") and name not in predicted
+    }
+    latents = {name: n for name, n in opened.items() if name.endswith("latents.json")}
+    assert set(predicted.values()) == set(measured.values()) == {1}
+    assert set(latents.values()) == {4}
