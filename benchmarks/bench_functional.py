@@ -177,14 +177,14 @@ def start(_folder: Path) -> None:
 
 
 def import_all(_folder: Path) -> None:
-    from kraken_bids.pipeline.tools import bold_connectomes  # noqa: F401
+    pass
 
 
 def compute_means(folder: Path) -> None:
     """Region means of three atlases from one read, as the app takes them."""
-    from kraken_bids.bids.read import open_bold
-    from kraken_bids.pipeline.connectomes.bold_runs import mask_on_grid, read_region_series
-    from kraken_bids.pipeline.tools.bold_atlases import read_atlas
+    from kraken_bids.bids.bold import open_bold
+    from kraken_bids.pipeline.measure.bold_atlases import read_atlas
+    from kraken_bids.pipeline.measure.bold_runs import mask_on_grid, read_region_series
 
     bold = open_bold(folder / "bold.nii.gz", tr=None)
     atlases = [read_atlas(name, folder / f"{name}.nii.gz", bold) for name in ATLASES]

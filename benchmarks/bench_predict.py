@@ -139,8 +139,8 @@ def bench_cohort(folder: Path, repeats: int) -> None:
 
 
 def bench_text(folder: Path, repeats: int) -> None:
-    from kraken_bids.bids.read import read_relmat
-    from kraken_bids.bids.write import write_relmat
+    from kraken_bids.io.tables import read_relmat
+    from kraken_bids.io.writing import write_relmat
 
     print("\n| regions | numpy.savetxt, ms | write_relmat, ms | ratio | numpy.loadtxt, ms "
           "| read_relmat, ms | ratio |\n|---:|---:|---:|---:|---:|---:|---:|")  # fmt: skip
@@ -173,8 +173,8 @@ def write_models(folder: Path) -> tuple[Path, Path, Path]:
         code = (
             "import json, sys; from pathlib import Path; sys.path.insert(0, sys.argv[1]);"
             "from random_model import build_random_model;"
-            "from kraken_bids.model.formats.checkpoint import write_model;"
-            "from kraken_bids.model.formats.upstream_write import write_upstream;"
+            "from kraken_bids.models.krakencoder.checkpoint import write_model;"
+            "from kraken_bids.models.krakencoder.published_writer import write_upstream;"
             "folder = Path(sys.argv[2]); model = build_random_model(256, 128);"
             "files = [write_model(model, folder / 'model'),"
             " *write_upstream(model, folder / 'published' / 'kraken_chkpt_random.pt')];"

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.matrix_text import format_matrix
 from kraken_bids.bids.outputs import relmat_path, sidecar_path
 from kraken_bids.connectome.matrices import edges_to_square, square_to_edges
 from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.io.matrix_text import format_matrix
 
 FEW = (
     "FCcorr_fs86_hpf",
@@ -51,8 +51,8 @@ def make_seeds(flavors: tuple[Flavor, ...]) -> Seeds:
 
 def write_model_of(seeds: Seeds, folder: Path, n_components: int) -> None:
     """Write an untrained model whose transforms were fitted on the seeds."""
-    from kraken_bids.model.formats.checkpoint import write_model
-    from kraken_bids.training.fit import TrainingSettings, train_model
+    from kraken_bids.models.krakencoder.checkpoint import write_model
+    from kraken_bids.models.krakencoder.training import TrainingSettings, train_model
 
     settings = TrainingSettings(
         transform=f"pca{n_components}", latent_size=16, n_epochs=0, batch_size=4, device="cpu"

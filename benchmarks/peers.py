@@ -48,7 +48,7 @@ def write_tractogram_labels(bids: Path, path: Path) -> None:
 
     from kraken_bids.bids.label_images import LabelImage
     from kraken_bids.parcellations import load_parcellation
-    from kraken_bids.pipeline.connectomes.labels import regions_for_tractogram
+    from kraken_bids.pipeline.measure.label_grids import regions_for_tractogram
 
     derivatives = bids / "derivatives"
     image = LabelImage(

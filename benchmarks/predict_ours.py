@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kraken_bids.model.formats.load import load_model
+from kraken_bids.models.krakencoder.load import load_model
 
 
 def first_latent(path: str) -> None:
@@ -21,8 +21,8 @@ def first_latent(path: str) -> None:
 
 
 def encode_cohort(path: str, inputs: list[str]) -> None:
-    from kraken_bids.pipeline.tools.predict import encode_files
-    from kraken_bids.pipeline.tools.prediction_options import PredictionOptions
+    from kraken_bids.pipeline.file_predictions import encode_files
+    from kraken_bids.pipeline.predict.prediction_options import PredictionOptions
 
     model = load_model(Path(path), device="cpu")
     found = encode_files(inputs, model, PredictionOptions(targets=(model.flavors[0].name,)))

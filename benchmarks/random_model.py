@@ -6,11 +6,11 @@ import numpy as np
 import torch
 
 from kraken_bids.flavors import list_flavors
-from kraken_bids.model.engine.architecture import Architecture
-from kraken_bids.model.engine.network import Network
-from kraken_bids.model.engine.reduction import Reduction
-from kraken_bids.model.formats.checkpoint import write_model
-from kraken_bids.model.predict import Model
+from kraken_bids.models.krakencoder.architecture import Architecture
+from kraken_bids.models.krakencoder.checkpoint import write_model
+from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.models.krakencoder.network import Network
+from kraken_bids.models.krakencoder.reduction import Reduction
 
 
 def write_random_model(folder: Path, n_components: int, latent_size: int) -> None:

@@ -7,7 +7,7 @@
 # behind them, so it is never compared: most of the files that gzip refuses are
 # returned with other values, with no error and no warning. A label image then has other labels.
 # MGZ (FreeSurfer) likewise. Seen with nibabel 5.4.2 (nibabel/volumeutils.py, array_from_file).
-# Bears on us: kraken_bids/bids/images.py, which unpacks the whole file before it looks at it.
+# Bears on us: kraken_bids/io/images.py, which unpacks the whole file before it looks at it.
 # Exits non-zero where that changes.
 set -euo pipefail
 dir=$(mktemp -d)

@@ -12,7 +12,7 @@
 # its columns are called otherwise than everyone else's.
 #
 # Seen with nilearn 0.14.1. Source: generate_atlas_look_up_table in nilearn/_utils/bids.py.
-# Bears on us: bids/own_atlases.py takes names by index, never by position (docs/decisions/0011).
+# Bears on us: bids/custom_atlases.py takes names by index, never by position (docs/decisions/0011).
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

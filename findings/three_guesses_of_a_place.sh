@@ -12,7 +12,7 @@
 # with default directions and the flag set to 1: neither the user nor the next file can tell.
 # Seen with nibabel 5.4.2 (nibabel/spatialimages.py get_base_affine; nibabel/freesurfer/mghformat.py
 # MGHHeader.__init__), SimpleITK 2.5.7, MRtrix 3.0.3 (run only where it is installed).
-# Bears on us: kraken_bids/bids/image_values.py; docs/decisions/0026.
+# Bears on us: kraken_bids/io/image_values.py; docs/decisions/0026.
 # Exits non-zero where that changes.
 set -euo pipefail
 dir=$(mktemp -d)

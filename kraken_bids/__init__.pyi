@@ -1,3 +1,5 @@
+from .cohort.from_files import read_connectomes as read_connectomes
+from .cohort.named_matrices import read_matrix as read_matrix
 from .estimator import KrakenEncoder as KrakenEncoder
 from .flavors import Flavor as Flavor
 from .flavors import parse_flavor as parse_flavor
@@ -6,13 +8,11 @@ from .labelled import to_edges as to_edges
 from .labelled import to_frame as to_frame
 from .labelled import to_square as to_square
 from .labelled import to_table as to_table
-from .model.adaptation import fit_adaptation as fit_adaptation
-from .model.adaptation import read_adaptation as read_adaptation
-from .model.formats.load import load_model as load_model
-from .model.fusion import fuse as fuse
-from .model.predict import Model as Model
-from .pipeline.named_matrices import read_matrix as read_matrix
-from .pipeline.tools.connectome_files import read_connectomes as read_connectomes
+from .models.krakencoder.adaptation import fit_adaptation as fit_adaptation
+from .models.krakencoder.adaptation import read_adaptation as read_adaptation
+from .models.krakencoder.fusion import fuse as fuse
+from .models.krakencoder.load import load_model as load_model
+from .models.krakencoder.model import Model as Model
 from .region_orders import reorder_regions as reorder_regions
 
 __version__: str

@@ -13,17 +13,17 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from kraken_bids.exceptions import CheckpointError, ConnectomeError
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.model.adaptation import (
+from kraken_bids.models.krakencoder.adaptation import (
     Adaptation,
     check_adaptation,
     check_covers,
     fit_adaptation,
     parse_mode,
 )
-from kraken_bids.model.formats.load import load_model
-from kraken_bids.model.formats.published import PRETRAINED
-from kraken_bids.model.fusion import Selector, fuse
-from kraken_bids.model.predict import Model
+from kraken_bids.models.krakencoder.fusion import Selector, fuse
+from kraken_bids.models.krakencoder.load import load_model
+from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.published.models import PRETRAINED
 
 DEFAULT_MODE = "meanfit+meanshift"
 MIN_SUBJECTS = 10

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from kraken_bids.bids.read import read_labels
-from kraken_bids.connectome.motion_dependence import region_centroids
+from kraken_bids.io.images import read_labels
 from kraken_bids.parcellations import load_parcellation
+from kraken_bids.scores.motion_dependence import region_centroids
 
 IMAGES = {
     "fs86": "fs86_allsubj_mode.nii.gz",

@@ -21,10 +21,10 @@ import kraken_bids
 from kraken_bids import KrakenEncoder, Model
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.model.engine.architecture import Architecture
-from kraken_bids.model.engine.network import Network
-from kraken_bids.model.engine.reduction import Reduction, fit_pca
-from kraken_bids.model.formats.checkpoint import write_model
+from kraken_bids.models.krakencoder.architecture import Architecture
+from kraken_bids.models.krakencoder.checkpoint import write_model
+from kraken_bids.models.krakencoder.network import Network
+from kraken_bids.models.krakencoder.reduction import Reduction, fit_pca
 
 FC, SC = parse_flavor("FCcorr_mini_hpf"), parse_flavor("SCifod2act_mini_volnorm")
 N_PEOPLE, N_LATENT = 40, 4

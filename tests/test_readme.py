@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from kraken_bids.bids.outputs import relmat_path
-from kraken_bids.bids.write import write_relmat
 from kraken_bids.cli.app import main
 from kraken_bids.cli.evaluate import evaluate
 from kraken_bids.cli.fc import fc
@@ -15,9 +14,10 @@ from kraken_bids.cli.predict import predict
 from kraken_bids.cli.sc import sc
 from kraken_bids.demo.cohort import simulate_cohort
 from kraken_bids.flavors import list_flavors, parse_meas
+from kraken_bids.io.writing import write_relmat
 from kraken_bids.labelled import to_square
-from kraken_bids.model.formats.checkpoint import write_model
-from kraken_bids.training.fit import TrainingSettings, train_model
+from kraken_bids.models.krakencoder.checkpoint import write_model
+from kraken_bids.models.krakencoder.training import TrainingSettings, train_model
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

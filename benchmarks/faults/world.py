@@ -11,8 +11,8 @@ import numpy as np
 from kraken_bids.demo.cohort import simulate_cohort
 from kraken_bids.demo.dataset import write_demo_dataset
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.model.formats.checkpoint import write_model
-from kraken_bids.training.fit import TrainingSettings, train_model
+from kraken_bids.models.krakencoder.checkpoint import write_model
+from kraken_bids.models.krakencoder.training import TrainingSettings, train_model
 
 FLAVORS = ("FCcorr_fs86_hpf", "FCpcorr_fs86_hpf", "SCifod2act_fs86_volnorm")
 N_SUBJECTS = 3

@@ -34,7 +34,7 @@ def _list_adaptations() -> list[Seed]:
 
 
 def _read_adaptation(path: Path) -> None:
-    from kraken_bids.model.adaptation import MODES, apply_adaptation, read_adaptation
+    from kraken_bids.models.krakencoder.adaptation import MODES, apply_adaptation, read_adaptation
 
     found = read_adaptation(path)
     require(isinstance(found.model_sha256, str), "no identity")
@@ -59,7 +59,7 @@ def _list_transforms() -> list[Seed]:
 
 
 def _read_transforms(path: Path) -> None:
-    from kraken_bids.model.formats.transforms import read_transforms
+    from kraken_bids.models.krakencoder.published_transforms import read_transforms
 
     for reduction in read_transforms(path).values():
         require(reduction.n_edges > 0, "no edges")
@@ -118,7 +118,7 @@ def _list_itk_h5() -> list[Seed]:
 
 
 def _read_itk(path: Path) -> None:
-    from kraken_bids.bids.transforms import read_transform
+    from kraken_bids.io.itk_transforms import read_transform
 
     for affine, field in read_transform(path):
         require(affine.shape == (4, 4) and np.isfinite(affine).all(), "affine not finite")

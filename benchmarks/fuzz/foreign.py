@@ -139,7 +139,7 @@ def _list_zips() -> list[Seed]:
 
 
 def _read_connectomes(path: Path) -> None:
-    from kraken_bids.pipeline.tools.connectome_files import read_connectomes
+    from kraken_bids.cohort.from_files import read_connectomes
 
     path = path.with_suffix(".tsv") if path.suffix == ".json" else path
     is_keyed = path.suffix not in {".npy", ".tsv", ".csv", ".txt"}
@@ -181,7 +181,7 @@ def _read_archive(path: Path) -> None:
 
 
 def _read_predictions(path: Path) -> None:
-    from kraken_bids.pipeline.tools.predicted_files import read_predictions
+    from kraken_bids.cohort.stored_predictions import read_predictions
 
     found = read_predictions(path)
     require(found.subjects and found.readers, "no predictions")
@@ -215,7 +215,7 @@ def _list_latent_texts() -> list[Seed]:
 
 
 def _read_latents(path: Path) -> None:
-    from kraken_bids.pipeline.tools.latent_files import open_latents
+    from kraken_bids.cohort.latent_inputs import open_latents
 
     model = build_model()
     found = open_latents([f"encoded={path}"], model, sources=(), targets=model.flavors)

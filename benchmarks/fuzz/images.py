@@ -98,7 +98,7 @@ def _list_labels() -> Sequence[Seed]:
 
 
 def _read_labels(path: Path) -> None:
-    from kraken_bids.bids.images import read_labels
+    from kraken_bids.io.images import read_labels
 
     labels, affine = read_labels(path, as_mrtrix=path.stat().st_size % 2 == 0)
     require(labels.ndim == 3 and labels.dtype == np.int32, "labels of another kind")
@@ -112,7 +112,7 @@ def _list_masks() -> Sequence[Seed]:
 
 def _read_mask(path: Path) -> None:
     from kraken_bids.bids.bold import Bold
-    from kraken_bids.pipeline.connectomes.bold_runs import mask_on_grid
+    from kraken_bids.pipeline.measure.bold_runs import mask_on_grid
 
     bold = Bold(
         path=path, shape=(*SHAPE, 3), affine=AFFINE, tr=2.0, slope=1.0, inter=0.0,

@@ -14,7 +14,7 @@ from fuzz.arrays import FLAVORS, N_EDGES, edges, latents, rng
 from fuzz.cases import Reader, Seed, require
 
 if TYPE_CHECKING:
-    from kraken_bids.model.predict import Model
+    from kraken_bids.models.krakencoder.model import Model
 
 N_COMPONENTS, N_LATENT = 2, 3
 
@@ -34,10 +34,10 @@ def list_readers() -> list[Reader]:
 def build_model() -> "Model":
     """Build a model of two flavors with random weights."""
     from kraken_bids.flavors import parse_flavor
-    from kraken_bids.model.engine.architecture import Architecture
-    from kraken_bids.model.engine.reduction import Reduction
-    from kraken_bids.model.engine.weights import Weights
-    from kraken_bids.model.predict import Model
+    from kraken_bids.models.krakencoder.architecture import Architecture
+    from kraken_bids.models.krakencoder.model import Model
+    from kraken_bids.models.krakencoder.reduction import Reduction
+    from kraken_bids.models.krakencoder.weights import Weights
 
     flavors = tuple(map(parse_flavor, FLAVORS))
     architecture = Architecture(FLAVORS, (N_COMPONENTS,) * len(FLAVORS), N_LATENT)
@@ -60,7 +60,7 @@ def build_model() -> "Model":
 @cache
 def _write_folder() -> dict[str, bytes]:
     """Files of a model folder, by name."""
-    from kraken_bids.model.formats.checkpoint import write_model
+    from kraken_bids.models.krakencoder.checkpoint import write_model
 
     with tempfile.TemporaryDirectory() as name:
         write_model(build_model(), Path(name))
@@ -74,8 +74,8 @@ def _list_folders(name: str) -> Sequence[Seed]:
 
 
 def _read_folder(path: Path) -> None:
-    from kraken_bids.cache import compute_sha256
-    from kraken_bids.model.formats.load import load_model
+    from kraken_bids.io.digests import compute_sha256
+    from kraken_bids.models.krakencoder.load import load_model
 
     if path.suffix == ".safetensors":
         # a file that was damaged on purpose has its own digest written beside it
@@ -100,7 +100,7 @@ def _use(model: "Model") -> None:
 
 @cache
 def _write_published() -> dict[str, bytes]:
-    from kraken_bids.model.formats.upstream_write import write_upstream
+    from kraken_bids.models.krakencoder.published_writer import write_upstream
 
     with tempfile.TemporaryDirectory() as name:
         checkpoint, transforms = write_upstream(build_model(), Path(name) / "mini.pt")
@@ -122,7 +122,7 @@ def _list_checkpoints() -> Sequence[Seed]:
 
 
 def _read_checkpoint(path: Path) -> None:
-    from kraken_bids.model.formats.load import load_model
+    from kraken_bids.models.krakencoder.load import load_model
 
     _use(load_model(path, device="cpu"))
 
@@ -140,7 +140,7 @@ def _list_transforms() -> Sequence[Seed]:
 
 
 def _read_transforms(path: Path) -> None:
-    from kraken_bids.model.formats.transforms import read_transforms
+    from kraken_bids.models.krakencoder.published_transforms import read_transforms
 
     for reduction in read_transforms(path).values():
         require(reduction.n_edges > 0, "no edges")

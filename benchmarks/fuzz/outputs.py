@@ -64,8 +64,8 @@ def _find_root(path: Path) -> Path:
 
 
 def _read_person(path: Path) -> None:
+    from kraken_bids.cohort.from_dataset import list_members
     from kraken_bids.pipeline.pages.participant import build_participant_page
-    from kraken_bids.pipeline.predictions.cohort import list_members
 
     root = _find_root(path)
     for member in list_members(root, ("01",)):
@@ -73,10 +73,10 @@ def _read_person(path: Path) -> None:
 
 
 def _read_group(path: Path) -> None:
+    from kraken_bids.cohort.from_dataset import list_members
     from kraken_bids.pipeline.pages.gathered import gather_sessions
     from kraken_bids.pipeline.pages.group import build_group_page
     from kraken_bids.pipeline.pages.people import judge_people
-    from kraken_bids.pipeline.predictions.cohort import list_members
 
     root = _find_root(path)
     members = list_members(root)
@@ -86,15 +86,15 @@ def _read_group(path: Path) -> None:
 
 
 def _read_run(path: Path) -> None:
-    from kraken_bids.bids.own_atlases import read_region_table
-    from kraken_bids.bids.write import write_dataset_description, write_region_tables
+    from kraken_bids.bids.custom_atlases import read_region_table
+    from kraken_bids.bids.dataset_files import write_dataset_description, write_region_tables
+    from kraken_bids.cohort.from_dataset import Cohort, list_members
+    from kraken_bids.cohort.saved_ridge import read_saved_ridges
     from kraken_bids.exceptions import InputError
-    from kraken_bids.pipeline.connectomes.pcorr_files import read_saved_ridges
-    from kraken_bids.pipeline.predictions.alike import warn_of_unlike
-    from kraken_bids.pipeline.predictions.cohort import Cohort, list_members
+    from kraken_bids.pipeline.check.qcfc import write_qcfc
+    from kraken_bids.pipeline.check.quality_table import write_quality
+    from kraken_bids.pipeline.check.settings_alike import warn_of_unlike
     from kraken_bids.pipeline.provenance import list_failures, read_failures
-    from kraken_bids.pipeline.quality.qcfc import write_qcfc
-    from kraken_bids.pipeline.quality.table import write_quality
 
     root = _find_root(path)
     if path.name == "dataset_description.json":
@@ -116,10 +116,10 @@ def _read_run(path: Path) -> None:
 
 def _predict(root: Path, members: Sequence[Any], path: Path) -> None:
     """Do what the participant level does between measuring and predicting, and after."""
+    from kraken_bids.pipeline.check.encoded_inputs import encoded_of
+    from kraken_bids.pipeline.check.input_trust import judge_files
+    from kraken_bids.pipeline.check.trust_files import write_trust, write_trust_of_predictions
     from kraken_bids.pipeline.participant import plan_predictions
-    from kraken_bids.pipeline.quality.trust import judge_files
-    from kraken_bids.pipeline.quality.trust_files import write_trust, write_trust_of_predictions
-    from kraken_bids.pipeline.quality.trust_inputs import encoded_of
     from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 
     settings = Settings(

@@ -57,8 +57,8 @@ def _list_confounds() -> Sequence[Seed]:
 
 
 def _read_confounds(path: Path) -> None:
-    from kraken_bids.connectome.timeseries import RegionSeries, compute_region_series
-    from kraken_bids.pipeline.connectomes.bold_runs import clean_series
+    from kraken_bids.connectome.functional.timeseries import RegionSeries, compute_region_series
+    from kraken_bids.pipeline.measure.bold_runs import clean_series
     from kraken_bids.settings import FunctionalSettings
 
     random = rng()
@@ -93,7 +93,7 @@ def _list_participants() -> Sequence[Seed]:
 
 def _read_participants(path: Path) -> None:
     from kraken_bids.exceptions import SettingsError
-    from kraken_bids.pipeline.predictions.adaptations import fit_on_whom
+    from kraken_bids.pipeline.predict.choice_of_adaptation import fit_on_whom
     from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 
     for query in ("site==A", "age>20"):
@@ -120,7 +120,7 @@ def _list_region_tables() -> Sequence[Seed]:
 
 
 def _read_region_table(path: Path) -> None:
-    from kraken_bids.bids.own_atlases import read_region_table
+    from kraken_bids.bids.custom_atlases import read_region_table
 
     found = read_region_table("mini", path)
     n_regions = len(found.labels)
@@ -145,7 +145,7 @@ def _list_own_atlases() -> Sequence[Seed]:
 
 
 def _read_own_atlas(path: Path) -> None:
-    from kraken_bids.bids.own_atlases import read_own_parcellation
+    from kraken_bids.bids.custom_atlases import read_own_parcellation
 
     image = path.with_name("tpl-MNI152NLin6Asym_atlas-mini_dseg.nii.gz")
     found = read_own_parcellation("mini", str(image))
@@ -169,7 +169,7 @@ def _list_relmats() -> Sequence[Seed]:
 
 
 def _read_relmat(path: Path) -> None:
-    from kraken_bids.bids.read import read_relmat
+    from kraken_bids.io.tables import read_relmat
 
     square = read_relmat(path)
     require(square.ndim == 2 and square.shape[0] == square.shape[1], "no square")
@@ -190,9 +190,9 @@ def _list_matrices() -> Sequence[Seed]:
 
 
 def _read_matrix(path: Path) -> None:
+    from kraken_bids.cohort.named_matrices import read_matrix
     from kraken_bids.exceptions import InputError
-    from kraken_bids.pipeline.named_matrices import read_matrix
-    from kraken_bids.pipeline.text_matrices import read_text_matrix
+    from kraken_bids.io.text_matrices import read_text_matrix
 
     values = read_text_matrix(path)
     require(values.ndim == 2 and values.size, "no matrix")
@@ -215,7 +215,7 @@ def _list_weights() -> Sequence[Seed]:
 
 
 def _read_weights(path: Path) -> None:
-    from kraken_bids.bids.tables import read_weights
+    from kraken_bids.io.tables import read_weights
 
     weights = read_weights(path)
     require(weights.ndim == 1 and weights.size, "no weights")

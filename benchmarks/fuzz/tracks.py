@@ -51,7 +51,7 @@ def _list_tck() -> Sequence[Seed]:
 
 
 def _read_tracks(path: Path) -> None:
-    from kraken_bids.bids.tractograms import open_tractogram
+    from kraken_bids.io.tractograms import open_tractogram
 
     tracks = open_tractogram(path)
     n_tracks = 0
@@ -70,7 +70,7 @@ def _read_tracks(path: Path) -> None:
 
 
 def _list_trk() -> Sequence[Seed]:
-    from kraken_bids.bids.trk import HEADER
+    from kraken_bids.io.trk import HEADER
 
     def pack(n_scalars: int = 0, n_properties: int = 0, order: str = "<", count: int = 6) -> bytes:
         header = np.zeros((), HEADER.newbyteorder(order))
@@ -137,9 +137,9 @@ def _read_trx_folder(path: Path) -> None:
 
 
 def _read_trx(path: Path) -> None:
-    from kraken_bids.bids.tables import read_weights
-    from kraken_bids.bids.tractograms import open_tractogram
     from kraken_bids.exceptions import InputError
+    from kraken_bids.io.tables import read_weights
+    from kraken_bids.io.tractograms import open_tractogram
 
     try:
         weights = read_weights(path)

@@ -66,8 +66,8 @@ def _list_descriptions() -> Sequence[Seed]:
 
 
 def _read_description(path: Path) -> None:
+    from kraken_bids.bids.dataset_files import write_dataset_description
     from kraken_bids.bids.datasets import describe_folder
-    from kraken_bids.bids.write import write_dataset_description
     from kraken_bids.exceptions import InputError
 
     found = describe_folder(path.parent)

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.image_files import read_header
-from kraken_bids.bids.image_values import ImageHeader, compare_forms
 from kraken_bids.bids.repetition_time import KEY, find_repetition_time, read_bold_metadata
-from kraken_bids.bids.streams import damage_errors, fill, open_stream, read_to_end
-from kraken_bids.bounds import check_growth
 from kraken_bids.exceptions import InputError
-from kraken_bids.files import explain_absence
+from kraken_bids.io.bounds import check_growth
+from kraken_bids.io.byte_streams import damage_errors, fill, open_stream, read_to_end
+from kraken_bids.io.files import explain_absence
+from kraken_bids.io.image_files import read_header
+from kraken_bids.io.image_values import ImageHeader, compare_forms
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from kraken_bids.bids.folders import explain_folder, is_folder, is_nowhere
 from kraken_bids.bids.names import strip_label
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import suggest
-from kraken_bids.texts import read_json
+from kraken_bids.io.texts import read_json
 
 MAX_DEPTH = 3
 DESCRIPTION = "dataset_description.json"

@@ -14,7 +14,7 @@ from kraken_bids.bids.label_images import (
     find_atlas_image,
 )
 from kraken_bids.bids.names import full_space
-from kraken_bids.bids.template_transforms import (
+from kraken_bids.bids.transforms import (
     FLAG,
     OTHER_TEMPLATE,
     explain_way_out,

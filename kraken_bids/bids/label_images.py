@@ -7,20 +7,20 @@ from pathlib import Path
 
 from kraken_bids.bids.freesurfer import find_segmentation
 from kraken_bids.bids.index import Search, SubjectFile, pick_nearest
+from kraken_bids.bids.matching_anatomy import QSI
 from kraken_bids.bids.names import full_space, parse_name
-from kraken_bids.bids.own_anatomy import QSI
-from kraken_bids.bids.published_atlases import ATLASES_FOLDER, list_atlas_files
 from kraken_bids.bids.query import fill_template
-from kraken_bids.bids.template_transforms import (
+from kraken_bids.bids.transforms import (
     FLAG,
     OTHER_TEMPLATE,
     explain_way_out,
     find_template_transform,
 )
-from kraken_bids.cache import check_copy
 from kraken_bids.exceptions import InputError
-from kraken_bids.files import explain_absence, find_cache_folder
+from kraken_bids.io.files import explain_absence, find_cache_folder
 from kraken_bids.parcellations import APARCASEG, Parcellation
+from kraken_bids.published.atlases import ATLASES_FOLDER, list_atlas_files
+from kraken_bids.published.cache import check_copy
 
 IMAGES = (".nii.gz", ".nii")
 TRANSFORMS = (".h5", ".txt", ".mat")
@@ -34,7 +34,7 @@ class LabelImage:
     """A label image and the way into its space.
 
     Its values are the region numbers 1..n, or FreeSurfer's for ``aparcaseg`` images:
-    :func:`kraken_bids.connectome.label_identity.identify_labels` tells which.
+    :func:`kraken_bids.connectome.labels.label_identity.identify_labels` tells which.
     """
 
     parcellation: str

@@ -116,3 +116,8 @@ def format_name(entities: Mapping[str, str], *, suffix: str, extension: str) -> 
 def strip_label(label: str, entity: str) -> str:
     """Label without its entity: ``sub-01`` and ``01`` both give ``01``."""
     return label.removeprefix(f"{entity}-")
+
+
+def session_label(subject: str, session: str | None) -> str:
+    """``sub-01`` or ``sub-01_ses-1``."""
+    return f"sub-{subject}" + (f"_ses-{session}" if session else "")

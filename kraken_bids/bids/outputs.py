@@ -9,7 +9,7 @@ from kraken_bids.bids.folders import is_folder, list_folder
 from kraken_bids.bids.names import format_name, parse_name, split_extension, strip_label
 from kraken_bids.exceptions import FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_meas
-from kraken_bids.foreign import Kind
+from kraken_bids.io.foreign import Kind
 
 FUNC_ENTITIES = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "part", "space", "cohort")
 DWI_ENTITIES = ("sub", "ses", "acq", "rec", "dir", "run", "space", "cohort")

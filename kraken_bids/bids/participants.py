@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from kraken_bids.exceptions import InputError
-from kraken_bids.texts import read_bytes
+from kraken_bids.io.texts import read_bytes
 
 PARTICIPANT = "participant_id"
 MAX_BYTES = 1 << 26

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kraken_bids.bids.names import parse_name, split_extension, strip_label
-from kraken_bids.bids.template_transforms import TemplateOptions
+from kraken_bids.bids.transforms import TemplateOptions
 from kraken_bids.exceptions import InputError
-from kraken_bids.texts import read_json, read_text
+from kraken_bids.io.texts import read_json, read_text
 
 LONG_NAMES = {
     "subject": "sub",

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from kraken_bids.bids.image_values import ImageHeader
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.exceptions import InputError
-from kraken_bids.texts import read_json
+from kraken_bids.io.image_values import ImageHeader
+from kraken_bids.io.texts import read_json
 
 KEY = "RepetitionTime"
 TIMES = "VolumeTiming"

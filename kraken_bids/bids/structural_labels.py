@@ -9,8 +9,8 @@ from kraken_bids.bids.label_images import (
     find_aparcaseg,
     find_atlas_image,
 )
+from kraken_bids.bids.matching_anatomy import QSI
 from kraken_bids.bids.names import full_space, parse_name
-from kraken_bids.bids.own_anatomy import QSI
 from kraken_bids.bids.query import fill_template
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import APARCASEG, Parcellation

@@ -5,10 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kraken_bids.cli.cleaning import functional_settings
-from kraken_bids.cli.options import (
-    labels,
-    pairs,
-)
+from kraken_bids.cli.options import labels, pairs
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.settings import (
     DataSettings,

@@ -5,10 +5,7 @@ from typing import Any
 
 import click
 
-from kraken_bids.cli.options import (
-    ListOption,
-    numbers,
-)
+from kraken_bids.cli.options import ListOption, numbers
 from kraken_bids.settings import DENOISE, FunctionalSettings
 
 _OPTIONS = (

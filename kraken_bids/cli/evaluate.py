@@ -12,8 +12,8 @@ from kraken_bids.cli.options import (
     transforms_option,
     verbose_option,
 )
+from kraken_bids.io.output_streams import is_stream
 from kraken_bids.logs import start_terminal_log
-from kraken_bids.streams import is_stream
 
 
 @click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
@@ -77,7 +77,8 @@ def evaluate(
     """
     with exit_with_message():
         start_terminal_log(verbose)
-        from kraken_bids.pipeline.tools.evaluate import (
+        from kraken_bids.cohort.output_checks import check_no_input
+        from kraken_bids.pipeline.check.evaluation import (
             EvaluationOptions,
             describe_evaluation,
             draw_evaluation,
@@ -85,7 +86,6 @@ def evaluate(
             read_training_means,
             write_evaluation,
         )
-        from kraken_bids.pipeline.tools.outputs import check_no_input
 
         check_no_input(
             [("--output", output), ("--figure", figure)],

@@ -73,8 +73,8 @@ def fc(
     with exit_with_message():
         start_terminal_log(verbose)
         settings = functional_settings(cleaning)
-        from kraken_bids.bids.template_transforms import TemplateOptions
-        from kraken_bids.pipeline.tools.bold_connectomes import BoldFiles, write_bold_connectomes
+        from kraken_bids.bids.transforms import TemplateOptions
+        from kraken_bids.pipeline.measure.bold_connectomes import BoldFiles, write_bold_connectomes
 
         files = BoldFiles(
             bold=bold,

@@ -2,11 +2,7 @@
 
 import click
 
-from kraken_bids.cli.options import (
-    ForgivingCommand,
-    exit_with_message,
-    verbose_option,
-)
+from kraken_bids.cli.options import ForgivingCommand, exit_with_message, verbose_option
 from kraken_bids.logs import start_terminal_log
 
 
@@ -26,7 +22,7 @@ def fetch(names: tuple[str, ...], list_only: bool, verbose: int) -> None:
     """
     with exit_with_message():
         start_terminal_log(verbose)
-        from kraken_bids.pipeline.tools.fetch import describe_files, fetch_files
+        from kraken_bids.pipeline.fetching import describe_files, fetch_files
 
         for line in describe_files(names) if list_only else fetch_files(names):
             click.echo(line)

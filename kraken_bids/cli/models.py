@@ -37,7 +37,7 @@ def convert(model: str, transforms: tuple[Path, ...], output: Path, verbose: int
     """
     with exit_with_message():
         start_terminal_log(verbose)
-        from kraken_bids.pipeline.tools.model_files import convert_model
+        from kraken_bids.pipeline.model_files import convert_model
 
         converted, written = convert_model(model, output, transforms=transforms)
         click.echo(f"{len(converted.flavors)} flavors: {', '.join(map(str, written))}")
@@ -59,7 +59,7 @@ def merge(
     """
     with exit_with_message():
         start_terminal_log(verbose)
-        from kraken_bids.pipeline.tools.model_files import merge_model_files
+        from kraken_bids.pipeline.model_files import merge_model_files
 
         merged, written = merge_model_files(models, output, transforms=transforms)
         click.echo(f"{len(merged.flavors)} flavors: {', '.join(map(str, written))}")
@@ -77,7 +77,7 @@ def describe(model: str, transforms: tuple[Path, ...], as_json: bool, verbose: i
     """
     with exit_with_message():
         start_terminal_log(verbose)
-        from kraken_bids.pipeline.tools.describe_model import describe_model, format_description
+        from kraken_bids.pipeline.model_description import describe_model, format_description
 
         description = describe_model(model, transforms=transforms)
         if as_json:

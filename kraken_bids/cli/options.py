@@ -11,11 +11,11 @@ from typing import Any
 
 import click
 
-from kraken_bids.bounds import MAX_DEPTH, check_plain
 from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
+from kraken_bids.io.bounds import MAX_DEPTH, check_plain
+from kraken_bids.io.texts import read_text
 from kraken_bids.logs import show_repeated_warnings
 from kraken_bids.resources import explain_shortage
-from kraken_bids.texts import read_text
 
 LEVELS = ("participant", "group")
 STOPPED: dict[object, signal.Signals] = {128 + s: s for s in (signal.SIGTERM, signal.SIGHUP)}
@@ -82,7 +82,7 @@ class exit_with_message:  # noqa: N801 - reads as the statement it makes
             click.echo(f"Error: expected room to compute; {lacked}. {MORE_ROOM}", err=True)
             sys.exit(KrakenBidsError.exit_code)
         if isinstance(error, OSError):
-            from kraken_bids.pipeline.provenance import explain_refusal
+            from kraken_bids.cohort.failures import explain_refusal
 
             if refused := explain_refusal(error):
                 logger.debug("traceback", exc_info=error)

@@ -12,8 +12,8 @@ from kraken_bids.cli.options import (
     transforms_option,
     verbose_option,
 )
+from kraken_bids.io.output_streams import is_stream
 from kraken_bids.logs import start_terminal_log
-from kraken_bids.streams import is_stream
 
 
 @click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
@@ -117,17 +117,17 @@ def predict(
     with exit_with_message():
         start_terminal_log(verbose)
         # numpy and the model's code are loaded only once the options are known to be sound
-        from kraken_bids.model.adaptation import list_adaptation_files
-        from kraken_bids.model.formats.load import load_model
-        from kraken_bids.pipeline.tools.outputs import SAVED, check_no_input
-        from kraken_bids.pipeline.tools.predict import encode_files
-        from kraken_bids.pipeline.tools.prediction_files import (
+        from kraken_bids.cohort.output_checks import SAVED, check_no_input
+        from kraken_bids.cohort.prediction_archives import (
             DATASET_SUFFIXES,
             check_output,
             write_predictions,
         )
-        from kraken_bids.pipeline.tools.prediction_options import PredictionOptions
-        from kraken_bids.pipeline.tools.prediction_tables import write_prediction_tables
+        from kraken_bids.cohort.prediction_dataset import write_prediction_tables
+        from kraken_bids.models.krakencoder.adaptation import list_adaptation_files
+        from kraken_bids.models.krakencoder.load import load_model
+        from kraken_bids.pipeline.file_predictions import encode_files
+        from kraken_bids.pipeline.predict.prediction_options import PredictionOptions
 
         check_output(output)
         saved = list_adaptation_files(save_adaptation) if save_adaptation else ()

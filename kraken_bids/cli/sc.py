@@ -103,8 +103,8 @@ def sc(
     """
     with exit_with_message():
         start_terminal_log(verbose)
-        from kraken_bids.pipeline.tools.track_connectomes import write_track_connectomes
-        from kraken_bids.pipeline.tools.track_options import TrackOptions, parse_assignment
+        from kraken_bids.pipeline.measure.tractogram_connectomes import write_track_connectomes
+        from kraken_bids.pipeline.measure.tractogram_options import TrackOptions, parse_assignment
 
         mode, distance = parse_assignment(assignment)
         options = TrackOptions(

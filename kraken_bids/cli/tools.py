@@ -9,11 +9,7 @@ from kraken_bids.cli.evaluate import evaluate
 from kraken_bids.cli.fc import fc
 from kraken_bids.cli.fetch import fetch
 from kraken_bids.cli.models import convert, describe, merge
-from kraken_bids.cli.options import (
-    ForgivingCommand,
-    exit_with_message,
-    verbose_option,
-)
+from kraken_bids.cli.options import ForgivingCommand, exit_with_message, verbose_option
 from kraken_bids.cli.predict import predict
 from kraken_bids.cli.sc import sc
 from kraken_bids.cli.signals import end_cleanly_when_stopped

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
 
-from kraken_bids.connectome.region_places import load_centres
+from kraken_bids.connectome.labels.region_places import load_centres
 from kraken_bids.parcellations import Parcellation, load_parcellation
 
 FloatArray = NDArray[np.float64]

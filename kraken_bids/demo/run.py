@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from kraken_bids.bids.outputs import group_path, group_report_path
-from kraken_bids.bids.read import read_columns
 from kraken_bids.demo.cohort import simulate_cohort
 from kraken_bids.demo.dataset import write_demo_dataset
 from kraken_bids.exceptions import InputError
-from kraken_bids.model.formats.checkpoint import write_model
+from kraken_bids.io.columns import read_columns
+from kraken_bids.models.krakencoder.checkpoint import write_model
+from kraken_bids.models.krakencoder.training import TrainingSettings, train_model
 from kraken_bids.pipeline.group import run_group
 from kraken_bids.pipeline.participant import run_participants
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.settings import DataSettings, PredictionSettings, RunSettings, Settings
-from kraken_bids.training.fit import TrainingSettings, train_model
 
 logger = logging.getLogger(__name__)
 

@@ -1,1 +1,1 @@
-"""The Krakencoder in memory (``predict.py``), what it computes with, its files, its judges."""
+"""Old address of :mod:`kraken_bids.models.krakencoder`, for scripts written before it moved."""

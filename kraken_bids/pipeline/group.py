@@ -9,16 +9,40 @@ from pathlib import Path
 import numpy as np
 
 from kraken_bids.bids.outputs import find_sessions, group_path
-from kraken_bids.bids.write import write_json, write_table
+from kraken_bids.cohort.failures import Failure, going_on
+from kraken_bids.cohort.from_dataset import (
+    Cohort,
+    Member,
+    encode_cohort,
+    is_asked,
+    leave_out,
+    list_members,
+    read_cohort,
+)
+from kraken_bids.cohort.prediction_plan import PredictionPlan
+from kraken_bids.cohort.sources import Source, build_sources, list_source_names
+from kraken_bids.cohort.warned import Warned, write_group_warnings
 from kraken_bids.exceptions import InputError
-from kraken_bids.files import remove_leftovers
 from kraken_bids.flavors import Flavor
-from kraken_bids.hdf5 import write_hdf5
-from kraken_bids.model.adaptation import list_lacking
-from kraken_bids.model.predict import Model
+from kraken_bids.io.files import remove_leftovers
+from kraken_bids.io.hdf5 import write_hdf5
+from kraken_bids.io.writing import write_json, write_table
+from kraken_bids.models.krakencoder.adaptation import list_lacking
+from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.parcellations import list_parcellations
-from kraken_bids.pipeline.alone import going_on
-from kraken_bids.pipeline.connectomes.pcorr import refit_partial_correlations
+from kraken_bids.pipeline.check.cohort_doubts import warn_of_inputs
+from kraken_bids.pipeline.check.cohort_scores import Scores, score_members, write_metrics
+from kraken_bids.pipeline.check.encoded_inputs import encoded_of
+from kraken_bids.pipeline.check.input_trust import FileTrust, judge_files
+from kraken_bids.pipeline.check.kept_results import keep_results
+from kraken_bids.pipeline.check.misfits import doubt_predictions, find_misfits
+from kraken_bids.pipeline.check.outlying_latents import find_outliers, write_outliers
+from kraken_bids.pipeline.check.prediction_verdicts import Judge, judge_predictions
+from kraken_bids.pipeline.check.qcfc import write_qcfc
+from kraken_bids.pipeline.check.quality_table import write_quality
+from kraken_bids.pipeline.check.settings_alike import warn_of_unlike
+from kraken_bids.pipeline.check.trust_files import write_trust, write_trust_of_predictions
+from kraken_bids.pipeline.check.verdict_table import write_verdicts
 from kraken_bids.pipeline.pages.draw import draw_group, draw_participants, name_dataset
 from kraken_bids.pipeline.pages.gathered import gather_sessions
 from kraken_bids.pipeline.pages.group import build_group_page
@@ -32,43 +56,9 @@ from kraken_bids.pipeline.participant import (
     report_end,
     tidy,
 )
-from kraken_bids.pipeline.predictions.adaptations import choose_adaptation, fit_on_whom
-from kraken_bids.pipeline.predictions.alike import warn_of_unlike
-from kraken_bids.pipeline.predictions.cohort import (
-    Cohort,
-    Member,
-    encode_cohort,
-    is_asked,
-    leave_out,
-    list_members,
-    read_cohort,
-)
-from kraken_bids.pipeline.predictions.doubts import warn_of_inputs
-from kraken_bids.pipeline.predictions.predict import (
-    PredictionPlan,
-    Source,
-    build_sources,
-    list_source_names,
-)
-from kraken_bids.pipeline.predictions.warned import Warned, write_group_warnings
-from kraken_bids.pipeline.provenance import (
-    Failure,
-    exit_code_of,
-    follow_run,
-    start_run,
-    write_failures,
-)
-from kraken_bids.pipeline.quality.kept import keep_results
-from kraken_bids.pipeline.quality.misfits import doubt_predictions, find_misfits
-from kraken_bids.pipeline.quality.outliers import find_outliers, write_outliers
-from kraken_bids.pipeline.quality.qcfc import write_qcfc
-from kraken_bids.pipeline.quality.scores import Scores, score_members, write_metrics
-from kraken_bids.pipeline.quality.table import write_quality
-from kraken_bids.pipeline.quality.trust import FileTrust, judge_files
-from kraken_bids.pipeline.quality.trust_files import write_trust, write_trust_of_predictions
-from kraken_bids.pipeline.quality.trust_inputs import encoded_of
-from kraken_bids.pipeline.quality.verdict_files import write_verdicts
-from kraken_bids.pipeline.quality.verdicts import Judge, judge_predictions
+from kraken_bids.pipeline.predict.choice_of_adaptation import choose_adaptation, fit_on_whom
+from kraken_bids.pipeline.provenance import exit_code_of, follow_run, start_run, write_failures
+from kraken_bids.pipeline.refit import refit_partial_correlations
 from kraken_bids.pipeline.requests import check_labels, check_sources
 from kraken_bids.pipeline.workers import open_executor
 from kraken_bids.settings import DEFAULT_SOURCES, Settings

@@ -6,32 +6,16 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from kraken_bids import __version__
-from kraken_bids.bids.datasets import Dataset
-from kraken_bids.bids.write import (
+from kraken_bids.bids.dataset_files import (
     check_output_folder,
     write_bidsignore,
     write_dataset_description,
     write_readme,
     write_region_tables,
 )
-from kraken_bids.files import remove_leftovers
-from kraken_bids.flavors import Flavor
-from kraken_bids.logs import show_repeated_warnings
-from kraken_bids.model.adaptation import list_lacking
-from kraken_bids.model.formats.load import load_model
-from kraken_bids.model.predict import Model
-from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
-from kraken_bids.pipeline.alone import going_on, record
-from kraken_bids.pipeline.connectomes.measure import measure_session
-from kraken_bids.pipeline.pages.draw import draw_participants
-from kraken_bids.pipeline.plan import Plan, plan_participants
-from kraken_bids.pipeline.predictions.adaptations import (
-    choose_adaptation,
-    fit_on_whom,
-    read_given_adaptation,
-)
-from kraken_bids.pipeline.predictions.alike import warn_of_unlike
-from kraken_bids.pipeline.predictions.cohort import (
+from kraken_bids.bids.datasets import Dataset
+from kraken_bids.cohort.failures import Failure, going_on, record
+from kraken_bids.cohort.from_dataset import (
     Member,
     encode_cohort,
     is_asked,
@@ -39,24 +23,31 @@ from kraken_bids.pipeline.predictions.cohort import (
     list_members,
     read_cohort,
 )
-from kraken_bids.pipeline.predictions.doubts import warn_of_inputs
-from kraken_bids.pipeline.predictions.predict import (
-    PredictionPlan,
-    build_sources,
-    list_source_names,
-    predict_members,
+from kraken_bids.cohort.prediction_plan import PredictionPlan
+from kraken_bids.cohort.sources import build_sources, list_source_names
+from kraken_bids.flavors import Flavor
+from kraken_bids.io.files import remove_leftovers
+from kraken_bids.logs import show_repeated_warnings
+from kraken_bids.models.krakencoder.adaptation import list_lacking
+from kraken_bids.models.krakencoder.load import load_model
+from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
+from kraken_bids.pipeline.check.cohort_doubts import warn_of_inputs
+from kraken_bids.pipeline.check.encoded_inputs import encoded_of
+from kraken_bids.pipeline.check.input_trust import judge_files
+from kraken_bids.pipeline.check.settings_alike import warn_of_unlike
+from kraken_bids.pipeline.check.trust_files import write_trust, write_trust_of_predictions
+from kraken_bids.pipeline.measure.session import measure_session
+from kraken_bids.pipeline.pages.draw import draw_participants
+from kraken_bids.pipeline.plan import Plan, plan_participants
+from kraken_bids.pipeline.predict.choice_of_adaptation import (
+    choose_adaptation,
+    fit_on_whom,
+    read_given_adaptation,
 )
+from kraken_bids.pipeline.predict.session_predictions import predict_members
 from kraken_bids.pipeline.progress import Progress
-from kraken_bids.pipeline.provenance import (
-    Failure,
-    exit_code_of,
-    follow_run,
-    start_run,
-    write_failures,
-)
-from kraken_bids.pipeline.quality.trust import judge_files
-from kraken_bids.pipeline.quality.trust_files import write_trust, write_trust_of_predictions
-from kraken_bids.pipeline.quality.trust_inputs import encoded_of
+from kraken_bids.pipeline.provenance import exit_code_of, follow_run, start_run, write_failures
 from kraken_bids.pipeline.requests import check_sources
 from kraken_bids.pipeline.workers import open_executor, run_tasks
 from kraken_bids.settings import DEFAULT_SOURCES, Settings

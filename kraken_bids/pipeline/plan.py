@@ -4,17 +4,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from kraken_bids.bids.custom_atlases import read_own_parcellation
 from kraken_bids.bids.datasets import Dataset, find_datasets, find_participants
 from kraken_bids.bids.inputs import find_session_inputs
-from kraken_bids.bids.own_atlases import read_own_parcellation
 from kraken_bids.bids.query import ExplicitPaths, Query, read_exclusions, read_filters
-from kraken_bids.bids.template_transforms import TemplateOptions
+from kraken_bids.bids.transforms import TemplateOptions
+from kraken_bids.cohort.failures import Failure, failure_of
 from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
+from kraken_bids.pipeline.measure.tasks import SessionTask
 from kraken_bids.pipeline.progress import Progress
-from kraken_bids.pipeline.provenance import Failure, exit_code_of, failure_of
+from kraken_bids.pipeline.provenance import exit_code_of
 from kraken_bids.pipeline.requests import check_data_requests
-from kraken_bids.pipeline.sessions import SessionTask
 from kraken_bids.settings import DataSettings, Settings, split_atlas
 
 logger = logging.getLogger(__name__)

@@ -1,11 +1,8 @@
 """What a run leaves behind besides its results: digests, log, settings, failures, citation."""
 
-import hashlib
-import json
 import logging
 import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -14,11 +11,12 @@ from pathlib import Path
 import tomli_w
 
 from kraken_bids import __version__
-from kraken_bids.bids.write import check_output_folder, write_table, write_text
-from kraken_bids.exceptions import InputError, KrakenBidsError
-from kraken_bids.files import take_lock
+from kraken_bids.bids.dataset_files import check_output_folder
+from kraken_bids.cohort.failures import Failure
+from kraken_bids.exceptions import InputError
+from kraken_bids.io.files import take_lock
+from kraken_bids.io.writing import write_table, write_text
 from kraken_bids.logs import claim_log, start_file_log, stop_file_log
-from kraken_bids.resources import explain_shortage
 from kraken_bids.settings import Settings, to_plain
 
 logger = logging.getLogger(__name__)
@@ -47,42 +45,8 @@ CITATION_BIB = """\
   doi = {10.1038/s41592-025-02706-2}
 }
 """
-EXPECTED_END = "expected the process that computes this participant to end by itself;"
-EXPECTED_ROOM = "expected room to compute this participant;"
-MORE_MEMORY = (
-    "Give more memory (--mem-gb, where that sets the limit) or a smaller --n-procs and rerun: "
-    "finished files are kept."
-)
 GO_ON = "finished files are kept, and the same command goes on from there"
 FAILURE_COLUMNS = ("participant_id", "session_id", "stage", "error", "message", "run")
-
-
-@dataclass(frozen=True)
-class Failure:
-    """One participant, or one session of it, that could not be finished."""
-
-    subject: str
-    """Label without ``sub-``."""
-    session: str | None
-    """Label without ``ses-``."""
-    stage: str
-    """``inputs``, ``connectomes``, ``predictions`` or ``report``."""
-    error: str
-    """Name of the exception."""
-    message: str
-    """What was expected, what was found, where, and what to do."""
-    exit_code: int
-    """What the error alone would end the command with."""
-
-    @property
-    def participant_id(self) -> str:
-        """Label with ``sub-``."""
-        return f"sub-{self.subject}"
-
-    @property
-    def label(self) -> str:
-        """``sub-01`` or ``sub-01_ses-1``."""
-        return self.participant_id + (f"_ses-{self.session}" if self.session else "")
 
 
 @dataclass(frozen=True)
@@ -159,66 +123,6 @@ def as_options(settings: Settings) -> dict[str, object]:
             if value not in (None, [], {}, ()):
                 options[renamed.get(key, str(key))] = value
     return options
-
-
-def digest(*parts: object) -> str:
-    """SHA-256 over values that JSON can hold, for telling whether a result is up to date."""
-    text = json.dumps(parts, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _list_files(paths: Iterable[Path | None]) -> Iterator[Path]:
-    for path in paths:
-        if path is not None and path.is_dir():
-            yield from sorted(inner for inner in path.rglob("*") if inner.is_file())
-        elif path is not None:
-            yield path
-
-
-def file_stamps(paths: Iterable[Path | None]) -> list[tuple[str, int, int]]:
-    """Name, size and time of change of each file: what tells that an input changed.
-
-    Of a folder (an unpacked ``.trx``) the files in it count.
-    """
-    stamps = []
-    for path in _list_files(paths):
-        if path.exists():
-            status = path.stat()
-            stamps.append((path.name, status.st_size, status.st_mtime_ns))
-    return stamps
-
-
-def failure_of(error: BaseException, *, subject: str, session: str | None, stage: str) -> Failure:
-    """Turn an exception into a row of ``failures.tsv``; unexpected ones keep their class name."""
-    if isinstance(error, KrakenBidsError):
-        message, exit_code = str(error), error.exit_code
-    elif isinstance(error, BrokenExecutor):
-        message, exit_code = f"{EXPECTED_END} {error}. {MORE_MEMORY}", 1
-    elif lacked := explain_shortage(error):
-        message, exit_code = f"{EXPECTED_ROOM} {lacked}. {MORE_MEMORY}", 1
-    elif refused := explain_refusal(error):
-        message, exit_code = refused, 1
-        logger.debug("traceback of sub-%s", subject, exc_info=error)
-    else:
-        message = (
-            f"unexpected {type(error).__name__}: {error}. The log holds the traceback; please "
-            "report it with the log."
-        )
-        exit_code = 1
-        logger.debug("traceback of sub-%s", subject, exc_info=error)
-    return Failure(
-        subject, session, stage, type(error).__name__, " ".join(message.split()), exit_code
-    )
-
-
-def explain_refusal(error: BaseException) -> str:
-    """Say what to do where the system refused a file or a folder; '' for any other error."""
-    if not isinstance(error, OSError) or not error.filename:
-        return ""
-    return (
-        f"expected to use the file or folder {error.filename}; that gave: {error.strerror}. Check "
-        "that this user may read and write there, and rerun the same command."
-    )
 
 
 def write_failures(

@@ -6,9 +6,9 @@ from collections.abc import Collection, Iterable, Sequence
 from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.index import list_subject_files
 from kraken_bids.bids.inputs import SessionInputs
+from kraken_bids.bids.names import session_label
 from kraken_bids.exceptions import FlavorError, SettingsError
 from kraken_bids.flavors import Flavor, suggest
-from kraken_bids.pipeline.sessions import session_label
 from kraken_bids.settings import DEFAULT_ATLASES, DEFAULT_SOURCES, DataSettings
 
 logger = logging.getLogger(__name__)

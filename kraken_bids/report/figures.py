@@ -2,11 +2,7 @@
 
 import numpy as np
 
-from kraken_bids.report.group_figures import (
-    compute_agreement,
-    draw_adaptation,
-    draw_agreement,
-)
+from kraken_bids.report.group_figures import compute_agreement, draw_adaptation, draw_agreement
 from kraken_bids.report.identifiability_figures import draw_identifiability
 from kraken_bids.report.latent_figures import draw_latents
 from kraken_bids.report.matrix_figures import draw_flavor

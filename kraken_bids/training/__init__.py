@@ -1,1 +1,1 @@
-"""Training a Krakencoder: splits, losses and the loop."""
+"""Old address of :mod:`kraken_bids.models.krakencoder`, for scripts written before it moved."""

@@ -22,19 +22,14 @@ from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import find_relmats, sidecar_path
 from kraken_bids.bids.structural_inputs import Tractography
-from kraken_bids.bids.template_transforms import TemplateOptions, find_label_space, match_spaces
-from kraken_bids.bids.write import write_json
+from kraken_bids.bids.transforms import TemplateOptions, find_label_space, match_spaces
 from kraken_bids.exceptions import InputError
-from kraken_bids.pipeline.connectomes.bold_runs import TISSUES
-from kraken_bids.pipeline.connectomes.functional import measure_functional
-from kraken_bids.pipeline.connectomes.structural import measure_structural
-from kraken_bids.pipeline.sessions import SessionTask
-from kraken_bids.settings import (
-    DataSettings,
-    FunctionalSettings,
-    Settings,
-    StructuralSettings,
-)
+from kraken_bids.io.writing import write_json
+from kraken_bids.pipeline.measure.bold_runs import TISSUES
+from kraken_bids.pipeline.measure.bold_session import measure_functional
+from kraken_bids.pipeline.measure.tasks import SessionTask
+from kraken_bids.pipeline.measure.tractogram_session import measure_structural
+from kraken_bids.settings import DataSettings, FunctionalSettings, Settings, StructuralSettings
 
 ENTITIES_OF_THE_RUN = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run")
 """What the names of the outputs keep of the name of a source."""

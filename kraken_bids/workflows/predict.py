@@ -18,17 +18,17 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from kraken_bids.bids.facts import Facts
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import latents_path, sidecar_path
-from kraken_bids.bids.read import read_json
 from kraken_bids.bids.source_datasets import find_source_datasets
+from kraken_bids.cohort.from_dataset import list_members
+from kraken_bids.cohort.standing import record_path
 from kraken_bids.exceptions import ConnectomeError
-from kraken_bids.files import atomic_path
+from kraken_bids.io.facts import Facts
+from kraken_bids.io.files import atomic_path
+from kraken_bids.io.texts import read_json
 from kraken_bids.pipeline.participant import load_model_of, plan_predictions, prepare_output
-from kraken_bids.pipeline.predictions.cohort import list_members
-from kraken_bids.pipeline.predictions.predict import predict_members
-from kraken_bids.pipeline.standing import record_path
+from kraken_bids.pipeline.predict.session_predictions import predict_members
 from kraken_bids.pipeline.workers import InlineExecutor
 from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 from kraken_bids.workflows.measure import data_in, list_outputs

@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from kraken_bids.bids.read import read_columns, read_relmat
 from kraken_bids.cli.app import main
 from kraken_bids.demo.cohort import simulate_cohort
 from kraken_bids.demo.dataset import write_demo_dataset
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.model.formats.checkpoint import write_model
-from kraken_bids.training.fit import TrainingSettings, train_model
+from kraken_bids.io.columns import read_columns
+from kraken_bids.io.tables import read_relmat
+from kraken_bids.models.krakencoder.checkpoint import write_model
+from kraken_bids.models.krakencoder.training import TrainingSettings, train_model
 
 FLAVORS = ("FCcorr_fs86_hpf", "SCifod2act_fs86_volnorm", "SCsdstream_fs86_volnorm")
 """What the tiny models know, and what is measured unless a test says otherwise."""

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.model.formats.checkpoint import read_model
+from kraken_bids.models.krakencoder.checkpoint import read_model
 
 
 class Malicious:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kraken_bids.bids.read import read_relmat
+from kraken_bids.io.tables import read_relmat
 
 KEPT = ("RunDigest", "FileSize")
 """What makes a sidecar seem up to date."""

@@ -12,9 +12,10 @@ import nibabel
 import numpy as np
 import pytest
 
-from kraken_bids.bids.read import read_columns, read_relmat
-from kraken_bids.bids.write import write_table
 from kraken_bids.demo.files import write_composite_transform
+from kraken_bids.io.columns import read_columns
+from kraken_bids.io.tables import read_relmat
+from kraken_bids.io.writing import write_table
 
 FC = "FCcorr_fs86_hpf"
 NLIN6, NLIN2009C = "MNI152NLin6Asym", "MNI152NLin2009cAsym"

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from kraken_bids import foreign
+from kraken_bids.io import foreign
 
 
 def test_a_run_on_images_tracks_and_tables_starts_no_process_for_foreign_files(

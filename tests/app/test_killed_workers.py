@@ -15,7 +15,7 @@ KILLS = """
 import os, signal, sys
 from kraken_bids.report import figures
 from kraken_bids.pipeline.pages import draw
-from kraken_bids.pipeline.predictions import files
+from kraken_bids.pipeline.predict import session_files as files
 
 main = None if "--multiprocessing-fork" in sys.orig_argv else os.getpid()
 
@@ -33,7 +33,7 @@ draw.digest_participant = lambda o, member, s: (end(member, "sub-03"), digest(o,
 
 MEASURING = """
 import os, signal, sys
-import kraken_bids.pipeline.connectomes.measure as connectomes
+import kraken_bids.pipeline.measure.session as connectomes
 
 main = None if "--multiprocessing-fork" in sys.orig_argv else os.getpid()
 measure = connectomes.measure_functional

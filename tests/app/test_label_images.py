@@ -8,7 +8,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from kraken_bids.connectome.label_identity import identify_labels
+from kraken_bids.connectome.labels.label_identity import identify_labels
 from kraken_bids.parcellations import load_parcellation
 
 FC, SC = "FCcorr_fs86_hpf", "SCifod2act_fs86_volnorm"

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from kraken_bids.bids.read import read_relmat
-from kraken_bids.bids.write import write_table
 from kraken_bids.cli.app import main
+from kraken_bids.io.tables import read_relmat
+from kraken_bids.io.writing import write_table
 
 AFFINE = np.diag([3.0, 3, 3, 1])
 MOTION = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kraken_bids.bids.read import read_json
+from kraken_bids.io.texts import read_json
 
 FLAVORS = ("FCcorr_fs86_hpf",)
 MEASURED = "meas-FCcorrHPF_relmat"

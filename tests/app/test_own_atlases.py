@@ -9,7 +9,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from kraken_bids.bids.read import read_columns, read_relmat
+from kraken_bids.io.columns import read_columns
+from kraken_bids.io.tables import read_relmat
 
 FUNCTION = ("FCcorrHPF", "FCcorrHPFGSR", "FCpcorrHPF")
 LABELS = (3, 7, 40, 1000)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kraken_bids.bids.read import read_relmat
+from kraken_bids.io.tables import read_relmat
 
 FC, IFOD2, SDSTREAM = (
     "atlas-fs86_meas-FCcorrHPF",

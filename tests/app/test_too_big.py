@@ -10,7 +10,7 @@ SCRIPT = """
 import os, signal, sys
 import kraken_bids.pipeline.participant as level
 from kraken_bids.cli.app import main
-from kraken_bids.files import atomic_path
+from kraken_bids.io.files import atomic_path
 
 what = sys.argv.pop(1)
 measure = level.measure_session

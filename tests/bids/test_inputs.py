@@ -17,13 +17,13 @@ from kraken_bids.bids.inputs import (
     find_session_inputs,
 )
 from kraken_bids.bids.outputs import relmat_path
-from kraken_bids.bids.published_atlases import list_atlas_files
-from kraken_bids.bids.template_transforms import TemplateOptions
-from kraken_bids.cache import PublishedFile
+from kraken_bids.bids.transforms import TemplateOptions
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.parcellations import load_parcellation
-from kraken_bids.pipeline.connectomes.functional import group_runs
+from kraken_bids.pipeline.measure.bold_session import group_runs
+from kraken_bids.published.atlases import list_atlas_files
+from kraken_bids.published.cache import PublishedFile
 
 MNI = "MNI152NLin6Asym_res-2"
 FLAVOR = parse_flavor("FCcorr_fs86_hpf")

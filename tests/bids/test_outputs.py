@@ -9,7 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kraken_bids.bids.nifti import write_labels
+from kraken_bids.bids.dataset_files import (
+    write_bidsignore,
+    write_dataset_description,
+    write_region_tables,
+)
 from kraken_bids.bids.outputs import (
     coverage_path,
     find_relmats,
@@ -25,16 +29,9 @@ from kraken_bids.bids.outputs import (
     sidecar_path,
     timeseries_path,
 )
-from kraken_bids.bids.write import (
-    write_bidsignore,
-    write_dataset_description,
-    write_json,
-    write_region_tables,
-    write_relmat,
-    write_table,
-    write_text,
-)
 from kraken_bids.flavors import list_flavors, parse_flavor
+from kraken_bids.io.nifti import write_labels
+from kraken_bids.io.writing import write_json, write_relmat, write_table, write_text
 from kraken_bids.parcellations import load_parcellation
 
 FC = parse_flavor("FCcorr_fs86_hpf")

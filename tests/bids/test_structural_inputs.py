@@ -15,10 +15,10 @@ from kraken_bids.bids.inputs import (
     find_session_inputs,
 )
 from kraken_bids.bids.outputs import relmat_path
-from kraken_bids.bids.template_transforms import TemplateOptions
-from kraken_bids.bids.tractograms import open_tractogram
+from kraken_bids.bids.transforms import TemplateOptions
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import parse_flavor
+from kraken_bids.io.tractograms import open_tractogram
 from kraken_bids.parcellations import load_parcellation
 
 PARCELLATIONS = [load_parcellation(name) for name in ("fs86", "shen268")]

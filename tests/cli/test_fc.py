@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from kraken_bids.bids.read import read_columns, read_relmat
-from kraken_bids.bids.write import write_table
 from kraken_bids.cli.tools import main
 from kraken_bids.demo.dataset import write_demo_dataset
 from kraken_bids.demo.files import write_composite_transform
+from kraken_bids.io.columns import read_columns
+from kraken_bids.io.tables import read_relmat
+from kraken_bids.io.writing import write_table
 
 N_VOLUMES, TR = 120, 2.0
 SHAPE = (11, 12, 10)
@@ -501,8 +502,8 @@ def run_app(bids, out):
     from kraken_bids.bids.inputs import find_session_inputs
     from kraken_bids.bids.query import ExplicitPaths, Query
     from kraken_bids.parcellations import load_parcellation
-    from kraken_bids.pipeline.connectomes.functional import measure_functional
-    from kraken_bids.pipeline.sessions import SessionTask
+    from kraken_bids.pipeline.measure.bold_session import measure_functional
+    from kraken_bids.pipeline.measure.tasks import SessionTask
     from kraken_bids.settings import DataSettings, Settings
 
     datasets = find_datasets(bids, {})

@@ -8,15 +8,15 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from kraken_bids.cache import compute_sha256
 from kraken_bids.cli.tools import main
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.model.engine.architecture import Architecture
-from kraken_bids.model.engine.network import Network
-from kraken_bids.model.engine.reduction import fit_reduction
-from kraken_bids.model.formats.load import load_model
-from kraken_bids.model.formats.upstream_write import write_upstream
-from kraken_bids.model.predict import Model
+from kraken_bids.io.digests import compute_sha256
+from kraken_bids.models.krakencoder.architecture import Architecture
+from kraken_bids.models.krakencoder.load import load_model
+from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.models.krakencoder.network import Network
+from kraken_bids.models.krakencoder.published_writer import write_upstream
+from kraken_bids.models.krakencoder.reduction import fit_reduction
 from kraken_bids.parcellations import load_parcellation
 
 FC, SC = "FCcorr_fs86_hpf", "SCifod2act_fs86_volnorm"

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from kraken_bids.cli.tools import main
-from kraken_bids.connectome.label_orders import list_orders
+from kraken_bids.connectome.labels.label_orders import list_orders
 
 TCK2CONNECTOME = shutil.which("tck2connectome")
 needs_mrtrix = pytest.mark.skipif(TCK2CONNECTOME is None, reason="tck2connectome is not installed")
@@ -206,7 +206,7 @@ RECORDED = {
 @pytest.mark.parametrize("mode", ["radial", "all-voxels"])
 def test_threads_change_not_one_bit(mode, tmp_path, monkeypatch):
     """One, two and five threads write the same bytes, also over many blocks."""
-    monkeypatch.setattr("kraken_bids.bids.tck.BLOCK_VERTICES", 500)
+    monkeypatch.setattr("kraken_bids.io.tck.BLOCK_VERTICES", 500)
     write_case(tmp_path, GEOMETRIES["oblique"])
     texts = []
     for n in (1, 2, 5):

@@ -11,7 +11,7 @@ SCRIPT = """
 import os, signal, sys
 from pathlib import Path
 from kraken_bids.cli.tools import main
-from kraken_bids.files import atomic_path
+from kraken_bids.io.files import atomic_path
 
 main.callback()
 with atomic_path(Path(sys.argv[1])) as temporary:
@@ -26,7 +26,7 @@ import os, signal, sys, time
 from pathlib import Path
 from kraken_bids.cli.options import exit_with_message
 from kraken_bids.cli.signals import end_cleanly_when_stopped
-from kraken_bids.files import atomic_path
+from kraken_bids.io.files import atomic_path
 from kraken_bids.logs import start_terminal_log
 from kraken_bids.pipeline.provenance import follow_run, start_run
 from kraken_bids.settings import DataSettings, Settings

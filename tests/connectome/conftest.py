@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kraken_bids.connectome.timeseries import RegionSeries
+from kraken_bids.connectome.functional.timeseries import RegionSeries
 
 MOTION = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
 

@@ -3,11 +3,7 @@
 import numpy as np
 import pytest
 
-from kraken_bids.connectome.region_places import (
-    fit_places,
-    load_centres,
-    measure_centres,
-)
+from kraken_bids.connectome.labels.region_places import fit_places, load_centres, measure_centres
 from kraken_bids.demo.brain import (
     COARSE_MM,
     GREY,

@@ -4,11 +4,7 @@ import numpy as np
 import pytest
 
 from kraken_bids.demo.cohort import simulate_cohort, simulate_person
-from kraken_bids.demo.effect import (
-    compare_similarities,
-    identify_across,
-    score_identification,
-)
+from kraken_bids.demo.effect import compare_similarities, identify_across, score_identification
 from kraken_bids.demo.population import compute_planted_correlation, draw_people
 from kraken_bids.flavors import Flavor, list_flavors, parse_flavor
 

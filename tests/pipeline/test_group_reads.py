@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from kraken_bids import texts
 from kraken_bids.bids.outputs import sidecar_path
-from kraken_bids.bids.write import write_json
+from kraken_bids.cohort.from_dataset import list_members
+from kraken_bids.io import texts
+from kraken_bids.io.writing import write_json
 from kraken_bids.pipeline import group
-from kraken_bids.pipeline.predictions.cohort import list_members
 from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 
 

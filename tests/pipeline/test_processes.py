@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from kraken_bids.cohort.failures import failure_of
 from kraken_bids.pipeline.process import LostProcessError, can_fork
 from kraken_bids.pipeline.processes import Processes
-from kraken_bids.pipeline.provenance import failure_of
 
 Found = dict[object, tuple[object, BaseException | None]]
 

@@ -11,16 +11,14 @@ from click.testing import CliRunner
 
 from kraken_bids.cli import app
 from kraken_bids.cli.options import read_config
+from kraken_bids.cohort.failures import failure_of, going_on
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import parse_flavor
+from kraken_bids.io.digests import digest, file_stamps
 from kraken_bids.logs import stop_file_log
-from kraken_bids.pipeline.alone import going_on
 from kraken_bids.pipeline.provenance import (
     Run,
-    digest,
     exit_code_of,
-    failure_of,
-    file_stamps,
     follow_run,
     read_failures,
     start_run,

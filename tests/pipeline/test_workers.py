@@ -154,7 +154,7 @@ def test_a_scheduler_that_is_not_there_is_an_input_error(
 STOPPED = """
 import os, signal, sys, time
 from pathlib import Path
-from kraken_bids.files import atomic_path
+from kraken_bids.io.files import atomic_path
 from kraken_bids.pipeline.workers import open_executor, run_tasks
 from kraken_bids.settings import RunSettings
 

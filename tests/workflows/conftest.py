@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from kraken_bids.bids.transforms import read_transform
 from kraken_bids.cli.app import main
 from kraken_bids.demo.cohort import simulate_cohort
 from kraken_bids.demo.dataset import write_demo_dataset
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.model.formats.checkpoint import write_model
-from kraken_bids.training.fit import TrainingSettings, train_model
+from kraken_bids.io.itk_transforms import read_transform
+from kraken_bids.models.krakencoder.checkpoint import write_model
+from kraken_bids.models.krakencoder.training import TrainingSettings, train_model
 
 FLAVORS = ("FCcorr_fs86_hpf", "FCcorr_shen268_hpf", "SCifod2act_fs86_volnorm")
 TINY = TrainingSettings(

@@ -18,9 +18,11 @@ from nipype.interfaces.base import Undefined
 from nipype.pipeline import engine as pe
 
 from kraken_bids.bids.outputs import find_relmats, sidecar_path
-from kraken_bids.bids.read import read_columns, read_json, read_relmat
+from kraken_bids.cohort.from_dataset import list_members
 from kraken_bids.exceptions import FlavorError, InputError, SettingsError
-from kraken_bids.pipeline.predictions.cohort import list_members
+from kraken_bids.io.columns import read_columns
+from kraken_bids.io.tables import read_relmat
+from kraken_bids.io.texts import read_json
 from kraken_bids.settings import FunctionalSettings
 from kraken_bids.workflows import init_fc_wf, init_kraken_wf
 from kraken_bids.workflows.measure import MeasureFunction

@@ -1,1 +1,1 @@
-"""Models as files: a folder of our own, and the published checkpoints and transforms."""
+"""Old address of :mod:`kraken_bids.models.krakencoder`, for scripts written before it moved."""

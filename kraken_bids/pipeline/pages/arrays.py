@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.outputs import OUTPUT, group_path
-from kraken_bids.foreign_hdf5 import read_hdf5
+from kraken_bids.io.foreign_hdf5 import read_hdf5
 from kraken_bids.pipeline.pages.tables import read_or_none
 
 Floats = NDArray[np.float64]

@@ -9,11 +9,12 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 
-from kraken_bids.bids.facts import read_facts
 from kraken_bids.bids.outputs import group_report_path
-from kraken_bids.bids.write import write_text
-from kraken_bids.files import atomic_path
-from kraken_bids.pipeline.alone import record
+from kraken_bids.cohort.failures import Failure, record
+from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.io.facts import read_facts
+from kraken_bids.io.files import atomic_path
+from kraken_bids.io.writing import write_text
 from kraken_bids.pipeline.pages.freshness import (
     digest_cohort,
     digest_group,
@@ -22,9 +23,7 @@ from kraken_bids.pipeline.pages.freshness import (
     mark_page,
 )
 from kraken_bids.pipeline.pages.links import Neighbours, list_neighbours, name_pages
-from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.pipeline.progress import Progress
-from kraken_bids.pipeline.provenance import Failure
 from kraken_bids.pipeline.workers import run_tasks
 from kraken_bids.report.pages import GroupPage
 from kraken_bids.settings import Settings

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.warned import read_group_warnings
 from kraken_bids.pipeline.pages.cohort_notices import sort_warning
 from kraken_bids.pipeline.pages.links import name_pages
 from kraken_bids.pipeline.pages.notices import list_warnings
@@ -11,8 +13,6 @@ from kraken_bids.pipeline.pages.participant import describe_model
 from kraken_bids.pipeline.pages.quality import read_quality, summarise_quality
 from kraken_bids.pipeline.pages.trust import list_trust_rows
 from kraken_bids.pipeline.pages.written import Written
-from kraken_bids.pipeline.predictions.cohort import Member
-from kraken_bids.pipeline.predictions.warned import read_group_warnings
 from kraken_bids.report.pages import ModelInfo, QualityRow, TrustRow
 
 

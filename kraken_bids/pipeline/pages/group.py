@@ -9,9 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids import __version__
-from kraken_bids.bids.facts import Facts, read_facts
 from kraken_bids.bids.outputs import group_path
+from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.flavors import parse_flavor
+from kraken_bids.io.facts import Facts, read_facts
+from kraken_bids.pipeline.check.cohort_scores import METRIC_WORDS
 from kraken_bids.pipeline.pages.arrays import read_means
 from kraken_bids.pipeline.pages.cohort_notices import MAX_NAMES, list_cohort_warnings
 from kraken_bids.pipeline.pages.colours import choose_colouring
@@ -23,8 +25,6 @@ from kraken_bids.pipeline.pages.people import list_errors, read_outliers, read_p
 from kraken_bids.pipeline.pages.tables import WHOSE, label_rows, read_group_table
 from kraken_bids.pipeline.pages.trust import count_verdicts
 from kraken_bids.pipeline.pages.written import display_order, parse_known, stack_latents
-from kraken_bids.pipeline.predictions.cohort import Member
-from kraken_bids.pipeline.quality.scores import METRIC_WORDS
 from kraken_bids.report.pages import (
     AdaptationFit,
     FileLink,

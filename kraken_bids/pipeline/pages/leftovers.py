@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from kraken_bids.bids.facts import read_facts
 from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.bids.outputs import PREDICTED, RelmatFile, find_relmats, sidecar_path
-from kraken_bids.pipeline.standing import read_standing
+from kraken_bids.cohort.standing import read_standing
+from kraken_bids.io.facts import read_facts
 
 OF_A_RUN = ("task", "acq", "ce", "rec", "dir", "run", "part")
 OF_TRACKS = ("sub", "ses", "acq", "rec", "dir", "run")

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from kraken_bids.pipeline.predictions.cohort import Member
+from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.report.pages import FileLink
 
 Neighbours = tuple[FileLink | None, FileLink | None]

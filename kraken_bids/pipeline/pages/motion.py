@@ -5,9 +5,9 @@ from pathlib import Path
 
 import numpy as np
 
+from kraken_bids.pipeline.check.qcfc import read_qcfc
 from kraken_bids.pipeline.pages.tables import read_or_none
 from kraken_bids.pipeline.pages.written import display_order, parse_known
-from kraken_bids.pipeline.quality.qcfc import read_qcfc
 from kraken_bids.report.pages import MotionEffect
 
 

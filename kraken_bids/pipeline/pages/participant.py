@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from kraken_bids import __version__
-from kraken_bids.bids.facts import Facts
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import group_report_path
+from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.io.facts import Facts
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.pages.bold import list_coverage, list_motion, list_runs
 from kraken_bids.pipeline.pages.links import Neighbours
@@ -18,7 +19,6 @@ from kraken_bids.pipeline.pages.registration import list_registration
 from kraken_bids.pipeline.pages.trust import list_trust_rows
 from kraken_bids.pipeline.pages.verdicts import read_person
 from kraken_bids.pipeline.pages.written import Written, build_panels, stack_latents
-from kraken_bids.pipeline.predictions.cohort import Member
 from kraken_bids.report.pages import (
     AdaptationFit,
     EndShares,

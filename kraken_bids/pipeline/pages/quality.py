@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.facts import read_table
+from kraken_bids.io.facts import read_table
 from kraken_bids.pipeline.pages.tables import (
     WHOSE,
     Columns,

@@ -6,7 +6,7 @@ from pathlib import Path
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import REGISTRATION
 from kraken_bids.exceptions import InputError
-from kraken_bids.files import is_whole_png
+from kraken_bids.io.files import is_whole_png
 from kraken_bids.pipeline.pages.tables import read_or_none
 from kraken_bids.pipeline.pages.written import Written
 from kraken_bids.report.pages import Registration

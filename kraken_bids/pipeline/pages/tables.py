@@ -7,9 +7,9 @@ from typing import Any, TypeVar
 
 from numpy.typing import NDArray
 
-from kraken_bids.bids.facts import read_table
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.exceptions import KrakenBidsError
+from kraken_bids.io.facts import read_table
 
 logger = logging.getLogger(__name__)
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.bids.write import write_json, write_table
+from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.pipeline.pages.tables import WHOSE, label_rows, read_group_table
 from kraken_bids.report.pages import FAILED, GOOD, LOOK, NOT_JUDGED, PersonRow
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.facts import Facts, read_facts, read_table
+from kraken_bids.bids.custom_atlases import read_region_table
 from kraken_bids.bids.outputs import (
     OUTPUT,
     latents_path,
@@ -18,19 +18,19 @@ from kraken_bids.bids.outputs import (
     relmat_path,
     sidecar_path,
 )
-from kraken_bids.bids.own_atlases import read_region_table
-from kraken_bids.bids.read import read_relmat
+from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.standing import flavor_of
 from kraken_bids.connectome.matrices import find_missing_regions, square_to_edges
 from kraken_bids.connectome.symmetry import fill_square
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor, describe_flavor, parse_flavor
-from kraken_bids.foreign_hdf5 import list_hdf5, read_dataset
+from kraken_bids.io.facts import Facts, read_facts, read_table
+from kraken_bids.io.foreign_hdf5 import list_hdf5, read_dataset
+from kraken_bids.io.tables import read_relmat
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.pages.arrays import read_means
 from kraken_bids.pipeline.pages.leftovers import Leftovers
 from kraken_bids.pipeline.pages.tables import Columns, read_or_none
-from kraken_bids.pipeline.predictions.cohort import Member
-from kraken_bids.pipeline.standing import flavor_of
 from kraken_bids.report.pages import FlavorPanel, Prediction
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 

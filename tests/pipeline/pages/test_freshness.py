@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.bids.write import write_text
+from kraken_bids.cohort.from_dataset import list_members
+from kraken_bids.io.writing import write_text
 from kraken_bids.pipeline.pages.draw import PageTask, draw_group, draw_participant
 from kraken_bids.pipeline.pages.freshness import (
     digest_cohort,
@@ -15,7 +16,6 @@ from kraken_bids.pipeline.pages.freshness import (
     digest_participant,
     is_current,
 )
-from kraken_bids.pipeline.predictions.cohort import list_members
 from kraken_bids.report.pages import GroupPage, MotionEffect
 
 

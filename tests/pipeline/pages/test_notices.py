@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from kraken_bids.bids.outputs import latents_path, relmat_path, sidecar_path
-from kraken_bids.bids.write import write_json, write_text
+from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.flavors import parse_flavor
+from kraken_bids.io.writing import write_json, write_text
 from kraken_bids.pipeline.pages.notices import list_notices
 from kraken_bids.pipeline.pages.written import Written
-from kraken_bids.pipeline.predictions.cohort import Member
 
 NAMES = ("FCcorr_fs86_hpf", "FCpcorr_fs86_hpf", "SCifod2act_fs86_volnorm")
 

@@ -5,9 +5,14 @@ from pathlib import Path
 import pytest
 
 from kraken_bids.bids.outputs import latents_path, relmat_path, sidecar_path
-from kraken_bids.bids.read import read_json
-from kraken_bids.bids.write import write_json, write_text
+from kraken_bids.cohort.from_dataset import Member, list_members
+from kraken_bids.cohort.prediction_plan import PredictionPlan
+from kraken_bids.cohort.warned import Warned, write_group_warnings
 from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.io.texts import read_json
+from kraken_bids.io.writing import write_json, write_text
+from kraken_bids.pipeline.check.input_trust import FileTrust
+from kraken_bids.pipeline.check.trust_files import write_trust, write_trust_of_predictions
 from kraken_bids.pipeline.group import run_group
 from kraken_bids.pipeline.pages.cohort_notices import list_cohort_warnings
 from kraken_bids.pipeline.pages.freshness import digest_cohort
@@ -15,11 +20,7 @@ from kraken_bids.pipeline.pages.gathered import gather_sessions
 from kraken_bids.pipeline.pages.notices import list_notices
 from kraken_bids.pipeline.pages.written import Written
 from kraken_bids.pipeline.participant import plan_predictions
-from kraken_bids.pipeline.predictions.cohort import Member, list_members
-from kraken_bids.pipeline.predictions.predict import PredictionPlan, predict_members
-from kraken_bids.pipeline.predictions.warned import Warned, write_group_warnings
-from kraken_bids.pipeline.quality.trust import FileTrust
-from kraken_bids.pipeline.quality.trust_files import write_trust, write_trust_of_predictions
+from kraken_bids.pipeline.predict.session_predictions import predict_members
 from kraken_bids.pipeline.workers import InlineExecutor
 from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 

@@ -1,0 +1,1 @@
+"""Connectomes and latents of many subjects, from and to datasets and files."""

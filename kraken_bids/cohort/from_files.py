@@ -1,0 +1,272 @@
+"""Connectome files of a cohort, in every layout that ``kraken-tools predict`` takes."""
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from kraken_bids.cohort.declared_flavors import check_declared
+from kraken_bids.cohort.flavor_blocks import Part, known_regions, region_names, to_part
+from kraken_bids.cohort.joined_rows import CohortRows, Connectomes, Input, join_inputs
+from kraken_bids.cohort.row_axes import put_people_first
+from kraken_bids.cohort.row_names import find_presence, find_subjects, list_columns_beside
+from kraken_bids.cohort.table_folders import (
+    TABLE_SUFFIXES,
+    find_owner,
+    open_tables,
+    parse_bids_name,
+)
+from kraken_bids.exceptions import FlavorError, InputError
+from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.io.arrays import open_arrays
+from kraken_bids.io.stored_rows import Rows, load_rows
+from kraken_bids.io.text_matrices import read_text_matrix
+from kraken_bids.scores.doubt_words import describe_doubts, name_rows
+from kraken_bids.scores.plausibility import InputCheck
+
+logger = logging.getLogger(__name__)
+
+MATRIX_KEYS = ("data", "FC", "SC", "C", "connectome", "volnorm")
+"""What published ``.mat`` files call their one array."""
+NESTED = "predicted_alltypes"
+
+
+@dataclass(frozen=True)
+class CohortFiles:
+    """Connectomes of a cohort on disk."""
+
+    subjects: tuple[str, ...]
+    """Labels, one per row; ``01_ses-1`` where there are sessions."""
+    rows: Mapping[Flavor, CohortRows]
+
+
+def read_connectomes(inputs: str | Path | Sequence[str | Path]) -> Connectomes:
+    """Read and join connectome files.
+
+    Parameters
+    ----------
+    inputs : str or Path, or sequence of these
+        Each one ``FLAVOR=FILE``; or a file whose keys are flavors (``.npz``, ``.mat`` v5,
+        ``.h5``); or a folder or ``.zip`` of BIDS-named matrices
+        ``sub-X[_ses-Y]_…_atlas-A_meas-M_relmat.dense.tsv``, such as a folder that kraken-bids
+        wrote. Arrays are [n_subjects, n_regions, n_regions] or [n_subjects, n_edges]; a text
+        file holds one subject's square matrix, or one row of edges per subject. ``subjects`` (or
+        ``participant_id``, ``ID`` …) beside them names the rows; a file of one person may have
+        ``sub-LABEL`` in its name or folder instead.
+
+    Returns
+    -------
+    Connectomes
+        Over the union of subjects. Where no file names its people, rows are joined by their
+        place, and must be as many.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or cannot be read, only some name their people, or two have nobody in
+        common.
+    FlavorError
+        If no flavor is given or found.
+    ConnectomeError
+        If an array has not the shape of its parcellation, is not symmetric, or is NaN in part.
+
+    Examples
+    --------
+    >>> cohort = kraken_bids.read_connectomes("demo-data/derivatives")  # doctest: +SKIP
+    >>> {flavor.name: edges.shape for flavor, edges in cohort.edges.items()}  # doctest: +SKIP
+    """
+    cohort = open_connectomes([inputs] if isinstance(inputs, str | Path) else inputs)
+    n_subjects = len(cohort.subjects)
+    edges = {flavor: rows.read(0, n_subjects) for flavor, rows in cohort.rows.items()}
+    checks = [InputCheck(f, None, mirrored=r.list_mirrored()) for f, r in cohort.rows.items()]
+    for text in describe_doubts(
+        [doubt for check in checks for doubt in check.list_doubts({})], name_rows(cohort.subjects)
+    ):
+        logger.warning(text)
+    return Connectomes(cohort.subjects, edges)
+
+
+def open_connectomes(inputs: Sequence[str | Path]) -> CohortFiles:
+    """Find and join connectome files, whose numbers are read, and checked, when asked for.
+
+    Parameters
+    ----------
+    inputs : sequence of str or Path
+        As :func:`read_connectomes` takes them. Text files given with ``FLAVOR=`` come into memory
+        all the same.
+
+    Raises
+    ------
+    InputError, FlavorError, ConnectomeError
+        As of :func:`read_connectomes`; what concerns numbers, on reading.
+    """
+    found = [
+        Input(number, flavor, part)
+        for number, text in enumerate(inputs)
+        for flavor, part in _read_input(str(text))
+    ]
+    if not found:
+        raise FlavorError(
+            "expected connectomes of at least one flavor; found none in "
+            f"{', '.join(str(text) for text in inputs) or 'no input'}. "
+            "Give --input FLAVOR=FILE, or a folder of measured *_relmat.dense.tsv (predictions, "
+            "desc-…kraken, are no inputs)."
+        )
+    subjects, rows = join_inputs(found)
+    logger.info("%d subjects, flavors %s", len(subjects), ", ".join(f.name for f in rows))
+    return CohortFiles(subjects, rows)
+
+
+def _read_input(text: str) -> Iterator[tuple[Flavor, Part]]:
+    name, equals, rest = text.partition("=")
+    if equals and not Path(text).exists():
+        yield _read_flavor_file(parse_input_name(name), Path(rest))
+        return
+    path = Path(text)
+    _check_exists(path)
+    if path.is_dir() or path.suffix == ".zip":
+        yield from open_tables(path)
+        return
+    if path.suffix in TABLE_SUFFIXES:
+        flavor = (parse_bids_name(path.name) or (None,))[0] or _parse_key(path.stem)
+        if flavor is None:
+            raise FlavorError(
+                "expected FLAVOR=FILE for a file whose name does not say its flavor; found "
+                f"{path}."
+            )
+        yield _read_text_file(flavor, path)
+        return
+    yield from _read_keyed_file(path)
+
+
+def parse_input_name(name: str) -> Flavor:
+    """Flavor of an input, as here or as the published commands spell it: ``[FLAVOR]@GROUP``.
+
+    Raises
+    ------
+    FlavorError
+        If it is no flavor, or of the other group.
+    """
+    spelled, at, group = name.partition("@")
+    flavor = parse_flavor(spelled.removeprefix("[").removesuffix("]"))
+    if at and group != flavor.group:
+        raise FlavorError(
+            f"expected {flavor}=FILE, or {flavor}@{flavor.group}=FILE; found {name}. The flavor "
+            "itself says its group."
+        )
+    return flavor
+
+
+def _read_flavor_file(flavor: Flavor, path: Path) -> tuple[Flavor, Part]:
+    """File of one flavor: one array, or the array of that key."""
+    _check_exists(path)
+    if path.is_dir():
+        raise InputError(
+            f"expected a file of {flavor}; found the folder {path}. Give FLAVOR=FILE, or the "
+            "folder alone."
+        )
+    if path.suffix in TABLE_SUFFIXES:
+        check_declared(flavor, path)
+        return _read_text_file(flavor, path)
+    arrays = open_arrays(path)
+    keys = [key for key in arrays if _parse_key(key) == flavor]
+    keys = keys or [key for key in MATRIX_KEYS if key in arrays]
+    if not keys and NESTED in arrays:
+        return flavor, _name_part(flavor, find_only_prediction(arrays, flavor, path), arrays, path)
+    keys = keys or [
+        key for key, array in arrays.items() if len(array.shape) >= 2 and array.dtype.kind in "fiu"
+    ]
+    if len(keys) != 1:
+        raise InputError(
+            f"expected one array for {flavor} in {path}; found {', '.join(arrays) or 'none'}. "
+            f"Name it {flavor}, or keep only it (and subjects) in the file."
+        )
+    check_declared(flavor, path, keys[0])
+    return flavor, _name_part(flavor, (keys[0], arrays[keys[0]]), arrays, path)
+
+
+def _read_text_file(flavor: Flavor, path: Path) -> tuple[Flavor, Part]:
+    """One person's matrix, named by the path; or edges of several, without names."""
+    values = read_text_matrix(path, region_names(flavor))
+    return flavor, _name_part(flavor, ("", values), {}, path)
+
+
+def _name_part(
+    flavor: Flavor, named: tuple[str, Rows], arrays: Mapping[str, Rows], path: Path
+) -> Part:
+    """Array of a flavor with the names beside it, or of one person with the label in the path."""
+    key, array = named
+    where = f"{path}, {key}" if key else str(path)
+    array = put_people_first(array, known_regions(flavor), where)
+    subjects = find_subjects(arrays)
+    presence = find_presence(arrays, str(path))
+    if array.shape:  # a struct has none
+        subjects, array = presence.choose_names(subjects), presence.choose_rows(array)
+        label = find_owner(path) if subjects is None and array.shape[0] == 1 else None
+        subjects = subjects if label is None else (label,)
+    part = to_part(flavor, array, where, subjects)
+    beside = {} if subjects else list_columns_beside(arrays, array.shape[0])
+    return replace(part, beside=beside)
+
+
+def _read_keyed_file(path: Path) -> Iterator[tuple[Flavor, Part]]:
+    """File whose keys are flavors; keys that are none are passed over."""
+    if path.suffix == ".npy":
+        raise FlavorError(
+            f"expected FLAVOR=FILE for a .npy file, which names no flavor; found {path}."
+        )
+    arrays = open_arrays(path)
+    found = {key: flavor for key in arrays if (flavor := _parse_key(key)) is not None}
+    if not found:
+        raise FlavorError(
+            f"expected arrays named by their flavor in {path}; found "
+            f"{', '.join(arrays) or 'none'}. Give FLAVOR=FILE."
+        )
+    for key, flavor in found.items():
+        yield flavor, _name_part(flavor, (key, arrays[key]), arrays, path)
+
+
+def find_only_prediction(
+    arrays: Mapping[str, Rows], flavor: Flavor, path: Path
+) -> tuple[str, Rows]:
+    """Find the one array of ``predicted_alltypes.SOURCE.TARGET``, and what it is called.
+
+    Raises
+    ------
+    InputError
+        If there are several, or it is of another flavor.
+    """
+    nested = np.asarray(load_rows(arrays[NESTED]))
+    content = nested.item() if nested.ndim == 0 else {}
+    entries = [
+        (source, target, array)
+        for source, targets in (content.items() if isinstance(content, Mapping) else ())
+        for target, array in (targets.items() if isinstance(targets, Mapping) else ())
+    ]
+    if len(entries) != 1 or _parse_key(str(entries[0][1])) != flavor:
+        found = ", ".join(f"{source}.{target}" for source, target, _ in entries[:5])
+        raise InputError(
+            f"expected one array for {flavor} in {NESTED} of {path}; found "
+            f"{found or 'nothing'}{', …' if len(entries) > 5 else ''}. Save that array alone, "
+            f"as {flavor}."
+        )
+    source, target, array = entries[0]
+    return f"{NESTED}.{source}.{target}", np.asarray(array)
+
+
+def _parse_key(key: str) -> Flavor | None:
+    try:
+        return parse_flavor(key)
+    except FlavorError:
+        return None
+
+
+def _check_exists(path: Path) -> None:
+    # a pipe or a device exists too, and reading it may never end
+    if not path.is_file() and not path.is_dir():
+        raise InputError(
+            f"expected connectomes (a file, a folder or a .zip, or FLAVOR=FILE); found no {path}. "
+            "Check the path."
+        )

@@ -1,0 +1,175 @@
+"""Sidecars in OUTPUT_DIR: what they say of a matrix, and whether it is up to date."""
+
+import json
+import logging
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.exceptions import InputError
+from kraken_bids.flavors import Flavor, describe_flavor
+from kraken_bids.io.facts import Facts
+from kraken_bids.io.files import take_lock
+from kraken_bids.io.texts import read_json
+from kraken_bids.io.writing import write_json
+from kraken_bids.parcellations import Parcellation, list_parcellations
+from kraken_bids.settings import MAX_IMPUTED_SHARE
+
+logger = logging.getLogger(__name__)
+
+REDONE = "+lambda="
+"""In a digest: before it inputs and settings, after it the λ that the group level saved."""
+
+
+def read_digest(path: Path, *, if_whole: bool = False) -> str | None:
+    """``RunDigest`` in the sidecar of a file; None where there is none.
+
+    Parameters
+    ----------
+    path : Path
+    if_whole : bool
+        None also where the file is not there, or has another size than when it was written.
+    """
+    try:
+        content = read_json(sidecar_path(path))
+    except InputError:
+        return None
+    if if_whole and not is_whole(path, content):
+        return None
+    return Facts(content).text("RunDigest") or None
+
+
+def is_whole(path: Path, sidecar: Mapping[str, object]) -> bool:
+    """Whether a file is there, and has the size that its sidecar says it was written with."""
+    try:
+        size = path.stat().st_size
+    except OSError:
+        return False
+    return sidecar.get("FileSize", size) == size
+
+
+def size_of(path: Path) -> dict[str, object]:
+    """Field of the sidecar of a file that has just been written, by which damage is seen."""
+    return {"FileSize": path.stat().st_size}
+
+
+def forget_digest(path: Path) -> None:
+    """Take ``RunDigest`` out of a file's sidecar, before the file is replaced.
+
+    A run that is stopped between the two leaves no file that seems to be what its sidecar says.
+    """
+    try:
+        content = dict(read_json(sidecar_path(path)))
+    except (InputError, OSError):  # nothing there that could vouch for it
+        return
+    if content.pop("RunDigest", None) is not None:
+        write_json(sidecar_path(path), content)
+
+
+def redo_digest(measured: str, ridge: float) -> str:
+    """``RunDigest`` of a partial correlation with the λ that the group level saved for everyone.
+
+    The same whether it was measured with that λ or computed again by the group level.
+    """
+    return f"{measured.partition(REDONE)[0]}{REDONE}{float(ridge)!r}"
+
+
+def read_measured_digest(path: Path) -> str:
+    """``RunDigest`` of a measured connectome without the λ of the group level; or ''."""
+    return (read_digest(path) or "").partition(REDONE)[0]
+
+
+def matrix_sidecar(flavor: Flavor) -> dict[str, object]:
+    """Fields that every connectome's sidecar has, measured or predicted: what the matrix is."""
+    return {
+        "Flavor": flavor.name,
+        "Description": describe_flavor(flavor),
+        "Weighted": True,
+        "Directed": False,
+        "ValidDiagonal": False,
+        "StorageFormat": "Full",
+        "Atlas": flavor.parcellation,
+        "NodesFile": f"bids::atlas-{flavor.parcellation}_dseg.tsv",
+    }
+
+
+def region_sidecar(parcellation: Parcellation, missing: NDArray[np.bool_]) -> dict[str, object]:
+    """Name the regions without data (NaN) in a sidecar, and say what the model makes of them.
+
+    ``ImputedRegions`` are those that the model's input fills with the training mean; none where
+    so many are missing that the model does not take the connectome at all, or no model knows the
+    atlas.
+    """
+    names = zip(parcellation.region_names, missing, strict=True)
+    absent = [name for name, gone in names if gone]
+    is_known = parcellation.name in list_parcellations()
+    usable = is_known and bool(missing.mean() <= MAX_IMPUTED_SHARE)
+    return {
+        "MissingRegions": absent,
+        "ImputedRegions": absent if usable else [],
+        "UsableAsInput": usable,
+    }
+
+
+@contextmanager
+def hold_session(output_dir: Path, label: str) -> Iterator[None]:
+    """Let no other process write the predictions of a session, where there are locks."""
+    lock = take_lock(output_dir / "logs" / f".{label}_predictions.lock")
+    try:
+        yield
+    finally:
+        if lock is not None:
+            os.close(lock)
+
+
+ADDED = (
+    "TrustSessions", "Trust", "Verdicts", "TrustLevel", "TrustDigest", "TrustDetails", "Warnings",
+)  # fmt: skip
+"""Fields that judging adds to sidecars of latents and predictions, last and in this order."""
+
+
+def are_whole(paths: Iterable[Path], wanted: str, seen: dict[Path, bytes]) -> bool:
+    """Whether every file is there as it was written, by a run of this digest.
+
+    Parameters
+    ----------
+    paths : iterable of Path
+    wanted : str
+    seen : dict
+        To which :func:`fingerprint` of each sidecar is added, so that none is opened again to
+        find that it needs no change.
+    """
+    for path in paths:
+        try:
+            content = read_json(sidecar_path(path))
+        except InputError:
+            return False
+        if Facts(content).text("RunDigest") != wanted or not is_whole(path, content):
+            return False
+        seen[path] = fingerprint(content)
+    return True
+
+
+def order_added(content: Mapping[str, Any], fields: Mapping[str, object]) -> dict[str, Any]:
+    """Content of a sidecar with fields added or replaced; None takes one away.
+
+    They stand last and in one order, whoever came first: a run alone gives the same bytes.
+    """
+    changed = {key: value for key, value in {**content, **fields}.items() if value is not None}
+    ordered = {key: changed.pop(key) for key in ADDED if key in changed}
+    return changed | ordered
+
+
+def fingerprint(content: Mapping[str, Any]) -> bytes:
+    """Digest of the added fields of a sidecar and of where they stand."""
+    names = [key for key in content if key in ADDED]
+    stand_last = names == list(content)[len(content) - len(names) :]
+    plain = json.dumps([stand_last, [(name, content[name]) for name in names]])
+    return blake2b(plain.encode(), digest_size=16).digest()

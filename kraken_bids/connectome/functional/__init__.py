@@ -1,0 +1,1 @@
+"""BOLD volumes to region series, cleaning, and functional connectomes."""

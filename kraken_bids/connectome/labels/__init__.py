@@ -1,0 +1,1 @@
+"""Label images: their numbers, their regions, where they lie."""

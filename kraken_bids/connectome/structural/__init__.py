@@ -1,0 +1,1 @@
+"""Streamlines and labels to structural connectomes."""

@@ -1,0 +1,89 @@
+"""Arrays by name from ``.npz``, ``.npy``, ``.mat`` and ``.h5`` files."""
+
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from kraken_bids.exceptions import InputError
+from kraken_bids.io.foreign_hdf5 import list_hdf5, load_stored
+from kraken_bids.io.mat_files import MatlabObject, open_mat
+from kraken_bids.io.mat_hdf5 import is_version_73, open_mat73
+from kraken_bids.io.stored_rows import (
+    ARRAYS,
+    BROKEN,
+    Hdf5Rows,
+    Rows,
+    load_array,
+    open_npy,
+    open_npz,
+)
+
+SUFFIXES = (".npz", ".npy", ".mat", ".h5", ".hdf5")
+SINGLE = "data"
+"""Name of the array of a file that holds only one."""
+
+
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Read every array of a file, by name, but for objects that only MATLAB reads.
+
+    None of these formats runs code when read here.
+
+    Parameters
+    ----------
+    path : Path
+        ``.npz``, ``.npy``, ``.mat``, ``.h5`` or ``.hdf5``.
+
+    Raises
+    ------
+    InputError
+        If the file is of another kind, incomplete, or holds Python objects.
+    """
+    rows = open_arrays(path)
+    return {
+        name: load_array(own) for name, own in rows.items() if not isinstance(own, MatlabObject)
+    }
+
+
+def open_arrays(path: Path) -> dict[str, Rows]:
+    """Arrays of a file, by name: matrices stay on disk, where the format lets them.
+
+    Parameters
+    ----------
+    path : Path
+        As :func:`read_arrays` takes it.
+
+    Raises
+    ------
+    InputError
+        As of :func:`read_arrays`; and from the rows, if they cannot be read later.
+    """
+    if path.suffix not in SUFFIXES:
+        raise InputError(
+            f"expected connectomes in a file {', '.join(SUFFIXES)} or .tsv; found {path}."
+        )
+    try:
+        if path.suffix == ".npz":
+            return open_npz(path)
+        if path.suffix == ".npy":
+            return {SINGLE: open_npy(path)}
+        if path.suffix != ".mat":
+            return _open_h5(path)
+        return open_mat73(path) if is_version_73(path) else open_mat(path)
+    except InputError:
+        raise
+    except BROKEN as error:
+        raise ARRAYS.refuse(path, error) from error
+
+
+def _open_h5(path: Path) -> dict[str, Rows]:
+    arrays: dict[str, Rows] = {}
+    for name, stored in list_hdf5(ARRAYS, path).items():
+        last = name.rsplit("/", 1)[-1]
+        if stored.shape is None:
+            continue
+        if len(stored.shape) >= 2 and stored.dtype is not None:
+            arrays[last] = Hdf5Rows(path, name, stored.shape, stored.dtype)
+        else:
+            arrays[last] = load_stored(ARRAYS, path, name, stored)
+    return arrays

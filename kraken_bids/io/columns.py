@@ -1,0 +1,159 @@
+"""Tab-separated tables with a header into columns, in memory that the numbers themselves need."""
+
+from codecs import BOM_UTF8
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.exceptions import InputError
+from kraken_bids.io.texts import decode, read_bytes
+
+NOT_AVAILABLE = frozenset(("n/a", "N/A", "", "nan", "NaN"))
+MAX_COLUMNS = 100_000
+BLOCK_BYTES = 1 << 18
+"""Of the cells of so many bytes at once there are Python's own texts, each of 50 bytes or more."""
+MAX_WORD_BYTES = 1 << 29
+"""All words of a table; in memory each takes the room of the longest of its column."""
+
+
+def read_columns(path: Path) -> dict[str, NDArray[Any]]:
+    """Columns of a tab-separated table with a header.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    dict
+        Column name to ndarray [n_rows]: float64 with ``n/a`` as NaN where every value is a number,
+        else str as spelled.
+
+    Raises
+    ------
+    InputError
+        If it is missing, has no header, repeats a column, or a row is cut.
+    """
+    return parse_columns(read_bytes(path), str(path))
+
+
+def parse_columns(content: bytes, where: str) -> dict[str, NDArray[Any]]:
+    """Columns of the text of such a table.
+
+    Parameters
+    ----------
+    content : bytes
+        UTF-8.
+    where : str
+        File, or archive and member, for messages.
+
+    Returns
+    -------
+    dict
+        As of :func:`read_columns`.
+
+    Raises
+    ------
+    InputError
+        As :func:`read_columns` does.
+    """
+    try:
+        return _parse(content, where)
+    except ValueError as error:
+        raise InputError(
+            f"expected a tab-separated table in {where}; found: {error}. The file is damaged or "
+            "of another kind: copy it again."
+        ) from error
+
+
+def _parse(content: bytes, where: str) -> dict[str, NDArray[Any]]:
+    text = content.removeprefix(BOM_UTF8).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    first, _, body = text.partition(b"\n")
+    del text
+    names = _read_header(first, where)
+    while b"\n\n" in body:
+        body = body.replace(b"\n\n", b"\n")
+    body = body.strip(b"\n")
+    n_rows = body.count(b"\n") + 1 if body else 0
+    n = len(names)
+    blocks = partial(_list_blocks, body, n, where)
+    if body.count(b"\t") != n_rows * (n - 1):
+        deque(blocks(), maxlen=0)  # says in which line, before there is room for all
+    numbers = np.empty((n, n_rows))
+    words = set[int]()
+    for start, cells in blocks():
+        numbers[:, start : start + len(cells) // n] = _read_numbers(cells, n, words)
+    columns: dict[str, NDArray[Any]] = dict(zip(names, numbers, strict=True))
+    widths = dict.fromkeys(words, 0)
+    for _, cells in blocks() if words else ():
+        widths = {k: max(width, *map(len, cells[k::n])) for k, width in widths.items()}
+    _check_room(widths.values(), n_rows)
+    columns |= {names[k]: np.empty(n_rows, f"U{width}") for k, width in widths.items()}
+    for start, cells in blocks() if words else ():
+        for k in words:
+            columns[names[k]][start : start + len(cells) // n] = cells[k::n]
+    return columns
+
+
+def _read_header(line: bytes, where: str) -> list[str]:
+    if line.count(b"\t") >= MAX_COLUMNS:
+        raise ValueError(f"more than {MAX_COLUMNS:,} columns")
+    names = decode(line).split("\t")
+    if not all(names) or len(set(names)) < len(names):
+        raise InputError(
+            f"expected a tab-separated table with a header of different names in {where}; found "
+            f"{repr(decode(line)[:80]) if line else 'an empty file'}. Copy the file again."
+        )
+    return names
+
+
+def _list_blocks(body: bytes, n_columns: int, where: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of some rows at a time, and how many rows are before them."""
+    start, n_before = 0, 0
+    while start < len(body):
+        stop = body.find(b"\n", start + BLOCK_BYTES)
+        stop = len(body) if stop < 0 else stop
+        block = body[start:stop]
+        data = np.frombuffer(block + b"\n", np.uint8)
+        is_end = data[(data == ord("\t")) | (data == ord("\n"))] == ord("\n")
+        n_rows = int(is_end.sum())
+        if len(is_end) != n_rows * n_columns or not is_end[n_columns - 1 :: n_columns].all():
+            counts = [line.count(b"\t") + 1 for line in block.split(b"\n")]
+            wrong = next(k for k, count in enumerate(counts) if count != n_columns)
+            raise InputError(
+                f"expected {n_columns} columns in {where}; found {counts[wrong]} in line "
+                f"{n_before + wrong + 2}. The file is cut or damaged: copy it again."
+            )
+        yield n_before, decode(block).replace("\n", "\t").split("\t")
+        start, n_before = stop + 1, n_before + n_rows
+
+
+def _read_numbers(cells: Sequence[str], n_columns: int, words: set[int]) -> NDArray[np.float64]:
+    """Numbers [n_columns, n_rows]; columns where some cell is none join those of words."""
+    if not words:
+        with suppress(ValueError):
+            return np.array(list(map(float, cells))).reshape(-1, n_columns).T
+    found = np.full((n_columns, len(cells) // n_columns), np.nan)
+    for k in range(n_columns):
+        if k not in words:
+            own = cells[k::n_columns]
+            try:
+                found[k] = [np.nan if cell in NOT_AVAILABLE else float(cell) for cell in own]
+            except ValueError:
+                words.add(k)
+    return found
+
+
+def _check_room(widths: Collection[int], n_rows: int) -> None:
+    n_bytes = 4 * n_rows * sum(widths)
+    if n_bytes > MAX_WORD_BYTES:
+        raise ValueError(
+            f"{n_rows:,} rows of words of up to {max(widths):,} letters, which need {n_bytes:,} "
+            "bytes"
+        )

@@ -1,0 +1,39 @@
+"""Digests of values and files, which tell whether a result is up to date."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+
+def compute_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(*parts: object) -> str:
+    """SHA-256 over values that JSON can hold, for telling whether a result is up to date."""
+    text = json.dumps(parts, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _list_files(paths: Iterable[Path | None]) -> Iterator[Path]:
+    for path in paths:
+        if path is not None and path.is_dir():
+            yield from sorted(inner for inner in path.rglob("*") if inner.is_file())
+        elif path is not None:
+            yield path
+
+
+def file_stamps(paths: Iterable[Path | None]) -> list[tuple[str, int, int]]:
+    """Name, size and time of change of each file: what tells that an input changed.
+
+    Of a folder (an unpacked ``.trx``) the files in it count.
+    """
+    stamps = []
+    for path in _list_files(paths):
+        if path.exists():
+            status = path.stat()
+            stamps.append((path.name, status.st_size, status.st_mtime_ns))
+    return stamps

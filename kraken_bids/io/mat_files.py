@@ -1,0 +1,109 @@
+"""Arrays of a MATLAB file of version 5 to 7: large ones stay on disk, objects are told apart."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.exceptions import InputError
+from kraken_bids.io.foreign import read_apart
+from kraken_bids.io.mat_bounds import NUMBERS, OPAQUE, MatVariable, list_variables
+from kraken_bids.io.mat_objects import Objects, parse_reference, read_objects
+from kraken_bids.io.mat_rows import ColumnRows
+from kraken_bids.io.stored_rows import ARRAYS, BROKEN, Rows
+
+LAZY_BYTES = 1 << 22
+"""Smaller arrays come into memory at once."""
+
+
+@dataclass(frozen=True)
+class MatlabObject:
+    """An object of one of MATLAB's classes, which nothing but MATLAB reads."""
+
+    path: Path
+    name: str
+    kind: str
+    """Its class: ``string``, ``table`` …"""
+    shape: tuple[int, ...] = ()
+    dtype: np.dtype[Any] = field(default_factory=lambda: np.dtype(object))
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        """Raise InputError: there is nothing to read."""
+        raise InputError(
+            f"expected words or numbers in {self.name} of {self.path}; found a MATLAB object of "
+            f"class {self.kind}, which only MATLAB reads. Save names as a cell array: "
+            f"{self.name} = cellstr({self.name})."
+        )
+
+
+def open_mat(path: Path) -> dict[str, Rows]:
+    """Arrays of a ``.mat`` file of version 4 to 7, by name.
+
+    Columns of a table come by the name ``TABLE.COLUMN``.
+
+    Raises
+    ------
+    ValueError, InputError
+        If the file is broken, or declares more than it stores.
+    """
+    variables = list_variables(path)
+    arrays: dict[str, Rows] = {
+        one.name: ColumnRows(path, one) for one in variables if one.name and _is_large(one)
+    }
+    wanted = [one.name for one in variables if one.name and one.name not in arrays]
+    wanted = [name for name in wanted if not _is_opaque(name, variables)]
+    arrays |= _load(path, wanted if variables else None)
+    objects = [one for one in variables if one.kind == OPAQUE and one.name]
+    if objects:
+        arrays |= {one.name: MatlabObject(path, one.name, one.words[-1]) for one in objects}
+        arrays |= _read_objects(path, objects)
+    return arrays
+
+
+def _is_large(variable: MatVariable) -> bool:
+    n_values = int(np.prod(variable.shape, dtype=np.int64))
+    return (
+        variable.kind in NUMBERS
+        and variable.dtype != ""
+        and n_values * np.dtype(variable.dtype).itemsize >= LAZY_BYTES
+        and sum(n != 1 for n in variable.shape) >= 2
+    )
+
+
+def _is_opaque(name: str, variables: list[MatVariable]) -> bool:
+    return any(one.name == name and one.kind == OPAQUE for one in variables)
+
+
+def _load(path: Path, names: list[str] | None) -> dict[str, NDArray[Any]]:
+    from kraken_bids.io.mat_load import load_variables
+
+    content = read_apart(ARRAYS, load_variables, path, names)
+    return {name: stack_cells(np.asarray(value)) for name, value in content.items()}
+
+
+def stack_cells(array: NDArray[Any]) -> NDArray[Any]:
+    """Stack a cell array of equal matrices; leave anything else as it is."""
+    if array.dtype.kind != "O" or array.ndim != 1:
+        return array
+    shapes = {np.shape(cell) for cell in array}
+    if len(shapes) == 1 and all(np.asarray(cell).dtype.kind in "fiuU" for cell in array):
+        return np.stack([np.asarray(cell) for cell in array])
+    return array
+
+
+def _read_objects(path: Path, objects: list[MatVariable]) -> dict[str, NDArray[Any]]:
+    """Strings and tables, from the part of the file where MATLAB puts what objects hold."""
+    from kraken_bids.io.mat_load import load_objects
+
+    try:
+        cells = read_apart(ARRAYS, load_objects, path)
+        known = Objects(cells[0].tobytes(), lambda place: cells[place], objects[0].order)
+        references = {
+            one.name: parse_reference(np.frombuffer(one.reference, f"{one.order}u4"))
+            for one in objects
+        }
+        return read_objects(known, references)
+    except BROKEN:
+        return {}  # an object that is asked for is refused then, and the others do not matter

@@ -1,0 +1,177 @@
+"""Arrays of a MATLAB file of version 7.3, which is HDF5 with conventions of MATLAB's own."""
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.io.bounds import MAX_VALUES, check_growth
+from kraken_bids.io.foreign import read_apart
+from kraken_bids.io.foreign_hdf5 import check_hdf5
+from kraken_bids.io.mat_files import MatlabObject, stack_cells
+from kraken_bids.io.mat_objects import Objects, parse_reference, read_objects
+from kraken_bids.io.stored_rows import ARRAYS, BROKEN, Hdf5Rows, Rows
+
+CLASS, EMPTY, DECODE = "MATLAB_class", "MATLAB_empty", "MATLAB_object_decode"
+SIGNATURE = b"\x89HDF\r\n\x1a\n"
+PRIVATE = "#"
+"""How the names of what is no variable begin."""
+SUBSYSTEM = "#subsystem#/MCOS"
+OPAQUE = 3
+NUMBERS = (
+    "double", "single", "logical", "int8", "int16", "int32", "int64",
+    "uint8", "uint16", "uint32", "uint64",
+)  # fmt: skip
+
+
+def is_version_73(path: Path) -> bool:
+    """Whether a file is HDF5, as those of MATLAB 7.3 are, whatever its first line says."""
+    with path.open("rb") as file:
+        n_bytes, place = file.seek(0, io.SEEK_END), 0
+        while place < n_bytes:  # behind a part for others, of 512, 1,024, 2,048 … bytes
+            file.seek(place)
+            if file.read(len(SIGNATURE)) == SIGNATURE:
+                return True
+            place = max(512, 2 * place)
+    return False
+
+
+def open_mat73(path: Path) -> dict[str, Rows]:
+    """Arrays of such a file, by name; as in one of version 7, but for the order of their axes.
+
+    Matrices stay on disk, with their axes from last to first.
+
+    Raises
+    ------
+    InputError
+        If the file is broken, or declares more than it stores.
+    """
+    arrays, matrices, kinds = read_apart(ARRAYS, _read_arrays, path)
+    rows: dict[str, Rows] = {name: MatlabObject(path, name, kind) for name, kind in kinds.items()}
+    rows |= arrays
+    for name, (lengths, dtype) in matrices.items():
+        rows[name] = Hdf5Rows(path, name, lengths, dtype, is_reversed=True)
+    return rows
+
+
+Matrices = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
+"""Lengths, but for those of one value, and type of their numbers."""
+
+
+def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Matrices, dict[str, str]]:
+    """Arrays, matrices that stay where they are, and classes of objects, by name."""
+    arrays: dict[str, NDArray[Any]] = {}
+    matrices: Matrices = {}
+    objects: dict[str, NDArray[Any]] = {}
+    kinds: dict[str, str] = {}
+    with h5py.File(path, "r") as file:
+        _check_links(file)
+        for name, node in file.items():
+            if name.startswith(PRIVATE):
+                continue
+            kind = _read_class(node)
+            if not isinstance(node, h5py.Dataset):
+                arrays[name] = np.array(_read_struct(node), dtype=object)
+            elif node.attrs.get(DECODE) == OPAQUE:
+                kinds[name] = kind
+                objects[name] = np.asarray(_check(node)[()])
+            elif kind in NUMBERS and _is_matrix(node):
+                lengths = tuple(n for n in node.shape if n != 1)
+                matrices[name] = lengths, _check(node).dtype
+            else:
+                arrays[name] = stack_cells(_squeeze(_read_value(node, file)))
+        if objects:
+            arrays |= _read_objects(file, objects)
+    return arrays, matrices, kinds
+
+
+def _is_matrix(node: h5py.Dataset) -> bool:
+    """Whether none of two axes or more has only one value."""
+    lengths = [n for n in node.shape if n != 1]
+    return len(lengths) >= 2 and len(lengths) == node.ndim and not _is_empty(node)
+
+
+def _check_links(group: h5py.Group) -> None:
+    """Check that all variables lie in their own file."""
+    for name in group:
+        kind = group.get(name, getlink=True, getclass=True).__name__
+        if kind != "HardLink":
+            raise ValueError(f"a link {name!r} in place of values")
+
+
+def _read_class(node: Any) -> str:
+    value = node.attrs.get(CLASS, b"")
+    return value.decode("ascii", errors="replace") if isinstance(value, bytes) else str(value)
+
+
+def _is_empty(node: Any) -> bool:
+    return bool(node.attrs.get(EMPTY, 0))
+
+
+def _check(node: h5py.Dataset) -> h5py.Dataset:
+    check_hdf5(node)
+    return node
+
+
+def _read_value(node: Any, file: h5py.File, depth: int = 0) -> NDArray[Any]:
+    """Value of a variable or cell, with MATLAB's axes; what is no array becomes an empty one."""
+    if not isinstance(node, h5py.Dataset) or _is_empty(node) or depth > 2:
+        return np.empty(0)
+    kind = _read_class(node)
+    if kind == "cell" or h5py.check_ref_dtype(node.dtype) is h5py.Reference:
+        return _read_cells(node, file, depth)
+    values = np.asarray(_check(node)[()]).T
+    return _to_words(values) if kind == "char" else values
+
+
+def _read_cells(node: h5py.Dataset, file: h5py.File, depth: int) -> NDArray[Any]:
+    if node.size > MAX_VALUES or node.external or node.is_virtual:
+        raise ValueError(f"a cell array {node.name} of {node.size:,} cells")
+    check_growth(8 * node.size, node.id.get_storage_size(), f"a cell array {node.name}")
+    references = np.asarray(node[()]).T
+    cells = np.empty(references.size, dtype=object)
+    n_bytes = 0
+    for place, reference in enumerate(references.reshape(-1, order="F")):
+        cells[place] = _read_value(file[reference], file, depth + 1) if reference else np.empty(0)
+        n_bytes += cells[place].nbytes
+        # many cells may refer to one array
+        check_growth(n_bytes, file.id.get_filesize(), f"a cell array {node.name}")
+    return cells.reshape(references.shape, order="F")
+
+
+def _to_words(codes: NDArray[Any]) -> NDArray[Any]:
+    """Words of characters, one in each row."""
+    rows = np.atleast_2d(codes.astype("<u2"))
+    return np.array([row.tobytes().decode("utf-16-le", errors="replace") for row in rows])
+
+
+def _squeeze(values: NDArray[Any]) -> NDArray[Any]:
+    """Cells and numbers without axes of one value, as scipy gives them of other versions."""
+    if values.dtype.kind != "O":
+        return np.asarray(values).squeeze()
+    cells = np.empty(values.size, dtype=object)
+    for place, cell in enumerate(values.reshape(-1, order="F")):
+        inner = np.asarray(cell).squeeze()
+        cells[place] = inner.item() if inner.dtype.kind == "U" and inner.ndim == 0 else inner
+    if all(isinstance(cell, str) for cell in cells):
+        return np.array(list(cells), dtype=np.str_)
+    return cells
+
+
+def _read_struct(group: h5py.Group) -> Mapping[str, Any]:
+    """Fields of a struct, of which only the names are of use."""
+    return dict.fromkeys(group)
+
+
+def _read_objects(file: h5py.File, objects: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    try:
+        references = np.asarray(file[SUBSYSTEM][()]).reshape(-1)
+        index = np.asarray(_check(file[references[0]])[()]).astype(np.uint8).tobytes()
+        known = Objects(index, lambda place: _read_value(file[references[place]], file), "<")
+        return read_objects(known, {n: parse_reference(own) for n, own in objects.items()})
+    except BROKEN:
+        return {}  # an object that is asked for is refused then, and the others do not matter

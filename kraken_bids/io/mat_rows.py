@@ -1,0 +1,170 @@
+"""Rows of a numeric array in a MATLAB file, read without holding all of them."""
+
+import struct
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.io.mat_bounds import MatVariable
+from kraken_bids.io.stored_rows import naming
+
+PANEL_BYTES = 1 << 26
+"""Rows that are kept at once; an eighth of the array, where that is more."""
+CHUNK_BYTES = 1 << 22
+SHARE = 8
+
+
+class Stream(Protocol):
+    """Bytes one after the other."""
+
+    def read(self, n_bytes: int, /) -> bytes:
+        """So many bytes, fewer only at the end."""
+
+
+@dataclass
+class ColumnRows:
+    """Rows of an array that lies by columns, as MATLAB writes it: the first axis varies fastest.
+
+    To take some of them, everything is passed over. So as many as there is room for are taken at
+    once, and kept until others are asked for.
+    """
+
+    path: Path
+    variable: MatVariable
+    axis: int = 0
+    """Which is that of the rows: the first, or the last (-1)."""
+    _order: Sequence[int] = field(default=(), repr=False)
+    """In which rows will be asked for; from first to last, where nobody said."""
+    _panel: NDArray[Any] | None = field(default=None, repr=False)
+    _held: dict[int, int] = field(default_factory=dict, repr=False)
+    """Rows of the panel, and where in it they are."""
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Of its axes in MATLAB, those of one value left out."""
+        return tuple(n for n in self.variable.shape if n != 1)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its lengths, rows first."""
+        own = self.lengths
+        return (own[-1], *own[:-1]) if self.axis else own
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of its numbers, as stored."""
+        return np.dtype(self.variable.dtype)
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        start, stop, _ = rows.indices(self.shape[0])
+        with naming(self.path):
+            if self.axis:
+                return self._read_last(start, stop)
+            if self._panel is None or not all(row in self._held for row in range(start, stop)):
+                self._panel = None  # its memory is given back before more is taken
+                self._read_panel(range(start, stop))
+            found = self._take(range(start, stop))
+            if (self._order or range(self.shape[0]))[-1] in range(start, stop):
+                self._panel = None
+            return found
+
+    def expect(self, order: Sequence[int]) -> None:
+        """Say in which order rows will be asked for, so that few passes are enough."""
+        self._order, self._panel = tuple(order), None
+
+    def _take(self, rows: range) -> NDArray[Any]:
+        assert self._panel is not None
+        places = [self._held[row] for row in rows]
+        first = places[0] if places else 0
+        if places == list(range(first, first + len(places))):
+            return self._panel[first : first + len(places)]
+        return self._panel[places]
+
+    def _read_last(self, start: int, stop: int) -> NDArray[Any]:
+        """Rows of the last axis, which lie together."""
+        own = self.lengths
+        width = int(np.prod(own[:-1])) * self.dtype.itemsize
+        with self._open(start * width) as stream:
+            values = self._to_numbers(stream.read((stop - start) * width))
+        return np.moveaxis(values.reshape(*own[:-1], stop - start, order="F"), -1, 0)
+
+    def _read_panel(self, asked: range) -> None:
+        """Pass over the file once, and keep the rows that are asked for and those after them."""
+        n_rows, *rest = self.lengths
+        width = int(np.prod(rest))
+        n_bytes = n_rows * width * self.dtype.itemsize
+        fits = max(PANEL_BYTES, n_bytes // SHARE) // (width * self.dtype.itemsize)
+        order = self._order or range(n_rows)
+        start = order.index(asked[0]) if asked and asked[0] in order else 0
+        rows = list(dict.fromkeys([*order[start : start + fits], *asked]))
+        chosen = _to_slice(rows)
+        panel = np.empty((len(rows), width), self.dtype)
+        step = max(1, CHUNK_BYTES // (n_rows * self.dtype.itemsize))
+        with self._open(0) as stream:
+            for first in range(0, width, step):
+                n_cells = min(step, width - first)
+                data = stream.read(n_cells * n_rows * self.dtype.itemsize)
+                cells = self._to_numbers(data).reshape(n_cells, n_rows)
+                panel[:, first : first + n_cells] = cells[:, chosen].T
+        values = panel.reshape(len(rows), *rest[::-1])
+        self._panel = values.transpose(0, *range(values.ndim - 1, 0, -1))
+        self._held = {row: place for place, row in enumerate(rows)}
+
+    def _to_numbers(self, data: bytes) -> NDArray[Any]:
+        return np.frombuffer(data, f"{self.variable.order}{self.variable.dtype}")
+
+    @contextmanager
+    def _open(self, n_skipped: int) -> Iterator[Stream]:
+        """Bytes of the numbers, from some place on."""
+        variable = self.variable
+        with self.path.open("rb") as file:
+            if variable.is_packed:
+                stream = _Unpacking(file, variable.start, variable.n_bytes)
+                # the element has a tag of its own inside
+                stream.skip(8 + variable.offset + n_skipped)
+                yield stream
+            else:
+                file.seek(variable.start + variable.offset + n_skipped)
+                yield file
+
+
+def _to_slice(rows: list[int]) -> slice | list[int]:
+    """Rows that follow each other as a slice, which is taken without a copy."""
+    first = rows[0] if rows else 0
+    return (
+        slice(first, first + len(rows)) if rows == list(range(first, first + len(rows))) else rows
+    )
+
+
+class _Unpacking:
+    """A compressed element, unpacked as it is read."""
+
+    def __init__(self, file: IO[bytes], start: int, n_bytes: int) -> None:
+        file.seek(start)
+        self._file, self._left = file, n_bytes
+        self._unpacker = zlib.decompressobj()
+        self._waiting = b""
+
+    def read(self, n_bytes: int) -> bytes:
+        pieces, n_missing = [], n_bytes
+        while n_missing:
+            if not self._waiting and self._left:
+                self._waiting = self._file.read(min(CHUNK_BYTES, self._left))
+                self._left -= len(self._waiting)
+            piece = self._unpacker.decompress(self._waiting, n_missing)
+            self._waiting = self._unpacker.unconsumed_tail
+            if not piece and not self._waiting:
+                raise struct.error("an array that ends early")
+            pieces.append(piece)
+            n_missing -= len(piece)
+        return b"".join(pieces)
+
+    def skip(self, n_bytes: int) -> None:
+        while n_bytes:
+            n_bytes -= len(self.read(min(CHUNK_BYTES, n_bytes)))

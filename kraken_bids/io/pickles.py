@@ -1,0 +1,197 @@
+"""Reads the pickles inside published files without running anything that they contain.
+
+:mod:`kraken_bids.io.unpickler` admits arrays and plain values alone; here are the
+files around the pickles: both of torch's, and numpy's.
+"""
+
+import io
+import pickle
+import struct
+import tokenize
+import zipfile
+import zlib
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.exceptions import CheckpointError
+from kraken_bids.io.bounds import check_archive, check_plain, check_shape
+from kraken_bids.io.unpickler import STORAGES, ArrayUnpickler, Halves, RefusedError, check_storage
+
+LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
+LEGACY_PROTOCOL = 1001
+BFLOAT16 = "BFloat16Storage"
+MAX_NPY_HEADER = 1 << 16
+BROKEN = (
+    pickle.UnpicklingError, EOFError, OSError, ValueError, TypeError, KeyError, IndexError,
+    AttributeError,
+    MemoryError, OverflowError, ImportError, RecursionError, NotImplementedError, RuntimeError,
+    struct.error, zlib.error, zipfile.BadZipFile, SyntaxError, tokenize.TokenError,
+)  # fmt: skip
+"""Everything that reading a file of another kind, or half a file, may raise."""
+
+
+def read_torch_file(path: Path) -> Any:
+    """Read what ``torch.save`` wrote (both formats), with numpy arrays in place of tensors.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is of another kind, incomplete, or names code (which is not run).
+    """
+    try:
+        with path.open("rb") as file:
+            is_zip = file.read(4) == b"PK\x03\x04"
+            file.seek(0)
+            n_bytes = path.stat().st_size
+            loaded = _read_zip(file, n_bytes) if is_zip else _read_legacy(file, n_bytes)
+        check_plain(loaded)
+        return loaded
+    except RefusedError as error:
+        raise CheckpointError(_refusal(path, str(error))) from error
+    except BROKEN as error:
+        raise CheckpointError(
+            f"expected a Krakencoder checkpoint (.pt, as torch.save writes it) in {path}; found "
+            f"another kind of file, or an incomplete one ({type(error).__name__}: {error}). "
+            "Download or copy it again."
+        ) from error
+
+
+def read_object_array(path: Path) -> Any:
+    """Read the object inside a ``.npy`` of dtype object, or in ``transform_params`` of a ``.npz``.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is of another kind, incomplete, or names code (which is not run).
+    """
+    try:
+        loaded = _read_npz(path) if path.suffix == ".npz" else _read_npy_file(path)
+        check_plain(loaded)
+        return loaded
+    except RefusedError as error:
+        raise CheckpointError(_refusal(path, str(error))) from error
+    except BROKEN as error:
+        raise CheckpointError(
+            f"expected Krakencoder transforms (kraken_ioxfm_*.npy or .npz) in {path}; found "
+            f"another kind of file, or an incomplete one ({type(error).__name__}: {error}). "
+            "Download or copy it again."
+        ) from error
+
+
+def read_npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Shape, whether columns lie together, and type of a ``.npy``, whose values come next.
+
+    Raises
+    ------
+    ValueError
+        If it is none, or its header is longer than any that describes an array of numbers: numpy
+        makes room for as many bytes as it declares.
+    """
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        return np.lib.format.read_array_header_1_0(stream)
+    start = stream.tell()
+    (n_bytes,) = struct.unpack("<I", stream.read(4))
+    if n_bytes > MAX_NPY_HEADER:
+        raise ValueError(f"a header of {n_bytes:,} bytes")
+    stream.seek(start)
+    return np.lib.format.read_array_header_2_0(stream)
+
+
+def _read_npz(path: Path) -> Any:
+    with zipfile.ZipFile(path) as archive:
+        check_archive(archive, path.stat().st_size)
+        return _read_npy(io.BytesIO(archive.read("transform_params.npy")))
+
+
+def _read_npy_file(path: Path) -> Any:
+    with path.open("rb") as stream:
+        return _read_npy(stream)
+
+
+def _read_npy(stream: BinaryIO) -> Any:
+    _, _, dtype = read_npy_header(stream)
+    if not dtype.hasobject:
+        raise ValueError(f"an array of {dtype} in place of a dictionary")
+    loaded = ArrayUnpickler(stream).load()
+    return loaded.item() if isinstance(loaded, np.ndarray) and loaded.size == 1 else loaded
+
+
+def _read_zip(file: BinaryIO, n_bytes: int) -> Any:
+    with zipfile.ZipFile(file) as archive:
+        check_archive(archive, n_bytes)
+        names = archive.namelist()
+        pickles = [name for name in names if name.count("/") == 1 and name.endswith("/data.pkl")]
+        if len(pickles) != 1:
+            raise ValueError("a zip archive that torch.save did not write")
+        folder = pickles[0].removesuffix("data.pkl")
+        if f"{folder}byteorder" in names and archive.read(f"{folder}byteorder") != b"little":
+            raise ValueError("a big-endian checkpoint")
+
+        storages: dict[str, NDArray[Any]] = {}
+
+        def load_storage(pid: tuple[Any, ...]) -> NDArray[Any]:
+            kind, storage, key, _, _ = pid
+            check_storage(kind, storage, key)
+            if key not in storages:
+                data = archive.read(f"{folder}data/{key}")
+                storages[key] = as_storage(np.frombuffer(data, STORAGES[storage]), storage)
+            return storages[key]
+
+        return ArrayUnpickler(io.BytesIO(archive.read(pickles[0])), load_storage).load()
+
+
+def _read_legacy(file: BinaryIO, file_size: int) -> Any:
+    """Five pickles in a row (magic, protocol, system, object, keys), then the storages' bytes."""
+    storages: dict[str, NDArray[Any]] = {}
+
+    def load_storage(pid: tuple[Any, ...]) -> NDArray[Any]:
+        kind, storage, key, _, n_values, view = pid
+        check_storage(kind, storage, key)
+        if view is not None:
+            raise RefusedError("a storage that is a view of another")
+        dtype = np.dtype(STORAGES[storage])
+        check_shape([n_values], dtype.itemsize, file_size)
+        if key not in storages:
+            # filled below: the bytes come after the object that refers to them
+            storages[key] = as_storage(np.zeros(int(n_values), dtype), storage)
+            check_shape([sum(one.nbytes for one in storages.values())], 1, file_size)
+        return storages[key]
+
+    if (
+        ArrayUnpickler(file).load() != LEGACY_MAGIC
+        or ArrayUnpickler(file).load() != LEGACY_PROTOCOL
+    ):
+        raise ValueError("no torch checkpoint")
+    if not ArrayUnpickler(file).load().get("little_endian", True):
+        raise ValueError("a big-endian checkpoint")
+    start = file.tell()
+    loaded = ArrayUnpickler(file, load_storage).load()
+    for key in ArrayUnpickler(file).load():
+        (n_values,) = struct.unpack("<q", file.read(8))
+        values = storages[key]
+        data = file.read(values.nbytes)
+        if n_values != values.size or len(data) != values.nbytes:
+            raise EOFError("a storage is cut short")
+        values[:] = np.frombuffer(data, values.dtype)
+    if any(isinstance(values, Halves) for values in storages.values()):
+        # they were made into floats before there was anything in them
+        file.seek(start)
+        loaded = ArrayUnpickler(file, load_storage).load()
+    return loaded
+
+
+def as_storage(values: NDArray[Any], kind: str) -> NDArray[Any]:
+    """Numbers of a storage, marked where they are halves of floats."""
+    return values.view(Halves) if kind == BFLOAT16 else values
+
+
+def _refusal(path: Path, what: str) -> str:
+    return (
+        f"expected a file of numbers in {path}; found that it wants Python to load {what}, "
+        "which a Krakencoder file has no use for. It was refused and nothing of it was run. Do "
+        "not trust this file; take it from its publisher again."
+    )

@@ -1,0 +1,1 @@
+"""The Krakencoder: network, transforms, adaptation, fusion, training, its files."""

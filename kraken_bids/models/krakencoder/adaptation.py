@@ -1,0 +1,355 @@
+"""Domain adaptation: one affine map per input flavor from a cohort to the training domain.
+
+It is fitted on mean connectomes alone. It can be applied to edges here, or after projection
+(``Model.adapt_projected``), because it precedes an affine map.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.exceptions import CheckpointError, ConnectomeError, SettingsError
+from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.io.files import atomic_path
+from kraken_bids.io.foreign import Kind
+from kraken_bids.io.foreign_hdf5 import EVERYTHING, Stored, list_hdf5
+from kraken_bids.io.hdf5 import write_hdf5
+from kraken_bids.scores.doubt_words import log_doubts
+from kraken_bids.scores.likeness import judge_mean
+
+Array = NDArray[np.float32]
+
+MODES = ("none", "meanshift", "meanfit", "meanfit+meanshift")
+ALIASES = {"meanfitshift": "meanfit+meanshift", "meanshift+meanfit": "meanfit+meanshift"}
+FORMAT = "kraken_bids adaptation"
+ARRAYS_NAME = "adaptation.h5"
+SUMMARY_NAME = "adaptation.json"
+ADAPTATION = Kind(
+    "a saved adaptation",
+    "Give the adaptation.h5 of a group run, or fit one anew.",
+    CheckpointError,
+)
+
+
+@dataclass(frozen=True)
+class FlavorAdaptation:
+    """``x_adapted = b0 * x + shift``, fitted for one flavor."""
+
+    mode: str
+    """One of :data:`MODES`."""
+    mean_new: Array
+    """Mean connectome of the new cohort ``[n_edges]``, in edge units."""
+    training_mean: Array
+    """Mean connectome of the model's training subjects ``[n_edges]``."""
+    b0: float
+    """Slope of the training mean on the new mean; 1 for none and meanshift."""
+    b1: float
+    """Intercept of that fit; 0 for none and meanshift."""
+    r2: float
+    """Squared correlation of the fitted line (or of ``mean_new``) with the training mean."""
+    n_subjects: int
+    """Subjects in ``mean_new``."""
+
+    @property
+    def shift(self) -> NDArray[np.float64] | float:
+        """What is added after scaling by ``b0``: ``[n_edges]`` or one number."""
+        if self.mode == "none":
+            return 0.0
+        if self.mode == "meanfit":
+            return self.b1
+        return np.asarray(
+            self.training_mean.astype(np.float64) - self.b0 * self.mean_new.astype(np.float64),
+            np.float64,
+        )
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """What adapts one cohort to one model, flavor by flavor."""
+
+    model_sha256: str
+    """Identity of the model that it was fitted for."""
+    mode: str
+    """One of :data:`MODES`."""
+    flavors: Mapping[Flavor, FlavorAdaptation]
+    """Flavors that are not in here cannot be inputs beside it: see :meth:`of`."""
+
+    def of(self, flavor: Flavor) -> FlavorAdaptation | None:
+        """Give what adapts a flavor; None for the mode ``none``.
+
+        Raises
+        ------
+        CheckpointError
+            If it lacks the flavor, which unadapted would be another kind of input than the rest.
+        """
+        check_covers(self, (flavor,))
+        return self.flavors.get(flavor)
+
+
+def parse_mode(text: str) -> str:
+    """Adaptation mode of a text, aliases resolved.
+
+    Raises
+    ------
+    SettingsError
+        If it is unknown.
+    """
+    mode = ALIASES.get(text.lower(), text.lower())
+    if mode not in MODES:
+        raise SettingsError(
+            f"expected an adaptation mode among {', '.join(MODES)}; found {text!r}."
+        )
+    return mode
+
+
+def fit_adaptation(
+    means: Mapping[Flavor, tuple[NDArray[np.floating], int]]
+    | Mapping[str, tuple[NDArray[np.floating], int]],
+    training_means: Mapping[Flavor, NDArray[np.floating]],
+    mode: str = "meanfit+meanshift",
+    *,
+    model_sha256: str = "",
+    judges: bool = True,
+) -> Adaptation:
+    """Fit the adaptation of a cohort from its mean connectomes.
+
+    A mean that does not resemble the training mean, or does so in another order of regions or
+    edges only, is logged as a warning. The number of subjects is not judged: whoever calls this
+    asks for this mean. The mean of a few is mostly their own; ``kraken-bids``, ``kraken-tools
+    predict`` and :class:`kraken_bids.KrakenEncoder` take 10 subjects of a flavor unless told
+    otherwise.
+
+    Parameters
+    ----------
+    means : mapping of Flavor or str to (ndarray of shape (n_edges,), int)
+        By flavor, or its id. Mean connectome of the new cohort, and the number of subjects in it.
+    training_means : mapping of Flavor to ndarray of shape (n_edges,)
+        :meth:`kraken_bids.models.krakencoder.model.Model.training_means`.
+    mode : str
+        One of :data:`MODES` or an alias.
+    model_sha256 : str
+        Identity of the model.
+    judges : bool
+        False where the connectomes have been judged before.
+
+    Raises
+    ------
+    CheckpointError
+        If the model keeps no training mean of a flavor, unless the mode is ``none``.
+    ConnectomeError
+        If a mean is not finite, does not vary over edges, or has another length than the
+        training mean.
+    SettingsError
+        If the mode is unknown.
+
+    Source: Jamison et al. 2025, Methods, and the behaviour of the reference release, which fits on
+    the mean of all subjects.
+    """
+    mode = parse_mode(mode)
+    by_flavor = {parse_flavor(str(flavor)): given for flavor, given in means.items()}
+    lacking = sorted(set(by_flavor) - set(training_means)) if mode != "none" else []
+    if lacking:
+        raise CheckpointError(
+            f"expected transforms that keep the mean of their training connectomes, to adapt to; "
+            f"the model has none for {', '.join(flavor.name for flavor in lacking)}. Leave these "
+            "inputs out, or predict without adaptation (mode none)."
+        )
+    fitted = {
+        flavor: _fit_flavor(flavor, mean, training_means[flavor], mode=mode, n_subjects=n)
+        for flavor, (mean, n) in by_flavor.items()
+        if flavor in training_means
+    }
+    for flavor, (mean, _) in by_flavor.items() if judges else ():
+        log_doubts(judge_mean(flavor, np.asarray(mean).reshape(-1), training_means))
+    return Adaptation(model_sha256, mode, fitted)
+
+
+def apply_adaptation(
+    edges: NDArray[np.floating], adaptation: FlavorAdaptation | None
+) -> NDArray[np.floating]:
+    """Adapted edges ``[n_subjects, n_edges]``; unchanged without an adaptation."""
+    if adaptation is None or adaptation.mode == "none":
+        return edges
+    adapted = edges * np.asarray(adaptation.b0, edges.dtype)
+    adapted += np.asarray(adaptation.shift, edges.dtype)
+    return np.asarray(adapted)
+
+
+def check_adaptation(adaptation: Adaptation, model_sha256: str) -> None:
+    """Check that an adaptation was fitted for this model.
+
+    Raises
+    ------
+    CheckpointError
+        If it was fitted for another one.
+    """
+    if adaptation.model_sha256 and adaptation.model_sha256 != model_sha256:
+        raise CheckpointError(
+            f"expected an adaptation fitted for this model (SHA-256 {model_sha256[:12]}…); "
+            f"found one fitted for another (SHA-256 {adaptation.model_sha256[:12]}…). Fit it "
+            "anew, or give the model it belongs to."
+        )
+
+
+def list_lacking(adaptation: Adaptation | None, flavors: Iterable[Flavor]) -> list[Flavor]:
+    """List those of some input flavors that an adaptation lacks, in order."""
+    if adaptation is None or adaptation.mode == "none":
+        return []
+    return sorted(set(flavors) - set(adaptation.flavors))
+
+
+def check_covers(adaptation: Adaptation | None, flavors: Iterable[Flavor]) -> None:
+    """Check that an adaptation has all input flavors, so that none is taken unadapted.
+
+    Raises
+    ------
+    CheckpointError
+        If it lacks one. The reference release raises as well.
+    """
+    lacking = list_lacking(adaptation, flavors)
+    if adaptation is not None and lacking:
+        names = ", ".join(flavor.name for flavor in lacking)
+        has = ", ".join(flavor.name for flavor in sorted(adaptation.flavors)) or "no flavor"
+        raise CheckpointError(
+            f"expected an adaptation of every input flavor; found none of {names} (it has {has}). "
+            "An input that is not adapted does not fit those that are: leave it out of the "
+            "inputs, or fit the adaptation on people who have it too."
+        )
+
+
+def write_adaptation(adaptation: Adaptation, path: Path | str) -> Path:
+    """Write ``adaptation.json`` (to read) and ``adaptation.h5`` (all of it); returns the latter.
+
+    Parameters
+    ----------
+    adaptation : Adaptation
+    path : Path or str
+        A folder, or a file whose name (``.h5`` or ``.json``) both files take.
+    """
+    arrays, summary = list_adaptation_files(path)
+    with write_hdf5(arrays) as file:
+        _write_arrays(adaptation, file)
+    rows = {
+        flavor.name: {
+            "Mode": fit.mode,
+            "b0": fit.b0,
+            "b1": fit.b1,
+            "R2": fit.r2,
+            "NumberOfSubjects": fit.n_subjects,
+        }
+        for flavor, fit in sorted(adaptation.flavors.items())
+    }
+    text = json.dumps(
+        {
+            "Format": FORMAT,
+            "Mode": adaptation.mode,
+            "ModelSHA256": adaptation.model_sha256,
+            "Arrays": arrays.name,
+            "Flavors": rows,
+        },
+        indent=2,
+    )
+    with atomic_path(summary) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+    return arrays
+
+
+def read_adaptation(path: Path | str) -> Adaptation:
+    """Read a saved adaptation: its folder, its ``.json`` beside the ``.h5``, or the ``.h5``.
+
+    Raises
+    ------
+    CheckpointError
+        If there is none, or it is not one.
+    """
+    arrays, _ = list_adaptation_files(path)
+    if not arrays.is_file():
+        raise CheckpointError(
+            "expected a saved adaptation (adaptation.h5, written by kraken-bids … group or "
+            f"kraken-tools predict --save-adaptation); found no {arrays}. Check the path."
+        )
+    content = list_hdf5(ADAPTATION, arrays, up_to=EVERYTHING)
+    try:
+        about = content[""].attributes
+        if about.get("format") != FORMAT:
+            raise ADAPTATION.refuse(arrays, "an HDF5 file of another kind")
+        names = [name for name in content if name.startswith("flavors/") and name.count("/") == 1]
+        flavors = {
+            parse_flavor(name.partition("/")[2]): _read_flavor(content, name) for name in names
+        }
+        return Adaptation(str(about["model_sha256"]), str(about["mode"]), flavors)
+    except (KeyError, ValueError, TypeError, OverflowError) as error:
+        raise ADAPTATION.refuse(arrays, error) from error
+
+
+def list_adaptation_files(path: Path | str) -> tuple[Path, Path]:
+    """List the files of a saved adaptation: the arrays, and the summary that people read."""
+    path = Path(path)
+    if path.suffix in {".h5", ".json"}:
+        return path.with_suffix(".h5"), path.with_suffix(".json")
+    return path / ARRAYS_NAME, path / SUMMARY_NAME
+
+
+def _fit_flavor(
+    flavor: Flavor,
+    mean_new: NDArray[np.floating],
+    training_mean: NDArray[np.floating],
+    *,
+    mode: str,
+    n_subjects: int,
+) -> FlavorAdaptation:
+    x, y = (
+        np.asarray(mean_new, np.float64).reshape(-1),
+        np.asarray(training_mean, np.float64).reshape(-1),
+    )
+    if x.shape != y.shape or not np.isfinite(x).all() or np.ptp(x) == 0:
+        raise ConnectomeError(
+            f"{flavor}: expected a mean connectome of {y.size} finite edges that vary, to fit "
+            f"the adaptation; found {x.size} edges, {int((~np.isfinite(x)).sum())} of them not "
+            f"finite, range {np.ptp(x) if x.size else 0:g}. Check the connectomes of this "
+            "flavor."
+        )
+    correlation = float(np.corrcoef(x, y)[0, 1])
+    b0, b1 = 1.0, 0.0
+    if mode.startswith("meanfit"):
+        b0, b1 = (
+            float(b) for b in np.linalg.lstsq(np.stack([x, np.ones_like(x)], 1), y, rcond=None)[0]
+        )
+    return FlavorAdaptation(
+        mode, x.astype(np.float32), y.astype(np.float32), b0, b1, correlation**2, n_subjects
+    )
+
+
+def _write_arrays(adaptation: Adaptation, file: h5py.File) -> None:
+    file.attrs["format"] = FORMAT
+    file.attrs["mode"] = adaptation.mode
+    file.attrs["model_sha256"] = adaptation.model_sha256
+    flavors = file.create_group("flavors")
+    for flavor, fit in sorted(adaptation.flavors.items()):
+        group = flavors.create_group(flavor.name)
+        group["mean_new"] = fit.mean_new
+        group["training_mean"] = fit.training_mean
+        for name in ("mode", "b0", "b1", "r2", "n_subjects"):
+            group.attrs[name] = getattr(fit, name)
+
+
+def _read_flavor(content: Mapping[str, Stored], name: str) -> FlavorAdaptation:
+    about = content[name].attributes
+    fit = FlavorAdaptation(
+        mode=parse_mode(str(about["mode"])),
+        mean_new=np.asarray(content[f"{name}/mean_new"].value, np.float32),
+        training_mean=np.asarray(content[f"{name}/training_mean"].value, np.float32),
+        b0=float(about["b0"]),
+        b1=float(about["b1"]),
+        r2=float(about["r2"]),
+        n_subjects=int(about["n_subjects"]),
+    )
+    means = np.stack([fit.mean_new, fit.training_mean])  # ValueError unless as long as each other
+    if means.ndim != 2 or not np.isfinite(means).all() or not np.isfinite([fit.b0, fit.b1]).all():
+        raise ValueError(f"means of {name} that are no finite edges, or a line that is not finite")
+    return fit

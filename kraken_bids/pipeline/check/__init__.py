@@ -1,0 +1,1 @@
+"""Checking: what is unusual about inputs, and what predictions are worth."""

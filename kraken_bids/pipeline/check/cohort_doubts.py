@@ -1,0 +1,109 @@
+"""What a run says of connectomes that are not likely to be what they are called."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from kraken_bids.cohort.warned import Warned
+from kraken_bids.flavors import Flavor
+from kraken_bids.models.krakencoder.adaptation import Adaptation
+from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.scores.doubt_words import Doubt, describe_doubts, name_rows
+from kraken_bids.scores.likeness import judge_mean
+from kraken_bids.scores.plausibility import InputCheck, list_exchanged_doubts
+
+logger = logging.getLogger(__name__)
+
+
+def warn_of_inputs(
+    checks: Mapping[Flavor, InputCheck],
+    labels: Sequence[str],
+    *,
+    model: Model,
+    adaptation: Adaptation | None,
+) -> Warned:
+    """Log what is unlikely about a cohort's connectomes, and keep it for sidecars and reports.
+
+    Parameters
+    ----------
+    checks : mapping of Flavor to InputCheck
+        Of everyone, whoever the adaptation was fitted on.
+    labels : sequence of str
+        Whose connectomes they are, by row: ``sub-01_ses-1``.
+    model : Model
+    adaptation : Adaptation or None
+        The one that is used; its own cohort is judged too.
+    """
+    doubts = [
+        *list_doubts(checks, model),
+        *list_scale_doubts(checks, model, adaptation),
+        *list_adaptation_doubts(checks, model, adaptation),
+    ]
+    everyone = describe_doubts([doubt for doubt in doubts if not doubt.whom], name_rows(labels))
+    own: dict[str, list[str]] = {}
+    for text in everyone:
+        logger.warning(text)
+    for whom in dict.fromkeys(doubt.whom for doubt in doubts if doubt.whom):
+        texts = describe_doubts([d for d in doubts if d.whom == whom], name_rows(labels))
+        for text in texts:
+            logger.warning(text)
+        for row in whom:
+            own.setdefault(labels[row], []).extend(texts)
+    return Warned(
+        tuple(everyone),
+        {label: tuple(texts) for label, texts in own.items()},
+        _list_by_file(doubts, labels),
+    )
+
+
+def _list_by_file(doubts: Sequence[Doubt], labels: Sequence[str]) -> dict[tuple[str, str], str]:
+    """Claims that put predictions in doubt, by whose file ('' for everyone's) and flavor."""
+    claims: dict[tuple[str, str], list[str]] = {}
+    for doubt in doubts:
+        for label in [labels[row] for row in doubt.whom] or [""]:
+            if doubt.spoils:
+                claims.setdefault((label, doubt.flavor.name), []).append(doubt.claim)
+    return {key: "; ".join(several) for key, several in claims.items()}
+
+
+def list_doubts(checks: Mapping[Flavor, InputCheck], model: Model) -> list[Doubt]:
+    """List what is unlikely about values, order of edges, flavor and people."""
+    training_means = model.training_means()
+    doubts = [
+        doubt
+        for check in checks.values()
+        for doubt in (*check.list_doubts(training_means), *check.list_twin_doubts())
+    ]
+    return doubts + list_exchanged_doubts(checks)
+
+
+def list_scale_doubts(
+    checks: Mapping[Flavor, InputCheck], model: Model, adaptation: Adaptation | None
+) -> list[Doubt]:
+    """List flavors in other units than the adaptation, or without one the model, expects."""
+    training_means, doubts = model.training_means(), []
+    for flavor, check in checks.items():
+        fit = adaptation.flavors.get(flavor) if adaptation else None
+        if fit is not None and fit.mode.startswith("meanfit"):
+            doubts += check.list_scale_doubts(fit.mean_new, "the cohort of its adaptation")
+        elif flavor in training_means:
+            doubts += check.list_scale_doubts(training_means[flavor], "the model's training data")
+    return doubts
+
+
+def list_adaptation_doubts(
+    checks: Mapping[Flavor, InputCheck], model: Model, adaptation: Adaptation | None
+) -> list[Doubt]:
+    """List what is unlikely about the cohort that a saved adaptation was fitted on."""
+    training_means, doubts = model.training_means(), []
+    for flavor, fit in adaptation.flavors.items() if adaptation else ():
+        check = checks.get(flavor)
+        if check is None:
+            continue
+        known = {doubt.claim for doubt in check.list_doubts(training_means)}
+        doubts += [
+            replace(doubt, claim=f"its adaptation was fitted on a cohort that {doubt.claim}")
+            for doubt in judge_mean(flavor, fit.mean_new, training_means)
+            if doubt.claim not in known
+        ]
+    return doubts

@@ -1,0 +1,260 @@
+"""How well each source predicts each target over the cohort: metrics, and each person's rank."""
+
+import logging
+from collections.abc import Container, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.outputs import group_path
+from kraken_bids.cohort.failures import Failure, record
+from kraken_bids.cohort.from_dataset import STAGE, Member, read_measured
+from kraken_bids.cohort.sources import Source
+from kraken_bids.exceptions import KrakenBidsError
+from kraken_bids.flavors import Flavor
+from kraken_bids.io.writing import write_json, write_table
+from kraken_bids.models.krakencoder.adaptation import Adaptation
+from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.pipeline.check.kept_results import NOTHING_KEPT, Kept, digest_array
+from kraken_bids.scores.individuality import Evidence, explain_people
+from kraken_bids.scores.metrics import compute_metrics, own_correlations, row_correlations
+
+logger = logging.getLogger(__name__)
+
+MIN_MEMBERS = 3
+METRIC_WORDS = {
+    "top1acc": "share of people whose own prediction is the closest to their measured connectome",
+    "top2acc": "share of people whose own prediction is among the two closest",
+    "avgrank": "mean of 1 - rank/n of the own prediction; 1 is perfect, (n+1)/2n chance",
+    "avgcorr": "mean correlation of measured and predicted edges",
+    "avgcorr_resid": "the same after the cohort's mean is subtracted from both",
+    "explainedvar": "1 - variance of the error over variance, over people, all edges",
+    "n": "sessions that were compared",
+}
+CROSS_MODAL = {"FC": "fusionSC", "SC": "fusionFC"}
+
+
+@dataclass(frozen=True)
+class CrossModalScore:
+    """How a measured connectome compares with its prediction from the other modality."""
+
+    correlation: float
+    correlation_resid: float
+    rank: int
+    """1: no other person's prediction is closer to this person's measured connectome."""
+    n: int
+    """People compared."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How predictions of a cohort compare with what was measured."""
+
+    cross_modal: dict[tuple[int, Flavor], CrossModalScore] = field(default_factory=dict)
+    """By index of the member, and flavor."""
+    evidence: dict[tuple[str, Flavor], Evidence] = field(default_factory=dict)
+    """By name of the source, a fusion, and target."""
+    metrics: list[tuple[str, str, str, float]] = field(default_factory=list)
+    """Source, target, name of the metric, value."""
+
+
+def score_members(  # noqa: PLR0913 - one of them is what it could not read
+    model: Model,
+    members: Sequence[Member],
+    sources: Sequence[Source],
+    *,
+    adaptation: Adaptation | None = None,
+    judged: Sequence[str] = (),
+    kept: Kept = NOTHING_KEPT,
+    failures: list[Failure] | None = None,
+) -> Scores:
+    """Compare predictions with measurements; those of one target at a time are in memory.
+
+    Parameters
+    ----------
+    model : Model
+    members : sequence of Member
+    sources : sequence of Source
+        All are scored.
+    adaptation : Adaptation, optional
+        What brings measured connectomes into the range of the predictions.
+    judged : sequence of str
+        Sources besides the fusions of which it is also kept how they do for each person.
+    kept : Kept, optional
+        Where scores of the same connectomes may be found.
+    failures : list of Failure, optional
+        Gets the files that were an input and can no longer be read.
+    """
+    lacked = [] if failures is None else failures
+    fits = {} if adaptation is None else adaptation.flavors
+    slopes = {target: fits[target].b0 if target in fits else 1.0 for target in model.flavors}
+    found = kept.recall(
+        "scores",
+        [
+            (model.sha256, str(model.device), [(f.name, slope) for f, slope in slopes.items()]),
+            [(s.name, digest_array(s.latents), s.n_inputs.tolist()) for s in sources],
+            [[(f.name, digest_array(z)) for f, z in s.inputs.items()] for s in sources],
+            list(judged),
+        ],
+        lambda: _compute(model, members, sources, slopes=slopes, judged=judged, failures=lacked),
+        lacked=lacked,
+    )
+    return _from_plain(found, {flavor.name: flavor for flavor in model.flavors})
+
+
+def write_metrics(output_dir: Path, scores: Scores) -> None:
+    """Write ``group/metrics.tsv``: how well each source predicts each target."""
+    path = group_path(output_dir, "metrics.tsv")
+    names = ("source", "target", "metric", "value")
+    columns = zip(*scores.metrics, strict=True) if scores.metrics else [[] for _ in names]
+    write_table(path, dict(zip(names, map(list, columns), strict=True)))
+    write_json(path.with_suffix(".json"), {
+        "Description": "How well predictions from each source match measured connectomes",
+        "metric": {"Levels": METRIC_WORDS},
+    })  # fmt: skip
+
+
+def _compute(
+    model: Model,
+    members: Sequence[Member],
+    sources: Sequence[Source],
+    *,
+    slopes: Mapping[Flavor, float],
+    judged: Sequence[str],
+    failures: list[Failure],
+) -> dict[str, list[Any]]:
+    """Metrics, scores of people and evidence as plain values, each with source and target."""
+    found: dict[str, list[Any]] = {"metrics": [], "cross_modal": [], "evidence": []}
+    for target in model.flavors:
+        users = {
+            k for s in sources if s.single == target for k in np.flatnonzero(s.n_inputs).tolist()
+        }
+        people, observed = _read_observed(model, members, target, users=users, failures=failures)
+        for source in sources:
+            pair = _pair_up(model, source, target, people=people, observed=observed)
+            if pair is None:
+                continue
+            metrics = compute_metrics(
+                pair.measured, pair.predicted, correlations=pair.correlations
+            ) | {"n": float(len(pair.people))}
+            found["metrics"] += [
+                (source.name, target.name, name, value) for name, value in metrics.items()
+            ]
+            if source.name == CROSS_MODAL[target.group]:
+                scores = _score_people(pair, model.training_means().get(target))
+                found["cross_modal"].append((target.name, scores))
+            if source.single is None or source.name in judged:
+                found["evidence"].append((source.name, target.name, *_weigh(pair, slopes[target])))
+    return found
+
+
+def _from_plain(found: Mapping[str, Any], flavors: Mapping[str, Flavor]) -> Scores:
+    return Scores(
+        {
+            (person, flavors[target]): CrossModalScore(*values)
+            for target, people in found["cross_modal"]
+            for person, *values in people
+        },
+        {
+            (source, flavors[target]): Evidence(
+                total,
+                average_rank,
+                people={person: (share, rank) for person, share, rank, _ in people},
+                nearest={person: nearest for person, *_, nearest in people},
+            )
+            for source, target, total, average_rank, people in found["evidence"]
+        },
+        [(source, target, name, value) for source, target, name, value in found["metrics"]],
+    )
+
+
+def _read_observed(
+    model: Model,
+    members: Sequence[Member],
+    target: Flavor,
+    *,
+    users: Container[int],
+    failures: list[Failure],
+) -> tuple[list[int], NDArray[np.float32]]:
+    """Who has a complete measured connectome of a flavor, and these ``[n_people, n_edges]``."""
+    paths = {k: m.connectomes[target] for k, m in enumerate(members) if target in m.connectomes}
+    observed = np.empty((len(paths), model.n_edges(target)), np.float32)
+    people: list[int] = []
+    for index, path in paths.items():
+        try:
+            measured = read_measured(path, target, model.n_edges(target))
+        except KrakenBidsError as error:
+            logger.debug("%s is left out of the metrics: %s", path, error)
+            if index in users:  # it could be read when it became an input
+                subject, session = members[index].subject, members[index].session
+                record(failures, error, subject=subject, session=session, stage=STAGE)
+            continue
+        if not measured.missing.any():
+            observed[len(people)] = measured.edges
+            people.append(index)
+    return people, observed[: len(people)]
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """Measured and predicted connectomes of the people who have both [n_people, n_edges]."""
+
+    people: Sequence[int]
+    measured: NDArray[np.float32]
+    predicted: NDArray[np.float32]
+    correlations: NDArray[np.float64]
+    """Measured in rows, predicted in columns [n_people, n_people]."""
+
+    @property
+    def ranks(self) -> NDArray[np.int64]:
+        """Of the own prediction among everyone's [n_people]; 1 is best."""
+        own = np.diag(self.correlations)[:, None]
+        return np.asarray(1 + (self.correlations > own).sum(axis=1), np.int64)
+
+
+def _pair_up(
+    model: Model,
+    source: Source,
+    target: Flavor,
+    *,
+    people: Sequence[int],
+    observed: NDArray[np.float32],
+) -> _Pair | None:
+    """Pair measured connectomes with their predictions from a source; None for too few."""
+    rows = [row for row, index in enumerate(people) if source.n_inputs[index]]
+    if len(rows) < MIN_MEMBERS:
+        return None
+    both = [people[row] for row in rows]
+    measured = observed if len(rows) == len(people) else observed[rows]
+    predicted = source.predict(model, target, both)
+    factors = source.factor(model, target, both)
+    return _Pair(both, measured, predicted, row_correlations(measured, predicted, factors=factors))
+
+
+def _weigh(pair: _Pair, slope: float) -> tuple[float, float, list[tuple[int, float, int, int]]]:
+    """Say how much of what sets people apart is predicted, once measured edges are scaled.
+
+    That of all together, their average rank, and of each: share explained, rank, who is nearest.
+    """
+    total, explained = explain_people(pair.measured, pair.predicted, slope=slope)
+    ranks = pair.ranks
+    nearest = [pair.people[best] for best in pair.correlations.argmax(axis=1)]
+    people = zip(pair.people, explained.tolist(), ranks.tolist(), nearest, strict=True)
+    return total, float(np.mean(1 - (ranks - 1) / len(ranks))), list(people)
+
+
+def _score_people(
+    pair: _Pair, training_mean: NDArray[np.float32] | None
+) -> list[tuple[int, float, float, int, int]]:
+    """Score everyone; measured edges lose the cohort's mean, predicted ones the training mean."""
+    own_mean = pair.measured.mean(axis=0, dtype=np.float64)
+    expected = own_mean if training_mean is None else training_mean
+    residual = own_correlations(
+        pair.measured, pair.predicted, observed_mean=own_mean, predicted_mean=expected
+    )
+    own = np.diag(pair.correlations)
+    people = zip(pair.people, own.tolist(), residual.tolist(), pair.ranks.tolist(), strict=True)
+    return [(person, c, r, rank, len(own)) for person, c, r, rank in people]

@@ -1,1 +1,0 @@
-"""Measuring: from images and tractograms of a session to its connectomes, in files."""

@@ -1,0 +1,1 @@
+"""Measuring: from images and tractograms to connectomes, in files."""

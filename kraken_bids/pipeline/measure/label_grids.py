@@ -1,0 +1,115 @@
+"""A label image as region numbers on the grid where it is needed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.bold import Bold
+from kraken_bids.bids.label_images import LabelImage
+from kraken_bids.connectome.labels.field_of_view import count_whole_regions, find_cut_regions
+from kraken_bids.connectome.labels.grids import cover_labels
+from kraken_bids.connectome.labels.label_numbers import index_labels
+from kraken_bids.connectome.resample import Step, resample_labels
+from kraken_bids.exceptions import InputError
+from kraken_bids.io.images import read_labels
+from kraken_bids.io.itk_transforms import read_transform
+from kraken_bids.parcellations import Parcellation
+from kraken_bids.pipeline.measure.label_checks import identify_image, note_doubt
+
+TRACTOGRAM_GRID_MM = 1.25
+"""Voxel size of labels that are carried to a tractogram: the model's volumes count such voxels."""
+NAMED_AT_MOST = 8
+
+Labels = NDArray[np.int32]
+Affine = NDArray[np.float64]
+
+
+def read_regions(
+    image: LabelImage,
+    parcellation: Parcellation,
+    *,
+    as_mrtrix: bool = False,
+    needs_place: bool = True,
+) -> tuple[Labels, Affine, Sequence[Step]]:
+    """Region numbers 1 … n on the image's own grid, its affine, and the steps into its space.
+
+    Raises
+    ------
+    InputError
+        If the image cannot be read, or its labels are not the parcellation's.
+    """
+    labels, affine = read_labels(image.path, as_mrtrix=as_mrtrix, needs_place=needs_place)
+    identity = identify_image(image.path, labels, affine, parcellation)
+    indexed = index_labels(labels, identity.values, in_place=True)
+    steps = [step for path in image.transforms for step in read_transform(path)]
+    return indexed, affine, steps
+
+
+@dataclass(frozen=True)
+class GridRegions:
+    """Regions on the grid of a BOLD series."""
+
+    labels: Labels
+    """[x, y, z] Region numbers 1 … n, 0 outside."""
+    n_whole: NDArray[np.int64]
+    """[n] Voxels of each region if the grid went on as far as the label image."""
+
+
+def regions_on_grid(image: LabelImage, parcellation: Parcellation, bold: Bold) -> GridRegions:
+    """Regions on the grid of a BOLD series, and how large they are beyond it.
+
+    Regions that the edge of the label image itself cuts are named in a warning.
+
+    Raises
+    ------
+    InputError
+        If no region of the image lies on the grid, or nobody knows where it lies.
+    """
+    # where the run itself has no place, both are guessed alike
+    labels, own, steps = read_regions(image, parcellation, needs_place=bold.is_placed)
+    moved = resample_labels(
+        labels, own, target_shape=bold.shape[:3], target_affine=bold.affine, steps=steps
+    )
+    if not moved.any():
+        raise InputError(
+            f"{image.path}: expected regions of {parcellation.name} inside the field of view of "
+            "the data; found none there. Is the image in the same space as the data"
+            + (f" (space-{image.space})?" if image.space else "?")
+        )
+    _note_cut_regions(image, parcellation, labels)
+    n_whole = count_whole_regions(
+        labels,
+        own,
+        moved,
+        target_affine=bold.affine,
+        steps=steps,
+        n_regions=parcellation.n_regions,
+    )
+    return GridRegions(moved.astype(np.int32, copy=False), n_whole)
+
+
+def _note_cut_regions(image: LabelImage, parcellation: Parcellation, labels: Labels) -> None:
+    cut = find_cut_regions(labels)
+    if not len(cut):
+        return
+    names = [parcellation.region_names[number - 1] for number in cut]
+    named = ", ".join(names[:NAMED_AT_MOST]) + (" …" if len(names) > NAMED_AT_MOST else "")
+    note_doubt(
+        image.path,
+        parcellation,
+        f"the edge of the image cuts through {len(cut)} of {parcellation.n_regions} regions "
+        f"({named}): what lies beyond it is not known, and their coverage is the share of what "
+        "the image holds. Give a label image of the whole brain; it may have any grid.",
+    )
+
+
+def regions_for_tractogram(image: LabelImage, parcellation: Parcellation) -> tuple[Labels, Affine]:
+    """Region numbers in tractogram space: the image's own grid, or a 1.25 mm one if carried."""
+    labels, affine, steps = read_regions(image, parcellation, as_mrtrix=True)
+    if not steps:
+        return labels, affine
+    shape, target = cover_labels(labels, affine, steps=steps, voxel_mm=TRACTOGRAM_GRID_MM)
+    moved = resample_labels(labels, affine, target_shape=shape, target_affine=target, steps=steps)
+    return moved.astype(np.int32, copy=False), target

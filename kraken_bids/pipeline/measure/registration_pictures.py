@@ -1,0 +1,205 @@
+"""Pictures of where labels and streamlines lie, drawn while the images are at hand."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.anatomy import find_bold_reference, find_t1w
+from kraken_bids.bids.inputs import Tractography
+from kraken_bids.bids.label_images import LabelImage
+from kraken_bids.bids.outputs import labels_path, registration_path
+from kraken_bids.connectome.labels.planes import Plane, choose_planes, count_points, find_box
+from kraken_bids.connectome.resample import Step, resample_image, resample_labels
+from kraken_bids.exceptions import KrakenBidsError
+from kraken_bids.io.files import atomic_path, is_whole_png
+from kraken_bids.io.images import read_image, read_labels
+from kraken_bids.io.tractograms import open_tractogram
+from kraken_bids.parcellations import Parcellation
+from kraken_bids.pipeline.measure.bold_outputs import RunGroup
+from kraken_bids.pipeline.measure.bold_session import group_runs
+from kraken_bids.pipeline.measure.label_grids import Affine, Labels, read_regions
+from kraken_bids.pipeline.measure.tasks import SessionTask
+
+logger = logging.getLogger(__name__)
+
+MAX_RUNS = 4
+"""Runs whose reference is shown with the first atlas of a space; with the others one is."""
+N_STREAMLINES = 20_000
+"""The first ones of a file show where all lie: trackers write them in no order."""
+
+Image = tuple[NDArray[np.floating], NDArray[np.float64]]
+Slices = Sequence[NDArray[np.floating] | None]
+Row = tuple[str, Slices, Sequence[NDArray[np.integer]], Sequence[NDArray[np.floating]]]
+"""Name, image, labels and density of one row of a picture, plane by plane."""
+
+
+def draw_registration_pictures(task: SessionTask) -> None:
+    """Draw how labels lie on the images of a session; pictures newer than the labels stay.
+
+    One that cannot be drawn is said in the log and left out: measuring does not need it.
+    """
+    known: dict[Path, Image] = {}
+    for draw in (_draw_functional, _draw_structural):
+        try:
+            draw(task, known)
+        except (KrakenBidsError, OSError, ValueError) as error:
+            logger.warning("%s: no picture of the registration: %s", task.label, error)
+
+
+def _draw_functional(task: SessionTask, known: dict[Path, Image]) -> None:
+    output = task.settings.data.output_dir
+    for group in group_runs(task.session):
+        for k, parcellation in enumerate(group.labels):
+            source = labels_path(output, group.entities, parcellation)
+            target = registration_path(output, group.entities, parcellation)
+            if not source.exists() or _is_drawn(task, target, source):
+                continue
+            labels, affine = read_labels(source)
+            n_runs = 1 if k else MAX_RUNS
+            planes = choose_planes(*find_box(labels, affine), n_pixels=_count_columns())
+            cut = _cut_labels(labels, affine, planes)
+            rows: list[Row] = [
+                (name, _cut_image(_read(path, known), planes), cut, ())
+                for name, path in _list_backgrounds(task, group, n_runs)
+            ]
+            _write(target, rows, planes, task.parcellation(parcellation))
+
+
+def _list_backgrounds(
+    task: SessionTask, group: RunGroup, n_runs: int
+) -> Iterator[tuple[str, Path]]:
+    """Name and path of every image that labels of a group can be seen on: the first runs, T1w."""
+    for run in group.runs[:n_runs]:
+        reference = find_bold_reference(run.bold)
+        number = run.entities.get("run", "") if n_runs > 1 and len(group.runs) > 1 else ""
+        if reference is not None:
+            yield f"BOLD\nrun {number}" if number else "BOLD", reference
+    anatomy = find_t1w(group.space, beside=group.runs[0].bold, datasets=task.datasets)
+    if anatomy is not None:
+        yield "T1w", anatomy
+
+
+def _draw_structural(task: SessionTask, known: dict[Path, Image]) -> None:
+    regions_of: dict[LabelImage, tuple[Labels, Affine, Sequence[Step]]] = {}
+    for tracts in task.session.tractographies:
+        parcellation = next(iter(tracts.labels), None)
+        if parcellation is None:
+            continue
+        entities = {**tracts.entities, "space": tracts.space}
+        target = registration_path(
+            task.settings.data.output_dir, entities, parcellation, algorithm=tracts.algorithm
+        )
+        image, regions = tracts.labels[parcellation], task.parcellation(parcellation)
+        if _is_drawn(task, target, tracts.tracks, image.path):
+            continue
+        if image not in regions_of:
+            regions_of[image] = read_regions(image, regions, as_mrtrix=True)
+        labels, affine, steps = regions_of[image]
+        points = _read_points(tracts)
+        if not len(points):
+            continue
+        counts, grid = count_points(points)
+        low, high = (np.percentile(points, q, axis=0) for q in (0.5, 99.5))
+        planes = choose_planes(low, high, n_pixels=_count_columns())
+        cut = _cut_labels(labels, affine, planes, steps)
+        background = _find_background(task, tracts, steps, planes, known)
+        density = _cut_image((counts, grid), planes)
+        name = "T1w" if background[0] is not None else "regions"
+        rows: list[Row] = [
+            (name, background, cut, ()),
+            ("stream-\nlines", background, cut, density),
+        ]
+        _write(target, rows, planes, regions)
+
+
+def _find_background(  # noqa: PLR0917 - what a background is cut from
+    task: SessionTask,
+    tracts: Tractography,
+    steps: Sequence[Step],
+    planes: Sequence[Plane],
+    known: dict[Path, Image],
+) -> Slices:
+    """Cut the T1w image of the tractogram's space, else that of the labels', carried with them."""
+    own = find_t1w(tracts.space, beside=tracts.tracks, datasets=task.datasets)
+    if own is not None:
+        return _cut_image(_read(own, known), planes)
+    image = next(iter(tracts.labels.values()))
+    theirs = find_t1w(image.space, beside=image.path, datasets=task.datasets)
+    if theirs is not None:
+        return _cut_image(_read(theirs, known), planes, steps)
+    return [None] * len(planes)
+
+
+def _read_points(tracts: Tractography) -> NDArray[np.float32]:
+    """Vertices of the first streamlines [n_points, 3]."""
+    parts, n_read = [], 0
+    for block in open_tractogram(tracts.tracks).blocks():
+        some = block.take(N_STREAMLINES - n_read)
+        last = int(some.stops.max(initial=0))
+        vertices = np.array(some.vertices[:last], np.float32)
+        parts.append(vertices[np.isfinite(vertices).all(axis=1)])
+        n_read += len(some)
+        if n_read >= N_STREAMLINES:
+            break
+    return np.concatenate(parts) if parts else np.zeros((0, 3), np.float32)
+
+
+def _cut_labels(
+    labels: NDArray[np.int32],
+    affine: NDArray[np.float64],
+    planes: Sequence[Plane],
+    steps: Sequence[Step] = (),
+) -> list[NDArray[np.integer]]:
+    return [
+        resample_labels(
+            labels, affine, target_shape=one.shape, target_affine=one.affine, steps=steps
+        )[..., 0].T
+        for one in planes
+    ]
+
+
+def _cut_image(
+    image: Image, planes: Sequence[Plane], steps: Sequence[Step] = ()
+) -> list[NDArray[np.float32]]:
+    return [
+        resample_image(
+            image[0], image[1], target_shape=one.shape, target_affine=one.affine, steps=steps
+        )[..., 0].T
+        for one in planes
+    ]
+
+
+def _read(path: Path, known: dict[Path, Image]) -> Image:
+    if path not in known:
+        known[path] = read_image(path)
+    return known[path]
+
+
+def _write(
+    path: Path, rows: Sequence[Row], planes: Sequence[Plane], regions: Parcellation
+) -> None:
+    from kraken_bids.report.registration_figures import Look, draw_registration
+
+    looks = [Look(*row) for row in rows]
+    if not looks:
+        return
+    png = draw_registration(looks, [one.name for one in planes], regions.hemispheres)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(png)
+
+
+def _count_columns() -> int:
+    from kraken_bids.report.registration_figures import count_columns
+
+    return count_columns()
+
+
+def _is_drawn(task: SessionTask, path: Path, *sources: Path) -> bool:
+    """Whether a picture is there, whole, and newer than what it is drawn from."""
+    if task.settings.run.force or not is_whole_png(path):
+        return False
+    age = path.stat().st_mtime_ns
+    return all(age >= source.stat().st_mtime_ns for source in sources)

@@ -1,0 +1,181 @@
+"""What ``kraken-tools sc`` writes: matrices, what is known about them, and assignments."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids import __version__
+from kraken_bids.connectome.structural.assignments import Visits
+from kraken_bids.connectome.structural.nearest_labels import RegionSearch
+from kraken_bids.connectome.structural.streamline_counts import (
+    MODEL_N_STREAMLINES,
+    MODEL_VOXEL_MM3,
+)
+from kraken_bids.connectome.structural.tally import StructuralTally
+from kraken_bids.io.files import atomic_path, make_folder
+from kraken_bids.io.writing import write_json, write_text
+from kraken_bids.pipeline.measure.tractogram_options import TrackOptions
+
+HASHED_BYTES = 1 << 20
+RULES = {
+    "count": "N",
+    "volnorm": "N · 2/(V_i + V_j)",
+    "sift2": "Σw",
+    "sift2volnorm": "Σw · 2/(V_i + V_j)",
+    "meanlength": "ΣL / N",
+    "sift2meanlength": "ΣwL / Σw",
+    "invlength": "Σ 1/L",
+    "sift2invlength": "Σ w/L",
+}
+"""Of the streamlines of an edge; L: length in mm, w: weight, V: volume."""
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """A label image and what is added up over it."""
+
+    name: str
+    path: Path
+    search: RegionSearch
+    tally: StructuralTally
+    warnings: tuple[str, ...] = ()
+    """What is doubtful about the image."""
+
+
+class TrackWriter:
+    """Writes the outputs of one tractogram.
+
+    Parameters
+    ----------
+    tracks : path
+        Tractogram.
+    options : TrackOptions
+        What was asked for.
+    output_dir : path
+        Receives the files; made where it does not exist.
+    """
+
+    def __init__(self, tracks: Path, options: TrackOptions, output_dir: Path) -> None:
+        self._tracks = tracks
+        self._options = options
+        self._output_dir = output_dir
+        self._streams: dict[str, TextIO] = {}
+        make_folder(output_dir)
+
+    @contextmanager
+    def open_assignments(self, atlas: str) -> Iterator[None]:
+        """Keep ``ATLAS_assignments.csv`` open; it appears when the block ends without error."""
+        with (
+            atomic_path(self._output_dir / f"{atlas}_assignments.csv") as path,
+            path.open("w", encoding="utf-8") as stream,
+        ):
+            stream.write(f"# kraken-tools sc  (version={__version__})\n")
+            self._streams[atlas] = stream
+            yield
+
+    def write_assignments(self, atlas: str, regions: NDArray[np.int32] | Visits) -> None:
+        """Write the regions of each streamline of a block in a line, as tck2connectome does."""
+        if atlas in self._streams:
+            self._streams[atlas].writelines(_list_lines(regions))
+
+    def write(self, atlases: Sequence[Atlas]) -> list[Path]:
+        """Write every matrix and its sidecar."""
+        common = self._describe_run()
+        written = []
+        for atlas in atlases:
+            known = common | self._describe_atlas(atlas)
+            for metric in self._options.all_metrics:
+                path = self._output_dir / f"{atlas.name}_{metric}.csv"
+                write_text(path, format_csv(atlas.tally.connectome(metric)))
+                sidecar = {"Metric": metric, "Rule": self._rule(metric)} | known
+                write_json(path.with_suffix(".json"), sidecar)
+                written.append(path)
+        return written
+
+    def _rule(self, metric: str) -> str:
+        if metric in RULES:
+            return RULES[metric]
+        weighted = ", weighted" if metric.startswith("sift2") else ""
+        return f"{self._options.statistic} of the values of ScaleFile{weighted}"
+
+    def _describe_run(self) -> dict[str, Any]:
+        options = self._options
+        files = {
+            "Tracks": self._tracks,
+            "Weights": options.weights,
+            "ScaleFile": options.scale_file,
+        }
+        described: dict[str, Any] = {
+            "Assignment": options.assignment,
+            "Units": options.units,
+        }
+        if options.assignment == "radial":
+            described["SearchRadius"] = options.radius
+        if options.assignment == "reverse":
+            described["SearchDistance"] = options.max_distance
+        for key, path in files.items():
+            if path is not None:
+                described[key] = fingerprint(path)
+        return described | {"GeneratedBy": {"Name": "kraken_bids", "Version": __version__}}
+
+    def _describe_atlas(self, atlas: Atlas) -> dict[str, Any]:
+        counter = atlas.tally.counter
+        statistics = atlas.tally.statistics()
+        described: dict[str, Any] = {
+            "Atlas": atlas.name,
+            "LabelImage": fingerprint(atlas.path),
+            "VoxelVolume": counter.voxel_mm3,
+            "RegionVoxels": counter.n_voxels.astype(int),
+            "RegionVolumes": counter.n_voxels * counter.voxel_mm3,
+            "MissingRegions": counter.missing_regions,
+            "Warnings": list(atlas.warnings),
+        }
+        if statistics is not None:
+            described["Streamlines"] = asdict(statistics)
+        if self._options.units == "krakencoder" and statistics is not None:
+            described |= {
+                "VolumeUnit": MODEL_VOXEL_MM3,
+                "StreamlineFactor": MODEL_N_STREAMLINES / max(1, statistics.n_streamlines),
+            }
+        return described
+
+
+def format_csv(square: NDArray[np.floating[Any]]) -> str:
+    """Text of a symmetric matrix as MRtrix writes it: 15 digits, or 6 of single precision."""
+    digits = "%.15g" if square.dtype == np.float64 else "%.6g"
+    cells = np.full(square.shape, "0", object)
+    upper = np.nonzero(np.triu(square))  # formatting takes longest: no zeros, and each edge once
+    values = square[upper].tolist()
+    texts = ((digits + " ") * len(values) % tuple(values)).split()
+    cells[upper] = texts
+    cells[upper[::-1]] = texts
+    return "".join(",".join(row) + "\n" for row in cells.tolist())
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Say which file was read: its name, size, and SHA-256 of its first and last MiB."""
+    size = path.stat().st_size
+    if not path.is_file():
+        return {"Path": path.resolve().name}
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        digest.update(stream.read(HASHED_BYTES))
+        stream.seek(max(HASHED_BYTES, size - HASHED_BYTES))
+        digest.update(stream.read())
+    return {"Path": str(path), "Bytes": size, "SHA256OfEnds": digest.hexdigest()}
+
+
+def _list_lines(regions: NDArray[np.int32] | Visits) -> Iterator[str]:
+    if not isinstance(regions, Visits):
+        for first, last in regions.tolist():
+            yield f"{first} {last}\n"
+        return
+    stops = np.cumsum(regions.n_regions)
+    for part in np.split(regions.regions, stops[:-1]):
+        yield " ".join(map(str, part.tolist())) + "\n" if len(part) else "0\n"

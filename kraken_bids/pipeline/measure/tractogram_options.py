@@ -1,0 +1,114 @@
+"""What ``kraken-tools sc`` is asked for."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from kraken_bids.connectome.structural.edge_statistics import STATISTICS
+from kraken_bids.connectome.structural.streamline_counts import METRICS, Units
+from kraken_bids.connectome.structural.tally import LENGTH_METRICS, SCALE, is_weighted
+from kraken_bids.exceptions import SettingsError
+
+Assignment = Literal["radial", "end-voxels", "reverse", "all-voxels"]
+ASSIGNMENTS: tuple[Assignment, ...] = get_args(Assignment)
+TRACK_METRICS = (*METRICS, *LENGTH_METRICS)
+MAX_LABEL = 6000
+"""Matrices are dense: a label of 12175 would mean a gigabyte each."""
+
+
+@dataclass(frozen=True)
+class TrackOptions:
+    """What to make of a tractogram."""
+
+    metrics: Sequence[str] = ("count",)
+    units: Units = "krakencoder"
+    assignment: Assignment = "radial"
+    radius: float = 4.0
+    """mm, of the radial search."""
+    max_distance: float = 0.0
+    """mm along the streamline, of the reverse search; 0: to its middle."""
+    weights: Path | None = None
+    scale_file: Path | None = None
+    """A value per streamline."""
+    statistic: str = "mean"
+    """What an edge keeps of the values of ``scale_file``."""
+    keeps_assignments: bool = False
+    checks_space: bool = True
+    n_threads: int = 1
+
+    @property
+    def all_metrics(self) -> tuple[str, ...]:
+        """Metrics asked for, and those of the file of values."""
+        metrics = list(dict.fromkeys(self.metrics))
+        if self.scale_file is not None:
+            metrics.append(f"{self.statistic}{SCALE}")
+            if self.weights is not None and self.statistic in {"sum", "mean"}:
+                metrics.append(f"sift2{self.statistic}{SCALE}")
+        return tuple(metrics)
+
+    @property
+    def takes_vertices(self) -> bool:
+        """Whether more than the ends of the streamlines is needed."""
+        return self.assignment in {"reverse", "all-voxels"} or self.takes_lengths
+
+    @property
+    def takes_lengths(self) -> bool:
+        """Whether a metric needs lengths."""
+        return any(metric in LENGTH_METRICS for metric in self.metrics)
+
+
+def check_options(options: TrackOptions) -> None:
+    """Raise unless the options make sense together.
+
+    Raises
+    ------
+    SettingsError
+        Saying which do not.
+    """
+    unknown = [metric for metric in options.metrics if metric not in TRACK_METRICS]
+    if unknown:
+        raise SettingsError(
+            f"--metric: expected some of {', '.join(TRACK_METRICS)}; found {', '.join(unknown)}."
+        )
+    weighted = [metric for metric in options.metrics if is_weighted(metric)]
+    if weighted and options.weights is None:
+        raise SettingsError(
+            f"--metric {' '.join(weighted)}: expected streamline weights; found none. Give the "
+            "file that tcksift2 wrote (--weights)."
+        )
+    if options.assignment == "all-voxels" and options.units == "krakencoder":
+        raise SettingsError(
+            "--assignment all-voxels: the model's units are defined for streamlines with two "
+            "ends; found --units krakencoder. Add --units mrtrix."
+        )
+    if options.radius <= 0 or options.max_distance < 0 or options.n_threads < 1:
+        raise SettingsError(
+            f"expected a radius above 0 mm, a reverse search of 0 mm or more and at least one "
+            f"thread; found {options.radius:g} mm, {options.max_distance:g} mm and "
+            f"{options.n_threads}."
+        )
+    if options.statistic not in STATISTICS:
+        raise SettingsError(
+            f"--stat: expected {', '.join(STATISTICS)}; found {options.statistic!r}."
+        )
+
+
+def parse_assignment(words: Sequence[str]) -> tuple[Assignment, float]:
+    """Mode and distance of ``--assignment MODE [MM]``.
+
+    Raises
+    ------
+    SettingsError
+        If the mode is unknown, ``reverse`` has no distance, or another mode has one.
+    """
+    mode, *rest = words
+    if mode in ASSIGNMENTS and len(rest) == (mode == "reverse"):
+        try:
+            return mode, float(rest[0]) if rest else 0.0
+        except ValueError:
+            pass
+    raise SettingsError(
+        f"--assignment: expected radial, end-voxels, all-voxels or `reverse MM`; found "
+        f"`{' '.join(words)}`."
+    )

@@ -1,0 +1,127 @@
+"""Model files: converted between the published format and ours, merged; the files they are of."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from kraken_bids.exceptions import SettingsError
+from kraken_bids.io.digests import compute_sha256
+from kraken_bids.models.krakencoder.checkpoint import DESCRIPTION_NAME, WEIGHTS_NAME, write_model
+from kraken_bids.models.krakencoder.load import load_model
+from kraken_bids.models.krakencoder.merge import merge_models
+from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.models.krakencoder.published_writer import write_upstream
+from kraken_bids.published.models import PRETRAINED, find_published, is_published
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_SUFFIX = ".pt"
+
+
+def convert_model(
+    model: str, output: Path, *, transforms: Sequence[Path] = ()
+) -> tuple[Model, tuple[Path, ...]]:
+    """Read a model and write it in the other format, or the same one.
+
+    Parameters
+    ----------
+    model : str
+        As :func:`kraken_bids.models.krakencoder.load.load_model` takes it.
+    output : Path
+        ``FILE.pt`` for the published format, else a folder of ours.
+    transforms : sequence of Path
+        Transforms of a published ``.pt``.
+
+    Returns
+    -------
+    model : Model
+        With the SHA-256 of the files behind it under ``Files`` in its provenance.
+    written : tuple of Path
+
+    Raises
+    ------
+    SettingsError
+        If the output is the input, or a file that is no ``.pt``.
+    KrakenBidsError
+        As reading and writing do.
+    """
+    check_model_output(output, [model])
+    loaded = read_with_hashes(model, transforms)
+    return loaded, write_as(loaded, output)
+
+
+def merge_model_files(
+    models: Sequence[str], output: Path, *, transforms: Sequence[Path] = ()
+) -> tuple[Model, tuple[Path, ...]]:
+    """Read models, join them, and write the result; see :func:`convert_model`.
+
+    Raises
+    ------
+    SettingsError
+        If there are fewer than two models.
+    KrakenBidsError
+        As reading, merging and writing do.
+    """
+    if len(models) < 2:
+        raise SettingsError(f"expected two models or more to merge; found {len(models)}.")
+    check_model_output(output, models)
+    merged = merge_models([read_with_hashes(one, transforms) for one in models], output.stem)
+    return merged, write_as(merged, output)
+
+
+def check_model_output(output: Path, models: Sequence[str]) -> None:
+    """Raise SettingsError unless a model can be written there without harm to those read."""
+    is_file = output.suffix == CHECKPOINT_SUFFIX
+    if output.is_dir() if is_file else output.exists() and not output.is_dir():
+        found = "a folder" if is_file else "a file" if output.is_file() else "a pipe or device"
+        raise SettingsError(
+            f"expected --output DIR or FILE{CHECKPOINT_SUFFIX}; found {output}, which is {found}."
+        )
+    for model in models:
+        if Path(model).exists() and output.exists() and output.samefile(model):
+            raise SettingsError(
+                f"expected --output elsewhere than the model that is read; found {output} for "
+                "both."
+            )
+
+
+def read_with_hashes(model: str, transforms: Sequence[Path] = ()) -> Model:
+    """Load a model onto the CPU, with the SHA-256 of the files behind it in its provenance."""
+    loaded = load_model(model, transforms=transforms, device="cpu")
+    files = dict(loaded.provenance.get("Files", {})) | hash_files(model, loaded, transforms)
+    return replace(loaded, provenance={**loaded.provenance, "Files": files})
+
+
+def hash_files(model: str, loaded: Model, transforms: Sequence[Path] = ()) -> dict[str, str]:
+    """SHA-256 of the files that a loaded model came from, by their names."""
+    paths = list_model_paths(model, loaded, transforms)
+    return {path.name: compute_sha256(path) for path in paths}
+
+
+def list_model_paths(
+    model: str, loaded: Model, transforms: Sequence[Path] = ()
+) -> tuple[Path, ...]:
+    """Files that a loaded model came from."""
+    path = Path(model)
+    if model == PRETRAINED or (is_published(model) and not path.exists()):
+        checkpoint, published = find_published(model)
+        return checkpoint, *_list_used(transforms or published, loaded)
+    if path.suffix == CHECKPOINT_SUFFIX:
+        return path, *_list_used(transforms or path.parent.glob("*"), loaded)
+    folder = path.parent if path.name == DESCRIPTION_NAME else path
+    return folder / DESCRIPTION_NAME, folder / WEIGHTS_NAME
+
+
+def _list_used(transforms: Iterable[Path], loaded: Model) -> list[Path]:
+    """Transform files that something was taken of."""
+    names = loaded.provenance["Transforms"]
+    return sorted((path for path in transforms if path.name in names), key=lambda p: p.name)
+
+
+def write_as(model: Model, output: Path) -> tuple[Path, ...]:
+    """Write a model in the format that the name of the output says."""
+    if output.suffix == CHECKPOINT_SUFFIX:
+        return write_upstream(model, output)
+    folder = write_model(model, output)
+    return folder / DESCRIPTION_NAME, folder / WEIGHTS_NAME

@@ -1,0 +1,1 @@
+"""Predicting: adaptation, latents, predicted connectomes, in files."""

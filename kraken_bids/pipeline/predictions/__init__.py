@@ -1,1 +1,0 @@
-"""Predicting: a cohort's connectomes, adapted and encoded; what the model makes of them."""

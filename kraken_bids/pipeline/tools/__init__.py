@@ -1,1 +1,0 @@
-"""The stages of kraken-tools: loose files in, loose files out, no BIDS dataset."""

@@ -1,0 +1,1 @@
+"""What others publish: which files, whether a copy is sound, how to get one."""

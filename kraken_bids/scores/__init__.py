@@ -1,0 +1,1 @@
+"""Judgement of connectomes, latents and predictions: arrays in, numbers and words out."""

@@ -1,0 +1,222 @@
+"""Whether connectomes resemble those that a model was trained on, as they lie or in another order.
+
+Any brain's mean connectome resembles that of the training subjects; with its regions or edges in
+another order it resembles nothing.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.flavors import Flavor
+from kraken_bids.region_orders import EdgeOrder, list_edge_orders
+from kraken_bids.scores.doubt_words import Doubt
+
+Vector = NDArray[np.float64]
+Rival: TypeAlias = "EdgeOrder | Flavor | Shape"
+
+MIN_EDGES = 190
+"""Twenty regions: fewer edges correlate by chance."""
+MIN_LIKENESS = 0.15
+"""Correlation with the training mean. One person's in the right order: 0.40 and more; any
+connectome in a random order: 0.06 and less (20 real people, fs86; 12 synthetic, three atlases)."""
+MIN_EVIDENCE = 0.1
+"""How much better another order fits, as a share of what it can: about minus the correlation with
+the training mean in the right order, about plus it in that other order."""
+MIN_EVIDENCE_FLAVOR = 0.3
+"""The same for another flavor: those differ less, and sites differ in them."""
+SCREENED = 8000
+SCREENING_ERROR = 0.15
+"""What the correlation over so many edges may be off; by chance it is 0.01."""
+MAX_ALIKE = 0.9
+"""Flavors whose training means correlate more are not told apart."""
+CERTAIN_GAP = 0.3
+"""Correlation gained by an order that leaves no doubt."""
+MIN_EVIDENCE_SHAPE = 0.3
+"""The same as :data:`MIN_EVIDENCE` for values that were transformed. Right ones, one by one: -0.1
+and less; transformed ones: 0.4 and more, but for logarithms of small numbers and roots of
+correlations, which differ little (20 real people)."""
+MAX_ALIKE_FORM = 0.98
+"""Forms that are more alike differ by less than one person's noise."""
+MIN_LIKENESS_NAMED = 0.5
+"""Who resembles less is not said to be swapped or transformed: other faults are as likely."""
+TRANSFORMED_REMEDY = "Give the connectomes as they were measured."
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What somebody may have done to every edge."""
+
+    words: str
+    group: str
+    """Of the flavors that it is done to: FC or SC."""
+    apply: Callable[[Vector], Vector]
+
+    @property
+    def claim(self) -> str:
+        """What is said of connectomes that fit better so."""
+        return f"seems to hold {self.words} in place of the measured edges"
+
+
+SHAPES = (
+    Shape("absolute values", "FC", np.abs),
+    Shape("squares", "FC", np.square),
+    Shape("logarithms or roots", "SC", lambda edges: np.log1p(np.maximum(edges, 0))),
+    Shape("logarithms or roots", "SC", lambda edges: np.sqrt(np.maximum(edges, 0))),
+    Shape("squares", "SC", np.square),
+    Shape("ones and zeros", "SC", lambda edges: (edges > np.median(edges)).astype(np.float64)),
+)
+
+
+def judge_mean(
+    flavor: Flavor,
+    mean: NDArray[np.floating],
+    training_means: Mapping[Flavor, NDArray[np.floating]],
+) -> list[Doubt]:
+    """Compare a mean connectome, or one person's, with the training mean.
+
+    Parameters
+    ----------
+    flavor : Flavor
+    mean : ndarray of shape (n_edges,)
+        Finite.
+    training_means : mapping of Flavor to ndarray of shape (n_edges,)
+        :meth:`kraken_bids.models.krakencoder.model.Model.training_means`.
+
+    Returns
+    -------
+    list of Doubt
+        None, or one: that another flavor or another order fits clearly better, or that nothing
+        fits. Empty as well where there is no training mean, or too few edges.
+    """
+    wanted = training_means.get(flavor)
+    if wanted is None or wanted.shape != mean.shape or wanted.size < MIN_EDGES:
+        return []
+    if np.ptp(wanted) == 0 or np.ptp(mean) == 0:
+        return []
+    target, given = (standardize(np.asarray(x, np.float64)) for x in (wanted, mean))
+    own = float(given @ target)
+    rivals: list[tuple[float, Rival]] = [
+        *_fit_orders(given, target, list_edge_orders(flavor.parcellation, mean.size)),
+        *_fit_flavors(given, target, flavor, training_means),
+        *_fit_shapes(given, np.asarray(wanted, np.float64), flavor.group),
+    ]
+    if rivals:
+        likeness, name = max(rivals, key=lambda rival: rival[0])
+        return [_describe_rival(flavor, own, likeness, name)]
+    return [unlike(flavor, own)] if own < MIN_LIKENESS else []
+
+
+def correlate(edges: NDArray[np.floating], standardized: Vector) -> tuple[float, float]:
+    """Correlate edges with what has mean 0 and length 1; and the length of their deviation."""
+    squares = float(edges @ edges) - float(edges.sum()) ** 2 / edges.size
+    length = max(squares, 0.0) ** 0.5
+    return (float(edges @ standardized) / length if length else 0.0), length
+
+
+def standardize(values: Vector) -> Vector:
+    """Values less their mean, of length 1."""
+    centred = values - values.mean()
+    return np.asarray(centred / np.linalg.norm(centred))
+
+
+def _fit_orders(
+    given: Vector, target: Vector, orders: Sequence[EdgeOrder]
+) -> list[tuple[float, Rival]]:
+    own = float(given @ target)
+    found: list[tuple[float, Rival]] = []
+    some = slice(None, None, max(1, given.size // SCREENED))
+    share = len(given[some]) / given.size
+    for order in orders:
+        # few orders come near: a part of the edges shows it of all others
+        if float(given[some] @ target[order.edges[some]]) / share < own - SCREENING_ERROR:
+            continue
+        other = target[order.edges]
+        likeness = float(given @ other)
+        if _is_better(own, likeness, float(target @ other), MIN_EVIDENCE):
+            found.append((likeness, order))
+    return found
+
+
+def _fit_flavors(
+    given: Vector,
+    target: Vector,
+    flavor: Flavor,
+    training_means: Mapping[Flavor, NDArray[np.floating]],
+) -> list[tuple[float, Rival]]:
+    own = float(given @ target)
+    found: list[tuple[float, Rival]] = []
+    for rival, mean in training_means.items():
+        if rival == flavor or rival.parcellation != flavor.parcellation or not np.ptp(mean):
+            continue
+        other = standardize(np.asarray(mean, np.float64))
+        likeness, alike = float(given @ other), float(target @ other)
+        if alike < MAX_ALIKE and _is_better(own, likeness, alike, MIN_EVIDENCE_FLAVOR):
+            found.append((likeness, rival))
+    return found
+
+
+def _fit_shapes(given: Vector, wanted: Vector, group: str) -> list[tuple[float, Rival]]:
+    target = standardize(wanted)
+    own = float(given @ target)
+    found: list[tuple[float, Rival]] = []
+    for shape in SHAPES:
+        values = shape.apply(wanted)
+        if shape.group != group or not np.ptp(values):
+            continue
+        other = standardize(values)
+        likeness, alike = float(given @ other), float(target @ other)
+        is_better = _is_better(own, likeness, alike, MIN_EVIDENCE_SHAPE)
+        if is_better and likeness >= MIN_LIKENESS_NAMED and alike < MAX_ALIKE_FORM:
+            found.append((likeness, shape))
+    return found
+
+
+def _is_better(own: float, other: float, alike: float, evidence: float) -> bool:
+    """Whether the other fits better, measured by how unlike the two are that could fit."""
+    return other >= MIN_LIKENESS and other - own > evidence * (1 - alike) and alike < 1 - 1e-6
+
+
+def _describe_rival(flavor: Flavor, own: float, likeness: float, rival: Rival) -> Doubt:
+    in_place = ("correlation with the model's training mean", f"{round(own, 2) + 0.0:.2f}")
+    is_certain = likeness - own > CERTAIN_GAP
+    if isinstance(rival, Flavor):
+        return Doubt(
+            flavor, f"looks like {rival}", (in_place, ("with that flavor's", f"{likeness:.2f}")),
+            "Was one given in place of the other?", is_certain=is_certain,
+        )  # fmt: skip
+    if isinstance(rival, Shape):
+        figures = (in_place, ("so transformed", f"{likeness:.2f}"))
+        return Doubt(flavor, rival.claim, figures, TRANSFORMED_REMEDY)
+    claim = f"seems to be in another order than the model's: {rival.words}"
+    figures = (in_place, ("in that order", f"{likeness:.2f}"))
+    return Doubt(flavor, claim, figures, _say_remedy(flavor, rival), is_certain=is_certain)
+
+
+def _say_remedy(flavor: Flavor, order: EdgeOrder) -> str:
+    steps = []
+    if order.is_lower:
+        steps.append("give square matrices, or their upper triangle row by row "
+                     "(kraken_bids.to_edges)")  # fmt: skip
+    if order.regions is not None:
+        steps.append(
+            "put rows and columns into the order of kraken_bids.region_names: kraken_bids."
+            f"reorder_regions(square, {flavor.parcellation!r}, given={order.regions.name!r})"
+        )
+    text = "; ".join(steps)
+    return f"{text[:1].upper()}{text[1:]}."
+
+
+def unlike(flavor: Flavor, own: float) -> Doubt:
+    """Doubt about what nothing fits."""
+    words = ", as if its sign were turned" if own < -MIN_LIKENESS else ""
+    return Doubt(
+        flavor,
+        f"does not resemble the connectomes that the model was trained on{words}",
+        (("correlation with their mean", f"{round(own, 2) + 0.0:.2f}"),),
+        "Check the order of the regions (kraken_bids.region_names), the atlas, and what was "
+        "measured: predictions from it mean nothing as it is.",
+    )

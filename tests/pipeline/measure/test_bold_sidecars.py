@@ -1,0 +1,52 @@
+"""Sidecars say of every run what is its own."""
+
+from pathlib import Path
+
+import numpy as np
+
+from kraken_bids.connectome.functional.bold_quality import FrameQuality
+from kraken_bids.connectome.functional.cleaning import CleanRun
+from kraken_bids.pipeline.measure.bold_sidecars import describe_cleaning
+from kraken_bids.settings import FunctionalSettings
+
+
+def make_run(tr: float, n: int = 30) -> CleanRun:
+    """Make a run of which only its length and repetition time count."""
+    quiet = np.zeros(n)
+    kept = np.ones(n, bool)
+    return CleanRun(
+        cleaned={},
+        kept=kept,
+        regressors=("ones",),
+        n_volumes=n,
+        n_dropped=0,
+        n_outliers=0,
+        outlier_rule="art",
+        mean_fd=0.1,
+        frames=FrameQuality(quiet, quiet, "none", quiet, kept),
+        tr=tr,
+        high_pass=0.01,
+        high_pass_method="none",
+        strategy="fmriclean",
+        gsr=False,
+        notes=(),
+    )
+
+
+def test_runs_of_one_repetition_time() -> None:
+    """It stands once at the top, and in each run."""
+    files = [Path("a.nii"), Path("b.nii")]
+    told = describe_cleaning(files, [make_run(2.0), make_run(2.0)], FunctionalSettings())
+    assert told["RepetitionTime"] == 2.0
+    assert [run["RepetitionTime"] for run in told["Runs"]] == [2.0, 2.0]
+    assert not any("repetition times" in note for note in told["Notes"])
+
+
+def test_runs_of_different_repetition_times() -> None:
+    """No single one stands for all; each run has its own, and minutes add up by them."""
+    files = [Path("a.nii"), Path("b.nii")]
+    told = describe_cleaning(files, [make_run(2.0), make_run(0.8)], FunctionalSettings())
+    assert "RepetitionTime" not in told
+    assert [run["RepetitionTime"] for run in told["Runs"]] == [2.0, 0.8]
+    assert told["EffectiveDuration"] == 30 * 2.8
+    assert any("repetition times of 2 and 0.8 s" in note for note in told["Notes"])

@@ -1,0 +1,142 @@
+"""Metrics against numpy, scipy and scikit-learn."""
+
+import numpy as np
+import pytest
+from scipy.stats import rankdata
+from sklearn.metrics import explained_variance_score
+
+from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.scores import metrics
+from kraken_bids.scores.metrics import (
+    average_correlation_residual,
+    average_rank,
+    compute_metrics,
+    explained_variance,
+    own_correlations,
+    rank_cells,
+    rank_own,
+    row_correlations,
+    top_n_accuracy,
+)
+
+
+@pytest.fixture
+def pair(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    x = rng.normal(size=(12, 60)) + rng.normal(size=60)
+    return x, x + 2.5 * rng.normal(size=x.shape)
+
+
+def test_row_correlations_are_numpys(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    """Observed subjects in rows, predicted ones in columns."""
+    x, y = pair
+
+    np.testing.assert_allclose(row_correlations(x, y), np.corrcoef(x, y)[:12, 12:], atol=1e-12)
+
+
+def test_identification_counts_ranks_of_the_own_prediction(
+    pair: tuple[np.ndarray, np.ndarray],
+) -> None:
+    """top-N and average rank follow from scipy's ranks of each row."""
+    cc = row_correlations(*pair)
+    ranks = np.array([rankdata(-row)[i] - 1 for i, row in enumerate(cc)])
+
+    assert 0 < top_n_accuracy(cc, 1) < 1
+    for n in (1, 2, 5):
+        assert top_n_accuracy(cc, n) == pytest.approx(np.mean(ranks < n))
+    assert average_rank(cc) == pytest.approx(np.mean(1 - ranks / 12))
+
+
+def test_every_cell_is_ranked_as_scipy_ranks_it(rng: np.random.Generator) -> None:
+    """The highest first, ties in the middle."""
+    cells = rng.integers(0, 4, (9, 9)).astype(float)
+
+    expected = np.stack([rankdata(-row) - 1 for row in cells])
+    np.testing.assert_allclose(rank_cells(cells), expected)
+
+
+def test_predictions_that_are_all_alike_identify_nobody(rng: np.random.Generator) -> None:
+    """The mean connectome predicted for everyone is chance, not perfection."""
+    x = rng.normal(size=(10, 30))
+    cc = row_correlations(x, np.tile(np.arange(30.0), (10, 1)))
+
+    assert top_n_accuracy(cc, 1) == 0
+    assert average_rank(cc) == pytest.approx(0.55)
+
+
+def test_residual_correlation_takes_a_mean_from_both(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    """The observed mean by default, any other when given."""
+    x, y = pair
+    for mean in (None, np.linspace(0, 1, 60)):
+        center = x.mean(0) if mean is None else mean
+        expected = np.mean(
+            [np.corrcoef(a, b)[0, 1] for a, b in zip(x - center, y - center, strict=True)]
+        )
+
+        assert average_correlation_residual(x, y, mean=mean) == pytest.approx(expected)
+
+
+def test_explained_variance_is_scikit_learns(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    """Edges weigh as much as they vary; a difference that everyone shares does not count."""
+    x, y = pair
+
+    expected = explained_variance_score(x, y, multioutput="variance_weighted")
+    assert explained_variance(x, y) == pytest.approx(expected)
+    assert explained_variance(x, y + 3) == pytest.approx(expected)
+    assert np.isnan(explained_variance(np.ones((3, 4)), np.ones((3, 4))))
+
+
+def test_all_metrics_come_by_name(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    """A perfect prediction has 1 everywhere; unlike shapes are refused."""
+    assert compute_metrics(pair[0], pair[0]) == pytest.approx(
+        dict.fromkeys(
+            ("top1acc", "top2acc", "avgrank", "avgcorr", "avgcorr_resid", "explainedvar"), 1.0
+        )
+    )
+    with pytest.raises(ConnectomeError, match="one shape"):
+        compute_metrics(pair[0], pair[1][:, 1:])
+
+
+def test_ranks_of_the_own_cells_are_those_of_all_cells(rng: np.random.Generator) -> None:
+    """With ties too, and with rows that are all alike."""
+    cells = rng.integers(0, 4, size=(9, 9)).astype(float)
+    cells[3] = 1.0
+
+    np.testing.assert_array_equal(rank_own(cells), np.diag(rank_cells(cells)))
+
+
+def test_blocks_of_edges_change_no_metric(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Edges taken a few at a time give what all at once give."""
+    x = rng.normal(size=(8, 50)).astype(np.float32)
+    y = (x + rng.normal(size=x.shape)).astype(np.float32)
+    whole = compute_metrics(x, y)
+
+    monkeypatch.setattr(metrics, "BLOCK", 7 * len(x))
+
+    assert compute_metrics(x, y) == pytest.approx(whole, abs=1e-12)
+
+
+def test_factors_of_predictions_give_the_same_correlations(rng: np.random.Generator) -> None:
+    """Also where a prediction does not vary over edges."""
+    x, rows = rng.normal(size=(8, 50)), rng.normal(size=(8, 3))
+    rows[5] = 0, 0, 1
+    columns = rng.normal(size=(3, 50))
+    columns[2] = 0.3
+    predicted = (rows @ columns).astype(np.float32)
+
+    found = row_correlations(x, predicted, factors=(rows, columns))
+
+    np.testing.assert_allclose(found, row_correlations(x, predicted), atol=1e-7)
+    assert (found[:, 5] == 0).all()
+
+
+def test_own_correlations_are_the_diagonal(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    """Less a mean on either side too; a row without variance gives 0."""
+    x, y = pair
+    means = x.mean(axis=0), y.mean(axis=0) + 1
+    expected = np.diag(row_correlations(x - means[0], y - means[1]))
+    found = own_correlations(x, y, observed_mean=means[0], predicted_mean=means[1])
+
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+    assert own_correlations(np.ones((1, 5)), np.arange(5.0)[None]) == [0.0]

@@ -1,0 +1,110 @@
+"""p-values and intervals against plain loops over permuted and resampled subjects."""
+
+from itertools import permutations
+
+import numpy as np
+import pytest
+from sklearn.metrics import explained_variance_score
+
+from kraken_bids.scores.metrics import compute_metrics
+from kraken_bids.scores.significance import Comparison, compare, score_comparison
+
+METRICS = ("top1acc", "top2acc", "avgrank", "avgcorr", "avgcorr_resid", "explainedvar")
+
+
+@pytest.fixture
+def pair(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    x = rng.normal(size=(7, 40)) + 3 * rng.normal(size=40)
+    return x, x + 1.6 * rng.normal(size=x.shape) + 0.2
+
+
+def metrics_of(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    return compute_metrics(x, y, mean=x.mean(axis=0))
+
+
+def test_values_are_the_metrics(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    """With and without a mean of one's own, as compute_metrics has them."""
+    for mean in (None, np.linspace(-1, 1, 40)):
+        scores = score_comparison(compare(*pair, mean=mean), n_permutations=0, n_bootstraps=0)
+
+        assert {m: s.value for m, s in scores.items()} == pytest.approx(
+            compute_metrics(*pair, mean=mean)
+        )
+        assert all(np.isnan([s.p, s.low, s.high]).all() for s in scores.values())
+
+
+def test_p_values_are_those_of_every_permutation_in_turn(rng: np.random.Generator) -> None:
+    """5 subjects have 120 assignments; metrics recomputed from the dealt-out edges."""
+    x = rng.normal(size=(5, 30))
+    y = x + 2 * rng.normal(size=x.shape)
+    every = [metrics_of(x, y[list(order)]) for order in permutations(range(5))]
+    own = metrics_of(x, y)
+
+    scores = score_comparison(compare(x, y), n_permutations=20_000, n_bootstraps=0)
+
+    for metric in METRICS:
+        exact = np.mean([values[metric] >= own[metric] - 1e-9 for values in every])
+        assert scores[metric].p == pytest.approx(exact, abs=0.015), metric
+
+
+def test_a_permutation_sees_all_metrics_through_the_same_assignment(
+    pair: tuple[np.ndarray, np.ndarray],
+) -> None:
+    """A prediction better than all others has the smallest p that there can be."""
+    x, _ = pair
+
+    scores = score_comparison(compare(x, x), n_permutations=99, n_bootstraps=0, seed=3)
+
+    assert {score.p for score in scores.values()} == {0.01}
+
+
+def resample(comparison: Comparison, n: int, seed: int) -> np.ndarray:
+    """Repeat the draws of score_comparison: permutations come first."""
+    rng = np.random.default_rng(seed)
+    rng.permuted(np.tile(np.arange(comparison.n_subjects), (0, 1)), axis=1)
+    return rng.multinomial(
+        comparison.n_subjects, np.full(comparison.n_subjects, 1 / comparison.n_subjects), size=n
+    )
+
+
+def test_intervals_are_those_of_resampled_subjects(pair: tuple[np.ndarray, np.ndarray]) -> None:
+    """Rows of the correlation matrix are drawn, all columns stay; variance is recomputed."""
+    x, y = pair
+    comparison = compare(x, y)
+    correlations = np.corrcoef(x, y)[:7, 7:]
+    ranks = np.array([(row > row[i]).sum() for i, row in enumerate(correlations)])
+    samples: dict[str, list[float]] = {"avgrank": [], "avgcorr": [], "explainedvar": []}
+    for counts in resample(comparison, 200, seed=5):
+        drawn = np.repeat(np.arange(7), counts)
+        samples["avgrank"].append(np.mean(1 - ranks[drawn] / 7))
+        samples["avgcorr"].append(np.mean(np.diag(correlations)[drawn]))
+        samples["explainedvar"].append(
+            explained_variance_score(x[drawn], y[drawn], multioutput="variance_weighted")
+        )
+
+    scores = score_comparison(comparison, n_permutations=0, n_bootstraps=200, seed=5)
+
+    for metric, values in samples.items():
+        expected = np.percentile(values, (2.5, 97.5))
+        assert (scores[metric].low, scores[metric].high) == pytest.approx(tuple(expected)), metric
+
+
+def test_predictions_of_chance_have_uniform_p_values() -> None:
+    """Among 200 cohorts without any relation, about 5 % have p < 0.05."""
+    found = []
+    for seed in range(200):
+        rng = np.random.default_rng(seed)
+        comparison = compare(rng.normal(size=(10, 20)), rng.normal(size=(10, 20)))
+        scores = score_comparison(comparison, n_permutations=199, n_bootstraps=0, seed=seed)
+        found.append(scores["avgcorr"].p)
+
+    assert 0.01 < np.mean(np.array(found) < 0.05) < 0.10
+    assert 0.4 < np.mean(found) < 0.6
+
+
+def test_people_who_do_not_vary_have_no_explained_variance() -> None:
+    """NaN, without a p-value or an interval, and no warning."""
+    scores = score_comparison(compare(np.ones((4, 6)), np.ones((4, 6))))
+
+    assert np.isnan([scores["explainedvar"].value, scores["explainedvar"].p]).all()
+    assert np.isnan(scores["explainedvar"].low)
