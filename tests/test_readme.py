@@ -8,10 +8,10 @@ import pytest
 
 from kraken_bids.bids.outputs import relmat_path
 from kraken_bids.cli.app import main
-from kraken_bids.cli.evaluate import evaluate
-from kraken_bids.cli.fc import fc
-from kraken_bids.cli.predict import predict
-from kraken_bids.cli.sc import sc
+from kraken_bids.cli.commands.evaluate import evaluate
+from kraken_bids.cli.commands.fc import fc
+from kraken_bids.cli.commands.predict import predict
+from kraken_bids.cli.commands.sc import sc
 from kraken_bids.demo.cohort import simulate_cohort
 from kraken_bids.flavors import list_flavors, parse_meas
 from kraken_bids.io.writing import write_relmat

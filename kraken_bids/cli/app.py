@@ -10,12 +10,16 @@ import click
 
 from kraken_bids import __version__
 from kraken_bids.cli.app_settings import read_settings
-from kraken_bids.cli.cleaning import cleaning_options
-from kraken_bids.cli.options import ListOption, exit_with_message, read_config, verbose_option
-from kraken_bids.cli.running import check_running, running_options
+from kraken_bids.cli.cleaning_options import cleaning_options, template_options
+from kraken_bids.cli.options import (
+    ListOption,
+    end_cleanly_when_stopped,
+    exit_with_message,
+    read_config,
+    verbose_option,
+)
+from kraken_bids.cli.running_options import check_running, running_options
 from kraken_bids.cli.sections import SectionedCommand
-from kraken_bids.cli.signals import end_cleanly_when_stopped
-from kraken_bids.cli.templates import template_options
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.io.files import make_folder
 from kraken_bids.logs import start_terminal_log

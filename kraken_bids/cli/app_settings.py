@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kraken_bids.cli.cleaning import functional_settings
+from kraken_bids.cli.cleaning_options import functional_settings
 from kraken_bids.cli.options import labels, pairs
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.settings import (

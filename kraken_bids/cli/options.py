@@ -4,9 +4,11 @@ import logging
 import re
 import signal
 import sys
+import threading
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
@@ -49,6 +51,17 @@ transforms_option = click.option(
 verbose_option = click.option(
     "-v", "--verbose", count=True, help="Say more: shapes, times, what is skipped."
 )
+
+
+def add_options(*options: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command several options at once, in this order."""
+
+    def add(command: Callable[..., Any]) -> Callable[..., Any]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 class ForgivingCommand(click.Command):
@@ -235,3 +248,20 @@ def _as_word(value: object, option: click.Parameter) -> str:
     if isinstance(value, Mapping | list):
         raise ValueError(f"expected a word or a number for {option.name}; found {str(value)[:80]}")
     return str(value)
+
+
+def end_cleanly_when_stopped() -> None:
+    """End as by an error at SIGTERM and SIGHUP, so that unfinished files and processes go along.
+
+    A signal that whoever started the command has had ignored (``nohup``) stays ignored. Ctrl-C
+    does as much by itself.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, _stop)
+
+
+def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    sys.exit(128 + number)

@@ -5,14 +5,18 @@ from pathlib import Path
 import click
 
 from kraken_bids import __version__
-from kraken_bids.cli.evaluate import evaluate
-from kraken_bids.cli.fc import fc
-from kraken_bids.cli.fetch import fetch
-from kraken_bids.cli.models import convert, describe, merge
-from kraken_bids.cli.options import ForgivingCommand, exit_with_message, verbose_option
-from kraken_bids.cli.predict import predict
-from kraken_bids.cli.sc import sc
-from kraken_bids.cli.signals import end_cleanly_when_stopped
+from kraken_bids.cli.commands.evaluate import evaluate
+from kraken_bids.cli.commands.fc import fc
+from kraken_bids.cli.commands.fetch import fetch
+from kraken_bids.cli.commands.model_tools import convert, describe, merge
+from kraken_bids.cli.commands.predict import predict
+from kraken_bids.cli.commands.sc import sc
+from kraken_bids.cli.options import (
+    ForgivingCommand,
+    end_cleanly_when_stopped,
+    exit_with_message,
+    verbose_option,
+)
 from kraken_bids.logs import start_terminal_log
 
 

@@ -25,7 +25,7 @@ RUN = """
 import os, signal, sys, time
 from pathlib import Path
 from kraken_bids.cli.options import exit_with_message
-from kraken_bids.cli.signals import end_cleanly_when_stopped
+from kraken_bids.cli.options import end_cleanly_when_stopped
 from kraken_bids.io.files import atomic_path
 from kraken_bids.logs import start_terminal_log
 from kraken_bids.pipeline.provenance import follow_run, start_run
@@ -74,7 +74,7 @@ def test_what_was_started_to_outlive_its_terminal_does() -> None:
     """``nohup`` has SIGHUP ignored, and so it stays."""
     script = """
 import os, signal
-from kraken_bids.cli.signals import end_cleanly_when_stopped
+from kraken_bids.cli.options import end_cleanly_when_stopped
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 end_cleanly_when_stopped()
 os.kill(os.getpid(), signal.SIGHUP)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from kraken_bids.cli.predict import predict
+from kraken_bids.cli.commands.predict import predict
 
 FOLDER = Path(__file__).resolve().parents[2].parent / "shared" / "conformance"
 TOLERANCE = 1e-5

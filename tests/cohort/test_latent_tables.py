@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 
-from kraken_bids.cli.predict import predict
+from kraken_bids.cli.commands.predict import predict
 from kraken_bids.cohort.latent_tables import MAX_PACKED_BYTES, read_latent_tables
 from kraken_bids.exceptions import InputError
 from kraken_bids.models.krakencoder.model import Model

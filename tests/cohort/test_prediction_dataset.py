@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from kraken_bids.cli.predict import predict
+from kraken_bids.cli.commands.predict import predict
 from kraken_bids.cohort.from_files import read_connectomes
 from kraken_bids.cohort.stored_predictions import read_predictions
 from kraken_bids.flavors import parse_flavor

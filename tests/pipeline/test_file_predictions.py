@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from scipy.io import loadmat
 from torch import nn
 
-from kraken_bids.cli.predict import predict
+from kraken_bids.cli.commands.predict import predict
 from kraken_bids.cohort.from_dataset import (
     encode_cohort,
     fit_cohort_adaptation,

@@ -14,7 +14,7 @@ import torch
 from click.testing import CliRunner
 from scipy.io import loadmat
 
-from kraken_bids.cli.predict import predict
+from kraken_bids.cli.commands.predict import predict
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.models.krakencoder.adaptation import read_adaptation
 from kraken_bids.models.krakencoder.load import load_model

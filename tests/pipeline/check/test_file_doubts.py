@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from kraken_bids.cli.predict import predict
+from kraken_bids.cli.commands.predict import predict
 from kraken_bids.connectome.matrices import edges_to_square, square_to_edges
 from kraken_bids.estimator import KrakenEncoder
 from kraken_bids.flavors import Flavor

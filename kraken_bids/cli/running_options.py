@@ -1,17 +1,16 @@
 """The options that say how a run of ``kraken-bids`` is carried out."""
 
 import logging
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import click
 
+from kraken_bids.cli.options import add_options
 from kraken_bids.settings import RunSettings
 
 logger = logging.getLogger(__name__)
 
-_OPTIONS = (
+running_options = add_options(
     click.option(
         "--n-procs",
         "--nprocs",
@@ -72,13 +71,7 @@ _OPTIONS = (
         help="Accepted as other BIDS Apps do; the raw dataset is not validated in any case.",
     ),
 )
-
-
-def running_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that :class:`~kraken_bids.settings.RunSettings` is made of."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+"""Options that :class:`~kraken_bids.settings.RunSettings` is made of."""
 
 
 def check_running(run: RunSettings) -> None:

@@ -1,14 +1,15 @@
-"""The options that say how BOLD becomes connectomes, the same in every command that does it."""
+"""The options that say how BOLD becomes connectomes, for every command that measures it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
-from kraken_bids.cli.options import ListOption, numbers
+from kraken_bids.cli.options import ListOption, add_options, numbers
 from kraken_bids.settings import DENOISE, FunctionalSettings
 
-_OPTIONS = (
+cleaning_options = add_options(
     click.option(
         "--denoise",
         type=click.Choice(DENOISE),
@@ -59,13 +60,24 @@ _OPTIONS = (
         "0.06]",
     ),
 )
-
-
-def cleaning_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options that :func:`functional_settings` takes."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+"""Options that :func:`functional_settings` takes."""
+template_options = add_options(
+    click.option(
+        "--transforms-dir",
+        type=click.Path(exists=True, file_okay=False, path_type=Path),
+        metavar="DIR",
+        help="Transforms between templates, as TemplateFlow names them "
+        "(tpl-MNI152NLin2009cAsym_from-MNI152NLin6Asym_mode-image_xfm.h5) or fMRIPrep "
+        "(from-..._to-..._mode-image_xfm.h5)  [TemplateFlow's cache]",
+    ),
+    click.option(
+        "--allow-template-mismatch",
+        is_flag=True,
+        help="Lay labels of one template over data in another as they are where no transform "
+        "between the two is found: millimetres off.",
+    ),
+)
+"""Options on templates that differ, for every command that lays labels over data."""
 
 
 def functional_settings(options: Mapping[str, Any]) -> FunctionalSettings:

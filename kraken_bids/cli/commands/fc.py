@@ -5,7 +5,11 @@ from typing import Any
 
 import click
 
-from kraken_bids.cli.cleaning import cleaning_options, functional_settings
+from kraken_bids.cli.cleaning_options import (
+    cleaning_options,
+    functional_settings,
+    template_options,
+)
 from kraken_bids.cli.options import (
     FILE,
     ForgivingCommand,
@@ -14,7 +18,6 @@ from kraken_bids.cli.options import (
     pairs,
     verbose_option,
 )
-from kraken_bids.cli.templates import template_options
 from kraken_bids.logs import start_terminal_log
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kraken_bids.cli.running import check_running
+from kraken_bids.cli.running_options import check_running
 from kraken_bids.settings import RunSettings
 
 

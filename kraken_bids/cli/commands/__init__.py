@@ -1,0 +1,1 @@
+"""The commands of ``kraken-tools``: options, and one call."""
