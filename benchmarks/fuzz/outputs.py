@@ -88,13 +88,13 @@ def _read_group(path: Path) -> None:
 def _read_run(path: Path) -> None:
     from kraken_bids.bids.custom_atlases import read_region_table
     from kraken_bids.bids.dataset_files import write_dataset_description, write_region_tables
+    from kraken_bids.cohort.failures import list_failures, read_failures
     from kraken_bids.cohort.from_dataset import Cohort, list_members
     from kraken_bids.cohort.saved_ridge import read_saved_ridges
     from kraken_bids.exceptions import InputError
     from kraken_bids.pipeline.check.qcfc import write_qcfc
     from kraken_bids.pipeline.check.quality_table import write_quality
     from kraken_bids.pipeline.check.settings_alike import warn_of_unlike
-    from kraken_bids.pipeline.provenance import list_failures, read_failures
 
     root = _find_root(path)
     if path.name == "dataset_description.json":

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 from kraken_bids.exceptions import InputError, KrakenBidsError
 from kraken_bids.resources import explain_shortage
 
 logger = logging.getLogger(__name__)
 
-
+FAILURE_COLUMNS = ("participant_id", "session_id", "stage", "error", "message", "run")
 EXPECTED_END = "expected the process that computes this participant to end by itself;"
 
 
@@ -114,3 +115,31 @@ def going_on(problems: list[Exception]) -> Iterator[None]:
         refused = explain_refusal(error)
         logger.error("%s", refused or error)
         problems.append(InputError(refused) if refused else error)
+
+
+def read_failures(output_dir: Path, subject: str) -> list[tuple[str, str, str]]:
+    """List what of a participant has failed: session (or ``n/a``), stage and message of each."""
+    rows = read_rows(output_dir / "logs" / "failures.tsv")
+    return [(row[1], row[2], row[4]) for row in rows if row[0] == f"sub-{subject}"]
+
+
+def list_failures(output_dir: Path) -> list[tuple[str, str, str, str]]:
+    """List what of anybody has failed: participant, session (or ``n/a``), stage, message."""
+    rows = read_rows(output_dir / "logs" / "failures.tsv")
+    return [(row[0], row[1], row[2], row[4]) for row in rows]
+
+
+def read_rows(path: Path) -> list[tuple[str, ...]]:
+    """Rows of ``failures.tsv``; what is none (a damaged file) is left out."""
+    try:
+        text = path.read_bytes().decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        logger.warning("%s: earlier failures cannot be read: %s", path, error)
+        return []
+    rows = [tuple(line.split("\t")) for line in text.splitlines()[1:]]
+    whole = [row for row in rows if len(row) == len(FAILURE_COLUMNS)]
+    if len(whole) < len(rows):
+        logger.warning("%s: %d damaged row(s) left out", path, len(rows) - len(whole))
+    return whole

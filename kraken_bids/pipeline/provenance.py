@@ -12,7 +12,7 @@ import tomli_w
 
 from kraken_bids import __version__
 from kraken_bids.bids.dataset_files import check_output_folder
-from kraken_bids.cohort.failures import Failure
+from kraken_bids.cohort.failures import FAILURE_COLUMNS, Failure, read_rows
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import take_lock
 from kraken_bids.io.writing import write_table, write_text
@@ -46,7 +46,6 @@ CITATION_BIB = """\
 }
 """
 GO_ON = "finished files are kept, and the same command goes on from there"
-FAILURE_COLUMNS = ("participant_id", "session_id", "stage", "error", "message", "run")
 
 
 @dataclass(frozen=True)
@@ -152,7 +151,7 @@ def write_failures(
     try:
         rows = [
             row
-            for row in _read_rows(path)
+            for row in read_rows(path)
             if row[0] not in done or (row[2] in kept_stages and row[-1] != run.name)
         ]
         rows += [
@@ -171,34 +170,6 @@ def write_failures(
     finally:
         if lock is not None:
             os.close(lock)
-
-
-def read_failures(output_dir: Path, subject: str) -> list[tuple[str, str, str]]:
-    """List what of a participant has failed: session (or ``n/a``), stage and message of each."""
-    rows = _read_rows(output_dir / "logs" / "failures.tsv")
-    return [(row[1], row[2], row[4]) for row in rows if row[0] == f"sub-{subject}"]
-
-
-def list_failures(output_dir: Path) -> list[tuple[str, str, str, str]]:
-    """List what of anybody has failed: participant, session (or ``n/a``), stage, message."""
-    rows = _read_rows(output_dir / "logs" / "failures.tsv")
-    return [(row[0], row[1], row[2], row[4]) for row in rows]
-
-
-def _read_rows(path: Path) -> list[tuple[str, ...]]:
-    """Rows of ``failures.tsv``; what is none (a damaged file) is left out."""
-    try:
-        text = path.read_bytes().decode("utf-8", errors="replace")
-    except FileNotFoundError:
-        return []
-    except OSError as error:
-        logger.warning("%s: earlier failures cannot be read: %s", path, error)
-        return []
-    rows = [tuple(line.split("\t")) for line in text.splitlines()[1:]]
-    whole = [row for row in rows if len(row) == len(FAILURE_COLUMNS)]
-    if len(whole) < len(rows):
-        logger.warning("%s: %d damaged row(s) left out", path, len(rows) - len(whole))
-    return whole
 
 
 def exit_code_of(failures: Sequence[Failure], n_subjects: int) -> int:

@@ -9,6 +9,11 @@ from kraken_bids.flavors import Flavor
 
 logger = logging.getLogger(__name__)
 
+ABOUT, MEAN = "about this person", "no better than the group mean"
+NOT_JUDGED = "not judged"
+COMMON = "the model encodes it badly here"
+"""End of what is said of a flavor, not of a file."""
+
 
 @dataclass(frozen=True)
 class Doubt:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from kraken_bids.flavors import Flavor
 from kraken_bids.pipeline.check.encoded_inputs import Encoded, InputView, recall_views
 from kraken_bids.pipeline.check.kept_results import NOTHING_KEPT, Kept
+from kraken_bids.scores.doubt_words import COMMON
 from kraken_bids.scores.latent_consistency import MIN_FIT, LatentFit, judge_latents
 from kraken_bids.scores.novelty import FAR_Z, measure_distances
 
@@ -18,8 +19,6 @@ logger = logging.getLogger(__name__)
 MANY_MISFITS = 3
 MIN_SEEN = 0.05
 """A connectome of which the model sees less than this share is no input that says much."""
-COMMON = "the model encodes it badly here"
-"""End of what is said of a flavor, not of a file."""
 MANY_SHARE = 1 / 4
 """So many of a flavor's files, and such a share of them, do not misfit by their own fault."""
 

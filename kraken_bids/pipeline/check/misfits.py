@@ -9,7 +9,8 @@ import numpy as np
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.flavors import Flavor
 from kraken_bids.pipeline.check.cohort_scores import CROSS_MODAL
-from kraken_bids.pipeline.check.prediction_verdicts import ABOUT, MEAN, NOT_JUDGED, Verdict
+from kraken_bids.pipeline.check.prediction_verdicts import Verdict
+from kraken_bids.scores.doubt_words import ABOUT, MEAN, NOT_JUDGED
 
 logger = logging.getLogger(__name__)
 

@@ -8,11 +8,9 @@ from kraken_bids.cohort.sources import Source
 from kraken_bids.flavors import Flavor
 from kraken_bids.pipeline.check.cohort_scores import CROSS_MODAL
 from kraken_bids.pipeline.check.input_trust import FileTrust
+from kraken_bids.scores.doubt_words import ABOUT, MEAN, NOT_JUDGED
 from kraken_bids.scores.individuality import Evidence
 
-ABOUT = "about this person"
-MEAN = "no better than the group mean"
-NOT_JUDGED = "not judged"
 ALONE = (
     "too few people are compared: run the group level once at least five have both functional and "
     "structural connectomes"

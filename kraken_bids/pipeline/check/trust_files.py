@@ -25,7 +25,8 @@ from kraken_bids.io.facts import Facts, read_facts
 from kraken_bids.io.writing import write_json
 from kraken_bids.pipeline.check.cohort_scores import CROSS_MODAL, CrossModalScore
 from kraken_bids.pipeline.check.input_trust import FileTrust
-from kraken_bids.pipeline.check.prediction_verdicts import ALONE, NOT_JUDGED, Verdict
+from kraken_bids.pipeline.check.prediction_verdicts import ALONE, Verdict
+from kraken_bids.scores.doubt_words import NOT_JUDGED
 
 TRUST_WORDS = {
     "outside_share": "share of the adapted input's variance around the training mean that the "

@@ -7,7 +7,8 @@ from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.writing import write_json, write_table
-from kraken_bids.pipeline.check.prediction_verdicts import ABOUT, MEAN, NOT_JUDGED, Verdict
+from kraken_bids.pipeline.check.prediction_verdicts import Verdict
+from kraken_bids.scores.doubt_words import ABOUT, MEAN, NOT_JUDGED
 
 LEVELS = {
     ABOUT: "it explains part of what sets this person apart from the group",

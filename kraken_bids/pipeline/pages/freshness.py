@@ -11,11 +11,11 @@ from pathlib import Path
 
 from kraken_bids import __version__
 from kraken_bids.bids.outputs import group_path
+from kraken_bids.cohort.failures import read_failures
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.io.digests import compute_sha256
 from kraken_bids.pipeline.pages.registration import find_registration_pictures
 from kraken_bids.pipeline.pages.written import Written
-from kraken_bids.pipeline.provenance import read_failures
 from kraken_bids.report.pages import GroupPage
 
 HEAD_BYTES = 16384

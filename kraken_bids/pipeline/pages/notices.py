@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
+from kraken_bids.cohort.failures import read_failures
 from kraken_bids.cohort.standing import record_path
 from kraken_bids.cohort.warned import read_group_warnings
 from kraken_bids.io.facts import read_facts
 from kraken_bids.pipeline.pages.trust import list_trust_rows
 from kraken_bids.pipeline.pages.verdicts import read_person
 from kraken_bids.pipeline.pages.written import Written
-from kraken_bids.pipeline.provenance import read_failures
 from kraken_bids.report.pages import FAILED, Coverage, FlavorPanel, Motion, Notice
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 

@@ -5,14 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kraken_bids.bids.participants import PARTICIPANT, read_participants
+from kraken_bids.cohort.failures import list_failures
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.exceptions import InputError
-from kraken_bids.pipeline.check.input_trust import COMMON
 from kraken_bids.pipeline.pages.cohort_notices import MAX_NAMES, list_own_warnings
 from kraken_bids.pipeline.pages.gathered import Gathered
 from kraken_bids.pipeline.pages.links import name_pages
 from kraken_bids.pipeline.pages.tables import WHOSE, Columns, label_rows, read_group_table
-from kraken_bids.pipeline.provenance import list_failures
 from kraken_bids.report.pages import (
     FAILED,
     GOOD,
@@ -23,6 +22,7 @@ from kraken_bids.report.pages import (
     PersonRow,
     TrustRow,
 )
+from kraken_bids.scores.doubt_words import COMMON
 
 logger = logging.getLogger(__name__)
 

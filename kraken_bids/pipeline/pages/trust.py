@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from kraken_bids.io.facts import Facts
-from kraken_bids.pipeline.check.prediction_verdicts import ABOUT, MEAN, NOT_JUDGED
 from kraken_bids.pipeline.pages.tables import read_group_table
 from kraken_bids.pipeline.pages.written import Written, display_order, parse_known
 from kraken_bids.report.pages import PredictionVerdicts, TrustRow
+from kraken_bids.scores.doubt_words import ABOUT, MEAN, NOT_JUDGED
 
 VERDICTS = (ABOUT, MEAN, NOT_JUDGED)
 

@@ -15,8 +15,9 @@ from kraken_bids.io.columns import read_columns
 from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_relmat
 from kraken_bids.pipeline.check.input_trust import FileTrust
-from kraken_bids.pipeline.check.prediction_verdicts import ABOUT, MEAN, NOT_JUDGED, Judge, Verdict
+from kraken_bids.pipeline.check.prediction_verdicts import Judge, Verdict
 from kraken_bids.pipeline.group import run_group
+from kraken_bids.scores.doubt_words import ABOUT, MEAN, NOT_JUDGED
 from kraken_bids.scores.individuality import Evidence
 from kraken_bids.settings import DataSettings, PredictionSettings, RunSettings, Settings
 
