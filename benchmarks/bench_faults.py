@@ -37,7 +37,8 @@ Task = Callable[[], None]
 
 def main() -> None:
     arguments = parse_arguments()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # a shell's background job ignores the latter,
+        signal.signal(number, signal.default_int_handler)  # and so would all that it starts
     folder = Path(tempfile.mkdtemp(prefix="kraken_faults_", dir=arguments.folder))
     folder.chmod(0o755)
     tally = Tally()
