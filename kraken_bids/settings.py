@@ -37,6 +37,8 @@ class DataSettings:
     """Labels without ``task-``; empty: all."""
     bids_filter_file: Path | None = None
     """JSON of entity filters per kind of input (``bold``, ``tractogram``)."""
+    bids_database_dir: Path | None = None
+    """Existing pybids database of the derivatives, which lists their files."""
     exclude_runs: tuple[str, ...] = ()
     """Runs that are left out, by the entities of their names, or files that list such names."""
     atlases: tuple[str, ...] = DEFAULT_ATLASES

@@ -52,6 +52,8 @@ class Dataset:
     """Software that wrote it: ``fmriprep``, ``qsirecon``, ``freesurfer`` …; '' unknown."""
     version: str
     """Version of that software; '' unknown."""
+    database: Path | None = None
+    """Folder of a pybids database that lists its files; None: its folders are listed."""
 
     @property
     def is_searched(self) -> bool:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from kraken_bids.bids.database import list_stored
 from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.folders import is_folder, list_folder
 from kraken_bids.bids.names import parse_name
@@ -94,6 +95,9 @@ def list_subject_files(datasets: Sequence[Dataset], subject: str) -> tuple[Subje
         root = dataset.path / f"sub-{subject}"
         if not dataset.is_searched or not is_folder(root):
             continue
+        if dataset.database:
+            found += _describe_stored(dataset, root)
+            continue
         for folder, session in _list_levels(root):
             own = {"sub": subject} | ({"ses": session} if session else {})
             found += _list_datatypes(dataset, folder, own)
@@ -116,6 +120,21 @@ def pick_level(found: Set[str | None], session: str | None) -> Set[str | None]:
         if level in found:
             return {level}
     return found if len(found) == 1 else set()
+
+
+def _describe_stored(dataset: Dataset, root: Path) -> list[SubjectFile]:
+    """Files that a database lists, as the folders would be: in their order, no deeper."""
+    own = {"sub": root.name.removeprefix("sub-")}
+    found = []
+    for path in list_stored(dataset, own["sub"]):
+        *folders, name = path.relative_to(root).parts
+        session = folders.pop(0)[4:] if folders and folders[0].startswith("ses-") else None
+        levels = own | ({"ses": session} if session else {})
+        is_data = not name.startswith(".") and (folders or name.startswith("sub-"))
+        if is_data and len(folders) < 2 and not {*folders} & {*NOT_DATA}:
+            file = _describe(dataset, path, levels, datatype="".join(folders))
+            found.append(((session or "", *folders, name), file))
+    return [file for _, file in sorted(found, key=lambda pair: pair[0])]
 
 
 def _list_levels(root: Path) -> Iterator[tuple[Path, str | None]]:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,9 +35,22 @@ LONG_NAMES = {
 """PyBIDS's names of entities, which filter files use, to those in file names."""
 KINDS = ("bold", "tractogram")
 """What conditions of a filter file can be about, here."""
-ABSENT = ("Query.NONE", "NONE")
-PRESENT = ("*", "Query.ANY", "ANY", "Query.REQUIRED", "REQUIRED")
-OPTIONAL = ("Query.OPTIONAL", "OPTIONAL")
+ABSENT, PRESENT, OPTIONAL = "Query.NONE", "Query.ANY", "Query.OPTIONAL"
+WORDS = {
+    "NONE": ABSENT,
+    "ANY": PRESENT,
+    "*": PRESENT,
+    "REQUIRED": PRESENT,
+    "OPTIONAL": OPTIONAL,
+    ABSENT: ABSENT,
+    PRESENT: PRESENT,
+    "Query.REQUIRED": PRESENT,
+    OPTIONAL: OPTIONAL,
+}
+"""How filter files spell pybids's ``Query``, beside ``<Query.NONE: 1>`` of fMRIPrep's logs."""
+REGEX = "regex_search"
+"""Key beside the entities: their values are regular expressions."""
+ENTITY = re.compile("[a-z]+")
 
 logger = logging.getLogger(__name__)
 
@@ -131,18 +145,21 @@ def matches(entities: Mapping[str, str], conditions: Mapping[str, object]) -> bo
     entities : mapping
         As :func:`~kraken_bids.bids.names.parse_name` gives, with ``datatype`` where known.
     conditions : mapping
-        Entity (short or long name) to a value, a list of values, None or ``Query.NONE`` (must be
-        absent), ``*`` or ``Query.ANY`` (must be present), ``Query.OPTIONAL`` (anything). Numbers
-        are compared as numbers: 1 matches ``run-01``. An extension may lack its first dot, as
-        PyBIDS takes it: ``nii.gz``.
+        Entity (short or long name) to a value, a list of values (one must fit; none: no
+        condition), None or ``Query.NONE`` (must be absent), ``*`` or ``Query.ANY`` (must be
+        present), ``Query.OPTIONAL`` (anything). Numbers are compared as numbers: 1 matches
+        ``run-01``. An extension may lack its first dot. With ``regex_search`` true, values are
+        regular expressions that are found anywhere in the entity, whatever its case, as in pybids.
     """
-    found = {**entities, "extension": entities.get("extension", "").removeprefix(".")}
     return all(
-        _matches_one(
-            found.get(LONG_NAMES.get(key, key)) or None,
-            _undotted(wanted) if key == "extension" else wanted,
+        _fits(
+            entities.get(LONG_NAMES.get(key, key)) or None,
+            wanted if isinstance(wanted, list | tuple) else [wanted],
+            is_pattern=bool(conditions.get(REGEX)),
+            is_extension=key == "extension",
         )
         for key, wanted in conditions.items()
+        if key != REGEX
     )
 
 
@@ -152,7 +169,7 @@ def read_filters(path: Path) -> dict[str, dict[str, object]]:
     Raises
     ------
     InputError
-        If the file is missing or is not a JSON object of objects.
+        If the file is missing or is not a JSON object of objects, or a condition in it is none.
     """
     content = read_json(path)
     if not all(isinstance(v, dict) for v in content.values()):
@@ -160,6 +177,8 @@ def read_filters(path: Path) -> dict[str, dict[str, object]]:
             f'expected a JSON object like {{"bold": {{"session": "01"}}}} in {path}; '
             f"found {json.dumps(content)[:80]}. Write one object per kind of file."
         )
+    for kind in KINDS:
+        _check_conditions(content.get(kind, {}), f"{path} ({kind})")
     unused = [kind for kind in content if kind not in KINDS]
     if len(unused) == len(content):
         logger.warning(
@@ -197,25 +216,66 @@ def fill_template(template: str, subject: str, session: str | None) -> Path:
     return path
 
 
-def _undotted(wanted: object) -> object:
-    """Extensions without their first dot."""
-    if isinstance(wanted, str):
-        return wanted.removeprefix(".")
-    return [_undotted(one) for one in wanted] if isinstance(wanted, Sequence) else wanted
+def _check_conditions(conditions: Mapping[str, object], where: str) -> None:
+    """Refuse what would silently leave everything out, or nothing."""
+    is_pattern = conditions.get(REGEX, False)
+    if not isinstance(is_pattern, bool):
+        raise InputError(f"expected true or false for {REGEX} in {where}; found {is_pattern!r}.")
+    for key, wanted in conditions.items():
+        if key == REGEX:
+            continue
+        if not ENTITY.fullmatch(key):
+            raise InputError(
+                f"expected entities of file names (task, session, acquisition ...) in {where}; "
+                f"found {key!r}. Values of sidecars cannot be asked for."
+            )
+        for one in wanted if isinstance(wanted, list) else [wanted]:
+            _check_value(one, f"{key} in {where}", is_pattern=is_pattern)
 
 
-def _matches_one(found: str | None, wanted: object) -> bool:
-    if isinstance(wanted, Sequence) and not isinstance(wanted, str):
-        return any(_matches_one(found, one) for one in wanted)
-    text = None if wanted is None else str(wanted).strip("<>").split(":")[0]
-    if text in OPTIONAL:
+def _check_value(value: object, where: str, *, is_pattern: bool) -> None:
+    if value is not None and not isinstance(value, str | int | float):
+        raise InputError(f"expected a value or a list of values for {where}; found {value!r}.")
+    word = _read_word(value)
+    if word is None and str(value).strip("<").startswith("Query."):
+        raise InputError(
+            f"expected Query.NONE, Query.ANY, Query.REQUIRED or Query.OPTIONAL for {where}; "
+            f"found {value!r}."
+        )
+    if is_pattern and word is None:
+        try:
+            re.compile(str(value))
+        except re.error as error:
+            raise InputError(
+                f"expected a regular expression for {where}; found {value!r} ({error}). Correct "
+                f"it, or take {REGEX} out."
+            ) from error
+
+
+def _read_word(value: object) -> str | None:
+    """One of ABSENT, PRESENT, OPTIONAL; None for a value to compare with."""
+    return ABSENT if value is None else WORDS.get(str(value).strip("<>").split(":")[0])
+
+
+def _fits(
+    found: str | None, wanted: Sequence[object], *, is_pattern: bool, is_extension: bool
+) -> bool:
+    """Whether an entity (None: absent) fits one of the values, or there are none."""
+    words = {_read_word(one) for one in wanted}
+    if not wanted or OPTIONAL in words:
         return True
-    if text is None or text in ABSENT:
-        return found is None
     if found is None:
-        return False
-    if text in PRESENT:
-        return True
-    spelled = str(wanted)
-    are_numbers = found.isdecimal() and spelled.isdecimal()
-    return found == spelled or (are_numbers and found.lstrip("0") == spelled.lstrip("0"))
+        return ABSENT in words
+    values = [str(one) for one in wanted if _read_word(one) is None]
+    if is_extension:
+        values = [f".{value.removeprefix('.')}" for value in values]
+    if is_pattern:
+        same = any(re.search(value, found, re.IGNORECASE) for value in values)
+    else:
+        same = any(_is_same(found, value) for value in values)
+    return same or PRESENT in words
+
+
+def _is_same(found: str, wanted: str) -> bool:
+    are_numbers = found.isdecimal() and wanted.isdecimal()
+    return found == wanted or (are_numbers and found.lstrip("0") == wanted.lstrip("0"))

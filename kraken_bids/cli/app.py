@@ -88,7 +88,15 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
     "--bids-filter-file",
     type=click.Path(path_type=Path),
     metavar="JSON",
-    help='Entity filters per kind of input: {"bold": {...}, "tractogram": {...}}.',
+    help='Entity filters per kind of input, as for fMRIPrep and XCP-D: {"bold": {...}, '
+    '"tractogram": {...}}, with "Query.NONE" (or null), "Query.ANY", lists, "regex_search": true.',
+)
+@click.option(
+    "--bids-database-dir",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Existing pybids database of the derivatives, which lists their files instead of their "
+    "folders; never written to.",
 )
 @click.option(
     "--exclude-runs",

@@ -58,6 +58,7 @@ def _data_settings(options: Mapping[str, Any]) -> DataSettings:
         sessions=labels("ses-", options["session_id"]),
         tasks=labels("task-", options["task_id"]),
         bids_filter_file=options["bids_filter_file"],
+        bids_database_dir=options["bids_database_dir"],
         exclude_runs=tuple(options["exclude_runs"]),
         atlases=tuple(options["atlases"]),
         atlas_images=pairs("--atlas", options["atlas"]),

@@ -7,7 +7,8 @@ from kraken_bids.cli.options import ForgivingCommand
 SECTIONS = {
     "What is read": (
         *("derivatives", "participant_label", "session_id", "task_id", "bids_filter_file"),
-        *("exclude_runs", "tractogram", "tractogram_weights", "skip_bids_validation"),
+        *("bids_database_dir", "exclude_runs", "tractogram", "tractogram_weights"),
+        "skip_bids_validation",
     ),
     "What is measured": ("atlases", "flavors", "search_radius", "sc_units"),
     "Label images": (*("atlas", "parcellation", "transforms_dir", "allow_template_mismatch"),),

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from kraken_bids.bids.custom_atlases import read_own_parcellation
+from kraken_bids.bids.database import attach_databases
 from kraken_bids.bids.datasets import Dataset, find_datasets, find_participants
 from kraken_bids.bids.inputs import find_session_inputs
 from kraken_bids.bids.query import ExplicitPaths, Query, read_exclusions, read_filters
@@ -49,6 +50,8 @@ def plan_participants(settings: Settings) -> Plan:
     """
     data = settings.data
     datasets = _leave_out_own(find_datasets(data.bids_dir, data.derivatives), data)
+    if data.bids_database_dir:
+        datasets = attach_databases(datasets, data.bids_database_dir)
     subjects = find_participants(datasets, data.participants)
     _check_tractograms(settings, len(subjects))
     filters = read_filters(data.bids_filter_file) if data.bids_filter_file else {}

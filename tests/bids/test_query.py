@@ -1,9 +1,12 @@
 """Filters mean what fMRIPrep's filter file means."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from bids import layout
 
+from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.query import (
     Query,
     fill_template,
@@ -41,6 +44,17 @@ RUN = {"sub": "01", "task": "rest", "run": "01", "suffix": "bold", "extension": 
         ({"extension": "gz"}, False),
         ({"extension": "Query.REQUIRED"}, True),
         ({"reconstruction": "nordic"}, False),
+        ({"task": []}, True),
+        ({"echo": ["1", "Query.OPTIONAL"]}, True),
+        ({"echo": ["Query.NONE", "Query.ANY"]}, True),
+        ({"echo": "<Query.NONE: 1>"}, True),
+        ({"task": "res", "regex_search": True}, True),
+        ({"task": "^(nback|REST)$", "regex_search": True}, True),
+        ({"task": ["^st", None], "regex_search": True}, False),
+        ({"echo": [None, "1"], "regex_search": True}, True),
+        ({"extension": "nii", "regex_search": True}, True),
+        ({"run": 1, "regex_search": True}, True),
+        ({"task": "res", "regex_search": False}, False),
     ],
 )
 def test_matches(conditions: dict[str, object], expected: bool) -> None:
@@ -67,6 +81,63 @@ def test_read_filters(tmp_path: Path) -> None:
         path.write_text(text)
         with pytest.raises(InputError, match=r"filter\.json"):
             read_filters(path)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "said"),
+    [
+        ('{"task": "Query.NON"}', r"Query\.OPTIONAL for task in .*filter\.json \(bold\)"),
+        ('{"task": ["rest", "<Query.SOME: 4>"]}', "found '<Query.SOME: 4>'"),
+        ('{"task": "(rest", "regex_search": true}', r"regular expression .* found '\(rest'"),
+        ('{"regex_search": "yes"}', "expected true or false"),
+        ('{"RepetitionTime": 2}', "Values of sidecars"),
+        ('{"task": {"in": "rest"}}', "expected a value or a list"),
+    ],
+)
+def test_conditions_that_mean_nothing_are_refused(
+    tmp_path: Path, conditions: str, said: str
+) -> None:
+    """A slip of the pen would leave everything out, or nothing."""
+    path = tmp_path / "filter.json"
+    path.write_text(f'{{"bold": {conditions}}}')
+    with pytest.raises(InputError, match=said):
+        read_filters(path)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # pybids leaves files open
+@pytest.mark.parametrize(
+    "conditions",
+    [
+        {"task": "rest"},
+        {"task": ["rest", None]},
+        {"run": 1},
+        {"run": None},
+        {"run": ["Query.NONE", "Query.ANY"]},
+        {"session": "Query.ANY"},
+        {"session": "Query.OPTIONAL", "acquisition": []},
+        {"task": "^RE", "regex_search": True},
+        {"session": ["^0", None], "regex_search": True},
+        {"extension": "nii.gz"},
+        {"extension": "nii", "regex_search": True},
+    ],
+)
+def test_conditions_mean_what_pybids_makes_of_them(
+    tmp_path: Path, tree: SimpleNamespace, conditions: dict[str, object]
+) -> None:
+    """Pybids chooses the same files of a dataset by the same words."""
+    names = ("task-rest", "task-rest_run-01", "task-nback_run-2", "task-prerest_acq-ap_run-1")
+    (tmp_path / "dataset_description.json").write_text('{"Name": "x", "BIDSVersion": "1.10.0"}')
+    tree.touch(tmp_path, *(f"sub-1/func/sub-1_{name}_bold.nii.gz" for name in names))
+    tree.touch(tmp_path, *(f"sub-1/ses-01/func/sub-1_ses-01_{name}_bold.nii" for name in names))
+    asked = {
+        key: [getattr(layout.Query, str(one)[6:], one) for one in value]
+        if isinstance(value, list)
+        else getattr(layout.Query, str(value)[6:], value)
+        for key, value in conditions.items()
+    }
+    theirs = layout.BIDSLayout(tmp_path).get(suffix="bold", return_type="filename", **asked)
+    every = tmp_path.rglob("*bold.nii*")
+    assert sorted(theirs) == sorted(str(p) for p in every if matches(parse_name(p), conditions))
 
 
 def test_filters_that_leave_nothing_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
