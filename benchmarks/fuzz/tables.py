@@ -58,7 +58,7 @@ def _list_confounds() -> Sequence[Seed]:
 
 def _read_confounds(path: Path) -> None:
     from kraken_bids.connectome.functional.timeseries import RegionSeries, compute_region_series
-    from kraken_bids.pipeline.measure.bold_runs import clean_series
+    from kraken_bids.pipeline.measure.bold_runs import clean_series, read_confounds
     from kraken_bids.settings import FunctionalSettings
 
     random = rng()
@@ -68,11 +68,13 @@ def _read_confounds(path: Path) -> None:
         volumes, shape=(2, 3, 4), slope=1.0, inter=0.0, labels={"mini": labels},
         brain_mask=None, tissue_masks={}, n_regions={"mini": N_REGIONS},
     )  # fmt: skip
-    files = path.with_suffix(".tsv"), path.with_suffix(".json")
+    confounds = read_confounds(
+        path.with_suffix(".tsv"), path.with_suffix(".json"), n_volumes=N_VOLUMES
+    )
     denoise = ("24p", "36p", "acompcor")[len(path.read_bytes()) % 3]
     settings = FunctionalSettings(denoise=denoise)  # type: ignore[arg-type]
-    cleaned = clean_series(series, files, settings, tr=2.0, with_gsr=True)
-    values = cleaned.plain.cleaned["mini"]
+    plain, _, _ = clean_series(series, confounds, settings, tr=2.0, with_gsr=True)
+    values = plain.cleaned["mini"]
     require(values.shape == (N_VOLUMES, N_REGIONS), "series of another shape")
     require(np.isfinite(values).all(), "series that are not finite")
 

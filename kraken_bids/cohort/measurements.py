@@ -1,4 +1,4 @@
-"""What the sidecars of measured connectomes say, of what people of a cohort are compared in."""
+"""What sidecars say of measured connectomes: records to write, and what is read back."""
 
 import json
 import sys
@@ -7,19 +7,103 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kraken_bids.bids.outputs import sidecar_path
-from kraken_bids.io.facts import Facts, read_facts
+from kraken_bids.io.facts import OPTIONAL, Facts, read_facts, read_fields, to_key
 
 SETTINGS = {
-    "Denoising": "--denoise",
-    "HighPass": "--high-pass",
-    "FDThreshold": "--fd-threshold",
-    "CoverageMin": "--min-coverage",
-    "Lambda": "--pcorr-lambda, or --refit-pcorr at the group level",
-    "Units": "--sc-units",
-    "SearchRadius": "--search-radius",
-    "SoftwareVersion": "the version of kraken_bids",
+    to_key(name): option
+    for name, option in {
+        "denoising": "--denoise",
+        "high_pass": "--high-pass",
+        "fd_threshold": "--fd-threshold",
+        "coverage_min": "--min-coverage",
+        "lambda_": "--pcorr-lambda, or --refit-pcorr at the group level",
+        "units": "--sc-units",
+        "search_radius": "--search-radius",
+        "software_version": "the version of kraken_bids",
+    }.items()
 }
 """Fields of a sidecar that one setting decides for everyone, and that setting."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What became of one BOLD run."""
+
+    file: str
+    repetition_time: float
+    """s."""
+    volumes_total: int
+    volumes_dropped: int
+    volumes_outliers: int
+    volumes_used: int
+    minutes_total: float
+    minutes_used: float
+    mean_fd: float
+    """mm."""
+    mean_dvars: float
+    dvars_source: str
+    confounds: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CleaningRecord:
+    """How the runs of a connectome were cleaned."""
+
+    denoising: str
+    high_pass: float
+    """Hz."""
+    high_pass_method: str
+    global_signal_regression: bool
+    outlier_rule: str
+    fd_threshold: float | None
+    """mm."""
+    derivatives: str
+    tissue_regressors: tuple[str, ...]
+    concatenation: str
+    notes: tuple[str, ...]
+    repetition_time: float | None = field(metadata=OPTIONAL)
+    """s; None where runs differ, of which only each run's own is true."""
+    runs: tuple[RunRecord, ...]
+    effective_duration: float
+    """Seconds that count."""
+    minutes_minimum: float
+    mean_fd: float
+    """mm."""
+    mean_dvars: float
+    coverage_min: float
+
+
+@dataclass(frozen=True)
+class FunctionalRecord:
+    """How far the data of a functional connectome go."""
+
+    frames: int
+    lambda_: float | None = field(metadata=OPTIONAL)
+    lambda_source: str | None = field(metadata=OPTIONAL)
+    regions_measured: int
+    correlation_noise: float
+    median_tsnr: float | None
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class StructuralRecord:
+    """How a structural connectome was counted."""
+
+    tractography_algorithm: str
+    space: str
+    search_radius: float
+    """mm."""
+    units: str
+    units_description: str
+    sift2: bool
+    sift2_mu: float | None
+    sift2_weights: str | None
+    streamlines: Mapping[str, object]
+    """Where the ends lie."""
+    voxel_volume: float
+    """mm³."""
+    region_voxels: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +138,26 @@ class Measurement:
     """mm."""
 
 
+READ_BACK = (
+    "run_digest", "effective_duration", "minutes_minimum", "mean_fd", "mean_dvars", "frames",
+    "correlation_noise", "median_tsnr",
+)  # fmt: skip
+"""Fields of a measurement that stand in its sidecar as they are."""
+
+
 def read_measurement(connectome: Path) -> Measurement:
     """Read the sidecar of a measured connectome; a damaged one is passed over with a warning."""
     sidecar = read_facts(sidecar_path(connectome))
     tracks = sidecar.part("Streamlines")
     return Measurement(
-        run_digest=sidecar.text("RunDigest"),
+        **read_fields(Measurement, sidecar, names=READ_BACK),
         settings={
             name: sys.intern(json.dumps(sidecar.plain[name]))
             for name in SETTINGS
             if name in sidecar
         },
-        warnings=tuple(map(sys.intern, sidecar.texts("Warnings"))),
-        effective_duration=sidecar.number("EffectiveDuration"),
-        minutes_minimum=sidecar.number("MinutesMinimum"),
-        mean_fd=sidecar.number("MeanFD"),
-        mean_dvars=sidecar.number("MeanDVARS"),
-        n_left_out=_count_left_out(sidecar.parts("Runs")),
-        frames=sidecar.count("Frames"),
-        correlation_noise=sidecar.number("CorrelationNoise"),
-        median_tsnr=sidecar.number("MedianTSNR"),
+        warnings=tuple(map(sys.intern, sidecar.texts(to_key("warnings")))),
+        n_left_out=_count_left_out(sidecar.parts(to_key("runs"))),
         n_missing_regions=len(sidecar.texts("MissingRegions")),
         n_streamlines=tracks.count("n_streamlines"),
         n_both=tracks.count("n_both"),
@@ -85,6 +169,7 @@ def read_measurement(connectome: Path) -> Measurement:
 
 def _count_left_out(runs: Sequence[Facts]) -> int | None:
     """Volumes left out of all runs together; None where that is not known."""
-    counts = [(run.count("VolumesTotal"), run.count("VolumesUsed")) for run in runs]
-    known = [total - used for total, used in counts if total is not None and used is not None]
+    total, used = map(to_key, ("volumes_total", "volumes_used"))
+    counts = [(run.count(total), run.count(used)) for run in runs]
+    known = [all_ - kept for all_, kept in counts if all_ is not None and kept is not None]
     return sum(known) if known and len(known) == len(counts) else None

@@ -4,12 +4,28 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
+
+HASHED_BYTES = 1 << 20
 
 
 def compute_sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def fingerprint(path: Path) -> dict[str, Any]:
+    """Say which file was read: its name, size, and SHA-256 of its first and last MiB."""
+    size = path.stat().st_size
+    if not path.is_file():
+        return {"Path": path.resolve().name}
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        digest.update(stream.read(HASHED_BYTES))
+        stream.seek(max(HASHED_BYTES, size - HASHED_BYTES))
+        digest.update(stream.read())
+    return {"Path": str(path), "Bytes": size, "SHA256OfEnds": digest.hexdigest()}
 
 
 def digest(*parts: object) -> str:

@@ -2,9 +2,11 @@
 
 import logging
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +15,48 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.io.columns import read_columns
 from kraken_bids.io.texts import read_json
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+ACRONYMS = {"fd": "FD", "dvars": "DVARS", "tsnr": "TSNR", "sift2": "SIFT2"}
+OPTIONAL = {"optional": True}
+"""Metadata of a field of a record that is left out of the file where it is None."""
 MEND = "The file is damaged, or of another tool: make it again with --force."
 
 logger = logging.getLogger(__name__)
+
+
+def to_key(field: str) -> str:
+    """Key in a sidecar of a record's field: ``mean_fd`` becomes ``MeanFD``."""
+    return "".join(ACRONYMS.get(word, word.capitalize()) for word in re.split("_+", field))
+
+
+def to_facts(record: "DataclassInstance") -> dict[str, Any]:
+    """Content of a sidecar: the fields of a record under their keys, in their order."""
+    content = {}
+    for field in fields(record):
+        value = getattr(record, field.name)
+        if isinstance(value, tuple):
+            value = [
+                to_facts(one) if hasattr(one, "__dataclass_fields__") else one for one in value
+            ]
+        if not (value is None and field.metadata == OPTIONAL):
+            content[to_key(field.name)] = value
+    return content
+
+
+def read_fields(
+    kind: type["DataclassInstance"], facts: "Facts", *, names: Sequence[str]
+) -> dict[str, Any]:
+    """Read fields of a record back, each by its type; what is not there counts as not known."""
+    hints = get_type_hints(kind)
+    readers: dict[Any, Callable[[str], Any]] = {
+        str: facts.text,
+        int | None: facts.count,
+        float | None: facts.number,
+        tuple[str, ...]: lambda key: tuple(facts.texts(key)),
+    }
+    return {name: readers[hints[name]](to_key(name)) for name in names}
 
 
 class Facts:

@@ -77,15 +77,14 @@ def fc(
         start_terminal_log(verbose)
         settings = functional_settings(cleaning)
         from kraken_bids.bids.transforms import TemplateOptions
-        from kraken_bids.pipeline.measure.bold_connectomes import BoldFiles, write_bold_connectomes
+        from kraken_bids.pipeline.measure.bold_tool import describe_run, write_bold_connectomes
 
-        files = BoldFiles(
-            bold=bold,
-            confounds=confounds,
-            mask=mask,
-            tissues={name: Path(path) for name, path in pairs("--tissue", tissues).items()},
+        tissue = {name: Path(path) for name, path in pairs("--tissue", tissues).items()}
+        written = write_bold_connectomes(
+            describe_run(bold, confounds, mask=mask, tissue=tissue),
+            {name: Path(path) for name, path in pairs("--labels", images).items()},
+            settings,
+            output_dir,
             templates=TemplateOptions(transforms_dir, allows_mismatch=allow_template_mismatch),
         )
-        paths = {name: Path(path) for name, path in pairs("--labels", images).items()}
-        written = write_bold_connectomes(files, paths, settings, output_dir)
         click.echo(f"{len(written)} matrices: {output_dir}")

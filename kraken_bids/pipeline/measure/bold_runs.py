@@ -1,24 +1,18 @@
-"""One BOLD run, from its file to its cleaned region series and their connectome.
-
-What the app and ``kraken-tools fc`` share: neither BIDS names nor a dataset are known here.
-"""
+"""One BOLD run, from its file to its cleaned region series."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.bold import Bold
+from kraken_bids.bids.bold import Bold, open_bold
+from kraken_bids.bids.inputs import BoldRun
+from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.connectome.functional.cleaning import Cleaning, CleanRun
-from kraken_bids.connectome.functional.correlations import (
-    compute_correlation,
-    compute_partial_correlation,
-    concatenate_runs,
-    partial_correlation_ridge,
-)
 from kraken_bids.connectome.functional.denoise import apply_nuisance, prepare_nuisance
 from kraken_bids.connectome.functional.timeseries import RegionSeries, compute_region_series
 from kraken_bids.connectome.resample import resample_labels
@@ -27,25 +21,137 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.io.columns import read_columns
 from kraken_bids.io.images import read_image
 from kraken_bids.io.texts import read_json
-from kraken_bids.pipeline.measure.label_grids import GridRegions
+from kraken_bids.parcellations import Parcellation
+from kraken_bids.pipeline.measure.label_grids import GridRegions, regions_on_grid
 from kraken_bids.settings import FunctionalSettings
 
 logger = logging.getLogger(__name__)
 
 TISSUES = ("GM", "WM", "CSF")
 GSR = "hpfgsr"
+Grid = tuple[tuple[int, ...], bytes]
+"""Shape and affine of a BOLD series."""
 
 
 @dataclass(frozen=True)
-class CleanedRun:
-    """One run, cleaned with and without global signal regression."""
+class Confounds:
+    """fMRIPrep's confounds of a run."""
 
+    path: Path
+    columns: Mapping[str, NDArray[Any]]
+    metadata: Mapping[str, Any]
+    """Their sidecar; empty where there is none."""
+
+
+@dataclass(frozen=True)
+class MeasuredRun:
+    """One run, read and cleaned."""
+
+    source: BoldRun
+    series: RegionSeries
     plain: CleanRun
-    """Without."""
+    """Cleaned without global signal regression."""
     gsr: CleanRun | None
-    """With; None where it is not wanted or cannot be had."""
-    missing_gsr: str
-    """Why it cannot be had; empty where it can, or is not wanted."""
+    """Cleaned with it; None where it is not wanted or cannot be had."""
+
+    def cleaned(self, flavor: Flavor) -> CleanRun | None:
+        """Return the cleaning that a flavor is computed from."""
+        return self.gsr if flavor.processing == GSR else self.plain
+
+
+class Grids:
+    """Label images and masks on the grids of runs: runs of one space mostly share a grid.
+
+    Parameters
+    ----------
+    images : mapping of str to LabelImage
+        Label image of each atlas.
+    parcellation_of : callable
+        Regions of an atlas by its name.
+    """
+
+    def __init__(
+        self,
+        images: Mapping[str, LabelImage],
+        parcellation_of: Callable[[str], Parcellation],
+    ) -> None:
+        self._images = images
+        self._parcellation_of = parcellation_of
+        self._regions: dict[Grid, dict[str, GridRegions]] = {}
+        self._masks: dict[tuple[Path, Grid], NDArray[np.int32]] = {}
+
+    def regions(self, bold: Bold) -> dict[str, GridRegions]:
+        """Regions of every atlas on the grid of a run."""
+        grid = _grid_of(bold)
+        if grid not in self._regions:
+            self._regions[grid] = {
+                name: regions_on_grid(image, self._parcellation_of(name), bold)
+                for name, image in self._images.items()
+            }
+        return self._regions[grid]
+
+    def mask(self, path: Path, bold: Bold) -> NDArray[np.int32]:
+        """Mask on the grid of a run."""
+        key = path, _grid_of(bold)
+        if key not in self._masks:
+            self._masks[key] = mask_on_grid(path, bold)
+        return self._masks[key]
+
+    def first(self) -> tuple[NDArray[np.float64], dict[str, GridRegions]]:
+        """Affine and regions of the first grid."""
+        grid, regions = next(iter(self._regions.items()))
+        return np.frombuffer(grid[1]).reshape(4, 4), regions
+
+
+def _grid_of(bold: Bold) -> Grid:
+    return bold.shape[:3], bold.affine.tobytes()
+
+
+def read_run(
+    run: BoldRun, grids: Grids, settings: FunctionalSettings, *, label: str, with_gsr: bool
+) -> MeasuredRun:
+    """Read and clean a run; ``label`` says in the log whose it is.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or broken, or the confounds are of another run.
+    ConnectomeError
+        If the confounds lack a column, or the run is too short (TooShortError).
+    """
+    bold = open_bold(run.bold, tr=run.metadata.get("RepetitionTime"))
+    # before the run, which takes longest
+    confounds = read_confounds(run.confounds, run.confounds_json, n_volumes=bold.shape[3])
+    series = read_region_series(
+        bold,
+        grids.regions(bold),
+        brain_mask=None if run.mask is None else grids.mask(run.mask, bold),
+        tissues={
+            name: grids.mask(run.tissue[name], bold) for name in TISSUES if name in run.tissue
+        },
+    )
+    plain, gsr, missing = clean_series(series, confounds, settings, tr=bold.tr, with_gsr=with_gsr)
+    if missing:
+        logger.warning("%s: no flavor %s: %s", label, GSR, missing)
+    return MeasuredRun(run, series, plain, gsr)
+
+
+def read_confounds(path: Path, sidecar: Path | None, *, n_volumes: int) -> Confounds:
+    """Read the confounds of a run of so many volumes.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or broken, or the table has another number of rows.
+    """
+    columns = read_columns(path)
+    n_rows = len(next(iter(columns.values())))
+    if n_rows != n_volumes:
+        raise InputError(
+            f"{path}: expected {n_volumes} rows of confounds, one per volume; found {n_rows}. "
+            "Do the confounds belong to this run? Is the BOLD file complete?"
+        )
+    return Confounds(path, columns, read_json(sidecar) if sidecar else {})
 
 
 def read_region_series(
@@ -55,23 +161,10 @@ def read_region_series(
     brain_mask: NDArray[np.int32] | None,
     tissues: Mapping[str, NDArray[np.int32]],
 ) -> RegionSeries:
-    """Region series of every label image in one read of the BOLD file.
+    """Region series of every label image in one read of a BOLD file.
 
-    Parameters
-    ----------
-    bold : Bold
-        The run.
-    labels : mapping of str to GridRegions
-        Regions of each parcellation on the BOLD grid.
-    brain_mask : ndarray of shape (x, y, z), or None
-        From :func:`mask_on_grid`; None: every voxel.
-    tissues : mapping of str to ndarray, shape (x, y, z)
-        ``GM``, ``WM``, ``CSF``, likewise.
-
-    Returns
-    -------
-    RegionSeries
-        Its coverage is a share of the whole region, whether or not the field of view holds it.
+    Masks come from :func:`mask_on_grid`; without a brain mask every voxel counts. Coverage is a
+    share of the whole region, whether or not the field of view holds it.
 
     Raises
     ------
@@ -125,103 +218,47 @@ def mask_on_grid(path: Path, bold: Bold) -> NDArray[np.int32]:
 
 def clean_series(
     series: RegionSeries,
-    files: tuple[Path, Path | None],
+    confounds: Confounds,
     settings: FunctionalSettings,
     *,
     tr: float,
     with_gsr: bool,
-) -> CleanedRun:
-    """Clean the region series of a run as the settings say, once or also with global signal.
+) -> tuple[CleanRun, CleanRun | None, str]:
+    """Clean the region series of a run, once or also with global signal regression.
 
-    Parameters
-    ----------
-    series : RegionSeries
-        The run.
-    files : tuple of path and path or None
-        fMRIPrep's confounds and their sidecar.
-    settings : FunctionalSettings
-        What to do.
-    tr : float
-        Repetition time, s.
-    with_gsr : bool
-        Whether the global signal is to be regressed too, beside the plain cleaning.
+    Returns
+    -------
+    plain : CleanRun
+    gsr : CleanRun or None
+        None where it is not wanted or cannot be had.
+    missing : str
+        Why it cannot be had; empty where it can, or is not wanted.
 
     Raises
     ------
-    InputError
-        If a file is missing or broken.
     ConnectomeError
         If the confounds do not fit the run, or it is too short; the message names their file.
     """
-    confounds, sidecar = files
     cleaning = Cleaning(
         strategy=settings.denoise,
         high_pass=settings.high_pass,
         drop_volumes=settings.drop_volumes,
         fd_threshold=settings.fd_threshold,
     )
-    columns = read_columns(confounds)
-    metadata = read_json(sidecar) if sidecar else {}
     try:
-        nuisance = prepare_nuisance(series, columns, metadata, tr=tr, cleaning=cleaning)
+        nuisance = prepare_nuisance(
+            series, confounds.columns, confounds.metadata, tr=tr, cleaning=cleaning
+        )
         if nuisance.by_cosines and settings.high_pass != FunctionalSettings.high_pass:
             logger.warning(
                 "--high-pass %g is not used: --denoise %s filters with the cosines of %s",
-                settings.high_pass, settings.denoise, confounds,
+                settings.high_pass, settings.denoise, confounds.path,
             )  # fmt: skip
         has_gsr = with_gsr and nuisance.global_signal is not None
-        return CleanedRun(
-            plain=apply_nuisance(series, nuisance, gsr=False),
-            gsr=apply_nuisance(series, nuisance, gsr=True) if has_gsr else None,
-            missing_gsr=nuisance.missing if with_gsr and not has_gsr else "",
+        return (
+            apply_nuisance(series, nuisance, gsr=False),
+            apply_nuisance(series, nuisance, gsr=True) if has_gsr else None,
+            nuisance.missing if with_gsr and not has_gsr else "",
         )
     except ConnectomeError as error:
-        raise type(error)(f"{confounds}: {error}") from error
-
-
-def compute_connectome(
-    flavor: Flavor,
-    runs: Sequence[CleanRun],
-    missing: NDArray[np.bool_],
-    ridges: Mapping[str, float],
-    *,
-    saved_ridges: Mapping[str, float] | None = None,
-) -> tuple[NDArray[np.float64], dict[str, object]]:
-    """Connectome of a flavor from the cleaned runs of its task.
-
-    Parameters
-    ----------
-    flavor : Flavor
-        Correlation, or ridge partial correlation.
-    runs : sequence of CleanRun
-        Concatenated, in this order.
-    missing : ndarray of bool, shape (n_regions,)
-        Regions with too little coverage.
-    ridges : mapping of str to float
-        λ per parcellation that the user chose.
-    saved_ridges : mapping of str to float, optional
-        λ per parcellation that a group run found.
-
-    Returns
-    -------
-    square : ndarray of shape (n_regions, n_regions)
-        NaN rows and columns where regions are missing.
-    facts : dict
-        Fields of the sidecar: frames, λ.
-
-    Raises
-    ------
-    ConnectomeError
-        If too few frames or regions are left.
-    """
-    series = concatenate_runs(
-        [run.cleaned[flavor.parcellation] for run in runs], [run.kept for run in runs]
-    )
-    series[:, missing] = np.nan
-    correlation = compute_correlation(series)
-    facts: dict[str, object] = {"Frames": len(series)}
-    if flavor.measure != "FCpcorr":
-        return correlation, facts
-    ridge, origin = partial_correlation_ridge(flavor.parcellation, ridges, saved_ridges)
-    facts |= {"Lambda": ridge, "LambdaSource": origin}
-    return compute_partial_correlation(correlation, ridge=ridge), facts
+        raise type(error)(f"{confounds.path}: {error}") from error

@@ -34,7 +34,7 @@ from kraken_bids.io.tables import read_weights
 from kraken_bids.io.track_blocks import TrackBlock
 from kraken_bids.io.tractograms import open_tractogram
 from kraken_bids.parcellations import list_parcellations, load_parcellation
-from kraken_bids.pipeline.measure.label_checks import identify_image, list_doubts
+from kraken_bids.pipeline.measure.label_grids import identify_image, list_doubts
 from kraken_bids.pipeline.measure.tractogram_files import Atlas, TrackWriter
 from kraken_bids.pipeline.measure.tractogram_options import TrackOptions, check_options
 from kraken_bids.resources import Threads

@@ -1,6 +1,5 @@
 """What ``kraken-tools sc`` writes: matrices, what is known about them, and assignments."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -18,11 +17,11 @@ from kraken_bids.connectome.structural.streamline_counts import (
     MODEL_VOXEL_MM3,
 )
 from kraken_bids.connectome.structural.tally import StructuralTally
+from kraken_bids.io.digests import fingerprint
 from kraken_bids.io.files import atomic_path, make_folder
 from kraken_bids.io.writing import write_json, write_text
 from kraken_bids.pipeline.measure.tractogram_options import TrackOptions
 
-HASHED_BYTES = 1 << 20
 RULES = {
     "count": "N",
     "volnorm": "N · 2/(V_i + V_j)",
@@ -156,19 +155,6 @@ def format_csv(square: NDArray[np.floating[Any]]) -> str:
     cells[upper] = texts
     cells[upper[::-1]] = texts
     return "".join(",".join(row) + "\n" for row in cells.tolist())
-
-
-def fingerprint(path: Path) -> dict[str, Any]:
-    """Say which file was read: its name, size, and SHA-256 of its first and last MiB."""
-    size = path.stat().st_size
-    if not path.is_file():
-        return {"Path": path.resolve().name}
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        digest.update(stream.read(HASHED_BYTES))
-        stream.seek(max(HASHED_BYTES, size - HASHED_BYTES))
-        digest.update(stream.read())
-    return {"Path": str(path), "Bytes": size, "SHA256OfEnds": digest.hexdigest()}
 
 
 def _list_lines(regions: NDArray[np.int32] | Visits) -> Iterator[str]:

@@ -28,8 +28,7 @@ from kraken_bids.io.texts import read_text
 from kraken_bids.io.tractograms import open_tractogram
 from kraken_bids.io.writing import write_json, write_relmat
 from kraken_bids.parcellations import list_parcellations
-from kraken_bids.pipeline.measure.label_checks import list_doubts
-from kraken_bids.pipeline.measure.label_grids import regions_for_tractogram
+from kraken_bids.pipeline.measure.label_grids import list_doubts, regions_for_tractogram
 from kraken_bids.pipeline.measure.tasks import SessionTask, is_up_to_date
 
 logger = logging.getLogger(__name__)

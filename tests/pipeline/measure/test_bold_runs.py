@@ -12,7 +12,12 @@ from kraken_bids.bids.custom_atlases import read_region_table
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import Parcellation
-from kraken_bids.pipeline.measure.bold_runs import clean_series, mask_on_grid, read_region_series
+from kraken_bids.pipeline.measure.bold_runs import (
+    clean_series,
+    mask_on_grid,
+    read_confounds,
+    read_region_series,
+)
 from kraken_bids.pipeline.measure.label_grids import GridRegions, regions_on_grid
 from kraken_bids.settings import FunctionalSettings
 
@@ -169,6 +174,7 @@ def test_a_high_pass_that_is_not_used(
         tissues={},
     )
     settings = FunctionalSettings(denoise="acompcor", high_pass=high_pass)
-    cleaned = clean_series(series, (table, None), settings, tr=2.0, with_gsr=False)
-    assert cleaned.plain.high_pass == 1 / 128
+    confounds = read_confounds(table, None, n_volumes=80)
+    plain, _, _ = clean_series(series, confounds, settings, tr=2.0, with_gsr=False)
+    assert plain.high_pass == 1 / 128
     assert ("--high-pass 0.05 is not used" in caplog.text) == is_said

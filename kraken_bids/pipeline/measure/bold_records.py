@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.cohort.measurements import CleaningRecord, FunctionalRecord, RunRecord
 from kraken_bids.connectome.functional.bold_quality import correlation_noise, explain_shortness
 from kraken_bids.connectome.functional.cleaning import CleanRun
 from kraken_bids.connectome.functional.outlier_frames import GLOBAL_THRESHOLD, MOTION_THRESHOLD_MM
@@ -33,49 +34,45 @@ FROM_TISSUE = {
 CONCATENATION = (
     "left-out volumes dropped, each region z-scored in each run, runs one after another"
 )
+COVERAGE = (
+    "Share of each region, as its label image holds it, that lies inside the field of view and "
+    "the brain mask and holds signal"
+)
+TSNR = "mean over SD in time of the region's mean before cleaning, over the volumes that count"
+CLEANED = (
+    "Mean of each region after cleaning, {} global signal regression; volumes that do not count "
+    "(VolumesKept) hold filtered guesses"
+)
 NOT_FIX = "no ICA-FIX was applied, while the published model was trained on ICA-FIX data"
 
 
 def describe_cleaning(
     files: Sequence[Path], runs: Sequence[CleanRun], settings: FunctionalSettings
-) -> dict[str, Any]:
-    """Fields of a sidecar that say how the runs were cleaned, run by run.
-
-    Parameters
-    ----------
-    files : sequence of path
-        The BOLD files.
-    runs : sequence of CleanRun
-        What they became.
-    settings : FunctionalSettings
-        How.
-    """
-    return {
-        "Denoising": settings.denoise,
-        "HighPass": runs[0].high_pass,
-        "HighPassMethod": runs[0].high_pass_method,
-        "GlobalSignalRegression": runs[0].gsr,
-        "OutlierRule": OUTLIER_RULES[runs[0].outlier_rule],
-        "FDThreshold": settings.fd_threshold,
-        "Derivatives": FORWARD if runs[0].strategy == "fmriclean" else BACKWARD,
-        "TissueRegressors": [
-            words for name, words in FROM_TISSUE.items() if name in runs[0].regressors
-        ],
-        "Concatenation": CONCATENATION,
-        "Notes": [
-            NOT_FIX,
-            *dict.fromkeys(note for run in runs for note in run.notes),
-            *_note_repetition_times(runs),
-        ],
-        # of runs that differ, only each run's own is true
-        **({"RepetitionTime": runs[0].tr} if len({run.tr for run in runs}) == 1 else {}),
-        "Runs": [_describe_run(path, run) for path, run in zip(files, runs, strict=True)],
-        "EffectiveDuration": round(sum(run.minutes for run in runs) * 60, 3),
-        "MinutesMinimum": settings.min_minutes,
-        "MeanFD": round(float(np.mean([run.mean_fd for run in runs])), 5),
-        "MeanDVARS": round(float(np.mean([run.frames.mean_dvars for run in runs])), 5),
-        "CoverageMin": settings.min_coverage,
-    }
+) -> CleaningRecord:
+    """Say how the runs of a connectome were cleaned; ``files`` are their BOLD files."""
+    first = runs[0]
+    notes = dict.fromkeys(note for run in runs for note in run.notes)
+    return CleaningRecord(
+        denoising=settings.denoise,
+        high_pass=first.high_pass,
+        high_pass_method=first.high_pass_method,
+        global_signal_regression=first.gsr,
+        outlier_rule=OUTLIER_RULES[first.outlier_rule],
+        fd_threshold=settings.fd_threshold,
+        derivatives=FORWARD if first.strategy == "fmriclean" else BACKWARD,
+        tissue_regressors=tuple(
+            words for name, words in FROM_TISSUE.items() if name in first.regressors
+        ),
+        concatenation=CONCATENATION,
+        notes=(NOT_FIX, *notes, *_note_repetition_times(runs)),
+        repetition_time=first.tr if len({run.tr for run in runs}) == 1 else None,
+        runs=tuple(_describe_run(path, run) for path, run in zip(files, runs, strict=True)),
+        effective_duration=round(sum(run.minutes for run in runs) * 60, 3),
+        minutes_minimum=settings.min_minutes,
+        mean_fd=round(float(np.mean([run.mean_fd for run in runs])), 5),
+        mean_dvars=round(float(np.mean([run.frames.mean_dvars for run in runs])), 5),
+        coverage_min=settings.min_coverage,
+    )
 
 
 def _note_repetition_times(runs: Sequence[CleanRun]) -> list[str]:
@@ -89,21 +86,21 @@ def _note_repetition_times(runs: Sequence[CleanRun]) -> list[str]:
     ]
 
 
-def _describe_run(path: Path, run: CleanRun) -> dict[str, Any]:
-    return {
-        "File": path.name,
-        "RepetitionTime": run.tr,
-        "VolumesTotal": run.n_volumes,
-        "VolumesDropped": run.n_dropped,
-        "VolumesOutliers": run.n_outliers,
-        "VolumesUsed": run.n_used,
-        "MinutesTotal": round(run.n_volumes * run.tr / 60, 3),
-        "MinutesUsed": round(run.minutes, 3),
-        "MeanFD": round(run.mean_fd, 5),
-        "MeanDVARS": round(run.frames.mean_dvars, 5),
-        "DVARSSource": run.frames.dvars_source,
-        "Confounds": list(run.regressors),
-    }
+def _describe_run(path: Path, run: CleanRun) -> RunRecord:
+    return RunRecord(
+        file=path.name,
+        repetition_time=run.tr,
+        volumes_total=run.n_volumes,
+        volumes_dropped=run.n_dropped,
+        volumes_outliers=run.n_outliers,
+        volumes_used=run.n_used,
+        minutes_total=round(run.n_volumes * run.tr / 60, 3),
+        minutes_used=round(run.minutes, 3),
+        mean_fd=round(run.mean_fd, 5),
+        mean_dvars=round(run.frames.mean_dvars, 5),
+        dvars_source=run.frames.dvars_source,
+        confounds=run.regressors,
+    )
 
 
 def judge_length(
@@ -113,8 +110,8 @@ def judge_length(
     *,
     tsnr: NDArray[np.float64],
     min_minutes: float,
-) -> dict[str, Any]:
-    """Fields of a sidecar on how far the data go: noise, what there is too little of; logged too.
+) -> FunctionalRecord:
+    """Say how far the data go: noise, and what there is too little of, which is logged too.
 
     Parameters
     ----------
@@ -145,12 +142,15 @@ def judge_length(
             label, missing.sum(), len(missing),
         )  # fmt: skip
     known = tsnr[~missing & np.isfinite(tsnr)]
-    return {
-        "RegionsMeasured": n_regions,
-        "CorrelationNoise": round(correlation_noise(n_frames), 5),
-        "MedianTSNR": round(float(np.median(known)), 3) if known.size else None,
-        "Warnings": list(warnings),
-    }
+    return FunctionalRecord(
+        frames=n_frames,
+        lambda_=None,
+        lambda_source=None,
+        regions_measured=n_regions,
+        correlation_noise=round(correlation_noise(n_frames), 5),
+        median_tsnr=round(float(np.median(known)), 3) if known.size else None,
+        warnings=warnings,
+    )
 
 
 def describe_series(run: CleanRun) -> dict[str, Any]:

@@ -1,0 +1,277 @@
+"""``kraken-tools fc``: one BOLD run, any label images, and the files of their connectomes."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids import __version__
+from kraken_bids.bids.bold import open_bold
+from kraken_bids.bids.custom_atlases import find_names, read_own_parcellation
+from kraken_bids.bids.inputs import BoldRun
+from kraken_bids.bids.label_images import LabelImage
+from kraken_bids.bids.names import full_space, parse_name
+from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.bids.transforms import TemplateOptions, find_label_space, match_spaces
+from kraken_bids.cohort.output_checks import check_atlas_names
+from kraken_bids.connectome.functional.cleaning import CleanRun
+from kraken_bids.connectome.matrices import find_missing_regions
+from kraken_bids.exceptions import SettingsError
+from kraken_bids.flavors import describe_flavor, list_flavors
+from kraken_bids.io.digests import fingerprint
+from kraken_bids.io.facts import to_facts
+from kraken_bids.io.files import make_folder
+from kraken_bids.io.writing import write_json, write_relmat, write_table
+from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
+from kraken_bids.pipeline.measure.bold_records import (
+    CLEANED,
+    COVERAGE,
+    TSNR,
+    describe_cleaning,
+    describe_series,
+)
+from kraken_bids.pipeline.measure.bold_runs import TISSUES
+from kraken_bids.pipeline.measure.functional import (
+    FunctionalConnectome,
+    MeasuredGroup,
+    RunGroup,
+    measure_group,
+)
+from kraken_bids.settings import FunctionalSettings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class BoldAtlas:
+    """A label image that a BOLD run is averaged over."""
+
+    image: LabelImage
+    parcellation: Parcellation
+    names_file: Path | None
+    """Where the names come from, if from a file of the user's."""
+    remark: str
+    """What is doubtful about its template; or ''."""
+
+    @property
+    def name(self) -> str:
+        """What the user calls it."""
+        return self.image.parcellation
+
+
+def write_bold_connectomes(
+    run: BoldRun,
+    images: Mapping[str, Path],
+    settings: FunctionalSettings,
+    output_dir: Path,
+    *,
+    templates: TemplateOptions,
+) -> list[Path]:
+    """Read a BOLD run once and write region series, coverage and connectomes per label image.
+
+    Parameters
+    ----------
+    run : BoldRun
+        The run; its labels are not read.
+    images : mapping of str to path
+        Label image of each atlas, in the space of the run or a template that leads there.
+    settings : FunctionalSettings
+        How it is cleaned.
+    output_dir : path
+        Receives ``ATLAS_timeseries.tsv``, ``ATLAS_cleaned.tsv``, ``ATLAS_cleaned-gsr.tsv``,
+        ``ATLAS_coverage.tsv`` and ``FLAVOR.tsv``, each with a ``.json``.
+    templates : TemplateOptions
+        What is to be done with label images of another template.
+
+    Returns
+    -------
+    list of path
+        The matrices.
+
+    Raises
+    ------
+    SettingsError
+        If a name is no name.
+    InputError
+        If a file is missing or broken, or the confounds are of another run.
+    ConnectomeError
+        If too few frames or regions are left.
+    """
+    _check_names(run, images, settings)
+    is_placed = open_bold(run.bold, tr=None).is_placed
+    atlases = {
+        name: read_atlas(name, path, run, templates=templates, needs_place=is_placed)
+        for name, path in images.items()
+    }
+    labels = {name: atlas.image for name, atlas in atlases.items()}
+    measured = measure_group(
+        RunGroup("", run.space, (run,), labels),
+        lambda name: atlases[name].parcellation,
+        settings,
+        label=run.bold.name,
+        with_gsr=True,
+    )
+    make_folder(output_dir)
+    writer = _Writer(measured, output_dir)
+    return [path for atlas in atlases.values() for path in writer.write(atlas)]
+
+
+def read_atlas(
+    name: str, path: Path, run: BoldRun, *, templates: TemplateOptions, needs_place: bool
+) -> BoldAtlas:
+    """Regions of a label image: of an atlas of the model its own, of any other what it holds.
+
+    Where the names of image and run say different templates, a transform between the two is
+    found. Without ``needs_place`` the image may lie anywhere, as the run does.
+
+    Raises
+    ------
+    InputError
+        If the image or its table is missing, broken or without regions, or in another space that
+        no transform leads to.
+    """
+    is_known = name in list_parcellations()
+    transforms, remark = match_spaces(path, run.space, templates)
+    if remark:
+        logger.warning("%s: %s", path, remark)
+    return BoldAtlas(
+        LabelImage(name, path, find_label_space(path), transforms),
+        load_parcellation(name)
+        if is_known
+        else read_own_parcellation(name, str(path), needs_place=needs_place),
+        names_file=None if is_known else find_names(path),
+        remark=remark,
+    )
+
+
+def describe_run(
+    bold: Path, confounds: Path, *, mask: Path | None, tissue: Mapping[str, Path]
+) -> BoldRun:
+    """Describe a run that no dataset holds; the ``.json`` of the confounds lies beside them."""
+    sidecar = sidecar_path(confounds)
+    return BoldRun(
+        entities={},
+        space=full_space(parse_name(bold)),
+        bold=bold,
+        confounds=confounds,
+        confounds_json=sidecar if sidecar.is_file() else None,
+        mask=mask,
+        tissue=tissue,
+        metadata={},
+    )
+
+
+def _check_names(run: BoldRun, images: Mapping[str, Path], settings: FunctionalSettings) -> None:
+    """Refuse names that are no file names, and those that nothing goes by."""
+    check_atlas_names(images)
+    for option, found, known in (
+        ("--tissue", run.tissue, TISSUES),
+        ("--pcorr-lambda", settings.pcorr_lambda, tuple(images)),
+    ):
+        unknown = [name for name in found if name not in known]
+        if unknown:
+            raise SettingsError(
+                f"{option}: expected names among {', '.join(known)}; found {', '.join(unknown)}."
+            )
+
+
+class _Writer:
+    """Writes what was measured of one run into a folder."""
+
+    def __init__(self, measured: MeasuredGroup, output_dir: Path) -> None:
+        self._measured = measured
+        self._run = measured.runs[0]
+        self._output_dir = output_dir
+        self._sources = _describe_sources(self._run.source)
+
+    def write(self, atlas: BoldAtlas) -> Iterator[Path]:
+        """Write everything of an atlas; the paths of its matrices."""
+        run = self._run
+        self._write_means("timeseries", atlas, run.series.means, {
+            "Description": "Mean of each region before cleaning, in the unit of the BOLD file",
+            **describe_series(run.plain),
+            "ValuesNotFinite": run.series.n_not_finite,
+        })  # fmt: skip
+        for kind, cleaned in (("cleaned", run.plain), ("cleaned-gsr", run.gsr)):
+            if cleaned is not None:
+                self._write_means(kind, atlas, cleaned.cleaned, self._describe_cleaned(cleaned))
+        self._write_coverage(atlas)
+        for found in self._measured.connectomes(
+            atlas.parcellation,
+            [flavor for flavor in list_flavors([atlas.name]) if flavor.group == "FC"],
+            label=f"{run.source.bold.name}, {atlas.name}",
+            saved_ridges={},
+        ):
+            yield self._write_connectome(atlas, found)
+
+    def _describe_cleaned(self, run: CleanRun) -> dict[str, Any]:
+        cleaning = describe_cleaning([self._run.source.bold], [run], self._measured.settings)
+        return {
+            "Description": CLEANED.format("with" if run.gsr else "without"),
+            **describe_series(run),
+            **to_facts(cleaning),
+        }
+
+    def _write_means(
+        self,
+        kind: str,
+        atlas: BoldAtlas,
+        means: Mapping[str, NDArray[np.float64]],
+        facts: Mapping[str, Any],
+    ) -> None:
+        path = self._output_dir / f"{atlas.name}_{kind}.tsv"
+        names = atlas.parcellation.region_names
+        write_table(path, dict(zip(names, means[atlas.name].T, strict=True)))
+        self._write_sidecar(path, atlas, facts)
+
+    def _write_coverage(self, atlas: BoldAtlas) -> None:
+        path = self._output_dir / f"{atlas.name}_coverage.tsv"
+        write_table(path, self._measured.atlases[atlas.name].table(atlas.parcellation))
+        self._write_sidecar(path, atlas, {
+            "Description": COVERAGE,
+            "tsnr": {"Description": TSNR},
+            "CoverageMin": self._measured.settings.min_coverage,
+        })  # fmt: skip
+
+    def _write_connectome(self, atlas: BoldAtlas, found: FunctionalConnectome) -> Path:
+        """Write a matrix and everything that one must know to judge it."""
+        path = self._output_dir / f"{found.flavor.name}.tsv"
+        write_relmat(path, found.square)
+        names = atlas.parcellation.region_names
+        missing = find_missing_regions(found.square)
+        remarks = (atlas.remark,) if atlas.remark else ()
+        record = replace(found.record, warnings=(*remarks, *found.record.warnings))
+        self._write_sidecar(path, atlas, {
+            "Flavor": found.flavor.name,
+            "Description": describe_flavor(found.flavor),
+            **to_facts(found.cleaning),
+            **to_facts(record),
+            "Regions": names,
+            "MissingRegions": [name for name, gone in zip(names, missing, strict=True) if gone],
+        })  # fmt: skip
+        return path
+
+    def _write_sidecar(self, path: Path, atlas: BoldAtlas, known: Mapping[str, Any]) -> None:
+        described = {**known, "Atlas": atlas.name, "LabelImage": fingerprint(atlas.image.path)}
+        if atlas.image.transforms:
+            described["Transforms"] = [fingerprint(path) for path in atlas.image.transforms]
+        if atlas.names_file is not None:
+            described["RegionNames"] = fingerprint(atlas.names_file)
+        # Not sidecar_path: the name of an atlas may hold a dot.
+        write_json(path.with_suffix(".json"), described | self._sources)
+
+
+def _describe_sources(run: BoldRun) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "Bold": fingerprint(run.bold),
+        "ConfoundsFile": fingerprint(run.confounds),
+    }
+    if run.mask is not None:
+        described["Mask"] = fingerprint(run.mask)
+    if run.tissue:
+        described["Tissues"] = {name: fingerprint(path) for name, path in run.tissue.items()}
+    return described | {"GeneratedBy": {"Name": "kraken_bids", "Version": __version__}}

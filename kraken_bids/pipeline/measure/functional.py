@@ -1,0 +1,227 @@
+"""From the BOLD runs of one task to its functional connectomes: each run is read once."""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.inputs import BoldRun
+from kraken_bids.bids.label_images import LabelImage
+from kraken_bids.cohort.measurements import CleaningRecord, FunctionalRecord
+from kraken_bids.connectome.functional.bold_quality import find_uncovered, temporal_snr
+from kraken_bids.connectome.functional.cleaning import CleanRun
+from kraken_bids.connectome.functional.correlations import (
+    compute_correlation,
+    compute_partial_correlation,
+    concatenate_runs,
+    partial_correlation_ridge,
+)
+from kraken_bids.exceptions import TooShortError
+from kraken_bids.flavors import Flavor
+from kraken_bids.io.image_values import list_form_doubts
+from kraken_bids.parcellations import Parcellation
+from kraken_bids.pipeline.measure.bold_records import describe_cleaning, judge_length
+from kraken_bids.pipeline.measure.bold_runs import GSR, Grids, MeasuredRun, read_run
+from kraken_bids.pipeline.measure.label_grids import list_doubts
+from kraken_bids.settings import FunctionalSettings
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunGroup:
+    """The runs of one task in one space: what is concatenated into one connectome."""
+
+    task: str
+    space: str
+    runs: tuple[BoldRun, ...]
+    labels: Mapping[str, LabelImage]
+    """Label image per parcellation."""
+    left_out: Mapping[str, str] = field(default_factory=dict)
+    """BOLD file to why it could not be used; names do not depend on it."""
+
+    @property
+    def entities(self) -> dict[str, str]:
+        """Entities of the group's files: those that its runs share, without ``run`` if several."""
+        first, *others = (run.entities for run in self.runs)
+        kept = {k: v for k, v in first.items() if all(run.get(k) == v for run in others)}
+        if others:
+            kept.pop("run", None)
+        return kept
+
+
+@dataclass(frozen=True)
+class MeasuredAtlas:
+    """How well the runs of a group cover the regions of one atlas."""
+
+    labels: NDArray[np.int32]
+    """[x, y, z] Region numbers on the grid of the first run."""
+    affine: NDArray[np.float64]
+    n_voxels: NDArray[np.int64]
+    coverage: NDArray[np.float64]
+    """[n_regions] Smallest share over the runs."""
+    tsnr: NDArray[np.float64]
+    """[n_regions] Mean over the runs."""
+
+    def table(self, parcellation: Parcellation) -> dict[str, Sequence[object]]:
+        """Columns of the coverage table."""
+        return {
+            "index": parcellation.indices,
+            "name": parcellation.region_names,
+            "n_voxels": self.n_voxels.tolist(),
+            "coverage": self.coverage.round(4).tolist(),
+            "tsnr": self.tsnr.round(3).tolist(),
+        }
+
+
+@dataclass(frozen=True)
+class FunctionalConnectome:
+    """A connectome and what is known of it."""
+
+    flavor: Flavor
+    square: NDArray[np.float64]
+    """[n_regions, n_regions] NaN rows and columns where regions are missing."""
+    cleaning: CleaningRecord
+    record: FunctionalRecord
+
+
+@dataclass(frozen=True)
+class MeasuredGroup:
+    """The runs of a group, cleaned, and its atlases."""
+
+    group: RunGroup
+    runs: tuple[MeasuredRun, ...]
+    atlases: Mapping[str, MeasuredAtlas]
+    settings: FunctionalSettings
+
+    def connectomes(
+        self,
+        parcellation: Parcellation,
+        flavors: Sequence[Flavor],
+        *,
+        label: str,
+        saved_ridges: Mapping[str, float],
+    ) -> Iterator[FunctionalConnectome]:
+        """Yield the connectomes of an atlas; those whose cleaning cannot be had are left out.
+
+        Raises
+        ------
+        ConnectomeError
+            If too few frames or regions are left.
+        """
+        name, plain = parcellation.name, [run.plain for run in self.runs]
+        atlas, paths = self.atlases[name], [run.source.bold for run in self.runs]
+        missing = find_uncovered(atlas.coverage, self.settings.min_coverage)
+        record = judge_length(
+            label, plain, missing, tsnr=atlas.tsnr, min_minutes=self.settings.min_minutes
+        )
+        files = (path for run in self.runs for path in run.source.files)
+        doubts = [
+            *list_doubts(self.group.labels[name].path, parcellation),
+            *list_form_doubts(*files),
+            *(f"{file} is left out: {why}" for file, why in self.group.left_out.items()),
+        ]
+        record = replace(record, warnings=(*doubts, *record.warnings))
+        for flavor in flavors:
+            cleaned = [one for run in self.runs if (one := run.cleaned(flavor)) is not None]
+            if len(cleaned) == len(self.runs):
+                yield _correlate(
+                    flavor,
+                    cleaned,
+                    missing,
+                    cleaning=describe_cleaning(paths, cleaned, self.settings),
+                    record=record,
+                    ridges=(self.settings.pcorr_lambda, saved_ridges),
+                )
+
+
+def measure_group(
+    group: RunGroup,
+    parcellation_of: Callable[[str], Parcellation],
+    settings: FunctionalSettings,
+    *,
+    label: str,
+    with_gsr: bool,
+) -> MeasuredGroup:
+    """Read and clean the runs of a group; those that are too short are named and left out.
+
+    Parameters
+    ----------
+    group : RunGroup
+    parcellation_of : callable
+        Regions of an atlas by its name.
+    settings : FunctionalSettings
+        How runs are cleaned.
+    label : str
+        Whose data, for the log.
+    with_gsr : bool
+        Whether the global signal is to be regressed too, beside the plain cleaning.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or broken, or the confounds are of another run.
+    ConnectomeError
+        If the confounds do not fit, or every run is too short (TooShortError).
+    """
+    grids = Grids(group.labels, parcellation_of)
+    runs: list[MeasuredRun] = []
+    left_out: dict[str, str] = {}
+    for run in group.runs:
+        try:
+            runs.append(read_run(run, grids, settings, label=label, with_gsr=with_gsr))
+        except TooShortError as error:
+            if len(left_out) + 1 == len(group.runs):
+                raise
+            left_out[run.bold.name] = str(error)
+            logger.warning("%s: %s is left out: %s", label, run.bold.name, error)
+    affine, regions = grids.first()
+    atlases = {name: _cover(runs, name, affine, regions[name].labels) for name in group.labels}
+    return MeasuredGroup(replace(group, left_out=left_out), tuple(runs), atlases, settings)
+
+
+def needs_gsr(flavors: Sequence[Flavor]) -> bool:
+    """Whether a flavor needs global signal regression."""
+    return any(flavor.processing == GSR for flavor in flavors)
+
+
+def _cover(
+    runs: Sequence[MeasuredRun],
+    name: str,
+    affine: NDArray[np.float64],
+    labels: NDArray[np.int32],
+) -> MeasuredAtlas:
+    return MeasuredAtlas(
+        labels,
+        affine,
+        runs[0].series.n_voxels[name],
+        coverage=np.min([run.series.coverage[name] for run in runs], axis=0),
+        tsnr=np.mean(
+            [temporal_snr(run.series.means[name], run.plain.kept) for run in runs], axis=0
+        ),
+    )
+
+
+def _correlate(
+    flavor: Flavor,
+    runs: Sequence[CleanRun],
+    missing: NDArray[np.bool_],
+    *,
+    cleaning: CleaningRecord,
+    record: FunctionalRecord,
+    ridges: tuple[Mapping[str, float], Mapping[str, float]],
+) -> FunctionalConnectome:
+    """Connectome of a flavor from the cleaned runs, one after the other."""
+    series = concatenate_runs(
+        [run.cleaned[flavor.parcellation] for run in runs], [run.kept for run in runs]
+    )
+    series[:, missing] = np.nan
+    square = compute_correlation(series)
+    record = replace(record, frames=len(series))
+    if flavor.measure == "FCpcorr":
+        ridge, origin = partial_correlation_ridge(flavor.parcellation, *ridges)
+        square = compute_partial_correlation(square, ridge=ridge)
+        record = replace(record, lambda_=ridge, lambda_source=origin)
+    return FunctionalConnectome(flavor, square, cleaning, record)
