@@ -20,7 +20,7 @@ from pathlib import Path
 SIZES = (250, 500, 1000, 2000)
 STAGES = (
     *("read_cohort", "warn_of_unlike", "collect_failures", "write_scores", "score_members"),
-    *("judge_files", "_judge_predictions", "write_quality", "write_qcfc", "judge_people"),
+    *("judge_inputs", "write_judgement", "write_quality", "write_qcfc", "judge_people"),
     *("build_group_page", "draw_group", "list_members"),
 )
 """Functions of the group level whose seconds are told; other checkouts may lack some."""

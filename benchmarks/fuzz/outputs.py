@@ -1,7 +1,7 @@
 """Readers of what is in OUTPUT_DIR: sidecars, tables and archives that both levels read back."""
 
 from collections.abc import Sequence
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from functools import cache
 from numbers import Real
 from pathlib import Path
@@ -92,8 +92,8 @@ def _read_run(path: Path) -> None:
     from kraken_bids.cohort.from_dataset import Cohort, list_members
     from kraken_bids.cohort.saved_ridge import read_saved_ridges
     from kraken_bids.exceptions import InputError
+    from kraken_bids.pipeline.check.group_tables import write_quality
     from kraken_bids.pipeline.check.qcfc import write_qcfc
-    from kraken_bids.pipeline.check.quality_table import write_quality
     from kraken_bids.pipeline.check.settings_alike import warn_of_unlike
 
     root = _find_root(path)
@@ -109,7 +109,7 @@ def _read_run(path: Path) -> None:
     warn_of_unlike(members)
     if not members:
         raise InputError("nobody")
-    write_quality(root, members, Cohort(members, {}, {}, {}, ()), {}, trust={})
+    write_quality(root, members, Cohort(members, {}, {}, {}, ()), {}, inputs={})
     write_qcfc(root, members)
     _predict(root, members, path)
 
@@ -117,8 +117,8 @@ def _read_run(path: Path) -> None:
 def _predict(root: Path, members: Sequence[Any], path: Path) -> None:
     """Do what the participant level does between measuring and predicting, and after."""
     from kraken_bids.pipeline.check.encoded_inputs import encoded_of
-    from kraken_bids.pipeline.check.input_trust import judge_files
-    from kraken_bids.pipeline.check.trust_files import write_trust, write_trust_of_predictions
+    from kraken_bids.pipeline.check.input_quality import judge_inputs
+    from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
     from kraken_bids.pipeline.participant import plan_predictions
     from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 
@@ -128,10 +128,10 @@ def _predict(root: Path, members: Sequence[Any], path: Path) -> None:
     plan, failures = plan_predictions(settings, build_model(), members)
     odd = [failure.message for failure in failures if "unexpected" in failure.message]
     require(not odd, f"a failure of no error of ours: {odd[:1]}")
-    trust = judge_files(encoded_of(plan, members), correlates=True)
-    write_trust(root, members, trust, digests=plan.digests)
-    if "kraken" in path.name:  # it takes long
-        write_trust_of_predictions(plan, members)
+    inputs = judge_inputs(encoded_of(plan, members), correlates=True)
+    if "kraken" not in path.name:  # it takes long
+        plan = replace(plan, sources=())
+    write_judgement(plan, members, Judgement(inputs))
 
 
 def _check_plain(value: Any, hint: Any = Any, where: str = "page") -> None:

@@ -28,7 +28,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON object; numpy's numbers and arrays, paths and NaN (null) are taken too."""
-    write_text(path, json.dumps(_to_plain(content), indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(to_plain(content), indent=2, ensure_ascii=False) + "\n")
 
 
 def write_table(path: Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]]) -> None:
@@ -73,13 +73,14 @@ def write_relmat(
         file.writelines(format_matrix(square))
 
 
-def _to_plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
+    """Give what JSON holds: lists for arrays, text for paths, None for NaN."""
     if isinstance(value, Mapping):
-        return {str(key): _to_plain(item) for key, item in value.items()}
+        return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, np.ndarray | np.generic):
-        return _to_plain(value.tolist())
+        return to_plain(value.tolist())
     if isinstance(value, list | tuple | set | frozenset):
-        return [_to_plain(item) for item in value]
+        return [to_plain(item) for item in value]
     if isinstance(value, float) and not np.isfinite(value):
         return None
     return str(value) if isinstance(value, Path) else value

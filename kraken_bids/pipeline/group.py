@@ -1,14 +1,11 @@
 """The group level: adaptation on everyone in OUTPUT_DIR, latents, predictions, metrics, report."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
-
-from kraken_bids.bids.outputs import find_sessions, group_path
+from kraken_bids.bids.outputs import find_sessions
 from kraken_bids.cohort.failures import Failure, going_on
 from kraken_bids.cohort.from_dataset import (
     Cohort,
@@ -20,29 +17,36 @@ from kraken_bids.cohort.from_dataset import (
     read_cohort,
 )
 from kraken_bids.cohort.prediction_plan import PredictionPlan
-from kraken_bids.cohort.sources import Source, build_sources, list_source_names
+from kraken_bids.cohort.sources import build_sources, list_source_names
 from kraken_bids.cohort.warned import Warned, write_group_warnings
 from kraken_bids.exceptions import InputError
-from kraken_bids.flavors import Flavor
 from kraken_bids.io.files import remove_leftovers
-from kraken_bids.io.hdf5 import write_hdf5
-from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.models.krakencoder.adaptation import list_lacking
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.check.cohort_doubts import warn_of_inputs
-from kraken_bids.pipeline.check.cohort_scores import Scores, score_members, write_metrics
+from kraken_bids.pipeline.check.cohort_scores import score_members
 from kraken_bids.pipeline.check.encoded_inputs import encoded_of
-from kraken_bids.pipeline.check.input_trust import FileTrust, judge_files
-from kraken_bids.pipeline.check.kept_results import keep_results
-from kraken_bids.pipeline.check.misfits import doubt_predictions, find_misfits
-from kraken_bids.pipeline.check.outlying_latents import find_outliers, write_outliers
-from kraken_bids.pipeline.check.prediction_verdicts import Judge, judge_predictions
+from kraken_bids.pipeline.check.group_tables import (
+    find_outliers,
+    write_latents,
+    write_means,
+    write_metrics,
+    write_outliers,
+    write_quality,
+    write_verdicts,
+)
+from kraken_bids.pipeline.check.input_quality import judge_inputs
+from kraken_bids.pipeline.check.kept_results import Kept, keep_results
+from kraken_bids.pipeline.check.prediction_quality import (
+    Judge,
+    find_mismatched,
+    judge_predictions,
+    withdraw_verdicts,
+)
 from kraken_bids.pipeline.check.qcfc import write_qcfc
-from kraken_bids.pipeline.check.quality_table import write_quality
+from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
 from kraken_bids.pipeline.check.settings_alike import warn_of_unlike
-from kraken_bids.pipeline.check.trust_files import write_trust, write_trust_of_predictions
-from kraken_bids.pipeline.check.verdict_table import write_verdicts
 from kraken_bids.pipeline.pages.draw import draw_group, draw_participants, name_dataset
 from kraken_bids.pipeline.pages.gathered import gather_sessions
 from kraken_bids.pipeline.pages.group import build_group_page
@@ -107,7 +111,7 @@ def run_group(settings: Settings) -> int:
                     )
                     with going_on(problems):
                         nobody = Cohort(members, {}, {}, {}, ())
-                        write_quality(output, members, nobody, {}, trust={})
+                        write_quality(output, members, nobody, {}, inputs={})
                 with going_on(problems):
                     write_qcfc(output, members, anew=settings.run.force)
             kept = NOT_REDRAWN if settings.run.reports_only else NOT_REDRAWN[:2]
@@ -158,10 +162,28 @@ def _predict(
     """
     output = settings.data.output_dir
     model = load_model_of(settings)
-    cohort = read_cohort(model, members, fit_on=fit_on_whom(settings, members))
-    adaptation, notice = choose_adaptation(settings, model, cohort, fits_first=True)
-    means = cohort
-    cohort = leave_out(cohort, list_lacking(adaptation, cohort.projections))
+    read = read_cohort(model, members, fit_on=fit_on_whom(settings, members))
+    plan, cohort = _plan(settings, model, read, failures)
+    with going_on(problems):
+        write_group_warnings(output, plan.warned.everyone)
+    failures += collect_failures(plan, members, executor)
+    with going_on(problems):
+        write_latents(output, members, plan.sources)
+    with going_on(problems):
+        write_means(output, model, read)
+    with going_on(problems):
+        write_outliers(output, find_outliers(members, plan.sources))
+    kept = keep_results(output, read, anew=settings.run.force)
+    _judge(plan, cohort, kept, failures, problems=problems)
+
+
+def _plan(
+    settings: Settings, model: Model, read: Cohort, failures: list[Failure]
+) -> tuple[PredictionPlan, Cohort]:
+    """Encode everyone; returns what to predict, and those of whom it can be."""
+    members = read.members
+    adaptation, notice = choose_adaptation(settings, model, read, fits_first=True)
+    cohort = leave_out(read, list_lacking(adaptation, read.projections))
     failures += cohort.failures
     latents = encode_cohort(model, cohort, adaptation, failures)
     sources = build_sources(latents, (*DEFAULT_SOURCES, *list_source_names(settings, model)))
@@ -169,60 +191,45 @@ def _predict(
     warned = warn_of_inputs(
         cohort.checks, [m.label for m in members], model=model, adaptation=adaptation
     ).join(warn_of_unlike(members))
-    with going_on(problems):
-        write_group_warnings(output, warned.everyone)
-    plan = PredictionPlan(model, adaptation, sources, settings, notice, warned=warned)
-    failures += collect_failures(plan, members, executor)
-    with going_on(problems):
-        _write_latents(output, members, sources)
-    with going_on(problems):
-        _write_means(output, model, means)
-    judged = [source.name for source in plan.written_sources]
-    kept = keep_results(output, means, anew=settings.run.force)
+    return PredictionPlan(model, adaptation, sources, settings, notice, warned=warned), cohort
+
+
+def _judge(
+    plan: PredictionPlan,
+    cohort: Cohort,
+    kept: Kept,
+    failures: list[Failure],
+    *,
+    problems: list[Exception],
+) -> None:
+    """Judge inputs and predictions, for tables and sidecars."""
+    output, members = plan.settings.data.output_dir, cohort.members
     encoded = encoded_of(plan, members)
     scores = score_members(
-        model,
+        plan.model,
         members,
-        sources,
-        adaptation=adaptation,
-        judged=judged,
+        plan.sources,
+        adaptation=plan.adaptation,
+        judged=[source.name for source in plan.written_sources],
         kept=kept,
         failures=encoded.failures,
     )
     with going_on(problems):
         write_metrics(output, scores)
-    with going_on(problems):
-        write_outliers(output, find_outliers(members, sources))
-    trust = judge_files(encoded, correlates=not scores.cross_modal, kept=kept)
+    inputs = judge_inputs(encoded, correlates=not scores.cross_modal, kept=kept)
     failures += dict.fromkeys(encoded.failures)
-    failures += _judge_predictions(plan, members, scores, trust, problems=problems)
-    with going_on(problems):
-        write_quality(output, members, cohort, scores.cross_modal, trust=trust)
-
-
-def _judge_predictions(
-    plan: PredictionPlan,
-    members: Sequence[Member],
-    scores: Scores,
-    trust: Mapping[tuple[int, Flavor], FileTrust],
-    *,
-    problems: list[Exception],
-) -> list[Failure]:
-    """Write the verdict on every prediction into its sidecar and the group's table."""
-    output = plan.settings.data.output_dir
-    verdicts = judge_predictions(
-        Judge(members, scores.evidence, trust), plan.written_sources, plan.targets
-    )
-    misfits = find_misfits(members, verdicts)
-    verdicts = doubt_predictions(verdicts, misfits)
-    doubts = {members[index].label: (text,) for index, text in misfits.items()}
+    judge = Judge(members, scores.evidence, inputs)
+    verdicts = judge_predictions(judge, plan.written_sources, plan.targets)
+    mismatched = find_mismatched(members, verdicts)
+    verdicts = withdraw_verdicts(verdicts, mismatched)
     with going_on(problems):
         write_verdicts(output, members, verdicts)
-    failures = write_trust(
-        output, members, trust, scores.cross_modal, verdicts=verdicts, digests=plan.digests
-    )
-    warned = plan.warned.join(Warned(own=doubts))
-    return failures + write_trust_of_predictions(replace(plan, warned=warned), members)
+    own = {members[index].label: (text,) for index, text in mismatched.items()}
+    warned = replace(plan, warned=plan.warned.join(Warned(own=own)))
+    found = Judgement(inputs, scores.cross_modal, verdicts)
+    failures += write_judgement(warned, members, found)
+    with going_on(problems):
+        write_quality(output, members, cohort, scores.cross_modal, inputs=inputs)
 
 
 def _are_of_models(members: Sequence[Member]) -> bool:
@@ -250,39 +257,3 @@ def _find_members(settings: Settings) -> tuple[Member, ...]:
             "(sub-*/func|dwi/*_relmat.dense.tsv); found none. Run the participant level first."
         )
     return members
-
-
-def _write_latents(output_dir: Path, members: Sequence[Member], sources: Sequence[Source]) -> None:
-    rows = [
-        (member, source, index)
-        for index, member in enumerate(members)
-        for source in sources
-        if source.n_inputs[index]
-    ]
-    columns: dict[str, list[object]] = {
-        "participant_id": [f"sub-{member.subject}" for member, _, _ in rows],
-        "session_id": [f"ses-{m.session}" if m.session else "n/a" for m, _, _ in rows],
-        "source": [source.name for _, source, _ in rows],
-        "n_inputs": [int(source.n_inputs[index]) for _, source, index in rows],
-    }
-    values = np.stack([source.latents[index] for _, source, index in rows])
-    columns |= {f"z{k:03d}": values[:, k].tolist() for k in range(values.shape[1])}
-    path = group_path(output_dir, "latents.tsv")
-    write_table(path, columns)
-    write_json(path.with_suffix(".json"), {
-        "Description": "Latent vector of every participant, session and source",
-        "source": {"Description": "fusion of several flavors, or one flavor"},
-        "n_inputs": {"Description": "number of measured flavors that were averaged"},
-    })  # fmt: skip
-
-
-def _write_means(output_dir: Path, model: Model, cohort: Cohort) -> None:
-    """Write the mean measured connectome of every flavor beside the model's training mean."""
-    training = model.training_means()
-    with write_hdf5(group_path(output_dir, "mean_connectomes.h5")) as file:
-        for flavor, (mean, n_members) in cohort.means.items():
-            group = file.create_group(flavor.name)
-            group.create_dataset("measured", data=mean.astype(np.float32))
-            if flavor in training:
-                group.create_dataset("training", data=training[flavor])
-            group.attrs["n_sessions"] = n_members

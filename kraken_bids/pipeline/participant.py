@@ -34,9 +34,9 @@ from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.check.cohort_doubts import warn_of_inputs
 from kraken_bids.pipeline.check.encoded_inputs import encoded_of
-from kraken_bids.pipeline.check.input_trust import judge_files
+from kraken_bids.pipeline.check.input_quality import judge_inputs
+from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
 from kraken_bids.pipeline.check.settings_alike import warn_of_unlike
-from kraken_bids.pipeline.check.trust_files import write_trust, write_trust_of_predictions
 from kraken_bids.pipeline.measure.session import measure_session
 from kraken_bids.pipeline.pages.draw import draw_participants
 from kraken_bids.pipeline.plan import Plan, plan_participants
@@ -225,10 +225,9 @@ def _predict(
     failures += unreadable
     failures += collect_failures(plan, members, executor)
     encoded = encoded_of(plan, members)
-    trust = judge_files(encoded, correlates=True)
+    found = Judgement(judge_inputs(encoded, correlates=True))
     failures += encoded.failures
-    failures += write_trust(settings.data.output_dir, members, trust, digests=plan.digests)
-    failures += write_trust_of_predictions(plan, members)
+    failures += write_judgement(plan, members, found)
 
 
 def collect_failures(

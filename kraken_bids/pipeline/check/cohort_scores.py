@@ -3,19 +3,17 @@
 import logging
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.failures import Failure, record
 from kraken_bids.cohort.from_dataset import STAGE, Member, read_measured
 from kraken_bids.cohort.sources import Source
 from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.flavors import Flavor
-from kraken_bids.io.writing import write_json, write_table
+from kraken_bids.io.records import column
 from kraken_bids.models.krakencoder.adaptation import Adaptation
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.pipeline.check.kept_results import NOTHING_KEPT, Kept, digest_array
@@ -41,12 +39,25 @@ CROSS_MODAL = {"FC": "fusionSC", "SC": "fusionFC"}
 class CrossModalScore:
     """How a measured connectome compares with its prediction from the other modality."""
 
-    correlation: float
-    correlation_resid: float
-    rank: int
-    """1: no other person's prediction is closer to this person's measured connectome."""
-    n: int
-    """People compared."""
+    cross_modal_r: float | None = column(
+        "correlation with the prediction from the other modality", key="CrossModalCorrelation"
+    )
+    cross_modal_r_resid: float | None = column(
+        "the same, less the cohort's mean and the training mean",
+        key="CrossModalCorrelationResidual",
+    )
+    cross_modal_rank: int | None = column("rank of the own prediction among everyone's; 1 is best")
+    cross_modal_n: int | None = column("people compared", key="CrossModalRankOf")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How well one source predicts one target over the cohort."""
+
+    source: str = column()
+    target: str = column()
+    metric: str = column(levels=METRIC_WORDS)
+    value: float = column()
 
 
 @dataclass(frozen=True)
@@ -57,8 +68,7 @@ class Scores:
     """By index of the member, and flavor."""
     evidence: dict[tuple[str, Flavor], Evidence] = field(default_factory=dict)
     """By name of the source, a fusion, and target."""
-    metrics: list[tuple[str, str, str, float]] = field(default_factory=list)
-    """Source, target, name of the metric, value."""
+    metrics: list[Metric] = field(default_factory=list)
 
 
 def score_members(  # noqa: PLR0913 - one of them is what it could not read
@@ -78,13 +88,11 @@ def score_members(  # noqa: PLR0913 - one of them is what it could not read
     model : Model
     members : sequence of Member
     sources : sequence of Source
-        All are scored.
     adaptation : Adaptation, optional
         What brings measured connectomes into the range of the predictions.
     judged : sequence of str
-        Sources besides the fusions of which it is also kept how they do for each person.
+        Sources besides the fusions that are also scored for each subject.
     kept : Kept, optional
-        Where scores of the same connectomes may be found.
     failures : list of Failure, optional
         Gets the files that were an input and can no longer be read.
     """
@@ -103,18 +111,6 @@ def score_members(  # noqa: PLR0913 - one of them is what it could not read
         lacked=lacked,
     )
     return _from_plain(found, {flavor.name: flavor for flavor in model.flavors})
-
-
-def write_metrics(output_dir: Path, scores: Scores) -> None:
-    """Write ``group/metrics.tsv``: how well each source predicts each target."""
-    path = group_path(output_dir, "metrics.tsv")
-    names = ("source", "target", "metric", "value")
-    columns = zip(*scores.metrics, strict=True) if scores.metrics else [[] for _ in names]
-    write_table(path, dict(zip(names, map(list, columns), strict=True)))
-    write_json(path.with_suffix(".json"), {
-        "Description": "How well predictions from each source match measured connectomes",
-        "metric": {"Levels": METRIC_WORDS},
-    })  # fmt: skip
 
 
 def _compute(
@@ -167,7 +163,7 @@ def _from_plain(found: Mapping[str, Any], flavors: Mapping[str, Flavor]) -> Scor
             )
             for source, target, total, average_rank, people in found["evidence"]
         },
-        [(source, target, name, value) for source, target, name, value in found["metrics"]],
+        [Metric(*words) for words in found["metrics"]],
     )
 
 

@@ -2,9 +2,8 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,6 @@ from kraken_bids.bids.outputs import (
     group_path,
     labels_path,
     region_table_path,
-    sidecar_path,
 )
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.connectome.labels.region_places import load_centres
@@ -26,8 +24,8 @@ from kraken_bids.io.facts import read_table
 from kraken_bids.io.foreign_hdf5 import read_hdf5
 from kraken_bids.io.hdf5 import write_hdf5
 from kraken_bids.io.images import read_labels
+from kraken_bids.io.records import column, from_columns, remove_records, write_records
 from kraken_bids.io.tables import read_relmat
-from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.pipeline.check.kept_results import Kept, Plain, digest_file
 from kraken_bids.scores.motion_dependence import (
@@ -42,41 +40,31 @@ from kraken_bids.scores.motion_dependence import (
 logger = logging.getLogger(__name__)
 
 TABLE, EDGES = "qcfc.tsv", "qcfc.h5"
-COLUMN_WORDS = {
-    "n_sessions": "sessions with the flavor and known motion",
-    "n_edges": "edges that enough sessions have",
-    "median_abs_r": "median over edges of abs(r), r: correlation of an edge with mean "
-    "framewise displacement over sessions",
-    "chance_abs_r": "the same where motion plays no part, with so many sessions",
-    "share_p05": "share of edges with p < 0.05, uncorrected; 0.05 by chance",
-    "share_fdr05": "share of edges with a false discovery rate below 0.05",
-    "distance_rho": "Spearman correlation of r with the distance of the two regions; clearly "
-    "negative where motion is left in the data",
-}
+EDGE_VALUES = ("r", "distance")
 
 
 @dataclass(frozen=True)
 class QcFc:
-    """One flavor over the cohort."""
+    """Dependence of one functional flavor on head motion."""
 
-    flavor: Flavor
-    dependence: MotionDependence
-    distances: NDArray[np.float64]
+    flavor: str = column()
+    n_sessions: int = column("sessions with the flavor and known motion")
+    n_edges: int = column("edges that enough sessions have")
+    median_abs_r: float = column(
+        "median over edges of abs(r), r: correlation of an edge with mean framewise displacement "
+        "over sessions"
+    )
+    chance_abs_r: float = column("the same where motion plays no part, with so many sessions")
+    share_p05: float = column("share of edges with p < 0.05, uncorrected; 0.05 by chance")
+    share_fdr05: float = column("share of edges with a false discovery rate below 0.05")
+    distance_rho: float = column(
+        "Spearman correlation of r with the distance of the two regions; clearly negative where "
+        "motion is left in the data"
+    )
+    r: NDArray[np.floating] = field(default_factory=lambda: np.empty(0), repr=False)
+    """[n_edges]"""
+    distance: NDArray[np.floating] = field(default_factory=lambda: np.empty(0), repr=False)
     """[n_edges], mm; NaN where regions have no known place."""
-
-    def row(self) -> dict[str, object]:
-        """Its row of the table."""
-        found = self.dependence
-        return {
-            "flavor": self.flavor.name,
-            "n_sessions": found.n_sessions,
-            "n_edges": int(np.isfinite(found.correlation).sum()),
-            "median_abs_r": round(found.median_absolute, 5),
-            "chance_abs_r": round(found.chance_absolute, 5),
-            "share_p05": round(found.share_uncorrected, 5),
-            "share_fdr05": round(found.share_corrected, 5),
-            "distance_rho": round(distance_dependence(found, self.distances), 5),
-        }
 
 
 def write_qcfc(output_dir: Path, members: Sequence[Member], *, anew: bool = False) -> None:
@@ -102,24 +90,24 @@ def write_qcfc(output_dir: Path, members: Sequence[Member], *, anew: bool = Fals
     ]
     table, edges = group_path(output_dir, TABLE), group_path(output_dir, EDGES)
     if not found:
-        for path in (table, sidecar_path(table), edges):
-            path.unlink(missing_ok=True)
+        remove_records(table)
+        edges.unlink(missing_ok=True)
         return
-    rows = [one.row() for one in found]
-    write_table(table, {key: [row[key] for row in rows] for key in rows[0]})
-    write_json(sidecar_path(table), {
-        "Description": "Dependence of functional connectomes on head motion over sessions (QC-FC)",
-        **{key: {"Description": words} for key, words in COLUMN_WORDS.items()},
-    })  # fmt: skip
+    write_records(
+        table,
+        [QcFc],
+        [[one] for one in found],
+        description="Dependence of functional connectomes on head motion over sessions (QC-FC)",
+    )
     with write_hdf5(edges) as file:
         for one in found:
-            group = file.create_group(one.flavor.name)
-            group.create_dataset("r", data=one.dependence.correlation.astype(np.float32))
-            group.create_dataset("distance", data=one.distances.astype(np.float32))
+            group = file.create_group(one.flavor)
+            for name in EDGE_VALUES:
+                group.create_dataset(name, data=getattr(one, name).astype(np.float32))
 
 
-def read_qcfc(output_dir: Path) -> list[tuple[dict[str, Any], NDArray[Any], NDArray[Any]]]:
-    """Rows of the table with r and distance of every edge; nothing where there is none.
+def read_qcfc(output_dir: Path) -> list[QcFc]:
+    """Read what :func:`write_qcfc` has written; nothing where there is none.
 
     Raises
     ------
@@ -129,17 +117,14 @@ def read_qcfc(output_dir: Path) -> list[tuple[dict[str, Any], NDArray[Any], NDAr
     table, edges = group_path(output_dir, TABLE), group_path(output_dir, EDGES)
     if not (table.exists() and edges.exists()):
         return []
-    numbers = [name for name in COLUMN_WORDS if name != "flavor"]
-    columns = read_table(table, numbers=numbers, texts=("flavor",))
-    rows = [
-        dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)
-    ]
+    numbers = [one.name for one in fields(QcFc) if one.name not in {"flavor", *EDGE_VALUES}]
+    rows = from_columns(QcFc, read_table(table, numbers=numbers, texts=("flavor",)))
     content = read_hdf5(OUTPUT, edges)
     found = []
     for row in rows:
-        r, distance = (content.get(f"{row['flavor']}/{name}") for name in ("r", "distance"))
+        r, distance = (content.get(f"{row.flavor}/{name}") for name in EDGE_VALUES)
         if r is not None and distance is not None and r.shape == distance.shape:
-            found.append((row, r, distance))
+            found.append(replace(row, r=r, distance=distance))
     return found
 
 
@@ -186,7 +171,19 @@ def _measure(
     except (ConnectomeError, InputError) as error:
         logger.warning("no QC-FC of %s: %s", flavor.name, error)
         return None
-    return QcFc(flavor, dependence, edge_distances(centroids))
+    distances = edge_distances(centroids)
+    return QcFc(
+        flavor=flavor.name,
+        n_sessions=dependence.n_sessions,
+        n_edges=int(np.isfinite(dependence.correlation).sum()),
+        median_abs_r=round(dependence.median_absolute, 5),
+        chance_abs_r=round(dependence.chance_absolute, 5),
+        share_p05=round(dependence.share_uncorrected, 5),
+        share_fdr05=round(dependence.share_corrected, 5),
+        distance_rho=round(distance_dependence(dependence, distances), 5),
+        r=dependence.correlation,
+        distance=distances,
+    )
 
 
 def _correlate(motion: Mapping[Path, float], n_regions: int, broken: list[str]) -> Plain:

@@ -13,21 +13,19 @@ from kraken_bids.report.pages import MotionEffect
 
 def list_motion_effects(output_dir: Path) -> tuple[MotionEffect, ...]:
     """QC-FC of every functional flavor, as the group level has written it."""
-    effects = []
-    for row, correlation, distance in read_or_none(partial(read_qcfc, output_dir)) or ():
-        rho = float(row["distance_rho"])
-        effects.append(
-            MotionEffect(
-                flavor=str(row["flavor"]),
-                n_sessions=int(row["n_sessions"]),
-                median_abs_r=float(row["median_abs_r"]),
-                chance_abs_r=float(row["chance_abs_r"]),
-                share_p05=float(row["share_p05"]),
-                share_fdr05=float(row["share_fdr05"]),
-                distance_rho=rho if np.isfinite(rho) else None,
-                correlation=correlation,
-                distance=distance,
-            )
+    effects = [
+        MotionEffect(
+            flavor=one.flavor,
+            n_sessions=one.n_sessions,
+            median_abs_r=one.median_abs_r,
+            chance_abs_r=one.chance_abs_r,
+            share_p05=one.share_p05,
+            share_fdr05=one.share_fdr05,
+            distance_rho=one.distance_rho if np.isfinite(one.distance_rho) else None,
+            correlation=one.r,
+            distance=one.distance,
         )
+        for one in read_or_none(partial(read_qcfc, output_dir)) or ()
+    ]
     order = {f.name: display_order(f) for f in parse_known(e.flavor for e in effects)}
     return tuple(sorted((e for e in effects if e.flavor in order), key=lambda e: order[e.flavor]))

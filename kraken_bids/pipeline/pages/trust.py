@@ -2,37 +2,36 @@
 
 from pathlib import Path
 
-from kraken_bids.io.facts import Facts
+from kraken_bids.pipeline.check.prediction_quality import LEVELS
+from kraken_bids.pipeline.check.quality_sidecars import read_inputs
 from kraken_bids.pipeline.pages.tables import read_group_table
 from kraken_bids.pipeline.pages.written import Written, display_order, parse_known
 from kraken_bids.report.pages import PredictionVerdicts, TrustRow
-from kraken_bids.scores.doubt_words import ABOUT, MEAN, NOT_JUDGED
 
-VERDICTS = (ABOUT, MEAN, NOT_JUDGED)
+VERDICTS = tuple(LEVELS)
 
 
 def list_trust_rows(written: Written, *, href: str = "") -> tuple[TrustRow, ...]:
     """List what is known of each input of a session; empty before there are predictions."""
-    entries = written.predicted.part("Trust").by_name()
-    flavors = sorted(parse_known(entries), key=display_order)
+    entries = read_inputs(written.predicted)
     return tuple(
         TrustRow(
             participant=written.member.label,
             flavor=flavor.name,
             group=flavor.group,
-            verdict=entry.text("Verdict") or "n/a",
-            note=entry.text("Note"),
-            outside_share=entry.number("OutsideShare"),
-            outside_ratio=entry.number("OutsideRatio"),
-            fit=entry.number("LatentFit"),
-            rank=entry.count("LatentRank"),
-            n_ranked=entry.count("LatentRankOf"),
-            correlation=entry.number("CrossModalCorrelation"),
-            correlation_resid=entry.number("CrossModalCorrelationResidual"),
+            verdict=entry.conclusion.trust or "n/a",
+            note=entry.conclusion.note or "",
+            outside_share=entry.quality.outside_share,
+            outside_ratio=entry.quality.outside_ratio,
+            fit=entry.quality.latent_fit,
+            rank=entry.quality.latent_rank,
+            n_ranked=entry.quality.latent_rank_n,
+            correlation=entry.cross_modal.cross_modal_r,
+            correlation_resid=entry.cross_modal.cross_modal_r_resid,
             href=href,
         )
-        for flavor in flavors
-        for entry in (entries.get(flavor.name, Facts()),)
+        for flavor in sorted(parse_known(entries), key=display_order)
+        if (entry := entries.get(flavor.name))
     )
 
 

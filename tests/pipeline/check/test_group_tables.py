@@ -18,8 +18,8 @@ from kraken_bids.cohort.sources import Source, build_sources
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.columns import read_columns
 from kraken_bids.models.krakencoder.model import Model
-from kraken_bids.pipeline.check.cohort_scores import score_members, write_metrics
-from kraken_bids.pipeline.check.outlying_latents import find_outliers
+from kraken_bids.pipeline.check.cohort_scores import score_members
+from kraken_bids.pipeline.check.group_tables import find_outliers, write_metrics
 from kraken_bids.scores.metrics import compute_metrics
 
 
@@ -80,7 +80,7 @@ def test_a_planted_outlier_is_found_and_nobody_else() -> None:
 
     distances = find_outliers(members, [make_source(latents)])
 
-    assert [d.member.subject for d in distances if d.is_outlier] == ["13"]
+    assert [d.member.subject for d in distances if d.outlier] == ["13"]
 
 
 def test_four_people_have_no_outliers() -> None:

@@ -25,10 +25,11 @@ from kraken_bids.io.tables import read_relmat
 from kraken_bids.io.writing import write_relmat
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.pipeline.check import cohort_scores as scores
-from kraken_bids.pipeline.check import encoded_inputs as trust_inputs
-from kraken_bids.pipeline.check.cohort_scores import Scores, score_members, write_metrics
+from kraken_bids.pipeline.check import encoded_inputs
+from kraken_bids.pipeline.check.cohort_scores import Scores, score_members
 from kraken_bids.pipeline.check.encoded_inputs import Encoded
-from kraken_bids.pipeline.check.input_trust import FileTrust, judge_files
+from kraken_bids.pipeline.check.group_tables import write_metrics
+from kraken_bids.pipeline.check.input_quality import InputQuality, judge_inputs
 from kraken_bids.pipeline.check.kept_results import Kept, digest_array, keep_results
 
 KEPT = (".scores.json", ".inputs.json")
@@ -58,14 +59,14 @@ def n_read(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
         return read_one
 
-    for name, module in (("scores", scores), ("trust", trust_inputs)):
+    for name, module in (("scores", scores), ("trust", encoded_inputs)):
         monkeypatch.setattr(module, "read_measured", counting(name, module.read_measured))
     return counts
 
 
 def judge(
     folder: Path, model: Model, asked: Asked | None = None, members: tuple[Member, ...] = ()
-) -> tuple[Scores, dict[tuple[int, Flavor], FileTrust], bytes]:
+) -> tuple[Scores, dict[tuple[int, Flavor], InputQuality], bytes]:
     """Score and judge a cohort as the group level does."""
     asked = asked or Asked()
     members = members or list_members(folder)
@@ -88,7 +89,7 @@ def judge(
         kept=kept,
     )
     write_metrics(folder, found)
-    trust = judge_files(Encoded(model, members, adaptation, latents), correlates=True, kept=kept)
+    trust = judge_inputs(Encoded(model, members, adaptation, latents), correlates=True, kept=kept)
     return found, trust, group_path(folder, "metrics.tsv").read_bytes()
 
 
@@ -277,12 +278,12 @@ def test_a_file_that_cannot_be_read_again_fails_its_participant_alone(
             raise InputError(f"expected a matrix in {path}; reading gave: Input/output error.")
         return read_measured(path, flavor, n_edges)
 
-    for module in (scores, trust_inputs):
+    for module in (scores, encoded_inputs):
         with monkeypatch.context() as patch:
             patch.setattr(module, "read_measured", read)
             encoded.failures.clear()
             found = score_members(model, members, sources, kept=kept, failures=encoded.failures)
-            trust = judge_files(encoded, correlates=True, kept=kept)
+            trust = judge_inputs(encoded, correlates=True, kept=kept)
         failed = {(one.participant_id, one.stage) for one in encoded.failures}
         assert failed == {(members[2].label, "predictions")}
         assert str(lost) in encoded.failures[0].message

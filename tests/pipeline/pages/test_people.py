@@ -10,8 +10,11 @@ from kraken_bids.cohort.from_dataset import Member, list_members
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.columns import read_columns
 from kraken_bids.io.writing import write_table, write_text
-from kraken_bids.pipeline.check.misfits import doubt_predictions, find_misfits
-from kraken_bids.pipeline.check.prediction_verdicts import Verdict
+from kraken_bids.pipeline.check.prediction_quality import (
+    Verdict,
+    find_mismatched,
+    withdraw_verdicts,
+)
 from kraken_bids.pipeline.pages.gathered import gather_sessions
 from kraken_bids.pipeline.pages.links import list_neighbours, name_pages
 from kraken_bids.pipeline.pages.people import judge_people, list_errors, read_people_table
@@ -167,17 +170,17 @@ def test_people_whose_structure_does_not_fit_their_function(
     """Few of many, where predictions work for the others; nothing they have is trusted then."""
     members = [Member(f"{k:02d}", None, {}) for k in range(10)]
 
-    misfits = find_misfits(members, verdicts)
-    doubted = doubt_predictions(verdicts, misfits)
+    mismatched = find_mismatched(members, verdicts)
+    doubted = withdraw_verdicts(verdicts, mismatched)
 
-    assert set(misfits) == named
-    assert {key[0] for key, one in doubted.items() if one.word == NOT_JUDGED} == named
+    assert set(mismatched) == named
+    assert {key[0] for key, one in doubted.items() if one.verdict == NOT_JUDGED} == named
 
 
 def test_two_who_fit_each_other_are_told_so() -> None:
     """The warning names the partner."""
     members = [Member(f"{k:02d}", None, {}) for k in range(10)]
-    misfits = find_misfits(members, verdicts_of(TWO, nearest={2: 5, 5: 2}))
+    mismatched = find_mismatched(members, verdicts_of(TWO, nearest={2: 5, 5: 2}))
 
-    assert "they fit sub-05's, and sub-05's fit these" in misfits[2]
-    assert "they fit sub-02's" in misfits[5]
+    assert "they fit sub-05's, and sub-05's fit these" in mismatched[2]
+    assert "they fit sub-02's" in mismatched[5]

@@ -11,8 +11,8 @@ from kraken_bids.cohort.warned import Warned, write_group_warnings
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_json, write_text
-from kraken_bids.pipeline.check.input_trust import FileTrust
-from kraken_bids.pipeline.check.trust_files import write_trust, write_trust_of_predictions
+from kraken_bids.pipeline.check.input_quality import InputQuality
+from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
 from kraken_bids.pipeline.group import run_group
 from kraken_bids.pipeline.pages.cohort_notices import list_cohort_warnings
 from kraken_bids.pipeline.pages.freshness import digest_cohort
@@ -107,9 +107,8 @@ def predict(settings: Settings, warned: Warned, subjects: list[str] | None = Non
     plan, _ = plan_predictions(settings, load_model_of(settings), members)
     plan = PredictionPlan(plan.model, None, plan.sources, settings, warned=warned)
     assert all(error is None for _, error in predict_members(plan, members, InlineExecutor()))
-    trust = {(k, f): FileTrust() for k, m in enumerate(members) for f in m.connectomes}
-    write_trust(settings.data.output_dir, members, trust)
-    write_trust_of_predictions(plan, members)
+    inputs = {(k, f): InputQuality() for k, m in enumerate(members) for f in m.connectomes}
+    write_judgement(plan, members, Judgement(inputs))
 
 
 def read_warnings(output_dir: Path, subject: str, target: Flavor = CORR) -> set[tuple[str, ...]]:

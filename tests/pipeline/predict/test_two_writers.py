@@ -12,8 +12,8 @@ from kraken_bids.cohort.sidecars import hold_session
 from kraken_bids.io.texts import read_json
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.pipeline.check.encoded_inputs import encoded_of
-from kraken_bids.pipeline.check.input_trust import judge_files
-from kraken_bids.pipeline.check.trust_files import write_trust, write_trust_of_predictions
+from kraken_bids.pipeline.check.input_quality import judge_inputs
+from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
 from kraken_bids.pipeline.participant import plan_predictions
 from kraken_bids.pipeline.predict.session_predictions import predict_members
 from kraken_bids.pipeline.workers import InlineExecutor
@@ -70,10 +70,9 @@ def test_the_verdict_of_a_run_is_not_written_on_the_predictions_of_another(
     slow, fast = make_plan(output_dir, model, "none"), make_plan(output_dir, model, "auto")
     predict(slow, members)
     predict(fast, members[:1])
-    trust = judge_files(encoded_of(slow, members), correlates=True)
+    inputs = judge_inputs(encoded_of(slow, members), correlates=True)
 
-    write_trust(output_dir, members, trust, digests=slow.digests)
-    write_trust_of_predictions(slow, members)
+    write_judgement(slow, members, Judgement(inputs))
 
     for subject, is_its_own in (("01", False), ("02", True)):
         latents = read_json(sidecar_path(latents_path(output_dir, subject, None)))

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from kraken_bids.cohort.from_dataset import (
     list_members,
     read_cohort,
 )
+from kraken_bids.cohort.prediction_plan import PredictionPlan
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.demo.cohort import simulate_cohort
 from kraken_bids.flavors import Flavor, parse_flavor
@@ -28,13 +30,18 @@ from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.training import TrainingSettings, train_model
 from kraken_bids.pipeline.check.encoded_inputs import Encoded
-from kraken_bids.pipeline.check.input_trust import FileTrust, describe_common, judge_files
-from kraken_bids.pipeline.check.quality_table import write_quality
-from kraken_bids.pipeline.check.trust_files import write_trust
+from kraken_bids.pipeline.check.group_tables import write_quality
+from kraken_bids.pipeline.check.input_quality import (
+    InputQuality,
+    describe_common,
+    judge_inputs,
+)
+from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
 from kraken_bids.scores.latent_consistency import LatentFit
+from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 
 Edges = dict[Flavor, NDArray[np.float64]]
-Trust = dict[tuple[int, Flavor], FileTrust]
+Inputs = dict[tuple[int, Flavor], InputQuality]
 
 CONFORMANCE = Path(__file__).resolve().parents[3].parent / "shared" / "conformance"
 N_TRAIN, N = 100, 14
@@ -68,13 +75,21 @@ def write_cohort(edges: Edges, folder: Path, labels: list[str] | None = None) ->
             write_relmat(path, edges_to_square(row, diagonal=flavor.diagonal))
 
 
-def judge(model: Model, folder: Path, *, adapts: bool = True) -> tuple[Trust, Cohort]:
+def judge(model: Model, folder: Path, *, adapts: bool = True) -> tuple[Inputs, Cohort]:
     members = list_members(folder)
     cohort = read_cohort(model, members, fit_on=lambda _member: True)
     adaptation = fit_cohort_adaptation(model, cohort, "meanfit+meanshift") if adapts else None
     latents = encode_cohort(model, cohort, adaptation)
     encoded = Encoded(model, members, adaptation, latents)
-    return judge_files(encoded, correlates=True), cohort
+    return judge_inputs(encoded, correlates=True), cohort
+
+
+def plan_of(folder: Path) -> PredictionPlan:
+    """Plan that predicts nothing."""
+    settings = Settings(
+        DataSettings(folder / "bids", folder), prediction=PredictionSettings(targets=(CORR,))
+    )
+    return PredictionPlan(Mock(flavors=()), None, (), settings)
 
 
 def swap(rows: NDArray[np.float64], a: int, b: int) -> None:
@@ -85,8 +100,8 @@ def damage(rows: NDArray[np.float64], k: int) -> None:
     rows[k] = np.random.default_rng(4).permutation(rows[k])
 
 
-def list_named(trust: Trust) -> set[tuple[int, str]]:
-    return {(k, flavor.name) for (k, flavor), file in trust.items() if file.verdict == "check"}
+def list_named(found: Inputs) -> set[tuple[int, str]]:
+    return {(k, flavor.name) for (k, flavor), file in found.items() if file.verdict == "check"}
 
 
 def test_an_orderly_cohort_has_nothing_to_check(
@@ -99,8 +114,8 @@ def test_an_orderly_cohort_has_nothing_to_check(
     trust, _ = judge(model, tmp_path)
 
     assert list_named(trust) == set()
-    assert np.mean([file.rank == 1 for file in trust.values()]) > 0.8
-    assert {file.n_ranked for file in trust.values()} == {N}
+    assert np.mean([file.latent_rank == 1 for file in trust.values()]) > 0.8
+    assert {file.latent_rank_n for file in trust.values()} == {N}
     assert {file.verdict for file in trust.values()} == {"ok"}
 
 
@@ -122,7 +137,7 @@ def test_swapped_and_damaged_files_are_named_and_no_others(
     assert list_named(trust) == {(3, swapped.name), (8, swapped.name), (5, CORR.name)}
     assert trust[3, swapped].swapped_with == "sub-09"
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    rank = trust[3, swapped].rank
+    rank = trust[3, swapped].latent_rank
     assert (
         f"sub-04 {swapped} does not fit sub-04's other files: rank {rank} of {N}; it fits "
         "sub-09's best, and theirs fits here: were the two swapped?"
@@ -168,22 +183,22 @@ def test_a_flavor_that_is_encoded_badly_is_named_in_place_of_people(
 
     said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     common = [text for text in said if text.startswith(f"{PCORR}: ")]
-    n_misfits = sum(file.misfits for (_, flavor), file in trust.items() if flavor == PCORR)
-    words = f"{n_misfits} of {N} files of this flavor misfit: the model encodes it badly here"
-    assert n_misfits >= 5
+    n_files = sum(file.is_inconsistent for (_, flavor), file in trust.items() if flavor == PCORR)
+    words = f"{n_files} of {N} files of this flavor misfit: the model encodes it badly here"
+    assert n_files >= 5
     assert common == [f"{PCORR}: {words}"]
-    assert {file.note for (_, f), file in trust.items() if f == PCORR and file.misfits} == {words}
+    assert {
+        file.note for (_, f), file in trust.items() if f == PCORR and file.is_inconsistent
+    } == {words}
     assert not [text for text in said if text.startswith("sub-") and str(PCORR) in text]
     assert any(text.startswith(f"sub-13 {CORR} ") for text in said)
 
 
-@pytest.mark.parametrize(("n_misfits", "is_common"), [(2, False), (3, False), (4, True)])
-def test_a_quarter_of_the_files_and_three_of_them_are_many(
-    n_misfits: int, is_common: bool
-) -> None:
+@pytest.mark.parametrize(("n_files", "is_common"), [(2, False), (3, False), (4, True)])
+def test_a_quarter_of_the_files_and_three_of_them_are_many(n_files: int, is_common: bool) -> None:
     """Of 14: three may be wrong, four are the flavor; swaps that are explained do not count."""
     odds = np.full(14, 2.0)
-    odds[:n_misfits] = -9.0
+    odds[:n_files] = -9.0
     fit = LatentFit(
         log_odds=odds,
         rank=np.ones(14),
@@ -224,8 +239,8 @@ def test_the_table_and_the_sidecars_say_the_same(
     for member in members:
         write_json(sidecar_path(latents_path(tmp_path, member.subject, None)), {"RunDigest": "x"})
 
-    write_trust(tmp_path, members, trust)
-    write_quality(tmp_path, members, read, {}, trust=trust)
+    write_judgement(plan_of(tmp_path), members, Judgement(trust))
+    write_quality(tmp_path, members, read, {}, inputs=trust)
 
     columns = read_columns(group_path(tmp_path, "qc.tsv"))
     words = read_json(group_path(tmp_path, "qc.json"))
@@ -241,7 +256,7 @@ def test_the_table_and_the_sidecars_say_the_same(
     assert sidecar["RunDigest"] == "x"
     entry = sidecar["Trust"][PCORR.name]
     assert entry["Verdict"] == "check"
-    assert entry["LatentRank"] == columns["latent_rank"][row] == trust[2, PCORR].rank
+    assert entry["LatentRank"] == columns["latent_rank"][row] == trust[2, PCORR].latent_rank
     assert entry["OutsideRatio"] == pytest.approx(float(columns["outside_ratio"][row]), rel=1e-6)
     assert entry["LatentBestMatch"] == "sub-10"
 
@@ -251,12 +266,13 @@ def test_what_more_sessions_said_stays(tmp_path: Path) -> None:
     member = Member("01", None, {CORR: tmp_path / "x"})
     path = sidecar_path(latents_path(tmp_path, "01", None))
     write_json(path, {"Trust": {"a": 1}, "TrustSessions": 14})
+    found = Judgement({(0, CORR): InputQuality(outside_share=0.5)})
 
-    write_trust(tmp_path, [member], {(0, CORR): FileTrust(outside=0.5)})
+    write_judgement(plan_of(tmp_path), [member], found)
     assert read_json(path)["Trust"] == {"a": 1}
 
     write_json(path, {"RunDigest": "y"})
-    write_trust(tmp_path, [member], {(0, CORR): FileTrust(outside=0.5)})
+    write_judgement(plan_of(tmp_path), [member], found)
     assert json.loads(path.read_text())["Trust"][CORR.name] == {
         "Verdict": "n/a",
         "OutsideShare": 0.5,
@@ -277,12 +293,19 @@ def test_one_participant_alone_gets_what_needs_no_cohort(
     guess = model.decode(CORR, np.mean(list(other.values()), axis=0))[0]
     mean = model.training_means()[CORR]
     measured = edges[CORR][0]
-    assert file.correlation == pytest.approx(np.corrcoef(measured, guess)[0, 1], abs=1e-4)
+    assert file.cross_modal.cross_modal_r == pytest.approx(
+        np.corrcoef(measured, guess)[0, 1], abs=1e-4
+    )
     residual = np.corrcoef(measured - mean, guess - mean)[0, 1]
-    assert file.correlation_resid == pytest.approx(residual, abs=1e-4)
+    assert file.cross_modal.cross_modal_r_resid == pytest.approx(residual, abs=1e-4)
     assert file.outside_ratio > 1
-    assert 0.3 < file.distance < 3
-    assert (file.rank, file.latent_distance, file.verdict, file.note) == (None, None, "n/a", "")
+    assert 0.3 < file.input_distance < 3
+    assert (file.latent_rank, file.latent_distance, file.verdict, file.note) == (
+        None,
+        None,
+        "n/a",
+        "",
+    )
 
 
 def test_a_connectome_with_missing_regions_is_judged_by_the_others(
@@ -298,7 +321,7 @@ def test_a_connectome_with_missing_regions_is_judged_by_the_others(
     trust, _ = judge(model, tmp_path)
 
     assert trust[1, CORR].verdict == "ok"
-    assert trust[1, CORR].outside == pytest.approx(trust[2, CORR].outside, abs=0.1)
+    assert trust[1, CORR].outside_share == pytest.approx(trust[2, CORR].outside_share, abs=0.1)
 
 
 @pytest.mark.skipif(
@@ -322,4 +345,4 @@ def test_swapped_and_damaged_files_of_real_people_are_named(tmp_path: Path) -> N
 
     named = {(k, name) for k, name in list_named(trust) if k in learnt}
     assert named == {(first, GSR.name), (second, GSR.name), (third, IFOD2.name)}
-    assert trust[first, GSR].best_match == f"sub-{labels[second]}"
+    assert trust[first, GSR].latent_best_match == f"sub-{labels[second]}"

@@ -14,8 +14,8 @@ from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.columns import read_columns
 from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_relmat
-from kraken_bids.pipeline.check.input_trust import FileTrust
-from kraken_bids.pipeline.check.prediction_verdicts import Judge, Verdict
+from kraken_bids.pipeline.check.input_quality import InputQuality
+from kraken_bids.pipeline.check.prediction_quality import Judge, Verdict
 from kraken_bids.pipeline.group import run_group
 from kraken_bids.scores.doubt_words import ABOUT, MEAN, NOT_JUDGED
 from kraken_bids.scores.individuality import Evidence
@@ -41,7 +41,7 @@ def judge(
     evidence: Mapping[tuple[str, Flavor], tuple[float, float]],
     *,
     measured: range = range(N),
-    trust: Mapping[tuple[int, Flavor], FileTrust] | None = None,
+    inputs: Mapping[tuple[int, Flavor], InputQuality] | None = None,
     own: tuple[float, int] = (0.15, 1),
 ) -> Verdict:
     """Judge the prediction of the first of eight people."""
@@ -50,7 +50,7 @@ def judge(
         for key, (explained, rank) in evidence.items()
     }
     members = [Member(f"{k:02d}", None, {}) for k in range(N)]
-    return Judge(members, found, trust or {}).judge(0, source, target)
+    return Judge(members, found, inputs or {}).judge(0, source, target)
 
 
 FROM_SC = source_of("fusionSC", SC)
@@ -72,7 +72,7 @@ def test_what_was_measured_of_this_person_decides(
     """Explained variance below zero is never about a person, whatever the rank."""
     verdict = judge(FROM_SC, CORR, {("fusionSC", CORR): pair}, own=own)
 
-    assert verdict.word == word
+    assert verdict.verdict == word
     assert f"{own[0]:.1%}" in verdict.reason
     assert f"rank {own[1]} of 8" in verdict.reason
 
@@ -81,7 +81,7 @@ def test_a_comparison_with_an_input_says_that_it_is_one() -> None:
     """It is evidence that the matrix is about the person, not of how well the model predicts."""
     verdict = judge(FROM_ALL, CORR, {("fusion", CORR): GOOD})
 
-    assert verdict.word == ABOUT
+    assert verdict.verdict == ABOUT
     assert "which was among the inputs" in verdict.reason
 
 
@@ -94,7 +94,7 @@ def test_without_a_measurement_the_others_decide(pair: tuple[float, float], word
     verdict = judge(FROM_SC, CORR, evidence, measured=others)
     of_fusion = judge(source_of("fusion", SC), CORR, evidence, measured=others)
 
-    assert verdict.word == of_fusion.word == word
+    assert verdict.verdict == of_fusion.verdict == word
     assert "not measured here; in the 7 people" in verdict.reason
     assert verdict.explained is None
 
@@ -105,42 +105,46 @@ def test_what_one_flavor_adds_to_another_of_the_same_scan_is_not_guessed() -> No
         source_of("fusion", GSR, SC), CORR, {("fusionSC", CORR): BAD}, measured=range(1, N)
     )
 
-    assert verdict.word == NOT_JUDGED
+    assert verdict.verdict == NOT_JUDGED
 
 
 def test_too_few_people_say_nothing() -> None:
     """Alone, or among four."""
-    assert judge(FROM_SC, CORR, {}).word == NOT_JUDGED
+    assert judge(FROM_SC, CORR, {}).verdict == NOT_JUDGED
     few = judge(FROM_SC, CORR, {("fusionSC", CORR): GOOD}, measured=range(4))
-    assert few.word == NOT_JUDGED
+    assert few.verdict == NOT_JUDGED
     assert "run the group level" in few.reason
 
 
 @pytest.mark.parametrize("flavor", [CORR, SC])
 def test_an_unusual_file_comes_first(flavor: Flavor) -> None:
     """Whether it is an input, or what the prediction would be compared with."""
-    swapped = FileTrust(is_judged=True, swapped_with="sub-05", fit=-9.0, rank=8, n_ranked=8)
-    verdict = judge(FROM_SC, CORR, {("fusionSC", CORR): GOOD}, trust={(0, flavor): swapped})
+    swapped = InputQuality(
+        is_judged=True, swapped_with="sub-05", latent_fit=-9.0, latent_rank=8, latent_rank_n=8
+    )
+    verdict = judge(FROM_SC, CORR, {("fusionSC", CORR): GOOD}, inputs={(0, flavor): swapped})
 
-    assert verdict.word == NOT_JUDGED
+    assert verdict.verdict == NOT_JUDGED
     assert flavor.name in verdict.reason
 
 
 def test_what_is_true_of_a_whole_flavor_is_no_doubt_about_one_file() -> None:
     """A flavor that the model encodes badly is judged by its numbers."""
     common = "3 of 8 files of this flavor misfit"
-    file = FileTrust(is_judged=True, fit=-9.0, rank=8, n_ranked=8, common_misfit=common)
-    verdict = judge(FROM_SC, CORR, {("fusionSC", CORR): GOOD}, trust={(0, SC): file})
+    file = InputQuality(
+        is_judged=True, latent_fit=-9.0, latent_rank=8, latent_rank_n=8, flavor_note=common
+    )
+    verdict = judge(FROM_SC, CORR, {("fusionSC", CORR): GOOD}, inputs={(0, SC): file})
 
-    assert verdict.word == ABOUT
+    assert verdict.verdict == ABOUT
 
 
 def test_an_input_that_the_model_hardly_sees_is_not_ok() -> None:
     """Not even where everyone's is like that, or nobody else is there."""
-    assert FileTrust(outside=0.998, is_judged=True).verdict == "not seen"
-    assert FileTrust(outside=0.998).verdict == "not seen"
-    assert FileTrust(outside=0.94, is_judged=True).verdict == "ok"
-    assert FileTrust(outside=0.94).verdict == "n/a"
+    assert InputQuality(outside_share=0.998, is_judged=True).verdict == "not seen"
+    assert InputQuality(outside_share=0.998).verdict == "not seen"
+    assert InputQuality(outside_share=0.94, is_judged=True).verdict == "ok"
+    assert InputQuality(outside_share=0.94).verdict == "n/a"
 
 
 def run(output_dir: Path, model: Path) -> None:

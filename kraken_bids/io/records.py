@@ -1,0 +1,147 @@
+"""Records: dataclasses whose fields are the columns of a table and the keys of a sidecar."""
+
+import types
+from collections.abc import Mapping, Sequence
+from dataclasses import Field, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+
+import numpy as np
+
+from kraken_bids.io.facts import Facts, to_key
+from kraken_bids.io.writing import write_json, write_table
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Record = TypeVar("Record", bound="DataclassInstance")
+WRITTEN = "words"
+"""Metadata of the fields that :func:`column` makes; others stand in no file."""
+
+
+def column(  # noqa: PLR0913 - what may be said of a field
+    words: str = "",
+    *,
+    key: str | None = None,
+    levels: Mapping[str, str] | None = None,
+    default: Any = None,
+    init: bool = True,
+    in_table: bool = True,
+    at_end: bool = False,
+) -> Any:
+    """Field of a record, whose name is that of the column.
+
+    Parameters
+    ----------
+    words : str
+        Description in the table's sidecar.
+    key : str, optional
+        Key in the sidecar of a connectome, where it is not the name in CamelCase.
+    levels : mapping, optional
+        Description of every value.
+    default : object
+    init : bool
+        Whether the constructor takes it.
+    in_table : bool
+        Whether tables have it.
+    at_end : bool
+        Whether it stands after all others in tables.
+    """
+    metadata = {
+        WRITTEN: words,
+        "key": key,
+        "levels": levels,
+        "in_table": in_table,
+        "at_end": at_end,
+    }
+    return field(default=default, init=init, metadata=metadata)
+
+
+def write_records(
+    path: Path,
+    kinds: Sequence[type["DataclassInstance"]],
+    rows: Sequence[Sequence["DataclassInstance"]],
+    *,
+    description: str,
+) -> None:
+    """Write a table, and beside it what its columns mean.
+
+    Parameters
+    ----------
+    path : Path
+    kinds : sequence of type
+        Kinds of the records that make up a row.
+    rows : sequence of sequence of record
+        One of each kind.
+    description : str
+        Of the table.
+    """
+    columns = _list_columns(kinds)
+    write_table(
+        path, {one.name: [getattr(row[k], one.name) for row in rows] for k, one in columns}
+    )
+    words: dict[str, object] = {"Description": description}
+    for _, one in columns:
+        if one.metadata["levels"]:
+            words[one.name] = {"Levels": one.metadata["levels"]}
+        elif one.metadata[WRITTEN]:
+            words[one.name] = {"Description": one.metadata[WRITTEN]}
+    write_json(path.with_suffix(".json"), words)
+
+
+def remove_records(path: Path) -> None:
+    """Remove a table that :func:`write_records` has written."""
+    for one in (path, path.with_suffix(".json")):
+        one.unlink(missing_ok=True)
+
+
+def to_facts(*records: "DataclassInstance") -> dict[str, Any]:
+    """Give what a sidecar holds of records, by key; what is not known is left out."""
+    return {
+        _key_of(one): value
+        for record in records
+        for one in _list_written(type(record))
+        if (value := getattr(record, one.name)) is not None
+    }
+
+
+def from_facts(kind: type[Record], content: Facts) -> Record:
+    """Read a record back from a sidecar; what is of another kind counts as not known."""
+    hints, values = get_type_hints(kind), dict[str, Any]()
+    for one in _list_written(kind):
+        read = {float: content.number, int: content.count, str: content.text}[_kind_of(hints, one)]
+        values[one.name] = read(_key_of(one))
+    return kind(**values)
+
+
+def from_columns(kind: type[Record], columns: Mapping[str, Any]) -> list[Record]:
+    """Read the records of a table back, one for each row."""
+    hints = get_type_hints(kind)
+    kinds = {one.name: _kind_of(hints, one) for one in _list_written(kind)}
+    return [
+        kind(**{name: kinds[name](value) for name, value in zip(kinds, row, strict=True)})
+        for row in zip(*(np.asarray(columns[name]) for name in kinds), strict=True)
+    ]
+
+
+def _list_written(kind: type["DataclassInstance"]) -> list["Field[Any]"]:
+    return [one for one in fields(kind) if WRITTEN in one.metadata]
+
+
+def _list_columns(kinds: Sequence[type["DataclassInstance"]]) -> list[tuple[int, "Field[Any]"]]:
+    """Columns of a table, each with the place of its record in a row."""
+    found = [(k, one) for k, kind in enumerate(kinds) for one in _list_written(kind)]
+    shown = [(k, one) for k, one in found if one.metadata["in_table"]]
+    return sorted(shown, key=lambda pair: pair[1].metadata["at_end"])
+
+
+def _key_of(one: "Field[Any]") -> str:
+    key = one.metadata["key"]
+    return to_key(one.name) if key is None else str(key)
+
+
+def _kind_of(hints: Mapping[str, Any], one: "Field[Any]") -> type:
+    """Type of a field's values where they are known."""
+    hint = hints[one.name]
+    known = [a for a in get_args(hint) if a is not types.NoneType]
+    return known[0] if known else hint  # type: ignore[no-any-return]

@@ -1,0 +1,222 @@
+"""Tables of the group: quality, metrics, latents, outliers, verdicts on predictions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from kraken_bids.bids.outputs import group_path
+from kraken_bids.cohort.from_dataset import Cohort, Member
+from kraken_bids.cohort.measurements import Measurement
+from kraken_bids.cohort.sources import Source
+from kraken_bids.flavors import Flavor
+from kraken_bids.io.hdf5 import write_hdf5
+from kraken_bids.io.records import column, remove_records, write_records
+from kraken_bids.io.writing import write_json, write_table
+from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.pipeline.check.cohort_scores import CrossModalScore, Metric, Scores
+from kraken_bids.pipeline.check.input_quality import Conclusion, InputQuality
+from kraken_bids.pipeline.check.prediction_quality import Verdict, Verdicts
+from kraken_bids.scores.novelty import MAX_Z, measure_distances
+
+
+@dataclass(frozen=True)
+class Whose:
+    """Whose row of a table it is."""
+
+    participant_id: str = column()
+    session_id: str | None = column()
+
+
+@dataclass(frozen=True)
+class Pair:
+    """What is predicted from what."""
+
+    source: str = column()
+    target: str = column()
+
+
+@dataclass(frozen=True)
+class MeasuredQuality:
+    """Quality of one measured connectome."""
+
+    flavor: str = column()
+    used_as_input: int = column("1 where the model read it")
+    n_missing_regions: int = column(
+        "regions without data; the model's input holds the training mean there"
+    )
+    minutes: float | None = column("minutes of BOLD that count")
+    mean_fd: float | None = column("mean framewise displacement, mm")
+    mean_dvars: float | None = column(
+        "mean standardised DVARS of the volumes that count; about 1 in a quiet scan"
+    )
+    n_left_out: int | None = column(
+        "volumes of BOLD left out: first ones, motion, jumps of the signal"
+    )
+    frames: int | None = column("volumes of BOLD that count, all runs together")
+    correlation_noise: float | None = column(
+        "spread that chance alone gives a correlation with so many frames, if they were "
+        "independent; the true spread is larger"
+    )
+    median_tsnr: float | None = column("median over regions of the temporal signal-to-noise ratio")
+    n_streamlines: int | None = column("streamlines in the tractogram")
+    both_ends: float | None = column("share of streamlines with both ends in regions")
+    self_share: float | None = column(
+        "share of the streamlines with both ends in regions that stay in one region"
+    )
+    density: float | None = column(
+        "share of the pairs of regions that at least one streamline connects"
+    )
+    mean_length: float | None = column("mean length of all streamlines, mm")
+
+
+@dataclass(frozen=True)
+class Distance:
+    """How far the fused latent of one session lies from the cohort's median latent."""
+
+    member: Member
+    source: str = column()
+    distance: float = column()
+    z: float = column(f"robust z-score; above {MAX_Z} is marked an outlier")
+    outlier: int = column()
+
+
+def write_quality(
+    output_dir: Path,
+    members: Sequence[Member],
+    cohort: Cohort,
+    scores: Mapping[tuple[int, Flavor], CrossModalScore],
+    *,
+    inputs: Mapping[tuple[int, Flavor], InputQuality],
+) -> None:
+    """Write ``group/qc.tsv``: a row for each session and flavor."""
+    rows = []
+    for index, member in enumerate(members):
+        for flavor in sorted(member.connectomes):
+            projected = cohort.projections.get(flavor)
+            is_input = projected is not None and bool(np.isfinite(projected[index]).all())
+            own = member.measurements[flavor]
+            known = inputs.get((index, flavor), InputQuality())
+            rows.append((
+                _whose(member),
+                _describe(flavor, own, is_input=is_input),
+                scores.get((index, flavor), CrossModalScore()),
+                known,
+                known.conclusion,
+            ))  # fmt: skip
+    kinds = (Whose, MeasuredQuality, CrossModalScore, InputQuality, Conclusion)
+    path = group_path(output_dir, "qc.tsv")
+    write_records(path, kinds, rows, description="Quality of every measured connectome")
+
+
+def write_metrics(output_dir: Path, scores: Scores) -> None:
+    """Write ``group/metrics.tsv``: how well each source predicts each target."""
+    write_records(
+        group_path(output_dir, "metrics.tsv"),
+        [Metric],
+        [[one] for one in scores.metrics],
+        description="How well predictions from each source match measured connectomes",
+    )
+
+
+def write_verdicts(output_dir: Path, members: Sequence[Member], verdicts: Verdicts) -> None:
+    """Write ``group/predictions.tsv``: a row for each session, source and target."""
+    path = group_path(output_dir, "predictions.tsv")
+    if not verdicts:
+        remove_records(path)
+        return
+    write_records(
+        path,
+        (Whose, Pair, Verdict),
+        [
+            (_whose(members[index]), Pair(source, target.name), verdict)
+            for (index, source, target), verdict in verdicts.items()
+        ],
+        description="Whether each predicted connectome is about the person named",
+    )
+
+
+def find_outliers(members: Sequence[Member], sources: Sequence[Source]) -> list[Distance]:
+    """Distance of every member's fused latents from the cohort's median, per fusion.
+
+    Fewer than five members have no distances: a median of so few says little.
+    """
+    rows = []
+    for source in sources:
+        if source.name.startswith("fusion"):
+            distances, scores = measure_distances(source.latents)
+            for index in np.flatnonzero(np.isfinite(scores)).tolist():
+                z = float(scores[index])
+                distance = float(distances[index])
+                rows.append(Distance(members[index], source.name, distance, z, int(z > MAX_Z)))
+    return rows
+
+
+def write_outliers(output_dir: Path, distances: Sequence[Distance]) -> None:
+    """Write ``group/outliers.tsv``: every member's distance, the outliers marked."""
+    write_records(
+        group_path(output_dir, "outliers.tsv"),
+        (Whose, Distance),
+        [(_whose(one.member), one) for one in distances],
+        description="Distance of each fused latent from the cohort's median latent",
+    )
+
+
+def write_latents(output_dir: Path, members: Sequence[Member], sources: Sequence[Source]) -> None:
+    """Write ``group/latents.tsv``: the latent of every session and source."""
+    rows = [
+        (_whose(member), source, index)
+        for index, member in enumerate(members)
+        for source in sources
+        if source.n_inputs[index]
+    ]
+    columns: dict[str, list[object]] = {
+        "participant_id": [whose.participant_id for whose, _, _ in rows],
+        "session_id": [whose.session_id for whose, _, _ in rows],
+        "source": [source.name for _, source, _ in rows],
+        "n_inputs": [int(source.n_inputs[index]) for _, source, index in rows],
+    }
+    values = np.stack([source.latents[index] for _, source, index in rows])
+    columns |= {f"z{k:03d}": values[:, k].tolist() for k in range(values.shape[1])}
+    path = group_path(output_dir, "latents.tsv")
+    write_table(path, columns)
+    write_json(path.with_suffix(".json"), {
+        "Description": "Latent vector of every participant, session and source",
+        "source": {"Description": "fusion of several flavors, or one flavor"},
+        "n_inputs": {"Description": "number of measured flavors that were averaged"},
+    })  # fmt: skip
+
+
+def write_means(output_dir: Path, model: Model, cohort: Cohort) -> None:
+    """Write the mean measured connectome of every flavor beside the model's training mean."""
+    training = model.training_means()
+    with write_hdf5(group_path(output_dir, "mean_connectomes.h5")) as file:
+        for flavor, (mean, n_members) in cohort.means.items():
+            group = file.create_group(flavor.name)
+            group.create_dataset("measured", data=mean.astype(np.float32))
+            if flavor in training:
+                group.create_dataset("training", data=training[flavor])
+            group.attrs["n_sessions"] = n_members
+
+
+def _whose(member: Member) -> Whose:
+    return Whose(f"sub-{member.subject}", f"ses-{member.session}" if member.session else None)
+
+
+def _describe(flavor: Flavor, own: Measurement, *, is_input: bool) -> MeasuredQuality:
+    seconds = own.effective_duration
+    same = (one.name for one in fields(MeasuredQuality) if hasattr(own, one.name))
+    return MeasuredQuality(
+        flavor=flavor.name,
+        used_as_input=int(is_input),
+        minutes=None if seconds is None else round(seconds / 60, 3),
+        both_ends=_share(own.n_both, own.n_streamlines),
+        self_share=_share(own.n_self, own.n_both),
+        **{name: getattr(own, name) for name in same},
+    )
+
+
+def _share(part: int | None, whole: int | None) -> float | None:
+    """Share of streamlines; None where one of the two is not known, or there are none."""
+    return part / whole if part is not None and whole else None

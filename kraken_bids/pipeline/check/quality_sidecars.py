@@ -1,0 +1,210 @@
+"""Quality of inputs and predictions, in the sidecars of latents and predicted connectomes."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kraken_bids.bids.outputs import (
+    latents_path,
+    prediction_archive_path,
+    relmat_path,
+    sidecar_path,
+)
+from kraken_bids.cohort.failures import Failure, failing_alone
+from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.prediction_plan import PredictionPlan
+from kraken_bids.cohort.sidecars import fingerprint, hold_session, order_added, read_digest
+from kraken_bids.flavors import Flavor
+from kraken_bids.io.digests import digest
+from kraken_bids.io.facts import Facts, read_facts
+from kraken_bids.io.records import from_facts, to_facts
+from kraken_bids.io.writing import to_plain, write_json
+from kraken_bids.pipeline.check.cohort_scores import CROSS_MODAL, CrossModalScore
+from kraken_bids.pipeline.check.input_quality import Conclusion, InputQuality
+from kraken_bids.pipeline.check.prediction_quality import ALONE, Verdict, Verdicts
+from kraken_bids.scores.doubt_words import NOT_JUDGED
+
+WORST_FIRST = ("check", "n/a", "not seen", "ok")
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What a run found of the connectomes and the predictions of a cohort."""
+
+    inputs: Mapping[tuple[int, Flavor], InputQuality]
+    """By index of the member, and flavor."""
+    scores: Mapping[tuple[int, Flavor], CrossModalScore] | None = None
+    """Comparison of the measured connectomes with their predictions; None for a participant run,
+    which judges less."""
+    verdicts: Verdicts | None = None
+
+    @property
+    def level(self) -> str:
+        """Level of the run."""
+        return "participant" if self.scores is None else "group"
+
+    def group_inputs(self) -> dict[int, dict[str, dict[str, Any]]]:
+        """Entry of each input by index of the member, and flavor."""
+        found: dict[int, dict[str, dict[str, Any]]] = {}
+        for (index, flavor), file in sorted(self.inputs.items()):
+            score = (self.scores or {}).get((index, flavor), file.cross_modal)
+            entry = to_facts(file.conclusion, file, score)
+            found.setdefault(index, {})[flavor.name] = entry
+        return found
+
+    def group_verdicts(self) -> dict[int, dict[str, dict[str, dict[str, Any]]]]:
+        """Entry of each prediction by index of the member, source and target."""
+        found: dict[int, dict[str, dict[str, dict[str, Any]]]] = {}
+        for (index, source, target), verdict in (self.verdicts or {}).items():
+            found.setdefault(index, {}).setdefault(source, {})[target.name] = to_facts(verdict)
+        return found
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the latents' sidecar says of one measured connectome."""
+
+    conclusion: Conclusion
+    quality: InputQuality
+    cross_modal: CrossModalScore
+
+
+def read_inputs(latents: Facts) -> dict[str, Entry]:
+    """Read the entries of a session's inputs, by flavor, from the sidecar of its latents."""
+    return {
+        name: Entry(
+            from_facts(Conclusion, entry),
+            from_facts(InputQuality, entry),
+            from_facts(CrossModalScore, entry),
+        )
+        for name, entry in latents.part("Trust").by_name().items()
+    }
+
+
+def write_judgement(
+    plan: PredictionPlan, members: Sequence[Member], found: Judgement
+) -> list[Failure]:
+    """Write what was found into the sidecars of each session's latents and predictions.
+
+    What an earlier run found among more sessions stays; so does what the group level found, which
+    judges more, as long as everyone's predictions are those that it saw. A session that another
+    run has predicted since is left alone, and so are sidecars that need no change.
+
+    Returns
+    -------
+    list of Failure
+        Sessions whose files could not be written.
+    """
+    output, failures = plan.settings.data.output_dir, list[Failure]()
+    names = [latents_path(output, member.subject, member.session) for member in members]
+    own = [plan.digests.get(member.label) for member in members]
+    pairs = [(p.name, one or read_digest(p)) for p, one in zip(names, own, strict=True)]
+    common = {
+        "TrustSessions": len(members),
+        "TrustLevel": found.level,
+        "TrustDigest": digest("trust", pairs),
+    }
+    inputs, verdicts = found.group_inputs(), found.group_verdicts()
+    for index, member in enumerate(members):
+        fields = {}
+        if index in inputs:
+            fields = {**common, "Trust": inputs[index], "Verdicts": verdicts.get(index)}
+        with (
+            failing_alone(
+                failures, subject=member.subject, session=member.session, stage="predictions"
+            ),
+            hold_session(output, member.label),
+        ):
+            _write_member(plan, member, fields, n_members=len(members))
+    return failures
+
+
+def _write_member(
+    plan: PredictionPlan, member: Member, fields: Mapping[str, object], *, n_members: int
+) -> None:
+    output = plan.settings.data.output_dir
+    sidecar = sidecar_path(latents_path(output, member.subject, member.session))
+    before = read_facts(sidecar)
+    digest = plan.digests.get(member.label)
+    if not before or (digest is not None and before.text("RunDigest") != digest):
+        return  # another run has predicted since
+    content = before
+    if fields and _may_judge(fields, before):
+        content = Facts(json.loads(json.dumps(to_plain(order_added(before.plain, fields)))))
+    if "Trust" not in content:
+        return
+    warnings = _list_warnings(content, plan.warned.list_of(member.label), n_members)
+    _write_changed(sidecar, order_added(content.plain, {"Warnings": warnings}), before)
+    place = {
+        "TrustDetails": f"bids::{sidecar.relative_to(output).as_posix()}",
+        "Warnings": warnings,
+    }
+    summaries = {
+        (source.name, target): _summarize(content, source.name, target)
+        for source in plan.written_sources
+        for target in plan.targets
+        if source.name in content.part("InputSources")
+    }
+    if plan.settings.prediction.output_format == "h5":
+        by_name = {f"{name}/{target}": words for (name, target), words in summaries.items()}
+        archive = prediction_archive_path(output, member.subject, member.session)
+        _add_fields(sidecar_path(archive), {"Trust": by_name, **place})
+        return
+    for (name, target), words in summaries.items():
+        path = relmat_path(output, member.entities, target, source=name)
+        added = {"Trust": words, **place}
+        if plan.fingerprints.get(path) != fingerprint(order_added({}, added)):
+            _add_fields(sidecar_path(path), added)
+
+
+def _may_judge(fields: Mapping[str, object], before: Facts) -> bool:
+    """Whether a run may replace what an earlier one has found of a session."""
+    known = Facts(dict(fields))
+    if (before.count("TrustSessions") or 0) > (known.count("TrustSessions") or 0):
+        return False
+    return (
+        known.text("TrustLevel") == "group"
+        or before.text("TrustLevel") != "group"
+        or before.text("TrustDigest") != known.text("TrustDigest")
+    )
+
+
+def _summarize(content: Facts, source: str, target: Flavor) -> dict[str, object]:
+    """Verdict on a prediction, worst verdict on its inputs, their notes, its agreement."""
+    entries = read_inputs(content)
+    names = content.part("InputSources").part(source).texts("SourceFlavors")
+    inputs = {name: entries[name].conclusion for name in names if name in entries}
+    verdicts = {one.trust or "n/a" for one in inputs.values()}
+    if len(inputs) < len(names):
+        verdicts.add("n/a")
+    notes = {name: one.note for name, one in inputs.items() if one.note}
+    is_across = source == CROSS_MODAL[target.group] and target.name in entries
+    verdict = content.part("Verdicts").part(source).part(target.name)
+    return {
+        **(verdict.plain or to_facts(Verdict(NOT_JUDGED, ALONE))),
+        "Inputs": next((one for one in WORST_FIRST if one in verdicts), "n/a"),
+        **({"Notes": notes} if notes else {}),
+        **(to_facts(entries[target.name].cross_modal) if is_across else {}),
+    }
+
+
+def _list_warnings(content: Facts, found: Sequence[str], n_members: int) -> list[str] | None:
+    """List what to warn of: what was found, and what an earlier run found among more sessions."""
+    judged = content.count("TrustSessions") or 0
+    earlier = content.texts("Warnings") if judged > n_members else []
+    return list(dict.fromkeys([*earlier, *found])) or None
+
+
+def _add_fields(path: Path, fields: Mapping[str, object]) -> None:
+    """Add fields to a sidecar that is there."""
+    if path.exists():
+        before = read_facts(path)
+        _write_changed(path, order_added(before.plain, fields), before)
+
+
+def _write_changed(path: Path, after: Mapping[str, object], before: Facts) -> None:
+    """Write a sidecar where that changes what it says, or the order in which it says it."""
+    if list(after.items()) != list(before.plain.items()):
+        write_json(path, after)
