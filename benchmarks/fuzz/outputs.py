@@ -116,8 +116,7 @@ def _read_run(path: Path) -> None:
 
 def _predict(root: Path, members: Sequence[Any], path: Path) -> None:
     """Do what the participant level does between measuring and predicting, and after."""
-    from kraken_bids.pipeline.check.encoded_inputs import encoded_of
-    from kraken_bids.pipeline.check.input_quality import judge_inputs
+    from kraken_bids.pipeline.check.input_quality import encoded_of, judge_inputs
     from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
     from kraken_bids.pipeline.participant import plan_predictions
     from kraken_bids.settings import DataSettings, PredictionSettings, Settings

@@ -26,7 +26,6 @@ from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.check.cohort_doubts import warn_of_inputs
 from kraken_bids.pipeline.check.cohort_scores import score_members
-from kraken_bids.pipeline.check.encoded_inputs import encoded_of
 from kraken_bids.pipeline.check.group_tables import (
     find_outliers,
     write_latents,
@@ -36,7 +35,7 @@ from kraken_bids.pipeline.check.group_tables import (
     write_quality,
     write_verdicts,
 )
-from kraken_bids.pipeline.check.input_quality import judge_inputs
+from kraken_bids.pipeline.check.input_quality import encoded_of, judge_inputs
 from kraken_bids.pipeline.check.kept_results import Kept, keep_results
 from kraken_bids.pipeline.check.prediction_quality import (
     Judge,

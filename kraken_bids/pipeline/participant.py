@@ -33,8 +33,7 @@ from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.check.cohort_doubts import warn_of_inputs
-from kraken_bids.pipeline.check.encoded_inputs import encoded_of
-from kraken_bids.pipeline.check.input_quality import judge_inputs
+from kraken_bids.pipeline.check.input_quality import encoded_of, judge_inputs
 from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
 from kraken_bids.pipeline.check.settings_alike import warn_of_unlike
 from kraken_bids.pipeline.measure.session import measure_session

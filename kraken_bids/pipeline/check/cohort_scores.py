@@ -13,51 +13,16 @@ from kraken_bids.cohort.from_dataset import STAGE, Member, read_measured
 from kraken_bids.cohort.sources import Source
 from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.flavors import Flavor
-from kraken_bids.io.records import column
 from kraken_bids.models.krakencoder.adaptation import Adaptation
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.pipeline.check.kept_results import NOTHING_KEPT, Kept, digest_array
 from kraken_bids.scores.individuality import Evidence, explain_people
 from kraken_bids.scores.metrics import compute_metrics, own_correlations, row_correlations
+from kraken_bids.scores.quality_control import CROSS_MODAL, CrossModalScore, Metric
 
 logger = logging.getLogger(__name__)
 
 MIN_MEMBERS = 3
-METRIC_WORDS = {
-    "top1acc": "share of people whose own prediction is the closest to their measured connectome",
-    "top2acc": "share of people whose own prediction is among the two closest",
-    "avgrank": "mean of 1 - rank/n of the own prediction; 1 is perfect, (n+1)/2n chance",
-    "avgcorr": "mean correlation of measured and predicted edges",
-    "avgcorr_resid": "the same after the cohort's mean is subtracted from both",
-    "explainedvar": "1 - variance of the error over variance, over people, all edges",
-    "n": "sessions that were compared",
-}
-CROSS_MODAL = {"FC": "fusionSC", "SC": "fusionFC"}
-
-
-@dataclass(frozen=True)
-class CrossModalScore:
-    """How a measured connectome compares with its prediction from the other modality."""
-
-    cross_modal_r: float | None = column(
-        "correlation with the prediction from the other modality", key="CrossModalCorrelation"
-    )
-    cross_modal_r_resid: float | None = column(
-        "the same, less the cohort's mean and the training mean",
-        key="CrossModalCorrelationResidual",
-    )
-    cross_modal_rank: int | None = column("rank of the own prediction among everyone's; 1 is best")
-    cross_modal_n: int | None = column("people compared", key="CrossModalRankOf")
-
-
-@dataclass(frozen=True)
-class Metric:
-    """How well one source predicts one target over the cohort."""
-
-    source: str = column()
-    target: str = column()
-    metric: str = column(levels=METRIC_WORDS)
-    value: float = column()
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,9 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.io.files import atomic_path
 from kraken_bids.io.output_streams import is_stream
 from kraken_bids.io.writing import write_json, write_table
-from kraken_bids.pipeline.check.cohort_scores import METRIC_WORDS
 from kraken_bids.pipeline.check.file_doubts import warn_of_observed
 from kraken_bids.scores.plausibility import InputCheck
+from kraken_bids.scores.quality_control import METRIC_WORDS
 from kraken_bids.scores.significance import Score, compare, score_comparison
 
 logger = logging.getLogger(__name__)

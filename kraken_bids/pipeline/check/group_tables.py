@@ -15,10 +15,16 @@ from kraken_bids.io.hdf5 import write_hdf5
 from kraken_bids.io.records import column, remove_records, write_records
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.models.krakencoder.model import Model
-from kraken_bids.pipeline.check.cohort_scores import CrossModalScore, Metric, Scores
-from kraken_bids.pipeline.check.input_quality import Conclusion, InputQuality
-from kraken_bids.pipeline.check.prediction_quality import Verdict, Verdicts
+from kraken_bids.pipeline.check.cohort_scores import Scores
 from kraken_bids.scores.novelty import MAX_Z, measure_distances
+from kraken_bids.scores.quality_control import (
+    Conclusion,
+    CrossModalScore,
+    InputQuality,
+    Metric,
+    Verdict,
+    Verdicts,
+)
 
 
 @dataclass(frozen=True)

@@ -1,155 +1,198 @@
 """Quality of measured connectomes as inputs of the model: what is unusual about each file."""
 
 import logging
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.cohort.failures import Failure, failing_alone
+from kraken_bids.cohort.from_dataset import STAGE, Member, read_measured
+from kraken_bids.cohort.prediction_plan import PredictionPlan
+from kraken_bids.cohort.warned import Warned
 from kraken_bids.flavors import Flavor
-from kraken_bids.io.records import column
-from kraken_bids.pipeline.check.cohort_scores import CrossModalScore
-from kraken_bids.pipeline.check.encoded_inputs import Encoded, InputView, recall_views
-from kraken_bids.pipeline.check.kept_results import NOTHING_KEPT, Kept
+from kraken_bids.models.krakencoder.adaptation import Adaptation
+from kraken_bids.models.krakencoder.fusion import fuse
+from kraken_bids.models.krakencoder.input_share import (
+    describe_training,
+    measure_inputs,
+    sees_subspace,
+)
+from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.pipeline.check.kept_results import NOTHING_KEPT, Kept, digest_array
 from kraken_bids.scores.doubt_words import COMMON
 from kraken_bids.scores.latent_consistency import MIN_FIT, LatentFit, judge_latents
-from kraken_bids.scores.novelty import FAR_Z, measure_distances
+from kraken_bids.scores.novelty import FAR_Z, MIN_LOG_SPREAD, measure_distances, robust_z
+from kraken_bids.scores.quality_control import CrossModalScore, InputQuality
 
 logger = logging.getLogger(__name__)
 
+Vector = NDArray[np.float64]
+
+BLOCK = 32
+"""Connectomes of one flavor that are in memory at once."""
 MANY_INCONSISTENT = 3
-MIN_SEEN = 0.05
-"""A connectome of which the model sees less than this share is no input that says much."""
 MANY_SHARE = 1 / 4
 """So many of a flavor's files, and such a share of them, do not misfit by their own fault."""
+OTHER_MODALITY = {"FC": "SC", "SC": "FC"}
 
 
 @dataclass(frozen=True)
-class Conclusion:
-    """What to make of one measured connectome as an input of the model."""
+class Encoded:
+    """A cohort, and how the model encoded it."""
 
-    trust: str = column(
-        "ok: nothing unusual; check: see note; not seen: less than 5 % of what sets the "
-        "connectome apart from the training mean is seen by the model; n/a: too few people to say",
-        key="Verdict",
-    )
-    note: str | None = column("what is unusual, in words")
+    model: Model
+    members: Sequence[Member]
+    adaptation: Adaptation | None
+    """What was applied before."""
+    latents: Mapping[Flavor, NDArray[np.float32]]
+    """``[n_members, n_latent]`` of every input flavor; NaN rows for members without it."""
+    warned: Warned = field(default_factory=Warned)
+    """What was found wrong with them before."""
+    failures: list[Failure] = field(default_factory=list)
+    """Files that could be read before and no longer can be: filled as they are read again."""
+
+    def list_users(self, flavor: Flavor) -> NDArray[np.intp]:
+        """List the indices of the members of whom the model read the flavor."""
+        return np.flatnonzero(np.isfinite(self.latents[flavor]).all(axis=1))
+
+
+def encoded_of(plan: PredictionPlan, members: Sequence[Member]) -> Encoded:
+    """Members as the run of a prediction plan encoded them."""
+    latents = {
+        source.single: source.latents for source in plan.sources if source.single is not None
+    }
+    return Encoded(plan.model, members, plan.adaptation, latents, plan.warned)
 
 
 @dataclass(frozen=True)
-class InputQuality:
-    """What is known of one measured connectome as an input; None where it cannot be known."""
+class InputView:
+    """One flavor's connectomes as inputs; arrays are [n_members], NaN where nothing is known."""
 
-    outside_share: float | None = column(
-        "share of the adapted input's variance around the training mean that the model's "
-        "transform does not see"
-    )
-    outside_share_training: float | None = column(in_table=False)
-    outside_ratio: float | None = column(
-        "that share over the share of the training data; new people are above 1"
-    )
-    input_distance: float | None = column(
-        "distance of the adapted input from the training mean; 1 is the root mean square of the "
-        "training data"
-    )
-    latent_fit: float | None = column(
-        "log odds that the latent belongs to the session's other latents; below -3 it does not fit"
-    )
-    latent_rank: int | None = column(
-        "rank of the session's own other latents among everyone's, by how well they fit this "
-        "file's; 1 is best"
-    )
-    latent_rank_n: int | None = column("people ranked", key="LatentRankOf")
-    latent_best_match: str | None = column(
-        "whose other latents fit this file's best among the other people"
-    )
-    latent_distance: float | None = column(
-        "distance of the latent from the cohort's median latent of the flavor"
-    )
-    latent_distance_z: float | None = column("robust z of that distance; above 5 it is unusual")
-    cross_modal: CrossModalScore = field(default_factory=CrossModalScore)
-    """Comparison with the prediction from the other modality."""
-    outside_z: float | None = None
+    outside: Vector
+    """Share of the adapted input's variance that the model's transform does not see."""
+    outside_training: float
+    """The same of the training data."""
+    distance: Vector
+    """From the training mean, in root mean squares of the training data's distances."""
+    outside_z: Vector
     """Robust z of the logarithm of the share in the cohort."""
-    input_distance_z: float | None = None
-    """The same of the distance."""
-    fits_elsewhere: bool = False
-    """Whether the other latents of the best match fit as one person's files do."""
-    swapped_with: str | None = None
-    """Whose file fits here, while this one fits there."""
-    scans_swapped_with: str | None = None
-    """Whose scans of one modality fit those of the other here, while these fit there."""
-    is_judged: bool = False
-    """Whether the cohort is large enough to call something in it unusual."""
-    flavor_note: str = ""
-    """What to say of the flavor where many of its files are inconsistent, not of this file."""
-    finding: str = ""
-    """What was found wrong with the file itself, as of its values and the order of its regions."""
-    label: str = field(default="", repr=False)
-    """``sub-01``, for words."""
+    distance_z: Vector
+    """The same of the distance, which needs no training data."""
+    correlation: Vector
+    """Of measured edges with their prediction from the other modality."""
+    correlation_resid: Vector
+    """The same of adapted edges, less the training mean."""
 
-    @property
-    def conclusion(self) -> Conclusion:
-        """Verdict and note, as files hold them."""
-        return Conclusion(self.verdict, self.note or None)
+    def to_plain(self) -> dict[str, object]:
+        """Give lists and numbers in place of arrays."""
+        return {key: np.asarray(values).tolist() for key, values in vars(self).items()}
 
-    @property
-    def is_inconsistent(self) -> bool:
-        """Whether its latent does not belong to the session's other latents."""
-        return self.latent_fit is not None and self.latent_fit < MIN_FIT
+    @classmethod
+    def from_plain(cls, found: Mapping[str, Any]) -> "InputView":
+        """Undo :meth:`to_plain`."""
+        values: dict[str, Any] = {
+            key: np.array(own, np.float64) if isinstance(own, list) else own
+            for key, own in found.items()
+        }
+        return cls(**values)
 
-    @property
-    def verdict(self) -> str:
-        """``check``, ``not seen``, ``ok``, or ``n/a`` where the cohort is too small to say."""
-        if self.note:
-            return "check"
-        if self.outside_share is not None and self.outside_share > 1 - MIN_SEEN:
-            return "not seen"
-        return "ok" if self.is_judged else "n/a"
 
-    @property
-    def note(self) -> str:
-        """What is unusual about the file, in plain words; empty where nothing is."""
-        words = (self.finding, self.describe_scans(), self._describe_fit(), self._describe_place())
-        return "; ".join(filter(None, words))
+def recall_views(cohort: Encoded, kept: Kept, *, correlates: bool) -> dict[Flavor, InputView]:
+    """View the inputs of every flavor with latents, or read back what was found before."""
+    fits = {} if cohort.adaptation is None else cohort.adaptation.flavors
+    adapted = [
+        (f.name, fits[f].mode, fits[f].b0, digest_array(np.asarray(fits[f].shift)))
+        for f in sorted(set(fits) & set(cohort.latents))
+    ]
+    latents = [(f.name, digest_array(rows)) for f, rows in sorted(cohort.latents.items())]
+    found = kept.recall(
+        "inputs",
+        [cohort.model.sha256, str(cohort.model.device), adapted, latents, correlates],
+        lambda: {
+            flavor.name: view_inputs(cohort, flavor, correlates=correlates).to_plain()
+            for flavor in cohort.latents
+        },
+        lacked=cohort.failures,
+    )
+    return {flavor: InputView.from_plain(found[flavor.name]) for flavor in cohort.latents}
 
-    def describe_scans(self) -> str:
-        """Say what concerns all the session's files; empty where nothing does."""
-        if not self.is_judged or not self.scans_swapped_with:
-            return ""
-        return (
-            f"{self.label}'s structural files do not fit its functional ones; they fit those of "
-            f"{self.scans_swapped_with}, and theirs fit here: were scans of the two swapped?"
-        )
 
-    def _describe_fit(self) -> str:
-        if not self.is_judged or not (self.is_inconsistent or self.swapped_with):
-            return ""
-        if self.flavor_note and not self.swapped_with:
-            return self.flavor_note
-        if self.latent_rank == 1:
-            return f"agrees little with {self.label}'s other files, though with nobody's more"
-        rank = f"rank {self.latent_rank} of {self.latent_rank_n}"
-        words = f"does not fit {self.label}'s other files: {rank}"
-        if self.swapped_with:
-            return (
-                f"{words}; it fits {self.swapped_with}'s best, and theirs fits here: were the two "
-                "swapped?"
-            )
-        if self.fits_elsewhere:
-            return f"{words}; it fits {self.latent_best_match}'s best"
-        return f"{words}, and nobody's well"
+def view_inputs(cohort: Encoded, flavor: Flavor, *, correlates: bool) -> InputView:
+    """Read the connectomes of one flavor again, :data:`BLOCK` at a time.
 
-    def _describe_place(self) -> str:
-        share = f"{self.outside_share or 0:.0%} of its variance lies outside what the model sees"
-        claims = (
-            (self.outside_z, f"{share}, more than in others"),
-            (self.input_distance_z, "it lies farther from the training mean than others"),
-            (self.latent_distance_z, "its latent lies far from the cohort's"),
-        )
-        known = ((z, claim) for z, claim in claims if z is not None)
-        return "; ".join(f"{claim} (z = {z:.1f})" for z, claim in known if z > FAR_Z)
+    With ``correlates`` each is also compared with its prediction from the other modality.
+    """
+    reduction = cohort.model.reductions[flavor]
+    has_subspace = sees_subspace(reduction)
+    other = _fuse_other(cohort, flavor) if correlates else None
+    outside, distance, raw, resid = np.full((4, len(cohort.members)), np.nan)
+    mean = cohort.model.training_means().get(flavor)
+    for rows, edges in _read_blocks(cohort, flavor) if has_subspace or other is not None else ():
+        adapted = _adapt(edges, cohort.adaptation, flavor)
+        if has_subspace:
+            share = measure_inputs(adapted, reduction)
+            outside[rows], distance[rows] = share.outside, share.distance
+        if other is not None:
+            guess = cohort.model.decode(flavor, other[rows])
+            raw[rows] = _correlate(edges, guess)
+            if mean is not None:
+                resid[rows] = _correlate(adapted - mean, guess - mean)
+    number = cohort.model.provenance.get("NumberOfSubjects")
+    training = describe_training(reduction, number if isinstance(number, int) else None)
+    with np.errstate(divide="ignore"):
+        outside_z = robust_z(np.log(outside), min_spread=MIN_LOG_SPREAD)
+        distance_z = robust_z(np.log(distance), min_spread=MIN_LOG_SPREAD)
+    return InputView(
+        outside, training.outside, distance / training.distance, outside_z, distance_z, raw, resid
+    )
+
+
+def _read_blocks(
+    cohort: Encoded, flavor: Flavor
+) -> Iterator[tuple[NDArray[np.intp], NDArray[np.float64]]]:
+    """Members of whom the model read a flavor, and their edges, a block at a time."""
+    users, n_edges = cohort.list_users(flavor), cohort.model.n_edges(flavor)
+    for start in range(0, len(users), BLOCK):
+        rows, edges = [], []
+        for index in users[start : start + BLOCK].tolist():
+            member = cohort.members[index]
+            with failing_alone(
+                cohort.failures, subject=member.subject, session=member.session, stage=STAGE
+            ):
+                edges.append(read_measured(member.connectomes[flavor], flavor, n_edges).edges)
+                rows.append(index)
+        if rows:
+            yield np.array(rows, np.intp), np.stack(edges)
+
+
+def _adapt(
+    edges: NDArray[np.float64], adaptation: Adaptation | None, flavor: Flavor
+) -> NDArray[np.float64]:
+    fit = adaptation.flavors.get(flavor) if adaptation else None
+    return edges if fit is None else np.asarray(fit.b0 * edges + fit.shift)
+
+
+def _fuse_other(cohort: Encoded, flavor: Flavor) -> NDArray[np.float32] | None:
+    """Fused latents of the modality that a flavor is not of; None where nobody has any."""
+    group = OTHER_MODALITY[flavor.group]
+    other = {f: rows for f, rows in cohort.latents.items() if f.group == group}
+    return fuse(other) if other else None
+
+
+def _correlate(a: NDArray[np.floating], b: NDArray[np.floating]) -> Vector:
+    """Correlate the rows of two arrays over the edges that both have; NaN without variance."""
+    both = np.isfinite(a) & np.isfinite(b)
+    counts = np.maximum(both.sum(axis=1, keepdims=True), 1)
+    x, y = (
+        np.where(both, v - np.where(both, v, 0).sum(axis=1, keepdims=True) / counts, 0)
+        for v in (a.astype(np.float64), b.astype(np.float64))
+    )
+    length = np.sqrt((x**2).sum(axis=1) * (y**2).sum(axis=1))
+    r: Vector = np.where(length > 0, (x * y).sum(axis=1) / np.where(length > 0, length, 1), np.nan)
+    return r
 
 
 def judge_inputs(

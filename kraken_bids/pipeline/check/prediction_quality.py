@@ -9,11 +9,9 @@ import numpy as np
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.sources import Source
 from kraken_bids.flavors import Flavor
-from kraken_bids.io.records import column
-from kraken_bids.pipeline.check.cohort_scores import CROSS_MODAL
-from kraken_bids.pipeline.check.input_quality import InputQuality
 from kraken_bids.scores.doubt_words import ABOUT, MEAN, NOT_JUDGED
 from kraken_bids.scores.individuality import Evidence
+from kraken_bids.scores.quality_control import CROSS_MODAL, InputQuality, Verdict, Verdicts
 
 logger = logging.getLogger(__name__)
 
@@ -24,11 +22,6 @@ ALONE = (
 """Why nothing is said of predictions that no cohort was compared with."""
 
 
-LEVELS = {
-    ABOUT: "it explains part of what sets this person apart from the group",
-    MEAN: "it tells no more of this person than the mean of the group does",
-    NOT_JUDGED: "too few people have both, or a file that it rests on is unusual; see reason",
-}
 MIN_PREDICTIONS = 2
 FEW, MOST = 1 / 4, 3 / 4
 """A person of whom so few predictions are, while of half the people most are, may not fit."""
@@ -38,45 +31,6 @@ MANY_PEOPLE = 1 / 4
 """Such a share of people, and more than two, are not all wrong: then the model does not bring
 function and structure together."""
 UNSURE = "structure and function do not fit each other: find out whose scans these are"
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What is known of one predicted connectome of one session."""
-
-    verdict: str = column(levels=LEVELS)
-    reason: str = column("what the verdict rests on", at_end=True)
-    evidence: Evidence | None = None
-    explained: float | None = column(
-        "share of what sets this person apart from the group's mean that the prediction explains; "
-        "negative where it errs more than the mean does; n/a where not measured",
-        key="ExplainedOfThisPerson",
-    )
-    rank: int | None = column(
-        "rank of the own prediction among everyone's for the measured connectome; 1 is best",
-        key="RankOfThisPerson",
-    )
-    explained_people: float | None = column(
-        "share of the differences between people that such predictions explain, measured edges "
-        "being adapted first",
-        key="ExplainedOverPeople",
-        init=False,
-    )
-    average_rank: float | None = column(
-        "average rank of such predictions; 1 is perfect, (n+1)/2n chance", init=False
-    )
-    n: int | None = column("sessions that were compared", key="PeopleCompared", init=False)
-
-    def __post_init__(self) -> None:
-        """Take over what the evidence says."""
-        if (found := self.evidence) is not None:
-            known = {"average_rank": found.average_rank, "n": found.n_people}
-            for name, value in {"explained_people": found.explained, **known}.items():
-                object.__setattr__(self, name, value)
-
-
-Verdicts = Mapping[tuple[int, str, Flavor], Verdict]
-"""By index of the member, name of the source, and target."""
 
 
 @dataclass(frozen=True)

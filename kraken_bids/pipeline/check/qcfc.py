@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,7 @@ from kraken_bids.io.facts import read_table
 from kraken_bids.io.foreign_hdf5 import read_hdf5
 from kraken_bids.io.hdf5 import write_hdf5
 from kraken_bids.io.images import read_labels
-from kraken_bids.io.records import column, from_columns, remove_records, write_records
+from kraken_bids.io.records import from_columns, remove_records, write_records
 from kraken_bids.io.tables import read_relmat
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.pipeline.check.kept_results import Kept, Plain, digest_file
@@ -36,35 +36,12 @@ from kraken_bids.scores.motion_dependence import (
     edge_distances,
     region_centroids,
 )
+from kraken_bids.scores.quality_control import QcFc
 
 logger = logging.getLogger(__name__)
 
 TABLE, EDGES = "qcfc.tsv", "qcfc.h5"
 EDGE_VALUES = ("r", "distance")
-
-
-@dataclass(frozen=True)
-class QcFc:
-    """Dependence of one functional flavor on head motion."""
-
-    flavor: str = column()
-    n_sessions: int = column("sessions with the flavor and known motion")
-    n_edges: int = column("edges that enough sessions have")
-    median_abs_r: float = column(
-        "median over edges of abs(r), r: correlation of an edge with mean framewise displacement "
-        "over sessions"
-    )
-    chance_abs_r: float = column("the same where motion plays no part, with so many sessions")
-    share_p05: float = column("share of edges with p < 0.05, uncorrected; 0.05 by chance")
-    share_fdr05: float = column("share of edges with a false discovery rate below 0.05")
-    distance_rho: float = column(
-        "Spearman correlation of r with the distance of the two regions; clearly negative where "
-        "motion is left in the data"
-    )
-    r: NDArray[np.floating] = field(default_factory=lambda: np.empty(0), repr=False)
-    """[n_edges]"""
-    distance: NDArray[np.floating] = field(default_factory=lambda: np.empty(0), repr=False)
-    """[n_edges], mm; NaN where regions have no known place."""
 
 
 def write_qcfc(output_dir: Path, members: Sequence[Member], *, anew: bool = False) -> None:

@@ -19,12 +19,18 @@ from kraken_bids.cohort.sidecars import fingerprint, hold_session, order_added, 
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.digests import digest
 from kraken_bids.io.facts import Facts, read_facts
-from kraken_bids.io.records import from_facts, to_facts
+from kraken_bids.io.records import to_facts
 from kraken_bids.io.writing import to_plain, write_json
-from kraken_bids.pipeline.check.cohort_scores import CROSS_MODAL, CrossModalScore
-from kraken_bids.pipeline.check.input_quality import Conclusion, InputQuality
-from kraken_bids.pipeline.check.prediction_quality import ALONE, Verdict, Verdicts
+from kraken_bids.pipeline.check.prediction_quality import ALONE
 from kraken_bids.scores.doubt_words import NOT_JUDGED
+from kraken_bids.scores.quality_control import (
+    CROSS_MODAL,
+    CrossModalScore,
+    InputQuality,
+    Verdict,
+    Verdicts,
+    read_inputs,
+)
 
 WORST_FIRST = ("check", "n/a", "not seen", "ok")
 
@@ -60,27 +66,6 @@ class Judgement:
         for (index, source, target), verdict in (self.verdicts or {}).items():
             found.setdefault(index, {}).setdefault(source, {})[target.name] = to_facts(verdict)
         return found
-
-
-@dataclass(frozen=True)
-class Entry:
-    """What the latents' sidecar says of one measured connectome."""
-
-    conclusion: Conclusion
-    quality: InputQuality
-    cross_modal: CrossModalScore
-
-
-def read_inputs(latents: Facts) -> dict[str, Entry]:
-    """Read the entries of a session's inputs, by flavor, from the sidecar of its latents."""
-    return {
-        name: Entry(
-            from_facts(Conclusion, entry),
-            from_facts(InputQuality, entry),
-            from_facts(CrossModalScore, entry),
-        )
-        for name, entry in latents.part("Trust").by_name().items()
-    }
 
 
 def write_judgement(

@@ -13,7 +13,6 @@ from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.io.facts import Facts, read_facts
-from kraken_bids.pipeline.check.cohort_scores import METRIC_WORDS
 from kraken_bids.pipeline.pages.arrays import read_means
 from kraken_bids.pipeline.pages.cohort_notices import MAX_NAMES, list_cohort_warnings
 from kraken_bids.pipeline.pages.colours import choose_colouring
@@ -37,6 +36,7 @@ from kraken_bids.report.pages import (
     PersonRow,
     SourceGroup,
 )
+from kraken_bids.scores.quality_control import METRIC_WORDS
 
 SOURCE_GROUPS: dict[str, SourceGroup] = {"fusion": "both", "fusionFC": "FC", "fusionSC": "SC"}
 GROUP_FILES = {

@@ -2,13 +2,12 @@
 
 from pathlib import Path
 
-from kraken_bids.pipeline.check.prediction_quality import LEVELS
-from kraken_bids.pipeline.check.quality_sidecars import read_inputs
 from kraken_bids.pipeline.pages.tables import read_group_table
 from kraken_bids.pipeline.pages.written import Written, display_order, parse_known
 from kraken_bids.report.pages import PredictionVerdicts, TrustRow
+from kraken_bids.scores.quality_control import VERDICT_LEVELS, read_inputs
 
-VERDICTS = tuple(LEVELS)
+VERDICTS = tuple(VERDICT_LEVELS)
 
 
 def list_trust_rows(written: Written, *, href: str = "") -> tuple[TrustRow, ...]:

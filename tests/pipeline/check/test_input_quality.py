@@ -29,15 +29,11 @@ from kraken_bids.io.writing import write_json, write_relmat
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.training import TrainingSettings, train_model
-from kraken_bids.pipeline.check.encoded_inputs import Encoded
 from kraken_bids.pipeline.check.group_tables import write_quality
-from kraken_bids.pipeline.check.input_quality import (
-    InputQuality,
-    describe_common,
-    judge_inputs,
-)
+from kraken_bids.pipeline.check.input_quality import Encoded, describe_common, judge_inputs
 from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
 from kraken_bids.scores.latent_consistency import LatentFit
+from kraken_bids.scores.quality_control import InputQuality
 from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 
 Edges = dict[Flavor, NDArray[np.float64]]

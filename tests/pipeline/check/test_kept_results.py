@@ -25,12 +25,12 @@ from kraken_bids.io.tables import read_relmat
 from kraken_bids.io.writing import write_relmat
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.pipeline.check import cohort_scores as scores
-from kraken_bids.pipeline.check import encoded_inputs
+from kraken_bids.pipeline.check import input_quality
 from kraken_bids.pipeline.check.cohort_scores import Scores, score_members
-from kraken_bids.pipeline.check.encoded_inputs import Encoded
 from kraken_bids.pipeline.check.group_tables import write_metrics
-from kraken_bids.pipeline.check.input_quality import InputQuality, judge_inputs
+from kraken_bids.pipeline.check.input_quality import Encoded, judge_inputs
 from kraken_bids.pipeline.check.kept_results import Kept, digest_array, keep_results
+from kraken_bids.scores.quality_control import InputQuality
 
 KEPT = (".scores.json", ".inputs.json")
 
@@ -59,7 +59,7 @@ def n_read(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
 
         return read_one
 
-    for name, module in (("scores", scores), ("trust", encoded_inputs)):
+    for name, module in (("scores", scores), ("trust", input_quality)):
         monkeypatch.setattr(module, "read_measured", counting(name, module.read_measured))
     return counts
 
@@ -278,7 +278,7 @@ def test_a_file_that_cannot_be_read_again_fails_its_participant_alone(
             raise InputError(f"expected a matrix in {path}; reading gave: Input/output error.")
         return read_measured(path, flavor, n_edges)
 
-    for module in (scores, encoded_inputs):
+    for module in (scores, input_quality):
         with monkeypatch.context() as patch:
             patch.setattr(module, "read_measured", read)
             encoded.failures.clear()

@@ -14,11 +14,11 @@ from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.columns import read_columns
 from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_relmat
-from kraken_bids.pipeline.check.input_quality import InputQuality
-from kraken_bids.pipeline.check.prediction_quality import Judge, Verdict
+from kraken_bids.pipeline.check.prediction_quality import Judge
 from kraken_bids.pipeline.group import run_group
 from kraken_bids.scores.doubt_words import ABOUT, MEAN, NOT_JUDGED
 from kraken_bids.scores.individuality import Evidence
+from kraken_bids.scores.quality_control import InputQuality, Verdict
 from kraken_bids.settings import DataSettings, PredictionSettings, RunSettings, Settings
 
 CONFORMANCE = Path(__file__).resolve().parents[3].parent / "shared" / "conformance"

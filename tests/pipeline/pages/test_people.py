@@ -10,11 +10,7 @@ from kraken_bids.cohort.from_dataset import Member, list_members
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.columns import read_columns
 from kraken_bids.io.writing import write_table, write_text
-from kraken_bids.pipeline.check.prediction_quality import (
-    Verdict,
-    find_mismatched,
-    withdraw_verdicts,
-)
+from kraken_bids.pipeline.check.prediction_quality import find_mismatched, withdraw_verdicts
 from kraken_bids.pipeline.pages.gathered import gather_sessions
 from kraken_bids.pipeline.pages.links import list_neighbours, name_pages
 from kraken_bids.pipeline.pages.people import judge_people, list_errors, read_people_table
@@ -22,6 +18,7 @@ from kraken_bids.pipeline.pages.verdicts import read_person, write_people
 from kraken_bids.report.pages import FAILED, LOOK, PersonRow
 from kraken_bids.scores.doubt_words import ABOUT, MEAN, NOT_JUDGED
 from kraken_bids.scores.individuality import Evidence
+from kraken_bids.scores.quality_control import Verdict
 
 CORR, GSR = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("FCcorr_fs86_hpfgsr")
 

@@ -11,7 +11,6 @@ from kraken_bids.cohort.warned import Warned, write_group_warnings
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_json, write_text
-from kraken_bids.pipeline.check.input_quality import InputQuality
 from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
 from kraken_bids.pipeline.group import run_group
 from kraken_bids.pipeline.pages.cohort_notices import list_cohort_warnings
@@ -22,6 +21,7 @@ from kraken_bids.pipeline.pages.written import Written
 from kraken_bids.pipeline.participant import plan_predictions
 from kraken_bids.pipeline.predict.session_predictions import predict_members
 from kraken_bids.pipeline.workers import InlineExecutor
+from kraken_bids.scores.quality_control import InputQuality
 from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 
 CORR, IFOD2 = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("SCifod2act_fs86_volnorm")

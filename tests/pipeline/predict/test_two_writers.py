@@ -11,8 +11,7 @@ from kraken_bids.cohort.prediction_plan import PredictionPlan
 from kraken_bids.cohort.sidecars import hold_session
 from kraken_bids.io.texts import read_json
 from kraken_bids.models.krakencoder.model import Model
-from kraken_bids.pipeline.check.encoded_inputs import encoded_of
-from kraken_bids.pipeline.check.input_quality import judge_inputs
+from kraken_bids.pipeline.check.input_quality import encoded_of, judge_inputs
 from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
 from kraken_bids.pipeline.participant import plan_predictions
 from kraken_bids.pipeline.predict.session_predictions import predict_members
