@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.facts import Facts
-from kraken_bids.io.records import column, from_facts
+from kraken_bids.io.records import column, from_sidecar
 from kraken_bids.scores.doubt_words import ABOUT, MEAN, NOT_JUDGED
 from kraken_bids.scores.individuality import Evidence
 from kraken_bids.scores.latent_consistency import MIN_FIT
@@ -262,9 +262,9 @@ def read_inputs(latents: Facts) -> dict[str, Entry]:
     """Read the entries of a session's inputs, by flavor, from the sidecar of its latents."""
     return {
         name: Entry(
-            from_facts(Conclusion, entry),
-            from_facts(InputQuality, entry),
-            from_facts(CrossModalScore, entry),
+            from_sidecar(Conclusion, entry),
+            from_sidecar(InputQuality, entry),
+            from_sidecar(CrossModalScore, entry),
         )
         for name, entry in latents.part("Trust").by_name().items()
     }

@@ -7,9 +7,9 @@ from kraken_bids.io.facts import Facts, read_table
 from kraken_bids.io.records import (
     column,
     from_columns,
-    from_facts,
+    from_sidecar,
     remove_records,
-    to_facts,
+    to_sidecar,
     write_records,
 )
 from kraken_bids.io.texts import read_json
@@ -61,9 +61,9 @@ def test_a_table_without_rows_has_its_columns(tmp_path: Path) -> None:
 def test_a_record_comes_back_from_a_sidecar() -> None:
     """By kind; what is not known is left out, and what is of another kind is not known."""
     record = Motion(0.5, 3)
-    content = to_facts(record)
+    content = to_sidecar(record)
     assert content == {"MeanFD": 0.5, "VolumesLeftOut": 3, "Verdict": "ok"}
-    assert from_facts(Motion, Facts(content)) == record
-    assert to_facts(Motion()) == {"Verdict": "ok"}
-    odd = from_facts(Motion, Facts({"MeanFD": "x", "VolumesLeftOut": 0.5}))
+    assert from_sidecar(Motion, Facts(content)) == record
+    assert to_sidecar(Motion()) == {"Verdict": "ok"}
+    odd = from_sidecar(Motion, Facts({"MeanFD": "x", "VolumesLeftOut": 0.5}))
     assert (odd.mean_fd, odd.n_left_out, odd.verdict) == (None, None, "")

@@ -19,7 +19,7 @@ from kraken_bids.cohort.sidecars import fingerprint, hold_session, order_added, 
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.digests import digest
 from kraken_bids.io.facts import Facts, read_facts
-from kraken_bids.io.records import to_facts
+from kraken_bids.io.records import to_sidecar
 from kraken_bids.io.writing import to_plain, write_json
 from kraken_bids.pipeline.check.prediction_quality import ALONE
 from kraken_bids.scores.doubt_words import NOT_JUDGED
@@ -56,7 +56,7 @@ class Judgement:
         found: dict[int, dict[str, dict[str, Any]]] = {}
         for (index, flavor), file in sorted(self.inputs.items()):
             score = (self.scores or {}).get((index, flavor), file.cross_modal)
-            entry = to_facts(file.conclusion, file, score)
+            entry = to_sidecar(file.conclusion, file, score)
             found.setdefault(index, {})[flavor.name] = entry
         return found
 
@@ -64,7 +64,7 @@ class Judgement:
         """Entry of each prediction by index of the member, source and target."""
         found: dict[int, dict[str, dict[str, dict[str, Any]]]] = {}
         for (index, source, target), verdict in (self.verdicts or {}).items():
-            found.setdefault(index, {}).setdefault(source, {})[target.name] = to_facts(verdict)
+            found.setdefault(index, {}).setdefault(source, {})[target.name] = to_sidecar(verdict)
         return found
 
 
@@ -168,10 +168,10 @@ def _summarize(content: Facts, source: str, target: Flavor) -> dict[str, object]
     is_across = source == CROSS_MODAL[target.group] and target.name in entries
     verdict = content.part("Verdicts").part(source).part(target.name)
     return {
-        **(verdict.plain or to_facts(Verdict(NOT_JUDGED, ALONE))),
+        **(verdict.plain or to_sidecar(Verdict(NOT_JUDGED, ALONE))),
         "Inputs": next((one for one in WORST_FIRST if one in verdicts), "n/a"),
         **({"Notes": notes} if notes else {}),
-        **(to_facts(entries[target.name].cross_modal) if is_across else {}),
+        **(to_sidecar(entries[target.name].cross_modal) if is_across else {}),
     }
 
 
