@@ -95,7 +95,7 @@ def remove_records(path: Path) -> None:
         one.unlink(missing_ok=True)
 
 
-def to_facts(*records: "DataclassInstance") -> dict[str, Any]:
+def to_sidecar(*records: "DataclassInstance") -> dict[str, Any]:
     """Give what a sidecar holds of records, by key; what is not known is left out."""
     return {
         _key_of(one): value
@@ -105,7 +105,7 @@ def to_facts(*records: "DataclassInstance") -> dict[str, Any]:
     }
 
 
-def from_facts(kind: type[Record], content: Facts) -> Record:
+def from_sidecar(kind: type[Record], content: Facts) -> Record:
     """Read a record back from a sidecar; what is of another kind counts as not known."""
     hints, values = get_type_hints(kind), dict[str, Any]()
     for one in _list_written(kind):
