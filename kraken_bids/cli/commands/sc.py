@@ -103,8 +103,8 @@ def sc(
     """
     with exit_with_message():
         start_terminal_log(verbose)
-        from kraken_bids.pipeline.measure.tractogram_connectomes import write_track_connectomes
-        from kraken_bids.pipeline.measure.tractogram_options import TrackOptions, parse_assignment
+        from kraken_bids.pipeline.measure.track_options import TrackOptions, parse_assignment
+        from kraken_bids.pipeline.measure.tractogram_tool import write_track_connectomes
 
         mode, distance = parse_assignment(assignment)
         options = TrackOptions(
@@ -116,10 +116,15 @@ def sc(
             weights=weights,
             scale_file=scale_file,
             statistic=statistic,
-            keeps_assignments=out_assignments,
-            checks_space=not skip_space_check,
             n_threads=n_threads or len(os.sched_getaffinity(0)),
         )
         paths = {name: Path(path) for name, path in pairs("--labels", images).items()}
-        written = write_track_connectomes(tracks, paths, options, output_dir)
+        written = write_track_connectomes(
+            tracks,
+            paths,
+            options,
+            output_dir,
+            keeps_assignments=out_assignments,
+            checks_space=not skip_space_check,
+        )
         click.echo(f"{len(written)} matrices: {output_dir}")

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.connectome.structural.lengths import list_steps, step_lengths
 from kraken_bids.connectome.structural.nearest_labels import RegionSearch, find_voxel_coordinates
-from kraken_bids.connectome.structural.streamlines import list_steps, step_lengths
 
 
 @dataclass(frozen=True)
-class Visits:
+class TouchedRegions:
     """Every region that each streamline touches, each once, in rising order."""
 
     owners: NDArray[np.intp]
-    """[n_visits] Streamline."""
+    """[n_touched] Streamline."""
     regions: NDArray[np.int32]
-    """[n_visits] Region number."""
+    """[n_touched] Region number."""
     n_streamlines: int
 
     @property
@@ -126,7 +126,7 @@ def find_all_regions(
     vertices: NDArray[np.floating],
     starts: NDArray[np.integer],
     stops: NDArray[np.integer],
-) -> Visits:
+) -> TouchedRegions:
     """Every region that holds a vertex of a streamline; ``-assignment_all_voxels``.
 
     Parameters
@@ -136,7 +136,7 @@ def find_all_regions(
 
     Returns
     -------
-    Visits
+    TouchedRegions
         See there.
     """
     labels = find_voxel_regions(search, vertices)
@@ -144,8 +144,8 @@ def find_all_regions(
     owners = np.repeat(np.arange(len(starts)), n)
     regions = labels[list_steps(starts, n)]
     size = int(search.labels.max()) + 1
-    visits = np.unique(owners[regions > 0] * size + regions[regions > 0])
-    return Visits(visits // size, (visits % size).astype(np.int32), len(starts))
+    touched = np.unique(owners[regions > 0] * size + regions[regions > 0])
+    return TouchedRegions(touched // size, (touched % size).astype(np.int32), len(starts))
 
 
 def _find_first(

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.connectome.structural.lengths import list_steps
 from kraken_bids.connectome.structural.search_tables import SLACK_MM, Floats, Indices, Reach
-from kraken_bids.connectome.structural.streamlines import list_steps
 
 UNSEEN = -1
 VOXELS_AT_ONCE = 2048

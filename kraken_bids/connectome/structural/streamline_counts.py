@@ -196,33 +196,6 @@ class EdgeCounter:
             )
 
 
-def count_edges(
-    assignments: NDArray[np.integer],
-    *,
-    n_regions: int,
-    weights: NDArray[np.floating] | None = None,
-) -> NDArray[np.float64]:
-    """Streamlines, or their weights, per pair of regions.
-
-    Parameters
-    ----------
-    assignments : ndarray of int, shape (n_streamlines, 2)
-        Region number of either end, 0 where it met none.
-    n_regions : int
-        Number of regions.
-    weights : ndarray of shape (n_streamlines,), optional
-        Added up instead of counting.
-
-    Returns
-    -------
-    ndarray of shape (n_regions, n_regions)
-        Symmetric; the diagonal holds self connections.
-    """
-    counter = EdgeCounter(np.ones(n_regions, dtype=int), 1.0, is_weighted=weights is not None)
-    counter.add(assignments, weights)
-    return counter.connectome("count" if weights is None else "sift2", units="mrtrix")
-
-
 def volume_norm(
     square: NDArray[np.floating], volumes_mm3: NDArray[np.floating]
 ) -> NDArray[np.float64]:

@@ -2,17 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.connectome.structural.assignments import Visits
-from kraken_bids.connectome.structural.edge_statistics import (
-    SINGLE_PRECISION_FROM,
-    EdgeStatistic,
-    Statistic,
-)
+from kraken_bids.connectome.structural.assignments import TouchedRegions
 from kraken_bids.connectome.structural.streamline_counts import (
     METRICS,
     EdgeCounter,
@@ -21,9 +16,102 @@ from kraken_bids.connectome.structural.streamline_counts import (
 )
 from kraken_bids.exceptions import ConnectomeError
 
+Statistic = Literal["sum", "mean", "min", "max"]
+STATISTICS: tuple[Statistic, ...] = get_args(Statistic)
+SINGLE_PRECISION_FROM = 1024
+"""With so many regions or more MRtrix keeps its matrices in single precision."""
 LENGTH_METRICS = ("meanlength", "sift2meanlength", "invlength", "sift2invlength")
 SCALE = "scale"
 """Ends the name of a metric of a file of values: ``meanscale``, ``sift2sumscale``."""
+
+
+class EdgeStatistic:
+    """A matrix as ``tck2connectome -stat_edge`` adds it up, block by block, in file order.
+
+    Each streamline gives its edges a factor (such as its length), with a weight. Both are rounded
+    to float32; sums run in float64, or in float32 from 1024 regions on, one streamline after the
+    other: the bits are those of ``tck2connectome -nthreads 0``, whatever the blocks.
+
+    Parameters
+    ----------
+    n_regions : int
+        Number of regions.
+    statistic : str
+        ``sum`` of factor · weight; ``mean``: that sum over the sum of weights; ``min`` and
+        ``max`` of the factors, without weights.
+    """
+
+    def __init__(self, n_regions: int, statistic: Statistic) -> None:
+        self.n_regions = n_regions
+        self.statistic = statistic
+        kind = np.float64 if n_regions < SINGLE_PRECISION_FROM else np.float32
+        size = (n_regions + 1) ** 2
+        start = {"min": np.inf, "max": -np.inf}.get(statistic, 0.0)
+        self._values: NDArray[np.floating] = np.full(size, start, kind)
+        self._weights = np.zeros(size if statistic == "mean" else 0, kind)
+
+    def add(
+        self,
+        pairs: NDArray[np.integer],
+        factors: NDArray[np.floating],
+        weights: NDArray[np.floating] | None = None,
+    ) -> None:
+        """Add a block of streamlines.
+
+        Parameters
+        ----------
+        pairs : ndarray of int, shape (n, 2)
+            Regions that each streamline joins, 0 for none; in either order.
+        factors : ndarray of shape (n,)
+            Value of each.
+        weights : ndarray of shape (n,), optional
+            Weight of each; 1 if not given.
+
+        Raises
+        ------
+        ConnectomeError
+            If factors or weights are not as many as the pairs.
+        """
+        for values in (factors, weights):
+            if values is not None and len(values) != len(pairs):
+                raise ConnectomeError(
+                    f"expected a value for each of {len(pairs)} streamlines; found {len(values)}. "
+                    "Does the file belong to this tractogram?"
+                )
+        low, high = pairs.min(axis=1).astype(np.int64), pairs.max(axis=1)
+        cells = low * (self.n_regions + 1) + high
+        kind = self._values.dtype
+        rounded = factors.astype(np.float32).astype(kind)
+        if self.statistic in {"min", "max"}:
+            (np.minimum if self.statistic == "min" else np.maximum).at(
+                self._values, cells, rounded
+            )
+            return
+        shares = np.ones(len(cells), kind)
+        if weights is not None:
+            shares = weights.astype(np.float32).astype(kind)
+        np.add.at(self._values, cells, rounded * shares)
+        if self.statistic == "mean":
+            np.add.at(self._weights, cells, shares)
+
+    def connectome(self) -> NDArray[np.floating]:
+        """Symmetric matrix, region 1 first.
+
+        Returns
+        -------
+        ndarray of shape (n_regions, n_regions)
+            Edges without streamlines are 0 for sum and mean, NaN for min and max.
+        """
+        values = self._values.copy()
+        if self.statistic == "mean":
+            np.divide(values, self._weights, out=values, where=self._weights != 0)
+        elif self.statistic != "sum":
+            values[~np.isfinite(values)] = np.nan
+        size = self.n_regions + 1
+        upper = values.reshape(size, size)[1:, 1:]
+        below = np.tril_indices(self.n_regions, -1)
+        upper[below] = upper.T[below]
+        return upper
 
 
 @dataclass(frozen=True)
@@ -52,6 +140,8 @@ class StructuralTally:
         ``scale``; after ``sift2`` the weighted ones.
     units : str
         ``krakencoder`` or ``mrtrix``, for count, volnorm, sift2 and sift2volnorm.
+    is_weighted : bool
+        Whether the weights of the streamlines are added up too.
 
     Notes
     -----
@@ -67,14 +157,12 @@ class StructuralTally:
         *,
         metrics: Sequence[str],
         units: Units,
+        is_weighted: bool,
     ) -> None:
-        self.metrics = tuple(metrics)
         self.units = units
         self.n_regions = len(n_voxels)
         self._volumes = np.concatenate([[0.0], n_voxels])
-        self.counter = EdgeCounter(
-            n_voxels, voxel_mm3, is_weighted=any(is_weighted(metric) for metric in metrics)
-        )
+        self.counter = EdgeCounter(n_voxels, voxel_mm3, is_weighted=is_weighted)
         self._is_paired = True
         self._statistics = {
             metric: EdgeStatistic(self.n_regions, statistic_of(metric))
@@ -82,18 +170,18 @@ class StructuralTally:
             if metric not in METRICS or units == "mrtrix"
         }
 
-    def add(self, regions: NDArray[np.int32] | Visits, values: StreamlineValues) -> None:
+    def add(self, regions: NDArray[np.int32] | TouchedRegions, values: StreamlineValues) -> None:
         """Add a block of streamlines.
 
         Parameters
         ----------
-        regions : ndarray of int, shape (n, 2), or Visits
+        regions : ndarray of int, shape (n, 2), or TouchedRegions
             Regions of their ends, 0 for none; or every region on their way.
         values : StreamlineValues
             What the metrics need.
         """
-        if isinstance(regions, Visits):
-            self._add_visits(regions, values)
+        if isinstance(regions, TouchedRegions):
+            self._add_touched(regions, values)
         else:
             self._add_pairs(regions, values)
 
@@ -106,21 +194,21 @@ class StructuralTally:
                 factors = _divide(2.0, total)
             else:
                 factors = _factors_of(metric, values, len(pairs))
-            statistic.add(pairs, factors, values.weights if is_weighted(metric) else None)
+            statistic.add(pairs, factors, values.weights if takes_weights(metric) else None)
 
-    def _add_visits(self, visits: Visits, values: StreamlineValues) -> None:
+    def _add_touched(self, touched: TouchedRegions, values: StreamlineValues) -> None:
         self._is_paired = False
-        owners, pairs = visits.pairs()
+        owners, pairs = touched.pairs()
         for metric, statistic in self._statistics.items():
             if base_of(metric) == "volnorm":
                 total = np.bincount(
-                    visits.owners, self._volumes[visits.regions], minlength=visits.n_streamlines
+                    touched.owners, self._volumes[touched.regions], minlength=touched.n_streamlines
                 )
-                factors = _divide(visits.n_regions, total)
+                factors = _divide(touched.n_regions, total)
             else:
-                factors = _factors_of(metric, values, visits.n_streamlines)
+                factors = _factors_of(metric, values, touched.n_streamlines)
             weights = None
-            if is_weighted(metric) and values.weights is not None:
+            if takes_weights(metric) and values.weights is not None:
                 weights = values.weights[owners]
             statistic.add(pairs, factors[owners], weights)
 
@@ -146,7 +234,7 @@ class StructuralTally:
         return [(m, s) for m, s in self._statistics.items() if not self._counts(m)]
 
 
-def is_weighted(metric: str) -> bool:
+def takes_weights(metric: str) -> bool:
     """Whether a metric takes the weights of the streamlines."""
     return metric.startswith("sift2")
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kraken_bids.connectome.structural.assignments import (
-    Visits,
+    TouchedRegions,
     find_all_regions,
     find_regions_inwards,
     find_voxel_regions,
@@ -88,7 +88,7 @@ def test_all_regions_on_the_way(search):
 
 def test_pairs_of_a_list():
     """Every region with every one, itself included; a single one and none join nothing."""
-    visits = Visits(np.array([0, 0, 0, 2]), np.array([2, 5, 7, 4], np.int32), 4)
+    visits = TouchedRegions(np.array([0, 0, 0, 2]), np.array([2, 5, 7, 4], np.int32), 4)
     owners, pairs = visits.pairs()
     assert owners.tolist() == [0] * 6 + [1, 2, 3]
     assert pairs.tolist() == [

@@ -9,7 +9,6 @@ from kraken_bids.connectome.structural.nearest_labels import build_region_search
 from kraken_bids.connectome.structural.streamline_counts import (
     METRICS,
     EdgeCounter,
-    count_edges,
     volume_norm,
 )
 from kraken_bids.exceptions import ConnectomeError
@@ -40,17 +39,6 @@ def count(pairs, weights=None, *, voxel_mm3=1.0, n_blocks=1):
     for at in np.array_split(np.arange(len(pairs)), n_blocks):
         counter.add(pairs[at], None if weights is None else weights[at])
     return counter
-
-
-def test_counts_and_weights_per_edge():
-    """Both directions of a pair are one edge; the diagonal holds self connections."""
-    pairs, weights = make_block()
-    np.testing.assert_array_equal(
-        count_edges(pairs, n_regions=5), brute_matrix(pairs, np.ones(3000))
-    )
-    np.testing.assert_allclose(
-        count_edges(pairs, n_regions=5, weights=weights), brute_matrix(pairs, weights), rtol=1e-12
-    )
 
 
 def test_mrtrix_units():

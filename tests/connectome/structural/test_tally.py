@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kraken_bids.connectome.structural.edge_statistics import STATISTICS, EdgeStatistic
+from kraken_bids.connectome.structural.tally import STATISTICS, EdgeStatistic
 from kraken_bids.exceptions import ConnectomeError
 
 

@@ -1,8 +1,9 @@
-"""What ``kraken-tools sc`` writes: matrices, what is known about them, and assignments."""
+"""``kraken-tools sc``: one tractogram, any label images, and the files of their matrices."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -10,18 +11,39 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids import __version__
-from kraken_bids.connectome.structural.assignments import Visits
-from kraken_bids.connectome.structural.nearest_labels import RegionSearch
+from kraken_bids.cohort.output_checks import check_atlas_names
+from kraken_bids.connectome.labels.label_numbers import index_labels
+from kraken_bids.connectome.structural.assignments import TouchedRegions
 from kraken_bids.connectome.structural.streamline_counts import (
     MODEL_N_STREAMLINES,
     MODEL_VOXEL_MM3,
 )
-from kraken_bids.connectome.structural.tally import StructuralTally
+from kraken_bids.connectome.structural.tally import (
+    StructuralTally,
+    takes_weights,
+)
+from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.io.digests import fingerprint
 from kraken_bids.io.files import atomic_path, make_folder
+from kraken_bids.io.images import read_labels
 from kraken_bids.io.writing import write_json, write_text
-from kraken_bids.pipeline.measure.tractogram_options import TrackOptions
+from kraken_bids.parcellations import list_parcellations, load_parcellation
+from kraken_bids.pipeline.measure.label_grids import identify_image, list_doubts
+from kraken_bids.pipeline.measure.structural import (
+    CountedAtlas,
+    Floats,
+    Found,
+    check_place,
+    count_streamlines,
+    search_labels,
+)
+from kraken_bids.pipeline.measure.track_options import TrackOptions, check_options
 
+logger = logging.getLogger(__name__)
+
+MAX_LABEL = 6000
+"""Matrices are dense: a label of 12175 would mean a gigabyte each."""
+FEW_REGIONS = "Where regions are few and small, --skip-space-check leaves this out."
 RULES = {
     "count": "N",
     "volnorm": "N · 2/(V_i + V_j)",
@@ -35,16 +57,97 @@ RULES = {
 """Of the streamlines of an edge; L: length in mm, w: weight, V: volume."""
 
 
-@dataclass(frozen=True)
-class Atlas:
-    """A label image and what is added up over it."""
+def write_track_connectomes(
+    tracks: Path,
+    images: Mapping[str, Path],
+    options: TrackOptions,
+    output_dir: Path,
+    *,
+    keeps_assignments: bool = False,
+    checks_space: bool = True,
+) -> list[Path]:
+    """Read a tractogram once and write a matrix per label image and metric.
 
-    name: str
-    path: Path
-    search: RegionSearch
-    tally: StructuralTally
-    warnings: tuple[str, ...] = ()
-    """What is doubtful about the image."""
+    Parameters
+    ----------
+    tracks : path
+        Tractogram.
+    images : mapping of str to path
+        Label image of each atlas, in the space of the tractogram.
+    options : TrackOptions
+        See there.
+    output_dir : path
+        Receives ``ATLAS_METRIC.csv`` and ``.json``.
+    keeps_assignments : bool
+        Whether ``ATLAS_assignments.csv`` is written too.
+    checks_space : bool
+        Whether the places of streamlines and labels are compared.
+
+    Returns
+    -------
+    list of path
+        The matrices.
+
+    Raises
+    ------
+    SettingsError
+        If the options contradict each other, or the name of an atlas is no file name.
+    InputError
+        If a file is missing or broken, or weights are not as many as the streamlines.
+    ConnectomeError
+        If a label image is unusable, or plainly in another space.
+    """
+    check_options(options)
+    check_atlas_names(images)
+    prepared = [_prepare(name, path, options) for name, path in images.items()]
+    atlases = [atlas for atlas, _ in prepared]
+    warnings = {atlas.name: doubts for atlas, doubts in prepared}
+    writer = TrackWriter(tracks, options, output_dir)
+
+    def check(ends: Floats) -> None:
+        for atlas in atlases if checks_space else ():
+            where = f"{tracks} and {atlas.path}"
+            warnings[atlas.name] += check_place(
+                atlas, ends, where, way_out=FEW_REGIONS, is_strict=True
+            )
+
+    with ExitStack() as stack:
+        for atlas in atlases if keeps_assignments else ():
+            stack.enter_context(writer.open_assignments(atlas.name))
+        count_streamlines(
+            tracks, atlases, options, on_first=check, on_block=writer.write_assignments
+        )
+    return writer.write(atlases, warnings)
+
+
+def _prepare(name: str, path: Path, options: TrackOptions) -> tuple[CountedAtlas, list[str]]:
+    labels, affine = read_labels(path, as_mrtrix=True)
+    n_regions, doubts = int(labels.max(initial=0)), []
+    if options.units == "krakencoder" and name in list_parcellations():
+        parcellation = load_parcellation(name)
+        identity = identify_image(path, labels, affine, parcellation)
+        doubts = list_doubts(path, parcellation)
+        if identity.values != tuple(range(1, n_regions + 1)):
+            labels = index_labels(labels, identity.values, in_place=True)
+        n_regions = parcellation.n_regions
+    if n_regions > MAX_LABEL:
+        raise InputError(
+            f"{path}: expected regions numbered from 1 on; found labels up to {n_regions}. "
+            "Renumber them, for example with MRtrix's labelconvert."
+        )
+    search = search_labels(path, labels, affine, radius=options.radius)
+    try:
+        n_voxels = search.n_voxels(n_regions)
+    except ConnectomeError as error:
+        raise ConnectomeError(f"{path}: {error}") from error
+    tally = StructuralTally(
+        n_voxels,
+        search.voxel_mm3,
+        metrics=options.all_metrics,
+        units=options.units,
+        is_weighted=any(map(takes_weights, options.all_metrics)),
+    )
+    return CountedAtlas(name, path, search, tally), doubts
 
 
 class TrackWriter:
@@ -78,17 +181,19 @@ class TrackWriter:
             self._streams[atlas] = stream
             yield
 
-    def write_assignments(self, atlas: str, regions: NDArray[np.int32] | Visits) -> None:
+    def write_assignments(self, atlas: str, regions: Found) -> None:
         """Write the regions of each streamline of a block in a line, as tck2connectome does."""
         if atlas in self._streams:
             self._streams[atlas].writelines(_list_lines(regions))
 
-    def write(self, atlases: Sequence[Atlas]) -> list[Path]:
+    def write(
+        self, atlases: Sequence[CountedAtlas], warnings: Mapping[str, Sequence[str]]
+    ) -> list[Path]:
         """Write every matrix and its sidecar."""
         common = self._describe_run()
         written = []
         for atlas in atlases:
-            known = common | self._describe_atlas(atlas)
+            known = common | self._describe_atlas(atlas, warnings[atlas.name])
             for metric in self._options.all_metrics:
                 path = self._output_dir / f"{atlas.name}_{metric}.csv"
                 write_text(path, format_csv(atlas.tally.connectome(metric)))
@@ -123,7 +228,7 @@ class TrackWriter:
                 described[key] = fingerprint(path)
         return described | {"GeneratedBy": {"Name": "kraken_bids", "Version": __version__}}
 
-    def _describe_atlas(self, atlas: Atlas) -> dict[str, Any]:
+    def _describe_atlas(self, atlas: CountedAtlas, warnings: Sequence[str]) -> dict[str, Any]:
         counter = atlas.tally.counter
         statistics = atlas.tally.statistics()
         described: dict[str, Any] = {
@@ -133,7 +238,7 @@ class TrackWriter:
             "RegionVoxels": counter.n_voxels.astype(int),
             "RegionVolumes": counter.n_voxels * counter.voxel_mm3,
             "MissingRegions": counter.missing_regions,
-            "Warnings": list(atlas.warnings),
+            "Warnings": list(warnings),
         }
         if statistics is not None:
             described["Streamlines"] = asdict(statistics)
@@ -157,8 +262,8 @@ def format_csv(square: NDArray[np.floating[Any]]) -> str:
     return "".join(",".join(row) + "\n" for row in cells.tolist())
 
 
-def _list_lines(regions: NDArray[np.int32] | Visits) -> Iterator[str]:
-    if not isinstance(regions, Visits):
+def _list_lines(regions: Found) -> Iterator[str]:
+    if not isinstance(regions, TouchedRegions):
         for first, last in regions.tolist():
             yield f"{first} {last}\n"
         return

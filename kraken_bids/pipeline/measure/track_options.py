@@ -1,20 +1,22 @@
-"""What ``kraken-tools sc`` is asked for."""
+"""What is asked of a tractogram."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from kraken_bids.connectome.structural.edge_statistics import STATISTICS
 from kraken_bids.connectome.structural.streamline_counts import METRICS, Units
-from kraken_bids.connectome.structural.tally import LENGTH_METRICS, SCALE, is_weighted
+from kraken_bids.connectome.structural.tally import (
+    LENGTH_METRICS,
+    SCALE,
+    STATISTICS,
+    takes_weights,
+)
 from kraken_bids.exceptions import SettingsError
 
 Assignment = Literal["radial", "end-voxels", "reverse", "all-voxels"]
 ASSIGNMENTS: tuple[Assignment, ...] = get_args(Assignment)
 TRACK_METRICS = (*METRICS, *LENGTH_METRICS)
-MAX_LABEL = 6000
-"""Matrices are dense: a label of 12175 would mean a gigabyte each."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +35,10 @@ class TrackOptions:
     """A value per streamline."""
     statistic: str = "mean"
     """What an edge keeps of the values of ``scale_file``."""
-    keeps_assignments: bool = False
-    checks_space: bool = True
+    rounds_to_single: bool = True
+    """Whether vertices are taken in single precision whatever the file holds, as in MRtrix."""
     n_threads: int = 1
+    """They change not one bit."""
 
     @property
     def all_metrics(self) -> tuple[str, ...]:
@@ -71,7 +74,7 @@ def check_options(options: TrackOptions) -> None:
         raise SettingsError(
             f"--metric: expected some of {', '.join(TRACK_METRICS)}; found {', '.join(unknown)}."
         )
-    weighted = [metric for metric in options.metrics if is_weighted(metric)]
+    weighted = [metric for metric in options.metrics if takes_weights(metric)]
     if weighted and options.weights is None:
         raise SettingsError(
             f"--metric {' '.join(weighted)}: expected streamline weights; found none. Give the "

@@ -1,0 +1,249 @@
+"""From a tractogram to counts over any number of label images, in one read."""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.connectome.structural.assignments import (
+    TouchedRegions,
+    find_all_regions,
+    find_regions_inwards,
+    find_voxel_regions,
+)
+from kraken_bids.connectome.structural.lengths import (
+    LengthHistogram,
+    compute_lengths,
+    compute_track_lengths,
+)
+from kraken_bids.connectome.structural.nearest_labels import (
+    RegionSearch,
+    build_region_search,
+    find_regions,
+)
+from kraken_bids.connectome.structural.tally import (
+    StreamlineValues,
+    StructuralTally,
+)
+from kraken_bids.connectome.structural.tractogram_space import check_space, measure_space_fit
+from kraken_bids.exceptions import ConnectomeError, InputError
+from kraken_bids.io.tables import read_weights
+from kraken_bids.io.track_blocks import TrackBlock
+from kraken_bids.io.tractograms import open_tractogram
+from kraken_bids.pipeline.measure.track_options import TrackOptions
+from kraken_bids.resources import Threads
+
+logger = logging.getLogger(__name__)
+
+Floats = NDArray[np.floating[Any]]
+Found = NDArray[np.int32] | TouchedRegions
+
+
+@dataclass(frozen=True)
+class CountedAtlas:
+    """A label image and what is counted over it."""
+
+    name: str
+    path: Path
+    search: RegionSearch
+    tally: StructuralTally
+
+
+def search_labels(
+    path: Path, labels: NDArray[np.int32], affine: NDArray[np.float64], *, radius: float
+) -> RegionSearch:
+    """Make a label image ready for the search of regions; errors name its file."""
+    try:
+        return build_region_search(labels, affine, radius=radius)
+    except ConnectomeError as error:
+        raise ConnectomeError(f"{path}: {error}") from error
+
+
+def count_streamlines(
+    tracks: Path,
+    atlases: Sequence[CountedAtlas],
+    options: TrackOptions,
+    *,
+    on_first: Callable[[Floats], None],
+    on_block: Callable[[str, Found], None] | None = None,
+    lengths: LengthHistogram | None = None,
+) -> None:
+    """Read a tractogram once and add its streamlines to the tally of every atlas.
+
+    Parameters
+    ----------
+    tracks : path
+    atlases : sequence of CountedAtlas
+    options : TrackOptions
+    on_first : callable
+        Gets the ends [n, 2, 3] of the first block before they are counted.
+    on_block : callable, optional
+        Gets the name of an atlas and the regions of each block, in file order.
+    lengths : LengthHistogram, optional
+        Gets the length of every streamline.
+
+    Raises
+    ------
+    InputError
+        If a file is broken, holds no streamlines, or weights are not as many as these.
+    """
+    n_streamlines = 0
+    for batch, found in _assign(_read_batches(tracks, options, lengths), atlases, options):
+        if not n_streamlines:
+            on_first(batch.ends)
+        n_streamlines += len(batch.ends)
+        for atlas, regions in zip(atlases, found, strict=True):
+            atlas.tally.add(regions, batch.values)
+            if on_block is not None:
+                on_block(atlas.name, regions)
+
+
+def check_place(
+    atlas: CountedAtlas, ends: Floats, where: str, *, way_out: str, is_strict: bool
+) -> list[str]:
+    """Compare the place of streamlines and labels; doubts are logged and returned.
+
+    Where not ``is_strict`` labels need not cover the brain: few ends near them are a doubt.
+
+    Raises
+    ------
+    InputError
+        If they plainly lie in different spaces.
+    """
+    fit = measure_space_fit(atlas.search, ends)
+    try:
+        doubt = check_space(fit, where, way_out=way_out)
+    except InputError as error:
+        if is_strict or fit.given == 0:
+            raise
+        doubt = f"{atlas.name} is measured all the same: {error}"
+    if doubt:
+        logger.warning("%s", doubt)
+    return [doubt] if doubt else []
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """A block of streamlines on its way: copies, since the reader overwrites its own."""
+
+    ends: Floats
+    """[n, 2, 3]"""
+    block: TrackBlock | None
+    """Whole tracks, where ends do not suffice."""
+    values: StreamlineValues
+
+
+def _read_batches(
+    tracks: Path, options: TrackOptions, histogram: LengthHistogram | None
+) -> Iterator[_Batch]:
+    weights, scales = (
+        _StreamlineFile(path, tracks) for path in (options.weights, options.scale_file)
+    )
+    n_streamlines = 0
+    for ends, block, lengths in _read_tracks(tracks, options, histogram):
+        n = len(ends)
+        n_streamlines += n
+        yield _Batch(ends, block, StreamlineValues(lengths, weights.take(n), scales.take(n)))
+    if not n_streamlines:
+        raise InputError(
+            f"{tracks}: expected streamlines; found none. Was the tractography finished?"
+        )
+    weights.check_used()
+    scales.check_used()
+
+
+def _read_tracks(
+    tracks: Path, options: TrackOptions, histogram: LengthHistogram | None
+) -> Iterator[tuple[Floats, TrackBlock | None, NDArray[np.float32] | None]]:
+    """Yield ends of each block; whole tracks and their lengths where these are needed."""
+    tractogram = open_tractogram(tracks)
+    if not options.takes_vertices and histogram is None:
+        for ends in tractogram.ends():
+            yield ends.astype(np.float32, copy=False), None, None
+        return
+    for read in tractogram.blocks():
+        if histogram is not None:
+            histogram.add(compute_track_lengths(read.vertices, read.starts, read.stops))
+        if not options.takes_vertices:
+            ends = read.ends
+            yield ends.astype(np.float32) if options.rounds_to_single else ends, None, None
+            continue
+        block = TrackBlock(read.vertices.astype(np.float32), read.starts, read.stops)
+        lengths = None
+        if options.takes_lengths:
+            lengths = compute_lengths(block.vertices, block.starts, block.stops)
+        yield block.ends, block, lengths
+
+
+class _StreamlineFile:
+    """A file with a value per streamline, handed out in the order of the tracks."""
+
+    def __init__(self, path: Path | None, tracks: Path) -> None:
+        self._path = path
+        self._tracks = tracks
+        self._values = None if path is None else read_weights(path)
+        self._n_used = 0
+
+    def take(self, n: int) -> NDArray[np.float32] | None:
+        """Return the values of the next streamlines; None where there is no file."""
+        if self._values is None:
+            return None
+        first, self._n_used = self._n_used, self._n_used + n
+        if self._n_used > len(self._values):
+            raise InputError(
+                f"{self._path}: expected a value for every streamline of {self._tracks}; found "
+                f"{len(self._values)} for at least {self._n_used} streamlines. Are they of "
+                "another tractogram? tcksift2 writes the weights of one."
+            )
+        return self._values[first : self._n_used]
+
+    def check_used(self) -> None:
+        """Raise if values are left over."""
+        if self._values is not None and len(self._values) != self._n_used:
+            raise InputError(
+                f"{self._path}: expected {self._n_used} values, one per streamline of "
+                f"{self._tracks}; found {len(self._values)}. Are they of another tractogram?"
+            )
+
+
+def _assign(
+    batches: Iterator[_Batch], atlases: Sequence[CountedAtlas], options: TrackOptions
+) -> Iterator[tuple[_Batch, list[Found]]]:
+    """Regions of every batch in every atlas; threads work ahead, the order stays."""
+    if options.n_threads == 1:
+        for batch in batches:
+            yield batch, [_find(batch, atlas.search, options) for atlas in atlases]
+        return
+    # this thread reads and adds up, the others search
+    waiting: deque[tuple[_Batch, list[Future[Found]]]] = deque()
+    with Threads(options.n_threads - 1) as pool:
+        for batch in batches:
+            waiting.append(
+                (batch, [pool.submit(_find, batch, atlas.search, options) for atlas in atlases])
+            )
+            if len(waiting) > 2 * options.n_threads:
+                done, futures = waiting.popleft()
+                yield done, [future.result() for future in futures]
+        while waiting:
+            done, futures = waiting.popleft()
+            yield done, [future.result() for future in futures]
+
+
+def _find(batch: _Batch, search: RegionSearch, options: TrackOptions) -> Found:
+    if options.assignment == "radial":
+        return find_regions(search, batch.ends)
+    if options.assignment == "end-voxels":
+        return find_voxel_regions(search, batch.ends)
+    block = batch.block
+    assert block is not None
+    if options.assignment == "all-voxels":
+        return find_all_regions(search, block.vertices, block.starts, block.stops)
+    return find_regions_inwards(
+        search, block.vertices, block.starts, block.stops, max_distance=options.max_distance
+    )
