@@ -5,8 +5,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import false_discovery_control, rankdata
-from scipy.stats import t as student
 
 from kraken_bids.exceptions import ConnectomeError
 
@@ -35,8 +33,10 @@ class MotionDependence:
     @property
     def chance_absolute(self) -> float:
         """Median of abs(r) that cohorts of this size have where motion plays no part."""
+        from scipy.special import stdtrit
+
         freedom = self.n_sessions - 2
-        quantile = float(student.ppf(0.75, freedom))
+        quantile = float(stdtrit(freedom, 0.75))
         return quantile / float(np.sqrt(freedom + quantile**2))
 
     @property
@@ -47,7 +47,9 @@ class MotionDependence:
     @property
     def share_corrected(self) -> float:
         """Share of edges with a false discovery rate below 0.05 (Benjamini and Hochberg)."""
-        return float((false_discovery_control(self._known_p) < ALPHA).mean())
+        p = np.sort(self._known_p)
+        passed = np.flatnonzero(p * (len(p) / np.arange(1, len(p) + 1)) < ALPHA)
+        return float(passed[-1] + 1) / len(p) if passed.size else 0.0
 
     @property
     def _known_p(self) -> Floats:
@@ -83,6 +85,8 @@ def correlate_with_motion(
     Power et al. 2015, doi:10.1016/j.neuroimage.2014.10.044; Ciric et al. 2017,
     doi:10.1016/j.neuroimage.2017.03.020.
     """
+    from scipy.special import stdtr
+
     motion = np.asarray(mean_fd, np.float64)
     _check_motion(motion)
     sums = _Sums()
@@ -97,7 +101,7 @@ def correlate_with_motion(
     freedom = np.maximum(sums.n - 2, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = np.abs(correlation) * np.sqrt(freedom / (1 - correlation**2))
-    p_value = np.asarray(2 * student.sf(statistic, freedom), np.float64)
+    p_value = np.asarray(2 * stdtr(freedom, -statistic), np.float64)
     return MotionDependence(correlation, p_value, len(motion))
 
 
@@ -126,7 +130,7 @@ def distance_dependence(dependence: MotionDependence, distances: NDArray[np.floa
     known = np.isfinite(dependence.correlation) & np.isfinite(distances)
     if known.sum() < 3:
         return float("nan")
-    ranks = [rankdata(values[known]) for values in (dependence.correlation, distances)]
+    ranks = [_rank(values[known]) for values in (dependence.correlation, distances)]
     if min(np.ptp(one) for one in ranks) == 0:
         return float("nan")
     return float(np.corrcoef(ranks)[0, 1])
@@ -211,6 +215,13 @@ class _Sums:
         with np.errstate(divide="ignore", invalid="ignore"):
             r = np.where(defined & (variances > 0), (xy - x * y) / np.sqrt(variances), np.nan)
         return np.clip(r, -1.0, 1.0)
+
+
+def _rank(values: Floats) -> Floats:
+    """Ranks from 1 on; ties share the mean of theirs."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    ranks = np.cumsum(counts) - (counts - 1) / 2
+    return np.asarray(ranks[places], np.float64)
 
 
 def _check_motion(motion: Floats) -> None:

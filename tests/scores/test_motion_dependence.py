@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 from scipy.spatial.distance import pdist
-from scipy.stats import pearsonr, spearmanr
+from scipy.stats import false_discovery_control, pearsonr, spearmanr
+from scipy.stats import t as student
 
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.scores.motion_dependence import (
@@ -89,7 +90,15 @@ def test_false_discovery_rate_is_that_of_benjamini_and_hochberg() -> None:
     passed = np.flatnonzero(order <= 0.05 * np.arange(1, 101) / 100)
     expected = (passed[-1] + 1) / 100
     values = np.append(p, np.nan)
-    assert MotionDependence(values, values, 40).share_corrected == pytest.approx(expected)
+    found = MotionDependence(values, values, 40).share_corrected
+    assert found == pytest.approx(expected)
+    assert found == (false_discovery_control(p) < 0.05).mean()
+
+
+def test_chance_is_the_median_of_students_t() -> None:
+    """The correlation whose t is the upper quartile of the distribution."""
+    t = student.ppf(0.75, 38)
+    assert MotionDependence(np.zeros(3), np.ones(3), 40).chance_absolute == t / np.sqrt(38 + t**2)
 
 
 def test_distance_dependence_is_spearmans(
