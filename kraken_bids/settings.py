@@ -17,6 +17,15 @@ OUTPUT_FORMATS = ("tsv", "h5")
 DEFAULT_ATLASES = ("fs86", "shen268", "coco439")
 DEFAULT_SOURCES = ("fusion", "fusionSC", "fusionFC")
 MAX_IMPUTED_SHARE = 0.05
+OPTION_NAMES = {
+    "participants": "participant_label",
+    "sessions": "session_id",
+    "tasks": "task_id",
+    "atlas_images": "atlas",
+    "parcellation_images": "parcellation",
+    "units": "sc_units",
+}
+"""Options that are not named as their settings are."""
 
 
 @dataclass(frozen=True)
@@ -128,11 +137,9 @@ class FunctionalSettings:
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_choice("--denoise", self.denoise, DENOISE)
-        check_range("--high-pass", self.high_pass, within=(0, 1), unit="Hz")
-        check_range("--min-coverage", self.min_coverage, within=(0, 1), unit="share of voxels")
-        check_range("--min-minutes", self.min_minutes, within=(0, 1e4), unit="minutes")
-        check_range("--drop-volumes", self.drop_volumes, within=(0, 1e5), unit="volumes")
-        check_range("--fd-threshold", self.fd_threshold, within=(0, 100), unit="mm")
+        _check_ranges(self, high_pass=(0, 1, "Hz"), min_coverage=(0, 1, "share of voxels"))
+        _check_ranges(self, min_minutes=(0, 1e4, "minutes"), drop_volumes=(0, 1e5, "volumes"))
+        _check_ranges(self, fd_threshold=(0, 100, "mm"))
         for name, value in self.pcorr_lambda.items():
             check_range(f"--pcorr-lambda {name}=", value, within=(0, 1e3), unit="ridge")
 
@@ -155,7 +162,7 @@ class StructuralSettings:
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_choice("--sc-units", self.units, SC_UNITS)
-        check_range("--search-radius", self.search_radius, within=(0, 100), unit="mm")
+        _check_ranges(self, search_radius=(0, 100, "mm"))
 
 
 @dataclass(frozen=True)
@@ -187,12 +194,7 @@ class PredictionSettings:
         """Check the choices and that every source is a fusion or a flavor."""
         check_choice("--adaptation-mode", self.adaptation_mode, ADAPTATION_MODES)
         check_choice("--output-format", self.output_format, OUTPUT_FORMATS)
-        check_range(
-            "--adaptation-min-subjects",
-            self.adaptation_min_subjects,
-            within=(1, 1e9),
-            unit="subjects",
-        )
+        _check_ranges(self, adaptation_min_subjects=(1, 1e9, "subjects"))
         for source in self.sources:
             if source not in (*DEFAULT_SOURCES, "each"):
                 parse_flavor(source)
@@ -229,9 +231,8 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        check_range("--n-procs", self.n_procs, within=(1, 1e5), unit="processes")
-        check_range("--omp-nthreads", self.omp_nthreads, within=(1, 1e5), unit="threads")
-        check_range("--mem-gb", self.mem_gb, within=(0.1, 1e5), unit="GB")
+        _check_ranges(self, n_procs=(1, 1e5, "processes"), omp_nthreads=(1, 1e5, "threads"))
+        _check_ranges(self, mem_gb=(0.1, 1e5, "GB"))
         if self.walltime and not re.fullmatch(r"(\d+-)?\d+:[0-5]\d:[0-5]\d", self.walltime):
             raise SettingsError(
                 f"--walltime: expected HH:MM:SS, or D-HH:MM:SS; found {self.walltime!r}."
@@ -267,6 +268,13 @@ def check_range(
     low, high = within
     if value is not None and not low <= value <= high:
         raise SettingsError(f"{option}: expected {low:g} to {high:g} ({unit}); found {value:g}.")
+
+
+def _check_ranges(settings: object, **bounds: tuple[float, float, str]) -> None:
+    """Check numbers by the lowest and the highest that may be, and their unit."""
+    for name, (low, high, unit) in bounds.items():
+        option = f"--{name.replace('_', '-')}"
+        check_range(option, getattr(settings, name), within=(low, high), unit=unit)
 
 
 def _check_own_atlases(images: Mapping[str, str]) -> None:

@@ -18,9 +18,9 @@ from kraken_bids.cli.options import (
     read_config,
     verbose_option,
 )
-from kraken_bids.cli.running_options import check_running, running_options
+from kraken_bids.cli.running_options import check_ridge_options, check_running, running_options
 from kraken_bids.cli.sections import SectionedCommand
-from kraken_bids.exceptions import InputError, SettingsError
+from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import make_folder
 from kraken_bids.logs import start_terminal_log
 from kraken_bids.settings import (
@@ -242,7 +242,7 @@ def main(**options: Any) -> None:
         end_cleanly_when_stopped()
         settings = read_settings(options)
         _prepare_process(settings, options["verbose"])
-        _check_ridges(settings, options["level"])
+        check_ridge_options(settings, options["level"])
         exit_code = _run_level(settings, options["level"])
     sys.exit(exit_code)
 
@@ -271,26 +271,13 @@ def _prepare_process(settings: Settings, verbosity: int) -> None:
             f"BIDS_DIR: expected a folder, the raw dataset with derivatives/ or a derivatives "
             f"dataset; found {kind} at {settings.data.bids_dir}. In a container, check the mount."
         )
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(settings.run.omp_nthreads)
+    for name in ("OMP", "OPENBLAS", "MKL"):
+        os.environ[f"{name}_NUM_THREADS"] = str(settings.run.omp_nthreads)
     if settings.run.work_dir is not None:
         make_folder(settings.run.work_dir)
         os.environ["TMPDIR"] = str(settings.run.work_dir)
     start_terminal_log(verbosity)
     check_running(settings.run)
-
-
-def _check_ridges(settings: Settings, level: str) -> None:
-    """Refuse a search at the level that cannot do it; say where a ridge changes nothing."""
-    if settings.run.refit_pcorr and level != "group":
-        raise SettingsError(
-            "--refit-pcorr: expected the level group, which sees everyone; found participant."
-        )
-    if settings.functional.pcorr_lambda and level == "group" and not settings.run.refit_pcorr:
-        logger.warning(
-            "--pcorr-lambda changes nothing at the group level without --refit-pcorr: partial "
-            "correlations stay as the participant level measured them"
-        )
 
 
 def _check_dataset(settings: Settings) -> None:

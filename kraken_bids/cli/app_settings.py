@@ -1,26 +1,41 @@
-"""Sorts the words of ``kraken-bids`` into the settings of the stages."""
+"""Sorts the words of a command into the settings of the stages."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import fields
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from kraken_bids.cli.cleaning_options import functional_settings
-from kraken_bids.cli.options import labels, pairs
+from kraken_bids.cli.options import labels, numbers, pairs
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.settings import (
+    OPTION_NAMES,
     DataSettings,
+    FunctionalSettings,
     PredictionSettings,
     RunSettings,
     Settings,
     StructuralSettings,
 )
 
-OF_RUN = (
-    *("n_procs", "omp_nthreads", "work_dir", "scheduler", "mem_gb", "walltime", "force"),
-    "matrix_header",
-    *("stop_on_first_crash", "dry_run", "reports_only", "refit_pcorr"),
-)
-"""Options that :class:`~kraken_bids.settings.RunSettings` takes as they are."""
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Kind = TypeVar("Kind", bound="DataclassInstance")
+
+READERS: dict[str, Callable[[Any], Any]] = {
+    "derivatives": lambda words: {k: Path(v) for k, v in pairs("--derivatives", words).items()},
+    "participant_label": partial(labels, "sub-"),
+    "session_id": partial(labels, "ses-"),
+    "task_id": partial(labels, "task-"),
+    "atlas": partial(pairs, "--atlas"),
+    "parcellation": partial(pairs, "--parcellation"),
+    "pcorr_lambda": partial(numbers, "--pcorr-lambda"),
+    "flavors": lambda words: tuple(map(parse_flavor, words)),
+    "targets": lambda words: tuple(map(parse_flavor, words)),
+    "transforms": lambda words: tuple(map(Path, words)),
+}
+"""How the words of an option are read that are not taken as they are."""
 
 
 def read_settings(options: Mapping[str, Any]) -> Settings:
@@ -34,50 +49,21 @@ def read_settings(options: Mapping[str, Any]) -> Settings:
         If a flavor is none.
     """
     return Settings(
-        data=_data_settings(options),
-        functional=functional_settings(options),
-        structural=StructuralSettings(
-            tractogram=options["tractogram"],
-            tractogram_weights=options["tractogram_weights"],
-            parcellation_images=pairs("--parcellation", options["parcellation"]),
-            search_radius=options["search_radius"],
-            units=options["sc_units"],
-        ),
-        prediction=_prediction_settings(options),
-        run=RunSettings(**{name: options[name] for name in OF_RUN}),
+        data=fill(DataSettings, options),
+        functional=fill(FunctionalSettings, options),
+        structural=fill(StructuralSettings, options),
+        prediction=fill(PredictionSettings, options),
+        run=fill(RunSettings, options),
     )
 
 
-def _data_settings(options: Mapping[str, Any]) -> DataSettings:
-    derivatives = pairs("--derivatives", options["derivatives"])
-    return DataSettings(
-        bids_dir=options["bids_dir"],
-        output_dir=options["output_dir"],
-        derivatives={name: Path(path) for name, path in derivatives.items()},
-        participants=labels("sub-", options["participant_label"]),
-        sessions=labels("ses-", options["session_id"]),
-        tasks=labels("task-", options["task_id"]),
-        bids_filter_file=options["bids_filter_file"],
-        bids_database_dir=options["bids_database_dir"],
-        exclude_runs=tuple(options["exclude_runs"]),
-        atlases=tuple(options["atlases"]),
-        atlas_images=pairs("--atlas", options["atlas"]),
-        flavors=tuple(parse_flavor(name) for name in options["flavors"]),
-        transforms_dir=options["transforms_dir"],
-        allow_template_mismatch=options["allow_template_mismatch"],
-    )
-
-
-def _prediction_settings(options: Mapping[str, Any]) -> PredictionSettings:
-    return PredictionSettings(
-        model=options["model"],
-        transforms=tuple(Path(path) for path in options["transforms"]),
-        adaptation=options["adaptation"],
-        adaptation_mode=options["adaptation_mode"],
-        adaptation_subjects=tuple(options["adaptation_subjects"]),
-        adaptation_min_subjects=options["adaptation_min_subjects"],
-        sources=tuple(options["sources"]),
-        targets=tuple(parse_flavor(name) for name in options["targets"]),
-        output_format=options["output_format"],
-        device=options["device"],
-    )
+def fill(kind: type[Kind], options: Mapping[str, Any]) -> Kind:
+    """Make the settings of one stage of the options that its fields are named after."""
+    values: dict[str, Any] = {}
+    for one in fields(kind):
+        name = OPTION_NAMES.get(one.name, one.name)
+        value = options[name]
+        if name in READERS:
+            value = READERS[name](value)
+        values[one.name] = tuple(value) if isinstance(value, list) else value
+    return kind(**values)

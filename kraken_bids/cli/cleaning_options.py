@@ -1,13 +1,11 @@
 """The options that say how BOLD becomes connectomes, for every command that measures it."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import click
 
-from kraken_bids.cli.options import ListOption, add_options, numbers
-from kraken_bids.settings import DENOISE, FunctionalSettings
+from kraken_bids.cli.options import ListOption, add_options
+from kraken_bids.settings import DENOISE
 
 cleaning_options = add_options(
     click.option(
@@ -60,7 +58,7 @@ cleaning_options = add_options(
         "0.06]",
     ),
 )
-"""Options that :func:`functional_settings` takes."""
+"""Options of :class:`~kraken_bids.settings.FunctionalSettings`."""
 template_options = add_options(
     click.option(
         "--transforms-dir",
@@ -78,22 +76,3 @@ template_options = add_options(
     ),
 )
 """Options on templates that differ, for every command that lays labels over data."""
-
-
-def functional_settings(options: Mapping[str, Any]) -> FunctionalSettings:
-    """Sort the values of these options, by parameter name, into settings.
-
-    Raises
-    ------
-    SettingsError
-        If a value is out of its range or no number.
-    """
-    return FunctionalSettings(
-        denoise=options["denoise"],
-        high_pass=options["high_pass"],
-        drop_volumes=options["drop_volumes"],
-        fd_threshold=options["fd_threshold"],
-        min_minutes=options["min_minutes"],
-        min_coverage=options["min_coverage"],
-        pcorr_lambda=numbers("--pcorr-lambda", options["pcorr_lambda"]),
-    )

@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 from kraken_bids.cli.options import add_options
-from kraken_bids.settings import RunSettings
+from kraken_bids.exceptions import SettingsError
+from kraken_bids.settings import RunSettings, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -90,4 +91,17 @@ def check_running(run: RunSettings) -> None:
     if run.walltime is not None:
         logger.warning(
             "--walltime changes nothing without --scheduler: it is for a cluster's jobs"
+        )
+
+
+def check_ridge_options(settings: Settings, level: str) -> None:
+    """Refuse a search at the level that cannot do it; say where a ridge changes nothing."""
+    if settings.run.refit_pcorr and level != "group":
+        raise SettingsError(
+            "--refit-pcorr: expected the level group, which sees everyone; found participant."
+        )
+    if settings.functional.pcorr_lambda and level == "group" and not settings.run.refit_pcorr:
+        logger.warning(
+            "--pcorr-lambda changes nothing at the group level without --refit-pcorr: partial "
+            "correlations stay as the participant level measured them"
         )

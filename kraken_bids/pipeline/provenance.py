@@ -17,7 +17,7 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import take_lock
 from kraken_bids.io.writing import write_table, write_text
 from kraken_bids.logs import claim_log, start_file_log, stop_file_log
-from kraken_bids.settings import Settings, to_plain
+from kraken_bids.settings import OPTION_NAMES, Settings, to_plain
 
 logger = logging.getLogger(__name__)
 
@@ -107,20 +107,12 @@ def follow_run(run: Run) -> Iterator[None]:
 def as_options(settings: Settings) -> dict[str, object]:
     """Spell the settings as options of the command, so that ``--config-file`` repeats the run."""
     plain = to_plain(settings)
-    renamed: dict[object, str] = {
-        "participants": "participant_label",
-        "sessions": "session_id",
-        "tasks": "task_id",
-        "atlas_images": "atlas",
-        "parcellation_images": "parcellation",
-        "units": "sc_units",
-    }
     options: dict[str, object] = {}
     for stage in plain.values():
         assert isinstance(stage, dict)
         for key, value in stage.items():
             if value not in (None, [], {}, ()):
-                options[renamed.get(key, str(key))] = value
+                options[OPTION_NAMES.get(str(key), str(key))] = value
     return options
 
 

@@ -133,7 +133,7 @@ def distance_dependence(dependence: MotionDependence, distances: NDArray[np.floa
     ranks = [_rank(values[known]) for values in (dependence.correlation, distances)]
     if min(np.ptp(one) for one in ranks) == 0:
         return float("nan")
-    return float(np.corrcoef(ranks)[0, 1])
+    return float(np.asarray(np.corrcoef(ranks))[0, 1])
 
 
 def edge_distances(centroids: NDArray[np.floating]) -> Floats:

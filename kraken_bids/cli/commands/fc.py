@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
+from kraken_bids.cli.app_settings import fill
 from kraken_bids.cli.cleaning_options import (
     cleaning_options,
-    functional_settings,
     template_options,
 )
 from kraken_bids.cli.options import (
@@ -19,6 +19,7 @@ from kraken_bids.cli.options import (
     verbose_option,
 )
 from kraken_bids.logs import start_terminal_log
+from kraken_bids.settings import FunctionalSettings
 
 
 @click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
@@ -75,7 +76,7 @@ def fc(
     """
     with exit_with_message():
         start_terminal_log(verbose)
-        settings = functional_settings(cleaning)
+        settings = fill(FunctionalSettings, cleaning)
         from kraken_bids.bids.transforms import TemplateOptions
         from kraken_bids.pipeline.measure.bold_tool import describe_run, write_bold_connectomes
 
