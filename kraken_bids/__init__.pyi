@@ -9,10 +9,10 @@ from .labelled import to_frame as to_frame
 from .labelled import to_square as to_square
 from .labelled import to_table as to_table
 from .models.krakencoder.adaptation import fit_adaptation as fit_adaptation
-from .models.krakencoder.adaptation import read_adaptation as read_adaptation
 from .models.krakencoder.fusion import fuse as fuse
 from .models.krakencoder.load import load_model as load_model
 from .models.krakencoder.model import Model as Model
+from .models.krakencoder.saved_adaptation import read_adaptation as read_adaptation
 from .region_orders import reorder_regions as reorder_regions
 
 __version__: str

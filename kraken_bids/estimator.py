@@ -14,6 +14,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from kraken_bids.exceptions import CheckpointError, ConnectomeError
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.models.krakencoder.adaptation import (
+    DEFAULT_MODE,
+    MIN_SUBJECTS,
     Adaptation,
     check_adaptation,
     check_covers,
@@ -24,10 +26,6 @@ from kraken_bids.models.krakencoder.fusion import Selector, fuse
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.published.models import PRETRAINED
-
-DEFAULT_MODE = "meanfit+meanshift"
-MIN_SUBJECTS = 10
-"""As ``--adaptation-min-subjects`` of the app."""
 
 
 class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstimator):
@@ -219,7 +217,7 @@ class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     def _adapt(self, blocks: Mapping[Flavor, NDArray[np.floating]]) -> Adaptation | None:
         if isinstance(self.adaptation, Adaptation):
-            check_adaptation(self.adaptation, self.model_.sha256)
+            check_adaptation(self.adaptation, self.model_.sha256, self.model_.sizes)
             check_covers(self.adaptation, self.flavors_)
             return self.adaptation
         if parse_mode(self.adaptation) == "none":

@@ -91,6 +91,14 @@ def parse_flavor(name: str) -> Flavor:
     return Flavor(parts[0], parts[1], processing)
 
 
+def recognize_flavor(name: str) -> Flavor | None:
+    """Flavor of a name; None where it is none."""
+    try:
+        return parse_flavor(name)
+    except FlavorError:
+        return None
+
+
 def find_flavor(flavor: Flavor | str, known: Iterable[Flavor], where: str) -> Flavor:
     """Find a flavor, or the one of an id, among those of a model or a cohort.
 

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kraken_bids.connectome.matrices import edges_to_square, n_regions_of, square_to_edges
-from kraken_bids.exceptions import ConnectomeError, FlavorError
+from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.parcellations import load_parcellation
+from kraken_bids.parcellations import load_parcellation, recognize_parcellation
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -201,9 +201,8 @@ def _to_flavor(flavor: Flavor | str) -> Flavor:
 def _count_regions(flavor: Flavor, edges: NDArray[np.floating]) -> int:
     """Regions that so many edges have; those of the parcellation where there is a table of it."""
     n_edges = edges.shape[-1] if edges.ndim else 0
-    try:
-        parcellation = load_parcellation(flavor.parcellation)
-    except FlavorError:
+    parcellation = recognize_parcellation(flavor.parcellation)
+    if parcellation is None:
         return n_regions_of(n_edges)
     if n_edges != parcellation.n_edges:
         raise ConnectomeError(

@@ -80,6 +80,12 @@ def load_parcellation(name: str) -> Parcellation:
     )
 
 
+@cache
+def recognize_parcellation(name: str) -> Parcellation | None:
+    """Parcellation of a name; None where the package has no table of it."""
+    return load_parcellation(name) if name in list_parcellations() else None
+
+
 def read_table(name: str) -> list[dict[str, str]]:
     """Rows of a tab-separated table in ``kraken_bids/data``."""
     text = files("kraken_bids").joinpath("data", name).read_text(encoding="utf-8")

@@ -34,7 +34,8 @@ def _list_adaptations() -> list[Seed]:
 
 
 def _read_adaptation(path: Path) -> None:
-    from kraken_bids.models.krakencoder.adaptation import MODES, apply_adaptation, read_adaptation
+    from kraken_bids.models.krakencoder.adaptation import MODES, apply_adaptation
+    from kraken_bids.models.krakencoder.saved_adaptation import read_adaptation
 
     found = read_adaptation(path)
     require(isinstance(found.model_sha256, str), "no identity")

@@ -34,10 +34,9 @@ def list_readers() -> list[Reader]:
 def build_model() -> "Model":
     """Build a model of two flavors with random weights."""
     from kraken_bids.flavors import parse_flavor
-    from kraken_bids.models.krakencoder.architecture import Architecture
+    from kraken_bids.models.krakencoder.architecture import Architecture, Weights
     from kraken_bids.models.krakencoder.model import Model
     from kraken_bids.models.krakencoder.reduction import Reduction
-    from kraken_bids.models.krakencoder.weights import Weights
 
     flavors = tuple(map(parse_flavor, FLAVORS))
     architecture = Architecture(FLAVORS, (N_COMPONENTS,) * len(FLAVORS), N_LATENT)

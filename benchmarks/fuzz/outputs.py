@@ -89,7 +89,8 @@ def _read_run(path: Path) -> None:
     from kraken_bids.bids.custom_atlases import read_region_table
     from kraken_bids.bids.dataset_files import write_dataset_description, write_region_tables
     from kraken_bids.cohort.failures import list_failures, read_failures
-    from kraken_bids.cohort.from_dataset import Cohort, list_members
+    from kraken_bids.cohort.from_dataset import list_members
+    from kraken_bids.cohort.projections import Cohort, Projected
     from kraken_bids.cohort.saved_ridge import read_saved_ridges
     from kraken_bids.exceptions import InputError
     from kraken_bids.pipeline.check.group_tables import write_quality
@@ -109,7 +110,7 @@ def _read_run(path: Path) -> None:
     warn_of_unlike(members)
     if not members:
         raise InputError("nobody")
-    write_quality(root, members, Cohort(members, {}, {}, {}, ()), {}, inputs={})
+    write_quality(root, members, Projected(Cohort((), {}), {}), {}, inputs={})
     write_qcfc(root, members)
     _predict(root, members, path)
 

@@ -95,7 +95,7 @@ def _list_participants() -> Sequence[Seed]:
 
 def _read_participants(path: Path) -> None:
     from kraken_bids.exceptions import SettingsError
-    from kraken_bids.pipeline.predict.choice_of_adaptation import fit_on_whom
+    from kraken_bids.pipeline.predict.fitted_subjects import fit_on_whom
     from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 
     for query in ("site==A", "age>20"):

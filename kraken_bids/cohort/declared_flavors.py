@@ -4,7 +4,7 @@ from pathlib import Path
 
 from kraken_bids.bids.names import parse_name
 from kraken_bids.exceptions import FlavorError
-from kraken_bids.flavors import Flavor, list_flavors, parse_flavor, parse_meas
+from kraken_bids.flavors import Flavor, list_flavors, parse_meas, recognize_flavor
 from kraken_bids.parcellations import list_parcellations
 
 GROUP_KEYS = {"fc": "FC", "sc": "SC", "volnorm": "SC"}
@@ -29,7 +29,7 @@ def check_declared(flavor: Flavor, path: Path, key: str = "") -> None:
         If one of them says another.
     """
     for where, declared in (
-        (f"the array {key}", _parse(key)),
+        (f"the array {key}", recognize_flavor(key)),
         (f"the name {path.name}", _parse_entities(path) or _find_flavor(path.stem, flavor)),
     ):
         if declared is not None and _differ(declared, flavor):
@@ -50,13 +50,6 @@ def _differ(declared: Flavor, flavor: Flavor) -> bool:
     how = (declared.measure, declared.processing) != (flavor.measure, flavor.processing)
     known = {declared.parcellation, flavor.parcellation} <= set(list_parcellations())
     return how or (known and declared.parcellation != flavor.parcellation)
-
-
-def _parse(name: str) -> Flavor | None:
-    try:
-        return parse_flavor(name)
-    except FlavorError:
-        return None
 
 
 def _parse_entities(path: Path) -> Flavor | None:

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from kraken_bids.cohort.prediction_archives import ARROW, ENCODED
 from kraken_bids.cohort.projections import BLOCK
+from kraken_bids.cohort.sources import Source
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor
-from kraken_bids.models.krakencoder.fusion import Selector, fuse, list_excluded
+from kraken_bids.models.krakencoder.fusion import list_excluded
 from kraken_bids.models.krakencoder.model import Model
 
 logger = logging.getLogger(__name__)
@@ -98,77 +99,49 @@ class CohortPredictions:
 
 
 def list_predictions(
-    model: Model,
-    selector: Selector,
-    latents: Mapping[Flavor, Array],
-    *,
-    targets: Sequence[Flavor],
-    variants: Sequence[str],
-    renormalize: bool,
-) -> tuple[Array, list[Prediction]]:
-    """Fused latents of a source, and what is predicted from it.
+    model: Model, source: Source, targets: Sequence[Flavor], variants: Sequence[str]
+) -> list[Prediction]:
+    """List what is predicted from a source.
 
     Parameters
     ----------
     model : Model
-    selector : Selector
-        The source.
-    latents : mapping of Flavor to ndarray of shape (n_subjects, n_latent)
+    source : Source
     targets : sequence of Flavor
     variants : sequence of str
         ``noself``, ``noatlas``: also fusions without each target's own flavor or parcellation.
-    renormalize : bool
-        Scale fused latents to unit length.
 
     Raises
     ------
     FlavorError
         If a variant leaves no input for any target.
     """
-    renormalize = renormalize and selector.is_fusion
-    fused = fuse(latents, selector, renormalize=renormalize)
-    single = None if selector.is_fusion else selector.flavors[0]
-    found = []
-    for target in targets:
-        rows = fused
-        if selector.is_fusion and model.network.architecture.group_paths:
-            rows = model.fuse_for(target, latents, selector, renormalize=renormalize)
-        found.append(Prediction(selector.name, target, rows, single))
-    for variant in variants if selector.is_fusion else ():
-        found += _list_variant(
-            model, selector, latents, targets=targets, variant=variant, renormalize=renormalize
-        )
-    return fused, found
+    found = [
+        Prediction(source.name, target, source.latents_for(model, target), source.single)
+        for target in targets
+    ]
+    for variant in variants if source.single is None else ():
+        found += _list_variant(model, source, targets, variant)
+    return found
 
 
 def _list_variant(
-    model: Model,
-    selector: Selector,
-    latents: Mapping[Flavor, Array],
-    *,
-    targets: Sequence[Flavor],
-    variant: str,
-    renormalize: bool,
+    model: Model, source: Source, targets: Sequence[Flavor], variant: str
 ) -> list[Prediction]:
     """Predictions without each target's own flavor or parcellation."""
-    found, impossible = [], []
-    for target in targets:
-        excluded = list_excluded(variant, target, selector.flavors)
-        if len(excluded) == len(selector.flavors):
-            impossible.append(target.name)
-            continue
-        fused = model.fuse_for(
-            target, latents, selector, renormalize=renormalize, exclude=excluded
-        )
-        found.append(Prediction(f"{selector.name}.{variant}", target, fused, None))
-    if not found:
+    excluded = {target: list_excluded(variant, target, source.flavors) for target in targets}
+    impossible = [f.name for f, own in excluded.items() if len(own) == len(source.flavors)]
+    name = f"{source.name}.{variant}"
+    if len(impossible) == len(targets):
         raise FlavorError(
-            f"expected inputs that {selector.name}.{variant} can use; found only "
-            f"{', '.join(f.name for f in selector.flavors)}, which it leaves out for every "
+            f"expected inputs that {name} can use; found only "
+            f"{', '.join(f.name for f in source.flavors)}, which it leaves out for every "
             f"target. Give inputs of another {LEFT_OUT[variant]}, or drop this option."
         )
     if impossible:
-        logger.warning(
-            "%s.%s has no input left for %s", selector.name, variant, ", ".join(impossible)
-        )
-    return found
+        logger.warning("%s has no input left for %s", name, ", ".join(impossible))
+    return [
+        Prediction(name, target, source.latents_for(model, target, exclude=left_out), None)
+        for target, left_out in excluded.items()
+        if target.name not in impossible
+    ]

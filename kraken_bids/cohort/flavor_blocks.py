@@ -12,10 +12,10 @@ from kraken_bids.cohort.row_axes import put_people_first
 from kraken_bids.cohort.shape_hints import explain_shape
 from kraken_bids.connectome.matrices import edges_to_square, find_missing_regions
 from kraken_bids.connectome.symmetry import fold_square
-from kraken_bids.exceptions import ConnectomeError, FlavorError, InputError
+from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.stored_rows import Rows
-from kraken_bids.parcellations import load_parcellation
+from kraken_bids.parcellations import recognize_parcellation
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
 logger = logging.getLogger(__name__)
@@ -165,18 +165,14 @@ def _check_no_header(row: NDArray[Any], where: str) -> None:
 
 def known_regions(flavor: Flavor) -> int | None:
     """Count the regions of a parcellation that the package has a table of."""
-    try:
-        return load_parcellation(flavor.parcellation).n_regions
-    except FlavorError:
-        return None  # a parcellation of the user's own: the file says its size
+    known = recognize_parcellation(flavor.parcellation)
+    return None if known is None else known.n_regions  # else the file says its size
 
 
 def region_names(flavor: Flavor) -> tuple[str, ...] | None:
     """Names of the regions of a parcellation that the package has a table of."""
-    try:
-        return load_parcellation(flavor.parcellation).region_names
-    except FlavorError:
-        return None
+    known = recognize_parcellation(flavor.parcellation)
+    return None if known is None else known.region_names
 
 
 def _check_rows(edges: Edges, names: Sequence[str]) -> Edges:

@@ -1,9 +1,9 @@
-"""A cohort's measured connectomes, read once each: projections, means, adaptation, latents."""
+"""The cohort of a dataset: sessions in OUTPUT_DIR, and their measured connectomes."""
 
 import logging
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from kraken_bids.bids.names import parse_name, rank_version, session_label
 from kraken_bids.bids.outputs import RelmatFile, find_relmats, sidecar_path
 from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.measurements import Measurement, read_measurement
-from kraken_bids.cohort.projections import BLOCK, encode_projection, project_blocks
+from kraken_bids.cohort.projections import Cohort, Projected, project_cohort
 from kraken_bids.cohort.shape_hints import explain_shape
 from kraken_bids.cohort.standing import choose_standing
 from kraken_bids.connectome.matrices import find_missing_regions
@@ -23,9 +23,7 @@ from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.facts import read_facts
 from kraken_bids.io.tables import read_relmat
-from kraken_bids.models.krakencoder.adaptation import Adaptation, fit_adaptation
 from kraken_bids.models.krakencoder.model import Model
-from kraken_bids.scores.plausibility import InputCheck
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
 logger = logging.getLogger(__name__)
@@ -59,22 +57,41 @@ class Member:
 
 
 @dataclass(frozen=True)
-class Cohort:
-    """What one read of every connectome leaves: small, whatever the number of edges."""
+class MemberRows:
+    """Connectomes of one flavor of the sessions of a dataset, read when they are asked for."""
 
     members: tuple[Member, ...]
-    projections: Mapping[Flavor, NDArray[np.float32]]
-    """First-layer projections [n_members, n_hidden]; NaN rows where a member has no such input."""
-    reread: Mapping[Flavor, frozenset[int]]
-    """Members whose file is read again once the adaptation is known (missing regions)."""
-    means: Mapping[Flavor, tuple[NDArray[np.float64], int]]
-    """Mean edges [n_edges] of the members that are fitted on, and their number."""
-    failures: tuple[Failure, ...]
-    """Files that could not be read."""
-    checks: Mapping[Flavor, InputCheck] = field(default_factory=dict)
-    """What is to be said of everyone's values and of the order of their edges."""
-    fitted_on: frozenset[int] = frozenset()
-    """Members who count in the means."""
+    flavor: Flavor
+    n_edges: int
+    failures: list[Failure]
+    """Gets the files that cannot be read."""
+    mirrored: set[int] = field(default_factory=set)
+    digests: dict[int, str] = field(default_factory=dict)
+    """Digest of the edges of everyone who was read, and of whom the model may take the flavor."""
+
+    def read(self, start: int, stop: int) -> NDArray[np.float64]:
+        """Edges ``[n_rows, n_edges]``; NaN rows where the model may take none."""
+        block = np.full((stop - start, self.n_edges), np.nan)
+        for row, member in enumerate(self.members[start:stop], start=start):
+            measured = _read_member(member, self.flavor, self.n_edges, self.failures)
+            if measured is not None and measured.is_usable:
+                block[row - start] = measured.edges
+                self.digests[row] = sha256(measured.edges.data).hexdigest()
+                self.mirrored.update([row] if measured.is_mirrored else [])
+        return block
+
+    def list_mirrored(self) -> list[int]:
+        """List the sessions whose matrix was found to hold one triangle only."""
+        return sorted(self.mirrored)
+
+
+@dataclass(frozen=True)
+class MeasuredCohort(Projected):
+    """The measured connectomes of a dataset after one read of each."""
+
+    members: tuple[Member, ...] = ()
+    failures: Sequence[Failure] = ()
+    """Files that could not be read; grows where some must be read again and no longer can be."""
     digests: Mapping[Flavor, Mapping[int, str]] = field(default_factory=dict)
     """Digest of the edges of everyone of whom the model may take the flavor."""
 
@@ -117,8 +134,12 @@ def _choose_each(files: Sequence[RelmatFile]) -> dict[Flavor, Path]:
 
 
 def read_cohort(
-    model: Model, members: Sequence[Member], *, fit_on: Callable[[Member], bool]
-) -> Cohort:
+    model: Model,
+    members: Sequence[Member],
+    *,
+    fit_on: Callable[[Member], bool],
+    failures: list[Failure] | None = None,
+) -> MeasuredCohort:
     """Read every connectome that the model takes; keep its projection and its share of the mean.
 
     Parameters
@@ -129,121 +150,19 @@ def read_cohort(
         Who.
     fit_on : callable
         Whether a member counts in the mean that the adaptation is fitted on.
+    failures : list of Failure, optional
+        Gets the files that cannot be read.
     """
-    failures: list[Failure] = []
-    fitted_on = frozenset(index for index, member in enumerate(members) if fit_on(member))
-    mirrored: dict[Flavor, list[int]] = {flavor: [] for flavor in model.flavors}
-    digests: dict[Flavor, dict[int, str]] = {flavor: {} for flavor in model.flavors}
-    found = {
-        flavor: project_blocks(
-            model,
-            flavor,
-            _read_blocks(
-                members,
-                flavor,
-                model.n_edges(flavor),
-                failures=failures,
-                mirrored=mirrored[flavor],
-                digests=digests[flavor],
-            ),
-            fit_on=fitted_on.__contains__,
-        )
+    everyone, failed = tuple(members), [] if failures is None else failures
+    rows = {
+        flavor: MemberRows(everyone, flavor, model.n_edges(flavor), failed)
         for flavor in model.flavors
-        if any(flavor in member.connectomes for member in members)
+        if any(flavor in member.connectomes for member in everyone)
     }
-    training = model.training_means()
-    means = {
-        flavor: (projection.mean.result(training.get(flavor)), projection.mean.n_subjects)
-        for flavor, projection in found.items()
-        if projection.mean.n_subjects
-    }
-    projections = {flavor: projection.rows for flavor, projection in found.items()}
-    reread = {flavor: projection.reread for flavor, projection in found.items()}
-    checks = {flavor: projection.check for flavor, projection in found.items()}
-    for flavor, check in checks.items():
-        check.mirrored += mirrored[flavor]
-    return Cohort(
-        tuple(members),
-        projections,
-        reread,
-        means,
-        tuple(failures),
-        checks=checks,
-        fitted_on=fitted_on,
-        digests=digests,
-    )
-
-
-def leave_out(cohort: Cohort, flavors: Collection[Flavor]) -> Cohort:
-    """Give the cohort without some flavors as inputs; their means stay."""
-    kept = {f: rows for f, rows in cohort.projections.items() if f not in flavors}
-    return replace(cohort, projections=kept)
-
-
-def fit_cohort_adaptation(
-    model: Model, cohort: Cohort, mode: str, *, flavors: Collection[Flavor] | None = None
-) -> Adaptation:
-    """Fit the adaptation of a cohort on the means that :func:`read_cohort` kept.
-
-    Parameters
-    ----------
-    model : Model
-    cohort : Cohort
-    mode : str
-        How.
-    flavors : collection of Flavor, optional
-        Those that enough people have (all that several sessions have: one session, adapted to
-        itself, would become the training mean).
-
-    Raises
-    ------
-    CheckpointError
-        If the model keeps no training mean of a flavor.
-    """
-    wanted = cohort.means if flavors is None else flavors
-    means = {f: (mean, n) for f, (mean, n) in cohort.means.items() if n > 1 and f in wanted}
-    adaptation = fit_adaptation(
-        means, model.training_means(), mode, model_sha256=model.sha256, judges=False
-    )
-    for flavor, fit in adaptation.flavors.items():
-        logger.info(
-            "adaptation of %s: b0 = %.3g, b1 = %.3g, R² = %.2f, %d session(s)",
-            flavor,
-            fit.b0,
-            fit.b1,
-            fit.r2,
-            fit.n_subjects,
-        )
-    return adaptation
-
-
-def encode_cohort(
-    model: Model,
-    cohort: Cohort,
-    adaptation: Adaptation | None,
-    failures: list[Failure] | None = None,
-) -> dict[Flavor, NDArray[np.float32]]:
-    """Latents [n_members, n_latent] of every flavor that someone has; NaN rows for the others.
-
-    Files that must be read a second time, and no longer can be, are added to the failures.
-    """
-
-    def read(flavor: Flavor, index: int) -> NDArray[np.float64]:
-        found = [] if failures is None else failures
-        measured = _read_member(cohort.members[index], flavor, model.n_edges(flavor), found)
-        return np.full(model.n_edges(flavor), np.nan) if measured is None else measured.edges
-
-    return {
-        flavor: encode_projection(
-            model,
-            flavor,
-            rows,
-            adaptation=adaptation,
-            reread=cohort.reread[flavor],
-            read=partial(read, flavor),
-        )
-        for flavor, rows in cohort.projections.items()
-    }
+    cohort = Cohort(tuple(member.label for member in everyone), rows)
+    projected = project_cohort(model, cohort, fit_on=lambda index: fit_on(everyone[index]))
+    digests = {flavor: one.digests for flavor, one in rows.items()}
+    return MeasuredCohort(**vars(projected), members=everyone, failures=failed, digests=digests)
 
 
 @dataclass(frozen=True)
@@ -314,27 +233,6 @@ def _choose(paths: Sequence[Path]) -> Path:
 def _rank_task(task: str) -> int:
     """Rest first, then what begins so however it is spelled: ``Rest``, ``restEC``, ``resting``."""
     return 0 if task == "rest" else 1 if task.casefold().startswith("rest") else 2
-
-
-def _read_blocks(
-    members: Sequence[Member],
-    flavor: Flavor,
-    n_edges: int,
-    *,
-    failures: list[Failure],
-    mirrored: list[int],
-    digests: dict[int, str],
-) -> Iterator[NDArray[np.float64]]:
-    """Edges of one flavor, :data:`BLOCK` members at a time; NaN rows for those without it."""
-    for start in range(0, len(members), BLOCK):
-        block = np.full((min(BLOCK, len(members) - start), n_edges), np.nan)
-        for row, member in enumerate(members[start : start + BLOCK]):
-            measured = _read_member(member, flavor, n_edges, failures)
-            if measured is not None and measured.is_usable:
-                block[row] = measured.edges
-                digests[start + row] = sha256(measured.edges.data).hexdigest()
-                mirrored += [start + row] if measured.is_mirrored else []
-        yield block
 
 
 def _read_member(

@@ -2,14 +2,14 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-
-import numpy as np
 
 from kraken_bids.cohort.declared_flavors import check_declared
 from kraken_bids.cohort.flavor_blocks import Part, known_regions, region_names, to_part
-from kraken_bids.cohort.joined_rows import CohortRows, Connectomes, Input, join_inputs
+from kraken_bids.cohort.joined_rows import Connectomes, Input, join_inputs
+from kraken_bids.cohort.prediction_archives import NESTED, list_nested
+from kraken_bids.cohort.projections import Cohort
 from kraken_bids.cohort.row_axes import put_people_first
 from kraken_bids.cohort.row_names import find_presence, find_subjects, list_columns_beside
 from kraken_bids.cohort.table_folders import (
@@ -19,7 +19,7 @@ from kraken_bids.cohort.table_folders import (
     parse_bids_name,
 )
 from kraken_bids.exceptions import FlavorError, InputError
-from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.flavors import Flavor, parse_flavor, recognize_flavor
 from kraken_bids.io.arrays import open_arrays
 from kraken_bids.io.stored_rows import Rows, load_rows
 from kraken_bids.io.text_matrices import read_text_matrix
@@ -30,16 +30,6 @@ logger = logging.getLogger(__name__)
 
 MATRIX_KEYS = ("data", "FC", "SC", "C", "connectome", "volnorm")
 """What published ``.mat`` files call their one array."""
-NESTED = "predicted_alltypes"
-
-
-@dataclass(frozen=True)
-class CohortFiles:
-    """Connectomes of a cohort on disk."""
-
-    subjects: tuple[str, ...]
-    """Labels, one per row; ``01_ses-1`` where there are sessions."""
-    rows: Mapping[Flavor, CohortRows]
 
 
 def read_connectomes(inputs: str | Path | Sequence[str | Path]) -> Connectomes:
@@ -88,7 +78,7 @@ def read_connectomes(inputs: str | Path | Sequence[str | Path]) -> Connectomes:
     return Connectomes(cohort.subjects, edges)
 
 
-def open_connectomes(inputs: Sequence[str | Path]) -> CohortFiles:
+def open_connectomes(inputs: Sequence[str | Path]) -> Cohort:
     """Find and join connectome files, whose numbers are read, and checked, when asked for.
 
     Parameters
@@ -116,7 +106,7 @@ def open_connectomes(inputs: Sequence[str | Path]) -> CohortFiles:
         )
     subjects, rows = join_inputs(found)
     logger.info("%d subjects, flavors %s", len(subjects), ", ".join(f.name for f in rows))
-    return CohortFiles(subjects, rows)
+    return Cohort(subjects, rows)
 
 
 def _read_input(text: str) -> Iterator[tuple[Flavor, Part]]:
@@ -130,7 +120,7 @@ def _read_input(text: str) -> Iterator[tuple[Flavor, Part]]:
         yield from open_tables(path)
         return
     if path.suffix in TABLE_SUFFIXES:
-        flavor = (parse_bids_name(path.name) or (None,))[0] or _parse_key(path.stem)
+        flavor = (parse_bids_name(path.name) or (None,))[0] or recognize_flavor(path.stem)
         if flavor is None:
             raise FlavorError(
                 "expected FLAVOR=FILE for a file whose name does not say its flavor; found "
@@ -171,7 +161,7 @@ def _read_flavor_file(flavor: Flavor, path: Path) -> tuple[Flavor, Part]:
         check_declared(flavor, path)
         return _read_text_file(flavor, path)
     arrays = open_arrays(path)
-    keys = [key for key in arrays if _parse_key(key) == flavor]
+    keys = [key for key in arrays if recognize_flavor(key) == flavor]
     keys = keys or [key for key in MATRIX_KEYS if key in arrays]
     if not keys and NESTED in arrays:
         return flavor, _name_part(flavor, find_only_prediction(arrays, flavor, path), arrays, path)
@@ -218,7 +208,7 @@ def _read_keyed_file(path: Path) -> Iterator[tuple[Flavor, Part]]:
             f"expected FLAVOR=FILE for a .npy file, which names no flavor; found {path}."
         )
     arrays = open_arrays(path)
-    found = {key: flavor for key in arrays if (flavor := _parse_key(key)) is not None}
+    found = {key: flavor for key in arrays if (flavor := recognize_flavor(key)) is not None}
     if not found:
         raise FlavorError(
             f"expected arrays named by their flavor in {path}; found "
@@ -238,14 +228,8 @@ def find_only_prediction(
     InputError
         If there are several, or it is of another flavor.
     """
-    nested = np.asarray(load_rows(arrays[NESTED]))
-    content = nested.item() if nested.ndim == 0 else {}
-    entries = [
-        (source, target, array)
-        for source, targets in (content.items() if isinstance(content, Mapping) else ())
-        for target, array in (targets.items() if isinstance(targets, Mapping) else ())
-    ]
-    if len(entries) != 1 or _parse_key(str(entries[0][1])) != flavor:
+    entries = list_nested(load_rows(arrays[NESTED]))
+    if len(entries) != 1 or recognize_flavor(str(entries[0][1])) != flavor:
         found = ", ".join(f"{source}.{target}" for source, target, _ in entries[:5])
         raise InputError(
             f"expected one array for {flavor} in {NESTED} of {path}; found "
@@ -253,14 +237,7 @@ def find_only_prediction(
             f"as {flavor}."
         )
     source, target, array = entries[0]
-    return f"{NESTED}.{source}.{target}", np.asarray(array)
-
-
-def _parse_key(key: str) -> Flavor | None:
-    try:
-        return parse_flavor(key)
-    except FlavorError:
-        return None
+    return f"{NESTED}.{source}.{target}", array
 
 
 def _check_exists(path: Path) -> None:

@@ -167,13 +167,6 @@ class CohortRows:
             if place is not None and place[1] in self.parts[place[0]].mirrored
         ]
 
-    def blocks(self, n_rows: int) -> Iterable[Edges]:
-        """All rows, some at a time."""
-        return (
-            self.read(start, min(start + n_rows, len(self.places)))
-            for start in range(0, len(self.places), n_rows)
-        )
-
 
 def join_rows(flavor: Flavor, parts: Iterable[Part], subjects: tuple[str, ...]) -> CohortRows:
     """Rows of all parts in the order of the subjects, read when they are asked for.
@@ -213,9 +206,7 @@ def join_parts(flavor: Flavor, parts: Iterable[Part], subjects: tuple[str, ...])
     return join_rows(flavor, parts, subjects).read(0, len(subjects))
 
 
-def _list_runs(
-    places: Sequence[tuple[int, int] | None],
-) -> Iterable[tuple[int | None, int, int]]:
+def _list_runs(places: Sequence[tuple[int, int] | None]) -> Iterable[tuple[int | None, int, int]]:
     """Join consecutive rows of one part: part (None: absent), first row, number of rows."""
     runs: list[tuple[int | None, int, int]] = []
     for place in places:

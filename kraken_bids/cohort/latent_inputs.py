@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.cohort.decoding import CohortPredictions, Prediction
 from kraken_bids.cohort.latent_tables import is_latent_table, read_latent_tables
-from kraken_bids.cohort.prediction_archives import ARROW, ENCODED
+from kraken_bids.cohort.prediction_archives import ARROW, ENCODED, NESTED, list_nested
 from kraken_bids.cohort.row_names import find_subjects
 from kraken_bids.cohort.table_folders import TABLE_SUFFIXES
 from kraken_bids.exceptions import ConnectomeError, FlavorError, InputError, SettingsError
@@ -27,7 +27,6 @@ from kraken_bids.models.krakencoder.model import Model
 logger = logging.getLogger(__name__)
 
 PREFIX = f"{ENCODED}="
-NESTED = "predicted_alltypes"
 
 LATENTS_H5 = Kind("latents (HDF5)", "The file is incomplete or of another kind: write it again.")
 MAX_LENGTH = 1.001
@@ -54,11 +53,7 @@ def are_latents(inputs: Sequence[str]) -> bool:
 
 
 def open_latents(
-    inputs: Sequence[str],
-    model: Model,
-    *,
-    sources: Sequence[str],
-    targets: Sequence[Flavor],
+    inputs: Sequence[str], model: Model, *, sources: Sequence[str], targets: Sequence[Flavor]
 ) -> CohortPredictions:
     """Latents of a file, and the connectomes that are predicted from them when asked for.
 
@@ -200,17 +195,15 @@ def _read_latents(path: Path) -> tuple[tuple[str, ...] | None, dict[str, Array]]
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Arrays by name; those of ``predicted_alltypes`` as ``SOURCE->TARGET``."""
     rows = open_arrays(path)
-    nested = rows.get(NESTED)
-    content = nested.item() if isinstance(nested, np.ndarray) and nested.ndim == 0 else {}
     arrays = {
         key: load_array(array)
         for key, array in rows.items()
         if (ARROW not in key or key.endswith(ENCODED)) and not isinstance(array, MatlabObject)
     }
-    for source, targets in content.items() if isinstance(content, Mapping) else ():
-        if isinstance(targets, Mapping) and ENCODED in targets:
+    for source, target, array in list_nested(rows.get(NESTED)):
+        if target == ENCODED:
             # MATLAB has no arrays of one row: they come back without that axis
-            arrays[f"{source}{ARROW}{ENCODED}"] = np.atleast_2d(np.asarray(targets[ENCODED]))
+            arrays[f"{source}{ARROW}{ENCODED}"] = np.atleast_2d(array)
     if path.suffix == ".mat" and ENCODED in arrays:
         arrays[ENCODED] = np.atleast_2d(arrays[ENCODED])
     return {key: array for key, array in arrays.items() if key != NESTED}

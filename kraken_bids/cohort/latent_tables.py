@@ -1,7 +1,7 @@
 """Latents in tables with a header, as kraken-bids and kraken-tools predict write them."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -15,6 +15,7 @@ from kraken_bids.cohort.table_folders import list_tables
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.columns import NOT_AVAILABLE, parse_columns, read_columns
 from kraken_bids.io.stored_rows import BROKEN
+from kraken_bids.io.writing import write_table
 
 Array = NDArray[np.float32]
 Columns = Mapping[str, NDArray[Any]]
@@ -27,6 +28,30 @@ HEADER_BYTES = 1 << 20
 """A header is no longer, whatever the file is."""
 MAX_PACKED_BYTES = 1 << 24
 """One subject's table in an archive is no larger."""
+
+
+def write_latent_table(
+    path: Path, latents: Mapping[str, Array], n_inputs: Sequence[int] | None = None
+) -> None:
+    """Write the latents of one session.
+
+    Parameters
+    ----------
+    path : Path
+    latents : mapping of str to ndarray of shape (n_latent,)
+        By source.
+    n_inputs : sequence of int, optional
+        How many flavors were averaged, by source.
+    """
+    columns: dict[str, list[Any]] = {SOURCE: list(latents)}
+    if n_inputs is not None:
+        columns["n_inputs"] = list(n_inputs)
+    write_table(path, columns | list_values(np.stack(list(latents.values()))))
+
+
+def list_values(latents: Array) -> dict[str, list[float]]:
+    """Columns ``z000`` … of latents ``[n_rows, n_latent]``."""
+    return {f"z{k:03d}": values.tolist() for k, values in enumerate(latents.T)}
 
 
 def is_latent_table(path: Path) -> bool:

@@ -4,7 +4,6 @@ import logging
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Protocol
 
@@ -22,6 +21,8 @@ logger = logging.getLogger(__name__)
 ARROW = "->"
 ENCODED = "encoded"
 SUBJECTS = "subjects"
+NESTED = "predicted_alltypes"
+"""Struct of a ``.mat`` file that holds all arrays, ``SOURCE.TARGET``."""
 OUTPUT_SUFFIXES = (".npz", ".mat", ".h5")
 DATASET_SUFFIXES = ("", ".zip")
 """What :mod:`kraken_bids.cohort.prediction_dataset` writes: a folder, or one zipped."""
@@ -42,33 +43,12 @@ class Predictions(Protocol):
         """Rows of the arrays: one array after the other, its rows from first to last."""
 
 
-@dataclass(frozen=True)
-class ArraysInMemory:
-    """Predictions that are there already, as :func:`collect_arrays` gives them."""
-
-    arrays: Mapping[str, NDArray[Any]]
-
-    @property
-    def subjects(self) -> tuple[str, ...]:
-        """Labels of the rows."""
-        return tuple(str(subject) for subject in self.arrays[SUBJECTS])
-
-    def shapes(self) -> dict[str, tuple[int, int]]:
-        """Shape of every array."""
-        return {key: block.shape for key, block in self.blocks()}
-
-    def blocks(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Every array as one block."""
-        return (item for item in self.arrays.items() if item[0] != SUBJECTS)
-
-
-def write_predictions(predictions: Predictions | Mapping[str, NDArray[Any]], path: Path) -> None:
+def write_predictions(predictions: Predictions, path: Path) -> None:
     """Write predictions while they are computed; no half-written file is left.
 
     Parameters
     ----------
-    predictions : Predictions, or mapping of str to ndarray
-        Arrays ``SOURCE->TARGET`` and ``subjects``.
+    predictions : Predictions
     path : Path
         ``.npz`` (the keys as they are), ``.h5`` (groups ``SOURCE/TARGET``), or ``.mat`` of version
         5 (``predicted_alltypes.SOURCE.TARGET``, as the published tools write), which is held in
@@ -76,14 +56,9 @@ def write_predictions(predictions: Predictions | Mapping[str, NDArray[Any]], pat
 
     Raises
     ------
-    SettingsError
-        If the name ends otherwise.
     InputError
         If the disk is full or the folder cannot be written to.
     """
-    check_output(path)
-    if isinstance(predictions, Mapping):
-        predictions = ArraysInMemory(predictions)
     writers = {".npz": _write_npz, ".mat": _write_mat, ".h5": _write_h5}
     with atomic_path(path) as temporary:
         writers[path.suffix](predictions, temporary)
@@ -121,6 +96,17 @@ def split_key(key: str) -> tuple[str, str]:
     """Source and target of ``SOURCE->TARGET``."""
     source, _, target = key.partition(ARROW)
     return source, target
+
+
+def list_nested(nested: Any) -> list[tuple[str, str, NDArray[Any]]]:
+    """List source, target and array of a struct :data:`NESTED`; none of anything else."""
+    is_struct = isinstance(nested, np.ndarray) and nested.ndim == 0
+    content = nested.item() if is_struct else {}
+    return [
+        (source, target, np.asarray(array))
+        for source, targets in (content.items() if isinstance(content, Mapping) else ())
+        for target, array in (targets.items() if isinstance(targets, Mapping) else ())
+    ]
 
 
 def _write_npz(predictions: Predictions, path: Path) -> None:
@@ -198,7 +184,7 @@ def _write_mat(predictions: Predictions, path: Path) -> None:
         dict.fromkeys(t for targets in nested.values() for t in targets if t != ENCODED)
     )
     content = {
-        "predicted_alltypes": nested,
+        NESTED: nested,
         "subjects": np.array(arrays[SUBJECTS], dtype=object),
         "inputtypes": np.array(inputs, dtype=object),
         "outputtypes": np.array(outputs, dtype=object),

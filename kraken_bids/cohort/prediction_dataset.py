@@ -4,7 +4,7 @@ import re
 import shutil
 import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -20,14 +20,15 @@ from kraken_bids.bids.dataset_files import (
 from kraken_bids.bids.names import format_name, parse_name
 from kraken_bids.bids.outputs import PREDICTED, latents_path, relmat_path, sidecar_path
 from kraken_bids.cohort.decoding import CohortPredictions
+from kraken_bids.cohort.latent_tables import write_latent_table
 from kraken_bids.cohort.prediction_archives import ENCODED, split_key
 from kraken_bids.cohort.read_ahead import write_behind
-from kraken_bids.cohort.sidecars import matrix_sidecar
+from kraken_bids.cohort.sidecars import predicted_sidecar
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.files import atomic_path
-from kraken_bids.io.writing import write_json, write_relmat, write_table, write_text
+from kraken_bids.io.writing import write_json, write_relmat, write_text
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 
 Array = NDArray[np.float32]
@@ -117,7 +118,9 @@ def _write_dataset(predictions: CohortPredictions, folder: Path) -> None:
 
     write_behind(predictions.blocks(), write)
     for row, own in enumerate(entities):
-        _write_latents(folder, own, {name: rows[row] for name, rows in latents.items()})
+        present = {name: z[row] for name, z in latents.items() if np.isfinite(z[row]).all()}
+        if present:
+            write_latent_table(latents_path(folder, own["sub"], own.get("ses")), present)
 
 
 def _to_entities(subject: str) -> dict[str, str]:
@@ -152,12 +155,10 @@ def _write_sidecar(
     name = parse_name(relmat_path(folder, {"sub": "x"}, flavor, source=source))
     shared = {key: value for key, value in name.items() if key != "sub"}
     path = folder / format_name(shared, suffix="relmat", extension=name["extension"])
-    facts = matrix_sidecar(flavor)
     write_json(
         sidecar_path(path),
         {
-            **facts,
-            "Description": f"predicted: {facts['Description']}",
+            **predicted_sidecar(flavor),
             "Predicted": True,
             "Source": source,
             "Model": predictions.model.name,
@@ -167,15 +168,3 @@ def _write_sidecar(
             "SoftwareVersion": __version__,
         },
     )
-
-
-def _write_latents(
-    folder: Path, entities: Mapping[str, str], latents: Mapping[str, Array]
-) -> None:
-    present = {name: row for name, row in latents.items() if np.isfinite(row).all()}
-    if not present:
-        return
-    columns: dict[str, list[object]] = {"source": list(present)}
-    for k in range(len(next(iter(present.values())))):
-        columns[f"z{k:03d}"] = [float(row[k]) for row in present.values()]
-    write_table(latents_path(folder, entities["sub"], entities.get("ses")), columns)

@@ -1,7 +1,8 @@
-"""One pass over a flavor's connectomes: their projections and their mean are all that is kept."""
+"""A cohort, of a dataset or of files: read once, of which projections and means are kept."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,25 @@ Edges = NDArray[np.floating]
 
 BLOCK = 32
 """Connectomes of one flavor that are in memory at once."""
+
+
+class EdgeRows(Protocol):
+    """Connectomes of one flavor, a row per subject and session, read when asked for."""
+
+    def read(self, start: int, stop: int) -> Edges:
+        """Edges ``[n_rows, n_edges]``; NaN for missing regions, a row of it where none is."""
+
+    def list_mirrored(self) -> list[int]:
+        """List the rows whose matrix, once read, was found to hold one triangle only."""
+
+
+@dataclass(frozen=True)
+class Cohort:
+    """Connectomes of many subjects, of a dataset or of files."""
+
+    subjects: tuple[str, ...]
+    """Label of each row; ``01_ses-1`` where there are sessions."""
+    rows: Mapping[Flavor, EdgeRows]
 
 
 @dataclass
@@ -63,101 +83,139 @@ class Projection:
     """What is to be said of everyone's values and of the order of their edges."""
 
 
-def project_blocks(
-    model: Model,
-    flavor: Flavor,
-    blocks: Iterable[Edges],
-    *,
-    fit_on: Callable[[int], bool] = lambda _index: True,
-) -> Projection:
-    """Project connectomes and take their mean, block by block.
+@dataclass(frozen=True)
+class Projected:
+    """A cohort after one read of every connectome."""
+
+    cohort: Cohort
+    found: Mapping[Flavor, Projection]
+    fitted_on: frozenset[int] = frozenset()
+    """Rows that count in the means."""
+
+    @property
+    def projections(self) -> dict[Flavor, NDArray[np.float32]]:
+        """Projections ``[n_subjects, n_hidden]``; NaN rows where a subject lacks the flavor."""
+        return {flavor: one.rows for flavor, one in self.found.items()}
+
+    @property
+    def checks(self) -> dict[Flavor, InputCheck]:
+        """What is to be said of everyone's values, by flavor."""
+        return {flavor: one.check for flavor, one in self.found.items()}
+
+    def take_means(self, model: Model) -> dict[Flavor, tuple[NDArray[np.float64], int]]:
+        """Mean edges ``[n_edges]`` of those who are fitted on, and their number, by flavor."""
+        training = model.training_means()
+        return {
+            flavor: (one.mean.result(training.get(flavor)), one.mean.n_subjects)
+            for flavor, one in self.found.items()
+            if one.mean.n_subjects
+        }
+
+    def leave_out(self, flavors: Collection[Flavor]) -> Self:
+        """Give the cohort without some flavors."""
+        return replace(self, found={f: one for f, one in self.found.items() if f not in flavors})
+
+
+def project_cohort(
+    model: Model, cohort: Cohort, *, fit_on: Callable[[int], bool] = lambda _row: True
+) -> Projected:
+    """Read every connectome once: project it, judge it, and add it to the mean of its flavor.
 
     Parameters
     ----------
     model : Model
-    flavor : Flavor
-    blocks : iterable of ndarray of shape (n_rows, n_edges)
-        Taken in another thread. NaN for missing regions, or a whole row of it where a subject
-        lacks the flavor.
+        It must know the cohort's flavors.
+    cohort : Cohort
     fit_on : callable
-        Whether a subject, by its place, counts in the mean.
+        Whether a row, by its number, counts in the means.
     """
+    fitted_on = frozenset(filter(fit_on, range(len(cohort.subjects))))
+    found = {
+        flavor: _project_rows(model, flavor, _list_blocks(cohort, flavor), fitted_on)
+        for flavor in cohort.rows
+    }
+    for flavor, one in found.items():
+        one.check.mirrored += cohort.rows[flavor].list_mirrored()
+    return Projected(cohort, found, fitted_on)
+
+
+def _list_blocks(cohort: Cohort, flavor: Flavor) -> Iterator[Edges]:
+    n_rows = len(cohort.subjects)
+    for start in range(0, n_rows, BLOCK):
+        yield cohort.rows[flavor].read(start, min(start + BLOCK, n_rows))
+
+
+def _project_rows(
+    model: Model, flavor: Flavor, blocks: Iterator[Edges], fitted_on: Collection[int]
+) -> Projection:
+    """Project connectomes and take their mean, block by block; they are read in another thread."""
     mean = EdgeMean(model.n_edges(flavor))
-    check = InputCheck(flavor, model.training_means().get(flavor))
+    training_mean = model.training_means().get(flavor)
+    check = InputCheck(flavor, training_mean)
     is_affine = model.reductions[flavor].is_affine
     reread: set[int] = set()
 
-    def fill() -> Iterator[Edges]:
-        """Blocks as the model takes them, whose mean is taken on the way."""
-        index = 0
-        for block in blocks:
-            filled = block
-            for row, edges in enumerate(block):
-                is_whole = bool(np.isfinite(edges.sum()))
-                if not is_whole and np.isnan(edges).all():
-                    continue
-                varies = check.add(index + row, edges)
-                if varies and fit_on(index + row):
-                    mean.add(edges, is_whole=is_whole)
-                if not (varies and is_whole):
-                    filled = filled.copy() if filled is block else filled
-                if not varies:
-                    filled[row] = np.nan
-                    continue
-                if not is_whole:
-                    filled[row] = fill_missing(edges, model.training_means().get(flavor), None)
-                if not (is_whole and is_affine):
-                    reread.add(index + row)
-            yield filled
-            index += len(block)
+    def fill(start: int, block: Edges) -> Edges:
+        """Give a block as the model takes it, and add it to the mean on the way."""
+        filled = block
+        for row, edges in enumerate(block):
+            is_whole = bool(np.isfinite(edges.sum()))
+            if not is_whole and np.isnan(edges).all():
+                continue
+            varies = check.add(start + row, edges)
+            if varies and start + row in fitted_on:
+                mean.add(edges, is_whole=is_whole)
+            if not (varies and is_whole):
+                filled = filled.copy() if filled is block else filled
+            if not varies:
+                filled[row] = np.nan
+                continue
+            if not is_whole:
+                filled[row] = fill_missing(edges, training_mean, None)
+            if not (is_whole and is_affine):
+                reread.add(start + row)
+        return filled
 
     # the next block is read and filled while this one is multiplied
-    projected = [model.project(flavor, filled) for filled in read_ahead(fill())]
+    filled = (fill(number * BLOCK, block) for number, block in enumerate(blocks))
+    projected = [model.project(flavor, block) for block in read_ahead(filled)]
     return Projection(np.concatenate(projected), frozenset(reread), mean, check)
 
 
-def encode_projection(
-    model: Model,
-    flavor: Flavor,
-    projected: NDArray[np.float32],
-    *,
-    adaptation: Adaptation | None,
-    reread: Collection[int],
-    read: Callable[[int], Edges],
-) -> NDArray[np.float32]:
-    """Latents ``[n_subjects, n_latent]`` of projections; NaN where a subject lacks the flavor.
+def encode_cohort(
+    model: Model, projected: Projected, adaptation: Adaptation | None
+) -> dict[Flavor, NDArray[np.float32]]:
+    """Latents ``[n_subjects, n_latent]`` of every flavor; NaN where a subject lacks it.
 
-    Parameters
-    ----------
-    model : Model
-    flavor : Flavor
-    projected : ndarray of shape (n_subjects, n_hidden)
-        Not adapted, of :func:`project_blocks`.
-    adaptation : Adaptation or None
-    reread : collection of int
-        Subjects whose connectome must be read again to be adapted.
-    read : callable
-        Their edges ``[n_edges]``, by the subject's place; NaN where they cannot be read.
+    Connectomes with missing regions, and those of a transform that is not affine, are read again,
+    since they can be adapted only now.
 
     Raises
     ------
     CheckpointError
-        If the adaptation lacks the flavor.
+        If the adaptation lacks a flavor that somebody has.
     """
-    is_anybody = bool(np.isfinite(projected).any())
+    return {flavor: _encode(model, projected, flavor, adaptation) for flavor in projected.found}
+
+
+def _encode(
+    model: Model, projected: Projected, flavor: Flavor, adaptation: Adaptation | None
+) -> NDArray[np.float32]:
+    found = projected.found[flavor]
+    is_anybody = bool(np.isfinite(found.rows).any())
     fit = adaptation.of(flavor) if adaptation and is_anybody else None
     if fit is None or fit.mode == "none":
-        return model.encode_projected(flavor, projected)
-    if model.reductions[flavor].is_affine:
-        projected = model.adapt_projected(flavor, projected, adaptation)
-    latents = model.encode_projected(flavor, projected)
-    for index in sorted(reread):
-        edges = read(index)
+        return model.encode_projected(flavor, found.rows)
+    is_affine = model.reductions[flavor].is_affine
+    rows = model.adapt_projected(flavor, found.rows, fit) if is_affine else found.rows
+    latents = model.encode_projected(flavor, rows)
+    for index in sorted(found.reread):
+        edges = projected.cohort.rows[flavor].read(index, index + 1)
         if np.isnan(edges).all():  # it was there, and cannot be read any more
             latents[index] = np.nan
             continue
         edges = fill_missing(edges, model.training_means().get(flavor), fit)
-        latents[index] = model.encode_judged(flavor, edges[None], adaptation)[0]
+        latents[index] = model.encode_judged(flavor, edges, adaptation)[0]
     return latents
 
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from kraken_bids.exceptions import FlavorError
-from kraken_bids.parcellations import load_parcellation
+from kraken_bids.parcellations import recognize_parcellation
 
 DEFAULT = "Check the flavor and the parcellation."
 OTHER_TABLES = {
@@ -26,10 +25,10 @@ def explain_shape(shape: Sequence[int], parcellation: str) -> str:
     parcellation : str
         What it should be of; nothing can be said of one that the package has no table of.
     """
-    try:
-        n = load_parcellation(parcellation).n_regions
-    except FlavorError:
+    known = recognize_parcellation(parcellation)
+    if known is None:
         return DEFAULT
+    n = known.n_regions
     last = tuple(shape[-2:])
     squares = {
         (n - 1, n): "One row is lacking: was the first one read as a header? "

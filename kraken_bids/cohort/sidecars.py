@@ -100,6 +100,12 @@ def matrix_sidecar(flavor: Flavor) -> dict[str, object]:
     }
 
 
+def predicted_sidecar(flavor: Flavor) -> dict[str, object]:
+    """Fields of :func:`matrix_sidecar` of a predicted connectome."""
+    facts = matrix_sidecar(flavor)
+    return facts | {"Description": f"predicted: {facts['Description']}"}
+
+
 def region_sidecar(parcellation: Parcellation, missing: NDArray[np.bool_]) -> dict[str, object]:
     """Name the regions without data (NaN) in a sidecar, and say what the model makes of them.
 

@@ -1,14 +1,18 @@
-"""Fused latents that predictions start from."""
+"""What predictions start from: the fused latents of a cohort, and what a run makes of them."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.cohort.warned import Warned
 from kraken_bids.flavors import Flavor
-from kraken_bids.models.krakencoder.fusion import count_inputs, fuse, parse_selector
+from kraken_bids.models.krakencoder.adaptation import Adaptation
+from kraken_bids.models.krakencoder.fusion import Selector, count_inputs, fuse, parse_selector
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.settings import Settings
 
@@ -33,6 +37,8 @@ class Source:
     """Per input: which members have it [n_members]."""
     inputs: Mapping[Flavor, Array] = field(default_factory=dict)
     """Per input: latents [n_members, n_latent]."""
+    scales: bool = False
+    """Whether fused latents are scaled to unit length."""
 
     @property
     def single(self) -> Flavor | None:
@@ -41,19 +47,40 @@ class Source:
 
     def predict(self, model: Model, target: Flavor, rows: slice | Sequence[int]) -> Array:
         """Predicted connectomes ``[n_rows, n_edges]`` of some members."""
-        return model.decode(target, self._fuse(model, target, rows), source=self.single)
+        return model.decode(target, self.latents_for(model, target, rows), source=self.single)
 
     def factor(
         self, model: Model, target: Flavor, rows: Sequence[int]
     ) -> tuple[Array, Array] | None:
         """Two matrices whose product is :meth:`predict`, where there are such."""
-        return model.factor_decoded(target, self._fuse(model, target, rows), source=self.single)
+        latents = self.latents_for(model, target, rows)
+        return model.factor_decoded(target, latents, source=self.single)
 
-    def _fuse(self, model: Model, target: Flavor, rows: slice | Sequence[int]) -> Array:
-        """Latents ``[n_rows, n_latent]`` as the decoder of a target takes them."""
-        if self.single is None and model.network.architecture.group_paths:
+    def latents_for(
+        self,
+        model: Model,
+        target: Flavor,
+        rows: slice | Sequence[int] = slice(None),
+        *,
+        exclude: Sequence[Flavor] = (),
+    ) -> Array:
+        """Latents ``[n_rows, n_latent]`` as the decoder of a target takes them.
+
+        Parameters
+        ----------
+        model : Model
+        target : Flavor
+        rows : slice or sequence of int
+            Of the members.
+        exclude : sequence of Flavor
+            Inputs to leave out.
+        """
+        if exclude or (self.single is None and model.network.architecture.group_paths):
             inputs = {flavor: own[rows] for flavor, own in self.inputs.items()}
-            return model.fuse_for(target, inputs)
+            selector = Selector(self.name, self.flavors)
+            return model.fuse_for(
+                target, inputs, selector, renormalize=self.scales, exclude=exclude
+            )
         return self.latents[rows]
 
 
@@ -82,18 +109,33 @@ def build_sources(latents: Mapping[Flavor, Array], names: Sequence[str]) -> tupl
             if name.startswith("fusion"):
                 logger.info("source %s is left out: nobody has an input for it", name)
             continue
-        selector = parse_selector(name, present)
-        sources.append(
-            Source(
-                name,
-                selector.flavors,
-                latents=fuse(present, selector),
-                n_inputs=count_inputs(present, selector),
-                has_input={f: _has_row(present[f]) for f in selector.flavors},
-                inputs={f: present[f] for f in selector.flavors},
-            )
-        )
+        sources.append(build_source(present, parse_selector(name, present)))
     return tuple(sources)
+
+
+def build_source(
+    latents: Mapping[Flavor, Array], selector: Selector, *, renormalize: bool = False
+) -> Source:
+    """Fuse the latents ``[n_members, n_latent]`` that a selector names into one source.
+
+    Parameters
+    ----------
+    latents : mapping of Flavor to ndarray of shape (n_members, n_latent)
+    selector : Selector
+    renormalize : bool
+        Scale fused latents to unit length.
+    """
+    inputs = {flavor: latents[flavor] for flavor in selector.flavors}
+    scales = renormalize and selector.is_fusion
+    return Source(
+        selector.name,
+        selector.flavors,
+        latents=fuse(inputs, selector, renormalize=scales),
+        n_inputs=count_inputs(inputs, selector),
+        has_input={f: np.asarray(np.isfinite(z).all(axis=1)) for f, z in inputs.items()},
+        inputs=inputs,
+        scales=scales,
+    )
 
 
 def _expand(names: Sequence[str], flavors: Iterable[Flavor]) -> list[str]:
@@ -108,5 +150,54 @@ def _is_there(name: str, present: Mapping[Flavor, object]) -> bool:
     return name.startswith("fusion") or any(flavor.name == name for flavor in present)
 
 
-def _has_row(latents: Array) -> NDArray[np.bool_]:
-    return np.asarray(np.isfinite(latents).all(axis=1), np.bool_)
+@dataclass(frozen=True)
+class PredictionPlan:
+    """What all predictions of a run share."""
+
+    model: Model
+    adaptation: Adaptation | None
+    sources: tuple[Source, ...]
+    settings: Settings
+    notice: str = ""
+    """What readers must know about the adaptation, in plain words."""
+    warned: Warned = field(default_factory=Warned)
+    """What else they must know."""
+    digests: dict[str, str] = field(default_factory=dict)
+    """Digest of each session's predictions by its label, as they are written; '' where that
+    failed."""
+    fingerprints: dict[Path, bytes] = field(default_factory=dict)
+    """Of the sidecars that need not be written, by their file."""
+
+    @property
+    def targets(self) -> tuple[Flavor, ...]:
+        """Flavors to predict."""
+        return self.settings.prediction.targets or self.model.flavors
+
+    @cached_property
+    def adapted(self) -> list[tuple[object, ...]]:
+        """What tells one adaptation from another, for digests."""
+        fits = {} if self.adaptation is None else self.adaptation.flavors
+        return [
+            (flavor.name, fit.mode, fit.b0, fit.b1, fit.n_subjects, float(fit.mean_new.sum()))
+            for flavor, fit in sorted(fits.items())
+        ]
+
+    @property
+    def written_sources(self) -> tuple[Source, ...]:
+        """Sources whose predicted connectomes are written, of those whose latents are."""
+        wanted = _expand(self.settings.prediction.sources, self.model.flavors)
+        return tuple(source for source in self.sources if source.name in wanted)
+
+    def decode(self, indices: Sequence[int]) -> dict[int, dict[tuple[str, Flavor], Array]]:
+        """Predicted edges ``[n_edges]`` of some members, by source and target.
+
+        They are decoded together, target after target, which costs little more than one alone.
+        """
+        decoded: dict[int, dict[tuple[str, Flavor], Array]] = {index: {} for index in indices}
+        for target in self.targets:
+            for source in self.written_sources:
+                rows = [index for index in indices if source.n_inputs[index]]
+                predicted = source.predict(self.model, target, rows)
+                for index, edges in zip(rows, predicted, strict=True):
+                    decoded[index][source.name, target] = edges
+        return decoded

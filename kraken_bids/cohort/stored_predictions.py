@@ -13,11 +13,11 @@ from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import PREDICTED
 from kraken_bids.cohort.flavor_blocks import Part, to_part
 from kraken_bids.cohort.joined_rows import join_parts
-from kraken_bids.cohort.prediction_archives import ARROW, ENCODED
+from kraken_bids.cohort.prediction_archives import ARROW, ENCODED, NESTED, list_nested
 from kraken_bids.cohort.row_names import find_subjects, parse_subject
 from kraken_bids.cohort.table_folders import list_tables
-from kraken_bids.exceptions import FlavorError, InputError
-from kraken_bids.flavors import Flavor, parse_flavor, parse_meas
+from kraken_bids.exceptions import InputError
+from kraken_bids.flavors import Flavor, parse_meas, recognize_flavor
 from kraken_bids.io.arrays import read_arrays
 from kraken_bids.io.foreign import Kind
 from kraken_bids.io.foreign_hdf5 import list_hdf5, load_stored, read_dataset
@@ -27,7 +27,6 @@ Edges = NDArray[np.floating]
 Key = tuple[str, Flavor]
 """Source and target."""
 
-NESTED = "predicted_alltypes"
 ARCHIVES = "*_desc-kraken_relmats.h5"
 PREDICTED_H5 = Kind(
     "predictions (HDF5)", "The file is incomplete or of another kind: write it again."
@@ -93,8 +92,7 @@ def read_predictions(path: Path) -> Predictions:
     arrays = read_arrays(path)
     named = {
         f"{source}{ARROW}{target}": array
-        for source, targets in _read_nested(arrays).items()
-        for target, array in targets.items()
+        for source, target, array in list_nested(arrays.get(NESTED))
     }
     return _collect(path, {**arrays, **named})
 
@@ -185,21 +183,8 @@ def _parse_key(name: str) -> Key | None:
     source, arrow, target = name.rpartition(ARROW)
     if target == ENCODED:
         return None
-    try:
-        return source if arrow else UNNAMED_SOURCE, parse_flavor(target)
-    except FlavorError:
-        return None
-
-
-def _read_nested(arrays: Mapping[str, NDArray[Any]]) -> Mapping[str, Mapping[str, NDArray[Any]]]:
-    """``predicted_alltypes.SOURCE.TARGET`` of a ``.mat`` file."""
-    nested = arrays.get(NESTED)
-    content = nested.item() if nested is not None and nested.ndim == 0 else {}
-    return {
-        source: {target: np.asarray(array) for target, array in targets.items()}
-        for source, targets in (content.items() if isinstance(content, Mapping) else ())
-        if isinstance(targets, Mapping)
-    }
+    flavor = recognize_flavor(target)
+    return None if flavor is None else (source if arrow else UNNAMED_SOURCE, flavor)
 
 
 def _check(predictions: Predictions) -> Predictions:

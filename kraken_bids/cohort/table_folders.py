@@ -14,7 +14,7 @@ from kraken_bids.bids.names import parse_name
 from kraken_bids.cohort.flavor_blocks import Part, to_table_part
 from kraken_bids.cohort.row_names import check_folders, find_label, parse_subject
 from kraken_bids.exceptions import FlavorError, InputError
-from kraken_bids.flavors import Flavor, parse_flavor, parse_meas
+from kraken_bids.flavors import Flavor, parse_meas, recognize_flavor
 from kraken_bids.io.bounds import check_archive
 from kraken_bids.io.files import explain_absence
 from kraken_bids.io.stored_rows import BROKEN
@@ -115,19 +115,14 @@ def parse_bids_name(name: str) -> tuple[Flavor, str] | None:
 
 def _is_matrix(name: str) -> bool:
     """Whether a file's name may be that of a matrix: ``*relmat*.tsv``, or ``FLAVOR.tsv``."""
-    return name.endswith(".tsv") and ("relmat" in name or _parse_stem(name) is not None)
-
-
-def _parse_stem(name: str) -> Flavor | None:
-    try:
-        return parse_flavor(Path(name).stem)
-    except FlavorError:
-        return None
+    return name.endswith(".tsv") and (
+        "relmat" in name or recognize_flavor(Path(name).stem) is not None
+    )
 
 
 def _parse_flavor_name(path: Path, name: str) -> tuple[Flavor, str | None] | None:
     """Flavor of ``FLAVOR.tsv``, and whose it is by its folders, or by what was measured."""
-    flavor = _parse_stem(name)
+    flavor = recognize_flavor(Path(name).stem)
     if flavor is None:
         return None
     return flavor, find_owner(path / name)

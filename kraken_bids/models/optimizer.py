@@ -11,10 +11,7 @@ class GuardedAdamW:
 
     def __init__(self, network: nn.Module, *, learning_rate: float, weight_decay: float) -> None:
         self._optimizer = torch.optim.AdamW(
-            network.parameters(),
-            lr=learning_rate,
-            weight_decay=weight_decay,
-            fused=True,
+            network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
         )
         self._parameters = list(network.parameters())
         self.n_skipped = 0

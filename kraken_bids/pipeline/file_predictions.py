@@ -3,26 +3,37 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.cohort.decoding import CohortPredictions, list_predictions
 from kraken_bids.cohort.from_files import open_connectomes
-from kraken_bids.cohort.joined_rows import CohortRows
 from kraken_bids.cohort.latent_inputs import are_latents, open_latents
-from kraken_bids.cohort.prediction_archives import ENCODED, SUBJECTS, collect_arrays
-from kraken_bids.cohort.projections import BLOCK, encode_projection, project_blocks
+from kraken_bids.cohort.output_checks import SAVED, check_no_input
+from kraken_bids.cohort.prediction_archives import (
+    DATASET_SUFFIXES,
+    ENCODED,
+    SUBJECTS,
+    check_output,
+    write_predictions,
+)
+from kraken_bids.cohort.prediction_dataset import write_prediction_tables
+from kraken_bids.cohort.projections import Cohort, Projected, encode_cohort, project_cohort
+from kraken_bids.cohort.sources import build_source
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor, suggest
+from kraken_bids.models.krakencoder.adaptation import Adaptation, parse_mode
 from kraken_bids.models.krakencoder.fusion import Selector, parse_selectors
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.model import Model
-from kraken_bids.pipeline.check.file_doubts import refuse_or_warn, warn_of_adaptation
-from kraken_bids.pipeline.file_adaptation import choose_adaptation, keep_known, open_adaptation
+from kraken_bids.models.krakencoder.saved_adaptation import list_adaptation_files
+from kraken_bids.pipeline.check.cohort_doubts import refuse_or_warn, warn_of_adaptation
+from kraken_bids.pipeline.predict.choice_of_adaptation import (
+    choose_for_files,
+    read_given_adaptation,
+)
 from kraken_bids.pipeline.predict.prediction_options import AUTO, PredictionOptions
 
 logger = logging.getLogger(__name__)
@@ -32,36 +43,47 @@ DEFAULT_SOURCES = ("fusion", "fusionSC", "fusionFC")
 
 def predict_files(
     inputs: Sequence[str],
-    model: Path | str,
-    options: PredictionOptions | None = None,
+    model: str,
+    output: Path,
+    options: PredictionOptions,
     *,
     transforms: Sequence[Path] = (),
     device: str = AUTO,
-) -> dict[str, NDArray[Any]]:
-    """Latents and predicted connectomes of connectome files, all in memory.
+) -> CohortPredictions:
+    """Predict from connectome files into one file or a folder; returns what was predicted.
 
     Parameters
     ----------
     inputs : sequence of str
         As :func:`kraken_bids.cohort.from_files.read_connectomes` takes them.
-    model : Path or str
+    model : str
         As :func:`kraken_bids.models.krakencoder.load.load_model` takes it, with ``transforms`` and
         ``device``.
-    options : PredictionOptions, optional
-
-    Returns
-    -------
-    dict of str to ndarray
-        ``SOURCE->TARGET`` [n_subjects, n_edges], ``SOURCE->encoded`` [n_subjects, n_latent] of
-        every input flavor and every source, and ``subjects``.
+    output : Path
+        ``.npz``, ``.mat`` or ``.h5``; ``.zip`` or a folder for tables with BIDS names.
+    options : PredictionOptions
 
     Raises
     ------
     KrakenBidsError
         As the stages do: files, flavors, numbers, model.
     """
+    check_output(output)
+    saved, given = options.save_adaptation, options.adaptation
+    check_no_input(
+        [("--output", output), *((SAVED, path) for path in [saved, *_list_files(saved)] if path)],
+        [*inputs, *options.adaptation_sources, *_list_files(given), model, *transforms],
+    )
     loaded = load_model(model, transforms=transforms, device=device)
-    return collect_arrays(encode_files(inputs, loaded, options))
+    loaded.keep_few_maps()
+    predictions = encode_files(inputs, loaded, options)
+    write = write_prediction_tables if output.suffix in DATASET_SUFFIXES else write_predictions
+    write(predictions, output)
+    return predictions
+
+
+def _list_files(adaptation: Path | None) -> tuple[Path, ...]:
+    return list_adaptation_files(adaptation) if adaptation else ()
 
 
 def encode_files(
@@ -94,41 +116,104 @@ def encode_files(
     selectors = _select_sources(options, cohort.rows)
     # what cannot be used is said before the long work
     given = open_adaptation(options, model, cohort.rows)
-    projections = {
-        flavor: project_blocks(model, flavor, rows.blocks(BLOCK))
-        for flavor, rows in cohort.rows.items()
-    }
-    means = {flavor: projection.mean for flavor, projection in projections.items()}
-    checks = {flavor: projection.check for flavor, projection in projections.items()}
-    for flavor, rows in cohort.rows.items():
-        checks[flavor].mirrored += rows.list_mirrored()
+    projected = project_cohort(model, cohort)
+    checks = projected.checks
     warnings = refuse_or_warn(checks, cohort.subjects, model, "--input")
-    adaptation = choose_adaptation(options, cohort, means, model, given=given)
+    saved_or_fitted = _project_source(given, model) if isinstance(given, Cohort) else given
+    adaptation = choose_for_files(options, model, projected, saved_or_fitted)
     warnings += warn_of_adaptation(checks, model, adaptation)
-    latents = {
-        flavor: encode_projection(
-            model,
-            flavor,
-            projection.rows,
-            adaptation=adaptation,
-            reread=projection.reread,
-            read=partial(_read_row, cohort.rows[flavor]),
-        )
-        for flavor, projection in projections.items()
-    }
+    latents = encode_cohort(model, projected, adaptation)
     _say_absent(latents)
     encoded, predictions = {flavor.name: z for flavor, z in latents.items()}, []
     for selector in selectors:
-        encoded[selector.name], found = list_predictions(
-            model,
-            selector,
-            latents,
-            targets=targets,
-            variants=options.variants,
-            renormalize=options.renormalize_fusion,
-        )
-        predictions += found
+        source = build_source(latents, selector, renormalize=options.renormalize_fusion)
+        encoded[source.name] = source.latents
+        predictions += list_predictions(model, source, targets, options.variants)
     return CohortPredictions(model, cohort.subjects, encoded, tuple(predictions), warnings)
+
+
+def open_adaptation(
+    options: PredictionOptions, model: Model, flavors: Iterable[Flavor]
+) -> Adaptation | Cohort | None:
+    """Adaptation that was saved, or the other cohort that it is to be fitted on; None of either.
+
+    Parameters
+    ----------
+    options : PredictionOptions
+    model : Model
+    flavors : iterable of Flavor
+        Those of the inputs, all of which it must have.
+
+    Raises
+    ------
+    CheckpointError
+        If a saved adaptation is of another model, lacks a flavor of the inputs, or cannot be read.
+    FlavorError
+        If the other cohort lacks a flavor of the inputs.
+    KrakenBidsError
+        If files of the other cohort are missing or of another kind.
+    """
+    parse_mode("none" if options.adaptation_mode == AUTO else options.adaptation_mode)
+    if options.adaptation:
+        return read_given_adaptation(options.adaptation, model, tuple(flavors))
+    if options.adaptation_sources:
+        given = options.adaptation_sources
+        source = keep_known(open_connectomes(given), model, given=given)
+        _check_source(source, flavors)
+        return source
+    return None
+
+
+def _project_source(source: Cohort, model: Model) -> Projected:
+    """Read the cohort that an adaptation is fitted on, which is judged as the inputs are."""
+    projected = project_cohort(model, source)
+    refuse_or_warn(projected.checks, source.subjects, model, "--adaptation-source")
+    return projected
+
+
+def _check_source(source: Cohort, flavors: Iterable[Flavor]) -> None:
+    lacking = sorted(flavor.name for flavor in set(flavors) - set(source.rows))
+    if lacking:
+        raise FlavorError(
+            "--adaptation-source: expected a cohort that has every input flavor; found none of "
+            f"{', '.join(lacking)} in it. An input that is not adapted does not fit those that "
+            "are: leave it out of --input, or give the source's connectomes of it too "
+            f"({lacking[0]}=FILE)."
+        )
+
+
+def keep_known(cohort: Cohort, model: Model, *, given: Sequence[str]) -> Cohort:
+    """Leave out the flavors that the model does not know, and say so.
+
+    Parameters
+    ----------
+    cohort : Cohort
+    model : Model
+    given : sequence of str
+        What the cohort was opened from: a flavor named in ``FLAVOR=FILE`` is warned of, one that
+        a folder holds beside others is not.
+
+    Raises
+    ------
+    FlavorError
+        If it knows none.
+    """
+    known = {flavor: rows for flavor, rows in cohort.rows.items() if flavor in model.reductions}
+    left_out = sorted(flavor.name for flavor in set(cohort.rows) - set(known))
+    if not known:
+        raise FlavorError(
+            f"expected connectomes of the flavors of {model.name} "
+            f"({', '.join(f.name for f in model.flavors)}); found {', '.join(left_out)}. Give "
+            "some of these, or another model."
+        )
+    if left_out:
+        named = any(name in one.partition("=")[0] for name in left_out for one in given)
+        logger.log(
+            logging.WARNING if named else logging.INFO,
+            "the model has no flavor %s: these connectomes are not used",
+            ", ".join(left_out),
+        )
+    return Cohort(cohort.subjects, known)
 
 
 def select_targets(patterns: Iterable[str], model: Model) -> tuple[Flavor, ...]:
@@ -158,10 +243,6 @@ def _say_absent(latents: Mapping[Flavor, NDArray[np.float32]]) -> None:
     absent = [flavor.name for flavor, z in latents.items() if np.isnan(z).all()]
     if absent:
         logger.warning("nobody has %s: all its rows are NaN", ", ".join(absent))
-
-
-def _read_row(rows: CohortRows, index: int) -> NDArray[np.floating]:
-    return np.asarray(rows.read(index, index + 1)[0])
 
 
 def _select_sources(options: PredictionOptions, flavors: Iterable[Flavor]) -> tuple[Selector, ...]:

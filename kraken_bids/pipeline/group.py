@@ -8,16 +8,14 @@ from dataclasses import replace
 from kraken_bids.bids.outputs import find_sessions
 from kraken_bids.cohort.failures import Failure, going_on
 from kraken_bids.cohort.from_dataset import (
-    Cohort,
+    MeasuredCohort,
     Member,
-    encode_cohort,
     is_asked,
-    leave_out,
     list_members,
     read_cohort,
 )
-from kraken_bids.cohort.prediction_plan import PredictionPlan
-from kraken_bids.cohort.sources import build_sources, list_source_names
+from kraken_bids.cohort.projections import Cohort, Projected, encode_cohort
+from kraken_bids.cohort.sources import PredictionPlan, build_sources, list_source_names
 from kraken_bids.cohort.warned import Warned, write_group_warnings
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import remove_leftovers
@@ -59,7 +57,8 @@ from kraken_bids.pipeline.participant import (
     report_end,
     tidy,
 )
-from kraken_bids.pipeline.predict.choice_of_adaptation import choose_adaptation, fit_on_whom
+from kraken_bids.pipeline.predict.choice_of_adaptation import choose_adaptation
+from kraken_bids.pipeline.predict.fitted_subjects import fit_on_whom
 from kraken_bids.pipeline.provenance import exit_code_of, follow_run, start_run, write_failures
 from kraken_bids.pipeline.refit import refit_partial_correlations
 from kraken_bids.pipeline.requests import check_labels, check_sources
@@ -109,7 +108,7 @@ def run_group(settings: Settings) -> int:
                         "no model knows the atlases of OUTPUT_DIR: quality only, no predictions"
                     )
                     with going_on(problems):
-                        nobody = Cohort(members, {}, {}, {}, ())
+                        nobody = Projected(Cohort((), {}), {})
                         write_quality(output, members, nobody, {}, inputs={})
                 with going_on(problems):
                     write_qcfc(output, members, anew=settings.run.force)
@@ -161,8 +160,8 @@ def _predict(
     """
     output = settings.data.output_dir
     model = load_model_of(settings)
-    read = read_cohort(model, members, fit_on=fit_on_whom(settings, members))
-    plan, cohort = _plan(settings, model, read, failures)
+    read = read_cohort(model, members, fit_on=fit_on_whom(settings, members), failures=failures)
+    plan, cohort = _plan(settings, model, read)
     with going_on(problems):
         write_group_warnings(output, plan.warned.everyone)
     failures += collect_failures(plan, members, executor)
@@ -177,25 +176,24 @@ def _predict(
 
 
 def _plan(
-    settings: Settings, model: Model, read: Cohort, failures: list[Failure]
-) -> tuple[PredictionPlan, Cohort]:
+    settings: Settings, model: Model, read: MeasuredCohort
+) -> tuple[PredictionPlan, MeasuredCohort]:
     """Encode everyone; returns what to predict, and those of whom it can be."""
     members = read.members
     adaptation, notice = choose_adaptation(settings, model, read, fits_first=True)
-    cohort = leave_out(read, list_lacking(adaptation, read.projections))
-    failures += cohort.failures
-    latents = encode_cohort(model, cohort, adaptation, failures)
+    cohort = read.leave_out(list_lacking(adaptation, read.found))
+    latents = encode_cohort(model, cohort, adaptation)
     sources = build_sources(latents, (*DEFAULT_SOURCES, *list_source_names(settings, model)))
     check_sources(settings.prediction.sources, [source.name for source in sources])
     warned = warn_of_inputs(
-        cohort.checks, [m.label for m in members], model=model, adaptation=adaptation
+        read.checks, [m.label for m in members], model=model, adaptation=adaptation
     ).join(warn_of_unlike(members))
     return PredictionPlan(model, adaptation, sources, settings, notice, warned=warned), cohort
 
 
 def _judge(
     plan: PredictionPlan,
-    cohort: Cohort,
+    cohort: MeasuredCohort,
     kept: Kept,
     failures: list[Failure],
     *,

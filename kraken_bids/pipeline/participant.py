@@ -17,14 +17,12 @@ from kraken_bids.bids.datasets import Dataset
 from kraken_bids.cohort.failures import Failure, going_on, record
 from kraken_bids.cohort.from_dataset import (
     Member,
-    encode_cohort,
     is_asked,
-    leave_out,
     list_members,
     read_cohort,
 )
-from kraken_bids.cohort.prediction_plan import PredictionPlan
-from kraken_bids.cohort.sources import build_sources, list_source_names
+from kraken_bids.cohort.projections import encode_cohort
+from kraken_bids.cohort.sources import PredictionPlan, build_sources, list_source_names
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.files import remove_leftovers
 from kraken_bids.logs import show_repeated_warnings
@@ -41,9 +39,9 @@ from kraken_bids.pipeline.pages.draw import draw_participants
 from kraken_bids.pipeline.plan import Plan, plan_participants
 from kraken_bids.pipeline.predict.choice_of_adaptation import (
     choose_adaptation,
-    fit_on_whom,
     read_given_adaptation,
 )
+from kraken_bids.pipeline.predict.fitted_subjects import fit_on_whom
 from kraken_bids.pipeline.predict.session_predictions import predict_members
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.provenance import exit_code_of, follow_run, start_run, write_failures
@@ -200,15 +198,15 @@ def plan_predictions(
     """Read and encode everyone's connectomes; returns what to predict, and who cannot be read."""
     cohort = read_cohort(model, members, fit_on=fit_on_whom(settings))
     adaptation, notice = choose_adaptation(settings, model, cohort)
-    inputs = leave_out(cohort, list_lacking(adaptation, cohort.projections))
-    failures = list(cohort.failures)
-    latents = encode_cohort(model, inputs, adaptation, failures)
+    inputs = cohort.leave_out(list_lacking(adaptation, cohort.found))
+    latents = encode_cohort(model, inputs, adaptation)
     sources = build_sources(latents, list_source_names(settings, model))
     check_sources(settings.prediction.sources, [source.name for source in sources])
     warned = warn_of_inputs(
         cohort.checks, [m.label for m in members], model=model, adaptation=adaptation
     ).join(warn_of_unlike(members))
-    return PredictionPlan(model, adaptation, sources, settings, notice, warned), failures
+    plan = PredictionPlan(model, adaptation, sources, settings, notice, warned)
+    return plan, list(cohort.failures)
 
 
 def _predict(

@@ -7,7 +7,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.scores.metrics import rank_cells, row_correlations
+from kraken_bids.scores.metrics import compute_metrics, rank_cells, row_correlations
 
 Matrix = NDArray[np.float64]
 
@@ -34,6 +34,8 @@ class Score:
 class Comparison:
     """Everybody's observed connectome against everybody's prediction: rows observed."""
 
+    values: Mapping[str, float]
+    """Every metric, as of :func:`~kraken_bids.scores.metrics.compute_metrics`."""
     cells: Mapping[str, Matrix]
     """Metrics that are the mean over subjects of one cell each, ``[n_subjects, n_subjects]``:
     the diagonal is the metric, another assignment picks other cells."""
@@ -82,7 +84,8 @@ def compare(
         "avgcorr": correlations,
         "avgcorr_resid": row_correlations(observed - center, predicted - center),
     }
-    return Comparison(cells, x @ x.T, y @ y.T, x @ y.T)
+    values = compute_metrics(observed, predicted, mean=center, correlations=correlations)
+    return Comparison(values, cells, x @ x.T, y @ y.T, x @ y.T)
 
 
 def score_comparison(
@@ -114,30 +117,31 @@ def score_comparison(
     """
     n = comparison.n_subjects
     rng = np.random.default_rng(seed)
-    own = np.arange(n)[None]
-    assignments = rng.permuted(np.tile(own, (n_permutations, 1)), axis=1)
+    assignments = rng.permuted(np.tile(np.arange(n)[None], (n_permutations, 1)), axis=1)
     counts = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstraps)
     scores = {
         name: _score(
-            partial(_mean_cells, cells), own, assignments, samples=counts @ np.diag(cells) / n
+            comparison.values[name],
+            partial(_mean_cells, cells),
+            assignments,
+            samples=counts @ np.diag(cells) / n,
         )
         for name, cells in comparison.cells.items()
     }
     scores["explainedvar"] = _score(
-        partial(_explain_dealt, comparison), own, assignments,
+        comparison.values["explainedvar"], partial(_explain_dealt, comparison), assignments,
         samples=_explain_samples(comparison, counts),
     )  # fmt: skip
     return scores
 
 
 def _score(
+    value: float,
     metric: Callable[[NDArray[np.intp]], Matrix],
-    own: NDArray[np.intp],
     assignments: NDArray[np.intp],
     *,
     samples: Matrix,
 ) -> Score:
-    value = float(metric(own)[0])
     p = low = high = float("nan")
     if len(assignments) and np.isfinite(value):
         n_as_good = int((metric(assignments) >= value - TIE).sum())

@@ -130,6 +130,13 @@ def init_kraken_wf(  # noqa: PLR0913 - fMRIPrep's workflows too take their optio
         *_list_function_part("std", std_space, atlases_std, functional),
         *_list_structure_parts(atlases_t1, tractograms, structural),
     ]
+    _link_inputs(workflow, measured)
+    predict = pe.Node(PredictConnectomes(settings=settings), name="predict", mem_gb=3)
+    _gather(workflow, [part for part, _ in measured], predict, output_dir)
+    return workflow
+
+
+def _link_inputs(workflow: pe.Workflow, measured: Sequence[Part]) -> None:
     fields = [*RUNS, *(field for _, links in measured for field, _ in links)]
     inputnode = pe.Node(
         niu.IdentityInterface(fields=list(dict.fromkeys(fields))), name="inputnode"
@@ -138,9 +145,6 @@ def init_kraken_wf(  # noqa: PLR0913 - fMRIPrep's workflows too take their optio
         workflow.connect([
             (inputnode, part_wf, [(field, f"inputnode.{own}") for field, own in links]),
         ])  # fmt: skip
-    predict = pe.Node(PredictConnectomes(settings=settings), name="predict", mem_gb=3)
-    _gather(workflow, [part for part, _ in measured], predict, output_dir)
-    return workflow
 
 
 def _list_function_part(

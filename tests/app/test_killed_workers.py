@@ -15,7 +15,7 @@ KILLS = """
 import os, signal, sys
 from kraken_bids.report import figures
 from kraken_bids.pipeline.pages import draw
-from kraken_bids.pipeline.predict import session_files as files
+from kraken_bids.pipeline.predict import session_predictions as files
 
 main = None if "--multiprocessing-fork" in sys.orig_argv else os.getpid()
 

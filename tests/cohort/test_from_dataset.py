@@ -7,21 +7,16 @@ import pytest
 from numpy.typing import NDArray
 
 from kraken_bids.bids.outputs import relmat_path
-from kraken_bids.cohort import from_dataset as cohort_module
-from kraken_bids.cohort.from_dataset import (
-    Member,
-    encode_cohort,
-    fit_cohort_adaptation,
-    list_members,
-    read_cohort,
-)
-from kraken_bids.cohort.projections import fill_missing
+from kraken_bids.cohort import projections
+from kraken_bids.cohort.from_dataset import Member, list_members, read_cohort
+from kraken_bids.cohort.projections import encode_cohort, fill_missing
 from kraken_bids.connectome.matrices import square_to_edges
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.tables import read_relmat
 from kraken_bids.io.writing import write_json, write_relmat
 from kraken_bids.models.krakencoder.adaptation import apply_adaptation
 from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.pipeline.predict.choice_of_adaptation import fit_cohort_adaptation
 
 Edges = dict[Flavor, NDArray[np.float64]]
 
@@ -46,7 +41,7 @@ def test_latents_equal_those_of_adapted_edges(
     output_dir: Path, model: Model, monkeypatch: pytest.MonkeyPatch, block: int
 ) -> None:
     """Adapting after projection, in blocks of any size, is adapting edges and encoding them."""
-    monkeypatch.setattr(cohort_module, "BLOCK", block)
+    monkeypatch.setattr(projections, "BLOCK", block)
     cohort = read_cohort(model, list_members(output_dir), fit_on=anyone)
     adaptation = fit_cohort_adaptation(model, cohort, "meanfit+meanshift")
 
@@ -66,7 +61,7 @@ def test_the_mean_is_that_of_those_who_are_fitted_on(output_dir: Path, model: Mo
     )
 
     flavor = model.flavors[0]
-    mean, n_members = cohort.means[flavor]
+    mean, n_members = cohort.take_means(model)[flavor]
     np.testing.assert_allclose(mean, stored(output_dir, flavor)[[0, 1, 4]].mean(axis=0))
     assert n_members == 3
     assert np.isfinite(cohort.projections[flavor]).all()

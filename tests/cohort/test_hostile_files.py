@@ -23,7 +23,7 @@ from kraken_bids.cohort.from_files import read_connectomes
 from kraken_bids.cohort.stored_predictions import read_predictions
 from kraken_bids.exceptions import CheckpointError, InputError, KrakenBidsError
 from kraken_bids.io.arrays import read_arrays
-from kraken_bids.models.krakencoder.adaptation import read_adaptation
+from kraken_bids.models.krakencoder.saved_adaptation import read_adaptation
 
 MEMORY = 60_000_000
 FC = "FCcorr_fs86_hpf"

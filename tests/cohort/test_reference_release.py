@@ -15,14 +15,16 @@ import pytest
 import torch
 from scipy.io import loadmat, savemat
 
+from kraken_bids.cohort.prediction_archives import collect_arrays
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.models.krakencoder.architecture import Architecture
+from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.network import Network
 from kraken_bids.models.krakencoder.published_writer import write_upstream
 from kraken_bids.models.krakencoder.reduction import fit_reduction
-from kraken_bids.pipeline.file_predictions import predict_files
+from kraken_bids.pipeline.file_predictions import encode_files
 from kraken_bids.pipeline.predict.prediction_options import PredictionOptions
 
 REFERENCE = os.environ.get("KRAKENCODER_REFERENCE", "")
@@ -105,9 +107,8 @@ def test_the_reference_release_predicts_what_we_predict(
 
     expected = ask(tmp_path, edges, mode)
 
-    actual = predict_files(
-        [str(tmp_path / "inputs.npz")], written[0], options, transforms=[written[1]], device="cpu"
-    )
+    model = load_model(written[0], transforms=[written[1]], device="cpu")
+    actual = collect_arrays(encode_files([str(tmp_path / "inputs.npz")], model, options))
     assert len(expected) == 3 * 3 + 4 * 3
     for key, values in expected.items():
         assert np.abs(actual[key] - values).max() <= 1e-5 * np.abs(values).max(), key

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from kraken_bids.cohort import decoding
+from kraken_bids.cohort import decoding, projections
 from kraken_bids.cohort.from_files import open_connectomes, read_connectomes
 from kraken_bids.cohort.prediction_archives import collect_arrays, write_predictions
 from kraken_bids.cohort.projections import EdgeMean
@@ -18,7 +18,6 @@ from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.model import Model
-from kraken_bids.pipeline import file_predictions as predict_module
 from kraken_bids.pipeline.file_predictions import encode_files
 from kraken_bids.pipeline.predict.prediction_options import PredictionOptions
 
@@ -56,7 +55,7 @@ def test_no_bit_depends_on_the_blocks(
 ) -> None:
     """Files written in blocks of any size hold what one block gives, adaptation included."""
     expected = collect_arrays(encode_files([str(inputs)], model, OPTIONS))
-    monkeypatch.setattr(predict_module, "BLOCK", block)
+    monkeypatch.setattr(projections, "BLOCK", block)
     monkeypatch.setattr(decoding, "BLOCK", block)
 
     write_predictions(encode_files([str(inputs)], model, OPTIONS), tmp_path / f"o{suffix}")

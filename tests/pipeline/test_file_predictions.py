@@ -1,5 +1,6 @@
 """kraken-tools predict on a tiny model in the published format."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +13,18 @@ from scipy.io import loadmat
 from torch import nn
 
 from kraken_bids.cli.commands.predict import predict
-from kraken_bids.cohort.from_dataset import (
-    encode_cohort,
-    fit_cohort_adaptation,
-    list_members,
-    read_cohort,
-)
-from kraken_bids.cohort.from_files import CohortFiles, open_connectomes
+from kraken_bids.cohort.from_dataset import list_members, read_cohort
+from kraken_bids.cohort.from_files import open_connectomes
+from kraken_bids.cohort.projections import Cohort, encode_cohort
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.tables import read_relmat
 from kraken_bids.io.writing import write_relmat
 from kraken_bids.models.krakencoder.fusion import fuse
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.reduction import fit_pca
-from kraken_bids.pipeline.file_adaptation import keep_known
-from kraken_bids.pipeline.file_predictions import predict_files
+from kraken_bids.models.krakencoder.saved_adaptation import read_adaptation, write_adaptation
+from kraken_bids.pipeline.file_predictions import encode_files, keep_known
+from kraken_bids.pipeline.predict.choice_of_adaptation import fit_cohort_adaptation
 
 NAMES = (
     "FCcorr_fs86_hpf",
@@ -413,7 +411,7 @@ def test_an_adaptation_that_cannot_be_used_is_said_before_the_long_work(
     def read(*_words: object, **_more: object) -> None:
         raise AssertionError("connectomes were read first")
 
-    monkeypatch.setattr("kraken_bids.pipeline.file_predictions.project_blocks", read)
+    monkeypatch.setattr("kraken_bids.pipeline.file_predictions.project_cohort", read)
     for words in (
         ["--adaptation", tmp_path / "no.h5"],
         ["--adaptation-source", tmp_path / "no.npz"],
@@ -470,12 +468,12 @@ def test_missing_regions_are_filled_as_the_app_does(output_dir: Path, model_fold
     square[7, :] = square[:, 7] = np.nan
     write_relmat(member.connectomes[flavor], square)
 
-    found = predict_files([str(output_dir)], model_folder)
+    found = encode_files([str(output_dir)], load_model(model_folder))
 
     cohort = read_cohort(model, list_members(output_dir), fit_on=lambda _member: True)
     adaptation = fit_cohort_adaptation(model, cohort, "meanfit+meanshift")
     expected = encode_cohort(model, cohort, adaptation)[flavor]
-    np.testing.assert_allclose(found[f"{flavor.name}->encoded"], expected, atol=2e-5)
+    np.testing.assert_allclose(found.encoded[flavor.name], expected, atol=2e-5)
 
 
 def test_a_connectome_with_too_many_holes_is_left_out(
@@ -488,10 +486,10 @@ def test_a_connectome_with_too_many_holes_is_left_out(
     square[:20, :] = square[:, :20] = np.nan
     write_relmat(member.connectomes[flavor], square)
 
-    found = predict_files([str(output_dir)], model_folder)
+    found = encode_files([str(output_dir)], load_model(model_folder))
 
-    assert np.isnan(found[f"{flavor.name}->encoded"][3]).all()
-    assert np.isfinite(found["fusion->encoded"]).all()
+    assert np.isnan(found.encoded[flavor.name][3]).all()
+    assert np.isfinite(found.encoded["fusion"]).all()
 
 
 @pytest.mark.parametrize("is_named", [True, False])
@@ -501,7 +499,7 @@ def test_flavors_that_the_model_lacks_are_warned_of_where_they_were_named(
     """A folder holds what was measured, more than a model knows: that is for information."""
     count = parse_flavor("SCifod2act_fs86_count")
     found = open_connectomes([str(output_dir)])
-    cohort = CohortFiles(found.subjects, {**found.rows, count: next(iter(found.rows.values()))})
+    cohort = Cohort(found.subjects, {**found.rows, count: next(iter(found.rows.values()))})
     caplog.set_level("INFO", logger="kraken_bids")
 
     known = keep_known(
@@ -513,3 +511,24 @@ def test_flavors_that_the_model_lacks_are_warned_of_where_they_were_named(
     assert set(known.rows) == set(found.rows)
     (said,) = (r for r in caplog.records if f"has no flavor {count}" in r.getMessage())
     assert said.levelname == ("WARNING" if is_named else "INFO")
+
+
+def test_a_saved_adaptation_of_other_lengths_is_refused(
+    checkpoint: Path, inputs: Path, tmp_path: Path
+) -> None:
+    """Its means would not fit the edges that they are taken from."""
+    words = ["--input", inputs, "--save-adaptation", tmp_path / "a.h5"]
+    assert run(checkpoint, tmp_path / "o.npz", *words).exit_code == 0
+    saved = read_adaptation(tmp_path / "a.h5")
+    flavor, fit = next(iter(saved.flavors.items()))
+    short = replace(fit, mean_new=fit.mean_new[:-1], training_mean=fit.training_mean[:-1])
+    damaged = replace(saved, flavors={**saved.flavors, flavor: short})
+    write_adaptation(damaged, tmp_path / "b.h5")
+
+    result = run(
+        checkpoint, tmp_path / "p.npz", "--input", inputs, "--adaptation", tmp_path / "b.h5"
+    )
+
+    assert result.exit_code == 5
+    assert f"{tmp_path / 'b.h5'}: expected an adaptation of means of" in result.output
+    assert f"edges for {flavor}; found {fit.mean_new.size - 1}" in result.output

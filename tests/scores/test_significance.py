@@ -23,13 +23,17 @@ def metrics_of(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
 
 
 def test_values_are_the_metrics(pair: tuple[np.ndarray, np.ndarray]) -> None:
-    """With and without a mean of one's own, as compute_metrics has them."""
+    """With and without a mean of one's own; so are the diagonals that permutations replace."""
     for mean in (None, np.linspace(-1, 1, 40)):
-        scores = score_comparison(compare(*pair, mean=mean), n_permutations=0, n_bootstraps=0)
+        comparison = compare(*pair, mean=mean)
+        scores = score_comparison(comparison, n_permutations=0, n_bootstraps=0)
+        expected = compute_metrics(*pair, mean=mean)
 
-        assert {m: s.value for m, s in scores.items()} == pytest.approx(
-            compute_metrics(*pair, mean=mean)
-        )
+        total, error = np.trace(comparison.observed_gram), np.trace(comparison.predicted_gram)
+        error += total - 2 * np.trace(comparison.cross_gram)
+        own = {name: np.diag(cells).mean() for name, cells in comparison.cells.items()}
+        assert {**own, "explainedvar": 1 - error / total} == pytest.approx(expected)
+        assert {m: s.value for m, s in scores.items()} == pytest.approx(expected)
         assert all(np.isnan([s.p, s.low, s.high]).all() for s in scores.values())
 
 

@@ -77,7 +77,7 @@ def describe(model: str, transforms: tuple[Path, ...], as_json: bool, verbose: i
     """
     with exit_with_message():
         start_terminal_log(verbose)
-        from kraken_bids.pipeline.model_description import describe_model, format_description
+        from kraken_bids.pipeline.model_files import describe_model, format_description
 
         description = describe_model(model, transforms=transforms)
         if as_json:

@@ -1,6 +1,7 @@
 """``kraken-tools predict``: connectome files in, latents and predictions out."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -94,19 +95,10 @@ def predict(
     model: str,
     transforms: tuple[Path, ...],
     inputs: tuple[str, ...],
-    adaptation_mode: str,
-    adaptation: Path | None,
-    adaptation_sources: tuple[str, ...],
-    save_adaptation: Path | None,
-    fusions: tuple[str, ...],
-    exclude_self: bool,
-    exclude_atlas: bool,
-    renormalize_fusion: bool,
-    sources: tuple[str, ...],
-    targets: tuple[str, ...],
     device: str,
     output: Path,
     verbose: int,
+    **options: Any,
 ) -> None:
     """Predict connectomes and latents from connectome files.
 
@@ -116,48 +108,12 @@ def predict(
     """
     with exit_with_message():
         start_terminal_log(verbose)
-        # numpy and the model's code are loaded only once the options are known to be sound
-        from kraken_bids.cohort.output_checks import SAVED, check_no_input
-        from kraken_bids.cohort.prediction_archives import (
-            DATASET_SUFFIXES,
-            check_output,
-            write_predictions,
-        )
-        from kraken_bids.cohort.prediction_dataset import write_prediction_tables
-        from kraken_bids.models.krakencoder.adaptation import list_adaptation_files
-        from kraken_bids.models.krakencoder.load import load_model
-        from kraken_bids.pipeline.file_predictions import encode_files
         from kraken_bids.pipeline.predict.prediction_options import PredictionOptions
 
-        check_output(output)
-        saved = list_adaptation_files(save_adaptation) if save_adaptation else ()
-        given = list_adaptation_files(adaptation) if adaptation else ()
-        check_no_input(
-            [
-                ("--output", output),
-                *((SAVED, path) for path in (save_adaptation, *saved) if path is not None),
-            ],
-            [*inputs, *adaptation_sources, *given, model, *transforms],
-        )
-        options = PredictionOptions(
-            adaptation_mode=adaptation_mode,
-            adaptation=adaptation,
-            adaptation_sources=adaptation_sources,
-            save_adaptation=save_adaptation,
-            fusions=fusions,
-            exclude_self=exclude_self,
-            exclude_atlas=exclude_atlas,
-            renormalize_fusion=renormalize_fusion,
-            sources=sources,
-            targets=targets,
-        )
-        loaded = load_model(model, transforms=transforms, device=device)
-        loaded.keep_few_maps()
-        predictions = encode_files(inputs, loaded, options)
-        if output.suffix in DATASET_SUFFIXES:
-            write_prediction_tables(predictions, output)
-        else:
-            write_predictions(predictions, output)
-        n_subjects, n_arrays = len(predictions.subjects), len(predictions.shapes())
-        line = f"{n_subjects} subjects, {n_arrays} arrays: {output}"
+        asked = PredictionOptions(**options)
+        # numpy and the model's code are loaded only once the options are known to be sound
+        from kraken_bids.pipeline.file_predictions import predict_files
+
+        found = predict_files(inputs, model, output, asked, transforms=transforms, device=device)
+        line = f"{len(found.subjects)} subjects, {len(found.shapes())} arrays: {output}"
         click.echo(line, err=is_stream(output))  # standard output may be the file's

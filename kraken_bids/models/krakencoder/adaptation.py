@@ -4,36 +4,25 @@ It is fitted on mean connectomes alone. It can be applied to edges here, or afte
 (``Model.adapt_projected``), because it precedes an affine map.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from types import MappingProxyType
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.io.files import atomic_path
-from kraken_bids.io.foreign import Kind
-from kraken_bids.io.foreign_hdf5 import EVERYTHING, Stored, list_hdf5
-from kraken_bids.io.hdf5 import write_hdf5
 from kraken_bids.scores.doubt_words import log_doubts
 from kraken_bids.scores.likeness import judge_mean
 
 Array = NDArray[np.float32]
 
 MODES = ("none", "meanshift", "meanfit", "meanfit+meanshift")
+DEFAULT_MODE = "meanfit+meanshift"
+MIN_SUBJECTS = 10
+"""Subjects from which an adaptation is fitted unless fewer are asked for."""
 ALIASES = {"meanfitshift": "meanfit+meanshift", "meanshift+meanfit": "meanfit+meanshift"}
-FORMAT = "kraken_bids adaptation"
-ARRAYS_NAME = "adaptation.h5"
-SUMMARY_NAME = "adaptation.json"
-ADAPTATION = Kind(
-    "a saved adaptation",
-    "Give the adaptation.h5 of a group run, or fit one anew.",
-    CheckpointError,
-)
 
 
 @dataclass(frozen=True)
@@ -180,13 +169,23 @@ def apply_adaptation(
     return np.asarray(adapted)
 
 
-def check_adaptation(adaptation: Adaptation, model_sha256: str) -> None:
+def check_adaptation(
+    adaptation: Adaptation, model_sha256: str, sizes: Mapping[Flavor, int] = MappingProxyType({})
+) -> None:
     """Check that an adaptation was fitted for this model.
+
+    Parameters
+    ----------
+    adaptation : Adaptation
+    model_sha256 : str
+        Identity of the model.
+    sizes : mapping of Flavor to int, optional
+        Its number of edges of each flavor.
 
     Raises
     ------
     CheckpointError
-        If it was fitted for another one.
+        If it was fitted for another one, or its means have other lengths.
     """
     if adaptation.model_sha256 and adaptation.model_sha256 != model_sha256:
         raise CheckpointError(
@@ -194,6 +193,19 @@ def check_adaptation(adaptation: Adaptation, model_sha256: str) -> None:
             f"found one fitted for another (SHA-256 {adaptation.model_sha256[:12]}…). Fit it "
             "anew, or give the model it belongs to."
         )
+    check_lengths(adaptation, sizes)
+
+
+def check_lengths(adaptation: Adaptation, sizes: Mapping[Flavor, int]) -> None:
+    """Raise CheckpointError if a mean has not as many edges as the model of its flavor."""
+    for flavor, fit in adaptation.flavors.items():
+        size = sizes.get(flavor, fit.mean_new.size)
+        if fit.mean_new.size != size:
+            raise CheckpointError(
+                f"expected an adaptation of means of {size} edges for {flavor}; found "
+                f"{fit.mean_new.size}. The file is damaged: fit the adaptation anew (run the "
+                "group level again)."
+            )
 
 
 def list_lacking(adaptation: Adaptation | None, flavors: Iterable[Flavor]) -> list[Flavor]:
@@ -220,79 +232,6 @@ def check_covers(adaptation: Adaptation | None, flavors: Iterable[Flavor]) -> No
             "An input that is not adapted does not fit those that are: leave it out of the "
             "inputs, or fit the adaptation on people who have it too."
         )
-
-
-def write_adaptation(adaptation: Adaptation, path: Path | str) -> Path:
-    """Write ``adaptation.json`` (to read) and ``adaptation.h5`` (all of it); returns the latter.
-
-    Parameters
-    ----------
-    adaptation : Adaptation
-    path : Path or str
-        A folder, or a file whose name (``.h5`` or ``.json``) both files take.
-    """
-    arrays, summary = list_adaptation_files(path)
-    with write_hdf5(arrays) as file:
-        _write_arrays(adaptation, file)
-    rows = {
-        flavor.name: {
-            "Mode": fit.mode,
-            "b0": fit.b0,
-            "b1": fit.b1,
-            "R2": fit.r2,
-            "NumberOfSubjects": fit.n_subjects,
-        }
-        for flavor, fit in sorted(adaptation.flavors.items())
-    }
-    text = json.dumps(
-        {
-            "Format": FORMAT,
-            "Mode": adaptation.mode,
-            "ModelSHA256": adaptation.model_sha256,
-            "Arrays": arrays.name,
-            "Flavors": rows,
-        },
-        indent=2,
-    )
-    with atomic_path(summary) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
-    return arrays
-
-
-def read_adaptation(path: Path | str) -> Adaptation:
-    """Read a saved adaptation: its folder, its ``.json`` beside the ``.h5``, or the ``.h5``.
-
-    Raises
-    ------
-    CheckpointError
-        If there is none, or it is not one.
-    """
-    arrays, _ = list_adaptation_files(path)
-    if not arrays.is_file():
-        raise CheckpointError(
-            "expected a saved adaptation (adaptation.h5, written by kraken-bids … group or "
-            f"kraken-tools predict --save-adaptation); found no {arrays}. Check the path."
-        )
-    content = list_hdf5(ADAPTATION, arrays, up_to=EVERYTHING)
-    try:
-        about = content[""].attributes
-        if about.get("format") != FORMAT:
-            raise ADAPTATION.refuse(arrays, "an HDF5 file of another kind")
-        names = [name for name in content if name.startswith("flavors/") and name.count("/") == 1]
-        flavors = {
-            parse_flavor(name.partition("/")[2]): _read_flavor(content, name) for name in names
-        }
-        return Adaptation(str(about["model_sha256"]), str(about["mode"]), flavors)
-    except (KeyError, ValueError, TypeError, OverflowError) as error:
-        raise ADAPTATION.refuse(arrays, error) from error
-
-
-def list_adaptation_files(path: Path | str) -> tuple[Path, Path]:
-    """List the files of a saved adaptation: the arrays, and the summary that people read."""
-    path = Path(path)
-    if path.suffix in {".h5", ".json"}:
-        return path.with_suffix(".h5"), path.with_suffix(".json")
-    return path / ARRAYS_NAME, path / SUMMARY_NAME
 
 
 def _fit_flavor(
@@ -323,33 +262,3 @@ def _fit_flavor(
     return FlavorAdaptation(
         mode, x.astype(np.float32), y.astype(np.float32), b0, b1, correlation**2, n_subjects
     )
-
-
-def _write_arrays(adaptation: Adaptation, file: h5py.File) -> None:
-    file.attrs["format"] = FORMAT
-    file.attrs["mode"] = adaptation.mode
-    file.attrs["model_sha256"] = adaptation.model_sha256
-    flavors = file.create_group("flavors")
-    for flavor, fit in sorted(adaptation.flavors.items()):
-        group = flavors.create_group(flavor.name)
-        group["mean_new"] = fit.mean_new
-        group["training_mean"] = fit.training_mean
-        for name in ("mode", "b0", "b1", "r2", "n_subjects"):
-            group.attrs[name] = getattr(fit, name)
-
-
-def _read_flavor(content: Mapping[str, Stored], name: str) -> FlavorAdaptation:
-    about = content[name].attributes
-    fit = FlavorAdaptation(
-        mode=parse_mode(str(about["mode"])),
-        mean_new=np.asarray(content[f"{name}/mean_new"].value, np.float32),
-        training_mean=np.asarray(content[f"{name}/training_mean"].value, np.float32),
-        b0=float(about["b0"]),
-        b1=float(about["b1"]),
-        r2=float(about["r2"]),
-        n_subjects=int(about["n_subjects"]),
-    )
-    means = np.stack([fit.mean_new, fit.training_mean])  # ValueError unless as long as each other
-    if means.ndim != 2 or not np.isfinite(means).all() or not np.isfinite([fit.b0, fit.b1]).all():
-        raise ValueError(f"means of {name} that are no finite edges, or a line that is not finite")
-    return fit

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from kraken_bids.exceptions import CheckpointError
+from kraken_bids.models.krakencoder.devices import Array, Values
 
 LATENT_ACTIVATIONS = ("none", "tanh", "sigmoid")
 MAX_WIDTH = 100_000_000
@@ -179,3 +180,42 @@ def _layers(sizes: tuple[int, ...], biases: tuple[bool, ...]) -> tuple[tuple[int
     return tuple(
         (n_in, n_out, bias) for (n_in, n_out), bias in zip(pairwise(sizes), biases, strict=True)
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Linear:
+    """Weights of one linear layer, as arrays of numpy or of torch."""
+
+    weight: Values
+    """``[n_out, n_in]``."""
+    bias: Values | None
+    """``[n_out]``."""
+
+    def __call__(self, values: Values) -> Values:
+        """``[n_subjects, n_in]`` to ``[n_subjects, n_out]``."""
+        products = values @ self.weight.T
+        return products if self.bias is None else products + self.bias
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Weights of encoders, decoders and translations, and what they are shaped like."""
+
+    architecture: Architecture
+    arrays: Mapping[str, Array]
+    """As ``Architecture.weight_shapes`` names them."""
+
+    @property
+    def n_parameters(self) -> int:
+        """Number of weights."""
+        return sum(math.prod(values.shape) for values in self.arrays.values())
+
+    def linears(self, branch: str) -> tuple[Linear, ...]:
+        """Linear layers of ``encoders.FLAVOR``, ``decoders.FLAVOR`` or ``translations.PATH``."""
+        arch = self.architecture
+        hidden = arch.group_sizes if branch.startswith("translations.") else arch.hidden_sizes
+        names = (f"{branch}.linears.{layer}" for layer in range(len(hidden) + 1))
+        return tuple(
+            Linear(self.arrays[f"{name}.weight"], self.arrays.get(f"{name}.bias"))
+            for name in names
+        )

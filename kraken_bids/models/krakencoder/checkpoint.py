@@ -1,7 +1,7 @@
 """Our own format: a folder with ``model.json`` (what it is) and ``weights.safetensors``.
 
 ``maps.safetensors`` beside them holds what the weights make of edges, folded
-(``folding.py``); without it, maps are folded when they are first used.
+(``edge_layers.py``); without it, maps are folded when they are first used.
 """
 
 import json
@@ -12,18 +12,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.exceptions import CheckpointError, FlavorError, InputError
+from kraken_bids.exceptions import CheckpointError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.digests import compute_sha256
 from kraken_bids.io.files import atomic_path, make_folder
 from kraken_bids.io.tensors import read_arrays, write_arrays
 from kraken_bids.io.texts import read_json
-from kraken_bids.models.krakencoder.architecture import Architecture
+from kraken_bids.models.krakencoder.architecture import Architecture, Weights
 from kraken_bids.models.krakencoder.devices import resolve_device
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.reduction import Reduction
-from kraken_bids.models.krakencoder.weights import Weights
-from kraken_bids.parcellations import load_parcellation
+from kraken_bids.parcellations import recognize_parcellation
 from kraken_bids.published.cache import check_copy, remember_copy
 
 FORMAT = "kraken_bids model"
@@ -153,13 +152,9 @@ def _describe(model: Model, digests: Mapping[str, str]) -> dict[str, Any]:
 
 def _list_regions(flavors: tuple[Flavor, ...]) -> dict[str, list[str]]:
     """Region names in the order of the edges: the folder explains itself without this package."""
-    regions = {}
-    for parcellation in dict.fromkeys(flavor.parcellation for flavor in flavors):
-        try:
-            regions[parcellation] = list(load_parcellation(parcellation).region_names)
-        except FlavorError:
-            continue  # a parcellation of the user's own has no table here
-    return regions
+    names = dict.fromkeys(flavor.parcellation for flavor in flavors)
+    known = filter(None, map(recognize_parcellation, names))
+    return {parcellation.name: list(parcellation.region_names) for parcellation in known}
 
 
 def _read_description(path: Path) -> dict[str, Any]:

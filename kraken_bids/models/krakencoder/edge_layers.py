@@ -1,44 +1,147 @@
-"""The two ends of the network, where edges meet it, for any number of subjects.
+"""The two ends of the network, where edges meet it: transform and linear layer in one map.
 
 On a CPU all multiplications have one shape, whoever is in the batch: :data:`ROWS` subjects,
-padded with zeros, by :data:`~kraken_bids.models.krakencoder.folding.CHUNK` edges; partial sums are
-added in float64. So a subject's numbers are the same alone and among thousands: to the last bit
-where the library that multiplies gives equal rows equal results, wherever they stand in a block,
-and to 1e-6 of their scale where it does not (OpenBLAS's kernels for Haswell and Zen processors).
+padded with zeros, by :data:`CHUNK` edges; partial sums are added in float64. So a subject's
+numbers are the same alone and among thousands: to the last bit where the library that multiplies
+gives equal rows equal results, wherever they stand in a block, and to 1e-6 of their scale where it
+does not (OpenBLAS's kernels for Haswell and Zen processors).
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.models.krakencoder.architecture import Linear
 from kraken_bids.models.krakencoder.devices import (
     Array,
     Device,
     Values,
     namespace,
+    run_parts,
+    single_thread,
     to_host,
     to_numpy,
     widen,
 )
-from kraken_bids.models.krakencoder.folding import (
-    CHUNK,
-    MapCache,
-    fold_inward,
-    fold_outward,
-    slices,
-)
 from kraken_bids.models.krakencoder.reduction import Reduction
-from kraken_bids.models.krakencoder.threads import run_parts, single_thread
-from kraken_bids.models.krakencoder.weights import Linear
 
+CHUNK = 4096
+"""Edges that are multiplied at once."""
+KEPT_BYTES = 400_000_000
+"""Memory for maps: those of one direction of the published model take 350 MB."""
+
+FEW_BYTES = 120_000_000
+"""The same for work that goes through the flavors once: two of the largest maps."""
 ROWS = 32
 """Subjects that are multiplied at once on a CPU; fewer are padded to as many."""
 CPU_BATCH = 4 * ROWS
 """Subjects whose edges are copied at once: bounds the temporary memory."""
 GPU_SHARE = 0.25
 """Share of a GPU's free memory that one batch may take."""
+
+
+def fold_inward(reduction: Reduction, first: Linear, device: Device) -> Values:
+    """Transform and first layer, without center and bias, as one matrix; computed in float64.
+
+    Parameters
+    ----------
+    reduction : Reduction
+        One that is not affine stays apart: then this is the layer alone.
+    first : Linear
+        On the device.
+
+    Returns
+    -------
+    array of shape (n_edges, n_hidden), float32
+    """
+    folded = device.empty(reduction.n_edges, len(first.weight))
+    if not reduction.is_affine:
+        folded[:] = first.weight.T
+        return folded
+    affine = reduction.to_affine()
+    scaled = widen(first.weight) * device.place(affine.scale)
+    matrix = affine.matrix
+
+    def multiply(part: slice) -> None:
+        exact = scaled[:, part] if matrix is None else scaled @ _cut(matrix, part, device)
+        folded[part] = exact.T
+
+    run_parts(multiply, slices(reduction.n_edges, CHUNK), device)
+    return folded
+
+
+def fold_outward(reduction: Reduction, last: Linear, device: Device) -> Values:
+    """Last layer and inverse transform as one affine map; computed in float64.
+
+    Parameters
+    ----------
+    reduction : Reduction
+        An affine one.
+    last : Linear
+        On the device.
+
+    Returns
+    -------
+    array of shape (n_hidden + 1, n_edges), float32
+        The matrix, and below it what is added.
+    """
+    affine = reduction.to_affine()
+    bias = device.zeros(len(last.weight)) if last.bias is None else last.bias
+    rows = widen(device.xp.concatenate([last.weight.T, bias[None]]))
+    rows = rows / device.place(affine.scale)
+    center = np.broadcast_to(affine.center, (reduction.n_edges,))
+    matrix = affine.matrix
+    folded = device.empty(len(rows), reduction.n_edges)
+
+    def multiply(part: slice) -> None:
+        exact = rows[:, part] if matrix is None else rows @ _cut(matrix, part, device)
+        folded[:-1, part] = exact[:-1]
+        folded[-1, part] = exact[-1] + device.place(center[part])
+
+    run_parts(multiply, slices(reduction.n_edges, CHUNK), device)
+    return folded
+
+
+@dataclass(eq=False)
+class MapCache:
+    """Maps in memory: those used last, up to a number of bytes.
+
+    Threads may share it: each step is one that Python does not interrupt.
+    """
+
+    max_bytes: int = KEPT_BYTES
+    _kept: dict[str, Values] = field(default_factory=dict, init=False, repr=False)
+
+    def __reduce__(self) -> tuple[type["MapCache"], tuple[int]]:
+        """Begin empty in copies, and in what is sent to other processes."""
+        return MapCache, (self.max_bytes,)
+
+    def get(self, key: str, make: Callable[[], Values]) -> Values:
+        """Map of that key, made where it is not kept (any more)."""
+        values = self._kept.pop(key, None)
+        if values is None:
+            values = make()
+            # the oldest go before the newest stays, so that both are never there
+            for oldest in list(self._kept):
+                if self._count_bytes() + values.nbytes <= self.max_bytes:
+                    break
+                self._kept.pop(oldest, None)
+        self._kept[key] = values
+        return values
+
+    def _count_bytes(self) -> int:
+        return sum(kept.nbytes for kept in list(self._kept.values()))
+
+
+def slices(n: int, step: int) -> Iterator[slice]:
+    """Consecutive slices of ``step`` that cover ``n``; the last may be shorter."""
+    return (slice(start, min(start + step, n)) for start in range(0, n, step))
+
+
+def _cut(matrix: NDArray[np.float32], part: slice, device: Device) -> Values:
+    return device.place(matrix[:, part].astype(np.float64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,12 +168,6 @@ class EdgeLayer:
         return self.device.zeros(1) if self.first.bias is None else self.first.bias
 
     @property
-    def center(self) -> Array:
-        """What the transform takes away from edges, ``[n_edges]`` or ``[1]``."""
-        affine = self.reduction.to_affine() if self.reduction.is_affine else None
-        return np.zeros(1, np.float32) if affine is None else affine.center
-
-    @property
     def outward(self) -> Values:
         """From the last layer's input to edges, ``[n_hidden + 1, n_edges]``: below, what is added.
 
@@ -80,9 +177,12 @@ class EdgeLayer:
 
     def project(self, edges: NDArray[np.floating]) -> Array:
         """First layer's output ``[n_subjects, n_hidden]`` of edges ``[n_subjects, n_edges]``."""
-        if not self.reduction.is_affine:
+        center = np.zeros(1, np.float32)
+        if self.reduction.is_affine:
+            center = self.reduction.to_affine().center
+        else:
             edges = self.reduction.forward(edges)
-        center = self.device.place(self.center)
+        center = self.device.place(center)
         projected = np.empty((len(edges), len(self.first.weight)), np.float32)
         for rows in slices(len(edges), batch_size(self.device, edges.shape[1])):
             centered = pad_rows(edges[rows], self.device)
@@ -104,13 +204,8 @@ class EdgeLayer:
 
         Parameters
         ----------
-        projected : ndarray of shape (n_subjects, n_hidden)
         b0, shift : float, ndarray of shape (n_edges,) or float
             ``x' = b0 x + shift``, in edge units.
-
-        Returns
-        -------
-        ndarray of shape (n_subjects, n_hidden)
 
         Raises
         ------
@@ -140,7 +235,9 @@ class EdgeLayer:
         return to_numpy(edges)
 
     def fold(self) -> dict[str, Array]:
-        """Both maps by the names under which :attr:`stored` has them."""
+        """Both maps by the names under which :attr:`stored` has them; none unless affine."""
+        if not self.reduction.is_affine:
+            return {}
         return {
             f"inward.{self.name}": to_numpy(fold_inward(self.reduction, self.first, self.device)),
             f"outward.{self.name}": to_numpy(fold_outward(self.reduction, self.last, self.device)),
@@ -159,10 +256,7 @@ class EdgeLayer:
         return sum(run_parts(multiply, slices(len(matrix), CHUNK), self.device))
 
     def _map(
-        self,
-        direction: str,
-        fold: Callable[[Reduction, Linear, Device], Values],
-        linear: Linear,
+        self, direction: str, fold: Callable[[Reduction, Linear, Device], Values], linear: Linear
     ) -> Values:
         key = f"{direction}.{self.name}"
 

@@ -1,6 +1,6 @@
-"""What lies between the two ends of the network: nothing but a scaling, or layers run by torch."""
+"""The network in use: its two ends, and between them a scaling at most, or layers run by torch."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -8,9 +8,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.flavors import Flavor
+from kraken_bids.models.krakencoder.architecture import Linear, Weights
 from kraken_bids.models.krakencoder.devices import Array, Device, Values, to_numpy
-from kraken_bids.models.krakencoder.edge_layers import in_blocks, pad_rows
-from kraken_bids.models.krakencoder.weights import Linear, Weights
+from kraken_bids.models.krakencoder.edge_layers import (
+    EdgeLayer,
+    MapCache,
+    batch_size,
+    in_blocks,
+    pad_rows,
+    slices,
+)
+from kraken_bids.models.krakencoder.reduction import Reduction
 
 if TYPE_CHECKING:
     from kraken_bids.models.krakencoder.network import Network
@@ -20,11 +29,53 @@ MIN_NORM = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class InnerLayers:
-    """Layers between the encoders' first and the decoders' last, of all flavors."""
+class Layers:
+    """Layers of all flavors, on a device; what is given to them has been checked."""
 
     weights: Weights
+    reductions: Mapping[Flavor, Reduction]
     device: Device
+    maps: Mapping[str, Array]
+    """Folded maps of a model folder, or none."""
+
+    def at_edges(self, flavor: Flavor) -> EdgeLayer:
+        """Transform of a flavor with the layers beside it."""
+        name = flavor.name
+        first = self.linears(f"encoders.{name}")[0]
+        last = self.linears(f"decoders.{name}")[-1]
+        return EdgeLayer(
+            name, self.reductions[flavor], first, last, self.device, self.maps, self.cache
+        )
+
+    @cached_property
+    def cache(self) -> MapCache:
+        """Folded maps in memory; on a GPU up to half of what is free."""
+        is_gpu = self.device.is_gpu
+        return MapCache(self.device.count_free_bytes() // 2) if is_gpu else MapCache()
+
+    def predict(self, flavor: Flavor, latents: NDArray[np.floating]) -> Array:
+        """Edges ``[n_subjects, n_edges]`` of latents ``[n_subjects, n_latent]``."""
+        layer, n_edges = self.at_edges(flavor), self.reductions[flavor].n_edges
+        step = batch_size(self.device, n_edges)
+        parts = (
+            layer.expand(self.decode(flavor.name, latents[rows]))[: rows.stop - rows.start]
+            for rows in slices(len(latents), step)
+        )
+        if 0 < len(latents) <= step:
+            return next(parts)
+        # part after part into its place: they and the whole are never in memory twice
+        edges = np.empty((len(latents), n_edges), np.float32)
+        for rows in slices(len(latents), step):
+            edges[rows] = next(parts)
+        return edges
+
+    def factor(self, flavor: Flavor, latents: NDArray[np.floating]) -> tuple[Array, Array] | None:
+        """Two matrices whose product is :meth:`predict`; None where there are no such."""
+        if not self.reductions[flavor].is_affine:
+            return None
+        hidden = to_numpy(self.decode(flavor.name, latents))[: len(latents)]
+        rows = np.hstack([hidden, np.ones((len(hidden), 1), np.float32)])
+        return rows, to_numpy(self.at_edges(flavor).outward)
 
     @property
     def is_plain(self) -> bool:

@@ -20,10 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 def load_model(
-    path: Path | str,
-    *,
-    transforms: Path | str | Iterable[Path | str] = (),
-    device: str = "auto",
+    path: Path | str, *, transforms: Path | str | Iterable[Path | str] = (), device: str = "auto"
 ) -> Model:
     """Load a model.
 

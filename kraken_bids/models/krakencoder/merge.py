@@ -7,9 +7,8 @@ from typing import Any
 
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import Flavor
-from kraken_bids.models.krakencoder.architecture import Architecture
+from kraken_bids.models.krakencoder.architecture import Architecture, Weights
 from kraken_bids.models.krakencoder.model import Model
-from kraken_bids.models.krakencoder.weights import Weights
 
 logger = logging.getLogger(__name__)
 

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kraken_bids.models.krakencoder.architecture import Architecture
+from kraken_bids.models.krakencoder.architecture import Architecture, Weights
 from kraken_bids.models.krakencoder.devices import Array, Values, to_numpy
-from kraken_bids.models.krakencoder.weights import Weights
 
 
 def on_arrays(layers: Callable[[Tensor], Tensor]) -> Callable[[Values], Values]:

@@ -13,12 +13,11 @@ from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.digests import compute_sha256
 from kraken_bids.io.pickles import read_torch_file
-from kraken_bids.models.krakencoder.architecture import Architecture
+from kraken_bids.models.krakencoder.architecture import Architecture, Weights
 from kraken_bids.models.krakencoder.devices import resolve_device
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.published_transforms import find_transforms, read_reductions
 from kraken_bids.models.krakencoder.reduction import Reduction
-from kraken_bids.models.krakencoder.weights import Weights
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +160,7 @@ def _rename_weights(
     architecture: Architecture, weights: Mapping[str, NDArray[Any]], checkpoint: Path
 ) -> dict[str, NDArray[np.float32]]:
     """Our names for the published weights."""
-    prefixes = _name_branches(architecture)
+    prefixes = name_branches(architecture)
     theirs = {
         f"{branch}.linears.{layer}": f"{prefixes[branch]}{number}"
         for branch, layers in architecture.branches().items()
@@ -191,7 +190,7 @@ def _rename_weights(
     return renamed
 
 
-def _name_branches(architecture: Architecture) -> dict[str, str]:
+def name_branches(architecture: Architecture) -> dict[str, str]:
     """Prefixes of the published weights, by our branches."""
     lists = {
         "encoder_list": [f"encoders.{name}" for name in architecture.flavors],

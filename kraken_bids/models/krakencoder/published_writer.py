@@ -1,7 +1,6 @@
 """Writes the published formats: a ``.pt`` checkpoint and its ``kraken_ioxfm_*`` transforms."""
 
 import pickle
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -10,16 +9,16 @@ from numpy.typing import NDArray
 
 from kraken_bids import __version__
 from kraken_bids.io.files import atomic_path
-from kraken_bids.models.krakencoder.architecture import Architecture
+from kraken_bids.models.krakencoder.architecture import Architecture, Weights
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.published_checkpoint import (
     IDENTITY_KEY,
     KEPT_PROVENANCE,
     PROVENANCE_KEY,
+    name_branches,
 )
 from kraken_bids.models.krakencoder.published_transforms import name_transforms
 from kraken_bids.models.krakencoder.reduction import COMPONENTS, Reduction
-from kraken_bids.models.krakencoder.weights import Linear, Weights
 
 ROWS = {"cfeat", "cfeat+norm", "cfeat+varnorm", "zfeat"}
 """Types whose statistics over edges the reference release takes as ``[1, n_edges]``."""
@@ -120,27 +119,19 @@ def _describe_architecture(arch: Architecture) -> dict[str, Any]:
 
 def _number_weights(network: Weights) -> dict[str, Any]:
     """Weights under the published layer numbers, which count layers without weights too."""
-    arch = network.architecture
-    step = 1 + (arch.dropout > 0) + (not arch.skip_activation)
-    weights: dict[str, Any] = {}
-    for i, name in enumerate(arch.flavors):
-        inward = step + (arch.latent_activation != "none")
-        weights |= _number_branch(network.linears(f"encoders.{name}"), f"encoder_list.{i}", inward)
-    for i, name in enumerate(arch.flavors):
-        weights |= _number_branch(network.linears(f"decoders.{name}"), f"decoder_list.{i}", step)
-    group_step = 1 + (arch.group_dropout > 0) + arch.group_activation
-    for i, path in enumerate(arch.group_paths):
-        linears = network.linears(f"translations.{path}")
-        weights |= _number_branch(linears, f"intergroup_transform_list.{i}", group_step)
-    return weights
-
-
-def _number_branch(linears: Sequence[Linear], prefix: str, step: int) -> dict[str, Any]:
     import torch
 
+    arch = network.architecture
+    step = 1 + (arch.dropout > 0) + (not arch.skip_activation)
+    steps = {
+        "encoders": step + (arch.latent_activation != "none"),
+        "decoders": step,
+        "translations": 1 + (arch.group_dropout > 0) + arch.group_activation,
+    }
     return {
-        f"{prefix}.{layer * step}.{part}": torch.tensor(values)
-        for layer, linear in enumerate(linears)
+        f"{prefix}{layer * steps[branch.partition('.')[0]]}.{part}": torch.tensor(values)
+        for branch, prefix in name_branches(arch).items()
+        for layer, linear in enumerate(network.linears(branch))
         for part, values in (("weight", linear.weight), ("bias", linear.bias))
         if values is not None
     }

@@ -271,10 +271,7 @@ def _train_paths(
 
 
 def _train_similarity(
-    network: Network,
-    inputs: Mapping[str, Tensor],
-    optimizer: GuardedAdamW,
-    weight: float,
+    network: Network, inputs: Mapping[str, Tensor], optimizer: GuardedAdamW, weight: float
 ) -> Tensor:
     """One step that pulls the latents of all flavors together, all subjects at once."""
     network.eval()

@@ -15,13 +15,14 @@ from kraken_bids.cohort.from_files import read_connectomes
 from kraken_bids.cohort.joined_rows import Connectomes
 from kraken_bids.cohort.prediction_archives import ARROW
 from kraken_bids.cohort.stored_predictions import Predictions, read_predictions
-from kraken_bids.cohort.subject_names import unify_labels
+from kraken_bids.cohort.subject_names import list_few, unify_labels
 from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.files import atomic_path
 from kraken_bids.io.output_streams import is_stream
 from kraken_bids.io.writing import write_json, write_table
-from kraken_bids.pipeline.check.file_doubts import warn_of_observed
+from kraken_bids.pipeline.check.cohort_doubts import warn_of_observed
+from kraken_bids.pipeline.check.cohort_scores import MIN_MEMBERS
 from kraken_bids.scores.plausibility import InputCheck
 from kraken_bids.scores.quality_control import METRIC_WORDS
 from kraken_bids.scores.significance import Score, compare, score_comparison
@@ -30,10 +31,7 @@ logger = logging.getLogger(__name__)
 
 Edges = NDArray[np.floating]
 
-MIN_SUBJECTS = 3
 METRICS = tuple(name for name in METRIC_WORDS if name != "n")
-MAX_NAMED = 8
-"""Subjects, or pairs, left out that a log line names."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def evaluate_files(
     found = list(_evaluate(predictions, connectomes, options, training_means or {}))
     if not found:
         raise ConnectomeError(
-            f"expected at least {MIN_SUBJECTS} subjects with a complete observed connectome and "
+            f"expected at least {MIN_MEMBERS} subjects with a complete observed connectome and "
             f"its prediction; found fewer for every flavor of {predictions.where}."
         )
     return sorted(found, key=lambda e: (not e.source.startswith("fusion"), e.source, e.target))
@@ -205,7 +203,7 @@ def _evaluate(
                 f"{predictions.where}, {source}, {target}: expected {x.shape[1]} edges, as "
                 f"observed; found {y.shape[1]}."
             )
-        if len(x) < MIN_SUBJECTS:
+        if len(x) < MIN_MEMBERS:
             too_few.append(f"{source}{ARROW}{target}")
             continue
         if target not in judged:
@@ -223,7 +221,7 @@ def _evaluate(
     if too_few:
         logger.warning(
             "%d of %d pairs are left out, since fewer than %d subjects have both, complete: %s",
-            len(too_few), len(keys), MIN_SUBJECTS, _list(too_few),
+            len(too_few), len(keys), MIN_MEMBERS, list_few(too_few),
         )  # fmt: skip
 
 
@@ -264,8 +262,8 @@ def _check_common(predictions: Predictions, connectomes: Connectomes) -> None:
     if not predicted & observed:
         raise InputError(
             f"expected the same subjects in {predictions.where} and in --observed; found none in "
-            f"common: {_list(predictions.subjects)} predicted, {_list(connectomes.subjects)} "
-            "observed. Spell them alike (with or without sub-)."
+            f"common: {list_few(predictions.subjects)} predicted, "
+            f"{list_few(connectomes.subjects)} observed. Spell them alike (with or without sub-)."
         )
     for subjects, other, words in (
         (predictions.subjects, observed, "predicted, not observed"),
@@ -273,7 +271,9 @@ def _check_common(predictions: Predictions, connectomes: Connectomes) -> None:
     ):
         alone = [subject for subject in subjects if subject not in other]
         if alone:
-            logger.warning("%d subject(s) are left out: %s: %s", len(alone), words, _list(alone))
+            logger.warning(
+                "%d subject(s) are left out: %s: %s", len(alone), words, list_few(alone)
+            )
     targets = {target for _, target in predictions.readers}
     if not targets & set(connectomes.edges):
         raise InputError(
@@ -282,8 +282,3 @@ def _check_common(predictions: Predictions, connectomes: Connectomes) -> None:
             f"{', '.join(sorted(f.name for f in connectomes.edges))}. Give --observed FLAVOR=FILE "
             "of one of these."
         )
-
-
-def _list(names: Sequence[str]) -> str:
-    more = ", …" if len(names) > MAX_NAMED else ""
-    return ", ".join(names[:MAX_NAMED]) + more

@@ -3,12 +3,15 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.cohort.from_dataset import Cohort, Member
+from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.latent_tables import list_values
 from kraken_bids.cohort.measurements import Measurement
+from kraken_bids.cohort.projections import Projected
 from kraken_bids.cohort.sources import Source
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.hdf5 import write_hdf5
@@ -91,7 +94,7 @@ class Distance:
 def write_quality(
     output_dir: Path,
     members: Sequence[Member],
-    cohort: Cohort,
+    cohort: Projected,
     scores: Mapping[tuple[int, Flavor], CrossModalScore],
     *,
     inputs: Mapping[tuple[int, Flavor], InputQuality],
@@ -177,14 +180,14 @@ def write_latents(output_dir: Path, members: Sequence[Member], sources: Sequence
         for source in sources
         if source.n_inputs[index]
     ]
-    columns: dict[str, list[object]] = {
+    columns: dict[str, list[Any]] = {
         "participant_id": [whose.participant_id for whose, _, _ in rows],
         "session_id": [whose.session_id for whose, _, _ in rows],
         "source": [source.name for _, source, _ in rows],
         "n_inputs": [int(source.n_inputs[index]) for _, source, index in rows],
     }
     values = np.stack([source.latents[index] for _, source, index in rows])
-    columns |= {f"z{k:03d}": values[:, k].tolist() for k in range(values.shape[1])}
+    columns |= list_values(values)
     path = group_path(output_dir, "latents.tsv")
     write_table(path, columns)
     write_json(path.with_suffix(".json"), {
@@ -194,11 +197,11 @@ def write_latents(output_dir: Path, members: Sequence[Member], sources: Sequence
     })  # fmt: skip
 
 
-def write_means(output_dir: Path, model: Model, cohort: Cohort) -> None:
+def write_means(output_dir: Path, model: Model, cohort: Projected) -> None:
     """Write the mean measured connectome of every flavor beside the model's training mean."""
     training = model.training_means()
     with write_hdf5(group_path(output_dir, "mean_connectomes.h5")) as file:
-        for flavor, (mean, n_members) in cohort.means.items():
+        for flavor, (mean, n_members) in cohort.take_means(model).items():
             group = file.create_group(flavor.name)
             group.create_dataset("measured", data=mean.astype(np.float32))
             if flavor in training:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.from_dataset import STAGE, Member, read_measured
-from kraken_bids.cohort.prediction_plan import PredictionPlan
+from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.cohort.warned import Warned
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import Adaptation

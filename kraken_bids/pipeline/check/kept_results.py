@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from kraken_bids import __version__
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.cohort.from_dataset import Cohort
+from kraken_bids.cohort.from_dataset import MeasuredCohort
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.digests import compute_sha256, digest
 from kraken_bids.io.writing import write_text
@@ -76,7 +76,7 @@ class Kept:
 NOTHING_KEPT = Kept()
 
 
-def keep_results(output_dir: Path, cohort: Cohort, *, anew: bool) -> Kept:
+def keep_results(output_dir: Path, cohort: MeasuredCohort, *, anew: bool) -> Kept:
     """Keep in ``group/`` what is computed of a cohort's members and what was read of them."""
     people = [
         (member.label, [flavor.name for flavor in sorted(member.connectomes)])

@@ -14,8 +14,8 @@ from kraken_bids.bids.outputs import (
 )
 from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.from_dataset import Member
-from kraken_bids.cohort.prediction_plan import PredictionPlan
 from kraken_bids.cohort.sidecars import fingerprint, hold_session, order_added, read_digest
+from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.digests import digest
 from kraken_bids.io.facts import Facts, read_facts

@@ -1,37 +1,163 @@
-"""Which adaptation a run uses: a saved one, one fitted on its own subjects, or none."""
+"""Which adaptation predictions get: a saved one, one fitted on a cohort, or none."""
 
 import logging
-import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.bids.participants import read_participants
-from kraken_bids.cohort.from_dataset import Cohort, Member, fit_cohort_adaptation
-from kraken_bids.cohort.subject_names import match_labels
-from kraken_bids.exceptions import CheckpointError, InputError, SettingsError
-from kraken_bids.flavors import Flavor, suggest
+from kraken_bids.cohort.projections import Projected
+from kraken_bids.exceptions import CheckpointError, ConnectomeError
+from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import (
+    DEFAULT_MODE,
+    MIN_SUBJECTS,
     Adaptation,
     check_adaptation,
     check_covers,
+    check_lengths,
+    fit_adaptation,
     list_lacking,
-    read_adaptation,
-    write_adaptation,
 )
 from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.models.krakencoder.saved_adaptation import read_adaptation, write_adaptation
+from kraken_bids.pipeline.predict.prediction_options import AUTO, PredictionOptions
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-CONDITION = re.compile(r"^\s*(\w+)\s*(==|!=|<=|>=|<|>)\s*(.+?)\s*$")
+
+def read_given_adaptation(
+    path: Path, model: Model, flavors: Collection[Flavor] = ()
+) -> Adaptation:
+    """Read a saved adaptation and check that it was fitted for this model and these inputs.
+
+    Raises
+    ------
+    CheckpointError
+        If it was fitted for another model, its means have other lengths than the model's edges,
+        or it lacks one of the flavors.
+    """
+    adaptation = read_adaptation(path)
+    try:
+        check_adaptation(adaptation, model.sha256, model.sizes)
+        check_covers(adaptation, flavors)
+    except CheckpointError as error:
+        raise CheckpointError(f"--adaptation {path}: {error}") from error
+    logger.info("adaptation: %s", path)
+    return adaptation
+
+
+def fit_cohort_adaptation(
+    model: Model, cohort: Projected, mode: str, *, flavors: Collection[Flavor] | None = None
+) -> Adaptation:
+    """Fit an adaptation on the means of a cohort.
+
+    Parameters
+    ----------
+    model : Model
+    cohort : Projected
+    mode : str
+    flavors : collection of Flavor, optional
+        Those to fit (all that somebody has).
+
+    Raises
+    ------
+    CheckpointError
+        If the model keeps no training mean of a flavor.
+    ConnectomeError
+        If there is one connectome of a flavor only.
+    """
+    means = cohort.take_means(model)
+    means = {f: found for f, found in means.items() if flavors is None or f in flavors}
+    alone = [flavor.name for flavor, (_, n) in means.items() if n == 1]
+    if alone and mode != "none":
+        raise ConnectomeError(
+            f"{', '.join(alone)}: expected several subjects to fit the adaptation {mode}; found "
+            "one, whose adapted connectome would be the training mean itself. Use "
+            "--adaptation-mode none, or --adaptation-source with a cohort of the same site."
+        )
+    adaptation = fit_adaptation(
+        means, model.training_means(), mode, model_sha256=model.sha256, judges=False
+    )
+    for flavor, fit in adaptation.flavors.items() if mode != "none" else ():
+        logger.info(
+            "adaptation of %s: %s, b0 %.3g, b1 %.3g, R² %.2f, %d session(s)",
+            flavor, mode, fit.b0, fit.b1, fit.r2, fit.n_subjects,
+        )  # fmt: skip
+    return adaptation
+
+
+def choose_for_files(
+    options: PredictionOptions,
+    model: Model,
+    cohort: Projected,
+    given: Adaptation | Projected | None = None,
+) -> Adaptation | None:
+    """Adaptation of connectome files: saved, fitted on another cohort, or fitted on the inputs.
+
+    Parameters
+    ----------
+    options : PredictionOptions
+    model : Model
+    cohort : Projected
+        The inputs.
+    given : Adaptation or Projected, optional
+        What was read from ``--adaptation`` or ``--adaptation-source``.
+
+    Raises
+    ------
+    ConnectomeError
+        If it would be fitted on one subject, or, unless a mode is asked for, on fewer than
+        :data:`MIN_SUBJECTS` of a flavor.
+    CheckpointError
+        If the model keeps no training mean of an input flavor.
+    """
+    if isinstance(given, Adaptation):
+        _warn_of_few(given, cohort.found)
+        return given
+    mode, fitted_on = options.adaptation_mode, given or cohort
+    n_subjects = len(fitted_on.cohort.subjects)
+    if mode == AUTO and n_subjects < MIN_SUBJECTS:
+        logger.warning(
+            "%d subjects are too few to fit an adaptation (at least %d): none is applied%s. Give "
+            "--adaptation FILE, --adaptation-source FLAVOR=FILE, or an --adaptation-mode.",
+            n_subjects, MIN_SUBJECTS, ", and none saved" if options.save_adaptation else "",
+        )  # fmt: skip
+        return None
+    if mode == AUTO:
+        _check_counts({f: fitted_on.found[f].mean.n_subjects for f in sorted(cohort.found)})
+    adaptation = fit_cohort_adaptation(model, fitted_on, DEFAULT_MODE if mode == AUTO else mode)
+    if options.save_adaptation:
+        write_adaptation(adaptation, options.save_adaptation)
+    return adaptation
+
+
+def _warn_of_few(adaptation: Adaptation, flavors: Iterable[Flavor]) -> None:
+    fits = [fit for flavor in flavors if (fit := adaptation.of(flavor)) is not None]
+    fewest = min((fit.n_subjects for fit in fits if fit.mode != "none"), default=MIN_SUBJECTS)
+    if fewest < MIN_SUBJECTS:
+        logger.warning(
+            "the saved adaptation was fitted on %d subject(s), fewer than %d: their own "
+            "differences from others are taken for those of the site. Fit it on more people.",
+            fewest, MIN_SUBJECTS,
+        )  # fmt: skip
+
+
+def _check_counts(counts: dict[Flavor, int]) -> None:
+    few = ", ".join(f"{n} of {f}" for f, n in counts.items() if 0 < n < MIN_SUBJECTS)
+    if few:
+        raise ConnectomeError(
+            f"expected at least {MIN_SUBJECTS} subjects of every input flavor, to fit the "
+            f"adaptation; found {few}. Leave the flavor out, give --adaptation FILE or "
+            "--adaptation-source, or name an --adaptation-mode to fit it on so few all the same."
+        )
 
 
 def choose_adaptation(
-    settings: Settings, model: Model, cohort: Cohort, *, fits_first: bool = False
+    settings: Settings, model: Model, cohort: Projected, *, fits_first: bool = False
 ) -> tuple[Adaptation | None, str]:
     """Adaptation of a run, and a sentence for sidecars and report where that needs saying.
 
@@ -41,9 +167,6 @@ def choose_adaptation(
 
     Parameters
     ----------
-    settings : Settings
-    model : Model
-    cohort : Cohort
     fits_first : bool
         At the group level: what is fitted on this run comes before what was saved, and is saved
         for later participant runs.
@@ -71,16 +194,17 @@ def choose_adaptation(
     return None, notice
 
 
-def _take_saved(settings: Settings, model: Model, cohort: Cohort) -> Adaptation | None:
+def _take_saved(settings: Settings, model: Model, cohort: Projected) -> Adaptation | None:
     """Take the one that a group run saved, its flavors that rest on enough subjects."""
     saved = group_path(settings.data.output_dir, "adaptation.h5")
     if not saved.exists():
         return None
     try:
         adaptation = read_adaptation(saved)
-        _check_lengths(adaptation, model, saved)
+        if adaptation.model_sha256 == model.sha256:
+            check_lengths(adaptation, model.sizes)
     except CheckpointError as error:
-        logger.warning("the saved adaptation is passed over: %s", error)
+        logger.warning("the saved adaptation %s is passed over: %s", saved, error)
         return None
     if adaptation.model_sha256 != model.sha256:
         logger.warning("%s was fitted for another model and is not used", saved)
@@ -92,12 +216,8 @@ def _take_saved(settings: Settings, model: Model, cohort: Cohort) -> Adaptation 
             "%s is not used for %s: it was fitted on %d session(s) at least, fewer than the %d "
             "subjects that it takes. To use it all the same, ask for it: --adaptation %s, or "
             "--adaptation-min-subjects",
-            saved,
-            _join(few),
-            min(fit.n_subjects for fit in few.values()),
-            minimum,
-            saved,
-        )
+            saved, _join(few), min(fit.n_subjects for fit in few.values()), minimum, saved,
+        )  # fmt: skip
     kept = {f: fit for f, fit in adaptation.flavors.items() if f not in few}
     if not set(kept) & list_measured(cohort):
         return None
@@ -105,24 +225,12 @@ def _take_saved(settings: Settings, model: Model, cohort: Cohort) -> Adaptation 
     return replace(adaptation, flavors=kept)
 
 
-def _check_lengths(adaptation: Adaptation, model: Model, path: Path) -> None:
-    """Refuse a saved adaptation to this model whose means do not have the model's edges."""
-    for flavor, fit in adaptation.flavors.items():
-        known = adaptation.model_sha256 == model.sha256 and flavor in model.flavors
-        shape = (model.n_edges(flavor),) if known else fit.mean_new.shape
-        if fit.mean_new.shape != shape:
-            raise CheckpointError(
-                f"expected an adaptation of means of {shape[0]} edges for {flavor} in {path}; "
-                f"found {fit.mean_new.size}. The file is damaged: run the group level again."
-            )
-
-
-def _fit_here(settings: Settings, model: Model, cohort: Cohort) -> Adaptation | None:
+def _fit_here(settings: Settings, model: Model, cohort: Projected) -> Adaptation | None:
     """Fit on the subjects of this run those flavors that enough of them have."""
     minimum = settings.prediction.adaptation_min_subjects
     counts = _count_subjects(cohort)
     # one session, adapted to itself, would become the training mean
-    several = {flavor for flavor, (_, n_sessions) in cohort.means.items() if n_sessions > 1}
+    several = {flavor for flavor, one in cohort.found.items() if one.mean.n_subjects > 1}
     enough = {flavor for flavor in several if counts[flavor] >= minimum}
     if not enough:
         return None
@@ -132,7 +240,7 @@ def _fit_here(settings: Settings, model: Model, cohort: Cohort) -> Adaptation | 
     )
 
 
-def _fit_and_save(settings: Settings, model: Model, cohort: Cohort) -> Adaptation | None:
+def _fit_and_save(settings: Settings, model: Model, cohort: Projected) -> Adaptation | None:
     fitted = _fit_here(settings, model, cohort)
     if fitted is None:
         return None
@@ -141,21 +249,22 @@ def _fit_and_save(settings: Settings, model: Model, cohort: Cohort) -> Adaptatio
     return read_adaptation(write_adaptation(fitted, path))
 
 
-def list_measured(cohort: Cohort) -> set[Flavor]:
+def list_measured(cohort: Projected) -> set[Flavor]:
     """Give the flavors of the model that somebody has."""
     return {flavor for flavor, rows in cohort.projections.items() if np.isfinite(rows).any()}
 
 
-def _count_subjects(cohort: Cohort) -> dict[Flavor, int]:
+def _count_subjects(cohort: Projected) -> dict[Flavor, int]:
     """Count those whom an adaptation of each flavor would be fitted on, sessions together."""
-    whom = {index: cohort.members[index].subject for index in cohort.fitted_on}
+    labels = cohort.cohort.subjects
+    whom = {index: labels[index].partition("_ses-")[0] for index in cohort.fitted_on}
     return {
         flavor: len({who for k, who in whom.items() if np.isfinite(rows[k]).all()})
         for flavor, rows in cohort.projections.items()
     }
 
 
-def _note_left_out(adaptation: Adaptation, cohort: Cohort) -> str:
+def _note_left_out(adaptation: Adaptation, cohort: Projected) -> str:
     lacking = list_lacking(adaptation, list_measured(cohort))
     if not lacking:
         return ""
@@ -169,7 +278,7 @@ def _note_left_out(adaptation: Adaptation, cohort: Cohort) -> str:
     return notice
 
 
-def _explain_none(settings: Settings, cohort: Cohort, *, is_group: bool) -> str:
+def _explain_none(settings: Settings, cohort: Projected, *, is_group: bool) -> str:
     minimum = settings.prediction.adaptation_min_subjects
     n_subjects = max(_count_subjects(cohort).values(), default=0)
     ask = (
@@ -188,122 +297,3 @@ def _explain_none(settings: Settings, cohort: Cohort, *, is_group: bool) -> str:
 
 def _join(flavors: Iterable[Flavor]) -> str:
     return ", ".join(flavor.name for flavor in sorted(flavors))
-
-
-def fit_on_whom(
-    settings: Settings, members: Sequence[Member] | None = None
-) -> Callable[[Member], bool]:
-    """Return who counts in the mean that a run's adaptation is fitted on.
-
-    Parameters
-    ----------
-    settings : Settings
-    members : sequence of Member, optional
-        Those of the run, among whom all who are named must be; without them nobody need be.
-
-    Raises
-    ------
-    InputError
-        If a query is given and there is no ``participants.tsv``.
-    SettingsError
-        If the query names a column that is not there, or finds nobody; if a label is nobody's.
-    """
-    words = settings.prediction.adaptation_subjects
-    if not words:
-        return lambda _member: True
-    is_query = len(words) == 1 and CONDITION.match(words[0]) is not None
-    asked = _query_participants(settings, words[0]) if is_query else set(words)
-    asked = {word.removeprefix("sub-") for word in asked}
-    present = {member.subject for member in members or ()}
-    if members is None:
-        return lambda member: (
-            member.subject in _spell_as_in({member.subject}, asked, is_query=is_query)
-        )
-    chosen = _spell_as_in(present, asked, is_query=is_query)
-    if not is_query:
-        _check_labels(chosen, members)
-    if not chosen & present:
-        raise SettingsError(
-            f"--adaptation-subjects {' '.join(words)}: expected some of the {len(present)} "
-            "participant(s) of this run; found none of them. Leave --participant-label out, or "
-            "choose among them."
-        )
-    return lambda member: member.subject in chosen
-
-
-def _spell_as_in(present: Collection[str], asked: Collection[str], *, is_query: bool) -> set[str]:
-    """Participants of a table as the data spell them; labels that somebody typed as they are."""
-    return match_labels(sorted(asked), present, say=logger.warning) if is_query else set(asked)
-
-
-def read_given_adaptation(
-    path: Path, model: Model, flavors: Collection[Flavor] = ()
-) -> Adaptation:
-    """Read a saved adaptation and check that it was fitted for this model and these inputs.
-
-    Raises
-    ------
-    CheckpointError
-        If it was fitted for another model, or lacks one of the flavors.
-    """
-    adaptation = read_adaptation(path)
-    try:
-        check_adaptation(adaptation, model.sha256)
-        check_covers(adaptation, flavors)
-    except CheckpointError as error:
-        raise CheckpointError(f"--adaptation {path}: {error}") from error
-    logger.info("adaptation: %s", path)
-    return adaptation
-
-
-def _check_labels(labels: Collection[str], members: Sequence[Member] | None) -> None:
-    present = {member.subject for member in members or ()}
-    unknown = sorted(set(labels) - present) if members is not None else []
-    if unknown:
-        raise SettingsError(
-            "--adaptation-subjects: expected participants of this run "
-            f"({', '.join(sorted(present))}), or a condition such as group==control; found "
-            f"{', '.join(unknown)}.{suggest(unknown[0], present)}"
-        )
-
-
-def _query_participants(settings: Settings, query: str) -> set[str]:
-    match = CONDITION.match(query)
-    assert match is not None
-    column, operator, value = match.groups()
-    rows = _read_participants(settings)
-    if not rows or not {column, "participant_id"} <= set(rows[0]):
-        names = ", ".join(rows[0]) if rows else "nothing"
-        raise SettingsError(
-            f"--adaptation-subjects {query}: expected the columns participant_id and {column} in "
-            f"participants.tsv; found {names}.{suggest(column, rows[0] if rows else ())}"
-        )
-    wanted = value.strip("'\"")
-    chosen = {row["participant_id"] for row in rows if _holds(row[column], operator, wanted)}
-    logger.info("--adaptation-subjects %s: %d participant(s)", query, len(chosen))
-    if not chosen:
-        raise SettingsError(f"--adaptation-subjects {query}: no participant fits.")
-    return chosen
-
-
-def _read_participants(settings: Settings) -> Sequence[dict[str, str]]:
-    folders = (settings.data.bids_dir, settings.data.output_dir)
-    path = next(
-        (f / "participants.tsv" for f in folders if (f / "participants.tsv").exists()), None
-    )
-    if path is None:
-        raise InputError(
-            f"--adaptation-subjects: expected participants.tsv in {folders[0]} or {folders[1]} "
-            "for a query; found none. Give labels instead."
-        )
-    return read_participants(path)
-
-
-def _holds(found: str, operator: str, wanted: str) -> bool:
-    if operator in ("==", "!="):
-        return (found == wanted) == (operator == "==")
-    try:
-        a, b = float(found), float(wanted)
-    except ValueError:
-        return False
-    return {"<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}[operator]

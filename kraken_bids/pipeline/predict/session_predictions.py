@@ -1,21 +1,38 @@
-"""From latents to the predicted connectomes of each participant, some participants at a time."""
+"""Predictions of each session: decoded some sessions at a time, and written into OUTPUT_DIR."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids import __version__
-from kraken_bids.bids.outputs import latents_path, prediction_archive_path, relmat_path
+from kraken_bids.bids.outputs import (
+    latents_path,
+    prediction_archive_path,
+    relmat_path,
+    sidecar_path,
+)
 from kraken_bids.cohort.from_dataset import Member
-from kraken_bids.cohort.prediction_plan import PredictionPlan
-from kraken_bids.cohort.sidecars import are_whole
-from kraken_bids.cohort.sources import Source
+from kraken_bids.cohort.latent_tables import write_latent_table
+from kraken_bids.cohort.sidecars import (
+    are_whole,
+    forget_digest,
+    hold_session,
+    predicted_sidecar,
+    size_of,
+)
+from kraken_bids.cohort.sources import PredictionPlan, Source
+from kraken_bids.connectome.matrices import edges_to_square
+from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.digests import digest
-from kraken_bids.pipeline.predict.session_files import PredictionJob, write_predictions
+from kraken_bids.io.hdf5 import write_hdf5
+from kraken_bids.io.writing import write_json, write_relmat
+from kraken_bids.parcellations import recognize_parcellation
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.workers import run_tasks
 
@@ -27,15 +44,33 @@ BLOCK = 48
 """Predicted connectomes of one target that are decoded at once: members times sources."""
 
 
+@dataclass(frozen=True)
+class PredictionJob:
+    """What is written for one member; travels to a worker."""
+
+    output_dir: Path
+    member: Member
+    latents: Mapping[str, tuple[int, Array]]
+    """Per source: number of inputs, latent [n_latent]."""
+    connectomes: Mapping[tuple[str, Flavor], Array]
+    """Per source and target: edges [n_edges]."""
+    sidecars: Mapping[str, Mapping[str, object]]
+    """Per source: what the sidecars of its predictions share."""
+    output_format: str
+    has_header: bool
+    """Whether the names of the regions stand above each matrix."""
+    notice: str
+    digest: str
+    warnings: Sequence[str] = ()
+    """What readers must know of all these predictions, in plain words."""
+
+
 def predict_members(
     plan: PredictionPlan, members: Sequence[Member], executor: Executor
 ) -> Iterator[tuple[Member, BaseException | None]]:
     """Predict and write every member, one after the other; the files are written by the executor.
 
-    Yields
-    ------
-    member, error
-        As each one is written; error is None where all went well.
+    Yields each member as it is written, and what went wrong, or None.
     """
     wanted: list[tuple[int, str]] = []
     n_done = 0
@@ -69,27 +104,11 @@ def _make_jobs(
     n_members = max(1, BLOCK // max(1, len(plan.written_sources)))
     for start in range(0, len(wanted), n_members):
         block = dict(wanted[start : start + n_members])
-        decoded = decode_members(plan, tuple(block))
+        decoded = plan.decode(tuple(block))
         for index, digest_ in block.items():
             yield _to_job(
                 plan, index, members[index], digest_=digest_, connectomes=decoded.pop(index)
             )
-
-
-def decode_members(
-    plan: PredictionPlan, indices: Sequence[int]
-) -> dict[int, dict[tuple[str, Flavor], Array]]:
-    """Predicted edges ``[n_edges]`` of some members, by source and target.
-
-    They are decoded together, target after target, which costs little more than one alone.
-    """
-    decoded: dict[int, dict[tuple[str, Flavor], Array]] = {index: {} for index in indices}
-    for target in plan.targets:
-        for source in plan.written_sources:
-            rows = [index for index in indices if source.n_inputs[index]]
-            for index, edges in zip(rows, source.predict(plan.model, target, rows), strict=True):
-                decoded[index][source.name, target] = edges
-    return decoded
 
 
 def digest_predictions(plan: PredictionPlan, member: Member) -> str:
@@ -184,3 +203,89 @@ def _source_sidecar(
         "Software": "kraken_bids",
         "SoftwareVersion": __version__,
     }
+
+
+def write_predictions(job: PredictionJob) -> None:
+    """Write a member's predicted connectomes, then its latents, whose sidecar says all is done.
+
+    Runs that write the same session take turns, so that its files are of one of them.
+
+    Raises
+    ------
+    FlavorError
+        If the model can read none of the member's connectomes.
+    """
+    if not job.latents:
+        raise FlavorError(
+            f"expected a connectome of {job.member.label} that the model can read; found "
+            f"{', '.join(f.name for f in sorted(job.member.connectomes))}, whose flavors it does "
+            "not know or which lack too many regions. Measure others (--flavors), or give a model "
+            "of these (--model)."
+        )
+    with hold_session(job.output_dir, job.member.label):
+        latents = latents_path(job.output_dir, job.member.subject, job.member.session)
+        forget_digest(latents)
+        if job.output_format == "h5":
+            _write_archive(job)
+        else:
+            _write_matrices(job)
+        _write_latents(job, latents)
+
+
+def _write_matrices(job: PredictionJob) -> None:
+    for (source, flavor), edges in job.connectomes.items():
+        path = relmat_path(job.output_dir, job.member.entities, flavor, source=source)
+        known = recognize_parcellation(flavor.parcellation) if job.has_header else None
+        names = () if known is None else known.region_names
+        write_relmat(path, edges_to_square(edges, diagonal=flavor.diagonal), header=names)
+        facts = predicted_sidecar(flavor) | dict(job.sidecars[source]) | _warn(job)
+        write_json(sidecar_path(path), facts | size_of(path) | {"RunDigest": job.digest})
+
+
+def _write_latents(job: PredictionJob, path: Path) -> None:
+    latents = {name: row for name, (_, row) in job.latents.items()}
+    write_latent_table(path, latents, [n for n, _ in job.latents.values()])
+    write_json(
+        sidecar_path(path),
+        {
+            "Description": "Latent vector of each source: the mean latent of its input flavors",
+            "source": {"Description": "fusion of several flavors, or one flavor"},
+            "n_inputs": {"Description": "number of measured flavors that were averaged"},
+            "InputSources": {name: dict(facts) for name, facts in job.sidecars.items()},
+            "Software": "kraken_bids",
+            "SoftwareVersion": __version__,
+            **({"AdaptationNotice": job.notice} if job.notice else {}),
+            **_warn(job),
+            **size_of(path),
+            "RunDigest": job.digest,
+        },
+    )
+
+
+def _write_archive(job: PredictionJob) -> None:
+    """One HDF5 file: a group per source, in it a square dataset per target flavor."""
+    path = prediction_archive_path(job.output_dir, job.member.subject, job.member.session)
+    with write_hdf5(path) as file:
+        for (source, flavor), edges in job.connectomes.items():
+            square = edges_to_square(edges, diagonal=flavor.diagonal)
+            file.create_dataset(
+                f"{source}/{flavor.name}",
+                data=square.astype(np.float32),
+                compression="gzip",
+                compression_opts=1,
+                shuffle=True,
+            )
+    write_json(
+        sidecar_path(path),
+        {
+            "Description": "Predicted connectomes: /SOURCE/FLAVOR, square",
+            "InputSources": {name: dict(facts) for name, facts in job.sidecars.items()},
+            **_warn(job),
+            **size_of(path),
+            "RunDigest": job.digest,
+        },
+    )
+
+
+def _warn(job: PredictionJob) -> dict[str, object]:
+    return {"Warnings": list(job.warnings)} if job.warnings else {}

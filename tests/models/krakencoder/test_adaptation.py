@@ -17,10 +17,9 @@ from kraken_bids.models.krakencoder.adaptation import (
     fit_adaptation,
     list_lacking,
     parse_mode,
-    read_adaptation,
-    write_adaptation,
 )
 from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.models.krakencoder.saved_adaptation import read_adaptation, write_adaptation
 
 FLAVOR = parse_flavor("FCcorr_mini_hpf")
 

@@ -16,9 +16,9 @@ from scipy.io import loadmat
 
 from kraken_bids.cli.commands.predict import predict
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.models.krakencoder.adaptation import read_adaptation
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.reduction import REQUIRED_ARRAYS
+from kraken_bids.models.krakencoder.saved_adaptation import read_adaptation
 
 NAMES = ("FCcorr_mini_hpf", "SCifod2act_mini_volnorm", "FCpcorr_other_hpf")
 EDGES = (28, 28, 45)

@@ -9,7 +9,7 @@ import pytest
 
 from kraken_bids.bids.outputs import latents_path, relmat_path, sidecar_path
 from kraken_bids.cohort.from_dataset import list_members, read_cohort
-from kraken_bids.cohort.prediction_plan import PredictionPlan
+from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.columns import read_columns
@@ -118,7 +118,7 @@ def test_someone_of_zeros_has_no_share_in_the_mean(
     members = list_members(write_people(tmp_path, given))
     model = load_model(brain_model, device="cpu")
     cohort = read_cohort(model, members, fit_on=lambda _: True)
-    mean, n_people = cohort.means[structure]
+    mean, n_people = cohort.take_means(model)[structure]
     assert n_people == 11
     np.testing.assert_allclose(mean, np.delete(brains[structure], 2, 0).mean(0), atol=1e-5)
     assert np.isnan(cohort.projections[structure][2]).all()
@@ -186,7 +186,7 @@ def test_a_matrix_that_cannot_be_one_costs_its_own_person_only(
     assert failure.subject == "06"
     assert words in failure.message
     assert path.name in failure.message
-    assert cohort.means[structure][1] == 11
+    assert cohort.take_means(model)[structure][1] == 11
 
 
 def test_matrices_of_mrtrix_with_84_regions_are_explained(

@@ -1,5 +1,7 @@
 """``kraken-tools evaluate``: every kind of file in, the metrics of the plain definitions out."""
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
@@ -54,13 +56,28 @@ def observed(
     return path
 
 
+@dataclass(frozen=True)
+class Arrays:
+    """Predictions that are there already."""
+
+    subjects: tuple[str, ...]
+    arrays: dict[str, NDArray]
+
+    def shapes(self) -> dict[str, tuple[int, int]]:
+        """Shape of every array."""
+        return {key: rows.shape for key, rows in self.arrays.items()}
+
+    def blocks(self) -> Iterator[tuple[str, NDArray]]:
+        """Every array as one block."""
+        return iter(self.arrays.items())
+
+
 def write_file(
     predicted: dict[tuple[str, Flavor], NDArray], labels: list[str], path: Path
 ) -> Path:
     arrays = {f"{source}->{target}": rows for (source, target), rows in predicted.items()}
     arrays["fusion->encoded"] = np.zeros((N, 4))
-    arrays["subjects"] = np.array(labels)
-    write_predictions(arrays, path)
+    write_predictions(Arrays(tuple(labels), arrays), path)
     return path
 
 

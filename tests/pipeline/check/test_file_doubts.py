@@ -13,8 +13,9 @@ from kraken_bids.cli.commands.predict import predict
 from kraken_bids.connectome.matrices import edges_to_square, square_to_edges
 from kraken_bids.estimator import KrakenEncoder
 from kraken_bids.flavors import Flavor
-from kraken_bids.models.krakencoder.adaptation import fit_adaptation, write_adaptation
+from kraken_bids.models.krakencoder.adaptation import fit_adaptation
 from kraken_bids.models.krakencoder.load import load_model
+from kraken_bids.models.krakencoder.saved_adaptation import write_adaptation
 from kraken_bids.region_orders import EdgeOrder, list_edge_orders
 
 Edges = dict[Flavor, np.ndarray]

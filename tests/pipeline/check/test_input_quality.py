@@ -11,15 +11,9 @@ from numpy.typing import NDArray
 from scipy.io import loadmat
 
 from kraken_bids.bids.outputs import group_path, latents_path, relmat_path, sidecar_path
-from kraken_bids.cohort.from_dataset import (
-    Cohort,
-    Member,
-    encode_cohort,
-    fit_cohort_adaptation,
-    list_members,
-    read_cohort,
-)
-from kraken_bids.cohort.prediction_plan import PredictionPlan
+from kraken_bids.cohort.from_dataset import MeasuredCohort, Member, list_members, read_cohort
+from kraken_bids.cohort.projections import encode_cohort
+from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.demo.cohort import simulate_cohort
 from kraken_bids.flavors import Flavor, parse_flavor
@@ -32,6 +26,7 @@ from kraken_bids.models.krakencoder.training import TrainingSettings, train_mode
 from kraken_bids.pipeline.check.group_tables import write_quality
 from kraken_bids.pipeline.check.input_quality import Encoded, describe_common, judge_inputs
 from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
+from kraken_bids.pipeline.predict.choice_of_adaptation import fit_cohort_adaptation
 from kraken_bids.scores.latent_consistency import LatentFit
 from kraken_bids.scores.quality_control import InputQuality
 from kraken_bids.settings import DataSettings, PredictionSettings, Settings
@@ -71,7 +66,7 @@ def write_cohort(edges: Edges, folder: Path, labels: list[str] | None = None) ->
             write_relmat(path, edges_to_square(row, diagonal=flavor.diagonal))
 
 
-def judge(model: Model, folder: Path, *, adapts: bool = True) -> tuple[Inputs, Cohort]:
+def judge(model: Model, folder: Path, *, adapts: bool = True) -> tuple[Inputs, MeasuredCohort]:
     members = list_members(folder)
     cohort = read_cohort(model, members, fit_on=lambda _member: True)
     adaptation = fit_cohort_adaptation(model, cohort, "meanfit+meanshift") if adapts else None

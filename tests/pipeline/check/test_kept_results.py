@@ -12,12 +12,11 @@ from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.from_dataset import (
     Measured,
     Member,
-    encode_cohort,
-    fit_cohort_adaptation,
     list_members,
     read_cohort,
     read_measured,
 )
+from kraken_bids.cohort.projections import encode_cohort
 from kraken_bids.cohort.sources import build_sources
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor
@@ -30,6 +29,7 @@ from kraken_bids.pipeline.check.cohort_scores import Scores, score_members
 from kraken_bids.pipeline.check.group_tables import write_metrics
 from kraken_bids.pipeline.check.input_quality import Encoded, judge_inputs
 from kraken_bids.pipeline.check.kept_results import Kept, digest_array, keep_results
+from kraken_bids.pipeline.predict.choice_of_adaptation import fit_cohort_adaptation
 from kraken_bids.scores.quality_control import InputQuality
 
 KEPT = (".scores.json", ".inputs.json")

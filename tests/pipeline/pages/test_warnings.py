@@ -6,7 +6,7 @@ import pytest
 
 from kraken_bids.bids.outputs import latents_path, relmat_path, sidecar_path
 from kraken_bids.cohort.from_dataset import Member, list_members
-from kraken_bids.cohort.prediction_plan import PredictionPlan
+from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.cohort.warned import Warned, write_group_warnings
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.texts import read_json

@@ -6,23 +6,22 @@ from pathlib import Path
 import pytest
 
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.cohort.from_dataset import (
-    Cohort,
-    Member,
-    fit_cohort_adaptation,
-    list_members,
-    read_cohort,
-)
-from kraken_bids.exceptions import CheckpointError, InputError, SettingsError
-from kraken_bids.models.krakencoder.adaptation import Adaptation, read_adaptation, write_adaptation
+from kraken_bids.cohort.from_dataset import MeasuredCohort, Member, list_members, read_cohort
+from kraken_bids.exceptions import CheckpointError, ConnectomeError, InputError, SettingsError
+from kraken_bids.models.krakencoder.adaptation import Adaptation
 from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.models.krakencoder.saved_adaptation import read_adaptation, write_adaptation
 from kraken_bids.pipeline.participant import plan_predictions
-from kraken_bids.pipeline.predict.choice_of_adaptation import choose_adaptation, fit_on_whom
+from kraken_bids.pipeline.predict.choice_of_adaptation import (
+    choose_adaptation,
+    fit_cohort_adaptation,
+)
+from kraken_bids.pipeline.predict.fitted_subjects import fit_on_whom
 from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 
 
 @pytest.fixture
-def cohort(output_dir: Path, model: Model) -> Cohort:
+def cohort(output_dir: Path, model: Model) -> MeasuredCohort:
     """Twelve people."""
     return read_cohort(model, list_members(output_dir), fit_on=lambda _member: True)
 
@@ -35,17 +34,19 @@ def settings_for(output_dir: Path, **prediction: object) -> Settings:
     )
 
 
-def narrow(cohort: Cohort) -> Cohort:
+def narrow(cohort: MeasuredCohort) -> MeasuredCohort:
     """Leave the first two of a cohort."""
     return replace(
         cohort,
         members=cohort.members[:2],
-        projections={flavor: rows[:2] for flavor, rows in cohort.projections.items()},
+        found={f: replace(one, rows=one.rows[:2]) for f, one in cohort.found.items()},
         fitted_on=frozenset({0, 1}),
     )
 
 
-def test_auto_fits_where_there_are_enough(output_dir: Path, model: Model, cohort: Cohort) -> None:
+def test_auto_fits_where_there_are_enough(
+    output_dir: Path, model: Model, cohort: MeasuredCohort
+) -> None:
     """Twelve people are enough by default."""
     adaptation, notice = choose_adaptation(settings_for(output_dir), model, cohort)
 
@@ -55,7 +56,7 @@ def test_auto_fits_where_there_are_enough(output_dir: Path, model: Model, cohort
 
 
 def test_no_adaptation_that_was_asked_for_is_no_notice(
-    output_dir: Path, model: Model, cohort: Cohort
+    output_dir: Path, model: Model, cohort: MeasuredCohort
 ) -> None:
     """At both levels alike, so that it does not matter which of them wrote last."""
     settings = settings_for(output_dir, adaptation="none")
@@ -65,7 +66,7 @@ def test_no_adaptation_that_was_asked_for_is_no_notice(
 
 
 def test_auto_says_loudly_where_there_are_too_few(
-    output_dir: Path, model: Model, cohort: Cohort
+    output_dir: Path, model: Model, cohort: MeasuredCohort
 ) -> None:
     """No adaptation, and the way out."""
     settings = settings_for(output_dir, adaptation_min_subjects=13)
@@ -78,7 +79,7 @@ def test_auto_says_loudly_where_there_are_too_few(
 
 
 def test_auto_prefers_the_one_that_the_group_saved(
-    output_dir: Path, model: Model, cohort: Cohort
+    output_dir: Path, model: Model, cohort: MeasuredCohort
 ) -> None:
     """Even with a single participant in the run; but not if it is of another model."""
     fitted = fit_cohort_adaptation(model, cohort, "meanshift")
@@ -94,7 +95,7 @@ def test_auto_prefers_the_one_that_the_group_saved(
 
 
 def test_what_a_small_group_saved_is_not_used_unless_asked_for(
-    output_dir: Path, model: Model, cohort: Cohort, caplog: pytest.LogCaptureFixture
+    output_dir: Path, model: Model, cohort: MeasuredCohort, caplog: pytest.LogCaptureFixture
 ) -> None:
     """An early group run on two people must not serve everyone after; the number decides."""
     two = read_cohort(model, cohort.members[:2], fit_on=lambda _member: True)
@@ -113,7 +114,7 @@ def test_what_a_small_group_saved_is_not_used_unless_asked_for(
 
 
 def test_the_group_fits_first_and_refuses_few(
-    output_dir: Path, model: Model, cohort: Cohort
+    output_dir: Path, model: Model, cohort: MeasuredCohort
 ) -> None:
     """Few people leave no adaptation behind; enough are saved, whatever was there before."""
     path = group_path(output_dir, "adaptation.h5")
@@ -150,7 +151,7 @@ def test_a_flavor_that_few_have_is_no_input_beside_adapted_ones(
 
 
 def test_a_given_file_must_be_of_this_model(
-    output_dir: Path, model: Model, cohort: Cohort
+    output_dir: Path, model: Model, cohort: MeasuredCohort
 ) -> None:
     """It is read and used, or refused."""
     fitted = fit_cohort_adaptation(model, cohort, "meanfit")
@@ -266,7 +267,8 @@ def test_one_session_is_not_adapted_to_itself(
     cohort = read_cohort(model, members, fit_on=lambda _member: True)
     settings = settings_for(output_dir, adaptation_min_subjects=1)
 
-    assert fit_cohort_adaptation(model, cohort, "meanshift").flavors == {}
+    with pytest.raises(ConnectomeError, match="training mean itself"):
+        fit_cohort_adaptation(model, cohort, "meanshift")
     assert choose_adaptation(settings, model, cohort)[0] is None
     assert "NOT adapted" in caplog.text
     assert "fewer than the 2 that it takes" in caplog.text

@@ -7,8 +7,8 @@ import pytest
 
 from kraken_bids.bids.outputs import latents_path, relmat_path, sidecar_path
 from kraken_bids.cohort.from_dataset import Member, list_members
-from kraken_bids.cohort.prediction_plan import PredictionPlan
 from kraken_bids.cohort.sidecars import hold_session
+from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.io.texts import read_json
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.pipeline.check.input_quality import encoded_of, judge_inputs
@@ -112,7 +112,7 @@ def test_a_run_that_is_cut_off_leaves_no_digest(
     def stop(*_words: object, **_more: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kraken_bids.pipeline.predict.session_files.write_relmat", stop)
+    monkeypatch.setattr("kraken_bids.pipeline.predict.session_predictions.write_relmat", stop)
     plan = make_plan(output_dir, model, "auto")
     with pytest.raises(KeyboardInterrupt):
         predict(plan, members)
