@@ -1,4 +1,4 @@
-"""Do the latents of one subject's files belong together? Each file against its own siblings.
+"""Do the latents of one subject's files belong together? Each file against the others.
 
 A swapped or damaged connectome has a latent that agrees with those of another subject's flavors,
 or with nobody's. Which of two files that disagree is the wrong one, the other flavors decide.
@@ -25,8 +25,8 @@ MAX_VOTE = float(np.log(100))
 """One pair of flavors never says more than odds of 100 to 1: it may be the other file's fault."""
 MIN_FIT = -float(np.log(20))
 """A file with odds of 20 to 1 against it is set aside."""
-MANY_MISFITS, MANY_SHARE = 4, 1 / 4
-"""So many people, and such a share of them, do not misfit because of a swap or two."""
+MANY_INCONSISTENT, MANY_SHARE = 4, 1 / 4
+"""So many people, and such a share of them, are not inconsistent because of a swap or two."""
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,8 @@ class LatentFit:
 
 def judge_latents(
     latents: Mapping[Flavor, NDArray[np.floating]],
-    people: Sequence[str],
-    suspects: Mapping[Flavor, Mask] | None = None,
+    subjects: Sequence[str],
+    unlike: Mapping[Flavor, Mask] | None = None,
 ) -> dict[Flavor, LatentFit]:
     """Compare each latent with the latents of the same subject's other flavors.
 
@@ -77,9 +77,9 @@ def judge_latents(
     ----------
     latents : mapping of Flavor to ndarray of shape (n_subjects, n_latent)
         NaN rows where a subject lacks the flavor.
-    people : sequence of str
-        Whose each row is; rows of one person are not ranked against each other.
-    suspects : mapping of Flavor to ndarray of bool, shape (n_subjects,), optional
+    subjects : sequence of str
+        Whose each row is; rows of one subject are not ranked against each other.
+    unlike : mapping of Flavor to ndarray of bool, shape (n_subjects,), optional
         Files that are known to be unlike their flavor: set aside from the start.
     """
     if not latents:
@@ -88,24 +88,32 @@ def judge_latents(
     rows = np.stack([latents[flavor] for flavor in flavors]).astype(np.float64)
     known: Mask = np.asarray(np.isfinite(rows).all(axis=2))
     trusted = known.copy()
-    for k, flavor in enumerate(flavors):
-        if suspects and flavor in suspects:
-            trusted[k] &= ~suspects[flavor]
-    while True:
-        siblings = _Siblings(flavors, _centre(rows, trusted), trusted)
-        odds = np.stack([siblings.own_odds(k) for k in range(len(flavors))])
-        worst = np.where(trusted & np.isfinite(odds), odds, np.inf)
-        which, lowest = worst.argmin(axis=0), worst.min(axis=0)
-        misfits = np.flatnonzero(lowest < MIN_FIT)
-        if not misfits.size or known.any(axis=0).sum() < MIN_PEOPLE:
-            break
-        trusted[which[misfits], misfits] = False
-    labels = np.unique(np.asarray(people), return_inverse=True)[1]
-    scans = siblings.find_swapped_scans(labels)
+    for flavor, mask in (unlike or {}).items():
+        if flavor in latents:
+            trusted[flavors.index(flavor)] &= ~mask
+    votes, odds = _set_aside(flavors, rows, trusted)
+    labels = np.unique(np.asarray(subjects), return_inverse=True)[1]
+    scans = votes.find_swapped_scans(labels)
     return {
-        flavor: siblings.rank(k, odds[k], labels, known[k], scans=scans)
+        flavor: votes.rank(k, odds[k], labels, known[k], scans=scans)
         for k, flavor in enumerate(flavors)
     }
+
+
+def _set_aside(
+    flavors: Sequence[Flavor], rows: NDArray[np.float64], trusted: Mask
+) -> tuple["_Votes", Matrix]:
+    """Set files aside in ``trusted`` until all others fit; returns votes and odds of the last."""
+    n_subjects = (np.isfinite(rows).all(axis=2)).any(axis=0).sum()
+    while True:
+        votes = _Votes(flavors, _centre(rows, trusted), trusted)
+        odds = np.stack([votes.own_odds(k) for k in range(len(flavors))])
+        worst = np.where(trusted & np.isfinite(odds), odds, np.inf)
+        which, lowest = worst.argmin(axis=0), worst.min(axis=0)
+        wrong = np.flatnonzero(lowest < MIN_FIT)
+        if not wrong.size or n_subjects < MIN_PEOPLE:
+            return votes, odds
+        trusted[which[wrong], wrong] = False
 
 
 def _centre(rows: NDArray[np.float64], trusted: Mask) -> NDArray[np.float64]:
@@ -122,7 +130,7 @@ def _centre(rows: NDArray[np.float64], trusted: Mask) -> NDArray[np.float64]:
     return units
 
 
-class _Siblings:
+class _Votes:
     """Unit latents of all flavors, and what a cosine between two of them means."""
 
     def __init__(
@@ -167,7 +175,7 @@ class _Siblings:
         partner: NDArray[np.intp] = np.full(len(people), -1, np.intp)
         own = (left * right).sum(axis=1)
         n = int(has.sum())
-        if n < MIN_PEOPLE or (own[has] < 0).sum() >= max(MANY_MISFITS, MANY_SHARE * n):
+        if n < MIN_PEOPLE or (own[has] < 0).sum() >= max(MANY_INCONSISTENT, MANY_SHARE * n):
             return partner
         least = np.log(n * (n - 1) / 2)
         found: list[tuple[float, int, int]] = []
@@ -203,7 +211,7 @@ class _Siblings:
         self,
         f: int,
         odds: Vector,
-        people: NDArray[np.intp],
+        subjects: NDArray[np.intp],
         known: Mask,
         *,
         scans: NDArray[np.intp],
@@ -214,35 +222,28 @@ class _Siblings:
         references = np.einsum("gn,gnl->nl", slopes, self.units)
         offsets = (slopes * self.middles[f][:, None]).sum(axis=0)
         has = np.asarray((weights > 0).any(axis=0))
-        n = len(odds)
-        rank, best_odds = np.full(n, np.nan), np.full(n, np.nan)
-        n_ranked, best, own_fits = np.zeros(n, np.int64), np.full(n, -1), np.zeros(n)
-        for start in range(0, n, BLOCK):
-            rows = np.arange(start, min(start + BLOCK, n))
+        rank, best_odds, own_fits = np.zeros((3, len(odds)))
+        n_ranked, best = np.zeros((2, len(odds)), np.int64)
+        for start in range(0, len(odds), BLOCK):
+            rows = np.arange(start, min(start + BLOCK, len(odds)))
             fits = self.units[f, rows] @ references.T - offsets
-            own = fits[np.arange(len(rows)), rows]
-            is_rival = has & (people != people[rows, None])
+            own_fits[rows] = own = fits[np.arange(len(rows)), rows]
+            is_rival = has & (subjects != subjects[rows, None])
             n_ranked[rows] = np.where(known[rows] & has[rows], 1 + is_rival.sum(axis=1), 0)
             fits = np.where(is_rival, fits, -np.inf)
             rank[rows] = 1 + (fits > own[:, None]).sum(axis=1)
-            own_fits[rows] = own
             best[rows], best_odds[rows] = fits.argmax(axis=1), fits.max(axis=1)
         ranked: Mask = np.asarray(n_ranked >= MIN_RANKED)
         set_aside: Mask = np.asarray(known & ~self.trusted[f])
         best = np.where(ranked, best, -1)
-        misplaced = ranked & (rank > 1)
+        swapped_with = _find_swaps(
+            best, ranked & (rank > 1), suspicious=set_aside, doubtful=np.asarray(odds < 0)
+        )
         return LatentFit(
-            log_odds=np.where(ranked, odds, np.nan),
-            rank=np.where(ranked, rank, np.nan),
-            n_ranked=n_ranked,
-            best=best,
-            best_log_odds=np.where(ranked, best_odds, np.nan),
-            typical=float(np.median(own_fits[ranked])) if ranked.any() else float("nan"),
-            swapped_with=_find_swaps(
-                best, misplaced, suspicious=set_aside, doubtful=np.asarray(odds < 0)
-            ),
-            set_aside=set_aside,
-            scans_swapped_with=np.where(known, scans, -1),
+            *(np.where(ranked, odds, np.nan), np.where(ranked, rank, np.nan), n_ranked),
+            *(best, np.where(ranked, best_odds, np.nan)),
+            float(np.median(own_fits[ranked])) if ranked.any() else float("nan"),
+            *(swapped_with, set_aside, np.where(known, scans, -1)),
         )
 
 

@@ -4,7 +4,7 @@ Any brain's mean connectome resembles that of the training subjects; with its re
 another order it resembles nothing.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from kraken_bids.flavors import Flavor
 from kraken_bids.region_orders import EdgeOrder, list_edge_orders
 from kraken_bids.scores.doubt_words import Doubt
+from kraken_bids.scores.edge_values import some_rows
+from kraken_bids.scores.metrics import correlate, standardize
 
 Vector = NDArray[np.float64]
 Rival: TypeAlias = "EdgeOrder | Flavor | Shape"
@@ -43,6 +45,10 @@ MAX_ALIKE_FORM = 0.98
 """Forms that are more alike differ by less than one person's noise."""
 MIN_LIKENESS_NAMED = 0.5
 """Who resembles less is not said to be swapped or transformed: other faults are as likely."""
+SWAP = "hemispheres-swapped"
+MIN_EVIDENCE_SWAP = 0.15
+"""How much better one person fits with left and right exchanged, as a share of what that can
+gain. Right ones: -0.22 and less; exchanged ones: 0.22 and more (20 real people, five flavors)."""
 TRANSFORMED_REMEDY = "Give the connectomes as they were measured."
 
 
@@ -76,15 +82,7 @@ def judge_mean(
     mean: NDArray[np.floating],
     training_means: Mapping[Flavor, NDArray[np.floating]],
 ) -> list[Doubt]:
-    """Compare a mean connectome, or one person's, with the training mean.
-
-    Parameters
-    ----------
-    flavor : Flavor
-    mean : ndarray of shape (n_edges,)
-        Finite.
-    training_means : mapping of Flavor to ndarray of shape (n_edges,)
-        :meth:`kraken_bids.models.krakencoder.model.Model.training_means`.
+    """Compare a mean connectome, or one person's, [n_edges], with the training mean.
 
     Returns
     -------
@@ -108,19 +106,6 @@ def judge_mean(
         likeness, name = max(rivals, key=lambda rival: rival[0])
         return [_describe_rival(flavor, own, likeness, name)]
     return [unlike(flavor, own)] if own < MIN_LIKENESS else []
-
-
-def correlate(edges: NDArray[np.floating], standardized: Vector) -> tuple[float, float]:
-    """Correlate edges with what has mean 0 and length 1; and the length of their deviation."""
-    squares = float(edges @ edges) - float(edges.sum()) ** 2 / edges.size
-    length = max(squares, 0.0) ** 0.5
-    return (float(edges @ standardized) / length if length else 0.0), length
-
-
-def standardize(values: Vector) -> Vector:
-    """Values less their mean, of length 1."""
-    centred = values - values.mean()
-    return np.asarray(centred / np.linalg.norm(centred))
 
 
 def _fit_orders(
@@ -160,19 +145,26 @@ def _fit_flavors(
 
 
 def _fit_shapes(given: Vector, wanted: Vector, group: str) -> list[tuple[float, Rival]]:
-    target = standardize(wanted)
-    own = float(given @ target)
+    own = float(given @ standardize(wanted))
     found: list[tuple[float, Rival]] = []
-    for shape in SHAPES:
-        values = shape.apply(wanted)
-        if shape.group != group or not np.ptp(values):
-            continue
-        other = standardize(values)
-        likeness, alike = float(given @ other), float(target @ other)
+    for shape, other, alike in _list_shapes(wanted, group):
+        likeness = float(given @ other)
         is_better = _is_better(own, likeness, alike, MIN_EVIDENCE_SHAPE)
-        if is_better and likeness >= MIN_LIKENESS_NAMED and alike < MAX_ALIKE_FORM:
+        if is_better and likeness >= MIN_LIKENESS_NAMED:
             found.append((likeness, shape))
     return found
+
+
+def _list_shapes(wanted: Vector, group: str) -> Iterator[tuple[Shape, Vector, float]]:
+    """List what a mean becomes by each shape, standardized, and how alike the two are."""
+    target = standardize(wanted)
+    for shape in SHAPES:
+        values = shape.apply(wanted)
+        if shape.group == group and np.ptp(values):
+            other = standardize(values)
+            alike = float(target @ other)
+            if alike < MAX_ALIKE_FORM:
+                yield shape, other, alike
 
 
 def _is_better(own: float, other: float, alike: float, evidence: float) -> bool:
@@ -184,10 +176,9 @@ def _describe_rival(flavor: Flavor, own: float, likeness: float, rival: Rival) -
     in_place = ("correlation with the model's training mean", f"{round(own, 2) + 0.0:.2f}")
     is_certain = likeness - own > CERTAIN_GAP
     if isinstance(rival, Flavor):
-        return Doubt(
-            flavor, f"looks like {rival}", (in_place, ("with that flavor's", f"{likeness:.2f}")),
-            "Was one given in place of the other?", is_certain=is_certain,
-        )  # fmt: skip
+        figures = (in_place, ("with that flavor's", f"{likeness:.2f}"))
+        remedy = "Was one given in place of the other?"
+        return Doubt(flavor, f"looks like {rival}", figures, remedy, is_certain=is_certain)
     if isinstance(rival, Shape):
         figures = (in_place, ("so transformed", f"{likeness:.2f}"))
         return Doubt(flavor, rival.claim, figures, TRANSFORMED_REMEDY)
@@ -199,8 +190,9 @@ def _describe_rival(flavor: Flavor, own: float, likeness: float, rival: Rival) -
 def _say_remedy(flavor: Flavor, order: EdgeOrder) -> str:
     steps = []
     if order.is_lower:
-        steps.append("give square matrices, or their upper triangle row by row "
-                     "(kraken_bids.to_edges)")  # fmt: skip
+        steps.append(
+            "give square matrices, or their upper triangle row by row (kraken_bids.to_edges)"
+        )
     if order.regions is not None:
         steps.append(
             "put rows and columns into the order of kraken_bids.region_names: kraken_bids."
@@ -220,3 +212,84 @@ def unlike(flavor: Flavor, own: float) -> Doubt:
         "Check the order of the regions (kraken_bids.region_names), the atlas, and what was "
         "measured: predictions from it mean nothing as it is.",
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Form:
+    """Another form of a training mean, and what is said of a person who fits it better."""
+
+    target: Vector
+    """Standardized ``[n_edges]``."""
+    least: float
+    """Correlation that it must gain."""
+    claim: str
+    figure: str
+    """What the correlation with it is called."""
+    remedy: str
+
+
+class OtherForms:
+    """Single subjects whose connectome fits another form, which the cohort's mean does not show.
+
+    The forms are laid out for the second subject: one alone is judged as a mean is.
+    """
+
+    def __init__(self, flavor: Flavor, mean: NDArray[np.floating]) -> None:
+        self.flavor = flavor
+        self._mean = np.asarray(mean, np.float64)
+        self._first: tuple[int, Vector, float] | None = None
+        self._forms: tuple[Form, ...] | None = None
+        self._found: dict[int, list[tuple[int, float, float]]] = {}
+
+    def add(self, row: int, edges: NDArray[np.floating], likeness: float) -> None:
+        """Take one connectome ``[n_edges]`` and its correlation with the training mean."""
+        if self._forms is None:
+            if self._first is None:
+                self._first = row, np.array(edges, np.float64), likeness
+                return
+            self._forms = tuple(_list_forms(self.flavor, self._mean))
+            self._judge(*self._first)
+        self._judge(row, edges, likeness)
+
+    def list_doubts(self, n_subjects: int) -> list[Doubt]:
+        """List the forms that somebody fits better, with the rows of those people."""
+        doubts, forms = [], self._forms or ()
+        for place, subjects in sorted(self._found.items()):
+            rows, own, other = zip(*subjects, strict=True)
+            form = forms[place]
+            figures = (
+                ("correlation with the model's training mean", f"{np.median(own):.2f}"),
+                (form.figure, f"{np.median(other):.2f}"),
+            )
+            whom = some_rows(list(rows), n_subjects)
+            doubts.append(Doubt(self.flavor, form.claim, figures, form.remedy, whom))
+        return doubts
+
+    def _judge(self, row: int, edges: NDArray[np.floating], likeness: float) -> None:
+        better = [
+            (fit, place)
+            for place, form in enumerate(self._forms or ())
+            if (fit := correlate(edges, form.target)[0]) >= MIN_LIKENESS_NAMED
+            and fit - likeness > form.least
+        ]
+        if better:
+            fit, place = max(better)
+            self._found.setdefault(place, []).append((row, likeness, fit))
+
+
+def _list_forms(flavor: Flavor, mean: Vector) -> Iterator[Form]:
+    """Left and right exchanged, where the sides are known, and transformed values."""
+    wanted = standardize(mean)
+    for order in list_edge_orders(flavor.parcellation, mean.size):
+        alike = float(wanted[order.edges] @ wanted)
+        if order.name == SWAP and alike < MAX_ALIKE_FORM:
+            yield Form(
+                wanted[order.edges],
+                MIN_EVIDENCE_SWAP * (1 - alike),
+                f"seems to be in another order than the model's and other people's: {order.words}",
+                "in that order",
+                "Check the orientation of the images and label images that it was measured from.",
+            )
+    for shape, target, alike in _list_shapes(mean, flavor.group):
+        least = MIN_EVIDENCE_SHAPE * (1 - alike)
+        yield Form(target, least, shape.claim, "so transformed", TRANSFORMED_REMEDY)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.scores.likeness import Vector
 
 Matrix = NDArray[np.float64]
 
@@ -71,11 +72,7 @@ def row_correlations(
     ConnectomeError
         If the shapes differ.
     """
-    if observed.shape != predicted.shape or observed.ndim != 2:
-        raise ConnectomeError(
-            "expected observed and predicted connectomes of one shape [n_subjects, n_edges]; "
-            f"found {observed.shape} and {predicted.shape}."
-        )
+    _check_shapes(observed, predicted)
     n = len(observed)
     total = np.zeros((n, n if factors is None else len(factors[1])))
     x_squares, y_squares = np.zeros((2, n))
@@ -92,6 +89,14 @@ def row_correlations(
     total /= _norms(x_squares)[:, None]
     total /= np.where(y_squares > 0, np.sqrt(y_squares), np.inf)
     return total
+
+
+def _check_shapes(observed: NDArray[np.floating], predicted: NDArray[np.floating]) -> None:
+    if observed.shape != predicted.shape or observed.ndim != 2:
+        raise ConnectomeError(
+            "expected observed and predicted connectomes of one shape [n_subjects, n_edges]; "
+            f"found {observed.shape} and {predicted.shape}."
+        )
 
 
 def own_correlations(
@@ -225,3 +230,16 @@ def _unit(row: NDArray[np.floating], mean: NDArray[np.floating] | float) -> Matr
 def _norms(squares: Any) -> Any:
     """Lengths of rows by their sums of squares; 1 for a row without variance."""
     return np.where(squares > 0, np.sqrt(squares), 1.0)
+
+
+def correlate(edges: NDArray[np.floating], standardized: Vector) -> tuple[float, float]:
+    """Correlate edges with what has mean 0 and length 1; and the length of their deviation."""
+    squares = float(edges @ edges) - float(edges.sum()) ** 2 / edges.size
+    length = max(squares, 0.0) ** 0.5
+    return (float(edges @ standardized) / length if length else 0.0), length
+
+
+def standardize(values: Vector) -> Vector:
+    """Values less their mean, of length 1."""
+    centred = values - values.mean()
+    return np.asarray(centred / np.linalg.norm(centred))

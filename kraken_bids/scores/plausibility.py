@@ -9,15 +9,8 @@ from numpy.typing import NDArray
 from kraken_bids.flavors import Flavor
 from kraken_bids.scores.doubt_words import Doubt, concern
 from kraken_bids.scores.edge_values import EdgeValues, some_rows
-from kraken_bids.scores.likeness import (
-    MIN_EDGES,
-    MIN_LIKENESS,
-    correlate,
-    judge_mean,
-    standardize,
-    unlike,
-)
-from kraken_bids.scores.odd_ones import OddOnes
+from kraken_bids.scores.likeness import MIN_EDGES, MIN_LIKENESS, OtherForms, judge_mean, unlike
+from kraken_bids.scores.metrics import correlate, standardize
 
 Vector = NDArray[np.float64]
 
@@ -62,7 +55,7 @@ class InputCheck:
         usable = mean is not None and mean.size >= MIN_EDGES and np.ptp(mean) > 0
         self._wanted = standardize(np.asarray(mean, np.float64)) if usable else None
         self._values = EdgeValues(self.flavor)
-        self._odd = OddOnes(self.flavor, mean) if mean is not None and usable else None
+        self._forms = OtherForms(self.flavor, mean) if mean is not None and usable else None
         self._looks: dict[tuple[float, ...], list[int]] = {}
         self._totals: dict[bool, Vector] = {}
         self._squares = 0.0
@@ -124,7 +117,7 @@ class InputCheck:
             for is_odd, n in ((True, len(odd)), (False, self.n_subjects - len(odd)))
         )
         # noisy ones resemble nothing each, and their mean does: nothing is said of them
-        found = [*(concern(doubt, odd) for doubt in theirs), *rest, *self._list_odd()]
+        found = [*(concern(doubt, odd) for doubt in theirs), *rest, *self._list_forms()]
         if not found or {doubt.claim for doubt in theirs} & {doubt.claim for doubt in rest}:
             return self._judge_everyone(training_means)
         return found
@@ -138,10 +131,10 @@ class InputCheck:
         shared = self._correlate_shared()
         if shared is not None and shared < MIN_SHARED:
             return [unlike(self.flavor, shared)]
-        return self._list_odd()
+        return self._list_forms()
 
-    def _list_odd(self) -> list[Doubt]:
-        return self._odd.list_doubts(self.n_subjects) if self._odd else []
+    def _list_forms(self) -> list[Doubt]:
+        return self._forms.list_doubts(self.n_subjects) if self._forms else []
 
     def _correlate_shared(self) -> float | None:
         """Correlate what the people have in common with the training mean; None for a few.
@@ -202,8 +195,8 @@ class InputCheck:
             self.unlike.append(row)
         else:
             self.factors[row] = likeness * size
-        if self._odd is not None:
-            self._odd.add(row, edges, likeness)
+        if self._forms is not None:
+            self._forms.add(row, edges, likeness)
         total_edge = float(edges.sum())
         self.levels[row] = total_edge / edges.size
         self._looks.setdefault((likeness, size, total_edge), []).append(row)
