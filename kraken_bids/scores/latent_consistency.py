@@ -16,6 +16,7 @@ from kraken_bids.scores.novelty import CONSISTENT_MAD, MIN_PEOPLE
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Places = NDArray[np.intp]
 
 MIN_RANKED = 3
 """Fewer sessions cannot be ranked."""
@@ -95,8 +96,7 @@ def judge_latents(
     labels = np.unique(np.asarray(subjects), return_inverse=True)[1]
     scans = votes.find_swapped_scans(labels)
     return {
-        flavor: votes.rank(k, odds[k], labels, known[k], scans=scans)
-        for k, flavor in enumerate(flavors)
+        flavor: votes.rank(k, odds[k], labels, known[k], scans) for k, flavor in enumerate(flavors)
     }
 
 
@@ -207,14 +207,8 @@ class _Votes:
             np.asarray((n_sc > 0) & (n_fc > 0)),
         )
 
-    def rank(
-        self,
-        f: int,
-        odds: Vector,
-        subjects: NDArray[np.intp],
-        known: Mask,
-        *,
-        scans: NDArray[np.intp],
+    def rank(  # noqa: PLR0917 - what is known of flavor f
+        self, f: int, odds: Vector, subjects: Places, known: Mask, scans: Places
     ) -> LatentFit:
         """Rank everyone's other files by how well they fit each subject's file of flavor f."""
         weights = self.weights(f)
@@ -234,16 +228,18 @@ class _Votes:
             rank[rows] = 1 + (fits > own[:, None]).sum(axis=1)
             best[rows], best_odds[rows] = fits.argmax(axis=1), fits.max(axis=1)
         ranked: Mask = np.asarray(n_ranked >= MIN_RANKED)
-        set_aside: Mask = np.asarray(known & ~self.trusted[f])
-        best = np.where(ranked, best, -1)
-        swapped_with = _find_swaps(
-            best, ranked & (rank > 1), suspicious=set_aside, doubtful=np.asarray(odds < 0)
-        )
+        aside: Mask = np.asarray(known & ~self.trusted[f])
+        best, wrong, low = np.where(ranked, best, -1), ranked & (rank > 1), np.asarray(odds < 0)
         return LatentFit(
-            *(np.where(ranked, odds, np.nan), np.where(ranked, rank, np.nan), n_ranked),
-            *(best, np.where(ranked, best_odds, np.nan)),
-            float(np.median(own_fits[ranked])) if ranked.any() else float("nan"),
-            *(swapped_with, set_aside, np.where(known, scans, -1)),
+            log_odds=np.where(ranked, odds, np.nan),
+            rank=np.where(ranked, rank, np.nan),
+            n_ranked=n_ranked,
+            best=best,
+            best_log_odds=np.where(ranked, best_odds, np.nan),
+            typical=float(np.median(own_fits[ranked])) if ranked.any() else float("nan"),
+            swapped_with=_find_swaps(best, wrong, suspicious=aside, doubtful=low),
+            set_aside=aside,
+            scans_swapped_with=np.where(known, scans, -1),
         )
 
 

@@ -7,7 +7,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError
-from kraken_bids.scores.likeness import Vector
 
 Matrix = NDArray[np.float64]
 
@@ -232,14 +231,14 @@ def _norms(squares: Any) -> Any:
     return np.where(squares > 0, np.sqrt(squares), 1.0)
 
 
-def correlate(edges: NDArray[np.floating], standardized: Vector) -> tuple[float, float]:
+def correlate(edges: NDArray[np.floating], standardized: Matrix) -> tuple[float, float]:
     """Correlate edges with what has mean 0 and length 1; and the length of their deviation."""
     squares = float(edges @ edges) - float(edges.sum()) ** 2 / edges.size
     length = max(squares, 0.0) ** 0.5
     return (float(edges @ standardized) / length if length else 0.0), length
 
 
-def standardize(values: Vector) -> Vector:
+def standardize(values: Matrix) -> Matrix:
     """Values less their mean, of length 1."""
     centred = values - values.mean()
     return np.asarray(centred / np.linalg.norm(centred))

@@ -64,15 +64,10 @@ def correlate_with_motion(
     Parameters
     ----------
     connectomes : iterable of ndarray of shape (n_edges,)
-        One per session; an edge that is NaN in some rests on the others.
+        One per session; an edge that is NaN in some rests on the others. Where fewer than
+        :data:`MIN_SESSIONS` have it, or it does not vary, r and p are NaN.
     mean_fd : ndarray of shape (n_sessions,)
         Mean framewise displacement of each session, mm.
-
-    Returns
-    -------
-    MotionDependence
-        r and p are NaN where fewer than :data:`MIN_SESSIONS` sessions have the edge, or it does
-        not vary.
 
     Raises
     ------
