@@ -71,9 +71,6 @@ def judge_latents(
     with the worst odds of each subject, if below :data:`MIN_FIT`, is set aside, and everything
     is computed again without it, so that a right file is not blamed for a wrong one.
 
-    Whole scans of two people are swapped where the structural files of each fit the other's
-    functional ones so much better that the odds outweigh the number of pairs there are.
-
     Parameters
     ----------
     latents : mapping of Flavor to ndarray of shape (n_subjects, n_latent)

@@ -58,8 +58,7 @@ def row_correlations(
     ----------
     observed, predicted : ndarray of shape (n_subjects, n_edges)
     factors : tuple of two ndarrays, optional
-        Rows and columns whose product ``predicted`` is: then everyone is compared with everyone
-        over as many numbers as there are factors, in place of edges.
+        Rows and columns whose product ``predicted`` is, which saves most of the work.
 
     Returns
     -------
@@ -69,7 +68,6 @@ def row_correlations(
     Raises
     ------
     ConnectomeError
-        If the shapes differ.
     """
     _check_shapes(observed, predicted)
     n = len(observed)

@@ -64,10 +64,9 @@ def correlate_with_motion(
     Parameters
     ----------
     connectomes : iterable of ndarray of shape (n_edges,)
-        One per session; an edge that is NaN in some rests on the others. Where fewer than
-        :data:`MIN_SESSIONS` have it, or it does not vary, r and p are NaN.
+        One per session; r and p of an edge that fewer than 10 have, or that is constant, are NaN.
     mean_fd : ndarray of shape (n_sessions,)
-        Mean framewise displacement of each session, mm.
+        mm.
 
     Raises
     ------

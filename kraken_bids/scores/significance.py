@@ -106,11 +106,6 @@ def score_comparison(
     seed : int
         The same seed and number of subjects give the same permutations and samples.
 
-    Returns
-    -------
-    dict of str to Score
-        The metrics of :func:`kraken_bids.scores.metrics.compute_metrics`.
-
     Source
     ------
     Phipson and Smyth 2010 (doi:10.2202/1544-6115.1585): p = (1 + number as good) / (1 + number).
