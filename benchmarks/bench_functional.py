@@ -141,7 +141,7 @@ def write_data(folder: Path, *, is_small: bool = False) -> None:
     from participant_data import FULL, SMALL, draw_confounds, write_bold
 
     from kraken_bids.demo.brain import grid_affine, grid_points, load_brain, look_up
-    from kraken_bids.demo.files import write_image, write_table
+    from kraken_bids.demo.formats import write_image, write_table
 
     size = SMALL if is_small else FULL
     affine = grid_affine(size.bold_mm, size.bold_shape)
@@ -182,7 +182,7 @@ def import_all(_folder: Path) -> None:
 
 def compute_means(folder: Path) -> None:
     """Region means of three atlases from one read, as the app takes them."""
-    from kraken_bids.bids.bold import open_bold
+    from kraken_bids.bids.bold_series import open_bold
     from kraken_bids.bids.custom_atlases import read_own_parcellation
     from kraken_bids.bids.label_images import LabelImage
     from kraken_bids.pipeline.measure.bold_runs import Grids, read_region_series

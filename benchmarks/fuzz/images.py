@@ -111,7 +111,7 @@ def _list_masks() -> Sequence[Seed]:
 
 
 def _read_mask(path: Path) -> None:
-    from kraken_bids.bids.bold import Bold
+    from kraken_bids.bids.bold_series import Bold
     from kraken_bids.pipeline.measure.bold_runs import mask_on_grid
 
     bold = Bold(
@@ -142,7 +142,7 @@ def _list_bold() -> Sequence[Seed]:
 
 
 def _read_bold(path: Path) -> None:
-    from kraken_bids.bids.bold import open_bold
+    from kraken_bids.bids.bold_series import open_bold
 
     bold = open_bold(path, tr=None)
     _check_affine(bold.affine)

@@ -87,7 +87,7 @@ def _read_group(path: Path) -> None:
 
 def _read_run(path: Path) -> None:
     from kraken_bids.bids.custom_atlases import read_region_table
-    from kraken_bids.bids.dataset_files import write_dataset_description, write_region_tables
+    from kraken_bids.bids.output_dataset import write_dataset_description, write_region_tables
     from kraken_bids.cohort.failures import list_failures, read_failures
     from kraken_bids.cohort.from_dataset import list_members
     from kraken_bids.cohort.projections import Cohort, Projected

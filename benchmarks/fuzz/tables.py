@@ -217,7 +217,7 @@ def _list_weights() -> Sequence[Seed]:
 
 
 def _read_weights(path: Path) -> None:
-    from kraken_bids.io.tables import read_weights
+    from kraken_bids.io.tractograms import read_weights
 
     weights = read_weights(path)
     require(weights.ndim == 1 and weights.size, "no weights")

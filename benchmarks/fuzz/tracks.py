@@ -138,8 +138,7 @@ def _read_trx_folder(path: Path) -> None:
 
 def _read_trx(path: Path) -> None:
     from kraken_bids.exceptions import InputError
-    from kraken_bids.io.tables import read_weights
-    from kraken_bids.io.tractograms import open_tractogram
+    from kraken_bids.io.tractograms import open_tractogram, read_weights
 
     try:
         weights = read_weights(path)

@@ -43,7 +43,7 @@ def _list_bold_sidecars() -> Sequence[Seed]:
 
 
 def _read_bold_sidecar(path: Path) -> None:
-    from kraken_bids.bids.bold import open_bold
+    from kraken_bids.bids.bold_series import open_bold
 
     root = path.parents[2] if path.parent.name == "func" else path.parent
     bold = open_bold(root / f"{BOLD}.nii.gz", tr=None)
@@ -66,8 +66,8 @@ def _list_descriptions() -> Sequence[Seed]:
 
 
 def _read_description(path: Path) -> None:
-    from kraken_bids.bids.dataset_files import write_dataset_description
     from kraken_bids.bids.datasets import describe_folder
+    from kraken_bids.bids.output_dataset import write_dataset_description
     from kraken_bids.exceptions import InputError
 
     found = describe_folder(path.parent)

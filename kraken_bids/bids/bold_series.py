@@ -1,14 +1,30 @@
-"""Which BOLD series of a session are used: of one dataset per kind of scan, one grid per space."""
+"""Preprocessed BOLD series: which are used, and their volumes, one at a time."""
 
+import logging
+import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.index import JOINED, SubjectFile
 from kraken_bids.bids.label_images import IMAGES
 from kraken_bids.bids.names import full_space, rank_version
 from kraken_bids.bids.outputs import FUNC_ENTITIES
+from kraken_bids.bids.repetition_time import KEY, find_repetition_time, read_bold_metadata
 from kraken_bids.exceptions import InputError
+from kraken_bids.io.bounds import check_growth
+from kraken_bids.io.byte_streams import damage_errors, fill, open_stream, read_to_end
+from kraken_bids.io.files import explain_absence
+from kraken_bids.io.image_values import ImageHeader, compare_forms
+from kraken_bids.io.images import read_header
+
+logger = logging.getLogger(__name__)
 
 BoldBySpace = Mapping[str, Sequence[SubjectFile]]
 
@@ -121,3 +137,126 @@ def _name_version(file: SubjectFile) -> str:
     words = [f"{k}-{v}" for k, v in file.entities.items() if (k, v) in file.version_key]
     named = [word for word in words if word.partition("-")[0] not in left_out]
     return "_".join(named) or "it came (neither acq- nor rec- nor ce-)"
+
+
+@dataclass(frozen=True)
+class Bold:
+    """A BOLD series on disk; its header is read, its volumes are not."""
+
+    path: Path
+    shape: tuple[int, int, int, int]
+    """x, y, z, n_volumes."""
+    affine: NDArray[np.float64]
+    """Voxel → RAS mm, [4, 4]."""
+    tr: float
+    """Repetition time, s."""
+    slope: float
+    inter: float
+    """What a stored value v means: ``slope * v + inter``."""
+    dtype: np.dtype[np.number[Any]]
+    """As stored, byte order included."""
+    offset: int
+    """Where the first volume begins, bytes (uncompressed)."""
+    is_placed: bool = True
+    """Whether its header says where it lies; if not, the affine is a guess."""
+
+    def volumes(self) -> Iterator[NDArray[np.number[Any]]]:
+        """Volumes in order, each once: [n_voxels], x fastest (Fortran order), as stored.
+
+        Values are unscaled, in the stored type and this machine's byte order. All volumes share
+        one array: whoever wants to keep one copies it.
+
+        Raises
+        ------
+        InputError
+            If the file ends too early or its compression is damaged.
+        """
+        n_whole = 0
+        try:
+            with open_stream(self.path) as stream:
+                stream.seek(self.offset)
+                # one for all: the pages of a new one cost as much as summing it up
+                volume = np.empty(self.n_voxels, self.dtype)
+                for _ in range(self.shape[3]):
+                    fill(stream, volume)
+                    n_whole += 1
+                    yield _to_native(volume)
+                read_to_end(stream, self.path)
+        except damage_errors() as error:
+            raise InputError(
+                f"expected {self.shape[3]} volumes in {self.path}; found {n_whole} whole ones and "
+                f"then: {error}. The file is cut or damaged: copy it again, or rerun fMRIPrep."
+            ) from error
+
+    @property
+    def n_voxels(self) -> int:
+        """Voxels of one volume."""
+        return self.shape[0] * self.shape[1] * self.shape[2]
+
+
+def open_bold(path: Path, *, tr: float | None) -> Bold:
+    """Header of a BOLD series.
+
+    Parameters
+    ----------
+    path : path
+        ``.nii`` or ``.nii.gz``, 4D; further axes of length 1 are dropped.
+    tr : float or None
+        Repetition time in seconds, as its metadata have it; None: RepetitionTime of the JSON
+        sidecar or one that it inherits, else the header.
+
+    Raises
+    ------
+    InputError
+        If it is missing, no 4D NIfTI, of an odd data type, without a place in space, or its
+        repetition time is unknown or in milliseconds.
+    """
+    path = Path(path)
+    header = _read_header(path)
+    shape = header.shape[:4] if set(header.shape[4:]) <= {1} else header.shape
+    if len(shape) != 4 or header.dtype.kind not in "iuf":
+        raise InputError(
+            f"expected a BOLD series with four axes of real numbers in {path}; found shape "
+            f"{header.shape} of {header.dtype}. Check that this is the preprocessed series."
+        )
+    compare_forms(path, header.affine, header.qform, header.shape)
+    if not header.is_placed:
+        logger.warning(
+            "%s: its header has neither qform nor sform; the middle of the image is taken as the "
+            "origin, left and right as nibabel takes them, and regions may lie elsewhere",
+            path,
+        )
+    metadata = read_bold_metadata(path)[0] if tr is None else {KEY: tr}
+    return Bold(
+        path=path,
+        shape=shape,
+        affine=header.affine,
+        tr=find_repetition_time(path, metadata, header),
+        slope=header.slope,
+        inter=header.inter,
+        dtype=header.dtype,
+        offset=header.offset,
+        is_placed=header.is_placed,
+    )
+
+
+def _read_header(path: Path) -> ImageHeader:
+    try:
+        if not path.name.lower().endswith((".nii", ".nii.gz")):
+            raise ValueError("a name of another format. Give volumes (.nii.gz)")
+        with open_stream(path) as stream:
+            header = read_header(stream, path)
+        n_declared = header.offset + math.prod(header.shape) * header.dtype.itemsize
+        check_growth(n_declared, path.stat().st_size, "a series")
+    except damage_errors() as error:
+        raise InputError(
+            f"expected a NIfTI series at {path}; reading its header gave: {error}. "
+            f"{explain_absence(path) or 'Check the path, or copy the file again.'}"
+        ) from error
+    return header
+
+
+def _to_native(volume: NDArray[np.number[Any]]) -> NDArray[np.number[Any]]:
+    if volume.dtype.isnative:
+        return volume
+    return volume.byteswap(inplace=True).view(volume.dtype.newbyteorder("="))

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.exceptions import InputError
-from kraken_bids.io.columns import read_columns
 from kraken_bids.io.images import read_labels
+from kraken_bids.io.tables import read_columns
 from kraken_bids.parcellations import Parcellation
 
 MAX_REGIONS = 6000

@@ -5,10 +5,10 @@ from dataclasses import dataclass, replace
 
 from kraken_bids.bids.datasets import FLAGS, Dataset, find_datasets, find_participants
 from kraken_bids.bids.folders import explain_folder
-from kraken_bids.bids.functional_inputs import BoldRun, FunctionalInputs, find_functional_inputs
 from kraken_bids.bids.index import Search, SubjectFile, list_subject_files
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.names import strip_label
+from kraken_bids.bids.preprocessed_bold import BoldRun, FunctionalInputs, find_functional_inputs
 from kraken_bids.bids.query import (
     ExplicitPaths,
     Query,
@@ -17,7 +17,7 @@ from kraken_bids.bids.query import (
     read_exclusions,
     read_filters,
 )
-from kraken_bids.bids.structural_inputs import (
+from kraken_bids.bids.tractographies import (
     StructuralInputs,
     Tractography,
     find_structural_inputs,

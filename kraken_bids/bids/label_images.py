@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
+from kraken_bids.bids.anatomy import QSI
 from kraken_bids.bids.freesurfer import find_segmentation
 from kraken_bids.bids.index import Search, SubjectFile, pick_nearest
-from kraken_bids.bids.matching_anatomy import QSI
 from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.bids.query import fill_template
 from kraken_bids.bids.transforms import (
@@ -19,8 +19,8 @@ from kraken_bids.bids.transforms import (
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import explain_absence, find_cache_folder
 from kraken_bids.parcellations import APARCASEG, Parcellation
-from kraken_bids.published.atlases import ATLASES_FOLDER, list_atlas_files
 from kraken_bids.published.cache import check_copy
+from kraken_bids.published.models import ATLASES_FOLDER, list_atlas_files
 
 IMAGES = (".nii.gz", ".nii")
 TRANSFORMS = (".h5", ".txt", ".mat")

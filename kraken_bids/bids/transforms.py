@@ -8,7 +8,7 @@ from pathlib import Path
 from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.itk_transforms import read_transform  # noqa: F401 - its old address
-from kraken_bids.published.atlases import list_atlas_files
+from kraken_bids.published.models import list_atlas_files
 
 TRANSFORMS = (".h5", ".txt", ".mat")
 PUBLISHED_SPACE = "MNI152NLin6Asym"

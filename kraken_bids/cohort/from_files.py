@@ -20,7 +20,7 @@ from kraken_bids.cohort.table_folders import (
 )
 from kraken_bids.exceptions import FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor, recognize_flavor
-from kraken_bids.io.arrays import open_arrays
+from kraken_bids.io.named_arrays import open_arrays
 from kraken_bids.io.stored_rows import Rows, load_rows
 from kraken_bids.io.text_matrices import read_text_matrix
 from kraken_bids.scores.doubt_words import describe_doubts, name_rows

@@ -13,8 +13,8 @@ from kraken_bids.bids.names import parse_name, strip_label
 from kraken_bids.cohort.row_names import parse_subject
 from kraken_bids.cohort.table_folders import list_tables
 from kraken_bids.exceptions import InputError
-from kraken_bids.io.columns import NOT_AVAILABLE, parse_columns, read_columns
 from kraken_bids.io.stored_rows import BROKEN
+from kraken_bids.io.tables import NOT_AVAILABLE, parse_columns, read_columns
 from kraken_bids.io.writing import write_table
 
 Array = NDArray[np.float32]

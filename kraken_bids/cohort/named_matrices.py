@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from kraken_bids.bids.names import parse_name
 from kraken_bids.exceptions import FlavorError, InputError
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.io.columns import read_columns
 from kraken_bids.io.stored_rows import BROKEN
+from kraken_bids.io.tables import read_columns
 from kraken_bids.io.text_matrices import parse_text_matrix
 from kraken_bids.parcellations import load_parcellation
 

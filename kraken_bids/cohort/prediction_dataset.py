@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids import __version__
-from kraken_bids.bids.dataset_files import (
+from kraken_bids.bids.names import format_name, parse_name
+from kraken_bids.bids.output_dataset import (
     write_bidsignore,
     write_dataset_description,
     write_region_tables,
 )
-from kraken_bids.bids.names import format_name, parse_name
 from kraken_bids.bids.outputs import PREDICTED, latents_path, relmat_path, sidecar_path
 from kraken_bids.cohort.decoding import CohortPredictions
 from kraken_bids.cohort.latent_tables import write_latent_table

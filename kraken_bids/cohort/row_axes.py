@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError
-from kraken_bids.io.mat_rows import ColumnRows
+from kraken_bids.io.matlab_rows import ColumnRows
 from kraken_bids.io.stored_rows import Hdf5Rows, Rows, load_array, load_rows
 
 

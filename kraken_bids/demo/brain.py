@@ -3,7 +3,7 @@
 An ellipsoid with a ventricle in its core, white matter around it and grey matter as its rim. Grey
 matter is cut into small cells, which carry the simulated signals, and, independently of them, into
 the regions of each parcellation: compact, of similar size, on the side that the region table says
-and about where the region lies in people, so that a label image can be told from another's.
+and about where the region lies in humans, so that a label image can be told from another's.
 """
 
 from collections.abc import Sequence

@@ -9,19 +9,19 @@ from kraken_bids.demo.brain import FINE_MM, N_CELLS, PARCELLATIONS, load_brain
 from kraken_bids.demo.population import (
     ALGORITHMS,
     CELL_NOISE,
-    Person,
+    Subject,
     compute_cell_shares,
     compute_loadings,
     compute_region_weights,
     compute_streamline_shares,
-    draw_people,
+    draw_subjects,
 )
 from kraken_bids.flavors import Flavor
 
 FloatArray = NDArray[np.float64]
 
 COHORT, DATA_SET = 0, 1
-"""Second half of the seeds of people, which keeps training and demonstration apart."""
+"""Second half of the seeds of subjects, which keeps training and demonstration apart."""
 N_STREAMLINES = 20_000
 """Streamlines of each synthetic tractogram."""
 KEPT_STREAMLINES = {"ifod2": 0.95, "sdstream": 0.7}
@@ -38,21 +38,21 @@ def simulate_cohort(
     seed: int,
     *,
     parcellations: Sequence[str] = PARCELLATIONS,
-    on_person: Callable[[], None] | None = None,
+    on_subject: Callable[[], None] | None = None,
 ) -> dict[Flavor, NDArray[np.float32]]:
-    """Connectomes of synthetic people, as the pipeline would measure them from their images.
+    """Connectomes of synthetic subjects, as the pipeline would measure them from their images.
 
     Parameters
     ----------
     n_subjects : int
-        How many people.
+        How many subjects.
     seed : int
-        Which people: other seeds give other people of the same population. None of them is in a
+        Which subjects: other seeds give others of the same population. None of them is in a
         data set of :func:`~kraken_bids.demo.dataset.write_demo_dataset`, whatever its seed.
     parcellations : sequence of str, optional
         Only these (all three).
-    on_person : callable, optional
-        Called after each person.
+    on_subject : callable, optional
+        Called after each subject.
 
     Returns
     -------
@@ -62,33 +62,33 @@ def simulate_cohort(
     """
     rng = np.random.default_rng([seed, COHORT, 1])
     cohort: dict[Flavor, NDArray[np.float32]] = {}
-    for row, person in enumerate(draw_people(n_subjects, [seed, COHORT])):
-        for flavor, square in simulate_person(person, rng, parcellations=parcellations).items():
+    for row, subject in enumerate(draw_subjects(n_subjects, [seed, COHORT])):
+        for flavor, square in simulate_subject(subject, rng, parcellations=parcellations).items():
             n = len(square)
             edges = cohort.setdefault(flavor, np.empty((n_subjects, n * (n - 1) // 2), np.float32))
             edges[row] = square[np.triu_indices(n, 1)]
-        if on_person:
-            on_person()
+        if on_subject:
+            on_subject()
     return cohort
 
 
-def simulate_person(
-    person: Person, rng: np.random.Generator, *, parcellations: Sequence[str] = PARCELLATIONS
+def simulate_subject(
+    subject: Subject, rng: np.random.Generator, *, parcellations: Sequence[str] = PARCELLATIONS
 ) -> dict[Flavor, FloatArray]:
-    """Square connectomes [n_regions, n_regions] of one person, five flavors per parcellation."""
-    function = simulate_function(person, rng, parcellations=parcellations)
-    return function | simulate_structure(person, rng, parcellations=parcellations)
+    """Square connectomes [n_regions, n_regions] of one subject, five flavors per parcellation."""
+    function = simulate_function(subject, rng, parcellations=parcellations)
+    return function | simulate_structure(subject, rng, parcellations=parcellations)
 
 
 def simulate_function(
-    person: Person, rng: np.random.Generator, *, parcellations: Sequence[str] = PARCELLATIONS
+    subject: Subject, rng: np.random.Generator, *, parcellations: Sequence[str] = PARCELLATIONS
 ) -> dict[Flavor, FloatArray]:
-    """Simulate one person's FC, three flavors per parcellation, from series of finite length."""
+    """Simulate one subject's FC, three flavors per parcellation, from series of finite length."""
     n = N_INDEPENDENT_VOLUMES
-    loadings = compute_loadings(person, modality="function")
+    loadings = compute_loadings(subject, modality="function")
     cells = rng.standard_normal((n, loadings.shape[1])) @ loadings.T
     cells += CELL_NOISE * rng.standard_normal((n, N_CELLS))
-    cells += person.global_signal * rng.standard_normal((n, 1))
+    cells += subject.global_signal * rng.standard_normal((n, 1))
     grey = cells.mean(axis=1, keepdims=True)
     grey = grey - grey.mean()
     cells -= cells.mean(axis=0)
@@ -104,16 +104,16 @@ def simulate_function(
 
 
 def simulate_structure(
-    person: Person, rng: np.random.Generator, *, parcellations: Sequence[str] = PARCELLATIONS
+    subject: Subject, rng: np.random.Generator, *, parcellations: Sequence[str] = PARCELLATIONS
 ) -> dict[Flavor, FloatArray]:
-    """Simulate one person's SC, two flavors per parcellation, with its sampling noise.
+    """Simulate one subject's SC, two flavors per parcellation, with its sampling noise.
 
     Units are the model's: streamlines out of five million, over the mean volume of the two
     regions in voxels of 1.25 mm.
     """
     found = {}
     for algorithm in ALGORITHMS:
-        shares = compute_streamline_shares(person, algorithm)
+        shares = compute_streamline_shares(subject, algorithm)
         for name in parcellations:
             split = compute_cell_shares(name)
             expected = 2 * N_STREAMLINES * KEPT_STREAMLINES[algorithm] * (split.T @ shares @ split)

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from kraken_bids.demo.anatomy import draw_anatomy
 from kraken_bids.demo.brain import (
     COARSE_MM,
     coarse_shape,
@@ -17,18 +16,19 @@ from kraken_bids.demo.brain import (
     look_up,
 )
 from kraken_bids.demo.cohort import DATA_SET
-from kraken_bids.demo.files import write_image, write_json, write_table
 from kraken_bids.demo.fmriprep import N_RUNS, TEMPLATE, write_fmriprep, write_fmriprep_root
-from kraken_bids.demo.population import Person, draw_people
+from kraken_bids.demo.formats import write_image, write_json, write_table
+from kraken_bids.demo.population import Subject, draw_subjects
 from kraken_bids.demo.qsirecon import write_qsirecon, write_qsirecon_root
 from kraken_bids.demo.signals import N_VOLUMES, TR
+from kraken_bids.demo.warps import draw_anatomy
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.pipeline.processes import Processes
 
 logger = logging.getLogger(__name__)
 
 RESTLESS, CUT = 4, 7
-"""Numbers (from 0) of the person who moves abruptly and of the one whose field of view is cut."""
+"""Numbers (from 0) of the subject who moves abruptly and of the one whose field of view is cut."""
 _LABELLED_EVERY = 3
 _RAW_MM = 15.0
 _LICENSE = "CC0"
@@ -41,7 +41,7 @@ def write_demo_dataset(
     seed: int = 1,
     n_procs: int = 1,
     on_progress: Callable[[int, int], None] | None = None,
-) -> list[Person]:
+) -> list[Subject]:
     """Write a synthetic data set whose images carry planted connectomes.
 
     Parameters
@@ -49,33 +49,33 @@ def write_demo_dataset(
     folder : path
         Becomes the raw BIDS root; created if needed.
     n_subjects : int
-        Participants sub-01, sub-02 …
+        Subjects sub-01, sub-02 …
     seed : int
-        Which people; the same number and seed give the same bytes, in any number of processes.
+        Which subjects; the same number and seed give the same bytes, in any number of processes.
     n_procs : int
-        Participants written at once.
+        Subjects written at once.
     on_progress : callable, optional
-        Called with (participants done, all participants) after each.
+        Called with (subjects done, all subjects) after each.
 
     Returns
     -------
-    list of Person
-        The planted truth, participant by participant.
+    list of Subject
+        The planted truth, subject by subject.
     """
     folder = Path(folder)
-    people = draw_people(n_subjects, [seed, DATA_SET])
+    subjects = draw_subjects(n_subjects, [seed, DATA_SET])
     _write_root(folder, n_subjects, seed)
     _write_atlases(folder / "derivatives" / "atlases")
     write_fmriprep_root(folder / "derivatives" / "fmriprep")
     write_qsirecon_root(folder / "derivatives" / "qsirecon")
     with Processes(n_procs) as processes:
-        written = processes.run(partial(_write_person, folder, seed), enumerate(people))
+        written = processes.run(partial(_write_subject, folder, seed), enumerate(subjects))
         for done, (_, _, error) in enumerate(written, start=1):
             if error is not None:
                 raise error
             if on_progress:
                 on_progress(done, n_subjects)
-    return people
+    return subjects
 
 
 def name_subject(number: int) -> str:
@@ -83,18 +83,18 @@ def name_subject(number: int) -> str:
     return f"sub-{number + 1:02d}"
 
 
-def _write_person(folder: Path, seed: int, one: tuple[int, Person]) -> None:
-    number, person = one
-    subject = name_subject(number)
+def _write_subject(folder: Path, seed: int, one: tuple[int, Subject]) -> None:
+    number, subject = one
+    sub = name_subject(number)
     rng = np.random.default_rng([seed, number, 3])
     anatomy = draw_anatomy(seed * 1000 + number)
     odd = [kind for kind, who in (("restless", RESTLESS), ("cut", CUT)) if who == number]
-    write_fmriprep(folder / "derivatives" / "fmriprep", subject, person, anatomy, rng=rng, odd=odd)
+    write_fmriprep(folder / "derivatives" / "fmriprep", sub, subject, anatomy, rng=rng, odd=odd)
     with_labels = number % _LABELLED_EVERY == _LABELLED_EVERY - 1
     qsirecon = folder / "derivatives" / "qsirecon"
-    write_qsirecon(qsirecon, subject, person, anatomy, rng=rng, with_labels=with_labels)
-    _write_raw(folder / subject, subject, rng)
-    logger.debug("wrote the synthetic data of %s", subject)
+    write_qsirecon(qsirecon, sub, subject, anatomy, rng=rng, with_labels=with_labels)
+    _write_raw(folder / sub, sub, rng)
+    logger.debug("wrote the synthetic data of %s", sub)
 
 
 def _write_root(folder: Path, n_subjects: int, seed: int) -> None:
@@ -136,19 +136,19 @@ def _write_root(folder: Path, n_subjects: int, seed: int) -> None:
     )
 
 
-def _write_raw(folder: Path, subject: str, rng: np.random.Generator) -> None:
+def _write_raw(folder: Path, sub: str, rng: np.random.Generator) -> None:
     """Write placeholders that make the root a valid data set: coarse images without any use."""
     shape = (10, 12, 10)
     affine = grid_affine(_RAW_MM, shape)
     tissue = look_up(load_brain().tissue, grid_points(affine, shape))
-    anat = folder / "anat" / f"{subject}_T1w.nii.gz"
+    anat = folder / "anat" / f"{sub}_T1w.nii.gz"
     write_image(anat, (tissue * 100).astype(np.int16), affine)
     write_json(
-        anat.with_name(f"{subject}_T1w.json"),
+        anat.with_name(f"{sub}_T1w.json"),
         {"MagneticFieldStrength": 3, "Manufacturer": "Synthetic"},
     )
     for run in range(1, N_RUNS + 1):
-        stem = f"{subject}_task-rest_run-{run:02d}_bold"
+        stem = f"{sub}_task-rest_run-{run:02d}_bold"
         noise = rng.integers(0, 20, (*shape, N_VOLUMES)).astype(np.int16)
         series = np.where(tissue[..., None] > 0, 1000 + noise, 0).astype(np.int16)
         write_image(folder / "func" / f"{stem}.nii.gz", series, affine, tr=TR)

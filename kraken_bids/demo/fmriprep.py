@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.demo.anatomy import Anatomy, compute_fields, invert
 from kraken_bids.demo.brain import (
     COARSE_MM,
     CSF,
@@ -19,17 +18,25 @@ from kraken_bids.demo.brain import (
     load_brain,
     look_up,
 )
-from kraken_bids.demo.confounds import compute_confounds
-from kraken_bids.demo.files import (
+from kraken_bids.demo.formats import (
     write_affine_transform,
     write_composite_transform,
+    write_derivatives_root,
     write_image,
     write_json,
     write_series,
     write_table,
 )
-from kraken_bids.demo.population import Person
-from kraken_bids.demo.signals import N_DUMMIES, TR, RunSignals, render_voxels, simulate_run
+from kraken_bids.demo.population import Subject
+from kraken_bids.demo.signals import (
+    N_DUMMIES,
+    TR,
+    RunSignals,
+    compute_confounds,
+    render_voxels,
+    simulate_run,
+)
+from kraken_bids.demo.warps import Anatomy, compute_fields, invert
 from kraken_bids.parcellations import load_parcellation
 
 FloatArray = NDArray[np.float64]
@@ -42,30 +49,23 @@ N_RUNS = 2
 T1W_SHAPE = tuple(2 * n + 7 for n in coarse_shape())
 BOLD_T1W_SHAPE = tuple(n + 4 for n in coarse_shape())
 CUT_BELOW_MM = -46.0
-"""Of the person whose field of view misses the lowest part of the brain (template z)."""
+"""Of the subject whose field of view misses the lowest part of the brain (template z)."""
 _ASEG = {(WHITE, "L"): 2, (WHITE, "R"): 41, (CSF, "L"): 4, (CSF, "R"): 43}
 _T1W_INTENSITY = np.array([0.0, 600.0, 1000.0, 200.0], np.float32)
 
 
 def write_fmriprep_root(root: Path) -> None:
     """Write what belongs to nobody: the description, ``.bidsignore``, the segmentation's names."""
-    write_json(
-        root / "dataset_description.json",
+    write_derivatives_root(
+        root,
+        "fMRIPrep - fMRI PREProcessing workflow (synthetic)",
         {
-            "Name": "fMRIPrep - fMRI PREProcessing workflow (synthetic)",
-            "BIDSVersion": "1.9.0",
-            "DatasetType": "derivative",
-            "GeneratedBy": [
-                {
-                    "Name": "fMRIPrep",
-                    "Version": "25.2.0",
-                    "CodeURL": "https://github.com/nipreps/fmriprep",
-                }
-            ],
+            "Name": "fMRIPrep",
+            "Version": "25.2.0",
+            "CodeURL": "https://github.com/nipreps/fmriprep",
         },
+        ignored=["*_xfm.*", "*_boldref.nii.gz", "*_desc-aparcaseg_dseg.nii.gz", "*_timeseries.*"],
     )
-    ignored = ["*_xfm.*", "*_boldref.nii.gz", "*_desc-aparcaseg_dseg.nii.gz", "*_timeseries.*"]
-    (root / ".bidsignore").write_text("\n".join(ignored) + "\n", encoding="utf-8")
     regions = load_parcellation("fs86")
     names = {0: "Unknown", 2: "Left-Cerebral-White-Matter", 4: "Left-Lateral-Ventricle"}
     names |= {41: "Right-Cerebral-White-Matter", 43: "Right-Lateral-Ventricle"}
@@ -77,33 +77,33 @@ def write_fmriprep_root(root: Path) -> None:
 
 def write_fmriprep(
     root: Path,
-    subject: str,
-    person: Person,
+    sub: str,
+    subject: Subject,
     anatomy: Anatomy,
     *,
     rng: np.random.Generator,
     odd: Sequence[str] = (),
 ) -> None:
-    """Write one person's ``anat`` and ``func``.
+    """Write one subject's ``anat`` and ``func``.
 
     Parameters
     ----------
     root : path
         ``derivatives/fmriprep``.
-    subject : str
+    sub : str
         Label with ``sub-``.
-    person : Person
+    subject : Subject
     anatomy : Anatomy
     rng : Generator
         Draws time courses and noise.
     odd : sequence of {"restless", "cut"}
         An episode of abrupt motion in run 1; a field of view that is cut at the bottom.
     """
-    _write_anat(root / subject / "anat", subject, anatomy)
-    _write_transforms(root / subject / "anat", subject, anatomy)
+    _write_anat(root / sub / "anat", sub, anatomy)
+    _write_transforms(root / sub / "anat", sub, anatomy)
     for run in range(1, N_RUNS + 1):
-        signals = simulate_run(person, rng, restless="restless" in odd and run == 1)
-        stem = root / subject / "func" / f"{subject}_task-rest_run-{run:02d}"
+        signals = simulate_run(subject, rng, restless="restless" in odd and run == 1)
+        stem = root / sub / "func" / f"{sub}_task-rest_run-{run:02d}"
         _write_run(stem, signals, anatomy, rng=rng, cut="cut" in odd)
 
 
@@ -119,28 +119,26 @@ def compute_aparcaseg(points: FloatArray) -> NDArray[np.int16]:
     return found.astype(np.int16)
 
 
-def describe_space(subject: str, *, in_template: bool) -> dict[str, str]:
+def describe_space(sub: str, *, in_template: bool) -> dict[str, str]:
     """Keys that BIDS wants in the sidecar of an image in another space than the raw one."""
     if in_template:
         return {"Resolution": "5 mm, which is coarse: the data are synthetic"}
-    return {"SpatialReference": f"bids::{subject}/anat/{subject}_desc-preproc_T1w.nii.gz"}
+    return {"SpatialReference": f"bids::{sub}/anat/{sub}_desc-preproc_T1w.nii.gz"}
 
 
-def _write_anat(folder: Path, subject: str, anatomy: Anatomy) -> None:
+def _write_anat(folder: Path, sub: str, anatomy: Anatomy) -> None:
     affine = grid_affine(FINE_MM, T1W_SHAPE, flip_x=True)
     points = anatomy.to_template(grid_points(affine, T1W_SHAPE))
     tissue = look_up(load_brain().tissue, points)
-    _write_tissues(folder / subject, tissue, affine, sidecar={})
-    write_image(folder / f"{subject}_desc-preproc_T1w.nii.gz", _T1W_INTENSITY[tissue], affine)
-    write_json(folder / f"{subject}_desc-preproc_T1w.json", {"SkullStripped": False})
-    write_image(folder / f"{subject}_dseg.nii.gz", tissue.astype(np.uint8), affine)
-    write_image(
-        folder / f"{subject}_desc-aparcaseg_dseg.nii.gz", compute_aparcaseg(points), affine
-    )
+    _write_tissues(folder / sub, tissue, affine, sidecar={})
+    write_image(folder / f"{sub}_desc-preproc_T1w.nii.gz", _T1W_INTENSITY[tissue], affine)
+    write_json(folder / f"{sub}_desc-preproc_T1w.json", {"SkullStripped": False})
+    write_image(folder / f"{sub}_dseg.nii.gz", tissue.astype(np.uint8), affine)
+    write_image(folder / f"{sub}_desc-aparcaseg_dseg.nii.gz", compute_aparcaseg(points), affine)
     affine = grid_affine(COARSE_MM, coarse_shape())
     tissue = look_up(load_brain().tissue, grid_points(affine, coarse_shape()))
-    stem = folder / f"{subject}_space-{TEMPLATE}_{RESOLUTION}"
-    _write_tissues(stem, tissue, affine, sidecar=describe_space(subject, in_template=True))
+    stem = folder / f"{sub}_space-{TEMPLATE}_{RESOLUTION}"
+    _write_tissues(stem, tissue, affine, sidecar=describe_space(sub, in_template=True))
 
 
 def _write_tissues(
@@ -160,30 +158,24 @@ def _extend(stem: Path, end: str) -> Path:
     return stem.with_name(stem.name + end)
 
 
-def _write_transforms(folder: Path, subject: str, anatomy: Anatomy) -> None:
+def _write_transforms(folder: Path, sub: str, anatomy: Anatomy) -> None:
     """Write transforms as ITK means them: one carries images A to B, and points B to A."""
     field, there, back = compute_fields(anatomy)
     to_t1w: list[Step] = [(anatomy.affine, None), (field, there)]
     to_template: list[Step] = [(field, back), (invert(anatomy.affine), None)]
+    write_composite_transform(folder / f"{sub}_from-{TEMPLATE}_to-T1w_mode-image_xfm.h5", to_t1w)
     write_composite_transform(
-        folder / f"{subject}_from-{TEMPLATE}_to-T1w_mode-image_xfm.h5", to_t1w
+        folder / f"{sub}_from-T1w_to-{TEMPLATE}_mode-image_xfm.h5", to_template
     )
-    write_composite_transform(
-        folder / f"{subject}_from-T1w_to-{TEMPLATE}_mode-image_xfm.h5", to_template
-    )
-    write_affine_transform(
-        folder / f"{subject}_from-fsnative_to-T1w_mode-image_xfm.txt", np.eye(4)
-    )
-    write_affine_transform(
-        folder / f"{subject}_from-T1w_to-fsnative_mode-image_xfm.txt", np.eye(4)
-    )
+    write_affine_transform(folder / f"{sub}_from-fsnative_to-T1w_mode-image_xfm.txt", np.eye(4))
+    write_affine_transform(folder / f"{sub}_from-T1w_to-fsnative_mode-image_xfm.txt", np.eye(4))
 
 
 def _write_run(
     stem: Path, signals: RunSignals, anatomy: Anatomy, *, rng: np.random.Generator, cut: bool
 ) -> None:
     """One run in both spaces, and the confounds, which are computed from the T1w one."""
-    subject = stem.name.partition("_")[0]
+    sub = stem.name.partition("_")[0]
     t1w = grid_affine(COARSE_MM, BOLD_T1W_SHAPE, flip_x=True)
     places = {
         "space-T1w": (t1w, anatomy.to_template(grid_points(t1w, BOLD_T1W_SHAPE))),
@@ -198,7 +190,7 @@ def _write_run(
         series = render_voxels(
             signals, points=points[inside], tissue=tissue[inside], cells=cells, rng=rng
         )
-        sidecar = describe_space(subject, in_template=space != "space-T1w")
+        sidecar = describe_space(sub, in_template=space != "space-T1w")
         _write_bold(_extend(stem, f"_{space}"), series, inside, affine, sidecar=sidecar)
         if space == "space-T1w":
             columns, entries = compute_confounds(series, tissue, signals.motion)

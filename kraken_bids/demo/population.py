@@ -1,9 +1,9 @@
-"""The generative model: what people share, how they differ, and how both halves follow from it.
+"""The generative model: what subjects share, how they differ, and how both halves follow from it.
 
 Each cell of grey matter has a loading on a dozen latent networks, a field that is smooth in space.
-A person's own factors bend that field. Function: the series of a cell is its loading times the
+A subject's own factors bend that field. Function: the series of a cell is its loading times the
 networks' series. Structure: two cells are joined the more, the closer they lie and the more alike
-their loadings are. So structure and function are related person by person, and neither is the
+their loadings are. So structure and function are related subject by subject, and neither is the
 other: some factors bend only one of them.
 """
 
@@ -33,8 +33,8 @@ _CALLOSUM_MM = 12.0
 
 
 @dataclass(frozen=True)
-class Person:
-    """One synthetic person: the numbers from which function and structure are computed."""
+class Subject:
+    """One synthetic subject: the numbers from which function and structure are computed."""
 
     shared: FloatArray
     """[N_SHARED], bend both function and structure."""
@@ -43,14 +43,14 @@ class Person:
     structure_only: FloatArray
     """[N_OWN]"""
     motion: float
-    """Scale of head motion, 1 for an average person."""
+    """Scale of head motion, 1 for an average subject."""
     global_signal: float
     """Amplitude of the signal that all grey matter shares, in units of a cell's series."""
 
 
 @dataclass(frozen=True)
 class Population:
-    """The fields that all people share."""
+    """The fields that all subjects share."""
 
     base: FloatArray
     """Mean loading, [n_cells, n_networks]; rows have about unit length."""
@@ -89,46 +89,46 @@ def load_population() -> Population:
     return Population(base, bends[0], bends[1], bends[2], np.minimum(direct, crossed))
 
 
-def draw_people(n_people: int, seed: int | Sequence[int]) -> list[Person]:
-    """Draw people; the same seed gives the same people, however many are drawn."""
+def draw_subjects(n_subjects: int, seed: int | Sequence[int]) -> list[Subject]:
+    """Draw subjects; the same seed gives the same subjects, however many are drawn."""
     rng = np.random.default_rng(seed)
     return [
-        Person(
+        Subject(
             shared=rng.standard_normal(N_SHARED),
             function_only=rng.standard_normal(N_OWN),
             structure_only=rng.standard_normal(N_OWN),
             motion=float(rng.lognormal(0.0, 0.3)),
             global_signal=float(rng.uniform(0.25, 0.45)),
         )
-        for _ in range(n_people)
+        for _ in range(n_subjects)
     ]
 
 
-def compute_loadings(person: Person, *, modality: str) -> FloatArray:
+def compute_loadings(subject: Subject, *, modality: str) -> FloatArray:
     """Compute the loading of each cell on each network, [n_cells, n_networks].
 
     Parameters
     ----------
-    person : Person
+    subject : Subject
         Whose.
     modality : str
         ``function`` or ``structure``: which own factors are added to the shared ones.
     """
     population = load_population()
-    own = person.function_only if modality == "function" else person.structure_only
+    own = subject.function_only if modality == "function" else subject.structure_only
     fields = population.function_only if modality == "function" else population.structure_only
-    bend = SHARED_STRENGTH * np.tensordot(person.shared, population.shared, 1)
+    bend = SHARED_STRENGTH * np.tensordot(subject.shared, population.shared, 1)
     return np.asarray(population.base + bend + OWN_STRENGTH * np.tensordot(own, fields, 1))
 
 
-def compute_streamline_shares(person: Person, algorithm: str) -> FloatArray:
+def compute_streamline_shares(subject: Subject, algorithm: str) -> FloatArray:
     """Share of the streamlines that join each ordered pair of cells, [n_cells, n_cells], sum 1.
 
     Probabilistic streamlines (``ifod2``) reach far; deterministic ones (``sdstream``) stay shorter
     and follow the strongest connections.
     """
     population = load_population()
-    loadings = compute_loadings(person, modality="structure")
+    loadings = compute_loadings(subject, modality="structure")
     length = np.linalg.norm(loadings, axis=1)
     alike = loadings @ loadings.T / np.outer(length, length)
     reach, gain = {"ifod2": (22.0, 3.0), "sdstream": (16.0, 3.6)}[algorithm]
@@ -137,10 +137,10 @@ def compute_streamline_shares(person: Person, algorithm: str) -> FloatArray:
     return np.asarray(share / share.sum())
 
 
-def compute_planted_correlation(person: Person) -> dict[str, FloatArray]:
+def compute_planted_correlation(subject: Subject) -> dict[str, FloatArray]:
     """Correlation between regions that endless, clean data would show, per parcellation [n, n]."""
-    loadings = compute_loadings(person, modality="function")
-    cells = loadings @ loadings.T + CELL_NOISE**2 * np.eye(N_CELLS) + person.global_signal**2
+    loadings = compute_loadings(subject, modality="function")
+    cells = loadings @ loadings.T + CELL_NOISE**2 * np.eye(N_CELLS) + subject.global_signal**2
     planted = {}
     for name in PARCELLATIONS:
         weights = compute_region_weights(name)

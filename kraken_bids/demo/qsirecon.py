@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.demo.anatomy import Anatomy, invert
 from kraken_bids.demo.brain import (
     CENTRE,
     FINE_MM,
@@ -19,13 +18,15 @@ from kraken_bids.demo.brain import (
     look_up,
 )
 from kraken_bids.demo.cohort import KEPT_STREAMLINES, N_STREAMLINES
-from kraken_bids.demo.files import (
+from kraken_bids.demo.formats import (
     write_affine_transform,
+    write_derivatives_root,
     write_image,
     write_json,
     write_tractogram,
 )
-from kraken_bids.demo.population import ALGORITHMS, Person, compute_streamline_shares
+from kraken_bids.demo.population import ALGORITHMS, Subject, compute_streamline_shares
+from kraken_bids.demo.warps import Anatomy, invert
 
 FloatArray = NDArray[np.float64]
 
@@ -39,49 +40,42 @@ ACPC_SHAPE = tuple(2 * n + 15 for n in coarse_shape())
 
 def write_qsirecon_root(root: Path) -> None:
     """Write the description and ``.bidsignore``."""
-    write_json(
-        root / "dataset_description.json",
+    write_derivatives_root(
+        root,
+        "QSIRecon (synthetic)",
         {
-            "Name": "QSIRecon (synthetic)",
-            "BIDSVersion": "1.9.0",
-            "DatasetType": "derivative",
-            "GeneratedBy": [
-                {
-                    "Name": "QSIRecon",
-                    "Version": "1.1.0",
-                    "CodeURL": "https://github.com/PennLINC/qsirecon",
-                }
-            ],
+            "Name": "QSIRecon",
+            "Version": "1.1.0",
+            "CodeURL": "https://github.com/PennLINC/qsirecon",
         },
+        ignored=[
+            "*_xfm.*",
+            "*_streamlines.tck.gz",
+            "*_streamlineweights.csv",
+            "*_mu.txt",
+            "*_dseg.nii.gz",
+        ],
     )
-    ignored = [
-        "*_xfm.*",
-        "*_streamlines.tck.gz",
-        "*_streamlineweights.csv",
-        "*_mu.txt",
-        "*_dseg.nii.gz",
-    ]
-    (root / ".bidsignore").write_text("\n".join(ignored) + "\n", encoding="utf-8")
 
 
 def write_qsirecon(
     root: Path,
-    subject: str,
-    person: Person,
+    sub: str,
+    subject: Subject,
     anatomy: Anatomy,
     *,
     rng: np.random.Generator,
     with_labels: bool,
 ) -> None:
-    """Write one person's ``anat`` and ``dwi``.
+    """Write one subject's ``anat`` and ``dwi``.
 
     Parameters
     ----------
     root : path
         ``derivatives/qsirecon``.
-    subject : str
+    sub : str
         Label with ``sub-``.
-    person : Person
+    subject : Subject
     anatomy : Anatomy
     rng : Generator
         Draws the streamlines.
@@ -89,15 +83,15 @@ def write_qsirecon(
         Also write label images in AC-PC space. Without them labels must be carried there by the
         transforms.
     """
-    anat, dwi = root / subject / "anat", root / subject / "dwi"
+    anat, dwi = root / sub / "anat", root / sub / "dwi"
     write_affine_transform(
-        anat / f"{subject}_from-T1w_to-ACPC_mode-image_xfm.txt", invert(anatomy.acpc)
+        anat / f"{sub}_from-T1w_to-ACPC_mode-image_xfm.txt", invert(anatomy.acpc)
     )
-    write_affine_transform(anat / f"{subject}_from-ACPC_to-T1w_mode-image_xfm.txt", anatomy.acpc)
-    _write_images(root / subject, subject, anatomy, with_labels=with_labels)
+    write_affine_transform(anat / f"{sub}_from-ACPC_to-T1w_mode-image_xfm.txt", anatomy.acpc)
+    _write_images(root / sub, sub, anatomy, with_labels=with_labels)
     for algorithm in ALGORITHMS:
-        stem = f"{subject}_space-ACPC_model-{algorithm}"
-        streamlines, lengths = draw_streamlines(person, anatomy, algorithm, rng=rng)
+        stem = f"{sub}_space-ACPC_model-{algorithm}"
+        streamlines, lengths = draw_streamlines(subject, anatomy, algorithm, rng=rng)
         path = dwi / f"{stem}_streamlines.tck.gz"
         write_tractogram(path, streamlines, method=METHODS[algorithm], lengths=lengths)
         weights = " ".join(f"{w:.6g}" for w in rng.lognormal(0.0, 0.4, len(streamlines)))
@@ -107,16 +101,16 @@ def write_qsirecon(
         (dwi / f"{stem}_desc-sift2_mu.txt").write_text(mu, encoding="utf-8")
 
 
-def _write_images(folder: Path, subject: str, anatomy: Anatomy, *, with_labels: bool) -> None:
+def _write_images(folder: Path, sub: str, anatomy: Anatomy, *, with_labels: bool) -> None:
     """Brain mask and, on demand, label images in AC-PC space."""
     affine = grid_affine(FINE_MM, ACPC_SHAPE)
     affine[:3, 3] += anatomy.to_acpc(CENTRE) - CENTRE
     native = grid_points(affine, ACPC_SHAPE) - anatomy.acpc[:3, 3]
     points = anatomy.to_template(native @ invert(anatomy.acpc)[:3, :3].T)
     mask = (look_up(load_brain().tissue, points) > 0).astype(np.uint8)
-    stem = f"{subject}_space-ACPC"
+    stem = f"{sub}_space-ACPC"
     write_image(folder / "anat" / f"{stem}_desc-brain_mask.nii.gz", mask, affine)
-    reference = f"bids::{subject}/anat/{stem}_desc-brain_mask.nii.gz"
+    reference = f"bids::{sub}/anat/{stem}_desc-brain_mask.nii.gz"
     sidecar = {"Type": "Brain", "SpatialReference": reference}
     write_json(folder / "anat" / f"{stem}_desc-brain_mask.json", sidecar)
     for name in PARCELLATIONS if with_labels else ():
@@ -125,9 +119,9 @@ def _write_images(folder: Path, subject: str, anatomy: Anatomy, *, with_labels: 
 
 
 def draw_streamlines(
-    person: Person, anatomy: Anatomy, algorithm: str, *, rng: np.random.Generator
+    subject: Subject, anatomy: Anatomy, algorithm: str, *, rng: np.random.Generator
 ) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Streamlines in AC-PC space that follow the person's planted structure.
+    """Streamlines in AC-PC space that follow the subject's planted structure.
 
     Both ends lie within 1.5 mm of a grey-matter voxel of the two cells that were drawn; a share of
     streamlines ends in white matter instead.
@@ -139,7 +133,7 @@ def draw_streamlines(
     lengths : ndarray [n_streamlines]
         Number of points of each; the rest repeats the last one.
     """
-    shares = compute_streamline_shares(person, algorithm).ravel()
+    shares = compute_streamline_shares(subject, algorithm).ravel()
     pairs = rng.choice(len(shares), N_STREAMLINES, p=shares)
     start = _draw_ends(pairs // N_CELLS, rng)
     end = _draw_ends(pairs % N_CELLS, rng)

@@ -9,7 +9,7 @@ from kraken_bids.bids.outputs import group_path, group_report_path
 from kraken_bids.demo.cohort import simulate_cohort
 from kraken_bids.demo.dataset import write_demo_dataset
 from kraken_bids.exceptions import InputError
-from kraken_bids.io.columns import read_columns
+from kraken_bids.io.tables import read_columns
 from kraken_bids.models.krakencoder.checkpoint import write_model
 from kraken_bids.models.krakencoder.training import TrainingSettings, train_model
 from kraken_bids.pipeline.group import run_group
@@ -20,7 +20,7 @@ from kraken_bids.settings import DataSettings, PredictionSettings, RunSettings, 
 logger = logging.getLogger(__name__)
 
 N_COHORT = 150
-"""Synthetic people that the demonstration model learns from; none of them is in the dataset."""
+"""Synthetic subjects that the demonstration model learns from; none of them is in the dataset."""
 RECIPE = TrainingSettings(
     transform="pca32", latent_size=16, dropout=0.1, learning_rate=1e-3, n_epochs=40, device="cpu"
 )
@@ -35,7 +35,7 @@ def run_demo(out: Path, *, n_subjects: int, n_procs: int) -> Iterator[str]:
     out : Path
         Folder for ``bids/``, ``model/`` and ``derivatives/``; what is there is taken as it is.
     n_subjects : int
-        Participants of the dataset, at least 12.
+        Subjects of the dataset, at least 12.
     n_procs : int
         Processes.
 
@@ -76,8 +76,8 @@ def run_demo(out: Path, *, n_subjects: int, n_procs: int) -> Iterator[str]:
 
 def _train(folder: Path) -> None:
     logger.info("simulating the connectomes of %d people", N_COHORT)
-    people = Progress("simulated", N_COHORT)
-    cohort = simulate_cohort(N_COHORT, SEED, on_person=people.advance)
+    subjects = Progress("simulated", N_COHORT)
+    cohort = simulate_cohort(N_COHORT, SEED, on_subject=subjects.advance)
     logger.info("fitting the transforms of %d flavors", len(cohort))
     epochs = Progress("trained epochs:", RECIPE.n_epochs)
     model = train_model(
@@ -101,7 +101,7 @@ def _check(exit_code: int, derivatives: Path) -> None:
 
 
 def _summarise(derivatives: Path, seconds: float) -> Iterator[str]:
-    """Say where the reports are, and how well people were told apart across modalities."""
+    """Say where the reports are, and how well subjects were told apart across modalities."""
     columns = read_columns(group_path(derivatives, "metrics.tsv"))
     rows = list(zip(*columns.values(), strict=True))
     yield ""

@@ -1,12 +1,14 @@
-"""BOLD signals of one run: what the cells do, and everything that a scanner adds to it."""
+"""BOLD signals of one synthetic run, what a scanner adds to them, and fMRIPrep's confounds."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import binary_erosion
 
 from kraken_bids.demo.brain import CENTRE, CSF, GREY, N_CELLS, SEMI_AXES, WHITE
-from kraken_bids.demo.population import CELL_NOISE, N_NETWORKS, Person, compute_loadings
+from kraken_bids.demo.population import CELL_NOISE, N_NETWORKS, Subject, compute_loadings
 
 FloatArray = NDArray[np.float64]
 
@@ -20,7 +22,7 @@ SIGNAL = 12.0
 """Amplitude of a cell's networks, in the units of ``BASELINE``."""
 THERMAL_NOISE = 10.0
 SPIKE_VOLUMES = (90, 100)
-"""When the restless person moves abruptly."""
+"""When the restless subject moves abruptly."""
 _PHYSIOLOGY = 8.0
 _LEAK = 0.3
 """Share of the white matter's and ventricles' own signals that reaches grey matter."""
@@ -46,13 +48,13 @@ class RunSignals:
     """[n_volumes], volumes spoilt by abrupt motion."""
 
 
-def simulate_run(person: Person, rng: np.random.Generator, *, restless: bool) -> RunSignals:
-    """Draw the time courses of one run; a restless person has an episode of abrupt motion."""
+def simulate_run(subject: Subject, rng: np.random.Generator, *, restless: bool) -> RunSignals:
+    """Draw the time courses of one run; a restless subject has an episode of abrupt motion."""
     n = N_VOLUMES
-    loadings = compute_loadings(person, modality="function")
+    loadings = compute_loadings(subject, modality="function")
     cells = draw_series(rng, N_NETWORKS, exponent=0.4) @ loadings.T
     cells += CELL_NOISE * draw_series(rng, N_CELLS, exponent=0.4)
-    cells += person.global_signal * draw_series(rng, 1, exponent=0.4)
+    cells += subject.global_signal * draw_series(rng, 1, exponent=0.4)
     time = np.linspace(-1, 1, n)
     spikes = np.zeros(n, bool)
     if restless:
@@ -63,7 +65,7 @@ def simulate_run(person: Person, rng: np.random.Generator, *, restless: bool) ->
         white=draw_series(rng, 3, exponent=1.0),
         csf=draw_series(rng, 3, exponent=1.0),
         drift=np.stack([time, np.cos(np.pi * (time + rng.uniform(-1, 1)))], 1),
-        motion=_draw_motion(rng, person.motion, spikes),
+        motion=_draw_motion(rng, subject.motion, spikes),
         spikes=spikes,
     )
 
@@ -130,3 +132,127 @@ def _draw_motion(rng: np.random.Generator, scale: float, spikes: NDArray[np.bool
     jerk = np.array([0.4, 0.6, 0.9, 8e-3, 5e-3, 5e-3])
     walk[spikes] += rng.choice([-1.0, 1.0], (int(spikes.sum()), 6)) * jerk
     return np.asarray(walk - walk[0])
+
+
+Columns = dict[str, FloatArray]
+
+
+_COSINE_CUTOFF_S = 128.0
+
+
+_MAX_COMPONENTS = 8
+
+
+_MOTION_NAMES = ("trans_x", "trans_y", "trans_z", "rot_x", "rot_y", "rot_z")
+
+
+def compute_confounds(
+    series: NDArray[np.float32], tissue: NDArray[np.int32], motion: FloatArray
+) -> tuple[Columns, dict[str, Any]]:
+    """Columns and sidecar of ``desc-confounds_timeseries``.
+
+    Parameters
+    ----------
+    series : ndarray [n_voxels, n_volumes]
+        All voxels of the brain mask.
+    tissue : ndarray [x, y, z]
+        Tissue per voxel; those above 0 are the voxels of ``series``, in C order.
+    motion : ndarray [n_volumes, 6]
+        mm and rad.
+    """
+    inside = tissue > 0
+    core = {kind: binary_erosion(tissue == kind)[inside] for kind in (CSF, WHITE)}
+    columns, sidecar = _compute_means(series, core)
+    columns |= _compute_dvars(series) | _compute_displacement(motion)
+    cosines = compute_cosines(N_VOLUMES - N_DUMMIES)
+    masks = {"c": core[CSF], "w": core[WHITE], "a": core[CSF] | core[WHITE]}
+    for prefix, name in (("c", "CSF"), ("w", "WM"), ("a", "combined")):
+        found = _compute_components(series[masks[prefix]], cosines, f"{prefix}_comp_cor", name)
+        columns |= found[0]
+        sidecar |= found[1]
+    columns |= {f"cosine_{i:02d}": _pad(wave) for i, wave in enumerate(cosines.T)}
+    ones = np.eye(N_VOLUMES)
+    columns |= {f"non_steady_state_outlier{i:02d}": ones[i] for i in range(N_DUMMIES)}
+    for name, course in zip(_MOTION_NAMES, motion.T, strict=True):
+        columns |= _expand(name, course)
+    moved = columns["framewise_displacement"] > 0.5
+    bad = np.flatnonzero(moved | (columns["std_dvars"] > 1.5))
+    columns |= {f"motion_outlier{i:02d}": ones[v] for i, v in enumerate(bad[bad > N_DUMMIES])}
+    return columns, sidecar
+
+
+def _compute_means(
+    series: NDArray[np.float32], core: dict[int, NDArray[np.bool_]]
+) -> tuple[Columns, dict[str, Any]]:
+    means = {
+        "csf": series[core[CSF]].mean(axis=0),
+        "white_matter": series[core[WHITE]].mean(axis=0),
+        "global_signal": series.mean(axis=0),
+    }
+    columns: Columns = {}
+    for name, mean in means.items():
+        columns |= _expand(name, mean.astype(np.float64))
+    return columns, {name: {"Method": "Mean"} for name in means}
+
+
+def compute_cosines(n_volumes: int) -> FloatArray:
+    """Discrete cosines slower than 128 s, [n_volumes, n_cosines]."""
+    order = int(2 * n_volumes * TR / _COSINE_CUTOFF_S)
+    time = np.arange(n_volumes)[:, None] + 0.5
+    waves = np.cos(np.pi * time * np.arange(1, order + 1) / n_volumes)
+    return np.asarray(np.sqrt(2 / n_volumes) * waves)
+
+
+def _expand(name: str, course: FloatArray) -> Columns:
+    step = np.concatenate([[np.nan], np.diff(course)])
+    return {
+        name: course,
+        f"{name}_derivative1": step,
+        f"{name}_power2": course**2,
+        f"{name}_derivative1_power2": step**2,
+    }
+
+
+def _compute_dvars(series: NDArray[np.float32]) -> Columns:
+    step = np.diff(series, axis=1)
+    dvars = np.concatenate([[np.nan], np.sqrt((step.astype(np.float64) ** 2).mean(axis=0))])
+    return {"std_dvars": dvars / np.nanmedian(dvars), "dvars": dvars}
+
+
+def _compute_displacement(motion: FloatArray) -> Columns:
+    step = np.abs(np.diff(motion, axis=0))
+    framewise = step[:, :3].sum(axis=1) + 50 * step[:, 3:].sum(axis=1)
+    rms = np.sqrt((step[:, :3] ** 2).sum(axis=1))
+    return {
+        "framewise_displacement": np.concatenate([[np.nan], framewise]),
+        "rmsd": np.concatenate([[np.nan], rms]),
+    }
+
+
+def _compute_components(
+    series: NDArray[np.float32], cosines: FloatArray, prefix: str, mask: str
+) -> tuple[Columns, dict[str, Any]]:
+    """Principal components of a tissue's voxels after the slow cosines are taken out."""
+    rows = series[:, N_DUMMIES:].astype(np.float64)
+    rows -= rows.mean(axis=1, keepdims=True)
+    rows -= (rows @ cosines) @ cosines.T
+    values, vectors = np.linalg.eigh(rows.T @ rows)
+    values, vectors = np.clip(values[::-1], 0, None), vectors[:, ::-1]
+    share = values / values.sum()
+    columns, sidecar = {}, {}
+    for i in range(_MAX_COMPONENTS):
+        name = f"{prefix}_{i:02d}"
+        columns[name] = _pad(vectors[:, i])
+        sidecar[name] = {
+            "CumulativeVarianceExplained": float(share[: i + 1].sum()),
+            "Mask": mask,
+            "Method": "aCompCor",
+            "Retained": True,
+            "SingularValue": float(np.sqrt(values[i])),
+            "VarianceExplained": float(share[i]),
+        }
+    return columns, sidecar
+
+
+def _pad(course: FloatArray) -> FloatArray:
+    return np.concatenate([np.zeros(N_DUMMIES), course])

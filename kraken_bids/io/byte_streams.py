@@ -1,14 +1,18 @@
 """Byte streams of files, compressed or not, and what to say when one was cut."""
 
 import zlib
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.exceptions import InputError
 from kraken_bids.io.bounds import check_growth
 from kraken_bids.io.files import explain_absence
+
+Header = TypeVar("Header")
 
 PIECE_BYTES = 1 << 23
 MAX_TRACK_VERTICES = 1 << 20
@@ -100,3 +104,23 @@ def explain_cut(path: Path, error: Exception) -> str:
         f"expected a whole track file at {path}; it is cut in the middle: {size} bytes, and then: "
         f"{error}. {explain_absence(path) or 'Copy it again, or write it again.'}"
     )
+
+
+def read_track_header(path: Path, read: Callable[[BinaryIO], Header]) -> Header:
+    """Read the header of a track file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, cut or something else.
+    """
+    try:
+        with open_stream(path) as stream:
+            return read(stream)
+    except EOFError as error:
+        raise InputError(explain_cut(path, error)) from error
+    except damage_errors() as error:
+        raise InputError(
+            f"expected a track file at {path}; reading its header gave: {error}. Check the path, "
+            "or copy the file again."
+        ) from error

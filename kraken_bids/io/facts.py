@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import InputError
-from kraken_bids.io.columns import read_columns
+from kraken_bids.io.tables import read_columns
 from kraken_bids.io.texts import read_json
 
 if TYPE_CHECKING:

@@ -111,3 +111,11 @@ def compare_forms(path: Path, sform: Affine, qform: Affine | None, shape: tuple[
 def list_form_doubts(*paths: Path) -> list[str]:
     """Say, for sidecars, which of these images, read in this process, give two places."""
     return [f"{path.name}: {_doubts[path]}" for path in paths if path in _doubts]
+
+
+def is_invertible(affine: NDArray[np.float64]) -> bool:
+    """Whether an affine [4, 4] gives every voxel a place of its own, within a kilometre."""
+    if not (np.abs(affine) < 1e6).all():  # nor is NaN
+        return False
+    rank, volume = np.linalg.matrix_rank(affine[:3, :3]), np.linalg.det(affine[:3, :3])
+    return bool(rank == 3 and abs(volume) > 1e-12)

@@ -12,7 +12,7 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.io.bounds import check_shape
 from kraken_bids.io.foreign import Kind
 from kraken_bids.io.foreign_hdf5 import Stored, list_hdf5, read_dataset
-from kraken_bids.io.nifti import is_invertible
+from kraken_bids.io.image_values import is_invertible
 from kraken_bids.io.texts import read_text
 
 Step = tuple[NDArray[np.float64], NDArray[np.float32] | None]

@@ -1,4 +1,4 @@
-"""Images of MRtrix (.mif, .mif.gz), such as the node images that labelconvert writes."""
+"""Images of MRtrix (.mif, .mif.gz), and the header that its tracks share with them."""
 
 import re
 from collections.abc import Mapping
@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.io.image_values import ImageHeader
-from kraken_bids.io.mrtrix_header import read_mrtrix_header
 
 MAGIC = b"mrtrix image"
 MAX_AXES = 16
@@ -104,3 +103,37 @@ def _find_affine(
     affine = np.eye(4)
     affine[:3] = np.array([_numbers(row) for row in header["transform"][:3]]) * [*sizes, 1.0]
     return affine
+
+
+MAX_HEADER_BYTES = 1 << 22
+
+
+def read_mrtrix_header(stream: BinaryIO, magic: bytes) -> dict[str, list[str]]:
+    """Keys of a header and their values, in order.
+
+    Parameters
+    ----------
+    stream : binary stream
+        At the beginning of the file, unpacked; left behind the header.
+    magic : bytes
+        How the first line begins.
+
+    Raises
+    ------
+    ValueError
+        If it is another kind of file.
+    EOFError
+        If the header does not end, or not within 4 MB.
+    """
+    if not stream.readline(1024).startswith(magic):
+        raise ValueError(f"it does not begin with `{magic.decode()}`")
+    header: dict[str, list[str]] = {}
+    left = MAX_HEADER_BYTES
+    while line := stream.readline(left):
+        left -= len(line)
+        key, colon, value = line.decode("utf-8", "replace").strip().partition(":")
+        if key == "END":
+            return header
+        if colon:
+            header.setdefault(key.strip(), []).append(value.strip())
+    raise EOFError("its header has no END")

@@ -1,6 +1,5 @@
-"""Plain NIfTI-1 in, and label images out, without nibabel, whose import takes long."""
+"""Headers of NIfTI and of FreeSurfer's volumes, as nibabel reads them; label images out."""
 
-import struct
 from pathlib import Path
 from typing import Any
 
@@ -10,85 +9,105 @@ from numpy.typing import NDArray
 from kraken_bids.io.files import atomic_path
 from kraken_bids.io.image_values import ImageHeader
 
-HEADER_BYTES = 348
 DATA_OFFSET = 352
-DTYPES = {2: "u1", 4: "i2", 8: "i4", 16: "f4", 64: "f8", 256: "i1", 512: "u2", 768: "u4"}
+NIFTI2_BYTES = 540
+MGH_BYTES = 90
+MGH_RAS_FLAG = slice(28, 30)
+"""Whether the directions in the header count. Source: MGH format, goodRASFlag."""
+CIFTI_INTENTS = range(3000, 3100)
+"""Source: CIFTI-2, section 4.2.5: intent codes of its files."""
 TIME_UNITS = {0: "unknown", 16: "msec", 24: "usec"}
-LABELS_INTENT, ALIGNED, MILLIMETRES = 1002, 2, 2
-"""Codes of NIfTI-1: ``NIFTI_INTENT_LABEL``, ``NIFTI_XFORM_ALIGNED_ANAT``, ``NIFTI_UNITS_MM``."""
 
 
-def parse_plain_header(content: bytes) -> ImageHeader | None:
-    """Header at the beginning of a common NIfTI-1 file.
+def parse_header(content: bytes, *, is_mgh: bool = False) -> ImageHeader:
+    """Header of an image, with the meaning that nibabel gives it.
 
     Parameters
     ----------
     content : bytes
-        The first 348 bytes, or more.
+        The first 540 bytes of the file, unpacked, or fewer where it ends before.
+    is_mgh : bool
+        Whether it is FreeSurfer's format (``.mgh``, ``.mgz``), by its name.
 
-    Returns
-    -------
-    ImageHeader or None
-        None for anything out of the common: NIfTI-2, pairs of files, no sform or one that cannot
-        be inverted, odd types, values that begin inside the header. nibabel then reads it, or
-        explains.
+    Raises
+    ------
+    ValueError
+        If it is none, or says impossible things.
     """
-    if len(content) < HEADER_BYTES or content[344:348] != b"n+1\0":
-        return None
-    order = "<" if content[:4] == HEADER_BYTES.to_bytes(4, "little") else ">"
-    n_axes, *shape = struct.unpack_from(f"{order}8h", content, 40)
-    (code,) = struct.unpack_from(f"{order}h", content, 70)
-    zooms = struct.unpack_from(f"{order}8f", content, 76)
-    offset, slope, inter = struct.unpack_from(f"{order}3f", content, 108)
-    (sform_code,) = struct.unpack_from(f"{order}h", content, 254)
-    is_plain = n_axes in {3, 4} and min(shape[:n_axes]) > 0 and code in DTYPES and sform_code > 0
-    # as in nibabel: a slope of 0 or NaN means that nothing is scaled
-    is_scaled = bool(np.isfinite(slope)) and slope != 0
-    if not is_plain or not DATA_OFFSET <= offset < 2**31 or (is_scaled and not np.isfinite(inter)):
-        return None
-    affine = np.eye(4)
-    affine[:3] = np.array(struct.unpack_from(f"{order}12f", content, 280)).reshape(3, 4)
-    if not is_invertible(affine):
-        return None
+    import nibabel
+
+    try:
+        if is_mgh:
+            return _parse_mgh(content)
+        is_second = NIFTI2_BYTES in (
+            int.from_bytes(content[:4], "little"),
+            int.from_bytes(content[:4], "big"),
+        )
+        kind: Any = nibabel.Nifti2Header if is_second else nibabel.Nifti1Header
+        return _parse_nifti(kind(content[: kind.template_dtype.itemsize]))
+    except (
+        nibabel.spatialimages.HeaderDataError,
+        nibabel.wrapstruct.WrapStructError,
+        LookupError,
+        TypeError,
+        OverflowError,
+    ) as error:
+        raise ValueError(error) from error
+
+
+def _parse_nifti(header: Any) -> ImageHeader:
+    if int(header["intent_code"]) in CIFTI_INTENTS:
+        raise ValueError(
+            "CIFTI, whose values lie on the surface. Give the image as a volume (.nii.gz); of "
+            "fMRIPrep, desc-preproc_bold.nii.gz in the space of the label images "
+            "(--output-spaces T1w MNI152NLin6Asym:res-2 writes it beside --cifti-output)"
+        )
+    offset = int(header.get_data_offset())
+    if offset < DATA_OFFSET:
+        raise ValueError(f"values that begin in its header, at vox_offset {offset}")
+    slope, inter = header.get_slope_inter()
+    has_sform, has_qform = int(header["sform_code"]) > 0, int(header["qform_code"]) > 0
     return ImageHeader(
-        shape=tuple(shape[:n_axes]),
-        dtype=np.dtype(order + DTYPES[code]),
-        offset=int(offset),
-        slope=slope if is_scaled else 1.0,
-        inter=inter if is_scaled else 0.0,
-        affine=affine,
-        zooms=zooms[1 : n_axes + 1],
-        time_unit=TIME_UNITS.get(content[123] & 0x38, "sec"),
-        qform=_parse_qform(content, order, zooms[:4]),
+        shape=tuple(int(n) for n in header.get_data_shape()),
+        dtype=header.get_data_dtype(),
+        offset=offset,
+        slope=1.0 if slope is None else slope,
+        inter=0.0 if slope is None else inter,
+        affine=np.asarray(header.get_best_affine(), np.float64),
+        zooms=tuple(float(zoom) for zoom in header.get_zooms()),
+        time_unit=TIME_UNITS.get(int(header["xyzt_units"]) & 0x38, "sec"),
+        qform=_read_qform(header) if has_sform and has_qform else None,
+        is_placed=has_sform or has_qform,
     )
 
 
-def _parse_qform(
-    content: bytes, order: str, zooms: tuple[float, ...]
-) -> NDArray[np.float64] | None:
-    """Affine of the quaternion; None where its code is 0. Source: nifti1.h, METHOD 2."""
-    (code,) = struct.unpack_from(f"{order}h", content, 252)
-    if code <= 0:
+def _read_qform(header: Any) -> NDArray[np.float64] | None:
+    """Affine of the quaternion; None where that is none: the sform is what remains."""
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        return np.asarray(header.get_qform(), np.float64)
+    except (ValueError, HeaderDataError):
         return None
-    b, c, d, *origin = struct.unpack_from(f"{order}6f", content, 256)
-    a = np.sqrt(max(0.0, 1.0 - (b * b + c * c + d * d)))
-    affine = np.eye(4)
-    affine[:3, :3] = [
-        [a * a + b * b - c * c - d * d, 2 * (b * c - a * d), 2 * (b * d + a * c)],
-        [2 * (b * c + a * d), a * a + c * c - b * b - d * d, 2 * (c * d - a * b)],
-        [2 * (b * d - a * c), 2 * (c * d + a * b), a * a + d * d - b * b - c * c],
-    ]
-    affine[:3, :3] *= [zooms[1], zooms[2], zooms[3] * (-1 if zooms[0] < 0 else 1)]
-    affine[:3, 3] = origin
-    return affine
 
 
-def is_invertible(affine: NDArray[np.float64]) -> bool:
-    """Whether an affine [4, 4] gives every voxel a place of its own, within a kilometre."""
-    if not (np.abs(affine) < 1e6).all():  # nor is NaN
-        return False
-    rank, volume = np.linalg.matrix_rank(affine[:3, :3]), np.linalg.det(affine[:3, :3])
-    return bool(rank == 3 and abs(volume) > 1e-12)
+def _parse_mgh(content: bytes) -> ImageHeader:
+    from nibabel.freesurfer.mghformat import MGHHeader
+
+    if len(content) < MGH_BYTES:
+        raise ValueError(f"a header of {len(content)} bytes instead of {MGH_BYTES}")
+    header = MGHHeader(content)  # type: ignore[no-untyped-call]
+    return ImageHeader(
+        shape=tuple(int(n) for n in header.get_data_shape()),  # type: ignore[no-untyped-call]
+        dtype=header.get_data_dtype(),  # type: ignore[no-untyped-call]
+        offset=header.get_data_offset(),  # type: ignore[no-untyped-call]
+        slope=1.0,
+        inter=0.0,
+        affine=np.asarray(header.get_affine(), np.float64),  # type: ignore[no-untyped-call]
+        zooms=tuple(float(zoom) for zoom in header.get_zooms()),  # type: ignore[no-untyped-call]
+        # nibabel's header no longer tells, once it is made
+        is_placed=content[MGH_RAS_FLAG] != bytes(2),
+    )
 
 
 def write_labels(
@@ -109,21 +128,20 @@ def write_labels(
     InputError
         If the disk is full or the folder cannot be written to.
     """
+    import nibabel
     from isal import igzip
 
-    code = 4 if labels.max(initial=0) < 1 << 15 else 8
-    stored = labels.astype(f"<{DTYPES[code]}")
-    header = bytearray(DATA_OFFSET)
-    struct.pack_into("<i", header, 0, HEADER_BYTES)
-    struct.pack_into("<8h", header, 40, 3, *stored.shape, 1, 1, 1, 1)
-    struct.pack_into("<hhh", header, 68, LABELS_INTENT, code, 8 * stored.itemsize)
-    struct.pack_into("<8f", header, 76, 1, *np.linalg.norm(affine[:3, :3], axis=0), 0, 0, 0, 0)
-    struct.pack_into("<3f", header, 108, DATA_OFFSET, 1, 0)
-    header[123] = MILLIMETRES
-    struct.pack_into("<hh", header, 252, 0, ALIGNED)
-    struct.pack_into("<12f", header, 280, *affine[:3].ravel())
-    header[344:348] = b"n+1\0"
-    content = bytes(header) + stored.tobytes(order="F")
+    stored = labels.astype("<i2" if labels.max(initial=0) < 1 << 15 else "<i4")
+    kind: Any = nibabel.Nifti1Header
+    header = kind(endianness="<")
+    header.set_data_dtype(stored.dtype)
+    header.set_data_shape(stored.shape)
+    header.set_intent("label")
+    header.set_xyzt_units("mm")
+    header.set_sform(affine, "aligned")
+    header["pixdim"][1:] = [*np.linalg.norm(affine[:3, :3], axis=0), 0, 0, 0, 0]
+    header["vox_offset"], header["scl_slope"], header["scl_inter"] = DATA_OFFSET, 1, 0
+    content = header.binaryblock.ljust(DATA_OFFSET, b"\0") + stored.tobytes(order="F")
     with atomic_path(path) as temporary:
         # without a time in it, the same labels make the same file
         temporary.write_bytes(igzip.compress(content, mtime=0))

@@ -10,6 +10,8 @@ import struct
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
@@ -41,7 +43,7 @@ def read_torch_file(path: Path) -> Any:
     CheckpointError
         If the file is of another kind, incomplete, or names code (which is not run).
     """
-    try:
+    with _explaining(path, "a Krakencoder checkpoint (.pt, as torch.save writes it)"):
         with path.open("rb") as file:
             is_zip = file.read(4) == b"PK\x03\x04"
             file.seek(0)
@@ -49,14 +51,6 @@ def read_torch_file(path: Path) -> Any:
             loaded = _read_zip(file, n_bytes) if is_zip else _read_legacy(file, n_bytes)
         check_plain(loaded)
         return loaded
-    except RefusedError as error:
-        raise CheckpointError(_refusal(path, str(error))) from error
-    except BROKEN as error:
-        raise CheckpointError(
-            f"expected a Krakencoder checkpoint (.pt, as torch.save writes it) in {path}; found "
-            f"another kind of file, or an incomplete one ({type(error).__name__}: {error}). "
-            "Download or copy it again."
-        ) from error
 
 
 def read_object_array(path: Path) -> Any:
@@ -67,17 +61,27 @@ def read_object_array(path: Path) -> Any:
     CheckpointError
         If the file is of another kind, incomplete, or names code (which is not run).
     """
-    try:
+    with _explaining(path, "Krakencoder transforms (kraken_ioxfm_*.npy or .npz)"):
         loaded = _read_npz(path) if path.suffix == ".npz" else _read_npy_file(path)
         check_plain(loaded)
         return loaded
+
+
+@contextmanager
+def _explaining(path: Path, expected: str) -> Iterator[None]:
+    """Turn what goes wrong while a file is read into an error that names it."""
+    try:
+        yield
     except RefusedError as error:
-        raise CheckpointError(_refusal(path, str(error))) from error
+        raise CheckpointError(
+            f"expected a file of numbers in {path}; found that it wants Python to load {error}, "
+            "which a Krakencoder file has no use for. It was refused and nothing of it was run. "
+            "Do not trust this file; take it from its publisher again."
+        ) from error
     except BROKEN as error:
         raise CheckpointError(
-            f"expected Krakencoder transforms (kraken_ioxfm_*.npy or .npz) in {path}; found "
-            f"another kind of file, or an incomplete one ({type(error).__name__}: {error}). "
-            "Download or copy it again."
+            f"expected {expected} in {path}; found another kind of file, or an incomplete one "
+            f"({type(error).__name__}: {error}). Download or copy it again."
         ) from error
 
 
@@ -187,11 +191,3 @@ def _read_legacy(file: BinaryIO, file_size: int) -> Any:
 def as_storage(values: NDArray[Any], kind: str) -> NDArray[Any]:
     """Numbers of a storage, marked where they are halves of floats."""
     return values.view(Halves) if kind == BFLOAT16 else values
-
-
-def _refusal(path: Path, what: str) -> str:
-    return (
-        f"expected a file of numbers in {path}; found that it wants Python to load {what}, "
-        "which a Krakencoder file has no use for. It was refused and nothing of it was run. Do "
-        "not trust this file; take it from its publisher again."
-    )

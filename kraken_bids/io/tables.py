@@ -1,10 +1,12 @@
-"""Matrices and weights of text into arrays."""
+"""Tables with tabs into arrays: square matrices, and columns below a header."""
 
 import re
-import warnings
 from codecs import BOM_UTF8
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections import deque
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
+from functools import partial
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import InputError
-from kraken_bids.io.matrix_headers import split_header
 from kraken_bids.io.matrix_rows import parse_rows
-from kraken_bids.io.texts import read_bytes
-from kraken_bids.io.trx import open_trx
+from kraken_bids.io.texts import decode, read_bytes
 
 EMPTY_CELL = re.compile(rb"(?:^|[\t\n]) *\t")
-BLOCK_BYTES = 1 << 23
 MAX_LINES = 100_000
 """Of a square matrix, blank ones included."""
 
@@ -40,12 +39,17 @@ def read_relmat(path: Path) -> NDArray[np.float64]:
     text = read_bytes(path).removeprefix(BOM_UTF8).replace(b"\r", b"\n")
     if b"/" in text:  # one character is found much faster than three
         text = text.replace(b"n/a", b"nan")
-    with _naming(path, "a square matrix of numbers, separated by tabs"):
+    try:
         _, text = split_header(text)
         n_lines = text.count(b"\n") + 1
         if n_lines > MAX_LINES:
             raise ValueError(f"{n_lines:,} lines")
         values, lengths, has_gaps = parse_rows(text, at_most=n_lines**2)
+    except ValueError as error:
+        raise InputError(
+            f"expected a square matrix of numbers, separated by tabs, in {path}; reading it gave: "
+            f"{error}. Check the file."
+        ) from error
     n_rows = len(lengths)
     if not n_rows or values.size != n_rows**2:
         raise InputError(
@@ -61,74 +65,231 @@ def read_relmat(path: Path) -> NDArray[np.float64]:
     return values.reshape(n_rows, n_rows)
 
 
-def read_weights(path: Path) -> NDArray[np.float32]:
-    """Streamline weights as ``tcksift2`` writes them: separated by blanks, commas or lines.
+IN_NUMBERS = b"0123456789.,;:+-eE \tnaNAif/<>\r"
+"""What numbers consist of, ``nan``, ``inf``, ``n/a`` and ``<NA>`` too."""
 
-    Lines that start with ``#`` are passed over. Of a tractogram (``.trx``), the weights in it.
+
+MAX_LINE = 1 << 23
+"""No header is longer; one of the names of all edges between 439 regions has 6 MB."""
+
+
+def split_header(text: bytes, mark: bytes = b"\t") -> tuple[tuple[str, ...] | None, bytes]:
+    """Names of the columns of a matrix, and its text without them.
+
+    Parameters
+    ----------
+    text : bytes
+        A matrix; its first line may name its columns, and the first cell of each further line
+        its row, as pandas writes it.
+    mark : bytes
+        What separates cells.
 
     Returns
     -------
-    ndarray of float32, shape (n_streamlines,)
+    names : tuple of str or None
+        None where there is no header.
+    text : bytes
+        The numbers.
+
+    Raises
+    ------
+    ValueError
+        If rows are named otherwise than columns, a name comes twice, or it is longer than
+        :data:`MAX_LINE`.
+    """
+    line, _, rest = text.partition(b"\n")
+    if not line.translate(None, IN_NUMBERS):
+        return None, text
+    if len(line) > MAX_LINE:
+        raise ValueError(f"a first line of words of {len(line):,} bytes")
+    names = tuple(map(_read_name, line.rstrip(b"\r").split(mark)))
+    if not names[0] and len(names) > 1:
+        names = names[1:]
+        rest = _cut_names(rest, mark, names)
+    if len(set(names)) < len(names) or not all(names):
+        raise ValueError("a header with empty or repeated names")
+    return names, rest
+
+
+def _cut_names(rows: bytes, mark: bytes, names: Sequence[str]) -> bytes:
+    """Rows without the names before them, which must be these; read as far as they are."""
+    wanted = iter(names)
+    cut: list[bytes] = []
+    for row in filter(bytes.strip, BytesIO(rows)):
+        name, _, numbers = row.partition(mark)
+        if _read_name(name) != next(wanted, None):
+            cut.clear()
+            break
+        cut.append(numbers)
+    if not cut or next(wanted, None) is not None:
+        raise ValueError("a header whose names are not those of the rows, in the same order")
+    return b"".join(cut)
+
+
+def read_header(path: Path) -> tuple[str, ...]:
+    """Names of the columns of a matrix file with tabs; none where it has no header, or is none."""
+    if not path.is_file():
+        return ()
+    with path.open("rb") as file:
+        line = file.readline(MAX_LINE)
+    return tuple(split_header(line)[0] or ())
+
+
+def format_header(names: Sequence[str]) -> bytes:
+    """Line that names the columns of a matrix; nothing without names."""
+    return ("\t".join(names) + "\n").encode() if names else b""
+
+
+def _read_name(cell: bytes) -> str:
+    return cell.decode("utf-8", errors="replace").strip().strip('"')
+
+
+NOT_AVAILABLE = frozenset(("n/a", "N/A", "", "nan", "NaN"))
+
+
+MAX_COLUMNS = 100_000
+
+
+BLOCK_BYTES = 1 << 18
+"""Of the cells of so many bytes at once there are Python's own texts, each of 50 bytes or more."""
+
+
+MAX_WORD_BYTES = 1 << 29
+"""All words of a table; in memory each takes the room of the longest of its column."""
+
+
+def read_columns(path: Path) -> dict[str, NDArray[Any]]:
+    """Columns of a tab-separated table with a header.
+
+    Parameters
+    ----------
+    path : path
+
+    Returns
+    -------
+    dict
+        Column name to ndarray [n_rows]: float64 with ``n/a`` as NaN where every value is a number,
+        else str as spelled.
 
     Raises
     ------
     InputError
-        If it is missing, empty, or holds anything but finite numbers.
+        If it is missing, has no header, repeats a column, or a row is cut.
     """
-    if Path(path).name.lower().endswith(".trx"):
-        return _check_weights(open_trx(path).read_weights(), path)
-    with _naming(path, "streamline weights, numbers separated by blanks, commas or lines"):
-        blocks = [_parse_numbers(block, np.float32) for block in _list_blocks(Path(path))]
-    weights = np.concatenate([np.empty(0, np.float32), *blocks])
-    if not weights.size:
-        raise InputError(f"expected streamline weights in {path}; found none. Run tcksift2 again.")
-    return _check_weights(weights, path)
+    return parse_columns(read_bytes(path), str(path))
 
 
-def _check_weights(weights: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
-    bad = np.flatnonzero(~np.isfinite(weights))
-    if bad.size:
-        raise InputError(
-            f"expected finite streamline weights in {path}; found {weights[bad[0]]} for "
-            f"streamline {bad[0] + 1}, and {bad.size} such in all. Run tcksift2 again."
-        )
-    return weights
+def parse_columns(content: bytes, where: str) -> dict[str, NDArray[Any]]:
+    """Columns of the text of such a table.
 
+    Parameters
+    ----------
+    content : bytes
+        UTF-8.
+    where : str
+        File, or archive and member, for messages.
 
-def _list_blocks(path: Path) -> Iterator[bytes]:
-    """Text of a file in blocks cut between numbers, comment lines and commas blanked."""
-    rest = b""
-    with path.open("rb") as file:
-        while block := file.read(BLOCK_BYTES):
-            block = rest + block
-            cut = max(block.rfind(b) for b in (b"\n", b" ", b",")) + 1
-            # A comment line must not be cut in two.
-            start = block.rfind(b"\n", 0, cut) + 1
-            cut = start if block[start : start + 1] == b"#" else cut
-            block, rest = block[:cut], block[cut:]
-            if len(rest) > BLOCK_BYTES:
-                raise ValueError(f"a word or a comment of more than {BLOCK_BYTES:,} bytes")
-            yield re.sub(rb"(?m)^#.*$", b"", block).replace(b",", b" ")
-    yield re.sub(rb"(?m)^#.*$", b"", rest).replace(b",", b" ")
+    Returns
+    -------
+    dict
+        As of :func:`read_columns`.
 
-
-def _parse_numbers(text: bytes, dtype: type[Any]) -> NDArray[Any]:
-    if not text.strip():
-        return np.empty(0, dtype)
-    with warnings.catch_warnings():
-        # numpy stops at what is no number and only warns.
-        warnings.simplefilter("error")
-        return np.fromstring(text.decode("ascii"), dtype=dtype, sep=" ")
-
-
-@contextmanager
-def _naming(path: Path, expected: str) -> Iterator[None]:
-    """Turn what goes wrong while reading numbers into an error that names the file."""
+    Raises
+    ------
+    InputError
+        As :func:`read_columns` does.
+    """
     try:
-        yield
-    except InputError:
-        raise
-    except (OSError, ValueError, DeprecationWarning) as error:
+        return _parse(content, where)
+    except ValueError as error:
         raise InputError(
-            f"expected {expected} in {path}; reading it gave: {error}. Check the file."
+            f"expected a tab-separated table in {where}; found: {error}. The file is damaged or "
+            "of another kind: copy it again."
         ) from error
+
+
+def _parse(content: bytes, where: str) -> dict[str, NDArray[Any]]:
+    text = content.removeprefix(BOM_UTF8).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    first, _, body = text.partition(b"\n")
+    del text
+    names = _read_header(first, where)
+    while b"\n\n" in body:
+        body = body.replace(b"\n\n", b"\n")
+    body = body.strip(b"\n")
+    n_rows = body.count(b"\n") + 1 if body else 0
+    n = len(names)
+    blocks = partial(_list_blocks, body, n, where)
+    if body.count(b"\t") != n_rows * (n - 1):
+        deque(blocks(), maxlen=0)  # says in which line, before there is room for all
+    numbers = np.empty((n, n_rows))
+    words = set[int]()
+    for start, cells in blocks():
+        numbers[:, start : start + len(cells) // n] = _read_numbers(cells, n, words)
+    columns: dict[str, NDArray[Any]] = dict(zip(names, numbers, strict=True))
+    widths = dict.fromkeys(words, 0)
+    for _, cells in blocks() if words else ():
+        widths = {k: max(width, *map(len, cells[k::n])) for k, width in widths.items()}
+    _check_room(widths.values(), n_rows)
+    columns |= {names[k]: np.empty(n_rows, f"U{width}") for k, width in widths.items()}
+    for start, cells in blocks() if words else ():
+        for k in words:
+            columns[names[k]][start : start + len(cells) // n] = cells[k::n]
+    return columns
+
+
+def _read_header(line: bytes, where: str) -> list[str]:
+    if line.count(b"\t") >= MAX_COLUMNS:
+        raise ValueError(f"more than {MAX_COLUMNS:,} columns")
+    names = decode(line).split("\t")
+    if not all(names) or len(set(names)) < len(names):
+        raise InputError(
+            f"expected a tab-separated table with a header of different names in {where}; found "
+            f"{repr(decode(line)[:80]) if line else 'an empty file'}. Copy the file again."
+        )
+    return names
+
+
+def _list_blocks(body: bytes, n_columns: int, where: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield the cells of some rows at a time, and how many rows are before them."""
+    start, n_before = 0, 0
+    while start < len(body):
+        stop = body.find(b"\n", start + BLOCK_BYTES)
+        stop = len(body) if stop < 0 else stop
+        block = body[start:stop]
+        data = np.frombuffer(block + b"\n", np.uint8)
+        is_end = data[(data == ord("\t")) | (data == ord("\n"))] == ord("\n")
+        n_rows = int(is_end.sum())
+        if len(is_end) != n_rows * n_columns or not is_end[n_columns - 1 :: n_columns].all():
+            counts = [line.count(b"\t") + 1 for line in block.split(b"\n")]
+            wrong = next(k for k, count in enumerate(counts) if count != n_columns)
+            raise InputError(
+                f"expected {n_columns} columns in {where}; found {counts[wrong]} in line "
+                f"{n_before + wrong + 2}. The file is cut or damaged: copy it again."
+            )
+        yield n_before, decode(block).replace("\n", "\t").split("\t")
+        start, n_before = stop + 1, n_before + n_rows
+
+
+def _read_numbers(cells: Sequence[str], n_columns: int, words: set[int]) -> NDArray[np.float64]:
+    """Numbers [n_columns, n_rows]; columns where some cell is none join those of words."""
+    if not words:
+        with suppress(ValueError):
+            return np.array(list(map(float, cells))).reshape(-1, n_columns).T
+    found = np.full((n_columns, len(cells) // n_columns), np.nan)
+    for k in range(n_columns):
+        if k not in words:
+            own = cells[k::n_columns]
+            try:
+                found[k] = [np.nan if cell in NOT_AVAILABLE else float(cell) for cell in own]
+            except ValueError:
+                words.add(k)
+    return found
+
+
+def _check_room(widths: Collection[int], n_rows: int) -> None:
+    n_bytes = 4 * n_rows * sum(widths)
+    if n_bytes > MAX_WORD_BYTES:
+        raise ValueError(
+            f"{n_rows:,} rows of words of up to {max(widths):,} letters, which need {n_bytes:,} "
+            "bytes"
+        )

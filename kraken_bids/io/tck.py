@@ -17,8 +17,9 @@ from kraken_bids.io.byte_streams import (
     explain_cut,
     open_stream,
     read_to_end,
+    read_track_header,
 )
-from kraken_bids.io.mrtrix_header import read_mrtrix_header
+from kraken_bids.io.mif import read_mrtrix_header
 from kraken_bids.io.track_blocks import TrackBlock, Vertices
 
 BLOCK_VERTICES = 1 << 19
@@ -124,16 +125,7 @@ def open_tck(path: Path) -> TckFile:
         If it is missing, is something else, or its header is incomplete.
     """
     path = Path(path)
-    try:
-        with open_stream(path) as stream:
-            keys = read_mrtrix_header(stream, MAGIC)
-    except EOFError as error:
-        raise InputError(explain_cut(path, error)) from error
-    except damage_errors() as error:
-        raise InputError(
-            f"expected a track file at {path}; reading its header gave: {error}. Check the path, "
-            "or copy the file again."
-        ) from error
+    keys = read_track_header(path, lambda stream: read_mrtrix_header(stream, MAGIC))
     header = {key: "\n".join(values) for key, values in keys.items()}
     name, _, place = header.get("file", "").strip().rpartition(" ")
     offset = _parse_number(place)

@@ -1,14 +1,14 @@
-"""Named float32 arrays in one safetensors file: written one by one, mapped into memory."""
+"""Named float32 arrays in one safetensors file, mapped into memory where they are read."""
 
-import json
 import struct
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.io.files import atomic_path
@@ -16,44 +16,22 @@ from kraken_bids.io.texts import parse_json
 
 Array = NDArray[np.float32]
 
-ALIGNMENT = 64
-"""Where the arrays begin, in bytes: a cache line."""
-ENTRY_BYTES = 160
-"""What one array takes in the header, its name apart."""
 
-
-def write_arrays(path: Path, arrays: Iterable[tuple[str, Array]], names: Iterable[str]) -> None:
-    """Write arrays in the order they come; only one is in memory at a time.
-
-    Parameters
-    ----------
-    path : Path
-    arrays : iterable of (str, ndarray)
-    names : iterable of str
-        All their names, for the room that the header takes.
+def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
+    """Write arrays as float32; while they are written, they take their memory twice.
 
     Raises
     ------
     InputError
         If the disk is full or the folder cannot be written.
-
-    Source: the safetensors format: the header's length in 8 bytes, the header as JSON (which may
-    end with blanks), the arrays without gaps.
     """
-    room = sum(len(name) + ENTRY_BYTES for name in names) + ALIGNMENT
-    room = -(-room // ALIGNMENT) * ALIGNMENT - 8
-    header: dict[str, Any] = {}
-    end = 0
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        file.write(bytes(8 + room))
-        for name, values in arrays:
-            flat = np.ascontiguousarray(values, np.float32)
-            file.write(flat.data)
-            offsets = [end, end + flat.nbytes]
-            header[name] = {"dtype": "F32", "shape": list(values.shape), "data_offsets": offsets}
-            end += flat.nbytes
-        file.seek(0)
-        file.write(struct.pack("<Q", room) + json.dumps(header).encode().ljust(room))
+    # safetensors writes the memory of an array as it lies, transposed ones too
+    rows = {name: np.ascontiguousarray(values, np.float32) for name, values in arrays.items()}
+    with atomic_path(path) as temporary:
+        try:
+            save_file(rows, temporary)
+        except SafetensorError as error:
+            raise OSError(str(error)) from error  # how it tells of a full disk
 
 
 def read_arrays(path: Path) -> dict[str, Array]:

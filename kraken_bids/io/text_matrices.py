@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import InputError
-from kraken_bids.io.matrix_headers import split_header
 from kraken_bids.io.matrix_rows import parse_rows
 from kraken_bids.io.stored_rows import BROKEN
+from kraken_bids.io.tables import split_header
 
 COMMENT = re.compile(rb"(?m)(?:^|(?<=[ \t]))[#%][^\n]*")
 MISSING = {b"/": (b"n/a", b"N/A"), b"N": (b"<NA>", b"NAN", b"NA")}

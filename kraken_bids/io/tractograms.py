@@ -1,8 +1,13 @@
 """Tractograms of every format that is read: one interface, chosen by the file's name."""
 
+import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.tck import open_tck
@@ -13,6 +18,8 @@ from kraken_bids.io.trx import open_trx
 FORMATS = (".tck", ".tck.gz", ".trk", ".trk.gz", ".trx")
 OTHER_FORMATS = (".vtk", ".vtp", ".fib", ".dpy", ".tt.gz", ".pdb")
 """Formats of tractograms that are not read."""
+BLOCK_BYTES = 1 << 23
+"""Of a text of weights at once."""
 
 
 class Tractogram(Protocol):
@@ -89,3 +96,68 @@ def explain_conversion(path: Path) -> str:
         "Convert it with DIPY: save_tractogram(load_tractogram(…), 'tracks.trk') of "
         "dipy.io.streamline reads .dpy, .fib and .vtp."
     )
+
+
+def read_weights(path: Path) -> NDArray[np.float32]:
+    """Streamline weights as ``tcksift2`` writes them: separated by blanks, commas or lines.
+
+    Lines that start with ``#`` are passed over. Of a tractogram (``.trx``), the weights in it.
+
+    Returns
+    -------
+    ndarray of float32, shape (n_streamlines,)
+
+    Raises
+    ------
+    InputError
+        If it is missing, empty, or holds anything but finite numbers.
+    """
+    if Path(path).name.lower().endswith(".trx"):
+        return _check_weights(open_trx(path).read_weights(), path)
+    try:
+        blocks = [_parse_weights(block) for block in _list_blocks(Path(path))]
+    except (OSError, ValueError, DeprecationWarning) as error:
+        raise InputError(
+            "expected streamline weights, numbers separated by blanks, commas or lines, in "
+            f"{path}; reading it gave: {error}. Check the file."
+        ) from error
+    weights = np.concatenate(blocks)
+    if not weights.size:
+        raise InputError(f"expected streamline weights in {path}; found none. Run tcksift2 again.")
+    return _check_weights(weights, path)
+
+
+def _check_weights(weights: NDArray[np.float32], path: Path) -> NDArray[np.float32]:
+    bad = np.flatnonzero(~np.isfinite(weights))
+    if bad.size:
+        raise InputError(
+            f"expected finite streamline weights in {path}; found {weights[bad[0]]} for "
+            f"streamline {bad[0] + 1}, and {bad.size} such in all. Run tcksift2 again."
+        )
+    return weights
+
+
+def _list_blocks(path: Path) -> Iterator[bytes]:
+    """Text of a file in blocks cut between numbers, comment lines and commas blanked."""
+    rest = b""
+    with path.open("rb") as file:
+        while block := file.read(BLOCK_BYTES):
+            block = rest + block
+            cut = max(block.rfind(b) for b in (b"\n", b" ", b",")) + 1
+            # A comment line must not be cut in two.
+            start = block.rfind(b"\n", 0, cut) + 1
+            cut = start if block[start : start + 1] == b"#" else cut
+            block, rest = block[:cut], block[cut:]
+            if len(rest) > BLOCK_BYTES:
+                raise ValueError(f"a word or a comment of more than {BLOCK_BYTES:,} bytes")
+            yield re.sub(rb"(?m)^#.*$", b"", block).replace(b",", b" ")
+    yield re.sub(rb"(?m)^#.*$", b"", rest).replace(b",", b" ")
+
+
+def _parse_weights(text: bytes) -> NDArray[np.float32]:
+    if not text.strip():
+        return np.empty(0, np.float32)
+    with warnings.catch_warnings():
+        # numpy stops at what is no number and only warns.
+        warnings.simplefilter("error")
+        return np.fromstring(text.decode("ascii"), dtype=np.float32, sep=" ")

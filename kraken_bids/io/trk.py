@@ -16,8 +16,9 @@ from kraken_bids.io.byte_streams import (
     explain_cut,
     open_stream,
     read_to_end,
+    read_track_header,
 )
-from kraken_bids.io.nifti import is_invertible
+from kraken_bids.io.image_values import is_invertible
 from kraken_bids.io.track_blocks import TrackBlock, Vertices
 
 BLOCK_BYTES = 4 << 20
@@ -181,16 +182,7 @@ def open_trk(path: Path) -> TrkFile:
         If it is missing, is something else, or does not say how its coordinates lie in the world.
     """
     path = Path(path)
-    try:
-        with open_stream(path) as stream:
-            content = stream.read(HEADER_BYTES)
-    except EOFError as error:
-        raise InputError(explain_cut(path, error)) from error
-    except damage_errors() as error:
-        raise InputError(
-            f"expected a track file at {path}; reading its header gave: {error}. Check the path, "
-            "or copy the file again."
-        ) from error
+    content = read_track_header(path, lambda stream: stream.read(HEADER_BYTES))
     if len(content) < HEADER_BYTES or not content.startswith(b"TRACK"):
         raise InputError(
             f"expected a track file of TrackVis at {path}: a header of {HEADER_BYTES} bytes that "

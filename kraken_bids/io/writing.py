@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.io.files import atomic_path
-from kraken_bids.io.matrix_headers import format_header
 from kraken_bids.io.matrix_text import format_matrix
+from kraken_bids.io.tables import format_header
 
 
 def write_text(path: Path, text: str) -> None:

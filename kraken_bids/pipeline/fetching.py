@@ -7,13 +7,14 @@ from pathlib import Path
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.io.files import find_cache_folder
 from kraken_bids.pipeline.measure.ridge_targets import list_targets
-from kraken_bids.published.atlases import ATLASES_FOLDER, list_atlas_files
 from kraken_bids.published.cache import PublishedFile, check_copy, explain_by_hand
 from kraken_bids.published.downloads import fetch_file, find_part
 from kraken_bids.published.models import (
+    ATLASES_FOLDER,
     MODELS_FOLDER,
     PRETRAINED,
     find_file,
+    list_atlas_files,
     list_model_files,
     list_published,
     list_published_flavors,

@@ -6,14 +6,14 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from kraken_bids import __version__
-from kraken_bids.bids.dataset_files import (
+from kraken_bids.bids.datasets import Dataset
+from kraken_bids.bids.output_dataset import (
     check_output_folder,
     write_bidsignore,
     write_dataset_description,
     write_readme,
     write_region_tables,
 )
-from kraken_bids.bids.datasets import Dataset
 from kraken_bids.cohort.failures import Failure, going_on, record
 from kraken_bids.cohort.from_dataset import (
     Member,

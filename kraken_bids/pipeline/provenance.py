@@ -11,7 +11,7 @@ from pathlib import Path
 import tomli_w
 
 from kraken_bids import __version__
-from kraken_bids.bids.dataset_files import check_output_folder
+from kraken_bids.bids.output_dataset import check_output_folder
 from kraken_bids.cohort.failures import FAILURE_COLUMNS, Failure, read_rows
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import take_lock

@@ -1,4 +1,4 @@
-"""The published model files: which belong together, where they are, whether a copy is sound."""
+"""The published model and atlas files: which belong together, where they are, how sound."""
 
 import json
 from functools import cache
@@ -118,3 +118,20 @@ def _read_registry() -> dict[str, Any]:
     )
     registry: dict[str, Any] = json.loads(text)
     return registry
+
+
+ATLASES_FOLDER = "atlases"
+"""Folder of the cache in which they lie."""
+
+
+def list_atlas_files() -> tuple[PublishedFile, ...]:
+    """Label images that the model's authors publish, then tables of regions and their volumes.
+
+    Source: github.com/kjamison/nemo (MIT); component atlases keep their own terms.
+    """
+    registry = files("kraken_bids").joinpath("data", "published_atlases.json")
+    entries = json.loads(registry.read_text(encoding="utf-8"))["files"]
+    return tuple(
+        PublishedFile(name, tuple(e["urls"]), e["sha256"], e["size"], e["licence"])
+        for name, e in entries.items()
+    )

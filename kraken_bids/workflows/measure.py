@@ -16,12 +16,12 @@ from nipype.interfaces.base import (
     traits,
 )
 
-from kraken_bids.bids.functional_inputs import BoldRun
 from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import find_relmats, sidecar_path
-from kraken_bids.bids.structural_inputs import Tractography
+from kraken_bids.bids.preprocessed_bold import BoldRun
+from kraken_bids.bids.tractographies import Tractography
 from kraken_bids.bids.transforms import TemplateOptions, find_label_space, match_spaces
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.writing import write_json

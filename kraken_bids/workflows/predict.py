@@ -18,9 +18,9 @@ from nipype.interfaces.base import (
     traits,
 )
 
+from kraken_bids.bids.datasets import DESCRIPTION, Dataset, describe_folder, make_unique
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import latents_path, sidecar_path
-from kraken_bids.bids.source_datasets import find_source_datasets
 from kraken_bids.cohort.from_dataset import list_members
 from kraken_bids.cohort.standing import record_path
 from kraken_bids.exceptions import ConnectomeError
@@ -134,3 +134,32 @@ def _copy(path: Path, folder: Path) -> Path:
     with atomic_path(target) as temporary:
         shutil.copyfile(path, temporary)
     return target
+
+
+def find_source_datasets(files: Iterable[Path], output_dir: Path) -> tuple[Dataset, ...]:
+    """Find the datasets that files lie in: of each, the innermost folder with a description.
+
+    Parameters
+    ----------
+    files : iterable of path
+        They need not be there. Those in no dataset, such as a workflow's own, are passed over.
+    output_dir : path
+        Our own dataset, which is no source.
+
+    Returns
+    -------
+    tuple of Dataset
+        Each once, with names of their own, in the order of the files.
+    """
+    folders = dict.fromkeys(Path(file).absolute().parent for file in files)
+    roots = dict.fromkeys(root for folder in folders if (root := _find_root(folder)) is not None)
+    own = output_dir.resolve()
+    found = (describe_folder(root) for root in roots if root.resolve() != own)
+    return make_unique(dataset for dataset in found if dataset is not None)
+
+
+def _find_root(folder: Path) -> Path | None:
+    for one in (folder, *folder.parents):
+        if one.name == "freesurfer" or (one / DESCRIPTION).is_file():
+            return one
+    return None

@@ -19,8 +19,7 @@ from kraken_bids.cli.app import main
 from kraken_bids.demo.cohort import simulate_cohort
 from kraken_bids.demo.dataset import write_demo_dataset
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.io.columns import read_columns
-from kraken_bids.io.tables import read_relmat
+from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.models.krakencoder.checkpoint import write_model
 from kraken_bids.models.krakencoder.training import TrainingSettings, train_model
 

@@ -12,9 +12,8 @@ import nibabel
 import numpy as np
 import pytest
 
-from kraken_bids.demo.files import write_composite_transform
-from kraken_bids.io.columns import read_columns
-from kraken_bids.io.tables import read_relmat
+from kraken_bids.demo.formats import write_composite_transform
+from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.io.writing import write_table
 
 FC = "FCcorr_fs86_hpf"

@@ -6,8 +6,7 @@ from typing import Any
 import numpy as np
 
 import kraken_bids
-from kraken_bids.io.matrix_headers import read_header
-from kraken_bids.io.tables import read_relmat
+from kraken_bids.io.tables import read_header, read_relmat
 
 
 def list_matrices(app: Any) -> dict[str, Path]:

@@ -9,8 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from kraken_bids.io.columns import read_columns
-from kraken_bids.io.tables import read_relmat
+from kraken_bids.io.tables import read_columns, read_relmat
 
 FUNCTION = ("FCcorrHPF", "FCcorrHPFGSR", "FCpcorrHPF")
 LABELS = (3, 7, 40, 1000)

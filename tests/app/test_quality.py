@@ -9,8 +9,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from kraken_bids.io.columns import read_columns
-from kraken_bids.io.tables import read_relmat
+from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.io.texts import read_json
 
 RUNS = ("task-rest_run-01_space-T1w", "task-rest_run-02_space-T1w")

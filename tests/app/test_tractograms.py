@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from nibabel.streamlines import Tractogram, TrkFile
 
-from kraken_bids.io.tables import read_relmat, read_weights
-from kraken_bids.io.tractograms import open_tractogram
+from kraken_bids.io.tables import read_relmat
+from kraken_bids.io.tractograms import open_tractogram, read_weights
 from kraken_bids.parcellations import load_parcellation
 
 FLAVORS = tuple(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kraken_bids.bids.custom_atlases import find_names, read_own_parcellation, read_region_table
-from kraken_bids.bids.dataset_files import write_region_tables
+from kraken_bids.bids.output_dataset import write_region_tables
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import load_parcellation
 

@@ -22,8 +22,8 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.pipeline.measure.bold_session import group_runs
-from kraken_bids.published.atlases import list_atlas_files
 from kraken_bids.published.cache import PublishedFile
+from kraken_bids.published.models import list_atlas_files
 
 MNI = "MNI152NLin6Asym_res-2"
 FLAVOR = parse_flavor("FCcorr_fs86_hpf")

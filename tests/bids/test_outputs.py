@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kraken_bids.bids.dataset_files import (
+from kraken_bids.bids.output_dataset import (
     write_bidsignore,
     write_dataset_description,
     write_region_tables,

@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from kraken_bids.bids.bold import open_bold
+from kraken_bids.bids.bold_series import open_bold
 from kraken_bids.bids.repetition_time import read_bold_metadata
 from kraken_bids.exceptions import InputError
 

@@ -11,9 +11,8 @@ from click.testing import CliRunner
 
 from kraken_bids.cli.tools import main
 from kraken_bids.demo.dataset import write_demo_dataset
-from kraken_bids.demo.files import write_composite_transform
-from kraken_bids.io.columns import read_columns
-from kraken_bids.io.tables import read_relmat
+from kraken_bids.demo.formats import write_composite_transform
+from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.io.writing import write_table
 
 N_VOLUMES, TR = 120, 2.0

@@ -22,7 +22,7 @@ from scipy.io import savemat
 from kraken_bids.cohort.from_files import read_connectomes
 from kraken_bids.cohort.stored_predictions import read_predictions
 from kraken_bids.exceptions import CheckpointError, InputError, KrakenBidsError
-from kraken_bids.io.arrays import read_arrays
+from kraken_bids.io.named_arrays import read_arrays
 from kraken_bids.models.krakencoder.saved_adaptation import read_adaptation
 
 MEMORY = 60_000_000

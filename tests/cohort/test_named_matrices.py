@@ -7,12 +7,11 @@ import pandas as pd
 import pytest
 
 import kraken_bids
-from kraken_bids.bids.dataset_files import README
+from kraken_bids.bids.output_dataset import README
 from kraken_bids.cohort.from_files import read_connectomes
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.io.matrix_headers import read_header
-from kraken_bids.io.tables import read_relmat
+from kraken_bids.io.tables import read_header, read_relmat
 from kraken_bids.io.writing import write_relmat
 
 NAME = "sub-01_atlas-fs86_meas-FCcorrHPF_relmat.dense.tsv"

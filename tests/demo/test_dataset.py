@@ -12,22 +12,22 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from kraken_bids.demo.anatomy import draw_anatomy
 from kraken_bids.demo.brain import GREY, grid_points, load_brain, look_up
 from kraken_bids.demo.cohort import KEPT_STREAMLINES
 from kraken_bids.demo.dataset import write_demo_dataset
 from kraken_bids.demo.fmriprep import write_fmriprep
 from kraken_bids.demo.population import (
-    Person,
+    Subject,
     compute_cell_shares,
     compute_planted_correlation,
     compute_streamline_shares,
-    draw_people,
+    draw_subjects,
 )
 from kraken_bids.demo.qsirecon import METHODS, draw_streamlines
+from kraken_bids.demo.warps import draw_anatomy
 from kraken_bids.parcellations import load_parcellation
 
-Written = tuple[Path, Person]
+Written = tuple[Path, Subject]
 VALIDATOR = Path(sys.executable).with_name("bids-validator-deno")
 
 
@@ -107,12 +107,12 @@ def test_same_seed_gives_same_bytes(demo_dataset: Written, tmp_path: Path) -> No
 
 
 def write_nothing(*_: object) -> None:
-    """Stand in for what writes a participant."""
+    """Stand in for what writes a subject."""
 
 
 def test_progress_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The callback hears of every participant."""
-    monkeypatch.setattr("kraken_bids.demo.dataset._write_person", write_nothing)
+    """The callback hears of every subject."""
+    monkeypatch.setattr("kraken_bids.demo.dataset._write_subject", write_nothing)
     told: list[tuple[int, int]] = []
     write_demo_dataset(tmp_path, 3, on_progress=lambda done, n: told.append((done, n)))
     assert told == [(1, 3), (2, 3), (3, 3)]
@@ -120,17 +120,17 @@ def test_progress_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 def test_images_carry_the_planted_function(demo_dataset: Written) -> None:
     """FC measured from the images by simple means correlates with the planted one."""
-    folder, person = demo_dataset
+    folder, subject = demo_dataset
     func = folder / "derivatives" / "fmriprep" / "sub-01" / "func"
     series = np.concatenate([measure_series(func, run) for run in (1, 2)])
     pairs = np.triu_indices(86, 1)
     measured = np.corrcoef(series, rowvar=False)[pairs]
-    assert np.corrcoef(measured, compute_planted_correlation(person)["fs86"][pairs])[0, 1] > 0.9
+    assert np.corrcoef(measured, compute_planted_correlation(subject)["fs86"][pairs])[0, 1] > 0.9
 
 
 def test_streamlines_carry_the_planted_structure(demo_dataset: Written) -> None:
     """Ends, searched within 4 mm, give counts that correlate with the planted ones."""
-    folder, person = demo_dataset
+    folder, subject = demo_dataset
     anatomy = draw_anatomy(5 * 1000)
     path = (
         folder / "derivatives/qsirecon/sub-01/dwi/sub-01_space-ACPC_model-ifod2_streamlines.tck.gz"
@@ -151,15 +151,15 @@ def test_streamlines_carry_the_planted_structure(demo_dataset: Written) -> None:
     counts = np.zeros((86, 86))
     np.add.at(counts, tuple(assigned.T), 1)
     split = compute_cell_shares("fs86")
-    expected = split.T @ compute_streamline_shares(person, "ifod2") @ split
+    expected = split.T @ compute_streamline_shares(subject, "ifod2") @ split
     pairs = np.triu_indices(86, 1)
     assert np.corrcoef((counts + counts.T)[pairs], expected[pairs])[0, 1] > 0.95
 
 
 def test_streamlines_start_in_grey_matter() -> None:
     """First ends lie within 1.5 mm of a grey voxel's centre; astray ones in white matter."""
-    person, anatomy = draw_people(1, 0)[0], draw_anatomy(0)
-    tracks, lengths = draw_streamlines(person, anatomy, "sdstream", rng=np.random.default_rng(0))
+    subject, anatomy = draw_subjects(1, 0)[0], draw_anatomy(0)
+    tracks, lengths = draw_streamlines(subject, anatomy, "sdstream", rng=np.random.default_rng(0))
     native = (tracks[:, [0, -1]] - anatomy.acpc[:3, 3]) @ np.linalg.inv(anatomy.acpc[:3, :3]).T
     ends = anatomy.to_template(native)
     brain = load_brain()
@@ -172,10 +172,10 @@ def test_streamlines_start_in_grey_matter() -> None:
 
 
 def test_cut_field_of_view_loses_few_regions(tmp_path: Path) -> None:
-    """The cut person lacks more than half of some regions, but of less than 5 % of any atlas."""
+    """The cut subject lacks more than half of some regions, but of less than 5 % of any atlas."""
     anatomy = draw_anatomy(0)
     rng = np.random.default_rng(0)
-    write_fmriprep(tmp_path, "sub-01", draw_people(1, 0)[0], anatomy, rng=rng, odd=["cut"])
+    write_fmriprep(tmp_path, "sub-01", draw_subjects(1, 0)[0], anatomy, rng=rng, odd=["cut"])
     func = tmp_path / "sub-01" / "func"
     mask = nib.load(
         func / "sub-01_task-rest_run-01_space-MNI152NLin6Asym_res-2_desc-brain_mask.nii.gz"

@@ -11,11 +11,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from kraken_bids.bids.bold import open_bold
+from kraken_bids.bids.bold_series import open_bold
 from kraken_bids.exceptions import InputError
 from kraken_bids.io import bounds, tck, trk
-from kraken_bids.io.image_files import read_header
-from kraken_bids.io.images import read_image, read_labels
+from kraken_bids.io.images import read_header, read_image, read_labels
 from kraken_bids.io.tractograms import open_tractogram
 
 AFFINE = np.diag([2.0, 2, 2, 1])

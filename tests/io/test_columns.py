@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kraken_bids.exceptions import InputError
-from kraken_bids.io import columns
-from kraken_bids.io.columns import NOT_AVAILABLE, parse_columns, read_columns
+from kraken_bids.io import tables
+from kraken_bids.io.tables import NOT_AVAILABLE, parse_columns, read_columns
 
 CELLS = st.sampled_from(["1", "-2.5e3", "n/a", "", "nan", "x", "Fälle", "7 ", "0x1", "inf"])
 
@@ -17,7 +17,7 @@ CELLS = st.sampled_from(["1", "-2.5e3", "n/a", "", "nan", "x", "Fälle", "7 ", "
 @pytest.fixture
 def small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Read a few lines at a time."""
-    monkeypatch.setattr(columns, "BLOCK_BYTES", 16)
+    monkeypatch.setattr(tables, "BLOCK_BYTES", 16)
 
 
 def read_cell_by_cell(rows: list[list[str]], k: int) -> list[float] | list[str]:
@@ -37,7 +37,7 @@ def test_blocks_do_not_show(data: st.DataObject, n_columns: int, n_rows: int) ->
     names = [f"c{k}" for k in range(n_columns)]
     text = "\n".join("\t".join(row) for row in [names, *rows]) + "\n"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(columns, "BLOCK_BYTES", 16)
+        patch.setattr(tables, "BLOCK_BYTES", 16)
         found = parse_columns(text.encode(), "here")
 
     assert list(found) == names
@@ -85,13 +85,13 @@ def test_text_that_is_no_utf8_is_refused() -> None:
 
 def test_no_more_room_is_made_than_a_table_can_need(monkeypatch: pytest.MonkeyPatch) -> None:
     """One long cell among many would be as long in each row; too many columns are no table."""
-    monkeypatch.setattr(columns, "MAX_WORD_BYTES", 4 * 11 * 20)
+    monkeypatch.setattr(tables, "MAX_WORD_BYTES", 4 * 11 * 20)
     text = b"a\n" + b"x\n" * 10
     assert len(parse_columns(text + b"y" * 20, "here")["a"]) == 11
     with pytest.raises(InputError, match="11 rows of words of up to 21 letters"):
         parse_columns(text + b"y" * 21, "here")
 
-    monkeypatch.setattr(columns, "MAX_COLUMNS", 3)
+    monkeypatch.setattr(tables, "MAX_COLUMNS", 3)
     assert len(parse_columns(b"a\tb\tc\n", "here")) == 3
     with pytest.raises(InputError, match="more than 3 columns"):
         parse_columns(b"a\tb\tc\td\n", "here")

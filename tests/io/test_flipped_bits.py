@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from nibabel.streamlines import Tractogram, TrkFile
 
-from kraken_bids.bids.bold import open_bold
+from kraken_bids.bids.bold_series import open_bold
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.images import read_image, read_labels
 from kraken_bids.io.tractograms import open_tractogram

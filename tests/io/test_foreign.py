@@ -342,5 +342,5 @@ def test_nothing_else_reads_such_files() -> None:
         for path in package.rglob("*.py")
         if "h5py.File(" in (text := path.read_text(encoding="utf-8")) or "loadmat(" in text
     }
-    reading = {"io/foreign_hdf5.py", "io/mat_hdf5.py", "io/mat_load.py"}
-    assert found == reading | {"io/hdf5.py", "demo/files.py"}  # these write
+    reading = {"io/foreign_hdf5.py", "io/matlab_hdf5.py", "io/matlab_child.py"}
+    assert found == reading | {"io/hdf5.py", "demo/formats.py"}  # these write

@@ -1,4 +1,4 @@
-"""The short reader agrees with nibabel, or leaves the image to it."""
+"""Images are read as nibabel reads them, and labels are written for it."""
 
 import struct
 
@@ -8,7 +8,7 @@ import pytest
 
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.images import read_image, read_labels
-from kraken_bids.io.nifti import parse_plain_header, write_labels
+from kraken_bids.io.nifti import parse_header, write_labels
 
 AFFINE = np.array([[-1.1, 0.1, 0, 5], [0.1, 1.2, 0, -7], [0, 0.2, 1.3, 9], [0, 0, 0, 1.0]])
 
@@ -49,8 +49,7 @@ def test_header_of_a_series(unit, scale, endianness, tmp_path):
         content[112:120] = struct.pack(f"{endianness}2f", *scale)
         (tmp_path / "a.nii").write_bytes(content)
     known = nib.load(tmp_path / "a.nii")
-    read = parse_plain_header(bytes(content))
-    assert read is not None
+    read = parse_header(bytes(content))
     assert (read.shape, read.dtype) == (known.shape, known.get_data_dtype())
     assert read.offset == known.dataobj.offset > 352
     assert (read.slope, read.inter) == (known.dataobj.slope, known.dataobj.inter)
@@ -59,23 +58,27 @@ def test_header_of_a_series(unit, scale, endianness, tmp_path):
     assert read.time_unit == (unit or "unknown") == known.header.get_xyzt_units()[1]
 
 
-def test_headers_that_are_left_to_nibabel(tmp_path):
-    """An odd type, an intercept or offset that is no number, a flat or unknown place in space."""
-    nib.save(nib.Nifti1Image(np.ones((3, 4, 5, 6), np.int16), AFFINE), tmp_path / "a.nii")
-    whole = (tmp_path / "a.nii").read_bytes()[:348]
-    assert parse_plain_header(whole) is not None
-    changes = [
-        (70, struct.pack("<h", 1024)),
+@pytest.mark.parametrize(
+    ("first", "value"),
+    [
         (112, struct.pack("<2f", 2.0, np.nan)),
         *((108, struct.pack("<f", offset)) for offset in (0, 100, 348, 1e12, np.nan)),
         (42, struct.pack("<h", -3)),
         (280, struct.pack("<4f", 0, 0, 0, 0)),
         (280, struct.pack("<f", np.nan)),
-    ]
-    for first, value in changes:
-        changed = whole[:first] + value + whole[first + len(value) :]
-        assert parse_plain_header(changed) is None
-    assert parse_plain_header(whole[:347]) is None
+        (344, b"none"),
+        (347, b""),
+    ],
+)
+def test_headers_that_say_impossible_things_are_refused(first, value, tmp_path):
+    """An intercept or offset that is no number, no shape, a flat place in space, a cut header."""
+    path = tmp_path / "a.nii"
+    nib.save(nib.Nifti1Image(np.ones((3, 4, 5), np.int16), AFFINE), path)
+    whole = path.read_bytes()
+    read_labels(path)
+    path.write_bytes(whole[:first] + value + whole[first + len(value) :] if value else whole[:347])
+    with pytest.raises(InputError, match=r"a\.nii"):
+        read_labels(path)
 
 
 @pytest.mark.parametrize("kind", [nib.Nifti1Image, nib.Nifti2Image])

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from kraken_bids.exceptions import InputError
-from kraken_bids.io.columns import read_columns
-from kraken_bids.io.tables import BLOCK_BYTES, read_relmat, read_weights
+from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.io.texts import read_json, read_text
+from kraken_bids.io.tractograms import BLOCK_BYTES, read_weights
 
 
 def test_read_json(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_no_weight_and_no_comment_is_so_long(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, text: bytes
 ) -> None:
     """A file without line ends or blanks is not kept to be looked through again and again."""
-    monkeypatch.setattr("kraken_bids.io.tables.BLOCK_BYTES", 16)
+    monkeypatch.setattr("kraken_bids.io.tractograms.BLOCK_BYTES", 16)
     path = tmp_path / "w.txt"
     path.write_bytes(text)
     with pytest.raises(InputError, match=r"w\.txt; reading it gave: a word or a comment"):

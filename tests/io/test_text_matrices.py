@@ -121,7 +121,7 @@ def test_a_first_line_of_words_without_end_is_no_header(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is not taken apart."""
-    monkeypatch.setattr("kraken_bids.io.matrix_headers.MAX_LINE", 20)
+    monkeypatch.setattr("kraken_bids.io.tables.MAX_LINE", 20)
     path = tmp_path / "x.tsv"
     path.write_text("q\t" * 20 + "\n1\t2\n")
     with pytest.raises(InputError, match="a first line of words of 40 bytes"):

@@ -11,8 +11,7 @@ import pytest
 
 from kraken_bids.exceptions import InputError
 from kraken_bids.io import trx
-from kraken_bids.io.tables import read_weights
-from kraken_bids.io.tractograms import open_tractogram
+from kraken_bids.io.tractograms import open_tractogram, read_weights
 from kraken_bids.io.trx import open_trx
 
 KINDS = ("stored", "deflated", "folder")

@@ -14,16 +14,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.extra.numpy import arrays
 
-from kraken_bids.bids.dataset_files import (
-    atomic_path,
+from kraken_bids.bids.datasets import Dataset
+from kraken_bids.bids.output_dataset import (
     bids_uri,
     write_dataset_description,
     write_region_tables,
 )
-from kraken_bids.bids.datasets import Dataset
 from kraken_bids.exceptions import ConnectomeError, InputError
-from kraken_bids.io.columns import read_columns
-from kraken_bids.io.tables import read_relmat
+from kraken_bids.io.files import atomic_path
+from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_json, write_relmat, write_table, write_text
 from kraken_bids.parcellations import load_parcellation
@@ -63,7 +62,7 @@ def test_nothing_under_the_final_name_after_a_kill(tmp_path: Path) -> None:
     code = f"""
         import os, signal
         from pathlib import Path
-        from kraken_bids.bids.dataset_files import atomic_path
+        from kraken_bids.io.files import atomic_path
         with atomic_path(Path({str(tmp_path / "c.txt")!r})) as temporary:
             temporary.write_text("half")
             os.kill(os.getpid(), signal.SIGKILL)

@@ -20,9 +20,13 @@ from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.pipeline import fetching as fetch
 from kraken_bids.pipeline.fetching import describe_files, fetch_files, list_wanted
-from kraken_bids.published.atlases import list_atlas_files
 from kraken_bids.published.cache import PublishedFile
-from kraken_bids.published.models import list_model_files, list_published, list_published_flavors
+from kraken_bids.published.models import (
+    list_atlas_files,
+    list_model_files,
+    list_published,
+    list_published_flavors,
+)
 from kraken_bids.published.transfers import Patience
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"

@@ -18,9 +18,8 @@ from kraken_bids.connectome.functional.correlations import compute_partial_corre
 from kraken_bids.connectome.functional.ridge_search import search_ridge
 from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.io.columns import read_columns
 from kraken_bids.io.digests import compute_sha256
-from kraken_bids.io.tables import read_relmat
+from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_json, write_relmat
 from kraken_bids.pipeline.measure import ridge_files as pcorr_files

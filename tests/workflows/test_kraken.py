@@ -20,8 +20,7 @@ from nipype.pipeline import engine as pe
 from kraken_bids.bids.outputs import find_relmats, sidecar_path
 from kraken_bids.cohort.from_dataset import list_members
 from kraken_bids.exceptions import FlavorError, InputError, SettingsError
-from kraken_bids.io.columns import read_columns
-from kraken_bids.io.tables import read_relmat
+from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.io.texts import read_json
 from kraken_bids.settings import FunctionalSettings
 from kraken_bids.workflows import init_fc_wf, init_kraken_wf

@@ -5,7 +5,7 @@
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -111,19 +111,16 @@ def _write_weights(model: Model, path: Path) -> str:
     for flavor, reduction in model.reductions.items():
         for name, values in reduction.arrays.items():
             arrays[f"transform.{flavor.name}.{name}"] = values
-    return _write_hashed(path, arrays.items(), arrays)
+    return _write_hashed(path, arrays)
 
 
 def _write_maps(model: Model, path: Path) -> str:
-    names = [f"{way}.{f.name}" for f in model.flavors for way in ("inward", "outward")]
     maps = (item for flavor in model.flavors for item in model.fold_maps(flavor).items())
-    return _write_hashed(path, maps, names)
+    return _write_hashed(path, dict(maps))
 
 
-def _write_hashed(
-    path: Path, arrays: Iterable[tuple[str, NDArray[Any]]], names: Iterable[str]
-) -> str:
-    write_arrays(path, arrays, names)
+def _write_hashed(path: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
+    write_arrays(path, arrays)
     sha256 = compute_sha256(path)
     remember_copy(path, sha256)
     return sha256

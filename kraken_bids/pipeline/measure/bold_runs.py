@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.bold import Bold, open_bold
+from kraken_bids.bids.bold_series import Bold, open_bold
 from kraken_bids.bids.inputs import BoldRun
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.connectome.functional.cleaning import Cleaning, CleanRun
@@ -18,8 +18,8 @@ from kraken_bids.connectome.functional.timeseries import RegionSeries, compute_r
 from kraken_bids.connectome.resample import resample_labels
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor
-from kraken_bids.io.columns import read_columns
 from kraken_bids.io.images import read_image
+from kraken_bids.io.tables import read_columns
 from kraken_bids.io.texts import read_json
 from kraken_bids.parcellations import Parcellation
 from kraken_bids.pipeline.measure.label_grids import GridRegions, regions_on_grid

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from kraken_bids.bids.functional_labels import note_other_template
+from kraken_bids.bids.bold_labels import note_other_template
 from kraken_bids.bids.index import JOINED
 from kraken_bids.bids.inputs import BoldRun, SessionInputs
 from kraken_bids.bids.outputs import (

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids import __version__
-from kraken_bids.bids.bold import open_bold
+from kraken_bids.bids.bold_series import open_bold
 from kraken_bids.bids.custom_atlases import find_names, read_own_parcellation
 from kraken_bids.bids.inputs import BoldRun
 from kraken_bids.bids.label_images import LabelImage

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.bold import Bold
+from kraken_bids.bids.bold_series import Bold
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.connectome.labels.field_of_view import count_whole_regions, find_cut_regions
 from kraken_bids.connectome.labels.grids import cover_labels

@@ -14,8 +14,7 @@ from kraken_bids.cohort.sidecars import read_digest, read_measured_digest, redo_
 from kraken_bids.connectome.functional.correlations import compute_partial_correlation
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor
-from kraken_bids.io.matrix_headers import read_header
-from kraken_bids.io.tables import read_relmat
+from kraken_bids.io.tables import read_header, read_relmat
 from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_json, write_relmat, write_table
 

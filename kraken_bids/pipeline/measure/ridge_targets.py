@@ -53,7 +53,7 @@ def read_target(path: Path, n_regions: int) -> NDArray[np.float64]:
     InputError
         If the file cannot be read, or holds no such matrix of finite numbers.
     """
-    from kraken_bids.io.arrays import read_arrays
+    from kraken_bids.io.named_arrays import read_arrays
 
     arrays = read_arrays(path)
     shape = (n_regions, n_regions)

@@ -33,9 +33,8 @@ from kraken_bids.connectome.structural.tally import (
 )
 from kraken_bids.connectome.structural.tractogram_space import check_space, measure_space_fit
 from kraken_bids.exceptions import ConnectomeError, InputError
-from kraken_bids.io.tables import read_weights
 from kraken_bids.io.track_blocks import TrackBlock
-from kraken_bids.io.tractograms import open_tractogram
+from kraken_bids.io.tractograms import open_tractogram, read_weights
 from kraken_bids.pipeline.measure.track_options import TrackOptions
 from kraken_bids.resources import Threads
 

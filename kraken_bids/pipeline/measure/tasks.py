@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kraken_bids import __version__
-from kraken_bids.bids.dataset_files import bids_uri
 from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.names import session_label
+from kraken_bids.bids.output_dataset import bids_uri
 from kraken_bids.cohort.sidecars import read_digest
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.digests import digest, file_stamps

@@ -12,9 +12,9 @@ from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.bids.outputs import frames_path, labels_path, sidecar_path, timeseries_path
 from kraken_bids.connectome.labels.slices import cut_slices
 from kraken_bids.exceptions import InputError
-from kraken_bids.io.columns import read_columns
 from kraken_bids.io.facts import read_facts, read_table
 from kraken_bids.io.images import read_labels
+from kraken_bids.io.tables import read_columns
 from kraken_bids.pipeline.pages.tables import read_or_none
 from kraken_bids.pipeline.pages.written import Written
 from kraken_bids.report.pages import BrainPicture, Carpet, Coverage, Motion, RunRow

@@ -111,7 +111,7 @@ def shift(header: dict[str, Any]) -> None:
 
 
 def reverse(header: dict[str, Any]) -> None:
-    header[next(iter(header))]["shape"].reverse()
+    next(one for one in header.values() if len(set(one["shape"])) > 1)["shape"].reverse()
 
 
 def drop(header: dict[str, Any]) -> None:

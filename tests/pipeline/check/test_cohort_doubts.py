@@ -12,8 +12,7 @@ from kraken_bids.cohort.from_dataset import list_members, read_cohort
 from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.flavors import Flavor
-from kraken_bids.io.columns import read_columns
-from kraken_bids.io.tables import read_relmat
+from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.io.writing import write_relmat
 from kraken_bids.models.krakencoder.adaptation import fit_adaptation
 from kraken_bids.models.krakencoder.load import load_model

@@ -15,7 +15,7 @@ from kraken_bids.cli.tools import main
 from kraken_bids.cohort.prediction_archives import write_predictions
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.flavors import Flavor
-from kraken_bids.io.columns import read_columns
+from kraken_bids.io.tables import read_columns
 from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_relmat
 from kraken_bids.region_orders import list_edge_orders

@@ -11,7 +11,7 @@ from kraken_bids.cohort.from_dataset import Member, list_members, read_cohort, r
 from kraken_bids.cohort.projections import encode_cohort
 from kraken_bids.cohort.sources import Source, build_sources
 from kraken_bids.flavors import Flavor
-from kraken_bids.io.columns import read_columns
+from kraken_bids.io.tables import read_columns
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.pipeline.check.cohort_scores import score_members
 from kraken_bids.pipeline.check.group_tables import find_outliers, write_metrics

@@ -17,7 +17,7 @@ from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.demo.cohort import simulate_cohort
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.io.columns import read_columns
+from kraken_bids.io.tables import read_columns
 from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_json, write_relmat
 from kraken_bids.models.krakencoder.load import load_model

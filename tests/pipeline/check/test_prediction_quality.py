@@ -11,7 +11,7 @@ from kraken_bids.bids.outputs import group_path, latents_path, relmat_path, side
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.sources import Source
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.io.columns import read_columns
+from kraken_bids.io.tables import read_columns
 from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_relmat
 from kraken_bids.pipeline.check.prediction_quality import Judge

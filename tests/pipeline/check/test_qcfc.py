@@ -19,9 +19,8 @@ from kraken_bids.bids.outputs import (
 from kraken_bids.cohort.from_dataset import list_members
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.io.columns import read_columns
 from kraken_bids.io.nifti import write_labels
-from kraken_bids.io.tables import read_relmat
+from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_json, write_relmat, write_table
 from kraken_bids.parcellations import load_parcellation, read_table

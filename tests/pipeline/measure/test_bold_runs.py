@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from nilearn.maskers import NiftiLabelsMasker
 
-from kraken_bids.bids.bold import Bold, open_bold
+from kraken_bids.bids.bold_series import Bold, open_bold
 from kraken_bids.bids.custom_atlases import read_region_table
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.exceptions import InputError

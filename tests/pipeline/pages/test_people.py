@@ -8,7 +8,7 @@ from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.failures import FAILURE_COLUMNS
 from kraken_bids.cohort.from_dataset import Member, list_members
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.io.columns import read_columns
+from kraken_bids.io.tables import read_columns
 from kraken_bids.io.writing import write_table, write_text
 from kraken_bids.pipeline.check.prediction_quality import find_mismatched, withdraw_verdicts
 from kraken_bids.pipeline.pages.gathered import gather_sessions

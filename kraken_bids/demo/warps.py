@@ -1,4 +1,4 @@
-"""A person's own brain: the template's, moved by an affine map and bent by a few millimetres.
+"""A subject's own brain: the template's, moved by an affine map and bent by a few millimetres.
 
 A point of the T1w image passes through the affine map, then through the warp, and lands in the
 template.
@@ -22,7 +22,7 @@ FIELD_SHAPE = tuple(n + 8 for n in coarse_shape())
 
 @dataclass(frozen=True)
 class Anatomy:
-    """Where a person's brain differs from the template."""
+    """Where a subject's brain differs from the template."""
 
     affine: FloatArray
     """T1w points to the template before the warp, [4, 4], RAS mm."""
@@ -68,7 +68,7 @@ class Anatomy:
 
 
 def draw_anatomy(seed: int) -> Anatomy:
-    """Draw a person's anatomy."""
+    """Draw a subject's anatomy."""
     rng = np.random.default_rng([seed, 2])
     turn = _rotation(rng.uniform(-0.08, 0.08, 3))
     affine = np.eye(4)

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.foreign_hdf5 import list_hdf5, load_stored
-from kraken_bids.io.mat_files import MatlabObject, open_mat
-from kraken_bids.io.mat_hdf5 import is_version_73, open_mat73
+from kraken_bids.io.matlab import MatlabObject, open_mat
+from kraken_bids.io.matlab_hdf5 import is_version_73, open_mat73
 from kraken_bids.io.stored_rows import (
     ARRAYS,
     BROKEN,

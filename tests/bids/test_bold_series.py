@@ -8,7 +8,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from kraken_bids.bids.bold import open_bold
+from kraken_bids.bids.bold_series import open_bold
 from kraken_bids.exceptions import InputError
 
 SHAPE = (5, 4, 3, 6)

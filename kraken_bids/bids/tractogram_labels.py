@@ -1,5 +1,6 @@
 """Label images in the space of a tractogram, parcellation by parcellation."""
 
+from kraken_bids.bids.anatomy import QSI
 from kraken_bids.bids.index import Search, SubjectFile, pick_nearest
 from kraken_bids.bids.label_images import (
     IMAGES,
@@ -9,7 +10,6 @@ from kraken_bids.bids.label_images import (
     find_aparcaseg,
     find_atlas_image,
 )
-from kraken_bids.bids.matching_anatomy import QSI
 from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.bids.query import fill_template
 from kraken_bids.exceptions import InputError

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.foreign import read_apart
-from kraken_bids.io.mat_bounds import NUMBERS, OPAQUE, MatVariable, list_variables
-from kraken_bids.io.mat_objects import Objects, parse_reference, read_objects
-from kraken_bids.io.mat_rows import ColumnRows
+from kraken_bids.io.matlab_bounds import NUMBERS, OPAQUE, MatVariable, list_variables
+from kraken_bids.io.matlab_objects import Objects, parse_reference, read_objects
+from kraken_bids.io.matlab_rows import ColumnRows
 from kraken_bids.io.stored_rows import ARRAYS, BROKEN, Rows
 
 LAZY_BYTES = 1 << 22
@@ -77,7 +77,7 @@ def _is_opaque(name: str, variables: list[MatVariable]) -> bool:
 
 
 def _load(path: Path, names: list[str] | None) -> dict[str, NDArray[Any]]:
-    from kraken_bids.io.mat_load import load_variables
+    from kraken_bids.io.matlab_child import load_variables
 
     content = read_apart(ARRAYS, load_variables, path, names)
     return {name: stack_cells(np.asarray(value)) for name, value in content.items()}
@@ -95,7 +95,7 @@ def stack_cells(array: NDArray[Any]) -> NDArray[Any]:
 
 def _read_objects(path: Path, objects: list[MatVariable]) -> dict[str, NDArray[Any]]:
     """Strings and tables, from the part of the file where MATLAB puts what objects hold."""
-    from kraken_bids.io.mat_load import load_objects
+    from kraken_bids.io.matlab_child import load_objects
 
     try:
         cells = read_apart(ARRAYS, load_objects, path)

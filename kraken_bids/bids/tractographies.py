@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from kraken_bids.bids.functional_inputs import explain_misnamed
+from kraken_bids.bids.anatomy import QSI, add_anatomy
 from kraken_bids.bids.index import Search, SubjectFile
 from kraken_bids.bids.label_images import LabelImage
-from kraken_bids.bids.matching_anatomy import QSI, add_anatomy
 from kraken_bids.bids.names import full_space, parse_name
+from kraken_bids.bids.preprocessed_bold import explain_misnamed
 from kraken_bids.bids.query import fill_template
-from kraken_bids.bids.structural_labels import find_tract_labels
+from kraken_bids.bids.tractogram_labels import find_tract_labels
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.tractograms import FORMATS, OTHER_FORMATS, explain_conversion, open_tractogram
 from kraken_bids.io.trx import open_trx

@@ -12,7 +12,7 @@ from scipy.io import savemat
 from kraken_bids.cohort.from_files import read_connectomes
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.io.arrays import open_arrays, read_arrays
+from kraken_bids.io.named_arrays import open_arrays, read_arrays
 from kraken_bids.io.stored_rows import Hdf5Rows
 
 SC = parse_flavor("SCifod2act_fs86_volnorm")

@@ -1,9 +1,9 @@
-"""A person's own anatomy."""
+"""A subject's own anatomy."""
 
 import numpy as np
 
-from kraken_bids.demo.anatomy import compute_fields, draw_anatomy
 from kraken_bids.demo.brain import SEMI_AXES
+from kraken_bids.demo.warps import compute_fields, draw_anatomy
 
 
 def test_template_and_person_map_onto_each_other() -> None:
@@ -16,7 +16,7 @@ def test_template_and_person_map_onto_each_other() -> None:
 
 
 def test_people_differ_by_millimetres() -> None:
-    """The warp moves points by millimetres, nowhere by more than 5, and differently per person."""
+    """The warp moves points by millimetres, nowhere by more than 5, and differs by subject."""
     fields = [compute_fields(draw_anatomy(seed))[1] for seed in (0, 1)]
     length = [np.linalg.norm(field, axis=-1) for field in fields]
     assert all(1 < one.max() < 5 for one in length)

@@ -68,6 +68,15 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
+def write_derivatives_root(
+    root: Path, name: str, generator: Mapping[str, str], *, ignored: Sequence[str]
+) -> None:
+    """Write the description of a derivative dataset of some software, and its ``.bidsignore``."""
+    content = {"Name": name, "BIDSVersion": "1.9.0", "DatasetType": "derivative"}
+    write_json(root / "dataset_description.json", {**content, "GeneratedBy": [dict(generator)]})
+    (root / ".bidsignore").write_text("\n".join(ignored) + "\n", encoding="utf-8")
+
+
 def write_table(path: Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]]) -> None:
     """Write a tab-separated table; NaN becomes ``n/a``."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -7,12 +7,12 @@ from os.path import lexists
 from pathlib import Path
 from typing import Any
 
+from kraken_bids.bids.anatomy import add_anatomy
+from kraken_bids.bids.bold_labels import SPACES_FLAG, find_bold_labels
 from kraken_bids.bids.bold_series import BoldBySpace, choose_series, is_preprocessed_bold
 from kraken_bids.bids.datasets import Dataset
-from kraken_bids.bids.functional_labels import SPACES_FLAG, find_bold_labels
 from kraken_bids.bids.index import Search, SubjectFile, pick_nearest
 from kraken_bids.bids.label_images import IMAGES, LabelImage
-from kraken_bids.bids.matching_anatomy import add_anatomy
 from kraken_bids.bids.names import format_name, full_space
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.bids.repetition_time import read_bold_metadata

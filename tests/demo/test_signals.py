@@ -4,16 +4,23 @@ import numpy as np
 import pytest
 
 from kraken_bids.demo.brain import CSF, GREY, WHITE
-from kraken_bids.demo.confounds import compute_confounds, compute_cosines
-from kraken_bids.demo.population import draw_people
-from kraken_bids.demo.signals import N_DUMMIES, N_VOLUMES, RunSignals, render_voxels, simulate_run
+from kraken_bids.demo.population import draw_subjects
+from kraken_bids.demo.signals import (
+    N_DUMMIES,
+    N_VOLUMES,
+    RunSignals,
+    compute_confounds,
+    compute_cosines,
+    render_voxels,
+    simulate_run,
+)
 
 
 @pytest.fixture(scope="module")
 def run() -> tuple[RunSignals, np.ndarray, np.ndarray]:
-    """Signals, voxel series and tissue of a small block with a restless person inside."""
+    """Signals, voxel series and tissue of a small block with a restless subject inside."""
     rng = np.random.default_rng(0)
-    signals = simulate_run(draw_people(1, 0)[0], rng, restless=True)
+    signals = simulate_run(draw_subjects(1, 0)[0], rng, restless=True)
     tissue = np.zeros((12, 12, 12), np.int32)
     tissue[1:11, 1:11, 1:4], tissue[1:11, 1:11, 4:7], tissue[1:11, 1:11, 7:11] = GREY, WHITE, CSF
     inside = tissue > 0

@@ -13,9 +13,9 @@ from scipy.sparse import csc_array
 from kraken_bids.cohort.from_files import open_connectomes, read_connectomes
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.io import mat_files, mat_rows
-from kraken_bids.io.arrays import open_arrays, read_arrays
-from kraken_bids.io.mat_rows import ColumnRows
+from kraken_bids.io import matlab, matlab_rows
+from kraken_bids.io.matlab_rows import ColumnRows
+from kraken_bids.io.named_arrays import open_arrays, read_arrays
 from kraken_bids.io.stored_rows import load_rows
 
 FC, SC = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("SCifod2act_fs86_volnorm")
@@ -46,10 +46,10 @@ def squares() -> np.ndarray:
 @pytest.fixture
 def few_rows_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make everything large: three rows at once, in pieces of a few cells."""
-    monkeypatch.setattr(mat_files, "LAZY_BYTES", 1)
-    monkeypatch.setattr(mat_rows, "PANEL_BYTES", 3 * 8 * 7 * 7)
-    monkeypatch.setattr(mat_rows, "SHARE", 10**9)
-    monkeypatch.setattr(mat_rows, "CHUNK_BYTES", 500)
+    monkeypatch.setattr(matlab, "LAZY_BYTES", 1)
+    monkeypatch.setattr(matlab_rows, "PANEL_BYTES", 3 * 8 * 7 * 7)
+    monkeypatch.setattr(matlab_rows, "SHARE", 10**9)
+    monkeypatch.setattr(matlab_rows, "CHUNK_BYTES", 500)
 
 
 @pytest.mark.usefixtures("few_rows_at_once")
@@ -84,7 +84,7 @@ def test_people_in_another_order_take_no_more_passes(
     tmp_path: Path, squares: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Names of one file in the reverse order of another's: rows are kept as they will be asked."""
-    monkeypatch.setattr(mat_rows, "PANEL_BYTES", 2 * 86 * 86 * 8)
+    monkeypatch.setattr(matlab_rows, "PANEL_BYTES", 2 * 86 * 86 * 8)
     passes: list[range] = []
     read = ColumnRows._read_panel
     monkeypatch.setattr(

@@ -13,7 +13,7 @@ from scipy.io.matlab import MatReadWarning
 from scipy.sparse import issparse
 
 from kraken_bids.io.bounds import MAX_VALUES
-from kraken_bids.io.mat_bounds import HEADER_BYTES
+from kraken_bids.io.matlab_bounds import HEADER_BYTES
 
 WORKSPACE = "__function_workspace__"
 """What scipy calls the part without a name."""

@@ -11,7 +11,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.io.mat_bounds import MatVariable
+from kraken_bids.io.matlab_bounds import MatVariable
 from kraken_bids.io.stored_rows import naming
 
 PANEL_BYTES = 1 << 26

@@ -7,14 +7,14 @@ import h5py
 import nibabel as nib
 import numpy as np
 
-from kraken_bids.demo.anatomy import compute_fields, draw_anatomy
-from kraken_bids.demo.files import (
+from kraken_bids.demo.formats import (
     write_affine_transform,
     write_composite_transform,
     write_series,
     write_table,
     write_tractogram,
 )
+from kraken_bids.demo.warps import compute_fields, draw_anatomy
 
 
 def test_series_keeps_values_within_its_slope(tmp_path: Path) -> None:

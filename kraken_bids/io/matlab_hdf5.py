@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from kraken_bids.io.bounds import MAX_VALUES, check_growth
 from kraken_bids.io.foreign import read_apart
 from kraken_bids.io.foreign_hdf5 import check_hdf5
-from kraken_bids.io.mat_files import MatlabObject, stack_cells
-from kraken_bids.io.mat_objects import Objects, parse_reference, read_objects
+from kraken_bids.io.matlab import MatlabObject, stack_cells
+from kraken_bids.io.matlab_objects import Objects, parse_reference, read_objects
 from kraken_bids.io.stored_rows import ARRAYS, BROKEN, Hdf5Rows, Rows
 
 CLASS, EMPTY, DECODE = "MATLAB_class", "MATLAB_empty", "MATLAB_object_decode"
