@@ -14,15 +14,12 @@ from kraken_bids.cohort.from_dataset import (
     list_members,
     read_cohort,
 )
-from kraken_bids.cohort.projections import Cohort, Projected, encode_cohort
-from kraken_bids.cohort.sources import PredictionPlan, build_sources, list_source_names
+from kraken_bids.cohort.projections import Cohort, Projected
+from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.cohort.warned import Warned, write_group_warnings
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import remove_leftovers
-from kraken_bids.models.krakencoder.adaptation import list_lacking
-from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.parcellations import list_parcellations
-from kraken_bids.pipeline.check.cohort_doubts import warn_of_inputs
 from kraken_bids.pipeline.check.cohort_scores import score_members
 from kraken_bids.pipeline.check.group_tables import (
     find_outliers,
@@ -43,7 +40,6 @@ from kraken_bids.pipeline.check.prediction_quality import (
 )
 from kraken_bids.pipeline.check.qcfc import write_qcfc
 from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
-from kraken_bids.pipeline.check.settings_alike import warn_of_unlike
 from kraken_bids.pipeline.pages.draw import draw_group, draw_participants, name_dataset
 from kraken_bids.pipeline.pages.gathered import gather_sessions
 from kraken_bids.pipeline.pages.group import build_group_page
@@ -53,17 +49,17 @@ from kraken_bids.pipeline.participant import (
     NOT_REDRAWN,
     collect_failures,
     load_model_of,
+    plan_cohort,
     prepare_output,
     report_end,
     tidy,
 )
-from kraken_bids.pipeline.predict.choice_of_adaptation import choose_adaptation
 from kraken_bids.pipeline.predict.fitted_subjects import fit_on_whom
 from kraken_bids.pipeline.provenance import exit_code_of, follow_run, start_run, write_failures
 from kraken_bids.pipeline.refit import refit_partial_correlations
-from kraken_bids.pipeline.requests import check_labels, check_sources
+from kraken_bids.pipeline.requests import check_labels
 from kraken_bids.pipeline.workers import open_executor
-from kraken_bids.settings import DEFAULT_SOURCES, Settings
+from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -161,7 +157,7 @@ def _predict(
     output = settings.data.output_dir
     model = load_model_of(settings)
     read = read_cohort(model, members, fit_on=fit_on_whom(settings, members), failures=failures)
-    plan, cohort = _plan(settings, model, read)
+    plan, cohort = plan_cohort(settings, model, read, is_group=True)
     with going_on(problems):
         write_group_warnings(output, plan.warned.everyone)
     failures += collect_failures(plan, members, executor)
@@ -173,22 +169,6 @@ def _predict(
         write_outliers(output, find_outliers(members, plan.sources))
     kept = keep_results(output, read, anew=settings.run.force)
     _judge(plan, cohort, kept, failures, problems=problems)
-
-
-def _plan(
-    settings: Settings, model: Model, read: MeasuredCohort
-) -> tuple[PredictionPlan, MeasuredCohort]:
-    """Encode everyone; returns what to predict, and those of whom it can be."""
-    members = read.members
-    adaptation, notice = choose_adaptation(settings, model, read, fits_first=True)
-    cohort = read.leave_out(list_lacking(adaptation, read.found))
-    latents = encode_cohort(model, cohort, adaptation)
-    sources = build_sources(latents, (*DEFAULT_SOURCES, *list_source_names(settings, model)))
-    check_sources(settings.prediction.sources, [source.name for source in sources])
-    warned = warn_of_inputs(
-        read.checks, [m.label for m in members], model=model, adaptation=adaptation
-    ).join(warn_of_unlike(members))
-    return PredictionPlan(model, adaptation, sources, settings, notice, warned=warned), cohort
 
 
 def _judge(

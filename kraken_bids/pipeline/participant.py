@@ -16,6 +16,7 @@ from kraken_bids.bids.output_dataset import (
 )
 from kraken_bids.cohort.failures import Failure, going_on, record
 from kraken_bids.cohort.from_dataset import (
+    MeasuredCohort,
     Member,
     is_asked,
     list_members,
@@ -197,16 +198,24 @@ def plan_predictions(
 ) -> tuple[PredictionPlan, list[Failure]]:
     """Read and encode everyone's connectomes; returns what to predict, and who cannot be read."""
     cohort = read_cohort(model, members, fit_on=fit_on_whom(settings))
-    adaptation, notice = choose_adaptation(settings, model, cohort)
+    plan, _ = plan_cohort(settings, model, cohort)
+    return plan, list(cohort.failures)
+
+
+def plan_cohort(
+    settings: Settings, model: Model, cohort: MeasuredCohort, *, is_group: bool = False
+) -> tuple[PredictionPlan, MeasuredCohort]:
+    """Adapt and encode a cohort, and warn of it; returns what to predict, and from what."""
+    adaptation, notice = choose_adaptation(settings, model, cohort, fits_first=is_group)
     inputs = cohort.leave_out(list_lacking(adaptation, cohort.found))
     latents = encode_cohort(model, inputs, adaptation)
-    sources = build_sources(latents, list_source_names(settings, model))
+    names = (*DEFAULT_SOURCES * is_group, *list_source_names(settings, model))
+    sources = build_sources(latents, names)
     check_sources(settings.prediction.sources, [source.name for source in sources])
-    warned = warn_of_inputs(
-        cohort.checks, [m.label for m in members], model=model, adaptation=adaptation
-    ).join(warn_of_unlike(members))
-    plan = PredictionPlan(model, adaptation, sources, settings, notice, warned)
-    return plan, list(cohort.failures)
+    labels = [member.label for member in cohort.members]
+    warned = warn_of_inputs(cohort.checks, labels, model=model, adaptation=adaptation)
+    warned = warned.join(warn_of_unlike(cohort.members))
+    return PredictionPlan(model, adaptation, sources, settings, notice, warned), inputs
 
 
 def _predict(
