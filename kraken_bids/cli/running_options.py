@@ -81,10 +81,10 @@ def check_running(run: RunSettings) -> None:
     Raises
     ------
     SettingsError
-        As :func:`~kraken_bids.pipeline.clusters.check_scheduler`.
+        As :func:`~kraken_bids.pipeline.workers.cluster.check_scheduler`.
     """
     if run.scheduler != "local":
-        from kraken_bids.pipeline.clusters import check_scheduler
+        from kraken_bids.pipeline.workers.cluster import check_scheduler
 
         check_scheduler(run)
         return

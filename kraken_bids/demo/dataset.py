@@ -23,7 +23,7 @@ from kraken_bids.demo.qsirecon import write_qsirecon, write_qsirecon_root
 from kraken_bids.demo.signals import N_VOLUMES, TR
 from kraken_bids.demo.warps import draw_anatomy
 from kraken_bids.parcellations import load_parcellation
-from kraken_bids.pipeline.processes import Processes
+from kraken_bids.pipeline.workers.local import Processes
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from kraken_bids.bids.datasets import Dataset, find_datasets, find_participants
 from kraken_bids.bids.inputs import find_session_inputs
 from kraken_bids.bids.query import ExplicitPaths, Query, read_exclusions, read_filters
 from kraken_bids.bids.transforms import TemplateOptions
-from kraken_bids.cohort.failures import Failure, failure_of
+from kraken_bids.cohort.failures import Failure, record
 from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.measure.tasks import SessionTask
@@ -43,10 +43,9 @@ def plan_participants(settings: Settings) -> Plan:
     Raises
     ------
     InputError
-        If there is no dataset, no such participant, or an atlas of the user's own cannot be read.
+        If there is no dataset, no such participant, or a custom atlas cannot be read.
     SettingsError
-        If ``--pcorr-lambda`` is for an atlas that does not exist, one tractogram is named for
-        several participants, or nobody has what was asked for by name.
+        If nobody has what was asked for by name, or one tractogram is named for several.
     """
     data = settings.data
     datasets = _leave_out_own(find_datasets(data.bids_dir, data.derivatives), data)
@@ -59,8 +58,8 @@ def plan_participants(settings: Settings) -> Plan:
     own = read_own_atlases(settings)
     check_ridges(settings, (*list_parcellations(), *own))
     wanted = [own.get(name) or load_parcellation(name) for name in data.measured_atlases]
-    tasks: list[SessionTask] = []
-    failures = []
+    images = {name: split_atlas(word)[0] for name, word in data.atlas_images.items()}
+    tasks, failures = list[SessionTask](), list[Failure]()
     progress = Progress("looked for the inputs of", len(subjects))
     for subject in subjects:
         progress.advance()
@@ -69,18 +68,15 @@ def plan_participants(settings: Settings) -> Plan:
                 datasets,
                 subject,
                 parcellations=wanted,
-                atlas_images={name: split_atlas(w)[0] for name, w in data.atlas_images.items()},
+                atlas_images=images,
                 query=query,
                 explicit=_list_explicit(settings),
             )
+            tasks += [SessionTask(session, settings, datasets, own) for session in sessions]
         except (KrakenBidsError, OSError) as error:
-            failure = failure_of(_named(error), subject=subject, session=None, stage="inputs")
-            logger.error("sub-%s: %s", subject, failure.message)
-            failures.append(failure)
+            record(failures, _named(error), subject=subject, session=None, stage="inputs")
             if settings.run.stop_on_first_crash:
                 break
-            continue
-        tasks += [SessionTask(session, settings, datasets, own) for session in sessions]
     check_data_requests(data, [task.session for task in tasks], datasets, subjects)
     return Plan(datasets, subjects, tuple(tasks), tuple(failures), own)
 

@@ -131,9 +131,7 @@ def write_failures(
     ----------
     run : Run
     failures : sequence of Failure
-        Those of this run.
     subjects : iterable of str
-        Participants of this run.
     kept_stages : collection of str, optional
         Stages that this run has not done again, so that their rows stay too.
     """
@@ -146,17 +144,9 @@ def write_failures(
             for row in read_rows(path)
             if row[0] not in done or (row[2] in kept_stages and row[-1] != run.name)
         ]
-        rows += [
-            (
-                f.participant_id,
-                f"ses-{f.session}" if f.session else "n/a",
-                f.stage,
-                f.error,
-                f.message,
-                run.name,
-            )
-            for f in failures
-        ]
+        for f in failures:
+            session = f"ses-{f.session}" if f.session else "n/a"
+            rows.append((f.participant_id, session, f.stage, f.error, f.message, run.name))
         columns = zip(*rows, strict=True) if rows else [[] for _ in FAILURE_COLUMNS]
         write_table(path, dict(zip(FAILURE_COLUMNS, map(list, columns), strict=True)))
     finally:

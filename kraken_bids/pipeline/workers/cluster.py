@@ -7,7 +7,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor, Executor, Future
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from importlib.util import find_spec
@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from kraken_bids.exceptions import InputError, SettingsError
-from kraken_bids.pipeline.jobs import CLUSTERS, Jobs, start_jobs
+from kraken_bids.pipeline.workers.jobs import CLUSTERS, Jobs, start_jobs
 from kraken_bids.settings import RunSettings
 
 logger = logging.getLogger(__name__)
@@ -99,25 +99,28 @@ def open_cluster(
     check_scheduler(run)
     import distributed
 
+    with ExitStack() as stack:
+        jobs = stack.enter_context(start_jobs(run, log)) if run.scheduler in CLUSTERS else None
+        connect: Any = distributed.Client
+        client = connect(jobs.cluster) if jobs else _join(run.scheduler)
+        stack.enter_context(client)
+        _prepare(client, start_logs)
+        slots = run.n_procs if jobs else FOREIGN_SLOTS
+        yield stack.enter_context(ClusterExecutor(client, slots=slots, jobs=jobs))
+
+
+def _join(scheduler: str) -> Any:
+    """Client of a running scheduler, by its address or its file."""
+    import distributed
+
     connect: Any = distributed.Client
-    if run.scheduler in CLUSTERS:
-        with start_jobs(run, log) as jobs, connect(jobs.cluster) as client:
-            _prepare(client, start_logs)
-            with ClusterExecutor(client, slots=run.n_procs, jobs=jobs) as executor:
-                yield executor
-        return
-    is_address = "://" in run.scheduler
-    where: dict[str, Any] = {"address" if is_address else "scheduler_file": run.scheduler}
+    where = {"address" if "://" in scheduler else "scheduler_file": scheduler}
     try:
-        client = connect(**where, timeout=CONNECT_SECONDS)
+        return connect(**where, timeout=CONNECT_SECONDS)
     except OSError as error:
         raise InputError(
-            f"--scheduler: expected a running dask scheduler at {run.scheduler}; found: {error}."
+            f"--scheduler: expected a running dask scheduler at {scheduler}; found: {error}."
         ) from error
-    with client:
-        _prepare(client, start_logs)
-        with ClusterExecutor(client, slots=FOREIGN_SLOTS) as executor:
-            yield executor
 
 
 @dataclass(eq=False)

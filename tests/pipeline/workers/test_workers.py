@@ -143,7 +143,7 @@ def test_a_scheduler_that_is_not_there_is_an_input_error(
 ) -> None:
     """After a while, with its address."""
     pytest.importorskip("distributed", reason="the extra cluster is not installed")
-    monkeypatch.setattr("kraken_bids.pipeline.clusters.CONNECT_SECONDS", 1)
+    monkeypatch.setattr("kraken_bids.pipeline.workers.cluster.CONNECT_SECONDS", 1)
     with (
         pytest.raises(InputError, match=r"127\.0\.0\.1:9"),
         open_executor(RunSettings(scheduler="tcp://127.0.0.1:9"), log),

@@ -14,10 +14,9 @@ from typing import Any
 import pytest
 
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.pipeline import jobs
-from kraken_bids.pipeline.clusters import NoWorkersError, check_scheduler
-from kraken_bids.pipeline.jobs import Jobs, _list_options, parse_walltime
-from kraken_bids.pipeline.workers import open_executor, run_tasks
+from kraken_bids.pipeline.workers import jobs, open_executor, run_tasks
+from kraken_bids.pipeline.workers.cluster import NoWorkersError, check_scheduler
+from kraken_bids.pipeline.workers.jobs import Jobs, _list_options, parse_walltime
 from kraken_bids.settings import RunSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
@@ -72,7 +71,7 @@ def test_a_scheduler_without_its_command_is_refused_at_once(
 
 def test_a_scheduler_without_its_extra_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """The message says what to install."""
-    monkeypatch.setattr("kraken_bids.pipeline.clusters.find_spec", lambda _: None)
+    monkeypatch.setattr("kraken_bids.pipeline.workers.cluster.find_spec", lambda _: None)
 
     with pytest.raises(SettingsError, match=r"pip install 'kraken_bids\[cluster\]'"):
         check_scheduler(RunSettings(scheduler="slurm"))

@@ -17,9 +17,9 @@ from kraken_bids.logs import (
     start_file_log,
     start_terminal_log,
 )
-from kraken_bids.pipeline.clusters import NoWorkersError, open_cluster
-from kraken_bids.pipeline.processes import Processes
-from kraken_bids.resources import run_at_once
+from kraken_bids.pipeline.workers.cluster import NoWorkersError, open_cluster
+from kraken_bids.pipeline.workers.local import Processes
+from kraken_bids.pipeline.workers.process import try_call
 from kraken_bids.settings import RunSettings
 
 logger = logging.getLogger(__name__)
@@ -36,13 +36,7 @@ WARNED = "kraken_bids_warned"
 
 
 class InlineExecutor(Executor):
-    """Runs each task at once in this process; an exception waits in the future, as in a pool."""
-
-    def submit(
-        self, fn: Callable[..., Result], /, *args: object, **kwargs: object
-    ) -> Future[Result]:
-        """Run ``fn`` and return a finished future."""
-        return run_at_once(fn, *args, **kwargs)
+    """Stands for this process, which computes each item when it is asked for."""
 
 
 @contextmanager
@@ -90,7 +84,7 @@ def run_tasks(
     """
     if isinstance(executor, InlineExecutor):
         for item in items:
-            yield item, *_outcome(executor.submit(function, item))
+            yield item, *try_call(partial(function, item))
         return
     if isinstance(executor, Processes):
         told = executor.run(

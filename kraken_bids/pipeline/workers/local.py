@@ -11,7 +11,7 @@ from itertools import islice
 from multiprocessing.connection import wait as wait_for
 from typing import TypeVar
 
-from kraken_bids.pipeline.process import (
+from kraken_bids.pipeline.workers.process import (
     ASKED_TO_STOP,
     LOOK_SECONDS,
     STOP_SECONDS,

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from kraken_bids.cohort.failures import failure_of
-from kraken_bids.pipeline.process import LostProcessError, can_fork
-from kraken_bids.pipeline.processes import Processes
+from kraken_bids.pipeline.workers.local import Processes
+from kraken_bids.pipeline.workers.process import LostProcessError, can_fork
 
 Found = dict[object, tuple[object, BaseException | None]]
 
@@ -66,7 +66,7 @@ def test_who_was_killed_beside_others_is_computed_again_alone(tmp_path: Path) ->
 
 ALONE = """
 import json, os, signal, sys
-from kraken_bids.pipeline.processes import Processes
+from kraken_bids.pipeline.workers.local import Processes
 
 def end(number):
     if number == 2:
@@ -161,7 +161,7 @@ def test_without_processes_this_one_computes_and_says_so_once(
     def refuse(*_args: object) -> None:
         raise BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable")
 
-    monkeypatch.setattr("kraken_bids.pipeline.processes.Process", refuse)
+    monkeypatch.setattr("kraken_bids.pipeline.workers.local.Process", refuse)
     with caplog.at_level(logging.WARNING, "kraken_bids"):
         found = run(2, abs, [-1, -2, -3])
 
@@ -192,7 +192,7 @@ def test_a_program_whose_log_is_in_memory_is_not_forked(monkeypatch: pytest.Monk
 DEAF = """
 import os, signal, sys, time
 from pathlib import Path
-from kraken_bids.pipeline.processes import Processes
+from kraken_bids.pipeline.workers.local import Processes
 
 def compute(folder):
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
