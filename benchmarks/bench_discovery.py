@@ -165,12 +165,12 @@ def find_all(tree: Path) -> None:
 
 
 def find_inputs(tree: Path, wanted: tuple[str, ...]) -> None:
-    from kraken_bids.bids.inputs import find_datasets, find_participants, find_session_inputs
+    from kraken_bids.bids.inputs import find_datasets, find_session_inputs, find_subjects
     from kraken_bids.parcellations import load_parcellation
 
     datasets = find_datasets(tree, {})
     parcellations = [load_parcellation(name) for name in ("fs86", *ATLASES)]
-    for label in find_participants(datasets, wanted):
+    for label in find_subjects(datasets, wanted):
         (session,) = find_session_inputs(datasets, label, parcellations=parcellations)
         assert len(session.bold_runs) == 4, session
         assert len(session.bold_labels) == 3, session

@@ -183,13 +183,13 @@ def import_all(_folder: Path) -> None:
 def compute_means(folder: Path) -> None:
     """Region means of three atlases from one read, as the app takes them."""
     from kraken_bids.bids.bold_series import open_bold
-    from kraken_bids.bids.custom_atlases import read_own_parcellation
+    from kraken_bids.bids.custom_atlases import read_custom_parcellation
     from kraken_bids.bids.label_images import LabelImage
     from kraken_bids.pipeline.measure.bold_runs import Grids, read_region_series
 
     bold = open_bold(folder / "bold.nii.gz", tr=None)
     images = {name: LabelImage(name, folder / f"{name}.nii.gz", "") for name in ATLASES}
-    grids = Grids(images, lambda name: read_own_parcellation(name, str(images[name].path)))
+    grids = Grids(images, lambda name: read_custom_parcellation(name, str(images[name].path)))
     mask = grids.mask(folder / "mask.nii.gz", bold)
     series = read_region_series(bold, grids.regions(bold), brain_mask=mask, tissues={})
     for name, means in series.means.items():

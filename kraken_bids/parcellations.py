@@ -17,9 +17,9 @@ class Parcellation:
     name: str
     """``fs86``, ``shen268`` …, as in flavor ids and in the BIDS entity ``atlas-``."""
     space: str
-    """Space of its label image: ``T1w`` (each participant's own) or a template."""
+    """Space of its label image: ``T1w`` (each subject's own) or a template."""
     source: str
-    """``aparcaseg``: FreeSurfer's segmentation of the participant; ``image``: one label image."""
+    """``aparcaseg``: FreeSurfer's segmentation of the subject; ``image``: one label image."""
     image: str
     """File name of the published label image; empty where there is none."""
     description: str

@@ -26,7 +26,7 @@ def list_readers() -> list[Reader]:
     """List the readers of tables and matrices."""
     return [
         Reader("confounds", _list_confounds, _read_confounds),
-        Reader("participants", _list_participants, _read_participants),
+        Reader("participants", _list_subjects, _read_participants),
         Reader("region table", _list_region_tables, _read_region_table),
         Reader("own atlas", _list_own_atlases, _read_own_atlas),
         Reader("relmat", _list_relmats, _read_relmat),
@@ -79,7 +79,7 @@ def _read_confounds(path: Path) -> None:
     require(np.isfinite(values).all(), "series that are not finite")
 
 
-def _list_participants() -> Sequence[Seed]:
+def _list_subjects() -> Sequence[Seed]:
     columns = {
         "participant_id": ["sub-01", "sub-02", "03"],
         "age": ["21", "n/a", "35.5"],
@@ -147,10 +147,10 @@ def _list_own_atlases() -> Sequence[Seed]:
 
 
 def _read_own_atlas(path: Path) -> None:
-    from kraken_bids.bids.custom_atlases import read_own_parcellation
+    from kraken_bids.bids.custom_atlases import read_custom_parcellation
 
     image = path.with_name("tpl-MNI152NLin6Asym_atlas-mini_dseg.nii.gz")
-    found = read_own_parcellation("mini", str(image))
+    found = read_custom_parcellation("mini", str(image))
     require(len(found.region_names) == len(found.labels) > 1, "regions without names")
 
 

@@ -43,10 +43,10 @@ def find_t1w(space: str, *, beside: Path, datasets: Sequence[Dataset]) -> Path |
     space : str
         ``T1w``, ``ACPC``, ``MNI152NLin6Asym`` …
     beside : path
-        A file of the participant, in ``sub-01[/ses-1]/func`` or the like.
+        A file of the subject, in ``sub-01[/ses-1]/func`` or the like.
     datasets : sequence of Dataset
     """
-    below = _find_participant(beside)
+    below = _find_subject_folder(beside)
     if below is None:
         return None
     own, levels = below
@@ -73,7 +73,7 @@ def _list_images(folder: Path, pattern: str) -> Iterator[Path]:
         yield from (p for p in sorted(folder.glob(pattern)) if p.name.endswith(IMAGES))
 
 
-def _find_participant(path: Path) -> tuple[Path, tuple[str, ...]] | None:
+def _find_subject_folder(path: Path) -> tuple[Path, tuple[str, ...]] | None:
     """Dataset of a file, and the folders ``sub-01[, ses-1]`` that it lies in."""
     parts = path.parts
     place = next((k for k, part in enumerate(parts) if part.startswith("sub-")), None)
@@ -94,7 +94,7 @@ def add_anatomy(search: Search, dataset: Dataset | None) -> tuple[Search, list[s
     """Search with the anatomy that the data of a dataset lie in, and remarks for the user.
 
     In this order: the dataset's own; sMRIPrep's; the first other one. Within it the session's,
-    the participant's, or that of the only session that has one.
+    the subject's, or that of the only session that has one.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Atlases of the user's own: their regions from a label image and the table of names beside it."""
+"""Custom atlases: their regions from a label image and the table of names beside it."""
 
 import logging
 import re
@@ -38,7 +38,7 @@ BACKGROUND = re.compile(
 logger = logging.getLogger(__name__)
 
 
-def read_own_parcellation(
+def read_custom_parcellation(
     name: str, image: str, table: Path | None = None, *, needs_place: bool = True
 ) -> Parcellation:
     """Regions of a label image that no table of the package describes.
@@ -53,7 +53,7 @@ def read_own_parcellation(
     name : str
         What the user calls it.
     image : str
-        Path of the label image; with ``{subject}`` or ``{session}`` one per participant, for which
+        Path of the label image; with ``{subject}`` or ``{session}`` one per subject, for which
         a table must be given, so that everyone has the same regions.
     table : path, optional
         Table of names, columns ``index`` and ``name``; ``hemisphere`` and ``group`` are used too.
@@ -97,11 +97,8 @@ def read_own_parcellation(
     if len(unnamed):
         logger.warning(
             "%s: %d label(s) without a row in %s are left out: %s",
-            name,
-            len(unnamed),
-            table,
-            _name_some(unnamed),
-        )
+            name, len(unnamed), table, _name_some(unnamed),
+        )  # fmt: skip
     return parcellation
 
 

@@ -125,6 +125,7 @@ def _changed_at(folder: Path) -> float:
 
 def _advise(folder: Path) -> str:
     return (
-        f"Make one with: pybids layout --no-validate --reset-db DERIVATIVES {folder} (its root is "
-        "the dataset of fMRIPrep or QSIRecon itself), or leave --bids-database-dir out."
+        f"Make one with: mkdir -p {folder} && pybids layout --no-validate --reset-db DATASET "
+        f"{folder}, where DATASET is the output folder of fMRIPrep or QSIRecon itself; or leave "
+        "--bids-database-dir out."
     )

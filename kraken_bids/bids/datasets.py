@@ -1,4 +1,4 @@
-"""Datasets and participants: where they lie, which software wrote them."""
+"""Datasets and subjects: where they lie, which software wrote them."""
 
 import logging
 import re
@@ -62,7 +62,7 @@ class Dataset:
 
     @cached_property
     def template_labels(self) -> tuple[Path, ...]:
-        """Label images in templates' spaces, listed once for all participants."""
+        """Label images in templates' spaces, listed once for all subjects."""
         return tuple(sorted(self.path.glob("tpl-*/**/*_dseg.nii.gz")))
 
     @cached_property
@@ -74,7 +74,7 @@ class Dataset:
 def find_datasets(bids_dir: Path, extra: Mapping[str, Path]) -> tuple[Dataset, ...]:
     """Datasets to search: the ones that the user named first, then ``bids_dir`` and what it holds.
 
-    Looks at most three folders below ``derivatives``; participants' folders are never entered.
+    Looks at most three folders below ``derivatives``; subjects' folders are never entered.
     Folders there that are closed, empty or links to nowhere are named in the log and left out.
 
     Parameters
@@ -99,15 +99,15 @@ def find_datasets(bids_dir: Path, extra: Mapping[str, Path]) -> tuple[Dataset, .
         found += [replace(first, name=name, kind="derivative"), *inside[1:]]
     bids_dir = Path(bids_dir)
     _check_folder(bids_dir, "dataset")
-    if not (bids_dir / DESCRIPTION).is_file() and not has_participants(bids_dir):
+    if not (bids_dir / DESCRIPTION).is_file() and not has_subjects(bids_dir):
         raise InputError(_nothing_inside(bids_dir))
     found += _walk(bids_dir, 0)
     _check_derivatives(found, bids_dir)
     return make_unique(found)
 
 
-def find_participants(datasets: Sequence[Dataset], wanted: Sequence[str]) -> tuple[str, ...]:
-    """Labels, without ``sub-``, of the participants that the derivative datasets hold.
+def find_subjects(datasets: Sequence[Dataset], wanted: Sequence[str]) -> tuple[str, ...]:
+    """Labels, without ``sub-``, of the subjects that the derivative datasets hold.
 
     Parameters
     ----------
@@ -120,8 +120,8 @@ def find_participants(datasets: Sequence[Dataset], wanted: Sequence[str]) -> tup
     InputError
         If a wanted label does not exist, or nobody does.
     """
-    derived = {s for d in datasets if d.is_searched for s in _list_participants(d.path)}
-    raw = {s for d in datasets if d.kind == "raw" for s in _list_participants(d.path)}
+    derived = {s for d in datasets if d.is_searched for s in _list_subjects(d.path)}
+    raw = {s for d in datasets if d.kind == "raw" for s in _list_subjects(d.path)}
     where = ", ".join(str(d.path) for d in datasets if d.is_searched)
     if not derived:
         raise InputError(f"expected folders sub-<label>; found none in {where}. Run {FLAGS}.")
@@ -140,12 +140,12 @@ def find_participants(datasets: Sequence[Dataset], wanted: Sequence[str]) -> tup
     return tuple(labels or sorted(derived))
 
 
-def has_participants(folder: Path) -> bool:
+def has_subjects(folder: Path) -> bool:
     """Whether a folder holds ``sub-<label>`` folders."""
-    return any(_list_participants(folder))
+    return any(_list_subjects(folder))
 
 
-def _list_participants(folder: Path) -> Iterator[str]:
+def _list_subjects(folder: Path) -> Iterator[str]:
     """Labels of the folders ``sub-*``; a link to nowhere is one that is not installed."""
     for entry in folder.iterdir():
         is_one = PARTICIPANT.fullmatch(entry.name) and is_nowhere(entry)
@@ -206,7 +206,7 @@ def describe_folder(folder: Path) -> Dataset | None:
     if _is_freesurfer(folder):
         return Dataset("freesurfer", folder, "derivative", "freesurfer", "")
     if not (folder / DESCRIPTION).is_file():
-        if not has_participants(folder):
+        if not has_subjects(folder):
             return None
         # Without a description, a folder that has derivatives/ inside is taken for the raw root.
         raw = (folder / "derivatives").is_dir()

@@ -79,7 +79,7 @@ def _list_folders(datasets: Sequence[Dataset], of: Dataset) -> list[Path]:
 
 
 def _list_names(folder: Path, subject: str) -> Mapping[str, frozenset[str]]:
-    """Folders of a participant, each with the sessions that its name lists (none: of all)."""
+    """Folders of a subject, each with the sessions that its name lists (none: of all)."""
     bare = f"sub-{subject}"
     found: dict[str, frozenset[str]] = {bare: frozenset()} if lexists(folder / bare) else {}
     for path in sorted(folder.glob(f"{bare}_ses-*")):

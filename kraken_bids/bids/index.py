@@ -1,4 +1,4 @@
-"""Files of one participant: its own folders are listed, the rest of a dataset never is."""
+"""Files of one subject: its own folders are listed, the rest of a dataset never is."""
 
 from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ tell versions of a scan or other scans apart, which are not."""
 
 @dataclass(frozen=True)
 class SubjectFile:
-    """One file of one participant, its name taken apart."""
+    """One file of one subject, its name taken apart."""
 
     dataset: Dataset
     path: Path
@@ -29,7 +29,7 @@ class SubjectFile:
     entities: Mapping[str, str]
     """As parsed, with ``suffix``, ``extension`` and ``datatype`` (its folder; '' for none)."""
     is_misnamed: bool = False
-    """Whether its name says another participant or session than its folders."""
+    """Whether its name says another subject or session than its folders."""
 
     def is_called(self, **wanted: str | None) -> bool:
         """Whether entities have these values (None: absent); ``from_`` stands for ``from``."""
@@ -48,19 +48,19 @@ class SubjectFile:
 
 @dataclass(frozen=True)
 class Search:
-    """One session of one participant: its files, and what the user asked for."""
+    """One session of one subject: its files, and what the user asked for."""
 
     subject: str
     session: str | None
     files: Sequence[SubjectFile]
-    """All files of the participant, those of other sessions too (the anatomy may be there)."""
+    """All files of the subject, those of other sessions too (the anatomy may be there)."""
     datasets: Sequence[Dataset]
     query: Query = field(default_factory=Query)
     atlas_images: Mapping[str, str] = field(default_factory=dict)
     """``--atlas``: parcellation name to path, with ``{subject}`` and ``{session}``."""
     explicit: ExplicitPaths = field(default_factory=ExplicitPaths)
     misnamed: Sequence[SubjectFile] = ()
-    """Files in the participant's folders whose names say another one; never used."""
+    """Files in the subject's folders whose names say another one; never used."""
     anatomy: Sequence[SubjectFile] = ()
     """Those of the files that belong to the anatomy of the data in question."""
 
@@ -76,7 +76,7 @@ class Search:
 
 
 def list_subject_files(datasets: Sequence[Dataset], subject: str) -> tuple[SubjectFile, ...]:
-    """Files of a participant in the searched datasets, in the order of datasets and names.
+    """Files of a subject in the searched datasets, in the order of datasets and names.
 
     Parameters
     ----------
@@ -105,9 +105,9 @@ def list_subject_files(datasets: Sequence[Dataset], subject: str) -> tuple[Subje
 
 
 def pick_nearest(files: Sequence[SubjectFile], session: str | None) -> SubjectFile | None:
-    """Choose the file of the session, else the participant's own, else of the only other session.
+    """Choose the file of the session, else the subject's own, else of the only other session.
 
-    fMRIPrep puts one anatomy for all sessions at the participant's level, or in the only session
+    fMRIPrep puts one anatomy for all sessions at the subject's level, or in the only session
     that had a T1w image. Of several other sessions none is chosen: each has a space of its own.
     """
     level = pick_level({file.session for file in files}, session)

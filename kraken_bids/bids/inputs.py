@@ -1,9 +1,9 @@
-"""The inputs of one participant, session by session."""
+"""The inputs of one subject, session by session."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from kraken_bids.bids.datasets import FLAGS, Dataset, find_datasets, find_participants
+from kraken_bids.bids.datasets import FLAGS, Dataset, find_datasets, find_subjects
 from kraken_bids.bids.folders import explain_folder
 from kraken_bids.bids.index import Search, SubjectFile, list_subject_files
 from kraken_bids.bids.label_images import LabelImage
@@ -35,8 +35,8 @@ __all__ = [
     "SessionInputs",
     "Tractography",
     "find_datasets",
-    "find_participants",
     "find_session_inputs",
+    "find_subjects",
     "read_exclusions",
     "read_filters",
 ]
@@ -44,12 +44,12 @@ __all__ = [
 
 @dataclass(frozen=True)
 class SessionInputs:
-    """Everything that one session of one participant gives."""
+    """Everything that one session of one subject gives."""
 
     subject: str
     """Label without ``sub-``."""
     session: str | None
-    """Label without ``ses-``; None where the participant has no session level."""
+    """Label without ``ses-``; None where the subject has no session level."""
     bold_runs: tuple[BoldRun, ...]
     tractographies: tuple[Tractography, ...]
     notes: tuple[str, ...]
@@ -81,9 +81,9 @@ def find_session_inputs(
     query: Query | None = None,
     explicit: ExplicitPaths | None = None,
 ) -> tuple[SessionInputs, ...]:
-    """Find the inputs of a participant, session by session, in its own folders only.
+    """Find the inputs of a subject, session by session, in its own folders only.
 
-    Where there is exactly one session, files at the participant's level belong to it. Sessions
+    Where there is exactly one session, files at the subject's level belong to it. Sessions
     that give nothing are left out.
 
     Parameters
@@ -105,8 +105,7 @@ def find_session_inputs(
         If nothing can be measured. What is wrong with one half only is among the ``problems``.
     """
     subject = strip_label(subject, "sub")
-    query = query or Query()
-    explicit = explicit or ExplicitPaths()
+    query, explicit = query or Query(), explicit or ExplicitPaths()
     folders = [d.path / f"sub-{subject}" for d in datasets if d.is_searched]
     gaps = tuple(filter(None, map(explain_folder, folders)))
     listed = list_subject_files(datasets, subject)
@@ -114,27 +113,11 @@ def find_session_inputs(
     sessions, every = _find_sessions(listed, explicit)
     files = tuple(f for f in every if not f.is_misnamed)
     misnamed = tuple(f for f in every if f.is_misnamed)
-    asked = [session for session in sessions if query.accepts_session(session)]
-    if sessions and not asked:
-        raise InputError(
-            f"expected sessions {', '.join(query.sessions)} of sub-{subject}; found "
-            f"{', '.join(s or '(no session level)' for s in sessions)}. Check --session-id."
-        )
+    images = dict(atlas_images or {})
+    search = Search(subject, None, files, datasets, query, images, explicit, misnamed=misnamed)
     found = [
-        _find_one(
-            Search(
-                subject,
-                session,
-                files,
-                datasets,
-                query,
-                dict(atlas_images or {}),
-                explicit,
-                misnamed=misnamed,
-            ),
-            parcellations,
-        )
-        for session in asked
+        _find_one(replace(search, session=session), parcellations)
+        for session in _choose_sessions(sessions, query, subject)
     ]
     problems = [problem for inputs in found for problem in inputs.problems]
     if not any(inputs.is_usable for inputs in found):
@@ -147,6 +130,18 @@ def find_session_inputs(
         for inputs in found
         if inputs.is_usable or inputs.problems
     )
+
+
+def _choose_sessions(
+    sessions: Sequence[str | None], query: Query, subject: str
+) -> list[str | None]:
+    asked = [session for session in sessions if query.accepts_session(session)]
+    if sessions and not asked:
+        raise InputError(
+            f"expected sessions {', '.join(query.sessions)} of sub-{subject}; found "
+            f"{', '.join(s or '(no session level)' for s in sessions)}. Check --session-id."
+        )
+    return asked
 
 
 def _find_one(search: Search, parcellations: Sequence[Parcellation]) -> SessionInputs:
@@ -182,7 +177,7 @@ def _note_misnamed(search: Search) -> list[str]:
 
 
 def _check_exclusions(query: Query, files: Sequence[SubjectFile], subject: str) -> None:
-    """Refuse an exclusion for this participant that leaves nothing out: a slip of the pen."""
+    """Refuse an exclusion for this subject that leaves nothing out: a slip of the pen."""
     for name in query.excluded:
         conditions = parse_exclusion(name)
         if matches({"sub": subject}, {"sub": conditions.get("sub")}) and not any(

@@ -54,7 +54,7 @@ class LabelImage:
 def find_atlas_image(
     parcellation: Parcellation, search: Search, *, space: str
 ) -> LabelImage | None:
-    """Label image of a parcellation that does not come from the participant's FreeSurfer run.
+    """Label image of a parcellation that does not come from the subject's FreeSurfer run.
 
     Searched in this order: ``--atlas``; ``tpl-*/**/tpl-<space>*_atlas-<name>*_dseg.nii.gz`` in the
     datasets, the wanted space before the parcellation's own; the cache of downloaded files.
@@ -90,7 +90,7 @@ def find_atlas_image(
 
 
 def find_aparcaseg(search: Search, name: str) -> tuple[LabelImage | None, str]:
-    """FreeSurfer's segmentation of a participant in fMRIPrep's T1w space, or carried there.
+    """FreeSurfer's segmentation of a subject in fMRIPrep's T1w space, or carried there.
 
     fMRIPrep's ``anat/*_desc-aparcaseg_dseg`` (up to 23.1 and from 25.2), else FreeSurfer's own
     ``mri/aparc+aseg.mgz`` with ``from-fsnative_to-T1w``.
@@ -129,7 +129,7 @@ def find_aparcaseg(search: Search, name: str) -> tuple[LabelImage | None, str]:
 def find_transform(
     search: Search, *, source: Sequence[str], target: Sequence[str], pipelines: Sequence[str] = ()
 ) -> Path | None:
-    """Transform ``from-<source>_to-<target>_mode-image_xfm`` of a participant.
+    """Transform ``from-<source>_to-<target>_mode-image_xfm`` of a subject.
 
     As an image transform it carries images from source to target, hence *points* from target to
     source: this is how ITK, and fMRIPrep with it, mean it.
@@ -177,7 +177,7 @@ def carry_labels(
 ) -> tuple[LabelImage, str] | None:
     """Label image with the transforms from another space to its own, and a remark.
 
-    Where the participant's transforms lead to another template only, the one between the two
+    Where the subject's transforms lead to another template only, the one between the two
     templates (``--transforms-dir``, TemplateFlow) is added; without it, and with
     ``--allow-template-mismatch``, the two are taken for one.
 

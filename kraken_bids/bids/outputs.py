@@ -122,7 +122,7 @@ def region_table_path(output_dir: Path, parcellation: str) -> Path:
 
 
 def report_path(output_dir: Path, subject: str) -> Path:
-    """Path of a participant's report."""
+    """Path of a subject's report."""
     return Path(output_dir) / f"sub-{strip_label(subject, 'sub')}.html"
 
 
@@ -142,7 +142,7 @@ def sidecar_path(path: Path) -> Path:
 
 
 def find_relmats(output_dir: Path, subject: str | None = None) -> list[RelmatFile]:
-    """Measured connectomes in OUTPUT_DIR, by participant and name; predictions are passed over.
+    """Measured connectomes in OUTPUT_DIR, by subject and name; predictions are passed over.
 
     Folders that may not be read are passed over with a warning.
     Also finds the bare names of the published tools without sidecar, in ``func`` or ``dwi``:
@@ -152,7 +152,7 @@ def find_relmats(output_dir: Path, subject: str | None = None) -> list[RelmatFil
     ----------
     output_dir : path
     subject : str, optional
-        Only this participant, with or without ``sub-``.
+        Only this subject, with or without ``sub-``.
     """
     label = "*" if subject is None else strip_label(subject, "sub")
     folders = sorted(p for p in Path(output_dir).glob(f"sub-{label}") if is_folder(p))
@@ -160,7 +160,7 @@ def find_relmats(output_dir: Path, subject: str | None = None) -> list[RelmatFil
 
 
 def find_sessions(output_dir: Path) -> list[tuple[str, str | None]]:
-    """(participant, session) of everyone who has a measured connectome in OUTPUT_DIR."""
+    """(subject, session) of everyone who has a measured connectome in OUTPUT_DIR."""
     return list(dict.fromkeys((f.subject, f.session) for f in find_relmats(output_dir)))
 
 

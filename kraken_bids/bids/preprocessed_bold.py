@@ -68,7 +68,7 @@ def find_functional_inputs(
     Raises
     ------
     InputError
-        If a run that would be used has no confounds or bears the name of another participant, or
+        If a run that would be used has no confounds or bears the name of another subject, or
         two would bear one name in the outputs.
     """
     _check_misnamed(search)
@@ -95,7 +95,7 @@ def find_functional_inputs(
 
 
 def _check_misnamed(search: Search) -> None:
-    """Refuse BOLD that bears the name of another participant or session than its folder."""
+    """Refuse BOLD that bears the name of another subject or session than its folder."""
     found = [
         f.path
         for f in search.misnamed
@@ -108,7 +108,7 @@ def _check_misnamed(search: Search) -> None:
 
 
 def explain_misnamed(paths: Sequence[Path], label: str) -> str:
-    """Say that files bear the name of another participant or session than their folder."""
+    """Say that files bear the name of another subject or session than their folder."""
     return (
         f"expected files of {label} in {paths[0].parent}; found {paths[0].name}"
         f"{f' and {len(paths) - 1} more' if len(paths) > 1 else ''}, whose name says another "

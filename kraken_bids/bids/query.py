@@ -69,7 +69,7 @@ class Query:
     """What is left out, by the entities of its name: ``sub-03_task-rest_run-2``."""
 
     def accepts_session(self, session: str | None) -> bool:
-        """Whether a session (None: the participant has no session level) is asked for."""
+        """Whether a session (None: the subject has no session level) is asked for."""
         wanted = {strip_label(label, "ses") for label in self.sessions}
         return not wanted or session in wanted
 
@@ -101,7 +101,7 @@ def parse_exclusion(name: str) -> dict[str, str]:
     Raises
     ------
     InputError
-        If it names no entity besides the participant and the session.
+        If it names no entity besides the subject and the session.
     """
     parts = split_extension(name)[0].split("_")
     found = dict(part.split("-", 1) for part in parts if "-" in part)
@@ -196,8 +196,8 @@ def fill_template(template: str, subject: str, session: str | None) -> Path:
     Raises
     ------
     InputError
-        If it asks for a session and the participant has none, or its name is that of another
-        participant or session.
+        If it asks for a session and the subject has none, or its name is that of another
+        subject or session.
     """
     if session is None and "{session}" in template:
         raise InputError(

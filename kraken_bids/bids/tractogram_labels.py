@@ -71,7 +71,7 @@ def _find_explicit(name: str, search: Search, space: str) -> LabelImage:
 def _is_beside(file: SubjectFile, parcellation: Parcellation, tracks: SubjectFile | None) -> bool:
     """Whether a file of the tractogram's software and session is its label image."""
     # QSIRecon keeps streamlines and atlases in datasets of their own, and atlases of all sessions
-    # at the participant's level
+    # at the subject's level
     both_qsi = tracks is not None and {file.dataset.pipeline, tracks.dataset.pipeline} <= set(QSI)
     if tracks is None or not (both_qsi or file.dataset == tracks.dataset):
         return False

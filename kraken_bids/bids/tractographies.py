@@ -86,7 +86,7 @@ def find_structural_inputs(
     Raises
     ------
     InputError
-        If two tractograms of one algorithm fit, one bears the name of another participant, or a
+        If two tractograms of one algorithm fit, one bears the name of another subject, or a
         path of the user cannot be used.
     """
     notes: list[str] = []
@@ -146,7 +146,7 @@ def _list_found(search: Search, notes: list[str]) -> list[_Tracks]:
 
 
 def _list_explicit(search: Search, notes: list[str]) -> list[_Tracks]:
-    """Tractograms at the user's paths; a participant without them has only its function."""
+    """Tractograms at the user's paths; a subject without them has only its function."""
     templates = search.explicit.weights
     weights = [fill_template(t, search.subject, search.session) for t in templates]
     if weights and len(weights) != len(search.explicit.tractograms):

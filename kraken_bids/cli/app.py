@@ -282,7 +282,7 @@ def _prepare_process(settings: Settings, verbosity: int) -> None:
 
 def _check_dataset(settings: Settings) -> None:
     """Answer a wrong folder or participant at once, before the stages are imported."""
-    from kraken_bids.bids.datasets import find_datasets, find_participants
+    from kraken_bids.bids.datasets import find_datasets, find_subjects
 
     datasets = find_datasets(settings.data.bids_dir, settings.data.derivatives)
-    find_participants(datasets, settings.data.participants)
+    find_subjects(datasets, settings.data.participants)

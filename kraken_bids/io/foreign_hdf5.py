@@ -109,10 +109,6 @@ def load_stored(kind: Kind, path: Path, name: str, stored: Stored) -> NDArray[An
 def check_hdf5(dataset: Any) -> None:
     """Check an HDF5 dataset before it is read.
 
-    Parameters
-    ----------
-    dataset : h5py.Dataset
-
     Raises
     ------
     ValueError

@@ -161,10 +161,6 @@ MAX_WORD_BYTES = 1 << 29
 def read_columns(path: Path) -> dict[str, NDArray[Any]]:
     """Columns of a tab-separated table with a header.
 
-    Parameters
-    ----------
-    path : path
-
     Returns
     -------
     dict

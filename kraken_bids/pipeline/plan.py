@@ -4,9 +4,9 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from kraken_bids.bids.custom_atlases import read_own_parcellation
+from kraken_bids.bids.custom_atlases import read_custom_parcellation
 from kraken_bids.bids.database import attach_databases
-from kraken_bids.bids.datasets import Dataset, find_datasets, find_participants
+from kraken_bids.bids.datasets import Dataset, find_datasets, find_subjects
 from kraken_bids.bids.inputs import find_session_inputs
 from kraken_bids.bids.query import ExplicitPaths, Query, read_exclusions, read_filters
 from kraken_bids.bids.transforms import TemplateOptions
@@ -51,7 +51,7 @@ def plan_participants(settings: Settings) -> Plan:
     datasets = _leave_out_own(find_datasets(data.bids_dir, data.derivatives), data)
     if data.bids_database_dir:
         datasets = attach_databases(datasets, data.bids_database_dir)
-    subjects = find_participants(datasets, data.participants)
+    subjects = find_subjects(datasets, data.participants)
     _check_tractograms(settings, len(subjects))
     filters = read_filters(data.bids_filter_file) if data.bids_filter_file else {}
     query = Query(data.sessions, data.tasks, filters, read_exclusions(data.exclude_runs))
@@ -111,7 +111,7 @@ def read_own_atlases(settings: Settings) -> dict[str, Parcellation]:
     """
     data = settings.data
     return {
-        name: read_own_parcellation(name, *split_atlas(data.atlas_images[name]))
+        name: read_custom_parcellation(name, *split_atlas(data.atlas_images[name]))
         for name in data.own_atlases
     }
 

@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 
-from kraken_bids.bids.custom_atlases import find_names, read_own_parcellation, read_region_table
+from kraken_bids.bids.custom_atlases import find_names, read_custom_parcellation, read_region_table
 from kraken_bids.bids.output_dataset import write_region_tables
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import load_parcellation
@@ -27,7 +27,9 @@ def write(path: Path, *rows: str) -> Path:
 
 def test_without_a_table_labels_are_regions(tmp_path: Path) -> None:
     """Every label above 0, ascending, whatever the gaps; floats that are whole are labels."""
-    found = read_own_parcellation("mine", save(tmp_path / "a.nii.gz", [30, 2, 2, 7], np.float32))
+    found = read_custom_parcellation(
+        "mine", save(tmp_path / "a.nii.gz", [30, 2, 2, 7], np.float32)
+    )
     assert found.labels == found.indices == (2, 7, 30)
     assert found.region_names == ("mine_2", "mine_7", "mine_30")
     assert set(found.hemispheres) == {"M"}
@@ -45,17 +47,17 @@ def test_without_a_table_labels_are_regions(tmp_path: Path) -> None:
     ],
 )
 def test_the_name_says_the_space(tmp_path: Path, name: str, space: str) -> None:
-    """Else an image for everyone is in the published atlases' space, a participant's in T1w."""
+    """Else an image for everyone is in the published atlases' space, a subject's in T1w."""
     table = write(tmp_path / "names.tsv", "index\tname", "1\ta", "2\tb")
     save(tmp_path / name, [1, 2])
-    assert read_own_parcellation("mine", str(tmp_path / name), table).space == space
+    assert read_custom_parcellation("mine", str(tmp_path / name), table).space == space
 
 
 @pytest.mark.parametrize("ending", [".nii.gz", ".nii"])
 def test_the_table_beside_the_image_is_found(tmp_path: Path, ending: str) -> None:
     """Same name but .tsv, also where the name holds dots."""
     write(tmp_path / "my.1mm.tsv", "index\tname", "2\tb", "1\ta")
-    found = read_own_parcellation("mine", save(tmp_path / f"my.1mm{ending}", [1, 2]))
+    found = read_custom_parcellation("mine", save(tmp_path / f"my.1mm{ending}", [1, 2]))
     assert found.labels == (2, 1)
     assert found.region_names == ("b", "a")
 
@@ -64,7 +66,7 @@ def test_unnamed_labels_are_said(tmp_path: Path, caplog: pytest.LogCaptureFixtur
     """Labels of the image that the table lacks are named in a warning and left out."""
     table = write(tmp_path / "names.tsv", "index\tname", "0\tbackground", "1\ta", "9\tb")
     with caplog.at_level(logging.WARNING):
-        found = read_own_parcellation("mine", save(tmp_path / "a.nii", [1, 5, 6]), table)
+        found = read_custom_parcellation("mine", save(tmp_path / "a.nii", [1, 5, 6]), table)
     assert found.labels == (1, 9)
     assert "2 label(s) without a row" in caplog.text
     assert "5, 6" in caplog.text
@@ -75,10 +77,10 @@ def test_a_table_that_counts_from_0_is_refused(tmp_path: Path) -> None:
     image = save(tmp_path / "a.nii", [1, 2, 3])
     table = write(tmp_path / "names.tsv", "index\tname", "0\tThal", "1\tCaud", "2\tPut")
     with pytest.raises(InputError, match=r"counts from 0 \(index 0: Thal\).*label 3 has no row"):
-        read_own_parcellation("mine", image, table)
+        read_custom_parcellation("mine", image, table)
     for word in ("Background", "Unknown", "???", "n/a", "0", "Clear Label", "Unlabelled"):
         write(table, "index\tname", f"0\t{word}", "1\tCaud", "2\tPut")
-        assert read_own_parcellation("mine", image, table).labels == (1, 2)
+        assert read_custom_parcellation("mine", image, table).labels == (1, 2)
 
 
 @pytest.mark.parametrize("name", ["a.nii", "sub-{subject}_dseg.nii"])
@@ -88,7 +90,7 @@ def test_a_region_of_index_0_is_said(
     """Where the image counts from 0 too, its first region is background."""
     save(tmp_path / name, [1, 2])
     table = write(tmp_path / "names.tsv", "index\tname", "0\tThal", "1\tCaud", "2\tPut")
-    read_own_parcellation("mine", str(tmp_path / name), table)
+    read_custom_parcellation("mine", str(tmp_path / name), table)
     assert "index 0 (Thal)" in caplog.text
 
 
@@ -96,7 +98,7 @@ def test_a_table_of_another_atlas_is_refused(tmp_path: Path) -> None:
     """None of the image's labels has a row."""
     table = write(tmp_path / "names.tsv", "index\tname", "1001\ta", "1002\tb")
     with pytest.raises(InputError, match="table of another atlas"):
-        read_own_parcellation("mine", save(tmp_path / "a.nii", [1, 2, 3]), table)
+        read_custom_parcellation("mine", save(tmp_path / "a.nii", [1, 2, 3]), table)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +123,7 @@ def test_tables_are_inherited_as_templateflow_and_atlaspack_have_them(
     assert find_names(Path(path)) is None
     write(folder / table, "index\tname", "2\tb", "1\ta")
     with caplog.at_level(logging.INFO):
-        assert read_own_parcellation("A", path).region_names == ("b", "a")
+        assert read_custom_parcellation("A", path).region_names == ("b", "a")
     assert Path(table).name in caplog.text
 
 

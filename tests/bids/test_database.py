@@ -70,7 +70,7 @@ def test_folders_are_not_walked(raw: Path, prep: Path, tmp_path: Path) -> None:
 def test_a_database_older_than_its_files_is_said(
     raw: Path, prep: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A folder that changed later is named; a participant who came later is refused."""
+    """A folder that changed later is named; a subject who came later is refused."""
     stored = attach_databases(find_datasets(raw, {}), make(prep, tmp_path / "db"))
     with caplog.at_level(logging.WARNING, "kraken_bids"):
         list_subject_files(stored, "01")

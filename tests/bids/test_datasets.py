@@ -1,4 +1,4 @@
-"""Datasets and participants are found, and wrong folders are explained."""
+"""Datasets and subjects are found, and wrong folders are explained."""
 
 import json
 import shutil
@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from kraken_bids.bids.datasets import find_datasets, find_participants
+from kraken_bids.bids.datasets import find_datasets, find_subjects
 from kraken_bids.exceptions import InputError
 
 
@@ -113,11 +113,11 @@ def test_broken_description(raw: Path) -> None:
 
 
 def test_participants(raw: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Participants are those of the derivatives; labels are taken with and without sub-."""
+    """Subjects are those of the derivatives; labels are taken with and without sub-."""
     datasets = find_datasets(raw, {})
-    assert find_participants(datasets, []) == ("01",)
+    assert find_subjects(datasets, []) == ("01",)
     assert "1 participants have raw data only" in caplog.text
-    assert find_participants(datasets, ["sub-01", "01"]) == ("01",)
+    assert find_subjects(datasets, ["sub-01", "01"]) == ("01",)
 
 
 def test_unknown_participant(raw: Path) -> None:
@@ -125,7 +125,7 @@ def test_unknown_participant(raw: Path) -> None:
     with pytest.raises(
         InputError, match=r"expected participants 02, 99 .* found there 01.*data.*02:"
     ):
-        find_participants(find_datasets(raw, {}), ["01", "sub-02", "99"])
+        find_subjects(find_datasets(raw, {}), ["01", "sub-02", "99"])
 
 
 @pytest.mark.parametrize("name", ["../../../elsewhere", "{}", "x" * 300, "..", "a/b"])

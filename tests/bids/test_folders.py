@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from kraken_bids.bids import folders
-from kraken_bids.bids.datasets import find_datasets, find_participants
+from kraken_bids.bids.datasets import find_datasets, find_subjects
 from kraken_bids.bids.folders import explain_folder, list_folder
 from kraken_bids.bids.index import list_subject_files
 from kraken_bids.bids.inputs import find_session_inputs
@@ -95,15 +95,15 @@ def test_where_everything_is_empty_the_error_says_what_is(tmp_path: Path) -> Non
 def test_a_link_to_nowhere_is_a_participant_who_is_not_installed(
     raw: Path, tree: SimpleNamespace
 ) -> None:
-    """It is listed, so that it fails by name; reports of other tools are no participants."""
+    """It is listed, so that it fails by name; reports of other tools are no subjects."""
     prep = raw / "derivatives/fmriprep"
     tree.touch(prep, "sub-01/func/x")
     (prep / "sub-03").symlink_to("/nowhere/sub-03")
     (prep / "sub-04.html").symlink_to("/annex/objects/sub-04.html")
     datasets = find_datasets(raw, {})
 
-    assert "03" in find_participants(datasets, [])
-    assert "04.html" not in find_participants(datasets, [])
+    assert "03" in find_subjects(datasets, [])
+    assert "04.html" not in find_subjects(datasets, [])
     with pytest.raises(InputError, match=r"sub-03 is a link to /nowhere/sub-03.*datalad get"):
         find_session_inputs(datasets, "03", parcellations=[load_parcellation("fs86")])
 

@@ -62,7 +62,7 @@ def test_which_folder(
     names: tuple[str, ...],
     used: str,
 ) -> None:
-    """Named by participant before 25.2; by session, or all sessions, from then on. No alarm."""
+    """Named by subject before 25.2; by session, or all sessions, from then on. No alarm."""
     session = make_session(raw, tree, names, version=version, anat=anat)
     path = session.bold_labels["T1w", "fs86"].path
     assert path.parts[-3] == used

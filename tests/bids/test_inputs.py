@@ -1,4 +1,4 @@
-"""What a participant gives is found in every layout, and what is missing is said."""
+"""What a subject gives is found in every layout, and what is missing is said."""
 
 import builtins
 import hashlib
@@ -261,7 +261,7 @@ def test_other_template_with_transforms(raw: Path, tree: SimpleNamespace) -> Non
 
 
 def test_sessions_share_the_anatomy(raw: Path, tree: SimpleNamespace) -> None:
-    """One entry per session; anatomy of the participant, or of the only session that has it."""
+    """One entry per session; anatomy of the subject, or of the only session that has it."""
     subject = prep(raw) / "sub-03"
     for session, run in (("1", "1"), ("2", "02")):
         stem = f"sub-03_ses-{session}_task-rest_run-{run}"
@@ -408,7 +408,7 @@ def test_second_fmriprep_yields(raw: Path, tree: SimpleNamespace) -> None:
 def test_only_own_folders_are_listed(
     raw: Path, monkeypatch: pytest.MonkeyPatch, tree: SimpleNamespace
 ) -> None:
-    """Other participants' folders are never read: cost does not grow with the cohort."""
+    """Other subjects' folders are never read: cost does not grow with the cohort."""
     for i in range(5):
         tree.write_run(prep(raw) / f"sub-9{i}/func", f"sub-9{i}_task-rest")
     datasets = find_datasets(raw, {})
@@ -485,7 +485,7 @@ def test_names_of_outputs_come_from_the_session(raw: Path, tree: SimpleNamespace
 
 
 def test_one_run_of_one_participant_is_left_out(raw: Path, tree: SimpleNamespace) -> None:
-    """--exclude-runs; what it says of others is none of this participant's business."""
+    """--exclude-runs; what it says of others is none of this subject's business."""
     for run in "12":
         tree.write_run(prep(raw) / "sub-01/func", f"sub-01_task-nback_run-{run}")
     query = Query(excluded=("sub-01_task-nback_run-2", "sub-07_task-rest_run-1", "run-9"))

@@ -33,7 +33,7 @@ def anatomy_of(session: SessionInputs) -> set[Path]:
 
 @pytest.fixture
 def sessions(raw: Path, tree: SimpleNamespace) -> Path:
-    """Make a participant with BOLD in two sessions; returns its folder."""
+    """Make a subject with BOLD in two sessions; returns its folder."""
     subject = prep(raw) / "sub-03"
     for label in "12":
         tree.write_run(subject / f"ses-{label}/func", f"sub-03_ses-{label}_task-rest")

@@ -65,7 +65,7 @@ def test_measured_names() -> None:
     [("fusionSC", "fusionSCkraken"), ("FCcorr_fs86_hpf", "FCcorrfs86hpfkraken")],
 )
 def test_predicted_names(source: str, desc: str) -> None:
-    """Predictions carry participant and session only, and always desc-<source>kraken."""
+    """Predictions carry subject and session only, and always desc-<source>kraken."""
     assert relmat_path(Path("out"), RUN, SC, source=source) == Path(
         f"out/sub-01/ses-1/dwi/sub-01_ses-1_atlas-fs86_meas-SCifod2actVN_desc-{desc}"
         "_relmat.dense.tsv"
@@ -187,7 +187,7 @@ def test_sidecars_of_names_with_dots() -> None:
 def test_matrices_of_another_participant_are_passed_over(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, folder: str
 ) -> None:
-    """A matrix whose name says another participant or session than its folder is nobody's."""
+    """A matrix whose name says another subject or session than its folder is nobody's."""
     right = tmp_path / "sub-01/ses-1/func/sub-01_ses-1_atlas-fs86_meas-FCcorrHPF_relmat.dense.tsv"
     wrong = tmp_path / folder / right.name
     for path in (right, wrong):

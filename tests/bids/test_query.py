@@ -178,7 +178,7 @@ def test_exclusions(name: str, left_out: bool) -> None:
 
 
 def test_exclusions_of_everything_are_refused() -> None:
-    """A participant or a session alone is no run."""
+    """A subject or a session alone is no run."""
     for name in ("sub-01", "sub-01_ses-1", "sub-01_bold.nii.gz", "rest"):
         with pytest.raises(InputError, match="sub-03_task-rest_run-2"):
             parse_exclusion(name)

@@ -26,7 +26,7 @@ PARCELLATIONS = [load_parcellation(name) for name in ("fs86", "shen268")]
 
 @pytest.fixture
 def recon(raw: Path, tree: SimpleNamespace) -> Path:
-    """QSIRecon's dwi folder of the participant, in AC-PC space, with QSIPrep's transform."""
+    """QSIRecon's dwi folder of the subject, in AC-PC space, with QSIPrep's transform."""
     root = raw / "derivatives/qsirecon"
     tree.describe(root, "QSIRecon", "1.1.0")
     tree.touch(root / "sub-01/anat", "sub-01_from-anat_to-ACPC_mode-image_xfm.txt")
@@ -260,7 +260,7 @@ def test_other_layouts(
 
 
 def test_explicit_paths(recon: Path, tmp_path: Path, tree: SimpleNamespace) -> None:
-    """The user's paths come first; a participant without them keeps its function."""
+    """The user's paths come first; a subject without them keeps its function."""
     tree.touch(tmp_path / "tracts", "01_iFOD2.tck", "01.csv", "01_fs86.nii.gz")
     explicit = ExplicitPaths(
         tractograms=(str(tmp_path / "tracts/{subject}_iFOD2.tck"),),
@@ -291,7 +291,7 @@ def test_explicit_paths_that_are_wrong(recon: Path, tmp_path: Path, tree: Simple
 
 
 def test_structure_alone(recon: Path, raw: Path) -> None:
-    """A participant with tractograms only is fine."""
+    """A subject with tractograms only is fine."""
     for path in (raw / "derivatives/fmriprep/sub-01/func").iterdir():
         path.unlink()
     assert set(find(recon)) == {"ifod2", "sdstream"}
@@ -327,7 +327,7 @@ def test_a_tractogram_of_another_participant_is_refused(recon: Path) -> None:
 
 
 def test_a_tractogram_of_one_for_everyone_is_refused(recon: Path) -> None:
-    """--tractogram without {subject} may name one participant's file only."""
+    """--tractogram without {subject} may name one subject's file only."""
     path = recon / "sub-02_space-ACPC_model-ifod2_streamlines.tck"
     (recon / path.name.replace("sub-02", "sub-01")).rename(path)
     with pytest.raises(InputError, match=r"says sub-02. Write \{subject\}"):

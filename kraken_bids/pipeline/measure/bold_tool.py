@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kraken_bids import __version__
 from kraken_bids.bids.bold_series import open_bold
-from kraken_bids.bids.custom_atlases import find_names, read_own_parcellation
+from kraken_bids.bids.custom_atlases import find_names, read_custom_parcellation
 from kraken_bids.bids.inputs import BoldRun
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.names import full_space, parse_name
@@ -142,7 +142,7 @@ def read_atlas(
         LabelImage(name, path, find_label_space(path), transforms),
         load_parcellation(name)
         if is_known
-        else read_own_parcellation(name, str(path), needs_place=needs_place),
+        else read_custom_parcellation(name, str(path), needs_place=needs_place),
         names_file=None if is_known else find_names(path),
         remark=remark,
     )
