@@ -10,7 +10,10 @@ from kraken_bids.exceptions import SettingsError
 from kraken_bids.flavors import Flavor, list_flavors, parse_flavor, suggest
 from kraken_bids.parcellations import list_parcellations
 
-DENOISE = ("fmriclean", "acompcor", "24p", "36p", "none")
+DENOISE = (
+    *("fmriclean", "acompcor", "24p", "36p", "none"),
+    *("simple", "scrubbing", "compcor", "ica_aroma"),
+)
 SC_UNITS = ("krakencoder", "mrtrix")
 ADAPTATION_MODES = ("none", "meanshift", "meanfit", "meanfit+meanshift", "meanfitshift")
 OUTPUT_FORMATS = ("tsv", "h5")
@@ -119,14 +122,25 @@ def split_atlas(word: str) -> tuple[str, Path | None]:
 class FunctionalSettings:
     """How BOLD becomes functional connectomes."""
 
-    denoise: Literal["fmriclean", "acompcor", "24p", "36p", "none"] = "fmriclean"
-    """Cleaning strategy."""
+    denoise: Literal[
+        "fmriclean",
+        "acompcor",
+        "24p",
+        "36p",
+        "none",
+        "simple",
+        "scrubbing",
+        "compcor",
+        "ica_aroma",
+    ] = "fmriclean"
+    """Cleaning strategy; the last four are nilearn's, with its choice of confounds and volumes."""
     high_pass: float = 0.01
     """Low cut of the band that is kept, in Hz; 0 keeps everything."""
     drop_volumes: int | None = None
     """Volumes dropped at the start of each run; None: fMRIPrep's non-steady-state volumes."""
     fd_threshold: float | None = None
-    """Framewise displacement in mm above which a volume is left out; None: no such rule."""
+    """Framewise displacement in mm above which a volume is left out; None: no such rule, for
+    ``scrubbing`` nilearn's 0.5."""
     min_minutes: float = 5.0
     """Minutes of kept data below which a warning is given."""
     min_coverage: float = 0.5

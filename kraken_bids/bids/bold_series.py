@@ -29,10 +29,10 @@ logger = logging.getLogger(__name__)
 BoldBySpace = Mapping[str, Sequence[SubjectFile]]
 
 
-def is_preprocessed_bold(file: SubjectFile) -> bool:
+def is_preprocessed_bold(file: SubjectFile, desc: str = "preproc") -> bool:
     """Whether a file is a preprocessed BOLD volume series in a named space, echoes combined."""
     return (
-        file.is_called(suffix="bold", desc="preproc", echo=None, datatype="func")
+        file.is_called(suffix="bold", desc=desc, echo=None, datatype="func")
         and file.entities["extension"] in IMAGES
         and "space" in file.entities
     )

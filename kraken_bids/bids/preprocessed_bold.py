@@ -75,11 +75,11 @@ def find_functional_inputs(
     here = [
         f for f in search.files if f.session == search.session and f.entities["datatype"] == "func"
     ]
-    series = [f for f in here if is_preprocessed_bold(f)]
+    series = [f for f in here if is_preprocessed_bold(f, search.query.bold_desc)]
     asked = [f for f in series if search.query.accepts("bold", f.entities)]
     chosen, notes = choose_series(asked)
     if not series:
-        notes += _explain_absence(here)
+        notes += _explain_absence(here, search.query.bold_desc)
     elif not asked:
         tasks = sorted({f.entities.get("task", "none") for f in series})
         notes.append(
@@ -100,7 +100,7 @@ def _check_misnamed(search: Search) -> None:
         f.path
         for f in search.misnamed
         if f.session == search.session
-        and is_preprocessed_bold(f)
+        and is_preprocessed_bold(f, search.query.bold_desc)
         and search.query.accepts("bold", f.entities)
     ]
     if found:
@@ -156,8 +156,13 @@ def _note_tissue(runs: Sequence[BoldRun]) -> list[str]:
     ]
 
 
-def _explain_absence(here: Sequence[SubjectFile]) -> list[str]:
+def _explain_absence(here: Sequence[SubjectFile], desc: str) -> list[str]:
     """Say why fMRIPrep's func folder has no volume series that could be used."""
+    if desc != "preproc" and any(is_preprocessed_bold(f) for f in here):
+        return [
+            f"preprocessed BOLD was found, and no desc-{desc}_bold, which --denoise ica_aroma "
+            "takes: fMRIPrep up to 23.0 writes it with --use-aroma. Choose another --denoise."
+        ]
     if any(f.entities["extension"].endswith((".dtseries.nii", ".func.gii")) for f in here):
         return [
             "only surface BOLD (CIFTI or GIFTI) was found; region means are taken from volumes so "

@@ -67,6 +67,8 @@ class Query:
     """Content of the BIDS filter file: conditions for ``bold`` and for ``tractogram``."""
     excluded: tuple[str, ...] = ()
     """What is left out, by the entities of its name: ``sub-03_task-rest_run-2``."""
+    bold_desc: str = "preproc"
+    """``desc`` of the BOLD series that are measured."""
 
     def accepts_session(self, session: str | None) -> bool:
         """Whether a session (None: the subject has no session level) is asked for."""

@@ -13,7 +13,9 @@ cleaning_options = add_options(
         type=click.Choice(DENOISE),
         default="fmriclean",
         show_default=True,
-        help="How the region series are cleaned.",
+        help="How the region series are cleaned. simple, scrubbing, compcor and ica_aroma regress "
+        "the confounds, and leave out the volumes, that nilearn's load_confounds_strategy "
+        "chooses; ica_aroma takes fMRIPrep's desc-smoothAROMAnonaggr_bold.",
     ),
     click.option(
         "--high-pass",
@@ -21,8 +23,8 @@ cleaning_options = add_options(
         default=0.01,
         show_default=True,
         metavar="HZ",
-        help="Low cut of the band that is kept, 0 for none; acompcor takes fMRIPrep's cosines "
-        "(1/128 Hz) instead.",
+        help="Low cut of the band that is kept, 0 for none; acompcor and nilearn's strategies "
+        "take fMRIPrep's cosines (1/128 Hz) instead.",
     ),
     click.option(
         "--drop-volumes",
@@ -34,7 +36,7 @@ cleaning_options = add_options(
         "--fd-threshold",
         type=float,
         metavar="MM",
-        help="Leave out volumes of more framewise displacement  [none]",
+        help="Leave out volumes of more framewise displacement  [none; scrubbing: 0.5]",
     ),
     click.option(
         "--min-minutes",

@@ -13,6 +13,7 @@ from kraken_bids.bids.transforms import TemplateOptions
 from kraken_bids.cohort.failures import Failure, record
 from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
+from kraken_bids.pipeline.measure.nilearn_confounds import AROMA
 from kraken_bids.pipeline.measure.tasks import SessionTask
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.provenance import exit_code_of
@@ -54,7 +55,13 @@ def plan_participants(settings: Settings) -> Plan:
     subjects = find_subjects(datasets, data.participants)
     _check_tractograms(settings, len(subjects))
     filters = read_filters(data.bids_filter_file) if data.bids_filter_file else {}
-    query = Query(data.sessions, data.tasks, filters, read_exclusions(data.exclude_runs))
+    query = Query(
+        data.sessions,
+        data.tasks,
+        filters,
+        read_exclusions(data.exclude_runs),
+        bold_desc=AROMA if settings.functional.denoise == "ica_aroma" else "preproc",
+    )
     own = read_own_atlases(settings)
     check_ridges(settings, (*list_parcellations(), *own))
     wanted = [own.get(name) or load_parcellation(name) for name in data.measured_atlases]

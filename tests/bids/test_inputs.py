@@ -299,6 +299,20 @@ def test_echoes_are_skipped_and_res_2_is_preferred(raw: Path, tree: SimpleNamesp
     assert any("2 BOLD series fit" in note for note in session.notes)
 
 
+def test_series_that_ica_aroma_cleaned(raw: Path, tree: SimpleNamespace) -> None:
+    """They are taken where they are asked for, and only then; without one, that is said."""
+    query = Query(bold_desc="smoothAROMAnonaggr")
+    with pytest.raises(InputError, match="no desc-smoothAROMAnonaggr_bold"):
+        find(raw, query=query)
+    name = f"sub-01_task-rest_space-{MNI}_desc-smoothAROMAnonaggr_bold.nii.gz"
+    tree.touch(prep(raw) / "sub-01/func", name)
+    (session,) = find(raw, query=query)
+    assert [run.bold.name for run in session.bold_runs] == [name]
+    assert session.bold_runs[0].confounds.name == "sub-01_task-rest_desc-confounds_timeseries.tsv"
+    (session,) = find(raw)
+    assert not any("AROMA" in run.bold.name for run in session.bold_runs)
+
+
 def test_old_confounds_name(raw: Path) -> None:
     """Up to fMRIPrep 20.1 they were desc-confounds_regressors."""
     func = prep(raw) / "sub-01/func"

@@ -145,6 +145,18 @@ def test_matrix_is_the_correlation_of_the_cleaned_series(case):
     assert "trans_x" in facts["Runs"][0]["Confounds"]
 
 
+@pytest.mark.parametrize(
+    ("strategy", "code"), [("simple", 4), ("scrubbing", 4), ("compcor", 3), ("ica_aroma", 3)]
+)
+def test_a_strategy_of_nilearn_says_what_it_lacks(case, strategy, code):
+    """These confounds hold motion alone: an error that names the option, and no file."""
+    found = case.run(denoise=strategy)
+    assert found.exit_code == code
+    assert strategy in found.text
+    assert "choose another --denoise" in found.text or "Copy it there" in found.text
+    assert not list(case.folder.glob("out/*.tsv"))
+
+
 def test_cleaned_series_with_global_signal_regression(case):
     """Its correlation is FCcorr_ATLAS_hpfgsr; without a global signal neither is written."""
     assert case.run().exit_code == 0

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from kraken_bids.connectome.functional.bold_quality import FrameQuality
 from kraken_bids.connectome.functional.confounds import Regressors
-from kraken_bids.connectome.functional.nuisance import Strategy
+from kraken_bids.connectome.functional.nuisance import NILEARN, Strategy
 
-OutlierRule = Literal["art", "fmriprep", "none"]
+OutlierRule = Literal["art", "fmriprep", "scrubbing", "none"]
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,15 @@ class Cleaning:
     """mm; frames with a larger framewise displacement are outliers too."""
     outliers: Literal["auto", "art", "fmriprep", "none"] = "auto"
     """``art``: jumps of motion or global signal; ``fmriprep``: its *outlier* columns; ``auto``:
-    ``art`` for fmriclean, ``none`` for the others."""
+    ``art`` for fmriclean, nilearn's for its scrubbing, ``none`` for the others."""
 
     @property
     def outlier_rule(self) -> OutlierRule:
         """Rule by which frames are left out, beside dropped volumes and ``fd_threshold``."""
         if self.outliers != "auto":
             return self.outliers
-        return "art" if self.strategy == "fmriclean" else "none"
+        rules: dict[Strategy, OutlierRule] = {"fmriclean": "art", "scrubbing": "scrubbing"}
+        return rules.get(self.strategy, "none")
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Nuisance:
     @property
     def high_pass(self) -> float:
         """Hz, of the filter after the regression; 0 for none."""
-        return 0.0 if self.by_cosines else self.cleaning.high_pass
+        takes_cosines = self.by_cosines or self.cleaning.strategy in NILEARN
+        return 0.0 if takes_cosines else self.cleaning.high_pass
 
     def list_blocks(self, *, gsr: bool) -> tuple[Regressors, ...]:
         """Regressors in their order, with the global signal behind the ones or without."""

@@ -33,6 +33,19 @@ class Regressors:
     """[n_volumes, len(names)]."""
 
 
+@dataclass(frozen=True)
+class ChosenConfounds:
+    """Confounds and volumes as another software chooses them."""
+
+    regressors: Regressors
+    kept: NDArray[np.bool_]
+    """[n_volumes] Volumes that count."""
+    global_signal: Regressors | None
+    """None where it is not wanted or cannot be had."""
+    missing: str
+    """Why it cannot be had; or ''."""
+
+
 def select_columns(columns: Columns, names: Sequence[str], n_volumes: int) -> NDArray[np.float64]:
     """Columns of fMRIPrep's confounds as an array.
 

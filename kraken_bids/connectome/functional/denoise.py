@@ -9,13 +9,19 @@ from kraken_bids.connectome.functional.bold_quality import FrameQuality, standar
 from kraken_bids.connectome.functional.cleaning import Cleaning, CleanRun, Nuisance
 from kraken_bids.connectome.functional.confounds import (
     MOTION,
+    ChosenConfounds,
     Columns,
     Regressors,
     orthonormal_basis,
     select_columns,
 )
 from kraken_bids.connectome.functional.filters import high_pass_filter
-from kraken_bids.connectome.functional.nuisance import build_global_signal, build_nuisance
+from kraken_bids.connectome.functional.nuisance import (
+    NILEARN,
+    build_chosen_nuisance,
+    build_global_signal,
+    build_nuisance,
+)
 from kraken_bids.connectome.functional.outlier_frames import (
     count_non_steady_state,
     find_art_outliers,
@@ -28,6 +34,7 @@ from kraken_bids.exceptions import ConnectomeError, TooShortError
 MIN_DEGREES_OF_FREEDOM = 10
 FMRIPREP_COSINE_HZ = 1 / 128
 COSINES, DCT = "regression of fMRIPrep's cosines", "DCT-II projection after the regression"
+NO_COSINES = "none: the confounds hold no cosines"
 NEGLIGIBLE = 1e-10
 """A region whose residual is this small, relative to its series, did not vary: it is set to 0."""
 
@@ -57,6 +64,7 @@ def prepare_nuisance(
     *,
     tr: float,
     cleaning: Cleaning,
+    chosen: ChosenConfounds | None = None,
 ) -> Nuisance:
     """Find outliers and build the regressors of a run.
 
@@ -73,6 +81,8 @@ def prepare_nuisance(
         Repetition time, s.
     cleaning : Cleaning
         What to do.
+    chosen : ChosenConfounds, optional
+        Of a strategy whose confounds another software chooses.
 
     Returns
     -------
@@ -92,16 +102,25 @@ def prepare_nuisance(
     motion = select_columns(columns, MOTION, series.n_volumes)
     displacement = framewise_displacement(columns, motion)
     dropped = _dropped_volumes(columns, cleaning, series.n_volumes)
-    outliers = _outliers(series, columns, motion, displacement, cleaning=cleaning) & ~dropped
-    blocks = build_nuisance(
-        cleaning.strategy,
-        series,
-        columns,
-        metadata=metadata or {},
-        tr=tr,
-        outliers=dropped | outliers,
-    )
-    global_signal, note, missing = _find_global_signal(cleaning, series, columns)
+    outliers = _outliers(series, columns, motion, displacement, cleaning=cleaning)
+    if chosen is not None:
+        outliers |= ~chosen.kept
+        dropped &= ~chosen.kept if cleaning.drop_volumes is None else True
+    outliers &= ~dropped
+    left_out = dropped | outliers
+    if chosen is None:
+        blocks = build_nuisance(
+            cleaning.strategy,
+            series,
+            columns,
+            metadata=metadata or {},
+            tr=tr,
+            outliers=left_out,
+        )
+        global_signal, note, missing = _find_global_signal(cleaning, series, columns)
+    else:
+        blocks = build_chosen_nuisance(chosen, left_out)
+        global_signal, note, missing = chosen.global_signal, None, chosen.missing
     return Nuisance(
         blocks=blocks,
         global_signal=global_signal,
@@ -110,7 +129,7 @@ def prepare_nuisance(
         dropped=dropped,
         outliers=outliers,
         by_cosines=_has_cosines(cleaning, blocks),
-        frames=_judge_frames(series, columns, displacement, kept=~(dropped | outliers)),
+        frames=_judge_frames(series, columns, displacement, kept=~left_out),
         tr=tr,
         cleaning=cleaning,
     )
@@ -162,7 +181,7 @@ def apply_nuisance(series: RegionSeries, nuisance: Nuisance, *, gsr: bool) -> Cl
         frames=nuisance.frames,
         tr=nuisance.tr,
         high_pass=FMRIPREP_COSINE_HZ if nuisance.by_cosines else nuisance.high_pass,
-        high_pass_method=COSINES if nuisance.by_cosines else DCT,
+        high_pass_method=_name_high_pass(nuisance),
         strategy=nuisance.cleaning.strategy,
         gsr=gsr,
         notes=(note,) if gsr and note else (),
@@ -197,15 +216,22 @@ def _outliers(
         outliers |= find_art_outliers(series.global_mean, motion)
     elif cleaning.outlier_rule == "fmriprep":
         outliers |= find_fmriprep_outliers(columns, series.n_volumes)
-    if cleaning.fd_threshold is not None:
+    # scrubbing has its own use of the threshold
+    if cleaning.fd_threshold is not None and cleaning.outlier_rule != "scrubbing":
         outliers |= np.nan_to_num(displacement) > cleaning.fd_threshold
     return outliers
 
 
 def _has_cosines(cleaning: Cleaning, blocks: tuple[Regressors, ...]) -> bool:
-    return cleaning.strategy == "acompcor" and any(
+    return cleaning.strategy in {"acompcor", *NILEARN} and any(
         name.startswith("cosine") for block in blocks for name in block.names
     )
+
+
+def _name_high_pass(nuisance: Nuisance) -> str:
+    if nuisance.by_cosines:
+        return COSINES
+    return NO_COSINES if nuisance.cleaning.strategy in NILEARN else DCT
 
 
 def _judge_frames(

@@ -11,6 +11,7 @@ from kraken_bids.connectome.functional.confounds import (
     MOTION,
     N_TISSUE_REGRESSORS,
     TISSUE_MEANS,
+    ChosenConfounds,
     Columns,
     Regressors,
     compute_tissue_regressors,
@@ -24,9 +25,13 @@ from kraken_bids.connectome.functional.confounds import (
 from kraken_bids.connectome.functional.timeseries import RegionSeries
 from kraken_bids.exceptions import ConnectomeError
 
-Strategy = Literal["fmriclean", "acompcor", "24p", "36p", "none"]
+Strategy = Literal[
+    "fmriclean", "acompcor", "24p", "36p", "none", "simple", "scrubbing", "compcor", "ica_aroma"
+]
 
 STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+NILEARN: tuple[Strategy, ...] = ("simple", "scrubbing", "compcor", "ica_aroma")
+"""Strategies whose confounds nilearn chooses."""
 TISSUES = ("WM", "CSF")
 
 
@@ -85,6 +90,14 @@ def build_nuisance(
     elif strategy == "24p":
         blocks = (_motion(columns, n, forward=False),)
     return (ones, *blocks, one_hot(outliers), linear)
+
+
+def build_chosen_nuisance(
+    chosen: ChosenConfounds, outliers: NDArray[np.bool_]
+) -> tuple[Regressors, ...]:
+    """Nuisance regressors of confounds that another software chose: ones | these | outliers."""
+    ones = Regressors(("ones",), np.ones((len(outliers), 1)))
+    return ones, chosen.regressors, one_hot(outliers)
 
 
 def build_global_signal(

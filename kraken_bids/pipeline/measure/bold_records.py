@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kraken_bids.cohort.measurements import CleaningRecord, FunctionalRecord, RunRecord
 from kraken_bids.connectome.functional.bold_quality import correlation_noise, explain_shortness
 from kraken_bids.connectome.functional.cleaning import CleanRun
+from kraken_bids.connectome.functional.nuisance import NILEARN, Strategy
 from kraken_bids.connectome.functional.outlier_frames import GLOBAL_THRESHOLD, MOTION_THRESHOLD_MM
 from kraken_bids.settings import FunctionalSettings
 
@@ -20,11 +21,17 @@ OUTLIER_RULES = {
     "art": f"jump of the global signal with |robust z| > {GLOBAL_THRESHOLD:g} or composite motion "
     f"> {MOTION_THRESHOLD_MM:g} mm (ART, CONN's standard settings), with the volume before",
     "fmriprep": "any column of the confounds with outlier in its name",
+    "scrubbing": "framewise displacement above 0.5 mm (FDThreshold, where one is given) or "
+    "standardised DVARS above 1.5, and what is left of fewer than 5 volumes between (nilearn)",
     "none": "none",
 }
 """Which volumes are left out beside dropped ones and those above FDThreshold."""
 FORWARD = "difference to the next volume, 0 in the last; not fMRIPrep's columns of the same name"
 BACKWARD = "difference to the volume before, 0 in the first, as fMRIPrep's columns"
+DERIVATIVES: dict[Strategy, str] = {
+    "fmriclean": FORWARD,
+    **dict.fromkeys(NILEARN, "fMRIPrep's columns; the first volume has the value of the second"),
+}
 FROM_TISSUE = {
     "WM_mean": "WM: mean and components of voxels with a probability > 0.5, eroded by 3 x 3 x 3",
     "CSF_mean": "CSF: likewise",
@@ -43,6 +50,9 @@ CLEANED = (
     "Mean of each region after cleaning, {} global signal regression; volumes that do not count "
     "(VolumesKept) hold filtered guesses"
 )
+BY_NILEARN = (
+    "confounds and volumes that count are those of nilearn's load_confounds_strategy for {}"
+)
 NOT_FIX = "no ICA-FIX was applied, while the published model was trained on ICA-FIX data"
 
 
@@ -51,6 +61,7 @@ def describe_cleaning(
 ) -> CleaningRecord:
     """Say how the runs of a connectome were cleaned; ``files`` are their BOLD files."""
     first = runs[0]
+    chosen = [BY_NILEARN.format(settings.denoise)] if settings.denoise in NILEARN else []
     notes = dict.fromkeys(note for run in runs for note in run.notes)
     return CleaningRecord(
         denoising=settings.denoise,
@@ -59,12 +70,12 @@ def describe_cleaning(
         global_signal_regression=first.gsr,
         outlier_rule=OUTLIER_RULES[first.outlier_rule],
         fd_threshold=settings.fd_threshold,
-        derivatives=FORWARD if first.strategy == "fmriclean" else BACKWARD,
+        derivatives=DERIVATIVES.get(first.strategy, BACKWARD),
         tissue_regressors=tuple(
             words for name, words in FROM_TISSUE.items() if name in first.regressors
         ),
         concatenation=CONCATENATION,
-        notes=(NOT_FIX, *notes, *_note_repetition_times(runs)),
+        notes=(NOT_FIX, *chosen, *notes, *_note_repetition_times(runs)),
         repetition_time=first.tr if len({run.tr for run in runs}) == 1 else None,
         runs=tuple(_describe_run(path, run) for path, run in zip(files, runs, strict=True)),
         effective_duration=round(sum(run.minutes for run in runs) * 60, 3),

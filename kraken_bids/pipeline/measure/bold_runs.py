@@ -14,6 +14,7 @@ from kraken_bids.bids.inputs import BoldRun
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.connectome.functional.cleaning import Cleaning, CleanRun
 from kraken_bids.connectome.functional.denoise import apply_nuisance, prepare_nuisance
+from kraken_bids.connectome.functional.nuisance import NILEARN
 from kraken_bids.connectome.functional.timeseries import RegionSeries, compute_region_series
 from kraken_bids.connectome.resample import resample_labels
 from kraken_bids.exceptions import ConnectomeError, InputError
@@ -23,6 +24,7 @@ from kraken_bids.io.tables import read_columns
 from kraken_bids.io.texts import read_json
 from kraken_bids.parcellations import Parcellation
 from kraken_bids.pipeline.measure.label_grids import GridRegions, regions_on_grid
+from kraken_bids.pipeline.measure.nilearn_confounds import choose_confounds
 from kraken_bids.settings import FunctionalSettings
 
 logger = logging.getLogger(__name__)
@@ -38,6 +40,7 @@ class Confounds:
     """fMRIPrep's confounds of a run."""
 
     path: Path
+    sidecar: Path | None
     columns: Mapping[str, NDArray[Any]]
     metadata: Mapping[str, Any]
     """Their sidecar; empty where there is none."""
@@ -130,7 +133,9 @@ def read_run(
             name: grids.mask(run.tissue[name], bold) for name in TISSUES if name in run.tissue
         },
     )
-    plain, gsr, missing = clean_series(series, confounds, settings, tr=bold.tr, with_gsr=with_gsr)
+    plain, gsr, missing = clean_series(
+        series, confounds, settings, bold=run.bold, tr=bold.tr, with_gsr=with_gsr
+    )
     if missing:
         logger.warning("%s: no flavor %s: %s", label, GSR, missing)
     return MeasuredRun(run, series, plain, gsr)
@@ -151,7 +156,7 @@ def read_confounds(path: Path, sidecar: Path | None, *, n_volumes: int) -> Confo
             f"{path}: expected {n_volumes} rows of confounds, one per volume; found {n_rows}. "
             "Do the confounds belong to this run? Is the BOLD file complete?"
         )
-    return Confounds(path, columns, read_json(sidecar) if sidecar else {})
+    return Confounds(path, sidecar, columns, read_json(sidecar) if sidecar else {})
 
 
 def read_region_series(
@@ -223,8 +228,11 @@ def clean_series(
     *,
     tr: float,
     with_gsr: bool,
+    bold: Path = Path(),
 ) -> tuple[CleanRun, CleanRun | None, str]:
     """Clean the region series of a run, once or also with global signal regression.
+
+    The name of its file, ``bold``, tells whether it is what ``--denoise ica_aroma`` needs.
 
     Returns
     -------
@@ -246,10 +254,26 @@ def clean_series(
         fd_threshold=settings.fd_threshold,
     )
     try:
+        chosen = None
+        if settings.denoise in NILEARN:
+            chosen = choose_confounds(
+                settings.denoise,
+                bold,
+                confounds.path,
+                confounds.sidecar,
+                fd_threshold=settings.fd_threshold,
+                with_gsr=with_gsr,
+            )
         nuisance = prepare_nuisance(
-            series, confounds.columns, confounds.metadata, tr=tr, cleaning=cleaning
+            series,
+            confounds.columns,
+            confounds.metadata,
+            tr=tr,
+            cleaning=cleaning,
+            chosen=chosen,
         )
-        if nuisance.by_cosines and settings.high_pass != FunctionalSettings.high_pass:
+        by_cosines = nuisance.by_cosines or chosen is not None
+        if by_cosines and settings.high_pass != FunctionalSettings.high_pass:
             logger.warning(
                 "--high-pass %g is not used: --denoise %s filters with the cosines of %s",
                 settings.high_pass, settings.denoise, confounds.path,
