@@ -10,8 +10,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.cohort.row_axes import put_people_first
 from kraken_bids.cohort.shape_hints import explain_shape
-from kraken_bids.connectome.matrices import edges_to_square, find_missing_regions
-from kraken_bids.connectome.symmetry import fold_square
+from kraken_bids.connectome.matrices import edges_to_square, find_missing_regions, fold_square
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.stored_rows import Rows

@@ -17,8 +17,7 @@ from kraken_bids.cohort.measurements import Measurement, read_measurement
 from kraken_bids.cohort.projections import Cohort, Projected, project_cohort
 from kraken_bids.cohort.shape_hints import explain_shape
 from kraken_bids.cohort.standing import choose_standing
-from kraken_bids.connectome.matrices import find_missing_regions
-from kraken_bids.connectome.symmetry import fill_square
+from kraken_bids.connectome.matrices import fill_square, find_missing_regions
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.facts import read_facts

@@ -3,11 +3,12 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kraken_bids.bids.outputs import sidecar_path
-from kraken_bids.io.facts import OPTIONAL, Facts, read_facts, read_fields, to_key
+from kraken_bids.io.facts import OPTIONAL, Facts, read_facts, to_key
+from kraken_bids.io.records import column, from_sidecar
 
 SETTINGS = {
     to_key(name): option
@@ -113,22 +114,22 @@ class Measurement:
     Small, so that those of a whole cohort stay in memory and each sidecar is read once.
     """
 
-    run_digest: str = ""
+    run_digest: str = column(default="")
     settings: Mapping[str, str] = field(default_factory=dict)
     """Value of each of :data:`SETTINGS` that it names, as JSON."""
     warnings: tuple[str, ...] = ()
-    effective_duration: float | None = None
+    effective_duration: float | None = column()
     """Seconds of BOLD that count."""
-    minutes_minimum: float | None = None
+    minutes_minimum: float | None = column()
     """Minutes that were asked for."""
-    mean_fd: float | None = None
+    mean_fd: float | None = column()
     """mm."""
-    mean_dvars: float | None = None
+    mean_dvars: float | None = column()
     n_left_out: int | None = None
     """Volumes left out of all runs together."""
-    frames: int | None = None
-    correlation_noise: float | None = None
-    median_tsnr: float | None = None
+    frames: int | None = column()
+    correlation_noise: float | None = column()
+    median_tsnr: float | None = column()
     n_missing_regions: int = 0
     n_streamlines: int | None = None
     n_both: int | None = None
@@ -138,19 +139,12 @@ class Measurement:
     """mm."""
 
 
-READ_BACK = (
-    "run_digest", "effective_duration", "minutes_minimum", "mean_fd", "mean_dvars", "frames",
-    "correlation_noise", "median_tsnr",
-)  # fmt: skip
-"""Fields of a measurement that stand in its sidecar as they are."""
-
-
 def read_measurement(connectome: Path) -> Measurement:
     """Read the sidecar of a measured connectome; a damaged one is passed over with a warning."""
     sidecar = read_facts(sidecar_path(connectome))
     tracks = sidecar.part("Streamlines")
-    return Measurement(
-        **read_fields(Measurement, sidecar, names=READ_BACK),
+    return replace(
+        from_sidecar(Measurement, sidecar),
         settings={
             name: sys.intern(json.dumps(sidecar.plain[name]))
             for name in SETTINGS

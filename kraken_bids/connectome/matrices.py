@@ -12,17 +12,10 @@ SYMMETRY_TOLERANCE = 1e-5
 
 
 def square_to_edges(square: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Strict upper triangles of square connectomes, row by row.
+    """Strict upper triangles [..., n_edges] of square connectomes [..., n_regions, n_regions].
 
-    Parameters
-    ----------
-    square : ndarray of shape (..., n_regions, n_regions)
-        Connectomes; the lower triangle and the diagonal are not read.
-
-    Returns
-    -------
-    ndarray of shape (..., n_edges)
-        Edge (0, 1) first, then (0, 2) …, as ``numpy.triu_indices(n_regions, 1)``.
+    Edge (0, 1) first, then (0, 2) …, as ``numpy.triu_indices(n_regions, 1)``; the lower triangle
+    and the diagonal are not read.
 
     Raises
     ------
@@ -44,14 +37,12 @@ def edges_to_square(edges: NDArray[np.floating], *, diagonal: float) -> NDArray[
     Parameters
     ----------
     edges : ndarray of shape (..., n_edges)
-        Edge vectors.
     diagonal : float
-        What the diagonal holds: 1 for functional, 0 for structural connectomes.
+        1 for functional, 0 for structural connectomes.
 
     Returns
     -------
     ndarray of shape (..., n_regions, n_regions)
-        Same dtype as ``edges``.
 
     Raises
     ------
@@ -84,16 +75,9 @@ def n_regions_of(n_edges: int) -> int:
 
 
 def check_connectome(square: NDArray[np.floating], where: str) -> None:
-    """Raise unless an array can be one connectome.
+    """Raise unless an array can be one connectome; ``where`` names it in the message.
 
     Regions that were not seen may be NaN, but only as whole rows and columns.
-
-    Parameters
-    ----------
-    square : ndarray
-        What should be a symmetric matrix [n_regions, n_regions].
-    where : str
-        File or flavor, for the message.
 
     Raises
     ------
@@ -123,19 +107,7 @@ def check_connectome(square: NDArray[np.floating], where: str) -> None:
 def find_missing_regions(
     square: NDArray[np.floating], where: str = "connectome"
 ) -> NDArray[np.bool_]:
-    """Regions whose whole row and column are NaN (the diagonal may hold anything).
-
-    Parameters
-    ----------
-    square : ndarray of shape (n_regions, n_regions)
-        A connectome.
-    where : str
-        File or flavor, for the message.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_regions,)
-        True where the region is missing.
+    """Regions [n_regions] whose whole row and column are NaN (the diagonal may hold anything).
 
     Raises
     ------
@@ -160,3 +132,68 @@ def find_missing_regions(
 def _upper_triangle(n_regions: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     rows, columns = np.triu_indices(n_regions, 1)
     return rows, columns
+
+
+SYMMETRY_TOLERANCE = 1e-4
+"""Times the largest edge of the matrix: more than six digits of text lose."""
+
+
+def fold_square(square: NDArray[np.floating], where: str) -> tuple[NDArray[np.floating], bool]:
+    """Edges of one square matrix, whichever triangle holds them; and whether only one does.
+
+    Parameters
+    ----------
+    square : ndarray of shape (n_regions, n_regions)
+        Symmetric, or with one triangle of zeros or NaN, as ``tck2connectome`` writes it without
+        ``-symmetric``. The diagonal is not read.
+    where : str
+        File and connectome, for the message.
+
+    Raises
+    ------
+    ConnectomeError
+        If both triangles hold numbers, and different ones.
+    """
+    upper = square_to_edges(square)
+    if np.array_equal(square, square.T):
+        return upper, False
+    lower = square_to_edges(square.T)
+    if np.array_equal(upper, lower, equal_nan=True):  # the diagonal is NaN
+        return upper, False
+    if _is_empty(lower) != _is_empty(upper):
+        return (lower, True) if _is_empty(upper) else (upper, True)
+    with np.errstate(invalid="ignore"):  # infinite minus infinite
+        difference = np.where(upper == lower, 0.0, np.abs(upper - lower))
+    difference[np.isnan(upper) & np.isnan(lower)] = 0
+    edges = np.concatenate([upper, lower])
+    scale = np.abs(edges[np.isfinite(edges)]).max(initial=0.0)
+    n_different = int((~(difference <= SYMMETRY_TOLERANCE * scale)).sum())
+    if n_different:
+        known = difference[~np.isnan(difference)].max(initial=0.0)
+        raise ConnectomeError(
+            f"{where}: expected a symmetric matrix, or one triangle and zeros; found "
+            f"{n_different} of {len(upper)} pairs of entries (i, j) and (j, i) that differ, by up "
+            f"to {known:g}{' and by NaN in one of them' * bool(np.isnan(difference).any())}. Make "
+            "it symmetric, or check the file."
+        )
+    return upper, False
+
+
+def fill_square(
+    square: NDArray[np.float64], where: str
+) -> tuple[NDArray[np.float64], NDArray[np.float64], bool]:
+    """Square matrix with both triangles, its edges, and whether one triangle was empty.
+
+    See :func:`fold_square`.
+    """
+    folded, is_mirrored = fold_square(square, where)
+    edges = np.asarray(folded, np.float64)
+    if is_mirrored:
+        filled = np.asarray(edges_to_square(edges, diagonal=0.0), np.float64)
+        np.fill_diagonal(filled, np.diagonal(square))
+        square = filled
+    return square, edges, is_mirrored
+
+
+def _is_empty(edges: NDArray[np.floating]) -> bool:
+    return bool((np.isnan(edges) | (edges == 0)).all())

@@ -23,13 +23,9 @@ def resample_labels(
     Parameters
     ----------
     labels : ndarray of int, shape (x, y, z)
-        Label image.
-    affine : ndarray of shape (4, 4)
-        Its voxel → RAS mm.
+    affine, target_affine : ndarray of shape (4, 4)
+        Voxel → RAS mm of the image and of the grid wanted.
     target_shape : sequence of 3 int
-        Shape of the grid wanted.
-    target_affine : ndarray of shape (4, 4)
-        Voxel → RAS mm of the grid wanted.
     steps : sequence of (affine, displacement)
         How a POINT of the target space (RAS mm) is carried into the space of the label image,
         first step first. ``(A, None)``: p ← A p. ``(A, field)`` with a field [x, y, z, 3] in RAS
@@ -39,8 +35,7 @@ def resample_labels(
     Returns
     -------
     ndarray of shape target_shape
-        Same dtype; 0 where the point lies outside the label image. Half-way points take the
-        higher index.
+        0 where the point lies outside the label image. Half-way points take the higher index.
     """
     if not steps and _is_same_grid(labels.shape, affine, target_shape, target_affine):
         return labels.copy()
@@ -89,19 +84,9 @@ def resample_image(
 
 
 def apply_steps(points: NDArray[np.float64], steps: Sequence[Step]) -> NDArray[np.float64]:
-    """Points carried through transforms, first step first.
+    """Points [n_points, 3] carried through transforms, first step first; RAS mm.
 
-    Parameters
-    ----------
-    points : ndarray of shape (n_points, 3)
-        RAS mm.
-    steps : sequence of (affine, displacement)
-        As in :func:`resample_labels`.
-
-    Returns
-    -------
-    ndarray of shape (n_points, 3)
-        RAS mm.
+    ``steps`` as in :func:`resample_labels`.
     """
     return _carry(points.T, steps).T
 

@@ -3,10 +3,10 @@
 import logging
 import math
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,20 +43,6 @@ def to_facts(record: "DataclassInstance") -> dict[str, Any]:
         if not (value is None and field.metadata == OPTIONAL):
             content[to_key(field.name)] = value
     return content
-
-
-def read_fields(
-    kind: type["DataclassInstance"], facts: "Facts", *, names: Sequence[str]
-) -> dict[str, Any]:
-    """Read fields of a record back, each by its type; what is not there counts as not known."""
-    hints = get_type_hints(kind)
-    readers: dict[Any, Callable[[str], Any]] = {
-        str: facts.text,
-        int | None: facts.count,
-        float | None: facts.number,
-        tuple[str, ...]: lambda key: tuple(facts.texts(key)),
-    }
-    return {name: readers[hints[name]](to_key(name)) for name in names}
 
 
 class Facts:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.io.files import find_cache_folder
-from kraken_bids.pipeline.measure.ridge_targets import list_targets
+from kraken_bids.pipeline.measure.ridges import list_targets
 from kraken_bids.published.cache import PublishedFile, check_copy, explain_by_hand
 from kraken_bids.published.downloads import fetch_file, find_part
 from kraken_bids.published.models import (

@@ -20,8 +20,14 @@ from kraken_bids.exceptions import ConnectomeError, InputError, KrakenBidsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.tables import read_relmat
 from kraken_bids.parcellations import list_parcellations
-from kraken_bids.pipeline.measure.ridge_files import Choice, PartialFile, refit_file, write_choices
-from kraken_bids.pipeline.measure.ridge_targets import find_target, read_target
+from kraken_bids.pipeline.measure.ridges import (
+    Choice,
+    PartialFile,
+    find_target,
+    read_target,
+    refit_file,
+    write_choices,
+)
 from kraken_bids.pipeline.plan import check_ridges
 from kraken_bids.settings import Settings
 
@@ -33,12 +39,8 @@ MEAN_INVERSE = "mean inverse correlation matrix of these sessions"
 def refit_partial_correlations(settings: Settings, members: Sequence[Member]) -> list[Failure]:
     """Find λ of every atlas over all members and compute again the files that have another one.
 
-    Writes ``group/pcorr.tsv`` and its sidecar, which later participant runs read.
-
-    Returns
-    -------
-    list of Failure
-        Members whose file could not be made.
+    Writes ``group/pcorr.tsv`` and its sidecar, which later participant runs read; returns the
+    members whose file could not be made.
 
     Raises
     ------

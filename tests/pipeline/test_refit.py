@@ -22,9 +22,8 @@ from kraken_bids.io.digests import compute_sha256
 from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_json, write_relmat
-from kraken_bids.pipeline.measure import ridge_files as pcorr_files
-from kraken_bids.pipeline.measure import ridge_targets as pcorr_targets
-from kraken_bids.pipeline.measure.ridge_targets import find_target, list_targets, read_target
+from kraken_bids.pipeline.measure import ridges
+from kraken_bids.pipeline.measure.ridges import find_target, list_targets, read_target
 from kraken_bids.pipeline.refit import refit_partial_correlations
 from kraken_bids.published.cache import PublishedFile
 from kraken_bids.settings import DataSettings, FunctionalSettings, Settings
@@ -197,7 +196,7 @@ def test_fetched_target_is_searched_for(
     path.parent.mkdir()
     savemat(path, {"C": target, "lambda": 0.0, "conntype": "precision"}, do_compression=True)
     published = {name: PublishedFile(name, (), compute_sha256(path))}
-    monkeypatch.setattr(pcorr_targets, "list_published", lambda: published)
+    monkeypatch.setattr(ridges, "list_published", lambda: published)
     refit(out)
     sidecar = read_json(sidecar_path(find(out, PARTIAL)))
     assert sidecar["Lambda"] == search_ridge(lambda: people, target=target).ridge
@@ -281,7 +280,7 @@ def test_files_without_sidecar(out: Path) -> None:
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, name: str, *, call: int) -> None:
     """Kill the stage at the n-th call of a function that writes."""
-    real: Callable[..., object] = getattr(pcorr_files, name)
+    real: Callable[..., object] = getattr(ridges, name)
     calls = []
 
     def write_or_die(*args: object, **kwargs: object) -> object:
@@ -290,7 +289,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, name: str, *, call: int) -> None:
             raise KeyboardInterrupt
         return real(*args, **kwargs)
 
-    monkeypatch.setattr(pcorr_files, name, write_or_die)
+    monkeypatch.setattr(ridges, name, write_or_die)
 
 
 @pytest.mark.parametrize(

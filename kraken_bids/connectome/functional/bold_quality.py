@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.connectome.functional.confounds import Columns, read_numbers
+from kraken_bids.connectome.functional.confounds import FD, NON_STEADY_STATE, Columns, read_numbers
 
 STD_DVARS, DVARS = "std_dvars", "dvars"
 
@@ -37,22 +37,10 @@ class FrameQuality:
 def standardized_dvars(
     columns: Columns, means: Mapping[str, NDArray[np.floating]]
 ) -> tuple[NDArray[np.float64], str]:
-    """Change of the whole brain's signal from frame to frame, 1 where it is that of a quiet scan.
+    """Change of the whole brain's signal from frame to frame, about 1 in a quiet scan; its source.
 
-    Parameters
-    ----------
-    columns : mapping of str to ndarray of shape (n_volumes,)
-        fMRIPrep's confounds: ``std_dvars``, else ``dvars`` over its median.
-    means : mapping of str to ndarray of shape (n_volumes, n_regions)
-        Region means, which stand in where the confounds have neither: root mean square over
-        regions of the change in per cent of each region's mean, over its median.
-
-    Returns
-    -------
-    dvars : ndarray of shape (n_volumes,)
-        NaN first.
-    source : str
-        Which of the three, in words.
+    fMRIPrep's ``std_dvars``, else ``dvars`` over its median, else over their median the root mean
+    squares, over regions, of the change in per cent of each region's mean. NaN first.
 
     Source
     ------
@@ -71,18 +59,10 @@ def standardized_dvars(
 def temporal_snr(
     means: NDArray[np.floating], kept: NDArray[np.bool_] | None = None
 ) -> NDArray[np.float64]:
-    """Mean over standard deviation, in time, of each region's mean before cleaning.
+    """Mean over standard deviation, in time, of each region's mean [n_volumes, n_regions].
 
-    Parameters
-    ----------
-    means : ndarray of shape (n_volumes, n_regions)
-    kept : ndarray of bool, shape (n_volumes,), optional
-        Frames that count (all). The first volumes, brighter than the rest, would swamp it.
-
-    Returns
-    -------
-    ndarray of shape (n_regions,)
-        NaN where a region holds no data or does not vary.
+    Over the frames that count: the first volumes, brighter than the rest, would swamp it. NaN
+    where a region holds no data or does not vary.
     """
     frames = np.asarray(means, np.float64)[slice(None) if kept is None else kept]
     if not len(frames):
@@ -96,37 +76,15 @@ def temporal_snr(
 
 
 def find_uncovered(coverage: NDArray[np.float64], least: float) -> NDArray[np.bool_]:
-    """Regions that hold too little signal for a connectome.
-
-    Parameters
-    ----------
-    coverage : ndarray of shape (n_regions,)
-        Share of each region's voxels that hold signal.
-    least : float
-        Share that is wanted; 0 too needs some.
-
-    Returns
-    -------
-    ndarray of bool, shape (n_regions,)
-    """
+    """Regions of which a smaller share than ``least`` holds signal, or none."""
     uncovered: NDArray[np.bool_] = (coverage < least) | (coverage == 0)
     return uncovered
 
 
 def correlation_noise(n_frames: int) -> float:
-    """Spread that chance alone gives a correlation of two unrelated regions.
+    """Spread of Pearson's r of unrelated regions, SD 1/√(n - 1); NaN below two frames.
 
-    Parameters
-    ----------
-    n_frames : int
-        Frames that count.
-
-    Returns
-    -------
-    float
-        Standard deviation of Pearson's r where the true correlation is 0 and frames are
-        independent, 1/√(n - 1). Frames of BOLD resemble their neighbours and cleaning uses some
-        up, so the true spread is larger; NaN below two frames.
+    Frames of BOLD resemble their neighbours and cleaning uses some up: the true spread is larger.
 
     Source
     ------
@@ -138,22 +96,7 @@ def correlation_noise(n_frames: int) -> float:
 def explain_shortness(
     *, n_frames: int, n_regions: int, minutes: float, min_minutes: float
 ) -> tuple[str, ...]:
-    """Say where there is too little data: for the partial correlation, for anything at all.
-
-    Parameters
-    ----------
-    n_frames : int
-        Frames that count, all runs together.
-    n_regions : int
-        Regions that hold data.
-    minutes, min_minutes : float
-        What is left, and what is wanted.
-
-    Returns
-    -------
-    tuple of str
-        One sentence each; empty where there is enough.
-    """
+    """Say where there is too little data: for the partial correlation, for anything at all."""
     noise = f"±{correlation_noise(n_frames):.2f}"
     sentences = []
     if minutes < min_minutes:
@@ -179,3 +122,96 @@ def _region_dvars(means: Mapping[str, NDArray[np.floating]]) -> NDArray[np.float
         return np.full(len(series), np.nan)
     change = np.diff(100 * series[:, seen] / average[seen], axis=0)
     return np.concatenate([[np.nan], np.sqrt((change**2).mean(axis=1))])
+
+
+GLOBAL_THRESHOLD = 5.0
+"""Robust z of the change in global signal (CONN's standard setting)."""
+MOTION_THRESHOLD_MM = 0.9
+HEAD_RADIUS_MM = 50.0
+
+# ART's box around the brain, mm: [+x, +y, +z] and [-x, -y, -z] of its six control points
+BOX = np.array([[70.0, 70.0, 75.0], [-70.0, -110.0, -45.0]])
+
+
+def find_art_outliers(
+    global_mean: NDArray[np.float64], motion: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Frames that ART's standard settings call outliers, each with its predecessor.
+
+    True where the global signal's change has |robust z| > 5 or the composite motion exceeds 0.9
+    mm, from the frame before or to the frame after. ``motion`` [n_volumes, 6] is mm, then rad.
+
+    Source
+    ------
+    fmriclean, ``fmri_outlier_detection.py --connstandard`` (after ART and CONN).
+    """
+    change = np.concatenate([[0.0], np.diff(global_mean)])
+    low, high = np.percentile(change, [25, 75])
+    spread = 0.7413 * (high - low) or 1.0
+    jumps = np.abs(change - np.median(change)) / spread > GLOBAL_THRESHOLD
+    jumps |= composite_motion(motion) > MOTION_THRESHOLD_MM
+    outliers: NDArray[np.bool_] = jumps | np.concatenate([jumps[1:], [False]])
+    return outliers
+
+
+def composite_motion(motion: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Largest displacement, mm, from frame to frame, of six points on a box around the brain.
+
+    ``motion`` [n_volumes, 6] is mm, then rad, composed as SPM does.
+
+    Source
+    ------
+    ART as ported in fmriclean: it scales the rows of each rotated axis, not its length.
+    """
+    matrices = _rotations(motion[:, 3:])
+    # axes of the head [t, axis, coordinate], scaled by either end of the box, then translated
+    axes = matrices.transpose(0, 2, 1)
+    points = np.concatenate([axes * BOX[0], axes * BOX[1]], axis=1) + motion[:, None, :3]
+    steps = np.linalg.norm(np.diff(points, axis=0), axis=2).max(axis=1)
+    return np.concatenate([[0.0], steps])
+
+
+def framewise_displacement(
+    columns: Mapping[str, NDArray[np.floating]], motion: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Framewise displacement (Power et al. 2012), mm, from fMRIPrep's column or else the motion.
+
+    A column of nothing but ``n/a`` counts as none: scrubbing by it would leave out no frame.
+    ``motion`` [n_volumes, 6] is mm, then rad. NaN first.
+    """
+    if FD in columns and np.isfinite(known := read_numbers(columns, FD)).any():
+        return known
+    steps = np.abs(np.diff(motion, axis=0))
+    displacement = steps[:, :3].sum(axis=1) + HEAD_RADIUS_MM * steps[:, 3:].sum(axis=1)
+    return np.concatenate([[np.nan], displacement])
+
+
+def count_non_steady_state(columns: Mapping[str, NDArray[np.floating]]) -> int:
+    """Volumes at the start that fMRIPrep marked as not yet in steady state."""
+    return sum(name.startswith(NON_STEADY_STATE) for name in columns)
+
+
+def find_fmriprep_outliers(
+    columns: Mapping[str, NDArray[np.floating]], n_volumes: int
+) -> NDArray[np.bool_]:
+    """Frames marked by any of fMRIPrep's columns with ``outlier`` in the name."""
+    marked = np.zeros(n_volumes, dtype=bool)
+    for name in columns:
+        if "outlier" in name:
+            marked |= np.nan_to_num(read_numbers(columns, name)) > 0
+    return marked
+
+
+def _rotations(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return SPM's rotation matrices [t, 3, 3] = Rx Ry Rz of angles [t, 3] in rad."""
+    c, s = np.cos(angles), np.sin(angles)
+    one, zero = np.ones(len(angles)), np.zeros(len(angles))
+
+    def stack(*cells: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.stack(cells, axis=1).reshape(-1, 3, 3)
+
+    x = stack(one, zero, zero, zero, c[:, 0], s[:, 0], zero, -s[:, 0], c[:, 0])
+    y = stack(c[:, 1], zero, s[:, 1], zero, one, zero, -s[:, 1], zero, c[:, 1])
+    z = stack(c[:, 2], s[:, 2], zero, -s[:, 2], c[:, 2], zero, zero, zero, one)
+    rotations: NDArray[np.float64] = x @ y @ z
+    return rotations

@@ -1,15 +1,21 @@
 """How a run is cleaned: what is asked for, what is regressed, what comes out."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.connectome.functional.bold_quality import FrameQuality
 from kraken_bids.connectome.functional.confounds import Regressors
-from kraken_bids.connectome.functional.nuisance import NILEARN, Strategy
 
+Strategy = Literal[
+    "fmriclean", "acompcor", "24p", "36p", "none", "simple", "scrubbing", "compcor", "ica_aroma"
+]
+
+STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
+NILEARN: tuple[Strategy, ...] = ("simple", "scrubbing", "compcor", "ica_aroma")
+"""Strategies whose confounds nilearn chooses."""
 OutlierRule = Literal["art", "fmriprep", "scrubbing", "none"]
 
 

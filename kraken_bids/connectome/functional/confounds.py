@@ -47,21 +47,9 @@ class ChosenConfounds:
 
 
 def select_columns(columns: Columns, names: Sequence[str], n_volumes: int) -> NDArray[np.float64]:
-    """Columns of fMRIPrep's confounds as an array.
+    """Columns of fMRIPrep's confounds as an array [n_volumes, len(names)].
 
-    Parameters
-    ----------
-    columns : mapping of str to ndarray
-        fMRIPrep's confounds; ``n/a`` as NaN.
-    names : sequence of str
-        Those wanted.
-    n_volumes : int
-        Volumes of the run.
-
-    Returns
-    -------
-    ndarray of shape (n_volumes, len(names))
-        NaN in the first row, which fMRIPrep writes where no earlier frame exists, is 0 here.
+    NaN in the first row, which fMRIPrep writes where no earlier frame exists, becomes 0.
 
     Raises
     ------
@@ -136,22 +124,10 @@ def _is_number(word: str) -> bool:
 
 
 def expand(values: NDArray[np.float64], names: Sequence[str], *, forward: bool) -> Regressors:
-    """Values, their differences in time, and the squares of both.
+    """Values [n_volumes, n], their differences in time, and the squares of both: 4n columns.
 
-    Parameters
-    ----------
-    values : ndarray of shape (n_volumes, n)
-        Confounds.
-    names : sequence of n str
-        Their names.
-    forward : bool
-        True: difference to the next frame, 0 at the end (fmriclean, CONN). False: to the frame
-        before, 0 at the start (fMRIPrep's ``_derivative1``).
-
-    Returns
-    -------
-    Regressors
-        4n columns: values, differences, squares, squared differences.
+    With ``forward``: difference to the next frame, 0 at the end (fmriclean, CONN); without: to the
+    frame before, 0 at the start (fMRIPrep's ``_derivative1``).
     """
     both = np.hstack([values, difference(values, forward=forward)])
     suffixes = ("", "_derivative1", "_power2", "_derivative1_power2")
@@ -168,19 +144,9 @@ def difference(values: NDArray[np.float64], *, forward: bool) -> NDArray[np.floa
 
 
 def rest_effect(n_volumes: int, tr: float) -> NDArray[np.float64]:
-    """Response to a scan that starts: a step, convolved with the haemodynamic response.
+    """Response [n_volumes] to a scan that starts: a step through the haemodynamic response.
 
-    Parameters
-    ----------
-    n_volumes : int
-        Volumes of the run.
-    tr : float
-        Repetition time, s.
-
-    Returns
-    -------
-    ndarray of shape (n_volumes,)
-        Rises over some 12 s, overshoots and settles near 1/tr.
+    Rises over some 12 s, overshoots and settles near 1/tr (s).
 
     Source
     ------
@@ -205,23 +171,10 @@ def one_hot(frames: NDArray[np.bool_]) -> Regressors:
 def select_components(
     columns: Columns, metadata: Mapping[str, object], tissue: str, n_components: int
 ) -> tuple[str, ...]:
-    """Names of fMRIPrep's first CompCor columns of a tissue.
+    """Names of fMRIPrep's first CompCor columns of a tissue, ``WM`` or ``CSF``, in their order.
 
-    Parameters
-    ----------
-    columns : mapping of str to ndarray
-        fMRIPrep's confounds.
-    metadata : mapping of str to object
-        Their sidecar: up to 20.2 only its ``Mask`` tells WM from CSF.
-    tissue : {'WM', 'CSF'}
-        Which.
-    n_components : int
-        At most so many.
-
-    Returns
-    -------
-    tuple of str
-        In fMRIPrep's order; fewer, or none, where fMRIPrep kept fewer.
+    Up to 20.2 only ``Mask`` in their sidecar, ``metadata``, tells WM from CSF. Fewer than
+    ``n_components``, or none, where fMRIPrep kept fewer.
     """
 
     def is_of_tissue(name: str) -> bool:
@@ -244,22 +197,9 @@ def compute_tissue_regressors(
 ) -> Regressors:
     """Mean of a tissue and four principal components of what is left of its voxels.
 
-    From the voxels, their mean and ``nuisance`` are regressed; of five components the first, which
-    carries the voxels' constant level, gives way to the mean.
-
-    Parameters
-    ----------
-    voxels : ndarray of shape (n_volumes, n_voxels)
-        Series of the voxels of the eroded mask.
-    nuisance : ndarray of shape (n_volumes, n)
-        Trend, motion, outliers and rest effect.
-    tissue : str
-        For the names.
-
-    Returns
-    -------
-    Regressors
-        ``WM_mean``, ``WM_component1`` …
+    From the voxels [n_volumes, n_voxels], their mean and ``nuisance`` [n_volumes, n] (trend,
+    motion, outliers, rest effect) are regressed; of five components the first, which carries the
+    voxels' constant level, gives way to the mean.
 
     Source
     ------

@@ -24,15 +24,15 @@ def concatenate_runs(
     Parameters
     ----------
     series : sequence of ndarray, each of shape (n_volumes, n_regions)
-        Cleaned region series of each run. A region may be NaN in a whole run.
+        A region may be NaN in a whole run; it is then NaN in all, so that every edge rests on the
+        same frames.
     kept : sequence of ndarray of bool, each of shape (n_volumes,)
         Frames that count.
 
     Returns
     -------
     ndarray of shape (n_frames, n_regions)
-        Population z-scores (zeros where a region does not vary in a run). A region that is
-        missing in one run is NaN in all, so that every edge rests on the same frames.
+        Population z-scores; zeros where a region does not vary in a run.
 
     Raises
     ------
@@ -54,17 +54,9 @@ def concatenate_runs(
 
 
 def compute_correlation(series: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Pearson correlation of every pair of regions.
+    """Pearson correlation of every pair of regions [n_frames, n_regions].
 
-    Parameters
-    ----------
-    series : ndarray of shape (n_frames, n_regions)
-        Region series, as from :func:`concatenate_runs`.
-
-    Returns
-    -------
-    ndarray of shape (n_regions, n_regions)
-        Symmetric, diagonal 1. Regions that are NaN or do not vary are NaN rows and columns.
+    Regions that are NaN or do not vary are NaN rows and columns.
 
     Raises
     ------
@@ -94,23 +86,10 @@ def partial_correlation_ridge(
     chosen: Mapping[str, float] | None = None,
     saved: Mapping[str, float] | None = None,
 ) -> tuple[float, str]:
-    """λ for a parcellation, and where it comes from.
+    """λ for a parcellation, and in words where it comes from.
 
-    Parameters
-    ----------
-    parcellation : str
-        Its name.
-    chosen : mapping of str to float, optional
-        Values that the user set; they win over all others.
-    saved : mapping of str to float, optional
-        Values that a search over the cohort found; they win over :data:`PCORR_RIDGE`.
-
-    Returns
-    -------
-    ridge : float
-        λ.
-    origin : str
-        Chosen, saved, published or default, in words for a sidecar.
+    What the user chose wins over what a search over the cohort saved, and that over
+    :data:`PCORR_RIDGE`.
     """
     if chosen and parcellation in chosen:
         return float(chosen[parcellation]), "chosen by the user"
@@ -126,21 +105,16 @@ def compute_partial_correlation(
 ) -> NDArray[np.float64]:
     """Partial correlation from the inverse of a ridge-regularised correlation matrix.
 
-    With P = (X + λ tr(X)/N · I)⁻¹, cell (i, j) is -P_ij / √(P_ii P_jj). λ > 0 makes it defined
-    even with fewer frames than regions (X is singular then); the fewer, the more it rests on λ.
+    With P = (X + λ tr(X)/N · I)⁻¹, cell (i, j) is -P_ij / √(P_ii P_jj), and 1 on the diagonal. λ >
+    0 makes it defined even with fewer frames than regions; the fewer, the more it rests on λ.
 
     Parameters
     ----------
     correlation : ndarray of shape (n_regions, n_regions)
         Correlation or covariance; scaled to unit diagonal first. Missing regions (NaN rows and
-        columns) are left out.
+        columns) stay missing.
     ridge : float
         λ, see :data:`PCORR_RIDGE`.
-
-    Returns
-    -------
-    ndarray of shape (n_regions, n_regions)
-        Symmetric, diagonal 1 (upstream's tables write 1 there); NaN where the input was.
 
     Raises
     ------

@@ -5,28 +5,9 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.connectome.functional.bold_quality import FrameQuality, standardized_dvars
-from kraken_bids.connectome.functional.cleaning import Cleaning, CleanRun, Nuisance
+from kraken_bids.connectome.functional.cleaning import NILEARN, CleanRun, Nuisance
 from kraken_bids.connectome.functional.confounds import (
-    MOTION,
-    ChosenConfounds,
-    Columns,
-    Regressors,
     orthonormal_basis,
-    select_columns,
-)
-from kraken_bids.connectome.functional.filters import high_pass_filter
-from kraken_bids.connectome.functional.nuisance import (
-    NILEARN,
-    build_chosen_nuisance,
-    build_global_signal,
-    build_nuisance,
-)
-from kraken_bids.connectome.functional.outlier_frames import (
-    count_non_steady_state,
-    find_art_outliers,
-    find_fmriprep_outliers,
-    framewise_displacement,
 )
 from kraken_bids.connectome.functional.timeseries import RegionSeries
 from kraken_bids.exceptions import ConnectomeError, TooShortError
@@ -39,125 +20,17 @@ NEGLIGIBLE = 1e-10
 """A region whose residual is this small, relative to its series, did not vary: it is set to 0."""
 
 
-def clean_run(
-    series: RegionSeries,
-    columns: Columns,
-    metadata: Mapping[str, object] | None = None,
-    *,
-    tr: float,
-    cleaning: Cleaning,
-    gsr: bool,
-) -> CleanRun:
-    """Clean the region series of a run; see :func:`prepare_nuisance` and :func:`apply_nuisance`.
-
-    To clean one run both with and without global signal regression, call those two: the
-    regressors are found once.
-    """
-    nuisance = prepare_nuisance(series, columns, metadata, tr=tr, cleaning=cleaning)
-    return apply_nuisance(series, nuisance, gsr=gsr)
-
-
-def prepare_nuisance(
-    series: RegionSeries,
-    columns: Columns,
-    metadata: Mapping[str, object] | None = None,
-    *,
-    tr: float,
-    cleaning: Cleaning,
-    chosen: ChosenConfounds | None = None,
-) -> Nuisance:
-    """Find outliers and build the regressors of a run.
-
-    Parameters
-    ----------
-    series : RegionSeries
-        As ``compute_region_series`` gives them. Without WM and CSF
-        voxels, fMRIPrep's columns stand in, and the regressors are named after them.
-    columns : mapping of str to ndarray of shape (n_volumes,)
-        fMRIPrep's confounds, ``n/a`` as NaN.
-    metadata : mapping of str to object, optional
-        Their sidecar.
-    tr : float
-        Repetition time, s.
-    cleaning : Cleaning
-        What to do.
-    chosen : ChosenConfounds, optional
-        Of a strategy whose confounds another software chooses.
-
-    Returns
-    -------
-    Nuisance
-        See there.
-
-    Raises
-    ------
-    ConnectomeError
-        If the repetition time is not positive, or confounds are absent, too short or not numbers.
-    """
-    if not tr > 0:
-        raise ConnectomeError(
-            f"expected a positive repetition time in seconds; found {tr}. "
-            "Add RepetitionTime to the JSON of the BOLD file."
-        )
-    motion = select_columns(columns, MOTION, series.n_volumes)
-    displacement = framewise_displacement(columns, motion)
-    dropped = _dropped_volumes(columns, cleaning, series.n_volumes)
-    outliers = _outliers(series, columns, motion, displacement, cleaning=cleaning)
-    if chosen is not None:
-        outliers |= ~chosen.kept
-        dropped &= ~chosen.kept if cleaning.drop_volumes is None else True
-    outliers &= ~dropped
-    left_out = dropped | outliers
-    if chosen is None:
-        blocks = build_nuisance(
-            cleaning.strategy,
-            series,
-            columns,
-            metadata=metadata or {},
-            tr=tr,
-            outliers=left_out,
-        )
-        global_signal, note, missing = _find_global_signal(cleaning, series, columns)
-    else:
-        blocks = build_chosen_nuisance(chosen, left_out)
-        global_signal, note, missing = chosen.global_signal, None, chosen.missing
-    return Nuisance(
-        blocks=blocks,
-        global_signal=global_signal,
-        global_signal_note=note,
-        missing=missing,
-        dropped=dropped,
-        outliers=outliers,
-        by_cosines=_has_cosines(cleaning, blocks),
-        frames=_judge_frames(series, columns, displacement, kept=~left_out),
-        tr=tr,
-        cleaning=cleaning,
-    )
-
-
 def apply_nuisance(series: RegionSeries, nuisance: Nuisance, *, gsr: bool) -> CleanRun:
     """Regress every nuisance at once from the region series, then filter them.
 
-    Parameters
-    ----------
-    series : RegionSeries
-        The run.
-    nuisance : Nuisance
-        From :func:`prepare_nuisance`.
-    gsr : bool
-        Whether the global signal is among the regressors.
-
-    Returns
-    -------
-    CleanRun
-        NaN where the series were. Regions that do not vary are 0.
+    Regions that do not vary become 0.
 
     Raises
     ------
     TooShortError
         If too few frames remain for the regressors and the filter.
     ConnectomeError
-        If there is no global signal.
+        If there is no global signal and ``gsr`` asks for it.
 
     Source
     ------
@@ -188,67 +61,10 @@ def apply_nuisance(series: RegionSeries, nuisance: Nuisance, *, gsr: bool) -> Cl
     )
 
 
-def _find_global_signal(
-    cleaning: Cleaning, series: RegionSeries, columns: Columns
-) -> tuple[Regressors | None, str | None, str]:
-    """Return the global signal's regressors, a note, and why there are none."""
-    try:
-        return *build_global_signal(cleaning.strategy, series, columns), ""
-    except ConnectomeError as error:
-        return None, None, str(error)
-
-
-def _dropped_volumes(columns: Columns, cleaning: Cleaning, n_volumes: int) -> NDArray[np.bool_]:
-    n = cleaning.drop_volumes
-    return np.arange(n_volumes) < (count_non_steady_state(columns) if n is None else n)
-
-
-def _outliers(
-    series: RegionSeries,
-    columns: Columns,
-    motion: NDArray[np.float64],
-    displacement: NDArray[np.float64],
-    *,
-    cleaning: Cleaning,
-) -> NDArray[np.bool_]:
-    outliers = np.zeros(series.n_volumes, dtype=bool)
-    if cleaning.outlier_rule == "art":
-        outliers |= find_art_outliers(series.global_mean, motion)
-    elif cleaning.outlier_rule == "fmriprep":
-        outliers |= find_fmriprep_outliers(columns, series.n_volumes)
-    # scrubbing has its own use of the threshold
-    if cleaning.fd_threshold is not None and cleaning.outlier_rule != "scrubbing":
-        outliers |= np.nan_to_num(displacement) > cleaning.fd_threshold
-    return outliers
-
-
-def _has_cosines(cleaning: Cleaning, blocks: tuple[Regressors, ...]) -> bool:
-    return cleaning.strategy in {"acompcor", *NILEARN} and any(
-        name.startswith("cosine") for block in blocks for name in block.names
-    )
-
-
 def _name_high_pass(nuisance: Nuisance) -> str:
     if nuisance.by_cosines:
         return COSINES
     return NO_COSINES if nuisance.cleaning.strategy in NILEARN else DCT
-
-
-def _judge_frames(
-    series: RegionSeries,
-    columns: Columns,
-    displacement: NDArray[np.float64],
-    *,
-    kept: NDArray[np.bool_],
-) -> FrameQuality:
-    dvars, dvars_source = standardized_dvars(columns, series.means)
-    return FrameQuality(
-        framewise_displacement=displacement,
-        dvars=dvars,
-        dvars_source=dvars_source,
-        global_signal=series.global_mean,
-        kept=kept,
-    )
 
 
 def _clean_means(
@@ -298,3 +114,55 @@ def _check_degrees_of_freedom(rank: int, nuisance: Nuisance, *, gsr: bool) -> No
 def _mean_fd(displacement: NDArray[np.float64]) -> float:
     known = displacement[np.isfinite(displacement)]
     return float(known.mean()) if len(known) else float("nan")
+
+
+ROLLOFF_SECONDS = 3.6
+"""Standard deviation of the Gaussian that softens the edge of the pass band is this / TR bins."""
+WINDOW_SECONDS = 36.0
+
+
+def high_pass_filter(
+    series: NDArray[np.float64],
+    *,
+    tr: float,
+    high_pass: float,
+    left_out: NDArray[np.bool_],
+) -> NDArray[np.float64]:
+    """Remove slow drifts: project on the DCT-II basis, damp frequencies below the cut, go back.
+
+    Parameters
+    ----------
+    series : ndarray of shape (n_volumes, n_series)
+        Residuals of a regression. NaN columns stay NaN.
+    tr : float
+        Repetition time, s.
+    high_pass : float
+        Hz; 0 or less: ``series`` is returned as it is.
+    left_out : ndarray of bool, shape (n_volumes,)
+        Frames that take no part in the projection and are filled with what passes.
+
+    Source
+    ------
+    fmriclean, ``utils.py``, ``dctfilt`` with ``filter_edge_rolloff``.
+    """
+    if high_pass <= 0:
+        return series
+    from scipy.fft import dct, idct  # here: its import takes a tenth of a small run
+
+    gain = pass_band(len(series), tr=tr, high_pass=high_pass)
+    projected = dct(np.where(left_out[:, None], 0.0, series), type=2, norm="ortho", axis=0)
+    filtered: NDArray[np.float64] = idct(projected * gain[:, None], type=2, norm="ortho", axis=0)
+    filtered[:, np.isnan(series).any(axis=0)] = np.nan
+    return filtered
+
+
+def pass_band(n_volumes: int, *, tr: float, high_pass: float) -> NDArray[np.float64]:
+    """Gain [n_volumes] of each DCT frequency k/(2·TR·n_volumes): a step at the cut, softened."""
+    frequencies = np.arange(n_volumes) / (2 * tr * n_volumes)
+    step = (frequencies >= high_pass).astype(np.float64)
+    half = int(WINDOW_SECONDS / tr / 2)
+    window = np.exp(-0.5 * (np.arange(-half, half + 1) * tr / ROLLOFF_SECONDS) ** 2)
+    mirrored = np.concatenate([step[::-1], step, step[::-1]])
+    smooth = np.convolve(window / window.sum(), mirrored, "full")
+    first = n_volumes + len(window) // 2
+    return smooth[first : first + n_volumes]

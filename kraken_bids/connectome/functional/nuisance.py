@@ -1,11 +1,19 @@
-"""Which nuisance regressors each denoising strategy uses, in which order."""
+"""What is regressed from a run, by denoising strategy and in which order; frames left out."""
 
 from collections.abc import Mapping
-from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.connectome.functional.bold_quality import (
+    FrameQuality,
+    count_non_steady_state,
+    find_art_outliers,
+    find_fmriprep_outliers,
+    framewise_displacement,
+    standardized_dvars,
+)
+from kraken_bids.connectome.functional.cleaning import NILEARN, Cleaning, Nuisance, Strategy
 from kraken_bids.connectome.functional.confounds import (
     MIN_TISSUE_VOXELS,
     MOTION,
@@ -25,14 +33,75 @@ from kraken_bids.connectome.functional.confounds import (
 from kraken_bids.connectome.functional.timeseries import RegionSeries
 from kraken_bids.exceptions import ConnectomeError
 
-Strategy = Literal[
-    "fmriclean", "acompcor", "24p", "36p", "none", "simple", "scrubbing", "compcor", "ica_aroma"
-]
-
-STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
-NILEARN: tuple[Strategy, ...] = ("simple", "scrubbing", "compcor", "ica_aroma")
-"""Strategies whose confounds nilearn chooses."""
 TISSUES = ("WM", "CSF")
+
+
+def prepare_nuisance(
+    series: RegionSeries,
+    columns: Columns,
+    metadata: Mapping[str, object] | None = None,
+    *,
+    tr: float,
+    cleaning: Cleaning,
+    chosen: ChosenConfounds | None = None,
+) -> Nuisance:
+    """Find outliers and build the regressors of a run.
+
+    Without WM and CSF voxels in ``series``, fMRIPrep's columns stand in for these tissues.
+
+    Parameters
+    ----------
+    series : RegionSeries
+    columns, metadata : mapping
+        fMRIPrep's confounds, ``n/a`` as NaN, and their sidecar.
+    tr : float
+        Repetition time, s.
+    cleaning : Cleaning
+    chosen : ChosenConfounds, optional
+        Of a strategy whose confounds another software chooses.
+
+    Raises
+    ------
+    ConnectomeError
+        If the repetition time is not positive, or confounds are absent, too short or not numbers.
+    """
+    if not tr > 0:
+        raise ConnectomeError(
+            f"expected a positive repetition time in seconds; found {tr}. "
+            "Add RepetitionTime to the JSON of the BOLD file."
+        )
+    motion = select_columns(columns, MOTION, series.n_volumes)
+    displacement = framewise_displacement(columns, motion)
+    dropped, outliers = _find_left_out(
+        series, columns, motion, displacement, cleaning=cleaning, chosen=chosen
+    )
+    left_out = dropped | outliers
+    if chosen is None:
+        blocks = build_nuisance(
+            cleaning.strategy,
+            series,
+            columns,
+            metadata=metadata or {},
+            tr=tr,
+            outliers=left_out,
+        )
+        global_signal, note, missing = _find_global_signal(cleaning, series, columns)
+    else:
+        blocks = build_chosen_nuisance(chosen, left_out)
+        global_signal, note, missing = chosen.global_signal, None, chosen.missing
+    dvars, dvars_source = standardized_dvars(columns, series.means)
+    return Nuisance(
+        blocks=blocks,
+        global_signal=global_signal,
+        global_signal_note=note,
+        missing=missing,
+        dropped=dropped,
+        outliers=outliers,
+        by_cosines=_has_cosines(cleaning, blocks),
+        frames=FrameQuality(displacement, dvars, dvars_source, series.global_mean, ~left_out),
+        tr=tr,
+        cleaning=cleaning,
+    )
 
 
 def build_nuisance(
@@ -46,27 +115,11 @@ def build_nuisance(
 ) -> tuple[Regressors, ...]:
     """Nuisance regressors of a strategy, in its order, without the global signal.
 
-    Parameters
-    ----------
-    strategy : str
-        ``fmriclean``: ones | WM, CSF (mean + 4 components each) | 24 motion with forward
-        differences | rest effect and its difference | outliers | linear. ``acompcor``: ones |
-        fMRIPrep's 5 WM + 5 CSF components, cosines | 24 motion | outliers | linear. ``24p``: ones
-        | 24 motion | outliers | linear. ``36p``: the same with WM and CSF means and their
-        expansions. ``none``: ones | outliers | linear.
-    series : RegionSeries
-        For the tissue voxels.
-    columns, metadata : mapping
-        fMRIPrep's confounds and their sidecar.
-    tr : float
-        Repetition time, s.
-    outliers : ndarray of bool, shape (n_volumes,)
-        Frames left out, dropped first volumes among them; one regressor each.
-
-    Returns
-    -------
-    tuple of Regressors
-        The first holds the ones; the global signal goes after it.
+    ``fmriclean``: ones | WM, CSF (mean + 4 components each) | 24 motion with forward differences |
+    rest effect and its difference | outliers | linear. ``acompcor``: ones | fMRIPrep's 5 WM + 5
+    CSF components, cosines | 24 motion | outliers | linear. ``24p``: ones | 24 motion | outliers |
+    linear. ``36p``: the same with WM and CSF means and their expansions. ``none``: ones | outliers
+    | linear. Dropped first volumes are among the ``outliers`` [n_volumes].
 
     Raises
     ------
@@ -183,3 +236,45 @@ def _fmriprep_components(
 
 def _motion(columns: Columns, n: int, *, forward: bool) -> Regressors:
     return expand(select_columns(columns, MOTION, n), MOTION, forward=forward)
+
+
+def _find_global_signal(
+    cleaning: Cleaning, series: RegionSeries, columns: Columns
+) -> tuple[Regressors | None, str | None, str]:
+    """Return the global signal's regressors, a note, and why there are none."""
+    try:
+        return *build_global_signal(cleaning.strategy, series, columns), ""
+    except ConnectomeError as error:
+        return None, None, str(error)
+
+
+def _find_left_out(
+    series: RegionSeries,
+    columns: Columns,
+    motion: NDArray[np.float64],
+    displacement: NDArray[np.float64],
+    *,
+    cleaning: Cleaning,
+    chosen: ChosenConfounds | None,
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """First volumes that are dropped, and other frames that do not count."""
+    n = cleaning.drop_volumes
+    dropped = np.arange(series.n_volumes) < (count_non_steady_state(columns) if n is None else n)
+    outliers = np.zeros(series.n_volumes, dtype=bool)
+    if cleaning.outlier_rule == "art":
+        outliers |= find_art_outliers(series.global_mean, motion)
+    elif cleaning.outlier_rule == "fmriprep":
+        outliers |= find_fmriprep_outliers(columns, series.n_volumes)
+    # scrubbing has its own use of the threshold
+    if cleaning.fd_threshold is not None and cleaning.outlier_rule != "scrubbing":
+        outliers |= np.nan_to_num(displacement) > cleaning.fd_threshold
+    if chosen is not None:
+        outliers |= ~chosen.kept
+        dropped &= ~chosen.kept if n is None else True
+    return dropped, outliers & ~dropped
+
+
+def _has_cosines(cleaning: Cleaning, blocks: tuple[Regressors, ...]) -> bool:
+    return cleaning.strategy in {"acompcor", *NILEARN} and any(
+        name.startswith("cosine") for block in blocks for name in block.names
+    )

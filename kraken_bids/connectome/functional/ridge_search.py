@@ -50,18 +50,13 @@ def search_ridge(
     Parameters
     ----------
     read_all : callable
-        Gives everyone's correlation matrix, one after the other and each time anew. A region that
-        somebody lacks (NaN row and column) is left out for that person.
+        Gives everyone's correlation matrix, one after the other and each time anew; regions that
+        somebody lacks (NaN) are left out for that person.
     target : ndarray of shape (n_regions, n_regions), optional
-        Precision matrix T, such as a mean over training subjects; else the mean of X⁻¹.
+        Precision matrix T; else the mean of X⁻¹.
     smallest : float
-        Eigenvalues up to here count as zero. With one of them a matrix has no inverse: T takes its
-        pseudo-inverse, and λ = 0 cannot be chosen, nor can what would be rounded to 0.
-
-    Returns
-    -------
-    RidgeSearch
-        λ, and the error of every λ tried.
+        Eigenvalues up to here count as zero. With one a matrix has no inverse: T takes its
+        pseudo-inverse, and neither λ = 0 nor what is rounded to it can be chosen.
 
     Raises
     ------
@@ -94,17 +89,9 @@ def search_ridge(
 def compute_mean_precision(
     read_all: ReadAll, *, smallest: float = SMALLEST_EIGENVALUE
 ) -> NDArray[np.float64]:
-    """Mean of everyone's inverse correlation matrix, without ridge.
+    """Mean [n_regions, n_regions] of everyone's inverse correlation matrix, without ridge.
 
-    Parameters
-    ----------
-    read_all, smallest
-        As of :func:`search_ridge`.
-
-    Returns
-    -------
-    ndarray of shape (n_regions, n_regions)
-        Each cell the mean over those who have both regions; NaN where nobody has.
+    Each cell is the mean over those who have both regions; NaN where nobody has.
 
     Raises
     ------

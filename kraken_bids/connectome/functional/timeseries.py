@@ -53,32 +53,23 @@ def compute_region_series(  # noqa: PLR0913 - one BOLD run is that many things
 ) -> RegionSeries:
     """Region means, coverage and tissue series of a BOLD run, reading each volume once.
 
-    Voxels that are zero at all times do not count in any mean. NaN and infinite voxels count as
-    zero at that time, which is what fMRIPrep writes outside the field of view. Sums are float64.
+    Voxels that are zero at all times count in no mean. NaN and infinite values count as zero,
+    which is what fMRIPrep writes outside the field of view. Sums are float64.
 
     Parameters
     ----------
     volumes : iterable of ndarray of shape (x*y*z,)
-        Volumes in order, x fastest, in their stored type, not scaled.
+        In order, x fastest, in their stored type: value = stored * ``slope`` + ``inter``.
     shape : sequence of 3 int
-        Grid of a volume.
-    slope, inter : float
-        Value = stored * slope + inter.
     labels : mapping of str to ndarray of int, shape (x, y, z)
         Per parcellation: region number 1 … n_regions of each voxel, 0 outside.
     brain_mask : ndarray of bool, shape (x, y, z), or None
-        Brain; None: every voxel.
+        None: every voxel.
     tissue_masks : mapping of str to ndarray of bool, shape (x, y, z)
-        ``GM`` (for the grey-matter mean), ``WM`` and ``CSF`` (for the components; eroded here by a
-        3 x 3 x 3 box; every k-th voxel is kept where more than 20 000 are left).
+        ``GM`` for the grey-matter mean; ``WM`` and ``CSF`` for components: eroded here by a
+        3 x 3 x 3 box, every k-th voxel where more than 20 000 are left.
     n_regions : mapping of str to int, optional
-        Regions of each parcellation, so that absent last ones get their NaN columns (the largest
-        number in the image).
-
-    Returns
-    -------
-    RegionSeries
-        See there.
+        So that absent last regions get their NaN columns (the largest number in the image).
 
     Raises
     ------

@@ -6,10 +6,10 @@ from itertools import product
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.connectome.labels.grids import cover_labels
 from kraken_bids.connectome.labels.label_numbers import count_labels
-from kraken_bids.connectome.resample import Step, resample_labels
-from kraken_bids.connectome.structural.neighbour_tables import find_box
+from kraken_bids.connectome.resample import Step, apply_steps, resample_labels
+from kraken_bids.connectome.structural.nearest_label_cache import find_box
+from kraken_bids.exceptions import ConnectomeError
 
 MAX_GRID = 64_000_000
 """Voxels; a grid that would be larger is not laid out, volumes tell instead."""
@@ -29,27 +29,17 @@ def count_whole_regions(
     steps: Sequence[Step],
     n_regions: int,
 ) -> NDArray[np.int64]:
-    """Voxels that each region would have if the grid of the data went on as far as its labels.
+    """Voxels [n_regions] that each region would have if the grid of the data went on as far as it.
 
     Parameters
     ----------
-    labels : ndarray of int, shape (x, y, z)
-        Region numbers 1 … n_regions, 0 outside, on the label image's own grid.
-    affine : ndarray of shape (4, 4)
-        Its voxel → RAS mm.
-    moved : ndarray of int, shape (i, j, k)
-        The same on the grid of the data, from :func:`~.resample.resample_labels`.
-    target_affine : ndarray of shape (4, 4)
-        Voxel → RAS mm of that grid.
+    labels, affine
+        Region numbers [x, y, z] on the label image's own grid, and its voxel → RAS mm.
+    moved, target_affine
+        The same on the grid of the data [i, j, k].
     steps : sequence of (affine, displacement)
         How points of the data's space pass into the space of the label image.
     n_regions : int
-        Number of regions.
-
-    Returns
-    -------
-    ndarray of int, shape (n_regions,)
-        At least as many as on the grid of the data.
     """
     counts = count_labels(moved, n_regions)
     if not labels.any() or (steps and _is_within(counts, labels, moved)):
@@ -74,18 +64,10 @@ def count_whole_regions(
 
 
 def find_cut_regions(labels: NDArray[np.integer]) -> NDArray[np.int64]:
-    """Regions that the edge of their own image cuts through, as far as their shape tells.
+    """Numbers of regions that the edge of their own image [x, y, z] cuts through.
 
-    Parameters
-    ----------
-    labels : ndarray of int, shape (x, y, z)
-        Region numbers, 0 outside.
-
-    Returns
-    -------
-    ndarray of int
-        Numbers of regions whose section at an edge is larger than half of their largest parallel
-        one: how much lies beyond cannot be known.
+    Their section at an edge is larger than half of their largest parallel one: how much lies
+    beyond cannot be known.
     """
     if not _touches_edge(labels):
         return np.empty(0, np.int64)
@@ -135,7 +117,68 @@ def _find_bounds(
     corners = np.array([(*corner, 1) for corner in product(*ranges)], np.float64)
     voxels = (np.linalg.inv(np.asarray(target_affine, np.float64)) @ affine @ corners.T)[:3]
     # half a voxel of the label image beyond the centres of its outermost voxels
-    reach = 0.5 * np.abs(np.linalg.inv(target_affine[:3, :3]) @ affine[:3, :3]).sum(axis=1)
-    low = np.floor(voxels.min(axis=1) - reach + 0.5 + ROUNDING).astype(np.int64)
-    high = np.ceil(voxels.max(axis=1) + reach - 0.5 - ROUNDING).astype(np.int64)
+    margin = 0.5 * np.abs(np.linalg.inv(target_affine[:3, :3]) @ affine[:3, :3]).sum(axis=1)
+    low = np.floor(voxels.min(axis=1) - margin + 0.5 + ROUNDING).astype(np.int64)
+    high = np.ceil(voxels.max(axis=1) + margin - 0.5 - ROUNDING).astype(np.int64)
     return low, high
+
+
+PROBE_MM = 6.0
+REACH_MM = 210.0
+MARGIN_MM = 12.0
+
+
+def cover_labels(
+    labels: NDArray[np.integer],
+    affine: NDArray[np.floating],
+    *,
+    steps: Sequence[Step],
+    voxel_mm: float,
+) -> tuple[tuple[int, int, int], NDArray[np.float64]]:
+    """Isotropic RAS grid of a target space that holds every labelled voxel carried into it.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (x, y, z)
+    affine : ndarray of shape (4, 4)
+        Its voxel → RAS mm.
+    steps : sequence of (affine, displacement)
+        How points of the target space pass into the space of the label image.
+    voxel_mm : float
+
+    Returns
+    -------
+    shape : tuple of 3 int
+    affine : ndarray of shape (4, 4)
+
+    Raises
+    ------
+    ConnectomeError
+        If no point within 210 mm of the target's origin lands near a label.
+    """
+    voxels = _find_ends(labels > 0)
+    corners = voxels @ affine[:3, :3].T + affine[:3, 3]
+    low, high = corners.min(axis=0) - MARGIN_MM, corners.max(axis=0) + MARGIN_MM
+    axis = np.arange(-REACH_MM, REACH_MM + PROBE_MM, PROBE_MM)
+    probes = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
+    landed = apply_steps(probes, steps)
+    near = probes[((landed >= low) & (landed <= high)).all(axis=1)]
+    if not len(near):
+        raise ConnectomeError(
+            f"expected the transform to carry points near the origin into the label image; found "
+            f"none within {REACH_MM:g} mm. Is it the transform of this participant and direction?"
+        )
+    start = near.min(axis=0) - PROBE_MM
+    shape = np.ceil((near.max(axis=0) + PROBE_MM - start) / voxel_mm).astype(int) + 1
+    target = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])
+    target[:3, 3] = start
+    return (int(shape[0]), int(shape[1]), int(shape[2])), target
+
+
+def _find_ends(is_inside: NDArray[np.bool_]) -> NDArray[np.integer]:
+    """First and last voxel [n, 3] of every column: the rest lies between them."""
+    columns = np.argwhere(is_inside.any(axis=2))
+    lines = is_inside[columns[:, 0], columns[:, 1]]
+    first, behind = lines.argmax(axis=1), lines[:, ::-1].argmax(axis=1)
+    ends = [first, lines.shape[1] - 1 - behind]
+    return np.concatenate([np.column_stack([columns, end]) for end in ends])

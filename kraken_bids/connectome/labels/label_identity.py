@@ -70,16 +70,10 @@ def identify_labels(
     Parameters
     ----------
     labels : ndarray of int, shape (x, y, z)
-        Label image.
     affine : ndarray of shape (4, 4)
         Voxel → RAS mm.
     parcellation : Parcellation
-        What it is taken for.
-
-    Returns
-    -------
-    Identity
-        See there.
+        What the image is taken for.
 
     Raises
     ------

@@ -10,17 +10,7 @@ from kraken_bids.exceptions import ConnectomeError
 
 
 def check_labels(labels: NDArray[np.generic]) -> NDArray[np.int32]:
-    """Label image as integers.
-
-    Parameters
-    ----------
-    labels : ndarray of shape (x, y, z) or (x, y, z, 1)
-        Label image as read; floats are fine when they are whole numbers.
-
-    Returns
-    -------
-    ndarray of int32, shape (x, y, z)
-        The same labels.
+    """Label image [x, y, z] or [x, y, z, 1] as int32 [x, y, z]; floats may be whole numbers.
 
     Raises
     ------
@@ -49,21 +39,9 @@ def check_labels(labels: NDArray[np.generic]) -> NDArray[np.int32]:
 def index_labels(
     labels: NDArray[np.generic], values: Sequence[int], *, in_place: bool = False
 ) -> NDArray[np.int32]:
-    """Label image whose values are region numbers.
+    """Label image whose values are region numbers: 1 … n in the order of ``values``, 0 elsewhere.
 
-    Parameters
-    ----------
-    labels : ndarray
-        Label image; floats are fine when they are whole numbers.
-    values : sequence of int
-        Label of each region, in the order of the parcellation.
-    in_place : bool
-        Whether an image of int32 may be overwritten: large ones fill half the memory.
-
-    Returns
-    -------
-    ndarray of int32, same shape
-        1 … len(values) in the order of ``values``; 0 for every other label.
+    With ``in_place`` an image of int32 may be overwritten: large ones fill half the memory.
 
     Raises
     ------

@@ -109,21 +109,11 @@ def measure_centres(labels: NDArray[np.integer], affine: NDArray[np.floating]) -
 
 
 def fit_places(found: Floats, known: Floats) -> PlaceFit:
-    """Compare the centres of an image with known places, whatever its position, size and tilt.
+    """Compare centres of an image with known places [n_regions, 3], RAS mm; NaN: unknown.
 
     An affine map is fitted by least squares, and every region is predicted from the others, so
     that chance explains nothing, however few there are. It is the same for every space, and
     atrophy, growth and partial coverage leave it near 1.
-
-    Parameters
-    ----------
-    found, known : ndarray of shape (n_regions, 3)
-        RAS mm; NaN rows where a region is missing or unknown.
-
-    Returns
-    -------
-    PlaceFit
-        See there.
     """
     both = np.isfinite(found).all(axis=1) & np.isfinite(known).all(axis=1)
     x, y, n = found[both], known[both], int(both.sum())
@@ -143,18 +133,10 @@ def fit_places(found: Floats, known: Floats) -> PlaceFit:
 
 
 def find_exchanged(found: Floats, known: Floats) -> list[tuple[int, int]]:
-    """Pairs of regions that lie where the other one should.
+    """Pairs of rows of regions that lie where the other one should, in an image that fits.
 
-    Parameters
-    ----------
-    found, known : ndarray of shape (n_regions, 3)
-        As in :func:`fit_places`, of an image that fits.
-
-    Returns
-    -------
-    list of (int, int)
-        Rows of regions at least :data:`FAR_APART_MM` off together, and at most half as far if they
-        changed places; each region once.
+    They are at least :data:`FAR_APART_MM` off together, and at most half as far if they changed
+    places; each region once.
     """
     rows = np.flatnonzero(np.isfinite(found).all(axis=1) & np.isfinite(known).all(axis=1))
     design = np.column_stack([np.ones(len(rows)), found[rows]])
@@ -186,17 +168,7 @@ def find_sides(parcellation: Parcellation) -> tuple[str, ...]:
 def measure_sides(found: NDArray[np.float64], hemispheres: Sequence[str]) -> float:
     """Share of pairs of a left and a right region whose left one lies further left.
 
-    Parameters
-    ----------
-    found : ndarray of shape (n_regions, 3)
-        Centres, RAS mm; NaN rows where missing.
-    hemispheres : sequence of str
-        ``L``, ``R``, or anything else.
-
-    Returns
-    -------
-    float
-        1 where there are fewer than three regions of a side.
+    1 where there are fewer than three regions of a side.
     """
     sides, x = np.array(hemispheres), found[:, 0]
     left, right = (x[(sides == side) & np.isfinite(x)] for side in "LR")

@@ -52,19 +52,9 @@ class TouchedRegions:
 
 
 def find_voxel_regions(search: RegionSearch, points: NDArray[np.floating]) -> NDArray[np.int32]:
-    """Label of the voxel that holds each point; ``tck2connectome -assignment_end_voxels``.
+    """Label of the voxel that holds each point [..., 3]; ``-assignment_end_voxels``.
 
-    Parameters
-    ----------
-    search : RegionSearch
-        The label image.
-    points : ndarray of shape (..., 3)
-        RAS mm.
-
-    Returns
-    -------
-    ndarray of int32, shape (...)
-        Region number; 0 outside the image and for NaN.
+    0 outside the image and for NaN.
     """
     with np.errstate(invalid="ignore"):
         voxels = find_voxel_coordinates(search, points.reshape(-1, 3).astype(np.float64)).T
@@ -85,23 +75,10 @@ def find_regions_inwards(
     *,
     max_distance: float,
 ) -> NDArray[np.int32]:
-    """First region on the way from each end to the middle; ``-assignment_reverse_search``.
+    """First region from each end to the middle [n_tracks, 2]; ``-assignment_reverse_search``.
 
-    Parameters
-    ----------
-    search : RegionSearch
-        The label image.
-    vertices : ndarray of shape (n_vertices, 3)
-        RAS mm.
-    starts, stops : ndarray of int, shape (n_tracks,)
-        Track i is ``vertices[starts[i]:stops[i]]``.
-    max_distance : float
-        mm along the streamline; 0 goes to its middle.
-
-    Returns
-    -------
-    ndarray of int32, shape (n_tracks, 2)
-        Region numbers; 0 where none was met.
+    Track i is ``vertices[starts[i]:stops[i]]``, RAS mm; ``max_distance`` is mm along it, 0 goes to
+    its middle. 0 where no region was met.
     """
     labels = find_voxel_regions(search, vertices)
     n = stops - starts
@@ -127,18 +104,7 @@ def find_all_regions(
     starts: NDArray[np.integer],
     stops: NDArray[np.integer],
 ) -> TouchedRegions:
-    """Every region that holds a vertex of a streamline; ``-assignment_all_voxels``.
-
-    Parameters
-    ----------
-    search, vertices, starts, stops
-        As in :func:`find_regions_inwards`.
-
-    Returns
-    -------
-    TouchedRegions
-        See there.
-    """
+    """Every region that holds a vertex of a streamline; ``-assignment_all_voxels``."""
     labels = find_voxel_regions(search, vertices)
     n = stops - starts
     owners = np.repeat(np.arange(len(starts)), n)

@@ -13,19 +13,9 @@ N_BINS = 60
 def compute_lengths(
     vertices: NDArray[np.floating], starts: NDArray[np.integer], stops: NDArray[np.integer]
 ) -> NDArray[np.float32]:
-    """Length of each track: its steps added up one by one in float32, as MRtrix does.
+    """Length [n_tracks] of each track, mm: its steps added up in float32, as MRtrix does.
 
-    Parameters
-    ----------
-    vertices : ndarray of shape (n_vertices, 3)
-        mm.
-    starts, stops : ndarray of int, shape (n_tracks,)
-        Track i is ``vertices[starts[i]:stops[i]]``; the tracks follow each other.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_tracks,)
-        mm; 0 for a track of one vertex, NaN for one of none.
+    Track i is ``vertices[starts[i]:stops[i]]``. 0 for a track of one vertex, NaN for one of none.
 
     Source
     ------
@@ -56,19 +46,10 @@ def list_steps(starts: NDArray[np.integer], n_steps: NDArray[np.integer]) -> NDA
 def compute_track_lengths(
     vertices: NDArray[np.floating[Any]], starts: NDArray[np.integer], stops: NDArray[np.integer]
 ) -> NDArray[np.float32]:
-    """Length of each track, to single precision; the digits of MRtrix are in ``tracks``.
+    """Length [n_tracks] of each track, mm, to single precision but not to MRtrix's last digit.
 
-    Parameters
-    ----------
-    vertices : ndarray of shape (n_vertices, 3)
-        mm; whatever stands between the tracks is not read.
-    starts, stops : ndarray of int, shape (n_tracks,)
-        Track i is ``vertices[starts[i]:stops[i]]``.
-
-    Returns
-    -------
-    ndarray of float32, shape (n_tracks,)
-        mm; 0 for a track of one vertex or none, NaN where a coordinate is not finite.
+    Track i is ``vertices[starts[i]:stops[i]]``. 0 for a track of one vertex or none, NaN where a
+    coordinate is not finite.
     """
     lengths = np.zeros(len(starts), np.float32)
     has_steps = stops - starts > 1

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.connectome.labels.label_numbers import check_labels, count_labels
-from kraken_bids.connectome.structural.neighbour_tables import Neighbourhoods, find_box
-from kraken_bids.connectome.structural.search_tables import is_small
+from kraken_bids.connectome.structural.nearest_label_cache import NearestLabelCache, find_box
+from kraken_bids.connectome.structural.search_offsets import is_small
 from kraken_bids.exceptions import ConnectomeError
 
 POINTS_AT_ONCE = 100_000
@@ -75,9 +75,9 @@ class RegionSearch:
         return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0))
 
     @cached_property
-    def neighbourhoods(self) -> Neighbourhoods:
+    def nearest_labels(self) -> NearestLabelCache:
         """Nearest labels by voxel, where a labelled voxel wins for the points inside it."""
-        return Neighbourhoods(
+        return NearestLabelCache(
             self.labels, self.box, self.affine[:3, :3], radius=self.radius, tolerance=NEAR_TIE_MM
         )
 
@@ -102,14 +102,14 @@ class RegionSearch:
     def offsets(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Voxel offsets [n, 3] in MRtrix's order: by centre distance, then z, y, x; distances."""
         spacing = self.spacing
-        reach = self.radius + 0.5 * float(np.linalg.norm(spacing))
-        n = int(np.ceil(reach / spacing.min()))
+        farthest = self.radius + 0.5 * float(np.linalg.norm(spacing))
+        n = int(np.ceil(farthest / spacing.min()))
         z, y, x = np.meshgrid(*[np.arange(-n, n + 1)] * 3, indexing="ij")
         offsets = np.stack([x.ravel(), y.ravel(), z.ravel()], axis=1)
         squares = (offsets * spacing) ** 2
         distances = np.sqrt(squares[:, 2] + squares[:, 1] + squares[:, 0])
         order = np.argsort(distances, kind="stable")
-        order = order[distances[order] < reach]
+        order = order[distances[order] < farthest]
         return offsets[order].astype(np.int64), distances[order]
 
 
@@ -127,11 +127,6 @@ def build_region_search(
     radius : float
         mm; a point takes the label of the nearest voxel centre that is closer than this.
 
-    Returns
-    -------
-    RegionSearch
-        See there.
-
     Raises
     ------
     ConnectomeError
@@ -148,24 +143,12 @@ def build_region_search(
 
 
 def find_regions(search: RegionSearch, points: NDArray[np.floating]) -> NDArray[np.int32]:
-    """Region of each point: the label of the nearest labelled voxel centre within the radius.
+    """Region of each point [..., 3], RAS mm: the nearest labelled voxel centre within the radius.
 
     Equal to ``tck2connectome -assignment_radial_search``: distances in float64, strictly below the
     radius; points outside the image may still be assigned; NaN or infinite points are not. Points
     nearly half-way between labels (within 1e-8 mm) take the first voxel in MRtrix's order: nearest
-    own-voxel offset, then z, y, x on the near-RAS grid.
-
-    Parameters
-    ----------
-    search : RegionSearch
-        From :func:`build_region_search`.
-    points : ndarray of shape (..., 3)
-        RAS mm.
-
-    Returns
-    -------
-    ndarray of int32, shape (...)
-        Region number; 0 where none is near enough.
+    own-voxel offset, then z, y, x on the near-RAS grid. 0 where none is near enough.
     """
     flat = points.reshape(-1, 3)
     found = np.zeros(len(flat), dtype=np.int32)
@@ -199,7 +182,7 @@ def is_inside(search: RegionSearch, points: NDArray[np.floating]) -> NDArray[np.
 
 def _find(search: RegionSearch, points: NDArray[np.float64]) -> NDArray[np.int32]:
     if search.takes_own_voxel and is_small(search.affine[:3, :3], search.radius):
-        found, unsure = search.neighbourhoods.find(find_voxel_coordinates(search, points))
+        found, unsure = search.nearest_labels.find(find_voxel_coordinates(search, points))
     else:
         found, unsure = _find_in_tree(search, points)
     if unsure.any():

@@ -43,9 +43,8 @@ class EdgeCounter:
     Parameters
     ----------
     n_voxels : ndarray of shape (n_regions,)
-        Voxels of each region in the label image; 0: the region is missing.
+        0: the region is missing in the label image.
     voxel_mm3 : float
-        Volume of one of its voxels.
     is_weighted : bool
         Whether streamlines come with weights (SIFT2).
     """
@@ -69,14 +68,7 @@ class EdgeCounter:
         assignments: NDArray[np.integer],
         weights: NDArray[np.floating] | None = None,
     ) -> None:
-        """Add a block of streamlines.
-
-        Parameters
-        ----------
-        assignments : ndarray of int, shape (n_streamlines, 2)
-            Region number of either end, 0 where it met none; as of :func:`find_regions`.
-        weights : ndarray of shape (n_streamlines,), optional
-            Their weights.
+        """Add a block: region number of either end [n, 2], 0 where it met none, and weights [n].
 
         Raises
         ------
@@ -96,7 +88,7 @@ class EdgeCounter:
             self._sum_of_weights += float(rounded.sum())
 
     def connectome(self, metric: Metric, *, units: Units) -> NDArray[np.float64]:
-        """Symmetric matrix of a metric.
+        """Symmetric matrix of a metric, region 1 first.
 
         Parameters
         ----------
@@ -108,11 +100,6 @@ class EdgeCounter:
             missing regions: equal to ``tck2connectome -symmetric [-scale_invnodevol]``.
             ``krakencoder``: as the published model was trained: V in voxels of 1.953125 mm³, sums
             scaled to 5 million streamlines, diagonal 0, NaN for missing regions.
-
-        Returns
-        -------
-        ndarray of shape (n_regions, n_regions)
-            Region 1 first.
 
         Raises
         ------
@@ -201,17 +188,7 @@ def volume_norm(
 ) -> NDArray[np.float64]:
     """Divide counts or weights by the mean volume of the two regions, in the model's unit.
 
-    Parameters
-    ----------
-    square : ndarray of shape (n_regions, n_regions)
-        Counts or sums of weights.
-    volumes_mm3 : ndarray of shape (n_regions,)
-        Volume of each region, mm³.
-
-    Returns
-    -------
-    ndarray of shape (n_regions, n_regions)
-        square · 2/(V_i + V_j), V in voxels of 1.25 mm; 0 where both volumes are 0.
+    square · 2/(V_i + V_j), V in voxels of 1.25 mm; 0 where both volumes are 0.
 
     Source
     ------

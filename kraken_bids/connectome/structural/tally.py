@@ -132,9 +132,7 @@ class StructuralTally:
     Parameters
     ----------
     n_voxels : ndarray of shape (n_regions,)
-        Voxels of each region.
     voxel_mm3 : float
-        Volume of one.
     metrics : sequence of str
         ``count``, ``volnorm``, ``meanlength``, ``invlength`` or a statistic followed by
         ``scale``; after ``sift2`` the weighted ones.

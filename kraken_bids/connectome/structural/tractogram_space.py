@@ -64,17 +64,8 @@ class SpaceFit:
 def measure_space_fit(search: RegionSearch, ends: NDArray[np.floating]) -> SpaceFit:
     """Share of ends near a region, as given, recentred, and with one to three axes turned round.
 
-    Parameters
-    ----------
-    search : RegionSearch
-        Label image, with the radius that counts as near.
-    ends : ndarray of shape (..., 3)
-        Ends of streamlines, RAS mm; every k-th is used where there are more than 2000.
-
-    Returns
-    -------
-    SpaceFit
-        See there; all 0 where no end is finite.
+    Of ends [..., 3], RAS mm, every k-th is used where there are more than 2000. All 0 where no end
+    is finite.
     """
     points = ends.reshape(-1, 3)
     points = points[:: max(1, len(points) // SAMPLE_SIZE)].astype(np.float64)
@@ -159,7 +150,6 @@ def check_space(
     Parameters
     ----------
     fit : SpaceFit
-        From :func:`measure_space_fit`.
     where : str
         The tractogram and the label image, for the message.
     way_out : str, optional
@@ -168,8 +158,8 @@ def check_space(
     Returns
     -------
     str
-        A sentence where they may not: 5 points more by a flip or 10 by a shift, without the
-        rest of what is refused. '' elsewhere.
+        A doubt: 5 points more by a flip or 10 by a shift, without the rest of what is refused; or
+        ''.
 
     Raises
     ------

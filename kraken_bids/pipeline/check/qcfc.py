@@ -17,7 +17,7 @@ from kraken_bids.bids.outputs import (
 )
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.connectome.labels.region_places import load_centres
-from kraken_bids.connectome.symmetry import fold_square
+from kraken_bids.connectome.matrices import fold_square
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.facts import read_table

@@ -9,10 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.cohort.measurements import CleaningRecord, FunctionalRecord, RunRecord
-from kraken_bids.connectome.functional.bold_quality import correlation_noise, explain_shortness
-from kraken_bids.connectome.functional.cleaning import CleanRun
-from kraken_bids.connectome.functional.nuisance import NILEARN, Strategy
-from kraken_bids.connectome.functional.outlier_frames import GLOBAL_THRESHOLD, MOTION_THRESHOLD_MM
+from kraken_bids.connectome.functional.bold_quality import (
+    GLOBAL_THRESHOLD,
+    MOTION_THRESHOLD_MM,
+    correlation_noise,
+    explain_shortness,
+)
+from kraken_bids.connectome.functional.cleaning import NILEARN, CleanRun, Strategy
 from kraken_bids.settings import FunctionalSettings
 
 logger = logging.getLogger(__name__)
@@ -124,18 +127,8 @@ def judge_length(
 ) -> FunctionalRecord:
     """Say how far the data go: noise, and what there is too little of, which is logged too.
 
-    Parameters
-    ----------
-    label : str
-        Whose data, for the log.
-    runs : sequence of CleanRun
-        Those that are concatenated.
-    missing : ndarray of bool, shape (n_regions,)
-        Regions with too little coverage.
-    tsnr : ndarray of shape (n_regions,)
-        Temporal signal-to-noise ratio of each region.
-    min_minutes : float
-        Minutes of data that are wanted.
+    ``label`` says in the log whose data they are; ``missing`` and ``tsnr`` [n_regions] are regions
+    with too little coverage, and the temporal signal-to-noise ratio of each.
     """
     n_frames, n_regions = sum(run.n_used for run in runs), int((~missing).sum())
     warnings = explain_shortness(

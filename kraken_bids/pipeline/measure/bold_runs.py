@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from kraken_bids.bids.bold_series import Bold, open_bold
 from kraken_bids.bids.inputs import BoldRun
 from kraken_bids.bids.label_images import LabelImage
-from kraken_bids.connectome.functional.cleaning import Cleaning, CleanRun
-from kraken_bids.connectome.functional.denoise import apply_nuisance, prepare_nuisance
-from kraken_bids.connectome.functional.nuisance import NILEARN
+from kraken_bids.connectome.functional.cleaning import NILEARN, Cleaning, CleanRun
+from kraken_bids.connectome.functional.confounds import ChosenConfounds
+from kraken_bids.connectome.functional.denoise import apply_nuisance
+from kraken_bids.connectome.functional.nuisance import prepare_nuisance
 from kraken_bids.connectome.functional.timeseries import RegionSeries, compute_region_series
 from kraken_bids.connectome.resample import resample_labels
 from kraken_bids.exceptions import ConnectomeError, InputError
@@ -232,15 +233,8 @@ def clean_series(
 ) -> tuple[CleanRun, CleanRun | None, str]:
     """Clean the region series of a run, once or also with global signal regression.
 
-    The name of its file, ``bold``, tells whether it is what ``--denoise ica_aroma`` needs.
-
-    Returns
-    -------
-    plain : CleanRun
-    gsr : CleanRun or None
-        None where it is not wanted or cannot be had.
-    missing : str
-        Why it cannot be had; empty where it can, or is not wanted.
+    The name of its file, ``bold``, tells whether it is what ``--denoise ica_aroma`` needs. The
+    second is None, and the third says why, where it cannot be had.
 
     Raises
     ------
@@ -254,16 +248,7 @@ def clean_series(
         fd_threshold=settings.fd_threshold,
     )
     try:
-        chosen = None
-        if settings.denoise in NILEARN:
-            chosen = choose_confounds(
-                settings.denoise,
-                bold,
-                confounds.path,
-                confounds.sidecar,
-                fd_threshold=settings.fd_threshold,
-                with_gsr=with_gsr,
-            )
+        chosen = _choose(confounds, settings, bold=bold, with_gsr=with_gsr)
         nuisance = prepare_nuisance(
             series,
             confounds.columns,
@@ -272,8 +257,8 @@ def clean_series(
             cleaning=cleaning,
             chosen=chosen,
         )
-        by_cosines = nuisance.by_cosines or chosen is not None
-        if by_cosines and settings.high_pass != FunctionalSettings.high_pass:
+        takes_cosines = nuisance.by_cosines or chosen is not None
+        if takes_cosines and settings.high_pass != FunctionalSettings.high_pass:
             logger.warning(
                 "--high-pass %g is not used: --denoise %s filters with the cosines of %s",
                 settings.high_pass, settings.denoise, confounds.path,
@@ -286,3 +271,19 @@ def clean_series(
         )
     except ConnectomeError as error:
         raise type(error)(f"{confounds.path}: {error}") from error
+
+
+def _choose(
+    confounds: Confounds, settings: FunctionalSettings, *, bold: Path, with_gsr: bool
+) -> ChosenConfounds | None:
+    """Confounds of a strategy of nilearn; None for our own."""
+    if settings.denoise not in NILEARN:
+        return None
+    return choose_confounds(
+        settings.denoise,
+        bold,
+        confounds.path,
+        confounds.sidecar,
+        fd_threshold=settings.fd_threshold,
+        with_gsr=with_gsr,
+    )

@@ -76,21 +76,15 @@ def write_bold_connectomes(
     Parameters
     ----------
     run : BoldRun
-        The run; its labels are not read.
+        Its labels are not read.
     images : mapping of str to path
         Label image of each atlas, in the space of the run or a template that leads there.
     settings : FunctionalSettings
-        How it is cleaned.
     output_dir : path
         Receives ``ATLAS_timeseries.tsv``, ``ATLAS_cleaned.tsv``, ``ATLAS_cleaned-gsr.tsv``,
         ``ATLAS_coverage.tsv`` and ``FLAVOR.tsv``, each with a ``.json``.
     templates : TemplateOptions
         What is to be done with label images of another template.
-
-    Returns
-    -------
-    list of path
-        The matrices.
 
     Raises
     ------

@@ -147,17 +147,8 @@ def measure_group(
 ) -> MeasuredGroup:
     """Read and clean the runs of a group; those that are too short are named and left out.
 
-    Parameters
-    ----------
-    group : RunGroup
-    parcellation_of : callable
-        Regions of an atlas by its name.
-    settings : FunctionalSettings
-        How runs are cleaned.
-    label : str
-        Whose data, for the log.
-    with_gsr : bool
-        Whether the global signal is to be regressed too, beside the plain cleaning.
+    ``parcellation_of`` gives the regions of an atlas by its name; ``label`` says in the log whose
+    data they are. With ``with_gsr`` the global signal is regressed too, beside the plain cleaning.
 
     Raises
     ------

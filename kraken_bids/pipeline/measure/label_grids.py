@@ -10,8 +10,11 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.bold_series import Bold
 from kraken_bids.bids.label_images import LabelImage
-from kraken_bids.connectome.labels.field_of_view import count_whole_regions, find_cut_regions
-from kraken_bids.connectome.labels.grids import cover_labels
+from kraken_bids.connectome.labels.field_of_view import (
+    count_whole_regions,
+    cover_labels,
+    find_cut_regions,
+)
 from kraken_bids.connectome.labels.label_identity import Identity, identify_labels
 from kraken_bids.connectome.labels.label_numbers import index_labels
 from kraken_bids.connectome.resample import Step, resample_labels
@@ -45,17 +48,6 @@ def identify_image(
     parcellation: Parcellation,
 ) -> Identity:
     """Find out which label of an image stands for which region; doubts are logged.
-
-    Parameters
-    ----------
-    path : path
-        The image.
-    labels : ndarray of int, shape (x, y, z)
-        Its labels.
-    affine : ndarray of shape (4, 4)
-        Its voxel → RAS mm.
-    parcellation : Parcellation
-        What it is taken for.
 
     Raises
     ------

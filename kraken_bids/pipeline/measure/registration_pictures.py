@@ -11,7 +11,7 @@ from kraken_bids.bids.anatomy import find_bold_reference, find_t1w
 from kraken_bids.bids.inputs import Tractography
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.outputs import labels_path, registration_path
-from kraken_bids.connectome.labels.planes import Plane, choose_planes, count_points, find_box
+from kraken_bids.connectome.labels.slices import Plane, choose_planes, count_points, find_corners
 from kraken_bids.connectome.resample import Step, resample_image, resample_labels
 from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.io.files import atomic_path, is_whole_png
@@ -59,7 +59,7 @@ def _draw_functional(task: SessionTask, known: dict[Path, Image]) -> None:
                 continue
             labels, affine = read_labels(source)
             n_runs = 1 if k else MAX_RUNS
-            planes = choose_planes(*find_box(labels, affine), n_pixels=_count_columns())
+            planes = choose_planes(*find_corners(labels, affine), n_pixels=_count_columns())
             cut = _cut_labels(labels, affine, planes)
             rows: list[Row] = [
                 (name, _cut_image(_read(path, known), planes), cut, ())

@@ -94,14 +94,7 @@ def _measure(
 ) -> None:
     names = list(dict.fromkeys(flavor.parcellation for flavor in flavors))
     logger.info("%s: %s → %s", task.label, tracts.tracks.name, ", ".join(names))
-    options = TrackOptions(
-        metrics=tuple(dict.fromkeys(flavor.processing for flavor in flavors)),
-        units=task.settings.structural.units,
-        radius=task.settings.structural.search_radius,
-        weights=tracts.weights,
-        rounds_to_single=False,
-        n_threads=task.settings.run.omp_nthreads,
-    )
+    options = _choose_options(task, tracts, flavors)
     atlases = {name: _prepare(task, tracts.labels[name], known, options) for name in names}
     doubts: dict[str, list[str]] = {}
 
@@ -125,6 +118,19 @@ def _measure(
         warned = [*list_doubts(tracts.labels[name].path, task.parcellation(name)), *doubts[name]]
         facts = {"LengthHistogram": lengths.to_plain(), "RunDigest": digest, "Warnings": warned}
         _write(task, tracts, flavor, tally=atlases[name].tally, facts=facts)
+
+
+def _choose_options(
+    task: SessionTask, tracts: Tractography, flavors: Sequence[Flavor]
+) -> TrackOptions:
+    return TrackOptions(
+        metrics=tuple(dict.fromkeys(flavor.processing for flavor in flavors)),
+        units=task.settings.structural.units,
+        radius=task.settings.structural.search_radius,
+        weights=tracts.weights,
+        rounds_to_single=False,
+        n_threads=task.settings.run.omp_nthreads,
+    )
 
 
 def _prepare(

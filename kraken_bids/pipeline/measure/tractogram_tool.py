@@ -71,22 +71,15 @@ def write_track_connectomes(
     Parameters
     ----------
     tracks : path
-        Tractogram.
     images : mapping of str to path
         Label image of each atlas, in the space of the tractogram.
     options : TrackOptions
-        See there.
     output_dir : path
         Receives ``ATLAS_METRIC.csv`` and ``.json``.
     keeps_assignments : bool
         Whether ``ATLAS_assignments.csv`` is written too.
     checks_space : bool
         Whether the places of streamlines and labels are compared.
-
-    Returns
-    -------
-    list of path
-        The matrices.
 
     Raises
     ------

@@ -20,8 +20,7 @@ from kraken_bids.bids.outputs import (
 )
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.standing import flavor_of
-from kraken_bids.connectome.matrices import find_missing_regions, square_to_edges
-from kraken_bids.connectome.symmetry import fill_square
+from kraken_bids.connectome.matrices import fill_square, find_missing_regions, square_to_edges
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor, describe_flavor, parse_flavor
 from kraken_bids.io.facts import Facts, read_facts, read_table

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kraken_bids.connectome.labels.grids import _find_ends
+from kraken_bids.connectome.labels.field_of_view import _find_ends
 from kraken_bids.connectome.labels.label_numbers import count_labels, index_labels
 
 RNG = np.random.default_rng(0)

@@ -14,13 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.connectome.structural.lengths import list_steps
-from kraken_bids.connectome.structural.search_tables import SLACK_MM, Floats, Indices, Reach
+from kraken_bids.connectome.structural.search_offsets import (
+    SLACK_MM,
+    Floats,
+    Indices,
+    SearchOffsets,
+)
 
 UNSEEN = -1
 VOXELS_AT_ONCE = 2048
 
 
-class Neighbourhoods:
+class NearestLabelCache:
     """Nearest labels of a label image, listed voxel by voxel as points come.
 
     Only for images with right-angled voxels and radii above half a voxel diagonal, where a
@@ -29,7 +34,6 @@ class Neighbourhoods:
     Parameters
     ----------
     labels : ndarray of int32, shape (x, y, z)
-        Region numbers.
     box : tuple of slice
         Of :func:`find_box`.
     axes : ndarray of shape (3, 3)
@@ -49,13 +53,13 @@ class Neighbourhoods:
         radius: float,
         tolerance: float,
     ) -> None:
-        self._reach = Reach(axes, radius)
+        self._search = SearchOffsets(axes, radius)
         self._tolerance = tolerance
         # so near to a face, voxels that are left out as never nearer may be as near
-        margin = self._reach.skew + 2 * self._reach.limit * tolerance
-        self._to_face = margin / float(self._reach.spacing.min()) ** 2
+        margin = self._search.skew + 2 * self._search.limit * tolerance
+        self._to_face = margin / float(self._search.spacing.min()) ** 2
         self._lock = Lock()
-        steps = self._reach.steps + 1
+        steps = self._search.steps + 1
         low, high = np.array([(cut.start, cut.stop - 1) for cut in box]).T
         self._origin = (low - 2 * steps).astype(np.float64)
         self._inner = steps, high - low + 3 * steps  # where candidates lie inside the array
@@ -63,7 +67,7 @@ class Neighbourhoods:
         whole[tuple(slice(2 * n, -2 * n) for n in steps)] = labels[box]
         self._shape = whole.shape
         self._columns = self._pack(_find_surface(whole > 0)).ravel()
-        far = ~_dilate(self._columns.reshape(whole.shape) > 0, self._reach.steps[:2])
+        far = ~_dilate(self._columns.reshape(whole.shape) > 0, self._search.steps[:2])
         whole[(whole == 0) & ~far] = UNSEEN
         self._known = whole.ravel()
         """Label of all points in the voxel; below UNSEEN: number of its list, turned."""
@@ -73,20 +77,7 @@ class Neighbourhoods:
         self._n_types = self._n_lists = 0
 
     def find(self, voxels: Floats) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-        """Labels of points given in voxel coordinates.
-
-        Parameters
-        ----------
-        voxels : ndarray of shape (3, n)
-            Finite.
-
-        Returns
-        -------
-        labels : ndarray of int32, shape (n,)
-            0 where none is near enough.
-        unsure : ndarray of bool, shape (n,)
-            Where rounding may decide.
-        """
+        """Label [n] of points in voxel coordinates [3, n], 0: none; where rounding may decide."""
         nearest = np.floor(voxels + 0.5)
         rest = voxels - nearest
         flat = self._locate(nearest)
@@ -115,10 +106,10 @@ class Neighbourhoods:
 
     def _pack(self, surface: NDArray[np.bool_]) -> NDArray[np.uint16]:
         """Per voxel the bits of the column around it."""
-        half = int(self._reach.steps[2])
+        half = int(self._search.steps[2])
         packed = np.zeros(surface.shape, np.uint16)
         n = surface.shape[2]
-        for bit in range(self._reach.n_bits):
+        for bit in range(self._search.n_bits):
             shift = bit - half
             target = packed[:, :, max(0, -shift) : n - max(0, shift)]
             source = surface[:, :, max(0, shift) : n + min(0, shift)]
@@ -127,28 +118,28 @@ class Neighbourhoods:
 
     def _prepare_candidates(self) -> None:
         """Tables by kind of candidate: column · n_bits + bit."""
-        reach = self._reach
+        search = self._search
         strides = np.array([self._shape[1] * self._shape[2], self._shape[2], 1])
-        self._column_strides = reach.columns @ strides[:2]
-        self._column_tables = np.arange(len(reach.columns)) << reach.n_bits
-        self._strides = reach.offsets @ strides
-        self._squares = ((reach.offsets @ reach.axes.T) ** 2).sum(axis=1)
-        self._slopes = (2 * reach.offsets @ reach.metric).T.copy()
-        self._n_set = reach.patterns.sum(axis=1)
+        self._column_strides = search.columns @ strides[:2]
+        self._column_tables = np.arange(len(search.columns)) << search.n_bits
+        self._strides = search.offsets @ strides
+        self._squares = ((search.offsets @ search.axes.T) ** 2).sum(axis=1)
+        self._slopes = (2 * search.offsets @ search.metric).T.copy()
+        self._n_set = search.patterns.sum(axis=1)
         self._first_set = np.cumsum(self._n_set) - self._n_set
-        self._bits_set = np.nonzero(reach.patterns)[1]
+        self._bits_set = np.nonzero(search.patterns)[1]
 
     def _list_candidates(self, voxels: Indices) -> None:
-        reach = self._reach
+        search = self._search
         for first in range(0, len(voxels), VOXELS_AT_ONCE):
             left = voxels[first : first + VOXELS_AT_ONCE]
-            for n_columns in reach.tiers:
+            for n_columns in search.tiers:
                 # voxels last: the least of each column is then taken for many at once
                 columns = self._columns.take(left + self._column_strides[:n_columns, None])
                 tables = self._column_tables[:n_columns, None]
-                ranks = reach.nearest.take(columns + tables).min(axis=0)
-                settled = reach.needed[ranks] <= n_columns
-                near = settled & (ranks < len(reach.kinds))
+                ranks = search.nearest.take(columns + tables).min(axis=0)
+                settled = search.needed[ranks] <= n_columns
+                near = settled & (ranks < len(search.kinds))
                 self._known[left[settled & ~near]] = 0
                 if near.any():
                     self._settle(left[near], columns[:, near], ranks[near])
@@ -163,21 +154,21 @@ class Neighbourhoods:
         ranks: NDArray[np.uint16],
     ) -> None:
         """Write down the label, or the candidates, of voxels."""
-        reach = self._reach
-        bits = columns.T & reach.masks[:, : len(columns)].take(ranks, axis=0)
+        search = self._search
+        bits = columns.T & search.masks[:, : len(columns)].take(ranks, axis=0)
         filled = np.flatnonzero(bits)
         rows, at = np.divmod(filled, len(columns))
         patterns = bits.ravel()[filled]
         n_set = self._n_set[patterns]
         owners = np.repeat(rows, n_set)
-        types = np.repeat(at * reach.n_bits, n_set)
+        types = np.repeat(at * search.n_bits, n_set)
         types += self._bits_set[list_steps(self._first_set[patterns], n_set)]
         labels = self._known.take(voxels[owners] + self._strides[types])
         n_types = np.bincount(owners, minlength=len(voxels))
         starts = np.cumsum(n_types) - n_types
         lowest = np.minimum.reduceat(labels, starts)
         settled = lowest == np.maximum.reduceat(labels, starts)
-        settled &= reach.distances[ranks] + reach.half_diagonal < reach.radius - SLACK_MM
+        settled &= search.distances[ranks] + search.half_diagonal < search.radius - SLACK_MM
         self._known[voxels[settled]] = lowest[settled]
         open_ = ~settled
         self._keep_lists(voxels[open_], types[open_[owners]].astype(np.uint16), n_types[open_])
@@ -207,8 +198,8 @@ class Neighbourhoods:
         for axis in range(3):
             values -= self._slopes[axis][types] * rest[axis][owners]
         least = np.minimum.reduceat(values, np.cumsum(n) - n)
-        reach = self._reach
-        slack = 4 * reach.limit * self._tolerance
+        search = self._search
+        slack = 4 * search.limit * self._tolerance
         near = np.flatnonzero(values <= (least + slack)[owners])
         labels = self._known[flat[owners[near]] + self._strides[types[near]]]
         n_near = np.bincount(owners[near], minlength=len(n))
@@ -217,11 +208,11 @@ class Neighbourhoods:
         unsure = found != np.maximum.reduceat(labels, starts)
         x, y, z = rest
         squares = least.copy()
-        for row in reach.axes:
+        for row in search.axes:
             squares += (row[0] * x + row[1] * y + row[2] * z) ** 2
         distances = np.sqrt(np.maximum(squares, 0))
-        unsure |= np.abs(distances - reach.radius) < self._tolerance
-        found[distances >= reach.radius] = 0
+        unsure |= np.abs(distances - search.radius) < self._tolerance
+        found[distances >= search.radius] = 0
         return found, unsure
 
 

@@ -17,6 +17,8 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.io.tables import read_header, read_relmat
 from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_json, write_relmat, write_table
+from kraken_bids.published.cache import PublishedFile, check_copy, explain_by_hand
+from kraken_bids.published.models import find_file, list_published
 
 logger = logging.getLogger(__name__)
 
@@ -116,3 +118,56 @@ def write_choices(output_dir: Path, choices: Mapping[Flavor, Choice]) -> None:
                   "regularised inverse and of the target; n/a where there is no inverse"},
         "Atlases": {flavor.parcellation: choice.facts for flavor, choice in choices.items()},
     })  # fmt: skip
+
+
+PREFIX = "kraken_regtarget_"
+NAMES = ("C", "FC")
+"""What the reference calls the matrix in the files that it writes and reads."""
+
+
+def list_targets() -> tuple[PublishedFile, ...]:
+    """Every published target."""
+    return tuple(file for name, file in list_published().items() if name.startswith(PREFIX))
+
+
+def find_target(flavor: Flavor) -> Path | None:
+    """Where the target of a flavor lies in the cache; None if there is none or it is not fetched.
+
+    Raises
+    ------
+    InputError
+        If the file there is damaged.
+    """
+    wanted = f"{PREFIX}{flavor.name}_"
+    file = next((f for f in list_targets() if f.name.startswith(wanted)), None)
+    path = None if file is None else find_file(file)
+    if file is not None and path is not None and (found := check_copy(path, file.sha256)):
+        raise InputError(
+            f"expected {path} with SHA-256 {file.sha256}; found {found}. Run kraken-tools fetch "
+            f"{file.name}, or remove it. {explain_by_hand(file, path.parent)}"
+        )
+    return path
+
+
+def read_target(path: Path, n_regions: int) -> NDArray[np.float64]:
+    """Precision matrix of a ``.mat``: its variable ``C`` or ``FC``, else its only square matrix.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or holds no such matrix of finite numbers.
+    """
+    from kraken_bids.io.named_arrays import read_arrays
+
+    arrays = read_arrays(path)
+    shape = (n_regions, n_regions)
+    fitting = {name: a for name, a in arrays.items() if a.shape == shape and a.dtype.kind in "fiu"}
+    named = [fitting[name] for name in NAMES if name in fitting]
+    found = named or (list(fitting.values()) if len(fitting) == 1 else [])
+    if not found or not np.isfinite(found[0]).all() or not np.allclose(found[0], found[0].T):
+        seen = ", ".join(f"{name} {a.shape}" for name, a in arrays.items()) or "nothing"
+        raise InputError(
+            f"expected one symmetric precision matrix {shape} of finite numbers in {path}, named "
+            f"C; found {seen}. Is it the file of another atlas?"
+        )
+    return found[0].astype(np.float64)

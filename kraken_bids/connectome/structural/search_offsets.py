@@ -15,7 +15,7 @@ Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
-class Reach:
+class SearchOffsets:
     """Voxel offsets that a search can meet, as columns along z, nearest column first."""
 
     axes: Floats
@@ -147,6 +147,6 @@ class Reach:
 
 
 def is_small(axes: Floats, radius: float) -> bool:
-    """Whether the tables of :class:`Neighbourhoods` stay small for such voxels."""
-    reach = Reach(axes, radius)
-    return reach.n_bits <= MAX_BITS and 4 * int(reach.steps[0] * reach.steps[1]) < 1000
+    """Whether the tables of :class:`NearestLabelCache` stay small for such voxels."""
+    search = SearchOffsets(axes, radius)
+    return search.n_bits <= MAX_BITS and 4 * int(search.steps[0] * search.steps[1]) < 1000

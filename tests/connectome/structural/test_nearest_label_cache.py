@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from kraken_bids.connectome.structural.neighbour_tables import Neighbourhoods, find_box
-from kraken_bids.connectome.structural.search_tables import is_small
+from kraken_bids.connectome.structural.nearest_label_cache import NearestLabelCache, find_box
+from kraken_bids.connectome.structural.search_offsets import is_small
 
 
 def make_labels(shape, n_regions, seed):
@@ -24,7 +24,7 @@ def test_labels_are_those_of_a_full_search(spacing, radius):
     labels = make_labels((14, 12, 11), 9, seed=1)
     rng = np.random.default_rng(2)
     voxels = rng.uniform(-9, np.array(labels.shape) + 9, (20_000, 3))
-    search = Neighbourhoods(
+    search = NearestLabelCache(
         labels, find_box(labels), np.diag(spacing), radius=radius, tolerance=1e-8
     )
     centres = np.argwhere(labels)
@@ -45,7 +45,7 @@ def test_doubt_is_said():
     """Points on a face, half-way between labels, or on the radius are left to the caller."""
     labels = np.zeros((9, 9, 9), np.int32)
     labels[4, 4, 4], labels[4, 4, 8] = 1, 2
-    search = Neighbourhoods(labels, find_box(labels), np.eye(3), radius=2.5, tolerance=1e-8)
+    search = NearestLabelCache(labels, find_box(labels), np.eye(3), radius=2.5, tolerance=1e-8)
     points = np.array([[4, 4, 4.5], [4, 4, 6], [4, 6.5, 4], [4, 4, 4.4], [4, 6.4, 4.1]])
     found, unsure = search.find(points.T)
     assert unsure.tolist() == [True, True, True, False, False]
