@@ -6,11 +6,11 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pytest
-from kraken_bids.bids.bold import open_bold
 from nilearn import signal
 from nilearn.interfaces.fmriprep import load_confounds_strategy
 from nilearn.maskers import NiftiLabelsMasker
 
+from kraken_bids.bids.bold_series import open_bold
 from kraken_bids.connectome.functional.confounds import MOTION
 from kraken_bids.connectome.functional.timeseries import RegionSeries
 from kraken_bids.exceptions import ConnectomeError, InputError
