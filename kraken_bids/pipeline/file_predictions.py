@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -119,8 +120,9 @@ def encode_files(
     projected = project_cohort(model, cohort)
     checks = projected.checks
     warnings = refuse_or_warn(checks, cohort.subjects, model, "--input")
-    saved_or_fitted = _project_source(given, model) if isinstance(given, Cohort) else given
-    adaptation = choose_for_files(options, model, projected, saved_or_fitted)
+    adaptation = choose_for_files(
+        options, model, projected, given=given, project=partial(_project_source, model)
+    )
     warnings += warn_of_adaptation(checks, model, adaptation)
     latents = encode_cohort(model, projected, adaptation)
     _say_absent(latents)
@@ -164,7 +166,7 @@ def open_adaptation(
     return None
 
 
-def _project_source(source: Cohort, model: Model) -> Projected:
+def _project_source(model: Model, source: Cohort) -> Projected:
     """Read the cohort that an adaptation is fitted on, which is judged as the inputs are."""
     projected = project_cohort(model, source)
     refuse_or_warn(projected.checks, source.subjects, model, "--adaptation-source")

@@ -532,3 +532,23 @@ def test_a_saved_adaptation_of_other_lengths_is_refused(
     assert result.exit_code == 5
     assert f"{tmp_path / 'b.h5'}: expected an adaptation of means of" in result.output
     assert f"edges for {flavor}; found {fit.mean_new.size - 1}" in result.output
+
+
+def test_too_small_an_adaptation_source_is_said_and_not_read(
+    checkpoint: Path, inputs: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Unless a mode is asked for, as which its numbers matter."""
+    path = tmp_path / "few.npz"
+    np.savez(
+        path,
+        **{f.name: np.full((3, n), np.inf) for f, n in zip(FLAVORS[:3], EDGES[:3], strict=True)},
+    )
+    words = ["--input", inputs, "--adaptation-source", path]
+
+    auto = run(checkpoint, tmp_path / "a.npz", *words)
+    asked = run(checkpoint, tmp_path / "b.npz", *words, "--adaptation-mode", "meanshift")
+
+    assert auto.exit_code == 0, auto.output
+    assert "3 subjects are too few to fit an adaptation" in caplog.text
+    assert asked.exit_code == 4
+    assert "infinite" in asked.output

@@ -1,14 +1,14 @@
 """Which adaptation predictions get: a saved one, one fitted on a cohort, or none."""
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.cohort.projections import Projected
+from kraken_bids.cohort.projections import Cohort, Projected
 from kraken_bids.exceptions import CheckpointError, ConnectomeError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import (
@@ -57,9 +57,6 @@ def fit_cohort_adaptation(
 
     Parameters
     ----------
-    model : Model
-    cohort : Projected
-    mode : str
     flavors : collection of Flavor, optional
         Those to fit (all that somebody has).
 
@@ -94,7 +91,9 @@ def choose_for_files(
     options: PredictionOptions,
     model: Model,
     cohort: Projected,
-    given: Adaptation | Projected | None = None,
+    *,
+    given: Adaptation | Cohort | None,
+    project: Callable[[Cohort], Projected],
 ) -> Adaptation | None:
     """Adaptation of connectome files: saved, fitted on another cohort, or fitted on the inputs.
 
@@ -104,8 +103,10 @@ def choose_for_files(
     model : Model
     cohort : Projected
         The inputs.
-    given : Adaptation or Projected, optional
-        What was read from ``--adaptation`` or ``--adaptation-source``.
+    given : Adaptation or Cohort or None
+        That of ``--adaptation`` or ``--adaptation-source``.
+    project : callable
+        Reads the latter, once it is known to be large enough.
 
     Raises
     ------
@@ -118,8 +119,7 @@ def choose_for_files(
     if isinstance(given, Adaptation):
         _warn_of_few(given, cohort.found)
         return given
-    mode, fitted_on = options.adaptation_mode, given or cohort
-    n_subjects = len(fitted_on.cohort.subjects)
+    mode, n_subjects = options.adaptation_mode, len((given or cohort.cohort).subjects)
     if mode == AUTO and n_subjects < MIN_SUBJECTS:
         logger.warning(
             "%d subjects are too few to fit an adaptation (at least %d): none is applied%s. Give "
@@ -127,6 +127,7 @@ def choose_for_files(
             n_subjects, MIN_SUBJECTS, ", and none saved" if options.save_adaptation else "",
         )  # fmt: skip
         return None
+    fitted_on = project(given) if given else cohort
     if mode == AUTO:
         _check_counts({f: fitted_on.found[f].mean.n_subjects for f in sorted(cohort.found)})
     adaptation = fit_cohort_adaptation(model, fitted_on, DEFAULT_MODE if mode == AUTO else mode)
