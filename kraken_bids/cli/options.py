@@ -1,12 +1,15 @@
 """How the commands read options: ``-`` or ``_`` inside, lists as other BIDS Apps take them."""
 
 import logging
+import os
 import re
 import signal
 import sys
 import threading
+import time
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -23,6 +26,10 @@ LEVELS = ("participant", "group")
 STOPPED: dict[object, signal.Signals] = {128 + s: s for s in (signal.SIGTERM, signal.SIGHUP)}
 """Exit codes of a command that was stopped."""
 logger = logging.getLogger(__name__)
+
+COMMANDS = {"kraken-bids", "kraken-tools"}
+PATIENCE_S = 4.0
+"""Time that a command has to end by itself once it was told to."""
 
 MORE_ROOM = "Give more memory, or compute less at once, and run it again: finished files are kept."
 MAX_CONFIG = 1 << 21
@@ -251,17 +258,29 @@ def _as_word(value: object, option: click.Parameter) -> str:
 
 
 def end_cleanly_when_stopped() -> None:
-    """End as by an error at SIGTERM and SIGHUP, so that unfinished files and processes go along.
+    """End as by an error at Ctrl-C, SIGTERM and SIGHUP, so that unfinished files go along.
 
-    A signal that whoever started the command has had ignored (``nohup``) stays ignored. Ctrl-C
-    does as much by itself.
+    What does not end by that within :data:`PATIENCE_S` (an error in a destructor is passed over by
+    Python, and a large file may be in the middle of a write) ends at once; its unfinished file goes
+    when the next command writes there. A signal that whoever started the command has had ignored
+    (``nohup``) stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         return
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _stop)
 
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
+    if Path(sys.argv[0]).stem in COMMANDS:  # else somebody else's process, a notebook perhaps
+        with suppress(RuntimeError):  # no thread can be had
+            threading.Thread(target=_end_at_last, args=(number,), daemon=True).start()
+    if number == signal.SIGINT:
+        raise KeyboardInterrupt
     sys.exit(128 + number)
+
+
+def _end_at_last(number: int) -> None:
+    time.sleep(PATIENCE_S)
+    os._exit(128 + number)

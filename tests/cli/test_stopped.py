@@ -91,3 +91,22 @@ def test_a_stopped_command_takes_its_unfinished_file_along(tmp_path: Path) -> No
 
     assert done.returncode == 128 + signal.SIGTERM
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_command_that_misses_the_error_ends_all_the_same(number: int) -> None:
+    """Python passes over errors in destructors and callbacks, that of Ctrl-C too."""
+    script = f"""
+import contextlib, os, sys, time
+from kraken_bids.cli import options
+sys.argv = ["/usr/bin/kraken-bids"]
+options.PATIENCE_S = 0.2
+options.end_cleanly_when_stopped()
+with contextlib.suppress(BaseException):
+    os.kill(os.getpid(), {int(number)})
+    time.sleep(60)
+time.sleep(60)
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False)
+
+    assert done.returncode == 128 + number
