@@ -260,9 +260,9 @@ def _as_word(value: object, option: click.Parameter) -> str:
 def end_cleanly_when_stopped() -> None:
     """End as by an error at Ctrl-C, SIGTERM and SIGHUP, so that unfinished files go along.
 
-    What does not end by that within :data:`PATIENCE_S` (an error in a destructor is passed over by
-    Python, and a large file may be in the middle of a write) ends at once; its unfinished file goes
-    when the next command writes there. A signal that whoever started the command has had ignored
+    What does not end by that within :data:`PATIENCE_S` ends at once: Python passes over an error
+    in a destructor, and a large file may be in the middle of a write. Its unfinished file goes when
+    the next command writes there. A signal that whoever started the command has had ignored
     (``nohup``) stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
