@@ -261,9 +261,9 @@ def end_cleanly_when_stopped() -> None:
     """End as by an error at Ctrl-C, SIGTERM and SIGHUP, so that unfinished files go along.
 
     What does not end by that within :data:`PATIENCE_S` ends at once: Python passes over an error
-    in a destructor, and a large file may be in the middle of a write. Its unfinished file goes when
-    the next command writes there. A signal that whoever started the command has had ignored
-    (``nohup``) stays ignored.
+    in a destructor, and a large file may be in the middle of a write. Its unfinished file goes
+    when the next command writes there. A signal that whoever started the command has had
+    ignored (``nohup``) stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         return
