@@ -4,7 +4,6 @@ import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 from kraken_bids.bids.datasets import Dataset
@@ -89,6 +88,8 @@ def _read(folder: Path) -> tuple[str, dict[str, list[str]]]:
         rows = connection.session.query(BIDSFile.path).filter_by(is_dir=False).all()
         connection.session.close()
     except (SQLAlchemyError, AttributeError, ValueError) as error:
+        from importlib.metadata import version
+
         raise InputError(
             f"expected a database of pybids in {folder / DATABASE} as version {version('pybids')} "
             f"reads it; reading gave: {str(error).splitlines()[0]}. It may be of another version "

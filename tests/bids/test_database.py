@@ -72,6 +72,7 @@ def test_a_database_older_than_its_files_is_said(
 ) -> None:
     """A folder that changed later is named; a subject who came later is refused."""
     stored = attach_databases(find_datasets(raw, {}), make(prep, tmp_path / "db"))
+    caplog.clear()
     with caplog.at_level(logging.WARNING, "kraken_bids"):
         list_subject_files(stored, "01")
         assert not caplog.records
