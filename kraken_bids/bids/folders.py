@@ -46,15 +46,7 @@ def is_nowhere(path: Path) -> bool:
 def explain_folder(folder: Path) -> str:
     """Say why nothing can be found in a folder, and what to do; '' where something may be.
 
-    Parameters
-    ----------
-    folder : path
-        A folder, a link to one, or a link to nowhere.
-
-    Returns
-    -------
-    str
-        Such as ``/data/sub-01 is empty: …``.
+    The folder may be a link, also to nowhere.
     """
     if is_nowhere(folder):
         return (

@@ -78,12 +78,7 @@ class Search:
 def list_subject_files(datasets: Sequence[Dataset], subject: str) -> tuple[SubjectFile, ...]:
     """Files of a subject in the searched datasets, in the order of datasets and names.
 
-    Parameters
-    ----------
-    datasets : sequence of Dataset
-        Raw and FreeSurfer datasets in it are passed over.
-    subject : str
-        Label without ``sub-``.
+    Raw and FreeSurfer datasets are passed over; the label is without ``sub-``.
 
     Raises
     ------

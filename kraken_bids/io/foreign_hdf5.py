@@ -39,13 +39,7 @@ def list_hdf5(kind: Kind, path: Path, *, up_to: int = SMALL_BYTES) -> dict[str, 
 
     What is stored under several names comes by one, and links by name are not followed.
 
-    Parameters
-    ----------
-    kind : Kind
-        For the message.
-    path : Path
-    up_to : int, optional
-        Values of so many bytes come along.
+    Values of ``up_to`` bytes come along.
 
     Raises
     ------

@@ -220,12 +220,7 @@ VOXELS_PER_BYTE = 6
 def read_header(stream: BinaryIO, path: Path) -> ImageHeader:
     """Header of an image, checked before room is made for its values.
 
-    Parameters
-    ----------
-    stream : binary stream
-        At the beginning of the file, unpacked.
-    path : path
-        Its name tells the format: NIfTI, ``.mgh``, ``.mgz``, ``.mif``, ``.mif.gz``.
+    The stream stands at the beginning of the file, unpacked, whose name tells the format.
 
     Raises
     ------
@@ -260,13 +255,6 @@ def _check_header(header: ImageHeader, n_stored: int) -> None:
 
 def read_values(stream: BinaryIO, header: ImageHeader) -> Iterator[NDArray[Any]]:
     """Values of an image in the order of the file, unscaled, block by block.
-
-    Parameters
-    ----------
-    stream : binary stream
-        The unpacked file.
-    header : ImageHeader
-        What :func:`read_header` gave.
 
     Yields
     ------

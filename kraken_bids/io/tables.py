@@ -176,24 +176,9 @@ def read_columns(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def parse_columns(content: bytes, where: str) -> dict[str, NDArray[Any]]:
-    """Columns of the text of such a table.
+    """Columns of the text (UTF-8) of such a table, as of :func:`read_columns`.
 
-    Parameters
-    ----------
-    content : bytes
-        UTF-8.
-    where : str
-        File, or archive and member, for messages.
-
-    Returns
-    -------
-    dict
-        As of :func:`read_columns`.
-
-    Raises
-    ------
-    InputError
-        As :func:`read_columns` does.
+    ``where`` names the file, or archive and member, in messages.
     """
     try:
         return _parse(content, where)

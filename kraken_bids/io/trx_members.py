@@ -20,11 +20,6 @@ logger = logging.getLogger(__name__)
 def list_members(path: Path) -> dict[str, int]:
     """Names of the files in a TRX and their bytes, unpacked.
 
-    Parameters
-    ----------
-    path : path
-        A zip file, or a folder.
-
     Raises
     ------
     InputError
