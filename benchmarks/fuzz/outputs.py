@@ -65,24 +65,21 @@ def _find_root(path: Path) -> Path:
 
 def _read_person(path: Path) -> None:
     from kraken_bids.cohort.from_dataset import list_members
-    from kraken_bids.pipeline.pages.participant import build_participant_page
+    from kraken_bids.report.page import build_subject_page
+    from kraken_bids.report.written import Written
 
     root = _find_root(path)
     for member in list_members(root, ("01",)):
-        _check_plain(build_participant_page(root, member))
+        _check_plain(build_subject_page(Written(root, member)).data)
 
 
 def _read_group(path: Path) -> None:
     from kraken_bids.cohort.from_dataset import list_members
-    from kraken_bids.pipeline.pages.gathered import gather_sessions
-    from kraken_bids.pipeline.pages.group import build_group_page
-    from kraken_bids.pipeline.pages.people import judge_people
+    from kraken_bids.report.page import build_group_page
+    from kraken_bids.report.written import WrittenGroup
 
     root = _find_root(path)
-    members = list_members(root)
-    gathered = gather_sessions(root, members)
-    people = judge_people(root, members, gathered)
-    _check_plain(build_group_page(root, members, gathered, people=people, dataset="x"))
+    _check_plain(build_group_page(WrittenGroup(root, list_members(root))).data)
 
 
 def _read_run(path: Path) -> None:

@@ -40,11 +40,6 @@ from kraken_bids.pipeline.check.prediction_quality import (
 )
 from kraken_bids.pipeline.check.qcfc import write_qcfc
 from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
-from kraken_bids.pipeline.pages.draw import draw_group, draw_participants, name_dataset
-from kraken_bids.pipeline.pages.gathered import gather_sessions
-from kraken_bids.pipeline.pages.group import build_group_page
-from kraken_bids.pipeline.pages.people import judge_people, log_people
-from kraken_bids.pipeline.pages.verdicts import write_people
 from kraken_bids.pipeline.participant import (
     NOT_REDRAWN,
     collect_failures,
@@ -57,6 +52,7 @@ from kraken_bids.pipeline.participant import (
 from kraken_bids.pipeline.predict.fitted_subjects import fit_on_whom
 from kraken_bids.pipeline.provenance import exit_code_of, follow_run, start_run, write_failures
 from kraken_bids.pipeline.refit import refit_partial_correlations
+from kraken_bids.pipeline.reports import draw_cohort, draw_subjects
 from kraken_bids.pipeline.requests import check_labels
 from kraken_bids.pipeline.workers import open_executor
 from kraken_bids.settings import Settings
@@ -112,33 +108,14 @@ def run_group(settings: Settings) -> int:
             with going_on(problems):  # before the pages, which say what failed
                 write_failures(run, failures, subjects=subjects, kept_stages=kept)
             with going_on(problems):
-                _draw(settings, members)
-            failures += draw_participants(settings, members, executor)
+                draw_cohort(settings, members)
+            failures += draw_subjects(settings, members, executor)
         write_failures(run, failures, subjects=subjects, kept_stages=kept)
         tidy(output, [failure.subject for failure in failures])
         report_end(failures, len(subjects))
         if problems:
             raise problems[0]
     return exit_code_of(failures, len(subjects))
-
-
-def _draw(settings: Settings, members: Sequence[Member]) -> None:
-    """Judge everyone, and draw the page of the group."""
-    output = settings.data.output_dir
-    gathered = gather_sessions(output, members)
-    people = judge_people(output, members, gathered)
-    write_people(output, people)
-    log_people(people)
-    page = build_group_page(
-        output,
-        members,
-        gathered,
-        people=people,
-        dataset=name_dataset(settings),
-        bids_dir=settings.data.bids_dir,
-    )
-    always = settings.run.reports_only or settings.run.force
-    logger.info("group report: %s", draw_group(output, page, always=always))
 
 
 def _predict(

@@ -36,7 +36,6 @@ from kraken_bids.pipeline.check.input_quality import encoded_of, judge_inputs
 from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
 from kraken_bids.pipeline.check.settings_alike import warn_of_unlike
 from kraken_bids.pipeline.measure.session import measure_session
-from kraken_bids.pipeline.pages.draw import draw_participants
 from kraken_bids.pipeline.plan import Plan, plan_participants
 from kraken_bids.pipeline.predict.choice_of_adaptation import (
     choose_adaptation,
@@ -46,6 +45,7 @@ from kraken_bids.pipeline.predict.fitted_subjects import fit_on_whom
 from kraken_bids.pipeline.predict.session_predictions import predict_members
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.provenance import exit_code_of, follow_run, start_run, write_failures
+from kraken_bids.pipeline.reports import draw_subjects
 from kraken_bids.pipeline.requests import check_sources
 from kraken_bids.pipeline.workers import open_executor, run_tasks
 from kraken_bids.settings import DEFAULT_SOURCES, Settings
@@ -95,7 +95,7 @@ def run_participants(settings: Settings) -> int:
             kept = NOT_REDRAWN if settings.run.reports_only else ()
             with going_on(problems):  # before the pages, which say what failed
                 write_failures(run, failures, subjects=subjects, kept_stages=kept)
-            failures += draw_participants(settings, members, executor)
+            failures += draw_subjects(settings, members, executor)
         write_failures(run, failures, subjects=subjects, kept_stages=kept)
         tidy(data.output_dir, [failure.subject for failure in failures])
         report_end(failures, len(subjects))

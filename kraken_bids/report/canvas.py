@@ -1,13 +1,15 @@
 """Pictures made pixel by pixel: matrices as they are, with letters and thin lines around them."""
 
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import get_data_path
 from numpy.typing import NDArray
-from PIL import Image, ImageColor, ImageDraw, ImageFont
 
-from kraken_bids.report.png import CSS_DPI, Bytes, save_png
+from kraken_bids.report.theme import CSS_DPI, Bytes, save_png
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageFont
 
 CAPITALS = 0.73
 """Height of capitals, in sizes of the letters."""
@@ -50,6 +52,8 @@ class Canvas:
 
     def fill(self, left: float, top: float, width: float, height: float, colour: str) -> None:  # noqa: PLR0917
         """Fill a box with one colour."""
+        from PIL import ImageColor
+
         size = max(1, round(height * self.scale)), max(1, round(width * self.scale))
         self.place(left, top, np.zeros(size, dtype=int), np.array([ImageColor.getrgb(colour)]))
 
@@ -80,6 +84,8 @@ class Canvas:
         upright : bool
             False for a text that runs upwards, its middle at (x, y).
         """
+        from PIL import Image
+
         shades = draw_letters(text, points * CSS_DPI / 72 * self.scale)
         if not upright:
             shades, align = shades.transpose(Image.Transpose.ROTATE_90), "center"
@@ -89,6 +95,8 @@ class Canvas:
 
     def draw_line(self, points: NDArray[np.floating], colour: str) -> None:
         """Draw a line of one pixel through points [n, 2] of x and y, with soft edges."""
+        from PIL import Image, ImageDraw
+
         at = np.asarray(points, dtype=float) * self.scale
         low = np.floor(at.min(axis=0)).astype(int) - 1
         width, height = (int(n) for n in np.ceil(at.max(axis=0)).astype(int) - low + 2)
@@ -99,12 +107,16 @@ class Canvas:
 
     def encode(self) -> bytes:
         """PNG file of the canvas."""
+        from PIL import Image
+
         image = Image.fromarray(self.indices)
         image.putpalette(np.array(list(self.palette), dtype=np.uint8).tobytes())
         return save_png(image, dpi=CSS_DPI * self.scale)
 
-    def _ink(self, left: int, top: int, shades: Image.Image, colour: str) -> None:
+    def _ink(self, left: int, top: int, shades: "Image.Image", colour: str) -> None:
         """Lay a colour over the canvas, as strongly as the shades (0 … 255) say."""
+        from PIL import ImageColor
+
         white = np.full(3, 255)
         ramp = np.linspace(white, ImageColor.getrgb(colour), N_SHADES).round().astype(np.uint8)
         steps = np.round(np.asarray(shades) / 255 * (N_SHADES - 1)).astype(np.uint8)
@@ -121,7 +133,7 @@ class Canvas:
 
 
 @lru_cache(maxsize=1000)  # a page says the same words again and again
-def draw_letters(text: str, size: float) -> Image.Image:
+def draw_letters(text: str, size: float) -> "Image.Image":
     """Shades of a line of text: 0 none … 255 the full colour.
 
     Parameters
@@ -135,6 +147,8 @@ def draw_letters(text: str, size: float) -> Image.Image:
     PIL.Image.Image
         As wide as its ink; the middle row is the middle of the capitals.
     """
+    from PIL import Image, ImageDraw
+
     font = _load_font(size)
     left, _, right, _ = font.getbbox(text)
     shades = Image.new("L", (max(1, int(right - left)), 2 * round(1.1 * size) + 1))
@@ -144,6 +158,9 @@ def draw_letters(text: str, size: float) -> Image.Image:
 
 
 @lru_cache
-def _load_font(size: float) -> ImageFont.FreeTypeFont:
+def _load_font(size: float) -> "ImageFont.FreeTypeFont":
     """Return the letters of the other figures."""
+    from matplotlib import get_data_path
+    from PIL import ImageFont
+
     return ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)

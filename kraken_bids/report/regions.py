@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
 from kraken_bids.parcellations import read_table
 from kraken_bids.report import theme
-from kraken_bids.report.pages import Floats
+from kraken_bids.report.section import Floats
 
 MAX_LETTERS = 21
 
@@ -70,7 +69,7 @@ def layout_regions(groups: Sequence[str], hemispheres: Sequence[str]) -> Layout:
 
 def group_colours(layout: Layout) -> Floats:
     """RGB colour of each shown region [n_regions, 3]: that of its group, paler if not left."""
-    base = np.array([to_rgb(c) for c in theme.REGION_COLOURS])
+    base = np.array([theme.colors.to_rgb(c) for c in theme.REGION_COLOURS])
     lengths = np.diff(layout.starts)
     colours = np.repeat(base[np.arange(len(layout.names)) % len(base)], lengths, axis=0)
     return np.where(layout.lateral[:, None], 0.5 + 0.5 * colours, colours)

@@ -1,14 +1,27 @@
-"""One look for all figures: colours that colour-blind readers tell apart, sizes in CSS pixels."""
+"""One look for all figures, and small PNG files of them; matplotlib is imported when it draws."""
 
+import atexit
+import io
+import os
+import shutil
+import tempfile
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-import matplotlib
 import numpy as np
-from matplotlib.colors import ListedColormap
-from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from kraken_bids.report.section import Floats
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.colors import ListedColormap
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+
+# ruff: noqa: PLC0414 - modules of matplotlib are read as theme.colors …
+
 
 TEXT = "#1c2733"
 MUTED = "#5d6b79"
@@ -26,38 +39,74 @@ CATEGORY_COLOURS = tuple(REGION_COLOURS[k] for k in (0, 4, 2, 3, 1, 6, 5, 7))
 """The first ones are the easiest to tell apart."""
 N_LEVELS = 27
 """Colours of a matrix: finer steps are hardly seen and cost file size; odd, for a middle one."""
-
 SMALL = 8.0
 NORMAL = 9.5
 LARGE = 11.0
 
+Bytes = NDArray[np.uint8]
+CSS_DPI = 100.0
+"""Figures are laid out in hundredths of an inch, one per CSS pixel, and drawn finer."""
+MAX_COLOURS = 256
+COMPRESSION = 6
 
-def diverging_colours() -> ListedColormap:
+
+if TYPE_CHECKING:
+    from matplotlib import cm as cm
+    from matplotlib import collections as collections
+    from matplotlib import colorbar as colorbar
+    from matplotlib import colors as colors
+    from matplotlib import lines as lines
+    from matplotlib import patches as patches
+    from matplotlib import path as path
+    from matplotlib import ticker as ticker
+else:
+
+    def __getattr__(name: str) -> Any:
+        """Import a module of matplotlib when something of it is drawn with."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        prepare_matplotlib()
+        return import_module(f"matplotlib.{name}")
+
+
+def prepare_matplotlib() -> None:
+    """Give matplotlib a cache folder where there is no home to write to (containers)."""
+    home = os.environ.get("HOME")
+    if "MPLCONFIGDIR" in os.environ or (home and os.access(home, os.W_OK)):
+        return
+    # a folder of its own, which nobody else can have filled
+    os.environ["MPLCONFIGDIR"] = folder = tempfile.mkdtemp(prefix="kraken_bids-matplotlib-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+
+def diverging_colours() -> "ListedColormap":
     """Blue, white, red: for FC, centred at 0."""
     return _sample("RdBu_r", 0.0, 1.0)
 
 
-def sequential_colours() -> ListedColormap:
+def sequential_colours() -> "ListedColormap":
     """From almost white to dark blue: for SC, log scale."""
     return _sample("YlGnBu", 0.1, 1.0)
 
 
-def share_colours() -> ListedColormap:
+def share_colours() -> "ListedColormap":
     """From almost white to a calm blue: for shares from 0 to 1, where 1 is what is wanted."""
     return _sample("GnBu", 0.08, 0.78)
 
 
-def number_colours() -> ListedColormap:
+def number_colours() -> "ListedColormap":
     """From dark violet to yellow-green: for numbers of people, such as their age."""
     return _sample("viridis", 0.0, 0.92)
 
 
-def new_figure(width: float, height: float, *, scale: float = 1.75) -> Figure:
+def new_figure(width: float, height: float, *, scale: float = 1.75) -> "Figure":
     """Figure of a size in CSS pixels, drawn ``scale`` times finer to be sharp on any screen."""
+    from matplotlib.figure import Figure
+
     return Figure(figsize=(width / 100, height / 100), dpi=100 * scale, facecolor="white")
 
 
-def add_box(figure: Figure, left: float, top: float, width: float, height: float) -> "Axes":  # noqa: PLR0917
+def add_box(figure: "Figure", left: float, top: float, width: float, height: float) -> "Axes":  # noqa: PLR0917
     """Axes at a place in CSS pixels, counted from the upper left corner as in the page."""
     full_width, full_height = figure.get_size_inches() * 100
     bottom = full_height - top - height
@@ -86,5 +135,84 @@ def add_text(axes: "Axes", x: float, y: float, text: str, **style: Any) -> None:
     axes.text(x, y, text, **style)
 
 
-def _sample(name: str, low: float, high: float) -> ListedColormap:
+def add_title(axes: "Axes", name: str, numbers: str, *, top: float) -> None:
+    """Name of a small plot, and its numbers below, over it."""
+    style: dict[str, Any] = {"transform": axes.transAxes, "fontsize": SMALL}
+    add_text(axes, 0, top, name, weight="bold", **style)
+    add_text(axes, 0, 1.04, numbers, color=MUTED, **style)
+
+
+def name_axes_of_all(figure: "Figure", x_label: str, y_label: str) -> None:
+    """Labels that all small plots of a figure share."""
+    full = add_box(figure, 0, 0, *(figure.get_size_inches() * 100))
+    full.set_axis_off()
+    full.patch.set_visible(False)
+    style: dict[str, Any] = {"transform": full.transAxes, "color": MUTED}
+    add_text(full, 0.5, 0.006, x_label, ha="center", va="bottom", **style)
+    add_text(full, 0.002, 0.5, y_label, rotation=90, va="center", **style)
+
+
+def draw_density(axes: "Axes", x: Floats, y: Floats, edges: tuple[Floats, Floats]) -> None:
+    """Draw how many points lie in each cell of a grid, darker where there are more."""
+    from matplotlib.colors import LogNorm
+
+    counts = np.histogram2d(x, y, edges)[0].T
+    norm = LogNorm(1, max(float(counts.max()), 2))
+    shown = np.ma.masked_equal(counts, 0)
+    axes.pcolormesh(*edges, shown, norm=norm, cmap=sequential_colours())
+
+
+def _sample(name: str, low: float, high: float) -> "ListedColormap":
+    import matplotlib
+    from matplotlib.colors import ListedColormap
+
     return ListedColormap(matplotlib.colormaps[name](np.linspace(low, high, N_LEVELS)))
+
+
+def draw_png(figure: "Figure") -> bytes:
+    """PNG file of a matplotlib figure at the figure's own resolution.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        Made without pyplot; it is drawn on an opaque Agg canvas.
+    """
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from PIL import Image
+
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()  # type: ignore[no-untyped-call]
+    pixels = np.asarray(canvas.buffer_rgba())[..., :3]  # type: ignore[no-untyped-call]
+    return encode_png(Image.fromarray(np.ascontiguousarray(pixels)), dpi=float(figure.dpi))
+
+
+def encode_png(image: "Image.Image", *, dpi: float = CSS_DPI) -> bytes:
+    """Palette PNG of an RGB image.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Images of at most 256 colours keep them exactly; of more, similar ones become one.
+    dpi : float
+        Stored in the file, so that a page can show it at its intended size.
+    """
+    from PIL import Image
+
+    few = image.quantize(MAX_COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    return save_png(few, dpi=dpi)
+
+
+def save_png(image: "Image.Image", *, dpi: float = CSS_DPI) -> bytes:
+    """PNG file of an image as it is."""
+    written = io.BytesIO()
+    image.save(written, "png", compress_level=COMPRESSION, dpi=(dpi, dpi))
+    return written.getvalue()
+
+
+def read_png_size(png: bytes) -> tuple[int, int]:
+    """Width and height in CSS pixels at which a PNG is meant to be shown."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(png)) as image:
+        scale = CSS_DPI / image.info.get("dpi", (CSS_DPI, CSS_DPI))[0]
+        return round(image.width * scale), round(image.height * scale)

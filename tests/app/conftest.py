@@ -22,6 +22,8 @@ from kraken_bids.flavors import parse_flavor
 from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.models.krakencoder.checkpoint import write_model
 from kraken_bids.models.krakencoder.training import TrainingSettings, train_model
+from kraken_bids.report.section import Page
+from kraken_bids.report.sections import registration
 
 FLAVORS = ("FCcorr_fs86_hpf", "SCifod2act_fs86_volnorm", "SCsdstream_fs86_volnorm")
 """What the tiny models know, and what is measured unless a test says otherwise."""
@@ -33,6 +35,11 @@ SC_TARGET = "dwi/sub-{}_atlas-fs86_meas-SCifod2actVN_desc-{}kraken_relmat.dense.
 TINY = TrainingSettings(
     transform="pca4", latent_size=4, dropout=0.0, n_epochs=1, batch_size=4, device="cpu"
 )
+
+
+def draw_registration(page: Page) -> dict[str, bytes]:
+    """Show what was drawn while measuring, and draw no other figure of a page."""
+    return dict(registration.SECTION.draw(page.data.get("registration", ())))
 
 
 @dataclass(frozen=True)
@@ -166,7 +173,7 @@ def without_templateflow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 @pytest.fixture(autouse=True)
 def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the participants' figures out of their pages; other tests draw them."""
-    monkeypatch.setattr("kraken_bids.report.figures.participant_figures", lambda _page: {})
+    monkeypatch.setattr("kraken_bids.report.page.draw_figures", draw_registration)
 
 
 @pytest.fixture
@@ -180,7 +187,7 @@ def finished(world: World, tmp_path_factory: pytest.TempPathFactory) -> Path:
     app = App(world, tmp_path_factory.mktemp("finished"))
     app.copy_done()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kraken_bids.report.figures.participant_figures", lambda _page: {})
+        patch.setattr("kraken_bids.report.page.draw_figures", draw_registration)
         for outcome in (app.group(), app.participant(*FEW), app.group()):
             assert outcome.exit_code == 0, outcome.output
     return app.out
@@ -211,7 +218,7 @@ def _build(world: World) -> None:
     app = App(world, world.done.parent)
     app.out = world.done
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kraken_bids.report.figures.participant_figures", lambda _page: {})
+        patch.setattr("kraken_bids.report.page.draw_figures", draw_registration)
         outcome = app.participant()
     assert outcome.exit_code == 0, outcome.output
 

@@ -13,8 +13,7 @@ import pytest
 COMMAND = [sys.executable, "-c", "from kraken_bids.cli.app import main; main()"]
 KILLS = """
 import os, signal, sys
-from kraken_bids.report import figures
-from kraken_bids.pipeline.pages import draw
+from kraken_bids.report import page as pages
 from kraken_bids.pipeline.predict import session_predictions as files
 
 main = None if "--multiprocessing-fork" in sys.orig_argv else os.getpid()
@@ -25,10 +24,10 @@ def end(member, label):
         os.kill(os.getpid(), signal.SIGKILL)
 
 
-figures.participant_figures = lambda page: {}
-write, digest = files._write_matrices, draw.digest_participant
+pages.draw_figures = lambda page: {}
+write, digest = files._write_matrices, pages.digest_subject
 files._write_matrices = lambda job: (end(job.member, "sub-02"), write(job))
-draw.digest_participant = lambda o, member, s: (end(member, "sub-03"), digest(o, member, s))[1]
+pages.digest_subject = lambda w, s: (end(w.member, "sub-03"), digest(w, s))[1]
 """
 
 MEASURING = """

@@ -14,9 +14,9 @@ from kraken_bids.cohort.sidecars import forget_digest, read_digest, redo_digest
 from kraken_bids.cohort.standing import note_standing, record_path, tell_notices
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.writing import write_json, write_relmat
-from kraken_bids.pipeline.pages.leftovers import Leftovers
-from kraken_bids.pipeline.pages.registration import find_registration_pictures
-from kraken_bids.pipeline.pages.written import Written
+from kraken_bids.report.leftovers import Leftovers
+from kraken_bids.report.sections.registration import find_registration_pictures
+from kraken_bids.report.written import Written
 
 FC = parse_flavor("FCcorr_fs86_hpf")
 PARTIAL = parse_flavor("FCpcorr_fs86_hpf")

@@ -4,7 +4,7 @@ import numpy as np
 from matplotlib.image import imread
 
 from kraken_bids.report.canvas import Canvas, draw_letters
-from kraken_bids.report.png import read_png_size
+from kraken_bids.report.theme import read_png_size
 
 RED = np.array([[255, 0, 0]], dtype=np.uint8)
 

@@ -6,14 +6,19 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
-from kraken_bids.report import figures as names
 from kraken_bids.report import theme
-from kraken_bids.report.figures import group_figures, participant_figures
-from kraken_bids.report.group_figures import compute_agreement, draw_adaptation
-from kraken_bids.report.identifiability_figures import draw_identifiability
-from kraken_bids.report.latent_figures import UNKNOWN, compute_components, draw_latents
-from kraken_bids.report.pages import AdaptationFit, Colouring, Latents
-from kraken_bids.report.png import read_png_size
+from kraken_bids.report.page import draw_figures
+from kraken_bids.report.sections.identifiability import draw_identifiability
+from kraken_bids.report.sections.latent_map import (
+    UNKNOWN,
+    Colouring,
+    Latents,
+    compute_agreement,
+    compute_components,
+    draw_latents,
+)
+from kraken_bids.report.sections.site_adaptation import AdaptationFit, draw_adaptation
+from kraken_bids.report.theme import read_png_size
 
 
 def test_components_are_those_of_principal_component_analysis():
@@ -39,18 +44,18 @@ def test_agreement_leaves_out_who_lacks_a_modality():
 
 def test_every_figure_of_a_group_is_drawn(group_page):
     """Names are fixed, every figure is a PNG, and drawing twice gives the same bytes."""
-    figures = group_figures(group_page)
+    figures = draw_figures(group_page)
     assert set(figures) == {
-        names.AVERAGE_RANK, names.TOP1_ACCURACY, names.LATENTS, names.AGREEMENT, names.ADAPTATION,
+        "identifiability_rank", "identifiability_top1", "latents", "agreement", "adaptation",
     }  # fmt: skip
     assert all(read_png_size(png) > (0, 0) for png in figures.values())
-    assert figures == group_figures(group_page)
+    assert figures == draw_figures(group_page)
 
 
 def test_every_figure_of_a_participant_is_drawn(participant_page):
     """One per tractogram and run, one of coverage, one per flavor; names can be file names."""
-    figures = participant_figures(participant_page)
-    flavors = {panel.name for panel in participant_page.flavors}
+    figures = draw_figures(participant_page)
+    flavors = {panel.name for panel in participant_page.data["connectomes"]["fs86"]}
     assert set(figures) == {
         "structure_iFOD2",
         "motion_task-rest_run-01",
@@ -60,13 +65,15 @@ def test_every_figure_of_a_participant_is_drawn(participant_page):
     assert all(read_png_size(png) > (0, 0) for png in figures.values())
 
 
-def test_a_group_without_predictions_has_no_figures(group_page):
+def test_a_group_without_predictions_has_no_figures(group_page, show):
     """What was not computed is left out without an error."""
-    page = replace(group_page, identifiability=None, latents=None, adaptation=())
-    assert group_figures(page) == {}
+    page = show(
+        group_page, identifiability={"scores": None}, latents={"latents": None}, adaptation=None
+    )
+    assert draw_figures(page) == {}
 
 
-def test_one_participant_or_one_modality_is_enough_to_draw(group_page):
+def test_one_participant_or_one_modality_is_enough_to_draw(group_page, show):
     """Two people without variance, all at one place, or without SC do not break the figures."""
     same = np.ones((2, 4))
     nobody = np.zeros(2, dtype=bool)
@@ -81,21 +88,21 @@ def test_one_participant_or_one_modality_is_enough_to_draw(group_page):
         ),
         Latents(("a", "b"), same, nobody, same, same),
     ):
-        assert names.LATENTS in group_figures(replace(group_page, latents=latents))
+        assert "latents" in draw_figures(show(group_page, latents={"latents": latents}))
     alone = Latents(("a",), same[:1], nobody[:1])
-    assert names.LATENTS not in group_figures(replace(group_page, latents=alone))
+    assert "latents" not in draw_figures(show(group_page, latents={"latents": alone}))
 
 
-def test_large_cohorts_name_only_outliers(group_page):
+def test_large_cohorts_name_only_outliers(group_page, show):
     """Two hundred participants are drawn, labels or not."""
     rng = np.random.default_rng(0)
     latents = Latents(tuple(map(str, range(200))), rng.normal(size=(200, 8)), np.arange(200) == 3)
-    assert names.LATENTS in group_figures(replace(group_page, latents=latents))
+    assert "latents" in draw_figures(show(group_page, latents={"latents": latents}))
 
 
 def test_identifiability_without_both_modalities_is_drawn(group_page):
     """A cohort with one source and one target has no cross-modal block and still its heatmap."""
-    whole = group_page.identifiability
+    whole = group_page.data["identifiability"]["scores"]
     part = replace(
         whole, sources=whole.sources[:1], source_groups=("both",), targets=whole.targets[:1],
         target_groups=("FC",), average_rank=np.array([[np.nan]]), top1_accuracy=np.array([[0.0]]),

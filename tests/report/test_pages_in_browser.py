@@ -7,8 +7,7 @@ import subprocess
 
 import pytest
 
-from kraken_bids.report.figures import group_figures, participant_figures
-from kraken_bids.report.html import render_group, render_participant
+from kraken_bids.report.page import draw_figures, render_page
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 CHROMIUM = next((path for name in NAMES if (path := shutil.which(name))), None)
@@ -44,9 +43,9 @@ window.addEventListener("load", () => {
 @pytest.fixture(scope="module")
 def pages(participant_page, bare_page, group_page):
     return {
-        "participant": render_participant(participant_page, participant_figures(participant_page)),
-        "bare": render_participant(bare_page, participant_figures(bare_page)),
-        "group": render_group(group_page, group_figures(group_page)),
+        "participant": render_page(participant_page, draw_figures(participant_page)),
+        "bare": render_page(bare_page, draw_figures(bare_page)),
+        "group": render_page(group_page, draw_figures(group_page)),
     }
 
 

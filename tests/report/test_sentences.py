@@ -4,20 +4,22 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from kraken_bids.report.pages import Identifiability, MotionEffect
-from kraken_bids.report.sentences import (
+from kraken_bids.report.sections.connectome_panels import explain_cells
+from kraken_bids.report.sections.identifiability import (
+    Identifiability,
     chance_rank,
     compute_direction,
-    explain_adaptation,
-    explain_cells,
     explain_chance,
-    explain_circle,
-    explain_source,
-    format_share,
-    smallest_certain,
     summarize_identifiability,
+)
+from kraken_bids.report.sections.motion_effects import (
+    smallest_certain,
     summarize_motion_effects,
 )
+from kraken_bids.report.sections.site_adaptation import explain_adaptation
+from kraken_bids.report.sections.structure import explain_circle
+from kraken_bids.report.words import explain_source, format_share
+from kraken_bids.scores.quality_control import QcFc
 
 
 def test_chance_rank_is_what_guessing_gives():
@@ -28,7 +30,7 @@ def test_chance_rank_is_what_guessing_gives():
 
 def test_headline_is_the_mean_over_targets_not_the_best(group_page):
     """The number named is the mean of the fusionSC row over FC targets, with chance beside it."""
-    identifiability = group_page.identifiability
+    identifiability = group_page.data["identifiability"]["scores"]
     columns = [i for i, group in enumerate(identifiability.target_groups) if group == "FC"]
     mean = identifiability.average_rank[1, columns].mean()
     assert compute_direction(identifiability, "SC", "FC")[0] == pytest.approx(mean)
@@ -40,9 +42,11 @@ def test_headline_is_the_mean_over_targets_not_the_best(group_page):
 
 def test_headline_without_a_crossing_says_what_is_needed(group_page):
     """With one modality there is no number to boast of."""
-    part = replace(group_page.identifiability, sources=("fusion",))
+    part = replace(group_page.data["identifiability"]["scores"], sources=("fusion",))
     assert "both FC and SC" in summarize_identifiability(part)
-    empty = replace(group_page.identifiability, average_rank=np.full((8, 5), np.nan))
+    empty = replace(
+        group_page.data["identifiability"]["scores"], average_rank=np.full((8, 5), np.nan)
+    )
     assert "both FC and SC" in summarize_identifiability(empty)
 
 
@@ -71,9 +75,7 @@ def test_every_mode_and_source_has_words():
 
 def test_few_sessions_say_which_effects_stay_hidden():
     """The bound is the critical value of Pearson's r; with many sessions nothing is added."""
-    effect = MotionEffect(
-        "FCcorr_fs86_hpf", 12, 0.2, 0.2, 0.05, 0.0, 0.0, np.zeros(3), np.zeros(3)
-    )
+    effect = QcFc("FCcorr_fs86_hpf", 12, 3, 0.2, 0.2, 0.05, 0.0, 0.0, np.zeros(3), np.zeros(3))
     assert "beyond ±0.57" in summarize_motion_effects([effect])
     assert "hidden" not in summarize_motion_effects([replace(effect, n_sessions=80)])
     for n in (10, 12, 30, 100):
@@ -83,7 +85,7 @@ def test_few_sessions_say_which_effects_stay_hidden():
 
 def test_cells_and_lines_say_their_unit(participant_page):
     """Colours of FC, partial correlation and SC, and the lines of a circle, are explained."""
-    panels = {panel.name: panel for panel in participant_page.flavors}
+    panels = {panel.name: panel for panel in participant_page.data["connectomes"]["fs86"]}
     words = {name: explain_cells(panel) for name, panel in panels.items()}
     assert all("Red:" in text for name, text in words.items() if name.startswith("FC"))
     assert all("taken out" in text for name, text in words.items() if "pcorr" in name)

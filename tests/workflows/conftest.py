@@ -19,11 +19,18 @@ from kraken_bids.flavors import parse_flavor
 from kraken_bids.io.itk_transforms import read_transform
 from kraken_bids.models.krakencoder.checkpoint import write_model
 from kraken_bids.models.krakencoder.training import TrainingSettings, train_model
+from kraken_bids.report.section import Page
+from kraken_bids.report.sections import registration
 
 FLAVORS = ("FCcorr_fs86_hpf", "FCcorr_shen268_hpf", "SCifod2act_fs86_volnorm")
 TINY = TrainingSettings(
     transform="pca4", latent_size=4, dropout=0.0, n_epochs=1, batch_size=4, device="cpu"
 )
+
+
+def draw_registration(page: Page) -> dict[str, bytes]:
+    """Show what was drawn while measuring, and draw no other figure of a page."""
+    return dict(registration.SECTION.draw(page.data.get("registration", ())))
 
 
 @dataclass(frozen=True)
@@ -125,7 +132,7 @@ def _build(participant: Participant) -> None:
     words += ["--atlases", "fs86", "shen268", "--adaptation", "none"]
     words += ["--parcellation", f"fs86={participant.labels_dwi}"]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("kraken_bids.report.figures.participant_figures", lambda _page: {})
+        patch.setattr("kraken_bids.report.page.draw_figures", draw_registration)
         result = CliRunner().invoke(main, list(map(str, words)), catch_exceptions=False)
     assert result.exit_code == 0, result.output
     for handler in list(logging.getLogger("kraken_bids").handlers):

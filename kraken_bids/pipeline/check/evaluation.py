@@ -23,6 +23,7 @@ from kraken_bids.io.output_streams import is_stream
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.pipeline.check.cohort_doubts import warn_of_observed
 from kraken_bids.pipeline.check.cohort_scores import MIN_MEMBERS
+from kraken_bids.report.sections.identifiability import SourceByTarget, draw_source_by_target
 from kraken_bids.scores.plausibility import InputCheck
 from kraken_bids.scores.quality_control import METRIC_WORDS
 from kraken_bids.scores.significance import Score, compare, score_comparison
@@ -153,9 +154,6 @@ def describe_evaluation(evaluations: Sequence[Evaluation]) -> Iterator[str]:
 
 def draw_evaluation(evaluations: Sequence[Evaluation], metric: str, path: Path) -> None:
     """Draw the heatmap of one metric, source by target, as PNG."""
-    from kraken_bids.report.identifiability_figures import draw_source_by_target
-    from kraken_bids.report.pages import SourceByTarget
-
     sources = tuple(dict.fromkeys(e.source for e in evaluations))
     targets = tuple(sorted({e.target for e in evaluations}))
     values = np.full((len(sources), len(targets)), np.nan)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,6 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import (
-    OUTPUT,
     group_path,
     labels_path,
     region_table_path,
@@ -21,10 +19,9 @@ from kraken_bids.connectome.matrices import fold_square
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.facts import read_table
-from kraken_bids.io.foreign_hdf5 import read_hdf5
 from kraken_bids.io.hdf5 import write_hdf5
 from kraken_bids.io.images import read_labels
-from kraken_bids.io.records import from_columns, remove_records, write_records
+from kraken_bids.io.records import remove_records, write_records
 from kraken_bids.io.tables import read_relmat
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.pipeline.check.kept_results import Kept, Plain, digest_file
@@ -81,28 +78,6 @@ def write_qcfc(output_dir: Path, members: Sequence[Member], *, anew: bool = Fals
             group = file.create_group(one.flavor)
             for name in EDGE_VALUES:
                 group.create_dataset(name, data=getattr(one, name).astype(np.float32))
-
-
-def read_qcfc(output_dir: Path) -> list[QcFc]:
-    """Read what :func:`write_qcfc` has written; nothing where there is none.
-
-    Raises
-    ------
-    InputError
-        If one of the two files is damaged.
-    """
-    table, edges = group_path(output_dir, TABLE), group_path(output_dir, EDGES)
-    if not (table.exists() and edges.exists()):
-        return []
-    numbers = [one.name for one in fields(QcFc) if one.name not in {"flavor", *EDGE_VALUES}]
-    rows = from_columns(QcFc, read_table(table, numbers=numbers, texts=("flavor",)))
-    content = read_hdf5(OUTPUT, edges)
-    found = []
-    for row in rows:
-        r, distance = (content.get(f"{row.flavor}/{name}") for name in EDGE_VALUES)
-        if r is not None and distance is not None and r.shape == distance.shape:
-            found.append(replace(row, r=r, distance=distance))
-    return found
 
 
 def _read_motion(members: Sequence[Member], flavor: Flavor) -> dict[Path, float]:

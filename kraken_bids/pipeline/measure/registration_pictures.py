@@ -22,6 +22,7 @@ from kraken_bids.pipeline.measure.bold_session import group_runs
 from kraken_bids.pipeline.measure.functional import RunGroup
 from kraken_bids.pipeline.measure.label_grids import Affine, Labels, read_regions
 from kraken_bids.pipeline.measure.tasks import SessionTask
+from kraken_bids.report.sections.registration import Look, count_columns, draw_registration
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ def _draw_functional(task: SessionTask, known: dict[Path, Image]) -> None:
                 continue
             labels, affine = read_labels(source)
             n_runs = 1 if k else MAX_RUNS
-            planes = choose_planes(*find_corners(labels, affine), n_pixels=_count_columns())
+            planes = choose_planes(*find_corners(labels, affine), n_pixels=count_columns())
             cut = _cut_labels(labels, affine, planes)
             rows: list[Row] = [
                 (name, _cut_image(_read(path, known), planes), cut, ())
@@ -103,7 +104,7 @@ def _draw_structural(task: SessionTask, known: dict[Path, Image]) -> None:
             continue
         counts, grid = count_points(points)
         low, high = (np.percentile(points, q, axis=0) for q in (0.5, 99.5))
-        planes = choose_planes(low, high, n_pixels=_count_columns())
+        planes = choose_planes(low, high, n_pixels=count_columns())
         cut = _cut_labels(labels, affine, planes, steps)
         background = _find_background(task, tracts, steps, planes, known)
         density = _cut_image((counts, grid), planes)
@@ -181,20 +182,12 @@ def _read(path: Path, known: dict[Path, Image]) -> Image:
 def _write(
     path: Path, rows: Sequence[Row], planes: Sequence[Plane], regions: Parcellation
 ) -> None:
-    from kraken_bids.report.registration_figures import Look, draw_registration
-
     looks = [Look(*row) for row in rows]
     if not looks:
         return
     png = draw_registration(looks, [one.name for one in planes], regions.hemispheres)
     with atomic_path(path) as temporary:
         temporary.write_bytes(png)
-
-
-def _count_columns() -> int:
-    from kraken_bids.report.registration_figures import count_columns
-
-    return count_columns()
 
 
 def _is_drawn(task: SessionTask, path: Path, *sources: Path) -> bool:

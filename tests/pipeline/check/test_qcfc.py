@@ -26,8 +26,9 @@ from kraken_bids.io.writing import write_json, write_relmat, write_table
 from kraken_bids.parcellations import load_parcellation, read_table
 from kraken_bids.pipeline.check import qcfc
 from kraken_bids.pipeline.check.qcfc import write_qcfc
-from kraken_bids.pipeline.pages.gathered import gather_sessions
-from kraken_bids.pipeline.pages.motion import list_motion_effects
+from kraken_bids.report.sections import motion_effects
+from kraken_bids.report.sections.motion_effects import list_motion_effects
+from kraken_bids.report.written import WrittenGroup
 from kraken_bids.scores.motion_dependence import edge_distances
 
 N_PEOPLE = 14
@@ -67,8 +68,8 @@ def test_a_planted_dependence_is_in_the_table_and_comes_back(tmp_path: Path) -> 
     assert columns["distance_rho"][0] < -0.8
     r = np.array([pearsonr(edges[:, k], MOTION).statistic for k in range(3655)])
     assert columns["median_abs_r"][0] == pytest.approx(np.median(np.abs(r)), abs=1e-4)
-    (effect,) = list_motion_effects(tmp_path)
-    np.testing.assert_allclose(effect.correlation, r, atol=1e-4)
+    (effect,) = list_motion_effects(WrittenGroup(tmp_path, ()))
+    np.testing.assert_allclose(effect.r, r, atol=1e-4)
     np.testing.assert_allclose(effect.distance, list_distances(), rtol=1e-6)
     described = read_json(group_path(tmp_path, "qcfc.json"))
     assert set(columns) - set(described) == {"flavor"}
@@ -93,8 +94,8 @@ def test_fewer_than_ten_sessions_are_said_and_old_numbers_go(
         "no QC-FC of any flavor: it needs 10 sessions with known head motion; 9 have it",
     ]
     assert not list(group_path(tmp_path, "").glob("qcfc*"))
-    assert list_motion_effects(tmp_path) == ()
-    assert gather_sessions(tmp_path, members).n_with_motion == 9
+    assert list_motion_effects(WrittenGroup(tmp_path, ())) == ()
+    assert motion_effects.gather(WrittenGroup(tmp_path, members))["n_with_motion"] == 9
 
 
 def test_a_broken_file_is_said_and_the_others_count(
@@ -185,12 +186,12 @@ def test_regions_of_an_atlas_of_ones_own_lie_where_its_image_says(tmp_path: Path
     beside = labels_path(tmp_path, {"sub": "00", "space": "T1w"}, "mine")
     write_labels(beside, labels, np.diag([3.0, 3.0, 3.0, 1.0]))
     write_qcfc(tmp_path, list_members(tmp_path))
-    (effect,) = list_motion_effects(tmp_path)
+    (effect,) = list_motion_effects(WrittenGroup(tmp_path, ()))
     np.testing.assert_allclose(effect.distance, [6, 12, 24, 6, 18, 12])
     beside.unlink()
     write_qcfc(tmp_path, list_members(tmp_path))
-    (effect,) = list_motion_effects(tmp_path)
-    assert effect.distance_rho is None
+    (effect,) = list_motion_effects(WrittenGroup(tmp_path, ()))
+    assert np.isnan(effect.distance_rho)
     assert np.isnan(effect.distance).all()
 
 

@@ -1,0 +1,229 @@
+"""The strongest connections of a connectome on a circle."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.report import theme
+from kraken_bids.report.regions import order_groups
+from kraken_bids.report.section import Floats
+from kraken_bids.report.words import format_count
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Circle:
+    """One measured structural connectome, to be drawn as a circle."""
+
+    flavor: str
+    region_names: tuple[str, ...]
+    region_groups: tuple[str, ...]
+    hemispheres: tuple[str, ...]
+    square: Floats
+    """[n_regions, n_regions], NaN rows where a region was not measured."""
+
+
+WIDTH = 1060.0
+CIRCLE = 680.0
+"""Room for the circle with its names, CSS pixels."""
+REACH = 1.62
+"""Half of that room, in radii of the circle."""
+MAX_EDGES = 120
+MAX_NAMES = 100
+"""With more regions than this their names would run into each other."""
+HEMISPHERE_GAP = 3.0
+GROUP_GAP = 0.8
+"""Empty places, in regions."""
+FRONT_TO_BACK = (
+    "Frontal", "Cingulate", "Insula", "Subcortex", "Temporal", "Parietal", "Occipital",
+    "Cerebellum",
+)  # fmt: skip
+PREFIXES = ("ctx-lh-", "ctx-rh-", "Left-", "Right-")
+SUFFIXES = ("-Cortex", "-Proper", "-area")
+NOT_MEASURED = "not measured"
+WITHIN, ACROSS = theme.ACCENT, theme.WARM
+
+
+def place_regions(network: Circle) -> tuple[NDArray[np.float64], float]:
+    """Angle of every region on the circle, and the width of one region, in radians.
+
+    The left hemisphere is on the left, the right on the right, midline regions at the bottom;
+    groups run from the front of the head (top) to the back where they are lobes.
+
+    Returns
+    -------
+    angles : ndarray of shape (n_regions,)
+        Of the middle of each region, counter-clockwise from the right.
+    width : float
+    """
+    places = np.zeros(len(network.hemispheres))
+    at = HEMISPHERE_GAP / 2
+    for side in ("L", "M", "R"):
+        members = _order_side(network, side)
+        for i, region in enumerate(members):
+            previous = members[i - 1] if i else region
+            if network.region_groups[region] != network.region_groups[previous]:
+                at += GROUP_GAP
+            places[region] = at
+            at += 1
+        at += HEMISPHERE_GAP if members else 0
+    total = at - HEMISPHERE_GAP / 2
+    return np.pi / 2 + 2 * np.pi * (places + 0.5) / total, 2 * np.pi / total
+
+
+def pick_strongest(
+    square: Floats, n_edges: int = MAX_EDGES
+) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+    """Regions and value of the strongest connections, the weakest of them first.
+
+    Parameters
+    ----------
+    square : array [n_regions, n_regions]
+        Symmetric; the diagonal, zeros and NaN do not count.
+    n_edges : int, optional
+        At most so many.
+    """
+    i, j = np.triu_indices(len(square), 1)
+    values = np.nan_to_num(np.asarray(square, float)[i, j])
+    order = np.argsort(values, kind="stable")[::-1][:n_edges]
+    order = order[values[order] > 0][::-1]
+    return i[order], j[order], values[order]
+
+
+def shorten_region(name: str) -> str:
+    """Name without its hemisphere and other words that every region of its kind has."""
+    for prefix in PREFIXES:
+        name = name.removeprefix(prefix)
+    for suffix in SUFFIXES:
+        name = name.removesuffix(suffix)
+    return name
+
+
+def _order_side(network: Circle, side: str) -> list[int]:
+    """Regions of one side in the order of the circle: front to back left, back to front right."""
+    appearance = list(dict.fromkeys(network.region_groups))
+    rank = {
+        group: (FRONT_TO_BACK.index(group) if group in FRONT_TO_BACK else len(FRONT_TO_BACK), i)
+        for i, group in enumerate(appearance)
+    }
+    members = [i for i, h in enumerate(network.hemispheres) if (h if h in "LR" else "M") == side]
+    members.sort(key=lambda region: (rank[network.region_groups[region]], region))
+    return members[::-1] if side == "R" else members
+
+
+def draw_circle(figure: "Figure", network: Circle) -> None:
+    """Draw the regions as a ring, the strongest connections in it, and a key beside it."""
+    axes = theme.add_box(figure, 0, 0, CIRCLE, CIRCLE)
+    axes.set_axis_off()
+    axes.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH))
+    angles, width = place_regions(network)
+    missing = np.asarray(np.isnan(network.square).all(axis=0))
+    colours = _group_colours(network.region_groups)
+    faces = [
+        theme.LINE if gone else colours[group]
+        for group, gone in zip(network.region_groups, missing, strict=True)
+    ]
+    wedges = [
+        theme.patches.Wedge(
+            (0, 0), 1.07, np.degrees(a - 0.45 * width), np.degrees(a + 0.45 * width), width=0.05
+        )
+        for a in angles
+    ]
+    axes.add_collection(
+        theme.collections.PatchCollection(wedges, facecolors=faces, edgecolors="none")
+    )
+    _draw_chords(axes, network, angles)
+    if len(angles) <= MAX_NAMES:
+        _draw_names(axes, network, angles, missing=missing)
+    for text, x in (("left", -1.0), ("right", 1.0)):
+        theme.add_text(axes, x * 1.5, 1.5, text, ha="center", va="center", color=theme.MUTED)
+    _draw_key(figure, network, colours | ({NOT_MEASURED: theme.LINE} if missing.any() else {}))
+
+
+def _draw_chords(axes: "Axes", network: Circle, angles: NDArray[np.float64]) -> None:
+    i, j, values = pick_strongest(network.square)
+    points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    # neighbours are joined by flat curves, opposite regions by lines through the middle
+    pull = 0.75 - 0.7 * np.linalg.norm(points[i] - points[j], axis=1) / 2
+    middles = (points[i] + points[j]) / 2
+    norms = np.maximum(np.linalg.norm(middles, axis=1), 1e-9)
+    middles *= (pull / norms)[:, None] * np.minimum(norms, 1)[:, None]
+    codes = [theme.path.Path.MOVETO, theme.path.Path.CURVE3, theme.path.Path.CURVE3]
+    curves = [
+        theme.path.Path(np.array([points[a], middle, points[b]]), codes)
+        for a, b, middle in zip(i, j, middles, strict=True)
+    ]
+    strength = np.sqrt(values / values.max()) if len(values) else values
+    sides = np.array(network.hemispheres)
+    across = sides[i] != sides[j]
+    axes.add_collection(
+        theme.collections.PathCollection(
+            curves,
+            facecolors="none",
+            edgecolors=[ACROSS if a else WITHIN for a in across],
+            linewidths=0.3 + 3.2 * strength**2,
+            alpha=0.2 + 0.65 * strength if len(strength) else None,
+        )
+    )
+
+
+def _draw_names(
+    axes: "Axes", network: Circle, angles: NDArray[np.float64], *, missing: NDArray[np.bool_]
+) -> None:
+    for name, angle, gone in zip(network.region_names, angles, missing, strict=True):
+        turn = np.degrees(angle) % 360
+        is_left = 90 < turn < 270
+        theme.add_text(
+            axes,
+            1.1 * np.cos(angle),
+            1.1 * np.sin(angle),
+            shorten_region(name),
+            rotation=turn - 180 if is_left else turn,
+            rotation_mode="anchor",
+            ha="right" if is_left else "left",
+            va="center",
+            fontsize=6.2,
+            color=theme.LINE if gone else theme.TEXT,
+        )
+
+
+def _draw_key(figure: "Figure", network: Circle, colours: dict[str, str]) -> None:
+    """Words and colours at the right of the circle."""
+    height = 22.0 * (len(colours) + 7)
+    axes = theme.add_box(figure, CIRCLE + 20, 14, WIDTH - CIRCLE - 30, height)
+    axes.set_axis_off()
+    axes.set(xlim=(0, WIDTH - CIRCLE - 30), ylim=(height, 0))
+    edges = np.asarray(network.square)[np.triu_indices(len(network.square), 1)]
+    _, _, shown = pick_strongest(network.square)
+    n_edges, total = int((edges > 0).sum()), float(np.nansum(edges))
+    share = f"{100 * shown.sum() / total:.0f} % of all connection strength" if total else ""
+    theme.add_text(axes, 0, 12, network.flavor, fontsize=theme.LARGE, weight="bold")
+    drawn = f"the {len(shown)} strongest of {format_count(n_edges)} connections:"
+    for y, text in ((34, drawn), (52, share)):
+        theme.add_text(axes, 0, y, text, color=theme.MUTED)
+    for y, colour, text in (
+        (82, WITHIN, "within a hemisphere"),
+        (104, ACROSS, "between the hemispheres"),
+    ):
+        axes.plot([0, 22], [y - 4, y - 4], color=colour, linewidth=2.2)
+        theme.add_text(axes, 30, y, text)
+    for k, (group, colour) in enumerate(colours.items()):
+        y = 138 + 20 * k
+        axes.plot([4, 18], [y - 4, y - 4], color=colour, linewidth=7, solid_capstyle="butt")
+        theme.add_text(axes, 30, y, group)
+
+
+def _group_colours(groups: Sequence[str]) -> dict[str, str]:
+    """Colour of each group, the same as beside the matrices, in the order of the circle."""
+    n_colours = len(theme.REGION_COLOURS)
+    colours = {
+        group: theme.REGION_COLOURS[k % n_colours] for k, group in enumerate(order_groups(groups))
+    }
+    order = [group for group in FRONT_TO_BACK if group in colours]
+    return {group: colours[group] for group in (*order, *colours)}

@@ -1,0 +1,1 @@
+"""Sections of the pages: each is one file here and one template."""

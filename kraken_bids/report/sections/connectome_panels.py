@@ -1,0 +1,315 @@
+"""Measured and predicted connectomes of a session side by side, painted cell by cell."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.report import theme
+from kraken_bids.report.canvas import Canvas
+from kraken_bids.report.panels import FlavorPanel, list_panels
+from kraken_bids.report.regions import Layout, group_colours, layout_regions, spread_labels
+from kraken_bids.report.section import Floats, Group, Section
+from kraken_bids.report.theme import Bytes
+from kraken_bids.report.words import explain_source
+from kraken_bids.report.written import Written
+
+if TYPE_CHECKING:
+    from matplotlib.colors import ListedColormap, Normalize
+
+
+MISSING = np.array([214, 219, 224], dtype=np.uint8)
+HATCH = np.array([160, 168, 176], dtype=np.uint8)
+BELOW = np.array([250, 250, 248], dtype=np.uint8)
+DIAGONAL = np.array([255, 255, 255], dtype=np.uint8)
+BORDER = np.array([141, 152, 161], dtype=np.uint8)
+"""Between groups of regions."""
+EXTRA = ("below", "diagonal", "missing", "hatch", "border")
+N_BELOW, N_DIAGONAL, N_MISSING, N_HATCH, N_BORDER = range(
+    theme.N_LEVELS, theme.N_LEVELS + len(EXTRA)
+)
+
+
+def scale_of(squares: Sequence[Floats], group: Group) -> "Normalize":
+    """One colour scale for all squares of a flavor, from the measured one where there is one.
+
+    Parameters
+    ----------
+    squares : sequence of arrays [n_regions, n_regions]
+        Measured and predicted; the diagonal and NaN do not count.
+    group : {'FC', 'SC'}
+        FC: symmetric around 0, up to the 99th percentile of the absolute values. SC: logarithmic,
+        three decades below the 99.8th percentile.
+    """
+    values = np.concatenate([s[~np.eye(len(s), dtype=bool)] for s in squares] or [np.zeros(1)])
+    values = values[np.isfinite(values)]
+    if group == "FC":
+        limit = float(np.percentile(np.abs(values), 99)) if values.size else 0.0
+        return theme.colors.Normalize(-_round_up(limit), _round_up(limit))
+    positive = values[values > 0]
+    limit = _round_up(float(np.percentile(positive, 99.8)) if positive.size else 0.0)
+    return theme.colors.LogNorm(limit / 1000, limit)
+
+
+def colours_of(norm: "Normalize") -> Bytes:
+    """Colours [27 + 5, 3] of the numbers of :func:`number_square`."""
+    levels = np.round(255 * np.asarray(_map_of(norm).colors)[:, :3]).astype(np.uint8)
+    return np.concatenate([levels, np.stack([BELOW, DIAGONAL, MISSING, HATCH, BORDER])])
+
+
+def number_square(square: Floats, *, layout: Layout, norm: "Normalize", cell: int) -> Bytes:
+    """Colour of every pixel of one matrix in display order.
+
+    Parameters
+    ----------
+    square : array [n_regions, n_regions]
+        Values; NaN where not measured, which is hatched.
+    layout : Layout
+        Order of the regions; a line of one pixel stands between groups.
+    norm : "Normalize"
+        From :func:`scale_of`.
+    cell : int
+        Pixels per region.
+
+    Returns
+    -------
+    uint8 array [n, n], n = n_regions * cell + n_groups - 1
+        Rows of :func:`colours_of`.
+    """
+    shown = np.asarray(square, dtype=float)[np.ix_(layout.order, layout.order)]
+    missing = ~np.isfinite(shown)
+    # zeros, and negative values of a linear decoder, lie below a logarithmic scale
+    below = (
+        shown < bounds_of(norm)[0]
+        if isinstance(norm, theme.colors.LogNorm)
+        else np.zeros_like(missing)
+    )
+    level = norm(np.where(missing | below, bounds_of(norm)[1], shown)) * theme.N_LEVELS
+    numbers = np.clip(np.asarray(level), 0, theme.N_LEVELS - 1).astype(np.uint8)
+    numbers[below] = N_BELOW
+    np.fill_diagonal(numbers, N_DIAGONAL)
+    numbers[missing] = N_MISSING
+    places = spread_regions(layout, cell)
+    numbers = np.pad(numbers, (0, 1), constant_values=N_BORDER)[np.ix_(places, places)]
+    if missing.any():
+        stripes = np.add.outer(np.arange(len(places)), np.arange(len(places))) % 12 < 3
+        numbers[stripes & (numbers == N_MISSING)] = N_HATCH
+    return np.asarray(numbers, dtype=np.uint8)
+
+
+def spread_regions(layout: Layout, cell: int) -> NDArray[np.intp]:
+    """Shown position of the region under each pixel; -1 on the lines between groups."""
+    groups = np.split(np.arange(len(layout.order)), layout.starts[1:-1])
+    parts = [np.append(group.repeat(cell), -1) for group in groups]
+    return np.concatenate(parts)[:-1]
+
+
+def bounds_of(norm: "Normalize") -> tuple[float, float]:
+    """Lowest and highest value of a scale."""
+    return float(norm.vmin or 0.0), float(norm.vmax or 1.0)
+
+
+def _map_of(norm: "Normalize") -> "ListedColormap":
+    return (
+        theme.sequential_colours()
+        if isinstance(norm, theme.colors.LogNorm)
+        else theme.diverging_colours()
+    )
+
+
+def _round_up(value: float) -> float:
+    """Round up to two leading digits, so that colour bars end at a readable value."""
+    if value <= 0:
+        return 1.0
+    step = 10.0 ** (np.floor(np.log10(value)) - 1)
+    return float(np.ceil(value / step) * step)
+
+
+PANEL = 264.0
+"""Width of one matrix in CSS pixels."""
+FINENESS = 540
+"""Pixels of a matrix, about; one per region where there are more."""
+STRIP = 6.0
+GAP = 16.0
+TOP = 34.0
+BOTTOM = 8.0
+BAR = 84.0
+TIP = 8.0
+"""Height of the arrow at an end of the colour bar that values go beyond."""
+ABSENT = "not measured"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the matrices of one figure have in common."""
+
+    layout: Layout
+    norm: "Normalize"
+    cell: int
+    """Pixels per region."""
+
+
+def draw_flavor(panel: FlavorPanel) -> bytes:
+    """PNG of the measured and every predicted matrix of one flavor.
+
+    All matrices share one colour scale: FC diverging and centred at 0, SC logarithmic with zeros
+    pale. Regions are sorted by group and hemisphere; regions not measured are hatched grey; the
+    diagonal is blank.
+    """
+    squares = [("Measured", panel.measured)]
+    squares += [(explain_source(p.source), p.square) for p in panel.predictions]
+    layout = layout_regions(panel.region_groups, panel.hemispheres)
+    cell = max(1, round(FINENESS / len(layout.order)))
+    look = Look(layout, scale_of([s for _, s in squares if s is not None], panel.group), cell)
+    margin = label_margin(layout.titles)
+    step = STRIP + PANEL + GAP
+    canvas = Canvas(
+        margin + len(squares) * step - GAP + BAR,
+        TOP + STRIP + PANEL + BOTTOM,
+        scale=len(spread_regions(layout, cell)) / PANEL,
+    )
+    for k, (title, square) in enumerate(squares):
+        _draw_panel(canvas, margin + k * step, title=title, square=square, look=look)
+    _draw_group_names(canvas, layout, margin)
+    _draw_colour_bar(
+        canvas, margin + len(squares) * step, norm=look.norm, label=value_label(panel)
+    )
+    return canvas.encode()
+
+
+def label_margin(names: Sequence[str]) -> float:
+    """Room in CSS pixels left of the first matrix for the longest of the group names."""
+    return 24 + 6.6 * max(map(len, names), default=0)
+
+
+def value_label(panel: FlavorPanel) -> str:
+    """Say what the cells of a flavor's matrices are, and on which scale."""
+    if panel.group == "SC":
+        volumes = " over region volume" if "volnorm" in panel.name else ""
+        return f"streamlines{volumes}, log scale"
+    return "partial correlation" if "pcorr" in panel.name.lower() else "correlation"
+
+
+def choose_ticks(norm: "Normalize") -> list[tuple[float, str]]:
+    """Values that a colour bar names, with their words."""
+    low, high = bounds_of(norm)
+    if isinstance(norm, theme.colors.LogNorm):
+        powers = range(
+            int(np.ceil(np.log10(low) - 1e-9)), int(np.floor(np.log10(high) + 1e-9)) + 1
+        )
+        return [(10.0**power, f"{10.0**power:g}") for power in powers]
+    locator = theme.ticker.MaxNLocator(7, steps=[1, 2, 4, 5, 10])
+    values = np.asarray(locator.tick_values(low, high), dtype=float)
+    step = float(values[1] - values[0])
+    digits = max(0, -int(np.floor(np.log10(step) + 1e-9)))
+    inside = values[(values >= low - 1e-9) & (values <= high + 1e-9)]
+    return [(float(v), f"{v:z.{digits}f}".replace("-", "−")) for v in inside]
+
+
+def _draw_panel(
+    canvas: Canvas, left: float, *, title: str, square: Floats | None, look: Look
+) -> None:
+    inner = left + STRIP
+    canvas.write(inner, TOP - 12, title, points=theme.LARGE, colour=theme.TEXT)
+    if square is None:
+        canvas.fill(inner, TOP + STRIP, PANEL, PANEL, "#f6f7f8")
+        x, y = inner + PANEL / 2, TOP + STRIP + PANEL / 2
+        canvas.write(x, y, ABSENT, points=theme.NORMAL, colour=theme.MUTED, align="center")
+        return
+    numbers = number_square(square, layout=look.layout, norm=look.norm, cell=look.cell)
+    canvas.place(inner, TOP + STRIP, numbers, colours_of(look.norm))
+    _draw_strips(canvas, left, look)
+
+
+def _draw_strips(canvas: Canvas, left: float, look: Look) -> None:
+    """Draw the colours of the regions left of a matrix and above it."""
+    colours = np.round(255 * group_colours(look.layout)).astype(np.uint8)
+    colours = np.concatenate([colours, np.full((1, 3), 255, np.uint8)])
+    strip = spread_regions(look.layout, look.cell) % len(colours)
+    thickness = round((STRIP - 1.5) * canvas.scale)
+    canvas.place(left, TOP + STRIP, np.repeat(strip[:, None], thickness, axis=1), colours)
+    canvas.place(left + STRIP, TOP, np.repeat(strip[None], thickness, axis=0), colours)
+
+
+def _draw_group_names(canvas: Canvas, layout: Layout, margin: float) -> None:
+    """Names left of the first matrix, moved apart where groups are small, tied to their blocks."""
+    top = TOP + STRIP
+    middles = layout.middles * PANEL / len(layout.order)
+    placed = spread_labels(middles, gap=14.0, low=5.0, high=PANEL - 5.0)
+    for name, middle, y in zip(layout.titles, middles, placed, strict=True):
+        line = [(margin - 13, y + top), (margin - 9, y + top), (margin - 2, middle + top)]
+        canvas.draw_line(np.array(line), theme.MUTED)
+        x = margin - 16
+        canvas.write(x, y + top, name, points=theme.SMALL, colour=theme.TEXT, align="right")
+
+
+def _draw_colour_bar(canvas: Canvas, left: float, *, norm: "Normalize", label: str) -> None:
+    """Draw the bar, with an arrow at each end that values go beyond, ticks and label."""
+    colours = colours_of(norm)
+    top, bottom = TOP + STRIP + TIP, TOP + STRIP + PANEL - TIP
+    height, width = round((bottom - top) * canvas.scale), round(11 * canvas.scale)
+    level = np.arange(height)[::-1] * theme.N_LEVELS // height
+    canvas.place(left, top, np.repeat(level[:, None], width, axis=1), colours)
+    tip = _triangle(round(TIP * canvas.scale), width)
+    ends = np.array([[255, 255, 255], colours[theme.N_LEVELS - 1], colours[0]], dtype=np.uint8)
+    canvas.place(left, TOP + STRIP, tip.astype(int), ends)
+    if not isinstance(norm, theme.colors.LogNorm):
+        canvas.place(left, bottom, 2 * tip[::-1].astype(int), ends)
+    for value, text in choose_ticks(norm):
+        y = bottom - (bottom - top) * float(norm(value))
+        canvas.fill(left + 11, y, 3, 0.8, theme.MUTED)
+        canvas.write(left + 18, y, text, points=theme.SMALL, colour=theme.MUTED)
+    x, y = left + BAR - GAP - 10, (top + bottom) / 2
+    canvas.write(x, y, label, points=theme.SMALL, colour=theme.MUTED, upright=False)
+
+
+def _triangle(height: int, width: int) -> Floats:
+    """Pixels of an arrow that points upwards [height, width]: 1 inside, 0 outside."""
+    reach = (np.arange(height) + 0.5) / height * width / 2
+    middle = np.abs(np.arange(width) + 0.5 - width / 2)
+    return np.asarray(middle[None] < reach[:, None], dtype=float)
+
+
+def explain_cells(panel: FlavorPanel) -> str:
+    """Say what the colours of a flavor's matrices mean."""
+    if panel.group == "SC":
+        volumes = ", relative to the volume of the regions" if "volnorm" in panel.name else ""
+        return (
+            f"Darker: more streamlines between two regions{volumes}; almost white: none. Each "
+            "named value is ten times the one below it."
+        )
+    words = (
+        "Red: the signals of two regions rise and fall together; blue: one rises as the other "
+        "falls{}."
+    )
+    is_partial = "pcorr" in panel.name.lower()
+    return words.format(
+        ", once what they share with all other regions is taken out" if is_partial else ""
+    )
+
+
+def gather(written: Written) -> dict[str, tuple[FlavorPanel, ...]]:
+    """List the flavors by parcellation."""
+    panels = written.once(list_panels)
+    names = dict.fromkeys(panel.parcellation for panel in panels)
+    return {name: tuple(p for p in panels if p.parcellation == name) for name in names}
+
+
+def draw(parcellations: Mapping[str, Sequence[FlavorPanel]]) -> dict[str, bytes]:
+    """Draw the matrices of each flavor that was measured or predicted."""
+    panels = (panel for own in parcellations.values() for panel in own)
+    return {p.name: draw_flavor(p) for p in panels if p.measured is not None or p.predictions}
+
+
+SECTION = Section(
+    "connectomes",
+    "Connectomes",
+    "connectome_panels.html",
+    gather,
+    draw=draw,
+    figures=("FC", "SC"),
+    words={"explain_cells": explain_cells},
+    entries=lambda parcellations: [panel.name for own in parcellations.values() for panel in own],
+)

@@ -1,0 +1,176 @@
+"""How well each file of a subject fits the subject's other files, and what is unusual of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kraken_bids.report import theme
+from kraken_bids.report.section import Floats, Group, Section
+from kraken_bids.report.theme import draw_png
+from kraken_bids.report.written import Written, of_each_session, sort_flavors
+from kraken_bids.scores.quality_control import read_inputs
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+MAX_ROWS = 40
+"""Above this many participants only those with something to check are drawn."""
+MISFIT = theme.WARM
+FITS = theme.ACCENT
+FULL_COLOUR = 10.0
+"""Log odds at which a colour is full."""
+
+
+@dataclass(frozen=True)
+class ConsistencyRow:
+    """One measured connectome of one participant (and session)."""
+
+    label: str
+    flavor: str
+    group: Group
+    verdict: str
+    """``ok``, ``check``, or ``n/a`` where the cohort is too small to say."""
+    note: str = ""
+    """What is unusual, in plain words."""
+    outside_share: float | None = None
+    """Share of its variance that the model does not see, 0 to 1."""
+    outside_ratio: float | None = None
+    """That share over the share of the training data."""
+    fit: float | None = None
+    """Log odds that it belongs to the participant's other files."""
+    rank: int | None = None
+    """Of the own other files among everyone's; 1 is best."""
+    n_ranked: int | None = None
+    correlation: float | None = None
+    """With the prediction from the other modality."""
+    correlation_resid: float | None = None
+    """The same without the mean."""
+    href: str = ""
+    """Address of the participant's page."""
+
+
+@of_each_session
+def list_consistency(written: Written) -> tuple[ConsistencyRow, ...]:
+    """List what is known of each input of a session; empty before there are predictions."""
+    entries = read_inputs(written.predicted)
+    return tuple(
+        ConsistencyRow(
+            label=written.member.label,
+            flavor=flavor.name,
+            group=flavor.group,
+            verdict=entry.conclusion.trust or "n/a",
+            note=entry.conclusion.note or "",
+            outside_share=entry.quality.outside_share,
+            outside_ratio=entry.quality.outside_ratio,
+            fit=entry.quality.latent_fit,
+            rank=entry.quality.latent_rank,
+            n_ranked=entry.quality.latent_rank_n,
+            correlation=entry.cross_modal.cross_modal_r,
+            correlation_resid=entry.cross_modal.cross_modal_r_resid,
+            href=written.href,
+        )
+        for flavor in sort_flavors(entries)
+        if (entry := entries.get(flavor.name))
+    )
+
+
+def draw_consistency(rows: Sequence[ConsistencyRow]) -> bytes:
+    """PNG heatmap, participants by flavors: colour is the fit, a number the rank if not the first.
+
+    Files to check are framed. With more than :data:`MAX_ROWS` participants only those with one
+    are drawn, at most so many.
+    """
+    people = _choose_subjects(rows)
+    flavors = list(dict.fromkeys(row.flavor for row in rows))
+    groups = {row.flavor: row.group for row in rows}
+    cell = (46.0, 19.0)
+    left, top = 110.0, 150.0
+    size = (cell[0] * len(flavors), cell[1] * len(people))
+    figure = theme.new_figure(left + size[0] + 130, top + size[1] + 12, scale=1.6)
+    axes = theme.add_box(figure, left, top, *size)
+    fit = np.full((len(people), len(flavors)), np.nan)
+    for row in rows:
+        if row.label in people and row.fit is not None:
+            fit[people.index(row.label), flavors.index(row.flavor)] = row.fit
+    axes.imshow(_colour(fit), aspect="auto", interpolation="nearest")
+    for row in rows:
+        if row.label in people:
+            _mark(axes, row, people.index(row.label), flavors.index(row.flavor))
+    _name_axes(axes, people, flavors)
+    for label in axes.get_xticklabels():
+        label.set_color(theme.GROUP_COLOURS[groups[label.get_text()]])
+    return draw_png(figure)
+
+
+def _choose_subjects(rows: Sequence[ConsistencyRow]) -> list[str]:
+    everyone = list(dict.fromkeys(row.label for row in rows))
+    if len(everyone) <= MAX_ROWS:
+        return everyone
+    unusual = list(dict.fromkeys(row.label for row in rows if row.verdict == "check"))
+    return (unusual or everyone)[:MAX_ROWS]
+
+
+def _colour(fit: Floats) -> Floats:
+    """White at even odds, petrol where a file fits, orange where it does not, grey if unknown."""
+    strength = np.clip(np.abs(np.nan_to_num(fit)) / FULL_COLOUR, 0, 1)[..., None] * 0.85
+    full = np.where(fit[..., None] < 0, theme.colors.to_rgb(MISFIT), theme.colors.to_rgb(FITS))
+    colours: Floats = 1 - strength * (1 - full)
+    colours[~np.isfinite(fit)] = 0.93
+    return colours
+
+
+def _mark(axes: "Axes", row: ConsistencyRow, i: int, j: int) -> None:
+    if row.rank is not None and row.rank > 1:
+        dark = abs(row.fit or 0) > 0.6 * FULL_COLOUR
+        colour = "white" if dark else theme.TEXT
+        style = {"ha": "center", "va": "center", "fontsize": theme.SMALL - 0.5}
+        theme.add_text(axes, j, i, str(row.rank), color=colour, **style)
+    if row.verdict == "check":
+        frame = theme.patches.Rectangle(
+            (j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=theme.TEXT, linewidth=1.6, zorder=5
+        )
+        frame.set_clip_on(False)
+        axes.add_patch(frame)
+
+
+def _name_axes(axes: "Axes", people: Sequence[str], flavors: Sequence[str]) -> None:
+    axes.set_xticks(range(len(flavors)), list(flavors), rotation=38, ha="left")
+    axes.set_yticks(range(len(people)), list(people))
+    axes.tick_params(
+        top=True, labeltop=True, bottom=False, labelbottom=False, length=0, labelsize=theme.SMALL
+    )
+    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
+        label.set_parse_math(False)
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_xticks(np.arange(len(flavors) - 1) + 0.5, minor=True)
+    axes.set_yticks(np.arange(len(people) - 1) + 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.0)
+    axes.tick_params(which="minor", length=0)
+
+
+def draw(rows: Sequence[ConsistencyRow]) -> dict[str, bytes]:
+    """Draw the heatmap, where the fit of any file is known."""
+    return {"trust": draw_consistency(rows)} if any(row.fit is not None for row in rows) else {}
+
+
+SUBJECT = Section(
+    "trust",
+    "Trust",
+    "consistency_of_subject.html",
+    lambda written: written.once(list_consistency) or None,
+    heading="How far to trust each input",
+)
+GROUP = Section(
+    "trust",
+    "Trust",
+    "consistency_of_group.html",
+    lambda group: [row for rows in group.of_each(list_consistency) for row in rows],
+    heading="How far to trust each connectome",
+    draw=draw,
+    figures=("trust",),
+    words={"max_rows": MAX_ROWS},
+)

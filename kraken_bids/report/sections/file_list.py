@@ -1,0 +1,60 @@
+"""Files that were written."""
+
+from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.outputs import group_path
+from kraken_bids.report.section import FileLink, Section
+from kraken_bids.report.written import Written, WrittenGroup
+
+FILE_WORDS = {
+    "relmat": "connectome",
+    "timeseries": "region means before cleaning",
+    "hpf_timeseries": "region means after cleaning",
+    "quality_timeseries": "motion and signal of every volume",
+    "dseg": "regions on the grid of the BOLD series",
+    "coverage": "coverage of each region",
+    "latents": "latent vectors",
+    "relmats": "predicted connectomes",
+}
+
+GROUP_FILES = {
+    "adaptation.json": "adaptation of every flavor, to read",
+    "adaptation.h5": "the adaptation itself, for --adaptation",
+    "latents.tsv": "latent vectors of everyone",
+    "participants.tsv": "one verdict per participant",
+    "predictions.tsv": "one verdict per prediction",
+    "metrics.tsv": "metrics of every source and target",
+    "qc.tsv": "quality of every measured connectome",
+    "qcfc.tsv": "dependence of functional connectomes on head motion",
+    "pcorr.tsv": "search for the ridge of the partial correlations; pcorr.json has the choice",
+    "outliers.tsv": "distance of everyone's latents from the cohort's",
+    "mean_connectomes.h5": "mean measured connectomes",
+}
+
+
+def list_files(written: Written) -> tuple[FileLink, ...]:
+    """List the tables, matrices and images of a session."""
+    links = []
+    for path in written.list_files("**/*"):
+        if path.name.endswith((".tsv", ".h5", ".nii.gz")) and not path.name.startswith("."):
+            entities = parse_name(path)
+            suffix = entities.get("suffix", "")
+            made = "predicted " if "kraken_relmat." in path.name else "measured "
+            words = FILE_WORDS.get(f"{entities.get('desc')}_{suffix}") or FILE_WORDS.get(suffix)
+            words = (made if suffix == "relmat" else "") + (words or suffix)
+            links.append(FileLink(path.relative_to(written.output_dir).as_posix(), words))
+    return tuple(links)
+
+
+def list_group_files(group: WrittenGroup) -> tuple[FileLink, ...]:
+    """List the files of the group."""
+    return tuple(
+        FileLink(f"group/{name}", words)
+        for name, words in GROUP_FILES.items()
+        if group_path(group.output_dir, name).exists()
+    )
+
+
+SUBJECT, GROUP = (
+    Section("files", "Files written", "file_list.html", gather)
+    for gather in (list_files, list_group_files)
+)

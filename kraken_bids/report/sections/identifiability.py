@@ -1,0 +1,313 @@
+"""How well the right person is found among everyone, source by target."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.flavors import parse_flavor
+from kraken_bids.report import theme
+from kraken_bids.report.section import Floats, Group, Section, SourceGroup
+from kraken_bids.report.theme import draw_png
+from kraken_bids.report.words import format_share
+from kraken_bids.report.written import WrittenGroup, display_order, parse_known
+from kraken_bids.scores.quality_control import METRIC_WORDS
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+SOURCE_GROUPS: dict[str, SourceGroup] = {"fusion": "both", "fusionFC": "FC", "fusionSC": "SC"}
+
+AT_CHANCE = "#f6d5bd"
+
+
+@dataclass(frozen=True)
+class SourceByTarget:
+    """Rows and columns of a heatmap."""
+
+    sources: tuple[str, ...]
+    source_groups: tuple[SourceGroup, ...]
+    targets: tuple[str, ...]
+    target_groups: tuple[Group, ...]
+
+
+@dataclass(frozen=True)
+class Identifiability(SourceByTarget):
+    """How well the right person's connectome is found among everyone's, by source and target."""
+
+    average_rank: Floats
+    """[n_sources, n_targets]; 1 perfect, (n + 1) / 2n chance."""
+    top1_accuracy: Floats
+    """[n_sources, n_targets]; 1 perfect, 1 / n_participants chance."""
+    n_participants: int
+    """Participants that were ranked against each other, for the target with most of them."""
+    n_fewest: int | None = None
+    """The same for the target with fewest of them: whoever lacks regions is not ranked."""
+
+
+def read_metrics(group: WrittenGroup) -> dict[tuple[str, str], dict[str, float]]:
+    """Metrics by source and target."""
+    found: dict[tuple[str, str], dict[str, float]] = {}
+    names = ("source", "target", "metric")
+    columns = group.read_table("metrics.tsv", numbers=("value",), texts=names)
+    rows = zip(*(columns[key] for key in (*names, "value")), strict=True) if columns else ()
+    for source, target, metric, value in rows:
+        found.setdefault((str(source), str(target)), {})[str(metric)] = float(value)
+    known = {flavor.name for flavor in parse_known({name for pair in found for name in pair})}
+    return {
+        (source, target): values
+        for (source, target), values in found.items()
+        if {source, target} <= known | set(SOURCE_GROUPS) and set(values) >= set(METRIC_WORDS)
+    }
+
+
+def tabulate_metrics(group: WrittenGroup) -> Identifiability | None:
+    """Sort average rank and top-1 accuracy by source and target; None where nothing was scored."""
+    metrics = group.once(read_metrics)
+    if not metrics:
+        return None
+    targets = sorted({target for _, target in metrics}, key=_order)
+    fusions = [name for name in SOURCE_GROUPS if any(source == name for source, _ in metrics)]
+    singles = {source for source, _ in metrics} - set(SOURCE_GROUPS)
+    sources = [*fusions, *sorted(singles, key=_order)]
+
+    def table(metric: str) -> NDArray[np.float64]:
+        empty = {metric: np.nan}
+        rows = [[metrics.get((s, t), empty)[metric] for t in targets] for s in sources]
+        return np.array(rows)
+
+    return Identifiability(
+        sources=tuple(sources),
+        source_groups=tuple(SOURCE_GROUPS.get(s) or parse_flavor(s).group for s in sources),
+        targets=tuple(targets),
+        target_groups=tuple(parse_flavor(t).group for t in targets),
+        average_rank=table("avgrank"),
+        top1_accuracy=table("top1acc"),
+        n_participants=int(max(values["n"] for values in metrics.values())),
+        n_fewest=int(min(values["n"] for values in metrics.values())),
+    )
+
+
+def _order(name: str) -> tuple[str, int, str]:
+    return display_order(parse_flavor(name))
+
+
+def draw_identifiability(identifiability: Identifiability, *, metric: str) -> bytes:
+    """PNG heatmap of one metric, source by target, with the cross-modal blocks framed.
+
+    Parameters
+    ----------
+    identifiability : Identifiability
+        Values per source and target.
+    metric : {'average_rank', 'top1_accuracy'}
+        Which one. Colours run from chance to 1; cells at or below chance are pale orange.
+    """
+    rank = metric == "average_rank"
+    values = identifiability.average_rank if rank else identifiability.top1_accuracy
+    n_participants = max(identifiability.n_participants, 1)
+    chance = chance_rank(n_participants) if rank else 1 / n_participants
+    return draw_source_by_target(identifiability, values, chance=chance, digits=2 if rank else 0)
+
+
+def draw_source_by_target(
+    table: SourceByTarget, values: Floats, *, chance: float, digits: int
+) -> bytes:
+    """PNG heatmap of numbers by source and target, with the cross-modal blocks framed.
+
+    Parameters
+    ----------
+    table : SourceByTarget
+        What rows and columns are.
+    values : array [n_sources, n_targets]
+        NaN where there is none.
+    chance : float
+        Where the colours begin; they end at 1.
+    digits : int
+        After the point; with none, values are shown in per cent.
+    """
+    rows = _sort_groups(table.source_groups)
+    columns = _sort_groups(table.target_groups)
+    shown = np.asarray(values, dtype=float)[np.ix_(rows, columns)]
+    cell = (50.0, 28.0)
+    top, left = 142.0, 16 + 6.9 * max(map(len, table.sources))
+    figure = theme.new_figure(
+        left + cell[0] * len(columns) + 120, top + cell[1] * len(rows) + 16, scale=1.6
+    )
+    axes = theme.add_box(figure, left, top, cell[0] * len(columns), cell[1] * len(rows))
+    _fill_cells(axes, shown, chance, digits=digits)
+    _name_axes(axes, table, rows, columns)
+    _frame_cross_modal(axes, table, rows, columns)
+    return draw_png(figure)
+
+
+def _fill_cells(axes: "Axes", shown: Floats, chance: float, *, digits: int) -> None:
+    colours = theme.sequential_colours()
+    excess = (shown - chance) / max(1 - chance, 1e-9)
+    rgb = colours(np.clip(np.nan_to_num(excess), 0, 1) * 0.8)[..., :3]
+    rgb[excess <= 1e-9] = theme.colors.to_rgb(AT_CHANCE)
+    rgb[~np.isfinite(shown)] = 0.93
+    axes.imshow(rgb, aspect="auto", interpolation="nearest")
+    for (i, j), value in np.ndenumerate(shown):
+        text = (
+            "–" if not np.isfinite(value) else f"{value:.2f}" if digits else f"{100 * value:.0f}"
+        )
+        dark = np.isfinite(value) and excess[i, j] > 0.55
+        style = {"ha": "center", "va": "center", "fontsize": theme.SMALL}
+        theme.add_text(axes, j, i, text, color="white" if dark else theme.TEXT, **style)
+
+
+def _name_axes(axes: "Axes", table: SourceByTarget, rows: list[int], columns: list[int]) -> None:
+    axes.set_xticks(
+        range(len(columns)), [table.targets[j] for j in columns], rotation=38, ha="left"
+    )
+    axes.set_yticks(range(len(rows)), [table.sources[i] for i in rows])
+    axes.tick_params(
+        top=True, labeltop=True, bottom=False, labelbottom=False, length=0, labelsize=theme.SMALL
+    )
+    for spine in axes.spines.values():
+        spine.set_visible(False)
+    axes.set_xticks(np.arange(len(columns) - 1) + 0.5, minor=True)
+    axes.set_yticks(np.arange(len(rows) - 1) + 0.5, minor=True)
+    axes.grid(which="minor", color="white", linewidth=1.2)
+    axes.tick_params(which="minor", length=0)
+    groups = [table.source_groups[i] for i in rows]
+    for label, group in zip(axes.get_yticklabels(), groups, strict=True):
+        label.set_color(theme.GROUP_COLOURS[group])
+    targets = [table.target_groups[j] for j in columns]
+    for label, target in zip(axes.get_xticklabels(), targets, strict=True):
+        label.set_color(theme.GROUP_COLOURS[target])
+
+
+def _frame_cross_modal(
+    axes: "Axes", table: SourceByTarget, rows: list[int], columns: list[int]
+) -> None:
+    for source, target in (("SC", "FC"), ("FC", "SC")):
+        i = [k for k, row in enumerate(rows) if table.source_groups[row] == source]
+        j = [k for k, column in enumerate(columns) if table.target_groups[column] == target]
+        if i and j:
+            corner, width, height = (j[0] - 0.5, i[0] - 0.5), len(j), len(i)
+            frame = theme.patches.Rectangle(
+                corner, width, height, fill=False, edgecolor=theme.TEXT, linewidth=1.8, zorder=5
+            )
+            frame.set_clip_on(False)
+            axes.add_patch(frame)
+
+
+def _sort_groups(groups: Sequence[str]) -> list[int]:
+    """Positions with those of one group together: both, then SC, then FC."""
+    rank = {"both": 0, "SC": 1, "FC": 2}
+    return sorted(range(len(groups)), key=lambda i: rank[groups[i]])
+
+
+def summarize_identifiability(identifiability: Identifiability) -> str:
+    """Headline of the group page: how well the other modality finds the right person.
+
+    The numbers are means over the targets, never the best one.
+    """
+    parts = [
+        _summarize_direction(identifiability, "SC", "FC"),
+        _summarize_direction(identifiability, "FC", "SC"),
+    ]
+    found = " ".join(part for part in parts if part)
+    return found or (
+        "No prediction across modalities could be scored: that needs people with both FC and SC."
+    )
+
+
+def chance_rank(n_participants: int) -> float:
+    """Average rank that guessing reaches among so many people.
+
+    With the 0-based rank r the metric is the mean of 1 - r/n, whose expectation under guessing is
+    (n + 1) / 2n: 0.5 in a large cohort, 0.54 among 12.
+    """
+    n_participants = max(n_participants, 1)
+    return (n_participants + 1) / (2 * n_participants)
+
+
+def explain_chance(identifiability: Identifiability) -> str:
+    """Say what guessing would give, and among how many."""
+    n_most, n_fewest = identifiability.n_participants, identifiability.n_fewest
+    among = str(n_most)
+    if n_fewest is not None and n_fewest < n_most:
+        among = f"{n_fewest} to {n_most}"
+    few = (
+        " How many depends on the flavor: whoever lacks it, or regions of it, is not compared."
+        if among != str(n_most)
+        else ""
+    )
+    return (
+        f"Guessing among {n_most} people gives an average rank of "
+        f"{chance_rank(n_most):.2f} and the right person first in "
+        f"{format_share(1 / max(n_most, 1))} of cases. {among} people were compared.{few} Who "
+        "comes first gets harder with every person more: compare that number only between cohorts "
+        "of one size."
+    )
+
+
+def compute_direction(
+    identifiability: Identifiability, source: str, target: str
+) -> tuple[float, float] | None:
+    """Average rank and top-1 accuracy from all of one modality to the other.
+
+    Both are means over the targets of that modality, never the best one; None where nothing was
+    scored.
+    """
+    name = f"fusion{source}"
+    columns = [i for i, group in enumerate(identifiability.target_groups) if group == target]
+    if name not in identifiability.sources or not columns:
+        return None
+    row = identifiability.sources.index(name)
+    rank = np.asarray(identifiability.average_rank, dtype=float)[row, columns]
+    first = np.asarray(identifiability.top1_accuracy, dtype=float)[row, columns]
+    if not np.isfinite(rank).any():
+        return None
+    return float(np.nanmean(rank)), float(np.nanmean(first))
+
+
+def _summarize_direction(identifiability: Identifiability, source: str, target: str) -> str:
+    scores = compute_direction(identifiability, source, target)
+    if scores is None:
+        return ""
+    origin = {"SC": "structure", "FC": "function"}[source]
+    aim = {"SC": "structural", "FC": "functional"}[target]
+    n_participants = max(identifiability.n_participants, 1)
+    return (
+        f"From {origin} alone, the right person's {aim} connectome had an average rank of "
+        f"{scores[0]:.2f} (1 is best, chance is {chance_rank(n_participants):.2f}) and came "
+        f"first in {format_share(scores[1])} of cases "
+        f"(chance is {format_share(1 / n_participants)})."
+    )
+
+
+def gather(group: WrittenGroup) -> dict[str, Any]:
+    """Gather the scores; nothing of them where nobody could be told apart."""
+    return {"scores": tabulate_metrics(group)}
+
+
+def draw(data: Mapping[str, Identifiability | None]) -> dict[str, bytes]:
+    """Draw average rank and top-1 accuracy."""
+    scores = data["scores"]
+    metrics = {"rank": "average_rank", "top1": "top1_accuracy"} if scores else {}
+    return {
+        f"identifiability_{name}": draw_identifiability(scores, metric=metric)
+        for name, metric in metrics.items()
+        if scores
+    }
+
+
+SECTION = Section(
+    "identifiability",
+    "Identifiability",
+    "identifiability.html",
+    gather,
+    draw=draw,
+    figures=("identifiability_",),
+    words={
+        "summarize": summarize_identifiability,
+        "explain_chance": explain_chance,
+        "chance_rank": chance_rank,
+    },
+)

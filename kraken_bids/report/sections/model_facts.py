@@ -1,0 +1,71 @@
+"""The model that made the predictions, and the latents of a session."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kraken_bids.report.section import Section
+from kraken_bids.report.written import Written, WrittenGroup, of_each_session, stack_latents
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """The model that made the predictions."""
+
+    name: str
+    sha256: str
+    n_flavors: int
+    n_latent: int
+
+
+@dataclass(frozen=True)
+class LatentRow:
+    """One latent vector of the participant."""
+
+    source: str
+    n_inputs: int
+    norm: float
+    """Its length: 1 for one flavor; for a fusion the lower, the more its inputs disagree."""
+
+
+@of_each_session
+def describe_model(written: Written) -> ModelInfo | None:
+    """Describe the model that made a session's predictions; None before there are any."""
+    if not written.sources:
+        return None
+    first = next(iter(written.sources.values()))
+    n_latent = sum(name.startswith("z") for name in written.latent_columns)
+    n_flavors = first.count("ModelFlavors") or 0
+    return ModelInfo(first.text("Model"), first.text("ModelSHA256"), n_flavors, n_latent)
+
+
+def describe_group_model(group: WrittenGroup) -> ModelInfo | None:
+    """Describe the model of the first session that has predictions; None before there are any."""
+    return next(filter(None, group.of_each(describe_model)), None)
+
+
+def gather(written: Written) -> dict[str, Any]:
+    """Gather the model and the latents of a session."""
+    return {"model": written.once(describe_model), "latents": _list_latents(written)}
+
+
+def gather_group(group: WrittenGroup) -> dict[str, Any]:
+    """Gather the model of the cohort's predictions."""
+    return {"model": group.once(describe_group_model), "latents": ()}
+
+
+def _list_latents(written: Written) -> tuple[LatentRow, ...]:
+    columns = written.latent_columns
+    if not columns:
+        return ()
+    norms = np.linalg.norm(stack_latents(columns), axis=1)
+    return tuple(
+        LatentRow(str(source), int(n), float(norm))
+        for source, n, norm in zip(columns["source"], columns["n_inputs"], norms, strict=True)
+        if np.isfinite(n)
+    )
+
+
+SUBJECT = Section("model", "Model and latents", "model_facts.html", gather)
+GROUP = Section("model", "Model", "model_facts.html", gather_group)

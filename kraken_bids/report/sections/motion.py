@@ -1,0 +1,375 @@
+"""One BOLD run over time: head motion, signal, and every region before and after cleaning."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.outputs import frames_path, sidecar_path, timeseries_path
+from kraken_bids.exceptions import InputError
+from kraken_bids.io.facts import read_facts, read_table
+from kraken_bids.io.tables import read_columns
+from kraken_bids.report import theme
+from kraken_bids.report.regions import Layout, group_colours, layout_regions, spread_labels
+from kraken_bids.report.section import Booleans, Floats, Section
+from kraken_bids.report.theme import Bytes, draw_png
+from kraken_bids.report.written import Written, read_or_none
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+Entities = Mapping[str, str]
+OF_FRAMES = ("framewise_displacement", "std_dvars", "global_signal", "kept")
+NOT_OF_A_RUN = ("sub", "ses", "space", "cohort", "res", "atlas", "desc", "suffix", "extension")
+
+WIDTH = 1060.0
+LEFT = 178.0
+RIGHT = 16.0
+TRACE, MOTION_TRACE = 44.0, 84.0
+"""Heights in CSS pixels."""
+CARPET = 210.0
+GAP = 12.0
+TITLE = 28.0
+MARKS = 7.0
+AXIS = 42.0
+STRIP = 8.0
+MAX_ROWS = 300
+"""Rows of a carpet that can be seen; with more regions neighbours are averaged."""
+N_GREYS = 17
+MAX_Z = 2.0
+"""Black and white of a carpet, in standard deviations of each region."""
+LEFT_OUT = "#f6ddcf"
+MISSING = "#d6dbe0"
+
+
+@dataclass(frozen=True)
+class Carpet:
+    """Region series of one run, one row per region."""
+
+    parcellation: str
+    before: Floats
+    """[n_volumes, n_regions]: region means before cleaning; NaN columns where there is nothing."""
+    after: Floats | None
+    """[n_volumes, n_regions]: after cleaning; None where only the first was kept."""
+    region_groups: tuple[str, ...]
+    """Lobe, network or structure of each region [n_regions]."""
+    hemispheres: tuple[str, ...]
+    """``L``, ``R`` or ``M`` of each region [n_regions]."""
+
+
+@dataclass(frozen=True)
+class Motion:
+    """One run, frame by frame: how the head moved, and what the signal did."""
+
+    name: str
+    """Entities that tell the run apart, also the figure's file name: ``task-rest_run-01``."""
+    displacement: Floats
+    """Framewise displacement [n_volumes] in mm; NaN where undefined."""
+    kept: Booleans
+    """Volumes that entered the connectomes [n_volumes]."""
+    tr: float
+    threshold: float | None = None
+    """Displacement in mm above which volumes were left out, if one was set."""
+    dvars: Floats | None = None
+    """Standardised DVARS [n_volumes]; NaN where undefined."""
+    global_signal: Floats | None = None
+    """Mean of the brain [n_volumes], any unit."""
+    carpet: Carpet | None = None
+
+
+def list_motion(written: Written) -> tuple[Motion, ...]:
+    """Every run over time, once, with the carpet of its finest parcellation."""
+    finest: dict[str, tuple[int, Entities]] = {}
+    for path in written.list_files("func/*_atlas-*_timeseries.tsv"):
+        entities = parse_name(path)
+        if (
+            "desc" in entities
+            or "atlas" not in entities
+            or not frames_path(written.output_dir, entities).exists()
+        ):
+            continue
+        n_regions = written.read_regions(entities["atlas"]).n_regions
+        name = _name_run(entities)
+        if n_regions > finest.get(name, (0, {}))[0]:
+            finest[name] = n_regions, entities
+    runs = (_describe_run(written, name, finest[name][1]) for name in sorted(finest))
+    return tuple(run for run in runs if run)
+
+
+def _describe_run(written: Written, name: str, entities: Entities) -> Motion | None:
+    path = frames_path(written.output_dir, entities)
+    columns = read_or_none(partial(read_table, path, numbers=OF_FRAMES))
+    sidecar = read_facts(sidecar_path(path))
+    tr = sidecar.number("RepetitionTime")
+    if columns is None or not len(columns["kept"]) or not tr:
+        return None
+    return Motion(
+        name=name,
+        displacement=columns["framewise_displacement"],
+        kept=columns["kept"] == 1,
+        tr=tr,
+        threshold=sidecar.number("FDThreshold"),
+        dvars=columns["std_dvars"],
+        global_signal=columns["global_signal"],
+        carpet=_read_carpet(written, entities, len(columns["kept"])),
+    )
+
+
+def _read_carpet(written: Written, entities: Entities, n_volumes: int) -> Carpet | None:
+    parcellation = entities["atlas"]
+    regions = written.read_regions(parcellation)
+    before, after = (
+        timeseries_path(written.output_dir, entities, parcellation, is_clean=is_clean)
+        for is_clean in (False, True)
+    )
+
+    def read(path: Path) -> NDArray[np.float64]:
+        series = np.stack(list(read_columns(path).values()), axis=1)
+        if series.dtype.kind != "f" or series.shape != (n_volumes, regions.n_regions):
+            raise InputError(
+                f"expected {n_volumes} volumes of {regions.n_regions} regions in {path}; found "
+                f"shape {series.shape}. The file is cut: measure it again with --force."
+            )
+        return series
+
+    series = read_or_none(partial(read, before))
+    if series is None:
+        return None
+    cleaned = read_or_none(partial(read, after)) if after.exists() else None
+    return Carpet(parcellation, series, cleaned, regions.groups, regions.hemispheres)
+
+
+def _name_run(entities: Entities) -> str:
+    parts = [f"{key}-{value}" for key, value in entities.items() if key not in NOT_OF_A_RUN]
+    return "_".join(parts) or "bold"
+
+
+def draw_motion(motion: Motion) -> bytes:
+    """PNG of one run: displacement, DVARS, global signal, carpets; volumes left out marked."""
+    traces = [t for t in (motion.dvars, motion.global_signal) if t is not None]
+    carpets = _list_carpets(motion)
+    n_marks = MARKS + 4
+    height = 10 + MOTION_TRACE + len(traces) * (TRACE + GAP) + n_marks + AXIS
+    height += len(carpets) * (CARPET + TITLE)
+    figure = theme.new_figure(WIDTH, height, scale=1.5)
+    panels = [_add_panel(figure, 10, MOTION_TRACE)]
+    _draw_displacement(panels[0], motion)
+    top = 10 + MOTION_TRACE
+    for values, name, colour in (
+        (motion.dvars, "DVARS", theme.ACCENT),
+        (motion.global_signal, "global signal", theme.MUTED),
+    ):
+        if values is not None:
+            top += GAP
+            panels.append(_add_panel(figure, top, TRACE))
+            _draw_trace(panels[-1], values, motion.tr, name=name, colour=colour)
+            top += TRACE
+    top += 4
+    panels.append(_add_panel(figure, top, MARKS))
+    _draw_marks(panels[-1], motion)
+    top += MARKS
+    for title, rgb, layout in carpets:
+        panels.append(_add_panel(figure, top + TITLE, CARPET))
+        _draw_carpet(figure, panels[-1], rgb, layout, end=_minutes_of(motion))
+        theme.add_text(
+            panels[-1], 0, 1 + 5 / CARPET, title, transform=panels[-1].transAxes, va="bottom"
+        )
+        top += TITLE + CARPET
+    _share_time(panels, motion)
+    return draw_png(figure)
+
+
+def colour_carpet(
+    series: Floats, layout: Layout, *, kept: NDArray[np.bool_], is_clean: bool
+) -> Bytes:
+    """RGB image [n_rows, n_volumes, 3] of the series of a run, regions in display order.
+
+    Parameters
+    ----------
+    series : array [n_volumes, n_regions]
+        Each region is z-scored over the volumes that count; black is -2, white 2. With more than
+        300 regions each row is the mean of two or more neighbours.
+    layout : Layout
+        Order of the regions.
+    kept : bool array [n_volumes]
+        Volumes that count.
+    is_clean : bool
+        Whether the series has been cleaned: volumes that do not count then hold guesses only and
+        are shown as a pale blank.
+    """
+    values = np.asarray(series, float)[:, layout.order]
+    known = values[kept] if kept.any() else values
+    centre, spread = known.mean(axis=0), known.std(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z = (values - centre) / np.where(spread > 0, spread, np.nan)
+    z = _average_neighbours(z)
+    level = np.clip((z + MAX_Z) / (2 * MAX_Z), 0, 1)
+    grey = np.round(level * (N_GREYS - 1)) * (255 / (N_GREYS - 1))
+    rgb = np.repeat(np.nan_to_num(grey)[..., None], 3, axis=2)
+    rgb[~np.isfinite(z)] = 255 * np.array(theme.colors.to_rgb(MISSING))
+    if is_clean:
+        rgb[~kept] = 255 * np.array(theme.colors.to_rgb(LEFT_OUT))
+    return np.ascontiguousarray(rgb.transpose(1, 0, 2).round().astype(np.uint8))
+
+
+def find_stretches(mask: NDArray[np.bool_], step: float) -> list[tuple[float, float]]:
+    """Start and length of every stretch of True, in the unit of ``step``."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(int), [0]])))
+    return [(start * step, (stop - start) * step) for start, stop in edges.reshape(-1, 2).tolist()]
+
+
+def _average_neighbours(z: Floats) -> Floats:
+    """Mean of every few columns of [n_volumes, n_regions], so that at most 300 are left."""
+    step = -(-z.shape[1] // MAX_ROWS)
+    if step == 1:
+        return z
+    starts = np.arange(0, z.shape[1], step)
+    known = np.isfinite(z)
+    sums = np.add.reduceat(np.where(known, z, 0.0), starts, axis=1)
+    counts = np.add.reduceat(known.astype(float), starts, axis=1)
+    return np.asarray(sums / np.where(counts > 0, counts, np.nan))
+
+
+def _list_carpets(motion: Motion) -> list[tuple[str, Bytes, Layout]]:
+    """Title, picture and layout of each carpet of a run."""
+    carpet = motion.carpet
+    if carpet is None:
+        return []
+    kept = np.asarray(motion.kept, dtype=bool)
+    layout = layout_regions(carpet.region_groups, carpet.hemispheres)
+    name = f"{len(layout.order)} regions of {carpet.parcellation}"
+    before = colour_carpet(carpet.before, layout, kept=kept, is_clean=False)
+    carpets = [(f"{name}, before cleaning", before, layout)]
+    if carpet.after is not None:
+        after = colour_carpet(carpet.after, layout, kept=kept, is_clean=True)
+        carpets.append((f"{name}, after cleaning", after, layout))
+    return carpets
+
+
+def _add_panel(figure: "Figure", top: float, height: float) -> "Axes":
+    axes = theme.add_box(figure, LEFT, top, WIDTH - LEFT - RIGHT, height)
+    theme.style_axes(axes, grid="")
+    axes.tick_params(axis="x", bottom=False, labelbottom=False)
+    axes.spines["bottom"].set_visible(False)
+    return axes
+
+
+def _share_time(panels: list["Axes"], motion: Motion) -> None:
+    for axes in panels:
+        axes.set_xlim(0, _minutes_of(motion))
+        axes.xaxis.set_major_locator(theme.ticker.MaxNLocator(10, steps=[1, 2, 5, 10]))
+    last = panels[-1]
+    last.tick_params(axis="x", bottom=True, labelbottom=True)
+    last.set_xlabel("minutes", fontsize=theme.NORMAL, color=theme.MUTED)
+
+
+def _draw_displacement(axes: "Axes", motion: Motion) -> None:
+    displacement = np.asarray(motion.displacement, dtype=float)
+    finite = displacement[np.isfinite(displacement)]
+    high = float(np.percentile(finite, 99.5)) * 1.15 if finite.size else 0.0
+    top = max(0.6, high, (motion.threshold or 0) * 1.2)
+    axes.set_ylim(0, top)
+    axes.yaxis.set_major_locator(theme.ticker.MaxNLocator(3))
+    minutes = _minutes(displacement, motion.tr)
+    axes.fill_between(minutes, 0, displacement, color=theme.ACCENT, alpha=0.15, linewidth=0)
+    axes.plot(minutes, displacement, color=theme.ACCENT, linewidth=0.8)
+    if motion.threshold is not None:
+        axes.axhline(motion.threshold, color=theme.WARM, linewidth=0.8, linestyle=(0, (5, 3)))
+    _name_panel(axes, "displacement (mm)")
+    if finite.size and finite.max() > top:
+        note = f"highest {finite.max():.1f} mm"
+        style = {"transform": axes.transAxes, "ha": "right", "fontsize": theme.SMALL}
+        style["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.85}
+        theme.add_text(axes, 0.995, 0.8, note, **style)
+
+
+def _draw_trace(axes: "Axes", values: Floats, tr: float, *, name: str, colour: str) -> None:
+    series = np.asarray(values, dtype=float)
+    axes.plot(_minutes(series, tr), series, color=colour, linewidth=0.8)
+    finite = series[np.isfinite(series)]
+    if finite.size:
+        # the first volumes are far brighter, and a jump far larger, than all the rest
+        low, high = np.percentile(finite, [0.5, 99.5])
+        room = 0.12 * (high - low) or 1.0
+        axes.set_ylim(low - room, high + room)
+    axes.yaxis.set_major_locator(theme.ticker.MaxNLocator(2))
+    _name_panel(axes, name)
+
+
+def _draw_marks(axes: "Axes", motion: Motion) -> None:
+    axes.set(ylim=(0, 1), yticks=[])
+    axes.spines["left"].set_visible(False)
+    dropped = ~np.asarray(motion.kept, dtype=bool)
+    axes.broken_barh(
+        find_stretches(dropped, motion.tr / 60), (0, 1), color=theme.WARM, linewidth=0.6
+    )
+    _name_panel(axes, f"left out ({int(dropped.sum())})")
+
+
+def _draw_carpet(
+    figure: "Figure", axes: "Axes", rgb: Bytes, layout: Layout, *, end: float
+) -> None:
+    n_regions = len(layout.order)
+    axes.imshow(rgb, aspect="auto", extent=(0, end, n_regions, 0), interpolation="nearest")
+    axes.set(ylim=(n_regions, 0), yticks=[])
+    for spine in axes.spines.values():  # white at either end of a run is data
+        spine.set(visible=True, color=theme.MUTED, linewidth=0.4)
+    for start in layout.starts[1:-1]:
+        axes.axhline(start, color="white", linewidth=0.6)
+    _draw_groups(figure, axes, layout)
+
+
+def _draw_groups(figure: "Figure", axes: "Axes", layout: Layout) -> None:
+    """Draw the colours of the groups left of a carpet, and their names, tied to them."""
+    n_regions = len(layout.order)
+    box = axes.get_position()
+    full_height = figure.get_size_inches()[1] * 100
+    side = theme.add_box(figure, 0, full_height * (1 - box.y1), LEFT - 3, CARPET)
+    side.set_axis_off()
+    colours = group_colours(layout)[:, None]
+    edge = LEFT - 3
+    side.imshow(
+        colours, aspect="auto", extent=(edge - STRIP, edge, n_regions, 0), interpolation="nearest"
+    )
+    side.set(xlim=(0, edge), ylim=(n_regions, 0))
+    unit = n_regions / CARPET
+    placed = spread_labels(
+        layout.middles, gap=14.5 * unit, low=5 * unit, high=n_regions - 5 * unit
+    )
+    start = edge - STRIP - 12
+    for name, middle, y in zip(layout.titles, layout.middles, placed, strict=True):
+        side.plot([start, start + 3, start + 10], [y, y, middle], color=theme.MUTED, linewidth=0.5)
+        theme.add_text(side, start - 3, y, name, ha="right", va="center", fontsize=theme.SMALL)
+
+
+def _name_panel(axes: "Axes", name: str) -> None:
+    width = WIDTH - LEFT - RIGHT
+    theme.add_text(
+        axes, -44 / width, 0.5, name, transform=axes.transAxes,
+        ha="right", va="center", fontsize=theme.SMALL, color=theme.TEXT,
+    )  # fmt: skip
+
+
+def _minutes(values: Floats, tr: float) -> Floats:
+    return np.asarray(np.arange(len(values)) * tr / 60)
+
+
+def _minutes_of(motion: Motion) -> float:
+    return max(len(motion.displacement) * motion.tr / 60, 1e-3)
+
+
+SECTION = Section(
+    "motion",
+    "Motion and signal",
+    "motion.html",
+    lambda written: written.once(list_motion) or None,
+    draw=lambda runs: {f"motion_{run.name}": draw_motion(run) for run in runs},
+    figures=("motion_",),
+)

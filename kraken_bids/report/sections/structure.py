@@ -1,0 +1,194 @@
+"""The tractograms of a session: strongest connections, ends and lengths of streamlines."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from kraken_bids.io.facts import Facts
+from kraken_bids.parcellations import list_parcellations
+from kraken_bids.report import theme
+from kraken_bids.report.circle import CIRCLE, Circle, draw_circle
+from kraken_bids.report.panels import FlavorPanel, list_panels
+from kraken_bids.report.section import Section
+from kraken_bids.report.theme import draw_png
+from kraken_bids.report.words import ALGORITHMS, format_count
+from kraken_bids.report.written import Written
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+
+WIDTH = 1060.0
+LENGTHS_HEIGHT = 190.0
+
+
+@dataclass(frozen=True)
+class EndShares:
+    """Share of streamlines with both, one or no end in a region of a parcellation (0 to 1)."""
+
+    parcellation: str
+    both: float
+    one: float
+    none: float
+    within: float | None = None
+    """Share of those with both ends in regions that stay within one region."""
+    density: float | None = None
+    """Share of the pairs of regions that at least one streamline connects."""
+
+
+@dataclass(frozen=True)
+class TractogramRow:
+    """One tractogram."""
+
+    algorithm: str
+    file: str
+    n_streamlines: int
+    weights: str
+    """File of the SIFT2 weights, or empty."""
+    ends: tuple[EndShares, ...]
+    length_counts: tuple[int, ...] = ()
+    """Streamlines per bin of length from 0 mm on; empty where lengths were not measured."""
+    length_bin_mm: float = 5.0
+    n_longer: int = 0
+    """Streamlines beyond the last bin."""
+    mean_length: float | None = None
+    """mm."""
+    network: Circle | None = None
+    """A connectome of this tractogram, drawn as a circle; None leaves it out."""
+
+
+def list_tractograms(written: Written) -> tuple[TractogramRow, ...]:
+    """List every tractogram that a connectome was measured from."""
+    found: dict[str, dict[str, Facts]] = {}
+    for flavor, sidecar in sorted(written.measured.items()):
+        is_known = sidecar.text("TractographyAlgorithm") in ALGORITHMS
+        if is_known and sidecar.part("Streamlines").count("n_streamlines"):
+            found.setdefault(_first_source(sidecar), {})[flavor.parcellation] = sidecar
+    panels = written.once(list_panels)
+    squares = {panel.name: panel for panel in panels if panel.measured is not None}
+    return tuple(
+        _describe_tractogram(uri, sidecars, _pick_network(written, uri, squares))
+        for uri, sidecars in found.items()
+    )
+
+
+def _first_source(sidecar: Facts) -> str:
+    return next(iter(sidecar.texts("Sources")), "")
+
+
+def _describe_tractogram(
+    uri: str, sidecars: dict[str, Facts], network: Circle | None
+) -> TractogramRow:
+    first = next(iter(sidecars.values()))
+    lengths = first.part("LengthHistogram")
+    ends = (_share_ends(name, s.part("Streamlines")) for name, s in sidecars.items())
+    return TractogramRow(
+        algorithm=ALGORITHMS[first.text("TractographyAlgorithm")],
+        file=uri.rpartition("/")[2],
+        n_streamlines=first.part("Streamlines").count("n_streamlines") or 0,
+        weights=first.text("SIFT2Weights").rpartition("/")[2],
+        ends=tuple(share for share in ends if share is not None),
+        length_counts=tuple(map(int, lengths.numbers("Counts"))),
+        length_bin_mm=lengths.number("BinWidth") or 5.0,
+        n_longer=lengths.count("Longer") or 0,
+        mean_length=lengths.number("Mean"),
+        network=network,
+    )
+
+
+def _pick_network(written: Written, uri: str, panels: Mapping[str, FlavorPanel]) -> Circle | None:
+    """Pick the connectome of a tractogram that a circle shows best: few regions, volnorm."""
+    order = (*list_parcellations(), *written.own_atlases)
+    flavors = [
+        flavor
+        for flavor, sidecar in written.measured.items()
+        if flavor.name in panels and _first_source(sidecar) == uri
+    ]
+    flavors.sort(key=lambda f: (order.index(f.parcellation), f.processing != "volnorm", f.name))
+    if not flavors:
+        return None
+    panel, table = panels[flavors[0].name], written.read_regions(flavors[0].parcellation)
+    square = panel.measured
+    if square is None or not (np.nan_to_num(square) > 0).any():
+        return None
+    return Circle(panel.name, table.region_names, table.groups, table.hemispheres, square)
+
+
+def _share_ends(parcellation: str, counts: Facts) -> EndShares | None:
+    """Share of streamlines by where they end; None where that was not counted."""
+    n_all, n_both = counts.count("n_streamlines"), counts.count("n_both")
+    n_one, n_none = counts.count("n_one"), counts.count("n_none")
+    if not n_all or n_both is None or n_one is None or n_none is None:
+        return None
+    n_self = counts.count("n_self")
+    within = n_self / n_both if n_self is not None and n_both else None
+    shares = (n_both / n_all, n_one / n_all, n_none / n_all)
+    return EndShares(parcellation, *shares, within, counts.number("density"))
+
+
+def draw_structure(row: TractogramRow) -> bytes:
+    """PNG of one tractogram: circle of its strongest connections, key, histogram of lengths.
+
+    Either half is left out where the row does not hold it.
+    """
+    height = CIRCLE if row.network else LENGTHS_HEIGHT + 70
+    figure = theme.new_figure(WIDTH, height, scale=1.4)
+    left = 80.0
+    if row.network:
+        left = CIRCLE + 62
+        draw_circle(figure, row.network)
+    if row.length_counts:
+        axes = theme.add_box(
+            figure, left, height - LENGTHS_HEIGHT - 50, WIDTH - left - 14, LENGTHS_HEIGHT
+        )
+        _draw_lengths(axes, row)
+    return draw_png(figure)
+
+
+def _draw_lengths(axes: "Axes", row: TractogramRow) -> None:
+    """Bars up to the longest track; those beyond the last bin are said in words."""
+    theme.style_axes(axes, x_label="length of the streamlines (mm)", y_label="streamlines")
+    counts = np.asarray(row.length_counts, float)
+    starts = row.length_bin_mm * np.arange(len(counts))
+    filled = np.flatnonzero(counts)
+    end = row.length_bin_mm * max(20, int(filled[-1]) + 2 if filled.size else 0)
+    axes.bar(
+        starts, counts, width=0.92 * row.length_bin_mm, align="edge", color=theme.ACCENT, alpha=0.8
+    )
+    axes.set(xlim=(0, end), ylim=(0, max(1.0, counts.max(initial=0)) * 1.08))
+    axes.yaxis.set_major_locator(theme.ticker.MaxNLocator(4, integer=True))
+    axes.yaxis.set_major_formatter(lambda value, _: format_count(round(value)))
+    notes = []
+    if row.mean_length is not None:
+        axes.axvline(row.mean_length, color=theme.WARM, linewidth=1.0, linestyle=(0, (5, 3)))
+        notes.append(f"mean {row.mean_length:.0f} mm")
+    if row.n_longer:
+        notes.append(
+            f"{format_count(row.n_longer)} of {row.length_bin_mm * len(counts):.0f} mm or more"
+        )
+    theme.add_text(axes, 0.99, 0.92, "; ".join(notes), transform=axes.transAxes, ha="right")
+
+
+def explain_circle(flavor: str) -> str:
+    """Say what the lines of the circle of connections mean."""
+    unit = "streamlines over region volume" if "volnorm" in flavor else "streamlines"
+    return f"Width of a line: {unit}, relative to the strongest connection."
+
+
+def gather(written: Written) -> tuple[TractogramRow, ...] | None:
+    """List the tractograms of which something can be drawn."""
+    rows = written.once(list_tractograms)
+    return tuple(row for row in rows if row.network or row.length_counts) or None
+
+
+SECTION = Section(
+    "structure",
+    "Structure",
+    "structure.html",
+    gather,
+    draw=lambda rows: {f"structure_{row.algorithm}": draw_structure(row) for row in rows},
+    figures=("structure_",),
+    words={"explain_circle": explain_circle},
+)

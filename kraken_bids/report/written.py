@@ -1,0 +1,343 @@
+"""What has been written for a session and for the group, read back for the reports."""
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any, Self, TypeVar, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.custom_atlases import read_region_table
+from kraken_bids.bids.outputs import (
+    OUTPUT,
+    group_path,
+    latents_path,
+    prediction_archive_path,
+    region_table_path,
+    relmat_path,
+    sidecar_path,
+)
+from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.standing import flavor_of
+from kraken_bids.exceptions import FlavorError, KrakenBidsError
+from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.io.facts import Facts, read_facts, read_table
+from kraken_bids.io.foreign_hdf5 import list_hdf5, read_dataset, read_hdf5
+from kraken_bids.io.tables import read_relmat
+from kraken_bids.parcellations import (
+    Parcellation,
+    list_parcellations,
+    load_parcellation,
+)
+from kraken_bids.report.leftovers import Leftovers
+from kraken_bids.report.section import Floats
+
+logger = logging.getLogger(__name__)
+
+Columns = dict[str, NDArray[Any]]
+T = TypeVar("T")
+WHOSE = ("participant_id", "session_id")
+"""Columns of text that say whose row it is."""
+Means = tuple[Floats | None, Floats | None]
+PARCELLATION_ORDER = ("fs86", "shen268", "coco439")
+
+
+class Known:
+    """Keeps what several sections show, so that it is gathered once."""
+
+    @cached_property
+    def _known(self) -> dict[Callable[[Any], Any], Any]:
+        return {}
+
+    def once(self, gather: Callable[[Self], T]) -> T:
+        """Return what a function gathers of this, from the first call on."""
+        if gather not in self._known:
+            self._known[gather] = gather(self)
+        return cast("T", self._known[gather])
+
+
+ALL_OF_SESSIONS: list[Callable[[Any], Any]] = []
+
+
+def of_each_session(gather: Callable[["Written"], T]) -> Callable[["Written"], T]:
+    """Mark what the group's page shows of each session: one pass over them gathers it all."""
+    ALL_OF_SESSIONS.append(gather)
+    return gather
+
+
+@dataclass(frozen=True)
+class Written(Known):
+    """The files of one session in OUTPUT_DIR."""
+
+    output_dir: Path
+    member: Member
+    href: str = ""
+    """Address of the session's page."""
+
+    @property
+    def folder(self) -> Path:
+        """``sub-X`` or ``sub-X/ses-Y``."""
+        return self.output_dir.joinpath(*(f"{k}-{v}" for k, v in self.member.entities.items()))
+
+    @property
+    def latents(self) -> Path:
+        """Table of latents."""
+        return latents_path(self.output_dir, self.member.subject, self.member.session)
+
+    @property
+    def archive(self) -> Path:
+        """HDF5 file of predictions, where they were written so."""
+        return prediction_archive_path(self.output_dir, self.member.subject, self.member.session)
+
+    def read_regions(self, name: str) -> Parcellation:
+        """Regions of a parcellation: the package's, or those that its table in OUTPUT_DIR says."""
+        if name in list_parcellations():
+            return load_parcellation(name)
+        path = region_table_path(self.output_dir, name)
+        found = read_or_none(lambda: read_region_table(name, path))
+        return found or self._number_regions(name)
+
+    def _number_regions(self, name: str) -> Parcellation:
+        """Regions without names, as many as a measured connectome of the atlas has."""
+        own = (
+            path for f, path in sorted(self.member.connectomes.items()) if f.parcellation == name
+        )
+        squares = (read_or_none(partial(read_relmat, path)) for path in own)
+        n_regions = next((len(square) for square in squares if square is not None), 0)
+        labels = tuple(range(1, n_regions + 1))
+        return Parcellation(
+            name=name,
+            space="",
+            source="image",
+            image="",
+            description=f"regions of {name}, whose table cannot be read",
+            region_names=tuple(f"{name}_{label}" for label in labels),
+            hemispheres=("M",) * n_regions,
+            groups=(name,) * n_regions,
+            labels=labels,
+        )
+
+    @property
+    def own_atlases(self) -> tuple[str, ...]:
+        """Atlases of the user's own that were measured; no model knows them."""
+        names = dict.fromkeys(flavor.parcellation for flavor in sorted(self.measured))
+        return tuple(name for name in names if name not in list_parcellations())
+
+    @cached_property
+    def measured(self) -> dict[Flavor, Facts]:
+        """Sidecar of every measured flavor; empty where a file came without one."""
+        connectomes = self.member.connectomes
+        return {flavor: read_facts(sidecar_path(path)) for flavor, path in connectomes.items()}
+
+    @cached_property
+    def predicted(self) -> Facts:
+        """Sidecar of the latents; empty before there are predictions."""
+        return read_facts(sidecar_path(self.latents)) if self.latents.exists() else Facts()
+
+    @property
+    def sources(self) -> Mapping[str, Facts]:
+        """Facts of every source of predictions: model, inputs, adaptation."""
+        return self.predicted.part("InputSources").by_name()
+
+    @cached_property
+    def latent_columns(self) -> Columns:
+        """Columns of the table of latents; none before there are predictions."""
+        if not self.latents.exists():
+            return {}
+        numbers = ("n_inputs", "z000")
+        read = partial(read_table, self.latents, numbers=numbers, texts=("source",))
+        return read_or_none(read) or {}
+
+    @cached_property
+    def means(self) -> dict[str, tuple[Floats, Floats]]:
+        """Per flavor: mean measured edges of the cohort, and of the model's training data.
+
+        Empty before the group level has run. The measured matrix is judged against the one, its
+        prediction, which lies in the training domain, against the other.
+        """
+        found = self.once(read_means)
+        return {
+            name: (own, training)
+            for name, (own, training) in found.items()
+            if own is not None and training is not None
+        }
+
+    @cached_property
+    def leftovers(self) -> Leftovers:
+        """What an earlier run has left, which is not shown."""
+        return Leftovers(self.output_dir, self.member.subject, self.member.session)
+
+    def list_files(self, pattern: str) -> list[Path]:
+        """Files of the session by name, without what an earlier run has left."""
+        found = sorted(self.folder.glob(pattern))
+        return [path for path in found if not self.leftovers.holds(path)]
+
+    @cached_property
+    def _predicted(self) -> Mapping[str, object]:
+        """What the archive of predictions holds."""
+        return read_or_none(lambda: list_hdf5(OUTPUT, self.archive, up_to=0)) or {}
+
+    def list_targets(self) -> list[Flavor]:
+        """Flavors that were predicted, in the order shown."""
+        if self.archive.exists():
+            names = {name.partition("/")[2] for name in self._predicted if "/" in name}
+        else:
+            files = self.folder.glob("*/*kraken_relmat.json") if self.sources else ()
+            names = {_name_flavor(path) for path in files}
+        return sort_flavors(names)
+
+    def read_prediction(self, flavor: Flavor, source: str, n_regions: int) -> Floats | None:
+        """Predicted square matrix; None where it was not written, or is damaged."""
+        if self.archive.exists():
+            key = f"{source}/{flavor.name}"
+            if key not in self._predicted:
+                return None
+            read = partial(read_dataset, OUTPUT, self.archive, key, dtype=np.float64)
+            square = read_or_none(read)
+        else:
+            entities = {"sub": self.member.subject}
+            entities |= {"ses": self.member.session} if self.member.session else {}
+            path = relmat_path(self.output_dir, entities, flavor, source=source)
+            if not path.exists():
+                return None
+            square = read_or_none(partial(read_relmat, path))
+        return square if square is not None and square.shape == (n_regions, n_regions) else None
+
+
+@dataclass(frozen=True)
+class WrittenGroup(Known):
+    """The files of all sessions and of the group in OUTPUT_DIR."""
+
+    output_dir: Path
+    members: Sequence[Member]
+    """Those with connectomes."""
+    bids_dir: Path | None = None
+    """Where ``participants.tsv`` may lie too."""
+
+    @cached_property
+    def pages(self) -> dict[str, str]:
+        """Address of every session's page, by its label."""
+        return name_pages(self.members)
+
+    def of_each(self, gather: Callable[[Written], T]) -> list[T]:
+        """List what a function marked by :func:`of_each_session` gathers of every session."""
+        return cast("list[T]", self.once(_gather_sessions)[gather])
+
+    def read_table(
+        self, name: str, *, numbers: Sequence[str] = (), texts: Sequence[str] = ()
+    ) -> Columns:
+        """Columns of a table of the group; see :func:`read_group_table`."""
+        return read_group_table(self.output_dir, name, numbers=numbers, texts=texts)
+
+
+def _gather_sessions(group: WrittenGroup) -> dict[Callable[[Any], Any], list[Any]]:
+    """Gather one session after the other: what was read of the last is forgotten."""
+    found: dict[Callable[[Any], Any], list[Any]] = {gather: [] for gather in ALL_OF_SESSIONS}
+    for member in group.members:
+        written = Written(group.output_dir, member, group.pages[member.label])
+        for gather, rows in found.items():
+            rows.append(gather(written))
+    return found
+
+
+def name_pages(members: Sequence[Member]) -> dict[str, str]:
+    """Name the page of every session, by its label.
+
+    ``sub-01.html``; ``sub-01_ses-1.html`` where a participant has several sessions.
+    """
+    per_subject: dict[str, int] = {}
+    for member in members:
+        per_subject[member.subject] = per_subject.get(member.subject, 0) + 1
+    return {
+        member.label: f"{member.label if per_subject[member.subject] > 1 else stem}.html"
+        for member in members
+        for stem in (f"sub-{member.subject}",)
+    }
+
+
+def read_group_table(
+    output_dir: Path, name: str, *, numbers: Sequence[str] = (), texts: Sequence[str] = ()
+) -> Columns:
+    """Columns of a table that the group level has written; none where it has not.
+
+    Those named are there, and are numbers or texts; a table that is damaged is passed over.
+    """
+    path = group_path(output_dir, name)
+    if not path.exists():
+        return {}
+    return read_or_none(lambda: read_table(path, numbers=numbers, texts=texts)) or {}
+
+
+def read_or_none(read: Callable[[], T]) -> T | None:
+    """Read something; None where it is damaged, which is said, so that the rest can be shown."""
+    try:
+        return read()
+    except (KrakenBidsError, OSError) as error:
+        logger.warning("left out of the report: %s", error)
+        return None
+
+
+def label_rows(columns: Columns) -> list[str]:
+    """``sub-01`` or ``sub-01_ses-1`` of every row."""
+    return [
+        str(participant) + ("" if _is_absent(session) else f"_{session}")
+        for participant, session in zip(
+            columns["participant_id"], columns["session_id"], strict=True
+        )
+    ]
+
+
+def _is_absent(value: object) -> bool:
+    return str(value) in {"n/a", "nan"}
+
+
+def read_means(written: Written | WrittenGroup) -> dict[str, Means]:
+    """Read the mean measured edges of the cohort, and of the training data, by flavor.
+
+    Empty before the group level has run.
+    """
+    path = group_path(written.output_dir, "mean_connectomes.h5")
+    found = read_or_none(lambda: read_hdf5(OUTPUT, path)) if path.exists() else None
+    content = {name: array.astype(np.float64) for name, array in (found or {}).items()}
+    return {
+        name: (content.get(f"{name}/measured"), content.get(f"{name}/training"))
+        for name in sorted({name.partition("/")[0] for name in content})
+    }
+
+
+def stack_latents(columns: Columns) -> Floats:
+    """Latents ``[n_rows, n_latent]`` of a table of latents."""
+    rows = [v for key, v in columns.items() if key.startswith("z") and v.dtype.kind == "f"]
+    return np.stack(rows, axis=1)
+
+
+def _name_flavor(path: Path) -> str:
+    """Id of a prediction's flavor, by its name, which need not be opened; else by its sidecar."""
+    try:
+        return flavor_of(path.name).name
+    except FlavorError:
+        return read_facts(path).text("Flavor")
+
+
+def parse_known(names: Iterable[str]) -> list[Flavor]:
+    """Flavors of those names that are ids of flavors."""
+    found = []
+    for name in names:
+        with suppress(FlavorError):
+            found.append(parse_flavor(name))
+    return found
+
+
+def display_order(flavor: Flavor) -> tuple[str, int, str]:
+    """Sort key of flavors as reports show them: FC first, then by parcellation."""
+    order = (*PARCELLATION_ORDER, flavor.parcellation)
+    return flavor.group, order.index(flavor.parcellation), flavor.name
+
+
+def sort_flavors(names: Iterable[str]) -> list[Flavor]:
+    """Flavors of these names that are known, in the order of :func:`display_order`."""
+    return sorted(parse_known(names), key=display_order)
