@@ -258,7 +258,7 @@ def test_a_known_atlas_keeps_its_size(tmp_path):
         (["--assignment", "radial", "3"], 2, "found `radial 3`"),
         (["--radius", "0"], 2, "radius above 0"),
         (["--weights", "short.txt", "--metric", "sift2"], 3, "found 3 for at least 1500"),
-        (["--weights", "long.txt", "--metric", "sift2"], 3, "expected 1500 values"),
+        (["--weights", "long.txt", "--metric", "sift2"], 3, "expected 1500 weights"),
     ],
 )
 def test_mistakes_are_explained(words, code, message, tmp_path, monkeypatch):

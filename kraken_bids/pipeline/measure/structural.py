@@ -141,9 +141,8 @@ class _Batch:
 def _read_batches(
     tracks: Path, options: TrackOptions, histogram: LengthHistogram | None
 ) -> Iterator[_Batch]:
-    weights, scales = (
-        _StreamlineFile(path, tracks) for path in (options.weights, options.scale_file)
-    )
+    weights = _StreamlineFile(options.weights, tracks, "weight")
+    scales = _StreamlineFile(options.scale_file, tracks, "value")
     n_streamlines = 0
     for ends, block, lengths in _read_tracks(tracks, options, histogram):
         n = len(ends)
@@ -183,8 +182,9 @@ def _read_tracks(
 class _StreamlineFile:
     """A file with a value per streamline, handed out in the order of the tracks."""
 
-    def __init__(self, path: Path | None, tracks: Path) -> None:
+    def __init__(self, path: Path | None, tracks: Path, what: str) -> None:
         self._path = path
+        self._what = what
         self._tracks = tracks
         self._values = None if path is None else read_weights(path)
         self._n_used = 0
@@ -196,8 +196,8 @@ class _StreamlineFile:
         first, self._n_used = self._n_used, self._n_used + n
         if self._n_used > len(self._values):
             raise InputError(
-                f"{self._path}: expected a value for every streamline of {self._tracks}; found "
-                f"{len(self._values)} for at least {self._n_used} streamlines. Are they of "
+                f"{self._path}: expected a {self._what} for every streamline of {self._tracks}; "
+                f"found {len(self._values)} for at least {self._n_used} streamlines. Are they of "
                 "another tractogram? tcksift2 writes the weights of one."
             )
         return self._values[first : self._n_used]
@@ -206,7 +206,7 @@ class _StreamlineFile:
         """Raise if values are left over."""
         if self._values is not None and len(self._values) != self._n_used:
             raise InputError(
-                f"{self._path}: expected {self._n_used} values, one per streamline of "
+                f"{self._path}: expected {self._n_used} {self._what}s, one per streamline of "
                 f"{self._tracks}; found {len(self._values)}. Are they of another tractogram?"
             )
 
