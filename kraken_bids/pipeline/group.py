@@ -2,11 +2,11 @@
 
 import logging
 from collections.abc import Sequence
-from concurrent.futures import Executor
 from dataclasses import replace
+from functools import partial
 
 from kraken_bids.bids.outputs import find_sessions
-from kraken_bids.cohort.failures import Failure, going_on
+from kraken_bids.cohort.failures import going_on
 from kraken_bids.cohort.from_dataset import (
     MeasuredCohort,
     Member,
@@ -18,7 +18,6 @@ from kraken_bids.cohort.projections import Cohort, Projected
 from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.cohort.warned import Warned, write_group_warnings
 from kraken_bids.exceptions import InputError
-from kraken_bids.io.files import remove_leftovers
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.check.cohort_scores import score_members
 from kraken_bids.pipeline.check.group_tables import (
@@ -40,24 +39,19 @@ from kraken_bids.pipeline.check.prediction_quality import (
 )
 from kraken_bids.pipeline.check.qcfc import write_qcfc
 from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
-from kraken_bids.pipeline.participant import (
-    NOT_REDRAWN,
-    collect_failures,
-    load_model_of,
-    plan_cohort,
-    prepare_output,
-    report_end,
-    tidy,
+from kraken_bids.pipeline.levels import (
+    Job,
+    run_level,
 )
+from kraken_bids.pipeline.participant import collect_failures, load_model_of, plan_cohort
 from kraken_bids.pipeline.predict.fitted_subjects import fit_on_whom
-from kraken_bids.pipeline.provenance import exit_code_of, follow_run, start_run, write_failures
 from kraken_bids.pipeline.refit import refit_partial_correlations
-from kraken_bids.pipeline.reports import draw_cohort, draw_subjects
 from kraken_bids.pipeline.requests import check_labels
-from kraken_bids.pipeline.workers import open_executor
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
+
+NOBODY = Projected(Cohort((), {}), {})
 
 
 def run_group(settings: Settings) -> int:
@@ -73,89 +67,57 @@ def run_group(settings: Settings) -> int:
     KrakenBidsError
         Where nothing can be done for anyone.
     """
-    output = settings.data.output_dir
     members = _find_members(settings)
     if settings.run.dry_run:
         for member in members:
             logger.info("would use %s: %d flavors", member.label, len(member.connectomes))
         return 0
-    run = start_run(settings, "group")
     subjects = list(dict.fromkeys(member.subject for member in members))
-    problems: list[Exception] = []
-    with follow_run(run):
-        prepare_output(settings, datasets=(), problems=problems)
-        remove_leftovers(output)
-        failures: list[Failure] = []
-        with open_executor(settings.run, run.log) as executor:
-            if not settings.run.reports_only:
-                if settings.run.refit_pcorr:
-                    failures += refit_partial_correlations(settings, members)
-                    # those that a refit that was stopped had left unfinished are among them now
-                    members = _find_members(settings)
-                if _are_of_models(members):
-                    with going_on(problems):
-                        _predict(settings, members, executor, failures, problems=problems)
-                else:
-                    logger.warning(
-                        "no model knows the atlases of OUTPUT_DIR: quality only, no predictions"
-                    )
-                    with going_on(problems):
-                        nobody = Projected(Cohort((), {}), {})
-                        write_quality(output, members, nobody, {}, inputs={})
-                with going_on(problems):
-                    write_qcfc(output, members, anew=settings.run.force)
-            kept = NOT_REDRAWN if settings.run.reports_only else NOT_REDRAWN[:2]
-            with going_on(problems):  # before the pages, which say what failed
-                write_failures(run, failures, subjects=subjects, kept_stages=kept)
-            with going_on(problems):
-                draw_cohort(settings, members)
-            failures += draw_subjects(settings, members, executor)
-        write_failures(run, failures, subjects=subjects, kept_stages=kept)
-        tidy(output, [failure.subject for failure in failures])
-        report_end(failures, len(subjects))
-        if problems:
-            raise problems[0]
-    return exit_code_of(failures, len(subjects))
+    return run_level(settings, "group", subjects, partial(_compute, members=members))
 
 
-def _predict(
-    settings: Settings,
-    members: tuple[Member, ...],
-    executor: Executor,
-    failures: list[Failure],
-    *,
-    problems: list[Exception],
-) -> None:
-    """Adapt, predict and score everyone.
+def _compute(job: Job, members: tuple[Member, ...]) -> Sequence[Member]:
+    """Predict and judge everyone."""
+    settings, output = job.settings, job.settings.data.output_dir
+    if settings.run.reports_only:
+        return members
+    if settings.run.refit_pcorr:
+        job.failures += refit_partial_correlations(settings, members)
+        # those that a refit that was stopped had left unfinished are among them now
+        members = _find_members(settings)
+    with going_on(job.problems):
+        if _are_of_models(members):
+            _predict(job, members)
+        else:
+            logger.warning(
+                "no model knows the atlases of OUTPUT_DIR: quality only, no predictions"
+            )
+            write_quality(output, members, NOBODY, {}, inputs={})
+    with going_on(job.problems):
+        write_qcfc(output, members, anew=settings.run.force)
+    return members
 
-    Who fails is added to the failures, and what cannot be written of the group as a whole to the
-    problems.
-    """
-    output = settings.data.output_dir
+
+def _predict(job: Job, members: tuple[Member, ...]) -> None:
+    """Adapt, predict and score everyone."""
+    settings, output = job.settings, job.settings.data.output_dir
     model = load_model_of(settings)
-    read = read_cohort(model, members, fit_on=fit_on_whom(settings, members), failures=failures)
-    plan, cohort = plan_cohort(settings, model, read, is_group=True)
-    with going_on(problems):
+    fit_on = fit_on_whom(settings, members)
+    read = read_cohort(model, members, fit_on=fit_on, failures=job.failures)
+    plan, inputs = plan_cohort(settings, model, read, is_group=True)
+    with going_on(job.problems):
         write_group_warnings(output, plan.warned.everyone)
-    failures += collect_failures(plan, members, executor)
-    with going_on(problems):
+    job.failures += collect_failures(plan, members, job.executor)
+    with going_on(job.problems):
         write_latents(output, members, plan.sources)
-    with going_on(problems):
+    with going_on(job.problems):
         write_means(output, model, read)
-    with going_on(problems):
+    with going_on(job.problems):
         write_outliers(output, find_outliers(members, plan.sources))
-    kept = keep_results(output, read, anew=settings.run.force)
-    _judge(plan, cohort, kept, failures, problems=problems)
+    _judge(job, plan, inputs, keep_results(output, read, anew=settings.run.force))
 
 
-def _judge(
-    plan: PredictionPlan,
-    cohort: MeasuredCohort,
-    kept: Kept,
-    failures: list[Failure],
-    *,
-    problems: list[Exception],
-) -> None:
+def _judge(job: Job, plan: PredictionPlan, cohort: MeasuredCohort, kept: Kept) -> None:
     """Judge inputs and predictions, for tables and sidecars."""
     output, members = plan.settings.data.output_dir, cohort.members
     encoded = encoded_of(plan, members)
@@ -168,21 +130,21 @@ def _judge(
         kept=kept,
         failures=encoded.failures,
     )
-    with going_on(problems):
+    with going_on(job.problems):
         write_metrics(output, scores)
     inputs = judge_inputs(encoded, correlates=not scores.cross_modal, kept=kept)
-    failures += dict.fromkeys(encoded.failures)
+    job.failures += dict.fromkeys(encoded.failures)
     judge = Judge(members, scores.evidence, inputs)
     verdicts = judge_predictions(judge, plan.written_sources, plan.targets)
     mismatched = find_mismatched(members, verdicts)
     verdicts = withdraw_verdicts(verdicts, mismatched)
-    with going_on(problems):
+    with going_on(job.problems):
         write_verdicts(output, members, verdicts)
     own = {members[index].label: (text,) for index, text in mismatched.items()}
     warned = replace(plan, warned=plan.warned.join(Warned(own=own)))
     found = Judgement(inputs, scores.cross_modal, verdicts)
-    failures += write_judgement(warned, members, found)
-    with going_on(problems):
+    job.failures += write_judgement(warned, members, found)
+    with going_on(job.problems):
         write_quality(output, members, cohort, scores.cross_modal, inputs=inputs)
 
 

@@ -46,7 +46,7 @@ def plan_participants(settings: Settings) -> Plan:
     InputError
         If there is no dataset, no such participant, or a custom atlas cannot be read.
     SettingsError
-        If nobody has what was asked for by name, or one tractogram is named for several.
+        If nobody has what was asked for by name.
     """
     data = settings.data
     datasets = _leave_out_own(find_datasets(data.bids_dir, data.derivatives), data)

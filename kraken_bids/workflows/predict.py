@@ -27,7 +27,8 @@ from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.io.facts import Facts
 from kraken_bids.io.files import atomic_path
 from kraken_bids.io.texts import read_json
-from kraken_bids.pipeline.participant import load_model_of, plan_predictions, prepare_output
+from kraken_bids.pipeline.levels import prepare_output
+from kraken_bids.pipeline.participant import load_model_of, plan_predictions
 from kraken_bids.pipeline.predict.session_predictions import predict_members
 from kraken_bids.pipeline.workers import InlineExecutor
 from kraken_bids.settings import DataSettings, PredictionSettings, Settings

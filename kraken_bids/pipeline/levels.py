@@ -1,0 +1,136 @@
+"""What both levels of the app do: begin, compute, say what failed, draw, and end."""
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from pathlib import Path
+
+from kraken_bids import __version__
+from kraken_bids.bids.datasets import Dataset
+from kraken_bids.bids.output_dataset import (
+    check_output_folder,
+    write_bidsignore,
+    write_dataset_description,
+    write_readme,
+    write_region_tables,
+)
+from kraken_bids.cohort.failures import Failure, going_on
+from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.io.files import remove_leftovers
+from kraken_bids.logs import show_repeated_warnings
+from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
+from kraken_bids.pipeline.plan import Plan
+from kraken_bids.pipeline.provenance import exit_code_of, follow_run, start_run, write_failures
+from kraken_bids.pipeline.reports import draw_cohort, draw_subjects
+from kraken_bids.pipeline.workers import open_executor
+from kraken_bids.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+
+NOT_REDRAWN = ("inputs", "connectomes", "predictions")
+"""Stages that are not done again where reports only are drawn."""
+
+
+@dataclass
+class Job:
+    """One level that is carried out."""
+
+    settings: Settings
+    executor: Executor
+    failures: list[Failure]
+    problems: list[Exception]
+    """What could not be written of the run as a whole; the first one is raised at its end."""
+
+
+def run_level(
+    settings: Settings,
+    level: str,
+    subjects: Sequence[str],
+    compute: Callable[[Job], Sequence[Member]],
+    *,
+    plan: Plan | None = None,
+) -> int:
+    """Carry out a level on some subjects; returns its exit code.
+
+    ``compute`` measures or predicts, and returns the sessions whose pages are drawn; ``plan`` is
+    that of the participant level.
+    """
+    output, problems = settings.data.output_dir, list[Exception]()
+    is_group = level == "group"
+    kept = NOT_REDRAWN if settings.run.reports_only else NOT_REDRAWN[:2] if is_group else ()
+    run = start_run(settings, level)
+    with follow_run(run):
+        own = plan.own_atlases.values() if plan else ()
+        prepare_output(settings, plan.datasets if plan else (), own, problems=problems)
+        if is_group:
+            remove_leftovers(output)
+        else:
+            tidy(output, subjects)
+        failures = list(plan.failures) if plan else []
+        with open_executor(settings.run, run.log) as executor:
+            members = compute(Job(settings, executor, failures, problems))
+            with going_on(problems):  # before the pages, which say what failed
+                write_failures(run, failures, subjects=subjects, kept_stages=kept)
+            if is_group:
+                with going_on(problems):
+                    draw_cohort(settings, members)
+            failures += draw_subjects(settings, members, executor)
+        write_failures(run, failures, subjects=subjects, kept_stages=kept)
+        tidy(output, [failure.subject for failure in failures])
+        report_end(failures, len(subjects))
+        if problems:
+            raise problems[0]
+    return exit_code_of(failures, len(subjects))
+
+
+def tidy(output_dir: Path, subjects: Iterable[str]) -> None:
+    """Remove what killed processes left half-written, of some participants and of everyone."""
+    remove_leftovers(output_dir, deep=False)
+    for folder in ("group", "logs", *(f"sub-{subject}" for subject in subjects)):
+        remove_leftovers(output_dir / folder)
+
+
+def prepare_output(
+    settings: Settings,
+    datasets: Sequence[Dataset],
+    own_atlases: Iterable[Parcellation] = (),
+    *,
+    problems: list[Exception],
+) -> None:
+    """Write the files at the root of OUTPUT_DIR; links to datasets read earlier stay.
+
+    What cannot be written is added to the problems. An OUTPUT_DIR of another tool is refused, and
+    so is one with other regions under the name of an own atlas.
+    """
+    output = settings.data.output_dir
+    check_output_folder(output)
+    write_region_tables(output, list(own_atlases))
+    with going_on(problems):
+        write_dataset_description(
+            output,
+            name="kraken_bids: measured and predicted connectomes",
+            version=__version__,
+            sources={dataset.name: dataset.path for dataset in datasets},
+        )
+    for write in (write_bidsignore, write_readme):
+        with going_on(problems):
+            write(output)
+    for name in settings.data.atlases:
+        if name in list_parcellations():
+            with going_on(problems):
+                write_region_tables(output, [load_parcellation(name)])
+
+
+def report_end(failures: Sequence[Failure], n_subjects: int) -> None:
+    """Say in one line how the run ended."""
+    show_repeated_warnings()
+    failed = {failure.subject for failure in failures}
+    if failed:
+        logger.error(
+            "%d of %d participant(s) failed; logs/failures.tsv says which and why",
+            len(failed), n_subjects,
+        )  # fmt: skip
+    else:
+        logger.info("all %d participant(s) done", n_subjects)
