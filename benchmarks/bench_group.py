@@ -21,7 +21,7 @@ SIZES = (250, 500, 1000, 2000)
 STAGES = (
     *("read_cohort", "warn_of_unlike", "collect_failures", "write_scores", "score_members"),
     *("judge_inputs", "write_judgement", "write_quality", "write_qcfc", "judge_people"),
-    *("build_group_page", "draw_group", "list_members"),
+    *("plan_cohort", "draw_cohort", "list_members"),
 )
 """Functions of the group level whose seconds are told; other checkouts may lack some."""
 THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
@@ -108,14 +108,15 @@ def make_data(folder: str, output: str, size: str, *given: str) -> None:
 def run_group(bids: str, output: str, model: str, n_procs: str) -> None:
     """Run the group level without the pages of participants, and print what it took."""
     from kraken_bids.cli import app
-    from kraken_bids.pipeline import group
+    from kraken_bids.pipeline import group, levels
 
     seconds: dict[str, float] = {}
     begin = time.process_time()
     for name in STAGES:
-        if hasattr(group, name):
-            setattr(group, name, timed(name, getattr(group, name), seconds))
-    group.draw_participants = lambda *_, **__: []
+        for module in (group, levels):
+            if hasattr(module, name):
+                setattr(module, name, timed(name, getattr(module, name), seconds))
+    levels.draw_subjects = lambda *_, **__: []
     os.fsync = lambda _: None  # the disk is nobody's own here; workers wait for it
     n_calls = {"open": 0, "os.stat": 0, "os.listdir": 0, "os.scandir": 0}
     sys.addaudithook(lambda event, _: count(event, n_calls))

@@ -9,14 +9,15 @@ from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.cohort.from_dataset import list_members
 from kraken_bids.io import texts
 from kraken_bids.io.writing import write_json
-from kraken_bids.pipeline import group
+from kraken_bids.pipeline import levels
+from kraken_bids.pipeline.group import run_group
 from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 
 
 def test_sidecars_are_opened_once_where_nothing_changed(
     output_dir: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Those of latents are changed in two steps and shown on the page; no other is read twice."""
+    """Those of latents are digested, changed and shown on the page; no other is read twice."""
     for member in list_members(output_dir):
         for path in member.connectomes.values():
             write_json(sidecar_path(path), {"MeanFD": 0.1})
@@ -25,8 +26,8 @@ def test_sidecars_are_opened_once_where_nothing_changed(
         prediction=PredictionSettings(model=str(model_folder)),
     )
     # pages that nothing changed for are not read; those of the first run would be
-    monkeypatch.setattr(group, "draw_participants", lambda *_: [])
-    assert group.run_group(settings) == 0
+    monkeypatch.setattr(levels, "draw_subjects", lambda *_: [])
+    assert run_group(settings) == 0
     opened: Counter[str] = Counter()
     read = texts.read_bytes
 
@@ -36,7 +37,7 @@ def test_sidecars_are_opened_once_where_nothing_changed(
 
     monkeypatch.setattr(texts, "read_bytes", count)
 
-    assert group.run_group(settings) == 0
+    assert run_group(settings) == 0
 
     predicted = {name: n for name, n in opened.items() if name.endswith("kraken_relmat.json")}
     measured = {
@@ -46,4 +47,4 @@ def test_sidecars_are_opened_once_where_nothing_changed(
     }
     latents = {name: n for name, n in opened.items() if name.endswith("latents.json")}
     assert set(predicted.values()) == set(measured.values()) == {1}
-    assert set(latents.values()) == {4}
+    assert set(latents.values()) == {3}
