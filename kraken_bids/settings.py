@@ -155,7 +155,7 @@ class FunctionalSettings:
         _check_ranges(self, min_minutes=(0, 1e4, "minutes"), drop_volumes=(0, 1e5, "volumes"))
         _check_ranges(self, fd_threshold=(0, 100, "mm"))
         for name, value in self.pcorr_lambda.items():
-            check_range(f"--pcorr-lambda {name}=", value, within=(0, 1e3), unit="ridge")
+            check_range(f"--pcorr-lambda {name}=", value, (0, 1e3, "ridge"))
 
 
 @dataclass(frozen=True)
@@ -275,20 +275,17 @@ def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
         raise SettingsError(f"{option}: expected one of {', '.join(choices)}; found {value!r}.")
 
 
-def check_range(
-    option: str, value: float | None, *, within: tuple[float, float], unit: str
-) -> None:
-    """Raise SettingsError unless ``value`` is None or lies within the two bounds."""
-    low, high = within
+def check_range(option: str, value: float | None, bounds: tuple[float, float, str]) -> None:
+    """Raise SettingsError unless ``value`` is None or lies within bounds of some unit."""
+    low, high, unit = bounds
     if value is not None and not low <= value <= high:
         raise SettingsError(f"{option}: expected {low:g} to {high:g} ({unit}); found {value:g}.")
 
 
 def _check_ranges(settings: object, **bounds: tuple[float, float, str]) -> None:
     """Check numbers by the lowest and the highest that may be, and their unit."""
-    for name, (low, high, unit) in bounds.items():
-        option = f"--{name.replace('_', '-')}"
-        check_range(option, getattr(settings, name), within=(low, high), unit=unit)
+    for name, known in bounds.items():
+        check_range(f"--{name.replace('_', '-')}", getattr(settings, name), known)
 
 
 def _check_own_atlases(images: Mapping[str, str]) -> None:
