@@ -28,7 +28,7 @@ def list_readers() -> list[Reader]:
         Reader("confounds", _list_confounds, _read_confounds),
         Reader("participants", _list_subjects, _read_participants),
         Reader("region table", _list_region_tables, _read_region_table),
-        Reader("own atlas", _list_own_atlases, _read_own_atlas),
+        Reader("custom atlas", _list_custom_atlases, _read_custom_atlas),
         Reader("relmat", _list_relmats, _read_relmat),
         Reader("text matrix", _list_matrices, _read_matrix),
         Reader("weights", _list_weights, _read_weights),
@@ -132,7 +132,7 @@ def _read_region_table(path: Path) -> None:
     require(all(w.split("\t") == [w] for one in words for w in one), "words with tabs")
 
 
-def _list_own_atlases() -> Sequence[Seed]:
+def _list_custom_atlases() -> Sequence[Seed]:
     import nibabel as nib
 
     labels = np.repeat(np.arange(N_REGIONS + 1), 4).reshape(4, 7, 1).astype(np.int16)
@@ -146,7 +146,7 @@ def _list_own_atlases() -> Sequence[Seed]:
     ]
 
 
-def _read_own_atlas(path: Path) -> None:
+def _read_custom_atlas(path: Path) -> None:
     from kraken_bids.bids.custom_atlases import read_custom_parcellation
 
     image = path.with_name("tpl-MNI152NLin6Asym_atlas-mini_dseg.nii.gz")
