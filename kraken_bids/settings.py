@@ -4,16 +4,16 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.flavors import Flavor, list_flavors, parse_flavor, suggest
 from kraken_bids.parcellations import list_parcellations
 
-DENOISE = (
-    *("fmriclean", "acompcor", "24p", "36p", "none"),
-    *("simple", "scrubbing", "compcor", "ica_aroma"),
-)
+Denoise = Literal[
+    "fmriclean", "acompcor", "24p", "36p", "none", "simple", "scrubbing", "compcor", "ica_aroma"
+]
+DENOISE: tuple[Denoise, ...] = get_args(Denoise)
 SC_UNITS = ("krakencoder", "mrtrix")
 ADAPTATION_MODES = ("none", "meanshift", "meanfit", "meanfit+meanshift", "meanfitshift")
 OUTPUT_FORMATS = ("tsv", "h5")
@@ -28,7 +28,7 @@ OPTION_NAMES = {
     "parcellation_images": "parcellation",
     "units": "sc_units",
 }
-"""Options that are not named as their settings are."""
+"""Options that are not named as their settings."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +54,10 @@ class DataSettings:
     exclude_runs: tuple[str, ...] = ()
     """Runs that are left out, by the entities of their names, or files that list such names."""
     atlases: tuple[str, ...] = DEFAULT_ATLASES
-    """Parcellations to measure; the user's own are measured even if not among them."""
+    """Parcellations to measure; custom atlases are measured even if not among them."""
     atlas_images: Mapping[str, str] = field(default_factory=dict)
-    """Label image per parcellation: a path that may hold ``{subject}`` and ``{session}``; of an
-    atlas of the user's own also ``IMAGE,NAMES.tsv``."""
+    """Image per parcellation: a path that may hold ``{subject}`` and ``{session}``; of a custom
+    atlas also ``IMAGE,NAMES.tsv``."""
     flavors: tuple[Flavor, ...] = ()
     """Flavors to measure; empty: every one that the inputs allow."""
     transforms_dir: Path | None = None
@@ -76,7 +76,7 @@ class DataSettings:
                 f"{suggest(unknown[0], known)}"
             )
         self._check_flavors()
-        _check_own_atlases(self.atlas_images)
+        _check_custom_atlases(self.atlas_images)
         if self.bids_dir.resolve() == self.output_dir.resolve():
             raise SettingsError(
                 f"BIDS_DIR and OUTPUT_DIR are the same folder ({self.output_dir}); inputs are "
@@ -88,26 +88,25 @@ class DataSettings:
         known = [flavor.name for flavor in list_flavors(self.measured_atlases)]
         unknown = [flavor.name for flavor in self.flavors if flavor.name not in known]
         if unknown:
-            atlases = ", ".join(self.measured_atlases)
             raise SettingsError(
                 "--flavors: expected flavors that can be measured in the atlases asked for "
-                f"({atlases}: --atlases, --atlas); found {', '.join(unknown)}."
-                f"{suggest(unknown[0], known)}"
+                f"({', '.join(self.measured_atlases)}: --atlases, --atlas); "
+                f"found {', '.join(unknown)}.{suggest(unknown[0], known)}"
             )
 
     @property
-    def own_atlases(self) -> tuple[str, ...]:
+    def custom_atlases(self) -> tuple[str, ...]:
         """Atlases that no table of the package describes: measured, and unknown to models."""
         return tuple(name for name in self.atlas_images if name not in list_parcellations())
 
     @property
     def measured_atlases(self) -> tuple[str, ...]:
-        """Everything that is measured: ``atlases``, and the user's own."""
-        return tuple(dict.fromkeys((*self.atlases, *self.own_atlases)))
+        """Everything that is measured: ``atlases``, and custom ones."""
+        return tuple(dict.fromkeys((*self.atlases, *self.custom_atlases)))
 
     @property
     def feeds_model(self) -> bool:
-        """Whether anything is measured that a model may know, rather than own atlases only."""
+        """Whether anything is measured that a model may know, rather than custom atlases only."""
         wanted = {flavor.parcellation for flavor in self.flavors} or set(self.atlases)
         return any(name in list_parcellations() for name in wanted & set(self.atlases))
 
@@ -122,25 +121,14 @@ def split_atlas(word: str) -> tuple[str, Path | None]:
 class FunctionalSettings:
     """How BOLD becomes functional connectomes."""
 
-    denoise: Literal[
-        "fmriclean",
-        "acompcor",
-        "24p",
-        "36p",
-        "none",
-        "simple",
-        "scrubbing",
-        "compcor",
-        "ica_aroma",
-    ] = "fmriclean"
+    denoise: Denoise = "fmriclean"
     """Cleaning strategy; the last four are nilearn's, with its choice of confounds and volumes."""
     high_pass: float = 0.01
     """Low cut of the band that is kept, in Hz; 0 keeps everything."""
     drop_volumes: int | None = None
     """Volumes dropped at the start of each run; None: fMRIPrep's non-steady-state volumes."""
     fd_threshold: float | None = None
-    """Framewise displacement in mm above which a volume is left out; None: no such rule, for
-    ``scrubbing`` nilearn's 0.5."""
+    """mm above which a volume is left out; None: no such rule, for ``scrubbing`` nilearn's 0.5."""
     min_minutes: float = 5.0
     """Minutes of kept data below which a warning is given."""
     min_coverage: float = 0.5
@@ -152,8 +140,8 @@ class FunctionalSettings:
         """Check the ranges."""
         check_choice("--denoise", self.denoise, DENOISE)
         _check_ranges(self, high_pass=(0, 1, "Hz"), min_coverage=(0, 1, "share of voxels"))
-        _check_ranges(self, min_minutes=(0, 1e4, "minutes"), drop_volumes=(0, 1e5, "volumes"))
-        _check_ranges(self, fd_threshold=(0, 100, "mm"))
+        _check_ranges(self, min_minutes=(0, 1e4, "minutes"), fd_threshold=(0, 100, "mm"))
+        _check_ranges(self, drop_volumes=(0, 1e5, "volumes"))
         for name, value in self.pcorr_lambda.items():
             check_range(f"--pcorr-lambda {name}=", value, (0, 1e3, "ridge"))
 
@@ -248,9 +236,7 @@ class RunSettings:
         _check_ranges(self, n_procs=(1, 1e5, "processes"), omp_nthreads=(1, 1e5, "threads"))
         _check_ranges(self, mem_gb=(0.1, 1e5, "GB"))
         if self.walltime and not re.fullmatch(r"(\d+-)?\d+:[0-5]\d:[0-5]\d", self.walltime):
-            raise SettingsError(
-                f"--walltime: expected HH:MM:SS, or D-HH:MM:SS; found {self.walltime!r}."
-            )
+            raise SettingsError(f"--walltime: expected [D-]HH:MM:SS; found {self.walltime!r}.")
 
 
 @dataclass(frozen=True)
@@ -283,12 +269,11 @@ def check_range(option: str, value: float | None, bounds: tuple[float, float, st
 
 
 def _check_ranges(settings: object, **bounds: tuple[float, float, str]) -> None:
-    """Check numbers by the lowest and the highest that may be, and their unit."""
     for name, known in bounds.items():
         check_range(f"--{name.replace('_', '-')}", getattr(settings, name), known)
 
 
-def _check_own_atlases(images: Mapping[str, str]) -> None:
+def _check_custom_atlases(images: Mapping[str, str]) -> None:
     for name, word in images.items():
         if not re.fullmatch("[A-Za-z0-9]+", name):
             raise SettingsError(
@@ -298,8 +283,7 @@ def _check_own_atlases(images: Mapping[str, str]) -> None:
         if name in list_parcellations() and split_atlas(word)[1] is not None:
             raise SettingsError(
                 f"--atlas {name}={word}: expected an image alone; found a table of names. The "
-                f"regions of {name} are those of the model; an atlas of your own needs another "
-                "name."
+                f"regions of {name} are those of the model; a custom atlas needs another name."
             )
 
 

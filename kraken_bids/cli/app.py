@@ -11,6 +11,7 @@ import click
 from kraken_bids import __version__
 from kraken_bids.cli.app_settings import read_settings
 from kraken_bids.cli.cleaning_options import cleaning_options, template_options
+from kraken_bids.cli.help_sections import SectionedCommand
 from kraken_bids.cli.options import (
     ListOption,
     end_cleanly_when_stopped,
@@ -19,7 +20,6 @@ from kraken_bids.cli.options import (
     verbose_option,
 )
 from kraken_bids.cli.running_options import check_ridge_options, check_running, running_options
-from kraken_bids.cli.sections import SectionedCommand
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import make_folder
 from kraken_bids.logs import start_terminal_log

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from kraken_bids.bids.outputs import sidecar_path
-from kraken_bids.io.facts import OPTIONAL, Facts, read_facts, to_key
-from kraken_bids.io.records import column, from_sidecar
+from kraken_bids.io.facts import Facts, read_facts, to_key
+from kraken_bids.io.records import OPTIONAL, column, from_sidecar
 
 SETTINGS = {
     to_key(name): option

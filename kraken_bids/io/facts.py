@@ -4,9 +4,8 @@ import logging
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +14,7 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.io.tables import read_columns
 from kraken_bids.io.texts import read_json
 
-if TYPE_CHECKING:
-    from _typeshed import DataclassInstance
-
 ACRONYMS = {"fd": "FD", "dvars": "DVARS", "tsnr": "TSNR", "sift2": "SIFT2"}
-OPTIONAL = {"optional": True}
-"""Metadata of a field of a record that is left out of the file where it is None."""
 MEND = "The file is damaged, or of another tool: make it again with --force."
 
 logger = logging.getLogger(__name__)
@@ -29,20 +23,6 @@ logger = logging.getLogger(__name__)
 def to_key(field: str) -> str:
     """Key in a sidecar of a record's field: ``mean_fd`` becomes ``MeanFD``."""
     return "".join(ACRONYMS.get(word, word.capitalize()) for word in re.split("_+", field))
-
-
-def to_facts(record: "DataclassInstance") -> dict[str, Any]:
-    """Content of a sidecar: the fields of a record under their keys, in their order."""
-    content = {}
-    for field in fields(record):
-        value = getattr(record, field.name)
-        if isinstance(value, tuple):
-            value = [
-                to_facts(one) if hasattr(one, "__dataclass_fields__") else one for one in value
-            ]
-        if not (value is None and field.metadata == OPTIONAL):
-            content[to_key(field.name)] = value
-    return content
 
 
 class Facts:

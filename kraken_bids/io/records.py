@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 Record = TypeVar("Record", bound="DataclassInstance")
 WRITTEN = "words"
-"""Metadata of the fields that :func:`column` makes; others stand in no file."""
+"""Metadata of the fields that :func:`column` makes."""
+OPTIONAL = {"optional": True}
+"""Metadata of a field that is left out of a sidecar where it is None, as every column is."""
 
 
 def column(  # noqa: PLR0913 - what may be said of a field
@@ -48,6 +50,7 @@ def column(  # noqa: PLR0913 - what may be said of a field
         Whether it stands after all others in tables.
     """
     metadata = {
+        **OPTIONAL,
         WRITTEN: words,
         "key": key,
         "levels": levels,
@@ -96,13 +99,18 @@ def remove_records(path: Path) -> None:
 
 
 def to_sidecar(*records: "DataclassInstance") -> dict[str, Any]:
-    """Give what a sidecar holds of records, by key; what is not known is left out."""
-    return {
-        _key_of(one): value
-        for record in records
-        for one in _list_written(type(record))
-        if (value := getattr(record, one.name)) is not None
-    }
+    """Give what a sidecar holds of records, by key, in the order of their fields.
+
+    A record with columns gives those alone, another one all its fields. None stands in the
+    sidecar, except that of a column or of an :data:`OPTIONAL` field.
+    """
+    content = {}
+    for record in records:
+        for one in _list_written(type(record)) or fields(record):
+            value = _to_plain(getattr(record, one.name))
+            if value is not None or "optional" not in one.metadata:
+                content[_key_of(one)] = value
+    return content
 
 
 def from_sidecar(kind: type[Record], content: Facts) -> Record:
@@ -135,8 +143,15 @@ def _list_columns(kinds: Sequence[type["DataclassInstance"]]) -> list[tuple[int,
     return sorted(shown, key=lambda pair: pair[1].metadata["at_end"])
 
 
+def _to_plain(value: Any) -> Any:
+    """Give records in a tuple as what a sidecar holds of them, other values as they are."""
+    if not isinstance(value, tuple):
+        return value
+    return [to_sidecar(one) if hasattr(one, "__dataclass_fields__") else one for one in value]
+
+
 def _key_of(one: "Field[Any]") -> str:
-    key = one.metadata["key"]
+    key = one.metadata.get("key")
     return to_key(one.name) if key is None else str(key)
 
 

@@ -62,7 +62,7 @@ def run_level(
     kept = NOT_REDRAWN if settings.run.reports_only else NOT_REDRAWN[:2] if is_group else ()
     run = start_run(settings, level)
     with follow_run(run):
-        own = plan.own_atlases.values() if plan else ()
+        own = plan.custom_atlases.values() if plan else ()
         prepare_output(settings, plan.datasets if plan else (), own, problems=problems)
         if is_group:
             remove_leftovers(output)
@@ -95,18 +95,18 @@ def tidy(output_dir: Path, subjects: Iterable[str]) -> None:
 def prepare_output(
     settings: Settings,
     datasets: Sequence[Dataset],
-    own_atlases: Iterable[Parcellation] = (),
+    custom_atlases: Iterable[Parcellation] = (),
     *,
     problems: list[Exception],
 ) -> None:
     """Write the files at the root of OUTPUT_DIR; links to datasets read earlier stay.
 
     What cannot be written is added to the problems. An OUTPUT_DIR of another tool is refused, and
-    so is one with other regions under the name of an own atlas.
+    so is one with other regions under the name of a custom atlas.
     """
     output = settings.data.output_dir
     check_output_folder(output)
-    write_region_tables(output, list(own_atlases))
+    write_region_tables(output, list(custom_atlases))
     with going_on(problems):
         write_dataset_description(
             output,

@@ -71,7 +71,7 @@ def _compute(job: Job, plan: Plan) -> Sequence[Member]:
         return list_members(data.output_dir, plan.subjects)
     # before the long work, so that a model that cannot be used is said at once
     model = load_model_of(job.settings) if data.feeds_model else None
-    _say_unknown(plan.own_atlases, model)
+    _say_unknown(plan.custom_atlases, model)
     job.failures += _measure(job.settings, plan, job.executor)
     members = list_members(data.output_dir, plan.subjects)
     if model is not None:
@@ -96,8 +96,8 @@ def load_model_of(settings: Settings) -> Model:
     return model
 
 
-def _say_unknown(own_atlases: Iterable[str], model: Model | None) -> None:
-    for name in own_atlases:
+def _say_unknown(custom_atlases: Iterable[str], model: Model | None) -> None:
+    for name in custom_atlases:
         logger.warning(
             "%s: measured, and not used for prediction: no model knows this atlas%s",
             name,

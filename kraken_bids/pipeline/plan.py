@@ -34,8 +34,8 @@ class Plan:
     tasks: tuple[SessionTask, ...]
     failures: tuple[Failure, ...]
     """Participants whose inputs cannot be used."""
-    own_atlases: Mapping[str, Parcellation]
-    """Regions of the user's own atlases."""
+    custom_atlases: Mapping[str, Parcellation]
+    """Regions of custom atlases."""
 
 
 def plan_participants(settings: Settings) -> Plan:
@@ -62,7 +62,7 @@ def plan_participants(settings: Settings) -> Plan:
         read_exclusions(data.exclude_runs),
         bold_desc=AROMA if settings.functional.denoise == "ica_aroma" else "preproc",
     )
-    own = read_own_atlases(settings)
+    own = read_custom_atlases(settings)
     check_ridges(settings, (*list_parcellations(), *own))
     wanted = [own.get(name) or load_parcellation(name) for name in data.measured_atlases]
     images = {name: split_atlas(word)[0] for name, word in data.atlas_images.items()}
@@ -108,7 +108,7 @@ def _named(error: Exception) -> Exception:
     )
 
 
-def read_own_atlases(settings: Settings) -> dict[str, Parcellation]:
+def read_custom_atlases(settings: Settings) -> dict[str, Parcellation]:
     """Regions of the atlases that the user brings, by name.
 
     Raises
@@ -119,7 +119,7 @@ def read_own_atlases(settings: Settings) -> dict[str, Parcellation]:
     data = settings.data
     return {
         name: read_custom_parcellation(name, *split_atlas(data.atlas_images[name]))
-        for name in data.own_atlases
+        for name in data.custom_atlases
     }
 
 

@@ -7,7 +7,7 @@ from nipype.pipeline import engine as pe
 
 from kraken_bids import __version__
 from kraken_bids.settings import FunctionalSettings, StructuralSettings
-from kraken_bids.workflows.measure import MeasureFunction, MeasureStructure
+from kraken_bids.workflows.measuring_interfaces import MeasureFunction, MeasureStructure
 
 RUN_FIELDS = (
     "source_file",

@@ -16,7 +16,7 @@ from kraken_bids.settings import (
     StructuralSettings,
 )
 from kraken_bids.workflows.connectomes import init_fc_wf, init_sc_wf, start_workflow
-from kraken_bids.workflows.predict import PredictConnectomes, SaveDerivatives
+from kraken_bids.workflows.prediction_interfaces import PredictConnectomes, SaveDerivatives
 
 STD_SPACE = "MNI152NLin6Asym"
 RUNS = ("source_file", "metadata", "confounds_file", "confounds_metadata")

@@ -367,7 +367,7 @@ def test_nothing(raw: Path) -> None:
         assert part in str(caught.value)
 
 
-def test_own_atlas_image(raw: Path, tmp_path: Path, tree: SimpleNamespace) -> None:
+def test_custom_atlas_image(raw: Path, tmp_path: Path, tree: SimpleNamespace) -> None:
     """--atlas is used before the datasets; its name says its space; a missing file is an error."""
     tree.touch(tmp_path, "own/sub-01_space-T1w_atlas-shen268_dseg.nii.gz")
     template = str(tmp_path / "own/sub-{subject}_space-T1w_atlas-shen268_dseg.nii.gz")

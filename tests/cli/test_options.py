@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from kraken_bids.cli import app
+from kraken_bids.cli.help_sections import REST, SECTIONS, SectionedCommand
 from kraken_bids.cli.options import (
     ForgivingCommand,
     ListOption,
@@ -17,7 +18,6 @@ from kraken_bids.cli.options import (
     pairs,
     read_config,
 )
-from kraken_bids.cli.sections import REST, SECTIONS, SectionedCommand
 from kraken_bids.exceptions import InputError, SettingsError
 
 CLOSING = ["/data", "/out", "participant"]

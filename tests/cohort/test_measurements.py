@@ -14,7 +14,8 @@ from kraken_bids.cohort.measurements import (
     StructuralRecord,
     read_measurement,
 )
-from kraken_bids.io.facts import to_facts, to_key
+from kraken_bids.io.facts import to_key
+from kraken_bids.io.records import to_sidecar
 from kraken_bids.io.writing import write_json
 
 RUN = RunRecord("a_bold.nii", 2.0, 100, 2, 3, 95, 3.333, 3.167, 0.1, 1.05, "std_dvars", ("ones",))
@@ -43,7 +44,7 @@ RECORD = FunctionalRecord(190, 0.06, "published", 86, 0.0727, 61.5, ("short", "n
 def test_records_come_back(tmp_path: Path) -> None:
     """Every fact that a cohort compares is the one that was written."""
     path = tmp_path / "sub-01_relmat.dense.tsv"
-    written = {**to_facts(CLEANING), **to_facts(RECORD), "RunDigest": "abc"}
+    written = {**to_sidecar(CLEANING), **to_sidecar(RECORD), "RunDigest": "abc"}
     write_json(sidecar_path(path), written)
     found = read_measurement(path)
     assert found.run_digest == "abc"
@@ -60,7 +61,7 @@ def test_records_come_back(tmp_path: Path) -> None:
 
 def test_what_is_optional_is_left_out() -> None:
     """A repetition time that runs do not share has no key; a threshold that is none is null."""
-    written = to_facts(CLEANING)
+    written = to_sidecar(CLEANING)
     assert "RepetitionTime" not in written
     assert written["FDThreshold"] is None
     assert written["Runs"][0]["DVARSSource"] == "std_dvars"

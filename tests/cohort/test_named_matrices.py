@@ -68,7 +68,7 @@ def test_what_pandas_wrote_is_read(tmp_path: Path, square: np.ndarray) -> None:
 
 
 def test_names_come_from_what_is_there(tmp_path: Path, square: np.ndarray) -> None:
-    """A flavor's file, an own atlas with its table, and one of which nothing is known."""
+    """A flavor's file, a custom atlas with its table, and one of which nothing is known."""
     write_relmat(tmp_path / "FCcorr_fs86_hpf.tsv", square)
     (tmp_path / "atlas-mine_dseg.tsv").write_text("index\tname\n1\tone\n2\ttwo\n3\tthree\n")
     own = tmp_path / "sub-01" / "func" / "sub-01_atlas-mine_meas-FCcorrHPF_relmat.dense.tsv"

@@ -24,8 +24,8 @@ from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.io.texts import read_json
 from kraken_bids.settings import FunctionalSettings
 from kraken_bids.workflows import init_fc_wf, init_kraken_wf
-from kraken_bids.workflows.measure import MeasureFunction
-from kraken_bids.workflows.predict import SaveDerivatives
+from kraken_bids.workflows.measuring_interfaces import MeasureFunction
+from kraken_bids.workflows.prediction_interfaces import SaveDerivatives
 
 MULTIPROC = {"plugin": "MultiProc", "plugin_args": {"n_procs": 2, "mp_context": "forkserver"}}
 

@@ -21,12 +21,12 @@ from kraken_bids.connectome.functional.cleaning import CleanRun
 from kraken_bids.connectome.matrices import find_missing_regions
 from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.flavors import Flavor, list_flavors
-from kraken_bids.io.facts import to_facts
 from kraken_bids.io.nifti import write_labels
+from kraken_bids.io.records import to_sidecar
 from kraken_bids.io.writing import write_json, write_relmat, write_table
 from kraken_bids.pipeline.measure.bold_records import CLEANED, COVERAGE, TSNR, describe_series
 from kraken_bids.pipeline.measure.bold_runs import MeasuredRun
-from kraken_bids.pipeline.measure.functional import (
+from kraken_bids.pipeline.measure.functional_connectomes import (
     FunctionalConnectome,
     MeasuredGroup,
     RunGroup,
@@ -246,7 +246,7 @@ def _write_connectome(
     write_relmat(path, found.square, header=task.header(flavor.parcellation))
     image = group.labels[flavor.parcellation]
     files = [path for run in measured.runs for path in run.source.files]
-    cleaning = to_facts(found.cleaning)
+    cleaning = to_sidecar(found.cleaning)
     cleaning["Notes"] = [*note_other_template(image, group.space), *cleaning["Notes"]]
     regions = task.parcellation(flavor.parcellation)
     write_json(sidecar_path(path), {
@@ -259,7 +259,7 @@ def _write_connectome(
         **cleaning,
         "RunsLeftOut": [{"File": name, "Reason": why} for name, why in group.left_out.items()],
         **task.software(),
-        **to_facts(found.record),
+        **to_sidecar(found.record),
         **region_sidecar(regions, find_missing_regions(found.square)),
         "RunDigest": digest,
         **size_of(path),

@@ -23,8 +23,8 @@ from kraken_bids.connectome.matrices import find_missing_regions
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.flavors import describe_flavor, list_flavors
 from kraken_bids.io.digests import fingerprint
-from kraken_bids.io.facts import to_facts
 from kraken_bids.io.files import make_folder
+from kraken_bids.io.records import to_sidecar
 from kraken_bids.io.writing import write_json, write_relmat, write_table
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.measure.bold_records import (
@@ -35,7 +35,7 @@ from kraken_bids.pipeline.measure.bold_records import (
     describe_series,
 )
 from kraken_bids.pipeline.measure.bold_runs import TISSUES
-from kraken_bids.pipeline.measure.functional import (
+from kraken_bids.pipeline.measure.functional_connectomes import (
     FunctionalConnectome,
     MeasuredGroup,
     RunGroup,
@@ -207,7 +207,7 @@ class _Writer:
         return {
             "Description": CLEANED.format("with" if run.gsr else "without"),
             **describe_series(run),
-            **to_facts(cleaning),
+            **to_sidecar(cleaning),
         }
 
     def _write_means(
@@ -242,8 +242,8 @@ class _Writer:
         self._write_sidecar(path, atlas, {
             "Flavor": found.flavor.name,
             "Description": describe_flavor(found.flavor),
-            **to_facts(found.cleaning),
-            **to_facts(record),
+            **to_sidecar(found.cleaning),
+            **to_sidecar(record),
             "Regions": names,
             "MissingRegions": [name for name, gone in zip(names, missing, strict=True) if gone],
         })  # fmt: skip

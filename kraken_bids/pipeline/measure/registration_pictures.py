@@ -19,7 +19,7 @@ from kraken_bids.io.images import read_image, read_labels
 from kraken_bids.io.tractograms import open_tractogram
 from kraken_bids.parcellations import Parcellation
 from kraken_bids.pipeline.measure.bold_session import group_runs
-from kraken_bids.pipeline.measure.functional import RunGroup
+from kraken_bids.pipeline.measure.functional_connectomes import RunGroup
 from kraken_bids.pipeline.measure.label_grids import Affine, Labels, read_regions
 from kraken_bids.pipeline.measure.tasks import SessionTask
 from kraken_bids.report.sections.registration import Look, count_columns, draw_registration

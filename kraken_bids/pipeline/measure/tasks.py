@@ -26,8 +26,8 @@ class SessionTask:
     session: SessionInputs
     settings: Settings
     datasets: tuple[Dataset, ...]
-    own_atlases: Mapping[str, Parcellation] = field(default_factory=dict)
-    """Regions of the user's own atlases; those of the model come with the package."""
+    custom_atlases: Mapping[str, Parcellation] = field(default_factory=dict)
+    """Regions of custom atlases; those of the model come with the package."""
 
     @property
     def label(self) -> str:
@@ -36,7 +36,7 @@ class SessionTask:
 
     def parcellation(self, name: str) -> Parcellation:
         """Regions of an atlas, the user's own or of the package."""
-        return self.own_atlases.get(name) or load_parcellation(name)
+        return self.custom_atlases.get(name) or load_parcellation(name)
 
     def wants(self, flavor: Flavor) -> bool:
         """Whether this run was asked to measure the flavor."""
@@ -45,7 +45,9 @@ class SessionTask:
 
     def digest(self, stage: str, inputs: Iterable[Path | None], settings: object) -> str:
         """Digest of everything that a stage's results depend on."""
-        own: list[object] = [(p.name, p.labels, p.region_names) for p in self.own_atlases.values()]
+        own: list[object] = [
+            (p.name, p.labels, p.region_names) for p in self.custom_atlases.values()
+        ]
         own += ["header"] if self.settings.run.matrix_header else []
         stamps = file_stamps(inputs)
         return digest(stage, __version__, stamps, to_plain(settings), *([own] if own else []))

@@ -20,12 +20,12 @@ from kraken_bids.connectome.structural.streamline_counts import METRICS, EdgeCou
 from kraken_bids.connectome.structural.tally import StructuralTally, takes_weights
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, list_flavors
-from kraken_bids.io.facts import to_facts
+from kraken_bids.io.records import to_sidecar
 from kraken_bids.io.texts import read_text
 from kraken_bids.io.writing import write_json, write_relmat
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.measure.label_grids import list_doubts, regions_for_tractogram
-from kraken_bids.pipeline.measure.structural import (
+from kraken_bids.pipeline.measure.structural_connectomes import (
     CountedAtlas,
     Floats,
     check_place,
@@ -176,7 +176,7 @@ def _write(
         "Predicted": False,
         "NonNegative": True,
         "Sources": task.uris([*own, *image.files]),
-        **to_facts(_describe(task, tracts, flavor, tally.counter)),
+        **to_sidecar(_describe(task, tracts, flavor, tally.counter)),
         **task.software(),
         **region_sidecar(task.parcellation(flavor.parcellation), missing),
         **facts,

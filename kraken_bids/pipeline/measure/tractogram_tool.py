@@ -29,7 +29,7 @@ from kraken_bids.io.images import read_labels
 from kraken_bids.io.writing import write_json, write_text
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.pipeline.measure.label_grids import identify_image, list_doubts
-from kraken_bids.pipeline.measure.structural import (
+from kraken_bids.pipeline.measure.structural_connectomes import (
     CountedAtlas,
     Floats,
     Found,

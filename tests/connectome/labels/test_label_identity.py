@@ -300,7 +300,7 @@ def test_the_middle_of_a_label_is_that_of_its_voxels_on_small_and_large_grids() 
     assert len(measure_centres(np.zeros((3, 3, 3), np.int32), np.eye(4)).labels) == 0
 
 
-def own_atlas(names: Sequence[str], hemispheres: Sequence[str] = ()) -> Parcellation:
+def custom_atlas(names: Sequence[str], hemispheres: Sequence[str] = ()) -> Parcellation:
     """Make an atlas of a user's own whose labels count from 1."""
     n = len(names)
     return Parcellation(
@@ -316,29 +316,29 @@ def own_atlas(names: Sequence[str], hemispheres: Sequence[str] = ()) -> Parcella
     )
 
 
-def test_names_of_an_own_atlas_that_are_known_are_compared_with_their_places() -> None:
+def test_names_of_a_custom_atlas_that_are_known_are_compared_with_their_places() -> None:
     """FreeSurfer's names, one off: said, not refused, since the places are another image's."""
     names = FS86.region_names
     image, affine = draw(range(1, 87), load_centres("fs86"))
-    assert identify_labels(image, affine, own_atlas(names)).doubts == ()
-    (doubt,) = identify_labels(image, affine, own_atlas((*names[1:], names[0]))).doubts
+    assert identify_labels(image, affine, custom_atlas(names)).doubts == ()
+    (doubt,) = identify_labels(image, affine, custom_atlas((*names[1:], names[0]))).doubts
     assert "bear names that are known" in doubt
-    (doubt,) = identify_labels(image[::-1], affine, own_atlas(names)).doubts
+    (doubt,) = identify_labels(image[::-1], affine, custom_atlas(names)).doubts
     assert "left and right are exchanged" in doubt
 
 
 @pytest.mark.parametrize("spelled", ["L_area{}", "area{} Left", "LH-area{}", "7Net_LH_area{}"])
-def test_names_of_an_own_atlas_that_say_a_side_are_compared_with_the_image(spelled: str) -> None:
+def test_names_of_a_custom_atlas_that_say_a_side_are_compared_with_the_image(spelled: str) -> None:
     """Left and right by turns, and one off: every region bears the name of the other side."""
     other = spelled.replace("LH", "RH").replace("Left", "Right").replace("L_", "R_")
     names = [form.format(k) for k in range(6) for form in (spelled, other)]
     places = np.array([[x, 10.0 * k, 0] for k in range(6) for x in (-40, 40)])
     image, affine = draw(range(1, 13), places)
-    assert identify_labels(image, affine, own_atlas(names)).doubts == ()
-    (doubt,) = identify_labels(image, affine, own_atlas([*names[1:], names[0]])).doubts
+    assert identify_labels(image, affine, custom_atlas(names)).doubts == ()
+    (doubt,) = identify_labels(image, affine, custom_atlas([*names[1:], names[0]])).doubts
     assert "the left one lies further right" in doubt
     sides = ("L", "R") * 6
-    assert identify_labels(image, affine, own_atlas(tuple("abcdefghijkl"), sides)).doubts == ()
+    assert identify_labels(image, affine, custom_atlas(tuple("abcdefghijkl"), sides)).doubts == ()
     assert measure_sides(places, sides) == 1
     assert measure_sides(places[:4], sides[:4]) == 1  # two of a side say nothing
     assert measure_sides(places, sides[::-1]) == 0

@@ -232,7 +232,7 @@ def test_the_nipype_interface_says_it_beside_its_predictions(
 ) -> None:
     """As the app does."""
     pytest.importorskip("nipype")
-    from kraken_bids.workflows.predict import PredictConnectomes
+    from kraken_bids.workflows.prediction_interfaces import PredictConnectomes
 
     first = {flavor: rows[:1] for flavor, rows in reorder(brains).items()}
     (member,) = list_members(write_people(tmp_path / "given", first))

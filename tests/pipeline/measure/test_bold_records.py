@@ -6,7 +6,7 @@ import numpy as np
 
 from kraken_bids.connectome.functional.bold_quality import FrameQuality
 from kraken_bids.connectome.functional.cleaning import CleanRun
-from kraken_bids.io.facts import to_facts
+from kraken_bids.io.records import to_sidecar
 from kraken_bids.pipeline.measure.bold_records import describe_cleaning
 from kraken_bids.settings import FunctionalSettings
 
@@ -37,7 +37,7 @@ def make_run(tr: float, n: int = 30) -> CleanRun:
 def test_runs_of_one_repetition_time() -> None:
     """It stands once at the top, and in each run."""
     files = [Path("a.nii"), Path("b.nii")]
-    told = to_facts(describe_cleaning(files, [make_run(2.0)] * 2, FunctionalSettings()))
+    told = to_sidecar(describe_cleaning(files, [make_run(2.0)] * 2, FunctionalSettings()))
     assert told["RepetitionTime"] == 2.0
     assert [run["RepetitionTime"] for run in told["Runs"]] == [2.0, 2.0]
     assert not any("repetition times" in note for note in told["Notes"])
@@ -47,7 +47,7 @@ def test_runs_of_different_repetition_times() -> None:
     """No single one stands for all; each run has its own, and minutes add up by them."""
     files = [Path("a.nii"), Path("b.nii")]
     runs = [make_run(2.0), make_run(0.8)]
-    told = to_facts(describe_cleaning(files, runs, FunctionalSettings()))
+    told = to_sidecar(describe_cleaning(files, runs, FunctionalSettings()))
     assert "RepetitionTime" not in told
     assert [run["RepetitionTime"] for run in told["Runs"]] == [2.0, 0.8]
     assert told["EffectiveDuration"] == 30 * 2.8

@@ -14,7 +14,7 @@ from kraken_bids.bids.bold_series import open_bold
 from kraken_bids.connectome.functional.confounds import MOTION
 from kraken_bids.connectome.functional.timeseries import RegionSeries
 from kraken_bids.exceptions import ConnectomeError, InputError
-from kraken_bids.io.facts import to_facts
+from kraken_bids.io.records import to_sidecar
 from kraken_bids.pipeline.measure.bold_records import describe_cleaning
 from kraken_bids.pipeline.measure.bold_runs import (
     clean_series,
@@ -135,7 +135,7 @@ def test_sidecars_name_strategy_and_columns(run: tuple[Path, Path], strategy: st
     plain, _, _ = clean_series(
         read_series(bold), confounds, settings, bold=bold, tr=TR, with_gsr=False
     )
-    told = to_facts(describe_cleaning([bold], [plain], settings))
+    told = to_sidecar(describe_cleaning([bold], [plain], settings))
     assert told["Denoising"] == strategy
     assert any("load_confounds_strategy" in note and strategy in note for note in told["Notes"])
     assert {"cosine00", "cosine01"} <= set(told["Runs"][0]["Confounds"])

@@ -68,7 +68,7 @@ def read_coverage(app: Any) -> dict[str, np.ndarray]:
     return read_columns(path)
 
 
-def test_only_own_atlases_need_no_model(app: Any, atlas: Path) -> None:
+def test_only_custom_atlases_need_no_model(app: Any, atlas: Path) -> None:
     """Series, coverage, matrices, table and report are written though no model can be had."""
     outcome = measure(app, "--atlas", f"mine={atlas}", "--model", "/no/such/model")
     assert outcome.exit_code == 0, outcome.output
@@ -100,7 +100,7 @@ def test_means_are_those_of_nilearns_masker(app: Any, atlas: Path) -> None:
     np.testing.assert_allclose(ours, masker.fit_transform(str(find_bold(app))), rtol=1e-5)
 
 
-def test_an_own_atlas_beside_those_of_the_model(app: Any, atlas: Path) -> None:
+def test_a_custom_atlas_beside_those_of_the_model(app: Any, atlas: Path) -> None:
     """Both are measured, also structure; predictions are those of the model's atlases alone."""
     flavors = ("FCcorr_fs86_hpf", "FCcorr_mine_hpf", "SCifod2act_mine_volnorm")
     outcome = app.participant(
@@ -124,7 +124,7 @@ def test_an_own_atlas_beside_those_of_the_model(app: Any, atlas: Path) -> None:
     assert "mine is an atlas of your own" in page
 
 
-def test_the_group_level_keeps_own_atlases(app: Any, atlas: Path) -> None:
+def test_the_group_level_keeps_custom_atlases(app: Any, atlas: Path) -> None:
     """With the model's atlases the group predicts, without them it writes quality; both end 0."""
     words = ("--atlas", f"mine={atlas}")
     flavors = ("FCcorr_fs86_hpf", "FCcorr_mine_hpf")

@@ -32,7 +32,7 @@ from kraken_bids.pipeline.participant import load_model_of, plan_predictions
 from kraken_bids.pipeline.predict.session_predictions import predict_members
 from kraken_bids.pipeline.workers import InlineExecutor
 from kraken_bids.settings import DataSettings, PredictionSettings, Settings
-from kraken_bids.workflows.measure import data_in, list_outputs
+from kraken_bids.workflows.measuring_interfaces import data_in, list_outputs
 
 
 class _PredictInputs(BaseInterfaceInputSpec):  # type: ignore[misc]

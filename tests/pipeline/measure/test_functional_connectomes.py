@@ -6,7 +6,7 @@ import pytest
 
 from kraken_bids.bids.inputs import BoldRun
 from kraken_bids.bids.names import parse_name
-from kraken_bids.pipeline.measure.functional import RunGroup
+from kraken_bids.pipeline.measure.functional_connectomes import RunGroup
 
 
 def group_of(*names: str) -> RunGroup:
