@@ -126,8 +126,7 @@ def to_frame(
     """
     import pandas as pd
 
-    flavor = _to_flavor(flavor)
-    values = np.asarray(edges)
+    flavor, values = _to_flavor(flavor), np.asarray(edges)
     if values.ndim != 1:
         raise ConnectomeError(
             f"{flavor}: expected the edges of one person [n_edges]; found shape {values.shape}. "

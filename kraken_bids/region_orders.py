@@ -140,11 +140,7 @@ def reorder_regions(
     True
     """
     values, table = np.asarray(square), load_parcellation(parcellation)
-    if values.shape[-2:] != (table.n_regions, table.n_regions):
-        raise ConnectomeError(
-            f"expected square connectomes [..., {table.n_regions}, {table.n_regions}] of "
-            f"{parcellation}; found shape {values.shape}."
-        )
+    _check_size(values.shape, table)
     places = _find_order(parcellation, given) if isinstance(given, str) else None
     if places is None:
         places = _place_names(table, tuple(given))
@@ -264,3 +260,11 @@ def _order_edges(order: RegionOrder | None, n_regions: int, *, is_lower: bool) -
     return EdgeOrder(
         " ".join(names), ", and edges as ".join(words), order, is_lower, edges.astype(np.int32)
     )
+
+
+def _check_size(shape: tuple[int, ...], table: Parcellation) -> None:
+    if shape[-2:] != (table.n_regions, table.n_regions):
+        raise ConnectomeError(
+            f"expected square connectomes [..., {table.n_regions}, {table.n_regions}] of "
+            f"{table.name}; found shape {shape}."
+        )

@@ -70,15 +70,10 @@ def choose_series(
         runs[full_space(file.entities), file.run_key].append(file)
     chosen: dict[Dataset, dict[str, list[SubjectFile]]] = {}
     for (space, _), choices in runs.items():
-        best = min(
-            choices, key=lambda f: (f.entities.get("res", "") not in {"2", "02"}, f.path.name)
-        )
+        best = min(choices, key=_rank_resolution)
         chosen.setdefault(best.dataset, {}).setdefault(space, []).append(best)
         if len(choices) > 1:
-            notes.append(
-                f"{len(choices)} BOLD series fit {best.path.name}; the one of "
-                f"{best.dataset.path} is used. Choose another with --bids-filter-file."
-            )
+            notes.append(_say_chosen(best, len(choices)))
     _check_names(kept)
     return chosen, [*notes, *_note_versions(kept)]
 
@@ -213,12 +208,7 @@ def open_bold(path: Path, *, tr: float | None) -> Bold:
     """
     path = Path(path)
     header = _read_header(path)
-    shape = header.shape[:4] if set(header.shape[4:]) <= {1} else header.shape
-    if len(shape) != 4 or header.dtype.kind not in "iuf":
-        raise InputError(
-            f"expected a BOLD series with four axes of real numbers in {path}; found shape "
-            f"{header.shape} of {header.dtype}. Check that this is the preprocessed series."
-        )
+    shape = _find_shape(path, header)
     compare_forms(path, header.affine, header.qform, header.shape)
     if not header.is_placed:
         logger.warning(
@@ -260,3 +250,25 @@ def _to_native(volume: NDArray[np.number[Any]]) -> NDArray[np.number[Any]]:
     if volume.dtype.isnative:
         return volume
     return volume.byteswap(inplace=True).view(volume.dtype.newbyteorder("="))
+
+
+def _say_chosen(best: SubjectFile, n_choices: int) -> str:
+    return (
+        f"{n_choices} BOLD series fit {best.path.name}; the one of {best.dataset.path} is used. "
+        "Choose another with --bids-filter-file."
+    )
+
+
+def _rank_resolution(file: SubjectFile) -> tuple[bool, str]:
+    return file.entities.get("res", "") not in {"2", "02"}, file.path.name
+
+
+def _find_shape(path: Path, header: ImageHeader) -> tuple[int, int, int, int]:
+    """Give the four axes of a BOLD series, without further ones of length 1."""
+    shape = header.shape[:4] if set(header.shape[4:]) <= {1} else header.shape
+    if len(shape) != 4 or header.dtype.kind not in "iuf":
+        raise InputError(
+            f"expected a BOLD series with four axes of real numbers in {path}; found shape "
+            f"{header.shape} of {header.dtype}. Check that this is the preprocessed series."
+        )
+    return shape

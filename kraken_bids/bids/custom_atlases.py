@@ -56,7 +56,7 @@ def read_custom_parcellation(
         Path of the label image; with ``{subject}`` or ``{session}`` one per subject, for which
         a table must be given, so that everyone has the same regions.
     table : path, optional
-        Table of names, columns ``index`` and ``name``; ``hemisphere`` and ``group`` are used too.
+        Columns ``index`` and ``name``; ``hemisphere`` and ``group`` are used too.
     needs_place : bool
         Whether an image is refused whose header does not say where it lies.
 
@@ -67,15 +67,7 @@ def read_custom_parcellation(
     """
     space = full_space(parse_name(image))
     if "{" in image:
-        if table is None:
-            raise InputError(
-                f"expected a table of names for {name}, whose image is another one for each "
-                f"participant ({image}): without it they would not have the same regions. Give it "
-                f"behind a comma, {name}=IMAGE,NAMES.tsv, with the columns index and name."
-            )
-        parcellation = read_region_table(name, table, space=space or "T1w")
-        _check_first_label(name, image, table, np.empty(0, np.int32))
-        return parcellation
+        return _read_table_alone(name, image, table, space=space or "T1w")
     if not space:
         logger.info("%s: its name says no space-; taken as %s: %s", name, DEFAULT_SPACE, image)
     whole, _ = read_labels(Path(image), needs_place=needs_place)
@@ -85,6 +77,28 @@ def read_custom_parcellation(
         names = [f"{name}_{label}" for label in present]
         return _build(name, {"index": present, "name": names}, space=space, where=image)
     parcellation = read_region_table(name, table, space=space or DEFAULT_SPACE)
+    _check_labels(parcellation, image, table, present)
+    return parcellation
+
+
+def _read_table_alone(name: str, image: str, table: Path | None, *, space: str) -> Parcellation:
+    """Regions of an atlas that has another image for each subject."""
+    if table is None:
+        raise InputError(
+            f"expected a table of names for {name}, whose image is another one for each "
+            f"participant ({image}): without it they would not have the same regions. Give it "
+            f"behind a comma, {name}=IMAGE,NAMES.tsv, with the columns index and name."
+        )
+    parcellation = read_region_table(name, table, space=space)
+    _check_first_label(name, image, table, np.empty(0, np.int32))
+    return parcellation
+
+
+def _check_labels(
+    parcellation: Parcellation, image: str, table: Path, present: NDArray[np.integer]
+) -> None:
+    """Refuse a table that names none of the labels; say which ones it does not name."""
+    name = parcellation.name
     logger.info("%s: names and order of its regions are those of %s", name, table)
     unnamed = np.setdiff1d(present, parcellation.labels)
     _check_first_label(name, image, table, unnamed)
@@ -99,7 +113,6 @@ def read_custom_parcellation(
             "%s: %d label(s) without a row in %s are left out: %s",
             name, len(unnamed), table, _name_some(unnamed),
         )  # fmt: skip
-    return parcellation
 
 
 def _check_first_label(name: str, image: str, table: Path, unnamed: NDArray[np.integer]) -> None:

@@ -45,12 +45,7 @@ def find_segmentation(search: Search, transform: SubjectFile) -> tuple[Path | No
             if lexists(folder / name / SEGMENTATION)
         ]
         if wanted:
-            several = (
-                f"FreeSurfer's folders {', '.join(wanted)} in {folder} may all be that of "
-                f"{search.label}; {SEGMENTATION} of {wanted[0]} is used. Move the others away if "
-                "it is another."
-            )
-            return folder / wanted[0] / SEGMENTATION, several if len(wanted) > 1 else ""
+            return folder / wanted[0] / SEGMENTATION, _say_several(search, folder, wanted)
         if names:
             remark = (
                 f"FreeSurfer's folder sub-{search.subject} is not in {folder}, and "
@@ -109,3 +104,13 @@ def _rank(
     if version is not None and version < BY_SUBJECT_AGAIN:
         return [*of_several, *of_all, *of_one]
     return [*of_all, *of_several, *of_one]
+
+
+def _say_several(search: Search, folder: Path, names: Sequence[str]) -> str:
+    """Between which folders was chosen; '' where there is one."""
+    if len(names) < 2:
+        return ""
+    return (
+        f"FreeSurfer's folders {', '.join(names)} in {folder} may all be that of {search.label}; "
+        f"{SEGMENTATION} of {names[0]} is used. Move the others away if it is another."
+    )

@@ -120,19 +120,32 @@ def write_dataset_description(
     check_output_folder(output_dir)
     path = Path(output_dir) / DESCRIPTION
     old = read_facts(path)
-    links = {n: Path(p).resolve().as_uri() for n, p in sources.items()}
-    software: dict[str, Any] = {"Name": "kraken_bids", "Version": version, "CodeURL": CODE_URL}
     content = {
+        **_describe(name, version, container),
+        **_link(old, sources, own=path.parent.resolve().as_uri()),
+    }
+    if content != old.plain:
+        write_json(path, content)
+
+
+def _describe(name: str, version: str, container: Mapping[str, str] | None) -> dict[str, Any]:
+    software: dict[str, Any] = {"Name": "kraken_bids", "Version": version, "CodeURL": CODE_URL}
+    return {
         "Name": name,
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
         "GeneratedBy": [software | ({"Container": dict(container)} if container else {})],
-        "SourceDatasets": _join_sources(old, links.values(), own=path.parent.resolve().as_uri()),
-        "DatasetLinks": {n: old.part("DatasetLinks").text(n) for n in old.part("DatasetLinks")}
-        | links,
     }
-    if content != old.plain:
-        write_json(path, content)
+
+
+def _link(old: Facts, sources: Mapping[str, Path], *, own: str) -> dict[str, Any]:
+    """Datasets that were read, now and by earlier runs."""
+    links = {n: Path(p).resolve().as_uri() for n, p in sources.items()}
+    known = old.part("DatasetLinks")
+    return {
+        "SourceDatasets": _join_sources(old, links.values(), own=own),
+        "DatasetLinks": {n: known.text(n) for n in known} | links,
+    }
 
 
 def _join_sources(old: Facts, uris: Iterable[str], *, own: str) -> list[dict[str, Any]]:

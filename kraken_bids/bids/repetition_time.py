@@ -103,10 +103,8 @@ def find_repetition_time(path: Path, metadata: Mapping[str, Any], header: ImageH
             "%s: repetition time %g s in its JSON and %g s in its header; that of the JSON is "
             "used. The time from one volume to the next decides filter and minutes: mend the one "
             "that is wrong",
-            path,
-            said,
-            in_header,
-        )
+            path, said, in_header,
+        )  # fmt: skip
     return float(said)
 
 

@@ -86,8 +86,7 @@ def find_structural_inputs(
     Raises
     ------
     InputError
-        If two tractograms of one algorithm fit, one bears the name of another subject, or a
-        path of the user cannot be used.
+        If two of one algorithm fit, one bears another subject's name, or a given path is unusable.
     """
     notes: list[str] = []
     explicit = bool(search.explicit.tractograms)

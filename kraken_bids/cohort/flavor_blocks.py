@@ -67,20 +67,8 @@ def to_part(flavor: Flavor, array: Rows, where: str, subjects: tuple[str, ...] |
     is_square = len(array.shape) == 3 and array.shape[1] == array.shape[2]
     n_regions = n_regions or (array.shape[1] if is_square else None)
     n_edges = n_regions * (n_regions - 1) // 2 if n_regions else (0, *array.shape)[-1]
-    fits = array.shape[1:] in {(n_regions, n_regions), (n_edges,)}
-    if not array.shape or not fits or array.dtype.kind not in "fiu":
-        raise ConnectomeError(
-            f"{where}: expected {flavor} as [n_subjects, {n_regions or 'n'}, "
-            f"{n_regions or 'n'}] or [n_subjects, {n_edges}] numbers; found {array.dtype} of "
-            f"shape {list(array.shape)}. {explain_shape(array.shape, flavor.parcellation)}"
-        )
-    if not array.shape[0]:
-        raise ConnectomeError(
-            f"{where}: expected {flavor} of at least one subject; found none. Leave this input "
-            "out, or give a file with subjects."
-        )
+    _check_shape(flavor, array, where, n_regions=n_regions, n_edges=n_edges)
     _check_subjects(subjects, array.shape[0], where)
-
     mirrored: set[int] = set()
 
     def read(start: int, stop: int) -> Edges:
@@ -127,6 +115,23 @@ def to_table_part(
         return edges
 
     return Part(where, subjects, 1, n_regions * (n_regions - 1) // 2, read, mirrored)
+
+
+def _check_shape(
+    flavor: Flavor, array: Rows, where: str, *, n_regions: int | None, n_edges: int
+) -> None:
+    fits = array.shape[1:] in {(n_regions, n_regions), (n_edges,)}
+    if not array.shape or not fits or array.dtype.kind not in "fiu":
+        raise ConnectomeError(
+            f"{where}: expected {flavor} as [n_subjects, {n_regions or 'n'}, "
+            f"{n_regions or 'n'}] or [n_subjects, {n_edges}] numbers; found {array.dtype} of "
+            f"shape {list(array.shape)}. {explain_shape(array.shape, flavor.parcellation)}"
+        )
+    if not array.shape[0]:
+        raise ConnectomeError(
+            f"{where}: expected {flavor} of at least one subject; found none. Leave this input "
+            "out, or give a file with subjects."
+        )
 
 
 def _check_subjects(subjects: tuple[str, ...] | None, n_rows: int, where: str) -> None:

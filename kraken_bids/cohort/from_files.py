@@ -70,12 +70,15 @@ def read_connectomes(inputs: str | Path | Sequence[str | Path]) -> Connectomes:
     cohort = open_connectomes([inputs] if isinstance(inputs, str | Path) else inputs)
     n_subjects = len(cohort.subjects)
     edges = {flavor: rows.read(0, n_subjects) for flavor, rows in cohort.rows.items()}
-    checks = [InputCheck(f, None, mirrored=r.list_mirrored()) for f, r in cohort.rows.items()]
-    for text in describe_doubts(
-        [doubt for check in checks for doubt in check.list_doubts({})], name_rows(cohort.subjects)
-    ):
-        logger.warning(text)
+    _warn_of_mirrored(cohort)
     return Connectomes(cohort.subjects, edges)
+
+
+def _warn_of_mirrored(cohort: Cohort) -> None:
+    checks = [InputCheck(f, None, mirrored=r.list_mirrored()) for f, r in cohort.rows.items()]
+    doubts = [doubt for check in checks for doubt in check.list_doubts({})]
+    for text in describe_doubts(doubts, name_rows(cohort.subjects)):
+        logger.warning(text)
 
 
 def open_connectomes(inputs: Sequence[str | Path]) -> Cohort:

@@ -85,22 +85,35 @@ def open_latents(
     chosen = {name: latents[name] for name in _choose_sources(sources, latents, path)}
     for name, rows in chosen.items():
         _check_latents(rows, model, f"{path}, {name}")
-    n_subjects = len(next(iter(chosen.values())))
-    labels = subjects or tuple(str(number) for number in range(1, n_subjects + 1))
-    if any(len(rows) != len(labels) for rows in chosen.values()):
-        raise InputError(
-            f"expected latents of {len(labels)} subjects in {path}; found arrays of "
-            f"{sorted({len(rows) for rows in chosen.values()})} rows."
-        )
+    labels = _label_rows(chosen, subjects, path)
     _say_absent(chosen)
     _warn_of_size(chosen, model, path)
+    return CohortPredictions(model, labels, chosen, _list_predictions(model, chosen, targets))
+
+
+def _list_predictions(
+    model: Model, latents: Mapping[str, Array], targets: Sequence[Flavor]
+) -> tuple[Prediction, ...]:
     flavors = {flavor.name: flavor for flavor in model.flavors}
-    predictions = (
+    return tuple(
         Prediction(name, target, rows, flavors.get(name))
-        for name, rows in chosen.items()
+        for name, rows in latents.items()
         for target in targets
     )
-    return CohortPredictions(model, labels, chosen, tuple(predictions))
+
+
+def _label_rows(
+    latents: Mapping[str, NDArray[Any]], subjects: tuple[str, ...] | None, path: Path
+) -> tuple[str, ...]:
+    """Labels of the rows, else numbers from 1; refuse sources of other numbers of rows."""
+    n_subjects = len(next(iter(latents.values())))
+    labels = subjects or tuple(str(number) for number in range(1, n_subjects + 1))
+    if any(len(rows) != len(labels) for rows in latents.values()):
+        raise InputError(
+            f"expected latents of {len(labels)} subjects in {path}; found arrays of "
+            f"{sorted({len(rows) for rows in latents.values()})} rows."
+        )
+    return labels
 
 
 def _choose_sources(

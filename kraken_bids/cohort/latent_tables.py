@@ -91,15 +91,30 @@ def read_latent_tables(path: Path) -> tuple[tuple[str, ...], dict[str, Array]]:
     widths: dict[int, str] = {}
     for where, name, columns in _read_tables(path):
         for subject, source, row in _list_rows(columns, where, name):
-            if (subject, source) in places:
-                raise InputError(
-                    f"expected one latent of {source} of subject {subject}; found it in "
-                    f"{places[subject, source]} and in {where}. Keep one of them."
-                )
+            _check_once(subject, source, places.get((subject, source)), where)
             places[subject, source] = where
             rows.setdefault(source, {})[subject] = row
             widths.setdefault(len(row), where)
-    if not rows:
+    width = _check_widths(widths, path)
+    subjects = tuple(dict.fromkeys(subject for subject, _ in places))
+    absent = np.full(width, np.nan, np.float32)
+    return subjects, {
+        source: np.stack([own.get(subject, absent) for subject in subjects])
+        for source, own in rows.items()
+    }
+
+
+def _check_once(subject: str, source: str, earlier: str | None, where: str) -> None:
+    if earlier is not None:
+        raise InputError(
+            f"expected one latent of {source} of subject {subject}; found it in {earlier} and in "
+            f"{where}. Keep one of them."
+        )
+
+
+def _check_widths(widths: Mapping[int, str], path: Path) -> int:
+    """Give the one number of values that all latents have, of those by the file they are in."""
+    if not widths:
         raise InputError(
             f"expected latents in {path} (sub-*_{KIND}.tsv, or a table with rows); found none. "
             f"Give a folder that kraken-bids or kraken-tools predict wrote, or its {KIND}.tsv."
@@ -110,12 +125,7 @@ def read_latent_tables(path: Path) -> tuple[tuple[str, ...], dict[str, Array]]:
             f"{', '.join(f'{width} values in {where}' for width, where in widths.items())}. Give "
             "those of one model."
         )
-    subjects = tuple(dict.fromkeys(subject for subject, _ in places))
-    absent = np.full(next(iter(widths)), np.nan, np.float32)
-    return subjects, {
-        source: np.stack([own.get(subject, absent) for subject in subjects])
-        for source, own in rows.items()
-    }
+    return next(iter(widths))
 
 
 def _read_tables(path: Path) -> Iterator[tuple[str, str, Columns]]:

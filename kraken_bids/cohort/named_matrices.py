@@ -13,7 +13,9 @@ from kraken_bids.io.text_matrices import parse_text_matrix
 from kraken_bids.parcellations import load_parcellation
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
 
 FOLDERS_UP = 5
 """So far above a matrix, at most, lies the table of its regions."""
@@ -53,6 +55,15 @@ def read_matrix(path: Path | str) -> "pd.DataFrame":
     import pandas as pd
 
     path = Path(path)
+    header, values = _read_square(path)
+    names = header or _find_names(path)
+    if len(names) != len(values):
+        names = [str(number) for number in range(1, len(values) + 1)]
+    return pd.DataFrame(values, index=list(names), columns=list(names))
+
+
+def _read_square(path: Path) -> tuple[Sequence[str] | None, "NDArray[np.float64]"]:
+    """Give the names above a square matrix, if there are any, and its numbers."""
     try:
         header, values = parse_text_matrix(path.read_bytes())
     except BROKEN as error:
@@ -66,10 +77,7 @@ def read_matrix(path: Path | str) -> "pd.DataFrame":
             f"{values.shape[1]} numbers. Edges of several people are read by "
             "kraken_bids.read_connectomes."
         )
-    names = header or _find_names(path)
-    if len(names) != len(values):
-        names = [str(number) for number in range(1, len(values) + 1)]
-    return pd.DataFrame(values, index=list(names), columns=list(names))
+    return header, values
 
 
 def _find_names(path: Path) -> Sequence[str]:

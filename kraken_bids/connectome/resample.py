@@ -1,6 +1,7 @@
 """Label and probability images, carried onto another grid slice by slice."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,19 +41,21 @@ def resample_labels(
     if not steps and _is_same_grid(labels.shape, affine, target_shape, target_affine):
         return labels.copy()
     out = np.zeros(tuple(target_shape), dtype=labels.dtype)
-
-    def sample(voxels: NDArray[np.float64]) -> NDArray[np.integer]:
-        index = np.floor(voxels + 0.5).astype(np.int64)
-        inside = np.logical_and.reduce(
-            [(index[axis] >= 0) & (index[axis] < labels.shape[axis]) for axis in range(3)]
-        )
-        index[:, ~inside] = 0
-        values: NDArray[np.integer] = labels[index[0], index[1], index[2]]
-        values[~inside] = 0
-        return values
-
+    sample = partial(_take_nearest, labels)
     _fill(out, sample, affine=affine, target_affine=target_affine, steps=steps)
     return out
+
+
+def _take_nearest(labels: NDArray[np.integer], voxels: NDArray[np.float64]) -> NDArray[np.integer]:
+    """Labels at points [3, n] in voxels; 0 outside the image."""
+    index = np.floor(voxels + 0.5).astype(np.int64)
+    inside = np.logical_and.reduce(
+        [(index[axis] >= 0) & (index[axis] < labels.shape[axis]) for axis in range(3)]
+    )
+    index[:, ~inside] = 0
+    values: NDArray[np.integer] = labels[index[0], index[1], index[2]]
+    values[~inside] = 0
+    return values
 
 
 def resample_image(

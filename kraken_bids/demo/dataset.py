@@ -65,9 +65,6 @@ def write_demo_dataset(
     folder = Path(folder)
     subjects = draw_subjects(n_subjects, [seed, DATA_SET])
     _write_root(folder, n_subjects, seed)
-    _write_atlases(folder / "derivatives" / "atlases")
-    write_fmriprep_root(folder / "derivatives" / "fmriprep")
-    write_qsirecon_root(folder / "derivatives" / "qsirecon")
     with Processes(n_procs) as processes:
         written = processes.run(partial(_write_subject, folder, seed), enumerate(subjects))
         for done, (_, _, error) in enumerate(written, start=1):
@@ -98,6 +95,9 @@ def _write_subject(folder: Path, seed: int, one: tuple[int, Subject]) -> None:
 
 
 def _write_root(folder: Path, n_subjects: int, seed: int) -> None:
+    _write_atlases(folder / "derivatives" / "atlases")
+    write_fmriprep_root(folder / "derivatives" / "fmriprep")
+    write_qsirecon_root(folder / "derivatives" / "qsirecon")
     write_json(
         folder / "dataset_description.json",
         {

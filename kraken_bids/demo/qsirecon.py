@@ -94,11 +94,7 @@ def write_qsirecon(
         streamlines, lengths = draw_streamlines(subject, anatomy, algorithm, rng=rng)
         path = dwi / f"{stem}_streamlines.tck.gz"
         write_tractogram(path, streamlines, method=METHODS[algorithm], lengths=lengths)
-        weights = " ".join(f"{w:.6g}" for w in rng.lognormal(0.0, 0.4, len(streamlines)))
-        text = f"# tcksift2 {path.name} wmfod.mif weights.csv  (synthetic)\n{weights}\n"
-        (dwi / f"{stem}_desc-sift2_streamlineweights.csv").write_text(text, encoding="utf-8")
-        mu = f"{rng.uniform(0.8e-3, 1.2e-3):.8g}\n"
-        (dwi / f"{stem}_desc-sift2_mu.txt").write_text(mu, encoding="utf-8")
+        _write_weights(path, stem, len(streamlines), rng)
 
 
 def _write_images(folder: Path, sub: str, anatomy: Anatomy, *, with_labels: bool) -> None:
@@ -162,3 +158,12 @@ def _draw_ends(cells: NDArray[np.int64], rng: np.random.Generator) -> FloatArray
     voxels = np.stack(np.unravel_index(picked, brain.cells.shape), axis=1)
     jitter = np.clip(JITTER_MM * rng.standard_normal((len(cells), 3)), -0.85, 0.85)
     return np.asarray(brain.affine[:3, 3] + FINE_MM * voxels + jitter)
+
+
+def _write_weights(tracks: Path, stem: str, n: int, rng: np.random.Generator) -> None:
+    """SIFT2 weights of a tractogram and their mu, beside it."""
+    weights = " ".join(f"{w:.6g}" for w in rng.lognormal(0.0, 0.4, n))
+    text = f"# tcksift2 {tracks.name} wmfod.mif weights.csv  (synthetic)\n{weights}\n"
+    tracks.with_name(f"{stem}_desc-sift2_streamlineweights.csv").write_text(text, encoding="utf-8")
+    mu = f"{rng.uniform(0.8e-3, 1.2e-3):.8g}\n"
+    tracks.with_name(f"{stem}_desc-sift2_mu.txt").write_text(mu, encoding="utf-8")

@@ -55,23 +55,23 @@ def run_demo(out: Path, *, n_subjects: int, n_procs: int) -> Iterator[str]:
     bids, model, derivatives = out / "bids", out / "model", out / "derivatives"
     yield f"1/4 Writing a synthetic dataset of {n_subjects} participants to {bids}"
     if not (bids / ".complete").exists():
-        write_demo_dataset(
-            bids, n_subjects, seed=SEED, n_procs=n_procs, on_progress=_count("participants")
-        )
-        (bids / ".complete").touch()
+        _write(bids, n_subjects, n_procs)
     yield f"2/4 Training a model of 15 flavors on {N_COHORT} other synthetic people"
     if not (model / "model.json").exists():
         _train(model)
     yield f"3/4 kraken-bids {bids} {derivatives} participant --model {model}"
-    settings = Settings(
-        data=DataSettings(bids, derivatives),
-        prediction=PredictionSettings(model=str(model)),
-        run=RunSettings(n_procs=n_procs),
-    )
+    data, prediction = DataSettings(bids, derivatives), PredictionSettings(model=str(model))
+    settings = Settings(data, prediction=prediction, run=RunSettings(n_procs=n_procs))
     _check(run_participants(settings), derivatives)
     yield f"4/4 kraken-bids {bids} {derivatives} group --model {model}"
     _check(run_group(settings), derivatives)
     yield from _summarise(derivatives, time.monotonic() - start)
+
+
+def _write(bids: Path, n_subjects: int, n_procs: int) -> None:
+    progress = _count("participants")
+    write_demo_dataset(bids, n_subjects, seed=SEED, n_procs=n_procs, on_progress=progress)
+    (bids / ".complete").touch()
 
 
 def _train(folder: Path) -> None:

@@ -94,8 +94,7 @@ def render_voxels(
     share = {kind: np.where(tissue == kind, 1.0, _LEAK) for kind in (WHITE, CSF)}
     # smooth in space: physiology and motion do not look alike everywhere
     waves = np.stack([np.ones(len(place)), np.sin(2 * place[:, 1]), np.cos(2 * place[:, 2])], 1)
-    moved = signals.motion - signals.motion.mean(axis=0)
-    moved = moved * np.array([1, 1, 1, 50, 50, 50])
+    moved = (signals.motion - signals.motion.mean(axis=0)) * np.array([1, 1, 1, 50, 50, 50])
     edge = np.concatenate([place, place**2], axis=1)
     loading = np.concatenate(
         [_PHYSIOLOGY * share[WHITE][:, None] * waves, _PHYSIOLOGY * share[CSF][:, None] * waves,
@@ -106,9 +105,8 @@ def render_voxels(
     series += loading.astype(np.float32) @ courses.T.astype(np.float32)
     grey = tissue == GREY
     series[grey] += (SIGNAL * signals.cells.T).astype(np.float32)[cells[grey] - 1]
-    series += np.array([0.0, *(BASELINE[k] for k in (GREY, WHITE, CSF))], np.float32)[tissue][
-        :, None
-    ]
+    base = np.array([0.0, *(BASELINE[k] for k in (GREY, WHITE, CSF))], np.float32)
+    series += base[tissue][:, None]
     series[:, :N_DUMMIES] *= np.linspace(1.25, 1.08, N_DUMMIES, dtype=np.float32)
     series[:, signals.spikes] *= (0.96 + 0.02 * place[:, 2:]).astype(np.float32)
     return series

@@ -75,16 +75,20 @@ def atomic_path(path: Path) -> Iterator[Path]:
             path.parent.mkdir(parents=True, exist_ok=True)
             _clear(path.parent)
             yield temporary
-            with _where_there_is_such("modes of files"):
-                temporary.chmod(FILE_MODE)
-            with _where_there_is_such("fsync: what is written may be lost with the power"):
-                _flush(temporary)
-            if path.is_dir() and not path.is_symlink():
-                path.rmdir()  # an empty one: a container's mount of a file that was not there
-            temporary.replace(path)
+            _put_in_place(temporary, path)
     finally:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+
+
+def _put_in_place(temporary: Path, path: Path) -> None:
+    with _where_there_is_such("modes of files"):
+        temporary.chmod(FILE_MODE)
+    with _where_there_is_such("fsync: what is written may be lost with the power"):
+        _flush(temporary)
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()  # an empty one: a container's mount of a file that was not there
+    temporary.replace(path)
 
 
 def make_folder(path: Path) -> None:

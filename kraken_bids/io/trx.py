@@ -192,13 +192,7 @@ def open_trx(path: Path) -> TrxFile:
     path = Path(path)
     try:
         members = list_members(path)
-        if not 0 < members.get("header.json", 0) <= MAX_HEADER_BYTES:
-            raise InputError(
-                f"expected header.json in {path}; found {', '.join(sorted(members)[:5])}. It is "
-                "no tractogram of the format TRX."
-            )
-        with open_member(path, "header.json") as stream:
-            header = parse_json(stream.read(MAX_HEADER_BYTES))
+        header = _read_header(path, members)
         n_tracks, n_vertices = int(header["NB_STREAMLINES"]), int(header["NB_VERTICES"])
     except InputError:
         raise
@@ -216,6 +210,16 @@ def open_trx(path: Path) -> TrxFile:
     if n_tracks:
         _find_arrays(path, members)
     return TrxFile(path, {k: str(v) for k, v in header.items()}, n_tracks, n_vertices, members)
+
+
+def _read_header(path: Path, members: Mapping[str, int]) -> Any:
+    if not 0 < members.get("header.json", 0) <= MAX_HEADER_BYTES:
+        raise InputError(
+            f"expected header.json in {path}; found {', '.join(sorted(members)[:5])}. It is "
+            "no tractogram of the format TRX."
+        )
+    with open_member(path, "header.json") as stream:
+        return parse_json(stream.read(MAX_HEADER_BYTES))
 
 
 def _find_arrays(path: Path, members: Mapping[str, int]) -> tuple[str, str]:

@@ -78,26 +78,19 @@ def evaluate(
     with exit_with_message():
         start_terminal_log(verbose)
         from kraken_bids.cohort.output_checks import check_no_input
-        from kraken_bids.pipeline.check.evaluation import (
-            EvaluationOptions,
-            describe_evaluation,
-            draw_evaluation,
-            evaluate_files,
-            read_training_means,
-            write_evaluation,
-        )
+        from kraken_bids.pipeline.check import evaluation
 
         check_no_input(
             [("--output", output), ("--figure", figure)],
             [predicted, *observed, model, *transforms],
         )
-        options = EvaluationOptions(permutations, bootstraps, seed)
-        means = read_training_means(model, transforms) if model else None
-        found = evaluate_files(predicted, observed, options, training_means=means)
-        write_evaluation(found, output)
+        options = evaluation.EvaluationOptions(permutations, bootstraps, seed)
+        means = evaluation.read_training_means(model, transforms) if model else None
+        found = evaluation.evaluate_files(predicted, observed, options, training_means=means)
+        evaluation.write_evaluation(found, output)
         if figure:
-            draw_evaluation(found, figure_metric, figure)
+            evaluation.draw_evaluation(found, figure_metric, figure)
         is_piped = is_stream(output)  # standard output may be the table's then
-        for line in describe_evaluation(found):
+        for line in evaluation.describe_evaluation(found):
             click.echo(line, err=is_piped)
         click.echo(f"{len(found)} pairs of source and target: {output}", err=is_piped)

@@ -127,6 +127,17 @@ def compute_partial_correlation(
     """
     seen = ~find_missing_regions(correlation)
     X = scale_to_unit_diagonal(correlation[np.ix_(seen, seen)])
+    P = _invert(X, ridge)
+    scale = np.sqrt(np.diag(P))
+    partial = -P / np.outer(scale, scale)
+    np.fill_diagonal(partial, 1.0)
+    out = np.full(correlation.shape, np.nan)
+    out[np.ix_(seen, seen)] = (partial + partial.T) / 2
+    return out
+
+
+def _invert(X: NDArray[np.float64], ridge: float) -> NDArray[np.float64]:
+    """(X + λ tr(X)/N · I)⁻¹."""
     n = len(X)
     try:
         factor = np.linalg.cholesky(X + ridge * np.trace(X) / n * np.eye(n))
@@ -137,13 +148,7 @@ def compute_partial_correlation(
             "Raise --pcorr-lambda (0.06 is the published value)."
         ) from error
     inverse_factor = np.linalg.solve(factor, np.eye(n))
-    P = inverse_factor.T @ inverse_factor
-    scale = np.sqrt(np.diag(P))
-    partial = -P / np.outer(scale, scale)
-    np.fill_diagonal(partial, 1.0)
-    out = np.full(correlation.shape, np.nan)
-    out[np.ix_(seen, seen)] = (partial + partial.T) / 2
-    return out
+    return inverse_factor.T @ inverse_factor
 
 
 def scale_to_unit_diagonal(covariance: NDArray[np.floating]) -> NDArray[np.float64]:

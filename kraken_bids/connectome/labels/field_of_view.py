@@ -51,10 +51,8 @@ def count_whole_regions(
         return counts
     if np.prod(shape.astype(np.float64)) > MAX_GRID:
         ratio = np.linalg.det(affine[:3, :3]) / np.linalg.det(target_affine[:3, :3])
-        scaled: NDArray[np.int64] = np.rint(count_labels(labels, n_regions) * abs(ratio)).astype(
-            np.int64
-        )
-        return np.maximum(counts, scaled)
+        counts_there: NDArray[np.floating] = np.rint(count_labels(labels, n_regions) * abs(ratio))
+        return np.maximum(counts, counts_there.astype(np.int64))
     wider = np.array(target_affine, np.float64)
     wider[:3, 3] += wider[:3, :3] @ low
     whole = resample_labels(
@@ -159,6 +157,18 @@ def cover_labels(
     voxels = _find_ends(labels > 0)
     corners = voxels @ affine[:3, :3].T + affine[:3, 3]
     low, high = corners.min(axis=0) - MARGIN_MM, corners.max(axis=0) + MARGIN_MM
+    near = _find_near(low, high, steps)
+    start = near.min(axis=0) - PROBE_MM
+    shape = np.ceil((near.max(axis=0) + PROBE_MM - start) / voxel_mm).astype(int) + 1
+    target = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])
+    target[:3, 3] = start
+    return (int(shape[0]), int(shape[1]), int(shape[2])), target
+
+
+def _find_near(
+    low: NDArray[np.floating], high: NDArray[np.floating], steps: Sequence[Step]
+) -> NDArray[np.float64]:
+    """Points [n, 3] of the target space, mm, that are carried into a box."""
     axis = np.arange(-REACH_MM, REACH_MM + PROBE_MM, PROBE_MM)
     probes = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     landed = apply_steps(probes, steps)
@@ -168,11 +178,7 @@ def cover_labels(
             f"expected the transform to carry points near the origin into the label image; found "
             f"none within {REACH_MM:g} mm. Is it the transform of this participant and direction?"
         )
-    start = near.min(axis=0) - PROBE_MM
-    shape = np.ceil((near.max(axis=0) + PROBE_MM - start) / voxel_mm).astype(int) + 1
-    target = np.diag([voxel_mm, voxel_mm, voxel_mm, 1.0])
-    target[:3, 3] = start
-    return (int(shape[0]), int(shape[1]), int(shape[2])), target
+    return near
 
 
 def _find_ends(is_inside: NDArray[np.bool_]) -> NDArray[np.integer]:

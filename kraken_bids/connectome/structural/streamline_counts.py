@@ -124,6 +124,9 @@ class EdgeCounter:
                 "sift2volnorm": self._products,
             }[metric]
             return self._square(sums)
+        return self._in_model_units(metric)
+
+    def _in_model_units(self, metric: Metric) -> NDArray[np.float64]:
         square = self._square(self._weights if metric.startswith("sift2") else self._counts)
         if metric.endswith("volnorm"):
             square = volume_norm(square, self.n_voxels * self.voxel_mm3)

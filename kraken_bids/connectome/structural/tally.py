@@ -73,11 +73,7 @@ class EdgeStatistic:
             If factors or weights are not as many as the pairs.
         """
         for values in (factors, weights):
-            if values is not None and len(values) != len(pairs):
-                raise ConnectomeError(
-                    f"expected a value for each of {len(pairs)} streamlines; found {len(values)}. "
-                    "Does the file belong to this tractogram?"
-                )
+            _check_length(values, len(pairs))
         low, high = pairs.min(axis=1).astype(np.int64), pairs.max(axis=1)
         cells = low * (self.n_regions + 1) + high
         kind = self._values.dtype
@@ -270,3 +266,11 @@ def _divide(above: float | NDArray[Any], below: NDArray[Any]) -> NDArray[np.floa
         above, below, out=np.zeros(len(below)), where=(below != 0) & ~np.isnan(below)
     )
     return out
+
+
+def _check_length(values: NDArray[Any] | None, n_streamlines: int) -> None:
+    if values is not None and len(values) != n_streamlines:
+        raise ConnectomeError(
+            f"expected a value for each of {n_streamlines} streamlines; found {len(values)}. "
+            "Does the file belong to this tractogram?"
+        )

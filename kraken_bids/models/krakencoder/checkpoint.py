@@ -66,8 +66,7 @@ def read_model(folder: Path, device: str = "auto") -> Model:
     Parameters
     ----------
     folder : Path
-        Holds ``model.json`` and ``weights.safetensors``. The weights are mapped, not copied,
-        into memory.
+        Holds ``model.json`` and ``weights.safetensors``, which is mapped into memory.
     device : str
         ``auto``, ``cpu`` or ``cuda[:N]``.
 

@@ -127,8 +127,7 @@ def fuse(
     Parameters
     ----------
     latents : mapping of Flavor or str to ndarray of shape (n_subjects, n_latent)
-        By flavor, or its id. A row of NaN says that the subject lacks that flavor; it is left
-        out of that subject's mean.
+        By flavor, or its id. A row of NaN: the subject lacks it; left out of the subject's mean.
     selector : Selector or str
         Which flavors.
     renormalize : bool
@@ -151,15 +150,20 @@ def fuse(
     by_flavor = {parse_flavor(str(flavor)): rows for flavor, rows in latents.items()}
     chosen = _remaining(by_flavor, selector, exclude)
     check_same_subjects({flavor: by_flavor[flavor] for flavor in chosen})
-    stacked = np.stack([by_flavor[flavor] for flavor in chosen]).astype(np.float64)
-    present = np.isfinite(stacked).all(axis=2, keepdims=True)
-    counts = present.sum(axis=0)
-    sums = np.where(present, stacked, 0.0).sum(axis=0)
-    mean = np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
+    mean = _average_present([by_flavor[flavor] for flavor in chosen])
     if renormalize:
         norms = np.linalg.norm(mean, axis=1, keepdims=True)
         mean = mean / np.where(norms > 0, norms, 1.0)
     return np.asarray(mean, np.float32)
+
+
+def _average_present(latents: Sequence[NDArray[np.floating]]) -> NDArray[np.float64]:
+    """Mean over flavors [n_subjects, n_latent] of the rows that are there; NaN without any."""
+    stacked = np.stack(latents).astype(np.float64)
+    present = np.isfinite(stacked).all(axis=2, keepdims=True)
+    counts = present.sum(axis=0)
+    sums = np.where(present, stacked, 0.0).sum(axis=0)
+    return np.where(counts > 0, sums / np.maximum(counts, 1), np.nan)
 
 
 def count_inputs(

@@ -59,11 +59,8 @@ def load_model(
         model = _load_path(Path(path), given, device)
     logger.info(
         "model %s: %d flavors, latent %d, on %s",
-        model.name,
-        len(model.flavors),
-        model.latent_size,
-        model.device,
-    )
+        model.name, len(model.flavors), model.latent_size, model.device,
+    )  # fmt: skip
     return model
 
 

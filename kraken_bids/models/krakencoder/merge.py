@@ -53,17 +53,12 @@ def merge_models(models: Sequence[Model], name: str = "merged") -> Model:
     """
     _check_mergeable(models)
     origins = _choose_origins(models)
-    weights: dict[str, Any] = {}
-    for flavor, owner in origins.items():
-        parts = tuple(f"{kind}.{flavor.name}." for kind in ("encoders", "decoders"))
-        owned = models[owner].network.arrays
-        weights |= {key: owned[key] for key in owned if key.startswith(parts)}
     return Model(
         name=name,
         sha256="",
         flavors=tuple(origins),
         latent_size=models[0].latent_size,
-        network=Weights(_join_architectures(models, origins), weights),
+        network=Weights(_join_architectures(models, origins), _join_weights(models, origins)),
         reductions={f: models[owner].reductions[f] for f, owner in origins.items()},
         provenance=_join_provenance(models, origins),
         device=models[0].device,
@@ -119,6 +114,15 @@ def _join_architectures(models: Sequence[Model], origins: dict[Flavor, int]) -> 
         final_dropouts=tuple(finals) if has_finals else (),
         groups=(),
     )
+
+
+def _join_weights(models: Sequence[Model], origins: dict[Flavor, int]) -> dict[str, Any]:
+    weights: dict[str, Any] = {}
+    for flavor, owner in origins.items():
+        parts = tuple(f"{kind}.{flavor.name}." for kind in ("encoders", "decoders"))
+        owned = models[owner].network.arrays
+        weights |= {key: owned[key] for key in owned if key.startswith(parts)}
+    return weights
 
 
 def _join_provenance(models: Sequence[Model], origins: dict[Flavor, int]) -> dict[str, Any]:

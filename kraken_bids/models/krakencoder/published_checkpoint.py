@@ -65,8 +65,6 @@ def read_upstream(
     found = given or find_transforms(checkpoint, str(content.get("input_transformation_info", "")))
     reductions, used = read_reductions(found, sizes, is_guess=not given)
     _check_cover(checkpoint, flavors, reductions, given)
-    earlier = _to_plain(content.get(PROVENANCE_KEY))
-    provenance = {key: _to_plain(content[key]) for key in KEPT_PROVENANCE if key in content}
     return Model(
         name=checkpoint.stem,
         sha256=_find_identity(content.get(IDENTITY_KEY)) or compute_sha256(checkpoint),
@@ -74,15 +72,22 @@ def read_upstream(
         latent_size=architecture.latent_size,
         network=Weights(architecture, weights),
         reductions=reductions,
-        provenance={
-            **_count_training(content.get("training_params")),
-            **(earlier if isinstance(earlier, dict) else {}),
-            "Source": checkpoint.name,
-            "Transforms": [path.name for path in used],
-            **provenance,
-        },
+        provenance=_describe_origin(content, checkpoint, used),
         device=resolve_device(device),
     )
+
+
+def _describe_origin(
+    content: Mapping[str, Any], checkpoint: Path, transforms: Iterable[Path]
+) -> dict[str, Any]:
+    earlier = _to_plain(content.get(PROVENANCE_KEY))
+    return {
+        **_count_training(content.get("training_params")),
+        **(earlier if isinstance(earlier, dict) else {}),
+        "Source": checkpoint.name,
+        "Transforms": [path.name for path in transforms],
+        **{key: _to_plain(content[key]) for key in KEPT_PROVENANCE if key in content},
+    }
 
 
 def _check_content(content: Any, checkpoint: Path) -> Mapping[str, Any]:

@@ -179,11 +179,7 @@ def read_region_series(
     ConnectomeError
         If the grids differ.
     """
-    if brain_mask is not None and not brain_mask.any():
-        raise InputError(
-            f"expected a brain mask that covers voxels of {bold.path}; found none on its grid. Is "
-            "it the mask of this run, in the same space?"
-        )
+    _check_mask(brain_mask, bold.path)
     series = compute_region_series(
         bold.volumes(),
         shape=bold.shape[:3],
@@ -241,12 +237,6 @@ def clean_series(
     ConnectomeError
         If the confounds do not fit the run, or it is too short; the message names their file.
     """
-    cleaning = Cleaning(
-        strategy=settings.denoise,
-        high_pass=settings.high_pass,
-        drop_volumes=settings.drop_volumes,
-        fd_threshold=settings.fd_threshold,
-    )
     try:
         chosen = _choose(confounds, settings, bold=bold, with_gsr=with_gsr)
         nuisance = prepare_nuisance(
@@ -254,15 +244,11 @@ def clean_series(
             confounds.columns,
             confounds.metadata,
             tr=tr,
-            cleaning=cleaning,
+            cleaning=_to_cleaning(settings),
             chosen=chosen,
         )
-        takes_cosines = nuisance.by_cosines or chosen is not None
-        if takes_cosines and settings.high_pass != FunctionalSettings.high_pass:
-            logger.warning(
-                "--high-pass %g is not used: --denoise %s filters with the cosines of %s",
-                settings.high_pass, settings.denoise, confounds.path,
-            )  # fmt: skip
+        if nuisance.by_cosines or chosen is not None:
+            _say_cosines(settings, confounds.path)
         has_gsr = with_gsr and nuisance.global_signal is not None
         return (
             apply_nuisance(series, nuisance, gsr=False),
@@ -287,3 +273,25 @@ def _choose(
         fd_threshold=settings.fd_threshold,
         with_gsr=with_gsr,
     )
+
+
+def _check_mask(brain_mask: NDArray[np.int32] | None, bold: Path) -> None:
+    if brain_mask is not None and not brain_mask.any():
+        raise InputError(
+            f"expected a brain mask that covers voxels of {bold}; found none on its grid. Is it "
+            "the mask of this run, in the same space?"
+        )
+
+
+def _to_cleaning(settings: FunctionalSettings) -> Cleaning:
+    return Cleaning(
+        settings.denoise, settings.high_pass, settings.drop_volumes, settings.fd_threshold
+    )
+
+
+def _say_cosines(settings: FunctionalSettings, confounds: Path) -> None:
+    if settings.high_pass != FunctionalSettings.high_pass:
+        logger.warning(
+            "--high-pass %g is not used: --denoise %s filters with the cosines of %s",
+            settings.high_pass, settings.denoise, confounds,
+        )  # fmt: skip
