@@ -1,6 +1,7 @@
 """Which sections the pages have, in their order; each is one file and one template."""
 
 from kraken_bids.report.sections import (
+    brain,
     citation,
     connectome_panels,
     consistency,
@@ -43,6 +44,7 @@ OF_SUBJECT = (
 OF_GROUP = (
     subject_table.SECTION,
     error_list.SECTION,
+    brain.SECTION,
     identifiability.SECTION,
     latent_map.SECTION,
     outlier_table.SECTION,

@@ -99,6 +99,11 @@ def number_colours() -> "ListedColormap":
     return _sample("viridis", 0.0, 0.92)
 
 
+def strength_colours() -> "ListedColormap":
+    """From orange to dark red: for strong values, all of which must be seen on white."""
+    return _sample("YlOrRd", 0.35, 1.0)
+
+
 def new_figure(width: float, height: float, *, scale: float = 1.75) -> "Figure":
     """Figure of a size in CSS pixels, drawn ``scale`` times finer to be sharp on any screen."""
     from matplotlib.figure import Figure

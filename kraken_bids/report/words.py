@@ -22,6 +22,13 @@ def explain_source(source: str) -> str:
     return SOURCE_WORDS.get(source, f"Predicted from {source}")
 
 
+def explain_unit(flavor: str) -> str:
+    """Say what the values of a flavor's connectomes are, by its id."""
+    if flavor.startswith("SC"):
+        return "streamlines over region volume" if "volnorm" in flavor else "streamlines"
+    return "partial correlation" if "pcorr" in flavor.lower() else "correlation"
+
+
 def format_share(share: float) -> str:
     """Write a share from 0 to 1 as per cent, without false precision and not to be broken."""
     if not np.isfinite(share):

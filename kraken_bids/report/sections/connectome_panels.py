@@ -13,7 +13,7 @@ from kraken_bids.report.panels import FlavorPanel, list_panels
 from kraken_bids.report.regions import Layout, group_colours, layout_regions, spread_labels
 from kraken_bids.report.section import Floats, Group, Section
 from kraken_bids.report.theme import Bytes
-from kraken_bids.report.words import explain_source
+from kraken_bids.report.words import explain_source, explain_unit
 from kraken_bids.report.written import Written
 
 if TYPE_CHECKING:
@@ -186,10 +186,7 @@ def label_margin(names: Sequence[str]) -> float:
 
 def value_label(panel: FlavorPanel) -> str:
     """Say what the cells of a flavor's matrices are, and on which scale."""
-    if panel.group == "SC":
-        volumes = " over region volume" if "volnorm" in panel.name else ""
-        return f"streamlines{volumes}, log scale"
-    return "partial correlation" if "pcorr" in panel.name.lower() else "correlation"
+    return explain_unit(panel.name) + (", log scale" if panel.group == "SC" else "")
 
 
 def choose_ticks(norm: "Normalize") -> list[tuple[float, str]]:

@@ -13,7 +13,7 @@ from kraken_bids.report.circle import CIRCLE, Circle, draw_circle
 from kraken_bids.report.panels import FlavorPanel, list_panels
 from kraken_bids.report.section import Section
 from kraken_bids.report.theme import draw_png
-from kraken_bids.report.words import ALGORITHMS, format_count
+from kraken_bids.report.words import ALGORITHMS, explain_unit, format_count
 from kraken_bids.report.written import Written
 
 if TYPE_CHECKING:
@@ -173,8 +173,7 @@ def _draw_lengths(axes: "Axes", row: TractogramRow) -> None:
 
 def explain_circle(flavor: str) -> str:
     """Say what the lines of the circle of connections mean."""
-    unit = "streamlines over region volume" if "volnorm" in flavor else "streamlines"
-    return f"Width of a line: {unit}, relative to the strongest connection."
+    return f"Width of a line: {explain_unit(flavor)}, relative to the strongest connection."
 
 
 def gather(written: Written) -> tuple[TractogramRow, ...] | None:

@@ -1,0 +1,146 @@
+"""The strongest connections of the group's mean connectomes, in a glass brain."""
+
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from kraken_bids.connectome.labels.region_places import load_centres
+from kraken_bids.connectome.matrices import edges_to_square, square_to_edges
+from kraken_bids.flavors import Flavor
+from kraken_bids.report import theme
+from kraken_bids.report.section import Floats, Group, Section
+from kraken_bids.report.words import explain_unit
+from kraken_bids.report.written import Means, WrittenGroup, read_means, sort_flavors
+
+MAX_EDGES = 100
+"""More lines than these hide each other."""
+SIZE = 1060.0, 300.0
+"""CSS pixels."""
+
+
+@dataclass(frozen=True)
+class GlassBrain:
+    """The strongest connections of one mean connectome."""
+
+    flavor: str
+    group: Group
+    square: Floats
+    """[n_measured, n_measured]: what is drawn; 0 elsewhere."""
+    centres: Floats
+    """[n_measured, 3]: MNI152NLin6Asym, RAS mm; regions that nobody has are left out."""
+    n_edges: int
+    """Connections that were measured."""
+
+    @property
+    def shown(self) -> Floats:
+        """Values of the connections that are drawn."""
+        edges = square_to_edges(self.square)
+        return np.asarray(edges[edges != 0])
+
+    @property
+    def threshold(self) -> float:
+        """Smallest absolute value that is drawn; all measured ones from it on are."""
+        return float(np.abs(self.shown).min())
+
+
+def gather(group: WrittenGroup) -> dict[Group, GlassBrain] | None:
+    """Choose the first flavor of FC and of SC whose mean and centres are known."""
+    means = group.once(read_means)
+    found: dict[Group, GlassBrain] = {}
+    for flavor in sort_flavors(means):
+        if flavor.group not in found and (brain := find_strongest(flavor, means[flavor.name])):
+            found[flavor.group] = brain
+    return found or None
+
+
+def find_strongest(flavor: Flavor, means: Means) -> GlassBrain | None:
+    """Find the strongest connections of a mean connectome.
+
+    Parameters
+    ----------
+    flavor : Flavor
+    means : tuple
+        Mean measured edges of the group first.
+
+    Returns
+    -------
+    GlassBrain or None
+        None without a mean, for parcellations whose centres are not known, and where no connection
+        is stronger than others. Connections of equal strength are shown, or left out, together.
+    """
+    edges, centres = means[0], load_centres(flavor.parcellation)
+    if edges is None or not edges.size or edges.size != len(centres) * (len(centres) - 1) // 2:
+        return None
+    size = np.abs(np.nan_to_num(edges, posinf=0, neginf=0))
+    threshold = np.sort(size)[-min(MAX_EDGES, size.size)]
+    is_strong = (size >= threshold) & (size > 0)
+    if is_strong.sum() > 2 * MAX_EDGES:
+        is_strong = size > threshold
+    if not is_strong.any():
+        return None
+    measured = np.isfinite(edges_to_square(edges, diagonal=np.nan)).any(axis=1)
+    square = edges_to_square(np.where(is_strong, edges, 0), diagonal=0)
+    return GlassBrain(
+        flavor=flavor.name,
+        group=flavor.group,
+        square=square[np.ix_(measured, measured)],
+        centres=centres[measured],
+        n_edges=int(np.isfinite(edges).sum()),
+    )
+
+
+def draw_glass_brain(brain: GlassBrain) -> bytes:
+    """PNG of the connections, seen from the left, above, the right and behind."""
+    theme.prepare_matplotlib()
+    figure = theme.new_figure(*SIZE, scale=1.5)
+    low, high = brain.threshold, float(np.abs(brain.shown).max())
+    colours = theme.strength_colours()
+    if (brain.shown < 0).any():
+        low, colours = -high, theme.diverging_colours()
+    norm = theme.colors.Normalize(low, high if high > low else low * 1.01)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a change of matplotlib's backend, which is not used
+        from nilearn.plotting import plot_connectome
+
+        plot_connectome(
+            brain.square,
+            brain.centres,
+            figure=figure,
+            axes=(0, 0.02, 0.91, 0.96),
+            display_mode="lzry",
+            node_color=theme.MUTED,
+            node_size=5,
+            edge_cmap=colours,
+            edge_vmin=norm.vmin,
+            edge_vmax=norm.vmax,
+            edge_kwargs={"linewidth": 1.1},
+            colorbar=False,
+        )
+    width, height = SIZE
+    axes = theme.add_box(figure, 0.93 * width, 0.12 * height, 10, 0.76 * height)
+    bar = theme.colorbar.Colorbar(axes, theme.cm.ScalarMappable(norm, colours), drawedges=False)
+    bar.outline.set_visible(False)
+    bar.locator = theme.ticker.MaxNLocator(4)
+    bar.update_ticks()
+    axes.tick_params(labelsize=theme.SMALL, colors=theme.MUTED, length=2.5, width=0.6)
+    axes.set_ylabel(explain_unit(brain.flavor), fontsize=theme.SMALL, color=theme.MUTED)
+    return theme.draw_png(figure)
+
+
+def draw(brains: Mapping[Group, GlassBrain]) -> dict[str, bytes]:
+    """Draw the brain of each modality."""
+    return {f"brain_{group}": draw_glass_brain(brain) for group, brain in brains.items()}
+
+
+SECTION = Section(
+    "brain",
+    "Brain",
+    "brain.html",
+    gather,
+    heading="Strongest connections in the brain",
+    draw=draw,
+    figures=("brain_",),
+    words={"explain_unit": explain_unit},
+)
