@@ -174,8 +174,7 @@ def to_table(
     """
     import pandas as pd
 
-    flavor = _to_flavor(flavor)
-    values = np.asarray(edges)
+    flavor, values = _to_flavor(flavor), np.asarray(edges)
     if values.ndim != 2:
         raise ConnectomeError(
             f"{flavor}: expected connectomes [n_subjects, n_edges]; found shape {values.shape}."

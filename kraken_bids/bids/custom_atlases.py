@@ -53,8 +53,7 @@ def read_custom_parcellation(
     name : str
         What the user calls it.
     image : str
-        Path of the label image; with ``{subject}`` or ``{session}`` one per subject, for which
-        a table must be given, so that everyone has the same regions.
+        Path of the label image; one with ``{subject}`` or ``{session}`` needs a table.
     table : path, optional
         Columns ``index`` and ``name``; ``hemisphere`` and ``group`` are used too.
     needs_place : bool

@@ -50,13 +50,20 @@ def read_relmat(path: Path) -> NDArray[np.float64]:
             f"expected a square matrix of numbers, separated by tabs, in {path}; reading it gave: "
             f"{error}. Check the file."
         ) from error
+    has_gaps = has_gaps and EMPTY_CELL.search(text) is not None
+    return _to_square(values, lengths, path, has_gaps=has_gaps)
+
+
+def _to_square(
+    values: NDArray[np.float64], lengths: NDArray[np.int64], path: Path, *, has_gaps: bool
+) -> NDArray[np.float64]:
     n_rows = len(lengths)
     if not n_rows or values.size != n_rows**2:
         raise InputError(
             f"expected a square matrix in {path}; found {n_rows} rows and {values.size} numbers. "
             "The file is cut or has another layout: write it again."
         )
-    if (lengths != n_rows).any() or (has_gaps and EMPTY_CELL.search(text)):
+    if (lengths != n_rows).any() or has_gaps:
         raise InputError(
             f"expected {n_rows} numbers in each of the {n_rows} rows of {path}; found an empty "
             "cell, or rows of other lengths. The file is damaged or has another layout: write it "

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,12 +53,7 @@ def split_subjects(
 
     Source: the published recipe, 80/20 and then 90/10.
     """
-    if families is not None and len(families) != n_subjects:
-        raise ConnectomeError(
-            f"expected a family for each of {n_subjects} subjects; found {len(families)}."
-        )
-    names = np.arange(n_subjects) if families is None else np.asarray(families)
-    units, member_of = np.unique(names, return_inverse=True)
+    units, member_of = _list_families(families, n_subjects)
     order = np.random.default_rng(seed).permutation(len(units))
     sizes = np.cumsum(np.bincount(member_of, minlength=len(units))[order])
     n_test = round(test_share * n_subjects)
@@ -72,3 +68,15 @@ def split_subjects(
             f"{test.size} for test and {validation.size} for validation. Give more subjects."
         )
     return Split(train, validation, test)
+
+
+def _list_families(
+    families: Sequence[str] | None, n_subjects: int
+) -> tuple[NDArray[Any], NDArray[np.intp]]:
+    """List the families, each subject its own without any, and the number of each subject's."""
+    if families is not None and len(families) != n_subjects:
+        raise ConnectomeError(
+            f"expected a family for each of {n_subjects} subjects; found {len(families)}."
+        )
+    names = np.arange(n_subjects) if families is None else np.asarray(families)
+    return np.unique(names, return_inverse=True)

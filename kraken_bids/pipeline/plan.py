@@ -49,19 +49,10 @@ def plan_participants(settings: Settings) -> Plan:
         If nobody has what was asked for by name.
     """
     data = settings.data
-    datasets = _leave_out_own(find_datasets(data.bids_dir, data.derivatives), data)
-    if data.bids_database_dir:
-        datasets = attach_databases(datasets, data.bids_database_dir)
+    datasets = _find_datasets(data)
     subjects = find_subjects(datasets, data.participants)
     _check_tractograms(settings, len(subjects))
-    filters = read_filters(data.bids_filter_file) if data.bids_filter_file else {}
-    query = Query(
-        data.sessions,
-        data.tasks,
-        filters,
-        read_exclusions(data.exclude_runs),
-        bold_desc=AROMA if settings.functional.denoise == "ica_aroma" else "preproc",
-    )
+    query = _read_query(settings)
     own = read_custom_atlases(settings)
     check_ridges(settings, (*list_parcellations(), *own))
     wanted = [own.get(name) or load_parcellation(name) for name in data.measured_atlases]
@@ -86,6 +77,24 @@ def plan_participants(settings: Settings) -> Plan:
                 break
     check_data_requests(data, [task.session for task in tasks], datasets, subjects)
     return Plan(datasets, subjects, tuple(tasks), tuple(failures), own)
+
+
+def _find_datasets(data: DataSettings) -> tuple[Dataset, ...]:
+    datasets = _leave_out_own(find_datasets(data.bids_dir, data.derivatives), data)
+    if data.bids_database_dir:
+        datasets = attach_databases(datasets, data.bids_database_dir)
+    return datasets
+
+
+def _read_query(settings: Settings) -> Query:
+    data = settings.data
+    return Query(
+        data.sessions,
+        data.tasks,
+        read_filters(data.bids_filter_file) if data.bids_filter_file else {},
+        read_exclusions(data.exclude_runs),
+        bold_desc=AROMA if settings.functional.denoise == "ica_aroma" else "preproc",
+    )
 
 
 def _leave_out_own(datasets: Sequence[Dataset], data: DataSettings) -> tuple[Dataset, ...]:

@@ -79,8 +79,6 @@ def correlate_with_motion(
     Power et al. 2015, doi:10.1016/j.neuroimage.2014.10.044; Ciric et al. 2017,
     doi:10.1016/j.neuroimage.2017.03.020.
     """
-    from scipy.special import stdtr
-
     motion = np.asarray(mean_fd, np.float64)
     _check_motion(motion)
     sums = _Sums()
@@ -92,11 +90,17 @@ def correlate_with_motion(
             f"expected edges that vary and that at least {MIN_SESSIONS} sessions have, to "
             "correlate with motion; found none."
         )
-    freedom = np.maximum(sums.n - 2, 1)
+    return MotionDependence(correlation, _test(correlation, sums.n), len(motion))
+
+
+def _test(correlation: NDArray[np.float64], n: NDArray[np.integer]) -> NDArray[np.float64]:
+    """Two-sided p of correlations over n sessions each, by Student's t."""
+    from scipy.special import stdtr
+
+    freedom = np.maximum(n - 2, 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         statistic = np.abs(correlation) * np.sqrt(freedom / (1 - correlation**2))
-    p_value = np.asarray(2 * stdtr(freedom, -statistic), np.float64)
-    return MotionDependence(correlation, p_value, len(motion))
+    return np.asarray(2 * stdtr(freedom, -statistic), np.float64)
 
 
 def distance_dependence(dependence: MotionDependence, distances: NDArray[np.floating]) -> float:

@@ -1,10 +1,11 @@
 """One record, in a table, beside it and in a sidecar."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kraken_bids.io.facts import Facts, read_table
 from kraken_bids.io.records import (
+    OPTIONAL,
     column,
     from_columns,
     from_sidecar,
@@ -67,3 +68,32 @@ def test_a_record_comes_back_from_a_sidecar() -> None:
     assert to_sidecar(Motion()) == {"Verdict": "ok"}
     odd = from_sidecar(Motion, Facts({"MeanFD": "x", "VolumesLeftOut": 0.5}))
     assert (odd.mean_fd, odd.n_left_out, odd.verdict) == (None, None, "")
+
+
+@dataclass(frozen=True)
+class Scan:
+    """A record without columns."""
+
+    volumes: tuple[int, ...]
+    mu: float | None
+    lambda_: float | None = field(metadata=OPTIONAL)
+    runs: tuple[Motion, ...]
+
+
+def test_a_record_without_columns_gives_all_its_fields() -> None:
+    """None stands there unless the field is optional; records in it follow their own rule."""
+    content = to_sidecar(Scan((2, 3), None, None, (Motion(0.5), Motion())))
+    assert list(content) == ["Volumes", "Mu", "Runs"]
+    assert content["Volumes"] == [2, 3]
+    assert content["Mu"] is None
+    assert content["Runs"] == [{"MeanFD": 0.5, "Verdict": "ok"}, {"Verdict": "ok"}]
+    assert to_sidecar(Scan((), 1.0, 0.1, ()))["Lambda"] == 0.1
+
+
+def test_records_of_one_sidecar_follow_each_other() -> None:
+    """A later record of the same key has the last word."""
+    assert to_sidecar(Whose("a"), Motion(0.5), Motion(0.25)) == {
+        "Name": "a",
+        "MeanFD": 0.25,
+        "Verdict": "ok",
+    }

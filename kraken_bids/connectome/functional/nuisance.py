@@ -65,11 +65,7 @@ def prepare_nuisance(
     ConnectomeError
         If the repetition time is not positive, or confounds are absent, too short or not numbers.
     """
-    if not tr > 0:
-        raise ConnectomeError(
-            f"expected a positive repetition time in seconds; found {tr}. "
-            "Add RepetitionTime to the JSON of the BOLD file."
-        )
+    _check_tr(tr)
     motion = select_columns(columns, MOTION, series.n_volumes)
     displacement = framewise_displacement(columns, motion)
     dropped, outliers = _find_left_out(
@@ -278,3 +274,11 @@ def _has_cosines(cleaning: Cleaning, blocks: tuple[Regressors, ...]) -> bool:
     return cleaning.strategy in {"acompcor", *NILEARN} and any(
         name.startswith("cosine") for block in blocks for name in block.names
     )
+
+
+def _check_tr(tr: float) -> None:
+    if not tr > 0:
+        raise ConnectomeError(
+            f"expected a positive repetition time in seconds; found {tr}. "
+            "Add RepetitionTime to the JSON of the BOLD file."
+        )

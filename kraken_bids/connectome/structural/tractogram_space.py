@@ -172,22 +172,23 @@ def check_space(
     flipped = f"{share}, but {fit.flipped:.0%} with {sides} exchanged"
     is_shifted = fit.shift_mm >= MIN_SHIFT_MM and fit.recentred > fit.given + SHIFT_MARGIN
     shifted = f"{share}, but {fit.recentred:.0%} after a shift of {fit.shift_mm:.0f} mm"
-    reason = None
     if gain > FLIP_MARGIN and fit.n_cells >= MIN_CELLS:
-        reason = flipped
-    elif is_shifted and fit.n_cells >= MIN_CELLS and fit.moved_mm >= fit.shift_mm * MIN_TAIL:
-        reason = shifted
-    elif fit.given < MIN_SHARE:
-        reason = f"only {share}"
-    if reason is not None:
-        raise InputError(
-            f"{where}: expected streamlines and labels in the same space; {reason} "
-            f"({fit.inside_image:.0%} lie inside the image at all). Give a label image in the "
-            f"space of the tractogram, or the transform between the two. {way_out} Tracks that "
-            "were converted without their image's header are to be converted anew with it."
-        )
+        raise _refuse(fit, where, flipped, way_out)
+    if is_shifted and fit.n_cells >= MIN_CELLS and fit.moved_mm >= fit.shift_mm * MIN_TAIL:
+        raise _refuse(fit, where, shifted, way_out)
+    if fit.given < MIN_SHARE:
+        raise _refuse(fit, where, f"only {share}", way_out)
     doubt = flipped if gain > FLIP_DOUBT else shifted if is_shifted else ""
     return doubt and (
         f"{where}: {doubt}. That can be so where streamlines lie in a few places, or beyond "
         "what the atlas covers; look at them together."
+    )
+
+
+def _refuse(fit: SpaceFit, where: str, reason: str, way_out: str) -> InputError:
+    return InputError(
+        f"{where}: expected streamlines and labels in the same space; {reason} "
+        f"({fit.inside_image:.0%} lie inside the image at all). Give a label image in the "
+        f"space of the tractogram, or the transform between the two. {way_out} Tracks that "
+        "were converted without their image's header are to be converted anew with it."
     )

@@ -141,13 +141,8 @@ def fit_adaptation(
     """
     mode = parse_mode(mode)
     by_flavor = {parse_flavor(str(flavor)): given for flavor, given in means.items()}
-    lacking = sorted(set(by_flavor) - set(training_means)) if mode != "none" else []
-    if lacking:
-        raise CheckpointError(
-            f"expected transforms that keep the mean of their training connectomes, to adapt to; "
-            f"the model has none for {', '.join(flavor.name for flavor in lacking)}. Leave these "
-            "inputs out, or predict without adaptation (mode none)."
-        )
+    if mode != "none":
+        _check_means(by_flavor, training_means)
     fitted = {
         flavor: _fit_flavor(flavor, mean, training_means[flavor], mode=mode, n_subjects=n)
         for flavor, (mean, n) in by_flavor.items()
@@ -262,3 +257,13 @@ def _fit_flavor(
     return FlavorAdaptation(
         mode, x.astype(np.float32), y.astype(np.float32), b0, b1, correlation**2, n_subjects
     )
+
+
+def _check_means(wanted: Iterable[Flavor], training_means: Iterable[Flavor]) -> None:
+    lacking = sorted(set(wanted) - set(training_means))
+    if lacking:
+        raise CheckpointError(
+            f"expected transforms that keep the mean of their training connectomes, to adapt to; "
+            f"the model has none for {', '.join(flavor.name for flavor in lacking)}. Leave these "
+            "inputs out, or predict without adaptation (mode none)."
+        )

@@ -30,7 +30,7 @@ def load_model(
         A folder with ``model.json``; a published ``.pt``; ``pretrained``, the published joint
         model of 15 flavors; or the id of a published flavor, for the model that holds it: the
         joint one, or one of that flavor alone. Files of published models must be in the cache
-        (``kraken-tools fetch model`` or ``kraken-tools fetch FLAVOR``).
+        (``kraken-tools fetch model``, ``kraken-tools fetch FLAVOR``).
     transforms : Path or str, or iterable of these
         Transform files of a published ``.pt``; by default those beside it.
     device : str

@@ -59,6 +59,18 @@ def choose_confounds(
     ------
     ``nilearn.interfaces.fmriprep.load_confounds_strategy``
     """
+    _check_inputs(strategy, bold, confounds, sidecar)
+    # nilearn finds the table by the name of the series, in one folder
+    with TemporaryDirectory() as folder:
+        image, table = (Path(folder, name) for name in NAMES)
+        table.with_suffix(".tsv").symlink_to(confounds.resolve())
+        if sidecar is not None:
+            table.with_suffix(".json").symlink_to(sidecar.resolve())
+        image = Path(str(image).format(AROMA if strategy == "ica_aroma" else "preproc"))
+        return _choose(image, strategy, fd_threshold, with_gsr=with_gsr)
+
+
+def _check_inputs(strategy: str, bold: Path, confounds: Path, sidecar: Path | None) -> None:
     if strategy == "ica_aroma" and f"_desc-{AROMA}_bold" not in bold.name:
         raise InputError(
             f"--denoise ica_aroma: expected the series that ICA-AROMA cleaned, desc-{AROMA}_bold "
@@ -70,23 +82,21 @@ def choose_confounds(
             f"--denoise compcor: expected the sidecar of {confounds} beside it, which says which "
             "components are of which tissue; found none. Copy it there."
         )
-    # nilearn finds the table by the name of the series, in one folder
-    with TemporaryDirectory() as folder:
-        image, table = (Path(folder, name) for name in NAMES)
-        table.with_suffix(".tsv").symlink_to(confounds.resolve())
-        if sidecar is not None:
-            table.with_suffix(".json").symlink_to(sidecar.resolve())
-        image = Path(str(image).format(AROMA if strategy == "ica_aroma" else "preproc"))
-        given = {"fd_threshold": fd_threshold} if fd_threshold is not None else {}
-        options: dict[str, object] = {**SCRUBBING, **given} if strategy == "scrubbing" else {}
-        chosen, kept = _load(image, strategy, options)
-        global_signal, missing = None, ""
-        if with_gsr:
-            try:
-                wider, _ = _load(image, strategy, options | {"global_signal": "basic"})
-                global_signal = _to_regressors(wider[["global_signal"]])
-            except ConnectomeError as error:
-                missing = str(error)
+
+
+def _choose(
+    image: Path, strategy: str, fd_threshold: float | None, *, with_gsr: bool
+) -> ChosenConfounds:
+    given = {"fd_threshold": fd_threshold} if fd_threshold is not None else {}
+    options: dict[str, object] = {**SCRUBBING, **given} if strategy == "scrubbing" else {}
+    chosen, kept = _load(image, strategy, options)
+    global_signal, missing = None, ""
+    if with_gsr:
+        try:
+            wider, _ = _load(image, strategy, options | {"global_signal": "basic"})
+            global_signal = _to_regressors(wider[["global_signal"]])
+        except ConnectomeError as error:
+            missing = str(error)
     counts = np.ones(len(chosen), bool) if kept is None else np.isin(np.arange(len(chosen)), kept)
     return ChosenConfounds(_to_regressors(chosen), counts, global_signal, missing)
 
