@@ -47,7 +47,8 @@ Bytes = NDArray[np.uint8]
 CSS_DPI = 100.0
 """Figures are laid out in hundredths of an inch, one per CSS pixel, and drawn finer."""
 MAX_COLOURS = 256
-COMPRESSION = 6
+COMPRESSION = 5
+"""6 makes files 4 % smaller and takes half as long again."""
 
 
 if TYPE_CHECKING:

@@ -1,3 +1,4 @@
+import gc
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -155,3 +156,10 @@ def test_columns_of_quality_that_nobody_has_are_left_out(group_page, show):
     full = Outline(render_page(group_page, {})).text
     assert "minutes used" in full
     assert "Nothing is known of the functional runs" not in full
+
+
+def test_garbage_is_collected_again_after_figures_that_fail(participant_page, show):
+    """Drawing turns the search for garbage off, and always on again."""
+    with pytest.raises(AttributeError):
+        draw_figures(show(participant_page, coverage=[3]))
+    assert gc.isenabled()

@@ -155,7 +155,12 @@ def _draw_lengths(axes: "Axes", row: TractogramRow) -> None:
     filled = np.flatnonzero(counts)
     end = row.length_bin_mm * max(20, int(filled[-1]) + 2 if filled.size else 0)
     axes.bar(
-        starts, counts, width=0.92 * row.length_bin_mm, align="edge", color=theme.ACCENT, alpha=0.8
+        starts[filled],
+        counts[filled],
+        width=0.92 * row.length_bin_mm,
+        align="edge",
+        color=theme.ACCENT,
+        alpha=0.8,
     )
     axes.set(xlim=(0, end), ylim=(0, max(1.0, counts.max(initial=0)) * 1.08))
     axes.yaxis.set_major_locator(theme.ticker.MaxNLocator(4, integer=True))
