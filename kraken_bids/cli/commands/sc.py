@@ -108,23 +108,14 @@ def sc(
 
         mode, distance = parse_assignment(assignment)
         options = TrackOptions(
-            metrics=metrics,
+            metrics=metrics, weights=weights, scale_file=scale_file, statistic=statistic,
+            assignment=mode, radius=radius, max_distance=distance,
             units=units,  # type: ignore[arg-type]
-            assignment=mode,
-            radius=radius,
-            max_distance=distance,
-            weights=weights,
-            scale_file=scale_file,
-            statistic=statistic,
             n_threads=n_threads or len(os.sched_getaffinity(0)),
-        )
+        )  # fmt: skip
         paths = {name: Path(path) for name, path in pairs("--labels", images).items()}
         written = write_track_connectomes(
-            tracks,
-            paths,
-            options,
-            output_dir,
-            keeps_assignments=out_assignments,
-            checks_space=not skip_space_check,
-        )
+            tracks, paths, options, output_dir,
+            keeps_assignments=out_assignments, checks_space=not skip_space_check,
+        )  # fmt: skip
         click.echo(f"{len(written)} matrices: {output_dir}")

@@ -74,13 +74,9 @@ def prepare_nuisance(
     left_out = dropped | outliers
     if chosen is None:
         blocks = build_nuisance(
-            cleaning.strategy,
-            series,
-            columns,
-            metadata=metadata or {},
-            tr=tr,
-            outliers=left_out,
-        )
+            cleaning.strategy, series, columns,
+            metadata=metadata or {}, tr=tr, outliers=left_out,
+        )  # fmt: skip
         global_signal, note, missing = _find_global_signal(cleaning, series, columns)
     else:
         blocks = build_chosen_nuisance(chosen, left_out)
