@@ -140,8 +140,8 @@ def write_data(folder: Path, *, is_small: bool = False) -> None:
     """One run, its mask and confounds, and label images on its grid."""
     from participant_data import FULL, SMALL, draw_confounds, write_bold
 
-    from kraken_bids.demo.brain import grid_affine, grid_points, load_brain, look_up
     from kraken_bids.demo.formats import write_image, write_table
+    from kraken_bids.demo.template_brain import grid_affine, grid_points, load_brain, look_up
 
     size = SMALL if is_small else FULL
     affine = grid_affine(size.bold_mm, size.bold_shape)

@@ -10,7 +10,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.demo.brain import (
+from kraken_bids.demo.fmriprep import TEMPLATE, compute_aparcaseg, write_fmriprep_root
+from kraken_bids.demo.formats import (
+    write_affine_transform,
+    write_composite_transform,
+    write_image,
+    write_json,
+    write_table,
+)
+from kraken_bids.demo.qsirecon import METHODS, write_qsirecon_root
+from kraken_bids.demo.template_brain import (
     CENTRE,
     CSF,
     FINE_MM,
@@ -23,15 +32,6 @@ from kraken_bids.demo.brain import (
     load_brain,
     look_up,
 )
-from kraken_bids.demo.fmriprep import TEMPLATE, compute_aparcaseg, write_fmriprep_root
-from kraken_bids.demo.formats import (
-    write_affine_transform,
-    write_composite_transform,
-    write_image,
-    write_json,
-    write_table,
-)
-from kraken_bids.demo.qsirecon import METHODS, write_qsirecon_root
 from kraken_bids.demo.warps import Anatomy, draw_anatomy, invert
 
 SUBJECT = "sub-01"

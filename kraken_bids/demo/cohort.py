@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.demo.brain import FINE_MM, N_CELLS, PARCELLATIONS, load_brain
 from kraken_bids.demo.population import (
     ALGORITHMS,
     CELL_NOISE,
@@ -16,6 +15,7 @@ from kraken_bids.demo.population import (
     compute_streamline_shares,
     draw_subjects,
 )
+from kraken_bids.demo.template_brain import FINE_MM, N_CELLS, PARCELLATIONS, load_brain
 from kraken_bids.flavors import Flavor
 
 FloatArray = NDArray[np.float64]

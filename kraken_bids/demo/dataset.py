@@ -7,7 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from kraken_bids.demo.brain import (
+from kraken_bids.demo.cohort import DATA_SET
+from kraken_bids.demo.fmriprep import N_RUNS, TEMPLATE, write_fmriprep, write_fmriprep_root
+from kraken_bids.demo.formats import write_image, write_json, write_table
+from kraken_bids.demo.population import Subject, draw_subjects
+from kraken_bids.demo.qsirecon import write_qsirecon, write_qsirecon_root
+from kraken_bids.demo.signals import N_VOLUMES, TR
+from kraken_bids.demo.template_brain import (
     COARSE_MM,
     coarse_shape,
     grid_affine,
@@ -15,12 +21,6 @@ from kraken_bids.demo.brain import (
     load_brain,
     look_up,
 )
-from kraken_bids.demo.cohort import DATA_SET
-from kraken_bids.demo.fmriprep import N_RUNS, TEMPLATE, write_fmriprep, write_fmriprep_root
-from kraken_bids.demo.formats import write_image, write_json, write_table
-from kraken_bids.demo.population import Subject, draw_subjects
-from kraken_bids.demo.qsirecon import write_qsirecon, write_qsirecon_root
-from kraken_bids.demo.signals import N_VOLUMES, TR
 from kraken_bids.demo.warps import draw_anatomy
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.pipeline.workers.local import Processes

@@ -6,18 +6,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.demo.brain import (
-    COARSE_MM,
-    CSF,
-    FINE_MM,
-    GREY,
-    WHITE,
-    coarse_shape,
-    grid_affine,
-    grid_points,
-    load_brain,
-    look_up,
-)
 from kraken_bids.demo.formats import (
     write_affine_transform,
     write_composite_transform,
@@ -35,6 +23,18 @@ from kraken_bids.demo.signals import (
     compute_confounds,
     render_voxels,
     simulate_run,
+)
+from kraken_bids.demo.template_brain import (
+    COARSE_MM,
+    CSF,
+    FINE_MM,
+    GREY,
+    WHITE,
+    coarse_shape,
+    grid_affine,
+    grid_points,
+    load_brain,
+    look_up,
 )
 from kraken_bids.demo.warps import Anatomy, compute_fields, invert
 from kraken_bids.parcellations import load_parcellation

@@ -14,7 +14,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.demo.brain import N_CELLS, PARCELLATIONS, load_brain
+from kraken_bids.demo.template_brain import N_CELLS, PARCELLATIONS, load_brain
 
 FloatArray = NDArray[np.float64]
 

@@ -5,7 +5,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.demo.brain import (
+from kraken_bids.demo.cohort import KEPT_STREAMLINES, N_STREAMLINES
+from kraken_bids.demo.formats import (
+    write_affine_transform,
+    write_derivatives_root,
+    write_image,
+    write_json,
+    write_tractogram,
+)
+from kraken_bids.demo.population import ALGORITHMS, Subject, compute_streamline_shares
+from kraken_bids.demo.template_brain import (
     CENTRE,
     FINE_MM,
     N_CELLS,
@@ -17,15 +26,6 @@ from kraken_bids.demo.brain import (
     load_brain,
     look_up,
 )
-from kraken_bids.demo.cohort import KEPT_STREAMLINES, N_STREAMLINES
-from kraken_bids.demo.formats import (
-    write_affine_transform,
-    write_derivatives_root,
-    write_image,
-    write_json,
-    write_tractogram,
-)
-from kraken_bids.demo.population import ALGORITHMS, Subject, compute_streamline_shares
 from kraken_bids.demo.warps import Anatomy, invert
 
 FloatArray = NDArray[np.float64]

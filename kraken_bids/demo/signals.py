@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
-from kraken_bids.demo.brain import CENTRE, CSF, GREY, N_CELLS, SEMI_AXES, WHITE
 from kraken_bids.demo.population import CELL_NOISE, N_NETWORKS, Subject, compute_loadings
+from kraken_bids.demo.template_brain import CENTRE, CSF, GREY, N_CELLS, SEMI_AXES, WHITE
 
 FloatArray = NDArray[np.float64]
 

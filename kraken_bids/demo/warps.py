@@ -9,7 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.demo.brain import CENTRE, COARSE_MM, coarse_shape, grid_affine, grid_points
+from kraken_bids.demo.template_brain import (
+    CENTRE,
+    COARSE_MM,
+    coarse_shape,
+    grid_affine,
+    grid_points,
+)
 
 FloatArray = NDArray[np.float64]
 

@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 from scipy.spatial import cKDTree
 
-from kraken_bids.demo.brain import GREY, grid_points, load_brain, look_up
 from kraken_bids.demo.cohort import KEPT_STREAMLINES
 from kraken_bids.demo.dataset import write_demo_dataset
 from kraken_bids.demo.fmriprep import write_fmriprep
@@ -24,6 +23,7 @@ from kraken_bids.demo.population import (
     draw_subjects,
 )
 from kraken_bids.demo.qsirecon import METHODS, draw_streamlines
+from kraken_bids.demo.template_brain import GREY, grid_points, load_brain, look_up
 from kraken_bids.demo.warps import draw_anatomy
 from kraken_bids.parcellations import load_parcellation
 

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from kraken_bids.demo.brain import N_CELLS, PARCELLATIONS
 from kraken_bids.demo.cohort import COHORT, DATA_SET
 from kraken_bids.demo.population import (
     ALGORITHMS,
@@ -14,6 +13,7 @@ from kraken_bids.demo.population import (
     compute_streamline_shares,
     draw_subjects,
 )
+from kraken_bids.demo.template_brain import N_CELLS, PARCELLATIONS
 
 
 def test_people_depend_on_the_seed_alone() -> None:

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from kraken_bids.demo.brain import CSF, GREY, WHITE
 from kraken_bids.demo.population import draw_subjects
 from kraken_bids.demo.signals import (
     N_DUMMIES,
@@ -14,6 +13,7 @@ from kraken_bids.demo.signals import (
     render_voxels,
     simulate_run,
 )
+from kraken_bids.demo.template_brain import CSF, GREY, WHITE
 
 
 @pytest.fixture(scope="module")

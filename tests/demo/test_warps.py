@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kraken_bids.demo.brain import SEMI_AXES
+from kraken_bids.demo.template_brain import SEMI_AXES
 from kraken_bids.demo.warps import compute_fields, draw_anatomy
 
 

@@ -49,9 +49,7 @@ def load_model(
     >>> model = kraken_bids.load_model("SCifod2act_fs86_count")  # doctest: +SKIP
     >>> model = kraken_bids.load_model("demo-data/model")  # doctest: +SKIP
     """
-    several = [transforms] if isinstance(transforms, Path | str) else transforms
-    given = [Path(one) for one in several]
-    name = str(path)
+    given, name = _list_paths(transforms), str(path)
     if name == PRETRAINED or (is_published(name) and not Path(path).exists()):
         checkpoint, published = find_published(name)
         model = read_upstream(checkpoint, given or published, device)
@@ -83,3 +81,7 @@ def _load_path(path: Path, transforms: list[Path], device: str) -> Model:
             )
         return read_model(path, device)
     return read_upstream(path, transforms, device)
+
+
+def _list_paths(given: Path | str | Iterable[Path | str]) -> list[Path]:
+    return [Path(one) for one in ([given] if isinstance(given, Path | str) else given)]

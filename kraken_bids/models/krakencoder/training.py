@@ -143,7 +143,6 @@ def train_model(
     }
     with _few_threads(device, max(rows.shape[1] for rows in inputs.values())):
         n_skipped = _fit_network(network, inputs, settings, on_epoch)
-    n_subjects = len(next(iter(edges.values())))
     return Model(
         name=name,
         sha256="",
@@ -153,7 +152,7 @@ def train_model(
         reductions=fitted,
         provenance={
             "Training": {**asdict(settings), "hidden_sizes": list(settings.hidden_sizes)},
-            "NumberOfSubjects": n_subjects,
+            "NumberOfSubjects": len(next(iter(edges.values()))),
             "Subjects": list(subjects),
             "SkippedSteps": n_skipped,
         },

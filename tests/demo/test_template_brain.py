@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kraken_bids.connectome.labels.region_places import fit_places, load_centres, measure_centres
-from kraken_bids.demo.brain import (
+from kraken_bids.demo.template_brain import (
     COARSE_MM,
     GREY,
     N_CELLS,
