@@ -101,5 +101,5 @@ def test_the_page_says_what_is_shown_and_from_which_value_on(group, group_page, 
     assert "The 100 strongest of 3,655 measured connections" in html.replace("\u202f", ",")
     for group_name, unit in (("FC", "correlation"), ("SC", "streamlines over region volume")):
         threshold = f"{brains[group_name].threshold:#.3g}"
-        assert f"is {threshold} or more ({unit})" in html
+        assert f"the weakest of them is {threshold} ({unit})" in html
     assert draw(brains) == drawn

@@ -2,16 +2,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from kraken_bids.report.carpet import LEFT_OUT, MISSING, Carpet, colour_carpet
 from kraken_bids.report.regions import layout_regions
-from kraken_bids.report.sections.motion import (
-    LEFT_OUT,
-    MISSING,
-    Carpet,
-    Motion,
-    colour_carpet,
-    draw_motion,
-    find_stretches,
-)
+from kraken_bids.report.sections.motion import Motion, draw_motion, find_stretches
 from kraken_bids.report.theme import read_png_size
 
 LAYOUT = layout_regions(("b", "a", "b"), ("R", "L", "L"))

@@ -15,7 +15,8 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.io.facts import read_facts, read_table
 from kraken_bids.io.tables import read_columns
 from kraken_bids.report import theme
-from kraken_bids.report.regions import Layout, group_colours, layout_regions, spread_labels
+from kraken_bids.report.carpet import CARPET, LEFT, WIDTH, Carpet, colour_carpet, draw_carpet
+from kraken_bids.report.regions import Layout, layout_regions
 from kraken_bids.report.section import Booleans, Floats, Section
 from kraken_bids.report.theme import Bytes, draw_png
 from kraken_bids.report.written import Written, read_or_none
@@ -29,39 +30,13 @@ Entities = Mapping[str, str]
 OF_FRAMES = ("framewise_displacement", "std_dvars", "global_signal", "kept")
 NOT_OF_A_RUN = ("sub", "ses", "space", "cohort", "res", "atlas", "desc", "suffix", "extension")
 
-WIDTH = 1060.0
-LEFT = 178.0
 RIGHT = 16.0
 TRACE, MOTION_TRACE = 44.0, 84.0
 """Heights in CSS pixels."""
-CARPET = 210.0
 GAP = 12.0
 TITLE = 28.0
 MARKS = 7.0
 AXIS = 42.0
-STRIP = 8.0
-MAX_ROWS = 300
-"""Rows of a carpet that can be seen; with more regions neighbours are averaged."""
-N_GREYS = 17
-MAX_Z = 2.0
-"""Black and white of a carpet, in standard deviations of each region."""
-LEFT_OUT = "#f6ddcf"
-MISSING = "#d6dbe0"
-
-
-@dataclass(frozen=True)
-class Carpet:
-    """Region series of one run, one row per region."""
-
-    parcellation: str
-    before: Floats
-    """[n_volumes, n_regions]: region means before cleaning; NaN columns where there is nothing."""
-    after: Floats | None
-    """[n_volumes, n_regions]: after cleaning; None where only the first was kept."""
-    region_groups: tuple[str, ...]
-    """Lobe, network or structure of each region [n_regions]."""
-    hemispheres: tuple[str, ...]
-    """``L``, ``R`` or ``M`` of each region [n_regions]."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +152,7 @@ def draw_motion(motion: Motion) -> bytes:
     top += MARKS
     for title, rgb, layout in carpets:
         panels.append(_add_panel(figure, top + TITLE, CARPET))
-        _draw_carpet(figure, panels[-1], rgb, layout, end=_minutes_of(motion))
+        draw_carpet(figure, panels[-1], rgb, layout, end=_minutes_of(motion))
         theme.add_text(
             panels[-1], 0, 1 + 5 / CARPET, title, transform=panels[-1].transAxes, va="bottom"
         )
@@ -186,55 +161,10 @@ def draw_motion(motion: Motion) -> bytes:
     return draw_png(figure)
 
 
-def colour_carpet(
-    series: Floats, layout: Layout, *, kept: NDArray[np.bool_], is_clean: bool
-) -> Bytes:
-    """RGB image [n_rows, n_volumes, 3] of the series of a run, regions in display order.
-
-    Parameters
-    ----------
-    series : array [n_volumes, n_regions]
-        Each region is z-scored over the volumes that count; black is -2, white 2. With more than
-        300 regions each row is the mean of two or more neighbours.
-    layout : Layout
-        Order of the regions.
-    kept : bool array [n_volumes]
-        Volumes that count.
-    is_clean : bool
-        Whether the series has been cleaned: volumes that do not count then hold guesses only and
-        are shown as a pale blank.
-    """
-    values = np.asarray(series, float)[:, layout.order]
-    known = values[kept] if kept.any() else values
-    centre, spread = known.mean(axis=0), known.std(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        z = (values - centre) / np.where(spread > 0, spread, np.nan)
-    z = _average_neighbours(z)
-    level = np.clip((z + MAX_Z) / (2 * MAX_Z), 0, 1)
-    grey = np.round(level * (N_GREYS - 1)) * (255 / (N_GREYS - 1))
-    rgb = np.repeat(np.nan_to_num(grey)[..., None], 3, axis=2)
-    rgb[~np.isfinite(z)] = 255 * np.array(theme.colors.to_rgb(MISSING))
-    if is_clean:
-        rgb[~kept] = 255 * np.array(theme.colors.to_rgb(LEFT_OUT))
-    return np.ascontiguousarray(rgb.transpose(1, 0, 2).round().astype(np.uint8))
-
-
 def find_stretches(mask: NDArray[np.bool_], step: float) -> list[tuple[float, float]]:
     """Start and length of every stretch of True, in the unit of ``step``."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(int), [0]])))
     return [(start * step, (stop - start) * step) for start, stop in edges.reshape(-1, 2).tolist()]
-
-
-def _average_neighbours(z: Floats) -> Floats:
-    """Mean of every few columns of [n_volumes, n_regions], so that at most 300 are left."""
-    step = -(-z.shape[1] // MAX_ROWS)
-    if step == 1:
-        return z
-    starts = np.arange(0, z.shape[1], step)
-    known = np.isfinite(z)
-    sums = np.add.reduceat(np.where(known, z, 0.0), starts, axis=1)
-    counts = np.add.reduceat(known.astype(float), starts, axis=1)
-    return np.asarray(sums / np.where(counts > 0, counts, np.nan))
 
 
 def _list_carpets(motion: Motion) -> list[tuple[str, Bytes, Layout]]:
@@ -311,42 +241,6 @@ def _draw_marks(axes: "Axes", motion: Motion) -> None:
         find_stretches(dropped, motion.tr / 60), (0, 1), color=theme.WARM, linewidth=0.6
     )
     _name_panel(axes, f"left out ({int(dropped.sum())})")
-
-
-def _draw_carpet(
-    figure: "Figure", axes: "Axes", rgb: Bytes, layout: Layout, *, end: float
-) -> None:
-    n_regions = len(layout.order)
-    axes.imshow(rgb, aspect="auto", extent=(0, end, n_regions, 0), interpolation="nearest")
-    axes.set(ylim=(n_regions, 0), yticks=[])
-    for spine in axes.spines.values():  # white at either end of a run is data
-        spine.set(visible=True, color=theme.MUTED, linewidth=0.4)
-    for start in layout.starts[1:-1]:
-        axes.axhline(start, color="white", linewidth=0.6)
-    _draw_groups(figure, axes, layout)
-
-
-def _draw_groups(figure: "Figure", axes: "Axes", layout: Layout) -> None:
-    """Draw the colours of the groups left of a carpet, and their names, tied to them."""
-    n_regions = len(layout.order)
-    box = axes.get_position()
-    full_height = figure.get_size_inches()[1] * 100
-    side = theme.add_box(figure, 0, full_height * (1 - box.y1), LEFT - 3, CARPET)
-    side.set_axis_off()
-    colours = group_colours(layout)[:, None]
-    edge = LEFT - 3
-    side.imshow(
-        colours, aspect="auto", extent=(edge - STRIP, edge, n_regions, 0), interpolation="nearest"
-    )
-    side.set(xlim=(0, edge), ylim=(n_regions, 0))
-    unit = n_regions / CARPET
-    placed = spread_labels(
-        layout.middles, gap=14.5 * unit, low=5 * unit, high=n_regions - 5 * unit
-    )
-    start = edge - STRIP - 12
-    for name, middle, y in zip(layout.titles, layout.middles, placed, strict=True):
-        side.plot([start, start + 3, start + 10], [y, y, middle], color=theme.MUTED, linewidth=0.5)
-        theme.add_text(side, start - 3, y, name, ha="right", va="center", fontsize=theme.SMALL)
 
 
 def _name_panel(axes: "Axes", name: str) -> None:

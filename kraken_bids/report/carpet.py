@@ -1,0 +1,131 @@
+"""Carpets: the series of all regions of a run as one picture, regions in display order."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.report import theme
+from kraken_bids.report.regions import Layout, group_colours, spread_labels
+from kraken_bids.report.section import Floats
+from kraken_bids.report.theme import Bytes
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+
+WIDTH = 1060.0
+LEFT = 178.0
+CARPET = 210.0
+"""Height; all in CSS pixels."""
+STRIP = 8.0
+MAX_ROWS = 300
+"""Rows of a carpet that can be seen; with more regions neighbours are averaged."""
+N_GREYS = 17
+MAX_Z = 2.0
+"""Black and white of a carpet, in standard deviations of each region."""
+LEFT_OUT = "#f6ddcf"
+MISSING = "#d6dbe0"
+
+
+@dataclass(frozen=True)
+class Carpet:
+    """Region series of one run, one row per region."""
+
+    parcellation: str
+    before: Floats
+    """[n_volumes, n_regions]: region means before cleaning; NaN columns where there is nothing."""
+    after: Floats | None
+    """[n_volumes, n_regions]: after cleaning; None where only the first was kept."""
+    region_groups: tuple[str, ...]
+    """Lobe, network or structure of each region [n_regions]."""
+    hemispheres: tuple[str, ...]
+    """``L``, ``R`` or ``M`` of each region [n_regions]."""
+
+
+def colour_carpet(
+    series: Floats, layout: Layout, *, kept: NDArray[np.bool_], is_clean: bool
+) -> Bytes:
+    """RGB image [n_rows, n_volumes, 3] of the series of a run, regions in display order.
+
+    Parameters
+    ----------
+    series : array [n_volumes, n_regions]
+        Each region is z-scored over the volumes that count; black is -2, white 2. With more than
+        300 regions each row is the mean of two or more neighbours.
+    layout : Layout
+        Order of the regions.
+    kept : bool array [n_volumes]
+        Volumes that count.
+    is_clean : bool
+        Whether the series has been cleaned: volumes that do not count then hold guesses only and
+        are shown as a pale blank.
+    """
+    values = np.asarray(series, float)[:, layout.order]
+    known = values[kept] if kept.any() else values
+    centre, spread = known.mean(axis=0), known.std(axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        z = (values - centre) / np.where(spread > 0, spread, np.nan)
+    z = _average_neighbours(z)
+    level = np.clip((z + MAX_Z) / (2 * MAX_Z), 0, 1)
+    grey = np.round(level * (N_GREYS - 1)) * (255 / (N_GREYS - 1))
+    rgb = np.repeat(np.nan_to_num(grey)[..., None], 3, axis=2)
+    rgb[~np.isfinite(z)] = 255 * np.array(theme.colors.to_rgb(MISSING))
+    if is_clean:
+        rgb[~kept] = 255 * np.array(theme.colors.to_rgb(LEFT_OUT))
+    return np.ascontiguousarray(rgb.transpose(1, 0, 2).round().astype(np.uint8))
+
+
+def _average_neighbours(z: Floats) -> Floats:
+    """Mean of every few columns of [n_volumes, n_regions], so that at most 300 are left."""
+    step = -(-z.shape[1] // MAX_ROWS)
+    if step == 1:
+        return z
+    starts = np.arange(0, z.shape[1], step)
+    known = np.isfinite(z)
+    sums = np.add.reduceat(np.where(known, z, 0.0), starts, axis=1)
+    counts = np.add.reduceat(known.astype(float), starts, axis=1)
+    return np.asarray(sums / np.where(counts > 0, counts, np.nan))
+
+
+def draw_carpet(figure: "Figure", axes: "Axes", rgb: Bytes, layout: Layout, *, end: float) -> None:
+    """Draw a picture of :func:`colour_carpet` into its axes, and its groups at their left.
+
+    Parameters
+    ----------
+    end : float
+        Of the run, in minutes.
+    """
+    n_regions = len(layout.order)
+    axes.imshow(rgb, aspect="auto", extent=(0, end, n_regions, 0), interpolation="nearest")
+    axes.set(ylim=(n_regions, 0), yticks=[])
+    for spine in axes.spines.values():  # white at either end of a run is data
+        spine.set(visible=True, color=theme.MUTED, linewidth=0.4)
+    for start in layout.starts[1:-1]:
+        axes.axhline(start, color="white", linewidth=0.6)
+    _draw_groups(figure, axes, layout)
+
+
+def _draw_groups(figure: "Figure", axes: "Axes", layout: Layout) -> None:
+    """Draw the colours of the groups left of a carpet, and their names, tied to them."""
+    n_regions = len(layout.order)
+    box = axes.get_position()
+    full_height = figure.get_size_inches()[1] * 100
+    side = theme.add_box(figure, 0, full_height * (1 - box.y1), LEFT - 3, CARPET)
+    side.set_axis_off()
+    colours = group_colours(layout)[:, None]
+    edge = LEFT - 3
+    side.imshow(
+        colours, aspect="auto", extent=(edge - STRIP, edge, n_regions, 0), interpolation="nearest"
+    )
+    side.set(xlim=(0, edge), ylim=(n_regions, 0))
+    unit = n_regions / CARPET
+    placed = spread_labels(
+        layout.middles, gap=14.5 * unit, low=5 * unit, high=n_regions - 5 * unit
+    )
+    start = edge - STRIP - 12
+    for name, middle, y in zip(layout.titles, layout.middles, placed, strict=True):
+        side.plot([start, start + 3, start + 10], [y, y, middle], color=theme.MUTED, linewidth=0.5)
+        theme.add_text(side, start - 3, y, name, ha="right", va="center", fontsize=theme.SMALL)
