@@ -2,7 +2,7 @@
 
 import pytest
 
-from kraken_bids.report.sections.latent_map import choose_colouring
+from kraken_bids.report.colouring import choose_colouring
 
 LABELS = [f"sub-{k:02d}" for k in range(12)]
 COLUMNS = {

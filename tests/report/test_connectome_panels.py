@@ -4,17 +4,16 @@ import numpy as np
 import pytest
 from matplotlib.colors import LogNorm, Normalize
 
+from kraken_bids.report.colour_scale import choose_ticks, scale_of
 from kraken_bids.report.regions import layout_regions
 from kraken_bids.report.sections.connectome_panels import (
     BELOW,
     DIAGONAL,
     HATCH,
     MISSING,
-    choose_ticks,
     colours_of,
     draw_flavor,
     number_square,
-    scale_of,
     spread_regions,
 )
 from kraken_bids.report.theme import read_png_size

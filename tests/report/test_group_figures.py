@@ -7,11 +7,11 @@ from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
 from kraken_bids.report import theme
+from kraken_bids.report.colouring import Colouring
 from kraken_bids.report.page import draw_figures
 from kraken_bids.report.sections.identifiability import draw_identifiability
 from kraken_bids.report.sections.latent_map import (
     UNKNOWN,
-    Colouring,
     Latents,
     compute_agreement,
     compute_components,

@@ -23,7 +23,7 @@ from kraken_bids.io.output_streams import is_stream
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.pipeline.check.cohort_doubts import warn_of_observed
 from kraken_bids.pipeline.check.cohort_scores import MIN_MEMBERS
-from kraken_bids.report.sections.identifiability import SourceByTarget, draw_source_by_target
+from kraken_bids.report.source_by_target import SourceByTarget, draw_source_by_target
 from kraken_bids.scores.plausibility import InputCheck
 from kraken_bids.scores.quality_control import METRIC_WORDS
 from kraken_bids.scores.significance import Score, compare, score_comparison

@@ -9,15 +9,16 @@ from numpy.typing import NDArray
 
 from kraken_bids.report import theme
 from kraken_bids.report.canvas import Canvas
+from kraken_bids.report.colour_scale import bounds_of, choose_ticks, map_of, scale_of
 from kraken_bids.report.panels import FlavorPanel, list_panels
 from kraken_bids.report.regions import Layout, group_colours, layout_regions, spread_labels
-from kraken_bids.report.section import Floats, Group, Section
+from kraken_bids.report.section import Floats, Section
 from kraken_bids.report.theme import Bytes
 from kraken_bids.report.words import explain_source, explain_unit
 from kraken_bids.report.written import Written
 
 if TYPE_CHECKING:
-    from matplotlib.colors import ListedColormap, Normalize
+    from matplotlib.colors import Normalize
 
 
 MISSING = np.array([214, 219, 224], dtype=np.uint8)
@@ -32,30 +33,9 @@ N_BELOW, N_DIAGONAL, N_MISSING, N_HATCH, N_BORDER = range(
 )
 
 
-def scale_of(squares: Sequence[Floats], group: Group) -> "Normalize":
-    """One colour scale for all squares of a flavor, from the measured one where there is one.
-
-    Parameters
-    ----------
-    squares : sequence of arrays [n_regions, n_regions]
-        Measured and predicted; the diagonal and NaN do not count.
-    group : {'FC', 'SC'}
-        FC: symmetric around 0, up to the 99th percentile of the absolute values. SC: logarithmic,
-        three decades below the 99.8th percentile.
-    """
-    values = np.concatenate([s[~np.eye(len(s), dtype=bool)] for s in squares] or [np.zeros(1)])
-    values = values[np.isfinite(values)]
-    if group == "FC":
-        limit = float(np.percentile(np.abs(values), 99)) if values.size else 0.0
-        return theme.colors.Normalize(-_round_up(limit), _round_up(limit))
-    positive = values[values > 0]
-    limit = _round_up(float(np.percentile(positive, 99.8)) if positive.size else 0.0)
-    return theme.colors.LogNorm(limit / 1000, limit)
-
-
 def colours_of(norm: "Normalize") -> Bytes:
     """Colours [27 + 5, 3] of the numbers of :func:`number_square`."""
-    levels = np.round(255 * np.asarray(_map_of(norm).colors)[:, :3]).astype(np.uint8)
+    levels = np.round(255 * np.asarray(map_of(norm).colors)[:, :3]).astype(np.uint8)
     return np.concatenate([levels, np.stack([BELOW, DIAGONAL, MISSING, HATCH, BORDER])])
 
 
@@ -104,27 +84,6 @@ def spread_regions(layout: Layout, cell: int) -> NDArray[np.intp]:
     groups = np.split(np.arange(len(layout.order)), layout.starts[1:-1])
     parts = [np.append(group.repeat(cell), -1) for group in groups]
     return np.concatenate(parts)[:-1]
-
-
-def bounds_of(norm: "Normalize") -> tuple[float, float]:
-    """Lowest and highest value of a scale."""
-    return float(norm.vmin or 0.0), float(norm.vmax or 1.0)
-
-
-def _map_of(norm: "Normalize") -> "ListedColormap":
-    return (
-        theme.sequential_colours()
-        if isinstance(norm, theme.colors.LogNorm)
-        else theme.diverging_colours()
-    )
-
-
-def _round_up(value: float) -> float:
-    """Round up to two leading digits, so that colour bars end at a readable value."""
-    if value <= 0:
-        return 1.0
-    step = 10.0 ** (np.floor(np.log10(value)) - 1)
-    return float(np.ceil(value / step) * step)
 
 
 PANEL = 264.0
@@ -187,22 +146,6 @@ def label_margin(names: Sequence[str]) -> float:
 def value_label(panel: FlavorPanel) -> str:
     """Say what the cells of a flavor's matrices are, and on which scale."""
     return explain_unit(panel.name) + (", log scale" if panel.group == "SC" else "")
-
-
-def choose_ticks(norm: "Normalize") -> list[tuple[float, str]]:
-    """Values that a colour bar names, with their words."""
-    low, high = bounds_of(norm)
-    if isinstance(norm, theme.colors.LogNorm):
-        powers = range(
-            int(np.ceil(np.log10(low) - 1e-9)), int(np.floor(np.log10(high) + 1e-9)) + 1
-        )
-        return [(10.0**power, f"{10.0**power:g}") for power in powers]
-    locator = theme.ticker.MaxNLocator(7, steps=[1, 2, 4, 5, 10])
-    values = np.asarray(locator.tick_values(low, high), dtype=float)
-    step = float(values[1] - values[0])
-    digits = max(0, -int(np.floor(np.log10(step) + 1e-9)))
-    inside = values[(values >= low - 1e-9) & (values <= high + 1e-9)]
-    return [(float(v), f"{v:z.{digits}f}".replace("-", "−")) for v in inside]
 
 
 def _draw_panel(

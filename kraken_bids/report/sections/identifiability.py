@@ -1,37 +1,20 @@
 """How well the right person is found among everyone, source by target."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.report import theme
-from kraken_bids.report.section import Floats, Group, Section, SourceGroup
-from kraken_bids.report.theme import draw_png
+from kraken_bids.report.section import Floats, Section, SourceGroup
+from kraken_bids.report.source_by_target import SourceByTarget, draw_source_by_target
 from kraken_bids.report.words import format_share
 from kraken_bids.report.written import WrittenGroup, display_order, parse_known
 from kraken_bids.scores.quality_control import METRIC_WORDS
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
-
 SOURCE_GROUPS: dict[str, SourceGroup] = {"fusion": "both", "fusionFC": "FC", "fusionSC": "SC"}
-
-AT_CHANCE = "#f6d5bd"
-
-
-@dataclass(frozen=True)
-class SourceByTarget:
-    """Rows and columns of a heatmap."""
-
-    sources: tuple[str, ...]
-    source_groups: tuple[SourceGroup, ...]
-    targets: tuple[str, ...]
-    target_groups: tuple[Group, ...]
 
 
 @dataclass(frozen=True)
@@ -110,96 +93,6 @@ def draw_identifiability(identifiability: Identifiability, *, metric: str) -> by
     n_participants = max(identifiability.n_participants, 1)
     chance = chance_rank(n_participants) if rank else 1 / n_participants
     return draw_source_by_target(identifiability, values, chance=chance, digits=2 if rank else 0)
-
-
-def draw_source_by_target(
-    table: SourceByTarget, values: Floats, *, chance: float, digits: int
-) -> bytes:
-    """PNG heatmap of numbers by source and target, with the cross-modal blocks framed.
-
-    Parameters
-    ----------
-    table : SourceByTarget
-        What rows and columns are.
-    values : array [n_sources, n_targets]
-        NaN where there is none.
-    chance : float
-        Where the colours begin; they end at 1.
-    digits : int
-        After the point; with none, values are shown in per cent.
-    """
-    rows = _sort_groups(table.source_groups)
-    columns = _sort_groups(table.target_groups)
-    shown = np.asarray(values, dtype=float)[np.ix_(rows, columns)]
-    cell = (50.0, 28.0)
-    top, left = 142.0, 16 + 6.9 * max(map(len, table.sources))
-    figure = theme.new_figure(
-        left + cell[0] * len(columns) + 120, top + cell[1] * len(rows) + 16, scale=1.6
-    )
-    axes = theme.add_box(figure, left, top, cell[0] * len(columns), cell[1] * len(rows))
-    _fill_cells(axes, shown, chance, digits=digits)
-    _name_axes(axes, table, rows, columns)
-    _frame_cross_modal(axes, table, rows, columns)
-    return draw_png(figure)
-
-
-def _fill_cells(axes: "Axes", shown: Floats, chance: float, *, digits: int) -> None:
-    colours = theme.sequential_colours()
-    excess = (shown - chance) / max(1 - chance, 1e-9)
-    rgb = colours(np.clip(np.nan_to_num(excess), 0, 1) * 0.8)[..., :3]
-    rgb[excess <= 1e-9] = theme.colors.to_rgb(AT_CHANCE)
-    rgb[~np.isfinite(shown)] = 0.93
-    axes.imshow(rgb, aspect="auto", interpolation="nearest")
-    for (i, j), value in np.ndenumerate(shown):
-        text = (
-            "–" if not np.isfinite(value) else f"{value:.2f}" if digits else f"{100 * value:.0f}"
-        )
-        dark = np.isfinite(value) and excess[i, j] > 0.55
-        style = {"ha": "center", "va": "center", "fontsize": theme.SMALL}
-        theme.add_text(axes, j, i, text, color="white" if dark else theme.TEXT, **style)
-
-
-def _name_axes(axes: "Axes", table: SourceByTarget, rows: list[int], columns: list[int]) -> None:
-    axes.set_xticks(
-        range(len(columns)), [table.targets[j] for j in columns], rotation=38, ha="left"
-    )
-    axes.set_yticks(range(len(rows)), [table.sources[i] for i in rows])
-    axes.tick_params(
-        top=True, labeltop=True, bottom=False, labelbottom=False, length=0, labelsize=theme.SMALL
-    )
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.set_xticks(np.arange(len(columns) - 1) + 0.5, minor=True)
-    axes.set_yticks(np.arange(len(rows) - 1) + 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=1.2)
-    axes.tick_params(which="minor", length=0)
-    groups = [table.source_groups[i] for i in rows]
-    for label, group in zip(axes.get_yticklabels(), groups, strict=True):
-        label.set_color(theme.GROUP_COLOURS[group])
-    targets = [table.target_groups[j] for j in columns]
-    for label, target in zip(axes.get_xticklabels(), targets, strict=True):
-        label.set_color(theme.GROUP_COLOURS[target])
-
-
-def _frame_cross_modal(
-    axes: "Axes", table: SourceByTarget, rows: list[int], columns: list[int]
-) -> None:
-    for source, target in (("SC", "FC"), ("FC", "SC")):
-        i = [k for k, row in enumerate(rows) if table.source_groups[row] == source]
-        j = [k for k, column in enumerate(columns) if table.target_groups[column] == target]
-        if i and j:
-            corner, width, height = (j[0] - 0.5, i[0] - 0.5), len(j), len(i)
-            frame = theme.patches.Rectangle(
-                corner, width, height, fill=False, edgecolor=theme.TEXT, linewidth=1.8, zorder=5
-            )
-            frame.set_clip_on(False)
-            axes.add_patch(frame)
-
-
-def _sort_groups(groups: Sequence[str]) -> list[int]:
-    """Positions with those of one group together: both, then SC, then FC."""
-    rank = {"both": 0, "SC": 1, "FC": 2}
-    return sorted(range(len(groups)), key=lambda i: rank[groups[i]])
 
 
 def summarize_identifiability(identifiability: Identifiability) -> str:

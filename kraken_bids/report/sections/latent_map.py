@@ -1,6 +1,6 @@
 """Where subjects lie: fusion latents on two components, and whether FC and SC agree."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.report import theme
+from kraken_bids.report.colouring import Colouring, choose_colouring
 from kraken_bids.report.section import Booleans, Floats, Section
 from kraken_bids.report.sections.outlier_table import list_outliers
-from kraken_bids.report.sections.subject_table import is_number, read_subject_table
+from kraken_bids.report.sections.subject_table import read_subject_table
 from kraken_bids.report.theme import draw_png
 from kraken_bids.report.written import WHOSE, WrittenGroup, label_rows, stack_latents
 
@@ -18,39 +19,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 
-PREFERRED = ("group", "diagnosis", "site", "sex", "gender", "age")
-"""Looked for first, in this order, in whatever case; then the others as the table has them."""
-MAX_CATEGORIES = 8
-"""More colours than these are not told apart."""
-MAX_CODES = 4
-"""So few different numbers are codes of categories (1 and 2 for sexes)."""
-ABSENT = ("", "n/a", "nan", "NaN")
-
 MAX_LABELS = 40
 """Above this many participants only outliers carry their label."""
 UNKNOWN = "#c3cad1"
 PER_ROW = 4
 MAX_LETTERS = 12
 """Of a category's name in the legend, where so many stand in a row."""
-
-
-@dataclass(frozen=True)
-class Colouring:
-    """A column of ``participants.tsv`` by which people are coloured."""
-
-    column: str
-    values: tuple[str, ...]
-    """One per row of the latents; '' where it is not known."""
-    is_numeric: bool = False
-
-    @property
-    def categories(self) -> list[str]:
-        """Values that there are, codes by their number."""
-        present = sorted(set(self.values) - {""})
-        try:
-            return sorted(present, key=float)
-        except ValueError:
-            return present
 
 
 @dataclass(frozen=True)
@@ -94,35 +68,6 @@ def read_latents(group: WrittenGroup) -> Latents | None:
         sc=rows_of("fusionSC") if "fusionSC" in columns["source"] else None,
         colouring=choose_colouring(tuple(places), names, facts),
     )
-
-
-def choose_colouring(
-    labels: Sequence[str], columns: Sequence[str], facts: Mapping[str, Mapping[str, str]]
-) -> Colouring | None:
-    """Choose the first suitable column; None where there is none.
-
-    Parameters
-    ----------
-    labels : sequence of str
-        People who are drawn, with their sessions.
-    columns : sequence of str
-        Columns that group people or order them.
-    facts : mapping
-        By label, then column.
-    """
-    ranks = {name: k for k, name in enumerate(PREFERRED)}
-    for column in sorted(columns, key=lambda name: ranks.get(name.lower(), len(ranks))):
-        cells = (facts.get(label, {}).get(column, "").strip() for label in labels)
-        values = tuple("" if cell in ABSENT else cell for cell in cells)
-        present = set(values) - {""}
-        if len(present) < 2:
-            continue
-        is_numeric = all(map(is_number, present))
-        if is_numeric and len(present) > MAX_CODES:
-            return Colouring(column, values, is_numeric=True)
-        if len(present) <= MAX_CATEGORIES:
-            return Colouring(column, values)
-    return None
 
 
 def compute_components(latents: Floats) -> tuple[Floats, Floats]:
