@@ -3,6 +3,7 @@
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import Field, field, fields
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
@@ -115,25 +116,29 @@ def to_sidecar(*records: "DataclassInstance") -> dict[str, Any]:
 
 def from_sidecar(kind: type[Record], content: Facts) -> Record:
     """Read a record back from a sidecar; what is of another kind counts as not known."""
-    hints, values = get_type_hints(kind), dict[str, Any]()
-    for one in _list_written(kind):
-        read = {float: content.number, int: content.count, str: content.text}[_kind_of(hints, one)]
-        values[one.name] = read(_key_of(one))
-    return kind(**values)
+    read = {float: content.number, int: content.count, str: content.text}
+    return kind(**{name: read[type_](key) for name, key, type_ in _list_keys(kind)})
 
 
 def from_columns(kind: type[Record], columns: Mapping[str, Any]) -> list[Record]:
     """Read the records of a table back, one for each row."""
-    hints = get_type_hints(kind)
-    kinds = {one.name: _kind_of(hints, one) for one in _list_written(kind)}
+    kinds = {name: type_ for name, _, type_ in _list_keys(kind)}
     return [
         kind(**{name: kinds[name](value) for name, value in zip(kinds, row, strict=True)})
         for row in zip(*(np.asarray(columns[name]) for name in kinds), strict=True)
     ]
 
 
-def _list_written(kind: type["DataclassInstance"]) -> list["Field[Any]"]:
-    return [one for one in fields(kind) if WRITTEN in one.metadata]
+@cache
+def _list_written(kind: type["DataclassInstance"]) -> tuple["Field[Any]", ...]:
+    return tuple(one for one in fields(kind) if WRITTEN in one.metadata)
+
+
+@cache
+def _list_keys(kind: type["DataclassInstance"]) -> tuple[tuple[str, str, type], ...]:
+    """Name, key and type of each column; looking types up anew would cost more than reading."""
+    hints = get_type_hints(kind)
+    return tuple((one.name, _key_of(one), _kind_of(hints, one)) for one in _list_written(kind))
 
 
 def _list_columns(kinds: Sequence[type["DataclassInstance"]]) -> list[tuple[int, "Field[Any]"]]:

@@ -26,6 +26,7 @@ from kraken_bids.scores.doubt_words import NOT_JUDGED
 from kraken_bids.scores.quality_control import (
     CROSS_MODAL,
     CrossModalScore,
+    Entry,
     InputQuality,
     Verdict,
     Verdicts,
@@ -126,8 +127,9 @@ def _write_member(
         "TrustDetails": f"bids::{sidecar.relative_to(output).as_posix()}",
         "Warnings": warnings,
     }
+    entries = read_inputs(content)
     summaries = {
-        (source.name, target): _summarize(content, source.name, target)
+        (source.name, target): _summarize(content, entries, source.name, target)
         for source in plan.written_sources
         for target in plan.targets
         if source.name in content.part("InputSources")
@@ -156,9 +158,10 @@ def _may_judge(fields: Mapping[str, object], before: Facts) -> bool:
     )
 
 
-def _summarize(content: Facts, source: str, target: Flavor) -> dict[str, object]:
+def _summarize(
+    content: Facts, entries: Mapping[str, Entry], source: str, target: Flavor
+) -> dict[str, object]:
     """Verdict on a prediction, worst verdict on its inputs, their notes, its agreement."""
-    entries = read_inputs(content)
     names = content.part("InputSources").part(source).texts("SourceFlavors")
     inputs = {name: entries[name].conclusion for name in names if name in entries}
     verdicts = {one.trust or "n/a" for one in inputs.values()}
