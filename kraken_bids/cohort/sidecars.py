@@ -149,9 +149,10 @@ def are_whole(paths: Iterable[Path], wanted: str, seen: dict[Path, bytes]) -> bo
     paths : iterable of Path
     wanted : str
     seen : dict
-        To which :func:`fingerprint` of each sidecar is added, so that none is opened again to
-        find that it needs no change.
+        To which :func:`fingerprint` of each sidecar is added where all are whole, so that none is
+        opened again to find that it needs no change. Files that will be written anew have none.
     """
+    found = {}
     for path in paths:
         try:
             content = read_json(sidecar_path(path))
@@ -159,7 +160,8 @@ def are_whole(paths: Iterable[Path], wanted: str, seen: dict[Path, bytes]) -> bo
             return False
         if Facts(content).text("RunDigest") != wanted or not is_whole(path, content):
             return False
-        seen[path] = fingerprint(content)
+        found[path] = fingerprint(content)
+    seen.update(found)
     return True
 
 

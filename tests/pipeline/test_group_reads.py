@@ -48,3 +48,24 @@ def test_sidecars_are_opened_once_where_nothing_changed(
     latents = {name: n for name, n in opened.items() if name.endswith("latents.json")}
     assert set(predicted.values()) == set(measured.values()) == {1}
     assert set(latents.values()) == {3}
+
+
+def test_predictions_that_are_written_anew_are_judged_anew(
+    output_dir: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One damaged file lets its whole session be written again, at first without verdicts."""
+    settings = Settings(
+        DataSettings(output_dir / "raw", output_dir, atlases=("fs86",)),
+        prediction=PredictionSettings(model=str(model_folder)),
+    )
+    monkeypatch.setattr(levels, "draw_subjects", lambda *_: [])
+    assert run_group(settings) == 0
+    sidecars = sorted((output_dir / "sub-03").rglob("*kraken_relmat.json"))
+    before = [path.read_bytes() for path in sidecars]
+    last = sorted((output_dir / "sub-03").rglob("*kraken_relmat.dense.tsv"))[-1]
+    last.write_bytes(last.read_bytes()[:-10])
+
+    assert run_group(settings) == 0
+
+    assert [path.read_bytes() for path in sidecars] == before
+    assert all(b'"Trust"' in content for content in before)
