@@ -10,7 +10,7 @@ from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.names import parse_name, session_label
 from kraken_bids.bids.outputs import RelmatFile, find_relmats
 from kraken_bids.cohort.saved_ridge import add_ridge, read_saved_ridges
-from kraken_bids.cohort.sidecars import REDONE, read_digest, read_measured_digest
+from kraken_bids.cohort.sidecars import REDONE, read_digest
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor, parse_meas
 from kraken_bids.io.facts import read_facts
@@ -35,11 +35,12 @@ class Standing:
         """Whether a connectome may be used: measured as the last run would, or not its matter."""
         name = _name_in(output_dir, file.path)
         if name in self.measured:
-            found = read_digest(file.path)
-            return found == self.measured[name] or (
+            found, noted = read_digest(file.path), self.measured[name]
+            measured = (found or "").partition(REDONE)[0]
+            return found == noted or (
                 # what the group level brought to the λ that it saved since
-                read_measured_digest(file.path) == self.measured[name].partition(REDONE)[0]
-                and found == _with_saved_ridge(file, output_dir)
+                measured == noted.partition(REDONE)[0]
+                and found == add_ridge(measured, file.flavor, {}, read_saved_ridges(output_dir))
             )
         return name not in self.left_aside and file.flavor not in self._flavors
 
@@ -170,12 +171,6 @@ def _is_named(name: str) -> bool:
     except FlavorError:
         return False
     return True
-
-
-def _with_saved_ridge(file: RelmatFile, output_dir: Path) -> str:
-    """Digest of a measured file with the λ that the group level saved."""
-    saved = read_saved_ridges(output_dir)
-    return add_ridge(read_measured_digest(file.path), file.flavor, {}, saved)
 
 
 def _name_in(output_dir: Path, path: Path) -> str:

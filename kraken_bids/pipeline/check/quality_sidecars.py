@@ -1,6 +1,5 @@
 """Quality of inputs and predictions, in the sidecars of latents and predicted connectomes."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +117,7 @@ def _write_member(
         return  # another run has predicted since
     content = before
     if fields and _may_judge(fields, before):
-        content = Facts(json.loads(json.dumps(to_plain(order_added(before.plain, fields)))))
+        content = Facts(to_plain(order_added(before.plain, fields)))
     if "Trust" not in content:
         return
     warnings = _list_warnings(content, plan.warned.list_of(member.label), n_members)
