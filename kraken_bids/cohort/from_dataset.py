@@ -38,6 +38,10 @@ class Member:
     session: str | None
     connectomes: Mapping[Flavor, Path]
     """Measured file of each flavor; the one that the model reads where there are several."""
+    read_before: Mapping[Path, Measurement] = field(
+        default_factory=dict, compare=False, repr=False
+    )
+    """What sidecars were found to say when the connectomes were listed."""
 
     @property
     def label(self) -> str:
@@ -52,7 +56,11 @@ class Member:
     @cached_property
     def measurements(self) -> dict[Flavor, Measurement]:
         """What the sidecar of each measured file says, read once."""
-        return {flavor: read_measurement(path) for flavor, path in self.connectomes.items()}
+        known = self.read_before
+        return {
+            flavor: known[path] if path in known else read_measurement(path)
+            for flavor, path in self.connectomes.items()
+        }
 
 
 @dataclass(frozen=True)
@@ -117,11 +125,27 @@ def list_members(output_dir: Path, subjects: Sequence[str] | None = None) -> tup
     for found in find_relmats(output_dir):
         if subjects is None or found.subject in subjects:
             files.setdefault((found.subject, found.session), []).append(found)
-    kept = choose_standing(output_dir, files)
+    read: dict[Path, Measurement] = {}
+
+    def digest_of(path: Path) -> str:
+        read[path] = read_measurement(path)
+        return read[path].run_digest
+
+    kept = choose_standing(output_dir, files, digest_of=digest_of)
     return tuple(
-        Member(subject, session, _choose_each(kept[subject, session]))
-        for subject, session in sorted(files, key=str)
-        if kept[subject, session]
+        _to_member(*whose, kept[whose], read) for whose in sorted(files, key=str) if kept[whose]
+    )
+
+
+def _to_member(
+    subject: str,
+    session: str | None,
+    files: Sequence[RelmatFile],
+    read: Mapping[Path, Measurement],
+) -> Member:
+    chosen = _choose_each(files)
+    return Member(
+        subject, session, chosen, {path: read[path] for path in chosen.values() if path in read}
     )
 
 

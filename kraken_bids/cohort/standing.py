@@ -1,7 +1,7 @@
 """Which measured connectomes of OUTPUT_DIR stand for the last run, and which are left over."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,11 +31,16 @@ class Standing:
     left_aside: frozenset[str] = frozenset()
     """Paths of an earlier run that what was asked for last leaves out."""
 
-    def judge(self, file: RelmatFile, output_dir: Path) -> bool:
+    def judge(
+        self,
+        file: RelmatFile,
+        output_dir: Path,
+        digest_of: Callable[[Path], str | None] = read_digest,
+    ) -> bool:
         """Whether a connectome may be used: measured as the last run would, or not its matter."""
         name = _name_in(output_dir, file.path)
         if name in self.measured:
-            found, noted = read_digest(file.path), self.measured[name]
+            found, noted = digest_of(file.path), self.measured[name]
             measured = (found or "").partition(REDONE)[0]
             return found == noted or (
                 # what the group level brought to the λ that it saved since
@@ -119,7 +124,10 @@ def tell_notices(noted: Mapping[str, Any]) -> list[str]:
 
 
 def choose_standing(
-    output_dir: Path, files: Mapping[tuple[str, str | None], Sequence[RelmatFile]]
+    output_dir: Path,
+    files: Mapping[tuple[str, str | None], Sequence[RelmatFile]],
+    *,
+    digest_of: Callable[[Path], str | None],
 ) -> dict[tuple[str, str | None], list[RelmatFile]]:
     """Keep the connectomes that may be used; the others are named in one line for everyone.
 
@@ -128,6 +136,8 @@ def choose_standing(
     output_dir : Path
     files : mapping
         (participant, session) to its measured connectomes.
+    digest_of : callable
+        ``RunDigest`` that the sidecar of a connectome says, if any.
     """
     kept: dict[tuple[str, str | None], list[RelmatFile]] = {}
     stale: list[str] = []
@@ -138,7 +148,7 @@ def choose_standing(
         kept[subject, session] = list(found)
         if standing is None:
             continue
-        kept[subject, session] = [f for f in found if standing.judge(f, output_dir)]
+        kept[subject, session] = [f for f in found if standing.judge(f, output_dir, digest_of)]
         there = {_name_in(output_dir, file.path) for file in found}
         absent += [Path(name).name for name in standing.measured if name not in there]
         for file in found:
