@@ -15,15 +15,20 @@ import subprocess
 import sys
 import tempfile
 import time
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
+from types import ModuleType
 
 SIZES = (250, 500, 1000, 2000)
 STAGES = (
     *("read_cohort", "warn_of_unlike", "collect_failures", "write_scores", "score_members"),
     *("judge_inputs", "write_judgement", "write_quality", "write_qcfc", "judge_people"),
-    *("plan_cohort", "draw_cohort", "list_members"),
+    *("plan_cohort", "draw_cohort", "list_members", "build_group_page", "draw_group"),
 )
 """Functions of the group level whose seconds are told; other checkouts may lack some."""
+PAGES = ("draw_subjects", "draw_participants")
+"""What draws participants' pages, by its name here and in other checkouts."""
 THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
 HERE = Path(__file__).resolve()
 
@@ -108,15 +113,16 @@ def make_data(folder: str, output: str, size: str, *given: str) -> None:
 def run_group(bids: str, output: str, model: str, n_procs: str) -> None:
     """Run the group level without the pages of participants, and print what it took."""
     from kraken_bids.cli import app
-    from kraken_bids.pipeline import group, levels
 
     seconds: dict[str, float] = {}
     begin = time.process_time()
-    for name in STAGES:
-        for module in (group, levels):
+    for module in import_levels():
+        for name in STAGES:
             if hasattr(module, name):
                 setattr(module, name, timed(name, getattr(module, name), seconds))
-    levels.draw_subjects = lambda *_, **__: []
+        for name in PAGES:
+            if hasattr(module, name):
+                setattr(module, name, lambda *_, **__: [])
     os.fsync = lambda _: None  # the disk is nobody's own here; workers wait for it
     n_calls = {"open": 0, "os.stat": 0, "os.listdir": 0, "os.scandir": 0}
     sys.addaudithook(lambda event, _: count(event, n_calls))
@@ -138,6 +144,12 @@ def run_group(bids: str, output: str, model: str, n_procs: str) -> None:
         "wall": time.perf_counter() - wall,
     }
     print(json.dumps({**result, "peak": read_peak(), "opened": n_calls["open"], **seconds}))
+
+
+def import_levels() -> list[ModuleType]:
+    """Import the modules that carry the level out; checkouts cut them differently."""
+    names = [f"kraken_bids.pipeline.{name}" for name in ("group", "levels")]
+    return [import_module(name) for name in names if find_spec(name)]
 
 
 def timed(name: str, function, seconds):  # type: ignore[no-untyped-def]
