@@ -1,13 +1,16 @@
 """Reductions: transforms between edges and a network's input, fitted on training subjects."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.exceptions import CheckpointError, ConnectomeError
+from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import Flavor
+from kraken_bids.io.stored_rows import Rows
+from kraken_bids.models.krakencoder.principal_components import compute_mean, fit_components
 
 Array = NDArray[np.float32]
 
@@ -219,13 +222,13 @@ def check_reductions(
             )
 
 
-def fit_reduction(edges: NDArray[np.floating], kind: str) -> Reduction:
+def fit_reduction(edges: Rows, kind: str) -> Reduction:
     """Fit a transform on training subjects: ``pca256`` (any number), ``cfeat`` or ``none``.
 
     Parameters
     ----------
-    edges : ndarray of shape (n_subjects, n_edges)
-        Training subjects only.
+    edges : array of shape (n_subjects, n_edges)
+        Training subjects only; in memory, or on disk and read in blocks of people.
     kind : str
         ``pcaK`` or ``pcK`` with K components, ``cfeat`` (mean removed) or ``none``.
 
@@ -234,52 +237,59 @@ def fit_reduction(edges: NDArray[np.floating], kind: str) -> Reduction:
     CheckpointError
         If ``kind`` is none of these.
     ConnectomeError
-        If there are fewer subjects than components.
+        If there are fewer subjects than components, or they are all alike.
     """
-    name = kind.lower()
-    if name.startswith("pc") and name.lstrip("pca").isdecimal():
-        return fit_pca(edges, int(name.lstrip("pca")))
-    mean = np.asarray(edges.mean(axis=0, dtype=np.float64), np.float32)
-    if name == "cfeat":
+    n_components = parse_transform(kind)
+    if n_components is not None:
+        return fit_pca(edges, n_components)
+    mean = np.asarray(compute_mean(edges), np.float32)
+    if kind.lower() == "cfeat":
         return Reduction("cfeat", {"input_mean": mean}, edges.shape[1])
-    if name == "none":
-        # kept for adaptation, which needs the training mean whatever the transform
-        return Reduction("none", {"training_mean": mean}, edges.shape[1])
-    raise CheckpointError(f"expected a transform pcaK (pca256 …), cfeat or none; found {kind!r}.")
+    # kept for adaptation, which needs the training mean whatever the transform
+    return Reduction("none", {"training_mean": mean}, edges.shape[1])
 
 
-def fit_pca(edges: NDArray[np.floating], n_components: int) -> Reduction:
+def parse_transform(kind: str) -> int | None:
+    """Count the components of ``pcaK`` or ``pcK``; None for ``cfeat`` and ``none``.
+
+    Raises
+    ------
+    CheckpointError
+        If it is none of these.
+    """
+    found = re.fullmatch(r"pca?([1-9][0-9]{0,5})|cfeat|none", kind.lower())
+    if found is None:
+        raise CheckpointError(
+            f"expected a transform pcaK (pca256 …), cfeat or none; found {kind!r}."
+        )
+    return int(found[1]) if found[1] else None
+
+
+def fit_pca(edges: Rows, n_components: int) -> Reduction:
     """Principal components of the training subjects, scaled to Frobenius norm 100.
 
     Parameters
     ----------
-    edges : ndarray of shape (n_subjects, n_edges)
+    edges : array of shape (n_subjects, n_edges)
+        In memory, or on disk and read in blocks of people.
     n_components : int
         At most the number of subjects.
 
     Raises
     ------
     ConnectomeError
-        If there are fewer subjects than components.
+        If there are fewer subjects than components, or they are all alike.
 
-    Source: the published recipe: scikit-learn's PCA with ``random_state=0``.
+    Source: the published recipe, scikit-learn's PCA.
     """
-    from sklearn.decomposition import PCA
-
-    if edges.shape[0] < n_components:
-        raise ConnectomeError(
-            f"expected at least {n_components} training subjects for {n_components} principal "
-            f"components; found {edges.shape[0]}. Ask for fewer components or give more "
-            "subjects."
-        )
-    pca = PCA(n_components=n_components, random_state=0).fit(edges)
-    norm = np.linalg.norm(pca.transform(edges))
+    found = fit_components(edges, n_components)
+    norm = np.linalg.norm(found.singular_values)
     arrays = {
-        "pca_components": pca.components_,
-        "pca_input_mean": pca.mean_,
+        "pca_components": found.components,
+        "pca_input_mean": found.mean,
         "input_normscale": np.atleast_1d(norm),
         "output_normscale": np.atleast_1d(OUTPUT_NORM),
-        "pca_explained_variance_ratio": np.atleast_1d(pca.explained_variance_ratio_.sum()),
+        "pca_explained_variance_ratio": np.atleast_1d(norm**2 / found.total),
     }
     return Reduction(
         "pca",

@@ -1,0 +1,111 @@
+"""Metrics from scores against the same metrics of connectomes that are built."""
+
+import numpy as np
+import pytest
+
+from kraken_bids.scores.component_metrics import (
+    EdgeFrame,
+    ObservedEdges,
+    PairCorrelations,
+    correlate_edges,
+    correlate_rows,
+    make_frame,
+)
+from kraken_bids.scores.metrics import compute_metrics, row_correlations
+
+N_SUBJECTS, N_EDGES, N_COMPONENTS = 14, 300, 6
+
+
+def observe(edges: np.ndarray, center: np.ndarray, components: np.ndarray) -> ObservedEdges:
+    deviations = edges - center
+    return ObservedEdges(
+        scores=deviations @ components.T,
+        sums=deviations.sum(axis=1),
+        squares=(deviations**2).sum(axis=1),
+        by_center=deviations @ center,
+    )
+
+
+@pytest.fixture
+def made(rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Connectomes with a part beyond the components, and predictions of them."""
+    center = 3 + rng.normal(size=N_EDGES)
+    components = np.linalg.qr(rng.normal(size=(N_EDGES, N_COMPONENTS)))[0].T
+    scores = rng.normal(size=(N_SUBJECTS, N_COMPONENTS))
+    beyond = 0.1 * rng.normal(size=(N_SUBJECTS, N_EDGES))
+    predicted = scores + 0.7 * rng.normal(size=scores.shape) + 0.3
+    edges = center + scores @ components + beyond
+    return {"edges": edges, "center": center, "components": components, "predicted": predicted}
+
+
+def test_edge_space_from_scores_is_that_of_built_edges(made: dict[str, np.ndarray]) -> None:
+    """Every metric, to 1e-10."""
+    center, components = made["center"], made["components"]
+    built = center + made["predicted"] @ components
+    observed = observe(made["edges"], center, components)
+
+    found = correlate_edges(make_frame(center, components), observed, made["predicted"])
+
+    expected = compute_metrics(made["edges"], built, mean=center)
+    np.testing.assert_allclose(found.plain, row_correlations(made["edges"], built), atol=1e-12)
+    for name, value in found.summarise().items():
+        assert value == pytest.approx(expected[name], abs=1e-10), name
+    assert 0.05 < found.summarise()["top1acc"] < 1
+
+
+def test_some_subjects_give_what_they_alone_would(made: dict[str, np.ndarray]) -> None:
+    """Rows are taken in the order asked for."""
+    center, components = made["center"], made["components"]
+    rows = np.array([5, 1, 9])
+    frame = make_frame(center, components)
+
+    found = correlate_edges(
+        frame, observe(made["edges"], center, components).take(rows), made["predicted"][rows]
+    )
+
+    alone = observe(made["edges"][rows], center, components)
+    expected = correlate_edges(frame, alone, made["predicted"][rows])
+    np.testing.assert_allclose(found.plain, expected.plain, atol=1e-14)
+
+
+def test_the_group_mean_tells_nobody_apart(made: dict[str, np.ndarray]) -> None:
+    """It correlates highly with everyone, and the demeaned correlation is 0."""
+    center, components = made["center"], made["components"]
+    mean_only = np.zeros((N_SUBJECTS, N_COMPONENTS))
+
+    found = correlate_edges(
+        make_frame(center, components), observe(made["edges"], center, components), mean_only
+    ).summarise()
+
+    assert found["avgcorr"] > 0.5
+    assert found["avgcorr_resid"] == 0
+    assert found["avgrank"] == pytest.approx((N_SUBJECTS + 1) / (2 * N_SUBJECTS))
+    assert found["top1acc"] == 0
+
+
+def test_shuffled_pairs_are_the_mean_of_many_shuffles(
+    made: dict[str, np.ndarray], rng: np.random.Generator
+) -> None:
+    """The closed form against 3000 permutations."""
+    edges, center = made["edges"], made["center"]
+    built = center + made["predicted"] @ made["components"]
+    pairs = correlate_rows(edges, built, center)
+    orders = [rng.permutation(N_SUBJECTS) for _ in range(3000)]
+
+    drawn = [
+        PairCorrelations(pairs.plain[:, order], pairs.demeaned[:, order]).summarise()
+        for order in orders
+    ]
+
+    for name, value in pairs.summarise_shuffled().items():
+        assert value == pytest.approx(np.mean([one[name] for one in drawn]), abs=0.02), name
+
+
+def test_rows_without_variance_correlate_with_nothing() -> None:
+    """No NaN comes out of a prediction that is the same everywhere."""
+    frame = EdgeFrame(4, 4.0, 4.0, np.zeros(1), np.zeros(1))
+    observed = ObservedEdges(np.ones((2, 1)), np.zeros(2), np.ones(2), np.zeros(2))
+
+    found = correlate_edges(frame, observed, np.zeros((2, 1)))
+
+    assert np.array_equal(found.plain, np.zeros((2, 2)))
