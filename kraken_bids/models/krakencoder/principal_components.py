@@ -178,7 +178,7 @@ def _lead(gram: Matrix, n_components: int) -> tuple[Matrix, Matrix]:
 
 def _complete(components: Matrix) -> Matrix:
     """One more row of unit length, orthogonal to the others."""
-    row: Matrix = np.random.default_rng(0).standard_normal(components.shape[1])
+    row = np.random.default_rng(0).standard_normal((components.shape[1],))
     for _ in range(2):  # once more takes away what rounding left
         row -= components.T @ (components @ row)
     return np.asarray(row / np.linalg.norm(row))
