@@ -1,0 +1,281 @@
+"""The closed-form peer: partial least squares between the scores of every pair of flavors.
+
+Scores are reduced connectomes, such as those on principal components. Each path from one flavor
+to another one has a regression of its own, and the whole is a network without hidden layers whose
+latent is everything that a flavor predicts: a block of numbers per flavor. A decoder takes the
+block of its flavor, so the mean of several latents gives the mean of what each would predict.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.exceptions import ConnectomeError, SettingsError
+from kraken_bids.models.folds import deal_folds
+from kraken_bids.models.krakencoder.architecture import Architecture, Weights
+from kraken_bids.models.krakencoder.components import extract_components
+from kraken_bids.models.krakencoder.devices import CPU, run_parts
+from kraken_bids.models.krakencoder.moments import Matrix, Moments
+
+METHODS = ("pls", "ridge")
+PATIENCE = 5
+"""Components that may follow the best one without a gain before no more are tried."""
+NARROW = 512
+"""Longest latent without a linear layer before it; one of 256 keeps maps of edges small."""
+RIDGES = np.logspace(-6, 3, 28)
+"""Penalties that are tried, in units of the source's mean variance per score."""
+MIN_SUBJECTS = 10
+"""Fewer people with both flavors of a path do not choose its regression."""
+
+Fitted = tuple[Matrix, float, float]
+"""Coefficients ``[n_inputs, n_outcomes]``, strength, share of held-out variance explained."""
+
+
+@dataclass(frozen=True)
+class PlsSettings:
+    """What fixes the regressions."""
+
+    method: str = "pls"
+    """``pls``: partial least squares; ``ridge``: ridge regression."""
+    max_components: int = 40
+    """Most components of a path."""
+    n_folds: int = 5
+    """Parts of the training people that are held out in turn; families stay together."""
+    seed: int = 0
+    """Of the parts."""
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise SettingsError(
+                f"expected a method among {', '.join(METHODS)}; found {self.method!r}."
+            )
+        if self.max_components < 1 or self.n_folds < 2:
+            raise SettingsError(
+                "expected at least 1 component and 2 folds; found "
+                f"{self.max_components} and {self.n_folds}."
+            )
+
+
+@dataclass(frozen=True)
+class PathFit:
+    """What is known of one path's regression."""
+
+    source: str
+    """The flavor it starts from."""
+    target: str
+    """The flavor it predicts."""
+    strength: float
+    """Number of components, or the ridge penalty in units of mean variance; chosen on folds."""
+    r2: float
+    """Share of the variance of the target's scores explained in people held out; may be < 0."""
+    n_subjects: int
+    """People who have both flavors."""
+
+
+def fit_pls(
+    scores: Mapping[str, NDArray[np.floating]],
+    settings: PlsSettings | None = None,
+    *,
+    families: Sequence[str] | None = None,
+) -> tuple[Weights, tuple[PathFit, ...]]:
+    """Fit a regression for every ordered pair of flavors, as one network.
+
+    Parameters
+    ----------
+    scores : mapping of str to ndarray of shape (n_subjects, n_scores)
+        Reduced connectomes of the training people by flavor id; a row of NaN where a subject
+        lacks a flavor. Each path is fitted on those who have both of its flavors.
+    settings : PlsSettings, optional
+    families : sequence of str, optional
+        Family of each subject; members are held out together.
+
+    Returns
+    -------
+    weights : Weights
+        Self paths give the scores back unchanged.
+    paths : tuple of PathFit
+        Of every pair of different flavors.
+
+    Raises
+    ------
+    ConnectomeError
+        If fewer than 10 people have both flavors of a path.
+
+    Source: Wold, Sjöström and Eriksson 2001, doi:10.1016/S0169-7439(01)00155-1; scores are
+    centered and not scaled, as ``PLSRegression(scale=False)`` of scikit-learn does.
+    """
+    settings = settings or PlsSettings()
+    n_subjects = len(next(iter(scores.values())))
+    folds = deal_folds(n_subjects, settings.n_folds, families=families, seed=settings.seed)
+    exact = {name: np.asarray(rows, np.float64) for name, rows in scores.items()}
+    fitted = run_parts(lambda name: _fit_source(exact, name, folds, settings), exact, CPU)
+    weights = _make_network({name: rows.shape[1] for name, rows in exact.items()}, fitted)
+    return weights, tuple(path for _, _, paths in fitted for path in paths)
+
+
+def _fit_source(
+    scores: Mapping[str, Matrix], source: str, folds: NDArray[np.intp], settings: PlsSettings
+) -> tuple[Matrix, Matrix, list[PathFit]]:
+    """Fit all paths from one flavor: coefficients and intercepts of all blocks, and the paths."""
+    x = scores[source]
+    matrices, biases, paths = [], [], []
+    for target, y in scores.items():
+        if target == source:
+            matrices.append(np.eye(x.shape[1]))
+            biases.append(np.zeros(x.shape[1]))
+            continue
+        both = np.isfinite(x).all(axis=1) & np.isfinite(y).all(axis=1)
+        if both.sum() < MIN_SUBJECTS:
+            raise ConnectomeError(
+                f"expected at least {MIN_SUBJECTS} training people with both {source} and "
+                f"{target}; found {both.sum()}. Leave one of the two flavors out, or give more "
+                "people."
+            )
+        moments = [
+            Moments.of(x[rows], y[rows])
+            for fold in np.unique(folds[both])
+            for rows in [both & (folds == fold)]
+        ]
+        whole = sum_moments(moments)
+        coefficients, strength, r2 = fit_regression(moments, settings)
+        matrices.append(coefficients)
+        biases.append(whole.mean_y - whole.mean_x @ coefficients)
+        paths.append(PathFit(source, target, strength, r2, whole.n))
+    return np.hstack(matrices), np.concatenate(biases), paths
+
+
+def sum_moments(moments: Sequence[Moments]) -> Moments:
+    """Moments of everybody in any of these."""
+    return list(accumulate(moments))[-1]
+
+
+def fit_regression(moments: Sequence[Moments], settings: PlsSettings) -> Fitted:
+    """Fit one regression whose strength is chosen by holding out each part in turn.
+
+    Parameters
+    ----------
+    moments : sequence of Moments
+        Of each part of the people.
+    settings : PlsSettings
+    """
+    whole = sum_moments(moments)
+    cuts = [(whole - part, part) for part in moments]
+    held_out = [
+        (kept.centered(), part.around(kept.mean_x, kept.mean_y)) for kept, part in cuts if kept.n
+    ]
+    choose = {"pls": _choose_components, "ridge": _choose_ridge}[settings.method]
+    return choose(whole.centered(), held_out, settings)
+
+
+def _choose_components(
+    whole: Moments, held_out: Sequence[tuple[Moments, Moments]], settings: PlsSettings
+) -> Fitted:
+    """Add components while the error of people held out falls."""
+    total = sum(part.yy for _, part in held_out)
+    walks = [_follow_errors(kept, part, settings.max_components) for kept, part in held_out]
+    errors = [total]
+    for values in zip(*walks, strict=False):
+        errors.append(sum(values))
+        if len(errors) - 1 - int(np.argmin(errors)) >= PATIENCE:
+            break
+    best = int(np.argmin(errors))
+    coefficients = np.zeros_like(whole.xy)
+    for _, (rotation, loading) in zip(range(best), extract_components(whole), strict=False):
+        coefficients += np.outer(rotation, loading)
+    return coefficients, float(best), 1 - errors[best] / total if total > 0 else 0.0
+
+
+def _follow_errors(kept: Moments, part: Moments, most: int) -> Iterator[float]:
+    """Squared error in people held out after 1, 2 … components."""
+    error = part.yy
+    rotations, loadings = [], []
+    found = extract_components(kept)
+    for _, (rotation, loading) in zip(range(most), found, strict=False):
+        spread = part.xx @ rotation
+        fitted = sum(
+            (q * float(r @ spread) for r, q in zip(rotations, loadings, strict=True)),
+            np.zeros(len(loading)),
+        )
+        error += float(
+            -2 * (rotation @ part.xy) @ loading
+            + 2 * fitted @ loading
+            + (rotation @ spread) * (loading @ loading)
+        )
+        rotations.append(rotation)
+        loadings.append(loading)
+        yield error
+
+
+def _choose_ridge(
+    whole: Moments, held_out: Sequence[tuple[Moments, Moments]], settings: PlsSettings
+) -> Fitted:
+    """Take the penalty with the least error in people held out."""
+    del settings
+    total = sum(part.yy for _, part in held_out)
+    errors = sum((_list_ridge_errors(kept, part) for kept, part in held_out), np.zeros(1))
+    best = int(np.argmin(errors))
+    solve = solve_ridge(whole)
+    return (
+        solve(RIDGES[best]),
+        float(RIDGES[best]),
+        float(1 - errors[best] / total) if total else 0.0,
+    )
+
+
+def solve_ridge(moments: Moments) -> Callable[[float], Matrix]:
+    """Prepare a ridge regression: coefficients of any penalty, in units of mean variance."""
+    values, vectors = np.linalg.eigh(moments.xx)
+    unit = values.mean()
+    turned = vectors.T @ moments.xy
+    return lambda penalty: vectors @ (turned / (values + penalty * unit)[:, None])
+
+
+def _list_ridge_errors(kept: Moments, part: Moments) -> Matrix:
+    """Squared error in people held out for each of :data:`RIDGES`."""
+    values, vectors = np.linalg.eigh(kept.xx)
+    turned = vectors.T @ kept.xy
+    crossed = (turned * (vectors.T @ part.xy)).sum(axis=1)
+    spread = (vectors.T @ part.xx @ vectors) * (turned @ turned.T)
+    weights = 1 / (values + RIDGES[:, None] * values.mean())
+    return part.yy - 2 * weights @ crossed + ((weights @ spread) * weights).sum(axis=1)
+
+
+def _make_network(
+    sizes: Mapping[str, int], fitted: Sequence[tuple[Matrix, Matrix, list[PathFit]]]
+) -> Weights:
+    """Make encoders that predict the scores of every flavor, and decoders that pick their own.
+
+    A long latent has a linear layer of the width of the scores before it, so that the maps
+    between edges and the first layer have that width.
+    """
+    n_latent, width = sum(sizes.values()), max(sizes.values())
+    architecture = Architecture(
+        flavors=tuple(sizes),
+        input_sizes=tuple(sizes.values()),
+        latent_size=n_latent,
+        hidden_sizes=(width,) if n_latent > NARROW else (),
+        skip_activation=True,
+        latent_normalize=False,
+    )
+    arrays: dict[str, Matrix] = {}
+    start = 0
+    for (name, size), (matrix, bias, _) in zip(sizes.items(), fitted, strict=True):
+        pick = np.eye(size, n_latent, start)
+        start += size
+        encoder = [(matrix.T, bias)]
+        decoder = [(pick, np.zeros(size))]
+        if architecture.hidden_sizes:
+            pad = np.eye(width, size)
+            encoder = [(pad, np.zeros(width)), (matrix.T @ pad.T, bias)]
+            decoder = [(pad @ pick, np.zeros(width)), (pad.T, np.zeros(size))]
+        for kind, layers in (("encoders", encoder), ("decoders", decoder)):
+            for layer, (weight, own_bias) in enumerate(layers):
+                arrays[f"{kind}.{name}.linears.{layer}.weight"] = weight
+                arrays[f"{kind}.{name}.linears.{layer}.bias"] = own_bias
+    return Weights(
+        architecture,
+        {name: np.ascontiguousarray(values, np.float32) for name, values in arrays.items()},
+    )
