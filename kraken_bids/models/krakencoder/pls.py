@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.models.folds import deal_folds
 from kraken_bids.models.krakencoder.architecture import Architecture, Weights
-from kraken_bids.models.krakencoder.components import extract_components
 from kraken_bids.models.krakencoder.devices import CPU, run_parts
 from kraken_bids.models.krakencoder.moments import Matrix, Moments
+from kraken_bids.models.krakencoder.pls_components import extract_components
 
 METHODS = ("pls", "ridge")
 PATIENCE = 5

@@ -3,8 +3,8 @@
 import numpy as np
 from sklearn.cross_decomposition import PLSRegression
 
-from kraken_bids.models.krakencoder.components import extract_components, find_leading
 from kraken_bids.models.krakencoder.moments import Moments
+from kraken_bids.models.krakencoder.pls_components import extract_components, find_leading
 
 
 def test_many_inputs_give_scikit_learns_components(rng: np.random.Generator) -> None:
