@@ -191,7 +191,8 @@ def _choose_components(
 def _follow_errors(kept: Moments, part: Moments, most: int) -> Iterator[float]:
     """Squared error in people held out after 1, 2 … components."""
     error = part.yy
-    rotations, loadings = [], []
+    rotations: list[Matrix] = []
+    loadings: list[Matrix] = []
     found = extract_components(kept)
     for _, (rotation, loading) in zip(range(most), found, strict=False):
         spread = part.xx @ rotation
@@ -240,7 +241,8 @@ def _list_ridge_errors(kept: Moments, part: Moments) -> Matrix:
     crossed = (turned * (vectors.T @ part.xy)).sum(axis=1)
     spread = (vectors.T @ part.xx @ vectors) * (turned @ turned.T)
     weights = 1 / (values + RIDGES[:, None] * values.mean())
-    return part.yy - 2 * weights @ crossed + ((weights @ spread) * weights).sum(axis=1)
+    errors = part.yy - 2 * weights @ crossed + ((weights @ spread) * weights).sum(axis=1)
+    return np.asarray(errors, np.float64)
 
 
 def _make_network(
