@@ -22,7 +22,13 @@ logger = logging.getLogger(__name__)
 N_COHORT = 150
 """Synthetic subjects that the demonstration model learns from; none of them is in the dataset."""
 RECIPE = TrainingSettings(
-    transform="pca32", latent_size=16, dropout=0.1, learning_rate=1e-3, n_epochs=40, device="cpu"
+    transform="pca32",
+    latent_size=16,
+    dropout=0.1,
+    learning_rate=1e-3,
+    n_epochs=40,
+    device="cpu",
+    schedule="paths",
 )
 SEED = 1
 

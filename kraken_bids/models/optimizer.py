@@ -1,28 +1,93 @@
 """The optimizer of the published recipe, which leaves out steps that are not finite."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-import torch
-from torch import Tensor, nn
+Values = Any
+"""A flat array of numpy, or a tensor of torch."""
+
+BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-8
+"""Of AdamW, as torch has them."""
 
 
 class GuardedAdamW:
-    """AdamW that leaves out a step whose gradient is not finite, and counts it."""
+    """AdamW over parts of a network that are stepped each by itself or together.
 
-    def __init__(self, network: nn.Module, *, learning_rate: float, weight_decay: float) -> None:
-        self._optimizer = torch.optim.AdamW(
-            network.parameters(), lr=learning_rate, weight_decay=weight_decay, fused=True
-        )
-        self._parameters = list(network.parameters())
+    A step whose gradients are not finite is left out and counted. Parts that a step does not name
+    keep their weights and moments: neither decay nor momentum moves them.
+
+    Parameters
+    ----------
+    parameters : mapping of str to flat array
+        Weights of each part; changed in place.
+    weight_decay : float
+        Of AdamW.
+
+    Source: Loshchilov & Hutter 2019 (decoupled weight decay), the rules of ``torch.optim.AdamW``.
+    """
+
+    def __init__(self, parameters: Mapping[str, Values], *, weight_decay: float) -> None:
+        self._parameters = dict(parameters)
+        self._weight_decay = weight_decay
+        self.means = {name: values * 0 for name, values in self._parameters.items()}
+        """First moments."""
+        self.squares = {name: values * 0 for name, values in self._parameters.items()}
+        """Second moments."""
+        self.n_steps = dict.fromkeys(self._parameters, 0)
+        """Steps that each part has made."""
         self.n_skipped = 0
+        """Steps left out."""
 
-    def step(self, outputs: Sequence[Tensor], derivatives: Sequence[Tensor] | None = None) -> None:
-        """Take a step along the gradients of outputs, given the loss's derivatives by them."""
-        # parameters that this path does not touch keep grad None: no decay, no step (the recipe)
-        self._optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(outputs, derivatives)
-        gradients = [p.grad for p in self._parameters if p.grad is not None]
-        if torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
-            self._optimizer.step()
-        else:
+    def arrays(self) -> dict[str, dict[str, Values]]:
+        """Give the arrays that a continuation needs, by kind and part; to be changed in place."""
+        return {"weights": self._parameters, "means": self.means, "squares": self.squares}
+
+    def step(
+        self,
+        gradients: Mapping[str, Values],
+        learning_rate: float,
+        run: Callable[[Callable[[str], None], Iterable[str]], object] | None = None,
+    ) -> None:
+        """Take a step of the parts whose gradients are given.
+
+        Parameters
+        ----------
+        gradients : mapping of str to flat array
+            Used up.
+        learning_rate : float
+        run : callable, optional
+            Called with a function and the parts to call it for, in any order or at once.
+        """
+        if not math.isfinite(sum(float(values @ values) for values in gradients.values())):
             self.n_skipped += 1
+            return
+
+        def step_part(name: str) -> None:
+            self._step_part(name, gradients[name], learning_rate)
+
+        if run is None:
+            for name in gradients:
+                step_part(name)
+        else:
+            run(step_part, gradients)
+
+    def _step_part(self, name: str, gradient: Values, learning_rate: float) -> None:
+        """Move one part; in place throughout, since each of its arrays fits a core's cache."""
+        self.n_steps[name] += 1
+        n_steps = self.n_steps[name]
+        values, mean, square = self._parameters[name], self.means[name], self.squares[name]
+        values *= 1 - learning_rate * self._weight_decay
+        mean *= BETA_1
+        mean += gradient * (1 - BETA_1)
+        gradient *= gradient
+        gradient *= 1 - BETA_2
+        square *= BETA_2
+        square += gradient
+        change = square**0.5
+        change *= 1 / math.sqrt(1 - BETA_2**n_steps)
+        change += EPSILON
+        change **= -1
+        change *= mean
+        change *= learning_rate / (1 - BETA_1**n_steps)
+        values -= change

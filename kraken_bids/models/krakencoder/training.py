@@ -1,94 +1,252 @@
-"""The training loop: every ordered pair of flavors is a path, one step per batch and path."""
+"""Training: epochs over the paths between flavors, and a model of what comes out."""
 
 import logging
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from itertools import product
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from kraken_bids.exceptions import ConnectomeError, SettingsError
+from kraken_bids.exceptions import CheckpointError, ConnectomeError
 from kraken_bids.flavors import Flavor
-from kraken_bids.models.krakencoder.architecture import Architecture
-from kraken_bids.models.krakencoder.devices import Device, resolve_device
-from kraken_bids.models.krakencoder.losses import (
-    LATENT_SIMILARITY,
-    PUBLISHED_LOSS,
-    LossTerm,
-    compute_loss_and_gradients,
-    latent_similarity_loss,
-    parse_loss,
-)
+from kraken_bids.models.krakencoder.affine_steps import AffineSteps
+from kraken_bids.models.krakencoder.architecture import Architecture, Weights
+from kraken_bids.models.krakencoder.devices import namespace, resolve_device, to_numpy
+from kraken_bids.models.krakencoder.losses import weigh_losses
 from kraken_bids.models.krakencoder.model import Model
-from kraken_bids.models.krakencoder.network import Network
+from kraken_bids.models.krakencoder.recipe import EpochResult, TrainingData, TrainingSettings
 from kraken_bids.models.krakencoder.reduction import Reduction, fit_reduction
 from kraken_bids.models.optimizer import GuardedAdamW
 
+if TYPE_CHECKING:
+    from kraken_bids.models.krakencoder.network import Network
+
+__all__ = ["EpochResult", "Trainer", "TrainingData", "TrainingSettings", "train_model"]
+
 logger = logging.getLogger(__name__)
 
-SMALL_WIDTH = 1024
-"""Reduced inputs up to this length are trained on one thread."""
+Indices = NDArray[np.intp]
+Losses = NDArray[np.float64]
+"""``[n_flavors, n_flavors]``, sources by targets."""
 
 
-@dataclass(frozen=True)
-class TrainingSettings:
-    """What fixes a training; the defaults are the published recipe."""
+class Steps(Protocol):
+    """Steps of a network: by hand on a CPU, or by autograd."""
 
-    transform: str = "pca256"
-    """``pcaK``, ``cfeat`` or ``none``."""
-    latent_size: int = 128
-    """Length of a latent."""
-    hidden_sizes: tuple[int, ...] = ()
-    """Widths of hidden layers."""
-    loss: str = PUBLISHED_LOSS
-    """Terms and weights."""
-    dropout: float = 0.5
-    """On the output of each linear layer."""
-    learning_rate: float = 1e-4
-    """Of AdamW."""
-    weight_decay: float = 0.01
-    """Of AdamW."""
-    batch_size: int = 41
-    """Subjects per step; a last batch that is not full is left out."""
-    n_epochs: int = 2000
-    """Times that every path sees the subjects."""
-    seed: int = 0
-    """Of initial weights, batches and dropout."""
-    device: str = "auto"
-    """Where to train."""
+    optimizer: GuardedAdamW
 
-    def __post_init__(self) -> None:
-        """Check ranges and the loss string."""
-        parse_loss(self.loss)
-        if self.batch_size < 2 or self.n_epochs < 0 or self.latent_size < 2:
-            raise SettingsError(
-                "expected a batch of at least 2 subjects, a latent of at least 2 numbers and "
-                f"no negative number of epochs; found {self.batch_size}, {self.latent_size} and "
-                f"{self.n_epochs}."
+    def in_epoch(self, epoch: int) -> AbstractContextManager[None]: ...
+    def step_path(
+        self, source: int, target: int, batch: Indices, learning_rate: float
+    ) -> float: ...
+    def step_joint(self, batch: Indices, learning_rate: float) -> Losses: ...
+    def step_similarity(self, learning_rate: float) -> float: ...
+    def freeze(self) -> Weights: ...
+
+
+class Trainer:
+    """A training that goes on epoch by epoch, and can be saved and continued between epochs.
+
+    Parameters
+    ----------
+    architecture : Architecture
+        The network; ``settings`` says how it is trained, not what it is.
+    data : TrainingData
+        Reduced connectomes of the training subjects. Subjects who lack a flavor train the paths
+        that they have: in the schedule ``paths`` the batches of a path are of those who have both
+        flavors (one batch of all of them where they are fewer than a batch); in ``joint`` a path's
+        losses are over those of the batch who have both.
+    settings : TrainingSettings
+    start : Weights, optional
+        Weights to begin with; at random, as torch fills linear layers, by default.
+
+    Raises
+    ------
+    ConnectomeError
+        If the data do not fit the network, or are too few for a batch.
+
+    Notes
+    -----
+    Every random number follows from the seed, the epoch and its place in it. So the same seed
+    gives the same bytes on a CPU, whatever the number of threads, and a restored training goes on
+    as if it had never stopped. Networks with hidden layers or translations between groups, and
+    all on a GPU, are computed by torch: there the number of threads and the device may change the
+    last bits.
+
+    Source: Jamison et al. 2025, Methods.
+    """
+
+    def __init__(
+        self,
+        architecture: Architecture,
+        data: TrainingData,
+        settings: TrainingSettings,
+        *,
+        start: Weights | None = None,
+    ) -> None:
+        data.check(architecture, settings.batch_size)
+        self.epoch = 0
+        """Epochs done."""
+        self._architecture = architecture
+        self._settings = settings
+        self._present = data.find_present()
+        is_adding = data.target_latents is not None
+        self._has_similarity = not is_adding and bool(weigh_losses(settings.loss).similarity)
+        self._paths = _list_paths(self._present, is_adding=is_adding)
+        self._steps = _choose_steps(
+            start or fill_weights(architecture, settings.seed), data, settings
+        )
+
+    @property
+    def weights(self) -> Weights:
+        """Copy of the current weights."""
+        return self._steps.freeze()
+
+    @property
+    def network(self) -> "Network":
+        """Copy of the current network, in evaluation mode."""
+        from kraken_bids.models.krakencoder.network import Network
+
+        return Network.from_weights(self.weights)
+
+    def run_epoch(self) -> EpochResult:
+        """Train one epoch: all batches of all paths, then the latent-similarity step."""
+        started = time.perf_counter()
+        generator = np.random.default_rng([self._settings.seed, self.epoch])
+        run = self._run_joint if self._settings.schedule == "joint" else self._run_paths
+        with self._steps.in_epoch(self.epoch):
+            sums, counts = run(generator)
+            similarity = self._steps.step_similarity(self._rate) if self._has_similarity else 0.0
+        self.epoch += 1
+        names = self._architecture.flavors
+        return EpochResult(
+            epoch=self.epoch,
+            loss=float(sums.sum() / max(1, counts.sum())),
+            latent_similarity=similarity if math.isfinite(similarity) else 0.0,
+            n_skipped=self._steps.optimizer.n_skipped,
+            seconds=time.perf_counter() - started,
+            path_losses={
+                (names[s], names[t]): float(sums[s, t] / counts[s, t])
+                for s, t in np.argwhere(counts).tolist()
+            },
+        )
+
+    def state(self) -> dict[str, Any]:
+        """Give all that an exact continuation needs: arrays, and whole numbers.
+
+        Keys of arrays begin with ``weights.``, ``means.`` and ``squares.`` (AdamW's moments),
+        those of numbers with ``n_steps.``; besides ``epoch`` and ``n_skipped``. There is no
+        generator to keep: each epoch draws from streams of its own.
+        """
+        optimizer = self._steps.optimizer
+        state: dict[str, Any] = {"epoch": self.epoch, "n_skipped": optimizer.n_skipped}
+        for kind, arrays in optimizer.arrays().items():
+            state |= {f"{kind}.{name}": to_numpy(values).copy() for name, values in arrays.items()}
+        return state | {f"n_steps.{name}": n for name, n in optimizer.n_steps.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a state, as the training that gave it would have.
+
+        Raises
+        ------
+        CheckpointError
+            If it is of another network.
+        """
+        optimizer = self._steps.optimizer
+        wanted = {(key, np.shape(value)) for key, value in self.state().items()}
+        misfits = wanted ^ {(key, np.shape(value)) for key, value in state.items()}
+        if misfits:
+            raise CheckpointError(
+                "expected the saved state of a training of this network; found one that differs "
+                f"in {min(misfits)[0]}. Continue with the settings and flavors that it was begun "
+                "with, or begin anew."
             )
-        if not 0 <= self.dropout < 1:
-            raise SettingsError(f"expected a dropout from 0 up to 1; found {self.dropout}.")
+        for kind, arrays in optimizer.arrays().items():
+            for name, values in arrays.items():
+                values[:] = namespace(values).asarray(state[f"{kind}.{name}"])
+        optimizer.n_steps = {name: int(state[f"n_steps.{name}"]) for name in optimizer.n_steps}
+        self.epoch, optimizer.n_skipped = int(state["epoch"]), int(state["n_skipped"])
+
+    @property
+    def _rate(self) -> float:
+        return self._settings.rate
+
+    def _run_joint(self, generator: np.random.Generator) -> tuple[Losses, Losses]:
+        """Step all paths at once, batch by batch; gives sums of losses, and of how many."""
+        size = self._settings.batch_size
+        order = generator.permutation(np.flatnonzero(self._present.any(axis=0)))
+        n_batches = max(1, len(order) // size)
+        losses = np.stack(
+            [
+                self._steps.step_joint(batch, self._rate)
+                for batch in np.split(order[: n_batches * size], n_batches)
+            ]
+        )
+        return np.nansum(losses, axis=0), (~np.isnan(losses)).sum(axis=0)
+
+    def _run_paths(self, generator: np.random.Generator) -> tuple[Losses, Losses]:
+        """Step path by path, batch by batch; gives sums of losses, and of how many."""
+        n_flavors = len(self._present)
+        sums, counts = np.zeros((2, n_flavors, n_flavors))
+        for (source, target), subjects in self._paths.items():
+            order = generator.permutation(subjects)
+            n_batches = max(1, len(order) // self._settings.batch_size)
+            for batch in np.split(order[: n_batches * self._settings.batch_size], n_batches):
+                loss = self._steps.step_path(source, target, batch, self._rate)
+                sums[source, target] += loss if math.isfinite(loss) else 0.0
+            counts[source, target] = n_batches
+        return sums, counts
 
 
-@dataclass(frozen=True)
-class EpochResult:
-    """What is known after an epoch."""
+def _list_paths(present: NDArray[np.bool_], *, is_adding: bool) -> dict[tuple[int, int], Indices]:
+    """List subjects by path, those who have both flavors; paths of fewer than two are left out.
 
-    epoch: int
-    """From 1."""
-    loss: float
-    """Mean batch loss over the paths' steps."""
-    latent_similarity: float
-    """Weighted latent-similarity loss; 0 without that term."""
-    n_skipped: int
-    """Steps left out because a loss or gradient was not finite."""
-    seconds: float
-    """Wall-clock time of the epoch."""
+    Raises
+    ------
+    ConnectomeError
+        If no path is left.
+    """
+    flavors = range(len(present))
+    pairs = [(k, k) for k in flavors] if is_adding else list(product(flavors, flavors))
+    found = {(s, t): np.flatnonzero(present[s] & present[t]) for s, t in pairs}
+    paths = {path: subjects for path, subjects in found.items() if len(subjects) > 1}
+    if not paths:
+        raise ConnectomeError(
+            "expected at least two training subjects who have both flavors of some path; found "
+            "none. Give subjects who have several flavors."
+        )
+    return paths
+
+
+def _choose_steps(weights: Weights, data: TrainingData, settings: TrainingSettings) -> Steps:
+    """Compute by hand where that is possible, else by torch, which takes a second to import."""
+    device, arch = resolve_device(settings.device), weights.architecture
+    if not device.is_gpu and arch.is_affine and not arch.group_paths:
+        return AffineSteps(weights, data, settings)
+    from kraken_bids.models.krakencoder.autograd_steps import AutogradSteps
+
+    return AutogradSteps(weights, data, settings)
+
+
+def fill_weights(architecture: Architecture, seed: int) -> Weights:
+    """Fill a network at random, as torch fills linear layers.
+
+    Weights and biases are uniform between plus and minus one by the root of a layer's inputs.
+    """
+    generator = np.random.default_rng([seed])
+    arrays = {}
+    for branch, layers in architecture.branches().items():
+        for k, (n_in, n_out, has_bias) in enumerate(layers):
+            bound = n_in**-0.5
+            shapes = {"weight": (n_out, n_in), **({"bias": (n_out,)} if has_bias else {})}
+            for name, shape in shapes.items():
+                values = generator.uniform(-bound, bound, shape).astype(np.float32)
+                arrays[f"{branch}.linears.{k}.{name}"] = values
+    return Weights(architecture, arrays)
 
 
 def train_model(
@@ -107,7 +265,7 @@ def train_model(
     edges : mapping of Flavor to ndarray of shape (n_subjects, n_edges)
         Training subjects only, the same ones in the same order for every flavor.
     settings : TrainingSettings, optional
-        The published recipe by default.
+        The published recipe, in the joint schedule, by default.
     reductions : mapping of Flavor to Reduction, optional
         Transforms; fitted on ``edges`` by default.
     name : str
@@ -131,32 +289,37 @@ def train_model(
     """
     settings = settings or TrainingSettings()
     _check_cohort(edges, settings)
-    device = resolve_device(settings.device)
-    torch.manual_seed(settings.seed)
     fitted = dict(
         reductions or {f: fit_reduction(rows, settings.transform) for f, rows in edges.items()}
     )
-    network = Network(_design(fitted, edges, settings)).to(device.name)
-    inputs = {
-        f.name: torch.from_numpy(fitted[f].forward(rows)).to(device.name)
-        for f, rows in edges.items()
-    }
-    with _few_threads(device, max(rows.shape[1] for rows in inputs.values())):
-        n_skipped = _fit_network(network, inputs, settings, on_epoch)
+    architecture = settings.design(
+        {flavor.name: fitted[flavor].n_components for flavor in edges},
+        {flavor.name: flavor.group for flavor in edges},
+    )
+    inputs = {f.name: to_numpy(fitted[f].forward(rows)) for f, rows in edges.items()}
+    trainer = Trainer(architecture, TrainingData(inputs), settings)
+    n_skipped = 0
+    for _ in range(settings.n_epochs):
+        result = trainer.run_epoch()
+        n_skipped = result.n_skipped
+        if on_epoch:
+            on_epoch(result)
+    if n_skipped:
+        logger.warning("%d training steps were skipped: gradient not finite", n_skipped)
     return Model(
         name=name,
         sha256="",
         flavors=tuple(edges),
         latent_size=settings.latent_size,
-        network=network.freeze(),
+        network=trainer.weights,
         reductions=fitted,
         provenance={
-            "Training": {**asdict(settings), "hidden_sizes": list(settings.hidden_sizes)},
+            "Training": settings.to_json(),
             "NumberOfSubjects": len(next(iter(edges.values()))),
             "Subjects": list(subjects),
             "SkippedSteps": n_skipped,
         },
-        device=device,
+        device=resolve_device(settings.device),
     )
 
 
@@ -181,103 +344,3 @@ def _check_cohort(
             f"expected finite connectomes; found NaN or infinite edges in {', '.join(broken)}. "
             "Leave those subjects out or fill their edges."
         )
-
-
-def _design(
-    reductions: Mapping[Flavor, Reduction],
-    edges: Mapping[Flavor, object],
-    settings: TrainingSettings,
-) -> Architecture:
-    return Architecture(
-        flavors=tuple(flavor.name for flavor in edges),
-        input_sizes=tuple(reductions[flavor].n_components for flavor in edges),
-        latent_size=settings.latent_size,
-        hidden_sizes=settings.hidden_sizes,
-        dropout=settings.dropout,
-    )
-
-
-@contextmanager
-def _few_threads(device: Device, width: int) -> Iterator[None]:
-    """Use one thread for small arrays: a second one waits more than it works on busy cores."""
-    n_threads = torch.get_num_threads()
-    if not device.is_gpu and width <= SMALL_WIDTH:
-        torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(n_threads)
-
-
-def _fit_network(
-    network: Network,
-    inputs: Mapping[str, Tensor],
-    settings: TrainingSettings,
-    on_epoch: Callable[[EpochResult], None] | None,
-) -> int:
-    """Run all epochs; returns the number of steps that were skipped."""
-    terms = parse_loss(settings.loss)
-    weight = sum(term.weight for term in terms if term.name == LATENT_SIMILARITY)
-    optimizer = GuardedAdamW(
-        network, learning_rate=settings.learning_rate, weight_decay=settings.weight_decay
-    )
-    for epoch in range(1, settings.n_epochs + 1):
-        started = time.perf_counter()
-        loss = _train_paths(
-            network, inputs, optimizer, terms=terms, batch_size=settings.batch_size
-        )
-        similarity = _train_similarity(network, inputs, optimizer, weight) if weight else loss * 0
-        if on_epoch:
-            on_epoch(
-                EpochResult(
-                    epoch=epoch,
-                    loss=float(loss),
-                    latent_similarity=float(similarity),
-                    n_skipped=optimizer.n_skipped,
-                    seconds=time.perf_counter() - started,
-                )
-            )
-    if optimizer.n_skipped:
-        logger.warning("%d training steps were skipped: gradient not finite", optimizer.n_skipped)
-    return optimizer.n_skipped
-
-
-def _train_paths(
-    network: Network,
-    inputs: Mapping[str, Tensor],
-    optimizer: GuardedAdamW,
-    *,
-    terms: tuple[LossTerm, ...],
-    batch_size: int,
-) -> Tensor:
-    """One epoch over all paths; returns the mean loss."""
-    paths = list(product(inputs, inputs))
-    first = next(iter(inputs.values()))
-    n_batches = len(first) // batch_size
-    # one sort makes the shuffles of all paths of the epoch
-    orders = torch.rand(len(paths), len(first), device=first.device).argsort(dim=1)
-    total = torch.zeros((), device=first.device)
-    network.train()
-    for (source, target), order in zip(paths, orders, strict=True):
-        for batch in order[: n_batches * batch_size].split(batch_size):
-            latents, predicted = network(inputs[source][batch], source, target)
-            loss, by_predicted, by_latents = compute_loss_and_gradients(
-                terms, inputs[target][batch], predicted.detach(), latents.detach()
-            )
-            optimizer.step([predicted, latents], [by_predicted, by_latents])
-            total += loss.nan_to_num()
-    return total / (len(paths) * n_batches)
-
-
-def _train_similarity(
-    network: Network, inputs: Mapping[str, Tensor], optimizer: GuardedAdamW, weight: float
-) -> Tensor:
-    """One step that pulls the latents of all flavors together, all subjects at once."""
-    network.eval()
-    with torch.no_grad():
-        references = torch.stack([network.encoders[name](rows) for name, rows in inputs.items()])
-    network.train()
-    latents = torch.stack([network.encoders[name](rows) for name, rows in inputs.items()])
-    loss = weight * latent_similarity_loss(latents, references)
-    optimizer.step([loss])
-    return loss.detach().nan_to_num()

@@ -1,6 +1,7 @@
-"""Losses against numpy and scipy, and their gradients against finite differences."""
+"""Losses against numpy and scipy in float64, and their derivatives against finite differences."""
 
 from collections.abc import Callable
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -9,112 +10,167 @@ from scipy.spatial.distance import cdist
 
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.models.krakencoder.losses import (
-    BY_LATENT,
-    BY_PREDICTION,
     PUBLISHED_LOSS,
     LossTerm,
-    compute_loss_and_gradients,
-    latent_similarity_loss,
+    LossWeights,
+    PairWeights,
+    compute_pair_losses,
+    compute_similarity_loss,
+    describe_rows,
     parse_loss,
+    weigh_losses,
 )
 
-BATCH_LOSSES = (*BY_PREDICTION, *BY_LATENT)
-Batch = tuple[torch.Tensor, torch.Tensor, torch.Tensor]
+Rows = np.ndarray
+PAIR_LOSSES = ("correlation", "neighbor", "distance", "error")
+ALL = PairWeights(correlation=1.5, neighbor=2.0, distance=0.5, error=30.0)
+EVERY = [*(PairWeights(**{name: 1.0}) for name in PAIR_LOSSES), ALL]
+PRESENT = np.array([[True] * 11, [True, False, True] * 3 + [False, True], [False] * 10 + [True]])
+"""Of three paths: everybody, some, and one person alone."""
 
 
 @pytest.fixture
-def batch() -> Batch:
-    generator = torch.Generator().manual_seed(0)
-    x, y = (torch.randn(11, 8, generator=generator, dtype=torch.float64) for _ in range(2))
-    z = torch.randn(11, 5, generator=generator, dtype=torch.float64)
-    return x, y, z / z.norm(dim=1, keepdim=True)
+def batch() -> tuple[Rows, Rows]:
+    """Rows x ``[n, width]`` and rows y of three paths ``[3, n, width]``."""
+    rng = np.random.default_rng(0)
+    return rng.normal(size=(11, 8)) + 0.5, rng.normal(size=(3, 11, 8)) - 0.2
 
 
-def expected_losses(x: np.ndarray, y: np.ndarray, z: np.ndarray) -> dict[str, float]:
-    n, others = len(x), ~np.eye(len(x), dtype=bool)
-    d, e = cdist(x, y), cdist(z, z)
+def expect(weights: PairWeights, x: Rows, y: Rows) -> float:
+    """Sum of the losses of one path by the formulas of the recipe."""
+    n = len(x)
+    if n < 2:
+        return 0.0
+    d = cdist(x, y)
     far = d + np.eye(n) * d.max()
-    return {
-        "correye": np.linalg.norm(np.corrcoef(x, y)[:n, n:] - np.eye(n)),
-        "enceye": np.linalg.norm(np.corrcoef(z) - np.eye(n)),
-        "neidist": np.mean(np.diag(d)) - np.mean((far.min(0) + far.min(1)) / 2),
-        "encdist": np.mean(np.diag(e)) - e[others].mean(),
-        "mse": np.mean((x - y) ** 2),
-    }
+    own, others = np.mean(np.diag(d)), d[~np.eye(n, dtype=bool)].mean()
+    return (
+        weights.correlation * np.linalg.norm(np.corrcoef(x, y)[:n, n:] - np.eye(n))
+        + weights.neighbor * (own - np.mean((far.min(0) + far.min(1)) / 2))
+        + weights.distance * (own - others)
+        + weights.error * np.mean((x - y) ** 2)
+    )
 
 
-def compute_loss(text: str, x: torch.Tensor, y: torch.Tensor, z: torch.Tensor) -> torch.Tensor:
-    return compute_loss_and_gradients(parse_loss(text), x, y, z)[0]
+def compute(
+    weights: PairWeights, x: Rows, y: Rows, present: Rows | None = None, *, is_self: bool = False
+) -> tuple[Rows, Rows]:
+    """Losses ``[n_paths]`` and their derivatives by y."""
+    centered = x - x.mean(axis=1, keepdims=True)
+    losses, slopes = compute_pair_losses(
+        weights,
+        y @ centered.T,
+        describe_rows(x),
+        describe_rows(y),
+        present=present,
+        is_self=is_self,
+    )
+    return losses, slopes.matrix @ centered + slopes.scale[..., None] * y + slopes.shift[..., None]
 
 
-def differentiate(
-    function: Callable[[torch.Tensor], torch.Tensor], at: torch.Tensor, step: float = 1e-6
-) -> torch.Tensor:
+def differentiate(function: Callable[[Rows], float], at: Rows, step: float = 1e-6) -> Rows:
     """Central differences by every number."""
-    slopes = torch.zeros_like(at)
+    slopes = np.zeros_like(at)
     for index in np.ndindex(*at.shape):
-        moved = [at.clone(), at.clone()]
+        moved = [at.copy(), at.copy()]
         moved[0][index] += step
         moved[1][index] -= step
         slopes[index] = (function(moved[0]) - function(moved[1])) / (2 * step)
     return slopes
 
 
-@pytest.mark.parametrize("name", BATCH_LOSSES)
-def test_each_loss_is_its_formula(batch: Batch, name: str) -> None:
-    """Numpy and scipy give the same numbers."""
-    expected = expected_losses(*(part.numpy() for part in batch))[name]
+@pytest.mark.parametrize("weights", EVERY, ids=[*PAIR_LOSSES, "all"])
+@pytest.mark.parametrize("present", [None, PRESENT], ids=["everybody", "absent"])
+def test_losses_of_several_paths_are_their_formulas(
+    batch: tuple[Rows, Rows], weights: PairWeights, present: Rows | None
+) -> None:
+    """Each path has the losses of those who have both flavors, as if the others were not there."""
+    x, y = batch
+    who = np.ones((3, 11), bool) if present is None else present
+    expected = [expect(weights, x[mine], path[mine]) for path, mine in zip(y, who, strict=True)]
 
-    assert float(compute_loss(name, *batch)) == pytest.approx(expected, abs=1e-9)
+    losses, _ = compute(weights, x, y, present)
 
-
-def test_the_published_loss_is_the_weighted_sum(batch: Batch) -> None:
-    """Weights as in the loss string; the latent similarity stands apart."""
-    each = expected_losses(*(part.numpy() for part in batch))
-    expected = (
-        each["correye"]
-        + 10 * each["enceye"]
-        + each["neidist"]
-        + 10 * each["encdist"]
-        + 1000 * each["mse"]
-    )
-
-    assert float(compute_loss(PUBLISHED_LOSS, *batch)) == pytest.approx(expected)
+    np.testing.assert_allclose(losses, expected, rtol=1e-10, atol=1e-10)
 
 
-@pytest.mark.parametrize("text", [*BATCH_LOSSES, PUBLISHED_LOSS, "mse+mse.w2"])
-def test_gradients_are_finite_differences(batch: Batch, text: str) -> None:
-    """A small step of every number of prediction and latent changes the loss as derived."""
-    x, y, z = batch
-    _, by_y, by_z = compute_loss_and_gradients(parse_loss(text), x, y, z)
+@pytest.mark.parametrize("weights", EVERY, ids=[*PAIR_LOSSES, "all"])
+@pytest.mark.parametrize("present", [None, PRESENT], ids=["everybody", "absent"])
+def test_derivatives_are_finite_differences(
+    batch: tuple[Rows, Rows], weights: PairWeights, present: Rows | None
+) -> None:
+    """A small step of any number changes the sum of losses as derived; absent rows change none."""
+    x, y = batch
+    who = np.ones((3, 11), bool) if present is None else present
 
-    expected_y = differentiate(lambda moved: compute_loss(text, x, moved, z), y)
-    expected_z = differentiate(lambda moved: compute_loss(text, x, y, moved), z)
+    def add_up(moved: Rows) -> float:
+        return sum(
+            expect(weights, x[mine], path[mine]) for path, mine in zip(moved, who, strict=True)
+        )
 
-    torch.testing.assert_close(by_y, expected_y, rtol=1e-5, atol=1e-6)
-    torch.testing.assert_close(by_z, expected_z, rtol=1e-5, atol=1e-6)
+    _, by_y = compute(weights, x, y, present)
+
+    np.testing.assert_allclose(by_y, differentiate(add_up, y), rtol=1e-5, atol=1e-6)
+    assert not by_y[~who].any()
 
 
-def test_latent_similarity_is_the_sum_over_pairs() -> None:
-    """2·MSE(z_i, z_j) over i > j, with the gradient through z_i alone."""
-    latents = torch.randn(4, 6, 3, dtype=torch.float64, requires_grad=True)
-    fixed = torch.randn(4, 6, 3, dtype=torch.float64)
-    pairs = [(i, j) for i in range(4) for j in range(i)]
-    expected = sum(2 * torch.nn.functional.mse_loss(latents[i], fixed[j]) for i, j in pairs)
-    (gradient,) = torch.autograd.grad(expected, latents)
+@pytest.mark.parametrize("present", [None, PRESENT[1:2]], ids=["everybody", "absent"])
+def test_losses_of_latents_with_themselves(batch: tuple[Rows, Rows], present: Rows | None) -> None:
+    """Both sides move: enceye and encdist of latents against their own."""
+    z = batch[0]
+    mine = np.ones(11, bool) if present is None else present[0]
+    weights = PairWeights(correlation=10, distance=7)
 
-    actual = latent_similarity_loss(latents, fixed)
+    losses, by_z = compute(weights, z, z[None], present, is_self=True)
 
-    torch.testing.assert_close(actual, expected)
-    torch.testing.assert_close(torch.autograd.grad(actual, latents)[0], gradient)
+    np.testing.assert_allclose(losses, [expect(weights, z[mine], z[mine])], rtol=1e-9)
+    slopes = differentiate(lambda moved: expect(weights, moved[mine], moved[mine]), z)
+    np.testing.assert_allclose(by_z[0], slopes, rtol=1e-5, atol=1e-6)
+
+
+def test_torch_gives_what_numpy_gives(batch: tuple[Rows, Rows]) -> None:
+    """One text serves both libraries."""
+    x, y = batch
+    losses, by_y = compute(ALL, x, y, PRESENT)
+
+    found, slopes = compute(ALL, *(torch.from_numpy(part.copy()) for part in (x, y, PRESENT)))
+
+    np.testing.assert_allclose(found, losses, rtol=1e-12)
+    np.testing.assert_allclose(slopes, by_y, rtol=1e-10, atol=1e-12)
 
 
 def test_rows_without_variance_do_not_break_the_losses() -> None:
-    """Where the reference's losses become NaN, ours stay finite, and so do the gradients."""
-    x, y, z = torch.randn(5, 4), torch.zeros(5, 4), torch.zeros(5, 3)
+    """Where the reference's losses become NaN, ours stay finite, and so do their derivatives."""
+    x = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    for y in (np.zeros((1, 5, 4), np.float32), np.ones((1, 5, 4), np.float32), x[None]):
+        for part in (*compute(ALL, x, y), *compute(ALL, y[0], y, is_self=True)):
+            assert np.isfinite(part).all()
 
-    for part in compute_loss_and_gradients(parse_loss(PUBLISHED_LOSS), x, y, z):
-        assert torch.isfinite(part).all()
+
+def test_terms_that_are_no_numbers_count_as_0() -> None:
+    """Predictions that are NaN have no loss; their gradient is left to the optimizer's guard."""
+    x = np.random.default_rng(0).normal(size=(5, 4))
+
+    losses, _ = compute(ALL, x, np.full((1, 5, 4), np.nan))
+
+    np.testing.assert_array_equal(losses, 0)
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_latent_similarity_is_the_sum_over_pairs(is_complete: bool) -> None:
+    """2·MSE(z_i, z_j) over i > j and who has both, with the derivative through z_i alone."""
+    rng = np.random.default_rng(3)
+    latents, fixed = rng.normal(size=(2, 4, 6, 3))
+    present = np.ones((4, 6), bool) if is_complete else rng.random((4, 6)) < 0.7
+
+    def add_up(moved: Rows) -> float:
+        pairs = [(j, i, present[i] & present[j]) for j, i in combinations(range(4), 2)]
+        return sum(2 * np.mean((moved[i][u] - fixed[j][u]) ** 2) for j, i, u in pairs)
+
+    loss, by_latents = compute_similarity_loss(latents, fixed, present)
+
+    assert loss == pytest.approx(add_up(latents), rel=1e-10)
+    np.testing.assert_allclose(by_latents, differentiate(add_up, latents), rtol=1e-6, atol=1e-8)
 
 
 def test_loss_strings_are_parsed() -> None:
@@ -125,3 +181,13 @@ def test_loss_strings_are_parsed() -> None:
             SettingsError, match="correye, neidist, mse, enceye, encdist, latentsimloss"
         ):
             parse_loss(text)
+
+
+def test_terms_of_one_name_are_added_up() -> None:
+    """The published weights, and a term that stands twice."""
+    assert weigh_losses(PUBLISHED_LOSS) == LossWeights(
+        PairWeights(correlation=1, neighbor=1, error=1000),
+        PairWeights(correlation=10, distance=10),
+        similarity=10000,
+    )
+    assert weigh_losses("mse+mse.w2").prediction == PairWeights(error=3)

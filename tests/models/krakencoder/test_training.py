@@ -17,7 +17,7 @@ NAMES = (
 )
 SMALL = TrainingSettings(
     transform="pca16", latent_size=12, batch_size=20, n_epochs=25, learning_rate=2e-3, dropout=0.1,
-    device="cpu",
+    device="cpu", schedule="paths",
 )  # fmt: skip
 
 

@@ -37,7 +37,13 @@ Inputs = dict[tuple[int, Flavor], InputQuality]
 CONFORMANCE = Path(__file__).resolve().parents[3].parent / "shared" / "conformance"
 N_TRAIN, N = 100, 14
 RECIPE = TrainingSettings(
-    transform="pca32", latent_size=16, dropout=0.1, learning_rate=1e-3, n_epochs=60, device="cpu"
+    transform="pca32",
+    latent_size=16,
+    dropout=0.1,
+    learning_rate=1e-3,
+    n_epochs=60,
+    device="cpu",
+    schedule="paths",
 )
 CORR, PCORR = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("FCpcorr_fs86_hpf")
 GSR, IFOD2 = parse_flavor("FCcorr_fs86_hpfgsr"), parse_flavor("SCifod2act_fs86_volnorm")
