@@ -11,11 +11,11 @@ from kraken_bids.cli.commands.fetch import fetch
 from kraken_bids.cli.commands.model_tools import convert, describe, merge
 from kraken_bids.cli.commands.predict import predict
 from kraken_bids.cli.commands.sc import sc
+from kraken_bids.cli.commands.train import train
 from kraken_bids.cli.options import (
     ForgivingCommand,
     end_cleanly_when_stopped,
     exit_with_message,
-    reserve_where_limited,
     verbose_option,
 )
 from kraken_bids.logs import start_terminal_log
@@ -26,8 +26,6 @@ from kraken_bids.logs import start_terminal_log
 def main() -> None:
     """Work with Krakencoder models and connectome files outside the BIDS App."""
     end_cleanly_when_stopped()
-    with exit_with_message():
-        reserve_where_limited()
 
 
 main.add_command(convert)
@@ -38,6 +36,7 @@ main.add_command(fc)
 main.add_command(merge)
 main.add_command(predict)
 main.add_command(sc)
+main.add_command(train)
 
 
 @main.command(cls=ForgivingCommand)

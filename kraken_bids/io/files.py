@@ -62,16 +62,16 @@ def atomic_path(path: Path) -> Iterator[Path]:
         If the disk is full or the folder cannot be written to.
     """
     path = Path(path)
-    with _explaining(path):  # nobody may look into a closed folder
+    with explaining_writes(path):  # nobody may look into a closed folder
         is_open = is_stream(path)
     if is_open:
-        with _explaining(path), write_through(path) as temporary:
+        with explaining_writes(path), write_through(path) as temporary:
             yield temporary
         return
     token = f"{os.getpid()}-{_machine()}{secrets.token_hex(4)}"
     temporary = path.with_name(f".{path.stem}.{token}.tmp{path.suffix}")
     try:
-        with _explaining(path):
+        with explaining_writes(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             _clear(path.parent)
             yield temporary
@@ -99,12 +99,12 @@ def make_folder(path: Path) -> None:
     InputError
         If something else has its name (a file, a pipe, a device), or it cannot be made.
     """
-    with _explaining(Path(path)):
+    with explaining_writes(Path(path)):
         Path(path).mkdir(parents=True, exist_ok=True)
 
 
 @contextmanager
-def _explaining(path: Path) -> Iterator[None]:
+def explaining_writes(path: Path) -> Iterator[None]:
     """Turn what goes wrong while something is written into an error that says what to do."""
     try:
         yield

@@ -24,6 +24,28 @@ class Split:
     """Rows never seen in training."""
 
 
+PARTS = ("train", "validation", "test")
+"""Names of the parts of a split."""
+
+
+def find_separated(split: Split, families: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Find the families whose members are in more than one part, and the rows of their members.
+
+    Parameters
+    ----------
+    split : Split
+    families : sequence of str
+        Family of each row of the cohort.
+    """
+    parts: dict[str, set[str]] = {}
+    members: dict[str, list[int]] = {}
+    for part in PARTS:
+        for row in getattr(split, part).tolist():
+            parts.setdefault(families[row], set()).add(part)
+            members.setdefault(families[row], []).append(row)
+    return {name: tuple(sorted(members[name])) for name, own in parts.items() if len(own) > 1}
+
+
 def split_subjects(
     n_subjects: int,
     *,

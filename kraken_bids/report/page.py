@@ -31,8 +31,7 @@ from kraken_bids.report.words import (
     make_breakable,
     quote_href,
 )
-from kraken_bids.report.written import Written
-from kraken_bids.report.written_group import WrittenGroup
+from kraken_bids.report.written import Written, WrittenGroup
 
 if TYPE_CHECKING:
     from jinja2 import Environment

@@ -30,6 +30,8 @@ FORMAT_VERSION = 1
 DESCRIPTION_NAME = "model.json"
 WEIGHTS_NAME = "weights.safetensors"
 MAPS_NAME = "maps.safetensors"
+TRAINING_NAME = "training.json"
+"""Says of a folder that it is one of a training, complete or not."""
 MAX_NAME = 1000
 
 
@@ -141,20 +143,26 @@ def _describe(model: Model, digests: Mapping[str, str]) -> dict[str, Any]:
             }
             for flavor, reduction in model.reductions.items()
         },
-        "regions": _list_regions(model.flavors),
+        "regions": _list_regions(model),
         "provenance": dict(model.provenance),
     }
 
 
-def _list_regions(flavors: tuple[Flavor, ...]) -> dict[str, list[str]]:
+def _list_regions(model: Model) -> dict[str, list[str]]:
     """Region names in the order of the edges: the folder explains itself without this package."""
-    names = dict.fromkeys(flavor.parcellation for flavor in flavors)
+    names = dict.fromkeys(flavor.parcellation for flavor in model.flavors)
     known = filter(None, map(recognize_parcellation, names))
-    return {parcellation.name: list(parcellation.region_names) for parcellation in known}
+    own = model.provenance.get("Regions", {})  # of atlases that the package does not know
+    return {**own, **{one.name: list(one.region_names) for one in known}}
 
 
 def _read_description(path: Path) -> dict[str, Any]:
     if not path.is_file():
+        if path.with_name(TRAINING_NAME).is_file():
+            raise CheckpointError(
+                f"expected a model folder with {DESCRIPTION_NAME}; found a training in "
+                f"{path.parent} that is not finished. Go on with it: kraken-tools train --resume."
+            )
         raise CheckpointError(
             f"expected a model folder with {DESCRIPTION_NAME} and {WEIGHTS_NAME}; found no "
             f"{path}. Give the folder that kraken-tools convert or merge wrote, or a published "

@@ -3,8 +3,7 @@
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.report.section import FileLink, Section
-from kraken_bids.report.written import Written
-from kraken_bids.report.written_group import WrittenGroup
+from kraken_bids.report.written import Written, WrittenGroup
 
 FILE_WORDS = {
     "relmat": "connectome",

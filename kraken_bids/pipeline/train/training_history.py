@@ -1,0 +1,149 @@
+"""``history.tsv``: what every epoch was like, and how well it predicts whom, in which space."""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple
+from pathlib import Path
+
+import numpy as np
+
+from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.exceptions import InputError
+from kraken_bids.io.texts import read_text
+from kraken_bids.io.writing import write_json, write_text
+from kraken_bids.pipeline.train.validation import (
+    ALL,
+    GROUP_MEAN,
+    MAX_WATCHED,
+    MODEL,
+    SHUFFLED,
+    Figure,
+)
+from kraken_bids.scores.quality_control import METRIC_WORDS
+
+COLUMNS = ("epoch", "source", "target", "split", "metric", "space", "predictor", "value", "n")
+LOSS = "loss"
+MAX_BYTES = 1 << 30
+NO_NUMBER = "n/a"
+
+Key = tuple[str, str, str, str]
+"""Split, metric, space, predictor."""
+
+
+class History:
+    """Rows of ``history.tsv``, and the mean of each metric over paths, epoch by epoch."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+        self.means: dict[Key, dict[int, float]] = defaultdict(dict)
+        """Mean over paths by epoch."""
+        self._sums: dict[tuple[Key, int], tuple[float, int]] = {}
+
+    @classmethod
+    def read(cls, path: Path, *, up_to: int) -> "History":
+        """History of an interrupted training, without what came after an epoch.
+
+        Raises
+        ------
+        InputError
+            If it is missing or no history.
+        """
+        history = cls()
+        header, *lines = read_text(path, at_most=MAX_BYTES).splitlines() or [""]
+        if header.split("\t") != list(COLUMNS):
+            raise InputError(
+                f"expected the columns {', '.join(COLUMNS)} in {path}; found {header[:200]!r}. "
+                "Train anew in an empty folder."
+            )
+        for line in lines:
+            cells = line.split("\t")
+            if int(cells[0]) <= up_to:
+                value = math.nan if cells[7] == NO_NUMBER else float(cells[7])
+                source, target, split, metric, space, predictor = cells[1:7]
+                figure = Figure(
+                    source, target, split, metric, space, predictor, value, int(cells[8])
+                )
+                history._note(line, int(cells[0]), figure)
+        return history
+
+    def add(self, epoch: int, figures: Iterable[Figure]) -> None:
+        """Add the figures of an epoch."""
+        for figure in figures:
+            *words, value, n = astuple(figure)
+            shown = f"{value:.6g}" if math.isfinite(value) else NO_NUMBER
+            self._note("\t".join((str(epoch), *words, shown, str(n))), epoch, figure)
+
+    def add_losses(self, epoch: int, losses: Mapping[tuple[str, str], float], n: int) -> None:
+        """Add the mean batch loss of every path."""
+        self.add(
+            epoch,
+            (
+                Figure(source, target, "train", LOSS, "transform", MODEL, value, n)
+                for (source, target), value in losses.items()
+            ),
+        )
+
+    def write(self, folder: Path) -> None:
+        """Write the table, and what its columns mean beside it."""
+        path = folder / "history.tsv"
+        write_text(path, "\n".join(["\t".join(COLUMNS), *self._lines]) + "\n")
+        if not sidecar_path(path).is_file():
+            write_json(sidecar_path(path), _describe_columns())
+
+    def curve(
+        self, split: str, metric: str, space: str, predictor: str = MODEL
+    ) -> tuple[Sequence[int], Sequence[float]]:
+        """Epochs, and the mean over paths in each."""
+        found = self.means.get((split, metric, space, predictor), {})
+        return list(found), list(found.values())
+
+    def _note(self, line: str, epoch: int, figure: Figure) -> None:
+        self._lines.append(line)
+        if not np.isfinite(figure.value):
+            return
+        key = (figure.split, figure.metric, figure.space, figure.predictor)
+        total, count = self._sums.get((key, epoch), (0.0, 0))
+        self._sums[key, epoch] = (total + figure.value, count + 1)
+        self.means[key][epoch] = (total + figure.value) / (count + 1)
+
+
+def _describe_columns() -> dict[str, object]:
+    metrics = {name: METRIC_WORDS[name] for name in ("avgrank", "top1acc", "avgcorr")}
+    return {
+        "Description": "Training of a Krakencoder: losses, and how well people are predicted",
+        "epoch": {"Description": "times that the training subjects were seen; 0: before"},
+        "source": {"Description": f"flavor that is given; {ALL}: of none in particular"},
+        "target": {"Description": "flavor that is predicted"},
+        "split": {
+            "Levels": {
+                "train": f"at most {MAX_WATCHED} of the subjects that weights and transforms are "
+                "fitted on (losses: all of them)",
+                "validation": "subjects that training is watched with",
+                "test": "subjects that nothing was fitted or chosen on",
+            }
+        },
+        "metric": {
+            "Levels": {
+                LOSS: "mean batch loss of the path",
+                **metrics,
+                "avgcorr_resid": "avgcorr after the training subjects' mean is subtracted from "
+                "observed and predicted",
+            }
+        },
+        "space": {
+            "Levels": {
+                "edges": "connectomes as they are used",
+                "transform": "the network's own numbers, such as scores of principal components; "
+                "figures of the two spaces are never comparable",
+            }
+        },
+        "predictor": {
+            "Levels": {
+                MODEL: "the network after this epoch",
+                SHUFFLED: "its predictions dealt out to other people: the mean over all ways",
+                GROUP_MEAN: "the mean connectome of the training subjects, for everyone",
+            }
+        },
+        "n": {"Description": "people compared; of a loss, training subjects"},
+    }

@@ -1,0 +1,201 @@
+"""How well a network predicts the people it is trained on, and others, while it is trained."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.flavors import Flavor
+from kraken_bids.models.krakencoder.architecture import Weights
+from kraken_bids.models.krakencoder.devices import single_thread
+from kraken_bids.models.krakencoder.reduced_predictions import ReducedPredictor
+from kraken_bids.pipeline.train.reduced_cohort import ReducedCohort, ReducedFlavor
+from kraken_bids.scores.component_metrics import PairCorrelations, correlate_edges, correlate_rows
+
+Rows = NDArray[np.intp]
+Space = Literal["edges", "transform"]
+
+MAX_WATCHED = 100
+"""Training subjects who are looked at; more would cost more than they tell."""
+MODEL, SHUFFLED, GROUP_MEAN = "model", "shuffled", "group mean"
+BEST_METRIC = "avgcorr_resid"
+"""What the best epoch is the best in: over all paths, in edge space, of validation subjects."""
+ALL = "all"
+"""Source of what does not depend on one."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One number on how well people are predicted."""
+
+    source: str
+    target: str
+    split: str
+    """``train``, ``validation`` or ``test``."""
+    metric: str
+    space: str
+    """``edges`` or ``transform``: numbers of the two are never comparable."""
+    predictor: str
+    """``model``; ``shuffled``: its predictions dealt out to other people; ``group mean``."""
+    value: float
+    n: int
+    """People compared."""
+
+
+class Validator:
+    """Judges states of a network on the people of a cohort.
+
+    Parameters
+    ----------
+    cohort : ReducedCohort
+    """
+
+    def __init__(self, cohort: ReducedCohort) -> None:
+        self._cohort = cohort
+        n_train = len(cohort.split.train)
+        step = np.linspace(0, n_train, min(n_train, MAX_WATCHED), endpoint=False).astype(np.intp)
+        self._rows: dict[str, Rows] = {
+            "train": cohort.split.train[step],
+            "validation": cohort.split.validation,
+            "test": cohort.split.test,
+        }
+        self._middles = {
+            flavor: _find_middle(one, cohort.split.train) for flavor, one in cohort.flavors.items()
+        }
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether there are people to choose an epoch by."""
+        return len(self._rows["validation"]) > 1
+
+    def judge(self, weights: Weights, *splits: str) -> list[Figure]:
+        """Every path's metrics in both spaces, of the model and of its predictions shuffled."""
+        found: list[Figure] = []
+        with single_thread():
+            for split in splits or ("train", "validation"):
+                rows = self._rows[split]
+                predictor = ReducedPredictor(weights, self._cohort.take_scores(rows))
+                for source, target in self._list_paths():
+                    predicted = predictor.predict(source.name, target.name)
+                    found += self._judge_path(source, target, split, predicted)
+        return found
+
+    def judge_group_mean(self, *splits: str) -> list[Figure]:
+        """Metrics of the training subjects' mean connectome, predicted for everyone."""
+        found: list[Figure] = []
+        for split in splits or ("train", "validation"):
+            for flavor in self._cohort.flavors:
+                rows = self._rows[split]
+                mean = np.tile(self._middles[flavor], (len(rows), 1))
+                for space, pairs, n in self._compare(flavor, rows, mean):
+                    values = pairs.summarise()
+                    found += [
+                        Figure(ALL, flavor.name, split, name, space, GROUP_MEAN, value, n)
+                        for name, value in values.items()
+                    ]
+        return found
+
+    def _list_paths(self) -> Iterator[tuple[Flavor, Flavor]]:
+        flavors = tuple(self._cohort.flavors)
+        return ((source, target) for source in flavors for target in flavors)
+
+    def _judge_path(
+        self, source: Flavor, target: Flavor, split: str, predicted: NDArray[np.float32]
+    ) -> Iterator[Figure]:
+        for space, pairs, n in self._compare(target, self._rows[split], predicted):
+            for predictor, values in (
+                (MODEL, pairs.summarise()),
+                (SHUFFLED, pairs.summarise_shuffled()),
+            ):
+                for metric, value in values.items():
+                    yield Figure(
+                        source.name, target.name, split, metric, space, predictor, value, n
+                    )
+
+    def _compare(
+        self, flavor: Flavor, rows: Rows, predicted: NDArray[np.floating]
+    ) -> Iterator[tuple[Space, PairCorrelations, int]]:
+        """Compare observed and predicted in each space, of those who have both."""
+        one, middle = self._cohort.flavors[flavor], self._middles[flavor]
+        both = one.present[rows] & np.isfinite(predicted[:, 0])
+        n = int(both.sum())
+        if n < 2:
+            return
+        rows, predicted = rows[both], predicted[both].astype(np.float64)
+        scores = one.scores[rows].astype(np.float64)
+        yield "transform", correlate_rows(scores, predicted, middle), n
+        if one.frame is not None and one.observed is not None:
+            unscaled = np.asarray(predicted / one.scale, np.float64)
+            yield "edges", correlate_edges(one.frame, one.observed.take(rows), unscaled), n
+            return
+        center = one.reduction.to_affine().center.astype(np.float64)
+        mean = _find_mean(one)
+        yield "edges", correlate_rows(scores + center, predicted + center, mean), n
+
+
+def average(figures: Sequence[Figure], split: str, metric: str, space: str = "edges") -> float:
+    """Mean over all paths of a metric of the model; NaN where there is none."""
+    values = [
+        figure.value
+        for figure in figures
+        if (figure.split, figure.metric, figure.space, figure.predictor)
+        == (split, metric, space, MODEL)
+    ]
+    return float(np.mean(values)) if values else float("nan")
+
+
+def _find_middle(one: ReducedFlavor, training: Rows) -> NDArray[np.float64]:
+    """Mean of the training subjects' scores; of components it is 0, and not only nearly."""
+    if one.frame is not None:
+        return np.zeros(one.scores.shape[1])
+    return np.asarray(np.nanmean(one.scores[training], axis=0, dtype=np.float64))
+
+
+def _find_mean(one: ReducedFlavor) -> NDArray[np.float64]:
+    mean = one.reduction.training_mean
+    assert mean is not None  # what was fitted keeps it
+    return mean.astype(np.float64)
+
+
+def summarise_directions(
+    figures: Sequence[Figure], groups: Mapping[str, str]
+) -> list[dict[str, object]]:
+    """Mean over the paths of each direction, beside the group mean and shuffled predictions.
+
+    Parameters
+    ----------
+    figures : sequence of Figure
+    groups : mapping of str to str
+        ``FC`` or ``SC`` by flavor id.
+
+    Returns
+    -------
+    list of dict
+        Plain values: split, direction, space, metric, value, group mean, shuffled, people.
+    """
+    collected: dict[tuple[str, str, str, str], dict[str, list[float]]] = {}
+    people: dict[tuple[str, str, str, str], int] = {}
+    directions = list(dict.fromkeys(f"{a}->{b}" for a in groups.values() for b in groups.values()))
+    for figure in figures:
+        for direction in directions:
+            source, target = direction.split("->")
+            if groups[figure.target] != target or groups.get(figure.source, source) != source:
+                continue
+            key = (figure.split, direction, figure.space, figure.metric)
+            by_predictor = collected.setdefault(key, {MODEL: [], SHUFFLED: [], GROUP_MEAN: []})
+            by_predictor[figure.predictor].append(figure.value)
+            people[key] = max(people.get(key, 0), figure.n)
+    return [
+        {
+            "Split": key[0], "Direction": key[1], "Space": key[2], "Metric": key[3],
+            "Value": _mean(values[MODEL]), "GroupMean": _mean(values[GROUP_MEAN]),
+            "Shuffled": _mean(values[SHUFFLED]), "People": people[key],
+        }
+        for key, values in collected.items()
+    ]  # fmt: skip
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return round(float(np.mean(values)), 6) if values else None

@@ -1,0 +1,169 @@
+"""Trainings that are killed, stopped by a full disk, and gone on with."""
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kraken_bids.exceptions import CheckpointError, InputError, SettingsError
+from kraken_bids.flavors import Flavor
+from kraken_bids.io.texts import read_json
+from kraken_bids.models.krakencoder.load import load_model
+from kraken_bids.models.krakencoder.training import Trainer
+from kraken_bids.pipeline.model_training import train_files
+from kraken_bids.pipeline.train import training_states, training_watch
+from kraken_bids.pipeline.train.training_options import TrainingOptions
+
+Ask = Callable[..., TrainingOptions]
+Save = Callable[[Path, Mapping[Flavor, np.ndarray]], Path]
+
+
+@pytest.fixture(autouse=True)
+def _save_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training_watch, "SAVE_SECONDS", 0.0)
+
+
+def train_until(epoch: int, inputs: Path, folder: Path, options: TrainingOptions) -> None:
+    """Train, and stop before an epoch as if by Ctrl-C."""
+    run = Trainer.run_epoch
+
+    def run_some(self: Trainer) -> Any:
+        if self.epoch == epoch:
+            raise KeyboardInterrupt
+        return run(self)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Trainer, "run_epoch", run_some)
+        with pytest.raises(KeyboardInterrupt):
+            train_files([str(inputs)], folder, options)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"patience": 9}, {"hidden_sizes": (5,), "intergroup": True}, {"schedule": "paths"}],
+    ids=["joint", "best epoch", "deep", "path by path"],
+)
+def test_a_resumed_training_ends_with_the_very_same_weights(
+    tmp_path: Path, cohort: Path, ask: Ask, changes: dict[str, Any]
+) -> None:
+    """Weights and history of one that was never interrupted, to the byte."""
+    train_files([str(cohort)], tmp_path / "whole", ask(**changes, validate_every=2))
+
+    train_until(7, cohort, tmp_path / "parts", ask(**changes, validate_every=2))
+    train_files([str(cohort)], tmp_path / "parts", ask(**changes, validate_every=2, resume=True))
+
+    for name in ("weights.safetensors", "maps.safetensors", "history.tsv", "splits.tsv"):
+        parts, whole = (tmp_path / run / name for run in ("parts", "whole"))
+        assert parts.read_bytes() == whole.read_bytes(), name
+    assert not (tmp_path / "parts/training_state.npz").exists()
+
+
+def test_an_interrupted_training_is_no_model_and_says_so(
+    tmp_path: Path, cohort: Path, ask: Ask
+) -> None:
+    """In its folder, to who loads it, and to who trains into it again."""
+    train_until(5, cohort, tmp_path / "m", ask(validate_every=2))
+
+    told = read_json(tmp_path / "m/training.json")
+    assert told["Status"] == "unfinished"
+    assert "--resume" in told["Note"]
+    with pytest.raises(CheckpointError, match=r"not finished.*--resume"):
+        load_model(tmp_path / "m")
+    with pytest.raises(SettingsError, match=r"an interrupted one in .*--resume"):
+        train_files([str(cohort)], tmp_path / "m", ask(validate_every=2))
+
+
+def test_other_settings_or_connectomes_are_not_gone_on_with(
+    tmp_path: Path, cohort: Path, ask: Ask, people: dict[Flavor, np.ndarray], save: Save
+) -> None:
+    """The message says what differs."""
+    train_until(5, cohort, tmp_path / "m", ask(validate_every=2))
+
+    with pytest.raises(SettingsError, match=r"learning_rate: 0.01 then, 0.3 now"):
+        train_files(
+            [str(cohort)], tmp_path / "m",
+            ask(validate_every=2, resume=True, learning_rate=0.3),
+        )  # fmt: skip
+    changed = {flavor: rows.copy() for flavor, rows in people.items()}
+    changed[next(iter(changed))][3, 5] += 0.1
+    other = save(tmp_path / "other.npz", changed)
+    with pytest.raises(SettingsError, match=r"connectomes of FCcorr_mini12_hpf\. "):
+        train_files([str(other)], tmp_path / "m", ask(validate_every=2, resume=True))
+
+
+def test_a_full_disk_leaves_the_last_state(
+    tmp_path: Path, cohort: Path, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The error says so; with room again the training ends as if nothing had been."""
+    train_files([str(cohort)], tmp_path / "whole", ask(validate_every=2))
+    save, n_saved = np.savez, []
+
+    def fill_up(file: Any, **arrays: Any) -> None:
+        n_saved.append(1)
+        if len(n_saved) == 3:
+            file.write(b"half")
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        save(file, **arrays)
+
+    monkeypatch.setattr(training_states.np, "savez", fill_up)
+    with pytest.raises(InputError, match=r"disk .* is full"):
+        train_files([str(cohort)], tmp_path / "m", ask(validate_every=2))
+    state = training_states.read_state(tmp_path / "m")
+    assert state is not None
+    assert state.trainer["epoch"] == 4
+    train_files([str(cohort)], tmp_path / "m", ask(validate_every=2, resume=True))
+
+    weights = [(tmp_path / run / "weights.safetensors").read_bytes() for run in ("m", "whole")]
+    assert weights[0] == weights[1]
+
+
+def test_a_killed_training_is_gone_on_with(tmp_path: Path, cohort: Path) -> None:
+    """SIGKILL in the middle; the last saved state survives."""
+    words = [
+        "-c", "from kraken_bids.pipeline.train import training_watch as w; w.SAVE_SECONDS = 0\n"
+        "from kraken_bids.cli.tools import main; main()",
+        "train", "--input", cohort, "--output", tmp_path / "m", "--transform", "pca6",
+        "--latent-size", "4", "--batch-size", "7", "--epochs", "100000", "--validate-every", "5",
+    ]  # fmt: skip
+    command = [sys.executable, *map(str, words)]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        while not (tmp_path / "m/training_state.npz").is_file():
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.send_signal(signal.SIGKILL)
+
+    state = training_states.read_state(tmp_path / "m")
+    assert state is not None
+    assert state.trainer["epoch"] % 5 == 0
+    assert not (tmp_path / "m/model.json").exists()
+
+
+def test_a_complete_training_is_left_as_it_is(tmp_path: Path, cohort: Path, ask: Ask) -> None:
+    """--resume finds nothing to do; without it the folder is taken."""
+    train_files([str(cohort)], tmp_path / "m", ask())
+    before = (tmp_path / "m/model.json").stat().st_mtime_ns
+
+    model = train_files([str(cohort)], tmp_path / "m", ask(resume=True))
+
+    assert len(model.flavors) == 3
+    assert (tmp_path / "m/model.json").stat().st_mtime_ns == before
+    with pytest.raises(SettingsError, match="found a model in"):
+        train_files([str(cohort)], tmp_path / "m", ask())
+
+
+def test_a_damaged_state_is_told(tmp_path: Path, cohort: Path, ask: Ask) -> None:
+    """A file that was cut is no state."""
+    train_until(5, cohort, tmp_path / "m", ask(validate_every=2))
+    path = tmp_path / "m/training_state.npz"
+    path.write_bytes(path.read_bytes()[:500])
+
+    with pytest.raises(CheckpointError, match="without --resume"):
+        train_files([str(cohort)], tmp_path / "m", ask(validate_every=2, resume=True))
