@@ -121,11 +121,6 @@ def region_table_path(output_dir: Path, parcellation: str) -> Path:
     return Path(output_dir) / f"atlas-{parcellation}_dseg.tsv"
 
 
-def report_path(output_dir: Path, subject: str) -> Path:
-    """Path of a subject's report."""
-    return Path(output_dir) / f"sub-{strip_label(subject, 'sub')}.html"
-
-
 def group_report_path(output_dir: Path) -> Path:
     """Path of the group's report."""
     return Path(output_dir) / "group.html"

@@ -1,7 +1,6 @@
 """Words, numbers and addresses as the pages write them."""
 
 import math
-from collections.abc import Sequence
 from urllib.parse import quote
 
 import numpy as np
@@ -97,8 +96,3 @@ def make_breakable(text: str) -> Markup:
     """Name that may be broken after ``_`` and ``/``; escaped first."""
     escaped = str(escape(text))
     return Markup(escaped.replace("_", "_<wbr>").replace("/", "/<wbr>"))  # noqa: S704  escaped above
-
-
-def join_words(items: Sequence[str]) -> str:
-    """Join words by commas."""
-    return ", ".join(items)

@@ -66,14 +66,17 @@ class _MeasureFunctionInputs(BaseInterfaceInputSpec):  # type: ignore[misc]
     settings = traits.Instance(FunctionalSettings, mandatory=True, desc="how runs are cleaned")
 
 
-class _MeasureFunctionOutputs(TraitedSpec):  # type: ignore[misc]
+class _ConnectomeOutputs(TraitedSpec):  # type: ignore[misc]
+    connectomes = OutputMultiObject(File(exists=True), desc="measured connectomes")
+    sidecars = OutputMultiObject(File(exists=True), desc="the .json of all of them")
+
+
+class _MeasureFunctionOutputs(_ConnectomeOutputs):
     timeseries = OutputMultiObject(
         File(exists=True), desc="region series of each run, before and after cleaning; its frames"
     )
     coverage = OutputMultiObject(File(exists=True), desc="coverage of the regions")
     dseg = OutputMultiObject(File(exists=True), desc="regions on the grid of the BOLD")
-    connectomes = OutputMultiObject(File(exists=True), desc="measured functional connectomes")
-    sidecars = OutputMultiObject(File(exists=True), desc="the .json of all of them")
 
 
 class MeasureFunction(SimpleInterface):  # type: ignore[misc]
@@ -101,8 +104,7 @@ class MeasureFunction(SimpleInterface):  # type: ignore[misc]
             "timeseries": list_outputs(folder, "*_timeseries.tsv"),
             "coverage": list_outputs(folder, "*_coverage.tsv"),
             "dseg": list_outputs(folder, "*_dseg.nii.gz"),
-            "connectomes": [str(found.path) for found in find_relmats(folder)],
-            "sidecars": list_outputs(folder, "*.json"),
+            **_list_connectomes(folder),
         }
         return runtime
 
@@ -146,16 +148,11 @@ class _MeasureStructureInputs(BaseInterfaceInputSpec):  # type: ignore[misc]
     settings = traits.Instance(StructuralSettings, mandatory=True, desc="units, search radius")
 
 
-class _MeasureStructureOutputs(TraitedSpec):  # type: ignore[misc]
-    connectomes = OutputMultiObject(File(exists=True), desc="measured structural connectomes")
-    sidecars = OutputMultiObject(File(exists=True), desc="the .json of all of them")
-
-
 class MeasureStructure(SimpleInterface):  # type: ignore[misc]
     """Structural connectomes of one tractogram."""
 
     input_spec = _MeasureStructureInputs
-    output_spec = _MeasureStructureOutputs
+    output_spec = _ConnectomeOutputs
 
     def _run_interface(self, runtime: Any) -> Any:
         folder, given = Path(runtime.cwd), self.inputs
@@ -173,10 +170,7 @@ class MeasureStructure(SimpleInterface):  # type: ignore[misc]
         )
         settings = Settings(data_in(folder), structural=given.settings)
         measure_structural(_make_task(entities, settings=settings, tractographies=(tracts,)))
-        self._results = {
-            "connectomes": [str(found.path) for found in find_relmats(folder)],
-            "sidecars": list_outputs(folder, "*.json"),
-        }
+        self._results = _list_connectomes(folder)
         return runtime
 
 
@@ -253,6 +247,13 @@ def _find_metadata(
     path = folder / f"run-{number + 1}_desc-confounds_timeseries.json"
     write_json(path, known)
     return path
+
+
+def _list_connectomes(folder: Path) -> dict[str, list[str]]:
+    return {
+        "connectomes": [str(found.path) for found in find_relmats(folder)],
+        "sidecars": list_outputs(folder, "*.json"),
+    }
 
 
 def list_outputs(folder: Path, pattern: str) -> list[str]:

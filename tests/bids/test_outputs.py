@@ -25,7 +25,6 @@ from kraken_bids.bids.outputs import (
     latents_path,
     prediction_archive_path,
     relmat_path,
-    report_path,
     sidecar_path,
     timeseries_path,
 )
@@ -80,7 +79,6 @@ def test_other_names() -> None:
     assert latents_path(out, "sub-01", None) == Path("out/sub-01/sub-01_desc-kraken_latents.tsv")
     archive = prediction_archive_path(out, "01", None)
     assert archive == Path("out/sub-01/sub-01_desc-kraken_relmats.h5")
-    assert report_path(out, "01") == Path("out/sub-01.html")
     assert group_report_path(out) == Path("out/group.html")
     assert group_path(out, "qc.tsv") == Path("out/group/qc.tsv")
     relmat = relmat_path(out, RUN, FC, source=None)
@@ -149,7 +147,7 @@ def write_outputs(root: Path) -> None:
     regions = labels_path(root, RUN, "fs86")
     write_labels(regions, np.ones((3, 3, 3), int), np.eye(4))
     write_json(sidecar_path(regions), {"SpatialReference": "bids:fmriprep:sub-01/func/x.nii.gz"})
-    write_text(report_path(root, "01"), "<html></html>")
+    write_text(root / "sub-01.html", "<html></html>")
     write_text(group_report_path(root), "<html></html>")
     for name in ("adaptation.json", "adaptation.h5", "latents.tsv", "figures/a.png"):
         write_text(group_path(root, name), "{}\n")

@@ -1,7 +1,7 @@
 """How a run is cleaned: what is asked for, what is regressed, what comes out."""
 
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,6 @@ Strategy = Literal[
     "fmriclean", "acompcor", "24p", "36p", "none", "simple", "scrubbing", "compcor", "ica_aroma"
 ]
 
-STRATEGIES: tuple[Strategy, ...] = get_args(Strategy)
 NILEARN: tuple[Strategy, ...] = ("simple", "scrubbing", "compcor", "ica_aroma")
 """Strategies whose confounds nilearn chooses."""
 OutlierRule = Literal["art", "fmriprep", "scrubbing", "none"]
