@@ -33,7 +33,7 @@ class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
 
     ``fit`` fits the adaptation on the rows that it is given, and nothing else: the model stays
     as it is. In a cross-validated pipeline these are the rows of the training fold, so that no
-    test person has a share in the mean that is shifted.
+    test subject has a share in the mean that is shifted.
 
     Parameters
     ----------
@@ -50,9 +50,9 @@ class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         be fitted by ``fit``; or one fitted before, such as
         ``kraken_bids.read_adaptation(path)``, which ``fit`` takes as it is.
     adaptation_min_subjects : int
-        People who must have a flavor for ``fit`` to fit its adaptation; ``fit`` fails where there
-        are fewer. The mean of a few people is mostly their own, and shifting it takes away what
-        tells them apart. Mind the training folds, which are smaller than the cohort.
+        Subjects who must have a flavor for ``fit`` to fit its adaptation; ``fit`` fails where
+        there are fewer. The mean of a few subjects is mostly their own, and shifting it takes away
+        what tells them apart. Mind the training folds, which are smaller than the cohort.
     device : str
         ``auto``, ``cpu`` or ``cuda[:N]``, of a model that is not loaded yet.
 
@@ -92,13 +92,13 @@ class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         self.device = device
 
     def fit(self, X: ArrayLike, y: object = None) -> "KrakenEncoder":  # noqa: ARG002
-        """Fit the adaptation on these people.
+        """Fit the adaptation on these subjects.
 
         Parameters
         ----------
         X : array of shape (n_subjects, n_edges)
             Edges in their own units, not standardised. With several flavors, NaN in all columns
-            of a flavor says that a person lacks it.
+            of a flavor says that a subject lacks it.
         y : None
             Not looked at.
 
@@ -113,12 +113,12 @@ class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             adapt to, or a given adaptation lacks a flavor.
         ConnectomeError
             If the number of edges is wrong, edges are missing, or fewer than
-            ``adaptation_min_subjects`` people have a flavor whose adaptation is to be fitted.
+            ``adaptation_min_subjects`` subjects have a flavor whose adaptation is to be fitted.
         FlavorError
             If the model lacks a flavor.
         """
         is_fitted_here = isinstance(self.adaptation, str) and parse_mode(self.adaptation) != "none"
-        # one person's own mean would be taken from him; one edge has no line to be fitted on
+        # one subject's own mean would be taken from it; one edge has no line to be fitted on
         least = 2 if is_fitted_here else 1
         values = self._validate(X, reset=True, ensure_min_samples=least, ensure_min_features=least)
         self.model_ = self._load()
@@ -128,7 +128,7 @@ class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         return self
 
     def transform(self, X: ArrayLike) -> NDArray[np.floating]:
-        """Latents of these people.
+        """Latents of these subjects.
 
         Parameters
         ----------
@@ -143,7 +143,7 @@ class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         Raises
         ------
         ConnectomeError
-            If the number of edges is wrong, edges are missing, or a person has no flavor.
+            If the number of edges is wrong, edges are missing, or a subject has no flavor.
         """
         check_is_fitted(self)
         values = self._validate(X, reset=False)
@@ -241,7 +241,7 @@ class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         )
 
     def _check_counts(self, counts: Mapping[Flavor, int]) -> None:
-        # one person's own mean would be taken from him
+        # one subject's own mean would be taken from it
         least = max(self.adaptation_min_subjects, 2)
         few = ", ".join(f"{n} of {flavor}" for flavor, n in counts.items() if n < least)
         if few:

@@ -102,7 +102,7 @@ def to_frame(
     Parameters
     ----------
     edges : array of shape (n_edges,)
-        One person's.
+        One subject's.
     flavor : Flavor or str
     regions : iterable of str, optional
         Names of the regions, for a parcellation that the package has no table of.
@@ -143,7 +143,7 @@ def to_table(
     subjects: Iterable[str] | None = None,
     regions: Iterable[str] = (),
 ) -> "pd.DataFrame":
-    """Connectomes of a cohort as a table: a row per person, a column per pair of regions.
+    """Connectomes of a cohort as a table: a row per subject, a column per pair of regions.
 
     Parameters
     ----------

@@ -12,7 +12,7 @@ TERMINAL_FORMAT = "%(asctime)s %(levelname)-7s %(message)s"
 LABEL = re.compile(r"sub-[A-Za-z0-9+]+(?:_ses-[A-Za-z0-9+]+)?")
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
 MOST_NAMED = 6
-"""People whom one line names."""
+"""Subjects whom one line names."""
 MOST_LETTERS = 100
 """Letters of a warning that are repeated."""
 FILE_FORMAT = "%(asctime)s %(levelname)s %(name)s %(message)s"
@@ -24,7 +24,7 @@ def start_terminal_log(verbosity: int) -> None:
     Parameters
     ----------
     verbosity : int
-        0 shows one line per stage and subject (INFO), and a warning that concerns several people
+        0 shows one line per stage and subject (INFO), and a warning that concerns several subjects
         once; 1 or more shows all of them, shapes and timings (DEBUG); a negative number only
         warnings.
     """
@@ -43,7 +43,7 @@ def start_terminal_log(verbosity: int) -> None:
 
 
 class OncePerKind(logging.Filter):
-    """Lets a warning through once; those on people, whomever they are about and their numbers."""
+    """Lets a warning through once; of warnings on subjects one for all, whatever their numbers."""
 
     def __init__(self) -> None:
         super().__init__()

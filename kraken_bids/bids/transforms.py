@@ -142,7 +142,7 @@ def match_spaces(
 
 
 def is_template(space: str) -> bool:
-    """Whether a space is that of a template, and not of a person."""
+    """Whether a space is that of a template, and not of a subject."""
     return space.startswith("MNI")
 
 

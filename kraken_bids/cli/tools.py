@@ -55,7 +55,7 @@ def demo(out: Path, subjects: int, n_procs: int, verbose: int) -> None:
 
     Writes a synthetic dataset (fMRIPrep and QSIRecon layout) to OUT/bids, trains a small 15-flavor
     model on a synthetic cohort (OUT/model), runs participant and group (OUT/derivatives), and says
-    how well held-out people were identified from their other modality.
+    how well held-out subjects were identified from their other modality.
     """
     with exit_with_message():
         start_terminal_log(verbose)

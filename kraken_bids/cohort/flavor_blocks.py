@@ -1,4 +1,4 @@
-"""Connectomes of one flavor in one file: checked against it, read in blocks of people."""
+"""Connectomes of one flavor in one file: checked against it, read in blocks of subjects."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -38,7 +38,7 @@ class Part:
     expect: Callable[[Sequence[int]], None] = lambda _order: None
     """Takes the order in which rows will be read, for files where that saves passes."""
     beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Lists beside connectomes whose people are not named: a value per row, none of them twice."""
+    """Lists beside connectomes without names of subjects: a value per row, none of them twice."""
 
 
 def to_part(flavor: Flavor, array: Rows, where: str, subjects: tuple[str, ...] | None) -> Part:

@@ -43,20 +43,20 @@ def read_connectomes(inputs: str | Path | Sequence[str | Path]) -> Connectomes:
         ``sub-X[_ses-Y]_…_atlas-A_meas-M_relmat.dense.tsv``, such as a folder that kraken-bids
         wrote. Arrays are [n_subjects, n_regions, n_regions] or [n_subjects, n_edges]; a text
         file holds one subject's square matrix, or one row of edges per subject. ``subjects`` (or
-        ``participant_id``, ``ID`` …) beside them names the rows; a file of one person may have
+        ``participant_id``, ``ID`` …) beside them names the rows; a file of one subject may have
         ``sub-LABEL`` in its name or folder instead.
 
     Returns
     -------
     Connectomes
-        Over the union of subjects. Where no file names its people, rows are joined by their
+        Over the union of subjects. Where no file names its subjects, rows are joined by their
         place, and must be as many.
 
     Raises
     ------
     InputError
-        If a file is missing or cannot be read, only some name their people, or two have nobody in
-        common.
+        If a file is missing or cannot be read, only some name their subjects, or two have nobody
+        in common.
     FlavorError
         If no flavor is given or found.
     ConnectomeError
@@ -181,7 +181,7 @@ def _read_flavor_file(flavor: Flavor, path: Path) -> tuple[Flavor, Part]:
 
 
 def _read_text_file(flavor: Flavor, path: Path) -> tuple[Flavor, Part]:
-    """One person's matrix, named by the path; or edges of several, without names."""
+    """One subject's matrix, named by the path; or edges of several, without names."""
     values = read_text_matrix(path, region_names(flavor))
     return flavor, _name_part(flavor, ("", values), {}, path)
 
@@ -189,7 +189,7 @@ def _read_text_file(flavor: Flavor, path: Path) -> tuple[Flavor, Part]:
 def _name_part(
     flavor: Flavor, named: tuple[str, Rows], arrays: Mapping[str, Rows], path: Path
 ) -> Part:
-    """Array of a flavor with the names beside it, or of one person with the label in the path."""
+    """Array of a flavor with the names beside it, or of one subject with the label in the path."""
     key, array = named
     where = f"{path}, {key}" if key else str(path)
     array = put_people_first(array, known_regions(flavor), where)

@@ -1,4 +1,4 @@
-"""Connectomes of a cohort: the rows of several files joined over people."""
+"""Connectomes of a cohort: the rows of several files joined over subjects."""
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
@@ -51,13 +51,13 @@ class Input:
 def join_inputs(inputs: Sequence[Input]) -> tuple[tuple[str, ...], dict[Flavor, "CohortRows"]]:
     """Everybody who is named, in the order met, and their rows by flavor.
 
-    Where no file names its people, rows belong together by their place.
+    Where no file names its subjects, rows belong together by their place.
 
     Raises
     ------
     InputError
-        If some inputs name their people and others do not, inputs have nobody in common, or spell
-        people so that nobody can tell who is who.
+        If some inputs name their subjects and others do not, inputs have nobody in common, or
+        spell subjects so that nobody can tell who is who.
     """
     _check_all_named([one.part for one in inputs])
     n_rows = _number_rows([one.part for one in inputs])
@@ -126,7 +126,7 @@ def _check_same_order(first: Part, part: Part) -> None:
 
 
 def _check_counted_alike(labels: Mapping[str, Sequence[str]]) -> None:
-    """Refuse to pair people who are numbered from 0 with others who are numbered from 1."""
+    """Refuse to pair subjects who are numbered from 0 with others who are numbered from 1."""
     counted: dict[int, str] = {}
     for name, own in labels.items():
         n = len(own)

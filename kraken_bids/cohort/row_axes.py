@@ -1,4 +1,4 @@
-"""Which axis of an array is that of the people, where programs disagree: told by the sizes."""
+"""Which axis of an array is that of the subjects, where programs disagree: told by the sizes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,13 +14,13 @@ from kraken_bids.io.stored_rows import Hdf5Rows, Rows, load_array, load_rows
 
 
 def put_people_first(array: Rows, n_regions: int | None, where: str) -> Rows:
-    """Array with the people on its first axis, as [n_subjects, …]; others are left as they are.
+    """Array with the subjects on its first axis, as [n_subjects, …]; others are left as they are.
 
     Parameters
     ----------
     array : array
-        Squares or edges of a cohort, one square, or the edges of one person. MATLAB users keep
-        people on the last axis as often as on the first.
+        Squares or edges of a cohort, one square, or the edges of one subject. MATLAB users keep
+        subjects on the last axis as often as on the first.
     n_regions : int or None
         Of the parcellation; None where the file alone says it.
     where : str
@@ -29,8 +29,8 @@ def put_people_first(array: Rows, n_regions: int | None, where: str) -> Rows:
     Raises
     ------
     ConnectomeError
-        If the file does not say which axis comes first (MATLAB 7.3), and there are as many people
-        as regions or edges.
+        If the file does not say which axis comes first (MATLAB 7.3), and there are as many
+        subjects as regions or edges.
     """
     shape = array.shape
     n_edges = None if n_regions is None else n_regions * (n_regions - 1) // 2
@@ -49,7 +49,7 @@ def put_people_first(array: Rows, n_regions: int | None, where: str) -> Rows:
 
 
 def _is_one(shape: Sequence[int], n_regions: int | None, n_edges: int | None) -> bool:
-    """Whether an array is one person's square or edges."""
+    """Whether an array is one subject's square or edges."""
     if len(shape) == 1:
         return shape[0] == n_edges or (n_edges is None and _count_regions(shape[0]) > 0)
     return len(shape) == 2 and shape[0] == shape[1] and n_regions in {None, shape[0]}
@@ -80,13 +80,13 @@ def _move_last(array: Rows) -> Rows:
 
 @dataclass(frozen=True)
 class MovedRows:
-    """Array whose people are on the last axis."""
+    """Array whose subjects are on the last axis."""
 
     array: Rows
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Its lengths, people first."""
+        """Its lengths, subjects first."""
         return (self.array.shape[-1], *self.array.shape[:-1])
 
     @property

@@ -29,10 +29,10 @@ SESSION_FOLDER = re.compile(r"(?:^|_)ses-([A-Za-z0-9]+)(?=_|\.|$)")
 
 @dataclass(frozen=True)
 class Presence:
-    """Which of the people that a file lists have a row."""
+    """Which of the subjects that a file lists have a row."""
 
     kept: NDArray[np.bool_] | None
-    """One for each person listed; None where the file does not say."""
+    """One for each subject listed; None where the file does not say."""
     where: str
 
     def choose_names(self, names: tuple[str, ...] | None) -> tuple[str, ...] | None:
@@ -148,7 +148,7 @@ def _find_column(arrays: Mapping[str, Rows], table: str) -> str | None:
 
 
 def _list_lengths(arrays: Mapping[str, Rows]) -> set[int]:
-    """How many rows the arrays of a file may have, whichever axis is that of the people."""
+    """How many rows the arrays of a file may have, whichever axis is that of the subjects."""
     shapes = [array.shape for array in arrays.values() if array.dtype.kind in "fiu"]
     stacks = [shape for shape in shapes if len(shape) == 3]
     tables = [shape for shape in shapes if len(shape) == 2]
@@ -160,7 +160,7 @@ def _list_lengths(arrays: Mapping[str, Rows]) -> set[int]:
 
 
 def find_presence(arrays: Mapping[str, Rows], where: str) -> Presence:
-    """Which people are missing, as published files say in ``ismissing``.
+    """Which subjects are missing, as published files say in ``ismissing``.
 
     Raises
     ------
@@ -205,7 +205,7 @@ def parse_subject(entities: Mapping[str, str]) -> str:
 
 
 def check_folders(name: str, where: str) -> None:
-    """Check that the folders of a file in a dataset are those of the person it is named for.
+    """Check that the folders of a file in a dataset are those of the subject it is named for.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ def explain_shape(shape: Sequence[int], parcellation: str) -> str:
     Parameters
     ----------
     shape : sequence of int
-        Of the array, people included.
+        Of the array, subjects included.
     parcellation : str
         What it should be of; nothing can be said of one that the package has no table of.
     """

@@ -60,7 +60,7 @@ class Predictions:
         return join_parts(target, [part], self.subjects)
 
     def rename(self, labels: Mapping[str, str]) -> "Predictions":
-        """Return the same predictions with people spelled as these labels say."""
+        """Return the same predictions with subjects spelled as these labels say."""
         own = tuple(labels[label] for label in self.subjects)
         return replace(self, subjects=own, renamed=labels)
 

@@ -1,4 +1,4 @@
-"""Who is who: people named in several inputs, also where their names are spelled differently."""
+"""Who is who: subjects named in several inputs, also where their names are spelled differently."""
 
 import logging
 import re
@@ -13,7 +13,7 @@ PREFIX = re.compile(r"(sub(ject|j)?|participant)[^a-z0-9]*(?=.)")
 SEPARATORS = re.compile(r"[^a-z0-9]+")
 ZEROS = re.compile(r"(?<![0-9])0+(?=[0-9])")
 MAX_NAMED = 5
-"""People whom a message names."""
+"""Subjects whom a message names."""
 
 
 def simplify_label(label: str) -> str:
@@ -34,7 +34,7 @@ def _simplify(word: str) -> str:
 
 
 def unify_labels(groups: Mapping[str, Iterable[str]]) -> dict[str, str]:
-    """One spelling of each person, where inputs spell one in several ways.
+    """One spelling of each subject, where inputs spell one in several ways.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ def _check_one_spelling(by_group: Mapping[str, Sequence[str]]) -> None:
 
 
 def check_common(groups: Mapping[str, Iterable[str]], origins: Mapping[str, set[int]]) -> None:
-    """Check that inputs are of the same people: that each shares somebody with another.
+    """Check that inputs are of the same subjects: that each shares somebody with another.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def match_labels(
     labels : iterable of str
         As somebody wrote them.
     known : iterable of str
-        People of the run.
+        Subjects of the run.
     say : callable
         Takes one line on those who are matched although they are spelled differently.
     """

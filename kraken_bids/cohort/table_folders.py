@@ -38,7 +38,7 @@ def open_tables(path: Path) -> Iterator[tuple[Flavor, Part]]:
     Raises
     ------
     InputError
-        If there are two of a flavor and person, or a file lies in another person's folder.
+        If there are two of a flavor and subject, or a file lies in another subject's folder.
     """
     seen: dict[tuple[Flavor, str | None], str] = {}
     archive: zipfile.ZipFile | None = None

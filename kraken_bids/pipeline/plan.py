@@ -180,7 +180,7 @@ def describe_plan(plan: Plan) -> list[str]:
 
 
 def _check_tractograms(settings: Settings, n_subjects: int) -> None:
-    """Refuse one person's tractogram for several."""
+    """Refuse one subject's tractogram for several."""
     structural = settings.structural
     for option, path in (
         ("--tractogram", structural.tractogram),

@@ -47,7 +47,7 @@ def refit_partial_correlations(settings: Settings, members: Sequence[Member]) ->
     InputError
         If nobody has a partial correlation.
     ConnectomeError
-        If there are too few people to search over.
+        If there are too few subjects to search over.
     SettingsError
         If ``--pcorr-lambda`` is for an atlas that does not exist.
     """

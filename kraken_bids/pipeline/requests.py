@@ -45,7 +45,7 @@ def check_data_requests(
     """Refuse what nobody has of the sessions, tasks, atlases or flavors that were asked for.
 
     What some have is named for the others. Of several atlases or flavors it is enough that one
-    can be measured, since a person may lack the other modality.
+    can be measured, since a subject may lack the other modality.
 
     Parameters
     ----------

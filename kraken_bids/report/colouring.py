@@ -1,4 +1,4 @@
-"""By which column of participants.tsv people are coloured."""
+"""By which column of participants.tsv subjects are coloured."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ ABSENT = ("", "n/a", "nan", "NaN")
 
 @dataclass(frozen=True)
 class Colouring:
-    """A column of ``participants.tsv`` by which people are coloured."""
+    """A column of ``participants.tsv`` by which subjects are coloured."""
 
     column: str
     values: tuple[str, ...]
@@ -41,9 +41,9 @@ def choose_colouring(
     Parameters
     ----------
     labels : sequence of str
-        People who are drawn, with their sessions.
+        Subjects who are drawn, with their sessions.
     columns : sequence of str
-        Columns that group people or order them.
+        Columns that group subjects or order them.
     facts : mapping
         By label, then column.
     """

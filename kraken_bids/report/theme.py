@@ -96,7 +96,7 @@ def share_colours() -> "ListedColormap":
 
 
 def number_colours() -> "ListedColormap":
-    """From dark violet to yellow-green: for numbers of people, such as their age."""
+    """From dark violet to yellow-green: for numbers of subjects, such as their age."""
     return _sample("viridis", 0.0, 0.92)
 
 

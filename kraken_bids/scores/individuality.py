@@ -1,4 +1,4 @@
-"""Whether predictions say something about single people, or only what everyone has in common."""
+"""Whether predictions say something about single subjects, or only what everyone has in common."""
 
 import math
 from dataclasses import dataclass, field
@@ -11,13 +11,13 @@ from kraken_bids.scores.metrics import list_blocks
 Vector = NDArray[np.float64]
 
 MIN_EXPLAINED = 0.01
-"""Share of the differences between people that a prediction must explain to be about people."""
+"""Share of the differences between subjects that a prediction about them must explain."""
 MIN_RANK_Z = 1.645
 """So far above chance must the average rank lie (p = 0.05, one-sided)."""
 BEST_PART = 4
-"""A person's own prediction must be among the best quarter of everyone's for that person."""
+"""A subject's own prediction must be among the best quarter of everyone's for that subject."""
 MIN_COMPARED = 5
-"""Fewer people with both a measured connectome and a prediction say nothing of either."""
+"""Fewer subjects with both a measured connectome and a prediction say nothing of either."""
 ROUNDING = 1e-14
 """Share of a connectome's squares that is nothing but rounding of 32-bit numbers."""
 
@@ -27,19 +27,19 @@ class Evidence:
     """What measured connectomes of a cohort say of its predictions from one source."""
 
     explained: float
-    """Share of the differences between people that the predictions explain; negative where they
+    """Share of the differences between subjects that the predictions explain; negative where they
     err more than the group's mean does."""
     average_rank: float
     """Of the own prediction; 1 is perfect, ``(n + 1) / 2n`` chance."""
     people: dict[int, tuple[float, int]]
-    """By index of the person: the share explained of what sets this person apart from the group's
+    """By index of the subject: the share explained of what sets this person apart from the group's
     mean, and the rank of the own prediction among everyone's."""
     nearest: dict[int, int] = field(default_factory=dict)
-    """By index of the person: whose prediction resembles the measured connectome most."""
+    """By index of the subject: whose prediction resembles the measured connectome most."""
 
     @property
     def n_people(self) -> int:
-        """People compared."""
+        """Subjects compared."""
         return len(self.people)
 
     @property
@@ -49,7 +49,7 @@ class Evidence:
 
     @property
     def tells_apart(self) -> bool:
-        """Whether the right person is found more often than by chance."""
+        """Whether the right subject is found more often than by chance."""
         n = self.n_people
         chance = (n + 1) / (2 * n)
         spread = math.sqrt((n**2 - 1) / 12) / n / math.sqrt(n)
@@ -61,7 +61,7 @@ class Evidence:
         return self.explained >= MIN_EXPLAINED
 
     def is_about(self, person: int) -> bool:
-        """Whether a compared person's own prediction is about this person."""
+        """Whether a compared subject's own prediction is about this person."""
         explained, rank = self.people[person]
         is_near = rank <= max(1, self.n_people / BEST_PART)
         return self.beats_mean and self.tells_apart and explained > 0 and is_near
@@ -70,15 +70,15 @@ class Evidence:
 def explain_people(
     observed: NDArray[np.floating], predicted: NDArray[np.floating], *, slope: float = 1.0
 ) -> tuple[float, Vector]:
-    """Share of what sets each person apart from the group that the own prediction explains.
+    """Share of what sets each subject apart from the group that the own prediction explains.
 
     ``1 - ||d - p||² / ||d||²``, d and p the observed and the predicted connectome less the means
-    over the people. 0 is what the group's mean itself reaches.
+    over the subjects. 0 is what the group's mean itself reaches.
 
     Parameters
     ----------
     observed, predicted : ndarray of shape (n_people, n_edges)
-        The same people in the same order.
+        The same subjects in the same order.
     slope : float
         What observed edges are multiplied by to be in the range of the predictions (the ``b0`` of
         the adaptation).
@@ -86,8 +86,8 @@ def explain_people(
     Returns
     -------
     total : float
-        The same of all people together, weighted by how far they are from the mean: the explained
-        variance over people.
+        The same of all subjects together, weighted by how far they are from the mean: the
+        explained variance over subjects.
     people : ndarray of shape (n_people,)
         NaN where nobody differs.
     """

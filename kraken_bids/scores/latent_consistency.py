@@ -27,7 +27,7 @@ MAX_VOTE = float(np.log(100))
 MIN_FIT = -float(np.log(20))
 """A file with odds of 20 to 1 against it is set aside."""
 MANY_INCONSISTENT, MANY_SHARE = 4, 1 / 4
-"""So many people, and such a share of them, are not inconsistent because of a swap or two."""
+"""So many subjects, and such a share of them, are not inconsistent because of a swap or two."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class LatentFit:
     rank: Vector
     """Of the own other files among everyone's [n_subjects]: 1 where none fits better."""
     n_ranked: NDArray[np.int64]
-    """People ranked, with the subject itself [n_subjects]."""
+    """Subjects ranked, with the subject itself [n_subjects]."""
     best: NDArray[np.intp]
-    """Whose other files fit best among the other people [n_subjects]; -1 where nobody can."""
+    """Whose other files fit best among the other subjects [n_subjects]; -1 where nobody can."""
     best_log_odds: Vector
     """How well those fit [n_subjects]."""
     typical: float
-    """How well people's own other files fit (median); NaN where nobody was ranked."""
+    """How well subjects' own other files fit (median); NaN where nobody was ranked."""
     swapped_with: NDArray[np.intp]
     """Whose file of this flavor fits here, while this one fits there [n_subjects]; -1 nobody's."""
     set_aside: Mask
@@ -64,7 +64,7 @@ def judge_latents(
     """Compare each latent with the latents of the same subject's other flavors.
 
     Every latent is centred on its flavor's median over subjects and scaled to unit length. For two
-    flavors the cosine of one person's latents is typically high, of two people's low; where a
+    flavors the cosine of one subject's latents is typically high, of two subjects' low; where a
     pair of files lies between these two is their vote, in log odds (a linear discriminant with
     one spread). A file's odds are the sum of its votes with flavors of its own modality and the
     mean of its votes with those of the other, which are copies of one weak relation. The file
@@ -165,7 +165,7 @@ class _Votes:
         How well those of subjects i and j fit, ``F(i, j)``, is the mean vote over pairs of a
         structural and a functional flavor. The log odds of a swap, ``F(i, j) + F(j, i) - F(i, i) -
         F(j, j)``, must exceed the logarithm of the number of pairs: one swap in all is expected.
-        Where many people's own files do not fit, the model does not bring the modalities together
+        Where many subjects' own files do not fit, the model does not bring the modalities together
         here, and nobody is named.
         """
         left, right, has = self._join_scans()
@@ -245,7 +245,7 @@ def _find_swaps(
 ) -> NDArray[np.intp]:
     """Pairs of misplaced files that fit each other's place best; one suspicious, or both doubtful.
 
-    People who resemble each other leave the odds of swapped files near even.
+    Subjects who resemble each other leave the odds of swapped files near even.
     """
     partner = np.full(len(best), -1)
     for index in np.flatnonzero((suspicious | doubtful) & misplaced):
@@ -257,10 +257,10 @@ def _find_swaps(
 
 
 def _fit_votes(a: Matrix, b: Matrix, both: Mask) -> tuple[float, float]:
-    """Slope and zero of the log odds that two unit latents with some cosine are of one person.
+    """Slope and zero of the log odds that two unit latents with some cosine are of one subject.
 
-    The spread is that of different people's cosines, or that of one person's where it is larger;
-    a pair of flavors that does not tell people apart gets slope 0.
+    The spread is that of different subjects' cosines, or that of one subject's where it is larger;
+    a pair of flavors that does not tell subjects apart gets slope 0.
     """
     n = int(both.sum())
     if n < MIN_RANKED:
@@ -268,7 +268,7 @@ def _fit_votes(a: Matrix, b: Matrix, both: Mask) -> tuple[float, float]:
     x, y = a[both], b[both]
     own = (x * y).sum(axis=1)
     typical = float(np.median(own))
-    # mean and mean square over all pairs of different people, without forming the pairs
+    # mean and mean square over all pairs of different subjects, without forming the pairs
     pairs = n * (n - 1)
     mean = float(x.sum(axis=0) @ y.sum(axis=0) - own.sum()) / pairs
     square = float(np.sum((x.T @ x) * (y.T @ y)) - (own**2).sum()) / pairs

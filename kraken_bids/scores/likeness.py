@@ -23,8 +23,9 @@ Rival: TypeAlias = "EdgeOrder | Flavor | Shape"
 MIN_EDGES = 190
 """Twenty regions: fewer edges correlate by chance."""
 MIN_LIKENESS = 0.15
-"""Correlation with the training mean. One person's in the right order: 0.40 and more; any
-connectome in a random order: 0.06 and less (20 real people, fs86; 12 synthetic, three atlases)."""
+"""Correlation with the training mean. One subject's in the right order: 0.40 and more; any
+connectome in a random order: 0.06 and less (20 real subjects, fs86; 12 synthetic, three
+atlases)."""
 MIN_EVIDENCE = 0.1
 """How much better another order fits, as a share of what it can: about minus the correlation with
 the training mean in the right order, about plus it in that other order."""
@@ -40,15 +41,16 @@ CERTAIN_GAP = 0.3
 MIN_EVIDENCE_SHAPE = 0.3
 """The same as :data:`MIN_EVIDENCE` for values that were transformed. Right ones, one by one: -0.1
 and less; transformed ones: 0.4 and more, but for logarithms of small numbers and roots of
-correlations, which differ little (20 real people)."""
+correlations, which differ little (20 real subjects)."""
 MAX_ALIKE_FORM = 0.98
-"""Forms that are more alike differ by less than one person's noise."""
+"""Forms that are more alike differ by less than one subject's noise."""
 MIN_LIKENESS_NAMED = 0.5
 """Who resembles less is not said to be swapped or transformed: other faults are as likely."""
 SWAP = "hemispheres-swapped"
 MIN_EVIDENCE_SWAP = 0.15
-"""How much better one person fits with left and right exchanged, as a share of what that can
-gain. Right ones: -0.22 and less; exchanged ones: 0.22 and more (20 real people, five flavors)."""
+"""How much better one subject fits with left and right exchanged, as a share of what that can
+gain. Right ones: -0.22 and less; exchanged ones: 0.22 and more (20 real subjects, five
+flavors)."""
 TRANSFORMED_REMEDY = "Give the connectomes as they were measured."
 
 
@@ -82,7 +84,7 @@ def judge_mean(
     mean: NDArray[np.floating],
     training_means: Mapping[Flavor, NDArray[np.floating]],
 ) -> list[Doubt]:
-    """Compare a mean connectome, or one person's, [n_edges], with the training mean.
+    """Compare a mean connectome, or one subject's, [n_edges], with the training mean.
 
     Returns
     -------
@@ -252,7 +254,7 @@ class OtherForms:
         self._judge(row, edges, likeness)
 
     def list_doubts(self, n_subjects: int) -> list[Doubt]:
-        """List the forms that somebody fits better, with the rows of those people."""
+        """List the forms that somebody fits better, with the rows of those subjects."""
         doubts, forms = [], self._forms or ()
         for place, subjects in sorted(self._found.items()):
             rows, own, other = zip(*subjects, strict=True)

@@ -1,4 +1,4 @@
-"""QC-FC: how strongly connectomes of a cohort follow the head motion of its people."""
+"""QC-FC: how strongly connectomes of a cohort follow the head motion of its subjects."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -15,19 +15,19 @@ from kraken_bids.scores.metrics import correlate, standardize
 Vector = NDArray[np.float64]
 
 MAX_FACTOR = 4.0
-"""Times the training mean's scale. One person in the same units: 0.78 to 1.25; of another scanner,
-0.33 to 1.7."""
+"""Times the training mean's scale. One subject in the same units: 0.78 to 1.25; of another
+scanner, 0.33 to 1.7."""
 MAX_FACTOR_AMONG = 5.0
-"""The same among the people of a cohort."""
+"""The same among the subjects of a cohort."""
 MIN_PEOPLE = 3
 MANY = 3
-"""Groups of people with one connectome that are listed one by one."""
+"""Groups of subjects with one connectome that are listed one by one."""
 MIN_LEVEL_GAP = 0.01
 """By which the mean correlation without the global signal is higher, where it cannot be: it lies
-0.03 to 0.10 below the one with it (20 real people)."""
+0.03 to 0.10 below the one with it (20 real subjects)."""
 MIN_SHARED = 0.5
-"""Correlation of what a cohort's people share with the training mean. In the right order 0.98 to
-1.02 (20 real people, any three of them, shifted ones too); with the cortex alone off by one
+"""Correlation of what a cohort's subjects share with the training mean. In the right order 0.98 to
+1.02 (20 real subjects, any three of them, shifted ones too); with the cortex alone off by one
 region, 0.1 to 0.4."""
 
 
@@ -137,9 +137,9 @@ class InputCheck:
         return self._forms.list_doubts(self.n_subjects) if self._forms else []
 
     def _correlate_shared(self) -> float | None:
-        """Correlate what the people have in common with the training mean; None for a few.
+        """Correlate what the subjects have in common with the training mean; None for a few.
 
-        One person's noise is in no product of two people, so that it does not hide the order.
+        One subject's noise is in no product of two subjects, so that it does not hide the order.
         """
         n = self.n_subjects
         if n < MIN_PEOPLE or self._wanted is None:

@@ -109,7 +109,7 @@ class InputQuality:
     input_distance_z: float | None = None
     """The same of the distance."""
     fits_elsewhere: bool = False
-    """Whether the other latents of the best match fit as one person's files do."""
+    """Whether the other latents of the best match fit as one subject's files do."""
     swapped_with: str | None = None
     """Whose file fits here, while this one fits there."""
     scans_swapped_with: str | None = None

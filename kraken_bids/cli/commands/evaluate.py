@@ -71,7 +71,7 @@ def evaluate(
 ) -> None:
     """Say how well predicted connectomes match observed ones, per source and target.
 
-    Subjects are matched by name. Metrics: top1acc, top2acc and avgrank (is a person's own
+    Subjects are matched by name. Metrics: top1acc, top2acc and avgrank (is a subject's own
     prediction the nearest to their observed connectome?), avgcorr, avgcorr_resid, explainedvar;
     each with a permutation p-value and a 95 % bootstrap interval.
     """

@@ -1,4 +1,4 @@
-"""One λ for the partial correlations of many people, found by a search over all of them."""
+"""One λ for the partial correlations of many subjects, found by a search over all of them."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from kraken_bids.exceptions import ConnectomeError
 
 Matrix = NDArray[np.floating]
 ReadAll = Callable[[], Iterable[Matrix]]
-"""Starts over at the first person: a search reads everyone four times and keeps nobody."""
+"""Starts over at the first subject: a search reads everyone four times and keeps nobody."""
 
 SMALLEST_EIGENVALUE = 1e-6
 SEARCHED = (0.0, 1.0)
 N_GRIDS, N_POINTS = 3, 10
 DECIMALS = 2
 MIN_PEOPLE = 2
-"""Without a given target: the mean inverse of one person is best matched by no ridge at all."""
+"""Without a given target: the mean inverse of one subject is best matched by no ridge at all."""
 
 
 @dataclass(frozen=True)
@@ -44,14 +44,14 @@ def search_ridge(
 ) -> RidgeSearch:
     """Find λ whose regularised inverses are nearest to a target.
 
-    The error of λ is the mean over people of ‖(X + λI)⁻¹ - T‖₂ over the edges. Ten values of λ
+    The error of λ is the mean over subjects of ‖(X + λI)⁻¹ - T‖₂ over the edges. Ten values of λ
     from 0 to 1 are tried, then twice more ten between the neighbours of the best.
 
     Parameters
     ----------
     read_all : callable
         Gives everyone's correlation matrix, one after the other and each time anew; regions that
-        somebody lacks (NaN) are left out for that person.
+        somebody lacks (NaN) are left out for that subject.
     target : ndarray of shape (n_regions, n_regions), optional
         Precision matrix T; else the mean of X⁻¹.
     smallest : float
@@ -61,7 +61,7 @@ def search_ridge(
     Raises
     ------
     ConnectomeError
-        If there are fewer than two people (none, with a target), or the target has another size.
+        If there are fewer than two subjects (none, with a target), or the target has another size.
 
     Source
     ------
@@ -96,7 +96,7 @@ def compute_mean_precision(
     Raises
     ------
     ConnectomeError
-        If there are fewer than two people, or their matrices differ in size.
+        If there are fewer than two subjects, or their matrices differ in size.
     """
     total = counts = np.zeros((0, 0))
     n_people = 0
@@ -121,7 +121,7 @@ def compute_mean_precision(
 def _mean_errors(
     correlations: Iterable[Matrix], grid: NDArray[np.float64], target: Matrix, smallest: float
 ) -> tuple[NDArray[np.float64], int, int]:
-    """Mean error of each λ, number of people, and of singular matrices."""
+    """Mean error of each λ, number of subjects, and of singular matrices."""
     total = np.zeros(len(grid))
     n_people = n_singular = 0
     for correlation in correlations:

@@ -68,7 +68,7 @@ def load_centres(name: str) -> Floats:
 
     Empty, [0, 3], where the package knows none.
 
-    Source: the published label images; of fs86 and coco439 the mode over 420 people
+    Source: the published label images; of fs86 and coco439 the mode over 420 subjects
     (``scripts/write_centroids.py``).
     """
     rows = [row for row in read_table("centroids.tsv") if row["parcellation"] == name]

@@ -67,7 +67,7 @@ def _list_by_file(doubts: Sequence[Doubt], labels: Sequence[str]) -> dict[tuple[
 
 
 def list_doubts(checks: Mapping[Flavor, InputCheck], model: Model) -> list[Doubt]:
-    """List what is unlikely about values, order of edges, flavor and people."""
+    """List what is unlikely about values, order of edges, flavor and subjects."""
     training_means = model.training_means()
     doubts = [
         doubt

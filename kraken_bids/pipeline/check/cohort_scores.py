@@ -1,4 +1,4 @@
-"""How well each source predicts each target over the cohort: metrics, and each person's rank."""
+"""How well each source predicts each target over the cohort: metrics, and each subject's rank."""
 
 import logging
 from collections.abc import Container, Mapping, Sequence
@@ -87,7 +87,7 @@ def _compute(
     judged: Sequence[str],
     failures: list[Failure],
 ) -> dict[str, list[Any]]:
-    """Metrics, scores of people and evidence as plain values, each with source and target."""
+    """Metrics, scores of subjects and evidence as plain values, each with source and target."""
     found: dict[str, list[Any]] = {"metrics": [], "cross_modal": [], "evidence": []}
     for target in model.flavors:
         users = {
@@ -161,7 +161,7 @@ def _read_observed(
 
 @dataclass(frozen=True)
 class _Pair:
-    """Measured and predicted connectomes of the people who have both [n_people, n_edges]."""
+    """Measured and predicted connectomes of the subjects who have both [n_people, n_edges]."""
 
     people: Sequence[int]
     measured: NDArray[np.float32]
@@ -196,7 +196,7 @@ def _pair_up(
 
 
 def _weigh(pair: _Pair, slope: float) -> tuple[float, float, list[tuple[int, float, int, int]]]:
-    """Say how much of what sets people apart is predicted, once measured edges are scaled.
+    """Say how much of what sets subjects apart is predicted, once measured edges are scaled.
 
     That of all together, their average rank, and of each: share explained, rank, who is nearest.
     """

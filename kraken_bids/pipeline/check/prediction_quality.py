@@ -24,11 +24,11 @@ ALONE = (
 
 MIN_PREDICTIONS = 2
 FEW, MOST = 1 / 4, 3 / 4
-"""A person of whom so few predictions are, while of half the people most are, may not fit."""
+"""A subject of whom so few predictions are, while of half the subjects most are, may not fit."""
 CLEARLY_WORSE = -0.04
 """Mean share explained below which predictions are about somebody else, whoever that is."""
 MANY_PEOPLE = 1 / 4
-"""Such a share of people, and more than two, are not all wrong: then the model does not bring
+"""Such a share of subjects, and more than two, are not all wrong: then the model does not bring
 function and structure together."""
 UNSURE = "structure and function do not fit each other: find out whose scans these are"
 
@@ -47,7 +47,7 @@ class Judge:
         """Judge one prediction of one member.
 
         Where the target was measured, the prediction is compared with it. Where it was not, what
-        the people show who have both function and structure holds for this person too.
+        the subjects show who have both function and structure holds for this person too.
         """
         inputs = [f for f in source.flavors if source.has_input[f][index]]
         unusual = [f for f in (*inputs, target) if self._is_unusual(index, f)]
@@ -110,7 +110,7 @@ def _judge_unmeasured(found: Evidence, *, has_modality: bool) -> Verdict:
 
 
 def _describe(found: Evidence) -> str:
-    """Say what the people show in whom both are known."""
+    """Say what the subjects show in whom both are known."""
     told = "" if found.tells_apart else ", not above chance"
     return (
         f"in the {found.n_people} people in whom it was measured such predictions explain "
@@ -122,9 +122,9 @@ def _describe(found: Evidence) -> str:
 def find_mismatched(members: Sequence[Member], verdicts: Verdicts) -> dict[int, str]:
     """Find those of whom hardly any prediction across modalities is, and log them.
 
-    Only predictions that work in the cohort count: they explain something over people, and find
+    Only predictions that work in the cohort count: they explain something over subjects, and find
     them more often than by chance. It sees what agreement of latents does not: a pair of whole
-    scans that were swapped between two people who resemble each other. Named is who fits another
+    scans that were swapped between two subjects who resemble each other. Named is who fits another
     person who fits back, or of whom no prediction is and all err clearly more than the mean does.
 
     Returns
@@ -178,7 +178,7 @@ def _describe_mismatch(own: Sequence[Verdict], other: str) -> str:
 def withdraw_verdicts(
     verdicts: Verdicts, mismatched: Mapping[int, str]
 ) -> dict[tuple[int, str, Flavor], Verdict]:
-    """Take back the verdicts on people of whom it is not known whose scans they are."""
+    """Take back the verdicts on subjects of whom it is not known whose scans they are."""
     return {
         key: replace(verdict, verdict=NOT_JUDGED, reason=UNSURE)
         if key[0] in mismatched

@@ -23,7 +23,7 @@ def warn_of_unlike(members: Sequence[Member]) -> Warned:
     Returns
     -------
     Warned
-        A sentence for everyone on each setting, whatever the number of flavors and people.
+        A sentence for everyone on each setting, whatever the number of flavors and subjects.
     """
     found = _collect(members)
     sentences = []

@@ -1,4 +1,4 @@
-"""How well the right person is found among everyone, source by target."""
+"""How well the right subject is found among everyone, source by target."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ SOURCE_GROUPS: dict[str, SourceGroup] = {"fusion": "both", "fusionFC": "FC", "fu
 
 @dataclass(frozen=True)
 class Identifiability(SourceByTarget):
-    """How well the right person's connectome is found among everyone's, by source and target."""
+    """How well the right subject's connectome is found among everyone's, by source and target."""
 
     average_rank: Floats
     """[n_sources, n_targets]; 1 perfect, (n + 1) / 2n chance."""
@@ -96,7 +96,7 @@ def draw_identifiability(identifiability: Identifiability, *, metric: str) -> by
 
 
 def summarize_identifiability(identifiability: Identifiability) -> str:
-    """Headline of the group page: how well the other modality finds the right person.
+    """Headline of the group page: how well the other modality finds the right subject.
 
     The numbers are means over the targets, never the best one.
     """
@@ -111,7 +111,7 @@ def summarize_identifiability(identifiability: Identifiability) -> str:
 
 
 def chance_rank(n_participants: int) -> float:
-    """Average rank that guessing reaches among so many people.
+    """Average rank that guessing reaches among so many subjects.
 
     With the 0-based rank r the metric is the mean of 1 - r/n, whose expectation under guessing is
     (n + 1) / 2n: 0.5 in a large cohort, 0.54 among 12.

@@ -188,7 +188,7 @@ def compute_agreement(fc: Floats, sc: Floats) -> tuple[Floats, NDArray[np.intp]]
 
 
 def draw_agreement(similarity: Floats) -> bytes:
-    """PNG of how near each person's SC latent lies to their own FC latent and to others'.
+    """PNG of how near each subject's SC latent lies to their own FC latent and to others'.
 
     Parameters
     ----------

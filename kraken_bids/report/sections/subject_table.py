@@ -64,7 +64,7 @@ def read_subject_table(group: WrittenGroup) -> Known:
 
 
 def _tells(column: str, rows: Sequence[Mapping[str, str]]) -> bool:
-    """Whether a column groups people or orders them."""
+    """Whether a column groups subjects or orders them."""
     values = {row.get(column, "") for row in rows} - {"", "n/a"}
     return len(values) > 1 and (
         len(values) <= max(8, len(rows) // 3) or all(map(is_number, values))

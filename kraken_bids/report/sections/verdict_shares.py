@@ -11,7 +11,7 @@ VERDICTS = tuple(VERDICT_LEVELS)
 
 @dataclass(frozen=True)
 class VerdictShares:
-    """Of how many people the predictions of one flavor say something, by source."""
+    """Of how many subjects the predictions of one flavor say something, by source."""
 
     target: str
     group: Group
