@@ -5,14 +5,14 @@ are *adapted*: each flavor's ``b0 (s - mean)``, so that the cohort's mean is the
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.flavors import parse_flavor
 from kraken_bids.models.krakencoder.architecture import Linear, Weights
+from kraken_bids.models.krakencoder.changes import Changes, is_moved
 from kraken_bids.models.krakencoder.devices import CPU, to_numpy
 from kraken_bids.models.krakencoder.layers import Layers
 
@@ -30,8 +30,6 @@ NONE, MEAN_SHIFT, LATENT_MAP, DECODER_BIAS, DECODER = RUNGS = (
 """From the one that changes least."""
 UNCHANGED = "as below"
 """Strength of a rung that adds nothing to the one below it."""
-MOVED = "SC"
-"""The modality whose latents are turned into the other one's."""
 RANKS = (1, 2, 4, 8, 16, 32)
 """Directions of the latent that may be turned."""
 HOLDS = (1.0, 0.3, 0.1, 0.03, 0.01)
@@ -40,20 +38,6 @@ BIAS_SHARES = (0.5, 1.0)
 """Share of the mean error that the decoders' biases take away."""
 DECODER_HOLDS = (100.0, 10.0, 1.0, 0.1, 0.01)
 """How strongly decoders are held to what they were, in units of their inputs' mean variance."""
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What is changed in a model."""
-
-    means: Mapping[str, Matrix] = field(default_factory=dict)
-    """Mean adapted scores that are taken from each flavor; without any, inputs stay unadapted."""
-    turn: Matrix | None = None
-    """Orthogonal ``[n_latent, n_latent]``: SC latents times this are like FC latents."""
-    weights: Mapping[str, Matrix] = field(default_factory=dict)
-    """Added to the last layer of each flavor's decoder, ``[n_features, n_scores]``."""
-    biases: Mapping[str, Matrix] = field(default_factory=dict)
-    """Added to what each flavor's decoder gives, ``[n_scores]``."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +54,7 @@ class Tuner:
     def judged(self) -> tuple[Path, ...]:
         """Paths that the score of a rung is the mean of: those between SC and FC, if there are."""
         every = [(i, j) for i in self.raw for j in self.raw]
-        crossed = [path for path in every if _group(path[0]) != _group(path[1])]
+        crossed = [path for path in every if is_moved(path[0]) != is_moved(path[1])]
         return tuple(crossed or [path for path in every if path[0] != path[1]] or every)
 
     @cached_property
@@ -81,7 +65,7 @@ class Tuner:
     def can_turn(self) -> bool:
         """Whether latents of two modalities can be turned into each other in this network."""
         plain = self.network.architecture.latent_activation == "none"
-        return plain and len({_group(name) for name in self.raw}) == 2
+        return plain and len({is_moved(name) for name in self.raw}) == 2
 
     @property
     def can_decode(self) -> bool:
@@ -156,10 +140,10 @@ class Tuner:
         """
         latents = self._encode(lower, rows)
         by_group = [
-            np.stack([z for name, z in latents.items() if (_group(name) == MOVED) is is_moved])
-            for is_moved in (True, False)
+            np.stack([z for name, z in latents.items() if is_moved(name) is moved])
+            for moved in (True, False)
         ]
-        present: list[Rows] = [np.isfinite(z).all(axis=2) for z in by_group]
+        present = [np.asarray(np.isfinite(z).all(axis=2), np.bool_) for z in by_group]
         both = np.asarray(present[0].any(axis=0) & present[1].any(axis=0), np.bool_)
         x, y = (
             np.nansum(z[:, both] - _mean_rows(z), axis=0) / one[:, both].sum(axis=0)[:, None]
@@ -229,7 +213,7 @@ class Tuner:
             first = self.network.linears(f"encoders.{name}")[0]
             latents = self._layers.encode(name, np.asarray(first(own), np.float32))
             found[name] = latents.astype(np.float64)
-            if changes.turn is not None and _group(name) == MOVED:
+            if changes.turn is not None and is_moved(name):
                 found[name] = found[name] @ changes.turn
         return found
 
@@ -237,7 +221,7 @@ class Tuner:
         return self._finish(changes, target, self._features(changes, target, latents))
 
     def _features(self, changes: Changes, target: str, latents: Matrix) -> Matrix:
-        if changes.turn is not None and _group(target) == MOVED:
+        if changes.turn is not None and is_moved(target):
             latents = latents @ changes.turn.T
         if self._layers.is_plain:
             return latents
@@ -252,38 +236,6 @@ class Tuner:
 
     def _last(self, name: str) -> Linear:
         return self.network.linears(f"decoders.{name}")[-1]
-
-
-def change_network(network: Weights, changes: Changes) -> Weights:
-    """Fold what was fitted into a network's weights: same layers, other numbers."""
-    arrays = dict(network.arrays)
-    last = len(network.architecture.hidden_sizes)
-
-    def change(key: str, values: Matrix) -> None:
-        arrays[key] = np.ascontiguousarray(values, np.float32)
-
-    for name in network.architecture.flavors:
-        if changes.turn is not None and _group(name) == MOVED:
-            turn = changes.turn
-            for part in ("weight", "bias"):
-                key = f"encoders.{name}.linears.{last}.{part}"
-                if key in arrays:
-                    change(key, turn.T @ arrays[key].astype(np.float64))
-            key = f"decoders.{name}.linears.0.weight"
-            change(key, arrays[key].astype(np.float64) @ turn)
-        key = f"decoders.{name}.linears.{last}"
-        added, bias = changes.weights.get(name), changes.biases.get(name)
-        if added is not None:
-            if changes.turn is not None and _group(name) == MOVED and not last:
-                added = changes.turn.T @ added
-            change(f"{key}.weight", arrays[f"{key}.weight"] + added.T)
-        if bias is not None:
-            change(f"{key}.bias", arrays[f"{key}.bias"] + bias)
-    return Weights(network.architecture, arrays)
-
-
-def _group(name: str) -> str:
-    return parse_flavor(name).group
 
 
 def _mean(scores: Matrix) -> Matrix:

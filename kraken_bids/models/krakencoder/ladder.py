@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.models.folds import deal_folds
+from kraken_bids.models.krakencoder.changes import Changes
 from kraken_bids.models.krakencoder.finetuning import (
     MEAN_SHIFT,
     NONE,
     RUNGS,
     UNCHANGED,
-    Changes,
     Path,
     Rows,
     Tuner,

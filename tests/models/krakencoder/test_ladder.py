@@ -9,6 +9,7 @@ from scipy.stats import ortho_group
 
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.models.krakencoder.architecture import Architecture, Weights
+from kraken_bids.models.krakencoder.changes import Changes, change_network
 from kraken_bids.models.krakencoder.devices import CPU
 from kraken_bids.models.krakencoder.finetuning import (
     DECODER,
@@ -17,9 +18,7 @@ from kraken_bids.models.krakencoder.finetuning import (
     MEAN_SHIFT,
     NONE,
     RUNGS,
-    Changes,
     Tuner,
-    change_network,
 )
 from kraken_bids.models.krakencoder.ladder import climb_ladder, estimate_mean
 from kraken_bids.models.krakencoder.layers import Layers
