@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import mmap
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
@@ -27,6 +28,8 @@ SAID = {
     "memory allocation failed": MEMORY,
 }
 """What libraries say, in small letters, that have no error of their own for it."""
+ALGEBRA_ROOM = 1 << 27
+"""Bytes; the libraries of linear algebra that numpy and scipy carry take 32 MiB each."""
 
 
 def explain_shortage(error: BaseException) -> str:
@@ -41,6 +44,26 @@ def explain_shortage(error: BaseException) -> str:
         return ""
     said = str(error).lower()
     return next((what for words, what in SAID.items() if words in said), "")
+
+
+def reserve_for_algebra() -> None:
+    """Let the libraries of linear algebra take their memory now.
+
+    Where a limit of the process (``ulimit -v``, ``h_vmem``, ``--mem-gb``) leaves them none when
+    they first want it, OpenBLAS asks for it again without end.
+
+    Raises
+    ------
+    OSError
+        If there is no room for it now.
+    """
+    import numpy as np
+    from scipy.linalg import eigh
+
+    kind = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
+    mmap.mmap(-1, ALGEBRA_ROOM, flags=kind).close()
+    square = np.eye(128)
+    eigh(square @ square)
 
 
 def run_at_once(

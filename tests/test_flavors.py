@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import describe_flavor, list_flavors, parse_flavor, parse_meas
 from kraken_bids.parcellations import list_parcellations, load_parcellation
+from kraken_bids.published.models import list_published_flavors
 
 PUBLISHED = [
     ("FCcorr_fs86_hpf", "FCcorrHPF"),
@@ -61,12 +62,12 @@ def test_sift2count_names_the_same_processing_as_sift2():
 
 
 def test_fifteen_flavors_of_the_joint_model():
-    """Three parcellations times five measures."""
-    flavors = list_flavors(
-        ["fs86", "shen268", "coco439"], processings=["hpf", "hpfgsr", "volnorm"]
-    )
+    """Three parcellations times five measures, all of which are measured."""
+    flavors = [parse_flavor(name) for name in list_published_flavors()[:15]]
 
-    assert len(flavors) == 15
+    assert {f.parcellation for f in flavors} == {"fs86", "shen268", "coco439"}
+    assert set(flavors) <= set(list_flavors(list_parcellations()))
+    assert len(set(flavors)) == 15
     assert sum(flavor.group == "FC" for flavor in flavors) == 9
 
 

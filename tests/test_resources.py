@@ -1,5 +1,8 @@
 """What happens where memory or threads run out."""
 
+import errno
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -79,3 +82,49 @@ def test_what_numpy_says_of_memory_is_understood() -> None:
 def test_only_a_shortage_is_taken_for_one(error: Exception, words: str) -> None:
     """An error of ours says by itself what to do."""
     assert explain_shortage(error) == words
+
+
+LIMITED = """
+import resource
+from pathlib import Path
+import numpy as np, scipy.linalg
+from kraken_bids.resources import reserve_for_algebra
+
+def limit(room):
+    data = next(x for x in Path("/proc/self/status").read_text().splitlines() if "VmData" in x)
+    used = int(data.split()[1]) << 10
+    resource.setrlimit(resource.RLIMIT_DATA, (used + room, resource.RLIM_INFINITY))
+"""
+needs_linux = pytest.mark.skipif(sys.platform != "linux", reason="limits of memory as of Linux")
+
+
+def run_limited(code: str) -> str:
+    command = [sys.executable, "-c", LIMITED + code]
+    return subprocess.run(
+        command, capture_output=True, text=True, timeout=60, check=False
+    ).stdout.strip()
+
+
+@needs_linux
+def test_too_little_room_for_algebra_is_an_error_at_once() -> None:
+    """OpenBLAS itself would ask for it without end."""
+    code = """
+limit(20 << 20)
+try:
+    reserve_for_algebra()
+except OSError as error:
+    print(error.errno)
+"""
+    assert int(run_limited(code)) == errno.ENOMEM
+
+
+@needs_linux
+def test_what_was_reserved_serves_under_a_limit() -> None:
+    """The libraries take their 32 MiB each once, and find them again."""
+    code = """
+reserve_for_algebra()
+limit(10 << 20)
+x = np.random.default_rng(0).standard_normal((200, 200))
+print(round(scipy.linalg.eigh(x @ x.T)[0].sum() - (x * x).sum()))
+"""
+    assert run_limited(code) == "0"

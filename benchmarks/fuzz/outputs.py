@@ -76,7 +76,7 @@ def _read_person(path: Path) -> None:
 def _read_group(path: Path) -> None:
     from kraken_bids.cohort.from_dataset import list_members
     from kraken_bids.report.page import build_group_page
-    from kraken_bids.report.written import WrittenGroup
+    from kraken_bids.report.written_group import WrittenGroup
 
     root = _find_root(path)
     _check_plain(build_group_page(WrittenGroup(root, list_members(root))).data)

@@ -17,6 +17,7 @@ from kraken_bids.cli.options import (
     end_cleanly_when_stopped,
     exit_with_message,
     read_config,
+    reserve_where_limited,
     verbose_option,
 )
 from kraken_bids.cli.running_options import check_ridge_options, check_running, running_options
@@ -240,6 +241,7 @@ def main(**options: Any) -> None:
     """  # noqa: D205
     with exit_with_message():
         end_cleanly_when_stopped()
+        reserve_where_limited()
         settings = read_settings(options)
         _prepare_process(settings, options["verbose"])
         check_ridge_options(settings, options["level"])

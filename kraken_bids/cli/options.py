@@ -3,6 +3,7 @@
 import logging
 import os
 import re
+import resource
 import signal
 import sys
 import threading
@@ -20,7 +21,7 @@ from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
 from kraken_bids.io.bounds import MAX_DEPTH, check_plain
 from kraken_bids.io.texts import read_text
 from kraken_bids.logs import show_repeated_warnings
-from kraken_bids.resources import explain_shortage
+from kraken_bids.resources import explain_shortage, reserve_for_algebra
 
 LEVELS = ("participant", "group")
 STOPPED: dict[object, signal.Signals] = {128 + s: s for s in (signal.SIGTERM, signal.SIGHUP)}
@@ -113,6 +114,13 @@ class exit_with_message:  # noqa: N801 - reads as the statement it makes
             sys.exit(128 + signal.SIGINT)
         if isinstance(error, SystemExit) and error.code in STOPPED:
             click.echo(f"Stopped by {STOPPED[error.code].name}. {GO_ON}", err=True)
+
+
+def reserve_where_limited() -> None:
+    """Take the memory of linear algebra at once where a limit of the process could refuse it."""
+    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
+    if limits != [resource.RLIM_INFINITY] * len(limits):
+        reserve_for_algebra()
 
 
 def pairs(option: str, values: Iterable[str]) -> dict[str, str]:
@@ -283,4 +291,7 @@ def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
 
 def _end_at_last(number: int) -> None:
     time.sleep(PATIENCE_S)
+    workers = sys.modules.get("multiprocessing")  # not loaded for this
+    for worker in workers.active_children() if workers else ():
+        worker.kill()
     os._exit(128 + number)

@@ -16,6 +16,7 @@ from kraken_bids.cli.options import (
     ForgivingCommand,
     end_cleanly_when_stopped,
     exit_with_message,
+    reserve_where_limited,
     verbose_option,
 )
 from kraken_bids.logs import start_terminal_log
@@ -26,6 +27,8 @@ from kraken_bids.logs import start_terminal_log
 def main() -> None:
     """Work with Krakencoder models and connectome files outside the BIDS App."""
     end_cleanly_when_stopped()
+    with exit_with_message():
+        reserve_where_limited()
 
 
 main.add_command(convert)

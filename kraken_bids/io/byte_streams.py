@@ -44,7 +44,7 @@ def read_first(stream: BinaryIO, n_bytes: int) -> bytes:
 
 
 def fill(stream: BinaryIO, values: NDArray[Any]) -> None:
-    """Read as many bytes as an array has.
+    """Read as many bytes as an array ``[n]`` has.
 
     Raises
     ------

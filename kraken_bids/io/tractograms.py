@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -15,7 +15,6 @@ from kraken_bids.io.track_blocks import TrackBlock, Vertices
 from kraken_bids.io.trk import open_trk
 from kraken_bids.io.trx import open_trx
 
-FORMATS = (".tck", ".tck.gz", ".trk", ".trk.gz", ".trx")
 OTHER_FORMATS = (".vtk", ".vtp", ".fib", ".dpy", ".tt.gz", ".pdb")
 """Formats of tractograms that are not read."""
 BLOCK_BYTES = 1 << 23
@@ -52,6 +51,17 @@ class Tractogram(Protocol):
         """Whole tracks, block by block; raises as :meth:`ends`."""
 
 
+READERS: Mapping[str, Callable[[Path], Tractogram]] = {
+    ".tck": open_tck,
+    ".tck.gz": open_tck,
+    ".trk": open_trk,
+    ".trk.gz": open_trk,
+    ".trx": open_trx,
+}
+"""What opens a tractogram, by the end of its name."""
+FORMATS = tuple(READERS)
+
+
 def open_tractogram(path: Path) -> Tractogram:
     """Header of a tractogram.
 
@@ -68,10 +78,9 @@ def open_tractogram(path: Path) -> Tractogram:
     """
     path = Path(path)
     name = path.name.lower()
-    if name.endswith((".trk", ".trk.gz")):
-        return open_trk(path)
-    if name.endswith(".trx"):
-        return open_trx(path)
+    for suffix, open_tracks in READERS.items():
+        if name.endswith(suffix):
+            return open_tracks(path)
     if name.endswith(OTHER_FORMATS):
         raise InputError(
             f"expected a tractogram in one of the formats {', '.join(FORMATS)}; found {path}. "

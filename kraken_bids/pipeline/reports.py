@@ -20,7 +20,7 @@ from kraken_bids.report.page import (
 from kraken_bids.report.section import FileLink, Neighbours
 from kraken_bids.report.subjects import judge_subjects, log_verdicts, write_subjects
 from kraken_bids.report.theme import prepare_matplotlib
-from kraken_bids.report.written import WrittenGroup, name_pages
+from kraken_bids.report.written_group import WrittenGroup, name_pages
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)

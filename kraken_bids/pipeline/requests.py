@@ -9,11 +9,11 @@ from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.names import session_label
 from kraken_bids.exceptions import FlavorError, SettingsError
 from kraken_bids.flavors import Flavor, suggest
+from kraken_bids.pipeline.measure.tractogram_session import MEASURES
 from kraken_bids.settings import DEFAULT_ATLASES, DEFAULT_SOURCES, DataSettings
 
 logger = logging.getLogger(__name__)
 
-ALGORITHMS = {"SCifod2act": "ifod2", "SCsdstream": "sdstream"}
 SHOWN = 10
 """Names that a message lists."""
 
@@ -165,7 +165,7 @@ def _has(session: SessionInputs, flavor: Flavor) -> bool:
     if flavor.group == "FC":
         return any(flavor.parcellation in run.labels for run in session.bold_runs)
     return any(
-        tracts.algorithm == ALGORITHMS.get(flavor.measure)
+        MEASURES[tracts.algorithm] == flavor.measure
         and flavor.parcellation in tracts.labels
         and (tracts.weights is not None or not flavor.processing.startswith("sift2"))
         for tracts in session.tractographies

@@ -14,7 +14,8 @@ from kraken_bids.report.sections.motion import list_motion
 from kraken_bids.report.sections.subject_table import read_subject_table
 from kraken_bids.report.session_warnings import MAX_NAMES, list_cohort_warnings, list_warnings
 from kraken_bids.report.subjects import FAILED, read_verdict
-from kraken_bids.report.written import Written, WrittenGroup, of_each_session
+from kraken_bids.report.written import Written, of_each_session
+from kraken_bids.report.written_group import WrittenGroup
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
 
@@ -78,7 +79,7 @@ def _list_doubts(written: Written) -> list[str]:
 
 def _list_unused(written: Written) -> list[str]:
     """Name measured connectomes that the model was not given, and why."""
-    own = set(written.own_atlases)
+    own = set(written.custom_atlases)
     unusable = [
         flavor.name
         for flavor, sidecar in sorted(written.measured.items())
@@ -114,7 +115,7 @@ def _list_origins(written: Written) -> list[str]:
     facts += [
         f"{name} is an atlas of your own: it is measured, and not used for prediction, since no "
         "model knows it."
-        for name in written.own_atlases
+        for name in written.custom_atlases
     ]
     n_foreign = sum(len(sidecar) == 0 for sidecar in written.measured.values())
     if n_foreign:

@@ -31,7 +31,8 @@ from kraken_bids.report.words import (
     make_breakable,
     quote_href,
 )
-from kraken_bids.report.written import Written, WrittenGroup
+from kraken_bids.report.written import Written
+from kraken_bids.report.written_group import WrittenGroup
 
 if TYPE_CHECKING:
     from jinja2 import Environment

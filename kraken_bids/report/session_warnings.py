@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from kraken_bids.cohort.standing import record_path
 from kraken_bids.cohort.warned import read_group_warnings
 from kraken_bids.io.facts import read_facts
-from kraken_bids.report.written import Written, WrittenGroup, of_each_session
+from kraken_bids.report.written import Written, of_each_session
+from kraken_bids.report.written_group import WrittenGroup
 
 Kinds = tuple[dict[str, str], ...]
 MAX_NAMES = 5

@@ -9,16 +9,10 @@ from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.failures import list_failures
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.report.sections.consistency import ConsistencyRow, list_consistency
-from kraken_bids.report.sections.quality_control import list_quality
+from kraken_bids.report.sections.session_quality import list_quality
 from kraken_bids.report.session_warnings import MAX_NAMES, list_own_warnings
-from kraken_bids.report.written import (
-    WHOSE,
-    Columns,
-    Written,
-    WrittenGroup,
-    label_rows,
-    read_group_table,
-)
+from kraken_bids.report.written import Columns, Written
+from kraken_bids.report.written_group import WHOSE, WrittenGroup, label_rows, read_group_table
 from kraken_bids.scores.doubt_words import COMMON
 
 logger = logging.getLogger(__name__)

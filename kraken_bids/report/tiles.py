@@ -24,7 +24,8 @@ from kraken_bids.report.subjects import (
     read_verdict,
 )
 from kraken_bids.report.words import count_noun, format_count, pick_noun
-from kraken_bids.report.written import Written, WrittenGroup
+from kraken_bids.report.written import Written
+from kraken_bids.report.written_group import WrittenGroup
 
 
 def list_tiles(written: Written) -> list[Tile]:

@@ -1,7 +1,7 @@
-"""What has been written for a session and for the group, read back for the reports."""
+"""What has been written for a session, read back for the reports."""
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -40,14 +40,14 @@ logger = logging.getLogger(__name__)
 
 Columns = dict[str, NDArray[Any]]
 T = TypeVar("T")
-WHOSE = ("participant_id", "session_id")
-"""Columns of text that say whose row it is."""
 Means = tuple[Floats | None, Floats | None]
 PARCELLATION_ORDER = ("fs86", "shen268", "coco439")
 
 
 class Known:
     """Keeps what several sections show, so that it is gathered once."""
+
+    output_dir: Path
 
     @cached_property
     def _known(self) -> dict[Callable[[Any], Any], Any]:
@@ -122,8 +122,8 @@ class Written(Known):
         )
 
     @property
-    def own_atlases(self) -> tuple[str, ...]:
-        """Atlases of the user's own that were measured; no model knows them."""
+    def custom_atlases(self) -> tuple[str, ...]:
+        """Custom atlases that were measured; no model knows them."""
         names = dict.fromkeys(flavor.parcellation for flavor in sorted(self.measured))
         return tuple(name for name in names if name not in list_parcellations())
 
@@ -208,70 +208,6 @@ class Written(Known):
         return square if square is not None and square.shape == (n_regions, n_regions) else None
 
 
-@dataclass(frozen=True)
-class WrittenGroup(Known):
-    """The files of all sessions and of the group in OUTPUT_DIR."""
-
-    output_dir: Path
-    members: Sequence[Member]
-    """Those with connectomes."""
-    bids_dir: Path | None = None
-    """Where ``participants.tsv`` may lie too."""
-
-    @cached_property
-    def pages(self) -> dict[str, str]:
-        """Address of every session's page, by its label."""
-        return name_pages(self.members)
-
-    def of_each(self, gather: Callable[[Written], T]) -> list[T]:
-        """List what a function marked by :func:`of_each_session` gathers of every session."""
-        return cast("list[T]", self.once(_gather_sessions)[gather])
-
-    def read_table(
-        self, name: str, *, numbers: Sequence[str] = (), texts: Sequence[str] = ()
-    ) -> Columns:
-        """Columns of a table of the group; see :func:`read_group_table`."""
-        return read_group_table(self.output_dir, name, numbers=numbers, texts=texts)
-
-
-def _gather_sessions(group: WrittenGroup) -> dict[Callable[[Any], Any], list[Any]]:
-    """Gather one session after the other: what was read of the last is forgotten."""
-    found: dict[Callable[[Any], Any], list[Any]] = {gather: [] for gather in ALL_OF_SESSIONS}
-    for member in group.members:
-        written = Written(group.output_dir, member, group.pages[member.label])
-        for gather, rows in found.items():
-            rows.append(gather(written))
-    return found
-
-
-def name_pages(members: Sequence[Member]) -> dict[str, str]:
-    """Name the page of every session, by its label.
-
-    ``sub-01.html``; ``sub-01_ses-1.html`` where a participant has several sessions.
-    """
-    per_subject: dict[str, int] = {}
-    for member in members:
-        per_subject[member.subject] = per_subject.get(member.subject, 0) + 1
-    return {
-        member.label: f"{member.label if per_subject[member.subject] > 1 else stem}.html"
-        for member in members
-        for stem in (f"sub-{member.subject}",)
-    }
-
-
-def read_group_table(
-    output_dir: Path, name: str, *, numbers: Sequence[str] = (), texts: Sequence[str] = ()
-) -> Columns:
-    """Columns of a table that the group level has written; none where it has not.
-
-    Those named are there, and are numbers or texts; a table that is damaged is passed over.
-    """
-    path = group_path(output_dir, name)
-    if not path.exists():
-        return {}
-    return read_or_none(lambda: read_table(path, numbers=numbers, texts=texts)) or {}
-
-
 def read_or_none(read: Callable[[], T]) -> T | None:
     """Read something; None where it is damaged, which is said, so that the rest can be shown."""
     try:
@@ -281,21 +217,7 @@ def read_or_none(read: Callable[[], T]) -> T | None:
         return None
 
 
-def label_rows(columns: Columns) -> list[str]:
-    """``sub-01`` or ``sub-01_ses-1`` of every row."""
-    return [
-        str(participant) + ("" if _is_absent(session) else f"_{session}")
-        for participant, session in zip(
-            columns["participant_id"], columns["session_id"], strict=True
-        )
-    ]
-
-
-def _is_absent(value: object) -> bool:
-    return str(value) in {"n/a", "nan"}
-
-
-def read_means(written: Written | WrittenGroup) -> dict[str, Means]:
+def read_means(written: Known) -> dict[str, Means]:
     """Read the mean measured edges of the cohort, and of the training data, by flavor.
 
     Empty before the group level has run.

@@ -20,7 +20,7 @@ from kraken_bids.report.sections.input_runs import RunRow
 from kraken_bids.report.sections.latent_map import Latents
 from kraken_bids.report.sections.model_facts import LatentRow, ModelInfo
 from kraken_bids.report.sections.motion import Motion
-from kraken_bids.report.sections.quality_control import QualityRow
+from kraken_bids.report.sections.session_quality import QualityRow
 from kraken_bids.report.sections.site_adaptation import AdaptationFit
 from kraken_bids.report.sections.structure import EndShares, TractogramRow
 from kraken_bids.report.sections.subject_table import colour_cells

@@ -13,7 +13,7 @@ from kraken_bids.flavors import parse_flavor
 from kraken_bids.report.page import draw_figures, render_page
 from kraken_bids.report.sections.brain import MAX_EDGES, draw, find_strongest, gather
 from kraken_bids.report.theme import read_png_size
-from kraken_bids.report.written import WrittenGroup
+from kraken_bids.report.written_group import WrittenGroup
 
 FC, SC = "FCcorr_fs86_hpf", "SCifod2act_fs86_volnorm"
 RNG = np.random.default_rng(0)

@@ -20,7 +20,8 @@ from kraken_bids.report.freshness import digest_cohort
 from kraken_bids.report.notices import list_notices
 from kraken_bids.report.panels import list_panels
 from kraken_bids.report.session_warnings import list_cohort_warnings
-from kraken_bids.report.written import Written, WrittenGroup
+from kraken_bids.report.written import Written
+from kraken_bids.report.written_group import WrittenGroup
 from kraken_bids.scores.quality_control import InputQuality
 from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 

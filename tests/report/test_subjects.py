@@ -22,7 +22,8 @@ from kraken_bids.report.subjects import (
     read_verdict,
     write_subjects,
 )
-from kraken_bids.report.written import Written, WrittenGroup, name_pages
+from kraken_bids.report.written import Written
+from kraken_bids.report.written_group import WrittenGroup, name_pages
 from kraken_bids.scores.doubt_words import ABOUT, MEAN, NOT_JUDGED
 from kraken_bids.scores.individuality import Evidence
 from kraken_bids.scores.quality_control import Verdict

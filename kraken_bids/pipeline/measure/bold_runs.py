@@ -31,7 +31,7 @@ from kraken_bids.settings import FunctionalSettings
 logger = logging.getLogger(__name__)
 
 TISSUES = ("GM", "WM", "CSF")
-GSR = "hpfgsr"
+PLAIN, GSR = "hpf", "hpfgsr"
 Grid = tuple[tuple[int, ...], bytes]
 """Shape and affine of a BOLD series."""
 
@@ -60,7 +60,7 @@ class MeasuredRun:
 
     def cleaned(self, flavor: Flavor) -> CleanRun | None:
         """Return the cleaning that a flavor is computed from."""
-        return self.gsr if flavor.processing == GSR else self.plain
+        return {PLAIN: self.plain, GSR: self.gsr}[flavor.processing]
 
 
 class Grids:

@@ -127,7 +127,7 @@ class MeasuredGroup:
         for flavor in flavors:
             cleaned = [one for run in self.runs if (one := run.cleaned(flavor)) is not None]
             if len(cleaned) == len(self.runs):
-                yield _correlate(
+                yield compute_connectome(
                     flavor,
                     cleaned,
                     missing,
@@ -195,7 +195,7 @@ def _cover(
     )
 
 
-def _correlate(
+def compute_connectome(
     flavor: Flavor,
     runs: Sequence[CleanRun],
     missing: NDArray[np.bool_],
@@ -204,7 +204,18 @@ def _correlate(
     record: FunctionalRecord,
     ridges: tuple[Mapping[str, float], Mapping[str, float]],
 ) -> FunctionalConnectome:
-    """Connectome of a flavor from the cleaned runs, one after the other."""
+    """Compute the connectome of a flavor from cleaned runs, one after the other.
+
+    ``missing`` ``[n_regions]`` are the regions without data; ``ridges`` the λ that the user chose
+    and those that were saved, by atlas.
+
+    Raises
+    ------
+    ConnectomeError
+        If too few frames or regions are left.
+    NotImplementedError
+        If nothing computes the flavor's measure.
+    """
     series = concatenate_runs(
         [run.cleaned[flavor.parcellation] for run in runs], [run.kept for run in runs]
     )
@@ -215,4 +226,6 @@ def _correlate(
         ridge, origin = partial_correlation_ridge(flavor.parcellation, *ridges)
         square = compute_partial_correlation(square, ridge=ridge)
         record = replace(record, lambda_=ridge, lambda_source=origin)
+    elif flavor.measure != "FCcorr":
+        raise NotImplementedError(f"{flavor}: its measure is in data/measures.tsv only")
     return FunctionalConnectome(flavor, square, cleaning, record)

@@ -79,6 +79,7 @@ def predict_members(
             digest_ = plan.digests[member.label] = digest_predictions(plan, member)
             is_done = not plan.settings.run.force and _is_done(plan, index, member, digest_)
         except OSError as problem:
+            plan.digests[member.label] = ""
             yield member, problem
             continue
         if is_done:

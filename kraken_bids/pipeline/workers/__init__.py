@@ -20,6 +20,7 @@ from kraken_bids.logs import (
 from kraken_bids.pipeline.workers.cluster import NoWorkersError, open_cluster
 from kraken_bids.pipeline.workers.local import Processes
 from kraken_bids.pipeline.workers.process import try_call
+from kraken_bids.resources import reserve_for_algebra
 from kraken_bids.settings import RunSettings
 
 logger = logging.getLogger(__name__)
@@ -185,6 +186,7 @@ def _start_process(start_logs: Callable[[], None], mem_gb: float | None) -> None
     logging.getLogger("kraken_bids").handlers.clear()  # those of the process that it is a copy of
     start_logs()
     if mem_gb is not None:
+        reserve_for_algebra()
         with suppress(OSError, ValueError):  # a system that has no such limit, or a lower one
             _, hard = resource.getrlimit(resource.RLIMIT_DATA)
             resource.setrlimit(resource.RLIMIT_DATA, (int(mem_gb * 1e9), hard))

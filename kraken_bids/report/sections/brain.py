@@ -12,7 +12,8 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.report import theme
 from kraken_bids.report.section import Floats, Group, Section
 from kraken_bids.report.words import explain_unit
-from kraken_bids.report.written import Means, WrittenGroup, read_means, sort_flavors
+from kraken_bids.report.written import Means, read_means, sort_flavors
+from kraken_bids.report.written_group import WrittenGroup
 
 MAX_EDGES = 100
 """More lines than these hide each other."""

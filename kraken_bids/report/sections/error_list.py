@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from kraken_bids.cohort.failures import list_failures
 from kraken_bids.report.section import Section
-from kraken_bids.report.written import WrittenGroup
+from kraken_bids.report.written_group import WrittenGroup
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,8 @@
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.report.section import FileLink, Section
-from kraken_bids.report.written import Written, WrittenGroup
+from kraken_bids.report.written import Written
+from kraken_bids.report.written_group import WrittenGroup
 
 FILE_WORDS = {
     "relmat": "connectome",

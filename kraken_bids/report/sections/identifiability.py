@@ -11,7 +11,8 @@ from kraken_bids.flavors import parse_flavor
 from kraken_bids.report.section import Floats, Section, SourceGroup
 from kraken_bids.report.source_by_target import SourceByTarget, draw_source_by_target
 from kraken_bids.report.words import format_share
-from kraken_bids.report.written import WrittenGroup, display_order, parse_known
+from kraken_bids.report.written import display_order, parse_known
+from kraken_bids.report.written_group import WrittenGroup
 from kraken_bids.scores.quality_control import METRIC_WORDS
 
 SOURCE_GROUPS: dict[str, SourceGroup] = {"fusion": "both", "fusionFC": "FC", "fusionSC": "SC"}

@@ -13,7 +13,8 @@ from kraken_bids.report.section import Booleans, Floats, Section
 from kraken_bids.report.sections.outlier_table import list_outliers
 from kraken_bids.report.sections.subject_table import read_subject_table
 from kraken_bids.report.theme import draw_png
-from kraken_bids.report.written import WHOSE, WrittenGroup, label_rows, stack_latents
+from kraken_bids.report.written import stack_latents
+from kraken_bids.report.written_group import WHOSE, WrittenGroup, label_rows
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

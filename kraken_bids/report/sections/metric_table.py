@@ -2,7 +2,7 @@
 
 from kraken_bids.report.section import Section
 from kraken_bids.report.sections.identifiability import SOURCE_GROUPS, read_metrics
-from kraken_bids.report.written import WrittenGroup
+from kraken_bids.report.written_group import WrittenGroup
 
 
 def gather(group: WrittenGroup) -> list[tuple[str, str, dict[str, float]]] | None:

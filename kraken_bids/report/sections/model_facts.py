@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from kraken_bids.report.section import Section
-from kraken_bids.report.written import Written, WrittenGroup, of_each_session, stack_latents
+from kraken_bids.report.written import Written, of_each_session, stack_latents
+from kraken_bids.report.written_group import WrittenGroup
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ from kraken_bids.report import theme
 from kraken_bids.report.section import Floats, Section
 from kraken_bids.report.theme import draw_png
 from kraken_bids.report.words import format_fixed
-from kraken_bids.report.written import WrittenGroup, read_or_none, sort_flavors
+from kraken_bids.report.written import read_or_none, sort_flavors
+from kraken_bids.report.written_group import WrittenGroup
 from kraken_bids.scores.quality_control import QcFc
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from typing import Any
 
 from kraken_bids.report.section import Section
 from kraken_bids.report.subjects import read_outliers
-from kraken_bids.report.written import WrittenGroup, label_rows
+from kraken_bids.report.written_group import WrittenGroup, label_rows
 
 
 def list_outliers(group: WrittenGroup) -> dict[str, Any]:

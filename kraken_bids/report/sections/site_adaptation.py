@@ -11,7 +11,8 @@ from kraken_bids.io.facts import Facts, read_facts
 from kraken_bids.report import theme
 from kraken_bids.report.section import Floats, Section
 from kraken_bids.report.sections.model_facts import describe_model
-from kraken_bids.report.written import Means, Written, WrittenGroup, read_means, sort_flavors
+from kraken_bids.report.written import Means, Written, read_means, sort_flavors
+from kraken_bids.report.written_group import WrittenGroup
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -100,7 +100,7 @@ def _describe_tractogram(
 
 def _pick_network(written: Written, uri: str, panels: Mapping[str, FlavorPanel]) -> Circle | None:
     """Pick the connectome of a tractogram that a circle shows best: few regions, volnorm."""
-    order = (*list_parcellations(), *written.own_atlases)
+    order = (*list_parcellations(), *written.custom_atlases)
     flavors = [
         flavor
         for flavor, sidecar in written.measured.items()

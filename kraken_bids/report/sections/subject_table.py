@@ -10,7 +10,7 @@ from kraken_bids.bids.participants import PARTICIPANT, read_participants
 from kraken_bids.exceptions import InputError
 from kraken_bids.report.section import Section
 from kraken_bids.report.subjects import VERDICTS, judge_subjects
-from kraken_bids.report.written import WrittenGroup
+from kraken_bids.report.written_group import WrittenGroup
 
 MAX_COLUMNS = 6
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from kraken_bids.report.section import Group, Section
-from kraken_bids.report.written import WrittenGroup, sort_flavors
+from kraken_bids.report.written import sort_flavors
+from kraken_bids.report.written_group import WrittenGroup
 from kraken_bids.scores.quality_control import VERDICT_LEVELS
 
 VERDICTS = tuple(VERDICT_LEVELS)

@@ -28,7 +28,7 @@ from kraken_bids.pipeline.check import qcfc
 from kraken_bids.pipeline.check.qcfc import write_qcfc
 from kraken_bids.report.sections import motion_effects
 from kraken_bids.report.sections.motion_effects import list_motion_effects
-from kraken_bids.report.written import WrittenGroup
+from kraken_bids.report.written_group import WrittenGroup
 from kraken_bids.scores.motion_dependence import edge_distances
 
 N_PEOPLE = 14

@@ -7,13 +7,15 @@ import pytest
 
 from kraken_bids.bids.outputs import latents_path, relmat_path, sidecar_path
 from kraken_bids.cohort.from_dataset import Member, list_members
-from kraken_bids.cohort.sidecars import hold_session
+from kraken_bids.cohort.sidecars import hold_session, read_digest
 from kraken_bids.cohort.sources import PredictionPlan
+from kraken_bids.io.digests import digest
 from kraken_bids.io.texts import read_json
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.pipeline.check.input_quality import encoded_of, judge_inputs
 from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
 from kraken_bids.pipeline.participant import plan_predictions
+from kraken_bids.pipeline.predict import session_predictions
 from kraken_bids.pipeline.predict.session_predictions import predict_members
 from kraken_bids.pipeline.workers import InlineExecutor
 from kraken_bids.settings import DataSettings, PredictionSettings, Settings
@@ -118,3 +120,29 @@ def test_a_run_that_is_cut_off_leaves_no_digest(
         predict(plan, members)
 
     assert "RunDigest" not in read_json(latents)
+
+
+def test_a_session_whose_files_cannot_be_looked_at_stands_for_what_it_has(
+    output_dir: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the verdicts of the others would name predictions that were never written."""
+    members = list(list_members(output_dir))
+    predict(make_plan(output_dir, model, "none"), members)
+    look = session_predictions.are_whole
+
+    def fail_once(paths: tuple[Path, ...], *others: object) -> bool:
+        if "sub-01" in paths[0].name:
+            raise OSError("stale file handle")
+        return look(paths, *others)
+
+    monkeypatch.setattr(session_predictions, "are_whole", fail_once)
+    plan = make_plan(output_dir, model, "auto")
+    failed = [m for m, error in predict_members(plan, members, InlineExecutor()) if error]
+    write_judgement(plan, members, Judgement(judge_inputs(encoded_of(plan, members))))
+
+    path = latents_path(output_dir, "02", None)
+    paths = [latents_path(output_dir, member.subject, None) for member in members]
+    assert failed == members[:1]
+    assert read_json(sidecar_path(path))["TrustDigest"] == digest(
+        "trust", [(p.name, read_digest(p)) for p in paths]
+    )

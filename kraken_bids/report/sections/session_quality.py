@@ -9,15 +9,8 @@ from numpy.typing import NDArray
 
 from kraken_bids.io.facts import read_table
 from kraken_bids.report.section import Section
-from kraken_bids.report.written import (
-    WHOSE,
-    Columns,
-    Written,
-    WrittenGroup,
-    label_rows,
-    of_each_session,
-    read_or_none,
-)
+from kraken_bids.report.written import Columns, Written, of_each_session, read_or_none
+from kraken_bids.report.written_group import WHOSE, WrittenGroup, label_rows
 
 LOW_BOTH_ENDS = 0.3
 HIGH_FD = 0.5
@@ -146,4 +139,4 @@ def gather(group: WrittenGroup) -> dict[str, Any]:
     }
 
 
-SECTION = Section("quality", "Quality control", "quality_control.html", gather)
+SECTION = Section("quality", "Quality control", "session_quality.html", gather)
