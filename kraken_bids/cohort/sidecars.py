@@ -19,7 +19,7 @@ from kraken_bids.io.facts import Facts
 from kraken_bids.io.files import take_lock
 from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_json
-from kraken_bids.parcellations import Parcellation, list_parcellations
+from kraken_bids.parcellations import Parcellation
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
 logger = logging.getLogger(__name__)
@@ -106,16 +106,17 @@ def predicted_sidecar(flavor: Flavor) -> dict[str, object]:
     return facts | {"Description": f"predicted: {facts['Description']}"}
 
 
-def region_sidecar(parcellation: Parcellation, missing: NDArray[np.bool_]) -> dict[str, object]:
+def region_sidecar(
+    parcellation: Parcellation, missing: NDArray[np.bool_], *, is_known: bool
+) -> dict[str, object]:
     """Name the regions without data (NaN) in a sidecar, and say what the model makes of them.
 
     ``ImputedRegions`` are those that the model's input fills with the training mean; none where
-    so many are missing that the model does not take the connectome at all, or no model knows the
-    atlas.
+    so many are missing that the model does not take the connectome at all, or the model does not
+    know the atlas.
     """
     names = zip(parcellation.region_names, missing, strict=True)
     absent = [name for name, gone in names if gone]
-    is_known = parcellation.name in list_parcellations()
     usable = is_known and bool(missing.mean() <= MAX_IMPUTED_SHARE)
     return {
         "MissingRegions": absent,

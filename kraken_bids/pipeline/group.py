@@ -43,6 +43,7 @@ from kraken_bids.pipeline.levels import (
     Job,
     run_level,
 )
+from kraken_bids.pipeline.model_atlases import list_model_atlases, prepare_regions
 from kraken_bids.pipeline.participant import collect_failures, load_model_of, plan_cohort
 from kraken_bids.pipeline.predict.fitted_subjects import fit_on_whom
 from kraken_bids.pipeline.refit import refit_partial_correlations
@@ -86,7 +87,7 @@ def _compute(job: Job, members: tuple[Member, ...]) -> Sequence[Member]:
         # those that a refit that was stopped had left unfinished are among them now
         members = _find_members(settings)
     with going_on(job.problems):
-        if _are_of_models(members):
+        if _are_of_models(members, list_model_atlases(settings.prediction.model)):
             _predict(job, members)
         else:
             logger.warning(
@@ -102,6 +103,7 @@ def _predict(job: Job, members: tuple[Member, ...]) -> None:
     """Adapt, predict and score everyone."""
     settings, output = job.settings, job.settings.data.output_dir
     model = load_model_of(settings)
+    prepare_regions(model, output)
     fit_on = fit_on_whom(settings, members)
     read = read_cohort(model, members, fit_on=fit_on, failures=job.failures)
     plan, inputs = plan_cohort(settings, model, read, is_group=True)
@@ -148,9 +150,9 @@ def _judge(job: Job, plan: PredictionPlan, cohort: MeasuredCohort, kept: Kept) -
         write_quality(output, members, cohort, scores.cross_modal, inputs=inputs)
 
 
-def _are_of_models(members: Sequence[Member]) -> bool:
+def _are_of_models(members: Sequence[Member], own: Sequence[str]) -> bool:
     """Whether anyone has a connectome of an atlas that a model may know."""
-    known = list_parcellations()
+    known = (*list_parcellations(), *own)
     return any(flavor.parcellation in known for m in members for flavor in m.connectomes)
 
 

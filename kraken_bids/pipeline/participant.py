@@ -29,6 +29,7 @@ from kraken_bids.pipeline.levels import (
     run_level,
 )
 from kraken_bids.pipeline.measure.session import measure_session
+from kraken_bids.pipeline.model_atlases import list_model_atlases, prepare_regions
 from kraken_bids.pipeline.plan import Plan, plan_participants
 from kraken_bids.pipeline.predict.choice_of_adaptation import (
     choose_adaptation,
@@ -70,8 +71,11 @@ def _compute(job: Job, plan: Plan) -> Sequence[Member]:
     if job.settings.run.reports_only:
         return list_members(data.output_dir, plan.subjects)
     # before the long work, so that a model that cannot be used is said at once
-    model = load_model_of(job.settings) if data.feeds_model else None
-    _say_unknown(plan.custom_atlases, model)
+    own = set(list_model_atlases(job.settings.prediction.model)) & set(plan.custom_atlases)
+    model = load_model_of(job.settings) if data.feeds_model or own else None
+    _say_unknown([name for name in plan.custom_atlases if name not in own], model)
+    if model is not None:
+        prepare_regions(model, data.output_dir)
     job.failures += _measure(job.settings, plan, job.executor)
     members = list_members(data.output_dir, plan.subjects)
     if model is not None:

@@ -15,6 +15,7 @@ from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.measure.nilearn_confounds import AROMA
 from kraken_bids.pipeline.measure.tasks import SessionTask
+from kraken_bids.pipeline.model_atlases import list_model_atlases
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.provenance import exit_code_of
 from kraken_bids.pipeline.requests import check_data_requests
@@ -54,6 +55,7 @@ def plan_participants(settings: Settings) -> Plan:
     _check_tractograms(settings, len(subjects))
     query = _read_query(settings)
     own = read_custom_atlases(settings)
+    of_model = list_model_atlases(settings.prediction.model) if own else ()
     check_ridges(settings, (*list_parcellations(), *own))
     wanted = [own.get(name) or load_parcellation(name) for name in data.measured_atlases]
     images = {name: split_atlas(word)[0] for name, word in data.atlas_images.items()}
@@ -70,7 +72,9 @@ def plan_participants(settings: Settings) -> Plan:
                 query=query,
                 explicit=_list_explicit(settings),
             )
-            tasks += [SessionTask(session, settings, datasets, own) for session in sessions]
+            tasks += [
+                SessionTask(session, settings, datasets, own, of_model) for session in sessions
+            ]
         except (KrakenBidsError, OSError) as error:
             record(failures, _named(error), subject=subject, session=None, stage="inputs")
             if settings.run.stop_on_first_crash:

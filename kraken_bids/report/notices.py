@@ -106,6 +106,7 @@ def _list_unused(written: Written) -> list[str]:
 def _list_origins(written: Written) -> list[str]:
     """Say where measurements and predictions come from."""
     groups = {flavor.group for flavor in written.measured}
+    predicted = {flavor.parcellation for flavor in written.list_targets()}
     facts = [
         f"No {kind} input was found"
         + (f": everything is predicted from {other} alone." if written.predicted else ".")
@@ -116,6 +117,7 @@ def _list_origins(written: Written) -> list[str]:
         f"{name} is an atlas of your own: it is measured, and not used for prediction, since no "
         "model knows it."
         for name in written.custom_atlases
+        if name not in predicted
     ]
     n_foreign = sum(len(sidecar) == 0 for sidecar in written.measured.values())
     if n_foreign:

@@ -72,7 +72,7 @@ def list_panels(written: Written) -> tuple[FlavorPanel, ...]:
     measured = sorted(written.measured, key=display_order)
     targets = written.list_targets()
     own = [flavor for flavor in measured if flavor.parcellation in written.custom_atlases]
-    shown = [*targets, *own] if targets else measured
+    shown = list(dict.fromkeys((*targets, *own))) if targets else measured
     return tuple(_build_panel(written, flavor) for flavor in shown)
 
 

@@ -1,4 +1,4 @@
-"""An atlas of the user's own: measured like any other, and no model is asked about it."""
+"""An atlas of the user's own: measured like any other, and known to models trained on it."""
 
 import subprocess
 import sys
@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 
 from kraken_bids.io.tables import read_columns, read_relmat
+from kraken_bids.models.krakencoder.recipe import TrainingSettings
+from kraken_bids.pipeline.model_training import train_files
+from kraken_bids.pipeline.train.training_options import TrainingOptions
 
 FUNCTION = ("FCcorrHPF", "FCcorrHPFGSR", "FCpcorrHPF")
 LABELS = (3, 7, 40, 1000)
@@ -301,3 +304,60 @@ def test_a_few_nuclei_hold_few_streamlines(app: Any, tmp_path: Path) -> None:
     assert outcome.exit_code == 0, outcome.output
     assert outcome.says("mine is measured all the same", "streamline ends lie near a region")
     assert app.measured("03")[-1] == "atlas-mine_meas-SCifod2actVN"
+
+
+def train_own(folder: Path, *, regions: int = len(LABELS), names: bool = True) -> Path:
+    """Train a model on connectomes of this atlas, of people who do not exist."""
+    rng = np.random.default_rng(0)
+    n_edges = regions * (regions - 1) // 2
+    edges = np.clip(rng.normal(0.3, 0.2, (12, n_edges)), -0.9, 0.9)
+    flavors = {f"{measure}_mine_hpf": edges for measure in ("FCcorr", "FCpcorr")}
+    np.savez(folder / "cohort.npz", subjects=[f"{k:02d}" for k in range(12)], **flavors)
+    table = folder / "mine.tsv"
+    rows = "".join(f"{label}\tmine_{label}\n" for label in LABELS)
+    table.write_text(f"index\tname\n{rows}")
+    settings = TrainingSettings(
+        transform="pca3", latent_size=3, batch_size=4, n_epochs=1, device="cpu"
+    )
+    atlases = {"mine": table} if names else {}
+    options = TrainingOptions(settings=settings, atlases=atlases, test_share=0)
+    train_files([str(folder / "cohort.npz")], folder / "own_model", options)
+    return folder / "own_model"
+
+
+def test_a_model_of_the_own_atlas_predicts_it(app: Any, atlas: Path, tmp_path: Path) -> None:
+    """Measured, encoded, predicted, shown; at both levels."""
+    words = ("--atlas", f"mine={atlas}", "--model", train_own(tmp_path))
+    outcome = measure(app, *words, "--sources", "each", subjects="01 02")
+    assert outcome.exit_code == 0, outcome.output
+    assert "not used for prediction" not in outcome.output
+    predicted = list(app.out.rglob("sub-01*atlas-mine*kraken_relmat.dense.tsv"))
+    assert len(predicted) == 4
+    assert read_relmat(predicted[0]).shape == (4, 4)
+    assert app.sidecar("01", "atlas-mine_meas-FCcorrHPF_relmat")["UsableAsInput"]
+    page = (app.out / "sub-01.html").read_text()
+    assert "is an atlas of your own" not in page
+    outcome = app.invoke(app.world.bids, app.out, "group", "--model", words[-1])
+    assert outcome.exit_code == 0, outcome.output
+    latents = read_columns(app.out / "group" / "latents.tsv")
+    assert {"fusion", "fusionFC", "FCcorr_mine_hpf"} <= set(latents["source"])
+
+
+def test_regions_in_another_order_are_no_input(app: Any, atlas: Path, tmp_path: Path) -> None:
+    """Every edge would be another one: the model's table decides."""
+    table = tmp_path / "other.tsv"
+    rows = "".join(f"{label}\tmine_{label}\n" for label in reversed(LABELS))
+    table.write_text(f"index\tname\n{rows}")
+    model = train_own(tmp_path)
+    outcome = measure(app, "--atlas", f"mine={atlas},{table}", "--model", model)
+    assert outcome.exit_code == 5, outcome.output
+    assert outcome.says("found mine_1000 in place 1, where it has mine_3")
+
+
+def test_an_atlas_of_another_size_is_no_input(app: Any, atlas: Path, tmp_path: Path) -> None:
+    """Also of a model that was trained without a table."""
+    outcome = measure(
+        app, "--atlas", f"mine={atlas}", "--model", train_own(tmp_path, regions=5, names=False)
+    )
+    assert outcome.exit_code == 5, outcome.output
+    assert outcome.says("expected the 5 regions of mine", "found 4")

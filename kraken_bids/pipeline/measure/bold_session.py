@@ -260,7 +260,11 @@ def _write_connectome(
         "RunsLeftOut": [{"File": name, "Reason": why} for name, why in group.left_out.items()],
         **task.software(),
         **to_sidecar(found.record),
-        **region_sidecar(regions, find_missing_regions(found.square)),
+        **region_sidecar(
+            regions,
+            find_missing_regions(found.square),
+            is_known=task.is_known(flavor.parcellation),
+        ),
         "RunDigest": digest,
         **size_of(path),
     })  # fmt: skip

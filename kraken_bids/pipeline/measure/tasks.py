@@ -13,7 +13,7 @@ from kraken_bids.bids.output_dataset import bids_uri
 from kraken_bids.cohort.sidecars import read_digest
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.digests import digest, file_stamps
-from kraken_bids.parcellations import Parcellation, load_parcellation
+from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.settings import Settings, to_plain
 
 logger = logging.getLogger(__name__)
@@ -28,6 +28,8 @@ class SessionTask:
     datasets: tuple[Dataset, ...]
     custom_atlases: Mapping[str, Parcellation] = field(default_factory=dict)
     """Regions of custom atlases; those of the model come with the package."""
+    model_atlases: tuple[str, ...] = ()
+    """Custom atlases that the model was trained on."""
 
     @property
     def label(self) -> str:
@@ -37,6 +39,10 @@ class SessionTask:
     def parcellation(self, name: str) -> Parcellation:
         """Regions of an atlas, the user's own or of the package."""
         return self.custom_atlases.get(name) or load_parcellation(name)
+
+    def is_known(self, name: str) -> bool:
+        """Whether a model may take connectomes of an atlas."""
+        return name in list_parcellations() or name in self.model_atlases
 
     def wants(self, flavor: Flavor) -> bool:
         """Whether this run was asked to measure the flavor."""

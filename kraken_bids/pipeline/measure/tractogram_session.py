@@ -178,7 +178,11 @@ def _write(
         "Sources": task.uris([*own, *image.files]),
         **to_sidecar(_describe(task, tracts, flavor, tally.counter)),
         **task.software(),
-        **region_sidecar(task.parcellation(flavor.parcellation), missing),
+        **region_sidecar(
+            task.parcellation(flavor.parcellation),
+            missing,
+            is_known=task.is_known(flavor.parcellation),
+        ),
         **facts,
         **size_of(path),
     })  # fmt: skip

@@ -1,0 +1,125 @@
+"""Atlases that a model was trained on and this package has no table of: their regions, checked."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from kraken_bids.bids.custom_atlases import read_region_table
+from kraken_bids.bids.output_dataset import write_region_tables
+from kraken_bids.bids.outputs import region_table_path
+from kraken_bids.connectome.matrices import n_regions_of
+from kraken_bids.exceptions import CheckpointError, InputError
+from kraken_bids.flavors import recognize_flavor
+from kraken_bids.io.texts import read_json
+from kraken_bids.models.krakencoder.checkpoint import DESCRIPTION_NAME
+from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.parcellations import Parcellation, list_parcellations
+
+logger = logging.getLogger(__name__)
+
+
+def list_model_atlases(model: str) -> tuple[str, ...]:
+    """Atlases beyond the package's that a model folder knows, without loading the model.
+
+    None where it is no folder: published models know those of the package alone.
+    """
+    content: dict[str, Any] = {}
+    with suppress(InputError):
+        path = Path(model)
+        content = read_json(path if path.name == DESCRIPTION_NAME else path / DESCRIPTION_NAME)
+    architecture = content.get("architecture")
+    names = architecture.get("flavors") if isinstance(architecture, dict) else None
+    flavors = [recognize_flavor(str(name)) for name in names] if isinstance(names, list) else []
+    found = dict.fromkeys(flavor.parcellation for flavor in flavors if flavor is not None)
+    return tuple(name for name in found if name not in list_parcellations())
+
+
+def check_regions(model: Model, parcellations: Iterable[Parcellation]) -> None:
+    """Check that custom atlases have the regions that a model was trained on, in their order.
+
+    Raises
+    ------
+    CheckpointError
+        If one has others, or as many in another order. A model that was trained without a table
+        says only how many there are.
+    """
+    for parcellation in parcellations:
+        name = parcellation.name
+        wanted = model.provenance.get("Regions", {}).get(name)
+        n_wanted = _count_regions(model, name)
+        if n_wanted is None:
+            continue
+        if n_wanted != parcellation.n_regions:
+            raise CheckpointError(
+                f"expected the {n_wanted} regions of {name} that {model.name} was trained on; "
+                f"found {parcellation.n_regions}, {parcellation.description}. Give the atlas of "
+                "the training, or call this one otherwise."
+            )
+        if wanted is None:
+            logger.warning(
+                "%s: %s does not say which regions it was trained on (kraken-tools train --atlas "
+                "%s=TABLE.tsv keeps them): they are taken to be in the order of this atlas",
+                name, model.name, name,
+            )  # fmt: skip
+            continue
+        found = list(parcellation.region_names)
+        if found != list(wanted):
+            place = next(k for k, (a, b) in enumerate(zip(found, wanted, strict=True)) if a != b)
+            raise CheckpointError(
+                f"expected the regions of {name} in the order that {model.name} was trained on; "
+                f"found {found[place]} in place {place + 1}, where it has {wanted[place]}. Give "
+                "the atlas of the training with its table, or call this one otherwise."
+            )
+
+
+def prepare_regions(model: Model, output_dir: Path) -> None:
+    """Check the regions of custom atlases in OUTPUT_DIR, and name those that are only predicted.
+
+    Raises
+    ------
+    CheckpointError
+        If they are not those that the model was trained on.
+    InputError
+        If a table cannot be read or written.
+    """
+    own = dict.fromkeys(flavor.parcellation for flavor in model.flavors)
+    for name in (name for name in own if name not in list_parcellations()):
+        table = region_table_path(output_dir, name)
+        if table.exists():
+            check_regions(model, [read_region_table(name, table)])
+        else:
+            write_region_tables(output_dir, describe_regions(model, [name]))
+
+
+def describe_regions(model: Model, names: Sequence[str]) -> list[Parcellation]:
+    """Regions of atlases as a model knows them; numbered where it has no names of them."""
+    found = []
+    for name in names:
+        n_regions = _count_regions(model, name)
+        if n_regions is None:
+            continue
+        numbered = [f"{name}_{number}" for number in range(1, n_regions + 1)]
+        regions = tuple(model.provenance.get("Regions", {}).get(name, numbered))
+        found.append(
+            Parcellation(
+                name=name,
+                space="",
+                source="image",
+                image="",
+                description=f"regions of {model.name}",
+                region_names=regions,
+                hemispheres=("M",) * n_regions,
+                groups=(name,) * n_regions,
+                labels=tuple(range(1, n_regions + 1)),
+            )
+        )
+    return found
+
+
+def _count_regions(model: Model, name: str) -> int | None:
+    """Regions of an atlas behind the edges of a model; None where it does not know the atlas."""
+    edges = (model.n_edges(flavor) for flavor in model.flavors if flavor.parcellation == name)
+    n_edges = next(edges, None)
+    return None if n_edges is None else n_regions_of(n_edges)
