@@ -156,7 +156,7 @@ class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         if empty.size:
             raise ConnectomeError(
                 f"expected at least one of {', '.join(f.name for f in self.flavors_)} for each "
-                f"person; found NaN in all of them in row {empty[0]}. Leave such rows out."
+                f"subject; found NaN in all of them in row {empty[0]}. Leave such rows out."
             )
         return fused.astype(values.dtype, copy=False)
 
@@ -246,8 +246,8 @@ class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         few = ", ".join(f"{n} of {flavor}" for flavor, n in counts.items() if n < least)
         if few:
             raise ConnectomeError(
-                f"expected at least {least} people who have a flavor, to fit its adaptation; "
-                f"found {few}. In a cross-validation these are the people of the training fold: "
+                f"expected at least {least} subjects who have a flavor, to fit its adaptation; "
+                f"found {few}. In a cross-validation these are the subjects of the training fold: "
                 "take larger ones, leave the flavor out, or give a saved adaptation. To fit on "
                 "fewer all the same, give a smaller adaptation_min_subjects (2 or more)."
             )

@@ -129,7 +129,7 @@ def to_frame(
     flavor, values = _to_flavor(flavor), np.asarray(edges)
     if values.ndim != 1:
         raise ConnectomeError(
-            f"{flavor}: expected the edges of one person [n_edges]; found shape {values.shape}. "
+            f"{flavor}: expected the edges of one subject [n_edges]; found shape {values.shape}. "
             "Take one row, or to_table for a cohort."
         )
     names = _names(flavor, values, regions)

@@ -59,7 +59,7 @@ def _read_rows(content: bytes, path: Path) -> list[dict[str, str]]:
                 f"{rows.line_num}. Correct that line."
             )
         if len(found) * (len(header) + CELLS_OF_A_ROW) > MAX_CELLS:
-            raise csv.Error(f"more than {len(found):,} people with {len(header)} columns each")
+            raise csv.Error(f"more than {len(found):,} subjects with {len(header)} columns each")
         cells = [cell.strip() for cell in row] + [""] * (len(header) - len(row))
         one = dict(zip(header, cells, strict=True))
         if PARTICIPANT in one:

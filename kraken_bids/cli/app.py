@@ -191,7 +191,7 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
     default=10,
     show_default=True,
     metavar="N",
-    help="Fewest people that an adaptation is fitted on.",
+    help="Fewest subjects that an adaptation is fitted on.",
 )
 @click.option(
     "--sources",

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.cohort.row_axes import put_people_first
+from kraken_bids.cohort.row_axes import put_subjects_first
 from kraken_bids.cohort.shape_hints import explain_shape
 from kraken_bids.connectome.matrices import edges_to_square, find_missing_regions, fold_square
 from kraken_bids.exceptions import ConnectomeError, InputError
@@ -63,7 +63,7 @@ def to_part(flavor: Flavor, array: Rows, where: str, subjects: tuple[str, ...] |
         symmetric, infinite, or NaN in part.
     """
     n_regions = known_regions(flavor)
-    array = put_people_first(array, n_regions, where)
+    array = put_subjects_first(array, n_regions, where)
     is_square = len(array.shape) == 3 and array.shape[1] == array.shape[2]
     n_regions = n_regions or (array.shape[1] if is_square else None)
     n_edges = n_regions * (n_regions - 1) // 2 if n_regions else (0, *array.shape)[-1]

@@ -10,7 +10,7 @@ from kraken_bids.cohort.flavor_blocks import Part, known_regions, region_names, 
 from kraken_bids.cohort.joined_rows import Connectomes, Input, join_inputs
 from kraken_bids.cohort.prediction_archives import NESTED, list_nested
 from kraken_bids.cohort.projections import Cohort
-from kraken_bids.cohort.row_axes import put_people_first
+from kraken_bids.cohort.row_axes import put_subjects_first
 from kraken_bids.cohort.row_names import find_presence, find_subjects, list_columns_beside
 from kraken_bids.cohort.table_folders import (
     TABLE_SUFFIXES,
@@ -192,7 +192,7 @@ def _name_part(
     """Array of a flavor with the names beside it, or of one subject with the label in the path."""
     key, array = named
     where = f"{path}, {key}" if key else str(path)
-    array = put_people_first(array, known_regions(flavor), where)
+    array = put_subjects_first(array, known_regions(flavor), where)
     subjects = find_subjects(arrays)
     presence = find_presence(arrays, str(path))
     if array.shape:  # a struct has none

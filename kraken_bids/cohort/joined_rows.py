@@ -85,10 +85,10 @@ def _check_all_named(parts: Sequence[Part]) -> None:
     unnamed = [part for part in parts if part.subjects is None]
     if named and unnamed:
         raise InputError(
-            f"expected names of the people in {unnamed[0].where}, since {named[0].where} has "
+            f"expected names of the subjects in {unnamed[0].where}, since {named[0].where} has "
             f"names and rows are not paired by their place; found none beside its "
             f"{unnamed[0].n_rows} connectome(s). Add subjects to the file, or give one file per "
-            "person with sub-LABEL in its name."
+            "subject with sub-LABEL in its name."
         )
 
 
@@ -98,15 +98,15 @@ def _number_rows(parts: Sequence[Part]) -> int:
         return 0
     if len(parts) > 1:
         logger.info(
-            "no input names its people: rows of %d inputs belong together by their place",
+            "no input names its subjects: rows of %d inputs belong together by their place",
             len(parts),
         )
     for part in parts:
         if part.n_rows != parts[0].n_rows:
             raise InputError(
                 f"expected {parts[0].n_rows} connectomes in {part.where}, as in "
-                f"{parts[0].where}, since they do not name their people; found {part.n_rows}. Add "
-                "an array of subjects to each."
+                f"{parts[0].where}, since they do not name their subjects; found {part.n_rows}. "
+                "Add an array of subjects to each."
             )
         _check_same_order(parts[0], part)
     return parts[0].n_rows
@@ -119,9 +119,9 @@ def _check_same_order(first: Part, part: Part) -> None:
         if other != values and set(other) == set(values):
             raise InputError(
                 f"expected rows of {part.where} in the order of those of {first.where}, since "
-                f"they do not name their people; found the values of {key} in another order "
-                f"({values[0]} first there, {other[0]} here). If {key} names the people, call it "
-                "subjects; else sort the files alike."
+                f"they do not name their subjects; found the values of {key} in another order "
+                f"({values[0]} first there, {other[0]} here). If {key} names the subjects, call "
+                "it subjects; else sort the files alike."
             )
 
 
@@ -135,8 +135,8 @@ def _check_counted_alike(labels: Mapping[str, Sequence[str]]) -> None:
                 counted[start] = name
     if len(counted) == 2:
         raise InputError(
-            f"expected the same numbers for the same people; found those of {counted[0]} counted "
-            f"from 0 and those of {counted[1]} from 1. Number them alike, or name them."
+            f"expected the same numbers for the same subjects; found those of {counted[0]} "
+            f"counted from 0 and those of {counted[1]} from 1. Number them alike, or name them."
         )
 
 
@@ -192,7 +192,7 @@ def join_rows(flavor: Flavor, parts: Iterable[Part], subjects: tuple[str, ...]) 
                 raise InputError(
                     f"expected one {flavor} of subject {subject}; found it in "
                     f"{several[places[subject][0]].where} and {part.where}. Give one of them; "
-                    "files of one person each need sub-LABEL in their names or folders."
+                    "files of one subject each need sub-LABEL in their names or folders."
                 )
             places[subject] = (index, row)
     found = tuple(places.get(subject) for subject in subjects)

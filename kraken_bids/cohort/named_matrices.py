@@ -74,7 +74,7 @@ def _read_square(path: Path) -> tuple[Sequence[str] | None, "NDArray[np.float64]
     if values.shape[0] != values.shape[1]:
         raise InputError(
             f"expected a square matrix in {path}; found {values.shape[0]} rows of "
-            f"{values.shape[1]} numbers. Edges of several people are read by "
+            f"{values.shape[1]} numbers. Edges of several subjects are read by "
             "kraken_bids.read_connectomes."
         )
     return header, values

@@ -13,7 +13,7 @@ from kraken_bids.io.matlab_rows import ColumnRows
 from kraken_bids.io.stored_rows import Hdf5Rows, Rows, load_array, load_rows
 
 
-def put_people_first(array: Rows, n_regions: int | None, where: str) -> Rows:
+def put_subjects_first(array: Rows, n_regions: int | None, where: str) -> Rows:
     """Array with the subjects on its first axis, as [n_subjects, …]; others are left as they are.
 
     Parameters
@@ -36,12 +36,12 @@ def put_people_first(array: Rows, n_regions: int | None, where: str) -> Rows:
     n_edges = None if n_regions is None else n_regions * (n_regions - 1) // 2
     if _is_one(shape, n_regions, n_edges):
         return np.asarray(load_array(array))[None]
-    is_first, is_last = (_are_people(own, n_regions, n_edges) for own in (shape, shape[::-1]))
+    is_first, is_last = (_are_subjects(own, n_regions, n_edges) for own in (shape, shape[::-1]))
     if not getattr(array, "is_reversed", False):
         return _move_last(array) if is_last and not is_first else array
     if is_first and is_last:
         raise ConnectomeError(
-            f"{where}: expected sizes that tell people from regions; found {list(shape)}, which "
+            f"{where}: expected sizes that tell subjects from regions; found {list(shape)}, which "
             "may be either way round in a MATLAB file of version 7.3. Save it with -v7, or as "
             ".npz."
         )
@@ -55,7 +55,7 @@ def _is_one(shape: Sequence[int], n_regions: int | None, n_edges: int | None) ->
     return len(shape) == 2 and shape[0] == shape[1] and n_regions in {None, shape[0]}
 
 
-def _are_people(shape: Sequence[int], n_regions: int | None, n_edges: int | None) -> bool:
+def _are_subjects(shape: Sequence[int], n_regions: int | None, n_edges: int | None) -> bool:
     """Whether an array of this shape has people first, then regions or edges."""
     if len(shape) == 3:
         return shape[1] == shape[2] and n_regions in {None, shape[1]}

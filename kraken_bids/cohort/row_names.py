@@ -53,7 +53,7 @@ class Presence:
         assert self.kept is not None
         if n_found != len(self.kept):
             raise InputError(
-                f"expected {MISSING_KEYS[0]} to say of each person whether a connectome is "
+                f"expected {MISSING_KEYS[0]} to say of each subject whether a connectome is "
                 f"missing in {self.where}; found {len(self.kept)} values, and {n_found} {what}. "
                 "Give one value for each."
             )

@@ -69,7 +69,7 @@ def unify_labels(groups: Mapping[str, Iterable[str]]) -> dict[str, str]:
         joined.append(" = ".join(variants))
     if joined:
         logger.warning(
-            "%d people are spelled differently in the inputs, and taken as the same: %s",
+            "%d subjects are spelled differently in the inputs, and taken as the same: %s",
             len(joined), list_few(joined),
         )  # fmt: skip
     return unified
@@ -81,7 +81,7 @@ def _check_one_spelling(by_group: Mapping[str, Sequence[str]]) -> None:
             other = next(f"{n} has {', '.join(own)}" for n, own in by_group.items() if n != name)
             raise InputError(
                 f"expected names that say who is who; found {' and '.join(labels)} in {name}, "
-                f"where {other}. Spell the people alike in all inputs."
+                f"where {other}. Spell the subjects alike in all inputs."
             )
 
 
@@ -118,7 +118,7 @@ def check_common(groups: Mapping[str, Iterable[str]], origins: Mapping[str, set[
     apart = [name for name in remaining if name not in connected]
     if apart:
         raise InputError(
-            f"expected the same people in all inputs; found nobody in common: {first} has "
+            f"expected the same subjects in all inputs; found nobody in common: {first} has "
             f"{list_few(sorted(groups[first]))}, {apart[0]} has "
             f"{list_few(sorted(groups[apart[0]]))}. Name them alike, or predict from these inputs "
             "in two runs."
@@ -152,7 +152,7 @@ def match_labels(
             joined.append(f"{label} = {candidates[0]}")
     if joined:
         say(
-            f"{len(joined)} people are spelled differently, and taken as the same: "
+            f"{len(joined)} subjects are spelled differently, and taken as the same: "
             f"{list_few(joined)}"
         )
     return found

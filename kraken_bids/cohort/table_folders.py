@@ -52,7 +52,7 @@ def open_tables(path: Path) -> Iterator[tuple[Flavor, Part]]:
             raise InputError(
                 f"expected one {flavor} of subject {subject or 'without a name'} in {path}; found "
                 f"{seen[found]} and {name}. Keep one of them (one run, space or acquisition) in "
-                "the folder; files of several people need sub-LABEL in their names or folders."
+                "the folder; files of several subjects need sub-LABEL in their names or folders."
             )
         seen[found] = name
         read = partial(read_text_matrix, source)

@@ -62,7 +62,7 @@ def run_demo(out: Path, *, n_subjects: int, n_procs: int) -> Iterator[str]:
     yield f"1/4 Writing a synthetic dataset of {n_subjects} participants to {bids}"
     if not (bids / ".complete").exists():
         _write(bids, n_subjects, n_procs)
-    yield f"2/4 Training a model of 15 flavors on {N_COHORT} other synthetic people"
+    yield f"2/4 Training a model of 15 flavors on {N_COHORT} other synthetic subjects"
     if not (model / "model.json").exists():
         _train(model)
     yield f"3/4 kraken-bids {bids} {derivatives} participant --model {model}"
@@ -81,7 +81,7 @@ def _write(bids: Path, n_subjects: int, n_procs: int) -> None:
 
 
 def _train(folder: Path) -> None:
-    logger.info("simulating the connectomes of %d people", N_COHORT)
+    logger.info("simulating the connectomes of %d subjects", N_COHORT)
     subjects = Progress("simulated", N_COHORT)
     cohort = simulate_cohort(N_COHORT, SEED, on_subject=subjects.advance)
     logger.info("fitting the transforms of %d flavors", len(cohort))
@@ -111,7 +111,7 @@ def _summarise(derivatives: Path, seconds: float) -> Iterator[str]:
     columns = read_columns(group_path(derivatives, "metrics.tsv"))
     rows = list(zip(*columns.values(), strict=True))
     yield ""
-    yield "How well people that the model has never seen are found from their other modality:"
+    yield "How well subjects that the model has never seen are found from their other modality:"
     for source, group in (("fusionSC", "FC"), ("fusionFC", "SC")):
         found = {
             metric: [
@@ -126,7 +126,7 @@ def _summarise(derivatives: Path, seconds: float) -> Iterator[str]:
         top1 = sum(found["top1acc"]) / len(found["top1acc"])
         yield (
             f"  {'structure' if group == 'FC' else 'function'} → "
-            f"{'function' if group == 'FC' else 'structure'}: the right one of {n} people in "
+            f"{'function' if group == 'FC' else 'structure'}: the right one of {n} subjects in "
             f"{top1:.0%} of cases (chance {1 / n:.0%}); average rank {rank:.2f} "
             f"(1 is perfect, chance {(n + 1) / (2 * n):.2f})"
         )

@@ -108,7 +108,7 @@ def _choose_ridge(settings: Settings, flavor: Flavor, members: Sequence[Member])
         "LambdaSource": "group search",
         "LambdaFound": round(search.found, 6),
         "LambdaTarget": MEAN_INVERSE if target is None else target.name,
-        "LambdaSessions": search.n_people,
+        "LambdaSessions": search.n_subjects,
         "LambdaSessionsSingular": search.n_singular,
     }
     return Choice(facts, search.tried, search.errors)
@@ -117,7 +117,7 @@ def _choose_ridge(settings: Settings, flavor: Flavor, members: Sequence[Member])
 def _log_search(flavor: Flavor, search: RidgeSearch) -> None:
     logger.info(
         "λ of %s: %g (%.4f before rounding), from %d session(s)",
-        flavor, search.ridge, search.found, search.n_people,
+        flavor, search.ridge, search.found, search.n_subjects,
     )  # fmt: skip
     if search.ridge >= SEARCHED[1]:
         logger.warning("λ of %s: the largest that is tried was the best", flavor)
@@ -125,7 +125,7 @@ def _log_search(flavor: Flavor, search: RidgeSearch) -> None:
         logger.warning(
             "λ of %s: %d of %d session(s) have fewer frames than regions; their partial "
             "correlations rest on λ more than on the data",
-            flavor, search.n_singular, search.n_people,
+            flavor, search.n_singular, search.n_subjects,
         )  # fmt: skip
 
 

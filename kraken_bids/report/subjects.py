@@ -26,7 +26,7 @@ LEVELS = {
     GOOD: "its files fit each other and the cohort, and nothing else is unusual",
     LOOK: "something is unusual: see reasons, and the participant's page",
     FAILED: "something could not be measured or predicted: see logs/failures.tsv",
-    NOT_JUDGED: "nothing is unusual, but too few people or no model to compare with",
+    NOT_JUDGED: "nothing is unusual, but too few subjects or no model to compare with",
 }
 SEPARATOR = " | "
 
@@ -101,12 +101,12 @@ def _collect(*parts: Mapping[str, Sequence[str]]) -> Reasons:
 def _list_failed(output_dir: Path, labels: Sequence[str]) -> Reasons:
     """List by session what failed of it; what failed of a whole participant is said of each."""
     failed: Reasons = {}
-    for person, session, stage, _ in list_failures(output_dir):
+    for subject, session, stage, _ in list_failures(output_dir):
         if stage == "report":
             continue
-        own = [f"{person}_{session}"] if session != "n/a" else [
-            label for label in labels if label.partition("_")[0] == person
-        ] or [person]  # fmt: skip
+        own = [f"{subject}_{session}"] if session != "n/a" else [
+            label for label in labels if label.partition("_")[0] == subject
+        ] or [subject]  # fmt: skip
         for label in own:
             failed.setdefault(label, []).append(f"{stage} failed")
     return failed

@@ -45,7 +45,7 @@ def list_tiles(written: Written) -> list[Tile]:
     fits = written.once(list_fits)
     fitted = [fit.n_subjects for fit in fits if fit.n_subjects and fit.mode != "none"]
     if fitted:
-        tiles.append(Tile("adapted", "to the training data", f"fitted on {max(fitted)} people"))
+        tiles.append(Tile("adapted", "to the training data", f"fitted on {max(fitted)} subjects"))
     elif predicted:
         tiles.append(Tile("not adapted", "to the training data"))
     return tiles

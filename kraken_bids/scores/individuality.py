@@ -31,26 +31,26 @@ class Evidence:
     err more than the group's mean does."""
     average_rank: float
     """Of the own prediction; 1 is perfect, ``(n + 1) / 2n`` chance."""
-    people: dict[int, tuple[float, int]]
+    subjects: dict[int, tuple[float, int]]
     """By index of the subject: the share explained of what sets this person apart from the group's
     mean, and the rank of the own prediction among everyone's."""
     nearest: dict[int, int] = field(default_factory=dict)
     """By index of the subject: whose prediction resembles the measured connectome most."""
 
     @property
-    def n_people(self) -> int:
+    def n_subjects(self) -> int:
         """Subjects compared."""
-        return len(self.people)
+        return len(self.subjects)
 
     @property
     def is_enough(self) -> bool:
         """Whether so many were compared that something can be said."""
-        return self.n_people >= MIN_COMPARED
+        return self.n_subjects >= MIN_COMPARED
 
     @property
     def tells_apart(self) -> bool:
         """Whether the right subject is found more often than by chance."""
-        n = self.n_people
+        n = self.n_subjects
         chance = (n + 1) / (2 * n)
         spread = math.sqrt((n**2 - 1) / 12) / n / math.sqrt(n)
         return self.average_rank > chance + MIN_RANK_Z * spread
@@ -60,14 +60,14 @@ class Evidence:
         """Whether the predictions err less than the group's mean does."""
         return self.explained >= MIN_EXPLAINED
 
-    def is_about(self, person: int) -> bool:
+    def is_about(self, subject: int) -> bool:
         """Whether a compared subject's own prediction is about this person."""
-        explained, rank = self.people[person]
-        is_near = rank <= max(1, self.n_people / BEST_PART)
+        explained, rank = self.subjects[subject]
+        is_near = rank <= max(1, self.n_subjects / BEST_PART)
         return self.beats_mean and self.tells_apart and explained > 0 and is_near
 
 
-def explain_people(
+def explain_subjects(
     observed: NDArray[np.floating], predicted: NDArray[np.floating], *, slope: float = 1.0
 ) -> tuple[float, Vector]:
     """Share of what sets each subject apart from the group that the own prediction explains.
@@ -77,7 +77,7 @@ def explain_people(
 
     Parameters
     ----------
-    observed, predicted : ndarray of shape (n_people, n_edges)
+    observed, predicted : ndarray of shape (n_subjects, n_edges)
         The same subjects in the same order.
     slope : float
         What observed edges are multiplied by to be in the range of the predictions (the ``b0`` of
@@ -88,7 +88,7 @@ def explain_people(
     total : float
         The same of all subjects together, weighted by how far they are from the mean: the
         explained variance over subjects.
-    people : ndarray of shape (n_people,)
+    subjects : ndarray of shape (n_subjects,)
         NaN where nobody differs.
     """
     errors, totals, squares = np.zeros((3, len(observed)))
@@ -99,6 +99,6 @@ def explain_people(
         totals += (deviation**2).sum(axis=1)
         squares += ((slope * x) ** 2).sum(axis=1)
     differs = totals > ROUNDING * squares
-    people = np.where(differs, 1 - errors / np.where(differs, totals, 1.0), np.nan)
+    subjects = np.where(differs, 1 - errors / np.where(differs, totals, 1.0), np.nan)
     whole = 1 - errors.sum() / totals.sum() if differs.any() else np.nan
-    return float(whole), np.asarray(people, np.float64)
+    return float(whole), np.asarray(subjects, np.float64)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.flavors import Flavor
-from kraken_bids.scores.novelty import CONSISTENT_MAD, MIN_PEOPLE
+from kraken_bids.scores.novelty import CONSISTENT_MAD, MIN_SUBJECTS
 
 Matrix = NDArray[np.float64]
 Vector = NDArray[np.float64]
@@ -108,7 +108,7 @@ def _set_aside(
         worst = np.where(trusted & np.isfinite(odds), odds, np.inf)
         which, lowest = worst.argmin(axis=0), worst.min(axis=0)
         wrong = np.flatnonzero(lowest < MIN_FIT)
-        if not wrong.size or n_subjects < MIN_PEOPLE:
+        if not wrong.size or n_subjects < MIN_SUBJECTS:
             return votes, odds
         trusted[which[wrong], wrong] = False
 
@@ -172,7 +172,7 @@ class _Votes:
         partner: NDArray[np.intp] = np.full(len(people), -1, np.intp)
         own = (left * right).sum(axis=1)
         n = int(has.sum())
-        if n < MIN_PEOPLE or (own[has] < 0).sum() >= max(MANY_INCONSISTENT, MANY_SHARE * n):
+        if n < MIN_SUBJECTS or (own[has] < 0).sum() >= max(MANY_INCONSISTENT, MANY_SHARE * n):
             return partner
         least = np.log(n * (n - 1) / 2)
         found: list[tuple[float, int, int]] = []

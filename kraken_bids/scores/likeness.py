@@ -288,7 +288,8 @@ def _list_forms(flavor: Flavor, mean: Vector) -> Iterator[Form]:
             yield Form(
                 wanted[order.edges],
                 MIN_EVIDENCE_SWAP * (1 - alike),
-                f"seems to be in another order than the model's and other people's: {order.words}",
+                "seems to be in another order than the model's and other subjects': "
+                f"{order.words}",
                 "in that order",
                 "Check the orientation of the images and label images that it was measured from.",
             )

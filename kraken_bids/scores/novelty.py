@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
 
-MIN_PEOPLE = 5
+MIN_SUBJECTS = 5
 """Fewer sessions have no robust spread, and nobody among them is called an outlier."""
 MAX_Z = 3.5
 FAR_Z = 5.0
@@ -30,14 +30,14 @@ def robust_z(values: Vector, *, min_spread: float = 0.0) -> Vector:
     Returns
     -------
     ndarray of shape (n,)
-        NaN for all where fewer than :data:`MIN_PEOPLE` are known.
+        NaN for all where fewer than :data:`MIN_SUBJECTS` are known.
 
     Source
     ------
     Iglewicz and Hoaglin 1993: modified z-score from the median absolute deviation, cut at 3.5.
     """
     known = np.isfinite(values)
-    if known.sum() < MIN_PEOPLE:
+    if known.sum() < MIN_SUBJECTS:
         return np.full(len(values), np.nan)
     centre = np.median(values[known])
     spread = max(CONSISTENT_MAD * np.median(np.abs(values[known] - centre)), min_spread)
@@ -60,11 +60,11 @@ def measure_distances(latents: NDArray[np.floating]) -> tuple[Vector, Vector]:
     Returns
     -------
     distance, z : ndarray of shape (n_subjects,)
-        NaN where there is none, or fewer than :data:`MIN_PEOPLE` are known.
+        NaN where there is none, or fewer than :data:`MIN_SUBJECTS` are known.
     """
     known = np.isfinite(latents).all(axis=1)
     distance, typical = np.full(len(latents), np.nan), 0.0
-    if known.sum() >= MIN_PEOPLE:
+    if known.sum() >= MIN_SUBJECTS:
         rows = latents[known].astype(np.float64)
         distance[known] = np.linalg.norm(rows - np.median(rows, axis=0), axis=1)
         typical = float(np.median(distance[known]))

@@ -19,7 +19,7 @@ MAX_FACTOR = 4.0
 scanner, 0.33 to 1.7."""
 MAX_FACTOR_AMONG = 5.0
 """The same among the subjects of a cohort."""
-MIN_PEOPLE = 3
+MIN_SUBJECTS = 3
 MANY = 3
 """Groups of subjects with one connectome that are listed one by one."""
 MIN_LEVEL_GAP = 0.01
@@ -142,7 +142,7 @@ class InputCheck:
         One subject's noise is in no product of two subjects, so that it does not hide the order.
         """
         n = self.n_subjects
-        if n < MIN_PEOPLE or self._wanted is None:
+        if n < MIN_SUBJECTS or self._wanted is None:
             return None
         total = np.asarray(sum(self._totals.values()), np.float64)
         likeness, size = correlate(total, self._wanted)
@@ -171,7 +171,7 @@ class InputCheck:
                 self.flavor,
                 f"is on another scale than {where}, which nothing here puts right",
                 (("times as large as that:", f"{factor:.3g}"),),
-                "Give it in the same units, or adapt it by meanfit+meanshift, fitted on people "
+                "Give it in the same units, or adapt it by meanfit+meanshift, fitted on subjects "
                 "measured alike.",
             )
         ]
@@ -224,7 +224,7 @@ class InputCheck:
 
     def _list_unit_doubts(self) -> list[Doubt]:
         """Say who is on another scale than the others, whose mean he would carry away."""
-        if len(self.factors) < MIN_PEOPLE:
+        if len(self.factors) < MIN_SUBJECTS:
             return []
         typical = float(np.median(list(self.factors.values())))
         odd = {
@@ -238,7 +238,7 @@ class InputCheck:
         return [
             Doubt(
                 self.flavor,
-                "on another scale than the other people's",
+                "on another scale than the other subjects'",
                 (figures,),
                 "Give everyone's in the same units, or leave these out.",
                 tuple(odd),

@@ -15,18 +15,18 @@ from kraken_bids.scores.latent_consistency import MIN_FIT
 from kraken_bids.scores.novelty import FAR_Z
 
 METRIC_WORDS = {
-    "top1acc": "share of people whose own prediction is the closest to their measured connectome",
-    "top2acc": "share of people whose own prediction is among the two closest",
+    "top1acc": "share of subjects whose own prediction is closest to their measured connectome",
+    "top2acc": "share of subjects whose own prediction is among the two closest",
     "avgrank": "mean of 1 - rank/n of the own prediction; 1 is perfect, (n+1)/2n chance",
     "avgcorr": "mean correlation of measured and predicted edges",
     "avgcorr_resid": "the same after the cohort's mean is subtracted from both",
-    "explainedvar": "1 - variance of the error over variance, over people, all edges",
+    "explainedvar": "1 - variance of the error over variance, over subjects, all edges",
     "n": "sessions that were compared",
 }
 VERDICT_LEVELS = {
     ABOUT: "it explains part of what sets this person apart from the group",
     MEAN: "it tells no more of this person than the mean of the group does",
-    NOT_JUDGED: "too few people have both, or a file that it rests on is unusual; see reason",
+    NOT_JUDGED: "too few subjects have both, or a file that it rests on is unusual; see reason",
 }
 CROSS_MODAL = {"FC": "fusionSC", "SC": "fusionFC"}
 """Source of the predictions from the other modality, by group of the target."""
@@ -46,7 +46,7 @@ class CrossModalScore:
         key="CrossModalCorrelationResidual",
     )
     cross_modal_rank: int | None = column("rank of the own prediction among everyone's; 1 is best")
-    cross_modal_n: int | None = column("people compared", key="CrossModalRankOf")
+    cross_modal_n: int | None = column("subjects compared", key="CrossModalRankOf")
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,8 @@ class Conclusion:
 
     trust: str = column(
         "ok: nothing unusual; check: see note; not seen: less than 5 % of what sets the "
-        "connectome apart from the training mean is seen by the model; n/a: too few people to say",
+        "connectome apart from the training mean is seen by the model; n/a: too few subjects to "
+        "say",
         key="Verdict",
     )
     note: str | None = column("what is unusual, in words")
@@ -81,7 +82,7 @@ class InputQuality:
     )
     outside_share_training: float | None = column(in_table=False)
     outside_ratio: float | None = column(
-        "that share over the share of the training data; new people are above 1"
+        "that share over the share of the training data; new subjects are above 1"
     )
     input_distance: float | None = column(
         "distance of the adapted input from the training mean; 1 is the root mean square of the "
@@ -94,9 +95,9 @@ class InputQuality:
         "rank of the session's own other latents among everyone's, by how well they fit this "
         "file's; 1 is best"
     )
-    latent_rank_n: int | None = column("people ranked", key="LatentRankOf")
+    latent_rank_n: int | None = column("subjects ranked", key="LatentRankOf")
     latent_best_match: str | None = column(
-        "whose other latents fit this file's best among the other people"
+        "whose other latents fit this file's best among the other subjects"
     )
     latent_distance: float | None = column(
         "distance of the latent from the cohort's median latent of the flavor"
@@ -203,7 +204,7 @@ class Verdict:
         key="RankOfThisPerson",
     )
     explained_people: float | None = column(
-        "share of the differences between people that such predictions explain, measured edges "
+        "share of the differences between subjects that such predictions explain, measured edges "
         "being adapted first",
         key="ExplainedOverPeople",
         init=False,
@@ -216,7 +217,7 @@ class Verdict:
     def __post_init__(self) -> None:
         """Take over what the evidence says."""
         if (found := self.evidence) is not None:
-            known = {"average_rank": found.average_rank, "n": found.n_people}
+            known = {"average_rank": found.average_rank, "n": found.n_subjects}
             for name, value in {"explained_people": found.explained, **known}.items():
                 object.__setattr__(self, name, value)
 

@@ -59,7 +59,7 @@ def test_no_more_people_are_read_than_there_is_room_for(
     path.write_text("participant_id\n" + "1\n" * 3)
     assert len(read_participants(path)) == 3
     path.write_text("participant_id\n" + "1\n" * 4)
-    with pytest.raises(InputError, match=r"participants\.tsv.* more than 3 people"):
+    with pytest.raises(InputError, match=r"participants\.tsv.* more than 3 subjects"):
         read_participants(path)
     monkeypatch.setattr("kraken_bids.bids.participants.MAX_LINE", 10)
     with pytest.raises(InputError, match="a line of 15 letters"):

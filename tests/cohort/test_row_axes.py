@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kraken_bids.cohort.row_axes import MovedRows, put_people_first
+from kraken_bids.cohort.row_axes import MovedRows, put_subjects_first
 from kraken_bids.exceptions import ConnectomeError
 
 
@@ -21,7 +21,7 @@ def test_squares_of_either_order_are_the_same(n: int, n_regions: int, *, is_know
     squares = np.arange(n * n_regions**2, dtype=float).reshape(n, n_regions, n_regions)
     known = n_regions if is_known else None
     for array in (squares, np.moveaxis(squares, 0, -1)):
-        assert np.array_equal(put_people_first(array, known, "x"), squares)
+        assert np.array_equal(put_subjects_first(array, known, "x"), squares)
 
 
 @given(n=st.integers(1, 12), n_regions=st.integers(6, 9))
@@ -30,28 +30,28 @@ def test_edges_of_either_order_are_the_same(n: int, n_regions: int) -> None:
     n_edges = n_regions * (n_regions - 1) // 2
     edges = np.arange(n * n_edges, dtype=float).reshape(n, n_edges)
     for array in (edges, edges.T):
-        assert np.array_equal(put_people_first(array, n_regions, "x"), edges)
+        assert np.array_equal(put_subjects_first(array, n_regions, "x"), edges)
 
 
 @pytest.mark.parametrize("n_regions", [5, None])
 @pytest.mark.parametrize("shape", [(10,), (5, 5)])
 def test_one_connectome_is_a_cohort_of_one(shape: tuple[int, ...], n_regions: int | None) -> None:
     """As edges and as a square."""
-    assert put_people_first(np.zeros(shape), n_regions, "x").shape == (1, *shape)
+    assert put_subjects_first(np.zeros(shape), n_regions, "x").shape == (1, *shape)
 
 
 @pytest.mark.parametrize("shape", [(4, 11), (11,), (2, 3, 4), (2, 2, 2, 2)])
 def test_what_fits_nothing_is_left_as_it_is(shape: tuple[int, ...]) -> None:
     """Whoever checks the shape says what was found."""
-    assert put_people_first(np.zeros(shape), 5, "x").shape == shape
+    assert put_subjects_first(np.zeros(shape), 5, "x").shape == shape
 
 
 def test_a_file_of_either_order_with_as_many_subjects_as_edges_is_refused() -> None:
     """No size tells them apart; with other numbers the sizes do."""
-    with pytest.raises(ConnectomeError, match=r"file\.mat: expected sizes that tell people"):
-        put_people_first(np.zeros((10, 10)).view(Reversed), 5, "file.mat")
-    assert put_people_first(np.zeros((10, 4)).view(Reversed), 5, "x").shape == (4, 10)
-    assert put_people_first(np.zeros((4, 10)).view(Reversed), 5, "x").shape == (4, 10)
+    with pytest.raises(ConnectomeError, match=r"file\.mat: expected sizes that tell subjects"):
+        put_subjects_first(np.zeros((10, 10)).view(Reversed), 5, "file.mat")
+    assert put_subjects_first(np.zeros((10, 4)).view(Reversed), 5, "x").shape == (4, 10)
+    assert put_subjects_first(np.zeros((4, 10)).view(Reversed), 5, "x").shape == (4, 10)
 
 
 def test_moved_rows_are_read_in_blocks() -> None:

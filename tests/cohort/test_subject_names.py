@@ -124,7 +124,7 @@ def test_rows_without_names_are_not_paired_with_names(
     other = f"FCcorr_fs86_hpfgsr={write(tmp_path / 'other.npz', squares)}"
 
     for inputs in ([named, bare], [bare, named]):
-        with pytest.raises(InputError, match=r"names of the people in .*bare\.npz"):
+        with pytest.raises(InputError, match=r"names of the subjects in .*bare\.npz"):
             read_connectomes(inputs)
     with caplog.at_level(logging.INFO):
         assert read_connectomes([bare, other]).subjects == ("1", "2", "3", "4")
@@ -245,7 +245,7 @@ def test_labels_of_a_query_are_found_among_the_people_of_a_run() -> None:
     found = match_labels(["1", "b", "nobody", "7"], ["001", "b", "07", "007"], say=said.append)
 
     assert found == {"001", "b", "nobody", "7"}
-    assert said == ["1 people are spelled differently, and taken as the same: 1 = 001"]
+    assert said == ["1 subjects are spelled differently, and taken as the same: 1 = 001"]
 
 
 @pytest.mark.parametrize("key", ["files", "pid", "age_days"])

@@ -135,7 +135,7 @@ def test_sizes_that_do_not_tell_people_from_regions_are_refused(
     with File73(tmp_path / "x.mat") as file:
         file._put("SC", np.broadcast_to(np.float32(0), shape), "single")
 
-    with pytest.raises(ConnectomeError, match="tell people from regions"):
+    with pytest.raises(ConnectomeError, match="tell subjects from regions"):
         read_connectomes([f"{SC}={tmp_path / 'x.mat'}"])
 
 

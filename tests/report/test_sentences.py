@@ -69,8 +69,8 @@ def test_every_mode_and_source_has_words():
     table = np.zeros((1, 1))
     score = Identifiability(("fusionSC",), ("SC",), ("x",), ("FC",), table, table, 12)
     assert "8.3\u00a0%" in explain_chance(score)
-    assert "12 people were compared" in explain_chance(score)
-    assert "11 to 12 people were compared" in explain_chance(replace(score, n_fewest=11))
+    assert "12 subjects were compared" in explain_chance(score)
+    assert "11 to 12 subjects were compared" in explain_chance(replace(score, n_fewest=11))
 
 
 def test_few_sessions_say_which_effects_stay_hidden():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kraken_bids.scores.individuality import Evidence, explain_people
+from kraken_bids.scores.individuality import Evidence, explain_subjects
 from kraken_bids.scores.metrics import explained_variance
 
 
@@ -16,11 +16,11 @@ def people() -> np.ndarray:
 
 def test_the_truth_explains_everything_and_the_mean_nothing(people: np.ndarray) -> None:
     """Whatever constant lies between the two."""
-    total, own = explain_people(people, people + 5.0)
+    total, own = explain_subjects(people, people + 5.0)
     assert total == pytest.approx(1)
     assert own == pytest.approx(np.ones(12))
 
-    total, own = explain_people(people, np.tile(people.mean(axis=0), (12, 1)))
+    total, own = explain_subjects(people, np.tile(people.mean(axis=0), (12, 1)))
     assert total == pytest.approx(0, abs=1e-12)
     assert own == pytest.approx(np.zeros(12), abs=1e-12)
 
@@ -30,18 +30,18 @@ def test_the_total_is_the_explained_variance_over_people(people: np.ndarray) -> 
     rng = np.random.default_rng(4)
     predicted = 0.5 * people + 0.1 * rng.standard_normal(people.shape)
 
-    total, own = explain_people(people, predicted)
+    total, own = explain_subjects(people, predicted)
     assert total == pytest.approx(explained_variance(people, predicted))
     deviation = ((people - people.mean(axis=0)) ** 2).sum(axis=1)
     assert np.average(own, weights=deviation) == pytest.approx(total)
 
-    in_other_units, _ = explain_people(people / 30, predicted, slope=30)
+    in_other_units, _ = explain_subjects(people / 30, predicted, slope=30)
     assert in_other_units == pytest.approx(total)
 
 
 def test_another_persons_connectome_explains_less_than_nothing(people: np.ndarray) -> None:
     """A prediction that is about somebody else errs more than the mean does."""
-    total, own = explain_people(people, np.roll(people, 1, axis=0))
+    total, own = explain_subjects(people, np.roll(people, 1, axis=0))
 
     assert total < -0.5
     assert (own < -0.5).all()
@@ -49,7 +49,7 @@ def test_another_persons_connectome_explains_less_than_nothing(people: np.ndarra
 
 def test_nobody_differs(people: np.ndarray) -> None:
     """Copies of one connectome leave nothing to explain."""
-    total, own = explain_people(np.tile(people[:1], (5, 1)), people[:5])
+    total, own = explain_subjects(np.tile(people[:1], (5, 1)), people[:5])
 
     assert np.isnan(total)
     assert np.isnan(own).all()

@@ -94,7 +94,7 @@ def test_one_person_in_other_units_is_named(people: Edges, mean: Edges) -> None:
     """His mean would be everyone's."""
     people[1] *= 1e4
     ((claim, whom),) = claims(check_inputs(SC, people, {SC: mean}), mean)
-    assert "other people's" in claim
+    assert "other subjects'" in claim
     assert whom == (1,)
 
 

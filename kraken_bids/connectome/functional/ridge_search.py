@@ -18,7 +18,7 @@ SMALLEST_EIGENVALUE = 1e-6
 SEARCHED = (0.0, 1.0)
 N_GRIDS, N_POINTS = 3, 10
 DECIMALS = 2
-MIN_PEOPLE = 2
+MIN_SUBJECTS = 2
 """Without a given target: the mean inverse of one subject is best matched by no ridge at all."""
 
 
@@ -34,7 +34,7 @@ class RidgeSearch:
     """[n_tried] every λ that was tried, ascending."""
     errors: NDArray[np.float64]
     """[n_tried] mean distance from the target; infinite where an input has no inverse."""
-    n_people: int
+    n_subjects: int
     n_singular: int
     """Of these, matrices without an inverse: fewer frames than regions."""
 
@@ -70,10 +70,10 @@ def search_ridge(
     wanted = compute_mean_precision(read_all, smallest=smallest) if target is None else target
     tried = errors = np.empty(0)
     low, high = SEARCHED
-    n_people = n_singular = 0
+    n_subjects = n_singular = 0
     for _ in range(N_GRIDS):
         grid = np.linspace(low, high, N_POINTS)
-        found, n_people, n_singular = _mean_errors(read_all(), grid, wanted, smallest)
+        found, n_subjects, n_singular = _mean_errors(read_all(), grid, wanted, smallest)
         best = int(np.argmin(found))
         low = grid[best - 1] if best > 0 else SEARCHED[0]
         high = grid[best + 1] if best < N_POINTS - 1 else SEARCHED[1]
@@ -83,7 +83,7 @@ def search_ridge(
     found_ridge = float(tried[np.argmin(errors)])
     least = 10.0**-DECIMALS if n_singular else 0.0
     ridge = max(round(found_ridge, DECIMALS), least)
-    return RidgeSearch(ridge, found_ridge, tried, errors, n_people, n_singular)
+    return RidgeSearch(ridge, found_ridge, tried, errors, n_subjects, n_singular)
 
 
 def compute_mean_precision(
@@ -99,20 +99,20 @@ def compute_mean_precision(
         If there are fewer than two subjects, or their matrices differ in size.
     """
     total = counts = np.zeros((0, 0))
-    n_people = 0
+    n_subjects = 0
     for correlation in read_all():
-        if not n_people:
+        if not n_subjects:
             total, counts = np.zeros(correlation.shape), np.zeros(correlation.shape)
         _check_size(correlation, total)
         seen, values, vectors = _decompose(correlation)
         total[seen] += _invert(values, vectors, 0.0, smallest)
         counts[seen] += 1
-        n_people += 1
-    if n_people < MIN_PEOPLE:
+        n_subjects += 1
+    if n_subjects < MIN_SUBJECTS:
         raise ConnectomeError(
-            f"expected correlation matrices of at least {MIN_PEOPLE} people to find the ridge λ "
-            f"of their partial correlation; found {n_people}. Give λ with --pcorr-lambda, or run "
-            "this again when more of them are measured."
+            f"expected correlation matrices of at least {MIN_SUBJECTS} subjects to find the ridge "
+            f"λ of their partial correlation; found {n_subjects}. Give λ with --pcorr-lambda, or "
+            "run this again when more of them are measured."
         )
     with np.errstate(invalid="ignore"):
         return np.asarray(total / counts)
@@ -123,7 +123,7 @@ def _mean_errors(
 ) -> tuple[NDArray[np.float64], int, int]:
     """Mean error of each λ, number of subjects, and of singular matrices."""
     total = np.zeros(len(grid))
-    n_people = n_singular = 0
+    n_subjects = n_singular = 0
     for correlation in correlations:
         _check_size(correlation, target)
         seen, values, vectors = _decompose(correlation)
@@ -133,14 +133,14 @@ def _mean_errors(
             edges = square_to_edges(_invert(values, vectors, ridge, smallest))
             no_inverse = is_singular and ridge == 0
             total[k] += np.inf if no_inverse else np.linalg.norm(edges - wanted)
-        n_people += 1
+        n_subjects += 1
         n_singular += is_singular
-    if not n_people:
+    if not n_subjects:
         raise ConnectomeError(
-            "expected the correlation matrix of at least one person to find the ridge λ of its "
+            "expected the correlation matrix of at least one subject to find the ridge λ of its "
             "partial correlation; found none. Measure somebody first."
         )
-    return total / n_people, n_people, n_singular
+    return total / n_subjects, n_subjects, n_singular
 
 
 def _decompose(

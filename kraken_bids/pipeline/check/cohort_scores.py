@@ -16,7 +16,7 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import Adaptation
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.pipeline.check.kept_results import NOTHING_KEPT, Kept, digest_array
-from kraken_bids.scores.individuality import Evidence, explain_people
+from kraken_bids.scores.individuality import Evidence, explain_subjects
 from kraken_bids.scores.metrics import compute_metrics, own_correlations, row_correlations
 from kraken_bids.scores.quality_control import CROSS_MODAL, CrossModalScore, Metric
 
@@ -93,19 +93,19 @@ def _compute(
         users = {
             k for s in sources if s.single == target for k in np.flatnonzero(s.n_inputs).tolist()
         }
-        people, observed = _read_observed(model, members, target, users=users, failures=failures)
+        subjects, observed = _read_observed(model, members, target, users=users, failures=failures)
         for source in sources:
-            pair = _pair_up(model, source, target, people=people, observed=observed)
+            pair = _pair_up(model, source, target, subjects=subjects, observed=observed)
             if pair is None:
                 continue
             metrics = compute_metrics(
                 pair.measured, pair.predicted, correlations=pair.correlations
-            ) | {"n": float(len(pair.people))}
+            ) | {"n": float(len(pair.subjects))}
             found["metrics"] += [
                 (source.name, target.name, name, value) for name, value in metrics.items()
             ]
             if source.name == CROSS_MODAL[target.group]:
-                scores = _score_people(pair, model.training_means().get(target))
+                scores = _score_subjects(pair, model.training_means().get(target))
                 found["cross_modal"].append((target.name, scores))
             if source.single is None or source.name in judged:
                 found["evidence"].append((source.name, target.name, *_weigh(pair, slopes[target])))
@@ -115,18 +115,18 @@ def _compute(
 def _from_plain(found: Mapping[str, Any], flavors: Mapping[str, Flavor]) -> Scores:
     return Scores(
         {
-            (person, flavors[target]): CrossModalScore(*values)
-            for target, people in found["cross_modal"]
-            for person, *values in people
+            (subject, flavors[target]): CrossModalScore(*values)
+            for target, subjects in found["cross_modal"]
+            for subject, *values in subjects
         },
         {
             (source, flavors[target]): Evidence(
                 total,
                 average_rank,
-                people={person: (share, rank) for person, share, rank, _ in people},
-                nearest={person: nearest for person, *_, nearest in people},
+                subjects={subject: (share, rank) for subject, share, rank, _ in subjects},
+                nearest={subject: nearest for subject, *_, nearest in subjects},
             )
-            for source, target, total, average_rank, people in found["evidence"]
+            for source, target, total, average_rank, subjects in found["evidence"]
         },
         [Metric(*words) for words in found["metrics"]],
     )
@@ -140,10 +140,10 @@ def _read_observed(
     users: Container[int],
     failures: list[Failure],
 ) -> tuple[list[int], NDArray[np.float32]]:
-    """Who has a complete measured connectome of a flavor, and these ``[n_people, n_edges]``."""
+    """Who has a complete measured connectome of a flavor, and these ``[n_subjects, n_edges]``."""
     paths = {k: m.connectomes[target] for k, m in enumerate(members) if target in m.connectomes}
     observed = np.empty((len(paths), model.n_edges(target)), np.float32)
-    people: list[int] = []
+    subjects: list[int] = []
     for index, path in paths.items():
         try:
             measured = read_measured(path, target, model.n_edges(target))
@@ -154,24 +154,24 @@ def _read_observed(
                 record(failures, error, subject=subject, session=session, stage=STAGE)
             continue
         if not measured.missing.any():
-            observed[len(people)] = measured.edges
-            people.append(index)
-    return people, observed[: len(people)]
+            observed[len(subjects)] = measured.edges
+            subjects.append(index)
+    return subjects, observed[: len(subjects)]
 
 
 @dataclass(frozen=True)
 class _Pair:
-    """Measured and predicted connectomes of the subjects who have both [n_people, n_edges]."""
+    """Measured and predicted connectomes of the subjects who have both [n_subjects, n_edges]."""
 
-    people: Sequence[int]
+    subjects: Sequence[int]
     measured: NDArray[np.float32]
     predicted: NDArray[np.float32]
     correlations: NDArray[np.float64]
-    """Measured in rows, predicted in columns [n_people, n_people]."""
+    """Measured in rows, predicted in columns [n_subjects, n_subjects]."""
 
     @property
     def ranks(self) -> NDArray[np.int64]:
-        """Of the own prediction among everyone's [n_people]; 1 is best."""
+        """Of the own prediction among everyone's [n_subjects]; 1 is best."""
         own = np.diag(self.correlations)[:, None]
         return np.asarray(1 + (self.correlations > own).sum(axis=1), np.int64)
 
@@ -181,15 +181,15 @@ def _pair_up(
     source: Source,
     target: Flavor,
     *,
-    people: Sequence[int],
+    subjects: Sequence[int],
     observed: NDArray[np.float32],
 ) -> _Pair | None:
     """Pair measured connectomes with their predictions from a source; None for too few."""
-    rows = [row for row, index in enumerate(people) if source.n_inputs[index]]
+    rows = [row for row, index in enumerate(subjects) if source.n_inputs[index]]
     if len(rows) < MIN_MEMBERS:
         return None
-    both = [people[row] for row in rows]
-    measured = observed if len(rows) == len(people) else observed[rows]
+    both = [subjects[row] for row in rows]
+    measured = observed if len(rows) == len(subjects) else observed[rows]
     predicted = source.predict(model, target, both)
     factors = source.factor(model, target, both)
     return _Pair(both, measured, predicted, row_correlations(measured, predicted, factors=factors))
@@ -200,14 +200,14 @@ def _weigh(pair: _Pair, slope: float) -> tuple[float, float, list[tuple[int, flo
 
     That of all together, their average rank, and of each: share explained, rank, who is nearest.
     """
-    total, explained = explain_people(pair.measured, pair.predicted, slope=slope)
+    total, explained = explain_subjects(pair.measured, pair.predicted, slope=slope)
     ranks = pair.ranks
-    nearest = [pair.people[best] for best in pair.correlations.argmax(axis=1)]
-    people = zip(pair.people, explained.tolist(), ranks.tolist(), nearest, strict=True)
-    return total, float(np.mean(1 - (ranks - 1) / len(ranks))), list(people)
+    nearest = [pair.subjects[best] for best in pair.correlations.argmax(axis=1)]
+    subjects = zip(pair.subjects, explained.tolist(), ranks.tolist(), nearest, strict=True)
+    return total, float(np.mean(1 - (ranks - 1) / len(ranks))), list(subjects)
 
 
-def _score_people(
+def _score_subjects(
     pair: _Pair, training_mean: NDArray[np.float32] | None
 ) -> list[tuple[int, float, float, int, int]]:
     """Score everyone; measured edges lose the cohort's mean, predicted ones the training mean."""
@@ -217,5 +217,7 @@ def _score_people(
         pair.measured, pair.predicted, observed_mean=own_mean, predicted_mean=expected
     )
     own = np.diag(pair.correlations)
-    people = zip(pair.people, own.tolist(), residual.tolist(), pair.ranks.tolist(), strict=True)
-    return [(person, c, r, rank, len(own)) for person, c, r, rank in people]
+    subjects = zip(
+        pair.subjects, own.tolist(), residual.tolist(), pair.ranks.tolist(), strict=True
+    )
+    return [(subject, c, r, rank, len(own)) for subject, c, r, rank in subjects]

@@ -142,7 +142,7 @@ def write_verdicts(output_dir: Path, members: Sequence[Member], verdicts: Verdic
             (_whose(members[index]), Pair(source, target.name), verdict)
             for (index, source, target), verdict in verdicts.items()
         ],
-        description="Whether each predicted connectome is about the person named",
+        description="Whether each predicted connectome is about the subject named",
     )
 
 

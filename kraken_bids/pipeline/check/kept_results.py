@@ -78,12 +78,12 @@ NOTHING_KEPT = Kept()
 
 def keep_results(output_dir: Path, cohort: MeasuredCohort, *, anew: bool) -> Kept:
     """Keep in ``group/`` what is computed of a cohort's members and what was read of them."""
-    people = [
+    subjects = [
         (member.label, [flavor.name for flavor in sorted(member.connectomes)])
         for member in cohort.members
     ]
     read = [(flavor.name, sorted(own.items())) for flavor, own in sorted(cohort.digests.items())]
-    return Kept(group_path(output_dir, ""), [people, read], anew)
+    return Kept(group_path(output_dir, ""), [subjects, read], anew)
 
 
 def digest_file(path: Path) -> str | None:

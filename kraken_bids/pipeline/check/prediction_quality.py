@@ -16,8 +16,8 @@ from kraken_bids.scores.quality_control import CROSS_MODAL, InputQuality, Verdic
 logger = logging.getLogger(__name__)
 
 ALONE = (
-    "too few people are compared: run the group level once at least five have both functional and "
-    "structural connectomes"
+    "too few subjects are compared: run the group level once at least five have both functional "
+    "and structural connectomes"
 )
 """Why nothing is said of predictions that no cohort was compared with."""
 
@@ -27,7 +27,7 @@ FEW, MOST = 1 / 4, 3 / 4
 """A subject of whom so few predictions are, while of half the subjects most are, may not fit."""
 CLEARLY_WORSE = -0.04
 """Mean share explained below which predictions are about somebody else, whoever that is."""
-MANY_PEOPLE = 1 / 4
+MANY_SUBJECTS = 1 / 4
 """Such a share of subjects, and more than two, are not all wrong: then the model does not bring
 function and structure together."""
 UNSURE = "structure and function do not fit each other: find out whose scans these are"
@@ -55,7 +55,7 @@ class Judge:
             names = ", ".join(dict.fromkeys(flavor.name for flavor in unusual))
             return Verdict(NOT_JUDGED, f"{names}: look at what is unusual about it first")
         own = self.evidence.get((source.name, target))
-        if own is not None and own.is_enough and index in own.people:
+        if own is not None and own.is_enough and index in own.subjects:
             return _judge_measured(own, index, is_input=target in inputs)
         other = self.evidence.get((CROSS_MODAL[target.group], target))
         if other is None or not other.is_enough:
@@ -82,13 +82,13 @@ def judge_predictions(
 
 
 def _judge_measured(found: Evidence, index: int, *, is_input: bool) -> Verdict:
-    explained, rank = found.people[index]
+    explained, rank = found.subjects[index]
     basis = "its measured connectome, which was among the inputs" if is_input else (
         "its measured connectome, which was no input"
     )  # fmt: skip
     facts = (
         f"compared with {basis}: explains {explained:.1%} of what sets this person apart, rank "
-        f"{rank} of {found.n_people}"
+        f"{rank} of {found.n_subjects}"
     )
     if found.is_about(index):
         return Verdict(ABOUT, facts, found, explained, rank)
@@ -113,8 +113,8 @@ def _describe(found: Evidence) -> str:
     """Say what the subjects show in whom both are known."""
     told = "" if found.tells_apart else ", not above chance"
     return (
-        f"in the {found.n_people} people in whom it was measured such predictions explain "
-        f"{found.explained:.1%} of the differences between people (average rank "
+        f"in the {found.n_subjects} subjects in whom it was measured such predictions explain "
+        f"{found.explained:.1%} of the differences between subjects (average rank "
         f"{found.average_rank:.2f}{told})"
     )
 
@@ -152,7 +152,7 @@ def find_mismatched(members: Sequence[Member], verdicts: Verdicts) -> dict[int, 
         if share <= FEW and (is_mutual or (share == 0 and explained < CLEARLY_WORSE)):
             other = members[partner].label if is_mutual and partner is not None else ""
             texts[index] = _describe_mismatch(enough[index], other)
-    if len(texts) > max(2, MANY_PEOPLE * len(shares)):
+    if len(texts) > max(2, MANY_SUBJECTS * len(shares)):
         return {}
     for index, text in texts.items():
         logger.warning("%s: %s", members[index].label, text)

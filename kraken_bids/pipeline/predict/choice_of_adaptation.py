@@ -142,7 +142,7 @@ def _warn_of_few(adaptation: Adaptation, flavors: Iterable[Flavor]) -> None:
     if fewest < MIN_SUBJECTS:
         logger.warning(
             "the saved adaptation was fitted on %d subject(s), fewer than %d: their own "
-            "differences from others are taken for those of the site. Fit it on more people.",
+            "differences from others are taken for those of the site. Fit it on more subjects.",
             fewest, MIN_SUBJECTS,
         )  # fmt: skip
 
@@ -271,7 +271,7 @@ def _note_left_out(adaptation: Adaptation, cohort: Projected) -> str:
         return ""
     notice = (
         f"{_join(lacking)}: measured, and NOT used as an input, since the adaptation has no "
-        "such flavor (or too few people of it), and an input that is not adapted does not fit "
+        "such flavor (or too few subjects of it), and an input that is not adapted does not fit "
         "those that are. Run `kraken-bids BIDS_DIR OUTPUT_DIR group` once enough participants "
         "have it, or leave the adaptation out with --adaptation none."
     )

@@ -83,23 +83,23 @@ def draw_consistency(rows: Sequence[ConsistencyRow]) -> bytes:
     Files to check are framed. With more than :data:`MAX_ROWS` participants only those with one
     are drawn, at most so many.
     """
-    people = _choose_subjects(rows)
+    subjects = _choose_subjects(rows)
     flavors = list(dict.fromkeys(row.flavor for row in rows))
     groups = {row.flavor: row.group for row in rows}
     cell = (46.0, 19.0)
     left, top = 110.0, 150.0
-    size = (cell[0] * len(flavors), cell[1] * len(people))
+    size = (cell[0] * len(flavors), cell[1] * len(subjects))
     figure = theme.new_figure(left + size[0] + 130, top + size[1] + 12, scale=1.6)
     axes = theme.add_box(figure, left, top, *size)
-    fit = np.full((len(people), len(flavors)), np.nan)
+    fit = np.full((len(subjects), len(flavors)), np.nan)
     for row in rows:
-        if row.label in people and row.fit is not None:
-            fit[people.index(row.label), flavors.index(row.flavor)] = row.fit
+        if row.label in subjects and row.fit is not None:
+            fit[subjects.index(row.label), flavors.index(row.flavor)] = row.fit
     axes.imshow(_colour(fit), aspect="auto", interpolation="nearest")
     for row in rows:
-        if row.label in people:
-            _mark(axes, row, people.index(row.label), flavors.index(row.flavor))
-    _name_axes(axes, people, flavors)
+        if row.label in subjects:
+            _mark(axes, row, subjects.index(row.label), flavors.index(row.flavor))
+    _name_axes(axes, subjects, flavors)
     for label in axes.get_xticklabels():
         label.set_color(theme.GROUP_COLOURS[groups[label.get_text()]])
     return draw_png(figure)
@@ -136,9 +136,9 @@ def _mark(axes: "Axes", row: ConsistencyRow, i: int, j: int) -> None:
         axes.add_patch(frame)
 
 
-def _name_axes(axes: "Axes", people: Sequence[str], flavors: Sequence[str]) -> None:
+def _name_axes(axes: "Axes", subjects: Sequence[str], flavors: Sequence[str]) -> None:
     axes.set_xticks(range(len(flavors)), list(flavors), rotation=38, ha="left")
-    axes.set_yticks(range(len(people)), list(people))
+    axes.set_yticks(range(len(subjects)), list(subjects))
     axes.tick_params(
         top=True, labeltop=True, bottom=False, labelbottom=False, length=0, labelsize=theme.SMALL
     )
@@ -147,7 +147,7 @@ def _name_axes(axes: "Axes", people: Sequence[str], flavors: Sequence[str]) -> N
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.set_xticks(np.arange(len(flavors) - 1) + 0.5, minor=True)
-    axes.set_yticks(np.arange(len(people) - 1) + 0.5, minor=True)
+    axes.set_yticks(np.arange(len(subjects) - 1) + 0.5, minor=True)
     axes.grid(which="minor", color="white", linewidth=1.0)
     axes.tick_params(which="minor", length=0)
 

@@ -107,7 +107,7 @@ def summarize_identifiability(identifiability: Identifiability) -> str:
     ]
     found = " ".join(part for part in parts if part)
     return found or (
-        "No prediction across modalities could be scored: that needs people with both FC and SC."
+        "No prediction across modalities could be scored: that needs subjects with both FC and SC."
     )
 
 
@@ -133,11 +133,11 @@ def explain_chance(identifiability: Identifiability) -> str:
         else ""
     )
     return (
-        f"Guessing among {n_most} people gives an average rank of "
-        f"{chance_rank(n_most):.2f} and the right person first in "
-        f"{format_share(1 / max(n_most, 1))} of cases. {among} people were compared.{few} Who "
-        "comes first gets harder with every person more: compare that number only between cohorts "
-        "of one size."
+        f"Guessing among {n_most} subjects gives an average rank of "
+        f"{chance_rank(n_most):.2f} and the right subject first in "
+        f"{format_share(1 / max(n_most, 1))} of cases. {among} subjects were compared.{few} Who "
+        "comes first gets harder with every subject more: compare that number only between "
+        "cohorts of one size."
     )
 
 
@@ -169,7 +169,7 @@ def _summarize_direction(identifiability: Identifiability, source: str, target: 
     aim = {"SC": "structural", "FC": "functional"}[target]
     n_participants = max(identifiability.n_participants, 1)
     return (
-        f"From {origin} alone, the right person's {aim} connectome had an average rank of "
+        f"From {origin} alone, the right subject's {aim} connectome had an average rank of "
         f"{scores[0]:.2f} (1 is best, chance is {chance_rank(n_participants):.2f}) and came "
         f"first in {format_share(scores[1])} of cases "
         f"(chance is {format_share(1 / n_participants)})."

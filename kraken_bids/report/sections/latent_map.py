@@ -206,8 +206,8 @@ def draw_agreement(similarity: Floats) -> bytes:
     low, high = float(similarity.min()), float(similarity.max())
     bins = np.linspace(low, high if high > low else low + 1e-6, 31)
     for values, colour, side, name in (
-        (own, theme.WARM, 1, "same person"),
-        (others, theme.MUTED, -1, "different people"),
+        (own, theme.WARM, 1, "same subject"),
+        (others, theme.MUTED, -1, "different subjects"),
     ):
         heights = np.histogram(values, bins)[0] / max(len(values), 1)
         heights = side * heights / max(heights.max(), 1e-9)

@@ -10,10 +10,10 @@ from kraken_bids.exceptions import ConnectomeError
 COHORT = Path(__file__).resolve().parents[3].parent / "shared/conformance/connectomes_cohort20.npz"
 
 
-def draw_people(n_people=6, n_frames=40, n_regions=12, seed=0):
+def draw_people(n_subjects=6, n_frames=40, n_regions=12, seed=0):
     rng = np.random.default_rng(seed)
     mixing = rng.normal(size=(n_regions, n_regions))
-    runs = [rng.normal(size=(n_frames, n_regions)) @ mixing for _ in range(n_people)]
+    runs = [rng.normal(size=(n_frames, n_regions)) @ mixing for _ in range(n_subjects)]
     return [np.corrcoef(run.T) for run in runs]
 
 
@@ -50,7 +50,7 @@ def test_search_is_the_dense_one(n_frames):
     np.testing.assert_allclose(search.errors, np.interp(search.tried, tried, errors), rtol=1e-9)
     assert search.found == pytest.approx(tried[np.argmin(errors)])
     assert search.ridge == round(search.found, 2)
-    assert (search.n_people, search.n_singular) == (6, 0)
+    assert (search.n_subjects, search.n_singular) == (6, 0)
 
 
 def test_covariances_count_as_correlations():
@@ -64,13 +64,13 @@ def test_covariances_count_as_correlations():
 def test_given_target_wins():
     """With a target of other people, λ is the one nearest to that target; one person is enough."""
     people = draw_people(n_frames=25)
-    others = draw_people(n_people=30, n_frames=400, seed=0)
+    others = draw_people(n_subjects=30, n_frames=400, seed=0)
     target = np.mean([np.linalg.inv(x) for x in others], axis=0)
     for few in (people, people[:1]):
         tried, errors = search_densely(few, target)
         found = search_ridge(lambda few=few: few, target=target)
         assert found.found == pytest.approx(tried[np.argmin(errors)])
-        assert found.n_people == len(few)
+        assert found.n_subjects == len(few)
 
 
 def test_missing_regions_count_where_they_are():
@@ -84,7 +84,7 @@ def test_missing_regions_count_where_they_are():
     expected = np.sum(whole, axis=0)[np.ix_(rest, rest)] + part
     np.testing.assert_allclose(precision[np.ix_(rest, rest)], expected / 6, rtol=1e-9)
     np.testing.assert_allclose(precision[4], np.mean(whole, axis=0)[4], rtol=1e-9)
-    assert search_ridge(lambda: people).n_people == 6
+    assert search_ridge(lambda: people).n_subjects == 6
 
 
 def test_region_that_nobody_has():
@@ -135,17 +135,17 @@ def test_everyone_is_read_four_times_and_nobody_kept():
     assert n_reads == 4 * len(people)
 
 
-@pytest.mark.parametrize("n_people", [0, 1])
-def test_too_few_people_are_refused(n_people):
+@pytest.mark.parametrize("n_subjects", [0, 1])
+def test_too_few_people_are_refused(n_subjects):
     """One person's own inverse is no target: said, with the way out."""
-    people = draw_people()[:n_people]
-    with pytest.raises(ConnectomeError, match=rf"at least 2.*found {n_people}.*--pcorr-lambda"):
+    people = draw_people()[:n_subjects]
+    with pytest.raises(ConnectomeError, match=rf"at least 2.*found {n_subjects}.*--pcorr-lambda"):
         search_ridge(lambda: people)
 
 
 def test_nobody_to_match_a_target():
     """A target without people is refused."""
-    with pytest.raises(ConnectomeError, match="at least one person"):
+    with pytest.raises(ConnectomeError, match="at least one subject"):
         search_ridge(list, target=np.eye(12))
 
 

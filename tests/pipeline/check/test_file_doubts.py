@@ -250,7 +250,7 @@ def test_one_person_in_other_units_is_named(
     edges = brains[structure].copy()
     edges[8] *= 1e6
     assert run({structure: edges}).exit_code == 0
-    assert any("of 09: on another scale than the other people's" in t for t in warnings(caplog))
+    assert any("of 09: on another scale than the other subjects'" in t for t in warnings(caplog))
 
 
 def test_a_square_in_another_order_is_put_right_as_the_message_says(

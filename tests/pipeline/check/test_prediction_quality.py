@@ -95,7 +95,7 @@ def test_without_a_measurement_the_others_decide(pair: tuple[float, float], word
     of_fusion = judge(source_of("fusion", SC), CORR, evidence, measured=others)
 
     assert verdict.verdict == of_fusion.verdict == word
-    assert "not measured here; in the 7 people" in verdict.reason
+    assert "not measured here; in the 7 subjects" in verdict.reason
     assert verdict.explained is None
 
 
