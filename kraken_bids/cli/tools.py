@@ -8,6 +8,7 @@ from kraken_bids import __version__
 from kraken_bids.cli.commands.evaluate import evaluate
 from kraken_bids.cli.commands.fc import fc
 from kraken_bids.cli.commands.fetch import fetch
+from kraken_bids.cli.commands.finetune import finetune
 from kraken_bids.cli.commands.model_tools import convert, describe, merge
 from kraken_bids.cli.commands.predict import predict
 from kraken_bids.cli.commands.sc import sc
@@ -36,6 +37,7 @@ main.add_command(describe)
 main.add_command(evaluate)
 main.add_command(fetch)
 main.add_command(fc)
+main.add_command(finetune)
 main.add_command(merge)
 main.add_command(predict)
 main.add_command(sc)

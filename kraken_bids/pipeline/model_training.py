@@ -13,6 +13,7 @@ from kraken_bids.cohort.projections import Cohort
 from kraken_bids.exceptions import ConnectomeError, FlavorError
 from kraken_bids.models.krakencoder.checkpoint import write_model
 from kraken_bids.models.krakencoder.devices import CPU
+from kraken_bids.models.krakencoder.latent_space import LATENT_SPACE, OWN
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.reduction import parse_transform
@@ -60,7 +61,7 @@ def train_files(inputs: Sequence[str], output: Path, options: TrainingOptions) -
     check_no_input([("--output", output)], [*inputs, *given])
     cohort = open_connectomes(inputs)
     regions = _read_regions(options.atlases, cohort)
-    families = _find_families(cohort, inputs, options)
+    families = find_families(cohort.subjects, inputs, options.families, options.participants)
     split = choose_split(
         cohort.subjects, file=options.splits, families=families,
         shares=(options.test_share, options.validation_share), seed=options.settings.seed,
@@ -88,7 +89,7 @@ def train_files(inputs: Sequence[str], output: Path, options: TrainingOptions) -
         latent_size=fitted.weights.architecture.latent_size,
         network=fitted.weights,
         reductions=reduced.reductions,
-        provenance={**facts, "Regions": regions},
+        provenance={**facts, "Regions": regions, LATENT_SPACE: OWN},
         device=CPU,
     )
     write_model(model, output)
@@ -145,22 +146,37 @@ def _read_regions(atlases: Mapping[str, Path], cohort: Cohort) -> dict[str, list
     return found
 
 
-def _find_families(
-    cohort: Cohort, inputs: Sequence[str], options: TrainingOptions
+def find_families(
+    subjects: Sequence[str],
+    inputs: Sequence[str],
+    families: str | None,
+    participants: Path | None,
 ) -> tuple[str, ...]:
-    """Family of every row, as asked; a column that is there and not asked for is told of."""
-    participants = options.participants or next(
+    """Family of every row, as asked; a column that is there and not asked for is told of.
+
+    Parameters
+    ----------
+    subjects : sequence of str
+        Rows of the cohort: ``01``, or ``01_ses-1``.
+    inputs : sequence of str
+        What the cohort was opened from; a folder may hold ``participants.tsv``.
+    families : str, optional
+        As :func:`~.train.subject_splits.read_families` takes it.
+    participants : Path, optional
+        Table of participants.
+    """
+    participants = participants or next(
         (table for one in inputs if (table := Path(one) / PARTICIPANTS).is_file()), None
     )
-    if options.families:
-        return list_families(cohort.subjects, read_families(options.families, participants))
+    if families:
+        return list_families(subjects, read_families(families, participants))
     column = find_family_column(participants) if participants else None
     if column:
         logger.warning(
             "%s has a column %s: give --families %s to keep families in one part of the split",
             participants, column, column,
         )  # fmt: skip
-    return list_families(cohort.subjects, {})
+    return list_families(subjects, {})
 
 
 def _check_enough(split: Split, options: TrainingOptions) -> None:

@@ -61,9 +61,7 @@ class Ladder:
     """The rung to take."""
     seed: int
 
-    def estimate(
-        self, rung: str, *, over: str = "", source: str = "", target: str = ""
-    ) -> Estimate:
+    def estimate(self, rung: str, *, over: str = "", paths: Sequence[Path] = ()) -> Estimate:
         """Mean score of a rung in people held out, or its gain over another rung.
 
         Parameters
@@ -71,11 +69,10 @@ class Ladder:
         rung : str
         over : str
             The rung that is taken off; none by default.
-        source, target : str
-            Only this path; the paths that the choice is made by by default.
+        paths : sequence of (str, str), optional
+            Their mean; those that the choice is made by if none are given.
         """
-        wanted = ((source, target),) if source else self.judged
-        rows = [self.paths.index(path) for path in wanted]
+        rows = [self.paths.index(path) for path in paths or self.judged]
         values = _mean_paths(self.scores[rung][rows])
         if over:
             values = values - _mean_paths(self.scores[over][rows])

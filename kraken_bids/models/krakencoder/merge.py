@@ -8,10 +8,13 @@ from typing import Any
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.architecture import Architecture, Weights
+from kraken_bids.models.krakencoder.latent_space import LATENT_SPACE, check_spaces, find_space
 from kraken_bids.models.krakencoder.model import Model
 
 logger = logging.getLogger(__name__)
 
+REGIONS = "Regions"
+"""Key of the provenance: names of regions by atlas."""
 SHARED = {
     "latent_size": "latent size",
     "latent_normalize": "scaling of latents to unit length",
@@ -46,13 +49,15 @@ def merge_models(models: Sequence[Model], name: str = "merged") -> Model:
     ------
     CheckpointError
         If there are fewer than two models, they differ in what the network has once for all
-        flavors, or one translates latents between groups (its translations know its own flavors
+        flavors, have atlases of one name that differ, say that their latent spaces are not the
+        same one, or one translates latents between groups (its translations know its own flavors
         only). That two latent spaces of one size are the same one cannot be seen from the files.
 
     Source: ``merge_checkpoints.py`` of the reference release: first come wins.
     """
     _check_mergeable(models)
     origins = _choose_origins(models)
+    _check_regions(models, origins)
     return Model(
         name=name,
         sha256="",
@@ -76,6 +81,8 @@ def _check_mergeable(models: Sequence[Model]) -> None:
                 "between groups of its own flavors, which other flavors cannot take part in. "
                 "Merge models without such translations."
             )
+        if model is not first:
+            check_spaces(first, model)
         ours, theirs = asdict(first.network.architecture), asdict(model.network.architecture)
         for key, words in SHARED.items():
             if ours[key] != theirs[key]:
@@ -84,6 +91,39 @@ def _check_mergeable(models: Sequence[Model]) -> None:
                     f"{words} {_say(ours[key])} in {first.name} and {_say(theirs[key])} in "
                     f"{model.name}. Merge models that were trained onto each other's latents."
                 )
+
+
+def _check_regions(models: Sequence[Model], origins: dict[Flavor, int]) -> None:
+    """Refuse atlases of one name that are not the same regions in the same order."""
+    sizes: dict[str, tuple[int, Model]] = {}
+    tables: dict[str, tuple[list[str], Model]] = {}
+    for flavor, owner in origins.items():
+        model, name = models[owner], flavor.parcellation
+        n_edges = model.n_edges(flavor)
+        known, first = sizes.setdefault(name, (n_edges, model))
+        if known != n_edges:
+            raise CheckpointError(
+                f"expected one atlas of the name {name}; found matrices of {known} edges in "
+                f"{first.name} and of {n_edges} in {model.name}. Train one of them under another "
+                "name."
+            )
+        regions = _list_regions(model).get(name)
+        if not regions:
+            continue
+        ours, first = tables.setdefault(name, (regions, model))
+        differing = [pair for pair in zip(ours, regions, strict=False) if pair[0] != pair[1]]
+        if differing:
+            raise CheckpointError(
+                f"expected one atlas of the name {name}; found region {differing[0][0]} in "
+                f"{first.name} where {model.name} has {differing[0][1]} ({len(differing)} regions "
+                "differ). Train one of them under another name, or with regions in the other's "
+                "order."
+            )
+
+
+def _list_regions(model: Model) -> dict[str, list[str]]:
+    """Names of regions of atlases that the package does not know, as training was told them."""
+    return {name: list(names) for name, names in model.provenance.get(REGIONS, {}).items()}
 
 
 def _say(value: object) -> str:
@@ -127,7 +167,13 @@ def _join_weights(models: Sequence[Model], origins: dict[Flavor, int]) -> dict[s
 
 def _join_provenance(models: Sequence[Model], origins: dict[Flavor, int]) -> dict[str, Any]:
     """Where each flavor comes from, for us and under the names of the reference release."""
+    stated = any(LATENT_SPACE in model.provenance for model in models)
+    regions: dict[str, list[str]] = {}
+    for model in reversed(models):
+        regions |= _list_regions(model)
     return {
+        **({LATENT_SPACE: find_space(models[0])} if stated else {}),
+        **({REGIONS: regions} if regions else {}),
         "MergedFrom": [
             {
                 "Name": model.name,

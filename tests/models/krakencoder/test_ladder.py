@@ -91,7 +91,7 @@ def test_a_planted_turn_is_found_from_sixty_people(n_hidden: int) -> None:
     assert np.linalg.norm(found - turn) < 0.35 * np.linalg.norm(np.eye(N_LATENT) - turn)
     gain = ladder.estimate(LATENT_MAP, over=MEAN_SHIFT)
     assert gain.low > 0.5
-    own = ladder.estimate(LATENT_MAP, over=MEAN_SHIFT, source=NAMES[2], target=NAMES[2])
+    own = ladder.estimate(LATENT_MAP, over=MEAN_SHIFT, paths=[(NAMES[2], NAMES[2])])
     assert abs(own.value) < 0.01
 
 
@@ -174,7 +174,7 @@ def test_people_who_lack_a_flavor_count_where_they_can() -> None:
     ladder = climb_ladder(Tuner(network, scores, scores))
 
     assert ladder.chosen == LATENT_MAP
-    assert ladder.estimate(LATENT_MAP, source=NAMES[0], target=NAMES[3]).n_subjects == 30
+    assert ladder.estimate(LATENT_MAP, paths=[(NAMES[0], NAMES[3])]).n_subjects == 30
     assert ladder.estimate(LATENT_MAP).n_subjects == 60
 
 
