@@ -1,14 +1,14 @@
 """Named float32 arrays in one safetensors file, mapped into memory where they are read."""
 
+import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.io.files import atomic_path
@@ -18,20 +18,51 @@ Array = NDArray[np.float32]
 
 
 def write_arrays(path: Path, arrays: Mapping[str, Array]) -> None:
-    """Write arrays as float32; while they are written, they take their memory twice.
+    """Write arrays as float32.
 
     Raises
     ------
     InputError
         If the disk is full or the folder cannot be written.
     """
-    # safetensors writes the memory of an array as it lies, transposed ones too
-    rows = {name: np.ascontiguousarray(values, np.float32) for name, values in arrays.items()}
-    with atomic_path(path) as temporary:
-        try:
-            save_file(rows, temporary)
-        except SafetensorError as error:
-            raise OSError(str(error)) from error  # how it tells of a full disk
+    shapes = {name: np.shape(values) or (1,) for name, values in arrays.items()}
+    write_array_stream(path, shapes, arrays.values())
+
+
+def write_array_stream(
+    path: Path, shapes: Mapping[str, tuple[int, ...]], arrays: Iterable[Array]
+) -> None:
+    """Write arrays as float32 that are made one after the other, and never in memory together.
+
+    The library writes a whole file from a copy in memory, which for a model of large matrices is
+    more than everything else that training needs.
+
+    Parameters
+    ----------
+    path : Path
+    shapes : mapping of str to tuple of int
+        Names and shapes, in the order of the arrays.
+    arrays : iterable of ndarray
+
+    Raises
+    ------
+    InputError
+        If the disk is full or the folder cannot be written.
+    """
+    header, start = {}, 0
+    for name, shape in shapes.items():
+        stop = start + 4 * int(np.prod(shape))
+        header[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, stop]}
+        start = stop
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        file.write(struct.pack("<Q", len(text)) + text)
+        for shape, values in zip(shapes.values(), arrays, strict=True):
+            rows = np.ascontiguousarray(values, "<f4")  # a transposed one lies otherwise
+            assert rows.shape == shape
+            if rows.size:
+                file.write(rows.data)
 
 
 def read_arrays(path: Path) -> dict[str, Array]:

@@ -14,6 +14,7 @@ from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.merge import merge_models
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.published_writer import write_upstream
+from kraken_bids.pipeline.training_description import TOLD, describe_training
 from kraken_bids.published.models import PRETRAINED, find_published, is_published
 
 CHECKPOINT_SUFFIX = ".pt"
@@ -183,8 +184,10 @@ def format_description(description: dict[str, Any]) -> Iterator[str]:
     yield from _align([COLUMNS, *(_list_cells(row) for row in description["flavors"])])
     yield ""
     yield from (f"{name}  SHA-256 {digest}" for name, digest in description["files"].items())
+    told = list(describe_training(description["provenance"]))
+    yield from told
     for key, value in description["provenance"].items():
-        if key not in HIDDEN_PROVENANCE:
+        if key not in HIDDEN_PROVENANCE | (TOLD if told else set()):
             yield f"{key}: {_shorten(value)}"
 
 

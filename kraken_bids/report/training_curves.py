@@ -1,4 +1,4 @@
-"""Curves of a training: its loss, and how well people are predicted, epoch by epoch."""
+"""Curves of a training: its loss, and how well subjects are predicted, epoch by epoch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ from kraken_bids.exceptions import CheckpointError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.digests import compute_sha256
 from kraken_bids.io.files import atomic_path, make_folder
-from kraken_bids.io.tensors import read_arrays, write_arrays
+from kraken_bids.io.tensors import read_arrays, write_array_stream, write_arrays
 from kraken_bids.io.texts import read_json
 from kraken_bids.models.krakencoder.architecture import Architecture, Weights
 from kraken_bids.models.krakencoder.devices import resolve_device
@@ -112,16 +112,18 @@ def _write_weights(model: Model, path: Path) -> str:
     for flavor, reduction in model.reductions.items():
         for name, values in reduction.arrays.items():
             arrays[f"transform.{flavor.name}.{name}"] = values
-    return _write_hashed(path, arrays)
+    write_arrays(path, arrays)
+    return _hash(path)
 
 
 def _write_maps(model: Model, path: Path) -> str:
-    maps = (item for flavor in model.flavors for item in model.fold_maps(flavor).items())
-    return _write_hashed(path, dict(maps))
+    folded = (one for flavor in model.flavors for one in model.fold_maps(flavor).values())
+    affine = {f: model.reductions[f] for f in model.flavors if model.reductions[f].is_affine}
+    write_array_stream(path, _list_map_shapes(model.network.architecture, affine), folded)
+    return _hash(path)
 
 
-def _write_hashed(path: Path, arrays: Mapping[str, NDArray[Any]]) -> str:
-    write_arrays(path, arrays)
+def _hash(path: Path) -> str:
     sha256 = compute_sha256(path)
     remember_copy(path, sha256)
     return sha256
@@ -205,18 +207,24 @@ def _check_maps(
     reductions: Mapping[Flavor, Reduction],
     path: Path,
 ) -> None:
-    shapes: dict[str, tuple[int, ...]] = {}
-    arch = network.architecture
-    for flavor, reduction in reductions.items():
-        n_hidden = (*arch.hidden_sizes, arch.latent_size)[0]
-        shapes[f"inward.{flavor.name}"] = (reduction.n_edges, n_hidden)
-        shapes[f"outward.{flavor.name}"] = (n_hidden + 1, reduction.n_edges)
+    shapes = _list_map_shapes(network.architecture, reductions)
     for name, values in maps.items():
         if values.shape != shapes.get(name):
             raise CheckpointError(
                 f"expected maps of this model's flavors in {path}; found {name} of shape "
                 f"{list(values.shape)}. Delete the file, or make the model again."
             )
+
+
+def _list_map_shapes(
+    architecture: Architecture, reductions: Mapping[Flavor, Reduction]
+) -> dict[str, tuple[int, ...]]:
+    n_hidden = (*architecture.hidden_sizes, architecture.latent_size)[0]
+    shapes: dict[str, tuple[int, ...]] = {}
+    for flavor, reduction in reductions.items():
+        shapes[f"inward.{flavor.name}"] = (reduction.n_edges, n_hidden)
+        shapes[f"outward.{flavor.name}"] = (n_hidden + 1, reduction.n_edges)
+    return shapes
 
 
 def _check_file(path: Path, sha256: str) -> None:

@@ -1,1 +1,1 @@
-"""The act of training: people are split, transforms fitted, epochs run and judged."""
+"""The act of training: subjects are split, transforms fitted, epochs run and judged."""

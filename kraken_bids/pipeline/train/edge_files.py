@@ -98,7 +98,7 @@ class _EdgeWriter:
                         continue
                     single = np.ascontiguousarray(edges, np.float32)
                     digest.update(self._cohort.subjects[row].encode() + b"\n" + single.tobytes())
-                    single.tofile((own, rest)[self._keep(row, single)])
+                    (own, rest)[self._keep(row, single)].write(single.data)
         self._say_doubts()
         if self._mean is None:
             raise ConnectomeError(
@@ -140,7 +140,7 @@ class _EdgeWriter:
                 file.seek(place * mean.n_edges * 4)
                 edges = np.fromfile(file, np.float32, mean.n_edges)
                 file.seek(place * mean.n_edges * 4)
-                np.where(np.isnan(edges), middle, edges).astype(np.float32).tofile(file)
+                file.write(np.where(np.isnan(edges), middle, edges).astype(np.float32).data)
 
     def _say_doubts(self) -> None:
         self._check.mirrored += self._cohort.rows[self._flavor].list_mirrored()

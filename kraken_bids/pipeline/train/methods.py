@@ -40,7 +40,7 @@ def fit_network(
     Raises
     ------
     ConnectomeError
-        If people are too few for a batch or a path.
+        If subjects are too few for a batch or a path.
     InputError
         If the disk is full; the last saved state stays.
     CheckpointError
@@ -80,7 +80,7 @@ def fit_regressions(
     Raises
     ------
     ConnectomeError
-        If too few people have both flavors of a path.
+        If too few subjects have both flavors of a path.
     """
     del watch, folder  # nothing goes on that could be watched or interrupted
     rows = cohort.split.train

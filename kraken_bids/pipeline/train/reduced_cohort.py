@@ -1,4 +1,4 @@
-"""A cohort as training sees it: transforms fitted on some of its people, and everyone's scores."""
+"""A cohort as training sees it: transforms fitted on some, and everyone's scores."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -54,7 +54,7 @@ class ReducedFlavor:
 
 @dataclass(frozen=True)
 class ReducedCohort:
-    """Everyone's scores, and how the people are split."""
+    """Everyone's scores, and how the subjects are split."""
 
     subjects: tuple[str, ...]
     families: tuple[str, ...]

@@ -47,7 +47,7 @@ def choose_split(
         Rows of the cohort: ``01``, or ``01_ses-1``.
     file : Path, optional
         A published ``subject_splits_*.mat`` or a table with a column of train, validation (or
-        val) and test; people it does not name take no part.
+        val) and test; subjects it does not name take no part.
     families : sequence of str
         Family of each row, as :func:`list_families` gives them.
     shares : tuple of two floats
@@ -91,17 +91,17 @@ def list_families(subjects: Sequence[str], families: Mapping[str, str]) -> tuple
     subjects : sequence of str
         ``01``, or ``01_ses-1``.
     families : mapping of str to str
-        Family by person, without session; people who are not in it have none but themselves.
+        Family by person, without session; subjects who are not in it have none but themselves.
     """
     known = _spell_alike(families, subjects, "--families")
-    people = [subject.partition(SESSION)[0] for subject in subjects]
-    alone = sorted({person for person in people if person not in known})
+    persons = [subject.partition(SESSION)[0] for subject in subjects]
+    alone = sorted({person for person in persons if person not in known})
     if known and alone:
         logger.warning(
-            "%d people have no family given, and count as one each: %s",
+            "%d subjects have no family given, and count as one each: %s",
             len(alone), list_few(alone),
         )  # fmt: skip
-    return tuple(known.get(person, f"{person} alone") for person in people)
+    return tuple(known.get(person, f"{person} alone") for person in persons)
 
 
 def read_split(file: Path) -> dict[str, str]:
@@ -166,8 +166,8 @@ def _read_people(file: Path) -> list[dict[str, str]]:
     rows = read_participants(file)
     if not rows or PARTICIPANT not in rows[0]:
         raise InputError(
-            f"expected a table of people with tabs and the column {PARTICIPANT} in {file}; found "
-            f"{', '.join(rows[0]) if rows else 'no rows'}. Name the column of people so."
+            f"expected a table with tabs and the column {PARTICIPANT} in {file}; found "
+            f"{', '.join(rows[0]) if rows else 'no rows'}. Name the column of subjects so."
         )
     counts = Counter(row[PARTICIPANT] for row in rows)
     twice = [name for name, n in counts.items() if n > 1]
@@ -233,7 +233,7 @@ def _read_rows(values: NDArray[np.generic], n_names: int, where: str) -> list[in
 
 
 def _apply(parts: Mapping[str, str], subjects: Sequence[str], file: Path) -> Split:
-    """Rows of each part, people matched by name."""
+    """Rows of each part, subjects matched by name."""
     spelled = _spell_alike(parts, subjects, "--splits")
     rows: dict[str, list[int]] = {part: [] for part in PARTS}
     left_out: list[int] = []
@@ -258,6 +258,6 @@ def _spell_alike(
     values: Mapping[str, str], subjects: Sequence[str], option: str
 ) -> dict[str, str]:
     """Values by person, named as the inputs name them."""
-    people = [subject.partition(SESSION)[0] for subject in subjects]
-    unified = unify_labels({"--input": [*subjects, *people], option: values})
+    persons = [subject.partition(SESSION)[0] for subject in subjects]
+    unified = unify_labels({"--input": [*subjects, *persons], option: values})
     return {unified[name]: value for name, value in values.items()}

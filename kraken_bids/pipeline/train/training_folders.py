@@ -23,7 +23,7 @@ NOTES = {
     COMPLETE: "This folder is a model; splits.tsv says who it was trained on.",
 }
 NO_MATTER = {"resume", "splits", "families", "participants", "atlases"}
-"""Options that may differ when a training goes on: people and connectomes are compared."""
+"""Options that may differ when a training goes on: subjects and connectomes are compared."""
 DATA_NAME = "training_data.json"
 
 
@@ -76,7 +76,7 @@ class TrainingFolder:
         Raises
         ------
         SettingsError
-            If an interrupted training had other connectomes, people or split.
+            If an interrupted training had other connectomes, subjects or split.
         """
         self._data = _describe_data(cohort)
         found = read_facts(self.folder / DATA_NAME).plain

@@ -111,7 +111,7 @@ class History:
 def _describe_columns() -> dict[str, object]:
     metrics = {name: METRIC_WORDS[name] for name in ("avgrank", "top1acc", "avgcorr")}
     return {
-        "Description": "Training of a Krakencoder: losses, and how well people are predicted",
+        "Description": "Training of a Krakencoder: losses, and how well subjects are predicted",
         "epoch": {"Description": "times that the training subjects were seen; 0: before"},
         "source": {"Description": f"flavor that is given; {ALL}: of none in particular"},
         "target": {"Description": "flavor that is predicted"},
@@ -141,9 +141,9 @@ def _describe_columns() -> dict[str, object]:
         "predictor": {
             "Levels": {
                 MODEL: "the network after this epoch",
-                SHUFFLED: "its predictions dealt out to other people: the mean over all ways",
+                SHUFFLED: "its predictions dealt out to other subjects: the mean over all ways",
                 GROUP_MEAN: "the mean connectome of the training subjects, for everyone",
             }
         },
-        "n": {"Description": "people compared; of a loss, training subjects"},
+        "n": {"Description": "subjects compared; of a loss, training subjects"},
     }

@@ -26,7 +26,7 @@ class TrainingOptions:
     participants: Path | None = None
     """Table of participants."""
     test_share: float = 0.2
-    """Share of all people that is held out where the split is drawn."""
+    """Share of all subjects that is held out where the split is drawn."""
     validation_share: float = 0.1
     """Share of the others that training is watched with."""
     atlases: Mapping[str, Path] = field(default_factory=dict)

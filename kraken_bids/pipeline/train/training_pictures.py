@@ -32,16 +32,16 @@ def draw_history(history: History, folder: Path, *, best_epoch: int | None) -> N
         CurvePanel(
             "Training loss",
             "mean over paths and batches",
-            [Curve("training people", ACCENT, *losses)] if losses[0] else [],
+            [Curve("training subjects", ACCENT, *losses)] if losses[0] else [],
         )
     ]
     for metric, space, title in SHOWN:
         lines = [
             Curve(name, colour, *history.curve(split, metric, space))
             for split, name, colour in (
-                ("train", "training people", ACCENT),
-                ("validation", "validation people", WARM),
-                ("test", "test people", "#777777"),
+                ("train", "training subjects", ACCENT),
+                ("validation", "validation subjects", WARM),
+                ("test", "test subjects", "#777777"),
             )
         ]
         lines += _list_baselines(history, metric, space)
@@ -51,7 +51,7 @@ def draw_history(history: History, folder: Path, *, best_epoch: int | None) -> N
 
 
 def draw_heatmaps(figures: Sequence[Figure], split: str, folder: Path) -> None:
-    """Draw source by target of people of a split, in edge space."""
+    """Draw source by target of subjects of a split, in edge space."""
     for metric in HEATMAPS:
         found = [
             figure
@@ -64,7 +64,7 @@ def draw_heatmaps(figures: Sequence[Figure], split: str, folder: Path) -> None:
 
 
 def _list_baselines(history: History, metric: str, space: str) -> list[Curve]:
-    """List what the group mean and shuffled predictions reach on validation people."""
+    """List what the group mean and shuffled predictions reach on validation subjects."""
     epochs, values = history.curve("validation", metric, space, SHUFFLED)
     mean = history.curve("validation", metric, space, GROUP_MEAN)[1]
     found = [Curve("validation, shuffled", MUTED, epochs, values, ":")]

@@ -107,7 +107,7 @@ class TrainingWatch:
         return Weights(weights.architecture, dict(self._best)), self.best_epoch
 
     def conclude(self, weights: Weights, epoch: int) -> list[Figure]:
-        """Judge what is kept, on the test people too, and write everything a last time."""
+        """Judge what is kept, on the test subjects too, and write everything a last time."""
         figures = self._validator.judge(weights, *self._list_splits(), "test")
         mean = self._validator.judge_group_mean("test")
         self.history.add(epoch, [f for f in [*figures, *mean] if f.split == "test"])
@@ -161,7 +161,7 @@ class TrainingWatch:
         split = self._list_splits()[-1]
         rank, resid = (average(self._figures, split, name) for name in ("avgrank", BEST_METRIC))
         judged = (
-            f"; {split} people, edge space: average rank {rank:.3f}, r less mean {resid:.3f}"
+            f"; {split} subjects, edge space: average rank {rank:.3f}, r less mean {resid:.3f}"
             if self._figures
             else ""
         )

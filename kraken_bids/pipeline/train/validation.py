@@ -1,4 +1,4 @@
-"""How well a network predicts the people it is trained on, and others, while it is trained."""
+"""How well a network predicts the subjects it is trained on, and others, while it is trained."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ ALL = "all"
 
 @dataclass(frozen=True)
 class Figure:
-    """One number on how well people are predicted."""
+    """One number on how well subjects are predicted."""
 
     source: str
     target: str
@@ -38,14 +38,14 @@ class Figure:
     space: str
     """``edges`` or ``transform``: numbers of the two are never comparable."""
     predictor: str
-    """``model``; ``shuffled``: its predictions dealt out to other people; ``group mean``."""
+    """``model``; ``shuffled``: its predictions dealt out to other subjects; ``group mean``."""
     value: float
     n: int
-    """People compared."""
+    """Subjects compared."""
 
 
 class Validator:
-    """Judges states of a network on the people of a cohort.
+    """Judges states of a network on the subjects of a cohort.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class Validator:
 
     @property
     def has_validation(self) -> bool:
-        """Whether there are people to choose an epoch by."""
+        """Whether there are subjects to choose an epoch by."""
         return len(self._rows["validation"]) > 1
 
     def judge(self, weights: Weights, *splits: str) -> list[Figure]:
@@ -173,10 +173,10 @@ def summarise_directions(
     Returns
     -------
     list of dict
-        Plain values: split, direction, space, metric, value, group mean, shuffled, people.
+        Plain values: split, direction, space, metric, value, group mean, shuffled, subjects.
     """
     collected: dict[tuple[str, str, str, str], dict[str, list[float]]] = {}
-    people: dict[tuple[str, str, str, str], int] = {}
+    subjects: dict[tuple[str, str, str, str], int] = {}
     directions = list(dict.fromkeys(f"{a}->{b}" for a in groups.values() for b in groups.values()))
     for figure in figures:
         for direction in directions:
@@ -186,12 +186,12 @@ def summarise_directions(
             key = (figure.split, direction, figure.space, figure.metric)
             by_predictor = collected.setdefault(key, {MODEL: [], SHUFFLED: [], GROUP_MEAN: []})
             by_predictor[figure.predictor].append(figure.value)
-            people[key] = max(people.get(key, 0), figure.n)
+            subjects[key] = max(subjects.get(key, 0), figure.n)
     return [
         {
             "Split": key[0], "Direction": key[1], "Space": key[2], "Metric": key[3],
             "Value": _mean(values[MODEL]), "GroupMean": _mean(values[GROUP_MEAN]),
-            "Shuffled": _mean(values[SHUFFLED]), "People": people[key],
+            "Shuffled": _mean(values[SHUFFLED]), "Subjects": subjects[key],
         }
         for key, values in collected.items()
     ]  # fmt: skip

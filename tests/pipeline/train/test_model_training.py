@@ -14,7 +14,7 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.io.texts import read_json
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.model import Model
-from kraken_bids.pipeline.model_files import convert_model
+from kraken_bids.pipeline.model_files import convert_model, describe_model, format_description
 from kraken_bids.pipeline.model_training import train_files
 from kraken_bids.pipeline.train.training_options import TrainingOptions
 from kraken_bids.scores.metrics import compute_metrics
@@ -121,7 +121,7 @@ def test_provenance_says_on_whom_and_how_well(trained: Path) -> None:
         if (row["Split"], row["Direction"], row["Space"], row["Metric"])
         == ("test", "SC->FC", "edges", "avgcorr_resid")
     )
-    assert one["People"] == 6
+    assert one["Subjects"] == 6
     assert one["GroupMean"] == 0
     assert -1 < one["Value"] < 1
 
@@ -409,3 +409,17 @@ def test_a_dataset_of_kraken_bids_is_taken_as_it_is(
         "FCcorr_fs86_hpf", "FCpcorr_fs86_hpf", "SCifod2act_fs86_volnorm",
     }  # fmt: skip
     assert len(read_connectomes(str(output_dir)).subjects) == 12
+
+
+def test_describe_says_on_whom_how_long_and_how_well(trained: Path) -> None:
+    """In words, each figure with its space and beside its baselines."""
+    lines = list(format_description(describe_model(str(trained / "model"))))
+
+    said = "\n".join(lines)
+    assert "trained on 22 subjects; watched with 2 others; 6 held out for test" in said
+    assert "loss correye+enceye.w10+neidist+encdist.w10+mse.w1000+latentsimloss.w10000" in said
+    assert "epoch 12 of 12 that were run" in said
+    figures = [line for line in lines if "SC->FC" in line]
+    assert len(figures) == 6
+    assert sum("edge space" in line for line in figures) == 3
+    assert "Evaluation" not in said

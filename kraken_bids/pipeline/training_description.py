@@ -1,0 +1,80 @@
+"""What a model says of its training, in lines: on whom, on what, how long, how well."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from kraken_bids.io.facts import Facts
+from kraken_bids.pipeline.progress import format_seconds
+
+TOLD = {
+    "Method", "Training", "NumberOfSubjects", "SplitSizes", "SubjectsByFlavor", "Epoch",
+    "EpochsRun", "BestValidationEpoch", "SkippedSteps", "TrainingSeconds", "Evaluation", "Paths",
+    "Regions",
+}  # fmt: skip
+"""Keys of a provenance that the lines are made of."""
+METRICS = {
+    "avgrank": "average rank", "top1acc": "top-1", "avgcorr": "r",
+    "avgcorr_resid": "r less mean",
+}  # fmt: skip
+SPACES = {"edges": "edge space", "transform": "transform space"}
+
+
+def describe_training(provenance: Mapping[str, Any]) -> Iterator[str]:
+    """Yield lines on the training; none of a model that was not trained by ``kraken-tools``."""
+    facts = Facts(dict(provenance))
+    if not facts.parts("Evaluation"):
+        return
+    recipe, sizes = facts.part("Training"), facts.part("SplitSizes")
+    yield ""
+    yield (
+        f"trained on {sizes.count('train')} subjects; watched with {sizes.count('validation')} "
+        f"others; {sizes.count('test')} held out for test"
+    )
+    by_flavor = facts.part("SubjectsByFlavor")
+    if len({by_flavor.count(name) for name in by_flavor}) > 1:
+        yield "  of whom " + ", ".join(f"{by_flavor.count(n)} have {n}" for n in by_flavor)
+    yield f"by {facts.text('Method')}, transform {recipe.text('transform')}"
+    if facts.text("Method") == "krakencoder":
+        yield _describe_recipe(recipe)
+        yield (
+            f"epoch {facts.count('Epoch')} of {facts.count('EpochsRun')} that were run; best "
+            f"validation after epoch {facts.count('BestValidationEpoch')}"
+        )
+    seconds = facts.number("TrainingSeconds")
+    if seconds is not None:
+        yield f"in {format_seconds(seconds)}, reading of the connectomes included"
+    for name, regions in facts.part("Regions").plain.items():
+        yield f"{name}: {len(regions) if isinstance(regions, list) else '?'} regions by name"
+    yield ""
+    yield "how well subjects are told apart, mean over paths [group mean, shuffled predictions]:"
+    yield from _list_figures(facts)
+
+
+def _describe_recipe(recipe: Facts) -> str:
+    return (
+        f"  loss {recipe.text('loss')}; schedule {recipe.text('schedule')}, batch "
+        f"{recipe.count('batch_size')}, learning rate {_show(recipe.number('learning_rate'))}, "
+        f"dropout {_show(recipe.number('dropout'))}, weight decay "
+        f"{_show(recipe.number('weight_decay'))}, seed {recipe.count('seed')}"
+    )
+
+
+def _list_figures(facts: Facts) -> Iterator[str]:
+    rows: dict[tuple[str, str, str], list[str]] = {}
+    subjects: dict[tuple[str, str, str], int | None] = {}
+    for one in facts.parts("Evaluation"):
+        key = (one.text("Split"), one.text("Space"), one.text("Direction"))
+        name = METRICS.get(one.text("Metric"), one.text("Metric"))
+        values = (_show(one.number(k)) for k in ("Value", "GroupMean", "Shuffled"))
+        value, mean, shuffled = values
+        rows.setdefault(key, []).append(f"{name} {value} [{mean}, {shuffled}]")
+        subjects[key] = one.count("Subjects")
+    order = sorted(rows, key=lambda key: list(SPACES).index(key[1]) if key[1] in SPACES else 9)
+    for split, space, direction in order:
+        cells = rows[split, space, direction]
+        place = f"{split}, {SPACES.get(space, space)}, {direction}"
+        yield f"  {place:40} n={subjects[split, space, direction]}: {'; '.join(cells)}"
+
+
+def _show(value: float | None) -> str:
+    return "n/a" if value is None else f"{value:.3g}"
