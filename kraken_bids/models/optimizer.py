@@ -78,13 +78,16 @@ class GuardedAdamW:
         n_steps = self.n_steps[name]
         values, mean, square = self._parameters[name], self.means[name], self.squares[name]
         values *= 1 - learning_rate * self._weight_decay
-        mean *= BETA_1
-        mean += gradient * (1 - BETA_1)
+        # the moments: running means of the gradient and of its square
+        change = gradient - mean
+        change *= 1 - BETA_1
+        mean += change
         gradient *= gradient
+        gradient -= square
         gradient *= 1 - BETA_2
-        square *= BETA_2
         square += gradient
-        change = square**0.5
+        change[:] = square
+        change **= 0.5
         change *= 1 / math.sqrt(1 - BETA_2**n_steps)
         change += EPSILON
         change **= -1

@@ -12,12 +12,11 @@ from kraken_bids.models.krakencoder.architecture import Weights
 from kraken_bids.models.krakencoder.devices import resolve_device
 from kraken_bids.models.krakencoder.losses import (
     PairWeights,
-    compute_pair_losses,
     compute_similarity_loss,
-    describe_rows,
     weigh_losses,
 )
 from kraken_bids.models.krakencoder.network import Branch, Network
+from kraken_bids.models.krakencoder.pair_losses import compute_pair_losses, describe_rows
 from kraken_bids.models.krakencoder.recipe import TrainingData, TrainingSettings
 from kraken_bids.models.optimizer import GuardedAdamW
 
@@ -205,7 +204,7 @@ def _compare(
     losses, slopes = compute_pair_losses(
         weights,
         y @ centered.T,
-        describe_rows(x),
+        describe_rows(x[None]),
         describe_rows(y),
         present=present,
         is_self=is_self,

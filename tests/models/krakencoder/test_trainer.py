@@ -7,7 +7,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from kraken_bids.exceptions import CheckpointError, ConnectomeError
-from kraken_bids.models.krakencoder import training
+from kraken_bids.models.krakencoder import trainer
 from kraken_bids.models.krakencoder.architecture import Weights
 from kraken_bids.models.krakencoder.autograd_steps import AutogradSteps
 from kraken_bids.models.krakencoder.training import Trainer, TrainingData, TrainingSettings
@@ -62,7 +62,7 @@ def test_steps_by_hand_are_those_of_autograd(
     data = make_data(is_complete=is_complete, has_targets=kind != "pairs")
     data = replace(data, is_fixed=kind == "fixed")
     by_hand = start(data, settings)
-    monkeypatch.setattr(training, "_choose_steps", AutogradSteps)
+    monkeypatch.setattr(trainer, "_choose_steps", AutogradSteps)
     by_autograd = start(data, settings)
 
     for _ in range(3):
@@ -101,13 +101,13 @@ def test_a_restored_training_goes_on_to_the_same_bytes(
 @pytest.mark.parametrize("variant", VARIANTS.values(), ids=[*VARIANTS])
 def test_other_networks_learn(schedule: str, variant: dict[str, object]) -> None:
     """The loss falls, and each part of the network moves."""
-    trainer = start(make_data(), replace(PLAIN, schedule=schedule, learning_rate=1e-2, **variant))
-    before = trainer.weights
+    training = start(make_data(), replace(PLAIN, schedule=schedule, learning_rate=1e-2, **variant))
+    before = training.weights
 
-    results = [trainer.run_epoch() for _ in range(12)]
+    results = [training.run_epoch() for _ in range(12)]
 
     assert results[-1].loss < 0.98 * results[0].loss
-    for name, values in trainer.weights.arrays.items():
+    for name, values in training.weights.arrays.items():
         assert not np.array_equal(values, before.arrays[name]), name
 
 
@@ -137,11 +137,11 @@ def test_hostile_settings_leave_finite_weights(schedule: str) -> None:
     settings = replace(
         PLAIN, latent_size=8, dropout=0.5, learning_rate=5e-3, schedule=schedule, batch_size=4
     )
-    trainer = start(make_data(is_complete=False), settings)
+    training = start(make_data(is_complete=False), settings)
 
-    results = [trainer.run_epoch() for _ in range(40)]
+    results = [training.run_epoch() for _ in range(40)]
 
-    for values in trainer.weights.arrays.values():
+    for values in training.weights.arrays.values():
         assert np.isfinite(values).all()
     assert results[-1].n_skipped == 0
     assert all(np.isfinite(result.loss) for result in results)
@@ -153,9 +153,9 @@ def test_flavors_that_nobody_has_together_train_what_they_can(schedule: str) -> 
     data = make_data()
     data.inputs[NAMES[0]][:12] = np.nan
     data.inputs[NAMES[2]][12:] = np.nan
-    trainer = start(data, replace(PLAIN, schedule=schedule))
+    training = start(data, replace(PLAIN, schedule=schedule))
 
-    result = trainer.run_epoch()
+    result = training.run_epoch()
 
     lacking = {(NAMES[0], NAMES[2]), (NAMES[2], NAMES[0])}
     assert set(result.path_losses) == {(a, b) for a in NAMES for b in NAMES} - lacking
