@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from kraken_bids import __version__
+from kraken_bids.cli.commands.add_flavor import add_flavor
 from kraken_bids.cli.commands.evaluate import evaluate
 from kraken_bids.cli.commands.fc import fc
 from kraken_bids.cli.commands.fetch import fetch
@@ -32,6 +33,7 @@ def main() -> None:
         reserve_where_limited()
 
 
+main.add_command(add_flavor)
 main.add_command(convert)
 main.add_command(describe)
 main.add_command(evaluate)

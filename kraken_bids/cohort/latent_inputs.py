@@ -81,7 +81,7 @@ def open_latents(
     path = Path(str(inputs[0]).removeprefix(PREFIX))
     if not path.is_file() and not path.is_dir():
         raise InputError(f"expected latents in {path}; found no such file. Check the path.")
-    subjects, latents = _read_latents(path)
+    subjects, latents = read_latents(path)
     chosen = {name: latents[name] for name in _choose_sources(sources, latents, path)}
     for name, rows in chosen.items():
         _check_latents(rows, model, f"{path}, {name}")
@@ -181,8 +181,19 @@ def _list_lengths(rows: Array) -> NDArray[np.float64]:
     return np.where(np.isnan(lengths), -1.0, lengths)
 
 
-def _read_latents(path: Path) -> tuple[tuple[str, ...] | None, dict[str, Array]]:
-    """Subjects where the file names them, and latents by source."""
+def read_latents(path: Path) -> tuple[tuple[str, ...] | None, dict[str, Array]]:
+    """Read latents by source, and the subjects where the file names them.
+
+    Parameters
+    ----------
+    path : Path
+        A file or folder, as :func:`open_latents` takes it.
+
+    Raises
+    ------
+    InputError
+        If it is broken, or holds no latents.
+    """
     is_text = path.suffix in TABLE_SUFFIXES and path.is_file()
     if path.is_dir() or path.suffix == ".zip" or (is_text and is_latent_table(path)):
         return read_latent_tables(path)

@@ -121,7 +121,7 @@ def encode_files(
     checks = projected.checks
     warnings = refuse_or_warn(checks, cohort.subjects, model, "--input")
     adaptation = choose_for_files(
-        options, model, projected, given=given, project=partial(_project_source, model)
+        options, model, projected, given=given, project=partial(project_source, model)
     )
     warnings += warn_of_adaptation(checks, model, adaptation)
     latents = encode_cohort(model, projected, adaptation)
@@ -166,7 +166,7 @@ def open_adaptation(
     return None
 
 
-def _project_source(model: Model, source: Cohort) -> Projected:
+def project_source(model: Model, source: Cohort) -> Projected:
     """Read the cohort that an adaptation is fitted on, which is judged as the inputs are."""
     projected = project_cohort(model, source)
     refuse_or_warn(projected.checks, source.subjects, model, "--adaptation-source")

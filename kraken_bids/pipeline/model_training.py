@@ -60,7 +60,7 @@ def train_files(inputs: Sequence[str], output: Path, options: TrainingOptions) -
     given = [options.splits, options.participants, options.families, *options.atlases.values()]
     check_no_input([("--output", output)], [*inputs, *given])
     cohort = open_connectomes(inputs)
-    regions = _read_regions(options.atlases, cohort)
+    regions = read_atlas_tables(options.atlases, cohort)
     families = find_families(cohort.subjects, inputs, options.families, options.participants)
     split = choose_split(
         cohort.subjects, file=options.splits, families=families,
@@ -114,7 +114,7 @@ def _describe(cohort: ReducedCohort, options: TrainingOptions, fitted: Fitted) -
     }
 
 
-def _read_regions(atlases: Mapping[str, Path], cohort: Cohort) -> dict[str, list[str]]:
+def read_atlas_tables(atlases: Mapping[str, Path], cohort: Cohort) -> dict[str, list[str]]:
     """Names of the regions of atlases that the package does not know, as their tables say.
 
     Raises

@@ -14,7 +14,7 @@ LATENT_SIMILARITY = "latentsimloss"
 TERM_PATTERN = re.compile(r"(?P<name>[a-z]+)(?:\.w(?P<weight>[0-9.eE+-]*[0-9]))?")
 BY_PREDICTION = {"correye": "correlation", "neidist": "neighbor", "mse": "error"}
 """Terms on targets and predictions, and what each weighs in :class:`PairWeights`."""
-BY_LATENT = {"enceye": "correlation", "encdist": "distance"}
+BY_LATENT = {"enceye": "correlation", "encdist": "distance", "encmse": "error"}
 """Terms on latents."""
 LOSSES = (*BY_PREDICTION, *BY_LATENT, LATENT_SIMILARITY)
 

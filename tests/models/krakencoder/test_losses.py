@@ -53,7 +53,7 @@ def test_loss_strings_are_parsed() -> None:
     assert parse_loss("mse.w1000+correye") == (LossTerm("mse", 1000.0), LossTerm("correye", 1.0))
     for text in ("", "mse+", "hinge", "mse.wx", "mse.1000"):
         with pytest.raises(
-            SettingsError, match="correye, neidist, mse, enceye, encdist, latentsimloss"
+            SettingsError, match="correye, neidist, mse, enceye, encdist, encmse, latentsimloss"
         ):
             parse_loss(text)
 

@@ -1,0 +1,131 @@
+"""``kraken-tools add-flavor``: a new flavor onto the latent space of a model."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kraken_bids.cli.options import (
+    FILE,
+    ForgivingCommand,
+    ListOption,
+    add_options,
+    exit_with_message,
+    pairs,
+    transforms_option,
+    verbose_option,
+)
+from kraken_bids.logs import start_terminal_log
+
+
+def _option(*names: str, **attributes: Any) -> Any:
+    return click.option(*names, show_default="default" in attributes, **attributes)
+
+
+data_options = add_options(
+    _option(
+        "--model", required=True, metavar="PATH|pretrained|FLAVOR",
+        help="A model folder, a published .pt file, pretrained, or a published flavor.",
+    ),
+    transforms_option,
+    _option(
+        "--input", "inputs", cls=ListOption, required=True, metavar="FLAVOR=FILE ...",
+        help="Connectomes of the new flavor, as kraken-tools predict takes them; without "
+        "--latents also the same people's of flavors that the model has.",
+    ),
+    _option(
+        "--latents", type=FILE, metavar="FILE|DIR",
+        help="Latents of the people, by name: kraken_target_*_encoded.mat, .npz, .h5, a table, or "
+        "a folder that kraken-bids wrote  [computed from their other flavors]",
+    ),
+    _option(
+        "--latents-source", default="", metavar="SOURCE",
+        help="Which latents of the file  [fusion, or the only ones]",
+    ),
+    _option("--output", type=FILE, required=True, metavar="DIR", help="Folder of the model."),
+    _option("--merge", "merges", is_flag=True, help="Write MODEL and the new flavor together."),
+    _option(
+        "--adaptation-mode",
+        type=click.Choice(["auto", "none", "meanshift", "meanfit", "meanfit+meanshift"]),
+        default="auto", help="Of the other flavors that latents are computed from.",
+    ),
+    _option(
+        "--families", metavar="FILE|COLUMN",
+        help="Who is held out together: a table with participant_id and family, or a column of "
+        "participants.tsv.",
+    ),
+    _option(
+        "--participants", type=FILE, metavar="FILE",
+        help="Table of participants  [participants.tsv in a folder of --input]",
+    ),
+    _option(
+        "--atlas", "atlases", cls=ListOption, metavar="NAME=DSEG.tsv ...",
+        help="Names of the regions of an atlas of your own, kept in the model.",
+    ),
+)  # fmt: skip
+
+recipe_options = add_options(
+    _option(
+        "--fixed", "is_fixed", is_flag=True,
+        help="Train the encoder to the latents and the decoder from them, each by itself.",
+    ),
+    _option(
+        "--transform", default="", metavar="pcaK|cfeat|none", help="Of connectomes  [the model's]"
+    ),
+    _option(
+        "--loss", default="correye+enceye.w10+neidist+encdist.w10+mse.w1000",
+        help="Terms, each with its weight; those of latents, and mse, are also taken against the "
+        "targets.",
+    ),
+    _option("--dropout", type=float, default=0.5, help="After each linear layer."),
+    _option(
+        "--learning-rate", type=float, metavar="RATE",
+        help="Of AdamW  [1e-3; 1e-4 with --schedule paths, as published]",
+    ),
+    _option("--weight-decay", type=float, default=0.01, help="Of AdamW."),
+    _option("--batch-size", type=int, default=41, help="Subjects per step."),
+    _option("--epochs", "n_epochs", type=int, default=500, help="Times that all are seen."),
+    _option("--schedule", type=click.Choice(["joint", "paths"]), default="joint"),
+    _option(
+        "--validation-share", type=float, default=0.1,
+        help="Share of the people that is held out to judge the new flavor.",
+    ),
+    _option("--seed", type=int, default=0, help="Of the split, weights, batches and dropout."),
+    _option("--device", default="auto", metavar="auto|cpu|cuda[:N]"),
+)  # fmt: skip
+
+RECIPE = (
+    "transform", "loss", "dropout", "learning_rate", "weight_decay", "batch_size", "n_epochs",
+    "schedule", "seed", "device",
+)  # fmt: skip
+
+
+@click.command("add-flavor", cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@data_options
+@recipe_options
+@verbose_option
+def add_flavor(
+    model: str,
+    inputs: tuple[str, ...],
+    output: Path,
+    atlases: tuple[str, ...],
+    verbose: int,
+    **options: Any,
+) -> None:
+    """Teach a model a new flavor, by an encoder and a decoder onto its latents.
+
+    The model itself stays as it is. DIR holds the new flavor alone, ready for kraken-tools merge
+    MODEL DIR; with --merge it holds both.
+    """
+    with exit_with_message():
+        start_terminal_log(verbose)
+        from kraken_bids.models.krakencoder.recipe import TrainingSettings
+        from kraken_bids.pipeline.added_flavors import AdditionOptions, add_flavor_files
+
+        settings = TrainingSettings(**{name: options.pop(name) for name in RECIPE})
+        tables = {name: Path(table) for name, table in pairs("--atlas", atlases).items()}
+        asked = AdditionOptions(settings=settings, atlases=tables, **options)
+        written, matches = add_flavor_files(inputs, model, output, asked)
+        for match in matches:
+            click.echo(match.describe())
+        click.echo(f"{len(written.flavors)} flavors: {output}")
