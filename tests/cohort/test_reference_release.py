@@ -23,9 +23,13 @@ from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.network import Network
 from kraken_bids.models.krakencoder.published_writer import write_upstream
+from kraken_bids.models.krakencoder.recipe import TrainingSettings
 from kraken_bids.models.krakencoder.reduction import fit_reduction
 from kraken_bids.pipeline.file_predictions import encode_files
+from kraken_bids.pipeline.model_files import convert_model
+from kraken_bids.pipeline.model_training import train_files
 from kraken_bids.pipeline.predict.prediction_options import PredictionOptions
+from kraken_bids.pipeline.train.training_options import TrainingOptions
 
 REFERENCE = os.environ.get("KRAKENCODER_REFERENCE", "")
 NAMES = ("FCcorr_fs86_hpf", "SCifod2act_fs86_volnorm", "FCpcorr_fs86_hpf")
@@ -110,5 +114,37 @@ def test_the_reference_release_predicts_what_we_predict(
     model = load_model(written[0], transforms=[written[1]], device="cpu")
     actual = collect_arrays(encode_files([str(tmp_path / "inputs.npz")], model, options))
     assert len(expected) == 3 * 3 + 4 * 3
+    for key, values in expected.items():
+        assert np.abs(actual[key] - values).max() <= 1e-5 * np.abs(values).max(), key
+
+
+def test_the_reference_release_takes_a_model_trained_here(tmp_path: Path) -> None:
+    """From files to a folder, to the published format, to the same answers."""
+    rng = np.random.default_rng(1)
+    person = rng.normal(size=(24, 4))
+    subjects = np.array([str(100 + row) for row in range(24)])
+    edges = {
+        f: 2 * rng.normal(size=3655) + person @ rng.normal(size=(4, 3655))
+        + 0.3 * rng.normal(size=(24, 3655))
+        for f in FLAVORS
+    }  # fmt: skip
+    np.savez(tmp_path / "all.npz", subjects=subjects, **{f.name: x for f, x in edges.items()})
+    settings = TrainingSettings(
+        transform="pca6", latent_size=5, batch_size=8, n_epochs=5, device="cpu"
+    )
+    train_files([str(tmp_path / "all.npz")], tmp_path / "own", TrainingOptions(settings))
+    _, written = convert_model(str(tmp_path / "own"), tmp_path / "kraken_chkpt_x.pt")
+    own = {f: rows[:12] for f, rows in edges.items()}
+
+    expected = ask(tmp_path, own, "meanfit+meanshift")
+
+    model = load_model(tmp_path / "own", device="cpu")
+    np.savez(tmp_path / "inputs.npz", **{f.name: rows for f, rows in own.items()})
+    options = PredictionOptions(
+        adaptation_mode="meanfit+meanshift", exclude_self=True,
+        sources=("fusion", "fusionFC", "each"),
+    )  # fmt: skip
+    actual = collect_arrays(encode_files([str(tmp_path / "inputs.npz")], model, options))
+    assert [path.name for path in written] == ["kraken_chkpt_x.pt", "kraken_ioxfm_x.npy"]
     for key, values in expected.items():
         assert np.abs(actual[key] - values).max() <= 1e-5 * np.abs(values).max(), key
