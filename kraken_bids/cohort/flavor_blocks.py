@@ -103,9 +103,12 @@ def to_table_part(
     """
     subjects = None if subject is None else (subject,)
     n_regions = known_regions(flavor)
-    if n_regions is None:
-        return to_part(flavor, read_table(None), where, subjects)
-
+    n_edges = (
+        n_regions * (n_regions - 1) // 2
+        if n_regions
+        # of an atlas that is not known the file says the size; it is read again when asked for
+        else to_part(flavor, read_table(None), where, subjects).n_edges
+    )
     mirrored: set[int] = set()
 
     def read(start: int, stop: int) -> Edges:
@@ -114,7 +117,7 @@ def to_table_part(
         mirrored.update(part.mirrored)
         return edges
 
-    return Part(where, subjects, 1, n_regions * (n_regions - 1) // 2, read, mirrored)
+    return Part(where, subjects, 1, n_edges, read, mirrored)
 
 
 def _check_shape(

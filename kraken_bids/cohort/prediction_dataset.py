@@ -29,6 +29,7 @@ from kraken_bids.exceptions import SettingsError
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.files import atomic_path
 from kraken_bids.io.writing import write_json, write_relmat, write_text
+from kraken_bids.models.krakencoder.model_regions import describe_regions
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 
 Array = NDArray[np.float32]
@@ -94,10 +95,10 @@ def _write_dataset(predictions: CohortPredictions, folder: Path) -> None:
     )
     write_bidsignore(folder)
     write_text(folder / "README.md", README)
-    known = {one.target.parcellation for one in predictions.predictions}
-    write_region_tables(
-        folder, [load_parcellation(name) for name in list_parcellations() if name in known]
-    )
+    names = sorted({one.target.parcellation for one in predictions.predictions})
+    known = [load_parcellation(name) for name in names if name in list_parcellations()]
+    others = describe_regions(predictions.model, set(names) - set(list_parcellations()))
+    write_region_tables(folder, [*known, *others])
     latents: dict[str, Array] = {}
     n_written: Counter[str] = Counter()
 

@@ -1,7 +1,7 @@
 """Atlases that a model was trained on and this package has no table of: their regions, checked."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -9,12 +9,12 @@ from typing import Any
 from kraken_bids.bids.custom_atlases import read_region_table
 from kraken_bids.bids.output_dataset import write_region_tables
 from kraken_bids.bids.outputs import region_table_path
-from kraken_bids.connectome.matrices import n_regions_of
 from kraken_bids.exceptions import CheckpointError, InputError
 from kraken_bids.flavors import recognize_flavor
 from kraken_bids.io.texts import read_json
 from kraken_bids.models.krakencoder.checkpoint import DESCRIPTION_NAME
 from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.models.krakencoder.model_regions import count_regions, describe_regions
 from kraken_bids.parcellations import Parcellation, list_parcellations
 
 logger = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ def check_regions(model: Model, parcellations: Iterable[Parcellation]) -> None:
     for parcellation in parcellations:
         name = parcellation.name
         wanted = model.provenance.get("Regions", {}).get(name)
-        n_wanted = _count_regions(model, name)
+        n_wanted = count_regions(model, name)
         if n_wanted is None:
             continue
         if n_wanted != parcellation.n_regions:
@@ -91,35 +91,3 @@ def prepare_regions(model: Model, output_dir: Path) -> None:
             check_regions(model, [read_region_table(name, table)])
         else:
             write_region_tables(output_dir, describe_regions(model, [name]))
-
-
-def describe_regions(model: Model, names: Sequence[str]) -> list[Parcellation]:
-    """Regions of atlases as a model knows them; numbered where it has no names of them."""
-    found = []
-    for name in names:
-        n_regions = _count_regions(model, name)
-        if n_regions is None:
-            continue
-        numbered = [f"{name}_{number}" for number in range(1, n_regions + 1)]
-        regions = tuple(model.provenance.get("Regions", {}).get(name, numbered))
-        found.append(
-            Parcellation(
-                name=name,
-                space="",
-                source="image",
-                image="",
-                description=f"regions of {model.name}",
-                region_names=regions,
-                hemispheres=("M",) * n_regions,
-                groups=(name,) * n_regions,
-                labels=tuple(range(1, n_regions + 1)),
-            )
-        )
-    return found
-
-
-def _count_regions(model: Model, name: str) -> int | None:
-    """Regions of an atlas behind the edges of a model; None where it does not know the atlas."""
-    edges = (model.n_edges(flavor) for flavor in model.flavors if flavor.parcellation == name)
-    n_edges = next(edges, None)
-    return None if n_edges is None else n_regions_of(n_edges)

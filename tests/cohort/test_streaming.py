@@ -16,6 +16,7 @@ from kraken_bids.cohort.projections import EdgeMean
 from kraken_bids.cohort.read_ahead import read_ahead, write_behind
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor
+from kraken_bids.io.writing import write_relmat
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.pipeline.file_predictions import encode_files
@@ -204,3 +205,15 @@ def test_reading_ahead_and_writing_behind_keep_order_and_errors() -> None:
         list(read_ahead(broken()))
     with pytest.raises(ZeroDivisionError):
         write_behind(range(9), lambda item: item // 0)
+
+
+def test_tables_of_an_unknown_atlas_stay_on_disk(tmp_path: Path) -> None:
+    """Each is looked at for its size, and read again when it is asked for."""
+    for number in range(3):
+        path = tmp_path / f"sub-0{number}_atlas-mine_meas-FCcorrHPF_relmat.dense.tsv"
+        write_relmat(path, np.full((4, 4), 0.1 + number / 10))
+    cohort = open_connectomes([str(tmp_path)])
+    (rows,) = cohort.rows.values()
+    write_relmat(path, np.full((4, 4), 0.7))
+
+    np.testing.assert_allclose(rows.read(0, 3)[:, 0], [0.1, 0.2, 0.7], rtol=1e-6)

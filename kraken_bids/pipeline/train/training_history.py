@@ -57,14 +57,15 @@ class History:
                 "Train anew in an empty folder."
             )
         for line in lines:
-            cells = line.split("\t")
-            if int(cells[0]) <= up_to:
-                value = math.nan if cells[7] == NO_NUMBER else float(cells[7])
-                source, target, split, metric, space, predictor = cells[1:7]
-                figure = Figure(
-                    source, target, split, metric, space, predictor, value, int(cells[8])
-                )
-                history._note(line, int(cells[0]), figure)
+            try:
+                epoch, figure = _parse(line)
+            except ValueError as error:
+                raise InputError(
+                    f"expected rows of {len(COLUMNS)} cells in {path}; found {line[:80]!r}. The "
+                    "file is damaged: train anew in an empty folder."
+                ) from error
+            if epoch <= up_to:
+                history._note(line, epoch, figure)
         return history
 
     def add(self, epoch: int, figures: Iterable[Figure]) -> None:
@@ -106,6 +107,19 @@ class History:
         total, count = self._sums.get((key, epoch), (0.0, 0))
         self._sums[key, epoch] = (total + figure.value, count + 1)
         self.means[key][epoch] = (total + figure.value) / (count + 1)
+
+
+def _parse(line: str) -> tuple[int, Figure]:
+    """Epoch and figure of a row.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    epoch, source, target, split, metric, space, predictor, value, n = line.split("\t")
+    number = math.nan if value == NO_NUMBER else float(value)
+    return int(epoch), Figure(source, target, split, metric, space, predictor, number, int(n))
 
 
 def _describe_columns() -> dict[str, object]:

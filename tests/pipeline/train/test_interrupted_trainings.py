@@ -167,3 +167,13 @@ def test_a_damaged_state_is_told(tmp_path: Path, cohort: Path, ask: Ask) -> None
 
     with pytest.raises(CheckpointError, match="without --resume"):
         train_files([str(cohort)], tmp_path / "m", ask(validate_every=2, resume=True))
+
+
+def test_a_damaged_history_is_told(tmp_path: Path, cohort: Path, ask: Ask) -> None:
+    """A row that lacks cells is no figure."""
+    train_until(5, cohort, tmp_path / "m", ask(validate_every=2))
+    with (tmp_path / "m/history.tsv").open("a") as file:
+        file.write("4\tall\n")
+
+    with pytest.raises(InputError, match=r"rows of 9 cells in .*history\.tsv"):
+        train_files([str(cohort)], tmp_path / "m", ask(validate_every=2, resume=True))

@@ -9,13 +9,16 @@ import pytest
 from scipy.io import savemat
 
 from kraken_bids.cohort.from_files import read_connectomes
+from kraken_bids.cohort.prediction_dataset import write_prediction_tables
 from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.texts import read_json
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.pipeline.file_predictions import encode_files
 from kraken_bids.pipeline.model_files import convert_model, describe_model, format_description
 from kraken_bids.pipeline.model_training import train_files
+from kraken_bids.pipeline.predict.prediction_options import PredictionOptions
 from kraken_bids.pipeline.train.training_options import TrainingOptions
 from kraken_bids.scores.metrics import compute_metrics
 
@@ -423,3 +426,17 @@ def test_describe_says_on_whom_how_long_and_how_well(trained: Path) -> None:
     assert len(figures) == 6
     assert sum("edge space" in line for line in figures) == 3
     assert "Evaluation" not in said
+
+
+def test_predicted_tables_come_with_the_regions_of_the_own_atlas(
+    trained: Path, tmp_path: Path
+) -> None:
+    """Numbered where the model has no names of them."""
+    model = load_model(trained / "model", device="cpu")
+    options = PredictionOptions(adaptation_mode="none")
+    predictions = encode_files([str(trained / "cohort.npz")], model, options)
+
+    write_prediction_tables(predictions, tmp_path / "out")
+
+    rows = read_rows(tmp_path / "out/atlas-mini12_dseg.tsv")
+    assert [row["name"] for row in rows] == [f"mini12_{k + 1}" for k in range(12)]

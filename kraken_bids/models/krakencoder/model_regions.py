@@ -1,0 +1,39 @@
+"""Regions of the atlases that a model was trained on and this package has no table of."""
+
+from collections.abc import Iterable
+
+from kraken_bids.connectome.matrices import n_regions_of
+from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.parcellations import Parcellation
+
+
+def describe_regions(model: Model, names: Iterable[str]) -> list[Parcellation]:
+    """Regions of atlases as a model knows them; numbered where it has no names of them."""
+    found = []
+    for name in names:
+        n_regions = count_regions(model, name)
+        if n_regions is None:
+            continue
+        numbered = [f"{name}_{number}" for number in range(1, n_regions + 1)]
+        regions = tuple(model.provenance.get("Regions", {}).get(name, numbered))
+        found.append(
+            Parcellation(
+                name=name,
+                space="",
+                source="image",
+                image="",
+                description=f"regions of {model.name}",
+                region_names=regions,
+                hemispheres=("M",) * n_regions,
+                groups=(name,) * n_regions,
+                labels=tuple(range(1, n_regions + 1)),
+            )
+        )
+    return found
+
+
+def count_regions(model: Model, name: str) -> int | None:
+    """Count the regions of an atlas that a model knows; None where it does not know the atlas."""
+    edges = (model.n_edges(flavor) for flavor in model.flavors if flavor.parcellation == name)
+    n_edges = next(edges, None)
+    return None if n_edges is None else n_regions_of(n_edges)
