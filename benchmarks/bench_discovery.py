@@ -165,7 +165,8 @@ def find_all(tree: Path) -> None:
 
 
 def find_inputs(tree: Path, wanted: tuple[str, ...]) -> None:
-    from kraken_bids.bids.inputs import find_datasets, find_session_inputs, find_subjects
+    from kraken_bids.bids.datasets import find_datasets, find_subjects
+    from kraken_bids.bids.inputs import find_session_inputs
     from kraken_bids.parcellations import load_parcellation
 
     datasets = find_datasets(tree, {})

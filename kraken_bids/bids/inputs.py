@@ -3,20 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from kraken_bids.bids.datasets import FLAGS, Dataset, find_datasets, find_subjects
+from kraken_bids.bids.datasets import FLAGS, Dataset
 from kraken_bids.bids.folders import explain_folder
 from kraken_bids.bids.index import Search, SubjectFile, list_subject_files
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.names import strip_label
 from kraken_bids.bids.preprocessed_bold import BoldRun, FunctionalInputs, find_functional_inputs
-from kraken_bids.bids.query import (
-    ExplicitPaths,
-    Query,
-    matches,
-    parse_exclusion,
-    read_exclusions,
-    read_filters,
-)
+from kraken_bids.bids.query import ExplicitPaths, Query, matches, parse_exclusion
 from kraken_bids.bids.tractographies import (
     StructuralInputs,
     Tractography,
@@ -25,21 +18,6 @@ from kraken_bids.bids.tractographies import (
 )
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import Parcellation
-
-__all__ = [
-    "BoldRun",
-    "Dataset",
-    "ExplicitPaths",
-    "LabelImage",
-    "Query",
-    "SessionInputs",
-    "Tractography",
-    "find_datasets",
-    "find_session_inputs",
-    "find_subjects",
-    "read_exclusions",
-    "read_filters",
-]
 
 
 @dataclass(frozen=True)

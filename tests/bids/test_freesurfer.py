@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from kraken_bids.bids.inputs import SessionInputs, find_datasets, find_session_inputs
+from kraken_bids.bids.datasets import find_datasets
+from kraken_bids.bids.inputs import SessionInputs, find_session_inputs
 from kraken_bids.parcellations import load_parcellation
 
 PARCELLATIONS = [load_parcellation(name) for name in ("fs86", "shen268")]

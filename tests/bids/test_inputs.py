@@ -9,14 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from kraken_bids.bids import label_images
-from kraken_bids.bids.inputs import (
-    ExplicitPaths,
-    Query,
-    SessionInputs,
-    find_datasets,
-    find_session_inputs,
-)
+from kraken_bids.bids.datasets import find_datasets
+from kraken_bids.bids.inputs import SessionInputs, find_session_inputs
 from kraken_bids.bids.outputs import relmat_path
+from kraken_bids.bids.query import ExplicitPaths, Query
 from kraken_bids.bids.transforms import TemplateOptions
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import parse_flavor

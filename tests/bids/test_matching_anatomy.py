@@ -8,7 +8,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from kraken_bids.bids.inputs import SessionInputs, find_datasets, find_session_inputs
+from kraken_bids.bids.datasets import find_datasets
+from kraken_bids.bids.inputs import SessionInputs, find_session_inputs
 from kraken_bids.parcellations import load_parcellation
 
 FS86 = [load_parcellation("fs86")]

@@ -5,7 +5,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from kraken_bids.bids.inputs import ExplicitPaths, Tractography, find_datasets, find_session_inputs
+from kraken_bids.bids.datasets import find_datasets
+from kraken_bids.bids.inputs import find_session_inputs
+from kraken_bids.bids.query import ExplicitPaths
+from kraken_bids.bids.tractographies import Tractography
 from kraken_bids.parcellations import load_parcellation
 
 PARCELLATIONS = [load_parcellation(name) for name in ("fs86", "shen268")]

@@ -6,15 +6,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from kraken_bids.bids.inputs import (
-    ExplicitPaths,
-    Query,
-    SessionInputs,
-    Tractography,
-    find_datasets,
-    find_session_inputs,
-)
+from kraken_bids.bids.datasets import find_datasets
+from kraken_bids.bids.inputs import SessionInputs, find_session_inputs
 from kraken_bids.bids.outputs import relmat_path
+from kraken_bids.bids.query import ExplicitPaths, Query
+from kraken_bids.bids.tractographies import Tractography
 from kraken_bids.bids.transforms import TemplateOptions
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import parse_flavor

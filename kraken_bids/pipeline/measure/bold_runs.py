@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.bold_series import Bold, open_bold
-from kraken_bids.bids.inputs import BoldRun
 from kraken_bids.bids.label_images import LabelImage
+from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.connectome.functional.cleaning import NILEARN, Cleaning, CleanRun
 from kraken_bids.connectome.functional.confounds import ChosenConfounds
 from kraken_bids.connectome.functional.denoise import apply_nuisance

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kraken_bids.bids.bold_labels import note_other_template
 from kraken_bids.bids.index import JOINED
-from kraken_bids.bids.inputs import BoldRun, SessionInputs
+from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.outputs import (
     coverage_path,
     frames_path,
@@ -15,6 +15,7 @@ from kraken_bids.bids.outputs import (
     sidecar_path,
     timeseries_path,
 )
+from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.cohort.saved_ridge import add_ridge, read_saved_ridges
 from kraken_bids.cohort.sidecars import forget_digest, matrix_sidecar, region_sidecar, size_of
 from kraken_bids.connectome.functional.cleaning import CleanRun

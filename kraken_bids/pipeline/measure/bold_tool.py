@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from kraken_bids import __version__
 from kraken_bids.bids.bold_series import open_bold
 from kraken_bids.bids.custom_atlases import find_names, read_custom_parcellation
-from kraken_bids.bids.inputs import BoldRun
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.bids.transforms import TemplateOptions, find_label_space, match_spaces
 from kraken_bids.cohort.output_checks import check_atlas_names
 from kraken_bids.connectome.functional.cleaning import CleanRun

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.inputs import BoldRun
 from kraken_bids.bids.label_images import LabelImage
+from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.cohort.measurements import CleaningRecord, FunctionalRecord
 from kraken_bids.connectome.functional.bold_quality import find_uncovered, temporal_snr
 from kraken_bids.connectome.functional.cleaning import CleanRun

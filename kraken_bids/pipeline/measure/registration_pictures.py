@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.anatomy import find_bold_reference, find_t1w
-from kraken_bids.bids.inputs import Tractography
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.outputs import labels_path, registration_path
+from kraken_bids.bids.tractographies import Tractography
 from kraken_bids.connectome.labels.slices import Plane, choose_planes, count_points, find_corners
 from kraken_bids.connectome.resample import Step, resample_image, resample_labels
 from kraken_bids.exceptions import KrakenBidsError

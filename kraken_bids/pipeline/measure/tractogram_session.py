@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.inputs import Tractography
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.outputs import relmat_path, sidecar_path
+from kraken_bids.bids.tractographies import Tractography
 from kraken_bids.cohort.measurements import StructuralRecord
 from kraken_bids.cohort.sidecars import forget_digest, matrix_sidecar, region_sidecar, size_of
 from kraken_bids.connectome.matrices import square_to_edges

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from kraken_bids.bids.inputs import BoldRun
 from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.pipeline.measure.functional_connectomes import RunGroup
 
 
