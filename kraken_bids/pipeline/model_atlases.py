@@ -14,7 +14,11 @@ from kraken_bids.flavors import recognize_flavor
 from kraken_bids.io.texts import read_json
 from kraken_bids.models.krakencoder.checkpoint import DESCRIPTION_NAME
 from kraken_bids.models.krakencoder.model import Model
-from kraken_bids.models.krakencoder.model_regions import count_regions, describe_regions
+from kraken_bids.models.krakencoder.model_regions import (
+    count_regions,
+    describe_regions,
+    list_own_regions,
+)
 from kraken_bids.parcellations import Parcellation, list_parcellations
 
 logger = logging.getLogger(__name__)
@@ -47,7 +51,7 @@ def check_regions(model: Model, parcellations: Iterable[Parcellation]) -> None:
     """
     for parcellation in parcellations:
         name = parcellation.name
-        wanted = model.provenance.get("Regions", {}).get(name)
+        wanted = list_own_regions(model).get(name)
         n_wanted = count_regions(model, name)
         if n_wanted is None:
             continue
@@ -65,8 +69,9 @@ def check_regions(model: Model, parcellations: Iterable[Parcellation]) -> None:
             )  # fmt: skip
             continue
         found = list(parcellation.region_names)
-        if found != list(wanted):
-            place = next(k for k, (a, b) in enumerate(zip(found, wanted, strict=True)) if a != b)
+        if found != wanted:
+            pairs = enumerate(zip(found, wanted, strict=False))
+            place = next((k for k, (one, other) in pairs if one != other), len(wanted) - 1)
             raise CheckpointError(
                 f"expected the regions of {name} in the order that {model.name} was trained on; "
                 f"found {found[place]} in place {place + 1}, where it has {wanted[place]}. Give "

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from kraken_bids.exceptions import CheckpointError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.digests import compute_sha256
+from kraken_bids.io.facts import Facts
 from kraken_bids.io.files import atomic_path, make_folder
 from kraken_bids.io.tensors import read_arrays, write_array_stream, write_arrays
 from kraken_bids.io.texts import read_json
@@ -154,8 +155,8 @@ def _list_regions(model: Model) -> dict[str, list[str]]:
     """Region names in the order of the edges: the folder explains itself without this package."""
     names = dict.fromkeys(flavor.parcellation for flavor in model.flavors)
     known = filter(None, map(recognize_parcellation, names))
-    own = model.provenance.get("Regions", {})  # of atlases that the package does not know
-    return {**own, **{one.name: list(one.region_names) for one in known}}
+    own = Facts(dict(model.provenance)).part("Regions")  # of atlases the package does not know
+    return {**own.plain, **{one.name: list(one.region_names) for one in known}}
 
 
 def _read_description(path: Path) -> dict[str, Any]:

@@ -3,8 +3,15 @@
 from collections.abc import Iterable
 
 from kraken_bids.connectome.matrices import n_regions_of
+from kraken_bids.io.facts import Facts
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.parcellations import Parcellation
+
+
+def list_own_regions(model: Model) -> dict[str, list[str]]:
+    """Names of regions, in their order, by atlas; of those that training was told."""
+    told = Facts(dict(model.provenance)).part("Regions")
+    return {name: names for name in told if (names := told.texts(name))}
 
 
 def describe_regions(model: Model, names: Iterable[str]) -> list[Parcellation]:
@@ -15,7 +22,8 @@ def describe_regions(model: Model, names: Iterable[str]) -> list[Parcellation]:
         if n_regions is None:
             continue
         numbered = [f"{name}_{number}" for number in range(1, n_regions + 1)]
-        regions = tuple(model.provenance.get("Regions", {}).get(name, numbered))
+        named = list_own_regions(model).get(name, [])
+        regions = tuple(named if len(named) == n_regions else numbered)
         found.append(
             Parcellation(
                 name=name,

@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.texts import read_text
 from kraken_bids.io.writing import write_json, write_text
+from kraken_bids.models.krakencoder.recipe import EpochResult
 from kraken_bids.pipeline.train.validation import (
     ALL,
     GROUP_MEAN,
@@ -75,10 +76,11 @@ class History:
             shown = f"{value:.6g}" if math.isfinite(value) else NO_NUMBER
             self._note("\t".join((str(epoch), *words, shown, str(n))), epoch, figure)
 
-    def add_losses(self, epoch: int, losses: Mapping[tuple[str, str], float], n: int) -> None:
-        """Add the mean batch loss of every path."""
+    def add_loss(self, result: EpochResult, n: int, *, by_path: bool) -> None:
+        """Add the mean batch loss of an epoch, and of its paths if they are asked for."""
+        losses = {(ALL, ALL): result.loss, **(result.path_losses if by_path else {})}
         self.add(
-            epoch,
+            result.epoch,
             (
                 Figure(source, target, "train", LOSS, "transform", MODEL, value, n)
                 for (source, target), value in losses.items()
@@ -101,7 +103,8 @@ class History:
 
     def _note(self, line: str, epoch: int, figure: Figure) -> None:
         self._lines.append(line)
-        if not np.isfinite(figure.value):
+        is_part = figure.metric == LOSS and figure.source != ALL  # the mean stands beside it
+        if is_part or not np.isfinite(figure.value):
             return
         key = (figure.split, figure.metric, figure.space, figure.predictor)
         total, count = self._sums.get((key, epoch), (0.0, 0))
@@ -128,7 +131,7 @@ def _describe_columns() -> dict[str, object]:
         "Description": "Training of a Krakencoder: losses, and how well subjects are predicted",
         "epoch": {"Description": "times that the training subjects were seen; 0: before"},
         "source": {"Description": f"flavor that is given; {ALL}: of none in particular"},
-        "target": {"Description": "flavor that is predicted"},
+        "target": {"Description": f"flavor that is predicted; {ALL}: the mean over paths"},
         "split": {
             "Levels": {
                 "train": f"at most {MAX_WATCHED} of the subjects that weights and transforms are "
@@ -139,7 +142,8 @@ def _describe_columns() -> dict[str, object]:
         },
         "metric": {
             "Levels": {
-                LOSS: "mean batch loss of the path",
+                LOSS: "mean batch loss: over all paths after every epoch, of each path when the "
+                "network is judged",
                 **metrics,
                 "avgcorr_resid": "avgcorr after the training subjects' mean is subtracted from "
                 "observed and predicted",

@@ -88,9 +88,10 @@ class TrainingWatch:
 
     def after_epoch(self, training: Trainable, result: EpochResult) -> bool:
         """Judge, draw and save where that is due; returns whether training should end."""
-        self.history.add_losses(result.epoch, result.path_losses, self._n_train)
         is_last = result.epoch == self._options.settings.n_epochs
-        if self._options.is_due(result.epoch):
+        is_due = self._options.is_due(result.epoch)
+        self.history.add_loss(result, self._n_train, by_path=is_due)
+        if is_due:
             weights = training.weights
             self._figures = self._validator.judge(weights, *self._list_splits())
             self.history.add(result.epoch, self._figures)

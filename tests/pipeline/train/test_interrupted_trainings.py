@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -122,6 +123,31 @@ def test_a_full_disk_leaves_the_last_state(
     train_files([str(cohort)], tmp_path / "m", ask(validate_every=2, resume=True))
 
     weights = [(tmp_path / run / "weights.safetensors").read_bytes() for run in ("m", "whole")]
+    assert weights[0] == weights[1]
+
+
+def test_a_full_disk_while_connectomes_are_read(tmp_path: Path, cohort: Path, ask: Ask) -> None:
+    """Nothing half-written is left."""
+    child = os.fork()
+    if not child:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+        code = 1
+        try:
+            train_files([str(cohort)], tmp_path / "m", ask())
+        except InputError as error:
+            code = 0 if "mini12" in str(error) else 2
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert [path.name for path in (tmp_path / "m").iterdir()] == ["training.json"]
+
+
+def test_resume_begins_where_nothing_was_begun(tmp_path: Path, cohort: Path, ask: Ask) -> None:
+    """A job that always says so need not know whether it is the first one."""
+    train_files([str(cohort)], tmp_path / "a", ask())
+    train_files([str(cohort)], tmp_path / "b", ask(resume=True))
+
+    weights = [(tmp_path / run / "weights.safetensors").read_bytes() for run in ("a", "b")]
     assert weights[0] == weights[1]
 
 

@@ -91,6 +91,31 @@ def test_history_in_edge_space_is_that_of_built_edges(
         assert int(row["n"]) == len(who)
 
 
+@pytest.mark.parametrize("transform", ["cfeat", "none"])
+def test_without_components_edges_are_judged_as_they_are(
+    tmp_path: Path, cohort: Path, people: dict[Flavor, np.ndarray], ask: Ask, transform: str
+) -> None:
+    """Edge space is that of the model's predictions there too."""
+    train_files([str(cohort)], tmp_path / "m", ask(transform=transform, n_epochs=3))
+
+    model = load_model(tmp_path / "m", device="cpu")
+    part = {row["participant_id"]: row["split"] for row in read_rows(tmp_path / "m/splits.tsv")}
+    test = [k for k in range(30) if part[f"{k + 1:03d}"] == "test"]
+    source, target = list(people)[2], next(iter(people))
+    predicted = model.decode(target, model.encode(source, people[source][test]), source=source)
+    mean = model.training_means()[target]
+    expected = compute_metrics(people[target][test], predicted, mean=mean)
+    found = {
+        row["metric"]: float(row["value"])
+        for row in read_rows(tmp_path / "m/history.tsv")
+        if (row["source"], row["target"], row["split"], row["space"], row["predictor"])
+        == (source.name, target.name, "test", "edges", "model")
+    }
+    assert set(found) == {"avgrank", "top1acc", "avgcorr", "avgcorr_resid"}
+    for name, value in found.items():
+        assert value == pytest.approx(expected[name], abs=1e-5), name
+
+
 def test_spaces_and_baselines_are_kept_apart(trained: Path) -> None:
     """Both spaces beside a group mean that tells nobody apart and shuffled predictions."""
     rows = read_rows(trained / "model/history.tsv")
@@ -106,7 +131,9 @@ def test_spaces_and_baselines_are_kept_apart(trained: Path) -> None:
         for predictor in ("model", "shuffled", "group mean")
     }
     assert last["edges", "group mean"] == 0
-    epochs = sorted({int(row["epoch"]) for row in rows if row["metric"] == "loss"})
+    epochs = [
+        int(row["epoch"]) for row in rows if (row["metric"], row["source"]) == ("loss", "all")
+    ]
     assert epochs == list(range(1, 13))
 
 
