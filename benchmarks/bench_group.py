@@ -100,7 +100,7 @@ def make_data(folder: str, output: str, size: str, *given: str) -> None:
     if not model.exists() and conformance:
         shutil.copytree(conformance, model)
     elif not model.exists():
-        write_model_of(seeds, model, 10)
+        write_model_of(seeds, model, 8)
     for place in (Path(folder) / "bids", Path(output) / "logs"):
         place.mkdir(parents=True, exist_ok=True)
     (Path(folder) / "bids" / "dataset_description.json").write_text(
