@@ -15,6 +15,7 @@ import torch
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.models.krakencoder.checkpoint import read_model, write_model
+from kraken_bids.models.krakencoder.latent_space import LATENT_SPACE, OWN
 from kraken_bids.models.krakencoder.merge import merge_models
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.network import Network
@@ -191,3 +192,40 @@ def test_the_reference_release_merges_to_the_same_weights(
     assert list(ours["state_dict"]) == list(theirs["weights"])
     for name, values in theirs["weights"].items():
         assert torch.equal(ours["state_dict"][name], values)
+
+
+def test_latent_spaces_that_are_known_to_differ_are_refused(
+    make_model: Callable[..., Model], make_part: Callable[..., Model]
+) -> None:
+    """Own spaces, and flavors added to another model; those added to this one are taken."""
+    first, part = make_model(), make_part("SCcount_other_x")
+    own = replace(part, sha256="p", provenance={LATENT_SPACE: OWN})
+    added, other = (
+        replace(part, sha256="q", provenance={LATENT_SPACE: sha256}) for sha256 in ("abc", "zzz")
+    )
+
+    for wrong in (own, other):
+        with pytest.raises(CheckpointError, match="a mean of their latents means nothing"):
+            merge_models([first, wrong])
+    with pytest.raises(CheckpointError, match="a latent space of its own"):
+        merge_models([replace(first, provenance={LATENT_SPACE: OWN}), part])
+    merged = merge_models([first, added])
+    assert merged.provenance[LATENT_SPACE] == "abc"
+    again = replace(make_part("SCcount_third_x"), provenance={LATENT_SPACE: "abc"})
+    assert len(merge_models([replace(merged, sha256="m"), again]).flavors) == 5
+
+
+def test_one_atlas_of_two_tables_is_refused(
+    make_model: Callable[..., Model], make_part: Callable[..., Model]
+) -> None:
+    """Another number of edges, or another region in the same place."""
+    first = replace(make_model(), provenance={"Regions": {"other": [f"r{k}" for k in range(10)]}})
+    names = [f"r{k}" for k in (0, 1, 3, 2, 4, 5, 6, 7, 8, 9)]
+    turned = replace(make_part("SCcount_other_x"), provenance={"Regions": {"other": names}})
+
+    with pytest.raises(CheckpointError, match="found region r2 in tiny where "):
+        merge_models([first, turned])
+    with pytest.raises(CheckpointError, match="matrices of 28 edges in tiny and of 45"):
+        merge_models([first, make_part("SCcount_mini_x")])
+    same = replace(turned, provenance=first.provenance)
+    assert merge_models([first, same]).provenance["Regions"] == first.provenance["Regions"]
