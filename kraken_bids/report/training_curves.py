@@ -55,10 +55,11 @@ def draw_curves(panels: Sequence[CurvePanel], *, best_epoch: int | None = None) 
         left, top = 50 + column * (PANEL[0] + GAP[0]), LEGEND + 32 + row * (PANEL[1] + GAP[1])
         axes = theme.add_box(figure, left, top, *PANEL)
         lines |= _draw_panel(axes, panel, best_epoch)
-    figure.legend(
-        lines.values(), lines.keys(), loc="upper left", ncol=len(lines), frameon=False,
-        fontsize=theme.SMALL, handlelength=2.2,
-    )  # fmt: skip
+    if lines:  # none where nothing was validated and there were no epochs
+        figure.legend(
+            lines.values(), lines.keys(), loc="upper left", ncol=len(lines), frameon=False,
+            fontsize=theme.SMALL, handlelength=2.2,
+        )  # fmt: skip
     return draw_png(figure)
 
 

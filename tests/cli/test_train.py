@@ -89,3 +89,19 @@ def test_wrong_options_are_told(
     assert done.exit_code == code, done.output
     assert said in done.output
     assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("method", ["pls", "ridge"])
+def test_regressions_on_everybody_are_a_model(
+    tmp_path: Path, inputs: tuple[str, ...], method: str
+) -> None:
+    """With nobody held out there is nothing to draw, and the model is complete all the same."""
+    everybody = ("--test-share", 0, "--validation-share", 0, "--transform", "pca6")
+    words = ("--method", method, *everybody, "--output", tmp_path / "m")
+
+    done = run("train", "--input", *inputs, *words)
+
+    assert done.exit_code == 0, done.output
+    assert "24 training subjects" in done.output
+    told = run("describe", tmp_path / "m")
+    assert told.exit_code == 0, told.output
