@@ -59,13 +59,15 @@ class TrainingFolder:
             If the folder cannot be made.
         """
         make_folder(self.folder)
-        found = read_facts(self.folder / TRAINING_NAME).plain
-        if found and self._resume:
-            self._check_same(found.get("Settings", {}), self._settings, "settings")
-            if found.get("Status") == COMPLETE and (self.folder / DESCRIPTION_NAME).is_file():
+        found = read_facts(self.folder / TRAINING_NAME)
+        is_model = (self.folder / DESCRIPTION_NAME).exists()
+        # one that was stopped before its first saved state is begun anew
+        if is_model or (self.folder / STATE_NAME).exists():
+            if not found or not self._resume:
+                raise SettingsError(_explain_taken(self.folder, found.text("Status")))
+            self._check_same(found.part("Settings").plain, self._settings, "settings")
+            if is_model and found.text("Status") == COMPLETE:
                 return True
-        elif found or (self.folder / DESCRIPTION_NAME).exists():
-            raise SettingsError(_explain_taken(self.folder, found.get("Status")))
         remove_leftovers(self.folder)
         self.note(UNFINISHED)
         return False

@@ -151,6 +151,18 @@ def test_resume_begins_where_nothing_was_begun(tmp_path: Path, cohort: Path, ask
     assert weights[0] == weights[1]
 
 
+def test_what_failed_before_it_was_saved_leaves_its_folder_free(
+    tmp_path: Path, cohort: Path, ask: Ask
+) -> None:
+    """Another training may have it, of other settings too."""
+    train_until(0, cohort, tmp_path / "m", ask())
+    assert read_json(tmp_path / "m/training.json")["Status"] == "unfinished"
+
+    model = train_files([str(cohort)], tmp_path / "m", ask(latent_size=3))
+
+    assert model.latent_size == 3
+
+
 def test_a_killed_training_is_gone_on_with(tmp_path: Path, cohort: Path) -> None:
     """SIGKILL in the middle; the last saved state survives."""
     words = [
