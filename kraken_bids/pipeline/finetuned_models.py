@@ -113,7 +113,9 @@ def finetune_files(
     _check_people(cohort.subjects)
     families = find_families(cohort.subjects, inputs, options.families, options.participants)
     adaptation, raw, adapted = _take_scores(base, cohort, options)
-    ladder = climb_ladder(Tuner(base.network, raw, adapted), families=families, seed=options.seed)
+    tuner = Tuner(base.network, raw, adapted)
+    _check_judged(tuner, cohort.subjects)
+    ladder = climb_ladder(tuner, families=families, seed=options.seed)
     tuned = _make_model(base, ladder, adaptation, output.resolve().name)
     write_model(tuned, output)
     write_ladder(ladder, output, _list_facts(base, ladder, adaptation, options))
@@ -135,6 +137,20 @@ def _check_people(subjects: Sequence[str]) -> None:
             f"expected at least {MIN_PEOPLE} people to fine-tune a model, of whom some are held "
             f"out to judge it; found {n_people}. Adapt to them instead: kraken-tools predict and "
             "kraken-bids do so by themselves."
+        )
+
+
+def _check_judged(tuner: Tuner, subjects: Sequence[str]) -> None:
+    """Refuse a cohort few of whom have what the choice is made by."""
+    present = {name: np.isfinite(rows).all(axis=1) for name, rows in tuner.raw.items()}
+    able = np.any([present[source] & present[target] for source, target in tuner.judged], axis=0)
+    people = {subjects[row].partition(SESSION)[0] for row in np.flatnonzero(able).tolist()}
+    if len(people) < MIN_PEOPLE:
+        groups = "structure and function" if tuner.is_crossed else "the same flavors"
+        raise ConnectomeError(
+            f"expected at least {MIN_PEOPLE} people with both {groups}, by whom fine-tuning is "
+            f"judged; found {len(people)}. Give connectomes of the same people, or those of one "
+            "modality alone."
         )
 
 

@@ -233,3 +233,40 @@ def test_few_people_are_refused(population: Population, base: Path, tmp_path: Pa
     assert done.exit_code == 4
     assert "at least 20 people" in done.output
     assert "found 19" in done.output
+
+
+def test_two_halves_of_a_cohort_are_refused(
+    population: Population, base: Path, tmp_path: Path
+) -> None:
+    """Function of thirty people and structure of thirty others tell nothing of each other."""
+    edges = population.draw(60, 12)
+    found = []
+    for k, name in enumerate(NAMES):
+        rows = np.arange(30) if name[0] == "F" else np.arange(29, 60)
+        path = tmp_path / f"half{k}.npz"
+        subjects = np.array([f"p{row:03d}" for row in rows])
+        np.savez(path, data=edges[name][rows], subjects=subjects)
+        found.append(f"{name}={path}")
+
+    done = run("finetune", "--model", base, "--input", *found, "--output", tmp_path / "m")
+
+    assert done.exit_code == 4
+    assert "people with both structure and function" in done.output
+    assert "found 1." in done.output
+
+
+def test_regressions_are_tuned_as_well(population: Population, tmp_path: Path) -> None:
+    """A model by --method pls is a base like any other."""
+    inputs = write_cohort(tmp_path, population.draw(80, 13))
+    words = ("--method", "pls", "--transform", "pca8", "--output", tmp_path / "pls")
+    done = run("train", "--input", *inputs, *words)
+    assert done.exit_code == 0, done.output
+    inputs = write_cohort(tmp_path, population.draw(40, 14), site=0.8)
+
+    done = run(
+        "finetune", "--model", tmp_path / "pls", "--input", *inputs, "--output", tmp_path / "m"
+    )
+
+    assert done.exit_code == 0, done.output
+    assert "Taken: mean shift alone" in done.output
+    assert read_model(tmp_path / "m", "cpu").latent_size == 32

@@ -32,6 +32,8 @@ UNCHANGED = "as below"
 """Strength of a rung that adds nothing to the one below it."""
 RANKS = (1, 2, 4, 8, 16, 32)
 """Directions of the latent that may be turned."""
+LONGEST_TURNED = 512
+"""Longer latents, those of regressions, are blocks of scores and not turned."""
 HOLDS = (1.0, 0.3, 0.1, 0.03, 0.01)
 """How strongly the latent map is held to the identity, in units of the strongest covariance."""
 BIAS_SHARES = (0.5, 1.0)
@@ -57,6 +59,11 @@ class Tuner:
         crossed = [path for path in every if is_moved(path[0]) != is_moved(path[1])]
         return tuple(crossed or [path for path in every if path[0] != path[1]] or every)
 
+    @property
+    def is_crossed(self) -> bool:
+        """Whether people have both modalities."""
+        return len({is_moved(name) for name in self.raw}) == 2
+
     @cached_property
     def _layers(self) -> Layers:
         return Layers(self.network, {}, CPU, {})
@@ -64,8 +71,9 @@ class Tuner:
     @property
     def can_turn(self) -> bool:
         """Whether latents of two modalities can be turned into each other in this network."""
-        plain = self.network.architecture.latent_activation == "none"
-        return plain and len({is_moved(name) for name in self.raw}) == 2
+        arch = self.network.architecture
+        is_open = arch.latent_activation == "none" and arch.latent_size <= LONGEST_TURNED
+        return is_open and self.is_crossed
 
     @property
     def can_decode(self) -> bool:
@@ -154,10 +162,12 @@ class Tuner:
         axis = axis / size if self.network.architecture.latent_normalize and size else axis * 0
         covariance = _without(x, axis).T @ _without(y, axis)
         u, strengths, v = np.linalg.svd(covariance)
+        if not strengths[0] > 0:  # nobody has both modalities
+            return
         for hold in HOLDS:
             for rank in sorted({r for r in (*RANKS, len(u)) if r <= min(len(x), len(u))}):
-                kept = (u[:, :rank] * strengths[:rank]) @ v[:rank]
-                turn = _polar(kept + hold * strengths[0] * np.eye(len(u)))
+                parts = (u[:, :rank], strengths[:rank], v[:rank])
+                turn = _turn(*parts, hold=hold * float(strengths[0]))
                 yield f"rank {rank}, hold {hold:g}", replace(lower, turn=turn)
 
     def _fit_biases(self, rows: Rows, lower: Changes) -> Iterator[tuple[str, Changes]]:
@@ -179,6 +189,8 @@ class Tuner:
         ]
         for name in latents:
             features, errors = self._collect(lower, name, latents, rows)
+            if not len(errors):
+                continue
             mean_f, mean_e = features.mean(axis=0), errors.mean(axis=0)
             centered = features - mean_f
             values, vectors = np.linalg.eigh(centered.T @ centered)
@@ -253,9 +265,20 @@ def _without(rows: Matrix, axis: Matrix) -> Matrix:
     return rows - np.outer(rows @ axis, axis)
 
 
-def _polar(matrix: Matrix) -> Matrix:
-    u, _, v = np.linalg.svd(matrix)
-    return np.asarray(u @ v)
+def _turn(u: Matrix, strengths: Matrix, v: Matrix, *, hold: float) -> Matrix:
+    """Polar factor of ``u diag(strengths) v + hold I``, in the directions where it is no identity.
+
+    Parameters
+    ----------
+    u : ndarray of shape (n_latent, rank)
+    strengths : ndarray of shape (rank,)
+    v : ndarray of shape (rank, n_latent)
+    """
+    basis = np.linalg.qr(np.hstack([u, v.T]))[0]
+    inside = (basis.T @ u * strengths) @ (v @ basis) + hold * np.eye(basis.shape[1])
+    left, _, right = np.linalg.svd(inside)
+    turned = left @ right - np.eye(len(inside))
+    return np.asarray(np.eye(len(u)) + basis @ turned @ basis.T)
 
 
 def _cosine(x: Matrix, y: Matrix) -> Matrix:

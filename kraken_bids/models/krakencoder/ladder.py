@@ -1,5 +1,6 @@
 """Which rung a cohort supports: nested cross-validation, families together."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -18,6 +19,8 @@ from kraken_bids.models.krakencoder.finetuning import (
     Rows,
     Tuner,
 )
+
+logger = logging.getLogger(__name__)
 
 Matrix = NDArray[np.float64]
 
@@ -102,11 +105,13 @@ def climb_ladder(
     scores = {rung: np.full((len(paths), n_subjects), np.nan) for rung in RUNGS}
     for fold in range(n_folds):
         held_out = folds == fold
+        logger.info("fine-tuning: fold %d of %d", fold + 1, n_folds)
         found, _ = _climb(tuner, ~held_out, folds)
         for rung, own in found.items():
             scores[rung][:, held_out] = tuner.score_paths(
                 own, held_out, paths, fitted_on=~held_out
             )
+    logger.info("fine-tuning on everybody")
     everybody = np.ones(n_subjects, bool)
     changes, strengths = _climb(tuner, everybody, folds)
     names = np.arange(n_subjects) if families is None else np.asarray(families)
