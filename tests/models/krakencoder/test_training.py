@@ -124,7 +124,18 @@ def test_cohorts_that_cannot_be_trained_on_are_refused() -> None:
 
 @pytest.mark.parametrize(
     "values",
-    [{"loss": "hinge"}, {"batch_size": 1}, {"dropout": 1.0}, {"n_epochs": -1}, {"latent_size": 1}],
+    [
+        {"loss": "hinge"},
+        {"batch_size": 1},
+        {"dropout": 1.0},
+        {"n_epochs": -1},
+        {"latent_size": 1},
+        {"schedule": "both"},
+        {"learning_rate": float("nan")},
+        {"weight_decay": -1.0},
+        {"latent_activation": "relu"},
+        {"intergroup_dropout": 1.0},
+    ],
 )
 def test_settings_outside_their_range_are_refused(values: dict[str, object]) -> None:
     """Each is a SettingsError."""
@@ -142,3 +153,10 @@ def test_threads_are_as_before() -> None:
     )
 
     assert torch.get_num_threads() == before
+
+
+def test_a_learning_rate_that_is_not_given_is_that_of_the_schedule() -> None:
+    """The published one path by path; what a model keeps is the number."""
+    assert TrainingSettings(schedule="paths").rate == 1e-4
+    assert TrainingSettings(schedule="joint").to_json()["learning_rate"] == 1e-3
+    assert TrainingSettings(learning_rate=0.5).rate == 0.5
