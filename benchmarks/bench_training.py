@@ -66,7 +66,7 @@ def compare_speed() -> None:
     print("|---|---|---:|---:|---:|---:|---:|---:|")
     for name, schedule, repeats, least in (
         ("small", "paths", 20, MIN_PATHS),
-        ("published", "joint", 4, MIN_JOINT),
+        ("published", "joint", 2, MIN_JOINT),
     ):
         size = SIZES[name]
         inputs = make_inputs(size)

@@ -17,7 +17,9 @@ def test_the_rate_is_left_out_and_the_mean_kept(rate: float) -> None:
     assert len(np.unique(drawn)) == 2
     assert drawn.max() == pytest.approx(1 / (1 - rate), rel=1e-4)
     assert (drawn == 0).mean() == pytest.approx(rate, abs=0.005)
-    np.testing.assert_allclose(drawn.mean(axis=(0, 1)), 1, atol=4 * (rate / (1 - rate) / 8200) ** 0.5)
+    np.testing.assert_allclose(
+        drawn.mean(axis=(0, 1)), 1, atol=4 * (rate / (1 - rate) / 8200) ** 0.5
+    )
 
 
 @pytest.mark.parametrize("rate", [0.3, 0.5])
