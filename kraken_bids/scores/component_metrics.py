@@ -11,12 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.scores.metrics import (
-    average_correlation,
-    average_rank,
-    row_correlations,
-    top_n_accuracy,
-)
+from kraken_bids.scores.metrics import rank_own, row_correlations
 
 Matrix = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -76,30 +71,31 @@ def make_frame(center: NDArray[np.floating], components: NDArray[np.floating]) -
 
 @dataclass(frozen=True)
 class PairCorrelations:
-    """Everyone observed (rows) against everyone predicted (columns)."""
+    """Everyone observed (rows) against everyone predicted (columns), of one or more sources."""
 
     plain: Matrix
-    """``[n_subjects, n_subjects]``."""
+    """``[..., n_subjects, n_subjects]``."""
     demeaned: Matrix
     """The same, the mean connectome of the training subjects taken from both sides before."""
 
-    def summarise(self) -> dict[str, float]:
-        """Every metric of :data:`METRICS`."""
+    def summarise(self) -> dict[str, Matrix]:
+        """Every metric of :data:`METRICS`, ``[...]``."""
+        ranks = rank_own(self.plain)
         return {
-            "avgrank": average_rank(self.plain),
-            "top1acc": top_n_accuracy(self.plain, 1),
-            "avgcorr": average_correlation(self.plain),
-            "avgcorr_resid": average_correlation(self.demeaned),
+            "avgrank": np.mean(1 - ranks / ranks.shape[-1], axis=-1),
+            "top1acc": np.mean(ranks < 1, axis=-1),
+            "avgcorr": np.diagonal(self.plain, axis1=-2, axis2=-1).mean(axis=-1),
+            "avgcorr_resid": np.diagonal(self.demeaned, axis1=-2, axis2=-1).mean(axis=-1),
         }
 
-    def summarise_shuffled(self) -> dict[str, float]:
+    def summarise_shuffled(self) -> dict[str, Matrix]:
         """Mean of every metric over all ways of dealing the predictions out to the subjects."""
-        n = len(self.plain)
+        n, several = self.plain.shape[-1], self.plain.shape[:-2]
         return {
-            "avgrank": (n + 1) / (2 * n),
-            "top1acc": 1 / n,
-            "avgcorr": float(self.plain.mean()),
-            "avgcorr_resid": float(self.demeaned.mean()),
+            "avgrank": np.full(several, (n + 1) / (2 * n)),
+            "top1acc": np.full(several, 1 / n),
+            "avgcorr": self.plain.mean(axis=(-2, -1)),
+            "avgcorr_resid": self.demeaned.mean(axis=(-2, -1)),
         }
 
 
@@ -112,7 +108,7 @@ def correlate_edges(
     ----------
     frame : EdgeFrame
     observed : ObservedEdges
-    predicted : ndarray of shape (n_subjects, n_components)
+    predicted : ndarray of shape (..., n_subjects, n_components)
         Predicted scores, unscaled.
 
     Returns
@@ -121,14 +117,14 @@ def correlate_edges(
         What :func:`~kraken_bids.scores.metrics.row_correlations` gives for the edges.
     """
     along = predicted @ frame.by_center
-    sums, squares = predicted @ frame.sums, (predicted**2).sum(axis=1)
-    products = observed.scores @ predicted.T
+    sums, squares = predicted @ frame.sums, (predicted**2).sum(axis=-1)
+    products = observed.scores @ predicted.swapaxes(-1, -2)
     demeaned = _correlate(
         products, (observed.sums, observed.squares), (sums, squares), frame.n_edges
     )
     x_squares = frame.center_square + 2 * observed.by_center + observed.squares
     plain = _correlate(
-        products + (frame.center_square + along + observed.by_center[:, None]),
+        products + (frame.center_square + along[..., None, :] + observed.by_center[:, None]),
         (frame.center_sum + observed.sums, x_squares),
         (frame.center_sum + sums, frame.center_square + 2 * along + squares),
         frame.n_edges,
@@ -136,16 +132,37 @@ def correlate_edges(
     return PairCorrelations(plain, demeaned)
 
 
-def correlate_rows(
-    observed: NDArray[np.floating], predicted: NDArray[np.floating], mean: NDArray[np.floating]
-) -> PairCorrelations:
-    """Correlate rows as they are: scores, or edges.
+def correlate_scores(observed: Matrix, predicted: Matrix, mean: Matrix) -> PairCorrelations:
+    """Correlate scores as they are.
 
     Parameters
     ----------
-    observed, predicted : ndarray of shape (n_subjects, n_values)
-    mean : ndarray of shape (n_values,)
-        Mean row of the training subjects.
+    observed : ndarray of shape (n_subjects, n_components)
+    predicted : ndarray of shape (..., n_subjects, n_components)
+    mean : ndarray of shape (n_components,)
+        Mean scores of the training subjects.
+    """
+
+    def correlate(x: Matrix, y: Matrix) -> Matrix:
+        sides = [(side.sum(axis=-1), (side**2).sum(axis=-1)) for side in (x, y)]
+        return _correlate(x @ y.swapaxes(-1, -2), sides[0], sides[1], x.shape[-1])
+
+    plain = correlate(observed, predicted)
+    if not mean.any():  # as of principal components
+        return PairCorrelations(plain, plain)
+    return PairCorrelations(plain, correlate(observed - mean, predicted - mean))
+
+
+def correlate_rows(
+    observed: NDArray[np.floating], predicted: NDArray[np.floating], mean: NDArray[np.floating]
+) -> PairCorrelations:
+    """Correlate edges as they are, a block of edges at a time.
+
+    Parameters
+    ----------
+    observed, predicted : ndarray of shape (n_subjects, n_edges)
+    mean : ndarray of shape (n_edges,)
+        Mean connectome of the training subjects.
     """
     return PairCorrelations(
         row_correlations(observed, predicted), row_correlations(observed - mean, predicted - mean)
@@ -153,12 +170,12 @@ def correlate_rows(
 
 
 def _correlate(
-    products: Matrix, x: tuple[Matrix, Matrix], y: tuple[Matrix, Matrix], n_edges: int
+    products: Matrix, x: tuple[Matrix, Matrix], y: tuple[Matrix, Matrix], n_values: int
 ) -> Matrix:
     """Correlations of inner products, sums and squares; 0 where one side does not vary."""
     lengths = []
     for sums, squares in (x, y):
-        left = squares - sums**2 / n_edges
+        left = squares - sums**2 / n_values
         lengths.append(np.sqrt(np.where(left > FLAT * squares, left, np.inf)))
-    covariances = products - np.outer(x[0], y[0]) / n_edges
-    return np.asarray(covariances / np.outer(*lengths))
+    covariances = products - x[0][:, None] * (y[0] / n_values)[..., None, :]
+    return np.asarray(covariances / lengths[0][:, None] / lengths[1][..., None, :])

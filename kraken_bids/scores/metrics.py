@@ -179,16 +179,16 @@ def rank_own(correlations: NDArray[np.floating]) -> Matrix:
 
     Parameters
     ----------
-    correlations : ndarray of shape (n_subjects, n_subjects)
+    correlations : ndarray of shape (..., n_subjects, n_subjects)
 
     Returns
     -------
-    ndarray of shape (n_subjects,)
+    ndarray of shape (..., n_subjects)
         The diagonal of :func:`rank_cells`, without sorting anything.
     """
-    own = np.diag(correlations)[:, None]
-    above = (correlations > own).sum(axis=1)
-    alike = (correlations == own).sum(axis=1)
+    own = np.diagonal(correlations, axis1=-2, axis2=-1)[..., None]
+    above = (correlations > own).sum(axis=-1)
+    alike = (correlations == own).sum(axis=-1)
     return np.asarray(above + (alike - 1) / 2, np.float64)
 
 

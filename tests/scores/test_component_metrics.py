@@ -9,6 +9,7 @@ from kraken_bids.scores.component_metrics import (
     PairCorrelations,
     correlate_edges,
     correlate_rows,
+    correlate_scores,
     make_frame,
 )
 from kraken_bids.scores.metrics import compute_metrics, row_correlations
@@ -51,6 +52,27 @@ def test_edge_space_from_scores_is_that_of_built_edges(made: dict[str, np.ndarra
     for name, value in found.summarise().items():
         assert value == pytest.approx(expected[name], abs=1e-10), name
     assert 0.05 < found.summarise()["top1acc"] < 1
+
+
+def test_several_sources_at_once_give_what_each_alone_gives(
+    made: dict[str, np.ndarray], rng: np.random.Generator
+) -> None:
+    """In both spaces."""
+    center, components = made["center"], made["components"]
+    frame, observed = make_frame(center, components), observe(made["edges"], center, components)
+    predicted = np.stack([made["predicted"], rng.normal(size=made["predicted"].shape)])
+    mean = rng.normal(size=N_COMPONENTS)
+
+    edges = correlate_edges(frame, observed, predicted)
+    scores = correlate_scores(observed.scores, predicted, mean)
+
+    for k, one in enumerate(predicted):
+        np.testing.assert_allclose(edges.plain[k], correlate_edges(frame, observed, one).plain)
+        expected = correlate_rows(observed.scores, one, mean)
+        np.testing.assert_allclose(scores.plain[k], expected.plain, atol=1e-12)
+        np.testing.assert_allclose(scores.demeaned[k], expected.demeaned, atol=1e-12)
+        for name, values in scores.summarise().items():
+            assert values[k] == pytest.approx(expected.summarise()[name]), name
 
 
 def test_some_subjects_give_what_they_alone_would(made: dict[str, np.ndarray]) -> None:

@@ -12,7 +12,12 @@ from kraken_bids.models.krakencoder.architecture import Weights
 from kraken_bids.models.krakencoder.devices import single_thread
 from kraken_bids.models.krakencoder.reduced_predictions import ReducedPredictor
 from kraken_bids.pipeline.train.reduced_cohort import ReducedCohort, ReducedFlavor
-from kraken_bids.scores.component_metrics import PairCorrelations, correlate_edges, correlate_rows
+from kraken_bids.scores.component_metrics import (
+    PairCorrelations,
+    correlate_edges,
+    correlate_rows,
+    correlate_scores,
+)
 
 Rows = NDArray[np.intp]
 Space = Literal["edges", "transform"]
@@ -77,9 +82,8 @@ class Validator:
             for split in splits or ("train", "validation"):
                 rows = self._rows[split]
                 predictor = ReducedPredictor(weights, self._cohort.take_scores(rows))
-                for source, target in self._list_paths():
-                    predicted = predictor.predict(source.name, target.name)
-                    found += self._judge_path(source, target, split, predicted)
+                for target in self._cohort.flavors:
+                    found += self._judge_target(predictor, target, split)
         return found
 
     def judge_group_mean(self, *splits: str) -> list[Figure]:
@@ -88,51 +92,65 @@ class Validator:
         for split in splits or ("train", "validation"):
             for flavor in self._cohort.flavors:
                 rows = self._rows[split]
-                mean = np.tile(self._middles[flavor], (len(rows), 1))
+                mean = np.tile(self._middles[flavor], (1, len(rows), 1))
                 for space, pairs, n in self._compare(flavor, rows, mean):
-                    values = pairs.summarise()
                     found += [
-                        Figure(ALL, flavor.name, split, name, space, GROUP_MEAN, value, n)
-                        for name, value in values.items()
+                        Figure(ALL, flavor.name, split, name, space, GROUP_MEAN, values.item(), n)
+                        for name, values in pairs.summarise().items()
                     ]
         return found
 
-    def _list_paths(self) -> Iterator[tuple[Flavor, Flavor]]:
-        flavors = tuple(self._cohort.flavors)
-        return ((source, target) for source in flavors for target in flavors)
-
-    def _judge_path(
-        self, source: Flavor, target: Flavor, split: str, predicted: NDArray[np.float32]
+    def _judge_target(
+        self, predictor: ReducedPredictor, target: Flavor, split: str
     ) -> Iterator[Figure]:
-        for space, pairs, n in self._compare(target, self._rows[split], predicted):
-            for predictor, values in (
-                (MODEL, pairs.summarise()),
-                (SHUFFLED, pairs.summarise_shuffled()),
-            ):
-                for metric, value in values.items():
-                    yield Figure(
-                        source.name, target.name, split, metric, space, predictor, value, n
-                    )
+        """Judge all paths to a flavor, those of the same subjects at once."""
+        rows = self._rows[split]
+        predicted = {s.name: predictor.predict(s.name, target.name) for s in self._cohort.flavors}
+        alike: dict[bytes, list[str]] = {}
+        for source, scores in predicted.items():
+            # edges of several sources at once would be too many
+            key = source.encode() if self._cohort.flavors[target].frame is None else b""
+            alike.setdefault(key + np.isfinite(scores[:, 0]).tobytes(), []).append(source)
+        for sources in alike.values():
+            stacked = np.stack([predicted[source] for source in sources])
+            for space, pairs, n in self._compare(target, rows, stacked):
+                for name, metrics in (
+                    (MODEL, pairs.summarise()),
+                    (SHUFFLED, pairs.summarise_shuffled()),
+                ):
+                    for metric, values in metrics.items():
+                        for source, value in zip(sources, values.tolist(), strict=True):
+                            yield Figure(source, target.name, split, metric, space, name, value, n)
 
     def _compare(
         self, flavor: Flavor, rows: Rows, predicted: NDArray[np.floating]
     ) -> Iterator[tuple[Space, PairCorrelations, int]]:
-        """Compare observed and predicted in each space, of those who have both."""
+        """Compare observed and predicted ``[n_sources, n_subjects, n_values]`` in each space.
+
+        Those are compared who have both; they are the same for all sources.
+        """
         one, middle = self._cohort.flavors[flavor], self._middles[flavor]
-        both = one.present[rows] & np.isfinite(predicted[:, 0])
+        both = one.present[rows] & np.isfinite(predicted[0, :, 0])
         n = int(both.sum())
         if n < 2:
             return
-        rows, predicted = rows[both], predicted[both].astype(np.float64)
+        rows, kept = rows[both], predicted[:, both].astype(np.float64)
         scores = one.scores[rows].astype(np.float64)
-        yield "transform", correlate_rows(scores, predicted, middle), n
         if one.frame is not None and one.observed is not None:
-            unscaled = np.asarray(predicted / one.scale, np.float64)
-            yield "edges", correlate_edges(one.frame, one.observed.take(rows), unscaled), n
+            yield "transform", correlate_scores(scores, kept, middle), n
+            yield "edges", correlate_edges(one.frame, one.observed.take(rows), kept / one.scale), n
             return
+        yield "transform", _correlate_one(scores, kept[0], middle), n
         center = one.reduction.to_affine().center.astype(np.float64)
-        mean = _find_mean(one)
-        yield "edges", correlate_rows(scores + center, predicted + center, mean), n
+        yield "edges", _correlate_one(scores + center, kept[0] + center, _find_mean(one)), n
+
+
+def _correlate_one(
+    observed: NDArray[np.float64], predicted: NDArray[np.float64], mean: NDArray[np.float64]
+) -> PairCorrelations:
+    """Correlate rows of edges, from one source."""
+    pairs = correlate_rows(observed, predicted, mean)
+    return PairCorrelations(pairs.plain[None], pairs.demeaned[None])
 
 
 def average(figures: Sequence[Figure], split: str, metric: str, space: str = "edges") -> float:
