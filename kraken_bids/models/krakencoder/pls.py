@@ -8,6 +8,7 @@ block of its flavor, so the mean of several latents gives the mean of what each 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate
 
 import numpy as np
@@ -112,6 +113,7 @@ def fit_pls(
     folds = deal_folds(n_subjects, settings.n_folds, families=families, seed=settings.seed)
     exact = {name: np.asarray(rows, np.float64) for name, rows in scores.items()}
     fitted = run_parts(lambda name: _fit_source(exact, name, folds, settings), exact, CPU)
+    _decompose.cache_clear()
     weights = _make_network({name: rows.shape[1] for name, rows in exact.items()}, fitted)
     return weights, tuple(path for _, _, paths in fitted for path in paths)
 
@@ -228,15 +230,24 @@ def _choose_ridge(
 
 def solve_ridge(moments: Moments) -> Callable[[float], Matrix]:
     """Prepare a ridge regression: coefficients of any penalty, in units of mean variance."""
-    values, vectors = np.linalg.eigh(moments.xx)
+    values, vectors = _decompose(moments.xx.tobytes())
     unit = values.mean()
     turned = vectors.T @ moments.xy
     return lambda penalty: vectors @ (turned / (values + penalty * unit)[:, None])
 
 
+@lru_cache(maxsize=32)
+def _decompose(square: bytes) -> tuple[Matrix, Matrix]:
+    """Eigenvalues and eigenvectors; those of one source's inputs serve all of its targets."""
+    numbers = np.frombuffer(square)
+    size = round(len(numbers) ** 0.5)
+    found = np.linalg.eigh(numbers.reshape(size, size))
+    return found.eigenvalues, found.eigenvectors
+
+
 def _list_ridge_errors(kept: Moments, part: Moments) -> Matrix:
     """Squared error in people held out for each of :data:`RIDGES`."""
-    values, vectors = np.linalg.eigh(kept.xx)
+    values, vectors = _decompose(kept.xx.tobytes())
     turned = vectors.T @ kept.xy
     crossed = (turned * (vectors.T @ part.xy)).sum(axis=1)
     spread = (vectors.T @ part.xx @ vectors) * (turned @ turned.T)
