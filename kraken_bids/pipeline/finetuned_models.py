@@ -24,6 +24,7 @@ from kraken_bids.models.krakencoder.adaptation import (
 )
 from kraken_bids.models.krakencoder.changes import change_network, move_reduction
 from kraken_bids.models.krakencoder.checkpoint import write_model
+from kraken_bids.models.krakencoder.devices import resolve_device, single_thread
 from kraken_bids.models.krakencoder.finetuning import LATENT_MAP, NONE, RUNGS, Tuner
 from kraken_bids.models.krakencoder.ladder import N_FOLDS, Ladder, climb_ladder
 from kraken_bids.models.krakencoder.latent_space import LATENT_SPACE, OWN, find_space
@@ -107,15 +108,19 @@ def finetune_files(
         raise SettingsError(f"expected --output DIR; found {output}.")
     check_model_output(output, [model])
     check_no_input([("--output", output)], [*inputs, options.families, options.participants])
-    base = replace(read_with_hashes(model, options.transforms))
+    device = resolve_device(options.device)
+    base = read_with_hashes(model, options.transforms)
     _check_tunable(base)
     cohort = keep_known(open_connectomes(inputs), base, given=inputs)
     _check_people(cohort.subjects)
     families = find_families(cohort.subjects, inputs, options.families, options.participants)
-    adaptation, raw, adapted = _take_scores(base, cohort, options)
+    adaptation, raw, adapted = _take_scores(
+        replace(base, device=device), cohort, options.adaptation_mode
+    )
     tuner = Tuner(base.network, raw, adapted)
     _check_judged(tuner, cohort.subjects)
-    ladder = climb_ladder(tuner, families=families, seed=options.seed)
+    with single_thread():  # which gives the same bytes on any number of cores
+        ladder = climb_ladder(tuner, families=families, seed=options.seed)
     tuned = _make_model(base, ladder, adaptation, output.resolve().name)
     write_model(tuned, output)
     write_ladder(ladder, output, _list_facts(base, ladder, adaptation, options))
@@ -154,9 +159,7 @@ def _check_judged(tuner: Tuner, subjects: Sequence[str]) -> None:
         )
 
 
-def _take_scores(
-    model: Model, cohort: Cohort, options: FinetuneOptions
-) -> tuple[Adaptation, Scores, Scores]:
+def _take_scores(model: Model, cohort: Cohort, mode: str) -> tuple[Adaptation, Scores, Scores]:
     """Adaptation to the cohort, and everybody's scores without and with it."""
     scores_model = make_scores_model(model)
     scores_model.keep_few_maps()
@@ -177,7 +180,7 @@ def _take_scores(
     adaptation = fit_adaptation(
         projected.take_means(model),
         model.training_means(),
-        options.adaptation_mode,
+        mode,
         model_sha256=model.sha256,
         judges=False,
     )

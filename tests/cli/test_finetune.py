@@ -201,6 +201,7 @@ def test_the_same_seed_gives_the_same_bytes(
         (("--output", "m.pt"), 2, "--output DIR; found m.pt"),
         (("--families", "family"), 2, "--participants FILE"),
         (("--model", "absent"), 5, "found nothing at absent"),
+        (("--device", "warp"), 2, "'warp'"),
         (("--input", "SCz_mini_count=FIRST"), 3, "flavors of base"),
     ],
 )
