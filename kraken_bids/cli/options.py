@@ -11,6 +11,7 @@ import time
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -31,6 +32,8 @@ logger = logging.getLogger(__name__)
 COMMANDS = {"kraken-bids", "kraken-tools"}
 PATIENCE_S = 4.0
 """Time that a command has to end by itself once it was told to."""
+ASK_AGAIN_S = 0.1
+"""Time until it is told again, where Python passed over the first one."""
 
 MORE_ROOM = "Give more memory, or compute less at once, and run it again: finished files are kept."
 MAX_CONFIG = 1 << 21
@@ -268,10 +271,10 @@ def _as_word(value: object, option: click.Parameter) -> str:
 def end_cleanly_when_stopped() -> None:
     """End as by an error at Ctrl-C, SIGTERM and SIGHUP, so that unfinished files go along.
 
-    What does not end by that within :data:`PATIENCE_S` ends at once: Python passes over an error
-    in a destructor, and a large file may be in the middle of a write. Its unfinished file goes
-    when the next command writes there. A signal that whoever started the command has had
-    ignored (``nohup``) stays ignored.
+    Python passes over an error that comes up in a destructor: then it is asked again. What does
+    not end within :data:`PATIENCE_S`, such as a large file in the middle of a write, ends at once;
+    its unfinished file goes when the next command writes there. A signal that whoever started the
+    command has had ignored (``nohup``) stays ignored.
     """
     if threading.current_thread() is not threading.main_thread():
         return
@@ -284,9 +287,19 @@ def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     if Path(sys.argv[0]).stem in COMMANDS:  # else somebody else's process, a notebook perhaps
         with suppress(RuntimeError):  # no thread can be had
             threading.Thread(target=_end_at_last, args=(number,), daemon=True).start()
+        sys.unraisablehook = partial(_ask_again, number)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
     sys.exit(128 + number)
+
+
+def _ask_again(number: int, passed_over: "sys.UnraisableHookArgs") -> None:
+    """Stop once more where Python passed over the error that was to stop it."""
+    if isinstance(passed_over.exc_value, KeyboardInterrupt | SystemExit):
+        with suppress(RuntimeError):
+            threading.Timer(ASK_AGAIN_S, os.kill, (os.getpid(), number)).start()
+    else:
+        sys.__unraisablehook__(passed_over)
 
 
 def _end_at_last(number: int) -> None:

@@ -3,9 +3,12 @@
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from kraken_bids.cli import options
 
 SCRIPT = """
 import os, signal, sys
@@ -110,3 +113,34 @@ time.sleep(60)
     done = subprocess.run([sys.executable, "-c", script], check=False)
 
     assert done.returncode == 128 + number
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_error_lost_in_a_destructor_is_raised_again_without_a_traceback(number: int) -> None:
+    """The signal arrives while an object is being freed."""
+    script = f"""
+import os, sys, time
+from kraken_bids.cli import options
+
+class Freed:
+    def __del__(self):
+        os.kill(os.getpid(), {int(number)})
+        time.sleep(0.05)
+
+sys.argv = ["/usr/bin/kraken-bids"]
+options.end_cleanly_when_stopped()
+try:
+    freed = Freed()
+    del freed
+    time.sleep(60)
+finally:
+    print("tidied up")
+"""
+    begin = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", script], check=False, capture_output=True, text=True
+    )
+
+    assert time.monotonic() - begin < options.PATIENCE_S
+    assert done.stdout == "tidied up\n"
+    assert "ignored" not in done.stderr
