@@ -36,6 +36,7 @@ from kraken_bids.pipeline.file_predictions import keep_known
 from kraken_bids.pipeline.model_files import check_model_output, read_with_hashes
 from kraken_bids.pipeline.model_training import find_families
 from kraken_bids.pipeline.train.ladder_report import describe_choice, write_ladder
+from kraken_bids.pipeline.training_description import BASE_TRAINING, TOLD
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +44,9 @@ MIN_PEOPLE = 20
 """Of fewer, folds of four would judge what is fitted on sixteen."""
 MIN_OF_FLAVOR = 10
 """People with a flavor from which its mean is taken, as kraken-tools predict does."""
+
+HANDED_DOWN = {"NumberOfSubjects", "Regions"}
+"""What is known of the base model's training and holds of the one made from it."""
 
 Scores = dict[str, NDArray[np.float64]]
 
@@ -220,7 +224,7 @@ def _make_model(base: Model, ladder: Ladder, adaptation: Adaptation, name: str) 
         network=base.network if is_same else change_network(base.network, changes),
         reductions=base.reductions if is_same else _move_reductions(base, adaptation),
         provenance={
-            **base.provenance,
+            **_hand_down(base.provenance),
             "BaseModel": base.name,
             "BaseSHA256": base.sha256,
             "FineTuning": describe_choice(ladder),
@@ -230,6 +234,17 @@ def _make_model(base: Model, ladder: Ladder, adaptation: Adaptation, name: str) 
         },
         device=base.device,
     )
+
+
+def _hand_down(provenance: Mapping[str, Any]) -> dict[str, Any]:
+    """Provenance of the base model, its training and figures set apart: they are no other's."""
+    its_own = {
+        key: value
+        for key, value in provenance.items()
+        if key in TOLD - HANDED_DOWN - {BASE_TRAINING}
+    }
+    rest = {key: value for key, value in provenance.items() if key not in its_own}
+    return {**rest, **({BASE_TRAINING: its_own} if its_own else {})}
 
 
 def _list_facts(

@@ -5,11 +5,14 @@ from typing import Any
 
 from kraken_bids.io.facts import Facts
 from kraken_bids.pipeline.progress import format_seconds
+from kraken_bids.pipeline.train.held_out_latents import LatentMatch
 
+BASE_TRAINING = "BaseTraining"
+"""Key of the provenance: how the model was trained that another was made from."""
 TOLD = {
     "Method", "Training", "NumberOfSubjects", "SplitSizes", "SubjectsByFlavor", "Epoch",
     "EpochsRun", "BestValidationEpoch", "SkippedSteps", "TrainingSeconds", "Evaluation", "Paths",
-    "Regions",
+    "Regions", "HeldOut", "TargetLatents", BASE_TRAINING,
 }  # fmt: skip
 """Keys of a provenance that the lines are made of."""
 METRICS = {
@@ -22,8 +25,53 @@ SPACES = {"edges": "edge space", "transform": "transform space"}
 def describe_training(provenance: Mapping[str, Any]) -> Iterator[str]:
     """Yield lines on the training; none of a model that was not trained by ``kraken-tools``."""
     facts = Facts(dict(provenance))
-    if not facts.parts("Evaluation"):
-        return
+    if facts.part(BASE_TRAINING):
+        yield from _describe_base(facts)
+    elif facts.parts("HeldOut"):
+        yield from _describe_addition(facts)
+    elif facts.parts("Evaluation"):
+        yield from _describe_origin(facts)
+        yield ""
+        yield (
+            "how well subjects are told apart, mean over paths [group mean, shuffled predictions]:"
+        )
+        yield from _list_figures(facts)
+    for part in facts.parts("MergedFrom"):
+        lines = list(describe_training(part.part("Provenance").plain))
+        if lines:
+            yield ""
+            flavors = ", ".join(part.texts("Flavors"))
+            yield f"{part.text('Name')}, of which this model has {flavors}:"
+            yield from (f"  {line}" for line in lines[1:])
+
+
+def _describe_base(facts: Facts) -> Iterator[str]:
+    """Yield how the model was trained that this one was made from; its figures are left out."""
+    yield ""
+    yield (
+        "before it was fine-tuned, the model was trained as follows; how well it did then says "
+        "nothing of it now:"
+    )
+    yield from (f"  {line}" for line in list(_describe_origin(facts.part(BASE_TRAINING)))[1:])
+    yield from _list_regions(facts)
+
+
+def _describe_addition(facts: Facts) -> Iterator[str]:
+    recipe = facts.part("Training")
+    yield ""
+    yield (
+        f"trained on {facts.count('NumberOfSubjects')} subjects onto latents of "
+        f"{facts.text('BaseModel')} ({facts.text('TargetLatents')})"
+    )
+    yield f"by {facts.text('Method')}, transform {recipe.text('transform')}"
+    yield _describe_recipe(recipe)
+    yield from _describe_end(facts)
+    yield ""
+    yield "how well the latents of subjects held out are met:"
+    yield from (f"  {LatentMatch.from_json(one).describe()}" for one in facts.parts("HeldOut"))
+
+
+def _describe_origin(facts: Facts) -> Iterator[str]:
     recipe, sizes = facts.part("Training"), facts.part("SplitSizes")
     yield ""
     yield (
@@ -36,18 +84,25 @@ def describe_training(provenance: Mapping[str, Any]) -> Iterator[str]:
     yield f"by {facts.text('Method')}, transform {recipe.text('transform')}"
     if facts.text("Method") == "krakencoder":
         yield _describe_recipe(recipe)
-        yield (
-            f"epoch {facts.count('Epoch')} of {facts.count('EpochsRun')} that were run; best "
-            f"validation after epoch {facts.count('BestValidationEpoch')}"
+        best = facts.count("BestValidationEpoch")
+        yield f"epoch {facts.count('Epoch')} of {facts.count('EpochsRun')} that were run" + (
+            f"; best validation after epoch {best}" if best else ""
         )
-    seconds = facts.number("TrainingSeconds")
+    yield from _describe_end(facts)
+
+
+def _describe_end(facts: Facts) -> Iterator[str]:
+    skipped, seconds = facts.count("SkippedSteps"), facts.number("TrainingSeconds")
+    if skipped:
+        yield f"{skipped} training steps were skipped: gradient not finite"
     if seconds is not None:
         yield f"in {format_seconds(seconds)}, reading of the connectomes included"
+    yield from _list_regions(facts)
+
+
+def _list_regions(facts: Facts) -> Iterator[str]:
     for name, regions in facts.part("Regions").plain.items():
         yield f"{name}: {len(regions) if isinstance(regions, list) else '?'} regions by name"
-    yield ""
-    yield "how well subjects are told apart, mean over paths [group mean, shuffled predictions]:"
-    yield from _list_figures(facts)
 
 
 def _describe_recipe(recipe: Facts) -> str:

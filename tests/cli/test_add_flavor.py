@@ -111,6 +111,10 @@ def test_a_new_flavor_is_predicted_from_the_old_ones(
 
     assert done.exit_code == 0, done.output
     assert f"{NEW}: 6 people held out" in done.output
+    assert "(chance 0.583)" in done.output  # of six people
+    told = run("describe", output).output
+    assert "trained on 54 subjects onto latents of" in told
+    assert done.output.splitlines()[-2] in told
     added = read_model(output, "cpu")
     assert [flavor.name for flavor in added.flavors] == [NEW]
     assert added.provenance["LatentSpace"] == read_model(base, "cpu").sha256

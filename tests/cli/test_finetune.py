@@ -271,3 +271,25 @@ def test_regressions_are_tuned_as_well(population: Population, tmp_path: Path) -
     assert done.exit_code == 0, done.output
     assert "Taken: mean shift alone" in done.output
     assert read_model(tmp_path / "m", "cpu").latent_size == 32
+
+
+def test_figures_of_the_base_model_are_not_told_as_those_of_the_tuned_one(
+    population: Population, tmp_path: Path
+) -> None:
+    """They are of other numbers and other people; nor are they when it is tuned once more."""
+    inputs = write_cohort(tmp_path, population.draw(80, 13))
+    words = ("--method", "pls", "--transform", "pca8", "--output", tmp_path / "pls")
+    assert run("train", "--input", *inputs, *words).exit_code == 0
+    assert "how well subjects are told apart" in run("describe", tmp_path / "pls").output
+    inputs = write_cohort(tmp_path, population.draw(40, 14), site=0.8)
+
+    for base, name in (("pls", "once"), ("once", "twice")):
+        words = ("--model", tmp_path / base, "--output", tmp_path / name)
+        done = run("finetune", "--input", *inputs, *words)
+        assert done.exit_code == 0, done.output
+
+        told = run("describe", tmp_path / name).output
+        assert "before it was fine-tuned, the model was trained as follows" in told
+        assert "  trained on 58 subjects" in told
+        assert "average rank" not in told
+        assert "Evaluation" not in read_model(tmp_path / name, "cpu").provenance

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.io.facts import Facts
 from kraken_bids.models.krakencoder.architecture import Weights
 from kraken_bids.models.krakencoder.reduced_predictions import ReducedPredictor
 from kraken_bids.scores.metrics import average_rank, row_correlations, top_n_accuracy
 
 Scores = NDArray[np.floating]
+VALUES = ("LatentAverageRank", "LatentTop1", "SelfAverageRankInTransformSpace")
+"""Keys in JSON."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +24,7 @@ class LatentMatch:
     flavor: str
     n_subjects: int
     average_rank: float
-    """Of the own latent among those of the others, by correlation less the mean: 0.5 is chance."""
+    """Of the own latent among those of the others, by correlation less the mean."""
     top1: float
     """Share of people whose own latent is the most alike."""
     self_rank: float
@@ -32,19 +35,33 @@ class LatentMatch:
         return {
             "Flavor": self.flavor,
             "NumberOfSubjects": self.n_subjects,
-            "LatentAverageRank": round(self.average_rank, 4),
-            "LatentTop1": round(self.top1, 4),
-            "SelfAverageRankInTransformSpace": round(self.self_rank, 4),
+            **{
+                key: round(value, 4)
+                for key, value in zip(
+                    VALUES, (self.average_rank, self.top1, self.self_rank), strict=True
+                )
+            },
         }
+
+    @classmethod
+    def from_json(cls, facts: Facts) -> "LatentMatch":
+        """Read what :meth:`to_json` gave; NaN for what is not there."""
+        values = (facts.number(key) for key in VALUES)
+        return cls(
+            facts.text("Flavor"),
+            facts.count("NumberOfSubjects") or 0,
+            *(float("nan") if value is None else value for value in values),
+        )
 
     def describe(self) -> str:
         """Give one line for people."""
         if not self.n_subjects:
             return f"{self.flavor}: nobody was held out to judge it by"
+        n = self.n_subjects
         return (
-            f"{self.flavor}: {self.n_subjects} people held out, latent's average rank "
-            f"{self.average_rank:.3f} (chance 0.5), top-1 {self.top1:.3f}; self path's average "
-            f"rank {self.self_rank:.3f} (transform space)"
+            f"{self.flavor}: {n} people held out, latent's average rank {self.average_rank:.3f} "
+            f"(chance {(n + 1) / (2 * n):.3f}), top-1 {self.top1:.3f} (chance {1 / n:.3f}); self "
+            f"path's average rank {self.self_rank:.3f} (transform space)"
         )
 
 
