@@ -93,22 +93,41 @@ def _compute(
         users = {
             k for s in sources if s.single == target for k in np.flatnonzero(s.n_inputs).tolist()
         }
-        subjects, observed = _read_observed(model, members, target, users=users, failures=failures)
+        measured = _read_observed(model, members, target, users=users, failures=failures)
         for source in sources:
-            pair = _pair_up(model, source, target, subjects=subjects, observed=observed)
-            if pair is None:
-                continue
-            metrics = compute_metrics(
-                pair.measured, pair.predicted, correlations=pair.correlations
-            ) | {"n": float(len(pair.subjects))}
-            found["metrics"] += [
-                (source.name, target.name, name, value) for name, value in metrics.items()
-            ]
-            if source.name == CROSS_MODAL[target.group]:
-                scores = _score_subjects(pair, model.training_means().get(target))
-                found["cross_modal"].append((target.name, scores))
-            if source.single is None or source.name in judged:
-                found["evidence"].append((source.name, target.name, *_weigh(pair, slopes[target])))
+            # what is in memory for one source is given back before the next one
+            for kind, rows in _score_source(
+                model, source, target, measured, slope=slopes[target], judged=judged
+            ).items():
+                found[kind] += rows
+        del measured
+    return found
+
+
+def _score_source(
+    model: Model,
+    source: Source,
+    target: Flavor,
+    measured: tuple[list[int], NDArray[np.float32]],
+    *,
+    slope: float,
+    judged: Sequence[str],
+) -> dict[str, list[Any]]:
+    """Rows of :func:`_compute` of one source and target; none for too few subjects."""
+    people, observed = measured
+    pair = _pair_up(model, source, target, people=people, observed=observed)
+    if pair is None:
+        return {}
+    metrics = compute_metrics(pair.measured, pair.predicted, correlations=pair.correlations)
+    metrics["n"] = float(len(pair.people))
+    found: dict[str, list[Any]] = {
+        "metrics": [(source.name, target.name, name, value) for name, value in metrics.items()]
+    }
+    if source.name == CROSS_MODAL[target.group]:
+        scores = _score_subjects(pair, model.training_means().get(target))
+        found["cross_modal"] = [(target.name, scores)]
+    if source.single is None or source.name in judged:
+        found["evidence"] = [(source.name, target.name, *_weigh(pair, slope))]
     return found
 
 
