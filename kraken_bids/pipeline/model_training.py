@@ -11,6 +11,7 @@ from kraken_bids.cohort.from_files import open_connectomes
 from kraken_bids.cohort.output_checks import check_no_input
 from kraken_bids.cohort.projections import Cohort
 from kraken_bids.exceptions import ConnectomeError, FlavorError
+from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.checkpoint import write_model
 from kraken_bids.models.krakencoder.devices import CPU
 from kraken_bids.models.krakencoder.latent_space import LATENT_SPACE, OWN
@@ -20,7 +21,11 @@ from kraken_bids.models.krakencoder.reduction import parse_transform
 from kraken_bids.models.splits import PARTS, Split
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.train.methods import METHODS, Fitted, check_method
-from kraken_bids.pipeline.train.reduced_cohort import ReducedCohort, reduce_cohort
+from kraken_bids.pipeline.train.reduced_cohort import (
+    ReducedCohort,
+    check_shared_subjects,
+    reduce_cohort,
+)
 from kraken_bids.pipeline.train.subject_splits import (
     choose_split,
     find_family_column,
@@ -73,6 +78,7 @@ def train_files(inputs: Sequence[str], output: Path, options: TrainingOptions) -
         return load_model(output, device="cpu")
     transform = options.settings.transform
     reduced = reduce_cohort(cohort, split, families, transform=transform, folder=output)
+    check_shared_subjects(reduced)
     folder.enter_data(reduced)
     watch = TrainingWatch(reduced, options, output)
     fitted = METHODS[options.method](reduced, options, watch, output)
@@ -122,8 +128,9 @@ def read_atlas_tables(atlases: Mapping[str, Path], cohort: Cohort) -> dict[str, 
     FlavorError
         If a table is of a known atlas, or of none of the connectomes.
     ConnectomeError
-        If it has another number of regions than the connectomes.
+        If it has another number of regions than the connectomes, or those of one atlas differ.
     """
+    _check_sizes(cohort)
     found = {}
     own = {flavor.parcellation for flavor in cohort.rows} - set(list_parcellations())
     for name, table in atlases.items():
@@ -144,6 +151,20 @@ def read_atlas_tables(atlases: Mapping[str, Path], cohort: Cohort) -> dict[str, 
                 f"found {n_edges} edges. Give the table of these matrices, or leave it out."
             )
     return found
+
+
+def _check_sizes(cohort: Cohort) -> None:
+    """Refuse connectomes of one atlas that differ in their size."""
+    first: dict[str, tuple[Flavor, int | None]] = {}
+    for flavor, rows in cohort.rows.items():
+        n_edges = getattr(rows, "n_edges", None)
+        other, known = first.setdefault(flavor.parcellation, (flavor, n_edges))
+        if n_edges != known:
+            raise ConnectomeError(
+                f"expected connectomes of one size for the atlas {flavor.parcellation}; found "
+                f"{known} edges in {other} and {n_edges} in {flavor}. If they are of two atlases, "
+                "name them apart."
+            )
 
 
 def find_families(

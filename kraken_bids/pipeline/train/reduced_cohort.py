@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse.csgraph import connected_components
 
 from kraken_bids.cohort.projections import Cohort
 from kraken_bids.exceptions import ConnectomeError
@@ -23,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 Scores = NDArray[np.float32]
 
+MIN_SHARED, FEW_SHARED = 2, 10
+"""Training subjects with both flavors of a path: without whom there is none; who are few."""
 PEOPLE = 32
 """Connectomes that are reduced at once."""
 
@@ -118,6 +121,40 @@ def reduce_cohort(
                 found[flavor] = _reduce_flavor(files, transform, n_subjects)
         progress.advance()
     return ReducedCohort(cohort.subjects, families, split, found)
+
+
+def check_shared_subjects(cohort: ReducedCohort) -> None:
+    """Refuse flavors that no training subjects connect, and warn of paths of few.
+
+    Raises
+    ------
+    ConnectomeError
+        If flavors fall apart into sets without subjects in common: latents of the one would say
+        nothing of the other.
+    """
+    names = [flavor.name for flavor in cohort.flavors]
+    present = np.stack([one.present[cohort.split.train] for one in cohort.flavors.values()])
+    shared = present.astype(np.intp) @ present.T.astype(np.intp)
+    n_parts, part = connected_components(shared >= MIN_SHARED, directed=False)
+    if n_parts > 1:
+        sets = [", ".join(np.array(names)[part == k].tolist()) for k in range(n_parts)]
+        raise ConnectomeError(
+            f"expected at least {MIN_SHARED} training subjects who have flavors of both sides, "
+            f"wherever flavors are set apart; found fewer between {' and '.join(sets)}: nothing "
+            "of the one can be predicted from the other. Give connectomes of "
+            "the same subjects, or train a model of each."
+        )
+    few = [
+        f"{names[a]} and {names[b]} ({shared[a, b]})"
+        for a, b in zip(*np.triu_indices(len(names), 1), strict=True)
+        if shared[a, b] < FEW_SHARED
+    ]
+    if few:
+        shown = "; ".join(few[:5]) + ("; …" if len(few) > 5 else "")
+        logger.warning(
+            "fewer than %d training subjects have both flavors of a path, which hardly learns "
+            "from them: %s", FEW_SHARED, shown,
+        )  # fmt: skip
 
 
 @contextmanager

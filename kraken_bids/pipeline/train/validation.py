@@ -87,17 +87,41 @@ class Validator:
         return found
 
     def judge_group_mean(self, *splits: str) -> list[Figure]:
-        """Metrics of the training subjects' mean connectome, predicted for everyone."""
+        """Metrics of the training subjects' mean connectome, predicted for everyone.
+
+        Where some lack the source of a path, also of those alone whom the path is judged on.
+        """
         found: list[Figure] = []
         for split in splits or ("train", "validation"):
-            for flavor in self._cohort.flavors:
-                rows = self._rows[split]
-                mean = np.tile(self._middles[flavor], (1, len(rows), 1))
-                for space, pairs, n in self._compare(flavor, rows, mean):
-                    found += [
-                        Figure(ALL, flavor.name, split, name, space, GROUP_MEAN, values.item(), n)
-                        for name, values in pairs.summarise().items()
-                    ]
+            rows = self._rows[split]
+            for flavor, one in self._cohort.flavors.items():
+                for source, able in self._list_judged(one, rows).items():
+                    mean = np.tile(self._middles[flavor], (1, len(rows), 1))
+                    mean[:, ~able] = np.nan
+                    for space, pairs, n in self._compare(flavor, rows, mean):
+                        found += [
+                            Figure(
+                                source,
+                                flavor.name,
+                                split,
+                                name,
+                                space,
+                                GROUP_MEAN,
+                                value.item(),
+                                n,
+                            )
+                            for name, value in pairs.summarise().items()
+                        ]
+        return found
+
+    def _list_judged(self, target: ReducedFlavor, rows: Rows) -> dict[str, NDArray[np.bool_]]:
+        """Whom the paths to a flavor are judged on: all who have it, and by source if fewer."""
+        theirs = target.present[rows]
+        found = {ALL: theirs}
+        for source, one in self._cohort.flavors.items():
+            able = theirs & one.present[rows]
+            if not np.array_equal(able, theirs):
+                found[source.name] = able
         return found
 
     def _judge_target(
@@ -193,18 +217,25 @@ def summarise_directions(
     list of dict
         Plain values: split, direction, space, metric, value, group mean, shuffled, subjects.
     """
+    baselines = {
+        (f.source, f.target, f.split, f.space, f.metric): f.value
+        for f in figures
+        if f.predictor == GROUP_MEAN
+    }
     collected: dict[tuple[str, str, str, str], dict[str, list[float]]] = {}
     subjects: dict[tuple[str, str, str, str], int] = {}
-    directions = list(dict.fromkeys(f"{a}->{b}" for a in groups.values() for b in groups.values()))
-    for figure in figures:
-        for direction in directions:
-            source, target = direction.split("->")
-            if groups[figure.target] != target or groups.get(figure.source, source) != source:
-                continue
-            key = (figure.split, direction, figure.space, figure.metric)
-            by_predictor = collected.setdefault(key, {MODEL: [], SHUFFLED: [], GROUP_MEAN: []})
-            by_predictor[figure.predictor].append(figure.value)
-            subjects[key] = max(subjects.get(key, 0), figure.n)
+    for one in (figure for figure in figures if figure.predictor != GROUP_MEAN):
+        direction = f"{groups[one.source]}->{groups[one.target]}"
+        key = (one.split, direction, one.space, one.metric)
+        by_predictor = collected.setdefault(key, {MODEL: [], SHUFFLED: [], GROUP_MEAN: []})
+        by_predictor[one.predictor].append(one.value)
+        subjects[key] = max(subjects.get(key, 0), one.n)
+        if one.predictor == MODEL:
+            place = (one.target, one.split, one.space, one.metric)
+            values = [
+                baselines[k] for k in ((one.source, *place), (ALL, *place)) if k in baselines
+            ]
+            by_predictor[GROUP_MEAN] += values[:1]
     return [
         {
             "Split": key[0], "Direction": key[1], "Space": key[2], "Metric": key[3],

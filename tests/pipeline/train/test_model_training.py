@@ -214,6 +214,70 @@ def test_people_who_lack_a_flavor_train_what_they_have(
     assert all(np.isfinite(values).all() for values in model.network.arrays.values())
 
 
+def test_a_path_is_told_of_those_it_is_judged_on(
+    tmp_path: Path, people: dict[Flavor, np.ndarray], save: Save, ask: Ask
+) -> None:
+    """Structure of a third: number, group mean and chance of a path are of those who have both."""
+    edges = {flavor: rows.copy() for flavor, rows in people.items()}
+    structure = next(flavor for flavor in edges if flavor.group == "SC")
+    edges[structure][::3] = np.nan
+    cohort = save(tmp_path / "c.npz", edges)
+
+    told = train_files([str(cohort)], tmp_path / "m", ask(n_epochs=1)).provenance
+
+    n_both = told["SubjectsByFlavor"][structure.name]
+    by_direction = {
+        row["Direction"]: row
+        for row in told["Evaluation"]
+        if (row["Split"], row["Space"], row["Metric"]) == ("train", "edges", "avgrank")
+    }
+    assert {name: row["Subjects"] for name, row in by_direction.items()} == {
+        "FC->FC": 22, "FC->SC": n_both, "SC->FC": n_both, "SC->SC": n_both,
+    }  # fmt: skip
+    for row in by_direction.values():
+        chance = (row["Subjects"] + 1) / (2 * row["Subjects"])
+        assert row["GroupMean"] == pytest.approx(chance, abs=1e-6), row
+        assert row["Shuffled"] == pytest.approx(chance, abs=1e-6), row
+
+
+def test_flavors_that_nobody_connects_are_refused(
+    tmp_path: Path,
+    people: dict[Flavor, np.ndarray],
+    save: Save,
+    ask: Ask,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Structure of others than function teaches no path between them; of four it is doubtful."""
+    edges = {flavor: rows.copy() for flavor, rows in people.items()}
+    structure = next(flavor for flavor in edges if flavor.group == "SC")
+    everybody = ask(test_share=0.0, validation_share=0.0, n_epochs=1)
+    for n_both in (1, 4):
+        for flavor, rows in edges.items():
+            rows[:] = people[flavor]
+            rows[slice(0, 15) if flavor == structure else slice(15 + n_both, None)] = np.nan
+        cohort = save(tmp_path / f"{n_both}.npz", edges)
+        if n_both == 1:
+            with pytest.raises(ConnectomeError, match=r"fewer between .* and SCcount_mini12_raw"):
+                train_files([str(cohort)], tmp_path / "a", everybody)
+        else:
+            train_files([str(cohort)], tmp_path / "b", everybody)
+    assert "FCcorr_mini12_hpf and SCcount_mini12_raw (4)" in caplog.text
+
+
+def test_one_atlas_of_two_sizes_is_refused(
+    tmp_path: Path, people: dict[Flavor, np.ndarray], save: Save, ask: Ask
+) -> None:
+    """Predictions of one atlas cannot have two sets of regions."""
+    edges = dict(people)
+    last = list(edges)[-1]
+    edges[last] = edges[last][:, :55]
+    cohort = save(tmp_path / "c.npz", edges)
+
+    with pytest.raises(ConnectomeError, match=r"66 edges in FCcorr_mini12_hpf and 55 in SCcount"):
+        train_files([str(cohort)], tmp_path / "m", ask())
+    assert not (tmp_path / "m").exists()
+
+
 def test_the_best_epoch_is_kept_with_patience(tmp_path: Path, cohort: Path, ask: Ask) -> None:
     """It is that of the best validation in the history, and training ends after it."""
     options = ask(n_epochs=400, learning_rate=0.05, patience=30, validate_every=5)
