@@ -114,12 +114,12 @@ def _score_source(
     judged: Sequence[str],
 ) -> dict[str, list[Any]]:
     """Rows of :func:`_compute` of one source and target; none for too few subjects."""
-    people, observed = measured
-    pair = _pair_up(model, source, target, people=people, observed=observed)
+    subjects, observed = measured
+    pair = _pair_up(model, source, target, subjects=subjects, observed=observed)
     if pair is None:
         return {}
     metrics = compute_metrics(pair.measured, pair.predicted, correlations=pair.correlations)
-    metrics["n"] = float(len(pair.people))
+    metrics["n"] = float(len(pair.subjects))
     found: dict[str, list[Any]] = {
         "metrics": [(source.name, target.name, name, value) for name, value in metrics.items()]
     }
