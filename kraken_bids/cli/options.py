@@ -91,7 +91,16 @@ class ForgivingCommand(click.Command):
 
 
 class exit_with_message:  # noqa: N801 - reads as the statement it makes
-    """Turn an error of ours into its message on stderr and its exit code."""
+    """Turn an error of ours into its message on stderr and its exit code.
+
+    Parameters
+    ----------
+    go_on : str
+        How to go on with what was stopped.
+    """
+
+    def __init__(self, go_on: str = GO_ON) -> None:
+        self._go_on = go_on
 
     def __enter__(self) -> None:
         """Enter."""
@@ -113,10 +122,10 @@ class exit_with_message:  # noqa: N801 - reads as the statement it makes
                 click.echo(f"Error: {refused}", err=True)
                 sys.exit(KrakenBidsError.exit_code)
         if isinstance(error, KeyboardInterrupt):
-            click.echo(f"Stopped by Ctrl-C. {GO_ON}", err=True)
+            click.echo(f"Stopped by Ctrl-C. {self._go_on}", err=True)
             sys.exit(128 + signal.SIGINT)
         if isinstance(error, SystemExit) and error.code in STOPPED:
-            click.echo(f"Stopped by {STOPPED[error.code].name}. {GO_ON}", err=True)
+            click.echo(f"Stopped by {STOPPED[error.code].name}. {self._go_on}", err=True)
 
 
 def reserve_where_limited() -> None:

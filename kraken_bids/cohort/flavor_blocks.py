@@ -1,6 +1,7 @@
 """Connectomes of one flavor in one file: checked against it, read in blocks of subjects."""
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.cohort.row_axes import put_subjects_first
 from kraken_bids.cohort.shape_hints import explain_shape
+from kraken_bids.cohort.subject_names import list_few
 from kraken_bids.connectome.matrices import edges_to_square, find_missing_regions, fold_square
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor
@@ -144,7 +146,11 @@ def _check_subjects(subjects: tuple[str, ...] | None, n_rows: int, where: str) -
             f"and {n_rows} connectomes. Correct the list of subjects."
         )
     if subjects is not None and len(set(subjects)) != len(subjects):
-        raise InputError(f"expected each subject once in {where}; found repeated names.")
+        twice = [name for name, n in Counter(subjects).items() if n > 1]
+        raise InputError(
+            f"expected each subject once in {where}; found {list_few(twice)} more than once. "
+            "Leave one of them out."
+        )
 
 
 def _to_edges(array: NDArray[Any], names: Sequence[str]) -> tuple[Edges, list[int]]:

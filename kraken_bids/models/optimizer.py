@@ -36,8 +36,8 @@ class GuardedAdamW:
         """Second moments."""
         self.n_steps = dict.fromkeys(self._parameters, 0)
         """Steps that each part has made."""
-        self.n_skipped = 0
-        """Steps left out."""
+        self.n_taken, self.n_skipped = 0, 0
+        """Steps made, and steps left out."""
 
     def arrays(self) -> dict[str, dict[str, Values]]:
         """Give the arrays that a continuation needs, by kind and part; to be changed in place."""
@@ -62,6 +62,7 @@ class GuardedAdamW:
         if not math.isfinite(sum(float(values @ values) for values in gradients.values())):
             self.n_skipped += 1
             return
+        self.n_taken += 1
 
         def step_part(name: str) -> None:
             self._step_part(name, gradients[name], learning_rate)

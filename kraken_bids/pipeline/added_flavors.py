@@ -262,12 +262,11 @@ def _train(
     )
     data = TrainingData(cohort.take_scores(train), targets[train], options.is_fixed)
     trainer = Trainer(architecture, data, settings)
-    progress, n_skipped = Progress("epochs trained:", settings.n_epochs), 0
+    progress = Progress("epochs trained:", settings.n_epochs)
     for _ in range(settings.n_epochs):
-        n_skipped = trainer.run_epoch().n_skipped
+        trainer.run_epoch()
         progress.advance()
-    if n_skipped:
-        logger.warning("%d training steps were skipped: gradient not finite", n_skipped)
+    n_skipped = trainer.count_skipped()
     held_out = cohort.split.validation
     matches = judge_latents(trainer.weights, cohort.take_scores(held_out), targets[held_out])
     described = {

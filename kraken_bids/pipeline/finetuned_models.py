@@ -69,7 +69,9 @@ class FinetuneOptions:
     """Where connectomes are projected."""
 
     def __post_init__(self) -> None:
-        """Check the mode."""
+        """Check the mode and the seed."""
+        if self.seed < 0:
+            raise SettingsError(f"--seed: expected a number from 0 on; found {self.seed}.")
         if "meanshift" not in parse_mode(self.adaptation_mode):
             raise SettingsError(
                 "--adaptation-mode: expected meanfit+meanshift or meanshift, which fine-tuning "

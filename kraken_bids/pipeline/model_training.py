@@ -13,7 +13,7 @@ from kraken_bids.cohort.projections import Cohort
 from kraken_bids.exceptions import ConnectomeError, FlavorError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.checkpoint import write_model
-from kraken_bids.models.krakencoder.devices import CPU
+from kraken_bids.models.krakencoder.devices import CPU, resolve_device
 from kraken_bids.models.krakencoder.latent_space import LATENT_SPACE, OWN
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.model import Model
@@ -62,6 +62,7 @@ def train_files(inputs: Sequence[str], output: Path, options: TrainingOptions) -
     started = time.monotonic()
     check_method(options.method)
     parse_transform(options.settings.transform)
+    resolve_device(options.settings.device)
     given = [options.splits, options.participants, options.families, *options.atlases.values()]
     check_no_input([("--output", output)], [*inputs, *given])
     cohort = open_connectomes(inputs)
@@ -85,7 +86,7 @@ def train_files(inputs: Sequence[str], output: Path, options: TrainingOptions) -
     figures = watch.conclude(fitted.weights, fitted.epoch)
     facts = {
         **_describe(reduced, options, fitted),
-        "TrainingSeconds": round(time.monotonic() - started, 1),
+        "TrainingSeconds": round(watch.seconds_before + time.monotonic() - started, 1),
         "Evaluation": summarise_directions(figures, reduced.groups),
     }
     model = Model(

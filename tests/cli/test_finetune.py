@@ -202,6 +202,7 @@ def test_the_same_seed_gives_the_same_bytes(
         (("--families", "family"), 2, "--participants FILE"),
         (("--model", "absent"), 5, "found nothing at absent"),
         (("--device", "warp"), 2, "'warp'"),
+        (("--seed", "-1"), 2, "--seed: expected a number from 0 on"),
         (("--input", "SCz_mini_count=FIRST"), 3, "flavors of base"),
     ],
 )

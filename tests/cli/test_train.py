@@ -78,6 +78,12 @@ def test_an_atlas_that_nobody_knows_goes_from_training_to_evaluation(
         (("--families", "family"), 2, "--participants FILE"),
         (("--atlas", "glasser21=x.tsv"), 3, "Spell it as in the flavor"),
         (("--patience", -1), 2, "--patience of 0 or more"),
+        (("--seed", -1), 2, "a seed from 0 on"),
+        (("--hidden", 0), 2, "hidden layers of at least 1"),
+        (("--negative-slope", "nan"), 2, "a finite slope"),
+        (("--loss", "mse.w-5"), 2, "an optional weight from 0 on"),
+        (("--loss", "mse.w1-2"), 2, "an optional weight from 0 on"),
+        (("--device", "cuda:99"), 2, "CUDA devices"),
     ],
 )
 def test_wrong_options_are_told(
@@ -89,6 +95,37 @@ def test_wrong_options_are_told(
     assert done.exit_code == code, done.output
     assert said in done.output
     assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+def test_a_training_that_diverges_is_no_result(tmp_path: Path, inputs: tuple[str, ...]) -> None:
+    """Most of its steps are not finite: it says so and what to do, and writes no model."""
+    small = ("--transform", "pca5", "--latent_size", 4, "--batch-size", 6, "--epochs", 20)
+    words = (*small, "--learning-rate", 1e9, "--output", tmp_path / "m")
+
+    done = run("train", "--input", *inputs, *words)
+
+    assert done.exit_code == 4, done.output
+    assert "Give a lower --learning-rate" in done.output
+    assert not (tmp_path / "m" / "model.json").exists()
+
+
+def test_ctrl_c_says_how_to_go_on(
+    tmp_path: Path, inputs: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not by the same command, which would be refused."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kraken_bids.pipeline.model_training.reduce_cohort", stop)
+    small = ("--transform", "pca5", "--batch-size", 6, "--output", tmp_path / "m")
+
+    done = run("train", "--input", *inputs, *small)
+
+    assert done.exit_code == 130
+    assert "Stopped by Ctrl-C." in done.output
+    assert "the same command with --resume" in done.output
 
 
 @pytest.mark.parametrize("method", ["pls", "ridge"])

@@ -122,6 +122,7 @@ run_options = add_options(
     _option("--resume", is_flag=True, help="Go on with an interrupted training."),
 )  # fmt: skip
 
+GO_ON = "What was saved is kept: the same command with --resume goes on from there."
 OWN = (
     "splits", "test_share", "validation_share", "families", "participants", "method",
     "validate_every", "patience", "resume",
@@ -148,7 +149,7 @@ def train(
     ready for kraken-bids --model DIR, kraken-tools predict and evaluate; history.tsv, curves.png
     and heatmaps are there while it trains. Subjects who lack a flavor train the paths they have.
     """
-    with exit_with_message():
+    with exit_with_message(GO_ON):
         start_terminal_log(verbose)
         from kraken_bids.models.krakencoder.recipe import TrainingSettings
         from kraken_bids.pipeline.train.training_options import TrainingOptions

@@ -11,7 +11,7 @@ from kraken_bids.models.krakencoder.devices import Values, namespace
 
 PUBLISHED_LOSS = "correye+enceye.w10+neidist+encdist.w10+mse.w1000+latentsimloss.w10000"
 LATENT_SIMILARITY = "latentsimloss"
-TERM_PATTERN = re.compile(r"(?P<name>[a-z]+)(?:\.w(?P<weight>[0-9.eE+-]*[0-9]))?")
+TERM_PATTERN = re.compile(r"(?P<name>[a-z]+)(?:\.w(?P<weight>[0-9]+(\.[0-9]*)?(e-?[0-9]{1,2})?))?")
 BY_PREDICTION = {"correye": "correlation", "neidist": "neighbor", "mse": "error"}
 """Terms on targets and predictions, and what each weighs in :class:`PairWeights`."""
 BY_LATENT = {"enceye": "correlation", "encdist": "distance", "encmse": "error"}
@@ -74,7 +74,7 @@ def parse_loss(text: str) -> tuple[LossTerm, ...]:
         if match is None or match["name"] not in LOSSES:
             raise SettingsError(
                 f"expected loss terms {', '.join(LOSSES)} joined by "
-                f"+, each with an optional weight (mse.w1000); found {part!r}."
+                f"+, each with an optional weight from 0 on (mse.w1000); found {part!r}."
             )
         terms.append(LossTerm(match["name"], float(match["weight"] or 1.0)))
     return tuple(terms)

@@ -74,6 +74,13 @@ class TrainingSettings:
                 f"no negative number of epochs; found {self.batch_size}, {self.latent_size} and "
                 f"{self.n_epochs}."
             )
+        if self.seed < 0 or min((*self.hidden_sizes, *self.intergroup_sizes, 1)) < 1:
+            raise SettingsError(
+                "expected a seed from 0 on, and hidden layers of at least 1 number; found "
+                f"{self.seed} and {list(self.hidden_sizes + self.intergroup_sizes)}."
+            )
+        if not math.isfinite(self.negative_slope):
+            raise SettingsError(f"expected a finite slope; found {self.negative_slope}.")
         for rate in (self.dropout, self.intergroup_dropout):
             if not 0 <= rate < 1:
                 raise SettingsError(f"expected a dropout from 0 up to 1; found {rate}.")

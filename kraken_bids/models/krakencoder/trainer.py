@@ -1,5 +1,6 @@
 """The trainer: epochs over the paths between flavors, which can be saved and continued."""
 
+import logging
 import math
 import time
 from collections.abc import Mapping
@@ -20,6 +21,8 @@ from kraken_bids.models.optimizer import GuardedAdamW
 
 if TYPE_CHECKING:
     from kraken_bids.models.krakencoder.network import Network
+
+logger = logging.getLogger(__name__)
 
 Indices = NDArray[np.intp]
 Losses = NDArray[np.float64]
@@ -134,15 +137,40 @@ class Trainer:
             },
         )
 
+    def count_skipped(self) -> int:
+        """Count the steps that were left out since they were not finite, and warn of them.
+
+        Raises
+        ------
+        ConnectomeError
+            If they are the most: the weights are then no result.
+        """
+        optimizer = self._steps.optimizer
+        n_skipped, n_all = optimizer.n_skipped, optimizer.n_skipped + optimizer.n_taken
+        if n_skipped > optimizer.n_taken:
+            raise ConnectomeError(
+                f"expected a training whose steps are finite; found {n_skipped} of {n_all} that "
+                f"are not, at a learning rate of {self._rate:g}. Give a lower --learning-rate."
+            )
+        if n_skipped:
+            logger.warning(
+                "%d of %d training steps were skipped: gradient not finite", n_skipped, n_all
+            )
+        return n_skipped
+
     def state(self) -> dict[str, Any]:
         """Give all that an exact continuation needs: arrays, and whole numbers.
 
         Keys of arrays begin with ``weights.``, ``means.`` and ``squares.`` (AdamW's moments),
-        those of numbers with ``n_steps.``; besides ``epoch`` and ``n_skipped``. There is no
-        generator to keep: each epoch draws from streams of its own.
+        those of numbers with ``n_steps.``; besides ``epoch``, ``n_taken`` and ``n_skipped``. There
+        is no generator to keep: each epoch draws from streams of its own.
         """
         optimizer = self._steps.optimizer
-        state: dict[str, Any] = {"epoch": self.epoch, "n_skipped": optimizer.n_skipped}
+        state: dict[str, Any] = {
+            "epoch": self.epoch,
+            "n_taken": optimizer.n_taken,
+            "n_skipped": optimizer.n_skipped,
+        }
         for kind, arrays in optimizer.arrays().items():
             state |= {f"{kind}.{name}": to_numpy(values).copy() for name, values in arrays.items()}
         return state | {f"n_steps.{name}": n for name, n in optimizer.n_steps.items()}
@@ -168,7 +196,8 @@ class Trainer:
             for name, values in arrays.items():
                 values[:] = namespace(values).asarray(state[f"{kind}.{name}"])
         optimizer.n_steps = {name: int(state[f"n_steps.{name}"]) for name in optimizer.n_steps}
-        self.epoch, optimizer.n_skipped = int(state["epoch"]), int(state["n_skipped"])
+        self.epoch = int(state["epoch"])
+        optimizer.n_taken, optimizer.n_skipped = int(state["n_taken"]), int(state["n_skipped"])
 
     @property
     def _rate(self) -> float:

@@ -68,14 +68,11 @@ def train_model(
     )
     inputs = {f.name: to_numpy(fitted[f].forward(rows)) for f, rows in edges.items()}
     trainer = Trainer(architecture, TrainingData(inputs), settings)
-    n_skipped = 0
     for _ in range(settings.n_epochs):
         result = trainer.run_epoch()
-        n_skipped = result.n_skipped
         if on_epoch:
             on_epoch(result)
-    if n_skipped:
-        logger.warning("%d training steps were skipped: gradient not finite", n_skipped)
+    n_skipped = trainer.count_skipped()
     return Model(
         name=name,
         sha256="",

@@ -40,7 +40,7 @@ def fit_network(
     Raises
     ------
     ConnectomeError
-        If subjects are too few for a batch or a path.
+        If subjects are too few for a batch or a path, or the training diverged.
     InputError
         If the disk is full; the last saved state stays.
     CheckpointError
@@ -56,13 +56,10 @@ def fit_network(
         trainer.restore(state.trainer)
         watch.resume(state)
         logger.info("going on after epoch %d", trainer.epoch)
-    n_skipped, is_over = 0, trainer.epoch >= settings.n_epochs
+    is_over = trainer.epoch >= settings.n_epochs or watch.is_enough(trainer.epoch)
     while not is_over:
-        result = trainer.run_epoch()
-        n_skipped = result.n_skipped
-        is_over = watch.after_epoch(trainer, result)
-    if n_skipped:
-        logger.warning("%d training steps were skipped: gradient not finite", n_skipped)
+        is_over = watch.after_epoch(trainer, trainer.run_epoch())
+    n_skipped = trainer.count_skipped()
     weights, epoch = watch.choose(trainer.weights, trainer.epoch)
     best = watch.best_epoch or None
     return Fitted(

@@ -75,7 +75,8 @@ def _list_baselines(history: History, metric: str, space: str) -> list[Curve]:
 
 
 def _draw_heatmap(figures: Sequence[Figure], metric: str) -> bytes:
-    names = tuple(dict.fromkeys(figure.source for figure in figures))
+    ends = [name for figure in figures for name in (figure.source, figure.target)]
+    names = tuple(dict.fromkeys(ends))
     flavors: list[Flavor] = [parse_flavor(name) for name in names]
     values = np.full((len(names), len(names)), np.nan)
     for figure in figures:

@@ -32,6 +32,8 @@ class SavedState:
     """Weights of the best epoch; empty where none is kept."""
     best_epoch: int
     best_value: float
+    seconds: float
+    """How long the training took so far."""
 
 
 def write_state(state: SavedState, folder: Path) -> None:
@@ -47,7 +49,12 @@ def write_state(state: SavedState, folder: Path) -> None:
     }
     numbers = {name: value for name, value in state.trainer.items() if name not in arrays}
     text = json.dumps(
-        {"trainer": numbers, "best_epoch": state.best_epoch, "best_value": state.best_value}
+        {
+            "trainer": numbers,
+            "best_epoch": state.best_epoch,
+            "best_value": state.best_value,
+            "seconds": state.seconds,
+        }
     )
     everything: dict[str, Any] = {
         NUMBERS: np.array(text),
@@ -84,9 +91,10 @@ def read_state(folder: Path) -> SavedState | None:
             },
             best_epoch=int(numbers["best_epoch"]),
             best_value=float(numbers["best_value"]),
+            seconds=float(numbers["seconds"]),
         )
     except (OSError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise CheckpointError(
-            f"expected the state of an interrupted training in {path}; found: {error}. The file "
-            "is damaged: train anew, without --resume."
+            f"expected the state of an interrupted training in {path}; the file is damaged: "
+            "train anew, into another folder."
         ) from error

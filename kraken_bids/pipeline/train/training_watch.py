@@ -70,6 +70,8 @@ class TrainingWatch:
         self._figures: list[Figure] = []
         self._begun = self._said = self._saved = self._drawn = time.monotonic()
         self._first_epoch = 0
+        self.seconds_before = 0.0
+        """Seconds that the training took until it was interrupted, connectomes read before."""
 
     def resume(self, state: SavedState) -> None:
         """Go on watching where an interrupted training was saved."""
@@ -78,7 +80,7 @@ class TrainingWatch:
         self.best_epoch, self.best_value, self._best = (
             state.best_epoch, state.best_value, state.best,
         )  # fmt: skip
-        self._first_epoch = epoch
+        self._first_epoch, self.seconds_before = epoch, state.seconds
 
     def begin(self, weights: Weights) -> None:
         """Note what untrained weights, and the group mean, are worth."""
@@ -96,7 +98,7 @@ class TrainingWatch:
             self._figures = self._validator.judge(weights, *self._list_splits())
             self.history.add(result.epoch, self._figures)
             self._keep_best(result.epoch, weights)
-            is_last = is_last or self._is_enough(result.epoch)
+            is_last = is_last or self.is_enough(result.epoch)
             self._keep_up(training, is_last=is_last)
         self._say(result, is_last=is_last)
         return is_last
@@ -126,7 +128,8 @@ class TrainingWatch:
             self.best_epoch, self.best_value = epoch, value
             self._best = weights.arrays if self._options.patience else {}
 
-    def _is_enough(self, epoch: int) -> bool:
+    def is_enough(self, epoch: int) -> bool:
+        """Tell whether training ends after an epoch since no validation got better."""
         patience = self._options.patience
         if not patience or epoch - self.best_epoch < patience:
             return False
@@ -141,7 +144,10 @@ class TrainingWatch:
         now = time.monotonic()
         if is_last or now - self._saved >= SAVE_SECONDS:
             self.history.write(self._folder)  # first: a state must not be ahead of it
-            state = SavedState(training.state(), self._best, self.best_epoch, self.best_value)
+            state = SavedState(
+                training.state(), self._best, self.best_epoch, self.best_value,
+                seconds=self.seconds_before + now - self._begun,
+            )  # fmt: skip
             write_state(state, self._folder)
             self._saved = now
         if now - self._drawn >= DRAW_SECONDS:

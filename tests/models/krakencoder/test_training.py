@@ -6,7 +6,13 @@ import torch
 
 from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.models.krakencoder.training import EpochResult, TrainingSettings, train_model
+from kraken_bids.models.krakencoder.training import (
+    EpochResult,
+    Trainer,
+    TrainingData,
+    TrainingSettings,
+    train_model,
+)
 from kraken_bids.scores.metrics import average_rank, row_correlations, top_n_accuracy
 
 NAMES = (
@@ -71,18 +77,17 @@ def test_a_seed_fixes_the_training() -> None:
 
 
 def test_steps_without_a_finite_gradient_are_skipped_and_counted() -> None:
-    """Numbers too large for float32 leave finite weights behind."""
-    cohort = make_cohort(40)
-    broken = {flavor: x * 1e18 for flavor, x in cohort.items()}
+    """Numbers too large for float32 leave finite weights behind, which are no result."""
+    broken = {f.name: np.float32(x * 1e18) for f, x in make_cohort(40).items()}
     settings = TrainingSettings("none", 6, batch_size=20, n_epochs=1, device="cpu")
-    history: list[EpochResult] = []
+    sizes = {name: x.shape[1] for name, x in broken.items()}
+    trainer = Trainer(settings.design(sizes, {}), TrainingData(broken), settings)
 
-    model = train_model(broken, settings=settings, on_epoch=history.append)
-
-    assert history[-1].n_skipped > 0
-    assert model.provenance["SkippedSteps"] == history[-1].n_skipped
-    for values in model.network.arrays.values():
+    assert trainer.run_epoch().n_skipped == 2
+    for values in trainer.weights.arrays.values():
         assert np.isfinite(values).all()
+    with pytest.raises(ConnectomeError, match="found 2 of 3 that are not"):
+        trainer.count_skipped()
 
 
 def test_hidden_layers_and_other_losses_train() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,47 @@ def test_a_resumed_training_ends_with_the_very_same_weights(
         parts, whole = (tmp_path / run / name for run in ("parts", "whole"))
         assert parts.read_bytes() == whole.read_bytes(), name
     assert not (tmp_path / "parts/training_state.npz").exists()
+
+
+def stop_at_the_end(inputs: Path, folder: Path, options: TrainingOptions) -> None:
+    """Train to the end, and stop before the model is written."""
+
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training_watch.TrainingWatch, "conclude", stop)
+        with pytest.raises(KeyboardInterrupt):
+            train_files([str(inputs)], folder, options)
+
+
+def test_one_that_had_ended_early_is_not_trained_further(
+    tmp_path: Path, cohort: Path, ask: Ask
+) -> None:
+    """Its history is that of one that was never stopped, and so are the epochs that were run."""
+    changes = {"n_epochs": 400, "learning_rate": 0.05, "patience": 6, "validate_every": 2}
+    train_files([str(cohort)], tmp_path / "whole", ask(**changes))
+
+    stop_at_the_end(cohort, tmp_path / "parts", ask(**changes))
+    train_files([str(cohort)], tmp_path / "parts", ask(**changes, resume=True))
+
+    parts, whole = (tmp_path / run for run in ("parts", "whole"))
+    assert (parts / "history.tsv").read_bytes() == (whole / "history.tsv").read_bytes()
+    epochs = [read_json(run / "training.json")["EpochsRun"] for run in (parts, whole)]
+    assert epochs[0] == epochs[1] < 400
+
+
+def test_seconds_before_the_interruption_count(tmp_path: Path, cohort: Path, ask: Ask) -> None:
+    """A training of which one epoch was slow took as long as that."""
+    stop_at_the_end(cohort, tmp_path / "m", ask(validate_every=2))
+    state = training_states.read_state(tmp_path / "m")
+    assert state is not None
+    assert state.seconds > 0
+    training_states.write_state(replace(state, seconds=3600.0), tmp_path / "m")
+
+    told = train_files([str(cohort)], tmp_path / "m", ask(validate_every=2, resume=True))
+
+    assert 3600 < told.provenance["TrainingSeconds"] < 3700
 
 
 def test_an_interrupted_training_is_no_model_and_says_so(
@@ -203,7 +245,7 @@ def test_a_damaged_state_is_told(tmp_path: Path, cohort: Path, ask: Ask) -> None
     path = tmp_path / "m/training_state.npz"
     path.write_bytes(path.read_bytes()[:500])
 
-    with pytest.raises(CheckpointError, match="without --resume"):
+    with pytest.raises(CheckpointError, match="is damaged: train anew"):
         train_files([str(cohort)], tmp_path / "m", ask(validate_every=2, resume=True))
 
 
