@@ -39,7 +39,7 @@ def deal_folds(
         what = "subjects" if families is None else "families"
         raise ConnectomeError(
             f"expected at least {n_folds} {what} for {n_folds} folds; found {len(sizes)}. Give "
-            "more people, or fewer folds."
+            f"more {what}."
         )
     order = np.random.default_rng(seed).permutation(len(sizes))
     # the largest families first, each into the fold with the fewest people

@@ -259,6 +259,8 @@ def _list_facts(
         "Seed": options.seed,
         "Families": len(set(ladder.families.tolist())),
         "Rows": len(ladder.families),
+        "JudgedFamilies": len(set(ladder.families[ladder.find_judged()].tolist())),
+        "JudgedRows": len(ladder.find_judged()),
         "LatentsTurned": RUNGS.index(ladder.chosen) >= RUNGS.index(LATENT_MAP)
         and ladder.changes[ladder.chosen].turn is not None,
         "Adaptation": {

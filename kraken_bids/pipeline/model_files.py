@@ -9,7 +9,12 @@ from kraken_bids.connectome.matrices import n_regions_of
 from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.digests import compute_sha256
-from kraken_bids.models.krakencoder.checkpoint import DESCRIPTION_NAME, WEIGHTS_NAME, write_model
+from kraken_bids.models.krakencoder.checkpoint import (
+    DESCRIPTION_NAME,
+    TRAINING_NAME,
+    WEIGHTS_NAME,
+    write_model,
+)
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.merge import merge_models
 from kraken_bids.models.krakencoder.model import Model
@@ -78,6 +83,11 @@ def check_model_output(output: Path, models: Sequence[str]) -> None:
         found = "a folder" if is_file else "a file" if output.is_file() else "a pipe or device"
         raise SettingsError(
             f"expected --output DIR or FILE{CHECKPOINT_SUFFIX}; found {output}, which is {found}."
+        )
+    if not is_file and (output / TRAINING_NAME).exists():
+        raise SettingsError(
+            f"expected --output DIR of its own; found the folder of a training in {output}, whose "
+            "history and splits would stand beside another model. Give another folder."
         )
     for model in models:
         if Path(model).exists() and output.exists() and output.samefile(model):

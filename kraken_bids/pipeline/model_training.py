@@ -10,7 +10,7 @@ from kraken_bids.bids.custom_atlases import read_region_table
 from kraken_bids.cohort.from_files import open_connectomes
 from kraken_bids.cohort.output_checks import check_no_input
 from kraken_bids.cohort.projections import Cohort
-from kraken_bids.exceptions import ConnectomeError, FlavorError
+from kraken_bids.exceptions import ConnectomeError, FlavorError, SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.checkpoint import write_model
 from kraken_bids.models.krakencoder.devices import CPU, resolve_device
@@ -75,8 +75,10 @@ def train_files(inputs: Sequence[str], output: Path, options: TrainingOptions) -
     _check_enough(split, options)
     folder = TrainingFolder(output, options)
     if folder.open():
+        trained = load_model(output, device="cpu")
+        _check_same_subjects(trained, cohort, split)
         logger.info("%s is complete: nothing is left to do", output)
-        return load_model(output, device="cpu")
+        return trained
     transform = options.settings.transform
     reduced = reduce_cohort(cohort, split, families, transform=transform, folder=output)
     check_shared_subjects(reduced)
@@ -102,6 +104,20 @@ def train_files(inputs: Sequence[str], output: Path, options: TrainingOptions) -
     write_model(model, output)
     folder.close(**{key: value for key, value in facts.items() if key != "Subjects"})
     return model
+
+
+def _check_same_subjects(trained: Model, cohort: Cohort, split: Split) -> None:
+    """Refuse to take a complete training for that of other subjects or flavors."""
+    subjects = [cohort.subjects[row] for row in split.train.tolist()]
+    known = trained.provenance.get("Subjects", subjects)
+    if known == subjects and set(trained.flavors) == set(cohort.rows):
+        return
+    raise SettingsError(
+        f"--resume: expected what {trained.name}, which is complete, was trained on: "
+        f"{len(known)} training subjects with {', '.join(f.name for f in trained.flavors)}; found "
+        f"other ones, {len(subjects)} with {', '.join(f.name for f in cohort.rows)}. Train into "
+        "another folder."
+    )
 
 
 def _describe(cohort: ReducedCohort, options: TrainingOptions, fitted: Fitted) -> dict[str, Any]:

@@ -257,6 +257,45 @@ def test_two_halves_of_a_cohort_are_refused(
     assert "found 1." in done.output
 
 
+def test_people_and_families_are_those_who_are_judged(
+    population: Population, base: Path, tmp_path: Path
+) -> None:
+    """Of sixty with structure thirty have function: they are thirty people of fifteen families."""
+    edges = population.draw(60, 12)
+    found = []
+    for name, rows in edges.items():
+        n = 30 if name[0] == "F" else 60
+        subjects = np.array([f"p{row:03d}" for row in range(n)])
+        np.savez(tmp_path / f"{name}.npz", data=rows[:n], subjects=subjects)
+        found.append(f"{name}={tmp_path / name}.npz")
+    (tmp_path / "families.tsv").write_text(
+        "participant_id\tfamily\n" + "".join(f"sub-p{k:03d}\tf{k // 2}\n" for k in range(60))
+    )
+    words = ("--families", tmp_path / "families.tsv", "--output", tmp_path / "m")
+
+    done = run("finetune", "--model", base, "--input", *found, *words)
+
+    assert done.exit_code == 0, done.output
+    assert "30 people of 15 families" in done.output
+    told = json.loads((tmp_path / "m" / "finetune.json").read_text())
+    keys = ("Rows", "Families", "JudgedRows", "JudgedFamilies")
+    assert [told[key] for key in keys] == [60, 30, 30, 15]
+
+
+def test_a_folder_of_a_training_is_left_as_it_is(
+    population: Population, base: Path, tmp_path: Path
+) -> None:
+    """Its history would stand beside another model."""
+    inputs = write_cohort(tmp_path, population.draw(25, 10))
+    (tmp_path / "m").mkdir()
+    (tmp_path / "m" / "training.json").write_text("{}")
+
+    done = run("finetune", "--model", base, "--input", *inputs, "--output", tmp_path / "m")
+
+    assert done.exit_code == 2
+    assert "the folder of a training" in done.output
+
+
 def test_regressions_are_tuned_as_well(population: Population, tmp_path: Path) -> None:
     """A model by --method pls is a base like any other."""
     inputs = write_cohort(tmp_path, population.draw(80, 13))

@@ -64,6 +64,11 @@ class Ladder:
     """The rung to take."""
     seed: int
 
+    def find_judged(self) -> NDArray[np.intp]:
+        """Rows of the people by whom the choice is made: they have both flavors of a path."""
+        rows = [self.paths.index(path) for path in self.judged]
+        return np.flatnonzero(np.isfinite(self.scores[MEAN_SHIFT][rows]).any(axis=0))
+
     def estimate(self, rung: str, *, over: str = "", paths: Sequence[Path] = ()) -> Estimate:
         """Mean score of a rung in people held out, or its gain over another rung.
 

@@ -62,8 +62,8 @@ def write_ladder(ladder: Ladder, folder: Path, facts: Mapping[str, Any]) -> None
 
 def describe_ladder(ladder: Ladder) -> Iterator[str]:
     """Yield lines that say what was tried, what is taken, and where it did not help."""
-    n_families = len(set(ladder.families.tolist()))
-    n = ladder.estimate(MEAN_SHIFT).n_subjects
+    judged = ladder.find_judged()
+    n, n_families = len(judged), len(set(ladder.families[judged].tolist()))
     yield f"{n} people of {n_families} families; {SCORE[0].lower()}{SCORE[1:]}:"
     for rung in RUNGS:
         own = ladder.estimate(rung)

@@ -239,6 +239,24 @@ def test_a_complete_training_is_left_as_it_is(tmp_path: Path, cohort: Path, ask:
         train_files([str(cohort)], tmp_path / "m", ask())
 
 
+def test_a_complete_training_is_not_taken_for_one_of_others(
+    tmp_path: Path, cohort: Path, ask: Ask, people: dict[Flavor, np.ndarray], save: Save
+) -> None:
+    """The same command finds nothing left to do; fewer people, or flavors, are refused."""
+    train_files([str(cohort)], tmp_path / "m", ask())
+    train_files([str(cohort)], tmp_path / "m", ask(resume=True))
+
+    first = next(iter(people))
+    others = {
+        "fewer": {flavor: rows[:25] for flavor, rows in people.items()},
+        "without": {flavor: rows for flavor, rows in people.items() if flavor != first},
+    }
+    for name, edges in others.items():
+        other = save(tmp_path / f"{name}.npz", edges)
+        with pytest.raises(SettingsError, match=r"which is complete, was trained on: 22 training"):
+            train_files([str(other)], tmp_path / "m", ask(resume=True))
+
+
 def test_a_damaged_state_is_told(tmp_path: Path, cohort: Path, ask: Ask) -> None:
     """A file that was cut is no state."""
     train_until(5, cohort, tmp_path / "m", ask(validate_every=2))
