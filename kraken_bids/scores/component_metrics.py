@@ -83,7 +83,7 @@ class PairCorrelations:
         ranks = rank_own(self.plain)
         return {
             "avgrank": np.mean(1 - ranks / ranks.shape[-1], axis=-1),
-            "top1acc": np.mean(ranks < 1, axis=-1),
+            "top1acc": np.mean(ranks <= 0, axis=-1),
             "avgcorr": np.diagonal(self.plain, axis1=-2, axis2=-1).mean(axis=-1),
             "avgcorr_resid": np.diagonal(self.demeaned, axis1=-2, axis2=-1).mean(axis=-1),
         }

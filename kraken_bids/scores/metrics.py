@@ -121,8 +121,11 @@ def own_correlations(
 
 
 def top_n_accuracy(correlations: NDArray[np.floating], n: int) -> float:
-    """Share of observed subjects whose own prediction is among their ``n`` best matches."""
-    return float(np.mean(rank_own(correlations) < n))
+    """Share of observed subjects whose own prediction is among their ``n`` best matches.
+
+    One that shares the last of these places with others is not.
+    """
+    return float(np.mean(rank_own(correlations) <= n - 1))
 
 
 def average_rank(correlations: NDArray[np.floating]) -> float:

@@ -78,8 +78,8 @@ def compare(
     y = predicted - predicted.mean(axis=0, dtype=np.float64)
     center = observed.mean(axis=0, dtype=np.float64) if mean is None else mean
     cells = {
-        "top1acc": (ranks < 1).astype(np.float64),
-        "top2acc": (ranks < 2).astype(np.float64),
+        "top1acc": (ranks <= 0).astype(np.float64),
+        "top2acc": (ranks <= 1).astype(np.float64),
         "avgrank": 1 - ranks / len(ranks),
         "avgcorr": correlations,
         "avgcorr_resid": row_correlations(observed - center, predicted - center),

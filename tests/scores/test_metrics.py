@@ -7,6 +7,7 @@ from sklearn.metrics import explained_variance_score
 
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.scores import metrics
+from kraken_bids.scores.component_metrics import PairCorrelations
 from kraken_bids.scores.metrics import (
     average_correlation_residual,
     average_rank,
@@ -140,3 +141,14 @@ def test_own_correlations_are_the_diagonal(pair: tuple[np.ndarray, np.ndarray]) 
 
     np.testing.assert_allclose(found, expected, atol=1e-12)
     assert own_correlations(np.ones((1, 5)), np.arange(5.0)[None]) == [0.0]
+
+
+@pytest.mark.parametrize("n_subjects", [2, 3, 7])
+def test_two_alike_predictions_identify_neither(n_subjects: int) -> None:
+    """Not even among two; two that share the first two places are among the best two."""
+    alike = np.full((n_subjects, n_subjects), 0.4)
+
+    assert top_n_accuracy(alike, 1) == 0
+    assert PairCorrelations(alike, alike).summarise()["top1acc"] == 0
+    assert top_n_accuracy(np.full((2, 2), 0.4), 2) == 1
+    assert top_n_accuracy(np.eye(n_subjects), 1) == 1
