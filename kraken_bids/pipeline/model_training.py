@@ -225,7 +225,9 @@ def _check_enough(split: Split, options: TrainingOptions) -> None:
     if n_train >= max(n_components, batch if is_batched else 0):
         return
     fitting = [f"--transform pca{n_train}"] if n_components > n_train else []
-    fitting += [f"--batch-size {n_train}"] if is_batched and batch > n_train else []
+    fitting += [f"--batch-size {n_train}"] if is_batched and batch > n_train > 1 else []
+    if n_train < 2:
+        fitting = ["a smaller --test-share or --validation-share"]
     asked = [f"{n_components} principal components"] if n_components else []
     asked += [f"a batch of {batch}"] if is_batched else []
     raise ConnectomeError(

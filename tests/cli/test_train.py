@@ -78,6 +78,7 @@ def test_an_atlas_that_nobody_knows_goes_from_training_to_evaluation(
         (("--families", "family"), 2, "--participants FILE"),
         (("--atlas", "glasser21=x.tsv"), 3, "Spell it as in the flavor"),
         (("--patience", -1), 2, "--patience of 0 or more"),
+        (("--test-share", 0.97), 4, "Give a smaller --test-share"),
         (("--seed", -1), 2, "a seed from 0 on"),
         (("--hidden", 0), 2, "hidden layers of at least 1"),
         (("--negative-slope", "nan"), 2, "a finite slope"),
