@@ -222,14 +222,21 @@ def _is_orphan(path: Path) -> bool:
     """Whether nobody writes a half-written file any more."""
     found = LEFTOVER.fullmatch(path.name)
     assert found is not None
-    if found[2] == _machine():
-        try:
-            os.kill(int(found[1]), 0)
-        except ProcessLookupError:
-            return True
-        except (OSError, OverflowError):
-            pass
+    if found[2] == _machine() and _has_ended(int(found[1])):
+        return True
     return path.stat().st_mtime < time.time() - LEFTOVER_AGE_S
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a process is gone; a killed one keeps its number until its parent asks for it."""
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="latin-1").rpartition(")")[2]
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return state.split()[:1] in (["Z"], ["X"])
 
 
 @cache

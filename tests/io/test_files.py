@@ -199,6 +199,22 @@ def test_what_a_killed_process_of_this_machine_left_goes_at_once(tmp_path: Path)
     assert not deep.exists()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="states of processes as of Linux")
+def test_a_killed_process_that_nobody_asked_for_yet_writes_no_more(tmp_path: Path) -> None:
+    """Its number is taken as long as its parent has not seen its end."""
+    with atomic_path(tmp_path / "y.tsv") as mine:
+        mine.touch()
+        name = mine.name
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as process:
+        left = tmp_path / name.replace(f".{os.getpid()}-", f".{process.pid}-")
+        left.touch()
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)  # it has ended, and stays listed
+
+        remove_leftovers(tmp_path)
+
+        assert not left.exists()
+
+
 def test_the_first_file_of_a_folder_finds_it_tidied(tmp_path: Path) -> None:
     """Tools have no run that begins by looking round: what was left goes as they write."""
     leave_half(tmp_path / "x.zip")
