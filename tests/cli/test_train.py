@@ -85,6 +85,8 @@ def test_an_atlas_that_nobody_knows_goes_from_training_to_evaluation(
         (("--loss", "mse.w-5"), 2, "an optional weight from 0 on"),
         (("--loss", "mse.w1-2"), 2, "an optional weight from 0 on"),
         (("--device", "cuda:99"), 2, "CUDA devices"),
+        (("--method", "pls", "--epochs", 5, "--hidden", 9), 2, "found --hidden, --epochs"),
+        (("--intergroup-hidden", 9), 2, "expected --intergroup"),
     ],
 )
 def test_wrong_options_are_told(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from kraken_bids.cli.options import (
     FILE,
@@ -63,7 +64,7 @@ data_options = add_options(
 recipe_options = add_options(
     _option(
         "--method", type=click.Choice(["krakencoder", "pls", "ridge"]), default="krakencoder",
-        help="pls and ridge: closed-form regressions between scores, in seconds.",
+        help="pls and ridge: closed-form regressions between scores, trained in no epochs.",
     ),
     _option("--transform", default="pca256", metavar="pcaK|cfeat|none", help="Of connectomes."),
     _option("--latent-size", type=int, default=128, help="Length of a latent."),
@@ -128,6 +129,11 @@ OWN = (
     "validate_every", "patience", "resume",
 )  # fmt: skip
 """What is no part of the recipe."""
+OF_REGRESSIONS = {
+    "inputs", "output", "atlases", "verbose", "splits", "test_share", "validation_share",
+    "families", "participants", "method", "resume", "transform", "seed", "device",
+}  # fmt: skip
+"""What closed-form regressions take; all else is of networks."""
 
 
 @click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
@@ -154,6 +160,7 @@ def train(
         from kraken_bids.models.krakencoder.recipe import TrainingSettings
         from kraken_bids.pipeline.train.training_options import TrainingOptions
 
+        _check_applicable(click.get_current_context())
         own = {name: options.pop(name) for name in OWN}
         tables = {name: Path(table) for name, table in pairs("--atlas", atlases).items()}
         settings = TrainingSettings(**options)
@@ -166,3 +173,28 @@ def train(
         model = train_files(inputs, output, asked)
         n_subjects = model.provenance.get("NumberOfSubjects")
         click.echo(f"{len(model.flavors)} flavors, {n_subjects} training subjects: {output}")
+
+
+def _check_applicable(context: click.Context) -> None:
+    """Refuse options that would change nothing.
+
+    Raises
+    ------
+    SettingsError
+    """
+    given = {
+        option.name: option.opts[0]
+        for option in context.command.params
+        if context.get_parameter_source(str(option.name)) is not ParameterSource.DEFAULT
+    }
+    method = context.params["method"]
+    idle = [spelled for name, spelled in given.items() if name not in OF_REGRESSIONS]
+    if method != "krakencoder" and idle:
+        raise SettingsError(
+            f"--method {method}: expected no options of networks, which change nothing here; "
+            f"found {', '.join(idle)}. Leave them out."
+        )
+    if "intergroup_sizes" in given and not context.params["intergroup"]:
+        raise SettingsError(
+            "--intergroup-hidden: expected --intergroup, whose layers they are; found it alone."
+        )
