@@ -77,7 +77,10 @@ def train_files(inputs: Sequence[str], output: Path, options: TrainingOptions) -
     if folder.open():
         trained = load_model(output, device="cpu")
         _check_same_subjects(trained, cohort, split)
-        logger.info("%s is complete: nothing is left to do", output)
+        logger.info(
+            "%s is complete: nothing is left to do (subjects and flavors are those that it was "
+            "trained on; connectomes were not compared)", output,
+        )  # fmt: skip
         return trained
     transform = options.settings.transform
     reduced = reduce_cohort(cohort, split, families, transform=transform, folder=output)

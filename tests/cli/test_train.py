@@ -87,6 +87,8 @@ def test_an_atlas_that_nobody_knows_goes_from_training_to_evaluation(
         (("--device", "cuda:99"), 2, "CUDA devices"),
         (("--method", "pls", "--epochs", 5, "--hidden", 9), 2, "found --hidden, --epochs"),
         (("--intergroup-hidden", 9), 2, "expected --intergroup"),
+        (("--epochs", 0), 2, "nothing is learned"),
+        (("--learning-rate", 0), 2, "nothing is learned"),
     ],
 )
 def test_wrong_options_are_told(

@@ -51,6 +51,12 @@ class TrainingOptions:
                 f"{self.patience} and {self.validate_every}."
             )
 
+        if self.settings.n_epochs < 1 or not self.settings.rate > 0:
+            raise SettingsError(
+                "expected --epochs of 1 or more and a --learning-rate above 0, without which "
+                f"nothing is learned; found {self.settings.n_epochs} and {self.settings.rate:g}."
+            )
+
     @property
     def evaluation_interval(self) -> int:
         """Epochs between two evaluations."""
