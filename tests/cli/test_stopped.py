@@ -35,6 +35,7 @@ from kraken_bids.pipeline.provenance import follow_run, start_run
 from kraken_bids.settings import DataSettings, Settings
 
 out = Path(sys.argv[1])
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may have it ignored (nohup)
 with exit_with_message():
     end_cleanly_when_stopped()
     start_terminal_log(0)
