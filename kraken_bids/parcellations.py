@@ -1,6 +1,7 @@
 """Parcellations: their regions, in the model's order, from tables in ``data/``; no images."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -47,6 +48,27 @@ class Parcellation:
     def n_edges(self) -> int:
         """Number of edges: pairs of different regions."""
         return self.n_regions * (self.n_regions - 1) // 2
+
+
+def make_parcellation(name: str, region_names: Sequence[str], *, description: str) -> Parcellation:
+    """Regions of which no more than the names is known, numbered from 1 in their order."""
+    n_regions = len(region_names)
+    return Parcellation(
+        name=name,
+        space="",
+        source="image",
+        image="",
+        description=description,
+        region_names=tuple(region_names),
+        hemispheres=("M",) * n_regions,
+        groups=(name,) * n_regions,
+        labels=tuple(range(1, n_regions + 1)),
+    )
+
+
+def number_regions(name: str, n_regions: int) -> list[str]:
+    """Names of regions that have none: ``mine40_1``, ``mine40_2`` …."""
+    return [f"{name}_{number}" for number in range(1, n_regions + 1)]
 
 
 def list_parcellations() -> tuple[str, ...]:

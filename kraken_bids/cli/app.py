@@ -12,15 +12,9 @@ from kraken_bids import __version__
 from kraken_bids.cli.app_settings import read_settings
 from kraken_bids.cli.cleaning_options import cleaning_options, template_options
 from kraken_bids.cli.help_sections import SectionedCommand
-from kraken_bids.cli.options import (
-    ListOption,
-    end_cleanly_when_stopped,
-    exit_with_message,
-    read_config,
-    reserve_where_limited,
-    verbose_option,
-)
+from kraken_bids.cli.options import ListOption, exit_with_message, read_config, verbose_option
 from kraken_bids.cli.running_options import check_ridge_options, check_running, running_options
+from kraken_bids.cli.stopping import end_cleanly_when_stopped, reserve_where_limited
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import make_folder
 from kraken_bids.logs import start_terminal_log

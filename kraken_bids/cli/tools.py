@@ -14,13 +14,8 @@ from kraken_bids.cli.commands.model_tools import convert, describe, merge
 from kraken_bids.cli.commands.predict import predict
 from kraken_bids.cli.commands.sc import sc
 from kraken_bids.cli.commands.train import train
-from kraken_bids.cli.options import (
-    ForgivingCommand,
-    end_cleanly_when_stopped,
-    exit_with_message,
-    reserve_where_limited,
-    verbose_option,
-)
+from kraken_bids.cli.options import ForgivingCommand, exit_with_message, verbose_option
+from kraken_bids.cli.stopping import end_cleanly_when_stopped, reserve_where_limited
 from kraken_bids.logs import start_terminal_log
 
 

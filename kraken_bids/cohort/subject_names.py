@@ -16,6 +16,11 @@ MAX_NAMED = 5
 """Subjects whom a message names."""
 
 
+def person_of(label: str) -> str:
+    """Label of a subject without the session: ``01`` of ``01_ses-1``."""
+    return label.partition(SESSION)[0]
+
+
 def simplify_label(label: str) -> str:
     """Label without what people spell in several ways: ``sub-`` before it, case, zeros, hyphens.
 

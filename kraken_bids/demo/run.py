@@ -15,6 +15,7 @@ from kraken_bids.models.krakencoder.training import TrainingSettings, train_mode
 from kraken_bids.pipeline.group import run_group
 from kraken_bids.pipeline.participant import run_participants
 from kraken_bids.pipeline.progress import Progress
+from kraken_bids.scores.metrics import chance_rank
 from kraken_bids.settings import DataSettings, PredictionSettings, RunSettings, Settings
 
 logger = logging.getLogger(__name__)
@@ -128,7 +129,7 @@ def _summarise(derivatives: Path, seconds: float) -> Iterator[str]:
             f"  {'structure' if group == 'FC' else 'function'} → "
             f"{'function' if group == 'FC' else 'structure'}: the right one of {n} subjects in "
             f"{top1:.0%} of cases (chance {1 / n:.0%}); average rank {rank:.2f} "
-            f"(1 is perfect, chance {(n + 1) / (2 * n):.2f})"
+            f"(1 is perfect, chance {chance_rank(n):.2f})"
         )
     yield ""
     yield f"Group report:        {group_report_path(derivatives)}"

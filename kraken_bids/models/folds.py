@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.models.splits import group_families
 
 
 def deal_folds(
@@ -29,12 +30,8 @@ def deal_folds(
     ConnectomeError
         If there are fewer families, or subjects, than folds.
     """
-    if families is not None and len(families) != n_subjects:
-        raise ConnectomeError(
-            f"expected a family for each of {n_subjects} subjects; found {len(families)}."
-        )
-    names = np.arange(n_subjects) if families is None else np.asarray(families)
-    _, member_of, sizes = np.unique(names, return_inverse=True, return_counts=True)
+    _, member_of = group_families(families, n_subjects)
+    sizes = np.bincount(member_of)
     if len(sizes) < n_folds:
         what = "subjects" if families is None else "families"
         raise ConnectomeError(

@@ -75,7 +75,7 @@ def split_subjects(
 
     Source: the published recipe, 80/20 and then 90/10.
     """
-    units, member_of = _list_families(families, n_subjects)
+    units, member_of = group_families(families, n_subjects)
     order = np.random.default_rng(seed).permutation(len(units))
     sizes = np.cumsum(np.bincount(member_of, minlength=len(units))[order])
     n_test = round(test_share * n_subjects)
@@ -92,10 +92,16 @@ def split_subjects(
     return Split(train, validation, test)
 
 
-def _list_families(
+def group_families(
     families: Sequence[str] | None, n_subjects: int
 ) -> tuple[NDArray[Any], NDArray[np.intp]]:
-    """List the families, each subject its own without any, and the number of each subject's."""
+    """List the families, each subject its own without any, and the number of each subject's.
+
+    Raises
+    ------
+    ConnectomeError
+        If ``families`` has another length.
+    """
     if families is not None and len(families) != n_subjects:
         raise ConnectomeError(
             f"expected a family for each of {n_subjects} subjects; found {len(families)}."

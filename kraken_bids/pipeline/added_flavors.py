@@ -21,7 +21,7 @@ from kraken_bids.models.krakencoder.losses import weigh_losses
 from kraken_bids.models.krakencoder.merge import merge_models
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.published_writer import name_reductions
-from kraken_bids.models.krakencoder.recipe import TrainingData, TrainingSettings
+from kraken_bids.models.krakencoder.recipe import SHAPE, TrainingData, TrainingSettings
 from kraken_bids.models.krakencoder.reduction import parse_transform
 from kraken_bids.models.krakencoder.training import Trainer
 from kraken_bids.models.splits import Split, split_subjects
@@ -216,13 +216,7 @@ def _settle(settings: TrainingSettings, base: Model) -> TrainingSettings:
         settings,
         loss=loss,
         transform=transform,
-        latent_size=base.latent_size,
-        hidden_sizes=arch.hidden_sizes,
-        skip_activation=arch.skip_activation,
-        negative_slope=arch.negative_slope,
-        alternate_tanh=arch.alternate_tanh,
-        latent_activation=arch.latent_activation,
-        latent_normalize=arch.latent_normalize,
+        **{name: getattr(arch, name) for name in SHAPE},
     )
 
 

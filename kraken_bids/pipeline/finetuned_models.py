@@ -13,7 +13,7 @@ from kraken_bids import __version__
 from kraken_bids.cohort.from_files import open_connectomes
 from kraken_bids.cohort.output_checks import check_no_input
 from kraken_bids.cohort.projections import Cohort, encode_cohort, project_cohort
-from kraken_bids.cohort.subject_names import SESSION
+from kraken_bids.cohort.subject_names import person_of
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import (
@@ -142,7 +142,7 @@ def _check_tunable(model: Model) -> None:
 
 
 def _check_people(subjects: Sequence[str]) -> None:
-    n_people = len({subject.partition(SESSION)[0] for subject in subjects})
+    n_people = len(set(map(person_of, subjects)))
     if n_people < MIN_PEOPLE:
         raise ConnectomeError(
             f"expected at least {MIN_PEOPLE} people to fine-tune a model, of whom some are held "
@@ -155,7 +155,7 @@ def _check_judged(tuner: Tuner, subjects: Sequence[str]) -> None:
     """Refuse a cohort few of whom have what the choice is made by."""
     present = {name: np.isfinite(rows).all(axis=1) for name, rows in tuner.raw.items()}
     able = np.any([present[source] & present[target] for source, target in tuner.judged], axis=0)
-    people = {subjects[row].partition(SESSION)[0] for row in np.flatnonzero(able).tolist()}
+    people = {person_of(subjects[row]) for row in np.flatnonzero(able).tolist()}
     if len(people) < MIN_PEOPLE:
         groups = "structure and function" if tuner.is_crossed else "the same flavors"
         raise ConnectomeError(

@@ -94,16 +94,8 @@ def train_files(inputs: Sequence[str], output: Path, options: TrainingOptions) -
         "TrainingSeconds": round(watch.seconds_before + time.monotonic() - started, 1),
         "Evaluation": summarise_directions(figures, reduced.groups),
     }
-    model = Model(
-        name=output.resolve().name,
-        sha256="",
-        flavors=tuple(reduced.flavors),
-        latent_size=fitted.weights.architecture.latent_size,
-        network=fitted.weights,
-        reductions=reduced.reductions,
-        provenance={**facts, "Regions": regions, LATENT_SPACE: OWN},
-        device=CPU,
-    )
+    provenance = {**facts, "Regions": regions, LATENT_SPACE: OWN}
+    model = _make_model(reduced, fitted, output.resolve().name, provenance)
     write_model(model, output)
     folder.close(**{key: value for key, value in facts.items() if key != "Subjects"})
     return model
@@ -120,6 +112,21 @@ def _check_same_subjects(trained: Model, cohort: Cohort, split: Split) -> None:
         f"{len(known)} training subjects with {', '.join(f.name for f in trained.flavors)}; found "
         f"other ones, {len(subjects)} with {', '.join(f.name for f in cohort.rows)}. Train into "
         "another folder."
+    )
+
+
+def _make_model(
+    cohort: ReducedCohort, fitted: Fitted, name: str, provenance: Mapping[str, Any]
+) -> Model:
+    return Model(
+        name=name,
+        sha256="",
+        flavors=tuple(cohort.flavors),
+        latent_size=fitted.weights.architecture.latent_size,
+        network=fitted.weights,
+        reductions=cohort.reductions,
+        provenance=provenance,
+        device=CPU,
     )
 
 

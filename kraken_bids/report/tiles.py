@@ -7,7 +7,6 @@ import numpy as np
 from kraken_bids.report.panels import list_panels
 from kraken_bids.report.section import Group, Tile
 from kraken_bids.report.sections.identifiability import (
-    chance_rank,
     compute_direction,
     tabulate_metrics,
 )
@@ -26,6 +25,7 @@ from kraken_bids.report.subjects import (
 from kraken_bids.report.words import count_noun, format_count, pick_noun
 from kraken_bids.report.written import Written
 from kraken_bids.report.written_group import WrittenGroup
+from kraken_bids.scores.metrics import chance_rank
 
 
 def list_tiles(written: Written) -> list[Tile]:

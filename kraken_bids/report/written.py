@@ -32,6 +32,8 @@ from kraken_bids.parcellations import (
     Parcellation,
     list_parcellations,
     load_parcellation,
+    make_parcellation,
+    number_regions,
 )
 from kraken_bids.report.leftovers import Leftovers
 from kraken_bids.report.section import Floats
@@ -108,17 +110,10 @@ class Written(Known):
         )
         squares = (read_or_none(partial(read_relmat, path)) for path in own)
         n_regions = next((len(square) for square in squares if square is not None), 0)
-        labels = tuple(range(1, n_regions + 1))
-        return Parcellation(
-            name=name,
-            space="",
-            source="image",
-            image="",
+        return make_parcellation(
+            name,
+            number_regions(name, n_regions),
             description=f"regions of {name}, whose table cannot be read",
-            region_names=tuple(f"{name}_{label}" for label in labels),
-            hemispheres=("M",) * n_regions,
-            groups=(name,) * n_regions,
-            labels=labels,
         )
 
     @property

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.scores.metrics import rank_own, row_correlations
+from kraken_bids.scores.metrics import chance_rank, rank_own, row_correlations
 
 Matrix = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -92,7 +92,7 @@ class PairCorrelations:
         """Mean of every metric over all ways of dealing the predictions out to the subjects."""
         n, several = self.plain.shape[-1], self.plain.shape[:-2]
         return {
-            "avgrank": np.full(several, (n + 1) / (2 * n)),
+            "avgrank": np.full(several, chance_rank(n)),
             "top1acc": np.full(several, 1 / n),
             "avgcorr": self.plain.mean(axis=(-2, -1)),
             "avgcorr_resid": self.demeaned.mean(axis=(-2, -1)),

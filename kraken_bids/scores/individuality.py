@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.scores.metrics import list_blocks
+from kraken_bids.scores.metrics import chance_rank, list_blocks
 
 Vector = NDArray[np.float64]
 
@@ -51,9 +51,8 @@ class Evidence:
     def tells_apart(self) -> bool:
         """Whether the right subject is found more often than by chance."""
         n = self.n_subjects
-        chance = (n + 1) / (2 * n)
         spread = math.sqrt((n**2 - 1) / 12) / n / math.sqrt(n)
-        return self.average_rank > chance + MIN_RANK_Z * spread
+        return self.average_rank > chance_rank(n) + MIN_RANK_Z * spread
 
     @property
     def beats_mean(self) -> bool:

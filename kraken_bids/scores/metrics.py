@@ -133,6 +133,16 @@ def average_rank(correlations: NDArray[np.floating]) -> float:
     return float(np.mean(1 - rank_own(correlations) / correlations.shape[0]))
 
 
+def chance_rank(n_subjects: int) -> float:
+    """Average rank that guessing reaches among so many subjects.
+
+    With the 0-based rank r the metric is the mean of 1 - r/n, whose expectation under guessing is
+    (n + 1) / 2n: 0.5 in a large cohort, 0.54 among 12.
+    """
+    n_subjects = max(n_subjects, 1)
+    return (n_subjects + 1) / (2 * n_subjects)
+
+
 def average_correlation(correlations: NDArray[np.floating]) -> float:
     """Mean correlation of subjects with their own prediction."""
     return float(np.mean(np.diag(correlations)))

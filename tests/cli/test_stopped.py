@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kraken_bids.cli import options
+from kraken_bids.cli import stopping
 
 SCRIPT = """
 import os, signal, sys
@@ -28,7 +28,7 @@ RUN = """
 import os, signal, sys, time
 from pathlib import Path
 from kraken_bids.cli.options import exit_with_message
-from kraken_bids.cli.options import end_cleanly_when_stopped
+from kraken_bids.cli.stopping import end_cleanly_when_stopped
 from kraken_bids.io.files import atomic_path
 from kraken_bids.logs import start_terminal_log
 from kraken_bids.pipeline.provenance import follow_run, start_run
@@ -78,7 +78,7 @@ def test_what_was_started_to_outlive_its_terminal_does() -> None:
     """``nohup`` has SIGHUP ignored, and so it stays."""
     script = """
 import os, signal
-from kraken_bids.cli.options import end_cleanly_when_stopped
+from kraken_bids.cli.stopping import end_cleanly_when_stopped
 signal.signal(signal.SIGHUP, signal.SIG_IGN)
 end_cleanly_when_stopped()
 os.kill(os.getpid(), signal.SIGHUP)
@@ -102,10 +102,10 @@ def test_a_command_that_misses_the_error_ends_all_the_same(number: int) -> None:
     """Python passes over errors in destructors and callbacks, that of Ctrl-C too."""
     script = f"""
 import contextlib, os, sys, time
-from kraken_bids.cli import options
+from kraken_bids.cli import stopping
 sys.argv = ["/usr/bin/kraken-bids"]
-options.PATIENCE_S = 0.2
-options.end_cleanly_when_stopped()
+stopping.PATIENCE_S = 0.2
+stopping.end_cleanly_when_stopped()
 with contextlib.suppress(BaseException):
     os.kill(os.getpid(), {int(number)})
     time.sleep(60)
@@ -121,7 +121,7 @@ def test_an_error_lost_in_a_destructor_is_raised_again_without_a_traceback(numbe
     """The signal arrives while an object is being freed."""
     script = f"""
 import os, sys, time
-from kraken_bids.cli import options
+from kraken_bids.cli import stopping
 
 class Freed:
     def __del__(self):
@@ -129,7 +129,7 @@ class Freed:
         time.sleep(0.05)
 
 sys.argv = ["/usr/bin/kraken-bids"]
-options.end_cleanly_when_stopped()
+stopping.end_cleanly_when_stopped()
 try:
     freed = Freed()
     del freed
@@ -142,6 +142,6 @@ finally:
         [sys.executable, "-c", script], check=False, capture_output=True, text=True
     )
 
-    assert time.monotonic() - begin < options.PATIENCE_S
+    assert time.monotonic() - begin < stopping.PATIENCE_S
     assert done.stdout == "tidied up\n"
     assert "ignored" not in done.stderr

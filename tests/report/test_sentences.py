@@ -7,7 +7,6 @@ from scipy import stats
 from kraken_bids.report.sections.connectome_panels import explain_cells
 from kraken_bids.report.sections.identifiability import (
     Identifiability,
-    chance_rank,
     compute_direction,
     explain_chance,
     summarize_identifiability,
@@ -19,6 +18,7 @@ from kraken_bids.report.sections.motion_effects import (
 from kraken_bids.report.sections.site_adaptation import explain_adaptation
 from kraken_bids.report.sections.structure import explain_circle
 from kraken_bids.report.words import explain_source, format_share
+from kraken_bids.scores.metrics import chance_rank
 from kraken_bids.scores.quality_control import QcFc
 
 

@@ -15,83 +15,72 @@ from kraken_bids.cli.options import (
     transforms_option,
     verbose_option,
 )
+from kraken_bids.cli.recipe_options import (
+    atlases_option,
+    device_option,
+    model_option,
+    option,
+    participants_option,
+    seed_option,
+    step_options,
+)
 from kraken_bids.logs import start_terminal_log
 
-
-def _option(*names: str, **attributes: Any) -> Any:
-    return click.option(*names, show_default="default" in attributes, **attributes)
-
-
 data_options = add_options(
-    _option(
-        "--model", required=True, metavar="PATH|pretrained|FLAVOR",
-        help="A model folder, a published .pt file, pretrained, or a published flavor.",
-    ),
+    model_option,
     transforms_option,
-    _option(
+    option(
         "--input", "inputs", cls=ListOption, required=True, metavar="FLAVOR=FILE ...",
         help="Connectomes of the new flavor, as kraken-tools predict takes them; without "
         "--latents also the same people's of flavors that the model has.",
     ),
-    _option(
+    option(
         "--latents", type=FILE, metavar="FILE|DIR",
         help="Latents of the people, by name: kraken_target_*_encoded.mat, .npz, .h5, a table, or "
         "a folder that kraken-bids wrote  [computed from their other flavors]",
     ),
-    _option(
+    option(
         "--latents-source", default="", metavar="SOURCE",
         help="Which latents of the file  [fusion, or the only ones]",
     ),
-    _option("--output", type=FILE, required=True, metavar="DIR", help="Folder of the model."),
-    _option("--merge", "merges", is_flag=True, help="Write MODEL and the new flavor together."),
-    _option(
+    option("--output", type=FILE, required=True, metavar="DIR", help="Folder of the model."),
+    option("--merge", "merges", is_flag=True, help="Write MODEL and the new flavor together."),
+    option(
         "--adaptation-mode",
         type=click.Choice(["auto", "none", "meanshift", "meanfit", "meanfit+meanshift"]),
         default="auto", help="Of the other flavors that latents are computed from.",
     ),
-    _option(
+    option(
         "--families", metavar="FILE|COLUMN",
         help="Who is held out together: a table with participant_id and family, or a column of "
         "participants.tsv.",
     ),
-    _option(
-        "--participants", type=FILE, metavar="FILE",
-        help="Table of participants  [participants.tsv in a folder of --input]",
-    ),
-    _option(
-        "--atlas", "atlases", cls=ListOption, metavar="NAME=DSEG.tsv ...",
-        help="Names of the regions of an atlas of your own, kept in the model.",
-    ),
+    participants_option,
+    atlases_option,
 )  # fmt: skip
 
 recipe_options = add_options(
-    _option(
+    option(
         "--fixed", "is_fixed", is_flag=True,
         help="Train the encoder to the latents and the decoder from them, each by itself.",
     ),
-    _option(
+    option(
         "--transform", default="", metavar="pcaK|cfeat|none", help="Of connectomes  [the model's]"
     ),
-    _option(
+    option(
         "--loss", default="correye+enceye.w10+neidist+encdist.w10+mse.w1000",
         help="Terms, each with its weight; those of latents, and mse, are also taken against the "
         "targets.",
     ),
-    _option("--dropout", type=float, default=0.5, help="After each linear layer."),
-    _option(
-        "--learning-rate", type=float, metavar="RATE",
-        help="Of AdamW  [1e-3; 1e-4 with --schedule paths, as published]",
-    ),
-    _option("--weight-decay", type=float, default=0.01, help="Of AdamW."),
-    _option("--batch-size", type=int, default=41, help="Subjects per step."),
-    _option("--epochs", "n_epochs", type=int, default=500, help="Times that all are seen."),
-    _option("--schedule", type=click.Choice(["joint", "paths"]), default="joint"),
-    _option(
+    step_options,
+    option("--epochs", "n_epochs", type=int, default=500, help="Times that all are seen."),
+    option("--schedule", type=click.Choice(["joint", "paths"]), default="joint"),
+    option(
         "--validation-share", type=float, default=0.1,
         help="Share of the people that is held out to judge the new flavor.",
     ),
-    _option("--seed", type=int, default=0, help="Of the split, weights, batches and dropout."),
-    _option("--device", default="auto", metavar="auto|cpu|cuda[:N]"),
+    seed_option,
+    device_option,
 )  # fmt: skip
 
 RECIPE = (

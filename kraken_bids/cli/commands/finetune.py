@@ -12,16 +12,12 @@ from kraken_bids.cli.options import (
     transforms_option,
     verbose_option,
 )
+from kraken_bids.cli.recipe_options import device_option, model_option, participants_option
 from kraken_bids.logs import start_terminal_log
 
 
 @click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
-@click.option(
-    "--model",
-    required=True,
-    metavar="PATH|pretrained|FLAVOR",
-    help="A model folder, a published .pt file, pretrained, or a published flavor.",
-)
+@model_option
 @transforms_option
 @click.option(
     "--input",
@@ -47,14 +43,9 @@ from kraken_bids.logs import start_terminal_log
     help="Who is held out together: a table with participant_id and family, or a column of "
     "participants.tsv. Sessions of a person always are.",
 )
-@click.option(
-    "--participants",
-    type=FILE,
-    metavar="FILE",
-    help="Table of participants  [participants.tsv in a folder of --input]",
-)
+@participants_option
 @click.option("--seed", type=int, default=0, show_default=True, help="Of folds and intervals.")
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]")
+@device_option
 @verbose_option
 def finetune(
     model: str,

@@ -15,6 +15,14 @@ from kraken_bids.cli.options import (
     pairs,
     verbose_option,
 )
+from kraken_bids.cli.recipe_options import (
+    atlases_option,
+    device_option,
+    option,
+    participants_option,
+    seed_option,
+    step_options,
+)
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.logs import start_terminal_log
 
@@ -22,105 +30,89 @@ LOSS = "correye+enceye.w10+neidist+encdist.w10+mse.w1000+latentsimloss.w10000"
 """The published one; a test compares."""
 
 
-def _option(*names: str, **attributes: Any) -> Any:
-    return click.option(*names, show_default="default" in attributes, **attributes)
-
-
 data_options = add_options(
-    _option(
+    option(
         "--input", "inputs", cls=ListOption, required=True, metavar="FLAVOR=FILE ...",
         help="Connectomes, as kraken-tools predict takes them; or a folder that kraken-bids wrote "
         "(its measured connectomes). Any flavor <FC…|SC…>_<atlas>_<processing>.",
     ),
-    _option(
+    option(
         "--output", type=FILE, required=True, metavar="DIR",
         help="Folder of the model, its history and pictures.",
     ),
-    _option(
+    option(
         "--splits", type=FILE, metavar="FILE",
         help="Who trains: a table with participant_id and a column of train, validation, test; or "
         "a published subject_splits_*.mat  [drawn by chance]",
     ),
-    _option("--test-share", type=float, default=0.2, help="Share that is drawn for test."),
-    _option(
+    option("--test-share", type=float, default=0.2, help="Share that is drawn for test."),
+    option(
         "--validation-share", type=float, default=0.1,
         help="Share of the others that is drawn for validation.",
     ),
-    _option(
+    option(
         "--families", metavar="FILE|COLUMN",
         help="Who belongs together in a split: a table with participant_id and family, or a "
         "column of participants.tsv. Sessions of a person always do.",
     ),
-    _option(
-        "--participants", type=FILE, metavar="FILE",
-        help="Table of participants  [participants.tsv in a folder of --input]",
-    ),
-    _option(
-        "--atlas", "atlases", cls=ListOption, metavar="NAME=DSEG.tsv ...",
-        help="Names of the regions of an atlas of your own, kept in the model.",
-    ),
+    participants_option,
+    atlases_option,
 )  # fmt: skip
 
 recipe_options = add_options(
-    _option(
+    option(
         "--method", type=click.Choice(["krakencoder", "pls", "ridge"]), default="krakencoder",
         help="pls and ridge: closed-form regressions between scores, trained in no epochs.",
     ),
-    _option("--transform", default="pca256", metavar="pcaK|cfeat|none", help="Of connectomes."),
-    _option("--latent-size", type=int, default=128, help="Length of a latent."),
-    _option(
+    option("--transform", default="pca256", metavar="pcaK|cfeat|none", help="Of connectomes."),
+    option("--latent-size", type=int, default=128, help="Length of a latent."),
+    option(
         "--hidden", "hidden_sizes", cls=ListOption, type=int, metavar="N ...",
         help="Widths of hidden layers  [none]",
     ),
-    _option("--loss", default=LOSS, help="Terms, each with its weight."),
-    _option("--dropout", type=float, default=0.5, help="After each linear layer."),
-    _option(
-        "--learning-rate", type=float, metavar="RATE",
-        help="Of AdamW  [1e-3; 1e-4 with --schedule paths, as published]",
-    ),
-    _option("--weight-decay", type=float, default=0.01, help="Of AdamW."),
-    _option("--batch-size", type=int, default=41, help="Subjects per step."),
-    _option("--epochs", "n_epochs", type=int, default=2000, help="Times that all are seen."),
-    _option(
+    option("--loss", default=LOSS, help="Terms, each with its weight."),
+    step_options,
+    option("--epochs", "n_epochs", type=int, default=2000, help="Times that all are seen."),
+    option(
         "--schedule", type=click.Choice(["joint", "paths"]), default="joint",
         help="All paths of a batch in one step; or one step per path, as published.",
     ),
-    _option("--seed", type=int, default=0, help="Of the split, weights, batches and dropout."),
-    _option("--device", default="auto", metavar="auto|cpu|cuda[:N]"),
+    seed_option,
+    device_option,
 )  # fmt: skip
 
 network_options = add_options(
-    _option("--linear", "skip_activation", is_flag=True, help="No activation between layers."),
-    _option("--negative-slope", type=float, default=0.0, help="Of LeakyReLU; 0: ReLU."),
-    _option("--alternate-tanh", is_flag=True, help="Tanh in place of every other ReLU."),
-    _option(
+    option("--linear", "skip_activation", is_flag=True, help="No activation between layers."),
+    option("--negative-slope", type=float, default=0.0, help="Of LeakyReLU; 0: ReLU."),
+    option("--alternate-tanh", is_flag=True, help="Tanh in place of every other ReLU."),
+    option(
         "--latent-activation", type=click.Choice(["none", "tanh", "sigmoid"]), default="none",
         help="After every linear layer of the encoders.",
     ),
-    _option(
+    option(
         "--no-latent-normalize", "latent_normalize", is_flag=True, flag_value=False, default=True,
         help="Do not scale latents to unit length.",
     ),
-    _option(
+    option(
         "--intergroup", is_flag=True, help="Translate latents between SC and FC by own layers."
     ),
-    _option(
+    option(
         "--intergroup-hidden", "intergroup_sizes", cls=ListOption, type=int, metavar="N ...",
         help="Widths of their hidden layers  [none]",
     ),
 )  # fmt: skip
 
 run_options = add_options(
-    _option(
+    option(
         "--validate-every", type=int, metavar="EPOCHS",
         help="Epochs between two evaluations  [a fiftieth of all]",
     ),
-    _option(
+    option(
         "--patience", type=int, default=0, metavar="EPOCHS",
         help="End after so many epochs without a better validation, and keep the best epoch; "
         "0: train to the end and keep the last.",
     ),
-    _option("--resume", is_flag=True, help="Go on with an interrupted training."),
+    option("--resume", is_flag=True, help="Go on with an interrupted training."),
 )  # fmt: skip
 
 GO_ON = "What was saved is kept: the same command with --resume goes on from there."

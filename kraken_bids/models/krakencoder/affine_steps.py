@@ -15,6 +15,7 @@ from kraken_bids.models.krakencoder.alike_paths import SINGLE, AlikePaths, group
 from kraken_bids.models.krakencoder.architecture import Weights
 from kraken_bids.models.krakencoder.devices import CPU, Array, run_parts, single_thread
 from kraken_bids.models.krakencoder.dropout import Dropout
+from kraken_bids.models.krakencoder.layers import MIN_NORM
 from kraken_bids.models.krakencoder.losses import compute_similarity_loss, weigh_losses
 from kraken_bids.models.krakencoder.pair_losses import (
     Rows,
@@ -26,8 +27,6 @@ from kraken_bids.models.krakencoder.recipe import TrainingData, TrainingSettings
 from kraken_bids.models.krakencoder.trained_layers import Workspace, lay_out
 from kraken_bids.models.optimizer import GuardedAdamW
 
-MIN_NORM = 1e-12
-"""Shorter latents are divided by this, as torch's ``normalize`` does."""
 MAX_VALUES = 1 << 18
 """Predicted numbers of a block: what is worked on at once stays near a core's cache."""
 

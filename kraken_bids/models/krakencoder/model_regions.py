@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from kraken_bids.connectome.matrices import n_regions_of
 from kraken_bids.io.facts import Facts
 from kraken_bids.models.krakencoder.model import Model
-from kraken_bids.parcellations import Parcellation
+from kraken_bids.parcellations import Parcellation, make_parcellation, number_regions
 
 
 def list_own_regions(model: Model) -> dict[str, list[str]]:
@@ -21,22 +21,9 @@ def describe_regions(model: Model, names: Iterable[str]) -> list[Parcellation]:
         n_regions = count_regions(model, name)
         if n_regions is None:
             continue
-        numbered = [f"{name}_{number}" for number in range(1, n_regions + 1)]
         named = list_own_regions(model).get(name, [])
-        regions = tuple(named if len(named) == n_regions else numbered)
-        found.append(
-            Parcellation(
-                name=name,
-                space="",
-                source="image",
-                image="",
-                description=f"regions of {model.name}",
-                region_names=regions,
-                hemispheres=("M",) * n_regions,
-                groups=(name,) * n_regions,
-                labels=tuple(range(1, n_regions + 1)),
-            )
-        )
+        regions = named if len(named) == n_regions else number_regions(name, n_regions)
+        found.append(make_parcellation(name, regions, description=f"regions of {model.name}"))
     return found
 
 

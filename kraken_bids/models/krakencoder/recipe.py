@@ -18,6 +18,13 @@ LEARNING_RATES = {"joint": 1e-3, "paths": 1e-4}
 """Of the schedules; that of ``paths`` is the published one."""
 
 
+SHAPE = (
+    "latent_size", "hidden_sizes", "skip_activation", "negative_slope", "alternate_tanh",
+    "latent_activation", "latent_normalize",
+)  # fmt: skip
+"""Settings that are those of the architecture, by the same names."""
+
+
 @dataclass(frozen=True)
 class TrainingSettings:
     """What fixes a training; the defaults are the published recipe, in the joint schedule."""
@@ -118,13 +125,7 @@ class TrainingSettings:
         return Architecture(
             flavors=tuple(sizes),
             input_sizes=tuple(sizes.values()),
-            latent_size=self.latent_size,
-            hidden_sizes=self.hidden_sizes,
-            skip_activation=self.skip_activation,
-            negative_slope=self.negative_slope,
-            alternate_tanh=self.alternate_tanh,
-            latent_activation=self.latent_activation,
-            latent_normalize=self.latent_normalize,
+            **{name: getattr(self, name) for name in SHAPE},
             dropout=self.dropout,
             groups=tuple(names),
             group_paths=tuple(f"{a}->{b}" for a, b in permutations(sorted(set(names)), 2)),

@@ -24,6 +24,7 @@ from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.pipeline.check.cohort_doubts import warn_of_observed
 from kraken_bids.pipeline.check.cohort_scores import MIN_MEMBERS
 from kraken_bids.report.source_by_target import SourceByTarget, draw_source_by_target
+from kraken_bids.scores.metrics import chance_rank
 from kraken_bids.scores.plausibility import InputCheck
 from kraken_bids.scores.quality_control import METRIC_WORDS
 from kraken_bids.scores.significance import Score, compare, score_comparison
@@ -166,7 +167,7 @@ def draw_evaluation(evaluations: Sequence[Evaluation], metric: str, path: Path) 
         target_groups=tuple(target.group for target in targets),
     )
     n = max(e.n_subjects for e in evaluations)
-    chance = {"top1acc": 1 / n, "top2acc": 2 / n, "avgrank": (n + 1) / (2 * n)}.get(metric, 0.0)
+    chance = {"top1acc": 1 / n, "top2acc": 2 / n, "avgrank": chance_rank(n)}.get(metric, 0.0)
     png = draw_source_by_target(table, values, chance=chance, digits=2)
     with atomic_path(path) as temporary:
         temporary.write_bytes(png)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from kraken_bids.io.facts import Facts
 from kraken_bids.models.krakencoder.architecture import Weights
 from kraken_bids.models.krakencoder.reduced_predictions import ReducedPredictor
-from kraken_bids.scores.metrics import average_rank, row_correlations, top_n_accuracy
+from kraken_bids.scores.metrics import average_rank, chance_rank, row_correlations, top_n_accuracy
 
 Scores = NDArray[np.floating]
 VALUES = ("LatentAverageRank", "LatentTop1", "SelfAverageRankInTransformSpace")
@@ -60,7 +60,7 @@ class LatentMatch:
         n = self.n_subjects
         return (
             f"{self.flavor}: {n} people held out, latent's average rank {self.average_rank:.3f} "
-            f"(chance {(n + 1) / (2 * n):.3f}), top-1 {self.top1:.3f} (chance {1 / n:.3f}); self "
+            f"(chance {chance_rank(n):.3f}), top-1 {self.top1:.3f} (chance {1 / n:.3f}); self "
             f"path's average rank {self.self_rank:.3f} (transform space)"
         )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.participants import PARTICIPANT, read_participants
 from kraken_bids.cohort.row_names import find_subjects
-from kraken_bids.cohort.subject_names import SESSION, list_few, unify_labels
+from kraken_bids.cohort.subject_names import list_few, person_of, unify_labels
 from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.io.named_arrays import open_arrays
 from kraken_bids.io.stored_rows import load_rows
@@ -94,7 +94,7 @@ def list_families(subjects: Sequence[str], families: Mapping[str, str]) -> tuple
         Family by person, without session; subjects who are not in it have none but themselves.
     """
     known = _spell_alike(families, subjects, "--families")
-    persons = [subject.partition(SESSION)[0] for subject in subjects]
+    persons = list(map(person_of, subjects))
     alone = sorted({person for person in persons if person not in known})
     if known and alone:
         logger.warning(
@@ -238,7 +238,7 @@ def _apply(parts: Mapping[str, str], subjects: Sequence[str], file: Path) -> Spl
     rows: dict[str, list[int]] = {part: [] for part in PARTS}
     left_out: list[int] = []
     for row, subject in enumerate(subjects):
-        part = spelled.get(subject, spelled.get(subject.partition(SESSION)[0]))
+        part = spelled.get(subject, spelled.get(person_of(subject)))
         (left_out if part is None else rows[part]).append(row)
     if left_out:
         logger.warning(
@@ -258,6 +258,6 @@ def _spell_alike(
     values: Mapping[str, str], subjects: Sequence[str], option: str
 ) -> dict[str, str]:
     """Values by person, named as the inputs name them."""
-    persons = [subject.partition(SESSION)[0] for subject in subjects]
+    persons = list(map(person_of, subjects))
     unified = unify_labels({"--input": [*subjects, *persons], option: values})
     return {unified[name]: value for name, value in values.items()}

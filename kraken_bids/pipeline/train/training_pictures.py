@@ -12,6 +12,7 @@ from kraken_bids.pipeline.train.validation import GROUP_MEAN, MODEL, SHUFFLED, F
 from kraken_bids.report.source_by_target import SourceByTarget, draw_source_by_target
 from kraken_bids.report.theme import ACCENT, MUTED, WARM
 from kraken_bids.report.training_curves import Curve, CurvePanel, draw_curves
+from kraken_bids.scores.metrics import chance_rank
 
 CURVES_NAME = "curves.png"
 SHOWN = (
@@ -84,7 +85,7 @@ def _draw_heatmap(figures: Sequence[Figure], metric: str) -> bytes:
     groups = tuple(flavor.group for flavor in flavors)
     table = SourceByTarget(names, groups, names, groups)
     n = max(figure.n for figure in figures)
-    chance = (n + 1) / (2 * n) if metric == "avgrank" else 0.0
+    chance = chance_rank(n) if metric == "avgrank" else 0.0
     return draw_source_by_target(table, values, chance=chance, digits=2)
 
 

@@ -13,6 +13,7 @@ from kraken_bids.report.source_by_target import SourceByTarget, draw_source_by_t
 from kraken_bids.report.words import format_share
 from kraken_bids.report.written import display_order, parse_known
 from kraken_bids.report.written_group import WrittenGroup
+from kraken_bids.scores.metrics import chance_rank
 from kraken_bids.scores.quality_control import METRIC_WORDS
 
 SOURCE_GROUPS: dict[str, SourceGroup] = {"fusion": "both", "fusionFC": "FC", "fusionSC": "SC"}
@@ -109,16 +110,6 @@ def summarize_identifiability(identifiability: Identifiability) -> str:
     return found or (
         "No prediction across modalities could be scored: that needs subjects with both FC and SC."
     )
-
-
-def chance_rank(n_participants: int) -> float:
-    """Average rank that guessing reaches among so many subjects.
-
-    With the 0-based rank r the metric is the mean of 1 - r/n, whose expectation under guessing is
-    (n + 1) / 2n: 0.5 in a large cohort, 0.54 among 12.
-    """
-    n_participants = max(n_participants, 1)
-    return (n_participants + 1) / (2 * n_participants)
 
 
 def explain_chance(identifiability: Identifiability) -> str:
