@@ -9,6 +9,8 @@ from typing import Literal, get_args
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.flavors import Flavor, list_flavors, parse_flavor, suggest
 from kraken_bids.parcellations import list_parcellations
+from kraken_bids.setting_checks import check_choice, check_range, check_ranges
+from kraken_bids.worth_settings import WorthSettings
 
 Denoise = Literal[
     "fmriclean", "acompcor", "24p", "36p", "none", "simple", "scrubbing", "compcor", "ica_aroma"
@@ -139,9 +141,9 @@ class FunctionalSettings:
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_choice("--denoise", self.denoise, DENOISE)
-        _check_ranges(self, high_pass=(0, 1, "Hz"), min_coverage=(0, 1, "share of voxels"))
-        _check_ranges(self, min_minutes=(0, 1e4, "minutes"), fd_threshold=(0, 100, "mm"))
-        _check_ranges(self, drop_volumes=(0, 1e5, "volumes"))
+        check_ranges(self, high_pass=(0, 1, "Hz"), min_coverage=(0, 1, "share of voxels"))
+        check_ranges(self, min_minutes=(0, 1e4, "minutes"), fd_threshold=(0, 100, "mm"))
+        check_ranges(self, drop_volumes=(0, 1e5, "volumes"))
         for name, value in self.pcorr_lambda.items():
             check_range(f"--pcorr-lambda {name}=", value, (0, 1e3, "ridge"))
 
@@ -164,7 +166,7 @@ class StructuralSettings:
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_choice("--sc-units", self.units, SC_UNITS)
-        _check_ranges(self, search_radius=(0, 100, "mm"))
+        check_ranges(self, search_radius=(0, 100, "mm"))
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,7 @@ class PredictionSettings:
         """Check the choices and that every source is a fusion or a flavor."""
         check_choice("--adaptation-mode", self.adaptation_mode, ADAPTATION_MODES)
         check_choice("--output-format", self.output_format, OUTPUT_FORMATS)
-        _check_ranges(self, adaptation_min_subjects=(1, 1e9, "subjects"))
+        check_ranges(self, adaptation_min_subjects=(1, 1e9, "subjects"))
         for source in self.sources:
             if source not in (*DEFAULT_SOURCES, "each"):
                 parse_flavor(source)
@@ -233,8 +235,8 @@ class RunSettings:
 
     def __post_init__(self) -> None:
         """Check the ranges."""
-        _check_ranges(self, n_procs=(1, 1e5, "processes"), omp_nthreads=(1, 1e5, "threads"))
-        _check_ranges(self, mem_gb=(0.1, 1e5, "GB"))
+        check_ranges(self, n_procs=(1, 1e5, "processes"), omp_nthreads=(1, 1e5, "threads"))
+        check_ranges(self, mem_gb=(0.1, 1e5, "GB"))
         if self.walltime and not re.fullmatch(r"(\d+-)?\d+:[0-5]\d:[0-5]\d", self.walltime):
             raise SettingsError(f"--walltime: expected [D-]HH:MM:SS; found {self.walltime!r}.")
 
@@ -248,29 +250,12 @@ class Settings:
     structural: StructuralSettings = field(default_factory=StructuralSettings)
     prediction: PredictionSettings = field(default_factory=PredictionSettings)
     run: RunSettings = field(default_factory=RunSettings)
+    worth: WorthSettings = field(default_factory=WorthSettings)
 
 
 def to_plain(settings: object) -> dict[str, object]:
     """Turn settings into plain dicts, lists, strings and numbers, for files and digests."""
     return {key: _plain(value) for key, value in asdict(settings).items()}  # type: ignore[call-overload]
-
-
-def check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
-    """Raise SettingsError unless ``value`` is one of ``choices``."""
-    if value not in choices:
-        raise SettingsError(f"{option}: expected one of {', '.join(choices)}; found {value!r}.")
-
-
-def check_range(option: str, value: float | None, bounds: tuple[float, float, str]) -> None:
-    """Raise SettingsError unless ``value`` is None or lies within bounds of some unit."""
-    low, high, unit = bounds
-    if value is not None and not low <= value <= high:
-        raise SettingsError(f"{option}: expected {low:g} to {high:g} ({unit}); found {value:g}.")
-
-
-def _check_ranges(settings: object, **bounds: tuple[float, float, str]) -> None:
-    for name, known in bounds.items():
-        check_range(f"--{name.replace('_', '-')}", getattr(settings, name), known)
 
 
 def _check_custom_atlases(images: Mapping[str, str]) -> None:

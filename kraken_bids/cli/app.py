@@ -15,6 +15,7 @@ from kraken_bids.cli.help_sections import SectionedCommand
 from kraken_bids.cli.options import ListOption, exit_with_message, read_config, verbose_option
 from kraken_bids.cli.running_options import check_ridge_options, check_running, running_options
 from kraken_bids.cli.stopping import end_cleanly_when_stopped, reserve_where_limited
+from kraken_bids.cli.worth_options import worth_options
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import make_folder
 from kraken_bids.logs import start_terminal_log
@@ -213,6 +214,7 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
     metavar="auto|cpu|cuda[:N]",
     help="Where the model computes; auto takes a GPU where there is one.",
 )
+@worth_options
 @running_options
 @click.option(
     "--config-file",

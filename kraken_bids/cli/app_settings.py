@@ -17,6 +17,7 @@ from kraken_bids.settings import (
     Settings,
     StructuralSettings,
 )
+from kraken_bids.worth_settings import WorthSettings
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -53,6 +54,7 @@ def read_settings(options: Mapping[str, Any]) -> Settings:
         functional=fill(FunctionalSettings, options),
         structural=fill(StructuralSettings, options),
         prediction=fill(PredictionSettings, options),
+        worth=fill(WorthSettings, options),
         run=fill(RunSettings, options),
     )
 

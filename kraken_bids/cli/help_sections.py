@@ -22,6 +22,9 @@ SECTIONS = {
     "Adaptation to this site": (
         *("adaptation", "adaptation_mode", "adaptation_subjects", "adaptation_min_subjects"),
     ),
+    "What predictions are worth": (
+        *("calibrate", "interval_coverage", "families", "controls", "covariates", "impute"),
+    ),
     "Processes and clusters": (
         *("n_procs", "omp_nthreads", "scheduler", "mem_gb", "walltime", "work_dir"),
     ),

@@ -18,6 +18,7 @@ from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.pipeline.check.kept_results import NOTHING_KEPT, Kept, digest_array
 from kraken_bids.scores.individuality import Evidence, explain_subjects
 from kraken_bids.scores.metrics import compute_metrics, own_correlations, row_correlations
+from kraken_bids.scores.pairs import Pair
 from kraken_bids.scores.quality_control import CROSS_MODAL, CrossModalScore, Metric
 
 logger = logging.getLogger(__name__)
@@ -178,23 +179,6 @@ def _read_observed(
     return subjects, observed[: len(subjects)]
 
 
-@dataclass(frozen=True)
-class _Pair:
-    """Measured and predicted connectomes of the subjects who have both [n_subjects, n_edges]."""
-
-    subjects: Sequence[int]
-    measured: NDArray[np.float32]
-    predicted: NDArray[np.float32]
-    correlations: NDArray[np.float64]
-    """Measured in rows, predicted in columns [n_subjects, n_subjects]."""
-
-    @property
-    def ranks(self) -> NDArray[np.int64]:
-        """Of the own prediction among everyone's [n_subjects]; 1 is best."""
-        own = np.diag(self.correlations)[:, None]
-        return np.asarray(1 + (self.correlations > own).sum(axis=1), np.int64)
-
-
 def _pair_up(
     model: Model,
     source: Source,
@@ -202,7 +186,7 @@ def _pair_up(
     *,
     subjects: Sequence[int],
     observed: NDArray[np.float32],
-) -> _Pair | None:
+) -> Pair | None:
     """Pair measured connectomes with their predictions from a source; None for too few."""
     rows = [row for row, index in enumerate(subjects) if source.n_inputs[index]]
     if len(rows) < MIN_MEMBERS:
@@ -211,10 +195,10 @@ def _pair_up(
     measured = observed if len(rows) == len(subjects) else observed[rows]
     predicted = source.predict(model, target, both)
     factors = source.factor(model, target, both)
-    return _Pair(both, measured, predicted, row_correlations(measured, predicted, factors=factors))
+    return Pair(both, measured, predicted, row_correlations(measured, predicted, factors=factors))
 
 
-def _weigh(pair: _Pair, slope: float) -> tuple[float, float, list[tuple[int, float, int, int]]]:
+def _weigh(pair: Pair, slope: float) -> tuple[float, float, list[tuple[int, float, int, int]]]:
     """Say how much of what sets subjects apart is predicted, once measured edges are scaled.
 
     That of all together, their average rank, and of each: share explained, rank, who is nearest.
@@ -227,7 +211,7 @@ def _weigh(pair: _Pair, slope: float) -> tuple[float, float, list[tuple[int, flo
 
 
 def _score_subjects(
-    pair: _Pair, training_mean: NDArray[np.float32] | None
+    pair: Pair, training_mean: NDArray[np.float32] | None
 ) -> list[tuple[int, float, float, int, int]]:
     """Score everyone; measured edges lose the cohort's mean, predicted ones the training mean."""
     own_mean = pair.measured.mean(axis=0, dtype=np.float64)
