@@ -117,7 +117,7 @@ def _summarise(derivatives: Path, seconds: float) -> Iterator[str]:
         found = {
             metric: [
                 float(value)
-                for s, target, name, value in rows
+                for s, target, name, value, *_ in rows
                 if s == source and target.startswith(group) and name == metric
             ]
             for metric in ("avgrank", "top1acc", "n")

@@ -13,6 +13,7 @@ from kraken_bids.scores.doubt_words import ABOUT, MEAN, NOT_JUDGED
 from kraken_bids.scores.individuality import Evidence
 from kraken_bids.scores.latent_consistency import MIN_FIT
 from kraken_bids.scores.novelty import FAR_Z
+from kraken_bids.scores.second_measurements import BASES
 
 METRIC_WORDS = {
     "top1acc": "share of subjects whose own prediction is closest to their measured connectome",
@@ -21,8 +22,27 @@ METRIC_WORDS = {
     "avgcorr": "mean correlation of measured and predicted edges",
     "avgcorr_resid": "the same after the cohort's mean is subtracted from both",
     "explainedvar": "1 - variance of the error over variance, over subjects, all edges",
+    "r2": "share of an edge's variance that is predicted, mean over edges; negative if worse than "
+    "the mean of these subjects",
+    "gain": "1 - squared error over that of the group mean, which is taken over other people",
+    "baseline_avgcorr": "mean correlation of measured edges and that group mean: what is reached "
+    "without knowing anything of the person",
+    "cal_gain": "gain of the calibrated prediction, calibration fitted on other people",
+    "cal_r2": "r2 of the same",
+    "pls_avgcorr": "avgcorr of the peer: partial least squares from the same inputs, fitted on "
+    "other people",
+    "pls_avgcorr_resid": "avgcorr_resid of the peer",
+    "pls_avgrank": "avgrank of the peer",
+    "pls_top1acc": "top1acc of the peer",
+    "pls_gain": "gain of the peer",
+    "ceiling_avgcorr_resid": "avgcorr_resid of a second measurement of the same person; see basis",
+    "ceiling_avgrank": "avgrank of the second measurement",
+    "ceiling_top1acc": "top1acc of the second measurement",
+    "ceiling_share": "avgcorr_resid over its ceiling",
     "n": "sessions that were compared",
 }
+PREDICTION_METRICS = tuple(METRIC_WORDS)[:9]
+"""What is said of any prediction whose connectome was measured."""
 VERDICT_LEVELS = {
     ABOUT: "it explains part of what sets this person apart from the group",
     MEAN: "it tells no more of this person than the mean of the group does",
@@ -57,6 +77,11 @@ class Metric:
     target: str = column()
     metric: str = column(levels=METRIC_WORDS)
     value: float = column()
+    p: float | None = column("permutation p-value: predictions dealt out to other people")
+    low: float | None = column("lower end of the 95 % bootstrap interval over people")
+    high: float | None = column("upper end of it")
+    n: int | None = column("sessions that were compared")
+    basis: str | None = column(levels=BASES)
 
 
 @dataclass(frozen=True)

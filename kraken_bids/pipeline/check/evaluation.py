@@ -33,7 +33,7 @@ logger = logging.getLogger(__name__)
 
 Edges = NDArray[np.floating]
 
-METRICS = tuple(name for name in METRIC_WORDS if name != "n")
+METRICS = ("top1acc", "top2acc", "avgrank", "avgcorr", "avgcorr_resid", "explainedvar")
 
 
 @dataclass(frozen=True)

@@ -14,8 +14,9 @@ from kraken_bids.report.words import format_share
 from kraken_bids.report.written import display_order, parse_known
 from kraken_bids.report.written_group import WrittenGroup
 from kraken_bids.scores.metrics import chance_rank
-from kraken_bids.scores.quality_control import METRIC_WORDS
 
+NEEDED = {"avgrank", "top1acc", "avgcorr", "avgcorr_resid", "explainedvar", "n"}
+"""What must be known of a source and target to be shown."""
 SOURCE_GROUPS: dict[str, SourceGroup] = {"fusion": "both", "fusionFC": "FC", "fusionSC": "SC"}
 
 
@@ -45,7 +46,7 @@ def read_metrics(group: WrittenGroup) -> dict[tuple[str, str], dict[str, float]]
     return {
         (source, target): values
         for (source, target), values in found.items()
-        if {source, target} <= known | set(SOURCE_GROUPS) and set(values) >= set(METRIC_WORDS)
+        if {source, target} <= known | set(SOURCE_GROUPS) and set(values) >= NEEDED
     }
 
 
