@@ -3,7 +3,7 @@
 BASES = {
     "sessions": "two sessions of a person",
     "runs": "two runs of a session, each with a connectome of its own",
-    "halves": "halves of the cleaned series of a session; the correlation is carried over to whole "
+    "halves": "halves of the cleaned series of a session; correlations are carried over to whole "
     "series (Spearman and Brown)",
     "given": "a second measurement that was given",
     "unknown": "nobody was measured twice",
