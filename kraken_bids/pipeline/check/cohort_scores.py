@@ -16,6 +16,7 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import Adaptation
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.pipeline.check.kept_results import NOTHING_KEPT, Kept, digest_array
+from kraken_bids.pipeline.check.pair_calibrations import PairCalibrations
 from kraken_bids.scores.individuality import Evidence, explain_subjects
 from kraken_bids.scores.metrics import compute_metrics, own_correlations, row_correlations
 from kraken_bids.scores.pairs import Pair
@@ -24,6 +25,7 @@ from kraken_bids.scores.quality_control import CROSS_MODAL, CrossModalScore, Met
 logger = logging.getLogger(__name__)
 
 MIN_MEMBERS = 3
+NO_CALIBRATIONS = PairCalibrations()
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,7 @@ def score_members(  # noqa: PLR0913 - one of them is what it could not read
     judged: Sequence[str] = (),
     kept: Kept = NOTHING_KEPT,
     failures: list[Failure] | None = None,
+    calibrations: PairCalibrations = NO_CALIBRATIONS,
 ) -> Scores:
     """Compare predictions with measurements; those of one target at a time are in memory.
 
@@ -61,6 +64,8 @@ def score_members(  # noqa: PLR0913 - one of them is what it could not read
     kept : Kept, optional
     failures : list of Failure, optional
         Gets the files that were an input and can no longer be read.
+    calibrations : PairCalibrations, optional
+        See every pair of measured and predicted connectomes while it is in memory.
     """
     lacked = [] if failures is None else failures
     fits = {} if adaptation is None else adaptation.flavors
@@ -73,10 +78,27 @@ def score_members(  # noqa: PLR0913 - one of them is what it could not read
             [[(f.name, digest_array(z)) for f, z in s.inputs.items()] for s in sources],
             list(judged),
         ],
-        lambda: _compute(model, members, sources, slopes=slopes, judged=judged, failures=lacked),
+        lambda: _compute(
+            *(model, members, sources),
+            scoring=Scoring(slopes, judged),
+            calibrations=calibrations,
+            failures=lacked,
+        ),
         lacked=lacked,
     )
+    # those that nobody has seen, since the scores were there already
+    _compute(*(model, members, sources), scoring=None, calibrations=calibrations, failures=lacked)
     return _from_plain(found, {flavor.name: flavor for flavor in model.flavors})
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How pairs are scored."""
+
+    slopes: Mapping[Flavor, float]
+    """What measured edges are multiplied by to be in the range of the predictions."""
+    judged: Sequence[str]
+    """Sources besides the fusions that are scored for each subject."""
 
 
 def _compute(
@@ -84,41 +106,56 @@ def _compute(
     members: Sequence[Member],
     sources: Sequence[Source],
     *,
-    slopes: Mapping[Flavor, float],
-    judged: Sequence[str],
+    scoring: Scoring | None,
+    calibrations: PairCalibrations,
     failures: list[Failure],
 ) -> dict[str, list[Any]]:
-    """Metrics, scores of subjects and evidence as plain values, each with source and target."""
+    """Metrics, scores of subjects and evidence as plain values, each with source and target.
+
+    Without a scoring only those pairs are read that are still to be calibrated.
+    """
     found: dict[str, list[Any]] = {"metrics": [], "cross_modal": [], "evidence": []}
     for target in model.flavors:
+        wanted = [s for s in sources if scoring is not None or calibrations.wants(s, target)]
+        if not wanted:
+            continue
         users = {
             k for s in sources if s.single == target for k in np.flatnonzero(s.n_inputs).tolist()
         }
         measured = _read_observed(model, members, target, users=users, failures=failures)
-        for source in sources:
+        for source in wanted:
             # what is in memory for one source is given back before the next one
-            for kind, rows in _score_source(
-                model, source, target, measured, slope=slopes[target], judged=judged
+            for kind, rows in _use_pair(
+                *(model, source, target, measured), scoring=scoring, calibrations=calibrations
             ).items():
                 found[kind] += rows
         del measured
     return found
 
 
-def _score_source(
+def _use_pair(
     model: Model,
     source: Source,
     target: Flavor,
     measured: tuple[list[int], NDArray[np.float32]],
     *,
-    slope: float,
-    judged: Sequence[str],
+    scoring: Scoring | None,
+    calibrations: PairCalibrations,
 ) -> dict[str, list[Any]]:
-    """Rows of :func:`_compute` of one source and target; none for too few subjects."""
+    """Calibrate one pair, and give rows of :func:`_compute`; none for too few subjects."""
     subjects, observed = measured
     pair = _pair_up(model, source, target, subjects=subjects, observed=observed)
     if pair is None:
         return {}
+    calibrations.show(
+        *(source, target, pair.subjects), measured=pair.measured, predicted=pair.predicted
+    )
+    return {} if scoring is None else _score_pair(model, source, target, pair, scoring=scoring)
+
+
+def _score_pair(
+    model: Model, source: Source, target: Flavor, pair: Pair, *, scoring: Scoring
+) -> dict[str, list[Any]]:
     metrics = compute_metrics(pair.measured, pair.predicted, correlations=pair.correlations)
     metrics["n"] = float(len(pair.subjects))
     found: dict[str, list[Any]] = {
@@ -127,8 +164,8 @@ def _score_source(
     if source.name == CROSS_MODAL[target.group]:
         scores = _score_subjects(pair, model.training_means().get(target))
         found["cross_modal"] = [(target.name, scores)]
-    if source.single is None or source.name in judged:
-        found["evidence"] = [(source.name, target.name, *_weigh(pair, slope))]
+    if source.single is None or source.name in scoring.judged:
+        found["evidence"] = [(source.name, target.name, *_weigh(pair, scoring.slopes[target]))]
     return found
 
 

@@ -1,0 +1,204 @@
+"""What ``participants.tsv`` says of the sessions of a run: columns by name, and conditions."""
+
+import logging
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from kraken_bids.bids.participants import PARTICIPANT, read_participants
+from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.subject_names import match_labels, simplify_label
+from kraken_bids.exceptions import InputError, SettingsError
+from kraken_bids.flavors import suggest
+from kraken_bids.settings import DataSettings
+
+logger = logging.getLogger(__name__)
+
+TABLE = "participants.tsv"
+SESSION = "session_id"
+UNKNOWN = {"", "n/a", "na", "nan"}
+"""Values that say that something is not known."""
+CONDITION = re.compile(r"^\s*(\w+)\s*(==|!=|<=|>=|<|>)\s*(.+?)\s*$")
+Row = Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ParticipantTable:
+    """Rows of the ``participants.tsv`` of a run, for one option."""
+
+    option: str
+    """For messages."""
+    rows: Sequence[Row]
+
+    def read_columns(
+        self, members: Sequence[Member], names: Sequence[str]
+    ) -> dict[str, list[str]]:
+        """Values of some columns for each member; '' where the table has none.
+
+        A subject may have a row for each session (``session_id``); else one counts for all.
+
+        Raises
+        ------
+        SettingsError
+            If the table lacks a column.
+        """
+        for name in names:
+            self._check_column(name)
+        rows = self._find_rows(members)
+        return {name: [_known(row.get(name, "")) for row in rows] for name in names}
+
+    def query(self, condition: str) -> set[str]:
+        """Participants for whom a condition such as ``group==control`` holds.
+
+        Raises
+        ------
+        SettingsError
+            If the table lacks the column, or nobody fits.
+        """
+        match = CONDITION.match(condition)
+        assert match is not None
+        column, operator, value = match.groups()
+        self._check_column(column)
+        wanted = value.strip("'\"")
+        chosen = {row[PARTICIPANT] for row in self.rows if _holds(row[column], operator, wanted)}
+        logger.info("%s %s: %d participant(s)", self.option, condition, len(chosen))
+        if not chosen:
+            raise SettingsError(f"{self.option} {condition}: no participant fits.")
+        return chosen
+
+    def _check_column(self, name: str) -> None:
+        columns = tuple(self.rows[0]) if self.rows else ()
+        if not {name, PARTICIPANT} <= set(columns):
+            raise SettingsError(
+                f"{self.option}: expected the columns {PARTICIPANT} and {name} in {TABLE}; found "
+                f"{', '.join(columns) or 'nothing'}.{suggest(name, columns)}"
+            )
+
+    def _find_rows(self, members: Sequence[Member]) -> list[Row]:
+        """Row of each member, also where the table spells its subjects differently."""
+        by_label: dict[str, list[Row]] = {}
+        for row in self.rows:
+            by_label.setdefault(row[PARTICIPANT], []).append(row)
+        alike: dict[str, list[str]] = {}
+        for label in by_label:
+            alike.setdefault(simplify_label(label), []).append(label)
+        found = []
+        for member in members:
+            others = alike.get(simplify_label(member.subject), [])
+            label = (
+                others[0]
+                if member.subject not in by_label and len(others) == 1
+                else member.subject
+            )
+            rows = by_label.get(label, [])
+            own = [row for row in rows if _is_session(row, member.session)]
+            found.append((own or rows or [{}])[0])
+        return found
+
+
+def read_participant_table(data: DataSettings, option: str) -> ParticipantTable:
+    """Read the ``participants.tsv`` of BIDS_DIR, else that of OUTPUT_DIR.
+
+    Parameters
+    ----------
+    data : DataSettings
+    option : str
+        That asks for it, such as ``--families``, for messages.
+
+    Raises
+    ------
+    InputError
+        If there is none, or it cannot be read.
+    """
+    folders = (data.bids_dir, data.output_dir)
+    path = next((one for folder in folders if (one := folder / TABLE).exists()), None)
+    if path is None:
+        raise InputError(
+            f"{option}: expected {TABLE} in {folders[0]} or {folders[1]}; found none. Put one "
+            "there, or do without its columns."
+        )
+    return ParticipantTable(option, read_participants(path))
+
+
+@dataclass(frozen=True)
+class AskedSubjects:
+    """Participants whom an option names, or a condition on the table finds."""
+
+    labels: frozenset[str]
+    is_condition: bool
+
+    def among(self, present: Collection[str]) -> set[str]:
+        """Give those of a table as the data spell them; labels that somebody typed as they are."""
+        if not self.is_condition:
+            return set(self.labels)
+        return match_labels(sorted(self.labels), present, say=logger.warning)
+
+
+def ask_for_subjects(data: DataSettings, words: Sequence[str], *, option: str) -> AskedSubjects:
+    """Find the participants whom an option asks for: labels, or one condition on the table.
+
+    Raises
+    ------
+    InputError
+        If a condition is given and there is no ``participants.tsv``.
+    SettingsError
+        If the condition names a column that is not there, or finds nobody.
+    """
+    is_condition = len(words) == 1 and CONDITION.match(words[0]) is not None
+    asked = read_participant_table(data, option).query(words[0]) if is_condition else words
+    return AskedSubjects(frozenset(word.removeprefix("sub-") for word in asked), is_condition)
+
+
+def choose_subjects(
+    data: DataSettings, words: Sequence[str], present: Collection[str], *, option: str
+) -> set[str]:
+    """Choose some of those present by labels, or by one condition on ``participants.tsv``.
+
+    Parameters
+    ----------
+    data : DataSettings
+    words : sequence of str
+        What the option was given.
+    present : collection of str
+        Participants of the run, without ``sub-``.
+    option : str
+        For messages: ``--adaptation-subjects``.
+
+    Raises
+    ------
+    InputError, SettingsError
+        As of :func:`ask_for_subjects`; also if a label, or everyone who fits, is not present.
+    """
+    asked = ask_for_subjects(data, words, option=option)
+    chosen = asked.among(present)
+    unknown = sorted(set() if asked.is_condition else chosen - set(present))
+    if unknown:
+        raise SettingsError(
+            f"{option}: expected participants of this run ({', '.join(sorted(present))}), or a "
+            f"condition such as group==control; found {', '.join(unknown)}."
+            f"{suggest(unknown[0], present)}"
+        )
+    if not chosen & set(present):
+        raise SettingsError(
+            f"{option} {' '.join(words)}: expected some of the {len(present)} participant(s) of "
+            "this run; found none of them. Leave --participant-label out, or choose among them."
+        )
+    return chosen
+
+
+def _is_session(row: Row, session: str | None) -> bool:
+    return session is not None and row.get(SESSION, "").removeprefix("ses-") == session
+
+
+def _known(value: str) -> str:
+    return "" if value.casefold() in UNKNOWN else value
+
+
+def _holds(found: str, operator: str, wanted: str) -> bool:
+    if operator in ("==", "!="):
+        return (found == wanted) == (operator == "==")
+    try:
+        a, b = float(found), float(wanted)
+    except ValueError:
+        return False
+    return {"<": a < b, "<=": a <= b, ">": a > b, ">=": a >= b}[operator]

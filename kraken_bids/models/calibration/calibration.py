@@ -1,0 +1,114 @@
+"""Calibrated predictions: a cohort's mean, and as much of a prediction as proved right there.
+
+Raw predictions identify people and still err more than the cohort's mean does: they lie in the
+units and around the mean of the training data, and differ between people by too much or too
+little. A calibration brings them to the units and the mean of a cohort in which the target was
+measured, edge by edge: ``mean_measured + slope * (predicted - mean_predicted)``.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.models.calibration.edge_slopes import FoldSums, sum_folds
+from kraken_bids.models.calibration.increments import sum_increments
+
+Edges = NDArray[np.float32]
+
+N_FOLDS = 10
+"""Of cross-validation; fewer where there are not so many families."""
+MIN_FOLDS = 5
+"""Fewer families than this cannot be held out in turn."""
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """What brings predictions of one target from one source to a cohort's units and mean."""
+
+    mean_measured: Edges
+    """[n_edges], of the people it was fitted on."""
+    mean_predicted: Edges
+    """[n_edges], of the same people's raw predictions."""
+    slope: Edges
+    """[n_edges]; 0 where nothing of a prediction proved right."""
+    n_fitted: int
+    """Rows it was fitted on."""
+    kept: float
+    """Share of the slopes that cross-validation has left, 0 to 1; 0: everybody gets the mean."""
+    correlation: float
+    """Mean over edges of the correlation of predicted and measured values over people: what the
+    slope of every edge was shrunk to, in units of the edge's own spread."""
+
+    def apply(self, predicted: NDArray[np.floating]) -> Edges:
+        """Calibrate raw predictions ``[..., n_edges]``; NaN stays NaN."""
+        return np.asarray(
+            self.mean_measured + self.slope * (predicted - self.mean_predicted), np.float32
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class CrossFit:
+    """A calibration, and those fitted without each fold of the same people."""
+
+    calibration: Calibration
+    """Fitted on everyone."""
+    folds: NDArray[np.intp]
+    """[n_subjects]: fold of each."""
+    without: tuple[Calibration, ...]
+    """Fitted without each fold, with everything that is chosen by data chosen without it."""
+    held_out: Edges
+    """[n_subjects, n_edges]: everyone's prediction, calibrated without the own fold."""
+
+    @property
+    def mean_held_out(self) -> Edges:
+        """Mean measured connectome without each fold ``[n_folds, n_edges]``."""
+        return np.stack([one.mean_measured for one in self.without])
+
+
+def fit_calibration(
+    measured: NDArray[np.floating], predicted: NDArray[np.floating], *, folds: NDArray[np.intp]
+) -> CrossFit:
+    """Fit a calibration on people who have both, and one without each fold of them.
+
+    The slope of an edge is that of least squares over people, shrunk in two steps. First towards
+    what all edges have in common, by empirical Bayes: correlations of single edges scatter around
+    their mean by chance and truly, and only the true part is kept. Then, all edges alike, towards
+    0, by what the predictions add to the mean in people who were held out, less its standard
+    error; so that where nothing can be predicted the mean is.
+
+    Parameters
+    ----------
+    measured : ndarray of shape (n_subjects, n_edges)
+        Finite.
+    predicted : ndarray of shape (n_subjects, n_edges)
+        Raw, of the same people.
+    folds : ndarray of shape (n_subjects,)
+        Fold of each (:func:`~kraken_bids.models.folds.deal_folds`); people of one family, and
+        sessions of one person, in one fold.
+    """
+    sums = sum_folds(measured, predicted, folds)
+    increments = sum_increments(measured, predicted, sums, folds)
+    everyone = _finish(sums, (), increments.choose_share())
+    without = tuple(
+        _finish(sums, {fold}, increments.choose_share(fold)) for fold in range(len(sums.n))
+    )
+    held_out = np.empty(measured.shape, np.float32)
+    for fold, own in enumerate(without):
+        rows = folds == fold
+        held_out[rows] = own.apply(predicted[rows])
+    return CrossFit(everyone, folds, without, held_out)
+
+
+def _finish(sums: FoldSums, without: Collection[int], kept: float) -> Calibration:
+    fit = sums.fit_slopes(without)
+    center_x, center_y = sums.center
+    return Calibration(
+        (center_y + fit.mean_measured).astype(np.float32),
+        (center_x + fit.mean_predicted).astype(np.float32),
+        (kept * fit.slope).astype(np.float32),
+        fit.n,
+        kept,
+        fit.correlation,
+    )

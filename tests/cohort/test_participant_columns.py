@@ -1,0 +1,59 @@
+"""Columns of participants.tsv find the sessions that they are about."""
+
+from pathlib import Path
+
+import pytest
+
+from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.participant_columns import choose_subjects, read_participant_table
+from kraken_bids.exceptions import InputError, SettingsError
+from kraken_bids.settings import DataSettings
+
+
+def data_in(folder: Path, table: str) -> DataSettings:
+    (folder / "bids").mkdir()
+    (folder / "bids" / "participants.tsv").write_text(table)
+    return DataSettings(folder / "bids", folder / "out")
+
+
+def test_values_are_those_of_each_session_also_where_labels_are_spelled_otherwise(tmp_path):
+    data = data_in(
+        tmp_path,
+        "participant_id\tsession_id\tage\tfamily\n"
+        "sub-01\tses-a\t30\tF1\nsub-01\tses-b\t31\tF1\n2\tn/a\t40\tn/a\n",
+    )
+    members = [
+        Member("01", "a", {}),
+        Member("01", "b", {}),
+        Member("002", "a", {}),
+        Member("09", None, {}),
+    ]
+    found = read_participant_table(data, "--covariates").read_columns(members, ["age", "family"])
+    assert found == {"age": ["30", "31", "40", ""], "family": ["F1", "F1", "", ""]}
+
+
+def test_the_table_of_output_dir_is_read_where_bids_dir_has_none(tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "participants.tsv").write_text("participant_id\tage\nsub-01\t5\n")
+    data = DataSettings(tmp_path / "bids", tmp_path / "out")
+    table = read_participant_table(data, "--families")
+    assert table.read_columns([Member("01", None, {})], ["age"]) == {"age": ["5"]}
+
+
+def test_no_table_and_no_column_name_the_option_and_what_is_there(tmp_path):
+    with pytest.raises(InputError, match=r"--families: expected participants\.tsv"):
+        read_participant_table(DataSettings(tmp_path / "bids", tmp_path / "out"), "--families")
+    table = read_participant_table(
+        data_in(tmp_path, "participant_id\tfamily\nsub-01\tF\n"), "--families"
+    )
+    with pytest.raises(SettingsError, match="Did you mean family"):
+        table.read_columns([Member("01", None, {})], ["famly"])
+
+
+def test_controls_are_chosen_by_label_or_condition(tmp_path):
+    data = data_in(tmp_path, "participant_id\tgroup\nsub-1\tcontrol\nsub-02\tpatient\n")
+    present = {"01", "02"}
+    assert choose_subjects(data, ["sub-02"], present, option="--controls") == {"02"}
+    assert choose_subjects(data, ["group==control"], present, option="--controls") == {"01"}
+    with pytest.raises(SettingsError, match="--controls: expected participants of this run"):
+        choose_subjects(data, ["03"], present, option="--controls")
