@@ -26,6 +26,7 @@ BIDSIGNORE = (
     "*_coverage.*",
     "*_relmat.*",
     "*_relmats.*",
+    "*_intervals.*",
     "*_latents.*",
     "*_dseg.tsv",
     "group",
@@ -43,7 +44,10 @@ region for a header and reads 85 × 86 numbers. In R: `read.table(path, header =
 - `sub-*/func`, `sub-*/dwi`: connectomes, `*_atlas-<A>_meas-<M>_relmat.dense.tsv`: square,
   tab-separated, no header; rows and columns in the order of `atlas-<A>_dseg.tsv`; `nan` where a
   region has no data. Files with `desc-<source>kraken` are **predictions** of the Krakencoder from
-  that source; all others are measured. The JSON beside each file says how it was made.
+  that source, as the model gives them, and those with `desc-<source>krakencal` the same in the
+  units and around the mean of this cohort, with their intervals in
+  `sub-*/*_desc-krakencal_intervals.h5`; all others are measured. The JSON beside each file says
+  how it was made.
 - `sub-*/func/*_timeseries.tsv`: region means before and (`desc-hpf`) after cleaning; with
   `desc-quality` motion, DVARS and global signal of every volume and whether it counts.
 - `sub-*/func/*_coverage.tsv`: share of each region with data. `sub-*/func/*_dseg.nii.gz`: the

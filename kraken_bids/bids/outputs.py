@@ -17,7 +17,9 @@ DWI_ENTITIES = ("sub", "ses", "acq", "rec", "dir", "run", "space", "cohort")
 drops ``run``); predictions carry ``sub`` and ``ses`` only."""
 RELMAT = ".dense.tsv"
 PREDICTED = "kraken"
-"""End of the ``desc-`` of every prediction, and of no measured file."""
+"""End of the ``desc-`` of every raw prediction, and of no measured file."""
+CALIBRATED = "krakencal"
+"""The same of predictions calibrated on a cohort, and of their intervals."""
 CLEANED = "hpf"
 """``desc-`` of region series after cleaning, as of the flavors that they become."""
 REGISTRATION = "registration"
@@ -41,9 +43,14 @@ class RelmatFile(NamedTuple):
 
 
 def relmat_path(
-    output_dir: Path, entities: Mapping[str, str], flavor: Flavor, *, source: str | None
+    output_dir: Path,
+    entities: Mapping[str, str],
+    flavor: Flavor,
+    *,
+    source: str | None,
+    is_calibrated: bool = False,
 ) -> Path:
-    """Path of a connectome: measured, or predicted from a source.
+    """Path of a connectome: measured, or predicted from a source, raw or calibrated.
 
     Parameters
     ----------
@@ -54,13 +61,15 @@ def relmat_path(
     source : str or None
         None: measured. Else ``fusion``, ``fusionSC``, a flavor …: predicted from it, which the
         name says as ``desc-<source>kraken`` (letters and digits only).
+    is_calibrated : bool, optional
+        Whether the prediction is calibrated: ``desc-<source>krakencal``.
     """
     own = {"atlas": flavor.parcellation, "meas": flavor.meas}
     kept: tuple[str, ...] = ("sub", "ses")
     if source is None:
         kept = FUNC_ENTITIES if flavor.datatype == "func" else DWI_ENTITIES
     else:
-        own["desc"] = _to_label(source) + PREDICTED
+        own["desc"] = _to_label(source) + (CALIBRATED if is_calibrated else PREDICTED)
     named = _keep(entities, kept) | own
     folder = _session_folder(output_dir, entities) / flavor.datatype
     return folder / format_name(named, suffix="relmat", extension=RELMAT)
@@ -116,6 +125,33 @@ def prediction_archive_path(output_dir: Path, subject: str, session: str | None)
     return _kraken_path(output_dir, subject, session, ending="relmats.h5")
 
 
+def calibrated_archive_path(output_dir: Path, subject: str, session: str | None) -> Path:
+    """Path of the HDF5 file with a session's calibrated predictions (``--output-format h5``)."""
+    return _kraken_path(output_dir, subject, session, ending="relmats.h5", desc=CALIBRATED)
+
+
+def intervals_path(output_dir: Path, subject: str, session: str | None) -> Path:
+    """Path of the HDF5 file with the intervals of a session's calibrated predictions."""
+    return _kraken_path(output_dir, subject, session, ending="intervals.h5", desc=CALIBRATED)
+
+
+def find_calibrated(output_dir: Path, subject: str, session: str | None) -> list[Path]:
+    """Everything calibrated of a session in OUTPUT_DIR, sidecars too, by name."""
+    folder = _session_folder(output_dir, {"sub": subject} | ({"ses": session} if session else {}))
+    places = (folder, folder / "func", folder / "dwi")
+    return [
+        path
+        for place in places
+        for path in _list_paths(place)
+        if path.is_file() and parse_name(path).get("desc", "").endswith(CALIBRATED)
+    ]
+
+
+def is_predicted(entities: Mapping[str, str]) -> bool:
+    """Whether the name of a file says that it is predicted, raw or calibrated."""
+    return entities.get("desc", "").endswith((PREDICTED, CALIBRATED))
+
+
 def region_table_path(output_dir: Path, parcellation: str) -> Path:
     """Path of the table of regions of a parcellation."""
     return Path(output_dir) / f"atlas-{parcellation}_dseg.tsv"
@@ -168,7 +204,7 @@ def _list_relmats(folder: Path) -> Iterator[RelmatFile]:
                 if not path.match(f"sub-*_relmat{RELMAT}"):
                     continue
                 entities = parse_name(path)
-                if entities.get("desc", "").endswith(PREDICTED):
+                if is_predicted(entities):
                     continue
                 try:
                     flavor = parse_meas(entities.get("meas", ""), entities.get("atlas", ""))
@@ -206,11 +242,13 @@ def _func_path(
     return folder / format_name(named, suffix=suffix, extension=f".{extension}")
 
 
-def _kraken_path(output_dir: Path, subject: str, session: str | None, *, ending: str) -> Path:
+def _kraken_path(
+    output_dir: Path, subject: str, session: str | None, *, ending: str, desc: str = PREDICTED
+) -> Path:
     entities = {"sub": strip_label(subject, "sub")}
     entities |= {"ses": strip_label(session, "ses")} if session else {}
     suffix, _, extension = ending.partition(".")
-    named = entities | {"desc": PREDICTED}
+    named = entities | {"desc": desc}
     name = format_name(named, suffix=suffix, extension=f".{extension}")
     return _session_folder(output_dir, entities) / name
 

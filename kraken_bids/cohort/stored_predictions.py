@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.names import parse_name
-from kraken_bids.bids.outputs import PREDICTED
+from kraken_bids.bids.outputs import CALIBRATED, PREDICTED
 from kraken_bids.cohort.flavor_blocks import Part, to_part
 from kraken_bids.cohort.joined_rows import join_parts
 from kraken_bids.cohort.prediction_archives import ARROW, ENCODED, NESTED, list_nested
@@ -27,10 +27,13 @@ Edges = NDArray[np.floating]
 Key = tuple[str, Flavor]
 """Source and target."""
 
-ARCHIVES = "*_desc-kraken_relmats.h5"
+ARCHIVES = {"": "*_desc-kraken_relmats.h5", ".cal": "*_desc-krakencal_relmats.h5"}
+"""Files of a session, by what follows the names of the sources in them."""
 PREDICTED_H5 = Kind(
     "predictions (HDF5)", "The file is incomplete or of another kind: write it again."
 )
+CALIBRATED_MARK = ".cal"
+"""After the source of predictions that were calibrated on a cohort."""
 UNNAMED_SOURCE = "predicted"
 """Source of predictions in a file that says only their flavors."""
 
@@ -74,7 +77,8 @@ def read_predictions(path: Path) -> Predictions:
         ``.npz``, ``.mat`` or ``.h5`` as ``kraken-tools predict`` or the published tools write
         them; a file of any of these kinds whose keys are flavors; or a folder or ``.zip`` with
         ``*_desc-<source>kraken_relmat.dense.tsv``, or with one ``*_desc-kraken_relmats.h5`` per
-        session (``kraken-bids --output-format h5``).
+        session (``kraken-bids --output-format h5``). Calibrated predictions in it
+        (``…krakencal…``) are those of the source ``<source>.cal``.
 
     Raises
     ------
@@ -83,7 +87,7 @@ def read_predictions(path: Path) -> Predictions:
     """
     if not path.exists():
         raise InputError(f"--predicted: expected predictions; found no {path}. Check the path.")
-    if path.is_dir() and any(path.rglob(ARCHIVES)):
+    if path.is_dir() and any(path.rglob(ARCHIVES[""])):
         return _find_archives(path)
     if path.is_dir() or path.suffix == ".zip":
         return _find_tables(path)
@@ -132,10 +136,12 @@ def _read_dataset(path: Path, name: str, flavor: Flavor, subjects: tuple[str, ..
 def _find_archives(path: Path) -> Predictions:
     """Predictions of one HDF5 file per session, by source, target and subject."""
     found: dict[Key, dict[str, Path]] = {}
-    for archive in sorted(path.rglob(ARCHIVES), key=lambda archive: archive.name):
+    archives = [(mark, one) for mark, name in ARCHIVES.items() for one in path.rglob(name)]
+    for mark, archive in sorted(archives, key=lambda found: found[1].name):
         names = list_hdf5(PREDICTED_H5, archive, up_to=0)
-        for key in filter(None, (_parse_key(name.replace("/", ARROW)) for name in names)):
-            found.setdefault(key, {})[parse_subject(parse_name(archive))] = archive
+        for source, target in filter(None, (_parse_key(n.replace("/", ARROW)) for n in names)):
+            subject = parse_subject(parse_name(archive))
+            found.setdefault((source + mark, target), {})[subject] = archive
     subjects = tuple(dict.fromkeys(s for archives in found.values() for s in archives))
     readers = {key: partial(_read_archives, key, archives) for key, archives in found.items()}
     return _check(Predictions(str(path), subjects, readers))
@@ -143,7 +149,7 @@ def _find_archives(path: Path) -> Predictions:
 
 def _read_archives(key: Key, archives: Mapping[str, Path]) -> Part:
     source, target = key
-    name = f"{source}/{target}"
+    name = f"{source.removesuffix(CALIBRATED_MARK)}/{target}"
     squares = [read_dataset(PREDICTED_H5, path, name) for path in archives.values()]
     where = f"{next(iter(archives.values())).parent} …, {source}{ARROW}{target}"
     if len({square.shape for square in squares}) > 1:
@@ -156,13 +162,20 @@ def _find_tables(path: Path) -> Predictions:
     found: dict[Key, dict[str, str]] = {}
     for name, _ in list_tables(path):
         entities = parse_name(name)
-        source, mark, _ = entities.get("desc", "").partition(PREDICTED)
-        if mark and {"sub", "atlas", "meas"} <= set(entities):
+        source = _name_source(entities.get("desc", ""))
+        if source is not None and {"sub", "atlas", "meas"} <= set(entities):
             target = parse_meas(entities["meas"], entities["atlas"])
             found.setdefault((source, target), {})[parse_subject(entities)] = name
     subjects = tuple(dict.fromkeys(s for tables in found.values() for s in tables))
     readers = {key: partial(_read_tables, path, key, tables) for key, tables in found.items()}
     return _check(Predictions(str(path), subjects, readers))
+
+
+def _name_source(desc: str) -> str | None:
+    """Source of a file, by its ``desc-``; ``fusionSC.cal`` of calibrated ones; None of others."""
+    if desc.endswith(CALIBRATED):
+        return desc.removesuffix(CALIBRATED) + CALIBRATED_MARK
+    return desc.removesuffix(PREDICTED) if desc.endswith(PREDICTED) else None
 
 
 def _read_tables(path: Path, key: Key, tables: Mapping[str, str]) -> Part:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kraken_bids.bids.names import full_space, parse_name
-from kraken_bids.bids.outputs import PREDICTED, RelmatFile, find_relmats, sidecar_path
+from kraken_bids.bids.outputs import RelmatFile, find_relmats, is_predicted, sidecar_path
 from kraken_bids.cohort.standing import read_standing
 from kraken_bids.io.facts import read_facts
 
@@ -42,7 +42,7 @@ class Leftovers:
         if not self._is_known or path.parent.name not in {"func", "dwi"}:
             return False
         entities = parse_name(path)
-        if entities.get("desc", "").endswith(PREDICTED):
+        if is_predicted(entities):
             return False
         if entities.get("suffix") == "relmat":
             return path not in self._current

@@ -9,18 +9,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.output_dataset import (
     write_bidsignore,
     write_dataset_description,
     write_region_tables,
 )
 from kraken_bids.bids.outputs import (
+    calibrated_archive_path,
     coverage_path,
+    find_calibrated,
     find_relmats,
     find_sessions,
     frames_path,
     group_path,
     group_report_path,
+    intervals_path,
+    is_predicted,
     labels_path,
     latents_path,
     prediction_archive_path,
@@ -71,6 +76,23 @@ def test_predicted_names(source: str, desc: str) -> None:
     )
 
 
+def test_calibrated_names(tmp_path: Path) -> None:
+    """They are found by session, with their sidecars, and are nobody's raw or measured files."""
+    path = relmat_path(tmp_path, RUN, SC, source="fusionFC", is_calibrated=True)
+    assert path.name.endswith("SCifod2actVN_desc-fusionFCkrakencal_relmat.dense.tsv")
+    archive, intervals = (
+        f(tmp_path, "01", "1") for f in (calibrated_archive_path, intervals_path)
+    )
+    assert archive.name == "sub-01_ses-1_desc-krakencal_relmats.h5"
+    assert intervals.name == "sub-01_ses-1_desc-krakencal_intervals.h5"
+    raw = relmat_path(tmp_path, RUN, SC, source="fusionFC")
+    for one in (path, sidecar_path(path), intervals, raw):
+        write_text(one, "{}")
+    assert set(find_calibrated(tmp_path, "01", "1")) == {path, sidecar_path(path), intervals}
+    assert find_calibrated(tmp_path, "01", None) == []
+    assert all(is_predicted(parse_name(one)) for one in (path, intervals, raw))
+
+
 def test_other_names() -> None:
     """Latents, archive, reports, group files and sidecars."""
     out = Path("out")
@@ -97,6 +119,8 @@ def test_find_measured_only(tmp_path: Path, caplog: pytest.LogCaptureFixture) ->
         write_relmat(path, square)
     for source in ("fusion", "FCcorr_fs86_hpf"):
         write_relmat(relmat_path(tmp_path, RUN, SC, source=source), square)
+        calibrated = relmat_path(tmp_path, RUN, SC, source=source, is_calibrated=True)
+        write_relmat(calibrated, square)
     write_relmat(tmp_path / "sub-02/func/sub-02_atlas-fs86_meas-other_relmat.dense.tsv", square)
     write_text(tmp_path / "sub-02/func/.sub-02_atlas-fs86_meas-x_relmat.dense.tsv.1-2.tmp", "")
     found = find_relmats(tmp_path)

@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from kraken_bids.bids.outputs import (
+    calibrated_archive_path,
+    prediction_archive_path,
+    relmat_path,
+)
 from kraken_bids.cli.commands.predict import predict
 from kraken_bids.cohort.from_files import read_connectomes
 from kraken_bids.cohort.stored_predictions import read_predictions
 from kraken_bids.flavors import parse_flavor
+from kraken_bids.io.hdf5 import write_hdf5
+from kraken_bids.io.writing import write_relmat
 from kraken_bids.models.krakencoder.load import load_model
 
 FC, SC = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("SCifod2act_fs86_volnorm")
@@ -56,6 +63,26 @@ def test_tables_hold_what_the_arrays_hold(
         values = expected[f"{source}->{target}"]
         np.testing.assert_allclose(rows, values, atol=1e-5 * np.nanmax(np.abs(values)))
     assert np.isnan(found.read("fusionSC", FC)[order[2]]).all()
+
+
+def test_calibrated_predictions_are_a_source_of_their_own(tmp_path: Path) -> None:
+    """Beside raw ones, in tables and in archives of sessions."""
+    entities = {"sub": "01"}
+    archives = prediction_archive_path, calibrated_archive_path
+    for value, is_calibrated in enumerate((False, True)):
+        square = np.full((86, 86), float(value))
+        tables, name = tmp_path / "tables", archives[value](tmp_path / "h5", "01", None)
+        write_relmat(
+            relmat_path(tables, entities, FC, source="fusionSC", is_calibrated=is_calibrated),
+            square,
+        )
+        with write_hdf5(name) as file:
+            file[f"fusionSC/{FC.name}"] = square
+    for folder in ("tables", "h5"):
+        found = read_predictions(tmp_path / folder)
+        assert set(found.readers) == {("fusionSC", FC), ("fusionSC.cal", FC)}
+        assert np.all(found.read("fusionSC", FC) == 0)
+        assert np.all(found.read("fusionSC.cal", FC) == 1)
 
 
 def test_the_folder_is_a_dataset(model_folder: Path, inputs: Path, tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Files that were written."""
 
+from collections.abc import Mapping
+
 from kraken_bids.bids.names import parse_name
-from kraken_bids.bids.outputs import group_path
+from kraken_bids.bids.outputs import CALIBRATED, group_path, is_predicted
 from kraken_bids.report.section import FileLink, Section
 from kraken_bids.report.written import Written
 from kraken_bids.report.written_group import WrittenGroup
@@ -15,6 +17,8 @@ FILE_WORDS = {
     "coverage": "coverage of each region",
     "latents": "latent vectors",
     "relmats": "predicted connectomes",
+    "krakencal_relmats": "predicted and calibrated connectomes",
+    "krakencal_intervals": "prediction intervals of the calibrated connectomes",
 }
 
 GROUP_FILES = {
@@ -24,6 +28,9 @@ GROUP_FILES = {
     "participants.tsv": "one verdict per participant",
     "predictions.tsv": "one verdict per prediction",
     "metrics.tsv": "metrics of every source and target",
+    "calibration.tsv": "calibration and coverage of every source and target",
+    "calibrated.tsv": "the same of every calibrated prediction",
+    "calibration.h5": "the calibration itself, for --calibrate",
     "qc.tsv": "quality of every measured connectome",
     "qcfc.tsv": "dependence of functional connectomes on head motion",
     "pcorr.tsv": "search for the ridge of the partial correlations; pcorr.json has the choice",
@@ -39,11 +46,17 @@ def list_files(written: Written) -> tuple[FileLink, ...]:
         if path.name.endswith((".tsv", ".h5", ".nii.gz")) and not path.name.startswith("."):
             entities = parse_name(path)
             suffix = entities.get("suffix", "")
-            made = "predicted " if "kraken_relmat." in path.name else "measured "
             words = FILE_WORDS.get(f"{entities.get('desc')}_{suffix}") or FILE_WORDS.get(suffix)
-            words = (made if suffix == "relmat" else "") + (words or suffix)
+            words = (_say_made(entities) if suffix == "relmat" else "") + (words or suffix)
             links.append(FileLink(path.relative_to(written.output_dir).as_posix(), words))
     return tuple(links)
+
+
+def _say_made(entities: Mapping[str, str]) -> str:
+    if not is_predicted(entities):
+        return "measured "
+    is_calibrated = entities.get("desc", "").endswith(CALIBRATED)
+    return "predicted and calibrated " if is_calibrated else "predicted "
 
 
 def list_group_files(group: WrittenGroup) -> tuple[FileLink, ...]:
