@@ -15,6 +15,7 @@ from kraken_bids.scores.metrics import chance_rank, rank_own, row_correlations
 
 Matrix = NDArray[np.float64]
 Indices = NDArray[np.intp]
+Sides = tuple[Matrix, Matrix, Matrix]
 
 METRICS = ("avgrank", "top1acc", "avgcorr", "avgcorr_resid")
 """What is followed: names as in ``kraken-tools evaluate``."""
@@ -119,17 +120,32 @@ def correlate_edges(
     along = predicted @ frame.by_center
     sums, squares = predicted @ frame.sums, (predicted**2).sum(axis=-1)
     products = observed.scores @ predicted.swapaxes(-1, -2)
-    demeaned = _correlate(
-        products, (observed.sums, observed.squares), (sums, squares), frame.n_edges
-    )
-    x_squares = frame.center_square + 2 * observed.by_center + observed.squares
-    plain = _correlate(
-        products + (frame.center_square + along[..., None, :] + observed.by_center[:, None]),
-        (frame.center_sum + observed.sums, x_squares),
-        (frame.center_sum + sums, frame.center_square + 2 * along + squares),
-        frame.n_edges,
-    )
-    return PairCorrelations(plain, demeaned)
+    center = (frame.n_edges, frame.center_sum, frame.center_square)
+    x = (observed.sums, observed.squares, observed.by_center)
+    return correlate_around(center, products, x, (sums, squares, along))
+
+
+def correlate_around(
+    center: tuple[int, float, float], products: Matrix, x: Sides, y: Sides
+) -> PairCorrelations:
+    """Correlate connectomes of which only their differences from a center were multiplied.
+
+    Parameters
+    ----------
+    center : tuple of int and two floats
+        Number of edges, sum of the center's, sum of their squares.
+    products : ndarray of shape (..., n_subjects, n_subjects)
+        Inner products of the differences of both sides.
+    x, y : tuple of three ndarrays of shape (..., n_subjects)
+        Of the differences: sum of edges, sum of their squares, inner product with the center.
+    """
+    n_edges, total, square = center
+    demeaned = _correlate(products, x[:2], y[:2], n_edges)
+    whole = [
+        (total + sums, square + 2 * by_center + squares) for sums, squares, by_center in (x, y)
+    ]
+    plain = products + (square + y[2][..., None, :] + x[2][:, None])
+    return PairCorrelations(_correlate(plain, whole[0], whole[1], n_edges), demeaned)
 
 
 def correlate_scores(observed: Matrix, predicted: Matrix, mean: Matrix) -> PairCorrelations:

@@ -69,7 +69,7 @@ def row_correlations(
     ------
     ConnectomeError
     """
-    _check_shapes(observed, predicted)
+    check_shapes(observed, predicted)
     n = len(observed)
     total = np.zeros((n, n if factors is None else len(factors[1])))
     x_squares, y_squares = np.zeros((2, n))
@@ -88,7 +88,13 @@ def row_correlations(
     return total
 
 
-def _check_shapes(observed: NDArray[np.floating], predicted: NDArray[np.floating]) -> None:
+def check_shapes(observed: NDArray[np.floating], predicted: NDArray[np.floating]) -> None:
+    """Check that observed and predicted connectomes have one shape.
+
+    Raises
+    ------
+    ConnectomeError
+    """
     if observed.shape != predicted.shape or observed.ndim != 2:
         raise ConnectomeError(
             "expected observed and predicted connectomes of one shape [n_subjects, n_edges]; "

@@ -1,13 +1,14 @@
 """How sure a metric is: permutation p-values and bootstrap intervals from matrices made once."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.scores.metrics import compute_metrics, rank_cells, row_correlations
+from kraken_bids.scores.inner_products import Products, Rows, leave_out_means, multiply
+from kraken_bids.scores.metrics import rank_cells
+from kraken_bids.scores.resampling import Draws, Kinship, draw
 
 Matrix = NDArray[np.float64]
 
@@ -15,6 +16,7 @@ INTERVAL = (2.5, 97.5)
 """Percentiles of a 95 % interval."""
 TIE = 1e-12
 """Permuted values this near to the observed one count as equal: they are sums in another order."""
+UNKNOWN = float("nan")
 
 
 @dataclass(frozen=True)
@@ -22,20 +24,27 @@ class Score:
     """One metric of one source and target."""
 
     value: float
-    p: float
+    p: float = UNKNOWN
     """Share of permutations that do as well or better; NaN without permutations."""
-    low: float
+    low: float = UNKNOWN
     """Lower end of the 95 % interval; NaN without bootstraps."""
-    high: float
+    high: float = UNKNOWN
     """Upper end of it."""
+    samples: Matrix = field(default_factory=lambda: np.empty(0), repr=False, compare=False)
+    """The metric of each bootstrap sample ``[n_bootstraps]``."""
+
+    @classmethod
+    def of(cls, value: float, samples: Matrix, p: float = UNKNOWN) -> "Score":
+        """Take the interval from bootstrap samples."""
+        finite = samples[np.isfinite(samples)]
+        low, high = np.percentile(finite, INTERVAL).tolist() if finite.size else (UNKNOWN,) * 2
+        return cls(value, p, low, high, samples)
 
 
 @dataclass(frozen=True)
 class Comparison:
     """Everybody's observed connectome against everybody's prediction: rows observed."""
 
-    values: Mapping[str, float]
-    """Every metric, as of :func:`~kraken_bids.scores.metrics.compute_metrics`."""
     cells: Mapping[str, Matrix]
     """Metrics that are the mean over subjects of one cell each, ``[n_subjects, n_subjects]``:
     the diagonal is the metric, another assignment picks other cells."""
@@ -45,11 +54,23 @@ class Comparison:
     """The same of the predictions, less their own mean."""
     cross_gram: Matrix
     """Inner products of observed (rows) and predicted ones."""
+    errors: Matrix
+    """Squared error of every prediction for every observed connectome."""
+    mean_errors: Matrix
+    """Squared error of the group mean for every observed connectome ``[n_subjects]``."""
+    mean_correlations: Matrix
+    """Correlation of every observed connectome with the group mean ``[n_subjects]``."""
+    kinship: Kinship
 
     @property
     def n_subjects(self) -> int:
-        """Subjects compared."""
+        """Rows compared: sessions of subjects."""
         return len(self.observed_gram)
+
+    @property
+    def correlations(self) -> Matrix:
+        """Everyone observed (rows) with everyone predicted."""
+        return self.cells["avgcorr"]
 
 
 def compare(
@@ -57,6 +78,8 @@ def compare(
     predicted: NDArray[np.floating],
     *,
     mean: NDArray[np.floating] | None = None,
+    folds: NDArray[np.intp] | None = None,
+    kinship: Kinship | None = None,
 ) -> Comparison:
     """Compare every observed connectome with every prediction; the only step that sees edges.
 
@@ -65,27 +88,101 @@ def compare(
     observed, predicted : ndarray of shape (n_subjects, n_edges)
         The same subjects in the same order.
     mean : ndarray of shape (n_edges,), optional
-        Mean connectome for ``avgcorr_resid`` (the observed mean).
+        Mean connectome for ``avgcorr_resid`` (the observed mean), and the group mean of ``gain``.
+    folds : ndarray of shape (n_subjects,), optional
+        Without a mean, everyone's group mean is that of the people outside the own fold (of
+        everyone else).
+    kinship : Kinship, optional
+        Who is a session of whom, and whose relative.
 
     Raises
     ------
     ConnectomeError
         If the shapes differ.
     """
-    correlations = row_correlations(observed, predicted)
-    ranks = rank_cells(correlations)
-    x = observed - observed.mean(axis=0, dtype=np.float64)
-    y = predicted - predicted.mean(axis=0, dtype=np.float64)
-    center = observed.mean(axis=0, dtype=np.float64) if mean is None else mean
+    if mean is None and folds is None:
+        folds = np.arange(len(observed))
+    products = multiply(observed, predicted, center=mean)
+    return compare_products(products, folds=folds, kinship=kinship)
+
+
+def compare_products(
+    products: Products,
+    *,
+    folds: NDArray[np.intp] | None = None,
+    kinship: Kinship | None = None,
+) -> Comparison:
+    """Compare connectomes of which the inner products are known.
+
+    Parameters
+    ----------
+    products : Products
+    folds : ndarray of shape (n_subjects,), optional
+        Everyone's group mean is that of the people outside the own fold; without any, it is the
+        center of the products.
+    kinship : Kinship, optional
+    """
+    n = len(products.cross)
+    kinship = kinship or Kinship.none(n)
+    found = products.correlate()
+    ranks, n_ranked = _rank_people(found.plain, kinship)
     cells = {
         "top1acc": (ranks <= 0).astype(np.float64),
         "top2acc": (ranks <= 1).astype(np.float64),
-        "avgrank": 1 - ranks / len(ranks),
-        "avgcorr": correlations,
-        "avgcorr_resid": row_correlations(observed - center, predicted - center),
+        "avgrank": 1 - ranks / n_ranked,
+        "avgcorr": found.plain,
+        "avgcorr_resid": found.demeaned,
     }
-    values = compute_metrics(observed, predicted, mean=center, correlations=correlations)
-    return Comparison(values, cells, x @ x.T, y @ y.T, x @ y.T)
+    if products.r2 is not None:
+        cells["r2"] = products.r2
+    mean = _predict_means(products, folds)
+    beside = np.eye(n) - 1 / n
+    return Comparison(
+        cells,
+        beside @ products.observed.gram @ beside,
+        beside @ products.predicted.gram @ beside,
+        beside @ products.cross @ beside,
+        products.errors,
+        np.diag(mean.errors),
+        np.diag(mean.correlate().plain),
+        kinship,
+    )
+
+
+def _predict_means(products: Products, folds: NDArray[np.intp] | None) -> Products:
+    """Products with everyone's group mean as the prediction."""
+    n = len(products.cross)
+    if folds is None:
+        flat = Rows(np.zeros((n, n)), np.zeros(n), np.zeros(n))
+        return Products(products.center, products.observed, flat, np.zeros((n, n)))
+    return mix_products(products, leave_out_means(folds))
+
+
+def mix_products(products: Products, weights: Matrix) -> Products:
+    """Products with predictions that are weighted sums of the observed connectomes.
+
+    Parameters
+    ----------
+    products : Products
+    weights : ndarray of shape (n_subjects, n_subjects)
+        Each row, of one prediction, adds up to 1.
+    """
+    observed = products.observed
+    return Products(products.center, observed, observed.mix(weights), observed.gram @ weights.T)
+
+
+def _rank_people(correlations: Matrix, kinship: Kinship) -> tuple[Matrix, Matrix]:
+    """Rank of every prediction among those of other people, and how many are ranked.
+
+    Other sessions of the person predicted are passed over: they are no one else's.
+    """
+    ranks = rank_cells(correlations)
+    people = np.array(kinship.people, np.intp)
+    n_ranked = len(people) + 1 - np.bincount(people)[people]
+    for person in np.flatnonzero(np.bincount(people) > 1):
+        own = np.flatnonzero(people == person)
+        ranks[:, own] -= rank_cells(correlations[:, own])
+    return ranks, n_ranked
 
 
 def score_comparison(
@@ -96,7 +193,8 @@ def score_comparison(
     A permutation deals the predictions out to other subjects. A bootstrap sample draws observed
     subjects with replacement and ranks each among the predictions of all subjects: the gallery
     stays whole, so that a subject drawn twice does not tie with itself. Means that are taken
-    from both sides stay those of all subjects, but explained variance has each sample's own.
+    from both sides, the group mean of everyone, and the spread of edges that ``r2`` divides by
+    stay those of all subjects, but explained variance has each sample's own.
 
     Parameters
     ----------
@@ -110,54 +208,72 @@ def score_comparison(
     ------
     Phipson and Smyth 2010 (doi:10.2202/1544-6115.1585): p = (1 + number as good) / (1 + number).
     """
-    n = comparison.n_subjects
-    rng = np.random.default_rng(seed)
-    assignments = rng.permuted(np.tile(np.arange(n)[None], (n_permutations, 1)), axis=1)
-    counts = rng.multinomial(n, np.full(n, 1 / n), size=n_bootstraps)
-    scores = {
-        name: _score(
-            comparison.values[name],
-            partial(_mean_cells, cells),
-            assignments,
-            samples=counts @ np.diag(cells) / n,
-        )
-        for name, cells in comparison.cells.items()
-    }
-    scores["explainedvar"] = _score(
-        comparison.values["explainedvar"], partial(_explain_dealt, comparison), assignments,
-        samples=_explain_samples(comparison, counts),
-    )  # fmt: skip
+    drawn = draw(
+        comparison.kinship,
+        n_permutations=n_permutations,
+        n_bootstraps=n_bootstraps,
+        seed=seed,
+    )
+    scores = _score_means(comparison, drawn)
+    scores["explainedvar"] = _score_explained(comparison, drawn)
+    scores["gain"] = _score_gain(comparison, drawn)
+    own = comparison.mean_correlations
+    scores["baseline_avgcorr"] = Score.of(float(own.mean()), _average(own, drawn))
     return scores
 
 
-def _score(
-    value: float,
-    metric: Callable[[NDArray[np.intp]], Matrix],
-    assignments: NDArray[np.intp],
-    *,
-    samples: Matrix,
-) -> Score:
-    p = low = high = float("nan")
-    if len(assignments) and np.isfinite(value):
-        n_as_good = int((metric(assignments) >= value - TIE).sum())
-        p = (1 + n_as_good) / (1 + len(assignments))
-    finite = samples[np.isfinite(samples)]
-    if finite.size:
-        low, high = (float(end) for end in np.percentile(finite, INTERVAL))
-    return Score(value, p, low, high)
+def _score_means(comparison: Comparison, drawn: Draws) -> dict[str, Score]:
+    """Metrics that are means of cells."""
+    cells = np.stack(list(comparison.cells.values()))
+    own = np.diagonal(cells, axis1=1, axis2=2)
+    values = own.mean(axis=1)
+    samples = _average(own.T, drawn)
+    found = {}
+    for k, name in enumerate(comparison.cells):
+        p = _compute_p(float(values[k]), _deal(cells[k], drawn).mean(axis=1))
+        found[name] = Score.of(float(values[k]), samples[:, k], p)
+    return found
 
 
-def _mean_cells(cells: Matrix, dealt: NDArray[np.intp]) -> Matrix:
-    """Mean over subjects of the cell that each assignment [n_assignments, n_subjects] picks."""
-    return np.asarray(cells[np.arange(len(cells)), dealt].mean(axis=1))
+def _score_explained(comparison: Comparison, drawn: Draws) -> Score:
+    """Explained variance: of each assignment, only the cross products differ."""
+    total = float(np.trace(comparison.observed_gram))
+    squares = total + float(np.trace(comparison.predicted_gram))
+    if not total > 0:
+        return Score(UNKNOWN)
+    value = 1 - (squares - 2 * float(np.trace(comparison.cross_gram))) / total
+    dealt = 1 - (squares - 2 * _deal(comparison.cross_gram, drawn).sum(axis=1)) / total
+    return Score.of(value, _explain_samples(comparison, drawn.counts), _compute_p(value, dealt))
 
 
-def _explain_dealt(comparison: Comparison, dealt: NDArray[np.intp]) -> Matrix:
-    """Explained variance of each assignment: only the cross products depend on it."""
-    total = np.trace(comparison.observed_gram)
-    crossed = comparison.n_subjects * _mean_cells(comparison.cross_gram, dealt)
-    error = total + np.trace(comparison.predicted_gram) - 2 * crossed
-    return np.asarray(1 - error / total if total > 0 else np.full(len(dealt), np.nan))
+def _score_gain(comparison: Comparison, drawn: Draws) -> Score:
+    """Gain over the group mean."""
+    own, total = np.diag(comparison.errors), float(comparison.mean_errors.sum())
+    if not total > 0:
+        return Score(UNKNOWN)
+    value = 1 - float(own.sum()) / total
+    dealt = 1 - _deal(comparison.errors, drawn).sum(axis=1) / total
+    with np.errstate(divide="ignore", invalid="ignore"):
+        samples = 1 - (drawn.counts @ own) / (drawn.counts @ comparison.mean_errors)
+    return Score.of(value, np.asarray(samples), _compute_p(value, dealt))
+
+
+def _compute_p(value: float, dealt: Matrix) -> float:
+    if not len(dealt) or not np.isfinite(value):
+        return UNKNOWN
+    return (1 + int((dealt >= value - TIE * max(1.0, abs(value))).sum())) / (1 + len(dealt))
+
+
+def _deal(cells: Matrix, drawn: Draws) -> Matrix:
+    """Cells that each assignment picks ``[n_permutations, n_subjects]``."""
+    n = len(cells)
+    return np.asarray(np.take(cells, drawn.assignments + n * np.arange(n)))
+
+
+def _average(values: Matrix, drawn: Draws) -> Matrix:
+    """Mean of each bootstrap sample of values ``[n_subjects, ...]``."""
+    totals = drawn.counts.sum(axis=1).reshape(-1, *[1] * (values.ndim - 1))
+    return np.asarray(drawn.counts @ values / totals)
 
 
 def _explain_samples(comparison: Comparison, counts: NDArray[np.int64]) -> Matrix:
@@ -173,4 +289,4 @@ def _scatter(gram: Matrix, counts: NDArray[np.int64]) -> Matrix:
     """Sum of squared distances from the sample's own mean, from inner products alone."""
     weights = counts.astype(np.float64)
     squares = ((weights @ gram) * weights).sum(axis=1)
-    return np.asarray(weights @ np.diag(gram) - squares / gram.shape[0])
+    return np.asarray(weights @ np.diag(gram) - squares / weights.sum(axis=1))

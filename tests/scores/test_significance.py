@@ -4,12 +4,15 @@ from itertools import permutations
 
 import numpy as np
 import pytest
-from sklearn.metrics import explained_variance_score
+from sklearn.metrics import explained_variance_score, r2_score
 
 from kraken_bids.scores.metrics import compute_metrics
+from kraken_bids.scores.resampling import Kinship, draw
 from kraken_bids.scores.significance import Comparison, compare, score_comparison
 
-METRICS = ("top1acc", "top2acc", "avgrank", "avgcorr", "avgcorr_resid", "explainedvar")
+METRICS = (
+    "top1acc", "top2acc", "avgrank", "avgcorr", "avgcorr_resid", "explainedvar", "r2", "gain",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -19,7 +22,23 @@ def pair(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def metrics_of(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
-    return compute_metrics(x, y, mean=x.mean(axis=0))
+    return all_metrics(x, y, None)
+
+
+def all_metrics(x: np.ndarray, y: np.ndarray, mean: np.ndarray | None) -> dict[str, float]:
+    """Every metric from its definition; the group mean is that of all others, or a given one."""
+    n = len(x)
+    group = np.stack(
+        [x[np.arange(n) != k].mean(axis=0) if mean is None else mean for k in range(n)]
+    )
+    return {
+        **compute_metrics(x, y, mean=x.mean(axis=0) if mean is None else mean),
+        "r2": r2_score(x, y),
+        "gain": 1 - ((x - y) ** 2).sum() / ((x - group) ** 2).sum(),
+        "baseline_avgcorr": np.mean(
+            [np.corrcoef(a, b)[0, 1] for a, b in zip(x, group, strict=True)]
+        ),
+    }
 
 
 def test_values_are_the_metrics(pair: tuple[np.ndarray, np.ndarray]) -> None:
@@ -27,12 +46,8 @@ def test_values_are_the_metrics(pair: tuple[np.ndarray, np.ndarray]) -> None:
     for mean in (None, np.linspace(-1, 1, 40)):
         comparison = compare(*pair, mean=mean)
         scores = score_comparison(comparison, n_permutations=0, n_bootstraps=0)
-        expected = compute_metrics(*pair, mean=mean)
+        expected = all_metrics(*pair, mean)
 
-        total, error = np.trace(comparison.observed_gram), np.trace(comparison.predicted_gram)
-        error += total - 2 * np.trace(comparison.cross_gram)
-        own = {name: np.diag(cells).mean() for name, cells in comparison.cells.items()}
-        assert {**own, "explainedvar": 1 - error / total} == pytest.approx(expected)
         assert {m: s.value for m, s in scores.items()} == pytest.approx(expected)
         assert all(np.isnan([s.p, s.low, s.high]).all() for s in scores.values())
 
@@ -59,7 +74,8 @@ def test_a_permutation_sees_all_metrics_through_the_same_assignment(
 
     scores = score_comparison(compare(x, x), n_permutations=99, n_bootstraps=0, seed=3)
 
-    assert {score.p for score in scores.values()} == {0.01}
+    assert {scores[name].p for name in METRICS} == {0.01}
+    assert np.isnan(scores["baseline_avgcorr"].p)
 
 
 def resample(comparison: Comparison, n: int, seed: int) -> np.ndarray:
@@ -77,11 +93,17 @@ def test_intervals_are_those_of_resampled_subjects(pair: tuple[np.ndarray, np.nd
     comparison = compare(x, y)
     correlations = np.corrcoef(x, y)[:7, 7:]
     ranks = np.array([(row > row[i]).sum() for i, row in enumerate(correlations)])
-    samples: dict[str, list[float]] = {"avgrank": [], "avgcorr": [], "explainedvar": []}
+    names = ("avgrank", "avgcorr", "explainedvar", "gain", "baseline_avgcorr")
+    samples: dict[str, list[float]] = {name: [] for name in names}
+    group = np.stack([x[np.arange(7) != k].mean(axis=0) for k in range(7)])
     for counts in resample(comparison, 200, seed=5):
         drawn = np.repeat(np.arange(7), counts)
         samples["avgrank"].append(np.mean(1 - ranks[drawn] / 7))
         samples["avgcorr"].append(np.mean(np.diag(correlations)[drawn]))
+        errors = ((x - y)[drawn] ** 2).sum() / ((x - group)[drawn] ** 2).sum()
+        samples["gain"].append(1 - errors)
+        own = [np.corrcoef(x[k], group[k])[0, 1] for k in drawn]
+        samples["baseline_avgcorr"].append(np.mean(own))
         samples["explainedvar"].append(
             explained_variance_score(x[drawn], y[drawn], multioutput="variance_weighted")
         )
@@ -112,3 +134,39 @@ def test_people_who_do_not_vary_have_no_explained_variance() -> None:
 
     assert np.isnan([scores["explainedvar"].value, scores["explainedvar"].p]).all()
     assert np.isnan(scores["explainedvar"].low)
+
+
+def test_a_persons_other_session_is_nobody_elses(rng: np.random.Generator) -> None:
+    """Ranks pass over it, permutations give whole people away, samples hold whole families."""
+    people = ["a", "a", "b", "c", "c", "d", "e"]
+    kinship = Kinship.of(people, ["x", "x", "x", "y", "y", "z", "z"])
+    truth = rng.normal(size=(5, 300))
+    x = truth[[0, 0, 1, 2, 2, 3, 4]] + 0.3 * rng.normal(size=(7, 300))
+    y = x[[1, 0, 2, 4, 3, 5, 6]]  # everyone's best prediction is that of the other session
+
+    found = compare(x, y, kinship=kinship)
+    drawn = draw(kinship, n_permutations=50, n_bootstraps=50, seed=1)
+
+    assert np.diag(found.cells["top1acc"]).all()
+    assert np.diag(found.cells["avgrank"]).tolist() == [1] * 7
+    for given in drawn.assignments:
+        whose = [people[k] for k in given]
+        assert whose[0] == whose[1]
+        assert whose[3] == whose[4]
+        assert len({whose[0], whose[2], whose[3], whose[5], whose[6]}) == 5
+    for counts in drawn.counts:
+        assert len(set(counts[:3])) == len(set(counts[3:5])) == len(set(counts[5:])) == 1
+
+
+def test_ranks_among_other_people_are_those_of_the_table_without_the_other_session(
+    rng: np.random.Generator,
+) -> None:
+    """Whoever is predicted, their other sessions are taken out first."""
+    kinship = Kinship.of(["a", "b", "a", "c", "b", "d"])
+    x, y = rng.normal(size=(2, 6, 20))
+    cells = compare(x, y, kinship=kinship).cells
+
+    for i, j in np.ndindex(6, 6):
+        kept = [k for k in range(6) if k == j or kinship.people[k] != kinship.people[j]]
+        better = np.sum(cells["avgcorr"][i, kept] > cells["avgcorr"][i, j])
+        assert cells["avgrank"][i, j] == pytest.approx(1 - better / len(kept))
