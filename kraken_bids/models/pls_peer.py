@@ -110,7 +110,7 @@ def _choose(cohort: _Cohort, most: int) -> NDArray[np.intp]:
         errors.append(total)
         if len(errors) - 1 - int(np.argmin(errors, axis=0).max()) >= PATIENCE:
             break
-    return np.argmin(errors, axis=0)
+    return np.asarray(np.argmin(errors, axis=0), np.intp)
 
 
 def _follow(

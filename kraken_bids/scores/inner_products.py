@@ -50,7 +50,8 @@ class Rows:
 
     def take(self, rows: Indices) -> "Rows":
         """Keep some of the rows."""
-        return Rows(self.gram[np.ix_(rows, rows)], self.sums[rows], self.by_center[rows])
+        kept = np.asarray(rows, np.intp)
+        return Rows(self.gram[np.ix_(kept, kept)], self.sums[kept], self.by_center[kept])
 
 
 @dataclass(frozen=True)

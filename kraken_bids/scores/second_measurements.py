@@ -8,7 +8,12 @@ from numpy.typing import NDArray
 
 from kraken_bids.scores.inner_products import Center, Products, Rows, center_on
 from kraken_bids.scores.resampling import Kinship
-from kraken_bids.scores.significance import Score, compare_products, score_comparison
+from kraken_bids.scores.significance import (
+    Comparison,
+    Score,
+    compare_products,
+    score_comparison,
+)
 
 BASES = {
     "sessions": "two sessions of a person",
@@ -59,13 +64,9 @@ def compare_twice(
     rows: Rows,
     pairs: Sequence[tuple[int, int]],
     *,
-    basis: str,
-    families: Sequence[int] | None = None,
-    n_permutations: int = 1000,
-    n_bootstraps: int = 1000,
-    seed: int = 0,
-) -> Ceiling:
-    """Judge second measurements as predictions of the first; fewer than 5 say nothing.
+    families: Sequence[object] | None = None,
+) -> Comparison:
+    """Compare second measurements with the first, as if they were predictions.
 
     Parameters
     ----------
@@ -74,32 +75,48 @@ def compare_twice(
         Of measured connectomes.
     pairs : sequence of tuple of two int
         First and second measurement of each person, as rows.
-    basis : str
-        One of :data:`BASES`; correlations of halves are carried over to whole series.
-    families : sequence of int, optional
+    families : sequence, optional
         Family of each of the pairs.
-    n_permutations, n_bootstraps, seed : int
-        As of :func:`~kraken_bids.scores.significance.score_comparison`.
     """
     n = len(pairs)
-    if n < MIN_TWICE:
-        return UNKNOWN
     kept = [row for pair in pairs for row in pair]
     middle, both = center_on(center, rows, kept)
     first, second = np.arange(0, 2 * n, 2), np.arange(1, 2 * n, 2)
     products = Products(
         middle, both.take(first), both.take(second), both.gram[np.ix_(first, second)]
     )
-    kinship = Kinship.of(range(n), range(n) if families is None else families)
+    return compare_products(products, kinship=Kinship.of(range(n), families))
+
+
+def score_ceiling(
+    comparison: Comparison,
+    basis: str,
+    *,
+    n_permutations: int = 1000,
+    n_bootstraps: int = 1000,
+    seed: int = 0,
+) -> Ceiling:
+    """Score second measurements; fewer than 5 people say nothing.
+
+    Parameters
+    ----------
+    comparison : Comparison
+    basis : str
+        One of :data:`BASES`; correlations of halves are carried over to whole series.
+    n_permutations, n_bootstraps, seed : int
+        As of :func:`~kraken_bids.scores.significance.score_comparison`.
+    """
+    if comparison.n_subjects < MIN_TWICE:
+        return UNKNOWN
     scores = score_comparison(
-        compare_products(products, kinship=kinship),
+        comparison,
         n_permutations=n_permutations,
         n_bootstraps=n_bootstraps,
         seed=seed + SEED_OFFSET,
     )
     if basis == "halves":
         scores["avgcorr_resid"] = _lengthen(scores["avgcorr_resid"])
-    return Ceiling(basis, {name: scores[name] for name in CEILINGS}, n)
+    return Ceiling(basis, {name: scores[name] for name in CEILINGS}, comparison.n_subjects)
 
 
 def predict_whole(half: NDArray[np.floating] | float) -> NDArray[np.float64]:

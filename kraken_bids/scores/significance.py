@@ -178,11 +178,11 @@ def _rank_people(correlations: Matrix, kinship: Kinship) -> tuple[Matrix, Matrix
     """
     ranks = rank_cells(correlations)
     people = np.array(kinship.people, np.intp)
-    n_ranked = len(people) + 1 - np.bincount(people)[people]
+    n_ranked = len(people) + 1.0 - np.bincount(people)[people]
     for person in np.flatnonzero(np.bincount(people) > 1):
         own = np.flatnonzero(people == person)
         ranks[:, own] -= rank_cells(correlations[:, own])
-    return ranks, n_ranked
+    return ranks, np.asarray(n_ranked, np.float64)
 
 
 def score_comparison(
