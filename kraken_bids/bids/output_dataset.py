@@ -28,6 +28,7 @@ BIDSIGNORE = (
     "*_relmats.*",
     "*_intervals.*",
     "*_latents.*",
+    "*_regions.*",
     "*_dseg.tsv",
     "group",
     "group/**",
@@ -53,9 +54,12 @@ region for a header and reads 85 × 86 numbers. In R: `read.table(path, header =
 - `sub-*/func/*_coverage.tsv`: share of each region with data. `sub-*/func/*_dseg.nii.gz`: the
   regions on the grid of the BOLD series.
 - `sub-*/*_desc-kraken_latents.tsv`: latent vector of each source (fusions, each flavor alone).
+- `sub-*/*_desc-discordance_regions.tsv`: where measured connectomes differ from what the other
+  modality predicts, region by region, compared with controls.
 - `sub-*.html`, `group.html`: reports.
 - `group/`: adaptation to this site (`adaptation.h5`, reusable with `--adaptation`), latents,
-  metrics, quality control (`qc.tsv`), dependence on head motion (`qcfc.tsv`), mean connectomes.
+  metrics, quality control (`qc.tsv`), dependence on head motion (`qcfc.tsv`), mean connectomes,
+  discordance that passes the false discovery rate (`discordance.tsv`).
 - `logs/`: what was run (`*.toml`, `*.log`), what failed (`failures.tsv`), how to cite
   (`CITATION.md`).
 """

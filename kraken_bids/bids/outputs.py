@@ -24,6 +24,8 @@ CLEANED = "hpf"
 """``desc-`` of region series after cleaning, as of the flavors that they become."""
 REGISTRATION = "registration"
 """In the names of pictures of where regions lie."""
+DISCORDANCE = "discordance"
+"""``desc-`` of the table of how far regions are from what was predicted of them."""
 FRAMES = "quality"
 """``desc-`` of the table of a run's frames."""
 OUTPUT = Kind("a whole HDF5 file of kraken-bids", "Make it again with --force.")
@@ -150,6 +152,12 @@ def find_calibrated(output_dir: Path, subject: str, session: str | None) -> list
 def is_predicted(entities: Mapping[str, str]) -> bool:
     """Whether the name of a file says that it is predicted, raw or calibrated."""
     return entities.get("desc", "").endswith((PREDICTED, CALIBRATED))
+
+
+def discordance_path(output_dir: Path, subject: str, session: str | None) -> Path:
+    """Path of the table of discordance of a session: one row per target and region."""
+    ending = "regions.tsv"
+    return _kraken_path(output_dir, subject, session, ending=ending, desc=DISCORDANCE)
 
 
 def region_table_path(output_dir: Path, parcellation: str) -> Path:

@@ -67,6 +67,7 @@ def write_records(
     rows: Sequence[Sequence["DataclassInstance"]],
     *,
     description: str,
+    facts: Mapping[str, object] | None = None,
 ) -> None:
     """Write a table, and beside it what its columns mean.
 
@@ -79,6 +80,8 @@ def write_records(
         One of each kind.
     description : str
         Of the table.
+    facts : mapping, optional
+        Further fields of its sidecar.
     """
     columns = _list_columns(kinds)
     write_table(
@@ -90,7 +93,7 @@ def write_records(
             words[one.name] = {"Levels": one.metadata["levels"]}
         elif one.metadata[WRITTEN]:
             words[one.name] = {"Description": one.metadata[WRITTEN]}
-    write_json(path.with_suffix(".json"), words)
+    write_json(path.with_suffix(".json"), words | dict(facts or {}))
 
 
 def remove_records(path: Path) -> None:

@@ -20,6 +20,12 @@ from kraken_bids.cohort.warned import Warned, write_group_warnings
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.check.cohort_scores import score_members
+from kraken_bids.pipeline.check.compared_sessions import (
+    ControlRules,
+    compare_sessions,
+    read_control_rules,
+)
+from kraken_bids.pipeline.check.discordance_tables import write_discordance
 from kraken_bids.pipeline.check.group_tables import (
     find_outliers,
     write_latents,
@@ -31,6 +37,7 @@ from kraken_bids.pipeline.check.group_tables import (
 )
 from kraken_bids.pipeline.check.input_quality import encoded_of, judge_inputs
 from kraken_bids.pipeline.check.kept_results import Kept, keep_results
+from kraken_bids.pipeline.check.pair_calibrations import calibrate_pairs
 from kraken_bids.pipeline.check.prediction_quality import (
     Judge,
     find_mismatched,
@@ -39,6 +46,7 @@ from kraken_bids.pipeline.check.prediction_quality import (
 )
 from kraken_bids.pipeline.check.qcfc import write_qcfc
 from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
+from kraken_bids.pipeline.check.region_residuals import ResidualReader, name_inputs
 from kraken_bids.pipeline.levels import (
     Job,
     run_level,
@@ -105,6 +113,7 @@ def _predict(job: Job, members: tuple[Member, ...]) -> None:
     model = load_model_of(settings)
     prepare_regions(model, output)
     fit_on = fit_on_whom(settings, members)
+    rules = read_control_rules(settings, members)
     read = read_cohort(model, members, fit_on=fit_on, failures=job.failures)
     plan, inputs = plan_cohort(settings, model, read, is_group=True)
     with going_on(job.problems):
@@ -116,13 +125,22 @@ def _predict(job: Job, members: tuple[Member, ...]) -> None:
         write_means(output, model, read)
     with going_on(job.problems):
         write_outliers(output, find_outliers(members, plan.sources))
-    _judge(job, plan, inputs, keep_results(output, read, anew=settings.run.force))
+    kept = keep_results(output, read, anew=settings.run.force)
+    _judge(job, plan, inputs, kept=kept, rules=rules)
 
 
-def _judge(job: Job, plan: PredictionPlan, cohort: MeasuredCohort, kept: Kept) -> None:
+def _judge(
+    job: Job, plan: PredictionPlan, cohort: MeasuredCohort, *, kept: Kept, rules: ControlRules
+) -> None:
     """Judge inputs and predictions, for tables and sidecars."""
     output, members = plan.settings.data.output_dir, cohort.members
     encoded = encoded_of(plan, members)
+    residuals = ResidualReader(output)
+    readers = [] if plan.settings.worth.calibrate == "none" else [residuals]
+    calibrations = calibrate_pairs(plan.settings, members, readers)
+    rests_on = name_inputs(plan.model, plan.sources, calibrations.families)
+    if readers:
+        residuals.recall(kept, rests_on, plan.model.flavors)
     scores = score_members(
         plan.model,
         members,
@@ -131,7 +149,10 @@ def _judge(job: Job, plan: PredictionPlan, cohort: MeasuredCohort, kept: Kept) -
         judged=[source.name for source in plan.written_sources],
         kept=kept,
         failures=encoded.failures,
+        calibrations=calibrations,
     )
+    if readers and not encoded.failures:
+        residuals.keep(kept, rests_on)
     with going_on(job.problems):
         write_metrics(output, scores)
     inputs = judge_inputs(encoded, correlates=not scores.cross_modal, kept=kept)
@@ -146,6 +167,9 @@ def _judge(job: Job, plan: PredictionPlan, cohort: MeasuredCohort, kept: Kept) -
     warned = replace(plan, warned=plan.warned.join(Warned(own=own)))
     found = Judgement(inputs, scores.cross_modal, verdicts)
     job.failures += write_judgement(warned, members, found)
+    with going_on(job.problems):
+        compared = compare_sessions(members, [*residuals.found.values()], rules)
+        job.failures += write_discordance(output, members, compared, rules, digests=plan.digests)
     with going_on(job.problems):
         write_quality(output, members, cohort, scores.cross_modal, inputs=inputs)
 

@@ -167,7 +167,7 @@ def compare_with_controls(
         raise ConnectomeError(
             f"expected at least {n_columns + MIN_FREEDOM} controls for {n_columns} column(s) of "
             f"the regression ({', '.join(('intercept', *covariates.names))}); found {len(known)}. "
-            "Name more --controls, or fewer --covariates."
+            "It takes more people, more --controls or fewer --covariates."
         )
     own, others = (np.asarray(values[one], np.float64) for one in (row, known))
     middle = others.mean(axis=0)

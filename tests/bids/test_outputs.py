@@ -18,6 +18,7 @@ from kraken_bids.bids.output_dataset import (
 from kraken_bids.bids.outputs import (
     calibrated_archive_path,
     coverage_path,
+    discordance_path,
     find_calibrated,
     find_relmats,
     find_sessions,
@@ -156,6 +157,7 @@ def write_outputs(root: Path) -> None:
         write_text(root / "logs" / name, "x\n")
     paths = [
         latents_path(root, "01", "1"),
+        discordance_path(root, "01", "1"),
         timeseries_path(root, RUN, "fs86"),
         coverage_path(root, RUN, "fs86"),
         timeseries_path(root, RUN, "fs86", is_clean=True),

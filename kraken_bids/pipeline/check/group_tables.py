@@ -108,7 +108,7 @@ def write_quality(
             own = member.measurements[flavor]
             known = inputs.get((index, flavor), InputQuality())
             rows.append((
-                _whose(member),
+                whose_row(member),
                 _describe(flavor, own, is_input=is_input),
                 scores.get((index, flavor), CrossModalScore()),
                 known,
@@ -139,7 +139,7 @@ def write_verdicts(output_dir: Path, members: Sequence[Member], verdicts: Verdic
         path,
         (Whose, Pair, Verdict),
         [
-            (_whose(members[index]), Pair(source, target.name), verdict)
+            (whose_row(members[index]), Pair(source, target.name), verdict)
             for (index, source, target), verdict in verdicts.items()
         ],
         description="Whether each predicted connectome is about the subject named",
@@ -167,7 +167,7 @@ def write_outliers(output_dir: Path, distances: Sequence[Distance]) -> None:
     write_records(
         group_path(output_dir, "outliers.tsv"),
         (Whose, Distance),
-        [(_whose(one.member), one) for one in distances],
+        [(whose_row(one.member), one) for one in distances],
         description="Distance of each fused latent from the cohort's median latent",
     )
 
@@ -175,7 +175,7 @@ def write_outliers(output_dir: Path, distances: Sequence[Distance]) -> None:
 def write_latents(output_dir: Path, members: Sequence[Member], sources: Sequence[Source]) -> None:
     """Write ``group/latents.tsv``: the latent of every session and source."""
     rows = [
-        (_whose(member), source, index)
+        (whose_row(member), source, index)
         for index, member in enumerate(members)
         for source in sources
         if source.n_inputs[index]
@@ -209,7 +209,8 @@ def write_means(output_dir: Path, model: Model, cohort: Projected) -> None:
             group.attrs["n_sessions"] = n_members
 
 
-def _whose(member: Member) -> Whose:
+def whose_row(member: Member) -> Whose:
+    """Say whose row of a table it is."""
     return Whose(f"sub-{member.subject}", f"ses-{member.session}" if member.session else None)
 
 

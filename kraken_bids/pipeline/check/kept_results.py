@@ -59,18 +59,33 @@ class Kept:
         lacked : sequence, optional
             To which computing adds what it had to do without; then nothing is kept.
         """
-        if self.folder is None:
-            return compute()
-        path = self.folder / f".{name}.json"
-        key = digest(name, __version__, self.inputs, rests_on)
-        content = None if self.anew else _read(path, key)
+        content = self.find(name, rests_on)
         if content is None:
             content = compute()
             if not lacked:
-                _write(path, key, content)
-        else:
+                self.keep(name, rests_on, content)
+        return content
+
+    def find(self, name: str, rests_on: object) -> Plain | None:
+        """Give what :meth:`keep` was given for the same inputs; None where that is not there."""
+        if self.folder is None or self.anew:
+            return None
+        content = _read(self._path_of(name), self._key(name, rests_on))
+        if content is not None:
             logger.debug("%s: as computed before from the same inputs", name)
         return content
+
+    def keep(self, name: str, rests_on: object, content: Plain) -> None:
+        """Keep a result for :meth:`find`."""
+        if self.folder is not None:
+            _write(self._path_of(name), self._key(name, rests_on), content)
+
+    def _path_of(self, name: str) -> Path:
+        assert self.folder is not None
+        return self.folder / f".{name}.json"
+
+    def _key(self, name: str, rests_on: object) -> str:
+        return digest(name, __version__, self.inputs, rests_on)
 
 
 NOTHING_KEPT = Kept()

@@ -1,0 +1,213 @@
+"""Tables of discordance: one of each session, and what was found in the group."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+
+from kraken_bids import __version__
+from kraken_bids.bids.outputs import discordance_path, group_path, latents_path
+from kraken_bids.cohort.failures import Failure, failing_alone
+from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.sidecars import forget_digest, hold_session, read_digest
+from kraken_bids.io.records import remove_records, write_records
+from kraken_bids.pipeline.check.compared_sessions import ControlRules, TargetComparison
+from kraken_bids.pipeline.check.group_tables import Whose, whose_row
+from kraken_bids.pipeline.check.region_residuals import find_edge_groups
+from kraken_bids.scores.deviations import DiscordanceTest, Finding, RegionDeviation
+from kraken_bids.scores.discordance import MEASURES, RATE
+
+FINDINGS, TESTS = "discordance.tsv", "discordance_tests.tsv"
+DESCRIPTION = "Measured connectomes less those predicted from the other modality, against controls"
+STAGE = "discordance"
+
+Compared = Mapping[int, Sequence[TargetComparison]]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure of one target of one session, as tables show it: all [n_groups]."""
+
+    value: list[float]
+    expected: list[float]
+    z: list[float]
+    p: list[float]
+    q: list[float]
+
+
+def write_discordance(
+    output_dir: Path,
+    members: Sequence[Member],
+    compared: Compared,
+    rules: ControlRules,
+    *,
+    digests: Mapping[str, str],
+) -> list[Failure]:
+    """Write every session's table, and those of the group; take away what no longer holds.
+
+    A session that another run has predicted since is left alone.
+
+    Parameters
+    ----------
+    output_dir : Path
+    members : sequence of Member
+    compared : mapping of int to sequence of TargetComparison
+        By index of the member; empty where nothing could be compared.
+    rules : ControlRules
+    digests : mapping of str to str
+        Digest of the predictions that were compared, by label of the session.
+
+    Returns
+    -------
+    list of Failure
+        Sessions whose table could not be written.
+    """
+    failures = list[Failure]()
+    for index, member in enumerate(members):
+        found = [one for one in compared.get(index, ()) if one.measures]
+        predictions = digests.get(member.label, "")
+        with failing_alone(failures, subject=member.subject, session=member.session, stage=STAGE):
+            _write_session(output_dir, member, found, rules, predictions=predictions)
+    _write_group(output_dir, members, compared)
+    return failures
+
+
+def _write_session(
+    output_dir: Path,
+    member: Member,
+    found: Sequence[TargetComparison],
+    rules: ControlRules,
+    *,
+    predictions: str,
+) -> None:
+    path = discordance_path(output_dir, member.subject, member.session)
+    own = _digest(found, rules, predictions)
+    if (not found and not path.exists()) or (found and read_digest(path, if_whole=True) == own):
+        return
+    latents = latents_path(output_dir, member.subject, member.session)
+    with hold_session(output_dir, member.label):
+        if read_digest(latents) != predictions:
+            return  # another run has predicted since
+        if found:
+            _replace_table(output_dir, path, found, rules, digests=(predictions, own))
+        else:
+            remove_records(path)
+
+
+def _replace_table(
+    output_dir: Path,
+    path: Path,
+    found: Sequence[TargetComparison],
+    rules: ControlRules,
+    *,
+    digests: tuple[str, str],
+) -> None:
+    forget_digest(path)
+    first = next(iter(found[0].measures.values()))
+    rows = [[one] for target in found for one in _list_deviations(output_dir, target)]
+    facts = {
+        "Controls": "named" if rules.is_named else "everyone else",
+        "NControls": first.n_controls,
+        "Covariates": list(rules.columns),
+        "FalseDiscoveryRate": RATE,
+        "PredictionsDigest": digests[0],
+        "Software": "kraken_bids",
+        "SoftwareVersion": __version__,
+        "RunDigest": digests[1],
+    }
+    write_records(path, [RegionDeviation], rows, description=DESCRIPTION, facts=facts)
+
+
+def _digest(found: Sequence[TargetComparison], rules: ControlRules, predictions: str) -> str:
+    total = sha256(f"{__version__} {predictions} {rules.is_named} {[*rules.columns]}".encode())
+    for one in found:
+        total.update(f"{one.residuals.source} {one.residuals.target}".encode())
+        for name, comparison in one.measures.items():
+            total.update(f"{comparison.n_controls} {comparison.freedom}".encode())
+            total.update(one.residuals.measures[name][one.row].tobytes())
+            total.update(comparison.statistic.tobytes())
+    return total.hexdigest()
+
+
+def _list_deviations(output_dir: Path, one: TargetComparison) -> Iterator[RegionDeviation]:
+    residuals = one.residuals
+    groups = find_edge_groups(output_dir, residuals.target.parcellation)
+    shift, size = (_to_lists(one, name) for name in MEASURES)
+    names = residuals.target.name, residuals.source
+    for k, (level, name) in enumerate(zip(groups.levels, groups.names, strict=True)):
+        yield RegionDeviation(
+            *(*names, level, name),
+            *(shift.value[k], shift.expected[k], shift.z[k], shift.p[k], shift.q[k]),
+            *(size.value[k], size.expected[k], size.z[k], size.p[k], size.q[k]),
+        )
+
+
+def _to_lists(one: TargetComparison, name: str) -> Measure:
+    """Give values to six digits; the size itself rather than its logarithm."""
+    comparison = one.measures[name]
+    value = one.residuals.measures[name][one.row].astype(np.float64)
+    expected = comparison.expected
+    if name == "size":
+        value, expected = np.exp(value), np.exp(expected)
+    return Measure(
+        *(
+            [float(f"{number:.6g}") for number in array.tolist()]
+            for array in (value, expected, comparison.z, comparison.p, comparison.q)
+        )
+    )
+
+
+def _write_group(output_dir: Path, members: Sequence[Member], compared: Compared) -> None:
+    tests: list[tuple[Whose, DiscordanceTest]] = []
+    findings: list[tuple[Whose, Finding]] = []
+    for index, targets in sorted(compared.items()):
+        whose = whose_row(members[index])
+        for one in targets:
+            for name in MEASURES:
+                test, found = _conclude(output_dir, one, name)
+                tests.append((whose, test))
+                findings += [(whose, finding) for finding in found]
+    for name, kind, rows, words in (
+        (FINDINGS, Finding, findings, f"{DESCRIPTION}: what passes the false discovery rate"),
+        (TESTS, DiscordanceTest, tests, f"{DESCRIPTION}: what was tested"),
+    ):
+        path = group_path(output_dir, name)
+        if tests:
+            write_records(path, (Whose, kind), rows, description=words)
+        else:
+            remove_records(path)
+
+
+def _conclude(
+    output_dir: Path, one: TargetComparison, name: str
+) -> tuple[DiscordanceTest, list[Finding]]:
+    """Say what was tested of one measure, and list what was found."""
+    pair = one.residuals.target.name, one.residuals.source
+    if not one.measures:
+        nothing = DiscordanceTest(*pair, name, n_tested=0, n_found=0, reason=one.reason)
+        return nothing, []
+    comparison = one.measures[name]
+    p, q = comparison.p, comparison.q
+    tested = np.isfinite(p)
+    passed = np.flatnonzero(tested & (q <= RATE))
+    test = DiscordanceTest(
+        *(*pair, name, comparison.n_controls, comparison.freedom),
+        n_tested=int(tested.sum()),
+        n_found=len(passed),
+        share_p05=round(float((p[tested] < 0.05).mean()), 5) if tested.any() else None,
+        brain_z=round(float(comparison.z[0]), 5),
+    )
+    if not len(passed):
+        return test, []
+    groups = find_edge_groups(output_dir, one.residuals.target.parcellation)
+    shown = _to_lists(one, name)
+    return test, [
+        Finding(
+            *(*pair, name, groups.levels[k], groups.names[k]),
+            *(shown.value[k], shown.expected[k], shown.z[k], shown.p[k], shown.q[k]),
+            n_tested=test.n_tested,
+        )
+        for k in passed[np.argsort(p[passed], kind="stable")].tolist()
+    ]
