@@ -7,7 +7,9 @@ Nothing here knows connectomes, transforms of edges or files: inputs are already
 
 from collections.abc import Callable, Iterable
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -27,6 +29,45 @@ def on_arrays(layers: Callable[[Tensor], Tensor]) -> Callable[[Values], Values]:
             torch.set_num_threads(n_threads)
 
     return run
+
+
+def run_exactly(layers: nn.Module, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Run layers whose weights are float64, ``[n_rows, n_in]`` to ``[n_rows, n_out]``."""
+    return np.asarray(layers(torch.tensor(rows)).numpy(), np.float64)
+
+
+def differentiate(
+    layers: nn.Module, row: NDArray[np.float64], gradient: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], int]:
+    """Pull a gradient by the output of layers, in float64, back to one by their input.
+
+    Parameters
+    ----------
+    layers : torch.nn.Module
+    row : ndarray of shape (n_in,)
+        Where.
+    gradient : ndarray of shape (n_out,)
+
+    Returns
+    -------
+    ndarray of shape (n_in,)
+    int
+        Units whose activation has no derivative there, being at 0 exactly.
+    """
+    n_bent = 0
+
+    def count(module: nn.LeakyReLU, given: tuple[Tensor, ...], _: Tensor) -> None:
+        nonlocal n_bent
+        n_bent += int((given[0] == 0).sum()) if module.negative_slope != 1 else 0
+
+    bending = [module for module in layers.modules() if isinstance(module, nn.LeakyReLU)]
+    handles = [module.register_forward_hook(count) for module in bending]
+    values = torch.tensor(row[None], requires_grad=True)
+    layers(values).backward(torch.tensor(gradient[None]))
+    for handle in handles:
+        handle.remove()
+    assert values.grad is not None
+    return values.grad[0].numpy(), n_bent
 
 
 class Branch(nn.Module):
