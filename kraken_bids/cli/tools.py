@@ -7,6 +7,7 @@ import click
 from kraken_bids import __version__
 from kraken_bids.cli.commands.add_flavor import add_flavor
 from kraken_bids.cli.commands.evaluate import evaluate
+from kraken_bids.cli.commands.explain import explain
 from kraken_bids.cli.commands.fc import fc
 from kraken_bids.cli.commands.fetch import fetch
 from kraken_bids.cli.commands.finetune import finetune
@@ -32,6 +33,7 @@ main.add_command(add_flavor)
 main.add_command(convert)
 main.add_command(describe)
 main.add_command(evaluate)
+main.add_command(explain)
 main.add_command(fetch)
 main.add_command(fc)
 main.add_command(finetune)

@@ -92,8 +92,15 @@ def find_strongest(flavor: Flavor, means: Means) -> GlassBrain | None:
     )
 
 
-def draw_glass_brain(brain: GlassBrain) -> bytes:
-    """PNG of the connections, seen from the left, above, the right and behind."""
+def draw_glass_brain(brain: GlassBrain, *, unit: str | None = None) -> bytes:
+    """PNG of the connections, seen from the left, above, the right and behind.
+
+    Parameters
+    ----------
+    brain : GlassBrain
+    unit : str, optional
+        Words beside the colours; by default those of the flavor's connectomes.
+    """
     theme.prepare_matplotlib()
     figure = theme.new_figure(*SIZE, scale=1.5)
     low, high = brain.threshold, float(np.abs(brain.shown).max())
@@ -120,13 +127,15 @@ def draw_glass_brain(brain: GlassBrain) -> bytes:
             colorbar=False,
         )
     width, height = SIZE
-    axes = theme.add_box(figure, 0.93 * width, 0.12 * height, 10, 0.76 * height)
+    axes = theme.add_box(
+        figure, (0.93 if unit is None else 0.92) * width, 0.12 * height, 10, 0.76 * height
+    )
     bar = theme.colorbar.Colorbar(axes, theme.cm.ScalarMappable(norm, colours), drawedges=False)
     bar.outline.set_visible(False)
     bar.locator = theme.ticker.MaxNLocator(4)
     bar.update_ticks()
     axes.tick_params(labelsize=theme.SMALL, colors=theme.MUTED, length=2.5, width=0.6)
-    axes.set_ylabel(explain_unit(brain.flavor), fontsize=theme.SMALL, color=theme.MUTED)
+    axes.set_ylabel(unit or explain_unit(brain.flavor), fontsize=theme.SMALL, color=theme.MUTED)
     return theme.draw_png(figure)
 
 
