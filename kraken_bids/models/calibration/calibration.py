@@ -7,18 +7,20 @@ measured, edge by edge: ``mean_measured + slope * (predicted - mean_predicted)``
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.models.calibration.edge_slopes import FoldSums, sum_folds
-from kraken_bids.models.calibration.increments import sum_increments
+from kraken_bids.models.calibration.increments import Increments, sum_increments
 
 Edges = NDArray[np.float32]
 
 N_FOLDS = 10
 """Of cross-validation; fewer where there are not so many families."""
+MAX_WEIGHED = 20_000
+"""Edges, evenly spread, on which it is weighed how much of the slopes is kept."""
 MIN_FOLDS = 5
 """Fewer families than this cannot be held out in turn."""
 
@@ -58,8 +60,10 @@ class CrossFit:
     """[n_subjects]: fold of each."""
     without: tuple[Calibration, ...]
     """Fitted without each fold, with everything that is chosen by data chosen without it."""
-    held_out: Edges
+    held_out: Edges = field(repr=False)
     """[n_subjects, n_edges]: everyone's prediction, calibrated without the own fold."""
+    increments: Increments | None = field(default=None, repr=False)
+    """What predictions added to the mean, by which the share that is kept was chosen."""
 
     @property
     def mean_held_out(self) -> Edges:
@@ -89,19 +93,21 @@ def fit_calibration(
         sessions of one person, in one fold.
     """
     sums = sum_folds(measured, predicted, folds)
-    increments = sum_increments(measured, predicted, sums, folds)
-    everyone = _finish(sums, (), increments.choose_share())
+    part = slice(None, None, max(1, -(-measured.shape[1] // MAX_WEIGHED)))
+    increments = sum_increments(measured[:, part], predicted[:, part], sums.take(part), folds)
+    everyone = finish_slopes(sums, (), increments.choose_share())
     without = tuple(
-        _finish(sums, {fold}, increments.choose_share(fold)) for fold in range(len(sums.n))
+        finish_slopes(sums, {fold}, increments.choose_share(fold)) for fold in range(len(sums.n))
     )
     held_out = np.empty(measured.shape, np.float32)
     for fold, own in enumerate(without):
         rows = folds == fold
         held_out[rows] = own.apply(predicted[rows])
-    return CrossFit(everyone, folds, without, held_out)
+    return CrossFit(everyone, folds, without, held_out=held_out, increments=increments)
 
 
-def _finish(sums: FoldSums, without: Collection[int], kept: float) -> Calibration:
+def finish_slopes(sums: FoldSums, without: Collection[int], kept: float) -> Calibration:
+    """Make a calibration of everyone but some folds, with a share of its slopes."""
     fit = sums.fit_slopes(without)
     center_x, center_y = sums.center
     return Calibration(

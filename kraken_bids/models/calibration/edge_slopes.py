@@ -32,6 +32,12 @@ class FoldSums:
     measured_squares: Vector
     products: Vector
 
+    def take(self, part: slice) -> "FoldSums":
+        """Give the sums of some edges."""
+        x, y = (one[part] for one in self.center)
+        names = ("predicted", "measured", "predicted_squares", "measured_squares", "products")
+        return FoldSums((x, y), self.n, *(getattr(self, name)[:, part] for name in names))
+
     def fit_slopes(self, without: Collection[int] = ()) -> "EdgeSlopes":
         """Regress measured on predicted edges over everyone but some folds; slopes are shrunk.
 

@@ -24,8 +24,30 @@ class Increments:
     [n_subjects, n_folds, 2]."""
     squares: Vector
     """Sum over edges of the squared increment [n_subjects, n_folds, 2]."""
+    deviations: Vector
+    """Sum over edges of (measured - mean) squared [n_subjects, n_folds]; as edges are."""
     folds: NDArray[np.intp]
     """[n_subjects]"""
+
+    def spread_gains(self, kept: Vector) -> Vector:
+        """Give the standard error of each person's gain over the mean that the fit brings.
+
+        By the jackknife that leaves out one fold more: how much the gain changes.
+
+        Parameters
+        ----------
+        kept : ndarray of shape (n_folds,)
+            Share of the increments that is kept without each fold.
+        """
+        n_folds = self.deviations.shape[1]
+        own = self.folds
+        share = kept[own][:, None]
+        products, squares = self.products[:, :, 0], self.squares[:, :, 0]
+        gains = (2 * share * products - share**2 * squares) / self.deviations
+        others = np.arange(n_folds)[None, :] != own[:, None]
+        mean = np.where(others, gains, 0).sum(axis=1) / (n_folds - 1)
+        squared = np.where(others, (gains - mean[:, None]) ** 2, 0).sum(axis=1)
+        return np.asarray(np.sqrt((n_folds - 2) / (n_folds - 1) * squared))
 
     def choose_share(self, without: int | None = None) -> float:
         """Share of the increments that serves people best who were held out, 0 to 1.
@@ -58,6 +80,7 @@ def sum_increments(
     """Sum over edges what predictions add to the mean, for everyone with two folds left out."""
     n_folds = len(sums.n)
     found = np.zeros((2, len(folds), n_folds, 2))
+    deviations = np.zeros((len(folds), n_folds))
     for own in range(n_folds):
         rows = np.flatnonzero(folds == own)
         fits = [sums.fit_slopes({own, other}) for other in range(n_folds)]
@@ -70,6 +93,9 @@ def sum_increments(
             x = predicted[rows][:, part] - sums.center[0][part]
             y = measured[rows][:, part] - sums.center[1][part]
             b, p, m = slope[:, part], mean_x[:, part], mean_y[:, part]
+            deviations[rows] += (
+                (y * y).sum(axis=1, keepdims=True) - 2 * y @ m.T + (m * m).sum(axis=1)
+            )
             for unit, w in enumerate((np.ones_like(b), weight[:, part])):
                 wb, wbb = w * b, w * b * b
                 found[0, rows, :, unit] += (
@@ -78,7 +104,7 @@ def sum_increments(
                 found[1, rows, :, unit] += (
                     (x * x) @ wbb.T - 2 * x @ (wbb * p).T + (wbb * p * p).sum(axis=1)
                 )
-    return Increments(found[0], found[1], folds)
+    return Increments(found[0], found[1], deviations, folds)
 
 
 def _choose(products: Vector, squares: Vector) -> float:
