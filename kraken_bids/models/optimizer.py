@@ -80,18 +80,15 @@ class GuardedAdamW:
         values, mean, square = self._parameters[name], self.means[name], self.squares[name]
         values *= 1 - learning_rate * self._weight_decay
         # the moments: running means of the gradient and of its square
-        change = gradient - mean
-        change *= 1 - BETA_1
-        mean += change
+        mean *= BETA_1
+        mean += (1 - BETA_1) * gradient
+        square *= BETA_2
         gradient *= gradient
-        gradient -= square
         gradient *= 1 - BETA_2
         square += gradient
-        change[:] = square
-        change **= 0.5
-        change *= 1 / math.sqrt(1 - BETA_2**n_steps)
-        change += EPSILON
-        change **= -1
-        change *= mean
-        change *= learning_rate / (1 - BETA_1**n_steps)
+        root = math.sqrt(1 - BETA_2**n_steps)
+        length = square**0.5
+        length += EPSILON * root
+        change = mean / length
+        change *= learning_rate * root / (1 - BETA_1**n_steps)
         values -= change

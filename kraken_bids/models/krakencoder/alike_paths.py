@@ -32,9 +32,6 @@ class AlikePaths:
         return np.add.reduceat(weighed, starts, axis=0)
 
 
-SINGLE = AlikePaths(np.zeros(1, np.intp), np.ones(1, np.float32), None, np.zeros((1, 1), np.intp))
-
-
 def group_paths(paths: NDArray[np.bool_], has: NDArray[np.bool_]) -> AlikePaths:
     """Find the paths (source by target) that are alike, by who has what ``[n_flavors, n]``."""
     if has.all():

@@ -13,6 +13,7 @@ from kraken_bids.models.krakencoder.devices import resolve_device
 from kraken_bids.models.krakencoder.losses import (
     PairWeights,
     compute_similarity_loss,
+    weigh_flavors,
     weigh_losses,
 )
 from kraken_bids.models.krakencoder.network import Branch, Network
@@ -123,12 +124,14 @@ class AutogradSteps:
         self._network.train()
         latents = [self._encode(source, everybody) for source in flavors]
         with torch.no_grad():
-            loss, by_latents = compute_similarity_loss(torch.stack(latents), fixed, self._present)
-        weight = self._weights.similarity
+            weights = weigh_flavors(self._present, self._arch.latent_size)
+            loss, by_latents = compute_similarity_loss(
+                torch.stack(latents), fixed, self._present, self._weights.similarity * weights
+            )
         # the first flavor is pulled to none
-        torch.autograd.backward(latents[1:], list(weight * by_latents[1:]))
+        torch.autograd.backward(latents[1:], list(by_latents[1:]))
         self._step(learning_rate)
-        return float(weight * loss)
+        return float(loss)
 
     def _place(self, rows: NDArray[np.float32]) -> Tensor:
         return torch.from_numpy(np.nan_to_num(rows, nan=0.0)).to(self._device.name)
@@ -200,17 +203,17 @@ def _compare(
     weights: PairWeights, x: Tensor, y: Tensor, present: Tensor | None, *, is_self: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Losses ``[n_paths]`` between rows x ``[n, width]`` and y ``[n_paths, n, width]``, by y."""
-    centered = x - x.mean(dim=1, keepdim=True)
+    centered, (n_paths, n, width) = x - x.mean(dim=1, keepdim=True), y.shape
     losses, slopes = compute_pair_losses(
         weights,
-        y @ centered.T,
+        (centered @ y.reshape(-1, width).T).reshape(n, n_paths, n),
         describe_rows(x[None]),
         describe_rows(y),
         present=present,
         is_self=is_self,
     )
-    by_y = slopes.matrix @ centered + slopes.scale[..., None] * y + slopes.shift[..., None]
-    return losses, by_y
+    by_y = (slopes.matrix.reshape(n, -1).T @ centered).reshape(y.shape)
+    return losses, by_y + slopes.scale[..., None] * y + slopes.shift[..., None]
 
 
 def _join_memory(branch: Branch) -> Tensor:

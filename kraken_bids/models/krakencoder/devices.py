@@ -12,7 +12,9 @@ import ctypes
 import os
 import re
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -182,9 +184,43 @@ def run_parts(
     if device.is_gpu:
         return [work(part) for part in parts]
     with single_thread() as n_threads:
-        if n_threads == 1:
-            return [work(part) for part in parts]
-        return list(_start_threads(n_threads).map(work, parts))
+        return share_parts(work, parts, n_threads)
+
+
+def share_parts(
+    work: Callable[[Part], Result], parts: Iterable[Part], n_threads: int
+) -> list[Result]:
+    """Results of all parts in their order; threads, this one among them, take part by part.
+
+    Whoever waits for others while they compute is woken at each result, and disturbs them.
+    """
+    parts = list(parts)
+    n_threads = min(n_threads, len(parts))
+    if n_threads <= 1:
+        return [work(part) for part in parts]
+    results: dict[int, Result] = {}
+    left = deque(enumerate(parts))
+
+    def take() -> None:
+        try:
+            while left:
+                try:
+                    k, part = left.popleft()
+                except IndexError:  # another one was faster
+                    return
+                results[k] = work(part)
+        except BaseException:
+            left.clear()
+            raise
+
+    others = [_start_threads(n_threads).submit(take) for _ in range(n_threads - 1)]
+    try:
+        take()
+    finally:
+        wait(others)
+    for other in others:
+        other.result()
+    return [results[k] for k in range(len(parts))]
 
 
 @lru_cache(maxsize=1)

@@ -102,8 +102,18 @@ def weigh_losses(text: str) -> LossWeights:
     return LossWeights(add_up(BY_PREDICTION), add_up(BY_LATENT), similarity)
 
 
+def weigh_flavors(present: Values, n_latent: int) -> Values:
+    """Weights of squared differences in the latent-similarity loss, ``[n_flavors, n_flavors]``.
+
+    Twice the mean over numbers and who has both flavors; below the diagonal, 0 above.
+    """
+    xp = namespace(present)
+    has = xp.asarray(present, dtype=xp.float64)
+    return xp.tril(2 / (n_latent * (has @ has.T).clip(1)), -1)
+
+
 def compute_similarity_loss(
-    latents: Values, references: Values, present: Values
+    latents: Values, references: Values, present: Values, weights: Values
 ) -> tuple[Values, Values]:
     """Latent-similarity loss: the sum over flavors i > j of twice the latents' squared error.
 
@@ -115,6 +125,8 @@ def compute_similarity_loss(
         The same subjects in evaluation mode.
     present : boolean array of shape (n_flavors, n_subjects)
         Who has which flavor; a pair's mean is over those who have both.
+    weights : array of shape (n_flavors, n_flavors)
+        Of pairs; of everybody, where these are some of the subjects.
 
     Returns
     -------
@@ -122,19 +134,19 @@ def compute_similarity_loss(
     by_latents : array, shape of latents
     """
     xp = namespace(latents)
-    n_flavors, _, n_latent = latents.shape
+    n_flavors = len(latents)
     has = xp.asarray(present, dtype=latents.dtype)
-    counts = has @ has.T
-    weights = xp.tril(2 / (n_latent * counts.clip(1)), -1)
+    weights = xp.asarray(weights, dtype=latents.dtype)
     fixed = references * has[:, :, None]
     sums = (weights @ fixed.reshape(n_flavors, -1)).reshape(latents.shape)
-    squares = weights @ (fixed * fixed).sum(axis=2)
+    fixed *= fixed
+    squares = weights @ fixed.sum(axis=2)
     own = (weights @ has) * has
-    sums *= has[:, :, None]
-    by_latents = 2 * (own[:, :, None] * latents - sums)
-    loss = (
-        (own * (latents * latents).sum(axis=2)).sum()
-        - 2 * (sums * latents).sum()
-        + (squares * has).sum()
-    )
-    return loss, by_latents
+    # half the derivative: own * latents - sums
+    sums *= -has[:, :, None]
+    by_latents = own[:, :, None] * latents
+    by_latents += sums
+    sums += by_latents
+    sums *= latents
+    by_latents *= 2
+    return sums.sum() + (squares * has).sum(), by_latents

@@ -4,6 +4,9 @@ They compare rows ``x`` with rows ``y``: targets with predictions, or latents wi
 them depend on the inner products, means and lengths of the rows alone, so one product of matrices
 serves them all, for many paths at once; and their derivatives by ``y`` are a combination of the
 rows of ``x``, of ``y`` itself and of a constant. Written by the names that numpy and torch share.
+
+Matrices are ``[n, n_paths, n]``: rows of x, paths, rows of y. What belongs to a row of y is then
+contiguous over all paths, and what belongs to a row of x is one number for many.
 """
 
 from typing import NamedTuple
@@ -34,26 +37,28 @@ class Rows(NamedTuple):
 
 
 class Slopes(NamedTuple):
-    """Derivatives by rows y: ``by_y = matrix @ x_centered + scale * y + shift``."""
+    """Derivatives by rows y: ``by_y = matrix' @ x_centered + scale * y + shift``."""
 
     matrix: Values
-    """``[n_paths, n, n]``; rows of y by rows of x."""
+    """``[n, n_paths, n]``; rows of x by rows of y."""
     scale: Values
     """``[n_paths, n]``."""
     shift: Values
     """``[n_paths, n]``."""
 
 
-def describe_rows(values: Values) -> Rows:
-    """Describe rows ``[…, n, width]``."""
+def describe_rows(values: Values, sums: Values | None = None) -> Rows:
+    """Describe rows ``[…, n, width]``; their sums are added up where they are not given."""
     xp = namespace(values)
     width = values.shape[-1]
-    means = values.sum(axis=-1) / width
-    squares = xp.einsum("...j,...j->...", values, values)
-    spread = squares - width * means * means
+    sums = values.sum(axis=-1) if sums is None else sums
+    means = sums / width
+    # rows times themselves: no array of all squares is made
+    squares = (values[..., None, :] @ values[..., :, None])[..., 0, 0]
+    spread = squares - sums * means
     # below this a spread is rounding: the row is constant
     is_flat = spread <= 4 * xp.finfo(values.dtype).eps * squares
-    return Rows(means, squares, xp.where(is_flat, np.inf, spread) ** -0.5, width)
+    return Rows(means, squares, 1 / xp.where(is_flat, np.inf, spread) ** 0.5, width)
 
 
 def compute_pair_losses(
@@ -70,8 +75,8 @@ def compute_pair_losses(
     Parameters
     ----------
     weights : PairWeights
-    products : array of shape (n_paths, n, n)
-        Inner products of rows of y with rows of x whose means were removed.
+    products : array of shape (n, n_paths, n)
+        Inner products of rows of x whose means were removed with rows of y.
     x : Rows of 1 x n, or of n_paths x n
     y : Rows of n_paths x n rows
     present : boolean array of shape (n_paths, n), optional
@@ -91,18 +96,15 @@ def compute_pair_losses(
     if present is None and products.shape[-1] < 2:
         present = y.means > np.inf  # nobody
     people = _count_people(products, present)
-    losses, matrix = 0.0 * y.means[:, 0], xp.zeros_like(products)
+    losses, matrix, along = _correlate(weights.correlation, products, (x, y), people)
+    scale, shift = -along, along * y.means
     if weights.has_distances:
-        losses = _measure_distances(
-            weights, products, (x, y), people, matrix=matrix, is_self=is_self
-        )
-    scale = -(matrix @ xp.ones_like(y.means[0]))
-    shift = (matrix @ x.means[:, :, None])[:, :, 0]
-    if weights.correlation:
-        found, along = _correlate(weights.correlation, products, (x, y), people, matrix=matrix)
-        losses = losses + found
-        scale -= along
-        shift += along * y.means
+        found, nearer = _measure_distances(weights, products, (x, y), people, is_self=is_self)
+        losses += found
+        matrix += nearer
+        scale -= nearer.sum(axis=0)
+        nearer *= _stand(x.means)
+        shift += nearer.sum(axis=0)
     if is_self:
         matrix, scale, shift = 2 * matrix, 2 * scale, 2 * shift
     losses = xp.where(losses == losses, losses, 0.0)  # noqa: PLR0124 - what is no number
@@ -115,7 +117,7 @@ class _People(NamedTuple):
     present: Values | None
     """``[n_paths, n]``; None where everybody does."""
     pairs: Values | None
-    """``[n_paths, n, n]``."""
+    """``[n, n_paths, n]``."""
     share: Values
     """One by how many do, 0 of those who do not; ``[n_paths, n]`` or a number."""
     pair_share: Values
@@ -129,110 +131,116 @@ def _count_people(products: Values, present: Values | None) -> _People:
     count = present.sum(axis=1, keepdims=True)
     present = present & (count >= 2)
     count = namespace(products).asarray(count.clip(2), dtype=products.dtype)
-    pairs = present[:, :, None] & present[:, None, :]
+    pairs = _stand(present) & present
     return _People(present, pairs, present / count, 1 / (count * (count - 1))[:, 0])
 
 
 def _correlate(
-    weight: float, products: Values, rows: Pair, people: _People, *, matrix: Values
-) -> tuple[Values, Values]:
-    """Norm of row correlations minus the identity; adds its derivatives to matrix.
+    weight: float, products: Values, rows: Pair, people: _People
+) -> tuple[Values, Values, Values]:
+    """Norm of row correlations minus the identity, and its derivatives by the products.
 
     Also gives how fast it grows along each row of y, which does not change a correlation.
     """
     xp, (x, y) = namespace(products), rows
-    factors = y.inverse[:, :, None] * x.inverse[:, None]
-    correlations = products * factors
-    off = correlations + 0
-    _diagonal(off)[:] -= 1
+    inverse_x = _stand(x.inverse)
+    off = products * y.inverse
+    off *= inverse_x
+    diagonal = _diagonal(off)
+    diagonal -= 1
     if people.pairs is not None:
         off *= people.pairs
-    norms = xp.einsum("pij,pij->p", off, off) ** 0.5
-    off *= (weight / xp.where(norms > 0, norms, np.inf))[:, None, None]
-    along = xp.einsum("pij,pij->pi", off, correlations) * y.inverse * y.inverse
-    off *= factors
-    matrix += off
-    return weight * norms, along
+    # of each row of y; products with correlations are those with what is off, and once the latter
+    squares = (off * off).sum(axis=0)
+    norms = squares.sum(axis=1)[:, None] ** 0.5
+    factor = y.inverse * (weight / xp.where(norms > 0, norms, np.inf))
+    along = (squares + diagonal) * factor * y.inverse
+    off *= factor
+    off *= inverse_x
+    return weight * norms[:, 0], off, along
 
 
 def _measure_distances(
-    weights: PairWeights,
-    products: Values,
-    rows: Pair,
-    people: _People,
-    *,
-    matrix: Values,
-    is_self: bool,
-) -> Values:
-    """Losses of distances and of squared distances; adds their derivatives to matrix.
+    weights: PairWeights, products: Values, rows: Pair, people: _People, *, is_self: bool
+) -> tuple[Values, Values]:
+    """Losses of distances and of squared distances, and their derivatives.
 
-    With ``matrix`` M the derivative by a row of y is the sum of M (x - y) over the rows of x.
+    With derivatives M the derivative by a row of y is the sum of M (x - y) over the rows of x.
     """
-    x, y = rows
-    squares = y.squares[:, :, None] + x.squares[:, None]
-    squares -= 2 * products
-    squares -= (2 * x.width * y.means)[:, :, None] * x.means[:, None]
+    xp, (x, y) = namespace(products), rows
+    limits = xp.finfo(products.dtype)
+    floor = _stand(x.squares) + y.squares
+    squares = floor - 2 * products
+    squares -= _stand((2 * x.width) * x.means) * y.means
+    floor *= 4 * limits.eps
+    floor += limits.tiny
+    squares = xp.maximum(squares, floor)  # what is smaller is rounding
+    matrix = xp.zeros_like(products)
     losses = 0.0
     if weights.error or not is_self:
         own, share = _diagonal(squares), people.share
-        roots, inverse = _roots(own, y.squares + x.squares)
+        roots = own**0.5
         pull = weights.neighbor + (0.0 if is_self else weights.distance)
-        _diagonal(matrix)[:] -= share * (pull * inverse + 2 * weights.error / x.width)
+        diagonal = _diagonal(matrix)
+        diagonal -= share * (pull / roots + 2 * weights.error / x.width)
         losses = (share * (pull * roots + weights.error / x.width * own)).sum(axis=1)
     if weights.distance:
-        losses = losses + _push_from_all(weights.distance, squares, rows, people, matrix=matrix)
+        found, inverse = _push_from_all(weights.distance, squares, people)
+        losses = losses + found
+        matrix += inverse
     if weights.neighbor:
-        losses = losses + _push_from_nearest(
-            weights.neighbor, squares, rows, people, matrix=matrix
-        )
-    return losses
+        losses = losses + _push_from_nearest(weights.neighbor, squares, people, matrix=matrix)
+    return losses, matrix
 
 
 def _push_from_nearest(
-    weight: float, squares: Values, rows: Pair, people: _People, *, matrix: Values
+    weight: float, squares: Values, people: _People, *, matrix: Values
 ) -> Values:
     """Mean of the distances of each row of x, and of each of y, to the nearest other."""
-    xp, (x, y) = namespace(squares), rows
+    xp = namespace(squares)
     far = squares if people.pairs is None else xp.where(people.pairs, squares, np.inf)
     _diagonal(far)[:] = np.inf
-    paths, each = xp.arange(len(far))[:, None], xp.arange(far.shape[1])[None]
-    own_x = paths if len(x.squares) > 1 else 0 * paths
+    n, n_paths, _ = far.shape
+    size = n_paths * n
+    flat, by_flat = far.reshape(-1), matrix.reshape(-1)
+    push = (0.5 * weight) * people.share
     total = 0.0
-    for place in ((paths, each, far.argmin(axis=2)), (paths, far.argmin(axis=1), each)):
-        nearest = far[place]
+    for place in (
+        far.argmin(axis=0) * size + xp.arange(size).reshape(n_paths, n),
+        (far.argmin(axis=2) + xp.arange(0, n * size, n).reshape(n, n_paths)).T,
+    ):
+        roots = flat[place] ** 0.5
         if people.present is not None:
-            nearest = xp.where(people.present, nearest, 0.0)
-        roots, inverse = _roots(nearest, y.squares[place[:2]] + x.squares[own_x, place[2]])
-        matrix[place] += (0.5 * weight) * people.share * inverse
-        total = total - (0.5 * weight) * (people.share * roots).sum(axis=1)
+            roots = xp.where(people.present, roots, 1.0)  # of nobody: weighed by 0
+        by_flat[place] += push / roots
+        total = total - (push * roots).sum(axis=1)
     return total
 
 
-def _push_from_all(
-    weight: float, squares: Values, rows: Pair, people: _People, *, matrix: Values
-) -> Values:
-    """Mean distance of rows to all others."""
-    x, y = rows
-    roots, inverse = _roots(squares, y.squares[:, :, None] + x.squares[:, None])
+def _push_from_all(weight: float, squares: Values, people: _People) -> tuple[Values, Values]:
+    """Mean distance of rows to all others, and its derivatives."""
+    roots = squares**0.5
+    factor = weight * people.pair_share
+    if people.pairs is None:
+        inverse = factor / roots
+    else:
+        factor = factor[:, None]
+        roots *= people.pairs
+        inverse = people.pairs * factor / squares**0.5
     for part in (roots, inverse):
         _diagonal(part)[:] = 0
-        if people.pairs is not None:
-            part[:] *= people.pairs
-    factor = weight * people.pair_share
-    matrix += inverse * (factor if people.pairs is None else factor[:, None, None])
-    return roots.sum(axis=(1, 2)) * -factor
+    roots *= factor
+    return -roots.sum(axis=0).sum(axis=1), inverse
+
+
+def _stand(values: Values) -> Values:
+    """Let numbers of rows x ``[n_paths, n]`` stand beside matrices ``[n, n_paths, n]``."""
+    return values.T[:, :, None]
 
 
 def _diagonal(values: Values) -> Values:
-    """View of the diagonals of contiguous square matrices, ``[n_paths, n]``."""
-    n_paths, n, _ = values.shape
-    return values.reshape(n_paths, n * n)[:, :: n + 1]
-
-
-def _roots(squares: Values, lengths: Values) -> tuple[Values, Values]:
-    """Distances of rows of these added squared lengths, and one by them."""
-    xp = namespace(squares)
-    limits = xp.finfo(lengths.dtype)
-    # what is smaller is rounding
-    roots = xp.maximum(squares, lengths * (4 * limits.eps) + limits.tiny) ** 0.5
-    return roots, 1 / roots
+    """View of what belongs to a row of x and the same one of y, ``[n_paths, n]``."""
+    view = values.diagonal(0, 0, 2)
+    if isinstance(view, np.ndarray):
+        view.flags.writeable = True
+    return view

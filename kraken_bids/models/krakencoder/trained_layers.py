@@ -1,5 +1,6 @@
 """Linear layers in training on a CPU: weights and gradients in flat arrays, memory to work in."""
 
+import math
 import threading
 from dataclasses import dataclass
 
@@ -12,12 +13,13 @@ from kraken_bids.models.krakencoder.devices import Array
 class Workspace(threading.local):
     """Memory of each thread that is used again: fresh pages would cost more than the sums."""
 
-    def take(self, name: str, n_rows: int, width: int) -> Array:
-        """Give an array ``[n_rows, width]`` of any content, the same memory for the same name."""
+    def take(self, name: str, *shape: int) -> Array:
+        """Give an array of any content, the same memory for the same name."""
+        n_values = math.prod(shape)
         flat: Array | None = self.__dict__.get(name)
-        if flat is None or flat.size < n_rows * width:
-            flat = self.__dict__[name] = np.empty(n_rows * width, np.float32)
-        return flat[: n_rows * width].reshape(n_rows, width)
+        if flat is None or flat.size < n_values:
+            flat = self.__dict__[name] = np.empty(n_values, np.float32)
+        return flat[:n_values].reshape(shape)
 
 
 @dataclass(frozen=True, eq=False)

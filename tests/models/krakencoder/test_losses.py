@@ -14,6 +14,7 @@ from kraken_bids.models.krakencoder.losses import (
     PairWeights,
     compute_similarity_loss,
     parse_loss,
+    weigh_flavors,
     weigh_losses,
 )
 
@@ -42,7 +43,9 @@ def test_latent_similarity_is_the_sum_over_pairs(is_complete: bool) -> None:
         pairs = [(j, i, present[i] & present[j]) for j, i in combinations(range(4), 2)]
         return sum(2 * np.mean((moved[i][u] - fixed[j][u]) ** 2) for j, i, u in pairs)
 
-    loss, by_latents = compute_similarity_loss(latents, fixed, present)
+    weights = weigh_flavors(present, 3)
+
+    loss, by_latents = compute_similarity_loss(latents, fixed, present, weights)
 
     assert loss == pytest.approx(add_up(latents), rel=1e-10)
     np.testing.assert_allclose(by_latents, differentiate(add_up, latents), rtol=1e-6, atol=1e-8)

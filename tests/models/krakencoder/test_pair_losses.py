@@ -48,13 +48,14 @@ def compute(
     centered = x - x.mean(axis=1, keepdims=True)
     losses, slopes = compute_pair_losses(
         weights,
-        y @ centered.T,
+        (centered @ y.reshape(-1, y.shape[-1]).T).reshape(-1, *y.shape[:2]),
         describe_rows(x[None]),
         describe_rows(y),
         present=present,
         is_self=is_self,
     )
-    return losses, slopes.matrix @ centered + slopes.scale[..., None] * y + slopes.shift[..., None]
+    by_y = (slopes.matrix.reshape(len(centered), -1).T @ centered).reshape(y.shape)
+    return losses, by_y + slopes.scale[..., None] * y + slopes.shift[..., None]
 
 
 def differentiate(function: Callable[[Rows], float], at: Rows, step: float = 1e-6) -> Rows:

@@ -70,6 +70,21 @@ def test_threads_are_given_back_after_an_error() -> None:
         assert count_threads() == N_THREADS
 
 
+def test_who_asks_computes_too() -> None:
+    """Two parts that wait for each other are done by two threads, this one among them."""
+    both = threading.Barrier(2, timeout=10)
+
+    def meet(_part: int) -> int:
+        both.wait()
+        return threading.get_ident()
+
+    with threadpool_limits(2, user_api="blas"):
+        found = run_parts(meet, range(2), CPU)
+
+    assert len(set(found)) == 2
+    assert threading.get_ident() in found
+
+
 @pytest.mark.parametrize("device", [CPU, Device("cpu", "torch")])
 def test_results_come_in_the_order_of_the_parts(device: Device) -> None:
     """However many at once; on a GPU one after the other, in the thread that asks."""

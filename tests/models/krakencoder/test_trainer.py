@@ -7,7 +7,7 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from kraken_bids.exceptions import CheckpointError, ConnectomeError
-from kraken_bids.models.krakencoder import trainer
+from kraken_bids.models.krakencoder import affine_decoder, trainer
 from kraken_bids.models.krakencoder.architecture import Weights
 from kraken_bids.models.krakencoder.autograd_steps import AutogradSteps
 from kraken_bids.models.krakencoder.training import Trainer, TrainingData, TrainingSettings
@@ -112,16 +112,34 @@ def test_other_networks_learn(schedule: str, variant: dict[str, object]) -> None
 
 
 @pytest.mark.parametrize("dropout", [0.5, 0.2])
-def test_the_number_of_threads_changes_no_bit(dropout: float) -> None:
-    """One thread or two."""
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_the_number_of_threads_changes_no_bit(dropout: float, is_complete: bool) -> None:
+    """One thread, two or three."""
     settings = replace(PLAIN, dropout=dropout)
     trainers = []
-    for n_threads in (1, 2):
-        trainers.append(start(make_data(), settings))
+    for n_threads in (1, 2, 3):
+        trainers.append(start(make_data(is_complete=is_complete), settings))
         with threadpool_limits(n_threads, user_api="blas"):
             trainers[-1].run_epoch()
 
-    assert_same(*trainers)
+    for other in trainers[1:]:
+        assert_same(trainers[0], other)
+
+
+@pytest.mark.parametrize("is_complete", [True, False])
+def test_blocks_of_sources_add_up_to_all(
+    monkeypatch: pytest.MonkeyPatch, is_complete: bool
+) -> None:
+    """Predictions that exceed a cache are compared in parts: losses and gradients are the same."""
+    whole, parts = (start(make_data(is_complete=is_complete), PLAIN) for _ in range(2))
+
+    expected = whole.run_epoch()
+    monkeypatch.setattr(affine_decoder, "MAX_VALUES", 2 * PLAIN.batch_size * 11)
+    found = parts.run_epoch()
+
+    assert found.path_losses == pytest.approx(expected.path_losses, rel=1e-5)
+    for name, values in whole.weights.arrays.items():
+        np.testing.assert_allclose(parts.weights.arrays[name], values, atol=1e-6, err_msg=name)
 
 
 def test_the_seed_decides() -> None:
