@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kraken_bids.io.facts import Facts, to_key
 from kraken_bids.io.writing import write_json, write_table
@@ -87,8 +88,43 @@ def write_records(
     write_table(
         path, {one.name: [getattr(row[k], one.name) for row in rows] for k, one in columns}
     )
+    _write_words(path, [one for _, one in columns], description, facts)
+
+
+def write_columns(
+    path: Path,
+    kind: type["DataclassInstance"],
+    columns: Mapping[str, Sequence[Any] | NDArray[Any]],
+    *,
+    description: str,
+    facts: Mapping[str, object] | None = None,
+) -> None:
+    """Write a table of many records of one kind, given column by column.
+
+    Parameters
+    ----------
+    path : Path
+    kind : type
+        Its fields are the columns.
+    columns : mapping of str to sequence
+        Values of each field.
+    description, facts
+        As of :func:`write_records`.
+    """
+    written = [one for _, one in _list_columns([kind])]
+    write_table(path, {one.name: columns[one.name] for one in written})
+    _write_words(path, written, description, facts)
+
+
+def _write_words(
+    path: Path,
+    columns: Sequence["Field[Any]"],
+    description: str,
+    facts: Mapping[str, object] | None,
+) -> None:
+    """Write what the columns of a table mean beside it."""
     words: dict[str, object] = {"Description": description}
-    for _, one in columns:
+    for one in columns:
         if one.metadata["levels"]:
             words[one.name] = {"Levels": one.metadata["levels"]}
         elif one.metadata[WRITTEN]:

@@ -42,7 +42,7 @@ def write_table(path: Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]])
     columns : mapping
         Column name to its values, all of one length.
     """
-    cells = [[_format_cell(v) for v in _to_list(column)] for column in columns.values()]
+    cells = [_format_column(column) for column in columns.values()]
     lines = ["\t".join(columns), *("\t".join(row) for row in zip(*cells, strict=True))]
     write_text(path, "\n".join(lines) + "\n")
 
@@ -86,8 +86,13 @@ def to_plain(value: Any) -> Any:
     return str(value) if isinstance(value, Path) else value
 
 
-def _to_list(column: Sequence[Any] | NDArray[Any]) -> list[Any]:
-    return column.tolist() if isinstance(column, np.ndarray) else list(column)
+def _format_column(column: Sequence[Any] | NDArray[Any]) -> list[str]:
+    if not isinstance(column, np.ndarray):
+        return [_format_cell(value) for value in column]
+    if column.dtype.kind != "f":
+        return [_format_cell(value) for value in column.tolist()]
+    values = column.tolist()
+    return ["n/a" if v != v else f"{v:.9g}" for v in values]  # noqa: PLR0124  (NaN)
 
 
 def _format_cell(value: Any) -> str:

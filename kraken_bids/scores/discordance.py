@@ -1,4 +1,4 @@
-"""Where measured connectomes differ from those predicted from the other modality, and how rarely.
+"""Where measured connectomes differ from what was predicted of them, and how rarely they do so.
 
 Residuals are measured minus predicted edges, the prediction being calibrated without the subject.
 Two measures of each group of edges are compared with those of controls, by linear regression on
@@ -8,6 +8,7 @@ of the residuals.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ ROWS = 16
 """Subjects whose residuals are in memory at once."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Comparison:
     """One session compared with its controls, group of edges by group of edges."""
 
@@ -40,14 +41,14 @@ class Comparison:
     """Degrees of freedom of the t distribution that the statistic has where nothing differs."""
     n_controls: int
 
-    @property
+    @cached_property
     def p(self) -> Floats:
         """Two-sided p [n_groups]: exact where residuals of the regression are normal."""
         from scipy.special import stdtr
 
         return np.asarray(2 * stdtr(self.freedom, -np.abs(self.statistic)))
 
-    @property
+    @cached_property
     def q(self) -> Floats:
         """Smallest false discovery rate at which each group is found (Benjamini and Hochberg)."""
         from scipy.stats import false_discovery_control

@@ -1,18 +1,19 @@
 """Tables of discordance: one of each session, and what was found in the group."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kraken_bids import __version__
 from kraken_bids.bids.outputs import discordance_path, group_path, latents_path
 from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.sidecars import forget_digest, hold_session, read_digest
-from kraken_bids.io.records import remove_records, write_records
+from kraken_bids.io.records import remove_records, write_columns, write_records
 from kraken_bids.pipeline.check.compared_sessions import ControlRules, TargetComparison
 from kraken_bids.pipeline.check.group_tables import Whose, whose_row
 from kraken_bids.pipeline.check.region_residuals import find_edge_groups
@@ -20,21 +21,11 @@ from kraken_bids.scores.deviations import DiscordanceTest, Finding, RegionDeviat
 from kraken_bids.scores.discordance import MEASURES, RATE
 
 FINDINGS, TESTS = "discordance.tsv", "discordance_tests.tsv"
-DESCRIPTION = "Measured connectomes less those predicted from the other modality, against controls"
+DESCRIPTION = "Functional connectomes less those predicted from structure, compared with controls"
 STAGE = "discordance"
 
+Floats = NDArray[np.float64]
 Compared = Mapping[int, Sequence[TargetComparison]]
-
-
-@dataclass(frozen=True)
-class Measure:
-    """One measure of one target of one session, as tables show it: all [n_groups]."""
-
-    value: list[float]
-    expected: list[float]
-    z: list[float]
-    p: list[float]
-    q: list[float]
 
 
 def write_discordance(
@@ -106,7 +97,8 @@ def _replace_table(
 ) -> None:
     forget_digest(path)
     first = next(iter(found[0].measures.values()))
-    rows = [[one] for target in found for one in _list_deviations(output_dir, target)]
+    targets = [_list_columns(output_dir, one) for one in found]
+    columns = {name: np.concatenate([one[name] for one in targets]) for name in targets[0]}
     facts = {
         "Controls": "named" if rules.is_named else "everyone else",
         "NControls": first.n_controls,
@@ -117,7 +109,7 @@ def _replace_table(
         "SoftwareVersion": __version__,
         "RunDigest": digests[1],
     }
-    write_records(path, [RegionDeviation], rows, description=DESCRIPTION, facts=facts)
+    write_columns(path, RegionDeviation, columns, description=DESCRIPTION, facts=facts)
 
 
 def _digest(found: Sequence[TargetComparison], rules: ControlRules, predictions: str) -> str:
@@ -131,32 +123,36 @@ def _digest(found: Sequence[TargetComparison], rules: ControlRules, predictions:
     return total.hexdigest()
 
 
-def _list_deviations(output_dir: Path, one: TargetComparison) -> Iterator[RegionDeviation]:
+def _list_columns(output_dir: Path, one: TargetComparison) -> dict[str, NDArray[Any]]:
+    """Columns of the rows of one target."""
     residuals = one.residuals
     groups = find_edge_groups(output_dir, residuals.target.parcellation)
-    shift, size = (_to_lists(one, name) for name in MEASURES)
-    names = residuals.target.name, residuals.source
-    for k, (level, name) in enumerate(zip(groups.levels, groups.names, strict=True)):
-        yield RegionDeviation(
-            *(*names, level, name),
-            *(shift.value[k], shift.expected[k], shift.z[k], shift.p[k], shift.q[k]),
-            *(size.value[k], size.expected[k], size.z[k], size.p[k], size.q[k]),
-        )
+    n = len(groups.names)
+    found: dict[str, NDArray[Any]] = {
+        "target": np.full(n, residuals.target.name),
+        "source": np.full(n, residuals.source),
+        "level": np.array(groups.levels),
+        "name": np.array(groups.names),
+    }
+    for name in MEASURES:
+        endings = ("", "_expected", "_z", "_p", "_q")
+        columns = zip(endings, _list_measures(one, name), strict=True)
+        found |= {f"{name}{ending}": values for ending, values in columns}
+    return found
 
 
-def _to_lists(one: TargetComparison, name: str) -> Measure:
-    """Give values to six digits; the size itself rather than its logarithm."""
+def _list_measures(one: TargetComparison, name: str) -> Floats:
+    """Value, expectation, z, p and q of each group, to six digits; the size, not its logarithm."""
     comparison = one.measures[name]
     value = one.residuals.measures[name][one.row].astype(np.float64)
     expected = comparison.expected
     if name == "size":
         value, expected = np.exp(value), np.exp(expected)
-    return Measure(
-        *(
-            [float(f"{number:.6g}") for number in array.tolist()]
-            for array in (value, expected, comparison.z, comparison.p, comparison.q)
-        )
-    )
+    columns = np.stack([value, expected, comparison.z, comparison.p, comparison.q])
+    known = np.isfinite(columns) & (columns != 0)
+    power = np.floor(np.log10(np.abs(columns, where=known, out=np.ones(columns.shape))))
+    scale = 10.0 ** np.clip(5 - power, -300, 300)
+    return np.asarray(np.round(columns * scale) / scale)
 
 
 def _write_group(output_dir: Path, members: Sequence[Member], compared: Compared) -> None:
@@ -202,12 +198,12 @@ def _conclude(
     if not len(passed):
         return test, []
     groups = find_edge_groups(output_dir, one.residuals.target.parcellation)
-    shown = _to_lists(one, name)
+    shown = _list_measures(one, name)
     return test, [
         Finding(
             *(*pair, name, groups.levels[k], groups.names[k]),
-            *(shown.value[k], shown.expected[k], shown.z[k], shown.p[k], shown.q[k]),
             n_tested=test.n_tested,
+            **dict(zip(("value", "expected", "z", "p", "q"), shown[:, k].tolist(), strict=True)),
         )
         for k in passed[np.argsort(p[passed], kind="stable")].tolist()
     ]
