@@ -42,6 +42,8 @@ class Member:
         default_factory=dict, compare=False, repr=False
     )
     """What sidecars were found to say when the connectomes were listed."""
+    repeats: Mapping[Flavor, Path] = field(default_factory=dict, compare=False, repr=False)
+    """A further run's file of a flavor, beside the one in ``connectomes``."""
 
     @property
     def label(self) -> str:
@@ -144,9 +146,25 @@ def _to_member(
     read: Mapping[Path, Measurement],
 ) -> Member:
     chosen = _choose_each(files)
-    return Member(
-        subject, session, chosen, {path: read[path] for path in chosen.values() if path in read}
-    )
+    known = {path: read[path] for path in chosen.values() if path in read}
+    return Member(subject, session, chosen, known, _find_repeats(files, chosen))
+
+
+def _find_repeats(
+    files: Sequence[RelmatFile], chosen: Mapping[Flavor, Path]
+) -> dict[Flavor, Path]:
+    """Find the first further run of each flavor: its name differs in ``run`` or ``dir`` only."""
+    repeats: dict[Flavor, Path] = {}
+    for file in sorted(files, key=lambda one: one.path.name):
+        own = chosen[file.flavor]
+        if file.path != own and _name_scan(file.path) == _name_scan(own):
+            repeats.setdefault(file.flavor, file.path)
+    return repeats
+
+
+def _name_scan(path: Path) -> dict[str, str]:
+    """Entities of a file but for those that count the runs of one scan."""
+    return {key: value for key, value in parse_name(path).items() if key not in {"run", "dir"}}
 
 
 def _choose_each(files: Sequence[RelmatFile]) -> dict[Flavor, Path]:

@@ -195,9 +195,11 @@ def leave_out_means(folds: NDArray[np.intp]) -> Matrix:
     Returns
     -------
     ndarray of shape (n_subjects, n_subjects)
+        NaN where all are in one fold.
     """
     others = (folds[:, None] != folds).astype(np.float64)
-    return np.asarray(others / np.maximum(others.sum(axis=1, keepdims=True), 1))
+    with np.errstate(invalid="ignore"):
+        return np.asarray(others / others.sum(axis=1, keepdims=True))
 
 
 class _Sums:

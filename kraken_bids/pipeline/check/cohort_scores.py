@@ -15,10 +15,12 @@ from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import Adaptation
 from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.pipeline.check.cohort_worth import CohortWorth
 from kraken_bids.pipeline.check.kept_results import NOTHING_KEPT, Kept, digest_array
 from kraken_bids.pipeline.check.pair_calibrations import PairCalibrations
+from kraken_bids.pipeline.check.repeated_scans import choose_repeats
 from kraken_bids.scores.individuality import Evidence, explain_subjects
-from kraken_bids.scores.metrics import compute_metrics, own_correlations, row_correlations
+from kraken_bids.scores.metrics import own_correlations
 from kraken_bids.scores.pairs import Pair
 from kraken_bids.scores.quality_control import CROSS_MODAL, CrossModalScore, Metric
 
@@ -65,11 +67,14 @@ def score_members(  # noqa: PLR0913 - one of them is what it could not read
     failures : list of Failure, optional
         Gets the files that were an input and can no longer be read.
     calibrations : PairCalibrations, optional
-        See every pair of measured and predicted connectomes while it is in memory.
+        See every pair of measured and predicted connectomes while it is in memory; say which
+        family every member is of, each subject's own by default.
     """
     lacked = [] if failures is None else failures
     fits = {} if adaptation is None else adaptation.flavors
     slopes = {target: fits[target].b0 if target in fits else 1.0 for target in model.flavors}
+    families = calibrations.families or [member.subject for member in members]
+    repeats = {flavor: choose_repeats(members, flavor) for flavor in model.flavors}
     found = kept.recall(
         "scores",
         [
@@ -77,10 +82,13 @@ def score_members(  # noqa: PLR0913 - one of them is what it could not read
             [(s.name, digest_array(s.latents), s.n_inputs.tolist()) for s in sources],
             [[(f.name, digest_array(z)) for f, z in s.inputs.items()] for s in sources],
             list(judged),
+            [list(families), [repeats[flavor].digest() for flavor in model.flavors]],
         ],
         lambda: _compute(
             *(model, members, sources),
-            scoring=Scoring(slopes, judged),
+            scoring=Scoring(
+                slopes, judged, CohortWorth(model, members, families, repeats, judged)
+            ),
             calibrations=calibrations,
             failures=lacked,
         ),
@@ -99,6 +107,8 @@ class Scoring:
     """What measured edges are multiplied by to be in the range of the predictions."""
     judged: Sequence[str]
     """Sources besides the fusions that are scored for each subject."""
+    worth: CohortWorth
+    """Compares everyone with everyone."""
 
 
 def _compute(
@@ -114,7 +124,7 @@ def _compute(
 
     Without a scoring only those pairs are read that are still to be calibrated.
     """
-    found: dict[str, list[Any]] = {"metrics": [], "cross_modal": [], "evidence": []}
+    found: dict[str, list[Any]] = {"cross_modal": [], "evidence": []}
     for target in model.flavors:
         wanted = [s for s in sources if scoring is not None or calibrations.wants(s, target)]
         if not wanted:
@@ -123,6 +133,8 @@ def _compute(
             k for s in sources if s.single == target for k in np.flatnonzero(s.n_inputs).tolist()
         }
         measured = _read_observed(model, members, target, users=users, failures=failures)
+        if scoring is not None:
+            scoring.worth.start(target, *measured)
         for source in wanted:
             # what is in memory for one source is given back before the next one
             for kind, rows in _use_pair(
@@ -130,6 +142,7 @@ def _compute(
             ).items():
                 found[kind] += rows
         del measured
+    found["metrics"] = [] if scoring is None else scoring.worth.list_metrics()
     return found
 
 
@@ -143,29 +156,25 @@ def _use_pair(
     calibrations: PairCalibrations,
 ) -> dict[str, list[Any]]:
     """Calibrate one pair, and give rows of :func:`_compute`; none for too few subjects."""
-    subjects, observed = measured
-    pair = _pair_up(model, source, target, subjects=subjects, observed=observed)
-    if pair is None:
+    both, rows = _find_both(source, *measured)
+    if len(both) < MIN_MEMBERS:
         return {}
-    calibrations.show(
-        *(source, target, pair.subjects), measured=pair.measured, predicted=pair.predicted
-    )
-    return {} if scoring is None else _score_pair(model, source, target, pair, scoring=scoring)
-
-
-def _score_pair(
-    model: Model, source: Source, target: Flavor, pair: Pair, *, scoring: Scoring
-) -> dict[str, list[Any]]:
-    metrics = compute_metrics(pair.measured, pair.predicted, correlations=pair.correlations)
-    metrics["n"] = float(len(pair.subjects))
-    found: dict[str, list[Any]] = {
-        "metrics": [(source.name, target.name, name, value) for name, value in metrics.items()]
-    }
+    scored = None
+    if scoring is not None:
+        scored = scoring.worth.score(source, target, both, rows)
+        is_judged = source.single is None or source.name in scoring.judged
+    if (scored is None or not is_judged) and not calibrations.wants(source, target):
+        return {}
+    predicted = source.predict(model, target, both)
+    calibrations.show(*(source, target, both), measured=rows, predicted=predicted)
+    if scoring is None or scored is None or not is_judged:
+        return {}
+    pair = Pair(both, rows, predicted, scored.correlations)
+    weighed = _weigh(pair, scoring.slopes[target])
+    found: dict[str, list[Any]] = {"evidence": [(source.name, target.name, *weighed)]}
     if source.name == CROSS_MODAL[target.group]:
         scores = _score_subjects(pair, model.training_means().get(target))
         found["cross_modal"] = [(target.name, scores)]
-    if source.single is None or source.name in scoring.judged:
-        found["evidence"] = [(source.name, target.name, *_weigh(pair, scoring.slopes[target]))]
     return found
 
 
@@ -216,23 +225,13 @@ def _read_observed(
     return subjects, observed[: len(subjects)]
 
 
-def _pair_up(
-    model: Model,
-    source: Source,
-    target: Flavor,
-    *,
-    subjects: Sequence[int],
-    observed: NDArray[np.float32],
-) -> Pair | None:
-    """Pair measured connectomes with their predictions from a source; None for too few."""
+def _find_both(
+    source: Source, subjects: Sequence[int], observed: NDArray[np.float32]
+) -> tuple[list[int], NDArray[np.float32]]:
+    """Who of the measured also has the source, and their rows."""
     rows = [row for row, index in enumerate(subjects) if source.n_inputs[index]]
-    if len(rows) < MIN_MEMBERS:
-        return None
     both = [subjects[row] for row in rows]
-    measured = observed if len(rows) == len(subjects) else observed[rows]
-    predicted = source.predict(model, target, both)
-    factors = source.factor(model, target, both)
-    return Pair(both, measured, predicted, row_correlations(measured, predicted, factors=factors))
+    return both, observed if len(rows) == len(subjects) else observed[rows]
 
 
 def _weigh(pair: Pair, slope: float) -> tuple[float, float, list[tuple[int, float, int, int]]]:
