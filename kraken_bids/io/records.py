@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.io.facts import Facts, to_key
+from kraken_bids.io.output_streams import is_stream
 from kraken_bids.io.writing import write_json, write_table
 
 if TYPE_CHECKING:
@@ -122,7 +123,9 @@ def _write_words(
     description: str,
     facts: Mapping[str, object] | None,
 ) -> None:
-    """Write what the columns of a table mean beside it."""
+    """Write what the columns of a table mean beside it; nothing lies beside a stream."""
+    if is_stream(path):
+        return
     words: dict[str, object] = {"Description": description}
     for one in columns:
         if one.metadata["levels"]:

@@ -36,7 +36,7 @@ from kraken_bids.logs import start_terminal_log
 @click.option(
     "--figure-metric",
     type=click.Choice(
-        ["avgrank", "top1acc", "top2acc", "avgcorr", "avgcorr_resid", "explainedvar"]
+        ["avgrank", "top1acc", "top2acc", "avgcorr", "avgcorr_resid", "explainedvar", "r2", "gain"]
     ),
     default="avgrank",
     show_default=True,
@@ -52,7 +52,22 @@ from kraken_bids.logs import start_terminal_log
 @click.option(
     "--model",
     metavar="PATH|pretrained",
-    help="Subtract this model's training mean for avgcorr_resid  [the observed mean]",
+    help="Take this model's training mean as the group mean, which avgcorr_resid subtracts and "
+    "gain is measured from  [the mean of the observed people; for gain, of the other ones]",
+)
+@click.option(
+    "--input",
+    "inputs",
+    cls=ListOption,
+    metavar="FLAVOR=FILE ...",
+    help="What the predictions were made from: adds what partial least squares makes of it, "
+    "fitted on other people (20 or more).",
+)
+@click.option(
+    "--retest",
+    cls=ListOption,
+    metavar="FLAVOR=FILE ...",
+    help="Second measurements of the same people: the ceiling  [further sessions in --observed]",
 )
 @transforms_option
 @verbose_option
@@ -67,30 +82,34 @@ def evaluate(
     seed: int,
     model: str | None,
     transforms: tuple[Path, ...],
+    inputs: tuple[str, ...],
+    retest: tuple[str, ...],
     verbose: int,
 ) -> None:
     """Say how well predicted connectomes match observed ones, per source and target.
 
     Subjects are matched by name. Metrics: top1acc, top2acc and avgrank (is a subject's own
-    prediction the nearest to their observed connectome?), avgcorr, avgcorr_resid, explainedvar;
-    each with a permutation p-value and a 95 % bootstrap interval.
+    prediction the nearest to their observed connectome?), avgcorr beside what the group mean
+    reaches, avgcorr_resid beside its ceiling, explainedvar, r2, and gain over the group mean;
+    each with a permutation p-value and a 95 % bootstrap interval. docs/worth.md defines them.
     """
     with exit_with_message():
         start_terminal_log(verbose)
         from kraken_bids.cohort.output_checks import check_no_input
-        from kraken_bids.pipeline.check import evaluation
+        from kraken_bids.pipeline.check import evaluation, evaluation_table
 
         check_no_input(
             [("--output", output), ("--figure", figure)],
-            [predicted, *observed, model, *transforms],
+            [predicted, *observed, *inputs, *retest, model, *transforms],
         )
         options = evaluation.EvaluationOptions(permutations, bootstraps, seed)
-        means = evaluation.read_training_means(model, transforms) if model else None
-        found = evaluation.evaluate_files(predicted, observed, options, training_means=means)
-        evaluation.write_evaluation(found, output)
+        means = evaluation.read_training_means(model, transforms) if model else {}
+        beside = evaluation.Beside(means, inputs, retest)
+        found = evaluation.evaluate_files(predicted, observed, options, beside=beside)
+        evaluation_table.write_evaluation(found, output)
         if figure:
-            evaluation.draw_evaluation(found, figure_metric, figure)
+            evaluation_table.draw_evaluation(found, figure_metric, figure)
         is_piped = is_stream(output)  # standard output may be the table's then
-        for line in evaluation.describe_evaluation(found):
+        for line in evaluation_table.describe_evaluation(found):
             click.echo(line, err=is_piped)
         click.echo(f"{len(found)} pairs of source and target: {output}", err=is_piped)

@@ -2,38 +2,32 @@
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from operator import itemgetter
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.cohort.from_files import read_connectomes
 from kraken_bids.cohort.joined_rows import Connectomes
 from kraken_bids.cohort.prediction_archives import ARROW
 from kraken_bids.cohort.stored_predictions import Predictions, read_predictions
-from kraken_bids.cohort.subject_names import list_few, unify_labels
+from kraken_bids.cohort.subject_names import list_few, person_of, unify_labels
 from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.flavors import Flavor
-from kraken_bids.io.files import atomic_path
-from kraken_bids.io.output_streams import is_stream
-from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.pipeline.check.cohort_doubts import warn_of_observed
 from kraken_bids.pipeline.check.cohort_scores import MIN_MEMBERS
-from kraken_bids.report.source_by_target import SourceByTarget, draw_source_by_target
-from kraken_bids.scores.metrics import chance_rank
+from kraken_bids.pipeline.check.given_references import Ceilings, Peers
+from kraken_bids.pipeline.check.peer_comparison import Fitting, Measured, name_peer
 from kraken_bids.scores.plausibility import InputCheck
-from kraken_bids.scores.quality_control import METRIC_WORDS
-from kraken_bids.scores.significance import Score, compare, score_comparison
+from kraken_bids.scores.quality_control import METRIC_WORDS, PREDICTION_METRICS, Metric
+from kraken_bids.scores.second_measurements import CEILINGS, UNKNOWN, Ceiling
+from kraken_bids.scores.significance import Comparison, Score, compare, score_comparison
 
 logger = logging.getLogger(__name__)
 
 Edges = NDArray[np.floating]
-
-METRICS = ("top1acc", "top2acc", "avgrank", "avgcorr", "avgcorr_resid", "explainedvar")
 
 
 @dataclass(frozen=True)
@@ -43,6 +37,11 @@ class EvaluationOptions:
     n_permutations: int = 1000
     n_bootstraps: int = 1000
     seed: int = 0
+
+    @property
+    def draws(self) -> dict[str, int]:
+        """How metrics are resampled, by name."""
+        return asdict(self)
 
     def __post_init__(self) -> None:
         """Check that there are no negative numbers of anything."""
@@ -54,6 +53,18 @@ class EvaluationOptions:
 
 
 @dataclass(frozen=True)
+class Beside:
+    """What predictions are compared with, besides what was observed."""
+
+    training_means: Mapping[Flavor, NDArray[np.floating]] = field(default_factory=dict)
+    """Group means, in place of those of the other observed subjects ``[n_edges]``."""
+    inputs: Sequence[str] = ()
+    """Connectomes that the predictions were made from: for the peer."""
+    retest: Sequence[str] = ()
+    """Second measurements of the observed connectomes: for the ceiling."""
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """All metrics of one source and target."""
 
@@ -61,6 +72,21 @@ class Evaluation:
     target: Flavor
     n_subjects: int
     scores: Mapping[str, Score]
+    ceiling: Ceiling = UNKNOWN
+
+    def list_metrics(self) -> list[Metric]:
+        """List the rows of the table."""
+        ceilings = {f"ceiling_{name}": self.ceiling.score(name) for name in CEILINGS}
+        found = {**self.scores, **ceilings}
+        rows = []
+        for name in (one for one in METRIC_WORDS if one in found):
+            is_ceiling = name in ceilings
+            n = self.ceiling.n if is_ceiling else self.n_subjects
+            basis = self.ceiling.basis if is_ceiling else None
+            score = found[name]
+            numbers = (score.value, score.p, score.low, score.high)
+            rows.append(Metric(self.source, self.target.name, name, *numbers, n, basis))
+        return rows
 
 
 def evaluate_files(
@@ -68,7 +94,7 @@ def evaluate_files(
     observed: Sequence[str],
     options: EvaluationOptions | None = None,
     *,
-    training_means: Mapping[Flavor, NDArray[np.floating]] | None = None,
+    beside: Beside | None = None,
 ) -> list[Evaluation]:
     """Judge every prediction of which there are observed connectomes, subjects matched by name.
 
@@ -79,8 +105,8 @@ def evaluate_files(
     observed : sequence of str
         As :func:`kraken_bids.cohort.from_files.read_connectomes` takes them.
     options : EvaluationOptions, optional
-    training_means : mapping of Flavor to ndarray of shape (n_edges,), optional
-        Means that ``avgcorr_resid`` subtracts, in place of the observed subjects' own.
+    beside : Beside, optional
+        Training means, inputs and second measurements, where they are known.
 
     Raises
     ------
@@ -89,11 +115,15 @@ def evaluate_files(
     ConnectomeError
         If nowhere at least three subjects have both, complete.
     """
-    options = options or EvaluationOptions()
+    options, beside = options or EvaluationOptions(), beside or Beside()
     predictions = read_predictions(predicted)
-    predictions, connectomes = _spell_alike(predictions, read_connectomes(observed))
+    further = {"--input": beside.inputs, "--retest": beside.retest}
+    read = {option: read_connectomes(files) for option, files in further.items() if files}
+    predictions, connectomes, read = _spell_alike(predictions, read_connectomes(observed), read)
     _check_common(predictions, connectomes)
-    found = list(_evaluate(predictions, connectomes, options, training_means or {}))
+    peers, ceilings = Peers(read.get("--input")), Ceilings(read.get("--retest"), options.draws)
+    judge = Judge(connectomes, options, beside.training_means, peers, ceilings)
+    found = list(_evaluate(predictions, judge))
     if not found:
         raise ConnectomeError(
             f"expected at least {MIN_MEMBERS} subjects with a complete observed connectome and "
@@ -117,80 +147,42 @@ def read_training_means(
     return load_model(model, transforms=transforms, device="cpu").training_means()
 
 
-def write_evaluation(evaluations: Sequence[Evaluation], path: Path) -> None:
-    """Write one row per source, target and metric, and what the columns mean beside it."""
-    rows = [(e, name, e.scores[name]) for e in evaluations for name in METRICS]
-    write_table(path, {
-        "source": [e.source for e, _, _ in rows],
-        "target": [e.target.name for e, _, _ in rows],
-        "metric": [name for _, name, _ in rows],
-        "value": [score.value for _, _, score in rows],
-        "p": [score.p for _, _, score in rows],
-        "low": [score.low for _, _, score in rows],
-        "high": [score.high for _, _, score in rows],
-        "n": [e.n_subjects for e, _, _ in rows],
-    })  # fmt: skip
-    if is_stream(path):
-        return  # nothing lies beside it
-    write_json(sidecar_path(path), {
-        "Description": "How well predictions match observed connectomes",
-        "metric": {"Levels": {name: METRIC_WORDS[name] for name in METRICS}},
-        "p": {"Description": "permutation p-value: predictions dealt out to other subjects"},
-        "low": {"Description": "lower end of the 95 % bootstrap interval over subjects"},
-        "high": {"Description": "upper end of it"},
-        "n": {"Description": "subjects compared"},
-    })  # fmt: skip
+@dataclass(frozen=True)
+class Judge:
+    """Judges predictions by what was observed."""
+
+    connectomes: Connectomes
+    options: EvaluationOptions
+    training_means: Mapping[Flavor, NDArray[np.floating]]
+    peers: Peers
+    ceilings: Ceilings
+
+    def judge(
+        self, source: str, target: Flavor, rows: Sequence[int], both: tuple[Edges, Edges]
+    ) -> Evaluation:
+        """Judge the predictions of one target from one source, by observed and predicted edges."""
+        observed, predicted = both
+        subjects = [self.connectomes.subjects[row] for row in rows]
+        people = list(map(person_of, subjects))
+        fitting, mean = Fitting.of(people, people), self.training_means.get(target)
+        folds = fitting.folds if mean is None else None
+        found = self._score(compare(
+            observed, predicted, mean=mean, folds=folds, kinship=fitting.kinship
+        ))  # fmt: skip
+        own = Measured.of(subjects, observed)
+        ceiling = self.ceilings.find(target, own, observed)
+        scores = {name: found[name] for name in PREDICTION_METRICS}
+        scores["ceiling_share"] = ceiling.share(found["avgcorr_resid"])
+        peer = self.peers.compare(source, target, own, fitting)
+        scores |= {} if peer is None else name_peer(self._score(peer))
+        return Evaluation(source, target, len(rows), scores, ceiling)
+
+    def _score(self, comparison: Comparison) -> dict[str, Score]:
+        return score_comparison(comparison, **self.options.draws)
 
 
-def describe_evaluation(evaluations: Sequence[Evaluation]) -> Iterator[str]:
-    """Lines of a table for the terminal: one per source and target, p-values in brackets."""
-    shown = ("avgrank", "top1acc", "avgcorr", "avgcorr_resid", "explainedvar")
-    width = max(len(e.source) for e in evaluations)
-    span = max(len(e.target.name) for e in evaluations)
-    yield f"{'source':{width}}  {'target':{span}}    n" + "".join(f"{m:>19}" for m in shown)
-    for e in evaluations:
-        cells = "".join(f"{_show(e.scores[name]):>19}" for name in shown)
-        yield f"{e.source:{width}}  {e.target.name:{span}}  {e.n_subjects:>3}{cells}"
-
-
-def draw_evaluation(evaluations: Sequence[Evaluation], metric: str, path: Path) -> None:
-    """Draw the heatmap of one metric, source by target, as PNG."""
-    sources = tuple(dict.fromkeys(e.source for e in evaluations))
-    targets = tuple(sorted({e.target for e in evaluations}))
-    values = np.full((len(sources), len(targets)), np.nan)
-    for e in evaluations:
-        values[sources.index(e.source), targets.index(e.target)] = e.scores[metric].value
-    table = SourceByTarget(
-        sources=sources,
-        source_groups=tuple(map(_group, sources)),
-        targets=tuple(target.name for target in targets),
-        target_groups=tuple(target.group for target in targets),
-    )
-    n = max(e.n_subjects for e in evaluations)
-    chance = {"top1acc": 1 / n, "top2acc": 2 / n, "avgrank": chance_rank(n)}.get(metric, 0.0)
-    png = draw_source_by_target(table, values, chance=chance, digits=2)
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(png)
-
-
-def _show(score: Score) -> str:
-    return f"{score.value:.3f}" + ("" if np.isnan(score.p) else f" (p {score.p:.3f})")
-
-
-def _group(source: str) -> Literal["FC", "SC", "both"]:
-    """Modality that a source takes its inputs from; both where its name does not say."""
-    name = source.partition(".")[0]
-    if name == "fusionFC" or (name.startswith("FC") and "_" in name):
-        return "FC"
-    return "SC" if name == "fusionSC" or (name.startswith("SC") and "_" in name) else "both"
-
-
-def _evaluate(
-    predictions: Predictions,
-    connectomes: Connectomes,
-    options: EvaluationOptions,
-    training_means: Mapping[Flavor, NDArray[np.floating]],
-) -> Iterator[Evaluation]:
+def _evaluate(predictions: Predictions, judge: Judge) -> Iterator[Evaluation]:
+    connectomes = judge.connectomes
     keys = sorted((k for k in predictions.readers if k[1] in connectomes.edges), key=itemgetter(1))
     too_few = []
     judged: dict[Flavor, InputCheck] = {}
@@ -209,13 +201,7 @@ def _evaluate(
             judged[target] = InputCheck(target, y.mean(axis=0))
             for row, edges in zip(rows, x, strict=True):
                 judged[target].add(row, edges)
-        comparison = compare(x, y, mean=training_means.get(target))
-        yield Evaluation(source, target, len(x), score_comparison(
-            comparison,
-            n_permutations=options.n_permutations,
-            n_bootstraps=options.n_bootstraps,
-            seed=options.seed,
-        ))  # fmt: skip
+        yield judge.judge(source, target, rows, (x, y))
     warn_of_observed(judged, connectomes.subjects)
     if too_few:
         logger.warning(
@@ -246,13 +232,18 @@ def _match(
 
 
 def _spell_alike(
-    predictions: Predictions, connectomes: Connectomes
-) -> tuple[Predictions, Connectomes]:
+    predictions: Predictions, connectomes: Connectomes, further: Mapping[str, Connectomes]
+) -> tuple[Predictions, Connectomes, dict[str, Connectomes]]:
     """Name everybody as the observed connectomes do, also who is spelled otherwise elsewhere."""
+    labels = {option: own.subjects for option, own in further.items()}
     unified = unify_labels(
-        {"--observed": connectomes.subjects, "--predicted": predictions.subjects}
+        {"--observed": connectomes.subjects, "--predicted": predictions.subjects, **labels}
     )
-    return predictions.rename(unified), connectomes
+    renamed = {
+        option: Connectomes(tuple(unified[label] for label in own.subjects), own.edges)
+        for option, own in further.items()
+    }
+    return predictions.rename(unified), connectomes, renamed
 
 
 def _check_common(predictions: Predictions, connectomes: Connectomes) -> None:

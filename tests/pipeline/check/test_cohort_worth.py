@@ -18,7 +18,7 @@ from kraken_bids.io.writing import write_relmat
 from kraken_bids.models.folds import deal_folds
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.pls_peer import predict_held_out
-from kraken_bids.pipeline.check import cohort_worth
+from kraken_bids.pipeline.check import peer_comparison
 from kraken_bids.pipeline.check.cohort_scores import score_members
 from kraken_bids.pipeline.check.pair_calibrations import PairCalibrations
 from kraken_bids.scores.metrics import compute_metrics
@@ -90,7 +90,7 @@ def test_the_peer_is_fitted_on_the_inputs_of_the_source(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Two functional flavors weigh the same in sum, whatever their scale; families together."""
-    monkeypatch.setattr(cohort_worth, "MIN_CALIBRATED", 10)
+    monkeypatch.setattr(peer_comparison, "MIN_CALIBRATED", 10)
     families = [f"f{k // 2}" for k in range(12)]
 
     found = score(model, list_members(output_dir), families)

@@ -14,10 +14,12 @@ from kraken_bids.bids.outputs import prediction_archive_path, relmat_path
 from kraken_bids.cli.tools import main
 from kraken_bids.cohort.prediction_archives import write_predictions
 from kraken_bids.connectome.matrices import edges_to_square
-from kraken_bids.flavors import Flavor
+from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.tables import read_columns
 from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_relmat
+from kraken_bids.models.folds import deal_folds
+from kraken_bids.models.pls_peer import predict_held_out
 from kraken_bids.region_orders import list_edge_orders
 from kraken_bids.scores.metrics import compute_metrics
 
@@ -96,7 +98,7 @@ def check_values(
     predicted: dict[tuple[str, Flavor], NDArray],
     cohort_edges: dict[Flavor, NDArray[np.float64]],
 ) -> None:
-    assert len(found) == 6 * len(predicted)
+    assert len(found) == 13 * len(predicted)
     for (source, target), rows in predicted.items():
         observed = cohort_edges[target][:N].astype(np.float32)
         for metric, value in compute_metrics(observed, rows).items():
@@ -121,10 +123,12 @@ def test_every_format_that_predict_writes_is_read(
     check_values(read_values(tmp_path / "out.tsv"), predicted, cohort_edges)
     assert "6 pairs of source and target" in result.output
     columns = read_columns(tmp_path / "out.tsv")
-    assert set(columns["n"]) == {N}
-    assert (columns["low"] <= columns["value"] + 1e-9).all()
-    assert (columns["value"] <= columns["high"] + 1e-9).mean() > 0.9
-    assert columns["p"].min() == pytest.approx(1 / 1001)
+    is_known = np.isfinite(columns["value"])
+    assert set(columns["n"][is_known]) == {N}
+    assert set(columns["basis"][~is_known]) == {"unknown", "n/a"}
+    assert (columns["low"] <= columns["value"] + 1e-9)[is_known].all()
+    assert (columns["value"] <= columns["high"] + 1e-9)[is_known].mean() > 0.9
+    assert np.nanmin(columns["p"]) == pytest.approx(1 / 1001)
     assert set(read_json(tmp_path / "out.json")) >= set(columns) - {"source", "target", "value"}
 
 
@@ -145,7 +149,7 @@ def test_people_spelled_differently_in_both_files_are_compared(
 
     assert result.exit_code == 0, result.output
     check_values(read_values(tmp_path / "out.tsv"), predicted, cohort_edges)
-    assert set(read_columns(tmp_path / "out.tsv")["n"]) == {N}
+    assert set(read_columns(tmp_path / "out.tsv")["n"]) == {N, 0}
     assert "taken as the same" in result.output
 
 
@@ -218,7 +222,7 @@ def test_a_subset_is_intersected_and_a_missing_connectome_leaves_one_person_out(
     expected = compute_metrics(rows[kept], predicted["fusion", target][kept])
     found = read_values(tmp_path / "out.tsv")
     assert found["fusion", target.name, "avgcorr"] == pytest.approx(expected["avgcorr"], abs=1e-6)
-    assert set(read_columns(tmp_path / "out.tsv")["n"]) == {5}
+    assert set(read_columns(tmp_path / "out.tsv")["n"]) == {5, 0}
 
 
 @pytest.mark.parametrize("n_flavors", [1, 3])
@@ -271,6 +275,9 @@ def test_a_models_training_mean_can_be_subtracted(
         pairs = zip(cohort_edges[target][:N] - mean, rows - mean, strict=True)
         expected = np.mean([np.corrcoef(a, b)[0, 1] for a, b in pairs])
         assert found[source, target.name, "avgcorr_resid"] == pytest.approx(expected, abs=1e-4)
+        x = cohort_edges[target][:N]
+        gain = 1 - ((x - rows) ** 2).sum() / ((x - mean) ** 2).sum()
+        assert found[source, target.name, "gain"] == pytest.approx(gain, abs=1e-4)
     assert (tmp_path / "out.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -396,3 +403,66 @@ def test_predictions_that_cannot_be_read_are_explained(
     assert result.exit_code == 3, result.output
     assert "Error: " in result.output
     assert "expected" in result.output
+
+
+def test_peers_and_ceilings_stand_beside_where_inputs_and_second_measurements_are_given(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """Partial least squares from the inputs, sessions of a person in one fold; spelled anyhow."""
+    source, target = parse_flavor("SCifod2act_fs86_volnorm"), parse_flavor("FCcorr_fs86_hpf")
+    people = [f"{k // 2 + 1:02d}_ses-{k % 2 + 1}" for k in range(44)]
+    own = np.repeat(rng.standard_normal((22, 3)), 2, axis=0)
+    x, y = (
+        own @ rng.standard_normal((3, 3655)) + rng.standard_normal((44, 3655)) for _ in range(2)
+    )
+    np.savez(tmp_path / "p.npz", subjects=people, **{f"fusionSC->{target}": 0.3 * y + 0.1})
+    np.savez(tmp_path / "o.npz", subjects=people, **{target.name: y})
+    spelled = [f"sub-{label}" for label in people]
+    np.savez(tmp_path / "i.npz", subjects=spelled, **{source.name: x})
+    again = y + rng.standard_normal(y.shape)
+    np.savez(tmp_path / "r.npz", subjects=spelled[:30], **{target.name: again[:30]})
+    words = ["--predicted", tmp_path / "p.npz", "--observed", tmp_path / "o.npz"]
+    words += ["--output", tmp_path / "out.tsv"]
+
+    sessions = run(*words)
+    by_sessions = read_values(tmp_path / "out.tsv")
+    given = run(*words, "--input", tmp_path / "i.npz", "--retest", tmp_path / "r.npz")
+    found = read_values(tmp_path / "out.tsv")
+
+    assert sessions.exit_code == given.exit_code == 0, given.output
+    key = "fusionSC", target.name
+    folds = deal_folds(44, 10, families=[label[:2] for label in people])
+    weights = predict_held_out(x @ x.T, y @ y.T, folds).weights
+    mean = np.stack([y[folds != fold].mean(axis=0) for fold in folds])
+    gain = 1 - ((weights @ y - y) ** 2).sum() / ((mean - y) ** 2).sum()
+    assert found[*key, "pls_gain"] == pytest.approx(gain, abs=1e-5)
+    assert gain > 0.2
+    assert (*key, "pls_gain") not in by_sessions
+    middle = (y[:30].mean(axis=0) + again[:30].mean(axis=0)) / 2
+    twice = compute_metrics(y[:30], again[:30], mean=middle)
+    assert found[*key, "ceiling_avgcorr_resid"] == pytest.approx(twice["avgcorr_resid"], abs=1e-5)
+    other = compute_metrics(y[::2], y[1::2], mean=y.mean(axis=0))
+    assert by_sessions[*key, "ceiling_avgrank"] == pytest.approx(other["avgrank"])
+    share = found[*key, "avgcorr_resid"] / found[*key, "ceiling_avgcorr_resid"]
+    assert found[*key, "ceiling_share"] == pytest.approx(share)
+    assert set(read_columns(tmp_path / "out.tsv")["basis"]) == {"n/a", "given"}
+
+
+def test_correlations_are_never_shown_without_the_mean(
+    tmp_path: Path, predicted: dict[tuple[str, Flavor], NDArray], observed: Path, labels: list[str]
+) -> None:
+    """The terminal's table says what the group mean reaches, and that the ceiling is unknown."""
+    path = write_file(predicted, labels, tmp_path / "predicted.npz")
+
+    result = run("--predicted", path, "--observed", observed, "--output", tmp_path / "out.tsv")
+
+    found = read_values(tmp_path / "out.tsv")
+    for (source, target), _ in predicted.items():
+        r, mean = (found[source, target.name, m] for m in ("avgcorr", "baseline_avgcorr"))
+        line = next(
+            row for row in result.output.splitlines() if row.split()[:2] == [source, target.name]
+        )
+        assert f"{r:.3f} ({mean:.3f})" in line
+        assert "unknown" in line
+        assert f"{found[source, target.name, 'gain']:.3f} [" in line
+    assert "knows nothing of the person" in result.output
