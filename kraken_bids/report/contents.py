@@ -22,6 +22,7 @@ from kraken_bids.report.sections import (
     session_quality,
     site_adaptation,
     structure,
+    structure_function,
     subject_table,
     verdict_shares,
 )
@@ -33,6 +34,7 @@ OF_SUBJECT = (
     motion.SECTION,
     coverage.SECTION,
     glance.SECTION,
+    structure_function.SUBJECT,
     consistency.SUBJECT,
     connectome_panels.SECTION,
     site_adaptation.SUBJECT,
@@ -49,6 +51,7 @@ OF_GROUP = (
     latent_map.SECTION,
     outlier_table.SECTION,
     verdict_shares.SECTION,
+    structure_function.GROUP,
     consistency.GROUP,
     site_adaptation.GROUP,
     session_quality.SECTION,

@@ -73,4 +73,4 @@ class Finding:
     z: float = column(Z_WORDS)
     p: float = column(P_WORDS)
     q: float = column(Q_WORDS)
-    n_tested: int = column("brain, networks and regions among which it was found")
+    n_tested: int = column("brain, networks and regions among which it was found", default=0)

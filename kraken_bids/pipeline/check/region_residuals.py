@@ -115,7 +115,8 @@ class ResidualReader:
                 for name, own in zip(MEASURES, values, strict=True)
             }
             key = source, by_name[target]
-            self.found[key] = RegionResiduals(*key, tuple(subjects), measures)
+            if self.wants(*key):
+                self.found[key] = RegionResiduals(*key, tuple(subjects), measures)
 
     def keep(self, kept: Kept, rests_on: object) -> None:
         """Keep what was found for :meth:`recall`."""
