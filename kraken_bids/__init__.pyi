@@ -1,4 +1,5 @@
 from .cohort.from_files import read_connectomes as read_connectomes
+from .cohort.imputed_files import read_imputed as read_imputed
 from .cohort.named_matrices import read_matrix as read_matrix
 from .estimator import KrakenEncoder as KrakenEncoder
 from .flavors import Flavor as Flavor
@@ -14,5 +15,6 @@ from .models.krakencoder.load import load_model as load_model
 from .models.krakencoder.model import Model as Model
 from .models.krakencoder.saved_adaptation import read_adaptation as read_adaptation
 from .region_orders import reorder_regions as reorder_regions
+from .scores.pooled_estimates import pool_estimates as pool_estimates
 
 __version__: str

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from kraken_bids.bids.outputs import find_sessions
+from kraken_bids.cohort.calibrated_pairs import PairReader
 from kraken_bids.cohort.failures import going_on
 from kraken_bids.cohort.from_dataset import (
     MeasuredCohort,
@@ -35,9 +36,10 @@ from kraken_bids.pipeline.check.group_tables import (
     write_quality,
     write_verdicts,
 )
+from kraken_bids.pipeline.check.imputed_flavors import ImputationReader
 from kraken_bids.pipeline.check.input_quality import encoded_of, judge_inputs
 from kraken_bids.pipeline.check.kept_results import Kept, keep_results
-from kraken_bids.pipeline.check.pair_calibrations import calibrate_pairs
+from kraken_bids.pipeline.check.pair_calibrations import PairCalibrations, list_families
 from kraken_bids.pipeline.check.prediction_quality import (
     Judge,
     find_mismatched,
@@ -136,10 +138,14 @@ def _judge(
     output, members = plan.settings.data.output_dir, cohort.members
     encoded = encoded_of(plan, members)
     residuals = ResidualReader(output)
-    readers = [] if plan.settings.worth.calibrate == "none" else [residuals]
-    calibrations = calibrate_pairs(plan.settings, members, readers)
-    rests_on = name_inputs(plan.model, plan.sources, calibrations.families)
-    if readers:
+    readers: list[PairReader] = [] if plan.settings.worth.calibrate == "none" else [residuals]
+    families = list_families(plan.settings, members)
+    rests_on = name_inputs(plan.model, plan.sources, families)
+    draws = ImputationReader(plan, members, families, rules.columns, kept, rests_on)
+    if plan.settings.worth.impute:
+        readers.append(draws)
+    calibrations = PairCalibrations(members, families, readers)
+    if residuals in readers:
         residuals.recall(kept, rests_on, plan.model.flavors)
     scores = score_members(
         plan.model,
@@ -151,7 +157,10 @@ def _judge(
         failures=encoded.failures,
         calibrations=calibrations,
     )
-    if readers and not encoded.failures:
+    job.problems += calibrations.problems
+    if draws in readers:
+        draws.finish(calibrations.refused)
+    if residuals in readers and not encoded.failures:
         residuals.keep(kept, rests_on)
     with going_on(job.problems):
         write_metrics(output, scores)

@@ -87,16 +87,28 @@ def sum_folds(
     measured: NDArray[np.floating], predicted: NDArray[np.floating], folds: NDArray[np.intp]
 ) -> FoldSums:
     """Add up predicted and measured edges ``[n_subjects, n_edges]``, fold by fold."""
-    n_folds, n_edges = int(folds.max()) + 1, measured.shape[1]
-    member = (folds == np.arange(n_folds)[:, None]).astype(np.float64)
+    member = folds == np.arange(int(folds.max()) + 1)[:, None]
+    return sum_groups(measured, predicted, member.astype(np.float64))
+
+
+def sum_groups(
+    measured: NDArray[np.floating], predicted: NDArray[np.floating], member: Vector
+) -> FoldSums:
+    """Add up predicted and measured edges ``[n_subjects, n_edges]`` of any groups of people.
+
+    Parameters
+    ----------
+    measured, predicted : ndarray of shape (n_subjects, n_edges)
+    member : ndarray of shape (n_groups, n_subjects)
+        How often each one is in each group.
+    """
     center = tuple(rows.mean(axis=0, dtype=np.float64) for rows in (predicted, measured))
-    sums = np.empty((5, n_folds, n_edges))
+    sums = np.empty((5, len(member), measured.shape[1]))
     for part in list_blocks(measured):
         x, y = predicted[:, part] - center[0][part], measured[:, part] - center[1][part]
         for k, values in enumerate((x, y, x * x, y * y, x * y)):
             sums[k, :, part] = member @ values
-    n = np.bincount(folds, minlength=n_folds)
-    return FoldSums((center[0], center[1]), n, *sums)
+    return FoldSums((center[0], center[1]), member.sum(axis=1).astype(np.intp), *sums)
 
 
 def _variance(square: Vector, mean: Vector, far: Vector) -> Vector:

@@ -116,19 +116,6 @@ class PairCalibrations:
         return (source.name, target) not in self.refused
 
 
-def calibrate_pairs(
-    settings: Settings, members: Sequence[Member], readers: Sequence[PairReader]
-) -> PairCalibrations:
-    """Calibrate what some readers want to see of a cohort.
-
-    Raises
-    ------
-    InputError, SettingsError
-        If there is no such column of families.
-    """
-    return PairCalibrations(members, list_families(settings, members), readers)
-
-
 def list_families(settings: Settings, members: Sequence[Member]) -> list[str]:
     """Family of every member as ``--families`` says; of whom it is not known, the subject itself.
 
