@@ -33,6 +33,8 @@ class PredictedMatrix:
     """``about this person``, ``no better than the group mean`` or ``not judged``; may be empty."""
     reason: str = ""
     """What the verdict rests on."""
+    correlation_mean: float | None = None
+    """Correlation of the measured edges with the cohort's mean."""
 
 
 @dataclass(frozen=True)
@@ -114,15 +116,16 @@ def _list_predictions(
         square = written.read_prediction(flavor, source, n_regions)
         if square is None:
             continue
-        raw = residual = None
+        raw = residual = of_mean = None
         if measured is not None:
             observed, edges = square_to_edges(measured), square_to_edges(square)
             raw = _correlate(observed, edges)
             if means is not None and means[0].shape == means[1].shape == edges.shape:
                 residual = _correlate(observed - means[0], edges - means[1])
+                of_mean = _correlate(observed, means[0])
         known = written.predicted.part("Verdicts").part(source).part(flavor.name)
         verdict, reason = known.text("Verdict"), known.text("Reason")
-        rows.append(PredictedMatrix(source, square, raw, residual, verdict, reason))
+        rows.append(PredictedMatrix(source, square, raw, residual, verdict, reason, of_mean))
     return tuple(rows)
 
 

@@ -67,6 +67,9 @@ class CrossModalScore:
     )
     cross_modal_rank: int | None = column("rank of the own prediction among everyone's; 1 is best")
     cross_modal_n: int | None = column("subjects compared", key="CrossModalRankOf")
+    group_mean_r: float | None = column(
+        "correlation with the mean of other people", key="GroupMeanCorrelation"
+    )
 
 
 @dataclass(frozen=True)

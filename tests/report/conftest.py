@@ -26,6 +26,7 @@ from kraken_bids.report.sections.structure import EndShares, TractogramRow
 from kraken_bids.report.sections.subject_table import colour_cells
 from kraken_bids.report.sections.verdict_shares import VerdictShares
 from kraken_bids.report.subjects import SubjectRow
+from kraken_bids.scores.quality_control import METRIC_WORDS, Metric
 
 FLAVORS = list_flavors(["fs86"], processings=["hpf", "hpfgsr", "volnorm"])
 HOSTILE = "<script>alert('x')</script> & \"quoted\" {{ 7 * 7 }}"
@@ -201,13 +202,17 @@ def group_page() -> Page:
     columns = {
         name: colour_cells([row.facts.get(name, "") for row in rows]) for name in ("age", HOSTILE)
     }
-    scores = dict.fromkeys(("avgrank", "top1acc", "avgcorr", "avgcorr_resid", "explainedvar"), 0.3)
+    scores = {
+        name: Metric("fusionSC", names[0], name, value, p=0.02, low=0.1, high=0.4, n=12)
+        for name, value in [*dict.fromkeys(METRIC_WORDS, 0.3).items(), ("n", 12.0)]
+    }
     outlier = {"distance": 0.6, "z": 4.2, "source": HOSTILE, "href": "sub-01.html"}
     data = {
         "participants": {"rows": rows, "columns": columns},
         "errors": (ErrorRow("sub-99", "inputs", HOSTILE),),
         "identifiability": {
-            "scores": Identifiability(sources, source_groups, names, groups, rank, first, n)
+            "scores": Identifiability(sources, source_groups, names, groups, rank, first, n),
+            "worth": [HOSTILE],
         },
         "latents": {"latents": Latents(labels, latents, np.arange(n) < 2, latents, sc)},
         "outliers": {"rows": [{"label": "sub-01", **outlier}], "n_judged": n},
@@ -229,7 +234,7 @@ def group_page() -> Page:
             "has_tracts": True,
         },
         "motion": {"effects": (), "n_with_motion": 0},
-        "metrics": [("fusionSC", names[0], {**scores, "n": 12.0})],
+        "metrics": [("fusionSC", names[0], scores)],
         "model": {"model": MODEL, "latents": ()},
         "files": (FileLink("group/metrics.tsv", "metrics"),),
         "citation": REFERENCES,

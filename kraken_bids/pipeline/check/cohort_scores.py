@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,7 @@ def score_members(  # noqa: PLR0913 - one of them is what it could not read
             [(s.name, digest_array(s.latents), s.n_inputs.tolist()) for s in sources],
             [[(f.name, digest_array(z)) for f, z in s.inputs.items()] for s in sources],
             list(judged),
+            [[one.name for kind in (Metric, CrossModalScore) for one in fields(kind)]],
             [list(families), [repeats[flavor].digest() for flavor in model.flavors]],
         ],
         lambda: _compute(
@@ -173,7 +174,8 @@ def _use_pair(
     weighed = _weigh(pair, scoring.slopes[target])
     found: dict[str, list[Any]] = {"evidence": [(source.name, target.name, *weighed)]}
     if source.name == CROSS_MODAL[target.group]:
-        scores = _score_subjects(pair, model.training_means().get(target))
+        of_mean = scored.mean_correlations
+        scores = _score_subjects(pair, model.training_means().get(target), of_mean)
         found["cross_modal"] = [(target.name, scores)]
     return found
 
@@ -247,16 +249,18 @@ def _weigh(pair: Pair, slope: float) -> tuple[float, float, list[tuple[int, floa
 
 
 def _score_subjects(
-    pair: Pair, training_mean: NDArray[np.float32] | None
-) -> list[tuple[int, float, float, int, int]]:
-    """Score everyone; measured edges lose the cohort's mean, predicted ones the training mean."""
+    pair: Pair, training_mean: NDArray[np.float32] | None, of_mean: NDArray[np.float64]
+) -> list[tuple[int, float, float, int, int, float]]:
+    """Score everyone; measured edges lose the cohort's mean, predicted ones the training mean.
+
+    ``of_mean`` is what the mean of other people correlates by with everyone's ``[n_subjects]``.
+    """
     own_mean = pair.measured.mean(axis=0, dtype=np.float64)
     expected = own_mean if training_mean is None else training_mean
     residual = own_correlations(
         pair.measured, pair.predicted, observed_mean=own_mean, predicted_mean=expected
     )
     own = np.diag(pair.correlations)
-    subjects = zip(
-        pair.subjects, own.tolist(), residual.tolist(), pair.ranks.tolist(), strict=True
-    )
-    return [(subject, c, r, rank, len(own)) for subject, c, r, rank in subjects]
+    numbers = (own.tolist(), residual.tolist(), pair.ranks.tolist(), of_mean.tolist())
+    subjects = zip(pair.subjects, *numbers, strict=True)
+    return [(subject, c, r, rank, len(own), mean) for subject, c, r, rank, mean in subjects]

@@ -46,6 +46,8 @@ class ConsistencyRow:
     n_ranked: int | None = None
     correlation: float | None = None
     """With the prediction from the other modality."""
+    correlation_mean: float | None = None
+    """With the mean of other people."""
     correlation_resid: float | None = None
     """The same without the mean."""
     href: str = ""
@@ -70,6 +72,7 @@ def list_consistency(written: Written) -> tuple[ConsistencyRow, ...]:
             n_ranked=entry.quality.latent_rank_n,
             correlation=entry.cross_modal.cross_modal_r,
             correlation_resid=entry.cross_modal.cross_modal_r_resid,
+            correlation_mean=entry.cross_modal.group_mean_r,
             href=written.href,
         )
         for flavor in sort_flavors(entries)

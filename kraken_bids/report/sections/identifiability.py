@@ -1,6 +1,6 @@
 """How well the right subject is found among everyone, source by target."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,12 +11,14 @@ from kraken_bids.flavors import parse_flavor
 from kraken_bids.report.section import Floats, Section, SourceGroup
 from kraken_bids.report.source_by_target import SourceByTarget, draw_source_by_target
 from kraken_bids.report.words import format_share
-from kraken_bids.report.written import display_order, parse_known
+from kraken_bids.report.written import Columns, display_order, parse_known
 from kraken_bids.report.written_group import WrittenGroup
 from kraken_bids.scores.metrics import chance_rank
+from kraken_bids.scores.quality_control import CROSS_MODAL, Metric
 
 NEEDED = {"avgrank", "top1acc", "avgcorr", "avgcorr_resid", "explainedvar", "n"}
 """What must be known of a source and target to be shown."""
+Metrics = Mapping[tuple[str, str], Mapping[str, float]]
 SOURCE_GROUPS: dict[str, SourceGroup] = {"fusion": "both", "fusionFC": "FC", "fusionSC": "SC"}
 
 
@@ -34,19 +36,45 @@ class Identifiability(SourceByTarget):
     """The same for the target with fewest of them: whoever lacks regions is not ranked."""
 
 
-def read_metrics(group: WrittenGroup) -> dict[tuple[str, str], dict[str, float]]:
-    """Metrics by source and target."""
-    found: dict[tuple[str, str], dict[str, float]] = {}
+def read_metric_rows(group: WrittenGroup) -> dict[tuple[str, str], dict[str, Metric]]:
+    """Rows of ``group/metrics.tsv`` by source and target, and by metric."""
     names = ("source", "target", "metric")
     columns = group.read_table("metrics.tsv", numbers=("value",), texts=names)
+    found: dict[tuple[str, str], dict[str, Metric]] = {}
     rows = zip(*(columns[key] for key in (*names, "value")), strict=True) if columns else ()
-    for source, target, metric, value in rows:
-        found.setdefault((str(source), str(target)), {})[str(metric)] = float(value)
-    known = {flavor.name for flavor in parse_known({name for pair in found for name in pair})}
+    p, low, high, n = (_read_known(columns, key) for key in ("p", "low", "high", "n"))
+    basis = columns.get("basis")
+    for row, (source, target, metric, value) in enumerate(rows):
+        found.setdefault((str(source), str(target)), {})[str(metric)] = Metric(
+            *(str(source), str(target), str(metric)),
+            float(value),
+            p=p.get(row),
+            low=low.get(row),
+            high=high.get(row),
+            n=int(n[row]) if row in n else None,
+            basis=None if basis is None else str(basis[row]),
+        )
+    flavors = {flavor.name for flavor in parse_known({name for pair in found for name in pair})}
     return {
-        (source, target): values
-        for (source, target), values in found.items()
-        if {source, target} <= known | set(SOURCE_GROUPS) and set(values) >= NEEDED
+        (source, target): own
+        for (source, target), own in found.items()
+        if {source, target} <= flavors | set(SOURCE_GROUPS) and set(own) >= NEEDED
+    }
+
+
+def _read_known(columns: Columns, key: str) -> dict[int, float]:
+    """Numbers of a column by row, of those that are known; none where there is no such column."""
+    values = columns.get(key, np.empty(0))
+    if values.dtype.kind != "f":
+        return {}
+    return {row: float(values[row]) for row in np.flatnonzero(np.isfinite(values)).tolist()}
+
+
+def read_metrics(group: WrittenGroup) -> dict[tuple[str, str], dict[str, float]]:
+    """Metrics by source and target."""
+    return {
+        pair: {name: row.value for name, row in own.items()}
+        for pair, own in group.once(read_metric_rows).items()
     }
 
 
@@ -168,12 +196,68 @@ def _summarize_direction(identifiability: Identifiability, source: str, target: 
     )
 
 
+def summarize_worth(metrics: Metrics) -> list[str]:
+    """Say what predictions across modalities are worth beside the mean, a peer and the ceiling.
+
+    The numbers are means over the targets, never the best one.
+    """
+    sentences = []
+    for group, source in CROSS_MODAL.items():
+        own = [
+            v for (s, t), v in metrics.items() if s == source and parse_flavor(t).group == group
+        ]
+        gains = _list_values(own, "gain")
+        if not gains:
+            continue
+        aim = {"SC": "structural", "FC": "functional"}[group]
+        text = (
+            f"Predicted {aim} connectomes from the other modality alone correlate with the "
+            f"measured ones at {_average(own, 'avgcorr')}, and the mean of the other people, "
+            f"which knows nothing of the person, at {_average(own, 'baseline_avgcorr')}. Without "
+            f"the mean {_average(own, 'avgcorr_resid')} is left"
+        )
+        ceiling = _list_values(own, "ceiling_avgcorr_resid")
+        text += (
+            f", where a second measurement of the same person reaches {np.mean(ceiling):.2f}."
+            if ceiling
+            else "; what a second measurement would reach is unknown."
+        )
+        text += f" In squared error they {_say_gain(float(np.mean(gains)))}"
+        others = (
+            ("cal_gain", "calibrated ones"),
+            ("pls_gain", "a closed-form regression from the same inputs"),
+        )
+        for name, whose in others:
+            if found := _list_values(own, name):
+                text += f"; {whose}: {format_share(float(np.mean(found)))}".replace(": -", ": −")
+        sentences.append(text + ".")
+    return sentences
+
+
+def _say_gain(gain: float) -> str:
+    if gain > 0:
+        return f"save {format_share(gain)} of what the mean errs"
+    return f"err more than the mean does, by {format_share(-gain)}"
+
+
+def _list_values(own: Sequence[Mapping[str, float]], name: str) -> list[float]:
+    return [values[name] for values in own if np.isfinite(values.get(name, np.nan))]
+
+
+def _average(own: Sequence[Mapping[str, float]], name: str) -> str:
+    found = _list_values(own, name)
+    return f"{np.mean(found):.2f}" if found else "an unknown value"
+
+
 def gather(group: WrittenGroup) -> dict[str, Any]:
     """Gather the scores; nothing of them where nobody could be told apart."""
-    return {"scores": tabulate_metrics(group)}
+    return {
+        "scores": tabulate_metrics(group),
+        "worth": summarize_worth(group.once(read_metrics)),
+    }
 
 
-def draw(data: Mapping[str, Identifiability | None]) -> dict[str, bytes]:
+def draw(data: Mapping[str, Any]) -> dict[str, bytes]:
     """Draw average rank and top-1 accuracy."""
     scores = data["scores"]
     metrics = {"rank": "average_rank", "top1": "top1_accuracy"} if scores else {}
