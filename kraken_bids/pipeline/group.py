@@ -20,6 +20,7 @@ from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.cohort.warned import Warned, write_group_warnings
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import list_parcellations
+from kraken_bids.pipeline.calibrated_cohort import calibrate_group, plan_calibration
 from kraken_bids.pipeline.check.cohort_scores import score_members
 from kraken_bids.pipeline.check.compared_sessions import (
     ControlRules,
@@ -37,7 +38,7 @@ from kraken_bids.pipeline.check.group_tables import (
     write_verdicts,
 )
 from kraken_bids.pipeline.check.imputed_flavors import ImputationReader
-from kraken_bids.pipeline.check.input_quality import encoded_of, judge_inputs
+from kraken_bids.pipeline.check.input_quality import encoded_of, judge_inputs, recall_views
 from kraken_bids.pipeline.check.kept_results import Kept, keep_results
 from kraken_bids.pipeline.check.pair_calibrations import PairCalibrations, list_families
 from kraken_bids.pipeline.check.prediction_quality import (
@@ -116,6 +117,7 @@ def _predict(job: Job, members: tuple[Member, ...]) -> None:
     prepare_regions(model, output)
     fit_on = fit_on_whom(settings, members)
     rules = read_control_rules(settings, members)
+    families = list_families(settings, members)
     read = read_cohort(model, members, fit_on=fit_on, failures=job.failures)
     plan, inputs = plan_cohort(settings, model, read, is_group=True)
     with going_on(job.problems):
@@ -128,19 +130,32 @@ def _predict(job: Job, members: tuple[Member, ...]) -> None:
     with going_on(job.problems):
         write_outliers(output, find_outliers(members, plan.sources))
     kept = keep_results(output, read, anew=settings.run.force)
-    _judge(job, plan, inputs, kept=kept, rules=rules)
+    _judge(job, plan, inputs, kept=kept, rules=rules, families=families)
 
 
 def _judge(
-    job: Job, plan: PredictionPlan, cohort: MeasuredCohort, *, kept: Kept, rules: ControlRules
+    job: Job,
+    plan: PredictionPlan,
+    cohort: MeasuredCohort,
+    *,
+    kept: Kept,
+    rules: ControlRules,
+    families: Sequence[str],
 ) -> None:
     """Judge inputs and predictions, for tables and sidecars."""
     output, members = plan.settings.data.output_dir, cohort.members
     encoded = encoded_of(plan, members)
-    residuals = ResidualReader(output)
-    readers: list[PairReader] = [] if plan.settings.worth.calibrate == "none" else [residuals]
-    families = list_families(plan.settings, members)
+    views = recall_views(encoded, kept, correlates=False)
     rests_on = name_inputs(plan.model, plan.sources, families)
+    planned = plan_calibration(
+        *(plan, cohort, {flavor: view.outside for flavor, view in views.items()}),
+        families=families,
+        rests_on=[kept.inputs, rests_on],
+    )
+    residuals = ResidualReader(output)
+    readers: list[PairReader] = [residuals, planned.fitting]
+    if plan.settings.worth.calibrate == "none":
+        readers = []
     draws = ImputationReader(plan, members, families, rules.columns, kept, rests_on)
     if plan.settings.worth.impute:
         readers.append(draws)
@@ -157,14 +172,15 @@ def _judge(
         failures=encoded.failures,
         calibrations=calibrations,
     )
+    is_whole = not (encoded.failures or calibrations.problems)
     job.problems += calibrations.problems
     if draws in readers:
         draws.finish(calibrations.refused)
-    if residuals in readers and not encoded.failures:
+    if residuals in readers and is_whole:
         residuals.keep(kept, rests_on)
     with going_on(job.problems):
         write_metrics(output, scores)
-    inputs = judge_inputs(encoded, correlates=not scores.cross_modal, kept=kept)
+    inputs = judge_inputs(encoded, correlates=not scores.cross_modal, kept=kept, views=views)
     job.failures += dict.fromkeys(encoded.failures)
     judge = Judge(members, scores.evidence, inputs)
     verdicts = judge_predictions(judge, plan.written_sources, plan.targets)
@@ -176,6 +192,10 @@ def _judge(
     warned = replace(plan, warned=plan.warned.join(Warned(own=own)))
     found = Judgement(inputs, scores.cross_modal, verdicts)
     job.failures += write_judgement(warned, members, found)
+    with going_on(job.problems):
+        job.failures += calibrate_group(
+            *(plan, planned, calibrations.refused), executor=job.executor, is_whole=is_whole
+        )
     with going_on(job.problems):
         compared = compare_sessions(members, [*residuals.found.values()], rules)
         job.failures += write_discordance(output, members, compared, rules, digests=plan.digests)

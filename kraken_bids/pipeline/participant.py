@@ -20,6 +20,12 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import list_lacking
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.pipeline.calibrate.choice_of_calibration import (
+    AUTO,
+    NONE,
+    read_given_calibration,
+)
+from kraken_bids.pipeline.calibrated_cohort import calibrate_sessions
 from kraken_bids.pipeline.check.cohort_doubts import warn_of_inputs
 from kraken_bids.pipeline.check.input_quality import encoded_of, judge_inputs
 from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
@@ -97,6 +103,8 @@ def load_model_of(settings: Settings) -> Model:
         model.n_edges(flavor)
     if prediction.adaptation not in {"auto", "none"}:
         read_given_adaptation(Path(prediction.adaptation), model)
+    if settings.worth.calibrate not in {AUTO, NONE}:
+        read_given_calibration(Path(settings.worth.calibrate), model)
     return model
 
 
@@ -154,13 +162,16 @@ def plan_cohort(
 
 def _predict(job: Job, model: Model, members: Sequence[Member]) -> None:
     """Predict everyone; what fails is added to the failures as it does."""
-    plan, unreadable = plan_predictions(job.settings, model, members)
-    job.failures += unreadable
+    cohort = read_cohort(model, members, fit_on=fit_on_whom(job.settings))
+    plan, inputs = plan_cohort(job.settings, model, cohort)
+    job.failures += cohort.failures
     job.failures += collect_failures(plan, members, job.executor)
     encoded = encoded_of(plan, members)
     found = Judgement(judge_inputs(encoded, correlates=True))
     job.failures += encoded.failures
     job.failures += write_judgement(plan, members, found)
+    with going_on(job.problems):
+        job.failures += calibrate_sessions(plan, inputs, found.inputs, job.executor)
 
 
 def collect_failures(

@@ -2,8 +2,10 @@
 
 from collections.abc import Sequence
 
+from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.failures import read_failures
 from kraken_bids.cohort.warned import read_group_warnings
+from kraken_bids.io.facts import read_table
 from kraken_bids.report.panels import list_panels
 from kraken_bids.report.section import Notice
 from kraken_bids.report.sections.consistency import list_consistency
@@ -14,7 +16,7 @@ from kraken_bids.report.sections.motion import list_motion
 from kraken_bids.report.sections.subject_table import read_subject_table
 from kraken_bids.report.session_warnings import MAX_NAMES, list_cohort_warnings, list_warnings
 from kraken_bids.report.subjects import FAILED, read_verdict
-from kraken_bids.report.written import Written, of_each_session
+from kraken_bids.report.written import Written, of_each_session, read_or_none
 from kraken_bids.report.written_group import WrittenGroup
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
@@ -174,6 +176,7 @@ def list_group_notices(group: WrittenGroup) -> tuple[Notice, ...]:
                 "Fewer than three participants have both a measured and a predicted connectome of "
                 "one flavor: there is nobody to be told apart from."
             )
+        texts += group.once(_say_uncalibrated)
     facts += _say_absent(group.once(read_subject_table)[2])
     return (*(Notice("warning", t) for t in texts), *(Notice("info", t) for t in facts))
 
@@ -187,6 +190,22 @@ def _say_absent(absent: Sequence[str]) -> list[str]:
         f"Of {len(absent)} participant(s) of participants.tsv there is nothing here, neither "
         f"results nor an error: {', '.join(absent[:MAX_NAMES])}{more}."
     ]
+
+
+def _say_uncalibrated(group: WrittenGroup) -> list[str]:
+    """Say why predictions are not calibrated, where none or some are not."""
+    path = group_path(group.output_dir, "calibration.tsv")
+    names = ("source", "target", "reason")
+    table = read_or_none(lambda: read_table(path, texts=names)) if path.exists() else None
+    rows = list(zip(*(table[name].tolist() for name in names), strict=True)) if table else []
+    refused = [(f"{target} from {source}", why) for source, target, why in rows if why != "nan"]
+    if not refused:
+        return []
+    first, why = refused[0]
+    if len(refused) == len(rows):
+        return [f"Predictions are not calibrated, and have no intervals: {why} ({first})."]
+    more = f", and {len(refused) - 1} more" if len(refused) > 1 else ""
+    return [f"Some predictions are not calibrated: {first}{more}: {why}."]
 
 
 @of_each_session

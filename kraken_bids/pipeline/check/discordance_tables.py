@@ -12,10 +12,10 @@ from kraken_bids import __version__
 from kraken_bids.bids.outputs import discordance_path, group_path, latents_path
 from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.session_columns import Whose, whose_row
 from kraken_bids.cohort.sidecars import forget_digest, hold_session, read_digest
 from kraken_bids.io.records import remove_records, write_columns, write_records
 from kraken_bids.pipeline.check.compared_sessions import ControlRules, TargetComparison
-from kraken_bids.pipeline.check.group_tables import Whose, whose_row
 from kraken_bids.pipeline.check.region_residuals import find_edge_groups
 from kraken_bids.scores.deviations import DiscordanceTest, Finding, RegionDeviation
 from kraken_bids.scores.discordance import MEASURES, RATE

@@ -12,6 +12,7 @@ from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.latent_tables import list_values
 from kraken_bids.cohort.measurements import Measurement
 from kraken_bids.cohort.projections import Projected
+from kraken_bids.cohort.session_columns import Whose, whose_row
 from kraken_bids.cohort.sources import Source
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.hdf5 import write_hdf5
@@ -19,6 +20,7 @@ from kraken_bids.io.records import column, remove_records, write_records
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.pipeline.check.cohort_scores import Scores
+from kraken_bids.scores.calibrated_records import PairNames
 from kraken_bids.scores.novelty import MAX_Z, measure_distances
 from kraken_bids.scores.quality_control import (
     Conclusion,
@@ -28,22 +30,6 @@ from kraken_bids.scores.quality_control import (
     Verdict,
     Verdicts,
 )
-
-
-@dataclass(frozen=True)
-class Whose:
-    """Whose row of a table it is."""
-
-    participant_id: str = column()
-    session_id: str | None = column()
-
-
-@dataclass(frozen=True)
-class Pair:
-    """What is predicted from what."""
-
-    source: str = column()
-    target: str = column()
 
 
 @dataclass(frozen=True)
@@ -137,9 +123,9 @@ def write_verdicts(output_dir: Path, members: Sequence[Member], verdicts: Verdic
         return
     write_records(
         path,
-        (Whose, Pair, Verdict),
+        (Whose, PairNames, Verdict),
         [
-            (whose_row(members[index]), Pair(source, target.name), verdict)
+            (whose_row(members[index]), PairNames(source, target.name), verdict)
             for (index, source, target), verdict in verdicts.items()
         ],
         description="Whether each predicted connectome is about the subject named",
@@ -207,11 +193,6 @@ def write_means(output_dir: Path, model: Model, cohort: Projected) -> None:
             if flavor in training:
                 group.create_dataset("training", data=training[flavor])
             group.attrs["n_sessions"] = n_members
-
-
-def whose_row(member: Member) -> Whose:
-    """Say whose row of a table it is."""
-    return Whose(f"sub-{member.subject}", f"ses-{member.session}" if member.session else None)
 
 
 def _describe(flavor: Flavor, own: Measurement, *, is_input: bool) -> MeasuredQuality:

@@ -196,15 +196,21 @@ def _correlate(a: NDArray[np.floating], b: NDArray[np.floating]) -> Vector:
 
 
 def judge_inputs(
-    cohort: Encoded, *, correlates: bool = False, kept: Kept = NOTHING_KEPT
+    cohort: Encoded,
+    *,
+    correlates: bool = False,
+    kept: Kept = NOTHING_KEPT,
+    views: Mapping[Flavor, InputView] | None = None,
 ) -> dict[tuple[int, Flavor], InputQuality]:
     """Judge every connectome that the model took as an input, and log what is unusual.
 
     Files are read again, a few at a time, where ``kept`` does not hold what was read of them.
-    ``correlates``: each is also compared with its prediction from the other modality. Results are
-    by index of the member, and flavor.
+    ``correlates``: each is also compared with its prediction from the other modality. ``views``:
+    what :func:`recall_views` has given without that. Results are by index of the member, and
+    flavor.
     """
-    views = recall_views(cohort, kept, correlates=correlates)
+    if views is None or correlates:
+        views = recall_views(cohort, kept, correlates=correlates)
     unlike = {
         flavor: _exceeds(view.outside_z) | _exceeds(view.distance_z)
         for flavor, view in views.items()

@@ -1,0 +1,1 @@
+"""Calibrated predictions: fitted on a cohort, saved, and written for each session."""

@@ -1,0 +1,81 @@
+"""Tables of the group: what is known of every calibration, and of every calibrated prediction."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from kraken_bids.bids.outputs import group_path
+from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.session_columns import Whose, whose_row
+from kraken_bids.flavors import Flavor
+from kraken_bids.io.records import remove_records, write_records
+from kraken_bids.pipeline.calibrate.session_calibrations import summarize
+from kraken_bids.scores.calibrated_records import (
+    CalibratedPairRecord,
+    CalibratedRecord,
+    PairNames,
+)
+
+PAIRS, SESSIONS = "calibration.tsv", "calibrated.tsv"
+
+
+def write_pair_table(
+    output_dir: Path,
+    records: Sequence[CalibratedPairRecord],
+    refused: Mapping[tuple[str, Flavor], str],
+    found: Mapping[tuple[int, str, Flavor], CalibratedRecord],
+) -> None:
+    """Write ``group/calibration.tsv``: a row for each source and target, also of those refused.
+
+    Parameters
+    ----------
+    output_dir : Path
+    records : sequence of CalibratedPairRecord
+        What the cohort says that a calibration was fitted on.
+    refused : mapping of (str, Flavor) to str
+        Why there is none.
+    found : mapping of (int, str, Flavor) to CalibratedRecord
+        Of this dataset's sessions, by index, source and target.
+    """
+    by_pair: dict[tuple[str, str], list[CalibratedRecord]] = {}
+    for (_, source, target), one in found.items():
+        by_pair.setdefault((source, target.name), []).append(one)
+    rows = [
+        replace(one, **summarize(by_pair.get((one.source, one.target), []))) for one in records
+    ]
+    rows += [
+        CalibratedPairRecord(source, target.name, reason=reason)
+        for (source, target), reason in sorted(refused.items(), key=str)
+    ]
+    path = group_path(output_dir, PAIRS)
+    if not rows:
+        remove_records(path)
+        return
+    write_records(
+        path,
+        [CalibratedPairRecord],
+        [[one] for one in rows],
+        description="Calibration of predictions on people in whom the target was measured",
+    )
+
+
+def write_session_table(
+    output_dir: Path,
+    members: Sequence[Member],
+    found: Mapping[tuple[int, str, Flavor], CalibratedRecord],
+) -> None:
+    """Write ``group/calibrated.tsv``: a row for each session, source and target."""
+    path = group_path(output_dir, SESSIONS)
+    if not found:
+        remove_records(path)
+        return
+    ordered = sorted(found.items(), key=lambda item: (item[0][0], item[0][1], item[0][2].name))
+    write_records(
+        path,
+        (Whose, PairNames, CalibratedRecord),
+        [
+            (whose_row(members[index]), PairNames(source, target.name), one)
+            for (index, source, target), one in ordered
+        ],
+        description="What every calibrated prediction is worth",
+    )

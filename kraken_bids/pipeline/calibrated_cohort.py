@@ -1,0 +1,218 @@
+"""Calibration in both levels of the app: the group fits and saves, a participant takes it over."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+
+import numpy as np
+
+from kraken_bids import __version__
+from kraken_bids.cohort.failures import Failure
+from kraken_bids.cohort.from_dataset import MeasuredCohort
+from kraken_bids.cohort.sources import PredictionPlan
+from kraken_bids.exceptions import CheckpointError
+from kraken_bids.flavors import Flavor
+from kraken_bids.io.digests import digest
+from kraken_bids.models.calibration.saved_calibrations import read_calibrations
+from kraken_bids.pipeline.calibrate.calibrated_files import (
+    Records,
+    remove_calibrated,
+    write_calibrated,
+)
+from kraken_bids.pipeline.calibrate.calibration_tables import (
+    write_pair_table,
+    write_session_table,
+)
+from kraken_bids.pipeline.calibrate.choice_of_calibration import (
+    AUTO,
+    NONE,
+    ChosenCalibration,
+    choose_calibration,
+    digest_adaptation,
+    save_fitted,
+    saved_path,
+)
+from kraken_bids.pipeline.calibrate.fitted_pairs import FittedPairs, Surroundings, Vector
+from kraken_bids.pipeline.calibrate.session_calibrations import SessionCalibrator
+from kraken_bids.scores.quality_control import CROSS_MODAL, InputQuality
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class GroupCalibration:
+    """What the group level fits, and what it rests on."""
+
+    fitting: FittedPairs
+    rests_on: str
+    is_current: bool
+    """Whether the saved calibration was fitted on the same."""
+
+
+def plan_calibration(
+    plan: PredictionPlan,
+    cohort: MeasuredCohort,
+    outside: Mapping[Flavor, Vector],
+    *,
+    families: Sequence[str],
+    rests_on: object,
+) -> GroupCalibration:
+    """Plan what the group level fits; nothing where that is saved already, or not asked for.
+
+    Parameters
+    ----------
+    plan : PredictionPlan
+    cohort : MeasuredCohort
+    outside : mapping of Flavor to ndarray of shape (n_members,)
+        Share of each input's variance that the model does not see.
+    families : sequence of str
+        Of every member.
+    rests_on : object
+        What tells the inputs of this run from others: values that JSON can hold.
+    """
+    worth = plan.settings.worth
+    around = surround(plan, cohort, outside)
+    written = {source.name for source in plan.written_sources}
+    wanted = frozenset(
+        source.name
+        for source in plan.sources
+        if source.name in CROSS_MODAL.values() or (source.single and source.name in written)
+    )
+    key = digest(
+        *("calibration", __version__, rests_on, list(families), plan.model.sha256),
+        *(digest_adaptation(plan), worth.interval_coverage, sorted(wanted)),
+    )
+    is_current = not plan.settings.run.force and _is_saved(plan, key)
+    is_fitted = worth.calibrate == AUTO and not is_current
+    fitting = FittedPairs(
+        around, families, worth.interval_coverage, wanted if is_fitted else frozenset()
+    )
+    return GroupCalibration(fitting, key, is_current)
+
+
+def calibrate_group(
+    plan: PredictionPlan,
+    planned: GroupCalibration,
+    refused: Mapping[tuple[str, Flavor], str],
+    *,
+    executor: Executor,
+    is_whole: bool,
+) -> list[Failure]:
+    """Save what was fitted, calibrate every session, and write the tables of the group.
+
+    Parameters
+    ----------
+    plan : PredictionPlan
+    planned : GroupCalibration
+    refused : mapping of (str, Flavor) to str
+        Why pairs could not be calibrated.
+    executor : Executor
+    is_whole : bool
+        Whether all that was to be fitted was.
+
+    Raises
+    ------
+    CheckpointError
+        If a file that was asked for does not fit.
+    """
+    output, fitting = plan.settings.data.output_dir, planned.fitting
+    asked = plan.settings.worth.calibrate
+    own = {key: why for key, why in refused.items() if key[0] in fitting.wanted}
+    if fitting.found:
+        save_fitted(plan, planned.rests_on if is_whole else "", fitting.found, refused=own)
+    elif own:
+        _say_refused(own)
+    chosen = choose_calibration(plan)
+    if asked == NONE or (chosen is not None and not chosen.is_own):
+        _remove_saved(plan)
+    records, failures = _calibrate(plan, fitting.around, chosen, executor)
+    saved = chosen.saved if chosen else None
+    write_pair_table(
+        output,
+        [pair.record for pair in saved.pairs.values()] if saved else [],
+        saved.refused if saved else own,
+        records,
+    )
+    write_session_table(output, fitting.around.members, records)
+    return failures
+
+
+def calibrate_sessions(
+    plan: PredictionPlan,
+    cohort: MeasuredCohort,
+    inputs: Mapping[tuple[int, Flavor], InputQuality],
+    executor: Executor,
+) -> list[Failure]:
+    """Calibrate the sessions of a participant run with a saved calibration, if there is one.
+
+    Parameters
+    ----------
+    plan : PredictionPlan
+    cohort : MeasuredCohort
+    inputs : mapping of (int, Flavor) to InputQuality
+    executor : Executor
+
+    Raises
+    ------
+    CheckpointError
+        If a file that was asked for does not fit.
+    """
+    outside = {flavor: np.full(len(cohort.members), np.nan) for _, flavor in inputs}
+    for (index, flavor), one in inputs.items():
+        if one.outside_share is not None:
+            outside[flavor][index] = one.outside_share
+    around = surround(plan, cohort, outside)
+    _, failures = _calibrate(plan, around, choose_calibration(plan), executor)
+    return failures
+
+
+def surround(
+    plan: PredictionPlan, cohort: MeasuredCohort, outside: Mapping[Flavor, Vector]
+) -> Surroundings:
+    """Join what calibrations take of a cohort besides its connectomes."""
+    sources = {source.name: source for source in plan.sources}
+    return Surroundings(cohort.members, sources, cohort.digests, outside)
+
+
+def _calibrate(
+    plan: PredictionPlan,
+    around: Surroundings,
+    chosen: ChosenCalibration | None,
+    executor: Executor,
+) -> tuple[Records, list[Failure]]:
+    """Calibrate every session, or take away what an earlier run has calibrated."""
+    if chosen is not None:
+        return write_calibrated(SessionCalibrator(plan, around, chosen), executor)
+    n_removed = remove_calibrated(plan.settings.data.output_dir, around.members)
+    if n_removed:
+        logger.info(
+            "calibrated predictions of %d session(s) are taken away: this run has none to put in "
+            "their place",
+            n_removed,
+        )
+    return {}, []
+
+
+def _is_saved(plan: PredictionPlan, key: str) -> bool:
+    path = saved_path(plan.settings)
+    try:
+        return path.exists() and read_calibrations(path).rests_on == key
+    except CheckpointError as error:
+        logger.warning("%s is fitted anew: %s", path, error)
+        return False
+
+
+def _remove_saved(plan: PredictionPlan) -> None:
+    """Take away the group's own calibration, which the sessions no longer have."""
+    path = saved_path(plan.settings)
+    if path.exists():
+        logger.info("%s is removed: this run calibrates with something else, or not at all", path)
+        path.unlink(missing_ok=True)
+
+
+def _say_refused(refused: Mapping[tuple[str, Flavor], str]) -> None:
+    """Say in one line why nothing was fitted."""
+    first = next(iter(refused.values()))
+    more = f" (and {len(refused) - 1} more pair(s) of source and target)" if refused else ""
+    logger.warning("no calibration is fitted: %s%s", first, more if len(refused) > 1 else "")
