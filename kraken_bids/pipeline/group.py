@@ -59,6 +59,7 @@ from kraken_bids.pipeline.participant import collect_failures, load_model_of, pl
 from kraken_bids.pipeline.predict.fitted_subjects import fit_on_whom
 from kraken_bids.pipeline.refit import refit_partial_correlations
 from kraken_bids.pipeline.requests import check_labels
+from kraken_bids.scores.quality_control import Verdicts
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -182,14 +183,9 @@ def _judge(
         write_metrics(output, scores)
     inputs = judge_inputs(encoded, correlates=not scores.cross_modal, kept=kept, views=views)
     job.failures += dict.fromkeys(encoded.failures)
-    judge = Judge(members, scores.evidence, inputs)
-    verdicts = judge_predictions(judge, plan.written_sources, plan.targets)
-    mismatched = find_mismatched(members, verdicts)
-    verdicts = withdraw_verdicts(verdicts, mismatched)
+    warned, verdicts = _judge_predictions(plan, members, Judge(members, scores.evidence, inputs))
     with going_on(job.problems):
         write_verdicts(output, members, verdicts)
-    own = {members[index].label: (text,) for index, text in mismatched.items()}
-    warned = replace(plan, warned=plan.warned.join(Warned(own=own)))
     found = Judgement(inputs, scores.cross_modal, verdicts)
     job.failures += write_judgement(warned, members, found)
     with going_on(job.problems):
@@ -201,6 +197,17 @@ def _judge(
         job.failures += write_discordance(output, members, compared, rules, digests=plan.digests)
     with going_on(job.problems):
         write_quality(output, members, cohort, scores.cross_modal, inputs=inputs)
+
+
+def _judge_predictions(
+    plan: PredictionPlan, members: Sequence[Member], judge: Judge
+) -> tuple[PredictionPlan, Verdicts]:
+    """Give the verdicts, and the plan with what is to be said of whose scans do not fit."""
+    verdicts = judge_predictions(judge, plan.written_sources, plan.targets)
+    mismatched = find_mismatched(members, verdicts)
+    own = {members[index].label: (text,) for index, text in mismatched.items()}
+    warned = replace(plan, warned=plan.warned.join(Warned(own=own)))
+    return warned, withdraw_verdicts(verdicts, mismatched)
 
 
 def _are_of_models(members: Sequence[Member], own: Sequence[str]) -> bool:
