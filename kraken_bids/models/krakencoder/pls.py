@@ -6,7 +6,7 @@ latent is everything that a flavor predicts: a block of numbers per flavor. A de
 block of its flavor, so the mean of several latents gives the mean of what each would predict.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate
@@ -176,40 +176,43 @@ def _choose_components(
     whole: Moments, held_out: Sequence[tuple[Moments, Moments]], settings: PlsSettings
 ) -> Fitted:
     """Add components while the error of people held out falls."""
-    total = sum(part.yy for _, part in held_out)
-    walks = [_follow_errors(kept, part, settings.max_components) for kept, part in held_out]
+    parts = [part for _, part in held_out]
+    xx, xy = (np.stack([getattr(part, name) for part in parts]) for name in ("xx", "xy"))
+    total = sum(part.yy for part in parts)
     errors = [total]
-    for values in zip(*walks, strict=False):
-        errors.append(sum(values))
+    walked = extract_components([whole, *(kept for kept, _ in held_out)])
+    found: list[tuple[Matrix, Matrix]] = []
+    for _, (rotations, loadings) in zip(range(settings.max_components), walked, strict=False):
+        found.append((rotations, loadings))
+        errors.append(errors[-1] + _change_error(xx, xy, found))
         if len(errors) - 1 - int(np.argmin(errors)) >= PATIENCE:
             break
     best = int(np.argmin(errors))
     coefficients = np.zeros_like(whole.xy)
-    for _, (rotation, loading) in zip(range(best), extract_components(whole), strict=False):
-        coefficients += np.outer(rotation, loading)
+    if best:
+        chosen_r, chosen_q = (np.stack([one[side][0] for one in found[:best]]) for side in (0, 1))
+        coefficients = chosen_r.T @ chosen_q
     return coefficients, float(best), 1 - errors[best] / total if total > 0 else 0.0
 
 
-def _follow_errors(kept: Moments, part: Moments, most: int) -> Iterator[float]:
-    """Squared error in people held out after 1, 2 … components."""
-    error = part.yy
-    rotations: list[Matrix] = []
-    loadings: list[Matrix] = []
-    found = extract_components(kept)
-    for _, (rotation, loading) in zip(range(most), found, strict=False):
-        spread = part.xx @ rotation
-        fitted = sum(
-            (q * float(r @ spread) for r, q in zip(rotations, loadings, strict=True)),
-            np.zeros(len(loading)),
-        )
-        error += float(
-            -2 * (rotation @ part.xy) @ loading
-            + 2 * fitted @ loading
-            + (rotation @ spread) * (loading @ loading)
-        )
-        rotations.append(rotation)
-        loadings.append(loading)
-        yield error
+def _change_error(xx: Matrix, xy: Matrix, found: Sequence[tuple[Matrix, Matrix]]) -> float:
+    """Squared error in people held out with the last component, less that without it.
+
+    Parameters
+    ----------
+    xx, xy : ndarray of shape (n_folds, n_inputs, n_inputs or n_outcomes)
+        Sums over the people held out.
+    found : sequence of tuple
+        Rotations and loadings of everybody's regression, then of each fold's.
+    """
+    rotation, loading = (side[1:, :, None] for side in found[-1])
+    before_r, before_q = (np.stack([one[side][1:] for one in found], axis=1) for side in (0, 1))
+    spread = xx @ rotation
+    # of scores with the last ones: the last is the score's own square, and counts once
+    shared = before_r @ spread
+    shared[:, :-1] *= 2
+    fitted = (shared * (before_q @ loading)).sum()
+    return float(fitted - 2 * (rotation.transpose(0, 2, 1) @ xy @ loading).sum())
 
 
 def _choose_ridge(

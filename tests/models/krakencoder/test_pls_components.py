@@ -7,37 +7,70 @@ from kraken_bids.models.krakencoder.moments import Moments
 from kraken_bids.models.krakencoder.pls_components import extract_components, find_leading
 
 
+def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draw inputs and outcomes that share much, of 80 and 70 numbers."""
+    x = rng.normal(size=(n, 80)) * np.linspace(3, 0.5, 80) + 2
+    return x, x[:, :60] @ rng.normal(size=(60, 70)) * 0.2 + rng.normal(size=(n, 70))
+
+
 def test_many_inputs_give_scikit_learns_components(rng: np.random.Generator) -> None:
-    """Rotations and loadings of 80 inputs, up to their sign; after the last there is none."""
-    x = rng.normal(size=(150, 80)) * np.linspace(3, 0.5, 80) + 2
-    y = x[:, :60] @ rng.normal(size=(60, 70)) * 0.2 + rng.normal(size=(150, 70))
-    oracle = PLSRegression(12, scale=False, tol=1e-14, max_iter=100_000).fit(x, y)
+    """Rotations and loadings of 80 inputs, up to their sign, of two regressions at once."""
+    people = [draw(rng, n) for n in (150, 90)]
+    moments = [Moments.of(x, y).centered() for x, y in people]
+    oracles = [
+        PLSRegression(12, scale=False, tol=1e-14, max_iter=100_000).fit(x, y) for x, y in people
+    ]
 
-    found = list(zip(range(12), extract_components(Moments.of(x, y).centered()), strict=False))
+    found = list(zip(range(12), extract_components(moments), strict=False))
 
-    for k, (rotation, loading) in found:
-        sign = np.sign(rotation @ oracle.x_rotations_[:, k])
-        np.testing.assert_allclose(sign * rotation, oracle.x_rotations_[:, k], atol=1e-5)
-        np.testing.assert_allclose(sign * loading, oracle.y_loadings_[:, k], atol=1e-5)
+    assert len(found) == 12
+    for k, parts in found:
+        for oracle, rotation, loading in zip(oracles, *parts, strict=True):
+            sign = np.sign(rotation @ oracle.x_rotations_[:, k])
+            np.testing.assert_allclose(sign * rotation, oracle.x_rotations_[:, k], atol=1e-5)
+            np.testing.assert_allclose(sign * loading, oracle.y_loadings_[:, k], atol=1e-5)
+
+
+def test_one_regression_is_what_it_is_among_others(rng: np.random.Generator) -> None:
+    """Who else is walked changes nothing but where it ends."""
+    moments = [Moments.of(*draw(rng, n)).centered() for n in (150, 40)]
+
+    alone = [q[0] for _, q in extract_components(moments[:1])]
+    together = [q[0] for _, q in extract_components(moments)]
+
+    assert (len(alone), len(together)) == (80, 39)
+    np.testing.assert_allclose(together[:20], alone[:20], atol=1e-6)
 
 
 def test_all_components_are_the_least_squares_fit(rng: np.random.Generator) -> None:
     """As many components as inputs explain what a plain regression does."""
     x, y = rng.normal(size=(40, 5)), rng.normal(size=(40, 3))
 
-    parts = [np.outer(r, q) for r, q in extract_components(Moments.of(x, y).centered())]
+    parts = [r.T @ q for r, q in extract_components([Moments.of(x, y).centered()])]
 
     assert len(parts) == 5
     wanted = np.linalg.lstsq(x - x.mean(axis=0), y - y.mean(axis=0), rcond=None)[0]
     np.testing.assert_allclose(sum(parts), wanted, atol=1e-10)
 
 
+def test_covariances_of_one_factor_have_one_component(rng: np.random.Generator) -> None:
+    """What rounding leaves behind is no component."""
+    factor = rng.normal(size=(60, 1))
+    x, y = factor @ rng.normal(size=(1, 70)), factor @ rng.normal(size=(1, 65))
+
+    parts = list(extract_components([Moments.of(x, y).centered()]))
+
+    assert len(parts) == 1
+
+
 def test_the_leading_vector_is_found_among_near_ones(rng: np.random.Generator) -> None:
-    """Singular values of 1, 0.999, 0.998 …: the search begins anew until it has arrived."""
-    u, v = (np.linalg.qr(rng.normal(size=(120, 120)))[0] for _ in range(2))
-    matrix = u @ np.diag(1 - 0.001 * np.arange(120)) @ v
+    """Eigenvalues of 1, 0.998, 0.996 …: the search begins anew until it has arrived."""
+    u = np.linalg.qr(rng.normal(size=(120, 120)))[0]
+    near = u @ np.diag((1 - 0.001 * np.arange(120)) ** 2) @ u.T
+    far = u @ np.diag(0.5 ** np.arange(120)) @ u.T
 
-    leading, second = find_leading(matrix, np.ones(120))
+    leading, second = find_leading(np.stack([near, far]), np.ones((2, 120)))
 
-    assert abs(leading @ u[:, 0]) > 1 - 1e-9
-    assert abs(second @ leading) < 1e-6
+    for one, other in zip(leading, second, strict=True):
+        assert abs(one @ u[:, 0]) > 1 - 1e-9
+        assert abs(other @ one) < 1e-6
