@@ -73,12 +73,14 @@ class Moments:
         """
         n = self.n
         moved_x, moved_y = self.x - n * x, self.y - n * y
+        sides = np.stack([self.x, x], axis=1)
+        xx, xy = sides @ np.stack([x, moved_x]), sides @ np.stack([y, moved_y])
         return type(self)(
             n,
             moved_x,
             moved_y,
-            self.xx - np.outer(self.x, x) - np.outer(x, moved_x),
-            self.xy - np.outer(self.x, y) - np.outer(x, moved_y),
+            np.subtract(self.xx, xx, out=xx),
+            np.subtract(self.xy, xy, out=xy),
             self.yy - float(2 * self.y @ y - n * y @ y),
         )
 

@@ -19,7 +19,7 @@ from kraken_bids.models.folds import deal_folds
 from kraken_bids.models.krakencoder.architecture import Architecture, Weights
 from kraken_bids.models.krakencoder.devices import CPU, run_parts
 from kraken_bids.models.krakencoder.moments import Matrix, Moments
-from kraken_bids.models.krakencoder.pls_components import extract_components
+from kraken_bids.models.krakencoder.pls_components import extract_together
 
 METHODS = ("pls", "ridge")
 PATIENCE = 5
@@ -180,7 +180,7 @@ def _choose_components(
     xx, xy = (np.stack([getattr(part, name) for part in parts]) for name in ("xx", "xy"))
     total = sum(part.yy for part in parts)
     errors = [total]
-    walked = extract_components([whole, *(kept for kept, _ in held_out)])
+    walked = extract_together([whole, *(kept for kept, _ in held_out)])
     found: list[tuple[Matrix, Matrix]] = []
     for _, (rotations, loadings) in zip(range(settings.max_components), walked, strict=False):
         found.append((rotations, loadings))

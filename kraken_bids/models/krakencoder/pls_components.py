@@ -5,6 +5,7 @@ operation is then long enough that threads do not wait for each other.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -18,12 +19,33 @@ TOLERANCE = 1e-7
 """Residual of a singular vector, in units of its squared singular value."""
 FEW = 48
 """Of so few inputs all singular vectors are computed."""
-STEPS, FIRST, EACH = 48, 12, 4
-"""Steps before the search begins anew; after how many it looks whether it has arrived."""
+KEPT, EACH, MOST = 10, 4, 58
+"""Directions that are kept from a search for the next one, that are tried before it looks
+whether it has arrived, and that it may have."""
+LEAST = np.finfo(np.float64).tiny
 
 
-def extract_components(regressions: Sequence[Moments]) -> Iterator[tuple[Matrix, Matrix]]:
-    """Yield the components of partial least squares regressions, the strongest first.
+def extract_components(moments: Moments) -> Iterator[tuple[Matrix, Matrix]]:
+    """Yield the components of a partial least squares regression, the strongest first.
+
+    Parameters
+    ----------
+    moments : Moments
+        Centered.
+
+    Yields
+    ------
+    rotation : ndarray of shape (n_inputs,)
+        A person's inputs times this is their score.
+    loading : ndarray of shape (n_outcomes,)
+        Outcomes per score; the coefficients are the sum of ``outer(rotation, loading)``.
+    """
+    for (rotation,), (loading,) in extract_together([moments]):
+        yield rotation, loading
+
+
+def extract_together(regressions: Sequence[Moments]) -> Iterator[tuple[Matrix, Matrix]]:
+    """Yield the components of several regressions at once; it ends where one of them does.
 
     Parameters
     ----------
@@ -33,9 +55,7 @@ def extract_components(regressions: Sequence[Moments]) -> Iterator[tuple[Matrix,
     Yields
     ------
     rotations : ndarray of shape (n_regressions, n_inputs)
-        A person's inputs times this are their score. It ends where one of the regressions does.
     loadings : ndarray of shape (n_regressions, n_outcomes)
-        Outcomes per score; the coefficients are the sum of ``outer(rotation, loading)``.
 
     Source: Dayal and MacGregor 1997, improved kernel algorithm 2,
     doi:10.1002/(SICI)1099-128X(199701)11:1<73::AID-CEM435>3.0.CO;2-#. What is left of the
@@ -45,96 +65,122 @@ def extract_components(regressions: Sequence[Moments]) -> Iterator[tuple[Matrix,
     xx, xy = (np.stack([getattr(one, name) for one in regressions]) for name in ("xx", "xy"))
     left = xy @ xy.transpose(0, 2, 1)
     n_inputs = xx.shape[1]
-    start = np.ones((len(xx), n_inputs))
+    known = begin_search(left)
     least = LEAST_SHARE * np.trace(xx, axis1=1, axis2=2)
     rounding = ROUNDING * np.trace(left, axis1=1, axis2=2)
     rotations = loadings_x = np.empty((len(xx), 0, n_inputs))
     for _ in range(min(n_inputs, min(one.n for one in regressions) - 1)):
         if not (np.trace(left, axis1=1, axis2=2) > rounding).all():
             return
-        weight, second = find_leading(left, start)
-        # nearly the next one, but never so nearly that the search ends where it begins
-        start = second + 0.1 / n_inputs**0.5
-        rotation = weight - _apply(rotations.transpose(0, 2, 1), _apply(loadings_x, weight))
-        projected = _apply(xx, rotation)
+        weight, known = find_leading(left, known)
+        rotation = weight - _combine(rotations, _project(loadings_x, weight))
+        projected = _project(xx, rotation)
         size = _multiply(rotation, projected)
         if not (size > least[:, None]).all():
             return
         loading_x = projected / size
-        _take_out(left, rotation, loading_x)
+        _take_out(left, known, rotation, loading_x)
         rotations = np.concatenate([rotations, rotation[:, None]], axis=1)
         loadings_x = np.concatenate([loadings_x, loading_x[:, None]], axis=1)
-        yield rotation, _apply(xy.transpose(0, 2, 1), rotation) / size
+        yield rotation, _combine(xy, rotation) / size
 
 
-def _apply(matrices: Matrix, vectors: Matrix) -> Matrix:
-    """Matrices ``[k, n, m]`` times vectors ``[k, m]``."""
-    product: Matrix = (matrices @ vectors[:, :, None])[:, :, 0]
-    return product
+def _project(rows: Matrix, vectors: Matrix) -> Matrix:
+    """Inner products of rows ``[k, m, n]`` with vectors ``[k, n]``; ``[k, m]``."""
+    return np.asarray((rows @ vectors[:, :, None])[:, :, 0])
+
+
+def _combine(rows: Matrix, weights: Matrix) -> Matrix:
+    """Add up rows ``[k, m, n]`` with weights ``[k, m]``; ``[k, n]``."""
+    return np.asarray((weights[:, None] @ rows)[:, 0])
 
 
 def _multiply(a: Matrix, b: Matrix) -> Matrix:
-    """Inner products of vectors ``[k, m]``; ``[k, 1]``."""
-    return np.einsum("km,km->k", a, b)[:, None]
+    """Inner products of vectors ``[k, n]``; ``[k, 1]``."""
+    return np.asarray(np.einsum("kn,kn->k", a, b)[:, None])
 
 
-def _take_out(left: Matrix, rotation: Matrix, loading: Matrix) -> None:
-    """Take a component out: ``(1 - p r') left (1 - r p')``, in place."""
-    image = _apply(left, rotation)
+def _take_out(left: Matrix, known: "Known", rotation: Matrix, loading: Matrix) -> None:
+    """Take a component out, in place: ``(1 - p r') left (1 - r p')``.
+
+    So are the images of the known vectors under it, without multiplying them anew.
+    """
+    vectors, images = known
+    image = _project(left, rotation)
     image -= 0.5 * _multiply(rotation, image) * loading
-    sides = np.stack([loading, image], axis=2)
-    left -= sides @ sides[:, :, ::-1].transpose(0, 2, 1)
+    sides = np.stack([loading, image], axis=1)
+    other = sides[:, ::-1]
+    left -= sides.transpose(0, 2, 1) @ other
+    images -= (vectors @ sides.transpose(0, 2, 1)) @ other
 
 
-def find_leading(matrices: Matrix, start: Matrix) -> tuple[Matrix, Matrix]:
-    """Leading eigenvectors of symmetric matrices without negative ones, and those after them.
+class Known(NamedTuple):
+    """Orthonormal directions that a search knows of each matrix."""
+
+    vectors: Matrix
+    """``[k, m, n]``; the leading one is the first."""
+    images: Matrix
+    """Likewise; the matrices times these."""
+
+
+def begin_search(matrices: Matrix) -> Known:
+    """Begin a search with one direction, the same in all numbers."""
+    k, n, _ = matrices.shape
+    vectors = np.full((k, 1, n), n**-0.5)
+    return Known(vectors, vectors @ matrices)
+
+
+def find_leading(matrices: Matrix, known: Known) -> tuple[Matrix, Known]:
+    """Leading eigenvectors of symmetric matrices without negative ones.
 
     Parameters
     ----------
     matrices : ndarray of shape (k, n, n)
-    start : ndarray of shape (k, n)
-        Where the search begins.
+    known : Known
+        From where the search begins.
 
-    Source: Lanczos iterations, each step made orthogonal to all before; Golub and Van Loan,
-    Matrix Computations, 10.1.
+    Returns
+    -------
+    leading : ndarray of shape (k, n)
+    Known
+        The leading vector and those that seem to come next.
+
+    Source: the matrices in the basis of what is known (Rayleigh and Ritz), which grows by the
+    Krylov vectors of what the leading one leaves; each is made orthogonal to all before. Golub
+    and Van Loan, Matrix Computations, 10.1 and 10.6.
     """
     if matrices.shape[1] <= FEW:
-        vectors = np.linalg.eigh(matrices).eigenvectors
-        return vectors[:, :, -1], start
-    leading, second = start.copy(), start.copy()
-    lost = np.arange(len(matrices))
-    while len(lost):
-        found, other, is_there = _search(matrices[lost], leading[lost])
-        leading[lost], second[lost] = found, other
-        lost = lost[~is_there]
-    return leading, second
+        return np.linalg.eigh(matrices).eigenvectors[:, :, -1], known
+    while True:
+        inner = known.vectors @ known.images.transpose(0, 2, 1)
+        values, turned = np.linalg.eigh((inner + inner.transpose(0, 2, 1)) / 2)
+        is_full = known.vectors.shape[1] > MOST - EACH
+        turn = turned[:, :, ::-1].transpose(0, 2, 1)[:, : KEPT if is_full else None]
+        first = turn[:, :1]
+        leading, image = (first @ known.vectors)[:, 0], (first @ known.images)[:, 0]
+        rest = image - values[:, -1:] * leading
+        lengths = np.linalg.norm(rest, axis=1)
+        has_arrived = bool((lengths <= TOLERANCE * values[:, -1]).all())
+        if has_arrived or is_full:
+            turn = turn[:, :KEPT]
+            known = Known(turn @ known.vectors, turn @ known.images)
+        if has_arrived:
+            return leading, known
+        known = _extend(matrices, known, rest)
 
 
-def _search(matrices: Matrix, start: Matrix) -> tuple[Matrix, Matrix, Matrix]:
-    """Take up to 48 steps; give the two leading vectors, and whether the first is exact."""
-    k, n = start.shape
-    basis = np.empty((k, STEPS + 1, n))
-    basis[:, 0] = start / np.linalg.norm(start, axis=1, keepdims=True)
-    inner = np.zeros((k, STEPS + 1, STEPS + 1))  # the matrices in this basis
-    is_there = np.zeros(k, bool)
-    leading, second = start.copy(), start.copy()
-    for step in range(STEPS):
-        image = _apply(matrices, basis[:, step])
-        known = basis[:, : step + 1]
-        inner[:, step, step] = np.einsum("kn,kn->k", basis[:, step], image)
+def _extend(matrices: Matrix, known: Known, start: Matrix) -> Known:
+    """Add a few directions: a start, its image, the image of that, and so on."""
+    k, m, n = known.vectors.shape
+    vectors, images = (np.empty((k, m + EACH, n)) for _ in range(2))
+    vectors[:, :m], images[:, :m] = known
+    image = start
+    for step in range(m, m + EACH):
+        before = vectors[:, :step]
+        vector = image / np.linalg.norm(image, axis=1, keepdims=True).clip(LEAST)
         for _ in range(2):  # once is not enough where little is left
-            image -= _apply(known.transpose(0, 2, 1), _apply(known, image))
-        length = np.linalg.norm(image, axis=1)
-        inner[:, step + 1, step] = inner[:, step, step + 1] = length
-        has_ended = length <= TOLERANCE * inner[:, 0, 0]
-        if (step + 1 >= FIRST and (step + 1) % EACH == 0) or (has_ended | is_there).all():
-            values, vectors = np.linalg.eigh(inner[:, : step + 1, : step + 1])
-            found = vectors[:, :, -2:].transpose(0, 2, 1) @ known
-            new = ~is_there
-            leading[new], second[new] = found[new, -1], found[new, 0]
-            residual = length * abs(vectors[:, -1, -1])
-            is_there |= has_ended | (residual <= TOLERANCE * values[:, -1])
-            if is_there.all():
-                break
-        basis[:, step + 1] = image / np.maximum(length, np.finfo(float).tiny)[:, None]
-    return leading, second, is_there
+            vector -= _combine(before, _project(before, vector))
+            vector /= np.linalg.norm(vector, axis=1, keepdims=True).clip(LEAST)
+        vectors[:, step] = vector
+        images[:, step] = image = _project(matrices, vector)
+    return Known(vectors, images)

@@ -4,7 +4,12 @@ import numpy as np
 from sklearn.cross_decomposition import PLSRegression
 
 from kraken_bids.models.krakencoder.moments import Moments
-from kraken_bids.models.krakencoder.pls_components import extract_components, find_leading
+from kraken_bids.models.krakencoder.pls_components import (
+    begin_search,
+    extract_components,
+    extract_together,
+    find_leading,
+)
 
 
 def draw(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray]:
@@ -21,7 +26,7 @@ def test_many_inputs_give_scikit_learns_components(rng: np.random.Generator) -> 
         PLSRegression(12, scale=False, tol=1e-14, max_iter=100_000).fit(x, y) for x, y in people
     ]
 
-    found = list(zip(range(12), extract_components(moments), strict=False))
+    found = list(zip(range(12), extract_together(moments), strict=False))
 
     assert len(found) == 12
     for k, parts in found:
@@ -35,18 +40,19 @@ def test_one_regression_is_what_it_is_among_others(rng: np.random.Generator) -> 
     """Who else is walked changes nothing but where it ends."""
     moments = [Moments.of(*draw(rng, n)).centered() for n in (150, 40)]
 
-    alone = [q[0] for _, q in extract_components(moments[:1])]
-    together = [q[0] for _, q in extract_components(moments)]
+    alone = [q for _, q in extract_components(moments[0])]
+    together = [q[0] for _, q in extract_together(moments)]
 
     assert (len(alone), len(together)) == (80, 39)
-    np.testing.assert_allclose(together[:20], alone[:20], atol=1e-6)
+    signs = np.sign(np.einsum("ij,ij->i", together[:20], alone[:20]))
+    np.testing.assert_allclose(signs[:, None] * together[:20], alone[:20], atol=1e-6)
 
 
 def test_all_components_are_the_least_squares_fit(rng: np.random.Generator) -> None:
     """As many components as inputs explain what a plain regression does."""
     x, y = rng.normal(size=(40, 5)), rng.normal(size=(40, 3))
 
-    parts = [r.T @ q for r, q in extract_components([Moments.of(x, y).centered()])]
+    parts = [np.outer(r, q) for r, q in extract_components(Moments.of(x, y).centered())]
 
     assert len(parts) == 5
     wanted = np.linalg.lstsq(x - x.mean(axis=0), y - y.mean(axis=0), rcond=None)[0]
@@ -58,7 +64,7 @@ def test_covariances_of_one_factor_have_one_component(rng: np.random.Generator) 
     factor = rng.normal(size=(60, 1))
     x, y = factor @ rng.normal(size=(1, 70)), factor @ rng.normal(size=(1, 65))
 
-    parts = list(extract_components([Moments.of(x, y).centered()]))
+    parts = list(extract_components(Moments.of(x, y).centered()))
 
     assert len(parts) == 1
 
@@ -69,8 +75,13 @@ def test_the_leading_vector_is_found_among_near_ones(rng: np.random.Generator) -
     near = u @ np.diag((1 - 0.001 * np.arange(120)) ** 2) @ u.T
     far = u @ np.diag(0.5 ** np.arange(120)) @ u.T
 
-    leading, second = find_leading(np.stack([near, far]), np.ones((2, 120)))
+    matrices = np.stack([near, far])
+    leading, known = find_leading(matrices, begin_search(matrices))
 
-    for one, other in zip(leading, second, strict=True):
-        assert abs(one @ u[:, 0]) > 1 - 1e-9
-        assert abs(other @ one) < 1e-6
+    for one in leading:
+        assert abs(one @ u[:, 0]) > 1 - 1e-8
+    inner = known.vectors @ known.vectors.transpose(0, 2, 1)
+    np.testing.assert_allclose(
+        inner, np.broadcast_to(np.eye(inner.shape[1]), inner.shape), atol=1e-9
+    )
+    np.testing.assert_allclose(known.images, known.vectors @ matrices, atol=1e-9)
