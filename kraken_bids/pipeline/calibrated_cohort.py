@@ -14,13 +14,17 @@ from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.digests import digest
-from kraken_bids.models.calibration.saved_calibrations import read_calibrations
+from kraken_bids.models.calibration.saved_calibrations import (
+    SavedCalibrations,
+    read_calibrations,
+)
 from kraken_bids.pipeline.calibrate.calibrated_files import (
     Records,
     remove_calibrated,
     write_calibrated,
 )
 from kraken_bids.pipeline.calibrate.calibration_tables import (
+    list_metrics,
     write_pair_table,
     write_session_table,
 )
@@ -33,9 +37,14 @@ from kraken_bids.pipeline.calibrate.choice_of_calibration import (
     save_fitted,
     saved_path,
 )
-from kraken_bids.pipeline.calibrate.fitted_pairs import FittedPairs, Surroundings, Vector
+from kraken_bids.pipeline.calibrate.fitted_pairs import (
+    FittedPairs,
+    Surroundings,
+    Vector,
+    add_ceiling,
+)
 from kraken_bids.pipeline.calibrate.session_calibrations import SessionCalibrator
-from kraken_bids.scores.quality_control import CROSS_MODAL, InputQuality
+from kraken_bids.scores.quality_control import CROSS_MODAL, InputQuality, Metric
 
 logger = logging.getLogger(__name__)
 
@@ -46,8 +55,13 @@ class GroupCalibration:
 
     fitting: FittedPairs
     rests_on: str
-    is_current: bool
-    """Whether the saved calibration was fitted on the same."""
+    saved: SavedCalibrations | None
+    """What is saved, where it was fitted on the same."""
+
+    def list_metrics(self) -> list[Metric]:
+        """List what calibrations add to the metrics of the group."""
+        pairs = self.saved.pairs if self.saved else self.fitting.found
+        return list_metrics(pair.record for pair in pairs.values())
 
 
 def plan_calibration(
@@ -83,12 +97,12 @@ def plan_calibration(
         *("calibration", __version__, rests_on, list(families), plan.model.sha256),
         *(digest_adaptation(plan), worth.interval_coverage, sorted(wanted)),
     )
-    is_current = not plan.settings.run.force and _is_saved(plan, key)
-    is_fitted = worth.calibrate == AUTO and not is_current
+    saved = None if plan.settings.run.force else _read_saved(plan, key)
+    is_fitted = worth.calibrate == AUTO and saved is None
     fitting = FittedPairs(
         around, families, worth.interval_coverage, wanted if is_fitted else frozenset()
     )
-    return GroupCalibration(fitting, key, is_current)
+    return GroupCalibration(fitting, key, saved if worth.calibrate == AUTO else None)
 
 
 def calibrate_group(
@@ -96,6 +110,7 @@ def calibrate_group(
     planned: GroupCalibration,
     refused: Mapping[tuple[str, Flavor], str],
     *,
+    metrics: Sequence[Metric],
     executor: Executor,
     is_whole: bool,
 ) -> list[Failure]:
@@ -107,6 +122,8 @@ def calibrate_group(
     planned : GroupCalibration
     refused : mapping of (str, Flavor) to str
         Why pairs could not be calibrated.
+    metrics : sequence of Metric
+        Of the group, among them shares of the ceiling.
     executor : Executor
     is_whole : bool
         Whether all that was to be fitted was.
@@ -120,7 +137,11 @@ def calibrate_group(
     asked = plan.settings.worth.calibrate
     own = {key: why for key, why in refused.items() if key[0] in fitting.wanted}
     if fitting.found:
-        save_fitted(plan, planned.rests_on if is_whole else "", fitting.found, refused=own)
+        shares = {
+            (one.source, one.target): one.value for one in metrics if one.metric == "ceiling_share"
+        }
+        found = {key: add_ceiling(pair, shares) for key, pair in fitting.found.items()}
+        save_fitted(plan, planned.rests_on if is_whole else "", found, refused=own)
     elif own:
         _say_refused(own)
     chosen = choose_calibration(plan)
@@ -194,13 +215,17 @@ def _calibrate(
     return {}, []
 
 
-def _is_saved(plan: PredictionPlan, key: str) -> bool:
+def _read_saved(plan: PredictionPlan, key: str) -> SavedCalibrations | None:
+    """Read what is saved, where it was fitted on the same."""
     path = saved_path(plan.settings)
+    if not path.exists():
+        return None
     try:
-        return path.exists() and read_calibrations(path).rests_on == key
+        saved = read_calibrations(path)
     except CheckpointError as error:
         logger.warning("%s is fitted anew: %s", path, error)
-        return False
+        return None
+    return saved if saved.rests_on == key else None
 
 
 def _remove_saved(plan: PredictionPlan) -> None:

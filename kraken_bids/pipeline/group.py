@@ -180,7 +180,7 @@ def _judge(
     if residuals in readers and is_whole:
         residuals.keep(kept, rests_on)
     with going_on(job.problems):
-        write_metrics(output, scores)
+        write_metrics(output, replace(scores, metrics=[*scores.metrics, *planned.list_metrics()]))
     inputs = judge_inputs(encoded, correlates=not scores.cross_modal, kept=kept, views=views)
     job.failures += dict.fromkeys(encoded.failures)
     warned, verdicts = _judge_predictions(plan, members, Judge(members, scores.evidence, inputs))
@@ -190,7 +190,10 @@ def _judge(
     job.failures += write_judgement(warned, members, found)
     with going_on(job.problems):
         job.failures += calibrate_group(
-            *(plan, planned, calibrations.refused), executor=job.executor, is_whole=is_whole
+            *(plan, planned, calibrations.refused),
+            metrics=scores.metrics,
+            executor=job.executor,
+            is_whole=is_whole,
         )
     with going_on(job.problems):
         compared = compare_sessions(members, [*residuals.found.values()], rules)

@@ -42,9 +42,13 @@ class CalibratedPairRecord:
     )
     gain_low: float | None = column("lower end of its 95 % bootstrap interval over people")
     gain_high: float | None = column("upper end of it")
+    gain_p: float | None = column("its permutation p-value: predictions dealt out to other people")
     gain_people_low: float | None = column("2.5 of 100 people gain less than this")
     gain_people_high: float | None = column("2.5 of 100 people gain more than this")
     r2: float | None = column("share of an edge's variance that is predicted in held-out people")
+    ceiling_share: float | None = column(
+        "share of the demeaned correlation of a second measurement that raw predictions reach"
+    )
     promised: float | None = column("share of measured edges that intervals promise to hold")
     coverage: float | None = column(
         "share that they held in people of a fold without whom everything was fitted"
@@ -87,7 +91,8 @@ class CalibratedRecord:
     )
     gain_high: float | None = column("upper end of it")
     ceiling_share: float | None = column(
-        "share of the demeaned correlation that a second measurement reaches"
+        "share of the demeaned correlation of a second measurement that raw predictions of this "
+        "target reach in the cohort"
     )
     rank: int | None = column("rank of the own prediction among everyone's; 1 is best")
     rank_n: int | None = column("sessions ranked")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.scores.metrics import list_blocks
 from kraken_bids.scores.resampling import Kinship, draw
-from kraken_bids.scores.significance import INTERVAL, Score
+from kraken_bids.scores.significance import INTERVAL, TIE, Score
 
 Vector = NDArray[np.float64]
 
@@ -22,8 +22,9 @@ SIDES = ("within hemispheres", "between hemispheres", "midline")
 class HeldOutScores:
     """What held-out people say of calibrated predictions of one target from one source."""
 
-    errors: Vector
-    """Squared error of everyone's prediction, sum over edges [n_subjects]."""
+    swapped: Vector
+    """Squared error of everybody's prediction (columns) for every person, sum over edges
+    [n_subjects, n_subjects]; what a prediction adds to the mean is added to the person's own."""
     mean_errors: Vector
     """The same of the mean of the people who were fitted on [n_subjects]."""
     ranks: NDArray[np.intp]
@@ -32,20 +33,31 @@ class HeldOutScores:
     """Share of an edge's variance that is predicted, mean over edges."""
 
     @property
+    def errors(self) -> Vector:
+        """Squared error of everyone's own prediction [n_subjects]."""
+        return np.diag(self.swapped)
+
+    @property
     def gains(self) -> Vector:
         """Gain of everyone over the mean [n_subjects]; 0 where nothing differs from it."""
         some = self.mean_errors > 0
         return np.where(some, 1 - self.errors / np.where(some, self.mean_errors, 1.0), 0.0)
 
     def score_gain(self, kinship: Kinship) -> Score:
-        """Gain of all of them, with its bootstrap interval over people; families together."""
-        drawn = draw(kinship, n_permutations=0, n_bootstraps=N_BOOTSTRAPS, seed=0)
+        """Gain of all of them, with its bootstrap interval over people, families together.
+
+        Its p-value is that of predictions dealt out to other people.
+        """
+        drawn = draw(kinship, n_permutations=N_BOOTSTRAPS, n_bootstraps=N_BOOTSTRAPS, seed=0)
         total = float(self.mean_errors.sum())
         if not total > 0:
             return Score(0.0)
         totals = drawn.counts @ self.mean_errors
         samples = 1 - (drawn.counts @ self.errors) / np.where(totals > 0, totals, np.nan)
-        return Score.of(1 - float(self.errors.sum()) / total, samples)
+        gain, n = 1 - float(self.errors.sum()) / total, len(self.errors)
+        dealt = 1 - np.take(self.swapped, drawn.assignments + n * np.arange(n)).sum(axis=1) / total
+        n_as_good = int((dealt >= gain - TIE).sum())
+        return Score.of(gain, samples, (1 + n_as_good) / (1 + len(dealt)))
 
     def spread_people(self) -> tuple[float, float]:
         """Range in which the gains of 95 of 100 people lie."""
@@ -69,7 +81,7 @@ def judge_held_out(
     folds : ndarray of shape (n_subjects,)
     """
     n, n_edges = measured.shape
-    errors, mean_errors, squares, x_sums, y_sums, y_squares = np.zeros((6, n))
+    mean_errors, x_sums, y_sums, y_squares = np.zeros((4, n))
     cross = np.zeros((n, n))
     r2 = 0.0
     for part in list_blocks(measured):
@@ -77,18 +89,17 @@ def judge_held_out(
         mean = means[:, part].astype(np.float64)[folds]
         apart, step = y - mean, held_out[:, part] - mean
         edge_errors = (apart - step) ** 2
-        errors += edge_errors.sum(axis=1)
         mean_errors += (apart**2).sum(axis=1)
-        squares += (apart**2).sum(axis=1)
         x_sums += apart.sum(axis=1)
         y_sums += step.sum(axis=1)
         y_squares += (step**2).sum(axis=1)
         cross += apart @ step.T
         r2 += _sum_r2(y, edge_errors)
+    swapped = np.maximum(mean_errors[:, None] + y_squares - 2 * cross, 0.0)
     cross -= np.outer(x_sums, y_sums) / n_edges
     lengths = np.maximum(y_squares - y_sums**2 / n_edges, 0.0)
     r = cross / np.where(lengths > 0, np.sqrt(lengths), np.inf)
-    return HeldOutScores(errors, mean_errors, _rank_own(r), r2 / max(n_edges, 1))
+    return HeldOutScores(swapped, mean_errors, _rank_own(r), r2 / max(n_edges, 1))
 
 
 def _sum_r2(y: Vector, errors: Vector) -> float:

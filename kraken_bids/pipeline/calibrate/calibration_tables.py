@@ -1,6 +1,6 @@
 """Tables of the group: what is known of every calibration, and of every calibrated prediction."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from kraken_bids.scores.calibrated_records import (
     CalibratedRecord,
     PairNames,
 )
+from kraken_bids.scores.quality_control import Metric
 
 PAIRS, SESSIONS = "calibration.tsv", "calibrated.tsv"
 
@@ -57,6 +58,19 @@ def write_pair_table(
         [[one] for one in rows],
         description="Calibration of predictions on people in whom the target was measured",
     )
+
+
+def list_metrics(records: Iterable[CalibratedPairRecord]) -> list[Metric]:
+    """List what calibrations add to ``group/metrics.tsv``."""
+    found = []
+    for one in records:
+        named = one.source, one.target
+        if one.gain is not None:
+            interval = one.gain_p, one.gain_low, one.gain_high
+            found.append(Metric(*named, "cal_gain", one.gain, *interval, n=one.n))
+        if one.r2 is not None:
+            found.append(Metric(*named, "cal_r2", one.r2, n=one.n))
+    return found
 
 
 def write_session_table(

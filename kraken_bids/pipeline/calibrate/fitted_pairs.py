@@ -167,10 +167,18 @@ class FittedPairs:
             gain=gain.value,
             gain_low=known(gain.low),
             gain_high=known(gain.high),
+            gain_p=known(gain.p),
             gain_people_low=low,
             gain_people_high=high,
             r2=scores.r2,
         )
+
+
+def add_ceiling(pair: PairCalibration, shares: Mapping[tuple[str, str], float]) -> PairCalibration:
+    """Add the share of the ceiling that a pair reaches, by source and target, where known."""
+    share = known(shares.get((pair.record.source, pair.record.target), float("nan")))
+    people = tuple(replace(one, ceiling_share=share) for one in pair.people)
+    return replace(pair, people=people, record=replace(pair.record, ceiling_share=share))
 
 
 def describe_coverage(

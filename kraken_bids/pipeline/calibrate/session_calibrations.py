@@ -138,6 +138,7 @@ def _record_unmeasured(pair: PairCalibration, fold: int | None) -> CalibratedRec
         gain=record.gain,
         gain_low=record.gain_people_low,
         gain_high=record.gain_people_high,
+        ceiling_share=record.ceiling_share,
         interval_coverage=pair.intervals.coverage,
         **_describe_fit(pair, fold),
     )
@@ -168,6 +169,7 @@ def _record_measured(
         gain=gain,
         gain_low=gain - float(reach),
         gain_high=gain + float(reach),
+        ceiling_share=pair.record.ceiling_share,
         coverage=float(((measured >= low) & (measured <= high)).mean()),
         interval_coverage=pair.intervals.coverage,
         **_describe_fit(pair, fold),

@@ -111,6 +111,10 @@ def test_the_tables_say_what_it_is_worth(calibrated_once: Path) -> None:
     assert (pairs["gain_low"] > 0).all()
     assert (np.abs(pairs["coverage"] - 0.92) < 0.05).all()
     assert (pairs["coverage_weakest_class"] <= pairs["coverage_within"]).all()
+    assert (pairs["gain_p"] < 0.01).all()
+    metrics = read_columns(calibrated_once / "group" / "metrics.tsv")
+    of_gain = metrics["metric"] == "cal_gain"
+    assert sorted(metrics["value"][of_gain]) == sorted(pairs["gain"])
     described = json.loads((calibrated_once / "group" / "calibration.json").read_text())
     assert set(described) - {"Description"} <= set(pairs)
     people = read_columns(calibrated_once / "group" / "calibrated.tsv")
