@@ -13,6 +13,7 @@ def list_readers() -> list[Reader]:
     """List the readers of what is fitted."""
     return [
         Reader("adaptation", _list_adaptations, _read_adaptation),
+        Reader("calibration", _list_calibrations, _read_calibration),
         Reader("transforms h5", _list_transforms, _read_transforms),
         Reader("ITK txt", _list_itk_texts, _read_itk),
         Reader("ITK mat", _list_itk_mats, _read_itk),
@@ -44,6 +45,46 @@ def _read_adaptation(path: Path) -> None:
         require(fit.mean_new.dtype == np.float32 == fit.training_mean.dtype, "another type")
         require(fit.mean_new.shape == fit.training_mean.shape, "means of other edges")
         apply_adaptation(np.ones((2, fit.mean_new.size), np.float32), fit)
+
+
+def _list_calibrations() -> list[Seed]:
+    n, n_folds = 6, 2
+    flat = edges()[0].astype(np.float32)
+    attributes: dict[str, Any] = {"@format": "kraken_bids calibration", "@refused": "[]"}
+    attributes |= {f"@{name}": "0" for name in ("model_sha256", "adaptation", "rests_on")}
+    attributes |= {"@adaptation_mode": "none"}
+    arrays: dict[str, Any] = {}
+    for flavor in FLAVORS:
+        place = f"pairs/fusionSC/{flavor}"
+        facts = {"inputs": "SC", "units": "", "interval_coverage": 0.9, "n_fitted": n}
+        facts |= {"kept": 0.5, "correlation": 0.1, "record": "{}"}
+        attributes |= {f"{place}@{name}": value for name, value in facts.items()}
+        for name in ("mean_measured", "mean_predicted", "slope", "error"):
+            arrays[f"{place}/{name}"] = flat
+        for name in ("fold_means", "fold_slopes"):
+            arrays[f"{place}/{name}"] = np.stack([flat] * n_folds)
+        arrays[f"{place}/fold_sizes"] = np.full(n_folds, n - 3)
+        arrays[f"{place}/fold_kept"] = np.full(n_folds, 0.5)
+        for name in ("difficulty_centers", "difficulty_weights"):
+            arrays[f"{place}/{name}"] = np.zeros((n_folds, 2))
+        arrays[f"{place}/latent_center"] = np.zeros(3)
+        arrays[f"{place}/folds"] = np.arange(n) % n_folds
+        for name in ("subjects", "connectomes", "people"):
+            arrays[f"{place}/{name}"] = ["{}"] * n
+    return [Seed("calibration.h5", pack_h5(arrays, attributes=attributes))]
+
+
+def _read_calibration(path: Path) -> None:
+    from kraken_bids.models.calibration.intervals import span_predictions
+    from kraken_bids.models.calibration.saved_calibrations import read_calibrations
+
+    for pair in read_calibrations(path).pairs.values():
+        own = np.ones(pair.calibration.slope.size, np.float32)
+        require(bool(np.isfinite(pair.calibration.slope).all()), "slopes that are not finite")
+        require(pair.calibration.apply(own).shape == own.shape, "edges of another length")
+        low, high = span_predictions(own, pair.without)
+        require(bool((low <= high).all()), "intervals upside down")
+        require(len(pair.people) == len(pair.folds), "other people than folds")
 
 
 def _list_transforms() -> list[Seed]:

@@ -57,7 +57,8 @@ region for a header and reads 85 × 86 numbers. In R: `read.table(path, header =
 - `sub-*/*_desc-discordance_regions.tsv`: where measured connectomes differ from what the other
   modality predicts, region by region, compared with controls.
 - `sub-*.html`, `group.html`: reports.
-- `group/`: adaptation to this site (`adaptation.h5`, reusable with `--adaptation`), latents,
+- `group/`: adaptation to this site (`adaptation.h5`, reusable with `--adaptation`), calibration
+  (`calibration.h5`, reusable with `--calibrate`; what it is worth in `calibration.tsv`), latents,
   metrics, quality control (`qc.tsv`), dependence on head motion (`qcfc.tsv`), mean connectomes,
   discordance that passes the false discovery rate (`discordance.tsv`).
 - `logs/`: what was run (`*.toml`, `*.log`), what failed (`failures.tsv`), how to cite

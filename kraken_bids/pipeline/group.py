@@ -19,6 +19,7 @@ from kraken_bids.cohort.projections import Cohort, Projected
 from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.cohort.warned import Warned, write_group_warnings
 from kraken_bids.exceptions import InputError
+from kraken_bids.models.calibration.intervals import count_needed
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.calibrated_cohort import calibrate_group, plan_calibration
 from kraken_bids.pipeline.check.cohort_scores import score_members
@@ -160,7 +161,8 @@ def _judge(
     draws = ImputationReader(plan, members, families, rules.columns, kept, rests_on)
     if plan.settings.worth.impute:
         readers.append(draws)
-    calibrations = PairCalibrations(members, families, readers)
+    n_needed = count_needed(plan.settings.worth.interval_coverage)
+    calibrations = PairCalibrations(members, families, readers, n_needed)
     if residuals in readers:
         residuals.recall(kept, rests_on, plan.model.flavors)
     scores = score_members(

@@ -165,9 +165,22 @@ def read_calibrations(path: Path) -> SavedCalibrations:
 
 
 def check_calibrations(
-    saved: SavedCalibrations, model_sha256: str, sizes: Mapping[Flavor, int]
+    saved: SavedCalibrations,
+    model_sha256: str,
+    sizes: Mapping[Flavor, int],
+    *,
+    n_latent: int,
 ) -> None:
     """Check that calibrations are of a model's predictions.
+
+    Parameters
+    ----------
+    saved : SavedCalibrations
+    model_sha256 : str
+    sizes : mapping of Flavor to int
+        Edges of each flavor of the model.
+    n_latent : int
+        Length of its latents.
 
     Raises
     ------
@@ -181,7 +194,12 @@ def check_calibrations(
             "model, or run the group level with it."
         )
     for (source, target), pair in saved.pairs.items():
-        n_edges = pair.calibration.slope.size
+        n_edges, length = pair.calibration.slope.size, pair.latent_center.shape
+        if length != (n_latent,):
+            raise CheckpointError(
+                f"expected latents of {n_latent} numbers in the calibration of {target}; found "
+                f"{length}. The file is damaged: run the group level again."
+            )
         if sizes.get(target) != n_edges:
             raise CheckpointError(
                 f"expected a calibration of {sizes.get(target)} edges for {target} from {source}; "
@@ -212,6 +230,9 @@ def _read_pair(content: Mapping[str, Stored], name: str) -> PairCalibration:
         raise ValueError(f"difficulties of {name} that are not one per fold")
     if folds.ndim != 1 or not ((folds >= 0) & (folds < n_folds)).all():
         raise ValueError(f"folds of {name} that are none")
+    coverage = float(about["interval_coverage"])
+    if not 0 < coverage < 1 or (error < 0).any():
+        raise ValueError(f"intervals of {name} that promise {coverage}, or are upside down")
     texts = [
         tuple(map(str, content[f"{name}/{key}"].value))
         for key in ("subjects", "connectomes", "people")
@@ -232,7 +253,7 @@ def _read_pair(content: Mapping[str, Stored], name: str) -> PairCalibration:
         str(about["units"]),
         whole,
         without=without,
-        intervals=Intervals(float(about["interval_coverage"]), error, difficulty),
+        intervals=Intervals(coverage, error, difficulty),
         latent_center=latent,
         folds=folds,
         subjects=texts[0],

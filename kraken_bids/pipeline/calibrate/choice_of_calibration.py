@@ -72,7 +72,7 @@ def read_given_calibration(path: Path, model: Model) -> SavedCalibrations:
     """
     try:
         saved = read_calibrations(path)
-        check_calibrations(saved, model.sha256, model.sizes)
+        _check_model(saved, model)
     except CheckpointError as error:
         raise CheckpointError(f"--calibrate {path}: {error}") from error
     return saved
@@ -116,7 +116,7 @@ def _take_saved(plan: PredictionPlan, path: Path) -> ChosenCalibration | None:
         return None
     try:
         saved = read_calibrations(path)
-        check_calibrations(saved, plan.model.sha256, plan.model.sizes)
+        _check_model(saved, plan.model)
     except CheckpointError as error:
         logger.warning("the saved calibration %s is passed over: %s", path, error)
         return None
@@ -129,6 +129,10 @@ def _take_saved(plan: PredictionPlan, path: Path) -> ChosenCalibration | None:
         return None
     logger.info("calibration: the one saved by the group level, %s", path)
     return ChosenCalibration(saved, path, compute_sha256(path), is_own=True)
+
+
+def _check_model(saved: SavedCalibrations, model: Model) -> None:
+    check_calibrations(saved, model.sha256, model.sizes, n_latent=model.latent_size)
 
 
 def _check_mode(saved: SavedCalibrations, plan: PredictionPlan, path: Path) -> None:

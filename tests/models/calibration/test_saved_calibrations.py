@@ -87,6 +87,7 @@ def test_lines_around_one_mean_are_the_same_calibrations(saved: SavedCalibration
         (lambda f: f.attrs.__setitem__("format", "other"), "another kind"),
         (lambda f: f[NAME].__delitem__("slope"), "slope"),
         (lambda f: f[f"{NAME}/slope"].__setitem__(3, np.nan), "not finite"),
+        (lambda f: f[NAME].attrs.__setitem__("interval_coverage", 2.0), "promise 2.0"),
         (lambda f: f[f"{NAME}/folds"].__setitem__(0, 9), "folds"),
         (lambda f: f[NAME].attrs.__setitem__("record", "{"), "expected saved calibrations"),
         (lambda f: f.move(NAME, "pairs/fusionSC/nothing_known"), "nothing_known"),
@@ -114,10 +115,12 @@ def test_arrays_of_other_lengths_and_other_models_are_refused(
         file[f"{NAME}/fold_means"] = np.zeros((5, 29), np.float32)
     with pytest.raises(CheckpointError, match="one row per fold"):
         read_calibrations(path)
-    check_calibrations(saved, "a" * 64, {FC: 30})
+    check_calibrations(saved, "a" * 64, {FC: 30}, n_latent=4)
     with pytest.raises(CheckpointError, match="of another"):
-        check_calibrations(saved, "f" * 64, {FC: 30})
+        check_calibrations(saved, "f" * 64, {FC: 30}, n_latent=4)
     with pytest.raises(CheckpointError, match="expected a calibration of 31 edges"):
-        check_calibrations(saved, "a" * 64, {FC: 31})
+        check_calibrations(saved, "a" * 64, {FC: 31}, n_latent=4)
+    with pytest.raises(CheckpointError, match="expected latents of 5 numbers"):
+        check_calibrations(saved, "a" * 64, {FC: 30}, n_latent=5)
     with pytest.raises(CheckpointError, match="found no"):
         read_calibrations(tmp_path / "nothing.h5")
