@@ -6,6 +6,7 @@ import click
 
 from kraken_bids import __version__
 from kraken_bids.cli.commands.add_flavor import add_flavor
+from kraken_bids.cli.commands.communities import communities
 from kraken_bids.cli.commands.evaluate import evaluate
 from kraken_bids.cli.commands.explain import explain
 from kraken_bids.cli.commands.fc import fc
@@ -30,6 +31,7 @@ def main() -> None:
 
 
 main.add_command(add_flavor)
+main.add_command(communities)
 main.add_command(convert)
 main.add_command(describe)
 main.add_command(evaluate)

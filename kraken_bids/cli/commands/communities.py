@@ -1,0 +1,139 @@
+"""``kraken-tools communities``: region series in, communities and their presence out."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kraken_bids.cli.options import (
+    FILE,
+    ForgivingCommand,
+    ListOption,
+    add_options,
+    exit_with_message,
+    verbose_option,
+)
+from kraken_bids.cli.recipe_options import device_option, option
+from kraken_bids.exceptions import SettingsError
+from kraken_bids.logs import start_terminal_log
+
+search_options = add_options(
+    option(
+        "--preset", type=click.Choice(["default", "hypercoil"]), default="default",
+        help="hypercoil: the published settings (10 communities, gamma 5, 500 epochs, one start).",
+    ),
+    click.option(
+        "--n-communities", metavar="N|auto",
+        help="Most communities; auto: number and gamma at which halves of the data agree best  "
+        "[10]",
+    ),
+    click.option("--gamma", type=float, help="Resolution: the more, the smaller they are  [1]"),
+    click.option("--modularity", type=float, metavar="WEIGHT", help="Of the static term  [10]"),
+    click.option(
+        "--dynamic", type=float, metavar="WEIGHT",
+        help="Of how well communities hold together while they are present  [2]",
+    ),
+    click.option(
+        "--smooth", type=float, metavar="WEIGHT", help="Of steps of presence over time  [0]"
+    ),
+    click.option(
+        "--bimodal", type=float, metavar="WEIGHT",
+        help="Of presence that is neither 0 nor 1  [0.01]",
+    ),
+    click.option(
+        "--timescale", type=float, metavar="VOLUMES",
+        help="Presence is joined over so many volumes  [5]",
+    ),
+    click.option("--epochs", type=int, help="Steps of a search  [500]"),
+    click.option("--learning-rate", type=float, help="Of Adam  [0.05]"),
+    click.option("--seeds", "n_seeds", type=int, help="Searches from different starts  [5]"),
+    click.option("--seed", type=int, help="Of the first one  [0]"),
+    click.option(
+        "--sign", type=click.Choice(["signed", "positive"]),
+        help="Negative correlations count against a community, or not at all  [signed]",
+    ),
+    click.option(
+        "--objective", type=click.Choice(["maximise", "printed"]),
+        help="printed: modularity is minimised, as the published objective says; for comparison "
+        "alone  [maximise]",
+    ),
+)  # fmt: skip
+
+
+@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@click.argument("series", nargs=-1, required=True, type=FILE)
+@click.option("--output", type=FILE, required=True, metavar="DIR", help="Folder to write.")
+@click.option("--atlas", default="", help="Of a folder that kraken-bids wrote: whose series.")
+@click.option("--variable", default="", help="Array of .mat, .npz and .h5 files with several.")
+@search_options
+@option(
+    "--baseline", type=click.Choice(["leiden", "none"]), default="leiden",
+    help="Partitions by the Leiden algorithm beside it (extra: communities).",
+)  # fmt: skip
+@click.option(
+    "--nulls",
+    cls=ListOption,
+    metavar="KIND ...",
+    default=("phase", "shuffle"),
+    show_default=True,
+    help="Surrogates that presence is compared with: phase, shuffle.",
+)
+@option("--n-nulls", type=int, default=19, help="Surrogates of each kind and scan; 0: none.")
+@device_option
+@verbose_option
+def communities(series: tuple[Path, ...], output: Path, **words: Any) -> None:
+    """Find the communities of regions in SERIES, and when each of them is present.
+
+    SERIES: tables of region series (.tsv with the names of regions, .csv, .txt, .1D; volumes in
+    rows), .npy, .npz, .mat, .h5, or folders that kraken-bids wrote (--atlas).
+    """
+    with exit_with_message():
+        start_terminal_log(words["verbose"])
+        settings, is_auto = _read_settings(words)
+        from kraken_bids.models.krakencoder.devices import resolve_device
+        from kraken_bids.pipeline.community_search import CommunityOptions, search_communities
+
+        options = CommunityOptions(
+            is_auto=is_auto,
+            has_baseline=words["baseline"] == "leiden",
+            nulls=_check_nulls(words["nulls"]),
+            n_nulls=words["n_nulls"],
+            device=str(resolve_device(words["device"])),
+            atlas=words["atlas"],
+            variable=words["variable"],
+        )
+        result = search_communities(series, output, settings, options)
+        for one in result.baselines:
+            click.echo(
+                f"{one.method:30} {one.n_communities:3} communities  modularity "
+                f"{one.modularity:.4f}  adjusted Rand index {one.rand_index:.2f}"
+            )
+        click.echo(f"stability over starts {result.found.stability:.2f}: {output}")
+
+
+def _read_settings(words: dict[str, Any]) -> tuple[Any, bool]:
+    from dataclasses import fields
+
+    from kraken_bids.models.communities.community_settings import CommunitySettings
+
+    number = words["n_communities"]
+    is_auto = number == "auto"
+    given = {
+        one.name: words[one.name]
+        for one in fields(CommunitySettings)
+        if words.get(one.name) is not None and one.name != "n_communities"
+    }
+    settings = CommunitySettings.of_preset(words["preset"], **given)
+    if number is None or is_auto:
+        return settings, is_auto
+    if not str(number).isdigit():
+        raise SettingsError(f"--n-communities: expected a number or auto; found {number!r}.")
+    return replace(settings, n_communities=int(number)), False
+
+
+def _check_nulls(names: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [name for name in names if name not in {"phase", "shuffle"}]
+    if unknown:
+        raise SettingsError(f"--nulls: expected phase, shuffle; found {', '.join(unknown)}.")
+    return tuple(names)

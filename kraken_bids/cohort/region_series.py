@@ -1,0 +1,213 @@
+"""Region series of many scans, from files of any kind and from folders of kraken-bids."""
+
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.names import format_name, parse_name, split_extension
+from kraken_bids.bids.outputs import CLEANED, FRAMES
+from kraken_bids.exceptions import ConnectomeError, InputError
+from kraken_bids.io.named_arrays import read_arrays
+from kraken_bids.io.stored_rows import BROKEN
+from kraken_bids.io.tables import IN_NUMBERS, read_columns
+from kraken_bids.io.text_matrices import parse_text_matrix
+from kraken_bids.io.texts import read_bytes
+
+logger = logging.getLogger(__name__)
+
+Floats = NDArray[np.floating]
+ARRAY_FILES = (".npy", ".npz", ".mat", ".h5", ".hdf5")
+TEXT_FILES = (".tsv", ".csv", ".txt", ".1D", ".1d", ".dat")
+NOT_IN_FRAMES = {"atlas", "desc", "space", "cohort", "res"}
+KEPT = "kept"
+"""Column of the table of a run's volumes: 1 where a volume counts."""
+
+
+@dataclass(frozen=True)
+class RegionSeries:
+    """The series of one scan."""
+
+    name: str
+    """File name without ending; of one of several arrays in a file also its name."""
+    values: Floats
+    """[n_volumes, n_regions]"""
+    regions: tuple[str, ...]
+    """Names of the regions; empty where the file has none."""
+    counts: NDArray[np.float64] | None
+    """Whether each volume counts [n_volumes]; None where nothing is known."""
+    path: Path
+    """The file."""
+
+
+def read_region_series(
+    words: Sequence[str | Path], *, atlas: str = "", variable: str = ""
+) -> list[RegionSeries]:
+    """Read the region series that files and folders hold, every scan by itself.
+
+    Parameters
+    ----------
+    words : sequence of str or Path
+        Files: ``.tsv`` with the names of regions above its columns, other text (``.csv``,
+        ``.txt``, ``.1D``) without, ``.npy``, ``.npz``, ``.mat``, ``.h5``; or folders that
+        kraken-bids wrote, whose cleaned series are taken. Regions are in columns; of arrays whose
+        orientation nothing says, the axis that all scans share, else the shorter one, is that of
+        the regions.
+    atlas : str
+        Of folders: whose series.
+    variable : str
+        Name of the array of ``.mat``, ``.npz`` and ``.h5`` files that hold several.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read, or a folder has no series of the atlas.
+    ConnectomeError
+        If scans have other regions than the first one.
+    """
+    paths = [path for word in words for path in _list_files(Path(word), atlas)]
+    scans = [scan for path in paths for scan in _read_file(path, variable)]
+    scans = _orient(scans)
+    _check_regions(scans)
+    return scans
+
+
+def _list_files(path: Path, atlas: str) -> Iterable[Path]:
+    if not path.is_dir():
+        return [path]
+    found = sorted(path.glob(f"sub-*/**/func/*_desc-{CLEANED}_timeseries.tsv"))
+    atlases = {parse_name(one).get("atlas", "") for one in found}
+    if not atlas and len(atlases) > 1:
+        raise InputError(
+            f"expected series of one atlas in {path}; found {', '.join(sorted(atlases))}. Say "
+            "which: --atlas NAME."
+        )
+    own = [one for one in found if not atlas or parse_name(one).get("atlas") == atlas]
+    if not own:
+        raise InputError(
+            f"expected cleaned region series{f' of {atlas}' if atlas else ''} in {path} "
+            f"(sub-*/func/*_atlas-*_desc-{CLEANED}_timeseries.tsv); found those of "
+            f"{', '.join(sorted(atlases)) or 'no atlas'}."
+        )
+    return own
+
+
+def _read_file(path: Path, variable: str) -> list[RegionSeries]:
+    name = split_extension(path)[0]
+    if not path.is_file():
+        raise InputError(f"expected a file of region series; found nothing at {path}.")
+    if path.suffix.lower() in ARRAY_FILES:
+        return [
+            RegionSeries(name if k == "" else f"{name}_{k}", values, (), None, path)
+            for k, values in _read_stack(path, variable)
+        ]
+    if path.suffix not in TEXT_FILES:
+        raise InputError(
+            f"expected region series ({', '.join((*TEXT_FILES, *ARRAY_FILES))}); found {path}."
+        )
+    regions, values = _read_text(path)
+    return [RegionSeries(name, values, regions, _read_counts(path, len(values)), path)]
+
+
+def _read_text(path: Path) -> tuple[tuple[str, ...], Floats]:
+    content = read_bytes(path)
+    first = content.lstrip().partition(b"\n")[0]
+    if path.suffix == ".tsv" and first.translate(None, IN_NUMBERS):
+        columns = read_columns(path)
+        words = [name for name, own in columns.items() if own.dtype.kind != "f"]
+        if words:
+            raise InputError(
+                f"expected numbers in every column of {path}; found words in {words[0]}. Give a "
+                "table of region series, a column per region."
+            )
+        return tuple(columns), np.column_stack(list(columns.values()))
+    try:
+        return (), parse_text_matrix(content)[1]
+    except BROKEN as error:
+        raise InputError(
+            f"expected a table of numbers in {path}, volumes in rows; found: {error}. Check the "
+            "file."
+        ) from error
+
+
+def _read_stack(path: Path, variable: str) -> list[tuple[str, Floats]]:
+    """Read the scans of a file, with what tells them apart; three axes hold several."""
+    arrays = {name: own for name, own in read_arrays(path).items() if own.dtype.kind in "fiu"}
+    if variable:
+        arrays = {name: own for name, own in arrays.items() if name == variable}
+    large = {
+        name: own for name, own in arrays.items() if own.ndim in {2, 3} and min(own.shape) > 1
+    }
+    if len(large) != 1:
+        known = ", ".join(f"{name} {list(own.shape)}" for name, own in arrays.items())
+        raise InputError(
+            f"expected one array [n_volumes, n_regions] (or [n_scans, n_volumes, n_regions]) in "
+            f"{path}; found {known or 'none'}. Say which: --variable NAME."
+        )
+    values = np.asarray(next(iter(large.values())), np.float64)
+    if values.ndim == 2:
+        return [("", values)]
+    return [(str(k), own) for k, own in enumerate(values, start=1)]
+
+
+def _read_counts(path: Path, n_volumes: int) -> NDArray[np.float64] | None:
+    """Which volumes count, by the table of volumes that kraken-bids writes beside its series."""
+    entities = parse_name(path)
+    if "atlas" not in entities:
+        return None
+    own = {key: value for key, value in entities.items() if key not in NOT_IN_FRAMES}
+    start = format_name({"sub": own.get("sub", "")}, suffix="", extension="").rstrip("_")
+    for table in sorted(path.parent.glob(f"{start}*_desc-{FRAMES}_timeseries.tsv")):
+        other = {k: v for k, v in parse_name(table).items() if k not in NOT_IN_FRAMES}
+        if other == own:
+            kept = read_columns(table).get(KEPT)
+            if kept is not None and len(kept) == n_volumes and kept.dtype.kind == "f":
+                return np.asarray(kept, np.float64)
+    return None
+
+
+def _orient(scans: list[RegionSeries]) -> list[RegionSeries]:
+    """Turn arrays whose regions are in rows."""
+    unknown = [scan for scan in scans if not scan.regions]
+    if not unknown:
+        return scans
+    named = {len(scan.regions) for scan in scans if scan.regions}
+    shared = _find_shared(unknown, named)
+    found = []
+    for scan in scans:
+        rows, columns = scan.values.shape
+        if scan.regions or columns == shared or (shared is None and columns <= rows):
+            found.append(scan)
+            continue
+        logger.warning(
+            "%s: its %d rows are taken for regions and its %d columns for volumes",
+            scan.path, rows, columns,
+        )  # fmt: skip
+        found.append(RegionSeries(scan.name, scan.values.T, (), None, scan.path))
+    return found
+
+
+def _find_shared(scans: Sequence[RegionSeries], named: set[int]) -> int | None:
+    """Find the number of regions, where all scans have just one length in common."""
+    common = set.intersection(*({*scan.values.shape} for scan in scans))
+    common = common & named or common
+    return next(iter(common)) if len(common) == 1 else None
+
+
+def _check_regions(scans: Sequence[RegionSeries]) -> None:
+    first = scans[0]
+    for scan in scans[1:]:
+        if scan.values.shape[1] != first.values.shape[1]:
+            raise ConnectomeError(
+                f"{scan.path}: expected {first.values.shape[1]} regions, as {first.path} has; "
+                f"found {scan.values.shape[1]}. Give scans of one atlas."
+            )
+        if scan.regions and first.regions and scan.regions != first.regions:
+            other = next(b for a, b in zip(first.regions, scan.regions, strict=True) if a != b)
+            raise ConnectomeError(
+                f"{scan.path}: expected the regions of {first.path} in the same order; found "
+                f"{other} where they differ first. Give scans of one atlas."
+            )

@@ -1,0 +1,1 @@
+"""Dynamic communities: one soft partition of regions for all scans, and when each is present."""

@@ -1,0 +1,136 @@
+"""How many communities: the resolution at which two halves of the data agree best."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import adjusted_rand_score
+
+from kraken_bids.models.communities.community_settings import CommunitySettings
+from kraken_bids.models.communities.model import load_scans
+from kraken_bids.models.communities.scans import PreparedScans
+from kraken_bids.models.communities.search import search
+
+logger = logging.getLogger(__name__)
+
+GAMMAS = (0.5, 0.75, 1.0, 1.25, 1.5, 2.0, 2.5, 3.0)
+"""Resolutions that are tried."""
+MOST = 20
+"""Communities of a search whose number is left open; those that stay empty do not count."""
+N_HALVES = 5
+"""Times that the data are split at random."""
+EPOCHS = 150
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What one resolution leads to."""
+
+    gamma: float
+    """Resolution of modularity."""
+    n_communities: float
+    """Mean number of communities that some region is in."""
+    agreement: float
+    """Mean adjusted Rand index between the partitions of two halves of the data."""
+    standard_error: float
+    """Of that mean, over splits."""
+
+
+def choose_resolution(
+    prepared: PreparedScans,
+    settings: CommunitySettings,
+    *,
+    gammas: Sequence[float] = GAMMAS,
+    device: str = "cpu",
+) -> tuple[CommunitySettings, tuple[Resolution, ...]]:
+    """Choose resolution and number of communities by agreement of halves.
+
+    Scans are dealt into two halves at random; a scan alone is cut into its first and second half.
+    Of the resolutions whose agreement is within one standard error of the best, that with the
+    most communities is taken, of equal ones that nearest to gamma 1.
+
+    Parameters
+    ----------
+    prepared : PreparedScans
+    settings : CommunitySettings
+        Its number of communities and gamma are replaced.
+    gammas : sequence of float
+    device : str
+
+    Returns
+    -------
+    settings : CommunitySettings
+    table : tuple of Resolution
+        Every resolution tried.
+    """
+    most = min(MOST, max(2, len(prepared.regions) // 3))
+    halves = _list_halves(prepared, settings.seed)
+    open_ = replace(
+        settings, n_communities=most, epochs=EPOCHS, dynamic=0.0, smooth=0.0, bimodal=0.0
+    )
+    table = tuple(_try(halves, replace(open_, gamma=gamma), device) for gamma in gammas)
+    best = max(table, key=lambda one: one.agreement)
+    enough = [one for one in table if one.agreement >= best.agreement - best.standard_error]
+    chosen = max(enough, key=lambda one: (one.n_communities, -abs(np.log(one.gamma))))
+    n_communities = max(2, int(np.ceil(chosen.n_communities)))
+    logger.info(
+        "gamma %g, %d communities: partitions of halves agree by %.2f (adjusted Rand index)",
+        chosen.gamma, n_communities, chosen.agreement,
+    )  # fmt: skip
+    return replace(settings, gamma=chosen.gamma, n_communities=n_communities), table
+
+
+def _try(
+    halves: Sequence[tuple[PreparedScans, PreparedScans]],
+    settings: CommunitySettings,
+    device: str,
+) -> Resolution:
+    agreements, numbers = [], []
+    for pair in halves:
+        labels = [_partition(half, settings, device) for half in pair]
+        agreements.append(float(adjusted_rand_score(*labels)))
+        numbers += [len(np.unique(own)) for own in labels]
+    error = float(np.std(agreements, ddof=1) / np.sqrt(len(agreements)))
+    return Resolution(settings.gamma, float(np.mean(numbers)), float(np.mean(agreements)), error)
+
+
+def _partition(half: PreparedScans, settings: CommunitySettings, device: str) -> NDArray[np.intp]:
+    found = search(load_scans(half, device), settings, seed=settings.seed)
+    return np.asarray(found.affiliation.argmax(axis=1), np.intp)
+
+
+def _list_halves(prepared: PreparedScans, seed: int) -> list[tuple[PreparedScans, PreparedScans]]:
+    if len(prepared.series) == 1:
+        series, counts = prepared.series[0], prepared.counts[0]
+        cuts = [len(counts) * k // 4 for k in range(5)]
+        parts = [slice(*cut) for cut in pairwise(cuts)]
+        pairs = [((0, 1), (2, 3)), ((0, 2), (1, 3)), ((0, 3), (1, 2))]
+        return [
+            tuple(  # type: ignore[misc]
+                replace(
+                    prepared,
+                    series=(np.concatenate([series[:, parts[k]] for k in own], axis=1),),
+                    counts=(np.concatenate([counts[parts[k]] for k in own]),),
+                )
+                for own in pair
+            )
+            for pair in pairs
+        ]
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(N_HALVES):
+        order = rng.permutation(len(prepared.series))
+        middle = len(order) // 2
+        found.append((_take(prepared, order[:middle]), _take(prepared, order[middle:])))
+    return found
+
+
+def _take(prepared: PreparedScans, rows: NDArray[np.intp]) -> PreparedScans:
+    return replace(
+        prepared,
+        series=tuple(prepared.series[k] for k in rows),
+        counts=tuple(prepared.counts[k] for k in rows),
+    )

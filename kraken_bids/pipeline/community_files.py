@@ -1,0 +1,207 @@
+"""Files of dynamic communities: shares, labels, presence, scores, history, pictures."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids import __version__
+from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.cohort.region_series import RegionSeries
+from kraken_bids.io.files import atomic_path
+from kraken_bids.io.records import column, write_records
+from kraken_bids.io.writing import write_json, write_table
+from kraken_bids.models.communities.model import Communities
+from kraken_bids.models.communities.null_series import PresenceTest
+from kraken_bids.models.communities.resolution import Resolution
+from kraken_bids.models.communities.search import TERMS
+from kraken_bids.report.presence_carpet import PresenceCarpet, draw_presence
+
+LABEL = "communities"
+"""``desc-`` of every file of communities."""
+
+
+@dataclass(frozen=True)
+class BaselineScore:
+    """Modularity of one method's partition."""
+
+    method: str = column("how the partition was found")
+    n_communities: int = column("communities that some region is in")
+    modularity: float = column(
+        "of the mean correlation matrix under the partition, with the settings' gamma and sign"
+    )
+    rand_index: float = column("adjusted Rand index with the dynamic communities")
+
+
+@dataclass(frozen=True)
+class CommunityRow:
+    """What is known of one community."""
+
+    community: str = column()
+    n_regions: int = column("regions whose largest share it is")
+    stability: float | None = column(
+        "mean Dice coefficient of its regions over pairs of starts; n/a for an empty community"
+    )
+    mean_presence: float = column("mean over scans and volumes, 0 to 1")
+    swing: float = column("standard deviation of presence over the volumes of a scan, mean")
+    n_scans: int = column("scans compared with surrogates")
+    n_beyond_phase: int | None = column(
+        "scans in which it comes and goes more than in phase-randomised series, p <= 0.05; 5 % "
+        "of the scans by chance"
+    )
+    n_beyond_shuffle: int | None = column(
+        "scans in which it comes and goes more than in series whose volumes are shuffled"
+    )
+
+
+@dataclass(frozen=True)
+class CommunityResult:
+    """Everything that is known of the communities of some scans."""
+
+    scans: Sequence[RegionSeries]
+    found: Communities
+    baselines: tuple[BaselineScore, ...]
+    tests: Mapping[str, Sequence[PresenceTest]]
+    """By kind of surrogates, of each scan."""
+    resolutions: tuple[Resolution, ...]
+    """Resolutions that were tried; empty where it was given."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the communities."""
+        return tuple(f"C{k}" for k in range(1, self.found.affiliation.shape[1] + 1))
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Names of the regions, or their numbers."""
+        named = next((scan.regions for scan in self.scans if scan.regions), ())
+        n_regions = len(self.found.affiliation)
+        return named or tuple(str(k) for k in range(1, n_regions + 1))
+
+
+def write_communities(result: CommunityResult, folder: Path) -> None:
+    """Write all files of communities into a folder."""
+    _write_regions(result, folder)
+    for scan, presence in zip(result.scans, result.found.presence, strict=True):
+        _write_presence(result, scan, presence, folder)
+    _write_scores(result, folder)
+    _write_pictures(result, folder)
+    found = result.found
+    write_json(folder / f"{LABEL}.json", {
+        "Description": "Dynamic communities of region series",
+        "Settings": asdict(found.settings),
+        "Stability": found.stability,
+        "Scans": [scan.name for scan in result.scans],
+        "Sources": [str(scan.path) for scan in result.scans],
+        "Regions": len(found.affiliation),
+        "RegionsLeftOut": [
+            name for name, label in zip(result.regions, found.labels, strict=True) if label < 0
+        ],
+        "Software": "kraken_bids",
+        "SoftwareVersion": __version__,
+    })  # fmt: skip
+
+
+def _write_regions(result: CommunityResult, folder: Path) -> None:
+    found = result.found
+    index = list(range(1, len(found.affiliation) + 1))
+    shares = {name: found.affiliation[:, k] for k, name in enumerate(result.names)}
+    path = folder / f"desc-{LABEL}_probseg.tsv"
+    write_table(path, {"index": index, "name": list(result.regions), **shares})
+    write_json(sidecar_path(path), {
+        "Description": "Share of every community in each region; n/a for regions that some scan "
+        "lacks",
+        **{name: {"Description": f"share of community {name}"} for name in result.names},
+    })  # fmt: skip
+    labels = [result.names[k] if k >= 0 else None for k in found.labels]
+    path = folder / f"desc-{LABEL}_dseg.tsv"
+    write_table(path, {"index": index, "name": list(result.regions), "community": labels})
+    write_json(sidecar_path(path), {
+        "Description": "Community with the largest share in each region"
+    })  # fmt: skip
+
+
+def _write_presence(
+    result: CommunityResult, scan: RegionSeries, presence: NDArray[np.float32], folder: Path
+) -> None:
+    path = folder / f"{_strip(scan.name)}_desc-{LABEL}_timeseries.tsv"
+    write_table(path, {name: presence[:, k] for k, name in enumerate(result.names)})
+    write_json(sidecar_path(path), {
+        "Description": "Presence of each community in every volume, 0 to 1; n/a in volumes that "
+        "do not count",
+        "Sources": [str(scan.path)],
+        **{
+            f"P_{null}": dict(zip(result.names, tests[_place(result, scan)].p, strict=True))
+            for null, tests in result.tests.items()
+        },
+        "Software": "kraken_bids",
+        "SoftwareVersion": __version__,
+    })  # fmt: skip
+
+
+def _place(result: CommunityResult, scan: RegionSeries) -> int:
+    return next(k for k, one in enumerate(result.scans) if one is scan)
+
+
+def _strip(name: str) -> str:
+    """Name of a scan without what says that it is a series of regions."""
+    return name.removesuffix("_timeseries").replace("_desc-hpf", "")
+
+
+def _write_scores(result: CommunityResult, folder: Path) -> None:
+    write_records(
+        folder / "metrics.tsv",
+        [BaselineScore],
+        [[one] for one in result.baselines],
+        description="Modularity of dynamic communities and of baselines",
+    )
+    write_records(
+        folder / f"{LABEL}.tsv",
+        [CommunityRow],
+        [[_describe(result, k)] for k in range(len(result.names))],
+        description="Communities",
+    )
+    history = result.found.history
+    n_seeds, n_epochs, _ = history.shape
+    write_table(folder / "history.tsv", {
+        "start": np.repeat(np.arange(1, n_seeds + 1), n_epochs),
+        "epoch": np.tile(np.arange(1, n_epochs + 1), n_seeds),
+        **{name: history[:, :, k].ravel() for k, name in enumerate(TERMS)},
+    })  # fmt: skip
+    if result.resolutions:
+        rows = [asdict(one) for one in result.resolutions]
+        write_table(
+            folder / "resolution.tsv", {key: [row[key] for row in rows] for key in rows[0]}
+        )
+
+
+def _describe(result: CommunityResult, place: int) -> CommunityRow:
+    found = result.found
+    stability = float(found.stability_of_each[place])
+    courses = [one[:, place] for one in found.presence]
+    beyond = {
+        null: int(sum(test.p[place] <= 0.05 for test in tests))
+        for null, tests in result.tests.items()
+    }
+    return CommunityRow(
+        result.names[place],
+        int((found.labels == place).sum()),
+        stability if np.isfinite(stability) else None,
+        float(np.nanmean(np.concatenate(courses))),
+        float(np.mean([np.nanstd(one) for one in courses])),
+        len(result.scans) if result.tests else 0,
+        beyond.get("phase"),
+        beyond.get("shuffle"),
+    )
+
+
+def _write_pictures(result: CommunityResult, folder: Path) -> None:
+    present = [k for k in range(len(result.names)) if (result.found.labels == k).any()]
+    for scan, presence in zip(result.scans, result.found.presence, strict=True):
+        carpet = PresenceCarpet(
+            _strip(scan.name), tuple(result.names[k] for k in present), presence[:, present]
+        )
+        with atomic_path(folder / "figures" / f"{_strip(scan.name)}_presence.png") as temporary:
+            temporary.write_bytes(draw_presence(carpet))

@@ -1,0 +1,191 @@
+"""Dynamic communities of region series: the search, its baselines, and the files of both."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import adjusted_rand_score
+
+from kraken_bids.cohort.region_series import RegionSeries, read_region_series
+from kraken_bids.io.files import make_folder
+from kraken_bids.models.communities.community_settings import CommunitySettings
+from kraken_bids.models.communities.leiden import find_consensus, find_leiden, score_partition
+from kraken_bids.models.communities.model import Communities, fit_communities
+from kraken_bids.models.communities.null_series import PresenceTest, compare_with_null
+from kraken_bids.models.communities.resolution import Resolution, choose_resolution
+from kraken_bids.models.communities.scans import PreparedScans, prepare_scans
+from kraken_bids.pipeline.community_files import (
+    BaselineScore,
+    CommunityResult,
+    write_communities,
+)
+from kraken_bids.pipeline.progress import Progress
+
+logger = logging.getLogger(__name__)
+
+WINDOW = 60
+"""Volumes of a sliding window of the Leiden baseline; windows overlap by half."""
+
+
+@dataclass(frozen=True)
+class CommunityOptions:
+    """What is done besides the search itself."""
+
+    is_auto: bool = False
+    """Choose resolution and number of communities by agreement of halves."""
+    has_baseline: bool = True
+    """Find communities by the Leiden algorithm too."""
+    nulls: tuple[str, ...] = ("phase", "shuffle")
+    """Kinds of surrogates that presence is compared with."""
+    n_nulls: int = 19
+    """Surrogates of each kind and scan; 0: no comparison."""
+    device: str = "cpu"
+    """Where the search computes."""
+    atlas: str = ""
+    """Of folders: whose series."""
+    variable: str = ""
+    """Array of files that hold several."""
+
+
+def search_communities(
+    words: Sequence[str | Path],
+    output: Path,
+    settings: CommunitySettings,
+    options: CommunityOptions | None = None,
+) -> CommunityResult:
+    """Find the communities of region series and write what is known of them.
+
+    Parameters
+    ----------
+    words : sequence of str or Path
+        As :func:`~kraken_bids.cohort.region_series.read_region_series` takes them.
+    output : Path
+        Folder to write.
+    settings : CommunitySettings
+    options : CommunityOptions, optional
+
+    Raises
+    ------
+    InputError, ConnectomeError, SettingsError
+        Where series cannot be read or searched.
+    """
+    options = options or CommunityOptions()
+    make_folder(output)
+    scans = read_region_series(words, atlas=options.atlas, variable=options.variable)
+    logger.info("%d scans of %d regions", len(scans), scans[0].values.shape[1])
+    series, counts = [scan.values for scan in scans], [scan.counts for scan in scans]
+    names = [scan.name for scan in scans]
+    table: tuple[Resolution, ...] = ()
+    prepared = prepare_scans(series, counts, names=names)
+    if options.is_auto:
+        settings, table = choose_resolution(prepared, settings, device=options.device)
+    found = fit_communities(
+        series, settings, counts=counts, names=names, device=options.device, watch=_Watch(settings)
+    )
+    result = CommunityResult(
+        scans,
+        found,
+        tuple(compare_methods(prepared, found, options)),
+        _test_presence(scans, found, options),
+        table,
+    )
+    write_communities(result, output)
+    return result
+
+
+class _Watch:
+    """Says now and then how far the search is."""
+
+    def __init__(self, settings: CommunitySettings) -> None:
+        self.progress = Progress("searched: epochs", settings.n_seeds * settings.epochs)
+
+    def __call__(self, _seed: int, _epoch: int, _terms: NDArray[np.float64]) -> None:
+        self.progress.advance()
+
+
+def compare_methods(
+    prepared: PreparedScans, found: Communities, options: CommunityOptions
+) -> list[BaselineScore]:
+    """Modularity of the mean correlation matrix under every method's partition, in one table.
+
+    Parameters
+    ----------
+    prepared : PreparedScans
+    found : Communities
+    options : CommunityOptions
+    """
+    settings = found.settings
+    mean = np.mean([_correlate(*one) for one in _pair(prepared)], axis=0)
+    own = found.labels[prepared.regions]
+    partitions = {"dynamic communities": own}
+    if options.has_baseline:
+        choice = {"gamma": settings.gamma, "sign": settings.sign, "seed": settings.seed}
+        partitions["Leiden, mean correlation"] = find_leiden(mean, **choice)  # type: ignore[arg-type]
+        windows = [
+            find_leiden(_correlate(series[:, part], counts[part]), n_starts=1, **choice)  # type: ignore[arg-type]
+            for series, counts in _pair(prepared)
+            for part in _list_windows(counts)
+        ]
+        if windows:
+            partitions["Leiden, consensus of windows"] = find_consensus(
+                windows, seed=settings.seed
+            )
+    return [
+        BaselineScore(
+            name,
+            len(np.unique(labels)),
+            score_partition(mean, labels, gamma=settings.gamma, sign=settings.sign),
+            float(adjusted_rand_score(own, labels)),
+        )
+        for name, labels in partitions.items()
+    ]
+
+
+def _pair(
+    prepared: PreparedScans,
+) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    return list(zip(prepared.series, prepared.counts, strict=True))
+
+
+def _correlate(series: NDArray[np.float64], counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Correlation over the volumes that count; 0 with a region that does not vary in them."""
+    inside = series[:, counts > 0]
+    inside = inside - inside.mean(axis=1, keepdims=True)
+    length = np.linalg.norm(inside, axis=1, keepdims=True)
+    inside = inside / np.where(length > 0, length, 1.0)
+    return np.asarray(inside @ inside.T)
+
+
+def _list_windows(counts: NDArray[np.float64]) -> list[slice]:
+    """Windows of which at least half of the volumes count."""
+    starts = range(0, len(counts) - WINDOW + 1, WINDOW // 2)
+    windows = [slice(start, start + WINDOW) for start in starts]
+    return [part for part in windows if counts[part].sum() >= WINDOW / 2]
+
+
+def _test_presence(
+    scans: Sequence[RegionSeries], found: Communities, options: CommunityOptions
+) -> dict[str, list[PresenceTest]]:
+    """Compare every scan with surrogates, by kind of these."""
+    if not options.n_nulls:
+        return {}
+    progress = Progress("compared with surrogates", len(options.nulls) * len(scans))
+    tests: dict[str, list[PresenceTest]] = {null: [] for null in options.nulls}
+    for null, own in tests.items():
+        for number, scan in enumerate(scans):
+            own.append(
+                compare_with_null(
+                    scan.values,
+                    found.affiliation,
+                    replace(found.settings, seed=found.settings.seed + number),
+                    counts=scan.counts,
+                    null=null,
+                    n_nulls=options.n_nulls,
+                    device=options.device,
+                )
+            )
+            progress.advance()
+    return tests

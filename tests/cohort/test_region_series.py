@@ -1,0 +1,131 @@
+"""Region series of every kind of file, which way round they are, and what is refused."""
+
+import logging
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import scipy.io
+from numpy.typing import NDArray
+
+from kraken_bids.cohort.region_series import read_region_series
+from kraken_bids.exceptions import ConnectomeError, InputError
+from kraken_bids.io.writing import write_table
+
+VALUES = np.random.default_rng(0).standard_normal((30, 4)).round(6)
+
+
+def write(path: Path, values: NDArray[np.float64]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    match path.suffix:
+        case ".tsv":
+            write_table(path, {f"region{k}": values[:, k] for k in range(values.shape[1])})
+        case ".csv":
+            np.savetxt(path, values, delimiter=",")
+        case ".1D":
+            np.savetxt(path, values, header="written by AFNI")
+        case ".npy":
+            np.save(path, values)
+        case ".mat":
+            scipy.io.savemat(path, {"tc": values, "TR": 0.72})
+        case ".h5":
+            with h5py.File(path, "w") as file:
+                file["series"] = values
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.1D", "a.npy", "a.mat", "a.h5"])
+def test_every_kind_of_file_gives_the_same_series(tmp_path: Path, name: str) -> None:
+    (scan,) = read_region_series([write(tmp_path / name, VALUES)])
+    np.testing.assert_allclose(scan.values, VALUES, rtol=1e-8)
+    assert scan.name == "a"
+    assert scan.regions == (
+        ("region0", "region1", "region2", "region3") if name == "a.tsv" else ()
+    )
+
+
+def test_arrays_with_regions_in_rows_are_turned_and_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.WARNING):
+        (scan,) = read_region_series([write(tmp_path / "a.mat", VALUES.T)])
+    np.testing.assert_allclose(scan.values, VALUES)
+    assert "its 4 rows are taken for regions" in caplog.text
+
+
+def test_the_axis_that_all_scans_share_is_that_of_the_regions(tmp_path: Path) -> None:
+    """Also where a scan has fewer volumes than there are regions."""
+    rng = np.random.default_rng(1)
+    paths = [write(tmp_path / f"{n}.npy", rng.standard_normal((n, 25))) for n in (20, 40)]
+    scans = read_region_series(paths)
+    assert [scan.values.shape for scan in scans] == [(20, 25), (40, 25)]
+
+
+def test_an_array_of_three_axes_holds_several_scans(tmp_path: Path) -> None:
+    path = tmp_path / "all.npy"
+    np.save(path, np.stack([VALUES, 2 * VALUES]))
+    one, other = read_region_series([path])
+    assert (one.name, other.name) == ("all_1", "all_2")
+    np.testing.assert_array_equal(other.values, 2 * VALUES)
+
+
+def test_one_of_several_arrays_is_asked_for_by_its_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.mat"
+    scipy.io.savemat(path, {"rest": VALUES, "task": VALUES + 1})
+    with pytest.raises(InputError, match=r"rest \[30, 4\], task \[30, 4\].*--variable"):
+        read_region_series([path])
+    (scan,) = read_region_series([path], variable="task")
+    np.testing.assert_allclose(scan.values, VALUES + 1)
+
+
+def test_folders_of_kraken_bids_give_their_cleaned_series_and_which_volumes_count(
+    tmp_path: Path,
+) -> None:
+    func = tmp_path / "sub-01" / "func"
+    own = func / "sub-01_task-rest_space-T1w_atlas-fs86_desc-hpf_timeseries.tsv"
+    write(own, VALUES)
+    write(func / "sub-01_task-rest_space-MNI_atlas-shen268_desc-hpf_timeseries.tsv", VALUES[:, :3])
+    kept = np.ones(30)
+    kept[:4] = 0
+    frames = func / "sub-01_task-rest_space-MNI_desc-quality_timeseries.tsv"
+    write_table(frames, {"framewise_displacement": [None] * 30, "kept": kept})
+    with pytest.raises(InputError, match=r"found fs86, shen268\. Say which: --atlas"):
+        read_region_series([tmp_path])
+    (scan,) = read_region_series([tmp_path], atlas="fs86")
+    assert scan.path == own
+    assert scan.counts is not None
+    np.testing.assert_array_equal(scan.counts, kept)
+    with pytest.raises(InputError, match="series of coco439"):
+        read_region_series([tmp_path], atlas="coco439")
+
+
+def test_scans_of_other_regions_are_refused(tmp_path: Path) -> None:
+    one = write(tmp_path / "a.tsv", VALUES)
+    fewer = write(tmp_path / "b.tsv", VALUES[:, :3])
+    with pytest.raises(ConnectomeError, match=r"b\.tsv: expected 4 regions.*found 3"):
+        read_region_series([one, fewer])
+    other = tmp_path / "c.tsv"
+    write_table(other, {f"area{k}": VALUES[:, k] for k in range(4)})
+    with pytest.raises(ConnectomeError, match=r"c\.tsv: expected the regions of .*area0"):
+        read_region_series([one, other])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.tsv", "x\ty\n1\tword\n2\tword\n", "found words in y"),
+        ("a.txt", "1 2\n3\n", "expected a table of numbers"),
+        ("a.nii", "", "expected region series"),
+        ("a.mat", "no matlab", "a.mat"),
+    ],
+)
+def test_what_is_no_series_is_refused(tmp_path: Path, name: str, content: str, words: str) -> None:
+    (tmp_path / name).write_text(content)
+    with pytest.raises(InputError, match=words):
+        read_region_series([tmp_path / name])
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"found nothing at .*none\.tsv"):
+        read_region_series([tmp_path / "none.tsv"])
