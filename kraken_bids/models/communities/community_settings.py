@@ -70,8 +70,8 @@ class CommunitySettings:
     """What presence maximises: the correlation within the community, over volumes in which it is
     present, or its modularity there, as published."""
     objective: Objective = "maximise"
-    """``printed`` minimises the static modularity, as the published objective says; it puts all
-    regions into one community and is there for comparison alone."""
+    """``printed`` minimises the static modularity, as the published objective says: all regions
+    end in one community, or in ones that do not belong together. For comparison alone."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
