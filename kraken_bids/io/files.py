@@ -270,9 +270,15 @@ def _where_there_is_such(what: str) -> Iterator[None]:
         _say_once(what)
 
 
+def is_disk_full(error: BaseException | None) -> bool:
+    """Whether an error of writing means that there was no room; h5py says so in words only."""
+    return isinstance(error, OSError) and (
+        error.errno in DISK_FULL or os.strerror(errno.ENOSPC) in str(error)
+    )
+
+
 def _explain(path: Path, error: OSError) -> str:
-    # h5py reports a full disk in words only.
-    if error.errno in DISK_FULL or os.strerror(errno.ENOSPC) in str(error):
+    if is_disk_full(error):
         return (
             f"expected room for {path}; the disk (or the quota) is full, so {path.name} was not "
             "written. Free some space and rerun the same command: finished files are kept."

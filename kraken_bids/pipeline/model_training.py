@@ -75,30 +75,37 @@ def train_files(inputs: Sequence[str], output: Path, options: TrainingOptions) -
     _check_enough(split, options)
     folder = TrainingFolder(output, options)
     if folder.open():
-        trained = load_model(output, device="cpu")
-        _check_same_subjects(trained, cohort, split)
-        logger.info(
-            "%s is complete: nothing is left to do (subjects and flavors are those that it was "
-            "trained on; connectomes were not compared)", output,
-        )  # fmt: skip
-        return trained
-    transform = options.settings.transform
-    reduced = reduce_cohort(cohort, split, families, transform=transform, folder=output)
-    check_shared_subjects(reduced)
-    folder.enter_data(reduced)
-    watch = TrainingWatch(reduced, options, output)
-    fitted = METHODS[options.method](reduced, options, watch, output)
-    figures = watch.conclude(fitted.weights, fitted.epoch)
-    facts = {
-        **_describe(reduced, options, fitted),
-        "TrainingSeconds": round(watch.seconds_before + time.monotonic() - started, 1),
-        "Evaluation": summarise_directions(figures, reduced.groups),
-    }
-    provenance = {**facts, "Regions": regions, LATENT_SPACE: OWN}
-    model = _make_model(reduced, fitted, output.resolve().name, provenance)
-    write_model(model, output)
-    folder.close(**{key: value for key, value in facts.items() if key != "Subjects"})
+        return _take_complete(folder, cohort, split)
+    with folder.telling_how_to_go_on():
+        reduced = reduce_cohort(
+            cohort, split, families, transform=options.settings.transform, folder=output
+        )
+        check_shared_subjects(reduced)
+        folder.enter_data(reduced)
+        watch = TrainingWatch(reduced, options, output)
+        fitted = METHODS[options.method](reduced, options, watch, output)
+        figures = watch.conclude(fitted.weights, fitted.epoch)
+        facts = {
+            **_describe(reduced, options, fitted),
+            "TrainingSeconds": round(watch.seconds_before + time.monotonic() - started, 1),
+            "Evaluation": summarise_directions(figures, reduced.groups),
+        }
+        provenance = {**facts, "Regions": regions, LATENT_SPACE: OWN}
+        model = _make_model(reduced, fitted, output.resolve().name, provenance)
+        write_model(model, output)
+        folder.close(**{key: value for key, value in facts.items() if key != "Subjects"})
     return model
+
+
+def _take_complete(folder: TrainingFolder, cohort: Cohort, split: Split) -> Model:
+    """Give the model that is there already, if it is of these subjects and connectomes."""
+    trained = load_model(folder.folder, device="cpu")
+    _check_same_subjects(trained, cohort, split)
+    same = "subjects, flavors and connectomes are those that it was trained on"
+    if not folder.compare_connectomes(cohort):
+        same = "subjects and flavors are the same; connectomes could not be compared"
+    logger.info("%s is complete: nothing is left to do (%s)", folder.folder, same)
+    return trained
 
 
 def _check_same_subjects(trained: Model, cohort: Cohort, split: Split) -> None:

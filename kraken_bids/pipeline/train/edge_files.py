@@ -78,6 +78,31 @@ def store_edges(
             path.unlink(missing_ok=True)
 
 
+def digest_edges(cohort: Cohort, flavor: Flavor) -> str:
+    """Digest everyone's connectomes of a flavor as :func:`store_edges` does, without files."""
+    digest = hashlib.sha256()
+    for _ in _read_rows(cohort, flavor, InputCheck(flavor, None), digest):
+        pass
+    return digest.hexdigest()
+
+
+def _read_rows(
+    cohort: Cohort, flavor: Flavor, check: InputCheck, digest: "hashlib._Hash"
+) -> Iterator[tuple[int, NDArray[np.float32]]]:
+    """Yield rows of the cohort that have a connectome of a flavor, and their edges."""
+    n_rows, rows = len(cohort.subjects), cohort.rows[flavor]
+    blocks = read_ahead(
+        (start, rows.read(start, min(start + BLOCK, n_rows))) for start in range(0, n_rows, BLOCK)
+    )
+    for start, block in blocks:
+        for row, edges in enumerate(block, start=start):
+            if np.isnan(edges).all() or not check.add(row, edges):
+                continue
+            single = np.ascontiguousarray(edges, np.float32)
+            digest.update(cohort.subjects[row].encode() + b"\n" + single.tobytes())
+            yield row, single
+
+
 class _EdgeWriter:
     def __init__(
         self, cohort: Cohort, flavor: Flavor, training: frozenset[int], paths: tuple[Path, Path]
@@ -92,13 +117,8 @@ class _EdgeWriter:
         """Write both files."""
         digest = hashlib.sha256()
         with self._paths[0].open("wb") as own, self._paths[1].open("wb") as rest:
-            for start, block in self._read_blocks():
-                for row, edges in enumerate(block, start=start):
-                    if np.isnan(edges).all() or not self._check.add(row, edges):
-                        continue
-                    single = np.ascontiguousarray(edges, np.float32)
-                    digest.update(self._cohort.subjects[row].encode() + b"\n" + single.tobytes())
-                    (own, rest)[self._keep(row, single)].write(single.data)
+            for row, edges in _read_rows(self._cohort, self._flavor, self._check, digest):
+                (own, rest)[self._keep(row, edges)].write(edges.data)
         self._say_doubts()
         if self._mean is None:
             raise ConnectomeError(
@@ -108,13 +128,6 @@ class _EdgeWriter:
             )
         self._fill_gaps(self._mean)
         return EdgeFiles(self._open(0), self._open(1), digest.hexdigest())
-
-    def _read_blocks(self) -> Iterator[tuple[int, NDArray[np.floating]]]:
-        n_rows, rows = len(self._cohort.subjects), self._cohort.rows[self._flavor]
-        return read_ahead(
-            (start, rows.read(start, min(start + BLOCK, n_rows)))
-            for start in range(0, n_rows, BLOCK)
-        )
 
     def _keep(self, row: int, edges: NDArray[np.float32]) -> int:
         """Note where a row goes: 0 for training subjects, 1 for others."""

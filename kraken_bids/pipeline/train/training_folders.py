@@ -1,16 +1,19 @@
 """The folder of a training: what it says of itself before it is a model, and how it is resumed."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from kraken_bids import __version__
-from kraken_bids.exceptions import SettingsError
+from kraken_bids.cohort.projections import Cohort
+from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.io.facts import read_facts
-from kraken_bids.io.files import make_folder, remove_leftovers
+from kraken_bids.io.files import is_disk_full, make_folder, remove_leftovers
 from kraken_bids.io.writing import to_plain, write_json, write_table
 from kraken_bids.models.krakencoder.checkpoint import DESCRIPTION_NAME, TRAINING_NAME
 from kraken_bids.models.splits import PARTS
+from kraken_bids.pipeline.train.edge_files import digest_edges
 from kraken_bids.pipeline.train.reduced_cohort import ReducedCohort
 from kraken_bids.pipeline.train.training_options import TrainingOptions
 from kraken_bids.pipeline.train.training_states import STATE_NAME
@@ -25,6 +28,8 @@ NOTES = {
 NO_MATTER = {"resume", "splits", "families", "participants", "atlases"}
 """Options that may differ when a training goes on: subjects and connectomes are compared."""
 DATA_NAME = "training_data.json"
+CONNECTOMES = "Connectomes"
+"""Key of a complete training: SHA-256 of the connectomes of each flavor."""
 
 
 class TrainingFolder:
@@ -88,6 +93,37 @@ class TrainingFolder:
         _write_split(cohort, self.folder)
         self.note(UNFINISHED)
 
+    def compare_connectomes(self, cohort: Cohort) -> bool:
+        """Refuse to take a complete training for that of other connectomes.
+
+        Returns
+        -------
+        bool
+            Whether they were compared: an older training may not have noted them.
+
+        Raises
+        ------
+        SettingsError
+            If one of them is another than it was trained on.
+        """
+        before = read_facts(self.folder / TRAINING_NAME).part(CONNECTOMES).plain
+        if before:
+            now = {flavor.name: digest_edges(cohort, flavor) for flavor in cohort.rows}
+            self._check_same({"connectomes": before}, {"connectomes": now}, "data")
+        return bool(before)
+
+    @contextmanager
+    def telling_how_to_go_on(self) -> Iterator[None]:
+        """Say with what command an interrupted training goes on, where the disk is full."""
+        try:
+            yield
+        except InputError as error:
+            if is_disk_full(error.__cause__) and (self.folder / STATE_NAME).is_file():
+                raise InputError(
+                    f"{error} Add --resume to it: the training goes on from its last saved state."
+                ) from error.__cause__
+            raise
+
     def note(self, status: str, **facts: Any) -> None:
         """Write ``training.json``: what the folder is."""
         write_json(
@@ -104,7 +140,7 @@ class TrainingFolder:
 
     def close(self, **facts: Any) -> None:
         """Say that the model is complete, and remove the saved state."""
-        self.note(COMPLETE, **facts)
+        self.note(COMPLETE, **facts, **{CONNECTOMES: self._data["connectomes"]})
         for name in (STATE_NAME, DATA_NAME):
             (self.folder / name).unlink(missing_ok=True)
 

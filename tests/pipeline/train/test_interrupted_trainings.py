@@ -18,6 +18,7 @@ import pytest
 from kraken_bids.exceptions import CheckpointError, InputError, SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.texts import read_json
+from kraken_bids.io.writing import write_json
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.training import Trainer
 from kraken_bids.pipeline.model_training import train_files
@@ -157,7 +158,7 @@ def test_a_full_disk_leaves_the_last_state(
         save(file, **arrays)
 
     monkeypatch.setattr(training_states.np, "savez", fill_up)
-    with pytest.raises(InputError, match=r"disk .* is full"):
+    with pytest.raises(InputError, match=r"disk .* is full.* Add --resume to it"):
         train_files([str(cohort)], tmp_path / "m", ask(validate_every=2))
     state = training_states.read_state(tmp_path / "m")
     assert state is not None
@@ -255,6 +256,31 @@ def test_a_complete_training_is_not_taken_for_one_of_others(
         other = save(tmp_path / f"{name}.npz", edges)
         with pytest.raises(SettingsError, match=r"which is complete, was trained on: 22 training"):
             train_files([str(other)], tmp_path / "m", ask(resume=True))
+
+
+def test_a_complete_training_is_not_taken_for_one_of_other_connectomes(
+    tmp_path: Path,
+    cohort: Path,
+    ask: Ask,
+    people: dict[Flavor, np.ndarray],
+    save: Save,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """One number of one person; an older folder, which does not know, says so."""
+    train_files([str(cohort)], tmp_path / "m", ask())
+    changed = {flavor: rows.copy() for flavor, rows in people.items()}
+    list(changed.values())[1][4, 7] += 0.01
+    other = save(tmp_path / "other.npz", changed)
+
+    with pytest.raises(SettingsError, match=r"connectomes of FCpcorr_mini12_hpf\. "):
+        train_files([str(other)], tmp_path / "m", ask(resume=True))
+
+    facts = read_json(tmp_path / "m/training.json")
+    del facts["Connectomes"]
+    write_json(tmp_path / "m/training.json", facts)
+    with caplog.at_level("INFO"):
+        train_files([str(other)], tmp_path / "m", ask(resume=True))
+    assert "connectomes could not be compared" in caplog.text
 
 
 def test_a_damaged_state_is_told(tmp_path: Path, cohort: Path, ask: Ask) -> None:
