@@ -16,7 +16,11 @@ from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError
 from kraken_bids.io.files import make_folder
 from kraken_bids.models.krakencoder.checkpoint import write_model
 from kraken_bids.models.krakencoder.fusion import fuse
-from kraken_bids.models.krakencoder.latent_space import LATENT_SPACE, find_space
+from kraken_bids.models.krakencoder.latent_space import (
+    LATENT_SPACE,
+    check_one_space,
+    find_space,
+)
 from kraken_bids.models.krakencoder.losses import weigh_losses
 from kraken_bids.models.krakencoder.merge import merge_models
 from kraken_bids.models.krakencoder.model import Model
@@ -144,11 +148,7 @@ def add_flavor_files(
 
 def _find_new(cohort: Cohort, base: Model, options: AdditionOptions) -> Cohort:
     """Connectomes of flavors that the model lacks."""
-    if base.network.architecture.group_paths:
-        raise CheckpointError(
-            f"expected a model of one latent space; found that {base.name} translates latents "
-            "between groups of flavors. Add to one without such translations."
-        )
+    check_one_space(base, "Add to")
     known = sorted(flavor.name for flavor in set(cohort.rows) & set(base.flavors))
     new = {flavor: rows for flavor, rows in cohort.rows.items() if flavor not in base.flavors}
     if not new:

@@ -14,8 +14,9 @@ from kraken_bids.cohort.from_files import open_connectomes
 from kraken_bids.cohort.output_checks import check_no_input
 from kraken_bids.cohort.projections import Cohort, encode_cohort, project_cohort
 from kraken_bids.cohort.subject_names import person_of
-from kraken_bids.exceptions import CheckpointError, ConnectomeError, SettingsError
+from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor
+from kraken_bids.io.facts import Facts
 from kraken_bids.models.krakencoder.adaptation import (
     DEFAULT_MODE,
     Adaptation,
@@ -27,7 +28,12 @@ from kraken_bids.models.krakencoder.checkpoint import write_model
 from kraken_bids.models.krakencoder.devices import resolve_device, single_thread
 from kraken_bids.models.krakencoder.finetuning import LATENT_MAP, NONE, RUNGS, Tuner
 from kraken_bids.models.krakencoder.ladder import N_FOLDS, Ladder, climb_ladder
-from kraken_bids.models.krakencoder.latent_space import LATENT_SPACE, OWN, find_space
+from kraken_bids.models.krakencoder.latent_space import (
+    LATENT_SPACE,
+    OWN,
+    check_one_space,
+    find_space,
+)
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.reduction import Reduction
 from kraken_bids.models.krakencoder.scores_model import make_scores_model
@@ -116,9 +122,10 @@ def finetune_files(
     check_no_input([("--output", output)], [*inputs, options.families, options.participants])
     device = resolve_device(options.device)
     base = read_with_hashes(model, options.transforms)
-    _check_tunable(base)
+    check_one_space(base, "Fine-tune")
     cohort = keep_known(open_connectomes(inputs), base, given=inputs)
     _check_people(cohort.subjects)
+    n_trained = _warn_of_known(base, cohort.subjects)
     families = find_families(cohort.subjects, inputs, options.families, options.participants)
     adaptation, raw, adapted = _take_scores(
         replace(base, device=device), cohort, options.adaptation_mode
@@ -129,16 +136,9 @@ def finetune_files(
         ladder = climb_ladder(tuner, families=families, seed=options.seed)
     tuned = _make_model(base, ladder, adaptation, output.resolve().name)
     write_model(tuned, output)
-    write_ladder(ladder, output, _list_facts(base, ladder, adaptation, options))
+    facts = {**_list_facts(base, ladder, adaptation, options), "NamedInTraining": n_trained}
+    write_ladder(ladder, output, facts)
     return tuned, ladder
-
-
-def _check_tunable(model: Model) -> None:
-    if model.network.architecture.group_paths:
-        raise CheckpointError(
-            f"expected a model of one latent space; found that {model.name} translates latents "
-            "between groups of flavors. Fine-tune one without such translations."
-        )
 
 
 def _check_people(subjects: Sequence[str]) -> None:
@@ -149,6 +149,23 @@ def _check_people(subjects: Sequence[str]) -> None:
             f"out to judge it; found {n_people}. Adapt to them instead: kraken-tools predict and "
             "kraken-bids do so by themselves."
         )
+
+
+def _warn_of_known(base: Model, subjects: Sequence[str]) -> int | None:
+    """Warn of people whose names are among those that the model was trained on; counts them.
+
+    None where the model does not say who they were.
+    """
+    known = set(map(person_of, Facts(dict(base.provenance)).texts("Subjects")))
+    people = set(map(person_of, subjects))
+    if known & people:
+        logger.warning(
+            "%d of %d people are named as training subjects of %s are (%s). If they are the same "
+            "people, the model knows them already: what it gains here says nothing of others, so "
+            "leave them out",
+            len(known & people), len(people), base.name, ", ".join(sorted(known & people)[:3]),
+        )  # fmt: skip
+    return len(known & people) if known else None
 
 
 def _check_judged(tuner: Tuner, subjects: Sequence[str]) -> None:

@@ -28,7 +28,7 @@ class SourceByTarget:
 
 
 def draw_source_by_target(
-    table: SourceByTarget, values: Floats, *, chance: float, digits: int
+    table: SourceByTarget, values: Floats, *, chance: float, digits: int, title: str = ""
 ) -> bytes:
     """PNG heatmap of numbers by source and target, with the cross-modal blocks framed.
 
@@ -42,12 +42,16 @@ def draw_source_by_target(
         Where the colours begin; they end at 1.
     digits : int
         After the point; with none, values are shown in per cent.
+    title : str
+        Of a picture that stands alone, whose axes are then named as well.
     """
     rows = _sort_groups(table.source_groups)
     columns = _sort_groups(table.target_groups)
     shown = np.asarray(values, dtype=float)[np.ix_(rows, columns)]
     cell = (50.0, 28.0)
     top, left = 142.0, 16 + 6.9 * max(map(len, table.sources))
+    if title:
+        top, left = top + 64, left + 24
     figure = theme.new_figure(
         left + cell[0] * len(columns) + 120, top + cell[1] * len(rows) + 16, scale=1.6
     )
@@ -55,6 +59,11 @@ def draw_source_by_target(
     _fill_cells(axes, shown, chance, digits=digits)
     _name_axes(axes, table, rows, columns)
     _frame_cross_modal(axes, table, rows, columns)
+    if title:
+        axes.xaxis.set_label_position("top")
+        axes.set_xlabel("predicted flavor (target)", fontsize=theme.SMALL)
+        axes.set_ylabel("from flavor (source)", fontsize=theme.SMALL)
+        axes.set_title(title, loc="left", fontsize=theme.SMALL, pad=10)
     return draw_png(figure)
 
 

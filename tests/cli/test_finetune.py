@@ -1,6 +1,7 @@
 """kraken-tools finetune on a synthetic cohort, from files to a model that other commands take."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -123,6 +124,25 @@ def test_a_turned_cohort_gets_a_model_of_its_own(
     errors = {name: np.mean((predicted - observed) ** 2) for name, predicted in cases.items()}
     assert errors["tuned"] < 0.3 * np.mean((observed - observed.mean(axis=0)) ** 2)
     assert errors["plain"] > 3 * errors["tuned"]
+
+
+def test_people_who_are_named_as_training_subjects_are_told_of(
+    population: Population, tmp_path: Path
+) -> None:
+    """Eight of thirty; of a model that does not say whom it was trained on, nothing is told."""
+    known = [f"p{k:03d}_ses-1" for k in range(22, 40)]
+    model = replace(population.make_model(), provenance={"Subjects": known})
+    inputs = write_cohort(tmp_path, population.draw(30, 2))
+
+    for name, one in (("told", model), ("silent", population.make_model())):
+        base = write_model(one, tmp_path / f"{name}-base")
+        done = run("finetune", "--model", base, "--input", *inputs, "--output", tmp_path / name)
+
+        assert done.exit_code == 0, done.output
+        found = json.loads((tmp_path / name / "finetune.json").read_text())["NamedInTraining"]
+        assert found == (8 if name == "told" else None)
+        said = "8 of 30 people are named as training subjects" in done.output
+        assert said == (name == "told")
 
 
 def test_noise_stays_at_mean_shift_and_says_so(

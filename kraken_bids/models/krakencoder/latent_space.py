@@ -39,6 +39,27 @@ def check_spaces(first: Model, other: Model) -> None:
     )
 
 
+def check_one_space(model: Model, act: str) -> None:
+    """Check that a model translates no latents between groups of flavors.
+
+    Parameters
+    ----------
+    model : Model
+    act : str
+        What is to be done instead to one without: ``Fine-tune``, ``Add to``.
+
+    Raises
+    ------
+    CheckpointError
+        If it does.
+    """
+    if model.network.architecture.group_paths:
+        raise CheckpointError(
+            f"expected a model of one latent space; found that {model.name} translates latents "
+            f"between groups of flavors. {act} one without such translations."
+        )
+
+
 def _say_space(model: Model) -> str:
     stated = model.provenance.get(LATENT_SPACE)
     if stated == OWN:

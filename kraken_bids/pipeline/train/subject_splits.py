@@ -169,6 +169,13 @@ def _read_people(file: Path) -> list[dict[str, str]]:
             f"expected a table with tabs and the column {PARTICIPANT} in {file}; found "
             f"{', '.join(rows[0]) if rows else 'no rows'}. Name the column of subjects so."
         )
+    rows = [row for row in rows if any(row.values())]
+    nameless = [row for row in rows if not row[PARTICIPANT]]
+    if nameless:
+        raise InputError(
+            f"expected a name in the column {PARTICIPANT} of every row of {file}; found none "
+            f"beside {', '.join(filter(None, nameless[0].values()))}. Correct the table."
+        )
     counts = Counter(row[PARTICIPANT] for row in rows)
     twice = [name for name, n in counts.items() if n > 1]
     if twice:

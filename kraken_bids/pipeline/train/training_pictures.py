@@ -61,7 +61,8 @@ def draw_heatmaps(figures: Sequence[Figure], split: str, folder: Path) -> None:
             == (split, metric, "edges", MODEL)
         ]
         if found:
-            _write(folder / f"heatmap_{metric}_edges_{split}.png", _draw_heatmap(found, metric))
+            png = _draw_heatmap(found, metric, split)
+            _write(folder / f"heatmap_{metric}_edges_{split}.png", png)
 
 
 def _list_baselines(history: History, metric: str, space: str) -> list[Curve]:
@@ -75,7 +76,7 @@ def _list_baselines(history: History, metric: str, space: str) -> list[Curve]:
     return found
 
 
-def _draw_heatmap(figures: Sequence[Figure], metric: str) -> bytes:
+def _draw_heatmap(figures: Sequence[Figure], metric: str, split: str) -> bytes:
     ends = [name for figure in figures for name in (figure.source, figure.target)]
     names = tuple(dict.fromkeys(ends))
     flavors: list[Flavor] = [parse_flavor(name) for name in names]
@@ -86,7 +87,9 @@ def _draw_heatmap(figures: Sequence[Figure], metric: str) -> bytes:
     table = SourceByTarget(names, groups, names, groups)
     n = max(figure.n for figure in figures)
     chance = chance_rank(n) if metric == "avgrank" else 0.0
-    return draw_source_by_target(table, values, chance=chance, digits=2)
+    name = next(title for known, _, title in SHOWN if known == metric)
+    title = f"{name}, {n} {split} subjects, {SPACE_WORDS['edges']}"
+    return draw_source_by_target(table, values, chance=chance, digits=2, title=title)
 
 
 def _write(path: Path, png: bytes) -> None:

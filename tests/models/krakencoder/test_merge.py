@@ -15,7 +15,7 @@ import torch
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.models.krakencoder.checkpoint import read_model, write_model
-from kraken_bids.models.krakencoder.latent_space import LATENT_SPACE, OWN
+from kraken_bids.models.krakencoder.latent_space import LATENT_SPACE, OWN, check_one_space
 from kraken_bids.models.krakencoder.merge import merge_models
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.network import Network
@@ -166,6 +166,17 @@ def test_models_that_translate_between_groups_are_refused(
         merge_models([grouped, make_part("SCcount_other_x")])
     with pytest.raises(CheckpointError, match="at least two models"):
         merge_models([grouped])
+
+
+def test_one_latent_space_is_what_others_can_be_brought_to(
+    make_model: Callable[..., Model],
+) -> None:
+    """Fine-tuning and adding flavors refuse models that translate, and say what to do instead."""
+    grouped = make_model(groups=("fc", "sc", "fc"), group_paths=("fc->sc", "sc->fc"))
+
+    check_one_space(make_model(), "Add to")
+    with pytest.raises(CheckpointError, match=r"Add to one without such translations\.$"):
+        check_one_space(grouped, "Add to")
 
 
 @pytest.mark.skipif(

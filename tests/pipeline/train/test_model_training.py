@@ -19,6 +19,7 @@ from kraken_bids.pipeline.file_predictions import encode_files
 from kraken_bids.pipeline.model_files import convert_model, describe_model, format_description
 from kraken_bids.pipeline.model_training import train_files
 from kraken_bids.pipeline.predict.prediction_options import PredictionOptions
+from kraken_bids.pipeline.train.subject_splits import read_split
 from kraken_bids.pipeline.train.training_options import TrainingOptions
 from kraken_bids.scores.metrics import compute_metrics
 
@@ -408,6 +409,17 @@ def test_a_flavor_without_variance_is_named(
 
     with pytest.raises(ConnectomeError, match=r"FCcorr_mini12_hpf: .*all alike"):
         train_files([str(save(tmp_path / "c.npz", edges))], tmp_path / "m", ask())
+
+
+def test_a_row_of_a_split_that_names_nobody_is_refused(tmp_path: Path) -> None:
+    """Rows of blanks, as spreadsheet programs leave them, are none."""
+    table = tmp_path / "splits.tsv"
+    table.write_text("participant_id\tsplit\n001\ttrain\n\t\n002\ttest\n")
+    assert read_split(table) == {"001": "train", "002": "test"}
+
+    table.write_text("participant_id\tsplit\n001\ttrain\n\ttest\n")
+    with pytest.raises(InputError, match="found none beside test"):
+        read_split(table)
 
 
 def test_a_name_that_comes_twice_is_refused(
