@@ -91,3 +91,22 @@ def test_a_change_is_planted_in_one_region_of_some_people(cohorts: Any) -> None:
     assert np.count_nonzero(moved) == 3 * len(edges)
     np.testing.assert_array_equal(changed.measured[structure], without.measured[structure])
     assert changed.families[:4] == ["f0000", "f0000", "f0001", "f0001"]
+
+
+def test_the_true_gain_of_calibrations_is_that_of_new_people(
+    cohorts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 20 000 of the same population, each calibrated by every fold's calibration."""
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    import worth_repeats
+
+    population = cohorts.make_population("medium", flavors=cohorts.make_flavors((8,)), seed=2)
+    target = next(iter(population.flavors))
+    cohort = cohorts.make_cohort("medium", n_subjects=50, seed=2, population=population)
+    fitted = worth_repeats.calibrate(cohort, target)
+    others = cohorts.make_cohort("medium", n_subjects=20_000, seed=3, population=population)
+    measured, predicted = worth_repeats.take(others, target)
+    errors = [((measured - one.apply(predicted)) ** 2).sum() for one in fitted.without]
+    means = [((measured - one.mean_measured) ** 2).sum() for one in fitted.without]
+    true = worth_repeats.find_true_gain(cohort, target, fitted)
+    assert true == pytest.approx(float(1 - sum(errors) / sum(means)), abs=0.004)
