@@ -2,8 +2,10 @@
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from kraken_bids.bids.outputs import group_path, group_report_path
 from kraken_bids.demo.cohort import simulate_cohort
@@ -108,30 +110,29 @@ def _check(exit_code: int, derivatives: Path) -> None:
 
 
 def _summarise(derivatives: Path, seconds: float) -> Iterator[str]:
-    """Say where the reports are, and how well subjects were told apart across modalities."""
+    """Say where the reports are, and what predictions across modalities are worth."""
     columns = read_columns(group_path(derivatives, "metrics.tsv"))
     rows = list(zip(*columns.values(), strict=True))
     yield ""
     yield "How well subjects that the model has never seen are found from their other modality:"
     for source, group in (("fusionSC", "FC"), ("fusionFC", "SC")):
-        found = {
-            metric: [
-                float(value)
-                for s, target, name, value, *_ in rows
-                if s == source and target.startswith(group) and name == metric
-            ]
-            for metric in ("avgrank", "top1acc", "n")
-        }
-        n = int(max(found["n"]))
-        rank = sum(found["avgrank"]) / len(found["avgrank"])
-        top1 = sum(found["top1acc"]) / len(found["top1acc"])
+        own = [row for row in rows if row[0] == source and row[1].startswith(group)]
+        mean = partial(_average, own)
+        n = int(max(float(row[3]) for row in own if row[2] == "n"))
         yield (
             f"  {'structure' if group == 'FC' else 'function'} → "
             f"{'function' if group == 'FC' else 'structure'}: the right one of {n} subjects in "
-            f"{top1:.0%} of cases (chance {1 / n:.0%}); average rank {rank:.2f} "
-            f"(1 is perfect, chance {chance_rank(n):.2f})"
+            f"{mean('top1acc'):.0%} of cases (chance {1 / n:.0%}); average rank "
+            f"{mean('avgrank'):.2f} (1 is perfect, chance {chance_rank(n):.2f}); squared error "
+            f"{-mean('gain'):+.0%} against the group mean"
         )
     yield ""
     yield f"Group report:        {group_report_path(derivatives)}"
     yield f"Participant reports: {derivatives}/sub-*.html"
     yield f"Done in {seconds / 60:.1f} minutes."
+
+
+def _average(rows: Sequence[Sequence[Any]], metric: str) -> float:
+    """Mean of a metric over targets."""
+    values = [float(row[3]) for row in rows if row[2] == metric]
+    return sum(values) / len(values)

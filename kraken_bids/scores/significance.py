@@ -125,14 +125,7 @@ def compare_products(
     n = len(products.cross)
     kinship = kinship or Kinship.none(n)
     found = products.correlate()
-    ranks, n_ranked = _rank_people(found.plain, kinship)
-    cells = {
-        "top1acc": (ranks <= 0).astype(np.float64),
-        "top2acc": (ranks <= 1).astype(np.float64),
-        "avgrank": 1 - ranks / n_ranked,
-        "avgcorr": found.plain,
-        "avgcorr_resid": found.demeaned,
-    }
+    cells = list_cells(found.plain, found.demeaned, kinship)
     if products.r2 is not None:
         cells["r2"] = products.r2
     mean = _predict_means(products, folds)
@@ -155,34 +148,35 @@ def _predict_means(products: Products, folds: NDArray[np.intp] | None) -> Produc
     if folds is None:
         flat = Rows(np.zeros((n, n)), np.zeros(n), np.zeros(n))
         return Products(products.center, products.observed, flat, np.zeros((n, n)))
-    return mix_products(products, leave_out_means(folds))
-
-
-def mix_products(products: Products, weights: Matrix) -> Products:
-    """Products with predictions that are weighted sums of the observed connectomes.
-
-    Parameters
-    ----------
-    products : Products
-    weights : ndarray of shape (n_subjects, n_subjects)
-        Each row, of one prediction, adds up to 1.
-    """
-    observed = products.observed
+    weights, observed = leave_out_means(folds), products.observed
     return Products(products.center, observed, observed.mix(weights), observed.gram @ weights.T)
 
 
-def _rank_people(correlations: Matrix, kinship: Kinship) -> tuple[Matrix, Matrix]:
-    """Rank of every prediction among those of other people, and how many are ranked.
+def list_cells(plain: Matrix, demeaned: Matrix, kinship: Kinship) -> dict[str, Matrix]:
+    """Cells of the metrics that correlations of everyone with everyone give.
 
-    Other sessions of the person predicted are passed over: they are no one else's.
+    A prediction is ranked among those of other people: other sessions of the person predicted are
+    passed over, since they are no one else's.
+
+    Parameters
+    ----------
+    plain, demeaned : ndarray of shape (n_subjects, n_subjects)
+        Observed in rows; with the means, and without them.
+    kinship : Kinship
     """
-    ranks = rank_cells(correlations)
+    ranks = rank_cells(plain)
     people = np.array(kinship.people, np.intp)
-    n_ranked = len(people) + 1.0 - np.bincount(people)[people]
-    for person in np.flatnonzero(np.bincount(people) > 1):
+    sizes = np.bincount(people)
+    for person in np.flatnonzero(sizes > 1):
         own = np.flatnonzero(people == person)
-        ranks[:, own] -= rank_cells(correlations[:, own])
-    return ranks, np.asarray(n_ranked, np.float64)
+        ranks[:, own] -= rank_cells(plain[:, own])
+    return {
+        "top1acc": (ranks <= 0).astype(np.float64),
+        "top2acc": (ranks <= 1).astype(np.float64),
+        "avgrank": 1 - ranks / (len(people) + 1.0 - sizes[people]),
+        "avgcorr": plain,
+        "avgcorr_resid": demeaned,
+    }
 
 
 def score_comparison(

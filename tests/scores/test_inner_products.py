@@ -5,6 +5,7 @@ import pytest
 from sklearn.metrics import r2_score
 
 from kraken_bids.scores.inner_products import (
+    Products,
     center_on,
     leave_out_means,
     make_basis,
@@ -13,7 +14,6 @@ from kraken_bids.scores.inner_products import (
     multiply_rows,
 )
 from kraken_bids.scores.metrics import row_correlations
-from kraken_bids.scores.significance import mix_products
 
 
 @pytest.fixture
@@ -72,7 +72,10 @@ def test_weighted_sums_of_people_need_no_edges(
     weights = rng.normal(size=(9, 9))
     weights /= weights.sum(axis=1, keepdims=True)
 
-    found, expected = mix_products(multiply(x, x), weights), multiply(x, weights @ x)
+    own = multiply(x, x)
+    mixed = own.observed.mix(weights)
+    found = Products(own.center, own.observed, mixed, own.observed.gram @ weights.T)
+    expected = multiply(x, weights @ x)
 
     np.testing.assert_allclose(found.errors, expected.errors, rtol=1e-9, atol=1e-9)
     for name in ("plain", "demeaned"):

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from kraken_bids.models.calibration.calibration import MIN_FOLDS, N_FOLDS
 from kraken_bids.models.folds import deal_folds
 from kraken_bids.models.pls_peer import predict_held_out
-from kraken_bids.scores.inner_products import Center, Products, Rows, center_on, multiply_rows
+from kraken_bids.scores.cross_fitted import compare_cross_fitted
+from kraken_bids.scores.inner_products import Center, Rows, center_on, multiply_rows
 from kraken_bids.scores.resampling import Kinship
-from kraken_bids.scores.significance import Comparison, Score, compare_products, mix_products
+from kraken_bids.scores.significance import Comparison, Score
 from kraken_bids.worth_settings import MIN_CALIBRATED
 
 OF_PEER = ("avgcorr", "avgcorr_resid", "avgrank", "top1acc", "gain")
@@ -75,10 +76,9 @@ def compare_peer(
     fitting : Fitting
         Of these subjects.
     """
-    center, rows = target.take(subjects)
-    fitted = predict_held_out(join_inputs(inputs, subjects), rows.gram, fitting.folds)
-    products = mix_products(Products(center, rows, rows, rows.gram), fitted.weights)
-    return compare_products(products, folds=fitting.folds, kinship=fitting.kinship)
+    measured, joined = target.take(subjects), join_inputs(inputs, subjects)
+    fitted = predict_held_out(joined, measured[1].gram, fitting.folds)
+    return compare_cross_fitted(measured, fitted.weights, fitting.folds, kinship=fitting.kinship)
 
 
 def join_inputs(inputs: Sequence[Measured], subjects: Sequence[Hashable]) -> NDArray[np.float64]:

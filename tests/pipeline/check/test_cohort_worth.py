@@ -21,7 +21,7 @@ from kraken_bids.models.pls_peer import predict_held_out
 from kraken_bids.pipeline.check import peer_comparison
 from kraken_bids.pipeline.check.cohort_scores import score_members
 from kraken_bids.pipeline.check.pair_calibrations import PairCalibrations
-from kraken_bids.scores.metrics import compute_metrics
+from kraken_bids.scores.metrics import compute_metrics, row_correlations
 from kraken_bids.scores.quality_control import METRIC_WORDS, Metric
 
 Metrics = dict[tuple[str, str, str], Metric]
@@ -103,10 +103,10 @@ def test_the_peer_is_fitted_on_the_inputs_of_the_source(
     folds = deal_folds(12, 6, families=families)
     predicted = predict_held_out(joined @ joined.T, y @ y.T, folds).weights @ y
     mean = np.stack([y[folds != fold].mean(axis=0) for fold in folds])
-    expected = compute_metrics(y, predicted)
     own = {m: row.value for (s, t, m), row in found.items() if (s, t) == ("fusionFC", target.name)}
-    for name in ("avgcorr", "avgcorr_resid", "avgrank", "top1acc"):
-        assert own[f"pls_{name}"] == pytest.approx(expected[name], abs=1e-6)
+    for name, less in (("avgcorr", 0), ("avgcorr_resid", mean)):
+        r = np.diag(row_correlations(y - less, predicted - less)).mean()
+        assert own[f"pls_{name}"] == pytest.approx(r)
     gain = 1 - ((y - predicted) ** 2).sum() / ((y - mean) ** 2).sum()
     assert own["pls_gain"] == pytest.approx(gain)
     assert gain > 0.1
