@@ -4,7 +4,7 @@ The connectomes of n people span n - 1 dimensions, whatever the number of their 
 in these is regression between edges, and a prediction is a weighted sum of measured connectomes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.models.krakencoder.moments import Matrix, Moments
 from kraken_bids.models.krakencoder.pls import PATIENCE
-from kraken_bids.models.krakencoder.pls_components import extract_components
+from kraken_bids.models.krakencoder.pls_components import extract_components, extract_together
 
 MAX_COMPONENTS = 40
 FLAT = 1e-12
@@ -99,9 +99,8 @@ def _choose(cohort: _Cohort, most: int) -> NDArray[np.intp]:
     """Choose the number of components without each fold, by the error in the others."""
     n_folds = len(cohort.rows)
     pairs = [(one, other) for one in range(n_folds) for other in range(one)]
-    walks = [_follow(cohort, pair, most) for pair in pairs]
     errors: list[Matrix] = []
-    for found in zip(*walks, strict=False):
+    for found in _follow(cohort, pairs, most):
         total = np.zeros(n_folds)
         for (one, other), (of_one, of_other) in zip(pairs, found, strict=True):
             # the regression without one is judged on the people of the other
@@ -114,19 +113,25 @@ def _choose(cohort: _Cohort, most: int) -> NDArray[np.intp]:
 
 
 def _follow(
-    cohort: _Cohort, held_out: tuple[int, int], most: int
-) -> Iterator[tuple[float, float]]:
-    """Squared error in two folds held out after 0, 1, 2 … components."""
-    one, other = held_out
-    kept = cohort.whole - cohort.parts[one] - cohort.parts[other]
-    rows = [cohort.rows[fold] for fold in held_out]
-    inputs = [cohort.x[own] - kept.mean_x for own in rows]
-    left = [cohort.y[own] - kept.mean_y for own in rows]
-    yield float(np.vdot(left[0], left[0])), float(np.vdot(left[1], left[1]))
-    found = extract_components(kept.centered())
-    for _, (rotation, loading) in zip(range(most), found, strict=False):
-        left = [
-            rest - np.outer(own @ rotation, loading)
-            for own, rest in zip(inputs, left, strict=True)
-        ]
-        yield float(np.vdot(left[0], left[0])), float(np.vdot(left[1], left[1]))
+    cohort: _Cohort, pairs: Sequence[tuple[int, int]], most: int
+) -> Iterator[list[tuple[float, float]]]:
+    """Squared errors in both folds of each pair after 0, 1 … components, fitted without both."""
+    kept = [cohort.whole - cohort.parts[one] - cohort.parts[other] for one, other in pairs]
+    rows = [[cohort.rows[fold] for fold in pair] for pair in pairs]
+    inputs = [
+        [cohort.x[own] - fit.mean_x for own in both] for fit, both in zip(kept, rows, strict=True)
+    ]
+    left = [
+        [cohort.y[own] - fit.mean_y for own in both] for fit, both in zip(kept, rows, strict=True)
+    ]
+    yield _square(left)
+    found = extract_together([fit.centered() for fit in kept])
+    for _, (rotations, loadings) in zip(range(most), found, strict=False):
+        for k, (rotation, loading) in enumerate(zip(rotations, loadings, strict=True)):
+            for own, rest in zip(inputs[k], left[k], strict=True):
+                np.subtract(rest, np.outer(own @ rotation, loading), out=rest)
+        yield _square(left)
+
+
+def _square(left: Sequence[Sequence[Matrix]]) -> list[tuple[float, float]]:
+    return [(float(np.vdot(one, one)), float(np.vdot(other, other))) for one, other in left]
