@@ -163,17 +163,41 @@ def from_sidecar(kind: type[Record], content: Facts) -> Record:
 
 
 def from_columns(kind: type[Record], columns: Mapping[str, Any]) -> list[Record]:
-    """Read the records of a table back, one for each row."""
+    """Read the records of a table back; what is not known is None or '', where a field may be."""
     kinds = {name: type_ for name, _, type_ in _list_keys(kind)}
+    unknown: dict[str, str | None] = dict.fromkeys(_list_optional(kind))
+    unknown |= {name: "" for name, type_ in kinds.items() if type_ is str and name not in unknown}
     return [
-        kind(**{name: kinds[name](value) for name, value in zip(kinds, row, strict=True)})
+        kind(**{
+            name: unknown[name] if name in unknown and _is_unknown(value) else kinds[name](value)
+            for name, value in zip(kinds, row, strict=True)
+        })
         for row in zip(*(np.asarray(columns[name]) for name in kinds), strict=True)
-    ]
+    ]  # fmt: skip
+
+
+def name_columns(kind: type["DataclassInstance"]) -> tuple[list[str], list[str]]:
+    """Name the columns of numbers and those of texts that a table of these records has."""
+    kinds = {name: type_ for name, _, type_ in _list_keys(kind)}
+    texts = [name for name, type_ in kinds.items() if type_ is str]
+    return [name for name in kinds if name not in texts], texts
+
+
+def _is_unknown(value: Any) -> bool:
+    """Whether a cell of a table says that nothing is known."""
+    return value in {"nan", "n/a"} if isinstance(value, str) else bool(value != value)  # noqa: PLR0124
 
 
 @cache
 def _list_written(kind: type["DataclassInstance"]) -> tuple["Field[Any]", ...]:
     return tuple(one for one in fields(kind) if WRITTEN in one.metadata)
+
+
+@cache
+def _list_optional(kind: type["DataclassInstance"]) -> frozenset[str]:
+    """Fields that may be None."""
+    hints = get_type_hints(kind)
+    return frozenset(name for name, hint in hints.items() if types.NoneType in get_args(hint))
 
 
 @cache

@@ -1,6 +1,8 @@
 """Which sections the pages have, in their order; each is one file and one template."""
 
 from kraken_bids.report.sections import (
+    about_people,
+    about_person,
     brain,
     citation,
     connectome_panels,
@@ -33,6 +35,7 @@ OF_SUBJECT = (
     structure.SECTION,
     motion.SECTION,
     coverage.SECTION,
+    about_person.SECTION,
     glance.SECTION,
     structure_function.SUBJECT,
     consistency.SUBJECT,
@@ -46,6 +49,7 @@ OF_SUBJECT = (
 OF_GROUP = (
     subject_table.SECTION,
     error_list.SECTION,
+    about_people.SECTION,
     brain.SECTION,
     identifiability.SECTION,
     latent_map.SECTION,

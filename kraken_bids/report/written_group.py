@@ -9,6 +9,7 @@ from typing import Any, cast
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.io.facts import read_table
+from kraken_bids.io.records import Record, from_columns, name_columns
 from kraken_bids.report.written import ALL_OF_SESSIONS, Columns, Known, T, Written, read_or_none
 
 WHOSE = ("participant_id", "session_id")
@@ -77,6 +78,25 @@ def read_group_table(
     if not path.exists():
         return {}
     return read_or_none(lambda: read_table(path, numbers=numbers, texts=texts)) or {}
+
+
+def read_group_records(
+    output_dir: Path, name: str, kind: type[Record], *, texts: Sequence[str] = ()
+) -> tuple[Columns, list[Record]]:
+    """Read the records of a table of the group, and its columns; none where it is not there.
+
+    Parameters
+    ----------
+    output_dir, name
+        As of :func:`read_group_table`.
+    kind : type
+        Of the records.
+    texts : sequence of str, optional
+        Further columns of text.
+    """
+    numbers, own = name_columns(kind)
+    columns = read_group_table(output_dir, name, numbers=numbers, texts=[*texts, *own])
+    return columns, from_columns(kind, columns) if columns else []
 
 
 def label_rows(columns: Columns) -> list[str]:

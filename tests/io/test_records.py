@@ -1,5 +1,6 @@
 """One record, in a table, beside it and in a sidecar."""
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from kraken_bids.io.records import (
     column,
     from_columns,
     from_sidecar,
+    name_columns,
     remove_records,
     to_sidecar,
     write_records,
@@ -97,3 +99,27 @@ def test_records_of_one_sidecar_follow_each_other() -> None:
         "MeanFD": 0.25,
         "Verdict": "ok",
     }
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What may be known."""
+
+    name: str = column()
+    note: str = column(default="")
+    reason: str | None = column()
+    count: int | None = column()
+    value: float = column()
+
+
+def test_what_a_table_does_not_know_comes_back_as_nothing(tmp_path: Path) -> None:
+    """None where a field may be that, an empty text else; other numbers stay NaN."""
+    path = tmp_path / "table.tsv"
+    rows = [Measurement("a", "x", "y", 3, 0.5), Measurement("b", "", None, None, math.nan)]
+    write_records(path, [Measurement], [[one] for one in rows], description="")
+    numbers, texts = name_columns(Measurement)
+    assert (numbers, texts) == (["count", "value"], ["name", "note", "reason"])
+    first, second = from_columns(Measurement, read_table(path, numbers=numbers, texts=texts))
+    assert first == rows[0]
+    assert (second.note, second.reason, second.count) == ("", None, None)
+    assert math.isnan(second.value)

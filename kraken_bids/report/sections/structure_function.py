@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, get_type_hints
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +13,13 @@ from kraken_bids.report.brain_views import draw_deviations
 from kraken_bids.report.section import Section
 from kraken_bids.report.words import count_noun, format_fixed
 from kraken_bids.report.written import Columns, Written, read_or_none, sort_flavors
-from kraken_bids.report.written_group import WHOSE, WrittenGroup, label_rows, read_group_table
+from kraken_bids.report.written_group import (
+    WHOSE,
+    WrittenGroup,
+    label_rows,
+    read_group_records,
+    read_group_table,
+)
 from kraken_bids.scores.deviations import Finding
 from kraken_bids.scores.discordance import MEASURES, RATE
 
@@ -203,14 +209,10 @@ def gather_group(group: WrittenGroup) -> dict[str, Any] | None:
 
 def _list_people(group: WrittenGroup) -> list[tuple[str, str, int, list[Finding]]]:
     """List of whom something was found, surest first: label, page, how much, and some of it."""
-    kinds = get_type_hints(Finding)
-    texts = [*WHOSE, *(name for name, kind in kinds.items() if kind is str)]
-    numbers = [name for name in kinds if name not in texts]
-    columns = group.read_table("discordance.tsv", numbers=numbers, texts=texts)
+    columns, rows = read_group_records(group.output_dir, "discordance.tsv", Finding, texts=WHOSE)
     found: dict[str, list[Finding]] = {}
-    if columns:
-        for label, one in zip(label_rows(columns), from_columns(Finding, columns), strict=True):
-            found.setdefault(label, []).append(one)
+    for label, one in zip(label_rows(columns) if columns else (), rows, strict=True):
+        found.setdefault(label, []).append(one)
     people = [
         (label, group.pages.get(label, ""), len(own), sorted(own, key=lambda one: one.q)[:3])
         for label, own in found.items()
