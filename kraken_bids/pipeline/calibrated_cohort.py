@@ -44,6 +44,7 @@ from kraken_bids.pipeline.calibrate.fitted_pairs import (
     add_ceiling,
 )
 from kraken_bids.pipeline.calibrate.session_calibrations import SessionCalibrator
+from kraken_bids.scores.calibrated_records import NOBODY
 from kraken_bids.scores.quality_control import CROSS_MODAL, InputQuality, Metric
 
 logger = logging.getLogger(__name__)
@@ -238,6 +239,7 @@ def _remove_saved(plan: PredictionPlan) -> None:
 
 def _say_refused(refused: Mapping[tuple[str, Flavor], str]) -> None:
     """Say in one line why nothing was fitted."""
-    first = next(iter(refused.values()))
-    more = f" (and {len(refused) - 1} more pair(s) of source and target)" if refused else ""
-    logger.warning("no calibration is fitted: %s%s", first, more if len(refused) > 1 else "")
+    reasons = sorted(refused.values(), key=lambda reason: reason.startswith(NOBODY))
+    n_more = len(reasons) - 1
+    more = f" (and {n_more} more pair(s) of source and target)" if n_more else ""
+    logger.warning("no calibration is fitted: %s%s", reasons[0], more)

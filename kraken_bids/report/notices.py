@@ -18,7 +18,11 @@ from kraken_bids.report.session_warnings import MAX_NAMES, list_cohort_warnings,
 from kraken_bids.report.subjects import FAILED, read_verdict
 from kraken_bids.report.written import Written, of_each_session, read_or_none
 from kraken_bids.report.written_group import WrittenGroup
+from kraken_bids.scores.calibrated_records import NOBODY
 from kraken_bids.settings import MAX_IMPUTED_SHARE
+
+UNKNOWN = ("nan", "n/a")
+"""How tables read back say that there is no word."""
 
 
 def list_notices(written: Written) -> tuple[Notice, ...]:
@@ -193,16 +197,17 @@ def _say_absent(absent: Sequence[str]) -> list[str]:
 
 
 def _say_uncalibrated(group: WrittenGroup) -> list[str]:
-    """Say why predictions are not calibrated, where none or some are not."""
+    """Say why predictions of flavors that were measured are not calibrated."""
     path = group_path(group.output_dir, "calibration.tsv")
     names = ("source", "target", "reason")
     table = read_or_none(lambda: read_table(path, texts=names)) if path.exists() else None
     rows = list(zip(*(table[name].tolist() for name in names), strict=True)) if table else []
-    refused = [(f"{target} from {source}", why) for source, target, why in rows if why != "nan"]
+    measured = [row for row in rows if not row[2].startswith(NOBODY)]
+    refused = [(f"{row[1]} from {row[0]}", row[2]) for row in measured if row[2] not in UNKNOWN]
     if not refused:
         return []
     first, why = refused[0]
-    if len(refused) == len(rows):
+    if len(refused) == len(measured):
         return [f"Predictions are not calibrated, and have no intervals: {why} ({first})."]
     more = f", and {len(refused) - 1} more" if len(refused) > 1 else ""
     return [f"Some predictions are not calibrated: {first}{more}: {why}."]

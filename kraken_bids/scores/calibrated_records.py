@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from kraken_bids.io.records import column
 
+NOBODY = "nobody"
+"""How the reason begins of a pair whose target was not measured at all."""
+
 
 @dataclass(frozen=True)
 class PairNames:

@@ -15,6 +15,7 @@ from kraken_bids.cohort.sources import Source
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.calibration.calibration import MIN_FOLDS, N_FOLDS, fit_calibration
 from kraken_bids.models.folds import deal_folds
+from kraken_bids.scores.calibrated_records import NOBODY
 from kraken_bids.settings import Settings
 from kraken_bids.worth_settings import MIN_CALIBRATED
 
@@ -105,7 +106,11 @@ class PairCalibrations:
         """Whether so many have both that a calibration can be fitted; notes why not."""
         n_subjects = len({self.members[index].subject for index in subjects})
         n_families = len({self.families[index] for index in subjects})
-        if n_subjects < MIN_CALIBRATED:
+        if not n_subjects:
+            self.refused[source.name, target] = (
+                f"{NOBODY} has {target} measured in every region and predicted from {source.name}"
+            )
+        elif n_subjects < MIN_CALIBRATED:
             self.refused[source.name, target] = (
                 f"expected at least {MIN_CALIBRATED} subjects with {target} measured in every "
                 f"region and predicted from {source.name}; found {n_subjects}"
