@@ -12,6 +12,7 @@ from kraken_bids.report.circle import Circle
 from kraken_bids.report.contents import OF_GROUP, OF_SUBJECT
 from kraken_bids.report.panels import FlavorPanel, PredictedMatrix
 from kraken_bids.report.section import FileLink, Notice, Page, Tile
+from kraken_bids.report.sections.about_person import PersonWorth, Strip, WorthPanel
 from kraken_bids.report.sections.coverage import Coverage
 from kraken_bids.report.sections.error_list import ErrorRow
 from kraken_bids.report.sections.glance import list_predictions
@@ -23,9 +24,12 @@ from kraken_bids.report.sections.motion import Motion
 from kraken_bids.report.sections.session_quality import QualityRow
 from kraken_bids.report.sections.site_adaptation import AdaptationFit
 from kraken_bids.report.sections.structure import EndShares, TractogramRow
+from kraken_bids.report.sections.structure_function import Discordance
 from kraken_bids.report.sections.subject_table import colour_cells
 from kraken_bids.report.sections.verdict_shares import VerdictShares
 from kraken_bids.report.subjects import SubjectRow
+from kraken_bids.report.worth_words import Claim
+from kraken_bids.scores.deviations import Finding
 from kraken_bids.scores.quality_control import METRIC_WORDS, Metric
 
 FLAVORS = list_flavors(["fs86"], processings=["hpf", "hpfgsr", "volnorm"])
@@ -134,7 +138,24 @@ def participant_page() -> Page:
         "structure": tractograms,
         "motion": (Motion("task-rest_run-01", displacement, displacement < 0.5, 1.5, 0.5),),
         "coverage": (Coverage("T1w", "fs86", coverage, names, 0.5),),
+        "worth": PersonWorth(
+            (
+                WorthPanel(
+                    FLAVORS[0],
+                    "fusionSC",
+                    Claim("about this person", HOSTILE),
+                    (Strip("gain over the mean", HOSTILE, 0.4, (0.3, 0.5), (0.1, 0.9), 0.2),),
+                ),
+            )
+        ),
         "glance": list_predictions(panels),
+        "discordance": Discordance(
+            [Finding(FLAVORS[0].name, "fusionSC", "shift", "region", HOSTILE, 1, 0, 5, 0, 0, 95)],
+            [FLAVORS[0].name],
+            95,
+            27,
+            ("age", HOSTILE),
+        ),
         "connectomes": {"fs86": panels},
         "adaptation": {"fits": fits, "otherwise": ""},
         "model": {"model": MODEL, "latents": (LatentRow("fusion", 5, 0.8),)},
@@ -216,6 +237,18 @@ def group_page() -> Page:
         },
         "latents": {"latents": Latents(labels, latents, np.arange(n) < 2, latents, sc)},
         "outliers": {"rows": [{"label": "sub-01", **outlier}], "n_judged": n},
+        "worth": {
+            "rows": (),
+            "refused": [HOSTILE],
+            "reason": HOSTILE,
+            "others": (),
+        },
+        "discordance": {
+            "rows": [],
+            "refused": [HOSTILE],
+            "n_refused": 2,
+            "people": [],
+        },
         "predictions": (VerdictShares(names[0], "FC", {"fusion": (n - 2, 1, 1)}),),
         "trust": (),
         "adaptation": {
