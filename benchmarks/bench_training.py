@@ -23,6 +23,9 @@ from kraken_bids.models.krakencoder.training import Trainer, TrainingData, Train
 MAX_SECONDS, MIN_JOINT, MIN_PATHS = 0.5, 7.0, 5.0
 """Targets: of a joint epoch, and how many times faster than the plain loop."""
 
+PAUSE = 0.2
+"""Seconds."""
+
 
 @dataclass(frozen=True)
 class Size:
@@ -111,11 +114,15 @@ def make_inputs(size: Size) -> dict[str, np.ndarray]:
 def take_turns(
     functions: Iterable[Callable[[], object]], repeats: int
 ) -> list[tuple[float, float]]:
-    """Median seconds of wall clock and of CPU, after one call of each that does not count."""
+    """Median seconds of wall clock and of CPU, after one call of each that does not count.
+
+    Before each turn it is quiet for a moment: threads of torch go on spinning after theirs.
+    """
     functions = list(functions)
     spent: list[list[tuple[float, float]]] = [[] for _ in functions]
     for turn in range(repeats + 1):
         for function, costs in zip(functions, spent, strict=True):
+            time.sleep(PAUSE)
             wall, cpu = time.perf_counter(), time.process_time()
             function()
             if turn:

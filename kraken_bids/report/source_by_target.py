@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 AT_CHANCE = "#f6d5bd"
+AXES = "rows: predicted from (source); columns: predicted (target)"
 
 
 @dataclass(frozen=True)
@@ -50,20 +51,20 @@ def draw_source_by_target(
     shown = np.asarray(values, dtype=float)[np.ix_(rows, columns)]
     cell = (50.0, 28.0)
     top, left = 142.0, 16 + 6.9 * max(map(len, table.sources))
+    width = left + cell[0] * len(columns) + 120
     if title:
-        top, left = top + 64, left + 24
-    figure = theme.new_figure(
-        left + cell[0] * len(columns) + 120, top + cell[1] * len(rows) + 16, scale=1.6
-    )
+        top, width = top + 44, max(width, 7.2 * max(len(title), len(AXES)) + 24)
+    figure = theme.new_figure(width, top + cell[1] * len(rows) + 16, scale=1.6)
     axes = theme.add_box(figure, left, top, cell[0] * len(columns), cell[1] * len(rows))
     _fill_cells(axes, shown, chance, digits=digits)
     _name_axes(axes, table, rows, columns)
     _frame_cross_modal(axes, table, rows, columns)
     if title:
-        axes.xaxis.set_label_position("top")
-        axes.set_xlabel("predicted flavor (target)", fontsize=theme.SMALL)
-        axes.set_ylabel("from flavor (source)", fontsize=theme.SMALL)
-        axes.set_title(title, loc="left", fontsize=theme.SMALL, pad=10)
+        height = top + cell[1] * len(rows) + 16
+        for line, text in enumerate((title, AXES)):
+            place = (12 / width, 1 - (12 + 19 * line) / height)
+            style = {"va": "top", "fontsize": theme.SMALL, "color": theme.TEXT}
+            figure.text(*place, text, weight="normal" if line else "bold", **style)
     return draw_png(figure)
 
 
