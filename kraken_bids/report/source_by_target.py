@@ -63,8 +63,8 @@ def draw_source_by_target(
         height = top + cell[1] * len(rows) + 16
         for line, text in enumerate((title, AXES)):
             place = (12 / width, 1 - (12 + 19 * line) / height)
-            style = {"va": "top", "fontsize": theme.SMALL, "color": theme.TEXT}
-            figure.text(*place, text, weight="normal" if line else "bold", **style)
+            weight = "normal" if line else "bold"
+            figure.text(*place, text, va="top", fontsize=theme.SMALL, weight=weight)
     return draw_png(figure)
 
 
