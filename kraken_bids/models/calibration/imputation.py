@@ -91,19 +91,23 @@ class Imputer:
 
     @cached_property
     def residuals(self) -> Edges:
-        """What calibrated predictions and covariates leave of people held out.
+        """What predictions and covariates leave of people held out ``[n_subjects, n_edges]``.
 
-        ``[n_subjects, n_edges]``, of the variance that a new person's has: held-out errors hold
-        the doubt of the mean, which draws have from the bootstrap, and covariates take degrees of
-        freedom. 0 in rows whose covariates are not known.
+        Around the mean of everyone, with the slopes that were fitted without the own fold; scaled
+        for the degrees of freedom that mean and covariates take. 0 in rows whose covariates are
+        not known.
         """
         x, n = self._design, int(self._known.sum())
-        project = x @ np.linalg.pinv(x)
-        scale = self._known[:, None] * np.sqrt(n / (n - x.shape[1]) / (1 + 1 / n))
+        project, everyone = x @ np.linalg.pinv(x), self.fitted.calibration
+        scale = self._known[:, None] * np.sqrt(n / (n - x.shape[1]))
         found = np.empty(self.measured.shape, np.float32)
         for part in list_blocks(self.measured):
-            left = self.measured[:, part].astype(np.float64) - self.fitted.held_out[:, part]
-            found[:, part] = scale * (left - project @ (left * self._known[:, None]))
+            slopes = np.stack([one.slope[part] for one in self.fitted.without])
+            moved = self.predicted[:, part] - everyone.mean_predicted[part].astype(np.float64)
+            left = self.measured[:, part] - everyone.mean_measured[part].astype(np.float64)
+            left -= slopes[self.fitted.folds] * moved
+            left *= self._known[:, None]
+            found[:, part] = scale * (left - project @ left)
         return found
 
     @cached_property
