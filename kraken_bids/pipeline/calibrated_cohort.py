@@ -44,7 +44,7 @@ from kraken_bids.pipeline.calibrate.fitted_pairs import (
     add_ceiling,
 )
 from kraken_bids.pipeline.calibrate.session_calibrations import SessionCalibrator
-from kraken_bids.scores.calibrated_records import NOBODY
+from kraken_bids.scores.calibrated_records import NOBODY, CalibratedPairRecord
 from kraken_bids.scores.quality_control import CROSS_MODAL, InputQuality, Metric
 
 logger = logging.getLogger(__name__)
@@ -143,6 +143,7 @@ def calibrate_group(
         }
         found = {key: add_ceiling(pair, shares) for key, pair in fitting.found.items()}
         save_fitted(plan, planned.rests_on if is_whole else "", found, refused=own)
+        _say_fitted([pair.record for pair in found.values()])
     elif own:
         _say_refused(own)
     chosen = choose_calibration(plan)
@@ -235,6 +236,18 @@ def _remove_saved(plan: PredictionPlan) -> None:
     if path.exists():
         logger.info("%s is removed: this run calibrates with something else, or not at all", path)
         path.unlink(missing_ok=True)
+
+
+def _say_fitted(records: Sequence[CalibratedPairRecord]) -> None:
+    """Say in one line what was fitted, and what it is worth."""
+    gains = [one.gain for one in records if one.gain is not None]
+    reached = [one.coverage for one in records if one.coverage is not None]
+    logger.info(
+        "calibration: %d pair(s) of source and target fitted on %d session(s) at most: gain over "
+        "the mean %.3f to %.3f, coverage %.3f to %.3f of %g promised",
+        *(len(records), max(one.n or 0 for one in records), min(gains), max(gains)),
+        *(min(reached), max(reached), records[0].promised),
+    )
 
 
 def _say_refused(refused: Mapping[tuple[str, Flavor], str]) -> None:

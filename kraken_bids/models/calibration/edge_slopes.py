@@ -45,10 +45,10 @@ class FoldSums:
         true correlations is that over edges less what chance gives so many people
         (``(1 - r²)² / (n - 1)``), and no less than 0.
         """
-        kept = [fold for fold in range(len(self.n)) if fold not in without]
-        n = int(self.n[kept].sum())
+        kept = np.array([fold not in without for fold in range(len(self.n))], np.float64)
+        n = int(self.n @ kept)
         x, y, xx, yy, xy = (
-            sums[kept].sum(axis=0) / n
+            (kept @ sums) / n
             for sums in (
                 *(self.predicted, self.measured),
                 *(self.predicted_squares, self.measured_squares, self.products),
