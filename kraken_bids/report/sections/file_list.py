@@ -40,6 +40,7 @@ GROUP_FILES = {
     "outliers.tsv": "distance of everyone's latents from the cohort's",
     "mean_connectomes.h5": "mean measured connectomes",
 }
+DRAWS = "draws of a flavor for the sessions that lack it, beside the measured ones"
 
 
 def list_files(written: Written) -> tuple[FileLink, ...]:
@@ -64,9 +65,11 @@ def _say_made(entities: Mapping[str, str]) -> str:
 
 def list_group_files(group: WrittenGroup) -> tuple[FileLink, ...]:
     """List the files of the group."""
+    drawn = sorted(group_path(group.output_dir, "").glob("imputed_*.h5"))
+    words = GROUP_FILES | {path.name: DRAWS for path in drawn}
     return tuple(
-        FileLink(f"group/{name}", words)
-        for name, words in GROUP_FILES.items()
+        FileLink(f"group/{name}", text)
+        for name, text in words.items()
         if group_path(group.output_dir, name).exists()
     )
 

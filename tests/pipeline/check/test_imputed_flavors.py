@@ -19,6 +19,8 @@ from kraken_bids.io.hdf5 import write_hdf5
 from kraken_bids.io.writing import write_relmat
 from kraken_bids.pipeline import levels
 from kraken_bids.pipeline.group import run_group
+from kraken_bids.report.sections.file_list import list_group_files
+from kraken_bids.report.written_group import WrittenGroup
 from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 from kraken_bids.worth_settings import WorthSettings
 
@@ -106,11 +108,15 @@ def test_draws_complete_the_cohort_and_statistics_pool_them(
     pooled = kraken_bids.pool_estimates(estimates, variances, dof=N - 2)
     assert pooled.low < -0.001 < pooled.high < 0
 
+    written = WrittenGroup(settings.data.output_dir, ())
     facts = json.loads(path.with_suffix(".json").read_text())
     assert facts["Covariates"] == ["age"]
     assert facts["Measured"] == N - 3
     assert facts["Imputed"] == 3
     assert not imputed_path(settings.data.output_dir, SC).exists()  # nobody lacks it
+
+    (link,) = [one for one in list_group_files(written) if "imputed" in one.href]
+    assert link.href == "group/imputed_FCcorr_fs86_hpf.h5"
 
     before = path.stat().st_mtime_ns
     assert run_group(settings) == 0
