@@ -98,13 +98,19 @@ def judge_person(own: CalibratedRecord, pair: CalibratedPairRecord | None) -> Cl
     pair : CalibratedPairRecord or None
         The same target in the group; None where that is not known.
     """
-    is_mean = own.slope == 0 if pair is None else not beats_mean(pair)
-    if is_mean:
+    # half of the edges of sparse structure may be 0 in everybody, which have no slope
+    is_unknown = own.slope == 0 and not own.gain
+    if is_unknown if pair is None else pair.kept == 0:
         return Claim(
             MEAN,
-            "In other people such predictions proved no better than the group's mean: what is "
-            "written here is that mean, or hardly differs from it. Do not read it as this "
-            "person's connectome.",
+            "What is written here is the group's mean: too little of such predictions proved "
+            "right in other people to be kept. Do not read it as this person's connectome.",
+        )
+    if pair is not None and not beats_mean(pair):
+        return Claim(
+            MEAN,
+            "In other people such predictions proved no better than the group's mean, from which "
+            "what is written here hardly differs. Do not read it as this person's connectome.",
         )
     if pair is not None and pair.gain is not None and pair.gain < MIN_EXPLAINED:
         return Claim(

@@ -82,7 +82,8 @@ def test_a_target_is_about_people_if_its_gain_is_more_than_nothing(
         (change(OWN, gain=0.004, gain_low=0.001), PAIRS[GOOD], HARDLY),
         (change(OWN, gain=-0.02, gain_low=-0.03, gain_high=-0.01), PAIRS[GOOD], NOT_HERE),
         (change(OWN, coverage=None), PAIRS[GOOD], EXPECTED),
-        (change(OWN, slope=0.0), None, MEAN),
+        (change(OWN, slope=0.0, gain=0.0), None, MEAN),
+        (change(OWN, slope=0.0), None, HERE),
         (CalibratedRecord(), None, NOT_JUDGED),
     ],
 )

@@ -18,6 +18,7 @@ from kraken_bids.report.page import build_group_page, build_subject_page, render
 from kraken_bids.report.sections.structure_function import gather_subject, summarize_subject
 from kraken_bids.report.written import Written
 from kraken_bids.report.written_group import WrittenGroup
+from kraken_bids.scores.calibrated_records import CalibratedPairRecord
 from kraken_bids.scores.deviations import DiscordanceTest, Finding, RegionDeviation
 
 TARGETS = ("FCcorr_fs86_hpf", "FCpcorr_fs86_hpf")
@@ -81,6 +82,17 @@ def test_a_region_that_differs_is_named_with_its_direction(write) -> None:
     assert "compared with 27 other people" in text
     assert "allowing for age" in text
     assert "less like its prediction than in controls (z = 3.5)" in text
+    assert "says nothing of structure" not in text
+
+
+def test_a_flavor_without_gain_is_marked(write, output_dir: Path) -> None:
+    """What is left of it is the difference from the mean."""
+    record = CalibratedPairRecord("fusionSC", TARGETS[1], gain=0.0, gain_low=-0.1, gain_high=0.1)
+    path = group_path(output_dir, "calibration.tsv")
+    write_records(path, [CalibratedPairRecord], [[record]], description="")
+    text = render_page(build_subject_page(write()), {})
+    assert f"{TARGETS[1]} *" in text
+    assert "says nothing of structure" in text
 
 
 def test_a_session_in_which_nothing_differs_says_so(write) -> None:

@@ -1,7 +1,7 @@
 """Where function differs from what a person's own structure lets expect."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,9 @@ from kraken_bids.io.facts import Facts, read_facts, read_table
 from kraken_bids.io.records import from_columns
 from kraken_bids.report.brain_views import draw_deviations
 from kraken_bids.report.section import Section
+from kraken_bids.report.sections.about_person import read_pairs
 from kraken_bids.report.words import count_noun, format_fixed
+from kraken_bids.report.worth_words import beats_mean
 from kraken_bids.report.written import Columns, Written, read_or_none, sort_flavors
 from kraken_bids.report.written_group import (
     WHOSE,
@@ -22,7 +24,9 @@ from kraken_bids.report.written_group import (
 )
 from kraken_bids.scores.deviations import Finding
 from kraken_bids.scores.discordance import MEASURES, RATE
+from kraken_bids.scores.quality_control import CROSS_MODAL
 
+FROM_SC = CROSS_MODAL["FC"]
 MAX_ROWS = 30
 """Findings of a session that its page shows; the rest is in the table."""
 MAX_NAMES = 5
@@ -46,6 +50,8 @@ class Discordance:
     n_controls: int = 0
     covariates: Sequence[str] = ()
     are_named: bool = False
+    without_gain: frozenset[str] = frozenset()
+    """Flavors of which structure predicts nothing but the group's mean."""
     brain_size_z: float = 0.0
     """Largest z of the size of the whole brain's residuals."""
     columns: Columns = field(default_factory=dict)
@@ -69,7 +75,13 @@ def gather_subject(written: Written) -> Discordance | None:
         )
     numbers = [name for m in MEASURES for name in (m, *(f"{m}_{one}" for one in NUMBERS))]
     columns = read_or_none(lambda: read_table(path, numbers=numbers, texts=TEXTS))
-    return _summarize(columns, facts) if columns and len(columns["name"]) else None
+    if not columns or not len(columns["name"]):
+        return None
+    pairs = written.once(read_pairs)
+    without = frozenset(
+        one.target for one in pairs.values() if one.source == FROM_SC and not beats_mean(one)
+    )
+    return replace(_summarize(columns, facts), without_gain=without)
 
 
 def _find_reason(written: Written) -> str:
