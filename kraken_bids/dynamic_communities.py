@@ -60,7 +60,7 @@ class DynamicCommunities(TransformerMixin, BaseEstimator):
         n_communities: int = 10,
         *,
         gamma: float = 1.0,
-        epochs: int = 500,
+        epochs: int = 200,
         n_seeds: int = 5,
         random_state: int = 0,
         device: str = "cpu",

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
+from kraken_bids.analysis_settings import AnalysisSettings
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.flavors import Flavor, list_flavors, parse_flavor, suggest
 from kraken_bids.parcellations import list_parcellations
@@ -251,6 +252,7 @@ class Settings:
     prediction: PredictionSettings = field(default_factory=PredictionSettings)
     run: RunSettings = field(default_factory=RunSettings)
     worth: WorthSettings = field(default_factory=WorthSettings)
+    analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
 
 
 def to_plain(settings: object) -> dict[str, object]:

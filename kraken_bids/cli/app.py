@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from kraken_bids import __version__
+from kraken_bids.cli.analysis_options import analysis_options
 from kraken_bids.cli.app_settings import read_settings
 from kraken_bids.cli.cleaning_options import cleaning_options, template_options
 from kraken_bids.cli.help_sections import SectionedCommand
@@ -215,6 +216,7 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
     help="Where the model computes; auto takes a GPU where there is one.",
 )
 @worth_options
+@analysis_options
 @running_options
 @click.option(
     "--config-file",

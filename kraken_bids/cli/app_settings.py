@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from kraken_bids.analysis_settings import AnalysisSettings
 from kraken_bids.cli.options import labels, numbers, pairs
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.settings import (
@@ -55,6 +56,7 @@ def read_settings(options: Mapping[str, Any]) -> Settings:
         structural=fill(StructuralSettings, options),
         prediction=fill(PredictionSettings, options),
         worth=fill(WorthSettings, options),
+        analysis=fill(AnalysisSettings, options),
         run=fill(RunSettings, options),
     )
 

@@ -25,6 +25,7 @@ SECTIONS = {
     "What predictions are worth": (
         *("calibrate", "interval_coverage", "families", "controls", "covariates", "impute"),
     ),
+    "Further analyses": (*("analysis", "n_communities", "gamma", "n_nulls"),),
     "Processes and clusters": (
         *("n_procs", "omp_nthreads", "scheduler", "mem_gb", "walltime", "work_dir"),
     ),

@@ -71,7 +71,7 @@ def read_region_series(
     paths = [path for word in words for path in _list_files(Path(word), atlas)]
     scans = [scan for path in paths for scan in _read_file(path, variable)]
     scans = _orient(scans)
-    _check_regions(scans)
+    check_regions(scans)
     return scans
 
 
@@ -197,7 +197,8 @@ def _find_shared(scans: Sequence[RegionSeries], named: set[int]) -> int | None:
     return next(iter(common)) if len(common) == 1 else None
 
 
-def _check_regions(scans: Sequence[RegionSeries]) -> None:
+def check_regions(scans: Sequence[RegionSeries]) -> None:
+    """Raise ConnectomeError unless all scans have the regions of the first, in its order."""
     first = scans[0]
     for scan in scans[1:]:
         if scan.values.shape[1] != first.values.shape[1]:

@@ -1,6 +1,6 @@
 """Files of dynamic communities: shares, labels, presence, scores, history, pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids import __version__
-from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.outputs import group_path, sidecar_path
 from kraken_bids.cohort.region_series import RegionSeries
 from kraken_bids.io.files import atomic_path
 from kraken_bids.io.records import column, write_records
@@ -21,6 +22,44 @@ from kraken_bids.report.presence_carpet import PresenceCarpet, draw_presence
 
 LABEL = "communities"
 """``desc-`` of every file of communities."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where the files of communities go."""
+
+    regions: Callable[[str], Path]
+    """Of a table of regions, by its suffix: ``probseg``, ``dseg``."""
+    table: Callable[[str], Path]
+    """Of another table, by its name: ``metrics``, ``communities``, ``history``, ``resolution``."""
+    presence: Callable[[RegionSeries], Path]
+    """Of the presence in a scan."""
+    picture: Callable[[RegionSeries], Path]
+    """Of its picture."""
+
+
+def places_in_folder(folder: Path) -> Places:
+    """Give the places in a folder of one's own."""
+    return Places(
+        lambda suffix: folder / f"desc-{LABEL}_{suffix}.tsv",
+        lambda name: folder / f"{name}.tsv",
+        lambda scan: folder / f"{_strip(scan.name)}_desc-{LABEL}_timeseries.tsv",
+        lambda scan: folder / "figures" / f"{_strip(scan.name)}_presence.png",
+    )
+
+
+def places_in_dataset(output_dir: Path, atlas: str) -> Places:
+    """Give the places in OUTPUT_DIR: of the group, and beside the series of each scan."""
+    start = f"atlas-{atlas}_desc-{LABEL}"
+    return Places(
+        lambda suffix: group_path(output_dir, f"{start}_{suffix}.tsv"),
+        lambda name: group_path(output_dir, f"{start}_{name}.tsv"),
+        lambda scan: scan.path.with_name(f"{_strip(scan.name)}_desc-{LABEL}_timeseries.tsv"),
+        lambda scan: (
+            (output_dir / f"sub-{parse_name(scan.path)['sub']}" / "figures")
+            / f"{_strip(scan.name)}_presence.png"
+        ),
+    )
 
 
 @dataclass(frozen=True)
@@ -67,6 +106,8 @@ class CommunityResult:
     """By kind of surrogates, of each scan."""
     resolutions: tuple[Resolution, ...]
     """Resolutions that were tried; empty where it was given."""
+    digest: str = ""
+    """Of all that went in."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -81,15 +122,15 @@ class CommunityResult:
         return named or tuple(str(k) for k in range(1, n_regions + 1))
 
 
-def write_communities(result: CommunityResult, folder: Path) -> None:
-    """Write all files of communities into a folder."""
-    _write_regions(result, folder)
+def write_communities(result: CommunityResult, places: Places) -> None:
+    """Write all files of communities."""
+    _write_regions(result, places)
     for scan, presence in zip(result.scans, result.found.presence, strict=True):
-        _write_presence(result, scan, presence, folder)
-    _write_scores(result, folder)
-    _write_pictures(result, folder)
+        _write_presence(result, scan, presence, places)
+    _write_scores(result, places)
+    _write_pictures(result, places)
     found = result.found
-    write_json(folder / f"{LABEL}.json", {
+    write_json(sidecar_path(places.table("history")), {
         "Description": "Dynamic communities of region series",
         "Settings": asdict(found.settings),
         "Stability": found.stability,
@@ -101,14 +142,15 @@ def write_communities(result: CommunityResult, folder: Path) -> None:
         ],
         "Software": "kraken_bids",
         "SoftwareVersion": __version__,
+        "RunDigest": result.digest,
     })  # fmt: skip
 
 
-def _write_regions(result: CommunityResult, folder: Path) -> None:
+def _write_regions(result: CommunityResult, places: Places) -> None:
     found = result.found
     index = list(range(1, len(found.affiliation) + 1))
     shares = {name: found.affiliation[:, k] for k, name in enumerate(result.names)}
-    path = folder / f"desc-{LABEL}_probseg.tsv"
+    path = places.regions("probseg")
     write_table(path, {"index": index, "name": list(result.regions), **shares})
     write_json(sidecar_path(path), {
         "Description": "Share of every community in each region; n/a for regions that some scan "
@@ -116,7 +158,7 @@ def _write_regions(result: CommunityResult, folder: Path) -> None:
         **{name: {"Description": f"share of community {name}"} for name in result.names},
     })  # fmt: skip
     labels = [result.names[k] if k >= 0 else None for k in found.labels]
-    path = folder / f"desc-{LABEL}_dseg.tsv"
+    path = places.regions("dseg")
     write_table(path, {"index": index, "name": list(result.regions), "community": labels})
     write_json(sidecar_path(path), {
         "Description": "Community with the largest share in each region"
@@ -124,9 +166,9 @@ def _write_regions(result: CommunityResult, folder: Path) -> None:
 
 
 def _write_presence(
-    result: CommunityResult, scan: RegionSeries, presence: NDArray[np.float32], folder: Path
+    result: CommunityResult, scan: RegionSeries, presence: NDArray[np.float32], places: Places
 ) -> None:
-    path = folder / f"{_strip(scan.name)}_desc-{LABEL}_timeseries.tsv"
+    path = places.presence(scan)
     write_table(path, {name: presence[:, k] for k, name in enumerate(result.names)})
     write_json(sidecar_path(path), {
         "Description": "Presence of each community in every volume, 0 to 1; n/a in volumes that "
@@ -150,22 +192,22 @@ def _strip(name: str) -> str:
     return name.removesuffix("_timeseries").replace("_desc-hpf", "")
 
 
-def _write_scores(result: CommunityResult, folder: Path) -> None:
+def _write_scores(result: CommunityResult, places: Places) -> None:
     write_records(
-        folder / "metrics.tsv",
+        places.table("metrics"),
         [BaselineScore],
         [[one] for one in result.baselines],
         description="Modularity of dynamic communities and of baselines",
     )
     write_records(
-        folder / f"{LABEL}.tsv",
+        places.table(LABEL),
         [CommunityRow],
         [[_describe(result, k)] for k in range(len(result.names))],
         description="Communities",
     )
     history = result.found.history
     n_seeds, n_epochs, _ = history.shape
-    write_table(folder / "history.tsv", {
+    write_table(places.table("history"), {
         "start": np.repeat(np.arange(1, n_seeds + 1), n_epochs),
         "epoch": np.tile(np.arange(1, n_epochs + 1), n_seeds),
         **{name: history[:, :, k].ravel() for k, name in enumerate(TERMS)},
@@ -173,7 +215,7 @@ def _write_scores(result: CommunityResult, folder: Path) -> None:
     if result.resolutions:
         rows = [asdict(one) for one in result.resolutions]
         write_table(
-            folder / "resolution.tsv", {key: [row[key] for row in rows] for key in rows[0]}
+            places.table("resolution"), {key: [row[key] for row in rows] for key in rows[0]}
         )
 
 
@@ -197,11 +239,11 @@ def _describe(result: CommunityResult, place: int) -> CommunityRow:
     )
 
 
-def _write_pictures(result: CommunityResult, folder: Path) -> None:
+def _write_pictures(result: CommunityResult, places: Places) -> None:
     present = [k for k in range(len(result.names)) if (result.found.labels == k).any()]
     for scan, presence in zip(result.scans, result.found.presence, strict=True):
         carpet = PresenceCarpet(
             _strip(scan.name), tuple(result.names[k] for k in present), presence[:, present]
         )
-        with atomic_path(folder / "figures" / f"{_strip(scan.name)}_presence.png") as temporary:
+        with atomic_path(places.picture(scan)) as temporary:
             temporary.write_bytes(draw_presence(carpet))

@@ -3,14 +3,12 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
-from kraken_bids.cohort.region_series import RegionSeries, read_region_series
-from kraken_bids.io.files import make_folder
+from kraken_bids.cohort.region_series import RegionSeries
 from kraken_bids.models.communities.community_settings import CommunitySettings
 from kraken_bids.models.communities.leiden import find_consensus, find_leiden, score_partition
 from kraken_bids.models.communities.model import Communities, fit_communities
@@ -20,6 +18,7 @@ from kraken_bids.models.communities.scans import PreparedScans, prepare_scans
 from kraken_bids.pipeline.community_files import (
     BaselineScore,
     CommunityResult,
+    Places,
     write_communities,
 )
 from kraken_bids.pipeline.progress import Progress
@@ -44,37 +43,35 @@ class CommunityOptions:
     """Surrogates of each kind and scan; 0: no comparison."""
     device: str = "cpu"
     """Where the search computes."""
-    atlas: str = ""
-    """Of folders: whose series."""
-    variable: str = ""
-    """Array of files that hold several."""
 
 
 def search_communities(
-    words: Sequence[str | Path],
-    output: Path,
+    scans: Sequence[RegionSeries],
+    places: Places,
     settings: CommunitySettings,
     options: CommunityOptions | None = None,
+    *,
+    digest: str = "",
 ) -> CommunityResult:
     """Find the communities of region series and write what is known of them.
 
     Parameters
     ----------
-    words : sequence of str or Path
-        As :func:`~kraken_bids.cohort.region_series.read_region_series` takes them.
-    output : Path
-        Folder to write.
+    scans : sequence of RegionSeries
+        Of one atlas.
+    places : Places
+        Where files go.
     settings : CommunitySettings
     options : CommunityOptions, optional
+    digest : str, optional
+        Of all that goes in, kept beside the files.
 
     Raises
     ------
-    InputError, ConnectomeError, SettingsError
-        Where series cannot be read or searched.
+    ConnectomeError, SettingsError
+        Where the series cannot be searched.
     """
     options = options or CommunityOptions()
-    make_folder(output)
-    scans = read_region_series(words, atlas=options.atlas, variable=options.variable)
     logger.info("%d scans of %d regions", len(scans), scans[0].values.shape[1])
     series, counts = [scan.values for scan in scans], [scan.counts for scan in scans]
     names = [scan.name for scan in scans]
@@ -91,8 +88,9 @@ def search_communities(
         tuple(compare_methods(prepared, found, options)),
         _test_presence(scans, found, options),
         table,
+        digest,
     )
-    write_communities(result, output)
+    write_communities(result, places)
     return result
 
 

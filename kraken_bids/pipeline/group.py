@@ -51,6 +51,7 @@ from kraken_bids.pipeline.check.prediction_quality import (
 from kraken_bids.pipeline.check.qcfc import write_qcfc
 from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
 from kraken_bids.pipeline.check.region_residuals import ResidualReader, name_inputs
+from kraken_bids.pipeline.group_communities import write_group_communities
 from kraken_bids.pipeline.levels import (
     Job,
     run_level,
@@ -99,6 +100,11 @@ def _compute(job: Job, members: tuple[Member, ...]) -> Sequence[Member]:
         job.failures += refit_partial_correlations(settings, members)
         # those that a refit that was stopped had left unfinished are among them now
         members = _find_members(settings)
+    if "communities" in settings.analysis.analysis:
+        with going_on(job.problems):
+            write_group_communities(settings, members, job.failures)
+    if "connectomes" not in settings.analysis.analysis:
+        return members
     with going_on(job.problems):
         if _are_of_models(members, list_model_atlases(settings.prediction.model)):
             _predict(job, members)

@@ -39,5 +39,8 @@ def draw_presence(carpet: PresenceCarpet) -> bytes:
     axes.tick_params(axis="y", length=0)
     for row in range(1, len(carpet.names)):
         axes.axhline(row, color="white", linewidth=1)
-    theme.add_title(axes, carpet.title, "presence: white 0, dark 1", top=1 + 16 / height)
+    figure.text(
+        LEFT / WIDTH, 1 - 0.7 * TOP / (TOP + height + BOTTOM), f"{carpet.title}, presence",
+        fontsize=theme.SMALL, va="center",
+    )  # fmt: skip
     return draw_png(figure)

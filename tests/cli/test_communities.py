@@ -59,7 +59,7 @@ def test_communities_presence_and_baselines_are_written(tmp_path: Path, series: 
     rows = read_columns(out / "communities.tsv")
     assert rows["n_regions"].tolist() == [4, 4, 4, 0]
     assert len(read_columns(out / "history.tsv")["total"]) == 80
-    assert json.loads((out / "communities.json").read_text())["Stability"] == 1.0
+    assert json.loads((out / "history.json").read_text())["Stability"] == 1.0
     assert (out / "figures" / "sub-00_task-rest_presence.png").read_bytes()[:4] == b"\x89PNG"
     assert "Leiden" in result.output
 

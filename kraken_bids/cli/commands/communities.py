@@ -45,7 +45,7 @@ search_options = add_options(
         "--timescale", type=float, metavar="VOLUMES",
         help="Presence is joined over so many volumes  [5]",
     ),
-    click.option("--epochs", type=int, help="Steps of a search  [500]"),
+    click.option("--epochs", type=int, help="Steps of a search  [200]"),
     click.option("--learning-rate", type=float, help="Of Adam  [0.05]"),
     click.option("--seeds", "n_seeds", type=int, help="Searches from different starts  [5]"),
     click.option("--seed", type=int, help="Of the first one  [0]"),
@@ -91,8 +91,13 @@ def communities(series: tuple[Path, ...], output: Path, **words: Any) -> None:
     with exit_with_message():
         start_terminal_log(words["verbose"])
         settings, is_auto = _read_settings(words)
+        from kraken_bids.cohort.region_series import read_region_series
+        from kraken_bids.io.files import make_folder
         from kraken_bids.models.krakencoder.devices import resolve_device
+        from kraken_bids.pipeline.community_files import places_in_folder
         from kraken_bids.pipeline.community_search import CommunityOptions, search_communities
+
+        make_folder(output)
 
         options = CommunityOptions(
             is_auto=is_auto,
@@ -100,10 +105,9 @@ def communities(series: tuple[Path, ...], output: Path, **words: Any) -> None:
             nulls=_check_nulls(words["nulls"]),
             n_nulls=words["n_nulls"],
             device=str(resolve_device(words["device"])),
-            atlas=words["atlas"],
-            variable=words["variable"],
         )
-        result = search_communities(series, output, settings, options)
+        scans = read_region_series(series, atlas=words["atlas"], variable=words["variable"])
+        result = search_communities(scans, places_in_folder(output), settings, options)
         for one in result.baselines:
             click.echo(
                 f"{one.method:30} {one.n_communities:3} communities  modularity "

@@ -50,7 +50,7 @@ class CommunitySettings:
     timescale: float = 5.0
     """Volumes over which presence is joined (standard deviation of a Gaussian); 0: each volume is
     free, as published."""
-    epochs: int = 500
+    epochs: int = 200
     """Steps with all scans."""
     learning_rate: float = 0.05
     """Of Adam."""

@@ -42,6 +42,10 @@ NULLS: dict[str, Callable[[Floats, np.random.Generator], NDArray[np.float64]]] =
 }
 
 
+EPOCHS = 80
+"""Of scan and surrogates alike: most of how far presence swings is there by then."""
+
+
 @dataclass(frozen=True)
 class PresenceTest:
     """Whether the communities of one scan come and go beyond a null."""
@@ -91,9 +95,8 @@ def compare_with_null(  # noqa: PLR0913 - a test is that many things
         np.where(known, NULLS[null](np.where(known, values, 0.0), rng), np.nan)
         for _ in range(n_nulls)
     ]
-    found = find_presence(
-        [values, *surrogates], affiliation, replace(settings, n_seeds=1), device=device
-    )
+    quick = replace(settings, n_seeds=1, epochs=min(settings.epochs, EPOCHS))
+    found = find_presence([values, *surrogates], affiliation, quick, device=device)
     swings = np.array([np.nanstd(one, axis=0) for one in found], np.float64)
     as_large = (swings[1:] >= swings[0]).sum(axis=0)
     return PresenceTest(swings[0], swings[1:].mean(axis=0), (1 + as_large) / (1 + n_nulls))

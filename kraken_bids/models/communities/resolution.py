@@ -23,6 +23,8 @@ MOST = 20
 N_HALVES = 5
 """Times that the data are split at random."""
 EPOCHS = 150
+TIE = 0.01
+"""Agreements this near to each other count as equal."""
 
 
 @dataclass(frozen=True)
@@ -49,8 +51,8 @@ def choose_resolution(
     """Choose resolution and number of communities by agreement of halves.
 
     Scans are dealt into two halves at random; a scan alone is cut into its first and second half.
-    Of the resolutions whose agreement is within one standard error of the best, that with the
-    most communities is taken, of equal ones that nearest to gamma 1.
+    The resolution of the best agreement is taken; of several, that with the most communities, and
+    of these that nearest to gamma 1.
 
     Parameters
     ----------
@@ -72,8 +74,8 @@ def choose_resolution(
         settings, n_communities=most, epochs=EPOCHS, dynamic=0.0, smooth=0.0, bimodal=0.0
     )
     table = tuple(_try(halves, replace(open_, gamma=gamma), device) for gamma in gammas)
-    best = max(table, key=lambda one: one.agreement)
-    enough = [one for one in table if one.agreement >= best.agreement - best.standard_error]
+    best = max(one.agreement for one in table)
+    enough = [one for one in table if one.agreement >= best - TIE]
     chosen = max(enough, key=lambda one: (one.n_communities, -abs(np.log(one.gamma))))
     n_communities = max(2, int(np.ceil(chosen.n_communities)))
     logger.info(

@@ -1,0 +1,34 @@
+"""Which analyses a run carries out, and how the communities among them are searched for."""
+
+from dataclasses import dataclass
+
+from kraken_bids.exceptions import SettingsError
+from kraken_bids.setting_checks import check_choice, check_range
+
+ANALYSES = ("connectomes", "communities")
+
+
+@dataclass(frozen=True)
+class AnalysisSettings:
+    """What the group level is asked for."""
+
+    analysis: tuple[str, ...] = ("connectomes",)
+    """``connectomes``: predictions, scores, quality; ``communities``: dynamic communities of the
+    cleaned region series."""
+    n_communities: str = "auto"
+    """Most communities, or ``auto``: number and resolution at which halves of the scans agree."""
+    gamma: float = 1.0
+    """Resolution of modularity, where the number of communities is given."""
+    n_nulls: int = 19
+    """Surrogates that the presence of communities is compared with, of each kind and scan."""
+
+    def __post_init__(self) -> None:
+        """Check the choices."""
+        for name in self.analysis:
+            check_choice("--analysis", name, ANALYSES)
+        if self.n_communities != "auto" and not self.n_communities.isdigit():
+            raise SettingsError(
+                f"--n-communities: expected a number or auto; found {self.n_communities!r}."
+            )
+        check_range("--gamma", self.gamma, (0, 100, "resolution"))
+        check_range("--n-nulls", self.n_nulls, (0, 1000, "surrogates"))

@@ -1,0 +1,154 @@
+"""Dynamic communities: where they lie, how sure they are, and when they are present."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kraken_bids.bids.outputs import group_path, sidecar_path
+from kraken_bids.connectome.labels.region_places import load_centres
+from kraken_bids.io.facts import read_facts
+from kraken_bids.io.tables import read_columns
+from kraken_bids.report import theme
+from kraken_bids.report.presence_carpet import PresenceCarpet, draw_presence
+from kraken_bids.report.section import Floats, Section
+from kraken_bids.report.written import Columns, read_or_none
+from kraken_bids.report.written_group import WrittenGroup
+
+MAX_SCANS = 4
+"""Carpets that are shown; every scan has one among its figures."""
+SIZE = 1060.0, 300.0
+
+
+@dataclass(frozen=True)
+class AtlasCommunities:
+    """Communities of the series of one atlas."""
+
+    atlas: str
+    rows: Sequence[Mapping[str, object]]
+    """One per community that some region is in."""
+    methods: Sequence[Mapping[str, object]]
+    """Modularity of every method's partition."""
+    stability: float
+    n_scans: int
+    labels: tuple[str, ...]
+    """Community of each region."""
+    centres: Floats
+    """[n_regions, 3], MNI mm; empty where not known."""
+    carpets: tuple[PresenceCarpet, ...]
+
+
+def gather(group: WrittenGroup) -> list[AtlasCommunities] | None:
+    """Read what the group level has written of each atlas; None where it has not."""
+    found = []
+    folder = group_path(group.output_dir, "x").parent
+    for path in sorted(folder.glob("atlas-*_desc-communities_metrics.tsv")):
+        own = read_or_none(lambda path=path: _read(group.output_dir, path))  # type: ignore[misc]
+        if own is not None:
+            found.append(own)
+    return found or None
+
+
+def _read(output_dir: Path, metrics: Path) -> AtlasCommunities:
+    atlas = metrics.name.removeprefix("atlas-").partition("_")[0]
+    place = {
+        name: metrics.with_name(metrics.name.replace("_metrics", f"_{name}"))
+        for name in ("communities", "dseg", "history")
+    }
+    facts = read_facts(sidecar_path(place["history"]))
+    labels = tuple(map(str, read_columns(place["dseg"])["community"]))
+    rows = [row for row in _list_rows(read_columns(place["communities"])) if row["n_regions"]]
+    names = tuple(str(row["community"]) for row in rows)
+    centres = load_centres(atlas)
+    scans = [Path(source) for source in facts.texts("Sources")]
+    return AtlasCommunities(
+        atlas,
+        rows,
+        _list_rows(read_columns(metrics)),
+        facts.number("Stability") or 0.0,
+        len(scans),
+        labels,
+        centres if len(centres) == len(labels) else centres[:0],
+        tuple(filter(None, (_read_carpet(output_dir, path, names) for path in scans[:MAX_SCANS]))),
+    )
+
+
+def _read_carpet(output_dir: Path, series: Path, names: tuple[str, ...]) -> PresenceCarpet | None:
+    name = series.name.replace("_desc-hpf_", "_desc-communities_")
+    path = next(iter(output_dir.glob(f"sub-*/**/func/{name}")), None)
+    if path is None:
+        return None
+    columns = read_columns(path)
+    title = name.partition("_atlas-")[0]
+    return PresenceCarpet(title, names, np.column_stack([columns[one] for one in names]))
+
+
+def _list_rows(columns: Columns) -> list[dict[str, object]]:
+    n_rows = len(next(iter(columns.values())))
+    return [{name: own[k] for name, own in columns.items()} for k in range(n_rows)]
+
+
+def draw(found: Sequence[AtlasCommunities]) -> dict[str, bytes]:
+    """Draw the regions of each atlas in a glass brain, and presence in the first scans."""
+    pictures = {}
+    for one in found:
+        if len(one.centres):
+            pictures[f"communities_{one.atlas}_brain"] = draw_regions(one)
+        for k, carpet in enumerate(one.carpets, start=1):
+            pictures[f"communities_{one.atlas}_{k}"] = draw_presence(carpet)
+    return pictures
+
+
+def draw_regions(found: AtlasCommunities) -> bytes:
+    """PNG of the regions at their places, coloured by community."""
+    theme.prepare_matplotlib()
+    figure = theme.new_figure(*SIZE, scale=1.5)
+    names = [str(row["community"]) for row in found.rows]
+    chosen = [k for k, label in enumerate(found.labels) if label in names]
+    colours = theme.colors.ListedColormap(pick_colours(len(names)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a change of matplotlib's backend, which is not used
+        from nilearn.plotting import plot_markers
+
+        plot_markers(
+            [names.index(found.labels[k]) for k in chosen],
+            found.centres[chosen],
+            figure=figure,
+            axes=(0, 0.02, 0.88, 0.96),
+            display_mode="lzry",
+            node_size=28,
+            node_cmap=colours,
+            node_vmin=-0.5,
+            node_vmax=len(names) - 0.5,
+            colorbar=False,
+        )
+    width, height = SIZE
+    axes = theme.add_box(figure, 0.9 * width, 0.06 * height, 0.09 * width, 0.88 * height)
+    axes.set_axis_off()
+    axes.set(xlim=(0, 1), ylim=(max(len(names), 10), 0))
+    for k, name in enumerate(names):
+        axes.scatter([0.1], [k + 0.5], s=22, color=colours(k))
+        theme.add_text(axes, 0.25, k + 0.5, name, va="center", fontsize=theme.SMALL)
+    return theme.draw_png(figure)
+
+
+def pick_colours(n_colours: int) -> list[tuple[float, float, float]]:
+    """Colours around the circle, neighbours far apart in it."""
+    step = 0.618034
+    return [
+        tuple(theme.colors.hsv_to_rgb(((k * step) % 1, 0.65, 0.62 + 0.25 * (k % 2))))
+        for k in range(n_colours)
+    ]
+
+
+SECTION = Section(
+    "communities",
+    "Communities",
+    "communities.html",
+    gather,
+    heading="Communities that come and go",
+    draw=draw,
+    figures=("communities_",),
+)

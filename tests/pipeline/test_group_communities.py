@@ -1,0 +1,105 @@
+"""Communities of an OUTPUT_DIR: files, what is not done again, and who fails alone."""
+
+import json
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kraken_bids.analysis_settings import AnalysisSettings
+from kraken_bids.bids.outputs import timeseries_path
+from kraken_bids.cohort.failures import Failure
+from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.exceptions import InputError, SettingsError
+from kraken_bids.io.tables import read_columns
+from kraken_bids.io.writing import write_table
+from kraken_bids.pipeline.group_communities import write_group_communities
+from kraken_bids.report.page import draw_figures, render_page
+from kraken_bids.report.section import Page
+from kraken_bids.report.sections import communities
+from kraken_bids.report.written_group import WrittenGroup
+from kraken_bids.settings import DataSettings, Settings
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(
+        DataSettings(tmp_path / "bids", tmp_path / "out"),
+        analysis=AnalysisSettings(("communities",), n_communities="3", n_nulls=0),
+    )
+
+
+@pytest.fixture
+def members(settings: Settings) -> list[Member]:
+    rng = np.random.default_rng(0)
+    labels = np.arange(86) % 3
+    found = []
+    for subject in ("01", "02", "03"):
+        values = 1.5 * rng.standard_normal((60, 3))[:, labels] + rng.standard_normal((60, 86))
+        entities = {"sub": subject, "task": "rest"}
+        path = timeseries_path(settings.data.output_dir, entities, "fs86", is_clean=True)
+        write_table(path, {f"r{k}": values[:, k] for k in range(86)})
+        found.append(Member(subject, None, {}))
+    return found
+
+
+def test_communities_of_everyone_are_written_once(
+    settings: Settings, members: list[Member], caplog: pytest.LogCaptureFixture
+) -> None:
+    failures: list[Failure] = []
+    write_group_communities(settings, members, failures)
+    group = settings.data.output_dir / "group"
+    labels = read_columns(group / "atlas-fs86_desc-communities_dseg.tsv")["community"]
+    assert all(len(set(labels[k::3])) == 1 for k in range(3))
+    func = settings.data.output_dir / "sub-02" / "func"
+    presence = read_columns(func / "sub-02_task-rest_atlas-fs86_desc-communities_timeseries.tsv")
+    assert {len(own) for own in presence.values()} == {60}
+    history = group / "atlas-fs86_desc-communities_history.json"
+    assert len(json.loads(history.read_text())["Scans"]) == 3
+    written = history.stat().st_mtime_ns
+    with caplog.at_level(logging.INFO):
+        write_group_communities(settings, members, failures)
+    assert "communities of fs86 are up to date" in caplog.text
+    assert history.stat().st_mtime_ns == written
+    assert not failures
+
+
+def test_a_damaged_series_fails_its_subject_alone(
+    settings: Settings, members: list[Member]
+) -> None:
+    func = settings.data.output_dir / "sub-02" / "func"
+    next(func.glob("*.tsv")).write_text("r0\tr1\n1\n")
+    failures: list[Failure] = []
+    write_group_communities(settings, members, failures)
+    assert [(one.subject, one.stage) for one in failures] == [("02", "communities")]
+    assert (settings.data.output_dir / "sub-03/func").glob("*desc-communities*")
+    group = settings.data.output_dir / "group"
+    history = json.loads((group / "atlas-fs86_desc-communities_history.json").read_text())
+    assert [name[:6] for name in history["Scans"]] == ["sub-01", "sub-03"]
+
+
+def test_without_series_it_is_said_what_to_do(settings: Settings) -> None:
+    with pytest.raises(InputError, match="Run the participant level on functional data first"):
+        write_group_communities(settings, [Member("01", None, {})], [])
+
+
+def test_the_page_of_the_group_shows_them(settings: Settings, members: list[Member]) -> None:
+    write_group_communities(settings, members, [])
+    group = WrittenGroup(settings.data.output_dir, members)
+    data = communities.SECTION.gather(group)
+    assert data is not None
+    assert (data[0].atlas, data[0].n_scans) == ("fs86", 3)
+    page = Page((communities.SECTION,), {"communities": data}, "t", "k", "h", (), (), ())
+    html = render_page(page, draw_figures(page))
+    assert "Leiden, mean correlation" in html
+    assert html.count("<img") >= 4
+
+
+def test_an_unknown_analysis_is_refused() -> None:
+    with pytest.raises(
+        SettingsError, match="--analysis: expected one of connectomes, communities"
+    ):
+        AnalysisSettings(("networks",))
+    with pytest.raises(SettingsError, match="--n-communities: expected a number or auto"):
+        AnalysisSettings(n_communities="some")
