@@ -183,7 +183,10 @@ def _describe_prediction(flavor: str, source: str, digest: str) -> bytes:
 def _build_group() -> Files:
     people: dict[str, Any] = {"participant_id": PEOPLE, "session_id": ["n/a"] * 3}
     each = {"source": ["fusion"] * 3}
-    metrics = ("avgrank", "top1acc", "avgcorr", "avgcorr_resid", "explainedvar", "n")
+    metrics = (
+        "avgrank", "top1acc", "avgcorr", "avgcorr_resid", "explainedvar", "gain", "r2",
+        "baseline_avgcorr", "ceiling_avgcorr_resid", "n",
+    )  # fmt: skip
     mean = edges().mean(axis=0).astype(np.float32)
     fits = {
         flavor: {"Mode": "meanfit", "b0": 1.0, "b1": 0.1, "R2": 0.9, "NumberOfSubjects": 3}
@@ -206,7 +209,17 @@ def _build_group() -> Files:
             people | each | {"distance": [0.8, 0.9, 9], "z": [0.5, 0.1, 5], "outlier": [0, 0, 1]}
         ),
         "group/metrics.tsv": format_table(
-            {"source": ["fusion"] * 6, "target": [FC] * 6, "metric": metrics, "value": [0.5] * 6}
+            {
+                "source": ["fusion"] * 10,
+                "target": [FC] * 10,
+                "metric": metrics,
+                "value": [0.5] * 10,
+                "p": [0.01] * 10,
+                "low": [0.4] * 10,
+                "high": ["n/a"] * 10,
+                "n": [3] * 10,
+                "basis": [*["n/a"] * 8, "sessions", "n/a"],
+            }
         ),
         "group/qc.tsv": format_table(people | {"flavor": [FC] * 3} | quality),
         "group/qcfc.tsv": format_table(motion),
