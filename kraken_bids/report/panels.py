@@ -8,9 +8,11 @@ from numpy.typing import NDArray
 
 from kraken_bids.connectome.matrices import fill_square, find_missing_regions, square_to_edges
 from kraken_bids.flavors import Flavor, describe_flavor
+from kraken_bids.io.records import from_sidecar
 from kraken_bids.io.tables import read_relmat
 from kraken_bids.report.section import Floats, Group
 from kraken_bids.report.written import Written, display_order, read_or_none
+from kraken_bids.scores.quality_control import CrossModalScore
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
 CROSS_MODAL = {"FC": "fusionSC", "SC": "fusionFC"}
@@ -34,7 +36,7 @@ class PredictedMatrix:
     reason: str = ""
     """What the verdict rests on."""
     correlation_mean: float | None = None
-    """Correlation of the measured edges with the cohort's mean."""
+    """Correlation of the measured edges with the mean of other people, or of the cohort."""
 
 
 @dataclass(frozen=True)
@@ -122,11 +124,18 @@ def _list_predictions(
             raw = _correlate(observed, edges)
             if means is not None and means[0].shape == means[1].shape == edges.shape:
                 residual = _correlate(observed - means[0], edges - means[1])
-                of_mean = _correlate(observed, means[0])
+                of_mean = _read_mean_r(written, flavor) or _correlate(observed, means[0])
         known = written.predicted.part("Verdicts").part(source).part(flavor.name)
         verdict, reason = known.text("Verdict"), known.text("Reason")
         rows.append(PredictedMatrix(source, square, raw, residual, verdict, reason, of_mean))
     return tuple(rows)
+
+
+def _read_mean_r(written: Written, flavor: Flavor) -> float | None:
+    """Read what the mean of other people correlates by, which the group level has written."""
+    return from_sidecar(
+        CrossModalScore, written.predicted.part("Trust").part(flavor.name)
+    ).group_mean_r
 
 
 def _correlate(a: NDArray[np.floating], b: NDArray[np.floating]) -> float | None:

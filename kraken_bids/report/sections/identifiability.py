@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.report.section import Floats, Section, SourceGroup
 from kraken_bids.report.source_by_target import SourceByTarget, draw_source_by_target
-from kraken_bids.report.words import format_share
+from kraken_bids.report.words import count_noun, format_share
 from kraken_bids.report.written import Columns, display_order, parse_known
 from kraken_bids.report.written_group import WrittenGroup
 from kraken_bids.scores.metrics import chance_rank
@@ -216,12 +216,7 @@ def summarize_worth(metrics: Metrics) -> list[str]:
             f"which knows nothing of the person, at {_average(own, 'baseline_avgcorr')}. Without "
             f"the mean {_average(own, 'avgcorr_resid')} is left"
         )
-        ceiling = _list_values(own, "ceiling_avgcorr_resid")
-        text += (
-            f", where a second measurement of the same person reaches {np.mean(ceiling):.2f}."
-            if ceiling
-            else "; what a second measurement would reach is unknown."
-        )
+        text += f"{_say_ceiling(own)}."
         text += f" In squared error they {_say_gain(float(np.mean(gains)))}"
         others = (
             ("cal_gain", "calibrated ones"),
@@ -232,6 +227,18 @@ def summarize_worth(metrics: Metrics) -> list[str]:
                 text += f"; {whose}: {format_share(float(np.mean(found)))}".replace(": -", ": −")
         sentences.append(text + ".")
     return sentences
+
+
+def _say_ceiling(own: Sequence[Mapping[str, float]]) -> str:
+    known = [one for one in own if np.isfinite(one.get("ceiling_avgcorr_resid", np.nan))]
+    if not known:
+        return "; what a second measurement would reach is unknown"
+    reached = _average(known, "avgcorr_resid")
+    ceiling = _average(known, "ceiling_avgcorr_resid")
+    return (
+        f"; in the {count_noun(len(known), 'target')} for which it is known what a second "
+        f"measurement of the same person reaches, {reached} of {ceiling}"
+    )
 
 
 def _say_gain(gain: float) -> str:
