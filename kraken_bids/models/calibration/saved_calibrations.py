@@ -32,6 +32,14 @@ SAVED = Kind(
     CheckpointError,
 )
 Vector = NDArray[np.float64]
+ARRAYS = {
+    **dict.fromkeys(("mean_measured", "mean_predicted", "slope", "error"), np.float32),
+    **dict.fromkeys(("fold_means", "fold_slopes"), np.float32),
+    **dict.fromkeys(("fold_kept", "latent_center"), np.float64),
+    **dict.fromkeys(("difficulty_centers", "difficulty_weights"), np.float64),
+    **dict.fromkeys(("folds", "fold_sizes"), np.int64),
+}
+"""Arrays of a pair, as what they are read."""
 WORDS = ("model_sha256", "adaptation_mode", "adaptation", "rests_on")
 """Attributes of the whole file."""
 
@@ -208,59 +216,58 @@ def check_calibrations(
 
 
 def _read_pair(content: Mapping[str, Stored], name: str) -> PairCalibration:
-    about = content[name].attributes
-
-    def array(key: str, dtype: type) -> NDArray[Any]:
-        return np.asarray(content[f"{name}/{key}"].value, dtype)
-
-    measured, center, slope, error = (
-        array(key, np.float32) for key in ("mean_measured", "mean_predicted", "slope", "error")
-    )
-    means, slopes = array("fold_means", np.float32), array("fold_slopes", np.float32)
-    folds = array("folds", np.intp)
-    centers, weights = (array(f"difficulty_{key}", np.float64) for key in ("centers", "weights"))
-    latent = array("latent_center", np.float64)
-    sizes, kept = array("fold_sizes", np.int64), array("fold_kept", np.float64)
-    n_folds = len(sizes)
-    _check_shapes(name, [measured, center, slope, error], [means, slopes], n_folds=n_folds)
-    _check_finite(
-        name, [measured, center, slope, error, means, slopes, kept, latent, centers, weights]
-    )
-    if centers.shape != weights.shape or centers.ndim != 2 or len(centers) != n_folds:
-        raise ValueError(f"difficulties of {name} that are not one per fold")
-    if folds.ndim != 1 or not ((folds >= 0) & (folds < n_folds)).all():
-        raise ValueError(f"folds of {name} that are none")
-    coverage = float(about["interval_coverage"])
-    if not 0 < coverage < 1 or (error < 0).any():
+    about, found = content[name].attributes, _read_arrays(content, name)
+    coverage, center = float(about["interval_coverage"]), found["mean_predicted"]
+    if not 0 < coverage < 1 or (found["error"] < 0).any():
         raise ValueError(f"intervals of {name} that promise {coverage}, or are upside down")
     texts = [
         tuple(map(str, content[f"{name}/{key}"].value))
         for key in ("subjects", "connectomes", "people")
     ]
-    if any(len(words) != len(folds) for words in texts):
+    if any(len(words) != len(found["folds"]) for words in texts):
         raise ValueError(f"people of {name} who are not as many as their folds")
     correlation = float(about["correlation"])
-    whole = Calibration(
-        measured, center, slope, int(about["n_fitted"]), float(about["kept"]), correlation
+    n, kept = int(about["n_fitted"]), float(about["kept"])
+    whole = Calibration(found["mean_measured"], center, found["slope"], n, kept, correlation)
+    folds = zip(
+        *(found[f"fold_{key}"] for key in ("means", "slopes", "sizes", "kept")), strict=True
     )
-    without = tuple(
-        Calibration(m, center, s, int(n), float(k), correlation)
-        for m, s, n, k in zip(means, slopes, sizes, kept, strict=True)
-    )
-    difficulty = tuple(Difficulty(c, w) for c, w in zip(centers, weights, strict=True))
+    difficulty = zip(found["difficulty_centers"], found["difficulty_weights"], strict=True)
     return PairCalibration(
         tuple(str(about["inputs"]).split()),
         str(about["units"]),
         whole,
-        without=without,
-        intervals=Intervals(coverage, error, difficulty),
-        latent_center=latent,
-        folds=folds,
+        without=tuple(
+            Calibration(m, center, s, int(n), float(k), correlation) for m, s, n, k in folds
+        ),
+        intervals=Intervals(coverage, found["error"], tuple(Difficulty(*d) for d in difficulty)),
+        latent_center=found["latent_center"],
+        folds=found["folds"],
         subjects=texts[0],
         connectomes=texts[1],
         people=tuple(from_sidecar(CalibratedRecord, Facts(json.loads(w))) for w in texts[2]),
         record=from_sidecar(CalibratedPairRecord, Facts(json.loads(str(about["record"])))),
     )
+
+
+def _read_arrays(content: Mapping[str, Stored], name: str) -> dict[str, NDArray[Any]]:
+    """Read the arrays of a pair, and check that they belong together and are finite."""
+    found = {
+        key: np.asarray(content[f"{name}/{key}"].value, dtype) for key, dtype in ARRAYS.items()
+    }
+    n_folds = len(found["fold_sizes"])
+    rows = [found[key] for key in ("mean_measured", "mean_predicted", "slope", "error")]
+    tables = [found[key] for key in ("fold_means", "fold_slopes")]
+    _check_shapes(name, rows, tables, n_folds=n_folds)
+    if not all(np.isfinite(array).all() for array in found.values()):
+        raise ValueError(f"numbers of {name} that are not finite")
+    centers, weights = found["difficulty_centers"], found["difficulty_weights"]
+    if centers.shape != weights.shape or centers.ndim != 2 or len(centers) != n_folds:
+        raise ValueError(f"difficulties of {name} that are not one per fold")
+    folds = found["folds"]
+    if folds.ndim != 1 or not ((folds >= 0) & (folds < n_folds)).all():
+        raise ValueError(f"folds of {name} that are none")
+    return found
 
 
 def _check_shapes(
@@ -271,8 +278,3 @@ def _check_shapes(
         raise ValueError(f"arrays of {name} of different lengths")
     if any(one.shape != (n_folds, *size) for one in tables):
         raise ValueError(f"arrays of {name} that are not one row per fold")
-
-
-def _check_finite(name: str, arrays: Sequence[NDArray[Any]]) -> None:
-    if not all(np.isfinite(one).all() for one in arrays):
-        raise ValueError(f"numbers of {name} that are not finite")
