@@ -21,10 +21,12 @@ from kraken_bids.models.calibration.intervals import (
 from kraken_bids.models.folds import deal_folds
 from kraken_bids.parcellations import Parcellation
 from kraken_bids.pipeline.check.peer_comparison import Fitting, Measured, compare_peer
+from kraken_bids.scores.calibrated_scores import judge_held_out
 from kraken_bids.scores.covariates import encode_covariates
 from kraken_bids.scores.discordance import compare_with_controls, measure_residuals
 from kraken_bids.scores.inner_products import multiply_rows
 from kraken_bids.scores.pooled_estimates import pool_estimates
+from kraken_bids.scores.resampling import Kinship
 from kraken_bids.scores.second_measurements import compare_twice
 from kraken_bids.scores.significance import compare, score_comparison
 
@@ -39,6 +41,7 @@ N_CHANGED, CHANGES = 6, (1.0, 1.5)
 RATE = 0.05
 N_DRAWS, MISSING = 20, 0.4
 NETWORKS = 5
+NORMAL_95 = 1.959964
 ROUNDING = 1e-6
 """Of a gain: connectomes have 32-bit numbers."""
 
@@ -92,19 +95,23 @@ def judge_gain(cohort: SyntheticCohort, target: Flavor, fitted: CrossFit) -> Fig
             truth.mean_predicted, one, truth.mean_predicted, n_fitted=n_fitted
         ),
     }
-    for name, rows in (("raw", predicted), ("cal", fitted.held_out)):
-        scores = score_comparison(
-            compare(measured, rows, folds=fitted.folds), n_permutations=0, n_bootstraps=500
-        )
-        gain, true = scores["gain"], found[f"true_{name}_gain"]
+    options = {"n_permutations": 0, "n_bootstraps": 500}
+    raw = score_comparison(compare(measured, predicted, folds=fitted.folds), **options)
+    held_out = judge_held_out(measured, fitted.held_out, fitted.mean_held_out, fitted.folds)
+    calibrated = held_out.score_gain(Kinship.none(len(measured)))
+    for name, gain, r2 in (
+        ("raw", raw["gain"], raw["r2"].value),
+        ("cal", calibrated, held_out.r2),
+    ):
+        true = found[f"true_{name}_gain"]
         found |= {
             f"{name}_gain": gain.value,
             f"{name}_gain_covers": float(gain.low - ROUNDING <= true <= gain.high + ROUNDING),
-            f"{name}_r2": r2_score(measured, rows),
+            f"{name}_r2": r2,
         }
+    found["person_gain_covers"] = cover_people(cohort, target, fitted, held_out.gains)
     found["mean_r2"] = r2_score(measured, own_mean)
     found["cal_r2_over_mean"] = found["cal_r2"] - found["mean_r2"]
-    found["resid"] = scores["avgcorr_resid"].value
     return found
 
 
@@ -119,6 +126,21 @@ def find_true_gain(cohort: SyntheticCohort, target: Flavor, fitted: CrossFit) ->
     errors = [1 - truth.gain(*line) for line in lines]
     mean_errors = [1 - truth.gain(mean, np.zeros(1), x) for mean, _, x in lines]
     return float(1 - (sizes @ errors) / (sizes @ mean_errors))
+
+
+def cover_people(
+    cohort: SyntheticCohort, target: Flavor, fitted: CrossFit, gains: Floats
+) -> float:
+    """Share of people whose interval holds the gain that the best lines would give them."""
+    truth = cohort.population.truth(target)
+    measured, predicted = take(cohort, target)
+    apart = measured - truth.mean_measured
+    left = apart - truth.slope * (predicted - truth.mean_predicted)
+    best = 1 - (left**2).sum(axis=1) / (apart**2).sum(axis=1)
+    assert fitted.increments is not None
+    kept = np.array([one.kept for one in fitted.without])
+    reach = NORMAL_95 * fitted.increments.spread_gains(kept)
+    return float((np.abs(gains - best) <= reach + ROUNDING).mean())
 
 
 def judge_others(cohort: SyntheticCohort, target: Flavor) -> Figures:
