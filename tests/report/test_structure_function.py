@@ -92,6 +92,7 @@ def test_a_flavor_without_gain_is_marked(write, output_dir: Path) -> None:
     write_records(path, [CalibratedPairRecord], [[record]], description="")
     text = render_page(build_subject_page(write()), {})
     assert f"{TARGETS[1]} *" in text
+    assert "Function differs from the group&#39;s mean at Left-Hippocampus" in text
     assert "says nothing of structure" in text
 
 

@@ -1,7 +1,7 @@
 """Where function differs from what a person's own structure lets expect."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -81,7 +81,7 @@ def gather_subject(written: Written) -> Discordance | None:
     without = frozenset(
         one.target for one in pairs.values() if one.source == FROM_SC and not beats_mean(one)
     )
-    return replace(_summarize(columns, facts), without_gain=without)
+    return _summarize(columns, facts, without)
 
 
 def _find_reason(written: Written) -> str:
@@ -100,16 +100,17 @@ def _read_tests(known: Written | WrittenGroup) -> Columns:
     )
 
 
-def _summarize(columns: Columns, facts: Facts) -> Discordance:
+def _summarize(columns: Columns, facts: Facts, without: frozenset[str]) -> Discordance:
     found = list_findings(columns)
     targets = [flavor.name for flavor in sort_flavors(set(columns["target"].tolist()))]
     counts = {target: sum(one.target == target for one in found) for target in targets}
-    drawn = max(targets, key=lambda target: counts[target], default="")
+    drawn = max(targets, key=lambda one: (one not in without, counts[one]), default="")
     is_brain = columns["level"] == "brain"
     sizes = columns["size_z"][is_brain & np.isfinite(columns["size_z"])]
     return Discordance(
         found,
         targets,
+        without_gain=without,
         n_tested=int(np.isfinite(columns["shift_z"]).sum()),
         n_controls=facts.count("NControls") or 0,
         covariates=facts.texts("Covariates"),
@@ -158,18 +159,17 @@ def summarize_subject(data: Discordance) -> str:
             f"In none of {n_flavors} does function differ from what this person's structure lets "
             "expect by more than controls do."
         )
+    sure = [one for one in data.found if one.target not in data.without_gain]
+    than = "what this person's structure lets expect" if sure else "the group's mean"
     places: dict[str, list[Finding]] = {}
-    for one in data.found:
+    for one in sure or data.found:
         if one.level != "brain":
             places.setdefault(one.name, []).append(one)
     if not places:
-        return "The brain as a whole differs from what this person's structure lets expect."
+        return f"The brain as a whole differs from {than}."
     words = [_name_place(name, own) for name, own in list(places.items())[:MAX_NAMES]]
     more = f", and {len(places) - MAX_NAMES} more" if len(places) > MAX_NAMES else ""
-    return (
-        f"Function differs from what this person's structure lets expect at {', '.join(words)}"
-        f"{more}."
-    )
+    return f"Function differs from {than} at {', '.join(words)}{more}."
 
 
 def _name_place(name: str, own: Sequence[Finding]) -> str:
