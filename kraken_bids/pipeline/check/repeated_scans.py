@@ -90,6 +90,9 @@ def find_series(connectome: Path, flavor: Flavor) -> tuple[Path, ...]:
     """
     if flavor.group != "FC" or flavor.processing != CLEANED:
         return ()
+    series = f"*atlas-{flavor.parcellation}_desc-{CLEANED}_timeseries.tsv"
+    if not any(connectome.parent.glob(series)):
+        return ()  # as of connectomes that were measured elsewhere: no sidecar is opened for it
     facts = read_facts(sidecar_path(connectome))
     if facts.texts("MissingRegions"):
         return ()
