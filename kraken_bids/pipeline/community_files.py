@@ -106,8 +106,6 @@ class CommunityResult:
     """By kind of surrogates, of each scan."""
     resolutions: tuple[Resolution, ...]
     """Resolutions that were tried; empty where it was given."""
-    digest: str = ""
-    """Of all that went in."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -129,6 +127,18 @@ def write_communities(result: CommunityResult, places: Places) -> None:
         _write_presence(result, scan, presence, places)
     _write_scores(result, places)
     _write_pictures(result, places)
+
+
+def write_record(result: CommunityResult, places: Places, *, digest: str = "") -> None:
+    """Write what was searched for, in what, last of all files: it says that they are whole.
+
+    Parameters
+    ----------
+    result : CommunityResult
+    places : Places
+    digest : str, optional
+        Of all that went in.
+    """
     found = result.found
     write_json(sidecar_path(places.table("history")), {
         "Description": "Dynamic communities of region series",
@@ -142,7 +152,7 @@ def write_communities(result: CommunityResult, places: Places) -> None:
         ],
         "Software": "kraken_bids",
         "SoftwareVersion": __version__,
-        "RunDigest": result.digest,
+        "RunDigest": digest,
     })  # fmt: skip
 
 

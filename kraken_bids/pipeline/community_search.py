@@ -50,8 +50,6 @@ def search_communities(
     places: Places,
     settings: CommunitySettings,
     options: CommunityOptions | None = None,
-    *,
-    digest: str = "",
 ) -> CommunityResult:
     """Find the communities of region series and write what is known of them.
 
@@ -63,8 +61,6 @@ def search_communities(
         Where files go.
     settings : CommunitySettings
     options : CommunityOptions, optional
-    digest : str, optional
-        Of all that goes in, kept beside the files.
 
     Raises
     ------
@@ -88,7 +84,6 @@ def search_communities(
         tuple(compare_methods(prepared, found, options)),
         _test_presence(scans, found, options),
         table,
-        digest,
     )
     write_communities(result, places)
     return result

@@ -21,7 +21,8 @@ from kraken_bids.io.digests import digest, file_stamps
 from kraken_bids.io.facts import read_facts
 from kraken_bids.models.communities.community_settings import CommunitySettings
 from kraken_bids.parcellations import list_parcellations
-from kraken_bids.pipeline.community_files import LABEL, places_in_dataset
+from kraken_bids.pipeline.community_context import write_events, write_modalities
+from kraken_bids.pipeline.community_files import LABEL, places_in_dataset, write_record
 from kraken_bids.pipeline.community_search import CommunityOptions, search_communities
 from kraken_bids.settings import Settings
 
@@ -79,9 +80,11 @@ def write_group_communities(
         logger.info("communities of %s", atlas)
         scans = _read_scans(own, failures)
         if scans:
-            search_communities(
-                scans, places_in_dataset(output, atlas), search, options, digest=now
-            )
+            places = places_in_dataset(output, atlas)
+            result = search_communities(scans, places, search, options)
+            write_modalities(output, members, result=result, places=places)
+            write_events(settings.data.bids_dir, result, places)
+            write_record(result, places, digest=now)
 
 
 def _list_series(settings: Settings, members: Sequence[Member]) -> dict[str, dict[Path, Member]]:

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from kraken_bids.analysis_settings import AnalysisSettings
-from kraken_bids.bids.outputs import timeseries_path
+from kraken_bids.bids.outputs import relmat_path, sidecar_path, timeseries_path
 from kraken_bids.cohort.failures import Failure
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.exceptions import InputError, SettingsError
+from kraken_bids.flavors import parse_flavor
 from kraken_bids.io.tables import read_columns
-from kraken_bids.io.writing import write_table
+from kraken_bids.io.writing import write_json, write_relmat, write_table
 from kraken_bids.pipeline.group_communities import write_group_communities
 from kraken_bids.report.page import draw_figures, render_page
 from kraken_bids.report.section import Page
@@ -77,6 +78,47 @@ def test_a_damaged_series_fails_its_subject_alone(
     group = settings.data.output_dir / "group"
     history = json.loads((group / "atlas-fs86_desc-communities_history.json").read_text())
     assert [name[:6] for name in history["Scans"]] == ["sub-01", "sub-03"]
+
+
+def test_communities_are_compared_with_connectomes_and_events(
+    settings: Settings, members: list[Member]
+) -> None:
+    """Planted in all: series, FC, SC; events of one kind in one run."""
+    output = settings.data.output_dir
+    labels = np.arange(86) % 3
+    square = (labels[:, None] == labels) * 0.5 + 0.1
+    own = []
+    for member in members:
+        paths = {}
+        for name in ("FCcorr_fs86_hpf", "SCifod2act_fs86_volnorm"):
+            flavor = parse_flavor(name)
+            paths[flavor] = relmat_path(output, member.entities, flavor, source=None)
+            write_relmat(paths[flavor], square)
+        predicted = relmat_path(output, member.entities, min(paths), source="fusionSC")
+        write_relmat(predicted, square)
+        own.append(Member(member.subject, None, paths))
+    func = settings.data.bids_dir / "sub-01" / "func"
+    func.mkdir(parents=True)
+    events = {"onset": [10.0, 40.0], "duration": [1, 1], "trial_type": ["faces", "faces"]}
+    write_table(func / "sub-01_task-rest_events.tsv", events)
+    for path in output.glob("sub-*/func/*_timeseries.tsv"):
+        write_json(sidecar_path(path), {"RepetitionTime": 2.0})
+    write_group_communities(settings, own, [])
+    group = output / "group"
+    agreement = read_columns(group / "atlas-fs86_desc-communities_agreement.tsv")
+    assert len(agreement["one"]) == 6
+    np.testing.assert_allclose(agreement["mutual_information"], 1)
+    modalities = read_columns(group / "atlas-fs86_desc-communities_modalities.tsv")
+    assert (modalities["dynamic"] == modalities["measured SCifod2act_fs86_volnorm"]).all()
+    responses = read_columns(group / "atlas-fs86_desc-communities_events.tsv")
+    assert set(responses["trial_type"]) == {"faces"}
+    assert set(responses["n_events"]) == {2.0}
+    assert (responses["lag"].min(), responses["lag"].max()) == (-6.0, 24.0)
+    data = communities.SECTION.gather(WrittenGroup(output, own))
+    page = Page((communities.SECTION,), {"communities": data}, "t", "k", "h", (), (), ())
+    html = render_page(page, draw_figures(page))
+    assert "predicted from structure" in html
+    assert "events at random times" in html
 
 
 def test_without_series_it_is_said_what_to_do(settings: Settings) -> None:

@@ -94,7 +94,7 @@ def communities(series: tuple[Path, ...], output: Path, **words: Any) -> None:
         from kraken_bids.cohort.region_series import read_region_series
         from kraken_bids.io.files import make_folder
         from kraken_bids.models.krakencoder.devices import resolve_device
-        from kraken_bids.pipeline.community_files import places_in_folder
+        from kraken_bids.pipeline.community_files import places_in_folder, write_record
         from kraken_bids.pipeline.community_search import CommunityOptions, search_communities
 
         make_folder(output)
@@ -107,7 +107,9 @@ def communities(series: tuple[Path, ...], output: Path, **words: Any) -> None:
             device=str(resolve_device(words["device"])),
         )
         scans = read_region_series(series, atlas=words["atlas"], variable=words["variable"])
-        result = search_communities(scans, places_in_folder(output), settings, options)
+        places = places_in_folder(output)
+        result = search_communities(scans, places, settings, options)
+        write_record(result, places)
         for one in result.baselines:
             click.echo(
                 f"{one.method:30} {one.n_communities:3} communities  modularity "

@@ -68,6 +68,7 @@ def modularity_matrix(
         weights = torch.relu(weights) if sign == "positive" else -torch.relu(-weights)
     into, out_of = weights.sum(-1), weights.sum(-2)
     total = weights.sum((-1, -2))[..., None, None]
+    total = torch.where(total == 0, torch.ones_like(total), total)  # no weights of this sign
     matrix = weights - gamma * into[..., :, None] * out_of[..., None, :] / total
     return matrix / total if normalize else matrix
 

@@ -1,5 +1,6 @@
 """Modularity of whole scans: what affiliations maximise, and where they begin."""
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
 from torch import Tensor
 
 from kraken_bids.models.communities.community_settings import CommunitySettings
@@ -39,7 +41,9 @@ def cluster_spectrally(matrix: Tensor, n_communities: int, seed: int) -> Tensor:
     symmetric = (matrix + matrix.T).double().cpu().numpy()
     values, vectors = np.linalg.eigh(symmetric)
     leading = vectors[:, -n_communities:] * np.sqrt(values[-n_communities:].clip(min=0))
-    labels = KMeans(n_communities, n_init=1, random_state=seed).fit_predict(leading)
+    with warnings.catch_warnings():  # of regions that are alike there are fewer clusters
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        labels = KMeans(n_communities, n_init=1, random_state=seed).fit_predict(leading)
     np.fill_diagonal(symmetric, 0)
     members = _improve(symmetric, np.eye(n_communities)[labels])
     return torch.as_tensor(members).to(matrix)

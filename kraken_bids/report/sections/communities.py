@@ -20,6 +20,21 @@ from kraken_bids.report.written_group import WrittenGroup
 MAX_SCANS = 4
 """Carpets that are shown; every scan has one among its figures."""
 SIZE = 1060.0, 300.0
+MAX_RESPONSES, PER_ROW = 8, 4
+
+
+@dataclass(frozen=True)
+class Response:
+    """Presence of one community around the events of one kind."""
+
+    trial_type: str
+    community: str
+    lags: Floats
+    mean: Floats
+    low: Floats
+    high: Floats
+    p: float
+    n_events: int
 
 
 @dataclass(frozen=True)
@@ -38,6 +53,10 @@ class AtlasCommunities:
     centres: Floats
     """[n_regions, 3], MNI mm; empty where not known."""
     carpets: tuple[PresenceCarpet, ...]
+    agreement: Sequence[Mapping[str, object]]
+    """Of communities of different data, pair by pair."""
+    responses: Sequence[Response]
+    """Presence around events."""
 
 
 def gather(group: WrittenGroup) -> list[AtlasCommunities] | None:
@@ -55,7 +74,7 @@ def _read(output_dir: Path, metrics: Path) -> AtlasCommunities:
     atlas = metrics.name.removeprefix("atlas-").partition("_")[0]
     place = {
         name: metrics.with_name(metrics.name.replace("_metrics", f"_{name}"))
-        for name in ("communities", "dseg", "history")
+        for name in ("communities", "dseg", "history", "agreement", "events")
     }
     facts = read_facts(sidecar_path(place["history"]))
     labels = tuple(map(str, read_columns(place["dseg"])["community"]))
@@ -72,7 +91,30 @@ def _read(output_dir: Path, metrics: Path) -> AtlasCommunities:
         labels,
         centres if len(centres) == len(labels) else centres[:0],
         tuple(filter(None, (_read_carpet(output_dir, path, names) for path in scans[:MAX_SCANS]))),
+        _read_table(place["agreement"]),
+        _read_responses(place["events"]),
     )
+
+
+def _read_table(path: Path) -> list[dict[str, object]]:
+    return _list_rows(read_columns(path)) if path.exists() else []
+
+
+def _read_responses(path: Path) -> list[Response]:
+    """Responses to each kind of events, the surest first."""
+    if not path.exists():
+        return []
+    columns = read_columns(path)
+    pairs = list(zip(columns["trial_type"], columns["community"], strict=True))
+    found = []
+    for pair in dict.fromkeys(pairs):
+        rows = [k for k, own in enumerate(pairs) if own == pair]
+        lags, mean, low, high = (
+            columns[name][rows] for name in ("lag", "presence", "low", "high")
+        )
+        p, n = float(columns["p"][rows[0]]), int(columns["n_events"][rows[0]])
+        found.append(Response(str(pair[0]), str(pair[1]), lags, mean, low, high, p, n))
+    return sorted(found, key=lambda one: one.p)
 
 
 def _read_carpet(output_dir: Path, series: Path, names: tuple[str, ...]) -> PresenceCarpet | None:
@@ -96,6 +138,8 @@ def draw(found: Sequence[AtlasCommunities]) -> dict[str, bytes]:
     for one in found:
         if len(one.centres):
             pictures[f"communities_{one.atlas}_brain"] = draw_regions(one)
+        if one.responses:
+            pictures[f"communities_{one.atlas}_events"] = draw_responses(one.responses)
         for k, carpet in enumerate(one.carpets, start=1):
             pictures[f"communities_{one.atlas}_{k}"] = draw_presence(carpet)
     return pictures
@@ -131,6 +175,23 @@ def draw_regions(found: AtlasCommunities) -> bytes:
     for k, name in enumerate(names):
         axes.scatter([0.1], [k + 0.5], s=22, color=colours(k))
         theme.add_text(axes, 0.25, k + 0.5, name, va="center", fontsize=theme.SMALL)
+    return theme.draw_png(figure)
+
+
+def draw_responses(responses: Sequence[Response]) -> bytes:
+    """PNG of small plots: presence around events, and the range of events at random times."""
+    shown = responses[:MAX_RESPONSES]
+    n_rows = -(-len(shown) // PER_ROW)
+    figure = theme.new_figure(PER_ROW * 260 + 60, n_rows * 190 + 40, scale=1.5)
+    for k, one in enumerate(shown):
+        row, place = divmod(k, PER_ROW)
+        axes = theme.add_box(figure, 60 + place * 260, 40 + row * 190, 190, 120)
+        axes.fill_between(one.lags, one.low, one.high, color=theme.LINE, linewidth=0)
+        axes.plot(one.lags, one.mean, color=theme.WARM, linewidth=1.6)
+        axes.axvline(0, color=theme.MUTED, linewidth=0.8)
+        theme.style_axes(axes, x_label="s after the event")
+        title, numbers = f"{one.trial_type}, {one.community}", f"p {one.p:.3f}"
+        theme.add_title(axes, title, f"{numbers}, {one.n_events} events", top=1.16)
     return theme.draw_png(figure)
 
 

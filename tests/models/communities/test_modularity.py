@@ -120,3 +120,13 @@ def test_penalties_are_what_their_names_say() -> None:
     presence = torch.tensor([[0.0, 1.0, 1.0], [0.5, 0.5, 0.5]]).double()
     assert float(smoothness(presence)) == pytest.approx(0.5)
     assert float(indecision(presence)) == pytest.approx(0.25)
+
+
+def test_a_matrix_without_negative_weights_has_the_same_modularity_with_either_sign() -> None:
+    weights = torch.rand(8, 8, generator=torch.Generator().manual_seed(0)).double()
+    weights = weights + weights.T
+    signed, positive = (
+        modularity_matrix(weights, sign=sign, normalize=True)  # type: ignore[arg-type]
+        for sign in ("signed", "positive")
+    )
+    check(signed, positive)
