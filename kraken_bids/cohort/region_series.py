@@ -22,7 +22,8 @@ logger = logging.getLogger(__name__)
 Floats = NDArray[np.floating]
 ARRAY_FILES = (".npy", ".npz", ".mat", ".h5", ".hdf5")
 TEXT_FILES = (".tsv", ".csv", ".txt", ".1D", ".1d", ".dat")
-NOT_IN_FRAMES = {"atlas", "desc", "space", "cohort", "res"}
+NOT_OF_RUN = {"atlas", "desc", "space", "cohort", "res", "suffix", "extension"}
+"""Of a name: what does not tell one run from another."""
 KEPT = "kept"
 """Column of the table of a run's volumes: 1 where a volume counts."""
 
@@ -158,10 +159,10 @@ def _read_counts(path: Path, n_volumes: int) -> NDArray[np.float64] | None:
     entities = parse_name(path)
     if "atlas" not in entities:
         return None
-    own = {key: value for key, value in entities.items() if key not in NOT_IN_FRAMES}
+    own = {key: value for key, value in entities.items() if key not in NOT_OF_RUN}
     start = format_name({"sub": own.get("sub", "")}, suffix="", extension="").rstrip("_")
     for table in sorted(path.parent.glob(f"{start}*_desc-{FRAMES}_timeseries.tsv")):
-        other = {k: v for k, v in parse_name(table).items() if k not in NOT_IN_FRAMES}
+        other = {k: v for k, v in parse_name(table).items() if k not in NOT_OF_RUN}
         if other == own:
             kept = read_columns(table).get(KEPT)
             if kept is not None and len(kept) == n_volumes and kept.dtype.kind == "f":

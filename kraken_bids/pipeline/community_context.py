@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import OUTPUT, prediction_archive_path, relmat_path, sidecar_path
 from kraken_bids.cohort.from_dataset import Member
-from kraken_bids.cohort.region_series import NOT_IN_FRAMES, RegionSeries
+from kraken_bids.cohort.region_series import NOT_OF_RUN, RegionSeries
 from kraken_bids.connectome.matrices import edges_to_square, square_to_edges
 from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.flavors import Flavor
@@ -222,13 +222,13 @@ def _read_repetition_time(scan: RegionSeries) -> float | None:
 
 def _read_events(bids_dir: Path, scan: RegionSeries) -> Mapping[str, NDArray[np.float64]]:
     """Onsets of each kind in the ``events.tsv`` of a scan; empty where there is none."""
-    entities = {k: v for k, v in parse_name(scan.path).items() if k not in NOT_IN_FRAMES}
+    entities = {k: v for k, v in parse_name(scan.path).items() if k not in NOT_OF_RUN}
     if "sub" not in entities:
         return {}
     folder = bids_dir / f"sub-{entities['sub']}"
     folder = folder / f"ses-{entities['ses']}" if "ses" in entities else folder
     for path in sorted((folder / "func").glob("*_events.tsv")):
-        if parse_name(path) != entities:
+        if {k: v for k, v in parse_name(path).items() if k not in NOT_OF_RUN} != entities:
             continue
         try:
             columns = read_columns(path)
