@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.exceptions import InputError
 from kraken_bids.io.facts import Facts, to_key
 from kraken_bids.io.output_streams import is_stream
 from kraken_bids.io.writing import write_json, write_table
@@ -163,13 +164,21 @@ def from_sidecar(kind: type[Record], content: Facts) -> Record:
 
 
 def from_columns(kind: type[Record], columns: Mapping[str, Any]) -> list[Record]:
-    """Read the records of a table back; what is not known is None or '', where a field may be."""
+    """Read the records of a table back; what is not known is None or '', where a field may be.
+
+    Raises
+    ------
+    InputError
+        If a cell is no number where a field is one, such as an infinite count.
+    """
     kinds = {name: type_ for name, _, type_ in _list_keys(kind)}
     unknown: dict[str, str | None] = dict.fromkeys(_list_optional(kind))
     unknown |= {name: "" for name, type_ in kinds.items() if type_ is str and name not in unknown}
     return [
         kind(**{
-            name: unknown[name] if name in unknown and _is_unknown(value) else kinds[name](value)
+            name: unknown[name]
+            if name in unknown and _is_unknown(value)
+            else _read_cell(name, kinds[name], value)
             for name, value in zip(kinds, row, strict=True)
         })
         for row in zip(*(np.asarray(columns[name]) for name in kinds), strict=True)
@@ -181,6 +190,17 @@ def name_columns(kind: type["DataclassInstance"]) -> tuple[list[str], list[str]]
     kinds = {name: type_ for name, _, type_ in _list_keys(kind)}
     texts = [name for name, type_ in kinds.items() if type_ is str]
     return [name for name in kinds if name not in texts], texts
+
+
+def _read_cell(name: str, kind: type, value: Any) -> Any:
+    try:
+        return kind(value)
+    except (ValueError, OverflowError) as error:
+        raise InputError(
+            f"expected {'a count' if kind is int else 'a number'} in the column {name} of a table "
+            f"of results; found {value}. The table is damaged: run the group level again with "
+            "--force."
+        ) from error
 
 
 def _is_unknown(value: Any) -> bool:

@@ -96,7 +96,8 @@ def read_group_records(
     """
     numbers, own = name_columns(kind)
     columns = read_group_table(output_dir, name, numbers=numbers, texts=[*texts, *own])
-    return columns, from_columns(kind, columns) if columns else []
+    records = read_or_none(lambda: from_columns(kind, columns)) if columns else []
+    return (columns, records) if records is not None else ({}, [])
 
 
 def label_rows(columns: Columns) -> list[str]:

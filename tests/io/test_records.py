@@ -4,6 +4,10 @@ import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+import pytest
+
+from kraken_bids.exceptions import InputError
 from kraken_bids.io.facts import Facts, read_table
 from kraken_bids.io.records import (
     OPTIONAL,
@@ -123,3 +127,15 @@ def test_what_a_table_does_not_know_comes_back_as_nothing(tmp_path: Path) -> Non
     assert first == rows[0]
     assert (second.note, second.reason, second.count) == ("", None, None)
     assert math.isnan(second.value)
+
+
+@pytest.mark.parametrize("cell", [np.inf, np.nan])
+def test_a_count_that_is_none_is_refused_by_its_column(cell: float) -> None:
+    """A damaged table must not end the page that shows it."""
+
+    @dataclass(frozen=True)
+    class Counted:
+        n: int = column()
+
+    with pytest.raises(InputError, match="expected a count in the column n"):
+        from_columns(Counted, {"n": np.array([cell])})

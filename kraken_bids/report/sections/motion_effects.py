@@ -47,7 +47,8 @@ def list_motion_effects(group: WrittenGroup) -> tuple[QcFc, ...]:
     columns = group.read_table(table.name, numbers=numbers, texts=("flavor",))
     content = read_or_none(lambda: read_hdf5(OUTPUT, path)) if columns and path.exists() else None
     effects = {}
-    for row in from_columns(QcFc, columns) if content else ():
+    rows = read_or_none(lambda: from_columns(QcFc, columns)) if content else None
+    for row in rows or ():
         r, distance = ((content or {}).get(f"{row.flavor}/{name}") for name in EDGE_VALUES)
         if r is not None and distance is not None and r.shape == distance.shape:
             effects[row.flavor] = replace(row, r=r, distance=distance)
