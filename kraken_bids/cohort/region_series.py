@@ -1,16 +1,21 @@
 """Region series of many scans, from files of any kind and from folders of kraken-bids."""
 
 import logging
+import re
+from codecs import BOM_UTF8
+from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.names import format_name, parse_name, split_extension
-from kraken_bids.bids.outputs import CLEANED, FRAMES
+from kraken_bids.bids.outputs import CLEANED, FRAMES, sidecar_path
 from kraken_bids.exceptions import ConnectomeError, InputError
+from kraken_bids.io.facts import read_facts
 from kraken_bids.io.named_arrays import read_arrays
 from kraken_bids.io.stored_rows import BROKEN
 from kraken_bids.io.tables import IN_NUMBERS, read_columns
@@ -26,6 +31,7 @@ NOT_OF_RUN = {"atlas", "desc", "space", "cohort", "res", "suffix", "extension"}
 """Of a name: what does not tell one run from another."""
 KEPT = "kept"
 """Column of the table of a run's volumes: 1 where a volume counts."""
+NUMBERS_AS_NAMES = re.compile(rb"[ \t,;]*\d+(?:[ \t,;]+\d+){2,}[ \t,;\r]*")
 
 
 @dataclass(frozen=True)
@@ -33,7 +39,8 @@ class RegionSeries:
     """The series of one scan."""
 
     name: str
-    """File name without ending; of one of several arrays in a file also its name."""
+    """File name without ending, of one of several scans in a file with its number; with the folder
+    where others are called the same."""
     values: Floats
     """[n_volumes, n_regions]"""
     regions: tuple[str, ...]
@@ -45,7 +52,7 @@ class RegionSeries:
 
 
 def read_region_series(
-    words: Sequence[str | Path], *, atlas: str = "", variable: str = ""
+    words: Sequence[str | Path], *, atlas: str = "", variable: str = "", regions: str = ""
 ) -> list[RegionSeries]:
     """Read the region series that files and folders hold, every scan by itself.
 
@@ -54,25 +61,51 @@ def read_region_series(
     words : sequence of str or Path
         Files: ``.tsv`` with the names of regions above its columns, other text (``.csv``,
         ``.txt``, ``.1D``) without, ``.npy``, ``.npz``, ``.mat``, ``.h5``; or folders that
-        kraken-bids wrote, whose cleaned series are taken. Regions are in columns; of arrays whose
-        orientation nothing says, the axis that all scans share, else the shorter one, is that of
-        the regions.
+        kraken-bids wrote, whose cleaned series are taken.
     atlas : str
         Of folders: whose series.
     variable : str
         Name of the array of ``.mat``, ``.npz`` and ``.h5`` files that hold several.
+    regions : str
+        Where the regions are in files without their names: ``columns`` or ``rows``. Else the axis
+        that all scans share is theirs; where they share both, the columns, of which there must
+        not be more than rows.
 
     Raises
     ------
     InputError
-        If a file cannot be read, or a folder has no series of the atlas.
+        If a file cannot be read or comes twice, a folder has no series of the atlas, or nothing
+        says where the regions are.
     ConnectomeError
         If scans have other regions than the first one.
     """
     paths = [path for word in words for path in _list_files(Path(word), atlas)]
+    twice = next((path for path, n in Counter(p.resolve() for p in paths).items() if n > 1), None)
+    if twice:
+        raise InputError(f"expected every file once; found {twice} twice.")
     scans = [scan for path in paths for scan in _read_file(path, variable)]
-    scans = _orient(scans)
+    scans = _orient(_tell_apart(scans), regions)
     check_regions(scans)
+    return scans
+
+
+def _tell_apart(scans: list[RegionSeries]) -> list[RegionSeries]:
+    """Name scans by their folders too where files are called the same."""
+    number = Counter(scan.name for scan in scans)
+    scans = [
+        replace(scan, name=f"{scan.path.absolute().parent.name}_{scan.name}")
+        if number[scan.name] > 1
+        else scan
+        for scan in scans
+    ]
+    first: dict[str, Path] = {}
+    for scan in scans:
+        if scan.name in first:
+            raise InputError(
+                f"expected scans of different names; found {first[scan.name]} and {scan.path}, "
+                "whose files would have the same name. Rename one of them."
+            )
+        first[scan.name] = scan.path
     return scans
 
 
@@ -115,23 +148,46 @@ def _read_file(path: Path, variable: str) -> list[RegionSeries]:
 
 def _read_text(path: Path) -> tuple[tuple[str, ...], Floats]:
     content = read_bytes(path)
-    first = content.lstrip().partition(b"\n")[0]
-    if path.suffix == ".tsv" and first.translate(None, IN_NUMBERS):
-        columns = read_columns(path)
-        words = [name for name, own in columns.items() if own.dtype.kind != "f"]
-        if words:
-            raise InputError(
-                f"expected numbers in every column of {path}; found words in {words[0]}. Give a "
-                "table of region series, a column per region."
-            )
-        return tuple(columns), np.column_stack(list(columns.values()))
+    first, _, rest = content.removeprefix(BOM_UTF8).lstrip(b"\r\n").partition(b"\n")
+    is_numbered = _has_numbers_as_names(first)
+    if path.suffix == ".tsv" and (is_numbered or first.translate(None, IN_NUMBERS)):
+        return _read_named(path)
     try:
-        return (), parse_text_matrix(content)[1]
+        return (), parse_text_matrix(rest if is_numbered else content)[1]
     except BROKEN as error:
         raise InputError(
             f"expected a table of numbers in {path}, volumes in rows; found: {error}. Check the "
             "file."
         ) from error
+
+
+def _read_named(path: Path) -> tuple[tuple[str, ...], Floats]:
+    """Read a table with the names of the regions above its columns."""
+    columns = read_columns(path)
+    words = [name for name, own in columns.items() if own.dtype.kind != "f"]
+    if words:
+        raise InputError(
+            f"expected numbers in every column of {path}; found words in {words[0]}. Give a "
+            "table of region series, a column per region."
+        )
+    values = np.column_stack(list(columns.values()))
+    steps = np.diff(values, axis=0)
+    counting = (len(steps) > 1) & (steps == steps[:1]).all(axis=0) & (steps != 0).any(axis=0)
+    if counting.any():
+        name = tuple(columns)[counting.argmax()]
+        raise InputError(
+            f"expected a region in every column of {path}; found {name}, which counts volumes or "
+            "seconds. Leave this column out."
+        )
+    return tuple(columns), values
+
+
+def _has_numbers_as_names(line: bytes) -> bool:
+    """Whether a first line numbers columns: whole numbers, each larger than the one before."""
+    if not NUMBERS_AS_NAMES.fullmatch(line):
+        return False
+    numbers = [int(word) for word in re.findall(rb"\d+", line)]
+    return all(one < other for one, other in pairwise(numbers))
 
 
 def _read_stack(path: Path, variable: str) -> list[tuple[str, Floats]]:
@@ -155,7 +211,15 @@ def _read_stack(path: Path, variable: str) -> list[tuple[str, Floats]]:
 
 
 def _read_counts(path: Path, n_volumes: int) -> NDArray[np.float64] | None:
-    """Which volumes count, by the table of volumes that kraken-bids writes beside its series."""
+    """Which volumes count, by the sidecar or the table of volumes of kraken-bids beside it."""
+    said = read_facts(sidecar_path(path)).numbers("VolumesKept")
+    if said and len(said) != n_volumes:
+        raise InputError(
+            f"expected as many volumes in {path} as its sidecar has (VolumesKept: {len(said)}); "
+            f"found {n_volumes}. One of them is of another run: make both again with --force."
+        )
+    if said:
+        return np.asarray(said, np.float64)
     entities = parse_name(path)
     if "atlas" not in entities:
         return None
@@ -170,24 +234,32 @@ def _read_counts(path: Path, n_volumes: int) -> NDArray[np.float64] | None:
     return None
 
 
-def _orient(scans: list[RegionSeries]) -> list[RegionSeries]:
+def _orient(scans: list[RegionSeries], regions: str) -> list[RegionSeries]:
     """Turn arrays whose regions are in rows."""
+    if regions == "columns":
+        return scans
     unknown = [scan for scan in scans if not scan.regions]
     if not unknown:
         return scans
-    named = {len(scan.regions) for scan in scans if scan.regions}
-    shared = _find_shared(unknown, named)
+    shared = _find_shared(unknown, {len(scan.regions) for scan in scans if scan.regions})
     found = []
     for scan in scans:
         rows, columns = scan.values.shape
-        if scan.regions or columns == shared or (shared is None and columns <= rows):
+        if not scan.regions and not regions and shared is None and columns > rows:
+            raise InputError(
+                f"expected regions in columns or rows; found {rows} rows and {columns} columns in "
+                f"{scan.path}, and nothing says which they are. Say it: --regions columns or "
+                "--regions rows."
+            )
+        if scan.regions or not (regions == "rows" or rows == shared != columns):
             found.append(scan)
             continue
-        logger.warning(
-            "%s: its %d rows are taken for regions and its %d columns for volumes",
-            scan.path, rows, columns,
-        )  # fmt: skip
-        found.append(RegionSeries(scan.name, scan.values.T, (), None, scan.path))
+        if not regions:
+            logger.warning(
+                "%s: its %d rows are taken for regions and its %d columns for volumes",
+                scan.path, rows, columns,
+            )  # fmt: skip
+        found.append(replace(scan, values=scan.values.T))
     return found
 
 

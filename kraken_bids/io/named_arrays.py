@@ -1,5 +1,6 @@
 """Arrays by name from ``.npz``, ``.npy``, ``.mat`` and ``.h5`` files."""
 
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,11 @@ def open_arrays(path: Path) -> dict[str, Rows]:
 
 def _open_h5(path: Path) -> dict[str, Rows]:
     arrays: dict[str, Rows] = {}
-    for name, stored in list_hdf5(ARRAYS, path).items():
+    listed = list_hdf5(ARRAYS, path)
+    number = Counter(name.rsplit("/", 1)[-1] for name in listed)
+    for name, stored in listed.items():
         last = name.rsplit("/", 1)[-1]
+        last = last if number[last] == 1 else name
         if stored.shape is None:
             continue
         if len(stored.shape) >= 2 and stored.dtype is not None:

@@ -71,6 +71,8 @@ def test_communities_presence_and_baselines_are_written(tmp_path: Path, series: 
         (["--n-communities", "40"], "as regions (12); found 40", 4),
         (["--nulls", "white"], "--nulls: expected phase, shuffle; found white", 2),
         (["--gamma", "-1"], "--gamma: expected 0 to 100", 2),
+        (["--timescale", "-3"], "--timescale: expected 0 to 1000", 2),
+        (["--n-nulls", "-1"], "--n-nulls", 2),
     ],
 )
 def test_wrong_options_are_refused_by_name(

@@ -9,9 +9,10 @@ import pytest
 import scipy.io
 from numpy.typing import NDArray
 
+from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.cohort.region_series import read_region_series
 from kraken_bids.exceptions import ConnectomeError, InputError
-from kraken_bids.io.writing import write_table
+from kraken_bids.io.writing import write_json, write_table
 
 VALUES = np.random.default_rng(0).standard_normal((30, 4)).round(6)
 
@@ -48,10 +49,77 @@ def test_every_kind_of_file_gives_the_same_series(tmp_path: Path, name: str) -> 
 def test_arrays_with_regions_in_rows_are_turned_and_that_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    paths = [write(tmp_path / "a.mat", VALUES.T), write(tmp_path / "b.mat", VALUES[:20].T)]
     with caplog.at_level(logging.WARNING):
-        (scan,) = read_region_series([write(tmp_path / "a.mat", VALUES.T)])
+        scan, _ = read_region_series(paths)
     np.testing.assert_allclose(scan.values, VALUES)
     assert "its 4 rows are taken for regions" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.npy", "a.mat"])
+def test_where_regions_are_is_asked_for_where_nothing_says_it(tmp_path: Path, name: str) -> None:
+    """A short scan of a fine atlas looks like a long one with its regions in rows."""
+    path = write(tmp_path / name, VALUES.T)
+    with pytest.raises(InputError, match=r"found 4 rows and 30 columns.*--regions columns or"):
+        read_region_series([path])
+    for regions, values in (("rows", VALUES), ("columns", VALUES.T)):
+        (scan,) = read_region_series([path], regions=regions)
+        np.testing.assert_allclose(scan.values, values)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_numbers_above_columns_are_names_and_no_volume(tmp_path: Path, first: int) -> None:
+    path = tmp_path / "a.tsv"
+    write_table(path, {str(k + first): VALUES[:, k] for k in range(4)})
+    (scan,) = read_region_series([path])
+    np.testing.assert_allclose(scan.values, VALUES)
+    assert scan.regions == tuple(str(k + first) for k in range(4))
+    path = tmp_path / "a.csv"
+    header = ",".join(str(k + first) for k in range(4))
+    np.savetxt(path, VALUES, delimiter=",", header=header, comments="")
+    (scan,) = read_region_series([path])
+    np.testing.assert_allclose(scan.values, VALUES)
+
+
+def test_a_column_that_counts_volumes_is_no_region(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    write_table(path, {"index": np.arange(30), "r1": VALUES[:, 0], "r2": np.ones(30)})
+    with pytest.raises(InputError, match="found index, which counts volumes"):
+        read_region_series([path])
+
+
+def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
+    """Else the presence in one would be written over that in the other."""
+    paths = [write(tmp_path / f"sub-0{k}" / "ts.csv", k * VALUES) for k in (1, 2)]
+    one, other = read_region_series([*paths])
+    assert (one.name, other.name) == ("sub-01_ts", "sub-02_ts")
+    np.testing.assert_allclose(other.values, 2 * VALUES)
+    with pytest.raises(InputError, match=r"found .*ts\.csv twice"):
+        read_region_series([paths[0], paths[0]])
+    with pytest.raises(InputError, match="scans of different names"):
+        read_region_series([paths[0], write(tmp_path / "sub-01" / "ts.npy", VALUES)])
+
+
+def test_arrays_of_one_name_in_groups_of_hdf5_are_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.h5"
+    with h5py.File(path, "w") as file:
+        file["rest/series"], file["task/series"] = VALUES, VALUES + 1
+    with pytest.raises(InputError, match=r"rest/series .*--variable"):
+        read_region_series([path])
+    (scan,) = read_region_series([path], variable="rest/series")
+    np.testing.assert_allclose(scan.values, VALUES)
+
+
+def test_the_sidecar_of_a_series_says_which_volumes_count(tmp_path: Path) -> None:
+    path = write(tmp_path / "sub-01_task-rest_atlas-fs86_desc-hpf_timeseries.tsv", VALUES)
+    kept = [0, 0, *[1] * 28]
+    write_json(sidecar_path(path), {"VolumesKept": kept})
+    (scan,) = read_region_series([path])
+    assert scan.counts is not None
+    assert scan.counts.tolist() == kept
+    write_json(sidecar_path(path), {"VolumesKept": kept[1:]})
+    with pytest.raises(InputError, match="VolumesKept: 29"):
+        read_region_series([path])
 
 
 def test_the_axis_that_all_scans_share_is_that_of_the_regions(tmp_path: Path) -> None:

@@ -66,6 +66,11 @@ search_options = add_options(
 @click.option("--output", type=FILE, required=True, metavar="DIR", help="Folder to write.")
 @click.option("--atlas", default="", help="Of a folder that kraken-bids wrote: whose series.")
 @click.option("--variable", default="", help="Array of .mat, .npz and .h5 files with several.")
+@click.option(
+    "--regions",
+    type=click.Choice(["columns", "rows"]),
+    help="Where regions are in files without their names; else the axis that all scans share.",
+)
 @search_options
 @option(
     "--baseline", type=click.Choice(["leiden", "none"]), default="leiden",
@@ -79,7 +84,12 @@ search_options = add_options(
     show_default=True,
     help="Surrogates that presence is compared with: phase, shuffle.",
 )
-@option("--n-nulls", type=int, default=19, help="Surrogates of each kind and scan; 0: none.")
+@option(
+    "--n-nulls",
+    type=click.IntRange(0, 1000),
+    default=19,
+    help="Surrogates of each kind and scan; 0: none.",
+)
 @device_option
 @verbose_option
 def communities(series: tuple[Path, ...], output: Path, **words: Any) -> None:
@@ -106,7 +116,12 @@ def communities(series: tuple[Path, ...], output: Path, **words: Any) -> None:
             n_nulls=words["n_nulls"],
             device=str(resolve_device(words["device"])),
         )
-        scans = read_region_series(series, atlas=words["atlas"], variable=words["variable"])
+        scans = read_region_series(
+            series,
+            atlas=words["atlas"],
+            variable=words["variable"],
+            regions=words["regions"] or "",
+        )
         places = places_in_folder(output)
         result = search_communities(scans, places, settings, options)
         write_record(result, places)

@@ -80,7 +80,7 @@ class CommunitySettings:
         for option, low, high in (
             ("n_communities", 2, 1000), ("gamma", 0, 100), ("modularity", 0, 1e6),
             ("dynamic", 0, 1e6), ("smooth", 0, 1e6), ("bimodal", 0, 1e6), ("epochs", 1, 1e6),
-            ("n_seeds", 1, 1000), ("seed", 0, 2**31),
+            ("n_seeds", 1, 1000), ("seed", 0, 2**31), ("timescale", 0, 1000),
         ):  # fmt: skip
             unit = "of this option"
             name = {"n_seeds": "--seeds"}.get(option, f"--{option.replace('_', '-')}")
