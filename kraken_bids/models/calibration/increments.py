@@ -16,7 +16,9 @@ class Increments:
     """Products of what people are apart from the mean with what was predicted of that.
 
     Of each person, with the own fold and one more left out of the fit; where that is the own
-    fold, with no more. In two units: as edges are, and by the variance of each edge.
+    fold, with no more. In two units: as edges are, and by the variance of each edge over those
+    who have a part in the choice, as R² has it. The person is among them: an edge of sparse
+    structure that is near 0 in all but one would else count a million times in that one.
     """
 
     products: Vector
@@ -81,14 +83,16 @@ def sum_increments(
     n_folds = len(sums.n)
     found = np.zeros((2, len(folds), n_folds, 2))
     deviations = np.zeros((len(folds), n_folds))
+    weight_of_all = _weigh(sums.fit_slopes().variance)
+    weights = np.stack([_weigh(sums.fit_slopes({fold}).variance) for fold in range(n_folds)])
     for own in range(n_folds):
         rows = np.flatnonzero(folds == own)
         fits = [sums.fit_slopes({own, other}) for other in range(n_folds)]
-        slope, mean_x, mean_y, variance = (
+        slope, mean_x, mean_y = (
             np.stack([getattr(fit, name) for fit in fits])
-            for name in ("slope", "mean_predicted", "mean_measured", "variance")
+            for name in ("slope", "mean_predicted", "mean_measured")
         )
-        weight = np.where(variance > 0, 1 / np.where(variance > 0, variance, 1.0), 0.0)
+        weight = np.where(np.arange(n_folds)[:, None] == own, weight_of_all, weights)
         for part in list_blocks(measured):
             x = predicted[rows][:, part] - sums.center[0][part]
             y = measured[rows][:, part] - sums.center[1][part]
@@ -105,6 +109,11 @@ def sum_increments(
                     (x * x) @ wbb.T - 2 * x @ (wbb * p).T + (wbb * p * p).sum(axis=1)
                 )
     return Increments(found[0], found[1], deviations, folds)
+
+
+def _weigh(variance: Vector) -> Vector:
+    """Weight of each edge, 1 over its variance; 0 where nobody differs."""
+    return np.where(variance > 0, 1 / np.where(variance > 0, variance, 1.0), 0.0)
 
 
 def _choose(products: Vector, squares: Vector) -> float:

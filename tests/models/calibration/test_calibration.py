@@ -55,7 +55,8 @@ def test_the_share_kept_is_what_held_out_people_say():
             rest = folds != fold
             y = measured[rest].astype(np.float64)
             slope = slopes_by_numpy(measured[rest], predicted[rest])
-            weight = 1 / y.var(axis=0) if unit == "variances" else np.ones(40)
+            spread = measured.astype(np.float64).var(axis=0)
+            weight = 1 / spread if unit == "variances" else np.ones(40)
             for row in np.flatnonzero(~rest):
                 step = slope * (predicted[row] - predicted[rest].mean(axis=0, dtype=np.float64))
                 products[row] = (weight * (measured[row] - y.mean(axis=0)) * step).sum()
@@ -104,6 +105,18 @@ def test_predictions_that_say_nothing_become_the_mean():
     assert np.mean(gains) > -3 * np.std(gains) / np.sqrt(20) - 1e-9
     assert abs(np.median(gains)) < 1e-6
     assert min(gains) > -0.005
+
+
+def test_edges_that_only_one_person_has_do_not_decide_what_is_kept():
+    measured, predicted = make_people(30, share=0.3)
+    rare = slice(0, 10)  # as in sparse structure: next to nothing, but in one person each
+    rng = np.random.default_rng(5)
+    measured[:, rare] = 1e-5 * rng.random((30, 10))
+    measured[rng.integers(0, 30, 10), np.arange(10)] = 40
+    found = fit_calibration(measured, predicted, folds=deal_folds(30, 10))
+    common = fit_calibration(measured[:, 10:], predicted[:, 10:], folds=deal_folds(30, 10))
+    assert found.calibration.kept == pytest.approx(common.calibration.kept, abs=0.2)
+    assert min(one.kept for one in found.without) > 0.5
 
 
 def test_edges_that_nobody_has_and_predictions_that_do_not_differ_become_the_mean():
