@@ -9,12 +9,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import eigh
 
 from kraken_bids.models.krakencoder.moments import Matrix, Moments
 from kraken_bids.models.krakencoder.pls import PATIENCE
 from kraken_bids.models.krakencoder.pls_components import extract_components, extract_together
 
 MAX_COMPONENTS = 40
+MAX_DIMENSIONS = 256
+"""Principal components of a side; up to 257 people span no more."""
 FLAT = 1e-12
 """Share of the largest eigenvalue below which a dimension is rounding."""
 
@@ -47,11 +50,15 @@ class _Cohort:
         return sum(self.parts[1:], self.parts[0])
 
 
-def embed(gram: NDArray[np.floating]) -> Matrix:
-    """Coordinates ``[n_subjects, n_dimensions]`` with these inner products, around their mean."""
+def embed(gram: NDArray[np.floating], *, most: int = MAX_DIMENSIONS) -> Matrix:
+    """Coordinates ``[n_subjects, n_dimensions]`` with these inner products, around their mean.
+
+    Of more than ``most`` dimensions the principal ones are kept: the regression is then between
+    principal components of both sides, as it is where people compare themselves with it.
+    """
     n = len(gram)
-    beside = np.eye(n) - 1 / n
-    values, vectors = np.linalg.eigh(beside @ gram @ beside)
+    centered = gram - gram.mean(axis=0) - gram.mean(axis=1, keepdims=True) + gram.mean()
+    values, vectors = eigh(centered, subset_by_index=(max(0, n - most), n - 1))
     kept = values > FLAT * max(values[-1], 0)
     return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from sklearn.cross_decomposition import PLSRegression
+from sklearn.decomposition import PCA
 from sklearn.model_selection import LeaveOneGroupOut
 
 from kraken_bids.models.folds import deal_folds
@@ -97,3 +98,11 @@ def test_coordinates_have_the_inner_products(rng: np.random.Generator) -> None:
     assert z.shape == (6, 3)
     np.testing.assert_allclose(z @ z.T, centred @ centred.T, atol=1e-10)
     assert embed(np.ones((4, 4))).shape[1] == 0
+
+
+def test_of_many_dimensions_the_principal_ones_are_kept(rng: np.random.Generator) -> None:
+    """Those of scikit-learn's PCA, so that cohorts of thousands take no more than hundreds."""
+    rows = rng.normal(size=(N, 40)) * np.linspace(3, 0.5, 40)
+    found = embed(rows @ rows.T, most=5)
+    scores = PCA(5).fit_transform(rows)
+    np.testing.assert_allclose(found @ found.T, scores @ scores.T, atol=1e-9)
