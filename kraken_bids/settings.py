@@ -68,6 +68,11 @@ class DataSettings:
     allow_template_mismatch: bool = False
     """Lay labels of one template over data in another as they are, where no transform is found."""
 
+    @property
+    def is_part(self) -> bool:
+        """Whether a run is on some of the participants or sessions only."""
+        return bool(self.participants or self.sessions)
+
     def __post_init__(self) -> None:
         """Check the names of atlases and that input and output are two folders."""
         known = (*list_parcellations(), *self.atlas_images)

@@ -144,8 +144,10 @@ def calibrate_group(
         found = {key: add_ceiling(pair, shares) for key, pair in fitting.found.items()}
         save_fitted(plan, planned.rests_on if is_whole else "", found, refused=own)
         _say_fitted([pair.record for pair in found.values()])
-    elif own:
+    elif fitting.wanted:
         _say_refused(own)
+        if is_whole and not plan.settings.data.is_part:
+            _remove_saved(plan)  # that of other connectomes, families or another coverage
     chosen = choose_calibration(plan)
     if asked == NONE or (chosen is not None and not chosen.is_own):
         _remove_saved(plan)
@@ -252,6 +254,8 @@ def _say_fitted(records: Sequence[CalibratedPairRecord]) -> None:
 
 def _say_refused(refused: Mapping[tuple[str, Flavor], str]) -> None:
     """Say in one line why nothing was fitted."""
+    if not refused:
+        return
     reasons = sorted(refused.values(), key=lambda reason: reason.startswith(NOBODY))
     n_more = len(reasons) - 1
     more = f" (and {n_more} more pair(s) of source and target)" if n_more else ""

@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 
 from kraken_bids.bids.outputs import find_sessions
-from kraken_bids.cohort.calibrated_pairs import PairReader
 from kraken_bids.cohort.failures import going_on
 from kraken_bids.cohort.from_dataset import (
     MeasuredCohort,
@@ -19,10 +18,8 @@ from kraken_bids.cohort.projections import Cohort, Projected
 from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.cohort.warned import Warned, write_group_warnings
 from kraken_bids.exceptions import InputError
-from kraken_bids.models.calibration.intervals import count_needed
 from kraken_bids.parcellations import list_parcellations
-from kraken_bids.pipeline.calibrated_cohort import calibrate_group, plan_calibration
-from kraken_bids.pipeline.check.cohort_scores import score_members
+from kraken_bids.pipeline.calibrated_cohort import calibrate_group
 from kraken_bids.pipeline.check.compared_sessions import (
     ControlRules,
     compare_sessions,
@@ -38,10 +35,13 @@ from kraken_bids.pipeline.check.group_tables import (
     write_quality,
     write_verdicts,
 )
-from kraken_bids.pipeline.check.imputed_flavors import ImputationReader
-from kraken_bids.pipeline.check.input_quality import encoded_of, judge_inputs, recall_views
-from kraken_bids.pipeline.check.kept_results import Kept, keep_results
-from kraken_bids.pipeline.check.pair_calibrations import PairCalibrations, list_families
+from kraken_bids.pipeline.check.input_quality import (
+    encoded_of,
+    judge_inputs,
+    recall_views,
+)
+from kraken_bids.pipeline.check.kept_results import keep_results
+from kraken_bids.pipeline.check.pair_calibrations import list_families
 from kraken_bids.pipeline.check.prediction_quality import (
     Judge,
     find_mismatched,
@@ -50,7 +50,6 @@ from kraken_bids.pipeline.check.prediction_quality import (
 )
 from kraken_bids.pipeline.check.qcfc import write_qcfc
 from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
-from kraken_bids.pipeline.check.region_residuals import ResidualReader, name_inputs
 from kraken_bids.pipeline.group_communities import write_group_communities
 from kraken_bids.pipeline.levels import (
     Job,
@@ -61,6 +60,7 @@ from kraken_bids.pipeline.participant import collect_failures, load_model_of, pl
 from kraken_bids.pipeline.predict.fitted_subjects import fit_on_whom
 from kraken_bids.pipeline.refit import refit_partial_correlations
 from kraken_bids.pipeline.requests import check_labels
+from kraken_bids.pipeline.scored_pairs import ScoreBasis, ScoredPairs, score_pairs
 from kraken_bids.scores.quality_control import Verdicts
 from kraken_bids.settings import Settings
 
@@ -138,76 +138,57 @@ def _predict(job: Job, members: tuple[Member, ...]) -> None:
     with going_on(job.problems):
         write_outliers(output, find_outliers(members, plan.sources))
     kept = keep_results(output, read, anew=settings.run.force)
-    _judge(job, plan, inputs, kept=kept, rules=rules, families=families)
+    _judge(job, plan, inputs, ScoreBasis(kept, rules, families))
 
 
 def _judge(
     job: Job,
     plan: PredictionPlan,
     cohort: MeasuredCohort,
-    *,
-    kept: Kept,
-    rules: ControlRules,
-    families: Sequence[str],
+    basis: ScoreBasis,
 ) -> None:
     """Judge inputs and predictions, for tables and sidecars."""
-    output, members = plan.settings.data.output_dir, cohort.members
+    output, members, kept = plan.settings.data.output_dir, cohort.members, basis.kept
     encoded = encoded_of(plan, members)
     views = recall_views(encoded, kept, correlates=False)
-    rests_on = name_inputs(plan.model, plan.sources, families)
-    planned = plan_calibration(
-        *(plan, cohort, {flavor: view.outside for flavor, view in views.items()}),
-        families=families,
-        rests_on=[kept.inputs, rests_on],
-    )
-    residuals = ResidualReader(output)
-    readers: list[PairReader] = [residuals, planned.fitting]
-    if plan.settings.worth.calibrate == "none":
-        readers = []
-    draws = ImputationReader(plan, members, families, rules.columns, kept, rests_on)
-    if plan.settings.worth.impute:
-        readers.append(draws)
-    n_needed = count_needed(plan.settings.worth.interval_coverage)
-    calibrations = PairCalibrations(members, families, readers, n_needed)
-    if residuals in readers:
-        residuals.recall(kept, rests_on, plan.model.flavors)
-    scores = score_members(
-        plan.model,
-        members,
-        plan.sources,
-        adaptation=plan.adaptation,
-        judged=[source.name for source in plan.written_sources],
-        kept=kept,
-        failures=encoded.failures,
-        calibrations=calibrations,
-    )
-    is_whole = not (encoded.failures or calibrations.problems)
-    job.problems += calibrations.problems
-    if draws in readers:
-        draws.finish(calibrations.refused)
-    if residuals in readers and is_whole:
-        residuals.keep(kept, rests_on)
+    found = score_pairs(job, plan, cohort, basis, encoded=encoded, views=views)
+    scores = found.scores
     with going_on(job.problems):
-        write_metrics(output, replace(scores, metrics=[*scores.metrics, *planned.list_metrics()]))
+        metrics = [*scores.metrics, *found.planned.list_metrics()]
+        write_metrics(output, replace(scores, metrics=metrics))
     inputs = judge_inputs(encoded, correlates=not scores.cross_modal, kept=kept, views=views)
     job.failures += dict.fromkeys(encoded.failures)
     warned, verdicts = _judge_predictions(plan, members, Judge(members, scores.evidence, inputs))
     with going_on(job.problems):
         write_verdicts(output, members, verdicts)
-    found = Judgement(inputs, scores.cross_modal, verdicts)
-    job.failures += write_judgement(warned, members, found)
-    with going_on(job.problems):
-        job.failures += calibrate_group(
-            *(plan, planned, calibrations.refused),
-            metrics=scores.metrics,
-            executor=job.executor,
-            is_whole=is_whole,
-        )
-    with going_on(job.problems):
-        compared = compare_sessions(members, [*residuals.found.values()], rules)
-        job.failures += write_discordance(output, members, compared, rules, digests=plan.digests)
+    judgement = Judgement(inputs, scores.cross_modal, verdicts)
+    job.failures += write_judgement(warned, members, judgement)
+    _write_worth(job, plan, members, found=found, rules=basis.rules)
     with going_on(job.problems):
         write_quality(output, members, cohort, scores.cross_modal, inputs=inputs)
+
+
+def _write_worth(
+    job: Job,
+    plan: PredictionPlan,
+    members: Sequence[Member],
+    *,
+    found: ScoredPairs,
+    rules: ControlRules,
+) -> None:
+    """Write calibrated predictions and discordance."""
+    with going_on(job.problems):
+        job.failures += calibrate_group(
+            *(plan, found.planned, found.refused),
+            metrics=found.scores.metrics,
+            executor=job.executor,
+            is_whole=found.is_whole,
+        )
+    with going_on(job.problems):
+        compared = compare_sessions(members, [*found.residuals.found.values()], rules)
+        job.failures += write_discordance(
+            *(plan.settings.data.output_dir, members, compared, rules), digests=plan.digests
+        )
 
 
 def _judge_predictions(

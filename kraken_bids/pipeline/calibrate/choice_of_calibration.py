@@ -20,6 +20,7 @@ from kraken_bids.models.calibration.saved_calibrations import (
 )
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.settings import Settings
+from kraken_bids.worth_settings import WorthSettings
 
 logger = logging.getLogger(__name__)
 
@@ -105,6 +106,7 @@ def choose_calibration(plan: PredictionPlan) -> ChosenCalibration | None:
         saved = read_given_calibration(path, plan.model)
         _check_mode(saved, plan, path)
         logger.info("calibration: %s, %d pair(s) of source and target", path, len(saved.pairs))
+        _say_promise(saved, plan)
         is_own = own.exists() and path.exists() and own.samefile(path)
         return ChosenCalibration(saved, path, compute_sha256(path), is_own)
     return _take_saved(plan, own)
@@ -128,7 +130,21 @@ def _take_saved(plan: PredictionPlan, path: Path) -> ChosenCalibration | None:
         )
         return None
     logger.info("calibration: the one saved by the group level, %s", path)
+    _say_promise(saved, plan)
     return ChosenCalibration(saved, path, compute_sha256(path), is_own=True)
+
+
+def _say_promise(saved: SavedCalibrations, plan: PredictionPlan) -> None:
+    """Warn where another coverage was asked for than intervals were fitted for."""
+    asked = plan.settings.worth.interval_coverage
+    others = sorted({one.intervals.coverage for one in saved.pairs.values()} - {asked})
+    if others and asked != WorthSettings.interval_coverage:
+        logger.warning(
+            "--interval-coverage %g is of no effect: the intervals of this calibration promise "
+            "%s. The coverage is chosen where a calibration is fitted",
+            asked,
+            ", ".join(f"{one:g}" for one in others),
+        )
 
 
 def _check_model(saved: SavedCalibrations, model: Model) -> None:

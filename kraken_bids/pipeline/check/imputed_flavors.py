@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from zlib import crc32
 
 import numpy as np
@@ -17,6 +18,8 @@ from kraken_bids.cohort.sidecars import matrix_sidecar
 from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
+from kraken_bids.io.digests import digest
+from kraken_bids.io.facts import read_facts
 from kraken_bids.models.calibration.imputation import Imputer
 from kraken_bids.pipeline.check.compared_sessions import Column
 from kraken_bids.pipeline.check.kept_results import Kept
@@ -45,7 +48,7 @@ class ImputationReader:
         if not self.plan.settings.worth.impute or source != CROSS_MODAL[target.group]:
             return False
         known = self.kept.find(_name(target), self._key)
-        path = imputed_path(self.plan.settings.data.output_dir, target)
+        path = self._path_of(target)
         size = path.stat().st_size if path.exists() else 0
         return known is None or known["bytes"] != size
 
@@ -55,7 +58,7 @@ class ImputationReader:
         Where nobody does, or too few people have both, there are none, and a file of an earlier
         run is removed.
         """
-        path = imputed_path(self.plan.settings.data.output_dir, pair.target)
+        path = self._path_of(pair.target)
         try:
             imputer, rows = self._prepare(pair)
         except ConnectomeError as error:
@@ -75,18 +78,35 @@ class ImputationReader:
     def finish(self, refused: Mapping[tuple[str, Flavor], str]) -> None:
         """Say of which targets there are no draws since too few people have both; remove old ones.
 
+        Those of other connectomes, another model or other adaptations go too, whether draws are
+        asked for or not; but not where a run is on part of the dataset.
+
         Parameters
         ----------
         refused : mapping of (str, Flavor) to str
             Why pairs of source and target were not calibrated.
         """
         for (source, target), reason in refused.items():
-            if source == CROSS_MODAL[target.group]:
+            if self.plan.settings.worth.impute and source == CROSS_MODAL[target.group]:
                 logger.warning("no draws of %s: %s", target, reason)
                 self._remove(target)
+        if self.plan.settings.data.is_part:
+            return
+        for target in self.plan.model.flavors:
+            facts = read_facts(sidecar_path(self._path_of(target)))
+            if facts.plain and facts.text("RunDigest") != self._digest:
+                logger.warning(
+                    "draws of %s are taken away: they are of other connectomes or predictions "
+                    "than are there now. Run the group level with --impute again",
+                    target,
+                )
+                self._remove(target)
+
+    def _path_of(self, target: Flavor) -> Path:
+        return imputed_path(self.plan.settings.data.output_dir, target)
 
     def _remove(self, target: Flavor) -> None:
-        path = imputed_path(self.plan.settings.data.output_dir, target)
+        path = self._path_of(target)
         for old in (path, sidecar_path(path)):
             old.unlink(missing_ok=True)
 
@@ -138,8 +158,14 @@ class ImputationReader:
                 "ModelSHA256": self.plan.model.sha256,
                 "Software": "kraken_bids",
                 "SoftwareVersion": __version__,
+                "RunDigest": self._digest,
             },
         )
+
+    @property
+    def _digest(self) -> str:
+        """Digest of the connectomes, the model and the adaptation that draws are of."""
+        return digest("draws", self.kept.inputs, self.plan.model.sha256, self.plan.adapted)
 
     @property
     def _key(self) -> object:

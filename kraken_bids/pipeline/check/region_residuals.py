@@ -2,7 +2,7 @@
 
 import logging
 from base64 import b64decode, b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -117,6 +117,10 @@ class ResidualReader:
             key = source, by_name[target]
             if self.wants(*key):
                 self.found[key] = RegionResiduals(*key, tuple(subjects), measures)
+
+    def leave_out(self, pairs: Collection[tuple[str, Flavor]]) -> None:
+        """Leave out pairs that could not be calibrated, also where they were recalled."""
+        self.found = {key: one for key, one in self.found.items() if key not in pairs}
 
     def keep(self, kept: Kept, rests_on: object) -> None:
         """Keep what was found for :meth:`recall`."""

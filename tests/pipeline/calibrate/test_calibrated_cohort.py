@@ -220,6 +220,27 @@ def test_few_people_are_refused_with_the_reason(
     assert not list(tmp_path.rglob("*krakencal*"))
 
 
+def test_a_calibration_that_is_refused_leaves_no_earlier_one_in_its_place(
+    output: Path, settings_of: Settled, no_pages: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nor discordance from it: intervals of 90 % are not those of 99 % that were asked for."""
+    assert all_calibrated(output)
+    with says(caplog, "expected at least 99 sessions", "WARNING"):
+        assert run_group(settings_of(output, WorthSettings(interval_coverage=0.99))) == 0
+    assert all_calibrated(output) == {}
+    assert not (output / "group" / "calibration.h5").exists()
+    table = read_columns(output / "group" / "calibration.tsv")
+    assert all("99 sessions" in reason for reason in table["reason"])
+    assert not list(output.rglob("*discordance_regions.tsv"))
+
+
+def test_a_coverage_that_a_saved_calibration_does_not_have_is_warned_of(
+    output: Path, settings_of: Settled, no_pages: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    with says(caplog, "the intervals of this calibration promise 0.9", "WARNING"):
+        run_participants_on(settings_of(output, WorthSettings(interval_coverage=0.95)))
+
+
 def test_another_site_uses_the_file_and_checks_its_coverage(
     population: SimpleNamespace, output: Path, tmp_path: Path, settings_of: Settled, no_pages: None
 ) -> None:

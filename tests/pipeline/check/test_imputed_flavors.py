@@ -136,6 +136,24 @@ def test_nothing_is_drawn_unless_asked_for(settings: Settings) -> None:
     assert not path.exists()
 
 
+def test_draws_of_other_connectomes_do_not_stay(
+    settings: Settings, edges: dict[Flavor, NDArray[np.float64]]
+) -> None:
+    """A run that asks for none leaves draws of the same connectomes, and takes others away."""
+    asked, output = settings, settings.data.output_dir
+    assert run_group(asked) == 0
+    unasked = replace(settings, worth=WorthSettings())
+    assert run_group(unasked) == 0
+    assert imputed_path(output, FC).exists()
+    changed = edges_to_square(edges[FC][0] + 0.01, diagonal=FC.diagonal)
+    write_relmat(relmat_path(output, {"sub": "01"}, FC, source=None), changed)
+    part = replace(unasked, data=replace(unasked.data, participants=("02",)))
+    assert run_group(part) == 0
+    assert imputed_path(output, FC).exists()
+    assert run_group(unasked) == 0
+    assert not imputed_path(output, FC).exists()
+
+
 def test_too_few_people_with_both_give_no_draws(
     settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
