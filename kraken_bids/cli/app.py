@@ -252,7 +252,11 @@ def _run_level(settings: Settings, level: str) -> int:
     if level == "group":
         from kraken_bids.pipeline.group import run_group
 
-        return run_group(settings)
+        if "communities" not in settings.analysis.analysis:
+            return run_group(settings)
+        from kraken_bids.pipeline.group_communities import write_group_communities
+
+        return run_group(settings, [write_group_communities])
     if settings.run.dry_run:
         from kraken_bids.pipeline.plan import preview_participants
 

@@ -1,12 +1,12 @@
 """The group level: adaptation on everyone in OUTPUT_DIR, latents, predictions, metrics, report."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
 from kraken_bids.bids.outputs import find_sessions
-from kraken_bids.cohort.failures import going_on
+from kraken_bids.cohort.failures import Failure, going_on
 from kraken_bids.cohort.from_dataset import (
     MeasuredCohort,
     Member,
@@ -50,7 +50,6 @@ from kraken_bids.pipeline.check.prediction_quality import (
 )
 from kraken_bids.pipeline.check.qcfc import write_qcfc
 from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
-from kraken_bids.pipeline.group_communities import write_group_communities
 from kraken_bids.pipeline.levels import (
     Job,
     run_level,
@@ -66,11 +65,21 @@ from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+Analysis = Callable[[Settings, Sequence[Member], list[Failure]], None]
+"""What is computed of everyone besides predictions; failures are added to the list."""
 NOBODY = Projected(Cohort((), {}), {})
 
 
-def run_group(settings: Settings) -> int:
+def run_group(settings: Settings, further: Sequence[Analysis] = ()) -> int:
     """Run the group level on every participant that has measured connectomes in OUTPUT_DIR.
+
+    Parameters
+    ----------
+    settings : Settings
+    further : sequence of callable
+        Analyses besides the predictions, such as
+        :func:`~kraken_bids.pipeline.group_communities.write_group_communities`; whoever asks for
+        one imports what it needs (torch).
 
     Returns
     -------
@@ -88,10 +97,14 @@ def run_group(settings: Settings) -> int:
             logger.info("would use %s: %d flavors", member.label, len(member.connectomes))
         return 0
     subjects = list(dict.fromkeys(member.subject for member in members))
-    return run_level(settings, "group", subjects, partial(_compute, members=members))
+    return run_level(
+        settings, "group", subjects, partial(_compute, members=members, further=further)
+    )
 
 
-def _compute(job: Job, members: tuple[Member, ...]) -> Sequence[Member]:
+def _compute(
+    job: Job, members: tuple[Member, ...], further: Sequence[Analysis]
+) -> Sequence[Member]:
     """Predict and judge everyone."""
     settings, output = job.settings, job.settings.data.output_dir
     if settings.run.reports_only:
@@ -100,9 +113,9 @@ def _compute(job: Job, members: tuple[Member, ...]) -> Sequence[Member]:
         job.failures += refit_partial_correlations(settings, members)
         # those that a refit that was stopped had left unfinished are among them now
         members = _find_members(settings)
-    if "communities" in settings.analysis.analysis:
+    for analyse in further:
         with going_on(job.problems):
-            write_group_communities(settings, members, job.failures)
+            analyse(settings, members, job.failures)
     if "connectomes" not in settings.analysis.analysis:
         return members
     with going_on(job.problems):

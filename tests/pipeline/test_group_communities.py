@@ -2,6 +2,8 @@
 
 import json
 import logging
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -145,3 +147,9 @@ def test_an_unknown_analysis_is_refused() -> None:
         AnalysisSettings(("networks",))
     with pytest.raises(SettingsError, match="--n-communities: expected a number or auto"):
         AnalysisSettings(n_communities="some")
+
+
+def test_the_group_level_alone_needs_no_torch() -> None:
+    """Which takes 250 MB and more than a second; communities bring it along where asked for."""
+    code = "import kraken_bids.pipeline.group, sys; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
