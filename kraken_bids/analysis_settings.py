@@ -26,9 +26,11 @@ class AnalysisSettings:
         """Check the choices."""
         for name in self.analysis:
             check_choice("--analysis", name, ANALYSES)
-        if self.n_communities != "auto" and not self.n_communities.isdigit():
-            raise SettingsError(
-                f"--n-communities: expected a number or auto; found {self.n_communities!r}."
-            )
+        if self.n_communities != "auto":
+            if not self.n_communities.isdecimal():
+                raise SettingsError(
+                    f"--n-communities: expected a number or auto; found {self.n_communities!r}."
+                )
+            check_range("--n-communities", int(self.n_communities), (2, 1000, "communities"))
         check_range("--gamma", self.gamma, (0, 100, "resolution"))
         check_range("--n-nulls", self.n_nulls, (0, 1000, "surrogates"))

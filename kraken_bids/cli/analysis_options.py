@@ -1,9 +1,13 @@
 """The options that say which analyses the group level carries out."""
 
+import logging
+
 import click
 
-from kraken_bids.analysis_settings import ANALYSES
+from kraken_bids.analysis_settings import ANALYSES, AnalysisSettings
 from kraken_bids.cli.options import ListOption, add_options
+
+logger = logging.getLogger(__name__)
 
 analysis_options = add_options(
     click.option(
@@ -40,3 +44,29 @@ analysis_options = add_options(
     ),
 )
 """Options of :class:`~kraken_bids.analysis_settings.AnalysisSettings`."""
+
+
+def check_analysis_options(asked: AnalysisSettings, level: str) -> None:
+    """Say where an option of the group level's analyses changes nothing."""
+    if level != "group":
+        if "communities" in asked.analysis:
+            logger.warning(
+                "--analysis changes nothing at the level %s: communities are searched at the "
+                "group level",
+                level,
+            )
+        return
+    usual = AnalysisSettings()
+    given = [
+        option
+        for option, is_given in (
+            ("--n-communities", asked.n_communities != usual.n_communities),
+            ("--gamma", asked.gamma != usual.gamma),
+            ("--n-nulls", asked.n_nulls != usual.n_nulls),
+        )
+        if is_given
+    ]
+    if given and "communities" not in asked.analysis:
+        logger.warning("%s: no effect without --analysis communities", ", ".join(given))
+    elif "--gamma" in given and asked.n_communities == "auto":
+        logger.warning("--gamma changes nothing with --n-communities auto, which chooses it")

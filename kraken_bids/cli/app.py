@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from kraken_bids import __version__
-from kraken_bids.cli.analysis_options import analysis_options
+from kraken_bids.cli.analysis_options import analysis_options, check_analysis_options
 from kraken_bids.cli.app_settings import read_settings
 from kraken_bids.cli.cleaning_options import cleaning_options, template_options
 from kraken_bids.cli.help_sections import SectionedCommand
@@ -243,6 +243,7 @@ def main(**options: Any) -> None:
         settings = read_settings(options)
         _prepare_process(settings, options["verbose"])
         check_ridge_options(settings, options["level"])
+        check_analysis_options(settings.analysis, options["level"])
         exit_code = _run_level(settings, options["level"])
     sys.exit(exit_code)
 

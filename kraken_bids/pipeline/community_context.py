@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.names import parse_name
-from kraken_bids.bids.outputs import OUTPUT, prediction_archive_path, relmat_path, sidecar_path
+from kraken_bids.bids.outputs import OUTPUT, prediction_archive_path, relmat_path
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.region_series import NOT_OF_RUN, RegionSeries
 from kraken_bids.connectome.matrices import edges_to_square, square_to_edges
 from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.flavors import Flavor
-from kraken_bids.io.facts import read_facts
 from kraken_bids.io.foreign_hdf5 import read_dataset
 from kraken_bids.io.records import column, write_records
 from kraken_bids.io.tables import read_columns, read_relmat
@@ -28,7 +27,8 @@ from kraken_bids.models.communities.comparison import (
     partition_connectome,
 )
 from kraken_bids.models.communities.event_locking import EventScan, lock_to_events
-from kraken_bids.pipeline.community_files import CommunityResult, Places
+from kraken_bids.pipeline.community_files import CommunityResult, read_repetition_time
+from kraken_bids.pipeline.community_places import Places
 from kraken_bids.scores.quality_control import CROSS_MODAL
 
 logger = logging.getLogger(__name__)
@@ -207,7 +207,7 @@ def _gather_events(bids_dir: Path, result: CommunityResult) -> dict[str, list[Ev
     """Gather the scans with events of each kind."""
     found: dict[str, list[EventScan]] = {}
     for scan, presence in zip(result.scans, result.found.presence, strict=True):
-        repetition_time = _read_repetition_time(scan)
+        repetition_time = read_repetition_time(scan)
         for trial_type, onsets in _read_events(bids_dir, scan).items():
             if repetition_time:
                 own = EventScan(presence, repetition_time, onsets)
@@ -215,31 +215,51 @@ def _gather_events(bids_dir: Path, result: CommunityResult) -> dict[str, list[Ev
     return found
 
 
-def _read_repetition_time(scan: RegionSeries) -> float | None:
-    path = sidecar_path(scan.path)
-    return read_facts(path).number("RepetitionTime") if path.exists() else None
+def find_events(bids_dir: Path, series: Path) -> Path | None:
+    """Find the ``events.tsv`` that holds for a scan, by the inheritance principle of BIDS.
+
+    Parameters
+    ----------
+    bids_dir : Path
+        Raw dataset.
+    series : Path
+        Region series of the scan.
+    """
+    entities = _name_run(series)
+    if "sub" not in entities:
+        return None
+    subject = bids_dir / f"sub-{entities['sub']}"
+    session = subject / f"ses-{entities['ses']}" if "ses" in entities else subject
+    for folder in dict.fromkeys((session / "func", session, subject, bids_dir)):
+        own = {path: _name_run(path) for path in sorted(folder.glob("*_events.tsv"))}
+        holding = [p for p, of in own.items() if "task" in of and of.items() <= entities.items()]
+        if holding:
+            return max(holding, key=lambda path: len(own[path]))
+    return None
+
+
+def _name_run(path: Path) -> dict[str, str]:
+    return {k: v for k, v in parse_name(path).items() if k not in NOT_OF_RUN}
 
 
 def _read_events(bids_dir: Path, scan: RegionSeries) -> Mapping[str, NDArray[np.float64]]:
     """Onsets of each kind in the ``events.tsv`` of a scan; empty where there is none."""
-    entities = {k: v for k, v in parse_name(scan.path).items() if k not in NOT_OF_RUN}
-    if "sub" not in entities:
+    path = find_events(bids_dir, scan.path)
+    if path is None:
         return {}
-    folder = bids_dir / f"sub-{entities['sub']}"
-    folder = folder / f"ses-{entities['ses']}" if "ses" in entities else folder
-    for path in sorted((folder / "func").glob("*_events.tsv")):
-        if {k: v for k, v in parse_name(path).items() if k not in NOT_OF_RUN} != entities:
-            continue
-        try:
-            columns = read_columns(path)
-        except KrakenBidsError as error:
-            logger.warning("%s", error)
-            return {}
-        onsets = columns.get("onset")
-        if onsets is None or onsets.dtype.kind != "f":
-            logger.warning("%s: expected a column onset of numbers; found none", path)
-            return {}
-        kinds = columns.get("trial_type", np.full(len(onsets), "event"))
-        kinds = np.asarray([str(kind) for kind in kinds])
-        return {kind: onsets[(kinds == kind) & np.isfinite(onsets)] for kind in np.unique(kinds)}
-    return {}
+    try:
+        columns = read_columns(path)
+    except KrakenBidsError as error:
+        logger.warning("%s", error)
+        return {}
+    onsets = columns.get("onset")
+    if onsets is None or onsets.dtype.kind != "f":
+        logger.warning("%s: expected a column onset of numbers; found none", path)
+        return {}
+    kinds = columns.get("trial_type", np.full(len(onsets), "event"))
+    kinds = np.asarray([str(kind) for kind in kinds])
+    return {
+        kind: onsets[(kinds == kind) & np.isfinite(onsets)]
+        for kind in np.unique(kinds)
+        if kind not in {"n/a", "nan"}
+    }

@@ -1,65 +1,27 @@
 """Files of dynamic communities: shares, labels, presence, scores, history, pictures."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids import __version__
-from kraken_bids.bids.names import parse_name
-from kraken_bids.bids.outputs import group_path, sidecar_path
+from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.cohort.region_series import RegionSeries
+from kraken_bids.io.facts import read_facts
 from kraken_bids.io.files import atomic_path
-from kraken_bids.io.records import column, write_records
+from kraken_bids.io.records import column, remove_records, write_records
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.models.communities.model import Communities
 from kraken_bids.models.communities.null_series import PresenceTest
 from kraken_bids.models.communities.resolution import Resolution
 from kraken_bids.models.communities.search import TERMS
+from kraken_bids.pipeline.community_places import LABEL, Places, name_run
 from kraken_bids.report.presence_carpet import PresenceCarpet, draw_presence
 
-LABEL = "communities"
-"""``desc-`` of every file of communities."""
-
-
-@dataclass(frozen=True)
-class Places:
-    """Where the files of communities go."""
-
-    regions: Callable[[str], Path]
-    """Of a table of regions, by its suffix: ``probseg``, ``dseg``."""
-    table: Callable[[str], Path]
-    """Of another table, by its name: ``metrics``, ``communities``, ``history``, ``resolution``."""
-    presence: Callable[[RegionSeries], Path]
-    """Of the presence in a scan."""
-    picture: Callable[[RegionSeries], Path]
-    """Of its picture."""
-
-
-def places_in_folder(folder: Path) -> Places:
-    """Give the places in a folder of one's own."""
-    return Places(
-        lambda suffix: folder / f"desc-{LABEL}_{suffix}.tsv",
-        lambda name: folder / f"{name}.tsv",
-        lambda scan: folder / f"{_strip(scan.name)}_desc-{LABEL}_timeseries.tsv",
-        lambda scan: folder / "figures" / f"{_strip(scan.name)}_presence.png",
-    )
-
-
-def places_in_dataset(output_dir: Path, atlas: str) -> Places:
-    """Give the places in OUTPUT_DIR: of the group, and beside the series of each scan."""
-    start = f"atlas-{atlas}_desc-{LABEL}"
-    return Places(
-        lambda suffix: group_path(output_dir, f"{start}_{suffix}.tsv"),
-        lambda name: group_path(output_dir, f"{start}_{name}.tsv"),
-        lambda scan: scan.path.with_name(f"{_strip(scan.name)}_desc-{LABEL}_timeseries.tsv"),
-        lambda scan: (
-            (output_dir / f"sub-{parse_name(scan.path)['sub']}" / "figures")
-            / f"{_strip(scan.name)}_presence.png"
-        ),
-    )
+LEVEL = 0.05
+"""Of p, at which presence in a scan is beyond surrogates."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +50,11 @@ class CommunityRow:
     n_scans: int = column("scans compared with surrogates")
     n_beyond_phase: int | None = column(
         "scans in which it comes and goes more than in phase-randomised series, p <= 0.05; 5 % "
-        "of the scans by chance"
+        "of the scans by chance; n/a with fewer than 19 surrogates"
     )
     n_beyond_shuffle: int | None = column(
-        "scans in which it comes and goes more than in series whose volumes are shuffled"
+        "scans in which it comes and goes more than in series whose volumes are shuffled; n/a "
+        "with fewer than 19 surrogates"
     )
 
 
@@ -106,6 +69,8 @@ class CommunityResult:
     """By kind of surrogates, of each scan."""
     resolutions: tuple[Resolution, ...]
     """Resolutions that were tried; empty where it was given."""
+    n_nulls: int
+    """Surrogates of each kind and scan."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -145,7 +110,7 @@ def write_record(result: CommunityResult, places: Places, *, digest: str = "") -
         "Settings": asdict(found.settings),
         "Stability": found.stability,
         "Scans": [scan.name for scan in result.scans],
-        "Sources": [str(scan.path) for scan in result.scans],
+        "Sources": [places.source(scan.path) for scan in result.scans],
         "Regions": len(found.affiliation),
         "RegionsLeftOut": [
             name for name, label in zip(result.regions, found.labels, strict=True) if label < 0
@@ -178,12 +143,13 @@ def _write_regions(result: CommunityResult, places: Places) -> None:
 def _write_presence(
     result: CommunityResult, scan: RegionSeries, presence: NDArray[np.float32], places: Places
 ) -> None:
-    path = places.presence(scan)
+    path, tr = places.presence(scan), read_repetition_time(scan)
     write_table(path, {name: presence[:, k] for k, name in enumerate(result.names)})
     write_json(sidecar_path(path), {
         "Description": "Presence of each community in every volume, 0 to 1; n/a in volumes that "
         "do not count",
-        "Sources": [str(scan.path)],
+        **({"RepetitionTime": tr, "SamplingFrequency": 1 / tr} if tr else {}),
+        "Sources": [places.source(scan.path)],
         **{
             f"P_{null}": dict(zip(result.names, tests[_place(result, scan)].p, strict=True))
             for null, tests in result.tests.items()
@@ -193,13 +159,13 @@ def _write_presence(
     })  # fmt: skip
 
 
+def read_repetition_time(scan: RegionSeries) -> float | None:
+    """Seconds between the volumes of a scan, by the sidecar of its series; None where unknown."""
+    return read_facts(sidecar_path(scan.path)).number("RepetitionTime") or None
+
+
 def _place(result: CommunityResult, scan: RegionSeries) -> int:
     return next(k for k, one in enumerate(result.scans) if one is scan)
-
-
-def _strip(name: str) -> str:
-    """Name of a scan without what says that it is a series of regions."""
-    return name.removesuffix("_timeseries").replace("_desc-hpf", "")
 
 
 def _write_scores(result: CommunityResult, places: Places) -> None:
@@ -227,6 +193,8 @@ def _write_scores(result: CommunityResult, places: Places) -> None:
         write_table(
             places.table("resolution"), {key: [row[key] for row in rows] for key in rows[0]}
         )
+    else:
+        remove_records(places.table("resolution"))
 
 
 def _describe(result: CommunityResult, place: int) -> CommunityRow:
@@ -234,8 +202,9 @@ def _describe(result: CommunityResult, place: int) -> CommunityRow:
     stability = float(found.stability_of_each[place])
     courses = [one[:, place] for one in found.presence]
     beyond = {
-        null: int(sum(test.p[place] <= 0.05 for test in tests))
+        null: int(sum(test.p[place] <= LEVEL for test in tests))
         for null, tests in result.tests.items()
+        if 1 / (1 + result.n_nulls) <= LEVEL  # fewer surrogates never give as small a p
     }
     return CommunityRow(
         result.names[place],
@@ -243,7 +212,7 @@ def _describe(result: CommunityResult, place: int) -> CommunityRow:
         stability if np.isfinite(stability) else None,
         float(np.nanmean(np.concatenate(courses))),
         float(np.mean([np.nanstd(one) for one in courses])),
-        len(result.scans) if result.tests else 0,
+        len(result.scans) if beyond else 0,
         beyond.get("phase"),
         beyond.get("shuffle"),
     )
@@ -253,7 +222,7 @@ def _write_pictures(result: CommunityResult, places: Places) -> None:
     present = [k for k in range(len(result.names)) if (result.found.labels == k).any()]
     for scan, presence in zip(result.scans, result.found.presence, strict=True):
         carpet = PresenceCarpet(
-            _strip(scan.name), tuple(result.names[k] for k in present), presence[:, present]
+            name_run(scan), tuple(result.names[k] for k in present), presence[:, present]
         )
         with atomic_path(places.picture(scan)) as temporary:
             temporary.write_bytes(draw_presence(carpet))

@@ -18,9 +18,9 @@ from kraken_bids.models.communities.scans import PreparedScans, prepare_scans
 from kraken_bids.pipeline.community_files import (
     BaselineScore,
     CommunityResult,
-    Places,
     write_communities,
 )
+from kraken_bids.pipeline.community_places import Places
 from kraken_bids.pipeline.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -84,6 +84,7 @@ def search_communities(
         tuple(compare_methods(prepared, found, options)),
         _test_presence(scans, found, options),
         table,
+        options.n_nulls,
     )
     write_communities(result, places)
     return result

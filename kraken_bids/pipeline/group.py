@@ -113,21 +113,20 @@ def _compute(
         job.failures += refit_partial_correlations(settings, members)
         # those that a refit that was stopped had left unfinished are among them now
         members = _find_members(settings)
-    for analyse in further:
+    if "connectomes" in settings.analysis.analysis:
+        with going_on(job.problems):
+            if _are_of_models(members, list_model_atlases(settings.prediction.model)):
+                _predict(job, members)
+            else:
+                logger.warning(
+                    "no model knows the atlases of OUTPUT_DIR: quality only, no predictions"
+                )
+                write_quality(output, members, NOBODY, {}, inputs={})
+        with going_on(job.problems):
+            write_qcfc(output, members, anew=settings.run.force)
+    for analyse in further:  # last: communities are compared with those of predictions
         with going_on(job.problems):
             analyse(settings, members, job.failures)
-    if "connectomes" not in settings.analysis.analysis:
-        return members
-    with going_on(job.problems):
-        if _are_of_models(members, list_model_atlases(settings.prediction.model)):
-            _predict(job, members)
-        else:
-            logger.warning(
-                "no model knows the atlases of OUTPUT_DIR: quality only, no predictions"
-            )
-            write_quality(output, members, NOBODY, {}, inputs={})
-    with going_on(job.problems):
-        write_qcfc(output, members, anew=settings.run.force)
     return members
 
 

@@ -8,22 +8,33 @@ from pathlib import Path
 
 from kraken_bids import __version__
 from kraken_bids.bids.names import parse_name
-from kraken_bids.bids.outputs import CLEANED, group_path, timeseries_path
-from kraken_bids.cohort.failures import Failure, record
+from kraken_bids.bids.outputs import (
+    CLEANED,
+    group_path,
+    prediction_archive_path,
+    relmat_path,
+    sidecar_path,
+    timeseries_path,
+)
+from kraken_bids.cohort.failures import Failure, failing_alone, going_on
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.region_series import (
     RegionSeries,
     check_regions,
     read_region_series,
 )
-from kraken_bids.exceptions import InputError, KrakenBidsError
+from kraken_bids.exceptions import InputError
 from kraken_bids.io.digests import digest, file_stamps
 from kraken_bids.io.facts import read_facts
 from kraken_bids.models.communities.community_settings import CommunitySettings
+from kraken_bids.models.communities.scans import prepare_scans
+from kraken_bids.models.krakencoder.devices import resolve_device
 from kraken_bids.parcellations import list_parcellations
-from kraken_bids.pipeline.community_context import write_events, write_modalities
-from kraken_bids.pipeline.community_files import LABEL, places_in_dataset, write_record
+from kraken_bids.pipeline.community_context import find_events, write_events, write_modalities
+from kraken_bids.pipeline.community_files import write_record
+from kraken_bids.pipeline.community_places import LABEL, places_in_dataset, remove_earlier
 from kraken_bids.pipeline.community_search import CommunityOptions, search_communities
+from kraken_bids.scores.quality_control import CROSS_MODAL
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -67,24 +78,37 @@ def write_group_communities(
         is_auto=asked.n_communities == "auto",
         has_baseline=find_spec("leidenalg") is not None,
         n_nulls=asked.n_nulls,
+        device=str(resolve_device(settings.prediction.device)),
     )
     if not options.has_baseline:
         logger.warning("no Leiden baseline: pip install 'kraken-bids[communities]' for it")
+    problems: list[Exception] = []
     for atlas, own in sorted(files.items()):
         record_path = group_path(output, f"atlas-{atlas}_desc-{LABEL}_history.json")
-        now = digest(LABEL, __version__, str(search), str(options), file_stamps(own))
+        read = _list_read(settings, members, atlas, own)
+        now = digest(
+            LABEL, __version__, str(search), str(replace(options, device="")), file_stamps(read)
+        )
         is_done = record_path.exists() and read_facts(record_path).text("RunDigest") == now
         if is_done and not settings.run.force:
             logger.info("communities of %s are up to date, skipped (--force redoes them)", atlas)
             continue
         logger.info("communities of %s", atlas)
-        scans = _read_scans(own, failures)
-        if scans:
+        with going_on(problems):
+            n_before = len(failures)
+            scans = _read_scans(own, failures)
+            is_whole = len(failures) == n_before
+            if not scans:
+                continue
             places = places_in_dataset(output, atlas)
+            remove_earlier(output, atlas, places, scans)
             result = search_communities(scans, places, search, options)
             write_modalities(output, members, result=result, places=places)
             write_events(settings.data.bids_dir, result, places)
-            write_record(result, places, digest=now)
+            # where somebody failed, the next run tries again
+            write_record(result, places, digest=now if is_whole else "")
+    if problems:
+        raise problems[0]
 
 
 def _list_series(settings: Settings, members: Sequence[Member]) -> dict[str, dict[Path, Member]]:
@@ -99,15 +123,38 @@ def _list_series(settings: Settings, members: Sequence[Member]) -> dict[str, dic
     return found
 
 
+def _list_read(
+    settings: Settings, members: Sequence[Member], atlas: str, series: Mapping[Path, Member]
+) -> list[Path | None]:
+    """List all files that the communities of an atlas and what stands beside them come from."""
+    output = settings.data.output_dir
+    connectomes = [
+        path
+        for member in members
+        for flavor, measured in member.connectomes.items()
+        if flavor.parcellation == atlas
+        for path in (
+            measured,
+            relmat_path(output, member.entities, flavor, source=CROSS_MODAL[flavor.group]),
+        )
+    ]
+    archives = [prediction_archive_path(output, one.subject, one.session) for one in members]
+    return [
+        *series,
+        *map(sidecar_path, series),
+        *(find_events(settings.data.bids_dir, path) for path in series),
+        *connectomes,
+        *archives,
+    ]
+
+
 def _read_scans(files: Mapping[Path, Member], failures: list[Failure]) -> list[RegionSeries]:
     """Read every scan by itself; one that cannot be used fails its subject alone."""
     scans: list[RegionSeries] = []
     for path, member in files.items():
-        try:
+        with failing_alone(failures, subject=member.subject, session=member.session, stage=STAGE):
             (scan,) = read_region_series([path])
             check_regions([*scans[:1], scan])
-        except KrakenBidsError as error:
-            record(failures, error, subject=member.subject, session=member.session, stage=STAGE)
-        else:
+            prepare_scans([scan.values], [scan.counts], names=[scan.name])
             scans.append(scan)
     return scans

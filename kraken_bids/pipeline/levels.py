@@ -1,7 +1,7 @@
 """What both levels of the app do: begin, compute, say what failed, draw, and end."""
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +29,10 @@ from kraken_bids.settings import Settings
 logger = logging.getLogger(__name__)
 
 
-NOT_REDRAWN = ("inputs", "connectomes", "predictions")
+NOT_REDRAWN = ("inputs", "connectomes", "predictions", "discordance", "communities")
 """Stages that are not done again where reports only are drawn."""
+OF_ANALYSES = {"connectomes": ("predictions", "discordance"), "communities": ("communities",)}
+"""Stages of the group level's analyses."""
 
 
 @dataclass
@@ -59,7 +61,7 @@ def run_level(
     """
     output, problems = settings.data.output_dir, list[Exception]()
     is_group = level == "group"
-    kept = NOT_REDRAWN if settings.run.reports_only else NOT_REDRAWN[:2] if is_group else ()
+    kept = list_kept_stages(settings, is_group=is_group)
     run = start_run(settings, level)
     with follow_run(run):
         own = plan.custom_atlases.values() if plan else ()
@@ -83,6 +85,16 @@ def run_level(
         if problems:
             raise problems[0]
     return exit_code_of(failures, len(subjects))
+
+
+def list_kept_stages(settings: Settings, *, is_group: bool) -> Collection[str]:
+    """Stages that this run does not do again."""
+    if settings.run.reports_only:
+        return NOT_REDRAWN
+    if not is_group:
+        return ()
+    done = {stage for name in settings.analysis.analysis for stage in OF_ANALYSES[name]}
+    return [stage for stage in NOT_REDRAWN if stage not in done]
 
 
 def tidy(output_dir: Path, subjects: Iterable[str]) -> None:

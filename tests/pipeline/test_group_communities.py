@@ -4,25 +4,37 @@ import json
 import logging
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from kraken_bids.analysis_settings import AnalysisSettings
 from kraken_bids.bids.outputs import relmat_path, sidecar_path, timeseries_path
+from kraken_bids.cli.analysis_options import check_analysis_options
 from kraken_bids.cohort.failures import Failure
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.io.tables import read_columns
 from kraken_bids.io.writing import write_json, write_relmat, write_table
+from kraken_bids.models.communities.community_settings import CommunitySettings
+from kraken_bids.pipeline import group_communities, levels
 from kraken_bids.pipeline.group_communities import write_group_communities
 from kraken_bids.report.page import draw_figures, render_page
 from kraken_bids.report.section import Page
 from kraken_bids.report.sections import communities
 from kraken_bids.report.written_group import WrittenGroup
 from kraken_bids.settings import DataSettings, Settings
+
+
+@pytest.fixture(autouse=True)
+def _search_briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    brief = partial(CommunitySettings, epochs=20, n_seeds=2)
+    monkeypatch.setattr(group_communities, "CommunitySettings", brief)
 
 
 @pytest.fixture
@@ -80,6 +92,126 @@ def test_a_damaged_series_fails_its_subject_alone(
     group = settings.data.output_dir / "group"
     history = json.loads((group / "atlas-fs86_desc-communities_history.json").read_text())
     assert [name[:6] for name in history["Scans"]] == ["sub-01", "sub-03"]
+
+
+def test_a_damaged_series_fails_again_until_it_is_mended(
+    settings: Settings, members: list[Member]
+) -> None:
+    """Else the run after the next would say that all is well."""
+    own = next((settings.data.output_dir / "sub-02" / "func").glob("*.tsv"))
+    whole = own.read_bytes()
+    own.write_text("r0\tr1\n1\n")
+    for _ in range(2):
+        failures: list[Failure] = []
+        write_group_communities(settings, members, failures)
+        assert [one.subject for one in failures] == ["02"]
+    own.write_bytes(whole)
+    write_group_communities(settings, members, failures := [])
+    assert not failures
+    assert len(_read_history(settings)["Scans"]) == 3
+
+
+def test_a_scan_without_enough_volumes_fails_its_subject_alone(
+    settings: Settings, members: list[Member]
+) -> None:
+    own = next((settings.data.output_dir / "sub-01" / "func").glob("*.tsv"))
+    write_json(sidecar_path(own), {"VolumesKept": [0] * 60})
+    failures: list[Failure] = []
+    write_group_communities(settings, members, failures)
+    assert [(one.subject, one.stage) for one in failures] == [("01", "communities")]
+    assert "at least 20 volumes that count; found 0 of 60" in failures[0].message
+    assert [name[:6] for name in _read_history(settings)["Scans"]] == ["sub-02", "sub-03"]
+
+
+def test_nothing_of_an_earlier_search_stays_beside_another(
+    settings: Settings, members: list[Member]
+) -> None:
+    """Presence of scans that are no longer searched is of other communities."""
+    output = settings.data.output_dir
+    write_group_communities(
+        replace(settings, analysis=replace(settings.analysis, n_communities="auto")), members, []
+    )
+    group = output / "group"
+    start = "atlas-fs86_desc-communities_"
+    assert (group / f"{start}resolution.tsv").exists()
+    for name in ("events", "agreement"):
+        (group / f"{start}{name}.tsv").write_text("of another search\n")
+    stranger = output / "sub-03" / "figures" / "mine.png"
+    stranger.touch()
+    write_group_communities(settings, members[:2], [])
+    left = [
+        name
+        for name in ("resolution", "events", "agreement")
+        if (group / f"{start}{name}.tsv").exists()
+    ]
+    assert not left
+    presence = sorted(output.glob("sub-*/func/*_desc-communities_timeseries.tsv"))
+    assert [path.name[:6] for path in presence] == ["sub-01", "sub-02"]
+    assert len([*output.glob("sub-*/func/*_desc-communities_timeseries.json")]) == 2
+    assert len([*output.glob("sub-*/figures/*_presence.png")]) == 2
+    assert stranger.exists()
+
+
+def test_what_is_stopped_in_the_middle_is_done_again(
+    settings: Settings, members: list[Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_group_communities(settings, members, [])
+    anew = replace(settings, analysis=replace(settings.analysis, n_communities="4"))
+    with monkeypatch.context() as patch:
+        patch.setattr(group_communities, "write_events", _stop)
+        with pytest.raises(KeyboardInterrupt):
+            write_group_communities(anew, members, [])
+    assert not (
+        settings.data.output_dir / "group" / "atlas-fs86_desc-communities_history.json"
+    ).exists()
+    write_group_communities(settings, members, [])
+    assert _read_history(settings)["Settings"]["n_communities"] == 3
+    shares = settings.data.output_dir / "group" / "atlas-fs86_desc-communities_probseg.tsv"
+    assert [*read_columns(shares)] == ["index", "name", "C1", "C2", "C3"]
+
+
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _read_history(settings: Settings) -> dict[str, Any]:
+    path = settings.data.output_dir / "group" / "atlas-fs86_desc-communities_history.json"
+    found: dict[str, Any] = json.loads(path.read_text())
+    return found
+
+
+def test_events_that_come_later_are_taken_in(settings: Settings, members: list[Member]) -> None:
+    """Here one table at the root holds for every scan of the task."""
+    for path in settings.data.output_dir.glob("sub-*/func/*_timeseries.tsv"):
+        write_json(sidecar_path(path), {"RepetitionTime": 2.0})
+    write_group_communities(settings, members, [])
+    settings.data.bids_dir.mkdir(parents=True)
+    events = {"onset": [10.0, 40.0], "duration": [1, 1], "trial_type": ["faces", None]}
+    write_table(settings.data.bids_dir / "task-rest_events.tsv", events)
+    write_group_communities(settings, members, [])
+    table = settings.data.output_dir / "group" / "atlas-fs86_desc-communities_events.tsv"
+    responses = read_columns(table)
+    assert set(responses["trial_type"]) == {"faces"}
+    assert set(responses["n_events"]) == {3.0}
+
+
+def test_sources_are_named_as_bids_does(settings: Settings, members: list[Member]) -> None:
+    write_group_communities(settings, members, [])
+    assert _read_history(settings)["Sources"][0] == (
+        "bids::sub-01/func/sub-01_task-rest_atlas-fs86_desc-hpf_timeseries.tsv"
+    )
+
+
+def test_too_few_surrogates_count_nobody_beyond_them(
+    settings: Settings, members: list[Member]
+) -> None:
+    """Of 2 surrogates p is at least 1/3: 0 scans at p <= 0.05 would say nothing."""
+    few = replace(settings, analysis=replace(settings.analysis, n_nulls=2))
+    write_group_communities(few, members, [])
+    group = settings.data.output_dir / "group"
+    rows = read_columns(group / "atlas-fs86_desc-communities_communities.tsv")
+    assert np.isnan(rows["n_beyond_phase"]).all()
+    assert not rows["n_scans"].any()
 
 
 def test_communities_are_compared_with_connectomes_and_events(
@@ -140,6 +272,39 @@ def test_the_page_of_the_group_shows_them(settings: Settings, members: list[Memb
     assert html.count("<img") >= 4
 
 
+@pytest.mark.parametrize(
+    ("analyses", "kept"),
+    [
+        (("connectomes",), ["inputs", "connectomes", "communities"]),
+        (("communities",), ["inputs", "connectomes", "predictions", "discordance"]),
+        (("connectomes", "communities"), ["inputs", "connectomes"]),
+    ],
+)
+def test_failures_of_an_analysis_stay_until_it_is_done_again(
+    settings: Settings, analyses: tuple[str, ...], kept: list[str]
+) -> None:
+    own = replace(settings, analysis=replace(settings.analysis, analysis=analyses))
+    assert levels.list_kept_stages(own, is_group=True) == kept
+
+
+@pytest.mark.parametrize(
+    ("asked", "level", "words"),
+    [
+        (AnalysisSettings(("communities",)), "participant", "--analysis changes nothing at"),
+        (AnalysisSettings(gamma=2.0), "group", "--gamma: no effect without --analysis"),
+        (AnalysisSettings(("communities",), gamma=2.0), "group", "--gamma changes nothing with"),
+        (AnalysisSettings(("communities",), n_communities="4", gamma=2.0), "group", ""),
+        (AnalysisSettings(), "participant", ""),
+    ],
+)
+def test_options_that_change_nothing_are_named(
+    asked: AnalysisSettings, level: str, words: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    check_analysis_options(asked, level)
+    assert words in caplog.text
+    assert bool(words) == bool(caplog.text)
+
+
 def test_an_unknown_analysis_is_refused() -> None:
     with pytest.raises(
         SettingsError, match="--analysis: expected one of connectomes, communities"
@@ -147,6 +312,8 @@ def test_an_unknown_analysis_is_refused() -> None:
         AnalysisSettings(("networks",))
     with pytest.raises(SettingsError, match="--n-communities: expected a number or auto"):
         AnalysisSettings(n_communities="some")
+    with pytest.raises(SettingsError, match="--n-communities: expected 2 to 1000"):
+        AnalysisSettings(n_communities="1")
 
 
 def test_the_group_level_alone_needs_no_torch() -> None:

@@ -104,7 +104,8 @@ def communities(series: tuple[Path, ...], output: Path, **words: Any) -> None:
         from kraken_bids.cohort.region_series import read_region_series
         from kraken_bids.io.files import make_folder
         from kraken_bids.models.krakencoder.devices import resolve_device
-        from kraken_bids.pipeline.community_files import places_in_folder, write_record
+        from kraken_bids.pipeline.community_files import write_record
+        from kraken_bids.pipeline.community_places import places_in_folder
         from kraken_bids.pipeline.community_search import CommunityOptions, search_communities
 
         make_folder(output)
@@ -146,9 +147,13 @@ def _read_settings(words: dict[str, Any]) -> tuple[Any, bool]:
         if words.get(one.name) is not None and one.name != "n_communities"
     }
     settings = CommunitySettings.of_preset(words["preset"], **given)
+    if is_auto and "gamma" in given:
+        raise SettingsError(
+            "--gamma: expected none with --n-communities auto, which chooses it. Give one of them."
+        )
     if number is None or is_auto:
         return settings, is_auto
-    if not str(number).isdigit():
+    if not str(number).isdecimal():
         raise SettingsError(f"--n-communities: expected a number or auto; found {number!r}.")
     return replace(settings, n_communities=int(number)), False
 

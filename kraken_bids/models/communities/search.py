@@ -220,9 +220,9 @@ def search(
     watch : callable
         Called with each epoch and its terms.
     """
-    one = Search(scans, settings, seed=seed, affiliation=affiliation)
     history = []
     with torch.no_grad(), scans_in_threads(scans[0].series.device) as run:
+        one = Search(scans, settings, seed=seed, affiliation=affiliation)
         for epoch in range(settings.epochs):
             history.append(one.step(run))
             watch(epoch, history[-1])

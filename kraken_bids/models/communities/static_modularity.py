@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 
 from kraken_bids.models.communities.community_settings import CommunitySettings
@@ -39,13 +40,14 @@ def cluster_spectrally(matrix: Tensor, n_communities: int, seed: int) -> Tensor:
     modularity, as Louvain and its followers do.
     """
     symmetric = (matrix + matrix.T).double().cpu().numpy()
-    values, vectors = np.linalg.eigh(symmetric)
-    leading = vectors[:, -n_communities:] * np.sqrt(values[-n_communities:].clip(min=0))
-    with warnings.catch_warnings():  # of regions that are alike there are fewer clusters
+    with threadpool_limits(1), warnings.catch_warnings():  # the number of threads changes no bit
+        values, vectors = np.linalg.eigh(symmetric)
+        leading = vectors[:, -n_communities:] * np.sqrt(values[-n_communities:].clip(min=0))
+        # of regions that are alike there are fewer clusters
         warnings.simplefilter("ignore", ConvergenceWarning)
         labels = KMeans(n_communities, n_init=1, random_state=seed).fit_predict(leading)
-    np.fill_diagonal(symmetric, 0)
-    members = _improve(symmetric, np.eye(n_communities)[labels])
+        np.fill_diagonal(symmetric, 0)
+        members = _improve(symmetric, np.eye(n_communities)[labels])
     return torch.as_tensor(members).to(matrix)
 
 

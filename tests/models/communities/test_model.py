@@ -55,7 +55,12 @@ def test_planted_presence_is_found(planted: Any, found: Any) -> None:
     assert np.mean(fits) > 0.8
 
 
-def test_the_same_seed_gives_the_same_bytes_whatever_the_threads(planted: Any) -> None:
+@pytest.mark.parametrize("n_regions", [40, 200])
+def test_the_same_seed_gives_the_same_bytes_whatever_the_threads(
+    plant: Any, n_regions: int
+) -> None:
+    """Large products are where threads share the sums."""
+    planted = plant(n_regions=n_regions)
     settings, before = replace(QUICK, epochs=10), torch.get_num_threads()
     results = []
     try:
