@@ -153,6 +153,8 @@ def calibrate_group(
         _remove_saved(plan)
     records, failures = _calibrate(plan, fitting.around, chosen, executor)
     saved = chosen.saved if chosen else None
+    if saved:
+        _warn_of_trained(saved)
     write_pair_table(
         output,
         [pair.record for pair in saved.pairs.values()] if saved else [],
@@ -197,7 +199,8 @@ def surround(
 ) -> Surroundings:
     """Join what calibrations take of a cohort besides its connectomes."""
     sources = {source.name: source for source in plan.sources}
-    return Surroundings(cohort.members, sources, cohort.digests, outside)
+    provenance = plan.model.provenance
+    return Surroundings(cohort.members, sources, cohort.digests, outside, provenance)
 
 
 def _calibrate(
@@ -250,6 +253,18 @@ def _say_fitted(records: Sequence[CalibratedPairRecord]) -> None:
         *(len(records), max(one.n or 0 for one in records), min(gains), max(gains)),
         *(min(reached), max(reached), records[0].promised),
     )
+
+
+def _warn_of_trained(saved: SavedCalibrations) -> None:
+    """Warn where the model may know the people whom a calibration was fitted on."""
+    n_trained = max((pair.record.n_in_training or 0 for pair in saved.pairs.values()), default=0)
+    if n_trained:
+        logger.warning(
+            "%d of the subjects that calibrations are fitted on are named as training subjects of "
+            "the model. If they are the same people, gain and coverage are too good and do not "
+            "hold for others: calibrate on people whom the model has not seen",
+            n_trained,
+        )
 
 
 def _say_refused(refused: Mapping[tuple[str, Flavor], str]) -> None:

@@ -14,9 +14,9 @@ from kraken_bids.cohort.from_files import open_connectomes
 from kraken_bids.cohort.output_checks import check_no_input
 from kraken_bids.cohort.projections import Cohort, encode_cohort, project_cohort
 from kraken_bids.cohort.subject_names import person_of
+from kraken_bids.cohort.training_subjects import add_tuned, find_trained
 from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor
-from kraken_bids.io.facts import Facts
 from kraken_bids.models.krakencoder.adaptation import (
     DEFAULT_MODE,
     Adaptation,
@@ -135,6 +135,7 @@ def finetune_files(
     with single_thread():  # which gives the same bytes on any number of cores
         ladder = climb_ladder(tuner, families=families, seed=options.seed)
     tuned = _make_model(base, ladder, adaptation, output.resolve().name)
+    tuned = replace(tuned, provenance=add_tuned(tuned.provenance, cohort.subjects))
     write_model(tuned, output)
     facts = {**_list_facts(base, ladder, adaptation, options), "NamedInTraining": n_trained}
     write_ladder(ladder, output, facts)
@@ -156,16 +157,15 @@ def _warn_of_known(base: Model, subjects: Sequence[str]) -> int | None:
 
     None where the model does not say who they were.
     """
-    known = set(map(person_of, Facts(dict(base.provenance)).texts("Subjects")))
-    people = set(map(person_of, subjects))
-    if known & people:
+    known = find_trained(base.provenance, subjects)
+    if known:
         logger.warning(
             "%d of %d people are named as training subjects of %s are (%s). If they are the same "
             "people, the model knows them already: what it gains here says nothing of others, so "
             "leave them out",
-            len(known & people), len(people), base.name, ", ".join(sorted(known & people)[:3]),
+            len(known), len(set(map(person_of, subjects))), base.name, ", ".join(known[:3]),
         )  # fmt: skip
-    return len(known & people) if known else None
+    return None if known is None else len(known)
 
 
 def _check_judged(tuner: Tuner, subjects: Sequence[str]) -> None:

@@ -53,10 +53,25 @@ def judge_pair(pair: CalibratedPairRecord, metrics: Mapping[str, float]) -> Clai
     """
     if pair.gain is None:
         return Claim(NOT_JUDGED, pair.reason or "nothing was calibrated")
+    claim = _judge_gain(pair, pair.gain, metrics)
+    return Claim(claim.verdict, claim.reason + _doubt_people(pair))
+
+
+def _doubt_people(pair: CalibratedPairRecord | None) -> str:
+    """Say that the model may know the people by whom it was judged; '' where nothing tells so."""
+    if pair is None or not pair.n_in_training:
+        return ""
+    return (
+        f" But {pair.n_in_training} of the {pair.n_subjects} people it was judged by are named as "
+        "training subjects of the model: if they are the same people, it does not hold for others."
+    )
+
+
+def _judge_gain(pair: CalibratedPairRecord, value: float, metrics: Mapping[str, float]) -> Claim:
     reach = format_range(pair.gain_low, pair.gain_high)
-    gain = f"{format_signed(pair.gain)} ({reach})" if reach else format_signed(pair.gain)
+    gain = f"{format_signed(value)} ({reach})" if reach else format_signed(value)
     if beats_mean(pair):
-        is_much = pair.gain >= MIN_EXPLAINED
+        is_much = value >= MIN_EXPLAINED
         return Claim(
             PEOPLE if is_much else HARDLY,
             f"In people held out it explains {gain} of what sets a person apart from the mean"
@@ -98,6 +113,11 @@ def judge_person(own: CalibratedRecord, pair: CalibratedPairRecord | None) -> Cl
     pair : CalibratedPairRecord or None
         The same target in the group; None where that is not known.
     """
+    claim = _judge_own(own, pair)
+    return Claim(claim.verdict, claim.reason + _doubt_people(pair))
+
+
+def _judge_own(own: CalibratedRecord, pair: CalibratedPairRecord | None) -> Claim:
     # half of the edges of sparse structure may be 0 in everybody, which have no slope
     is_unknown = own.slope == 0 and not own.gain
     if is_unknown if pair is None else pair.kept == 0:

@@ -25,6 +25,10 @@ class CalibratedPairRecord:
     n: int | None = column("sessions it was fitted on")
     n_subjects: int | None = column("subjects it was fitted on")
     n_folds: int | None = column("folds of the cross-validation; families are held out together")
+    n_in_training: int | None = column(
+        "of these subjects, how many have the label of one whom the model was trained on; if they "
+        "are the same people, gain and coverage are too good and do not hold for others"
+    )
     left_out: str = column(
         "sessions it was not fitted on since regions are missing in their measured target",
         default="",
@@ -89,10 +93,11 @@ class CalibratedRecord:
         "people in whom it was measured"
     )
     gain_low: float | None = column(
-        "lower end of its 95 % interval: by how much the gain changes with the people fitted on, "
-        "or, without a measured target, by the spread over people"
+        "how low it gets with the people fitted on (1.96 standard errors by the jackknife over "
+        "folds; not an interval of what is true of this person, which it holds less often), or, "
+        "without a measured target, the gain that 2.5 of 100 people stay below"
     )
-    gain_high: float | None = column("upper end of it")
+    gain_high: float | None = column("how high it gets, likewise")
     ceiling_share: float | None = column(
         "share of the demeaned correlation of a second measurement that raw predictions of this "
         "target reach in the cohort"

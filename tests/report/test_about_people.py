@@ -73,6 +73,14 @@ def test_a_target_is_about_people_if_its_gain_is_more_than_nothing(
     assert ("correlates 0.84" in claim.reason) == bool(metrics)
 
 
+def test_people_whom_the_model_was_trained_on_are_a_caution() -> None:
+    """For the target and for the person."""
+    pair = change(PAIRS[GOOD], n_subjects=28, n_in_training=12)
+    for claim in (judge_pair(pair, METRICS), judge_person(OWN, pair)):
+        assert "12 of the 28 people it was judged by are named as training" in claim.reason
+    assert "training" not in judge_pair(change(pair, n_in_training=0), METRICS).reason
+
+
 @pytest.mark.parametrize(
     ("own", "pair", "verdict"),
     [

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kraken_bids.cohort.calibrated_pairs import CalibratedPair
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.sources import Source
+from kraken_bids.cohort.training_subjects import find_trained
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.calibration.difficulty import describe_people
 from kraken_bids.models.calibration.intervals import fit_intervals, measure_coverage
@@ -65,6 +66,8 @@ class Surroundings:
     """Digest of the measured edges of each member, by flavor and index."""
     outside: Mapping[Flavor, Vector]
     """Share of each input's variance that the model does not see [n_members]; NaN: not known."""
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+    """Of the model."""
 
     def describe(self, source: str, center: Vector, rows: Sequence[int]) -> Vector:
         """Features of some members that may predict their errors ``[n_rows, n_features]``."""
@@ -160,6 +163,7 @@ class FittedPairs:
             left_out=", ".join(left_out),
             n=len(subjects),
             n_subjects=len(set(subjects)),
+            n_in_training=self._count_trained(subjects),
             n_folds=len(pair.fitted.without),
             slope=float(np.median(calibration.slope)),
             correlation=calibration.correlation,
@@ -172,6 +176,10 @@ class FittedPairs:
             gain_people_high=high,
             r2=scores.r2,
         )
+
+    def _count_trained(self, subjects: Sequence[str]) -> int | None:
+        found = find_trained(self.around.provenance, subjects)
+        return None if found is None else len(found)
 
 
 def add_ceiling(pair: PairCalibration, shares: Mapping[tuple[str, str], float]) -> PairCalibration:

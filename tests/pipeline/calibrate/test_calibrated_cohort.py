@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from kraken_bids.exceptions import CheckpointError, SettingsError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.io.writing import write_relmat
+from kraken_bids.models.krakencoder.checkpoint import write_model
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.pipeline.group import run_group
 from kraken_bids.pipeline.levels import Job
@@ -239,6 +241,26 @@ def test_a_coverage_that_a_saved_calibration_does_not_have_is_warned_of(
 ) -> None:
     with says(caplog, "the intervals of this calibration promise 0.9", "WARNING"):
         run_participants_on(settings_of(output, WorthSettings(interval_coverage=0.95)))
+
+
+def test_the_model_s_own_training_subjects_are_warned_of(
+    output: Path,
+    predicting_model: Path,
+    tmp_path: Path,
+    settings_of: Settled,
+    no_pages: None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """By their labels, in the log, the table and the saved calibration."""
+    before = read_columns(output / "group" / "calibration.tsv")["n_in_training"]
+    assert np.isnan(np.asarray(before, float)).all()
+    model = load_model(str(predicting_model))
+    known = replace(model, provenance={**model.provenance, "Subjects": ["1", "002", "77", "24"]})
+    settings = settings_of(output, model=str(write_model(known, tmp_path / "known")), force=True)
+    with says(caplog, "2 of the subjects that calibrations are fitted on are named", "WARNING"):
+        assert run_group(settings) == 0
+    columns = read_columns(output / "group" / "calibration.tsv")
+    assert list(columns["n_in_training"]) == [2, 2]
 
 
 def test_another_site_uses_the_file_and_checks_its_coverage(
