@@ -102,7 +102,7 @@ class CalibratedRecord:
         "share of the demeaned correlation of a second measurement that raw predictions of this "
         "target reach in the cohort"
     )
-    rank: int | None = column("rank of the own prediction among everyone's; 1 is best")
+    rank: int | None = column("rank of the own prediction among those of other people; 1 is best")
     rank_n: int | None = column("sessions ranked")
     null_percentile: float | None = column(
         "share of the other people's predictions that match this person's connectome less well"

@@ -1,6 +1,6 @@
 """How calibrated predictions compare with what was measured in people who were held out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,9 @@ class HeldOutScores:
     mean_errors: Vector
     """The same of the mean of the people who were fitted on [n_subjects]."""
     ranks: NDArray[np.intp]
-    """Of everyone's own prediction among everybody's, less the mean; 1 is best [n_subjects]."""
+    """Of the own prediction among those of others, less the mean; 1 is best [n_subjects]."""
+    n_ranked: NDArray[np.intp]
+    """Predictions that were ranked: without the person's other sessions [n_subjects]."""
     r2: float
     """Share of an edge's variance that is predicted, mean over edges."""
 
@@ -70,6 +72,8 @@ def judge_held_out(
     held_out: NDArray[np.floating],
     means: NDArray[np.floating],
     folds: NDArray[np.intp],
+    *,
+    subjects: Sequence[str] = (),
 ) -> HeldOutScores:
     """Compare held-out predictions with measured connectomes, and with the mean of the others.
 
@@ -79,6 +83,9 @@ def judge_held_out(
     means : ndarray of shape (n_folds, n_edges)
         Mean measured connectome without each fold.
     folds : ndarray of shape (n_subjects,)
+    subjects : sequence of str, optional
+        Whose session each row is (of somebody else each): a person's other sessions are not ranked
+        against this one.
     """
     n, n_edges = measured.shape
     mean_errors, x_sums, y_sums, y_squares = np.zeros((4, n))
@@ -99,7 +106,10 @@ def judge_held_out(
     cross -= np.outer(x_sums, y_sums) / n_edges
     lengths = np.maximum(y_squares - y_sums**2 / n_edges, 0.0)
     r = cross / np.where(lengths > 0, np.sqrt(lengths), np.inf)
-    return HeldOutScores(swapped, mean_errors, _rank_own(r), r2 / max(n_edges, 1))
+    names = np.array(subjects) if subjects else np.arange(n)
+    ranked = (names[:, None] != names) | np.eye(n, dtype=bool)
+    ranks = _rank_own(np.where(ranked, r, -np.inf))
+    return HeldOutScores(swapped, mean_errors, ranks, ranked.sum(axis=1), r2 / max(n_edges, 1))
 
 
 def _sum_r2(y: Vector, errors: Vector) -> float:

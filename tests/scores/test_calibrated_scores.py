@@ -39,6 +39,18 @@ def test_gains_ranks_and_r2_are_those_of_plain_numpy(people: tuple[np.ndarray, .
     assert found.swapped[3, 7] == pytest.approx(swapped)
 
 
+def test_other_sessions_of_a_person_are_no_competitors(people: tuple[np.ndarray, ...]) -> None:
+    """A person's two sessions have the same prediction, and each is ranked among 19."""
+    measured, held_out, means, folds = people
+    held_out[1] = held_out[0]
+    subjects = ["a", "a", *(f"p{k}" for k in range(18))]
+    found = judge_held_out(measured, held_out, means, folds, subjects=subjects)
+    assert found.n_ranked.tolist() == [19, 19] + [20] * 18
+    r = np.corrcoef(measured - means[folds], held_out - means[folds])[:20, 20:]
+    assert found.ranks[0] == 1 + int((r[0, 2:] > r[0, 0]).sum())
+    assert found.ranks[1] == 1 + int((r[1, 2:] > r[1, 1]).sum())
+
+
 def test_the_gain_has_a_p_value_and_an_interval(people: tuple[np.ndarray, ...]) -> None:
     measured, held_out, means, folds = people
     found = judge_held_out(*people).score_gain(Kinship.none(20))

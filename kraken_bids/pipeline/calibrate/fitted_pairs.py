@@ -107,7 +107,10 @@ class FittedPairs:
         covered, judged = measure_coverage(
             pair.measured, pair.predicted, fitted, features, coverage=coverage
         )
-        scores = judge_held_out(pair.measured, pair.held_out, pair.mean_held_out, pair.folds)
+        scores = judge_held_out(
+            *(pair.measured, pair.held_out, pair.mean_held_out, pair.folds),
+            subjects=[around.members[row].subject for row in rows],
+        )
         parcellation = recognize_parcellation(pair.target.parcellation)
         classes = classify_edges(
             pair.calibration.mean_measured, parcellation.hemispheres if parcellation else ()
@@ -210,7 +213,7 @@ def record_people(
     pair: CalibratedPair, scores: HeldOutScores, covered: NDArray[np.bool_], promised: float
 ) -> tuple[CalibratedRecord, ...]:
     """Say of everyone whom a calibration was fitted on what the one without the own fold does."""
-    fitted, n = pair.fitted, len(pair.subjects)
+    fitted, n = pair.fitted, scores.n_ranked
     kept = np.array([one.kept for one in fitted.without])
     assert fitted.increments is not None
     reach = NORMAL_95 * fitted.increments.spread_gains(kept)
@@ -223,8 +226,8 @@ def record_people(
             gain_low=float(gains[row] - reach[row]),
             gain_high=float(gains[row] + reach[row]),
             rank=int(scores.ranks[row]),
-            rank_n=n,
-            null_percentile=float((n - scores.ranks[row]) / (n - 1)),
+            rank_n=int(n[row]),
+            null_percentile=float((n[row] - scores.ranks[row]) / (n[row] - 1)),
             coverage=float(shares[row]),
             interval_coverage=promised,
             n_fitted=fitted.without[fold].n_fitted,

@@ -144,5 +144,11 @@ def list_families(settings: Settings, members: Sequence[Member]) -> list[str]:
     families = table.read_columns(members, [column])[column]
     known: dict[str, str] = {}
     for subject, family in zip(own, families, strict=True):
-        known.setdefault(subject, family or subject)
-    return [known[subject] for subject in own]
+        if family:  # also where only a later session's row says it
+            known.setdefault(subject, family)
+    if not known:
+        logger.warning(
+            "--families %s: no family of anybody in this run is known; each subject counts as one",
+            column,
+        )
+    return [known.get(subject, subject) for subject in own]
