@@ -25,6 +25,7 @@ from kraken_bids.pipeline.check.compared_sessions import (
     compare_sessions,
     read_control_rules,
 )
+from kraken_bids.pipeline.check.discordance_record import are_tables_current, digest_cohort
 from kraken_bids.pipeline.check.discordance_tables import write_discordance
 from kraken_bids.pipeline.check.group_tables import (
     find_outliers,
@@ -197,10 +198,26 @@ def _write_worth(
             is_whole=found.is_whole,
         )
     with going_on(job.problems):
-        compared = compare_sessions(members, [*found.residuals.found.values()], rules)
-        job.failures += write_discordance(
-            *(plan.settings.data.output_dir, members, compared, rules), digests=plan.digests
-        )
+        _write_discordance(job, plan, members, found=found, rules=rules)
+
+
+def _write_discordance(
+    job: Job,
+    plan: PredictionPlan,
+    members: Sequence[Member],
+    *,
+    found: ScoredPairs,
+    rules: ControlRules,
+) -> None:
+    """Compare everyone with controls, unless the tables are of the same residuals already."""
+    output, residuals = plan.settings.data.output_dir, [*found.residuals.found.values()]
+    digest = digest_cohort(members, residuals, rules, digests=plan.digests)
+    if not job.settings.run.force and are_tables_current(output, members, digest=digest):
+        return
+    compared = compare_sessions(members, residuals, rules)
+    job.failures += write_discordance(
+        *(output, members, compared, rules), digests=plan.digests, digest=digest
+    )
 
 
 def _judge_predictions(

@@ -9,18 +9,25 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids import __version__
-from kraken_bids.bids.outputs import discordance_path, group_path, latents_path
+from kraken_bids.bids.outputs import (
+    discordance_path,
+    group_path,
+    latents_path,
+    sidecar_path,
+)
 from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.session_columns import Whose, whose_row
-from kraken_bids.cohort.sidecars import forget_digest, hold_session, read_digest
+from kraken_bids.cohort.sidecars import forget_digest, hold_session, read_digest, size_of
 from kraken_bids.io.records import remove_records, write_columns, write_records
+from kraken_bids.io.texts import read_json
+from kraken_bids.io.writing import write_json
 from kraken_bids.pipeline.check.compared_sessions import ControlRules, TargetComparison
+from kraken_bids.pipeline.check.discordance_record import FINDINGS, TESTS, note_tables
 from kraken_bids.pipeline.check.region_residuals import find_edge_groups
 from kraken_bids.scores.deviations import DiscordanceTest, Finding, RegionDeviation
 from kraken_bids.scores.discordance import MEASURES, RATE
 
-FINDINGS, TESTS = "discordance.tsv", "discordance_tests.tsv"
 DESCRIPTION = "Functional connectomes less those predicted from structure, compared with controls"
 STAGE = "discordance"
 
@@ -35,6 +42,7 @@ def write_discordance(
     rules: ControlRules,
     *,
     digests: Mapping[str, str],
+    digest: str = "",
 ) -> list[Failure]:
     """Write every session's table, and those of the group; take away what no longer holds.
 
@@ -49,6 +57,8 @@ def write_discordance(
     rules : ControlRules
     digests : mapping of str to str
         Digest of the predictions that were compared, by label of the session.
+    digest : str, optional
+        Of all that was compared, kept so that it need not be done again.
 
     Returns
     -------
@@ -61,7 +71,8 @@ def write_discordance(
         predictions = digests.get(member.label, "")
         with failing_alone(failures, subject=member.subject, session=member.session, stage=STAGE):
             _write_session(output_dir, member, found, rules, predictions=predictions)
-    _write_group(output_dir, members, compared)
+    is_complete = not failures and all(one.measures for own in compared.values() for one in own)
+    _write_group(output_dir, members, compared, digest=digest if is_complete else "")
     return failures
 
 
@@ -155,7 +166,9 @@ def _list_measures(one: TargetComparison, name: str) -> Floats:
     return np.asarray(np.round(columns * scale) / scale)
 
 
-def _write_group(output_dir: Path, members: Sequence[Member], compared: Compared) -> None:
+def _write_group(
+    output_dir: Path, members: Sequence[Member], compared: Compared, *, digest: str
+) -> None:
     tests: list[tuple[Whose, DiscordanceTest]] = []
     findings: list[tuple[Whose, Finding]] = []
     for index, targets in sorted(compared.items()):
@@ -165,15 +178,18 @@ def _write_group(output_dir: Path, members: Sequence[Member], compared: Compared
                 test, found = _conclude(output_dir, one, name)
                 tests.append((whose, test))
                 findings += [(whose, finding) for finding in found]
-    for name, kind, rows, words in (
-        (FINDINGS, Finding, findings, f"{DESCRIPTION}: what passes the false discovery rate"),
-        (TESTS, DiscordanceTest, tests, f"{DESCRIPTION}: what was tested"),
-    ):
-        path = group_path(output_dir, name)
-        if tests:
-            write_records(path, (Whose, kind), rows, description=words)
-        else:
+    paths = [group_path(output_dir, name) for name in (FINDINGS, TESTS)]
+    if not tests:
+        for path in paths:
             remove_records(path)
+        return
+    words = f"{DESCRIPTION}: what passes the false discovery rate"
+    write_records(paths[0], (Whose, Finding), findings, description=words)
+    facts = note_tables(output_dir, members, digest=digest)
+    words = f"{DESCRIPTION}: what was tested"
+    write_records(paths[1], (Whose, DiscordanceTest), tests, description=words)
+    rest = dict(read_json(sidecar_path(paths[1]))) | facts | size_of(paths[1])
+    write_json(sidecar_path(paths[1]), rest)
 
 
 def _conclude(

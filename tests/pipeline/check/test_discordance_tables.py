@@ -13,6 +13,7 @@ from kraken_bids.cohort.measurements import Measurement
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.io.facts import read_table
+from kraken_bids.io.records import remove_records
 from kraken_bids.models.calibration.calibration import fit_calibration
 from kraken_bids.models.folds import deal_folds
 from kraken_bids.parcellations import load_parcellation
@@ -21,6 +22,7 @@ from kraken_bids.pipeline.check.compared_sessions import (
     compare_sessions,
     read_control_rules,
 )
+from kraken_bids.pipeline.check.discordance_record import are_tables_current, digest_cohort
 from kraken_bids.pipeline.check.discordance_tables import write_discordance
 from kraken_bids.pipeline.check.kept_results import Kept
 from kraken_bids.pipeline.check.region_residuals import ResidualReader
@@ -170,3 +172,26 @@ def test_another_session_of_a_subject_is_no_control(
     rules = ControlRules(frozenset(range(N)), {})
     compared = compare_sessions(members, [*reader.found.values()], rules)
     assert compared[0][0].measures["shift"].n_controls == N // 2 - 1
+
+
+def test_tables_of_the_same_residuals_are_not_made_again(
+    tmp_path: Path, reader: ResidualReader
+) -> None:
+    """Unless one of them is gone, or predictions, residuals or rules are others."""
+    members = make_members(tmp_path)
+    rules, found = ControlRules(frozenset(range(N)), {}), [*reader.found.values()]
+    digest = digest_cohort(members, found, rules, digests=DIGESTS)
+    assert not are_tables_current(tmp_path, members, digest=digest)
+    compared = compare_sessions(members, found, rules)
+    write_discordance(tmp_path, members, compared, rules, digests=DIGESTS, digest=digest)
+    assert are_tables_current(tmp_path, members, digest=digest)
+    named = ControlRules(frozenset(range(20)), {}, is_named=True)
+    for other in (
+        digest_cohort(members, found, named, digests=DIGESTS),
+        digest_cohort(members, found[:0], rules, digests=DIGESTS),
+        digest_cohort(members, found, rules, digests=DIGESTS | {members[0].label: "other"}),
+    ):
+        assert other != digest
+        assert not are_tables_current(tmp_path, members, digest=other)
+    remove_records(discordance_path(tmp_path, members[0].subject, None))
+    assert not are_tables_current(tmp_path, members, digest=digest)
