@@ -32,6 +32,7 @@ def list_readers() -> list[Reader]:
         Reader("relmat", _list_relmats, _read_relmat),
         Reader("text matrix", _list_matrices, _read_matrix),
         Reader("weights", _list_weights, _read_weights),
+        Reader("region series", _list_series, _read_series),
     ]
 
 
@@ -222,3 +223,39 @@ def _read_weights(path: Path) -> None:
     weights = read_weights(path)
     require(weights.ndim == 1 and weights.size, "no weights")
     require(weights.dtype == np.float32 and np.isfinite(weights).all(), "weights not finite")
+
+
+def _list_series() -> Sequence[Seed]:
+    values = rng().standard_normal((N_VOLUMES, N_REGIONS))
+    named = {f"r{k}": [f"{v:.5g}" for v in values[:, k]] for k in range(N_REGIONS)}
+    numbered = {str(k): own for k, own in enumerate(named.values())}
+    start = "sub-01_task-rest_atlas-mini"
+    kept = json.dumps({"RepetitionTime": 2.0, "VolumesKept": [0, *[1] * (N_VOLUMES - 1)]}).encode()
+    series, sidecar = f"{start}_desc-hpf_timeseries.tsv", f"{start}_desc-hpf_timeseries.json"
+    frames = {"framewise_displacement": ["n/a"] * N_VOLUMES, "kept": ["1"] * N_VOLUMES}
+    return [
+        Seed("a.tsv", format_table(named)),
+        Seed("a.tsv", format_table(numbered)),
+        Seed("a.csv", format_rows(values, ",")),
+        Seed("a.1D", b"# 3dROIstats\n" + format_rows(values, " ")),
+        Seed(series, format_table(named), {sidecar: kept}),
+        Seed(sidecar, kept, {series: format_table(named)}),
+        Seed(
+            "sub-01_task-rest_desc-quality_timeseries.tsv",
+            format_table(frames),
+            {series: format_table(named)},
+        ),
+    ]
+
+
+def _read_series(path: Path) -> None:
+    from kraken_bids.cohort.region_series import read_region_series
+    from kraken_bids.models.communities.scans import prepare_scans
+
+    beside = path.with_name("sub-01_task-rest_atlas-mini_desc-hpf_timeseries.tsv")
+    (scan,) = read_region_series([beside if beside.exists() else path])
+    n_volumes, n_regions = scan.values.shape
+    require(len(scan.regions) in {0, n_regions}, "other names than regions")
+    require(scan.counts is None or len(scan.counts) == n_volumes, "other volumes that count")
+    prepared = prepare_scans([scan.values], [scan.counts])
+    require(all(np.isfinite(one).all() for one in prepared.series), "series that are not finite")

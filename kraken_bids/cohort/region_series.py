@@ -150,7 +150,9 @@ def _read_text(path: Path) -> tuple[tuple[str, ...], Floats]:
     content = read_bytes(path)
     first, _, rest = content.removeprefix(BOM_UTF8).lstrip(b"\r\n").partition(b"\n")
     is_numbered = _has_numbers_as_names(first)
-    if path.suffix == ".tsv" and (is_numbered or first.translate(None, IN_NUMBERS)):
+    # BIDS has names above every table; one of another tool may have none
+    is_of_bids = path.stem.endswith("_timeseries")
+    if path.suffix == ".tsv" and (is_of_bids or is_numbered or first.translate(None, IN_NUMBERS)):
         return _read_named(path)
     try:
         return (), parse_text_matrix(rest if is_numbered else content)[1]

@@ -1,6 +1,7 @@
 """``kraken-tools communities``: files that it writes, and messages."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +84,14 @@ def test_wrong_options_are_refused_by_name(
     )
     assert result.exit_code == code, result.output
     assert message in result.output
+
+
+def test_a_baseline_that_is_not_installed_is_named_before_the_search(
+    tmp_path: Path, series: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "leidenalg", None)
+    out = tmp_path / "out"
+    result = CliRunner().invoke(main, ["communities", *series, "--output", str(out)])
+    assert result.exit_code == 2
+    assert "kraken-bids[communities]" in result.output
+    assert not out.exists()

@@ -81,6 +81,14 @@ def test_numbers_above_columns_are_names_and_no_volume(tmp_path: Path, first: in
     np.testing.assert_allclose(scan.values, VALUES)
 
 
+def test_a_table_of_bids_has_names_above_it_whatever_they_look_like(tmp_path: Path) -> None:
+    path = tmp_path / "sub-01_task-rest_atlas-mine_desc-hpf_timeseries.tsv"
+    write_table(path, {name: VALUES[:, k] for k, name in enumerate(("20", "10", "30", "5"))})
+    (scan,) = read_region_series([path])
+    assert scan.regions == ("20", "10", "30", "5")
+    np.testing.assert_allclose(scan.values, VALUES)
+
+
 def test_a_column_that_counts_volumes_is_no_region(tmp_path: Path) -> None:
     path = tmp_path / "a.tsv"
     write_table(path, {"index": np.arange(30), "r1": VALUES[:, 0], "r2": np.ones(30)})

@@ -60,7 +60,8 @@ def lock_to_events(
     ----------
     scans : sequence of EventScan
         With the same communities. Lags are steps of the first scan's repetition time; presence
-        between volumes is interpolated linearly.
+        between volumes is interpolated linearly. What lies before or after a scan, and volumes
+        that do not count, are no part of an average.
     window : tuple of float
         Seconds before (negative) and after an event.
     n_permutations : int
@@ -84,14 +85,13 @@ def lock_to_events(
             "seconds from the first volume."
         )
     rng = np.random.default_rng(seed)
-    observed = _average(kept, lags, [0.0] * len(kept), n_events)
+    observed = _average(kept, lags, [0.0] * len(kept))
     null = np.array(
         [
             _average(
                 kept,
                 lags,
                 [rng.uniform(0, len(scan.presence) * scan.repetition_time) for scan in kept],
-                n_events,
             )
             for _ in range(n_permutations)
         ]
@@ -106,9 +106,9 @@ def lock_to_events(
 
 
 def _clean(scan: EventScan) -> EventScan:
-    """Take the mean from presence, 0 where volumes do not count, and events outside away."""
+    """Take the mean from presence, and events outside away."""
     presence = np.asarray(scan.presence, np.float64)
-    presence = np.nan_to_num(presence - np.nanmean(presence, axis=0))
+    presence = presence - np.nanmean(presence, axis=0)
     onsets = np.asarray(scan.onsets, np.float64)
     duration = len(presence) * scan.repetition_time
     inside = onsets[(onsets >= 0) & (onsets < duration)]
@@ -116,17 +116,21 @@ def _clean(scan: EventScan) -> EventScan:
 
 
 def _average(
-    scans: Sequence[EventScan],
-    lags: NDArray[np.float64],
-    shifts: Sequence[float],
-    n_events: int,
+    scans: Sequence[EventScan], lags: NDArray[np.float64], shifts: Sequence[float]
 ) -> NDArray[np.float64]:
-    total = np.zeros((len(lags), scans[0].presence.shape[1]))
+    """Mean over the events whose lag lies in the scan, in volumes that count; 0 without any."""
+    shape = len(lags), scans[0].presence.shape[1]
+    total, weight = np.zeros(shape), np.zeros(shape)
     for scan, shift in zip(scans, shifts, strict=True):
         n_volumes = len(scan.presence)
-        times = (scan.onsets[:, None] + lags + shift) / scan.repetition_time
+        moved = (scan.onsets + shift) % (n_volumes * scan.repetition_time)
+        times = (moved[:, None] + lags) / scan.repetition_time
         first = np.floor(times).astype(np.intp)
         part = (times - first)[..., None]
-        before, after = scan.presence[first % n_volumes], scan.presence[(first + 1) % n_volumes]
-        total += ((1 - part) * before + part * after).sum(axis=0)
-    return total / n_events
+        for volume, own in ((first, 1 - part), (first + 1, part)):
+            inside = (volume >= 0) & (volume < n_volumes)
+            values = scan.presence[volume.clip(0, n_volumes - 1)]
+            known = own * (inside[..., None] & np.isfinite(values))
+            total += (known * np.nan_to_num(values)).sum(axis=0)
+            weight += known.sum(axis=0)
+    return np.where(weight > 0, total / np.where(weight > 0, weight, 1), 0.0)

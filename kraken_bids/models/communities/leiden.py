@@ -46,7 +46,7 @@ def find_leiden(
     ``RBConfigurationVertexPartition``, whose quality is not divided by the sum of the weights, so
     that the layers are weighted here by what divides them.
     """
-    leidenalg = _import_leiden()
+    leidenalg = import_leiden()
     layers, scales = _make_layers(np.asarray(weights, np.float64), sign)
     found = []
     for number in range(n_starts):
@@ -126,7 +126,14 @@ def sort_labels(labels: Labels) -> Labels:
     return np.asarray(place[np.searchsorted(names, labels)], np.intp)
 
 
-def _import_leiden() -> Any:
+def import_leiden() -> Any:
+    """Import leidenalg.
+
+    Raises
+    ------
+    SettingsError
+        If it is not installed.
+    """
     try:
         import leidenalg
     except ImportError as error:

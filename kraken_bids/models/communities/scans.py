@@ -138,6 +138,9 @@ def _mask(series: Floats, counts: NDArray[np.floating] | None, name: str) -> NDA
 
 def _standardise(series: Floats, mask: NDArray[np.bool_]) -> NDArray[np.float64]:
     inside = series[:, mask]
+    # whatever the unit, squares are neither 0 nor infinite; powers of 2 change no digit
+    exponent = np.frexp(np.abs(inside).max(axis=1, keepdims=True))[1]
+    inside = np.ldexp(inside, -exponent)
     scaled = np.zeros(series.shape)
     spread = inside.std(axis=1, keepdims=True)
     scaled[:, mask] = (inside - inside.mean(axis=1, keepdims=True)) / spread

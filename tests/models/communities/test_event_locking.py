@@ -59,6 +59,21 @@ def test_an_average_is_the_mean_of_the_volumes_after_events() -> None:
     np.testing.assert_array_equal(found.lags, [0, 2, 4])
 
 
+def test_what_is_outside_a_scan_or_does_not_count_is_no_part_of_an_average() -> None:
+    """Else the end of a scan would stand before its first event, and 0 in censored volumes."""
+    presence = np.zeros((40, 1))
+    presence[35:] = 1
+    presence[10:13] = np.nan
+    presence[20:23] = 0.5
+    mean = np.nanmean(presence)
+    onsets = np.array([2.0, 20.0, 40.0])
+    found = lock_to_events([EventScan(presence, 2.0, onsets)], window=(-6, 4), n_permutations=5)
+    at = dict(zip(found.lags, found.mean[:, 0] + mean, strict=True))
+    assert at[-6.0] == pytest.approx(0)  # 2 - 6 s is before the scan
+    assert at[0.0] == pytest.approx(0.25)  # of volumes 1, 10 (censored) and 20
+    assert at[2.0] == pytest.approx(0.25)
+
+
 def test_without_events_in_the_scans_it_is_refused() -> None:
     with pytest.raises(ConnectomeError, match="expected events within the scans"):
         lock_to_events([EventScan(np.ones((30, 1)), 2.0, np.array([-3.0, 90.0]))])

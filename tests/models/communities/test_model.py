@@ -164,3 +164,13 @@ def test_communities_are_matched_and_compared_by_their_regions() -> None:
     moved = np.eye(3)[[0, 0, 1, 1, 2, 1]]
     # community 1: two and three regions, two shared; community 2: two and one, one shared
     np.testing.assert_allclose(overlap_communities([shares, moved]), [1, 4 / 5, 2 / 3])
+
+
+@pytest.mark.parametrize("exponent", [-600, 600])
+def test_the_unit_of_a_series_changes_nothing(planted: Any, exponent: int) -> None:
+    """Also where squares would be 0 or infinite."""
+    with np.errstate(all="raise", under="ignore"):
+        (one,), (other,) = (
+            prepare_scans([np.ldexp(planted.series[0], power)]).series for power in (0, exponent)
+        )
+    assert one.tobytes() == other.tobytes()
