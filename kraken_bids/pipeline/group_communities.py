@@ -19,6 +19,7 @@ from kraken_bids.bids.outputs import (
 from kraken_bids.cohort.failures import Failure, failing_alone, going_on
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.region_series import (
+    NOT_OF_RUN,
     RegionSeries,
     check_regions,
     read_region_series,
@@ -116,11 +117,32 @@ def _list_series(settings: Settings, members: Sequence[Member]) -> dict[str, dic
     found: dict[str, dict[Path, Member]] = {}
     for member in members:
         folder = timeseries_path(settings.data.output_dir, member.entities, "x").parent
+        runs: dict[tuple[str, ...], list[Path]] = {}
         for path in sorted(folder.glob(f"*_desc-{CLEANED}_timeseries.tsv")):
-            atlas = parse_name(path).get("atlas", "")
+            names = parse_name(path)
+            atlas = names.get("atlas", "")
             if atlas in settings.data.atlases or atlas not in list_parcellations():
-                found.setdefault(atlas, {})[path] = member
+                own = [f"{k}-{v}" for k, v in names.items() if k not in NOT_OF_RUN]
+                runs.setdefault((atlas, *own), []).append(path)
+        for (atlas, *_), paths in runs.items():
+            found.setdefault(atlas, {})[_choose_space(paths, member, atlas)] = member
     return found
+
+
+def _choose_space(paths: Sequence[Path], member: Member, atlas: str) -> Path:
+    """Of one run's series in several spaces take that of the connectomes: a run counts once."""
+    spaces = [
+        parse_name(path).get("space")
+        for flavor, path in member.connectomes.items()
+        if flavor.parcellation == atlas and flavor.group == "FC"
+    ]
+    chosen = next((path for path in paths if parse_name(path).get("space") in spaces), paths[0])
+    if len(paths) > 1:
+        logger.warning(
+            "%s: %d series of one run in different spaces; communities are searched in %s",
+            member.label, len(paths), chosen.name,
+        )  # fmt: skip
+    return chosen
 
 
 def _list_read(

@@ -195,6 +195,23 @@ def test_events_that_come_later_are_taken_in(settings: Settings, members: list[M
     assert set(responses["n_events"]) == {3.0}
 
 
+def test_a_run_in_two_spaces_counts_once(
+    settings: Settings, members: list[Member], caplog: pytest.LogCaptureFixture
+) -> None:
+    """An earlier run with another --space has left the second."""
+    func = settings.data.output_dir / "sub-01" / "func"
+    own = next(func.glob("*_timeseries.tsv"))
+    for space in ("MNI", "T1w"):
+        (func / own.name.replace("_atlas", f"_space-{space}_atlas")).write_bytes(own.read_bytes())
+    own.unlink()
+    flavor = parse_flavor("FCcorr_fs86_hpf")
+    measured = {flavor: func / "sub-01_task-rest_space-T1w_atlas-fs86_meas-x_relmat.dense.tsv"}
+    write_group_communities(settings, [Member("01", None, measured), *members[1:]], [])
+    scans = _read_history(settings)["Scans"]
+    assert [name.split("_")[2] for name in scans] == ["space-T1w", "atlas-fs86", "atlas-fs86"]
+    assert "2 series of one run in different spaces" in caplog.text
+
+
 def test_sources_are_named_as_bids_does(settings: Settings, members: list[Member]) -> None:
     write_group_communities(settings, members, [])
     assert _read_history(settings)["Sources"][0] == (
