@@ -1,5 +1,6 @@
 """Inputs and second measurements that were given beside observed connectomes."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -21,6 +22,8 @@ from kraken_bids.scores.second_measurements import (
     score_ceiling,
 )
 from kraken_bids.scores.significance import Comparison
+
+logger = logging.getLogger(__name__)
 
 Edges = NDArray[np.floating]
 
@@ -102,12 +105,7 @@ class Ceilings:
         center, rows = measured.center, measured.rows
         if self.retest is not None and target in self.retest.edges:
             basis, again = "given", self.retest.edges[target]
-            place = {subject: k for k, subject in enumerate(self.retest.subjects)}
-            both = [
-                (row, place[str(subject)])
-                for row, subject in enumerate(measured.subjects)
-                if str(subject) in place and np.isfinite(again[place[str(subject)]]).all()
-            ]
+            both = self._pair_retest(target, measured, observed)
             pairs = [(2 * k, 2 * k + 1) for k in range(len(both))]
             people = [people[row] for row, _ in both for _ in range(2)]
             if both:
@@ -115,7 +113,38 @@ class Ceilings:
                     np.concatenate([[observed[i], again[j]] for i, j in both])
                 )
         if len(pairs) < MIN_TWICE:
+            if basis == "given":
+                logger.warning(
+                    "%s: the ceiling is not known: expected second measurements (--retest) of at "
+                    "least %d of the subjects compared; found those of %d",
+                    *(target, MIN_TWICE, len(pairs)),
+                )
             return UNKNOWN
         families = [people[first] for first, _ in pairs]
         comparison = compare_twice(center, rows, pairs, families=families)
         return score_ceiling(comparison, basis, **self.draws)
+
+    def _pair_retest(
+        self, target: Flavor, measured: Measured, observed: Edges
+    ) -> list[tuple[int, int]]:
+        """Pair rows with those of the second measurement; one that is the first is left out."""
+        assert self.retest is not None
+        again = self.retest.edges[target]
+        place = {subject: k for k, subject in enumerate(self.retest.subjects)}
+        known = [
+            (row, place[str(subject)])
+            for row, subject in enumerate(measured.subjects)
+            if str(subject) in place and np.isfinite(again[place[str(subject)]]).all()
+        ]
+        both = [
+            (i, j)
+            for i, j in known
+            if not np.array_equal(observed[i].astype(np.float32), again[j].astype(np.float32))
+        ]
+        if len(both) < len(known):
+            logger.warning(
+                "%s: the second measurement (--retest) of %d subject(s) is the first one itself, "
+                "which is no ceiling: they are left out of it",
+                *(target, len(known) - len(both)),
+            )
+        return both

@@ -448,6 +448,33 @@ def test_peers_and_ceilings_stand_beside_where_inputs_and_second_measurements_ar
     assert set(read_columns(tmp_path / "out.tsv")["basis"]) == {"n/a", "given"}
 
 
+@pytest.mark.parametrize(
+    ("whose", "noise", "said"),
+    [
+        ("x{}", 1.0, "at least 5 of the subjects compared; found those of 0"),
+        ("{}", 0.0, "(--retest) of 12 subject(s) is the first one itself"),
+    ],
+)
+def test_second_measurements_that_are_none_give_no_ceiling(
+    tmp_path: Path, rng: np.random.Generator, whose: str, noise: float, said: str
+) -> None:
+    """Those of other people, and the first measurement given again, which would reach 1."""
+    target, y = "FCcorr_fs86_hpf", rng.standard_normal((12, 3655))
+    people = [f"{k:02d}" for k in range(12)]
+    np.savez(tmp_path / "p.npz", subjects=people, **{f"fusionSC->{target}": 0.3 * y + 0.1})
+    np.savez(tmp_path / "o.npz", subjects=people, **{target: y})
+    again = y + noise * rng.standard_normal(y.shape)
+    others = [whose.format(label) for label in people]
+    np.savez(tmp_path / "r.npz", subjects=others, **{target: again})
+    words = ["--predicted", tmp_path / "p.npz", "--observed", tmp_path / "o.npz"]
+
+    done = run(*words, "--retest", tmp_path / "r.npz", "--output", tmp_path / "out.tsv")
+
+    assert done.exit_code == 0, done.output
+    assert said in done.output
+    assert set(read_columns(tmp_path / "out.tsv")["basis"]) == {"n/a", "unknown"}
+
+
 def test_correlations_are_never_shown_without_the_mean(
     tmp_path: Path, predicted: dict[tuple[str, Flavor], NDArray], observed: Path, labels: list[str]
 ) -> None:
