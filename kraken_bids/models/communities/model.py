@@ -177,9 +177,11 @@ def _join(
 ) -> Communities:
     """Align all starts with the best one, and search for presence in their consensus."""
     best = starts[int(np.argmin([one.history[-1, 0] for one in starts]))].affiliation
-    best = best[:, np.argsort(-np.bincount(best.argmax(axis=1), minlength=best.shape[1]))]
+    best = best[:, _order_by_size(best)]
     aligned = [one.affiliation[:, match_communities(best, one.affiliation)] for one in starts]
     shares = np.asarray(np.mean(aligned, axis=0, dtype=np.float64))
+    order = _order_by_size(shares)  # in which other communities may be the largest
+    aligned, shares = [one[:, order] for one in aligned], shares[:, order]
     affiliation = np.full((prepared.n_regions, shares.shape[1]), np.nan, np.float32)
     affiliation[prepared.regions] = shares
     return Communities(
@@ -190,6 +192,12 @@ def _join(
         overlap_communities(aligned),
         settings,
     )
+
+
+def _order_by_size(shares: Floats) -> NDArray[np.intp]:
+    """Communities by how many regions' largest share they are, the largest first."""
+    sizes = np.bincount(shares.argmax(axis=1), minlength=shares.shape[1])
+    return np.argsort(-sizes, kind="stable")
 
 
 def _settle(

@@ -11,6 +11,7 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 
 from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.models.communities import model
 from kraken_bids.models.communities.alignment import (
     compare_partitions,
     match_communities,
@@ -20,6 +21,7 @@ from kraken_bids.models.communities.community_settings import CommunitySettings
 from kraken_bids.models.communities.model import find_presence, fit_communities
 from kraken_bids.models.communities.resolution import choose_resolution
 from kraken_bids.models.communities.scans import prepare_scans
+from kraken_bids.models.communities.search import Found
 
 QUICK = CommunitySettings(n_communities=6, epochs=120, n_seeds=2)
 
@@ -174,3 +176,29 @@ def test_the_unit_of_a_series_changes_nothing(planted: Any, exponent: int) -> No
             prepare_scans([np.ldexp(planted.series[0], power)]).series for power in (0, exponent)
         )
     assert one.tobytes() == other.tobytes()
+
+
+def test_the_largest_community_of_the_consensus_comes_first(
+    planted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that of the best start, where the others outvote it."""
+    n_regions = planted.series[0].shape[1]
+    found = iter([(-3.0, 25), (-2.0, 15), (-2.0, 15)])
+
+    def start(_scans: Any, settings: Any, **given: Any) -> Found:
+        presence = tuple(np.zeros((2, len(one))) for one in planted.series)
+        if "affiliation" in given:
+            return Found(given["affiliation"].numpy(), presence, np.zeros((1, 5)))
+        total, n_first = next(found)
+        shares = np.eye(2)[(np.arange(n_regions) >= n_first).astype(int)]
+        return Found(shares, presence, np.full((settings.epochs, 5), total))
+
+    monkeypatch.setattr(model, "search", start)
+    settings = replace(QUICK, n_communities=2, n_seeds=3, epochs=1)
+    result = fit_communities(planted.series, settings)
+    assert np.bincount(result.labels).tolist() == [25, 15]
+    assert (result.labels[:15] == 1).all()
+    # communities of 15 and 25: between the two starts alike, 1; with the best, 2 * 15 / 40
+    np.testing.assert_allclose(
+        result.stability_of_each, [(1 + 2 * 2 * 15 / 40) / 3, (1 + 2 * 2 * 15 / 40) / 3]
+    )
