@@ -14,6 +14,7 @@ from scipy.linalg import eigh
 from kraken_bids.models.krakencoder.moments import Matrix, Moments
 from kraken_bids.models.krakencoder.pls import PATIENCE
 from kraken_bids.models.krakencoder.pls_components import extract_components, extract_together
+from kraken_bids.scores.inner_products import center_products
 
 MAX_COMPONENTS = 40
 MAX_DIMENSIONS = 256
@@ -57,8 +58,7 @@ def embed(gram: NDArray[np.floating], *, most: int = MAX_DIMENSIONS) -> Matrix:
     principal components of both sides, as it is where people compare themselves with it.
     """
     n = len(gram)
-    centered = gram - gram.mean(axis=0) - gram.mean(axis=1, keepdims=True) + gram.mean()
-    values, vectors = eigh(centered, subset_by_index=(max(0, n - most), n - 1))
+    values, vectors = eigh(center_products(gram), subset_by_index=(max(0, n - most), n - 1))
     kept = values > FLAT * max(values[-1], 0)
     return np.asarray(vectors[:, kept] * np.sqrt(values[kept]))
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.scores.component_metrics import correlate_around
-from kraken_bids.scores.inner_products import Center, Rows, leave_out_means
+from kraken_bids.scores.inner_products import Center, Rows, center_products, leave_out_means
 from kraken_bids.scores.metrics import Matrix
 from kraken_bids.scores.resampling import Kinship
 from kraken_bids.scores.significance import Comparison, list_cells
@@ -49,12 +49,11 @@ def compare_cross_fitted(
     around = (center.n_edges, center.total, center.square)
     demeaned = correlate_around(around, cross, x, y).demeaned
     plain = _correlate_whole(measured, means, added)
-    beside = np.eye(n) - 1 / n
     return Comparison(
         list_cells(plain, demeaned, kinship),
-        beside @ rows.gram @ beside,
-        beside @ rows.mix(weights).gram @ beside,
-        beside @ rows.gram @ weights.T @ beside,
+        center_products(rows.gram),
+        center_products(rows.mix(weights).gram),
+        center_products(rows.gram @ weights.T),
         np.asarray(np.maximum(x[1][:, None] + y[1] - 2 * cross, 0)),
         np.asarray(x[1]),
         np.diag(_correlate_whole(measured, means, np.zeros((n, n)))),

@@ -171,18 +171,28 @@ def multiply_rows(edges: NDArray[np.floating]) -> tuple[Center, Rows]:
 
 def center_on(center: Center, rows: Rows, kept: Indices) -> tuple[Center, Rows]:
     """Take the mean of some of the rows as the center, and keep these rows only."""
+    kept = np.asarray(kept, np.intp)
     mean = np.zeros(len(rows.sums))
-    np.add.at(mean, np.asarray(kept, np.intp), 1 / len(kept))
+    np.add.at(mean, kept, 1 / len(kept))
     by_mean = rows.gram @ mean
+    total, square = float(mean @ rows.sums), float(mean @ by_mean)
     moved = Center(
         center.n_edges,
-        center.total + float(mean @ rows.sums),
-        center.square + float(2 * mean @ rows.by_center + mean @ by_mean),
+        center.total + total,
+        center.square + float(2 * mean @ rows.by_center) + square,
     )
-    beside = np.eye(len(mean))[kept] - mean
+    own, by_center = by_mean[kept], rows.by_center + by_mean
     return moved, Rows(
-        beside @ rows.gram @ beside.T, beside @ rows.sums, beside @ (rows.by_center + by_mean)
+        rows.gram[np.ix_(kept, kept)] - own[:, None] - own + square,
+        rows.sums[kept] - total,
+        by_center[kept] - mean @ by_center,
     )
+
+
+def center_products(products: NDArray[np.floating]) -> Matrix:
+    """Inner products ``[n_rows, n_columns]`` of rows and columns less the mean of either."""
+    by_row, by_column = products.mean(axis=1, keepdims=True), products.mean(axis=0)
+    return np.asarray(products - by_row - by_column + by_column.mean())
 
 
 def leave_out_means(folds: NDArray[np.intp]) -> Matrix:
@@ -200,6 +210,32 @@ def leave_out_means(folds: NDArray[np.intp]) -> Matrix:
     others = (folds[:, None] != folds).astype(np.float64)
     with np.errstate(invalid="ignore"):
         return np.asarray(others / others.sum(axis=1, keepdims=True))
+
+
+def multiply_left_out(gram: Matrix, folds: NDArray[np.intp]) -> Matrix:
+    """``gram @ leave_out_means(folds).T``, by the sums of the folds.
+
+    Parameters
+    ----------
+    gram : ndarray of shape (n_subjects, n_subjects)
+    folds : ndarray of int, shape (n_subjects,)
+
+    Returns
+    -------
+    ndarray of shape (n_subjects, n_subjects)
+        In columns, the mean of everyone outside the fold of each; NaN where all are in one fold.
+    """
+    order = np.argsort(folds, kind="stable")
+    _, starts, place, sizes = np.unique(
+        folds[order], return_index=True, return_inverse=True, return_counts=True
+    )
+    fold_of = np.empty_like(place)
+    fold_of[order] = place
+    inside = np.add.reduceat(gram[:, order], starts, axis=1)
+    n_others = (len(folds) - sizes).astype(np.float64)
+    n_others[n_others == 0] = np.nan
+    outside = (gram.sum(axis=1, keepdims=True) - inside) / n_others
+    return np.asarray(outside[:, fold_of])
 
 
 class _Sums:

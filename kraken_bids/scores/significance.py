@@ -6,7 +6,14 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.scores.inner_products import Products, Rows, leave_out_means, multiply
+from kraken_bids.scores.inner_products import (
+    Products,
+    Rows,
+    center_products,
+    leave_out_means,
+    multiply,
+    multiply_left_out,
+)
 from kraken_bids.scores.metrics import rank_cells
 from kraken_bids.scores.resampling import Draws, Kinship, draw
 
@@ -129,12 +136,11 @@ def compare_products(
     if products.r2 is not None:
         cells["r2"] = products.r2
     mean = _predict_means(products, folds)
-    beside = np.eye(n) - 1 / n
     return Comparison(
         cells,
-        beside @ products.observed.gram @ beside,
-        beside @ products.predicted.gram @ beside,
-        beside @ products.cross @ beside,
+        center_products(products.observed.gram),
+        center_products(products.predicted.gram),
+        center_products(products.cross),
         products.errors,
         np.diag(mean.errors),
         np.diag(mean.correlate().plain),
@@ -143,13 +149,19 @@ def compare_products(
 
 
 def _predict_means(products: Products, folds: NDArray[np.intp] | None) -> Products:
-    """Products with everyone's group mean as the prediction."""
+    """Products with everyone's group mean as the prediction: each one's own is right.
+
+    Of the means themselves the squares alone are known, on the diagonal.
+    """
     n = len(products.cross)
     if folds is None:
         flat = Rows(np.zeros((n, n)), np.zeros(n), np.zeros(n))
         return Products(products.center, products.observed, flat, np.zeros((n, n)))
     weights, observed = leave_out_means(folds), products.observed
-    return Products(products.center, observed, observed.mix(weights), observed.gram @ weights.T)
+    cross = multiply_left_out(observed.gram, folds)
+    squares = np.einsum("ij,ji->i", weights, cross)
+    means = Rows(np.diag(squares), weights @ observed.sums, weights @ observed.by_center)
+    return Products(products.center, observed, means, cross)
 
 
 def list_cells(plain: Matrix, demeaned: Matrix, kinship: Kinship) -> dict[str, Matrix]:
@@ -218,13 +230,12 @@ def score_comparison(
 
 def _score_means(comparison: Comparison, drawn: Draws) -> dict[str, Score]:
     """Metrics that are means of cells."""
-    cells = np.stack(list(comparison.cells.values()))
-    own = np.diagonal(cells, axis1=1, axis2=2)
+    own = np.stack([np.diag(cells) for cells in comparison.cells.values()])
     values = own.mean(axis=1)
     samples = _average(own.T, drawn)
     found = {}
-    for k, name in enumerate(comparison.cells):
-        p = _compute_p(float(values[k]), _deal(cells[k], drawn).mean(axis=1))
+    for k, (name, cells) in enumerate(comparison.cells.items()):
+        p = _compute_p(float(values[k]), _deal(cells, drawn).mean(axis=1))
         found[name] = Score.of(float(values[k]), samples[:, k], p)
     return found
 

@@ -7,10 +7,12 @@ from sklearn.metrics import r2_score
 from kraken_bids.scores.inner_products import (
     Products,
     center_on,
+    center_products,
     leave_out_means,
     make_basis,
     multiply,
     multiply_factors,
+    multiply_left_out,
     multiply_rows,
 )
 from kraken_bids.scores.metrics import row_correlations
@@ -113,3 +115,20 @@ def test_means_of_the_other_folds_are_scikit_learns(rng: np.random.Generator) ->
             np.testing.assert_allclose(
                 found[held_out], np.tile(x[fitted].mean(axis=0), (len(held_out), 1))
             )
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 2, 3, 4, 5, 6], [2, 0, 2, 1, 0, 1, 2], [3] * 7])
+def test_means_without_the_own_fold_follow_from_the_sums_of_folds(
+    labels: list[int], rng: np.random.Generator
+) -> None:
+    """As the product with their weights, NaN where nobody is outside."""
+    gram, folds = rng.normal(size=(7, 7)), np.array(labels)
+    np.testing.assert_allclose(
+        multiply_left_out(gram, folds), gram @ leave_out_means(folds).T, atol=1e-14
+    )
+
+
+def test_products_are_centered_on_both_sides(rng: np.random.Generator) -> None:
+    x, y = rng.normal(size=(5, 40)) + 3, rng.normal(size=(4, 40)) - 2
+    expected = (x - x.mean(axis=0)) @ (y - y.mean(axis=0)).T
+    np.testing.assert_allclose(center_products(x @ y.T), expected, atol=1e-11)
