@@ -64,7 +64,7 @@ def write_group_communities(
     InputError
         If there are no cleaned series.
     """
-    output, asked = settings.data.output_dir, settings.analysis
+    output = settings.data.output_dir
     files = _list_series(settings, members)
     if not files:
         raise InputError(
@@ -72,24 +72,14 @@ def write_group_communities(
             f"(sub-*/func/*_desc-{CLEANED}_timeseries.tsv); found none of the atlases asked for. "
             "Run the participant level on functional data first."
         )
-    search = CommunitySettings(gamma=asked.gamma)
-    if asked.n_communities != "auto":
-        search = replace(search, n_communities=int(asked.n_communities))
-    options = CommunityOptions(
-        is_auto=asked.n_communities == "auto",
-        has_baseline=find_spec("leidenalg") is not None,
-        n_nulls=asked.n_nulls,
-        device=str(resolve_device(settings.prediction.device)),
-    )
-    if not options.has_baseline:
-        logger.warning("no Leiden baseline: pip install 'kraken-bids[communities]' for it")
+    search, options = _read_options(settings)
     problems: list[Exception] = []
     for atlas, own in sorted(files.items()):
-        record_path = group_path(output, f"atlas-{atlas}_desc-{LABEL}_history.json")
         read = _list_read(settings, members, atlas, own)
-        now = digest(
-            LABEL, __version__, str(search), str(replace(options, device="")), file_stamps(read)
-        )
+        # the device changes where numbers are computed, not what is searched for
+        words = (str(search), str(replace(options, device="")), file_stamps(read))
+        now = digest(LABEL, __version__, *words)
+        record_path = group_path(output, f"atlas-{atlas}_desc-{LABEL}_history.json")
         is_done = record_path.exists() and read_facts(record_path).text("RunDigest") == now
         if is_done and not settings.run.force:
             logger.info("communities of %s are up to date, skipped (--force redoes them)", atlas)
@@ -110,6 +100,23 @@ def write_group_communities(
             write_record(result, places, digest=now if is_whole else "")
     if problems:
         raise problems[0]
+
+
+def _read_options(settings: Settings) -> tuple[CommunitySettings, CommunityOptions]:
+    """Say how a run's communities are searched for; a baseline that is not installed is named."""
+    asked = settings.analysis
+    search = CommunitySettings(gamma=asked.gamma)
+    if asked.n_communities != "auto":
+        search = replace(search, n_communities=int(asked.n_communities))
+    options = CommunityOptions(
+        is_auto=asked.n_communities == "auto",
+        has_baseline=find_spec("leidenalg") is not None,
+        n_nulls=asked.n_nulls,
+        device=str(resolve_device(settings.prediction.device)),
+    )
+    if not options.has_baseline:
+        logger.warning("no Leiden baseline: pip install 'kraken-bids[communities]' for it")
+    return search, options
 
 
 def _list_series(settings: Settings, members: Sequence[Member]) -> dict[str, dict[Path, Member]]:

@@ -13,17 +13,13 @@ from kraken_bids.cli.options import (
     transforms_option,
     verbose_option,
 )
+from kraken_bids.cli.recipe_options import model_option
 from kraken_bids.io.output_streams import is_stream
 from kraken_bids.logs import start_terminal_log
 
 
 @click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
-@click.option(
-    "--model",
-    required=True,
-    metavar="PATH|pretrained|FLAVOR",
-    help="A model folder, a published .pt file, pretrained, or a published flavor.",
-)
+@model_option
 @transforms_option
 @click.option(
     "--input",

@@ -65,16 +65,12 @@ def prepare_scans(
             f"expected which volumes count for each of {len(series)} scans; found {len(given)}."
         )
     arrays = [np.asarray(one, np.float64) for one in series]
-    kept = np.ones(arrays[0].shape[1], bool)
-    for one in arrays:
-        kept &= np.isfinite(one).any(axis=0)
+    kept = np.all([np.isfinite(one).any(axis=0) for one in arrays], axis=0)
     masks = [
         _mask(one[:, kept], own, name) for one, own, name in zip(arrays, given, names, strict=True)
     ]
-    varies = np.all(
-        [np.ptp(one[:, kept][mask], axis=0) > 0 for one, mask in zip(arrays, masks, strict=True)],
-        axis=0,
-    )
+    pairs = list(zip(arrays, masks, strict=True))
+    varies = np.all([np.ptp(one[mask][:, kept], axis=0) > 0 for one, mask in pairs], axis=0)
     regions = np.flatnonzero(kept)[varies]
     n_lost = len(kept) - len(regions)
     if 2 * len(regions) < len(kept) or len(regions) < 2:
@@ -88,9 +84,7 @@ def prepare_scans(
             n_lost, len(kept),
         )  # fmt: skip
     return PreparedScans(
-        tuple(
-            _standardise(one[:, regions].T, mask) for one, mask in zip(arrays, masks, strict=True)
-        ),
+        tuple(_standardise(one[:, regions].T, mask) for one, mask in pairs),
         tuple(mask.astype(np.float64) for mask in masks),
         regions,
         len(kept),
