@@ -23,7 +23,7 @@ from kraken_bids.parcellations import Parcellation
 from kraken_bids.pipeline.check.peer_comparison import Fitting, Measured, compare_peer
 from kraken_bids.scores.calibrated_scores import judge_held_out
 from kraken_bids.scores.covariates import encode_covariates
-from kraken_bids.scores.discordance import compare_with_controls, measure_residuals
+from kraken_bids.scores.discordance import ControlRegression, measure_residuals
 from kraken_bids.scores.inner_products import multiply_rows
 from kraken_bids.scores.pooled_estimates import pool_estimates
 from kraken_bids.scores.resampling import Kinship
@@ -211,11 +211,10 @@ def judge_discordance(cohort: SyntheticCohort, target: Flavor) -> Figures:
     groups = make_groups(target)
     residuals = measure_residuals(measured, calibrate(cohort, target).held_out, groups)["shift"]
     covariates = encode_covariates({"age": list(cohort.covariates["age"])}, len(measured))
-    people = range(len(measured))
+    fitted = ControlRegression(residuals, covariates, range(len(measured)))
     p, q = np.empty((2, *residuals.shape))
-    for row in people:
-        controls = [one for one in people if one != row]
-        found = compare_with_controls(residuals, covariates, row=row, controls=controls)
+    for row in range(len(measured)):
+        found = fitted.compare(row)
         p[row], q[row] = found.p, found.q
     region = groups.names.index(f"r{cohort.changed_region}")
     same = np.setdiff1d(np.arange(len(measured)), cohort.changed)

@@ -25,6 +25,8 @@ RATE = 0.05
 """False discovery rate of what is called found."""
 ROUNDING = 1e-9
 """Share of a measure's magnitude below which its spread among controls is rounding."""
+LOST = 1e-6
+"""Share of a sum that is left after a subtraction, below which too many digits are lost."""
 ROWS = 16
 """Subjects whose residuals are in memory at once."""
 
@@ -97,111 +99,137 @@ def measure_residuals(
 
 
 def choose_controls(
-    row: int,
+    session: str | None,
     subjects: Sequence[str],
     sessions: Sequence[str | None],
     candidates: Sequence[int],
 ) -> list[int]:
-    """Rows that a session is compared with: one session of every other subject.
+    """Rows that sessions of one label are compared with: one session of every subject.
 
     Of each subject the session of the same label, else the first one: sessions of one person are
     alike, and must not count as several controls.
 
     Parameters
     ----------
-    row : int
-        The session that is compared; none of its subject's sessions is a control.
+    session : str or None
+        Label of the sessions that are compared.
     subjects, sessions : sequence of str
         Labels of every row.
     candidates : sequence of int
-        Rows of the controls, the own subject's among them or not.
+        Rows of the controls.
     """
     chosen: dict[str, int] = {}
     for one in candidates:
         subject = subjects[one]
-        if subject == subjects[row]:
-            continue
-        if subject not in chosen or (sessions[one] == sessions[row] != sessions[chosen[subject]]):
+        if subject not in chosen or (sessions[one] == session != sessions[chosen[subject]]):
             chosen[subject] = one
     return list(chosen.values())
 
 
-def compare_with_controls(
-    values: NDArray[np.floating],
-    covariates: Covariates,
-    *,
-    row: int,
-    controls: Sequence[int],
-) -> Comparison:
-    """Compare one row with controls that it is not among.
+class ControlRegression:
+    """Regression of values on covariates over controls, and how single rows differ from it.
+
+    A row that is among the controls is compared with the others, from the one fit of all of them.
 
     Parameters
     ----------
     values : ndarray of shape (n_rows, n_groups)
     covariates : Covariates
         Of all rows.
-    row : int
     controls : sequence of int
         Rows; those whose covariates are not known are left out.
-
-    Raises
-    ------
-    ConnectomeError
-        If a covariate of the row is not known, controls are too few for the covariates, or they
-        do not say what to expect at the row's covariates.
 
     Source
     ------
     Cook & Weisberg 1982, Residuals and Influence in Regression, 2.2.1: the residual of an
-    observation from a fit without it, over its standard error, has Student's t distribution.
+    observation from a fit without it, over its standard error, has Student's t distribution; and
+    2.2.2: the fit without an observation follows from its residual and leverage.
     """
-    if covariates.unknown[row]:
-        raise ConnectomeError(
-            f"expected a value of every covariate; {covariates.unknown[row]} is not known. Add it "
-            "to participants.tsv, or leave it out of --covariates."
-        )
-    known = [one for one in controls if not covariates.unknown[one]]
-    basis, weights = _decompose(covariates, row, known)
-    freedom = len(known) - basis.shape[1]
-    if freedom < MIN_FREEDOM:
-        n_columns = basis.shape[1]
-        raise ConnectomeError(
-            f"expected at least {n_columns + MIN_FREEDOM} controls for {n_columns} column(s) of "
-            f"the regression ({', '.join(('intercept', *covariates.names))}); found {len(known)}. "
-            "It takes more people, more --controls or fewer --covariates."
-        )
-    own, others = (np.asarray(values[one], np.float64) for one in (row, known))
-    middle = others.mean(axis=0)
-    loads = basis.T @ (others - middle)
-    left = others - middle - basis @ loads
-    scale = np.sqrt((left**2).sum(axis=0) / freedom)
-    expected = middle + weights @ loads
-    error = scale * np.sqrt(1 + weights @ weights)
-    size = np.abs(others).max(axis=0)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        statistic = np.where(scale > ROUNDING * size, (own - expected) / error, np.nan)
-    return Comparison(expected, statistic, freedom, len(known))
 
+    def __init__(
+        self, values: NDArray[np.floating], covariates: Covariates, controls: Sequence[int]
+    ) -> None:
+        self.values, self.covariates = values, covariates
+        self.controls = [one for one in controls if not covariates.unknown[one]]
+        self.places = {row: place for place, row in enumerate(self.controls)}
+        basis, sizes, turn = np.linalg.svd(covariates.values[self.controls], full_matrices=False)
+        kept = sizes > 1e-9 * max(sizes.max(initial=0.0), 1e-300)
+        self.basis, self.sizes, self.turn = basis[:, kept], sizes[kept], turn[kept]
+        others = np.asarray(values[self.controls], np.float64)
+        self.middle = others.mean(axis=0) if len(others) else np.zeros(values.shape[1])
+        self.loads = self.basis.T @ (others - self.middle)
+        self.residuals = others - self.middle - self.basis @ self.loads
+        self.squares = (self.residuals**2).sum(axis=0)
+        self.largest = np.abs(others).max(axis=0, initial=0)
 
-def _decompose(covariates: Covariates, row: int, controls: Sequence[int]) -> tuple[Floats, Floats]:
-    """Orthonormal basis of the controls' columns [n, rank], and the row in terms of it [rank].
+    def compare(self, row: int) -> Comparison:
+        """Compare a row with the controls, itself left out.
 
-    The weights give the prediction at the row's covariates from loads on the basis; their squared
-    length is the leverage of the row.
-    """
-    design, own = covariates.values[list(controls)], covariates.values[row]
-    basis, sizes, turn = np.linalg.svd(design, full_matrices=False)
-    kept = sizes > 1e-9 * max(sizes.max(initial=0.0), 1e-300)
-    basis, sizes, turn = basis[:, kept], sizes[kept], turn[kept]
-    coordinates = turn @ own
-    beyond = np.abs(own - coordinates @ turn)
-    if len(controls) and beyond.max() > 1e-6 * max(1.0, float(np.abs(own).max())):
-        names = [
-            name for name, far in zip(covariates.names, beyond[1:], strict=True) if far > 1e-6
-        ]
-        raise ConnectomeError(
-            "expected controls that tell what to expect at this session's covariates; none of "
-            f"them varies as it would take in {', '.join(names) or 'these'}. Leave that out of "
-            "--covariates, or name controls that have it."
-        )
-    return basis, coordinates / sizes
+        Raises
+        ------
+        ConnectomeError
+            If a covariate of the row is not known, controls are too few for the covariates, or
+            they do not say what to expect at the row's covariates.
+        """
+        if self.covariates.unknown[row]:
+            raise ConnectomeError(
+                f"expected a value of every covariate; {self.covariates.unknown[row]} is not "
+                "known. Add it to participants.tsv, or leave it out of --covariates."
+            )
+        if row not in self.places:
+            return self._compare_other(row)
+        found = self._leave_out(self.places[row])
+        if found is None:
+            others = [one for one in self.controls if one != row]
+            found = ControlRegression(self.values, self.covariates, others)._compare_other(row)
+        return found
+
+    def _leave_out(self, place: int) -> Comparison | None:
+        """Compare a control with the others; None where that would lose digits."""
+        share = 1 - float(self.basis[place] @ self.basis[place])
+        freedom = len(self.controls) - 1 - self.basis.shape[1]
+        own = self.residuals[place]
+        if share < LOST or freedom < MIN_FREEDOM:
+            return None
+        squares = self.squares - own**2 / share
+        if not (squares > LOST * self.squares).all():
+            return None
+        statistic = own / np.sqrt(squares / freedom * share)
+        expected = np.asarray(self.values[self.controls[place]], np.float64) - own / share
+        return Comparison(expected, statistic, freedom, len(self.controls) - 1)
+
+    def _compare_other(self, row: int) -> Comparison:
+        """Compare a row that is not among the controls."""
+        freedom = len(self.controls) - self.basis.shape[1]
+        weights = self._weigh(row)
+        if freedom < MIN_FREEDOM:
+            n_columns = self.basis.shape[1]
+            names = ", ".join(("intercept", *self.covariates.names))
+            raise ConnectomeError(
+                f"expected at least {n_columns + MIN_FREEDOM} controls for {n_columns} column(s) "
+                f"of the regression ({names}); found {len(self.controls)}. It takes more people, "
+                "more --controls or fewer --covariates."
+            )
+        scale = np.sqrt(self.squares / freedom)
+        expected = self.middle + weights @ self.loads
+        error = scale * np.sqrt(1 + weights @ weights)
+        own = np.asarray(self.values[row], np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            varies = scale > ROUNDING * self.largest
+            statistic = np.where(varies, (own - expected) / error, np.nan)
+        return Comparison(expected, statistic, freedom, len(self.controls))
+
+    def _weigh(self, row: int) -> Floats:
+        """Weights of the loads in what is expected of a row; their squares add to its leverage."""
+        own = self.covariates.values[row]
+        coordinates = self.turn @ own
+        beyond = np.abs(own - coordinates @ self.turn)
+        if self.controls and beyond.max() > 1e-6 * max(1.0, float(np.abs(own).max())):
+            far = zip(self.covariates.names, beyond[1:], strict=True)
+            names = [name for name, distance in far if distance > 1e-6]
+            raise ConnectomeError(
+                "expected controls that tell what to expect at this session's covariates; none of "
+                f"them varies as it would take in {', '.join(names) or 'these'}. Leave that out "
+                "of --covariates, or name controls that have it."
+            )
+        return np.asarray(coordinates / self.sizes)

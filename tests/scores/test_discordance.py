@@ -9,8 +9,8 @@ from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.parcellations import make_parcellation
 from kraken_bids.scores.covariates import Covariates, encode_covariates
 from kraken_bids.scores.discordance import (
+    ControlRegression,
     choose_controls,
-    compare_with_controls,
     measure_residuals,
 )
 
@@ -37,7 +37,7 @@ def test_statistics_are_externally_studentised_residuals(rng: np.random.Generato
     expected = errors / np.sqrt(without * (1 - leverage))
     for row in range(N):
         others = [one for one in range(N) if one != row]
-        found = compare_with_controls(values, covariates, row=row, controls=others)
+        found = ControlRegression(values, covariates, others).compare(row)
         np.testing.assert_allclose(found.statistic, expected[row], rtol=1e-10)
         np.testing.assert_allclose(found.p, 2 * t.sf(np.abs(expected[row]), freedom), rtol=1e-9)
         np.testing.assert_allclose(norm.sf(np.abs(found.z)) * 2, found.p, rtol=1e-9)
@@ -45,12 +45,29 @@ def test_statistics_are_externally_studentised_residuals(rng: np.random.Generato
         assert (found.freedom, found.n_controls) == (freedom, N - 1)
 
 
+def test_a_control_is_compared_with_the_others(rng: np.random.Generator) -> None:
+    """From one fit, as from a fit without it; where that would lose digits, by such a fit."""
+    covariates = make_covariates(rng)
+    values = rng.standard_normal((N, 6)) + 3 * covariates.values[:, [1]]
+    values[:, 2] = 0.3
+    values[4, 2] = 0.4
+    fitted = ControlRegression(values, covariates, range(N))
+    for row in range(N):
+        others = [one for one in range(N) if one != row]
+        expected = ControlRegression(values, covariates, others).compare(row)
+        found = fitted.compare(row)
+        assert (found.freedom, found.n_controls) == (expected.freedom, N - 1)
+        np.testing.assert_allclose(found.expected, expected.expected, atol=1e-12)
+        np.testing.assert_allclose(found.statistic, expected.statistic, rtol=1e-9)
+    assert np.isnan(fitted.compare(4).statistic[2])
+
+
 def test_expectations_are_those_of_a_refit_without_the_session(rng: np.random.Generator) -> None:
     """By least squares over the controls that were named."""
     covariates = make_covariates(rng)
     values, controls = rng.standard_normal((N, 4)), list(range(3, 20))
     fit = np.linalg.lstsq(covariates.values[controls], values[controls], rcond=None)[0]
-    found = compare_with_controls(values, covariates, row=1, controls=controls)
+    found = ControlRegression(values, covariates, controls).compare(1)
     np.testing.assert_allclose(found.expected, covariates.values[1] @ fit, atol=1e-12)
 
 
@@ -61,7 +78,7 @@ def test_p_values_are_uniform_where_nothing_differs() -> None:
     for _ in range(400):
         covariates = make_covariates(rng, 20)
         values = rng.standard_normal((20, 1)) + 2 * covariates.values[:, [1]]
-        row = compare_with_controls(values, covariates, row=0, controls=range(1, 20))
+        row = ControlRegression(values, covariates, range(1, 20)).compare(0)
         found.append(row.p[0])
     assert kstest(found, "uniform").pvalue > 0.01
 
@@ -72,7 +89,7 @@ def test_groups_in_which_controls_do_not_vary_are_not_tested(rng: np.random.Gene
     values = rng.standard_normal((N, 3))
     values[:, 1] = 0.1
     values[0, 2] = np.nan
-    found = compare_with_controls(values, covariates, row=0, controls=range(1, N))
+    found = ControlRegression(values, covariates, range(1, N)).compare(0)
     assert np.isfinite(found.p).tolist() == [True, False, False]
     np.testing.assert_allclose(found.q[0], found.p[0])
 
@@ -81,9 +98,9 @@ def test_too_few_controls_for_the_covariates_are_refused(rng: np.random.Generato
     """With the number that is needed, and the columns that need it."""
     covariates = make_covariates(rng)
     values = rng.standard_normal((N, 2))
-    compare_with_controls(values, covariates, row=0, controls=range(1, 14))
+    ControlRegression(values, covariates, range(1, 14)).compare(0)
     with pytest.raises(ConnectomeError, match=r"at least 13 controls for 3 column.*found 12"):
-        compare_with_controls(values, covariates, row=0, controls=range(1, 13))
+        ControlRegression(values, covariates, range(1, 13)).compare(0)
 
 
 def test_unknown_covariates_are_refused_or_leave_controls_out(rng: np.random.Generator) -> None:
@@ -91,10 +108,10 @@ def test_unknown_covariates_are_refused_or_leave_controls_out(rng: np.random.Gen
     ages = ["", *[str(age) for age in range(20, 20 + N - 2)], "n/a"]
     covariates = encode_covariates({"age": ages}, N)
     values = rng.standard_normal((N, 2))
-    found = compare_with_controls(values, covariates, row=1, controls=range(2, N))
+    found = ControlRegression(values, covariates, range(2, N)).compare(1)
     assert found.n_controls == N - 3
     with pytest.raises(ConnectomeError, match="age is not known"):
-        compare_with_controls(values, covariates, row=0, controls=range(1, N))
+        ControlRegression(values, covariates, range(1, N)).compare(0)
 
 
 def test_a_value_that_no_control_has_is_refused(rng: np.random.Generator) -> None:
@@ -102,18 +119,18 @@ def test_a_value_that_no_control_has_is_refused(rng: np.random.Generator) -> Non
     covariates = encode_covariates({"site": ["x", *["y"] * (N - 1)]}, N)
     values = rng.standard_normal((N, 2))
     with pytest.raises(ConnectomeError, match="site=x"):
-        compare_with_controls(values, covariates, row=0, controls=range(1, N))
-    compare_with_controls(values, covariates, row=1, controls=range(2, N))
+        ControlRegression(values, covariates, range(1, N)).compare(0)
+    ControlRegression(values, covariates, range(2, N)).compare(1)
 
 
-def test_nobody_is_compared_with_an_own_session_and_everyone_counts_once() -> None:
+def test_everyone_counts_once_among_controls() -> None:
     """Of other subjects the session of the same label, else the first."""
     subjects = ["01", "01", "02", "02", "03", "04", "04"]
     sessions = ["a", "b", "a", "b", None, "c", "d"]
     everyone = range(len(subjects))
-    assert choose_controls(0, subjects, sessions, everyone) == [2, 4, 5]
-    assert choose_controls(1, subjects, sessions, everyone) == [3, 4, 5]
-    assert choose_controls(4, subjects, sessions, [0, 1, 4]) == [0]
+    assert choose_controls("a", subjects, sessions, everyone) == [0, 2, 4, 5]
+    assert choose_controls("b", subjects, sessions, everyone) == [1, 3, 4, 5]
+    assert choose_controls(None, subjects, sessions, [0, 1, 4]) == [0, 4]
 
 
 def test_measures_are_means_and_sizes_of_residuals(rng: np.random.Generator) -> None:

@@ -14,8 +14,8 @@ from kraken_bids.scores.covariates import Covariates, encode_covariates
 from kraken_bids.scores.discordance import (
     MEASURES,
     Comparison,
+    ControlRegression,
     choose_controls,
-    compare_with_controls,
 )
 from kraken_bids.settings import Settings
 
@@ -105,9 +105,14 @@ def compare_sessions(
         covariates = encode_covariates(columns, len(own))
         candidates = [row for row, k in enumerate(residuals.subjects) if k in rules.controls]
         subjects, sessions = [one.subject for one in own], [one.session for one in own]
+        fitted = {
+            label: _fit(
+                residuals, covariates, choose_controls(label, subjects, sessions, candidates)
+            )
+            for label in dict.fromkeys(sessions)
+        }
         for row, index in enumerate(residuals.subjects):
-            controls = choose_controls(row, subjects, sessions, candidates)
-            one = _compare(residuals, covariates, row=row, controls=controls)
+            one = _compare(residuals, fitted[sessions[row]], row)
             if one.reason:
                 refused.setdefault(one.reason, []).append(members[index].label)
             compared.setdefault(index, []).append(one)
@@ -117,16 +122,20 @@ def compare_sessions(
     return compared
 
 
+def _fit(
+    residuals: RegionResiduals, covariates: Covariates, controls: Sequence[int]
+) -> dict[str, ControlRegression]:
+    return {
+        name: ControlRegression(residuals.measures[name], covariates, controls)
+        for name in MEASURES
+    }
+
+
 def _compare(
-    residuals: RegionResiduals, covariates: Covariates, *, row: int, controls: Sequence[int]
+    residuals: RegionResiduals, fitted: Mapping[str, ControlRegression], row: int
 ) -> TargetComparison:
     try:
-        measures = {
-            name: compare_with_controls(
-                residuals.measures[name], covariates, row=row, controls=controls
-            )
-            for name in MEASURES
-        }
+        measures = {name: regression.compare(row) for name, regression in fitted.items()}
     except ConnectomeError as error:
         return TargetComparison(residuals, row, reason=str(error))
     return TargetComparison(residuals, row, measures)
