@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator, Mapping
+from os import DirEntry
 from pathlib import Path
 from typing import NamedTuple
 
@@ -142,10 +143,12 @@ def find_calibrated(output_dir: Path, subject: str, session: str | None) -> list
     folder = _session_folder(output_dir, {"sub": subject} | ({"ses": session} if session else {}))
     places = (folder, folder / "func", folder / "dwi")
     return [
-        path
+        Path(entry.path)
         for place in places
-        for path in _list_paths(place)
-        if path.is_file() and parse_name(path).get("desc", "").endswith(CALIBRATED)
+        for entry in _list_entries(place)
+        if CALIBRATED in entry.name
+        and parse_name(Path(entry.name)).get("desc", "").endswith(CALIBRATED)
+        and entry.is_file()
     ]
 
 
@@ -204,13 +207,15 @@ def find_sessions(output_dir: Path) -> list[tuple[str, str | None]]:
 
 
 def _list_relmats(folder: Path) -> Iterator[RelmatFile]:
-    inside = _list_paths(folder)
-    sessions = [path for path in inside if path.name.startswith("ses-") and is_folder(path)]
+    inside = _list_entries(folder)
+    named = [Path(entry.path) for entry in inside if entry.name.startswith("ses-")]
+    sessions = [path for path in named if is_folder(path)]
     for level in (folder, *sessions) if inside else ():
         for datatype in ("func", "dwi"):
-            for path in _list_paths(level / datatype):
-                if not path.match(f"sub-*_relmat{RELMAT}"):
+            for entry in _list_entries(level / datatype):
+                if not (entry.name.startswith("sub-") and entry.name.endswith(f"_relmat{RELMAT}")):
                     continue
+                path = Path(entry.path)
                 entities = parse_name(path)
                 if is_predicted(entities):
                     continue
@@ -231,10 +236,10 @@ def _list_relmats(folder: Path) -> Iterator[RelmatFile]:
                 yield RelmatFile(own["sub"], own.get("ses"), flavor, path, entities)
 
 
-def _list_paths(folder: Path) -> list[Path]:
+def _list_entries(folder: Path) -> list[DirEntry[str]]:
     """List what is in a folder, by name; nothing where there is none that may be read."""
     try:
-        return [Path(entry.path) for entry in list_folder(folder)]
+        return list_folder(folder)
     except InputError as error:
         if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
             logger.warning("passed over: %s", error)

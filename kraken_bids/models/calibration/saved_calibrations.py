@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,24 @@ class PairCalibration:
 
     def find_row(self, connectome: str) -> int | None:
         """Row of a measured connectome that it was fitted on; None for another one."""
-        return self.connectomes.index(connectome) if connectome in self.connectomes else None
+        return self._rows.get(connectome)
 
     def find_fold(self, subject: str) -> int | None:
         """Fold of a subject of the dataset it was fitted on; None of one who was not."""
-        return int(self.folds[self.subjects.index(subject)]) if subject in self.subjects else None
+        return self._folds.get(subject)
+
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return _index(self.connectomes, range(len(self.connectomes)))
+
+    @cached_property
+    def _folds(self) -> dict[str, int]:
+        return _index(self.subjects, self.folds.tolist())
+
+
+def _index(names: Sequence[str], values: Sequence[int]) -> dict[str, int]:
+    """Value of each name; of the first where a name is there twice."""
+    return dict(zip(reversed(names), reversed(values), strict=True))
 
 
 @dataclass(frozen=True, eq=False)
