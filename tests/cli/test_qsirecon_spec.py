@@ -32,7 +32,7 @@ def list_nodes(spec: dict, action: str) -> list[dict]:
 
 @pytest.mark.parametrize("words", [(), ("--single-shell",)])
 def test_tckgen_is_called_as_for_training(tmp_path: Path, words: tuple[str, ...]) -> None:
-    """nipype takes the keys and makes of them the words of the published calls."""
+    """The keys are nipype's, which makes of them the words of the published calls."""
     tracking = list_nodes(write_spec(tmp_path / "spec.yaml", *words), "tractography")
     assert [node["parameters"]["use_5tt"] for node in tracking] == [True, False]
     for node, algorithm in zip(tracking, ("iFOD2", "SD_Stream"), strict=True):
@@ -50,7 +50,7 @@ def test_tckgen_is_called_as_for_training(tmp_path: Path, words: tuple[str, ...]
 
 
 def test_every_node_is_one_that_qsirecon_builds(tmp_path: Path) -> None:
-    """Names are unique, inputs are nodes before, software and actions are spelled as QSIRecon's."""
+    """Names are unique, inputs come before, software and actions are spelled as QSIRecon's."""
     known = {("MRTrix3", "csd"), ("MRTrix3", "tractography"), ("qsirecon", "select_gradients")}
     specs = [
         write_spec(tmp_path / "multi.yaml"),
