@@ -27,7 +27,8 @@ def write_recon_spec(path: Path, *, is_single_shell: bool) -> None:
     """
     if path.suffix not in {".yaml", ".yml"}:
         raise SettingsError(
-            f"expected a path that ends in .yaml, by which QSIRecon knows the format; found {path}."
+            f"expected a path that ends in .yaml, by which QSIRecon tells the format; "
+            f"found {path}."
         )
     spec = files("kraken_bids").joinpath("data", SPECS[is_single_shell])
     write_text(path, spec.read_text(encoding="utf-8"))

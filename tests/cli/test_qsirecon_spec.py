@@ -1,4 +1,4 @@
-"""``kraken-tools qsirecon-spec`` writes what QSIRecon reads, and its files are found afterwards."""
+"""``kraken-tools qsirecon-spec`` writes what QSIRecon reads, and its files are found later."""
 
 from pathlib import Path
 from types import SimpleNamespace
