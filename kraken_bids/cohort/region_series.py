@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.names import format_name, parse_name, split_extension
-from kraken_bids.bids.outputs import CLEANED, FRAMES, sidecar_path
+from kraken_bids.bids.names import parse_name, split_extension
+from kraken_bids.bids.outputs import CLEANED
+from kraken_bids.cohort.run_volumes import read_counts
 from kraken_bids.exceptions import ConnectomeError, InputError
-from kraken_bids.io.facts import read_facts
 from kraken_bids.io.named_arrays import read_arrays
 from kraken_bids.io.stored_rows import BROKEN
 from kraken_bids.io.tables import IN_NUMBERS, read_columns
@@ -27,10 +27,6 @@ logger = logging.getLogger(__name__)
 Floats = NDArray[np.floating]
 ARRAY_FILES = (".npy", ".npz", ".mat", ".h5", ".hdf5")
 TEXT_FILES = (".tsv", ".csv", ".txt", ".1D", ".1d", ".dat")
-NOT_OF_RUN = {"atlas", "desc", "space", "cohort", "res", "suffix", "extension"}
-"""Of a name: what does not tell one run from another."""
-KEPT = "kept"
-"""Column of the table of a run's volumes: 1 where a volume counts."""
 NUMBERS_AS_NAMES = re.compile(rb"[ \t,;]*\d+(?:[ \t,;]+\d+){2,}[ \t,;\r]*")
 
 
@@ -143,7 +139,7 @@ def _read_file(path: Path, variable: str) -> list[RegionSeries]:
             f"expected region series ({', '.join((*TEXT_FILES, *ARRAY_FILES))}); found {path}."
         )
     regions, values = _read_text(path)
-    return [RegionSeries(name, values, regions, _read_counts(path, len(values)), path)]
+    return [RegionSeries(name, values, regions, read_counts(path, len(values)), path)]
 
 
 def _read_text(path: Path) -> tuple[tuple[str, ...], Floats]:
@@ -210,30 +206,6 @@ def _read_stack(path: Path, variable: str) -> list[tuple[str, Floats]]:
     if values.ndim == 2:
         return [("", values)]
     return [(str(k), own) for k, own in enumerate(values, start=1)]
-
-
-def _read_counts(path: Path, n_volumes: int) -> NDArray[np.float64] | None:
-    """Which volumes count, by the sidecar or the table of volumes of kraken-bids beside it."""
-    said = read_facts(sidecar_path(path)).numbers("VolumesKept")
-    if said and len(said) != n_volumes:
-        raise InputError(
-            f"expected as many volumes in {path} as its sidecar has (VolumesKept: {len(said)}); "
-            f"found {n_volumes}. One of them is of another run: make both again with --force."
-        )
-    if said:
-        return np.asarray(said, np.float64)
-    entities = parse_name(path)
-    if "atlas" not in entities:
-        return None
-    own = {key: value for key, value in entities.items() if key not in NOT_OF_RUN}
-    start = format_name({"sub": own.get("sub", "")}, suffix="", extension="").rstrip("_")
-    for table in sorted(path.parent.glob(f"{start}*_desc-{FRAMES}_timeseries.tsv")):
-        other = {k: v for k, v in parse_name(table).items() if k not in NOT_OF_RUN}
-        if other == own:
-            kept = read_columns(table).get(KEPT)
-            if kept is not None and len(kept) == n_volumes and kept.dtype.kind == "f":
-                return np.asarray(kept, np.float64)
-    return None
 
 
 def _orient(scans: list[RegionSeries], regions: str) -> list[RegionSeries]:

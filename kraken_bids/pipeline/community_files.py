@@ -1,7 +1,8 @@
 """Files of dynamic communities: shares, labels, presence, scores, history, pictures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from kraken_bids import __version__
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.cohort.region_series import RegionSeries
+from kraken_bids.cohort.run_volumes import read_displacement
 from kraken_bids.io.facts import read_facts
 from kraken_bids.io.files import atomic_path
 from kraken_bids.io.records import column, remove_records, write_records
@@ -91,7 +93,8 @@ def write_communities(result: CommunityResult, places: Places) -> None:
     for scan, presence in zip(result.scans, result.found.presence, strict=True):
         _write_presence(result, scan, presence, places)
     _write_scores(result, places)
-    _write_pictures(result, places)
+    if places.picture:
+        _write_pictures(result, places.picture)
 
 
 def write_record(result: CommunityResult, places: Places, *, digest: str = "") -> None:
@@ -109,6 +112,8 @@ def write_record(result: CommunityResult, places: Places, *, digest: str = "") -
         "Description": "Dynamic communities of region series",
         "Settings": asdict(found.settings),
         "Stability": found.stability,
+        "Objectives": found.history[:, -1, 0],
+        "StartsInConsensus": 1 + np.flatnonzero(found.is_counted),
         "Scans": [scan.name for scan in result.scans],
         "Sources": [places.source(scan.path) for scan in result.scans],
         "Regions": len(found.affiliation),
@@ -218,11 +223,14 @@ def _describe(result: CommunityResult, place: int) -> CommunityRow:
     )
 
 
-def _write_pictures(result: CommunityResult, places: Places) -> None:
+def _write_pictures(result: CommunityResult, place: Callable[[RegionSeries], Path]) -> None:
     present = [k for k in range(len(result.names)) if (result.found.labels == k).any()]
     for scan, presence in zip(result.scans, result.found.presence, strict=True):
         carpet = PresenceCarpet(
-            name_run(scan), tuple(result.names[k] for k in present), presence[:, present]
+            name_run(scan),
+            tuple(result.names[k] for k in present),
+            presence[:, present],
+            read_displacement(scan.path, len(presence)),
         )
-        with atomic_path(places.picture(scan)) as temporary:
+        with atomic_path(place(scan)) as temporary:
             temporary.write_bytes(draw_presence(carpet))

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.output_dataset import bids_uri
 from kraken_bids.bids.outputs import CLEANED, group_path, sidecar_path
 from kraken_bids.cohort.region_series import RegionSeries
@@ -28,8 +27,8 @@ class Places:
     """Of another table, by its name: ``metrics``, ``communities``, ``history``, ``resolution``."""
     presence: Callable[[RegionSeries], Path]
     """Of the presence in a scan."""
-    picture: Callable[[RegionSeries], Path]
-    """Of its picture."""
+    picture: Callable[[RegionSeries], Path] | None
+    """Of its picture; None where the page of the participant draws it."""
     source: Callable[[Path], str]
     """How sidecars name a file."""
 
@@ -51,11 +50,8 @@ def places_in_dataset(output_dir: Path, atlas: str) -> Places:
     return Places(
         lambda suffix: group_path(output_dir, f"{start}_{suffix}.tsv"),
         lambda name: group_path(output_dir, f"{start}_{name}.tsv"),
-        lambda scan: scan.path.with_name(f"{name_run(scan)}_desc-{LABEL}_timeseries.tsv"),
-        lambda scan: (
-            (output_dir / f"sub-{parse_name(scan.path)['sub']}" / "figures")
-            / f"{name_run(scan)}_presence.png"
-        ),
+        lambda scan: presence_beside(scan.path),
+        None,
         partial(bids_uri, datasets=(), output_dir=output_dir),
     )
 
@@ -79,24 +75,28 @@ def remove_earlier(
     sidecar_path(places.table("history")).unlink(missing_ok=True)
     for name in ("agreement", "modalities", "events"):
         remove_records(places.table(name))
-    kept = {place(scan) for scan in scans for place in (places.presence, places.picture)}
-    ending = f"_atlas-{atlas}_desc-{LABEL}_timeseries.tsv"
-    old = [
-        *output_dir.glob(f"sub-*/**/func/*{ending}"),
-        *output_dir.glob(f"sub-*/figures/*_atlas-{atlas}_presence.png"),
-    ]
+    kept = {places.presence(scan) for scan in scans}
+    old = output_dir.glob(f"sub-*/**/func/*_atlas-{atlas}_desc-{LABEL}_timeseries.tsv")
     gone = [path for path in old if path not in kept]
     for path in gone:
         remove_records(path)
-    n_scans = sum(path.name.endswith(ending) for path in gone)
-    if n_scans:
+    if gone:
         logger.warning(
             "presence of %s communities in %d scan(s) of an earlier search is removed: they are "
             "not among the scans of this one",
-            atlas, n_scans,
+            atlas, len(gone),
         )  # fmt: skip
+
+
+def presence_beside(series: Path) -> Path:
+    """Give the place of presence in a scan, beside its region series in OUTPUT_DIR."""
+    return series.with_name(f"{_shorten(series.stem)}_desc-{LABEL}_timeseries.tsv")
 
 
 def name_run(scan: RegionSeries) -> str:
     """Name of a scan without what says that it is a series of regions."""
-    return scan.name.removesuffix("_timeseries").replace(f"_desc-{CLEANED}", "")
+    return _shorten(scan.name)
+
+
+def _shorten(name: str) -> str:
+    return name.removesuffix("_timeseries").replace(f"_desc-{CLEANED}", "")

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,8 +26,9 @@ from kraken_bids.pipeline.progress import Progress
 
 logger = logging.getLogger(__name__)
 
-WINDOW = 60
-"""Volumes of a sliding window of the Leiden baseline; windows overlap by half."""
+WINDOW, MAX_WINDOWS = 60, 200
+"""Volumes of a sliding window of the Leiden baseline (windows overlap by half), and how many of
+all scans' windows, evenly spread, are partitioned."""
 
 
 @dataclass(frozen=True)
@@ -91,12 +93,14 @@ def search_communities(
 
 
 class _Watch:
-    """Says now and then how far the search is."""
+    """Says now and then how far the search is; time counts from the first epoch on."""
 
     def __init__(self, settings: CommunitySettings) -> None:
-        self.progress = Progress("searched: epochs", settings.n_seeds * settings.epochs)
+        self.total = settings.n_seeds * settings.epochs
+        self.progress: Progress | None = None
 
     def __call__(self, _seed: int, _epoch: int, _terms: NDArray[np.float64]) -> None:
+        self.progress = self.progress or Progress("searched: epochs", self.total)
         self.progress.advance()
 
 
@@ -116,17 +120,7 @@ def compare_methods(
     own = found.labels[prepared.regions]
     partitions = {"dynamic communities": own}
     if options.has_baseline:
-        choice = {"gamma": settings.gamma, "sign": settings.sign, "seed": settings.seed}
-        partitions["Leiden, mean correlation"] = find_leiden(mean, **choice)  # type: ignore[arg-type]
-        windows = [
-            find_leiden(_correlate(series[:, part], counts[part]), n_starts=1, **choice)  # type: ignore[arg-type]
-            for series, counts in _pair(prepared)
-            for part in _list_windows(counts)
-        ]
-        if windows:
-            partitions["Leiden, consensus of windows"] = find_consensus(
-                windows, seed=settings.seed
-            )
+        partitions |= _find_baselines(prepared, mean, settings)
     return [
         BaselineScore(
             name,
@@ -136,6 +130,24 @@ def compare_methods(
         )
         for name, labels in partitions.items()
     ]
+
+
+def _find_baselines(
+    prepared: PreparedScans, mean: NDArray[np.float64], settings: CommunitySettings
+) -> dict[str, NDArray[np.intp]]:
+    """Partition the mean correlation matrix, and windows, by the Leiden algorithm."""
+    find = partial(find_leiden, gamma=settings.gamma, sign=settings.sign, seed=settings.seed)
+    found = {"Leiden, mean correlation": find(mean)}
+    parts = _list_windows(prepared)
+    progress = Progress("partitioned by Leiden: windows", len(parts))
+    windows = []
+    for scan, part in parts:
+        own = _correlate(prepared.series[scan][:, part], prepared.counts[scan][part])
+        windows.append(find(own, n_starts=1))
+        progress.advance()
+    if windows:
+        found["Leiden, consensus of windows"] = find_consensus(windows, seed=settings.seed)
+    return found
 
 
 def _pair(
@@ -153,11 +165,16 @@ def _correlate(series: NDArray[np.float64], counts: NDArray[np.float64]) -> NDAr
     return np.asarray(inside @ inside.T)
 
 
-def _list_windows(counts: NDArray[np.float64]) -> list[slice]:
-    """Windows of which at least half of the volumes count."""
-    starts = range(0, len(counts) - WINDOW + 1, WINDOW // 2)
-    windows = [slice(start, start + WINDOW) for start in starts]
-    return [part for part in windows if counts[part].sum() >= WINDOW / 2]
+def _list_windows(prepared: PreparedScans) -> list[tuple[int, slice]]:
+    """Windows of the scans of which at least half of the volumes count."""
+    windows = [
+        (scan, slice(start, start + WINDOW))
+        for scan, counts in enumerate(prepared.counts)
+        for start in range(0, len(counts) - WINDOW + 1, WINDOW // 2)
+        if counts[start : start + WINDOW].sum() >= WINDOW / 2
+    ]
+    chosen = np.linspace(0, len(windows) - 1, min(len(windows), MAX_WINDOWS)).round()
+    return [windows[int(k)] for k in chosen]
 
 
 def _test_presence(

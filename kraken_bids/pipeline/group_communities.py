@@ -1,45 +1,36 @@
 """Dynamic communities of everyone in OUTPUT_DIR, for each atlas by itself."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
 from kraken_bids import __version__
 from kraken_bids.bids.names import parse_name
-from kraken_bids.bids.outputs import (
-    CLEANED,
-    group_path,
-    prediction_archive_path,
-    relmat_path,
-    sidecar_path,
-    timeseries_path,
-)
+from kraken_bids.bids.outputs import CLEANED, sidecar_path, timeseries_path
 from kraken_bids.cohort.failures import Failure, failing_alone, going_on
 from kraken_bids.cohort.from_dataset import Member
-from kraken_bids.cohort.region_series import (
-    NOT_OF_RUN,
-    RegionSeries,
-    check_regions,
-    read_region_series,
-)
+from kraken_bids.cohort.region_series import RegionSeries, check_regions, read_region_series
+from kraken_bids.cohort.run_volumes import find_volume_tables, list_run_entities
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.digests import digest, file_stamps
-from kraken_bids.io.facts import read_facts
+from kraken_bids.io.facts import Facts, read_facts
+from kraken_bids.io.writing import write_json
 from kraken_bids.models.communities.community_settings import CommunitySettings
 from kraken_bids.models.communities.scans import prepare_scans
 from kraken_bids.models.krakencoder.devices import resolve_device
 from kraken_bids.parcellations import list_parcellations
-from kraken_bids.pipeline.community_context import find_events, write_events, write_modalities
+from kraken_bids.pipeline.community_context import list_compared, write_modalities
+from kraken_bids.pipeline.community_events import find_events, write_events
 from kraken_bids.pipeline.community_files import write_record
 from kraken_bids.pipeline.community_places import LABEL, places_in_dataset, remove_earlier
 from kraken_bids.pipeline.community_search import CommunityOptions, search_communities
-from kraken_bids.scores.quality_control import CROSS_MODAL
+from kraken_bids.pipeline.written_communities import read_communities
+from kraken_bids.report.leftovers import Leftovers
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
-
 
 STAGE = "communities"
 
@@ -49,7 +40,8 @@ def write_group_communities(
 ) -> None:
     """Search the cleaned series of every atlas for communities, and write what is found.
 
-    An atlas whose series and settings are those of the last run is passed over, unless forced.
+    An atlas whose series and settings are those of the last run is not searched again, unless
+    forced; what stands beside its communities is written where connectomes or events changed.
 
     Parameters
     ----------
@@ -75,31 +67,62 @@ def write_group_communities(
     search, options = _read_options(settings)
     problems: list[Exception] = []
     for atlas, own in sorted(files.items()):
-        read = _list_read(settings, members, atlas, own)
-        # the device changes where numbers are computed, not what is searched for
-        words = (str(search), str(replace(options, device="")), file_stamps(read))
-        now = digest(LABEL, __version__, *words)
-        record_path = group_path(output, f"atlas-{atlas}_desc-{LABEL}_history.json")
-        is_done = record_path.exists() and read_facts(record_path).text("RunDigest") == now
-        if is_done and not settings.run.force:
-            logger.info("communities of %s are up to date, skipped (--force redoes them)", atlas)
-            continue
-        logger.info("communities of %s", atlas)
         with going_on(problems):
-            n_before = len(failures)
-            scans = _read_scans(own, failures)
-            is_whole = len(failures) == n_before
-            if not scans:
-                continue
-            places = places_in_dataset(output, atlas)
-            remove_earlier(output, atlas, places, scans)
-            result = search_communities(scans, places, search, options)
-            write_modalities(output, members, result=result, places=places)
-            write_events(settings.data.bids_dir, result, places)
-            # where somebody failed, the next run tries again
-            write_record(result, places, digest=now if is_whole else "")
+            if _search(settings, atlas, own, failures, search=search, options=options):
+                _compare(settings, members, atlas)
     if problems:
         raise problems[0]
+
+
+def _search(
+    settings: Settings,
+    atlas: str,
+    files: Mapping[Path, Member],
+    failures: list[Failure],
+    *,
+    search: CommunitySettings,
+    options: CommunityOptions,
+) -> bool:
+    """Search for the communities of an atlas, unless that is done; says whether there are any."""
+    output = settings.data.output_dir
+    # the device changes where numbers are computed, not what is searched for
+    words = (str(search), str(replace(options, device="")), file_stamps(_list_read(files)))
+    now = digest(LABEL, __version__, *words)
+    if _read_record(output, atlas).text("RunDigest") == now and not settings.run.force:
+        logger.info("communities of %s are up to date, skipped (--force redoes them)", atlas)
+        return True
+    logger.info("communities of %s", atlas)
+    n_before = len(failures)
+    scans = _read_scans(files, failures)
+    is_whole = len(failures) == n_before
+    if not scans:
+        return False
+    places = places_in_dataset(output, atlas)
+    remove_earlier(output, atlas, places, scans)
+    result = search_communities(scans, places, search, options)
+    # where somebody failed, the next run tries again
+    write_record(result, places, digest=now if is_whole else "")
+    return True
+
+
+def _compare(settings: Settings, members: Sequence[Member], atlas: str) -> None:
+    """Write what stands beside the communities of an atlas, unless it is there already."""
+    data, places = settings.data, places_in_dataset(settings.data.output_dir, atlas)
+    record = _read_record(data.output_dir, atlas)
+    found = read_communities(data.output_dir, places)
+    events = [find_events(data.bids_dir, path) for path in found.scans]
+    read = [*list_compared(data.output_dir, members, atlas), *events]
+    now = digest(LABEL, __version__, file_stamps(read))
+    if record.text("ComparedDigest") == now and not settings.run.force:
+        return
+    logger.info("communities of %s beside connectomes and events", atlas)
+    write_modalities(data.output_dir, members, atlas, found=found, places=places)
+    write_events(data.bids_dir, found=found, places=places)
+    write_json(sidecar_path(places.table("history")), {**record.plain, "ComparedDigest": now})
+
+
+def _read_record(output_dir: Path, atlas: str) -> Facts:
+    return read_facts(sidecar_path(places_in_dataset(output_dir, atlas).table("history")))
 
 
 def _read_options(settings: Settings) -> tuple[CommunitySettings, CommunityOptions]:
@@ -121,16 +144,18 @@ def _read_options(settings: Settings) -> tuple[CommunitySettings, CommunityOptio
 
 def _list_series(settings: Settings, members: Sequence[Member]) -> dict[str, dict[Path, Member]]:
     """List the cleaned series of everyone, and whose each is, by atlas."""
+    output = settings.data.output_dir
     found: dict[str, dict[Path, Member]] = {}
     for member in members:
-        folder = timeseries_path(settings.data.output_dir, member.entities, "x").parent
+        folder = timeseries_path(output, member.entities, "x").parent
         runs: dict[tuple[str, ...], list[Path]] = {}
+        leftovers = Leftovers(output, member.subject, member.session)
         for path in sorted(folder.glob(f"*_desc-{CLEANED}_timeseries.tsv")):
-            names = parse_name(path)
-            atlas = names.get("atlas", "")
-            if atlas in settings.data.atlases or atlas not in list_parcellations():
-                own = [f"{k}-{v}" for k, v in names.items() if k not in NOT_OF_RUN]
-                runs.setdefault((atlas, *own), []).append(path)
+            atlas = parse_name(path).get("atlas", "")
+            is_asked = atlas in settings.data.atlases or atlas not in list_parcellations()
+            if is_asked and not leftovers.holds(path):
+                run = list_run_entities(path).values()
+                runs.setdefault((atlas, *run), []).append(path)
         for (atlas, *_), paths in runs.items():
             found.setdefault(atlas, {})[_choose_space(paths, member, atlas)] = member
     return found
@@ -152,28 +177,10 @@ def _choose_space(paths: Sequence[Path], member: Member, atlas: str) -> Path:
     return chosen
 
 
-def _list_read(
-    settings: Settings, members: Sequence[Member], atlas: str, series: Mapping[Path, Member]
-) -> list[Path | None]:
-    """List all files that the communities of an atlas and what stands beside them come from."""
-    output = settings.data.output_dir
-    connectomes = [
-        path
-        for member in members
-        for flavor, measured in member.connectomes.items()
-        if flavor.parcellation == atlas
-        for path in (
-            measured,
-            relmat_path(output, member.entities, flavor, source=CROSS_MODAL[flavor.group]),
-        )
-    ]
-    archives = [prediction_archive_path(output, one.subject, one.session) for one in members]
+def _list_read(series: Iterable[Path]) -> list[Path]:
+    """List the files that a search depends on: series, and what says which volumes count."""
     return [
-        *series,
-        *map(sidecar_path, series),
-        *(find_events(settings.data.bids_dir, path) for path in series),
-        *connectomes,
-        *archives,
+        read for path in series for read in (path, sidecar_path(path), *find_volume_tables(path))
     ]
 
 

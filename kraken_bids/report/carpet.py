@@ -1,4 +1,4 @@
-"""Carpets: the series of all regions of a run as one picture, regions in display order."""
+"""Carpets: all series of a run as one picture, regions in display order; motion above them."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -106,6 +106,38 @@ def draw_carpet(figure: "Figure", axes: "Axes", rgb: Bytes, layout: Layout, *, e
     for start in layout.starts[1:-1]:
         axes.axhline(start, color="white", linewidth=0.6)
     _draw_groups(figure, axes, layout)
+
+
+def draw_displacement(
+    axes: "Axes", times: Floats, displacement: Floats, *, threshold: float | None = None
+) -> None:
+    """Draw framewise displacement over time; a jump far larger than the rest is cut and named.
+
+    Parameters
+    ----------
+    axes : Axes
+    times : ndarray of shape (n_volumes,)
+        In the unit of the axis.
+    displacement : ndarray of shape (n_volumes,)
+        mm; NaN where undefined.
+    threshold : float, optional
+        mm; a dashed line.
+    """
+    displacement = np.asarray(displacement, dtype=float)
+    finite = displacement[np.isfinite(displacement)]
+    high = float(np.percentile(finite, 99.5)) * 1.15 if finite.size else 0.0
+    top = max(0.6, high, (threshold or 0) * 1.2)
+    axes.set_ylim(0, top)
+    axes.yaxis.set_major_locator(theme.ticker.MaxNLocator(3))
+    axes.fill_between(times, 0, displacement, color=theme.ACCENT, alpha=0.15, linewidth=0)
+    axes.plot(times, displacement, color=theme.ACCENT, linewidth=0.8)
+    if threshold is not None:
+        axes.axhline(threshold, color=theme.WARM, linewidth=0.8, linestyle=(0, (5, 3)))
+    if finite.size and finite.max() > top:
+        note = f"highest {finite.max():.1f} mm"
+        style = {"transform": axes.transAxes, "ha": "right", "fontsize": theme.SMALL}
+        style["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.85}
+        theme.add_text(axes, 0.995, 0.8, note, **style)
 
 
 def _draw_groups(figure: "Figure", axes: "Axes", layout: Layout) -> None:

@@ -17,6 +17,7 @@ from kraken_bids.bids.outputs import relmat_path, sidecar_path, timeseries_path
 from kraken_bids.cli.analysis_options import check_analysis_options
 from kraken_bids.cohort.failures import Failure
 from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.standing import record_path
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.io.tables import read_columns
@@ -136,7 +137,7 @@ def test_nothing_of_an_earlier_search_stays_beside_another(
     assert (group / f"{start}resolution.tsv").exists()
     for name in ("events", "agreement"):
         (group / f"{start}{name}.tsv").write_text("of another search\n")
-    stranger = output / "sub-03" / "figures" / "mine.png"
+    stranger = output / "sub-03" / "func" / "mine.tsv"
     stranger.touch()
     write_group_communities(settings, members[:2], [])
     left = [
@@ -148,7 +149,6 @@ def test_nothing_of_an_earlier_search_stays_beside_another(
     presence = sorted(output.glob("sub-*/func/*_desc-communities_timeseries.tsv"))
     assert [path.name[:6] for path in presence] == ["sub-01", "sub-02"]
     assert len([*output.glob("sub-*/func/*_desc-communities_timeseries.json")]) == 2
-    assert len([*output.glob("sub-*/figures/*_presence.png")]) == 2
     assert stranger.exists()
 
 
@@ -158,7 +158,7 @@ def test_what_is_stopped_in_the_middle_is_done_again(
     write_group_communities(settings, members, [])
     anew = replace(settings, analysis=replace(settings.analysis, n_communities="4"))
     with monkeypatch.context() as patch:
-        patch.setattr(group_communities, "write_events", _stop)
+        patch.setattr(group_communities, "write_record", _stop)
         with pytest.raises(KeyboardInterrupt):
             write_group_communities(anew, members, [])
     assert not (
@@ -170,7 +170,7 @@ def test_what_is_stopped_in_the_middle_is_done_again(
     assert [*read_columns(shares)] == ["index", "name", "C1", "C2", "C3"]
 
 
-def _stop(*_: object) -> None:
+def _stop(*_: object, **_named: object) -> None:
     raise KeyboardInterrupt
 
 
@@ -193,6 +193,69 @@ def test_events_that_come_later_are_taken_in(settings: Settings, members: list[M
     responses = read_columns(table)
     assert set(responses["trial_type"]) == {"faces"}
     assert set(responses["n_events"]) == {3.0}
+
+
+def test_a_changed_connectome_is_compared_anew_and_nothing_searched(
+    settings: Settings, members: list[Member]
+) -> None:
+    """The search depends on series alone."""
+    output = settings.data.output_dir
+    group = output / "group"
+    flavor = parse_flavor("FCcorr_fs86_hpf")
+    path = relmat_path(output, {"sub": "01"}, flavor, source=None)
+    own = [Member("01", None, {flavor: path}), *members[1:]]
+    labels = np.arange(86) % 3
+    agreements, searched = [], []
+    for shared in (labels, labels // 2, None):
+        if shared is None:
+            own = members
+        else:
+            write_relmat(path, (shared[:, None] == shared) * 0.5 + 0.1)
+        write_group_communities(settings, own, [])
+        searched.append((group / "atlas-fs86_desc-communities_history.tsv").stat().st_mtime_ns)
+        table = group / "atlas-fs86_desc-communities_agreement.tsv"
+        agreements.append(read_columns(table)["rand_index"][0] if table.exists() else None)
+    assert agreements[0] == 1.0
+    assert agreements[1] is not None
+    assert agreements[1] < 0.9
+    assert agreements[2] is None  # that of a connectome that is gone
+    assert len(set(searched)) == 1
+
+
+def test_volumes_that_count_no_more_are_searched_anew(
+    settings: Settings, members: list[Member]
+) -> None:
+    """By the table of volumes beside a series whose sidecar does not say it."""
+    write_group_communities(settings, members, [])
+    kept = np.ones(60)
+    kept[10:20] = 0
+    func = settings.data.output_dir / "sub-01" / "func"
+    write_table(func / "sub-01_task-rest_desc-quality_timeseries.tsv", {"kept": kept})
+    write_group_communities(settings, members, [])
+    presence = read_columns(func / "sub-01_task-rest_atlas-fs86_desc-communities_timeseries.tsv")
+    assert np.isnan(presence["C1"][10:20]).all()
+
+
+def test_a_run_that_the_last_run_left_aside_is_not_searched(
+    settings: Settings, members: list[Member]
+) -> None:
+    """Its series lie there still."""
+    output, flavor = settings.data.output_dir, parse_flavor("FCcorr_fs86_hpf")
+    func = output / "sub-01" / "func"
+    own = next(func.glob("*_timeseries.tsv"))
+    for run in "12":
+        (func / own.name.replace("rest", f"rest_run-{run}")).write_bytes(own.read_bytes())
+    own.unlink()
+    path = relmat_path(output, {"sub": "01", "task": "rest"}, flavor, source=None)
+    write_relmat(path, np.eye(86))
+    runs = [{"File": "sub-01_task-rest_run-1_bold.nii.gz"}]
+    write_json(sidecar_path(path), {"Runs": runs, "RunDigest": "a"})
+    noted = {"Measured": {path.relative_to(output).as_posix(): "a"}}
+    write_json(record_path(output, "01", None), noted)
+    write_group_communities(settings, members, [])
+    scans = _read_history(settings)["Scans"]
+    assert [name[:21] for name in scans if name[:6] == "sub-01"] == ["sub-01_task-rest_run-"]
+    assert "run-1" in scans[0]
 
 
 def test_a_run_in_two_spaces_counts_once(

@@ -10,8 +10,8 @@ from kraken_bids.exceptions import SettingsError
 
 Floats = NDArray[np.floating]
 Labels = NDArray[np.intp]
-MAX_ROUNDS = 20
-"""Of a consensus, which mostly takes two or three."""
+MAX_ROUNDS, MAX_REPEATS = 20, 20
+"""Of a consensus, which mostly takes two or three rounds; partitions of one round."""
 
 
 def find_leiden(
@@ -110,7 +110,7 @@ def find_consensus(partitions: Sequence[Labels], *, seed: int = 0, gamma: float 
             find_leiden(
                 shared, gamma=gamma, sign="positive", seed=seed + 100 * number + k, n_starts=1
             )
-            for k in range(len(partitions))
+            for k in range(min(len(partitions), MAX_REPEATS))
         ]
         if all((one == current[0]).all() for one in current):
             break

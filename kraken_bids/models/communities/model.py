@@ -22,6 +22,8 @@ from kraken_bids.models.communities.static_modularity import Scan
 logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.floating]
+TOLERANCE = 0.01
+"""Share of the best objective by which that of a start may fall short to count."""
 Watch = Callable[[int, int, NDArray[np.float64]], None]
 """Called with the number of the start, the epoch and its terms."""
 
@@ -37,8 +39,10 @@ class Communities:
     history: NDArray[np.float64]
     """Of each start [n_seeds, n_epochs, n_terms]; terms as
     :data:`~kraken_bids.models.communities.search.TERMS`."""
+    is_counted: NDArray[np.bool_]
+    """Whether each start is part of the consensus [n_seeds]."""
     stability: float
-    """Mean adjusted Rand index between the partitions of the starts; 1 where there was one."""
+    """Mean adjusted Rand index between the partitions of all starts; 1 where there was one."""
     stability_of_each: NDArray[np.float64]
     """Mean Dice coefficient of each community over pairs of starts [n_communities]."""
     settings: CommunitySettings
@@ -63,8 +67,9 @@ def fit_communities(
     """Search for dynamic communities in region series.
 
     Every start ends in a partition. The best is kept in order; the others are aligned with it,
-    and the mean of all is the consensus, for which presence is searched for once more. The
-    largest community comes first, and those that no region is in come last.
+    and the mean of those whose objective comes within 1 % of the best one's is the consensus, for
+    which presence is searched for once more. The largest community comes first, and those that no
+    region is in come last.
 
     Parameters
     ----------
@@ -175,11 +180,14 @@ def _join(
     prepared: PreparedScans,
     settings: CommunitySettings,
 ) -> Communities:
-    """Align all starts with the best one, and search for presence in their consensus."""
-    best = starts[int(np.argmin([one.history[-1, 0] for one in starts]))].affiliation
+    """Align all starts with the best one, and search for presence in the good ones' consensus."""
+    totals = np.array([one.history[-1, 0] for one in starts])
+    is_counted = totals <= totals.min() + TOLERANCE * abs(totals.min())
+    best = starts[int(totals.argmin())].affiliation
     best = best[:, _order_by_size(best)]
     aligned = [one.affiliation[:, match_communities(best, one.affiliation)] for one in starts]
-    shares = np.asarray(np.mean(aligned, axis=0, dtype=np.float64))
+    good = [one for one, is_good in zip(aligned, is_counted, strict=True) if is_good]
+    shares = np.asarray(np.mean(good, axis=0, dtype=np.float64))
     order = _order_by_size(shares)  # in which other communities may be the largest
     aligned, shares = [one[:, order] for one in aligned], shares[:, order]
     affiliation = np.full((prepared.n_regions, shares.shape[1]), np.nan, np.float32)
@@ -188,6 +196,7 @@ def _join(
         affiliation,
         _settle(scans, shares, prepared, settings),
         np.stack([one.history for one in starts]),
+        is_counted,
         compare_partitions(aligned),
         overlap_communities(aligned),
         settings,

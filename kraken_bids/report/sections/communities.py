@@ -5,22 +5,29 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from kraken_bids.bids.outputs import group_path, sidecar_path
+from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.outputs import CLEANED, group_path, sidecar_path
 from kraken_bids.connectome.labels.region_places import load_centres
-from kraken_bids.io.facts import read_facts
-from kraken_bids.io.tables import read_columns
+from kraken_bids.io.facts import read_facts, read_table
 from kraken_bids.report import theme
 from kraken_bids.report.presence_carpet import PresenceCarpet, draw_presence
 from kraken_bids.report.section import Floats, Section
+from kraken_bids.report.sections.presence import read_carpet
 from kraken_bids.report.written import Columns, read_or_none
 from kraken_bids.report.written_group import WrittenGroup
 
 MAX_SCANS = 4
-"""Carpets that are shown; every scan has one among its figures."""
+"""Carpets that are shown; those of every scan are on the pages of participants."""
 SIZE = 1060.0, 300.0
 MAX_RESPONSES, PER_ROW = 8, 4
+OF_COMMUNITIES = (
+    *("n_regions", "stability", "mean_presence", "swing", "n_scans"),
+    *("n_beyond_phase", "n_beyond_shuffle"),
+)
+OF_METHODS = ("n_communities", "modularity", "rand_index")
+OF_AGREEMENT = ("mutual_information", "rand_index", "n_regions")
+OF_EVENTS = ("lag", "presence", "low", "high", "p", "n_events")
+"""Columns of numbers of the group's tables."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,15 @@ class Response:
 
 
 @dataclass(frozen=True)
+class ShownScan:
+    """Presence in one scan, and where that of the participant's others is."""
+
+    carpet: PresenceCarpet
+    href: str
+    """Address of the participant's page."""
+
+
+@dataclass(frozen=True)
 class AtlasCommunities:
     """Communities of the series of one atlas."""
 
@@ -52,7 +68,7 @@ class AtlasCommunities:
     """Community of each region."""
     centres: Floats
     """[n_regions, 3], MNI mm; empty where not known."""
-    carpets: tuple[PresenceCarpet, ...]
+    scans: Sequence[ShownScan]
     agreement: Sequence[Mapping[str, object]]
     """Of communities of different data, pair by pair."""
     responses: Sequence[Response]
@@ -64,47 +80,50 @@ def gather(group: WrittenGroup) -> list[AtlasCommunities] | None:
     found = []
     folder = group_path(group.output_dir, "x").parent
     for path in sorted(folder.glob("atlas-*_desc-communities_metrics.tsv")):
-        own = read_or_none(lambda path=path: _read(group.output_dir, path))  # type: ignore[misc]
+        own = read_or_none(lambda path=path: _read(group, path))  # type: ignore[misc]
         if own is not None:
             found.append(own)
     return found or None
 
 
-def _read(output_dir: Path, metrics: Path) -> AtlasCommunities:
+def _read(group: WrittenGroup, metrics: Path) -> AtlasCommunities:
     atlas = metrics.name.removeprefix("atlas-").partition("_")[0]
     place = {
         name: metrics.with_name(metrics.name.replace("_metrics", f"_{name}"))
         for name in ("communities", "dseg", "history", "agreement", "events")
     }
     facts = read_facts(sidecar_path(place["history"]))
-    labels = tuple(map(str, read_columns(place["dseg"])["community"]))
-    rows = [row for row in _list_rows(read_columns(place["communities"])) if row["n_regions"]]
+    labels = tuple(map(str, read_table(place["dseg"], texts=("community",))["community"]))
+    table = read_table(place["communities"], numbers=OF_COMMUNITIES, texts=("community",))
+    rows = [row for row in _list_rows(table) if row["n_regions"]]
     names = tuple(str(row["community"]) for row in rows)
     centres = load_centres(atlas)
-    scans = [Path(source) for source in facts.texts("Sources")]
+    scans = facts.texts("Sources")
     return AtlasCommunities(
         atlas,
         rows,
-        _list_rows(read_columns(metrics)),
+        _list_rows(read_table(metrics, numbers=OF_METHODS, texts=("method",))),
         facts.number("Stability") or 0.0,
         len(scans),
         labels,
         centres if len(centres) == len(labels) else centres[:0],
-        tuple(filter(None, (_read_carpet(output_dir, path, names) for path in scans[:MAX_SCANS]))),
-        _read_table(place["agreement"]),
+        _read_scans(group, scans, names),
+        _read_agreement(place["agreement"]),
         _read_responses(place["events"]),
     )
 
 
-def _read_table(path: Path) -> list[dict[str, object]]:
-    return _list_rows(read_columns(path)) if path.exists() else []
+def _read_agreement(path: Path) -> list[dict[str, object]]:
+    if not path.exists():
+        return []
+    return _list_rows(read_table(path, numbers=OF_AGREEMENT, texts=("one", "other")))
 
 
 def _read_responses(path: Path) -> list[Response]:
     """Responses to each kind of events, the surest first."""
     if not path.exists():
         return []
-    columns = read_columns(path)
+    columns = read_table(path, numbers=OF_EVENTS, texts=("trial_type", "community"))
     pairs = list(zip(columns["trial_type"], columns["community"], strict=True))
     found = []
     for pair in dict.fromkeys(pairs):
@@ -117,14 +136,20 @@ def _read_responses(path: Path) -> list[Response]:
     return sorted(found, key=lambda one: one.p)
 
 
-def _read_carpet(output_dir: Path, series: Path, names: tuple[str, ...]) -> PresenceCarpet | None:
-    name = series.name.replace("_desc-hpf_", "_desc-communities_")
-    path = next(iter(output_dir.glob(f"sub-*/**/func/{name}")), None)
-    if path is None:
-        return None
-    columns = read_columns(path)
-    title = name.partition("_atlas-")[0]
-    return PresenceCarpet(title, names, np.column_stack([columns[one] for one in names]))
+def _read_scans(
+    group: WrittenGroup, series: Sequence[str], names: tuple[str, ...]
+) -> list[ShownScan]:
+    """Presence in the first scans; the pages of their participants show the others."""
+    found = []
+    for source in series[:MAX_SCANS]:
+        own = parse_name(source)
+        name = Path(source).name.replace(f"_desc-{CLEANED}_", "_desc-communities_")
+        path = next(iter(group.output_dir.glob(f"sub-*/**/func/{name}")), None)
+        carpet = read_or_none(lambda path=path: read_carpet(path, names)) if path else None  # type: ignore[misc]
+        label = "_".join(f"{key}-{own[key]}" for key in ("sub", "ses") if key in own)
+        if carpet is not None:
+            found.append(ShownScan(carpet, group.pages.get(label, "")))
+    return found
 
 
 def _list_rows(columns: Columns) -> list[dict[str, object]]:
@@ -140,8 +165,8 @@ def draw(found: Sequence[AtlasCommunities]) -> dict[str, bytes]:
             pictures[f"communities_{one.atlas}_brain"] = draw_regions(one)
         if one.responses:
             pictures[f"communities_{one.atlas}_events"] = draw_responses(one.responses)
-        for k, carpet in enumerate(one.carpets, start=1):
-            pictures[f"communities_{one.atlas}_{k}"] = draw_presence(carpet)
+        for k, scan in enumerate(one.scans, start=1):
+            pictures[f"communities_{one.atlas}_{k}"] = draw_presence(scan.carpet)
     return pictures
 
 

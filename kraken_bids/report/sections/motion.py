@@ -15,7 +15,15 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.io.facts import read_facts, read_table
 from kraken_bids.io.tables import read_columns
 from kraken_bids.report import theme
-from kraken_bids.report.carpet import CARPET, LEFT, WIDTH, Carpet, colour_carpet, draw_carpet
+from kraken_bids.report.carpet import (
+    CARPET,
+    LEFT,
+    WIDTH,
+    Carpet,
+    colour_carpet,
+    draw_carpet,
+    draw_displacement,
+)
 from kraken_bids.report.regions import Layout, layout_regions
 from kraken_bids.report.section import Booleans, Floats, Section
 from kraken_bids.report.theme import Bytes, draw_png
@@ -135,7 +143,9 @@ def draw_motion(motion: Motion) -> bytes:
     height += len(carpets) * (CARPET + TITLE)
     figure = theme.new_figure(WIDTH, height, scale=1.5)
     panels = [_add_panel(figure, 10, MOTION_TRACE)]
-    _draw_displacement(panels[0], motion)
+    times = _minutes(motion.displacement, motion.tr)
+    draw_displacement(panels[0], times, motion.displacement, threshold=motion.threshold)
+    _name_panel(panels[0], "displacement (mm)")
     top = 10 + MOTION_TRACE
     for values, name, colour in (
         (motion.dvars, "DVARS", theme.ACCENT),
@@ -198,26 +208,6 @@ def _share_time(panels: list["Axes"], motion: Motion) -> None:
     last = panels[-1]
     last.tick_params(axis="x", bottom=True, labelbottom=True)
     last.set_xlabel("minutes", fontsize=theme.NORMAL, color=theme.MUTED)
-
-
-def _draw_displacement(axes: "Axes", motion: Motion) -> None:
-    displacement = np.asarray(motion.displacement, dtype=float)
-    finite = displacement[np.isfinite(displacement)]
-    high = float(np.percentile(finite, 99.5)) * 1.15 if finite.size else 0.0
-    top = max(0.6, high, (motion.threshold or 0) * 1.2)
-    axes.set_ylim(0, top)
-    axes.yaxis.set_major_locator(theme.ticker.MaxNLocator(3))
-    minutes = _minutes(displacement, motion.tr)
-    axes.fill_between(minutes, 0, displacement, color=theme.ACCENT, alpha=0.15, linewidth=0)
-    axes.plot(minutes, displacement, color=theme.ACCENT, linewidth=0.8)
-    if motion.threshold is not None:
-        axes.axhline(motion.threshold, color=theme.WARM, linewidth=0.8, linestyle=(0, (5, 3)))
-    _name_panel(axes, "displacement (mm)")
-    if finite.size and finite.max() > top:
-        note = f"highest {finite.max():.1f} mm"
-        style = {"transform": axes.transAxes, "ha": "right", "fontsize": theme.SMALL}
-        style["bbox"] = {"facecolor": "white", "edgecolor": "none", "pad": 1.0, "alpha": 0.85}
-        theme.add_text(axes, 0.995, 0.8, note, **style)
 
 
 def _draw_trace(axes: "Axes", values: Floats, tr: float, *, name: str, colour: str) -> None:

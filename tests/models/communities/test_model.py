@@ -178,12 +178,11 @@ def test_the_unit_of_a_series_changes_nothing(planted: Any, exponent: int) -> No
     assert one.tobytes() == other.tobytes()
 
 
-def test_the_largest_community_of_the_consensus_comes_first(
-    planted: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Not that of the best start, where the others outvote it."""
-    n_regions = planted.series[0].shape[1]
-    found = iter([(-3.0, 25), (-2.0, 15), (-2.0, 15)])
+def _start_at(
+    monkeypatch: pytest.MonkeyPatch, planted: Any, starts: list[tuple[float, int]]
+) -> CommunitySettings:
+    """Let every start end at an objective, its first community of so many regions."""
+    n_regions, found = planted.series[0].shape[1], iter(starts)
 
     def start(_scans: Any, settings: Any, **given: Any) -> Found:
         presence = tuple(np.zeros((2, len(one))) for one in planted.series)
@@ -194,7 +193,14 @@ def test_the_largest_community_of_the_consensus_comes_first(
         return Found(shares, presence, np.full((settings.epochs, 5), total))
 
     monkeypatch.setattr(model, "search", start)
-    settings = replace(QUICK, n_communities=2, n_seeds=3, epochs=1)
+    return replace(QUICK, n_communities=2, n_seeds=len(starts), epochs=1)
+
+
+def test_the_largest_community_of_the_consensus_comes_first(
+    planted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that of the best start, where the others outvote it."""
+    settings = _start_at(monkeypatch, planted, [(-3.0, 25), (-2.98, 15), (-2.98, 15)])
     result = fit_communities(planted.series, settings)
     assert np.bincount(result.labels).tolist() == [25, 15]
     assert (result.labels[:15] == 1).all()
@@ -202,3 +208,16 @@ def test_the_largest_community_of_the_consensus_comes_first(
     np.testing.assert_allclose(
         result.stability_of_each, [(1 + 2 * 2 * 15 / 40) / 3, (1 + 2 * 2 * 15 / 40) / 3]
     )
+
+
+@pytest.mark.parametrize("best", [-3.0, 3.0])
+def test_a_bad_start_is_no_part_of_the_consensus(
+    planted: Any, monkeypatch: pytest.MonkeyPatch, best: float
+) -> None:
+    """Though two bad ones outnumber the good one; of the stability they are a part."""
+    starts = [(best + 0.05, 15), (best, 25), (best + 0.05, 15)]
+    settings = _start_at(monkeypatch, planted, starts)
+    result = fit_communities(planted.series, settings)
+    assert result.is_counted.tolist() == [False, True, False]
+    assert result.labels.tolist() == [0] * 25 + [1] * 15
+    assert result.stability < 1

@@ -1,0 +1,145 @@
+"""Presence of communities around the events of a task."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.cohort.run_volumes import list_run_entities
+from kraken_bids.exceptions import KrakenBidsError
+from kraken_bids.io.records import column, remove_records, write_records
+from kraken_bids.io.tables import read_columns
+from kraken_bids.models.communities.event_locking import (
+    EventResponse,
+    EventScan,
+    lock_to_events,
+)
+from kraken_bids.pipeline.community_places import Places
+from kraken_bids.pipeline.written_communities import WrittenCommunities
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class EventRow:
+    """Presence of one community at one time after the events of one kind."""
+
+    trial_type: str = column()
+    community: str = column()
+    lag: float = column("seconds after the event")
+    presence: float = column("mean presence, less its mean in the scan")
+    low: float = column("2.5th percentile of events at random times")
+    high: float = column("97.5th percentile of them")
+    p: float = column("of the community's largest deviation over all lags")
+    n_events: int = column("events that were averaged")
+
+
+def write_events(bids_dir: Path, *, found: WrittenCommunities, places: Places) -> None:
+    """Average presence around the events of each kind.
+
+    Nothing is written without events, and what was is removed.
+
+    Parameters
+    ----------
+    bids_dir : Path
+        Raw dataset with ``events.tsv`` files.
+    found : WrittenCommunities
+    places : Places
+    """
+    rows = []
+    for trial_type, own in sorted(_gather_events(bids_dir, found).items()):
+        try:
+            response = lock_to_events(own, seed=found.seed)
+        except KrakenBidsError as error:
+            logger.warning("events %s: %s", trial_type, error)
+            continue
+        rows += [[row] for row in _list_rows(trial_type, response, found)]
+    if not rows:
+        remove_records(places.table("events"))
+        return
+    write_records(
+        places.table("events"),
+        [EventRow],
+        rows,
+        description="Presence of communities around events of a task",
+    )
+
+
+def _list_rows(
+    trial_type: str, response: EventResponse, found: WrittenCommunities
+) -> Iterator[EventRow]:
+    for k, community in enumerate(found.names):
+        if not (found.labels == k).any():
+            continue
+        for row, lag in enumerate(response.lags):
+            place = row, k
+            yield EventRow(
+                trial_type,
+                community,
+                float(lag),
+                float(response.mean[place]),
+                float(response.low[place]),
+                float(response.high[place]),
+                float(response.p[k]),
+                response.n_events,
+            )
+
+
+def _gather_events(bids_dir: Path, communities: WrittenCommunities) -> dict[str, list[EventScan]]:
+    """Gather the scans with events of each kind."""
+    found: dict[str, list[EventScan]] = {}
+    for path, scan in communities.scans.items():
+        for trial_type, onsets in _read_events(bids_dir, path).items():
+            if scan.repetition_time:
+                own = EventScan(scan.presence, scan.repetition_time, onsets)
+                found.setdefault(trial_type, []).append(own)
+    return found
+
+
+def find_events(bids_dir: Path, series: Path) -> Path | None:
+    """Find the ``events.tsv`` that holds for a scan, by the inheritance principle of BIDS.
+
+    Parameters
+    ----------
+    bids_dir : Path
+        Raw dataset.
+    series : Path
+        Region series of the scan.
+    """
+    entities = list_run_entities(series)
+    if "sub" not in entities:
+        return None
+    subject = bids_dir / f"sub-{entities['sub']}"
+    session = subject / f"ses-{entities['ses']}" if "ses" in entities else subject
+    for folder in dict.fromkeys((session / "func", session, subject, bids_dir)):
+        own = {path: list_run_entities(path) for path in sorted(folder.glob("*_events.tsv"))}
+        holding = [p for p, of in own.items() if "task" in of and of.items() <= entities.items()]
+        if holding:
+            return max(holding, key=lambda path: len(own[path]))
+    return None
+
+
+def _read_events(bids_dir: Path, series: Path) -> Mapping[str, NDArray[np.float64]]:
+    """Onsets of each kind in the ``events.tsv`` of a scan; empty where there is none."""
+    path = find_events(bids_dir, series)
+    if path is None:
+        return {}
+    try:
+        columns = read_columns(path)
+    except KrakenBidsError as error:
+        logger.warning("%s", error)
+        return {}
+    onsets = columns.get("onset")
+    if onsets is None or onsets.dtype.kind != "f":
+        logger.warning("%s: expected a column onset of numbers; found none", path)
+        return {}
+    kinds = columns.get("trial_type", np.full(len(onsets), "event"))
+    kinds = np.asarray([str(kind) for kind in kinds])
+    return {
+        kind: onsets[(kinds == kind) & np.isfinite(onsets)]
+        for kind in np.unique(kinds)
+        if kind not in {"n/a", "nan"}
+    }
