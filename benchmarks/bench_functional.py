@@ -185,7 +185,8 @@ def compute_means(folder: Path) -> None:
     from kraken_bids.bids.bold_series import open_bold
     from kraken_bids.bids.custom_atlases import read_custom_parcellation
     from kraken_bids.bids.label_images import LabelImage
-    from kraken_bids.pipeline.measure.bold_runs import Grids, read_region_series
+    from kraken_bids.pipeline.measure.bold_grids import Grids
+    from kraken_bids.pipeline.measure.bold_runs import read_region_series
 
     bold = open_bold(folder / "bold.nii.gz", tr=None)
     images = {name: LabelImage(name, folder / f"{name}.nii.gz", "") for name in ATLASES}

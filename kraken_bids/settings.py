@@ -14,8 +14,9 @@ from kraken_bids.setting_checks import check_choice, check_range, check_ranges
 from kraken_bids.worth_settings import WorthSettings
 
 Denoise = Literal[
-    "fmriclean", "acompcor", "24p", "36p", "none", "simple", "scrubbing", "compcor", "ica_aroma"
-]
+    "auto", "fmriclean", "acompcor", "24p", "36p", "none",
+    "simple", "scrubbing", "compcor", "ica_aroma",
+]  # fmt: skip
 DENOISE: tuple[Denoise, ...] = get_args(Denoise)
 SC_UNITS = ("krakencoder", "mrtrix")
 ADAPTATION_MODES = ("none", "meanshift", "meanfit", "meanfit+meanshift", "meanfitshift")
@@ -129,10 +130,12 @@ def split_atlas(word: str) -> tuple[str, Path | None]:
 class FunctionalSettings:
     """How BOLD becomes functional connectomes."""
 
-    denoise: Denoise = "fmriclean"
-    """Cleaning strategy; the last four are nilearn's, with its choice of confounds and volumes."""
-    high_pass: float = 0.01
-    """Low cut of the band that is kept, in Hz; 0 keeps everything."""
+    denoise: Denoise = "auto"
+    """Cleaning strategy; ``auto``: fmriclean, and none of BOLD that is cleaned already; the last
+    four are nilearn's, with its choice of confounds and volumes."""
+    high_pass: float | None = None
+    """Low cut of the band that is kept, in Hz; 0 keeps everything; None: 0.01, and 0 of BOLD that
+    is cleaned already."""
     drop_volumes: int | None = None
     """Volumes dropped at the start of each run; None: fMRIPrep's non-steady-state volumes."""
     fd_threshold: float | None = None

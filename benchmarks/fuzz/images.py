@@ -112,7 +112,7 @@ def _list_masks() -> Sequence[Seed]:
 
 def _read_mask(path: Path) -> None:
     from kraken_bids.bids.bold_series import Bold
-    from kraken_bids.pipeline.measure.bold_runs import mask_on_grid
+    from kraken_bids.pipeline.measure.bold_grids import mask_on_grid
 
     bold = Bold(
         path=path, shape=(*SHAPE, 3), affine=AFFINE, tr=2.0, slope=1.0, inter=0.0,

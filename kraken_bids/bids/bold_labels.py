@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from kraken_bids.bids.bold_series import BoldBySpace
+from kraken_bids.bids.bold_choice import BoldBySpace
 from kraken_bids.bids.index import Search, SubjectFile
 from kraken_bids.bids.label_images import (
     IMAGES,

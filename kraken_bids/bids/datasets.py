@@ -24,14 +24,12 @@ DATALAD = (".datalad", ".gitmodules")
 NOT_SEARCHED = ("freesurfer", "kraken_bids")
 """Pipelines whose folders hold no BOLD or tractograms for us: FreeSurfer's and our own outputs."""
 PIPELINES = (
-    "fmriprep",
-    "qsirecon",
-    "qsiprep",
-    "freesurfer",
-    "micapipe",
-    "nibabies",
-    "kraken_bids",
+    *("fmriprep", "qsirecon", "qsiprep", "freesurfer", "micapipe", "nibabies", "xcp_d"),
+    *("fmripost", "kraken_bids"),
 )
+XCP_D = "xcp_d"
+CLEANING = (XCP_D, "fmripost")
+"""Pipelines whose BOLD is cleaned: what they were made from comes before them."""
 FLAGS = (
     "fMRIPrep with --output-spaces T1w MNI152NLin6Asym:res-2 (and --level full, the default), "
     "or QSIRecon with a recon spec that saves its streamlines (mrtrix_*_ACT-hsvs)"
@@ -101,7 +99,8 @@ def find_datasets(bids_dir: Path, extra: Mapping[str, Path]) -> tuple[Dataset, .
     _check_folder(bids_dir, "dataset")
     if not (bids_dir / DESCRIPTION).is_file() and not has_subjects(bids_dir):
         raise InputError(_nothing_inside(bids_dir))
-    found += _walk(bids_dir, 0)
+    inside = list(_walk(bids_dir, 0))
+    found += sorted(inside, key=lambda d: d.path != bids_dir and d.pipeline in CLEANING)
     _check_derivatives(found, bids_dir)
     return make_unique(found)
 

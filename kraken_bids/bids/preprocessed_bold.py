@@ -8,8 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from kraken_bids.bids.anatomy import add_anatomy
+from kraken_bids.bids.bold_choice import (
+    BoldBySpace,
+    choose_series,
+    choose_state,
+    is_measurable,
+    is_preprocessed_bold,
+)
 from kraken_bids.bids.bold_labels import SPACES_FLAG, find_bold_labels
-from kraken_bids.bids.bold_series import BoldBySpace, choose_series, is_preprocessed_bold
+from kraken_bids.bids.cleaned_bold import CleanedSource, describe_cleaned, is_cleaned, note_cleaned
 from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.index import Search, SubjectFile, pick_nearest
 from kraken_bids.bids.label_images import IMAGES, LabelImage
@@ -25,7 +32,7 @@ CONFOUNDS = ("timeseries", "regressors")
 
 @dataclass(frozen=True)
 class BoldRun:
-    """One preprocessed BOLD series in one space, with what is needed to clean it."""
+    """One BOLD series in one space, with what is needed to clean it, or cleaned already."""
 
     entities: Mapping[str, str]
     """``task``, ``run``, ``space``, ``res`` … as spelled in its name; ``sub`` and ``ses`` of the
@@ -33,7 +40,8 @@ class BoldRun:
     space: str
     """Cohort included: ``T1w``, ``MNI152NLin6Asym``, ``MNIPediatricAsym+2``."""
     bold: Path
-    confounds: Path
+    confounds: Path | None
+    """None where it is cleaned already."""
     confounds_json: Path | None
     mask: Path | None
     tissue: Mapping[str, Path]
@@ -44,12 +52,20 @@ class BoldRun:
     """Parcellation to its label image, of the same anatomy."""
     sidecars: tuple[Path, ...] = ()
     """What the metadata were read from."""
+    cleaned: CleanedSource | None = None
+    """How it was cleaned before; None: it is cleaned here."""
+
+    @property
+    def tables(self) -> tuple[Path, ...]:
+        """The series, and the tables of its volumes."""
+        before = self.cleaned.files if self.cleaned else ()
+        return tuple(path for path in (self.bold, self.confounds, *before) if path is not None)
 
     @property
     def files(self) -> tuple[Path, ...]:
         """Every image and table that a connectome of this run rests on."""
-        found = (self.bold, self.confounds, self.mask, *self.tissue.values())
-        return tuple(path for path in found if path is not None)
+        images = (path for path in (self.mask, *self.tissue.values()) if path is not None)
+        return (*self.tables, *images)
 
 
 @dataclass(frozen=True)
@@ -75,9 +91,11 @@ def find_functional_inputs(
     here = [
         f for f in search.files if f.session == search.session and f.entities["datatype"] == "func"
     ]
-    series = [f for f in here if is_preprocessed_bold(f, search.query.bold_desc)]
+    series = [f for f in here if is_measurable(f, search.query.bold_desc)]
     asked = [f for f in series if search.query.accepts("bold", f.entities)]
-    chosen, notes = choose_series(asked)
+    of_state, notes = choose_state(asked, search.query.denoise)
+    chosen, remarks = choose_series(of_state)
+    notes += remarks
     if not series:
         notes += _explain_absence(here, search.query.bold_desc)
     elif not asked:
@@ -100,7 +118,7 @@ def _check_misnamed(search: Search) -> None:
         f.path
         for f in search.misnamed
         if f.session == search.session
-        and is_preprocessed_bold(f, search.query.bold_desc)
+        and is_measurable(f, search.query.bold_desc)
         and search.query.accepts("bold", f.entities)
     ]
     if found:
@@ -136,15 +154,18 @@ def _find_in_dataset(
     notes += [
         f"no brain mask beside {run.bold.name}: every voxel that varies counts as covered."
         for run in runs
-        if run.mask is None
+        if run.mask is None and run.cleaned is None
     ]
+    notes += note_cleaned([run.cleaned for run in runs if run.cleaned])
     return runs, [*notes, *_note_tissue(runs)]
 
 
 def _note_tissue(runs: Sequence[BoldRun]) -> list[str]:
     """Say where tissue maps are missing, without which other regressors are used."""
     missing = {
-        run.space: [name for name in ("GM", "WM", "CSF") if name not in run.tissue] for run in runs
+        run.space: [name for name in ("GM", "WM", "CSF") if name not in run.tissue]
+        for run in runs
+        if run.cleaned is None
     }
     return [
         f"no tissue probability maps ({', '.join(f'label-{name}_probseg' for name in names)}) "
@@ -194,22 +215,29 @@ def _note_uneven_runs(by_space: BoldBySpace, spaces: Sequence[str]) -> list[str]
 
 def _describe_run(bold: SubjectFile, search: Search, labels: Mapping[str, LabelImage]) -> BoldRun:
     left_out = {"desc", "suffix", "extension", "datatype", "sub", "ses"}
-    beside = [f for f in search.files if f.path.parent == bold.path.parent]
-    confounds = _find_confounds(bold, beside)
-    confounds_json = sidecar_path(confounds)
     metadata, sidecars = read_bold_metadata(bold.path, bold.dataset.bold_sidecars)
+    beside = [f for f in search.files if f.path.parent == bold.path.parent]
+    cleaned = confounds = None
+    if is_cleaned(bold.entities):
+        # mask and motion may be those of the dataset that it was made from
+        beside = [*beside, *(f for f in search.files if f.session == bold.session)]
+        cleaned = describe_cleaned(bold, beside, metadata)
+    else:
+        confounds = _find_confounds(bold, beside)
+    confounds_json = sidecar_path(confounds) if confounds else None
     return BoldRun(
         # names of outputs come from the session, whatever the file says
         entities=search.names | {k: v for k, v in bold.entities.items() if k not in left_out},
         space=full_space(bold.entities),
         bold=bold.path,
         confounds=confounds,
-        confounds_json=confounds_json if lexists(confounds_json) else None,
+        confounds_json=confounds_json if confounds_json and lexists(confounds_json) else None,
         mask=_find_mask(bold, beside),
-        tissue=_find_tissue(bold, search),
+        tissue={} if cleaned else _find_tissue(bold, search),
         metadata=metadata,
         labels=labels,
         sidecars=sidecars,
+        cleaned=cleaned,
     )
 
 

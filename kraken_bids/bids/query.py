@@ -68,7 +68,9 @@ class Query:
     excluded: tuple[str, ...] = ()
     """What is left out, by the entities of its name: ``sub-03_task-rest_run-2``."""
     bold_desc: str = "preproc"
-    """``desc`` of the BOLD series that are measured."""
+    """``desc`` of the BOLD series that are measured, beside those that are cleaned already."""
+    denoise: str = "auto"
+    """How BOLD is cleaned here; ``auto`` and ``none`` take series that are cleaned already."""
 
     def accepts_session(self, session: str | None) -> bool:
         """Whether a session (None: the subject has no session level) is asked for."""

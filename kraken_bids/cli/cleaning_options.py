@@ -11,20 +11,20 @@ cleaning_options = add_options(
     click.option(
         "--denoise",
         type=click.Choice(DENOISE),
-        default="fmriclean",
+        default="auto",
         show_default=True,
-        help="How the region series are cleaned. simple, scrubbing, compcor and ica_aroma regress "
-        "the confounds, and leave out the volumes, that nilearn's load_confounds_strategy "
+        help="How the region series are cleaned; auto: fmriclean, and none where other software "
+        "has cleaned the BOLD (XCP-D, fMRIPost, FIX). simple, scrubbing, compcor and ica_aroma "
+        "regress the confounds, and leave out the volumes, that nilearn's load_confounds_strategy "
         "chooses; ica_aroma takes fMRIPrep's desc-smoothAROMAnonaggr_bold.",
     ),
     click.option(
         "--high-pass",
         type=float,
-        default=0.01,
-        show_default=True,
         metavar="HZ",
         help="Low cut of the band that is kept, 0 for none; acompcor and nilearn's strategies "
-        "take fMRIPrep's cosines (1/128 Hz) instead.",
+        "take fMRIPrep's cosines (1/128 Hz) instead  [0.01; none for BOLD that is cleaned "
+        "already]",
     ),
     click.option(
         "--drop-volumes",

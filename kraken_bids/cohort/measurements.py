@@ -51,6 +51,8 @@ class CleaningRecord:
     """How the runs of a connectome were cleaned."""
 
     denoising: str
+    cleaned_by: str | None = field(metadata=OPTIONAL)
+    """Software that cleaned the BOLD before; None where it was cleaned here alone."""
     high_pass: float
     """Hz."""
     high_pass_method: str

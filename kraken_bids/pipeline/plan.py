@@ -98,6 +98,7 @@ def _read_query(settings: Settings) -> Query:
         read_filters(data.bids_filter_file) if data.bids_filter_file else {},
         read_exclusions(data.exclude_runs),
         bold_desc=AROMA if settings.functional.denoise == "ica_aroma" else "preproc",
+        denoise=settings.functional.denoise,
     )
 
 

@@ -39,9 +39,9 @@ from kraken_bids.settings import FunctionalSettings
 @click.option(
     "--confounds",
     type=FILE,
-    required=True,
     metavar="TSV",
-    help="fMRIPrep's desc-confounds_timeseries.tsv, with its .json beside it.",
+    help="fMRIPrep's desc-confounds_timeseries.tsv, with its .json beside it; not for BOLD that "
+    "is cleaned already (desc-denoised, desc-fix ...), which is taken as it is.",
 )
 @click.option("--mask", type=FILE, metavar="IMAGE", help="Brain mask  [every voxel]")
 @click.option(
@@ -59,7 +59,7 @@ from kraken_bids.settings import FunctionalSettings
 def fc(
     bold: Path,
     images: tuple[str, ...],
-    confounds: Path,
+    confounds: Path | None,
     mask: Path | None,
     tissues: tuple[str, ...],
     transforms_dir: Path | None,
@@ -78,7 +78,8 @@ def fc(
         start_terminal_log(verbose)
         settings = fill(FunctionalSettings, cleaning)
         from kraken_bids.bids.transforms import TemplateOptions
-        from kraken_bids.pipeline.measure.bold_tool import describe_run, write_bold_connectomes
+        from kraken_bids.pipeline.measure.bold_tool import write_bold_connectomes
+        from kraken_bids.pipeline.measure.single_run import describe_run
 
         tissue = {name: Path(path) for name, path in pairs("--tissue", tissues).items()}
         written = write_bold_connectomes(

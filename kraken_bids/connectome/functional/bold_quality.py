@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.connectome.functional.confounds import FD, NON_STEADY_STATE, Columns, read_numbers
+from kraken_bids.exceptions import ConnectomeError
 
 STD_DVARS, DVARS = "std_dvars", "dvars"
 
@@ -172,15 +173,17 @@ def composite_motion(motion: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def framewise_displacement(
-    columns: Mapping[str, NDArray[np.floating]], motion: NDArray[np.float64]
+    columns: Mapping[str, NDArray[np.floating]], motion: NDArray[np.float64] | None
 ) -> NDArray[np.float64]:
     """Framewise displacement (Power et al. 2012), mm, from fMRIPrep's column or else the motion.
 
     A column of nothing but ``n/a`` counts as none: scrubbing by it would leave out no frame.
-    ``motion`` [n_volumes, 6] is mm, then rad. NaN first.
+    ``motion`` [n_volumes, 6] is mm, then rad; None: the column as it is. NaN first.
     """
-    if FD in columns and np.isfinite(known := read_numbers(columns, FD)).any():
+    if FD in columns and (np.isfinite(known := read_numbers(columns, FD)).any() or motion is None):
         return known
+    if motion is None:
+        raise ConnectomeError(f"expected the column {FD} or motion; found neither.")
     steps = np.abs(np.diff(motion, axis=0))
     displacement = steps[:, :3].sum(axis=1) + HEAD_RADIUS_MM * steps[:, 3:].sum(axis=1)
     return np.concatenate([[np.nan], displacement])

@@ -15,7 +15,7 @@ Strategy = Literal[
 
 NILEARN: tuple[Strategy, ...] = ("simple", "scrubbing", "compcor", "ica_aroma")
 """Strategies whose confounds nilearn chooses."""
-OutlierRule = Literal["art", "fmriprep", "scrubbing", "none"]
+OutlierRule = Literal["art", "fmriprep", "scrubbing", "none", "cleaned"]
 
 
 @dataclass(frozen=True)
@@ -107,6 +107,8 @@ class CleanRun:
     gsr: bool
     notes: tuple[str, ...]
     """Second choices that were made, in plain words."""
+    cleaned_by: str = ""
+    """Software that cleaned the run before it came here, and how; '' where this one did."""
 
     @property
     def n_used(self) -> int:

@@ -66,7 +66,9 @@ def prepare_nuisance(
         If the repetition time is not positive, or confounds are absent, too short or not numbers.
     """
     _check_tr(tr)
-    motion = select_columns(columns, MOTION, series.n_volumes)
+    # what is cleaned already comes with its displacement alone
+    has_motion = chosen is None or MOTION[0] in columns
+    motion = select_columns(columns, MOTION, series.n_volumes) if has_motion else None
     displacement = framewise_displacement(columns, motion)
     dropped, outliers = _find_left_out(
         series, columns, motion, displacement, cleaning=cleaning, chosen=chosen
@@ -243,7 +245,7 @@ def _find_global_signal(
 def _find_left_out(
     series: RegionSeries,
     columns: Columns,
-    motion: NDArray[np.float64],
+    motion: NDArray[np.float64] | None,
     displacement: NDArray[np.float64],
     *,
     cleaning: Cleaning,
@@ -253,7 +255,7 @@ def _find_left_out(
     n = cleaning.drop_volumes
     dropped = np.arange(series.n_volumes) < (count_non_steady_state(columns) if n is None else n)
     outliers = np.zeros(series.n_volumes, dtype=bool)
-    if cleaning.outlier_rule == "art":
+    if cleaning.outlier_rule == "art" and motion is not None:
         outliers |= find_art_outliers(series.global_mean, motion)
     elif cleaning.outlier_rule == "fmriprep":
         outliers |= find_fmriprep_outliers(columns, series.n_volumes)

@@ -27,6 +27,8 @@ OUTLIER_RULES = {
     "scrubbing": "framewise displacement above 0.5 mm (FDThreshold, where one is given) or "
     "standardised DVARS above 1.5, and what is left of fewer than 5 volumes between (nilearn)",
     "none": "none",
+    "cleaned": "those that were filled with guesses before the BOLD came here, or lie before the "
+    "steady state; cut out volumes are no part of it",
 }
 """Which volumes are left out beside dropped ones and those above FDThreshold."""
 FORWARD = "difference to the next volume, 0 in the last; not fMRIPrep's columns of the same name"
@@ -56,6 +58,10 @@ CLEANED = (
 BY_NILEARN = (
     "confounds and volumes that count are those of nilearn's load_confounds_strategy for {}"
 )
+CAME_CLEANED = (
+    "the BOLD came cleaned by {}; region means are taken of it as it is, while the published "
+    "model was trained on ICA-FIX data that were cleaned as by --denoise fmriclean"
+)
 NOT_FIX = "no ICA-FIX was applied, while the published model was trained on ICA-FIX data"
 
 
@@ -64,10 +70,12 @@ def describe_cleaning(
 ) -> CleaningRecord:
     """Say how the runs of a connectome were cleaned; ``files`` are their BOLD files."""
     first = runs[0]
+    origin = CAME_CLEANED.format(first.cleaned_by) if first.cleaned_by else NOT_FIX
     chosen = [BY_NILEARN.format(settings.denoise)] if settings.denoise in NILEARN else []
     notes = dict.fromkeys(note for run in runs for note in run.notes)
     return CleaningRecord(
-        denoising=settings.denoise,
+        denoising=first.strategy,
+        cleaned_by=first.cleaned_by or None,
         high_pass=first.high_pass,
         high_pass_method=first.high_pass_method,
         global_signal_regression=first.gsr,
@@ -78,7 +86,7 @@ def describe_cleaning(
             words for name, words in FROM_TISSUE.items() if name in first.regressors
         ),
         concatenation=CONCATENATION,
-        notes=(NOT_FIX, *chosen, *notes, *_note_repetition_times(runs)),
+        notes=(origin, *chosen, *notes, *_note_repetition_times(runs)),
         repetition_time=first.tr if len({run.tr for run in runs}) == 1 else None,
         runs=tuple(_describe_run(path, run) for path, run in zip(files, runs, strict=True)),
         effective_duration=round(sum(run.minutes for run in runs) * 60, 3),

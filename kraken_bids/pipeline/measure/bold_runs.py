@@ -1,7 +1,7 @@
 """One BOLD run, from its file to its cleaned region series."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,30 +10,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.bold_series import Bold, open_bold
-from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.connectome.functional.cleaning import NILEARN, Cleaning, CleanRun
 from kraken_bids.connectome.functional.confounds import ChosenConfounds
 from kraken_bids.connectome.functional.denoise import apply_nuisance
 from kraken_bids.connectome.functional.nuisance import prepare_nuisance
 from kraken_bids.connectome.functional.timeseries import RegionSeries, compute_region_series
-from kraken_bids.connectome.resample import resample_labels
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor
-from kraken_bids.io.images import read_image
 from kraken_bids.io.tables import read_columns
 from kraken_bids.io.texts import read_json
-from kraken_bids.parcellations import Parcellation
-from kraken_bids.pipeline.measure.label_grids import GridRegions, regions_on_grid
+from kraken_bids.pipeline.measure.bold_grids import Grids
+from kraken_bids.pipeline.measure.cleaned_runs import KnownVolumes, read_volumes, take_cleaned
+from kraken_bids.pipeline.measure.label_grids import GridRegions
 from kraken_bids.pipeline.measure.nilearn_confounds import choose_confounds
 from kraken_bids.settings import FunctionalSettings
 
 logger = logging.getLogger(__name__)
 
 TISSUES = ("GM", "WM", "CSF")
+HIGH_PASS = Cleaning.high_pass
 PLAIN, GSR = "hpf", "hpfgsr"
-Grid = tuple[tuple[int, ...], bytes]
-"""Shape and affine of a BOLD series."""
 
 
 @dataclass(frozen=True)
@@ -54,61 +51,15 @@ class MeasuredRun:
     source: BoldRun
     series: RegionSeries
     plain: CleanRun
-    """Cleaned without global signal regression."""
+    """Cleaned without global signal regression; of BOLD that came cleaned, as it came."""
     gsr: CleanRun | None
     """Cleaned with it; None where it is not wanted or cannot be had."""
 
     def cleaned(self, flavor: Flavor) -> CleanRun | None:
         """Return the cleaning that a flavor is computed from."""
+        if self.plain.gsr:
+            return self.plain if flavor.processing == GSR else None
         return {PLAIN: self.plain, GSR: self.gsr}[flavor.processing]
-
-
-class Grids:
-    """Label images and masks on the grids of runs: runs of one space mostly share a grid.
-
-    Parameters
-    ----------
-    images : mapping of str to LabelImage
-        Label image of each atlas.
-    parcellation_of : callable
-        Regions of an atlas by its name.
-    """
-
-    def __init__(
-        self,
-        images: Mapping[str, LabelImage],
-        parcellation_of: Callable[[str], Parcellation],
-    ) -> None:
-        self._images = images
-        self._parcellation_of = parcellation_of
-        self._regions: dict[Grid, dict[str, GridRegions]] = {}
-        self._masks: dict[tuple[Path, Grid], NDArray[np.int32]] = {}
-
-    def regions(self, bold: Bold) -> dict[str, GridRegions]:
-        """Regions of every atlas on the grid of a run."""
-        grid = _grid_of(bold)
-        if grid not in self._regions:
-            self._regions[grid] = {
-                name: regions_on_grid(image, self._parcellation_of(name), bold)
-                for name, image in self._images.items()
-            }
-        return self._regions[grid]
-
-    def mask(self, path: Path, bold: Bold) -> NDArray[np.int32]:
-        """Mask on the grid of a run."""
-        key = path, _grid_of(bold)
-        if key not in self._masks:
-            self._masks[key] = mask_on_grid(path, bold)
-        return self._masks[key]
-
-    def first(self) -> tuple[NDArray[np.float64], dict[str, GridRegions]]:
-        """Affine and regions of the first grid."""
-        grid, regions = next(iter(self._regions.items()))
-        return np.frombuffer(grid[1]).reshape(4, 4), regions
-
-
-def _grid_of(bold: Bold) -> Grid:
-    return bold.shape[:3], bold.affine.tobytes()
 
 
 def read_run(
@@ -125,7 +76,7 @@ def read_run(
     """
     bold = open_bold(run.bold, tr=run.metadata.get("RepetitionTime"))
     # before the run, which takes longest
-    confounds = read_confounds(run.confounds, run.confounds_json, n_volumes=bold.shape[3])
+    known = _read_known(run, bold.shape[3])
     series = read_region_series(
         bold,
         grids.regions(bold),
@@ -134,12 +85,31 @@ def read_run(
             name: grids.mask(run.tissue[name], bold) for name in TISSUES if name in run.tissue
         },
     )
+    if isinstance(known, KnownVolumes):
+        return MeasuredRun(run, series, take_cleaned(series, known, settings, tr=bold.tr), None)
     plain, gsr, missing = clean_series(
-        series, confounds, settings, bold=run.bold, tr=bold.tr, with_gsr=with_gsr
+        series, known, settings, bold=run.bold, tr=bold.tr, with_gsr=with_gsr
     )
     if missing:
         logger.warning("%s: no flavor %s: %s", label, GSR, missing)
     return MeasuredRun(run, series, plain, gsr)
+
+
+def can_give(run: BoldRun, flavor: Flavor) -> bool:
+    """Whether a run may give a flavor; one that came cleaned is with or without global signal."""
+    return run.cleaned is None or (flavor.processing == GSR) == bool(run.cleaned.has_gsr)
+
+
+def _read_known(run: BoldRun, n_volumes: int) -> Confounds | KnownVolumes:
+    """Read the confounds of a run, or of one that came cleaned what is known of its volumes."""
+    if run.cleaned is not None:
+        return read_volumes(run.cleaned, run.bold, n_volumes)
+    if run.confounds is None:
+        raise InputError(
+            f"expected fMRIPrep's confounds of {run.bold}; none were given, and its name does not "
+            "say that it is cleaned. Give them with --confounds, or --denoise none."
+        )
+    return read_confounds(run.confounds, run.confounds_json, n_volumes=n_volumes)
 
 
 def read_confounds(path: Path, sidecar: Path | None, *, n_volumes: int) -> Confounds:
@@ -199,23 +169,6 @@ def read_region_series(
         for name, shares in series.coverage.items()
     }
     return replace(series, coverage=coverage)
-
-
-def mask_on_grid(path: Path, bold: Bold) -> NDArray[np.int32]:
-    """1 in voxels of a mask or probability map above one half, on the BOLD grid.
-
-    Raises
-    ------
-    InputError
-        If the image is missing, damaged or has other than three axes.
-    """
-    # where the run itself has no place, both are guessed alike
-    values, affine = read_image(path, needs_place=bold.is_placed)
-    inside = (values > 0.5).astype(np.int32)
-    moved = resample_labels(inside, affine, target_shape=bold.shape[:3], target_affine=bold.affine)
-    if not moved.any():
-        logger.warning("%s: no voxel above one half on the grid of %s", path, bold.path)
-    return moved.astype(np.int32, copy=False)
 
 
 def clean_series(
@@ -285,12 +238,15 @@ def _check_mask(brain_mask: NDArray[np.int32] | None, bold: Path) -> None:
 
 def _to_cleaning(settings: FunctionalSettings) -> Cleaning:
     return Cleaning(
-        settings.denoise, settings.high_pass, settings.drop_volumes, settings.fd_threshold
+        "fmriclean" if settings.denoise == "auto" else settings.denoise,
+        HIGH_PASS if settings.high_pass is None else settings.high_pass,
+        settings.drop_volumes,
+        settings.fd_threshold,
     )
 
 
 def _say_cosines(settings: FunctionalSettings, confounds: Path) -> None:
-    if settings.high_pass != FunctionalSettings.high_pass:
+    if settings.high_pass is not None:
         logger.warning(
             "--high-pass %g is not used: --denoise %s filters with the cosines of %s",
             settings.high_pass, settings.denoise, confounds,

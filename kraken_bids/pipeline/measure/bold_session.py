@@ -26,7 +26,7 @@ from kraken_bids.io.nifti import write_labels
 from kraken_bids.io.records import to_sidecar
 from kraken_bids.io.writing import write_json, write_relmat, write_table
 from kraken_bids.pipeline.measure.bold_records import CLEANED, COVERAGE, TSNR, describe_series
-from kraken_bids.pipeline.measure.bold_runs import MeasuredRun
+from kraken_bids.pipeline.measure.bold_runs import MeasuredRun, can_give
 from kraken_bids.pipeline.measure.functional_connectomes import (
     FunctionalConnectome,
     MeasuredGroup,
@@ -90,7 +90,11 @@ def group_runs(session: SessionInputs) -> Iterator[RunGroup]:
 
 def _plan_group(task: SessionTask, group: RunGroup) -> tuple[list[Flavor], dict[Path, str], str]:
     """Flavors of a group that are asked for, their files' digests, and that without saved λ."""
-    flavors = [f for f in list_flavors(group.labels) if f.group == "FC" and task.wants(f)]
+    flavors = [
+        f
+        for f in list_flavors(group.labels)
+        if f.group == "FC" and task.wants(f) and all(can_give(run, f) for run in group.runs)
+    ]
     digest = task.digest("functional", _list_files(group), task.settings.functional)
     output, given = task.settings.data.output_dir, task.settings.functional.pcorr_lambda
     saved = read_saved_ridges(output)
@@ -127,7 +131,7 @@ def _measure(task: SessionTask, group: RunGroup, flavors: Sequence[Flavor], dige
     for run in measured.runs:
         _write_series(task, run, digest)
         facts = {
-            "Sources": task.uris([run.source.bold, run.source.confounds]),
+            "Sources": task.uris(run.source.tables),
             "RunDigest": digest,
         }
         _write_cleaned(task, run.source.entities, run.plain, facts)
@@ -171,7 +175,7 @@ def _write_cleaned(
         names = task.parcellation(name).region_names
         write_table(path, dict(zip(names, series.T, strict=True)))
         write_json(sidecar_path(path), {
-            "Description": CLEANED.format("without"),
+            "Description": CLEANED.format("with" if run.gsr else "without"),
             "RepetitionTime": run.tr,
             "SamplingFrequency": 1 / run.tr,
             "Denoising": run.strategy,

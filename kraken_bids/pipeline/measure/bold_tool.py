@@ -13,8 +13,6 @@ from kraken_bids import __version__
 from kraken_bids.bids.bold_series import open_bold
 from kraken_bids.bids.custom_atlases import find_names, read_custom_parcellation
 from kraken_bids.bids.label_images import LabelImage
-from kraken_bids.bids.names import full_space, parse_name
-from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.bids.transforms import TemplateOptions, find_label_space, match_spaces
 from kraken_bids.cohort.output_checks import check_atlas_names
@@ -34,7 +32,7 @@ from kraken_bids.pipeline.measure.bold_records import (
     describe_cleaning,
     describe_series,
 )
-from kraken_bids.pipeline.measure.bold_runs import TISSUES
+from kraken_bids.pipeline.measure.bold_runs import TISSUES, can_give
 from kraken_bids.pipeline.measure.functional_connectomes import (
     FunctionalConnectome,
     MeasuredGroup,
@@ -142,23 +140,6 @@ def read_atlas(
     )
 
 
-def describe_run(
-    bold: Path, confounds: Path, *, mask: Path | None, tissue: Mapping[str, Path]
-) -> BoldRun:
-    """Describe a run that no dataset holds; the ``.json`` of the confounds lies beside them."""
-    sidecar = sidecar_path(confounds)
-    return BoldRun(
-        entities={},
-        space=full_space(parse_name(bold)),
-        bold=bold,
-        confounds=confounds,
-        confounds_json=sidecar if sidecar.is_file() else None,
-        mask=mask,
-        tissue=tissue,
-        metadata={},
-    )
-
-
 def _check_names(run: BoldRun, images: Mapping[str, Path], settings: FunctionalSettings) -> None:
     """Refuse names that are no file names, and those that nothing goes by."""
     check_atlas_names(images)
@@ -196,7 +177,11 @@ class _Writer:
         self._write_coverage(atlas)
         for found in self._measured.connectomes(
             atlas.parcellation,
-            [flavor for flavor in list_flavors([atlas.name]) if flavor.group == "FC"],
+            [
+                flavor
+                for flavor in list_flavors([atlas.name])
+                if flavor.group == "FC" and can_give(run.source, flavor)
+            ],
             label=f"{run.source.bold.name}, {atlas.name}",
             saved_ridges={},
         ):
@@ -260,10 +245,11 @@ class _Writer:
 
 
 def _describe_sources(run: BoldRun) -> dict[str, Any]:
-    described: dict[str, Any] = {
-        "Bold": fingerprint(run.bold),
-        "ConfoundsFile": fingerprint(run.confounds),
-    }
+    described: dict[str, Any] = {"Bold": fingerprint(run.bold)}
+    if run.confounds is not None:
+        described["ConfoundsFile"] = fingerprint(run.confounds)
+    if run.cleaned is not None:
+        described["VolumeTables"] = [fingerprint(path) for path in run.cleaned.files]
     if run.mask is not None:
         described["Mask"] = fingerprint(run.mask)
     if run.tissue:

@@ -22,8 +22,9 @@ from kraken_bids.exceptions import TooShortError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.image_values import list_form_doubts
 from kraken_bids.parcellations import Parcellation
+from kraken_bids.pipeline.measure.bold_grids import Grids
 from kraken_bids.pipeline.measure.bold_records import describe_cleaning, judge_length
-from kraken_bids.pipeline.measure.bold_runs import GSR, Grids, MeasuredRun, read_run
+from kraken_bids.pipeline.measure.bold_runs import GSR, MeasuredRun, read_run
 from kraken_bids.pipeline.measure.label_grids import list_doubts
 from kraken_bids.settings import FunctionalSettings
 
@@ -189,10 +190,16 @@ def _cover(
         affine,
         runs[0].series.n_voxels[name],
         coverage=np.min([run.series.coverage[name] for run in runs], axis=0),
-        tsnr=np.mean(
-            [temporal_snr(run.series.means[name], run.plain.kept) for run in runs], axis=0
-        ),
+        tsnr=np.mean([_temporal_snr(run, name) for run in runs], axis=0),
     )
+
+
+def _temporal_snr(run: MeasuredRun, name: str) -> NDArray[np.float64]:
+    """Temporal SNR of each region; NaN where the run came cleaned, mostly without its mean."""
+    means = run.series.means[name]
+    if run.source.cleaned is not None:
+        return np.full(means.shape[1], np.nan)
+    return temporal_snr(means, run.plain.kept)
 
 
 def compute_connectome(

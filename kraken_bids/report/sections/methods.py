@@ -11,9 +11,15 @@ def describe_methods(written: Written) -> tuple[str, ...] | None:
         denoising, high_pass = sidecar.text("Denoising"), sidecar.number("HighPass")
         if not denoising or high_pass is None:
             continue
+        before = sidecar.text("CleanedBy")
+        filtered = f"high-pass filtered at {high_pass:g} Hz" if high_pass else "not filtered"
+        cleaned = f"cleaned in one regression ({denoising}) and {filtered}"
         paragraphs.append(
-            "Region means of the preprocessed BOLD series were cleaned in one regression "
-            f"({denoising}) and high-pass filtered at {high_pass:g} Hz; "
+            f"The BOLD series were cleaned by {before}; region means were taken of them as they "
+            f"are{', ' + filtered if high_pass else ''}, and runs were z-scored and concatenated. "
+            "Functional connectomes are Pearson correlations and ridge partial correlations."
+            if before
+            else f"Region means of the preprocessed BOLD series were {cleaned}; "
             "runs were z-scored and concatenated. Functional connectomes are Pearson "
             "correlations, with and without global signal regression, and ridge partial "
             "correlations."

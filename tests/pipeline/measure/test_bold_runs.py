@@ -12,9 +12,9 @@ from kraken_bids.bids.custom_atlases import read_region_table
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import Parcellation
+from kraken_bids.pipeline.measure.bold_grids import mask_on_grid
 from kraken_bids.pipeline.measure.bold_runs import (
     clean_series,
-    mask_on_grid,
     read_confounds,
     read_region_series,
 )

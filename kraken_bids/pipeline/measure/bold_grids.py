@@ -1,0 +1,85 @@
+"""Label images and masks on the grids of BOLD series."""
+
+import logging
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.bold_series import Bold
+from kraken_bids.bids.label_images import LabelImage
+from kraken_bids.connectome.resample import resample_labels
+from kraken_bids.io.images import read_image
+from kraken_bids.parcellations import Parcellation
+from kraken_bids.pipeline.measure.label_grids import GridRegions, regions_on_grid
+
+logger = logging.getLogger(__name__)
+
+Grid = tuple[tuple[int, ...], bytes]
+"""Shape and affine of a BOLD series."""
+
+
+class Grids:
+    """Label images and masks on the grids of runs: runs of one space mostly share a grid.
+
+    Parameters
+    ----------
+    images : mapping of str to LabelImage
+        Label image of each atlas.
+    parcellation_of : callable
+        Regions of an atlas by its name.
+    """
+
+    def __init__(
+        self,
+        images: Mapping[str, LabelImage],
+        parcellation_of: Callable[[str], Parcellation],
+    ) -> None:
+        self._images = images
+        self._parcellation_of = parcellation_of
+        self._regions: dict[Grid, dict[str, GridRegions]] = {}
+        self._masks: dict[tuple[Path, Grid], NDArray[np.int32]] = {}
+
+    def regions(self, bold: Bold) -> dict[str, GridRegions]:
+        """Regions of every atlas on the grid of a run."""
+        grid = _grid_of(bold)
+        if grid not in self._regions:
+            self._regions[grid] = {
+                name: regions_on_grid(image, self._parcellation_of(name), bold)
+                for name, image in self._images.items()
+            }
+        return self._regions[grid]
+
+    def mask(self, path: Path, bold: Bold) -> NDArray[np.int32]:
+        """Mask on the grid of a run."""
+        key = path, _grid_of(bold)
+        if key not in self._masks:
+            self._masks[key] = mask_on_grid(path, bold)
+        return self._masks[key]
+
+    def first(self) -> tuple[NDArray[np.float64], dict[str, GridRegions]]:
+        """Affine and regions of the first grid."""
+        grid, regions = next(iter(self._regions.items()))
+        return np.frombuffer(grid[1]).reshape(4, 4), regions
+
+
+def _grid_of(bold: Bold) -> Grid:
+    return bold.shape[:3], bold.affine.tobytes()
+
+
+def mask_on_grid(path: Path, bold: Bold) -> NDArray[np.int32]:
+    """1 in voxels of a mask or probability map above one half, on the BOLD grid.
+
+    Raises
+    ------
+    InputError
+        If the image is missing, damaged or has other than three axes.
+    """
+    # where the run itself has no place, both are guessed alike
+    values, affine = read_image(path, needs_place=bold.is_placed)
+    inside = (values > 0.5).astype(np.int32)
+    moved = resample_labels(inside, affine, target_shape=bold.shape[:3], target_affine=bold.affine)
+    if not moved.any():
+        logger.warning("%s: no voxel above one half on the grid of %s", path, bold.path)
+    return moved.astype(np.int32, copy=False)
