@@ -1,5 +1,6 @@
 """What a file, and an array in it, call themselves, against the flavor that they are given as."""
 
+import re
 from pathlib import Path
 
 from kraken_bids.bids.names import parse_name
@@ -9,6 +10,34 @@ from kraken_bids.parcellations import list_parcellations
 
 GROUP_KEYS = {"fc": "FC", "sc": "SC", "volnorm": "SC"}
 """Keys of published files that say what kind of connectome they hold."""
+NEMO = re.compile(
+    r"(?P<owner>.+)_nemo_output_(?P<algorithm>ifod2act|sdstream)_chacoconn_(?P<atlas>[A-Za-z0-9]+)"
+    r"_nemoSC(?P<sift2>_sift2)?(?P<volnorm>_volnorm)?_mean\.mat"
+)
+NEMO_ATLASES = {"cocommpsuit439": "coco439"}
+NOT_NEMO_SC = re.compile(r".*(chacoconn|chacovol|nemoSC).*")
+
+
+def parse_nemo_name(name: str, *, is_sift2: bool = False) -> tuple[Flavor, str] | None:
+    """Flavor and owner of a connectome of NeMo, from its file's name; None for other files.
+
+    Parameters
+    ----------
+    name : str
+        ``OWNER_nemo_output_ifod2act_chacoconn_fs86subj_nemoSC_volnorm_mean.mat``; the owner is
+        what the lesion mask was called.
+    is_sift2 : bool
+        Whether streamlines were weighted though the name does not say so (NeMo before 2.1).
+    """
+    match = NEMO.fullmatch(name)
+    if match is None:
+        return None
+    atlas = match["atlas"].removesuffix("subj")
+    weighted = bool(match["sift2"]) or is_sift2
+    processing = ("sift2" if weighted else "") + ("volnorm" if match["volnorm"] else "")
+    measure = f"SC{match['algorithm']}"
+    flavor = Flavor(measure, NEMO_ATLASES.get(atlas, atlas), processing or "count")
+    return flavor, match["owner"]
 
 
 def check_declared(flavor: Flavor, path: Path, key: str = "") -> None:
@@ -28,9 +57,16 @@ def check_declared(flavor: Flavor, path: Path, key: str = "") -> None:
     FlavorError
         If one of them says another.
     """
+    nemo = parse_nemo_name(path.name, is_sift2=flavor.processing.startswith("sift2"))
+    if nemo is None and NOT_NEMO_SC.fullmatch(path.name):
+        raise FlavorError(
+            f"expected {flavor} in {path}; found shares of lost connections, or standard "
+            "deviations, of NeMo by its name. Give a file …_nemoSC…_mean.mat."
+        )
+    named = nemo[0] if nemo else _parse_entities(path) or _find_flavor(path.stem, flavor)
     for where, declared in (
         (f"the array {key}", recognize_flavor(key)),
-        (f"the name {path.name}", _parse_entities(path) or _find_flavor(path.stem, flavor)),
+        (f"the name {path.name}", named),
     ):
         if declared is not None and _differ(declared, flavor):
             raise FlavorError(

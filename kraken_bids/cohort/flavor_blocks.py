@@ -17,6 +17,7 @@ from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.stored_rows import Rows
 from kraken_bids.parcellations import recognize_parcellation
+from kraken_bids.region_spellings import name_few, order_edges, place_regions
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,14 @@ class Part:
     """Lists beside connectomes without names of subjects: a value per row, none of them twice."""
 
 
-def to_part(flavor: Flavor, array: Rows, where: str, subjects: tuple[str, ...] | None) -> Part:
+def to_part(
+    flavor: Flavor,
+    array: Rows,
+    where: str,
+    subjects: tuple[str, ...] | None,
+    *,
+    regions: Sequence[str] | None = None,
+) -> Part:
     """Connectomes of one flavor in one file; the numbers are checked as they are read.
 
     Parameters
@@ -55,16 +63,20 @@ def to_part(flavor: Flavor, array: Rows, where: str, subjects: tuple[str, ...] |
         File and key, for messages.
     subjects : tuple of str or None
         Labels of the rows, where the file has them.
+    regions : sequence of str, optional
+        Names of the regions, where the file has them: in whatever order, edges come in the
+        model's, with NaN for a region that is not there.
 
     Raises
     ------
     InputError
         If the labels do not fit the rows.
     ConnectomeError
-        If the array has not the shape of its parcellation; on reading, if a connectome is not
-        symmetric, infinite, or NaN in part.
+        If the array has not the shape of its parcellation, or names of other regions; on reading,
+        if a connectome is not symmetric, infinite, or NaN in part.
     """
-    n_regions = known_regions(flavor)
+    order = None if regions is None else find_order(flavor, regions, where)
+    n_regions = known_regions(flavor) if order is None or regions is None else len(regions)
     array = put_subjects_first(array, n_regions, where)
     is_square = len(array.shape) == 3 and array.shape[1] == array.shape[2]
     n_regions = n_regions or (array.shape[1] if is_square else None)
@@ -79,15 +91,61 @@ def to_part(flavor: Flavor, array: Rows, where: str, subjects: tuple[str, ...] |
         ]
         edges, triangles = _to_edges(array[start:stop], names)
         mirrored.update(start + row for row in triangles)
+        if order is not None:
+            edges = np.where(order < 0, np.nan, edges[:, order])
         return _check_rows(edges, names)
 
     expect = getattr(array, "expect", lambda _order: None)
+    n_edges = n_edges if order is None else len(order)
     return Part(where, subjects, array.shape[0], n_edges, read, mirrored, expect)
+
+
+def find_order(flavor: Flavor, regions: Sequence[str], where: str) -> NDArray[np.integer] | None:
+    """Where each edge of the model is among those of a file that names its regions.
+
+    Returns
+    -------
+    ndarray of int, shape (n_edges,), or None
+        As of :func:`kraken_bids.region_spellings.order_edges`; None too for a parcellation that
+        the package has no table of.
+
+    Raises
+    ------
+    ConnectomeError
+        If names are those of other regions, one is there twice, or too many are not there.
+    """
+    table = recognize_parcellation(flavor.parcellation)
+    if table is None:
+        return None
+    try:
+        places = place_regions(table, regions)
+    except ConnectomeError as error:
+        raise ConnectomeError(f"{where}: {error}") from error
+    missing = [name for place, name in enumerate(table.region_names) if place not in set(places)]
+    unknown = [name for name, place in zip(regions, places, strict=True) if place < 0]
+    if len(missing) > MAX_IMPUTED_SHARE * table.n_regions:
+        raise ConnectomeError(
+            f"{where}: expected the {table.n_regions} regions of {table.name}, by name and in any "
+            f"order (kraken_bids.region_names), at most {MAX_IMPUTED_SHARE:.0%} of them missing; "
+            f"found {len(regions)} names, {len(unknown)} unknown ({name_few(unknown)}), and "
+            f"{len(missing)} regions missing ({name_few(missing)}). Are they of another atlas? "
+            "Connectomes of one cannot be turned into another's: measure again from the "
+            "tractogram or BOLD (kraken-tools sc, fc)."
+        )
+    if missing:
+        logger.warning(
+            "%s: %d of %d regions are not among its rows (%s): they count as missing",
+            where, len(missing), table.n_regions, name_few(missing),
+        )  # fmt: skip
+    order = order_edges(places, table.n_regions)
+    if order is not None:
+        logger.info("%s: rows are put into the order of %s by their names", where, table.name)
+    return order
 
 
 def to_table_part(
     flavor: Flavor,
-    read_table: Callable[[Sequence[str] | None], NDArray[Any]],
+    read_table: Callable[[], tuple[Sequence[str] | None, NDArray[Any]]],
     where: str,
     subject: str | None,
 ) -> Part:
@@ -97,7 +155,7 @@ def to_table_part(
     ----------
     flavor : Flavor
     read_table : callable
-        Gives the matrix; takes the names of its regions, where they are known.
+        Gives the names of the regions, where the file has them, and the matrix.
     where : str
         The file, for messages.
     subject : str or None
@@ -109,12 +167,13 @@ def to_table_part(
         n_regions * (n_regions - 1) // 2
         if n_regions
         # of an atlas that is not known the file says the size; it is read again when asked for
-        else to_part(flavor, read_table(None), where, subjects).n_edges
+        else to_part(flavor, read_table()[1], where, subjects).n_edges
     )
     mirrored: set[int] = set()
 
     def read(start: int, stop: int) -> Edges:
-        part = to_part(flavor, read_table(region_names(flavor)), where, subjects)
+        regions, values = read_table()
+        part = to_part(flavor, values, where, subjects, regions=regions)
         edges = part.read(start, stop)
         mirrored.update(part.mirrored)
         return edges
@@ -180,12 +239,6 @@ def known_regions(flavor: Flavor) -> int | None:
     """Count the regions of a parcellation that the package has a table of."""
     known = recognize_parcellation(flavor.parcellation)
     return None if known is None else known.n_regions  # else the file says its size
-
-
-def region_names(flavor: Flavor) -> tuple[str, ...] | None:
-    """Names of the regions of a parcellation that the package has a table of."""
-    known = recognize_parcellation(flavor.parcellation)
-    return None if known is None else known.region_names
 
 
 def _check_rows(edges: Edges, names: Sequence[str]) -> Edges:

@@ -3,13 +3,20 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
-from kraken_bids.cohort.declared_flavors import check_declared
-from kraken_bids.cohort.flavor_blocks import Part, known_regions, region_names, to_part
+import numpy as np
+
+from kraken_bids.cohort.declared_flavors import check_declared, parse_nemo_name
+from kraken_bids.cohort.flavor_blocks import Part, known_regions, to_part
 from kraken_bids.cohort.joined_rows import Connectomes, Input, join_inputs
+from kraken_bids.cohort.micapipe_matrices import name_micapipe_rows
+from kraken_bids.cohort.named_regions import find_regions, spread_structures
+from kraken_bids.cohort.nemo_archives import name_owner, open_nemo
 from kraken_bids.cohort.prediction_archives import NESTED, list_nested
 from kraken_bids.cohort.projections import Cohort
+from kraken_bids.cohort.qsirecon_matrices import choose_measure, find_measures, name_labels
 from kraken_bids.cohort.row_axes import put_subjects_first
 from kraken_bids.cohort.row_names import find_presence, find_subjects, list_columns_beside
 from kraken_bids.cohort.table_folders import (
@@ -22,7 +29,7 @@ from kraken_bids.exceptions import FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor, recognize_flavor
 from kraken_bids.io.named_arrays import open_arrays
 from kraken_bids.io.stored_rows import Rows, load_rows
-from kraken_bids.io.text_matrices import read_text_matrix
+from kraken_bids.io.text_matrices import read_named_matrix
 from kraken_bids.scores.doubt_words import describe_doubts, name_rows
 from kraken_bids.scores.plausibility import InputCheck
 
@@ -41,10 +48,12 @@ def read_connectomes(inputs: str | Path | Sequence[str | Path]) -> Connectomes:
         Each one ``FLAVOR=FILE``; or a file whose keys are flavors (``.npz``, ``.mat`` v5,
         ``.h5``); or a folder or ``.zip`` of BIDS-named matrices
         ``sub-X[_ses-Y]_…_atlas-A_meas-M_relmat.dense.tsv``, such as a folder that kraken-bids
-        wrote. Arrays are [n_subjects, n_regions, n_regions] or [n_subjects, n_edges]; a text
-        file holds one subject's square matrix, or one row of edges per subject. ``subjects`` (or
+        wrote, or of NeMo's connectomes. Stars in FILE stand for many files. Arrays are
+        [n_subjects, n_regions, n_regions] or [n_subjects, n_edges]; a text file holds one
+        subject's square matrix, or one row of edges per subject. ``subjects`` (or
         ``participant_id``, ``ID`` …) beside them names the rows; a file of one subject may have
-        ``sub-LABEL`` in its name or folder instead.
+        ``sub-LABEL`` in its name or folder instead. Where a file names its regions, they are put
+        into the model's order.
 
     Returns
     -------
@@ -115,12 +124,18 @@ def open_connectomes(inputs: Sequence[str | Path]) -> Cohort:
 def _read_input(text: str) -> Iterator[tuple[Flavor, Part]]:
     name, equals, rest = text.partition("=")
     if equals and not Path(text).exists():
-        yield _read_flavor_file(parse_input_name(name), Path(rest))
+        given = parse_input_name(name)
+        yield from (_read_flavor_file(given, path) for path in _list_files(rest))
         return
     path = Path(text)
     _check_exists(path)
     if path.is_dir() or path.suffix == ".zip":
+        yield from open_nemo(path)
         yield from open_tables(path)
+        return
+    nemo = parse_nemo_name(path.name)
+    if nemo is not None:
+        yield _read_flavor_file(nemo[0], path)
         return
     if path.suffix in TABLE_SUFFIXES:
         flavor = (parse_bids_name(path.name) or (None,))[0] or recognize_flavor(path.stem)
@@ -132,6 +147,17 @@ def _read_input(text: str) -> Iterator[tuple[Flavor, Part]]:
         yield _read_text_file(flavor, path)
         return
     yield from _read_keyed_file(path)
+
+
+def _list_files(text: str) -> list[Path]:
+    """File of a path, or all files that a path with stars stands for."""
+    path = Path(text)
+    if "*" not in text or path.exists():
+        return [path]
+    found = sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+    if not found:
+        raise InputError(f"expected files {text}; found none. Check the path.")
+    return found
 
 
 def parse_input_name(name: str) -> Flavor:
@@ -164,13 +190,18 @@ def _read_flavor_file(flavor: Flavor, path: Path) -> tuple[Flavor, Part]:
         check_declared(flavor, path)
         return _read_text_file(flavor, path)
     arrays = open_arrays(path)
-    keys = [key for key in arrays if recognize_flavor(key) == flavor]
+    arrays = arrays if NESTED in arrays else spread_structures(arrays)
+    measures = find_measures(arrays)
+    keys = [key for key in arrays if recognize_flavor(key.rpartition(".")[2]) == flavor]
+    keys = keys or ([choose_measure(flavor, measures, path)] if measures else [])
     keys = keys or [key for key in MATRIX_KEYS if key in arrays]
     if not keys and NESTED in arrays:
         return flavor, _name_part(flavor, find_only_prediction(arrays, flavor, path), arrays, path)
-    keys = keys or [
+    several = [
         key for key, array in arrays.items() if len(array.shape) >= 2 and array.dtype.kind in "fiu"
     ]
+    # coordinates of the regions, say, are no connectomes
+    keys = keys or [key for key in several if _may_be_square(arrays[key].shape)] or several
     if len(keys) != 1:
         raise InputError(
             f"expected one array for {flavor} in {path}; found {', '.join(arrays) or 'none'}. "
@@ -180,28 +211,51 @@ def _read_flavor_file(flavor: Flavor, path: Path) -> tuple[Flavor, Part]:
     return flavor, _name_part(flavor, (keys[0], arrays[keys[0]]), arrays, path)
 
 
+def _may_be_square(shape: Sequence[int]) -> bool:
+    return any(a == b for a, b in pairwise((*shape, *shape[:1])))
+
+
 def _read_text_file(flavor: Flavor, path: Path) -> tuple[Flavor, Part]:
     """One subject's matrix, named by the path; or edges of several, without names."""
-    values = read_text_matrix(path, region_names(flavor))
-    return flavor, _name_part(flavor, ("", values), {}, path)
+    regions, values = read_named_matrix(path)
+    return flavor, _name_part(flavor, ("", values), {}, path, regions=regions)
 
 
 def _name_part(
-    flavor: Flavor, named: tuple[str, Rows], arrays: Mapping[str, Rows], path: Path
+    flavor: Flavor,
+    named: tuple[str, Rows],
+    arrays: Mapping[str, Rows],
+    path: Path,
+    *,
+    regions: Sequence[str] | None = None,
 ) -> Part:
     """Array of a flavor with the names beside it, or of one subject with the label in the path."""
     key, array = named
     where = f"{path}, {key}" if key else str(path)
-    array = put_subjects_first(array, known_regions(flavor), where)
+    regions = regions or name_micapipe_rows(path) or _find_regions(arrays, key, flavor)
+    array = put_subjects_first(array, len(regions) if regions else known_regions(flavor), where)
     subjects = find_subjects(arrays)
     presence = find_presence(arrays, str(path))
     if array.shape:  # a struct has none
         subjects, array = presence.choose_names(subjects), presence.choose_rows(array)
-        label = find_owner(path) if subjects is None and array.shape[0] == 1 else None
+        label = _find_label(path) if subjects is None and array.shape[0] == 1 else None
         subjects = subjects if label is None else (label,)
-    part = to_part(flavor, array, where, subjects)
+    part = to_part(flavor, array, where, subjects, regions=regions)
     beside = {} if subjects else list_columns_beside(arrays, array.shape[0])
     return replace(part, beside=beside)
+
+
+def _find_label(path: Path) -> str | None:
+    nemo = parse_nemo_name(path.name)
+    return name_owner(nemo[1]) if nemo else find_owner(path)
+
+
+def _find_regions(arrays: Mapping[str, Rows], key: str, flavor: Flavor) -> tuple[str, ...] | None:
+    """Names of the regions of an array, where its file has them."""
+    labels = name_labels(key)
+    if labels in arrays:
+        return tuple(str(one).strip() for one in np.ravel(load_rows(arrays[labels])))
+    return find_regions(arrays, key, flavor) if key in arrays else None
 
 
 def _read_keyed_file(path: Path) -> Iterator[tuple[Flavor, Part]]:

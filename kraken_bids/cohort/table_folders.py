@@ -1,7 +1,7 @@
 """Tables in a folder or a zip: the measured connectomes among them, told by their names."""
 
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from kraken_bids.flavors import Flavor, parse_meas, recognize_flavor
 from kraken_bids.io.bounds import check_archive
 from kraken_bids.io.files import explain_absence
 from kraken_bids.io.stored_rows import BROKEN
-from kraken_bids.io.text_matrices import read_text_matrix
+from kraken_bids.io.text_matrices import read_named_matrix
 from kraken_bids.io.texts import read_json
 
 TABLE_SUFFIXES = (".tsv", ".csv", ".txt")
@@ -55,7 +55,7 @@ def open_tables(path: Path) -> Iterator[tuple[Flavor, Part]]:
                 "the folder; files of several subjects need sub-LABEL in their names or folders."
             )
         seen[found] = name
-        read = partial(read_text_matrix, source)
+        read = partial(read_named_matrix, source)
         if not path.is_dir():
             # stays open as long as a part may still be read
             archive = archive or zipfile.ZipFile(path)
@@ -150,10 +150,10 @@ def find_owner(path: Path) -> str | None:
 
 
 def _read_zipped(
-    archive: zipfile.ZipFile, name: str, regions: Sequence[str] | None
-) -> NDArray[np.float64]:
+    archive: zipfile.ZipFile, name: str
+) -> tuple[tuple[str, ...] | None, NDArray[np.float64]]:
     with archive.open(name) as stream:
-        return read_text_matrix(stream, regions)
+        return read_named_matrix(stream)
 
 
 def _check_file(path: Path) -> None:

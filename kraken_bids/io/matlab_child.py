@@ -45,17 +45,23 @@ def load_objects(path: Path) -> list[NDArray[Any]]:
     return [np.asarray(_to_plain(cell)) for cell in held[0, 0]["MCOS"][0]["arr"].reshape(-1)]
 
 
+def _to_plain_cells(values: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:
+    cells = np.empty(len(values), dtype=object)
+    for place, one in enumerate(values):
+        cells[place] = _to_plain(one)
+    return cells
+
+
 def _to_plain(value: Any) -> Any:
     if issparse(value):
         is_small = np.prod(value.shape, dtype=np.int64) <= MAX_VALUES
         return value.toarray() if is_small else np.empty(0)
     if isinstance(value, dict):
         return {name: _to_plain(one) for name, one in value.items()}
+    if isinstance(value, list):  # several structs
+        return _to_plain_cells(value)
     if isinstance(value, np.ndarray) and value.dtype.kind == "O":
-        cells = np.empty(value.size, dtype=object)
-        for place, one in enumerate(value.reshape(-1)):
-            cells[place] = _to_plain(one)
-        return cells.reshape(value.shape)
+        return _to_plain_cells(value.reshape(-1)).reshape(value.shape)
     if isinstance(value, str | bytes | int | float | complex | np.generic):
         return value
     is_numbers = isinstance(value, np.ndarray) and value.dtype.kind != "V"

@@ -1,4 +1,4 @@
-"""Arrays by name from ``.npz``, ``.npy``, ``.mat`` and ``.h5`` files."""
+"""Arrays by name from ``.npz``, ``.npy``, ``.mat``, ``.h5`` and ``.gii`` files."""
 
 from collections import Counter
 from pathlib import Path
@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import InputError
+from kraken_bids.io.foreign import read_apart
 from kraken_bids.io.foreign_hdf5 import list_hdf5, load_stored
 from kraken_bids.io.matlab import MatlabObject, open_mat
 from kraken_bids.io.matlab_hdf5 import is_version_73, open_mat73
@@ -20,7 +21,7 @@ from kraken_bids.io.stored_rows import (
     open_npz,
 )
 
-SUFFIXES = (".npz", ".npy", ".mat", ".h5", ".hdf5")
+SUFFIXES = (".npz", ".npy", ".mat", ".h5", ".hdf5", ".gii")
 SINGLE = "data"
 """Name of the array of a file that holds only one."""
 
@@ -33,7 +34,7 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     Parameters
     ----------
     path : Path
-        ``.npz``, ``.npy``, ``.mat``, ``.h5`` or ``.hdf5``.
+        ``.npz``, ``.npy``, ``.mat``, ``.h5``, ``.hdf5`` or ``.gii``.
 
     Raises
     ------
@@ -68,6 +69,8 @@ def open_arrays(path: Path) -> dict[str, Rows]:
             return open_npz(path)
         if path.suffix == ".npy":
             return {SINGLE: open_npy(path)}
+        if path.suffix == ".gii":
+            return {SINGLE: _read_gifti(path)}
         if path.suffix != ".mat":
             return _open_h5(path)
         return open_mat73(path) if is_version_73(path) else open_mat(path)
@@ -75,6 +78,12 @@ def open_arrays(path: Path) -> dict[str, Rows]:
         raise
     except BROKEN as error:
         raise ARRAYS.refuse(path, error) from error
+
+
+def _read_gifti(path: Path) -> NDArray[Any]:
+    from kraken_bids.io.gifti_child import load_matrix
+
+    return read_apart(ARRAYS, load_matrix, path)
 
 
 def _open_h5(path: Path) -> dict[str, Rows]:

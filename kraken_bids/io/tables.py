@@ -76,6 +76,7 @@ IN_NUMBERS = b"0123456789.,;:+-eE \tnaNAif/<>\r"
 """What numbers consist of, ``nan``, ``inf``, ``n/a`` and ``<NA>`` too."""
 
 
+NO_NUMBER = (b"", b"n/a", b"N/A", b"NA", b"<NA>")
 MAX_LINE = 1 << 23
 """No header is longer; one of the names of all edges between 439 regions has 6 MB."""
 
@@ -87,7 +88,7 @@ def split_header(text: bytes, mark: bytes = b"\t") -> tuple[tuple[str, ...] | No
     ----------
     text : bytes
         A matrix; its first line may name its columns, and the first cell of each further line
-        its row, as pandas writes it.
+        its row, as pandas, R, MATLAB and XCP-D write it.
     mark : bytes
         What separates cells.
 
@@ -110,12 +111,23 @@ def split_header(text: bytes, mark: bytes = b"\t") -> tuple[tuple[str, ...] | No
     if len(line) > MAX_LINE:
         raise ValueError(f"a first line of words of {len(line):,} bytes")
     names = tuple(map(_read_name, line.rstrip(b"\r").split(mark)))
-    if not names[0] and len(names) > 1:
-        names = names[1:]
+    cells = rest.lstrip(b"\r\n").partition(b"\n")[0].split(mark)
+    if len(names) > 1 and (not names[0] or not _is_number(cells[0])):
+        # R writes nothing above the names of the rows
+        names = names[len(names) == len(cells) or not names[0] :]
         rest = _cut_names(rest, mark, names)
     if len(set(names)) < len(names) or not all(names):
         raise ValueError("a header with empty or repeated names")
     return names, rest
+
+
+def _is_number(cell: bytes) -> bool:
+    """Whether a cell is no name: a number, or a word for none."""
+    try:
+        float(cell)
+    except ValueError:
+        return cell.strip() in NO_NUMBER
+    return True
 
 
 def _cut_names(rows: bytes, mark: bytes, names: Sequence[str]) -> bytes:

@@ -2,7 +2,7 @@
 
 import re
 from codecs import BOM_UTF8
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
@@ -22,10 +22,15 @@ MARKS = (b"\t", b",", b";")
 """What separates numbers, if it is there at all; else blanks do."""
 
 
-def read_text_matrix(
-    source: Path | IO[bytes], regions: Sequence[str] | None = None
-) -> NDArray[np.float64]:
-    """Read a matrix of text.
+def read_text_matrix(source: Path | IO[bytes]) -> NDArray[np.float64]:
+    """Read the numbers of a matrix of text; raises as :func:`read_named_matrix`."""
+    return read_named_matrix(source)[1]
+
+
+def read_named_matrix(
+    source: Path | IO[bytes],
+) -> tuple[tuple[str, ...] | None, NDArray[np.float64]]:
+    """Read a matrix of text, and the names of its columns.
 
     Parameters
     ----------
@@ -33,27 +38,28 @@ def read_text_matrix(
         Numbers are separated by tabs, commas, semicolons or blanks, whatever the file's name
         says. ``n/a``, ``NA`` and ``nan`` are NaN; what follows ``#`` or ``%`` in a line is passed
         over, and so is a byte-order mark.
-    regions : sequence of str, optional
-        Names of the regions, which a header must have in this order.
+
+    Returns
+    -------
+    names : tuple of str or None
+        None where there is no header.
+    values : ndarray
 
     Raises
     ------
     InputError
-        If a cell is empty or not a number, rows differ in length, or a header names other
-        regions.
+        If a cell is empty or not a number, or rows differ in length.
     """
     name = getattr(source, "name", str(source))
     try:
-        text = source.read_bytes() if isinstance(source, Path) else source.read()
-        names, values = parse_text_matrix(text)
+        return parse_text_matrix(
+            source.read_bytes() if isinstance(source, Path) else source.read()
+        )
     except BROKEN as error:
         raise InputError(
             f"expected a matrix of numbers in {name}; found: {error}. Write it with tabs between "
             "the numbers of a row, without header or below the names of the regions."
         ) from error
-    if names is not None:
-        _check_names(names, regions, name)
-    return values
 
 
 def parse_text_matrix(text: bytes) -> tuple[tuple[str, ...] | None, NDArray[np.float64]]:
@@ -124,16 +130,3 @@ def _squeeze(text: bytes, twice: bytes) -> bytes:
     while twice in text:
         text = text.replace(twice, twice[:1])
     return text
-
-
-def _check_names(names: Sequence[str], regions: Sequence[str] | None, where: str) -> None:
-    if regions is None or tuple(names) == tuple(regions):
-        return
-    pairs = zip(names, regions, strict=False)
-    wrong = next(((a, b) for a, b in pairs if a != b), (f"{len(names)} names", f"{len(regions)}"))
-    same = ", which are the same in another order" if set(names) == set(regions) else ""
-    raise InputError(
-        f"expected the regions in the order of their table, such as {wrong[1]}, in the header of "
-        f"{where}; found {wrong[0]} there{same}. Put rows and columns into that order "
-        "(kraken_bids.region_names)."
-    )

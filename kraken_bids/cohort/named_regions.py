@@ -1,0 +1,141 @@
+"""Names of regions beside a connectome in its file; MATLAB's structs and tables, spread."""
+
+import re
+from collections.abc import Iterator, Mapping
+from math import isqrt
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.flavors import Flavor
+from kraken_bids.io.matlab import MatlabObject, stack_cells
+from kraken_bids.io.stored_rows import Rows, load_rows
+from kraken_bids.parcellations import recognize_parcellation
+from kraken_bids.region_spellings import place_regions
+
+LIKE_REGIONS = re.compile(
+    r"(region|roi|node|parcel|area)s?(name|label|id|index|indice|number|list)?e?s?"
+    r"|labels?|names?|(row|column|variable)(name|label)?s"
+)
+"""Keys, in small letters and without marks, that hold names of regions where as many as these."""
+COLUMNS = "VariableNames"
+MAX_DEPTH = 3
+
+
+def find_regions(arrays: Mapping[str, Rows], key: str, flavor: Flavor) -> tuple[str, ...] | None:
+    """Find the names of an array's regions in its file.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        All arrays of the file; fields of structs as ``STRUCT.FIELD``.
+    key : str
+        The array; names lie beside it, or in the same struct.
+    flavor : Flavor
+
+    Returns
+    -------
+    tuple of str or None
+        None where the file has no list that can be one of names: each once, as many as regions.
+        Of several lists the one of which most names are known.
+    """
+    sizes = _count_regions(arrays[key].shape)
+    lists = {
+        other: names
+        for other, array in arrays.items()
+        if other != key and _is_beside(other, key) and not isinstance(array, MatlabObject)
+        for names in [_spell_list(array)]
+        if len(names) in sizes and len(set(names)) == len(names)
+    }
+    counted = [list(map(str, range(n))) for n in sizes]
+    named = [names for names in lists.values() if list(names) not in counted]
+    table = recognize_parcellation(flavor.parcellation)
+    if table is None or not named:
+        return named[0] if named else None
+    return max(named, key=lambda names: int((place_regions(table, names) >= 0).sum()))
+
+
+def spread_structures(arrays: Mapping[str, Rows]) -> dict[str, Rows]:
+    """Arrays of a file with the fields of its structs, and its tables of numbers as matrices.
+
+    Parameters
+    ----------
+    arrays : mapping of str to array
+        As :func:`kraken_bids.io.named_arrays.open_arrays` gives them.
+
+    Returns
+    -------
+    dict
+        ``STRUCT.FIELD`` beside ``STRUCT``; of several structs in one array, a field that is alike
+        in all of them as one array, structs first. A table with as many columns of numbers as
+        rows is a matrix by its own name, and ``TABLE.VariableNames`` are its columns' names.
+    """
+    found = dict(arrays)
+    for name, array in arrays.items():
+        if array.dtype.kind == "O" and not isinstance(array, MatlabObject):
+            found |= _list_fields(name, load_rows(array))
+    for name, array in arrays.items():
+        columns = _list_columns(arrays, name) if isinstance(array, MatlabObject) else {}
+        if columns and {len(values) for values in columns.values()} == {len(columns)}:
+            found[name] = np.stack(list(columns.values()), axis=1)
+            found[f"{name}.{COLUMNS}"] = np.array(list(columns), np.str_)
+    return found
+
+
+def _list_fields(name: str, value: NDArray[Any], depth: int = 0) -> Iterator[tuple[str, Rows]]:
+    structs = value.reshape(-1).tolist()
+    if depth == MAX_DEPTH or not structs or not all(isinstance(one, dict) for one in structs):
+        return
+    for field in structs[0]:
+        if not all(one.get(field) is not None for one in structs):
+            continue
+        cells = np.empty(len(structs), object)
+        for place, one in enumerate(structs):
+            cells[place] = one[field]
+        own = stack_cells(cells) if value.ndim else np.asarray(structs[0][field])
+        own = np.array(own.tolist(), np.str_) if _are_words(own) else own
+        if isinstance(own.tolist(), dict) or own.dtype.kind == "O":
+            yield from _list_fields(f"{name}.{field}", own, depth + 1)
+        yield f"{name}.{field}", own
+
+
+def _list_columns(arrays: Mapping[str, Rows], table: str) -> dict[str, NDArray[Any]]:
+    return {
+        key.removeprefix(f"{table}."): np.asarray(load_rows(array)).reshape(-1)
+        for key, array in arrays.items()
+        if key.startswith(f"{table}.") and array.dtype.kind in "fiu"
+    }
+
+
+def _is_beside(other: str, key: str) -> bool:
+    """Whether a list is called as names of regions are, and lies where the array's may lie."""
+    owner, _, name = other.rpartition(".")
+    called = LIKE_REGIONS.fullmatch(re.sub(r"[^a-z]", "", name.lower()))
+    return called is not None and owner in {"", key, key.rpartition(".")[0]}
+
+
+def _are_words(values: NDArray[Any]) -> bool:
+    return values.dtype.kind == "O" and all(isinstance(one, str) for one in values.reshape(-1))
+
+
+def _spell_list(array: Rows) -> tuple[str, ...]:
+    """Words, or whole numbers, of a list; nothing of any other array."""
+    if sum(n != 1 for n in array.shape) != 1:
+        return ()
+    values = np.asarray(load_rows(array)).reshape(-1)
+    if values.dtype.kind == "f" and (values == np.rint(values)).all():
+        values = values.astype(np.int64)
+    cells = values.tolist()
+    words = [one.decode(errors="replace") if isinstance(one, bytes) else one for one in cells]
+    if not all(isinstance(one, str | int) for one in words):
+        return ()
+    return tuple(str(one).strip() for one in words)
+
+
+def _count_regions(shape: tuple[int, ...]) -> set[int]:
+    """How many regions an array of this shape may have, whichever axis is that of subjects."""
+    sides = {n for n in shape if shape.count(n) > 1} if len(shape) > 1 else set()
+    if sides:
+        return sides
+    return {(1 + isqrt(1 + 8 * n)) // 2 for n in shape if n > 2}
