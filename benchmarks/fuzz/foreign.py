@@ -42,6 +42,7 @@ def list_readers() -> list[Reader]:
         *(Reader(f"connectomes {kind}", lambda p=pack: p(connectomes), _read_connectomes)
           for kind, pack in packings.items()),
         Reader("connectomes npy", _list_npy, _read_connectomes),
+        Reader("connectomes gii", _list_giftis, _read_connectomes),
         Reader("connectomes text", _list_texts, _read_connectomes),
         Reader("connectomes zip", _list_zips, _read_connectomes),
         *(Reader(f"predictions {kind}", lambda p=pack: p(predictions), _read_predictions)
@@ -115,6 +116,17 @@ def _list_npy() -> list[Seed]:
     ]
 
 
+def _list_giftis() -> list[Seed]:
+    import nibabel as nib
+
+    encodings = ("GIFTI_ENCODING_B64GZ", "GIFTI_ENCODING_B64BIN", "GIFTI_ENCODING_ASCII")
+    seeds = []
+    for encoding in encodings:
+        array = nib.gifti.GiftiDataArray(np.triu(squares()[0]).astype(np.float32), encoding=encoding)
+        seeds.append(Seed("sub-01.shape.gii", nib.gifti.GiftiImage(darrays=[array]).to_bytes()))
+    return seeds
+
+
 def _list_texts() -> list[Seed]:
     return [
         Seed(f"sub-01_{FC}.tsv", format_rows(squares()[0])),
@@ -135,7 +147,13 @@ def _list_zips() -> list[Seed]:
         f"sub-{k + 1:02d}/func/" + RELMAT.format(f"{k + 1:02d}", "FCcorrHPF"): format_rows(square)
         for k, square in enumerate(squares())
     }
-    return [Seed("a.zip", pack_zip(members)), Seed("a.zip", pack_zip(members, 0))]
+    nemo = "sub-01_lesion_nemo_output_ifod2act_chacoconn_mini_nemoSC_volnorm_mean.mat"
+    content = {nemo: pack_mat({"SC": squares()[0]}), "participants.tsv": b"participant_id\n"}
+    return [
+        Seed("a.zip", pack_zip(members)),
+        Seed("a.zip", pack_zip(members, 0)),
+        Seed("a.zip", pack_zip(members | content)),
+    ]
 
 
 def _read_connectomes(path: Path) -> None:
