@@ -16,6 +16,7 @@ from fuzz.arrays import (
     format_table,
     latents,
     pack_h5,
+    pack_mat,
     pack_npy,
     pack_npz,
     pack_zip,
@@ -122,7 +123,9 @@ def _list_giftis() -> list[Seed]:
     encodings = ("GIFTI_ENCODING_B64GZ", "GIFTI_ENCODING_B64BIN", "GIFTI_ENCODING_ASCII")
     seeds = []
     for encoding in encodings:
-        array = nib.gifti.GiftiDataArray(np.triu(squares()[0]).astype(np.float32), encoding=encoding)
+        array = nib.gifti.GiftiDataArray(
+            np.triu(squares()[0]).astype(np.float32), encoding=encoding
+        )
         seeds.append(Seed("sub-01.shape.gii", nib.gifti.GiftiImage(darrays=[array]).to_bytes()))
     return seeds
 
@@ -160,7 +163,7 @@ def _read_connectomes(path: Path) -> None:
     from kraken_bids.cohort.from_files import read_connectomes
 
     path = path.with_suffix(".tsv") if path.suffix == ".json" else path
-    is_keyed = path.suffix not in {".npy", ".tsv", ".csv", ".txt"}
+    is_keyed = path.suffix not in {".npy", ".gii", ".tsv", ".csv", ".txt"}
     given = path if is_keyed else f"{FC}={path}"
     if is_keyed and path.suffix != ".zip" and path.stat().st_size % 4 == 0:
         given = f"{SC}={path}"  # such files have two doors

@@ -101,8 +101,13 @@ def _list_names(path: Path) -> list[str]:
 def _read_member(path: Path, name: str) -> bytes:
     if path.is_dir():
         return (path / name).read_bytes()
-    with zipfile.ZipFile(path) as archive:
-        return archive.read(name)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.read(name)
+    except BROKEN as error:
+        raise InputError(
+            f"expected {name} whole in {path}; found: {error}. Download it again."
+        ) from error
 
 
 def _read(path: Path, name: str) -> tuple[None, NDArray[np.floating]]:
