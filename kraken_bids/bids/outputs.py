@@ -72,7 +72,7 @@ def relmat_path(
     if source is None:
         kept = FUNC_ENTITIES if flavor.datatype == "func" else DWI_ENTITIES
     else:
-        own["desc"] = _to_label(source) + (CALIBRATED if is_calibrated else PREDICTED)
+        own["desc"] = label_source(source) + (CALIBRATED if is_calibrated else PREDICTED)
     named = _keep(entities, kept) | own
     folder = _session_folder(output_dir, entities) / flavor.datatype
     return folder / format_name(named, suffix="relmat", extension=RELMAT)
@@ -183,6 +183,11 @@ def sidecar_path(path: Path) -> Path:
     return path.with_name(split_extension(path)[0] + ".json")
 
 
+def label_source(source: str) -> str:
+    """Letters and digits of the name of a source, as ``desc-`` begins with them."""
+    return "".join(c for c in source if c.isascii() and c.isalnum())
+
+
 def find_relmats(output_dir: Path, subject: str | None = None) -> list[RelmatFile]:
     """Measured connectomes in OUTPUT_DIR, by subject and name; predictions are passed over.
 
@@ -273,7 +278,3 @@ def _session_folder(output_dir: Path, entities: Mapping[str, str]) -> Path:
 
 def _keep(entities: Mapping[str, str], kept: tuple[str, ...]) -> dict[str, str]:
     return {key: entities[key] for key in kept if entities.get(key)}
-
-
-def _to_label(source: str) -> str:
-    return "".join(c for c in source if c.isascii() and c.isalnum())

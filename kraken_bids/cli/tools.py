@@ -9,6 +9,7 @@ from kraken_bids.cli.commands.add_flavor import add_flavor
 from kraken_bids.cli.commands.communities import communities
 from kraken_bids.cli.commands.evaluate import evaluate
 from kraken_bids.cli.commands.explain import explain
+from kraken_bids.cli.commands.export import export
 from kraken_bids.cli.commands.fc import fc
 from kraken_bids.cli.commands.fetch import fetch
 from kraken_bids.cli.commands.finetune import finetune
@@ -37,6 +38,7 @@ main.add_command(convert)
 main.add_command(describe)
 main.add_command(evaluate)
 main.add_command(explain)
+main.add_command(export)
 main.add_command(fetch)
 main.add_command(fc)
 main.add_command(finetune)

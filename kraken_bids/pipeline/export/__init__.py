@@ -1,0 +1,1 @@
+"""Connectomes of OUTPUT_DIR as files of other tools."""
