@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.cohort.edge_columns import EdgeColumns, find_columns
 from kraken_bids.cohort.row_axes import put_subjects_first
 from kraken_bids.cohort.shape_hints import explain_shape
 from kraken_bids.cohort.subject_names import list_few
@@ -40,6 +41,8 @@ class Part:
     """Rows, of those that were read, whose matrix holds one triangle only."""
     expect: Callable[[Sequence[int]], None] = lambda _order: None
     """Takes the order in which rows will be read, for files where that saves passes."""
+    columns: EdgeColumns | None = None
+    """The same numbers edge by edge, where they lie so in the file."""
     beside: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """Lists beside connectomes without names of subjects: a value per row, none of them twice."""
 
@@ -96,8 +99,10 @@ def to_part(
         return _check_rows(edges, names)
 
     expect = getattr(array, "expect", lambda _order: None)
-    n_edges = n_edges if order is None else len(order)
-    return Part(where, subjects, array.shape[0], n_edges, read, mirrored, expect)
+    columns = find_columns(array, n_regions or 0 if is_square else 0, n_edges)
+    if order is not None:
+        columns, n_edges = None, len(order)
+    return Part(where, subjects, array.shape[0], n_edges, read, mirrored, expect, columns)
 
 
 def find_order(flavor: Flavor, regions: Sequence[str], where: str) -> NDArray[np.integer] | None:

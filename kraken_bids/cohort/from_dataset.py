@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.names import parse_name, rank_version, session_label
 from kraken_bids.bids.outputs import RelmatFile, find_relmats, sidecar_path
+from kraken_bids.cohort.edge_columns import EdgeColumns
 from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.measurements import Measurement, read_measurement
 from kraken_bids.cohort.projections import Cohort, Projected, project_cohort
@@ -88,6 +89,10 @@ class MemberRows:
                 self.digests[row] = sha256(measured.edges.data).hexdigest()
                 self.mirrored.update([row] if measured.is_mirrored else [])
         return block
+
+    def list_columns(self) -> list[tuple[NDArray[np.int64], EdgeColumns]]:
+        """List nothing: a file holds one connectome."""
+        return []
 
     def list_mirrored(self) -> list[int]:
         """List the sessions whose matrix was found to hold one triangle only."""

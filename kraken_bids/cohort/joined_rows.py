@@ -5,7 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from kraken_bids.cohort.edge_columns import EdgeColumns
 from kraken_bids.cohort.flavor_blocks import Edges, Part
 from kraken_bids.cohort.subject_names import check_common, unify_labels
 from kraken_bids.exceptions import ConnectomeError, InputError
@@ -158,6 +160,18 @@ class CohortRows:
             else:
                 pieces.append(self.parts[part].read(first, first + n_rows))
         return pieces[0] if len(pieces) == 1 else np.concatenate(pieces)
+
+    def list_columns(self) -> list[tuple[NDArray[np.int64], EdgeColumns]]:
+        """List what lies edge by edge in its file, with the subject of each of its rows."""
+        subjects = [np.zeros(part.n_rows, np.int64) for part in self.parts]
+        for subject, place in enumerate(self.places):
+            if place is not None:
+                subjects[place[0]][place[1]] = subject
+        return [
+            (whose, part.columns)
+            for whose, part in zip(subjects, self.parts, strict=True)
+            if part.columns is not None
+        ]
 
     def list_mirrored(self) -> list[int]:
         """List the subjects whose matrix, once read, was found to hold one triangle only."""

@@ -1,17 +1,20 @@
 """A cohort, of a dataset or of files: read once, of which projections and means are kept."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.cohort.edge_columns import EdgeColumns
+from kraken_bids.cohort.edge_mean import EdgeMean
 from kraken_bids.cohort.read_ahead import read_ahead
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import Adaptation, FlavorAdaptation
 from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.scores.column_check import ColumnCheck, sum_columns
 from kraken_bids.scores.plausibility import InputCheck
 
 Edges = NDArray[np.floating]
@@ -26,6 +29,9 @@ class EdgeRows(Protocol):
     def read(self, start: int, stop: int) -> Edges:
         """Edges ``[n_rows, n_edges]``; NaN for missing regions, a row of it where none is."""
 
+    def list_columns(self) -> list[tuple[NDArray[np.int64], EdgeColumns]]:
+        """List files that hold many rows edge by edge, with the number of each of their rows."""
+
     def list_mirrored(self) -> list[int]:
         """List the rows whose matrix, once read, was found to hold one triangle only."""
 
@@ -37,36 +43,6 @@ class Cohort:
     subjects: tuple[str, ...]
     """Label of each row; ``01_ses-1`` where there are sessions."""
     rows: Mapping[Flavor, EdgeRows]
-
-
-@dataclass
-class EdgeMean:
-    """Running mean over who has each edge; rows are added one by one, whatever the blocks."""
-
-    n_edges: int
-    n_subjects: int = 0
-    _total: NDArray[np.float64] = field(init=False, repr=False)
-    _absent: NDArray[np.int64] = field(init=False, repr=False)
-
-    def __post_init__(self) -> None:
-        self._total = np.zeros(self.n_edges)
-        self._absent = np.zeros(self.n_edges, np.int64)
-
-    def add(self, edges: Edges, *, is_whole: bool = False) -> None:
-        """Add one connectome ``[n_edges]``; NaN where a region is missing, unless it is whole."""
-        self.n_subjects += 1
-        if is_whole:
-            self._total += edges
-            return
-        absent = np.isnan(edges)
-        self._total += np.where(absent, 0.0, edges)
-        self._absent += absent
-
-    def result(self, training_mean: NDArray[np.float32] | None) -> NDArray[np.float64]:
-        """Mean edges; an edge that nobody has takes the training mean."""
-        counts = self.n_subjects - self._absent
-        mean = self._total / np.maximum(counts, 1)
-        return mean if training_mean is None else np.where(counts > 0, mean, training_mean)
 
 
 @dataclass(frozen=True)
@@ -130,56 +106,105 @@ def project_cohort(
         Whether a row, by its number, counts in the means.
     """
     fitted_on = frozenset(filter(fit_on, range(len(cohort.subjects))))
-    found = {
-        flavor: _project_rows(model, flavor, _list_blocks(cohort, flavor), fitted_on)
-        for flavor in cohort.rows
-    }
+    found = {flavor: _project(model, cohort, flavor, fitted_on) for flavor in cohort.rows}
     for flavor, one in found.items():
         one.check.mirrored += cohort.rows[flavor].list_mirrored()
     return Projected(cohort, found, fitted_on)
 
 
-def _list_blocks(cohort: Cohort, flavor: Flavor) -> Iterator[Edges]:
-    n_rows = len(cohort.subjects)
-    for start in range(0, n_rows, BLOCK):
-        yield cohort.rows[flavor].read(start, min(start + BLOCK, n_rows))
-
-
-def _project_rows(
-    model: Model, flavor: Flavor, blocks: Iterator[Edges], fitted_on: Collection[int]
+def _project(
+    model: Model, cohort: Cohort, flavor: Flavor, fitted_on: Collection[int]
 ) -> Projection:
-    """Project connectomes and take their mean, block by block; they are read in another thread."""
-    mean = EdgeMean(model.n_edges(flavor))
-    training_mean = model.training_means().get(flavor)
-    check = InputCheck(flavor, training_mean)
-    is_affine = model.reductions[flavor].is_affine
-    reread: set[int] = set()
+    """Read what lies edge by edge so, and everybody else's connectomes by themselves."""
+    reader, rows = _FlavorReader(model, flavor, fitted_on), cohort.rows[flavor]
+    left = set(range(len(cohort.subjects)))
+    for subjects, columns in rows.list_columns() if reader.is_affine else ():
+        left -= reader.take_columns(subjects, columns)
+    reader.take_rows(rows, sorted(left))
+    order = np.argsort(np.concatenate(reader.subjects))
+    projected = np.concatenate(reader.projected)[order]
+    return Projection(projected, frozenset(reader.reread), reader.mean, reader.check)
 
-    def fill(start: int, block: Edges) -> Edges:
+
+class _FlavorReader:
+    """What is kept of one flavor's connectomes while they are read."""
+
+    def __init__(self, model: Model, flavor: Flavor, fitted_on: Collection[int]) -> None:
+        self._model, self._flavor, self._fitted_on = model, flavor, fitted_on
+        self.is_affine = model.reductions[flavor].is_affine
+        self.mean = EdgeMean(model.n_edges(flavor))
+        self.check = InputCheck(flavor, model.training_means().get(flavor))
+        self.subjects: list[NDArray[np.int64]] = []
+        self.projected: list[NDArray[np.float32]] = []
+        """Of these subjects."""
+        self.reread: set[int] = set()
+
+    def take_columns(self, subjects: NDArray[np.int64], columns: EdgeColumns) -> set[int]:
+        """Project the connectomes of one file edge by edge; returns of whom that was possible."""
+        is_fitted = np.isin(subjects, list(self._fitted_on))
+        weights = np.stack([is_fitted, np.ones_like(is_fitted)])
+        check = ColumnCheck(self.check, columns.n_edges, weights.astype(np.float64))
+        aside: set[int] = set()
+        blocks = read_ahead(check.watch(columns.read(aside)))
+        projected = self._model.project_parts(self._flavor, blocks)
+        is_plain = check.vary
+        is_plain[list(aside)] = False
+        is_unlike = check.tell(subjects, is_plain)
+        groups = np.stack([is_fitted, is_unlike, ~is_unlike]) & is_plain
+        sums = check.sums[[0, 1, 1]]
+        if not is_plain.all() or 0 < is_unlike.sum() < len(is_unlike):
+            # who belongs together is known only now: once more over the file, for the sums alone
+            sums = sum_columns(columns.read(set()), groups)
+        self.mean.add_total(sums[0], int(groups[0].sum()))
+        for place, unlike in ((1, True), (2, False)):
+            if groups[place].any():
+                self.check.add_total(sums[place], is_unlike=unlike)
+        self._keep(subjects[is_plain], projected[is_plain])
+        return set(subjects[is_plain].tolist())
+
+    def take_rows(self, rows: EdgeRows, left: Sequence[int]) -> None:
+        """Project connectomes block by block; the next is read while one is multiplied."""
+        blocks = (
+            (start, self._fill(start, rows.read(start, stop))) for start, stop in _list_runs(left)
+        )
+        for start, block in read_ahead(blocks):
+            projected = self._model.project(self._flavor, block)
+            self._keep(np.arange(start, start + len(block)), projected)
+
+    def _keep(self, subjects: NDArray[np.int64], projected: NDArray[np.float32]) -> None:
+        self.subjects.append(subjects)
+        self.projected.append(projected)
+
+    def _fill(self, start: int, block: Edges) -> Edges:
         """Give a block as the model takes it, and add it to the mean on the way."""
         filled = block
         for row, edges in enumerate(block):
             is_whole = bool(np.isfinite(edges.sum()))
             if not is_whole and np.isnan(edges).all():
                 continue
-            varies = check.add(start + row, edges)
-            if varies and start + row in fitted_on:
-                mean.add(edges, is_whole=is_whole)
+            varies = self.check.add(start + row, edges)
+            if varies and start + row in self._fitted_on:
+                self.mean.add(edges, is_whole=is_whole)
             if not (varies and is_whole):
                 filled = filled.copy() if filled is block else filled
             if not varies:
                 filled[row] = np.nan
                 continue
             if not is_whole:
-                filled[row] = fill_missing(edges, training_mean, None)
-            if not (is_whole and is_affine):
-                reread.add(start + row)
+                filled[row] = fill_missing(edges, self.check.training_mean, None)
+            if not (is_whole and self.is_affine):
+                self.reread.add(start + row)
         return filled
 
-    # the next block is read and filled while this one is multiplied
-    filled = (fill(number * BLOCK, block) for number, block in enumerate(blocks))
-    projected = [model.project(flavor, block) for block in read_ahead(filled)]
-    return Projection(np.concatenate(projected), frozenset(reread), mean, check)
+
+def _list_runs(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Start and stop of rows that follow each other, BLOCK at most."""
+    start = 0
+    for place in range(1, len(rows) + 1):
+        is_end = place == len(rows) or rows[place] != rows[place - 1] + 1
+        if is_end or place - start == BLOCK:
+            yield rows[start], rows[place - 1] + 1
+            start = place
 
 
 def encode_cohort(

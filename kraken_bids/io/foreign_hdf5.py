@@ -32,6 +32,8 @@ class Stored:
     """None of a group, and of text."""
     value: Any = None
     """Array, or words; None where it is too large to come along."""
+    n_chunked: int = 1
+    """How far its chunks reach on the first axis."""
 
 
 def list_hdf5(kind: Kind, path: Path, *, up_to: int = SMALL_BYTES) -> dict[str, Stored]:
@@ -130,6 +132,7 @@ def _list(path: Path, up_to: int) -> dict[str, tuple[Any, ...]]:
             is_small = node.size is not None and node.size * node.dtype.itemsize <= up_to
             value = (node.asstr() if is_text else node)[()] if is_small else None
             found[name] += (node.shape or (), None if is_text else node.dtype, value)
+            found[name] += ((node.chunks or (1,))[0],)
 
     with h5py.File(path, "r") as file:
         keep("", file)

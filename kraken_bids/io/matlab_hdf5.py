@@ -53,13 +53,13 @@ def open_mat73(path: Path) -> dict[str, Rows]:
     arrays, matrices, kinds = read_apart(ARRAYS, _read_arrays, path)
     rows: dict[str, Rows] = {name: MatlabObject(path, name, kind) for name, kind in kinds.items()}
     rows |= arrays
-    for name, (lengths, dtype) in matrices.items():
-        rows[name] = Hdf5Rows(path, name, lengths, dtype, is_reversed=True)
+    for name, (lengths, dtype, n_chunked) in matrices.items():
+        rows[name] = Hdf5Rows(path, name, lengths, dtype, is_reversed=True, n_chunked=n_chunked)
     return rows
 
 
-Matrices = dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
-"""Lengths, but for those of one value, and type of their numbers."""
+Matrices = dict[str, tuple[tuple[int, ...], np.dtype[Any], int]]
+"""Lengths, but for those of one value, type of their numbers, and how far chunks reach."""
 
 
 def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Matrices, dict[str, str]]:
@@ -81,7 +81,7 @@ def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Matrices, dict[st
                 objects[name] = np.asarray(_check(node)[()])
             elif kind in NUMBERS and _is_matrix(node):
                 lengths = tuple(n for n in node.shape if n != 1)
-                matrices[name] = lengths, _check(node).dtype
+                matrices[name] = lengths, _check(node).dtype, (node.chunks or (1,))[0]
             else:
                 arrays[name] = stack_cells(_squeeze(_read_value(node, file)))
         if objects:

@@ -1,7 +1,6 @@
 """Rows of a numeric array in a MATLAB file, read without holding all of them."""
 
 import struct
-import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -78,6 +77,25 @@ class ColumnRows:
         """Say in which order rows will be asked for, so that few passes are enough."""
         self._order, self._panel = tuple(order), None
 
+    @property
+    def lies_by_cells(self) -> bool:
+        """Whether everybody's numbers lie together, cell by cell."""
+        return not self.axis
+
+    def read_cells(self) -> Iterator[NDArray[Any]]:
+        """Give all numbers as they lie in the file, in blocks ``[n_cells, n_rows]``.
+
+        Cells are those of the other axes, of which the first varies fastest.
+        """
+        n_rows, *rest = self.lengths
+        width = int(np.prod(rest))
+        step = max(1, CHUNK_BYTES // (n_rows * self.dtype.itemsize))
+        with naming(self.path), self._open(0) as stream:
+            for first in range(0, width, step):
+                n_cells = min(step, width - first)
+                data = stream.read(n_cells * n_rows * self.dtype.itemsize)
+                yield self._to_numbers(data).reshape(n_cells, n_rows)
+
     def _take(self, rows: range) -> NDArray[Any]:
         assert self._panel is not None
         places = [self._held[row] for row in rows]
@@ -105,13 +123,10 @@ class ColumnRows:
         rows = list(dict.fromkeys([*order[start : start + fits], *asked]))
         chosen = _to_slice(rows)
         panel = np.empty((len(rows), width), self.dtype)
-        step = max(1, CHUNK_BYTES // (n_rows * self.dtype.itemsize))
-        with self._open(0) as stream:
-            for first in range(0, width, step):
-                n_cells = min(step, width - first)
-                data = stream.read(n_cells * n_rows * self.dtype.itemsize)
-                cells = self._to_numbers(data).reshape(n_cells, n_rows)
-                panel[:, first : first + n_cells] = cells[:, chosen].T
+        first = 0
+        for cells in self.read_cells():
+            panel[:, first : first + len(cells)] = cells[:, chosen].T
+            first += len(cells)
         values = panel.reshape(len(rows), *rest[::-1])
         self._panel = values.transpose(0, *range(values.ndim - 1, 0, -1))
         self._held = {row: place for place, row in enumerate(rows)}
@@ -146,9 +161,12 @@ class _Unpacking:
     """A compressed element, unpacked as it is read."""
 
     def __init__(self, file: IO[bytes], start: int, n_bytes: int) -> None:
+        from isal import isal_zlib
+
         file.seek(start)
         self._file, self._left = file, n_bytes
-        self._unpacker = zlib.decompressobj()
+        self._unpacker = isal_zlib.decompressobj()
+        self._damaged: type[Exception] = isal_zlib.IsalError  # type: ignore[assignment]
         self._waiting = b""
 
     def read(self, n_bytes: int) -> bytes:
@@ -157,7 +175,10 @@ class _Unpacking:
             if not self._waiting and self._left:
                 self._waiting = self._file.read(min(CHUNK_BYTES, self._left))
                 self._left -= len(self._waiting)
-            piece = self._unpacker.decompress(self._waiting, n_missing)
+            try:
+                piece = self._unpacker.decompress(self._waiting, n_missing)
+            except self._damaged as error:
+                raise ValueError(str(error)) from error
             self._waiting = self._unpacker.unconsumed_tail
             if not piece and not self._waiting:
                 raise struct.error("an array that ends early")

@@ -96,7 +96,9 @@ def _open_h5(path: Path) -> dict[str, Rows]:
         if stored.shape is None:
             continue
         if len(stored.shape) >= 2 and stored.dtype is not None:
-            arrays[last] = Hdf5Rows(path, name, stored.shape, stored.dtype)
+            arrays[last] = Hdf5Rows(
+                path, name, stored.shape, stored.dtype, n_chunked=stored.n_chunked
+            )
         else:
             arrays[last] = load_stored(ARRAYS, path, name, stored)
     return arrays

@@ -34,6 +34,8 @@ ROWS = Kind(
 ARRAYS = Kind("arrays of numbers", "The file is incomplete or of another kind: save it again.")
 LOCAL_HEADER_BYTES = 30
 OBJECTS = "Python objects, which are not read, since that could run code"
+CELLS_BYTES, MAX_CELLS_BYTES = 1 << 23, 1 << 26
+"""What is read at once of a dataset, and at most where its chunks are large."""
 MAX_WORD_BYTES = 1 << 24
 """A list of names is no longer."""
 
@@ -123,12 +125,34 @@ class Hdf5Rows:
     """Which of them is that of the rows: the first, or the last (-1)."""
     is_reversed: bool = False
     """Whether MATLAB wrote it, which puts axes into a file from last to first."""
+    n_chunked: int = 1
+    """How far its chunks reach on the first axis of the file."""
 
     @property
     def shape(self) -> tuple[int, ...]:
         """Its lengths, rows first."""
         last = (self.lengths[-1], *self.lengths[:-1])
         return last if self.axis else self.lengths
+
+    @property
+    def lies_by_cells(self) -> bool:
+        """Whether everybody's numbers lie together, cell by cell, or nearly so."""
+        return bool(self.axis) and self._count_bytes(self.n_chunked) <= MAX_CELLS_BYTES
+
+    def read_cells(self) -> Iterator[NDArray[Any]]:
+        """Give all numbers as they lie in the file, in blocks ``[n_cells, n_rows]``.
+
+        Cells are those of the other axes, of which the last of the file varies fastest.
+        """
+        n_first, step = self.lengths[0], self.n_chunked
+        step *= max(1, CELLS_BYTES // self._count_bytes(step))
+        for start in range(0, n_first, step):
+            part = slice(start, min(start + step, n_first))
+            yield read_dataset(ROWS, self.path, self.name, part).reshape(-1, self.lengths[-1])
+
+    def _count_bytes(self, n_first: int) -> int:
+        """Bytes of so many places on the first axis."""
+        return n_first * int(np.prod(self.lengths[1:])) * self.dtype.itemsize
 
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         values = read_dataset(ROWS, self.path, self.name, rows, is_last=bool(self.axis))

@@ -20,6 +20,25 @@ COUNT = "count"
 FEW = 256
 
 
+@dataclass(frozen=True)
+class Values:
+    """What is asked of one connectome's edges; NaN is none of them."""
+
+    low: float
+    high: float
+    n_edges: int
+    """Those that are there."""
+    n_zeros: int
+    n_regions: int = 0
+    """Those that have so many pairs; 0 where no number of them has."""
+    n_empty: int = 0
+    """Regions that are 0 with all others."""
+    negative: float = 0.0
+    """Share of the absolute values that is negative, of SC."""
+    are_whole: bool = False
+    """Whether all are whole numbers, of SC."""
+
+
 @dataclass
 class EdgeValues:
     """Rows whose values a flavor cannot have."""
@@ -38,21 +57,22 @@ class EdgeValues:
     counts: list[int] = field(default_factory=list)
     """Rows of whole numbers, of a flavor that divides or weights its streamlines."""
 
-    def add(self, row: int, edges: NDArray[np.floating], present: NDArray[np.floating]) -> None:
-        """Take one connectome ``[n_edges]``, and those of its edges that are not NaN."""
-        low, high = float(present.min()), float(present.max())
-        self.largest = max(self.largest, high, -low)
-        n_zeros = present.size - int(np.count_nonzero(present))
-        self._find_empty(row, edges, n_zeros)
-        if self.flavor.group == "FC":
-            if max(high, -low) > MAX_CORRELATION:
+    def add(self, row: int, values: Values) -> None:
+        """Take what one connectome's values are."""
+        largest = max(values.high, -values.low)
+        self.largest = max(self.largest, largest)
+        is_fc = self.flavor.group == "FC"
+        if values.n_empty >= max(1, 0 if is_fc else MAX_EMPTY * values.n_regions):
+            self.empty[row] = values.n_empty
+        if is_fc:
+            if largest > MAX_CORRELATION:
                 self.beyond.append(row)
-            if row not in self.empty and n_zeros > MAX_ZEROS * present.size:
+            if row not in self.empty and values.n_zeros > MAX_ZEROS * values.n_edges:
                 self.zeros.append(row)
             return
-        if low < 0 and _share_negative(present) > MAX_NEGATIVE:
+        if values.negative > MAX_NEGATIVE:
             self.negative.append(row)
-        if self.flavor.processing != COUNT and _are_whole(present):
+        if self.flavor.processing != COUNT and values.are_whole:
             self.counts.append(row)
 
     def list_doubts(self, n_subjects: int) -> list[Doubt]:
@@ -109,18 +129,41 @@ class EdgeValues:
             )
         ]
 
-    def _find_empty(self, row: int, edges: NDArray[np.floating], n_zeros: int) -> None:
-        n_regions = (1 + isqrt(1 + 8 * edges.size)) // 2
-        if n_zeros < n_regions - 1 or n_regions * (n_regions - 1) // 2 != edges.size:
-            return
-        first, second = np.triu_indices(n_regions, 1)
-        has_edge = np.zeros(n_regions, bool)
-        not_zero = edges != 0  # NaN is not zero either: its region is missing, not empty
-        has_edge[first[not_zero]] = has_edge[second[not_zero]] = True
-        n_empty = n_regions - int(has_edge.sum())
-        least = 1 if self.flavor.group == "FC" else MAX_EMPTY * n_regions
-        if n_empty and n_empty >= least:
-            self.empty[row] = n_empty
+
+def measure_values(
+    flavor: Flavor, edges: NDArray[np.floating], present: NDArray[np.floating]
+) -> Values:
+    """Measure one connectome ``[n_edges]``, of which ``present`` are those that are not NaN."""
+    low, high = float(present.min()), float(present.max())
+    n_zeros = present.size - int(np.count_nonzero(present))
+    is_sc = flavor.group == "SC"
+    return Values(
+        low,
+        high,
+        present.size,
+        n_zeros,
+        count_regions(edges.size),
+        _count_empty(edges, n_zeros),
+        _share_negative(present) if is_sc and low < 0 else 0.0,
+        is_sc and flavor.processing != COUNT and _are_whole(present),
+    )
+
+
+def count_regions(n_edges: int) -> int:
+    """Regions that have so many pairs; 0 where no number of them has."""
+    n_regions = (1 + isqrt(1 + 8 * n_edges)) // 2
+    return n_regions if n_regions * (n_regions - 1) // 2 == n_edges else 0
+
+
+def _count_empty(edges: NDArray[np.floating], n_zeros: int) -> int:
+    n_regions = count_regions(edges.size)
+    if n_zeros < n_regions - 1 or not n_regions:
+        return 0
+    first, second = np.triu_indices(n_regions, 1)
+    has_edge = np.zeros(n_regions, bool)
+    not_zero = edges != 0  # NaN is not zero either: its region is missing, not empty
+    has_edge[first[not_zero]] = has_edge[second[not_zero]] = True
+    return n_regions - int(has_edge.sum())
 
 
 def some_rows(rows: list[int], n_subjects: int) -> tuple[int, ...]:

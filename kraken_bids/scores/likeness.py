@@ -245,13 +245,18 @@ class OtherForms:
 
     def add(self, row: int, edges: NDArray[np.floating], likeness: float) -> None:
         """Take one connectome ``[n_edges]`` and its correlation with the training mean."""
+        if self._forms is None and self._first is None:
+            self._first = row, np.array(edges, np.float64), likeness
+            return
+        self.judge(row, likeness, [correlate(edges, one)[0] for one in self.list_targets()])
+
+    def list_targets(self) -> list[Vector]:
+        """Lay the forms out, if they are not; what each connectome is correlated with."""
         if self._forms is None:
-            if self._first is None:
-                self._first = row, np.array(edges, np.float64), likeness
-                return
             self._forms = tuple(_list_forms(self.flavor, self._mean))
-            self._judge(*self._first)
-        self._judge(row, edges, likeness)
+            if self._first:
+                self.add(*self._first)
+        return [form.target for form in self._forms]
 
     def list_doubts(self, n_subjects: int) -> list[Doubt]:
         """List the forms that somebody fits better, with the rows of those subjects."""
@@ -259,20 +264,18 @@ class OtherForms:
         for place, subjects in sorted(self._found.items()):
             rows, own, other = zip(*subjects, strict=True)
             form = forms[place]
-            figures = (
-                ("correlation with the model's training mean", f"{np.median(own):.2f}"),
-                (form.figure, f"{np.median(other):.2f}"),
-            )
+            in_place = ("correlation with the model's training mean", f"{np.median(own):.2f}")
+            figures = (in_place, (form.figure, f"{np.median(other):.2f}"))
             whom = some_rows(list(rows), n_subjects)
             doubts.append(Doubt(self.flavor, form.claim, figures, form.remedy, whom))
         return doubts
 
-    def _judge(self, row: int, edges: NDArray[np.floating], likeness: float) -> None:
+    def judge(self, row: int, likeness: float, fits: Sequence[float]) -> None:
+        """Take one connectome's correlations, with the training mean and its other forms."""
         better = [
             (fit, place)
-            for place, form in enumerate(self._forms or ())
-            if (fit := correlate(edges, form.target)[0]) >= MIN_LIKENESS_NAMED
-            and fit - likeness > form.least
+            for place, (form, fit) in enumerate(zip(self._forms or (), fits, strict=True))
+            if fit >= MIN_LIKENESS_NAMED and fit - likeness > form.least
         ]
         if better:
             fit, place = max(better)

@@ -1,6 +1,6 @@
 """Whether connectomes can be what they are called: their values, and their likeness to others."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,11 +8,14 @@ from numpy.typing import NDArray
 
 from kraken_bids.flavors import Flavor
 from kraken_bids.scores.doubt_words import Doubt, concern
-from kraken_bids.scores.edge_values import EdgeValues, some_rows
+from kraken_bids.scores.edge_values import EdgeValues, Values, measure_values, some_rows
 from kraken_bids.scores.likeness import MIN_EDGES, MIN_LIKENESS, OtherForms, judge_mean, unlike
 from kraken_bids.scores.metrics import correlate, standardize
 
 Vector = NDArray[np.float64]
+Look = tuple[float, float, float]
+"""Of one connectome: correlation with the training mean, length of the deviation from its own
+mean, sum."""
 
 MAX_FACTOR = 4.0
 """Times the training mean's scale. One subject in the same units: 0.78 to 1.25; of another
@@ -22,9 +25,6 @@ MAX_FACTOR_AMONG = 5.0
 MIN_SUBJECTS = 3
 MANY = 3
 """Groups of subjects with one connectome that are listed one by one."""
-MIN_LEVEL_GAP = 0.01
-"""By which the mean correlation without the global signal is higher, where it cannot be: it lies
-0.03 to 0.10 below the one with it (20 real subjects)."""
 MIN_SHARED = 0.5
 """Correlation of what a cohort's subjects share with the training mean. In the right order 0.98 to
 1.02 (20 real subjects, any three of them, shifted ones too); with the cortex alone off by one
@@ -75,11 +75,49 @@ class InputCheck:
         if low == high:
             self.constant.append(row)
             return False
-        self.n_subjects += 1
-        self._values.add(row, edges, present)
-        if self._wanted is not None:
-            self._compare(row, edges, is_whole=present is edges)
+        values = measure_values(self.flavor, edges, present)
+        if self._wanted is None or self.training_mean is None:
+            self.take(row, values, None)
+            return True
+        if present is not edges:
+            edges = np.where(np.isfinite(edges), edges, self.training_mean)
+        likeness, size = correlate(edges, self._wanted)
+        if self._forms is not None:
+            self._forms.add(row, edges, likeness)
+        self.take(row, values, (likeness, size, float(edges.sum())))
+        self.add_total(edges, is_unlike=likeness < MIN_LIKENESS)
         return True
+
+    def list_targets(self) -> NDArray[np.float64]:
+        """List what all are correlated with ``[n_targets, n_edges]``: the mean, then its forms."""
+        if self._wanted is None or self._forms is None:
+            return np.empty((0, 0))
+        return np.stack([self._wanted, *self._forms.list_targets()])
+
+    def take(self, row: int, values: Values, look: Look | None) -> None:
+        """Take what is known of one connectome that varies, but for its edges themselves."""
+        self.n_subjects += 1
+        self._values.add(row, values)
+        if look is None or self.training_mean is None:
+            return
+        likeness, size, total = look
+        if likeness < MIN_LIKENESS:
+            self.unlike.append(row)
+        else:
+            self.factors[row] = likeness * size
+        self.levels[row] = total / self.training_mean.size
+        self._looks.setdefault(look, []).append(row)
+        self._squares += size**2
+
+    def take_fits(self, row: int, likeness: float, fits: Sequence[float]) -> None:
+        """Take correlations of one connectome with :meth:`list_targets` but the first."""
+        if self._forms is not None:
+            self._forms.judge(row, likeness, fits)
+
+    def add_total(self, edges: NDArray[np.floating], *, is_unlike: bool) -> None:
+        """Add one connectome, or the sum of several, to what they have in common."""
+        total = self._totals.setdefault(is_unlike, np.zeros(len(edges)))
+        total += edges
 
     @property
     def mean(self) -> Vector:
@@ -184,26 +222,6 @@ class InputCheck:
         deviation = y - y.mean()
         return float(deviation @ x / (deviation @ deviation))
 
-    def _compare(self, row: int, edges: NDArray[np.floating], *, is_whole: bool) -> None:
-        assert self._wanted is not None
-        assert self.training_mean is not None
-        if not is_whole:
-            edges = np.where(np.isfinite(edges), edges, self.training_mean)
-        likeness, size = correlate(edges, self._wanted)
-        is_unlike = likeness < MIN_LIKENESS
-        if is_unlike:
-            self.unlike.append(row)
-        else:
-            self.factors[row] = likeness * size
-        if self._forms is not None:
-            self._forms.add(row, edges, likeness)
-        total_edge = float(edges.sum())
-        self.levels[row] = total_edge / edges.size
-        self._looks.setdefault((likeness, size, total_edge), []).append(row)
-        self._squares += size**2
-        total = self._totals.setdefault(is_unlike, np.zeros(len(edges)))
-        total += edges
-
     def _list_value_doubts(self) -> list[Doubt]:
         flavor = self.flavor
         doubts = []
@@ -244,39 +262,6 @@ class InputCheck:
                 tuple(odd),
             )
         ]
-
-
-def list_exchanged_doubts(checks: Mapping[Flavor, InputCheck]) -> list[Doubt]:
-    """List correlations without the global signal that are higher than those with it.
-
-    The two flavors are too alike to be told apart each by itself.
-    """
-    doubts = []
-    for flavor, check in checks.items():
-        partner = checks.get(
-            Flavor(flavor.measure, flavor.parcellation, f"{flavor.processing}gsr")
-        )
-        if partner is None:
-            continue
-        rows = [
-            row
-            for row, level in check.levels.items()
-            if partner.levels.get(row, level) > level + MIN_LEVEL_GAP
-        ]
-        if rows:
-            whom = some_rows(rows, check.n_subjects)
-            doubts += [
-                Doubt(
-                    one.flavor,
-                    "seems to be exchanged: correlations are higher without the global signal "
-                    "than with it",
-                    (("mean edge", f"{np.mean([one.levels[row] for row in rows]):.3f}"),),
-                    "Give hpf (with it) and hpfgsr (without it) as what they are.",
-                    whom,
-                )
-                for one in (check, partner)
-            ]
-    return doubts
 
 
 def check_inputs(

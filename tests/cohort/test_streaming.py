@@ -10,9 +10,9 @@ import pytest
 from numpy.typing import NDArray
 
 from kraken_bids.cohort import decoding, projections
+from kraken_bids.cohort.edge_mean import EdgeMean
 from kraken_bids.cohort.from_files import open_connectomes, read_connectomes
 from kraken_bids.cohort.prediction_archives import collect_arrays, write_predictions
-from kraken_bids.cohort.projections import EdgeMean
 from kraken_bids.cohort.read_ahead import read_ahead, write_behind
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor

@@ -9,7 +9,8 @@ from kraken_bids.flavors import parse_flavor
 from kraken_bids.models.krakencoder.adaptation import fit_adaptation
 from kraken_bids.region_orders import list_edge_orders
 from kraken_bids.scores.doubt_words import Doubt, describe_doubts
-from kraken_bids.scores.plausibility import InputCheck, check_inputs, list_exchanged_doubts
+from kraken_bids.scores.exchanged_flavors import list_exchanged_doubts
+from kraken_bids.scores.plausibility import InputCheck, check_inputs
 
 FC, SC = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("SCifod2act_fs86_volnorm")
 N_EDGES = 3655

@@ -7,8 +7,8 @@ gives equal rows equal results, wherever they stand in a block, and to 1e-6 of t
 does not (OpenBLAS's kernels for Haswell and Zen processors).
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,15 +25,11 @@ from kraken_bids.models.krakencoder.devices import (
     to_numpy,
     widen,
 )
+from kraken_bids.models.krakencoder.map_cache import MapCache
 from kraken_bids.models.krakencoder.reduction import Reduction
 
 CHUNK = 4096
 """Edges that are multiplied at once."""
-KEPT_BYTES = 400_000_000
-"""Memory for maps: those of one direction of the published model take 350 MB."""
-
-FEW_BYTES = 120_000_000
-"""The same for work that goes through the flavors once: two of the largest maps."""
 ROWS = 32
 """Subjects that are multiplied at once on a CPU; fewer are padded to as many."""
 CPU_BATCH = 4 * ROWS
@@ -104,37 +100,6 @@ def fold_outward(reduction: Reduction, last: Linear, device: Device) -> Values:
     return folded
 
 
-@dataclass(eq=False)
-class MapCache:
-    """Maps in memory: those used last, up to a number of bytes.
-
-    Threads may share it: each step is one that Python does not interrupt.
-    """
-
-    max_bytes: int = KEPT_BYTES
-    _kept: dict[str, Values] = field(default_factory=dict, init=False, repr=False)
-
-    def __reduce__(self) -> tuple[type["MapCache"], tuple[int]]:
-        """Begin empty in copies, and in what is sent to other processes."""
-        return MapCache, (self.max_bytes,)
-
-    def get(self, key: str, make: Callable[[], Values]) -> Values:
-        """Map of that key, made where it is not kept (any more)."""
-        values = self._kept.pop(key, None)
-        if values is None:
-            values = make()
-            # the oldest go before the newest stays, so that both are never there
-            for oldest in list(self._kept):
-                if self._count_bytes() + values.nbytes <= self.max_bytes:
-                    break
-                self._kept.pop(oldest, None)
-        self._kept[key] = values
-        return values
-
-    def _count_bytes(self) -> int:
-        return sum(kept.nbytes for kept in list(self._kept.values()))
-
-
 def slices(n: int, step: int) -> Iterator[slice]:
     """Consecutive slices of ``step`` that cover ``n``; the last may be shorter."""
     return (slice(start, min(start + step, n)) for start in range(0, n, step))
@@ -190,6 +155,21 @@ class EdgeLayer:
             sums = self._multiply(centered) + self.bias
             projected[rows] = to_numpy(sums)[: rows.stop - rows.start]
         return projected
+
+    def project_parts(self, parts: Iterable[NDArray[np.floating]]) -> Array:
+        """:meth:`project`, of an affine transform, of edges that come one part after the other.
+
+        Parameters
+        ----------
+        parts : iterable of ndarray of shape (n_edges_of_part, n_subjects)
+            All but the last are of a multiple of :data:`CHUNK` edges: then no bit depends on them.
+        """
+        sums: Values = self.device.zeros(1)
+        start = n_subjects = 0
+        for values in parts:
+            sums = sum(self._multiply_part(values, start), sums)
+            start, n_subjects = start + len(values), values.shape[1]
+        return to_numpy(sums + self.bias)[:n_subjects]
 
     def project_direction(self, direction: NDArray[np.floating]) -> NDArray[np.float64]:
         """Image ``[n_hidden]`` of a direction in edge space ``[n_edges]``: no center, no bias."""
@@ -254,6 +234,22 @@ class EdgeLayer:
 
         # in the order of the edges, whichever came first
         return sum(run_parts(multiply, slices(len(matrix), CHUNK), self.device))
+
+    def _multiply_part(self, values: NDArray[np.floating], start: int) -> list[Values]:
+        """:meth:`_multiply` of some edges ``[n_edges, n_rows]``, before anything is added up."""
+        matrix = self._map("inward", fold_inward, self.first)
+        center = np.broadcast_to(self.reduction.to_affine().center, (len(matrix),))
+
+        def multiply(part: slice) -> Values:
+            at = slice(start + part.start, start + part.stop)
+            centered = pad_rows(values[part].T, self.device)
+            centered -= self.device.place(center[at])
+            blocks = slices(len(centered), block_size(centered))
+            return widen(
+                self.device.xp.concatenate([centered[rows] @ matrix[at] for rows in blocks])
+            )
+
+        return run_parts(multiply, slices(len(values), CHUNK), self.device)
 
     def _map(
         self, direction: str, fold: Callable[[Reduction, Linear, Device], Values], linear: Linear

@@ -13,12 +13,12 @@ from kraken_bids.models.krakencoder.architecture import Linear, Weights
 from kraken_bids.models.krakencoder.devices import Array, Device, Values, to_numpy
 from kraken_bids.models.krakencoder.edge_layers import (
     EdgeLayer,
-    MapCache,
     batch_size,
     in_blocks,
     pad_rows,
     slices,
 )
+from kraken_bids.models.krakencoder.map_cache import MapCache
 from kraken_bids.models.krakencoder.reduction import Reduction
 
 if TYPE_CHECKING:

@@ -24,9 +24,9 @@ from kraken_bids.models.krakencoder.checks import (
     to_array,
 )
 from kraken_bids.models.krakencoder.devices import CPU, Array, Device
-from kraken_bids.models.krakencoder.edge_layers import FEW_BYTES
 from kraken_bids.models.krakencoder.fusion import Selector, fuse
 from kraken_bids.models.krakencoder.layers import Layers
+from kraken_bids.models.krakencoder.map_cache import FEW_BYTES
 from kraken_bids.models.krakencoder.reduction import Reduction, check_reductions
 from kraken_bids.scores.doubt_words import log_doubts
 from kraken_bids.scores.plausibility import check_inputs
@@ -68,10 +68,8 @@ class Model:
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
     def __repr__(self) -> str:
-        return (
-            f"<Model {self.name}: {len(self.flavors)} flavors, latent {self.latent_size}, "
-            f"on {self.device}>"
-        )
+        held = f"{len(self.flavors)} flavors, latent {self.latent_size}"
+        return f"<Model {self.name}: {held}, on {self.device}>"
 
     def keep_few_maps(self) -> None:
         """Keep less of what is folded, for work that takes each flavor once; on a CPU only."""
@@ -105,6 +103,10 @@ class Model:
         flavor = self._known(flavor)
         check_edges(flavor, edges, self.n_edges(flavor))
         return self._layers.at_edges(flavor).project(edges)
+
+    def project_parts(self, flavor: Flavor, parts: Iterable[NDArray[np.floating]]) -> Array:
+        """Project edges in parts (:meth:`~.edge_layers.EdgeLayer.project_parts`), unchecked."""
+        return self._layers.at_edges(flavor).project_parts(parts)
 
     def adapt_projected(
         self, flavor: Flavor, projected: Array, adaptation: Adaptation | FlavorAdaptation | None
@@ -237,9 +239,7 @@ class Model:
 
         Source: what ``run_model.py`` of the reference release computes for such models.
         """
-        carried = {
-            flavor: self.translate(rows, flavor, target) for flavor, rows in latents.items()
-        }
+        carried = {own: self.translate(rows, own, target) for own, rows in latents.items()}
         return fuse(carried, selector, renormalize=renormalize, exclude=exclude)
 
     def predict(

@@ -9,8 +9,9 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import Adaptation
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.scores.doubt_words import Doubt, check_certain, describe_doubts, name_rows
+from kraken_bids.scores.exchanged_flavors import list_exchanged_doubts
 from kraken_bids.scores.likeness import judge_mean
-from kraken_bids.scores.plausibility import InputCheck, list_exchanged_doubts
+from kraken_bids.scores.plausibility import InputCheck
 
 logger = logging.getLogger(__name__)
 

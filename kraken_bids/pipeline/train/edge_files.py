@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.cohort.projections import BLOCK, Cohort, EdgeMean
+from kraken_bids.cohort.edge_mean import EdgeMean
+from kraken_bids.cohort.projections import BLOCK, Cohort
 from kraken_bids.cohort.read_ahead import read_ahead
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from kraken_bids.models.krakencoder.edge_layers import MapCache
+from kraken_bids.models.krakencoder.map_cache import MapCache
 
 
 def make(n_bytes: int) -> np.ndarray:

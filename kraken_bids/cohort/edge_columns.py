@@ -1,0 +1,125 @@
+"""Connectomes that lie edge by edge in their file: all subjects' edges in one pass over it."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.io.stored_rows import Rows
+
+Edges = NDArray[np.floating]
+
+BLOCK = 4096
+"""Edges that are given at once, or a multiple: as they are multiplied."""
+ROUNDING = 1e-13
+"""Of a weighted sum of many edges, as a share of the largest times their number."""
+
+
+class Cells(Rows, Protocol):
+    """Numbers that lie together cell by cell, each cell with those of all subjects."""
+
+    @property
+    def lies_by_cells(self) -> bool:
+        """Whether they do."""
+
+    def read_cells(self) -> Iterator[NDArray[Any]]:
+        """Give them in the order of the file, ``[n_cells, n_rows]`` at once."""
+
+
+@dataclass(frozen=True)
+class EdgeColumns:
+    """Edges of all rows of one file, in the order of the edges."""
+
+    cells: Cells
+    n_rows: int
+    n_edges: int
+    n_regions: int
+    """Of squares; 0 where cells are edges."""
+
+    def read(self, aside: set[int]) -> Iterator[Edges]:
+        """Give edges ``[n_edges_of_block, n_rows]``, as many at once as are multiplied at once.
+
+        Parameters
+        ----------
+        aside : set of int
+            At the end it has the rows that must be read by themselves, whose edges here mean
+            nothing: those that are not finite, not symmetric, or numbers of columns.
+        """
+        yield from _in_steps(
+            self._read_squares(aside) if self.n_regions else self._read_edges(aside)
+        )
+
+    def _read_edges(self, aside: set[int]) -> Iterator[Edges]:
+        total, place, start = np.zeros(self.n_rows), 0, None
+        is_header = True  # pandas writes the numbers of the columns above a table
+        for cells in self.cells.read_cells():
+            edges = _to_floats(cells)
+            start = edges[0, 0] if start is None else start
+            with np.errstate(invalid="ignore", over="ignore"):
+                total += edges.sum(axis=0, dtype=np.float64)
+                counted = start + np.arange(place, place + len(edges))
+                is_header &= np.array_equal(edges[:, 0], counted)
+            place += len(edges)
+            yield edges
+        aside.update(np.flatnonzero(~np.isfinite(total)).tolist(), [0] * is_header)
+
+    def _read_squares(self, aside: set[int]) -> Iterator[Edges]:
+        """Give the triangle that lies in the order of edges; the other must weigh the same."""
+        n, place, largest = self.n_regions, 0, np.zeros(self.n_rows)
+        weights = np.random.default_rng(0).uniform(0.5, 1.5, self.n_edges)
+        own, other = np.zeros((2, self.n_rows))
+        n_given = 0
+        for cells in self.cells.read_cells():
+            column, row = np.divmod(np.arange(place, place + len(cells)), n)
+            place += len(cells)
+            edges, mirrored = (_to_floats(cells[which]) for which in (row > column, row < column))
+            row, column = row[row < column], column[row < column]
+            numbers = row * (2 * n - row - 1) // 2 + column - row - 1
+            with np.errstate(invalid="ignore", over="ignore"):
+                own += weights[n_given : n_given + len(edges)] @ edges
+                other += weights[numbers] @ mirrored
+                if len(edges):
+                    largest = np.maximum(largest, np.abs(edges).max(axis=0))
+            n_given += len(edges)
+            yield edges
+        with np.errstate(invalid="ignore"):
+            is_same = np.abs(own - other) <= ROUNDING * self.n_edges * largest
+        aside.update(np.flatnonzero(~(is_same & np.isfinite(own))).tolist())
+
+
+def find_columns(array: Rows, n_regions: int, n_edges: int) -> EdgeColumns | None:
+    """Edges of all subjects in one pass, where an array lies so in its file; else None.
+
+    Parameters
+    ----------
+    array : array of shape (n_subjects, n_regions, n_regions) or (n_subjects, n_edges)
+    n_regions : int
+        0 where its cells are edges.
+    n_edges : int
+    """
+    if not getattr(array, "lies_by_cells", False):
+        return None
+    cells: Any = array
+    return EdgeColumns(cells, array.shape[0], n_edges, n_regions)
+
+
+def _to_floats(cells: NDArray[Any]) -> Edges:
+    return np.asarray(cells, np.float64 if cells.dtype == np.float64 else np.float32)
+
+
+def _in_steps(pieces: Iterable[Edges]) -> Iterator[Edges]:
+    """Put pieces together into blocks of BLOCK rows; the last may be shorter."""
+    waiting: list[Edges] = []
+    n_waiting = 0
+    for piece in pieces:
+        waiting.append(piece)
+        n_waiting += len(piece)
+        if n_waiting >= BLOCK:
+            n_ready = n_waiting // BLOCK * BLOCK
+            joined = np.concatenate(waiting)
+            yield joined[:n_ready]
+            waiting, n_waiting = [joined[n_ready:]], n_waiting - n_ready
+    if n_waiting:
+        yield np.concatenate(waiting)
