@@ -1,13 +1,21 @@
-"""What a machine may run out of: memory, that of a GPU, threads and processes."""
+"""What a machine has and may run out of: memory, that of a GPU, cores, threads, processes."""
 
 import errno
 import logging
 import mmap
+import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TypeVar
 
 from kraken_bids.exceptions import KrakenBidsError
+
+try:
+    import resource
+except ImportError:  # no Unix
+    resource = None  # type: ignore[assignment]
+HAS_LIMITS = resource is not None
 
 logger = logging.getLogger(__name__)
 
@@ -64,6 +72,39 @@ def reserve_for_algebra() -> None:
     mmap.mmap(-1, ALGEBRA_ROOM, flags=kind).close()
     square = np.eye(128)
     eigh(square @ square)
+
+
+def count_cores() -> int:
+    """Count the cores that this process may use; all there are, where the system does not say."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def is_memory_limited() -> bool:
+    """Whether a limit of this process could refuse it memory."""
+    if not HAS_LIMITS:
+        return False
+    limits = {resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)}
+    return limits != {resource.RLIM_INFINITY}
+
+
+def limit_memory(n_bytes: int | None) -> None:
+    """Bound the memory of this process by so many bytes, or by what the system allows.
+
+    Where the system has no such limit, or a lower one, nothing changes.
+    """
+    if not HAS_LIMITS:
+        return
+    with suppress(OSError, ValueError):
+        _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+        resource.setrlimit(resource.RLIMIT_DATA, (hard if n_bytes is None else n_bytes, hard))
+
+
+def leave_no_core() -> None:
+    """Let this process leave no image of its memory on the disk where it crashes."""
+    if HAS_LIMITS:
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def run_at_once(

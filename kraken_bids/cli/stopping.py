@@ -1,7 +1,6 @@
 """How a command ends when it is stopped, or may run out of memory."""
 
 import os
-import resource
 import signal
 import sys
 import threading
@@ -11,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from kraken_bids.resources import reserve_for_algebra
+from kraken_bids.resources import is_memory_limited, reserve_for_algebra
 
 STOPPED: dict[object, signal.Signals] = {128 + s: s for s in (signal.SIGTERM, signal.SIGHUP)}
 """Exit codes of a command that was stopped."""
@@ -30,8 +29,7 @@ ASK_AGAIN_S = 0.1
 
 def reserve_where_limited() -> None:
     """Take the memory of linear algebra at once where a limit of the process could refuse it."""
-    limits = [resource.getrlimit(kind)[0] for kind in (resource.RLIMIT_AS, resource.RLIMIT_DATA)]
-    if limits != [resource.RLIM_INFINITY] * len(limits):
+    if is_memory_limited():
         reserve_for_algebra()
 
 

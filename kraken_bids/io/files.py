@@ -1,7 +1,6 @@
 """What every room needs of the file system: whole files or none, and the cache folder."""
 
 import errno
-import fcntl
 import hashlib
 import logging
 import os
@@ -17,6 +16,7 @@ from functools import cache
 from pathlib import Path
 
 from kraken_bids.exceptions import InputError
+from kraken_bids.io.file_control import open_locked
 from kraken_bids.io.output_streams import is_stream, write_through
 
 logger = logging.getLogger(__name__)
@@ -138,21 +138,16 @@ def remove_leftovers(folder: Path, *, deep: bool = True) -> None:
 def take_lock(path: Path) -> int | None:
     """Wait for a lock, and give the descriptor whose closing lets it go.
 
-    None where there are no locks: a file system without them, another user's lock file, a link
-    in its place. The lock file stays: to remove it would let two processes lock two files.
+    None where there are no locks (:func:`~kraken_bids.io.file_control.open_locked`), which is
+    said once: then nothing keeps two jobs from writing the same participants' files at once.
     """
-    descriptor = None
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return open_locked(path, FILE_MODE)
     except OSError as error:
-        if descriptor is not None:
-            os.close(descriptor)
         _say_once(
             f"locks ({error.strerror}): do not run two jobs on the same participants at once"
         )
         return None
-    return descriptor
 
 
 def find_cache_folder() -> Path:

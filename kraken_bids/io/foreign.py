@@ -209,7 +209,8 @@ def _forget() -> None:
         _lasting.pop().forget()
 
 
-os.register_at_fork(after_in_child=_forget)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def _explain(code: int) -> str:

@@ -1,9 +1,8 @@
 """The process in which foreign files are read: it answers until nobody is there to ask."""
 
-import fcntl
+import mmap
 import os
 import pickle
-import resource
 import signal
 import struct
 import sys
@@ -11,6 +10,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple
+
+from kraken_bids.io.file_control import widen_pipe
+from kraken_bids.resources import leave_no_core, limit_memory
 
 TIMERS = {signal.SIGPROF: signal.ITIMER_PROF, signal.SIGALRM: signal.ITIMER_REAL}
 """Of computing and of waiting; unless it is caught, their signal ends a process at once."""
@@ -32,11 +34,11 @@ def serve() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in TIMERS:
         signal.signal(number, signal.SIG_DFL)
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    leave_no_core()
     replies = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints is no reply
-    with suppress(AttributeError, OSError):  # of Linux, and unless its pipes hold much already
-        fcntl.fcntl(replies, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+    with suppress(OSError):  # its pipes hold much already
+        widen_pipe(replies, PIPE_BYTES)
     replies.write(b"!")
     replies.flush()
     while True:
@@ -82,11 +84,9 @@ def _set_limits(limits: Limits) -> None:
     """End this process after so long; bound the memory that it takes."""
     signal.setitimer(signal.ITIMER_PROF, limits.compute_s)
     signal.setitimer(signal.ITIMER_REAL, limits.wait_s)
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    soft = hard
-    # where the system does not say what is taken, or allows less, memory is not bounded here
-    with suppress(OSError, ValueError):
+    n_allowed = None
+    with suppress(OSError, ValueError):  # a system that does not say what is taken: no bound
         if limits.n_bytes:
             n_pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[5])
-            soft = n_pages * resource.getpagesize() + limits.n_bytes
-        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+            n_allowed = n_pages * mmap.PAGESIZE + limits.n_bytes
+    limit_memory(n_allowed)

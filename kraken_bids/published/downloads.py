@@ -4,7 +4,6 @@ A file grows as ``.<name>.part`` beside its place and takes its name only once i
 right. A lock per file lets one process of many download it while the others wait.
 """
 
-import fcntl
 import logging
 import os
 import secrets
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.digests import compute_sha256
+from kraken_bids.io.file_control import open_locked
 from kraken_bids.io.files import FILE_MODE
 from kraken_bids.published.cache import PublishedFile, check_copy, explain_by_hand
 from kraken_bids.published.transfers import (
@@ -73,7 +73,6 @@ def _locked(folder: Path, name: str) -> Iterator[Path]:
     """Give the path of the growing file, to one process at a time."""
     descriptor = _take_lock(folder / f".{name}.lock")
     if descriptor is not None:
-        # The lock file stays: to remove it would let two processes lock two files of one name.
         try:
             yield folder / f".{name}.part"
         finally:
@@ -89,20 +88,14 @@ def _locked(folder: Path, name: str) -> Iterator[Path]:
 
 def _take_lock(lock: Path) -> int | None:
     """Wait for the lock; None where there are no locks."""
+
+    def say_waiting() -> None:
+        logger.info("%s: another process is downloading it; waiting", lock.stem[1:])
+
     try:
-        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, FILE_MODE)
+        return open_locked(lock, FILE_MODE, say_waiting=say_waiting)
     except OSError:
         return None
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            logger.info("%s: another process is downloading it; waiting", lock.stem[1:])
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-    except OSError:
-        os.close(descriptor)
-        return None
-    return descriptor
 
 
 def _download(file: PublishedFile, part: Path, patience: Patience) -> None:

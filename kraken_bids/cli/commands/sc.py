@@ -1,6 +1,5 @@
 """``kraken-tools sc``: a tractogram and label images in, structural connectomes out."""
 
-import os
 from pathlib import Path
 
 import click
@@ -14,6 +13,7 @@ from kraken_bids.cli.options import (
     verbose_option,
 )
 from kraken_bids.logs import start_terminal_log
+from kraken_bids.resources import count_cores
 
 
 @click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
@@ -111,7 +111,7 @@ def sc(
             metrics=metrics, weights=weights, scale_file=scale_file, statistic=statistic,
             assignment=mode, radius=radius, max_distance=distance,
             units=units,  # type: ignore[arg-type]
-            n_threads=n_threads or len(os.sched_getaffinity(0)),
+            n_threads=n_threads or count_cores(),
         )  # fmt: skip
         paths = {name: Path(path) for name, path in pairs("--labels", images).items()}
         written = write_track_connectomes(

@@ -1,10 +1,9 @@
 """Where participants are computed: in this process, in others beside it, or on a cluster."""
 
 import logging
-import resource
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -20,7 +19,7 @@ from kraken_bids.logs import (
 from kraken_bids.pipeline.workers.cluster import NoWorkersError, open_cluster
 from kraken_bids.pipeline.workers.local import Processes
 from kraken_bids.pipeline.workers.process import try_call
-from kraken_bids.resources import reserve_for_algebra
+from kraken_bids.resources import limit_memory, reserve_for_algebra
 from kraken_bids.settings import RunSettings
 
 logger = logging.getLogger(__name__)
@@ -187,6 +186,4 @@ def _start_process(start_logs: Callable[[], None], mem_gb: float | None) -> None
     start_logs()
     if mem_gb is not None:
         reserve_for_algebra()
-        with suppress(OSError, ValueError):  # a system that has no such limit, or a lower one
-            _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-            resource.setrlimit(resource.RLIMIT_DATA, (int(mem_gb * 1e9), hard))
+        limit_memory(int(mem_gb * 1e9))
