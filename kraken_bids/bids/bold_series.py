@@ -15,8 +15,8 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.io.bounds import check_growth
 from kraken_bids.io.byte_streams import damage_errors, fill, open_stream, read_to_end
 from kraken_bids.io.files import explain_absence
+from kraken_bids.io.image_headers import read_header
 from kraken_bids.io.image_values import ImageHeader, compare_forms
-from kraken_bids.io.images import read_header
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from kraken_bids.bids.folders import explain_folder, is_folder, is_nowhere
+from kraken_bids.bids.folders import check_folder, explain_folder, is_folder, is_nowhere
+from kraken_bids.bids.foreign_layouts import FOREIGN, explain_inside, find_layout, list_sessions
 from kraken_bids.bids.names import strip_label
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import suggest
@@ -30,6 +31,10 @@ PIPELINES = (
 XCP_D = "xcp_d"
 CLEANING = (XCP_D, "fmripost")
 """Pipelines whose BOLD is cleaned: what they were made from comes before them."""
+LAYOUTS = {
+    "hcp": "Human Connectome Project's minimal preprocessing (MNINonLinear)",
+    "ukbiobank": "UK Biobank (fMRI/rfMRI.ica)",
+}
 FLAGS = (
     "fMRIPrep with --output-spaces T1w MNI152NLin6Asym:res-2 (and --level full, the default), "
     "or QSIRecon with a recon spec that saves its streamlines (mrtrix_*_ACT-hsvs)"
@@ -57,6 +62,12 @@ class Dataset:
     def is_searched(self) -> bool:
         """Whether BOLD series and tractograms are looked for in it."""
         return self.kind == "derivative" and self.pipeline not in NOT_SEARCHED
+
+    def list_subjects(self) -> set[str]:
+        """Labels of those who have a folder in it."""
+        if self.pipeline in FOREIGN:
+            return {subject for subject, _ in list_sessions(self.path, self.pipeline)}
+        return set(_list_subjects(self.path))
 
     @cached_property
     def template_labels(self) -> tuple[Path, ...]:
@@ -89,19 +100,23 @@ def find_datasets(bids_dir: Path, extra: Mapping[str, Path]) -> tuple[Dataset, .
     """
     found = []
     for name, path in extra.items():
-        _check_folder(Path(path), f"derivative dataset {name!r}")
+        check_folder(Path(path), f"derivative dataset {name!r}")
         inside = list(_walk(Path(path), 0))
         if not inside:
             raise InputError(_nothing_inside(Path(path)))
         first = inside[0]
         found += [replace(first, name=name, kind="derivative"), *inside[1:]]
     bids_dir = Path(bids_dir)
-    _check_folder(bids_dir, "dataset")
-    if not (bids_dir / DESCRIPTION).is_file() and not has_subjects(bids_dir):
+    check_folder(bids_dir, "dataset")
+    is_named = (bids_dir / DESCRIPTION).is_file() or has_subjects(bids_dir)
+    if not is_named and not find_layout(bids_dir):
         raise InputError(_nothing_inside(bids_dir))
     inside = list(_walk(bids_dir, 0))
     found += sorted(inside, key=lambda d: d.path != bids_dir and d.pipeline in CLEANING)
     _check_derivatives(found, bids_dir)
+    for dataset in found:
+        if dataset.pipeline in FOREIGN:
+            logger.info("%s: folders as of the %s", dataset.path, LAYOUTS[dataset.pipeline])
     return make_unique(found)
 
 
@@ -119,7 +134,7 @@ def find_subjects(datasets: Sequence[Dataset], wanted: Sequence[str]) -> tuple[s
     InputError
         If a wanted label does not exist, or nobody does.
     """
-    derived = {s for d in datasets if d.is_searched for s in _list_subjects(d.path)}
+    derived = {s for d in datasets if d.is_searched for s in d.list_subjects()}
     raw = {s for d in datasets if d.kind == "raw" for s in _list_subjects(d.path)}
     where = ", ".join(str(d.path) for d in datasets if d.is_searched)
     if not derived:
@@ -205,6 +220,9 @@ def describe_folder(folder: Path) -> Dataset | None:
     if _is_freesurfer(folder):
         return Dataset("freesurfer", folder, "derivative", "freesurfer", "")
     if not (folder / DESCRIPTION).is_file():
+        layout = find_layout(folder)
+        if layout:
+            return Dataset(_name_of(folder), folder, "derivative", layout, "")
         if not has_subjects(folder):
             return None
         # Without a description, a folder that has derivatives/ inside is taken for the raw root.
@@ -256,27 +274,6 @@ def make_unique(datasets: Iterable[Dataset]) -> tuple[Dataset, ...]:
     return tuple(result)
 
 
-def _check_folder(path: Path, what: str) -> None:
-    if not path.exists():
-        raise InputError(f"expected a {what} at {path}; nothing is there. Check the path.")
-    if not path.is_dir():
-        raise InputError(
-            f"expected a {what} at {path}; found a file. Give the folder of the dataset."
-        )
-    try:
-        is_empty = not any(path.iterdir())
-    except PermissionError as error:
-        raise InputError(
-            f"expected a {what} at {path}; this user may not read the folder. Ask for the right "
-            "to read it, or (in a container) run as a user who has it."
-        ) from error
-    if is_empty:
-        raise InputError(
-            f"expected a {what} at {path}; the folder is empty. Check the path, and in a "
-            "container that the folder is mounted (-v or --bind)."
-        )
-
-
 def _check_derivatives(found: Sequence[Dataset], bids_dir: Path) -> None:
     if not any(d.is_searched for d in found):
         what = ", ".join(f"{d.path} ({d.pipeline or d.kind})" for d in found) or "no dataset"
@@ -291,6 +288,9 @@ def _check_derivatives(found: Sequence[Dataset], bids_dir: Path) -> None:
 
 def _nothing_inside(folder: Path) -> str:
     inside = [d for child in _list_folders(folder) if (d := describe_folder(child))]
+    participant = explain_inside(folder)
+    if participant:
+        return f"expected a dataset in {folder}; found one participant. {participant}"
     hint = "Give the folder that holds them, a raw dataset with derivatives/ or fMRIPrep's output."
     if inside:
         listed = " ".join(f"{d.name}={d.path}" for d in inside if d.kind == "derivative")

@@ -61,3 +61,31 @@ def explain_folder(folder: Path) -> str:
     except OSError as error:
         return f"{folder} cannot be read ({error.strerror}): {ASK}"
     return f"{folder} is empty; {GET} {folder.name}" if is_empty else ""
+
+
+def check_folder(path: Path, what: str) -> None:
+    """Refuse a folder that is missing, a file, closed or empty; ``what`` says what it should be.
+
+    Raises
+    ------
+    InputError
+        If it is one of these.
+    """
+    if not path.exists():
+        raise InputError(f"expected a {what} at {path}; nothing is there. Check the path.")
+    if not path.is_dir():
+        raise InputError(
+            f"expected a {what} at {path}; found a file. Give the folder of the dataset."
+        )
+    try:
+        is_empty = not any(path.iterdir())
+    except PermissionError as error:
+        raise InputError(
+            f"expected a {what} at {path}; this user may not read the folder. Ask for the right "
+            "to read it, or (in a container) run as a user who has it."
+        ) from error
+    if is_empty:
+        raise InputError(
+            f"expected a {what} at {path}; the folder is empty. Check the path, and in a "
+            "container that the folder is mounted (-v or --bind)."
+        )

@@ -7,6 +7,7 @@ from pathlib import Path
 from kraken_bids.bids.database import list_stored
 from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.folders import is_folder, list_folder
+from kraken_bids.bids.foreign_layouts import FOREIGN, list_named_files
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.query import ExplicitPaths, Query
 
@@ -88,6 +89,10 @@ def list_subject_files(datasets: Sequence[Dataset], subject: str) -> tuple[Subje
     found: list[SubjectFile] = []
     for dataset in datasets:
         root = dataset.path / f"sub-{subject}"
+        if dataset.pipeline in FOREIGN:
+            named = list_named_files(dataset.path, dataset.pipeline, subject)
+            found += [SubjectFile(dataset, *one) for one in named]
+            continue
         if not dataset.is_searched or not is_folder(root):
             continue
         if dataset.database:

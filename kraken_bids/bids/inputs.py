@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 
 from kraken_bids.bids.datasets import FLAGS, Dataset
 from kraken_bids.bids.folders import explain_folder
+from kraken_bids.bids.foreign_layouts import FOREIGN, HCP
+from kraken_bids.bids.hcp_bold import find_hcp_inputs
 from kraken_bids.bids.index import Search, SubjectFile, list_subject_files
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.names import strip_label
@@ -16,6 +18,7 @@ from kraken_bids.bids.tractographies import (
     find_structural_inputs,
     is_tractogram,
 )
+from kraken_bids.bids.uk_biobank_bold import find_uk_biobank_inputs
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import Parcellation
 
@@ -126,7 +129,7 @@ def _find_one(search: Search, parcellations: Sequence[Parcellation]) -> SessionI
     functional, structural = FunctionalInputs(), StructuralInputs()
     problems = []
     try:
-        functional = find_functional_inputs(search, parcellations)
+        functional = _find_function(search, parcellations)
     except InputError as error:
         problems.append(error)
     try:
@@ -141,6 +144,34 @@ def _find_one(search: Search, parcellations: Sequence[Parcellation]) -> SessionI
         notes=(*functional.notes, *structural.notes, *_note_misnamed(search)),
         problems=tuple(problems),
     )
+
+
+def _find_function(search: Search, parcellations: Sequence[Parcellation]) -> FunctionalInputs:
+    """BOLD runs of the first of the datasets that has any, each dataset read as it is laid out."""
+    layouts: dict[Dataset | None, list[SubjectFile]] = {}
+    for file in search.files:
+        is_foreign = file.dataset.pipeline in FOREIGN
+        layouts.setdefault(file.dataset if is_foreign else None, []).append(file)
+    found = FunctionalInputs()
+    for dataset, files in layouts.items() or [(None, [])]:
+        if dataset and all(f.session != search.session for f in files):
+            continue
+        local = replace(search, files=files)
+        if dataset is None:
+            further = find_functional_inputs(local, parcellations)
+        elif dataset.pipeline == HCP:
+            further = find_hcp_inputs(local, parcellations)
+        else:
+            further = find_uk_biobank_inputs(local, parcellations)
+        notes = further.notes
+        if found.bold_runs and further.bold_runs:
+            notes = (
+                f"BOLD of {search.label} lies in several datasets; {found.bold_runs[0].bold} and "
+                f"its like are used, {further.bold_runs[0].bold} and its like are not. Name a "
+                "dataset with -d NAME=PATH to have it first.",
+            )
+        found = FunctionalInputs(found.bold_runs or further.bold_runs, (*found.notes, *notes))
+    return found
 
 
 def _note_misnamed(search: Search) -> list[str]:
@@ -187,7 +218,11 @@ def _find_sessions(
 
 
 def _explain_nothing(datasets: Sequence[Dataset], subject: str, notes: Sequence[str]) -> str:
-    searched = [str(d.path / f"sub-{subject}") for d in datasets if d.is_searched]
+    searched = [
+        str(d.path if d.pipeline in FOREIGN else d.path / f"sub-{subject}")
+        for d in datasets
+        if d.is_searched
+    ]
     reasons = "".join(f"\n- {note}" for note in dict.fromkeys(notes))
     return (
         f"expected BOLD series (func/*_space-T1w|MNI152NLin6Asym*_desc-preproc_bold.nii.gz) or "

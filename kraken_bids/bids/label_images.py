@@ -18,6 +18,7 @@ from kraken_bids.bids.transforms import (
 )
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import explain_absence, find_cache_folder
+from kraken_bids.io.fsl_transforms import FslTransform
 from kraken_bids.parcellations import APARCASEG, Parcellation
 from kraken_bids.published.cache import check_copy
 from kraken_bids.published.models import ATLASES_FOLDER, list_atlas_files
@@ -45,10 +46,13 @@ class LabelImage:
     """Points of the target space pass through the first, then the second …, and land in the space
     of the image. Empty: both share world coordinates, so regridding is enough."""
 
+    fsl: tuple[FslTransform, ...] = ()
+    """Transforms of FSL's that points of the target space pass through first."""
+
     @property
     def files(self) -> tuple[Path, ...]:
         """The image and its transforms."""
-        return (self.path, *self.transforms)
+        return (self.path, *(path for one in self.fsl for path in one.files), *self.transforms)
 
 
 def find_atlas_image(

@@ -16,6 +16,7 @@ from kraken_bids.bids.bold_choice import (
     is_preprocessed_bold,
 )
 from kraken_bids.bids.bold_labels import SPACES_FLAG, find_bold_labels
+from kraken_bids.bids.bold_origins import FMRIPREP, BoldOrigin, TissueImage
 from kraken_bids.bids.cleaned_bold import CleanedSource, describe_cleaned, is_cleaned, note_cleaned
 from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.index import Search, SubjectFile, pick_nearest
@@ -54,6 +55,9 @@ class BoldRun:
     """What the metadata were read from."""
     cleaned: CleanedSource | None = None
     """How it was cleaned before; None: it is cleaned here."""
+    origin: BoldOrigin = FMRIPREP
+    tissue_images: Mapping[str, tuple[TissueImage, ...]] = field(default_factory=dict)
+    """``GM``, ``WM``, ``CSF`` to the images whose union it is, where ``tissue`` has no map."""
 
     @property
     def tables(self) -> tuple[Path, ...]:
@@ -64,8 +68,11 @@ class BoldRun:
     @property
     def files(self) -> tuple[Path, ...]:
         """Every image and table that a connectome of this run rests on."""
-        images = (path for path in (self.mask, *self.tissue.values()) if path is not None)
-        return (*self.tables, *images)
+        shown = (
+            path for many in self.tissue_images.values() for one in many for path in one.files
+        )
+        images = (path for path in (self.mask, *self.tissue.values(), *shown) if path is not None)
+        return tuple(dict.fromkeys((*self.tables, *images)))
 
 
 @dataclass(frozen=True)

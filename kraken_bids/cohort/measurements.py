@@ -13,6 +13,7 @@ from kraken_bids.io.records import OPTIONAL, column, from_sidecar
 SETTINGS = {
     to_key(name): option
     for name, option in {
+        "preprocessing": "the pipeline that the BOLD comes from",
         "denoising": "--denoise",
         "high_pass": "--high-pass",
         "fd_threshold": "--fd-threshold",
@@ -50,6 +51,8 @@ class RunRecord:
 class CleaningRecord:
     """How the runs of a connectome were cleaned."""
 
+    preprocessing: str
+    """Pipeline that the BOLD series come from."""
     denoising: str
     cleaned_by: str | None = field(metadata=OPTIONAL)
     """Software that cleaned the BOLD before; None where it was cleaned here alone."""

@@ -45,6 +45,8 @@ class ImageHeader:
     """[4, 4] Voxel → RAS mm, where the header has it beside the sform."""
     is_placed: bool = True
     """Whether it says where the image lies; if not, the affine is a guess."""
+    intent: int = 0
+    """NIfTI's code of what the values are: 2006 an FSL displacement field …"""
     is_bits: bool = False
     """Whether each byte stored holds eight values."""
     arrange: Callable[[NDArray[Any]], NDArray[Any]] | None = None

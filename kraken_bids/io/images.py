@@ -3,18 +3,16 @@
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import InputError
-from kraken_bids.io.bounds import FREE_BYTES
-from kraken_bids.io.byte_streams import damage_errors, fill, open_stream, read_first, read_to_end
+from kraken_bids.io.byte_streams import damage_errors, open_stream, read_to_end
 from kraken_bids.io.files import explain_absence
-from kraken_bids.io.image_values import ImageHeader, check_place, compare_forms, is_invertible
-from kraken_bids.io.mif import read_mif_header
-from kraken_bids.io.nifti import NIFTI2_BYTES, parse_header
+from kraken_bids.io.image_headers import read_header, read_values
+from kraken_bids.io.image_values import ImageHeader, check_place, compare_forms
 
 FORMATS = (".nii.gz", ".nii", ".mgz", ".mgh", ".mif.gz", ".mif")
 
@@ -87,6 +85,18 @@ def read_image(
     return values, header.affine
 
 
+def read_vectors(path: Path) -> tuple[NDArray[np.float32], ImageHeader]:
+    """Image of three numbers per voxel [x, y, z, 3], such as a displacement field.
+
+    Raises
+    ------
+    InputError
+        If it is missing, damaged, without a place, or of another shape.
+    """
+    values, _, header = _read(path, _collect_values, needs_place=True, n_each=3)
+    return values.astype(np.float32, copy=False), header
+
+
 def _collect_values(
     header: ImageHeader, blocks: Iterator[NDArray[Any]]
 ) -> tuple[NDArray[Any], bool]:
@@ -135,6 +145,7 @@ def _read(
     collect: Callable[[ImageHeader, Iterator[NDArray[Any]]], tuple[NDArray[Any], bool]],
     *,
     needs_place: bool,
+    n_each: int = 1,
 ) -> tuple[NDArray[Any], bool, ImageHeader]:
     """Read an image to its end, since only that tells whether it is sound."""
     path = Path(path)
@@ -142,7 +153,7 @@ def _read(
         _check_name(path)
         with open_stream(path) as stream, np.errstate(invalid="ignore", over="ignore"):
             header = read_header(stream, path)
-            _check_kind(header, path)
+            _check_kind(header, path, n_each)
             if needs_place:
                 check_place(header, path)
             values, is_whole = collect(header, read_values(stream, header))
@@ -150,14 +161,18 @@ def _read(
     except InputError:
         raise
     except damage_errors() as error:
-        raise InputError(
-            f"expected an image ({', '.join(FORMATS)}) at {path}; reading it gave: {error}. "
-            f"{explain_absence(path) or _suggest(path)}"
-        ) from error
+        raise _refuse(path, error) from error
     compare_forms(path, header.affine, header.qform, header.shape)
     arrange = header.arrange or (lambda flat: flat.reshape(header.shape, order="F"))
     axes = arrange(values)
-    return axes.reshape(axes.shape[:3]), is_whole, header
+    return axes.reshape(axes.shape[: 3 if n_each == 1 else 4]), is_whole, header
+
+
+def _refuse(path: Path, error: Exception) -> InputError:
+    return InputError(
+        f"expected an image ({', '.join(FORMATS)}) at {path}; reading it gave: {error}. "
+        f"{explain_absence(path) or _suggest(path)}"
+    )
 
 
 def _check_name(path: Path) -> None:
@@ -169,14 +184,19 @@ def _check_name(path: Path) -> None:
         raise ValueError("a name of another format")
 
 
-def _check_kind(header: ImageHeader, path: Path) -> None:
+def _check_kind(header: ImageHeader, path: Path, n_each: int) -> None:
     if header.dtype.kind not in "biuf":
         raise InputError(
             f"expected an image of plain numbers in {path}; found "
             + ("colours (RGB)" if header.dtype.names else str(header.dtype))
             + ". Give the image that the picture was made of."
         )
-    if len(header.shape) < 3 or set(header.shape[3:]) - {1}:
+    if n_each > 1 and header.shape[3:] != (n_each,):
+        raise InputError(
+            f"expected {n_each} numbers per voxel, four axes, in {path}; found shape "
+            f"{header.shape}. Give the displacement field that FSL wrote."
+        )
+    if n_each == 1 and (len(header.shape) < 3 or set(header.shape[3:]) - {1}):
         raise InputError(
             f"expected an image with three axes in {path}; found shape {header.shape}. Give one "
             "image, not a probabilistic atlas or a series."
@@ -200,77 +220,3 @@ def _rescale(affine: NDArray[np.float64], zooms: Sequence[float]) -> NDArray[np.
     rescaled = affine.copy()
     rescaled[:3, :3] = affine[:3, :3] / lengths * sizes
     return rescaled
-
-
-BLOCK_VALUES = 1 << 20
-
-
-MAX_AXIS = 4096
-"""Voxels along an axis; images of whole brains in living people have up to 1,000."""
-
-
-MAX_VOXELS = 150_000_000
-"""Voxels of one volume, 600 MB as labels: 480 x 576 x 480 (7 T, 0.5 mm) are 133 million."""
-
-
-VOXELS_PER_BYTE = 6
-"""Voxels per byte of the file where there are more: of 0.25 mm, T1w images have 2 or fewer."""
-
-
-def read_header(stream: BinaryIO, path: Path) -> ImageHeader:
-    """Header of an image, checked before room is made for its values.
-
-    The stream stands at the beginning of the file, unpacked, whose name tells the format.
-
-    Raises
-    ------
-    ValueError, EOFError
-        If it is no image, or one that cannot be: larger than its file allows, or with an affine
-        that gives its voxels no place.
-    """
-    name = path.name.lower()
-    with np.errstate(all="ignore"):
-        if name.endswith((".mif", ".mif.gz")):
-            header = read_mif_header(stream)
-        else:
-            content, is_mgh = read_first(stream, NIFTI2_BYTES), name.endswith((".mgh", ".mgz"))
-            header = parse_header(content, is_mgh=is_mgh)
-        _check_header(header, path.stat().st_size)
-    return header
-
-
-def _check_header(header: ImageHeader, n_stored: int) -> None:
-    shape, n_voxels = header.shape, math.prod(header.shape[:3])
-    if min(shape) < 1 or max(shape[:3]) > MAX_AXIS:
-        raise ValueError(f"axes of {list(shape)} voxels")
-    if n_voxels > max(MAX_VOXELS, VOXELS_PER_BYTE * n_stored):
-        raise ValueError(
-            f"a declared shape {list(shape)}, {n_voxels:,} voxels, in a file of {n_stored:,} bytes"
-        )
-    if header.offset > FREE_BYTES:
-        raise ValueError(f"values that begin at byte {header.offset:,}")
-    if not is_invertible(header.affine):
-        raise ValueError(f"an affine {header.affine[:3].tolist()}, which gives voxels no place")
-
-
-def read_values(stream: BinaryIO, header: ImageHeader) -> Iterator[NDArray[Any]]:
-    """Values of an image in the order of the file, unscaled, block by block.
-
-    Yields
-    ------
-    ndarray of shape (n,)
-        In the stored type; overwritten when the next block is asked for.
-
-    Raises
-    ------
-    EOFError
-        If the file ends before.
-    """
-    stream.seek(header.offset)
-    n_values = math.prod(header.shape)
-    n_items = -(-n_values // 8) if header.is_bits else n_values
-    buffer = np.empty(min(n_items, BLOCK_VALUES), header.dtype)
-    for first in range(0, n_items, BLOCK_VALUES):
-        block = buffer[: n_items - first]
-        fill(stream, block)
-        yield np.unpackbits(block)[: n_values - 8 * first] if header.is_bits else block

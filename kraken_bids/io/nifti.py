@@ -78,6 +78,7 @@ def _parse_nifti(header: Any) -> ImageHeader:
         time_unit=TIME_UNITS.get(int(header["xyzt_units"]) & 0x38, "sec"),
         qform=_read_qform(header) if has_sform and has_qform else None,
         is_placed=has_sform or has_qform,
+        intent=int(header["intent_code"]),
     )
 
 

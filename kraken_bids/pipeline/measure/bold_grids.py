@@ -1,18 +1,19 @@
 """Label images and masks on the grids of BOLD series."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.bold_origins import TissueImage
 from kraken_bids.bids.bold_series import Bold
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.connectome.resample import resample_labels
-from kraken_bids.io.images import read_image
+from kraken_bids.io.images import read_image, read_labels
 from kraken_bids.parcellations import Parcellation
-from kraken_bids.pipeline.measure.label_grids import GridRegions, regions_on_grid
+from kraken_bids.pipeline.measure.label_grids import GridRegions, read_fsl_steps, regions_on_grid
 
 logger = logging.getLogger(__name__)
 
@@ -39,7 +40,7 @@ class Grids:
         self._images = images
         self._parcellation_of = parcellation_of
         self._regions: dict[Grid, dict[str, GridRegions]] = {}
-        self._masks: dict[tuple[Path, Grid], NDArray[np.int32]] = {}
+        self._masks: dict[tuple[tuple[TissueImage, ...], Grid], NDArray[np.int32]] = {}
 
     def regions(self, bold: Bold) -> dict[str, GridRegions]:
         """Regions of every atlas on the grid of a run."""
@@ -53,9 +54,13 @@ class Grids:
 
     def mask(self, path: Path, bold: Bold) -> NDArray[np.int32]:
         """Mask on the grid of a run."""
-        key = path, _grid_of(bold)
+        return self.tissue((TissueImage(path),), bold)
+
+    def tissue(self, images: tuple[TissueImage, ...], bold: Bold) -> NDArray[np.int32]:
+        """Mask of a tissue, the union of some images, on the grid of a run."""
+        key = images, _grid_of(bold)
         if key not in self._masks:
-            self._masks[key] = mask_on_grid(path, bold)
+            self._masks[key] = tissue_on_grid(images, bold)
         return self._masks[key]
 
     def first(self) -> tuple[NDArray[np.float64], dict[str, GridRegions]]:
@@ -82,4 +87,37 @@ def mask_on_grid(path: Path, bold: Bold) -> NDArray[np.int32]:
     moved = resample_labels(inside, affine, target_shape=bold.shape[:3], target_affine=bold.affine)
     if not moved.any():
         logger.warning("%s: no voxel above one half on the grid of %s", path, bold.path)
+    return moved.astype(np.int32, copy=False)
+
+
+def tissue_on_grid(images: Sequence[TissueImage], bold: Bold) -> NDArray[np.int32]:
+    """1 in voxels of a tissue, the union of what images show, on the BOLD grid.
+
+    Raises
+    ------
+    InputError
+        If an image is missing, damaged or has other than three axes.
+    """
+    first, *others = (_show_tissue(image, bold) for image in images)
+    for other in others:
+        first = np.maximum(first, other)
+    return first
+
+
+def _show_tissue(image: TissueImage, bold: Bold) -> NDArray[np.int32]:
+    if not image.labels and not image.fsl:
+        return mask_on_grid(image.path, bold)
+    if image.labels:
+        labels, affine = read_labels(image.path)
+        inside = np.isin(labels, image.labels)
+    else:
+        values, affine = read_image(image.path)
+        inside = values > 0.5
+    moved = resample_labels(
+        inside.astype(np.int32),
+        affine,
+        target_shape=bold.shape[:3],
+        target_affine=bold.affine,
+        steps=read_fsl_steps(image.fsl),
+    )
     return moved.astype(np.int32, copy=False)

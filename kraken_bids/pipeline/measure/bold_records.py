@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.cohort.measurements import CleaningRecord, FunctionalRecord, RunRecord
 from kraken_bids.connectome.functional.bold_quality import (
     GLOBAL_THRESHOLD,
@@ -62,18 +63,23 @@ CAME_CLEANED = (
     "the BOLD came cleaned by {}; region means are taken of it as it is, while the published "
     "model was trained on ICA-FIX data that were cleaned as by --denoise fmriclean"
 )
-NOT_FIX = "no ICA-FIX was applied, while the published model was trained on ICA-FIX data"
 
 
 def describe_cleaning(
-    files: Sequence[Path], runs: Sequence[CleanRun], settings: FunctionalSettings
+    sources: Sequence[BoldRun], runs: Sequence[CleanRun], settings: FunctionalSettings
 ) -> CleaningRecord:
-    """Say how the runs of a connectome were cleaned; ``files`` are their BOLD files."""
+    """Say how the runs of a connectome were cleaned, each from a source."""
     first = runs[0]
-    origin = CAME_CLEANED.format(first.cleaned_by) if first.cleaned_by else NOT_FIX
+    origins = dict.fromkeys(source.origin for source in sources)
+    before = (
+        [CAME_CLEANED.format(first.cleaned_by)]
+        if first.cleaned_by
+        else [origin.note for origin in origins]
+    )
     chosen = [BY_NILEARN.format(settings.denoise)] if settings.denoise in NILEARN else []
     notes = dict.fromkeys(note for run in runs for note in run.notes)
     return CleaningRecord(
+        preprocessing=" and ".join(origin.name for origin in origins),
         denoising=first.strategy,
         cleaned_by=first.cleaned_by or None,
         high_pass=first.high_pass,
@@ -86,9 +92,11 @@ def describe_cleaning(
             words for name, words in FROM_TISSUE.items() if name in first.regressors
         ),
         concatenation=CONCATENATION,
-        notes=(origin, *chosen, *notes, *_note_repetition_times(runs)),
+        notes=(*before, *chosen, *notes, *_note_repetition_times(runs)),
         repetition_time=first.tr if len({run.tr for run in runs}) == 1 else None,
-        runs=tuple(_describe_run(path, run) for path, run in zip(files, runs, strict=True)),
+        runs=tuple(
+            _describe_run(source.bold, run) for source, run in zip(sources, runs, strict=True)
+        ),
         effective_duration=round(sum(run.minutes for run in runs) * 60, 3),
         minutes_minimum=settings.min_minutes,
         mean_fd=round(float(np.mean([run.mean_fd for run in runs])), 5),

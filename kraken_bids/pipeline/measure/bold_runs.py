@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.bold_origins import FMRIPREP, BoldOrigin
 from kraken_bids.bids.bold_series import Bold, open_bold
 from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.connectome.functional.cleaning import NILEARN, Cleaning, CleanRun
@@ -23,6 +24,7 @@ from kraken_bids.io.texts import read_json
 from kraken_bids.pipeline.measure.bold_grids import Grids
 from kraken_bids.pipeline.measure.cleaned_runs import KnownVolumes, read_volumes, take_cleaned
 from kraken_bids.pipeline.measure.label_grids import GridRegions
+from kraken_bids.pipeline.measure.motion_tables import check_strategy, read_motion
 from kraken_bids.pipeline.measure.nilearn_confounds import choose_confounds
 from kraken_bids.settings import FunctionalSettings
 
@@ -74,6 +76,9 @@ def read_run(
     ConnectomeError
         If the confounds lack a column, or the run is too short (TooShortError).
     """
+    check_strategy(settings.denoise, run.origin, run.bold)
+    if settings.drop_volumes is None:
+        settings = replace(settings, drop_volumes=run.origin.drop_volumes)
     bold = open_bold(run.bold, tr=run.metadata.get("RepetitionTime"))
     # before the run, which takes longest
     known = _read_known(run, bold.shape[3])
@@ -83,7 +88,8 @@ def read_run(
         brain_mask=None if run.mask is None else grids.mask(run.mask, bold),
         tissues={
             name: grids.mask(run.tissue[name], bold) for name in TISSUES if name in run.tissue
-        },
+        }
+        | {name: grids.tissue(images, bold) for name, images in run.tissue_images.items()},
     )
     if isinstance(known, KnownVolumes):
         return MeasuredRun(run, series, take_cleaned(series, known, settings, tr=bold.tr), None)
@@ -109,18 +115,22 @@ def _read_known(run: BoldRun, n_volumes: int) -> Confounds | KnownVolumes:
             f"expected fMRIPrep's confounds of {run.bold}; none were given, and its name does not "
             "say that it is cleaned. Give them with --confounds, or --denoise none."
         )
-    return read_confounds(run.confounds, run.confounds_json, n_volumes=n_volumes)
+    return read_confounds(
+        run.confounds, run.confounds_json, n_volumes=n_volumes, origin=run.origin
+    )
 
 
-def read_confounds(path: Path, sidecar: Path | None, *, n_volumes: int) -> Confounds:
-    """Read the confounds of a run of so many volumes.
+def read_confounds(
+    path: Path, sidecar: Path | None, *, n_volumes: int, origin: BoldOrigin = FMRIPREP
+) -> Confounds:
+    """Read the confounds of a run of so many volumes; of pipelines other than fMRIPrep its motion.
 
     Raises
     ------
     InputError
         If a file is missing or broken, or the table has another number of rows.
     """
-    columns = read_columns(path)
+    columns = read_columns(path) if origin is FMRIPREP else read_motion(path, origin)
     n_rows = len(next(iter(columns.values())))
     if n_rows != n_volumes:
         raise InputError(
@@ -139,7 +149,7 @@ def read_region_series(
 ) -> RegionSeries:
     """Region series of every label image in one read of a BOLD file.
 
-    Masks come from :func:`mask_on_grid`; without a brain mask every voxel counts. Coverage is a
+    Masks are on the grid; without a brain mask every voxel counts. Coverage is a
     share of the whole region, whether or not the field of view holds it.
 
     Raises

@@ -188,7 +188,7 @@ class _Writer:
             yield self._write_connectome(atlas, found)
 
     def _describe_cleaned(self, run: CleanRun) -> dict[str, Any]:
-        cleaning = describe_cleaning([self._run.source.bold], [run], self._measured.settings)
+        cleaning = describe_cleaning([self._run.source], [run], self._measured.settings)
         return {
             "Description": CLEANED.format("with" if run.gsr else "without"),
             **describe_series(run),

@@ -113,7 +113,7 @@ class MeasuredGroup:
             If too few frames or regions are left.
         """
         name, plain = parcellation.name, [run.plain for run in self.runs]
-        atlas, paths = self.atlases[name], [run.source.bold for run in self.runs]
+        atlas, sources = self.atlases[name], [run.source for run in self.runs]
         missing = find_uncovered(atlas.coverage, self.settings.min_coverage)
         record = judge_length(
             label, plain, missing, tsnr=atlas.tsnr, min_minutes=self.settings.min_minutes
@@ -132,7 +132,7 @@ class MeasuredGroup:
                     flavor,
                     cleaned,
                     missing,
-                    cleaning=describe_cleaning(paths, cleaned, self.settings),
+                    cleaning=describe_cleaning(sources, cleaned, self.settings),
                     record=record,
                     ridges=(self.settings.pcorr_lambda, saved_ridges),
                 )

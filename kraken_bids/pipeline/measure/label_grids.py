@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.bold_series import Bold
 from kraken_bids.bids.label_images import LabelImage
+from kraken_bids.connectome.inverse_warps import invert_field
 from kraken_bids.connectome.labels.field_of_view import (
     count_whole_regions,
     cover_labels,
@@ -18,7 +20,9 @@ from kraken_bids.connectome.labels.field_of_view import (
 from kraken_bids.connectome.labels.label_identity import Identity, identify_labels
 from kraken_bids.connectome.labels.label_numbers import index_labels
 from kraken_bids.connectome.resample import Step, resample_labels
-from kraken_bids.exceptions import InputError
+from kraken_bids.exceptions import ConnectomeError, InputError
+from kraken_bids.io.fsl_transforms import FslTransform, read_field, read_flirt
+from kraken_bids.io.image_headers import read_geometry
 from kraken_bids.io.image_values import list_form_doubts
 from kraken_bids.io.images import read_labels
 from kraken_bids.io.itk_transforms import read_transform
@@ -103,8 +107,43 @@ def read_regions(
     labels, affine = read_labels(image.path, as_mrtrix=as_mrtrix, needs_place=needs_place)
     identity = identify_image(image.path, labels, affine, parcellation)
     indexed = index_labels(labels, identity.values, in_place=True)
-    steps = [step for path in image.transforms for step in read_transform(path)]
+    steps = [*read_fsl_steps(image.fsl)]
+    steps += [step for path in image.transforms for step in read_transform(path)]
     return indexed, affine, steps
+
+
+def read_fsl_steps(transforms: Sequence[FslTransform]) -> list[Step]:
+    """Read transforms of FSL's as steps, in their order.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, damaged, or a field that cannot be turned round.
+    """
+    return [
+        step
+        for one in transforms
+        for step in _read_fsl(one, tuple(path.stat().st_mtime_ns for path in one.files))
+    ]
+
+
+@lru_cache(maxsize=4)
+def _read_fsl(transform: FslTransform, _changed: tuple[int, ...]) -> list[Step]:
+    """Read a transform; the atlases of a run share it, and turning a field round takes seconds."""
+    points_of = read_geometry(transform.points_of)
+    into = read_geometry(transform.into) if transform.into else None
+    if transform.kind == "matrix":
+        return [read_flirt(transform.path, points_of, into)]
+    if transform.kind == "field":
+        return list(read_field(transform.path, into))
+    try:
+        return invert_field(
+            read_field(transform.path, points_of),
+            shape=points_of.shape[:3],
+            affine=points_of.affine,
+        )
+    except ConnectomeError as error:
+        raise InputError(f"{transform.path}: {error}") from error
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
+from kraken_bids.bids.bold_origins import FMRIPREP, HCP_FIX, BoldOrigin
+from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.connectome.functional.bold_quality import FrameQuality
 from kraken_bids.connectome.functional.cleaning import CleanRun
 from kraken_bids.io.records import to_sidecar
@@ -34,10 +36,24 @@ def make_run(tr: float, n: int = 30) -> CleanRun:
     )
 
 
+def make_source(name: str, origin: BoldOrigin = FMRIPREP) -> BoldRun:
+    """Make a run of which only its file and pipeline count."""
+    path = Path(name)
+    return BoldRun({}, "", path, path, None, None, {}, {}, origin=origin)
+
+
+def test_pipelines_that_runs_come_from_are_named_with_what_follows_from_them() -> None:
+    """One after the other, where runs of several are joined."""
+    sources = [make_source("a.nii", HCP_FIX), make_source("b.nii", FMRIPREP)]
+    told = to_sidecar(describe_cleaning(sources, [make_run(2.0)] * 2, FunctionalSettings()))
+    assert told["Preprocessing"] == "HCP minimal preprocessing with ICA-FIX and fMRIPrep"
+    assert told["Notes"][:2] == [HCP_FIX.note, FMRIPREP.note]
+
+
 def test_runs_of_one_repetition_time() -> None:
     """It stands once at the top, and in each run."""
-    files = [Path("a.nii"), Path("b.nii")]
-    told = to_sidecar(describe_cleaning(files, [make_run(2.0)] * 2, FunctionalSettings()))
+    sources = [make_source("a.nii"), make_source("b.nii")]
+    told = to_sidecar(describe_cleaning(sources, [make_run(2.0)] * 2, FunctionalSettings()))
     assert told["RepetitionTime"] == 2.0
     assert [run["RepetitionTime"] for run in told["Runs"]] == [2.0, 2.0]
     assert not any("repetition times" in note for note in told["Notes"])
@@ -45,9 +61,9 @@ def test_runs_of_one_repetition_time() -> None:
 
 def test_runs_of_different_repetition_times() -> None:
     """No single one stands for all; each run has its own, and minutes add up by them."""
-    files = [Path("a.nii"), Path("b.nii")]
+    sources = [make_source("a.nii"), make_source("b.nii")]
     runs = [make_run(2.0), make_run(0.8)]
-    told = to_sidecar(describe_cleaning(files, runs, FunctionalSettings()))
+    told = to_sidecar(describe_cleaning(sources, runs, FunctionalSettings()))
     assert "RepetitionTime" not in told
     assert [run["RepetitionTime"] for run in told["Runs"]] == [2.0, 0.8]
     assert told["EffectiveDuration"] == 30 * 2.8

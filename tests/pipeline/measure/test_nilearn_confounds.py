@@ -11,6 +11,7 @@ from nilearn.interfaces.fmriprep import load_confounds_strategy
 from nilearn.maskers import NiftiLabelsMasker
 
 from kraken_bids.bids.bold_series import open_bold
+from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.connectome.functional.confounds import MOTION
 from kraken_bids.connectome.functional.timeseries import RegionSeries
 from kraken_bids.exceptions import ConnectomeError, InputError
@@ -135,7 +136,8 @@ def test_sidecars_name_strategy_and_columns(run: tuple[Path, Path], strategy: st
     plain, _, _ = clean_series(
         read_series(bold), confounds, settings, bold=bold, tr=TR, with_gsr=False
     )
-    told = to_sidecar(describe_cleaning([bold], [plain], settings))
+    source = BoldRun({}, "", bold, table, None, None, {}, {})
+    told = to_sidecar(describe_cleaning([source], [plain], settings))
     assert told["Denoising"] == strategy
     assert any("load_confounds_strategy" in note and strategy in note for note in told["Notes"])
     assert {"cosine00", "cosine01"} <= set(told["Runs"][0]["Confounds"])
