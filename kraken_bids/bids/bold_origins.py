@@ -23,7 +23,7 @@ class BoldOrigin:
 
 
 FMRIPREP = BoldOrigin(
-    "fMRIPrep",
+    "fMRIPrep or of its kind",
     "fmriprep",
     None,
     "no ICA-FIX was applied, while the published model was trained on ICA-FIX data",

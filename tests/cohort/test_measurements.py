@@ -21,6 +21,7 @@ from kraken_bids.io.writing import write_json
 RUN = RunRecord("a_bold.nii", 2.0, 100, 2, 3, 95, 3.333, 3.167, 0.1, 1.05, "std_dvars", ("ones",))
 CLEANING = CleaningRecord(
     preprocessing="fMRIPrep",
+    cleaned_by=None,
     denoising="24p",
     high_pass=0.01,
     high_pass_method="DCT",

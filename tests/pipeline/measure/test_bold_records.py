@@ -46,7 +46,7 @@ def test_pipelines_that_runs_come_from_are_named_with_what_follows_from_them() -
     """One after the other, where runs of several are joined."""
     sources = [make_source("a.nii", HCP_FIX), make_source("b.nii", FMRIPREP)]
     told = to_sidecar(describe_cleaning(sources, [make_run(2.0)] * 2, FunctionalSettings()))
-    assert told["Preprocessing"] == "HCP minimal preprocessing with ICA-FIX and fMRIPrep"
+    assert told["Preprocessing"] == f"{HCP_FIX.name} and {FMRIPREP.name}"
     assert told["Notes"][:2] == [HCP_FIX.note, FMRIPREP.note]
 
 
