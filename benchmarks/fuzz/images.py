@@ -19,6 +19,7 @@ def list_readers() -> list[Reader]:
         Reader("labels", _list_labels, _read_labels),
         Reader("mask", _list_masks, _read_mask),
         Reader("BOLD", _list_bold, _read_bold),
+        Reader("FSL field", _list_fields, _read_field),
     ]
 
 
@@ -158,3 +159,25 @@ def _read_bold(path: Path) -> None:
 def _check_affine(affine: NDArray[np.float64]) -> None:
     require(affine.shape == (4, 4) and np.isfinite(affine).all(), "an affine that is not finite")
     require(np.linalg.matrix_rank(affine[:3, :3]) == 3, "an affine without an inverse")
+
+
+def _list_fields() -> Sequence[Seed]:
+    """Displacements, small beside coordinates."""
+    values = rng().normal(size=(*SHAPE, 3)).astype(np.float32)
+
+    def set_intent(header: Any) -> None:
+        header["intent_code"] = 2006
+
+    return [
+        Seed("a_warp.nii", _pack_nifti(values)),
+        Seed("a_warp.nii.gz", pack_gzip(_pack_nifti(values, set_intent))),
+    ]
+
+
+def _read_field(path: Path) -> None:
+    from kraken_bids.connectome.resample import apply_steps
+    from kraken_bids.io.fsl_transforms import read_field
+
+    steps = read_field(path, None)
+    require(steps[1][1] is not None and steps[1][1].shape[-1] == 3, "no field")
+    require(apply_steps(np.zeros((2, 3)), steps).shape == (2, 3), "points lost")

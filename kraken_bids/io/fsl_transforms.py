@@ -57,7 +57,7 @@ def read_flirt(path: Path, points_of: ImageHeader, into: ImageHeader | None) -> 
             f"expected a matrix of FLIRT, four rows of four numbers that can be inverted, in "
             f"{path}; found shape {matrix.shape}:\n{matrix}. Copy the file again, or rerun FLIRT."
         )
-    return _to_world(into) @ matrix @ np.linalg.inv(_to_world(points_of)), None
+    return _to_world(into) @ matrix @ np.linalg.pinv(_to_world(points_of)), None
 
 
 def read_field(path: Path, into: ImageHeader | None) -> list[Step]:
@@ -103,6 +103,12 @@ def read_field(path: Path, into: ImageHeader | None) -> list[Step]:
         moved += own
     landed = _apply(_to_world(into), moved)
     affine = _fit(_apply(header.affine, grid), landed)
+    if not is_invertible(affine):
+        raise InputError(
+            f"expected displacements that give every voxel a place of its own in {path}; found "
+            f"ones that lead all to a plane, a line or far away ({affine[:3].tolist()}). Rerun "
+            "FNIRT, convertwarp or invwarp."
+        )
     rest = landed - _apply(affine @ header.affine, grid)
     field = rest.T.reshape(*header.shape[:3], 3).astype(np.float32)
     return [(affine, None), (affine @ header.affine, field)]
@@ -120,7 +126,8 @@ def _to_world(header: ImageHeader | None) -> NDArray[np.float64]:
     """FSL's coordinates of an image → RAS mm."""
     if header is None:
         return MNI_TO_WORLD
-    world: NDArray[np.float64] = header.affine @ np.linalg.inv(to_fsl(header))
+    # the pseudoinverse: a header may hold voxels of no size
+    world: NDArray[np.float64] = header.affine @ np.linalg.pinv(to_fsl(header))
     return world
 
 
@@ -128,7 +135,7 @@ def _fit(points: NDArray[np.float64], landed: NDArray[np.float64]) -> NDArray[np
     """Affine [4, 4] that carries points [3, n] nearest to where they landed."""
     centre = points.mean(axis=1, keepdims=True)
     shifted = points - centre
-    matrix = np.linalg.solve(shifted @ shifted.T, shifted @ landed.T).T
+    matrix = np.linalg.lstsq(shifted @ shifted.T, shifted @ landed.T, rcond=None)[0].T
     affine = np.eye(4)
     affine[:3, :3] = matrix
     affine[:3, 3] = landed.mean(axis=1) - matrix @ centre[:, 0]
