@@ -104,8 +104,6 @@ def find_flavor(flavor: Flavor | str, known: Iterable[Flavor], where: str) -> Fl
 
     Parameters
     ----------
-    flavor : Flavor or str
-    known : iterable of Flavor
     where : str
         Whose they are, for the message.
 

@@ -25,7 +25,6 @@ def place_regions(table: Parcellation, names: Sequence[str]) -> NDArray[np.intp]
 
     Parameters
     ----------
-    table : Parcellation
     names : sequence of str
         As in the table; with the side and the words around the name in another form
         (``lh_insula``, ``Left-Thalamus``, ``V1_L``); or mere numbers (``ROI_1``): every number of

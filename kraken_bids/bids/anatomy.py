@@ -44,7 +44,6 @@ def find_t1w(space: str, *, beside: Path, datasets: Sequence[Dataset]) -> Path |
         ``T1w``, ``ACPC``, ``MNI152NLin6Asym`` …
     beside : path
         A file of the subject, in ``sub-01[/ses-1]/func`` or the like.
-    datasets : sequence of Dataset
     """
     below = _find_subject_folder(beside)
     if below is None:
@@ -98,7 +97,6 @@ def add_anatomy(search: Search, dataset: Dataset | None) -> tuple[Search, list[s
 
     Parameters
     ----------
-    search : Search
     dataset : Dataset or None
         Of the BOLD series or tractograms; None where it has no T1w space of its own (QSIPrep's).
     """

@@ -37,8 +37,6 @@ def find_bold_labels(
 
     Parameters
     ----------
-    parcellation : Parcellation
-    search : Search
     by_space : mapping
         The preprocessed BOLD series of the session and one dataset by space, cohort included.
 

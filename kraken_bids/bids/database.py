@@ -20,7 +20,6 @@ def attach_databases(datasets: Sequence[Dataset], folder: Path) -> tuple[Dataset
 
     Parameters
     ----------
-    datasets : sequence of Dataset
     folder : path
         What ``BIDSLayout(database_path=...)`` or ``pybids layout`` wrote; only read.
 

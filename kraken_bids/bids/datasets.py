@@ -125,7 +125,6 @@ def find_subjects(datasets: Sequence[Dataset], wanted: Sequence[str]) -> tuple[s
 
     Parameters
     ----------
-    datasets : sequence of Dataset
     wanted : sequence of str
         Labels with or without ``sub-``; empty: everyone.
 

@@ -21,7 +21,6 @@ def find_segmentation(search: Search, transform: SubjectFile) -> tuple[Path | No
 
     Parameters
     ----------
-    search : Search
     transform : SubjectFile
         ``from-fsnative_to-T1w``: its dataset and session say which folder fMRIPrep used.
 

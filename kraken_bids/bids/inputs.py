@@ -77,8 +77,6 @@ def find_session_inputs(
         Those wanted.
     atlas_images : mapping, optional
         ``--atlas``: parcellation name to path, with ``{subject}`` and ``{session}``.
-    query : Query, optional
-    explicit : ExplicitPaths, optional
 
     Raises
     ------

@@ -65,8 +65,6 @@ def find_atlas_image(
 
     Parameters
     ----------
-    parcellation : Parcellation
-    search : Search
     space : str
         Preferred space, that of the data.
 
@@ -140,7 +138,6 @@ def find_transform(
 
     Parameters
     ----------
-    search : Search
     source, target : sequence of str
         Accepted spellings; earlier ones first.
     pipelines : sequence of str, optional
@@ -189,7 +186,6 @@ def carry_labels(
     ----------
     image : LabelImage
         In fMRIPrep's T1w space, FreeSurfer's, or a template's.
-    search : Search
     space : str
         ``T1w`` (fMRIPrep's), ``ACPC`` (QSIPrep's) or any other that a transform names.
 

@@ -111,7 +111,6 @@ def write_dataset_description(
 
     Parameters
     ----------
-    output_dir : path
     name : str
         Name of the dataset, for people.
     version : str
@@ -228,7 +227,6 @@ def bids_uri(path: Path, datasets: Sequence[Dataset], *, output_dir: Path | None
 
     Parameters
     ----------
-    path : path
     datasets : sequence of Dataset
         The innermost one that holds the file gives the name: ``bids:fmriprep:sub-01/func/…``.
     output_dir : path, optional

@@ -57,10 +57,8 @@ def relmat_path(
 
     Parameters
     ----------
-    output_dir : path
     entities : mapping
         ``sub``, ``ses`` … of what it was measured from; others are left out.
-    flavor : Flavor
     source : str or None
         None: measured. Else ``fusion``, ``fusionSC``, a flavor …: predicted from it, which the
         name says as ``desc-<source>kraken`` (letters and digits only).
@@ -197,7 +195,6 @@ def find_relmats(output_dir: Path, subject: str | None = None) -> list[RelmatFil
 
     Parameters
     ----------
-    output_dir : path
     subject : str, optional
         Only this subject, with or without ``sub-``.
     """

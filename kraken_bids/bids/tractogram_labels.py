@@ -29,8 +29,6 @@ def find_tract_labels(
 
     Parameters
     ----------
-    parcellation : Parcellation
-    search : Search
     tracks : SubjectFile or None
         The tractogram as found in a dataset; None where the user gave its path.
     space : str

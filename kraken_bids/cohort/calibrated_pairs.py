@@ -71,10 +71,8 @@ def crosses_modality(source: str, inputs: Sequence[Flavor], target: Flavor) -> b
 
     Parameters
     ----------
-    source : str
     inputs : sequence of Flavor
         What it averages.
-    target : Flavor
     """
     if source == CROSS_MODAL[target.group]:
         return True

@@ -105,9 +105,6 @@ def list_predictions(
 
     Parameters
     ----------
-    model : Model
-    source : Source
-    targets : sequence of Flavor
     variants : sequence of str
         ``noself``, ``noatlas``: also fusions without each target's own flavor or parcellation.
 

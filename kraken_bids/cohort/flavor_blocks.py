@@ -59,7 +59,6 @@ def to_part(
 
     Parameters
     ----------
-    flavor : Flavor
     array : array of shape (n_subjects, n_regions, n_regions) or (n_subjects, n_edges)
         Or one square matrix. In memory or on disk.
     where : str
@@ -158,7 +157,6 @@ def to_table_part(
 
     Parameters
     ----------
-    flavor : Flavor
     read_table : callable
         Gives the names of the regions, where the file has them, and the matrix.
     where : str

@@ -117,8 +117,6 @@ def write_imputed(  # noqa: PLR0913 - everything that such a file holds
 
     Parameters
     ----------
-    output_dir : Path
-    flavor : Flavor
     measured : mapping of str to ndarray of shape (n_edges,)
         Measured edges by label of the session.
     lacking : sequence of str
@@ -127,7 +125,6 @@ def write_imputed(  # noqa: PLR0913 - everything that such a file holds
         Of these.
     draws : iterable of (int, ndarray of shape (n_rows, n_edges))
         Number of a draw and its next rows, in the order of ``lacking``.
-    n_draws : int
     facts : mapping
         For the sidecar.
 

@@ -65,7 +65,6 @@ def open_latents(
         what ``kraken-tools predict`` or the published tools wrote, where each ``SOURCE->encoded``
         is a source again; or tables as :func:`~.latent_tables.read_latent_tables` takes them, such
         as a folder that kraken-bids wrote.
-    model : Model
     sources : sequence of str
         Those to decode (all).
     targets : sequence of Flavor

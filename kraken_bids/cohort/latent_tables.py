@@ -37,7 +37,6 @@ def write_latent_table(
 
     Parameters
     ----------
-    path : Path
     latents : mapping of str to ndarray of shape (n_latent,)
         By source.
     n_inputs : sequence of int, optional

@@ -32,7 +32,6 @@ def find_regions(arrays: Mapping[str, Rows], key: str, flavor: Flavor) -> tuple[
         All arrays of the file; fields of structs as ``STRUCT.FIELD``.
     key : str
         The array; names lie beside it, or in the same struct.
-    flavor : Flavor
 
     Returns
     -------

@@ -101,7 +101,6 @@ def read_participant_table(data: DataSettings, option: str) -> ParticipantTable:
 
     Parameters
     ----------
-    data : DataSettings
     option : str
         That asks for it, such as ``--families``, for messages.
 
@@ -156,7 +155,6 @@ def choose_subjects(
 
     Parameters
     ----------
-    data : DataSettings
     words : sequence of str
         What the option was given.
     present : collection of str

@@ -48,7 +48,6 @@ def write_predictions(predictions: Predictions, path: Path) -> None:
 
     Parameters
     ----------
-    predictions : Predictions
     path : Path
         ``.npz`` (the keys as they are), ``.h5`` (groups ``SOURCE/TARGET``), or ``.mat`` of version
         5 (``predicted_alltypes.SOURCE.TARGET``, as the published tools write), which is held in

@@ -101,7 +101,6 @@ def project_cohort(
     ----------
     model : Model
         It must know the cohort's flavors.
-    cohort : Cohort
     fit_on : callable
         Whether a row, by its number, counts in the means.
     """

@@ -60,7 +60,6 @@ def choose_measure(flavor: Flavor, measures: Mapping[str, tuple[str, str]], path
 
     Parameters
     ----------
-    flavor : Flavor
     measures : mapping
         As of :func:`find_measures`.
     path : Path

@@ -26,7 +26,6 @@ def read_counts(path: Path, n_volumes: int) -> NDArray[np.float64] | None:
     ----------
     path : Path
         Region series of the scan.
-    n_volumes : int
 
     Returns
     -------
@@ -54,7 +53,6 @@ def read_displacement(path: Path, n_volumes: int) -> NDArray[np.float64] | None:
     ----------
     path : Path
         Region series of the scan, or another file of the same run.
-    n_volumes : int
 
     Returns
     -------

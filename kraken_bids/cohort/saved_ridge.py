@@ -52,7 +52,6 @@ def add_ridge(
     ----------
     measured : str
         Digest of inputs and settings.
-    flavor : Flavor
     given, saved : mapping of str to float
         λ per atlas, of the user and of a group run.
     """

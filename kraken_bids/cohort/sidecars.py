@@ -33,7 +33,6 @@ def read_digest(path: Path, *, if_whole: bool = False) -> str | None:
 
     Parameters
     ----------
-    path : Path
     if_whole : bool
         None also where the file is not there, or has another size than when it was written.
     """
@@ -147,8 +146,6 @@ def are_whole(paths: Iterable[Path], wanted: str, seen: dict[Path, bytes]) -> bo
 
     Parameters
     ----------
-    paths : iterable of Path
-    wanted : str
     seen : dict
         To which :func:`fingerprint` of each sidecar is added where all are whole, so that none is
         opened again to find that it needs no change. Files that will be written anew have none.

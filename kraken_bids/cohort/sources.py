@@ -68,8 +68,6 @@ class Source:
 
         Parameters
         ----------
-        model : Model
-        target : Flavor
         rows : slice or sequence of int
             Of the members.
         exclude : sequence of Flavor
@@ -121,7 +119,6 @@ def build_source(
     Parameters
     ----------
     latents : mapping of Flavor to ndarray of shape (n_members, n_latent)
-    selector : Selector
     renormalize : bool
         Scale fused latents to unit length.
     """

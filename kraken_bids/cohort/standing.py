@@ -79,8 +79,6 @@ def note_standing(
 
     Parameters
     ----------
-    data : DataSettings
-    session : SessionInputs
     planned : mapping of Path to str
         Connectomes that the run measures, and their digests.
 
@@ -133,7 +131,6 @@ def choose_standing(
 
     Parameters
     ----------
-    output_dir : Path
     files : mapping
         (participant, session) to its measured connectomes.
     digest_of : callable

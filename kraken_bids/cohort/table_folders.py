@@ -70,7 +70,6 @@ def list_tables(
 
     Parameters
     ----------
-    path : Path
     kind : str
         ``relmat`` or ``latents``.
     is_wanted : callable, optional

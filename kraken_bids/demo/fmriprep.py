@@ -92,8 +92,6 @@ def write_fmriprep(
         ``derivatives/fmriprep``.
     sub : str
         Label with ``sub-``.
-    subject : Subject
-    anatomy : Anatomy
     rng : Generator
         Draws time courses and noise.
     odd : sequence of {"restless", "cut"}

@@ -31,7 +31,6 @@ def write_image(
 
     Parameters
     ----------
-    path : path
     data : ndarray [x, y, z] or [x, y, z, t]
         Stored as it is, in its own type.
     affine : ndarray [4, 4]
@@ -103,7 +102,6 @@ def write_composite_transform(
 
     Parameters
     ----------
-    path : path
     steps : sequence of (affine, displacement)
         In the order in which a point passes through them. Without displacement, ``affine``
         [4, 4] moves the point (RAS mm). With one, [x, y, z, 3] RAS mm, ``affine`` is the

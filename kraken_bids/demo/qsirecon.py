@@ -75,8 +75,6 @@ def write_qsirecon(
         ``derivatives/qsirecon``.
     sub : str
         Label with ``sub-``.
-    subject : Subject
-    anatomy : Anatomy
     rng : Generator
         Draws the streamlines.
     with_labels : bool

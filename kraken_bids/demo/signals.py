@@ -82,7 +82,6 @@ def render_voxels(
 
     Parameters
     ----------
-    signals : RunSignals
     points : ndarray [n_voxels, 3]
         Where the voxels lie in the template, mm.
     tissue, cells : ndarray [n_voxels]

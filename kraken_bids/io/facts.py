@@ -121,7 +121,6 @@ def read_table(
 
     Parameters
     ----------
-    path : path
     numbers : sequence of str
         Columns of float64, NaN where a value is not known.
     texts : sequence of str

@@ -121,7 +121,6 @@ def remove_leftovers(folder: Path, *, deep: bool = True) -> None:
 
     Parameters
     ----------
-    folder : path
     deep : bool, optional
         Whether the folders in it are searched too.
     """

@@ -68,7 +68,6 @@ def read_dataset(
     ----------
     kind : Kind
         For the message.
-    path : Path
     name : str
         Its path inside.
     rows : slice, optional

@@ -26,7 +26,6 @@ def parse_rows(
 
     Parameters
     ----------
-    text : bytes
     at_most : int, optional
         So many numbers, if what is to be made of them cannot have more.
 

@@ -118,7 +118,6 @@ def write_labels(
 
     Parameters
     ----------
-    path : path
     labels : ndarray of int, shape (x, y, z)
         Not negative.
     affine : ndarray of shape (4, 4)

@@ -45,7 +45,6 @@ def column(  # noqa: PLR0913 - what may be said of a field
         Key in the sidecar of a connectome, where it is not the name in CamelCase.
     levels : mapping, optional
         Description of every value.
-    default : object
     init : bool
         Whether the constructor takes it.
     in_table : bool
@@ -76,7 +75,6 @@ def write_records(
 
     Parameters
     ----------
-    path : Path
     kinds : sequence of type
         Kinds of the records that make up a row.
     rows : sequence of sequence of record
@@ -105,7 +103,6 @@ def write_columns(
 
     Parameters
     ----------
-    path : Path
     kind : type
         Its fields are the columns.
     columns : mapping of str to sequence

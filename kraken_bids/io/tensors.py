@@ -39,7 +39,6 @@ def write_array_stream(
 
     Parameters
     ----------
-    path : Path
     shapes : mapping of str to tuple of int
         Names and shapes, in the order of the arrays.
     arrays : iterable of ndarray

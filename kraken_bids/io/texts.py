@@ -65,7 +65,6 @@ def read_text(path: Path, *, at_most: int = MAX_TEXT) -> str:
 
     Parameters
     ----------
-    path : path
     at_most : int, optional
         Bytes that it may have.
 

@@ -38,7 +38,6 @@ def write_table(path: Path, columns: Mapping[str, Sequence[Any] | NDArray[Any]])
 
     Parameters
     ----------
-    path : path
     columns : mapping
         Column name to its values, all of one length.
     """
@@ -56,7 +55,6 @@ def write_relmat(
 
     Parameters
     ----------
-    path : path
     square : ndarray of shape (n_regions, n_regions)
     header : sequence of str, optional
         Names of the regions, to stand above it; none by default, as the published tools read it.

@@ -16,10 +16,8 @@ def deal_folds(
 
     Parameters
     ----------
-    n_subjects, n_folds : int
     families : sequence of str, optional
         Family of each subject; members of one family are in one fold.
-    seed : int
 
     Returns
     -------

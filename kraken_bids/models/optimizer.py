@@ -55,7 +55,6 @@ class GuardedAdamW:
         ----------
         gradients : mapping of str to flat array
             Used up.
-        learning_rate : float
         run : callable, optional
             Called with a function and the parts to call it for, in any order or at once.
         """

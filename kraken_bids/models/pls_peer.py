@@ -82,7 +82,6 @@ def predict_held_out(
         is predicted.
     folds : ndarray of int, shape (n_subjects,)
         Families, and sessions of one person, are in one fold; at least 3.
-    max_components : int
 
     Source: Rännar et al. 1994, doi:10.1002/cem.1180080204 (partial least squares from inner
     products); the same as ``PLSRegression(scale=False)`` of scikit-learn on the edges.

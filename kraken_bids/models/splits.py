@@ -33,7 +33,6 @@ def find_separated(split: Split, families: Sequence[str]) -> dict[str, tuple[int
 
     Parameters
     ----------
-    split : Split
     families : sequence of str
         Family of each row of the cohort.
     """
@@ -58,7 +57,6 @@ def split_subjects(
 
     Parameters
     ----------
-    n_subjects : int
     families : sequence of str, optional
         Family of each subject; members of one family go to one part. Parts then have about the
         asked-for size, since families differ.
@@ -66,7 +64,6 @@ def split_subjects(
         Share of all subjects that is held out.
     validation_share : float
         Share of the remaining ones that watches the training.
-    seed : int
 
     Raises
     ------

@@ -99,7 +99,6 @@ def add_flavor_files(
         As :func:`kraken_bids.models.krakencoder.load.load_model` takes it.
     output : Path
         Folder of the new model.
-    options : AdditionOptions
 
     Returns
     -------

@@ -77,8 +77,6 @@ def plan_calibration(
 
     Parameters
     ----------
-    plan : PredictionPlan
-    cohort : MeasuredCohort
     outside : mapping of Flavor to ndarray of shape (n_members,)
         Share of each input's variance that the model does not see.
     families : sequence of str
@@ -119,13 +117,10 @@ def calibrate_group(
 
     Parameters
     ----------
-    plan : PredictionPlan
-    planned : GroupCalibration
     refused : mapping of (str, Flavor) to str
         Why pairs could not be calibrated.
     metrics : sequence of Metric
         Of the group, among them shares of the ceiling.
-    executor : Executor
     is_whole : bool
         Whether all that was to be fitted was.
 
@@ -175,10 +170,7 @@ def calibrate_sessions(
 
     Parameters
     ----------
-    plan : PredictionPlan
-    cohort : MeasuredCohort
     inputs : mapping of (int, Flavor) to InputQuality
-    executor : Executor
 
     Raises
     ------

@@ -99,7 +99,6 @@ def explain_files(
         mean of every flavor of the model.
     model : str
         As :func:`kraken_bids.models.krakencoder.load.load_model` takes it, with ``transforms``.
-    options : ExplanationOptions
 
     Raises
     ------

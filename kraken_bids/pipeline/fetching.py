@@ -89,7 +89,6 @@ def fetch_files(names: Sequence[str], patience: Patience | None = None) -> Itera
     ----------
     names : sequence of str
         As in :func:`list_wanted`, at least one.
-    patience : Patience, optional
 
     Raises
     ------

@@ -62,7 +62,6 @@ def predict_files(
         ``device``.
     output : Path
         ``.npz``, ``.mat`` or ``.h5``; ``.zip`` or a folder for tables with BIDS names.
-    options : PredictionOptions
 
     Raises
     ------
@@ -99,8 +98,6 @@ def encode_files(
     ----------
     inputs : sequence of str
         As :func:`kraken_bids.cohort.from_files.read_connectomes` takes them.
-    model : Model
-    options : PredictionOptions, optional
 
     Raises
     ------
@@ -141,8 +138,6 @@ def open_adaptation(
 
     Parameters
     ----------
-    options : PredictionOptions
-    model : Model
     flavors : iterable of Flavor
         Those of the inputs, all of which it must have.
 
@@ -189,8 +184,6 @@ def keep_known(cohort: Cohort, model: Model, *, given: Sequence[str]) -> Cohort:
 
     Parameters
     ----------
-    cohort : Cohort
-    model : Model
     given : sequence of str
         What the cohort was opened from: a flavor named in ``FLAVOR=FILE`` is warned of, one that
         a folder holds beside others is not.

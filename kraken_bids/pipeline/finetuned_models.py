@@ -98,7 +98,6 @@ def finetune_files(
         As :func:`kraken_bids.models.krakencoder.load.load_model` takes it.
     output : Path
         Gets the model, ``finetune.tsv``, ``finetune.json`` and ``finetune.png``.
-    options : FinetuneOptions
 
     Returns
     -------

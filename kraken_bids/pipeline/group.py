@@ -76,7 +76,6 @@ def run_group(settings: Settings, further: Sequence[Analysis] = ()) -> int:
 
     Parameters
     ----------
-    settings : Settings
     further : sequence of callable
         Analyses besides the predictions, such as
         :func:`~kraken_bids.pipeline.group_communities.write_group_communities`; whoever asks for

@@ -52,7 +52,6 @@ def train_files(inputs: Sequence[str], output: Path, options: TrainingOptions) -
     output : Path
         Gets the model, and beside it ``history.tsv``, ``splits.tsv``, ``training.json`` and
         pictures; until the model is complete, what an interrupted training goes on from.
-    options : TrainingOptions
 
     Raises
     ------

@@ -58,9 +58,6 @@ def score_pairs(
     ----------
     job : Job
         Gets what goes wrong.
-    plan : PredictionPlan
-    cohort : MeasuredCohort
-    basis : ScoreBasis
     encoded : Encoded
         Everyone's inputs as the model encodes them.
     views : mapping of Flavor to InputView

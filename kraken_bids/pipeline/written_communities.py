@@ -42,7 +42,6 @@ def read_communities(output_dir: Path, places: Places) -> WrittenCommunities:
 
     Parameters
     ----------
-    output_dir : Path
     places : Places
         In this folder, of the atlas.
 

@@ -35,7 +35,6 @@ def check_copy(path: Path, sha256: str, *, read_again: bool = False) -> str:
 
     Parameters
     ----------
-    path : Path
     sha256 : str
         What the file must have.
     read_again : bool

@@ -35,10 +35,8 @@ def fetch_file(file: PublishedFile, folder: Path, patience: Patience | None = No
 
     Parameters
     ----------
-    file : PublishedFile
     folder : Path
         Made if it does not exist.
-    patience : Patience, optional
 
     Raises
     ------

@@ -71,10 +71,6 @@ def append_from(
 
     Parameters
     ----------
-    url : str
-    file : PublishedFile
-    part : Path
-    patience : Patience
     whole : bool, optional
         Ask for the whole file, whatever has arrived.
 

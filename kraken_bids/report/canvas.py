@@ -78,7 +78,6 @@ class Canvas:
             As it is: a ``$`` is no formula.
         points : float
             Size; a point is 1/72 inch and an inch 100 CSS pixels, as in the other figures.
-        colour : str
         align : {'left', 'center', 'right'}
             What of the text lies at x.
         upright : bool
@@ -138,7 +137,6 @@ def draw_letters(text: str, size: float) -> "Image.Image":
 
     Parameters
     ----------
-    text : str
     size : float
         Of the letters, in pixels.
 

@@ -115,7 +115,6 @@ def draw_displacement(
 
     Parameters
     ----------
-    axes : Axes
     times : ndarray of shape (n_volumes,)
         In the unit of the axis.
     displacement : ndarray of shape (n_volumes,)

@@ -36,7 +36,6 @@ def digest_subject(written: Written, cohort: str) -> str:
 
     Parameters
     ----------
-    written : Written
     cohort : str
         From :func:`digest_cohort`, which is the same for everyone.
     """
@@ -66,8 +65,6 @@ def is_current(path: Path, digest: str, figures: Path) -> bool:
 
     Parameters
     ----------
-    path : path
-    digest : str
     figures : path
         Folder and first letters of the figures beside the page.
     """

@@ -14,14 +14,7 @@ Key = tuple[str | None, ...]
 
 
 class Leftovers:
-    """Tells what the last run of a session has not to do with.
-
-    Parameters
-    ----------
-    output_dir : Path
-    subject : str
-    session : str or None
-    """
+    """Tells what the last run of a session has not to do with."""
 
     def __init__(self, output_dir: Path, subject: str, session: str | None) -> None:
         standing = read_standing(output_dir, subject, session)

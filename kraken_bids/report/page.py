@@ -87,7 +87,6 @@ def render_page(page: Page, figures: Mapping[str, bytes], *, digest: str = "") -
 
     Parameters
     ----------
-    page : Page
     figures : mapping of str to bytes
         From :func:`draw_figures`; one that is absent leaves its place empty.
     digest : str, optional

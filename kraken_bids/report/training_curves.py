@@ -37,13 +37,7 @@ class CurvePanel:
 
 
 def draw_curves(panels: Sequence[CurvePanel], *, best_epoch: int | None = None) -> bytes:
-    """PNG of small plots side by side, the epoch that is kept marked.
-
-    Parameters
-    ----------
-    panels : sequence of CurvePanel
-    best_epoch : int, optional
-    """
+    """PNG of small plots side by side, the epoch that is kept marked."""
     n_columns = min(3, len(panels))
     n_rows = -(-len(panels) // n_columns)
     figure = theme.new_figure(

@@ -47,7 +47,6 @@ def judge_pair(pair: CalibratedPairRecord, metrics: Mapping[str, float]) -> Clai
 
     Parameters
     ----------
-    pair : CalibratedPairRecord
     metrics : mapping of str to float
         Of the raw predictions, by name, as far as they are known.
     """
@@ -109,7 +108,6 @@ def judge_person(own: CalibratedRecord, pair: CalibratedPairRecord | None) -> Cl
 
     Parameters
     ----------
-    own : CalibratedRecord
     pair : CalibratedPairRecord or None
         The same target in the group; None where that is not known.
     """

@@ -107,8 +107,6 @@ def correlate_edges(
 
     Parameters
     ----------
-    frame : EdgeFrame
-    observed : ObservedEdges
     predicted : ndarray of shape (..., n_subjects, n_components)
         Predicted scores, unscaled.
 

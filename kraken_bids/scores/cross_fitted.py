@@ -31,12 +31,10 @@ def compare_cross_fitted(
 
     Parameters
     ----------
-    measured : tuple of Center and Rows
     weights : ndarray of shape (n_subjects, n_subjects)
         Of everyone's measured connectome in everyone's prediction; rows add up to 1, and are 0
         within the own fold.
     folds : ndarray of shape (n_subjects,)
-    kinship : Kinship, optional
     """
     center, rows = measured
     n = len(weights)
@@ -66,7 +64,6 @@ def _correlate_whole(measured: tuple[Center, Rows], means: Matrix, added: Matrix
 
     Parameters
     ----------
-    measured : tuple of Center and Rows
     means, added : ndarray of shape (n_subjects, n_subjects)
         Weights of everyone in each one's mean, and in what is added to it; the latter add up to 0.
     """

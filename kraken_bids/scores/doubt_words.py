@@ -41,7 +41,6 @@ def describe_doubts(
 
     Parameters
     ----------
-    doubts : sequence of Doubt
     name_rows : callable
         Words for some rows: ``connectomes 4 of 12``; their names.
     """

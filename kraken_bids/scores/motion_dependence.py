@@ -163,7 +163,6 @@ def region_centroids(
         Region numbers 1 … n, 0 outside.
     affine : ndarray of shape (4, 4)
         Voxel → RAS mm.
-    n_regions : int
 
     Returns
     -------

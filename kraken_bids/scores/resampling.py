@@ -73,8 +73,6 @@ def draw(kinship: Kinship, *, n_permutations: int, n_bootstraps: int, seed: int)
 
     Parameters
     ----------
-    kinship : Kinship
-    n_permutations, n_bootstraps : int
     seed : int
         The same seed and kinship give the same draws.
     """

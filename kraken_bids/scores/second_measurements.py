@@ -70,7 +70,6 @@ def compare_twice(
 
     Parameters
     ----------
-    center : Center
     rows : Rows
         Of measured connectomes.
     pairs : sequence of tuple of two int
@@ -100,7 +99,6 @@ def score_ceiling(
 
     Parameters
     ----------
-    comparison : Comparison
     basis : str
         One of :data:`BASES`; correlations of halves are carried over to whole series.
     n_permutations, n_bootstraps, seed : int

@@ -123,11 +123,9 @@ def compare_products(
 
     Parameters
     ----------
-    products : Products
     folds : ndarray of shape (n_subjects,), optional
         Everyone's group mean is that of the people outside the own fold; without any, it is the
         center of the products.
-    kinship : Kinship, optional
     """
     n = len(products.cross)
     kinship = kinship or Kinship.none(n)
@@ -174,7 +172,6 @@ def list_cells(plain: Matrix, demeaned: Matrix, kinship: Kinship) -> dict[str, M
     ----------
     plain, demeaned : ndarray of shape (n_subjects, n_subjects)
         Observed in rows; with the means, and without them.
-    kinship : Kinship
     """
     ranks = rank_cells(plain)
     people = np.array(kinship.people, np.intp)
@@ -204,7 +201,6 @@ def score_comparison(
 
     Parameters
     ----------
-    comparison : Comparison
     n_permutations, n_bootstraps : int
         0 leaves p-values or intervals out (NaN).
     seed : int

@@ -38,7 +38,6 @@ def init_fc_wf(
         Of the BOLD, as BIDS names it: ``T1w``, ``MNI152NLin6Asym`` …
     settings : FunctionalSettings, optional
         How runs are cleaned; the app's defaults without.
-    name : str, optional
 
     Inputs
     ------
@@ -115,7 +114,6 @@ def init_sc_wf(
         How streamlines were tracked.
     settings : StructuralSettings, optional
         Units and search radius; the app's defaults without.
-    name : str, optional
 
     Inputs
     ------

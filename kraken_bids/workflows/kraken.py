@@ -65,7 +65,6 @@ def init_kraken_wf(  # noqa: PLR0913 - fMRIPrep's workflows too take their optio
         How runs are cleaned, and the units of structure; the app's defaults without.
     output_dir : path, optional
         OUTPUT_DIR of ``kraken-bids``: all files are copied there, for its group level.
-    name : str, optional
 
     Inputs
     ------

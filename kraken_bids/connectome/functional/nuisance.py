@@ -51,12 +51,10 @@ def prepare_nuisance(
 
     Parameters
     ----------
-    series : RegionSeries
     columns, metadata : mapping
         fMRIPrep's confounds, ``n/a`` as NaN, and their sidecar.
     tr : float
         Repetition time, s.
-    cleaning : Cleaning
     chosen : ChosenConfounds, optional
         Of a strategy whose confounds another software chooses.
 

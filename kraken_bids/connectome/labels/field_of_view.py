@@ -39,7 +39,6 @@ def count_whole_regions(
         The same on the grid of the data [i, j, k].
     steps : sequence of (affine, displacement)
         How points of the data's space pass into the space of the label image.
-    n_regions : int
     """
     counts = count_labels(moved, n_regions)
     if not labels.any() or (steps and _is_within(counts, labels, moved)):
@@ -142,7 +141,6 @@ def cover_labels(
         Its voxel → RAS mm.
     steps : sequence of (affine, displacement)
         How points of the target space pass into the space of the label image.
-    voxel_mm : float
 
     Returns
     -------

@@ -64,7 +64,6 @@ class Imputer:
         rows with NaN have no part in the residuals.
     families : sequence of str
         Of each row; sampled together.
-    seed : int
 
     Raises
     ------
@@ -149,7 +148,6 @@ class Imputer:
             Raw.
         covariates : ndarray of shape (n_lacking, n_covariates)
             Encoded as those of the people fitted on; one that is not known counts as their mean.
-        n_draws : int
 
         Yields
         ------

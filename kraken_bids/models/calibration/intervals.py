@@ -75,7 +75,6 @@ def bound_errors(errors: NDArray[np.floating], coverage: float) -> Edges:
     ----------
     errors : ndarray of shape (n_subjects, n_edges)
         Absolute, of people who were held out.
-    coverage : float
     """
     n, n_edges = errors.shape
     rank = rank_of(n, coverage)
@@ -96,10 +95,8 @@ def fit_intervals(
     Parameters
     ----------
     measured : ndarray of shape (n_subjects, n_edges)
-    fitted : CrossFit
     features : ndarray of shape (n_subjects, n_features)
         What may predict the size of people's errors.
-    coverage : float
     """
     errors = np.abs(measured - fitted.held_out)
     sizes = _size_errors(errors)

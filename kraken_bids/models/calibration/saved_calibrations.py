@@ -197,8 +197,6 @@ def check_calibrations(
 
     Parameters
     ----------
-    saved : SavedCalibrations
-    model_sha256 : str
     sizes : mapping of Flavor to int
         Edges of each flavor of the model.
     n_latent : int

@@ -45,7 +45,6 @@ def partition_connectome(
         Resolution.
     n_communities : int
         Most communities.
-    seed : int
 
     Returns
     -------

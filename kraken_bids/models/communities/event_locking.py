@@ -64,8 +64,6 @@ def lock_to_events(
         that do not count, are no part of an average.
     window : tuple of float
         Seconds before (negative) and after an event.
-    n_permutations : int
-    seed : int
 
     Raises
     ------

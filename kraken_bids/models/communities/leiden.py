@@ -28,7 +28,6 @@ def find_leiden(
     sign : str
         ``positive``: negative weights are set to 0. ``signed``: they are a layer of their own,
         whose modularity counts against the partition with the weight of Rubinov and Sporns' Q*.
-    seed : int
     n_starts : int
         Runs of the algorithm.
 

@@ -82,7 +82,6 @@ def fit_communities(
         Of the scans, for messages.
     device : str
         ``cpu`` or ``cuda[:N]``. On a CPU the same seed gives the same bytes.
-    watch : callable, optional
 
     Raises
     ------

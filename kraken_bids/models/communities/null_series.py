@@ -81,7 +81,6 @@ def compare_with_null(  # noqa: PLR0913 - a test is that many things
         ``phase`` (stationary series of the same spectra and correlations) or ``shuffle``.
     n_nulls : int
         Surrogates: 19 for p as low as 0.05.
-    device : str
 
     Source: p = (1 + number as large) / (1 + number), Phipson and Smyth 2010.
     """

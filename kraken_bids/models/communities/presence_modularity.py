@@ -47,7 +47,6 @@ def measure_presence_modularity(
     weights : Tensor of shape (n_communities, n_volumes)
         Presence; 0 where a volume does not count.
     affiliation : Tensor of shape (n_regions, n_communities)
-    gamma : float
     sign : str
         ``positive`` or ``signed``, as of
         :func:`~kraken_bids.models.communities.modularity.modularity_matrix`.

@@ -56,11 +56,8 @@ def choose_resolution(
 
     Parameters
     ----------
-    prepared : PreparedScans
     settings : CommunitySettings
         Its number of communities and gamma are replaced.
-    gammas : sequence of float
-    device : str
 
     Returns
     -------

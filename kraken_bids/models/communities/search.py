@@ -53,9 +53,7 @@ class Search:
 
     Parameters
     ----------
-    scans : sequence of Scan
     settings : CommunitySettings
-    seed : int
     affiliation : Tensor of shape (n_regions, n_communities), optional
         Held fixed: presence alone is searched for.
     """
@@ -212,9 +210,7 @@ def search(
 
     Parameters
     ----------
-    scans : sequence of Scan
     settings : CommunitySettings
-    seed : int
     affiliation : Tensor, optional
         As of :class:`Search`.
     watch : callable

@@ -171,7 +171,6 @@ def check_adaptation(
 
     Parameters
     ----------
-    adaptation : Adaptation
     model_sha256 : str
         Identity of the model.
     sizes : mapping of Flavor to int, optional

@@ -20,7 +20,6 @@ class AffineDecoder:
 
     Parameters
     ----------
-    layer : TrainedLayer
     outcomes : ndarray of shape (n_subjects, n_outcomes)
         What should be predicted.
     weights : PairWeights

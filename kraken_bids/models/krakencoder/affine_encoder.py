@@ -30,7 +30,6 @@ class AffineEncoder:
 
     Parameters
     ----------
-    layer : TrainedLayer
     inputs : ndarray of shape (n_subjects, n_inputs)
     normalizes : bool
         Latents have length 1.

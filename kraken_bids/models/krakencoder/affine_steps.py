@@ -52,8 +52,6 @@ class AffineSteps:
     ----------
     weights : Weights
         To begin with; copied.
-    data : TrainingData
-    settings : TrainingSettings
     """
 
     def __init__(self, weights: Weights, data: TrainingData, settings: TrainingSettings) -> None:

@@ -31,7 +31,6 @@ class AutogradSteps:
     ----------
     weights : Weights
         To begin with; copied.
-    data : TrainingData
     settings : TrainingSettings
         Also say on which device.
     """

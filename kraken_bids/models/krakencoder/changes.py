@@ -81,7 +81,6 @@ def move_reduction(reduction: Reduction, fit: FlavorAdaptation) -> Reduction:
 
     Parameters
     ----------
-    reduction : Reduction
     fit : FlavorAdaptation
         A mean shift, with or without a slope.
 

@@ -41,7 +41,6 @@ def write_model(model: Model, folder: Path) -> Path:
 
     Parameters
     ----------
-    model : Model
     folder : Path
         Made if it does not exist. ``model.json`` is written last, so a half-written folder is no
         model.

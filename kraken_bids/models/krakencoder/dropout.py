@@ -18,7 +18,6 @@ class Dropout:
     ----------
     rate : float
         Share that is left out, to 1/65536. Half are drawn eight at a time, by the bits of a byte.
-    seed : numpy.random.SeedSequence
     """
 
     def __init__(self, rate: float, seed: np.random.SeedSequence) -> None:

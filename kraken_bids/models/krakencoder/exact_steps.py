@@ -267,8 +267,6 @@ def make_branch(weights: Weights, name: str, network: Callable[[], Any]) -> Step
 
     Parameters
     ----------
-    weights : Weights
-    name : str
     network : callable
         Gives the network in torch, in float64; asked for only where there are activations.
     """

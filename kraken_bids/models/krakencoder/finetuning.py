@@ -92,7 +92,6 @@ class Tuner:
 
         Parameters
         ----------
-        changes : Changes
         rows : ndarray of bool, shape (n_subjects,)
             Whom to judge.
         paths : tuple of (str, str)

@@ -74,7 +74,6 @@ class Ladder:
 
         Parameters
         ----------
-        rung : str
         over : str
             The rung that is taken off; none by default.
         paths : sequence of (str, str), optional
@@ -97,12 +96,10 @@ def climb_ladder(
 
     Parameters
     ----------
-    tuner : Tuner
     families : sequence of str, optional
         Family of each subject.
     seed : int
         Of folds and intervals.
-    n_folds : int
     """
     n_subjects = len(next(iter(tuner.raw.values())))
     folds = deal_folds(n_subjects, n_folds, families=families, seed=seed)

@@ -44,7 +44,6 @@ def check_one_space(model: Model, act: str) -> None:
 
     Parameters
     ----------
-    model : Model
     act : str
         What is to be done instead to one without: ``Fine-tune``, ``Add to``.
 

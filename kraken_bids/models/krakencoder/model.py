@@ -142,7 +142,6 @@ class Model:
 
         Parameters
         ----------
-        flavor : Flavor or str
         edges : ndarray of shape (n_subjects, n_edges)
             In edge units; rows of NaN stay NaN.
         adaptation : Adaptation, optional

@@ -43,7 +43,6 @@ def differentiate(
 
     Parameters
     ----------
-    layers : torch.nn.Module
     row : ndarray of shape (n_in,)
         Where.
     gradient : ndarray of shape (n_out,)

@@ -74,11 +74,9 @@ def compute_pair_losses(
 
     Parameters
     ----------
-    weights : PairWeights
     products : array of shape (n, n_paths, n)
         Inner products of rows of x whose means were removed with rows of y.
     x : Rows of 1 x n, or of n_paths x n
-    y : Rows of n_paths x n rows
     present : boolean array of shape (n_paths, n), optional
         Subjects that count; everybody by default. Paths of fewer than two subjects have no loss.
     is_self : bool

@@ -89,7 +89,6 @@ def fit_pls(
     scores : mapping of str to ndarray of shape (n_subjects, n_scores)
         Reduced connectomes of the training people by flavor id; a row of NaN where a subject
         lacks a flavor. Each path is fitted on those who have both of its flavors.
-    settings : PlsSettings, optional
     families : sequence of str, optional
         Family of each subject; members are held out together.
 
@@ -161,7 +160,6 @@ def fit_regression(moments: Sequence[Moments], settings: PlsSettings) -> Fitted:
     ----------
     moments : sequence of Moments
         Of each part of the people.
-    settings : PlsSettings
     """
     whole = sum_moments(moments)
     cuts = [(whole - part, part) for part in moments]

@@ -33,7 +33,6 @@ def write_upstream(model: Model, checkpoint: Path) -> tuple[Path, Path]:
 
     Parameters
     ----------
-    model : Model
     checkpoint : Path
         The ``.pt`` file. The transforms lie beside it under the name that the reference release
         expects of them (``name_transforms``). They are

@@ -16,7 +16,6 @@ class ReducedPredictor:
 
     Parameters
     ----------
-    weights : Weights
     inputs : mapping of str to ndarray of shape (n_subjects, n_components)
         Reduced connectomes by flavor id; NaN rows stay NaN.
     """

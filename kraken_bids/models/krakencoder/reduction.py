@@ -194,7 +194,6 @@ def check_reductions(
 
     Parameters
     ----------
-    reductions : mapping of Flavor to Reduction
     sizes : mapping of Flavor to int
         Length of each input of the network.
     model : str

@@ -30,7 +30,6 @@ def write_adaptation(adaptation: Adaptation, path: Path | str) -> Path:
 
     Parameters
     ----------
-    adaptation : Adaptation
     path : Path or str
         A folder, or a file whose name (``.h5`` or ``.json``) both files take.
     """

@@ -59,12 +59,9 @@ class ScorePath:
 
     Parameters
     ----------
-    model : Model
-    score : Score
     inputs : mapping of Flavor to ndarray of shape (n_edges,)
         The source's inputs that the person has, as they were given; NaN for missing edges, which
         count as the training mean once adapted.
-    adaptation : Adaptation, optional
     renormalize : bool
         Whether fused latents are scaled to unit length.
 

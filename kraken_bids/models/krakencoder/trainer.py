@@ -62,7 +62,6 @@ class Trainer:
         that they have: in the schedule ``paths`` the batches of a path are of those who have both
         flavors (one batch of all of them where they are fewer than a batch); in ``joint`` a path's
         losses are over those of the batch who have both.
-    settings : TrainingSettings
     start : Weights, optional
         Weights to begin with; at random, as torch fills linear layers, by default.
 

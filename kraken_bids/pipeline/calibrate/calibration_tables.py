@@ -30,7 +30,6 @@ def write_pair_table(
 
     Parameters
     ----------
-    output_dir : Path
     records : sequence of CalibratedPairRecord
         What the cohort says that a calibration was fitted on.
     refused : mapping of (str, Flavor) to str

@@ -171,7 +171,6 @@ def save_fitted(
 
     Parameters
     ----------
-    plan : PredictionPlan
     rests_on : str
         Digest of everything that was fitted on; '' where it is to be fitted anew the next time.
     pairs : mapping of (str, Flavor) to PairCalibration

@@ -31,7 +31,6 @@ def warn_of_inputs(
         Of everyone, whoever the adaptation was fitted on.
     labels : sequence of str
         Whose connectomes they are, by row: ``sub-01_ses-1``.
-    model : Model
     adaptation : Adaptation or None
         The one that is used; its own cohort is judged too.
     """
@@ -117,10 +116,8 @@ def refuse_or_warn(
 
     Parameters
     ----------
-    checks : mapping of Flavor to InputCheck
     subjects : sequence of str
         Labels of the rows.
-    model : Model
     where : str
         The option that they were given by.
 

@@ -56,14 +56,10 @@ def score_members(  # noqa: PLR0913 - one of them is what it could not read
 
     Parameters
     ----------
-    model : Model
-    members : sequence of Member
-    sources : sequence of Source
     adaptation : Adaptation, optional
         What brings measured connectomes into the range of the predictions.
     judged : sequence of str
         Sources besides the fusions that are also scored for each subject.
-    kept : Kept, optional
     failures : list of Failure, optional
         Gets the files that were an input and can no longer be read.
     calibrations : PairCalibrations, optional

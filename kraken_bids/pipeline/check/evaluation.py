@@ -104,7 +104,6 @@ def evaluate_files(
         As :func:`kraken_bids.cohort.stored_predictions.read_predictions` takes it.
     observed : sequence of str
         As :func:`kraken_bids.cohort.from_files.read_connectomes` takes them.
-    options : EvaluationOptions, optional
     beside : Beside, optional
         Training means, inputs and second measurements, where they are known.
 

@@ -45,7 +45,6 @@ class Peers:
         ----------
         source : str
             Of the predictions, as it is named in their file.
-        target : Flavor
         measured : Measured
             The observed connectomes of those who have a prediction.
         fitting : Fitting
@@ -89,8 +88,6 @@ class Ceilings:
 
         Parameters
         ----------
-        target : Flavor
-        measured : Measured
         observed : ndarray of shape (n_subjects, n_edges)
             The same connectomes.
         """

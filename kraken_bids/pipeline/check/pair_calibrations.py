@@ -68,8 +68,6 @@ class PairCalibrations:
 
         Parameters
         ----------
-        source : Source
-        target : Flavor
         subjects : sequence of int
             Index of the members whose target was measured in every region, and who have the
             source.

@@ -68,7 +68,6 @@ def compare_peer(
 
     Parameters
     ----------
-    target : Measured
     inputs : sequence of Measured
         What the source of the prediction holds.
     subjects : sequence
@@ -85,11 +84,6 @@ def join_inputs(inputs: Sequence[Measured], subjects: Sequence[Hashable]) -> NDA
     """Inner products of several inputs, each with the same variance in sum.
 
     Whoever lacks an input has the others' mean.
-
-    Parameters
-    ----------
-    inputs : sequence of Measured
-    subjects : sequence
 
     Returns
     -------

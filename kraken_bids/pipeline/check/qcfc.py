@@ -49,8 +49,6 @@ def write_qcfc(output_dir: Path, members: Sequence[Member], *, anew: bool = Fals
 
     Parameters
     ----------
-    output_dir : Path
-    members : sequence of Member
     anew : bool, optional
         Whether connectomes are correlated again that have been with the same motion.
     """
@@ -176,11 +174,8 @@ def find_centroids(
 
     Parameters
     ----------
-    output_dir : path
-    parcellation : str
     connectome : path
         A measured file of the parcellation; the regions written beside it are looked at.
-    n_regions : int
 
     Returns
     -------

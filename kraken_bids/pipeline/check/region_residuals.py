@@ -60,12 +60,7 @@ def find_edge_groups(output_dir: Path, parcellation: str) -> EdgeGroups:
 
 
 class ResidualReader:
-    """Takes residuals, region by region, of every functional target.
-
-    Parameters
-    ----------
-    output_dir : Path
-    """
+    """Takes residuals, region by region, of every functional target."""
 
     def __init__(self, output_dir: Path) -> None:
         self._output_dir = output_dir
@@ -100,7 +95,6 @@ class ResidualReader:
 
         Parameters
         ----------
-        kept : Kept
         rests_on : object
             What predictions and their calibration rest on besides the inputs.
         flavors : sequence of Flavor

@@ -55,13 +55,7 @@ class Repeats:
 
 
 def choose_repeats(members: Sequence[Member], flavor: Flavor) -> Repeats:
-    """Choose what says how alike two measurements of a person are; sessions say most.
-
-    Parameters
-    ----------
-    members : sequence of Member
-    flavor : Flavor
-    """
+    """Choose what says how alike two measurements of a person are; sessions say most."""
     own = [index for index, member in enumerate(members) if flavor in member.connectomes]
     if len(pair_sessions([members[index].subject for index in own])) >= MIN_TWICE:
         return Repeats("sessions")
@@ -86,7 +80,6 @@ def find_series(connectome: Path, flavor: Flavor) -> tuple[Path, ...]:
     ----------
     connectome : Path
         Measured file, without missing regions.
-    flavor : Flavor
     """
     if flavor.group != "FC" or flavor.processing != CLEANED:
         return ()
@@ -117,8 +110,6 @@ class RepeatReader:
 
         Parameters
         ----------
-        flavor : Flavor
-        n_edges : int
         repeats : Repeats
             Runs or halves.
 

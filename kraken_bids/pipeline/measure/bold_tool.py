@@ -77,7 +77,6 @@ def write_bold_connectomes(
         Its labels are not read.
     images : mapping of str to path
         Label image of each atlas, in the space of the run or a template that leads there.
-    settings : FunctionalSettings
     output_dir : path
         Receives ``ATLAS_timeseries.tsv``, ``ATLAS_cleaned.tsv``, ``ATLAS_cleaned-gsr.tsv``,
         ``ATLAS_coverage.tsv`` and ``FLAVOR.tsv``, each with a ``.json``.

@@ -58,7 +58,6 @@ def read_volumes(source: CleanedSource, bold: Path, n_volumes: int) -> KnownVolu
 
     Parameters
     ----------
-    source : CleanedSource
     bold : path
         The series, for messages.
     n_volumes : int

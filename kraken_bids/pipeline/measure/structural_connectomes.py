@@ -77,9 +77,6 @@ def count_streamlines(
 
     Parameters
     ----------
-    tracks : path
-    atlases : sequence of CountedAtlas
-    options : TrackOptions
     on_first : callable
         Gets the ends [n, 2, 3] of the first block before they are counted.
     on_block : callable, optional

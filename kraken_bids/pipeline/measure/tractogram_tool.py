@@ -70,10 +70,8 @@ def write_track_connectomes(
 
     Parameters
     ----------
-    tracks : path
     images : mapping of str to path
         Label image of each atlas, in the space of the tractogram.
-    options : TrackOptions
     output_dir : path
         Receives ``ATLAS_METRIC.csv`` and ``.json``.
     keeps_assignments : bool

@@ -99,8 +99,6 @@ def choose_for_files(
 
     Parameters
     ----------
-    options : PredictionOptions
-    model : Model
     cohort : Projected
         The inputs.
     given : Adaptation or Cohort or None

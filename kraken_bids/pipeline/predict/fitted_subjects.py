@@ -16,7 +16,6 @@ def fit_on_whom(
 
     Parameters
     ----------
-    settings : Settings
     members : sequence of Member, optional
         Those of the run, among whom all who are named must be; without them nobody need be.
 

@@ -55,8 +55,6 @@ def store_edges(
 
     Parameters
     ----------
-    cohort : Cohort
-    flavor : Flavor
     training : collection of int
         Rows of the cohort to fit on.
     folder : Path

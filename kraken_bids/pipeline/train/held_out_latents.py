@@ -72,7 +72,6 @@ def judge_latents(
 
     Parameters
     ----------
-    weights : Weights
     scores : mapping of str to ndarray of shape (n_subjects, n_components)
         Of people held out, by flavor id; NaN rows where somebody lacks it.
     targets : ndarray of shape (n_subjects, n_latent)

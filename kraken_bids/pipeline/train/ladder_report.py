@@ -23,8 +23,6 @@ def write_ladder(ladder: Ladder, folder: Path, facts: Mapping[str, Any]) -> None
 
     Parameters
     ----------
-    ladder : Ladder
-    folder : Path
     facts : mapping of str to plain value
         What else ``finetune.json`` says.
 

@@ -95,8 +95,6 @@ def reduce_cohort(
 
     Parameters
     ----------
-    cohort : Cohort
-    split : Split
     families : tuple of str
         Family of each subject.
     transform : str

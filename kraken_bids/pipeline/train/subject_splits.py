@@ -52,7 +52,6 @@ def choose_split(
         Family of each row, as :func:`list_families` gives them.
     shares : tuple of two floats
         Share of all that is held out for test, and of the others for validation.
-    seed : int
 
     Raises
     ------
@@ -123,7 +122,6 @@ def read_families(asked: str, participants: Path | None) -> dict[str, str]:
     asked : str
         A table with the columns ``participant_id`` and ``family``; or the name of a column of
         ``participants``.
-    participants : Path, optional
 
     Raises
     ------

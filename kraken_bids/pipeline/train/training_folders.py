@@ -33,13 +33,7 @@ CONNECTOMES = "Connectomes"
 
 
 class TrainingFolder:
-    """Where a training writes.
-
-    Parameters
-    ----------
-    folder : Path
-    options : TrainingOptions
-    """
+    """Where a training writes."""
 
     def __init__(self, folder: Path, options: TrainingOptions) -> None:
         self.folder = folder

@@ -43,8 +43,6 @@ class TrainingWatch:
 
     Parameters
     ----------
-    cohort : ReducedCohort
-    options : TrainingOptions
     folder : Path
         Gets ``history.tsv``, the pictures and the saved state.
 

@@ -50,12 +50,7 @@ class Figure:
 
 
 class Validator:
-    """Judges states of a network on the subjects of a cohort.
-
-    Parameters
-    ----------
-    cohort : ReducedCohort
-    """
+    """Judges states of a network on the subjects of a cohort."""
 
     def __init__(self, cohort: ReducedCohort) -> None:
         self._cohort = cohort
@@ -208,7 +203,6 @@ def summarise_directions(
 
     Parameters
     ----------
-    figures : sequence of Figure
     groups : mapping of str to str
         ``FC`` or ``SC`` by flavor id.
 

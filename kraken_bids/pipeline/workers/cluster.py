@@ -83,7 +83,6 @@ def open_cluster(
 
     Parameters
     ----------
-    run : RunSettings
     log : Path
         Log file of the run; what jobs write goes beside it.
     start_logs : callable

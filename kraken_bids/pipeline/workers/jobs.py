@@ -103,7 +103,6 @@ def start_jobs(run: RunSettings, log: Path) -> Iterator[Jobs]:
 
     Parameters
     ----------
-    run : RunSettings
     log : Path
         Log file of the run; what jobs write goes beside it.
 

@@ -66,8 +66,6 @@ class Processes(Executor):
 
         Parameters
         ----------
-        function : callable
-        items : iterable
         here : callable, optional
             What is called in its place where this process computes.
         """

@@ -61,7 +61,6 @@ def find_strongest(flavor: Flavor, means: Means) -> GlassBrain | None:
 
     Parameters
     ----------
-    flavor : Flavor
     means : tuple
         Mean measured edges of the group first.
 
@@ -97,7 +96,6 @@ def draw_glass_brain(brain: GlassBrain, *, unit: str | None = None) -> bytes:
 
     Parameters
     ----------
-    brain : GlassBrain
     unit : str, optional
         Words beside the colours; by default those of the flavor's connectomes.
     """
