@@ -1,6 +1,6 @@
 """Label and probability images, carried onto another grid slice by slice."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -18,6 +18,7 @@ def resample_labels(
     target_shape: Sequence[int],
     target_affine: NDArray[np.floating],
     steps: Sequence[Step] = (),
+    carried: Iterable[NDArray[np.float64]] | None = None,
 ) -> NDArray[np.integer]:
     """Label image on another grid: every target voxel takes the label of the nearest source voxel.
 
@@ -32,17 +33,23 @@ def resample_labels(
         first step first. ``(A, None)``: p ← A p. ``(A, field)`` with a field [x, y, z, 3] in RAS
         mm: p ← p + field(A⁻¹ p), interpolated linearly. As in ITK a field reaches half a voxel
         beyond the centres of its outermost voxels, where their values hold; zero outside.
+    carried : iterable of ndarray, optional
+        What :func:`carry_grid` gives of the same grid and steps, where several images share them.
 
     Returns
     -------
     ndarray of shape target_shape
         0 where the point lies outside the label image. Half-way points take the higher index.
     """
-    if not steps and _is_same_grid(labels.shape, affine, target_shape, target_affine):
+    if (
+        carried is None
+        and not steps
+        and _is_same_grid(labels.shape, affine, target_shape, target_affine)
+    ):
         return labels.copy()
     out = np.zeros(tuple(target_shape), dtype=labels.dtype)
-    sample = partial(_take_nearest, labels)
-    _fill(out, sample, affine=affine, target_affine=target_affine, steps=steps)
+    points = carry_grid(target_shape, target_affine, steps) if carried is None else carried
+    _fill(out, partial(_take_nearest, labels), affine, points)
     return out
 
 
@@ -82,8 +89,21 @@ def resample_image(
         values: NDArray[np.float32] = _interpolate([image], voxels)[0].astype(np.float32)
         return values
 
-    _fill(out, sample, affine=affine, target_affine=target_affine, steps=steps)
+    _fill(out, sample, affine, carry_grid(target_shape, target_affine, steps))
     return out
+
+
+def carry_grid(
+    shape: Sequence[int], affine: NDArray[np.floating], steps: Sequence[Step]
+) -> Iterator[NDArray[np.float64]]:
+    """Yield where the voxels of a grid come to lie, points [3, n] in RAS mm, part after part.
+
+    ``steps`` as in :func:`resample_labels`.
+    """
+    for first, cut in _split(shape):
+        grid = np.indices(cut, dtype=np.float64).reshape(3, -1)
+        grid += np.reshape(first, (3, 1))
+        yield _carry(_apply_affine(affine, grid), steps)
 
 
 def apply_steps(points: NDArray[np.float64], steps: Sequence[Step]) -> NDArray[np.float64]:
@@ -124,17 +144,13 @@ def _interpolate(
 def _fill(
     out: NDArray[np.generic],
     sample: Callable[[NDArray[np.float64]], NDArray[np.generic]],
-    *,
     affine: NDArray[np.floating],
-    target_affine: NDArray[np.floating],
-    steps: Sequence[Step],
+    carried: Iterable[NDArray[np.float64]],
 ) -> None:
     to_voxels = np.linalg.inv(np.asarray(affine, dtype=np.float64))
-    for corner, part in _split(out):
-        grid = np.indices(part.shape, dtype=np.float64).reshape(3, -1)
-        grid += corner
-        points = _carry(_apply_affine(target_affine, grid), steps)
-        part[...] = sample(_apply_affine(to_voxels, points)).reshape(part.shape)
+    for (first, cut), points in zip(_split(out.shape), carried, strict=True):
+        part = out[tuple(slice(start, start + n) for start, n in zip(first, cut, strict=True))]
+        part[...] = sample(_apply_affine(to_voxels, points)).reshape(cut)
 
 
 def _is_same_grid(
@@ -153,16 +169,13 @@ def _is_same_grid(
     return bool((np.abs(found - corners) < 0.499).all())
 
 
-def _split(
-    grid: NDArray[np.generic],
-) -> Iterator[tuple[NDArray[np.float64], NDArray[np.generic]]]:
-    """Yield every part, planes or rows of one, behind the index [3, 1] of its first voxel."""
-    n_planes = max(1, POINTS_AT_ONCE // max(1, grid.shape[1] * grid.shape[2]))
-    n_rows = max(1, POINTS_AT_ONCE // max(1, grid.shape[2]))
-    for i in range(0, grid.shape[0], n_planes):
-        for j in range(0, grid.shape[1], n_rows):
-            corner = np.array([[i], [j], [0]], np.float64)
-            yield corner, grid[i : i + n_planes, j : j + n_rows]
+def _split(shape: Sequence[int]) -> Iterator[tuple[tuple[int, ...], tuple[int, ...]]]:
+    """Yield first voxel and shape of every part of a grid, planes or rows of one."""
+    n_planes = max(1, POINTS_AT_ONCE // max(1, shape[1] * shape[2]))
+    n_rows = max(1, POINTS_AT_ONCE // max(1, shape[2]))
+    for i in range(0, shape[0], n_planes):
+        for j in range(0, shape[1], n_rows):
+            yield (i, j, 0), (min(n_planes, shape[0] - i), min(n_rows, shape[1] - j), shape[2])
 
 
 def _apply_affine(

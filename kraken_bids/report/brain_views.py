@@ -13,6 +13,7 @@ from kraken_bids.scores.discordance import MEASURES, RATE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 FULL_COLOUR = 5.0
 """z at which a colour is full."""
@@ -31,26 +32,22 @@ def draw_deviations(flavor: str, columns: Columns) -> bytes:
     """PNG of the z of every region at its place in the brain, and of networks beside it."""
     centres = load_centres(flavor.split("_")[1])
     is_region = columns["level"] == "region"
+    names = columns["name"][is_region]
     figure = theme.new_figure(WIDTH, len(MEASURES) * (VIEW + TOP) + 28, scale=1.5)
+    plane = theme.add_plane(figure)
     for row, measure in enumerate(MEASURES):
         top = row * (VIEW + TOP) + TOP
+        theme.add_text(plane, 10, top - 12, TITLES[measure])
         z, q = (columns[f"{measure}_{name}"][is_region] for name in ("z", "q"))
-        if len(centres) == len(z):
-            names = columns["name"][is_region]
-            for title, right, up, side, left in VIEWS:
-                width = 262 if side else 182
-                axes = theme.add_box(figure, left, top, width, VIEW)
-                shown = _choose_side(centres, side)
-                _draw_view(axes, centres[:, [right, up]], shown, turned=side == "L")
-                _draw_dots(axes, centres[:, [right, up]], z, q <= RATE, shown, names)
-                style: dict[str, Any] = {"transform": axes.transAxes, "color": theme.MUTED}
-                theme.add_text(axes, 0.5, -0.02, title, ha="center", fontsize=theme.SMALL, **style)
-        axes = theme.add_box(figure, 850, top, 190, VIEW - 22)
-        _draw_networks(axes, columns, measure)
-        full = theme.add_box(figure, 10, top - TOP + 6, 700, 20)
-        full.set_axis_off()
-        style = {"transform": full.transAxes, "fontsize": theme.NORMAL}
-        theme.add_text(full, 0, 0.2, TITLES[measure], **style)
+        for title, right, up, side, left in VIEWS if len(centres) == len(z) else ():
+            width, shown = 262 if side else 182, _choose_side(centres, side)
+            points = _lay_out(centres[:, [right, up]], shown, turned=side == "L", width=width)
+            points += (left, top)
+            _draw_outline(plane, points[shown])
+            _draw_dots(plane, points, z, q <= RATE, shown, names)
+            style: dict[str, Any] = {"color": theme.MUTED, "fontsize": theme.SMALL}
+            theme.add_text(plane, left + width / 2, top + VIEW + 4, title, ha="center", **style)
+    _draw_networks(figure, columns)
     return theme.draw_png(figure)
 
 
@@ -59,13 +56,21 @@ def _choose_side(centres: Floats, side: str) -> Booleans:
     return np.isfinite(x) & ((x <= 0) if side == "L" else (x >= 0) if side == "R" else True)
 
 
-def _draw_view(axes: "Axes", points: Floats, shown: Booleans, *, turned: bool) -> None:
+def _lay_out(points: Floats, shown: Booleans, *, turned: bool, width: float) -> Floats:
+    """Pixels [n, 2], right and down, of places in mm; those shown fill a view to its margin."""
+    x, y = (-points[:, 0] if turned else points[:, 0]), -points[:, 1]
+    placed = np.column_stack([x, y])
+    low, high = placed[shown].min(axis=0) - 14, placed[shown].max(axis=0) + 14
+    size = np.array([width, VIEW])
+    scale = float((size / (high - low)).min())
+    moved: Floats = (placed - (low + high) / 2) * scale + size / 2
+    return moved
+
+
+def _draw_outline(plane: "Axes", inside: Floats) -> None:
     """Draw the outline of the regions, a centimetre around them."""
     from scipy.spatial import ConvexHull
 
-    axes.set_axis_off()
-    axes.set_aspect("equal")
-    inside = points[shown]
     outline = theme.patches.Polygon(
         inside[ConvexHull(inside).vertices],
         facecolor=theme.EMPTY,
@@ -74,13 +79,11 @@ def _draw_view(axes: "Axes", points: Floats, shown: Booleans, *, turned: bool) -
         joinstyle="round",
         zorder=0,
     )
-    axes.add_patch(outline)
-    low, high = inside.min(axis=0) - 14, inside.max(axis=0) + 14
-    axes.set(xlim=(high[0], low[0]) if turned else (low[0], high[0]), ylim=(low[1], high[1]))
+    plane.add_patch(outline)
 
 
 def _draw_dots(  # noqa: PLR0917
-    axes: "Axes",
+    plane: "Axes",
     points: Floats,
     z: Floats,
     found: Booleans,
@@ -90,7 +93,7 @@ def _draw_dots(  # noqa: PLR0917
     known = shown & np.isfinite(z)
     order = np.flatnonzero(known)[np.argsort(np.abs(z[known]), kind="stable")]
     norm = theme.colors.Normalize(-FULL_COLOUR, FULL_COLOUR)
-    axes.scatter(
+    plane.scatter(
         points[order, 0],
         points[order, 1],
         s=4 + 9 * np.minimum(np.abs(z[order]), FULL_COLOUR),
@@ -100,31 +103,25 @@ def _draw_dots(  # noqa: PLR0917
         edgecolors=[theme.TEXT if found[k] else theme.LINE for k in order],
         linewidths=[1.5 if found[k] else 0.4 for k in order],
     )
-    strongest = [k for k in order[::-1] if found[k]][:MAX_NAMES]
-    for k in strongest:
-        theme.add_text(
-            axes,
-            points[k, 0],
-            points[k, 1] + 5,
-            str(names[k]),
-            fontsize=6.5,
-            ha="center",
-            va="bottom",
-        )
+    style: dict[str, Any] = {"fontsize": 6.5, "ha": "center", "va": "bottom"}
+    for k in [k for k in order[::-1] if found[k]][:MAX_NAMES]:
+        theme.add_text(plane, points[k, 0], points[k, 1] - 7, str(names[k]), **style)
 
 
-def _draw_networks(axes: "Axes", columns: Columns, measure: str) -> None:
+def _draw_networks(figure: "Figure", columns: Columns) -> None:
     """Draw z of the brain and of each network, with what chance gives in 19 of 20 cases."""
     rows = np.flatnonzero(columns["level"] != "region")
-    z, q = columns[f"{measure}_z"][rows], columns[f"{measure}_q"][rows]
-    places = np.arange(len(rows))
+    height = (len(MEASURES) - 1) * (VIEW + TOP) + VIEW - 22
+    axes = theme.add_box(figure, 850, TOP, 190, height)
+    theme.style_axes(axes, x_label="z", grid="")
     axes.axvspan(-1.96, 1.96, color=theme.EMPTY, zorder=0)
     axes.axvline(0, color=theme.MUTED, linewidth=0.6)
+    z, q = (np.stack([columns[f"{m}_{of}"][rows] for m in MEASURES]) for of in ("z", "q"))
+    places = np.linspace(0, VIEW - 34, len(rows)) + 6
+    places = places + np.arange(len(MEASURES))[:, None] * (VIEW + TOP)
+    colours = [theme.WARM if passes else theme.ACCENT for passes in (q <= RATE).flat]
+    axes.scatter(z.ravel(), places.ravel(), s=26, c=colours, zorder=3)
     limit = max(4.0, 1.1 * float(np.nanmax(np.abs(z), initial=0.0)))
-    colours = [theme.WARM if passes else theme.ACCENT for passes in q <= RATE]
-    axes.scatter(z, places, s=26, c=colours, zorder=3)
-    axes.set(xlim=(-limit, limit), ylim=(len(rows) - 0.4, -0.6))
-    axes.set_yticks(places, [str(name) for name in columns["name"][rows]])
-    for label in axes.get_yticklabels():
-        label.set_parse_math(False)
-    theme.style_axes(axes, x_label="z", grid="")
+    axes.set(xlim=(-limit, limit), ylim=(height, 0))
+    names = [str(name) for name in columns["name"][rows]]
+    axes.set_yticks(places.ravel(), names * len(MEASURES), parse_math=False)

@@ -121,6 +121,18 @@ def add_box(figure: "Figure", left: float, top: float, width: float, height: flo
     )
 
 
+def add_plane(figure: "Figure") -> "Axes":
+    """Axes over a whole figure, not drawn themselves, in CSS pixels from the upper left corner.
+
+    Each further one takes milliseconds: where many things lie side by side, one is enough.
+    """
+    width, height = figure.get_size_inches() * 100
+    plane = figure.add_axes((0, 0, 1, 1))
+    plane.set_axis_off()
+    plane.set(xlim=(0, width), ylim=(height, 0))
+    return plane
+
+
 def style_axes(axes: "Axes", *, x_label: str = "", y_label: str = "", grid: str = "y") -> None:
     """Light axes: two thin spines, small ticks, a faint grid behind the data."""
     for side in ("top", "right"):

@@ -14,7 +14,6 @@ from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.connectome.inverse_warps import invert_field
 from kraken_bids.connectome.labels.field_of_view import (
     count_whole_regions,
-    cover_labels,
     find_cut_regions,
 )
 from kraken_bids.connectome.labels.label_identity import Identity, identify_labels
@@ -30,8 +29,6 @@ from kraken_bids.parcellations import Parcellation
 
 logger = logging.getLogger(__name__)
 
-TRACTOGRAM_GRID_MM = 1.25
-"""Voxel size of labels that are carried to a tractogram: the model's volumes count such voxels."""
 NAMED_AT_MOST = 8
 
 Labels = NDArray[np.int32]
@@ -96,8 +93,8 @@ def read_regions(
     *,
     as_mrtrix: bool = False,
     needs_place: bool = True,
-) -> tuple[Labels, Affine, Sequence[Step]]:
-    """Region numbers 1 … n on the image's own grid, its affine, and the steps into its space.
+) -> tuple[Labels, Affine]:
+    """Region numbers 1 … n on the image's own grid, and its affine.
 
     Raises
     ------
@@ -106,10 +103,13 @@ def read_regions(
     """
     labels, affine = read_labels(image.path, as_mrtrix=as_mrtrix, needs_place=needs_place)
     identity = identify_image(image.path, labels, affine, parcellation)
-    indexed = index_labels(labels, identity.values, in_place=True)
-    steps = [*read_fsl_steps(image.fsl)]
-    steps += [step for path in image.transforms for step in read_transform(path)]
-    return indexed, affine, steps
+    return index_labels(labels, identity.values, in_place=True), affine
+
+
+def read_steps(image: LabelImage) -> list[Step]:
+    """Read the steps that carry points into the space of a label image."""
+    steps = read_fsl_steps(image.fsl)
+    return steps + [step for path in image.transforms for step in read_transform(path)]
 
 
 def read_fsl_steps(transforms: Sequence[FslTransform]) -> list[Step]:
@@ -167,7 +167,8 @@ def regions_on_grid(image: LabelImage, parcellation: Parcellation, bold: Bold) -
         If no region of the image lies on the grid, or nobody knows where it lies.
     """
     # where the run itself has no place, both are guessed alike
-    labels, own, steps = read_regions(image, parcellation, needs_place=bold.is_placed)
+    labels, own = read_regions(image, parcellation, needs_place=bold.is_placed)
+    steps = read_steps(image)
     moved = resample_labels(
         labels, own, target_shape=bold.shape[:3], target_affine=bold.affine, steps=steps
     )
@@ -202,13 +203,3 @@ def _note_cut_regions(image: LabelImage, parcellation: Parcellation, labels: Lab
         f"({named}): what lies beyond it is not known, and their coverage is the share of what "
         "the image holds. Give a label image of the whole brain; it may have any grid.",
     )
-
-
-def regions_for_tractogram(image: LabelImage, parcellation: Parcellation) -> tuple[Labels, Affine]:
-    """Region numbers in tractogram space: the image's own grid, or a 1.25 mm one if carried."""
-    labels, affine, steps = read_regions(image, parcellation, as_mrtrix=True)
-    if not steps:
-        return labels, affine
-    shape, target = cover_labels(labels, affine, steps=steps, voxel_mm=TRACTOGRAM_GRID_MM)
-    moved = resample_labels(labels, affine, target_shape=shape, target_affine=target, steps=steps)
-    return moved.astype(np.int32, copy=False), target

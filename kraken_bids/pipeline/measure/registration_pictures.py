@@ -20,7 +20,7 @@ from kraken_bids.io.tractograms import open_tractogram
 from kraken_bids.parcellations import Parcellation
 from kraken_bids.pipeline.measure.bold_session import group_runs
 from kraken_bids.pipeline.measure.functional_connectomes import RunGroup
-from kraken_bids.pipeline.measure.label_grids import Affine, Labels, read_regions
+from kraken_bids.pipeline.measure.label_grids import Affine, Labels, read_regions, read_steps
 from kraken_bids.pipeline.measure.tasks import SessionTask
 from kraken_bids.report.sections.registration import Look, count_columns, draw_registration
 
@@ -97,7 +97,7 @@ def _draw_structural(task: SessionTask, known: dict[Path, Image]) -> None:
         if _is_drawn(task, target, tracts.tracks, image.path):
             continue
         if image not in regions_of:
-            regions_of[image] = read_regions(image, regions, as_mrtrix=True)
+            regions_of[image] = *read_regions(image, regions, as_mrtrix=True), read_steps(image)
         labels, affine, steps = regions_of[image]
         points = _read_points(tracts)
         if not len(points):

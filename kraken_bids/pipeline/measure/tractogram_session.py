@@ -13,7 +13,9 @@ from kraken_bids.bids.outputs import relmat_path, sidecar_path
 from kraken_bids.bids.tractographies import Tractography
 from kraken_bids.cohort.measurements import StructuralRecord
 from kraken_bids.cohort.sidecars import forget_digest, matrix_sidecar, region_sidecar, size_of
+from kraken_bids.connectome.labels.field_of_view import cover_labels
 from kraken_bids.connectome.matrices import square_to_edges
+from kraken_bids.connectome.resample import Step, carry_grid, resample_labels
 from kraken_bids.connectome.structural.lengths import LengthHistogram
 from kraken_bids.connectome.structural.nearest_labels import RegionSearch
 from kraken_bids.connectome.structural.streamline_counts import METRICS, EdgeCounter
@@ -23,8 +25,14 @@ from kraken_bids.flavors import Flavor, list_flavors
 from kraken_bids.io.records import to_sidecar
 from kraken_bids.io.texts import read_text
 from kraken_bids.io.writing import write_json, write_relmat
-from kraken_bids.parcellations import list_parcellations
-from kraken_bids.pipeline.measure.label_grids import list_doubts, regions_for_tractogram
+from kraken_bids.parcellations import Parcellation, list_parcellations
+from kraken_bids.pipeline.measure.label_grids import (
+    Affine,
+    Labels,
+    list_doubts,
+    read_regions,
+    read_steps,
+)
 from kraken_bids.pipeline.measure.structural_connectomes import (
     CountedAtlas,
     Floats,
@@ -42,17 +50,54 @@ UNITS = {
     "krakencoder": "counts scaled to 5 million streamlines; volumes in voxels of 1.25 mm",
     "mrtrix": "counts as they are; volumes in voxels of the label image",
 }
+GRID_MM = 1.25
+"""Voxel size of labels that are carried to a tractogram: the model's volumes count such voxels."""
 WAY_OUT = "Give --parcellation ATLAS=FILE for this."
 
 
 def measure_structural(task: SessionTask) -> None:
     """Measure and write every structural connectome that the inputs of a session allow."""
-    # tractograms of one space share their label images, and what is built from them
-    searches: dict[LabelImage, RegionSearch] = {}
+    searches = _Searches()
     for tracts in task.session.tractographies:
         flavors, paths, digest = _plan_tractogram(task, tracts)
         if flavors and not is_up_to_date(task, dict.fromkeys(paths, digest)):
-            _measure(task, tracts, flavors, known=searches, digest=digest)
+            _measure(task, tracts, flavors, searches=searches, digest=digest)
+
+
+class _Searches:
+    """What tractograms of one session share: label images in their space, made searchable.
+
+    Transforms are read once, and a grid that several label images take is carried once.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[LabelImage, RegionSearch] = {}
+        self._steps: dict[object, list[Step]] = {}
+        self._grid: tuple[object, list[Affine]] | None = None
+
+    def find(self, image: LabelImage, parcellation: Parcellation, radius: float) -> RegionSearch:
+        if image not in self._known:
+            labels, affine = self._carry(image, parcellation)
+            self._known[image] = search_labels(image.path, labels, affine, radius=radius)
+        return self._known[image]
+
+    def _carry(self, image: LabelImage, parcellation: Parcellation) -> tuple[Labels, Affine]:
+        """Region numbers and affine: on the image's own grid, or on one of its own if carried."""
+        labels, affine = read_regions(image, parcellation, as_mrtrix=True)
+        way = image.fsl, image.transforms
+        if way not in self._steps:
+            self._steps[way] = read_steps(image)
+        steps = self._steps[way]
+        if not steps:
+            return labels, affine
+        shape, target = cover_labels(labels, affine, steps=steps, voxel_mm=GRID_MM)
+        key = way, shape, target.tobytes()
+        if self._grid is None or self._grid[0] != key:
+            self._grid = key, list(carry_grid(shape, target, steps))
+        moved = resample_labels(
+            labels, affine, target_shape=shape, target_affine=target, carried=self._grid[1]
+        )
+        return moved.astype(np.int32, copy=False), target
 
 
 def plan_structural(task: SessionTask) -> dict[Path, str]:
@@ -89,13 +134,13 @@ def _measure(
     tracts: Tractography,
     flavors: Sequence[Flavor],
     *,
-    known: dict[LabelImage, RegionSearch],
+    searches: "_Searches",
     digest: str,
 ) -> None:
     names = list(dict.fromkeys(flavor.parcellation for flavor in flavors))
     logger.info("%s: %s → %s", task.label, tracts.tracks.name, ", ".join(names))
     options = _choose_options(task, tracts, flavors)
-    atlases = {name: _prepare(task, tracts.labels[name], known, options) for name in names}
+    atlases = {name: _prepare(task, tracts.labels[name], searches, options) for name in names}
     doubts: dict[str, list[str]] = {}
 
     def check(ends: Floats) -> None:
@@ -136,14 +181,11 @@ def _choose_options(
 def _prepare(
     task: SessionTask,
     image: LabelImage,
-    known: dict[LabelImage, RegionSearch],
+    searches: "_Searches",
     options: TrackOptions,
 ) -> CountedAtlas:
     parcellation = task.parcellation(image.parcellation)
-    if image not in known:
-        labels, affine = regions_for_tractogram(image, parcellation)
-        known[image] = search_labels(image.path, labels, affine, radius=options.radius)
-    search = known[image]
+    search = searches.find(image, parcellation, options.radius)
     tally = StructuralTally(
         search.n_voxels(parcellation.n_regions),
         search.voxel_mm3,
