@@ -16,13 +16,13 @@ from kraken_bids.cohort.edge_columns import EdgeColumns
 from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.measurements import Measurement, read_measurement
 from kraken_bids.cohort.projections import Cohort, Projected, project_cohort
+from kraken_bids.cohort.recalled_matrices import recall_relmat
 from kraken_bids.cohort.shape_hints import explain_shape
 from kraken_bids.cohort.standing import choose_standing
 from kraken_bids.connectome.matrices import fill_square, find_missing_regions
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.facts import read_facts
-from kraken_bids.io.tables import read_relmat
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
@@ -239,7 +239,7 @@ def read_measured(path: Path, flavor: Flavor, n_edges: int) -> Measured:
         If single cells are NaN, fewer than two regions hold numbers, the size is wrong, or the
         matrix is neither symmetric nor one triangle.
     """
-    square = read_relmat(path)
+    square = recall_relmat(path)
     n_found = len(square) * (len(square) - 1) // 2
     if n_found != n_edges:
         raise ConnectomeError(

@@ -14,6 +14,7 @@ from kraken_bids.bids.outputs import (
     region_table_path,
 )
 from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.recalled_matrices import recall_relmat
 from kraken_bids.connectome.labels.region_places import load_centres
 from kraken_bids.connectome.matrices import fold_square
 from kraken_bids.exceptions import ConnectomeError, InputError
@@ -22,7 +23,6 @@ from kraken_bids.io.facts import read_table
 from kraken_bids.io.hdf5 import write_hdf5
 from kraken_bids.io.images import read_labels
 from kraken_bids.io.records import remove_records, write_records
-from kraken_bids.io.tables import read_relmat
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.pipeline.check.kept_results import Kept, Plain, digest_file
 from kraken_bids.scores.motion_dependence import (
@@ -150,7 +150,7 @@ def _read_edges(
     n_edges = n_regions * (n_regions - 1) // 2
     for path in paths:
         try:
-            edges, _ = fold_square(read_relmat(path), str(path))
+            edges, _ = fold_square(recall_relmat(path), str(path))
         except (InputError, ConnectomeError) as error:
             logger.warning("left out of QC-FC: %s", error)
             broken.append(str(error))

@@ -152,7 +152,7 @@ def test_it_is_computed_where_anything_changed(
     write_qcfc(tmp_path, list_members(tmp_path))
     change(relmat_path(tmp_path, {"sub": "03", "space": "T1w"}, FLAVOR, source=None))
     read: list[Path] = []
-    monkeypatch.setattr(qcfc, "read_relmat", lambda path: read.append(path) or read_relmat(path))
+    monkeypatch.setattr(qcfc, "recall_relmat", lambda path: read.append(path) or read_relmat(path))
 
     write_qcfc(tmp_path, list_members(tmp_path))
 
