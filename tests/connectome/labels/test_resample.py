@@ -4,7 +4,12 @@ from scipy.spatial import cKDTree
 
 from kraken_bids.connectome import resample
 from kraken_bids.connectome.labels.label_numbers import check_labels
-from kraken_bids.connectome.resample import apply_steps, resample_image, resample_labels
+from kraken_bids.connectome.resample import (
+    apply_steps,
+    carry_grid,
+    resample_image,
+    resample_labels,
+)
 from kraken_bids.exceptions import ConnectomeError
 
 RNG = np.random.default_rng(3)
@@ -94,6 +99,12 @@ def test_steps_apply_in_order():
         LABELS, AFFINE, target_shape=(8, 9, 7), target_affine=target, steps=steps
     )
     np.testing.assert_array_equal(out.ravel(), nearest_labels(moved))
+    carried = list(carry_grid((8, 9, 7), target, steps))
+    for _ in range(2):  # of several images on one grid
+        again = resample_labels(
+            LABELS, AFFINE, target_shape=(8, 9, 7), target_affine=target, carried=carried
+        )
+        np.testing.assert_array_equal(again, out)
 
 
 def trilinear(field, voxels):
