@@ -239,6 +239,8 @@ class RunSettings:
     """Say what would be done and stop."""
     reports_only: bool = False
     """Draw the reports again from the files that are there."""
+    boilerplate_only: bool = False
+    """Write the methods section of what is there and stop."""
     refit_pcorr: bool = False
     """Group level: search one ridge for all partial correlations, and compute them again."""
 

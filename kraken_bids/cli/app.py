@@ -250,6 +250,11 @@ def main(**options: Any) -> None:
 
 def _run_level(settings: Settings, level: str) -> int:
     """Run one level; what a dry run does not need (the model, scipy) is not imported for it."""
+    if settings.run.boilerplate_only:
+        from kraken_bids.pipeline.provenance import describe_outputs
+
+        click.echo(f"{describe_outputs(settings)}")
+        return 0
     if level == "group":
         from kraken_bids.pipeline.group import run_group
 

@@ -30,7 +30,15 @@ SECTIONS = {
         *("n_procs", "omp_nthreads", "scheduler", "mem_gb", "walltime", "work_dir"),
     ),
     "What is done": (
-        *("force", "reports_only", "dry_run", "stop_on_first_crash", "config_file", "verbose"),
+        *(
+            "force",
+            "reports_only",
+            "boilerplate_only",
+            "dry_run",
+            "stop_on_first_crash",
+            "config_file",
+            "verbose",
+        ),
         *("version", "_click_default_help"),
     ),
 }

@@ -61,6 +61,11 @@ running_options = add_options(
         "--reports-only", is_flag=True, help="Draw the reports again from what is there."
     ),
     click.option(
+        "--boilerplate-only",
+        is_flag=True,
+        help="Write the methods section, with references, of what is there (logs/CITATION.md).",
+    ),
+    click.option(
         "--refit-pcorr",
         is_flag=True,
         help="group: search one ridge λ of the partial correlations over everyone, and compute "

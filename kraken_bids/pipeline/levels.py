@@ -21,7 +21,13 @@ from kraken_bids.io.files import remove_leftovers
 from kraken_bids.logs import show_repeated_warnings
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.plan import Plan
-from kraken_bids.pipeline.provenance import exit_code_of, follow_run, start_run, write_failures
+from kraken_bids.pipeline.provenance import (
+    exit_code_of,
+    follow_run,
+    start_run,
+    write_citation,
+    write_failures,
+)
 from kraken_bids.pipeline.reports import draw_cohort, draw_subjects
 from kraken_bids.pipeline.workers import open_executor
 from kraken_bids.settings import Settings
@@ -75,6 +81,8 @@ def run_level(
             members = compute(Job(settings, executor, failures, problems))
             with going_on(problems):  # before the pages, which say what failed
                 write_failures(run, failures, subjects=subjects, kept_stages=kept)
+            with going_on(problems):
+                write_citation(output, members, is_part=not is_group and settings.data.is_part)
             if is_group:
                 with going_on(problems):
                     draw_cohort(settings, members)

@@ -13,10 +13,12 @@ import tomli_w
 from kraken_bids import __version__
 from kraken_bids.bids.output_dataset import check_output_folder
 from kraken_bids.cohort.failures import FAILURE_COLUMNS, Failure, read_rows
+from kraken_bids.cohort.from_dataset import Member, list_members
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import take_lock
 from kraken_bids.io.writing import write_table, write_text
 from kraken_bids.logs import claim_log, start_file_log, stop_file_log
+from kraken_bids.report.boilerplate.text import Boilerplate, compose_boilerplate
 from kraken_bids.settings import OPTION_NAMES, Settings, to_plain
 
 logger = logging.getLogger(__name__)
@@ -24,27 +26,23 @@ logger = logging.getLogger(__name__)
 CITATION = """\
 # How to cite
 
-Connectomes were computed and translated between structure and function with kraken_bids {version}
-and the Krakencoder:
+{about}
 
-> Jamison KW, Gu Z, Wang Q, Tozlu C, Sabuncu MR, Kuceyeski A. Krakencoder: a unified brain
-> connectome translation and fusion tool. *Nature Methods* (2025).
-> doi:10.1038/s41592-025-02706-2
+{paragraphs}
+## References
 
-Please cite also the software whose outputs were read (fMRIPrep, QSIPrep/QSIRecon, MRtrix3) and the
-parcellations used (Desikan-Killiany/FreeSurfer for fs86; Shen et al. 2013 for shen268; Glasser et
-al. 2016 and Diedrichsen et al. 2009, among others, for coco439).
+{references}
 """
-CITATION_BIB = """\
-@article{jamison2025krakencoder,
-  author = {Jamison, Keith W. and Gu, Zijin and Wang, Qinxin and Tozlu, Ceren and Sabuncu, Mert R.
-            and Kuceyeski, Amy},
-  title = {Krakencoder: a unified brain connectome translation and fusion tool},
-  journal = {Nature Methods},
-  year = {2025},
-  doi = {10.1038/s41592-025-02706-2}
-}
-"""
+ABOUT = (
+    "What was done to the data is said below in words that may go into a methods section as they "
+    "are; BibTeX of the references is in `CITATION.bib`. Please cite them, and the Krakencoder."
+)
+BEFORE = (
+    "kraken_bids {version} writes here what was done, with references, when a run ends, or when "
+    "asked with `--boilerplate-only`."
+)
+MADE = "## Software"
+"""In every file that a run has made at its end."""
 GO_ON = "finished files are kept, and the same command goes on from there"
 
 
@@ -77,13 +75,66 @@ def start_run(settings: Settings, level: str) -> Run:
         ) from error
     run = Run(log.stem, settings.data.output_dir, log, handler)
     write_text(log.with_suffix(".toml"), tomli_w.dumps(as_options(settings)))
-    citations = {".md": CITATION.format(version=__version__), ".bib": CITATION_BIB}
-    for suffix, text in citations.items():
+    if not _is_made(logs):
+        about = BEFORE.format(version=__version__)
+        _write_citation(logs, Boilerplate((("", "[@jamison2025krakencoder]"),)), about)
+    return run
+
+
+def write_citation(output_dir: Path, members: Sequence[Member], *, is_part: bool) -> None:
+    """Write what was done, as a methods section, with its references and their BibTeX.
+
+    Parameters
+    ----------
+    output_dir : Path
+    members : sequence of Member
+        Whose connectomes it is about.
+    is_part : bool
+        Whether there may be others: then a text that is there already stays.
+    """
+    logs = output_dir / "logs"
+    if members and not (is_part and _is_made(logs)):
+        text = compose_boilerplate(output_dir, members, is_of_everyone=not is_part)
+        _write_citation(logs, text, ABOUT)
+
+
+def describe_outputs(settings: Settings) -> Path:
+    """Write the methods section of what is in OUTPUT_DIR; returns its path.
+
+    Raises
+    ------
+    InputError
+        If nothing was measured there yet, or the folder is another tool's.
+    """
+    data = settings.data
+    check_output_folder(data.output_dir)
+    members = list_members(data.output_dir, data.participants or None)
+    if not members:
+        raise InputError(
+            f"--boilerplate-only: expected connectomes in {data.output_dir}, of which it says how "
+            "they were made; found none. Run the participant level first."
+        )
+    write_citation(data.output_dir, members, is_part=False)
+    return data.output_dir / "logs" / "CITATION.md"
+
+
+def _is_made(logs: Path) -> bool:
+    try:
+        return MADE in (logs / "CITATION.md").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
+def _write_citation(logs: Path, text: Boilerplate, about: str) -> None:
+    paragraphs = "".join(f"## {head}\n\n{words}\n\n" for head, words in text.spelled if head)
+    references = "\n".join(f"- {work.full} {work.address}".strip() for work in text.works)
+    page = CITATION.format(about=about, paragraphs=paragraphs, references=references)
+    entries = "\n".join(work.bibtex for work in text.works)
+    for suffix, content in ((".md", page), (".bib", entries)):
         try:
-            write_text(logs / f"CITATION{suffix}", text)
+            write_text(logs / f"CITATION{suffix}", content)
         except InputError as error:  # no result hangs on it
             logger.warning("%s", error)
-    return run
 
 
 @contextmanager

@@ -45,9 +45,9 @@ OF_SUBJECT = (
     connectome_panels.SECTION,
     site_adaptation.SUBJECT,
     model_facts.SUBJECT,
-    methods.SECTION,
+    methods.SUBJECT,
     file_list.SUBJECT,
-    citation.SECTION,
+    citation.SUBJECT,
 )
 OF_GROUP = (
     subject_table.SECTION,
@@ -66,6 +66,7 @@ OF_GROUP = (
     motion_effects.SECTION,
     metric_table.SECTION,
     model_facts.GROUP,
+    methods.GROUP,
     file_list.GROUP,
-    citation.SECTION,
+    citation.GROUP,
 )

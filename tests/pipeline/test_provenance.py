@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from kraken_bids.cli import app
 from kraken_bids.cli.options import read_config
 from kraken_bids.cohort.failures import failure_of, going_on, read_failures
+from kraken_bids.cohort.from_dataset import list_members
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.io.digests import digest, file_stamps
@@ -21,6 +22,7 @@ from kraken_bids.pipeline.provenance import (
     exit_code_of,
     follow_run,
     start_run,
+    write_citation,
     write_failures,
 )
 from kraken_bids.settings import (
@@ -236,3 +238,35 @@ def test_what_the_system_refuses_of_everyone_is_raised_as_an_error_of_ours(
     assert [type(one) for one in problems] == [InputError, ValueError]
     assert "x.tsv" in str(problems[0])
     assert "Permission denied" in caplog.text
+
+
+def test_the_methods_of_a_part_leave_those_of_everyone(output_dir: Path) -> None:
+    """A later run on one participant does not take away what the text says of the others."""
+    citation = output_dir / "logs" / "CITATION.md"
+    everyone = list_members(output_dir)
+    write_citation(output_dir, everyone[:1], is_part=True)
+    assert "## Software" in citation.read_text()
+    write_citation(output_dir, everyone, is_part=False)
+    whole = citation.read_text()
+    write_citation(output_dir, everyone[:1], is_part=True)
+    assert citation.read_text() == whole
+    assert "@article{jamison2025krakencoder," in (citation.with_suffix(".bib")).read_text()
+
+
+def test_boilerplate_only_describes_what_is_there(output_dir: Path, tmp_path: Path) -> None:
+    """Nothing is measured or predicted; without connectomes there is nothing to describe."""
+    bids = tmp_path / "bids"
+    bids.mkdir()
+    words = [str(bids), str(output_dir), "participant", "--boilerplate-only"]
+    before = set(output_dir.rglob("*"))
+    result = CliRunner().invoke(app.main, words)
+    assert result.exit_code == 0, result.output
+    assert {path.name for path in set(output_dir.rglob("*")) - before} == {
+        "logs",
+        "CITATION.md",
+        "CITATION.bib",
+    }
+    assert "fs86, 86 regions" in (output_dir / "logs/CITATION.md").read_text()
+    empty = CliRunner().invoke(app.main, [str(bids), str(tmp_path / "none"), *words[2:]])
+    assert empty.exit_code == 3
+    assert "Run the participant level first" in " ".join(empty.output.split())

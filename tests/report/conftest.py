@@ -8,6 +8,7 @@ import pytest
 
 from kraken_bids.flavors import describe_flavor, list_flavors
 from kraken_bids.parcellations import load_parcellation
+from kraken_bids.report.boilerplate.text import Boilerplate
 from kraken_bids.report.circle import Circle
 from kraken_bids.report.contents import OF_GROUP, OF_SUBJECT
 from kraken_bids.report.panels import FlavorPanel, PredictedMatrix
@@ -159,7 +160,9 @@ def participant_page() -> Page:
         "connectomes": {"fs86": panels},
         "adaptation": {"fits": fits, "otherwise": ""},
         "model": {"model": MODEL, "latents": (LatentRow("fusion", 5, 0.8),)},
-        "methods": ("Region means …",),
+        "methods": Boilerplate(
+            (("Functional connectomes", f"Means {HOSTILE} [@shen2013parcellation]."),)
+        ),
         "files": (FileLink("sub-01/func/a file#1.tsv", HOSTILE), FileLink("javascript:alert(1)")),
         "citation": REFERENCES,
     }

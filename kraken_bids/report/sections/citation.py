@@ -1,14 +1,26 @@
-"""Works to cite."""
+"""Works to cite: those that the methods name."""
 
+from kraken_bids.report.boilerplate.bibliography import Work
 from kraken_bids.report.section import Section
+from kraken_bids.report.sections.methods import describe_group, describe_session
+from kraken_bids.report.written import Written
+from kraken_bids.report.written_group import WrittenGroup
 
-REFERENCES = (
-    (
-        "Jamison KW, Gu Z, Wang Q, Tozlu C, Sabuncu MR, Kuceyeski A. Krakencoder: a unified brain "
-        "connectome translation and fusion tool. Nature Methods (2025).",
-        "https://doi.org/10.1038/s41592-025-02706-2",
-    ),
-)
-"""Text and address of each; a link to click, nothing is fetched when the page opens."""
 
-SECTION = Section("citation", "How to cite", "citation.html", lambda _: REFERENCES)
+def list_references(works: list[Work]) -> tuple[tuple[str, str], ...]:
+    """Text and address of each; a link to click, nothing is fetched when the page opens."""
+    return tuple((work.full, work.address) for work in works)
+
+
+def gather(written: Written) -> tuple[tuple[str, str], ...]:
+    """List what the methods of a session cite."""
+    return list_references(written.once(describe_session).works)
+
+
+def gather_group(group: WrittenGroup) -> tuple[tuple[str, str], ...]:
+    """List what the methods of the group cite."""
+    return list_references(group.once(describe_group).works)
+
+
+SUBJECT = Section("citation", "How to cite", "citation.html", gather)
+GROUP = Section("citation", "How to cite", "citation.html", gather_group)

@@ -1,38 +1,20 @@
-"""How the connectomes were computed, in words that can go into a paper."""
+"""How the connectomes were computed, in words that can go into a paper, and works to cite."""
 
+from kraken_bids.report.boilerplate.text import Boilerplate, compose_boilerplate
 from kraken_bids.report.section import Section
 from kraken_bids.report.written import Written
+from kraken_bids.report.written_group import WrittenGroup
 
 
-def describe_methods(written: Written) -> tuple[str, ...] | None:
-    """Paragraphs on how connectomes were computed; None where nothing is known."""
-    paragraphs = []
-    for sidecar in written.measured.values():
-        denoising, high_pass = sidecar.text("Denoising"), sidecar.number("HighPass")
-        if not denoising or high_pass is None:
-            continue
-        before = sidecar.text("CleanedBy")
-        filtered = f"high-pass filtered at {high_pass:g} Hz" if high_pass else "not filtered"
-        cleaned = f"cleaned in one regression ({denoising}) and {filtered}"
-        paragraphs.append(
-            f"The BOLD series were cleaned by {before}; region means were taken of them as they "
-            f"are{', ' + filtered if high_pass else ''}, and runs were z-scored and concatenated. "
-            "Functional connectomes are Pearson correlations and ridge partial correlations."
-            if before
-            else f"Region means of the preprocessed BOLD series were {cleaned}; "
-            "runs were z-scored and concatenated. Functional connectomes are Pearson "
-            "correlations, with and without global signal regression, and ridge partial "
-            "correlations."
-        )
-        break
-    for sidecar in written.measured.values():
-        radius, units = sidecar.number("SearchRadius"), sidecar.text("UnitsDescription")
-        if "Streamlines" in sidecar and radius is not None:
-            paragraphs.append(
-                f"Streamline ends were given to the nearest region within {radius:g} mm; {units}."
-            )
-            break
-    return tuple(paragraphs) or None
+def describe_session(written: Written) -> Boilerplate:
+    """Paragraphs on how a session's connectomes were computed."""
+    return compose_boilerplate(written.output_dir, [written.member], is_of_everyone=False)
 
 
-SECTION = Section("methods", "Methods", "methods.html", describe_methods)
+def describe_group(group: WrittenGroup) -> Boilerplate:
+    """Paragraphs on how everyone's connectomes were computed."""
+    return compose_boilerplate(group.output_dir, group.members, is_of_everyone=True)
+
+
+SUBJECT = Section("methods", "Methods", "methods.html", lambda w: w.once(describe_session))
+GROUP = Section("methods", "Methods", "methods.html", lambda group: group.once(describe_group))
