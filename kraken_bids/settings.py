@@ -64,6 +64,8 @@ class DataSettings:
     atlas also ``IMAGE,NAMES.tsv``."""
     flavors: tuple[Flavor, ...] = ()
     """Flavors to measure; empty: every one that the inputs allow."""
+    lesion_mask: str | None = None
+    """Path of the lesion mask, with ``{subject}`` and ``{session}``, if not found by name."""
     transforms_dir: Path | None = None
     """Folder of transforms between templates, beside TemplateFlow's cache."""
     allow_template_mismatch: bool = False

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from os.path import lexists
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from kraken_bids.bids.cleaned_bold import CleanedSource, describe_cleaned, is_cl
 from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.index import Search, SubjectFile, pick_nearest
 from kraken_bids.bids.label_images import IMAGES, LabelImage
+from kraken_bids.bids.lesions import find_lesion
 from kraken_bids.bids.names import format_name, full_space
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.bids.repetition_time import read_bold_metadata
@@ -58,6 +59,8 @@ class BoldRun:
     origin: BoldOrigin = FMRIPREP
     tissue_images: Mapping[str, tuple[TissueImage, ...]] = field(default_factory=dict)
     """``GM``, ``WM``, ``CSF`` to the images whose union it is, where ``tissue`` has no map."""
+    lesion: LabelImage | None = None
+    """Mask of what belongs to no tissue and no region."""
 
     @property
     def tables(self) -> tuple[Path, ...]:
@@ -72,7 +75,8 @@ class BoldRun:
             path for many in self.tissue_images.values() for one in many for path in one.files
         )
         images = (path for path in (self.mask, *self.tissue.values(), *shown) if path is not None)
-        return tuple(dict.fromkeys((*self.tables, *images)))
+        lesion = self.lesion.files if self.lesion else ()
+        return tuple(dict.fromkeys((*self.tables, *images, *lesion)))
 
 
 @dataclass(frozen=True)
@@ -152,11 +156,13 @@ def _find_in_dataset(
         notes += remarks
         if image:
             labels[space][parcellation.name] = image
-    runs = [
-        _describe_run(bold, local, images)
-        for space, images in labels.items()
-        for bold in by_space[space]
-    ]
+    runs = []
+    for space, images in labels.items():
+        lesion, remarks = find_lesion(local, space)
+        notes += remarks
+        runs += [
+            replace(_describe_run(bold, local, images), lesion=lesion) for bold in by_space[space]
+        ]
     notes += _note_uneven_runs(by_space, list(labels))
     notes += [
         f"no brain mask beside {run.bold.name}: every voxel that varies counts as covered."

@@ -95,6 +95,8 @@ class ExplicitPaths:
     weights: tuple[str, ...] = ()
     parcellations: Mapping[str, str] = field(default_factory=dict)
     """Parcellation name to label image in the space of the tractogram."""
+    lesion: str | None = None
+    """Lesion mask; subjects without the file have none."""
     templates: TemplateOptions = field(default_factory=TemplateOptions)
     """Transforms between templates, and what is to be done without."""
 

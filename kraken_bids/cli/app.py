@@ -126,6 +126,12 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
 )
 @template_options
 @cleaning_options
+@click.option(
+    "--lesion-mask",
+    metavar="PATH",
+    help="Lesion mask, with {subject} and {session}: kept out of tissues and regions. Its name "
+    "says its space, T1w without  [label-lesion_mask or label-lesion_roi in anat]",
+)
 @click.option("--tractogram", metavar="PATH", help="Tractogram, with {subject} and {session}.")
 @click.option("--tractogram-weights", metavar="PATH", help="Its SIFT2 weights, likewise.")
 @click.option(

@@ -14,7 +14,7 @@ SECTIONS = {
     "Label images": (*("atlas", "parcellation", "transforms_dir", "allow_template_mismatch"),),
     "How BOLD is cleaned": (
         *("denoise", "high_pass", "drop_volumes", "fd_threshold", "min_minutes"),
-        *("min_coverage", "pcorr_lambda", "refit_pcorr"),
+        *("min_coverage", "pcorr_lambda", "refit_pcorr", "lesion_mask"),
     ),
     "What is predicted": (
         *("model", "transforms", "sources", "targets", "output_format", "matrix_header", "device"),

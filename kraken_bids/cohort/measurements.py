@@ -90,6 +90,10 @@ class FunctionalRecord:
     correlation_noise: float
     median_tsnr: float | None
     warnings: tuple[str, ...]
+    lesion_volume: float | None = field(default=None, metadata=OPTIONAL)
+    """mm³."""
+    lesioned_regions: Mapping[str, float] | None = field(default=None, metadata=OPTIONAL)
+    """Share of each region inside the lesion, where there is any."""
 
 
 @dataclass(frozen=True)

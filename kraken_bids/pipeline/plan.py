@@ -185,11 +185,12 @@ def describe_plan(plan: Plan) -> list[str]:
 
 
 def _check_tractograms(settings: Settings, n_subjects: int) -> None:
-    """Refuse one subject's tractogram for several."""
+    """Refuse one subject's tractogram, or lesion mask, for several."""
     structural = settings.structural
     for option, path in (
         ("--tractogram", structural.tractogram),
         ("--tractogram-weights", structural.tractogram_weights),
+        ("--lesion-mask", settings.data.lesion_mask),
     ):
         if path and "{subject}" not in path and n_subjects > 1:
             raise SettingsError(
@@ -205,6 +206,7 @@ def _list_explicit(settings: Settings) -> ExplicitPaths:
         tractograms=(structural.tractogram,) if structural.tractogram else (),
         weights=(structural.tractogram_weights,) if structural.tractogram_weights else (),
         parcellations=structural.parcellation_images,
+        lesion=settings.data.lesion_mask,
         templates=TemplateOptions(
             settings.data.transforms_dir, allows_mismatch=settings.data.allow_template_mismatch
         ),

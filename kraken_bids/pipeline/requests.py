@@ -71,6 +71,9 @@ def check_data_requests(
         _report("--atlases", have, sessions)
     flavors = {flavor.name: [_has(one, flavor) for one in sessions] for flavor in data.flavors}
     _report("--flavors", flavors, sessions)
+    if data.lesion_mask is not None and not data.participants:
+        has = [any(run.lesion for run in one.bold_runs) for one in sessions]
+        _report("--lesion-mask", {data.lesion_mask: has}, sessions)
     _say_lacking_tasks(data, sessions)
 
 

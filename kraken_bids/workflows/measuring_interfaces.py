@@ -25,7 +25,7 @@ from kraken_bids.bids.tractographies import Tractography
 from kraken_bids.bids.transforms import TemplateOptions, find_label_space, match_spaces
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.writing import write_json
-from kraken_bids.pipeline.measure.bold_runs import TISSUES
+from kraken_bids.pipeline.measure.bold_grids import TISSUES
 from kraken_bids.pipeline.measure.bold_session import measure_functional
 from kraken_bids.pipeline.measure.tasks import SessionTask
 from kraken_bids.pipeline.measure.tractogram_session import measure_structural

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,13 +11,17 @@ from numpy.typing import NDArray
 from kraken_bids.bids.bold_origins import TissueImage
 from kraken_bids.bids.bold_series import Bold
 from kraken_bids.bids.label_images import LabelImage
+from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.connectome.resample import resample_labels
 from kraken_bids.io.images import read_image, read_labels
+from kraken_bids.io.itk_transforms import read_transform
 from kraken_bids.parcellations import Parcellation
 from kraken_bids.pipeline.measure.label_grids import GridRegions, read_fsl_steps, regions_on_grid
 
 logger = logging.getLogger(__name__)
 
+TISSUES = ("GM", "WM", "CSF")
+Labels = NDArray[np.int32]
 Grid = tuple[tuple[int, ...], bytes]
 """Shape and affine of a BOLD series."""
 
@@ -40,6 +45,7 @@ class Grids:
         self._images = images
         self._parcellation_of = parcellation_of
         self._regions: dict[Grid, dict[str, GridRegions]] = {}
+        self._lesions: dict[Grid, Labels] = {}
         self._masks: dict[tuple[tuple[TissueImage, ...], Grid], NDArray[np.int32]] = {}
 
     def regions(self, bold: Bold) -> dict[str, GridRegions]:
@@ -52,7 +58,7 @@ class Grids:
             }
         return self._regions[grid]
 
-    def mask(self, path: Path, bold: Bold) -> NDArray[np.int32]:
+    def mask(self, path: Path, bold: Bold) -> Labels:
         """Mask on the grid of a run."""
         return self.tissue((TissueImage(path),), bold)
 
@@ -62,6 +68,37 @@ class Grids:
         if key not in self._masks:
             self._masks[key] = tissue_on_grid(images, bold)
         return self._masks[key]
+
+    def lay(
+        self, run: BoldRun, bold: Bold
+    ) -> tuple[dict[str, GridRegions], Labels | None, dict[str, Labels]]:
+        """Regions, brain mask and tissues of a run on its grid, none of them inside a lesion."""
+        regions = self.regions(bold)
+        mask = None if run.mask is None else self.mask(run.mask, bold)
+        tissues = {
+            name: self.mask(run.tissue[name], bold) for name in TISSUES if name in run.tissue
+        } | {name: self.tissue(images, bold) for name, images in run.tissue_images.items()}
+        if run.lesion is None:
+            return regions, mask, tissues
+        sound = 1 - self._lay_lesion(run.lesion, bold)
+        return (
+            {
+                name: replace(region, labels=region.labels * sound)
+                for name, region in regions.items()
+            },
+            None if mask is None else mask * sound,
+            {name: tissue * sound for name, tissue in tissues.items()},
+        )
+
+    def _lay_lesion(self, image: LabelImage, bold: Bold) -> Labels:
+        grid = _grid_of(bold)
+        if grid not in self._lesions:
+            self._lesions[grid] = mask_on_grid(image.path, bold, image.transforms)
+        return self._lesions[grid]
+
+    def first_lesion(self) -> Labels | None:
+        """Lesion on the first grid; None where there is no mask."""
+        return self._lesions.get(next(iter(self._regions)))
 
     def first(self) -> tuple[NDArray[np.float64], dict[str, GridRegions]]:
         """Affine and regions of the first grid."""
@@ -73,7 +110,7 @@ def _grid_of(bold: Bold) -> Grid:
     return bold.shape[:3], bold.affine.tobytes()
 
 
-def mask_on_grid(path: Path, bold: Bold) -> NDArray[np.int32]:
+def mask_on_grid(path: Path, bold: Bold, transforms: Sequence[Path] = ()) -> NDArray[np.int32]:
     """1 in voxels of a mask or probability map above one half, on the BOLD grid.
 
     Raises
@@ -84,7 +121,10 @@ def mask_on_grid(path: Path, bold: Bold) -> NDArray[np.int32]:
     # where the run itself has no place, both are guessed alike
     values, affine = read_image(path, needs_place=bold.is_placed)
     inside = (values > 0.5).astype(np.int32)
-    moved = resample_labels(inside, affine, target_shape=bold.shape[:3], target_affine=bold.affine)
+    steps = [step for transform in transforms for step in read_transform(transform)]
+    moved = resample_labels(
+        inside, affine, target_shape=bold.shape[:3], target_affine=bold.affine, steps=steps
+    )
     if not moved.any():
         logger.warning("%s: no voxel above one half on the grid of %s", path, bold.path)
     return moved.astype(np.int32, copy=False)

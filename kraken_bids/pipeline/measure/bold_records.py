@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,9 @@ CAME_CLEANED = (
     "the BOLD came cleaned by {}; region means are taken of it as it is, while the published "
     "model was trained on ICA-FIX data that were cleaned as by --denoise fmriclean"
 )
+NAMED_AT_MOST = 6
+OF_WHOLE_TISSUES = ("white_matter", "csf", "global_signal")
+"""How the names of fMRIPrep's columns begin that come from tissues as it found them."""
 
 
 def describe_cleaning(
@@ -171,6 +175,45 @@ def judge_length(
         median_tsnr=round(float(np.median(known)), 3) if known.size else None,
         warnings=warnings,
     )
+
+
+def add_lesion(
+    record: FunctionalRecord,
+    lesioned: NDArray[np.float64],
+    names: Sequence[str],
+    *,
+    volume: float | None,
+) -> FunctionalRecord:
+    """Add what a lesion takes: its volume in mm³, and the share [n_regions] of each region."""
+    shares = {name: round(float(v), 4) for name, v in zip(names, lesioned, strict=True) if v > 0}
+    most = sorted(shares, key=lambda name: -shares[name])
+    named = ", ".join(f"{name} ({shares[name]:.0%})" for name in most[:NAMED_AT_MOST])
+    more = " …" if len(most) > NAMED_AT_MOST else ""
+    which = f"parts of {len(most)} regions ({named}{more})" if most else "no region"
+    words = (
+        f"a lesion of {(volume or 0) / 1000:.1f} cm³ holds {which}: its voxels belong to no "
+        "region and no tissue, and the coverage of these regions is reduced."
+    )
+    return replace(
+        record,
+        warnings=(words, *record.warnings),
+        lesion_volume=None if volume is None else round(volume, 1),
+        lesioned_regions=shares,
+    )
+
+
+def note_lesion(runs: Sequence[CleanRun]) -> list[str]:
+    """Say which regressors were made by software that does not know of the lesion."""
+    names = dict.fromkeys(name for run in runs for name in run.regressors)
+    foreign = [name for name in names if name.startswith(OF_WHOLE_TISSUES) or "comp_cor" in name]
+    if runs[0].cleaned_by:
+        return ["the BOLD was cleaned before, where the lesion counted as tissue"]
+    if not foreign:
+        return []
+    return [
+        f"{', '.join(foreign[:NAMED_AT_MOST])}: fMRIPrep's columns, in which the lesion counts as "
+        "tissue; tissue maps (label-WM_probseg …) and --denoise fmriclean keep it out"
+    ]
 
 
 def describe_series(run: CleanRun) -> dict[str, Any]:

@@ -30,7 +30,6 @@ from kraken_bids.settings import FunctionalSettings
 
 logger = logging.getLogger(__name__)
 
-TISSUES = ("GM", "WM", "CSF")
 HIGH_PASS = Cleaning.high_pass
 PLAIN, GSR = "hpf", "hpfgsr"
 
@@ -82,15 +81,8 @@ def read_run(
     bold = open_bold(run.bold, tr=run.metadata.get("RepetitionTime"))
     # before the run, which takes longest
     known = _read_known(run, bold.shape[3])
-    series = read_region_series(
-        bold,
-        grids.regions(bold),
-        brain_mask=None if run.mask is None else grids.mask(run.mask, bold),
-        tissues={
-            name: grids.mask(run.tissue[name], bold) for name in TISSUES if name in run.tissue
-        }
-        | {name: grids.tissue(images, bold) for name, images in run.tissue_images.items()},
-    )
+    regions, mask, tissues = grids.lay(run, bold)
+    series = read_region_series(bold, regions, brain_mask=mask, tissues=tissues)
     if isinstance(known, KnownVolumes):
         return MeasuredRun(run, series, take_cleaned(series, known, settings, tr=bold.tr), None)
     plain, gsr, missing = clean_series(

@@ -40,6 +40,7 @@ logger = logging.getLogger(__name__)
 
 NOT_SHARED = (*JOINED, "res")
 """Entities in which runs may differ that are joined; of one space one image of each is used."""
+LESIONED = {"Description": "share of the region inside the lesion, which is no part of coverage"}
 FRAME_WORDS = {
     "framewise_displacement": ("framewise displacement (Power et al. 2012)", "mm"),
     "std_dvars": ("standardised DVARS, about 1 where nothing happens", "arbitrary"),
@@ -236,6 +237,7 @@ def _write_coverage(task: SessionTask, measured: MeasuredGroup, name: str) -> No
         "Description": COVERAGE,
         "coverage": {"Description": "smallest share over the runs"},
         "tsnr": {"Description": f"{TSNR}, averaged over runs"},
+        **({} if measured.group.runs[0].lesion is None else {"lesioned": LESIONED}),
         "CoverageMin": measured.settings.min_coverage,
         "Sources": task.uris([run.source.bold for run in measured.runs]),
     })  # fmt: skip
@@ -253,6 +255,7 @@ def _write_connectome(
     files = [path for run in measured.runs for path in run.source.files]
     cleaning = to_sidecar(found.cleaning)
     cleaning["Notes"] = [*note_other_template(image, group.space), *cleaning["Notes"]]
+    lesion = group.runs[0].lesion
     regions = task.parcellation(flavor.parcellation)
     write_json(sidecar_path(path), {
         **matrix_sidecar(flavor),
@@ -261,6 +264,7 @@ def _write_connectome(
         "Sources": task.uris([*files, *image.files]),
         "Space": group.space,
         "AtlasSpace": image.space,
+        **({"LesionMask": task.uris([lesion.path])} if lesion else {}),
         **cleaning,
         "RunsLeftOut": [{"File": name, "Reason": why} for name, why in group.left_out.items()],
         **task.software(),

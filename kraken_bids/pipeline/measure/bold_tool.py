@@ -25,6 +25,7 @@ from kraken_bids.io.files import make_folder
 from kraken_bids.io.records import to_sidecar
 from kraken_bids.io.writing import write_json, write_relmat, write_table
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
+from kraken_bids.pipeline.measure.bold_grids import TISSUES
 from kraken_bids.pipeline.measure.bold_records import (
     CLEANED,
     COVERAGE,
@@ -32,7 +33,7 @@ from kraken_bids.pipeline.measure.bold_records import (
     describe_cleaning,
     describe_series,
 )
-from kraken_bids.pipeline.measure.bold_runs import TISSUES, can_give
+from kraken_bids.pipeline.measure.bold_runs import can_give
 from kraken_bids.pipeline.measure.functional_connectomes import (
     FunctionalConnectome,
     MeasuredGroup,

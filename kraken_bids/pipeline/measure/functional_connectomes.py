@@ -23,9 +23,14 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.io.image_values import list_form_doubts
 from kraken_bids.parcellations import Parcellation
 from kraken_bids.pipeline.measure.bold_grids import Grids
-from kraken_bids.pipeline.measure.bold_records import describe_cleaning, judge_length
+from kraken_bids.pipeline.measure.bold_records import (
+    add_lesion,
+    describe_cleaning,
+    judge_length,
+    note_lesion,
+)
 from kraken_bids.pipeline.measure.bold_runs import GSR, MeasuredRun, read_run
-from kraken_bids.pipeline.measure.label_grids import list_doubts
+from kraken_bids.pipeline.measure.label_grids import GridRegions, list_doubts
 from kraken_bids.settings import FunctionalSettings
 
 logger = logging.getLogger(__name__)
@@ -65,6 +70,10 @@ class MeasuredAtlas:
     """[n_regions] Smallest share over the runs."""
     tsnr: NDArray[np.float64]
     """[n_regions] Mean over the runs."""
+    lesioned: NDArray[np.float64] | None = None
+    """[n_regions] Share of each region inside the lesion; None where there is no mask."""
+    lesion_volume: float | None = None
+    """mm³, on the grid of the first run."""
 
     def table(self, parcellation: Parcellation) -> dict[str, Sequence[object]]:
         """Columns of the coverage table."""
@@ -74,6 +83,7 @@ class MeasuredAtlas:
             "n_voxels": self.n_voxels.tolist(),
             "coverage": self.coverage.round(4).tolist(),
             "tsnr": self.tsnr.round(3).tolist(),
+            **({} if self.lesioned is None else {"lesioned": self.lesioned.round(4).tolist()}),
         }
 
 
@@ -125,14 +135,22 @@ class MeasuredGroup:
             *(f"{file} is left out: {why}" for file, why in self.group.left_out.items()),
         ]
         record = replace(record, warnings=(*doubts, *record.warnings))
+        if atlas.lesioned is not None:
+            record = add_lesion(
+                record, atlas.lesioned, parcellation.region_names, volume=atlas.lesion_volume
+            )
+            logger.warning("%s: %s", label, record.warnings[0])
         for flavor in flavors:
             cleaned = [one for run in self.runs if (one := run.cleaned(flavor)) is not None]
             if len(cleaned) == len(self.runs):
+                cleaning = describe_cleaning(sources, cleaned, self.settings)
+                if atlas.lesioned is not None:
+                    cleaning = replace(cleaning, notes=(*cleaning.notes, *note_lesion(cleaned)))
                 yield compute_connectome(
                     flavor,
                     cleaned,
                     missing,
-                    cleaning=describe_cleaning(sources, cleaned, self.settings),
+                    cleaning=cleaning,
                     record=record,
                     ridges=(self.settings.pcorr_lambda, saved_ridges),
                 )
@@ -170,7 +188,11 @@ def measure_group(
             left_out[run.bold.name] = str(error)
             logger.warning("%s: %s is left out: %s", label, run.bold.name, error)
     affine, regions = grids.first()
-    atlases = {name: _cover(runs, name, affine, regions[name].labels) for name in group.labels}
+    inside = grids.first_lesion()
+    atlases = {
+        name: _lay_lesion(_cover(runs, name, affine, regions[name].labels), regions[name], inside)
+        for name in group.labels
+    }
     return MeasuredGroup(replace(group, left_out=left_out), tuple(runs), atlases, settings)
 
 
@@ -191,6 +213,19 @@ def _cover(
         runs[0].series.n_voxels[name],
         coverage=np.min([run.series.coverage[name] for run in runs], axis=0),
         tsnr=np.mean([_temporal_snr(run, name) for run in runs], axis=0),
+    )
+
+
+def _lay_lesion(
+    atlas: MeasuredAtlas, regions: GridRegions, inside: NDArray[np.int32] | None
+) -> MeasuredAtlas:
+    if inside is None:
+        return atlas
+    counts = np.bincount(regions.labels[inside > 0], minlength=len(regions.n_whole) + 1)[1:]
+    return replace(
+        atlas,
+        lesioned=counts / np.maximum(regions.n_whole, 1),
+        lesion_volume=float(inside.sum() * abs(np.linalg.det(atlas.affine[:3, :3]))),
     )
 
 

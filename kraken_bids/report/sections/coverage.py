@@ -52,6 +52,8 @@ class Coverage:
     """Regions below it are not measured."""
     tsnr: Floats | None = None
     """Temporal signal-to-noise ratio of each region's mean [n_regions]; NaN where unknown."""
+    lesioned: Floats | None = None
+    """Share of each region inside a lesion [n_regions]; None where there is no lesion mask."""
     slices: tuple[BrainSlice, ...] = ()
     """Where the regions lie; empty leaves the brain out."""
 
@@ -80,6 +82,7 @@ def list_coverage(written: Written) -> tuple[Coverage, ...]:
                 region_names=names,
                 threshold=read_facts(sidecar_path(path)).number("CoverageMin") or 0.0,
                 tsnr=columns.get("tsnr"),
+                lesioned=columns.get("lesioned"),
                 slices=_cut(picture, len(names)),
             )
         )
@@ -108,6 +111,13 @@ def _worst_regions(coverage: Coverage) -> list[tuple[str, float]]:
     share = np.nan_to_num(np.asarray(coverage.share, dtype=float))
     low = [i for i in np.argsort(share, kind="stable") if share[i] < coverage.threshold]
     return [(coverage.region_names[i], float(share[i])) for i in low]
+
+
+def _lesioned_regions(coverage: Coverage) -> list[tuple[str, float]]:
+    """Regions that a lesion reaches, with the share that it takes, largest first."""
+    share = np.zeros(0) if coverage.lesioned is None else np.nan_to_num(coverage.lesioned)
+    order = np.argsort(-share, kind="stable")
+    return [(coverage.region_names[i], float(share[i])) for i in order if share[i] > 0]
 
 
 def draw_coverage(coverage: Sequence[Coverage]) -> bytes:
@@ -270,5 +280,10 @@ SECTION = Section(
     lambda written: written.once(list_coverage) or None,
     draw=draw,
     figures=("coverage",),
-    words={"name_brain": name_brain, "find_worst": _worst_regions, "n_worst": WORST_REGIONS},
+    words={
+        "name_brain": name_brain,
+        "find_worst": _worst_regions,
+        "find_lesioned": _lesioned_regions,
+        "n_worst": WORST_REGIONS,
+    },
 )
