@@ -52,10 +52,10 @@ class Coverage:
     """Regions below it are not measured."""
     tsnr: Floats | None = None
     """Temporal signal-to-noise ratio of each region's mean [n_regions]; NaN where unknown."""
-    lesioned: Floats | None = None
-    """Share of each region inside a lesion [n_regions]; None where there is no lesion mask."""
     slices: tuple[BrainSlice, ...] = ()
     """Where the regions lie; empty leaves the brain out."""
+    lesioned: Floats | None = None
+    """Share of each region inside a lesion [n_regions]; None where there is no lesion mask."""
 
     @property
     def median_tsnr(self) -> float | None:
