@@ -9,6 +9,7 @@ from kraken_bids.bids.foreign_layouts import FOREIGN, HCP
 from kraken_bids.bids.hcp_bold import find_hcp_inputs
 from kraken_bids.bids.index import Search, SubjectFile, list_subject_files
 from kraken_bids.bids.label_images import LabelImage
+from kraken_bids.bids.lesions import find_lesion
 from kraken_bids.bids.names import strip_label
 from kraken_bids.bids.preprocessed_bold import BoldRun, FunctionalInputs, find_functional_inputs
 from kraken_bids.bids.query import ExplicitPaths, Query, matches, parse_exclusion
@@ -158,9 +159,9 @@ def _find_function(search: Search, parcellations: Sequence[Parcellation]) -> Fun
         if dataset is None:
             further = find_functional_inputs(local, parcellations)
         elif dataset.pipeline == HCP:
-            further = find_hcp_inputs(local, parcellations)
+            further = _add_lesions(find_hcp_inputs(local, parcellations), search)
         else:
-            further = find_uk_biobank_inputs(local, parcellations)
+            further = _add_lesions(find_uk_biobank_inputs(local, parcellations), search)
         notes = further.notes
         if found.bold_runs and further.bold_runs:
             notes = (
@@ -170,6 +171,14 @@ def _find_function(search: Search, parcellations: Sequence[Parcellation]) -> Fun
             )
         found = FunctionalInputs(found.bold_runs or further.bold_runs, (*found.notes, *notes))
     return found
+
+
+def _add_lesions(found: FunctionalInputs, search: Search) -> FunctionalInputs:
+    """Runs of datasets that are no derivatives of BIDS, with the lesion mask in their space."""
+    lesions = {run.space: find_lesion(search, run.space) for run in found.bold_runs}
+    runs = (replace(run, lesion=lesions[run.space][0]) for run in found.bold_runs)
+    notes = dict.fromkeys(note for _, remarks in lesions.values() for note in remarks)
+    return FunctionalInputs(tuple(runs), (*found.notes, *notes))
 
 
 def _note_misnamed(search: Search) -> list[str]:

@@ -43,7 +43,6 @@ class BoldRun:
     """Cohort included: ``T1w``, ``MNI152NLin6Asym``, ``MNIPediatricAsym+2``."""
     bold: Path
     confounds: Path | None
-    """None where it is cleaned already."""
     confounds_json: Path | None
     mask: Path | None
     tissue: Mapping[str, Path]
@@ -160,9 +159,7 @@ def _find_in_dataset(
     for space, images in labels.items():
         lesion, remarks = find_lesion(local, space)
         notes += remarks
-        runs += [
-            replace(_describe_run(bold, local, images), lesion=lesion) for bold in by_space[space]
-        ]
+        runs += [replace(_describe_run(b, local, images), lesion=lesion) for b in by_space[space]]
     notes += _note_uneven_runs(by_space, list(labels))
     notes += [
         f"no brain mask beside {run.bold.name}: every voxel that varies counts as covered."
