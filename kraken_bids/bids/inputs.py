@@ -174,7 +174,7 @@ def _find_function(search: Search, parcellations: Sequence[Parcellation]) -> Fun
 
 
 def _add_lesions(found: FunctionalInputs, search: Search) -> FunctionalInputs:
-    """Runs of datasets that are no derivatives of BIDS, with the lesion mask in their space."""
+    """Add the lesion mask to runs of datasets of other layouts, in the space of each."""
     lesions = {run.space: find_lesion(search, run.space) for run in found.bold_runs}
     runs = (replace(run, lesion=lesions[run.space][0]) for run in found.bold_runs)
     notes = dict.fromkeys(note for _, remarks in lesions.values() for note in remarks)
