@@ -21,7 +21,7 @@ from pathlib import Path
 
 from faults.disks import Fault, disturb, list_faults, list_memory_faults
 from faults.kills import Scenario, kill, list_app_scenarios, list_tool_scenarios
-from faults.races import KINDS, make_references, race
+from faults.races import KINDS, race, run_undisturbed
 from faults.remeasure import make_reference, remeasure
 from faults.tally import Tally
 from faults.trial import Trial
@@ -98,7 +98,12 @@ def list_tasks(world: World, arguments: argparse.Namespace, tally: Tally) -> lis
         for k in range(1, 1 + N_REMEASURED, 6 if arguments.quick else 1):
             tasks.append(partial(remeasure, world, k, otherwise, begin()))
     if "races" in arguments.only:
-        wanted = make_references(world, world.folder / "both")
+        wanted = {
+            is_crowded: run_undisturbed(
+                world, world.folder / f"both-{is_crowded}", is_crowded=is_crowded
+            )
+            for is_crowded in (False, True)
+        }
         for number in range(arguments.races):
             kind = list(KINDS)[number % len(KINDS)]
             tasks.append(partial(race, world, kind, wanted, begin()))

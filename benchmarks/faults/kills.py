@@ -96,7 +96,26 @@ def list_app_scenarios(world: World) -> list[Scenario]:
                     n_procs=n_procs,
                 )
             )
+        found.append(_make_crowded(world, form, measured[form]))
     return found
+
+
+def _make_crowded(world: World, form: str, measured: Path) -> Scenario:
+    """Make a group of so many that predictions are calibrated."""
+    folder = world.folder / f"crowded-{form}"
+    before = folder / "before"
+    shutil.copytree(measured, before)
+    shutil.copytree(world.crowd, before, dirs_exist_ok=True)
+    options = ("--output-format", form, "--n-procs", "2")
+    scenario = make_scenario(
+        "group, calibrated",
+        lambda out: world.group(out, *options),
+        folder,
+        before=before,
+        n_procs=2,
+    )
+    assert any("krakencal" in path for path in scenario.wanted)
+    return scenario
 
 
 def list_tool_scenarios(world: World) -> list[Scenario]:

@@ -1,6 +1,7 @@
 """Both levels at once on slow files: what stands at the end must not contradict itself."""
 
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,30 +15,39 @@ SLOW_S = 0.06
 NOBODY_YET = 3
 """How a group ends that starts before the first participant is measured."""
 KINDS = {
-    "other participants": ((), False),
-    "the same participants": ((), False),
-    "the same participants, --force": (("--force",), False),
-    "group beside participants": ((), True),
-    "group beside participants, --force": (("--force",), True),
-    "group beside a participant job each": ((), True),
+    "other participants": ((), False, False),
+    "the same participants": ((), False, False),
+    "the same participants, --force": (("--force",), False, False),
+    "group beside participants": ((), True, False),
+    "group beside participants, --force": (("--force",), True, False),
+    "group beside a participant job each": ((), True, False),
+    "group beside participants, calibrated": ((), True, True),
+    "group beside participants, calibrated, --force": (("--force",), True, True),
 }
-"""Words of the participant jobs, and whether a group runs beside them."""
+"""Words of participant jobs; whether a group runs beside them, and others are there already."""
+Reference = tuple[Path, dict[str, bytes]]
+"""What stands after both levels, and its contents."""
 
 
-def make_references(world: World, folder: Path) -> tuple[Path, dict[str, bytes]]:
-    """Run both levels twice, one after the other; returns what stands, and its contents."""
+def run_undisturbed(world: World, folder: Path, *, is_crowded: bool) -> Reference:
+    """Run both levels twice, one after the other."""
     out = folder / "out"
+    if is_crowded:
+        shutil.copytree(world.crowd, out)
     for words in [world.participant(out), world.group(out)] * 2:
         ended = run(words, folder / "runs")
         assert ended.code == 0, ended.text
     assert not compare.list_contradictions(out), compare.list_contradictions(out)
+    assert is_crowded == (out / "group" / "calibration.h5").exists()
     return out, compare.read_results(out)
 
 
-def race(world: World, kind: str, wanted: tuple[Path, dict[str, bytes]], trial: Trial) -> None:
+def race(world: World, kind: str, references: Mapping[bool, Reference], trial: Trial) -> None:
     """Run jobs at once on slow files, then both levels by themselves; count what differs."""
-    words, has_group = KINDS[kind]
-    trial.start_from(wanted[0] if "--force" in words or trial.rng.random() < 0.3 else None)
+    words, has_group, is_crowded = KINDS[kind]
+    whole, wanted = references[is_crowded]
+    begin = world.crowd if is_crowded else None
+    trial.start_from(whole if "--force" in words or trial.rng.random() < 0.3 else begin)
     jobs = [world.participant(trial.out, *words, people=who) for who in _share(world, kind)]
     jobs += [world.group(trial.out)] * has_group
     for job, ended in zip(jobs, _run_at_once(jobs, trial), strict=True):
@@ -46,7 +56,7 @@ def race(world: World, kind: str, wanted: tuple[Path, dict[str, bytes]], trial: 
             trial.found["lost"].append(f"{job[3]} ended with {ended.code}: {ended.text}")
     for job in [world.participant(trial.out), world.group(trial.out)] * 2:
         trial.run_whole(job)
-    trial.compare(wanted[1])
+    trial.compare(wanted)
     trial.found["wrong"] += compare.list_contradictions(trial.out)
     trial.end(f"race: {kind}")
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+from group_data import write_people
 
 from kraken_bids.demo.cohort import simulate_cohort
 from kraken_bids.demo.dataset import write_demo_dataset
@@ -16,6 +17,8 @@ from kraken_bids.models.krakencoder.training import TrainingSettings, train_mode
 
 FLAVORS = ("FCcorr_fs86_hpf", "FCpcorr_fs86_hpf", "SCifod2act_fs86_volnorm")
 N_SUBJECTS = 3
+N_CROWD = 20
+"""Further people whose connectomes are there already: enough for predictions to be calibrated."""
 N_VOLUMES = 80
 TINY = TrainingSettings(
     transform="pca4", latent_size=4, dropout=0.0, n_epochs=1, batch_size=4, device="cpu"
@@ -34,6 +37,8 @@ class World:
     model: Path
     people: tuple[str, ...]
     """Labels of the participants that runs take."""
+    crowd: Path
+    """A folder of results with the measured connectomes of others."""
 
     def participant(self, out: Path, *words: str, people: tuple[str, ...] = ()) -> list[str]:
         """Words of the command that measures and predicts people."""
@@ -55,7 +60,7 @@ def build_world(folder: Path, *, seed: int) -> World:
     logging.getLogger("kraken_bids").setLevel(logging.WARNING)
     world = World(
         folder, folder / "bids", folder / "model",
-        tuple(f"{number + 1:02d}" for number in range(N_SUBJECTS)),
+        tuple(f"{number + 1:02d}" for number in range(N_SUBJECTS)), folder / "crowd",
     )  # fmt: skip
     write_demo_dataset(world.bids, N_SUBJECTS, seed=seed)
     for path in sorted(world.bids.rglob("*")):
@@ -70,6 +75,8 @@ def build_world(folder: Path, *, seed: int) -> World:
     few = {flavor: cohort[flavor] for flavor in map(parse_flavor, FLAVORS)}
     write_model(train_model(few, settings=TINY), world.model)
     write_tables(world, few)
+    (world.crowd / "logs").mkdir(parents=True)
+    write_people(world.crowd, few, range(1, N_CROWD + 1))
     for path in [folder, *folder.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
     return world

@@ -80,11 +80,8 @@ def bound_errors(errors: NDArray[np.floating], coverage: float) -> Edges:
     rank = rank_of(n, coverage)
     if rank > n:
         return np.full(n_edges, np.inf, np.float32)
-    bounds = np.empty(n_edges, np.float32)
-    for part in list_blocks(errors):
-        rows = np.ascontiguousarray(errors[:, part].T)
-        bounds[part] = np.partition(rows, rank - 1, axis=1)[:, rank - 1]
-    return bounds
+    rows = np.ascontiguousarray(errors.T)
+    return np.asarray(np.partition(rows, rank - 1, axis=1)[:, rank - 1], np.float32)
 
 
 def fit_intervals(
@@ -98,15 +95,18 @@ def fit_intervals(
     features : ndarray of shape (n_subjects, n_features)
         What may predict the size of people's errors.
     """
-    errors = np.abs(measured - fitted.held_out)
-    sizes = _size_errors(errors)
+    sizes = _size_errors(measured, fitted.held_out)
     folds, n_folds = fitted.folds, len(fitted.without)
     difficulty = tuple(
         fit_difficulty(sizes[folds != fold], features[folds != fold]) for fold in range(n_folds)
     )
     every = Intervals(coverage, np.empty(0, np.float32), difficulty)
-    errors /= every.judge(features, folds).astype(np.float32)[:, None]
-    return Intervals(coverage, bound_errors(errors, coverage), difficulty)
+    usual = every.judge(features, folds).astype(np.float32)[:, None]
+    bounds = np.empty(measured.shape[1], np.float32)
+    for part in list_blocks(measured):
+        errors = np.abs(measured[:, part] - fitted.held_out[:, part])
+        bounds[part] = bound_errors(errors / usual, coverage)
+    return Intervals(coverage, bounds, difficulty)
 
 
 def span_predictions(
@@ -157,12 +157,12 @@ def measure_coverage(
     return covered, judged
 
 
-def _size_errors(errors: Edges) -> Vector:
+def _size_errors(measured: Edges, predicted: Edges) -> Vector:
     """Root mean square error of each person, in units of each edge's own."""
-    total = np.zeros(len(errors))
-    for part in list_blocks(errors):
-        squares = errors[:, part].astype(np.float64) ** 2
+    total = np.zeros(len(measured))
+    for part in list_blocks(measured):
+        squares = (measured[:, part] - predicted[:, part]).astype(np.float64) ** 2
         mean = squares.mean(axis=0)
         total += (squares / np.where(mean > 0, mean, 1.0)).sum(axis=1)
     smallest = np.finfo(np.float64).tiny
-    return np.asarray(np.sqrt(np.maximum(total / max(errors.shape[1], 1), smallest)))
+    return np.asarray(np.sqrt(np.maximum(total / max(measured.shape[1], 1), smallest)))
