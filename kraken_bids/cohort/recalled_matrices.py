@@ -8,10 +8,23 @@ from numpy.typing import NDArray
 from kraken_bids.io.digests import file_stamps
 from kraken_bids.io.tables import read_relmat
 
-MAX_BYTES = 1 << 27
+MAX_BYTES = 1 << 26
 """In memory at once; what goes beyond is read anew each time."""
 
-_kept: dict[tuple[object, ...], NDArray[np.float64]] = {}
+
+class RecalledMatrices(dict[tuple[object, ...], NDArray[np.float64]]):
+    """Square matrices by file and stamps, as long as there is room for them."""
+
+    n_bytes = 0
+
+    def keep(self, key: tuple[object, ...], square: NDArray[np.float64]) -> None:
+        """Keep a matrix, unless there is no room."""
+        if self.n_bytes + square.nbytes <= MAX_BYTES:
+            self.n_bytes += square.nbytes
+            self[key] = square
+
+
+_kept = RecalledMatrices()
 
 
 def recall_relmat(path: Path) -> NDArray[np.float64]:
@@ -27,6 +40,5 @@ def recall_relmat(path: Path) -> NDArray[np.float64]:
     if square is None:
         square = read_relmat(path)
         square.flags.writeable = False
-        if sum(one.nbytes for one in _kept.values()) + square.nbytes <= MAX_BYTES:
-            _kept[key] = square
+        _kept.keep(key, square)
     return square

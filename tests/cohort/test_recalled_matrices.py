@@ -19,7 +19,7 @@ def parsed(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     monkeypatch.setattr(
         recalled_matrices, "read_relmat", lambda path: paths.append(path) or read(path)
     )
-    monkeypatch.setattr(recalled_matrices, "_kept", {})
+    monkeypatch.setattr(recalled_matrices, "_kept", recalled_matrices.RecalledMatrices())
     return paths
 
 
