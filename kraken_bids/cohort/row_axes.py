@@ -73,9 +73,9 @@ def _count_regions(n_edges: int) -> int:
 def _move_last(array: Rows) -> Rows:
     if isinstance(array, np.ndarray):
         return np.moveaxis(array, -1, 0)
-    return (
-        replace(array, axis=-1) if isinstance(array, Hdf5Rows | ColumnRows) else MovedRows(array)
-    )
+    if isinstance(array, ColumnRows):
+        return array.turn()
+    return replace(array, axis=-1) if isinstance(array, Hdf5Rows) else MovedRows(array)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.io.foreign import read_apart
 from kraken_bids.io.matlab_bounds import NUMBERS, OPAQUE, MatVariable, list_variables
 from kraken_bids.io.matlab_objects import Objects, parse_reference, read_objects
-from kraken_bids.io.matlab_rows import ColumnRows
+from kraken_bids.io.matlab_rows import open_rows
 from kraken_bids.io.stored_rows import ARRAYS, BROKEN, Rows
 
 LAZY_BYTES = 1 << 22
@@ -50,7 +50,7 @@ def open_mat(path: Path) -> dict[str, Rows]:
     """
     variables = list_variables(path)
     arrays: dict[str, Rows] = {
-        one.name: ColumnRows(path, one) for one in variables if one.name and _is_large(one)
+        one.name: open_rows(path, one) for one in variables if one.name and _is_large(one)
     }
     wanted = [one.name for one in variables if one.name and one.name not in arrays]
     wanted = [name for name in wanted if not _is_opaque(name, variables)]
@@ -65,7 +65,7 @@ def open_mat(path: Path) -> dict[str, Rows]:
 def _is_large(variable: MatVariable) -> bool:
     n_values = int(np.prod(variable.shape, dtype=np.int64))
     return (
-        variable.kind in NUMBERS
+        (variable.kind in NUMBERS or variable.cell_head != b"")
         and variable.dtype != ""
         and n_values * np.dtype(variable.dtype).itemsize >= LAZY_BYTES
         and sum(n != 1 for n in variable.shape) >= 2

@@ -13,8 +13,10 @@ from kraken_bids.io.bounds import check_growth, check_shape
 HEADER_BYTES = 128
 HEAD_BYTES = 4096
 """Read at first: an array's class, shape and name, whatever follows."""
+TAG_BYTES = 8
+"""Before each element: its type and length."""
 MATRIX, COMPRESSED = 14, 15
-OPAQUE = 17
+CELL, OPAQUE = 1, 17
 NUMBERS = range(6, 16)
 COMPLEX = 0x800
 MAX_REFERENCE = 100
@@ -44,6 +46,9 @@ class MatVariable:
     dtype: str = ""
     """Of the numbers as stored; empty where they are complex, or there are none."""
     order: str = "<"
+    cell_head: bytes = b""
+    """Of a cell array of equal arrays of numbers: what stands before the numbers of the first.
+    ``shape`` is the number of cells and that of each, ``offset`` where the first cell begins."""
     words: tuple[str, ...] = ()
     """Of an opaque object: its type system and its class (``MCOS``, ``string``)."""
     reference: bytes = b""
@@ -140,16 +145,43 @@ def _check_matrix(
     )
     name = bytes(next(elements, (0, 0, memoryview(b"")))[2]).decode("latin-1")
     n_there = max(n_stored, len(data))
-    offset, dtype = 0, ""
+    offset, dtype, cell_head = 0, "", b""
     if kind in NUMBERS:
         check_shape(shape, 1, n_there)
         number, place, _ = next(elements, (0, 0, memoryview(b"")))
         is_complex = struct.unpack_from(f"{order}I", data, 8)[0] & COMPLEX
         offset, dtype = place, "" if is_complex else TYPES.get(number, "")
         check_shape(shape, int(TYPES.get(number, "u1")[1]), n_there - offset)
+    elif kind == CELL:
+        place = next(elements, (0, TAG_BYTES, memoryview(b"")))[1] - TAG_BYTES
+        first = _check_cells(data, place, shape, order, n_there=n_there)
+        if first is not None:
+            shape, offset, dtype = (max(shape), *first.shape), place, first.dtype
+            cell_head = bytes(data[place : place + TAG_BYTES + first.offset])
     return MatVariable(
-        name, kind, shape, start, n_packed or n_there, bool(n_packed), offset, dtype, order
-    )
+        name, kind, shape, start, n_packed or n_there, bool(n_packed), offset, dtype, order,
+        cell_head,
+    )  # fmt: skip
+
+
+def _check_cells(
+    data: memoryview, place: int, shape: tuple[int, ...], order: str, *, n_there: int
+) -> MatVariable | None:
+    """Check the first of several cells, if all have as many bytes and it holds numbers; else None.
+
+    ``place`` is where it begins in the element, which has ``n_there`` bytes.
+    """
+    n_cells = max(shape, default=0)
+    is_list = sum(n != 1 for n in shape) == 1 and n_cells > 0
+    if not is_list or place + TAG_BYTES > len(data):
+        return None
+    number, n_bytes = struct.unpack_from(f"{order}2I", data, place)
+    first = data[place + TAG_BYTES : place + TAG_BYTES + n_bytes]
+    is_filled = n_cells * (TAG_BYTES + n_bytes) == n_there - place
+    if number != MATRIX or not is_filled or _read_class(first, order) not in NUMBERS:
+        return None
+    checked = _check_matrix(first, order, n_bytes)
+    return checked if checked.dtype else None
 
 
 def _check_opaque(elements: Iterator[tuple[int, int, memoryview]], order: str) -> MatVariable:

@@ -2,21 +2,24 @@
 
 import struct
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from io import SEEK_CUR, BufferedReader
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import IO, Any, ClassVar, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.io.matlab_bounds import MatVariable
+from kraken_bids.io.matlab_bounds import NUMBERS, TAG_BYTES, TYPES, MatVariable
 from kraken_bids.io.stored_rows import naming
 
 PANEL_BYTES = 1 << 26
 """Rows that are kept at once; an eighth of the array, where that is more."""
 CHUNK_BYTES = 1 << 22
 SHARE = 8
+CLASS_PLACE = {"<": 2 * TAG_BYTES, ">": 2 * TAG_BYTES + 3}
+"""Byte of a cell's head that says its class."""
 
 
 class Stream(Protocol):
@@ -36,8 +39,6 @@ class ColumnRows:
 
     path: Path
     variable: MatVariable
-    axis: int = 0
-    """Which is that of the rows: the first, or the last (-1)."""
     _order: Sequence[int] = field(default=(), repr=False)
     """In which rows will be asked for; from first to last, where nobody said."""
     _panel: NDArray[Any] | None = field(default=None, repr=False)
@@ -52,8 +53,7 @@ class ColumnRows:
     @property
     def shape(self) -> tuple[int, ...]:
         """Its lengths, rows first."""
-        own = self.lengths
-        return (own[-1], *own[:-1]) if self.axis else own
+        return self.lengths
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -63,8 +63,6 @@ class ColumnRows:
     def __getitem__(self, rows: slice) -> NDArray[Any]:
         start, stop, _ = rows.indices(self.shape[0])
         with naming(self.path):
-            if self.axis:
-                return self._read_last(start, stop)
             if self._panel is None or not all(row in self._held for row in range(start, stop)):
                 self._panel = None  # its memory is given back before more is taken
                 self._read_panel(range(start, stop))
@@ -77,10 +75,13 @@ class ColumnRows:
         """Say in which order rows will be asked for, so that few passes are enough."""
         self._order, self._panel = tuple(order), None
 
-    @property
-    def lies_by_cells(self) -> bool:
-        """Whether everybody's numbers lie together, cell by cell."""
-        return not self.axis
+    lies_by_cells: ClassVar[bool] = True
+    """Everybody's numbers lie together, cell by cell."""
+
+    def turn(self) -> "StackedRows":
+        """Take the last axis for that of the rows."""
+        own = self.lengths
+        return StackedRows(self.path, self.variable, (own[-1], *own[:-1]))
 
     def read_cells(self) -> Iterator[NDArray[Any]]:
         """Give all numbers as they lie in the file, in blocks ``[n_cells, n_rows]``.
@@ -90,7 +91,7 @@ class ColumnRows:
         n_rows, *rest = self.lengths
         width = int(np.prod(rest))
         step = max(1, CHUNK_BYTES // (n_rows * self.dtype.itemsize))
-        with naming(self.path), self._open(0) as stream:
+        with naming(self.path), open_numbers(self.path, self.variable) as stream:
             for first in range(0, width, step):
                 n_cells = min(step, width - first)
                 data = stream.read(n_cells * n_rows * self.dtype.itemsize)
@@ -103,14 +104,6 @@ class ColumnRows:
         if places == list(range(first, first + len(places))):
             return self._panel[first : first + len(places)]
         return self._panel[places]
-
-    def _read_last(self, start: int, stop: int) -> NDArray[Any]:
-        """Rows of the last axis, which lie together."""
-        own = self.lengths
-        width = int(np.prod(own[:-1])) * self.dtype.itemsize
-        with self._open(start * width) as stream:
-            values = self._to_numbers(stream.read((stop - start) * width))
-        return np.moveaxis(values.reshape(*own[:-1], stop - start, order="F"), -1, 0)
 
     def _read_panel(self, asked: range) -> None:
         """Pass over the file once, and keep the rows that are asked for and those after them."""
@@ -134,19 +127,104 @@ class ColumnRows:
     def _to_numbers(self, data: bytes) -> NDArray[Any]:
         return np.frombuffer(data, f"{self.variable.order}{self.variable.dtype}")
 
-    @contextmanager
-    def _open(self, n_skipped: int) -> Iterator[Stream]:
-        """Bytes of the numbers, from some place on."""
-        variable = self.variable
-        with self.path.open("rb") as file:
-            if variable.is_packed:
-                stream = _Unpacking(file, variable.start, variable.n_bytes)
-                # the element has a tag of its own inside
-                stream.skip(8 + variable.offset + n_skipped)
-                yield stream
-            else:
-                file.seek(variable.start + variable.offset + n_skipped)
-                yield file
+
+@dataclass
+class StackedRows:
+    """Rows that lie one after the other: of an array's last axis, or the cells of a cell array.
+
+    They are best read from first to last.
+    """
+
+    path: Path
+    variable: MatVariable
+    shape: tuple[int, ...]
+    """Lengths, rows first."""
+    _open: ExitStack = field(default_factory=ExitStack, repr=False)
+    _stream: "Stream | None" = field(default=None, repr=False)
+    _place: int = field(default=0, repr=False)
+    """How far the stream has been read."""
+
+    def __del__(self) -> None:
+        self._open.close()
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the numbers of the first row, as stored."""
+        return np.dtype(self.variable.dtype)
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        start, stop, _ = rows.indices(self.shape[0])
+        head = self.variable.cell_head
+        n_bytes = int(np.prod(self.shape[1:])) * self.dtype.itemsize
+        # cells begin at places that are multiples of 8
+        step = len(head) + (-(-n_bytes // 8) * 8 if head else n_bytes)
+        with naming(self.path):
+            data = self._read(start * step, (stop - start) * step)
+            pieces = [
+                self._to_numbers(data[first : first + len(head) + n_bytes])
+                for first in range(0, len(data), step)
+            ]
+            values = np.stack(pieces) if pieces else np.empty((0, n_bytes), self.dtype)
+        inner = values.reshape(stop - start, *self.shape[:0:-1])
+        return inner.transpose(0, *range(inner.ndim - 1, 0, -1))
+
+    def _to_numbers(self, data: bytes) -> NDArray[Any]:
+        """Numbers of one row; a cell has a class, and a type in which it is stored, of its own."""
+        variable, expected = self.variable, self.variable.cell_head
+        head, kind = data[: len(expected)], variable.dtype
+        if head != expected:
+            place = CLASS_PLACE[variable.order]
+            parts = slice(place), slice(place + 1, -TAG_BYTES), slice(-TAG_BYTES // 2, None)
+            (number,) = struct.unpack_from(f"{variable.order}I", head, len(head) - TAG_BYTES)
+            kind = TYPES.get(number, "")
+            is_alike = all(head[part] == expected[part] for part in parts)
+            if not is_alike or head[place] not in NUMBERS or kind[1:] != variable.dtype[1:]:
+                raise ValueError("cells that differ in their shape or type")
+        return np.frombuffer(data, f"{variable.order}{kind}", offset=len(head))
+
+    def _read(self, start: int, n_bytes: int) -> bytes:
+        """Bytes from some place on; the file stays open, since going on is quickest."""
+        if self._stream is None or self._place > start:
+            self._open.close()
+            self._stream = self._open.enter_context(open_numbers(self.path, self.variable))
+            self._place = 0
+        skip(self._stream, start - self._place)
+        data = self._stream.read(n_bytes)
+        self._place = start + len(data)
+        if len(data) < n_bytes:
+            raise EOFError("an array that ends early")
+        return data
+
+
+def open_rows(path: Path, variable: MatVariable) -> ColumnRows | StackedRows:
+    """Rows of a variable of numbers, or of cells of them, as it lies in its file."""
+    if not variable.cell_head:
+        return ColumnRows(path, variable)
+    n_rows, *rest = variable.shape
+    return StackedRows(path, variable, (n_rows, *(n for n in rest if n != 1)))
+
+
+@contextmanager
+def open_numbers(path: Path, variable: MatVariable) -> Iterator[Stream]:
+    """Bytes of the numbers of a variable, unpacked; of all its cells, if it is a cell array."""
+    with path.open("rb") as file:
+        if variable.is_packed:
+            stream = _Unpacking(file, variable.start, variable.n_bytes)
+            # the element has a tag of its own inside
+            skip(stream, TAG_BYTES + variable.offset)
+            yield stream
+        else:
+            file.seek(variable.start + variable.offset)
+            yield file
+
+
+def skip(stream: Stream, n_bytes: int) -> None:
+    """Pass over some bytes."""
+    if isinstance(stream, BufferedReader):
+        stream.seek(n_bytes, SEEK_CUR)
+        return
+    while n_bytes:
+        n_bytes -= len(stream.read(min(CHUNK_BYTES, n_bytes)))
 
 
 def _to_slice(rows: list[int]) -> slice | list[int]:
@@ -185,7 +263,3 @@ class _Unpacking:
             pieces.append(piece)
             n_missing -= len(piece)
         return b"".join(pieces)
-
-    def skip(self, n_bytes: int) -> None:
-        while n_bytes:
-            n_bytes -= len(self.read(min(CHUNK_BYTES, n_bytes)))

@@ -14,7 +14,7 @@ from kraken_bids.cohort.from_files import open_connectomes, read_connectomes
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.io import matlab, matlab_rows
-from kraken_bids.io.matlab_rows import ColumnRows
+from kraken_bids.io.matlab_rows import ColumnRows, StackedRows
 from kraken_bids.io.named_arrays import open_arrays, read_arrays
 from kraken_bids.io.stored_rows import load_rows
 
@@ -73,10 +73,90 @@ def test_rows_of_a_file_are_those_of_the_array(
     assert rows.shape == squeezed.shape
     for start, stop in ((0, 2), (2, 4), (4, 7), (1, 3), (0, len(squeezed)), (5, 6), (6, 6)):
         np.testing.assert_array_equal(rows[start:stop], squeezed[start:stop])
-    last = ColumnRows(rows.path, rows.variable, axis=-1)
-    moved = np.moveaxis(squeezed, -1, 0)
+    last, moved = rows.turn(), np.moveaxis(squeezed, -1, 0)
     assert last.shape == moved.shape
-    np.testing.assert_array_equal(last[2:6], moved[2:6])
+    for start, stop in ((2, 6), (0, 3), (3, 3), (3, len(moved))):
+        np.testing.assert_array_equal(last[start:stop], moved[start:stop])
+
+
+def test_rows_of_the_last_axis_are_unpacked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Block after block, the stream goes on."""
+    monkeypatch.setattr(matlab, "LAZY_BYTES", 1)
+    array = np.random.default_rng(0).normal(size=(7, 7, 40))
+    savemat(tmp_path / "x.mat", {"data": array}, do_compression=True)
+    rows = open_arrays(tmp_path / "x.mat")["data"]
+    assert isinstance(rows, ColumnRows)
+    opened: list[Path] = []
+    plain = matlab_rows.open_numbers
+    monkeypatch.setattr(
+        matlab_rows, "open_numbers", lambda path, one: [opened.append(path), plain(path, one)][1]
+    )
+    last = rows.turn()
+    blocks = [last[start : start + 6] for start in range(0, 40, 6)]
+    np.testing.assert_array_equal(np.concatenate(blocks), np.moveaxis(array, -1, 0))
+    assert len(opened) == 1
+
+
+def put_in_cells(values: list[np.ndarray]) -> np.ndarray:
+    cells = np.empty((1, len(values)), object)
+    for place, value in enumerate(values):
+        cells[0, place] = value
+    return cells
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+@pytest.mark.parametrize("shape", [(7, 7), (21, 1), (5, 3)])
+@pytest.mark.parametrize("dtypes", [["f8"], ["f4"], ["u2", "i2", "i2"]])
+def test_cells_of_equal_matrices_stay_on_disk(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    is_packed: bool,
+    shape: tuple[int, int],
+    dtypes: list[str],
+) -> None:
+    """A matrix in each cell, of types of one size, as MATLAB packs whole numbers."""
+    rng = np.random.default_rng(0)
+    matrices = [rng.integers(0, 99, shape).astype(dtypes[k % len(dtypes)]) for k in range(9)]
+    content = {"a": 1.0, "data": put_in_cells(matrices), "z": "words"}
+    savemat(tmp_path / "x.mat", content, do_compression=is_packed)
+    expected = np.stack([matrix.squeeze() for matrix in matrices])
+    in_memory = open_arrays(tmp_path / "x.mat")["data"]
+    assert isinstance(in_memory, np.ndarray)
+    np.testing.assert_array_equal(in_memory, expected)
+    monkeypatch.setattr(matlab, "LAZY_BYTES", 1)
+
+    rows = open_arrays(tmp_path / "x.mat")["data"]
+
+    assert isinstance(rows, StackedRows)
+    assert rows.shape == expected.shape
+    for start, stop in ((0, 2), (2, 9), (4, 5), (0, 9), (3, 3)):
+        np.testing.assert_array_equal(rows[start:stop], expected[start:stop])
+
+
+def test_cells_that_differ_are_not_taken_for_equal_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In their bytes: all is loaded, as cells of words are. In their shape alone: refused."""
+    monkeypatch.setattr(matlab, "LAZY_BYTES", 1)
+    words = put_in_cells([np.array("ab"), np.array("cd"), np.array("ef")])
+    uneven = put_in_cells([np.ones((100, 100)), np.ones((2, 2)), np.ones((8, 8))])
+    for cells in (uneven, words, put_in_cells([np.ones((7, 7)), np.ones((9, 9))])):
+        savemat(tmp_path / "x.mat", {"data": cells})
+        assert isinstance(open_arrays(tmp_path / "x.mat")["data"], np.ndarray)
+    savemat(tmp_path / "x.mat", {"data": put_in_cells([np.ones((6, 6)), np.ones((4, 9))])})
+    rows = open_arrays(tmp_path / "x.mat")["data"]
+    with pytest.raises(InputError, match=r"x\.mat.*cells that differ"):
+        rows[0:2]
+    path = tmp_path / "x.mat"
+    savemat(path, {"data": put_in_cells([np.ones((7, 7))] * 3)})
+    rows = open_arrays(path)["data"]
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(InputError, match=r"x\.mat.*ends early"):
+        rows[2:3]
+    assert load_rows(rows[0:2]).shape == (2, 7, 7)
 
 
 @pytest.mark.usefixtures("few_rows_at_once")
