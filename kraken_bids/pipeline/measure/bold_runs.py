@@ -122,7 +122,7 @@ def read_confounds(
     InputError
         If a file is missing or broken, or the table has another number of rows.
     """
-    columns = read_columns(path) if origin is FMRIPREP else read_motion(path, origin)
+    columns = read_columns(path) if origin == FMRIPREP else read_motion(path, origin)
     n_rows = len(next(iter(columns.values())))
     if n_rows != n_volumes:
         raise InputError(

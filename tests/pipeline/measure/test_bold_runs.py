@@ -1,5 +1,6 @@
 """Region means of a BOLD file are those of nilearn's masker; what cannot be is refused."""
 
+import pickle
 from pathlib import Path
 
 import nibabel as nib
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 from nilearn.maskers import NiftiLabelsMasker
 
+from kraken_bids.bids.bold_origins import FMRIPREP
 from kraken_bids.bids.bold_series import Bold, open_bold
 from kraken_bids.bids.custom_atlases import read_region_table
 from kraken_bids.bids.label_images import LabelImage
@@ -178,3 +180,12 @@ def test_a_high_pass_that_is_not_used(
     plain, _, _ = clean_series(series, confounds, settings, tr=2.0, with_gsr=False)
     assert plain.high_pass == 1 / 128
     assert ("--high-pass 0.05 is not used" in caplog.text) == is_said
+
+
+def test_confounds_are_known_in_another_process(tmp_path: Path) -> None:
+    """Where a run comes from is told by what it says: participants are computed in processes."""
+    table = tmp_path / "sub-01_task-rest_desc-confounds_timeseries.tsv"
+    table.write_text("trans_x\tglobal_signal\n0.5\t1\n0.25\t2\n0\t3\n")
+    carried = pickle.loads(pickle.dumps(FMRIPREP))
+    found = read_confounds(table, None, n_volumes=3, origin=carried)
+    np.testing.assert_array_equal(found.columns["global_signal"], [1, 2, 3])
