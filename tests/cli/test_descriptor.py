@@ -73,3 +73,22 @@ def test_boutiques_takes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
         *("kraken-bids", str(tmp_path), "out", "participant"),
         *("--participant-label", "01", "02", "--high-pass", "0.02", "--force"),
     ]
+
+
+def test_the_examples_use_options_that_there_are(descriptor: dict[str, Any]) -> None:
+    """The invocation for nipoppy names inputs; the arguments for BABS are options."""
+    yaml = pytest.importorskip("yaml")
+    folder = ROOT / "examples" / "nipoppy"
+    texts = {name: (folder / f"{name}.json").read_text() for name in ("config", "invocation")}
+    asked, config = json.loads(texts["invocation"]), json.loads(texts["config"])
+    known = {one["id"]: one for one in descriptor["inputs"]}
+    assert set(asked) <= set(known)
+    assert all(
+        isinstance(value, list) == known[k].get("list", False) for k, value in asked.items()
+    )
+    assert config["VERSION"] == descriptor["tool-version"]
+    assert all(f"[[{name}]]" in texts["invocation"] for name in config["VARIABLES"])
+    options = {word for parameter in app.params for word in parameter.opts}
+    arguments = yaml.safe_load((ROOT / "examples/babs/kraken_bids.yaml").read_text())
+    names = set(arguments["bids_app_args"]) - {"$SUBJECT_SELECTION_FLAG"}
+    assert names <= options
