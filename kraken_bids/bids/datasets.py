@@ -31,10 +31,6 @@ PIPELINES = (
 XCP_D = "xcp_d"
 CLEANING = (XCP_D, "fmripost")
 """Pipelines whose BOLD is cleaned: what they were made from comes before them."""
-LAYOUTS = {
-    "hcp": "Human Connectome Project's minimal preprocessing (MNINonLinear)",
-    "ukbiobank": "UK Biobank (fMRI/rfMRI.ica)",
-}
 FLAGS = (
     "fMRIPrep with --output-spaces T1w MNI152NLin6Asym:res-2 (and --level full, the default), "
     "or QSIRecon with a recon spec that saves its streamlines (mrtrix_*_ACT-hsvs)"
@@ -114,9 +110,6 @@ def find_datasets(bids_dir: Path, extra: Mapping[str, Path]) -> tuple[Dataset, .
     inside = list(_walk(bids_dir, 0))
     found += sorted(inside, key=lambda d: d.path != bids_dir and d.pipeline in CLEANING)
     _check_derivatives(found, bids_dir)
-    for dataset in found:
-        if dataset.pipeline in FOREIGN:
-            logger.info("%s: folders as of the %s", dataset.path, LAYOUTS[dataset.pipeline])
     return make_unique(found)
 
 

@@ -15,8 +15,11 @@ from kraken_bids.bids.names import parse_name
 from kraken_bids.exceptions import InputError
 
 HCP, UK_BIOBANK = "hcp", "ukbiobank"
-FOREIGN = (HCP, UK_BIOBANK)
-"""What :class:`~kraken_bids.bids.datasets.Dataset` calls their pipelines."""
+FOREIGN = {
+    HCP: "the Human Connectome Project's minimal preprocessing (MNINonLinear)",
+    UK_BIOBANK: "UK Biobank (fMRI/rfMRI.ica)",
+}
+"""What :class:`~kraken_bids.bids.datasets.Dataset` calls their pipelines, and in words."""
 MNI_FOLDER = "MNINonLinear"
 HCP_PLACES = ("*", "*/files", "sub-*/ses-*", "sub-*/ses-*/files")
 """Where a participant's ``MNINonLinear`` lies below the root: HCP's own releases; as XCP-D and

@@ -48,7 +48,7 @@ def find_hcp_inputs(search: Search, parcellations: Sequence[Parcellation]) -> Fu
         If a run that would be used has no motion, or two would bear one name in the outputs.
     """
     here = [f for f in search.files if f.session == search.session]
-    asked = {f.path: f for f in here if search.query.accepts("bold", f.entities)}
+    asked = {f.path for f in here if search.query.accepts("bold", f.entities)}
     session = _find_session(here)
     every = list_hcp_runs(session)
     notes = _note_missing(every, session)
@@ -64,7 +64,11 @@ def find_hcp_inputs(search: Search, parcellations: Sequence[Parcellation]) -> Fu
     used = _leave_out_unclean(used, notes)
     _check_names(used)
     labels = _find_labels(search, parcellations, session / MNI_FOLDER, notes)
-    runs = [_describe(run, asked[run.bold], session, labels) for run in used if run.bold]
+    runs = [
+        _describe(run, run.bold, session, names=search.names, labels=labels)
+        for run in used
+        if run.bold
+    ]
     notes += [
         f"no brainmask_fs.*.nii.gz beside {run.bold.name}: every voxel that varies counts as "
         "covered."
@@ -176,21 +180,25 @@ def _find_aparcaseg(name: str, folder: Path) -> tuple[LabelImage | None, list[st
 
 
 def _describe(
-    run: HcpRun, file: SubjectFile, session: Path, labels: Mapping[str, LabelImage]
+    run: HcpRun,
+    bold: Path,
+    session: Path,
+    *,
+    names: Mapping[str, str],
+    labels: Mapping[str, LabelImage],
 ) -> BoldRun:
     motion = run.folder / MOTION
     if not _has(run, MOTION):
         raise InputError(
-            f"expected the motion of {file.path.name} at {motion}; nothing is there. "
+            f"expected the motion of {bold.name} at {motion}; nothing is there. "
             f"{explain_absence(motion) or PACKAGES}. --exclude-runs leaves a run out."
         )
     mask = next(iter(sorted(run.folder.glob("brainmask_fs.*.nii.gz"))), None)
     mask = mask or find_file((session / MNI_FOLDER,), "brainmask_fs.nii.gz")
     return BoldRun(
-        entities={k: v for k, v in file.entities.items() if k in {"sub", "ses", "space"}}
-        | dict(run.entities),
+        entities={**names, **run.entities, "space": MNI},
         space=MNI,
-        bold=file.path,
+        bold=bold,
         confounds=motion,
         confounds_json=None,
         mask=mask,

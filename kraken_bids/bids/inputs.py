@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from kraken_bids.bids.datasets import FLAGS, Dataset
 from kraken_bids.bids.folders import explain_folder
-from kraken_bids.bids.foreign_layouts import FOREIGN, HCP
+from kraken_bids.bids.foreign_layouts import FOREIGN, HCP, UK_BIOBANK
 from kraken_bids.bids.hcp_bold import find_hcp_inputs
 from kraken_bids.bids.index import Search, SubjectFile, list_subject_files
 from kraken_bids.bids.label_images import LabelImage
@@ -20,6 +20,7 @@ from kraken_bids.bids.tractographies import (
     is_tractogram,
 )
 from kraken_bids.bids.uk_biobank_bold import find_uk_biobank_inputs
+from kraken_bids.bids.uk_biobank_tracts import find_uk_biobank_tracts
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import Parcellation
 
@@ -132,7 +133,7 @@ def _find_one(search: Search, parcellations: Sequence[Parcellation]) -> SessionI
     except InputError as error:
         problems.append(error)
     try:
-        structural = find_structural_inputs(search, parcellations)
+        structural = _find_structure(search, parcellations)
     except InputError as error:
         problems.append(error)
     return SessionInputs(
@@ -179,6 +180,18 @@ def _add_lesions(found: FunctionalInputs, search: Search) -> FunctionalInputs:
     runs = (replace(run, lesion=lesions[run.space][0]) for run in found.bold_runs)
     notes = dict.fromkeys(note for _, remarks in lesions.values() for note in remarks)
     return FunctionalInputs(tuple(runs), (*found.notes, *notes))
+
+
+def _find_structure(search: Search, parcellations: Sequence[Parcellation]) -> StructuralInputs:
+    """Tractograms of a session; those of UK Biobank where there are no others."""
+    found = find_structural_inputs(search, parcellations)
+    theirs = [
+        f for f in search.files if f.dataset.pipeline == UK_BIOBANK and f.session == search.session
+    ]
+    if found.tractographies or search.explicit.tractograms or not theirs:
+        return found
+    further = find_uk_biobank_tracts(replace(search, files=theirs), parcellations)
+    return replace(further, notes=(*found.notes, *further.notes))
 
 
 def _note_misnamed(search: Search) -> list[str]:

@@ -49,7 +49,8 @@ def find_uk_biobank_inputs(
     """
     here = [f for f in search.files if f.session == search.session]
     dataset = here[0].dataset
-    folders = list_sessions(dataset.path, UK_BIOBANK)[search.subject, here[0].session]
+    key = search.subject, here[0].entities.get("ses")
+    folders = list_sessions(dataset.path, UK_BIOBANK)[key]
     bold = next((f for f in here if f.is_called(suffix="bold")), None)
     if bold is None:
         return FunctionalInputs(notes=(_explain_absence(folders),))
@@ -74,7 +75,7 @@ def find_uk_biobank_inputs(
             labels[parcellation.name] = image
     sidecar = find_file(folders, "fMRI/rfMRI.json")
     run = BoldRun(
-        entities={k: v for k, v in bold.entities.items() if k in {"sub", "ses", "task", "space"}},
+        entities=search.names | {"task": bold.entities["task"], "space": NATIVE},
         space=NATIVE,
         bold=bold.path,
         confounds=motion,

@@ -101,6 +101,7 @@ def read_field(path: Path, into: ImageHeader | None) -> list[Step]:
     # coordinates differ from one another by the size of the head, displacements do not
     if not moved.std(axis=1).sum() > (moved - own).std(axis=1).sum():
         moved += own
+    del own, values  # such fields take hundreds of megabytes
     landed = _apply(_to_world(into), moved)
     affine = _fit(_apply(header.affine, grid), landed)
     if not is_invertible(affine):
@@ -109,8 +110,8 @@ def read_field(path: Path, into: ImageHeader | None) -> list[Step]:
             f"ones that lead all to a plane, a line or far away ({affine[:3].tolist()}). Rerun "
             "FNIRT, convertwarp or invwarp."
         )
-    rest = landed - _apply(affine @ header.affine, grid)
-    field = rest.T.reshape(*header.shape[:3], 3).astype(np.float32)
+    landed -= _apply(affine @ header.affine, grid)
+    field = landed.T.reshape(*header.shape[:3], 3).astype(np.float32)
     return [(affine, None), (affine @ header.affine, field)]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import InputError
+from kraken_bids.io.endpoints import EXTENSION, open_endpoints, read_stored_weights
 from kraken_bids.io.tck import open_tck
 from kraken_bids.io.track_blocks import TrackBlock, Vertices
 from kraken_bids.io.trk import open_trk
@@ -57,6 +58,7 @@ READERS: Mapping[str, Callable[[Path], Tractogram]] = {
     ".trk": open_trk,
     ".trk.gz": open_trk,
     ".trx": open_trx,
+    EXTENSION: open_endpoints,
 }
 """What opens a tractogram, by the end of its name."""
 FORMATS = tuple(READERS)
@@ -68,8 +70,8 @@ def open_tractogram(path: Path) -> Tractogram:
     Parameters
     ----------
     path : path
-        ``.tck``, ``.tck.gz`` (MRtrix), ``.trk``, ``.trk.gz`` (TrackVis) or ``.trx`` (a zip file,
-        or a folder).
+        ``.tck``, ``.tck.gz`` (MRtrix), ``.trk``, ``.trk.gz`` (TrackVis), ``.trx`` (a zip file, or
+        a folder) or ``.npy`` (ends alone).
 
     Raises
     ------
@@ -110,7 +112,8 @@ def explain_conversion(path: Path) -> str:
 def read_weights(path: Path) -> NDArray[np.float32]:
     """Streamline weights as ``tcksift2`` writes them: separated by blanks, commas or lines.
 
-    Lines that start with ``#`` are passed over. Of a tractogram (``.trx``), the weights in it.
+    Lines that start with ``#`` are passed over. Of a tractogram (``.trx``), the weights in it; a
+    ``.npy`` of one number per streamline is read too.
 
     Returns
     -------
@@ -123,6 +126,8 @@ def read_weights(path: Path) -> NDArray[np.float32]:
     """
     if Path(path).name.lower().endswith(".trx"):
         return _check_weights(open_trx(path).read_weights(), path)
+    if Path(path).name.lower().endswith(EXTENSION):
+        return _check_weights(read_stored_weights(Path(path)), path)
     try:
         blocks = [_parse_weights(block) for block in _list_blocks(Path(path))]
     except (OSError, ValueError, DeprecationWarning) as error:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from kraken_bids.bids.custom_atlases import read_custom_parcellation
 from kraken_bids.bids.database import attach_databases
 from kraken_bids.bids.datasets import Dataset, find_datasets, find_subjects
+from kraken_bids.bids.foreign_layouts import FOREIGN
 from kraken_bids.bids.inputs import find_session_inputs
 from kraken_bids.bids.query import ExplicitPaths, Query, read_exclusions, read_filters
 from kraken_bids.bids.transforms import TemplateOptions
@@ -51,6 +52,9 @@ def plan_participants(settings: Settings) -> Plan:
     """
     data = settings.data
     datasets = _find_datasets(data)
+    for one in datasets:
+        if one.pipeline in FOREIGN:
+            logger.info("%s: folders as of %s", one.path, FOREIGN[one.pipeline])
     subjects = find_subjects(datasets, data.participants)
     _check_tractograms(settings, len(subjects))
     query = _read_query(settings)

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from nilearn import signal as nilearn_signal
 from scipy.fft import dct
-from scipy.ndimage import binary_erosion
+from scipy.ndimage import binary_erosion, maximum_filter, minimum_filter
 
 from kraken_bids.connectome.functional.confounds import rest_effect
 from kraken_bids.demo.fmriprep import compute_aparcaseg
@@ -493,3 +493,77 @@ def test_uk_biobank_data_are_measured_in_the_space_of_the_run(
     assert (told["Space"], told["AtlasSpace"]) == ("boldref", "MNI152NLin6Asym")
     name = "standard2example_func_warp" if with_inverse else "example_func2standard_warp"
     assert any(uri.endswith(f"reg/{name}.nii.gz") for uri in told["Sources"])
+
+
+def draw_streamlines(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Draw ends [n, 2, 3] deep in regions of the template, mm; and these, [n, 2] from 0."""
+    regions = load_brain().regions["fs86"]
+    deep = (regions > 0) & (minimum_filter(regions, 3) == maximum_filter(regions, 3))
+    voxels = np.argwhere(deep)
+    ends = voxels[rng.integers(0, len(voxels), (6000, 2))]
+    affine = load_brain().affine
+    return ends @ affine[:3, :3].T + affine[:3, 3], regions[tuple(ends.transpose(2, 0, 1))] - 1
+
+
+def write_tracks(session: Path, folder: Path) -> np.ndarray:
+    """Write what UKB-connectomics gives, and warps; returns the regions of the ends."""
+    rng = np.random.default_rng(7)
+    ends, regions = draw_streamlines(rng)
+    shape = tuple(n + 4 for n in coarse_shape())
+    affine = grid_affine(5.0, shape, flip_x=True)
+    affine[:3, 3] += [4, 9, -7]
+    tracks = session / "tractography/endpoints/tracks_10M_endpoints.npy"
+    tracks.parent.mkdir(parents=True)
+    np.save(tracks, native_of_mni(ends).astype(np.float16))
+    weights = session / "tractography/metrics/sift_weights.npy"
+    weights.parent.mkdir()
+    np.save(weights, rng.uniform(0.5, 2, len(ends)).astype(np.float16))
+    own = fsl_of_world(grid_points(affine, shape), affine, shape)
+    points = mni_of_native(grid_points(affine, shape))
+    back = fsl_of_world(points, MNI_GRID, MNI_SHAPE) - own
+    save(session / "dMRI/TBSS/FA/MNI_to_dti_FA_warp.nii.gz", back.astype(np.float32), affine)
+    (session / "fMRI/rfMRI.ica/reg").mkdir(parents=True)
+    _write_t1(session, affine, shape)
+    fine = nibabel.load(session / "T1/T1_brain.nii.gz")
+    standard, shift = grid_points(MNI_GRID, MNI_SHAPE), np.array([6.0, -11.0, 14.0])
+    landed = fsl_of_world(native_of_mni(standard) + shift, fine.affine, fine.shape)
+    field = landed - fsl_of_world(standard, MNI_GRID, MNI_SHAPE)
+    save(session / "T1/transforms/T1_to_MNI_warp.nii.gz", field.astype(np.float32), MNI_GRID)
+    return regions
+
+
+def count(regions: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Count one streamline after the other, both triangles alike."""
+    square = np.zeros((86, 86))
+    for (a, b), weight in zip(regions, weights, strict=True):
+        square[a, b] += weight
+        if a != b:
+            square[b, a] += weight
+    return square
+
+
+def test_ends_of_uk_biobanks_streamlines_become_structural_connectomes(
+    app: Any, tmp_path: Path
+) -> None:
+    """Counts and SIFT2 sums over regions that get there through two warps; no BOLD is needed."""
+    app.bids = tmp_path / "ukb"
+    session = app.bids / "1000001_2_0"
+    regions = write_tracks(session, tmp_path)
+    outcome = app.participant(
+        "--sc-units",
+        "mrtrix",
+        flavors=[f"SCifod2act_fs86_{m}" for m in ("volnorm", "count", "sift2")],
+    )
+    assert outcome.exit_code == 0, outcome.output
+    assert outcome.says("10 million seeds", "through two warps", "no resting BOLD")
+    weights = np.load(session / "tractography/metrics/sift_weights.npy").astype(np.float64)
+    for meas, values in (
+        ("SCifod2actCount", np.ones(len(regions))),
+        ("SCifod2actSiftCount", weights),
+    ):
+        found = read(app, f"atlas-fs86_meas-{meas}", "1000001")
+        compare(found, count(regions, values), atol=1e-3)
+    told = app.sidecar("1000001", "SCifod2actCount_relmat")
+    assert told["LengthHistogram"]["Mean"] is None
+    assert told["Space"] == "dwi"
+    assert len(list(app.out.rglob("*registration*ifod2*.png"))) == 1

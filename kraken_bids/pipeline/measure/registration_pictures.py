@@ -14,6 +14,7 @@ from kraken_bids.bids.tractographies import Tractography
 from kraken_bids.connectome.labels.slices import Plane, choose_planes, count_points, find_corners
 from kraken_bids.connectome.resample import Step, resample_image, resample_labels
 from kraken_bids.exceptions import KrakenBidsError
+from kraken_bids.io.endpoints import holds_ends_only
 from kraken_bids.io.files import atomic_path, is_whole_png
 from kraken_bids.io.images import read_image, read_labels
 from kraken_bids.io.tractograms import open_tractogram
@@ -137,7 +138,11 @@ def _find_background(  # noqa: PLR0917 - what a background is cut from
 def _read_points(tracts: Tractography) -> NDArray[np.float32]:
     """Vertices of the first streamlines [n_points, 3]."""
     parts, n_read = [], 0
-    for block in open_tractogram(tracts.tracks).blocks():
+    tractogram = open_tractogram(tracts.tracks)
+    if holds_ends_only(tracts.tracks):
+        points = next(tractogram.ends())[:N_STREAMLINES].reshape(-1, 3)
+        return np.array(points[np.isfinite(points).all(axis=1)], np.float32)
+    for block in tractogram.blocks():
         some = block.take(N_STREAMLINES - n_read)
         last = int(some.stops.max(initial=0))
         vertices = np.array(some.vertices[:last], np.float32)

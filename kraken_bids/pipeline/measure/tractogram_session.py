@@ -22,6 +22,7 @@ from kraken_bids.connectome.structural.streamline_counts import METRICS, EdgeCou
 from kraken_bids.connectome.structural.tally import StructuralTally, takes_weights
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, list_flavors
+from kraken_bids.io.endpoints import holds_ends_only
 from kraken_bids.io.records import to_sidecar
 from kraken_bids.io.texts import read_text
 from kraken_bids.io.writing import write_json, write_relmat
@@ -156,7 +157,11 @@ def _measure(
 
     lengths = LengthHistogram()
     count_streamlines(
-        tracts.tracks, list(atlases.values()), options, on_first=check, lengths=lengths
+        tracts.tracks,
+        list(atlases.values()),
+        options,
+        on_first=check,
+        lengths=None if holds_ends_only(tracts.tracks) else lengths,
     )
     for flavor in flavors:
         name = flavor.parcellation
