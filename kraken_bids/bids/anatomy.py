@@ -15,6 +15,9 @@ from kraken_bids.bids.names import full_space, parse_name
 
 IMAGES = (".nii.gz", ".nii")
 NATIVE = ("T1w", "")
+REFERENCES = ("{}_SBRef.nii.gz", "SBRef_dc.nii.gz", "reg/example_func.nii.gz")
+"""References of the HCP, by the name of a run's folder, and of UK Biobank, beside the BOLD."""
+HCP_T1W = "T1w_restore.nii.gz"
 
 
 def find_bold_reference(bold: Path) -> Path | None:
@@ -25,6 +28,10 @@ def find_bold_reference(bold: Path) -> Path | None:
     bold : path
         ``…_space-T1w_desc-preproc_bold.nii.gz``; its reference differs in ``desc`` and suffix.
     """
+    theirs = (bold.parent / name.format(bold.parent.name) for name in REFERENCES)
+    found = next((path for path in theirs if path.is_file()), None)
+    if found:
+        return found
     wanted = _identity(bold)
     for path in _list_images(bold.parent, "*_boldref.nii*"):
         if _identity(path) == wanted and parse_name(path).get("desc", "") in {"", "preproc"}:
@@ -45,6 +52,9 @@ def find_t1w(space: str, *, beside: Path, datasets: Sequence[Dataset]) -> Path |
     beside : path
         A file of the subject, in ``sub-01[/ses-1]/func`` or the like.
     """
+    of_hcp = next((p / HCP_T1W for p in beside.parents if p.name == "MNINonLinear"), None)
+    if of_hcp and of_hcp.is_file():
+        return of_hcp
     below = _find_subject_folder(beside)
     if below is None:
         return None

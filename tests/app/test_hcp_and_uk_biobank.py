@@ -234,7 +234,9 @@ def test_hcp_data_are_cleaned_as_the_training_data(app: Any, hcp: Path) -> None:
     sources = [uri.partition(":100307")[2] for uri in told["Sources"]]
     assert "/MNINonLinear/Results/rfMRI_REST1_LR/Movement_Regressors.txt" in sources
     assert {"/MNINonLinear/wmparc.nii.gz", "/MNINonLinear/ribbon.nii.gz"} <= set(sources)
-    assert (app.out / "sub-100307.html").is_file()
+    page = (app.out / "sub-100307.html").read_text()
+    assert "BOLD series came from HCP minimal preprocessing with ICA-FIX" in page
+    assert len(list(app.out.rglob("*registration*.png"))) == 1
     assert app.sidecar("100307", "_desc-kraken_latents")
 
 

@@ -91,7 +91,21 @@ def _describe_amount(described: Described) -> str:
     return text + (f"; mean framewise displacement was {span(moved, 'mm', 2)}." if moved else ".")
 
 
-WAY = ("Denoising", "CleanedBy", "HighPass", "OutlierRule", "FDThreshold", "CoverageMin")
+PIPELINES = {
+    "HCP": "@glasser2013pipelines",
+    "UK Biobank": "@alfaro2018biobank",
+    "with ICA-FIX": "@salimi2014fix",
+}
+"""Works on pipelines, by words of the sidecar's ``Preprocessing``."""
+WAY = (
+    "Preprocessing",
+    "Denoising",
+    "CleanedBy",
+    "HighPass",
+    "OutlierRule",
+    "FDThreshold",
+    "CoverageMin",
+)
 """Fields of a sidecar whose values make a paragraph of its own."""
 
 
@@ -99,7 +113,7 @@ def _describe_way(own: Sequence[tuple[Flavor, Facts]]) -> str:
     facts = own[0][1]
     runs = [run for _, one in own for run in one.parts("Runs")]
     sentences = [
-        "Signals of the preprocessed BOLD series were averaged over the voxels of each region",
+        _describe_source(facts),
         _describe_cleaning(facts),
         _describe_filter(facts),
         *_describe_volumes(facts, runs),
@@ -108,6 +122,17 @@ def _describe_way(own: Sequence[tuple[Flavor, Facts]]) -> str:
         _describe_measures(own),
     ]
     return " ".join(f"{sentence}." for sentence in sentences if sentence)
+
+
+def _describe_source(facts: Facts) -> str:
+    """Sentence on where the BOLD series come from, where that is not fMRIPrep."""
+    origin = facts.text("Preprocessing")
+    keys = [key for word, key in PIPELINES.items() if word in origin]
+    start = f"BOLD series came from {origin} [{'; '.join(keys)}]; their signals" if keys else ""
+    return (
+        f"{start or 'Signals of the preprocessed BOLD series'} were averaged over the voxels "
+        "of each region"
+    )
 
 
 def _describe_cleaning(facts: Facts) -> str:
