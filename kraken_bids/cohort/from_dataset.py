@@ -292,10 +292,7 @@ def _read_member(
     if measured is not None and not measured.is_usable:
         logger.warning(
             "%s: %s is not used as an input: %d of %d regions are missing, more than %g %%",
-            member.label,
-            flavor,
-            measured.missing.sum(),
-            len(measured.missing),
+            *(member.label, flavor, measured.missing.sum(), len(measured.missing)),
             100 * MAX_IMPUTED_SHARE,
         )
     return measured

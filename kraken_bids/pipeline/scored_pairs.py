@@ -72,18 +72,14 @@ def score_pairs(
     )
     residuals = ResidualReader(plan.settings.data.output_dir)
     draws = ImputationReader(plan, members, basis.families, basis.rules.columns, kept, rests_on)
-    readers: list[PairReader] = []
-    if worth.calibrate != NONE:
-        readers += [residuals, planned.fitting]
+    readers: list[PairReader] = [residuals, planned.fitting] if worth.calibrate != NONE else []
+    if readers:
         residuals.recall(kept, rests_on, plan.model.flavors)
-    if worth.impute:
-        readers.append(draws)
+    readers += [draws] if worth.impute else []
     n_needed = count_needed(worth.interval_coverage)
     calibrations = PairCalibrations(members, basis.families, readers, n_needed)
     scores = score_members(
-        plan.model,
-        members,
-        plan.sources,
+        *(plan.model, members, plan.sources),
         adaptation=plan.adaptation,
         judged=[source.name for source in plan.written_sources],
         kept=kept,

@@ -98,17 +98,13 @@ def explain(
         from kraken_bids.pipeline.predict.prediction_options import PredictionOptions
 
         tables = {name: Path(table) for name, table in pairs("--atlas", atlases).items()}
-        options = ExplanationOptions(
-            ScoreOptions(target, edge, block, weights, latent),
-            source,
-            subject,
-            tables,
-            PredictionOptions(adaptation_mode, adaptation, renormalize_fusion=renormalize_fusion),
+        score = ScoreOptions(target, edge, block, weights, latent)
+        taken = PredictionOptions(
+            adaptation_mode, adaptation, renormalize_fusion=renormalize_fusion
         )
-        check_no_input(
-            [("--output", output)],
-            [*inputs, model, *transforms, weights, adaptation, *tables.values()],
-        )
+        options = ExplanationOptions(score, source, subject, tables, taken)
+        given = [*inputs, model, *transforms, weights, adaptation, *tables.values()]
+        check_no_input([("--output", output)], given)
         found = explain_files(inputs, model, options, transforms=transforms)
         write_explanation(found, output)
         value = found.sensitivity.value

@@ -77,6 +77,7 @@ class _Searches:
         self._grid: tuple[object, list[Affine]] | None = None
 
     def find(self, image: LabelImage, parcellation: Parcellation, radius: float) -> RegionSearch:
+        """Make a label image searchable, once."""
         if image not in self._known:
             labels, affine = self._carry(image, parcellation)
             self._known[image] = search_labels(image.path, labels, affine, radius=radius)
