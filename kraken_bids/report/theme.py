@@ -59,7 +59,9 @@ if TYPE_CHECKING:
     from matplotlib import lines as lines
     from matplotlib import patches as patches
     from matplotlib import path as path
+    from matplotlib import textpath as textpath
     from matplotlib import ticker as ticker
+    from matplotlib import transforms as transforms
 else:
 
     def __getattr__(name: str) -> Any:
