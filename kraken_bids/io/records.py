@@ -69,7 +69,6 @@ def write_records(
     rows: Sequence[Sequence["DataclassInstance"]],
     *,
     description: str,
-    facts: Mapping[str, object] | None = None,
 ) -> None:
     """Write a table, and beside it what its columns mean.
 
@@ -81,14 +80,12 @@ def write_records(
         One of each kind.
     description : str
         Of the table.
-    facts : mapping, optional
-        Further fields of its sidecar.
     """
     columns = _list_columns(kinds)
     write_table(
         path, {one.name: [getattr(row[k], one.name) for row in rows] for k, one in columns}
     )
-    _write_words(path, [one for _, one in columns], description, facts)
+    _write_words(path, [one for _, one in columns], description, {})
 
 
 def write_columns(
@@ -97,7 +94,7 @@ def write_columns(
     columns: Mapping[str, Sequence[Any] | NDArray[Any]],
     *,
     description: str,
-    facts: Mapping[str, object] | None = None,
+    facts: Mapping[str, object],
 ) -> None:
     """Write a table of many records of one kind, given column by column.
 
@@ -107,8 +104,10 @@ def write_columns(
         Its fields are the columns.
     columns : mapping of str to sequence
         Values of each field.
-    description, facts
-        As of :func:`write_records`.
+    description : str
+        Of the table.
+    facts : mapping
+        Further fields of its sidecar.
     """
     written = [one for _, one in _list_columns([kind])]
     write_table(path, {one.name: columns[one.name] for one in written})
@@ -119,7 +118,7 @@ def _write_words(
     path: Path,
     columns: Sequence["Field[Any]"],
     description: str,
-    facts: Mapping[str, object] | None,
+    facts: Mapping[str, object],
 ) -> None:
     """Write what the columns of a table mean beside it; nothing lies beside a stream."""
     if is_stream(path):
@@ -130,7 +129,7 @@ def _write_words(
             words[one.name] = {"Levels": one.metadata["levels"]}
         elif one.metadata[WRITTEN]:
             words[one.name] = {"Description": one.metadata[WRITTEN]}
-    write_json(path.with_suffix(".json"), words | dict(facts or {}))
+    write_json(path.with_suffix(".json"), words | dict(facts))
 
 
 def remove_records(path: Path) -> None:

@@ -80,21 +80,17 @@ def place_regions(network: Circle) -> tuple[NDArray[np.float64], float]:
     return np.pi / 2 + 2 * np.pi * (places + 0.5) / total, 2 * np.pi / total
 
 
-def pick_strongest(
-    square: Floats, n_edges: int = MAX_EDGES
-) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
+def pick_strongest(square: Floats) -> tuple[NDArray[np.intp], NDArray[np.intp], Floats]:
     """Regions and value of the strongest connections, the weakest of them first.
 
     Parameters
     ----------
     square : array [n_regions, n_regions]
         Symmetric; the diagonal, zeros and NaN do not count.
-    n_edges : int, optional
-        At most so many.
     """
     i, j = np.triu_indices(len(square), 1)
     values = np.nan_to_num(np.asarray(square, float)[i, j])
-    order = np.argsort(values, kind="stable")[::-1][:n_edges]
+    order = np.argsort(values, kind="stable")[::-1][:MAX_EDGES]
     order = order[values[order] > 0][::-1]
     return i[order], j[order], values[order]
 

@@ -12,8 +12,6 @@ Matrix = NDArray[np.float64]
 
 BLOCK = 1 << 20
 """Numbers of a cohort that are in memory in float64 at once."""
-Factors = tuple[NDArray[np.floating], NDArray[np.floating]]
-"""Rows ``[n_subjects, n_factors]`` times columns ``[n_factors, n_edges]``."""
 
 
 def compute_metrics(
@@ -46,19 +44,12 @@ def compute_metrics(
     }
 
 
-def row_correlations(
-    observed: NDArray[np.floating],
-    predicted: NDArray[np.floating],
-    *,
-    factors: Factors | None = None,
-) -> Matrix:
+def row_correlations(observed: NDArray[np.floating], predicted: NDArray[np.floating]) -> Matrix:
     """Pearson correlation of every observed row with every predicted row.
 
     Parameters
     ----------
     observed, predicted : ndarray of shape (n_subjects, n_edges)
-    factors : tuple of two ndarrays, optional
-        Rows and columns whose product ``predicted`` is, which saves most of the work.
 
     Returns
     -------
@@ -71,18 +62,16 @@ def row_correlations(
     """
     check_shapes(observed, predicted)
     n = len(observed)
-    total = np.zeros((n, n if factors is None else len(factors[1])))
+    total = np.zeros((n, n))
     x_squares, y_squares = np.zeros((2, n))
     x_mean, y_mean = (
         rows.mean(axis=1, dtype=np.float64, keepdims=True) for rows in (observed, predicted)
     )
     for part in list_blocks(observed):
         x, y = observed[:, part] - x_mean, predicted[:, part] - y_mean
-        total += x @ (y if factors is None else factors[1][:, part].astype(np.float64)).T
+        total += x @ y.T
         x_squares += np.einsum("ne,ne->n", x, x)
         y_squares += np.einsum("ne,ne->n", y, y)
-    if factors is not None:
-        total = total @ factors[0].astype(np.float64).T
     total /= _norms(x_squares)[:, None]
     total /= np.where(y_squares > 0, np.sqrt(y_squares), np.inf)
     return total

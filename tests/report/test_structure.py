@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kraken_bids.parcellations import list_parcellations, load_parcellation
+from kraken_bids.report import circle
 from kraken_bids.report.circle import Circle, pick_strongest, place_regions, shorten_region
 from kraken_bids.report.sections.structure import EndShares, TractogramRow, draw_structure
 from kraken_bids.report.theme import read_png_size
@@ -56,12 +57,13 @@ def test_both_sides_mirror_each_other():
     assert max(heights, key=lambda key: heights[key].mean())[0] == "Frontal"
 
 
-def test_strongest_edges():
+def test_strongest_edges(monkeypatch):
     """The n largest pairs, each once, weakest first; zeros, NaN and the diagonal are no edges."""
     square = np.zeros((4, 4))
     square[np.triu_indices(4, 1)] = [5, 0, 1, np.nan, 3, 2]
     square = square + square.T + 9 * np.eye(4)
-    i, j, values = pick_strongest(square, 3)
+    monkeypatch.setattr(circle, "MAX_EDGES", 3)
+    i, j, values = pick_strongest(square)
     np.testing.assert_array_equal(values, [2, 3, 5])
     np.testing.assert_array_equal(np.stack([i, j]), [[2, 1, 0], [3, 3, 1]])
     assert len(pick_strongest(np.zeros((3, 3)))[2]) == 0

@@ -118,20 +118,6 @@ def test_blocks_of_edges_change_no_metric(
     assert compute_metrics(x, y) == pytest.approx(whole, abs=1e-12)
 
 
-def test_factors_of_predictions_give_the_same_correlations(rng: np.random.Generator) -> None:
-    """Also where a prediction does not vary over edges."""
-    x, rows = rng.normal(size=(8, 50)), rng.normal(size=(8, 3))
-    rows[5] = 0, 0, 1
-    columns = rng.normal(size=(3, 50))
-    columns[2] = 0.3
-    predicted = (rows @ columns).astype(np.float32)
-
-    found = row_correlations(x, predicted, factors=(rows, columns))
-
-    np.testing.assert_allclose(found, row_correlations(x, predicted), atol=1e-7)
-    assert (found[:, 5] == 0).all()
-
-
 def test_own_correlations_are_the_diagonal(pair: tuple[np.ndarray, np.ndarray]) -> None:
     """Less a mean on either side too; a row without variance gives 0."""
     x, y = pair

@@ -167,13 +167,10 @@ def _average_present(latents: Sequence[NDArray[np.floating]]) -> NDArray[np.floa
 
 
 def count_inputs(
-    latents: Mapping[Flavor, NDArray[np.floating]],
-    selector: Selector | str = "fusion",
-    *,
-    exclude: Iterable[Flavor] = (),
+    latents: Mapping[Flavor, NDArray[np.floating]], selector: Selector | str = "fusion"
 ) -> NDArray[np.int64]:
     """Count the flavors that :func:`fuse` averages for each subject: ``[n_subjects]``."""
-    stacked = np.stack([latents[f] for f in _remaining(latents, selector, exclude)])
+    stacked = np.stack([latents[f] for f in _remaining(latents, selector, ())])
     return np.asarray(np.isfinite(stacked).all(axis=2).sum(axis=0), np.int64)
 
 

@@ -172,13 +172,13 @@ def _correlate_one(
     return PairCorrelations(pairs.plain[None], pairs.demeaned[None])
 
 
-def average(figures: Sequence[Figure], split: str, metric: str, space: str = "edges") -> float:
-    """Mean over all paths of a metric of the model; NaN where there is none."""
+def average(figures: Sequence[Figure], split: str, metric: str) -> float:
+    """Mean over all paths of a metric of the model, over edges; NaN where there is none."""
     values = [
         figure.value
         for figure in figures
         if (figure.split, figure.metric, figure.space, figure.predictor)
-        == (split, metric, space, MODEL)
+        == (split, metric, "edges", MODEL)
     ]
     return float(np.mean(values)) if values else float("nan")
 

@@ -103,10 +103,13 @@ def chance_density(r: Floats, n_sessions: int) -> Floats:
     return np.asarray(shape / (shape.sum() * (r[1] - r[0])))
 
 
-def running_median(x: Floats, y: Floats, n_bins: int = 12) -> tuple[Floats, Floats]:
+N_MEDIANS = 12
+
+
+def running_median(x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Median of y in bins of x that hold the same number of points: middles [n], medians [n]."""
     order = np.argsort(x, kind="stable")
-    parts = [part for part in np.array_split(order, n_bins) if part.size]
+    parts = [part for part in np.array_split(order, N_MEDIANS) if part.size]
     return (
         np.array([np.median(x[part]) for part in parts]),
         np.array([np.median(y[part]) for part in parts]),
