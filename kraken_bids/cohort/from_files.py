@@ -20,7 +20,6 @@ from kraken_bids.cohort.qsirecon_matrices import choose_measure, find_measures, 
 from kraken_bids.cohort.row_axes import put_subjects_first
 from kraken_bids.cohort.row_names import find_presence, find_subjects, list_columns_beside
 from kraken_bids.cohort.table_folders import (
-    TABLE_SUFFIXES,
     find_owner,
     open_tables,
     parse_bids_name,
@@ -29,6 +28,7 @@ from kraken_bids.exceptions import FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor, recognize_flavor
 from kraken_bids.io.named_arrays import open_arrays
 from kraken_bids.io.stored_rows import Rows, load_rows
+from kraken_bids.io.tables import TABLE_SUFFIXES
 from kraken_bids.io.text_matrices import read_named_matrix
 from kraken_bids.scores.doubt_words import describe_doubts, name_rows
 from kraken_bids.scores.plausibility import InputCheck

@@ -12,7 +12,6 @@ from kraken_bids.cohort.decoding import CohortPredictions, Prediction
 from kraken_bids.cohort.latent_tables import is_latent_table, read_latent_tables
 from kraken_bids.cohort.prediction_archives import ARROW, ENCODED, NESTED, list_nested
 from kraken_bids.cohort.row_names import find_subjects
-from kraken_bids.cohort.table_folders import TABLE_SUFFIXES
 from kraken_bids.exceptions import ConnectomeError, FlavorError, InputError, SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.foreign import Kind
@@ -20,6 +19,7 @@ from kraken_bids.io.foreign_hdf5 import list_hdf5, load_stored
 from kraken_bids.io.matlab import MatlabObject
 from kraken_bids.io.named_arrays import open_arrays
 from kraken_bids.io.stored_rows import load_array
+from kraken_bids.io.tables import TABLE_SUFFIXES
 from kraken_bids.io.text_matrices import read_text_matrix
 from kraken_bids.models.krakencoder.fusion import EACH
 from kraken_bids.models.krakencoder.model import Model

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from kraken_bids.cohort.table_folders import TABLE_SUFFIXES
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.io.output_streams import is_stream
+from kraken_bids.io.tables import TABLE_SUFFIXES
 
 SAVED = "--save-adaptation"
 """What writes two files."""

@@ -21,7 +21,6 @@ from kraken_bids.io.stored_rows import BROKEN
 from kraken_bids.io.text_matrices import read_named_matrix
 from kraken_bids.io.texts import read_json
 
-TABLE_SUFFIXES = (".tsv", ".csv", ".txt")
 PREDICTED_MARK = "kraken"
 SOURCE_KEYS = ("Bold", "Tracks")
 """Under which a sidecar of kraken-tools says what was measured."""

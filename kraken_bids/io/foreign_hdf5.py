@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import h5py
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
@@ -110,6 +109,8 @@ def check_hdf5(dataset: Any) -> None:
         If its values lie in other files, it holds references, or it declares more than
         :func:`~kraken_bids.io.bounds.check_growth` allows for the bytes that it stores.
     """
+    import h5py  # here and below: only the process that reads needs it
+
     if dataset.external or dataset.is_virtual:
         raise ValueError(f"a dataset {dataset.name} whose values lie in other files")
     if h5py.check_ref_dtype(dataset.dtype) is not None:
@@ -119,6 +120,8 @@ def check_hdf5(dataset: Any) -> None:
 
 
 def _list(path: Path, up_to: int) -> dict[str, tuple[Any, ...]]:
+    import h5py
+
     found: dict[str, tuple[Any, ...]] = {}
 
     def keep(name: str | bytes, node: Any) -> None:
@@ -140,6 +143,8 @@ def _list(path: Path, up_to: int) -> dict[str, tuple[Any, ...]]:
 
 
 def _read(path: Path, name: str, index: Any, dtype: np.dtype[Any] | None) -> NDArray[Any]:
+    import h5py
+
     with h5py.File(path, "r") as file:
         node = file[name]
         check_hdf5(node)

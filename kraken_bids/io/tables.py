@@ -17,6 +17,7 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.io.matrix_rows import parse_rows
 from kraken_bids.io.texts import decode, read_bytes
 
+TABLE_SUFFIXES = (".tsv", ".csv", ".txt")
 EMPTY_CELL = re.compile(rb"(?:^|[\t\n]) *\t")
 MAX_LINES = 100_000
 """Of a square matrix, blank ones included."""

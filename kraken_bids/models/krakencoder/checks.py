@@ -1,5 +1,7 @@
 """What is given to a model: arrays that it can take, or an error that says what it needs."""
 
+import sys
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +19,8 @@ def to_array(values: Numbers) -> Numbers:
     ConnectomeError
         If it holds anything but numbers.
     """
-    if isinstance(values, np.ma.MaskedArray):
+    # whoever has a masked array has imported what it takes milliseconds to import
+    if "numpy.ma" in sys.modules and isinstance(values, np.ma.MaskedArray):
         return np.asarray(np.ma.filled(values.astype(np.float64), np.nan))
     array = np.asarray(values)
     if array.dtype.kind not in "fiu":
