@@ -10,7 +10,7 @@ import secrets
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
@@ -114,7 +114,7 @@ def explaining_writes(path: Path) -> Iterator[None]:
         raise InputError(_explain(path, error)) from error
 
 
-def remove_leftovers(folder: Path, *, deep: bool = True) -> None:
+def remove_leftovers(folder: Path, *, deep: bool = True) -> list[Path]:
     """Remove what killed runs left half-written in a folder.
 
     Files of a process of this machine that is gone go at once, others after a day.
@@ -123,15 +123,32 @@ def remove_leftovers(folder: Path, *, deep: bool = True) -> None:
     ----------
     deep : bool, optional
         Whether the folders in it are searched too.
+
+    Returns
+    -------
+    list of Path
+        What stays: somebody writes it, or is just about to end.
     """
+    found: list[Path] = []
     for place, folders, names in os.walk(folder):
-        for name in filter(LEFTOVER.fullmatch, [*names, *folders]):
-            path = Path(place, name)
-            with suppress(OSError):  # somebody else may remove it, or own it
-                if _is_orphan(path):
-                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+        found += [Path(place, name) for name in [*names, *folders] if LEFTOVER.fullmatch(name)]
         if not deep:
             folders.clear()
+    return remove_orphans(found)
+
+
+def remove_orphans(paths: Iterable[Path]) -> list[Path]:
+    """Remove half-written files of processes that are gone; returns the others."""
+    kept = []
+    for path in paths:
+        with suppress(OSError):  # somebody else may remove it, or own it
+            if not _is_orphan(path):
+                kept.append(path)
+            elif path.is_dir():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    return kept
 
 
 def take_lock(path: Path) -> int | None:

@@ -17,7 +17,7 @@ from kraken_bids.bids.output_dataset import (
 )
 from kraken_bids.cohort.failures import Failure, going_on
 from kraken_bids.cohort.from_dataset import Member
-from kraken_bids.io.files import remove_leftovers
+from kraken_bids.io.files import remove_leftovers, remove_orphans
 from kraken_bids.logs import show_repeated_warnings
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.plan import Plan
@@ -72,10 +72,7 @@ def run_level(
     with follow_run(run):
         own = plan.custom_atlases.values() if plan else ()
         prepare_output(settings, plan.datasets if plan else (), own, problems=problems)
-        if is_group:
-            remove_leftovers(output)
-        else:
-            tidy(output, subjects)
+        left = remove_leftovers(output) if is_group else tidy(output, subjects)
         failures = list(plan.failures) if plan else []
         with open_executor(settings.run, run.log) as executor:
             members = compute(Job(settings, executor, failures, problems))
@@ -88,6 +85,7 @@ def run_level(
                     draw_cohort(settings, members)
             failures += draw_subjects(settings, members, executor)
         write_failures(run, failures, subjects=subjects, kept_stages=kept)
+        remove_orphans(left)  # of a killed run whose processes took their time to end
         tidy(output, [failure.subject for failure in failures])
         report_end(failures, len(subjects))
         if problems:
@@ -105,11 +103,15 @@ def list_kept_stages(settings: Settings, *, is_group: bool) -> Collection[str]:
     return [stage for stage in NOT_REDRAWN if stage not in done]
 
 
-def tidy(output_dir: Path, subjects: Iterable[str]) -> None:
-    """Remove what killed processes left half-written, of some participants and of everyone."""
-    remove_leftovers(output_dir, deep=False)
+def tidy(output_dir: Path, subjects: Iterable[str]) -> list[Path]:
+    """Remove what killed processes left half-written, of some participants and of everyone.
+
+    Returns what somebody still writes.
+    """
+    left = remove_leftovers(output_dir, deep=False)
     for folder in ("group", "logs", *(f"sub-{subject}" for subject in subjects)):
-        remove_leftovers(output_dir / folder)
+        left += remove_leftovers(output_dir / folder)
+    return left
 
 
 def prepare_output(

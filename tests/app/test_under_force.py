@@ -28,7 +28,7 @@ def test_killed_and_disturbed_runs_come_out_as_others(
     faults: Any, world: Any, tmp_path: Path
 ) -> None:
     """A run that is killed, or cannot write its files, does the same once it may."""
-    small = faults.world.World(tmp_path, world.bids, world.model, ("01",))
+    small = faults.world.World(tmp_path, world.bids, world.model, ("01",), tmp_path)
     tally = faults.tally.Tally()
     scenario = faults.kills.make_scenario(
         "participant",

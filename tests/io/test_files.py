@@ -16,6 +16,7 @@ from kraken_bids.io.files import (
     explain_absence,
     find_cache_folder,
     remove_leftovers,
+    remove_orphans,
     take_lock,
 )
 
@@ -85,9 +86,12 @@ def test_only_old_leftovers_are_removed(tmp_path: Path) -> None:
     for path in (old, *others):
         os.utime(path, (0, 0))
 
-    remove_leftovers(tmp_path)
-
+    assert remove_leftovers(tmp_path) == [new]
     assert sorted(folder.iterdir()) == sorted([new, *others])
+
+    os.utime(new, (0, 0))  # its writer has ended since
+    assert remove_orphans([new, folder / "gone"]) == []
+    assert sorted(folder.iterdir()) == sorted(others)
 
 
 def test_the_cache_is_where_the_user_keeps_caches(
