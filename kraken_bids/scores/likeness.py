@@ -15,7 +15,7 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.region_orders import EdgeOrder, list_edge_orders
 from kraken_bids.scores.doubt_words import Doubt
 from kraken_bids.scores.edge_values import some_rows
-from kraken_bids.scores.metrics import correlate, standardize
+from kraken_bids.scores.metrics import standardize
 
 Vector = NDArray[np.float64]
 Rival: TypeAlias = "EdgeOrder | Flavor | Shape"
@@ -59,8 +59,7 @@ class Shape:
     """What somebody may have done to every edge."""
 
     words: str
-    group: str
-    """Of the flavors that it is done to: FC or SC."""
+    group: str  # of the flavors that it is done to
     apply: Callable[[Vector], Vector]
 
     @property
@@ -86,11 +85,8 @@ def judge_mean(
 ) -> list[Doubt]:
     """Compare a mean connectome, or one subject's, [n_edges], with the training mean.
 
-    Returns
-    -------
-    list of Doubt
-        None, or one: that another flavor or another order fits clearly better, or that nothing
-        fits. Empty as well where there is no training mean, or too few edges.
+    One doubt at most: another flavor or order fits clearly better, or nothing fits. None where
+    there is no training mean, or too few edges.
     """
     wanted = training_means.get(flavor)
     if wanted is None or wanted.shape != mean.shape or wanted.size < MIN_EDGES:
@@ -220,8 +216,7 @@ def unlike(flavor: Flavor, own: float) -> Doubt:
 class Form:
     """Another form of a training mean, and what is said of a person who fits it better."""
 
-    target: Vector
-    """Standardized ``[n_edges]``."""
+    target: Vector  # standardized, [n_edges]
     least: float
     """Correlation that it must gain."""
     claim: str
@@ -239,16 +234,18 @@ class OtherForms:
     def __init__(self, flavor: Flavor, mean: NDArray[np.floating]) -> None:
         self.flavor = flavor
         self._mean = np.asarray(mean, np.float64)
-        self._first: tuple[int, Vector, float] | None = None
+        self._first: tuple[int, Vector, float, float] | None = None
         self._forms: tuple[Form, ...] | None = None
         self._found: dict[int, list[tuple[int, float, float]]] = {}
 
-    def add(self, row: int, edges: NDArray[np.floating], likeness: float) -> None:
-        """Take one connectome ``[n_edges]`` and its correlation with the training mean."""
+    def add(self, row: int, edges: NDArray[np.floating], likeness: float, size: float) -> None:
+        """Take one connectome ``[n_edges]``, as :func:`~.metrics.correlate` finds it."""
+        wide = np.array(edges, np.float64)  # once for all forms
         if self._forms is None and self._first is None:
-            self._first = row, np.array(edges, np.float64), likeness
+            self._first = row, wide, likeness, size
             return
-        self.judge(row, likeness, [correlate(edges, one)[0] for one in self.list_targets()])
+        fits = [float(wide @ one) / size if size else 0.0 for one in self.list_targets()]
+        self.judge(row, likeness, fits)
 
     def list_targets(self) -> list[Vector]:
         """Lay the forms out, if they are not; what each connectome is correlated with."""
@@ -285,11 +282,13 @@ class OtherForms:
 def _list_forms(flavor: Flavor, mean: Vector) -> Iterator[Form]:
     """Left and right exchanged, where the sides are known, and transformed values."""
     wanted = standardize(mean)
-    for order in list_edge_orders(flavor.parcellation, mean.size):
-        alike = float(wanted[order.edges] @ wanted)
-        if order.name == SWAP and alike < MAX_ALIKE_FORM:
+    orders = list_edge_orders(flavor.parcellation, mean.size)
+    for order in (one for one in orders if one.name == SWAP):
+        exchanged = wanted[order.edges]
+        alike = float(exchanged @ wanted)
+        if alike < MAX_ALIKE_FORM:
             yield Form(
-                wanted[order.edges],
+                exchanged,
                 MIN_EVIDENCE_SWAP * (1 - alike),
                 "seems to be in another order than the model's and other subjects': "
                 f"{order.words}",

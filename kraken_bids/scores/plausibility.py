@@ -71,11 +71,10 @@ class InputCheck:
             NaN where missing.
         """
         present = edges if np.isfinite(edges.sum()) else edges[np.isfinite(edges)]
-        low, high = (float(present.min()), float(present.max())) if present.size else (0.0, 0.0)
-        if low == high:
+        values = measure_values(self.flavor, edges, present) if present.size else None
+        if values is None or values.low == values.high:
             self.constant.append(row)
             return False
-        values = measure_values(self.flavor, edges, present)
         if self._wanted is None or self.training_mean is None:
             self.take(row, values, None)
             return True
@@ -83,7 +82,7 @@ class InputCheck:
             edges = np.where(np.isfinite(edges), edges, self.training_mean)
         likeness, size = correlate(edges, self._wanted)
         if self._forms is not None:
-            self._forms.add(row, edges, likeness)
+            self._forms.add(row, edges, likeness, size)
         self.take(row, values, (likeness, size, float(edges.sum())))
         self.add_total(edges, is_unlike=likeness < MIN_LIKENESS)
         return True
