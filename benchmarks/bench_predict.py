@@ -1,8 +1,9 @@
 """Speed and memory of prediction, on a model of the published size with random weights.
 
 Prints a table for each part, whole processes: ``predict`` (100 and 400 subjects, 15 inputs, three
-fusions, 15 targets), ``start`` (until the first latent of one subject), ``cohort`` (adaptation,
-encoding and fusion of 1 000 and 4 000 subjects) and ``text`` (matrices as TSV).
+fusions, 15 targets), ``mat`` (the same of MATLAB files), ``start`` (until the first latent of one
+subject), ``cohort`` (adaptation, encoding and fusion of 1 000 and 4 000 subjects) and ``text``
+(matrices as TSV).
 Usage: ``python benchmarks/bench_predict.py [PART ...] [--folder DIR] [--repeats N]``, with
 ``--reference CHECKOUT`` the reference release itself is measured too, in the same run.
 """
@@ -22,14 +23,16 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
+from mat_files import KINDS, reference_command, write_mats
 from numpy.lib import format as npy
 
 HERE = Path(__file__).resolve().parent
 TOOL = str(Path(sysconfig.get_path("scripts")) / "kraken-tools")
-PARTS = ("predict", "start", "cohort", "text")
+PARTS = ("predict", "mat", "start", "cohort", "text")
 REFERENCE_S, SPEED_UP = 54.0, 15.0
 """The reference release on two cores (facts of the project), and by how much to be faster."""
 MAX_GB, MAX_GROWTH = 1.5, 1.1
+MAT_SPEED_UP, MAX_MAT_GROWTH = 14.0, 1.15
 MAX_START_S = 1.5
 TEXT_SPEED_UP = 5.0
 N_COHORT = (1000, 4000)
@@ -59,10 +62,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory(dir=words.folder) as name:
         folder = Path(name)
         for part in words.parts or PARTS:
-            if part == "predict":
-                bench_predict(folder, words.repeats, words.reference)
-            else:
-                globals()[f"bench_{part}"](folder, words.repeats)
+            more = [words.reference] if part in {"predict", "mat"} else []
+            globals()[f"bench_{part}"](folder, words.repeats, *more)
 
 
 def bench_predict(folder: Path, repeats: int, reference: Path | None) -> None:
@@ -78,8 +79,12 @@ def bench_predict(folder: Path, repeats: int, reference: Path | None) -> None:
     runs: dict[str, list[str]] = {"peer: all in memory, .mat": [*peer, str(folder / "peer.mat")]}
     for name, model in (("published files", files[1]), ("our folder", files[0])):
         for suffix in (".npz", ".h5"):
-            runs[f"ours, {name}, {suffix}"] = predict_command(model, few, folder / f"o{suffix}")
-    runs["ours, our folder, 400 subjects, .h5"] = predict_command(files[0], many, folder / "m.h5")
+            runs[f"ours, {name}, {suffix}"] = predict_command(
+                model, [str(few)], folder / f"o{suffix}"
+            )
+    runs["ours, our folder, 400 subjects, .h5"] = predict_command(
+        files[0], [str(many)], folder / "m.h5"
+    )
     costs = measure_all(runs, repeats)
     reference_s = REFERENCE_S
     if reference:
@@ -95,6 +100,30 @@ def bench_predict(folder: Path, repeats: int, reference: Path | None) -> None:
     print(f"Memory {base.gigabytes:.2f} GB, {verdict(is_met=base.gigabytes < MAX_GB)} {MAX_GB}; "
           f"of 400 subjects {growth:.2f} times that of 100, "
           f"{verdict(is_met=growth <= MAX_GROWTH)} {MAX_GROWTH}")  # fmt: skip
+
+
+def bench_mat(folder: Path, repeats: int, reference: Path | None) -> None:
+    files = write_models(folder)
+    few, many = (write_inputs(folder, files[0], n) for n in (100, 400))
+    runs = {"ours, .npz": predict_command(files[0], [str(few)], folder / "o.npz")}
+    for kind in KINDS:
+        for words, inputs in (("", few), (", 400 subjects", many)):
+            mats = write_mats(folder, inputs, kind)
+            runs[f"ours, {kind}{words}"] = predict_command(files[0], mats, folder / "o.npz")
+    costs = measure_all(runs, repeats)
+    reference_s = REFERENCE_S
+    if reference:
+        command = reference_command(reference, files[1:], write_mats(folder, few))
+        costs["peer: reference release, v5"] = measure(command, cwd=reference)
+        reference_s = costs["peer: reference release, v5"].wall
+    print_costs("100 subjects, 15 inputs, 3 fusions, 15 targets", costs, reference_s)
+    for kind in KINDS:
+        base, grown = costs[f"ours, {kind}"], costs[f"ours, {kind}, 400 subjects"]
+        faster, growth = reference_s / base.wall, grown.gigabytes / base.gigabytes
+        print(f"\n{kind}: reference {reference_s:.0f} s / ours {base.wall:.1f} s = {faster:.1f}, "
+              f"{verdict(is_met=faster >= MAT_SPEED_UP)} {MAT_SPEED_UP:.0f}; memory of 400 "
+              f"subjects {growth:.2f} times that of 100, "
+              f"{verdict(is_met=growth <= MAX_MAT_GROWTH)} {MAX_MAT_GROWTH}")  # fmt: skip
 
 
 def bench_start(folder: Path, repeats: int) -> None:
@@ -219,38 +248,10 @@ def list_sizes(model: Path) -> dict[str, int]:
     return {name: entry["n_edges"] for name, entry in transforms.items()}
 
 
-def predict_command(model: Path, inputs: Path, output: Path) -> list[str]:
-    words = ["--model", model, "--input", inputs, "--device", "cpu", "--output", output]
+def predict_command(model: Path, inputs: Sequence[str], output: Path) -> list[str]:
+    given = [word for one in inputs for word in ("--input", one)]
+    words = ["--model", model, *given, "--device", "cpu", "--output", output]
     return [TOOL, "predict", *map(str, words)]
-
-
-def write_mats(folder: Path, inputs: Path) -> list[str]:
-    """Write connectomes as the reference release reads them: ``FLAVOR=FILE.mat`` of squares."""
-    from scipy.io import savemat
-
-    from kraken_bids.connectome.matrices import edges_to_square
-    from kraken_bids.flavors import parse_flavor
-
-    words = []
-    with np.load(inputs) as file:
-        subjects = file["subjects"].astype(object)
-        for name in (name for name in file.files if name != "subjects"):
-            squares = edges_to_square(file[name], diagonal=parse_flavor(name).diagonal)
-            words.append(f"{name}={folder / name}.mat")
-            savemat(folder / f"{name}.mat", {"data": squares, "subjects": subjects})
-    return words
-
-
-def reference_command(reference: Path, published: Sequence[Path], inputs: list[str]) -> list[str]:
-    checkpoint, transforms = map(str, published)
-    names = [word.partition("=")[0] for word in inputs]
-    return [
-        *(sys.executable, str(reference / "run_model.py")),
-        *("--checkpoint", checkpoint, "--inputxform", transforms, "--inputdata", *inputs),
-        *("--outputname", *names, "--adaptmode", "meanfit+meanshift"),
-        *("--fusion", "--fusioninclude", "fusion=all", "fusionSC=SC", "fusionFC=FC"),
-        *("--onlyfusioninputs", "--output", str(published[0].with_name("theirs_{input}.mat"))),
-    ]
 
 
 def measure_all(runs: dict[str, list[str]], repeats: int) -> dict[str, Cost]:
@@ -286,8 +287,8 @@ def time_cpu(job: Callable[[], object]) -> float:
     return time.process_time() - start
 
 
-def print_costs(title: str, costs: dict[str, Cost]) -> None:
-    base = max(cost.wall for name, cost in costs.items() if "peer" in name)
+def print_costs(title: str, costs: dict[str, Cost], base: float | None = None) -> None:
+    base = base or max(cost.wall for name, cost in costs.items() if "peer" in name)
     print(f"\n| {title} | wall, s | CPU, s | peak memory, GB | peer / it |")
     print("|---|---:|---:|---:|---:|")
     for name, cost in costs.items():
