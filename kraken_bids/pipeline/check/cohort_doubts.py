@@ -7,6 +7,7 @@ from dataclasses import replace
 from kraken_bids.cohort.warned import Warned
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import Adaptation
+from kraken_bids.models.krakencoder.devices import single_thread
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.scores.doubt_words import Doubt, check_certain, describe_doubts, name_rows
 from kraken_bids.scores.exchanged_flavors import list_exchanged_doubts
@@ -69,11 +70,12 @@ def _list_by_file(doubts: Sequence[Doubt], labels: Sequence[str]) -> dict[tuple[
 def list_doubts(checks: Mapping[Flavor, InputCheck], model: Model) -> list[Doubt]:
     """List what is unlikely about values, order of edges, flavor and subjects."""
     training_means = model.training_means()
-    doubts = [
-        doubt
-        for check in checks.values()
-        for doubt in (*check.list_doubts(training_means), *check.list_twin_doubts())
-    ]
+    with single_thread():  # of one product of two rows several only wait for each other
+        doubts = [
+            doubt
+            for check in checks.values()
+            for doubt in (*check.list_doubts(training_means), *check.list_twin_doubts())
+        ]
     return doubts + list_exchanged_doubts(checks)
 
 
