@@ -191,7 +191,7 @@ def _has_numbers_as_names(line: bytes) -> bool:
 def _read_stack(path: Path, variable: str) -> list[tuple[str, Floats]]:
     """Read the scans of a file, with what tells them apart; three axes hold several."""
     arrays = {name: own for name, own in read_arrays(path).items() if own.dtype.kind in "fiu"}
-    if variable:
+    if variable and path.suffix != ".npy":  # which has one, without a name
         arrays = {name: own for name, own in arrays.items() if name == variable}
     large = {
         name: own for name, own in arrays.items() if own.ndim in {2, 3} and min(own.shape) > 1

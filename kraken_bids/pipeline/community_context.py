@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.outputs import OUTPUT, prediction_archive_path, relmat_path
+from kraken_bids.bids.outputs import OUTPUT, prediction_archive_path, relmat_path, sidecar_path
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.connectome.matrices import edges_to_square, square_to_edges
 from kraken_bids.exceptions import KrakenBidsError
@@ -17,7 +17,7 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.io.foreign_hdf5 import read_dataset
 from kraken_bids.io.records import column, remove_records, write_records
 from kraken_bids.io.tables import read_relmat
-from kraken_bids.io.writing import write_table
+from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.models.communities.comparison import (
     Labels,
     compare_partitions_by_name,
@@ -102,6 +102,9 @@ def write_modalities(
         [[one] for one in pairs],
         description="Agreement of communities of different data",
     )
+    write_json(sidecar_path(places.table("modalities")), {
+        "Description": "Community of each region in different data, numbered alike"
+    })  # fmt: skip
     write_table(places.table("modalities"), {
         "index": list(range(1, n_regions + 1)),
         "name": list(found.regions),

@@ -1,6 +1,7 @@
 """Files of dynamic communities: shares, labels, presence, scores, history, pictures."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from kraken_bids import __version__
 from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.cohort.failures import going_on
 from kraken_bids.cohort.region_series import RegionSeries
 from kraken_bids.cohort.run_volumes import read_displacement
 from kraken_bids.io.facts import read_facts
@@ -22,6 +24,8 @@ from kraken_bids.models.communities.search import TERMS
 from kraken_bids.pipeline.community_places import LABEL, Places, name_run
 from kraken_bids.report.presence_carpet import PresenceCarpet, draw_presence
 
+Failing = Callable[[RegionSeries, list[Exception]], AbstractContextManager[None]]
+"""Context of what is written of one scan: an error in it is kept, here or among the problems."""
 LEVEL = 0.05
 """Of p, at which presence in a scan is beyond surrogates."""
 
@@ -87,23 +91,57 @@ class CommunityResult:
         return named or tuple(str(k) for k in range(1, n_regions + 1))
 
 
-def write_communities(result: CommunityResult, places: Places) -> None:
-    """Write all files of communities."""
-    _write_regions(result, places)
+def write_communities(
+    result: CommunityResult,
+    places: Places,
+    failing: Failing = lambda _, problems: going_on(problems),
+) -> list[RegionSeries]:
+    """Write all files of communities; what cannot be written costs itself alone.
+
+    Parameters
+    ----------
+    result : CommunityResult
+    places : Places
+    failing : callable, optional
+        Context in which what is of one scan is written.
+
+    Returns
+    -------
+    list of RegionSeries
+        Scans whose presence is written.
+
+    Raises
+    ------
+    InputError
+        If a file of all scans could not be written, once the others are.
+    """
+    problems: list[Exception] = []
+    written = []
+    for write in (_write_regions, _write_scores):
+        with going_on(problems):
+            write(result, places)
     for scan, presence in zip(result.scans, result.found.presence, strict=True):
-        _write_presence(result, scan, presence, places)
-    _write_scores(result, places)
-    if places.picture:
-        _write_pictures(result, places.picture)
+        with failing(scan, problems):
+            _write_presence(result, scan, presence, places)
+            if places.picture:
+                _write_picture(result, scan, presence, places.picture(scan))
+            written.append(scan)
+    if problems:
+        raise problems[0]
+    return written
 
 
-def write_record(result: CommunityResult, places: Places, *, digest: str = "") -> None:
+def write_record(
+    result: CommunityResult, places: Places, written: Sequence[RegionSeries], *, digest: str = ""
+) -> None:
     """Write what was searched for, in what, last of all files: it says that they are whole.
 
     Parameters
     ----------
     result : CommunityResult
     places : Places
+    written : sequence of RegionSeries
+        As of :func:`write_communities`.
     digest : str, optional
         Of all that went in.
     """
@@ -116,6 +154,11 @@ def write_record(result: CommunityResult, places: Places, *, digest: str = "") -
         "StartsInConsensus": 1 + np.flatnonzero(found.is_counted),
         "Scans": [scan.name for scan in result.scans],
         "Sources": [places.source(scan.path) for scan in result.scans],
+        "SourcesNotWritten": [
+            places.source(scan.path)
+            for scan in result.scans
+            if not any(scan is one for one in written)
+        ],
         "Regions": len(found.affiliation),
         "RegionsLeftOut": [
             name for name, label in zip(result.regions, found.labels, strict=True) if label < 0
@@ -194,9 +237,11 @@ def _write_scores(result: CommunityResult, places: Places) -> None:
         **{name: history[:, :, k].ravel() for k, name in enumerate(TERMS)},
     })  # fmt: skip
     if result.resolutions:
-        rows = [asdict(one) for one in result.resolutions]
-        write_table(
-            places.table("resolution"), {key: [row[key] for row in rows] for key in rows[0]}
+        write_records(
+            places.table("resolution"),
+            [Resolution],
+            [[one] for one in result.resolutions],
+            description="Resolutions that were tried",
         )
     else:
         remove_records(places.table("resolution"))
@@ -223,14 +268,15 @@ def _describe(result: CommunityResult, place: int) -> CommunityRow:
     )
 
 
-def _write_pictures(result: CommunityResult, place: Callable[[RegionSeries], Path]) -> None:
+def _write_picture(
+    result: CommunityResult, scan: RegionSeries, presence: NDArray[np.float32], path: Path
+) -> None:
     present = [k for k in range(len(result.names)) if (result.found.labels == k).any()]
-    for scan, presence in zip(result.scans, result.found.presence, strict=True):
-        carpet = PresenceCarpet(
-            name_run(scan),
-            tuple(result.names[k] for k in present),
-            presence[:, present],
-            read_displacement(scan.path, len(presence)),
-        )
-        with atomic_path(place(scan)) as temporary:
-            temporary.write_bytes(draw_presence(carpet))
+    carpet = PresenceCarpet(
+        name_run(scan),
+        tuple(result.names[k] for k in present),
+        presence[:, present],
+        read_displacement(scan.path, len(presence)),
+    )
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(draw_presence(carpet))

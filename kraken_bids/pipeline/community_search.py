@@ -1,4 +1,4 @@
-"""Dynamic communities of region series: the search, its baselines, and the files of both."""
+"""Dynamic communities of region series: the search, its baselines, and surrogates."""
 
 import logging
 from collections.abc import Sequence
@@ -12,16 +12,14 @@ from sklearn.metrics import adjusted_rand_score
 from kraken_bids.cohort.region_series import RegionSeries
 from kraken_bids.models.communities.community_settings import CommunitySettings
 from kraken_bids.models.communities.leiden import find_consensus, find_leiden, score_partition
-from kraken_bids.models.communities.model import Communities, fit_communities
+from kraken_bids.models.communities.model import Communities, fit_prepared
 from kraken_bids.models.communities.null_series import PresenceTest, compare_with_null
 from kraken_bids.models.communities.resolution import Resolution, choose_resolution
 from kraken_bids.models.communities.scans import PreparedScans, prepare_scans
 from kraken_bids.pipeline.community_files import (
     BaselineScore,
     CommunityResult,
-    write_communities,
 )
-from kraken_bids.pipeline.community_places import Places
 from kraken_bids.pipeline.progress import Progress
 
 logger = logging.getLogger(__name__)
@@ -49,38 +47,31 @@ class CommunityOptions:
 
 def search_communities(
     scans: Sequence[RegionSeries],
-    places: Places,
     settings: CommunitySettings,
-    options: CommunityOptions | None = None,
+    options: CommunityOptions,
 ) -> CommunityResult:
-    """Find the communities of region series and write what is known of them.
+    """Find the communities of region series, and what is known of them.
 
     Parameters
     ----------
     scans : sequence of RegionSeries
         Of one atlas.
-    places : Places
-        Where files go.
     settings : CommunitySettings
-    options : CommunityOptions, optional
+    options : CommunityOptions
 
     Raises
     ------
     ConnectomeError, SettingsError
         Where the series cannot be searched.
     """
-    options = options or CommunityOptions()
     logger.info("%d scans of %d regions", len(scans), scans[0].values.shape[1])
     series, counts = [scan.values for scan in scans], [scan.counts for scan in scans]
-    names = [scan.name for scan in scans]
+    prepared = prepare_scans(series, counts, names=[scan.name for scan in scans])
     table: tuple[Resolution, ...] = ()
-    prepared = prepare_scans(series, counts, names=names)
     if options.is_auto:
         settings, table = choose_resolution(prepared, settings, device=options.device)
-    found = fit_communities(
-        series, settings, counts=counts, names=names, device=options.device, watch=_Watch(settings)
-    )
-    result = CommunityResult(
+    found = fit_prepared(prepared, settings, device=options.device, watch=_Watch(settings))
+    return CommunityResult(
         scans,
         found,
         tuple(compare_methods(prepared, found, options)),
@@ -88,8 +79,6 @@ def search_communities(
         table,
         options.n_nulls,
     )
-    write_communities(result, places)
-    return result
 
 
 class _Watch:

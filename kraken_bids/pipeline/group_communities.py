@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,7 +24,7 @@ from kraken_bids.models.krakencoder.devices import resolve_device
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.community_context import list_compared, write_modalities
 from kraken_bids.pipeline.community_events import find_events, write_events
-from kraken_bids.pipeline.community_files import write_record
+from kraken_bids.pipeline.community_files import write_communities, write_record
 from kraken_bids.pipeline.community_places import LABEL, places_in_dataset, remove_earlier
 from kraken_bids.pipeline.community_search import CommunityOptions, search_communities
 from kraken_bids.pipeline.written_communities import read_communities
@@ -94,15 +95,21 @@ def _search(
     logger.info("communities of %s", atlas)
     n_before = len(failures)
     scans = _read_scans(files, failures)
-    is_whole = len(failures) == n_before
     if not scans:
         return False
-    places = places_in_dataset(output, atlas)
+    result = search_communities(scans, search, options)
+    places, whose = places_in_dataset(output, atlas), {one.name: files[one.path] for one in scans}
     remove_earlier(output, atlas, places, scans)
-    result = search_communities(scans, places, search, options)
+    written = write_communities(
+        result, places, lambda scan, _: _failing(failures, whose[scan.name])
+    )
     # where somebody failed, the next run tries again
-    write_record(result, places, digest=now if is_whole else "")
+    write_record(result, places, written, digest=now if len(failures) == n_before else "")
     return True
+
+
+def _failing(failures: list[Failure], member: Member) -> AbstractContextManager[None]:
+    return failing_alone(failures, subject=member.subject, session=member.session, stage=STAGE)
 
 
 def _compare(settings: Settings, members: Sequence[Member], atlas: str) -> None:
@@ -188,7 +195,7 @@ def _read_scans(files: Mapping[Path, Member], failures: list[Failure]) -> list[R
     """Read every scan by itself; one that cannot be used fails its subject alone."""
     scans: list[RegionSeries] = []
     for path, member in files.items():
-        with failing_alone(failures, subject=member.subject, session=member.session, stage=STAGE):
+        with _failing(failures, member):
             (scan,) = read_region_series([path])
             check_regions([*scans[:1], scan])
             prepare_scans([scan.values], [scan.counts], names=[scan.name])

@@ -56,7 +56,8 @@ def read_communities(output_dir: Path, places: Places) -> WrittenCommunities:
     table = read_table(places.regions("dseg"), texts=("name", "community"))
     number = {name: k for k, name in enumerate(names)}
     scans = {}
-    for source in record.texts("Sources"):
+    lacking = set(record.texts("SourcesNotWritten"))
+    for source in (one for one in record.texts("Sources") if one not in lacking):
         path = output_dir / source.removeprefix("bids::")
         presence = presence_beside(path)
         columns = read_table(presence, numbers=names)

@@ -151,8 +151,10 @@ def test_one_of_several_arrays_is_asked_for_by_its_name(tmp_path: Path) -> None:
     scipy.io.savemat(path, {"rest": VALUES, "task": VALUES + 1})
     with pytest.raises(InputError, match=r"rest \[30, 4\], task \[30, 4\].*--variable"):
         read_region_series([path])
-    (scan,) = read_region_series([path], variable="task")
+    np.save(tmp_path / "b.npy", VALUES)  # whose array has no name
+    scan, other = read_region_series([path, tmp_path / "b.npy"], variable="task")
     np.testing.assert_allclose(scan.values, VALUES + 1)
+    np.testing.assert_allclose(other.values, VALUES)
 
 
 def test_folders_of_kraken_bids_give_their_cleaned_series_and_which_volumes_count(

@@ -124,6 +124,27 @@ def test_a_scan_without_enough_volumes_fails_its_subject_alone(
     assert [name[:6] for name in _read_history(settings)["Scans"]] == ["sub-02", "sub-03"]
 
 
+def test_presence_that_cannot_be_written_fails_its_subject_alone(
+    settings: Settings, members: list[Member]
+) -> None:
+    """The others, and what all share, are written; the next run tries again."""
+    output = settings.data.output_dir
+    name = "{0}/func/{0}_task-rest_atlas-fs86_desc-communities_timeseries.tsv"
+    in_the_way = output / name.format("sub-02")
+    in_the_way.mkdir()
+    write_group_communities(settings, members, failures := [])
+    assert [(one.subject, one.stage) for one in failures] == [("02", "communities")]
+    assert (output / name.format("sub-03")).is_file()
+    assert (output / "group" / "atlas-fs86_desc-communities_dseg.tsv").is_file()
+    record = _read_history(settings)
+    assert [name[-46:-39] for name in record["SourcesNotWritten"]] == ["sub-02_"]
+    in_the_way.rmdir()
+    write_group_communities(settings, members, failures := [])
+    assert not failures
+    assert in_the_way.is_file()
+    assert _read_history(settings)["SourcesNotWritten"] == []
+
+
 def test_nothing_of_an_earlier_search_stays_beside_another(
     settings: Settings, members: list[Member]
 ) -> None:

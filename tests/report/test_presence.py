@@ -62,6 +62,12 @@ def test_without_communities_there_is_no_section(tmp_path: Path) -> None:
     assert presence.SECTION.gather(Written(tmp_path, Member("01", None, {}))) is None
 
 
+def test_without_the_tables_of_the_group_there_is_no_section(output: Path) -> None:
+    """The group level was stopped before it wrote them."""
+    group_path(output, "atlas-fs86_desc-communities_communities.tsv").unlink()
+    assert presence.SECTION.gather(Written(output, Member("01", None, {}))) is None
+
+
 def test_presence_of_other_communities_than_those_of_the_group_is_left_out(
     output: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

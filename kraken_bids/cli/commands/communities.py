@@ -105,7 +105,7 @@ def communities(series: tuple[Path, ...], output: Path, **words: Any) -> None:
         from kraken_bids.io.files import make_folder
         from kraken_bids.models.communities.leiden import import_leiden
         from kraken_bids.models.krakencoder.devices import resolve_device
-        from kraken_bids.pipeline.community_files import write_record
+        from kraken_bids.pipeline.community_files import write_communities, write_record
         from kraken_bids.pipeline.community_places import places_in_folder
         from kraken_bids.pipeline.community_search import CommunityOptions, search_communities
 
@@ -126,8 +126,8 @@ def communities(series: tuple[Path, ...], output: Path, **words: Any) -> None:
             regions=words["regions"] or "",
         )
         places = places_in_folder(output)
-        result = search_communities(scans, places, settings, options)
-        write_record(result, places)
+        result = search_communities(scans, settings, options)
+        write_record(result, places, write_communities(result, places))
         for one in result.baselines:
             click.echo(
                 f"{one.method:30} {one.n_communities:3} communities  modularity "

@@ -93,8 +93,23 @@ def fit_communities(
     modularity turned, and presence by the correlation within a community unless the settings say
     otherwise.
     """
-    settings = settings or CommunitySettings()
     prepared = prepare_scans(series, counts, names=names)
+    return fit_prepared(prepared, settings or CommunitySettings(), device=device, watch=watch)
+
+
+def fit_prepared(
+    prepared: PreparedScans,
+    settings: CommunitySettings,
+    *,
+    device: str = "cpu",
+    watch: Watch = lambda _seed, _epoch, _terms: None,
+) -> Communities:
+    """Search for dynamic communities in scans that have been checked; see fit_communities."""
+    if settings.objective == "printed":
+        logger.warning(
+            "objective printed: modularity is minimised, so that regions end in one community or "
+            "in ones that do not belong together; for comparison with the published code alone"
+        )
     _check_number(settings, prepared)
     scans = load_scans(prepared, device)
     starts = []

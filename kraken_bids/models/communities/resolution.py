@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
+from kraken_bids.io.records import column
 from kraken_bids.models.communities.community_settings import CommunitySettings
 from kraken_bids.models.communities.model import load_scans
 from kraken_bids.models.communities.scans import PreparedScans
@@ -31,14 +32,13 @@ TIE = 0.01
 class Resolution:
     """What one resolution leads to."""
 
-    gamma: float
-    """Resolution of modularity."""
-    n_communities: float
-    """Mean number of communities that some region is in."""
-    agreement: float
-    """Mean adjusted Rand index between the partitions of two halves of the data."""
-    standard_error: float
-    """Of that mean, over splits."""
+    gamma: float = column("resolution of modularity")
+    n_communities: float = column("mean number of communities that some region is in")
+    agreement: float = column(
+        "mean adjusted Rand index between the partitions of two halves of the data; 0 for halves "
+        "one of which is all one community"
+    )
+    standard_error: float = column("of the agreement, over splits")
 
 
 def choose_resolution(
@@ -52,7 +52,8 @@ def choose_resolution(
 
     Scans are dealt into two halves at random; a scan alone is cut into its first and second half.
     The resolution of the best agreement is taken; of several, that with the most communities, and
-    of these that nearest to gamma 1.
+    of these that nearest to gamma 1. That all regions are in one community is no agreement,
+    however surely halves say so.
 
     Parameters
     ----------
@@ -90,8 +91,9 @@ def _try(
     agreements, numbers = [], []
     for pair in halves:
         labels = [_partition(half, settings, device) for half in pair]
-        agreements.append(float(adjusted_rand_score(*labels)))
-        numbers += [len(np.unique(own)) for own in labels]
+        own = [len(np.unique(one)) for one in labels]
+        agreements.append(float(adjusted_rand_score(*labels)) if min(own) > 1 else 0.0)
+        numbers += own
     error = float(np.std(agreements, ddof=1) / np.sqrt(len(agreements)))
     return Resolution(settings.gamma, float(np.mean(numbers)), float(np.mean(agreements)), error)
 

@@ -98,7 +98,8 @@ def _read(group: WrittenGroup, metrics: Path) -> AtlasCommunities:
     rows = [row for row in _list_rows(table) if row["n_regions"]]
     names = tuple(str(row["community"]) for row in rows)
     centres = load_centres(atlas)
-    scans = facts.texts("Sources")
+    lacking = set(facts.texts("SourcesNotWritten"))
+    scans = [one for one in facts.texts("Sources") if one not in lacking]
     return AtlasCommunities(
         atlas,
         rows,

@@ -41,8 +41,10 @@ def list_presence(written: Written) -> list[ScanPresence]:
     for path in written.list_files("func/*_desc-communities_timeseries.tsv"):
         atlas = parse_name(path).get("atlas", "")
         names = list_communities(written.output_dir, atlas)
+        if not names:  # the group level was stopped before it wrote them
+            continue
         carpet = read_or_none(lambda path=path, names=names: read_carpet(path, names))  # type: ignore[misc]
-        if carpet is None or not names:
+        if carpet is None:
             continue
         sidecar = read_facts(sidecar_path(path))
         own = {null: sidecar.part(f"P_{null}") for null in NULLS}
@@ -55,7 +57,7 @@ def list_presence(written: Written) -> list[ScanPresence]:
                 report.name if report.exists() else "",
             )
         )
-    return found
+    return sorted(found, key=lambda one: one.figure)
 
 
 def list_communities(output_dir: Path, atlas: str) -> tuple[str, ...]:

@@ -132,6 +132,13 @@ def test_censoring_all_volumes_is_refused_by_the_name_of_the_scan(planted: Any) 
         fit_communities(planted.series, QUICK, counts=counts, names=["a", "b", "c"])
 
 
+def test_the_printed_objective_says_what_it_is(
+    planted: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    fit_communities(planted.series, replace(QUICK, objective="printed", epochs=1, n_seeds=1))
+    assert "modularity is minimised" in caplog.text
+
+
 def test_more_communities_than_regions_are_refused(planted: Any) -> None:
     with pytest.raises(ConnectomeError, match=r"as regions \(40\); found 41"):
         fit_communities(planted.series, replace(QUICK, n_communities=41))
@@ -149,6 +156,16 @@ def test_the_number_of_communities_is_found_by_agreement_of_halves(planted: Any)
     assert settings.n_communities == 4
     assert settings.gamma == 1.0
     assert [one.gamma for one in table] == [0.25, 1.0, 8.0]
+
+
+def test_one_community_of_all_regions_is_no_agreement(planted: Any) -> None:
+    """Two halves always agree on it, and nothing is found."""
+    settings, table = choose_resolution(
+        prepare_scans(planted.series), replace(QUICK, sign="positive"), gammas=(0.0, 1.0)
+    )
+    assert [one.n_communities for one in table] == [1, 4]
+    assert table[0].agreement == 0
+    assert settings.gamma == 1.0
 
 
 def test_one_scan_alone_is_cut_in_halves(plant: Callable[..., Any]) -> None:
