@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.cohort.read_ahead import read_ahead
 from kraken_bids.io.stored_rows import Rows
 
 Edges = NDArray[np.floating]
@@ -54,7 +55,7 @@ class EdgeColumns:
     def _read_edges(self, aside: set[int]) -> Iterator[Edges]:
         total, place, start = np.zeros(self.n_rows), 0, None
         is_header = True  # pandas writes the numbers of the columns above a table
-        for cells in self.cells.read_cells():
+        for cells in read_ahead(self.cells.read_cells()):
             edges = _to_floats(cells)
             start = edges[0, 0] if start is None else start
             with np.errstate(invalid="ignore", over="ignore"):
@@ -71,7 +72,7 @@ class EdgeColumns:
         weights = np.random.default_rng(0).uniform(0.5, 1.5, self.n_edges)
         own, other = np.zeros((2, self.n_rows))
         n_given = 0
-        for cells in self.cells.read_cells():
+        for cells in read_ahead(self.cells.read_cells()):
             column, row = np.divmod(np.arange(place, place + len(cells)), n)
             place += len(cells)
             edges, mirrored = (_to_floats(cells[which]) for which in (row > column, row < column))
