@@ -6,6 +6,7 @@ import click
 
 from kraken_bids import __version__
 from kraken_bids.cli.commands.add_flavor import add_flavor
+from kraken_bids.cli.commands.brain_page import brain
 from kraken_bids.cli.commands.communities import communities
 from kraken_bids.cli.commands.evaluate import evaluate
 from kraken_bids.cli.commands.explain import explain
@@ -33,6 +34,7 @@ def main() -> None:
 
 
 main.add_command(add_flavor)
+main.add_command(brain)
 main.add_command(communities)
 main.add_command(convert)
 main.add_command(describe)

@@ -40,10 +40,10 @@ def draw_deviations(flavor: str, columns: Columns) -> bytes:
         theme.add_text(plane, 10, top - 12, TITLES[measure])
         z, q = (columns[f"{measure}_{name}"][is_region] for name in ("z", "q"))
         for title, right, up, side, left in VIEWS if len(centres) == len(z) else ():
-            width, shown = 262 if side else 182, _choose_side(centres, side)
-            points = _lay_out(centres[:, [right, up]], shown, turned=side == "L", width=width)
+            width, shown = 262 if side else 182, choose_side(centres, side)
+            points = lay_out(centres[:, [right, up]], shown, turned=side == "L", width=width)
             points += (left, top)
-            _draw_outline(plane, points[shown])
+            draw_outline(plane, points[shown])
             _draw_dots(plane, points, z, q <= RATE, shown, names)
             style: dict[str, Any] = {"color": theme.MUTED, "fontsize": theme.SMALL}
             theme.add_text(plane, left + width / 2, top + VIEW + 4, title, ha="center", **style)
@@ -51,12 +51,13 @@ def draw_deviations(flavor: str, columns: Columns) -> bytes:
     return theme.draw_png(figure)
 
 
-def _choose_side(centres: Floats, side: str) -> Booleans:
+def choose_side(centres: Floats, side: str) -> Booleans:
+    """Regions [n_regions] that a view of a hemisphere (``L``, ``R``), or of both, shows."""
     x = centres[:, 0]
     return np.isfinite(x) & ((x <= 0) if side == "L" else (x >= 0) if side == "R" else True)
 
 
-def _lay_out(points: Floats, shown: Booleans, *, turned: bool, width: float) -> Floats:
+def lay_out(points: Floats, shown: Booleans, *, turned: bool, width: float) -> Floats:
     """Pixels [n, 2], right and down, of places in mm; those shown fill a view to its margin."""
     x, y = (-points[:, 0] if turned else points[:, 0]), -points[:, 1]
     placed = np.column_stack([x, y])
@@ -67,7 +68,7 @@ def _lay_out(points: Floats, shown: Booleans, *, turned: bool, width: float) -> 
     return moved
 
 
-def _draw_outline(plane: "Axes", inside: Floats) -> None:
+def draw_outline(plane: "Axes", inside: Floats) -> None:
     """Draw the outline of the regions, a centimetre around them."""
     from scipy.spatial import ConvexHull
 

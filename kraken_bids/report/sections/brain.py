@@ -1,7 +1,7 @@
 """The strongest connections of the group's mean connectomes, in a glass brain."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,9 @@ import numpy as np
 from kraken_bids.connectome.labels.region_places import load_centres
 from kraken_bids.connectome.matrices import edges_to_square, square_to_edges
 from kraken_bids.flavors import Flavor
+from kraken_bids.parcellations import load_parcellation
 from kraken_bids.report import theme
+from kraken_bids.report.regions import order_groups
 from kraken_bids.report.section import Floats, Group, Section
 from kraken_bids.report.words import explain_unit
 from kraken_bids.report.written import Means, read_means, sort_flavors
@@ -33,6 +35,10 @@ class GlassBrain:
     """[n_measured, 3]: MNI152NLin6Asym, RAS mm; regions that nobody has are left out."""
     n_edges: int
     """Connections that were measured."""
+    names: tuple[str, ...]
+    """Of the regions [n_measured]."""
+    networks: tuple[str, ...]
+    """Lobe, network or structure of each region [n_measured]."""
 
     @property
     def shown(self) -> Floats:
@@ -56,13 +62,15 @@ def gather(group: WrittenGroup) -> dict[Group, GlassBrain] | None:
     return found or None
 
 
-def find_strongest(flavor: Flavor, means: Means) -> GlassBrain | None:
-    """Find the strongest connections of a mean connectome.
+def find_strongest(flavor: Flavor, means: Means, *, at_most: int = MAX_EDGES) -> GlassBrain | None:
+    """Find the strongest connections of a connectome.
 
     Parameters
     ----------
     means : tuple
-        Mean measured edges of the group first.
+        Edges first, such as the mean measured ones of the group.
+    at_most : int
+        Connections to find; twice as many where some are equally strong.
 
     Returns
     -------
@@ -74,21 +82,34 @@ def find_strongest(flavor: Flavor, means: Means) -> GlassBrain | None:
     if edges is None or not edges.size or edges.size != len(centres) * (len(centres) - 1) // 2:
         return None
     size = np.abs(np.nan_to_num(edges, posinf=0, neginf=0))
-    threshold = np.sort(size)[-min(MAX_EDGES, size.size)]
+    threshold = np.sort(size)[-min(at_most, size.size)]
     is_strong = (size >= threshold) & (size > 0)
-    if is_strong.sum() > 2 * MAX_EDGES:
+    if is_strong.sum() > 2 * at_most:
         is_strong = size > threshold
     if not is_strong.any():
         return None
     measured = np.isfinite(edges_to_square(edges, diagonal=np.nan)).any(axis=1)
     square = edges_to_square(np.where(is_strong, edges, 0), diagonal=0)
+    table = load_parcellation(flavor.parcellation)
     return GlassBrain(
         flavor=flavor.name,
         group=flavor.group,
         square=square[np.ix_(measured, measured)],
         centres=centres[measured],
         n_edges=int(np.isfinite(edges).sum()),
+        names=tuple(np.array(table.region_names, object)[measured]),
+        networks=tuple(np.array(table.groups, object)[measured]),
     )
+
+
+def colour_networks(networks: Sequence[str]) -> list[str]:
+    """Give each region the colour of its network, as in the circles of connections."""
+    n_colours = len(theme.REGION_COLOURS)
+    colours = {
+        name: theme.REGION_COLOURS[k % n_colours]
+        for k, name in enumerate(order_groups(tuple(networks)))
+    }
+    return [colours[name] for name in networks]
 
 
 def draw_glass_brain(brain: GlassBrain, *, unit: str | None = None) -> bytes:
@@ -116,8 +137,8 @@ def draw_glass_brain(brain: GlassBrain, *, unit: str | None = None) -> bytes:
             figure=figure,
             axes=(0, 0.02, 0.91, 0.96),
             display_mode="lzry",
-            node_color=theme.MUTED,
-            node_size=5,
+            node_color=colour_networks(brain.networks),
+            node_size=9,
             edge_cmap=colours,
             edge_vmin=norm.vmin,
             edge_vmax=norm.vmax,

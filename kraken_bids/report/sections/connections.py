@@ -1,0 +1,72 @@
+"""The strongest connections of one person in the brain: measured, predicted, and changed."""
+
+from collections.abc import Mapping
+
+from kraken_bids.connectome.matrices import fill_square, square_to_edges
+from kraken_bids.flavors import Flavor
+from kraken_bids.io.tables import read_relmat
+from kraken_bids.report.edge_views import draw_connections
+from kraken_bids.report.section import Floats, Group, Section
+from kraken_bids.report.sections.brain import GlassBrain, find_strongest
+from kraken_bids.report.written import Written, read_or_none, sort_flavors
+
+MAX_SHOWN = 60
+OTHERS = {"FC": ("fusionSC", "structure"), "SC": ("fusionFC", "function")}
+"""Source of predictions of each modality from the other one alone, and its name."""
+Brains = dict[str, GlassBrain]
+
+
+def gather(written: Written) -> dict[Group, Brains] | None:
+    """Choose the first measured flavor of FC and of SC, rather one that was predicted too."""
+    found: dict[Group, Brains] = {}
+    targets = written.list_targets()
+    flavors = sort_flavors(one.name for one in written.measured)
+    for flavor in sorted(flavors, key=lambda one: one not in targets):
+        if flavor.group not in found and (brains := _find_brains(written, flavor)):
+            found[flavor.group] = brains
+    return found or None
+
+
+def _find_brains(written: Written, flavor: Flavor) -> Brains:
+    edges = read_or_none(lambda: _read_edges(written, flavor))
+    if edges is None:
+        return {}
+    source, name = OTHERS[flavor.group]
+    n_regions = written.read_regions(flavor.parcellation).n_regions
+    square = written.read_prediction(flavor, source, n_regions)
+    mean, _ = written.means.get(flavor.name, (None, None))
+    wanted = {
+        "strongest connections, as measured": edges,
+        f"strongest connections, as predicted from {name} alone": (
+            None if square is None else square_to_edges(square)
+        ),
+        "changed most: measured connections less the mean of the group": (
+            edges - mean if mean is not None and mean.shape == edges.shape else None
+        ),
+    }
+    found = {
+        title: find_strongest(flavor, (values, None), at_most=MAX_SHOWN)
+        for title, values in wanted.items()
+    }
+    return {title: brain for title, brain in found.items() if brain is not None}
+
+
+def _read_edges(written: Written, flavor: Flavor) -> Floats:
+    path = written.member.connectomes[flavor]
+    return fill_square(read_relmat(path), str(path))[1]
+
+
+def draw(found: Mapping[Group, Brains]) -> dict[str, bytes]:
+    """Draw the brains of each modality."""
+    return {f"connections_{group}": draw_connections(brains) for group, brains in found.items()}
+
+
+SECTION = Section(
+    "connections",
+    "Brain",
+    "connections.html",
+    gather,
+    heading="Connections in the brain",
+    draw=draw,
+    figures=("connections_",),
+)

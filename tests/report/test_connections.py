@@ -1,0 +1,101 @@
+"""A participant's page shows the strongest connections: measured, predicted, changed."""
+
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from kraken_bids.bids.outputs import group_path, latents_path, relmat_path, sidecar_path
+from kraken_bids.cohort.from_dataset import list_members
+from kraken_bids.cohort.latent_tables import write_latent_table
+from kraken_bids.connectome.matrices import edges_to_square, square_to_edges
+from kraken_bids.flavors import parse_flavor
+from kraken_bids.io.hdf5 import write_hdf5
+from kraken_bids.io.writing import write_json, write_relmat
+from kraken_bids.parcellations import load_parcellation
+from kraken_bids.report import theme
+from kraken_bids.report.page import build_subject_page, draw_figures, render_page
+from kraken_bids.report.sections.brain import colour_networks
+from kraken_bids.report.sections.connections import MAX_SHOWN, draw, gather
+from kraken_bids.report.written import Written
+
+FC, COUNT, SC = map(
+    parse_flavor, ("FCcorr_fs86_hpf", "SCifod2act_fs86_count", "SCifod2act_fs86_volnorm")
+)
+RNG = np.random.default_rng(4)
+MEASURED = {f: np.round(RNG.uniform(0.01, 1, 3655), 6) for f in (FC, COUNT, SC)}
+PREDICTED = {f: np.round(RNG.uniform(0.01, 1, 3655), 6) for f in (FC, SC)}
+MEAN = RNG.uniform(0, 1, 3655)
+
+
+@pytest.fixture
+def written(tmp_path: Path) -> Written:
+    """One session; the model predicts volnorm and not the count."""
+    for flavor, edges in MEASURED.items():
+        square = edges_to_square(edges, diagonal=0)
+        write_relmat(relmat_path(tmp_path, {"sub": "01"}, flavor, source=None), square)
+    latents = latents_path(tmp_path, "01", None)
+    write_latent_table(latents, {"fusionSC": np.ones(4, np.float32)})
+    write_json(sidecar_path(latents), {"InputSources": {"fusionSC": {}, "fusionFC": {}}})
+    for flavor, source in ((FC, "fusionSC"), (SC, "fusionFC")):
+        path = relmat_path(tmp_path, {"sub": "01"}, flavor, source=source)
+        write_relmat(path, edges_to_square(PREDICTED[flavor], diagonal=0))
+        write_json(sidecar_path(path), {})
+    place = group_path(tmp_path, "mean_connectomes.h5")
+    place.parent.mkdir()
+    with write_hdf5(place) as file:
+        for kind in ("measured", "training"):
+            file[f"{FC.name}/{kind}"] = MEAN
+    return Written(tmp_path, list_members(tmp_path)[0])
+
+
+def strongest(edges: np.ndarray) -> np.ndarray:
+    """Edges that numpy sorts first; 0 elsewhere."""
+    order = np.argsort(-np.abs(edges))[:MAX_SHOWN]
+    kept = np.zeros(edges.size)
+    kept[order] = edges[order]
+    return kept
+
+
+def test_rows_are_what_they_are_called(written: Written) -> None:
+    """Each holds the edges that are largest in it; no mean, no change."""
+    found = gather(written)
+    assert found is not None
+    measured, predicted, changed = found["FC"].values()
+    np.testing.assert_array_equal(square_to_edges(measured.square), strongest(MEASURED[FC]))
+    np.testing.assert_array_equal(square_to_edges(predicted.square), strongest(PREDICTED[FC]))
+    wanted = strongest(MEASURED[FC] - MEAN)
+    np.testing.assert_allclose(square_to_edges(changed.square), wanted, atol=1e-12)
+    assert [title.partition(":")[0] for title in found["SC"]] == [
+        "strongest connections, as measured",
+        "strongest connections, as predicted from function alone",
+    ]
+    # the flavor that was predicted too, not the first by name
+    assert {brain.flavor for brain in found["SC"].values()} == {SC.name}
+    assert measured.names == load_parcellation("fs86").region_names
+    assert measured.networks == load_parcellation("fs86").groups
+
+
+def test_a_network_has_one_colour_and_pixels_of_it(written: Written) -> None:
+    """Different networks have different ones, which the figure shows."""
+    groups = load_parcellation("fs86").groups
+    colours = dict(zip(groups, colour_networks(groups), strict=True))
+    assert len(set(colours.values())) == len(colours)
+    found = gather(written)
+    assert found is not None
+    png = draw(found)["connections_FC"]
+    pixels = imread(BytesIO(png))[..., :3].reshape(-1, 3)
+    for colour in colours.values():
+        distance = np.abs(pixels - theme.colors.to_rgb(colour)).max(axis=1)
+        assert (distance < 0.06).sum() > 20
+
+
+def test_the_page_shows_them(written: Written) -> None:
+    """With how many of how many."""
+    page = build_subject_page(written)
+    text = render_page(page, draw_figures(page))
+    assert "Connections in the brain" in text
+    assert "The 60 connections with the largest values" in text
+    assert "3,655" in text
