@@ -15,7 +15,7 @@ from nilearn.plotting import view_connectome
 
 square = np.array([[0, 1.0], [1.0, 0]])
 page = view_connectome(square, np.array([[-30.0, 0, 0], [30, 0, 0]])).html
-for tag in re.findall(r"<link\b[^>]*>", page):
+for tag in re.findall(r"<link\s[^<>]*>", page):
     print(" ".join(tag.split()))
 PYTHON
 grep -q 'rel="icon".*raw.githubusercontent.com' "$folder/seen"

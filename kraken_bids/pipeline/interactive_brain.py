@@ -18,9 +18,10 @@ from kraken_bids.report.sections.brain import GlassBrain, colour_networks, find_
 from kraken_bids.report.written import Written, read_means
 from kraken_bids.report.written_group import WrittenGroup
 
-LINK = re.compile(r"<link\b[^>]*>", re.IGNORECASE)
+LINK = re.compile(r"<link\s[^<>]*\bhref\s*=\s*[\"']?(?:https?:)?//[^<>]*>", re.IGNORECASE)
+"""A tag, and not the word in the scripts of the page."""
 REQUEST = re.compile(
-    r"<(?:script|img|iframe|source|video|audio|object|embed)\b[^>]*\b(?:src|data)\s*=\s*"
+    r"<(?:script|link|img|iframe|source|video|audio|object|embed)\s[^<>]*\b(?:src|href|data)\s*=\s*"
     r"[\"']?(?:https?:)?//|@import|url\(\s*[\"']?(?:https?:)?//",
     re.IGNORECASE,
 )
