@@ -211,10 +211,11 @@ def describe_folder(folder: Path) -> Dataset | None:
     """Return the dataset whose root is this folder, or None."""
     if _is_freesurfer(folder):
         return Dataset("freesurfer", folder, "derivative", "freesurfer", "")
-    if not (folder / DESCRIPTION).is_file():
-        layout = find_layout(folder)
-        if layout:
-            return Dataset(_name_of(folder), folder, "derivative", layout, "")
+    is_described = (folder / DESCRIPTION).is_file()
+    layout = "" if is_described and has_subjects(folder) else find_layout(folder)
+    if layout:
+        return Dataset(_name_of(folder), folder, "derivative", layout, "")
+    if not is_described:
         if not has_subjects(folder):
             return None
         # Without a description, a folder that has derivatives/ inside is taken for the raw root.

@@ -115,6 +115,14 @@ def test_a_folder_of_the_hcp_can_be_named(tmp_path: Path, raw: Path) -> None:
     assert found["s1200"] == HCP
 
 
+def test_a_description_in_a_folder_of_the_hcp_changes_nothing(tmp_path: Path) -> None:
+    """Somebody may have put one there; nobody's folder is called sub-."""
+    make(tmp_path, "100307/MNINonLinear/T1w.nii.gz")
+    (tmp_path / "dataset_description.json").write_text('{"Name": "HCP", "BIDSVersion": "1.8.0"}')
+    (dataset,) = find_datasets(tmp_path, {})
+    assert (dataset.pipeline, dataset.kind) == (HCP, "derivative")
+
+
 def test_new_folders_are_seen(tmp_path: Path) -> None:
     """What was listed is listed again where the root has changed."""
     make(tmp_path, "1/MNINonLinear/x")
