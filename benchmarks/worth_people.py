@@ -53,7 +53,9 @@ def judge_target(model, edges, target: Flavor, trained: NDArray[np.bool_]) -> st
     folds = deal_folds(n, min(N_FOLDS, n))
     fitted = fit_calibration(measured, predicted, folds=folds)
     scores = score_comparison(compare(measured, predicted, folds=folds))
-    calibrated = score_comparison(compare(measured, fitted.held_out, folds=folds))["gain"]
+    calibrated = score_comparison(compare(measured, np.asarray(fitted.held_out), folds=folds))[
+        "gain"
+    ]
     latents = model.fuse_for(target, {f: model.encode(f, x) for f, x in inputs.items()}, source)
     features = describe_people(latents, latents.mean(axis=0), np.full(n, np.nan))
     covered, _ = measure_coverage(measured, predicted, fitted, features, coverage=0.9)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.calibration.calibration import Calibration, CrossFit
+from kraken_bids.scores.metrics import EdgeRows
 from kraken_bids.scores.quality_control import CROSS_MODAL
 
 Edges = NDArray[np.float32]
@@ -38,7 +39,7 @@ class CalibratedPair:
         return self.fitted.calibration
 
     @property
-    def held_out(self) -> Edges:
+    def held_out(self) -> EdgeRows:
         """Predictions calibrated without the own fold [n, n_edges]: to compare with measured."""
         return self.fitted.held_out
 

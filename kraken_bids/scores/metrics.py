@@ -1,7 +1,7 @@
 """How well predicted connectomes match observed ones: observed in rows, predicted in columns."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -217,6 +217,17 @@ def rank_cells(correlations: NDArray[np.floating]) -> Matrix:
         up_to = np.searchsorted(order[row], values, side="right")
         ranks[row] = ((n - up_to) + (n - 1 - below)) / 2
     return ranks
+
+
+class EdgeRows(Protocol):
+    """Connectomes ``[n_subjects, n_edges]`` of which some are taken: an array, or as one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Subjects and edges."""
+
+    def __getitem__(self, key: Any, /) -> Any:
+        """Take some rows, or some edges of some rows, as an array."""
 
 
 def list_blocks(rows: NDArray[np.floating]) -> Iterator[slice]:

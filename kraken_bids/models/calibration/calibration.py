@@ -6,14 +6,16 @@ little. A calibration brings them to the units and the mean of a cohort in which
 measured, edge by edge: ``mean_measured + slope * (predicted - mean_predicted)``.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.models.calibration.edge_slopes import FoldSums, sum_folds
 from kraken_bids.models.calibration.increments import Increments, sum_increments
+from kraken_bids.scores.metrics import EdgeRows
 
 Edges = NDArray[np.float32]
 
@@ -43,11 +45,48 @@ class Calibration:
     """Mean over edges of the correlation of predicted and measured values over people: what the
     slope of every edge was shrunk to, in units of the edge's own spread."""
 
+    def take(self, edges: slice) -> Self:
+        """Keep some edges."""
+        own = (self.mean_measured[edges], self.mean_predicted[edges], self.slope[edges])
+        return type(self)(*own, self.n_fitted, self.kept, self.correlation)
+
     def apply(self, predicted: NDArray[np.floating]) -> Edges:
         """Calibrate raw predictions ``[..., n_edges]``; NaN stays NaN."""
         return np.asarray(
             self.mean_measured + self.slope * (predicted - self.mean_predicted), np.float32
         )
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOut:
+    """Predictions calibrated without the own fold; those that are taken are computed then.
+
+    As an array of ``[n_subjects, n_edges]`` they would take as much memory as what they are made
+    of.
+    """
+
+    predicted: NDArray[np.floating]
+    folds: NDArray[np.intp]
+    without: Sequence[Calibration]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Subjects and edges."""
+        return self.predicted.shape
+
+    def __getitem__(self, key: Any) -> Edges:
+        """Take some rows, or some edges of some rows."""
+        rows, edges = key if isinstance(key, tuple) else (key, slice(None))
+        folds, predicted = self.folds[rows], self.predicted[rows][:, edges]
+        found = np.empty(predicted.shape, np.float32)
+        for fold in np.unique(folds):
+            own = folds == fold
+            found[own] = self.without[fold].take(edges).apply(predicted[own])
+        return found
+
+    def __array__(self, dtype: Any = None, copy: Any = None) -> NDArray[Any]:
+        """All of them."""
+        return np.asarray(self[:], dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +99,7 @@ class CrossFit:
     """[n_subjects]: fold of each."""
     without: tuple[Calibration, ...]
     """Fitted without each fold, with everything that is chosen by data chosen without it."""
-    held_out: Edges = field(repr=False)
+    held_out: EdgeRows = field(repr=False)
     """[n_subjects, n_edges]: everyone's prediction, calibrated without the own fold."""
     increments: Increments | None = field(default=None, repr=False)
     """What predictions added to the mean, by which the share that is kept was chosen."""
@@ -99,10 +138,7 @@ def fit_calibration(
     without = tuple(
         finish_slopes(sums, {fold}, increments.choose_share(fold)) for fold in range(len(sums.n))
     )
-    held_out = np.empty(measured.shape, np.float32)
-    for fold, own in enumerate(without):
-        rows = folds == fold
-        held_out[rows] = own.apply(predicted[rows])
+    held_out = HeldOut(predicted, folds, without)
     return CrossFit(everyone, folds, without, held_out=held_out, increments=increments)
 
 

@@ -133,6 +133,8 @@ def test_edges_that_nobody_has_and_predictions_that_do_not_differ_become_the_mea
 def test_units_of_either_side_change_nothing():
     measured, predicted = make_people(40, share=0.2)
     folds = deal_folds(40, 8)
-    as_it_is = fit_calibration(measured, predicted, folds=folds).held_out
-    other = fit_calibration(1000 * measured - 5, predicted / 64 + 2, folds=folds).held_out
+    as_it_is = np.asarray(fit_calibration(measured, predicted, folds=folds).held_out)
+    other = np.asarray(
+        fit_calibration(1000 * measured - 5, predicted / 64 + 2, folds=folds).held_out
+    )
     np.testing.assert_allclose(other, 1000 * as_it_is - 5, rtol=1e-4)
