@@ -1,7 +1,7 @@
 """Failures of one subject or session: named, kept, and no end of the others."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -143,3 +143,12 @@ def read_rows(path: Path) -> list[tuple[str, ...]]:
     if len(whole) < len(rows):
         logger.warning("%s: %d damaged row(s) left out", path, len(rows) - len(whole))
     return whole
+
+
+def exit_code_of(failures: Sequence[Failure], n_subjects: int) -> int:
+    """0 all done; 1 some participant failed; where nobody got through for one reason, its code."""
+    if not failures:
+        return 0
+    codes = {failure.exit_code for failure in failures}
+    nobody = len({failure.subject for failure in failures}) == n_subjects
+    return codes.pop() if nobody and len(codes) == 1 else 1

@@ -18,6 +18,7 @@ from kraken_bids.cohort.projections import Cohort, Projected
 from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.cohort.warned import Warned, write_group_warnings
 from kraken_bids.exceptions import InputError
+from kraken_bids.models.krakencoder.described_atlases import list_model_atlases
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.calibrated_cohort import calibrate_group
 from kraken_bids.pipeline.check.compared_sessions import (
@@ -55,7 +56,7 @@ from kraken_bids.pipeline.levels import (
     Job,
     run_level,
 )
-from kraken_bids.pipeline.model_atlases import list_model_atlases, prepare_regions
+from kraken_bids.pipeline.model_atlases import prepare_regions
 from kraken_bids.pipeline.participant import collect_failures, load_model_of, plan_cohort
 from kraken_bids.pipeline.predict.fitted_subjects import fit_on_whom
 from kraken_bids.pipeline.refit import refit_partial_correlations

@@ -15,14 +15,13 @@ from kraken_bids.bids.output_dataset import (
     write_readme,
     write_region_tables,
 )
-from kraken_bids.cohort.failures import Failure, going_on
+from kraken_bids.cohort.failures import Failure, exit_code_of, going_on
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.io.files import remove_leftovers, remove_orphans
 from kraken_bids.logs import show_repeated_warnings
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.plan import Plan
 from kraken_bids.pipeline.provenance import (
-    exit_code_of,
     follow_run,
     start_run,
     write_citation,

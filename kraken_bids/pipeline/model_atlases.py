@@ -2,17 +2,12 @@
 
 import logging
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from kraken_bids.bids.custom_atlases import read_region_table
 from kraken_bids.bids.output_dataset import write_region_tables
 from kraken_bids.bids.outputs import region_table_path
-from kraken_bids.exceptions import CheckpointError, InputError
-from kraken_bids.flavors import recognize_flavor
-from kraken_bids.io.texts import read_json
-from kraken_bids.models.krakencoder.checkpoint import DESCRIPTION_NAME
+from kraken_bids.exceptions import CheckpointError
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.model_regions import (
     count_regions,
@@ -22,22 +17,6 @@ from kraken_bids.models.krakencoder.model_regions import (
 from kraken_bids.parcellations import Parcellation, list_parcellations
 
 logger = logging.getLogger(__name__)
-
-
-def list_model_atlases(model: str) -> tuple[str, ...]:
-    """Atlases beyond the package's that a model folder knows, without loading the model.
-
-    None where it is no folder: published models know those of the package alone.
-    """
-    content: dict[str, Any] = {}
-    with suppress(InputError):
-        path = Path(model)
-        content = read_json(path if path.name == DESCRIPTION_NAME else path / DESCRIPTION_NAME)
-    architecture = content.get("architecture")
-    names = architecture.get("flavors") if isinstance(architecture, dict) else None
-    flavors = [recognize_flavor(str(name)) for name in names] if isinstance(names, list) else []
-    found = dict.fromkeys(flavor.parcellation for flavor in flavors if flavor is not None)
-    return tuple(name for name in found if name not in list_parcellations())
 
 
 def check_regions(model: Model, parcellations: Iterable[Parcellation]) -> None:

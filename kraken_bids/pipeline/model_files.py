@@ -10,11 +10,11 @@ from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.digests import compute_sha256
 from kraken_bids.models.krakencoder.checkpoint import (
-    DESCRIPTION_NAME,
     TRAINING_NAME,
     WEIGHTS_NAME,
     write_model,
 )
+from kraken_bids.models.krakencoder.described_atlases import DESCRIPTION_NAME
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.merge import merge_models
 from kraken_bids.models.krakencoder.model import Model

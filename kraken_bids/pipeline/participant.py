@@ -18,6 +18,7 @@ from kraken_bids.cohort.projections import encode_cohort
 from kraken_bids.cohort.sources import PredictionPlan, build_sources, list_source_names
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import list_lacking
+from kraken_bids.models.krakencoder.described_atlases import list_model_atlases
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.pipeline.calibrate.choice_of_calibration import (
@@ -35,7 +36,7 @@ from kraken_bids.pipeline.levels import (
     run_level,
 )
 from kraken_bids.pipeline.measure.session import measure_session
-from kraken_bids.pipeline.model_atlases import list_model_atlases, prepare_regions
+from kraken_bids.pipeline.model_atlases import prepare_regions
 from kraken_bids.pipeline.plan import Plan, plan_participants
 from kraken_bids.pipeline.predict.choice_of_adaptation import (
     choose_adaptation,

@@ -11,14 +11,13 @@ from kraken_bids.bids.foreign_layouts import FOREIGN
 from kraken_bids.bids.inputs import find_session_inputs
 from kraken_bids.bids.query import ExplicitPaths, Query, read_exclusions, read_filters
 from kraken_bids.bids.transforms import TemplateOptions
-from kraken_bids.cohort.failures import Failure, record
+from kraken_bids.cohort.failures import Failure, exit_code_of, record
 from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
+from kraken_bids.models.krakencoder.described_atlases import list_model_atlases
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.measure.nilearn_confounds import AROMA
 from kraken_bids.pipeline.measure.tasks import SessionTask
-from kraken_bids.pipeline.model_atlases import list_model_atlases
 from kraken_bids.pipeline.progress import Progress
-from kraken_bids.pipeline.provenance import exit_code_of
 from kraken_bids.pipeline.requests import check_data_requests
 from kraken_bids.settings import DataSettings, Settings, split_atlas
 

@@ -203,12 +203,3 @@ def write_failures(
     finally:
         if lock is not None:
             os.close(lock)
-
-
-def exit_code_of(failures: Sequence[Failure], n_subjects: int) -> int:
-    """0 all done; 1 some participant failed; where nobody got through for one reason, its code."""
-    if not failures:
-        return 0
-    codes = {failure.exit_code for failure in failures}
-    nobody = len({failure.subject for failure in failures}) == n_subjects
-    return codes.pop() if nobody and len(codes) == 1 else 1

@@ -9,7 +9,7 @@ from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.names import session_label
 from kraken_bids.exceptions import FlavorError, SettingsError
 from kraken_bids.flavors import Flavor, suggest
-from kraken_bids.pipeline.measure.tractogram_session import MEASURES
+from kraken_bids.pipeline.measure.tasks import MEASURES
 from kraken_bids.settings import DEFAULT_ATLASES, DEFAULT_SOURCES, DataSettings
 
 logger = logging.getLogger(__name__)

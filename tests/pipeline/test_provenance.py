@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from kraken_bids.cli import app
 from kraken_bids.cli.options import read_config
-from kraken_bids.cohort.failures import failure_of, going_on, read_failures
+from kraken_bids.cohort.failures import exit_code_of, failure_of, going_on, read_failures
 from kraken_bids.cohort.from_dataset import list_members
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import parse_flavor
@@ -19,7 +19,6 @@ from kraken_bids.io.digests import digest, file_stamps
 from kraken_bids.logs import stop_file_log
 from kraken_bids.pipeline.provenance import (
     Run,
-    exit_code_of,
     follow_run,
     start_run,
     write_citation,

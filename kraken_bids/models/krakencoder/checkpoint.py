@@ -20,6 +20,7 @@ from kraken_bids.io.files import atomic_path, make_folder
 from kraken_bids.io.tensors import read_arrays, write_array_stream, write_arrays
 from kraken_bids.io.texts import read_json
 from kraken_bids.models.krakencoder.architecture import Architecture, Weights
+from kraken_bids.models.krakencoder.described_atlases import DESCRIPTION_NAME
 from kraken_bids.models.krakencoder.devices import resolve_device
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.reduction import Reduction
@@ -28,7 +29,6 @@ from kraken_bids.published.cache import check_copy, remember_copy
 
 FORMAT = "kraken_bids model"
 FORMAT_VERSION = 1
-DESCRIPTION_NAME = "model.json"
 WEIGHTS_NAME = "weights.safetensors"
 MAPS_NAME = "maps.safetensors"
 TRAINING_NAME = "training.json"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import suggest
-from kraken_bids.models.krakencoder.checkpoint import DESCRIPTION_NAME, read_model
+from kraken_bids.models.krakencoder.checkpoint import read_model
+from kraken_bids.models.krakencoder.described_atlases import DESCRIPTION_NAME
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.published_checkpoint import read_upstream
 from kraken_bids.published.models import (

@@ -18,6 +18,9 @@ from kraken_bids.settings import Settings, to_plain
 
 logger = logging.getLogger(__name__)
 
+MEASURES = {"ifod2": "SCifod2act", "sdstream": "SCsdstream"}
+"""What each algorithm of tractography gives."""
+
 
 @dataclass(frozen=True)
 class SessionTask:

@@ -41,12 +41,11 @@ from kraken_bids.pipeline.measure.structural_connectomes import (
     count_streamlines,
     search_labels,
 )
-from kraken_bids.pipeline.measure.tasks import SessionTask, is_up_to_date
+from kraken_bids.pipeline.measure.tasks import MEASURES, SessionTask, is_up_to_date
 from kraken_bids.pipeline.measure.track_options import TrackOptions
 
 logger = logging.getLogger(__name__)
 
-MEASURES = {"ifod2": "SCifod2act", "sdstream": "SCsdstream"}
 UNITS = {
     "krakencoder": "counts scaled to 5 million streamlines; volumes in voxels of 1.25 mm",
     "mrtrix": "counts as they are; volumes in voxels of the label image",

@@ -11,7 +11,8 @@ from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.io.facts import read_facts
 from kraken_bids.io.files import is_disk_full, make_folder, remove_leftovers
 from kraken_bids.io.writing import to_plain, write_json, write_table
-from kraken_bids.models.krakencoder.checkpoint import DESCRIPTION_NAME, TRAINING_NAME
+from kraken_bids.models.krakencoder.checkpoint import TRAINING_NAME
+from kraken_bids.models.krakencoder.described_atlases import DESCRIPTION_NAME
 from kraken_bids.models.splits import PARTS
 from kraken_bids.pipeline.train.edge_files import digest_edges
 from kraken_bids.pipeline.train.reduced_cohort import ReducedCohort

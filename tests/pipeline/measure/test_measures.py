@@ -10,7 +10,7 @@ from kraken_bids.connectome.structural.streamline_counts import METRICS, EdgeCou
 from kraken_bids.flavors import Flavor, list_flavors
 from kraken_bids.pipeline.measure.bold_runs import MeasuredRun
 from kraken_bids.pipeline.measure.functional_connectomes import compute_connectome
-from kraken_bids.pipeline.measure.tractogram_session import MEASURES
+from kraken_bids.pipeline.measure.tasks import MEASURES
 
 FLAVORS = list_flavors(["fs86"])
 
