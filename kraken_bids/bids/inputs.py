@@ -244,6 +244,11 @@ def _explain_nothing(datasets: Sequence[Dataset], subject: str, notes: Sequence[
         if d.is_searched
     ]
     reasons = "".join(f"\n- {note}" for note in dict.fromkeys(notes))
+    if all(d.pipeline in FOREIGN for d in datasets if d.is_searched):
+        return (
+            f"expected BOLD or streamlines of sub-{subject} in {', '.join(searched)}; found none "
+            f"that can be used.{reasons}"
+        )
     return (
         f"expected BOLD series (func/*_space-T1w|MNI152NLin6Asym*_desc-preproc_bold.nii.gz) or "
         f"tractograms (dwi/*_streamlines.tck[.gz], *_tractogram.trk[.gz], *_tractography.trx) of "

@@ -365,6 +365,7 @@ def test_participants_without_volumes_are_told_what_they_lack(app: Any, copy: Pa
     assert outcome.exit_code != 0
     assert outcome.says("no BOLD volumes in", "rfMRI_REST1_LR_hp2000_clean.nii.gz")
     assert outcome.says("no runs in", "Resting State fMRI FIX-Denoised")
+    assert outcome.says("expected BOLD or streamlines of sub-100408 in")
 
 
 def native_of_mni(points: np.ndarray) -> np.ndarray:
