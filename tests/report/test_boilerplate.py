@@ -169,6 +169,15 @@ def test_what_came_cleaned_is_said_to_have_been(tmp_path: Path) -> None:
     assert "No temporal filter" not in bold
 
 
+def test_lesions_are_told_where_there_were_masks(tmp_path: Path) -> None:
+    """Of one participant; of others nothing."""
+    write_connectome(tmp_path, "01", FC, CLEANING)
+    words = "Voxels inside lesion masks were part of no region and of no tissue mask"
+    assert words not in paragraphs(compose(tmp_path), "Functional connectomes")[0]
+    write_connectome(tmp_path, "01", FC, CLEANING | {"LesionedRegions": {"a": 0.5}})
+    assert words in paragraphs(compose(tmp_path), "Functional connectomes")[0]
+
+
 def test_predictions_calibration_and_communities_follow_their_files(tmp_path: Path) -> None:
     """Model, adaptation, people and settings; communities belong to everyone's text alone."""
     write_connectome(tmp_path, "01", FC, CLEANING)

@@ -114,6 +114,7 @@ def _describe_way(own: Sequence[tuple[Flavor, Facts]]) -> str:
     runs = [run for _, one in own for run in one.parts("Runs")]
     sentences = [
         _describe_source(facts),
+        _describe_lesions(own),
         _describe_cleaning(facts),
         _describe_filter(facts),
         *_describe_volumes(facts, runs),
@@ -133,6 +134,13 @@ def _describe_source(facts: Facts) -> str:
         f"{start or 'Signals of the preprocessed BOLD series'} were averaged over the voxels "
         "of each region"
     )
+
+
+def _describe_lesions(own: Sequence[tuple[Flavor, Facts]]) -> str:
+    """Sentence on voxels of lesions; nothing where there was no mask."""
+    if not any("LesionedRegions" in facts for _, facts in own):
+        return ""
+    return "Voxels inside lesion masks were part of no region and of no tissue mask"
 
 
 def _describe_cleaning(facts: Facts) -> str:
