@@ -24,14 +24,41 @@ BLOCK = 20_000
 
 def write_label_images(folder: Path) -> dict[str, Path]:
     """Write ``small``, ``middle`` and ``large``: 86, 268 and 439 regions of one ribbon."""
+    return write_ribbons(folder, {name: (n, n) for name, n in N_REGIONS.items()})
+
+
+def write_many_label_images(folder: Path, n_images: int = 92) -> dict[str, Path]:
+    """Write images of 100 to 1000 regions, each of other places."""
+    sizes = np.linspace(100, 1000, n_images).astype(int).tolist()
+    return write_ribbons(folder, {f"a{k}": (n, k) for k, n in enumerate(sizes)})
+
+
+def write_scalar_images(folder: Path) -> dict[str, Path]:
+    """Write ``FA`` and ``MD``: smooth numbers of a diffusion image of 2 mm."""
+    import nibabel
+    from scipy.ndimage import gaussian_filter
+
+    affine = make_affine()
+    affine[:3, :3] *= 2
+    paths = {}
+    for seed, name in enumerate(("FA", "MD")):
+        values = np.random.default_rng(seed).random([n // 2 for n in SHAPE])
+        values = gaussian_filter(values, 2).astype(np.float32)
+        paths[name] = folder / f"{name}.nii"
+        nibabel.save(nibabel.Nifti1Image(values, affine), paths[name])
+    return paths
+
+
+def write_ribbons(folder: Path, wanted: dict[str, tuple[int, int]]) -> dict[str, Path]:
+    """Write label images of one ribbon: by name, how many regions and what they are drawn with."""
     import nibabel
 
     affine = make_affine()
     shell = np.argwhere(_in_ribbon(_grid_points(affine)).reshape(SHAPE))
     points = shell @ affine[:3, :3].T + affine[:3, 3]
     paths = {}
-    for name, n_regions in N_REGIONS.items():
-        rng = np.random.default_rng(n_regions)
+    for name, (n_regions, seed) in wanted.items():
+        rng = np.random.default_rng(seed)
         seeds = points[rng.choice(len(points), n_regions, replace=False)]
         labels = np.zeros(SHAPE, np.int16)
         labels[tuple(shell.T)] = cKDTree(seeds).query(points)[1] + 1

@@ -171,6 +171,13 @@ def parse_meas(meas: str, parcellation: str) -> Flavor:
     )
 
 
+def is_further_meas(meas: str) -> bool:
+    """Whether a label ``meas-`` is of edges that no model takes: lengths, means of scalars."""
+    measures = {measure for measure, _ in _meas_labels() if measure.startswith("SC")}
+    own = next((meas.removeprefix(one) for one in measures if meas.startswith(one)), "")
+    return re.fullmatch("(SIFT2)?(INVLENGTH|MEAN[A-Z0-9]+)", own) is not None
+
+
 def list_flavors(parcellations: Iterable[str], *, processings: Iterable[str] = ()) -> list[Flavor]:
     """Every flavor that the package can measure for these parcellations, one after the other.
 

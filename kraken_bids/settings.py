@@ -18,6 +18,8 @@ Denoise = Literal[
     "simple", "scrubbing", "compcor", "ica_aroma",
 ]  # fmt: skip
 DENOISE: tuple[Denoise, ...] = get_args(Denoise)
+EDGES = ("meanlength", "invlength")
+"""Matrices beside counts: mean length of an edge's streamlines, sum of their inverse lengths."""
 SC_UNITS = ("krakencoder", "mrtrix")
 ADAPTATION_MODES = ("none", "meanshift", "meanfit", "meanfit+meanshift", "meanfitshift")
 OUTPUT_FORMATS = ("tsv", "h5")
@@ -31,6 +33,7 @@ OPTION_NAMES = {
     "atlas_images": "atlas",
     "parcellation_images": "parcellation",
     "units": "sc_units",
+    "scalars": "scalar",
 }
 """Options that are not named as their settings."""
 
@@ -173,10 +176,16 @@ class StructuralSettings:
     """Distance in mm within which an end is given to the nearest region."""
     units: Literal["krakencoder", "mrtrix"] = "krakencoder"
     """Units of counts and volumes."""
+    edges: tuple[str, ...] = ()
+    """Further matrices of the same read, which the model does not take."""
+    scalars: Mapping[str, str] = field(default_factory=dict)
+    """Image in tractogram space per scalar, likewise; its mean along streamlines makes edges."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_choice("--sc-units", self.units, SC_UNITS)
+        for edge in self.edges:
+            check_choice("--edges", edge, EDGES)
         check_ranges(self, search_radius=(0, 100, "mm"))
 
 

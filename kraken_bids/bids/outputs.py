@@ -9,7 +9,7 @@ from typing import NamedTuple
 from kraken_bids.bids.folders import is_folder, list_folder
 from kraken_bids.bids.names import format_name, parse_name, split_extension, strip_label
 from kraken_bids.exceptions import FlavorError, InputError
-from kraken_bids.flavors import Flavor, parse_meas
+from kraken_bids.flavors import Flavor, is_further_meas, parse_meas
 from kraken_bids.io.foreign import Kind
 
 FUNC_ENTITIES = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "part", "space", "cohort")
@@ -224,6 +224,8 @@ def _list_relmats(folder: Path) -> Iterator[RelmatFile]:
                 try:
                     flavor = parse_meas(entities.get("meas", ""), entities.get("atlas", ""))
                 except FlavorError:
+                    if is_further_meas(entities.get("meas", "")):
+                        continue
                     logger.warning("%s is passed over: no known meas- and atlas-", path)
                     continue
                 own = {"sub": folder.name[4:]}

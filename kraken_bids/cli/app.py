@@ -16,6 +16,7 @@ from kraken_bids.cli.help_sections import SectionedCommand
 from kraken_bids.cli.options import ListOption, exit_with_message, read_config, verbose_option
 from kraken_bids.cli.running_options import check_ridge_options, check_running, running_options
 from kraken_bids.cli.stopping import end_cleanly_when_stopped, reserve_where_limited
+from kraken_bids.cli.tractogram_options import tractogram_options
 from kraken_bids.cli.worth_options import worth_options
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import make_folder
@@ -25,7 +26,6 @@ from kraken_bids.settings import (
     DEFAULT_ATLASES,
     DEFAULT_SOURCES,
     OUTPUT_FORMATS,
-    SC_UNITS,
     Settings,
 )
 
@@ -132,29 +132,7 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
     help="Lesion mask, with {subject} and {session}: kept out of tissues and regions. Its name "
     "says its space, T1w without  [label-lesion_mask or label-lesion_roi in anat]",
 )
-@click.option("--tractogram", metavar="PATH", help="Tractogram, with {subject} and {session}.")
-@click.option("--tractogram-weights", metavar="PATH", help="Its SIFT2 weights, likewise.")
-@click.option(
-    "--parcellation",
-    cls=ListOption,
-    metavar="ATLAS=FILE ...",
-    help="Label image in tractogram space, likewise.",
-)
-@click.option(
-    "--search-radius",
-    type=float,
-    default=4.0,
-    show_default=True,
-    metavar="MM",
-    help="A streamline's end counts for the nearest region that is no farther than this.",
-)
-@click.option(
-    "--sc-units",
-    type=click.Choice(SC_UNITS),
-    default="krakencoder",
-    show_default=True,
-    help="Voxels of 1.25 mm and counts of 5 million streamlines, or MRtrix's own.",
-)
+@tractogram_options
 @click.option(
     "--model",
     default="pretrained",

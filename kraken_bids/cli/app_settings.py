@@ -32,6 +32,7 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "task_id": partial(labels, "task-"),
     "atlas": partial(pairs, "--atlas"),
     "parcellation": partial(pairs, "--parcellation"),
+    "scalar": partial(pairs, "--scalar"),
     "pcorr_lambda": partial(numbers, "--pcorr-lambda"),
     "flavors": lambda words: tuple(map(parse_flavor, words)),
     "targets": lambda words: tuple(map(parse_flavor, words)),

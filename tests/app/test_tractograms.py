@@ -162,3 +162,39 @@ def test_turned_tractogram_is_refused(app: Any) -> None:
     assert outcome.exit_code == 3
     labels = path.with_name("sub-03_space-ACPC_seg-fs86_dseg.nii.gz")
     assert outcome.says(f"{path} (space-ACPC)", f"{labels} (space-ACPC)", "same space")
+
+
+def test_further_edges_come_of_the_same_read(app: Any, tmp_path: Path) -> None:
+    """Lengths and a scalar beside the counts: no inputs of a model, and not warned of."""
+    app.copy_bids("03")
+    tracks = read_tracks(app.dwi("03", "streamlines.tck.gz"))
+    ends = np.concatenate([track[[0, -1]] for track in tracks])
+    affine = np.diag([4.0, 4.0, 4.0, 1.0])
+    affine[:3, 3] = ends.min(axis=0) - 40
+    shape = np.ceil((np.ptp(ends, axis=0) + 80) / 4).astype(int)
+    image = tmp_path / "sub-03_fa.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(np.full(shape, 0.25, np.float32), affine), image)
+    given = ("--edges", "meanlength", "--scalar", f"FA={tmp_path}/sub-{{subject}}_fa.nii.gz")
+
+    outcome = app.participant(*given, flavors=("SCifod2act_fs86_volnorm",))
+
+    assert outcome.exit_code == 0, outcome.output
+    assert "passed over" not in outcome.output
+    squares = {
+        meas: read_relmat(path)
+        for path in app.out.rglob("*_relmat.dense.tsv")
+        for meas in [path.name.partition("_meas-")[2].partition("_")[0]]
+        if meas.startswith("SCifod2act") and "kraken" not in path.name
+    }
+    assert {"SCifod2actMEANLENGTH", "SCifod2actMEANFA", "SCifod2actSIFT2MEANFA"} <= set(squares)
+    counts = squares["SCifod2actVN"]
+    connected = np.triu(counts, 1) > 0
+    np.testing.assert_allclose(squares["SCifod2actMEANFA"][connected], 0.25, rtol=1e-5)
+    assert (squares["SCifod2actMEANLENGTH"][connected] > 0).all()
+    (sidecar,) = app.out.rglob("*meas-SCifod2actMEANFA_relmat.json")
+    assert json.loads(sidecar.read_text())["Rule"] == "mean of the streamlines' means of FA"
+
+    image.unlink()
+    outcome = app.participant(*given, flavors=("SCifod2act_fs86_volnorm",))
+    assert outcome.exit_code == 3
+    assert "sub-03_fa.nii.gz (--scalar FA=" in outcome.output

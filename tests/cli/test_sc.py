@@ -161,6 +161,101 @@ def test_other_statistics_of_a_file(statistic, tmp_path):
     assert ("nan" in matrix) == (statistic != "sum")
 
 
+def write_scalar(folder, affine, *, shape=(18, 16, 14), name="fa.nii.gz"):
+    values = np.random.default_rng(11).random(shape).astype(np.float32)
+    nib.save(nib.Nifti1Image(values, affine), folder / name)
+    return folder / name
+
+
+@needs_mrtrix
+@pytest.mark.parametrize("geometry", GEOMETRIES)
+def test_scalars_are_those_of_tcksample(geometry, tmp_path):
+    """Means along streamlines of 1 to 40 vertices, some outside the image, as edges of MRtrix."""
+    write_case(tmp_path, GEOMETRIES[geometry], n=600)
+    image = write_scalar(tmp_path, GEOMETRIES[geometry])
+    sample = ["tcksample", "tracks.tck", "fa.nii.gz", "fa.txt", "-stat_tck", "mean", "-quiet"]
+    subprocess.run(sample, cwd=tmp_path, check=True, capture_output=True)
+
+    weights = ["--weights", tmp_path / "weights.txt"]
+    outcome = run_ours(tmp_path, *weights, "--scalar", f"FA={image}", "--metric", "meanlength")
+
+    assert outcome.exit_code == 0, outcome.output
+    for metric, options in {
+        "meanFA": [],
+        "sift2meanFA": ["-tck_weights_in", "weights.txt"],
+    }.items():
+        text, _ = run_mrtrix(tmp_path, "-scale_file", "fa.txt", "-stat_edge", "mean", *options)
+        (tmp_path / "theirs.csv").write_text(text)
+        theirs = np.loadtxt(tmp_path / "theirs.csv", delimiter=",")
+        ours = np.loadtxt(tmp_path / f"out/a_{metric}.csv", delimiter=",")
+        np.testing.assert_allclose(ours, theirs, rtol=2e-6, atol=1e-8)
+    sidecar = json.loads((tmp_path / "out/a_meanFA.json").read_text())
+    assert sidecar["Rule"] == "mean of the streamlines' means of FA"
+    assert any("of 600 streamlines leave the image of FA" in one for one in sidecar["Warnings"])
+    matrix, _ = run_mrtrix(tmp_path, *ALL_METRICS["meanlength"])
+    assert (tmp_path / "out/a_meanlength.csv").read_text() == matrix
+
+
+def test_a_scalar_along_a_line_is_its_mean_by_length(tmp_path):
+    """By hand: values 0, 1, 4 at the ends of steps of 1 and 3 mm; NaN is said to be NaN."""
+    affine = np.eye(4)
+    values = np.zeros((8, 4, 4), np.float32)
+    values[:] = np.arange(8)[:, None, None]
+    values[7] = np.nan
+    nib.save(nib.Nifti1Image(values, affine), tmp_path / "x.nii.gz")
+    labels = np.zeros((8, 4, 4), np.int16)
+    labels[0], labels[4:] = 1, 2
+    nib.save(nib.Nifti1Image(labels, affine), tmp_path / "labels.nii.gz")
+    track = np.array([[0, 1, 1], [1, 1, 1], [4, 1, 1], [np.nan] * 3, [np.inf] * 3], "<f4")
+    head = b"mrtrix tracks\ndatatype: Float32LE\nfile: . 100\nEND\n".ljust(100)
+    (tmp_path / "tracks.tck").write_bytes(head + track.tobytes())
+
+    outcome = run_ours(tmp_path, "--scalar", f"X={tmp_path / 'x.nii.gz'}", "--radius", 0.9)
+
+    assert outcome.exit_code == 0, outcome.output
+    expected = (0 * 0.5 + 1 * 2 + 4 * 1.5) / 4
+    assert np.loadtxt(tmp_path / "out/a_meanX.csv", delimiter=",")[0, 1] == expected
+
+
+@pytest.mark.parametrize("name", ["length", "scale", "f-a", "1"])
+def test_scalars_are_called_so_that_files_can_be(name, tmp_path):
+    """No name that another metric has, or that is no word."""
+    write_case(tmp_path, GEOMETRIES["isotropic"], n=5)
+    outcome = run_ours(tmp_path, "--scalar", f"{name}={tmp_path / 'labels.nii.gz'}")
+    assert outcome.exit_code == 2
+    assert f"--scalar {name}=IMAGE" in outcome.output
+
+
+@pytest.mark.parametrize("words", [[], ["--assignment", "reverse", "3"]])
+def test_many_images_give_what_each_gives_alone(words, tmp_path, monkeypatch):
+    """Streamlines are kept, or read again, while images come a few at a time."""
+    write_case(tmp_path, GEOMETRIES["oblique"])
+    image = write_scalar(tmp_path, GEOMETRIES["oblique"], shape=(16, 14, 12))
+    names = [f"a{k}" for k in range(9)]
+    options = [*words, "--weights", tmp_path / "weights.txt", "--scalar", f"FA={image}"]
+    options += ["--metric", "sift2volnorm", "invlength", "--out-assignments"]
+    labels = [f"{name}={tmp_path / 'labels.nii.gz'}" for name in names]
+    assert run_ours(tmp_path, *options).exit_code == 0
+    outcome = run_ours(tmp_path, *options, "--labels", *labels, "--n-threads", "2")
+    assert outcome.exit_code == 0, outcome.output
+
+    for metric in ("sift2volnorm.csv", "invlength.csv", "sift2meanFA.csv", "assignments.csv"):
+        alone = (tmp_path / f"out/a_{metric}").read_text()
+        assert {(tmp_path / f"out/{name}_{metric}").read_text() for name in names} == {alone}
+    warned = json.loads((tmp_path / "out/a8_meanFA.json").read_text())["Warnings"]
+    assert warned == json.loads((tmp_path / "out/a_meanFA.json").read_text())["Warnings"] != []
+
+
+def test_a_missing_image_among_many_is_said_first(tmp_path):
+    """Before anything is counted."""
+    write_case(tmp_path, GEOMETRIES["isotropic"], n=5)
+    labels = [f"a{k}={tmp_path / 'labels.nii.gz'}" for k in range(6)]
+    outcome = run_ours(tmp_path, "--labels", *labels, f"z={tmp_path / 'gone.nii.gz'}")
+    assert outcome.exit_code == 3
+    assert "gone.nii.gz" in outcome.output
+    assert not list((tmp_path / "out").glob("*.csv"))
+
+
 @needs_mrtrix
 def test_many_regions_in_single_precision(tmp_path):
     """From 1024 regions on MRtrix counts in single precision and writes six digits."""

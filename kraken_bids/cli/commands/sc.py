@@ -63,12 +63,22 @@ from kraken_bids.resources import count_cores
 )
 @click.option("--scale-file", type=FILE, metavar="FILE", help="A value per streamline (mean FA).")
 @click.option(
+    "--scalar",
+    "scalars",
+    cls=ListOption,
+    default=(),
+    metavar="NAME=IMAGE ...",
+    help="Images such as FA, in the space of the tractogram: their mean along each streamline, as "
+    "tcksample -stat_tck mean, makes matrices meanNAME, with weights sift2meanNAME too.",
+)
+@click.option(
     "--stat",
     "statistic",
     type=click.Choice(["sum", "mean", "min", "max"]),
     default="mean",
     show_default=True,
-    help="What an edge keeps of these values: matrices meanscale, sift2meanscale.",
+    help="What an edge keeps of the values of its streamlines: of --scale-file (matrices "
+    "meanscale, sift2meanscale) and --scalar.",
 )
 @click.option(
     "--out-assignments", is_flag=True, help="Also ATLAS_assignments.csv, for connectome2tck."
@@ -90,6 +100,7 @@ def sc(
     radius: float,
     units: str,
     scale_file: Path | None,
+    scalars: tuple[str, ...],
     statistic: str,
     out_assignments: bool,
     skip_space_check: bool,
@@ -108,7 +119,9 @@ def sc(
 
         mode, distance = parse_assignment(assignment)
         options = TrackOptions(
-            metrics=metrics, weights=weights, scale_file=scale_file, statistic=statistic,
+            metrics=metrics, weights=weights, scale_file=scale_file,
+            scalars={n: Path(p) for n, p in pairs("--scalar", scalars).items()},
+            statistic=statistic,
             assignment=mode, radius=radius, max_distance=distance,
             units=units,  # type: ignore[arg-type]
             n_threads=n_threads or count_cores(),

@@ -67,8 +67,12 @@ class EdgeCounter:
         self,
         assignments: NDArray[np.integer],
         weights: NDArray[np.floating] | None = None,
+        *,
+        cells: NDArray[np.int64] | None = None,
     ) -> None:
         """Add a block: region number of either end [n, 2], 0 where it met none, and weights [n].
+
+        Where :func:`list_cells` of the block are at hand they need not be found again.
 
         Raises
         ------
@@ -76,9 +80,7 @@ class EdgeCounter:
             If weights are lacking or too many, or a region number is beyond the table.
         """
         self._check_block(assignments, weights)
-        low = np.minimum(assignments[:, 0], assignments[:, 1]).astype(np.int64)
-        high = np.maximum(assignments[:, 0], assignments[:, 1])
-        cells = low * (self.n_regions + 1) + high
+        cells = list_cells(assignments, self.n_regions) if cells is None else cells
         self._counts += np.bincount(cells, minlength=len(self._counts))
         if weights is not None:
             rounded = weights.astype(np.float32).astype(np.float64)
@@ -184,6 +186,13 @@ class EdgeCounter:
                 f"expected region numbers 0 … {self.n_regions}; found {assignments.min()} … "
                 f"{assignments.max()}. Is the label image that of this parcellation?"
             )
+
+
+def list_cells(pairs: NDArray[np.integer], n_regions: int) -> NDArray[np.int64]:
+    """Cell [n] of each pair of regions [n, 2], in either order, in a matrix with a row 0."""
+    low = np.minimum(pairs[:, 0], pairs[:, 1]).astype(np.int64)
+    cells: NDArray[np.int64] = low * (n_regions + 1) + np.maximum(pairs[:, 0], pairs[:, 1])
+    return cells
 
 
 def volume_norm(

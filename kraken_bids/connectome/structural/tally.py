@@ -1,7 +1,7 @@
 """Every metric that is asked for of one label image, added up in one pass over a tractogram."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -13,6 +13,7 @@ from kraken_bids.connectome.structural.streamline_counts import (
     EdgeCounter,
     EndStatistics,
     Units,
+    list_cells,
 )
 from kraken_bids.exceptions import ConnectomeError
 
@@ -22,7 +23,7 @@ SINGLE_PRECISION_FROM = 1024
 """With so many regions or more MRtrix keeps its matrices in single precision."""
 LENGTH_METRICS = ("meanlength", "sift2meanlength", "invlength", "sift2invlength")
 SCALE = "scale"
-"""Ends the name of a metric of a file of values: ``meanscale``, ``sift2sumscale``."""
+"""What values of a file are called: they make the metrics ``meanscale``, ``sift2sumscale``."""
 
 
 class EdgeStatistic:
@@ -55,6 +56,8 @@ class EdgeStatistic:
         pairs: NDArray[np.integer],
         factors: NDArray[np.floating],
         weights: NDArray[np.floating] | None = None,
+        *,
+        cells: NDArray[np.int64] | None = None,
     ) -> None:
         """Add a block of streamlines.
 
@@ -66,6 +69,8 @@ class EdgeStatistic:
             Value of each.
         weights : ndarray of shape (n,), optional
             Weight of each; 1 if not given.
+        cells : ndarray of shape (n,), optional
+            :func:`~kraken_bids.connectome.structural.streamline_counts.list_cells` of the pairs.
 
         Raises
         ------
@@ -74,8 +79,7 @@ class EdgeStatistic:
         """
         for values in (factors, weights):
             _check_length(values, len(pairs))
-        low, high = pairs.min(axis=1).astype(np.int64), pairs.max(axis=1)
-        cells = low * (self.n_regions + 1) + high
+        cells = list_cells(pairs, self.n_regions) if cells is None else cells
         kind = self._values.dtype
         rounded = factors.astype(np.float32).astype(kind)
         if self.statistic in {"min", "max"}:
@@ -83,12 +87,10 @@ class EdgeStatistic:
                 self._values, cells, rounded
             )
             return
-        shares = np.ones(len(cells), kind)
-        if weights is not None:
-            shares = weights.astype(np.float32).astype(kind)
-        np.add.at(self._values, cells, rounded * shares)
+        shares = None if weights is None else weights.astype(np.float32).astype(kind)
+        np.add.at(self._values, cells, rounded if shares is None else rounded * shares)
         if self.statistic == "mean":
-            np.add.at(self._weights, cells, shares)
+            np.add.at(self._weights, cells, kind.type(1) if shares is None else shares)
 
     def connectome(self) -> NDArray[np.floating]:
         """Symmetric matrix, region 1 first.
@@ -118,8 +120,8 @@ class StreamlineValues:
     """[n] mm."""
     weights: NDArray[np.floating[Any]] | None = None
     """[n] SIFT2 weights."""
-    scales: NDArray[np.floating[Any]] | None = None
-    """[n] Any value per streamline, such as its mean FA."""
+    scalars: Mapping[str, NDArray[np.floating[Any]]] = field(default_factory=dict)
+    """[n] Any value per streamline, such as its mean FA, by what it is called."""
 
 
 class StructuralTally:
@@ -130,8 +132,8 @@ class StructuralTally:
     n_voxels : ndarray of shape (n_regions,)
     voxel_mm3 : float
     metrics : sequence of str
-        ``count``, ``volnorm``, ``meanlength``, ``invlength`` or a statistic followed by
-        ``scale``; after ``sift2`` the weighted ones.
+        ``count``, ``volnorm``, ``meanlength``, ``invlength`` or a statistic followed by what
+        a scalar is called (``meanFA``); after ``sift2`` the weighted ones.
     units : str
         ``krakencoder`` or ``mrtrix``, for count, volnorm, sift2 and sift2volnorm.
     is_weighted : bool
@@ -140,7 +142,7 @@ class StructuralTally:
     Notes
     -----
     A metric f · w has the factor f: 1 for count, 2/(V_i + V_j) for volnorm, L for meanlength,
-    1/L for invlength, the file's value for scale. Of a streamline with a list of regions (all
+    1/L for invlength, the value for a scalar. Of a streamline with a list of regions (all
     voxels) volnorm has n/ΣV.
     """
 
@@ -181,18 +183,21 @@ class StructuralTally:
 
     def _add_pairs(self, pairs: NDArray[np.int32], values: StreamlineValues) -> None:
         weights = values.weights if self.counter.is_weighted else None
-        self.counter.add(pairs, weights)
+        cells = list_cells(pairs, self.n_regions)
+        self.counter.add(pairs, weights, cells=cells)
         for metric, statistic in self._list_statistics():
             if base_of(metric) == "volnorm":
                 total = self._volumes[pairs].sum(axis=1)
                 factors = _divide(2.0, total)
             else:
                 factors = _factors_of(metric, values, len(pairs))
-            statistic.add(pairs, factors, values.weights if takes_weights(metric) else None)
+            own = values.weights if takes_weights(metric) else None
+            statistic.add(pairs, factors, own, cells=cells)
 
     def _add_touched(self, touched: TouchedRegions, values: StreamlineValues) -> None:
         self._is_paired = False
         owners, pairs = touched.pairs()
+        cells = list_cells(pairs, self.n_regions)
         for metric, statistic in self._statistics.items():
             if base_of(metric) == "volnorm":
                 total = np.bincount(
@@ -204,7 +209,7 @@ class StructuralTally:
             weights = None
             if takes_weights(metric) and values.weights is not None:
                 weights = values.weights[owners]
-            statistic.add(pairs, factors[owners], weights)
+            statistic.add(pairs, factors[owners], weights, cells=cells)
 
     def connectome(self, metric: str) -> NDArray[np.floating[Any]]:
         """Symmetric matrix [n_regions, n_regions] of a metric."""
@@ -240,17 +245,26 @@ def base_of(metric: str) -> str:
 
 def statistic_of(metric: str) -> Statistic:
     """How the streamlines of an edge become one number."""
+    scalar = scalar_of(metric)
+    if scalar:
+        return base_of(metric).removesuffix(scalar)  # type: ignore[return-value]
+    return "mean" if base_of(metric) == "meanlength" else "sum"
+
+
+def scalar_of(metric: str) -> str:
+    """Name of a metric's scalar: ``FA`` of ``sift2meanFA``; '' where it has none."""
     base = base_of(metric)
-    if base.endswith(SCALE):
-        return base.removesuffix(SCALE)  # type: ignore[return-value]
-    return "mean" if base == "meanlength" else "sum"
+    statistic = next((one for one in STATISTICS if base.startswith(one)), "")
+    is_own = base in (*METRICS, *LENGTH_METRICS) or not statistic
+    return "" if is_own else base.removeprefix(statistic)
 
 
 def _factors_of(metric: str, values: StreamlineValues, n: int) -> NDArray[np.float64]:
     base = base_of(metric)
     if base == "count":
         return np.ones(n)
-    given = values.scales if base.endswith(SCALE) else values.lengths
+    scalar = scalar_of(metric)
+    given = values.scalars.get(scalar) if scalar else values.lengths
     if given is None:
         raise ConnectomeError(
             f"expected a value per streamline for the metric {metric}; found none. "

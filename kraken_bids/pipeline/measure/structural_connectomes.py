@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +28,11 @@ from kraken_bids.connectome.structural.nearest_labels import (
     find_regions,
 )
 from kraken_bids.connectome.structural.tally import (
+    SCALE,
     StreamlineValues,
     StructuralTally,
 )
+from kraken_bids.connectome.structural.track_samples import TrackSampler
 from kraken_bids.connectome.structural.tractogram_space import check_space, measure_space_fit
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.io.track_blocks import TrackBlock
@@ -65,35 +67,34 @@ def search_labels(
 
 
 def count_streamlines(
-    tracks: Path,
+    streamlines: Iterable["Streamlines"],
     atlases: Sequence[CountedAtlas],
     options: TrackOptions,
     *,
     on_first: Callable[[Floats], None],
     on_block: Callable[[str, Found], None] | None = None,
-    lengths: LengthHistogram | None = None,
 ) -> None:
-    """Read a tractogram once and add its streamlines to the tally of every atlas.
+    """Add streamlines to the tally of every atlas.
 
     Parameters
     ----------
+    streamlines : iterable of Streamlines
+        As of :func:`read_streamlines`.
     on_first : callable
         Gets the ends [n, 2, 3] of the first block before they are counted.
     on_block : callable, optional
         Gets the name of an atlas and the regions of each block, in file order.
-    lengths : LengthHistogram, optional
-        Gets the length of every streamline.
 
     Raises
     ------
     InputError
-        If a file is broken, holds no streamlines, or weights are not as many as these.
+        As of :func:`read_streamlines`.
     """
-    n_streamlines = 0
-    for batch, found in _assign(_read_batches(tracks, options, lengths), atlases, options):
-        if not n_streamlines:
+    is_first = True
+    for batch, found in _assign(streamlines, atlases, options):
+        if is_first:
             on_first(batch.ends)
-        n_streamlines += len(batch.ends)
+        is_first = False
         for atlas, regions in zip(atlases, found, strict=True):
             atlas.tally.add(regions, batch.values)
             if on_block is not None:
@@ -125,7 +126,7 @@ def check_place(
 
 
 @dataclass(frozen=True)
-class _Batch:
+class Streamlines:
     """A block of streamlines on its way: copies, since the reader overwrites its own."""
 
     ends: Floats
@@ -135,16 +136,46 @@ class _Batch:
     values: StreamlineValues
 
 
-def _read_batches(
-    tracks: Path, options: TrackOptions, histogram: LengthHistogram | None
-) -> Iterator[_Batch]:
+def read_streamlines(
+    tracks: Path,
+    options: TrackOptions,
+    *,
+    samplers: Mapping[str, TrackSampler],
+    lengths: LengthHistogram | None = None,
+) -> Iterator[Streamlines]:
+    """Read a tractogram block by block, with what the options want of each streamline.
+
+    Parameters
+    ----------
+    tracks : path
+    options : TrackOptions
+    samplers : mapping of str to TrackSampler
+        As of :func:`open_samplers`; they count what they meet.
+    lengths : LengthHistogram, optional
+        Gets the length of every streamline.
+
+    Raises
+    ------
+    InputError
+        If a file is broken, holds no streamlines, or weights are not as many as these.
+    """
     weights = _StreamlineFile(options.weights, tracks, "weight")
     scales = _StreamlineFile(options.scale_file, tracks, "value")
     n_streamlines = 0
-    for ends, block, lengths in _read_tracks(tracks, options, histogram):
-        n = len(ends)
-        n_streamlines += n
-        yield _Batch(ends, block, StreamlineValues(lengths, weights.take(n), scales.take(n)))
+    with Threads(options.n_threads) as pool:
+        for ends, block in _read_tracks(tracks, options, lengths):
+            n = len(ends)
+            n_streamlines += n
+            values = scales.take(n)
+            scalars = {} if values is None else {SCALE: values}
+            own = None
+            if block is not None:
+                waiting = {name: pool.submit(one.add, block) for name, one in samplers.items()}
+                if options.takes_lengths:
+                    own = compute_lengths(block.vertices, block.starts, block.stops)
+                scalars |= {name: future.result() for name, future in waiting.items()}
+            kept = block if options.takes_tracks else None
+            yield Streamlines(ends, kept, StreamlineValues(own, weights.take(n), scalars))
     if not n_streamlines:
         raise InputError(
             f"{tracks}: expected streamlines; found none. Was the tractography finished?"
@@ -155,25 +186,22 @@ def _read_batches(
 
 def _read_tracks(
     tracks: Path, options: TrackOptions, histogram: LengthHistogram | None
-) -> Iterator[tuple[Floats, TrackBlock | None, NDArray[np.float32] | None]]:
-    """Yield ends of each block; whole tracks and their lengths where these are needed."""
+) -> Iterator[tuple[Floats, TrackBlock | None]]:
+    """Yield ends of each block, and whole tracks where these are needed."""
     tractogram = open_tractogram(tracks)
     if not options.takes_vertices and histogram is None:
         for ends in tractogram.ends():
-            yield ends.astype(np.float32, copy=False), None, None
+            yield ends.astype(np.float32, copy=False), None
         return
     for read in tractogram.blocks():
         if histogram is not None:
             histogram.add(compute_track_lengths(read.vertices, read.starts, read.stops))
-        if not options.takes_vertices:
-            ends = read.ends
-            yield ends.astype(np.float32) if options.rounds_to_single else ends, None, None
-            continue
-        block = TrackBlock(read.vertices.astype(np.float32), read.starts, read.stops)
-        lengths = None
-        if options.takes_lengths:
-            lengths = compute_lengths(block.vertices, block.starts, block.stops)
-        yield block.ends, block, lengths
+        ends = read.ends
+        ends = ends.astype(np.float32) if options.rounds_to_single else ends
+        block = None
+        if options.takes_vertices:
+            block = TrackBlock(read.vertices.astype(np.float32), read.starts, read.stops)
+        yield ends, block
 
 
 class _StreamlineFile:
@@ -209,16 +237,17 @@ class _StreamlineFile:
 
 
 def _assign(
-    batches: Iterator[_Batch], atlases: Sequence[CountedAtlas], options: TrackOptions
-) -> Iterator[tuple[_Batch, list[Found]]]:
+    batches: Iterable[Streamlines], atlases: Sequence[CountedAtlas], options: TrackOptions
+) -> Iterator[tuple[Streamlines, list[Found]]]:
     """Regions of every batch in every atlas; threads work ahead, the order stays."""
     if options.n_threads == 1:
         for batch in batches:
             yield batch, [_find(batch, atlas.search, options) for atlas in atlases]
         return
-    # this thread reads and adds up, the others search
-    waiting: deque[tuple[_Batch, list[Future[Found]]]] = deque()
-    with Threads(options.n_threads - 1) as pool:
+    # this thread reads and adds up, the others search; where all is read it hardly has to work
+    n_searching = options.n_threads if isinstance(batches, list) else options.n_threads - 1
+    waiting: deque[tuple[Streamlines, list[Future[Found]]]] = deque()
+    with Threads(n_searching) as pool:
         for batch in batches:
             waiting.append(
                 (batch, [pool.submit(_find, batch, atlas.search, options) for atlas in atlases])
@@ -231,7 +260,7 @@ def _assign(
             yield done, [future.result() for future in futures]
 
 
-def _find(batch: _Batch, search: RegionSearch, options: TrackOptions) -> Found:
+def _find(batch: Streamlines, search: RegionSearch, options: TrackOptions) -> Found:
     if options.assignment == "radial":
         return find_regions(search, batch.ends)
     if options.assignment == "end-voxels":

@@ -1,7 +1,8 @@
 """What is asked of a tractogram."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -33,8 +34,10 @@ class TrackOptions:
     weights: Path | None = None
     scale_file: Path | None = None
     """A value per streamline."""
+    scalars: Mapping[str, Path] = field(default_factory=dict)
+    """Images in the tractogram's space whose mean along each streamline is taken, by name."""
     statistic: str = "mean"
-    """What an edge keeps of the values of ``scale_file``."""
+    """What an edge keeps of the values of ``scale_file`` and ``scalars``."""
     rounds_to_single: bool = True
     """Whether vertices are taken in single precision whatever the file holds, as in MRtrix."""
     n_threads: int = 1
@@ -42,18 +45,23 @@ class TrackOptions:
 
     @property
     def all_metrics(self) -> tuple[str, ...]:
-        """Metrics asked for, and those of the file of values."""
+        """Metrics asked for, and those of the file of values and of scalars."""
         metrics = list(dict.fromkeys(self.metrics))
-        if self.scale_file is not None:
-            metrics.append(f"{self.statistic}{SCALE}")
+        for name in ([SCALE] if self.scale_file is not None else []) + list(self.scalars):
+            metrics.append(f"{self.statistic}{name}")
             if self.weights is not None and self.statistic in {"sum", "mean"}:
-                metrics.append(f"sift2{self.statistic}{SCALE}")
+                metrics.append(f"sift2{self.statistic}{name}")
         return tuple(metrics)
 
     @property
     def takes_vertices(self) -> bool:
         """Whether more than the ends of the streamlines is needed."""
-        return self.assignment in {"reverse", "all-voxels"} or self.takes_lengths
+        return self.takes_tracks or self.takes_lengths or bool(self.scalars)
+
+    @property
+    def takes_tracks(self) -> bool:
+        """Whether regions cannot be told by the ends alone."""
+        return self.assignment in {"reverse", "all-voxels"}
 
     @property
     def takes_lengths(self) -> bool:
@@ -91,10 +99,26 @@ def check_options(options: TrackOptions) -> None:
             f"thread; found {options.radius:g} mm, {options.max_distance:g} mm and "
             f"{options.n_threads}."
         )
+    check_scalar_names(options.scalars)
     if options.statistic not in STATISTICS:
         raise SettingsError(
             f"--stat: expected {', '.join(STATISTICS)}; found {options.statistic!r}."
         )
+
+
+def check_scalar_names(names: Iterable[str]) -> None:
+    """Raise unless scalars are called so that their matrices can be.
+
+    Raises
+    ------
+    SettingsError
+    """
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", name) or name.lower() in {"length", SCALE}:
+            raise SettingsError(
+                f"--scalar {name}=IMAGE: expected a name of letters and digits, such as FA, since "
+                f"matrices are called after it, and neither length nor {SCALE}; found {name!r}."
+            )
 
 
 def parse_assignment(words: Sequence[str]) -> tuple[Assignment, float]:

@@ -1,7 +1,7 @@
 """The app's tractograms: from those of a session to the files of its structural connectomes."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.outputs import relmat_path, sidecar_path
+from kraken_bids.bids.query import fill_template
 from kraken_bids.bids.tractographies import Tractography
 from kraken_bids.cohort.measurements import StructuralRecord
 from kraken_bids.cohort.sidecars import forget_digest, matrix_sidecar, region_sidecar, size_of
@@ -39,10 +40,13 @@ from kraken_bids.pipeline.measure.structural_connectomes import (
     Floats,
     check_place,
     count_streamlines,
+    read_streamlines,
     search_labels,
 )
 from kraken_bids.pipeline.measure.tasks import MEASURES, SessionTask, is_up_to_date
-from kraken_bids.pipeline.measure.track_options import TrackOptions
+from kraken_bids.pipeline.measure.track_matrices import describe_rule
+from kraken_bids.pipeline.measure.track_options import TrackOptions, check_scalar_names
+from kraken_bids.pipeline.measure.track_scalars import describe_samples, open_samplers
 
 logger = logging.getLogger(__name__)
 
@@ -102,12 +106,16 @@ class _Searches:
 
 
 def plan_structural(task: SessionTask) -> dict[Path, str]:
-    """List the structural connectomes that a session is asked for, with their digests."""
+    """List the structural connectomes that a session is asked for, with their digests.
+
+    Those that no model takes, such as lengths, are not among them.
+    """
     return {
         path: digest
         for tracts in task.session.tractographies
-        for _, paths, digest in [_plan_tractogram(task, tracts)]
-        for path in paths
+        for flavors, paths, digest in [_plan_tractogram(task, tracts)]
+        for flavor, path in zip(flavors, paths, strict=True)
+        if flavor.processing in METRICS
     }
 
 
@@ -122,12 +130,48 @@ def _plan_tractogram(
         and task.wants(flavor)
         and (tracts.weights is not None or not takes_weights(flavor.processing))
     ]
-    files = [tracts.tracks, tracts.weights, tracts.mu]
+    scalars = _find_scalars(task)
+    flavors += _list_further(task, tracts, scalars)
+    files = [tracts.tracks, tracts.weights, tracts.mu, *scalars.values()]
     files += [path for image in tracts.labels.values() for path in image.files]
     digest = task.digest("structural", files, task.settings.structural)
     output = task.settings.data.output_dir
     paths = [relmat_path(output, tracts.entities, flavor, source=None) for flavor in flavors]
     return flavors, paths, digest
+
+
+def _find_scalars(task: SessionTask) -> dict[str, Path]:
+    """Image of each scalar of a session.
+
+    Raises
+    ------
+    SettingsError
+        If one is called as no matrix can be.
+    InputError
+        If one is not there.
+    """
+    templates = task.settings.structural.scalars
+    check_scalar_names(templates)
+    session = task.session
+    paths = {n: fill_template(t, session.subject, session.session) for n, t in templates.items()}
+    for name, path in paths.items():
+        if not path.is_file():
+            raise InputError(
+                f"expected the image of {name} at {path} (--scalar {name}={templates[name]}); "
+                "nothing is there. Check the path, or leave the participant out."
+            )
+    return paths
+
+
+def _list_further(task: SessionTask, tracts: Tractography, scalars: Iterable[str]) -> list[Flavor]:
+    """Matrices beside those that a model takes, of every atlas; weighted too with weights."""
+    if holds_ends_only(tracts.tracks):
+        return []
+    metrics = [*task.settings.structural.edges, *(f"mean{name}" for name in scalars)]
+    if tracts.weights is not None:
+        metrics += [f"sift2{metric}" for metric in metrics]
+    measure = MEASURES[tracts.algorithm]
+    return [Flavor(measure, atlas, metric) for atlas in tracts.labels for metric in metrics]
 
 
 def _measure(
@@ -156,16 +200,24 @@ def _measure(
             )
 
     lengths = LengthHistogram()
-    count_streamlines(
+    samplers = open_samplers(options.scalars)
+    streamlines = read_streamlines(
         tracts.tracks,
-        list(atlases.values()),
         options,
-        on_first=check,
+        samplers=samplers,
         lengths=None if holds_ends_only(tracts.tracks) else lengths,
     )
+    count_streamlines(streamlines, list(atlases.values()), options, on_first=check)
+    sampled = describe_samples(samplers)
+    for doubt in sampled:
+        logger.warning("%s: %s", task.label, doubt)
     for flavor in flavors:
         name = flavor.parcellation
-        warned = [*list_doubts(tracts.labels[name].path, task.parcellation(name)), *doubts[name]]
+        warned = [
+            *list_doubts(tracts.labels[name].path, task.parcellation(name)),
+            *doubts[name],
+            *sampled,
+        ]
         facts = {"LengthHistogram": lengths.to_plain(), "RunDigest": digest, "Warnings": warned}
         _write(task, tracts, flavor, tally=atlases[name].tally, facts=facts)
 
@@ -178,6 +230,7 @@ def _choose_options(
         units=task.settings.structural.units,
         radius=task.settings.structural.search_radius,
         weights=tracts.weights,
+        scalars={} if holds_ends_only(tracts.tracks) else _find_scalars(task),
         rounds_to_single=False,
         n_threads=task.settings.run.omp_nthreads,
     )
@@ -221,7 +274,8 @@ def _write(
     write_json(sidecar_path(path), {
         **matrix_sidecar(flavor),
         "Predicted": False,
-        "NonNegative": True,
+        "NonNegative": not bool((square < 0).any()),
+        "Rule": describe_rule(flavor.processing),
         "Sources": task.uris([*own, *image.files]),
         **to_sidecar(_describe(task, tracts, flavor, tally.counter)),
         **task.software(),
