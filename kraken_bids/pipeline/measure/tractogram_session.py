@@ -1,7 +1,7 @@
 """The app's tractograms: from those of a session to the files of its structural connectomes."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.outputs import relmat_path, sidecar_path
-from kraken_bids.bids.query import fill_template
 from kraken_bids.bids.tractographies import Tractography
 from kraken_bids.cohort.measurements import StructuralRecord
 from kraken_bids.cohort.sidecars import forget_digest, matrix_sidecar, region_sidecar, size_of
@@ -45,8 +44,13 @@ from kraken_bids.pipeline.measure.structural_connectomes import (
 )
 from kraken_bids.pipeline.measure.tasks import MEASURES, SessionTask, is_up_to_date
 from kraken_bids.pipeline.measure.track_matrices import describe_rule
-from kraken_bids.pipeline.measure.track_options import TrackOptions, check_scalar_names
-from kraken_bids.pipeline.measure.track_scalars import describe_samples, open_samplers
+from kraken_bids.pipeline.measure.track_options import TrackOptions
+from kraken_bids.pipeline.measure.track_scalars import (
+    describe_samples,
+    find_scalars,
+    list_further,
+    open_samplers,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -106,10 +110,7 @@ class _Searches:
 
 
 def plan_structural(task: SessionTask) -> dict[Path, str]:
-    """List the structural connectomes that a session is asked for, with their digests.
-
-    Those that no model takes, such as lengths, are not among them.
-    """
+    """List the connectomes, for models, that a session is asked for, with their digests."""
     return {
         path: digest
         for tracts in task.session.tractographies
@@ -130,48 +131,14 @@ def _plan_tractogram(
         and task.wants(flavor)
         and (tracts.weights is not None or not takes_weights(flavor.processing))
     ]
-    scalars = _find_scalars(task)
-    flavors += _list_further(task, tracts, scalars)
+    scalars = find_scalars(task)
+    flavors += list_further(task, tracts, MEASURES[tracts.algorithm], scalars)
     files = [tracts.tracks, tracts.weights, tracts.mu, *scalars.values()]
     files += [path for image in tracts.labels.values() for path in image.files]
     digest = task.digest("structural", files, task.settings.structural)
     output = task.settings.data.output_dir
     paths = [relmat_path(output, tracts.entities, flavor, source=None) for flavor in flavors]
     return flavors, paths, digest
-
-
-def _find_scalars(task: SessionTask) -> dict[str, Path]:
-    """Image of each scalar of a session.
-
-    Raises
-    ------
-    SettingsError
-        If one is called as no matrix can be.
-    InputError
-        If one is not there.
-    """
-    templates = task.settings.structural.scalars
-    check_scalar_names(templates)
-    session = task.session
-    paths = {n: fill_template(t, session.subject, session.session) for n, t in templates.items()}
-    for name, path in paths.items():
-        if not path.is_file():
-            raise InputError(
-                f"expected the image of {name} at {path} (--scalar {name}={templates[name]}); "
-                "nothing is there. Check the path, or leave the participant out."
-            )
-    return paths
-
-
-def _list_further(task: SessionTask, tracts: Tractography, scalars: Iterable[str]) -> list[Flavor]:
-    """Matrices beside those that a model takes, of every atlas; weighted too with weights."""
-    if holds_ends_only(tracts.tracks):
-        return []
-    metrics = [*task.settings.structural.edges, *(f"mean{name}" for name in scalars)]
-    if tracts.weights is not None:
-        metrics += [f"sift2{metric}" for metric in metrics]
-    measure = MEASURES[tracts.algorithm]
-    return [Flavor(measure, atlas, metric) for atlas in tracts.labels for metric in metrics]
 
 
 def _measure(
@@ -230,7 +197,7 @@ def _choose_options(
         units=task.settings.structural.units,
         radius=task.settings.structural.search_radius,
         weights=tracts.weights,
-        scalars={} if holds_ends_only(tracts.tracks) else _find_scalars(task),
+        scalars={} if holds_ends_only(tracts.tracks) else find_scalars(task),
         rounds_to_single=False,
         n_threads=task.settings.run.omp_nthreads,
     )
