@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from fuzz.arrays import AFFINE, pack_gzip, pack_zip, rng
+from fuzz.arrays import AFFINE, pack_gzip, pack_npy, pack_zip, rng
 from fuzz.cases import Reader, Seed, require
 
 N_TRACKS = 6
@@ -22,6 +22,7 @@ def list_readers() -> list[Reader]:
         Reader("trk", _list_trk, _read_tracks),
         Reader("trx", _list_trx, _read_trx),
         Reader("trx folder", _list_trx_folders, _read_trx_folder),
+        Reader("ends npy", _list_ends, _read_ends),
     ]
 
 
@@ -147,3 +148,18 @@ def _read_trx(path: Path) -> None:
     _read_tracks(path)
     n_declared = open_tractogram(path).n_declared
     require(weights is None or weights.shape == (n_declared,), "as many weights as tracks")
+
+
+def _list_ends() -> Sequence[Seed]:
+    ends = rng().random((N_TRACKS, 2, 3)) * 9
+    arrays = (ends.astype(np.float16), ends.astype(">f4").reshape(N_TRACKS, 6))
+    return [Seed("a.npy", pack_npy(array)) for array in (*arrays, np.asfortranarray(ends))]
+
+
+def _read_ends(path: Path) -> None:
+    from kraken_bids.io.tractograms import open_tractogram
+
+    tracks = open_tractogram(path)
+    blocks = list(tracks.ends())
+    require(all(block.shape[1:] == (2, 3) for block in blocks), "no ends")
+    require(sum(map(len, blocks)) == tracks.n_declared, "another number of tracks")

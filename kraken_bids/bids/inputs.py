@@ -244,7 +244,7 @@ def _explain_nothing(datasets: Sequence[Dataset], subject: str, notes: Sequence[
         if d.is_searched
     ]
     reasons = "".join(f"\n- {note}" for note in dict.fromkeys(notes))
-    if all(d.pipeline in FOREIGN for d in datasets if d.is_searched):
+    if searched and all(d.pipeline in FOREIGN for d in datasets if d.is_searched):
         return (
             f"expected BOLD or streamlines of sub-{subject} in {', '.join(searched)}; found none "
             f"that can be used.{reasons}"

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import explain_absence
+from kraken_bids.io.stored_rows import BROKEN
 from kraken_bids.io.track_blocks import TrackBlock, Vertices
 
 EXTENSION = ".npy"
@@ -105,7 +106,7 @@ def _map(path: Path) -> NDArray[np.generic]:
         stored = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(stored, np.ndarray) or not stored.ndim:
             raise ValueError("something else than an array")
-    except (OSError, ValueError, EOFError, TypeError, SyntaxError, OverflowError) as error:
+    except BROKEN as error:
         raise InputError(
             f"expected a whole numpy array in {path}; reading it gave: {error}. "
             f"{explain_absence(path) or 'Copy the file again.'}"
