@@ -10,6 +10,7 @@ from kraken_bids.analysis_settings import AnalysisSettings
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.flavors import Flavor, list_flavors, parse_flavor, suggest
 from kraken_bids.parcellations import list_parcellations
+from kraken_bids.part_settings import PartSettings
 from kraken_bids.setting_checks import check_choice, check_range, check_ranges
 from kraken_bids.worth_settings import WorthSettings
 
@@ -274,6 +275,7 @@ class Settings:
     run: RunSettings = field(default_factory=RunSettings)
     worth: WorthSettings = field(default_factory=WorthSettings)
     analysis: AnalysisSettings = field(default_factory=AnalysisSettings)
+    parts: PartSettings = field(default_factory=PartSettings)
 
 
 def to_plain(settings: object) -> dict[str, object]:

@@ -24,6 +24,7 @@ BIDSIGNORE = (
     "*.log",
     "*_timeseries.*",
     "*_coverage.*",
+    "*_reliability.*",
     "*_relmat.*",
     "*_relmats.*",
     "*_intervals.*",
@@ -51,6 +52,9 @@ region for a header and reads 85 × 86 numbers. In R: `read.table(path, header =
   how it was made.
 - `sub-*/func/*_timeseries.tsv`: region means before and (`desc-hpf`) after cleaning; with
   `desc-quality` motion, DVARS and global signal of every volume and whether it counts.
+- `sub-*/func/*_desc-singlerun_relmat.dense.tsv`, `*_desc-<N>min_relmat.dense.tsv`: connectomes of
+  one run, and of the first minutes (`--per-run`, `--minutes`), which nothing here is predicted
+  from; `sub-*/func/*_reliability.tsv`: how alike they are.
 - `sub-*/func/*_coverage.tsv`: share of each region with data. `sub-*/func/*_dseg.nii.gz`: the
   regions on the grid of the BOLD series.
 - `sub-*/*_desc-kraken_latents.tsv`: latent vector of each source (fusions, each flavor alone).

@@ -1,6 +1,7 @@
 """Names of the files in OUTPUT_DIR, in one place, and the way back from a name."""
 
 import logging
+import re
 from collections.abc import Iterator, Mapping
 from os import DirEntry
 from pathlib import Path
@@ -23,6 +24,10 @@ CALIBRATED = "krakencal"
 """The same of predictions calibrated on a cohort, and of their intervals."""
 CLEANED = "hpf"
 """``desc-`` of region series after cleaning, as of the flavors that they become."""
+SINGLE_RUN = "singlerun"
+"""``desc-`` of the connectomes of one run, where those of all runs are there too."""
+PART = re.compile(rf"{SINGLE_RUN}|\d+(?:p\d+)?min")
+"""``desc-`` of connectomes of a part of the data, which are inputs of nothing."""
 REGISTRATION = "registration"
 """In the names of pictures of where regions lie."""
 DISCORDANCE = "discordance"
@@ -52,6 +57,7 @@ def relmat_path(
     *,
     source: str | None,
     is_calibrated: bool = False,
+    part: str = "",
 ) -> Path:
     """Path of a connectome: measured, or predicted from a source, raw or calibrated.
 
@@ -64,8 +70,10 @@ def relmat_path(
         name says as ``desc-<source>kraken`` (letters and digits only).
     is_calibrated : bool, optional
         Whether the prediction is calibrated: ``desc-<source>krakencal``.
+    part : str, optional
+        ``desc-`` of one that is measured of a part of the data.
     """
-    own = {"atlas": flavor.parcellation, "meas": flavor.meas}
+    own = {"atlas": flavor.parcellation, "meas": flavor.meas, "desc": part}
     kept: tuple[str, ...] = ("sub", "ses")
     if source is None:
         kept = FUNC_ENTITIES if flavor.datatype == "func" else DWI_ENTITIES
@@ -92,6 +100,16 @@ def frames_path(output_dir: Path, entities: Mapping[str, str]) -> Path:
 def coverage_path(output_dir: Path, entities: Mapping[str, str], parcellation: str) -> Path:
     """Path of the table that says how much of each region the data cover."""
     return _func_path(output_dir, entities, {"atlas": parcellation}, "coverage.tsv")
+
+
+def reliability_path(output_dir: Path, entities: Mapping[str, str]) -> Path:
+    """Path of the table of how alike connectomes of parts of the data are."""
+    return _func_path(output_dir, entities, {}, "reliability.tsv")
+
+
+def name_minutes(minutes: float) -> str:
+    """Name the first minutes of the data, as ``desc-`` does: ``5min``, ``7p5min``."""
+    return f"{minutes:g}min".replace(".", "p")
 
 
 def labels_path(output_dir: Path, entities: Mapping[str, str], parcellation: str) -> Path:
@@ -155,6 +173,11 @@ def is_predicted(entities: Mapping[str, str]) -> bool:
     return entities.get("desc", "").endswith((PREDICTED, CALIBRATED))
 
 
+def is_part(entities: Mapping[str, str]) -> bool:
+    """Whether the name of a file says that it is of a part of the data."""
+    return PART.fullmatch(entities.get("desc", "")) is not None
+
+
 def discordance_path(output_dir: Path, subject: str, session: str | None) -> Path:
     """Path of the table of discordance of a session: one row per target and region."""
     ending = "regions.tsv"
@@ -187,7 +210,7 @@ def label_source(source: str) -> str:
 
 
 def find_relmats(output_dir: Path, subject: str | None = None) -> list[RelmatFile]:
-    """Measured connectomes in OUTPUT_DIR, by subject and name; predictions are passed over.
+    """Measured connectomes in OUTPUT_DIR; predictions, and those of a part, are passed over.
 
     Folders that may not be read are passed over with a warning.
     Also finds the bare names of the published tools without sidecar, in ``func`` or ``dwi``:
@@ -219,7 +242,7 @@ def _list_relmats(folder: Path) -> Iterator[RelmatFile]:
                     continue
                 path = Path(entry.path)
                 entities = parse_name(path)
-                if is_predicted(entities):
+                if is_predicted(entities) or is_part(entities):
                     continue
                 try:
                     flavor = parse_meas(entities.get("meas", ""), entities.get("atlas", ""))

@@ -11,6 +11,7 @@ import click
 from kraken_bids import __version__
 from kraken_bids.cli.analysis_options import analysis_options, check_analysis_options
 from kraken_bids.cli.app_settings import read_settings
+from kraken_bids.cli.bold_options import bold_options
 from kraken_bids.cli.cleaning_options import cleaning_options, template_options
 from kraken_bids.cli.help_sections import SectionedCommand
 from kraken_bids.cli.options import ListOption, exit_with_message, read_config, verbose_option
@@ -126,12 +127,7 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
 )
 @template_options
 @cleaning_options
-@click.option(
-    "--lesion-mask",
-    metavar="PATH",
-    help="Lesion mask, with {subject} and {session}: kept out of tissues and regions. Its name "
-    "says its space, T1w without  [label-lesion_mask or label-lesion_roi in anat]",
-)
+@bold_options
 @tractogram_options
 @click.option(
     "--model",

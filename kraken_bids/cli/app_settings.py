@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from kraken_bids.analysis_settings import AnalysisSettings
 from kraken_bids.cli.options import labels, numbers, pairs
 from kraken_bids.flavors import parse_flavor
+from kraken_bids.part_settings import PartSettings
 from kraken_bids.settings import (
     OPTION_NAMES,
     DataSettings,
@@ -59,6 +60,7 @@ def read_settings(options: Mapping[str, Any]) -> Settings:
         worth=fill(WorthSettings, options),
         analysis=fill(AnalysisSettings, options),
         run=fill(RunSettings, options),
+        parts=fill(PartSettings, options),
     )
 
 

@@ -10,7 +10,10 @@ SECTIONS = {
         *("bids_database_dir", "exclude_runs", "tractogram", "tractogram_weights"),
         "skip_bids_validation",
     ),
-    "What is measured": ("atlases", "flavors", "search_radius", "sc_units", "edges", "scalar"),
+    "What is measured": (
+        *("atlases", "flavors", "search_radius", "sc_units", "edges", "scalar"),
+        *("per_run", "minutes"),
+    ),
     "Label images": (*("atlas", "parcellation", "transforms_dir", "allow_template_mismatch"),),
     "How BOLD is cleaned": (
         *("denoise", "high_pass", "drop_volumes", "fd_threshold", "min_minutes"),

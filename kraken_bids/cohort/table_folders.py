@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.outputs import is_part
 from kraken_bids.cohort.flavor_blocks import Part, to_table_part
 from kraken_bids.cohort.row_names import check_folders, find_label, parse_subject
 from kraken_bids.exceptions import FlavorError, InputError
@@ -101,9 +102,11 @@ def list_tables(
 
 
 def parse_bids_name(name: str) -> tuple[Flavor, str] | None:
-    """Flavor and subject that a file name states; None for predictions and other files."""
+    """Flavor and subject of a file name; None for predictions, parts of data, other files."""
     entities = parse_name(name)
     if not {"sub", "atlas", "meas"} <= set(entities) or PREDICTED_MARK in entities.get("desc", ""):
+        return None
+    if is_part(entities):
         return None
     try:
         return parse_meas(entities["meas"], entities["atlas"]), parse_subject(entities)

@@ -52,6 +52,7 @@ from kraken_bids.pipeline.check.prediction_quality import (
 )
 from kraken_bids.pipeline.check.qcfc import write_qcfc
 from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
+from kraken_bids.pipeline.check.reliability_table import write_reliability
 from kraken_bids.pipeline.levels import (
     Job,
     run_level,
@@ -125,6 +126,8 @@ def _compute(
                 write_quality(output, members, NOBODY, {}, inputs={})
         with going_on(job.problems):
             write_qcfc(output, members, anew=settings.run.force)
+        with going_on(job.problems):
+            write_reliability(output, members, job.failures)
     for analyse in further:  # last: communities are compared with those of predictions
         with going_on(job.problems):
             analyse(settings, members, job.failures)

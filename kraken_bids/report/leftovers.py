@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kraken_bids.bids.names import full_space, parse_name
-from kraken_bids.bids.outputs import RelmatFile, find_relmats, is_predicted, sidecar_path
+from kraken_bids.bids.outputs import RelmatFile, find_relmats, is_part, is_predicted, sidecar_path
+from kraken_bids.cohort.sidecars import read_measured_digest
 from kraken_bids.cohort.standing import read_standing
 from kraken_bids.io.facts import read_facts
 
@@ -20,6 +21,7 @@ class Leftovers:
         standing = read_standing(output_dir, subject, session)
         self._is_known = standing is not None
         self._current: set[Path] = set()
+        self._digests: set[str] = set()
         self._keys: set[Key] = set()
         self._measured: list[RelmatFile] = []
         if standing is None:
@@ -27,6 +29,7 @@ class Leftovers:
         for file in find_relmats(output_dir, subject):
             if file.session == session and standing.judge(file, output_dir):
                 self._current.add(file.path)
+                self._digests.add(read_measured_digest(file.path))
                 self._measured.append(file)
                 self._keys |= {_key(file.entities), *_list_runs(sidecar_path(file.path))}
 
@@ -37,6 +40,8 @@ class Leftovers:
         entities = parse_name(path)
         if is_predicted(entities):
             return False
+        if is_part(entities):
+            return read_measured_digest(path) not in self._digests
         if entities.get("suffix") == "relmat":
             return path not in self._current
         return path.parent.name == "func" and _key(entities) not in self._keys

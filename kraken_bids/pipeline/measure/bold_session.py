@@ -16,6 +16,7 @@ from kraken_bids.bids.outputs import (
     timeseries_path,
 )
 from kraken_bids.bids.preprocessed_bold import BoldRun
+from kraken_bids.cohort.part_pairs import PartPair
 from kraken_bids.cohort.saved_ridge import add_ridge, read_saved_ridges
 from kraken_bids.cohort.sidecars import forget_digest, matrix_sidecar, region_sidecar, size_of
 from kraken_bids.connectome.functional.cleaning import CleanRun
@@ -33,6 +34,12 @@ from kraken_bids.pipeline.measure.functional_connectomes import (
     RunGroup,
     measure_group,
     needs_gsr,
+)
+from kraken_bids.pipeline.measure.partial_connectomes import (
+    list_parts,
+    plan_parts,
+    write_pairs,
+    write_parts,
 )
 from kraken_bids.pipeline.measure.tasks import SessionTask, is_up_to_date
 
@@ -61,7 +68,8 @@ def measure_functional(task: SessionTask) -> None:
     for group in group_runs(task.session):
         try:
             flavors, planned, digest = _plan_group(task, group)
-            if flavors and not is_up_to_date(task, planned):
+            parts = plan_parts(task, group, digest)
+            if flavors and not is_up_to_date(task, planned | parts):
                 _measure(task, group, flavors, digest)
         except KrakenBidsError as error:
             errors.append(error)
@@ -138,6 +146,8 @@ def _measure(task: SessionTask, group: RunGroup, flavors: Sequence[Flavor], dige
         _write_cleaned(task, run.source.entities, run.plain, facts)
         _write_frames(task, run.source.entities, run.plain, facts)
     saved = read_saved_ridges(task.settings.data.output_dir)
+    asked, pairs = task.settings.parts, list[PartPair]()
+    parts = list_parts(measured, asked, task.label) if asked.is_asked else []
     for name in group.labels:
         _write_regions(task, measured, name)
         _write_coverage(task, measured, name)
@@ -150,6 +160,8 @@ def _measure(task: SessionTask, group: RunGroup, flavors: Sequence[Flavor], dige
             # of the very λ that was taken: a group run may have saved another since the plan
             own = add_ridge(digest, found.flavor, settings.pcorr_lambda, saved)
             _write_connectome(task, measured, found, own)
+            pairs += write_parts(task, measured, found, parts=parts, digest=own) if parts else []
+    write_pairs(task, group, pairs, digest)
 
 
 def _write_series(task: SessionTask, run: MeasuredRun, digest: str) -> None:

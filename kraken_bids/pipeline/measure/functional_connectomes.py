@@ -262,12 +262,27 @@ def compute_connectome(
         [run.cleaned[flavor.parcellation] for run in runs], [run.kept for run in runs]
     )
     series[:, missing] = np.nan
-    square = compute_correlation(series)
     record = replace(record, frames=len(series))
     if flavor.measure == "FCpcorr":
         ridge, origin = partial_correlation_ridge(flavor.parcellation, *ridges)
-        square = compute_partial_correlation(square, ridge=ridge)
         record = replace(record, lambda_=ridge, lambda_source=origin)
-    elif flavor.measure != "FCcorr":
-        raise NotImplementedError(f"{flavor}: its measure is in data/measures.tsv only")
+    square = correlate(series, flavor, record.lambda_)
     return FunctionalConnectome(flavor, square, cleaning, record)
+
+
+def correlate(
+    series: NDArray[np.float64], flavor: Flavor, ridge: float | None
+) -> NDArray[np.float64]:
+    """Matrix of a flavor of region series [n_frames, n_regions]; ``ridge`` is its λ, if any.
+
+    Raises
+    ------
+    ConnectomeError
+        If too few frames or regions are left.
+    NotImplementedError
+        If nothing computes the flavor's measure.
+    """
+    if flavor.measure not in {"FCcorr", "FCpcorr"}:
+        raise NotImplementedError(f"{flavor}: its measure is in data/measures.tsv only")
+    square = compute_correlation(series)
+    return square if ridge is None else compute_partial_correlation(square, ridge=ridge)

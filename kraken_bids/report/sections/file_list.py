@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from kraken_bids.bids.names import parse_name
-from kraken_bids.bids.outputs import CALIBRATED, group_path, is_predicted
+from kraken_bids.bids.outputs import CALIBRATED, group_path, is_part, is_predicted
 from kraken_bids.report.section import FileLink, Section
 from kraken_bids.report.written import Written
 from kraken_bids.report.written_group import WrittenGroup
@@ -15,6 +15,7 @@ FILE_WORDS = {
     "quality_timeseries": "motion and signal of every volume",
     "dseg": "regions on the grid of the BOLD series",
     "coverage": "coverage of each region",
+    "reliability": "how alike connectomes of parts of the data are",
     "latents": "latent vectors",
     "discordance_regions": "where function differs from what structure lets expect",
     "relmats": "predicted connectomes",
@@ -35,6 +36,7 @@ GROUP_FILES = {
     "discordance.tsv": "where function differs from what structure lets expect",
     "discordance_tests.tsv": "what was tested of that",
     "qc.tsv": "quality of every measured connectome",
+    "reliability.tsv": "how alike connectomes of runs and of the first minutes are",
     "qcfc.tsv": "dependence of functional connectomes on head motion",
     "pcorr.tsv": "search for the ridge of the partial correlations; pcorr.json has the choice",
     "outliers.tsv": "distance of everyone's latents from the cohort's",
@@ -52,6 +54,7 @@ def list_files(written: Written) -> tuple[FileLink, ...]:
             suffix = entities.get("suffix", "")
             words = FILE_WORDS.get(f"{entities.get('desc')}_{suffix}") or FILE_WORDS.get(suffix)
             words = (_say_made(entities) if suffix == "relmat" else "") + (words or suffix)
+            words += _say_part(entities)
             links.append(FileLink(path.relative_to(written.output_dir).as_posix(), words))
     return tuple(links)
 
@@ -61,6 +64,10 @@ def _say_made(entities: Mapping[str, str]) -> str:
         return "measured "
     is_calibrated = entities.get("desc", "").endswith(CALIBRATED)
     return "predicted and calibrated " if is_calibrated else "predicted "
+
+
+def _say_part(entities: Mapping[str, str]) -> str:
+    return f" of a part of the data ({entities['desc']})" if is_part(entities) else ""
 
 
 def list_group_files(group: WrittenGroup) -> tuple[FileLink, ...]:
