@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from kraken_bids.connectome.functional.bold_quality import correlation_noise, ex
 from kraken_bids.connectome.functional.correlations import concatenate_runs
 from kraken_bids.connectome.matrices import find_missing_regions, square_to_edges
 from kraken_bids.io.digests import digest as digest_of
-from kraken_bids.io.records import to_sidecar, write_records
+from kraken_bids.io.records import to_sidecar, write_columns
 from kraken_bids.io.writing import write_json, write_relmat
 from kraken_bids.part_settings import ALL, PartSettings
 from kraken_bids.pipeline.measure.functional_connectomes import (
@@ -212,10 +212,10 @@ def write_pairs(
 ) -> None:
     """Write how alike the parts of a group are."""
     for path, own in plan_parts(task, group, digest).items():
-        write_records(
+        write_columns(
             path,
-            [PartPair],
-            [[pair] for pair in pairs],
+            PartPair,
+            {one.name: [getattr(pair, one.name) for pair in pairs] for one in fields(PartPair)},
             description="How alike connectomes of parts of the data are",
             facts={"RunDigest": own, OF: digest},
         )
