@@ -28,6 +28,8 @@ WEIGHTS = re.compile(
     r"dps/(?P<name>[^/]*(?:weight|sift2)[^/.]*)(?:\.1)?\.(?P<type>float(16|32|64))"
 )
 """Data per streamline that are SIFT2 weights by their name."""
+GROUPS = re.compile(r"groups/(?P<name>[^/]+)\.(?P<type>u?int(8|16|32|64))")
+"""Numbers of the streamlines that belong together, from 0 on."""
 BROKEN = (
     EOFError,
     OSError,
@@ -85,6 +87,28 @@ class TrxFile:
                 return _read(stream, self.n_declared, dtype).astype(np.float32)
         except BROKEN as error:
             raise InputError(explain_cut(self.path, error)) from error
+
+    def read_groups(self) -> dict[str, NDArray[np.int64]]:
+        """Numbers, from 0 on, of the streamlines of each group.
+
+        Raises
+        ------
+        InputError
+            If a group names a streamline that is not there, or the file is damaged.
+        """
+        groups = {}
+        try:
+            for match in filter(None, map(GROUPS.fullmatch, self.members)):
+                dtype = _dtype_of(match[0])
+                with self._open(match[0]) as stream:
+                    n = self.members[match[0]] // dtype.itemsize
+                    own = _read(stream, n, dtype).astype(np.int64)
+                if len(own) and not 0 <= own.min() <= own.max() < self.n_declared:
+                    raise ValueError(f"the group {match['name']} with a streamline too many")
+                groups[match["name"]] = own
+        except BROKEN as error:
+            raise InputError(explain_cut(self.path, error)) from error
+        return groups
 
     def ends(self) -> Iterator[Vertices]:
         """First and last vertex of every track, in file order.

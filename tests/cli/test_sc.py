@@ -436,3 +436,41 @@ def test_another_space_is_refused(tmp_path):
     assert "same space" in outcome.output
     assert "tracks.tck" in outcome.output
     assert "labels.nii.gz" in outcome.output
+
+
+def test_groups_of_a_trx_are_ready_assignments(tmp_path):
+    """Counted by hand: groups named as regions, in any spelling; a bundle is passed over."""
+    import zipfile
+
+    n = 6
+    header = {"NB_STREAMLINES": n, "NB_VERTICES": 2 * n}
+    groups = {"lh_insula": [0, 1, 2, 5], "Left-Caudate": [0, 2], "ctx-rh-insula": [1], "AF": [3]}
+    with zipfile.ZipFile(tmp_path / "tracks.trx", "w") as archive:
+        archive.writestr("header.json", json.dumps(header))
+        vertices = np.random.default_rng(0).random((2 * n, 3))
+        archive.writestr("positions.3.float32", vertices.astype("<f4").tobytes())
+        archive.writestr("offsets.uint64", np.arange(0, 2 * n + 1, 2, dtype="<u8").tobytes())
+        for name, members in groups.items():
+            archive.writestr(f"groups/{name}.uint32", np.array(members, "<u4").tobytes())
+    tracks = tmp_path / "tracks.trx"
+    command = ["sc", str(tracks), "--output-dir", str(tmp_path / "out"), "--units", "mrtrix"]
+
+    outcome = CliRunner().invoke(main, [*command, "--labels", f"fs86={tracks}"])
+
+    assert outcome.exit_code == 0, outcome.output
+    found = np.loadtxt(tmp_path / "out/fs86_count.csv", delimiter=",")
+    left, right, caudate = 51, 85, 2
+    assert found[left, caudate] == found[caudate, left] == 2
+    assert found[left, right] == 1
+    assert found.sum() == 6
+    sidecar = json.loads((tmp_path / "out/fs86_count.json").read_text())
+    assert sidecar["Streamlines"]["n_one"] == 1
+    assert "RegionVoxels" not in sidecar
+
+    words = ["--labels", f"fs86={tracks}", "--metric", "volnorm"]
+    refused = CliRunner().invoke(main, [*command, *words])
+    assert refused.exit_code == 2
+    assert "groups of a TRX have no volumes" in refused.output
+    other = CliRunner().invoke(main, [*command, "--labels", f"shen268={tracks}"])
+    assert other.exit_code == 3
+    assert "found lh_insula, Left-Caudate" in other.output

@@ -25,7 +25,8 @@ from kraken_bids.resources import count_cores
     required=True,
     metavar="ATLAS=IMAGE ...",
     help="Label images in the space of the tractogram. fs86 and other atlases of the model keep "
-    "their number of regions, and fs86 may hold FreeSurfer's numbers (aparc+aseg).",
+    "their number of regions, and fs86 may hold FreeSurfer's numbers (aparc+aseg). A .trx in "
+    "place of an image: its groups, named as regions, say what streamlines join.",
 )
 @click.option(
     "--weights",

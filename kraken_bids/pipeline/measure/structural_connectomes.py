@@ -52,8 +52,10 @@ class CountedAtlas:
 
     name: str
     path: Path
-    search: RegionSearch
+    search: RegionSearch | None
     tally: StructuralTally
+    assigned: NDArray[np.int32] | None = None
+    """Regions of every streamline [n, 2], where these are known and not searched."""
 
 
 def search_labels(
@@ -113,6 +115,8 @@ def check_place(
     InputError
         If they plainly lie in different spaces.
     """
+    if atlas.search is None:
+        return []
     fit = measure_space_fit(atlas.search, ends)
     try:
         doubt = check_space(fit, where, way_out=way_out)
@@ -131,6 +135,8 @@ class Streamlines:
 
     ends: Floats
     """[n, 2, 3]"""
+    first: int
+    """Number, from 0 on, of the first of them in the file."""
     block: TrackBlock | None
     """Whole tracks, where ends do not suffice."""
     values: StreamlineValues
@@ -175,7 +181,9 @@ def read_streamlines(
                     own = compute_lengths(block.vertices, block.starts, block.stops)
                 scalars |= {name: future.result() for name, future in waiting.items()}
             kept = block if options.takes_tracks else None
-            yield Streamlines(ends, kept, StreamlineValues(own, weights.take(n), scalars))
+            yield Streamlines(
+                ends, n_streamlines - n, kept, StreamlineValues(own, weights.take(n), scalars)
+            )
     if not n_streamlines:
         raise InputError(
             f"{tracks}: expected streamlines; found none. Was the tractography finished?"
@@ -242,7 +250,7 @@ def _assign(
     """Regions of every batch in every atlas; threads work ahead, the order stays."""
     if options.n_threads == 1:
         for batch in batches:
-            yield batch, [_find(batch, atlas.search, options) for atlas in atlases]
+            yield batch, [_find(batch, atlas, options) for atlas in atlases]
         return
     # this thread reads and adds up, the others search; where all is read it hardly has to work
     n_searching = options.n_threads if isinstance(batches, list) else options.n_threads - 1
@@ -250,7 +258,7 @@ def _assign(
     with Threads(n_searching) as pool:
         for batch in batches:
             waiting.append(
-                (batch, [pool.submit(_find, batch, atlas.search, options) for atlas in atlases])
+                (batch, [pool.submit(_find, batch, atlas, options) for atlas in atlases])
             )
             if len(waiting) > 2 * options.n_threads:
                 done, futures = waiting.popleft()
@@ -260,7 +268,17 @@ def _assign(
             yield done, [future.result() for future in futures]
 
 
-def _find(batch: Streamlines, search: RegionSearch, options: TrackOptions) -> Found:
+def _find(batch: Streamlines, atlas: CountedAtlas, options: TrackOptions) -> Found:
+    search = atlas.search
+    if search is None:
+        assert atlas.assigned is not None
+        found = atlas.assigned[batch.first : batch.first + len(batch.ends)]
+        if len(found) != len(batch.ends):
+            raise InputError(
+                f"expected the groups in {atlas.path} to be of this tractogram; found "
+                f"{len(atlas.assigned)} streamlines there, and more here. Give its own TRX."
+            )
+        return found
     if options.assignment == "radial":
         return find_regions(search, batch.ends)
     if options.assignment == "end-voxels":

@@ -173,6 +173,9 @@ class TrackWriter:
             "MissingRegions": counter.missing_regions,
             "Warnings": list(warnings),
         }
+        if atlas.search is None:  # groups have no volumes
+            for key in ("VoxelVolume", "RegionVoxels", "RegionVolumes"):
+                del described[key]
         if statistics is not None:
             described["Streamlines"] = asdict(statistics)
         if self._options.units == "krakencoder" and statistics is not None:

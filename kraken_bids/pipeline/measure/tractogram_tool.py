@@ -26,6 +26,7 @@ from kraken_bids.pipeline.measure.structural_connectomes import (
     read_streamlines,
     search_labels,
 )
+from kraken_bids.pipeline.measure.track_groups import prepare_groups
 from kraken_bids.pipeline.measure.track_matrices import TrackWriter
 from kraken_bids.pipeline.measure.track_options import TrackOptions, check_options
 from kraken_bids.pipeline.measure.track_scalars import describe_samples, open_samplers
@@ -112,7 +113,7 @@ def write_track_connectomes(
 def _check_paths(paths: Iterable[Path]) -> None:
     """Raise before anything is read, since images are read when it is their turn."""
     for path in paths:
-        if not path.is_file():
+        if not path.exists():
             raise InputError(
                 f"expected an image at {path}; found none. "
                 f"{explain_absence(path) or 'Check the path.'}"
@@ -134,6 +135,8 @@ def _check_places(
 
 
 def _prepare(name: str, path: Path, options: TrackOptions) -> tuple[CountedAtlas, list[str]]:
+    if path.name.lower().endswith(".trx"):
+        return prepare_groups(name, path, options), []
     labels, affine = read_labels(path, as_mrtrix=True)
     n_regions, doubts = int(labels.max(initial=0)), []
     if options.units == "krakencoder" and name in list_parcellations():
