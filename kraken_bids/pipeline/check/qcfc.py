@@ -103,7 +103,10 @@ def _say_short(motion: Mapping[Flavor, Mapping[Path, float]]) -> None:
 def _measure(
     output_dir: Path, flavor: Flavor, motion: Mapping[Path, float], kept: Kept
 ) -> QcFc | None:
-    files = [(str(path), digest_file(path), value) for path, value in motion.items()]
+    files = [
+        (path.relative_to(output_dir).as_posix(), digest_file(path), value)
+        for path, value in motion.items()
+    ]
     broken: list[str] = []
     try:
         n_regions = _count_regions(output_dir, flavor.parcellation)

@@ -162,6 +162,18 @@ def test_it_is_computed_where_anything_changed(
     assert found == [group_path(tmp_path, name).read_bytes() for name in ("qcfc.tsv", "qcfc.h5")]
 
 
+def test_what_is_kept_is_found_where_the_folder_is_moved_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or mounted, as in a container."""
+    write_cohort(tmp_path / "here")
+    write_qcfc(tmp_path / "here", list_members(tmp_path / "here"))
+    (tmp_path / "here").rename(tmp_path / "there")
+    monkeypatch.setattr(qcfc, "recall_relmat", None)
+
+    write_qcfc(tmp_path / "there", list_members(tmp_path / "there"))
+
+
 def test_a_broken_file_is_said_in_every_run(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
