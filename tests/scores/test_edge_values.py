@@ -5,7 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.scores.edge_values import EdgeValues
+from kraken_bids.scores.edge_values import EdgeValues, measure_values
 
 N_EDGES = 86 * 85 // 2
 RNG = np.random.default_rng(7)
@@ -17,7 +17,8 @@ def look(name: str, *rows: NDArray[np.floating]) -> EdgeValues:
     """Take the rows of a cohort one after the other."""
     found = EdgeValues(parse_flavor(name))
     for row, edges in enumerate(rows):
-        found.add(row, edges, edges[~np.isnan(edges)])
+        present = edges[~np.isnan(edges)]
+        found.add(row, measure_values(found.flavor, edges, present))
     return found
 
 
