@@ -149,6 +149,9 @@ def write_record(
     write_json(sidecar_path(places.table("history")), {
         "Description": "Dynamic communities of region series",
         "Settings": asdict(found.settings),
+        "ChosenByHalves": bool(result.resolutions),
+        "Methods": [one.method for one in result.baselines],
+        "Surrogates": result.n_nulls if result.tests else 0,
         "Stability": found.stability,
         "Objectives": found.history[:, -1, 0],
         "StartsInConsensus": 1 + np.flatnonzero(found.is_counted),

@@ -90,11 +90,12 @@ def export_connectomes(output_dir: Path, folder: Path, options: ExportOptions) -
     InputError
         If OUTPUT_DIR has nothing of what is asked for.
     SettingsError
-        If the folder is OUTPUT_DIR, or a ``.mat`` file would be too large.
+        If the folder is OUTPUT_DIR or in it, or a ``.mat`` file would be too large.
     """
-    if folder.resolve() == output_dir.resolve():
+    if folder.resolve().is_relative_to(output_dir.resolve()):
         raise SettingsError(
-            f"expected another folder than OUTPUT_DIR ({output_dir}), which is a BIDS dataset."
+            f"expected a folder outside OUTPUT_DIR ({output_dir}), a BIDS dataset whose sidecars "
+            f"have the same names; found {folder}."
         )
     check_output_folder(folder)
     members = _find_members(output_dir, options.participants)

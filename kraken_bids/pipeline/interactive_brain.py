@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kraken_bids.bids.names import strip_label
 from kraken_bids.cohort.from_dataset import Member, list_members
 from kraken_bids.cohort.output_connectomes import list_kinds, read_edges
-from kraken_bids.exceptions import InputError
+from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.writing import write_text
 from kraken_bids.report.sections.brain import GlassBrain, colour_networks, find_strongest
@@ -52,6 +52,8 @@ def write_interactive_brain(output_dir: Path, path: Path, shown: Shown) -> None:
     ------
     InputError
         If there is no such connectome, or the places of its regions are not known.
+    SettingsError
+        If a prediction or a change is asked for, and no participant named.
     """
     edges, title = _read_edges(output_dir, shown)
     brain = find_strongest(shown.flavor, (edges, None), at_most=shown.n_edges)
@@ -92,6 +94,13 @@ def _read_edges(output_dir: Path, shown: Shown) -> tuple[NDArray[np.floating], s
     """Edges, and what they are."""
     flavor, label, what = shown.flavor, shown.label, shown.what
     if not label:
+        if what != "measured" or shown.source:
+            raise SettingsError(
+                "expected a participant for --what and --source, since the group has the mean of "
+                f"measured connectomes alone; found --what {what}"
+                f"{f' --source {shown.source}' if shown.source else ''} without one. Add "
+                "--participant-label."
+            )
         return _read_mean(output_dir, flavor), f"{flavor}, mean of the group"
     member = _find_member(list_members(output_dir), label)
     wanted = "measured" if what == "changed" else what

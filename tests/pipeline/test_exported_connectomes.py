@@ -338,9 +338,12 @@ def test_what_is_not_there_is_named(
 
 
 def test_wrong_folders_are_refused(written: tuple[Path, Squares], tmp_path: Path) -> None:
-    """The dataset itself, and a folder without one."""
+    """The dataset itself, its folders, whose sidecars are called the same, and none."""
     root, _ = written
     assert export(root, root, "--format", "mat").exit_code == 2
+    before = sorted(root.rglob("*"))
+    assert export(root, root / "sub-01" / "func", "--format", "mat").exit_code == 2
+    assert sorted(root.rglob("*")) == before
     assert export(tmp_path / "nowhere", tmp_path / "x", "--format", "mat").exit_code == 3
 
 

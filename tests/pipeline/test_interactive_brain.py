@@ -100,6 +100,33 @@ def test_what_is_not_there_is_named(
     assert not (tmp_path / "x.html").exists()
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--what", "changed"),
+        ("--what", "predicted", "--source", "fusionSC"),
+        ("--source", "fusion"),
+    ],
+)
+def test_the_mean_is_not_shown_for_something_else(
+    output_dir: Path,
+    tmp_path: Path,
+    cohort_edges: dict[Flavor, np.ndarray],
+    words: tuple[str, ...],
+) -> None:
+    """The group has the mean of measured connectomes and nothing else."""
+    rows = next(rows for flavor, rows in cohort_edges.items() if flavor.name == FLAVOR)
+    place = group_path(output_dir, "mean_connectomes.h5")
+    place.parent.mkdir()
+    with write_hdf5(place) as file:
+        file[f"{FLAVOR}/measured"] = rows.mean(axis=0)
+    result = write(output_dir, tmp_path / "x.html", *words)
+    assert result.exit_code == 2
+    assert "Add --participant-label" in " ".join(result.output.split())
+    assert not (tmp_path / "x.html").exists()
+    assert write(output_dir, tmp_path / "x.html").exit_code == 0
+
+
 def test_only_tags_are_taken_out() -> None:
     """The scripts of the page have such words in regular expressions."""
     script = "Ne=/<script|<link/i,Ae=/x>/"

@@ -196,14 +196,57 @@ def test_predictions_calibration_and_communities_follow_their_files(tmp_path: Pa
     found = compose(tmp_path)
     (predicted,) = paragraphs(found, "Predicted connectomes")
     assert "model kraken-x (15 flavors of connectomes; SHA-256 abababababab…)" in predicted
-    assert "of 31 sessions of this study" in predicted
-    assert "of its functional connectomes alone" in predicted
+    assert "of the 31 sessions that this was fitted on" in predicted
     (calibrated,) = paragraphs(found, "Calibration")
-    assert "28 sessions" in calibrated
+    assert "28 sessions of other people" in calibrated
     assert "hold 90 % of edges" in calibrated
     (communities,) = paragraphs(found, "Dynamic communities")
     assert "At most 7 communities were allowed (resolution γ = 1.5" in communities
     assert not paragraphs(compose(tmp_path, everyone=False), "Dynamic communities")
+
+
+def test_predictions_are_from_what_was_written(tmp_path: Path) -> None:
+    """Latents of every flavor are there whatever was predicted; none of them is a prediction."""
+    write_connectome(tmp_path, "01", FC, CLEANING)
+    latents = latents_path(tmp_path, "01", None)
+    write_latent_table(latents, dict.fromkeys(("fusionFC", FC.name), np.ones(4, np.float32)))
+    sources = {"Model": "kraken-x", "Predicted": True, "AdaptationMode": "none"}
+    facts = {"InputSources": dict.fromkeys(("fusionFC", FC.name), sources), "RunDigest": "now"}
+    write_json(sidecar_path(latents), facts)
+    (predicted,) = paragraphs(compose(tmp_path), "Predicted connectomes")
+    assert "were predicted from" not in predicted
+    for source, digest in (("fusionFC", "now"), ("fusion", "of an earlier run")):
+        path = relmat_path(tmp_path, {"sub": "01"}, SC, source=source)
+        write_relmat(path, np.eye(86))
+        write_json(sidecar_path(path), {"RunDigest": digest})
+    (predicted,) = paragraphs(compose(tmp_path), "Predicted connectomes")
+    assert predicted.endswith(
+        "the mean of the latent vectors of a session's functional connectomes alone."
+    )
+    assert "not adapted" in predicted
+
+
+def test_communities_are_said_as_each_atlas_was_searched(tmp_path: Path) -> None:
+    """Its own settings, how these were chosen, and the comparisons that were made."""
+    settings = {"n_communities": 7, "gamma": 1.5, "sign": "signed", "n_seeds": 5}
+    auto = {"n_communities": 3, "gamma": 0.75, "sign": "signed", "n_seeds": 5}
+    methods = {"Methods": ["dynamic communities", "Leiden, mean correlation"], "Surrogates": 19}
+    for atlas, facts in {
+        "fs86": {"Settings": settings, "Surrogates": 0, "StartsInConsensus": [1, 2, 4]},
+        "shen268": {"Settings": auto, "ChosenByHalves": True} | methods,
+    }.items():
+        write_json(group_path(tmp_path, f"atlas-{atlas}_desc-communities_history.json"), facts)
+    write_connectome(tmp_path, "01", FC, CLEANING)
+    one, other = paragraphs(compose(tmp_path), "Dynamic communities")
+    assert "series of fs86 by" in one
+    assert "At most 7 communities were allowed (resolution γ = 1.5;" in one
+    assert "consensus of 3 of 5 start(s)" in one
+    assert "Leiden" not in one
+    assert "randomised" not in one
+    assert "series of shen268 by" in other
+    assert "At most 3 communities were allowed (resolution γ = 0.75, at which halves" in other
+    assert "Leiden algorithm (Traag et al., 2019)" in other
+    assert "19 series with randomised phases" in other
 
 
 def test_what_was_left_out_is_counted(tmp_path: Path) -> None:

@@ -1,19 +1,21 @@
 """How connectomes were predicted and calibrated, as a methods section says it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from kraken_bids.bids.outputs import intervals_path, sidecar_path
+from kraken_bids.cohort.output_connectomes import list_kinds
 from kraken_bids.io.facts import Facts, read_facts
-from kraken_bids.report.boilerplate.sessions import Described, join
+from kraken_bids.report.boilerplate.sessions import Described, join, span_counts
 
 FUSIONS = {
     "fusion": "of all of a session's connectomes",
-    "fusionSC": "of its structural connectomes alone",
-    "fusionFC": "of its functional connectomes alone",
+    "fusionSC": "of a session's structural connectomes alone",
+    "fusionFC": "of a session's functional connectomes alone",
 }
 FITTED = (
     "Before they were encoded, connectomes were adapted to the training population: the mean "
-    "connectome of {n} of this study was regressed on that of the training data over edges, "
+    "connectome of the {n} that this was fitted on was regressed on that of the training data "
+    "over edges, "
 )
 ADAPTED = {
     "meanfit+meanshift": FITTED + "and each connectome was multiplied by the slope ({slopes}) and "
@@ -21,7 +23,7 @@ ADAPTED = {
     "meanfit": FITTED + "and each connectome was mapped by its slope ({slopes}) and intercept",
     "meanshift": "Before they were encoded, connectomes were adapted to the training population: "
     "each was shifted by the difference between the mean connectome of the training data and that "
-    "of {n} of this study",
+    "of the {n} that this was fitted on",
 }
 ADAPTED["meanfitshift"] = ADAPTED["meanfit+meanshift"]
 
@@ -47,17 +49,24 @@ def describe_predictions(described: Described) -> list[str]:
         "Edges of missing regions were given the mean of the training data; connectomes with more "
         "than 5 % of the regions missing were not encoded",
         *_describe_adaptation(list(sources.values())),
-        f"Connectomes were predicted from {_list_latents(sources)}",
+        *_describe_targets(described),
     ]
     return [" ".join(f"{sentence}." for sentence in sentences)]
 
 
-def _list_latents(sources: Mapping[str, Facts]) -> str:
+def _describe_targets(described: Described) -> list[str]:
+    """Sentence on what connectomes were predicted from; latents alone are no predictions."""
+    sources = {
+        kind.source
+        for written in described.read
+        for kind in list_kinds(described.output_dir, written.member)
+        if kind.what == "predicted"
+    }
     fused = [words for name, words in FUSIONS.items() if name in sources]
-    n_single = sum(name not in FUSIONS for name in sources)
     texts = [f"the mean of the latent vectors {join(fused)}"] if fused else []
+    n_single = len(sources) - len(fused)
     texts += [f"the latent vector of each of {n_single} flavor(s)"] if n_single else []
-    return ", and from ".join(texts)
+    return [f"Connectomes were predicted from {', and from '.join(texts)}"] if texts else []
 
 
 def _describe_adaptation(sources: Sequence[Facts]) -> list[str]:
@@ -75,7 +84,7 @@ def _describe_adaptation(sources: Sequence[Facts]) -> list[str]:
         ]
         sizes = [size for fit in fits if (size := fit.count("CohortSize"))]
         slopes = [slope for fit in fits if (slope := fit.number("b0")) is not None]
-        n = f"{max(sizes)} sessions" if sizes else "the sessions"
+        n = f"{span_counts(sizes)} sessions" if sizes else "sessions"
         spread = f"{min(slopes):.2f} to {max(slopes):.2f}" if slopes else "one for each flavor"
         found.append(ADAPTED[mode].format(n=n, slopes=spread))
     return found
@@ -83,23 +92,30 @@ def _describe_adaptation(sources: Sequence[Facts]) -> list[str]:
 
 def describe_calibration(described: Described) -> list[str]:
     """Paragraph on calibrated predictions; none where there are none."""
-    for written in described.read:
-        member = written.member
-        path = intervals_path(described.output_dir, member.subject, member.session)
-        pairs = read_facts(sidecar_path(path)).part("Calibrated").by_name()
-        fitted = [n for pair in pairs.values() if (n := pair.count("NFitted"))]
-        shares = [c for pair in pairs.values() if (c := pair.number("IntervalCoverage"))]
-        if fitted:
-            low, high = min(fitted), max(fitted)
-            number = f"{low}" if low == high else f"{low} to {high}"
-            coverage = f" that hold {100 * shares[0]:g} % of edges" if shares else ""
-            return [
-                f"Predictions of the other modality were calibrated on the {number} sessions in "
-                "which the target had been measured. Each edge's value was mapped by a line "
-                "through the means, whose slope was shrunk over edges by empirical Bayes and "
-                "multiplied by one factor that cross-validation had chosen; people of one family "
-                "were held out together, and calibrated predictions of a person are those of a "
-                f"fit without this person. Prediction intervals{coverage} were taken from "
-                "held-out errors (jackknife-minmax over folds [@barber2021jackknife])."
-            ]
-    return []
+    pairs = [
+        pair
+        for written in described.read
+        for pair in read_facts(
+            sidecar_path(
+                intervals_path(
+                    described.output_dir, written.member.subject, written.member.session
+                )
+            )
+        )
+        .part("Calibrated")
+        .by_name()
+        .values()
+    ]
+    fitted = [n for pair in pairs if (n := pair.count("NFitted"))]
+    shares = sorted({c for pair in pairs if (c := pair.number("IntervalCoverage"))})
+    if not fitted:
+        return []
+    coverage = f" that hold {join(f'{100 * one:g} %' for one in shares)} of edges" * bool(shares)
+    return [
+        "Predictions of the other modality were calibrated, those of each person on "
+        f"{span_counts(fitted)} sessions of other people in which the target had been measured. "
+        "Each edge's value was mapped by a line through the means, whose slope was shrunk over "
+        "edges by empirical Bayes and multiplied by one factor that cross-validation had chosen; "
+        f"people of one family were held out together. Prediction intervals{coverage} were taken "
+        "from held-out errors (jackknife-minmax over folds [@barber2021jackknife])."
+    ]

@@ -1,6 +1,6 @@
 """Facts of the sessions that a methods section is about."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -76,3 +76,9 @@ def span(values: Sequence[float], unit: str, digits: int = 3) -> str:
     if texts[1] == texts[2]:
         return f"{texts[1]} {unit}"
     return f"{texts[0]} {unit} on average (range {texts[1]} to {texts[2]})"
+
+
+def span_counts(counts: Collection[int]) -> str:
+    """Say a whole number or between which ones it lies: ``12``, ``9 to 12``."""
+    low, high = min(counts), max(counts)
+    return f"{low}" if low == high else f"{low} to {high}"

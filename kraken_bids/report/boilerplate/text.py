@@ -1,6 +1,6 @@
 """A methods section made from what stands in OUTPUT_DIR, and its references."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -16,7 +16,7 @@ from kraken_bids.report.boilerplate.prediction_text import (
     describe_calibration,
     describe_predictions,
 )
-from kraken_bids.report.boilerplate.sessions import Described, join
+from kraken_bids.report.boilerplate.sessions import Described, join, span_counts
 from kraken_bids.report.boilerplate.tract_text import describe_tracts
 
 SOFTWARE = {
@@ -141,7 +141,7 @@ def _describe_left_out(described: Described) -> list[str]:
                 what = f"{flavor.group} of {flavor.parcellation}"
                 missing.setdefault(what, {})[member.label] = one.n_missing_regions
     sentences = [
-        f"Of {what}, {_span_counts(of_each.values())} region(s) were missing in {len(of_each)} "
+        f"Of {what}, {span_counts(of_each.values())} region(s) were missing in {len(of_each)} "
         f"of {len(described.members)} sessions"
         for what, of_each in sorted(missing.items())
     ]
@@ -154,8 +154,3 @@ def _describe_left_out(described: Described) -> list[str]:
         for stage, people in sorted(stages.items())
     ]
     return [" ".join(f"{sentence}." for sentence in sentences)] if sentences else []
-
-
-def _span_counts(counts: Collection[int]) -> str:
-    low, high = min(counts), max(counts)
-    return f"{low}" if low == high else f"{low} to {high}"
