@@ -14,16 +14,12 @@ from kraken_bids.cohort.joined_rows import Connectomes, Input, join_inputs
 from kraken_bids.cohort.micapipe_matrices import name_micapipe_rows
 from kraken_bids.cohort.named_regions import find_regions, spread_structures
 from kraken_bids.cohort.nemo_archives import name_owner, open_nemo
-from kraken_bids.cohort.prediction_archives import NESTED, list_nested
+from kraken_bids.cohort.prediction_archives import NESTED, find_only_prediction
 from kraken_bids.cohort.projections import Cohort
 from kraken_bids.cohort.qsirecon_matrices import choose_measure, find_measures, name_labels
 from kraken_bids.cohort.row_axes import put_subjects_first
 from kraken_bids.cohort.row_names import find_presence, find_subjects, list_columns_beside
-from kraken_bids.cohort.table_folders import (
-    find_owner,
-    open_tables,
-    parse_bids_name,
-)
+from kraken_bids.cohort.table_folders import find_owner, open_tables, parse_bids_name
 from kraken_bids.exceptions import FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor, recognize_flavor
 from kraken_bids.io.named_arrays import open_arrays
@@ -273,28 +269,6 @@ def _read_keyed_file(path: Path) -> Iterator[tuple[Flavor, Part]]:
         )
     for key, flavor in found.items():
         yield flavor, _name_part(flavor, (key, arrays[key]), arrays, path)
-
-
-def find_only_prediction(
-    arrays: Mapping[str, Rows], flavor: Flavor, path: Path
-) -> tuple[str, Rows]:
-    """Find the one array of ``predicted_alltypes.SOURCE.TARGET``, and what it is called.
-
-    Raises
-    ------
-    InputError
-        If there are several, or it is of another flavor.
-    """
-    entries = list_nested(load_rows(arrays[NESTED]))
-    if len(entries) != 1 or recognize_flavor(str(entries[0][1])) != flavor:
-        found = ", ".join(f"{source}.{target}" for source, target, _ in entries[:5])
-        raise InputError(
-            f"expected one array for {flavor} in {NESTED} of {path}; found "
-            f"{found or 'nothing'}{', …' if len(entries) > 5 else ''}. Save that array alone, "
-            f"as {flavor}."
-        )
-    source, target, array = entries[0]
-    return f"{NESTED}.{source}.{target}", array
 
 
 def _check_exists(path: Path) -> None:

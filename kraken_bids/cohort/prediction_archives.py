@@ -12,9 +12,11 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from kraken_bids.cohort.read_ahead import write_behind
-from kraken_bids.exceptions import SettingsError
+from kraken_bids.exceptions import InputError, SettingsError
+from kraken_bids.flavors import Flavor, recognize_flavor
 from kraken_bids.io.files import atomic_path
 from kraken_bids.io.hdf5 import lay_out_hdf5
+from kraken_bids.io.stored_rows import Rows, load_rows
 
 logger = logging.getLogger(__name__)
 
@@ -106,6 +108,28 @@ def list_nested(nested: Any) -> list[tuple[str, str, NDArray[Any]]]:
         for source, targets in (content.items() if isinstance(content, Mapping) else ())
         for target, array in (targets.items() if isinstance(targets, Mapping) else ())
     ]
+
+
+def find_only_prediction(
+    arrays: Mapping[str, Rows], flavor: Flavor, path: Path
+) -> tuple[str, Rows]:
+    """Find the one array of ``predicted_alltypes.SOURCE.TARGET``, and what it is called.
+
+    Raises
+    ------
+    InputError
+        If there are several, or it is of another flavor.
+    """
+    entries = list_nested(load_rows(arrays[NESTED]))
+    if len(entries) != 1 or recognize_flavor(str(entries[0][1])) != flavor:
+        found = ", ".join(f"{source}.{target}" for source, target, _ in entries[:5])
+        raise InputError(
+            f"expected one array for {flavor} in {NESTED} of {path}; found "
+            f"{found or 'nothing'}{', …' if len(entries) > 5 else ''}. Save that array alone, "
+            f"as {flavor}."
+        )
+    source, target, array = entries[0]
+    return f"{NESTED}.{source}.{target}", array
 
 
 def _write_npz(predictions: Predictions, path: Path) -> None:
