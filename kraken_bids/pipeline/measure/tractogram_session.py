@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -154,26 +155,11 @@ def _measure(
     options = _choose_options(task, tracts, flavors)
     atlases = {name: _prepare(task, tracts.labels[name], searches, options) for name in names}
     doubts: dict[str, list[str]] = {}
-
-    def check(ends: Floats) -> None:
-        for name, atlas in atlases.items():
-            image = tracts.labels[name]
-            where = (
-                f"{tracts.tracks} (space-{tracts.space}) and {image.path} (space-{image.space})"
-            )
-            # a few nuclei rightly hold few ends; the atlases of the model cover the brain
-            doubts[name] = check_place(
-                atlas, ends, where, way_out=WAY_OUT, is_strict=name in list_parcellations()
-            )
-
+    check = partial(_check_places, tracts, atlases, doubts)
     lengths = LengthHistogram()
     samplers = open_samplers(options.scalars)
-    streamlines = read_streamlines(
-        tracts.tracks,
-        options,
-        samplers=samplers,
-        lengths=None if holds_ends_only(tracts.tracks) else lengths,
-    )
+    known = None if holds_ends_only(tracts.tracks) else lengths
+    streamlines = read_streamlines(tracts.tracks, options, samplers=samplers, lengths=known)
     count_streamlines(streamlines, list(atlases.values()), options, on_first=check)
     sampled = describe_samples(samplers)
     for doubt in sampled:
@@ -187,6 +173,20 @@ def _measure(
         ]
         facts = {"LengthHistogram": lengths.to_plain(), "RunDigest": digest, "Warnings": warned}
         _write(task, tracts, flavor, tally=atlases[name].tally, facts=facts)
+
+
+def _check_places(
+    tracts: Tractography,
+    atlases: Mapping[str, CountedAtlas],
+    doubts: dict[str, list[str]],
+    ends: Floats,
+) -> None:
+    tracks = f"{tracts.tracks} (space-{tracts.space})"
+    for name, atlas in atlases.items():
+        where = f"{tracks} and {tracts.labels[name].path} (space-{tracts.labels[name].space})"
+        # a few nuclei rightly hold few ends; the atlases of the model cover the brain
+        is_strict = name in list_parcellations()
+        doubts[name] = check_place(atlas, ends, where, way_out=WAY_OUT, is_strict=is_strict)
 
 
 def _choose_options(

@@ -8,10 +8,8 @@ from pathlib import Path
 
 from kraken_bids.cohort.output_checks import check_atlas_names
 from kraken_bids.connectome.labels.label_numbers import index_labels
-from kraken_bids.connectome.structural.tally import (
-    StructuralTally,
-    takes_weights,
-)
+from kraken_bids.connectome.structural.tally import StructuralTally, takes_weights
+from kraken_bids.connectome.structural.track_samples import TrackSampler
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.io.files import explain_absence
 from kraken_bids.io.images import read_labels
@@ -71,15 +69,10 @@ def write_track_connectomes(
     ConnectomeError
         If a label image is unusable, or plainly in another space.
     """
-    check_options(options)
-    check_atlas_names(images)
-    _check_paths([*images.values(), *options.scalars.values()])
-    groups = [
-        list(images.items())[first : first + IMAGES_AT_ONCE]
-        for first in range(0, len(images), IMAGES_AT_ONCE)
-    ]
-    samplers = open_samplers(options.scalars)
-    streamlines: Iterable[Streamlines] = read_streamlines(tracks, options, samplers=samplers)
+    _check_wanted(images, options)
+    named = list(images.items())
+    groups = [named[i : i + IMAGES_AT_ONCE] for i in range(0, len(named), IMAGES_AT_ONCE)]
+    samplers, streamlines = _open_tracks(tracks, options)
     if len(groups) > 1 and not options.takes_tracks:
         # of many images not all are in memory at once, but ends and values of all streamlines
         streamlines = list(streamlines)
@@ -87,14 +80,12 @@ def write_track_connectomes(
     with TrackWriter(tracks, options, output_dir, writes_ahead=len(groups) > 1) as writer:
         for number, group in enumerate(groups):
             if number and not isinstance(streamlines, list):
-                samplers = open_samplers(options.scalars)
-                streamlines = read_streamlines(tracks, options, samplers=samplers)
+                samplers, streamlines = _open_tracks(tracks, options)
             prepared = [_prepare(name, path, options) for name, path in group]
             warnings = {atlas.name: doubts for atlas, doubts in prepared}
             atlases = [atlas for atlas, _ in prepared]
-            check = partial(
-                _check_places, tracks, atlases if checks_space else [], warnings=warnings
-            )
+            placed = atlases if checks_space else []
+            check = partial(_check_places, tracks, placed, warnings=warnings)
             with ExitStack() as stack:
                 for atlas in atlases if keeps_assignments else ():
                     stack.enter_context(writer.open_assignments(atlas.name))
@@ -110,9 +101,18 @@ def write_track_connectomes(
     return written
 
 
-def _check_paths(paths: Iterable[Path]) -> None:
+def _open_tracks(
+    tracks: Path, options: TrackOptions
+) -> tuple[dict[str, TrackSampler], Iterable[Streamlines]]:
+    samplers = open_samplers(options.scalars)
+    return samplers, read_streamlines(tracks, options, samplers=samplers)
+
+
+def _check_wanted(images: Mapping[str, Path], options: TrackOptions) -> None:
     """Raise before anything is read, since images are read when it is their turn."""
-    for path in paths:
+    check_options(options)
+    check_atlas_names(images)
+    for path in (*images.values(), *options.scalars.values()):
         if not path.exists():
             raise InputError(
                 f"expected an image at {path}; found none. "
