@@ -14,7 +14,7 @@ from kraken_bids.cohort.output_connectomes import list_kinds, read_edges
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.writing import write_text
-from kraken_bids.report.sections.brain import GlassBrain, colour_networks, find_strongest
+from kraken_bids.report.sections.brain import GlassBrain, find_strongest
 from kraken_bids.report.written import Written, read_means
 from kraken_bids.report.written_group import WrittenGroup
 
@@ -80,7 +80,7 @@ def draw_interactive(brain: GlassBrain, title: str) -> str:
         brain.centres,
         edge_cmap="RdBu_r" if (brain.shown < 0).any() else "YlOrRd",
         symmetric_cmap=bool((brain.shown < 0).any()),
-        node_color=colour_networks(brain.networks),
+        node_color=[brain.colours[name] for name in brain.networks],
         node_size=5,
         title=title,
     )

@@ -1,6 +1,6 @@
 """Connections of one person at their places in the brain, seen from the left, above and right."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,7 +17,7 @@ from kraken_bids.report.brain_views import (
 )
 from kraken_bids.report.regions import order_groups
 from kraken_bids.report.section import Booleans, Floats
-from kraken_bids.report.sections.brain import GlassBrain, colour_networks
+from kraken_bids.report.sections.brain import GlassBrain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,7 @@ def draw_connections(brains: Mapping[str, GlassBrain]) -> bytes:
             )
             _draw_edges(plane, brain, points + np.array([left, top]), shown)
         _draw_colours(figure, brain, top)
-    _draw_key(plane, next(iter(brains.values())))
+    _draw_key(plane, list(brains.values()))
     return theme.draw_png(figure)
 
 
@@ -67,7 +67,7 @@ def _draw_edges(plane: "Axes", brain: GlassBrain, points: Floats, shown: Boolean
     plane.add_collection(lines)
     sums = np.abs(brain.square).sum(axis=1)
     sizes = 6 + 34 * sums / sums.max()
-    node_colours = np.array(colour_networks(brain.networks), object)
+    node_colours = np.array([brain.colours[name] for name in brain.networks], object)
     plane.scatter(
         points[shown, 0],
         points[shown, 1],
@@ -99,10 +99,10 @@ def _draw_colours(figure: "Figure", brain: GlassBrain, top: float) -> None:
     axes.tick_params(labelsize=theme.SMALL, colors=theme.MUTED, length=2.5, width=0.6)
 
 
-def _draw_key(plane: "Axes", brain: GlassBrain) -> None:
-    """Name the networks, in two columns beside the first row."""
-    names = order_groups(brain.networks)
-    colours = dict(zip(brain.networks, colour_networks(brain.networks), strict=True))
+def _draw_key(plane: "Axes", brains: Sequence[GlassBrain]) -> None:
+    """Name the networks that any row has, in two columns beside the first one."""
+    names = order_groups([name for brain in brains for name in brain.networks])
+    colours = brains[0].colours
     n_rows = max((len(names) + 1) // 2, 1)
     for k, name in enumerate(names):
         column, row = divmod(k, n_rows)

@@ -18,7 +18,7 @@ from kraken_bids.io.writing import write_json, write_relmat
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.report import theme
 from kraken_bids.report.page import build_subject_page, draw_figures, render_page
-from kraken_bids.report.sections.brain import colour_networks
+from kraken_bids.report.sections.brain import colour_networks, find_strongest
 from kraken_bids.report.sections.connections import MAX_SHOWN, draw, gather
 from kraken_bids.report.written import Written
 
@@ -91,6 +91,24 @@ def test_a_network_has_one_colour_and_pixels_of_it(written: Written) -> None:
     for colour in colours.values():
         distance = np.abs(pixels - theme.colors.to_rgb(colour)).max(axis=1)
         assert (distance < 0.06).sum() > 20
+
+
+def test_colours_are_of_the_parcellation_not_of_who_was_measured() -> None:
+    """A network without a measured region takes no other's colour with it."""
+    flavor = parse_flavor("FCcorr_coco439_hpf")
+    groups = np.array(load_parcellation("coco439").groups)
+    n = len(groups)
+    square = np.random.default_rng(0).uniform(0.1, 1, (n, n))
+    square += square.T
+    whole = find_strongest(flavor, (square_to_edges(square), None))
+    square[groups == "Brainstem"] = square[:, groups == "Brainstem"] = np.nan
+    part = find_strongest(flavor, (square_to_edges(square), None))
+    assert whole is not None
+    assert part is not None
+    assert "Brainstem" not in part.networks
+    assert part.colours == whole.colours
+    own = groups.tolist()
+    assert part.colours == dict(zip(own, colour_networks(own), strict=True))
 
 
 def test_the_page_shows_them(written: Written) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from kraken_bids.connectome.labels.region_places import load_centres
 from kraken_bids.connectome.matrices import edges_to_square, square_to_edges
-from kraken_bids.flavors import Flavor
+from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.report import theme
 from kraken_bids.report.regions import order_groups
@@ -39,6 +39,12 @@ class GlassBrain:
     """Of the regions [n_measured]."""
     networks: tuple[str, ...]
     """Lobe, network or structure of each region [n_measured]."""
+
+    @property
+    def colours(self) -> dict[str, str]:
+        """Colour of each network of the parcellation, whichever of them were measured."""
+        networks = load_parcellation(parse_flavor(self.flavor).parcellation).groups
+        return dict(zip(networks, colour_networks(networks), strict=True))
 
     @property
     def shown(self) -> Floats:
@@ -137,7 +143,7 @@ def draw_glass_brain(brain: GlassBrain, *, unit: str | None = None) -> bytes:
             figure=figure,
             axes=(0, 0.02, 0.91, 0.96),
             display_mode="lzry",
-            node_color=colour_networks(brain.networks),
+            node_color=[brain.colours[name] for name in brain.networks],
             node_size=9,
             edge_cmap=colours,
             edge_vmin=norm.vmin,
