@@ -13,6 +13,7 @@ from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.cohort.failures import going_on
 from kraken_bids.cohort.region_series import RegionSeries
 from kraken_bids.cohort.run_volumes import read_displacement
+from kraken_bids.io.digests import compute_sha256
 from kraken_bids.io.facts import read_facts
 from kraken_bids.io.files import atomic_path
 from kraken_bids.io.records import column, remove_records, write_records
@@ -201,6 +202,7 @@ def _write_presence(
         "do not count",
         **({"RepetitionTime": tr, "SamplingFrequency": 1 / tr} if tr else {}),
         "Sources": [places.source(scan.path)],
+        "SourceSHA256": compute_sha256(scan.path),
         **{
             f"P_{null}": dict(zip(result.names, tests[_place(result, scan)].p, strict=True))
             for null, tests in result.tests.items()

@@ -110,12 +110,15 @@ def describe_outputs(settings: Settings) -> Path:
     check_output_folder(data.output_dir)
     members = list_members(data.output_dir, data.participants or None)
     if not members:
+        whose = f" of {', '.join(data.participants)}" if data.participants else ""
         raise InputError(
-            f"--boilerplate-only: expected connectomes in {data.output_dir}, of which it says how "
-            "they were made; found none. Run the participant level first."
+            f"--boilerplate-only: expected connectomes{whose} in {data.output_dir}, of which it "
+            "says how they were made; found none. Run the participant level first."
         )
-    write_citation(data.output_dir, members, is_part=False)
-    return data.output_dir / "logs" / "CITATION.md"
+    text = compose_boilerplate(data.output_dir, members, is_of_everyone=not data.participants)
+    logs = data.output_dir / "logs"
+    _write_citation(logs, text, ABOUT)
+    return logs / "CITATION.md"
 
 
 def _is_made(logs: Path) -> bool:

@@ -28,7 +28,9 @@ from kraken_bids.pipeline import group_communities, levels
 from kraken_bids.pipeline.group_communities import write_group_communities
 from kraken_bids.report.page import draw_figures, render_page
 from kraken_bids.report.section import Page
-from kraken_bids.report.sections import communities
+from kraken_bids.report.sections import communities, presence
+from kraken_bids.report.sections.presence import list_presence
+from kraken_bids.report.written import Written
 from kraken_bids.report.written_group import WrittenGroup
 from kraken_bids.settings import DataSettings, Settings
 
@@ -372,6 +374,37 @@ def test_the_page_of_the_group_shows_them(settings: Settings, members: list[Memb
     html = render_page(page, draw_figures(page))
     assert "Leiden, mean correlation" in html
     assert html.count("<img") >= 4
+
+
+def test_pages_say_that_series_were_measured_anew_since(
+    settings: Settings, members: list[Member]
+) -> None:
+    """By what the files hold: copies of them are the same."""
+    output = settings.data.output_dir
+    write_group_communities(settings, members, [])
+    series = timeseries_path(output, {"sub": "02", "task": "rest"}, "fs86", is_clean=True)
+
+    def tell() -> list[bool]:
+        data = communities.SECTION.gather(WrittenGroup(output, members))
+        own = [list_presence(Written(output, member))[0] for member in members]
+        assert data is not None
+        assert [one.is_outdated for one in own] == [one.is_outdated for one in data[0].scans]
+        page = Page((communities.SECTION,), {"communities": data}, "t", "k", "h", (), (), ())
+        html = render_page(page, draw_figures(page))
+        assert ("measured anew after this search" in html) == any(one.is_outdated for one in own)
+        page = Page((presence.SECTION,), {"communities": own}, "t", "k", "h", (), (), ())
+        assert ("of 3 scans are others now" in render_page(page, draw_figures(page))) == any(
+            one.is_outdated for one in own
+        )
+        return [one.is_outdated for one in own]
+
+    words = series.read_text()
+    series.write_text(words)
+    assert tell() == [False, False, False]
+    write_table(series, {f"r{k}": np.arange(60.0) for k in range(86)})
+    assert tell() == [False, True, False]
+    series.unlink()
+    assert tell() == [False, True, False]
 
 
 @pytest.mark.parametrize(

@@ -269,3 +269,24 @@ def test_boilerplate_only_describes_what_is_there(output_dir: Path, tmp_path: Pa
     empty = CliRunner().invoke(app.main, [str(bids), str(tmp_path / "none"), *words[2:]])
     assert empty.exit_code == 3
     assert "Run the participant level first" in " ".join(empty.output.split())
+
+
+def test_boilerplate_of_one_participant_leaves_others_out(
+    output_dir: Path, tmp_path: Path
+) -> None:
+    """Neither who else failed nor the group's communities belong to it."""
+    bids = tmp_path / "bids"
+    bids.mkdir()
+    (output_dir / "logs").mkdir()
+    (output_dir / "logs/failures.tsv").write_text(
+        "participant_id\tsession_id\tstage\terror\tmessage\trun\nsub-09\tn/a\tinputs\tX\ty\tz\n"
+    )
+    words = [str(bids), str(output_dir), "participant", "--boilerplate-only"]
+    citation = output_dir / "logs/CITATION.md"
+    assert CliRunner().invoke(app.main, words).exit_code == 0
+    assert "1 participant(s) could not be processed" in citation.read_text()
+    assert CliRunner().invoke(app.main, [*words, "--participant-label", "01"]).exit_code == 0
+    assert "could not be processed" not in citation.read_text()
+    nobody = CliRunner().invoke(app.main, [*words, "--participant-label", "77"])
+    assert nobody.exit_code == 3
+    assert "connectomes of 77 in" in " ".join(nobody.output.split())

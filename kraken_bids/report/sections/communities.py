@@ -12,7 +12,7 @@ from kraken_bids.io.facts import read_facts, read_table
 from kraken_bids.report import theme
 from kraken_bids.report.presence_carpet import PresenceCarpet, draw_presence
 from kraken_bids.report.section import Floats, Section
-from kraken_bids.report.sections.presence import read_carpet
+from kraken_bids.report.sections.presence import is_outdated, read_carpet
 from kraken_bids.report.written import Columns, read_or_none
 from kraken_bids.report.written_group import WrittenGroup
 
@@ -51,6 +51,8 @@ class ShownScan:
     carpet: PresenceCarpet
     href: str
     """Address of the participant's page."""
+    is_outdated: bool
+    """Whether the region series are others now than those that were searched."""
 
 
 @dataclass(frozen=True)
@@ -148,8 +150,8 @@ def _read_scans(
         path = next(iter(group.output_dir.glob(f"sub-*/**/func/{name}")), None)
         carpet = read_or_none(lambda path=path: read_carpet(path, names)) if path else None  # type: ignore[misc]
         label = "_".join(f"{key}-{own[key]}" for key in ("sub", "ses") if key in own)
-        if carpet is not None:
-            found.append(ShownScan(carpet, group.pages.get(label, "")))
+        if path and carpet is not None:
+            found.append(ShownScan(carpet, group.pages.get(label, ""), is_outdated(path)))
     return found
 
 

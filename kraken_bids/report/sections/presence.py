@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from kraken_bids.bids.names import parse_name
-from kraken_bids.bids.outputs import group_report_path, sidecar_path
+from kraken_bids.bids.outputs import CLEANED, group_report_path, sidecar_path
 from kraken_bids.cohort.run_volumes import read_displacement
+from kraken_bids.io.digests import compute_sha256
 from kraken_bids.io.facts import read_facts, read_table
 from kraken_bids.report.presence_carpet import PresenceCarpet, draw_presence
 from kraken_bids.report.section import Section
@@ -32,6 +33,8 @@ class ScanPresence:
     """Of each community's swing, against each kind of surrogates; None where not compared."""
     group_href: str
     """Address of the group's page, which shows the regions; empty without one."""
+    is_outdated: bool
+    """Whether the region series are others now."""
 
 
 def list_presence(written: Written) -> list[ScanPresence]:
@@ -55,6 +58,7 @@ def list_presence(written: Written) -> list[ScanPresence]:
                 carpet,
                 {null: [facts.number(name) for name in names] for null, facts in own.items()},
                 report.name if report.exists() else "",
+                is_outdated(path),
             )
         )
     return sorted(found, key=lambda one: one.figure)
@@ -75,6 +79,13 @@ def read_carpet(path: Path, names: tuple[str, ...]) -> PresenceCarpet:
     presence = np.column_stack([columns[name] for name in names])
     title = path.name.partition("_atlas-")[0]
     return PresenceCarpet(title, names, presence, read_displacement(path, len(presence)))
+
+
+def is_outdated(path: Path) -> bool:
+    """Whether the region series of a scan are others than those that were searched."""
+    noted = read_facts(sidecar_path(path)).text("SourceSHA256")
+    series = path.with_name(path.name.replace("_desc-communities_", f"_desc-{CLEANED}_"))
+    return bool(noted) and (not series.exists() or compute_sha256(series) != noted)
 
 
 def _name_scan(path: Path) -> list[str]:
