@@ -20,7 +20,7 @@ from kraken_bids.cohort.qsirecon_matrices import choose_measure, find_measures, 
 from kraken_bids.cohort.row_axes import put_subjects_first
 from kraken_bids.cohort.row_names import find_presence, find_subjects, list_columns_beside
 from kraken_bids.cohort.table_folders import find_owner, open_tables, parse_bids_name
-from kraken_bids.exceptions import FlavorError, InputError
+from kraken_bids.exceptions import ConnectomeError, FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor, recognize_flavor
 from kraken_bids.io.named_arrays import open_arrays
 from kraken_bids.io.stored_rows import Rows, load_rows
@@ -228,7 +228,10 @@ def _name_part(
     """Array of a flavor with the names beside it, or of one subject with the label in the path."""
     key, array = named
     where = f"{path}, {key}" if key else str(path)
-    regions = regions or name_micapipe_rows(path) or _find_regions(arrays, key, flavor)
+    try:
+        regions = regions or name_micapipe_rows(path) or _find_regions(arrays, key, flavor)
+    except ConnectomeError as error:
+        raise ConnectomeError(f"{where}: {error}") from error
     array = put_subjects_first(array, len(regions) if regions else known_regions(flavor), where)
     subjects = find_subjects(arrays)
     presence = find_presence(arrays, str(path))

@@ -1,17 +1,19 @@
 """Names of regions beside a connectome in its file; MATLAB's structs and tables, spread."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from math import isqrt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.matlab import MatlabObject, stack_cells
 from kraken_bids.io.stored_rows import Rows, load_rows
-from kraken_bids.parcellations import recognize_parcellation
+from kraken_bids.parcellations import Parcellation, recognize_parcellation
 from kraken_bids.region_spellings import place_regions
 
 LIKE_REGIONS = re.compile(
@@ -38,6 +40,12 @@ def find_regions(arrays: Mapping[str, Rows], key: str, flavor: Flavor) -> tuple[
     tuple of str or None
         None where the file has no list that can be one of names: each once, as many as regions.
         Of several lists the one of which most names are known.
+
+    Raises
+    ------
+    ConnectomeError
+        If the only list of names of this atlas is too short or too long, or repeats one: whose
+        the rows are cannot be told, and their place must not say it.
     """
     sizes = _count_regions(arrays[key].shape)
     lists = {
@@ -45,14 +53,34 @@ def find_regions(arrays: Mapping[str, Rows], key: str, flavor: Flavor) -> tuple[
         for other, array in arrays.items()
         if other != key and _is_beside(other, key) and not isinstance(array, MatlabObject)
         for names in [_spell_list(array)]
-        if len(names) in sizes and len(set(names)) == len(names)
     }
     counted = [list(map(str, range(n))) for n in sizes]
-    named = [names for names in lists.values() if list(names) not in counted]
+    named = [
+        names
+        for names in lists.values()
+        if len(names) in sizes and len(set(names)) == len(names) and list(names) not in counted
+    ]
     table = recognize_parcellation(flavor.parcellation)
+    if table is not None and not named:
+        _check_lists(table, lists, key, sizes)
     if table is None or not named:
         return named[0] if named else None
     return max(named, key=lambda names: int((place_regions(table, names) >= 0).sum()))
+
+
+def _check_lists(
+    table: Parcellation, lists: Mapping[str, Sequence[str]], key: str, sizes: Collection[int]
+) -> None:
+    for other, names in lists.items():
+        words = [name for name in dict.fromkeys(names) if not name.isdecimal()]
+        if (place_regions(table, words) >= 0).sum() > len(words) / 2:
+            twice = [name for name, n in Counter(names).items() if n > 1]
+            raise ConnectomeError(
+                f"expected in {other} a name for each region of {key}, each once; found "
+                f"{len(names)} names for {' or '.join(map(str, sorted(sizes)))} regions"
+                f"{f', {twice[0]} twice' if twice else ''}. Correct the list: rows are told by "
+                "their names, not by their place."
+            )
 
 
 def spread_structures(arrays: Mapping[str, Rows]) -> dict[str, Rows]:

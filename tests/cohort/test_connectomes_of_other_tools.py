@@ -56,6 +56,32 @@ def test_named_rows_of_a_table_are_put_into_order(
     np.testing.assert_array_equal(read(f"{FC}={path}")[0], square[UPPER])
 
 
+@pytest.mark.parametrize("fault", ["short", "long", "twice"])
+def test_a_list_of_names_that_does_not_fit_the_rows_is_not_passed_over(
+    tmp_path: Path, square: np.ndarray, fault: str
+) -> None:
+    """Else rows in another order would be read by their place, without a word."""
+    names = NAMES[ORDER].tolist()
+    names = {
+        "short": names[:-1],
+        "long": [*names, "Brain-Stem"],
+        "twice": [*names[:-1], names[0]],
+    }[fault]
+    np.savez(tmp_path / "sub-01.npz", data=shuffle(square), labels=names)
+
+    with pytest.raises(ConnectomeError, match="sub-01.npz.*labels.*each once; found 8[567] names"):
+        read(f"{FC}={tmp_path / 'sub-01.npz'}")
+
+
+def test_lists_of_other_things_beside_an_array_say_nothing_of_its_rows(
+    tmp_path: Path, square: np.ndarray
+) -> None:
+    networks = ["Visual", "Default"] * 43
+    np.savez(tmp_path / "sub-01.npz", data=square, labels=networks, area=np.ones(86))
+
+    np.testing.assert_array_equal(read(f"{FC}={tmp_path / 'sub-01.npz'}")[0], square[UPPER])
+
+
 @pytest.mark.parametrize("key", ["regions", "labels", "ROI_names", "node_label"])
 def test_names_beside_an_array_put_it_into_order(
     tmp_path: Path, square: np.ndarray, key: str
