@@ -8,7 +8,7 @@ from typing import Any
 
 from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.names import parse_name, session_label
-from kraken_bids.bids.outputs import RelmatFile, find_relmats
+from kraken_bids.bids.outputs import RelmatFile, find_relmats, sidecar_path
 from kraken_bids.cohort.saved_ridge import add_ridge, read_saved_ridges
 from kraken_bids.cohort.sidecars import REDONE, read_digest
 from kraken_bids.exceptions import FlavorError
@@ -75,7 +75,9 @@ def note_standing(
     """Say what a run measures of a session, and what becomes of earlier runs' connectomes of it.
 
     Those of a flavor that the run measures are left aside; so are functional ones where the run
-    was asked for a part of the BOLD. The others stay: they were measured from something else.
+    was asked for a part of the BOLD, or takes BOLD that came cleaned where they were cleaned here,
+    or the other way round; and what an earlier run had left aside, or failed to measure again. The
+    others stay: they were measured from something else.
 
     Parameters
     ----------
@@ -92,17 +94,29 @@ def note_standing(
     measured = {_name_in(data.output_dir, path): digest for path, digest in planned.items()}
     flavors = {flavor_of(name) for name in measured}
     is_part = bool(data.tasks or data.bids_filter_file or data.exclude_runs)
+    # what this run finds of BOLD says nothing unless it measures it
+    measures_bold = any(flavor.group == "FC" for flavor in flavors)
+    came = {run.cleaned is not None for run in session.bold_runs if measures_bold}
     left_aside, earlier = [], []
     for file in find_relmats(data.output_dir, session.subject):
         name = _name_in(data.output_dir, file.path)
         if file.session != session.session or name in measured:
             continue
-        if file.flavor in flavors or (is_part and file.flavor.group == "FC"):
+        is_other = file.flavor.group == "FC" and (is_part or _is_cleaned_otherwise(file, came))
+        is_standing = before is None or before.judge(file, data.output_dir)
+        if file.flavor in flavors or is_other or not is_standing:
             left_aside.append(name)
-        elif before is None or before.judge(file, data.output_dir):
+        else:
             earlier.append(name)
     kept = {name: known[name] for name in earlier if name in known}
     return {"Measured": measured | kept, "LeftAside": left_aside, "Earlier": earlier}
+
+
+def _is_cleaned_otherwise(file: RelmatFile, came_cleaned: set[bool]) -> bool:
+    """Whether a connectome is of BOLD that came cleaned, and the run's does not, or vice versa."""
+    facts = read_facts(sidecar_path(file.path))
+    is_ours = "RunDigest" in facts  # other tools say nothing of it
+    return is_ours and bool(came_cleaned) and bool(facts.text("CleanedBy")) not in came_cleaned
 
 
 def tell_notices(noted: Mapping[str, Any]) -> list[str]:

@@ -23,22 +23,29 @@ PARTIAL = parse_flavor("FCpcorr_fs86_hpf")
 SC = parse_flavor("SCifod2act_fs86_volnorm")
 
 
-def put(output: Path, flavor: Flavor, digest: str | None, **entities: str) -> Path:
+def put(
+    output: Path, flavor: Flavor, digest: str | None, *, cleaned_by: str = "", **entities: str
+) -> Path:
     """Write a measured connectome of sub-01 whose sidecar has a digest, or none."""
     path = relmat_path(output, {"sub": "01", **entities}, flavor, source=None)
     write_relmat(path, np.eye(86))
     if digest is not None:
         runs = [{"File": f"sub-01_task-{entities.get('task', 'rest')}_bold.nii.gz"}]
-        write_json(sidecar_path(path), {"RunDigest": digest, "Runs": runs})
+        cleaned = {"CleanedBy": cleaned_by} if cleaned_by else {}
+        write_json(sidecar_path(path), {"RunDigest": digest, "Runs": runs, **cleaned})
     return path
 
 
-def run(output: Path, planned: dict[Path, str], **asked: object) -> dict[str, Any]:
+def run(
+    output: Path, planned: dict[Path, str], *, cleaned: str | None = None, **asked: object
+) -> dict[str, Any]:
     """Note what a run measures, as each session's task does before it begins."""
     data = {"output_dir": output, "tasks": (), "bids_filter_file": None, "exclude_runs": ()}
     task: Any = SimpleNamespace(
         settings=SimpleNamespace(data=SimpleNamespace(**(data | asked))),
-        session=SimpleNamespace(subject="01", session=None),
+        session=SimpleNamespace(
+            subject="01", session=None, bold_runs=(SimpleNamespace(cleaned=cleaned),)
+        ),
     )
     noted = note_standing(task.settings.data, task.session, planned)
     write_json(record_path(output, "01", None), {"Notices": [], **noted})
@@ -191,6 +198,39 @@ def test_what_a_run_does_not_measure_stays_and_is_named(tmp_path: Path) -> None:
         for path, digest in ((function, "f"), (structure, "s"))
     }
     assert function.name in tell_notices(noted)[0]
+
+
+@pytest.mark.parametrize("first", ["", "xcp_d 0.10.6"])
+def test_bold_that_came_cleaned_and_bold_cleaned_here_are_not_mixed(
+    tmp_path: Path, first: str
+) -> None:
+    """XCP-D's gives fewer flavors than fMRIPrep's: a model would take the rest from the other."""
+    second = "" if first else "xcp_d 0.10.6"
+    plain = put(tmp_path, FC, "a", cleaned_by=first, task="rest")
+    structure = put(tmp_path, SC, "s")
+    run(tmp_path, {plain: "a", structure: "s"}, cleaned=first or None)
+    partial = put(tmp_path, PARTIAL, "b", cleaned_by=second, task="rest")
+
+    noted = run(tmp_path, {partial: "b", structure: "s"}, cleaned=second or None)
+
+    assert read(tmp_path) == {PARTIAL: partial, SC: structure}
+    assert plain.name in tell_notices(noted)[0]
+    # structure alone says nothing of how function was cleaned
+    run(tmp_path, {structure: "s"}, cleaned=first or None)
+    assert read(tmp_path) == {PARTIAL: partial, SC: structure}
+
+
+def test_what_was_left_aside_stays_so_in_the_runs_after_it(tmp_path: Path) -> None:
+    """One that a failed run did not measure again is not back in play after the next one."""
+    old = put(tmp_path, FC, "old", task="rest")
+    run(tmp_path, {old: "new"})  # fails
+    other = put(tmp_path, PARTIAL, "b", task="rest")
+
+    for _ in range(2):
+        noted = run(tmp_path, {other: "b"})
+
+        assert read(tmp_path) == {PARTIAL: other}
+        assert old.name in tell_notices(noted)[0]
 
 
 def test_a_part_of_the_bold_that_nobody_has_is_not_replaced_by_another(tmp_path: Path) -> None:
