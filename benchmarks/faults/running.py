@@ -19,7 +19,7 @@ from typing import Any
 HOOK = Path(__file__).with_name("hook")
 PATIENCE_S = 5.0
 """How long processes may live on after their run."""
-LIMIT_S = 240.0
+LIMIT_S = 900.0
 """Of a whole run, whatever happens to it."""
 TRACEBACKS = ("Traceback (most recent call last)", "please report it")
 THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
