@@ -6,16 +6,15 @@
 # changes nothing, as with participation_coef_sign of the same matrix and communities.
 #
 # What happens: of the nodes of the community with number k, the k-th one has another coefficient than
-# under the other numbers, and only that one. Six numberings of three communities of four nodes so give two
-# values for each of nine nodes, and participation coefficients that are all equal. In a table of the
+# under the other numbers, and only that one. Six numberings of three communities of four nodes so give
+# two values for each of nine nodes, and participation coefficients that are all equal. In a table of the
 # connections between communities, those within one are counted from both ends, and its column is to be
 # halved; bctpy halves the row of that number, which is a node. (It also adds up all communities, where
 # the definition has a sum for each of them.)
 #
 # Seen with bctpy 0.6.1 and numpy 2.4.6. Source: gateway_coef_sign in bct/algorithms/centrality.py,
-# "kj[i] /= 2" and the np.sum before it;
-# the MATLAB toolbox halves the column. Definition: Vargas and Wahl 2014,
-# doi:10.1140/epjb/e2014-40800-7.
+# "kj[i] /= 2" and the np.sum before it; the MATLAB toolbox halves the column. Definition: Vargas and
+# Wahl 2014, doi:10.1140/epjb/e2014-40800-7.
 # Bears on us: no number of ours is computed by bctpy.
 # Exits non-zero where that changes.
 set -euo pipefail

@@ -2,9 +2,9 @@
 # Communities of several layers in leidenalg: what does the weight of a layer weigh?
 #
 # One would guess: ModularityVertexPartition and RBConfigurationVertexPartition at a resolution of 1 look
-# for the same communities. On one layer they do: their qualities differ by a constant factor, twice
-# the sum of the weights. And multiplying all weights of a layer by ten (another number of streamlines of the same
-# brain) changes nothing, since modularity has no unit.
+# for the same communities. On one layer they do: their qualities differ by a constant factor, twice the
+# sum of the weights. And multiplying all weights of a layer by ten (another number of streamlines of the
+# same brain) changes nothing, since modularity has no unit.
 #
 # What happens: where layers are optimised together, the quality of RBConfigurationVertexPartition is not
 # divided by the layer's own sum of weights, so that layer_weights come on top of it. Here layer_weights
