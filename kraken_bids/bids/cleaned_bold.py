@@ -21,6 +21,8 @@ PREFERRED = ("denoised", "nonaggrDenoised", "orthaggrDenoised", "aggrDenoised")
 """Of several of one run, in this order; smoothed ones last."""
 WITH_GSR = ("gsr_only", "27P", "36P", "acompcor_gsr", "aroma_gsr")
 """Sets of confounds of XCP-D that hold the global signal."""
+WITHOUT_GSR = ("24P", "acompcor", "aroma", "none")
+"""Those that do not."""
 
 
 @dataclass(frozen=True)
@@ -206,9 +208,13 @@ def _read_band(metadata: Mapping[str, Any]) -> str:
 
 
 def _find_gsr(design: Path | None, parameters: object, *, is_xcp_d: bool) -> bool | None:
-    """Whether the global signal is among the confounds, by their table or the name of the set."""
-    if design is not None:
-        return any(name.startswith("global_signal") for name in read_header(design))
-    if isinstance(parameters, str) and parameters != "custom":
-        return parameters in WITH_GSR
+    """Whether the global signal is among the confounds, by their table or the name of the set.
+
+    A table that is empty, or was not downloaded, says nothing.
+    """
+    names = read_header(design) if design else ()
+    if parameters in WITH_GSR or any(name.startswith("global_signal") for name in names):
+        return True
+    if names or parameters in WITHOUT_GSR:
+        return False
     return None if is_xcp_d else False

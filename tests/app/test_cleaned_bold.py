@@ -209,6 +209,33 @@ def test_global_signal_decides_the_flavor(study: Study, with_gsr: bool, given: s
     assert study.run("-v").output.count("up to date") >= 1
 
 
+def test_an_empty_table_of_confounds_is_no_sign_that_the_global_signal_is_in(
+    study: Study,
+) -> None:
+    """As of a download that did not finish: what the sidecar says decides."""
+    study.write_cleaned(marked=np.zeros(N, bool))
+    func = study.bids / "derivatives" / "xcp_d" / "sub-01" / "func"
+    (table,) = func.glob("*_design.tsv")
+    table.write_bytes(b"")
+    (sidecar,) = func.glob("*_bold.json")
+    sidecar.write_text(sidecar.read_text().replace('"24P"', '"36P"'))
+
+    assert study.run().exit_code == 0
+    assert study.sidecar("FCcorrHPFGSR")["GlobalSignalRegression"] is True
+    assert not study.find("FCcorrHPF").exists()
+
+
+def test_a_set_of_confounds_that_nobody_knows_says_nothing_of_the_global_signal(
+    study: Study,
+) -> None:
+    study.write_cleaned()
+    func = study.bids / "derivatives" / "xcp_d" / "sub-01" / "func"
+    (sidecar,) = func.glob("*_bold.json")
+    sidecar.write_text(sidecar.read_text().replace('"24P"', '"mine.yml"'))
+
+    assert "Nothing says whether the global signal was regressed" in study.run().output
+
+
 def test_a_run_counts_once(study: Study) -> None:
     """XCP-D joins runs in a further file, which is left out; smoothed ones too."""
     first, second = draw(N), draw(N, seed=2)
