@@ -23,7 +23,7 @@ from kraken_bids.cohort.table_folders import find_owner, open_tables, parse_bids
 from kraken_bids.exceptions import ConnectomeError, FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor, recognize_flavor
 from kraken_bids.io.named_arrays import open_arrays
-from kraken_bids.io.stored_rows import Rows, load_rows
+from kraken_bids.io.stored_rows import Hdf5Rows, Rows, load_rows
 from kraken_bids.io.tables import TABLE_SUFFIXES
 from kraken_bids.io.text_matrices import read_named_matrix
 from kraken_bids.scores.doubt_words import describe_doubts, name_rows
@@ -228,6 +228,7 @@ def _name_part(
     """Array of a flavor with the names beside it, or of one subject with the label in the path."""
     key, array = named
     where = f"{path}, {key}" if key else str(path)
+    arrays = _name_as_in_group(arrays, array)
     try:
         regions = regions or name_micapipe_rows(path) or _find_regions(arrays, key, flavor)
     except ConnectomeError as error:
@@ -242,6 +243,13 @@ def _name_part(
     part = to_part(flavor, array, where, subjects, regions=regions)
     beside = {} if subjects else list_columns_beside(arrays, array.shape[0])
     return replace(part, beside=beside)
+
+
+def _name_as_in_group(arrays: Mapping[str, Rows], array: Rows) -> Mapping[str, Rows]:
+    """Arrays of a file, those in the HDF5 group of one as it calls them: ``GROUP/regions``."""
+    group = array.name.rpartition("/")[0] if isinstance(array, Hdf5Rows) else ""
+    own = {k.removeprefix(f"{group}/"): v for k, v in arrays.items() if k.startswith(f"{group}/")}
+    return {**arrays, **own} if group else arrays
 
 
 def _find_label(path: Path) -> str | None:

@@ -23,6 +23,8 @@ LIKE_REGIONS = re.compile(
 """Keys, in small letters and without marks, that hold names of regions where as many as these."""
 COLUMNS = "VariableNames"
 MAX_DEPTH = 3
+MIN_NUMBERS = 10
+"""So many numbers of regions, at least, are no numbers of anything else."""
 
 
 def find_regions(arrays: Mapping[str, Rows], key: str, flavor: Flavor) -> tuple[str, ...] | None:
@@ -44,15 +46,15 @@ def find_regions(arrays: Mapping[str, Rows], key: str, flavor: Flavor) -> tuple[
     Raises
     ------
     ConnectomeError
-        If the only list of names of this atlas is too short or too long, or repeats one: whose
-        the rows are cannot be told, and their place must not say it.
+        If the only list of names of this atlas is too short or too long, or repeats one, or
+        subjects name their regions differently: whose the rows are cannot be told, and their
+        place must not say it.
     """
     sizes = _count_regions(arrays[key].shape)
     lists = {
-        other: names
+        other: _spell_list(_join_lists(array, other, sizes))
         for other, array in arrays.items()
         if other != key and _is_beside(other, key) and not isinstance(array, MatlabObject)
-        for names in [_spell_list(array)]
     }
     counted = [list(map(str, range(n))) for n in sizes]
     named = [
@@ -72,8 +74,10 @@ def _check_lists(
     table: Parcellation, lists: Mapping[str, Sequence[str]], key: str, sizes: Collection[int]
 ) -> None:
     for other, names in lists.items():
-        words = [name for name in dict.fromkeys(names) if not name.isdecimal()]
-        if (place_regions(table, words) >= 0).sum() > len(words) / 2:
+        words = list(dict.fromkeys(names))
+        # some numbers of networks are FreeSurfer's of regions, too
+        least = MIN_NUMBERS if all(name.isdecimal() for name in words) else 0
+        if (place_regions(table, words) >= 0).sum() > max(least, len(words) / 2):
             twice = [name for name, n in Counter(names).items() if n > 1]
             raise ConnectomeError(
                 f"expected in {other} a name for each region of {key}, each once; found "
@@ -81,6 +85,27 @@ def _check_lists(
                 f"{f', {twice[0]} twice' if twice else ''}. Correct the list: rows are told by "
                 "their names, not by their place."
             )
+
+
+def _join_lists(array: Rows, name: str, sizes: Collection[int]) -> Rows:
+    """List of the names that every subject has of its own [n_subjects, n_regions].
+
+    Raises
+    ------
+    ConnectomeError
+        If they are not the same, in the same order.
+    """
+    if array.dtype.kind not in "OSU" or len(array.shape) != 2 or array.shape[1] not in sizes:
+        return array
+    rows = np.asarray(load_rows(array))
+    other = next((k for k, row in enumerate(rows) if row.tolist() != rows[0].tolist()), None)
+    if other is not None:
+        raise ConnectomeError(
+            f"expected in {name} the same regions, in the same order, of all connectomes; found "
+            f"others of connectome {other + 1} than of the first. Save each in a file of its own."
+        )
+    first: NDArray[Any] = rows[0]
+    return first
 
 
 def spread_structures(arrays: Mapping[str, Rows]) -> dict[str, Rows]:
@@ -119,9 +144,9 @@ def _list_fields(name: str, value: NDArray[Any], depth: int = 0) -> Iterator[tup
             continue
         cells = np.empty(len(structs), object)
         for place, one in enumerate(structs):
-            cells[place] = one[field]
+            cells[place] = _to_words(one[field])
         own = stack_cells(cells) if value.ndim else np.asarray(structs[0][field])
-        own = np.array(own.tolist(), np.str_) if _are_words(own) else own
+        own = _to_words(own)
         if isinstance(own.tolist(), dict) or own.dtype.kind == "O":
             yield from _list_fields(f"{name}.{field}", own, depth + 1)
         yield f"{name}.{field}", own
@@ -142,8 +167,11 @@ def _is_beside(other: str, key: str) -> bool:
     return called is not None and owner in {"", key, key.rpartition(".")[0]}
 
 
-def _are_words(values: NDArray[Any]) -> bool:
-    return values.dtype.kind == "O" and all(isinstance(one, str) for one in values.reshape(-1))
+def _to_words(values: Any) -> Any:
+    """Cells that are all words as one array of these; anything else as it is."""
+    is_cells = isinstance(values, np.ndarray) and values.dtype.kind == "O"
+    are_words = is_cells and all(isinstance(one, str) for one in values.reshape(-1))
+    return np.array(values.tolist(), np.str_) if are_words else values
 
 
 def _spell_list(array: Rows) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import logging
 import zipfile
 from pathlib import Path
 
+import h5py
 import nibabel as nib
 import numpy as np
 import pytest
@@ -71,6 +72,58 @@ def test_a_list_of_names_that_does_not_fit_the_rows_is_not_passed_over(
 
     with pytest.raises(ConnectomeError, match=r"sub-01.npz.*each once; found 8[567] names"):
         read(f"{FC}={tmp_path / 'sub-01.npz'}")
+
+
+@pytest.mark.parametrize("fault", ["short", "twice"])
+def test_numbers_of_regions_that_do_not_fit_are_not_passed_over(
+    tmp_path: Path, square: np.ndarray, fault: str
+) -> None:
+    """FreeSurfer's, as names."""
+    numbers = np.array(load_parcellation("fs86").labels)[ORDER]
+    numbers = numbers[:-1] if fault == "short" else np.append(numbers[:-1], numbers[0])
+    np.savez(tmp_path / "sub-01.npz", data=shuffle(square), labels=numbers)
+
+    with pytest.raises(ConnectomeError, match="each once"):
+        read(f"{FC}={tmp_path / 'sub-01.npz'}")
+
+
+def test_names_that_each_subject_has_of_its_own_put_all_into_order(
+    tmp_path: Path, square: np.ndarray
+) -> None:
+    """A MATLAB struct per subject; where their orders differ, no one order is right."""
+    path, kind = tmp_path / "many.mat", [("id", object), ("FC", object), ("names", object)]
+    people = [
+        (one, k * shuffle(square), as_cells(NAMES[ORDER])) for one, k in (("u", 1), ("v", 2))
+    ]
+    savemat(path, {"S": np.array(people, kind)})
+
+    np.testing.assert_array_equal(read(f"{FC}={path}"), [square[UPPER], 2 * square[UPPER]])
+
+    people[1] = ("v", square, as_cells(NAMES))
+    savemat(path, {"S": np.array(people, kind)})
+    with pytest.raises(ConnectomeError, match=r"S.names the same regions.*connectome 2"):
+        read(f"{FC}={path}")
+
+
+def test_names_in_a_group_of_hdf5_are_those_of_its_array(
+    tmp_path: Path, square: np.ndarray
+) -> None:
+    """Each atlas in a group of its own, with its regions and its subjects' order."""
+    people, path = ["a", "b"], tmp_path / "cohort.h5"
+    with h5py.File(path, "w") as file:
+        for name, flavor, factors in (("one", FC, (1, 2)), ("other", SC, (2, 1))):
+            group = file.create_group(name)
+            group[str(flavor)] = np.stack([factor * shuffle(square) for factor in factors])
+            group["regions"] = NAMES[ORDER].astype("S")
+            group["subjects"] = np.array(people if factors[0] == 1 else people[::-1], "S")
+
+    found = read_connectomes([str(path)])
+
+    assert found.subjects == ("a", "b")
+    for flavor in (FC, SC):
+        np.testing.assert_allclose(
+            found.edges[flavor], [square[UPPER], 2 * square[UPPER]], rtol=1e-6
+        )
 
 
 def test_lists_of_other_things_beside_an_array_say_nothing_of_its_rows(
