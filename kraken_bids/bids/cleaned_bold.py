@@ -87,6 +87,12 @@ def note_cleaned(sources: Sequence[CleanedSource]) -> list[str]:
         "NuisanceParameters): it is taken as not regressed. Check it.",
     }
     notes = []
+    if len({bool(source.has_gsr) for source in sources}) > 1:
+        notes.append(
+            "of some cleaned runs the global signal was regressed, of others not: such runs of "
+            "one task are not joined, and nothing is measured of them. Leave one kind out with "
+            "--exclude-runs."
+        )
     for source in sources:
         notes.append(
             f"BOLD was cleaned by {source}: --denoise none is implied, nothing is regressed or "

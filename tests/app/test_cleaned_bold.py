@@ -236,6 +236,19 @@ def test_a_set_of_confounds_that_nobody_knows_says_nothing_of_the_global_signal(
     assert "Nothing says whether the global signal was regressed" in study.run().output
 
 
+def test_runs_with_and_without_the_global_signal_are_not_joined(study: Study) -> None:
+    """Nothing is measured of them, which is said."""
+    for run, name in enumerate(("global_signal", "csf"), start=1):
+        study.write_cleaned(
+            f"sub-01_task-rest_run-{run}", marked=np.zeros(N, bool), confounds={name: 0}
+        )
+
+    outcome = study.run()
+
+    assert "of some cleaned runs the global signal was regressed, of others not" in outcome.output
+    assert not list(study.out.glob("*/*/*relmat*"))
+
+
 def test_a_run_counts_once(study: Study) -> None:
     """XCP-D joins runs in a further file, which is left out; smoothed ones too."""
     first, second = draw(N), draw(N, seed=2)

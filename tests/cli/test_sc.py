@@ -226,6 +226,15 @@ def test_scalars_are_called_so_that_files_can_be(name, tmp_path):
     assert f"--scalar {name}=IMAGE" in outcome.output
 
 
+def test_scalars_whose_names_differ_in_case_alone_are_refused(tmp_path):
+    """The app writes names in capitals: one would replace the other."""
+    write_case(tmp_path, GEOMETRIES["isotropic"], n=5)
+    image = tmp_path / "labels.nii.gz"
+    outcome = run_ours(tmp_path, "--scalar", f"FA={image}", "--scalar", f"fa={image}")
+    assert outcome.exit_code == 2
+    assert "--scalar fa=IMAGE" in outcome.output
+
+
 @pytest.mark.parametrize("words", [[], ["--assignment", "reverse", "3"]])
 def test_many_images_give_what_each_gives_alone(words, tmp_path, monkeypatch):
     """Streamlines are kept, or read again, while images come a few at a time."""

@@ -113,7 +113,14 @@ def check_scalar_names(names: Iterable[str]) -> None:
     ------
     SettingsError
     """
+    lower: dict[str, str] = {}
     for name in names:
+        other = lower.setdefault(name.lower(), name)
+        if other != name:
+            raise SettingsError(
+                f"--scalar {name}=IMAGE: expected names that differ not in case alone, since "
+                f"matrices are called after them; found {other} too. Rename one."
+            )
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9]*", name) or name.lower() in {"length", SCALE}:
             raise SettingsError(
                 f"--scalar {name}=IMAGE: expected a name of letters and digits, such as FA, since "
