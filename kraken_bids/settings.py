@@ -11,6 +11,7 @@ from kraken_bids.exceptions import SettingsError
 from kraken_bids.flavors import Flavor, list_flavors, parse_flavor, suggest
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.part_settings import PartSettings
+from kraken_bids.run_settings import RunSettings
 from kraken_bids.setting_checks import check_choice, check_range, check_ranges
 from kraken_bids.worth_settings import WorthSettings
 
@@ -65,7 +66,7 @@ class DataSettings:
     """Parcellations to measure; custom atlases are measured even if not among them."""
     atlas_images: Mapping[str, str] = field(default_factory=dict)
     """Image per parcellation: a path that may hold ``{subject}`` and ``{session}``; of a custom
-    atlas also ``IMAGE,NAMES.tsv``."""
+    atlas also ``IMAGE,NAMES.tsv``, or ``NAMES.tsv`` where its region series are there."""
     flavors: tuple[Flavor, ...] = ()
     """Flavors to measure; empty: every one that the inputs allow."""
     lesion_mask: str | None = None
@@ -127,9 +128,9 @@ class DataSettings:
 
 
 def split_atlas(word: str) -> tuple[str, Path | None]:
-    """Image and table of names of ``IMAGE`` or ``IMAGE,NAMES.tsv``."""
-    image, comma, table = word.rpartition(",")
-    return (image, Path(table)) if comma and table.endswith(".tsv") else (word, None)
+    """Image and table of names of ``IMAGE``, ``IMAGE,NAMES.tsv`` or ``NAMES.tsv`` (no image)."""
+    image, _, table = word.rpartition(",")
+    return (image, Path(table)) if table.endswith(".tsv") else (word, None)
 
 
 @dataclass(frozen=True)
@@ -223,45 +224,6 @@ class PredictionSettings:
         for source in self.sources:
             if source not in (*DEFAULT_SOURCES, "each"):
                 parse_flavor(source)
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """How the work is carried out."""
-
-    n_procs: int = 1
-    """Participants at a time."""
-    omp_nthreads: int = 1
-    """Threads of each process."""
-    work_dir: Path | None = None
-    """Folder for temporary files; None: the system's."""
-    scheduler: str = "local"
-    """``local``, a cluster's name, a dask scheduler's address or its file."""
-    mem_gb: float | None = None
-    """Memory in GB: of all participants computed here, or of one job on a cluster."""
-    walltime: str | None = None
-    """Time of one job on a cluster, ``HH:MM:SS``; None: as dask-jobqueue is configured."""
-    matrix_header: bool = False
-    """Write the names of the regions above every matrix."""
-    force: bool = False
-    """Redo what is done."""
-    stop_on_first_crash: bool = False
-    """Stop at the first participant that fails."""
-    dry_run: bool = False
-    """Say what would be done and stop."""
-    reports_only: bool = False
-    """Draw the reports again from the files that are there."""
-    boilerplate_only: bool = False
-    """Write the methods section of what is there and stop."""
-    refit_pcorr: bool = False
-    """Group level: search one ridge for all partial correlations, and compute them again."""
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        check_ranges(self, n_procs=(1, 1e5, "processes"), omp_nthreads=(1, 1e5, "threads"))
-        check_ranges(self, mem_gb=(0.1, 1e5, "GB"))
-        if self.walltime and not re.fullmatch(r"(\d+-)?\d+:[0-5]\d:[0-5]\d", self.walltime):
-            raise SettingsError(f"--walltime: expected [D-]HH:MM:SS; found {self.walltime!r}.")
 
 
 @dataclass(frozen=True)

@@ -58,13 +58,7 @@ def find_uk_biobank_inputs(
         return FunctionalInputs(
             notes=(f"{bold.path} (task rest) is not asked for. Check --task-id and filters.",)
         )
-    motion = find_file(folders, MOTION)
-    if motion is None:
-        missing = bold.path.parent / "mc" / Path(MOTION).name
-        raise InputError(
-            f"expected the motion of {bold.path} at {missing}; nothing is there. "
-            f"{explain_absence(missing) or f'It comes with {FIELD}.'}"
-        )
+    motion = _find_motion(folders, bold.path)
     notes: list[str] = []
     to_t1w = _find_matrix(folders)
     labels = {}
@@ -89,6 +83,17 @@ def find_uk_biobank_inputs(
         tissue_images=_find_tissue(folders, to_t1w),
     )
     return FunctionalInputs((run,) if labels else (), tuple(notes))
+
+
+def _find_motion(folders: Sequence[Path], bold: Path) -> Path:
+    motion = find_file(folders, MOTION)
+    if motion is None:
+        missing = bold.parent / "mc" / Path(MOTION).name
+        raise InputError(
+            f"expected the motion of {bold} at {missing}; nothing is there. "
+            f"{explain_absence(missing) or f'It comes with {FIELD}.'}"
+        )
+    return motion
 
 
 def _explain_absence(folders: Sequence[Path]) -> str:

@@ -20,7 +20,7 @@ from kraken_bids.pipeline.workers.cluster import NoWorkersError, open_cluster
 from kraken_bids.pipeline.workers.local import Processes
 from kraken_bids.pipeline.workers.process import try_call
 from kraken_bids.resources import limit_memory, reserve_for_algebra
-from kraken_bids.settings import RunSettings
+from kraken_bids.run_settings import RunSettings
 
 logger = logging.getLogger(__name__)
 

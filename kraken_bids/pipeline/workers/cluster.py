@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.pipeline.workers.jobs import CLUSTERS, Jobs, start_jobs
-from kraken_bids.settings import RunSettings
+from kraken_bids.run_settings import RunSettings
 
 logger = logging.getLogger(__name__)
 

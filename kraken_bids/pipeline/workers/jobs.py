@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.settings import RunSettings
+from kraken_bids.run_settings import RunSettings
 
 logger = logging.getLogger(__name__)
 
