@@ -21,6 +21,7 @@ SIGNATURE = b"\x89HDF\r\n\x1a\n"
 PRIVATE = "#"
 """How the names of what is no variable begin."""
 SUBSYSTEM = "#subsystem#/MCOS"
+STRUCT, MAX_DEPTH = "struct", 3
 OPAQUE = 3
 NUMBERS = (
     "double", "single", "logical", "int8", "int16", "int32", "int64",
@@ -43,7 +44,8 @@ def is_version_73(path: Path) -> bool:
 def open_mat73(path: Path) -> dict[str, Rows]:
     """Arrays of such a file, by name; as in one of version 7, but for the order of their axes.
 
-    Matrices stay on disk, with their axes from last to first.
+    Matrices stay on disk, with their axes from last to first; those in structs too, by the name
+    ``STRUCT.FIELD``. Several structs in one array come into memory.
 
     Raises
     ------
@@ -53,40 +55,81 @@ def open_mat73(path: Path) -> dict[str, Rows]:
     arrays, matrices, kinds = read_apart(ARRAYS, _read_arrays, path)
     rows: dict[str, Rows] = {name: MatlabObject(path, name, kind) for name, kind in kinds.items()}
     rows |= arrays
-    for name, (lengths, dtype, n_chunked) in matrices.items():
-        rows[name] = Hdf5Rows(path, name, lengths, dtype, is_reversed=True, n_chunked=n_chunked)
+    for name, (place, lengths, dtype, n_chunked) in matrices.items():
+        rows[name] = Hdf5Rows(path, place, lengths, dtype, is_reversed=True, n_chunked=n_chunked)
     return rows
 
 
-Matrices = dict[str, tuple[tuple[int, ...], np.dtype[Any], int]]
-"""Lengths, but for those of one value, type of their numbers, and how far chunks reach."""
+Matrices = dict[str, tuple[str, tuple[int, ...], np.dtype[Any], int]]
+"""Path, lengths but for those of one value, type of their numbers, how far chunks reach."""
 
 
 def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Matrices, dict[str, str]]:
     """Arrays, matrices that stay where they are, and classes of objects, by name."""
-    arrays: dict[str, NDArray[Any]] = {}
-    matrices: Matrices = {}
-    objects: dict[str, NDArray[Any]] = {}
-    kinds: dict[str, str] = {}
     with h5py.File(path, "r") as file:
         _check_links(file)
+        found = _Variables(file)
         for name, node in file.items():
-            if name.startswith(PRIVATE):
-                continue
-            kind = _read_class(node)
-            if not isinstance(node, h5py.Dataset):
-                arrays[name] = np.array(_read_struct(node), dtype=object)
-            elif node.attrs.get(DECODE) == OPAQUE:
-                kinds[name] = kind
-                objects[name] = np.asarray(_check(node)[()])
-            elif kind in NUMBERS and _is_matrix(node):
-                lengths = tuple(n for n in node.shape if n != 1)
-                matrices[name] = lengths, _check(node).dtype, (node.chunks or (1,))[0]
-            else:
-                arrays[name] = stack_cells(_squeeze(_read_value(node, file)))
-        if objects:
-            arrays |= _read_objects(file, objects)
-    return arrays, matrices, kinds
+            if not name.startswith(PRIVATE):
+                found.add(name, node)
+        if found.objects:
+            found.arrays |= _read_objects(file, found.objects)
+    return found.arrays, found.matrices, found.kinds
+
+
+class _Variables:
+    """Variables of a file, and fields of its structs as ``STRUCT.FIELD``."""
+
+    def __init__(self, file: h5py.File) -> None:
+        self.arrays: dict[str, NDArray[Any]] = {}
+        self.matrices: Matrices = {}
+        self.objects: dict[str, NDArray[Any]] = {}
+        self.kinds: dict[str, str] = {}
+        self._file, self._n_bytes = file, 0
+
+    def add(self, name: str, node: Any, depth: int = 0) -> None:
+        """Add a variable or field; the fields of a struct too, so far down as is of use."""
+        kind = _read_class(node)
+        if not isinstance(node, h5py.Dataset):
+            self.arrays[name] = np.array(dict.fromkeys(node), dtype=object)
+            if kind == STRUCT and depth < MAX_DEPTH:
+                self._add_fields(name, node, depth + 1)
+        elif node.attrs.get(DECODE) == OPAQUE:
+            self.kinds[name] = kind
+            self.objects[name] = np.asarray(_check(node)[()])
+        elif kind in NUMBERS and _is_matrix(node):
+            lengths = tuple(n for n in node.shape if n != 1)
+            reach = (node.chunks or (1,))[0]
+            self.matrices[name] = node.name.lstrip("/"), lengths, _check(node).dtype, reach
+        else:
+            self.arrays[name] = stack_cells(self._read(node))
+
+    def _add_fields(self, name: str, group: h5py.Group, depth: int) -> None:
+        _check_links(group)
+        if not group or not all(map(_is_of_several, group.values())):
+            for field, node in group.items():
+                self.add(f"{name}.{field}", node, depth)
+            return
+        columns = {field: self._read(node) for field, node in group.items()}
+        structs = np.empty(min(map(np.size, columns.values())), dtype=object)
+        for place in range(len(structs)):
+            structs[place] = {field: cells.reshape(-1)[place] for field, cells in columns.items()}
+        self.arrays[name] = structs
+
+    def _read(self, node: h5py.Dataset) -> NDArray[Any]:
+        values = _squeeze(_read_value(node, self._file))
+        self._n_bytes += values.nbytes
+        # many names may be those of one array
+        check_growth(self._n_bytes, self._file.id.get_filesize(), "structs")
+        return values
+
+
+def _is_of_several(node: Any) -> bool:
+    """Whether a field holds a reference to its value for each struct of an array."""
+    is_references = isinstance(node, h5py.Dataset) and (
+        h5py.check_ref_dtype(node.dtype) is h5py.Reference
+    )
+    return is_references and not _read_class(node)
 
 
 def _is_matrix(node: h5py.Dataset) -> bool:
@@ -160,11 +203,6 @@ def _squeeze(values: NDArray[Any]) -> NDArray[Any]:
     if all(isinstance(cell, str) for cell in cells):
         return np.array(list(cells), dtype=np.str_)
     return cells
-
-
-def _read_struct(group: h5py.Group) -> Mapping[str, Any]:
-    """Fields of a struct, of which only the names are of use."""
-    return dict.fromkeys(group)
 
 
 def _read_objects(file: h5py.File, objects: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

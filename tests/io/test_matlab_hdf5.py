@@ -14,6 +14,7 @@ from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.io.named_arrays import open_arrays, read_arrays
 from kraken_bids.io.stored_rows import Hdf5Rows
+from kraken_bids.parcellations import load_parcellation
 
 SC = parse_flavor("SCifod2act_fs86_volnorm")
 UPPER = np.triu_indices(86, 1)
@@ -62,6 +63,17 @@ class File73:
         dataset = self._file.create_dataset(name, (1, len(members)), h5py.ref_dtype)
         dataset[0] = members
         dataset.attrs["MATLAB_class"] = np.bytes_("cell")
+
+    def struct(self, name: str) -> None:
+        """Begin a struct; its fields are ``name/field``."""
+        self._file.create_group(name).attrs["MATLAB_class"] = np.bytes_("struct")
+
+    def structs(self, name: str, fields: dict[str, list[Any]]) -> None:
+        """Write an array of structs: of each field a reference per struct."""
+        self.struct(name)
+        for field, values in fields.items():
+            self.cells(f"{name}/{field}", values)
+            del self._file[f"{name}/{field}"].attrs["MATLAB_class"]
 
     def _put(self, name: str, stored: np.ndarray, kind: str) -> h5py.Dataset:
         dataset = self._file.create_dataset(name, data=stored)
@@ -160,6 +172,38 @@ def test_version_73_with_links_elsewhere_is_refused(tmp_path: Path, link: object
         file._file["data"] = link
 
     with pytest.raises(InputError, match="a link 'data'"):
+        open_arrays(tmp_path / "x.mat")
+
+
+def test_structs_are_looked_into(tmp_path: Path, squares: np.ndarray) -> None:
+    """Names beside a matrix in one struct, which stays on disk; and one struct per subject."""
+    names, order = list(load_parcellation("fs86").region_names), np.arange(86)[::-1]
+    with File73(tmp_path / "one.mat") as file:
+        for group in ("conn", "conn/inner"):
+            file.struct(group)
+        file.numbers("conn/inner/matrix", squares[0][np.ix_(order, order)])
+        file.cells("conn/inner/names", [names[k] for k in order])
+        file.words("conn/note", "made by hand")
+    arrays = open_arrays(tmp_path / "one.mat")
+    assert isinstance(arrays["conn.inner.matrix"], Hdf5Rows)
+    found = read_connectomes([f"{SC}={tmp_path / 'one.mat'}"])
+    np.testing.assert_array_equal(found.edges[SC][0], squares[0][UPPER])
+
+    with File73(tmp_path / "many.mat") as file:
+        file.structs("S", {"id": ["u", "v"], "SC": [squares[0], 3 * squares[1]]})
+    found = read_connectomes([f"{SC}={tmp_path / 'many.mat'}"])
+    assert found.subjects == ("u", "v")
+    np.testing.assert_array_equal(found.edges[SC][1], 3 * squares[1][UPPER])
+
+
+def test_one_array_in_many_fields_is_refused(tmp_path: Path) -> None:
+    """Hundreds of references to one array declare more than the file stores."""
+    with File73(tmp_path / "x.mat") as file:
+        file.struct("S")
+        file.numbers("S/a000", np.zeros((1, 1_000_000)))
+        for number in range(1, 600):
+            file._file[f"S/a{number:03d}"] = file._file["S/a000"]
+    with pytest.raises(InputError, match="structs that declares"):
         open_arrays(tmp_path / "x.mat")
 
 
