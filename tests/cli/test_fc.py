@@ -123,6 +123,32 @@ def test_regions_of_an_unknown_atlas_are_its_labels_in_ascending_order(case):
     assert case.matrix("FCcorr_mine_hpf.tsv").shape == (5, 5)
 
 
+def test_a_lesion_belongs_to_no_region(case):
+    """Means are of the voxels outside; regions inside it are missing, and both are said."""
+    lesion = np.zeros(SHAPE, np.uint8)
+    lesion[:, :4] = 1  # all of the first region, half of the second
+    save(lesion, case.folder / "lesion.nii.gz")
+    assert case.run("--lesion-mask", case.folder / "lesion.nii.gz").exit_code == 0
+    coverage = case.table("mine_coverage.tsv")
+    assert coverage["lesioned"].tolist() == [1, 0.5, 0, 0, 0]
+    assert coverage["coverage"].tolist() == [0, 0.5, 1, 1, 1]
+    series = nib.load(case.folder / "bold.nii.gz").get_fdata()
+    wanted = series[(draw_labels() == LABELS[1]) & (lesion == 0)].mean(axis=0)
+    found = case.table("mine_timeseries.tsv")
+    np.testing.assert_allclose(found[f"mine_{LABELS[1]}"], wanted, rtol=1e-6)
+    told = case.sidecar("FCcorr_mine_hpf.json")
+    assert told["MissingRegions"] == ["mine_2"]
+    assert told["LesionedRegions"] == {"mine_2": 1, "mine_5": 0.5}
+    assert told["LesionMask"]["File"].endswith("lesion.nii.gz")
+
+
+def test_a_lesion_mask_that_is_not_there_is_refused(case):
+    """Nobody is measured as if there were no lesion."""
+    outcome = case.run("--lesion-mask", case.folder / "none.nii.gz")
+    assert outcome.exit_code == 3
+    assert "none.nii.gz" in outcome.text
+
+
 def test_matrix_is_the_correlation_of_the_cleaned_series(case):
     """FCcorr from the cleaned series that is written, over the volumes that count; then λ."""
     assert case.run("--fd-threshold", "1.8", "--pcorr-lambda", "mine=0.2").exit_code == 0

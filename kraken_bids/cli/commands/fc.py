@@ -52,6 +52,13 @@ from kraken_bids.settings import FunctionalSettings
     help="Tissue probabilities, for the grey-matter signal and the components  [what the "
     "confounds hold of them]",
 )
+@click.option(
+    "--lesion-mask",
+    type=FILE,
+    metavar="IMAGE",
+    help="Lesion mask, in the space of the run or as the label images: its voxels belong to no "
+    "region, no tissue and no brain mask.",
+)
 @template_options
 @cleaning_options
 @click.option("--output-dir", type=FILE, required=True, metavar="DIR")
@@ -62,6 +69,7 @@ def fc(
     confounds: Path | None,
     mask: Path | None,
     tissues: tuple[str, ...],
+    lesion_mask: Path | None,
     transforms_dir: Path | None,
     allow_template_mismatch: bool,
     output_dir: Path,
@@ -83,7 +91,7 @@ def fc(
 
         tissue = {name: Path(path) for name, path in pairs("--tissue", tissues).items()}
         written = write_bold_connectomes(
-            describe_run(bold, confounds, mask=mask, tissue=tissue),
+            describe_run(bold, confounds, mask=mask, tissue=tissue, lesion=lesion_mask),
             {name: Path(path) for name, path in pairs("--labels", images).items()},
             settings,
             output_dir,

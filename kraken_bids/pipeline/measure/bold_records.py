@@ -52,6 +52,7 @@ COVERAGE = (
     "Share of each region, as its label image holds it, that lies inside the field of view and "
     "the brain mask and holds signal"
 )
+LESIONED = {"Description": "share of the region inside the lesion, which is no part of coverage"}
 TSNR = "mean over SD in time of the region's mean before cleaning, over the volumes that count"
 CLEANED = (
     "Mean of each region after cleaning, {} global signal regression; volumes that do not count "

@@ -29,6 +29,7 @@ from kraken_bids.pipeline.measure.bold_grids import TISSUES
 from kraken_bids.pipeline.measure.bold_records import (
     CLEANED,
     COVERAGE,
+    LESIONED,
     TSNR,
     describe_cleaning,
     describe_series,
@@ -100,6 +101,11 @@ def write_bold_connectomes(
         for name, path in images.items()
     }
     labels = {name: atlas.image for name, atlas in atlases.items()}
+    if run.lesion is not None:
+        steps, remark = match_spaces(run.lesion.path, run.space, templates)
+        run = replace(run, lesion=replace(run.lesion, transforms=steps))
+        if remark:
+            logger.warning("%s: %s", run.bold, remark)
     measured = measure_group(
         RunGroup("", run.space, (run,), labels),
         lambda name: atlases[name].parcellation,
@@ -213,6 +219,7 @@ class _Writer:
         self._write_sidecar(path, atlas, {
             "Description": COVERAGE,
             "tsnr": {"Description": TSNR},
+            **({} if self._run.source.lesion is None else {"lesioned": LESIONED}),
             "CoverageMin": self._measured.settings.min_coverage,
         })  # fmt: skip
 
@@ -250,6 +257,8 @@ def _describe_sources(run: BoldRun) -> dict[str, Any]:
         described["ConfoundsFile"] = fingerprint(run.confounds)
     if run.cleaned is not None:
         described["VolumeTables"] = [fingerprint(path) for path in run.cleaned.files]
+    if run.lesion is not None:
+        described["LesionMask"] = fingerprint(run.lesion.path)
     if run.mask is not None:
         described["Mask"] = fingerprint(run.mask)
     if run.tissue:

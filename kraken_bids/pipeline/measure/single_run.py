@@ -12,17 +12,25 @@ from kraken_bids.bids.cleaned_bold import (
 )
 from kraken_bids.bids.datasets import Dataset, describe_folder
 from kraken_bids.bids.index import SubjectFile
+from kraken_bids.bids.label_images import LabelImage
+from kraken_bids.bids.lesions import LESION
 from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.bids.repetition_time import read_bold_metadata
+from kraken_bids.bids.transforms import find_label_space
 from kraken_bids.exceptions import InputError
 
 logger = logging.getLogger(__name__)
 
 
 def describe_run(
-    bold: Path, confounds: Path | None, *, mask: Path | None, tissue: Mapping[str, Path]
+    bold: Path,
+    confounds: Path | None,
+    *,
+    mask: Path | None,
+    tissue: Mapping[str, Path],
+    lesion: Path | None = None,
 ) -> BoldRun:
     """Describe a run that no dataset holds; the ``.json`` of the confounds lies beside them.
 
@@ -44,6 +52,7 @@ def describe_run(
         tissue=tissue,
         metadata={},
         cleaned=None if confounds else _describe_cleaned(bold),
+        lesion=LabelImage(LESION, lesion, find_label_space(lesion)) if lesion else None,
     )
 
 
