@@ -8,7 +8,7 @@ from importlib.resources import files
 
 from kraken_bids.exceptions import FlavorError
 
-APARCASEG = "aparcaseg"
+APARCASEG, SERIES = "aparcaseg", "series"
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,8 @@ class Parcellation:
     space: str
     """Space of its label image: ``T1w`` (each subject's own) or a template."""
     source: str
-    """``aparcaseg``: FreeSurfer's segmentation of the subject; ``image``: one label image."""
+    """``aparcaseg``: FreeSurfer's segmentation of the subject; ``image``: one label image;
+    ``series``: none, since other software took the means of its regions."""
     image: str
     """File name of the published label image; empty where there is none."""
     description: str

@@ -174,7 +174,7 @@ def describe_cleaned(
     dataset = bold.dataset
     return CleanedSource(
         software=f"{dataset.pipeline} {dataset.version}".strip()
-        or f"desc-{bold.entities['desc']}",
+        or f"desc-{bold.entities.get('desc', '')}",
         words=tuple(
             filter(
                 None,
@@ -187,7 +187,7 @@ def describe_cleaned(
         ),
         has_gsr=_find_gsr(_first(own, "design"), parameters, is_xcp_d=dataset.pipeline == XCP_D),
         is_filtered=bool(band),
-        is_smoothed="FWHM" in metadata or "smooth" in bold.entities["desc"].lower(),
+        is_smoothed="FWHM" in metadata or "smooth" in bold.entities.get("desc", "").lower(),
         motion=motion,
         outliers=_first(own, "outliers"),
     )

@@ -4,6 +4,7 @@ import logging
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.images import read_labels
 from kraken_bids.io.tables import read_columns
-from kraken_bids.parcellations import Parcellation
+from kraken_bids.parcellations import SERIES, Parcellation
 
 MAX_REGIONS = 6000
 """Matrices are dense, and a partial correlation of more takes minutes and gigabytes."""
@@ -23,6 +24,8 @@ DEFAULT_SPACE = "MNI152NLin6Asym"
 """Space of one image for everyone whose name says none: that of the published atlases."""
 NAMES = ("name", "label")
 """Columns that may hold region names: as BIDS calls it, and as XCP-D does."""
+OF_SERIES = ("label", "name")
+"""Of both, XCP-D writes the first above its region series."""
 HEMISPHERES = ("hemisphere", "hemi")
 GROUPS = ("group", "network", "network_label", "lobe")
 EXTENSIONS = (".nii.gz", ".nii", ".mgz", ".mif.gz", ".mif")
@@ -53,7 +56,8 @@ def read_custom_parcellation(
     name : str
         What the user calls it.
     image : str
-        Path of the label image; one with ``{subject}`` or ``{session}`` needs a table.
+        Path of the label image; one with ``{subject}`` or ``{session}`` needs a table. '' for
+        one whose region series are there, which needs it too.
     table : path, optional
         Columns ``index`` and ``name``; ``hemisphere`` and ``group`` are used too.
     needs_place : bool
@@ -64,6 +68,8 @@ def read_custom_parcellation(
     InputError
         If the image or its table is missing, broken or no parcellation.
     """
+    if table is not None and not image:
+        return replace(read_region_table(name, table, names=OF_SERIES), source=SERIES)
     space = full_space(parse_name(image))
     if "{" in image:
         return _read_table_alone(name, image, table, space=space or "T1w")
@@ -139,8 +145,12 @@ def _name_some(labels: Sequence[int] | NDArray[np.integer]) -> str:
     return ", ".join(str(int(label)) for label in labels[:10]) + (" …" if len(labels) > 10 else "")
 
 
-def read_region_table(name: str, table: Path, *, space: str = "") -> Parcellation:
+def read_region_table(
+    name: str, table: Path, *, space: str = "", names: Sequence[str] = NAMES
+) -> Parcellation:
     """Regions of a table with the columns ``index`` and ``name``, in its order.
+
+    ``names`` are the columns that may hold names, the first that is there counts.
 
     Raises
     ------
@@ -161,7 +171,7 @@ def read_region_table(name: str, table: Path, *, space: str = "") -> Parcellatio
     if len(set(indices.tolist())) < len(indices):
         raise InputError(f"expected each index once in {table}; found some twice. Mend it.")
     regions = {key: values[indices > 0] for key, values in columns.items()}
-    return _build(name, regions, space=space, where=str(table))
+    return _build(name, regions, space=space, where=str(table), names=names)
 
 
 def find_names(image: Path) -> Path | None:
@@ -198,7 +208,12 @@ def _count_shared(table: Path, own: set[tuple[str, str]]) -> int:
 
 
 def _build(
-    name: str, regions: Mapping[str, NDArray[Any] | Sequence[str]], *, space: str, where: str
+    name: str,
+    regions: Mapping[str, NDArray[Any] | Sequence[str]],
+    *,
+    space: str,
+    where: str,
+    names: Sequence[str] = NAMES,
 ) -> Parcellation:
     labels = tuple(int(value) for value in regions["index"])
     if not 1 < len(labels) <= MAX_REGIONS or max(labels) > MAX_LABEL:
@@ -207,7 +222,7 @@ def _build(
             f"{MAX_LABEL}; found {len(labels)} regions, the largest label "
             f"{max(labels, default=0)}. Give a label image of a parcellation."
         )
-    texts = _pick(regions, NAMES, labels, default=name)
+    texts = _pick(regions, names, labels, default=name)
     twice = {text for text, n in Counter(texts).items() if n > 1}
     sides = (text[:1].upper() for text in _pick(regions, HEMISPHERES, labels, default="M"))
     return Parcellation(

@@ -11,6 +11,7 @@ from kraken_bids.bids.index import Search, SubjectFile, list_subject_files
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.lesions import find_lesion
 from kraken_bids.bids.names import strip_label
+from kraken_bids.bids.parcellated_bold import find_parcellated_bold
 from kraken_bids.bids.preprocessed_bold import BoldRun, FunctionalInputs, find_functional_inputs
 from kraken_bids.bids.query import ExplicitPaths, Query, matches, parse_exclusion
 from kraken_bids.bids.tractographies import (
@@ -22,7 +23,7 @@ from kraken_bids.bids.tractographies import (
 from kraken_bids.bids.uk_biobank_bold import find_uk_biobank_inputs
 from kraken_bids.bids.uk_biobank_tracts import find_uk_biobank_tracts
 from kraken_bids.exceptions import InputError
-from kraken_bids.parcellations import Parcellation
+from kraken_bids.parcellations import SERIES, Parcellation
 
 
 @dataclass(frozen=True)
@@ -126,10 +127,17 @@ def _choose_sessions(
 
 
 def _find_one(search: Search, parcellations: Sequence[Parcellation]) -> SessionInputs:
-    functional, structural = FunctionalInputs(), StructuralInputs()
+    functional = parcellated = FunctionalInputs()
+    structural = StructuralInputs()
+    of_series = [own.name for own in parcellations if own.source == SERIES]
+    parcellations = [own for own in parcellations if own.source != SERIES]
     problems = []
     try:
         functional = _find_function(search, parcellations)
+    except InputError as error:
+        problems.append(error)
+    try:
+        parcellated = find_parcellated_bold(search, of_series)
     except InputError as error:
         problems.append(error)
     try:
@@ -139,9 +147,9 @@ def _find_one(search: Search, parcellations: Sequence[Parcellation]) -> SessionI
     return SessionInputs(
         subject=search.subject,
         session=search.session,
-        bold_runs=functional.bold_runs,
+        bold_runs=(*functional.bold_runs, *parcellated.bold_runs),
         tractographies=structural.tractographies,
-        notes=(*functional.notes, *structural.notes, *_note_misnamed(search)),
+        notes=(*functional.notes, *parcellated.notes, *structural.notes, *_note_misnamed(search)),
         problems=tuple(problems),
     )
 

@@ -49,6 +49,11 @@ def find_lesion(search: Search, space: str) -> tuple[LabelImage | None, list[str
     return carried[0], [*remarks, *filter(None, [carried[1]])]
 
 
+def has_lesion(search: Search) -> bool:
+    """Whether a session has a lesion mask."""
+    return _find_image(search, "T1w")[0] is not None
+
+
 def _find_image(search: Search, space: str) -> tuple[LabelImage | None, list[str]]:
     template = search.explicit.lesion
     if template is not None:

@@ -102,9 +102,9 @@ def coverage_path(output_dir: Path, entities: Mapping[str, str], parcellation: s
     return _func_path(output_dir, entities, {"atlas": parcellation}, "coverage.tsv")
 
 
-def reliability_path(output_dir: Path, entities: Mapping[str, str]) -> Path:
-    """Path of the table of how alike connectomes of parts of the data are."""
-    return _func_path(output_dir, entities, {}, "reliability.tsv")
+def reliability_path(output_dir: Path, entities: Mapping[str, str], atlas: str = "") -> Path:
+    """Path of the table of how alike connectomes of parts of the data are, of one atlas or all."""
+    return _func_path(output_dir, entities, {"atlas": atlas} if atlas else {}, "reliability.tsv")
 
 
 def name_minutes(minutes: float) -> str:

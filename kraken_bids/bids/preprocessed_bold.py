@@ -15,21 +15,19 @@ from kraken_bids.bids.bold_choice import (
     is_measurable,
     is_preprocessed_bold,
 )
+from kraken_bids.bids.bold_companions import find_confounds, find_mask, find_tissue
 from kraken_bids.bids.bold_labels import SPACES_FLAG, find_bold_labels
 from kraken_bids.bids.bold_origins import FMRIPREP, BoldOrigin, TissueImage
 from kraken_bids.bids.cleaned_bold import CleanedSource, describe_cleaned, is_cleaned, note_cleaned
 from kraken_bids.bids.datasets import Dataset
-from kraken_bids.bids.index import Search, SubjectFile, pick_nearest
-from kraken_bids.bids.label_images import IMAGES, LabelImage
+from kraken_bids.bids.index import Search, SubjectFile
+from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.lesions import find_lesion
-from kraken_bids.bids.names import format_name, full_space
+from kraken_bids.bids.names import full_space
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.bids.repetition_time import read_bold_metadata
 from kraken_bids.exceptions import InputError
 from kraken_bids.parcellations import Parcellation
-
-CONFOUNDS = ("timeseries", "regressors")
-"""Suffix of fMRIPrep's confounds: now, and up to 20.1."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +58,22 @@ class BoldRun:
     """``GM``, ``WM``, ``CSF`` to the images whose union it is, where ``tissue`` has no map."""
     lesion: LabelImage | None = None
     """Mask of what belongs to no tissue and no region."""
+    atlas: str = ""
+    """Atlas whose region means ``bold`` holds, a table in place of volumes."""
+    coverage: Path | None = None
+    """Table of how much of each region such means cover."""
+
+    @property
+    def atlases(self) -> tuple[str, ...]:
+        """Atlases that it is measured in."""
+        return (self.atlas,) if self.atlas else tuple(self.labels)
 
     @property
     def tables(self) -> tuple[Path, ...]:
         """The series, and the tables of its volumes."""
         before = self.cleaned.files if self.cleaned else ()
-        return tuple(path for path in (self.bold, self.confounds, *before) if path is not None)
+        every = (self.bold, self.confounds, self.coverage, *before)
+        return tuple(path for path in every if path is not None)
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -233,7 +241,7 @@ def _describe_run(bold: SubjectFile, search: Search, labels: Mapping[str, LabelI
         beside = [*beside, *(f for f in search.files if f.session == bold.session)]
         cleaned = describe_cleaned(bold, beside, metadata)
     else:
-        confounds = _find_confounds(bold, beside)
+        confounds = find_confounds(bold, beside)
     confounds_json = sidecar_path(confounds) if confounds else None
     return BoldRun(
         # names of outputs come from the session, whatever the file says
@@ -242,59 +250,10 @@ def _describe_run(bold: SubjectFile, search: Search, labels: Mapping[str, LabelI
         bold=bold.path,
         confounds=confounds,
         confounds_json=confounds_json if confounds_json and lexists(confounds_json) else None,
-        mask=_find_mask(bold, beside),
-        tissue={} if cleaned else _find_tissue(bold, search),
+        mask=find_mask(bold, beside),
+        tissue={} if cleaned else find_tissue(bold, search),
         metadata=metadata,
         labels=labels,
         sidecars=sidecars,
         cleaned=cleaned,
     )
-
-
-def _find_confounds(bold: SubjectFile, beside: Sequence[SubjectFile]) -> Path:
-    for suffix in CONFOUNDS:
-        for file in beside:
-            named = file.is_called(desc="confounds", suffix=suffix, extension=".tsv")
-            if named and file.run_key == bold.run_key:
-                return file.path
-    run = {
-        **{k: v for k, v in bold.entities.items() if (k, v) in bold.run_key},
-        "desc": "confounds",
-    }
-    names = [format_name(run, suffix=suffix, extension=".tsv") for suffix in CONFOUNDS]
-    raise InputError(
-        f"expected the confounds of {bold.path.name} at {bold.path.with_name(names[0])} "
-        f"(or {names[1]}); found neither. fMRIPrep writes them with --level full: rerun it, or "
-        "copy the file. --exclude-runs leaves a run out."
-    )
-
-
-def _find_mask(bold: SubjectFile, beside: Sequence[SubjectFile]) -> Path | None:
-    grid = {key: bold.entities.get(key) for key in ("space", "cohort", "res")}
-    masks = (
-        f.path
-        for f in beside
-        if f.is_called(suffix="mask", desc="brain", **grid)
-        and f.entities["extension"] in IMAGES
-        and f.run_key == bold.run_key
-    )
-    return next(masks, None)
-
-
-def _find_tissue(bold: SubjectFile, search: Search) -> dict[str, Path]:
-    """Tissue probability maps of its anatomy in the space of the BOLD series."""
-    space = full_space(bold.entities)
-    tissue = {}
-    for label in ("GM", "WM", "CSF"):
-        maps = [
-            f
-            for f in search.anatomy
-            if f.is_called(datatype="anat", suffix="probseg", label=label)
-            and f.entities["extension"] in IMAGES
-            and (full_space(f.entities) or "T1w") == space
-        ]
-        same = [f for f in maps if f.entities.get("res") == bold.entities.get("res")]
-        nearest = pick_nearest(same or maps, search.session)
-        if nearest:
-            tissue[label] = nearest.path
-    return tissue

@@ -117,7 +117,7 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
     metavar="NAME=DSEG[,TSV] ...",
     help="Label image of your own, for a parcellation or of one of your own: one image, or a path "
     "with {subject} and {session}. Names of its regions: IMAGE.tsv beside it, or "
-    "NAME=DSEG,NAMES.tsv.",
+    "NAME=DSEG,NAMES.tsv. NAME=NAMES.tsv without an image: region series of XCP-D of that name.",
 )
 @click.option(
     "--flavors",

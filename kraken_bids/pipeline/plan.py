@@ -61,7 +61,9 @@ def plan_participants(settings: Settings) -> Plan:
     of_model = list_model_atlases(settings.prediction.model) if own else ()
     check_ridges(settings, (*list_parcellations(), *own))
     wanted = [own.get(name) or load_parcellation(name) for name in data.measured_atlases]
-    images = {name: split_atlas(word)[0] for name, word in data.atlas_images.items()}
+    images = {
+        name: image for name, word in data.atlas_images.items() if (image := split_atlas(word)[0])
+    }
     tasks, failures = list[SessionTask](), list[Failure]()
     progress = Progress("looked for the inputs of", len(subjects))
     for subject in subjects:
@@ -176,7 +178,7 @@ def describe_plan(plan: Plan) -> list[str]:
     for task in plan.tasks:
         session = task.session
         lines += [
-            f"{task.label}: {run.bold.name} → " + ", ".join(run.labels)
+            f"{task.label}: {run.bold.name} → " + ", ".join(run.atlases)
             for run in session.bold_runs
         ]
         lines += [

@@ -159,14 +159,14 @@ def _say_lacking_tasks(data: DataSettings, sessions: Sequence[SessionInputs]) ->
 
 
 def _has_atlas(session: SessionInputs, name: str) -> bool:
-    of_bold = any(name in run.labels for run in session.bold_runs)
+    of_bold = any(name in run.atlases for run in session.bold_runs)
     return of_bold or any(name in tracts.labels for tracts in session.tractographies)
 
 
 def _has(session: SessionInputs, flavor: Flavor) -> bool:
     """Whether the inputs of a session allow a flavor."""
     if flavor.group == "FC":
-        return any(flavor.parcellation in run.labels for run in session.bold_runs)
+        return any(flavor.parcellation in run.atlases for run in session.bold_runs)
     return any(
         MEASURES[tracts.algorithm] == flavor.measure
         and flavor.parcellation in tracts.labels

@@ -1,7 +1,7 @@
 """The app's BOLD: from the runs of a session to the files of its functional connectomes."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from kraken_bids.bids.bold_labels import note_other_template
@@ -9,25 +9,22 @@ from kraken_bids.bids.index import JOINED
 from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.outputs import (
     coverage_path,
-    frames_path,
     labels_path,
     relmat_path,
     sidecar_path,
-    timeseries_path,
 )
 from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.cohort.part_pairs import PartPair
 from kraken_bids.cohort.saved_ridge import add_ridge, read_saved_ridges
 from kraken_bids.cohort.sidecars import forget_digest, matrix_sidecar, region_sidecar, size_of
-from kraken_bids.connectome.functional.cleaning import CleanRun
 from kraken_bids.connectome.matrices import find_missing_regions
 from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.flavors import Flavor, list_flavors
 from kraken_bids.io.nifti import write_labels
 from kraken_bids.io.records import to_sidecar
 from kraken_bids.io.writing import write_json, write_relmat, write_table
-from kraken_bids.pipeline.measure.bold_records import CLEANED, COVERAGE, TSNR, describe_series
-from kraken_bids.pipeline.measure.bold_runs import MeasuredRun, can_give
+from kraken_bids.pipeline.measure.bold_records import COVERAGE, LESIONED, TSNR
+from kraken_bids.pipeline.measure.bold_runs import can_give
 from kraken_bids.pipeline.measure.functional_connectomes import (
     FunctionalConnectome,
     MeasuredGroup,
@@ -41,19 +38,13 @@ from kraken_bids.pipeline.measure.partial_connectomes import (
     write_pairs,
     write_parts,
 )
+from kraken_bids.pipeline.measure.run_files import write_run
 from kraken_bids.pipeline.measure.tasks import SessionTask, is_up_to_date
 
 logger = logging.getLogger(__name__)
 
 NOT_SHARED = (*JOINED, "res")
 """Entities in which runs may differ that are joined; of one space one image of each is used."""
-LESIONED = {"Description": "share of the region inside the lesion, which is no part of coverage"}
-FRAME_WORDS = {
-    "framewise_displacement": ("framewise displacement (Power et al. 2012)", "mm"),
-    "std_dvars": ("standardised DVARS, about 1 where nothing happens", "arbitrary"),
-    "global_signal": ("mean of the brain mask before cleaning", "that of the BOLD file"),
-    "kept": ("1 where the volume counts in the connectomes, 0 where it is left out", ""),
-}
 
 
 def measure_functional(task: SessionTask) -> None:
@@ -90,9 +81,9 @@ def group_runs(session: SessionInputs) -> Iterator[RunGroup]:
     groups: dict[tuple[str, frozenset[tuple[str, str]]], list[BoldRun]] = {}
     for run in session.bold_runs:
         shared = frozenset((k, v) for k, v in run.entities.items() if k not in NOT_SHARED)
-        groups.setdefault((run.space, shared), []).append(run)
+        groups.setdefault((run.space, shared | {("atlas", run.atlas)}), []).append(run)
     for (space, _), runs in groups.items():
-        if runs[0].labels:
+        if runs[0].atlases:
             task = runs[0].entities.get("task", "")
             yield RunGroup(task, space, tuple(runs), runs[0].labels)
 
@@ -101,7 +92,7 @@ def _plan_group(task: SessionTask, group: RunGroup) -> tuple[list[Flavor], dict[
     """Flavors of a group that are asked for, their files' digests, and that without saved λ."""
     flavors = [
         f
-        for f in list_flavors(group.labels)
+        for f in list_flavors(group.atlases)
         if f.group == "FC" and task.wants(f) and all(can_give(run, f) for run in group.runs)
     ]
     digest = task.digest("functional", _list_files(group), task.settings.functional)
@@ -131,24 +122,18 @@ def _measure(task: SessionTask, group: RunGroup, flavors: Sequence[Flavor], dige
         len(group.runs),
         group.task,
         group.space,
-        ", ".join(group.labels),
+        ", ".join(group.atlases),
     )
     settings = task.settings.functional
     measured = measure_group(
         group, task.parcellation, settings, label=task.label, with_gsr=needs_gsr(flavors)
     )
     for run in measured.runs:
-        _write_series(task, run, digest)
-        facts = {
-            "Sources": task.uris(run.source.tables),
-            "RunDigest": digest,
-        }
-        _write_cleaned(task, run.source.entities, run.plain, facts)
-        _write_frames(task, run.source.entities, run.plain, facts)
+        write_run(task, run, digest)
     saved = read_saved_ridges(task.settings.data.output_dir)
     asked, pairs = task.settings.parts, list[PartPair]()
     parts = list_parts(measured, asked, task.label) if asked.is_asked else []
-    for name in group.labels:
+    for name in group.atlases:
         _write_regions(task, measured, name)
         _write_coverage(task, measured, name)
         for found in measured.connectomes(
@@ -164,72 +149,11 @@ def _measure(task: SessionTask, group: RunGroup, flavors: Sequence[Flavor], dige
     write_pairs(task, group, pairs, digest)
 
 
-def _write_series(task: SessionTask, run: MeasuredRun, digest: str) -> None:
-    """Write the region means of a run before cleaning, with motion in the sidecar."""
-    for name, means in run.series.means.items():
-        path = timeseries_path(task.settings.data.output_dir, run.source.entities, name)
-        names = task.parcellation(name).region_names
-        write_table(path, dict(zip(names, means.T, strict=True)))
-        write_json(sidecar_path(path), {
-            "Description": "Mean of each region before cleaning, in the unit of the BOLD file",
-            **describe_series(run.plain),
-            "ValuesNotFinite": run.series.n_not_finite,
-            "Sources": task.uris([run.source.bold]),
-            "RunDigest": digest,
-        })  # fmt: skip
-
-
-def _write_cleaned(
-    task: SessionTask, entities: Mapping[str, str], run: CleanRun, facts: Mapping[str, object]
-) -> None:
-    """Write the cleaned region series of a run, without global signal regression."""
-    for name, series in run.cleaned.items():
-        path = timeseries_path(task.settings.data.output_dir, entities, name, is_clean=True)
-        names = task.parcellation(name).region_names
-        write_table(path, dict(zip(names, series.T, strict=True)))
-        write_json(sidecar_path(path), {
-            "Description": CLEANED.format("with" if run.gsr else "without"),
-            "RepetitionTime": run.tr,
-            "SamplingFrequency": 1 / run.tr,
-            "Denoising": run.strategy,
-            "HighPass": run.high_pass,
-            "HighPassMethod": run.high_pass_method,
-            "Confounds": list(run.regressors),
-            "VolumesKept": run.kept.astype(int),
-            **facts,
-        })  # fmt: skip
-
-
-def _write_frames(
-    task: SessionTask, entities: Mapping[str, str], run: CleanRun, facts: Mapping[str, object]
-) -> None:
-    """Write motion and signal of every volume of a run, and which volumes count."""
-    frames = run.frames
-    path = frames_path(task.settings.data.output_dir, entities)
-    write_table(path, {
-        "framewise_displacement": frames.framewise_displacement.round(5),
-        "std_dvars": frames.dvars.round(5),
-        "global_signal": frames.global_signal.round(4),
-        "kept": frames.kept.astype(int),
-    })  # fmt: skip
-    words = {
-        name: {"Description": text} | ({"Units": unit} if unit else {})
-        for name, (text, unit) in FRAME_WORDS.items()
-    }
-    write_json(sidecar_path(path), {
-        "Description": "Quality of every volume of the run",
-        "RepetitionTime": run.tr,
-        "SamplingFrequency": 1 / run.tr,
-        "DVARSSource": frames.dvars_source,
-        "FDThreshold": task.settings.functional.fd_threshold,
-        **words,
-        **facts,
-    })  # fmt: skip
-
-
 def _write_regions(task: SessionTask, measured: MeasuredGroup, name: str) -> None:
     """Write the regions of an atlas as they lie on the grid of the BOLD series."""
     atlas, group = measured.atlases[name], measured.group
+    if atlas.labels is None or atlas.affine is None:
+        return
     path = labels_path(task.settings.data.output_dir, group.entities, name)
     write_labels(path, atlas.labels, atlas.affine)
     write_json(sidecar_path(path), {
@@ -263,19 +187,20 @@ def _write_connectome(
     path = relmat_path(task.settings.data.output_dir, group.entities, flavor, source=None)
     forget_digest(path)
     write_relmat(path, found.square, header=task.header(flavor.parcellation))
-    image = group.labels[flavor.parcellation]
+    image = group.labels.get(flavor.parcellation)
     files = [path for run in measured.runs for path in run.source.files]
     cleaning = to_sidecar(found.cleaning)
-    cleaning["Notes"] = [*note_other_template(image, group.space), *cleaning["Notes"]]
+    if image:
+        cleaning["Notes"] = [*note_other_template(image, group.space), *cleaning["Notes"]]
     lesion = group.runs[0].lesion
     regions = task.parcellation(flavor.parcellation)
     write_json(sidecar_path(path), {
         **matrix_sidecar(flavor),
         "Predicted": False,
         "NonNegative": False,
-        "Sources": task.uris([*files, *image.files]),
+        "Sources": task.uris([*files, *(image.files if image else ())]),
         "Space": group.space,
-        "AtlasSpace": image.space,
+        **({"AtlasSpace": image.space} if image else {}),
         **({"LesionMask": task.uris([lesion.path])} if lesion else {}),
         **cleaning,
         "RunsLeftOut": [{"File": name, "Reason": why} for name, why in group.left_out.items()],

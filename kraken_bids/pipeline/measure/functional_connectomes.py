@@ -31,6 +31,7 @@ from kraken_bids.pipeline.measure.bold_records import (
 )
 from kraken_bids.pipeline.measure.bold_runs import GSR, MeasuredRun, read_run
 from kraken_bids.pipeline.measure.label_grids import GridRegions, list_doubts
+from kraken_bids.pipeline.measure.parcellated_runs import read_parcellated_run
 from kraken_bids.settings import FunctionalSettings
 
 logger = logging.getLogger(__name__)
@@ -44,9 +45,14 @@ class RunGroup:
     space: str
     runs: tuple[BoldRun, ...]
     labels: Mapping[str, LabelImage]
-    """Label image per parcellation."""
+    """Label image per parcellation; none where the runs are series of an atlas."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """BOLD file to why it could not be used; names do not depend on it."""
+
+    @property
+    def atlases(self) -> tuple[str, ...]:
+        """Atlases that it is measured in."""
+        return tuple(self.labels) or self.runs[0].atlases
 
     @property
     def entities(self) -> dict[str, str]:
@@ -62,14 +68,15 @@ class RunGroup:
 class MeasuredAtlas:
     """How well the runs of a group cover the regions of one atlas."""
 
-    labels: NDArray[np.int32]
-    """[x, y, z] Region numbers on the grid of the first run."""
-    affine: NDArray[np.float64]
-    n_voxels: NDArray[np.int64]
+    n_voxels: NDArray[np.int64] | None
+    """None of series that came without volumes."""
     coverage: NDArray[np.float64]
     """[n_regions] Smallest share over the runs."""
     tsnr: NDArray[np.float64]
     """[n_regions] Mean over the runs."""
+    labels: NDArray[np.int32] | None = None
+    """[x, y, z] Region numbers on the grid of the first run; None likewise."""
+    affine: NDArray[np.float64] | None = None
     lesioned: NDArray[np.float64] | None = None
     """[n_regions] Share of each region inside the lesion; None where there is no mask."""
     lesion_volume: float | None = None
@@ -80,7 +87,7 @@ class MeasuredAtlas:
         return {
             "index": parcellation.indices,
             "name": parcellation.region_names,
-            "n_voxels": self.n_voxels.tolist(),
+            **({} if self.n_voxels is None else {"n_voxels": self.n_voxels.tolist()}),
             "coverage": self.coverage.round(4).tolist(),
             "tsnr": self.tsnr.round(3).tolist(),
             **({} if self.lesioned is None else {"lesioned": self.lesioned.round(4).tolist()}),
@@ -129,8 +136,9 @@ class MeasuredGroup:
             label, plain, missing, tsnr=atlas.tsnr, min_minutes=self.settings.min_minutes
         )
         files = (path for run in self.runs for path in run.source.files)
+        image = self.group.labels.get(name)
         doubts = [
-            *list_doubts(self.group.labels[name].path, parcellation),
+            *(list_doubts(image.path, parcellation) if image else ()),
             *list_form_doubts(*files),
             *(f"{file} is left out: {why}" for file, why in self.group.left_out.items()),
         ]
@@ -181,18 +189,24 @@ def measure_group(
     left_out: dict[str, str] = {}
     for run in group.runs:
         try:
-            runs.append(read_run(run, grids, settings, label=label, with_gsr=with_gsr))
+            runs.append(
+                read_parcellated_run(run, parcellation_of(run.atlas), settings)
+                if run.atlas
+                else read_run(run, grids, settings, label=label, with_gsr=with_gsr)
+            )
         except TooShortError as error:
             if len(left_out) + 1 == len(group.runs):
                 raise
             left_out[run.bold.name] = str(error)
             logger.warning("%s: %s is left out: %s", label, run.bold.name, error)
-    affine, regions = grids.first()
-    inside = grids.first_lesion()
-    atlases = {
-        name: _lay_lesion(_cover(runs, name, affine, regions[name].labels), regions[name], inside)
-        for name in group.labels
-    }
+    atlases = {name: _cover(runs, name) for name in group.atlases}
+    if group.labels:
+        affine, regions = grids.first()
+        inside = grids.first_lesion()
+        atlases = {
+            name: _lay_lesion(atlas, affine, regions[name], inside)
+            for name, atlas in atlases.items()
+        }
     return MeasuredGroup(replace(group, left_out=left_out), tuple(runs), atlases, settings)
 
 
@@ -201,31 +215,29 @@ def needs_gsr(flavors: Sequence[Flavor]) -> bool:
     return any(flavor.processing == GSR for flavor in flavors)
 
 
-def _cover(
-    runs: Sequence[MeasuredRun],
-    name: str,
-    affine: NDArray[np.float64],
-    labels: NDArray[np.int32],
-) -> MeasuredAtlas:
+def _cover(runs: Sequence[MeasuredRun], name: str) -> MeasuredAtlas:
     return MeasuredAtlas(
-        labels,
-        affine,
-        runs[0].series.n_voxels[name],
+        runs[0].series.n_voxels.get(name),
         coverage=np.min([run.series.coverage[name] for run in runs], axis=0),
         tsnr=np.mean([_temporal_snr(run, name) for run in runs], axis=0),
     )
 
 
 def _lay_lesion(
-    atlas: MeasuredAtlas, regions: GridRegions, inside: NDArray[np.int32] | None
+    atlas: MeasuredAtlas,
+    affine: NDArray[np.float64],
+    regions: GridRegions,
+    inside: NDArray[np.int32] | None,
 ) -> MeasuredAtlas:
+    """Add where the regions lie, and how much of them a lesion holds."""
+    atlas = replace(atlas, labels=regions.labels, affine=affine)
     if inside is None:
         return atlas
     counts = np.bincount(regions.labels[inside > 0], minlength=len(regions.n_whole) + 1)[1:]
     return replace(
         atlas,
         lesioned=counts / np.maximum(regions.n_whole, 1),
-        lesion_volume=float(inside.sum() * abs(np.linalg.det(atlas.affine[:3, :3]))),
+        lesion_volume=float(inside.sum() * abs(np.linalg.det(affine[:3, :3]))),
     )
 
 

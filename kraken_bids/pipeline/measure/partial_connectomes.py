@@ -59,7 +59,7 @@ def plan_parts(task: SessionTask, group: RunGroup, digest: str) -> dict[Path, st
     asked = task.settings.parts
     if not asked.is_asked:
         return {}
-    path = reliability_path(task.settings.data.output_dir, group.entities)
+    path = reliability_path(task.settings.data.output_dir, group.entities, group.runs[0].atlas)
     return {path: digest_of(digest, asked.per_run, asked.durations)}
 
 
