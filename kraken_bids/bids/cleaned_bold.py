@@ -202,7 +202,12 @@ def _first(files: Sequence[SubjectFile], suffix: str) -> Path | None:
 def _read_band(metadata: Mapping[str, Any]) -> str:
     """Words on the temporal filter that a sidecar of XCP-D names; '' where it names none."""
     filters = metadata.get("SoftwareFilters")
-    band = filters.get("Bandpass filter") if isinstance(filters, Mapping) else None
+    if not isinstance(filters, Mapping):
+        return ""
+    high = filters.get("High-pass filter")
+    if isinstance(high, Mapping) and "cutoff (Hz)" in high:
+        return f"high-pass from {high['cutoff (Hz)']} Hz"
+    band = filters.get("Bandpass filter")
     if not isinstance(band, Mapping):
         return ""
     cutoffs = [

@@ -123,6 +123,16 @@ def test_correlations_are_those_of_the_table(study: Study) -> None:
     assert "cleaned by xcp_d 0.10.5" in (study.out / "sub-01.html").read_text()
 
 
+def test_a_high_pass_alone_is_a_filter(study: Study) -> None:
+    """XCP-D spells it otherwise than the two ends of a band."""
+    filters = {"High-pass filter": {"cutoff (Hz)": 0.01, "Filter order": 2}}
+    study.write(draw(), facts={"RepetitionTime": 2.0, "SoftwareFilters": filters})
+    outcome = study.run()
+    assert outcome.exit_code == 0, outcome.output
+    assert "high-pass from 0.01 Hz" in study.sidecar()["CleanedBy"]
+    assert "slow drifts remain" not in outcome.output
+
+
 def test_columns_are_known_by_name(study: Study) -> None:
     """Another order of the columns is put into that of the table."""
     values, order = draw(), [3, 0, 5, 1, 4, 2]
@@ -224,7 +234,7 @@ def test_parts_and_a_second_atlas_have_files_of_their_own(study: Study) -> None:
     study.write(draw(seed=9), stem=STEM.replace("Mine", "Other"), marked=np.zeros(N, bool))
     other = study.root / "other.tsv"
     write_table(other, {"index": range(1, 7), "name": NAMES})
-    outcome = study.run("--atlas", f"Mine={study.atlas}", f"Other={other}", "--minutes", "1")
+    outcome = study.run("--atlas", f"Other={other}", "--minutes", "1")
     assert outcome.exit_code == 0, outcome.output
     func = study.out / "sub-01/func"
     assert len(list(func.glob("*_reliability.tsv"))) == 2
