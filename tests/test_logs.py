@@ -9,7 +9,7 @@ import pytest
 from kraken_bids.cli.options import exit_with_message
 from kraken_bids.logs import show_repeated_warnings, start_file_log, start_terminal_log
 from kraken_bids.pipeline.workers import open_executor, run_tasks
-from kraken_bids.settings import RunSettings
+from kraken_bids.run_settings import RunSettings
 
 logger = logging.getLogger("kraken_bids.test")
 FEW = "sub-%02d, coco439: %d frames are left for 439 regions"

@@ -6,11 +6,11 @@ import pytest
 
 from kraken_bids.exceptions import FlavorError, SettingsError
 from kraken_bids.flavors import parse_flavor
+from kraken_bids.run_settings import RunSettings
 from kraken_bids.settings import (
     DataSettings,
     FunctionalSettings,
     PredictionSettings,
-    RunSettings,
     Settings,
     StructuralSettings,
     to_plain,

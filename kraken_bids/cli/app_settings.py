@@ -10,12 +10,12 @@ from kraken_bids.analysis_settings import AnalysisSettings
 from kraken_bids.cli.options import labels, numbers, pairs
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.part_settings import PartSettings
+from kraken_bids.run_settings import RunSettings
 from kraken_bids.settings import (
     OPTION_NAMES,
     DataSettings,
     FunctionalSettings,
     PredictionSettings,
-    RunSettings,
     Settings,
     StructuralSettings,
 )

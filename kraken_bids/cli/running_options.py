@@ -7,7 +7,8 @@ import click
 
 from kraken_bids.cli.options import add_options
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.settings import RunSettings, Settings
+from kraken_bids.run_settings import RunSettings
+from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,7 @@ running_options = add_options(
         help="Accepted as other BIDS Apps do; the raw dataset is not validated in any case.",
     ),
 )
-"""Options that :class:`~kraken_bids.settings.RunSettings` is made of."""
+"""Options that :class:`~kraken_bids.run_settings.RunSettings` is made of."""
 
 
 def check_running(run: RunSettings) -> None:

@@ -17,8 +17,9 @@ from kraken_bids.models.krakencoder.training import TrainingSettings, train_mode
 from kraken_bids.pipeline.group import run_group
 from kraken_bids.pipeline.participant import run_participants
 from kraken_bids.pipeline.progress import Progress
+from kraken_bids.run_settings import RunSettings
 from kraken_bids.scores.metrics import chance_rank
-from kraken_bids.settings import DataSettings, PredictionSettings, RunSettings, Settings
+from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from kraken_bids.cli.running_options import check_running
-from kraken_bids.settings import RunSettings
+from kraken_bids.run_settings import RunSettings
 
 
 def test_a_limit_of_jobs_without_a_cluster_is_said_to_change_nothing(

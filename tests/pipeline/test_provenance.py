@@ -24,11 +24,11 @@ from kraken_bids.pipeline.provenance import (
     write_citation,
     write_failures,
 )
+from kraken_bids.run_settings import RunSettings
 from kraken_bids.settings import (
     DataSettings,
     FunctionalSettings,
     PredictionSettings,
-    RunSettings,
     Settings,
     StructuralSettings,
 )

@@ -19,7 +19,8 @@ from kraken_bids.models.krakencoder.pls import fit_pls
 from kraken_bids.models.krakencoder.reduction import fit_reduction
 from kraken_bids.pipeline import levels
 from kraken_bids.pipeline.group import run_group
-from kraken_bids.settings import DataSettings, PredictionSettings, RunSettings, Settings
+from kraken_bids.run_settings import RunSettings
+from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 from kraken_bids.worth_settings import WorthSettings
 
 FC, SC = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("SCifod2act_fs86_volnorm")

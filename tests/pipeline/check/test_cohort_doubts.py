@@ -20,7 +20,8 @@ from kraken_bids.pipeline.check.cohort_doubts import warn_of_inputs
 from kraken_bids.pipeline.group import run_group
 from kraken_bids.pipeline.participant import plan_predictions
 from kraken_bids.region_orders import list_edge_orders
-from kraken_bids.settings import DataSettings, PredictionSettings, RunSettings, Settings
+from kraken_bids.run_settings import RunSettings
+from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 
 Edges = dict[Flavor, np.ndarray]
 ORDER = next(order for order in list_edge_orders("fs86", 3655) if order.name == "alphabetical")

@@ -16,10 +16,11 @@ from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_relmat
 from kraken_bids.pipeline.check.prediction_quality import Judge
 from kraken_bids.pipeline.group import run_group
+from kraken_bids.run_settings import RunSettings
 from kraken_bids.scores.doubt_words import ABOUT, MEAN, NOT_JUDGED
 from kraken_bids.scores.individuality import Evidence
 from kraken_bids.scores.quality_control import InputQuality, Verdict
-from kraken_bids.settings import DataSettings, PredictionSettings, RunSettings, Settings
+from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 
 CONFORMANCE = Path(__file__).resolve().parents[3].parent / "shared" / "conformance"
 CORR, GSR = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("FCcorr_fs86_hpfgsr")

@@ -16,7 +16,8 @@ from kraken_bids.flavors import parse_flavor
 from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_json
 from kraken_bids.pipeline.group import run_group
-from kraken_bids.settings import DataSettings, PredictionSettings, RunSettings, Settings
+from kraken_bids.run_settings import RunSettings
+from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 
 CORR, IFOD2 = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("SCifod2act_fs86_volnorm")
 

@@ -17,7 +17,7 @@ from kraken_bids.exceptions import SettingsError
 from kraken_bids.pipeline.workers import jobs, open_executor, run_tasks
 from kraken_bids.pipeline.workers.cluster import NoWorkersError, check_scheduler
 from kraken_bids.pipeline.workers.jobs import Jobs, _list_options, parse_walltime
-from kraken_bids.settings import RunSettings
+from kraken_bids.run_settings import RunSettings
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
 REFUSES = """#!/bin/sh

@@ -12,7 +12,7 @@ import pytest
 
 from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.pipeline.workers import InlineExecutor, open_executor, run_tasks
-from kraken_bids.settings import RunSettings
+from kraken_bids.run_settings import RunSettings
 
 
 def halve(number: int) -> int:
@@ -156,7 +156,7 @@ import os, signal, sys, time
 from pathlib import Path
 from kraken_bids.io.files import atomic_path
 from kraken_bids.pipeline.workers import open_executor, run_tasks
-from kraken_bids.settings import RunSettings
+from kraken_bids.run_settings import RunSettings
 
 def measure(path):
     with atomic_path(path) as temporary:
