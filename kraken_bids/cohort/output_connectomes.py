@@ -82,7 +82,7 @@ def read_edges(output_dir: Path, member: Member, kind: Kind, n_edges: int) -> ND
         source=kind.source,
         is_calibrated=kind.is_calibrated,
     )
-    if path.exists():
+    if path.exists() and _is_standing(output_dir, member, path, is_calibrated=kind.is_calibrated):
         square = read_relmat(path)
     else:
         path = _archive_path(output_dir, member, is_calibrated=kind.is_calibrated)

@@ -22,6 +22,7 @@ from kraken_bids.bids.outputs import (
     sidecar_path,
 )
 from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.sidecars import read_digest
 from kraken_bids.cohort.standing import flavor_of
 from kraken_bids.exceptions import FlavorError, KrakenBidsError
 from kraken_bids.flavors import Flavor, parse_flavor
@@ -176,9 +177,18 @@ class Written(Known):
         """What the archive of predictions holds."""
         return read_or_none(lambda: list_hdf5(OUTPUT, self.archive, up_to=0)) or {}
 
+    @cached_property
+    def _has_archive(self) -> bool:
+        return self.archive.exists() and self._is_current(self.archive)
+
+    def _is_current(self, path: Path) -> bool:
+        """Whether the run that wrote the latents wrote this prediction."""
+        found = read_digest(path)
+        return found is None or found == self.predicted.text("RunDigest")
+
     def list_targets(self) -> list[Flavor]:
         """Flavors that were predicted, in the order shown."""
-        if self.archive.exists():
+        if self._has_archive:
             names = {name.partition("/")[2] for name in self._predicted if "/" in name}
         else:
             files = self.folder.glob("*/*kraken_relmat.json") if self.sources else ()
@@ -186,8 +196,8 @@ class Written(Known):
         return sort_flavors(names)
 
     def read_prediction(self, flavor: Flavor, source: str, n_regions: int) -> Floats | None:
-        """Predicted square matrix; None where it was not written, or is damaged."""
-        if self.archive.exists():
+        """Predicted square matrix; None where the last run did not write it, or it is damaged."""
+        if self._has_archive:
             key = f"{source}/{flavor.name}"
             if key not in self._predicted:
                 return None
@@ -197,7 +207,7 @@ class Written(Known):
             entities = {"sub": self.member.subject}
             entities |= {"ses": self.member.session} if self.member.session else {}
             path = relmat_path(self.output_dir, entities, flavor, source=source)
-            if not path.exists():
+            if not path.exists() or not self._is_current(path):
                 return None
             square = read_or_none(partial(read_relmat, path))
         return square if square is not None and square.shape == (n_regions, n_regions) else None

@@ -301,6 +301,24 @@ def test_predictions_of_an_earlier_run_stay_behind(
     assert find(tmp_path / "x", 1, SC, ".vectors.tsv", "fusionSCkraken").exists()
 
 
+def test_tables_of_an_earlier_run_do_not_stand_for_the_archive_of_the_last(
+    written: tuple[Path, Squares], tmp_path: Path
+) -> None:
+    """--output-format h5 leaves the tables of a run before it where they are."""
+    root, squares = written
+    old = relmat_path(root, SESSIONS[2], SC, source="fusionSC")
+    write_json(sidecar_path(old), {"RunDigest": "before"})
+    archive = prediction_archive_path(root, "02", "a")
+    now = squares[2, SC, "fusionSC"] / 2
+    with write_hdf5(archive) as file:
+        file[f"fusionSC/{SC.name}"] = now
+    write_json(sidecar_path(archive), {"RunDigest": "now"})
+    check(export(root, tmp_path / "x", "--format", "vectors", "--what", "predicted"))
+    path = find(tmp_path / "x", 2, SC, ".vectors.tsv", "fusionSCkraken")
+    row = pd.read_csv(path, sep="\t").iloc[0, 2:].to_numpy(float)
+    np.testing.assert_array_equal(row, now[np.triu_indices(86, 1)])
+
+
 def test_a_damaged_file_fails_its_session_alone(
     written: tuple[Path, Squares], tmp_path: Path
 ) -> None:

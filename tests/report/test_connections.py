@@ -8,12 +8,19 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
-from kraken_bids.bids.outputs import group_path, latents_path, relmat_path, sidecar_path
+from kraken_bids.bids.outputs import (
+    group_path,
+    latents_path,
+    prediction_archive_path,
+    relmat_path,
+    sidecar_path,
+)
 from kraken_bids.cohort.from_dataset import list_members
 from kraken_bids.cohort.latent_tables import write_latent_table
 from kraken_bids.connectome.matrices import edges_to_square, square_to_edges
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.io.hdf5 import write_hdf5
+from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_json, write_relmat
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.report import theme
@@ -77,6 +84,27 @@ def test_rows_are_what_they_are_called(written: Written) -> None:
     assert {brain.flavor for brain in found["SC"].values()} == {SC.name}
     assert measured.names == load_parcellation("fs86").region_names
     assert measured.networks == load_parcellation("fs86").groups
+
+
+def test_predictions_of_an_earlier_run_are_not_shown(written: Written) -> None:
+    """Neither matrices nor an archive, whichever of the two the last run did not write."""
+    root, fresh = written.output_dir, written.read_prediction(FC, "fusionSC", 86)
+    assert fresh is not None
+    latents = sidecar_path(written.latents)
+    write_json(latents, read_json(latents) | {"RunDigest": "now"})
+    archive = prediction_archive_path(root, "01", None)
+    with write_hdf5(archive) as file:
+        file[f"fusionSC/{FC.name}"] = fresh / 2
+    path = sidecar_path(relmat_path(root, {"sub": "01"}, FC, source="fusionSC"))
+
+    def read(of_matrix: str, of_archive: str) -> np.ndarray | None:
+        write_json(path, {"RunDigest": of_matrix})
+        write_json(sidecar_path(archive), {"RunDigest": of_archive})
+        return Written(root, written.member).read_prediction(FC, "fusionSC", 86)
+
+    np.testing.assert_array_equal(read("now", "before"), fresh)
+    np.testing.assert_allclose(read("before", "now"), fresh / 2, rtol=1e-6)
+    assert read("before", "before") is None
 
 
 def test_a_network_has_one_colour_and_pixels_of_it(written: Written) -> None:
