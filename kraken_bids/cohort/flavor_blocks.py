@@ -230,7 +230,7 @@ def _to_edges(array: NDArray[Any], names: Sequence[str]) -> tuple[Edges, list[in
 
 def _check_no_header(row: NDArray[Any], where: str) -> None:
     """Refuse numbers of columns, which pandas writes above a table, as somebody's edges."""
-    first = row[0] if row.size > 2 else np.nan
+    first = float(row[0]) if row.size > 2 else np.nan
     if first in (0, 1) and np.array_equal(row, np.arange(first, first + row.size)):
         raise ConnectomeError(
             f"{where}: expected edges; found the numbers {first:g} to {row[-1]:g}, which count "

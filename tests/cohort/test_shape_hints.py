@@ -105,3 +105,14 @@ def test_of_other_sizes_nothing_is_said() -> None:
 def write(path: Path, square: np.ndarray) -> Path:
     np.savetxt(path, square, delimiter=",")
     return path
+
+
+@pytest.mark.parametrize("kind", ["u1", "i1", "u2", "i2"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_counts_in_few_bits_are_edges(tmp_path: Path, kind: str, first: int) -> None:
+    """Of which there are more than such a number can count."""
+    edges = np.zeros((2, 3655), kind)
+    edges[:, 0], edges[:, 1:] = first, np.arange(3654) % 7
+    np.save(tmp_path / "x.npy", edges)
+    found = read_connectomes(f"{FC}={tmp_path / 'x.npy'}")
+    np.testing.assert_array_equal(next(iter(found.edges.values())), edges)
