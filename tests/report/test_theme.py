@@ -14,7 +14,7 @@ def decode(png: bytes) -> np.ndarray:
 
 
 @settings(deadline=None, max_examples=25)
-@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 200), st.integers(0, 2**31))
+@given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 256), st.integers(0, 2**31))
 def test_images_of_few_colours_survive_exactly(height, width, n_colours, seed):
     """An image of at most 256 colours, enlarged cells included, is read back unchanged."""
     rng = np.random.default_rng(seed)
@@ -32,6 +32,16 @@ def test_similar_colours_become_one():
     shown = decode(encode_png(Image.fromarray(pixels))).astype(int)
     assert len(np.unique(shown.reshape(-1, 3), axis=0)) <= 256
     assert np.abs(shown - pixels).max() <= 4
+
+
+def test_frequent_colours_of_many_stay_as_they_are():
+    """White and the colour of a large area survive beside thousands of shades."""
+    noise = np.random.default_rng(0).integers(0, 256, (60, 100, 3), dtype=np.uint8)
+    flat = np.broadcast_to(np.array([[233, 236, 239], [255, 255, 255]], np.uint8), (100, 2, 3))
+    pixels = np.concatenate([noise.reshape(100, 60, 3), flat.repeat(5, axis=1)], axis=1)
+    shown = decode(encode_png(Image.fromarray(pixels)))
+    np.testing.assert_array_equal(shown[:, 60:], pixels[:, 60:])
+    assert len(np.unique(shown.reshape(-1, 3), axis=0)) <= 256
 
 
 def test_figures_are_shown_at_their_css_size():
