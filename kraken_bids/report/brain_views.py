@@ -1,5 +1,6 @@
 """How far the regions of one person are from controls, at their places in the brain."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +36,7 @@ def draw_deviations(flavor: str, columns: Columns) -> bytes:
     names = columns["name"][is_region]
     figure = theme.new_figure(WIDTH, len(MEASURES) * (VIEW + TOP) + 28, scale=1.5)
     plane = theme.add_plane(figure)
+    outlines = []
     for row, measure in enumerate(MEASURES):
         top = row * (VIEW + TOP) + TOP
         theme.add_text(plane, 10, top - 12, TITLES[measure])
@@ -43,10 +45,12 @@ def draw_deviations(flavor: str, columns: Columns) -> bytes:
             width, shown = 262 if side else 182, choose_side(centres, side)
             points = lay_out(centres[:, [right, up]], shown, turned=side == "L", width=width)
             points += (left, top)
-            draw_outline(plane, points[shown])
+            outlines.append(points[shown])
             _draw_dots(plane, points, z, q <= RATE, shown, names)
             style: dict[str, Any] = {"color": theme.MUTED, "fontsize": theme.SMALL}
             theme.add_text(plane, left + width / 2, top + VIEW + 4, title, ha="center", **style)
+    if outlines:
+        draw_outlines(plane, outlines)
     _draw_networks(figure, columns)
     return theme.draw_png(figure)
 
@@ -68,19 +72,21 @@ def lay_out(points: Floats, shown: Booleans, *, turned: bool, width: float) -> F
     return moved
 
 
-def draw_outline(plane: "Axes", inside: Floats) -> None:
-    """Draw the outline of the regions, a centimetre around them."""
+def draw_outlines(plane: "Axes", views: Sequence[Floats]) -> None:
+    """Draw the outline of the regions of each view, a centimetre around them."""
     from scipy.spatial import ConvexHull
 
-    outline = theme.patches.Polygon(
-        inside[ConvexHull(inside).vertices],
-        facecolor=theme.EMPTY,
-        edgecolor=theme.EMPTY,
-        linewidth=16,
-        joinstyle="round",
-        zorder=0,
+    plane.add_collection(
+        theme.collections.PolyCollection(
+            [inside[ConvexHull(inside).vertices] for inside in views],
+            facecolors=theme.EMPTY,
+            edgecolors=theme.EMPTY,
+            linewidths=16,
+            joinstyle="round",
+            zorder=0,
+        ),
+        autolim=False,
     )
-    plane.add_patch(outline)
 
 
 def _draw_dots(  # noqa: PLR0917

@@ -128,14 +128,11 @@ def draw_circle(figure: "Figure", network: Circle) -> None:
         theme.LINE if gone else colours[group]
         for group, gone in zip(network.region_groups, missing, strict=True)
     ]
-    wedges = [
-        theme.patches.Wedge(
-            (0, 0), 1.07, np.degrees(a - 0.45 * width), np.degrees(a + 0.45 * width), width=0.05
-        )
-        for a in angles
-    ]
+    steps = np.linspace(-0.45, 0.45, 6) * width
+    rims = np.stack([np.cos(angles[:, None] + steps), np.sin(angles[:, None] + steps)], axis=2)
+    ring = np.concatenate([1.07 * rims, 1.02 * rims[:, ::-1]], axis=1)
     axes.add_collection(
-        theme.collections.PatchCollection(wedges, facecolors=faces, edgecolors="none")
+        theme.collections.PolyCollection(list(ring), facecolors=faces, edgecolors="none")
     )
     _draw_chords(axes, network, angles)
     if len(angles) <= MAX_NAMES:

@@ -1,6 +1,7 @@
 """Colour scales of matrices: their range, colours and the values that a bar names."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,6 +10,7 @@ from kraken_bids.report import theme
 from kraken_bids.report.section import Floats, Group
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.colors import ListedColormap, Normalize
 
 
@@ -55,17 +57,55 @@ def _round_up(value: float) -> float:
     return float(np.ceil(value / step) * step)
 
 
-def choose_ticks(norm: "Normalize") -> list[tuple[float, str]]:
-    """Values that a colour bar names, with their words."""
+def choose_ticks(norm: "Normalize", *, at_most: int = 7) -> list[tuple[float, str]]:
+    """Values that a colour bar names, with their words; at most so many steps where linear."""
     low, high = bounds_of(norm)
     if isinstance(norm, theme.colors.LogNorm):
         powers = range(
             int(np.ceil(np.log10(low) - 1e-9)), int(np.floor(np.log10(high) + 1e-9)) + 1
         )
         return [(10.0**power, f"{10.0**power:g}") for power in powers]
-    locator = theme.ticker.MaxNLocator(7, steps=[1, 2, 4, 5, 10])
+    locator = theme.ticker.MaxNLocator(at_most, steps=[1, 2, 4, 5, 10])
     values = np.asarray(locator.tick_values(low, high), dtype=float)
     step = float(values[1] - values[0])
     digits = max(0, -int(np.floor(np.log10(step) + 1e-9)))
     inside = values[(values >= low - 1e-9) & (values <= high + 1e-9)]
     return [(float(v), f"{v:z.{digits}f}".replace("-", "−")) for v in inside]
+
+
+def draw_colour_bar(
+    plane: "Axes",
+    place: tuple[float, float, float, float],
+    norm: "Normalize",
+    colours: "ListedColormap",
+    *,
+    at_most: int,
+) -> None:
+    """Draw the colours of a scale upwards, and the values that some of them stand for.
+
+    Parameters
+    ----------
+    plane : Axes
+        From :func:`~kraken_bids.report.theme.add_plane`: axes of its own would take long.
+    place : tuple of float
+        Left, top, width and height in CSS pixels.
+    at_most : int
+        Steps between the values.
+    """
+    left, top, width, height = place
+    right, bottom = left + width, top + height
+    edges = bottom - np.linspace(0, height, colours.N + 1)
+    boxes = [
+        [(left, low), (right, low), (right, high), (left, high)] for low, high in pairwise(edges)
+    ]
+    bar = theme.collections.PolyCollection(
+        boxes, facecolors=colours.colors, linewidths=0, antialiaseds=False
+    )
+    plane.add_collection(bar, autolim=False)
+    ticks = choose_ticks(norm, at_most=at_most)
+    heights = [bottom - height * float(norm(value)) for value, _ in ticks]
+    plane.hlines(heights, right, right + 3.5, color=theme.MUTED, linewidth=0.6)
+    for y, (_, text) in zip(heights, ticks, strict=True):
+        theme.add_text(
+            plane, right + 7, y, text, va="center", fontsize=theme.SMALL, color=theme.MUTED
+        )

@@ -16,13 +16,14 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.io.facts import read_facts, read_table
 from kraken_bids.io.images import read_labels
 from kraken_bids.report import theme
+from kraken_bids.report.colour_scale import draw_colour_bar
 from kraken_bids.report.section import Floats, Section
 from kraken_bids.report.theme import Bytes, draw_png
 from kraken_bids.report.written import Written, read_or_none
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.colors import ListedColormap, Normalize
-    from matplotlib.figure import Figure
 
 
 WIDTH = 1060.0
@@ -164,12 +165,17 @@ def draw_brain(coverage: Coverage) -> bytes:
         )
     scale = _scale(coverage.slices)
     height = max(one.labels.shape[0] * one.row_mm for one in coverage.slices) * scale
-    figure = theme.new_figure(WIDTH, 26 + len(rows) * (height + ROW_GAP), scale=1.5)
+    full = 26 + len(rows) * (height + ROW_GAP)
+    figure = theme.new_figure(WIDTH, full, scale=1.5)
+    plane = theme.add_plane(figure)  # one for all: axes take most of the time
     for k, (name, values, norm, colours) in enumerate(rows):
         top = 24 + k * (height + ROW_GAP)
-        _draw_row(figure, coverage.slices, top=top, height=height, scale=scale, named=k == 0,
+        _draw_row(plane, coverage.slices, top=top, height=height, scale=scale, named=k == 0,
                   paint=_paint(values, low, norm, colours))  # fmt: skip
-        _draw_key(figure, top, height, norm=norm, colours=colours, name=name)
+        theme.add_text(plane, 0, top + height / 2, name, va="center")
+        place = WIDTH - BAR + 30, top + 0.1 * height, 10, 0.8 * height
+        draw_colour_bar(plane, place, norm, colours, at_most=2)
+    plane.set(xlim=(0, WIDTH), ylim=(full, 0))
     return draw_png(figure)
 
 
@@ -211,7 +217,7 @@ def _scale(slices: Sequence[BrainSlice]) -> float:
 
 
 def _draw_row(  # noqa: PLR0913 - one row of a fixed layout
-    figure: "Figure",
+    plane: "Axes",
     slices: Sequence[BrainSlice],
     *,
     top: float,
@@ -220,46 +226,21 @@ def _draw_row(  # noqa: PLR0913 - one row of a fixed layout
     named: bool,
     paint: Floats,
 ) -> None:
-    room = WIDTH - NAMES - BAR
-    # one box for all slices: boxes take most of the time
-    axes = theme.add_box(figure, NAMES, top, room, height)
-    axes.set_axis_off()
-    left = 0.0
+    left = float(NAMES)
     for one in slices:
         width = one.labels.shape[1] * one.column_mm * scale
         own = one.labels.shape[0] * one.row_mm * scale
-        low = (height + own) / 2
+        low = top + (height + own) / 2
         extent = (left, left + width, low, low - own)
-        axes.imshow(
+        plane.imshow(
             colour_slice(one, paint), aspect="auto", interpolation="antialiased", extent=extent
         )
         if named:
             theme.add_text(
-                axes, left + width / 2, -5, one.name,
+                plane, left + width / 2, top - 5, one.name,
                 ha="center", va="bottom", fontsize=theme.SMALL, color=theme.MUTED,
             )  # fmt: skip
         left += width + SLICE_GAP
-    axes.set(xlim=(0, room), ylim=(height, 0))
-
-
-def _draw_key(
-    figure: "Figure",
-    top: float,
-    height: float,
-    *,
-    norm: "Normalize",
-    colours: "ListedColormap",
-    name: str,
-) -> None:
-    names = theme.add_box(figure, 0, top, NAMES, height)
-    names.set_axis_off()
-    theme.add_text(names, 0, 0.5, name, transform=names.transAxes, va="center")
-    axes = theme.add_box(figure, WIDTH - BAR + 30, top + 0.1 * height, 10, 0.8 * height)
-    bar = theme.colorbar.Colorbar(axes, theme.cm.ScalarMappable(norm, colours), drawedges=False)
-    bar.outline.set_visible(False)
-    bar.locator = theme.ticker.MaxNLocator(2)
-    bar.update_ticks()
-    axes.tick_params(labelsize=theme.SMALL, colors=theme.MUTED, length=2.5, width=0.6)
 
 
 def draw(entries: Sequence[Coverage]) -> dict[str, bytes]:
