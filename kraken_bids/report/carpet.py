@@ -1,6 +1,8 @@
 """Carpets: all series of a run as one picture, regions in display order; motion above them."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,7 +15,6 @@ from kraken_bids.report.theme import Bytes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 
 WIDTH = 1060.0
@@ -90,8 +91,8 @@ def _average_neighbours(z: Floats) -> Floats:
     return np.asarray(sums / np.where(counts > 0, counts, np.nan))
 
 
-def draw_carpet(figure: "Figure", axes: "Axes", rgb: Bytes, layout: Layout, *, end: float) -> None:
-    """Draw a picture of :func:`colour_carpet` into its axes, and its groups at their left.
+def draw_carpet(axes: "Axes", rgb: Bytes, layout: Layout, *, end: float) -> None:
+    """Draw a picture of :func:`colour_carpet` into its axes.
 
     Parameters
     ----------
@@ -105,7 +106,6 @@ def draw_carpet(figure: "Figure", axes: "Axes", rgb: Bytes, layout: Layout, *, e
         spine.set(visible=True, color=theme.MUTED, linewidth=0.4)
     for start in layout.starts[1:-1]:
         axes.axhline(start, color="white", linewidth=0.6)
-    _draw_groups(figure, axes, layout)
 
 
 def draw_displacement(
@@ -139,24 +139,35 @@ def draw_displacement(
         theme.add_text(axes, 0.995, 0.8, note, **style)
 
 
-def _draw_groups(figure: "Figure", axes: "Axes", layout: Layout) -> None:
-    """Draw the colours of the groups left of a carpet, and their names, tied to them."""
-    n_regions = len(layout.order)
-    box = axes.get_position()
-    full_height = figure.get_size_inches()[1] * 100
-    side = theme.add_box(figure, 0, full_height * (1 - box.y1), LEFT - 3, CARPET)
-    side.set_axis_off()
-    colours = group_colours(layout)[:, None]
-    edge = LEFT - 3
-    side.imshow(
-        colours, aspect="auto", extent=(edge - STRIP, edge, n_regions, 0), interpolation="nearest"
+def draw_groups(plane: "Axes", layout: Layout, tops: Sequence[float]) -> None:
+    """Draw the colours of the groups left of carpets, and their names, tied to them.
+
+    Parameters
+    ----------
+    plane : Axes
+        From :func:`~kraken_bids.report.theme.add_plane`.
+    tops : sequence of float
+        Of the carpets, which all have this layout; CSS pixels.
+    """
+    unit = CARPET / len(layout.order)
+    colours = group_colours(layout)
+    places = np.arange(len(colours) + 1) * unit
+    right = LEFT - 3
+    left, start = right - STRIP, right - STRIP - 12
+    placed = spread_labels(layout.middles * unit, gap=14.5, low=5, high=CARPET - 5)
+    boxes, ties = [], []
+    for top in tops:
+        boxes += [
+            [(left, low), (right, low), (right, high), (left, high)]
+            for low, high in pairwise(top + places)
+        ]
+        for name, middle, y in zip(layout.titles, layout.middles * unit, placed, strict=True):
+            ties.append([(start, top + y), (start + 3, top + y), (start + 10, top + middle)])
+            style = {"ha": "right", "va": "center", "fontsize": theme.SMALL}
+            theme.add_text(plane, start - 3, top + y, name, **style)
+    strips = theme.collections.PolyCollection(
+        boxes, facecolors=np.tile(colours, (len(tops), 1)), linewidths=0, antialiaseds=False
     )
-    side.set(xlim=(0, edge), ylim=(n_regions, 0))
-    unit = n_regions / CARPET
-    placed = spread_labels(
-        layout.middles, gap=14.5 * unit, low=5 * unit, high=n_regions - 5 * unit
-    )
-    start = edge - STRIP - 12
-    for name, middle, y in zip(layout.titles, layout.middles, placed, strict=True):
-        side.plot([start, start + 3, start + 10], [y, y, middle], color=theme.MUTED, linewidth=0.5)
-        theme.add_text(side, start - 3, y, name, ha="right", va="center", fontsize=theme.SMALL)
+    lines = theme.collections.LineCollection(ties, colors=theme.MUTED, linewidths=0.5)
+    for collection in (strips, lines):
+        plane.add_collection(collection, autolim=False)

@@ -272,7 +272,7 @@ def _choose_colours(
 
 def _split_codes(codes: NDArray[np.integer]) -> Bytes:
     """Red, green and blue [n, 3] of colours as one number, red in its lowest byte."""
-    return (codes[:, None] >> np.array([0, 8, 16])).astype(np.uint8)
+    return np.asarray(codes[:, None] >> np.array([0, 8, 16]), dtype=np.uint8)
 
 
 def save_png(image: "Image.Image", *, dpi: float = CSS_DPI) -> bytes:

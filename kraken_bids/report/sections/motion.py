@@ -23,6 +23,7 @@ from kraken_bids.report.carpet import (
     colour_carpet,
     draw_carpet,
     draw_displacement,
+    draw_groups,
 )
 from kraken_bids.report.regions import Layout, layout_regions
 from kraken_bids.report.section import Booleans, Floats, Section
@@ -160,13 +161,17 @@ def draw_motion(motion: Motion) -> bytes:
     panels.append(_add_panel(figure, top, MARKS))
     _draw_marks(panels[-1], motion)
     top += MARKS
+    tops: list[float] = []
     for title, rgb, layout in carpets:
         panels.append(_add_panel(figure, top + TITLE, CARPET))
-        draw_carpet(figure, panels[-1], rgb, layout, end=_minutes_of(motion))
+        draw_carpet(panels[-1], rgb, layout, end=_minutes_of(motion))
+        tops.append(top + TITLE)
         theme.add_text(
             panels[-1], 0, 1 + 5 / CARPET, title, transform=panels[-1].transAxes, va="bottom"
         )
         top += TITLE + CARPET
+    if tops:
+        draw_groups(theme.add_plane(figure), carpets[0][2], tops)
     _share_time(panels, motion)
     return draw_png(figure)
 
