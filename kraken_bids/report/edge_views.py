@@ -75,8 +75,10 @@ def _draw_views(plane: "Axes", brains: Mapping[str, GlassBrain], tops: Floats) -
         ),
         autolim=False,
     )
+    x, y = np.concatenate(dots).T
     plane.scatter(
-        *np.concatenate(dots).T,
+        x,
+        y,
         s=np.concatenate(sizes),
         c=dot_colours,
         edgecolors="white",
