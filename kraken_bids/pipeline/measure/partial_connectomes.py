@@ -16,6 +16,7 @@ from kraken_bids.bids.outputs import (
     relmat_path,
     sidecar_path,
 )
+from kraken_bids.cohort.measurements import CleaningRecord, FunctionalRecord
 from kraken_bids.cohort.part_pairs import OF, PartPair, compare_edges
 from kraken_bids.cohort.sidecars import forget_digest, matrix_sidecar, region_sidecar, size_of
 from kraken_bids.connectome.functional.bold_quality import correlation_noise, explain_shortness
@@ -162,29 +163,8 @@ def _write_part(
     path = relmat_path(output, part.entities, flavor, source=None, part=part.desc)
     forget_digest(path)
     write_relmat(path, square, header=task.header(flavor.parcellation))
-    minutes = _last(np.append(0.0, _list_times(measured)), part.frames)
-    n_frames = part.frames.stop - part.frames.start
     missing = find_missing_regions(square)
-    runs = whole.cleaning.runs[part.runs]
-    cleaning = replace(
-        whole.cleaning,
-        runs=runs,
-        mean_fd=round(float(np.mean([run.mean_fd for run in runs])), 5),
-        mean_dvars=round(float(np.mean([run.mean_dvars for run in runs])), 5),
-        effective_duration=round(60 * minutes, 3),
-        notes=(*whole.cleaning.notes, "each run was cleaned as a whole, before it was cut"),
-    )
-    record = replace(
-        whole.record,
-        frames=n_frames,
-        correlation_noise=round(correlation_noise(n_frames), 5),
-        warnings=explain_shortness(
-            n_frames=n_frames,
-            n_regions=int((~missing).sum()),
-            minutes=minutes,
-            min_minutes=measured.settings.min_minutes,
-        ),
-    )
+    cleaning, record = _describe_part(measured, whole, part, n_regions=int((~missing).sum()))
     sources = [run.source.bold for run in measured.runs[part.runs]]
     write_json(sidecar_path(path), {
         **matrix_sidecar(flavor),
@@ -205,6 +185,34 @@ def _write_part(
         "RunDigest": digest,
         **size_of(path),
     })  # fmt: skip
+
+
+def _describe_part(
+    measured: MeasuredGroup, whole: FunctionalConnectome, part: Part, *, n_regions: int
+) -> tuple[CleaningRecord, FunctionalRecord]:
+    minutes = _last(np.append(0.0, _list_times(measured)), part.frames)
+    n_frames = part.frames.stop - part.frames.start
+    runs = whole.cleaning.runs[part.runs]
+    cleaning = replace(
+        whole.cleaning,
+        runs=runs,
+        mean_fd=round(float(np.mean([run.mean_fd for run in runs])), 5),
+        mean_dvars=round(float(np.mean([run.mean_dvars for run in runs])), 5),
+        effective_duration=round(60 * minutes, 3),
+        notes=(*whole.cleaning.notes, "each run was cleaned as a whole, before it was cut"),
+    )
+    record = replace(
+        whole.record,
+        frames=n_frames,
+        correlation_noise=round(correlation_noise(n_frames), 5),
+        warnings=explain_shortness(
+            n_frames=n_frames,
+            n_regions=n_regions,
+            minutes=minutes,
+            min_minutes=measured.settings.min_minutes,
+        ),
+    )
+    return cleaning, record
 
 
 def write_pairs(
