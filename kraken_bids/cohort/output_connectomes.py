@@ -19,7 +19,7 @@ from kraken_bids.bids.outputs import (
     relmat_path,
 )
 from kraken_bids.cohort.from_dataset import Member, read_measured
-from kraken_bids.cohort.sidecars import read_digest
+from kraken_bids.cohort.sidecars import is_of_run
 from kraken_bids.connectome.matrices import square_to_edges
 from kraken_bids.exceptions import ConnectomeError, FlavorError
 from kraken_bids.flavors import Flavor, parse_meas, recognize_flavor
@@ -137,8 +137,7 @@ def _list_archive(path: Path) -> Iterator[tuple[str, tuple[str, Flavor]]]:
 def _is_standing(output_dir: Path, member: Member, path: Path, *, is_calibrated: bool) -> bool:
     """Whether the run that wrote the latents wrote this; of calibrated files none other stays."""
     latents = latents_path(output_dir, member.subject, member.session)
-    found = read_digest(path)
-    return latents.exists() and (is_calibrated or found is None or found == read_digest(latents))
+    return latents.exists() and (is_calibrated or is_of_run(path, latents))
 
 
 def _archive_path(output_dir: Path, member: Member, *, is_calibrated: bool) -> Path:

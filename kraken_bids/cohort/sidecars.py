@@ -59,6 +59,12 @@ def size_of(path: Path) -> dict[str, object]:
     return {"FileSize": path.stat().st_size}
 
 
+def is_of_run(path: Path, latents: Path) -> bool:
+    """Whether the run that wrote a session's latents wrote this prediction, as far as is known."""
+    own, wanted = read_digest(path), read_digest(latents)
+    return None in {own, wanted} or own == wanted
+
+
 def forget_digest(path: Path) -> None:
     """Take ``RunDigest`` out of a file's sidecar, before the file is replaced.
 

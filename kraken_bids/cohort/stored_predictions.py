@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.names import format_name, parse_name
 from kraken_bids.bids.outputs import CALIBRATED, PREDICTED
 from kraken_bids.cohort.flavor_blocks import Part, to_part
 from kraken_bids.cohort.joined_rows import join_parts
 from kraken_bids.cohort.prediction_archives import ARROW, ENCODED, NESTED, list_nested
 from kraken_bids.cohort.row_names import find_subjects, parse_subject
+from kraken_bids.cohort.sidecars import is_of_run
 from kraken_bids.cohort.table_folders import list_tables
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, parse_meas, recognize_flavor
@@ -87,7 +88,7 @@ def read_predictions(path: Path) -> Predictions:
     """
     if not path.exists():
         raise InputError(f"--predicted: expected predictions; found no {path}. Check the path.")
-    if path.is_dir() and any(path.rglob(ARCHIVES[""])):
+    if path.is_dir() and any(map(_is_standing, path.rglob(ARCHIVES[""]))):
         return _find_archives(path)
     if path.is_dir() or path.suffix == ".zip":
         return _find_tables(path)
@@ -136,7 +137,12 @@ def _read_dataset(path: Path, name: str, flavor: Flavor, subjects: tuple[str, ..
 def _find_archives(path: Path) -> Predictions:
     """Predictions of one HDF5 file per session, by source, target and subject."""
     found: dict[Key, dict[str, Path]] = {}
-    archives = [(mark, one) for mark, name in ARCHIVES.items() for one in path.rglob(name)]
+    archives = [
+        (mark, one)
+        for mark, name in ARCHIVES.items()
+        for one in path.rglob(name)
+        if _is_standing(one)
+    ]
     for mark, archive in sorted(archives, key=lambda found: found[1].name):
         names = list_hdf5(PREDICTED_H5, archive, up_to=0)
         for source, target in filter(None, (_parse_key(n.replace("/", ARROW)) for n in names)):
@@ -160,15 +166,30 @@ def _read_archives(key: Key, archives: Mapping[str, Path]) -> Part:
 def _find_tables(path: Path) -> Predictions:
     """Tables of a folder or zip, by source, target and subject."""
     found: dict[Key, dict[str, str]] = {}
-    for name, _ in list_tables(path):
+    for name, table in list_tables(path):
         entities = parse_name(name)
         source = _name_source(entities.get("desc", ""))
-        if source is not None and {"sub", "atlas", "meas"} <= set(entities):
+        if source is None or not {"sub", "atlas", "meas"} <= set(entities):
+            continue
+        if not path.is_dir() or _is_standing(table):
             target = parse_meas(entities["meas"], entities["atlas"])
             found.setdefault((source, target), {})[parse_subject(entities)] = name
     subjects = tuple(dict.fromkeys(s for tables in found.values() for s in tables))
     readers = {key: partial(_read_tables, path, key, tables) for key, tables in found.items()}
     return _check(Predictions(str(path), subjects, readers))
+
+
+def _is_standing(path: Path) -> bool:
+    """Whether no later run of kraken-bids has predicted the session otherwise.
+
+    Of calibrated files none other stays.
+    """
+    entities = parse_name(path)
+    if entities.get("desc", "").endswith(CALIBRATED):
+        return True
+    folder = path.parent if path.suffix == ".h5" else path.parent.parent
+    own = {key: entities[key] for key in ("sub", "ses") if key in entities} | {"desc": PREDICTED}
+    return is_of_run(path, folder / format_name(own, suffix="latents", extension=".tsv"))
 
 
 def _name_source(desc: str) -> str | None:

@@ -10,15 +10,17 @@ from click.testing import CliRunner, Result
 
 from kraken_bids.bids.outputs import (
     calibrated_archive_path,
+    latents_path,
     prediction_archive_path,
     relmat_path,
+    sidecar_path,
 )
 from kraken_bids.cli.commands.predict import predict
 from kraken_bids.cohort.from_files import read_connectomes
 from kraken_bids.cohort.stored_predictions import read_predictions
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.io.hdf5 import write_hdf5
-from kraken_bids.io.writing import write_relmat
+from kraken_bids.io.writing import write_json, write_relmat
 from kraken_bids.models.krakencoder.load import load_model
 
 FC, SC = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("SCifod2act_fs86_volnorm")
@@ -83,6 +85,26 @@ def test_calibrated_predictions_are_a_source_of_their_own(tmp_path: Path) -> Non
         assert set(found.readers) == {("fusionSC", FC), ("fusionSC.cal", FC)}
         assert np.all(found.read("fusionSC", FC) == 0)
         assert np.all(found.read("fusionSC.cal", FC) == 1)
+
+
+def test_predictions_of_an_earlier_run_are_not_judged(tmp_path: Path) -> None:
+    """Neither an archive of another output format, nor a table of a source no longer asked for."""
+    flavor, square = FC, np.eye(86)
+    archive = prediction_archive_path(tmp_path, "01", None)
+    with write_hdf5(archive) as file:
+        file[f"fusionSC/{flavor.name}"] = square + 2
+    table = relmat_path(tmp_path, {"sub": "01"}, flavor, source="fusionSC")
+    write_relmat(table, square)
+    other = relmat_path(tmp_path, {"sub": "01"}, flavor, source="fusion")
+    write_relmat(other, square + 3)
+    write_json(sidecar_path(latents_path(tmp_path, "01", None)), {"RunDigest": "now"})
+    for path, run in ((archive, "before"), (table, "now"), (other, "before")):
+        write_json(sidecar_path(path), {"RunDigest": run})
+
+    found = read_predictions(tmp_path)
+
+    assert list(found.readers) == [("fusionSC", flavor)]
+    assert not found.read("fusionSC", flavor).any()
 
 
 def test_the_folder_is_a_dataset(model_folder: Path, inputs: Path, tmp_path: Path) -> None:
