@@ -212,14 +212,9 @@ def label_source(source: str) -> str:
 def find_relmats(output_dir: Path, subject: str | None = None) -> list[RelmatFile]:
     """Measured connectomes in OUTPUT_DIR; predictions, and those of a part, are passed over.
 
-    Folders that may not be read are passed over with a warning.
-    Also finds the bare names of the published tools without sidecar, in ``func`` or ``dwi``:
-    ``sub-X_atlas-fs86_meas-FCcorrHPF_relmat.dense.tsv``.
-
-    Parameters
-    ----------
-    subject : str, optional
-        Only this subject, with or without ``sub-``.
+    Folders that may not be read are passed over with a warning. Also finds the bare names of the
+    published tools without sidecar: ``sub-X_atlas-fs86_meas-FCcorrHPF_relmat.dense.tsv``. With a
+    subject, with or without ``sub-``, only theirs.
     """
     label = "*" if subject is None else strip_label(subject, "sub")
     folders = sorted(p for p in Path(output_dir).glob(f"sub-{label}") if is_folder(p))

@@ -106,6 +106,8 @@ def test_parts_are_correlations_of_what_they_say(study: Study) -> None:
     )
     assert (told["Part"], told["Frames"], told["EffectiveDuration"]) == ("1min", 30, 60.0)
     assert len(told["Runs"]) == 1
+    # of the 31 frames until then, of which one moves and does not count
+    assert told["MeanFD"] == pytest.approx((30 * 0.1 + 0.9) / 31, abs=1e-5)
 
 
 def test_how_alike_they_are_is_in_tables_and_pages(study: Study) -> None:

@@ -1,7 +1,8 @@
 """How good a BOLD run is: frame by frame, region by region, and whether there is enough of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +28,22 @@ class FrameQuality:
     """[n_volumes]: mean of the brain, in the unit of the BOLD file."""
     kept: NDArray[np.bool_]
     """[n_volumes]: frames that count."""
+
+    def until(self, stop: int) -> Self:
+        """Keep the first volumes."""
+        return replace(
+            self,
+            framewise_displacement=self.framewise_displacement[:stop],
+            dvars=self.dvars[:stop],
+            global_signal=self.global_signal[:stop],
+            kept=self.kept[:stop],
+        )
+
+    @property
+    def mean_fd(self) -> float:
+        """Mean framewise displacement of all frames, mm; NaN where none has a value."""
+        known = self.framewise_displacement[np.isfinite(self.framewise_displacement)]
+        return float(known.mean()) if len(known) else float("nan")
 
     @property
     def mean_dvars(self) -> float:

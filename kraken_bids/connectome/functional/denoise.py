@@ -50,7 +50,7 @@ def apply_nuisance(series: RegionSeries, nuisance: Nuisance, *, gsr: bool) -> Cl
         n_dropped=int(nuisance.dropped.sum()),
         n_outliers=int(nuisance.outliers.sum()),
         outlier_rule=nuisance.cleaning.outlier_rule,
-        mean_fd=_mean_fd(nuisance.frames.framewise_displacement),
+        mean_fd=nuisance.frames.mean_fd,
         frames=nuisance.frames,
         tr=nuisance.tr,
         high_pass=FMRIPREP_COSINE_HZ if nuisance.by_cosines else nuisance.high_pass,
@@ -109,11 +109,6 @@ def _check_degrees_of_freedom(rank: int, nuisance: Nuisance, *, gsr: bool) -> No
             f"{' with global signal' if gsr else ''} - {n_slow} slow frequencies. "
             f"{max(ways_out, key=lambda way: ways_out[way])}."
         )
-
-
-def _mean_fd(displacement: NDArray[np.float64]) -> float:
-    known = displacement[np.isfinite(displacement)]
-    return float(known.mean()) if len(known) else float("nan")
 
 
 ROLLOFF_SECONDS = 3.6

@@ -19,7 +19,11 @@ from kraken_bids.bids.outputs import (
 from kraken_bids.cohort.measurements import CleaningRecord, FunctionalRecord
 from kraken_bids.cohort.part_pairs import OF, PartPair, compare_edges
 from kraken_bids.cohort.sidecars import forget_digest, matrix_sidecar, region_sidecar, size_of
-from kraken_bids.connectome.functional.bold_quality import correlation_noise, explain_shortness
+from kraken_bids.connectome.functional.bold_quality import (
+    FrameQuality,
+    correlation_noise,
+    explain_shortness,
+)
 from kraken_bids.connectome.functional.correlations import concatenate_runs
 from kraken_bids.connectome.matrices import find_missing_regions, square_to_edges
 from kraken_bids.io.digests import digest as digest_of
@@ -192,12 +196,12 @@ def _describe_part(
 ) -> tuple[CleaningRecord, FunctionalRecord]:
     minutes = _last(np.append(0.0, _list_times(measured)), part.frames)
     n_frames = part.frames.stop - part.frames.start
-    runs = whole.cleaning.runs[part.runs]
+    frames = _list_frames(measured, part)
     cleaning = replace(
         whole.cleaning,
-        runs=runs,
-        mean_fd=round(float(np.mean([run.mean_fd for run in runs])), 5),
-        mean_dvars=round(float(np.mean([run.mean_dvars for run in runs])), 5),
+        runs=whole.cleaning.runs[part.runs],
+        mean_fd=round(float(np.mean([own.mean_fd for own in frames])), 5),
+        mean_dvars=round(float(np.mean([own.mean_dvars for own in frames])), 5),
         effective_duration=round(60 * minutes, 3),
         notes=(*whole.cleaning.notes, "each run was cleaned as a whole, before it was cut"),
     )
@@ -213,6 +217,19 @@ def _describe_part(
         ),
     )
     return cleaning, record
+
+
+def _list_frames(measured: MeasuredGroup, part: Part) -> list[FrameQuality]:
+    """Frames of every run of a part, up to the last one that counts in it."""
+    found, left = [], part.frames.stop - part.frames.start
+    for run in measured.runs[part.runs]:
+        counting = np.flatnonzero(run.plain.kept)
+        n_used = min(left, len(counting))
+        is_whole = n_used == len(counting)
+        stop = run.plain.n_volumes if is_whole else int(counting[n_used - 1]) + 1
+        found.append(run.plain.frames.until(stop))
+        left -= n_used
+    return found
 
 
 def write_pairs(
