@@ -1,6 +1,6 @@
 """Connectomes of OUTPUT_DIR by what they are: measured, predicted from a source, calibrated."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -63,6 +63,17 @@ def list_kinds(output_dir: Path, member: Member) -> list[Kind]:
     )
 
 
+def list_predicted_sources(output_dir: Path, members: Iterable[Member]) -> set[str]:
+    """List what predictions of the last runs were made from; one of each source is looked into."""
+    found: set[str] = set()
+    for member in members:
+        for kind in _list_tables(output_dir, member, known=found):
+            found.add(kind.source)
+        if not found:
+            found |= {kind.source for kind in _list_archived(output_dir, member)}
+    return found
+
+
 def read_edges(output_dir: Path, member: Member, kind: Kind, n_edges: int) -> NDArray[np.float64]:
     """Read the edges [n_edges] of a connectome; NaN where a region was not seen.
 
@@ -97,15 +108,18 @@ def read_edges(output_dir: Path, member: Member, kind: Kind, n_edges: int) -> ND
     return edges
 
 
-def _list_tables(output_dir: Path, member: Member) -> Iterator[Kind]:
+def _list_tables(
+    output_dir: Path, member: Member, *, known: Collection[str] = ()
+) -> Iterator[Kind]:
+    """Find the predicted tables of a session, but those from sources that are known."""
     folder = latents_path(output_dir, member.subject, member.session).parent
     for path in folder.glob(f"*/{member.label}_*_relmat.dense.tsv"):
         entities = parse_name(path)
         desc = entities.get("desc", "")
         ending = next((one for one in (CALIBRATED, PREDICTED) if desc.endswith(one)), None)
-        if ending is None or not _is_standing(
-            output_dir, member, path, is_calibrated=ENDINGS[ending]
-        ):
+        if ending is None or desc.removesuffix(ending) in known:
+            continue
+        if not _is_standing(output_dir, member, path, is_calibrated=ENDINGS[ending]):
             continue
         try:
             flavor = parse_meas(entities.get("meas", ""), entities.get("atlas", ""))

@@ -37,6 +37,10 @@ ABOUT = (
     "What was done to the data is said below in words that may go into a methods section as they "
     "are; BibTeX of the references is in `CITATION.bib`. Please cite them, and the Krakencoder."
 )
+OF_PART = (
+    " This is about the participants of one run, not about everyone here: the group level, or "
+    "`--boilerplate-only`, writes it for all."
+)
 BEFORE = (
     "kraken_bids {version} writes here what was done, with references, when a run ends, or when "
     "asked with `--boilerplate-only`."
@@ -90,12 +94,12 @@ def write_citation(output_dir: Path, members: Sequence[Member], *, is_part: bool
     members : sequence of Member
         Whose connectomes it is about.
     is_part : bool
-        Whether there may be others: then a text that is there already stays.
+        Whether there may be others: then a text about everyone that is there already stays.
     """
     logs = output_dir / "logs"
-    if members and not (is_part and _is_made(logs)):
+    if members and not (is_part and _is_made(logs, of_everyone=True)):
         text = compose_boilerplate(output_dir, members, is_of_everyone=not is_part)
-        _write_citation(logs, text, ABOUT)
+        _write_citation(logs, text, ABOUT + OF_PART * is_part)
 
 
 def describe_outputs(settings: Settings) -> Path:
@@ -121,11 +125,13 @@ def describe_outputs(settings: Settings) -> Path:
     return logs / "CITATION.md"
 
 
-def _is_made(logs: Path) -> bool:
+def _is_made(logs: Path, *, of_everyone: bool = False) -> bool:
+    """Whether a run has written what was done, and is it of everyone if that is asked."""
     try:
-        return MADE in (logs / "CITATION.md").read_text(encoding="utf-8", errors="replace")
+        text = (logs / "CITATION.md").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return False
+    return MADE in text and not (of_everyone and OF_PART in text)
 
 
 def _write_citation(logs: Path, text: Boilerplate, about: str) -> None:

@@ -244,7 +244,12 @@ def test_the_methods_of_a_part_leave_those_of_everyone(output_dir: Path) -> None
     citation = output_dir / "logs" / "CITATION.md"
     everyone = list_members(output_dir)
     write_citation(output_dir, everyone[:1], is_part=True)
-    assert "## Software" in citation.read_text()
+    first = citation.read_text()
+    assert "## Software" in first
+    assert "participants of one run" in first
+    citation.write_text(first.replace("Krakencoder", "another, before it was interrupted"))
+    write_citation(output_dir, everyone[:1], is_part=True)
+    assert citation.read_text() == first
     write_citation(output_dir, everyone, is_part=False)
     whole = citation.read_text()
     write_citation(output_dir, everyone[:1], is_part=True)

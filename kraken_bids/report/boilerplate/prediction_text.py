@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from kraken_bids.bids.outputs import intervals_path, sidecar_path
-from kraken_bids.cohort.output_connectomes import list_kinds
+from kraken_bids.cohort.output_connectomes import list_predicted_sources
 from kraken_bids.io.facts import Facts, read_facts
 from kraken_bids.report.boilerplate.sessions import Described, join, span_counts
 
@@ -56,12 +56,8 @@ def describe_predictions(described: Described) -> list[str]:
 
 def _describe_targets(described: Described) -> list[str]:
     """Sentence on what connectomes were predicted from; latents alone are no predictions."""
-    sources = {
-        kind.source
-        for written in described.read
-        for kind in list_kinds(described.output_dir, written.member)
-        if kind.what == "predicted"
-    }
+    members = [written.member for written in described.read]
+    sources = list_predicted_sources(described.output_dir, members)
     fused = [words for name, words in FUSIONS.items() if name in sources]
     texts = [f"the mean of the latent vectors {join(fused)}"] if fused else []
     n_single = len(sources) - len(fused)
