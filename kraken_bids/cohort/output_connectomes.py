@@ -19,7 +19,7 @@ from kraken_bids.bids.outputs import (
     relmat_path,
 )
 from kraken_bids.cohort.from_dataset import Member, read_measured
-from kraken_bids.cohort.sidecars import is_of_run
+from kraken_bids.cohort.sidecars import is_of_run, read_digest
 from kraken_bids.connectome.matrices import square_to_edges
 from kraken_bids.exceptions import ConnectomeError, FlavorError
 from kraken_bids.flavors import Flavor, parse_meas, recognize_flavor
@@ -93,7 +93,8 @@ def read_edges(output_dir: Path, member: Member, kind: Kind, n_edges: int) -> ND
         source=kind.source,
         is_calibrated=kind.is_calibrated,
     )
-    if path.exists() and _is_standing(output_dir, member, path, is_calibrated=kind.is_calibrated):
+    latents = latents_path(output_dir, member.subject, member.session)
+    if path.exists() and is_of_run(path, read_digest(latents)):
         square = read_relmat(path)
     else:
         path = _archive_path(output_dir, member, is_calibrated=kind.is_calibrated)
@@ -112,14 +113,17 @@ def _list_tables(
     output_dir: Path, member: Member, *, known: Collection[str] = ()
 ) -> Iterator[Kind]:
     """Find the predicted tables of a session, but those from sources that are known."""
-    folder = latents_path(output_dir, member.subject, member.session).parent
-    for path in folder.glob(f"*/{member.label}_*_relmat.dense.tsv"):
+    latents = latents_path(output_dir, member.subject, member.session)
+    if not latents.exists():
+        return
+    run = read_digest(latents)
+    for path in latents.parent.glob(f"*/{member.label}_*_relmat.dense.tsv"):
         entities = parse_name(path)
         desc = entities.get("desc", "")
         ending = next((one for one in (CALIBRATED, PREDICTED) if desc.endswith(one)), None)
         if ending is None or desc.removesuffix(ending) in known:
             continue
-        if not _is_standing(output_dir, member, path, is_calibrated=ENDINGS[ending]):
+        if not is_of_run(path, run):
             continue
         try:
             flavor = parse_meas(entities.get("meas", ""), entities.get("atlas", ""))
@@ -129,14 +133,15 @@ def _list_tables(
 
 
 def _list_archived(output_dir: Path, member: Member) -> Iterator[Kind]:
+    latents = latents_path(output_dir, member.subject, member.session)
+    if not latents.exists():
+        return
+    run = read_digest(latents)
     for is_calibrated in (False, True):
         path = _archive_path(output_dir, member, is_calibrated=is_calibrated)
-        if not path.exists() or not _is_standing(
-            output_dir, member, path, is_calibrated=is_calibrated
-        ):
-            continue
-        for _, (source, flavor) in _list_archive(path):
-            yield Kind(flavor, source, is_calibrated)
+        if path.exists() and is_of_run(path, run):
+            for _, (source, flavor) in _list_archive(path):
+                yield Kind(flavor, source, is_calibrated)
 
 
 def _list_archive(path: Path) -> Iterator[tuple[str, tuple[str, Flavor]]]:
@@ -146,12 +151,6 @@ def _list_archive(path: Path) -> Iterator[tuple[str, tuple[str, Flavor]]]:
         flavor = recognize_flavor(target)
         if source and flavor is not None:
             yield name, (label_source(source), flavor)
-
-
-def _is_standing(output_dir: Path, member: Member, path: Path, *, is_calibrated: bool) -> bool:
-    """Whether the run that wrote the latents wrote this; of calibrated files none other stays."""
-    latents = latents_path(output_dir, member.subject, member.session)
-    return latents.exists() and (is_calibrated or is_of_run(path, latents))
 
 
 def _archive_path(output_dir: Path, member: Member, *, is_calibrated: bool) -> Path:

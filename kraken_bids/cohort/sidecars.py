@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.outputs import CALIBRATED, sidecar_path
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, describe_flavor
 from kraken_bids.io.facts import Facts
@@ -59,10 +60,15 @@ def size_of(path: Path) -> dict[str, object]:
     return {"FileSize": path.stat().st_size}
 
 
-def is_of_run(path: Path, latents: Path) -> bool:
-    """Whether the run that wrote a session's latents wrote this prediction, as far as is known."""
-    own, wanted = read_digest(path), read_digest(latents)
-    return None in {own, wanted} or own == wanted
+def is_of_run(path: Path, run: str | None) -> bool:
+    """Whether a prediction is of the run with this digest, as far as is known.
+
+    It is that of the session's latents. Of calibrated predictions none of another run stays.
+    """
+    if parse_name(path).get("desc", "").endswith(CALIBRATED):
+        return True
+    own = read_digest(path) if run is not None else None
+    return own is None or own == run
 
 
 def forget_digest(path: Path) -> None:

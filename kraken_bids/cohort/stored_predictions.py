@@ -1,8 +1,8 @@
 """Predictions read back: files of ``kraken-tools predict`` and folders of ``kraken-bids``."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from kraken_bids.cohort.flavor_blocks import Part, to_part
 from kraken_bids.cohort.joined_rows import join_parts
 from kraken_bids.cohort.prediction_archives import ARROW, ENCODED, NESTED, list_nested
 from kraken_bids.cohort.row_names import find_subjects, parse_subject
-from kraken_bids.cohort.sidecars import is_of_run
+from kraken_bids.cohort.sidecars import is_of_run, read_digest
 from kraken_bids.cohort.table_folders import list_tables
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, parse_meas, recognize_flavor
@@ -88,8 +88,9 @@ def read_predictions(path: Path) -> Predictions:
     """
     if not path.exists():
         raise InputError(f"--predicted: expected predictions; found no {path}. Check the path.")
-    if path.is_dir() and any(map(_is_standing, path.rglob(ARCHIVES[""]))):
-        return _find_archives(path)
+    archives = _list_archives(path) if path.is_dir() else []
+    if any(not mark for mark, _ in archives):
+        return _find_archives(path, archives)
     if path.is_dir() or path.suffix == ".zip":
         return _find_tables(path)
     if path.suffix in {".h5", ".hdf5"}:
@@ -134,15 +135,16 @@ def _read_dataset(path: Path, name: str, flavor: Flavor, subjects: tuple[str, ..
     return to_part(flavor, array, f"{path}, {name}", subjects)
 
 
-def _find_archives(path: Path) -> Predictions:
+def _list_archives(path: Path) -> list[tuple[str, Path]]:
+    """List the HDF5 files of sessions below a folder, by what follows the names of sources."""
+    read_run = cache(read_digest)
+    found = ((mark, one) for mark, name in ARCHIVES.items() for one in path.rglob(name))
+    return [(mark, one) for mark, one in found if _is_standing(one, one.parent, read_run)]
+
+
+def _find_archives(path: Path, archives: Iterable[tuple[str, Path]]) -> Predictions:
     """Predictions of one HDF5 file per session, by source, target and subject."""
     found: dict[Key, dict[str, Path]] = {}
-    archives = [
-        (mark, one)
-        for mark, name in ARCHIVES.items()
-        for one in path.rglob(name)
-        if _is_standing(one)
-    ]
     for mark, archive in sorted(archives, key=lambda found: found[1].name):
         names = list_hdf5(PREDICTED_H5, archive, up_to=0)
         for source, target in filter(None, (_parse_key(n.replace("/", ARROW)) for n in names)):
@@ -166,12 +168,13 @@ def _read_archives(key: Key, archives: Mapping[str, Path]) -> Part:
 def _find_tables(path: Path) -> Predictions:
     """Tables of a folder or zip, by source, target and subject."""
     found: dict[Key, dict[str, str]] = {}
+    read_run = cache(read_digest)
     for name, table in list_tables(path):
         entities = parse_name(name)
         source = _name_source(entities.get("desc", ""))
         if source is None or not {"sub", "atlas", "meas"} <= set(entities):
             continue
-        if not path.is_dir() or _is_standing(table):
+        if not path.is_dir() or _is_standing(table, table.parent.parent, read_run):
             target = parse_meas(entities["meas"], entities["atlas"])
             found.setdefault((source, target), {})[parse_subject(entities)] = name
     subjects = tuple(dict.fromkeys(s for tables in found.values() for s in tables))
@@ -179,17 +182,12 @@ def _find_tables(path: Path) -> Predictions:
     return _check(Predictions(str(path), subjects, readers))
 
 
-def _is_standing(path: Path) -> bool:
-    """Whether no later run of kraken-bids has predicted the session otherwise.
-
-    Of calibrated files none other stays.
-    """
+def _is_standing(path: Path, folder: Path, read_run: Callable[[Path], str | None]) -> bool:
+    """Whether no later run of kraken-bids, by the latents in the folder, predicted otherwise."""
     entities = parse_name(path)
-    if entities.get("desc", "").endswith(CALIBRATED):
-        return True
-    folder = path.parent if path.suffix == ".h5" else path.parent.parent
     own = {key: entities[key] for key in ("sub", "ses") if key in entities} | {"desc": PREDICTED}
-    return is_of_run(path, folder / format_name(own, suffix="latents", extension=".tsv"))
+    latents = format_name(own, suffix="latents", extension=".tsv")
+    return is_of_run(path, read_run(folder / latents))
 
 
 def _name_source(desc: str) -> str | None:
