@@ -125,7 +125,8 @@ def find_order(flavor: Flavor, regions: Sequence[str], where: str) -> NDArray[np
         places = place_regions(table, regions)
     except ConnectomeError as error:
         raise ConnectomeError(f"{where}: {error}") from error
-    missing = [name for place, name in enumerate(table.region_names) if place not in set(places)]
+    found = set(places.tolist())
+    missing = [name for place, name in enumerate(table.region_names) if place not in found]
     unknown = [name for name, place in zip(regions, places, strict=True) if place < 0]
     if len(missing) > MAX_IMPUTED_SHARE * table.n_regions:
         raise ConnectomeError(
