@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.calibration.calibration import Calibration, CrossFit
-from kraken_bids.scores.metrics import EdgeRows
+from kraken_bids.scores.metrics import EdgeArray
 from kraken_bids.scores.quality_control import CROSS_MODAL
 
 Edges = NDArray[np.float32]
@@ -39,7 +39,7 @@ class CalibratedPair:
         return self.fitted.calibration
 
     @property
-    def held_out(self) -> EdgeRows:
+    def held_out(self) -> EdgeArray:
         """Predictions calibrated without the own fold [n, n_edges]: to compare with measured."""
         return self.fitted.held_out
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.scores.metrics import EdgeRows, list_blocks
+from kraken_bids.scores.metrics import EdgeArray, list_blocks
 from kraken_bids.scores.resampling import Kinship, draw
 from kraken_bids.scores.significance import INTERVAL, TIE, Score
 
@@ -69,7 +69,7 @@ class HeldOutScores:
 
 def judge_held_out(
     measured: NDArray[np.floating],
-    held_out: EdgeRows,
+    held_out: EdgeArray,
     means: NDArray[np.floating],
     folds: NDArray[np.intp],
     *,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kraken_bids.connectome.edge_groups import EdgeGroups
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.scores.covariates import Covariates
-from kraken_bids.scores.metrics import EdgeRows
+from kraken_bids.scores.metrics import EdgeArray
 
 Floats = NDArray[np.float64]
 MEASURES = ("shift", "size")
@@ -75,7 +75,7 @@ class Comparison:
 
 
 def measure_residuals(
-    measured: NDArray[np.floating], predicted: EdgeRows, groups: EdgeGroups
+    measured: NDArray[np.floating], predicted: EdgeArray, groups: EdgeGroups
 ) -> dict[str, Floats]:
     """Shift and size of the residuals in every group of edges.
 

@@ -219,12 +219,8 @@ def rank_cells(correlations: NDArray[np.floating]) -> Matrix:
     return ranks
 
 
-class EdgeRows(Protocol):
-    """Connectomes ``[n_subjects, n_edges]`` of which some are taken: an array, or as one."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Subjects and edges."""
+class EdgeArray(Protocol):
+    """Connectomes ``[n_subjects, n_edges]`` that are an array, or are sliced like one."""
 
     def __getitem__(self, key: Any, /) -> Any:
         """Take some rows, or some edges of some rows, as an array."""

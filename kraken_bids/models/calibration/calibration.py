@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.models.calibration.edge_slopes import FoldSums, sum_folds
 from kraken_bids.models.calibration.increments import Increments, sum_increments
-from kraken_bids.scores.metrics import EdgeRows
+from kraken_bids.scores.metrics import EdgeArray
 
 Edges = NDArray[np.float32]
 
@@ -69,11 +69,6 @@ class HeldOut:
     folds: NDArray[np.intp]
     without: Sequence[Calibration]
 
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Subjects and edges."""
-        return self.predicted.shape
-
     def __getitem__(self, key: Any) -> Edges:
         """Take some rows, or some edges of some rows."""
         rows, edges = key if isinstance(key, tuple) else (key, slice(None))
@@ -99,7 +94,7 @@ class CrossFit:
     """[n_subjects]: fold of each."""
     without: tuple[Calibration, ...]
     """Fitted without each fold, with everything that is chosen by data chosen without it."""
-    held_out: EdgeRows = field(repr=False)
+    held_out: EdgeArray = field(repr=False)
     """[n_subjects, n_edges]: everyone's prediction, calibrated without the own fold."""
     increments: Increments | None = field(default=None, repr=False)
     """What predictions added to the mean, by which the share that is kept was chosen."""

@@ -21,7 +21,7 @@ from kraken_bids.models.calibration.calibration import (
 )
 from kraken_bids.models.calibration.difficulty import Difficulty, Vector, fit_difficulty
 from kraken_bids.models.calibration.edge_slopes import sum_folds
-from kraken_bids.scores.metrics import EdgeRows, list_blocks
+from kraken_bids.scores.metrics import EdgeArray, list_blocks
 
 MAX_JUDGED = 5_000
 """Edges, evenly spread, on which reached coverage is measured."""
@@ -157,7 +157,7 @@ def measure_coverage(
     return covered, judged
 
 
-def _size_errors(measured: Edges, predicted: EdgeRows) -> Vector:
+def _size_errors(measured: Edges, predicted: EdgeArray) -> Vector:
     """Root mean square error of each person, in units of each edge's own."""
     total = np.zeros(len(measured))
     for part in list_blocks(measured):

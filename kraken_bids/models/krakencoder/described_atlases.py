@@ -15,7 +15,7 @@ DESCRIPTION_NAME = "model.json"
 def list_model_atlases(model: str) -> tuple[str, ...]:
     """Atlases beyond the package's that a model folder knows, without loading the model.
 
-    None where it is no folder: published models know those of the package alone.
+    Empty where it is no folder: published models know those of the package alone.
     """
     content: dict[str, Any] = {}
     with suppress(InputError):
