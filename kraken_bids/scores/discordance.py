@@ -189,14 +189,18 @@ class ControlRegression:
         """Compare a control with the others; None where that would lose digits."""
         share = 1 - float(self.basis[place] @ self.basis[place])
         freedom = len(self.controls) - 1 - self.basis.shape[1]
+        values = np.asarray(self.values[self.controls[place]], np.float64)
+        if share < LOST or freedom < MIN_FREEDOM or np.isnan(values).any():
+            return None
         own = self.residuals[place]
-        if share < LOST or freedom < MIN_FREEDOM:
-            return None
         squares = self.squares - own**2 / share
-        if not (squares > LOST * self.squares).all():
+        # without any one of them too, controls do not vary where all do not, or one is NaN
+        varies = np.sqrt(self.squares / freedom) > ROUNDING * self.largest
+        if (varies & (squares <= LOST * self.squares)).any():
             return None
-        statistic = own / np.sqrt(squares / freedom * share)
-        expected = np.asarray(self.values[self.controls[place]], np.float64) - own / share
+        statistic = np.full(own.shape, np.nan)
+        statistic[varies] = own[varies] / np.sqrt(squares[varies] / freedom * share)
+        expected = values - own / share
         return Comparison(expected, statistic, freedom, len(self.controls) - 1)
 
     def _compare_other(self, row: int) -> Comparison:

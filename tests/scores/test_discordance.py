@@ -51,6 +51,8 @@ def test_a_control_is_compared_with_the_others(rng: np.random.Generator) -> None
     values = rng.standard_normal((N, 6)) + 3 * covariates.values[:, [1]]
     values[:, 2] = 0.3
     values[4, 2] = 0.4
+    values[:, 3] = 0.1
+    values[7, 5] = np.nan
     fitted = ControlRegression(values, covariates, range(N))
     for row in range(N):
         others = [one for one in range(N) if one != row]
@@ -60,6 +62,19 @@ def test_a_control_is_compared_with_the_others(rng: np.random.Generator) -> None
         np.testing.assert_allclose(found.expected, expected.expected, atol=1e-12)
         np.testing.assert_allclose(found.statistic, expected.statistic, rtol=1e-9)
     assert np.isnan(fitted.compare(4).statistic[2])
+
+
+def test_a_group_that_never_varies_takes_no_fit_of_each_control(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does one in which a control has no value: nobody can be compared there."""
+    values = rng.standard_normal((N, 3))
+    values[:, 1] = 0.1
+    values[3, 2] = np.nan
+    fitted = ControlRegression(values, make_covariates(rng), range(N))
+    monkeypatch.setattr(np.linalg, "svd", None)
+    for row in set(range(N)) - {3}:
+        assert np.isfinite(fitted.compare(row).statistic).tolist() == [True, False, False]
 
 
 def test_expectations_are_those_of_a_refit_without_the_session(rng: np.random.Generator) -> None:
