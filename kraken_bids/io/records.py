@@ -69,6 +69,7 @@ def write_records(
     rows: Sequence[Sequence["DataclassInstance"]],
     *,
     description: str,
+    facts: Mapping[str, object] = types.MappingProxyType({}),
 ) -> None:
     """Write a table, and beside it what its columns mean.
 
@@ -80,12 +81,14 @@ def write_records(
         One of each kind.
     description : str
         Of the table.
+    facts : mapping, optional
+        Further fields of its sidecar.
     """
     columns = _list_columns(kinds)
     write_table(
         path, {one.name: [getattr(row[k], one.name) for row in rows] for k, one in columns}
     )
-    _write_words(path, [one for _, one in columns], description, {})
+    _write_words(path, [one for _, one in columns], description, facts)
 
 
 def write_columns(

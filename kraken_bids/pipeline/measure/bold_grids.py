@@ -96,14 +96,10 @@ class Grids:
             self._lesions[grid] = mask_on_grid(image.path, bold, image.transforms)
         return self._lesions[grid]
 
-    def first_lesion(self) -> Labels | None:
-        """Lesion on the first grid; None where there is no mask."""
-        return self._lesions.get(next(iter(self._regions)))
-
-    def first(self) -> tuple[NDArray[np.float64], dict[str, GridRegions]]:
-        """Affine and regions of the first grid."""
+    def first(self) -> tuple[NDArray[np.float64], dict[str, GridRegions], Labels | None]:
+        """Affine, regions and lesion of the first grid; the lesion is None without a mask."""
         grid, regions = next(iter(self._regions.items()))
-        return np.frombuffer(grid[1]).reshape(4, 4), regions
+        return np.frombuffer(grid[1]).reshape(4, 4), regions, self._lesions.get(grid)
 
 
 def _grid_of(bold: Bold) -> Grid:

@@ -99,6 +99,8 @@ class FunctionalConnectome:
     """A connectome and what is known of it."""
 
     flavor: Flavor
+    series: NDArray[np.float64]
+    """[n_frames, n_regions] Of the frames that count; NaN where regions are missing."""
     square: NDArray[np.float64]
     """[n_regions, n_regions] NaN rows and columns where regions are missing."""
     cleaning: CleaningRecord
@@ -135,11 +137,10 @@ class MeasuredGroup:
         record = judge_length(
             label, plain, missing, tsnr=atlas.tsnr, min_minutes=self.settings.min_minutes
         )
-        files = (path for run in self.runs for path in run.source.files)
         image = self.group.labels.get(name)
         doubts = [
             *(list_doubts(image.path, parcellation) if image else ()),
-            *list_form_doubts(*files),
+            *list_form_doubts(*(path for source in sources for path in source.files)),
             *(f"{file} is left out: {why}" for file, why in self.group.left_out.items()),
         ]
         record = replace(record, warnings=(*doubts, *record.warnings))
@@ -201,8 +202,7 @@ def measure_group(
             logger.warning("%s: %s is left out: %s", label, run.bold.name, error)
     atlases = {name: _cover(runs, name) for name in group.atlases}
     if group.labels:
-        affine, regions = grids.first()
-        inside = grids.first_lesion()
+        affine, regions, inside = grids.first()
         atlases = {
             name: _lay_lesion(atlas, affine, regions[name], inside)
             for name, atlas in atlases.items()
@@ -279,7 +279,7 @@ def compute_connectome(
         ridge, origin = partial_correlation_ridge(flavor.parcellation, *ridges)
         record = replace(record, lambda_=ridge, lambda_source=origin)
     square = correlate(series, flavor, record.lambda_)
-    return FunctionalConnectome(flavor, square, cleaning, record)
+    return FunctionalConnectome(flavor, series, square, cleaning, record)
 
 
 def correlate(

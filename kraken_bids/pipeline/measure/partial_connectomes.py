@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import combinations
 from pathlib import Path
 
@@ -24,10 +24,9 @@ from kraken_bids.connectome.functional.bold_quality import (
     correlation_noise,
     explain_shortness,
 )
-from kraken_bids.connectome.functional.correlations import concatenate_runs
 from kraken_bids.connectome.matrices import find_missing_regions, square_to_edges
 from kraken_bids.io.digests import digest as digest_of
-from kraken_bids.io.records import to_sidecar, write_columns
+from kraken_bids.io.records import to_sidecar, write_records
 from kraken_bids.io.writing import write_json, write_relmat
 from kraken_bids.part_settings import ALL, PartSettings
 from kraken_bids.pipeline.measure.functional_connectomes import (
@@ -79,14 +78,14 @@ def list_parts(measured: MeasuredGroup, asked: PartSettings, label: str) -> list
             name = "_".join(f"{key}-{own[key]}" for key in ("dir", "run") if key in own)
             frames = slice(int(stop) - run.plain.n_used, int(stop))
             parts.append(Part(name or f"run {k + 1}", SINGLE_RUN, own, frames, slice(k, k + 1)))
-    ends = _list_times(measured)
+    times = _list_times(measured)
     for minutes in asked.durations:
         # a volume that ends a rounding error later counts
-        n_frames = int(np.searchsorted(ends, minutes + 1e-9, side="right"))
-        if ends[-1] < minutes - 1e-9 or n_frames < MIN_FRAMES:
+        n_frames = int(np.searchsorted(times, minutes + 1e-9, side="right")) - 1
+        if times[-1] < minutes - 1e-9 or n_frames < MIN_FRAMES:
             logger.warning(
                 "%s: no connectome of the first %g minutes: %.2f minutes count",
-                label, minutes, ends[-1],
+                label, minutes, times[-1],
             )  # fmt: skip
             continue
         last = int(np.searchsorted(stops, n_frames))
@@ -96,9 +95,9 @@ def list_parts(measured: MeasuredGroup, asked: PartSettings, label: str) -> list
 
 
 def _list_times(measured: MeasuredGroup) -> NDArray[np.float64]:
-    """Minutes up to the end of every volume that counts."""
+    """Minutes up to the start of the first volume that counts, 0, and the end of every one."""
     steps = [np.full(run.plain.n_used, run.plain.tr / 60) for run in measured.runs]
-    return np.cumsum(np.concatenate(steps))
+    return np.cumsum(np.concatenate([[0.0], *steps]))
 
 
 def write_parts(
@@ -111,18 +110,13 @@ def write_parts(
 ) -> list[PartPair]:
     """Write the connectomes of the parts of a flavor; how alike they and the whole are."""
     flavor, ridge = whole.flavor, whole.record.lambda_
-    cleaned = [one for run in measured.runs if (one := run.cleaned(flavor)) is not None]
-    series = concatenate_runs(
-        [run.cleaned[flavor.parcellation] for run in cleaned], [run.kept for run in cleaned]
-    )
-    series[:, find_missing_regions(whole.square)] = np.nan
     squares = {ALL: whole.square}
     for part in parts:
         if part.name != ALL:
-            squares[part.name] = correlate(series[part.frames], flavor, ridge)
+            squares[part.name] = correlate(whole.series[part.frames], flavor, ridge)
             _write_part(task, measured, whole, part, square=squares[part.name], digest=digest)
     edges = {name: square_to_edges(square) for name, square in squares.items()}
-    times = np.append(0.0, _list_times(measured))
+    times = _list_times(measured)
     return [_pair(flavor.name, two, times, edges) for two in combinations(parts, 2)]
 
 
@@ -194,7 +188,7 @@ def _write_part(
 def _describe_part(
     measured: MeasuredGroup, whole: FunctionalConnectome, part: Part, *, n_regions: int
 ) -> tuple[CleaningRecord, FunctionalRecord]:
-    minutes = _last(np.append(0.0, _list_times(measured)), part.frames)
+    minutes = _last(_list_times(measured), part.frames)
     n_frames = part.frames.stop - part.frames.start
     frames = _list_frames(measured, part)
     cleaning = replace(
@@ -237,10 +231,10 @@ def write_pairs(
 ) -> None:
     """Write how alike the parts of a group are."""
     for path, own in plan_parts(task, group, digest).items():
-        write_columns(
+        write_records(
             path,
-            PartPair,
-            {one.name: [getattr(pair, one.name) for pair in pairs] for one in fields(PartPair)},
+            [PartPair],
+            [[pair] for pair in pairs],
             description="How alike connectomes of parts of the data are",
             facts={"RunDigest": own, OF: digest},
         )
