@@ -37,20 +37,22 @@ class EventRow:
     n_events: int = column("events that were averaged")
 
 
-def write_events(bids_dir: Path, *, found: WrittenCommunities, places: Places) -> None:
+def write_events(
+    events: Mapping[Path, Path | None], *, found: WrittenCommunities, places: Places
+) -> None:
     """Average presence around the events of each kind.
 
     Nothing is written without events, and what was is removed.
 
     Parameters
     ----------
-    bids_dir : Path
-        Raw dataset with ``events.tsv`` files.
+    events : mapping of Path to Path or None
+        By region series, as of :func:`find_events`.
     found : WrittenCommunities
     places : Places
     """
     rows = []
-    for trial_type, own in sorted(_gather_events(bids_dir, found).items()):
+    for trial_type, own in sorted(_gather_events(events, found).items()):
         try:
             response = lock_to_events(own, seed=found.seed)
         except KrakenBidsError as error:
@@ -88,11 +90,13 @@ def _list_rows(
             )
 
 
-def _gather_events(bids_dir: Path, communities: WrittenCommunities) -> dict[str, list[EventScan]]:
+def _gather_events(
+    events: Mapping[Path, Path | None], communities: WrittenCommunities
+) -> dict[str, list[EventScan]]:
     """Gather the scans with events of each kind."""
     found: dict[str, list[EventScan]] = {}
     for path, scan in communities.scans.items():
-        for trial_type, onsets in _read_events(bids_dir, path).items():
+        for trial_type, onsets in _read_events(events[path]).items():
             if scan.repetition_time:
                 own = EventScan(scan.presence, scan.repetition_time, onsets)
                 found.setdefault(trial_type, []).append(own)
@@ -122,9 +126,8 @@ def find_events(bids_dir: Path, series: Path) -> Path | None:
     return None
 
 
-def _read_events(bids_dir: Path, series: Path) -> Mapping[str, NDArray[np.float64]]:
+def _read_events(path: Path | None) -> Mapping[str, NDArray[np.float64]]:
     """Onsets of each kind in the ``events.tsv`` of a scan; empty where there is none."""
-    path = find_events(bids_dir, series)
     if path is None:
         return {}
     try:

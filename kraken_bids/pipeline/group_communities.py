@@ -27,7 +27,7 @@ from kraken_bids.pipeline.community_events import find_events, write_events
 from kraken_bids.pipeline.community_files import write_communities, write_record
 from kraken_bids.pipeline.community_places import LABEL, places_in_dataset, remove_earlier
 from kraken_bids.pipeline.community_search import CommunityOptions, search_communities
-from kraken_bids.pipeline.written_communities import read_communities
+from kraken_bids.pipeline.written_communities import list_scans, list_written, read_communities
 from kraken_bids.report.leftovers import Leftovers
 from kraken_bids.settings import Settings
 
@@ -116,15 +116,17 @@ def _compare(settings: Settings, members: Sequence[Member], atlas: str) -> None:
     """Write what stands beside the communities of an atlas, unless it is there already."""
     data, places = settings.data, places_in_dataset(settings.data.output_dir, atlas)
     record = _read_record(data.output_dir, atlas)
-    found = read_communities(data.output_dir, places)
-    events = [find_events(data.bids_dir, path) for path in found.scans]
-    read = [*list_compared(data.output_dir, members, atlas), *events]
+    scans = list_scans(data.output_dir, places)
+    events = {path: find_events(data.bids_dir, path) for path in scans}
+    compared = list_compared(data.output_dir, members, atlas)
+    read = [*list_written(places, scans), *compared, *events.values()]
     now = digest(LABEL, __version__, file_stamps(read))
     if record.text("ComparedDigest") == now and not settings.run.force:
         return
     logger.info("communities of %s beside connectomes and events", atlas)
+    found = read_communities(data.output_dir, places)
     write_modalities(data.output_dir, members, atlas, found=found, places=places)
-    write_events(data.bids_dir, found=found, places=places)
+    write_events(events, found=found, places=places)
     write_json(sidecar_path(places.table("history")), {**record.plain, "ComparedDigest": now})
 
 

@@ -1,6 +1,6 @@
 """What the last search for the communities of an atlas has written, read back."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.io.facts import read_facts, read_table
-from kraken_bids.pipeline.community_places import Places, presence_beside
+from kraken_bids.pipeline.community_places import LABEL, Places, presence_beside
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,19 @@ class WrittenCommunities:
     """By the region series that was searched."""
 
 
+def list_scans(output_dir: Path, places: Places) -> list[Path]:
+    """List the region series whose presence is written."""
+    record = read_facts(sidecar_path(places.table("history")))
+    lacking = set(record.texts("SourcesNotWritten"))
+    sources = [one for one in record.texts("Sources") if one not in lacking]
+    return [output_dir / source.removeprefix("bids::") for source in sources]
+
+
+def list_written(places: Places, scans: Iterable[Path]) -> list[Path]:
+    """List the tables that :func:`read_communities` reads."""
+    return [places.table(LABEL), places.regions("dseg"), *map(presence_beside, scans)]
+
+
 def read_communities(output_dir: Path, places: Places) -> WrittenCommunities:
     """Read the communities of an atlas and their presence.
 
@@ -50,15 +63,12 @@ def read_communities(output_dir: Path, places: Places) -> WrittenCommunities:
     InputError
         If a file is missing or damaged.
     """
-    record = read_facts(sidecar_path(places.table("history")))
-    settings = record.part("Settings")
-    names = tuple(read_table(places.table("communities"), texts=("community",))["community"])
+    settings = read_facts(sidecar_path(places.table("history"))).part("Settings")
+    names = tuple(read_table(places.table(LABEL), texts=("community",))["community"])
     table = read_table(places.regions("dseg"), texts=("name", "community"))
     number = {name: k for k, name in enumerate(names)}
     scans = {}
-    lacking = set(record.texts("SourcesNotWritten"))
-    for source in (one for one in record.texts("Sources") if one not in lacking):
-        path = output_dir / source.removeprefix("bids::")
+    for path in list_scans(output_dir, places):
         presence = presence_beside(path)
         columns = read_table(presence, numbers=names)
         scans[path] = ScanPresence(

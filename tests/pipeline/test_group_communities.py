@@ -246,6 +246,25 @@ def test_a_changed_connectome_is_compared_anew_and_nothing_searched(
     assert len(set(searched)) == 1
 
 
+def test_presence_that_is_gone_is_said_where_nothing_else_changed(
+    settings: Settings, members: list[Member]
+) -> None:
+    write_group_communities(settings, members, [])
+    output = settings.data.output_dir
+    gone = next(output.glob("sub-02/func/*_desc-communities_timeseries.tsv"))
+    gone.unlink()
+    with pytest.raises(InputError, match=gone.name):
+        write_group_communities(settings, members, [])
+
+
+def test_what_stands_beside_communities_is_not_read_again(
+    settings: Settings, members: list[Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_group_communities(settings, members, [])
+    monkeypatch.delattr(group_communities, "read_communities")
+    write_group_communities(settings, members, [])
+
+
 def test_volumes_that_count_no_more_are_searched_anew(
     settings: Settings, members: list[Member]
 ) -> None:
