@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -15,10 +14,11 @@ from kraken_bids.connectome.matrices import edges_to_square, square_to_edges
 from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.foreign_hdf5 import read_dataset
-from kraken_bids.io.records import column, remove_records, write_records
+from kraken_bids.io.records import remove_records, write_records
 from kraken_bids.io.tables import read_relmat
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.models.communities.comparison import (
+    Agreement,
     Labels,
     compare_partitions_by_name,
     name_as,
@@ -32,17 +32,6 @@ logger = logging.getLogger(__name__)
 
 DYNAMIC = "dynamic"
 """Name of the partition of the region series."""
-
-
-@dataclass(frozen=True)
-class PartitionPair:
-    """How far the communities of two kinds of data agree."""
-
-    one: str = column("what the first partition was found in")
-    other: str = column("what the second was found in")
-    mutual_information: float = column("adjusted mutual information; 0 by chance, 1 the same")
-    rand_index: float = column("adjusted Rand index; 0 by chance, 1 the same")
-    n_regions: int = column("regions that are in a community of both")
 
 
 def list_compared(output_dir: Path, members: Sequence[Member], atlas: str) -> list[Path]:
@@ -92,14 +81,10 @@ def write_modalities(
         remove_records(places.table("agreement"))
         remove_records(places.table("modalities"))
         return
-    pairs = [
-        PartitionPair(one.one, one.other, one.mutual_information, one.rand_index, one.n_regions)
-        for one in compare_partitions_by_name(partitions)
-    ]
     write_records(
         places.table("agreement"),
-        [PartitionPair],
-        [[one] for one in pairs],
+        [Agreement],
+        [[one] for one in compare_partitions_by_name(partitions)],
         description="Agreement of communities of different data",
     )
     write_json(sidecar_path(places.table("modalities")), {

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_mutual_info_score, adjusted_rand_score
 
+from kraken_bids.io.records import column
 from kraken_bids.models.communities.alignment import match_communities
 from kraken_bids.models.communities.modularity import modularity_matrix
 from kraken_bids.models.communities.static_modularity import cluster_spectrally
@@ -20,16 +21,11 @@ N_STARTS = 5
 class Agreement:
     """How far two partitions of the same regions agree."""
 
-    one: str
-    """Name of the first."""
-    other: str
-    """Name of the second."""
-    mutual_information: float
-    """Adjusted for chance; 1 where they are the same, 0 as much as by chance."""
-    rand_index: float
-    """Adjusted for chance."""
-    n_regions: int
-    """Regions that are in a community of both."""
+    one: str = column("what the first partition was found in")
+    other: str = column("what the second was found in")
+    mutual_information: float = column("adjusted mutual information; 0 by chance, 1 the same")
+    rand_index: float = column("adjusted Rand index; 0 by chance, 1 the same")
+    n_regions: int = column("regions that are in a community of both")
 
 
 def partition_connectome(
