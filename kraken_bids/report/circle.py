@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.report import theme
-from kraken_bids.report.regions import order_groups
+from kraken_bids.report.regions import choose_colours
 from kraken_bids.report.section import Floats
 from kraken_bids.report.words import format_count
 
@@ -222,9 +222,6 @@ def _draw_key(figure: "Figure", network: Circle, colours: dict[str, str]) -> Non
 
 def _group_colours(groups: Sequence[str]) -> dict[str, str]:
     """Colour of each group, the same as beside the matrices, in the order of the circle."""
-    n_colours = len(theme.REGION_COLOURS)
-    colours = {
-        group: theme.REGION_COLOURS[k % n_colours] for k, group in enumerate(order_groups(groups))
-    }
+    colours = choose_colours(groups)
     order = [group for group in FRONT_TO_BACK if group in colours]
     return {group: colours[group] for group in (*order, *colours)}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import cycle
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,11 +68,15 @@ def layout_regions(groups: Sequence[str], hemispheres: Sequence[str]) -> Layout:
     return Layout(order, names, starts, (side > 0)[order])
 
 
+def choose_colours(groups: Sequence[str]) -> dict[str, str]:
+    """Choose the colour of each group, the same in every figure, in the order of display."""
+    return dict(zip(order_groups(groups), cycle(theme.REGION_COLOURS), strict=False))
+
+
 def group_colours(layout: Layout) -> Floats:
     """RGB colour of each shown region [n_regions, 3]: that of its group, paler if not left."""
-    base = np.array([theme.colors.to_rgb(c) for c in theme.REGION_COLOURS])
-    lengths = np.diff(layout.starts)
-    colours = np.repeat(base[np.arange(len(layout.names)) % len(base)], lengths, axis=0)
+    base = [theme.colors.to_rgb(colour) for colour in choose_colours(layout.names).values()]
+    colours = np.repeat(base, np.diff(layout.starts), axis=0)
     return np.where(layout.lateral[:, None], 0.5 + 0.5 * colours, colours)
 
 

@@ -25,7 +25,8 @@ from kraken_bids.io.writing import write_json, write_relmat
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.report import theme
 from kraken_bids.report.page import build_subject_page, draw_figures, render_page
-from kraken_bids.report.sections.brain import colour_networks, find_strongest
+from kraken_bids.report.regions import choose_colours
+from kraken_bids.report.sections.brain import find_strongest
 from kraken_bids.report.sections.connections import MAX_SHOWN, draw, gather
 from kraken_bids.report.written import Written
 
@@ -110,7 +111,7 @@ def test_predictions_of_an_earlier_run_are_not_shown(written: Written) -> None:
 def test_a_network_has_one_colour_and_pixels_of_it(written: Written) -> None:
     """Different networks have different ones, which the figure shows."""
     groups = load_parcellation("fs86").groups
-    colours = dict(zip(groups, colour_networks(groups), strict=True))
+    colours = choose_colours(groups)
     assert len(set(colours.values())) == len(colours)
     found = gather(written)
     assert found is not None
@@ -135,8 +136,7 @@ def test_colours_are_of_the_parcellation_not_of_who_was_measured() -> None:
     assert part is not None
     assert "Brainstem" not in part.networks
     assert part.colours == whole.colours
-    own = groups.tolist()
-    assert part.colours == dict(zip(own, colour_networks(own), strict=True))
+    assert part.colours == choose_colours(groups.tolist())
 
 
 def test_the_page_shows_them(written: Written) -> None:

@@ -1,8 +1,10 @@
 """The strongest connections of the group's mean connectomes, in a glass brain."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,11 +13,14 @@ from kraken_bids.connectome.matrices import edges_to_square, square_to_edges
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.report import theme
-from kraken_bids.report.regions import order_groups
+from kraken_bids.report.regions import choose_colours
 from kraken_bids.report.section import Floats, Group, Section
 from kraken_bids.report.words import explain_unit
 from kraken_bids.report.written import Means, read_means, sort_flavors
 from kraken_bids.report.written_group import WrittenGroup
+
+if TYPE_CHECKING:
+    from matplotlib.colors import ListedColormap, Normalize
 
 MAX_EDGES = 100
 """More lines than these hide each other."""
@@ -40,11 +45,19 @@ class GlassBrain:
     networks: tuple[str, ...]
     """Lobe, network or structure of each region [n_measured]."""
 
-    @property
+    @cached_property
     def colours(self) -> dict[str, str]:
         """Colour of each network of the parcellation, whichever of them were measured."""
-        networks = load_parcellation(parse_flavor(self.flavor).parcellation).groups
-        return dict(zip(networks, colour_networks(networks), strict=True))
+        return choose_colours(load_parcellation(parse_flavor(self.flavor).parcellation).groups)
+
+    @property
+    def scale(self) -> tuple["Normalize", "ListedColormap"]:
+        """Range and colours of the connections; 0 is in the middle where some are negative."""
+        low, high = self.threshold, float(np.abs(self.shown).max())
+        if (self.shown < 0).any():
+            return theme.colors.Normalize(-high, high), theme.diverging_colours()
+        norm = theme.colors.Normalize(low, high if high > low else low * 1.01)
+        return norm, theme.strength_colours()
 
     @property
     def shown(self) -> Floats:
@@ -108,16 +121,6 @@ def find_strongest(flavor: Flavor, means: Means, *, at_most: int = MAX_EDGES) ->
     )
 
 
-def colour_networks(networks: Sequence[str]) -> list[str]:
-    """Give each region the colour of its network, as in the circles of connections."""
-    n_colours = len(theme.REGION_COLOURS)
-    colours = {
-        name: theme.REGION_COLOURS[k % n_colours]
-        for k, name in enumerate(order_groups(tuple(networks)))
-    }
-    return [colours[name] for name in networks]
-
-
 def draw_glass_brain(brain: GlassBrain, *, unit: str | None = None) -> bytes:
     """PNG of the connections, seen from the left, above, the right and behind.
 
@@ -128,11 +131,7 @@ def draw_glass_brain(brain: GlassBrain, *, unit: str | None = None) -> bytes:
     """
     theme.prepare_matplotlib()
     figure = theme.new_figure(*SIZE, scale=1.5)
-    low, high = brain.threshold, float(np.abs(brain.shown).max())
-    colours = theme.strength_colours()
-    if (brain.shown < 0).any():
-        low, colours = -high, theme.diverging_colours()
-    norm = theme.colors.Normalize(low, high if high > low else low * 1.01)
+    norm, colours = brain.scale
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a change of matplotlib's backend, which is not used
         from nilearn.plotting import plot_connectome
