@@ -1,6 +1,7 @@
 """How far the regions of one person are from controls, at their places in the brain."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,19 @@ TITLES = {
 }
 
 
+@dataclass(frozen=True)
+class View:
+    """Regions as they are seen from one side."""
+
+    title: str
+    middle: float
+    """Of the view, CSS pixels from the left of the figure."""
+    shown: Booleans
+    """[n_regions]: those of one hemisphere, or of both."""
+    points: Floats
+    """[n_regions, 2]: places in the figure, CSS pixels to the right and down."""
+
+
 def draw_deviations(flavor: str, columns: Columns) -> bytes:
     """PNG of the z of every region at its place in the brain, and of networks beside it."""
     centres = load_centres(flavor.split("_")[1])
@@ -36,32 +50,48 @@ def draw_deviations(flavor: str, columns: Columns) -> bytes:
     names = columns["name"][is_region]
     figure = theme.new_figure(WIDTH, len(MEASURES) * (VIEW + TOP) + 28, scale=1.5)
     plane = theme.add_plane(figure)
-    outlines = []
+    views: list[View] = []
     for row, measure in enumerate(MEASURES):
         top = row * (VIEW + TOP) + TOP
         theme.add_text(plane, 10, top - 12, TITLES[measure])
         z, q = (columns[f"{measure}_{name}"][is_region] for name in ("z", "q"))
-        for title, right, up, side, left in VIEWS if len(centres) == len(z) else ():
-            width, shown = 262 if side else 182, choose_side(centres, side)
-            points = lay_out(centres[:, [right, up]], shown, turned=side == "L", width=width)
-            points += (left, top)
-            outlines.append(points[shown])
-            _draw_dots(plane, points, z, q <= RATE, shown, names)
+        own = lay_out_views(centres, top) if len(centres) == len(z) else []
+        for view in own:
+            _draw_dots(plane, view, z, q <= RATE, names=names)
             style: dict[str, Any] = {"color": theme.MUTED, "fontsize": theme.SMALL}
-            theme.add_text(plane, left + width / 2, top + VIEW + 4, title, ha="center", **style)
-    if outlines:
-        draw_outlines(plane, outlines)
+            theme.add_text(plane, view.middle, top + VIEW + 4, view.title, ha="center", **style)
+        views += own
+    if views:
+        draw_outlines(plane, views)
     _draw_networks(figure, columns)
     return theme.draw_png(figure)
 
 
-def choose_side(centres: Floats, side: str) -> Booleans:
-    """Regions [n_regions] that a view of a hemisphere (``L``, ``R``), or of both, shows."""
+def lay_out_views(centres: Floats, top: float) -> list[View]:
+    """Lay out regions as seen from the left, above and the right, side by side.
+
+    Parameters
+    ----------
+    centres : ndarray of shape (n_regions, 3)
+        RAS mm; NaN where not known.
+    top : float
+        Of the views, CSS pixels.
+    """
+    views = []
+    for title, right, up, side, left in VIEWS:
+        width, shown = 262 if side else 182, _choose_side(centres, side)
+        points = _lay_out(centres[:, [right, up]], shown, turned=side == "L", width=width)
+        points += (left, top)
+        views.append(View(title, left + width / 2, shown, points))
+    return views
+
+
+def _choose_side(centres: Floats, side: str) -> Booleans:
     x = centres[:, 0]
     return np.isfinite(x) & ((x <= 0) if side == "L" else (x >= 0) if side == "R" else True)
 
 
-def lay_out(points: Floats, shown: Booleans, *, turned: bool, width: float) -> Floats:
+def _lay_out(points: Floats, shown: Booleans, *, turned: bool, width: float) -> Floats:
     """Pixels [n, 2], right and down, of places in mm; those shown fill a view to its margin."""
     x, y = (-points[:, 0] if turned else points[:, 0]), -points[:, 1]
     placed = np.column_stack([x, y])
@@ -72,13 +102,14 @@ def lay_out(points: Floats, shown: Booleans, *, turned: bool, width: float) -> F
     return moved
 
 
-def draw_outlines(plane: "Axes", views: Sequence[Floats]) -> None:
+def draw_outlines(plane: "Axes", views: Sequence[View]) -> None:
     """Draw the outline of the regions of each view, a centimetre around them."""
     from scipy.spatial import ConvexHull
 
+    inside = [view.points[view.shown] for view in views]
     plane.add_collection(
         theme.collections.PolyCollection(
-            [inside[ConvexHull(inside).vertices] for inside in views],
+            [points[ConvexHull(points).vertices] for points in inside],
             facecolors=theme.EMPTY,
             edgecolors=theme.EMPTY,
             linewidths=16,
@@ -89,15 +120,10 @@ def draw_outlines(plane: "Axes", views: Sequence[Floats]) -> None:
     )
 
 
-def _draw_dots(  # noqa: PLR0917
-    plane: "Axes",
-    points: Floats,
-    z: Floats,
-    found: Booleans,
-    shown: Booleans,
-    names: NDArray[Any],
+def _draw_dots(
+    plane: "Axes", view: View, z: Floats, found: Booleans, *, names: NDArray[Any]
 ) -> None:
-    known = shown & np.isfinite(z)
+    points, known = view.points, view.shown & np.isfinite(z)
     order = np.flatnonzero(known)[np.argsort(np.abs(z[known]), kind="stable")]
     norm = theme.colors.Normalize(-FULL_COLOUR, FULL_COLOUR)
     plane.scatter(

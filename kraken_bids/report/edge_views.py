@@ -1,100 +1,71 @@
 """Connections of one person at their places in the brain, seen from the left, above and right."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from kraken_bids.report import theme
-from kraken_bids.report.brain_views import (
-    TOP,
-    VIEW,
-    VIEWS,
-    WIDTH,
-    choose_side,
-    draw_outlines,
-    lay_out,
-)
+from kraken_bids.report.brain_views import TOP, VIEW, WIDTH, View, draw_outlines, lay_out_views
 from kraken_bids.report.colour_scale import draw_colour_bar
 from kraken_bids.report.regions import order_groups
-from kraken_bids.report.section import Floats
 from kraken_bids.report.sections.brain import GlassBrain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 KEY_LEFT = 780
+Views = Sequence[tuple[GlassBrain, View]]
 
 
 def draw_connections(brains: Mapping[str, GlassBrain]) -> bytes:
     """PNG with a row per title: the strongest connections, and regions coloured by network."""
     figure = theme.new_figure(WIDTH, len(brains) * (VIEW + TOP) + 16, scale=1.5)
     plane = theme.add_plane(figure)
-    tops = np.arange(len(brains)) * (VIEW + TOP) + TOP
-    for top, (title, brain) in zip(tops, brains.items(), strict=True):
+    views: list[tuple[GlassBrain, View]] = []
+    for row, (title, brain) in enumerate(brains.items()):
+        top = row * (VIEW + TOP) + TOP
         theme.add_text(plane, 10, top - 18, title, va="center", fontsize=theme.NORMAL)
         place = KEY_LEFT - 34, top + 0.15 * VIEW, 9, 0.7 * VIEW
-        draw_colour_bar(plane, place, *_scale(brain), at_most=5)
-    _draw_views(plane, brains, tops)
+        draw_colour_bar(plane, place, *brain.scale, at_most=5)
+        views += [(brain, view) for view in lay_out_views(brain.centres, top)]
+    # of all views together, since many collections take long
+    draw_outlines(plane, [view for _, view in views])
+    _draw_lines(plane, views)
+    _draw_dots(plane, views)
     _draw_key(plane, list(brains.values()))
     return theme.draw_png(figure)
 
 
-def _draw_views(plane: "Axes", brains: Mapping[str, GlassBrain], tops: Floats) -> None:
-    """Draw regions, and connections between those that are shown, all as one: many take long."""
-    outlines, lines, line_colours, dots, sizes, dot_colours = [], [], [], [], [], []
-    for top, brain in zip(tops, brains.values(), strict=True):
-        norm, colours = _scale(brain)
-        own = brain.colours
-        networks = np.array([own[name] for name in brain.networks], object)
-        sums = np.abs(brain.square).sum(axis=1)
+def _draw_lines(plane: "Axes", views: Views) -> None:
+    """Draw the connections between regions that are shown, the strongest on top."""
+    lines, line_colours = [], []
+    for brain, view in views:
+        norm, colours = brain.scale
         first, second = np.nonzero(np.triu(brain.square, 1))
-        order = np.argsort(np.abs(brain.square[first, second]), kind="stable")
-        first, second = first[order], second[order]
-        for _, right, up, side, left in VIEWS:
-            shown = choose_side(brain.centres, side)
-            width = 262 if side else 182
-            points = lay_out(
-                brain.centres[:, [right, up]], shown, turned=side == "L", width=width
-            ) + np.array([left, top])
-            within = shown[first] & shown[second]
-            ends = first[within], second[within]
-            outlines.append(points[shown])
-            lines.append(np.stack([points[end] for end in ends], axis=1))
-            line_colours.append(colours(norm(brain.square[ends])))
-            dots.append(points[shown])
-            sizes.append((6 + 34 * sums / sums.max())[shown])
-            dot_colours += list(networks[shown])
-    draw_outlines(plane, outlines)
-    plane.add_collection(
-        theme.collections.LineCollection(
-            list(np.concatenate(lines)),
-            colors=np.concatenate(line_colours),
-            linewidths=1.2,
-            zorder=2,
-        ),
-        autolim=False,
+        within = view.shown[first] & view.shown[second]
+        first, second = first[within], second[within]
+        values = brain.square[first, second]
+        order = np.argsort(np.abs(values), kind="stable")
+        ends = np.stack([view.points[first], view.points[second]], axis=1)
+        lines += list(ends[order])
+        line_colours.append(colours(norm(values[order])))
+    drawn = theme.collections.LineCollection(
+        lines, colors=np.concatenate(line_colours), linewidths=1.2, zorder=2
     )
-    x, y = np.concatenate(dots).T
-    plane.scatter(
-        x,
-        y,
-        s=np.concatenate(sizes),
-        c=dot_colours,
-        edgecolors="white",
-        linewidths=0.4,
-        zorder=3,
-    )
+    plane.add_collection(drawn, autolim=False)
 
 
-def _scale(brain: GlassBrain) -> tuple["theme.colors.Normalize", "theme.colors.ListedColormap"]:
-    high = float(np.abs(brain.shown).max())
-    if (brain.shown < 0).any():
-        return theme.colors.Normalize(-high, high), theme.diverging_colours()
-    low = brain.threshold
-    return theme.colors.Normalize(
-        low, high if high > low else low * 1.01
-    ), theme.strength_colours()
+def _draw_dots(plane: "Axes", views: Views) -> None:
+    """Draw the regions that are shown, larger the more connections end there."""
+    sizes, colours = [], list[str]()
+    for brain, view in views:
+        sums = np.abs(brain.square).sum(axis=1)
+        sizes.append((6 + 34 * sums / sums.max())[view.shown])
+        colours += [brain.colours[brain.networks[k]] for k in np.flatnonzero(view.shown)]
+    x, y = np.concatenate([view.points[view.shown] for _, view in views]).T
+    style: dict[str, Any] = {"edgecolors": "white", "linewidths": 0.4, "zorder": 3}
+    plane.scatter(x, y, s=np.concatenate(sizes), c=colours, **style)
 
 
 def _draw_key(plane: "Axes", brains: Sequence[GlassBrain]) -> None:
