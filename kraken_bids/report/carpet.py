@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -151,23 +150,17 @@ def draw_groups(plane: "Axes", layout: Layout, tops: Sequence[float]) -> None:
     """
     unit = CARPET / len(layout.order)
     colours = group_colours(layout)
-    places = np.arange(len(colours) + 1) * unit
     right = LEFT - 3
     left, start = right - STRIP, right - STRIP - 12
+    edges = np.add.outer(tops, np.arange(len(colours) + 1) * unit)
+    boxes = left, edges[:, :-1], right, edges[:, 1:]
+    theme.add_boxes(plane, boxes, facecolors=colours, antialiaseds=False)
     placed = spread_labels(layout.middles * unit, gap=14.5, low=5, high=CARPET - 5)
-    boxes, ties = [], []
+    ties = []
     for top in tops:
-        boxes += [
-            [(left, low), (right, low), (right, high), (left, high)]
-            for low, high in pairwise(top + places)
-        ]
         for name, middle, y in zip(layout.titles, layout.middles * unit, placed, strict=True):
             ties.append([(start, top + y), (start + 3, top + y), (start + 10, top + middle)])
             style = {"ha": "right", "va": "center", "fontsize": theme.SMALL}
             theme.add_text(plane, start - 3, top + y, name, **style)
-    strips = theme.collections.PolyCollection(
-        boxes, facecolors=np.tile(colours, (len(tops), 1)), linewidths=0, antialiaseds=False
-    )
     lines = theme.collections.LineCollection(ties, colors=theme.MUTED, linewidths=0.5)
-    for collection in (strips, lines):
-        plane.add_collection(collection, autolim=False)
+    plane.add_collection(lines, autolim=False)

@@ -1,7 +1,6 @@
 """Colour scales of matrices: their range, colours and the values that a bar names."""
 
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -95,13 +94,8 @@ def draw_colour_bar(
     left, top, width, height = place
     right, bottom = left + width, top + height
     edges = bottom - np.linspace(0, height, colours.N + 1)
-    boxes = [
-        [(left, low), (right, low), (right, high), (left, high)] for low, high in pairwise(edges)
-    ]
-    bar = theme.collections.PolyCollection(
-        boxes, facecolors=colours.colors, linewidths=0, antialiaseds=False
-    )
-    plane.add_collection(bar, autolim=False)
+    boxes = left, edges[:-1], right, edges[1:]
+    theme.add_boxes(plane, boxes, facecolors=colours.colors, antialiaseds=False)
     ticks = choose_ticks(norm, at_most=at_most)
     heights = [bottom - height * float(norm(value)) for value, _ in ticks]
     plane.hlines(heights, right, right + 3.5, color=theme.MUTED, linewidth=0.6)

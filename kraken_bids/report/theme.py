@@ -140,6 +140,24 @@ def add_plane(figure: "Figure") -> "Axes":
     return plane
 
 
+def add_boxes(axes: "Axes", boxes: tuple[Floats | float, ...], **style: Any) -> None:
+    """Boxes drawn as one, since many patches take long.
+
+    Parameters
+    ----------
+    boxes : tuple of four arrays or numbers
+        Left, top, right and bottom of each box, or of all of them.
+    **style
+        Of the collection, such as ``facecolors``, which begin again after the last of them.
+    """
+    from matplotlib.collections import PolyCollection
+
+    left, top, right, bottom = np.broadcast_arrays(*boxes)
+    corners = np.stack([left, top, right, top, right, bottom, left, bottom], axis=-1)
+    drawn = PolyCollection(list(corners.reshape(-1, 4, 2)), linewidths=0, **style)
+    axes.add_collection(drawn, autolim=False)
+
+
 def style_axes(axes: "Axes", *, x_label: str = "", y_label: str = "", grid: str = "y") -> None:
     """Light axes: two thin spines, small ticks, a faint grid behind the data."""
     for side in ("top", "right"):

@@ -154,13 +154,9 @@ def _draw_lengths(axes: "Axes", row: TractogramRow) -> None:
     starts = row.length_bin_mm * np.arange(len(counts))
     filled = np.flatnonzero(counts)
     end = row.length_bin_mm * max(20, int(filled[-1]) + 2 if filled.size else 0)
-    bars = zip(
-        starts[filled], starts[filled] + 0.92 * row.length_bin_mm, counts[filled], strict=True
-    )
-    corners = [[(a, 0), (a, n), (b, n), (b, 0)] for a, b, n in bars]
-    axes.add_collection(
-        theme.collections.PolyCollection(corners, facecolors=theme.ACCENT, linewidths=0, alpha=0.8)
-    )
+    left = starts[filled]
+    boxes = left, 0, left + 0.92 * row.length_bin_mm, counts[filled]
+    theme.add_boxes(axes, boxes, facecolors=theme.ACCENT, alpha=0.8)
     axes.set(xlim=(0, end), ylim=(0, max(1.0, counts.max(initial=0)) * 1.08))
     axes.yaxis.set_major_locator(theme.ticker.MaxNLocator(4, integer=True))
     axes.yaxis.set_major_formatter(lambda value, _: format_count(round(value)))
