@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from kraken_bids.bids.names import parse_name
@@ -82,7 +83,7 @@ def gather(group: WrittenGroup) -> list[AtlasCommunities] | None:
     found = []
     folder = group_path(group.output_dir, "x").parent
     for path in sorted(folder.glob("atlas-*_desc-communities_metrics.tsv")):
-        own = read_or_none(lambda path=path: _read(group, path))  # type: ignore[misc]
+        own = read_or_none(partial(_read, group, path))
         if own is not None:
             found.append(own)
     return found or None
@@ -146,11 +147,11 @@ def _read_scans(
     found = []
     for source in series[:MAX_SCANS]:
         own = parse_name(source)
-        name = Path(source).name.replace(f"_desc-{CLEANED}_", "_desc-communities_")
-        path = next(iter(group.output_dir.glob(f"sub-*/**/func/{name}")), None)
-        carpet = read_or_none(lambda path=path: read_carpet(path, names)) if path else None  # type: ignore[misc]
+        place = group.output_dir / source.removeprefix("bids::")
+        path = place.with_name(place.name.replace(f"_desc-{CLEANED}_", "_desc-communities_"))
+        carpet = read_or_none(partial(read_carpet, path, names)) if path.exists() else None
         label = "_".join(f"{key}-{own[key]}" for key in ("sub", "ses") if key in own)
-        if path and carpet is not None:
+        if carpet is not None:
             found.append(ShownScan(carpet, group.pages.get(label, ""), is_outdated(path)))
     return found
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -41,12 +42,13 @@ def list_presence(written: Written) -> list[ScanPresence]:
     """Read the presence of communities in every scan of a session."""
     found = []
     report = group_report_path(written.output_dir)
+    names_of = cache(partial(list_communities, written.output_dir))
     for path in written.list_files("func/*_desc-communities_timeseries.tsv"):
         atlas = parse_name(path).get("atlas", "")
-        names = list_communities(written.output_dir, atlas)
+        names = names_of(atlas)
         if not names:  # the group level was stopped before it wrote them
             continue
-        carpet = read_or_none(lambda path=path, names=names: read_carpet(path, names))  # type: ignore[misc]
+        carpet = read_or_none(partial(read_carpet, path, names))
         if carpet is None:
             continue
         sidecar = read_facts(sidecar_path(path))
