@@ -1,17 +1,15 @@
 """Measured and predicted connectomes of a session, flavor by flavor."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.connectome.matrices import fill_square, find_missing_regions, square_to_edges
+from kraken_bids.connectome.matrices import find_missing_regions, square_to_edges
 from kraken_bids.flavors import Flavor, describe_flavor
 from kraken_bids.io.records import from_sidecar
-from kraken_bids.io.tables import read_relmat
 from kraken_bids.report.section import Floats, Group
-from kraken_bids.report.written import Written, display_order, read_or_none
+from kraken_bids.report.written import Written, display_order
 from kraken_bids.scores.quality_control import CrossModalScore
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
@@ -82,8 +80,7 @@ def list_panels(written: Written) -> tuple[FlavorPanel, ...]:
 
 def _build_panel(written: Written, flavor: Flavor) -> FlavorPanel:
     table = written.read_regions(flavor.parcellation)
-    path = written.member.connectomes.get(flavor)
-    square = None if path is None else _read_measured(path, table.n_regions)
+    square = written.read_measured(flavor, table.n_regions)
     n_missing = 0 if square is None else int(find_missing_regions(square).sum())
     usable = square is not None and n_missing <= MAX_IMPUTED_SHARE * table.n_regions
     return FlavorPanel(
@@ -98,12 +95,6 @@ def _build_panel(written: Written, flavor: Flavor) -> FlavorPanel:
         used_as_input=usable,
         mean_edge=None if square is None else float(np.nanmean(square_to_edges(square))),
     )
-
-
-def _read_measured(path: Path, n_regions: int) -> Floats | None:
-    """Read a measured matrix; None where the file is broken, so that the rest can be shown."""
-    found = read_or_none(lambda: fill_square(read_relmat(path), str(path)))
-    return found[0] if found is not None and len(found[0]) == n_regions else None
 
 
 def _list_predictions(

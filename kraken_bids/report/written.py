@@ -24,6 +24,7 @@ from kraken_bids.bids.outputs import (
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.sidecars import read_digest
 from kraken_bids.cohort.standing import flavor_of
+from kraken_bids.connectome.matrices import fill_square
 from kraken_bids.exceptions import FlavorError, KrakenBidsError
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.facts import Facts, read_facts, read_table
@@ -171,6 +172,14 @@ class Written(Known):
         """Files of the session by name, without what an earlier run has left."""
         found = sorted(self.folder.glob(pattern))
         return [path for path in found if not self.leftovers.holds(path)]
+
+    def read_measured(self, flavor: Flavor, n_regions: int) -> Floats | None:
+        """Measured square matrix; None where it was not measured, or is damaged."""
+        path = self.member.connectomes.get(flavor)
+        if path is None:
+            return None
+        found = read_or_none(lambda: fill_square(read_relmat(path), str(path)))
+        return found[0] if found is not None and len(found[0]) == n_regions else None
 
     @cached_property
     def _predicted(self) -> Mapping[str, object]:

@@ -2,17 +2,17 @@
 
 from collections.abc import Mapping
 
-from kraken_bids.connectome.matrices import fill_square, square_to_edges
+from kraken_bids.connectome.matrices import square_to_edges
 from kraken_bids.flavors import Flavor
-from kraken_bids.io.tables import read_relmat
 from kraken_bids.report.edge_views import draw_connections
-from kraken_bids.report.section import Floats, Group, Section
+from kraken_bids.report.panels import CROSS_MODAL
+from kraken_bids.report.section import Group, Section
 from kraken_bids.report.sections.brain import GlassBrain, find_strongest
-from kraken_bids.report.written import Written, read_or_none, sort_flavors
+from kraken_bids.report.written import Written, sort_flavors
 
 MAX_SHOWN = 60
-OTHERS = {"FC": ("fusionSC", "structure"), "SC": ("fusionFC", "function")}
-"""Source of predictions of each modality from the other one alone, and its name."""
+OTHERS = {"FC": "structure", "SC": "function"}
+"""What each modality is predicted from."""
 Brains = dict[str, GlassBrain]
 
 
@@ -28,17 +28,17 @@ def gather(written: Written) -> dict[Group, Brains] | None:
 
 
 def _find_brains(written: Written, flavor: Flavor) -> Brains:
-    edges = read_or_none(lambda: _read_edges(written, flavor))
-    if edges is None:
-        return {}
-    source, name = OTHERS[flavor.group]
     n_regions = written.read_regions(flavor.parcellation).n_regions
-    square = written.read_prediction(flavor, source, n_regions)
+    measured = written.read_measured(flavor, n_regions)
+    if measured is None:
+        return {}
+    edges = square_to_edges(measured)
+    predicted = written.read_prediction(flavor, CROSS_MODAL[flavor.group], n_regions)
     mean, _ = written.means.get(flavor.name, (None, None))
     wanted = {
         "strongest connections, as measured": edges,
-        f"strongest connections, as predicted from {name} alone": (
-            None if square is None else square_to_edges(square)
+        f"strongest connections, as predicted from {OTHERS[flavor.group]} alone": (
+            None if predicted is None else square_to_edges(predicted)
         ),
         "changed most: measured connections less the mean of the group": (
             edges - mean if mean is not None and mean.shape == edges.shape else None
@@ -49,11 +49,6 @@ def _find_brains(written: Written, flavor: Flavor) -> Brains:
         for title, values in wanted.items()
     }
     return {title: brain for title, brain in found.items() if brain is not None}
-
-
-def _read_edges(written: Written, flavor: Flavor) -> Floats:
-    path = written.member.connectomes[flavor]
-    return fill_square(read_relmat(path), str(path))[1]
 
 
 def draw(found: Mapping[Group, Brains]) -> dict[str, bytes]:
