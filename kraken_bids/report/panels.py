@@ -10,10 +10,9 @@ from kraken_bids.flavors import Flavor, describe_flavor
 from kraken_bids.io.records import from_sidecar
 from kraken_bids.report.section import Floats, Group
 from kraken_bids.report.written import Written, display_order
-from kraken_bids.scores.quality_control import CrossModalScore
+from kraken_bids.scores.quality_control import CROSS_MODAL, CrossModalScore
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
-CROSS_MODAL = {"FC": "fusionSC", "SC": "fusionFC"}
 MAX_PREDICTIONS = 2
 
 

@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from kraken_bids.connectome.matrices import square_to_edges
 from kraken_bids.flavors import Flavor
 from kraken_bids.report.edge_views import draw_connections
-from kraken_bids.report.panels import CROSS_MODAL
 from kraken_bids.report.section import Group, Section
 from kraken_bids.report.sections.brain import GlassBrain, find_strongest
 from kraken_bids.report.written import Written, sort_flavors
+from kraken_bids.scores.quality_control import CROSS_MODAL
 
 MAX_SHOWN = 60
 OTHERS = {"FC": "structure", "SC": "function"}

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from kraken_bids.report.panels import CROSS_MODAL, FlavorPanel, list_panels
+from kraken_bids.report.panels import FlavorPanel, list_panels
 from kraken_bids.report.section import Section
 from kraken_bids.report.words import explain_source
+from kraken_bids.scores.quality_control import CROSS_MODAL
 
 
 def _name_column(panel: FlavorPanel, source: str) -> str:
