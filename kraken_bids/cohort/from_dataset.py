@@ -18,6 +18,7 @@ from kraken_bids.cohort.measurements import Measurement, read_measurement
 from kraken_bids.cohort.projections import Cohort, Projected, project_cohort
 from kraken_bids.cohort.recalled_matrices import recall_relmat
 from kraken_bids.cohort.shape_hints import explain_shape
+from kraken_bids.cohort.sidecars import REDONE
 from kraken_bids.cohort.standing import choose_standing
 from kraken_bids.connectome.matrices import fill_square, find_missing_regions
 from kraken_bids.exceptions import ConnectomeError
@@ -64,6 +65,11 @@ class Member:
             flavor: known[path] if path in known else read_measurement(path)
             for flavor, path in self.connectomes.items()
         }
+
+    @property
+    def measured_digests(self) -> set[str]:
+        """``RunDigest`` of each measured file, without the λ of the group level."""
+        return {one.run_digest.partition(REDONE)[0] for one in self.measurements.values()}
 
 
 @dataclass(frozen=True)

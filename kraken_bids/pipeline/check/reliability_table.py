@@ -7,7 +7,6 @@ from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.part_pairs import PartPair, PartSummary, read_pairs, summarize_pairs
-from kraken_bids.cohort.sidecars import REDONE
 from kraken_bids.io.records import remove_records, write_records
 
 STAGE = "reliability"
@@ -37,6 +36,5 @@ def _read_all(
         folder = output_dir.joinpath(*(f"{k}-{v}" for k, v in member.entities.items()))
         if not any(folder.glob("func/*_reliability.tsv")):
             continue
-        digests = {one.run_digest.partition(REDONE)[0] for one in member.measurements.values()}
         with failing_alone(failures, subject=member.subject, session=member.session, stage=STAGE):
-            yield read_pairs(folder, digests)
+            yield read_pairs(folder, member.measured_digests)

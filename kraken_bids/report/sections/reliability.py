@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from kraken_bids.cohort.part_pairs import PartPair, PartSummary, read_pairs
-from kraken_bids.cohort.sidecars import REDONE
 from kraken_bids.report.section import Section
 from kraken_bids.report.written import Written, read_or_none, sort_flavors
 from kraken_bids.report.written_group import WrittenGroup, read_group_records
@@ -33,8 +33,8 @@ class PairTable:
 
 def list_pairs(written: Written) -> PairTable | None:
     """Pairs of the parts of a session; None where no parts were asked for."""
-    digests = {one.run_digest.partition(REDONE)[0] for one in written.member.measurements.values()}
-    return _arrange(read_or_none(lambda: read_pairs(written.folder, digests)) or [])
+    read = partial(read_pairs, written.folder, written.member.measured_digests)
+    return _arrange(read_or_none(read) or [])
 
 
 def list_summaries(group: WrittenGroup) -> PairTable | None:
