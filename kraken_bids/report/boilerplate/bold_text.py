@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.facts import Facts
-from kraken_bids.report.boilerplate.sessions import Described, join, span
+from kraken_bids.report.boilerplate.sessions import Described, group_alike, join, span, span_counts
 
 MOTION_24 = (
     "24 motion parameters (six rigid-body parameters, their temporal derivatives, and the squares "
@@ -64,12 +64,8 @@ MEASURES = {
 
 def describe_bold(described: Described) -> list[str]:
     """Paragraphs on functional connectomes, one for each way of cleaning; none without any."""
-    by_way: dict[str, list[tuple[Flavor, Facts]]] = {}
-    for flavor, facts in described.list_sidecars("FC"):
-        if facts.text("Denoising"):
-            way = "|".join(map(str, (facts.plain.get(key) for key in WAY)))
-            by_way.setdefault(way, []).append((flavor, facts))
-    paragraphs = [_describe_way(own) for own in by_way.values()]
+    cleaned = [(f, facts) for f, facts in described.list_sidecars("FC") if facts.text("Denoising")]
+    paragraphs = [_describe_way(own) for own in group_alike(cleaned, WAY)]
     if paragraphs:
         paragraphs[-1] += _describe_amount(described)
     return paragraphs
@@ -175,8 +171,7 @@ def _describe_volumes(facts: Facts, runs: Sequence[Facts]) -> list[str]:
     dropped = [run.count("VolumesDropped") or 0 for run in runs]
     threshold = facts.number("FDThreshold")
     if any(dropped):
-        low, high = min(dropped), max(dropped)
-        number = f"{low}" if low == high else f"{low} to {high}"
+        number = span_counts(dropped)
         found.append(
             f"Of each run, the first {number} volumes, before the steady state, were discarded"
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.io.facts import Facts, read_facts
-from kraken_bids.report.boilerplate.sessions import join
+from kraken_bids.report.boilerplate.sessions import group_alike, join
 
 WAY = ("Settings", "ChosenByHalves", "Methods", "Surrogates")
 """Fields of a record whose values make a paragraph of its own."""
@@ -17,17 +17,14 @@ NULLS = "{n} series with randomised phases and {n} with shuffled volumes for eac
 def describe_communities(output_dir: Path) -> list[str]:
     """Paragraph on the communities of the group; none where they were not searched for."""
     folder = group_path(output_dir, "")
-    found = {
-        parse_name(path).get("atlas", ""): read_facts(path)
+    found = [
+        (parse_name(path).get("atlas", ""), read_facts(path))
         for path in sorted(folder.glob("atlas-*_desc-communities_history.json"))
-    }
-    found = {atlas: facts for atlas, facts in found.items() if "Settings" in facts}
-    if not found:
-        return []
-    alike: dict[str, list[str]] = {}
-    for atlas, facts in found.items():
-        alike.setdefault(str([facts.plain.get(key) for key in WAY]), []).append(atlas)
-    return [_describe_way(atlases, found[atlases[0]]) for atlases in alike.values()]
+    ]
+    searched = [(atlas, facts) for atlas, facts in found if "Settings" in facts]
+    return [
+        _describe_way([atlas for atlas, _ in own], own[0][1]) for own in group_alike(searched, WAY)
+    ]
 
 
 def _describe_way(atlases: Sequence[str], facts: Facts) -> str:

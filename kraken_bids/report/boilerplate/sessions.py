@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.flavors import Flavor
@@ -11,6 +12,7 @@ from kraken_bids.io.facts import Facts
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.report.written import Written, display_order
 
+T = TypeVar("T")
 LARGE = 1000
 """From here on numbers are whole."""
 MOST_READ = 50
@@ -59,6 +61,16 @@ class Described:
             return load_parcellation(name).n_regions
         own = (w for w in self.read if name in w.custom_atlases)
         return next((written.read_regions(name).n_regions for written in own), 0)
+
+
+def group_alike(
+    found: Iterable[tuple[T, Facts]], fields: Sequence[str]
+) -> list[list[tuple[T, Facts]]]:
+    """Group what sidecars describe alike: those whose fields have the same values."""
+    groups: dict[str, list[tuple[T, Facts]]] = {}
+    for one in found:
+        groups.setdefault(str([one[1].plain.get(name) for name in fields]), []).append(one)
+    return list(groups.values())
 
 
 def join(words: Iterable[str]) -> str:
