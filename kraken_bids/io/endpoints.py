@@ -1,5 +1,6 @@
 """Ends of streamlines without what lies between: arrays of numpy, as of UKB-connectomics."""
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import explain_absence
-from kraken_bids.io.stored_rows import BROKEN
+from kraken_bids.io.stored_rows import BROKEN, Rows, load_rows, open_npy
 from kraken_bids.io.track_blocks import TrackBlock, Vertices
 
 EXTENSION = ".npy"
@@ -33,8 +34,8 @@ class Endpoints:
         InputError
             If the file has changed.
         """
-        stored = _map(self.path)
-        for first in range(0, len(stored), STREAMLINES_AT_ONCE):
+        stored = _open(self.path)
+        for first in range(0, stored.shape[0], STREAMLINES_AT_ONCE):
             some = stored[first : first + STREAMLINES_AT_ONCE]
             yield some.reshape(-1, 2, 3).astype(np.float32)
 
@@ -69,13 +70,13 @@ def open_endpoints(path: Path) -> Endpoints:
     ------
     UKB-connectomics, ``save_endpoints_as_npy.py``: float16 of a ``.tck`` of ends.
     """
-    stored = _map(Path(path))
+    stored = _open(Path(path))
     if stored.dtype.kind != "f" or stored.shape[1:] not in {(2, 3), (6,)}:
         raise InputError(
             f"expected ends of streamlines, real numbers of shape [n, 2, 3] or [n, 6], in {path}; "
             f"found shape {stored.shape} of {stored.dtype}. Give the endpoints, not the weights."
         )
-    return Endpoints(Path(path), len(stored))
+    return Endpoints(Path(path), stored.shape[0])
 
 
 def holds_ends_only(path: Path) -> bool:
@@ -91,24 +92,21 @@ def read_stored_weights(path: Path) -> NDArray[np.float32]:
     InputError
         If it is missing, damaged, or of another shape.
     """
-    stored = _map(path)
-    if stored.dtype.kind not in "fiu" or stored.size != len(stored):
+    stored = _open(path)
+    if stored.dtype.kind not in "fiu" or stored.shape[:1] != (math.prod(stored.shape),):
         raise InputError(
             f"expected one weight per streamline in {path}; found shape {stored.shape} of "
             f"{stored.dtype}. Give what tcksift2 wrote."
         )
-    return stored.reshape(-1).astype(np.float32)
+    return load_rows(stored).reshape(-1).astype(np.float32)
 
 
-def _map(path: Path) -> NDArray[np.generic]:
+def _open(path: Path) -> Rows:
     """Array on disk, no more of which is read than is asked for."""
     try:
-        stored = np.load(path, mmap_mode="r", allow_pickle=False)
-        if not isinstance(stored, np.ndarray) or not stored.ndim:
-            raise ValueError("something else than an array")
+        return open_npy(path)
     except BROKEN as error:
         raise InputError(
             f"expected a whole numpy array in {path}; reading it gave: {error}. "
             f"{explain_absence(path) or 'Copy the file again.'}"
         ) from error
-    return stored

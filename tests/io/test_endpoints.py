@@ -61,7 +61,8 @@ def test_other_arrays_are_no_ends(tmp_path: Path, shape: tuple[int, ...]) -> Non
 def test_damaged_files_and_pickles_are_refused(tmp_path: Path) -> None:
     """Cut, empty, of objects, an archive, missing."""
     whole = save(tmp_path / "a.npy", ENDS).read_bytes()
-    for content in (whole[:700], whole[:20], b"", b"\x80\x04N."):
+    long_header = b"\x93NUMPY\x02\x00" + (1 << 31).to_bytes(4, "little")
+    for content in (whole[:700], whole[:20], b"", b"\x80\x04N.", long_header):
         (tmp_path / "b.npy").write_bytes(content)
         with pytest.raises(InputError, match="expected a whole numpy array"):
             open_tractogram(tmp_path / "b.npy")
