@@ -46,14 +46,9 @@ class ColumnRows:
     """Rows of the panel, and where in it they are."""
 
     @property
-    def lengths(self) -> tuple[int, ...]:
-        """Of its axes in MATLAB, those of one value left out."""
-        return tuple(n for n in self.variable.shape if n != 1)
-
-    @property
     def shape(self) -> tuple[int, ...]:
-        """Its lengths, rows first."""
-        return self.lengths
+        """Lengths of its axes in MATLAB, those of one value left out."""
+        return tuple(n for n in self.variable.shape if n != 1)
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -80,7 +75,7 @@ class ColumnRows:
 
     def turn(self) -> "StackedRows":
         """Take the last axis for that of the rows."""
-        own = self.lengths
+        own = self.shape
         return StackedRows(self.path, self.variable, (own[-1], *own[:-1]))
 
     def read_cells(self) -> Iterator[NDArray[Any]]:
@@ -88,7 +83,7 @@ class ColumnRows:
 
         Cells are those of the other axes, of which the first varies fastest.
         """
-        n_rows, *rest = self.lengths
+        n_rows, *rest = self.shape
         width = int(np.prod(rest))
         step = max(1, CHUNK_BYTES // (n_rows * self.dtype.itemsize))
         with naming(self.path), open_numbers(self.path, self.variable) as stream:
@@ -107,7 +102,7 @@ class ColumnRows:
 
     def _read_panel(self, asked: range) -> None:
         """Pass over the file once, and keep the rows that are asked for and those after them."""
-        n_rows, *rest = self.lengths
+        n_rows, *rest = self.shape
         width = int(np.prod(rest))
         n_bytes = n_rows * width * self.dtype.itemsize
         fits = max(PANEL_BYTES, n_bytes // SHARE) // (width * self.dtype.itemsize)
