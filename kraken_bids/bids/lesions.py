@@ -124,12 +124,13 @@ def _space_of(entities: Mapping[str, str]) -> str:
 
 
 def _list_raw(search: Search) -> Iterator[SubjectFile]:
-    """Yield the lesion masks of raw datasets, whose other files are never listed."""
+    """Yield what lies in the anat folders of raw datasets, whose other files are never listed."""
     for dataset in search.datasets:
         root = dataset.path / f"sub-{search.subject}"
         if dataset.kind != "raw" or not is_folder(root):
             continue
-        for path in sorted((*root.glob("anat/*"), *root.glob("ses-*/anat/*"))):
+        # hidden ones are no data: macOS writes ._NAME beside NAME
+        for path in sorted((*root.glob("anat/[!.]*"), *root.glob("ses-*/anat/[!.]*"))):
             folder = path.parent.parent.name
             session = folder.removeprefix("ses-") if folder.startswith("ses-") else None
             entities = {**parse_name(path), "datatype": "anat"}

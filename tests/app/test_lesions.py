@@ -136,6 +136,7 @@ def test_regions_under_a_lesion_are_named_and_those_lost_are_missing(study: Stud
     study.write_subject("01")
     study.write_subject("02")
     save(study.bids / "sub-01/anat/sub-01_label-lesion_mask.nii.gz", LESION)
+    (study.bids / "sub-01/anat/._sub-01_label-lesion_mask.nii.gz").write_bytes(b"\0\5\x16\7")
     outcome = study.run()
     assert outcome.exit_code == 0, outcome.output
     whole = np.bincount(LABELS.ravel(), minlength=6)[1:]
