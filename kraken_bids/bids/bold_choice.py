@@ -3,12 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from kraken_bids.bids.cleaned_bold import (
-    drop_concatenated,
-    is_cleaned,
-    is_cleaned_bold,
-    rank_cleaned,
-)
+from kraken_bids.bids.cleaned_bold import drop_concatenated, is_cleaned, rank_cleaned
 from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.index import JOINED, SubjectFile
 from kraken_bids.bids.label_images import IMAGES
@@ -18,20 +13,24 @@ from kraken_bids.exceptions import InputError
 
 BoldBySpace = Mapping[str, Sequence[SubjectFile]]
 
-
 TAKES_CLEANED = ("auto", "none")
 """``--denoise`` of which BOLD that is cleaned already may be taken."""
 
 
 def is_measurable(file: SubjectFile, desc: str) -> bool:
     """Whether a file is BOLD that may be measured: preprocessed, or cleaned already."""
-    return is_preprocessed_bold(file, desc) or is_cleaned_bold(file)
+    return _is_volumes(file) and (file.is_called(desc=desc) or is_cleaned(file.entities))
 
 
-def is_preprocessed_bold(file: SubjectFile, desc: str = "preproc") -> bool:
+def is_preprocessed_bold(file: SubjectFile) -> bool:
     """Whether a file is a preprocessed BOLD volume series in a named space, echoes combined."""
+    return _is_volumes(file) and file.is_called(desc="preproc")
+
+
+def _is_volumes(file: SubjectFile) -> bool:
+    """Whether a file is a BOLD volume series in a named space, echoes combined."""
     return (
-        file.is_called(suffix="bold", desc=desc, echo=None, datatype="func")
+        file.is_called(suffix="bold", echo=None, datatype="func")
         and file.entities["extension"] in IMAGES
         and "space" in file.entities
     )

@@ -8,7 +8,6 @@ from typing import Any
 
 from kraken_bids.bids.datasets import XCP_D
 from kraken_bids.bids.index import JOINED, SubjectFile
-from kraken_bids.bids.label_images import IMAGES
 from kraken_bids.io.tables import read_header
 
 CLEANED = re.compile(
@@ -57,16 +56,6 @@ def is_cleaned(entities: Mapping[str, str]) -> bool:
     """Whether the name of a BOLD series says that it is cleaned."""
     desc = entities.get("desc", "")
     return bool(desc) and CLEANED.fullmatch(desc) is not None
-
-
-def is_cleaned_bold(file: SubjectFile) -> bool:
-    """Whether a file is a cleaned BOLD volume series in a named space, echoes combined."""
-    return (
-        file.is_called(suffix="bold", echo=None, datatype="func")
-        and file.entities["extension"] in IMAGES
-        and "space" in file.entities
-        and is_cleaned(file.entities)
-    )
 
 
 def rank_cleaned(entities: Mapping[str, str]) -> tuple[bool, int, str]:
