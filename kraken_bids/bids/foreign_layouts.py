@@ -25,6 +25,7 @@ HCP_PLACES = ("*", "*/files", "sub-*/ses-*", "sub-*/ses-*/files")
 """Where a participant's ``MNINonLinear`` lies below the root: HCP's own releases; as XCP-D and
 ABCD's releases have it; the HCP pipelines as a BIDS App."""
 REST = "fMRI/rfMRI.ica"
+REST_CLEANED = f"{REST}/filtered_func_data_clean.nii.gz"
 ENDPOINTS = "tractography/endpoints"
 UKB_PLACES = (REST, ENDPOINTS)
 """What shows a participant's folder of UK Biobank: resting BOLD, or UKB-connectomics' tracks."""
@@ -136,7 +137,7 @@ def _name_hcp(session: Path) -> Iterator[tuple[Path, dict[str, str]]]:
 
 def _name_uk_biobank(folders: Sequence[Path]) -> Iterator[tuple[Path, dict[str, str]]]:
     yield folders[0], {"suffix": "none", "extension": "", "datatype": "func"}
-    bold = find_file(folders, f"{REST}/filtered_func_data_clean.nii.gz")
+    bold = find_file(folders, REST_CLEANED)
     if bold:
         yield bold, {"task": "rest", "space": NATIVE, **OF_BOLD}
 

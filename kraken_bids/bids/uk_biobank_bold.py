@@ -9,6 +9,7 @@ from kraken_bids.bids.foreign_layouts import (
     MNI,
     NATIVE,
     REST,
+    REST_CLEANED,
     UK_BIOBANK,
     find_file,
     list_sessions,
@@ -22,12 +23,14 @@ from kraken_bids.io.fsl_transforms import FslTransform
 from kraken_bids.io.texts import read_json
 from kraken_bids.parcellations import APARCASEG, Parcellation
 
-BOLD = f"{REST}/filtered_func_data_clean.nii.gz"
 MOTION = f"{REST}/mc/prefiltered_func_data_mcf.par"
-REFERENCES = (f"{REST}/reg/example_func.nii.gz", f"{REST}/example_func.nii.gz", BOLD)
+REFERENCES = (f"{REST}/reg/example_func.nii.gz", f"{REST}/example_func.nii.gz", REST_CLEANED)
 """Images that lie on the grid of the BOLD."""
-ANATOMIES = (f"{REST}/reg/highres.nii.gz", "T1/T1_brain.nii.gz", "T1/T1.nii.gz")
+T1_IMAGES = ("T1/T1_brain.nii.gz", "T1/T1.nii.gz")
+ANATOMIES = (f"{REST}/reg/highres.nii.gz", *T1_IMAGES)
 """Images that lie on the grid of the T1w image that the BOLD was registered to."""
+FORWARD = f"{REST}/reg/example_func2standard_warp.nii.gz"
+INVERSE = f"{REST}/reg/standard2example_func_warp.nii.gz"
 SEGMENTATIONS = ("FreeSurfer/mri/aparc+aseg.mgz", "FreeSurfer/mri/aparc+aseg.nii.gz")
 PARTIAL_VOLUMES = {"CSF": 0, "GM": 1, "WM": 2}
 """Numbers of FAST's partial volume maps."""
@@ -48,9 +51,8 @@ def find_uk_biobank_inputs(
         If the BOLD is there without its motion.
     """
     here = [f for f in search.files if f.session == search.session]
-    dataset = here[0].dataset
-    key = search.subject, here[0].entities.get("ses")
-    folders = list_sessions(dataset.path, UK_BIOBANK)[key]
+    sessions = list_sessions(here[0].dataset.path, UK_BIOBANK)
+    folders = sessions[search.subject, search.session]
     bold = next((f for f in here if f.is_called(suffix="bold")), None)
     if bold is None:
         return FunctionalInputs(notes=(_explain_absence(folders),))
@@ -100,7 +102,7 @@ def _explain_absence(folders: Sequence[Path]) -> str:
     raw = find_file(folders, f"{REST}/filtered_func_data.nii.gz", "fMRI/rfMRI.nii.gz")
     found = f"found {raw}, which is not cleaned" if raw else "found none"
     return (
-        f"no resting BOLD that ICA-FIX has cleaned: expected {BOLD} in "
+        f"no resting BOLD that ICA-FIX has cleaned: expected {REST_CLEANED} in "
         f"{', '.join(map(str, folders))}; {found}. It comes with {FIELD}."
     )
 
@@ -119,7 +121,7 @@ def _find_labels(
         return None, f"no label image of {name}: {explain_absent_atlas(parcellation)}"
     if image.space == NATIVE:
         return image, ""
-    warp = _find_warp(folders)
+    warp = find_warp(folders, inverse=INVERSE, forward=FORWARD, grids=REFERENCES)
     if image.space == MNI and warp:
         return replace(image, fsl=(warp,)), ""
     if image.space != MNI:
@@ -128,10 +130,7 @@ def _find_labels(
             f"lead to {MNI}. Give --atlas {name} an image in {MNI}, or in the space of the run "
             f"(space-{NATIVE} in its name)."
         )
-    return None, (
-        f"no transform for {name}: expected {REST}/reg/example_func2standard_warp.nii.gz. It "
-        f"comes with {FIELD}."
-    )
+    return None, f"no transform for {name}: expected {FORWARD}. It comes with {FIELD}."
 
 
 def _find_aparcaseg(
@@ -147,15 +146,26 @@ def _find_aparcaseg(
     )
 
 
-def _find_warp(folders: Sequence[Path]) -> FslTransform | None:
-    """Points of the run's space into FSL's MNI152."""
-    grid = find_file(folders, *REFERENCES)
-    inverse = find_file(folders, f"{REST}/reg/standard2example_func_warp.nii.gz")
-    if grid and inverse:
-        return FslTransform(inverse, "field", points_of=grid, into=None)
-    forward = find_file(folders, f"{REST}/reg/example_func2standard_warp.nii.gz")
-    if grid and forward:
-        return FslTransform(forward, "inverse of a field", points_of=grid, into=None)
+def find_warp(
+    folders: Sequence[Path], *, inverse: str, forward: str, grids: Sequence[str]
+) -> FslTransform | None:
+    """Find the warp that carries points into FSL's MNI152, else one that is to be inverted.
+
+    Parameters
+    ----------
+    folders : sequence of path
+        Of a session.
+    inverse, forward : str
+        Warps that ``applywarp`` takes for images from MNI152, and for images to it.
+    grids : sequence of str
+        Images in the space of the points.
+    """
+    grid = find_file(folders, *grids)
+    from_mni, to_mni = find_file(folders, inverse), find_file(folders, forward)
+    if grid and from_mni:
+        return FslTransform(from_mni, "field", points_of=grid, into=None)
+    if grid and to_mni:
+        return FslTransform(to_mni, "inverse of a field", points_of=grid, into=None)
     return None
 
 

@@ -9,7 +9,7 @@ from kraken_bids.bids.index import Search
 from kraken_bids.bids.label_images import LabelImage, explain_absent_atlas, find_atlas_image
 from kraken_bids.bids.tractogram_labels import find_tract_labels
 from kraken_bids.bids.tractographies import StructuralInputs, Tractography
-from kraken_bids.bids.uk_biobank_bold import SEGMENTATIONS
+from kraken_bids.bids.uk_biobank_bold import SEGMENTATIONS, T1_IMAGES, find_warp
 from kraken_bids.io.fsl_transforms import FslTransform
 from kraken_bids.parcellations import APARCASEG, Parcellation
 
@@ -18,9 +18,8 @@ SPACE = "dwi"
 WEIGHTS = "tractography/metrics/sift_weights.npy"
 TBSS = "dMRI/TBSS/FA"
 FORWARD, INVERSE = f"{TBSS}/dti_FA_to_MNI_warp.nii.gz", f"{TBSS}/MNI_to_dti_FA_warp.nii.gz"
-GRIDS = ("dMRI/dMRI/dti_FA.nii.gz", f"{TBSS}/dti_FA.nii.gz")
+GRIDS = (INVERSE, "dMRI/dMRI/dti_FA.nii.gz", f"{TBSS}/dti_FA.nii.gz")
 T1_WARP = "T1/transforms/T1_to_MNI_warp.nii.gz"
-T1_IMAGES = ("T1/T1_brain.nii.gz", "T1/T1.nii.gz")
 OTHERS = (
     "10 million seeds at the border of grey and white matter, while the published model was "
     "trained on 5 million streamlines that were seeded dynamically"
@@ -41,8 +40,8 @@ def find_uk_biobank_tracts(
         If a file that the user named does not exist.
     """
     first = next(f for f in search.files if f.session == search.session)
-    key = search.subject, first.entities.get("ses")
-    folders = list_sessions(first.dataset.path, UK_BIOBANK)[key]
+    sessions = list_sessions(first.dataset.path, UK_BIOBANK)
+    folders = sessions[search.subject, search.session]
     tracks = next(
         (
             path
@@ -54,7 +53,7 @@ def find_uk_biobank_tracts(
     if tracks is None:
         return StructuralInputs()
     notes = [f"{tracks.name}: {OTHERS}."]
-    to_mni = _find_warp(folders)
+    to_mni = find_warp(folders, inverse=INVERSE, forward=FORWARD, grids=GRIDS)
     labels: dict[str, LabelImage] = {}
     for parcellation in parcellations:
         name = parcellation.name
@@ -86,17 +85,6 @@ def _describe(
         space=SPACE,
         labels=labels,
     )
-
-
-def _find_warp(folders: Sequence[Path]) -> FslTransform | None:
-    """Points of the diffusion images' space into FSL's MNI152."""
-    inverse = find_file(folders, INVERSE)
-    if inverse:
-        return FslTransform(inverse, "field", points_of=inverse, into=None)
-    forward, grid = find_file(folders, FORWARD), find_file(folders, *GRIDS)
-    if forward and grid:
-        return FslTransform(forward, "inverse of a field", points_of=grid, into=None)
-    return None
 
 
 def _find_aparcaseg(
