@@ -148,6 +148,11 @@ def reorder_regions(
     return values[..., back[:, None], back]
 
 
+def number_edges(first: Places, second: Places, n_regions: int) -> Places:
+    """Place of each edge in the upper triangle, row by row, of regions ``first`` < ``second``."""
+    return first * (2 * n_regions - first - 1) // 2 + second - first - 1
+
+
 def _find_order(parcellation: str, name: str) -> Places:
     orders = {order.name: order.places for order in list_region_orders(parcellation)}
     if name not in orders:
@@ -254,7 +259,7 @@ def _order_edges(order: RegionOrder | None, n_regions: int, *, is_lower: bool) -
     if order is not None:
         rows, columns = order.places[rows], order.places[columns]
     first, second = np.minimum(rows, columns), np.maximum(rows, columns)
-    edges = first * (2 * n_regions - first - 1) // 2 + second - first - 1
+    edges = number_edges(first, second, n_regions)
     names = [*([order.name] if order else []), *([LOWER_TRIANGLE] if is_lower else [])]
     words = [*([order.words] if order else []), *([LOWER_WORDS] if is_lower else [])]
     return EdgeOrder(

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.parcellations import APARCASEG, Parcellation
+from kraken_bids.region_orders import number_edges
 
 WORD = re.compile(r"[A-Za-z0-9]+")
 SIDES = {"left": "L", "lh": "L", "l": "L", "right": "R", "rh": "R", "r": "R"}
@@ -77,8 +78,7 @@ def order_edges(places: NDArray[np.intp], n_regions: int) -> NDArray[np.intp] | 
     given[places[places >= 0]] = np.flatnonzero(places >= 0)
     rows, columns = np.triu_indices(n_regions, 1)
     first, second = np.sort(np.stack([given[rows], given[columns]]), axis=0)
-    edges = first * (2 * n_given - first - 1) // 2 + second - first - 1
-    return np.where(first < 0, -1, edges)
+    return np.where(first < 0, -1, number_edges(first, second, n_given))
 
 
 def name_few(names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.cohort.read_ahead import read_ahead
 from kraken_bids.io.stored_rows import Rows
+from kraken_bids.region_orders import number_edges
 
 Edges = NDArray[np.floating]
 
@@ -77,7 +78,7 @@ class EdgeColumns:
             place += len(cells)
             edges, mirrored = (_to_floats(cells[which]) for which in (row > column, row < column))
             row, column = row[row < column], column[row < column]
-            numbers = row * (2 * n - row - 1) // 2 + column - row - 1
+            numbers = number_edges(row, column, n)
             with np.errstate(invalid="ignore", over="ignore"):
                 own += weights[n_given : n_given + len(edges)] @ edges
                 other += weights[numbers] @ mirrored
