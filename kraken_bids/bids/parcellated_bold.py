@@ -12,7 +12,7 @@ from kraken_bids.bids.index import OF_THE_IMAGE, Search, SubjectFile
 from kraken_bids.bids.lesions import has_lesion
 from kraken_bids.bids.names import full_space
 from kraken_bids.bids.preprocessed_bold import BoldRun, FunctionalInputs
-from kraken_bids.bids.repetition_time import KEY, MAX_TR
+from kraken_bids.bids.repetition_time import KEY, is_repetition_time
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.texts import read_json
 
@@ -140,11 +140,11 @@ def _read_metadata(
     used = own[:1]
     for path in (f.path for f in sidecars if KEY not in metadata):
         said = read_json(path).get(KEY)
-        if KEY not in metadata and said is not None:
+        if said is not None:
             metadata[KEY] = said
             used.append(path)
     tr = metadata.get(KEY)
-    if isinstance(tr, bool) or not isinstance(tr, (int, float)) or not 0 < tr < MAX_TR:
+    if not is_repetition_time(tr):
         raise InputError(
             f"expected {KEY} in seconds for {table.path}, in the sidecar of its BOLD "
             f"(*_desc-denoised_bold.json beside it, or fMRIPrep's); found "

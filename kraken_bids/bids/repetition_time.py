@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 
@@ -93,7 +93,7 @@ def find_repetition_time(path: Path, metadata: Mapping[str, Any], header: ImageH
     if said is None:
         said = in_header
         _doubt_header(path, header)
-    if isinstance(said, bool) or not isinstance(said, (int, float)) or not 0 < said < MAX_TR:
+    if not is_repetition_time(said):
         raise InputError(
             f"expected the repetition time of {path.name} in seconds, as {KEY} in "
             f"{sidecar_path(path)} or in its header; found {_show(said, header)}. {_suggest(said)}"
@@ -106,6 +106,11 @@ def find_repetition_time(path: Path, metadata: Mapping[str, Any], header: ImageH
             path, said, in_header,
         )  # fmt: skip
     return float(said)
+
+
+def is_repetition_time(said: object) -> TypeGuard[float]:
+    """Whether what metadata say can be a repetition time in seconds."""
+    return isinstance(said, (int, float)) and not isinstance(said, bool) and 0 < said < MAX_TR
 
 
 def _list_inherited(bold: Path, shared: Sequence[Path] | None) -> Iterator[Path]:
