@@ -44,8 +44,9 @@ def invert_field(
     """
     back = np.linalg.inv(np.asarray(steps[0][0], np.float64))
     grid = np.indices(tuple(shape), np.float64).reshape(3, -1).T
-    targets = _apply(np.asarray(affine, np.float64), grid)
-    start = _apply(back, targets)
+    to_world = np.asarray(affine, np.float64)
+    targets = apply_steps(grid, [(to_world, None)])
+    start = apply_steps(targets, [(back, None)])
     found, error = start.copy(), np.full(len(start), np.inf)
     step = np.ones(len(start))
     active = np.arange(len(start))
@@ -71,7 +72,7 @@ def invert_field(
             f"{n_lost:,} have no way back. Compute the inverse with FSL: invwarp."
         )
     field = (found - start).reshape(*shape, 3).astype(np.float32)
-    return [(back, None), (back @ np.asarray(affine, np.float64), field)]
+    return [(back, None), (back @ to_world, field)]
 
 
 def _is_inside(points: NDArray[np.float64], steps: Sequence[Step]) -> NDArray[np.bool_]:
@@ -79,12 +80,7 @@ def _is_inside(points: NDArray[np.float64], steps: Sequence[Step]) -> NDArray[np
     (before, _), (affine, field) = steps
     assert field is not None
     to_voxels = np.linalg.inv(np.asarray(affine, np.float64)) @ np.asarray(before, np.float64)
-    voxels = _apply(to_voxels, points)
+    voxels = apply_steps(points, [(to_voxels, None)])
     last = np.array(field.shape[:3]) - 1
     inside: NDArray[np.bool_] = np.all((voxels >= RIM) & (voxels <= last - RIM), axis=1)
     return inside
-
-
-def _apply(affine: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.float64]:
-    moved: NDArray[np.float64] = points @ affine[:3, :3].T + affine[:3, 3]
-    return moved
