@@ -114,8 +114,8 @@ def split_header(text: bytes, mark: bytes = b"\t") -> tuple[tuple[str, ...] | No
     names = tuple(map(_read_name, line.rstrip(b"\r").split(mark)))
     cells = rest.lstrip(b"\r\n").partition(b"\n")[0].split(mark)
     if len(names) > 1 and (not names[0] or not _is_number(cells[0])):
-        # R writes nothing above the names of the rows
-        names = names[len(names) == len(cells) or not names[0] :]
+        # R writes nothing above the names of the rows, others a word or an empty cell
+        names = names[1:] if not names[0] or len(names) == len(cells) else names
         rest = _cut_names(rest, mark, names)
     if len(set(names)) < len(names) or not all(names):
         raise ValueError("a header with empty or repeated names")
