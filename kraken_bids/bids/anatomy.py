@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kraken_bids.bids.datasets import Dataset
+from kraken_bids.bids.foreign_layouts import MNI_FOLDER
 from kraken_bids.bids.index import Search, SubjectFile, pick_level
 from kraken_bids.bids.names import full_space, parse_name
 
@@ -52,7 +53,7 @@ def find_t1w(space: str, *, beside: Path, datasets: Sequence[Dataset]) -> Path |
     beside : path
         A file of the subject, in ``sub-01[/ses-1]/func`` or the like.
     """
-    of_hcp = next((p / HCP_T1W for p in beside.parents if p.name == "MNINonLinear"), None)
+    of_hcp = next((p / HCP_T1W for p in beside.parents if p.name == MNI_FOLDER), None)
     if of_hcp and of_hcp.is_file():
         return of_hcp
     below = _find_subject_folder(beside)

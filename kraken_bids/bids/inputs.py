@@ -167,10 +167,9 @@ def _find_function(search: Search, parcellations: Sequence[Parcellation]) -> Fun
         local = replace(search, files=files)
         if dataset is None:
             further = find_functional_inputs(local, parcellations)
-        elif dataset.pipeline == HCP:
-            further = _add_lesions(find_hcp_inputs(local, parcellations), search)
         else:
-            further = _add_lesions(find_uk_biobank_inputs(local, parcellations), search)
+            find = find_hcp_inputs if dataset.pipeline == HCP else find_uk_biobank_inputs
+            further = _add_lesions(find(local, parcellations), search)
         notes = further.notes
         if found.bold_runs and further.bold_runs:
             notes = (
