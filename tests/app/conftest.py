@@ -5,15 +5,16 @@ import json
 import logging
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import nibabel
 import numpy as np
 import pytest
-from click.testing import CliRunner
+from click.testing import CliRunner, Result
 
 from kraken_bids.cli.app import main
 from kraken_bids.demo.cohort import simulate_cohort
@@ -237,6 +238,34 @@ def _check_whole(path: Path) -> None:
         h5py.File(path).close()
     elif path.suffix == ".png":
         assert path.read_bytes().endswith(b"IEND\xaeB`\x82"), path
+
+
+def save_bold(
+    path: Path, values: np.ndarray, *, tr: float = 2.0, facts: Mapping[str, object] | None = None
+) -> None:
+    """Write a series [x, y, z, t] of voxels of 3 mm; with facts, a sidecar of them and of TR."""
+    image = nibabel.Nifti1Image(values.astype(np.float32), np.diag([3.0, 3, 3, 1]))
+    image.header.set_zooms((3, 3, 3, tr))
+    image.header.set_xyzt_units("mm", "sec")
+    nibabel.save(image, path)
+    if facts is not None:
+        sidecar = path.with_name(path.name.replace(".nii.gz", ".json"))
+        sidecar.write_text(json.dumps({"RepetitionTime": tr, **facts}))
+
+
+def measure(
+    bids: Path, out: Path, atlas: str, *words: object, level: str = "participant"
+) -> Result:
+    """Run a level with one custom atlas, ``NAME=FILE``, and no model."""
+    options = ("--atlases", atlas.partition("=")[0], "--atlas", atlas)
+    args = [str(word) for word in (bids, out, level, *options, *words)]
+    return CliRunner().invoke(main, args, catch_exceptions=False)
+
+
+@pytest.fixture
+def small(tree: SimpleNamespace) -> SimpleNamespace:
+    """Give functions for data sets of a few voxels, measured in an atlas of their own."""
+    return SimpleNamespace(describe=tree.describe, save_bold=save_bold, measure=measure)
 
 
 @pytest.fixture

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from kraken_bids.cli.app import main
 from kraken_bids.cli.tools import main as tools
 from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.io.writing import write_table
@@ -29,6 +28,7 @@ class Study:
     """A raw dataset with derivatives of fMRIPrep and of software that cleans."""
 
     bids: Path
+    small: Any
 
     @property
     def out(self) -> Path:
@@ -38,12 +38,7 @@ class Study:
     def describe(self, pipeline: str) -> Path:
         """Describe a dataset; the folder of its functional files."""
         root = self.bids / "derivatives" / pipeline
-        root.mkdir(parents=True, exist_ok=True)
-        content = {"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": "derivative"}
-        generated = [{"Name": pipeline, "Version": "0.10.5"}]
-        (root / "dataset_description.json").write_text(
-            json.dumps({**content, "GeneratedBy": generated})
-        )
+        self.small.describe(root, pipeline, "0.10.5")
         func = root / "sub-01/func"
         func.mkdir(parents=True, exist_ok=True)
         return func
@@ -52,7 +47,8 @@ class Study:
         """Write a run that is not cleaned."""
         func = self.describe("fmriprep")
         values = 1000 + draw(N, seed=seed)
-        save_bold(func / f"{stem}_{SPACE}_desc-preproc_bold.nii.gz", values)
+        path = func / f"{stem}_{SPACE}_desc-preproc_bold.nii.gz"
+        self.small.save_bold(path, values, facts={})
         save(func / f"{stem}_{SPACE}_desc-brain_mask.nii.gz", np.ones(LABELS.shape, np.uint8))
         rng = np.random.default_rng(seed)
         table = dict(zip(MOTION, rng.normal(0, 0.001, (N, 6)).T, strict=True))
@@ -77,7 +73,7 @@ class Study:
         values = draw(N) if values is None else values
         path = func / f"{stem}_{SPACE}_desc-{desc}_bold.nii.gz"
         facts = {"SoftwareFilters": BAND, "NuisanceParameters": "24P"}
-        save_bold(path, values, facts if pipeline == "xcp_d" else {})
+        self.small.save_bold(path, values, facts=facts if pipeline == "xcp_d" else {})
         if marked is not None:
             displacement = np.where(marked, 0.9, 0.1)
             write_table(func / f"{stem}_outliers.tsv", {"framewise_displacement": marked * 1})
@@ -89,9 +85,7 @@ class Study:
     def run(self, *words: object) -> Any:
         """Run the participant level."""
         atlas = self.bids.parent / "atlas_space-MNI152NLin6Asym_dseg.nii.gz"
-        fixed = ("--atlases", "mine", "--atlas", f"mine={atlas}")
-        args = map(str, (self.bids, self.out, "participant", *fixed, *words))
-        return CliRunner().invoke(main, list(args), catch_exceptions=False)
+        return self.small.measure(self.bids, self.out, f"mine={atlas}", *words)
 
     def find(self, meas: str, stem: str = "sub-01_task-rest") -> Path:
         """Path of a matrix."""
@@ -118,15 +112,6 @@ def save(path: Path, values: np.ndarray) -> None:
     nibabel.save(nibabel.Nifti1Image(values, AFFINE), path)
 
 
-def save_bold(path: Path, values: np.ndarray, facts: Mapping[str, Any] | None = None) -> None:
-    image = nibabel.Nifti1Image(values.astype(np.float32), AFFINE)
-    image.header.set_zooms((3, 3, 3, 2.0))
-    image.header.set_xyzt_units("mm", "sec")
-    nibabel.save(image, path)
-    sidecar = path.with_name(path.name.replace(".nii.gz", ".json"))
-    sidecar.write_text(json.dumps({"RepetitionTime": 2.0, **(facts or {})}))
-
-
 def correlate(values: np.ndarray) -> np.ndarray:
     """Correlate region means as numpy does."""
     stored = values.astype(np.float32).astype(np.float64)
@@ -134,13 +119,13 @@ def correlate(values: np.ndarray) -> np.ndarray:
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
+def study(tmp_path: Path, small: Any) -> Study:
     bids = tmp_path / "bids"
     bids.mkdir()
     raw = {"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
     (bids / "dataset_description.json").write_text(json.dumps(raw))
     save(tmp_path / "atlas_space-MNI152NLin6Asym_dseg.nii.gz", LABELS)
-    return Study(bids)
+    return Study(bids, small)
 
 
 def test_nothing_is_regressed_or_filtered(study: Study) -> None:

@@ -8,10 +8,8 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from click.testing import CliRunner
 from scipy.ndimage import binary_erosion
 
-from kraken_bids.cli.app import main
 from kraken_bids.connectome.functional.timeseries import RegionSeries
 from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.io.writing import write_table
@@ -36,6 +34,7 @@ class Study:
     """A raw dataset with fMRIPrep's derivatives of two participants."""
 
     bids: Path
+    small: Any
 
     @property
     def out(self) -> Path:
@@ -56,12 +55,8 @@ class Study:
             folder.mkdir(parents=True, exist_ok=True)
         values = 1000 + rng.normal(size=(*SHAPE, N)) + rng.normal(size=(6, N))[LABELS]
         values = values.astype(np.float32)
-        image = nibabel.Nifti1Image(values, AFFINE)
-        image.header.set_zooms((3, 3, 3, 2.0))
-        image.header.set_xyzt_units("mm", "sec")
         base = func / f"{stem}_space-T1w"
-        nibabel.save(image, f"{base}_desc-preproc_bold.nii.gz")
-        Path(f"{base}_desc-preproc_bold.json").write_text('{"RepetitionTime": 2.0}')
+        self.small.save_bold(Path(f"{base}_desc-preproc_bold.nii.gz"), values, facts={})
         save(Path(f"{base}_desc-brain_mask.nii.gz"), np.ones(SHAPE, np.uint8))
         for tissue in ("GM", "WM", "CSF"):
             save(anat / f"sub-{subject}_label-{tissue}_probseg.nii.gz", np.ones(SHAPE, np.float32))
@@ -73,9 +68,7 @@ class Study:
     def run(self, *words: object) -> Any:
         """Run the participant level."""
         atlas = self.bids.parent / "atlas_space-T1w_dseg.nii.gz"
-        fixed = ("--atlases", "mine", "--atlas", f"mine={atlas}")
-        args = map(str, (self.bids, self.out, "participant", *fixed, *words))
-        return CliRunner().invoke(main, list(args), catch_exceptions=False)
+        return self.small.measure(self.bids, self.out, f"mine={atlas}", *words)
 
     def find(self, ending: str, subject: str = "01") -> Path:
         """Path of a file in func."""
@@ -93,14 +86,11 @@ def save(path: Path, values: np.ndarray, affine: np.ndarray = AFFINE) -> None:
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
-    study = Study(tmp_path / "bids")
-    study.fmriprep.mkdir(parents=True)
+def study(tmp_path: Path, small: Any) -> Study:
+    study = Study(tmp_path / "bids", small)
+    small.describe(study.fmriprep, "fMRIPrep", "25.2.5")
     raw = {"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": "raw"}
     (study.bids / "dataset_description.json").write_text(json.dumps(raw))
-    derived = raw | {"DatasetType": "derivative"}
-    derived["GeneratedBy"] = [{"Name": "fMRIPrep", "Version": "25.2.5"}]
-    (study.fmriprep / "dataset_description.json").write_text(json.dumps(derived))
     save(tmp_path / "atlas_space-T1w_dseg.nii.gz", LABELS)
     return study
 

@@ -8,9 +8,7 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from kraken_bids.cli.app import main
 from kraken_bids.io.tables import read_relmat
 from kraken_bids.io.writing import write_table
 
@@ -25,6 +23,7 @@ class Study:
 
     root: Path
     out: Path
+    small: Any
 
     def write_run(self, stem: str, n: int = 80, *, seed: int = 1, tr: float = 2.0) -> None:
         """Write BOLD in T1w space, its JSON, mask and confounds."""
@@ -33,11 +32,8 @@ class Study:
         func.mkdir(parents=True, exist_ok=True)
         base = func / f"{stem}_space-T1w"
         values = 1000 + rng.normal(size=(*LABELS.shape, n)) + rng.normal(size=(7, n))[LABELS]
-        image = nibabel.Nifti1Image(values.astype(np.float32), AFFINE)
-        image.header.set_zooms((3, 3, 3, tr))
-        image.header.set_xyzt_units("mm", "sec")
-        nibabel.save(image, f"{base}_desc-preproc_bold.nii.gz")
-        Path(f"{base}_desc-preproc_bold.json").write_text(json.dumps({"RepetitionTime": tr}))
+        path = Path(f"{base}_desc-preproc_bold.nii.gz")
+        self.small.save_bold(path, values, tr=tr, facts={})
         save(Path(f"{base}_desc-brain_mask.nii.gz"), np.ones(LABELS.shape, np.uint8))
         motion = np.cumsum(rng.normal(0, 0.01, (n, 6)), axis=0)
         table = dict(zip(MOTION, motion.T, strict=True)) | {
@@ -48,9 +44,8 @@ class Study:
     def run(self, *words: object) -> Any:
         """Run the participant level."""
         atlas = self.root.parent / "atlas_space-T1w_dseg.nii.gz"
-        fixed = ("--atlases", "mine", "--atlas", f"mine={atlas}", "--denoise", "24p")
-        args = map(str, (self.root, self.out, "participant", *fixed, *words))
-        return CliRunner().invoke(main, list(args), catch_exceptions=False)
+        fixed = ("--denoise", "24p")
+        return self.small.measure(self.root, self.out, f"mine={atlas}", *fixed, *words)
 
     def sidecar(self, stem: str) -> dict[str, Any]:
         """Sidecar of a correlation matrix."""
@@ -73,14 +68,11 @@ def save(path: Path, values: np.ndarray) -> None:
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
+def study(tmp_path: Path, small: Any) -> Study:
     root = tmp_path / "fmriprep"
-    root.mkdir()
-    content = {"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": "derivative"}
-    content["GeneratedBy"] = [{"Name": "fMRIPrep", "Version": "25.2.5"}]
-    (root / "dataset_description.json").write_text(json.dumps(content))
+    small.describe(root, "fMRIPrep", "25.2.5")
     save(tmp_path / "atlas_space-T1w_dseg.nii.gz", LABELS)
-    return Study(root, tmp_path / "out")
+    return Study(root, tmp_path / "out", small)
 
 
 def test_a_run_that_was_broken_off_costs_only_itself(study: Study) -> None:

@@ -8,17 +8,14 @@ from typing import Any
 import nibabel
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
 from kraken_bids.bids.outputs import find_relmats
-from kraken_bids.cli.app import main
 from kraken_bids.cohort.from_dataset import list_members
 from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.io.writing import write_table
 
-AFFINE = np.diag([3.0, 3, 3, 1])
 LABELS = np.repeat(np.arange(1, 7), 12).reshape(6, 4, 3).astype(np.int16)
-N, TR = 60, 2.0
+N = 60
 MOTION = [f"{kind}_{axis}" for kind in ("trans", "rot") for axis in "xyz"]
 STEM = "sub-01_task-rest{}_space-T1w_atlas-mine_meas-{}{}_relmat.dense.tsv"
 
@@ -29,6 +26,7 @@ class Study:
 
     root: Path
     out: Path
+    small: Any
 
     def write_run(self, subject: str, run: str, seed: int) -> None:
         """Write BOLD in T1w space and its confounds."""
@@ -37,10 +35,7 @@ class Study:
         func.mkdir(parents=True, exist_ok=True)
         stem = f"sub-{subject}_task-rest_run-{run}"
         values = 1000 + rng.normal(size=(*LABELS.shape, N)) + rng.normal(size=(7, N))[LABELS]
-        image = nibabel.Nifti1Image(values.astype(np.float32), AFFINE)
-        image.header.set_zooms((3, 3, 3, TR))
-        image.header.set_xyzt_units("mm", "sec")
-        nibabel.save(image, func / f"{stem}_space-T1w_desc-preproc_bold.nii.gz")
+        self.small.save_bold(func / f"{stem}_space-T1w_desc-preproc_bold.nii.gz", values)
         table = dict(zip(MOTION, rng.normal(0, 0.001, (N, 6)).T, strict=True))
         table["global_signal"] = values.mean((0, 1, 2))
         table["framewise_displacement"] = np.where(np.arange(N) == 7, 0.9, 0.1)
@@ -49,9 +44,8 @@ class Study:
     def run(self, *words: object, level: str = "participant") -> Any:
         """Run a level."""
         atlas = self.root.parent / "atlas_space-T1w_dseg.nii.gz"
-        fixed = ("--atlases", "mine", "--atlas", f"mine={atlas}", "--denoise", "24p")
-        args = map(str, (self.root, self.out, level, *fixed, "--fd-threshold", "0.5", *words))
-        return CliRunner().invoke(main, list(args), catch_exceptions=False)
+        fixed = ("--denoise", "24p", "--fd-threshold", "0.5", *words)
+        return self.small.measure(self.root, self.out, f"mine={atlas}", *fixed, level=level)
 
     def matrix(self, run: str = "", part: str = "", meas: str = "FCcorrHPF") -> np.ndarray:
         """Cells of a matrix of sub-01."""
@@ -72,15 +66,12 @@ class Study:
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
+def study(tmp_path: Path, small: Any) -> Study:
     root = tmp_path / "fmriprep"
-    root.mkdir()
-    content = {"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": "derivative"}
-    content["GeneratedBy"] = [{"Name": "fMRIPrep", "Version": "25.2.5"}]
-    (root / "dataset_description.json").write_text(json.dumps(content))
-    image = nibabel.Nifti1Image(LABELS, AFFINE)
+    small.describe(root, "fMRIPrep", "25.2.5")
+    image = nibabel.Nifti1Image(LABELS, np.diag([3.0, 3, 3, 1]))
     nibabel.save(image, tmp_path / "atlas_space-T1w_dseg.nii.gz")
-    study = Study(root, tmp_path / "out")
+    study = Study(root, tmp_path / "out", small)
     for seed, (subject, run) in enumerate([("01", "1"), ("01", "2"), ("02", "1"), ("02", "2")]):
         study.write_run(subject, run, seed)
     return study

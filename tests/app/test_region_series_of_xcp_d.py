@@ -8,9 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
 
-from kraken_bids.cli.app import main
 from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.io.writing import write_table
 
@@ -24,6 +22,7 @@ class Study:
     """Folders of XCP-D with region series alone."""
 
     root: Path
+    small: Any
 
     @property
     def out(self) -> Path:
@@ -44,11 +43,7 @@ class Study:
         """Write what describes the dataset, and its atlas."""
         self.func.mkdir(parents=True)
         self.atlas.parent.mkdir(parents=True)
-        content = {"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": "derivative"}
-        generated = [{"Name": "xcp_d", "Version": "0.10.5"}]
-        (self.root / "xcp_d/dataset_description.json").write_text(
-            json.dumps({**content, "GeneratedBy": generated})
-        )
+        self.small.describe(self.root / "xcp_d", "xcp_d", "0.10.5")
         write_table(self.atlas, {"index": range(1, 7), "label": NAMES})
 
     def write(
@@ -77,9 +72,7 @@ class Study:
 
     def run(self, *words: object) -> Any:
         """Run the participant level."""
-        fixed = ("--atlases", "Mine", "--atlas", f"Mine={self.atlas}")
-        args = map(str, (self.root / "xcp_d", self.out, "participant", *fixed, *words))
-        return CliRunner().invoke(main, list(args), catch_exceptions=False)
+        return self.small.measure(self.root / "xcp_d", self.out, f"Mine={self.atlas}", *words)
 
     def find(self, stem: str = "sub-01_task-rest_space-fsLR", meas: str = "FCcorrHPF") -> Path:
         """Path of a matrix."""
@@ -98,8 +91,8 @@ def draw(n: int = N, *, seed: int = 1) -> np.ndarray:
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Study:
-    made = Study(tmp_path)
+def study(tmp_path: Path, small: Any) -> Study:
+    made = Study(tmp_path, small)
     made.describe()
     return made
 
