@@ -77,7 +77,7 @@ def test_boutiques_takes_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_the_examples_use_options_that_there_are(descriptor: dict[str, Any]) -> None:
     """The invocation for nipoppy names inputs; the arguments for BABS are options."""
-    yaml = pytest.importorskip("yaml")
+    yaml = pytest.importorskip("yaml", reason="needs PyYAML, which the extra cluster brings")
     folder = ROOT / "examples" / "nipoppy"
     texts = {name: (folder / f"{name}.json").read_text() for name in ("config", "invocation")}
     asked, config = json.loads(texts["invocation"]), json.loads(texts["config"])

@@ -12,8 +12,6 @@ from kraken_bids.bids.inputs import find_session_inputs
 from kraken_bids.cli.tools import main
 from kraken_bids.parcellations import load_parcellation
 
-yaml = pytest.importorskip("yaml")
-
 TRAINED = "-cutoff 0.060000 -maxlength 300.000000"
 """Of both calls of tckgen."""
 OF_QSIRECON = {"select": "-select 5000000", "downsample": "-downsample 3", "quiet": "-quiet"}
@@ -23,6 +21,7 @@ OF_QSIRECON = {"select": "-select 5000000", "downsample": "-downsample 3", "quie
 def write_spec(path: Path, *words: str) -> dict:
     result = CliRunner().invoke(main, ["qsirecon-spec", str(path), *words])
     assert result.exit_code == 0, result.output
+    yaml = pytest.importorskip("yaml", reason="needs PyYAML, which the extra cluster brings")
     return yaml.safe_load(path.read_text())
 
 

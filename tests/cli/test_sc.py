@@ -3,6 +3,7 @@
 import json
 import shutil
 import subprocess
+import zipfile
 
 import nibabel as nib
 import numpy as np
@@ -449,8 +450,6 @@ def test_another_space_is_refused(tmp_path):
 
 def test_groups_of_a_trx_are_ready_assignments(tmp_path):
     """Counted by hand: groups named as regions, in any spelling; a bundle is passed over."""
-    import zipfile
-
     n = 6
     header = {"NB_STREAMLINES": n, "NB_VERTICES": 2 * n}
     groups = {"lh_insula": [0, 1, 2, 5], "Left-Caudate": [0, 2], "ctx-rh-insula": [1], "AF": [3]}
