@@ -1,21 +1,26 @@
 """Communities of region series beside those of structure and of predictions."""
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.outputs import OUTPUT, prediction_archive_path, relmat_path, sidecar_path
+from kraken_bids.bids.outputs import (
+    label_source,
+    latents_path,
+    prediction_archive_path,
+    relmat_path,
+    sidecar_path,
+)
+from kraken_bids.cohort.edge_mean import EdgeMean
 from kraken_bids.cohort.from_dataset import Member
-from kraken_bids.connectome.matrices import edges_to_square, square_to_edges
+from kraken_bids.cohort.output_connectomes import Kind, list_kinds, read_edges
+from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.flavors import Flavor
-from kraken_bids.io.foreign_hdf5 import read_dataset
 from kraken_bids.io.records import remove_records, write_records
-from kraken_bids.io.tables import read_relmat
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.models.communities.comparison import (
     Agreement,
@@ -44,6 +49,8 @@ def list_compared(output_dir: Path, members: Sequence[Member], atlas: str) -> li
             found += [
                 relmat_path(output_dir, member.entities, flavor, source=source),
                 prediction_archive_path(output_dir, member.subject, member.session),
+                # which of the two the last run has written
+                sidecar_path(latents_path(output_dir, member.subject, member.session)),
             ]
     return found
 
@@ -72,8 +79,8 @@ def write_modalities(
     """
     partitions: dict[str, Labels] = {DYNAMIC: found.labels}
     n_regions = len(found.labels)
-    for name, squares in _list_modalities(output_dir, members, atlas).items():
-        mean = _average(squares, n_regions)
+    for name, kind in _name_kinds(members, atlas).items():
+        mean = _average(output_dir, members, kind, n_regions)
         if mean is not None:
             labels = partition_connectome(mean, gamma=found.gamma)
             partitions[name] = name_as(found.labels, labels)
@@ -110,55 +117,27 @@ def _choose_flavors(members: Sequence[Member], atlas: str) -> list[Flavor]:
     ]
 
 
-def _list_modalities(
-    output_dir: Path, members: Sequence[Member], atlas: str
-) -> dict[str, Iterator[NDArray[np.float64]]]:
-    """Square matrices of everyone, read when they are asked for, by what they are of."""
-    found: dict[str, Iterator[NDArray[np.float64]]] = {}
+def _name_kinds(members: Sequence[Member], atlas: str) -> dict[str, Kind]:
+    """Name the kinds of connectomes whose communities are compared."""
+    found: dict[str, Kind] = {}
     for flavor in _choose_flavors(members, atlas):
-        found[f"measured {flavor.name}"] = _read_all(_list_measured(members, flavor))
+        found[f"measured {flavor.name}"] = Kind(flavor)
         if flavor.group == "FC":
-            predicted = [partial(_read_predicted, output_dir, m, flavor) for m in members]
-            found[f"{flavor.name} predicted from structure"] = _read_all(predicted)
+            source = label_source(CROSS_MODAL[flavor.group])
+            found[f"{flavor.name} predicted from structure"] = Kind(flavor, source)
     return found
 
 
-def _list_measured(
-    members: Sequence[Member], flavor: Flavor
-) -> list[Callable[[], NDArray[np.float64]]]:
-    own = [member.connectomes[flavor] for member in members if flavor in member.connectomes]
-    return [partial(read_relmat, path) for path in own]
-
-
-def _read_predicted(output_dir: Path, member: Member, flavor: Flavor) -> NDArray[np.float64]:
-    source = CROSS_MODAL[flavor.group]
-    path = relmat_path(output_dir, member.entities, flavor, source=source)
-    if path.exists():
-        return read_relmat(path)
-    archive = prediction_archive_path(output_dir, member.subject, member.session)
-    return np.asarray(read_dataset(OUTPUT, archive, f"{source}/{flavor.name}"), np.float64)
-
-
-def _read_all(
-    readers: Sequence[Callable[[], NDArray[np.float64]]],
-) -> Iterator[NDArray[np.float64]]:
-    """Read what can be read; what is missing or damaged is passed over."""
-    for read in readers:
+def _average(
+    output_dir: Path, members: Sequence[Member], kind: Kind, n_regions: int
+) -> NDArray[np.floating] | None:
+    """Mean square matrix over who has each edge; None where nobody's can be read."""
+    mean = EdgeMean(n_regions * (n_regions - 1) // 2)
+    for member in members:
         try:
-            yield read()
+            has = list_kinds(output_dir, member) if kind.source else map(Kind, member.connectomes)
+            if kind in has:
+                mean.add(read_edges(output_dir, member, kind, mean.n_edges))
         except (KrakenBidsError, OSError) as error:
             logger.debug("left out of the comparison of communities: %s", error)
-
-
-def _average(squares: Iterator[NDArray[np.float64]], n_regions: int) -> NDArray[np.float64] | None:
-    """Mean over who has each edge; None without anyone of so many regions."""
-    total, count = np.zeros((2, n_regions * (n_regions - 1) // 2))
-    for square in squares:
-        if square.shape == (n_regions, n_regions):
-            edges = square_to_edges(square)
-            total += np.nan_to_num(edges)
-            count += np.isfinite(edges)
-    if not count.any():
-        return None
-    mean = np.where(count > 0, total / np.maximum(count, 1), np.nan)
-    return np.asarray(edges_to_square(mean, diagonal=0.0), np.float64)
+    return edges_to_square(mean.result(None), diagonal=0.0) if mean.n_subjects else None

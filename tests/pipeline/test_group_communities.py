@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from kraken_bids.analysis_settings import AnalysisSettings
-from kraken_bids.bids.outputs import relmat_path, sidecar_path, timeseries_path
+from kraken_bids.bids.outputs import latents_path, relmat_path, sidecar_path, timeseries_path
 from kraken_bids.cli.analysis_options import check_analysis_options
 from kraken_bids.cohort.failures import Failure
 from kraken_bids.cohort.from_dataset import Member
@@ -353,6 +353,7 @@ def test_communities_are_compared_with_connectomes_and_events(
             write_relmat(paths[flavor], square)
         predicted = relmat_path(output, member.entities, min(paths), source="fusionSC")
         write_relmat(predicted, square)
+        latents_path(output, member.subject, None).touch()
         own.append(Member(member.subject, None, paths))
     func = settings.data.bids_dir / "sub-01" / "func"
     func.mkdir(parents=True)
@@ -376,6 +377,29 @@ def test_communities_are_compared_with_connectomes_and_events(
     html = render_page(page, draw_figures(page))
     assert "predicted from structure" in html
     assert "events at random times" in html
+
+
+def test_predictions_of_an_earlier_run_are_not_compared(
+    settings: Settings, members: list[Member]
+) -> None:
+    """Their tables stay where the last run wrote an archive, or was asked for other sources."""
+    output, flavor = settings.data.output_dir, parse_flavor("FCcorr_fs86_hpf")
+    labels = np.arange(86) % 3
+    square = (labels[:, None] == labels) * 0.5 + 0.1
+    measured = relmat_path(output, {"sub": "01"}, flavor, source=None)
+    predicted = relmat_path(output, {"sub": "01"}, flavor, source="fusionSC")
+    latents = latents_path(output, "01", None)
+    for path in (measured, predicted):
+        write_relmat(path, square)
+    latents.touch()
+    compared = []
+    for run in ("first", "second"):
+        write_json(sidecar_path(latents), {"RunDigest": run})
+        write_json(sidecar_path(predicted), {"RunDigest": "first"})
+        write_group_communities(settings, [Member("01", None, {flavor: measured})], [])
+        table = output / "group" / "atlas-fs86_desc-communities_modalities.tsv"
+        compared.append(f"{flavor} predicted from structure" in read_columns(table))
+    assert compared == [True, False]
 
 
 def test_without_series_it_is_said_what_to_do(settings: Settings) -> None:
