@@ -12,16 +12,21 @@ from kraken_bids.bids.bold_origins import TissueImage
 from kraken_bids.bids.bold_series import Bold
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.preprocessed_bold import BoldRun
-from kraken_bids.connectome.resample import resample_labels
+from kraken_bids.connectome.resample import Step
 from kraken_bids.io.images import read_image, read_labels
-from kraken_bids.io.itk_transforms import read_transform
 from kraken_bids.parcellations import Parcellation
-from kraken_bids.pipeline.measure.label_grids import GridRegions, read_fsl_steps, regions_on_grid
+from kraken_bids.pipeline.measure.label_grids import (
+    GridRegions,
+    Labels,
+    put_on_grid,
+    read_fsl_steps,
+    read_steps,
+    regions_on_grid,
+)
 
 logger = logging.getLogger(__name__)
 
 TISSUES = ("GM", "WM", "CSF")
-Labels = NDArray[np.int32]
 Grid = tuple[tuple[int, ...], bytes]
 """Shape and affine of a BOLD series."""
 
@@ -46,7 +51,7 @@ class Grids:
         self._parcellation_of = parcellation_of
         self._regions: dict[Grid, dict[str, GridRegions]] = {}
         self._lesions: dict[Grid, Labels] = {}
-        self._masks: dict[tuple[tuple[TissueImage, ...], Grid], NDArray[np.int32]] = {}
+        self._masks: dict[tuple[tuple[TissueImage, ...], Grid], Labels] = {}
 
     def regions(self, bold: Bold) -> dict[str, GridRegions]:
         """Regions of every atlas on the grid of a run."""
@@ -62,7 +67,7 @@ class Grids:
         """Mask on the grid of a run."""
         return self.tissue((TissueImage(path),), bold)
 
-    def tissue(self, images: tuple[TissueImage, ...], bold: Bold) -> NDArray[np.int32]:
+    def tissue(self, images: tuple[TissueImage, ...], bold: Bold) -> Labels:
         """Mask of a tissue, the union of some images, on the grid of a run."""
         key = images, _grid_of(bold)
         if key not in self._masks:
@@ -93,7 +98,7 @@ class Grids:
     def _lay_lesion(self, image: LabelImage, bold: Bold) -> Labels:
         grid = _grid_of(bold)
         if grid not in self._lesions:
-            self._lesions[grid] = mask_on_grid(image.path, bold, image.transforms)
+            self._lesions[grid] = mask_on_grid(image.path, bold, read_steps(image))
         return self._lesions[grid]
 
     def first(self) -> tuple[NDArray[np.float64], dict[str, GridRegions], Labels | None]:
@@ -106,7 +111,7 @@ def _grid_of(bold: Bold) -> Grid:
     return bold.shape[:3], bold.affine.tobytes()
 
 
-def mask_on_grid(path: Path, bold: Bold, transforms: Sequence[Path] = ()) -> NDArray[np.int32]:
+def mask_on_grid(path: Path, bold: Bold, steps: Sequence[Step] = ()) -> Labels:
     """1 in voxels of a mask or probability map above one half, on the BOLD grid.
 
     Raises
@@ -117,16 +122,13 @@ def mask_on_grid(path: Path, bold: Bold, transforms: Sequence[Path] = ()) -> NDA
     # where the run itself has no place, both are guessed alike
     values, affine = read_image(path, needs_place=bold.is_placed)
     inside = (values > 0.5).astype(np.int32)
-    steps = [step for transform in transforms for step in read_transform(transform)]
-    moved = resample_labels(
-        inside, affine, target_shape=bold.shape[:3], target_affine=bold.affine, steps=steps
-    )
+    moved = put_on_grid(inside, affine, bold, steps)
     if not moved.any():
         logger.warning("%s: no voxel above one half on the grid of %s", path, bold.path)
-    return moved.astype(np.int32, copy=False)
+    return moved
 
 
-def tissue_on_grid(images: Sequence[TissueImage], bold: Bold) -> NDArray[np.int32]:
+def tissue_on_grid(images: Sequence[TissueImage], bold: Bold) -> Labels:
     """1 in voxels of a tissue, the union of what images show, on the BOLD grid.
 
     Raises
@@ -140,7 +142,7 @@ def tissue_on_grid(images: Sequence[TissueImage], bold: Bold) -> NDArray[np.int3
     return first
 
 
-def _show_tissue(image: TissueImage, bold: Bold) -> NDArray[np.int32]:
+def _show_tissue(image: TissueImage, bold: Bold) -> Labels:
     if not image.labels and not image.fsl:
         return mask_on_grid(image.path, bold)
     if image.labels:
@@ -149,11 +151,4 @@ def _show_tissue(image: TissueImage, bold: Bold) -> NDArray[np.int32]:
     else:
         values, affine = read_image(image.path)
         inside = values > 0.5
-    moved = resample_labels(
-        inside.astype(np.int32),
-        affine,
-        target_shape=bold.shape[:3],
-        target_affine=bold.affine,
-        steps=read_fsl_steps(image.fsl),
-    )
-    return moved.astype(np.int32, copy=False)
+    return put_on_grid(inside.astype(np.int32), affine, bold, read_fsl_steps(image.fsl))

@@ -169,9 +169,7 @@ def regions_on_grid(image: LabelImage, parcellation: Parcellation, bold: Bold) -
     # where the run itself has no place, both are guessed alike
     labels, own = read_regions(image, parcellation, needs_place=bold.is_placed)
     steps = read_steps(image)
-    moved = resample_labels(
-        labels, own, target_shape=bold.shape[:3], target_affine=bold.affine, steps=steps
-    )
+    moved = put_on_grid(labels, own, bold, steps)
     if not moved.any():
         raise InputError(
             f"{image.path}: expected regions of {parcellation.name} inside the field of view of "
@@ -187,7 +185,15 @@ def regions_on_grid(image: LabelImage, parcellation: Parcellation, bold: Bold) -
         steps=steps,
         n_regions=parcellation.n_regions,
     )
-    return GridRegions(moved.astype(np.int32, copy=False), n_whole)
+    return GridRegions(moved, n_whole)
+
+
+def put_on_grid(labels: Labels, affine: Affine, bold: Bold, steps: Sequence[Step]) -> Labels:
+    """Labels, or a mask, on the grid of a BOLD series."""
+    moved = resample_labels(
+        labels, affine, target_shape=bold.shape[:3], target_affine=bold.affine, steps=steps
+    )
+    return moved.astype(np.int32, copy=False)
 
 
 def _note_cut_regions(image: LabelImage, parcellation: Parcellation, labels: Labels) -> None:
