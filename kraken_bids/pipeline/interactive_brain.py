@@ -1,7 +1,6 @@
 """``kraken-tools brain``: connections in a brain that can be turned, in one file of its own."""
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,7 +101,7 @@ def _read_edges(output_dir: Path, shown: Shown) -> tuple[NDArray[np.floating], s
                 "--participant-label."
             )
         return _read_mean(output_dir, flavor), f"{flavor}, mean of the group"
-    member = _find_member(list_members(output_dir), label)
+    member = _find_member(output_dir, label)
     wanted = "measured" if what == "changed" else what
     kinds = [
         kind
@@ -134,8 +133,11 @@ def _read_mean(output_dir: Path, flavor: Flavor) -> NDArray[np.floating]:
     return mean
 
 
-def _find_member(members: Sequence[Member], label: str) -> Member:
-    name = f"sub-{strip_label(label, 'sub')}"
+def _find_member(output_dir: Path, label: str) -> Member:
+    subject = strip_label(label, "sub")
+    name = f"sub-{subject}"
+    # everyone is read only to say who is there
+    members = list_members(output_dir, [subject.partition("_ses-")[0]]) or list_members(output_dir)
     own = [one for one in members if name in {one.label, f"sub-{one.subject}"}]
     if len(own) != 1:
         there = ", ".join(one.label for one in (own or members)[:5]) or "nobody"
