@@ -22,6 +22,7 @@ from kraken_bids.pipeline.export.edge_vectors import ORDERS, write_vectors
 from kraken_bids.pipeline.export.graphs import AXES, write_edge_list, write_graphml
 from kraken_bids.pipeline.export.stack import Floats, Stack, drop_missing
 from kraken_bids.pipeline.export.toolbox_files import write_conn, write_mat, write_nbs
+from kraken_bids.region_spellings import name_few
 from kraken_bids.report.written import Written
 
 logger = logging.getLogger(__name__)
@@ -41,8 +42,6 @@ ONE_BY_ONE = ("graphml",)
 """Formats that hold one session."""
 TOGETHER = ("nbs",)
 """Formats that hold everyone."""
-SHOWN = 5
-"""Regions that a warning names."""
 
 
 @dataclass(frozen=True)
@@ -212,10 +211,8 @@ def _write_part(
         logger.warning(
             "%s: %d region(s) that were not seen are NaN (no edges in graphs): %s. Most toolboxes "
             "take no NaN: --drop-missing leaves them out",
-            name,
-            len(unseen),
-            ", ".join(unseen[:SHOWN]) + " …" * (len(unseen) > SHOWN),
-        )
+            name, len(unseen), name_few(unseen),
+        )  # fmt: skip
     paths = []
     for one in formats:
         ending, write = WRITERS[one]
