@@ -31,6 +31,7 @@ from kraken_bids.connectome.structural.tally import (
     SCALE,
     StreamlineValues,
     StructuralTally,
+    takes_weights,
 )
 from kraken_bids.connectome.structural.track_samples import TrackSampler
 from kraken_bids.connectome.structural.tractogram_space import check_space, measure_space_fit
@@ -56,6 +57,20 @@ class CountedAtlas:
     tally: StructuralTally
     assigned: NDArray[np.int32] | None = None
     """Regions of every streamline [n, 2], where these are known and not searched."""
+
+
+def start_tally(
+    n_voxels: NDArray[np.int64], voxel_mm3: float, options: TrackOptions
+) -> StructuralTally:
+    """Make the tally of everything that is asked for of a label image, without streamlines."""
+    metrics = options.all_metrics
+    return StructuralTally(
+        n_voxels,
+        voxel_mm3,
+        metrics=metrics,
+        units=options.units,
+        is_weighted=any(map(takes_weights, metrics)),
+    )
 
 
 def search_labels(

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import numpy as np
 
-from kraken_bids.connectome.structural.tally import StructuralTally, base_of, takes_weights
+from kraken_bids.connectome.structural.tally import base_of
 from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.io.trx import open_trx
 from kraken_bids.parcellations import load_parcellation
-from kraken_bids.pipeline.measure.structural_connectomes import CountedAtlas
+from kraken_bids.pipeline.measure.structural_connectomes import CountedAtlas, start_tally
 from kraken_bids.pipeline.measure.track_options import TrackOptions
 from kraken_bids.region_spellings import name_few, place_regions
 
@@ -64,11 +64,4 @@ def prepare_groups(name: str, path: Path, options: TrackOptions) -> CountedAtlas
         pairs[members, np.minimum(n_found[members], 1)] = place + 1
         n_found[members] += 1
     n_voxels = np.isin(np.arange(table.n_regions), places).astype(np.int64)
-    tally = StructuralTally(
-        n_voxels,
-        1.0,
-        metrics=options.all_metrics,
-        units=options.units,
-        is_weighted=any(map(takes_weights, options.all_metrics)),
-    )
-    return CountedAtlas(name, path, None, tally, pairs)
+    return CountedAtlas(name, path, None, start_tally(n_voxels, 1.0, options), pairs)

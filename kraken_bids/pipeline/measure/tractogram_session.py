@@ -147,7 +147,7 @@ def _measure(
     tracts: Tractography,
     flavors: Sequence[Flavor],
     *,
-    searches: "_Searches",
+    searches: _Searches,
     digest: str,
 ) -> None:
     names = list(dict.fromkeys(flavor.parcellation for flavor in flavors))
@@ -206,7 +206,7 @@ def _choose_options(
 def _prepare(
     task: SessionTask,
     image: LabelImage,
-    searches: "_Searches",
+    searches: _Searches,
     options: TrackOptions,
 ) -> CountedAtlas:
     parcellation = task.parcellation(image.parcellation)

@@ -8,7 +8,6 @@ from pathlib import Path
 
 from kraken_bids.cohort.output_checks import check_atlas_names
 from kraken_bids.connectome.labels.label_numbers import index_labels
-from kraken_bids.connectome.structural.tally import StructuralTally, takes_weights
 from kraken_bids.connectome.structural.track_samples import TrackSampler
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.io.files import explain_absence
@@ -23,6 +22,7 @@ from kraken_bids.pipeline.measure.structural_connectomes import (
     count_streamlines,
     read_streamlines,
     search_labels,
+    start_tally,
 )
 from kraken_bids.pipeline.measure.track_groups import prepare_groups
 from kraken_bids.pipeline.measure.track_matrices import TrackWriter
@@ -156,11 +156,5 @@ def _prepare(name: str, path: Path, options: TrackOptions) -> tuple[CountedAtlas
         n_voxels = search.n_voxels(n_regions)
     except ConnectomeError as error:
         raise ConnectomeError(f"{path}: {error}") from error
-    tally = StructuralTally(
-        n_voxels,
-        search.voxel_mm3,
-        metrics=options.all_metrics,
-        units=options.units,
-        is_weighted=any(map(takes_weights, options.all_metrics)),
-    )
+    tally = start_tally(n_voxels, search.voxel_mm3, options)
     return CountedAtlas(name, path, search, tally), doubts
