@@ -17,7 +17,7 @@ from kraken_bids.cli.help_sections import SectionedCommand
 from kraken_bids.cli.options import ListOption, exit_with_message, read_config, verbose_option
 from kraken_bids.cli.running_options import check_ridge_options, check_running, running_options
 from kraken_bids.cli.stopping import end_cleanly_when_stopped, reserve_where_limited
-from kraken_bids.cli.tractogram_options import tractogram_options
+from kraken_bids.cli.structural_options import structural_options
 from kraken_bids.cli.worth_options import worth_options
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import make_folder
@@ -128,7 +128,7 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
 @template_options
 @cleaning_options
 @bold_options
-@tractogram_options
+@structural_options
 @click.option(
     "--model",
     default="pretrained",

@@ -115,11 +115,14 @@ def sc(
     """
     with exit_with_message():
         start_terminal_log(verbose)
-        from kraken_bids.pipeline.measure.track_options import TrackOptions, parse_assignment
-        from kraken_bids.pipeline.measure.tractogram_tool import write_track_connectomes
+        from kraken_bids.pipeline.measure.tractogram_options import (
+            TractogramOptions,
+            parse_assignment,
+        )
+        from kraken_bids.pipeline.measure.tractogram_tool import write_tractogram_connectomes
 
         mode, distance = parse_assignment(assignment)
-        options = TrackOptions(
+        options = TractogramOptions(
             metrics=metrics, weights=weights, scale_file=scale_file,
             scalars={n: Path(p) for n, p in pairs("--scalar", scalars).items()},
             statistic=statistic,
@@ -128,7 +131,7 @@ def sc(
             n_threads=n_threads or count_cores(),
         )  # fmt: skip
         paths = {name: Path(path) for name, path in pairs("--labels", images).items()}
-        written = write_track_connectomes(
+        written = write_tractogram_connectomes(
             tracks, paths, options, output_dir,
             keeps_assignments=out_assignments, checks_space=not skip_space_check,
         )  # fmt: skip

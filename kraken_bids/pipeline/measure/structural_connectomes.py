@@ -38,7 +38,7 @@ from kraken_bids.connectome.structural.tractogram_space import check_space, meas
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.io.track_blocks import TrackBlock
 from kraken_bids.io.tractograms import open_tractogram, read_weights
-from kraken_bids.pipeline.measure.track_options import TrackOptions
+from kraken_bids.pipeline.measure.tractogram_options import TractogramOptions
 from kraken_bids.resources import Threads
 
 logger = logging.getLogger(__name__)
@@ -60,7 +60,7 @@ class CountedAtlas:
 
 
 def start_tally(
-    n_voxels: NDArray[np.int64], voxel_mm3: float, options: TrackOptions
+    n_voxels: NDArray[np.int64], voxel_mm3: float, options: TractogramOptions
 ) -> StructuralTally:
     """Make the tally of everything that is asked for of a label image, without streamlines."""
     metrics = options.all_metrics
@@ -86,7 +86,7 @@ def search_labels(
 def count_streamlines(
     streamlines: Iterable["Streamlines"],
     atlases: Sequence[CountedAtlas],
-    options: TrackOptions,
+    options: TractogramOptions,
     *,
     on_first: Callable[[Floats], None],
     on_block: Callable[[str, Found], None] | None = None,
@@ -159,7 +159,7 @@ class Streamlines:
 
 def read_streamlines(
     tracks: Path,
-    options: TrackOptions,
+    options: TractogramOptions,
     *,
     samplers: Mapping[str, TrackSampler],
     lengths: LengthHistogram | None = None,
@@ -169,7 +169,7 @@ def read_streamlines(
     Parameters
     ----------
     tracks : path
-    options : TrackOptions
+    options : TractogramOptions
     samplers : mapping of str to TrackSampler
         As of :func:`open_samplers`; they count what they meet.
     lengths : LengthHistogram, optional
@@ -208,7 +208,7 @@ def read_streamlines(
 
 
 def _read_tracks(
-    tracks: Path, options: TrackOptions, histogram: LengthHistogram | None
+    tracks: Path, options: TractogramOptions, histogram: LengthHistogram | None
 ) -> Iterator[tuple[Floats, TrackBlock | None]]:
     """Yield ends of each block, and whole tracks where these are needed."""
     tractogram = open_tractogram(tracks)
@@ -260,7 +260,7 @@ class _StreamlineFile:
 
 
 def _assign(
-    batches: Iterable[Streamlines], atlases: Sequence[CountedAtlas], options: TrackOptions
+    batches: Iterable[Streamlines], atlases: Sequence[CountedAtlas], options: TractogramOptions
 ) -> Iterator[tuple[Streamlines, list[Found]]]:
     """Regions of every batch in every atlas; threads work ahead, the order stays."""
     if options.n_threads == 1:
@@ -283,7 +283,7 @@ def _assign(
             yield done, [future.result() for future in futures]
 
 
-def _find(batch: Streamlines, atlas: CountedAtlas, options: TrackOptions) -> Found:
+def _find(batch: Streamlines, atlas: CountedAtlas, options: TractogramOptions) -> Found:
     search = atlas.search
     if search is None:
         assert atlas.assigned is not None

@@ -44,9 +44,9 @@ from kraken_bids.pipeline.measure.structural_connectomes import (
     search_labels,
 )
 from kraken_bids.pipeline.measure.tasks import MEASURES, SessionTask, is_up_to_date
-from kraken_bids.pipeline.measure.track_matrices import describe_rule
-from kraken_bids.pipeline.measure.track_options import TrackOptions
-from kraken_bids.pipeline.measure.track_scalars import (
+from kraken_bids.pipeline.measure.tractogram_matrices import describe_rule
+from kraken_bids.pipeline.measure.tractogram_options import TractogramOptions
+from kraken_bids.pipeline.measure.tractogram_scalars import (
     describe_samples,
     find_scalars,
     list_further,
@@ -191,8 +191,8 @@ def _check_places(
 
 def _choose_options(
     task: SessionTask, tracts: Tractography, flavors: Sequence[Flavor]
-) -> TrackOptions:
-    return TrackOptions(
+) -> TractogramOptions:
+    return TractogramOptions(
         metrics=tuple(dict.fromkeys(flavor.processing for flavor in flavors)),
         units=task.settings.structural.units,
         radius=task.settings.structural.search_radius,
@@ -207,7 +207,7 @@ def _prepare(
     task: SessionTask,
     image: LabelImage,
     searches: _Searches,
-    options: TrackOptions,
+    options: TractogramOptions,
 ) -> CountedAtlas:
     parcellation = task.parcellation(image.parcellation)
     search = searches.find(image, parcellation, options.radius)

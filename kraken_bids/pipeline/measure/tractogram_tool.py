@@ -24,10 +24,10 @@ from kraken_bids.pipeline.measure.structural_connectomes import (
     search_labels,
     start_tally,
 )
-from kraken_bids.pipeline.measure.track_groups import prepare_groups
-from kraken_bids.pipeline.measure.track_matrices import TrackWriter
-from kraken_bids.pipeline.measure.track_options import TrackOptions, check_options
-from kraken_bids.pipeline.measure.track_scalars import describe_samples, open_samplers
+from kraken_bids.pipeline.measure.tractogram_groups import prepare_groups
+from kraken_bids.pipeline.measure.tractogram_matrices import TractogramWriter
+from kraken_bids.pipeline.measure.tractogram_options import TractogramOptions, check_options
+from kraken_bids.pipeline.measure.tractogram_scalars import describe_samples, open_samplers
 
 logger = logging.getLogger(__name__)
 
@@ -38,10 +38,10 @@ MAX_LABEL = 6000
 FEW_REGIONS = "Where regions are few and small, --skip-space-check leaves this out."
 
 
-def write_track_connectomes(
+def write_tractogram_connectomes(
     tracks: Path,
     images: Mapping[str, Path],
-    options: TrackOptions,
+    options: TractogramOptions,
     output_dir: Path,
     *,
     keeps_assignments: bool = False,
@@ -77,7 +77,7 @@ def write_track_connectomes(
         # of many images not all are in memory at once, but ends and values of all streamlines
         streamlines = list(streamlines)
     written = []
-    with TrackWriter(tracks, options, output_dir, writes_ahead=len(groups) > 1) as writer:
+    with TractogramWriter(tracks, options, output_dir, writes_ahead=len(groups) > 1) as writer:
         for number, group in enumerate(groups):
             if number and not isinstance(streamlines, list):
                 samplers, streamlines = _open_tracks(tracks, options)
@@ -102,13 +102,13 @@ def write_track_connectomes(
 
 
 def _open_tracks(
-    tracks: Path, options: TrackOptions
+    tracks: Path, options: TractogramOptions
 ) -> tuple[dict[str, TrackSampler], Iterable[Streamlines]]:
     samplers = open_samplers(options.scalars)
     return samplers, read_streamlines(tracks, options, samplers=samplers)
 
 
-def _check_wanted(images: Mapping[str, Path], options: TrackOptions) -> None:
+def _check_wanted(images: Mapping[str, Path], options: TractogramOptions) -> None:
     """Raise before anything is read, since images are read when it is their turn."""
     check_options(options)
     check_atlas_names(images)
@@ -134,7 +134,7 @@ def _check_places(
         )
 
 
-def _prepare(name: str, path: Path, options: TrackOptions) -> tuple[CountedAtlas, list[str]]:
+def _prepare(name: str, path: Path, options: TractogramOptions) -> tuple[CountedAtlas, list[str]]:
     if path.name.lower().endswith(".trx"):
         return prepare_groups(name, path, options), []
     labels, affine = read_labels(path, as_mrtrix=True)

@@ -5,7 +5,7 @@ import click
 from kraken_bids.cli.options import ListOption, add_options
 from kraken_bids.settings import EDGES, SC_UNITS
 
-tractogram_options = add_options(
+structural_options = add_options(
     click.option("--tractogram", metavar="PATH", help="Tractogram, with {subject} and {session}."),
     click.option("--tractogram-weights", metavar="PATH", help="Its SIFT2 weights, likewise."),
     click.option(

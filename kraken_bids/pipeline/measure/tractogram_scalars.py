@@ -11,7 +11,7 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.io.endpoints import holds_ends_only
 from kraken_bids.io.images import read_image
 from kraken_bids.pipeline.measure.tasks import SessionTask
-from kraken_bids.pipeline.measure.track_options import check_scalar_names
+from kraken_bids.pipeline.measure.tractogram_options import check_scalar_names
 
 
 def open_samplers(scalars: Mapping[str, Path]) -> dict[str, TrackSampler]:

@@ -17,11 +17,11 @@ from kraken_bids.exceptions import SettingsError
 
 Assignment = Literal["radial", "end-voxels", "reverse", "all-voxels"]
 ASSIGNMENTS: tuple[Assignment, ...] = get_args(Assignment)
-TRACK_METRICS = (*METRICS, *LENGTH_METRICS)
+SC_METRICS = (*METRICS, *LENGTH_METRICS)
 
 
 @dataclass(frozen=True)
-class TrackOptions:
+class TractogramOptions:
     """What to make of a tractogram."""
 
     metrics: Sequence[str] = ("count",)
@@ -69,7 +69,7 @@ class TrackOptions:
         return any(metric in LENGTH_METRICS for metric in self.metrics)
 
 
-def check_options(options: TrackOptions) -> None:
+def check_options(options: TractogramOptions) -> None:
     """Raise unless the options make sense together.
 
     Raises
@@ -77,10 +77,10 @@ def check_options(options: TrackOptions) -> None:
     SettingsError
         Saying which do not.
     """
-    unknown = [metric for metric in options.metrics if metric not in TRACK_METRICS]
+    unknown = [metric for metric in options.metrics if metric not in SC_METRICS]
     if unknown:
         raise SettingsError(
-            f"--metric: expected some of {', '.join(TRACK_METRICS)}; found {', '.join(unknown)}."
+            f"--metric: expected some of {', '.join(SC_METRICS)}; found {', '.join(unknown)}."
         )
     weighted = [metric for metric in options.metrics if takes_weights(metric)]
     if weighted and options.weights is None:

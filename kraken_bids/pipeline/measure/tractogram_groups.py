@@ -9,11 +9,11 @@ from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.io.trx import open_trx
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.pipeline.measure.structural_connectomes import CountedAtlas, start_tally
-from kraken_bids.pipeline.measure.track_options import TrackOptions
+from kraken_bids.pipeline.measure.tractogram_options import TractogramOptions
 from kraken_bids.region_spellings import name_few, place_regions
 
 
-def prepare_groups(name: str, path: Path, options: TrackOptions) -> CountedAtlas:
+def prepare_groups(name: str, path: Path, options: TractogramOptions) -> CountedAtlas:
     """Regions of every streamline by the groups of a TRX that are named as regions of an atlas.
 
     A streamline of two groups joins them; one of a single group joins nothing, since groups do

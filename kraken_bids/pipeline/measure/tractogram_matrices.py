@@ -23,7 +23,7 @@ from kraken_bids.io.digests import fingerprint
 from kraken_bids.io.files import atomic_path, make_folder
 from kraken_bids.io.writing import write_json, write_text
 from kraken_bids.pipeline.measure.structural_connectomes import CountedAtlas, Found
-from kraken_bids.pipeline.measure.track_options import TrackOptions
+from kraken_bids.pipeline.measure.tractogram_options import TractogramOptions
 
 Square = NDArray[np.floating[Any]]
 
@@ -50,14 +50,14 @@ def describe_rule(metric: str, statistic: str = "mean") -> str:
     return f"{statistic} of the {what}{weighted}"
 
 
-class TrackWriter:
+class TractogramWriter:
     """Writes the outputs of one tractogram.
 
     Parameters
     ----------
     tracks : path
         Tractogram.
-    options : TrackOptions
+    options : TractogramOptions
         What was asked for.
     output_dir : path
         Receives the files; made where it does not exist.
@@ -67,7 +67,12 @@ class TrackWriter:
     """
 
     def __init__(
-        self, tracks: Path, options: TrackOptions, output_dir: Path, *, writes_ahead: bool = False
+        self,
+        tracks: Path,
+        options: TractogramOptions,
+        output_dir: Path,
+        *,
+        writes_ahead: bool = False,
     ) -> None:
         is_alone = options.n_threads == 1 or not writes_ahead
         self._pool = None if is_alone else ProcessPoolExecutor(1, get_context("spawn"))
@@ -78,7 +83,7 @@ class TrackWriter:
         self._streams: dict[str, TextIO] = {}
         make_folder(output_dir)
 
-    def __enter__(self) -> "TrackWriter":
+    def __enter__(self) -> "TractogramWriter":
         return self
 
     def __exit__(self, *error: object) -> None:
