@@ -570,3 +570,15 @@ def test_ends_of_uk_biobanks_streamlines_become_structural_connectomes(
     assert told["LengthHistogram"]["Mean"] is None
     assert told["Space"] == "dwi"
     assert len(list(app.out.rglob("*registration*ifod2*.png"))) == 1
+
+
+def test_ends_of_no_streamlines_fail_with_what_was_expected(app: Any, tmp_path: Path) -> None:
+    """Their picture, which there is nothing for, does not stand in the way of the message."""
+    app.bids = tmp_path / "ukb"
+    session = app.bids / "1000001_2_0"
+    write_tracks(session, tmp_path)
+    tracks = session / "tractography/endpoints/tracks_10M_endpoints.npy"
+    np.save(tracks, np.zeros((0, 2, 3), np.float16))
+    outcome = app.participant(flavors=["SCifod2act_fs86_count"])
+    assert outcome.exit_code != 0
+    assert "expected streamlines; found none" in app.failures()["sub-1000001"]

@@ -105,7 +105,7 @@ def _read_known(run: BoldRun, n_volumes: int) -> Confounds | KnownVolumes:
     if run.confounds is None:
         raise InputError(
             f"expected fMRIPrep's confounds of {run.bold}; none were given, and its name does not "
-            "say that it is cleaned. Give them with --confounds, or --denoise none."
+            "say that it is cleaned. Give them with --confounds."
         )
     return read_confounds(
         run.confounds, run.confounds_json, n_volumes=n_volumes, origin=run.origin

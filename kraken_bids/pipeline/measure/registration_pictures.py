@@ -140,7 +140,8 @@ def _read_points(tracts: Tractography) -> NDArray[np.float32]:
     parts, n_read = [], 0
     tractogram = open_tractogram(tracts.tracks)
     if holds_ends_only(tracts.tracks):
-        points = next(tractogram.ends())[:N_STREAMLINES].reshape(-1, 3)
+        ends = next(tractogram.ends(), np.zeros((0, 2, 3), np.float32))
+        points = ends[:N_STREAMLINES].reshape(-1, 3)
         return np.array(points[np.isfinite(points).all(axis=1)], np.float32)
     for block in tractogram.blocks():
         some = block.take(N_STREAMLINES - n_read)
