@@ -13,10 +13,11 @@ cleaning_options = add_options(
         type=click.Choice(DENOISE),
         default="auto",
         show_default=True,
-        help="How the region series are cleaned; auto: fmriclean, and none where other software "
-        "has cleaned the BOLD (XCP-D, fMRIPost, FIX). simple, scrubbing, compcor and ica_aroma "
-        "regress the confounds, and leave out the volumes, that nilearn's load_confounds_strategy "
-        "chooses; ica_aroma takes fMRIPrep's desc-smoothAROMAnonaggr_bold.",
+        help="How the region series are cleaned; auto: fmriclean, and none where the BOLD came "
+        "cleaned (XCP-D, fMRIPost, desc-fix; not the HCP's and UK Biobank's). simple, scrubbing, "
+        "compcor and ica_aroma regress the confounds, and leave out the volumes, that nilearn's "
+        "load_confounds_strategy chooses; ica_aroma takes fMRIPrep's "
+        "desc-smoothAROMAnonaggr_bold.",
     ),
     click.option(
         "--high-pass",
