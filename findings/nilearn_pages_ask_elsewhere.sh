@@ -1,12 +1,21 @@
 #!/usr/bin/env bash
-# nilearn 0.14.1: a page of view_connectome loads an icon from raw.githubusercontent.com whenever it is
-# opened, although its scripts are inside it. A saved page of a patient's connectome so tells a third
-# party when, and from where, it is looked at. The same template serves view_img and view_markers.
+# A page that nilearn's view_connectome saves: does it stand alone?
+#
+# One would guess: yes. Its scripts and the mesh of the brain are inside it, and it opens without a network.
+#
+# What happens: it loads an icon from raw.githubusercontent.com whenever it is opened. A saved page of a
+# patient's connectome so tells a third party when, and from where, it is looked at. The same template
+# serves view_img and view_markers.
+#
+# Seen with nilearn 0.14.1.
+# Bears on us: kraken_bids/pipeline/interactive_brain.py takes such links out, and writes no page that
+# would ask for anything else; tests/pipeline/test_interactive_brain.py.
+# Exits non-zero where that changes.
 set -euo pipefail
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/pip" install -q 'nilearn[plotting]==0.14.1'
+"$folder/venv/bin/pip" install --quiet --disable-pip-version-check 'nilearn[plotting]==0.14.1'
 "$folder/venv/bin/python" - <<'PYTHON' | tee "$folder/seen"
 import re
 
