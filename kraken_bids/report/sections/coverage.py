@@ -165,8 +165,7 @@ def draw_brain(coverage: Coverage) -> bytes:
         )
     scale = _scale(coverage.slices)
     height = max(one.labels.shape[0] * one.row_mm for one in coverage.slices) * scale
-    full = 26 + len(rows) * (height + ROW_GAP)
-    figure = theme.new_figure(WIDTH, full, scale=1.5)
+    figure = theme.new_figure(WIDTH, 26 + len(rows) * (height + ROW_GAP), scale=1.5)
     plane = theme.add_plane(figure)  # one for all: axes take most of the time
     for k, (name, values, norm, colours) in enumerate(rows):
         top = 24 + k * (height + ROW_GAP)
@@ -175,7 +174,6 @@ def draw_brain(coverage: Coverage) -> bytes:
         theme.add_text(plane, 0, top + height / 2, name, va="center")
         place = WIDTH - BAR + 30, top + 0.1 * height, 10, 0.8 * height
         draw_colour_bar(plane, place, norm, colours, at_most=2)
-    plane.set(xlim=(0, WIDTH), ylim=(full, 0))
     return draw_png(figure)
 
 
