@@ -27,9 +27,9 @@ def write_label_images(folder: Path) -> dict[str, Path]:
     return write_ribbons(folder, {name: (n, n) for name, n in N_REGIONS.items()})
 
 
-def write_many_label_images(folder: Path, n_images: int = 92) -> dict[str, Path]:
-    """Write images of 100 to 1000 regions, each of other places."""
-    sizes = np.linspace(100, 1000, n_images).astype(int).tolist()
+def write_many_label_images(folder: Path) -> dict[str, Path]:
+    """Write 92 images of 100 to 1000 regions, each of other places."""
+    sizes = np.linspace(100, 1000, 92).astype(int).tolist()
     return write_ribbons(folder, {f"a{k}": (n, k) for k, n in enumerate(sizes)})
 
 
