@@ -69,7 +69,7 @@ def simulate(points: np.ndarray, rng: np.random.Generator, motion: np.ndarray) -
 
 def draw_motion(rng: np.random.Generator) -> np.ndarray:
     """Draw translations, mm, and rotations, rad: a slow drift, without jumps."""
-    steps = rng.standard_normal((N_VOLUMES, 6)) * [0.02] * 6
+    steps = 0.12 * rng.standard_normal((N_VOLUMES, 6))
     return np.cumsum(steps, axis=0) * [1, 1, 1, 0.01, 0.01, 0.01]
 
 
@@ -508,7 +508,7 @@ def draw_streamlines(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
     return ends @ affine[:3, :3].T + affine[:3, 3], regions[tuple(ends.transpose(2, 0, 1))] - 1
 
 
-def write_tracks(session: Path, folder: Path) -> np.ndarray:
+def write_tracks(session: Path) -> np.ndarray:
     """Write what UKB-connectomics gives, and warps; returns the regions of the ends."""
     rng = np.random.default_rng(7)
     ends, regions = draw_streamlines(rng)
@@ -551,7 +551,7 @@ def test_ends_of_uk_biobanks_streamlines_become_structural_connectomes(
     """Counts and SIFT2 sums over regions that get there through two warps; no BOLD is needed."""
     app.bids = tmp_path / "ukb"
     session = app.bids / "1000001_2_0"
-    regions = write_tracks(session, tmp_path)
+    regions = write_tracks(session)
     outcome = app.participant(
         "--sc-units",
         "mrtrix",

@@ -237,7 +237,7 @@ def test_scalars_whose_names_differ_in_case_alone_are_refused(tmp_path):
 
 
 @pytest.mark.parametrize("words", [[], ["--assignment", "reverse", "3"]])
-def test_many_images_give_what_each_gives_alone(words, tmp_path, monkeypatch):
+def test_many_images_give_what_each_gives_alone(words, tmp_path):
     """Streamlines are kept, or read again, while images come a few at a time."""
     write_case(tmp_path, GEOMETRIES["oblique"])
     image = write_scalar(tmp_path, GEOMETRIES["oblique"], shape=(16, 14, 12))

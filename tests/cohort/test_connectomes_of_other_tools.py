@@ -12,8 +12,10 @@ import pytest
 from scipy.io import savemat
 
 from kraken_bids.cohort.from_files import read_connectomes
+from kraken_bids.cohort.named_regions import find_regions, spread_structures
 from kraken_bids.exceptions import ConnectomeError, FlavorError, InputError
 from kraken_bids.flavors import parse_flavor
+from kraken_bids.io.matlab import MatlabObject
 from kraken_bids.parcellations import load_parcellation
 
 FC, SC = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("SCifod2act_fs86_sift2volnorm")
@@ -205,13 +207,8 @@ def test_structs_of_matlab_are_looked_into(tmp_path: Path, square: np.ndarray) -
     np.testing.assert_array_equal(found.edges[FC][1], 3 * square[UPPER])
 
 
-def test_a_table_of_matlab_is_a_matrix(
-    monkeypatch: pytest.MonkeyPatch, square: np.ndarray
-) -> None:
+def test_a_table_of_matlab_is_a_matrix(square: np.ndarray) -> None:
     """Its columns are called as MATLAB lets them be."""
-    from kraken_bids.cohort.named_regions import find_regions, spread_structures
-    from kraken_bids.io.matlab import MatlabObject
-
     names = [name.replace("-", "_") for name in NAMES[ORDER]]
     arrays = {f"T.{name}": shuffle(square)[:, n] for n, name in enumerate(names)}
     table = MatlabObject(Path("x.mat"), "T", "table")
