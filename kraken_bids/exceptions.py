@@ -14,6 +14,8 @@ in two places only: ``pipeline/`` (one participant fails, the others go on) and 
 exit code).
 """
 
+from collections.abc import Sequence
+
 
 class KrakenBidsError(Exception):
     """Something that the user can mend; ``exit_code`` is what the command ends with."""
@@ -59,3 +61,9 @@ class CheckpointError(KrakenBidsError, RuntimeError):
     """A model that cannot be used: unreadable, unsafe, or not matching its transforms."""
 
     exit_code = 5
+
+
+def name_few(names: Sequence[str], at_most: int = 4) -> str:
+    """Write some names for a message, and how many more there are."""
+    more = f" and {len(names) - at_most} more" if len(names) > at_most else ""
+    return ", ".join(names[:at_most]) + more

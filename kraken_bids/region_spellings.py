@@ -18,7 +18,6 @@ FILLERS = frozenset({"ctx", "roi", "proper", "area"})
 NUMBERED = re.compile(r"(.*?)[ _.-]*(\d+)")
 COUNTERS = frozenset({"", "v", "x", "var", "roi", "region", "node", "parcel", "label"})
 """What stands before mere numbers: R, MATLAB and people write these."""
-MAX_SHOWN = 4
 
 
 def place_regions(table: Parcellation, names: Sequence[str]) -> NDArray[np.intp]:
@@ -79,12 +78,6 @@ def order_edges(places: NDArray[np.intp], n_regions: int) -> NDArray[np.intp] | 
     rows, columns = np.triu_indices(n_regions, 1)
     first, second = np.sort(np.stack([given[rows], given[columns]]), axis=0)
     return np.where(first < 0, -1, number_edges(first, second, n_given))
-
-
-def name_few(names: Sequence[str]) -> str:
-    """Write some names, and how many more there are."""
-    more = f" and {len(names) - MAX_SHOWN} more" if len(names) > MAX_SHOWN else ""
-    return ", ".join(names[:MAX_SHOWN]) + more
 
 
 @cache

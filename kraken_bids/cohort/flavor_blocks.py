@@ -14,11 +14,11 @@ from kraken_bids.cohort.row_axes import put_subjects_first
 from kraken_bids.cohort.shape_hints import explain_shape
 from kraken_bids.cohort.subject_names import list_few
 from kraken_bids.connectome.matrices import edges_to_square, find_missing_regions, fold_square
-from kraken_bids.exceptions import ConnectomeError, InputError
+from kraken_bids.exceptions import ConnectomeError, InputError, name_few
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.stored_rows import Rows
 from kraken_bids.parcellations import recognize_parcellation
-from kraken_bids.region_spellings import name_few, order_edges, place_regions
+from kraken_bids.region_spellings import order_edges, place_regions
 from kraken_bids.settings import MAX_IMPUTED_SHARE
 
 logger = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from kraken_bids.bids.names import parse_name, session_label
 from kraken_bids.bids.outputs import RelmatFile, find_relmats, sidecar_path
 from kraken_bids.cohort.saved_ridge import add_ridge, read_saved_ridges
 from kraken_bids.cohort.sidecars import REDONE, read_digest
-from kraken_bids.exceptions import FlavorError
+from kraken_bids.exceptions import FlavorError, name_few
 from kraken_bids.flavors import Flavor, parse_meas
 from kraken_bids.io.facts import read_facts
 from kraken_bids.settings import DataSettings
@@ -200,6 +200,5 @@ def _name_in(output_dir: Path, path: Path) -> str:
 
 def _say(what: str, names: Sequence[str], do: str) -> None:
     if names:
-        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
-        shown = ", ".join(names[:SHOWN])
-        logger.warning("%d connectome(s) %s: %s%s. %s", len(names), what, shown, more, do)
+        shown = name_few(names, SHOWN)
+        logger.warning("%d connectome(s) %s: %s. %s", len(names), what, shown, do)

@@ -15,14 +15,13 @@ from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.from_dataset import Member, list_members
 from kraken_bids.cohort.output_connectomes import Kind, list_kinds, read_edges
 from kraken_bids.connectome.labels.region_places import find_known_centres
-from kraken_bids.exceptions import InputError, SettingsError
+from kraken_bids.exceptions import InputError, SettingsError, name_few
 from kraken_bids.flavors import suggest
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.pipeline.export.edge_vectors import ORDERS, write_vectors
 from kraken_bids.pipeline.export.graphs import AXES, write_edge_list, write_graphml
 from kraken_bids.pipeline.export.stack import Floats, Stack, drop_missing
 from kraken_bids.pipeline.export.toolbox_files import write_conn, write_mat, write_nbs
-from kraken_bids.region_spellings import name_few
 from kraken_bids.report.written import Written
 
 logger = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.index import list_subject_files
 from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.names import session_label
-from kraken_bids.exceptions import FlavorError, SettingsError
+from kraken_bids.exceptions import FlavorError, SettingsError, name_few
 from kraken_bids.flavors import Flavor, suggest
 from kraken_bids.pipeline.measure.tasks import MEASURES
 from kraken_bids.settings import DEFAULT_ATLASES, DEFAULT_SOURCES, DataSettings
@@ -28,11 +28,10 @@ def check_labels(option: str, asked: Collection[str], found: Collection[str], wh
     """
     unknown = [label for label in asked if label not in found]
     if unknown:
-        shown = ", ".join(sorted(found)[:SHOWN]) or "none"
-        more = f" and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+        shown = name_few(sorted(found), SHOWN) or "none"
         raise SettingsError(
             f"{option}: expected labels that {where} has; found {', '.join(unknown)}, while there "
-            f"are {shown}{more}.{suggest(unknown[0], found)}"
+            f"are {shown}.{suggest(unknown[0], found)}"
         )
 
 
@@ -140,7 +139,7 @@ def _report(option: str, found: dict[str, list[bool]], sessions: Sequence[Sessio
             ]
             logger.warning(
                 "%s %s: %d of %d session(s) have no inputs for it: %s",
-                option, name, len(without), len(sessions), _join(without),
+                option, name, len(without), len(sessions), name_few(without, SHOWN),
             )  # fmt: skip
 
 
@@ -154,7 +153,7 @@ def _say_lacking_tasks(data: DataSettings, sessions: Sequence[SessionInputs]) ->
         if without:
             logger.warning(
                 "--task-id %s: %d of %d session(s) have no BOLD of it that can be used: %s",
-                task, len(without), len(sessions), _join(without),
+                task, len(without), len(sessions), name_few(without, SHOWN),
             )  # fmt: skip
 
 
@@ -177,8 +176,3 @@ def _has(session: SessionInputs, flavor: Flavor) -> bool:
 
 def _label(session: SessionInputs) -> str:
     return session_label(session.subject, session.session)
-
-
-def _join(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
-    return ", ".join(labels[:SHOWN]) + more

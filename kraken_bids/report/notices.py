@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.failures import read_failures
 from kraken_bids.cohort.warned import read_group_warnings
+from kraken_bids.exceptions import name_few
 from kraken_bids.io.facts import read_table
 from kraken_bids.report.panels import list_panels
 from kraken_bids.report.section import Notice
@@ -189,10 +190,9 @@ def _say_absent(absent: Sequence[str]) -> list[str]:
     """Say of whom the table of participants knows and OUTPUT_DIR does not."""
     if not absent:
         return []
-    more = f" and {len(absent) - MAX_NAMES} more" if len(absent) > MAX_NAMES else ""
     return [
         f"Of {len(absent)} participant(s) of participants.tsv there is nothing here, neither "
-        f"results nor an error: {', '.join(absent[:MAX_NAMES])}{more}."
+        f"results nor an error: {name_few(absent, MAX_NAMES)}."
     ]
 
 

@@ -1,10 +1,11 @@
 """What sidecars warn of, session by session, and each kind once for the group."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 from kraken_bids.cohort.standing import record_path
 from kraken_bids.cohort.warned import read_group_warnings
+from kraken_bids.exceptions import name_few
 from kraken_bids.io.facts import read_facts
 from kraken_bids.report.written import Written, of_each_session
 from kraken_bids.report.written_group import WrittenGroup
@@ -81,12 +82,7 @@ def _say(own: Mapping[str, str], n_members: int) -> str:
     if len(texts) > 1 and len(own) == n_members:
         return f"All {n_members} sessions; of {labels[0]}: {own[labels[0]]}"
     if len(texts) > 1:
-        return f"{labels[0]}: {own[labels[0]]} Likewise {_name(labels[1:])}."
+        return f"{labels[0]}: {own[labels[0]]} Likewise {name_few(labels[1:], MAX_NAMES)}."
     if len(own) == n_members > 1:
         return texts.pop()
-    return f"{_name(labels)}: {texts.pop()}"
-
-
-def _name(labels: Sequence[str]) -> str:
-    names = ", ".join(labels[:MAX_NAMES])
-    return f"{names} and {len(labels) - MAX_NAMES} more" if len(labels) > MAX_NAMES else names
+    return f"{name_few(labels, MAX_NAMES)}: {texts.pop()}"

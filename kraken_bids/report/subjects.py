@@ -7,6 +7,7 @@ from pathlib import Path
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.failures import list_failures
+from kraken_bids.exceptions import name_few
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.report.sections.consistency import ConsistencyRow, list_consistency
 from kraken_bids.report.sections.session_quality import list_quality
@@ -82,8 +83,7 @@ def log_verdicts(subjects: Sequence[SubjectRow]) -> None:
         for verdict in reversed(VERDICTS)
         if (count := sum(row.verdict == verdict for row in subjects))
     ]
-    more = f" and {len(named) - MAX_NAMES} more" if len(named) > MAX_NAMES else ""
-    look = f"; look at {', '.join(named[:MAX_NAMES])}{more}" if named else ""
+    look = f"; look at {name_few(named, MAX_NAMES)}" if named else ""
     logger.log(
         logging.WARNING if named else logging.INFO,
         "verdicts on %d session(s): %s%s", len(subjects), ", ".join(counts), look,

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.exceptions import ConnectomeError, name_few
 from kraken_bids.flavors import Flavor
 
 logger = logging.getLogger(__name__)
@@ -98,7 +98,6 @@ def name_rows(labels: Sequence[str]) -> Callable[[tuple[int, ...]], str]:
     """Words for rows: their labels, or how many there are beside the first few."""
 
     def name(rows: tuple[int, ...]) -> str:
-        names = ", ".join(labels[row] for row in rows[:MAX_NAMED])
-        return names if len(rows) <= MAX_NAMED else f"{names} and {len(rows) - MAX_NAMED} more"
+        return name_few([labels[row] for row in rows], MAX_NAMED)
 
     return name

@@ -5,7 +5,7 @@ Where regions lie in a brain tells: in the right order an affine map from the im
 centres explains nearly all of their spread, in any other order far less.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,7 +25,7 @@ from kraken_bids.connectome.labels.region_places import (
     measure_centres,
     measure_sides,
 )
-from kraken_bids.exceptions import InputError
+from kraken_bids.exceptions import InputError, name_few
 from kraken_bids.parcellations import APARCASEG, Parcellation, list_parcellations
 
 MIN_EXPLAINED = 0.8
@@ -87,8 +87,8 @@ def identify_labels(
     found = centres.of(np.asarray(values))
     if len(centres.labels) and np.isnan(found).all() and len(values):
         raise InputError(
-            f"expected the regions of {parcellation.name}, {_name_some(list(map(str, values)))}; "
-            f"found none of them among the labels {_name_some(list(map(str, centres.labels)))}. "
+            f"expected the regions of {parcellation.name}, {_name_some(values)}; "
+            f"found none of them among the labels {_name_some(centres.labels)}. "
             "It is the image of another atlas."
         )
     doubts = []
@@ -257,7 +257,7 @@ def _list_foreign(
     foreign = [] if by_number else np.setdiff1d(present, values).tolist()
     if not foreign:
         return []
-    return [f"labels that no region has are left out: {_name_some(list(map(str, foreign)))}."]
+    return [f"labels that no region has are left out: {_name_some(foreign)}."]
 
 
 def _list_absent(
@@ -289,6 +289,5 @@ def _list_absent(
     return [text]
 
 
-def _name_some(words: Sequence[str]) -> str:
-    more = f" and {len(words) - NAMED_AT_MOST} more" if len(words) > NAMED_AT_MOST else ""
-    return ", ".join(words[:NAMED_AT_MOST]) + more
+def _name_some(words: Iterable[object]) -> str:
+    return name_few(list(map(str, words)), NAMED_AT_MOST)

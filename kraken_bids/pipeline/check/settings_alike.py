@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.measurements import SETTINGS
 from kraken_bids.cohort.warned import Warned
+from kraken_bids.exceptions import name_few
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def _say(name: str, option: str, flavors: Mapping[str, Mapping[str, Sequence[str
     first, values = next(iter(flavors.items()))
     more = f" (and {len(flavors) - 1} more flavors)" if len(flavors) > 1 else ""
     groups = ", ".join(
-        f"{json.loads(value)} in {len(labels)} session(s) ({_name(labels)})"
+        f"{json.loads(value)} in {len(labels)} session(s) ({name_few(labels, NAMED)})"
         for value, labels in sorted(values.items(), key=lambda item: -len(item[1]))
     )
     return (
@@ -59,8 +60,3 @@ def _say(name: str, option: str, flavors: Mapping[str, Mapping[str, Sequence[str
         "adapted and compared together must be measured with the same settings: run the "
         f"participant level for all with one choice ({option}), or use an OUTPUT_DIR for each."
     )
-
-
-def _name(labels: Sequence[str]) -> str:
-    more = f" and {len(labels) - NAMED} more" if len(labels) > NAMED else ""
-    return ", ".join(labels[:NAMED]) + more

@@ -7,12 +7,11 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.connectome.functional.timeseries import RegionSeries
-from kraken_bids.exceptions import InputError
+from kraken_bids.exceptions import InputError, name_few
 from kraken_bids.io.tables import read_columns
 from kraken_bids.parcellations import Parcellation
 from kraken_bids.pipeline.measure.bold_runs import MeasuredRun
 from kraken_bids.pipeline.measure.cleaned_runs import read_volumes, take_cleaned
-from kraken_bids.region_spellings import name_few
 from kraken_bids.settings import MAX_IMPUTED_SHARE, FunctionalSettings
 
 logger = logging.getLogger(__name__)

@@ -5,12 +5,12 @@ from pathlib import Path
 import numpy as np
 
 from kraken_bids.connectome.structural.tally import base_of
-from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
+from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError, name_few
 from kraken_bids.io.trx import open_trx
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.pipeline.measure.structural_connectomes import CountedAtlas, start_tally
 from kraken_bids.pipeline.measure.tractogram_options import TractogramOptions
-from kraken_bids.region_spellings import name_few, place_regions
+from kraken_bids.region_spellings import place_regions
 
 
 def prepare_groups(name: str, path: Path, options: TractogramOptions) -> CountedAtlas:

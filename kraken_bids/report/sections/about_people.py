@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from kraken_bids.exceptions import name_few
 from kraken_bids.flavors import Flavor
 from kraken_bids.report import theme
 from kraken_bids.report.section import Section
@@ -145,8 +146,7 @@ def summarize(rows: Sequence[TargetWorth]) -> str:
     ):
         names = [row.target.name for row in rows if row.claim.verdict == verdict]
         if names:
-            some = ", ".join(names[:4]) + (f" and {len(names) - 4} more" * (len(names) > 4))
-            parts.append(f"{len(names)} {words} ({some})")
+            parts.append(f"{len(names)} {words} ({name_few(names)})")
     return f"{len(rows)} targets predicted from the other modality: {'; '.join(parts)}."
 
 
