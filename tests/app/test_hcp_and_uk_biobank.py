@@ -576,7 +576,7 @@ def test_ends_of_no_streamlines_fail_with_what_was_expected(app: Any, tmp_path: 
     """Their picture, which there is nothing for, does not stand in the way of the message."""
     app.bids = tmp_path / "ukb"
     session = app.bids / "1000001_2_0"
-    write_tracks(session, tmp_path)
+    write_tracks(session)
     tracks = session / "tractography/endpoints/tracks_10M_endpoints.npy"
     np.save(tracks, np.zeros((0, 2, 3), np.float16))
     outcome = app.participant(flavors=["SCifod2act_fs86_count"])
