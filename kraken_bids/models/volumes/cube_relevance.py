@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from kraken_bids.models.volumes.network import CubeNetwork
-from kraken_bids.models.volumes.padding import pad_same
+from kraken_bids.models.volumes.padding import convolve_same
 from kraken_bids.models.volumes.relevance_flow import RelevanceFlow
 from kraken_bids.models.volumes.relevance_rules import (
     pass_alpha_beta,
@@ -29,7 +29,7 @@ def explain_cube(network: CubeNetwork, volume: torch.Tensor, state: int) -> Rele
     """
     inputs, rectified = [volume[None, None]], []
     for convolution, norm in network.layers:
-        rectified.append(convolution(pad_same(inputs[-1], convolution.stride[0])).relu_())
+        rectified.append(convolve_same(convolution, inputs[-1]).relu_())
         inputs.append(_normalize(norm, rectified[-1]))
     last = network.output(inputs[-1]).relu_()
     logits = last.flatten(2).mean(2)

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from kraken_bids.models.volumes.architecture import LSTM_SIZE, VolumeArchitecture
-from kraken_bids.models.volumes.padding import KERNEL, pad_same
+from kraken_bids.models.volumes.padding import KERNEL, convolve_same
 
 DROPPED_2D = (0.0, 0.0, 0.0, 0.0, 0.2, 0.2, 0.2, 0.2, 0.4, 0.4, 0.4, 0.4)
 DROPPED_LSTM, DROPPED_3D = 0.5, 0.2
@@ -60,7 +60,7 @@ class SliceNetwork(nn.Module):
     def read_slices(self, slices: torch.Tensor) -> torch.Tensor:
         """Features [n, n_features] of slices [n, 1, y, x]; flattened by y, x and channel."""
         for dropped, convolution in zip(self._dropped(), self.layers, strict=True):
-            slices = convolution(pad_same(slices, convolution.stride[0])).relu_()
+            slices = convolve_same(convolution, slices).relu_()
             slices = nn.functional.dropout2d(slices, dropped, self.training)
         return slices.permute(0, 2, 3, 1).flatten(1)
 
@@ -107,7 +107,7 @@ class CubeNetwork(nn.Module):
         """Logits [n, n_states], none negative, of volumes [n, x, y, z]."""
         maps = volumes.unsqueeze(1)
         for convolution, norm in self.layers:
-            maps = convolution(pad_same(maps, convolution.stride[0])).relu_()
+            maps = convolve_same(convolution, maps).relu_()
             maps = norm(nn.functional.dropout3d(maps, DROPPED_3D, self.training))
         maps = nn.functional.dropout3d(self.output(maps).relu_(), DROPPED_3D, self.training)
         return maps.flatten(2).mean(2)

@@ -11,10 +11,9 @@ import torch
 from torch import nn
 from torch.nn.grad import conv2d_input, conv3d_input
 
-from kraken_bids.models.volumes.padding import crop_same, pad_same
+from kraken_bids.models.volumes.padding import Convolution, crop_same, pad_same
 
 Tensor = torch.Tensor
-Convolution = nn.Conv2d | nn.Conv3d
 ALPHA, BETA = 2.0, 1.0
 """Weights of what speaks for an output and against it; they differ by one."""
 LEAST = 1e-7

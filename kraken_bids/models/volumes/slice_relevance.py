@@ -7,7 +7,7 @@ from torch import nn
 
 from kraken_bids.models.volumes.architecture import LSTM_SIZE
 from kraken_bids.models.volumes.network import SliceNetwork
-from kraken_bids.models.volumes.padding import pad_same
+from kraken_bids.models.volumes.padding import convolve_same
 from kraken_bids.models.volumes.relevance_flow import RelevanceFlow
 from kraken_bids.models.volumes.relevance_rules import pass_epsilon
 
@@ -75,16 +75,17 @@ class _Reading:
 
     def __init__(self, lstm: nn.LSTM, features: torch.Tensor, *, direction: str) -> None:
         self._features = features
-        self._of_input, self._of_state, of_input, of_state = (
+        self._of_input, self._of_state, bias_input, bias_state = (
             lstm.get_parameter(f"{name}_l0{direction}")
             for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         )
-        bias = of_input + of_state
         zero = features.new_zeros(LSTM_SIZE)
         self.states, self._cells = [zero], [zero]
         self._gates: list[tuple[torch.Tensor, ...]] = []
-        for given in features @ self._of_input.T + bias:
-            i, f, j, o = (given + self._of_state @ self.states[-1]).chunk(4)
+        # summed as the release sums: near -epsilon, its rule makes much of the last bits
+        for step in features:
+            given = self._of_input @ step + bias_input
+            i, f, j, o = (given + (self._of_state @ self.states[-1] + bias_state)).chunk(4)
             cell = f.sigmoid() * self._cells[-1] + i.sigmoid() * j.tanh()
             self._gates.append((i.sigmoid(), f.sigmoid(), j))
             self._cells.append(cell)
@@ -117,7 +118,7 @@ def _lead_slices_back(
     """Lead relevance of features [n, n_features] back to slices [n, 1, y, x]."""
     maps = [slices]
     for convolution in network.layers:
-        maps.append(convolution(pad_same(maps[-1], convolution.stride[0])).relu_())
+        maps.append(convolve_same(convolution, maps[-1]).relu_())
     n, n_channels, rows, columns = maps[-1].shape
     relevance = relevance.reshape(n, rows, columns, n_channels).permute(0, 3, 1, 2)
     for k in reversed(range(len(network.layers))):
