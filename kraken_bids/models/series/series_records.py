@@ -1,0 +1,80 @@
+"""Rows of the tables that pretraining and decoding write, and that their pages read back."""
+
+from dataclasses import dataclass
+
+from kraken_bids.io.records import column
+
+PRETRAINED, SCRATCH, LINEAR, SHUFFLED, CHANCE = (
+    "pretrained", "scratch", "linear", "shuffled", "chance"
+)  # fmt: skip
+METHODS = {
+    PRETRAINED: "the pretrained network, fine-tuned",
+    SCRATCH: "the same network from random weights",
+    LINEAR: "logistic regression on each trial's mean volume",
+    SHUFFLED: "the network, trained on labels that were dealt out anew",
+    CHANCE: "the most frequent label of the training trials, for everyone",
+}
+ALL_REPEATS = "all"
+
+
+@dataclass(frozen=True)
+class TrainingPoint:
+    """One number of a training: a row of ``history.tsv``."""
+
+    step: int = column("training steps done")
+    split: str = column("runs or trials that it is of", levels={
+        "train": "those that weights are fitted on",
+        "validation": "those that the training is watched with",
+    })  # fmt: skip
+    metric: str = column("what is measured", levels={
+        "loss": "mean loss: of the steps since the row before, or over all validation sequences",
+        "accuracy": "share of trials decoded right",
+        "learning_rate": "of the step",
+    })  # fmt: skip
+    value: float = column("its value")
+
+
+@dataclass(frozen=True)
+class DecodingScore:
+    """How well one method decodes the trials of one part: a row of ``scores.tsv``."""
+
+    method: str = column("what decodes", levels=METHODS)
+    repeat: str = column(f"number of the split of subjects; {ALL_REPEATS}: the mean over them")
+    split: str = column("part of the trials")
+    accuracy: float = column("share of trials decoded right")
+    accuracy_low: float = column("lower end of its 95 % interval")
+    accuracy_high: float = column("upper end of its 95 % interval")
+    balanced_accuracy: float = column("mean over classes of the share decoded right")
+    balanced_low: float = column("lower end of its 95 % interval")
+    balanced_high: float = column("upper end of its 95 % interval")
+    n_trials: int = column("trials")
+    n_subjects: int = column("subjects that they are of")
+
+
+@dataclass(frozen=True)
+class ConfusionCount:
+    """How often one label was taken for another one: a row of ``confusion.tsv``."""
+
+    label: str = column("label of the trials")
+    predicted: str = column("label that the network gave")
+    n_trials: int = column("test trials, of all repeats")
+
+
+@dataclass(frozen=True)
+class RegionRelevance:
+    """What a region adds to the score of a label, when: a row of ``relevance.tsv``."""
+
+    label: str = column("label whose score is explained")
+    region: str = column("region")
+    volume: int = column("volume of the trial, from 0")
+    relevance: float = column("mean over the label's test trials; they add up to the score")
+
+
+@dataclass(frozen=True)
+class WeightsCheck:
+    """Whether relevance depends on what was learned: a row of ``relevance_check.tsv``."""
+
+    randomised: str = column("weights replaced by random ones, from the last layer on")
+    correlation: float = column(
+        "rank correlation of relevance with and without them, mean over trials"
+    )
