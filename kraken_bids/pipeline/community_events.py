@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.cohort.run_volumes import list_run_entities
+from kraken_bids.cohort.task_events import read_events
 from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.io.records import column, remove_records, write_records
-from kraken_bids.io.tables import read_columns
 from kraken_bids.models.communities.event_locking import (
     EventResponse,
     EventScan,
@@ -47,7 +46,7 @@ def write_events(
     Parameters
     ----------
     events : mapping of Path to Path or None
-        By region series, as of :func:`find_events`.
+        By region series, as :func:`~kraken_bids.cohort.task_events.find_events` gives them.
     found : WrittenCommunities
     places : Places
     """
@@ -96,53 +95,24 @@ def _gather_events(
     """Gather the scans with events of each kind."""
     found: dict[str, list[EventScan]] = {}
     for path, scan in communities.scans.items():
-        for trial_type, onsets in _read_events(events[path]).items():
+        for trial_type, onsets in _read_onsets(events[path]).items():
             if scan.repetition_time:
                 own = EventScan(scan.presence, scan.repetition_time, onsets)
                 found.setdefault(trial_type, []).append(own)
     return found
 
 
-def find_events(bids_dir: Path, series: Path) -> Path | None:
-    """Find the ``events.tsv`` that holds for a scan, by the inheritance principle of BIDS.
-
-    Parameters
-    ----------
-    bids_dir : Path
-        Raw dataset.
-    series : Path
-        Region series of the scan.
-    """
-    entities = list_run_entities(series)
-    if "sub" not in entities:
-        return None
-    subject = bids_dir / f"sub-{entities['sub']}"
-    session = subject / f"ses-{entities['ses']}" if "ses" in entities else subject
-    for folder in dict.fromkeys((session / "func", session, subject, bids_dir)):
-        own = {path: list_run_entities(path) for path in sorted(folder.glob("*_events.tsv"))}
-        holding = [p for p, of in own.items() if "task" in of and of.items() <= entities.items()]
-        if holding:
-            return max(holding, key=lambda path: len(own[path]))
-    return None
-
-
-def _read_events(path: Path | None) -> Mapping[str, NDArray[np.float64]]:
+def _read_onsets(path: Path | None) -> Mapping[str, NDArray[np.float64]]:
     """Onsets of each kind in the ``events.tsv`` of a scan; empty where there is none."""
     if path is None:
         return {}
     try:
-        columns = read_columns(path)
+        events = read_events(path)
     except KrakenBidsError as error:
         logger.warning("%s", error)
         return {}
-    onsets = columns.get("onset")
-    if onsets is None or onsets.dtype.kind != "f":
-        logger.warning("%s: expected a column onset of numbers; found none", path)
-        return {}
-    kinds = columns.get("trial_type", np.full(len(onsets), "event"))
-    kinds = np.asarray([str(kind) for kind in kinds])
+    kinds = np.asarray(events.types or ["event"] * len(events.onsets))
     return {
-        kind: onsets[(kinds == kind) & np.isfinite(onsets)]
-        for kind in np.unique(kinds)
-        if kind not in {"n/a", "nan"}
+        kind: events.onsets[(kinds == kind) & np.isfinite(events.onsets)]
+        for kind in np.unique(kinds[kinds != ""]).tolist()
     }

@@ -14,6 +14,7 @@ from kraken_bids.cohort.failures import Failure, failing_alone, going_on
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.region_series import RegionSeries, check_regions, read_region_series
 from kraken_bids.cohort.run_volumes import find_volume_tables, list_run_entities
+from kraken_bids.cohort.task_events import find_events
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.digests import digest, file_stamps
 from kraken_bids.io.facts import Facts, read_facts
@@ -23,7 +24,7 @@ from kraken_bids.models.communities.scans import prepare_scans
 from kraken_bids.models.krakencoder.devices import resolve_device
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.community_context import list_compared, write_modalities
-from kraken_bids.pipeline.community_events import find_events, write_events
+from kraken_bids.pipeline.community_events import write_events
 from kraken_bids.pipeline.community_files import write_communities, write_record
 from kraken_bids.pipeline.community_places import LABEL, places_in_dataset, remove_earlier
 from kraken_bids.pipeline.community_search import CommunityOptions, search_communities
