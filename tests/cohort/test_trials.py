@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kraken_bids.cohort.trials import (
@@ -63,6 +63,7 @@ def test_windows_of_the_papers_have_their_volumes(tmp_path: Path) -> None:
     assert (mdtb.first, mdtb.n_volumes) == (np.flatnonzero(kept)[0], kept.sum())
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(-200, 1500), st.integers(0, 300)), min_size=1, max_size=8),
     st.integers(0, 3),
