@@ -1,9 +1,10 @@
 """Structured synthetic series, and runs of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from kraken_bids.models.series.objectives import Runs
@@ -28,6 +29,15 @@ def make_runs(n_runs: int, n_volumes: int, n_regions: int, seed: int = 0) -> lis
         values += 0.3 * rng.standard_normal(values.shape)
         runs.append(((values - values.mean(0)) / values.std(0)).astype(np.float32))
     return runs
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    """Tiny networks on several threads wait for each other most of the time."""
+    n_threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(n_threads)
 
 
 @pytest.fixture(scope="session")
