@@ -1,0 +1,1 @@
+"""Decode whole volumes of BOLD runs into states, and explain each decision."""

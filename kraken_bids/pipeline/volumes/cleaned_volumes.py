@@ -1,0 +1,233 @@
+"""Whole volumes of a BOLD run, smoothed and cleaned, read back a few at a time.
+
+Filters need the whole series of a voxel, networks whole volumes: between the two lies a file of
+one row per volume, beside the results, which is gone when it is closed.
+"""
+
+import logging
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.bids.bold_series import Bold, open_bold
+from kraken_bids.connectome.resample import resample_image, resample_labels
+from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
+from kraken_bids.io.files import make_folder
+from kraken_bids.io.images import read_labels
+
+logger = logging.getLogger(__name__)
+
+SPACE = "MNI152NLin6Asym"
+AFFINE = np.array(
+    [[-2.0, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1]], dtype=np.float64
+)
+"""Of the template's grid at 2 mm, 91 x 109 x 91 voxels: RAS mm of a voxel."""
+FWHM_PER_SIGMA = float(np.sqrt(8 * np.log(2)))
+VOXELS_AT_ONCE = 8192
+
+
+@dataclass(frozen=True)
+class VolumeCleaning:
+    """What is done to the volumes of a run."""
+
+    smoothing_fwhm: float = 3.0
+    """mm; 0 for none."""
+    high_pass: float = 1 / 128
+    """Hz, a Butterworth filter; 0 for none."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name, value in (("smoothing", self.smoothing_fwhm), ("high-pass", self.high_pass)):
+            if not value >= 0:
+                raise SettingsError(f"expected {name} of 0 or more; found {value}.")
+
+
+class CleanedVolumes:
+    """The volumes of one run on the template's grid.
+
+    Parameters
+    ----------
+    rows : array of shape (n_volumes, n_voxels)
+        Standardised voxels of the mask.
+    mask : bool array of shape (x, y, z)
+    repetition_time : float
+        Seconds.
+    notes : tuple of str
+        What was done that users would want to know.
+    """
+
+    def __init__(
+        self,
+        rows: NDArray[np.floating],
+        mask: NDArray[np.bool_],
+        repetition_time: float,
+        notes: tuple[str, ...],
+    ) -> None:
+        self.rows, self.mask = rows, mask
+        self.repetition_time, self.notes = repetition_time, notes
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, first: int, n_volumes: int) -> NDArray[np.float32]:
+        """Volumes [n_volumes, x, y, z] from one on; 0 outside the mask."""
+        rows = self.rows[first : first + n_volumes]
+        volumes = np.zeros((len(rows), *self.mask.shape), np.float32)
+        volumes[:, self.mask] = rows
+        return volumes
+
+
+@contextmanager
+def open_cleaned_volumes(
+    bold: Path,
+    mask: Path,
+    *,
+    space: str,
+    cleaning: VolumeCleaning,
+    folder: Path,
+    shape: tuple[int, int, int] = (91, 109, 91),
+) -> Iterator[CleanedVolumes]:
+    """Clean the volumes of a run into a file that lasts as long as the block.
+
+    Parameters
+    ----------
+    bold, mask : Path
+        Preprocessed series and its brain mask, in MNI152NLin6Asym on any grid.
+    space : str
+        Template of the series, as its name says.
+    cleaning : VolumeCleaning
+    folder : Path
+        Where the file of rows lies: 4 bytes for each voxel of the mask and volume.
+    shape : tuple of int
+        Voxels of the grid that the network takes.
+
+    Raises
+    ------
+    InputError
+        If the series is in another space, or a file cannot be read.
+    ConnectomeError
+        If a volume is constant, or the run too short for the filter.
+    """
+    check_space(space, bold)
+    series = open_bold(bold, tr=None)
+    inside = _read_mask(mask, shape, series)
+    make_folder(folder)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        size = series.shape[3], int(inside.sum())
+        try:
+            file.truncate(4 * size[0] * size[1])
+            rows = np.memmap(file, np.float32, "r+", shape=size)
+        except OSError as error:
+            raise InputError(
+                f"expected room for {4e-9 * size[0] * size[1]:.1f} GB in {folder}, for the "
+                f"volumes of {bold}; found: {error}. Make room, or take another folder."
+            ) from error
+        notes = _gather_volumes(series, inside, rows, cleaning)
+        _filter_voxels(rows, series, cleaning)
+        yield CleanedVolumes(rows, inside, series.tr, tuple(notes))
+
+
+def check_space(space: str, bold: Path) -> None:
+    """Raise InputError unless a series is in the template that networks of volumes know."""
+    if space != SPACE:
+        raise InputError(
+            f"expected BOLD in {SPACE} to decode whole volumes; found {space or 'no space'} in "
+            f"the name of {bold}. Run fMRIPrep with --output-spaces {SPACE}:res-2."
+        )
+
+
+def _read_mask(path: Path, shape: tuple[int, int, int], series: Bold) -> NDArray[np.bool_]:
+    values, affine = read_labels(path)
+    inside: NDArray[np.bool_] = (
+        resample_labels(values, affine, target_shape=shape, target_affine=AFFINE) > 0
+    )
+    if not inside.any():
+        raise InputError(
+            f"expected a brain mask that covers voxels of {SPACE} at 2 mm; found none in {path}. "
+            f"Is it the mask of {series.path}?"
+        )
+    return inside
+
+
+def _is_on_grid(series: Bold, shape: tuple[int, ...]) -> bool:
+    return series.shape[:3] == shape and np.allclose(series.affine, AFFINE, atol=1e-3)
+
+
+def _gather_volumes(
+    series: Bold, inside: NDArray[np.bool_], rows: NDArray[np.float32], cleaning: VolumeCleaning
+) -> list[str]:
+    """Write each volume's voxels of the mask into its row; returns what was done on the way."""
+    notes = []
+    is_on_grid = _is_on_grid(series, inside.shape)
+    if not is_on_grid:
+        zooms = np.linalg.norm(series.affine[:3, :3], axis=0)
+        notes.append(
+            f"{series.path.name}: resampled linearly from {'x'.join(map(str, series.shape[:3]))} "
+            f"voxels of {zooms[0]:.3g} mm to those of 2 mm that the network takes."
+        )
+    n_broken = 0
+    for k, stored in enumerate(series.volumes()):
+        volume = stored.astype(np.float32).reshape(series.shape[:3], order="F")
+        volume = volume * np.float32(series.slope) + np.float32(series.inter)
+        broken = ~np.isfinite(volume)
+        if broken.any():
+            n_broken += int(broken.sum())
+            volume[broken] = 0
+        if not is_on_grid:
+            volume = resample_image(
+                volume, series.affine, target_shape=inside.shape, target_affine=AFFINE
+            )
+        rows[k] = _smooth(volume, cleaning.smoothing_fwhm)[inside]
+        if rows[k].min() == rows[k].max():
+            raise ConnectomeError(
+                f"expected volumes that vary over the brain; found volume {k + 1} of "
+                f"{series.shape[3]} in {series.path} constant at {rows[k, 0]:g}. Check the run, "
+                "and leave such volumes out before it is preprocessed."
+            )
+    if n_broken:
+        notes.append(f"{series.path.name}: {n_broken} values that were no number were taken as 0.")
+    return notes
+
+
+def _smooth(volume: NDArray[np.float32], fwhm: float) -> NDArray[np.float32]:
+    """Smooth by a Gaussian, as nilearn's ``smooth_img``."""
+    if not fwhm:
+        return volume
+    from scipy.ndimage import gaussian_filter
+
+    size = np.linalg.norm(AFFINE[:3, :3], axis=0)
+    smoothed: NDArray[np.float32] = gaussian_filter(volume, fwhm / (FWHM_PER_SIGMA * size))
+    return smoothed
+
+
+def _filter_voxels(rows: NDArray[np.float32], series: Bold, cleaning: VolumeCleaning) -> None:
+    """Detrend, filter and standardise each voxel's series, in place.
+
+    Source: nilearn's ``signal.clean`` (detrend, then the filter); standard deviations divide by n.
+    """
+    from nilearn.signal import clean
+
+    for first in range(0, rows.shape[1], VOXELS_AT_ONCE):
+        part = np.asarray(rows[:, first : first + VOXELS_AT_ONCE], np.float64)
+        try:
+            part = clean(
+                part,
+                detrend=True,
+                standardize=None,
+                high_pass=cleaning.high_pass or None,
+                t_r=series.tr,
+            )
+        except ValueError as error:
+            raise ConnectomeError(
+                f"expected a run that can be filtered in {series.path}; found "
+                f"{series.shape[3]} volumes of {series.tr:g} s: {error}. Give a longer run."
+            ) from error
+        spread = part.std(axis=0)
+        varies = spread > np.finfo(np.float32).eps * np.abs(part).max(axis=0, initial=0.0)
+        part = (part - part.mean(axis=0)) / np.where(varies & (spread > 0), spread, np.inf)
+        rows[:, first : first + VOXELS_AT_ONCE] = part
