@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -11,7 +12,10 @@ from kraken_bids.exceptions import CheckpointError, SettingsError
 from kraken_bids.models.volumes.architecture import PUBLISHED_STATES, VolumeArchitecture
 from kraken_bids.models.volumes.network import build_network
 from kraken_bids.models.volumes.padding import list_pads
-from kraken_bids.models.volumes.published_weights import read_slice_weights
+from kraken_bids.models.volumes.published_weights import (
+    read_published_weights,
+    read_slice_weights,
+)
 from kraken_bids.models.volumes.slice_relevance import (
     explain_slices,
     stabilize_original,
@@ -139,6 +143,53 @@ def test_other_pickles_are_refused_by_name(tmp_path) -> None:
     np.save(path, {"conv": np.zeros(3)}, allow_pickle=True)
     with pytest.raises(CheckpointError, match="expected the variable conv2d_1/weights"):
         read_slice_weights(path)
+
+
+def write_cube_weights(path, *, n_states=4, n_norms=12):
+    """Write random weights as Keras saves a model, axes z, y, x; returns them by layer."""
+    rng = np.random.default_rng(0)
+    sizes = (1, 8, 8, 8, 8, 16, 16, 32, 32, 64, 64, 128, 128, n_states)
+    kernels = []
+    with h5py.File(path, "w") as file:
+        for k in range(13):
+            size = (1, 1, 1) if k == 12 else (3, 3, 3)
+            kernels.append(rng.normal(0, 0.1, (*size, sizes[k], sizes[k + 1])).astype(np.float32))
+            layer = f"model_weights/conv3d_{k + 14}/conv3d_{k + 14}"
+            file[f"{layer}/kernel:0"] = kernels[-1]
+            file[f"{layer}/bias:0"] = np.full(sizes[k + 1], 0.01 * k, np.float32)
+        for k in range(n_norms):
+            layer = f"model_weights/batch_normalization_{k + 9}/batch_normalization_{k + 9}"
+            for number, name in enumerate(("gamma", "beta", "moving_mean", "moving_variance")):
+                file[f"{layer}/{name}:0"] = np.full(sizes[k + 1], number + 0.1 * k, np.float32)
+    return kernels
+
+
+def test_weights_of_keras_are_taken_by_name_and_turned_to_x_y_z(tmp_path) -> None:
+    """Layers lie in the order of their names as text, in which 10 comes before 9."""
+    path = tmp_path / "model.hdf5"
+    kernels = write_cube_weights(path)
+    network = read_published_weights(path)
+    assert network.architecture.states == PUBLISHED_STATES[:4]
+    for k, layer in enumerate([*network.convolutions, network.output]):
+        np.testing.assert_array_equal(
+            to_numpy(layer.weight), np.einsum("zyxio->oixyz", kernels[k])
+        )
+        assert to_numpy(layer.bias)[0] == np.float32(0.01 * k)
+    last = network.norms[11]
+    assert [
+        float(to_numpy(v)[0])
+        for v in (last.weight, last.bias, last.running_mean, last.running_var)
+    ] == (pytest.approx([1.1, 2.1, 3.1, 4.1]))
+
+
+def test_other_files_of_keras_are_refused(tmp_path) -> None:
+    path = tmp_path / "model.hdf5"
+    write_cube_weights(path, n_norms=3)
+    with pytest.raises(CheckpointError, match="13 convolutions and 3 normalisations"):
+        read_published_weights(path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(CheckpointError, match="weights of the 3D release"):
+        read_published_weights(path)
 
 
 def test_shapes_that_cannot_be_are_refused() -> None:
