@@ -1,27 +1,27 @@
 """How far the regions of one person are from controls, at their places in the brain."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.connectome.labels.region_places import load_centres
 from kraken_bids.report import theme
+from kraken_bids.report.colour_scale import choose_ticks
+from kraken_bids.report.plane import Plane
 from kraken_bids.report.section import Booleans, Floats
 from kraken_bids.report.written import Columns
 from kraken_bids.scores.discordance import MEASURES, RATE
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 FULL_COLOUR = 5.0
 """z at which a colour is full."""
 MAX_NAMES = 5
 """Regions that a view names."""
 WIDTH, VIEW, TOP = 1060.0, 190.0, 34.0
+NETWORKS, NETWORKS_WIDTH = 850.0, 190.0
+"""Place from the left, and width, of what is drawn of networks."""
 VIEWS = (("left", 1, 2, "L", 10), ("from above", 0, 1, "", 276), ("right", 1, 2, "R", 462))
 """Title, axes of MNI space to the right and up, the hemisphere shown, and place from the left."""
 TITLES = {
@@ -49,22 +49,21 @@ def draw_deviations(flavor: str, columns: Columns) -> bytes:
     is_region = columns["level"] == "region"
     names = columns["name"][is_region]
     figure = theme.new_figure(WIDTH, len(MEASURES) * (VIEW + TOP) + 28, scale=1.5)
-    plane = theme.add_plane(figure)
-    views: list[View] = []
-    for row, measure in enumerate(MEASURES):
-        top = row * (VIEW + TOP) + TOP
-        theme.add_text(plane, 10, top - 12, TITLES[measure])
-        z, q = (columns[f"{measure}_{name}"][is_region] for name in ("z", "q"))
-        own = lay_out_views(centres, top) if len(centres) == len(z) else []
-        for view in own:
-            _draw_dots(plane, view, z, q <= RATE, names=names)
-            style: dict[str, Any] = {"color": theme.MUTED, "fontsize": theme.SMALL}
-            theme.add_text(plane, view.middle, top + VIEW + 4, view.title, ha="center", **style)
-        views += own
-    if views:
-        draw_outlines(plane, views)
-    _draw_networks(figure, columns)
-    return theme.draw_png(figure)
+    plane = Plane(figure)
+    tops = [row * (VIEW + TOP) + TOP for row in range(len(MEASURES))]
+    z, q = (np.stack([columns[f"{m}_{of}"][is_region] for m in MEASURES]) for of in ("z", "q"))
+    is_known = len(centres) == len(names)
+    views = [lay_out_views(centres, top) if is_known else [] for top in tops]
+    if is_known:
+        draw_outlines(plane, [view for row in views for view in row])
+    for k, (measure, top) in enumerate(zip(MEASURES, tops, strict=True)):
+        plane.write(10, top - 17, TITLES[measure])
+        for view in views[k]:
+            _draw_dots(plane, view, z[k], q[k] <= RATE, names=names)
+            style: dict[str, Any] = {"colour": theme.MUTED, "points": theme.SMALL}
+            plane.write(view.middle, top + VIEW, view.title, align="center", **style)
+    _draw_networks(plane, columns)
+    return plane.draw()
 
 
 def lay_out_views(centres: Floats, top: float) -> list[View]:
@@ -102,59 +101,75 @@ def _lay_out(points: Floats, shown: Booleans, *, turned: bool, width: float) -> 
     return moved
 
 
-def draw_outlines(plane: "Axes", views: Sequence[View]) -> None:
+def draw_outlines(plane: Plane, views: Sequence[View]) -> None:
     """Draw the outline of the regions of each view, a centimetre around them."""
     from scipy.spatial import ConvexHull
 
     inside = [view.points[view.shown] for view in views]
-    plane.add_collection(
+    plane.add(
         theme.collections.PolyCollection(
             [points[ConvexHull(points).vertices] for points in inside],
             facecolors=theme.EMPTY,
             edgecolors=theme.EMPTY,
             linewidths=16,
             joinstyle="round",
-            zorder=0,
-        ),
-        autolim=False,
+        )
     )
 
 
 def _draw_dots(
-    plane: "Axes", view: View, z: Floats, found: Booleans, *, names: NDArray[Any]
+    plane: Plane, view: View, z: Floats, found: Booleans, *, names: NDArray[Any]
 ) -> None:
     points, known = view.points, view.shown & np.isfinite(z)
     order = np.flatnonzero(known)[np.argsort(np.abs(z[known]), kind="stable")]
     norm = theme.colors.Normalize(-FULL_COLOUR, FULL_COLOUR)
-    plane.scatter(
-        points[order, 0],
-        points[order, 1],
-        s=4 + 9 * np.minimum(np.abs(z[order]), FULL_COLOUR),
-        c=z[order],
-        cmap=theme.diverging_colours(),
-        norm=norm,
+    plane.add_dots(
+        points[order],
+        4 + 9 * np.minimum(np.abs(z[order]), FULL_COLOUR),
+        facecolors=theme.diverging_colours()(norm(z[order])),
         edgecolors=[theme.TEXT if found[k] else theme.LINE for k in order],
         linewidths=[1.5 if found[k] else 0.4 for k in order],
     )
-    style: dict[str, Any] = {"fontsize": 6.5, "ha": "center", "va": "bottom"}
     for k in [k for k in order[::-1] if found[k]][:MAX_NAMES]:
-        theme.add_text(plane, points[k, 0], points[k, 1] - 7, str(names[k]), **style)
+        x, y = points[k]
+        plane.write(x, y - 12, str(names[k]), points=6.5, align="center")
 
 
-def _draw_networks(figure: "Figure", columns: Columns) -> None:
+def _draw_networks(plane: Plane, columns: Columns) -> None:
     """Draw z of the brain and of each network, with what chance gives in 19 of 20 cases."""
     rows = np.flatnonzero(columns["level"] != "region")
     height = (len(MEASURES) - 1) * (VIEW + TOP) + VIEW - 22
-    axes = theme.add_box(figure, 850, TOP, 190, height)
-    theme.style_axes(axes, x_label="z", grid="")
-    axes.axvspan(-1.96, 1.96, color=theme.EMPTY, zorder=0)
-    axes.axvline(0, color=theme.MUTED, linewidth=0.6)
     z, q = (np.stack([columns[f"{m}_{of}"][rows] for m in MEASURES]) for of in ("z", "q"))
-    places = np.linspace(0, VIEW - 34, len(rows)) + 6
-    places = places + np.arange(len(MEASURES))[:, None] * (VIEW + TOP)
-    colours = [theme.WARM if passes else theme.ACCENT for passes in (q <= RATE).flat]
-    axes.scatter(z.ravel(), places.ravel(), s=26, c=colours, zorder=3)
     limit = max(4.0, 1.1 * float(np.nanmax(np.abs(z), initial=0.0)))
-    axes.set(xlim=(-limit, limit), ylim=(height, 0))
-    names = [str(name) for name in columns["name"][rows]]
-    axes.set_yticks(places.ravel(), names * len(MEASURES), parse_math=False)
+
+    def place(value: Any) -> Any:
+        return NETWORKS + NETWORKS_WIDTH * (value + limit) / (2 * limit)
+
+    band = place(-1.96), TOP, place(1.96), TOP + height
+    plane.add(theme.join_boxes(band, facecolors=theme.EMPTY))
+    line = [[(place(0), TOP), (place(0), TOP + height)]]
+    plane.add_lines(line, colors=theme.MUTED, linewidths=0.6)
+    _draw_scale(plane, place, limit=limit, bottom=TOP + height)
+    y = np.linspace(0, VIEW - 34, len(rows)) + TOP + 6
+    y = y + np.arange(len(MEASURES))[:, None] * (VIEW + TOP)
+    colours = [theme.WARM if passes else theme.ACCENT for passes in (q <= RATE).flat]
+    places = np.column_stack([place(z.ravel()), y.ravel()])
+    plane.add_dots(places, 44, facecolors=colours)
+    ticks = [[(NETWORKS - 4, at), (NETWORKS, at)] for at in y.flat]
+    plane.add_lines(ticks, colors=theme.LINE, linewidths=0.6)
+    names = [str(name) for name in columns["name"][rows]] * len(MEASURES)
+    style: dict[str, Any] = {"points": theme.SMALL, "colour": theme.MUTED, "align": "right"}
+    for name, at in zip(names, y.flat, strict=True):
+        plane.write(NETWORKS - 9, at, name, **style)
+
+
+def _draw_scale(plane: Plane, place: Callable[[Any], Any], *, limit: float, bottom: float) -> None:
+    """Draw the scale of z below the networks, and a line at their left."""
+    values = choose_ticks(theme.colors.Normalize(-limit, limit), at_most=5)
+    style: dict[str, Any] = {"points": theme.SMALL, "colour": theme.MUTED, "align": "center"}
+    lines = [[(NETWORKS, TOP), (NETWORKS, bottom), (NETWORKS + NETWORKS_WIDTH, bottom)]]
+    for value, text in values:
+        lines.append([(place(value), bottom), (place(value), bottom + 4)])
+        plane.write(place(value), bottom + 13, text, **style)
+    plane.add_lines(lines, colors=theme.LINE, linewidths=0.8)
+    plane.write(place(0), bottom + 29, "z", **(style | {"points": theme.NORMAL}))

@@ -1,6 +1,7 @@
 """Pictures made pixel by pixel: matrices as they are, with letters and thin lines around them."""
 
-from functools import lru_cache
+from copy import copy
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -114,16 +115,18 @@ class Canvas:
 
     def _ink(self, left: int, top: int, shades: "Image.Image", colour: str) -> None:
         """Lay a colour over the canvas, as strongly as the shades (0 … 255) say."""
-        from PIL import ImageColor
-
-        white = np.full(3, 255)
-        ramp = np.linspace(white, ImageColor.getrgb(colour), N_SHADES).round().astype(np.uint8)
         steps = np.round(np.asarray(shades) / 255 * (N_SHADES - 1)).astype(np.uint8)
         y, x = max(top, 0), max(left, 0)
         steps = steps[y - top :, x - left :]
         target = self.indices[y : y + steps.shape[0], x : x + steps.shape[1]]
         steps = steps[: target.shape[0], : target.shape[1]]
-        target[steps > 0] = self._number(ramp)[steps[steps > 0]]
+        target[steps > 0] = self._number(shade_colour(colour))[steps[steps > 0]]
+
+    def copy(self) -> "Canvas":
+        """Give another canvas that shows the same so far."""
+        other = copy(self)
+        other.indices, other.palette = self.indices.copy(), self.palette.copy()
+        return other
 
     def _number(self, colours: Bytes) -> Bytes:
         """Give each colour [n_colours] its number in the palette of the canvas."""
@@ -131,8 +134,17 @@ class Canvas:
         return np.array(list(found), dtype=np.uint8)
 
 
+@cache
+def shade_colour(colour: str) -> Bytes:
+    """Give the steps [8, 3] from white to a colour."""
+    from PIL import ImageColor
+
+    white = np.full(3, 255)
+    return np.linspace(white, ImageColor.getrgb(colour), N_SHADES).round().astype(np.uint8)
+
+
 @lru_cache(maxsize=1000)  # a page says the same words again and again
-def draw_letters(text: str, size: float) -> "Image.Image":
+def draw_letters(text: str, size: float, *, is_bold: bool = False) -> "Image.Image":
     """Shades of a line of text: 0 none … 255 the full colour.
 
     Parameters
@@ -147,7 +159,7 @@ def draw_letters(text: str, size: float) -> "Image.Image":
     """
     from PIL import Image, ImageDraw
 
-    font = _load_font(size)
+    font = _load_font(size, "DejaVuSans-Bold" if is_bold else "DejaVuSans")
     left, _, right, _ = font.getbbox(text)
     shades = Image.new("L", (max(1, int(right - left)), 2 * round(1.1 * size) + 1))
     baseline = (shades.height + CAPITALS * size) / 2
@@ -156,9 +168,9 @@ def draw_letters(text: str, size: float) -> "Image.Image":
 
 
 @lru_cache
-def _load_font(size: float) -> "ImageFont.FreeTypeFont":
+def _load_font(size: float, name: str) -> "ImageFont.FreeTypeFont":
     """Return the letters of the other figures."""
     from matplotlib import get_data_path
     from PIL import ImageFont
 
-    return ImageFont.truetype(f"{get_data_path()}/fonts/ttf/DejaVuSans.ttf", size)
+    return ImageFont.truetype(f"{get_data_path()}/fonts/ttf/{name}.ttf", size)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.report import theme
+from kraken_bids.report.plane import Plane
 from kraken_bids.report.regions import Layout, group_colours, spread_labels
 from kraken_bids.report.section import Floats
 from kraken_bids.report.theme import Bytes
@@ -138,13 +139,11 @@ def draw_displacement(
         theme.add_text(axes, 0.995, 0.8, note, **style)
 
 
-def draw_groups(plane: "Axes", layout: Layout, tops: Sequence[float]) -> None:
+def draw_groups(plane: Plane, layout: Layout, tops: Sequence[float]) -> None:
     """Draw the colours of the groups left of carpets, and their names, tied to them.
 
     Parameters
     ----------
-    plane : Axes
-        From :func:`~kraken_bids.report.theme.add_plane`.
     tops : sequence of float
         Of the carpets, which all have this layout; CSS pixels.
     """
@@ -154,13 +153,11 @@ def draw_groups(plane: "Axes", layout: Layout, tops: Sequence[float]) -> None:
     left, start = right - STRIP, right - STRIP - 12
     edges = np.add.outer(tops, np.arange(len(colours) + 1) * unit)
     boxes = left, edges[:, :-1], right, edges[:, 1:]
-    theme.add_boxes(plane, boxes, facecolors=colours, antialiaseds=False)
+    plane.add(theme.join_boxes(boxes, facecolors=colours, antialiaseds=False))
     placed = spread_labels(layout.middles * unit, gap=14.5, low=5, high=CARPET - 5)
     ties = []
     for top in tops:
         for name, middle, y in zip(layout.titles, layout.middles * unit, placed, strict=True):
             ties.append([(start, top + y), (start + 3, top + y), (start + 10, top + middle)])
-            style = {"ha": "right", "va": "center", "fontsize": theme.SMALL}
-            theme.add_text(plane, start - 3, top + y, name, **style)
-    lines = theme.collections.LineCollection(ties, colors=theme.MUTED, linewidths=0.5)
-    plane.add_collection(lines, autolim=False)
+            plane.write(start - 3, top + y, name, points=theme.SMALL, align="right")
+    plane.add_lines(ties, colors=theme.MUTED, linewidths=0.5)

@@ -9,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.report import theme
+from kraken_bids.report.plane import Plane
 from kraken_bids.report.regions import choose_colours
 from kraken_bids.report.section import Floats
 from kraken_bids.report.words import format_count
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
     from matplotlib.textpath import TextPath
 
 
@@ -31,9 +30,10 @@ class Circle:
     """[n_regions, n_regions], NaN rows where a region was not measured."""
 
 
-WIDTH = 1060.0
 CIRCLE = 680.0
 """Room for the circle with its names, CSS pixels."""
+LEFT = CIRCLE + 20
+"""Of the key."""
 REACH = 1.62
 """Half of that room, in radii of the circle."""
 NAME_POINTS = 6.2
@@ -116,11 +116,8 @@ def _order_side(network: Circle, side: str) -> list[int]:
     return members[::-1] if side == "R" else members
 
 
-def draw_circle(figure: "Figure", network: Circle) -> None:
+def draw_circle(plane: Plane, network: Circle) -> None:
     """Draw the regions as a ring, the strongest connections in it, and a key beside it."""
-    axes = theme.add_box(figure, 0, 0, CIRCLE, CIRCLE)
-    axes.set_axis_off()
-    axes.set(xlim=(-REACH, REACH), ylim=(-REACH, REACH))
     angles, width = place_regions(network)
     missing = np.asarray(np.isnan(network.square).all(axis=0))
     colours = _group_colours(network.region_groups)
@@ -130,19 +127,18 @@ def draw_circle(figure: "Figure", network: Circle) -> None:
     ]
     steps = np.linspace(-0.45, 0.45, 6) * width
     rims = np.stack([np.cos(angles[:, None] + steps), np.sin(angles[:, None] + steps)], axis=2)
-    ring = np.concatenate([1.07 * rims, 1.02 * rims[:, ::-1]], axis=1)
-    axes.add_collection(
-        theme.collections.PolyCollection(list(ring), facecolors=faces, edgecolors="none")
-    )
-    _draw_chords(axes, network, angles)
+    ring = _place(np.concatenate([1.07 * rims, 1.02 * rims[:, ::-1]], axis=1))
+    plane.add(theme.collections.PolyCollection(list(ring), facecolors=faces, edgecolors="none"))
+    _draw_chords(plane, network, angles)
     if len(angles) <= MAX_NAMES:
-        _draw_names(axes, network, angles, missing=missing)
-    for text, x in (("left", -1.0), ("right", 1.0)):
-        theme.add_text(axes, x * 1.5, 1.5, text, ha="center", va="center", color=theme.MUTED)
-    _draw_key(figure, network, colours | ({NOT_MEASURED: theme.LINE} if missing.any() else {}))
+        _draw_names(plane, network, angles, missing=missing)
+    for text, side in (("left", -1.5), ("right", 1.5)):
+        x, y = _place(np.array([side, 1.5]))
+        plane.write(x, y, text, align="center", colour=theme.MUTED)
+    _draw_key(plane, network, colours | ({NOT_MEASURED: theme.LINE} if missing.any() else {}))
 
 
-def _draw_chords(axes: "Axes", network: Circle, angles: NDArray[np.float64]) -> None:
+def _draw_chords(plane: Plane, network: Circle, angles: NDArray[np.float64]) -> None:
     i, j, values = pick_strongest(network.square)
     points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
     # neighbours are joined by flat curves, opposite regions by lines through the middle
@@ -152,13 +148,13 @@ def _draw_chords(axes: "Axes", network: Circle, angles: NDArray[np.float64]) -> 
     middles *= (pull / norms)[:, None] * np.minimum(norms, 1)[:, None]
     codes = [theme.path.Path.MOVETO, theme.path.Path.CURVE3, theme.path.Path.CURVE3]
     curves = [
-        theme.path.Path(np.array([points[a], middle, points[b]]), codes)
+        theme.path.Path(_place(np.array([points[a], middle, points[b]])), codes)
         for a, b, middle in zip(i, j, middles, strict=True)
     ]
     strength = np.sqrt(values / values.max()) if len(values) else values
     sides = np.array(network.hemispheres)
     across = sides[i] != sides[j]
-    axes.add_collection(
+    plane.add(
         theme.collections.PathCollection(
             curves,
             facecolors="none",
@@ -170,7 +166,7 @@ def _draw_chords(axes: "Axes", network: Circle, angles: NDArray[np.float64]) -> 
 
 
 def _draw_names(
-    axes: "Axes", network: Circle, angles: NDArray[np.float64], *, missing: NDArray[np.bool_]
+    plane: Plane, network: Circle, angles: NDArray[np.float64], *, missing: NDArray[np.bool_]
 ) -> None:
     """Draw every name outwards, all as one collection of shapes: texts would take longer."""
     shapes = []
@@ -180,44 +176,45 @@ def _draw_names(
         letters = _shape_letters(shorten_region(name))
         way = theme.transforms.Affine2D()
         way.translate(-letters.vertices[:, 0].max() if is_left else 0.0, 0)
-        way.rotate_deg(turn - 180 if is_left else turn)
-        way.translate(1.1 * np.cos(angle), 1.1 * np.sin(angle))
+        way.rotate_deg(turn - 180 if is_left else turn).scale(1, -1)
+        way.translate(*_place(1.1 * np.array([np.cos(angle), np.sin(angle)])))
         shapes.append(way.transform_path(letters))
     colours = [theme.LINE if gone else theme.TEXT for gone in missing]
-    axes.add_collection(theme.collections.PathCollection(shapes, facecolors=colours, linewidths=0))
+    plane.add(theme.collections.PathCollection(shapes, facecolors=colours, linewidths=0))
 
 
 @lru_cache(maxsize=1000)  # the same regions on every page
 def _shape_letters(text: str) -> "TextPath":
-    """Outlines of a text in units of the circle, from the left end of its middle line."""
-    size = NAME_POINTS * 100 / 72 * 2 * REACH / CIRCLE
+    """Outlines of a text in CSS pixels, upwards, from the left end of its middle line."""
+    size = NAME_POINTS * theme.CSS_DPI / 72
     return theme.textpath.TextPath((0, -0.36 * size), text, size=size)
 
 
-def _draw_key(figure: "Figure", network: Circle, colours: dict[str, str]) -> None:
+def _draw_key(plane: Plane, network: Circle, colours: dict[str, str]) -> None:
     """Words and colours at the right of the circle."""
-    height = 22.0 * (len(colours) + 7)
-    axes = theme.add_box(figure, CIRCLE + 20, 14, WIDTH - CIRCLE - 30, height)
-    axes.set_axis_off()
-    axes.set(xlim=(0, WIDTH - CIRCLE - 30), ylim=(height, 0))
     edges = np.asarray(network.square)[np.triu_indices(len(network.square), 1)]
     _, _, shown = pick_strongest(network.square)
     n_edges, total = int((edges > 0).sum()), float(np.nansum(edges))
     share = f"{100 * shown.sum() / total:.0f} % of all connection strength" if total else ""
-    theme.add_text(axes, 0, 12, network.flavor, fontsize=theme.LARGE, weight="bold")
+    plane.write(LEFT, 21, network.flavor, points=theme.LARGE, is_bold=True)
     drawn = f"the {len(shown)} strongest of {format_count(n_edges)} connections:"
-    for y, text in ((34, drawn), (52, share)):
-        theme.add_text(axes, 0, y, text, color=theme.MUTED)
-    for y, colour, text in (
-        (82, WITHIN, "within a hemisphere"),
-        (104, ACROSS, "between the hemispheres"),
-    ):
-        axes.plot([0, 22], [y - 4, y - 4], color=colour, linewidth=2.2)
-        theme.add_text(axes, 30, y, text)
+    for y, text in ((43, drawn), (61, share)):
+        plane.write(LEFT, y, text, colour=theme.MUTED)
+    sides = {"within a hemisphere": WITHIN, "between the hemispheres": ACROSS}
+    for k, (text, colour) in enumerate(sides.items()):
+        y = 91 + 22 * k
+        line = [[(LEFT, y), (LEFT + 22, y)]]
+        plane.add_lines(line, colors=colour, linewidths=2.2, capstyle="projecting")
+        plane.write(LEFT + 30, y, text)
     for k, (group, colour) in enumerate(colours.items()):
-        y = 138 + 20 * k
-        axes.plot([4, 18], [y - 4, y - 4], color=colour, linewidth=7, solid_capstyle="butt")
-        theme.add_text(axes, 30, y, group)
+        y = 148 + 20 * k
+        plane.add_lines([[(LEFT + 4, y), (LEFT + 18, y)]], colors=colour, linewidths=7)
+        plane.write(LEFT + 30, y, group)
+
+
+def _place(points: NDArray[np.floating]) -> NDArray[np.floating]:
+    """CSS pixels in the figure of places [..., 2] in radii from the middle of the circle."""
+    return (points * (1, -1) / REACH + 1) * CIRCLE / 2
 
 
 def _group_colours(groups: Sequence[str]) -> dict[str, str]:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kraken_bids.report import theme
+from kraken_bids.report.plane import Plane
 from kraken_bids.report.section import Floats, Group
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.colors import ListedColormap, Normalize
 
 
@@ -73,7 +73,7 @@ def choose_ticks(norm: "Normalize", *, at_most: int = 7) -> list[tuple[float, st
 
 
 def draw_colour_bar(
-    plane: "Axes",
+    plane: Plane,
     place: tuple[float, float, float, float],
     norm: "Normalize",
     colours: "ListedColormap",
@@ -84,8 +84,6 @@ def draw_colour_bar(
 
     Parameters
     ----------
-    plane : Axes
-        From :func:`~kraken_bids.report.theme.add_plane`: axes of its own would take long.
     place : tuple of float
         Left, top, width and height in CSS pixels.
     at_most : int
@@ -93,13 +91,11 @@ def draw_colour_bar(
     """
     left, top, width, height = place
     right, bottom = left + width, top + height
-    edges = bottom - np.linspace(0, height, colours.N + 1)
-    boxes = left, edges[:-1], right, edges[1:]
-    theme.add_boxes(plane, boxes, facecolors=colours.colors, antialiaseds=False)
-    ticks = choose_ticks(norm, at_most=at_most)
-    heights = [bottom - height * float(norm(value)) for value, _ in ticks]
-    plane.hlines(heights, right, right + 3.5, color=theme.MUTED, linewidth=0.6)
-    for y, (_, text) in zip(heights, ticks, strict=True):
-        theme.add_text(
-            plane, right + 7, y, text, va="center", fontsize=theme.SMALL, color=theme.MUTED
-        )
+    rgb = theme.colors.to_rgba_array(colours.colors)[::-1, None, :3]
+    plane.place(place, np.round(255 * rgb).astype(np.uint8))
+    values, texts = zip(*choose_ticks(norm, at_most=at_most), strict=True)
+    heights = bottom - height * np.asarray(norm(np.array(values)))
+    marks = [[(right, y), (right + 3.5, y)] for y in heights]
+    plane.add_lines(marks, colors=theme.MUTED, linewidths=0.6)
+    for y, text in zip(heights, texts, strict=True):
+        plane.write(right + 7, y, text, points=theme.SMALL, colour=theme.MUTED)

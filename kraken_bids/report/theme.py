@@ -128,20 +128,8 @@ def add_box(figure: "Figure", left: float, top: float, width: float, height: flo
     )
 
 
-def add_plane(figure: "Figure") -> "Axes":
-    """Axes over a whole figure, not drawn themselves, in CSS pixels from the upper left corner.
-
-    Each further one takes milliseconds: where many things lie side by side, one is enough.
-    """
-    width, height = figure.get_size_inches() * 100
-    plane = figure.add_axes((0, 0, 1, 1))
-    plane.set_axis_off()
-    plane.set(xlim=(0, width), ylim=(height, 0))
-    return plane
-
-
-def add_boxes(axes: "Axes", boxes: tuple[Floats | float, ...], **style: Any) -> None:
-    """Boxes drawn as one, since many patches take long.
+def join_boxes(boxes: tuple[Floats | float, ...], **style: Any) -> "collections.PolyCollection":
+    """Boxes as one collection, since many patches take long.
 
     Parameters
     ----------
@@ -154,8 +142,7 @@ def add_boxes(axes: "Axes", boxes: tuple[Floats | float, ...], **style: Any) -> 
 
     left, top, right, bottom = np.broadcast_arrays(*boxes)
     corners = np.stack([left, top, right, top, right, bottom, left, bottom], axis=-1)
-    drawn = PolyCollection(list(corners.reshape(-1, 4, 2)), linewidths=0, **style)
-    axes.add_collection(drawn, autolim=False)
+    return PolyCollection(list(corners.reshape(-1, 4, 2)), linewidths=0, **style)
 
 
 def style_axes(axes: "Axes", *, x_label: str = "", y_label: str = "", grid: str = "y") -> None:
@@ -221,12 +208,18 @@ def draw_png(figure: "Figure") -> bytes:
     figure : matplotlib.figure.Figure
         Made without pyplot; it is drawn on an opaque Agg canvas.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image
+
+    return encode_png(Image.fromarray(draw_pixels(figure)), dpi=float(figure.dpi))
+
+
+def draw_pixels(figure: "Figure") -> Bytes:
+    """Pixels [height, width, 4] of a matplotlib figure, red, green, blue and opacity."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas = FigureCanvasAgg(figure)
     canvas.draw()  # type: ignore[no-untyped-call]
-    return encode_png(Image.fromarray(np.asarray(canvas.buffer_rgba())), dpi=float(figure.dpi))  # type: ignore[no-untyped-call]
+    return np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
 
 
 def encode_png(image: "Image.Image", *, dpi: float = CSS_DPI) -> bytes:
@@ -242,15 +235,14 @@ def encode_png(image: "Image.Image", *, dpi: float = CSS_DPI) -> bytes:
     """
     from PIL import Image
 
-    codes = np.asarray(image.convert("RGBA")).view("<u4")[..., 0] & WHITE
-    drawn = codes[codes != WHITE]  # most of a figure is white
-    found, counts = np.unique(drawn, return_counts=True)
-    if len(drawn) < codes.size:
-        found, counts = np.append(found, WHITE), np.append(counts, codes.size - len(drawn))
-    numbers, palette = _choose_colours(found, counts)
-    table = np.zeros(WHITE + 1, dtype=np.uint8)
-    table[found] = numbers
-    few = Image.fromarray(table[codes])
+    rgba = np.asarray(image if image.mode == "RGBA" else image.convert("RGBA"))
+    codes = rgba.reshape(-1, 4).view("<u4")[:, 0] & WHITE
+    # most pixels are like the one before them: sorting all of them would take far longer
+    starts = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
+    lengths = np.diff(starts, append=len(codes))
+    found, places = np.unique(codes[starts], return_inverse=True)
+    numbers, palette = _choose_colours(found, np.bincount(places, lengths).astype(np.intp))
+    few = Image.fromarray(numbers[places].repeat(lengths).reshape(rgba.shape[:2]))
     few.putpalette(_split_codes(palette).tobytes())
     return save_png(few, dpi=dpi)
 

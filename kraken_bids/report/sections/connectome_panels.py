@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -101,13 +102,15 @@ ABSENT = "not measured"
 
 
 @dataclass(frozen=True)
-class Look:
-    """What the matrices of one figure have in common."""
+class Frame:
+    """What figures of other people have in common with one: all but values."""
 
+    canvas: Canvas
     layout: Layout
-    norm: "Normalize"
     cell: int
     """Pixels per region."""
+    lefts: tuple[float, ...]
+    """Left ends of the matrices, and of the colour bar."""
 
 
 def draw_flavor(panel: FlavorPanel) -> bytes:
@@ -117,25 +120,47 @@ def draw_flavor(panel: FlavorPanel) -> bytes:
     pale. Regions are sorted by group and hemisphere; regions not measured are hatched grey; the
     diagonal is blank.
     """
-    squares = [("Measured", panel.measured)]
-    squares += [(explain_source(p.source), p.square) for p in panel.predictions]
-    layout = layout_regions(panel.region_groups, panel.hemispheres)
+    squares = {"Measured": panel.measured}
+    squares |= {explain_source(p.source): p.square for p in panel.predictions}
+    present = {title: square for title, square in squares.items() if square is not None}
+    frame = _draw_frame(panel.region_groups, panel.hemispheres, tuple(squares), frozenset(present))
+    norm = scale_of([*present.values()], panel.group)
+    canvas = frame.canvas.copy()
+    for square, left in zip(squares.values(), frame.lefts, strict=False):
+        if square is not None:
+            numbers = number_square(square, layout=frame.layout, norm=norm, cell=frame.cell)
+            canvas.place(left, TOP + STRIP, numbers, colours_of(norm))
+    _draw_colour_bar(canvas, frame.lefts[-1], norm=norm, label=value_label(panel))
+    return canvas.encode()
+
+
+@lru_cache(maxsize=16)
+def _draw_frame(
+    groups: tuple[str, ...],
+    hemispheres: tuple[str, ...],
+    titles: tuple[str, ...],
+    present: frozenset[str],
+) -> Frame:
+    """Draw names and colours of the regions, and titles, some of matrices that are there."""
+    layout = layout_regions(groups, hemispheres)
     cell = max(1, round(FINENESS / len(layout.order)))
-    look = Look(layout, scale_of([s for _, s in squares if s is not None], panel.group), cell)
-    margin = label_margin(layout.titles)
-    step = STRIP + PANEL + GAP
+    margin, step = label_margin(layout.titles), STRIP + PANEL + GAP
     canvas = Canvas(
-        margin + len(squares) * step - GAP + BAR,
+        margin + len(titles) * step - GAP + BAR,
         TOP + STRIP + PANEL + BOTTOM,
         scale=len(spread_regions(layout, cell)) / PANEL,
     )
-    for k, (title, square) in enumerate(squares):
-        _draw_panel(canvas, margin + k * step, title=title, square=square, look=look)
     _draw_group_names(canvas, layout, margin)
-    _draw_colour_bar(
-        canvas, margin + len(squares) * step, norm=look.norm, label=value_label(panel)
-    )
-    return canvas.encode()
+    lefts = [margin + STRIP + k * step for k in range(len(titles))]
+    for title, left in zip(titles, lefts, strict=True):
+        canvas.write(left, TOP - 12, title, points=theme.LARGE, colour=theme.TEXT)
+        if title in present:
+            _draw_strips(canvas, left - STRIP, layout, cell)
+            continue
+        canvas.fill(left, TOP + STRIP, PANEL, PANEL, "#f6f7f8")
+        x, y = left + PANEL / 2, TOP + STRIP + PANEL / 2
+        canvas.write(x, y, ABSENT, points=theme.NORMAL, colour=theme.MUTED, align="center")
+    return Frame(canvas, layout, cell, (*lefts, margin + len(titles) * step))
 
 
 def label_margin(names: Sequence[str]) -> float:
@@ -148,26 +173,11 @@ def value_label(panel: FlavorPanel) -> str:
     return explain_unit(panel.name) + (", log scale" if panel.group == "SC" else "")
 
 
-def _draw_panel(
-    canvas: Canvas, left: float, *, title: str, square: Floats | None, look: Look
-) -> None:
-    inner = left + STRIP
-    canvas.write(inner, TOP - 12, title, points=theme.LARGE, colour=theme.TEXT)
-    if square is None:
-        canvas.fill(inner, TOP + STRIP, PANEL, PANEL, "#f6f7f8")
-        x, y = inner + PANEL / 2, TOP + STRIP + PANEL / 2
-        canvas.write(x, y, ABSENT, points=theme.NORMAL, colour=theme.MUTED, align="center")
-        return
-    numbers = number_square(square, layout=look.layout, norm=look.norm, cell=look.cell)
-    canvas.place(inner, TOP + STRIP, numbers, colours_of(look.norm))
-    _draw_strips(canvas, left, look)
-
-
-def _draw_strips(canvas: Canvas, left: float, look: Look) -> None:
+def _draw_strips(canvas: Canvas, left: float, layout: Layout, cell: int) -> None:
     """Draw the colours of the regions left of a matrix and above it."""
-    colours = np.round(255 * group_colours(look.layout)).astype(np.uint8)
+    colours = np.round(255 * group_colours(layout)).astype(np.uint8)
     colours = np.concatenate([colours, np.full((1, 3), 255, np.uint8)])
-    strip = spread_regions(look.layout, look.cell) % len(colours)
+    strip = spread_regions(layout, cell) % len(colours)
     thickness = round((STRIP - 1.5) * canvas.scale)
     canvas.place(left, TOP + STRIP, np.repeat(strip[:, None], thickness, axis=1), colours)
     canvas.place(left + STRIP, TOP, np.repeat(strip[None], thickness, axis=0), colours)

@@ -17,12 +17,12 @@ from kraken_bids.io.facts import read_facts, read_table
 from kraken_bids.io.images import read_labels
 from kraken_bids.report import theme
 from kraken_bids.report.colour_scale import draw_colour_bar
+from kraken_bids.report.plane import Plane
 from kraken_bids.report.section import Floats, Section
 from kraken_bids.report.theme import Bytes, draw_png
 from kraken_bids.report.written import Written, read_or_none
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.colors import ListedColormap, Normalize
 
 
@@ -166,15 +166,15 @@ def draw_brain(coverage: Coverage) -> bytes:
     scale = _scale(coverage.slices)
     height = max(one.labels.shape[0] * one.row_mm for one in coverage.slices) * scale
     figure = theme.new_figure(WIDTH, 26 + len(rows) * (height + ROW_GAP), scale=1.5)
-    plane = theme.add_plane(figure)  # one for all: axes take most of the time
+    plane = Plane(figure)
     for k, (name, values, norm, colours) in enumerate(rows):
         top = 24 + k * (height + ROW_GAP)
         _draw_row(plane, coverage.slices, top=top, height=height, scale=scale, named=k == 0,
                   paint=_paint(values, low, norm, colours))  # fmt: skip
-        theme.add_text(plane, 0, top + height / 2, name, va="center")
+        plane.write(0, top + height / 2, name)
         place = WIDTH - BAR + 30, top + 0.1 * height, 10, 0.8 * height
         draw_colour_bar(plane, place, norm, colours, at_most=2)
-    return draw_png(figure)
+    return plane.draw()
 
 
 def colour_slice(picture: BrainSlice, paint: Floats) -> Bytes:
@@ -215,7 +215,7 @@ def _scale(slices: Sequence[BrainSlice]) -> float:
 
 
 def _draw_row(  # noqa: PLR0913 - one row of a fixed layout
-    plane: "Axes",
+    plane: Plane,
     slices: Sequence[BrainSlice],
     *,
     top: float,
@@ -228,16 +228,10 @@ def _draw_row(  # noqa: PLR0913 - one row of a fixed layout
     for one in slices:
         width = one.labels.shape[1] * one.column_mm * scale
         own = one.labels.shape[0] * one.row_mm * scale
-        low = top + (height + own) / 2
-        extent = (left, left + width, low, low - own)
-        plane.imshow(
-            colour_slice(one, paint), aspect="auto", interpolation="antialiased", extent=extent
-        )
+        plane.place((left, top + (height - own) / 2, width, own), colour_slice(one, paint))
         if named:
-            theme.add_text(
-                plane, left + width / 2, top - 5, one.name,
-                ha="center", va="bottom", fontsize=theme.SMALL, color=theme.MUTED,
-            )  # fmt: skip
+            style: dict[str, Any] = {"points": theme.SMALL, "colour": theme.MUTED}
+            plane.write(left + width / 2, top - 11, one.name, align="center", **style)
         left += width + SLICE_GAP
 
 

@@ -25,9 +25,10 @@ from kraken_bids.report.carpet import (
     draw_displacement,
     draw_groups,
 )
+from kraken_bids.report.plane import Plane
 from kraken_bids.report.regions import Layout, layout_regions
 from kraken_bids.report.section import Booleans, Floats, Section
-from kraken_bids.report.theme import Bytes, draw_png
+from kraken_bids.report.theme import Bytes
 from kraken_bids.report.written import Written, read_or_none
 
 if TYPE_CHECKING:
@@ -143,6 +144,7 @@ def draw_motion(motion: Motion) -> bytes:
     height = 10 + MOTION_TRACE + len(traces) * (TRACE + GAP) + n_marks + AXIS
     height += len(carpets) * (CARPET + TITLE)
     figure = theme.new_figure(WIDTH, height, scale=1.5)
+    plane = Plane(figure)
     panels = [_add_panel(figure, 10, MOTION_TRACE)]
     times = _minutes(motion.displacement, motion.tr)
     draw_displacement(panels[0], times, motion.displacement, threshold=motion.threshold)
@@ -171,9 +173,9 @@ def draw_motion(motion: Motion) -> bytes:
         )
         top += TITLE + CARPET
     if tops:
-        draw_groups(theme.add_plane(figure), carpets[0][2], tops)
+        draw_groups(plane, carpets[0][2], tops)
     _share_time(panels, motion)
-    return draw_png(figure)
+    return plane.draw()
 
 
 def find_stretches(mask: NDArray[np.bool_], step: float) -> list[tuple[float, float]]:

@@ -11,8 +11,8 @@ from kraken_bids.parcellations import list_parcellations
 from kraken_bids.report import theme
 from kraken_bids.report.circle import CIRCLE, Circle, draw_circle
 from kraken_bids.report.panels import FlavorPanel, list_panels
+from kraken_bids.report.plane import Plane
 from kraken_bids.report.section import Section
-from kraken_bids.report.theme import draw_png
 from kraken_bids.report.words import ALGORITHMS, explain_unit, format_count
 from kraken_bids.report.written import Written
 
@@ -135,16 +135,17 @@ def draw_structure(row: TractogramRow) -> bytes:
     """
     height = CIRCLE if row.network else LENGTHS_HEIGHT + 70
     figure = theme.new_figure(WIDTH, height, scale=1.4)
+    plane = Plane(figure)
     left = 80.0
     if row.network:
         left = CIRCLE + 62
-        draw_circle(figure, row.network)
+        draw_circle(plane, row.network)
     if row.length_counts:
         axes = theme.add_box(
             figure, left, height - LENGTHS_HEIGHT - 50, WIDTH - left - 14, LENGTHS_HEIGHT
         )
         _draw_lengths(axes, row)
-    return draw_png(figure)
+    return plane.draw()
 
 
 def _draw_lengths(axes: "Axes", row: TractogramRow) -> None:
@@ -156,7 +157,8 @@ def _draw_lengths(axes: "Axes", row: TractogramRow) -> None:
     end = row.length_bin_mm * max(20, int(filled[-1]) + 2 if filled.size else 0)
     left = starts[filled]
     boxes = left, 0, left + 0.92 * row.length_bin_mm, counts[filled]
-    theme.add_boxes(axes, boxes, facecolors=theme.ACCENT, alpha=0.8)
+    bars = theme.join_boxes(boxes, facecolors=theme.ACCENT, alpha=0.8)
+    axes.add_collection(bars, autolim=False)
     axes.set(xlim=(0, end), ylim=(0, max(1.0, counts.max(initial=0)) * 1.08))
     axes.yaxis.set_major_locator(theme.ticker.MaxNLocator(4, integer=True))
     axes.yaxis.set_major_formatter(lambda value, _: format_count(round(value)))

@@ -1,0 +1,107 @@
+"""A figure without axes, each of which takes milliseconds: shapes, images, letters."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kraken_bids.report import theme
+from kraken_bids.report.canvas import draw_letters
+from kraken_bids.report.section import Floats
+from kraken_bids.report.theme import CSS_DPI, Bytes, encode_png
+
+if TYPE_CHECKING:
+    from matplotlib.collections import Collection
+    from matplotlib.figure import Figure
+    from PIL import Image
+
+
+class Plane:
+    """What is drawn on a whole figure, in CSS pixels from its upper left corner.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+        From :func:`~kraken_bids.report.theme.new_figure`; it may have axes as well.
+    """
+
+    def __init__(self, figure: "Figure") -> None:
+        self.figure = figure
+        self.scale = float(figure.dpi) / CSS_DPI
+        height = float(figure.get_size_inches()[1]) * CSS_DPI
+        self._places = theme.transforms.Affine2D().translate(0, -height).scale(self.scale)
+        self._places.scale(1, -1)
+        self._images: list[tuple[int, int, Image.Image]] = []
+        self._texts: list[tuple[int, int, Image.Image, str]] = []
+
+    def add(self, shapes: "Collection") -> None:
+        """Add shapes whose corners are places; later ones cover earlier ones."""
+        shapes.set_transform(self._places)
+        self._cover(shapes)
+
+    def add_lines(self, lines: Any, **style: Any) -> None:
+        """Add lines, each an array [n_points, 2] of places."""
+        self.add(theme.collections.LineCollection(lines, **style))
+
+    def add_dots(self, places: Floats, sizes: Any, **style: Any) -> None:
+        """Add dots.
+
+        Parameters
+        ----------
+        places : array [n_dots, 2]
+            To the right and down.
+        sizes : float or array [n_dots]
+            Squared diameters in points, as of matplotlib's ``scatter``.
+        """
+        circle = theme.path.Path.unit_circle().transformed(theme.transforms.Affine2D().scale(0.5))
+        dots = theme.collections.PathCollection(
+            [circle], np.atleast_1d(sizes), offsets=places, offset_transform=self._places, **style
+        )
+        dots.set_transform(theme.transforms.IdentityTransform())
+        self._cover(dots)
+
+    def _cover(self, shapes: "Collection") -> None:
+        shapes.set_zorder(len(self.figure.artists))
+        self.figure.add_artist(shapes)
+
+    def place(self, box: tuple[float, float, float, float], rgb: Bytes) -> None:
+        """Place an image [height, width, 3] into a box: left, top, width and height."""
+        from PIL import Image
+
+        left, top, width, height = (round(n * self.scale) for n in box)
+        shown = Image.fromarray(rgb).resize((width, height), Image.Resampling.BOX)
+        self._images.append((left, top, shown))
+
+    def write(  # noqa: PLR0913 - a place and the look of a text
+        self,
+        x: float,
+        y: float,
+        text: str,
+        *,
+        points: float = theme.NORMAL,
+        colour: str = theme.TEXT,
+        align: str = "left",
+        is_bold: bool = False,
+    ) -> None:
+        """Write a line of text over everything else; y is the middle of its capitals.
+
+        Parameters
+        ----------
+        align : {'left', 'center', 'right'}
+            What of the text lies at x.
+        """
+        shades = draw_letters(text, points * CSS_DPI / 72 * self.scale, is_bold=is_bold)
+        start = {"left": 0.0, "center": 0.5, "right": 1.0}[align]
+        left = round(x * self.scale - start * shades.width)
+        top = round(y * self.scale - shades.height / 2)
+        self._texts.append((left, top, shades, colour))
+
+    def draw(self) -> bytes:
+        """PNG file of the figure and all that lies on it."""
+        from PIL import Image
+
+        image = Image.fromarray(theme.draw_pixels(self.figure))
+        for left, top, shown in self._images:
+            image.paste(shown, (left, top))
+        for left, top, shades, colour in self._texts:
+            image.paste(colour, (left, top), shades)
+        return encode_png(image, dpi=float(self.figure.dpi))
