@@ -31,7 +31,7 @@ from kraken_bids.report.words import (
     make_breakable,
     quote_href,
 )
-from kraken_bids.report.written import Written
+from kraken_bids.report.written import Known, Written
 from kraken_bids.report.written_group import WrittenGroup
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def build_subject_page(
     group_report = group_report_path(written.output_dir)
     return Page(
         OF_SUBJECT,
-        _gather(OF_SUBJECT, written),
+        gather_sections(OF_SUBJECT, written),
         title=title,
         kicker="Connectome report",
         heading=title,
@@ -66,7 +66,7 @@ def build_group_page(group: WrittenGroup, *, dataset: str = "") -> Page:
     counts = f"{n_subjects}, {count_noun(len(rows), 'session')}"
     return Page(
         OF_GROUP,
-        _gather(OF_GROUP, group),
+        gather_sections(OF_GROUP, group),
         title=f"Group · {dataset}" if dataset else "Group",
         kicker="Connectome report of the group",
         heading=dataset or "Group",
@@ -142,7 +142,7 @@ def draw_subject(task: PageTask) -> bool:
     if not task.always and is_current(task.path, digest, figures):
         return False
     page = build_subject_page(written, dataset=task.dataset, neighbours=task.neighbours)
-    _write_page(task.path, page, digest, figures)
+    write_page(task.path, page, digest, figures)
     return True
 
 
@@ -151,11 +151,11 @@ def draw_group(output_dir: Path, page: Page, *, always: bool = False) -> Path:
     path, digest = group_report_path(output_dir), digest_page(page)
     figures = output_dir / "group" / "figures" / "group_"
     if always or not is_current(path, digest, figures):
-        _write_page(path, page, digest, figures)
+        write_page(path, page, digest, figures)
     return path
 
 
-def _write_page(path: Path, page: Page, digest: str, figures: Path) -> None:
+def write_page(path: Path, page: Page, digest: str, figures: Path) -> None:
     """Write a page and its figures, and remove those of earlier pages that it does not show."""
     drawn = draw_figures(page)
     for name, png in drawn.items():
@@ -171,7 +171,8 @@ def _write_page(path: Path, page: Page, digest: str, figures: Path) -> None:
             old.unlink(missing_ok=True)
 
 
-def _gather(sections: Sequence[Section], written: Written | WrittenGroup) -> dict[str, Any]:
+def gather_sections(sections: Sequence[Section], written: Known) -> dict[str, Any]:
+    """Gather what each section shows, by its name; those with nothing to show are left out."""
     found = ((section.name, section.gather(written)) for section in sections)
     return {name: data for name, data in found if data is not None}
 

@@ -36,7 +36,9 @@ class CurvePanel:
     curves: Sequence[Curve]
 
 
-def draw_curves(panels: Sequence[CurvePanel], *, best_epoch: int | None = None) -> bytes:
+def draw_curves(
+    panels: Sequence[CurvePanel], *, best_epoch: int | None = None, x_label: str = "epoch"
+) -> bytes:
     """PNG of small plots side by side, the epoch that is kept marked."""
     n_columns = min(3, len(panels))
     n_rows = -(-len(panels) // n_columns)
@@ -48,6 +50,7 @@ def draw_curves(panels: Sequence[CurvePanel], *, best_epoch: int | None = None) 
         row, column = divmod(number, n_columns)
         left, top = 50 + column * (PANEL[0] + GAP[0]), LEGEND + 32 + row * (PANEL[1] + GAP[1])
         axes = theme.add_box(figure, left, top, *PANEL)
+        theme.style_axes(axes, x_label=x_label)
         lines |= _draw_panel(axes, panel, best_epoch)
     if lines:  # none where nothing was validated and there were no epochs
         figure.legend(
@@ -58,7 +61,6 @@ def draw_curves(panels: Sequence[CurvePanel], *, best_epoch: int | None = None) 
 
 
 def _draw_panel(axes: "Axes", panel: CurvePanel, best_epoch: int | None) -> "dict[str, Line2D]":
-    theme.style_axes(axes, x_label="epoch")
     if best_epoch:
         axes.axvline(best_epoch, color=theme.LINE, linewidth=1)
     drawn = {}

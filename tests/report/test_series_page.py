@@ -1,0 +1,150 @@
+"""Pages of a pretraining and of a decoding: who wins is said as the tables have it."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kraken_bids.io.records import write_records
+from kraken_bids.io.writing import write_json, write_table
+from kraken_bids.models.series.peers import LAST, MEAN, NETWORK, RIDGE, PeerLoss
+from kraken_bids.models.series.series_records import (
+    CHANCE,
+    LINEAR,
+    PRETRAINED,
+    SCRATCH,
+    SHUFFLED,
+    ConfusionCount,
+    DecodingScore,
+    RegionRelevance,
+    TrainingPoint,
+    WeightsCheck,
+)
+from kraken_bids.parcellations import load_parcellation
+from kraken_bids.report.page import draw_figures, render_page
+from kraken_bids.report.series_page import build_series_page, draw_series_page
+from kraken_bids.report.written_series import WrittenSeries
+
+REGIONS = load_parcellation("fs86").region_names
+LABELS = ("rest", "left hand", "right hand", "<faces>")
+LOSSES = {NETWORK: 0.55, RIDGE: 0.6, LAST: 0.7, MEAN: 0.8}
+
+
+def write_rows(folder: Path, name: str, rows: list) -> None:
+    write_records(folder / name, [type(rows[0])], [[row] for row in rows], description="invented")
+
+
+def write_model(folder: Path) -> None:
+    data = {"regions": list(REGIONS), "atlas": "fs86", "normalization": "zscore"}
+    data |= {"repetition_times": [0.72, 2.0], "n_runs": 14, "n_subjects": 7}
+    shape = {"framework": "csm", "n_regions": 86, "n_layers": 2, "embedding": 128}
+    write_json(folder / "model.json", {"data": data, "architecture": shape})
+    write_json(folder / "training.json", {"Steps": 2000})
+    parts = ["train"] * 4 + ["validation"] + ["test"] * 2
+    names = [f"0{k}" for k in range(1, 8)]
+    write_table(folder / "splits.tsv", {"participant_id": names, "split": parts})
+    points = []
+    for step in range(100, 2100, 100):
+        fall = np.exp(-step / 500)
+        points += [
+            TrainingPoint(step, "train", "loss", 0.55 + 0.25 * fall),
+            TrainingPoint(step, "validation", "loss", 0.56 + 0.24 * fall),
+            TrainingPoint(step, "train", "learning_rate", 5e-4 * (1 - step / 2000)),
+        ]
+    write_rows(folder, "history.tsv", points)
+
+
+def write_pretraining(folder: Path, losses: dict[str, float]) -> None:
+    write_model(folder)
+    rows = []
+    for name, loss in losses.items():
+        for subject, shift in (("all", 0.0), ("06", -0.02), ("07", 0.02)):
+            rows.append(PeerLoss("test", subject, name, loss + shift, 4000))
+    write_rows(folder, "peers.tsv", rows)
+
+
+def write_decoding(folder: Path, accuracies: dict[str, float]) -> None:
+    write_model(folder)
+    scores = []
+    for name, value in accuracies.items():
+        interval = (value, value - 0.06, value + 0.06)
+        scores.append(DecodingScore(name, "all", "test", *interval, *interval, 240, 7))
+    write_rows(folder, "scores.tsv", scores)
+    counts = [ConfusionCount(a, b, 50 if a == b else 8 * (a > b)) for a in LABELS for b in LABELS]
+    write_rows(folder, "confusion.tsv", counts)
+    rng = np.random.default_rng(0)
+    relevance = [
+        RegionRelevance(label, region, volume, float(value) * (1 + 9 * (k == number)))
+        for number, label in enumerate(LABELS)
+        for volume in range(12)
+        for k, (region, value) in enumerate(zip(REGIONS, rng.standard_normal(86), strict=True))
+    ]
+    write_rows(folder, "relevance.tsv", relevance)
+
+
+def render(folder: Path) -> str:
+    page = build_series_page(WrittenSeries(folder))
+    return render_page(page, draw_figures(page))
+
+
+@pytest.mark.parametrize(
+    ("network", "said"),
+    [
+        (0.55, "The network beats the best of its peers, ridge regression, by 8.3\u00a0%"),
+        (0.66, "The network loses to ridge regression by 10\u00a0%"),
+        (0.601, "The network and the best of its peers, ridge regression, are equal"),
+    ],
+)
+def test_it_is_said_who_wins(tmp_path: Path, network: float, said: str) -> None:
+    write_pretraining(tmp_path, LOSSES | {NETWORK: network})
+    page = render(tmp_path)
+    assert said in page
+    n_better = 2 if network < LOSSES[RIDGE] else 0
+    assert f"lower in {n_better} of 2 subjects" in page
+    assert "4\u202f000 values hidden" in page
+
+
+def test_the_page_of_a_pretraining_stands_in_its_folder(tmp_path: Path) -> None:
+    """With its figures beside it; sections without anything to show are left out."""
+    write_pretraining(tmp_path, LOSSES)
+    path = draw_series_page(tmp_path)
+    text = path.read_text(encoding="utf-8")
+    assert {one.name for one in tmp_path.glob("*.png")} == {
+        "report_peers.png",
+        "report_curves.png",
+    }
+    assert "went from 0.756 to 0.564 in 2\u202f000 steps" in text
+    assert 'id="scores"' not in text
+
+
+def test_scores_stand_beside_their_controls(tmp_path: Path) -> None:
+    """Methods whose intervals overlap are not told apart."""
+    accuracies = {PRETRAINED: 0.8, SCRATCH: 0.75, LINEAR: 0.6, SHUFFLED: 0.27, CHANCE: 0.25}
+    write_decoding(tmp_path, accuracies)
+    write_rows(tmp_path, "relevance_check.tsv", [WeightsCheck("all", 0.1)])
+    page = render(tmp_path)
+    assert "It cannot be told apart from the network from scratch" in page
+    assert "It is better than the linear baseline" in page
+    assert "at chance, as it has to be" in page
+    assert "it depends on what the network learned" in page
+    assert "&lt;faces&gt;" in page
+    assert "<faces>" not in page
+    assert page.count("<img") == 5
+
+
+def test_controls_that_fail_are_told(tmp_path: Path) -> None:
+    """Labels dealt out anew that can be decoded, and relevance that random weights have too."""
+    write_decoding(tmp_path, {SCRATCH: 0.5, LINEAR: 0.7, SHUFFLED: 0.5, CHANCE: 0.25})
+    write_rows(tmp_path, "relevance_check.tsv", [WeightsCheck("all", 0.9)])
+    page = render(tmp_path)
+    assert "The network from scratch decodes" in page
+    assert "It is worse than the linear baseline" in page
+    assert "NOT at chance" in page
+    assert "Do not interpret it" in page
+
+
+def test_a_damaged_table_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write_pretraining(tmp_path, LOSSES)
+    (tmp_path / "peers.tsv").write_text("split\tloss\ntest\tmuch\n")
+    assert 'id="peers"' not in render(tmp_path)
+    assert "left out of the report" in caplog.text
