@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from kraken_bids import __version__
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.cohort.failures import going_on
-from kraken_bids.cohort.region_series import RegionSeries
 from kraken_bids.cohort.run_volumes import read_displacement
+from kraken_bids.cohort.series_files import RegionSeries
 from kraken_bids.io.digests import compute_sha256
 from kraken_bids.io.facts import read_facts
 from kraken_bids.io.files import atomic_path

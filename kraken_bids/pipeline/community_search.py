@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
-from kraken_bids.cohort.region_series import RegionSeries
+from kraken_bids.cohort.series_files import RegionSeries
 from kraken_bids.models.communities.community_settings import CommunitySettings
 from kraken_bids.models.communities.leiden import find_consensus, find_leiden, score_partition
 from kraken_bids.models.communities.model import Communities, fit_prepared

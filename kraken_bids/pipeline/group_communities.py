@@ -12,8 +12,9 @@ from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import CLEANED, sidecar_path, timeseries_path
 from kraken_bids.cohort.failures import Failure, failing_alone, going_on
 from kraken_bids.cohort.from_dataset import Member
-from kraken_bids.cohort.region_series import RegionSeries, check_regions, read_region_series
+from kraken_bids.cohort.region_series import check_regions, read_region_series
 from kraken_bids.cohort.run_volumes import find_volume_tables, list_run_entities
+from kraken_bids.cohort.series_files import RegionSeries
 from kraken_bids.cohort.task_events import find_events
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.digests import digest, file_stamps

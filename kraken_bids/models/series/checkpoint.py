@@ -121,9 +121,9 @@ def fill_network(
 
 def _check_whole(model: SeriesModel) -> None:
     arch = model.architecture
-    if len(model.data.regions) != arch.n_regions or len(model.classes) != arch.n_classes:
+    if model.data.n_regions != arch.n_regions or len(model.classes) != arch.n_classes:
         raise ValueError(
-            f"{len(model.data.regions)} regions and {len(model.classes)} classes beside a network "
+            f"{model.data.n_regions} regions and {len(model.classes)} classes beside a network "
             f"of {arch.n_regions} and {arch.n_classes}"
         )
     if not 1 <= model.longest < arch.n_positions:

@@ -19,7 +19,8 @@ from kraken_bids.models.series.network import SeriesNetwork
 def make_model(framework: str = "csm", n_classes: int = 0) -> SeriesModel:
     arch = SeriesArchitecture(framework, 6, embedding=8, n_heads=2, n_classes=n_classes)
     data = SeriesData(
-        regions=tuple("abcdef"), atlas="six", repetition_times=(0.72,), means=(0.0,) * 6,
+        regions=tuple("abcdef"),
+        n_regions=6, atlas="six", repetition_times=(0.72,), means=(0.0,) * 6,
         deviations=(1.0,) * 6, cleaning={"HighPass": 0.01}, n_runs=3, n_subjects=2,
     )  # fmt: skip
     return SeriesModel(

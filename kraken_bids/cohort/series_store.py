@@ -1,0 +1,171 @@
+"""Region series of many runs in one file of rows, which is mapped into memory run by run."""
+
+import mmap
+import os
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.cohort.alike_series import check_alike
+from kraken_bids.cohort.gathered_runs import GatheredRuns, SeriesRun
+from kraken_bids.cohort.region_series import stream_region_series
+from kraken_bids.cohort.standardised_runs import AS_GIVEN, ZSCORE
+from kraken_bids.exceptions import SettingsError
+from kraken_bids.io.files import explaining_writes, make_folder
+from kraken_bids.models.series.data_description import SeriesData
+
+__all__ = ["SeriesRun", "SeriesStore", "check_series", "gather_series"]
+ITEM = np.dtype(np.float32).itemsize
+
+
+class SeriesStore:
+    """Runs in a file of float32 rows, which vanishes with the process.
+
+    Memory does not grow with the runs: the pages of a run are let go with the array that
+    :meth:`values` gives.
+
+    Parameters
+    ----------
+    path : Path
+        Rows of all runs, one after the other; held open as long as the store lives.
+    runs : sequence of SeriesRun
+    kept : sequence of ndarray
+        Per run, whether each volume counts.
+    data : SeriesData
+        What is known of all of them.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        runs: Sequence[SeriesRun],
+        kept: Sequence[NDArray[np.bool_]],
+        data: SeriesData,
+    ) -> None:
+        self._file, self._kept, self._data = os.open(path, os.O_RDONLY), tuple(kept), data
+        weakref.finalize(self, os.close, self._file)
+        self.runs = tuple(runs)
+
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """Names of the regions; empty where no file has them (see :attr:`n_regions`)."""
+        return self._data.regions
+
+    @property
+    def n_regions(self) -> int:
+        """Number of regions."""
+        return self._data.n_regions
+
+    @property
+    def atlas(self) -> str:
+        """Name of the atlas; '' where nothing says it."""
+        return self._data.atlas
+
+    @property
+    def normalization(self) -> str:
+        """``zscore`` (per run and region, over the volumes that count) or ``none``."""
+        return self._data.normalization
+
+    def values(self, run: int) -> NDArray[np.float32]:
+        """Give the series of a run [n_volumes, n_regions], to be read only.
+
+        Volumes that do not count hold the mean of each region over those that do.
+        """
+        own = self.runs[run]
+        start, n_values = own.start * self.n_regions * ITEM, own.n_volumes * self.n_regions
+        before = start % mmap.ALLOCATIONGRANULARITY
+        pages = mmap.mmap(
+            self._file,
+            n_values * ITEM + before,
+            access=mmap.ACCESS_READ,
+            offset=start - before,
+        )
+        rows = np.frombuffer(pages, np.float32, n_values, before)
+        return rows.reshape(own.n_volumes, self.n_regions)
+
+    def kept(self, run: int) -> NDArray[np.bool_]:
+        """Say which volumes of a run count [n_volumes]."""
+        return self._kept[run]
+
+    def describe(self) -> SeriesData:
+        """Say what a model that learns from these runs must know of them."""
+        return self._data
+
+
+def gather_series(  # noqa: PLR0913 - what files may leave unsaid
+    words: Sequence[str | Path],
+    folder: Path,
+    *,
+    atlas: str = "",
+    variable: str = "",
+    regions: str = "",
+    repetition_time: float | None = None,
+    normalization: str = "",
+    shortest: int = 2,
+    like: SeriesData | None = None,
+) -> SeriesStore:
+    """Read the region series of many runs into one file, one run at a time.
+
+    Runs in which fewer volumes count than ``shortest``, or a region has no values, are named in a
+    warning and left out.
+
+    Parameters
+    ----------
+    words : sequence of str or Path
+        As of :func:`~kraken_bids.cohort.region_series.stream_region_series`.
+    folder : Path
+        On a disk with room for all series in float32; made if need be.
+    atlas : str
+        Whose series of folders; of files, the name of the atlas where their names say none.
+    variable, regions : str
+        As of ``stream_region_series``.
+    repetition_time : float, optional
+        In seconds, of files that do not say it.
+    normalization : str
+        ``zscore`` or ``none``; '': that of ``like``, else ``zscore``.
+    shortest : int
+        Volumes that must count in a run.
+    like : SeriesData, optional
+        Series of a model: regions are put into its order by their names, and
+        :func:`check_series` holds.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read or nothing says its repetition time, or runs have one name.
+    ConnectomeError
+        If runs have different regions, none is left, or the model is of other series.
+    """
+    wanted = normalization or (like.normalization if like else ZSCORE)
+    if wanted not in {ZSCORE, AS_GIVEN}:
+        raise SettingsError(f"expected normalization {ZSCORE} or {AS_GIVEN}; found {wanted!r}.")
+    make_folder(folder)
+    with NamedTemporaryFile(dir=folder, prefix=".series-", suffix=".f32", delete=False) as file:
+        path = Path(file.name)
+        try:
+            gathered = GatheredRuns(file, wanted, repetition_time, shortest, atlas, like)
+            with explaining_writes(path):
+                for scan in stream_region_series(
+                    words, atlas=atlas, variable=variable, regions=regions
+                ):
+                    gathered.add(scan)
+                file.flush()
+            store = SeriesStore(path, gathered.runs, gathered.kept, gathered.describe())
+        finally:
+            path.unlink()  # what nobody has open any more is gone
+    if like is not None:
+        check_series(store, like)
+    return store
+
+
+def check_series(store: SeriesStore, data: SeriesData, *, learns_times: bool = False) -> None:
+    """Raise ConnectomeError unless a model of some series may be given those of a store.
+
+    As of :func:`~kraken_bids.cohort.alike_series.check_alike`. Regions in another order are
+    refused here; ``gather_series(…, like=data)`` orders them by name.
+    """
+    check_alike(store.describe(), data, learns_times=learns_times)
