@@ -143,7 +143,7 @@ def _list_members(path: Path) -> Iterator[tuple[str, tuple[int, int]]]:
     n_bytes = path.stat().st_size
     with path.open("rb") as file, tarfile.open(fileobj=file, mode="r:") as archive:
         while (member := archive.next()) is not None:
-            archive.members = []  # it remembers all of them
+            archive.members = []  # type: ignore[attr-defined]  # it remembers all
             if member.isdir():
                 continue
             if member.type not in PLAIN_FILES or member.sparse is not None:
