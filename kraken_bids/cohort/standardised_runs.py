@@ -47,7 +47,7 @@ def standardise_run(
     """
     values, is_finite = scan.values, np.isfinite(scan.values)
     counts = np.ones(len(values), bool) if scan.counts is None else scan.counts > 0
-    lacking: NDArray[np.bool_] = ~is_finite[counts].any(axis=0)
+    lacking = ~np.asarray(is_finite[counts].any(axis=0), bool)
     if lacking.any():
         return f"no values in {_name_regions(scan, lacking)}"
     kept = counts & is_finite.all(axis=1)
