@@ -43,7 +43,7 @@ def read_torch_file(path: Path) -> Any:
     CheckpointError
         If the file is of another kind, incomplete, or names code (which is not run).
     """
-    with _explaining(path, "a Krakencoder checkpoint (.pt, as torch.save writes it)"):
+    with _explaining(path, "a checkpoint (as torch.save writes it)"):
         with path.open("rb") as file:
             is_zip = file.read(4) == b"PK\x03\x04"
             file.seek(0)
@@ -75,7 +75,7 @@ def _explaining(path: Path, expected: str) -> Iterator[None]:
     except RefusedError as error:
         raise CheckpointError(
             f"expected a file of numbers in {path}; found that it wants Python to load {error}, "
-            "which a Krakencoder file has no use for. It was refused and nothing of it was run. "
+            "which a file of weights has no use for. It was refused and nothing of it was run. "
             "Do not trust this file; take it from its publisher again."
         ) from error
     except BROKEN as error:

@@ -7,10 +7,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from kraken_bids.models.series.architecture import SeriesArchitecture
 from kraken_bids.models.series.attention import Layout
 from kraken_bids.models.series.network import SeriesNetwork
 from kraken_bids.models.series.objectives import compute_error
+from kraken_bids.models.series.published_weights import read_published_network
 from kraken_bids.models.series.sequences import Sequences, find_time_ids, join_sequences
 from kraken_bids.models.series.tokens import mask_causally, show_all
 
@@ -35,18 +35,17 @@ def sequences(oracle: Oracle) -> Sequences:
 
 
 @pytest.fixture(scope="module")
-def network(oracle: Oracle) -> SeriesNetwork:
-    arch = SeriesArchitecture("csm", 16, embedding=32, n_heads=2, n_positions=64)
-    network = SeriesNetwork(arch).eval()
-    state = {
-        name.removeprefix("sd:"): torch.from_numpy(values)
-        for name, values in oracle.items()
-        if name.startswith(("sd:embedder", "sd:decoder", "sd:unembedder")) and "wte" not in name
-    }
-    found = network.load_state_dict(state, strict=False)
-    assert not found.unexpected_keys
-    assert all("pooler" in name for name in found.missing_keys)
-    return network
+def network(oracle: Oracle, tmp_path_factory: pytest.TempPathFactory) -> SeriesNetwork:
+    path = tmp_path_factory.mktemp("release") / "pytorch_model.bin"
+    torch.save(
+        {
+            name.removeprefix("sd:"): torch.from_numpy(values)
+            for name, values in oracle.items()
+            if name.startswith(("sd:embedder", "sd:decoder", "sd:unembedder"))
+        },
+        path,
+    )
+    return read_published_network(path, n_heads=2)
 
 
 def valid(oracle: Oracle, name: str, mask: str) -> NDArray[np.generic]:
@@ -104,3 +103,17 @@ def test_time_ids_are_places_on_the_grid() -> None:
         ids = find_time_ids(50, time)
         wanted = [round(np.float32(k * time) / np.float32(0.2)) for k in range(50)]
         np.testing.assert_array_equal(ids, wanted)
+
+
+def test_the_other_body_of_the_release_loads_by_its_names(oracle: Oracle, tmp_path: Path) -> None:
+    state = {
+        name.replace("sd:bert", "decoder").removeprefix("sd:"): torch.from_numpy(values)
+        for name, values in oracle.items()
+        if name.startswith(("sd:embedder", "sd:bert", "sd:unembedder"))
+    }
+    state["embedder.sep_embed"] = torch.zeros(1, 16)
+    torch.save(state, tmp_path / "weights.pt")
+    network = read_published_network(tmp_path / "weights.pt", n_heads=2)
+    assert (network.architecture.framework, network.architecture.n_layers) == ("bert", 2)
+    own = network.state_dict()
+    assert all(torch.equal(own[name], values) for name, values in state.items() if name in own)
