@@ -15,7 +15,7 @@ from kraken_bids.bids.outputs import RelmatFile, find_relmats, sidecar_path
 from kraken_bids.cohort.edge_columns import EdgeColumns
 from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.measurements import Measurement, read_measurement
-from kraken_bids.cohort.projections import Cohort, Projected, project_cohort
+from kraken_bids.cohort.projections import Cohort, Projected, Projector, project_cohort
 from kraken_bids.cohort.recalled_matrices import recall_relmat
 from kraken_bids.cohort.shape_hints import explain_shape
 from kraken_bids.cohort.sidecars import REDONE
@@ -191,6 +191,7 @@ def read_cohort(
     *,
     fit_on: Callable[[Member], bool],
     failures: list[Failure] | None = None,
+    project: Projector | None = None,
 ) -> MeasuredCohort:
     """Read every connectome that the model takes; keep its projection and its share of the mean.
 
@@ -204,6 +205,8 @@ def read_cohort(
         Whether a member counts in the mean that the adaptation is fitted on.
     failures : list of Failure, optional
         Gets the files that cannot be read.
+    project : callable, optional
+        As of :func:`~kraken_bids.cohort.projections.project_cohort`.
     """
     everyone, failed = tuple(members), [] if failures is None else failures
     rows = {
@@ -212,7 +215,9 @@ def read_cohort(
         if any(flavor in member.connectomes for member in everyone)
     }
     cohort = Cohort(tuple(member.label for member in everyone), rows)
-    projected = project_cohort(model, cohort, fit_on=lambda index: fit_on(everyone[index]))
+    projected = project_cohort(
+        model, cohort, fit_on=lambda index: fit_on(everyone[index]), project=project
+    )
     digests = {flavor: one.digests for flavor, one in rows.items()}
     return MeasuredCohort(**vars(projected), members=everyone, failures=failed, digests=digests)
 
@@ -274,11 +279,8 @@ def _choose(paths: Sequence[Path]) -> Path:
         return (task, rank_version(entities), -seconds, path.name)
 
     chosen = min(paths, key=preference)
-    logger.info(
-        "the model reads %s; %d other file(s) of that flavor are left aside",
-        chosen.name,
-        len(paths) - 1,
-    )
+    left = "the model reads %s; %d other file(s) of that flavor are left aside"
+    logger.info(left, chosen.name, len(paths) - 1)
     return chosen
 
 

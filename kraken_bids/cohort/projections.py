@@ -92,8 +92,15 @@ class Projected:
         return replace(self, found={f: one for f, one in self.found.items() if f not in flavors})
 
 
+Projector = Callable[[Model, Cohort, Flavor, Collection[int]], Projection]
+
+
 def project_cohort(
-    model: Model, cohort: Cohort, *, fit_on: Callable[[int], bool] = lambda _row: True
+    model: Model,
+    cohort: Cohort,
+    *,
+    fit_on: Callable[[int], bool] = lambda _row: True,
+    project: "Projector | None" = None,
 ) -> Projected:
     """Read every connectome once: project it, judge it, and add it to the mean of its flavor.
 
@@ -103,15 +110,18 @@ def project_cohort(
         It must know the cohort's flavors.
     fit_on : callable
         Whether a row, by its number, counts in the means.
+    project : callable, optional
+        In place of :func:`project_flavor`: recalls what it would give.
     """
     fitted_on = frozenset(filter(fit_on, range(len(cohort.subjects))))
-    found = {flavor: _project(model, cohort, flavor, fitted_on) for flavor in cohort.rows}
+    project = project or project_flavor
+    found = {flavor: project(model, cohort, flavor, fitted_on) for flavor in cohort.rows}
     for flavor, one in found.items():
         one.check.mirrored += cohort.rows[flavor].list_mirrored()
     return Projected(cohort, found, fitted_on)
 
 
-def _project(
+def project_flavor(
     model: Model, cohort: Cohort, flavor: Flavor, fitted_on: Collection[int]
 ) -> Projection:
     """Read what lies edge by edge so, and everybody else's connectomes by themselves."""

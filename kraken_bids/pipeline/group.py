@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
-from kraken_bids.bids.outputs import find_sessions
+from kraken_bids.bids.outputs import find_sessions, group_path
 from kraken_bids.cohort.failures import Failure, going_on
 from kraken_bids.cohort.from_dataset import (
     MeasuredCohort,
@@ -42,7 +42,8 @@ from kraken_bids.pipeline.check.input_quality import (
     judge_inputs,
     recall_views,
 )
-from kraken_bids.pipeline.check.kept_results import keep_results
+from kraken_bids.pipeline.check.kept_projections import KeptProjections
+from kraken_bids.pipeline.check.kept_results import Kept, keep_results
 from kraken_bids.pipeline.check.pair_calibrations import list_families
 from kraken_bids.pipeline.check.prediction_quality import (
     Judge,
@@ -142,7 +143,8 @@ def _predict(job: Job, members: tuple[Member, ...]) -> None:
     fit_on = fit_on_whom(settings, members)
     rules = read_control_rules(settings, members)
     families = list_families(settings, members)
-    read = read_cohort(model, members, fit_on=fit_on, failures=job.failures)
+    known = KeptProjections(Kept(group_path(output, ""), anew=settings.run.force))
+    read = read_cohort(model, members, fit_on=fit_on, failures=job.failures, project=known.project)
     plan, inputs = plan_cohort(settings, model, read, is_group=True)
     with going_on(job.problems):
         write_group_warnings(output, plan.warned.everyone)

@@ -236,7 +236,7 @@ class OtherForms:
         self._mean = np.asarray(mean, np.float64)
         self._first: tuple[int, Vector, float, float] | None = None
         self._forms: tuple[Form, ...] | None = None
-        self._found: dict[int, list[tuple[int, float, float]]] = {}
+        self.found: dict[int, list[tuple[int, float, float]]] = {}
 
     def add(self, row: int, edges: NDArray[np.floating], likeness: float, size: float) -> None:
         """Take one connectome ``[n_edges]``, as :func:`~.metrics.correlate` finds it."""
@@ -258,7 +258,7 @@ class OtherForms:
     def list_doubts(self, n_subjects: int) -> list[Doubt]:
         """List the forms that somebody fits better, with the rows of those subjects."""
         doubts, forms = [], self._forms or ()
-        for place, subjects in sorted(self._found.items()):
+        for place, subjects in sorted(self.found.items()):
             rows, own, other = zip(*subjects, strict=True)
             form = forms[place]
             in_place = ("correlation with the model's training mean", f"{np.median(own):.2f}")
@@ -276,7 +276,7 @@ class OtherForms:
         ]
         if better:
             fit, place = max(better)
-            self._found.setdefault(place, []).append((row, likeness, fit))
+            self.found.setdefault(place, []).append((row, likeness, fit))
 
 
 def _list_forms(flavor: Flavor, mean: Vector) -> Iterator[Form]:

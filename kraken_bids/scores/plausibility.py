@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,11 @@ MIN_SHARED = 0.5
 """Correlation of what a cohort's subjects share with the training mean. In the right order 0.98 to
 1.02 (20 real subjects, any three of them, shifted ones too); with the cortex alone off by one
 region, 0.1 to 0.4."""
+
+TAKEN = (
+    *("n_subjects", "constant", "mirrored", "unlike", "factors", "levels"),
+    *("_looks", "_totals", "_squares"),
+)
 
 
 @dataclass
@@ -117,6 +123,21 @@ class InputCheck:
         """Add one connectome, or the sum of several, to what they have in common."""
         total = self._totals.setdefault(is_unlike, np.zeros(len(edges)))
         total += edges
+
+    def tell_state(self) -> dict[str, Any]:
+        """Tell all that was taken so far: plain values and arrays."""
+        values = {name: own for name, own in vars(self._values).items() if name != "flavor"}
+        found = self._forms.found if self._forms else {}
+        own = {name: vars(self)[name] for name in TAKEN}
+        return {"own": own, "values": values, "found": found}
+
+    def resume(self, state: Mapping[str, Any]) -> None:
+        """Stand where the check of the same flavor stood that told this state."""
+        vars(self).update(state["own"])
+        vars(self._values).update(state["values"])
+        if self._forms is not None and state["found"]:
+            self._forms.list_targets()
+            self._forms.found = state["found"]
 
     @property
     def mean(self) -> Vector:
