@@ -23,6 +23,7 @@ ENTITY_ORDER = (
     *("space", "cohort", "split", "recording", "chunk", "res", "den"),
     *("atlas", "seg", "scale", "stat", "meas", "model", "label"),
 )
+RANK = {key: place for place, key in enumerate(ENTITY_ORDER)}
 
 EXTENSION = re.compile(
     r"(?:\.(?:dense|dtseries|dscalar|dlabel|ptseries|pscalar|pconn|plabel|func|surf|shape|label))?"
@@ -108,8 +109,7 @@ def format_name(entities: Mapping[str, str], *, suffix: str, extension: str) -> 
         ``bold`` and ``.nii.gz``.
     """
     own = {k: v for k, v in entities.items() if k not in {"suffix", "extension"} and v}
-    rank = {key: i for i, key in enumerate(ENTITY_ORDER)}
-    ordered = sorted(own, key=lambda key: (key == "desc", rank.get(key, len(rank))))
+    ordered = sorted(own, key=lambda key: (key == "desc", RANK.get(key, len(RANK))))
     return "_".join([*(f"{key}-{own[key]}" for key in ordered), suffix]) + extension
 
 

@@ -1,6 +1,7 @@
 """Text and JSON that other people wrote: the one door, with bounds, and errors that say what."""
 
 import json
+import os
 import re
 import stat
 from codecs import BOM_UTF8
@@ -18,6 +19,7 @@ MAX_TEXT = 1 << 24
 """Bytes of a text that is no table; as Python's objects it may take 30 times as many."""
 MAX_INTEGER_DIGITS = 300
 """More have no place in a float."""
+NOT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 """Half of a character; alone it is none, and cannot be written again."""
@@ -47,17 +49,28 @@ def read_bytes(path: Path, *, at_most: int | None = None) -> bytes:
 
 def _read(path: Path, at_most: int | None) -> bytes:
     """Read a file with few calls, since a group run opens tens of thousands."""
-    found = path.stat()
-    is_file = stat.S_ISREG(found.st_mode)
-    if not is_file and not HELD_OPEN.fullmatch(str(path.absolute())):
-        raise ValueError("a folder, a pipe or a device")
-    content = b""
-    if at_most is None or found.st_size <= at_most:
-        with path.open("rb", buffering=0 if is_file else -1) as file:
-            content = file.read() if is_file or at_most is None else file.read(at_most + 1)
-    if at_most is not None and max(len(content), found.st_size) > at_most:
-        raise ValueError(f"more than {at_most:,} bytes, and no such file is so large")
+    handle = os.open(path, os.O_RDONLY | NOT_WAITING)  # for whoever writes to a pipe
+    try:
+        found = os.fstat(handle)
+        is_file = stat.S_ISREG(found.st_mode)
+        if not is_file and not HELD_OPEN.fullmatch(str(path.absolute())):
+            raise ValueError("a folder, a pipe or a device")
+        if at_most is not None and found.st_size > at_most:
+            raise ValueError(_refuse_size(at_most))
+        content = os.read(handle, found.st_size + 1) if is_file else b""
+    finally:
+        os.close(handle)
+    if len(content) == found.st_size and is_file:
+        return content
+    with path.open("rb") as file:  # 2 GB and more, what says no size, what a process holds open
+        content = file.read(-1 if at_most is None else at_most + 1)
+    if at_most is not None and len(content) > at_most:
+        raise ValueError(_refuse_size(at_most))
     return content
+
+
+def _refuse_size(at_most: int) -> str:
+    return f"more than {at_most:,} bytes, and no such file is so large"
 
 
 def read_text(path: Path, *, at_most: int = MAX_TEXT) -> str:
