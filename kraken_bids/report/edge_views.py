@@ -52,13 +52,16 @@ def _draw_lines(plane: Plane, views: Views) -> None:
 
 def _draw_dots(plane: Plane, views: Views) -> None:
     """Draw the regions that are shown, larger the more connections end there."""
-    sizes, colours = [], list[str]()
+    sizes, colours = [], []
     for brain, view in views:
         sums = np.abs(brain.square).sum(axis=1)
         sizes.append((6 + 34 * sums / sums.max())[view.shown])
-        colours += [brain.colours[brain.networks[k]] for k in np.flatnonzero(view.shown)]
+        names = list(brain.colours)
+        rgb = theme.colors.to_rgba_array(list(brain.colours.values()))
+        networks = [names.index(brain.networks[k]) for k in np.flatnonzero(view.shown)]
+        colours.append(rgb[networks])
     places = np.concatenate([view.points[view.shown] for _, view in views])
-    style = {"facecolors": colours, "edgecolors": "white", "linewidths": 0.4}
+    style = {"facecolors": np.concatenate(colours), "edgecolors": "white", "linewidths": 0.4}
     plane.add_dots(places, np.concatenate(sizes), **style)
 
 

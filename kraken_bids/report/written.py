@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
@@ -168,10 +169,15 @@ class Written(Known):
         """What an earlier run has left, which is not shown."""
         return Leftovers(self.output_dir, self.member.subject, self.member.session)
 
-    def list_files(self, pattern: str) -> list[Path]:
+    def list_files(self, pattern: str = "*") -> list[Path]:
         """Files of the session by name, without what an earlier run has left."""
-        found = sorted(self.folder.glob(pattern))
-        return [path for path in found if not self.leftovers.holds(path)]
+        return [path for name, path in self._files.items() if fnmatchcase(name, pattern)]
+
+    @cached_property
+    def _files(self) -> dict[str, Path]:
+        """Files of the session by their place in its folder."""
+        found = (path for path in sorted(self.folder.rglob("*")) if not self.leftovers.holds(path))
+        return {path.relative_to(self.folder).as_posix(): path for path in found}
 
     def read_measured(self, flavor: Flavor, n_regions: int) -> Floats | None:
         """Measured square matrix; None where it was not measured, or is damaged."""

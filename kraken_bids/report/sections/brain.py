@@ -50,7 +50,7 @@ class GlassBrain:
         """Colour of each network of the parcellation, whichever of them were measured."""
         return choose_colours(load_parcellation(parse_flavor(self.flavor).parcellation).groups)
 
-    @property
+    @cached_property
     def scale(self) -> tuple["Normalize", "ListedColormap"]:
         """Range and colours of the connections; 0 is in the middle where some are negative."""
         low, high = self.threshold, float(np.abs(self.shown).max())

@@ -48,7 +48,7 @@ DRAWS = "draws of a flavor for the sessions that lack it, beside the measured on
 def list_files(written: Written) -> tuple[FileLink, ...]:
     """List the tables, matrices and images of a session."""
     links = []
-    for path in written.list_files("**/*"):
+    for path in written.list_files():
         if path.name.endswith((".tsv", ".h5", ".nii.gz")) and not path.name.startswith("."):
             entities = parse_name(path)
             suffix = entities.get("suffix", "")
