@@ -1,6 +1,6 @@
 """How far the regions of one person are from controls, at their places in the brain."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -149,27 +149,16 @@ def _draw_networks(plane: Plane, columns: Columns) -> None:
     plane.add(theme.join_boxes(band, facecolors=theme.EMPTY))
     line = [[(place(0), TOP), (place(0), TOP + height)]]
     plane.add_lines(line, colors=theme.MUTED, linewidths=0.6)
-    _draw_scale(plane, place, limit=limit, bottom=TOP + height)
     y = np.linspace(0, VIEW - 34, len(rows)) + TOP + 6
     y = y + np.arange(len(MEASURES))[:, None] * (VIEW + TOP)
     colours = [theme.WARM if passes else theme.ACCENT for passes in (q <= RATE).flat]
     places = np.column_stack([place(z.ravel()), y.ravel()])
     plane.add_dots(places, 44, facecolors=colours)
-    ticks = [[(NETWORKS - 4, at), (NETWORKS, at)] for at in y.flat]
-    plane.add_lines(ticks, colors=theme.LINE, linewidths=0.6)
     names = [str(name) for name in columns["name"][rows]] * len(MEASURES)
-    style: dict[str, Any] = {"points": theme.SMALL, "colour": theme.MUTED, "align": "right"}
-    for name, at in zip(names, y.flat, strict=True):
-        plane.write(NETWORKS - 9, at, name, **style)
-
-
-def _draw_scale(plane: Plane, place: Callable[[Any], Any], *, limit: float, bottom: float) -> None:
-    """Draw the scale of z below the networks, and a line at their left."""
-    values = choose_ticks(theme.colors.Normalize(-limit, limit), at_most=5)
-    style: dict[str, Any] = {"points": theme.SMALL, "colour": theme.MUTED, "align": "center"}
-    lines = [[(NETWORKS, TOP), (NETWORKS, bottom), (NETWORKS + NETWORKS_WIDTH, bottom)]]
-    for value, text in values:
-        lines.append([(place(value), bottom), (place(value), bottom + 4)])
-        plane.write(place(value), bottom + 13, text, **style)
-    plane.add_lines(lines, colors=theme.LINE, linewidths=0.8)
-    plane.write(place(0), bottom + 29, "z", **(style | {"points": theme.NORMAL}))
+    scale = choose_ticks(theme.colors.Normalize(-limit, limit), at_most=5)
+    plane.draw_scales(
+        (NETWORKS, TOP, NETWORKS_WIDTH, height),
+        [(place(value), text) for value, text in scale],
+        list(zip(y.ravel().tolist(), names, strict=True)),
+        labels=("z", ""),
+    )

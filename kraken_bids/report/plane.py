@@ -1,5 +1,6 @@
 """A figure without axes, each of which takes milliseconds: shapes, images, letters."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,10 @@ if TYPE_CHECKING:
     from matplotlib.collections import Collection
     from matplotlib.figure import Figure
     from PIL import Image
+
+Box = tuple[float, float, float, float]
+"""Left, top, width and height."""
+Ticks = Sequence[tuple[float, str]]
 
 
 class Plane:
@@ -63,8 +68,8 @@ class Plane:
         shapes.set_zorder(len(self.figure.artists))
         self.figure.add_artist(shapes)
 
-    def place(self, box: tuple[float, float, float, float], rgb: Bytes) -> None:
-        """Place an image [height, width, 3] into a box: left, top, width and height."""
+    def place(self, box: Box, rgb: Bytes) -> None:
+        """Place an image [height, width, 3] into a box."""
         from PIL import Image
 
         left, top, width, height = (round(n * self.scale) for n in box)
@@ -81,6 +86,7 @@ class Plane:
         colour: str = theme.TEXT,
         align: str = "left",
         is_bold: bool = False,
+        upright: bool = True,
     ) -> None:
         """Write a line of text over everything else; y is the middle of its capitals.
 
@@ -88,12 +94,47 @@ class Plane:
         ----------
         align : {'left', 'center', 'right'}
             What of the text lies at x.
+        upright : bool
+            False for a text that runs upwards, its middle at (x, y).
         """
+        from PIL import Image
+
         shades = draw_letters(text, points * CSS_DPI / 72 * self.scale, is_bold=is_bold)
+        if not upright:
+            shades, align = shades.transpose(Image.Transpose.ROTATE_90), "center"
         start = {"left": 0.0, "center": 0.5, "right": 1.0}[align]
         left = round(x * self.scale - start * shades.width)
         top = round(y * self.scale - shades.height / 2)
         self._texts.append((left, top, shades, colour))
+
+    def draw_scales(
+        self, box: Box, x_ticks: Ticks, y_ticks: Ticks = (), *, labels: tuple[str, str]
+    ) -> None:
+        """Draw the scales of a plot below it and at its left, with their labels.
+
+        Parameters
+        ----------
+        box : tuple of float
+            Left, top, width and height of the plot.
+        x_ticks, y_ticks : sequence of (float, str)
+            Places, from the left and top of the figure, and words; none leaves the words out.
+        """
+        left, top, width, height = box
+        bottom = top + height
+        style: dict[str, Any] = {"points": theme.SMALL, "colour": theme.MUTED}
+        lines = [[(left, top), (left, bottom), (left + width, bottom)]]
+        for x, text in x_ticks:
+            lines.append([(x, bottom), (x, bottom + 4)])
+            self.write(x, bottom + 13, text, align="center", **style)
+        for y, text in y_ticks:
+            lines.append([(left - 4, y), (left, y)])
+            self.write(left - 9, y, text, align="right", **style)
+        self.add_lines(lines, colors=theme.LINE, linewidths=0.8)
+        x_label, y_label = labels
+        self.write(left + width / 2, bottom + 29, x_label, align="center", colour=theme.MUTED)
+        room = 24 + 6 * max((len(text) for _, text in y_ticks), default=0)
+        middle = top + height / 2
+        self.write(left - room, middle, y_label, colour=theme.MUTED, upright=False)
 
     def draw(self) -> bytes:
         """PNG file of the figure and all that lies on it."""

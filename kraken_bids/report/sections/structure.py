@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,15 +9,12 @@ from kraken_bids.io.facts import Facts
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.report import theme
 from kraken_bids.report.circle import CIRCLE, Circle, draw_circle
+from kraken_bids.report.colour_scale import choose_ticks
 from kraken_bids.report.panels import FlavorPanel, list_panels
 from kraken_bids.report.plane import Plane
 from kraken_bids.report.section import Section
 from kraken_bids.report.words import ALGORITHMS, explain_unit, format_count
 from kraken_bids.report.written import Written
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-
 
 WIDTH = 1060.0
 LENGTHS_HEIGHT = 190.0
@@ -141,36 +137,48 @@ def draw_structure(row: TractogramRow) -> bytes:
         left = CIRCLE + 62
         draw_circle(plane, row.network)
     if row.length_counts:
-        axes = theme.add_box(
-            figure, left, height - LENGTHS_HEIGHT - 50, WIDTH - left - 14, LENGTHS_HEIGHT
-        )
-        _draw_lengths(axes, row)
+        _draw_lengths(plane, row, left=left, top=height - LENGTHS_HEIGHT - 50)
     return plane.draw()
 
 
-def _draw_lengths(axes: "Axes", row: TractogramRow) -> None:
+def _draw_lengths(plane: Plane, row: TractogramRow, *, left: float, top: float) -> None:
     """Bars up to the longest track; those beyond the last bin are said in words."""
-    theme.style_axes(axes, x_label="length of the streamlines (mm)", y_label="streamlines")
     counts = np.asarray(row.length_counts, float)
     starts = row.length_bin_mm * np.arange(len(counts))
     filled = np.flatnonzero(counts)
-    end = row.length_bin_mm * max(20, int(filled[-1]) + 2 if filled.size else 0)
-    left = starts[filled]
-    boxes = left, 0, left + 0.92 * row.length_bin_mm, counts[filled]
-    bars = theme.join_boxes(boxes, facecolors=theme.ACCENT, alpha=0.8)
-    axes.add_collection(bars, autolim=False)
-    axes.set(xlim=(0, end), ylim=(0, max(1.0, counts.max(initial=0)) * 1.08))
-    axes.yaxis.set_major_locator(theme.ticker.MaxNLocator(4, integer=True))
-    axes.yaxis.set_major_formatter(lambda value, _: format_count(round(value)))
+    longest = row.length_bin_mm * max(20, int(filled[-1]) + 2 if filled.size else 0)
+    most = max(1.0, counts.max(initial=0)) * 1.08
+    width, bottom = WIDTH - left - 14, top + LENGTHS_HEIGHT
+    x_ticks = choose_ticks(theme.colors.Normalize(0, longest), at_most=9)
+    y_ticks = [
+        (bottom - LENGTHS_HEIGHT * value / most, format_count(round(value)))
+        for value, _ in choose_ticks(theme.colors.Normalize(0, most), at_most=4)
+        if value == round(value)
+    ]
+    grid = [[(left, y), (left + width, y)] for y, _ in y_ticks]
+    plane.add_lines(grid, colors=theme.EMPTY, linewidths=0.7)
+    ends = (starts[filled], starts[filled] + 0.92 * row.length_bin_mm)
+    first, last = (left + width * end / longest for end in ends)
+    heights = bottom - LENGTHS_HEIGHT * counts[filled] / most
+    bars = (first, heights, last, bottom)
+    plane.add(theme.join_boxes(bars, facecolors=theme.ACCENT, alpha=0.8))
     notes = []
     if row.mean_length is not None:
-        axes.axvline(row.mean_length, color=theme.WARM, linewidth=1.0, linestyle=(0, (5, 3)))
+        x = left + width * row.mean_length / longest
+        style = {"colors": theme.WARM, "linewidths": 1.0, "linestyles": [(0, (5, 3))]}
+        plane.add_lines([[(x, bottom), (x, top)]], **style)
         notes.append(f"mean {row.mean_length:.0f} mm")
     if row.n_longer:
         notes.append(
             f"{format_count(row.n_longer)} of {row.length_bin_mm * len(counts):.0f} mm or more"
         )
-    theme.add_text(axes, 0.99, 0.92, "; ".join(notes), transform=axes.transAxes, ha="right")
+    plane.write(left + 0.99 * width, top + 10, "; ".join(notes), align="right")
+    plane.draw_scales(
+        (left, top, width, LENGTHS_HEIGHT),
+        [(left + width * value / longest, text) for value, text in x_ticks],
+        y_ticks,
+        labels=("length of the streamlines (mm)", "streamlines"),
+    )
 
 
 def explain_circle(flavor: str) -> str:
