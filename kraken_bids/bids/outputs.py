@@ -80,8 +80,8 @@ def relmat_path(
     else:
         own["desc"] = label_source(source) + (CALIBRATED if is_calibrated else PREDICTED)
     named = _keep(entities, kept) | own
-    folder = _session_folder(output_dir, entities) / flavor.datatype
-    return folder / format_name(named, suffix="relmat", extension=RELMAT)
+    name = format_name(named, suffix="relmat", extension=RELMAT)
+    return _session_folder(output_dir, entities, flavor.datatype, name)
 
 
 def timeseries_path(
@@ -288,9 +288,9 @@ def _kraken_path(
     return _session_folder(output_dir, entities) / name
 
 
-def _session_folder(output_dir: Path, entities: Mapping[str, str]) -> Path:
-    folder = Path(output_dir) / f"sub-{entities['sub']}"
-    return folder / f"ses-{entities['ses']}" if entities.get("ses") else folder
+def _session_folder(output_dir: Path, entities: Mapping[str, str], *inside: str) -> Path:
+    session = [f"ses-{entities['ses']}"] if entities.get("ses") else []
+    return Path(output_dir, f"sub-{entities['sub']}", *session, *inside)
 
 
 def _keep(entities: Mapping[str, str], kept: tuple[str, ...]) -> dict[str, str]:

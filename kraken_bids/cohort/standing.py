@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -179,8 +180,9 @@ def choose_standing(
     return kept
 
 
+@lru_cache(maxsize=1024)
 def flavor_of(name: str) -> Flavor:
-    """Flavor of a measured connectome, by its name."""
+    """Flavor of a connectome, by its name; whose it is need not stand there."""
     entities = parse_name(Path(name))
     return parse_meas(entities.get("meas", ""), entities.get("atlas", ""))
 

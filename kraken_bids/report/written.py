@@ -207,7 +207,7 @@ class Written(Known):
             names = {name.partition("/")[2] for name in self._predicted if "/" in name}
         else:
             files = self.folder.glob("*/*kraken_relmat.json") if self.sources else ()
-            names = {_name_flavor(path) for path in files}
+            names = {_name_flavor(path, self.member.label) for path in files}
         return sort_flavors(names)
 
     def read_prediction(self, flavor: Flavor, source: str, n_regions: int) -> Floats | None:
@@ -257,10 +257,10 @@ def stack_latents(columns: Columns) -> Floats:
     return np.stack(rows, axis=1)
 
 
-def _name_flavor(path: Path) -> str:
+def _name_flavor(path: Path, label: str) -> str:
     """Id of a prediction's flavor, by its name, which need not be opened; else by its sidecar."""
     try:
-        return flavor_of(path.name).name
+        return flavor_of(path.name.removeprefix(label)).name
     except FlavorError:
         return read_facts(path).text("Flavor")
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,7 +172,7 @@ class InputQuality:
             return "not seen"
         return "ok" if self.is_judged else "n/a"
 
-    @property
+    @cached_property
     def note(self) -> str:
         """What is unusual about the file, in plain words; empty where nothing is."""
         words = (self.finding, self.describe_scans(), self._describe_fit(), self._describe_place())

@@ -117,7 +117,7 @@ def _write_member(
         return  # another run has predicted since
     content = before
     if fields and _may_judge(fields, before):
-        content = Facts(to_plain(order_added(before.plain, fields)))
+        content = Facts(order_added(before.plain, to_plain(fields)))
     if "Trust" not in content:
         return
     warnings = _list_warnings(content, plan.warned.list_of(member.label), n_members)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from kraken_bids.report.section import Section
-from kraken_bids.report.written import Written, of_each_session, stack_latents
+from kraken_bids.report.written import Written, stack_latents
 from kraken_bids.report.written_group import WrittenGroup
 
 
@@ -30,7 +30,6 @@ class LatentRow:
     """Its length: 1 for one flavor; for a fusion the lower, the more its inputs disagree."""
 
 
-@of_each_session
 def describe_model(written: Written) -> ModelInfo | None:
     """Describe the model that made a session's predictions; None before there are any."""
     if not written.sources:
@@ -43,7 +42,8 @@ def describe_model(written: Written) -> ModelInfo | None:
 
 def describe_group_model(group: WrittenGroup) -> ModelInfo | None:
     """Describe the model of the first session that has predictions; None before there are any."""
-    return next(filter(None, group.of_each(describe_model)), None)
+    everyone = (Written(group.output_dir, member) for member in group.members)
+    return next(filter(None, map(describe_model, everyone)), None)
 
 
 def gather(written: Written) -> dict[str, Any]:
