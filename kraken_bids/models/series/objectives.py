@@ -4,7 +4,7 @@ Differences from the release, all in ``docs/decisions/0063-objectives-on-series.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -80,9 +80,11 @@ class Objective:
             rng, self._runs.n_volumes[runs], shortest=recipe.shortest, longest=recipe.longest
         )
         sequences = self._read(runs, firsts, sizes)
-        if recipe.framework == "csm":
-            return mask_causally(sequences, rng.integers(1, sizes))
-        return complete(sequences)
+        is_causal = recipe.framework == "csm"
+        tokens = (
+            mask_causally(sequences, rng.integers(1, sizes)) if is_causal else complete(sequences)
+        )
+        return replace(tokens, runs=np.repeat(runs, sizes))
 
     def _draw_pairs(self, rng: np.random.Generator) -> Tokens:
         """Draw pairs of windows of one run with a gap between them, half of them of two runs."""
@@ -102,13 +104,14 @@ class Objective:
             np.c_[runs, seconds].ravel(), np.c_[firsts, behind].ravel(), np.repeat(halves, 2)
         )
         labels = is_next.astype(np.float32)
+        of_runs = np.repeat(np.c_[runs, seconds].ravel(), np.repeat(halves, 2))
         if recipe.framework == "bert":
             masked = rng.random(len(pairs.values)) < recipe.masking_rate
             masked[rng.integers(0, len(masked))] = True  # a batch without any has no loss
-            return mask_volumes(pairs, masked, labels)
+            return replace(mask_volumes(pairs, masked, labels), runs=of_runs)
         regions = rng.random((n, pairs.values.shape[1])) < recipe.masking_rate
         regions[rng.integers(0, n), rng.integers(0, regions.shape[1])] = True
-        return mask_regions(pairs, regions, labels)
+        return replace(mask_regions(pairs, regions, labels), runs=of_runs)
 
     def _read(self, runs: Indices, firsts: Indices, sizes: Indices) -> Sequences:
         return join_sequences(
@@ -141,7 +144,7 @@ class Objective:
 def complete(sequences: Sequences) -> Tokens:
     """Show sequences whole, all of which is to be given again."""
     tokens = show_all(sequences, cls="none")
-    return Tokens(**{**vars(tokens), "scored": tokens.sources, "scored_rows": tokens.sources})
+    return replace(tokens, scored=tokens.sources, scored_rows=tokens.sources)
 
 
 def compute_loss(network: SeriesNetwork, tokens: Tokens) -> Tensor:

@@ -14,6 +14,7 @@ import scipy.linalg
 from numpy.typing import NDArray
 
 from kraken_bids.io.records import column
+from kraken_bids.models.series.tokens import Tokens
 
 Floats = NDArray[np.floating[Any]]
 Booleans = NDArray[np.bool_]
@@ -167,6 +168,40 @@ class Peers:
             values.append(hidden.values[at])
             shown.append(own if lag else own & ~hidden.is_target[rows])
         return np.hstack(values, dtype=np.float64), np.hstack(shown)
+
+
+def hide(tokens: Tokens) -> MaskedSeries:
+    """Say what a network is shown of sequences, and what it has to fill in.
+
+    The halves of a pair are two stretches, whatever run they are of.
+    """
+    n_volumes, n_regions = tokens.values.shape
+    rows = tokens.sources.copy()
+    if tokens.scored is not None and tokens.scored_rows is not None:
+        rows[tokens.scored] = tokens.scored_rows
+    is_volume = rows < n_volumes
+    numbers = 2 * np.repeat(np.arange(len(tokens.lengths)), tokens.lengths)
+    if tokens.types is not None:
+        numbers += tokens.types
+    stretch = np.full(n_volumes, -1)
+    stretch[rows[is_volume]] = numbers[is_volume]
+    shown, target = np.zeros((2, n_volumes, n_regions), bool)
+    shown[tokens.sources[tokens.sources < n_volumes]] = True
+    if tokens.hidden is not None:
+        shown &= ~tokens.hidden
+    target[tokens.scored_rows] = True if tokens.entries is None else tokens.entries
+    return MaskedSeries(tokens.values, target, shown, stretch)
+
+
+def join_batches(batches: Sequence[MaskedSeries]) -> MaskedSeries:
+    """Put the sequences of several batches one after the other."""
+    stretches = [2 * batch.stretch + k % 2 for k, batch in enumerate(batches)]
+    return MaskedSeries(
+        np.concatenate([batch.values for batch in batches]),
+        np.concatenate([batch.is_target for batch in batches]),
+        np.concatenate([batch.is_shown for batch in batches]),
+        np.concatenate(stretches),
+    )
 
 
 def choose_lags(objective: str, n_regions: int) -> tuple[int, ...]:

@@ -38,6 +38,8 @@ class Tokens:
     """Place of each volume in its sequence, which says what hides a region."""
     is_next: Values | None = None
     """1 where the halves of a pair follow each other, else 0."""
+    runs: Indices | None = None
+    """Run that each volume is of, by its number; None where it does not matter."""
 
     @property
     def starts(self) -> Indices:

@@ -1,9 +1,12 @@
 """The peers of pretraining: what they know, and what their losses are over."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
+from kraken_bids.models.series.objectives import Objective, Runs, compute_error
 from kraken_bids.models.series.peers import (
     LAST,
     MEAN,
@@ -13,8 +16,12 @@ from kraken_bids.models.series.peers import (
     Peers,
     carry_last,
     choose_lags,
+    hide,
+    join_batches,
     tabulate_losses,
 )
+from kraken_bids.models.series.recipe import choose_recipe
+from kraken_bids.models.series.training import make_network
 
 
 def make_runs(n_runs: int, n_volumes: int = 120, n_regions: int = 4) -> list[np.ndarray]:
@@ -118,3 +125,37 @@ def test_an_autoregression_wins_where_it_is_true() -> None:
     assert [found[who, RIDGE].n_values for who in ("01", "02", "all")] == [8, 12, 20]
     parts = (8 * found["01", MEAN].loss + 12 * found["02", MEAN].loss) / 20
     assert found["all", MEAN].loss == pytest.approx(parts)
+
+
+@pytest.mark.parametrize("framework", ["csm", "bert", "netbert", "autoencoder"])
+def test_peers_are_shown_what_the_network_is_shown(framework: str) -> None:
+    """Of every objective: the same targets, and nothing more than the network's input holds."""
+    values = [run.astype(np.float32) for run in make_runs(3, 60)]
+    runs = Runs(np.full(3, 60), [2.0] * 3, values.__getitem__)
+    recipe = replace(choose_recipe("small", framework), batch_size=6)
+    tokens = Objective(runs, recipe).draw(np.random.default_rng(3))
+    hidden = hide(tokens)
+    assert tokens.runs is not None
+    for row, run in enumerate(tokens.runs):  # volumes are of the runs that they are said to be of
+        assert (values[run] == hidden.values[row]).all(axis=1).any()
+    network = make_network(recipe, 4).eval()
+    filled = network.reconstruct(tokens)[0].detach()
+    predicted = np.zeros(hidden.values.shape)
+    predicted[tokens.scored_rows] = filled.numpy()
+    rows = tabulate_losses("test", hidden, ["01"] * len(predicted), {"network": predicted})
+    assert rows[0].loss == pytest.approx(compute_error(filled, tokens).item(), rel=1e-5)
+    if framework == "autoencoder":
+        assert hidden.is_shown.all()
+        return
+    assert not (hidden.is_shown & hidden.is_target).any()
+    other = np.where(hidden.is_shown, hidden.values, 7).astype(np.float32)
+    again = network.reconstruct(replace(tokens, values=other))[0].detach()
+    np.testing.assert_array_equal(again, filled)
+
+
+def test_batches_stay_apart() -> None:
+    """A stretch ends where a batch ends, though numbers begin anew in the next one."""
+    one = hide_one_volume(make_runs(1, 5), 0)
+    both = join_batches([one, one])
+    last = carry_last(both, np.full(4, -9.0))
+    assert (last[5] == -9).all()
