@@ -102,10 +102,11 @@ def list_adaptation_doubts(
         check = checks.get(flavor)
         if check is None:
             continue
-        known = {doubt.claim for doubt in check.list_doubts(training_means)}
+        theirs = judge_mean(flavor, fit.mean_new, training_means)
+        known = {doubt.claim for doubt in check.list_doubts(training_means)} if theirs else ()
         doubts += [
             replace(doubt, claim=f"its adaptation was fitted on a cohort that {doubt.claim}")
-            for doubt in judge_mean(flavor, fit.mean_new, training_means)
+            for doubt in theirs
             if doubt.claim not in known
         ]
     return doubts
