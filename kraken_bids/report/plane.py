@@ -35,7 +35,7 @@ class Plane:
         height = float(figure.get_size_inches()[1]) * CSS_DPI
         self._places = theme.transforms.Affine2D().translate(0, -height).scale(self.scale)
         self._places.scale(1, -1)
-        self._images: list[tuple[int, int, Image.Image]] = []
+        self._images: list[tuple[int, int, Bytes]] = []
         self._texts: list[tuple[int, int, Image.Image, str]] = []
 
     def add(self, shapes: "Collection") -> None:
@@ -74,7 +74,7 @@ class Plane:
 
         left, top, width, height = (round(n * self.scale) for n in box)
         shown = Image.fromarray(rgb).resize((width, height), Image.Resampling.BOX)
-        self._images.append((left, top, shown))
+        self._images.append((left, top, np.asarray(shown)))
 
     def write(  # noqa: PLR0913 - a place and the look of a text
         self,
@@ -138,11 +138,15 @@ class Plane:
 
     def draw(self) -> bytes:
         """PNG file of the figure and all that lies on it."""
-        from PIL import Image
+        from PIL import ImageColor
 
-        image = Image.fromarray(theme.draw_pixels(self.figure))
-        for left, top, shown in self._images:
-            image.paste(shown, (left, top))
+        pixels = theme.draw_pixels(self.figure)
+        for left, top, rgb in self._images:
+            cut = pixels[top : top + rgb.shape[0], left : left + rgb.shape[1], :3]
+            cut[:] = rgb[: cut.shape[0], : cut.shape[1]]
         for left, top, shades, colour in self._texts:
-            image.paste(colour, (left, top), shades)
-        return encode_png(image, dpi=float(self.figure.dpi))
+            y, x = max(top, 0), max(left, 0)
+            cut = pixels[y : top + shades.height, x : left + shades.width, :3]
+            own = np.asarray(shades)[y - top :, x - left :][: cut.shape[0], : cut.shape[1], None]
+            cut[:] = np.rint(cut + own / 255 * (ImageColor.getrgb(colour) - cut.astype(float)))
+        return encode_png(pixels, dpi=float(self.figure.dpi))

@@ -208,9 +208,7 @@ def draw_png(figure: "Figure") -> bytes:
     figure : matplotlib.figure.Figure
         Made without pyplot; it is drawn on an opaque Agg canvas.
     """
-    from PIL import Image
-
-    return encode_png(Image.fromarray(draw_pixels(figure)), dpi=float(figure.dpi))
+    return encode_png(draw_pixels(figure), dpi=float(figure.dpi))
 
 
 def draw_pixels(figure: "Figure") -> Bytes:
@@ -222,12 +220,12 @@ def draw_pixels(figure: "Figure") -> Bytes:
     return np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
 
 
-def encode_png(image: "Image.Image", *, dpi: float = CSS_DPI) -> bytes:
+def encode_png(pixels: Bytes, *, dpi: float = CSS_DPI) -> bytes:
     """Palette PNG of an opaque image.
 
     Parameters
     ----------
-    image : PIL.Image.Image
+    pixels : uint8 array [height, width, 4]
         Images of at most 256 colours keep them exactly; of more, similar ones become the most
         frequent of them.
     dpi : float
@@ -235,27 +233,27 @@ def encode_png(image: "Image.Image", *, dpi: float = CSS_DPI) -> bytes:
     """
     from PIL import Image
 
-    rgba = np.asarray(image if image.mode == "RGBA" else image.convert("RGBA"))
-    codes = rgba.reshape(-1, 4).view("<u4")[:, 0] & WHITE
+    codes = np.ascontiguousarray(pixels).reshape(-1, 4).view("<u4")[:, 0] & WHITE
     # most pixels are like the one before them: sorting all of them would take far longer
     starts = np.flatnonzero(np.append(True, codes[1:] != codes[:-1]))
     lengths = np.diff(starts, append=len(codes))
     found, places = _number_codes(codes[starts])
     numbers, palette = _choose_colours(found, np.bincount(places, lengths).astype(np.intp))
-    few = Image.fromarray(numbers[places].repeat(lengths).reshape(rgba.shape[:2]))
+    few = Image.fromarray(numbers[places].repeat(lengths).reshape(pixels.shape[:2]))
     few.putpalette(_split_codes(palette).tobytes())
     return save_png(few, dpi=dpi)
 
 
-def _number_codes(
-    codes: NDArray[np.integer],
-) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-    """Different ones of codes below 2 ** 24, and which of them each is; sorting takes longer."""
-    table = np.empty(WHITE + 1, np.int32)  # of which few pages are ever touched
-    table[codes] = order = np.arange(len(codes), dtype=np.int32)
-    found = codes[table[codes] == order]
-    table[found] = order[: len(found)]
-    return found, table[codes]
+def _number_codes(codes: NDArray[np.integer]) -> tuple[NDArray[np.integer], NDArray[np.intp]]:
+    """Give different codes, and which of them each is, as ``numpy.unique`` in half the time."""
+    half = np.uint64(32)
+    # codes and their places are sorted as one number
+    both = np.sort((codes.astype(np.uint64) << half) | np.arange(len(codes), dtype=np.uint64))
+    ordered = (both >> half).astype(np.uint32)
+    is_new = np.append(True, ordered[1:] != ordered[:-1])
+    places = np.empty(len(codes), np.intp)
+    places[both.astype(np.uint32)] = np.cumsum(is_new) - 1
+    return ordered[is_new], places
 
 
 def _choose_colours(
