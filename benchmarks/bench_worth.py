@@ -94,8 +94,9 @@ def print_worth(found: Repeats) -> None:
 
 def print_gain(found: Repeats) -> None:
     header = ("strength", "raw gain", "true", "interval covers", "calibrated gain", "true",
-              "interval covers", "≥ 0 - SE", "persons' intervals", "calibrated R²",
-              "R² of the mean", "difference", "≥ 0 - SE")  # fmt: skip
+              "interval covers", "≥ 0 - SE", "persons' intervals",
+              "calibrated R², out of sample", "≥ 0 - SE",
+              "calibrated R², scikit-learn's", "≥ 0 - SE", "that of the mean")  # fmt: skip
     rows = []
     for strength, own in found.items():
         row = [strength]
@@ -104,15 +105,16 @@ def print_gain(found: Repeats) -> None:
             row += [mean_of(own, f"{kind}_gain"), f"{column(own, f'true_{kind}_gain').mean():.3f}",
                     f"{covers.sum():.0f} of {len(covers)}"]  # fmt: skip
         row += [is_no_less(own, "cal_gain", 0.0), mean_of(own, "person_gain_covers", 2)]
-        row += [mean_of(own, name) for name in ("cal_r2", "mean_r2", "cal_r2_over_mean")]
-        rows.append([*row, is_no_less(own, "cal_r2_over_mean", 0.0)])
+        for name in ("cal_r2_out_of_sample", "cal_r2"):
+            row += [mean_of(own, name, 4), is_no_less(own, name, 0.0)]
+        rows.append([*row, mean_of(own, "mean_r2", 4)])
     print_rows("Gain over the mean, 95 % intervals over people; R² in people held out", header,
                rows)  # fmt: skip
     print("A person's interval tells what the fit leaves open of that person's gain; the true one "
           "is that of the best line of each edge, and shrinkage stays below it.\n")  # fmt: skip
-    print("The mean of the people fitted on has an R² of -(1/n + …) itself: R² takes the mean of "
-          "the people judged, which nobody knows beforehand. What calibration adds is the "
-          "difference.\n")  # fmt: skip
+    print("R² out of sample compares with the mean of the people fitted on, scikit-learn's with "
+          "that of the people judged, which nobody knows beforehand: there the mean of the "
+          "people fitted on is below 0 itself.\n")  # fmt: skip
 
 
 def print_coverage(found: Repeats, n: int) -> None:
