@@ -39,8 +39,8 @@ COPIES = 2
 """Of what a file may grow to (:mod:`kraken_bids.io.bounds`): as read, and as given back."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 START = (
-    "import sys; sys.path[:] = sys.argv[1:]; "
-    "from kraken_bids.io.foreign_child import serve; serve()"
+    "import sys; sys.path[:] = sys.argv[2:]; "
+    "from kraken_bids.io.foreign_child import serve; serve(sys.argv[1])"
 )
 NUMPY_NAMES = {"_frombuffer", "_reconstruct", "ndarray", "dtype", "scalar"}
 """What rebuilds arrays; nothing else is made of what comes back."""
@@ -94,6 +94,19 @@ def read_apart(kind: Kind, function: Callable[..., Result], path: Path, *args: o
         raise kind.refuse(path, error) from None
 
 
+def start_reading(module: str) -> None:
+    """Start the process for foreign files before it is needed, while this one does other things.
+
+    Parameters
+    ----------
+    module : str
+        Of the functions that will be called there; it is imported meanwhile.
+    """
+    with _lock, suppress(_DeathError):  # said where a file is read
+        if not _lasting:
+            _lasting.append(_Apart(module))
+
+
 class _FailureError(Exception):
     """A file could not be read; the message says why."""
 
@@ -111,11 +124,12 @@ class _DeathError(_FailureError):
 class _Apart:
     """The process that reads foreign files, seen from the one that needs them."""
 
-    def __init__(self) -> None:
+    def __init__(self, module: str = "") -> None:
+        self._is_ready = False
         try:
             # -P: no module of the working folder, which may be foreign as well, gets in
             self.process = subprocess.Popen(  # noqa: S603 - Python itself
-                [sys.executable, "-P", "-c", START, *sys.path],
+                [sys.executable, "-P", "-c", START, module, *sys.path],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -128,12 +142,12 @@ class _Apart:
             ) from error
         self._requests = cast(io.BufferedWriter, self.process.stdin)
         self._replies = cast(io.BufferedReader, self.process.stdout)
-        if not self._replies.read(1):
-            self.end()
-            raise _DeathError(f"no process to read it in: {sys.executable} has ended at once")
 
     def ask(self, request: tuple[Any, ...]) -> Any:
         """Return the result of a request (function, arguments, limits)."""
+        self._is_ready = self._is_ready or bool(self._replies.read(1))
+        if not self._is_ready:
+            raise _DeathError(f"no process to read it in: {sys.executable} has ended at once")
         try:
             pickle.dump(request, self._requests, 5)
             self._requests.flush()

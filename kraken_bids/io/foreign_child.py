@@ -8,6 +8,7 @@ import struct
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -29,8 +30,11 @@ class Limits(NamedTuple):
     """Of memory, beside what is taken before."""
 
 
-def serve() -> None:
-    """Answer requests until nobody is there to ask; in the process apart."""
+def serve(module: str) -> None:
+    """Answer requests until nobody is there to ask; in the process apart.
+
+    ``module`` is imported before anybody asks, unless it is ''.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in TIMERS:
         signal.signal(number, signal.SIG_DFL)
@@ -41,6 +45,8 @@ def serve() -> None:
         widen_pipe(replies, PIPE_BYTES)
     replies.write(b"!")
     replies.flush()
+    if module:
+        import_module(module)
     while True:
         try:
             request = pickle.load(sys.stdin.buffer)  # noqa: S301 - ours

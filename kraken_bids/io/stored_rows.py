@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from kraken_bids.io.bounds import check_archive, check_shape
 from kraken_bids.io.foreign import Kind
 from kraken_bids.io.foreign_hdf5 import read_dataset
+from kraken_bids.io.hdf5_chunks import find_chunks
 from kraken_bids.io.pickles import read_npy_header
 from kraken_bids.io.unpickler import ArrayUnpickler, RefusedError
 
@@ -146,9 +147,16 @@ class Hdf5Rows:
         """
         n_first, step = self.lengths[0], self.n_chunked
         step *= max(1, CELLS_BYTES // self._count_bytes(step))
+        chunks = find_chunks(ROWS, self.path, self.name)
         for start in range(0, n_first, step):
-            part = slice(start, min(start + step, n_first))
-            yield read_dataset(ROWS, self.path, self.name, part).reshape(-1, self.lengths[-1])
+            stop = min(start + step, n_first)
+            with naming(self.path):
+                cells = (
+                    chunks.read(start, stop)
+                    if chunks
+                    else read_dataset(ROWS, self.path, self.name, slice(start, stop))
+                )
+            yield cells.reshape(-1, self.lengths[-1])
 
     def _count_bytes(self, n_first: int) -> int:
         """Bytes of so many places on the first axis."""

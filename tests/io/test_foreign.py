@@ -342,5 +342,29 @@ def test_nothing_else_reads_such_files() -> None:
         for path in package.rglob("*.py")
         if "h5py.File(" in (text := path.read_text(encoding="utf-8")) or "loadmat(" in text
     }
-    reading = {"io/foreign_hdf5.py", "io/matlab_hdf5.py", "io/matlab_child.py"}
+    reading = {
+        "io/foreign_hdf5.py",
+        "io/hdf5_chunks.py",
+        "io/matlab_hdf5.py",
+        "io/matlab_child.py",
+    }
     assert found == reading | {"io/hdf5.py", "demo/formats.py"}  # these write
+
+
+def test_a_process_that_was_started_early_reads_what_is_asked(
+    readers: ModuleType, tmp_path: Path
+) -> None:
+    """It imports meanwhile, and is the one that answers."""
+    foreign.start_reading("stand_ins")
+    (early,) = foreign._lasting
+    assert "stand_ins" in read_apart(KIND, readers.list_modules, tmp_path)
+    assert read_apart(KIND, readers.name, tmp_path) == early.process.pid
+
+
+def test_an_early_process_that_has_ended_is_followed_by_another(
+    readers: ModuleType, tmp_path: Path
+) -> None:
+    """Here for want of the module that it was to import."""
+    foreign.start_reading("no_such_module")
+    assert foreign._lasting[0].process.wait(60)
+    assert read_apart(KIND, readers.give, tmp_path, 3) == 3

@@ -108,6 +108,10 @@ def predict(
 
         asked = PredictionOptions(**options)
         # numpy and the model's code are loaded only once the options are known to be sound
+        if any(one.endswith(".mat") for one in inputs):
+            from kraken_bids.io.foreign import start_reading
+
+            start_reading("kraken_bids.io.matlab_child")
         from kraken_bids.pipeline.file_predictions import predict_files
 
         found = predict_files(inputs, model, output, asked, transforms=transforms, device=device)
