@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.io.byte_streams import damage_errors
 from kraken_bids.io.foreign import Kind, read_apart
 from kraken_bids.io.foreign_hdf5 import check_hdf5
 
@@ -58,7 +59,7 @@ class Chunks:
         try:
             # one more than there should be: the checksum behind them is looked at, too
             content = unpacker.decompress(packed, n_bytes + 1)
-        except isal_zlib.IsalError as error:
+        except damage_errors() as error:
             raise ValueError(str(error)) from error
         if len(content) != n_bytes or not unpacker.eof:
             raise ValueError(f"a chunk that does not hold {n_bytes} bytes")
