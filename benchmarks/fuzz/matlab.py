@@ -12,7 +12,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from fuzz.arrays import FLAVORS, N_PEOPLE, PEOPLE, pack_mat
+from fuzz.arrays import FLAVORS, N_PEOPLE, PEOPLE, pack_mat, squares
 from fuzz.cases import Seed
 
 PUBLISHED = "predicted_alltypes"
@@ -91,10 +91,34 @@ def list_mats73(content: Mapping[str, Any]) -> list[Seed]:
             cells[0, place] = cell.ref
         names = file.create_dataset("subjects", data=cells)
         names.attrs["MATLAB_class"] = np.bytes_("cell")
+    objects = [_pack_structs(), *_list_objects("v7.3")] if FLAVORS[0] in content else []
+    return [Seed("a.mat", _begin(buffer.getvalue())), *objects]
+
+
+def _begin(whole: bytes) -> bytes:
+    """Write the line with which MATLAB begins a file of version 7.3."""
     line = b"MATLAB 7.3 MAT-file, Platform: GLNXA64".ljust(124) + b"\x00\x02IM"
-    whole = buffer.getvalue()
-    objects = _list_objects("v7.3") if FLAVORS[0] in content else []
-    return [Seed("a.mat", line + whole[len(line) :]), *objects]
+    return line + whole[len(line) :]
+
+
+def _pack_structs() -> Seed:
+    """Pack a struct with everybody's matrices, packed in chunks, and an array of a struct each."""
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", userblock_size=512) as file:
+        for name in ("S", "S/inner", "people"):
+            file.create_group(name).attrs["MATLAB_class"] = np.bytes_("struct")
+        chunks = {"chunks": (2, 3, N_PEOPLE), "compression": 3}
+        for name in (f"S/{SC}", "S/inner/other"):
+            file.create_dataset(name, data=squares().T, **chunks)
+            file[name].attrs["MATLAB_class"] = np.bytes_("double")
+        for field in ("connectivity", "names"):
+            references = np.empty((1, N_PEOPLE), h5py.ref_dtype)
+            for person, square in enumerate(squares()):
+                held = file.create_dataset(f"#refs#/{field}{person}", data=square)
+                held.attrs["MATLAB_class"] = np.bytes_("double")
+                references[0, person] = held.ref
+            file.create_dataset(f"people/{field}", data=references)
+    return Seed("a.mat", _begin(buffer.getvalue()))
 
 
 def _list_objects(version: str) -> list[Seed]:

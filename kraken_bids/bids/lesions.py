@@ -1,7 +1,10 @@
 """Lesion masks of a subject, and the way from the space of its BOLD to them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from pathlib import Path
+
+import numpy as np
 
 from kraken_bids.bids.folders import is_folder
 from kraken_bids.bids.index import Search, SubjectFile, pick_nearest
@@ -9,11 +12,21 @@ from kraken_bids.bids.label_images import IMAGES, NATIVE_T1W, LabelImage, carry_
 from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.bids.query import fill_template
 from kraken_bids.exceptions import InputError
+from kraken_bids.io.image_headers import read_geometry
 
 LESION = "lesion"
 OPTION = "--lesion-mask"
 OF_SCAN = ("acq", "rec", "run", "ce")
 """Entities that tell T1w images of a session apart."""
+TEMPLATE_GRIDS = {
+    (182, 218, 182): (-91, -126, -72),
+    (91, 109, 91): (-91, -126, -72),
+    (193, 229, 193): (-96, -132, -78),
+    (97, 115, 97): (-96, -132, -78),
+}
+"""Shape, and lowest x, y and z of a voxel in mm: MNI152NLin6Asym and MNI152NLin2009cAsym."""
+APART = 2.0
+"""mm that these may differ by: some writers count from the other side."""
 
 
 def find_lesion(search: Search, space: str) -> tuple[LabelImage | None, list[str]]:
@@ -33,11 +46,14 @@ def find_lesion(search: Search, space: str) -> tuple[LabelImage | None, list[str
     Raises
     ------
     InputError
-        If no transform leads to the mask: nothing is measured as if there were no lesion.
+        If no transform leads to the mask, or it names no space and lies on the grid of a template:
+        nothing is measured as if there were no lesion.
     """
     image, remarks = _find_image(search, space)
     if image is None:
         return None, remarks
+    if not full_space(parse_name(image.path)):
+        _check_grid(image, search)
     carried = carry_labels(image, search, space=space)
     if carried is None:
         raise InputError(
@@ -47,6 +63,28 @@ def find_lesion(search: Search, space: str) -> tuple[LabelImage | None, list[str
             "-d fmriprep=PATH."
         )
     return carried[0], [*remarks, *filter(None, [carried[1]])]
+
+
+def _check_grid(image: LabelImage, search: Search) -> None:
+    """Refuse a mask on a template's grid, unless the subject's T1w image has that grid too."""
+    header = read_geometry(image.path)
+    corners = [
+        header.affine @ [*place, 1] for place in product(*([0, n - 1] for n in header.shape[:3]))
+    ]
+    lowest = TEMPLATE_GRIDS.get(header.shape[:3])
+    if lowest is None or np.abs(np.min(corners, axis=0)[:3] - lowest).max() > APART:
+        return
+    anatomy = (*search.files, *_list_raw(search))
+    drawn_on = [f.path for f in anatomy if f.is_called(suffix="T1w", space=None) and _is_image(f)]
+    if any(read_geometry(path).shape == header.shape for path in drawn_on):
+        return
+    raise InputError(
+        f"expected the space of the lesion mask {image.path} in its name; found none, which means "
+        f"the T1w image of {search.label}, and the grid of a template in MNI space "
+        f"({' x '.join(map(str, header.shape[:3]))} voxels), which no T1w image of that subject "
+        "has. Call it by its space (space-MNI152NLin6Asym, space-MNI152NLin2009cAsym), or "
+        "space-T1w if that is where it lies."
+    )
 
 
 def has_lesion(search: Search) -> bool:
@@ -113,9 +151,13 @@ def _is_lesion(file: SubjectFile) -> bool:
     return (
         file.entities.get("label", "").lower() == LESION
         and file.entities["suffix"] in {"mask", "roi"}
-        and file.entities["extension"] in IMAGES
+        and _is_image(file)
         and not file.is_misnamed
     )
+
+
+def _is_image(file: SubjectFile) -> bool:
+    return file.entities["extension"] in IMAGES
 
 
 def _space_of(entities: Mapping[str, str]) -> str:

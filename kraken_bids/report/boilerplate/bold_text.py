@@ -210,18 +210,27 @@ def _describe_measures(own: Sequence[tuple[Flavor, Facts]]) -> str:
         "fmriclean": "mean grey-matter signal and its derivative",
         "36p": "whole-brain signal, its derivative, and the squares of both",
     }
-    ridges = {
-        flavor.parcellation: facts.number("Lambda")
-        for flavor, facts in own
-        if facts.number("Lambda") is not None
-    }
-    values = {f"λ = {value:g}" for value in ridges.values()}
-    each = (f"λ = {value:g} for {name}" for name, value in ridges.items())
-    ridge = values.pop() if len(values) == 1 else join(each) if ridges else "λ"
     words = {
         "gsr": signals.get(strategy, "whole-brain signal"),
-        "ridge": ridge,
+        "ridge": _describe_ridge(own),
     }
     kinds = dict.fromkeys((flavor.measure, flavor.processing) for flavor, _ in own)
     texts = [MEASURES.get(kind, " ".join(kind)).format(**words) for kind in kinds]
     return f"Functional connectivity was measured as {join(texts)}"
+
+
+def _describe_ridge(own: Sequence[tuple[Flavor, Facts]]) -> str:
+    """Penalties of partial correlations, by atlas where they differ; some differ by session."""
+    found: dict[str, set[float]] = {}
+    for flavor, facts in own:
+        value = facts.number("Lambda")
+        if value is not None:
+            found.setdefault(flavor.parcellation, set()).add(value)
+    ridges = {
+        name: "λ = " + " or ".join(f"{value:g}" for value in sorted(values))
+        + " depending on the session" * (len(values) > 1)
+        for name, values in found.items()
+    }  # fmt: skip
+    if len(set(ridges.values())) < 2:
+        return next(iter(ridges.values()), "λ")
+    return join(f"{words} for {name}" for name, words in ridges.items())
