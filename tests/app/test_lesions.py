@@ -213,3 +213,31 @@ def test_columns_of_fmriprep_are_named_as_holding_the_lesion(study: Study) -> No
     write_table(table, columns)
     assert study.run().exit_code == 0
     assert any("in which the lesion counts as tissue" in n for n in study.sidecar()["Notes"])
+
+
+def test_mask_on_the_grid_of_a_template_must_name_its_space(study: Study) -> None:
+    """Drawn in MNI, with no space in its name: it is not taken for one on the T1w image."""
+    study.write_subject("01")
+    grid = np.array([[-1.0, 0, 0, 90], [0, 1, 0, -126], [0, 0, 1, -72], [0, 0, 0, 1]])
+    mask = np.zeros((182, 218, 182), np.uint8)
+    mask[90:100, 120:130, 70:80] = 1
+    path = study.bids / "sub-01/anat/sub-01_label-lesion_mask.nii.gz"
+    save(path, mask, grid)
+    outcome = study.run()
+    assert outcome.exit_code == 3
+    assert "the grid of a template in MNI space (182 x 218 x 182 voxels)" in outcome.output
+    # a T1w image that has this grid itself: the mask is drawn on it
+    save(study.bids / "sub-01/anat/sub-01_T1w.nii.gz", mask, grid)
+    assert study.run().exit_code == 0
+    (study.bids / "sub-01/anat/sub-01_T1w.nii.gz").unlink()
+    path.rename(path.with_name("sub-01_space-T1w_label-lesion_mask.nii.gz"))
+    assert study.run().exit_code == 0
+
+
+def test_a_mask_of_a_template_s_shape_that_lies_elsewhere_is_one_on_the_t1w(study: Study) -> None:
+    """The place of the grid counts as well."""
+    study.write_subject("01")
+    mask = np.zeros((91, 109, 91), np.uint8)
+    mask[:4, :8, :8] = 1
+    save(study.bids / "sub-01/anat/sub-01_label-lesion_mask.nii.gz", mask)
+    assert study.run().exit_code == 0

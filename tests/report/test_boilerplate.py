@@ -159,6 +159,19 @@ def test_sessions_cleaned_otherwise_have_their_own_paragraph(tmp_path: Path) -> 
     assert "10 min on average (range 5 to 15) per session (3 sessions)" in found[-1]
 
 
+def test_every_penalty_of_partial_correlations_is_said(tmp_path: Path) -> None:
+    """One for all, one per atlas, several of one atlas."""
+    fs86, shen = (parse_flavor(f"FCpcorr_{name}_hpf") for name in ("fs86", "shen268"))
+    for subject, flavor, penalty, words in (
+        ("01", fs86, 0.02, "(λ = 0.02)"),
+        ("01", shen, 0.02, "(λ = 0.02)"),
+        ("02", fs86, 0.02, "(λ = 0.02)"),
+        ("02", shen, 0.5, "λ = 0.02 for fs86 and λ = 0.02 or 0.5 depending on the session for"),
+    ):
+        write_connectome(tmp_path, subject, flavor, CLEANING | {"Lambda": penalty})
+        assert words in paragraphs(compose(tmp_path), "Functional connectomes")[0]
+
+
 def test_what_came_cleaned_is_said_to_have_been(tmp_path: Path) -> None:
     """With the software, and no regression of ours."""
     facts = CLEANING | {"Denoising": "none", "CleanedBy": "XCP-D 0.10.7", "HighPass": 0.0}
