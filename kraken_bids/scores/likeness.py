@@ -4,7 +4,7 @@ Any brain's mean connectome resembles that of the training subjects; with its re
 another order it resembles nothing.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from kraken_bids.flavors import Flavor
 from kraken_bids.region_orders import EdgeOrder, list_edge_orders
 from kraken_bids.scores.doubt_words import Doubt
+from kraken_bids.scores.edge_shapes import MAX_ALIKE_FORM, Shape, list_shapes
 from kraken_bids.scores.edge_values import some_rows
 from kraken_bids.scores.metrics import standardize
 
@@ -42,8 +43,6 @@ MIN_EVIDENCE_SHAPE = 0.3
 """The same as :data:`MIN_EVIDENCE` for values that were transformed. Right ones, one by one: -0.1
 and less; transformed ones: 0.4 and more, but for logarithms of small numbers and roots of
 correlations, which differ little (20 real subjects)."""
-MAX_ALIKE_FORM = 0.98
-"""Forms that are more alike differ by less than one subject's noise."""
 MIN_LIKENESS_NAMED = 0.5
 """Who resembles less is not said to be swapped or transformed: other faults are as likely."""
 SWAP = "hemispheres-swapped"
@@ -54,34 +53,12 @@ flavors)."""
 TRANSFORMED_REMEDY = "Give the connectomes as they were measured."
 
 
-@dataclass(frozen=True)
-class Shape:
-    """What somebody may have done to every edge."""
-
-    words: str
-    group: str  # of the flavors that it is done to
-    apply: Callable[[Vector], Vector]
-
-    @property
-    def claim(self) -> str:
-        """What is said of connectomes that fit better so."""
-        return f"seems to hold {self.words} in place of the measured edges"
-
-
-SHAPES = (
-    Shape("absolute values", "FC", np.abs),
-    Shape("squares", "FC", np.square),
-    Shape("logarithms or roots", "SC", lambda edges: np.log1p(np.maximum(edges, 0))),
-    Shape("logarithms or roots", "SC", lambda edges: np.sqrt(np.maximum(edges, 0))),
-    Shape("squares", "SC", np.square),
-    Shape("ones and zeros", "SC", lambda edges: (edges > np.median(edges)).astype(np.float64)),
-)
-
-
 def judge_mean(
     flavor: Flavor,
     mean: NDArray[np.floating],
     training_means: Mapping[Flavor, NDArray[np.floating]],
+    *,
+    n_subjects: int = 1,
 ) -> list[Doubt]:
     """Compare a mean connectome, or one subject's, [n_edges], with the training mean.
 
@@ -98,7 +75,7 @@ def judge_mean(
     rivals: list[tuple[float, Rival]] = [
         *_fit_orders(given, target, list_edge_orders(flavor.parcellation, mean.size)),
         *_fit_flavors(given, target, flavor, training_means),
-        *_fit_shapes(given, np.asarray(wanted, np.float64), flavor.group),
+        *_fit_shapes(given, np.asarray(wanted, np.float64), flavor.group, n_subjects),
     ]
     if rivals:
         likeness, name = max(rivals, key=lambda rival: rival[0])
@@ -142,27 +119,17 @@ def _fit_flavors(
     return found
 
 
-def _fit_shapes(given: Vector, wanted: Vector, group: str) -> list[tuple[float, Rival]]:
+def _fit_shapes(
+    given: Vector, wanted: Vector, group: str, n_subjects: int
+) -> list[tuple[float, Rival]]:
     own = float(given @ standardize(wanted))
     found: list[tuple[float, Rival]] = []
-    for shape, other, alike in _list_shapes(wanted, group):
+    for shape, other, alike in list_shapes(wanted, group, n_subjects):
         likeness = float(given @ other)
         is_better = _is_better(own, likeness, alike, MIN_EVIDENCE_SHAPE)
         if is_better and likeness >= MIN_LIKENESS_NAMED:
             found.append((likeness, shape))
     return found
-
-
-def _list_shapes(wanted: Vector, group: str) -> Iterator[tuple[Shape, Vector, float]]:
-    """List what a mean becomes by each shape, standardized, and how alike the two are."""
-    target = standardize(wanted)
-    for shape in SHAPES:
-        values = shape.apply(wanted)
-        if shape.group == group and np.ptp(values):
-            other = standardize(values)
-            alike = float(target @ other)
-            if alike < MAX_ALIKE_FORM:
-                yield shape, other, alike
 
 
 def _is_better(own: float, other: float, alike: float, evidence: float) -> bool:
@@ -178,7 +145,7 @@ def _describe_rival(flavor: Flavor, own: float, likeness: float, rival: Rival) -
         remedy = "Was one given in place of the other?"
         return Doubt(flavor, f"looks like {rival}", figures, remedy, is_certain=is_certain)
     if isinstance(rival, Shape):
-        figures = (in_place, ("so transformed", f"{likeness:.2f}"))
+        figures = ((in_place[0], f"{own:.3f}"), ("so transformed", f"{likeness:.3f}"))
         return Doubt(flavor, rival.claim, figures, TRANSFORMED_REMEDY)
     claim = f"seems to be in another order than the model's: {rival.words}"
     figures = (in_place, ("in that order", f"{likeness:.2f}"))
@@ -295,6 +262,6 @@ def _list_forms(flavor: Flavor, mean: Vector) -> Iterator[Form]:
                 "in that order",
                 "Check the orientation of the images and label images that it was measured from.",
             )
-    for shape, target, alike in _list_shapes(mean, flavor.group):
+    for shape, target, alike in list_shapes(mean, flavor.group):
         least = MIN_EVIDENCE_SHAPE * (1 - alike)
         yield Form(target, least, shape.claim, "so transformed", TRANSFORMED_REMEDY)

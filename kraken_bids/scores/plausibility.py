@@ -171,7 +171,7 @@ class InputCheck:
         if not 0 < len(odd) < self.n_subjects:
             return self._judge_everyone(training_means)
         theirs, rest = (
-            judge_mean(self.flavor, self._totals[is_odd] / n, training_means)
+            judge_mean(self.flavor, self._totals[is_odd] / n, training_means, n_subjects=n)
             for is_odd, n in ((True, len(odd)), (False, self.n_subjects - len(odd)))
         )
         # noisy ones resemble nothing each, and their mean does: nothing is said of them
@@ -183,7 +183,7 @@ class InputCheck:
     def _judge_everyone(
         self, training_means: Mapping[Flavor, NDArray[np.floating]]
     ) -> list[Doubt]:
-        found = judge_mean(self.flavor, self.mean, training_means)
+        found = judge_mean(self.flavor, self.mean, training_means, n_subjects=self.n_subjects)
         if found:
             return found
         shared = self._correlate_shared()

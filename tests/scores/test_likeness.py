@@ -160,6 +160,21 @@ def test_people_whose_sides_are_swapped_are_named_among_others(n_swapped: int) -
     assert not doubt.is_certain
 
 
+@pytest.mark.parametrize(("n_people", "is_seen"), [(1, False), (12, True)])
+def test_logarithms_of_small_numbers_are_seen_in_means(n_people: int, *, is_seen: bool) -> None:
+    """One person's noise hides them; right ones of as small numbers are left alone."""
+    mean = make_mean(SC)
+    mean *= 1.5 / mean.max()
+    target = np.corrcoef(mean, np.log1p(mean))[0, 1]
+    assert 0.98 < target < 0.997
+    people = np.abs(make_people(mean, n_people, likeness=0.97))
+    assert judge(SC, people, {SC: mean}) == []
+    doubts = judge(SC, np.log1p(people), {SC: mean})
+    assert [doubt.claim for doubt in doubts] == [
+        "seems to hold logarithms or roots in place of the measured edges"
+    ] * is_seen
+
+
 @pytest.mark.parametrize(
     ("flavor", "transform", "words"),
     [
