@@ -18,7 +18,7 @@ LESION = "lesion"
 OPTION = "--lesion-mask"
 OF_SCAN = ("acq", "rec", "run", "ce")
 """Entities that tell T1w images of a session apart."""
-TEMPLATE_GRIDS = {
+TEMPLATE_GRIDS: dict[tuple[int, ...], tuple[int, int, int]] = {
     (182, 218, 182): (-91, -126, -72),
     (91, 109, 91): (-91, -126, -72),
     (193, 229, 193): (-96, -132, -78),
@@ -71,7 +71,7 @@ def _check_grid(image: LabelImage, search: Search) -> None:
     corners = [
         header.affine @ [*place, 1] for place in product(*([0, n - 1] for n in header.shape[:3]))
     ]
-    lowest = TEMPLATE_GRIDS.get(header.shape[:3])
+    lowest = TEMPLATE_GRIDS.get(header.shape)
     if lowest is None or np.abs(np.min(corners, axis=0)[:3] - lowest).max() > APART:
         return
     anatomy = (*search.files, *_list_raw(search))

@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kraken_bids.bids.names import full_space, parse_name
-from kraken_bids.bids.outputs import RelmatFile, find_relmats, is_part, is_predicted, sidecar_path
+from kraken_bids.bids.outputs import (
+    RelmatFile,
+    find_relmats,
+    is_further_meas,
+    is_part,
+    is_predicted,
+    sidecar_path,
+)
 from kraken_bids.cohort.sidecars import read_measured_digest
 from kraken_bids.cohort.standing import read_standing
 from kraken_bids.io.facts import read_facts
@@ -40,7 +47,7 @@ class Leftovers:
         entities = parse_name(path)
         if is_predicted(entities):
             return False
-        if is_part(entities):
+        if is_part(entities) or is_further_meas(entities.get("meas", "")):
             return read_measured_digest(path) not in self._digests
         if entities.get("suffix") == "relmat":
             return path not in self._current

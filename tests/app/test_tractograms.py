@@ -193,6 +193,10 @@ def test_further_edges_come_of_the_same_read(app: Any, tmp_path: Path) -> None:
     assert (squares["SCifod2actMEANLENGTH"][connected] > 0).all()
     (sidecar,) = app.out.rglob("*meas-SCifod2actMEANFA_relmat.json")
     assert json.loads(sidecar.read_text())["Rule"] == "mean of the streamlines' means of FA"
+    page = (app.out / "sub-03.html").read_text()
+    n_edges = int(np.count_nonzero(np.triu(squares["SCifod2actMEANFA"], 1)))
+    assert f'<td>fs86</td><td class="num">{n_edges}</td><td class="num">0.25</td>' in page
+    assert "sift2meanlength (ΣwL / Σw)" in page
 
     image.unlink()
     outcome = app.participant(*given, flavors=("SCifod2act_fs86_volnorm",))

@@ -1,11 +1,15 @@
 """The tractograms of a session: strongest connections, ends and lengths of streamlines."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
-from kraken_bids.io.facts import Facts
+from kraken_bids.bids.names import parse_name
+from kraken_bids.bids.outputs import RELMAT, is_further_meas, sidecar_path
+from kraken_bids.io.facts import Facts, read_facts
+from kraken_bids.io.tables import read_relmat
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.report import theme
 from kraken_bids.report.circle import CIRCLE, Circle, draw_circle
@@ -14,7 +18,7 @@ from kraken_bids.report.panels import FlavorPanel, list_panels
 from kraken_bids.report.plane import Plane
 from kraken_bids.report.section import Section
 from kraken_bids.report.words import ALGORITHMS, explain_unit, format_count
-from kraken_bids.report.written import Written
+from kraken_bids.report.written import Written, read_or_none
 
 WIDTH = 1060.0
 LENGTHS_HEIGHT = 190.0
@@ -53,6 +57,24 @@ class TractogramRow:
     """mm."""
     network: Circle | None = None
     """A connectome of this tractogram, drawn as a circle; None leaves it out."""
+    further: tuple["FurtherEdges", ...] = ()
+    """What else was asked of its edges."""
+
+
+@dataclass(frozen=True)
+class FurtherEdges:
+    """Lengths or scalars of a tractogram's edges in one parcellation."""
+
+    name: str
+    """Of what: ``meanlength``, ``sift2meanFA`` …"""
+    parcellation: str
+    rule: str
+    """How the value of an edge is computed."""
+    n_edges: int
+    """Those that are not 0."""
+    quartiles: tuple[float, float, float]
+    """Of these."""
+    file: str
 
 
 def list_tractograms(written: Written) -> tuple[TractogramRow, ...]:
@@ -62,12 +84,45 @@ def list_tractograms(written: Written) -> tuple[TractogramRow, ...]:
         is_known = sidecar.text("TractographyAlgorithm") in ALGORITHMS
         if is_known and sidecar.part("Streamlines").count("n_streamlines"):
             found.setdefault(_first_source(sidecar), {})[flavor.parcellation] = sidecar
+    further = _list_further(written)
     panels = written.once(list_panels)
     squares = {panel.name: panel for panel in panels if panel.measured is not None}
     return tuple(
-        _describe_tractogram(uri, sidecars, _pick_network(written, uri, squares))
+        replace(
+            _describe_tractogram(uri, sidecars, _pick_network(written, uri, squares)),
+            further=tuple(further.get(uri, ())),
+        )
         for uri, sidecars in found.items()
     )
+
+
+def _list_further(written: Written) -> dict[str, list[FurtherEdges]]:
+    """List further edges by the tractogram that they are of."""
+    found: dict[str, list[FurtherEdges]] = {}
+    for path in written.list_files(f"dwi/*_relmat{RELMAT}"):
+        entities = parse_name(path)
+        square = is_further_meas(entities.get("meas", "")) and read_or_none(
+            partial(read_relmat, path)
+        )
+        if not isinstance(square, np.ndarray):
+            continue
+        sidecar = read_facts(sidecar_path(path))
+        values = square[np.triu_indices(len(square), 1)]
+        values = values[np.isfinite(values) & (values != 0)]
+        low, middle, high = (
+            np.percentile(values, (25, 50, 75)).tolist() if values.size else (0,) * 3
+        )
+        found.setdefault(_first_source(sidecar), []).append(
+            FurtherEdges(
+                name=sidecar.text("Flavor").rpartition("_")[2],
+                parcellation=entities.get("atlas", ""),
+                rule=sidecar.text("Rule"),
+                n_edges=values.size,
+                quartiles=(low, middle, high),
+                file=path.name,
+            )
+        )
+    return found
 
 
 def _first_source(sidecar: Facts) -> str:
@@ -189,7 +244,7 @@ def explain_circle(flavor: str) -> str:
 def gather(written: Written) -> tuple[TractogramRow, ...] | None:
     """List the tractograms of which something can be drawn."""
     rows = written.once(list_tractograms)
-    return tuple(row for row in rows if row.network or row.length_counts) or None
+    return tuple(row for row in rows if row.network or row.length_counts or row.further) or None
 
 
 SECTION = Section(
