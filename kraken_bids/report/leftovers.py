@@ -4,16 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kraken_bids.bids.names import full_space, parse_name
-from kraken_bids.bids.outputs import (
-    RelmatFile,
-    find_relmats,
-    is_further_meas,
-    is_part,
-    is_predicted,
-    sidecar_path,
-)
+from kraken_bids.bids.outputs import RelmatFile, find_relmats, is_part, is_predicted, sidecar_path
 from kraken_bids.cohort.sidecars import read_measured_digest
 from kraken_bids.cohort.standing import read_standing
+from kraken_bids.flavors import is_further_meas
 from kraken_bids.io.facts import read_facts
 
 OF_A_RUN = ("task", "acq", "ce", "rec", "dir", "run", "part")

@@ -7,7 +7,8 @@ from functools import partial
 import numpy as np
 
 from kraken_bids.bids.names import parse_name
-from kraken_bids.bids.outputs import RELMAT, is_further_meas, sidecar_path
+from kraken_bids.bids.outputs import RELMAT, sidecar_path
+from kraken_bids.flavors import is_further_meas
 from kraken_bids.io.facts import Facts, read_facts
 from kraken_bids.io.tables import read_relmat
 from kraken_bids.parcellations import list_parcellations
@@ -101,10 +102,10 @@ def _list_further(written: Written) -> dict[str, list[FurtherEdges]]:
     found: dict[str, list[FurtherEdges]] = {}
     for path in written.list_files(f"dwi/*_relmat{RELMAT}"):
         entities = parse_name(path)
-        square = is_further_meas(entities.get("meas", "")) and read_or_none(
-            partial(read_relmat, path)
-        )
-        if not isinstance(square, np.ndarray):
+        if not is_further_meas(entities.get("meas", "")):
+            continue
+        square = read_or_none(partial(read_relmat, path))
+        if square is None:
             continue
         sidecar = read_facts(sidecar_path(path))
         values = square[np.triu_indices(len(square), 1)]
