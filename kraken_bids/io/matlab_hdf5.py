@@ -1,7 +1,8 @@
 """Arrays of a MATLAB file of version 7.3, which is HDF5 with conventions of MATLAB's own."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from numpy.typing import NDArray
 from kraken_bids.io.bounds import MAX_VALUES, check_growth
 from kraken_bids.io.foreign import read_apart
 from kraken_bids.io.foreign_hdf5 import check_hdf5
-from kraken_bids.io.matlab import MatlabObject, stack_cells
+from kraken_bids.io.matlab import LAZY_BYTES, MatlabObject, stack_cells
 from kraken_bids.io.matlab_objects import Objects, parse_reference, read_objects
-from kraken_bids.io.stored_rows import ARRAYS, BROKEN, Hdf5Rows, Rows
+from kraken_bids.io.stored_rows import ARRAYS, BROKEN, ROWS, Hdf5Rows, Rows
 
 CLASS, EMPTY, DECODE = "MATLAB_class", "MATLAB_empty", "MATLAB_object_decode"
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -27,6 +28,37 @@ NUMBERS = (
     "double", "single", "logical", "int8", "int16", "int32", "int64",
     "uint8", "uint16", "uint32", "uint64",
 )  # fmt: skip
+
+
+Cells = tuple[tuple[str, ...], tuple[int, ...], np.dtype[Any]]
+"""Paths of equal arrays of numbers, their lengths in MATLAB but for those of one value, type."""
+
+
+@dataclass(frozen=True)
+class CellRows:
+    """Rows that are the cells of a cell array, each an array of its own in the file."""
+
+    path: Path
+    places: tuple[str, ...]
+    """Of the cells, inside the file."""
+    lengths: tuple[int, ...]
+    """Of each."""
+    dtype: np.dtype[Any]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Its lengths, rows first."""
+        return len(self.places), *self.lengths
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        places = self.places[rows]
+        values = read_apart(ROWS, _read_places, self.path, places) if places else np.empty(0)
+        return values.reshape(len(places), *self.lengths)
+
+
+def _read_places(path: Path, places: Sequence[str]) -> NDArray[Any]:
+    with h5py.File(path, "r") as file:
+        return np.stack([np.asarray(_check(file[place])[()]).T for place in places])
 
 
 def is_version_73(path: Path) -> bool:
@@ -45,16 +77,17 @@ def open_mat73(path: Path) -> dict[str, Rows]:
     """Arrays of such a file, by name; as in one of version 7, but for the order of their axes.
 
     Matrices stay on disk, with their axes from last to first; those in structs too, by the name
-    ``STRUCT.FIELD``. Several structs in one array come into memory.
+    ``STRUCT.FIELD``, and large cell arrays of equal arrays. Several structs in one array come
+    into memory.
 
     Raises
     ------
     InputError
         If the file is broken, or declares more than it stores.
     """
-    arrays, matrices, kinds = read_apart(ARRAYS, _read_arrays, path)
+    arrays, matrices, cells, kinds = read_apart(ARRAYS, _read_arrays, path)
     rows: dict[str, Rows] = {name: MatlabObject(path, name, kind) for name, kind in kinds.items()}
-    rows |= arrays
+    rows |= arrays | {name: CellRows(path, *own) for name, own in cells.items()}
     for name, (place, lengths, dtype, n_chunked) in matrices.items():
         rows[name] = Hdf5Rows(path, place, lengths, dtype, is_reversed=True, n_chunked=n_chunked)
     return rows
@@ -64,8 +97,10 @@ Matrices = dict[str, tuple[str, tuple[int, ...], np.dtype[Any], int]]
 """Path, lengths but for those of one value, type of their numbers, how far chunks reach."""
 
 
-def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Matrices, dict[str, str]]:
-    """Arrays, matrices that stay where they are, and classes of objects, by name."""
+def _read_arrays(
+    path: Path,
+) -> tuple[dict[str, NDArray[Any]], Matrices, dict[str, Cells], dict[str, str]]:
+    """Arrays, matrices and cells that stay where they are, and classes of objects, by name."""
     with h5py.File(path, "r") as file:
         _check_links(file)
         found = _Variables(file)
@@ -74,7 +109,7 @@ def _read_arrays(path: Path) -> tuple[dict[str, NDArray[Any]], Matrices, dict[st
                 found.add(name, node)
         if found.objects:
             found.arrays |= _read_objects(file, found.objects)
-    return found.arrays, found.matrices, found.kinds
+    return found.arrays, found.matrices, found.cells, found.kinds
 
 
 class _Variables:
@@ -83,6 +118,7 @@ class _Variables:
     def __init__(self, file: h5py.File) -> None:
         self.arrays: dict[str, NDArray[Any]] = {}
         self.matrices: Matrices = {}
+        self.cells: dict[str, Cells] = {}
         self.objects: dict[str, NDArray[Any]] = {}
         self.kinds: dict[str, str] = {}
         self._file, self._n_bytes = file, 0
@@ -101,6 +137,8 @@ class _Variables:
             lengths = tuple(n for n in node.shape if n != 1)
             reach = (node.chunks or (1,))[0]
             self.matrices[name] = node.name.lstrip("/"), lengths, _check(node).dtype, reach
+        elif kind == "cell" and (cells := _find_large_cells(node, self._file)):
+            self.cells[name] = cells
         else:
             self.arrays[name] = stack_cells(self._read(node))
 
@@ -171,19 +209,50 @@ def _read_value(node: Any, file: h5py.File, depth: int = 0) -> NDArray[Any]:
     return _to_words(values) if kind == "char" else values
 
 
-def _read_cells(node: h5py.Dataset, file: h5py.File, depth: int) -> NDArray[Any]:
+def _find_large_cells(node: h5py.Dataset, file: h5py.File) -> Cells | None:
+    """Find the cells of a list of equal arrays of numbers; None of others, and of small ones."""
+    if node.ndim != 2 or node.size != max(node.shape) or not node.size or _is_empty(node):
+        return None
+    references = _read_references(node)
+    if not all(references):
+        return None
+    cells = [file[reference] for reference in references]
+    first = cells[0]
+    if not all(
+        isinstance(one, h5py.Dataset)
+        and one.name
+        and _read_class(one) in NUMBERS
+        and not _is_empty(one)
+        and (one.shape, one.dtype) == (first.shape, first.dtype)
+        for one in cells
+    ):
+        return None
+    n_bytes = len(cells) * first.size * first.dtype.itemsize
+    if n_bytes < LAZY_BYTES:
+        return None
+    # many cells may refer to one array
+    check_growth(n_bytes, file.id.get_filesize(), f"a cell array {node.name}")
+    lengths = tuple(n for n in first.shape[::-1] if n != 1)
+    return tuple(one.name for one in map(_check, cells)), lengths, first.dtype
+
+
+def _read_references(node: h5py.Dataset) -> list[Any]:
     if node.size > MAX_VALUES or node.external or node.is_virtual:
         raise ValueError(f"a cell array {node.name} of {node.size:,} cells")
     check_growth(8 * node.size, node.id.get_storage_size(), f"a cell array {node.name}")
-    references = np.asarray(node[()]).T
-    cells = np.empty(references.size, dtype=object)
+    return list(np.asarray(node[()]).reshape(-1))
+
+
+def _read_cells(node: h5py.Dataset, file: h5py.File, depth: int) -> NDArray[Any]:
+    references = _read_references(node)
+    cells = np.empty(len(references), dtype=object)
     n_bytes = 0
-    for place, reference in enumerate(references.reshape(-1, order="F")):
+    for place, reference in enumerate(references):
         cells[place] = _read_value(file[reference], file, depth + 1) if reference else np.empty(0)
         n_bytes += cells[place].nbytes
         # many cells may refer to one array
         check_growth(n_bytes, file.id.get_filesize(), f"a cell array {node.name}")
-    return cells.reshape(references.shape, order="F")
+    return cells.reshape(node.shape[::-1], order="F")
 
 
 def _to_words(codes: NDArray[Any]) -> NDArray[Any]:

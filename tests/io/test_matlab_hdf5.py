@@ -12,6 +12,7 @@ from scipy.io import savemat
 from kraken_bids.cohort.from_files import read_connectomes
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import parse_flavor
+from kraken_bids.io.matlab_hdf5 import CellRows
 from kraken_bids.io.named_arrays import open_arrays, read_arrays
 from kraken_bids.io.stored_rows import Hdf5Rows
 from kraken_bids.parcellations import load_parcellation
@@ -108,6 +109,36 @@ def test_version_73_gives_the_same_edges(
 
     assert found.subjects == (("7", "8", "10") if names == "numbers" else ("b", "a", "c"))
     np.testing.assert_array_equal(found.edges[SC], edges[[0, 1, 3]])
+
+
+def test_large_cells_stay_on_disk(tmp_path: Path) -> None:
+    """One matrix each, of another type at the end: then all come into memory, as before."""
+    squares = np.random.default_rng(3).normal(size=(80, 86, 86))
+    squares += squares.swapaxes(1, 2)
+    for last in (squares[-1], squares[-1].astype(np.float32)):
+        with File73(tmp_path / "x.mat") as file:
+            file.cells("SC", [*squares[:-1], last])
+            file.words("subjects", [f"{k:02d}" for k in range(80)])
+        rows = open_arrays(tmp_path / "x.mat")["SC"]
+        assert isinstance(rows, CellRows) == (last.dtype == np.float64)
+        assert rows.shape == squares.shape
+        np.testing.assert_array_equal(rows[5:9], squares[5:9])
+        assert rows[3:3].shape == (0, 86, 86)
+        found = read_connectomes([f"{SC}={tmp_path / 'x.mat'}"])
+        np.testing.assert_allclose(found.edges[SC], squares[:, UPPER[0], UPPER[1]], rtol=1e-6)
+
+
+def test_cells_have_the_axes_of_matlab(tmp_path: Path) -> None:
+    """Edges in columns, and matrices that are not symmetric."""
+    values = np.random.default_rng(4).normal(size=(3, 500, 400))
+    with File73(tmp_path / "x.mat") as file:
+        file.cells("matrices", list(values))
+        file.cells("columns", list(values.reshape(3, -1, 1)))
+    arrays = open_arrays(tmp_path / "x.mat")
+    assert isinstance(arrays["matrices"], CellRows)
+    assert isinstance(arrays["columns"], CellRows)
+    np.testing.assert_array_equal(arrays["matrices"][:], values)
+    np.testing.assert_array_equal(arrays["columns"][1:], values.reshape(3, -1)[1:])
 
 
 def test_one_person_in_version_73(tmp_path: Path, squares: np.ndarray) -> None:
