@@ -10,6 +10,10 @@ NAME = re.compile(
     r"|weighted_connectome)\.(shape\.gii|txt)"
 )
 """GIFTI from version 0.2 on, text before."""
+FUNCTIONAL = re.compile(
+    r"sub-.+_desc-FC\.shape\.gii|sub-.+_space-(fsnative|conte69).*_desc-FC\.txt", re.IGNORECASE
+)
+"""Sampled on the surface, whatever the atlas; GIFTI and text likewise."""
 DEEP = (10, 11, 12, 13, 17, 18, 26, 49, 50, 51, 52, 53, 54, 58)
 CEREBELLUM = range(101, 135)
 CORTEX = (*range(1000, 1036), *range(2000, 2036))
@@ -32,12 +36,19 @@ def name_micapipe_rows(path: Path) -> tuple[str, ...] | None:
     Raises
     ------
     InputError
-        If it is of another atlas than ``aparc``, of the cortex alone, or no connectome.
+        If it is of another atlas than ``aparc``, of the cortex alone, functional, or no
+        connectome.
 
     Source
     ------
     micapipe 0.2.3: ``parcellations/lut``, ``functions/connectome_slicer.py``; 0.1.5 likewise.
     """
+    if FUNCTIONAL.fullmatch(path.name):
+        raise InputError(
+            f"expected a connectome of the model's regions in {path}; found a functional one of "
+            "micapipe, whose cortex was sampled on the surface: the model knows none such. "
+            "Measure it from preprocessed BOLD (kraken-bids with fMRIPrep's, or kraken-tools fc)."
+        )
     match = NAME.fullmatch(path.name)
     if match is None:
         return None

@@ -317,10 +317,10 @@ def test_micapipe_is_read_by_the_numbers_of_its_tables(
 
 @pytest.mark.parametrize(
     "part", ["atlas-schaefer-400_d_full-connectome", "atlas-aparc_d_cor-connectome",
-             "atlas-aparc_d_full-edgeLengths"],
+             "atlas-aparc_d_full-edgeLengths", "rsfmri_space-fsnative_atlas-aparc_desc-FC"],
 )  # fmt: skip
 def test_what_else_micapipe_writes_is_refused(tmp_path: Path, part: str) -> None:
-    """Other atlases, the cortex alone, lengths of edges."""
+    """Other atlases, the cortex alone, lengths of edges, correlations on the surface."""
     path = tmp_path / f"sub-1_space-dwi_{part}.txt"
     np.savetxt(path, np.eye(86))
     with pytest.raises(InputError, match="micapipe"):
