@@ -15,7 +15,7 @@ from kraken_bids.report.section import Floats
 from kraken_bids.report.words import format_count
 
 if TYPE_CHECKING:
-    from matplotlib.textpath import TextPath
+    from matplotlib.path import Path
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,9 @@ def draw_circle(plane: Plane, network: Circle) -> None:
     plane.add(theme.collections.PolyCollection(list(ring), facecolors=faces, edgecolors="none"))
     _draw_chords(plane, network, angles)
     if len(angles) <= MAX_NAMES:
-        _draw_names(plane, network, angles, missing=missing)
+        shapes = _shape_names(network.region_names, tuple(angles.tolist()))
+        inks = [theme.LINE if gone else theme.TEXT for gone in missing]
+        plane.add(theme.collections.PathCollection(shapes, facecolors=inks, linewidths=0))
     for text, side in (("left", -1.5), ("right", 1.5)):
         x, y = _place(np.array([side, 1.5]))
         plane.write(x, y, text, align="center", colour=theme.MUTED)
@@ -165,29 +167,20 @@ def _draw_chords(plane: Plane, network: Circle, angles: NDArray[np.float64]) -> 
     )
 
 
-def _draw_names(
-    plane: Plane, network: Circle, angles: NDArray[np.float64], *, missing: NDArray[np.bool_]
-) -> None:
-    """Draw every name outwards, all as one collection of shapes: texts would take longer."""
-    shapes = []
-    for name, angle in zip(network.region_names, angles, strict=True):
+@lru_cache(maxsize=8)  # the same regions on every page
+def _shape_names(names: tuple[str, ...], angles: tuple[float, ...]) -> list["Path"]:
+    """Outlines of every name, outwards: texts would take longer."""
+    shapes, size = [], NAME_POINTS * theme.CSS_DPI / 72
+    for name, angle in zip(names, angles, strict=True):
         turn = np.degrees(angle) % 360
         is_left = 90 < turn < 270
-        letters = _shape_letters(shorten_region(name))
+        letters = theme.textpath.TextPath((0, -0.36 * size), shorten_region(name), size=size)
         way = theme.transforms.Affine2D()
         way.translate(-letters.vertices[:, 0].max() if is_left else 0.0, 0)
         way.rotate_deg(turn - 180 if is_left else turn).scale(1, -1)
         way.translate(*_place(1.1 * np.array([np.cos(angle), np.sin(angle)])))
         shapes.append(way.transform_path(letters))
-    colours = [theme.LINE if gone else theme.TEXT for gone in missing]
-    plane.add(theme.collections.PathCollection(shapes, facecolors=colours, linewidths=0))
-
-
-@lru_cache(maxsize=1000)  # the same regions on every page
-def _shape_letters(text: str) -> "TextPath":
-    """Outlines of a text in CSS pixels, upwards, from the left end of its middle line."""
-    size = NAME_POINTS * theme.CSS_DPI / 72
-    return theme.textpath.TextPath((0, -0.36 * size), text, size=size)
+    return shapes
 
 
 def _draw_key(plane: Plane, network: Circle, colours: dict[str, str]) -> None:
@@ -201,15 +194,15 @@ def _draw_key(plane: Plane, network: Circle, colours: dict[str, str]) -> None:
     for y, text in ((43, drawn), (61, share)):
         plane.write(LEFT, y, text, colour=theme.MUTED)
     sides = {"within a hemisphere": WITHIN, "between the hemispheres": ACROSS}
-    for k, (text, colour) in enumerate(sides.items()):
-        y = 91 + 22 * k
-        line = [[(LEFT, y), (LEFT + 22, y)]]
-        plane.add_lines(line, colors=colour, linewidths=2.2, capstyle="projecting")
-        plane.write(LEFT + 30, y, text)
-    for k, (group, colour) in enumerate(colours.items()):
-        y = 148 + 20 * k
-        plane.add_lines([[(LEFT + 4, y), (LEFT + 18, y)]], colors=colour, linewidths=7)
-        plane.write(LEFT + 30, y, group)
+    for words, first, step, ends, style in (
+        (sides, 91, 22, (0, 22), {"linewidths": 2.2, "capstyle": "projecting"}),
+        (colours, 148, 20, (4, 18), {"linewidths": 7}),
+    ):
+        places = first + step * np.arange(len(words))
+        lines = [[(LEFT + x, at) for x in ends] for at in places]
+        plane.add_lines(lines, colors=list(words.values()), **style)
+        for y, text in zip(places.tolist(), words, strict=True):
+            plane.write(LEFT + 30, y, text)
 
 
 def _place(points: NDArray[np.floating]) -> NDArray[np.floating]:
