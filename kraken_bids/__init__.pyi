@@ -19,5 +19,6 @@ from .models.krakencoder.model import Model as Model
 from .models.krakencoder.saved_adaptation import read_adaptation as read_adaptation
 from .region_orders import reorder_regions as reorder_regions
 from .scores.pooled_estimates import pool_estimates as pool_estimates
+from .series_estimator import SeriesEncoder as SeriesEncoder
 
 __version__: str

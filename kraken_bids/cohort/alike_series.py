@@ -139,7 +139,9 @@ def _check_scale(found: SeriesData, wanted: SeriesData) -> None:
         return
     own, theirs = np.array(found.deviations), np.array(wanted.deviations)
     varies = (own > 0) & (theirs > 0)
-    ratio = float(np.median(own[varies] / theirs[varies])) if varies.any() else 1.0
+    if not varies.any():
+        return
+    ratio = np.median(own[varies] / theirs[varies])
     shift = np.abs(np.array(found.means) - wanted.means)[varies] / theirs[varies]
     if not 1 / SCALES_APART <= ratio <= SCALES_APART or np.median(shift) > SCALES_APART:
         raise ConnectomeError(

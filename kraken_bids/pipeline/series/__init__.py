@@ -1,0 +1,1 @@
+"""The act of learning from region series: pretraining, decoding, embedding."""
