@@ -184,7 +184,7 @@ def _list_series(X: Sequence[ArrayLike] | Floats) -> list[Floats]:
             f"expected a list of series [n_volumes, n_regions]; found one array of shape "
             f"{X.shape}. Give a single series as [series]."
         )
-    found = [np.asarray(one, np.float64) for one in X]
+    found: list[Floats] = [np.asarray(one, np.float64) for one in X]
     wrong = [one.shape for one in found if one.ndim != 2 or not one.size]
     if wrong or not found:
         raise ConnectomeError(
