@@ -86,8 +86,7 @@ def write_confounds(path, n_rows=N_VOLUMES):
     path.write_text("\n".join(lines) + "\n")
 
 
-@pytest.fixture
-def case(tmp_path):
+def make_case(folder):
     rng = np.random.default_rng(2)
     series = rng.normal(1000, 20, (*SHAPE, N_VOLUMES))
     series += 30 * np.cumsum(rng.normal(size=N_VOLUMES)) / np.sqrt(N_VOLUMES)
@@ -95,10 +94,15 @@ def case(tmp_path):
     image = nib.Nifti1Image(series.astype(np.float32), AFFINE)
     image.header.set_zooms((2, 2, 2.5, TR))
     image.header.set_xyzt_units("mm", "sec")
-    nib.save(image, tmp_path / "bold.nii.gz")
-    save(draw_labels(), tmp_path / "atlas.nii.gz")
-    write_confounds(tmp_path / "confounds.tsv")
-    return Case(tmp_path)
+    nib.save(image, folder / "bold.nii.gz")
+    save(draw_labels(), folder / "atlas.nii.gz")
+    write_confounds(folder / "confounds.tsv")
+    return Case(folder)
+
+
+@pytest.fixture
+def case(tmp_path):
+    return make_case(tmp_path)
 
 
 def test_means_are_those_of_nilearns_masker(case):

@@ -28,13 +28,20 @@ from kraken_bids.settings import FunctionalSettings
     "--labels",
     "images",
     cls=ListOption,
-    required=True,
     metavar="ATLAS=IMAGE ...",
     help="Label images in the space of the run, or of another template that a transform leads "
     "to, on any grid. fs86 and other atlases of the model "
     "keep their regions, and fs86 may hold FreeSurfer's numbers (aparc+aseg). Of any other atlas, "
     "each label is a region; a .tsv beside the image (columns index and name) says which, in "
     "which order, and how they are called.",
+)
+@click.option(
+    "--maps",
+    cls=ListOption,
+    metavar="ATLAS=IMAGE4D ...",
+    help="Probabilistic atlases, such as DiFuMo: a map for each region, in the space of the run, "
+    "on any grid. Series are the least squares of each volume on all maps. A .tsv beside the "
+    "image (columns index, from 1, and name) names the regions.",
 )
 @click.option(
     "--confounds",
@@ -66,6 +73,7 @@ from kraken_bids.settings import FunctionalSettings
 def fc(
     bold: Path,
     images: tuple[str, ...],
+    maps: tuple[str, ...],
     confounds: Path | None,
     mask: Path | None,
     tissues: tuple[str, ...],
@@ -96,5 +104,6 @@ def fc(
             settings,
             output_dir,
             templates=TemplateOptions(transforms_dir, allows_mismatch=allow_template_mismatch),
+            maps={name: Path(path) for name, path in pairs("--maps", maps).items()},
         )
         click.echo(f"{len(written)} matrices: {output_dir}")

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from kraken_bids.bids.bold_origins import TissueImage
 from kraken_bids.bids.bold_series import Bold
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.preprocessed_bold import BoldRun
+from kraken_bids.connectome.functional.map_weights import GridMaps
 from kraken_bids.connectome.resample import Step
 from kraken_bids.io.images import read_image, read_labels
 from kraken_bids.parcellations import Parcellation
@@ -23,6 +25,7 @@ from kraken_bids.pipeline.measure.label_grids import (
     read_steps,
     regions_on_grid,
 )
+from kraken_bids.pipeline.measure.probabilistic_atlases import maps_on_grid
 
 logger = logging.getLogger(__name__)
 
@@ -40,14 +43,18 @@ class Grids:
         Label image of each atlas.
     parcellation_of : callable
         Regions of an atlas by its name.
+    maps : mapping of str to Path
+        4D image of each probabilistic atlas.
     """
 
     def __init__(
         self,
         images: Mapping[str, LabelImage],
         parcellation_of: Callable[[str], Parcellation],
+        maps: Mapping[str, Path] = MappingProxyType({}),
     ) -> None:
         self._images = images
+        self._maps = maps
         self._parcellation_of = parcellation_of
         self._regions: dict[Grid, dict[str, GridRegions]] = {}
         self._lesions: dict[Grid, Labels] = {}
@@ -94,6 +101,15 @@ class Grids:
             None if mask is None else mask * sound,
             {name: tissue * sound for name, tissue in tissues.items()},
         )
+
+    def lay_maps(self, run: BoldRun, bold: Bold, mask: Labels | None) -> dict[str, GridMaps]:
+        """Lay maps of probabilistic atlases on the grid of a run, in a mask, out of a lesion."""
+        if not self._maps:
+            return {}
+        inside = np.ones(bold.shape[:3], bool) if mask is None else mask > 0
+        if run.lesion is not None:
+            inside &= self._lay_lesion(run.lesion, bold) == 0
+        return {name: maps_on_grid(path, bold, inside) for name, path in self._maps.items()}
 
     def _lay_lesion(self, image: LabelImage, bold: Bold) -> Labels:
         grid = _grid_of(bold)

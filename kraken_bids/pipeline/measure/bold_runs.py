@@ -1,9 +1,10 @@
 """One BOLD run, from its file to its cleaned region series."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.connectome.functional.cleaning import NILEARN, Cleaning, CleanRun
 from kraken_bids.connectome.functional.confounds import ChosenConfounds
 from kraken_bids.connectome.functional.denoise import apply_nuisance
+from kraken_bids.connectome.functional.map_weights import GridMaps, MapsProjection
 from kraken_bids.connectome.functional.nuisance import prepare_nuisance
 from kraken_bids.connectome.functional.timeseries import RegionSeries, compute_region_series
 from kraken_bids.exceptions import ConnectomeError, InputError
@@ -32,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 HIGH_PASS = Cleaning.high_pass
 PLAIN, GSR = "hpf", "hpfgsr"
+_SUPPORT = ""
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,9 @@ def read_run(
     # before the run, which takes longest
     known = _read_known(run, bold.shape[3])
     regions, mask, tissues = grids.lay(run, bold)
-    series = read_region_series(bold, regions, brain_mask=mask, tissues=tissues)
+    series = read_region_series(
+        bold, regions, brain_mask=mask, tissues=tissues, maps=grids.lay_maps(run, bold, mask)
+    )
     if isinstance(known, KnownVolumes):
         return MeasuredRun(run, series, take_cleaned(series, known, settings, tr=bold.tr), None)
     plain, gsr, missing = clean_series(
@@ -138,8 +143,9 @@ def read_region_series(
     *,
     brain_mask: NDArray[np.int32] | None,
     tissues: Mapping[str, NDArray[np.int32]],
+    maps: Mapping[str, GridMaps] = MappingProxyType({}),
 ) -> RegionSeries:
-    """Region series of every label image in one read of a BOLD file.
+    """Region series of every label image and probabilistic atlas in one read of a BOLD file.
 
     Masks are on the grid; without a brain mask every voxel counts. Coverage is a
     share of the whole region, whether or not the field of view holds it.
@@ -152,8 +158,14 @@ def read_region_series(
         If the grids differ.
     """
     _check_mask(brain_mask, bold.path)
+    volumes, watched = bold.volumes(), {}
+    for name, own in maps.items():
+        watched[name] = MapsProjection(own, slope=bold.slope, inter=bold.inter)
+        volumes = watched[name].watch(volumes)
+    if not labels:  # every voxel of a map is labelled
+        labels = {_SUPPORT: _find_support(bold, maps.values())}
     series = compute_region_series(
-        bold.volumes(),
+        volumes,
         shape=bold.shape[:3],
         slope=bold.slope,
         inter=bold.inter,
@@ -170,7 +182,20 @@ def read_region_series(
         name: shares * series.n_voxels[name] / np.maximum(labels[name].n_whole, 1)
         for name, shares in series.coverage.items()
     }
-    return replace(series, coverage=coverage)
+    for known in (series.means, coverage, series.n_voxels):
+        known.pop(_SUPPORT, None)
+    series = replace(series, coverage=coverage)
+    for name, projection in watched.items():
+        projection.add_to(series, name)
+    return series
+
+
+def _find_support(bold: Bold, maps: Iterable[GridMaps]) -> GridRegions:
+    """One region of all voxels in which some map is not 0."""
+    support = np.zeros(bold.n_voxels, np.int32)
+    for own in maps:
+        support[own.voxels] = 1
+    return GridRegions(support.reshape(bold.shape[:3], order="F"), np.array([support.sum()]))
 
 
 def clean_series(

@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -11,10 +12,8 @@ from numpy.typing import NDArray
 
 from kraken_bids import __version__
 from kraken_bids.bids.bold_series import open_bold
-from kraken_bids.bids.custom_atlases import find_names, read_custom_parcellation
-from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.preprocessed_bold import BoldRun
-from kraken_bids.bids.transforms import TemplateOptions, find_label_space, match_spaces
+from kraken_bids.bids.transforms import TemplateOptions, match_spaces
 from kraken_bids.cohort.output_checks import check_atlas_names
 from kraken_bids.connectome.functional.cleaning import CleanRun
 from kraken_bids.connectome.matrices import find_missing_regions
@@ -24,7 +23,8 @@ from kraken_bids.io.digests import fingerprint
 from kraken_bids.io.files import make_folder
 from kraken_bids.io.records import to_sidecar
 from kraken_bids.io.writing import write_json, write_relmat, write_table
-from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
+from kraken_bids.parcellations import list_parcellations
+from kraken_bids.pipeline.measure.bold_atlases import BoldAtlas, read_atlas, read_maps
 from kraken_bids.pipeline.measure.bold_grids import TISSUES
 from kraken_bids.pipeline.measure.bold_records import (
     CLEANED,
@@ -41,26 +41,12 @@ from kraken_bids.pipeline.measure.functional_connectomes import (
     RunGroup,
     measure_group,
 )
+from kraken_bids.pipeline.measure.probabilistic_atlases import EXTRACTION
 from kraken_bids.settings import FunctionalSettings
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True)
-class BoldAtlas:
-    """A label image that a BOLD run is averaged over."""
-
-    image: LabelImage
-    parcellation: Parcellation
-    names_file: Path | None
-    """Where the names come from, if from a file of the user's."""
-    remark: str
-    """What is doubtful about its template; or ''."""
-
-    @property
-    def name(self) -> str:
-        """What the user calls it."""
-        return self.image.parcellation
+MEAN, WEIGHT = "Mean of each region", "Least-squares weight of each map"
 
 
 def write_bold_connectomes(
@@ -70,8 +56,9 @@ def write_bold_connectomes(
     output_dir: Path,
     *,
     templates: TemplateOptions,
+    maps: Mapping[str, Path] = MappingProxyType({}),
 ) -> list[Path]:
-    """Read a BOLD run once and write region series, coverage and connectomes per label image.
+    """Read a BOLD run once and write region series, coverage and connectomes per atlas.
 
     Parameters
     ----------
@@ -84,30 +71,33 @@ def write_bold_connectomes(
         ``ATLAS_coverage.tsv`` and ``FLAVOR.tsv``, each with a ``.json``.
     templates : TemplateOptions
         What is to be done with label images of another template.
+    maps : mapping of str to path
+        4D image of each probabilistic atlas, in the space of the run.
 
     Raises
     ------
     SettingsError
-        If a name is no name.
+        If a name is no name, or there is no atlas.
     InputError
         If a file is missing or broken, or the confounds are of another run.
     ConnectomeError
         If too few frames or regions are left.
     """
-    _check_names(run, images, settings)
+    _check_names(run, images, maps, settings)
     is_placed = open_bold(run.bold, tr=None).is_placed
     atlases = {
         name: read_atlas(name, path, run, templates=templates, needs_place=is_placed)
         for name, path in images.items()
     }
     labels = {name: atlas.image for name, atlas in atlases.items()}
+    atlases |= {name: read_maps(name, path, run, templates) for name, path in maps.items()}
     if run.lesion is not None:
         steps, remark = match_spaces(run.lesion.path, run.space, templates)
         run = replace(run, lesion=replace(run.lesion, transforms=steps))
         if remark:
             logger.warning("%s: %s", run.bold, remark)
     measured = measure_group(
-        RunGroup("", run.space, (run,), labels),
+        RunGroup("", run.space, (run,), labels, maps=maps),
         lambda name: atlases[name].parcellation,
         settings,
         label=run.bold.name,
@@ -118,40 +108,24 @@ def write_bold_connectomes(
     return [path for atlas in atlases.values() for path in writer.write(atlas)]
 
 
-def read_atlas(
-    name: str, path: Path, run: BoldRun, *, templates: TemplateOptions, needs_place: bool
-) -> BoldAtlas:
-    """Regions of a label image: of an atlas of the model its own, of any other what it holds.
-
-    Where the names of image and run say different templates, a transform between the two is
-    found. Without ``needs_place`` the image may lie anywhere, as the run does.
-
-    Raises
-    ------
-    InputError
-        If the image or its table is missing, broken or without regions, or in another space that
-        no transform leads to.
-    """
-    is_known = name in list_parcellations()
-    transforms, remark = match_spaces(path, run.space, templates)
-    if remark:
-        logger.warning("%s: %s", path, remark)
-    return BoldAtlas(
-        LabelImage(name, path, find_label_space(path), transforms),
-        load_parcellation(name)
-        if is_known
-        else read_custom_parcellation(name, str(path), needs_place=needs_place),
-        names_file=None if is_known else find_names(path),
-        remark=remark,
-    )
-
-
-def _check_names(run: BoldRun, images: Mapping[str, Path], settings: FunctionalSettings) -> None:
+def _check_names(
+    run: BoldRun,
+    images: Mapping[str, Path],
+    maps: Mapping[str, Path],
+    settings: FunctionalSettings,
+) -> None:
     """Refuse names that are no file names, and those that nothing goes by."""
-    check_atlas_names(images)
+    both = [name for name in maps if name in images or name in list_parcellations()]
+    if both:
+        raise SettingsError(
+            f"--maps: expected a name that no other atlas has; found {both[0]}. Give another one."
+        )
+    if not images and not maps:
+        raise SettingsError("expected --labels ATLAS=IMAGE or --maps ATLAS=IMAGE; found neither.")
+    check_atlas_names({**images, **maps})
     for option, found, known in (
         ("--tissue", run.tissue, TISSUES),
-        ("--pcorr-lambda", settings.pcorr_lambda, tuple(images)),
+        ("--pcorr-lambda", settings.pcorr_lambda, (*images, *maps)),
     ):
         unknown = [name for name in found if name not in known]
         if unknown:
@@ -209,6 +183,8 @@ class _Writer:
         facts: Mapping[str, Any],
     ) -> None:
         path = self._output_dir / f"{atlas.name}_{kind}.tsv"
+        if atlas.has_maps:
+            facts = {**facts, "Description": facts["Description"].replace(MEAN, WEIGHT)}
         names = atlas.parcellation.region_names
         write_table(path, dict(zip(names, means[atlas.name].T, strict=True)))
         self._write_sidecar(path, atlas, facts)
@@ -242,7 +218,10 @@ class _Writer:
         return path
 
     def _write_sidecar(self, path: Path, atlas: BoldAtlas, known: Mapping[str, Any]) -> None:
-        described = {**known, "Atlas": atlas.name, "LabelImage": fingerprint(atlas.image.path)}
+        image = "Maps" if atlas.has_maps else "LabelImage"
+        described = {**known, "Atlas": atlas.name, image: fingerprint(atlas.image.path)}
+        if atlas.has_maps:
+            described["Extraction"] = EXTRACTION
         if atlas.image.transforms:
             described["Transforms"] = [fingerprint(path) for path in atlas.image.transforms]
         if atlas.names_file is not None:

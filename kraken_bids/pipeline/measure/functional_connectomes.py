@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,11 +49,13 @@ class RunGroup:
     """Label image per parcellation; none where the runs are series of an atlas."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """BOLD file to why it could not be used; names do not depend on it."""
+    maps: Mapping[str, Path] = field(default_factory=dict)
+    """4D image of each probabilistic atlas."""
 
     @property
     def atlases(self) -> tuple[str, ...]:
         """Atlases that it is measured in."""
-        return tuple(self.labels) or self.runs[0].atlases
+        return (*self.labels, *self.maps) or self.runs[0].atlases
 
     @property
     def entities(self) -> dict[str, str]:
@@ -185,7 +188,7 @@ def measure_group(
     ConnectomeError
         If the confounds do not fit, or every run is too short (TooShortError).
     """
-    grids = Grids(group.labels, parcellation_of)
+    grids = Grids(group.labels, parcellation_of, group.maps)
     runs: list[MeasuredRun] = []
     left_out: dict[str, str] = {}
     for run in group.runs:
@@ -203,10 +206,8 @@ def measure_group(
     atlases = {name: _cover(runs, name) for name in group.atlases}
     if group.labels:
         affine, regions, inside = grids.first()
-        atlases = {
-            name: _lay_lesion(atlas, affine, regions[name], inside)
-            for name, atlas in atlases.items()
-        }
+        for name in group.labels:
+            atlases[name] = _lay_lesion(atlases[name], affine, regions[name], inside)
     return MeasuredGroup(replace(group, left_out=left_out), tuple(runs), atlases, settings)
 
 
@@ -265,10 +266,8 @@ def compute_connectome(
 
     Raises
     ------
-    ConnectomeError
-        If too few frames or regions are left.
-    NotImplementedError
-        If nothing computes the flavor's measure.
+    ConnectomeError, NotImplementedError
+        As of :func:`correlate`.
     """
     series = concatenate_runs(
         [run.cleaned[flavor.parcellation] for run in runs], [run.kept for run in runs]
