@@ -18,7 +18,19 @@ from pathlib import Path
 
 os.environ |= {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
 
-from fuzz import fitted, foreign, images, models, outputs, tables, tracks, trainings, words, xcp_d
+from fuzz import (
+    fitted,
+    foreign,
+    images,
+    models,
+    outputs,
+    series,
+    tables,
+    tracks,
+    trainings,
+    words,
+    xcp_d,
+)
 from fuzz.cases import Reader, make_case, run_case
 from fuzz.runner import Tally, run_readers
 
@@ -59,7 +71,10 @@ def parse_arguments() -> argparse.Namespace:
 
 def list_readers() -> list[Reader]:
     """Every reader of foreign bytes."""
-    parts = (tables, words, images, tracks, foreign, fitted, models, outputs, trainings, xcp_d)
+    parts = (
+        *(tables, words, images, tracks, foreign, fitted),
+        *(models, outputs, series, trainings, xcp_d),
+    )
     return [reader for part in parts for reader in part.list_readers()]
 
 

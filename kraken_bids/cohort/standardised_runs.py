@@ -10,6 +10,7 @@ from kraken_bids.bids.repetition_time import KEY, TOLERANCE, is_repetition_time
 from kraken_bids.cohort.series_files import REPETITION_TIME, SAMPLES, RegionSeries
 from kraken_bids.exceptions import InputError, name_few
 from kraken_bids.io.facts import Facts
+from kraken_bids.models.series.architecture import TIME_STEP
 
 ZSCORE, AS_GIVEN = "zscore", "none"
 
@@ -93,10 +94,10 @@ def find_time(scan: RegionSeries, facts: Facts, given: float | None) -> tuple[fl
             f"expected the repetition time of {scan.name}; found no {KEY} in "
             f"{sidecar_path(scan.path)}. Write it there, or give --repetition-time SECONDS."
         )
-    if not is_repetition_time(said):
+    if not is_repetition_time(said) or said < TIME_STEP:
         raise InputError(
-            f"expected the repetition time of {scan.name} in seconds; found {said:g} ({rule}, "
-            f"{scan.path}). Mend it there."
+            f"expected the repetition time of {scan.name} in seconds, {TIME_STEP:g} or more (the "
+            f"grid of the models' times); found {said:g} ({rule}, {scan.path}). Mend it there."
         )
     if given is not None and abs(said - given) > TOLERANCE * given:
         raise InputError(
