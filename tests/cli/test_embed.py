@@ -11,6 +11,7 @@ from kraken_bids.cli.tools import main
 from kraken_bids.cohort.latent_tables import read_latent_tables
 from kraken_bids.io.facts import read_facts
 from kraken_bids.io.tables import read_columns
+from kraken_bids.io.writing import write_table
 from kraken_bids.models.series.checkpoint import write_series_model
 from tests.cohort.test_series_store import NAMES, simulate, write_run
 from tests.io.test_sample_tars import write_tar
@@ -50,6 +51,27 @@ def test_each_run_has_a_vector_in_a_table_of_latents_or_an_array(
     np.testing.assert_allclose(np.load(tmp_path / "v.npy"), first["series"], atol=1e-7)
     assert read_columns(tmp_path / "v.tsv")["task"].tolist() == ["rest"]
     assert not [one for one in tmp_path.iterdir() if one.name.startswith(".")]
+
+
+def test_each_trial_has_a_vector_of_its_own_volumes(tmp_path: Path, model: Path) -> None:
+    write_run(tmp_path / "out", "01", simulate())
+    events = tmp_path / "bids" / "sub-01" / "func" / "sub-01_task-rest_events.tsv"
+    events.parent.mkdir(parents=True)
+    columns = {"onset": [0.0, 20.0], "duration": [10.0, 8.0], "trial_type": ["faces", "tools"]}
+    write_table(events, columns)
+    words = [tmp_path / "out", "--model", model, "--output", tmp_path / "v.tsv"]
+    result = run(*words, "--events", tmp_path / "bids", "--onset-lag", 4)
+    assert result.exit_code == 0, result.output
+    table = read_columns(tmp_path / "v.tsv")
+    assert table["label"].tolist() == ["faces", "tools"]
+    assert table["first_volume"].tolist() == [2, 12]
+    values = simulate()
+    scaled = (values - values.mean(axis=0)) / values.std(axis=0)
+    expected = make_model(3).embed([scaled[2:7], scaled[12:16]], [2.0, 2.0])
+    found = np.stack([table[f"z{k:03d}"] for k in range(8)], axis=1)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    result = run(*words, "--events", tmp_path / "nowhere")
+    assert (result.exit_code, "events.tsv" in result.output) == (3, True)
 
 
 def test_samples_of_a_tar_keep_their_labels(tmp_path: Path, model: Path) -> None:

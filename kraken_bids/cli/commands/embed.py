@@ -1,12 +1,14 @@
 """``kraken-tools embed``: region series in, one vector per run or trial out."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from kraken_bids.cli.options import FILE, ForgivingCommand, exit_with_message, verbose_option
 from kraken_bids.cli.recipe_options import device_option
 from kraken_bids.cli.series_options import series_options
+from kraken_bids.cli.trial_options import read_window, trial_options
 from kraken_bids.logs import start_terminal_log
 
 
@@ -21,21 +23,11 @@ from kraken_bids.logs import start_terminal_log
 )
 @click.option("--output", type=FILE, required=True, metavar="FILE.tsv|.npy")
 @series_options
+@trial_options
 @device_option
 @verbose_option
-def embed(
-    series: tuple[Path, ...],
-    model: Path,
-    output: Path,
-    atlas: str,
-    variable: str,
-    regions: str | None,
-    repetition_time: float | None,
-    normalization: str | None,
-    device: str,
-    verbose: int,
-) -> None:
-    """Turn every run of SERIES into a vector, by a pretrained model.
+def embed(series: tuple[Path, ...], model: Path, output: Path, **words: Any) -> None:
+    """Turn every run of SERIES, or every trial (--events), into a vector by a pretrained model.
 
     SERIES: folders that kraken-bids wrote (--atlas), tables of region series (.tsv with the names
     of regions, .csv, .txt, .1D; volumes in rows), .npy, .npz, .mat, .h5, or WebDataset .tar files,
@@ -43,22 +35,31 @@ def embed(
     the model's are refused; regions are ordered by their names.
     """
     with exit_with_message():
-        start_terminal_log(verbose)
+        start_terminal_log(words["verbose"])
         from kraken_bids.cohort.series_store import gather_series
+        from kraken_bids.cohort.trials import label_trials
         from kraken_bids.models.series.checkpoint import read_series_model
         from kraken_bids.pipeline.series.embedding import check_output, write_embeddings
 
         check_output(output)
-        read = read_series_model(model, device)
+        window = read_window(words)
+        read = read_series_model(model, words["device"])
         store = gather_series(
             series,
             output.absolute().parent,
-            atlas=atlas,
-            variable=variable,
-            regions=regions or "",
-            repetition_time=repetition_time,
-            normalization=normalization or "",
+            atlas=words["atlas"],
+            variable=words["variable"],
+            regions=words["regions"] or "",
+            repetition_time=words["repetition_time"],
+            normalization=words["normalization"] or "",
             like=read.data,
         )
-        n_vectors = write_embeddings(read, store, output)
+        trials = words["events"] and label_trials(
+            store.runs,
+            words["events"],
+            window,
+            column=words["column"],
+            classes=words["classes"],
+        )
+        n_vectors = write_embeddings(read, store, output, trials)
         click.echo(f"{n_vectors} vectors of {read.architecture.embedding} numbers: {output}")
