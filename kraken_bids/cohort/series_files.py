@@ -3,6 +3,7 @@
 import re
 from codecs import BOM_UTF8
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -85,7 +86,10 @@ def outline_scans(path: Path, variable: str) -> list[ScanOutline]:
         names = [f"{name}_{k}" for k in range(1, several[0] + 1)] if several else [name]
         return [ScanOutline(one, path, (n_rows, n_columns)) for one in names]
     if _is_named(path):
-        return [ScanOutline(name, path, (0, len(read_header(path))), has_columns=True)]
+        n_columns = 0
+        with suppress(ValueError):  # read_scans says what is wrong with it
+            n_columns = len(read_header(path))
+        return [ScanOutline(name, path, (0, n_columns), has_columns=True)]
     regions, values = _read_text(path)
     return [ScanOutline(name, path, values.shape, has_columns=bool(regions))]
 

@@ -88,6 +88,13 @@ def test_short_runs_and_missing_regions_are_named_and_left_out(
         assert words in caplog.text
 
 
+def test_a_damaged_header_is_said_with_its_file(tmp_path: Path) -> None:
+    path = write_run(tmp_path, "01", simulate())
+    path.write_text(path.read_text().replace("A\tB", "A\tA"))
+    with pytest.raises(InputError, match=r"header of different names in .*sub-01"):
+        gather([tmp_path], tmp_path)
+
+
 def test_a_repetition_time_is_never_guessed(tmp_path: Path) -> None:
     np.save(tmp_path / "sub-01.npy", simulate())
     with pytest.raises(InputError, match="give --repetition-time SECONDS"):
