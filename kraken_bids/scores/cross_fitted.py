@@ -9,8 +9,14 @@ the person that it is compared with.
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.scores.component_metrics import correlate_around
-from kraken_bids.scores.inner_products import Center, Rows, center_products, leave_out_means
+from kraken_bids.scores.component_metrics import Sides, correlate_around
+from kraken_bids.scores.inner_products import (
+    Center,
+    Rows,
+    center_products,
+    leave_out_means,
+    multiply_left_out,
+)
 from kraken_bids.scores.metrics import Matrix
 from kraken_bids.scores.resampling import Kinship
 from kraken_bids.scores.significance import Comparison, list_cells
@@ -37,47 +43,90 @@ def compare_cross_fitted(
     folds : ndarray of shape (n_subjects,)
     """
     center, rows = measured
-    n = len(weights)
-    kinship = kinship or Kinship.none(n)
+    kinship = kinship or Kinship.none(len(weights))
     means = leave_out_means(folds)
     added = weights - means
-    apart, steps = rows.mix(np.eye(n) - means), rows.mix(added)
-    cross = (np.eye(n) - means) @ rows.gram @ added.T
-    x, y = ((side.sums, np.diag(side.gram), side.by_center) for side in (apart, steps))
+    # sums over everyone are made once, and those of a fold by the sums of the folds
+    by_added, by_means = rows.gram @ added.T, multiply_left_out(rows.gram, folds)
+    means_by_added = multiply_left_out(by_added.T, folds).T
+    own, steps = _mix_each(rows, means, by_means), _mix_each(rows, added, by_added)
+    squares, by_own = np.diag(rows.gram), np.diag(by_means)
+    apart = (rows.sums - own[0], squares - 2 * by_own + own[1], rows.by_center - own[2])
+    cross = by_added - means_by_added
     around = (center.n_edges, center.total, center.square)
-    demeaned = correlate_around(around, cross, x, y).demeaned
-    plain = _correlate_whole(measured, means, added)
+    demeaned = correlate_around(around, cross, apart, steps).demeaned
+    plain, of_means = _correlate_whole(
+        measured, own, steps, by_own=by_own, by_added=by_added, means_by_added=means_by_added
+    )
+    by_weights = by_added + by_means
     return Comparison(
         list_cells(plain, demeaned, kinship),
         center_products(rows.gram),
-        center_products(rows.mix(weights).gram),
-        center_products(rows.gram @ weights.T),
-        np.asarray(np.maximum(x[1][:, None] + y[1] - 2 * cross, 0)),
-        np.asarray(x[1]),
-        np.diag(_correlate_whole(measured, means, np.zeros((n, n)))),
+        center_products(weights @ by_weights),
+        center_products(by_weights),
+        np.asarray(np.maximum(apart[1][:, None] + steps[1] - 2 * cross, 0)),
+        np.asarray(apart[1]),
+        of_means,
         kinship,
     )
 
 
-def _correlate_whole(measured: tuple[Center, Rows], means: Matrix, added: Matrix) -> Matrix:
+def _mix_each(rows: Rows, weights: Matrix, products: Matrix) -> Sides:
+    """Sum of edges, of squares and product with the center of weighted sums, each by itself.
+
+    Parameters
+    ----------
+    weights : ndarray of shape (n_subjects, n_subjects)
+    products : ndarray of shape (n_subjects, n_subjects)
+        ``rows.gram @ weights.T``
+    """
+    squares = np.einsum("ij,ji->i", weights, products)
+    return weights @ rows.sums, squares, weights @ rows.by_center
+
+
+def _correlate_whole(
+    measured: tuple[Center, Rows],
+    own: Sides,
+    steps: Sides,
+    *,
+    by_own: Matrix,
+    by_added: Matrix,
+    means_by_added: Matrix,
+) -> tuple[Matrix, Matrix]:
     """Correlate everyone with the own mean and what is added to the mean of everyone else.
 
     Parameters
     ----------
-    means, added : ndarray of shape (n_subjects, n_subjects)
-        Weights of everyone in each one's mean, and in what is added to it; the latter add up to 0.
+    own, steps : tuple of ndarray of shape (n_subjects,)
+        Of each one's mean, and of what is added to it: :func:`_mix_each`.
+    by_own : ndarray of shape (n_subjects,)
+        Inner product of everyone with the own mean.
+    by_added, means_by_added : ndarray of shape (n_subjects, n_subjects)
+        Inner products of everyone, and of everyone's mean, with what is added to each one's mean.
+
+    Returns
+    -------
+    whole : ndarray of shape (n_subjects, n_subjects)
+    of_means : ndarray of shape (n_subjects,)
+        Of everyone with the own mean alone.
     """
     center, rows = measured
-    own, steps, by_people = rows.mix(means), rows.mix(added), rows.gram @ added.T
-    by_steps = steps.by_center + by_people  # with the measured
-    mean_squares = center.square + 2 * own.by_center + np.diag(own.gram)
+    n_edges = center.n_edges
+    x_sums, y_sums = center.total + rows.sums, center.total + own[0]
     x_squares = center.square + 2 * rows.by_center + np.diag(rows.gram)
-    by_mean = center.square + own.by_center + rows.by_center + np.diag(rows.gram @ means.T)
-    y_squares = mean_squares[:, None] + 2 * (steps.by_center + means @ by_people)
-    y_squares = y_squares + np.diag(steps.gram)
-    x_sums = (center.total + rows.sums)[:, None]
-    y_sums = (center.total + own.sums)[:, None] + steps.sums
-    covariances = by_mean[:, None] + by_steps - x_sums * y_sums / center.n_edges
-    x_left = x_squares[:, None] - x_sums**2 / center.n_edges
-    left = x_left * (y_squares - y_sums**2 / center.n_edges)
+    y_squares = center.square + 2 * own[2] + own[1]
+    products = center.square + own[2] + rows.by_center + by_own
+    x_left = x_squares - x_sums**2 / n_edges
+    of_means = _divide(
+        products - x_sums * y_sums / n_edges, x_left, y_squares - y_sums**2 / n_edges
+    )
+    sums = y_sums[:, None] + steps[0]
+    squares = y_squares[:, None] + 2 * (steps[2] + means_by_added) + steps[1]
+    covariances = products[:, None] + steps[2] + by_added - x_sums[:, None] * sums / n_edges
+    return _divide(covariances, x_left[:, None], squares - sums**2 / n_edges), of_means
+
+
+def _divide(covariances: Matrix, *squares: Matrix) -> Matrix:
+    """Correlations; 0 where a side does not vary."""
+    left = squares[0] * squares[1]
     return np.asarray(covariances / np.sqrt(np.where(left > 0, left, np.inf)))
