@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.scores.component_metrics import correlate_around
 from kraken_bids.scores.inner_products import (
     Products,
-    Rows,
     center_products,
     leave_out_means,
     multiply,
@@ -133,33 +133,33 @@ def compare_products(
     cells = list_cells(found.plain, found.demeaned, kinship)
     if products.r2 is not None:
         cells["r2"] = products.r2
-    mean = _predict_means(products, folds)
+    of_means = _judge_means(products, folds)
     return Comparison(
         cells,
         center_products(products.observed.gram),
         center_products(products.predicted.gram),
         center_products(products.cross),
         products.errors,
-        np.diag(mean.errors),
-        np.diag(mean.correlate().plain),
+        *of_means,
         kinship,
     )
 
 
-def _predict_means(products: Products, folds: NDArray[np.intp] | None) -> Products:
-    """Products with everyone's group mean as the prediction: each one's own is right.
-
-    Of the means themselves the squares alone are known, on the diagonal.
-    """
-    n = len(products.cross)
-    if folds is None:
-        flat = Rows(np.zeros((n, n)), np.zeros(n), np.zeros(n))
-        return Products(products.center, products.observed, flat, np.zeros((n, n)))
-    weights, observed = leave_out_means(folds), products.observed
-    cross = multiply_left_out(observed.gram, folds)
-    squares = np.einsum("ij,ji->i", weights, cross)
-    means = Rows(np.diag(squares), weights @ observed.sums, weights @ observed.by_center)
-    return Products(products.center, observed, means, cross)
+def _judge_means(products: Products, folds: NDArray[np.intp] | None) -> tuple[Matrix, Matrix]:
+    """Squared error of everyone's group mean, and its correlation ``[n_subjects]``."""
+    center, observed, n = products.center, products.observed, len(products.cross)
+    own = (observed.sums, np.diag(observed.gram), observed.by_center)
+    means, cross = (np.zeros(n),) * 3, np.zeros(n)
+    if folds is not None:
+        weights, by_means = leave_out_means(folds), multiply_left_out(observed.gram, folds)
+        squares = np.einsum("ij,ji->i", weights, by_means)
+        means = (weights @ observed.sums, squares, weights @ observed.by_center)
+        cross = np.diag(by_means)
+    # everyone with the own mean only: as many matrices of one cell
+    x, y = ((a[:, None], b[:, None], c[:, None]) for a, b, c in (own, means))
+    around = (center.n_edges, center.total, center.square)
+    found = correlate_around(around, cross[:, None, None], x, y)
+    return np.maximum(own[1] + means[1] - 2 * cross, 0), found.plain[:, 0, 0]
 
 
 def list_cells(plain: Matrix, demeaned: Matrix, kinship: Kinship) -> dict[str, Matrix]:
