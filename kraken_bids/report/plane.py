@@ -146,7 +146,8 @@ class Plane:
             cut[:] = rgb[: cut.shape[0], : cut.shape[1]]
         for left, top, shades, colour in self._texts:
             y, x = max(top, 0), max(left, 0)
-            cut = pixels[y : top + shades.height, x : left + shades.width, :3]
+            bottom, right = max(top + shades.height, 0), max(left + shades.width, 0)
+            cut = pixels[y:bottom, x:right, :3]
             own = np.asarray(shades)[y - top :, x - left :][: cut.shape[0], : cut.shape[1], None]
             cut[:] = np.rint(cut + own / 255 * (ImageColor.getrgb(colour) - cut.astype(float)))
         return encode_png(pixels, dpi=float(self.figure.dpi))
