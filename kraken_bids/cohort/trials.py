@@ -24,6 +24,10 @@ class Run(Protocol):
     """What is known of a run, be it region series or an image."""
 
     @property
+    def name(self) -> str:
+        """Of no other run."""
+
+    @property
     def path(self) -> Path:
         """A file whose name has the run's entities."""
 
@@ -150,6 +154,39 @@ def label_trials(
             f"trial of {list_few(unused)}."
         )
     return found
+
+
+def label_whole_runs(runs: Sequence[Run], labels: Mapping[str, str], *, where: str) -> list[Trial]:
+    """Take every run that has a label for one trial; the others are left out with a warning.
+
+    Parameters
+    ----------
+    labels : mapping of str to str
+        Label of each run, by its name.
+    where : str
+        Where they are from, for messages.
+
+    Raises
+    ------
+    InputError
+        If no run has one.
+    """
+    lacking = [run.name for run in runs if not labels.get(run.name)]
+    if len(lacking) == len(runs):
+        raise InputError(
+            f"expected labels of the runs ({list_few(lacking)}) in {where}; found none of them "
+            f"(but {list_few(list(labels)) or 'no label'})."
+        )
+    if lacking:
+        logger.warning(
+            "%d of %d runs have no label in %s and are left out: %s",
+            len(lacking), len(runs), where, list_few(lacking),
+        )  # fmt: skip
+    return [
+        Trial(k, 0, run.n_volumes, labels[run.name], 0.0)
+        for k, run in enumerate(runs)
+        if labels.get(run.name)
+    ]
 
 
 def check_classes(trials: Sequence[Trial], people: Sequence[str]) -> tuple[str, ...]:

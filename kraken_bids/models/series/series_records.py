@@ -42,13 +42,48 @@ class DecodingScore:
     repeat: str = column(f"number of the split of subjects; {ALL_REPEATS}: the mean over them")
     split: str = column("part of the trials")
     accuracy: float = column("share of trials decoded right")
-    accuracy_low: float = column("lower end of its 95 % interval")
+    accuracy_low: float = column(
+        "lower end of its 95 % interval: people (families) drawn anew, each with all trials; of "
+        "chance, of as many independent guesses; of shuffled, over shuffles (Student's t)"
+    )
     accuracy_high: float = column("upper end of its 95 % interval")
     balanced_accuracy: float = column("mean over classes of the share decoded right")
     balanced_low: float = column("lower end of its 95 % interval")
     balanced_high: float = column("upper end of its 95 % interval")
     n_trials: int = column("trials")
     n_subjects: int = column("subjects that they are of")
+    over_linear: float | None = column(
+        "balanced accuracy less that of the linear method on the same trials"
+    )
+    over_linear_low: float | None = column("lower end of the 95 % interval of the difference")
+    over_linear_high: float | None = column("upper end of it")
+
+
+@dataclass(frozen=True)
+class DecodedTrial:
+    """What one method took a trial for, of a person it did not learn from: ``predictions.tsv``."""
+
+    method: str = column("what decodes", levels=METHODS)
+    repeat: int = column("number of the split of subjects")
+    fold: int = column("part of the split that was held out")
+    participant_id: str = column()
+    run: str = column("name of the run")
+    first: int = column("first volume of the trial, from 0")
+    n_volumes: int = column("volumes of the trial")
+    onset: float = column("of the event, seconds from the first volume")
+    label: str = column("label of the trial")
+    predicted: str = column("label that the method gave")
+    probability: float | None = column("that it gives its label; n/a of methods without any")
+
+
+@dataclass(frozen=True)
+class FoldMember:
+    """In which part of a split a person is held out: a row of ``splits.tsv`` of a decoding."""
+
+    participant_id: str = column()
+    family: str | None = column("people of one family (or site) are held out together")
+    repeat: int = column("number of the split of subjects")
+    fold: int = column("part of the split in which the person is held out")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,150 @@
+"""``kraken-tools decode``: region series and events in, a decoder and what it is worth out."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kraken_bids.cli.options import (
+    FILE,
+    ForgivingCommand,
+    ListOption,
+    add_options,
+    exit_with_message,
+    verbose_option,
+)
+from kraken_bids.cli.recipe_options import device_option, option
+from kraken_bids.cli.series_options import series_options
+from kraken_bids.exceptions import SettingsError
+from kraken_bids.logs import start_terminal_log
+
+GO_ON = "What was found is kept: the same command with --resume goes on from there."
+
+trial_options = add_options(
+    click.option(
+        "--events", type=FILE, metavar="BIDS_DIR",
+        help="Raw dataset, whose events.tsv label the trials.",
+    ),
+    click.option(
+        "--labels", default="", metavar="FILE|NAME",
+        help="Every run is one trial: a table with run and label, or a label of tars "
+        "(task_label).",
+    ),
+    option(
+        "--windows", type=click.Choice(["mdtb", "hcp", "deeplight"]), default="mdtb",
+        help="Volumes of an event: 3 s after it (mdtb), 2.88 s after it (hcp), or from its second "
+        "volume to 1.44 s past its end (deeplight).",
+    ),
+    click.option("--onset-lag", "lag", type=float, metavar="SECONDS", help="Of the response."),
+    click.option(
+        "--discard", "discarded", type=int, metavar="VOLUMES", help="At the start of each trial."
+    ),
+    click.option(
+        "--after-end", type=float, metavar="SECONDS", help="By which trials outlast events."
+    ),
+    click.option(
+        "--duration", type=float, metavar="SECONDS", help="Of all events  [their own]"
+    ),
+    option("--column", default="trial_type", help="Of events.tsv, with the kinds of events."),
+    click.option(
+        "--classes", cls=ListOption, metavar="KIND[=LABEL] ...",
+        help="Kinds of events to decode; those of one label are one class  [all]",
+    ),
+)  # fmt: skip
+network_options = add_options(
+    click.option("--model", type=FILE, metavar="DIR", help="Folder that pretrain wrote."),
+    click.option("--from-scratch", is_flag=True, help="A network that was not pretrained."),
+    option(
+        "--framework", type=click.Choice(["csm", "bert", "netbert", "autoencoder"]),
+        default="csm", help="Of a network from scratch.",
+    ),
+    option(
+        "--preset", type=click.Choice(["small", "release"]), default="small",
+        help="Size of a network from scratch.",
+    ),
+    option("--steps", "n_steps", type=int, default=500, help="Of each training."),
+    option("--learning-rate", type=float, default=5e-4, metavar="RATE", help="Of AdamW."),
+    option("--batch-size", type=int, default=64, help="Trials of a step."),
+    option("--seed", type=int, default=0, help="Of folds, weights, batches, shuffles."),
+    device_option,
+)  # fmt: skip
+split_options = add_options(
+    option("--folds", "n_folds", type=int, default=5, help="Parts that people are dealt into."),
+    option("--repeats", "n_repeats", type=int, default=2, help="Times that they are dealt."),
+    click.option(
+        "--families", metavar="FILE|COLUMN",
+        help="Who is held out together: a table with participant_id and family, or a column of "
+        "participants.tsv (site). Runs of a person always are.",
+    ),
+    click.option("--participants", type=FILE, metavar="FILE", help="Table of participants."),
+)  # fmt: skip
+OF_WINDOW = ("lag", "discarded", "after_end", "duration")
+OF_SERIES = ("atlas", "variable", "regions", "repetition_time", "normalization")
+OF_STEPS = ("n_steps", "learning_rate", "seed", "device")
+OF_DECODING = (
+    "events", "labels", "column", "classes", "model", "n_folds", "n_repeats", "families",
+    "participants", "resume",
+)  # fmt: skip
+
+
+@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@click.argument("sources", nargs=-1, required=True, type=FILE)
+@click.option("--output", type=FILE, required=True, metavar="DIR", help="Folder to write.")
+@trial_options
+@network_options
+@split_options
+@series_options
+@click.option("--resume", is_flag=True, help="Go on with an interrupted decoding.")
+@verbose_option
+def decode(sources: tuple[Path, ...], output: Path, **words: Any) -> None:
+    """Decode trials of SOURCES in people held out, by a network and by what it has to beat.
+
+    SOURCES: folders that kraken-bids wrote (--atlas), files of region series, or tars of samples.
+    Beside the network stand, on the same trials and folds: the same network from scratch, logistic
+    regression on mean patterns, the network trained on shuffled labels, and the most frequent
+    class. DIR gets predictions, confusion, scores, relevance, and a model trained on everyone.
+    """
+    with exit_with_message(GO_ON):
+        start_terminal_log(words["verbose"])
+        if bool(words["model"]) == words["from_scratch"]:
+            raise SettingsError(
+                "expected --model DIR, a pretrained model, or --from-scratch; found "
+                f"{'both' if words['model'] else 'neither'}."
+            )
+        named = [*sources, words["events"], words["model"], words["participants"]]
+        missing = [path for path in named if path is not None and not path.exists()]
+        if missing or output.is_file():
+            raise SettingsError(
+                f"expected files or folders; found nothing at {missing[0]}."
+                if missing
+                else f"expected --output DIR; found the file {output}."
+            )
+        options, reading = _read_options(words)
+        from kraken_bids.pipeline.series_decoding import decode_series
+
+        for one in decode_series(sources, output, options, reading):
+            gain = f"  over linear {one.over_linear:+.3f}" if one.over_linear is not None else ""
+            click.echo(
+                f"{one.method:11} accuracy {one.accuracy:.3f} ({one.accuracy_low:.3f} to "
+                f"{one.accuracy_high:.3f})  balanced {one.balanced_accuracy:.3f}{gain}"
+            )
+        click.echo(str(output))
+
+
+def _read_options(words: dict[str, Any]) -> tuple[Any, Any]:
+    from dataclasses import replace
+
+    from kraken_bids.cohort.trials import WINDOWS
+    from kraken_bids.models.series.recipe import choose_recipe
+    from kraken_bids.models.step_training import StepSettings
+    from kraken_bids.pipeline.series.decoding_options import DecodingOptions, SeriesOptions
+
+    window = {name: words[name] for name in OF_WINDOW if words[name] is not None}
+    recipe = choose_recipe(words["preset"], words["framework"])
+    options = DecodingOptions(
+        window=replace(WINDOWS[words["windows"]], **window),
+        recipe=replace(recipe, batch_size=words["batch_size"]),
+        steps=StepSettings(**{name: words[name] for name in OF_STEPS}),
+        **{name: words[name] for name in OF_DECODING},
+    )
+    return options, SeriesOptions(**{name: words[name] for name in OF_SERIES if words[name]})

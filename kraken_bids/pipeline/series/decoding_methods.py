@@ -1,0 +1,177 @@
+"""Methods that trials are decoded with, each fitted on some people and tried on others."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.cohort.series_store import SeriesStore
+from kraken_bids.cohort.trials import Trial
+from kraken_bids.models.linear_decoder import decode_linearly, mean_patterns
+from kraken_bids.models.series.architecture import SeriesArchitecture
+from kraken_bids.models.series.classification import (
+    Watch,
+    make_classifier,
+    train_classifier,
+)
+from kraken_bids.models.series.labelled_series import LabelledSeries
+from kraken_bids.models.series.model import SeriesModel
+from kraken_bids.models.series.network import SeriesNetwork
+from kraken_bids.models.series.series_records import (
+    CHANCE,
+    LINEAR,
+    PRETRAINED,
+    SCRATCH,
+    SHUFFLED,
+)
+from kraken_bids.models.step_training import StepSettings
+from kraken_bids.pipeline.series.trial_folds import HeldOut, shuffle_labels
+
+Indices = NDArray[np.intp]
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class TrialSet:
+    """Trials, their series, and whose they are."""
+
+    store: SeriesStore
+    trials: Sequence[Trial]
+    classes: tuple[str, ...]
+    labels: Indices
+    """Number of the class of each trial."""
+    people: tuple[str, ...]
+    """Person of each trial."""
+    families: tuple[str, ...]
+    """Family of each trial's person."""
+
+    def take(self, rows: Indices) -> LabelledSeries:
+        """Take some trials with their volumes."""
+        chosen = [self.trials[row] for row in rows.tolist()]
+        return LabelledSeries(
+            [self.store.values(one.run)[one.first : one.first + one.n_volumes] for one in chosen],
+            [self.store.runs[one.run].repetition_time for one in chosen],
+            self.labels[rows],
+        )
+
+
+@dataclass(frozen=True)
+class Design:
+    """What networks of a decoding have in common."""
+
+    architecture: SeriesArchitecture
+    """With its classes."""
+    pretrained: SeriesNetwork | None
+    steps: StepSettings
+    batch_size: int
+    longest: int
+    """Volumes that a network is shown at once."""
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Methods, the one that the decoding is about first."""
+        networks = (PRETRAINED, SCRATCH) if self.pretrained is not None else (SCRATCH,)
+        return (*networks, SHUFFLED, LINEAR, CHANCE)
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """What a method took held-out trials for."""
+
+    predicted: Indices
+    """Number of the class of each trial."""
+    probabilities: Floats
+    """Of that class; NaN of methods that give none."""
+    network: SeriesNetwork | None = None
+
+
+def decode_held_out(method: str, trials: TrialSet, design: Design, part: HeldOut) -> Decoded:
+    """Fit a method on the training trials of a fold, and decode those held out."""
+    return METHODS[method](trials, design, part)
+
+
+def fit_network(
+    trials: LabelledSeries,
+    design: Design,
+    *,
+    seed: int,
+    is_pretrained: bool,
+    watch: Watch | None = None,
+) -> SeriesNetwork:
+    """Train a network on trials.
+
+    Parameters
+    ----------
+    seed : int
+        Of weights that are new, batches and dropout.
+    """
+    network = make_classifier(
+        design.architecture, seed=seed, pretrained=design.pretrained if is_pretrained else None
+    )
+    train_classifier(
+        network, trials, replace(design.steps, seed=seed),
+        batch_size=design.batch_size, longest=design.longest, watch=watch,
+    )  # fmt: skip
+    return network
+
+
+def _decode_by_network(
+    trials: TrialSet, design: Design, part: HeldOut, *, is_pretrained: bool, is_shuffled: bool
+) -> Decoded:
+    seed = _seed_of(design, part)
+    training, shown = trials.take(part.train), trials.take(part.test)
+    if is_shuffled:
+        own = [trials.people[row] for row in part.train.tolist()]
+        shuffled = shuffle_labels(training.labels, own, np.random.default_rng([seed, 2]))
+        training = replace(training, labels=shuffled)
+    network = fit_network(training, design, seed=seed, is_pretrained=is_pretrained)
+    model = SeriesModel(network, trials.store.describe(), longest=design.longest)
+    found = model.probabilities(shown.values, shown.repetition_times)
+    predicted = found.argmax(axis=1).astype(np.intp)
+    return Decoded(predicted, found.max(axis=1).astype(np.float64), network)
+
+
+def _decode_pretrained(trials: TrialSet, design: Design, part: HeldOut) -> Decoded:
+    return _decode_by_network(trials, design, part, is_pretrained=True, is_shuffled=False)
+
+
+def _decode_from_scratch(trials: TrialSet, design: Design, part: HeldOut) -> Decoded:
+    return _decode_by_network(trials, design, part, is_pretrained=False, is_shuffled=False)
+
+
+def _decode_shuffled(trials: TrialSet, design: Design, part: HeldOut) -> Decoded:
+    is_pretrained = design.pretrained is not None
+    return _decode_by_network(trials, design, part, is_pretrained=is_pretrained, is_shuffled=True)
+
+
+def _decode_linearly(trials: TrialSet, design: Design, part: HeldOut) -> Decoded:
+    predicted, _ = decode_linearly(
+        mean_patterns(trials.take(part.train).values),
+        trials.labels[part.train],
+        [trials.families[row] for row in part.train.tolist()],
+        mean_patterns(trials.take(part.test).values),
+        seed=_seed_of(design, part),
+    )
+    return Decoded(predicted, np.full(len(predicted), np.nan))
+
+
+def _decode_by_chance(trials: TrialSet, _: Design, part: HeldOut) -> Decoded:
+    most = np.bincount(trials.labels[part.train]).argmax()
+    n_trials = len(part.test)
+    return Decoded(np.full(n_trials, most, np.intp), np.full(n_trials, np.nan))
+
+
+def _seed_of(design: Design, part: HeldOut) -> int:
+    """Seed of a fold; that of the model on everyone is the given one."""
+    words = [design.steps.seed, part.repeat, part.fold]
+    return int(np.random.SeedSequence(words).generate_state(1)[0])
+
+
+METHODS: Mapping[str, Callable[[TrialSet, Design, HeldOut], Decoded]] = {
+    PRETRAINED: _decode_pretrained,
+    SCRATCH: _decode_from_scratch,
+    SHUFFLED: _decode_shuffled,
+    LINEAR: _decode_linearly,
+    CHANCE: _decode_by_chance,
+}

@@ -1,0 +1,109 @@
+"""Trials of the runs of a store, by events or by labels of whole runs."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kraken_bids.cohort.series_store import SeriesStore
+from kraken_bids.cohort.subject_names import list_few
+from kraken_bids.cohort.trials import Trial, check_classes, label_trials, label_whole_runs
+from kraken_bids.exceptions import InputError
+from kraken_bids.io.tables import read_columns
+from kraken_bids.pipeline.series.decoding_methods import TrialSet
+from kraken_bids.pipeline.series.decoding_options import DecodingOptions
+
+logger = logging.getLogger(__name__)
+
+
+def check_people(store: SeriesStore) -> list[str]:
+    """List the people of a store; each run must name its own.
+
+    Raises
+    ------
+    InputError
+        If a run names nobody: it could be of a person whose other runs are learned from.
+    """
+    nobody = [run.name for run in store.runs if run.subject == run.name]
+    if nobody:
+        raise InputError(
+            "expected the subject in the name of every run (sub-LABEL_...), since people are held "
+            f"out whole; found none in {list_few(nobody)}. Call the files so."
+        )
+    return sorted({run.subject for run in store.runs})
+
+
+def gather_trials(
+    store: SeriesStore, families: Mapping[str, str], options: DecodingOptions
+) -> TrialSet:
+    """Find the trials of all runs.
+
+    Parameters
+    ----------
+    families : mapping of str to str
+        Family of each person.
+
+    Raises
+    ------
+    InputError
+        If there are no trials, or classes that cannot be decoded.
+    """
+    found = _leave_out_uncounted(store, _label(store, options))
+    classes = check_classes(found, [families[run.subject] for run in store.runs])
+    owners = tuple(store.runs[one.run].subject for one in found)
+    return TrialSet(
+        store,
+        tuple(found),
+        classes,
+        np.array([classes.index(one.label) for one in found], np.intp),
+        owners,
+        tuple(families[owner] for owner in owners),
+    )
+
+
+def _label(store: SeriesStore, options: DecodingOptions) -> list[Trial]:
+    if options.events is not None:
+        return label_trials(
+            store.runs, options.events, options.window,
+            column=options.column, classes=options.classes,
+        )  # fmt: skip
+    if not Path(options.labels).is_file():
+        own = {run.name: run.labels.get(options.labels, "") for run in store.runs}
+        known = sorted({name for run in store.runs for name in run.labels})
+        if options.labels not in known:
+            raise InputError(
+                f"--labels: expected a table, or a label of the runs ({list_few(known) or 'none'}"
+                f"); found {options.labels!r}."
+            )
+        return label_whole_runs(store.runs, own, where="the tars")
+    columns = read_columns(Path(options.labels))
+    if not {"run", "label"} <= {*columns}:
+        raise InputError(
+            f"expected the columns run and label in {options.labels}; found "
+            f"{', '.join(columns)}. Name them so."
+        )
+    pairs = zip(columns["run"], columns["label"], strict=True)
+    return label_whole_runs(
+        store.runs, {str(run): _spell(label) for run, label in pairs}, where=options.labels
+    )
+
+
+def _leave_out_uncounted(store: SeriesStore, trials: Sequence[Trial]) -> list[Trial]:
+    """Leave out trials in which fewer than half of the volumes count."""
+    kept = [
+        one
+        for one in trials
+        if store.kept(one.run)[one.first : one.first + one.n_volumes].mean() >= 0.5
+    ]
+    if len(kept) < len(trials):
+        logger.warning(
+            "%d of %d trials are left out: fewer than half of their volumes count",
+            len(trials) - len(kept), len(trials),
+        )  # fmt: skip
+    return kept
+
+
+def _spell(label: Any) -> str:
+    return f"{label:g}" if isinstance(label, float | np.floating) else str(label)

@@ -1,0 +1,140 @@
+"""Decoding of trials: region series and events in, a model and what it is worth out."""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kraken_bids.cohort.output_checks import check_no_input
+from kraken_bids.cohort.series_store import gather_series
+from kraken_bids.cohort.subject_names import list_few
+from kraken_bids.cohort.training_subjects import find_trained
+from kraken_bids.io.records import write_records
+from kraken_bids.models.series.checkpoint import read_series_model
+from kraken_bids.models.series.model import SeriesModel
+from kraken_bids.models.series.series_records import DecodingScore, FoldMember
+from kraken_bids.pipeline.model_training import find_families
+from kraken_bids.pipeline.series.decoded_folds import decode_folds, write_decoder
+from kraken_bids.pipeline.series.decoding_folder import DecodingFolder
+from kraken_bids.pipeline.series.decoding_methods import Design, TrialSet
+from kraken_bids.pipeline.series.decoding_options import DecodingOptions, SeriesOptions
+from kraken_bids.pipeline.series.decoding_tables import (
+    write_confusion,
+    write_predictions,
+    write_relevance,
+    write_scores,
+)
+from kraken_bids.pipeline.series.labelled_trials import check_people, gather_trials
+from kraken_bids.pipeline.series.trial_folds import deal_trials
+
+logger = logging.getLogger(__name__)
+
+
+def decode_series(
+    sources: Sequence[str | Path],
+    output: Path,
+    options: DecodingOptions,
+    reading: SeriesOptions | None = None,
+) -> list[DecodingScore]:
+    """Decode trials in people held out, by a network and by what it is compared with.
+
+    The folder gets ``predictions.tsv``, ``confusion.tsv``, ``scores.tsv``, ``splits.tsv``,
+    ``relevance.tsv``, ``history.tsv`` and, last, the model that was trained on everyone, whose
+    worth the scores of the folds tell.
+
+    Parameters
+    ----------
+    sources : sequence of str or Path
+        As of :func:`~kraken_bids.cohort.series_store.gather_series`.
+    output : Path
+        Folder to write.
+
+    Returns
+    -------
+    list of DecodingScore
+        Over all repeats, the method in question first; none where the folder was complete.
+
+    Raises
+    ------
+    KrakenBidsError
+        As the stages do: options, files, trials, numbers, a full disk.
+    """
+    inputs = [*sources, options.events, options.model, options.participants]
+    check_no_input([("--output", output)], inputs)
+    pretrained = read_series_model(options.model) if options.model else None
+    store = gather_series(
+        sources, output, like=pretrained.data if pretrained else None,
+        **asdict(reading or SeriesOptions()),
+    )  # fmt: skip
+    people = check_people(store)
+    families = find_families(
+        people, list(map(str, sources)), options.families, options.participants
+    )
+    trials = gather_trials(store, dict(zip(people, families, strict=True)), options)
+    design = _design(trials, pretrained, options)
+    folder = DecodingFolder(output, _describe(trials, options))
+    if folder.open(resume=options.resume):
+        logger.info("%s is complete: nothing is left to do", output)
+        return []
+    _tell_known(trials, pretrained)
+    parts, members = deal_trials(
+        trials.people, dict(zip(trials.people, trials.families, strict=True)),
+        n_folds=options.n_folds, n_repeats=options.n_repeats, seed=options.steps.seed,
+    )  # fmt: skip
+    write_records(
+        output / "splits.tsv", [FoldMember], [[one] for one in members],
+        description="In which part of each split a person is held out",
+    )  # fmt: skip
+    results, relevance = decode_folds(trials, design, parts, folder)
+    write_predictions(trials, results, output)
+    write_confusion(trials, results, output)
+    write_relevance(trials, relevance, output)
+    scores = write_scores(trials, results, output, seed=options.steps.seed)
+    write_decoder(trials, design, pretrained, scores, output=output)
+    folder.close(
+        Method=design.methods[0], NumberOfTrials=len(trials.trials),
+        NumberOfSubjects=len({*trials.people}), Classes=trials.classes,
+    )  # fmt: skip
+    return scores
+
+
+def _design(trials: TrialSet, pretrained: SeriesModel | None, options: DecodingOptions) -> Design:
+    n_classes = len(trials.classes)
+    if pretrained is None:
+        architecture = options.recipe.design(trials.store.n_regions, n_classes)
+    else:
+        architecture = replace(pretrained.architecture, n_classes=n_classes)
+    return Design(
+        architecture,
+        pretrained.network if pretrained else None,
+        options.steps,
+        options.recipe.batch_size,
+        pretrained.longest if pretrained else options.recipe.longest,
+    )
+
+
+def _describe(trials: TrialSet, options: DecodingOptions) -> dict[str, Any]:
+    """Say all that a decoding follows from."""
+    content = hashlib.sha256()
+    for row, one in enumerate(trials.trials):
+        content.update(f"{trials.store.runs[one.run].name} {one} {trials.families[row]}".encode())
+        content.update(np.ascontiguousarray(trials.take(np.array([row])).values[0]).data)
+    given = asdict(options)
+    for name in ("resume", "participants"):
+        del given[name]
+    return {**given, "trials": content.hexdigest()}
+
+
+def _tell_known(trials: TrialSet, pretrained: SeriesModel | None) -> None:
+    """Warn where the pretrained model has seen the people who are decoded."""
+    known = find_trained(pretrained.provenance, trials.people) if pretrained else None
+    if known:
+        logger.warning(
+            "%d of %d people are among those that the model was pretrained on (%s): no label was "
+            "seen, but their series were; accuracies may be too high for people who are new",
+            len(known), len({*trials.people}), list_few(known),
+        )  # fmt: skip

@@ -1,0 +1,238 @@
+"""Decoding of planted states: what each method finds, what is written, and how it goes on."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kraken_bids.cohort.trials import TrialWindow
+from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
+from kraken_bids.io.records import from_columns
+from kraken_bids.io.tables import read_columns
+from kraken_bids.io.writing import write_table
+from kraken_bids.models.series.checkpoint import read_series_model, write_series_model
+from kraken_bids.models.series.classification import make_classifier
+from kraken_bids.models.series.model import SeriesModel
+from kraken_bids.models.series.series_records import (
+    ConfusionCount,
+    DecodedTrial,
+    DecodingScore,
+    FoldMember,
+    RegionRelevance,
+    TrainingPoint,
+    WeightsCheck,
+)
+from kraken_bids.pipeline import series_decoding
+from kraken_bids.pipeline.series import decoded_folds
+from kraken_bids.pipeline.series.decoding_options import DecodingOptions, SeriesOptions
+from kraken_bids.pipeline.series_decoding import decode_series
+
+SECOND = SeriesOptions(repetition_time=1.0)
+TABLES = {
+    "predictions.tsv": DecodedTrial,
+    "confusion.tsv": ConfusionCount,
+    "scores.tsv": DecodingScore,
+    "splits.tsv": FoldMember,
+    "relevance.tsv": RegionRelevance,
+    "relevance_check.tsv": WeightsCheck,
+    "history.tsv": TrainingPoint,
+}
+
+
+def with_events(options: DecodingOptions, planted: Path, **changes) -> DecodingOptions:
+    return replace(
+        options, labels="", events=planted / "bids", window=TrialWindow(lag=0), **changes
+    )
+
+
+def decode(options: DecodingOptions, planted: Path, output: Path) -> dict[str, DecodingScore]:
+    found = decode_series(sorted((planted / "series").glob("*.tsv")), output, options, SECOND)
+    return {one.method: one for one in found}
+
+
+def read(output: Path, name: str) -> list:
+    return from_columns(TABLES[name], read_columns(output / name))
+
+
+def test_states_that_differ_in_time_alone_are_decoded_by_the_network_alone(
+    plant: Callable[..., Path], options: DecodingOptions, tmp_path: Path
+) -> None:
+    """Shuffled labels are at chance: their interval over shuffles has it."""
+    planted = plant("time", n_people=8)
+
+    found = decode(with_events(options, planted, n_folds=4), planted, tmp_path / "out")
+
+    assert found["scratch"].accuracy_low > 0.7
+    assert found["scratch"].over_linear_low > 0.1
+    chance = found["chance"]
+    assert chance.accuracy_low <= found["linear"].accuracy <= chance.accuracy_high
+    assert found["shuffled"].accuracy_low <= 0.5 <= found["shuffled"].accuracy_high
+
+
+def test_states_that_differ_in_space_are_decoded_as_well_by_a_line(
+    plant: Callable[..., Path], options: DecodingOptions, tmp_path: Path
+) -> None:
+    planted = plant("space", n_people=8)
+
+    found = decode(with_events(options, planted), planted, tmp_path / "out")
+
+    assert found["linear"].accuracy_low > 0.7
+    assert found["scratch"].over_linear_low <= 0 <= found["scratch"].over_linear_high + 0.02
+
+
+def test_everything_is_written_and_of_people_held_out(
+    plant: Callable[..., Path], options: DecodingOptions, tmp_path: Path
+) -> None:
+    planted, output = plant("time", n_people=6), tmp_path / "out"
+    own = with_events(options, planted, n_folds=3, n_repeats=2)
+    own = replace(own, steps=replace(own.steps, n_steps=5))
+
+    decode(own, planted, output)
+
+    folds = {(one.participant_id, one.repeat): one.fold for one in read(output, "splits.tsv")}
+    predictions = read(output, "predictions.tsv")
+    assert len(folds) == 6 * 2
+    assert len(predictions) == 96 * 2 * 4  # every trial once per repeat and method
+    assert all(folds[one.participant_id, one.repeat] == one.fold for one in predictions)
+    confusion = read(output, "confusion.tsv")
+    assert sum(one.n_trials for one in confusion) == 192
+    scores = read(output, "scores.tsv")
+    assert len(scores) == 4 * (1 + 2 * 4)
+    (own_score,) = [
+        one for one in scores if (one.method, one.repeat, one.split) == ("scratch", "2", "3")
+    ]
+    mine = [p for p in predictions if (p.method, p.repeat, p.fold) == ("scratch", 2, 3)]
+    assert own_score.accuracy == pytest.approx(np.mean([p.label == p.predicted for p in mine]))
+    assert (own_score.n_subjects, own_score.n_trials) == (2, 32)
+    relevance = read(output, "relevance.tsv")
+    assert len(relevance) == 2 * 8 * 8
+    assert {one.volume for one in relevance} == set(range(8))
+    assert json.loads((output / "relevance.json").read_text())["Completeness"] <= 1e-3
+    assert {one.randomised for one in read(output, "relevance_check.tsv")} == {"heads", "all"}
+    assert read(output, "history.tsv")[-1].step == 5
+    model = read_series_model(output)
+    assert model.classes == ("left", "right")
+    assert model.probabilities([np.zeros((8, 8))], [1.0]).shape == (1, 2)
+    assert not (output / "unfinished").exists()
+
+
+def test_an_interrupted_decoding_goes_on_to_the_same_bytes(
+    plant: Callable[..., Path],
+    options: DecodingOptions,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    planted = plant("time", n_people=4)
+    own = with_events(options, planted)
+    own = replace(own, steps=replace(own.steps, n_steps=4))
+    decode(own, planted, tmp_path / "whole")
+    decode_held_out, calls = decoded_folds.decode_held_out, []
+
+    def stop_at_the_fifth(*given):
+        calls.append(given[0])
+        if len(calls) == 5:
+            raise KeyboardInterrupt
+        return decode_held_out(*given)
+
+    monkeypatch.setattr(decoded_folds, "decode_held_out", stop_at_the_fifth)
+    with pytest.raises(KeyboardInterrupt):
+        decode(own, planted, tmp_path / "out")
+    with pytest.raises(SettingsError, match="--resume"):
+        decode(own, planted, tmp_path / "out")
+    other = replace(own, steps=replace(own.steps, seed=1), resume=True)
+    with pytest.raises(SettingsError, match="another steps"):
+        decode(other, planted, tmp_path / "out")
+    decode(replace(own, resume=True), planted, tmp_path / "out")
+
+    assert len(calls) == 5 + 4
+    for name in (*TABLES, "model.json", "weights.safetensors"):
+        one, two = ((tmp_path / out / name).read_bytes() for out in ("whole", "out"))
+        assert one == two, name
+    assert decode(replace(own, resume=True), planted, tmp_path / "out") == {}
+
+
+def test_a_pretrained_model_is_compared_with_one_from_scratch(
+    plant: Callable[..., Path],
+    options: DecodingOptions,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Regions in another order are put into that of the model; people it knows are named."""
+    planted = plant("time", n_people=4)
+    store = series_decoding.gather_series(
+        sorted((planted / "series").glob("*.tsv")), tmp_path, repetition_time=1.0
+    )
+    network = make_classifier(options.recipe.design(8), seed=3)
+    known = SeriesModel(network.eval(), store.describe(), provenance={"Subjects": ["00", "99"]})
+    write_series_model(known, tmp_path / "model")
+    for table in (planted / "series").glob("*.tsv"):
+        write_table(table, dict(reversed(read_columns(table).items())))
+    own = with_events(options, planted, model=tmp_path / "model")
+    own = replace(own, steps=replace(own.steps, n_steps=3))
+
+    found = decode(own, planted, tmp_path / "out")
+
+    assert list(found) == ["pretrained", "scratch", "shuffled", "linear", "chance"]
+    assert "1 of 4 people are among those that the model was pretrained on (00)" in caplog.text
+    assert read_series_model(tmp_path / "out").data.regions == store.regions
+
+
+def test_families_are_held_out_together(
+    plant: Callable[..., Path], options: DecodingOptions, tmp_path: Path
+) -> None:
+    planted = plant("time", n_people=6)
+    table = tmp_path / "people.tsv"
+    names = [f"{k:02}" for k in range(6)]
+    write_table(table, {"participant_id": names, "site": ["a", "a", "b", "b", "c", "c"]})
+    own = with_events(options, planted, families="site", participants=table, n_folds=3)
+    own = replace(own, steps=replace(own.steps, n_steps=2))
+
+    decode(own, planted, tmp_path / "out")
+
+    members = read(tmp_path / "out", "splits.tsv")
+    assert {len({m.fold for m in members if m.family == site}) for site in "abc"} == {1}
+    with pytest.raises(ConnectomeError, match="at least 4 families"):
+        decode(replace(own, n_folds=4), planted, tmp_path / "more")
+
+
+def test_labels_of_whole_runs_come_from_a_table(
+    plant: Callable[..., Path], options: DecodingOptions, tmp_path: Path
+) -> None:
+    planted = plant("time", n_people=4)
+    table = tmp_path / "labels.tsv"
+    names = [path.stem for path in sorted((planted / "series").glob("*.tsv"))]
+    write_table(table, {"run": names, "label": [k % 2 for k in range(8)]})
+    own = replace(options, labels=str(table), steps=replace(options.steps, n_steps=2))
+
+    found = decode(own, planted, tmp_path / "out")
+
+    assert found["scratch"].n_trials == 8
+    write_table(table, {"run": ["other"], "label": ["a"]})
+    with pytest.raises(InputError, match="expected labels of the runs"):
+        decode(own, planted, tmp_path / "none")
+    with pytest.raises(InputError, match="found 'task_label'"):
+        decode(replace(own, labels="task_label"), planted, tmp_path / "none")
+
+
+def test_runs_that_name_nobody_are_refused(
+    plant: Callable[..., Path], options: DecodingOptions, tmp_path: Path
+) -> None:
+    """They may be of a person whose other runs are learned from."""
+    planted = plant("time", n_people=4)
+    one = next((planted / "series").glob("*.tsv"))
+    one.rename(one.with_name("somebody.tsv"))
+
+    with pytest.raises(InputError, match="people are held out whole; found none in somebody"):
+        decode(with_events(options, planted), planted, tmp_path / "out")
+
+
+def test_events_and_labels_exclude_each_other(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="found neither"):
+        DecodingOptions()
+    with pytest.raises(SettingsError, match="found both"):
+        DecodingOptions(events=tmp_path, labels="x")
+    with pytest.raises(SettingsError, match="--folds of 2"):
+        DecodingOptions(labels="x", n_folds=1)
