@@ -49,9 +49,10 @@ class Relevance:
     @property
     def verdict(self) -> str:
         """Whether relevance depends on what was learned, in one sentence."""
-        if not self.checks:
+        known = [one for one in self.checks if np.isfinite(one.correlation)]
+        if not known:
             return ""
-        last = self.checks[-1]
+        last = known[-1]
         number = format_fixed(last.correlation, 2)
         if abs(last.correlation) < ALIKE:
             return (

