@@ -13,7 +13,7 @@ from sklearn.utils import Tags
 from sklearn.utils.validation import check_is_fitted
 
 from kraken_bids.bids.repetition_time import is_repetition_time
-from kraken_bids.cohort.alike_series import check_alike
+from kraken_bids.cohort.alike_series import check_alike, order_regions
 from kraken_bids.cohort.series_files import RegionSeries
 from kraken_bids.cohort.standardised_runs import AS_GIVEN, ZSCORE, standardise_run
 from kraken_bids.exceptions import ConnectomeError, SettingsError
@@ -79,7 +79,8 @@ class SeriesEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         Parameters
         ----------
         X : sequence of array of shape (n_volumes, n_regions)
-            Series of any lengths, or an array [n_series, n_volumes, n_regions].
+            Series of any lengths, or an array [n_series, n_volumes, n_regions]. Tables of pandas
+            are put into the model's order of regions by the names of their columns.
         y : None
             Not looked at.
 
@@ -92,7 +93,6 @@ class SeriesEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         SettingsError
             If the repetition time is no number of seconds, or the normalisation unknown.
         """
-        series = _list_series(X)
         if not is_repetition_time(self.repetition_time):
             raise SettingsError(
                 "SeriesEncoder: expected repetition_time in seconds; found "
@@ -104,6 +104,7 @@ class SeriesEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
                 f"{self.normalization!r}."
             )
         self.model_ = self._load()
+        series = _list_series(X, self.model_.data)
         self._check(series)
         self.n_features_in_ = series[0].shape[1]
         self._n_features_out = self.model_.architecture.embedding
@@ -127,7 +128,7 @@ class SeriesEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
             If there is none, regions are others, or one has no values or does not vary.
         """
         check_is_fitted(self)
-        series = _list_series(X)
+        series = _list_series(X, self.model_.data)
         self._check(series)
         wanted = self.normalization or self.model_.data.normalization
         scaled = [_scale(one, k, wanted) for k, one in enumerate(series, start=1)]
@@ -177,14 +178,21 @@ class SeriesEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         check_alike(given, data)
 
 
-def _list_series(X: Sequence[ArrayLike] | Floats) -> list[Floats]:
-    """Arrays of two axes, whatever holds them."""
+def _list_series(X: Sequence[ArrayLike] | Floats, data: SeriesData) -> list[Floats]:
+    """Arrays of two axes, whatever holds them; those with names in the order of a model."""
     if isinstance(X, np.ndarray) and X.ndim == 2 and X.dtype != object:
         raise ConnectomeError(
             f"expected a list of series [n_volumes, n_regions]; found one array of shape "
             f"{X.shape}. Give a single series as [series]."
         )
-    found: list[Floats] = [np.asarray(one, np.float64) for one in X]
+    found: list[Floats] = []
+    for k, one in enumerate(X, start=1):
+        values, names = np.asarray(one, np.float64), tuple(map(str, getattr(one, "columns", ())))
+        where = f"series {k}"
+        order = (
+            order_regions(names, len(names), data, where=where, is_said=True) if names else None
+        )
+        found.append(values if order is None else values[:, order])
     wrong = [one.shape for one in found if one.ndim != 2 or not one.size]
     if wrong or not found:
         raise ConnectomeError(

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -95,6 +96,15 @@ def test_it_is_a_step_of_a_pipeline(encoder: SeriesEncoder, tmp_path: Path) -> N
     assert clone(encoder).model is encoder.model
     with pytest.raises(NotFittedError):
         clone(encoder).transform(series)
+
+
+def test_tables_are_put_into_the_order_of_the_model_by_name() -> None:
+    names, series = list("abcde"), simulate()
+    encoder = SeriesEncoder(make_model(regions=tuple(names)), repetition_time=2.0)
+    tables = [pd.DataFrame(one, columns=names)[list("cabed")] for one in series]
+    np.testing.assert_array_equal(encoder.fit_transform(tables), encoder.fit_transform(series))
+    with pytest.raises(ConnectomeError, match=r"series 1: .*found none called e"):
+        encoder.fit([one.rename(columns={"e": "f"}) for one in tables])
 
 
 def test_series_of_another_kind_are_refused(encoder: SeriesEncoder) -> None:

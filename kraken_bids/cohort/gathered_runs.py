@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.cohort.alike_series import order_regions
-from kraken_bids.cohort.series_files import SAMPLES, RegionSeries
+from kraken_bids.cohort.series_files import RegionSeries
 from kraken_bids.cohort.standardised_runs import (
     ZSCORE,
     StandardisedRun,
     find_time,
-    is_sample,
+    is_tar,
     standardise_run,
 )
 from kraken_bids.exceptions import ConnectomeError, name_few
@@ -73,6 +73,8 @@ class GatheredRuns:
     recipe: dict[str, list[Any]] = field(default_factory=dict)
     left_out: dict[str, list[str]] = field(default_factory=dict)
     n_counted: int = 0
+    n_sampled: int = 0
+    sampled: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
     sums: NDArray[np.float64] = field(default_factory=lambda: np.zeros(1))
 
     def add(self, scan: RegionSeries) -> None:
@@ -82,7 +84,7 @@ class GatheredRuns:
         if isinstance(ready, str):
             self.left_out.setdefault(ready, []).append(scan.name)
             return
-        facts = Facts() if is_sample(scan) else read_facts(sidecar_path(scan.path))
+        facts = Facts() if is_tar(scan.path) else read_facts(sidecar_path(scan.path))
         time, rule = find_time(scan, facts, self.given_time)
         self.rules[rule] = None
         for key in RECIPE:
@@ -110,7 +112,11 @@ class GatheredRuns:
         self.file.write(np.ascontiguousarray(values).data)
         counted = ready.values[ready.kept]
         self.n_counted += len(counted)
-        self.sums = self.sums + np.stack([counted.sum(axis=0), (counted**2).sum(axis=0)])
+        sums = np.stack([counted.sum(axis=0), (counted**2).sum(axis=0)])
+        self.sums = self.sums + sums
+        if is_tar(scan.path):
+            self.n_sampled += counted.size
+            self.sampled += sums.sum(axis=1)
         last = self.runs[-1] if self.runs else None
         self.kept.append(ready.kept)
         self.runs.append(
@@ -185,17 +191,16 @@ class GatheredRuns:
 
     def _check_scale(self) -> None:
         """Refuse samples of tars that are not z-scored: each is a part of its run only."""
-        means, squares = (self.sums / self.n_counted).mean(axis=1)
-        deviation = np.sqrt(max(squares - means**2, 0))
-        is_all = self.normalization == ZSCORE and all(
-            run.path.suffix.lower() == SAMPLES for run in self.runs
-        )
-        if is_all and (abs(means) > 0.5 or not 0.5 < deviation < 2):
+        if self.normalization != ZSCORE or not self.n_sampled:
+            return
+        mean, square = self.sampled / self.n_sampled
+        deviation = np.sqrt(max(square - mean**2, 0))
+        if abs(mean) > 0.5 or not 0.5 < deviation < 2:
+            tars = list(dict.fromkeys(run.path.name for run in self.runs if is_tar(run.path)))
             raise ConnectomeError(
-                f"expected z-scored series in {self.runs[0].path} and the other tars, as the "
-                f"published ones are; found mean {means:.3g}, standard deviation {deviation:.3g}. "
-                "Z-score each run before it is cut into samples, or take the values as they are: "
-                "--normalization none."
+                f"expected z-scored series in {name_few(tars)}, as the published ones are; found "
+                f"mean {mean:.3g}, standard deviation {deviation:.3g}. Z-score each run before it "
+                "is cut into samples, or take the values as they are: --normalization none."
             )
 
 

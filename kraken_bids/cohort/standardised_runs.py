@@ -1,6 +1,7 @@
 """One run of region series, ready for a model: which volumes count, scaling, repetition time."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +56,7 @@ def standardise_run(
     if kept.sum() < shortest:
         return f"{kept.sum()} of {len(values)} volumes count, at least {shortest} must"
     means = values[kept].mean(axis=0)
-    if normalization == ZSCORE and not is_sample(scan):
+    if normalization == ZSCORE and not is_tar(scan.path):
         constant = np.ptp(values[kept], axis=0) == 0
         if constant.any():
             return f"no variation in {_name_regions(scan, constant)}"
@@ -64,9 +65,9 @@ def standardise_run(
     return StandardisedRun(np.where(kept[:, None], values, means), kept)
 
 
-def is_sample(scan: RegionSeries) -> bool:
-    """Whether a scan is a sample of a tar."""
-    return scan.path.suffix.lower() == SAMPLES
+def is_tar(path: Path) -> bool:
+    """Whether the scans of a file are samples of a tar."""
+    return path.suffix.lower() == SAMPLES
 
 
 def find_time(scan: RegionSeries, facts: Facts, given: float | None) -> tuple[float, str]:

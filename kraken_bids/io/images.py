@@ -199,7 +199,7 @@ def _check_kind(header: ImageHeader, path: Path, n_each: int) -> None:
     if n_each == 1 and (len(header.shape) < 3 or set(header.shape[3:]) - {1}):
         raise InputError(
             f"expected an image with three axes in {path}; found shape {header.shape}. Give one "
-            "image, not a probabilistic atlas or a series."
+            "image, not a probabilistic atlas (kraken-tools fc --maps takes one) or a series."
         )
 
 

@@ -108,9 +108,9 @@ def maps_on_grid(path: Path, bold: Bold, inside: NDArray[np.bool_] | None) -> Gr
                 target_shape=bold.shape[:3],
                 target_affine=bold.affine,
             ).ravel(order="F")
-        places.append(np.flatnonzero(flat & (one != 0)))
+        places.append(np.flatnonzero(flat & (one != 0)).astype(np.int32))
         values.append(one[places[-1]].astype(np.float64))
-    voxels = np.unique(np.concatenate(places))
+    voxels = np.unique(np.concatenate(places)).astype(np.intp)
     if not len(voxels):
         raise InputError(
             f"{path}: expected maps inside the mask and field of view of {bold.path}; found none "
