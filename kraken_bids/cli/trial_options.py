@@ -11,8 +11,6 @@ from kraken_bids.cli.recipe_options import option
 if TYPE_CHECKING:
     from kraken_bids.cohort.trials import TrialWindow
 
-PAPERS = ("mdtb", "hcp", "deeplight")
-
 trial_options = add_options(
     option(
         "--events", type=FILE, metavar="BIDS_DIR",
@@ -26,18 +24,21 @@ trial_options = add_options(
         help="Kinds of events to take; kinds with one label are one class  [all]",
     ),
     option(
-        "--window", type=click.Choice(PAPERS),
-        help="Volumes of an event as in a paper: mdtb 3 s and hcp 2.88 s behind it (Thomas 2022), "
-        "deeplight (Thomas 2021).",
+        "--windows", type=click.Choice(["mdtb", "hcp", "deeplight"]), default="mdtb",
+        help="Volumes of an event: 3 s after it (mdtb), 2.88 s after it (hcp), or from its second "
+        "volume to 1.44 s past its end (deeplight).",
     ),
     option(
         "--onset-lag", "lag", type=float, metavar="SECONDS",
-        help="By which volumes lie behind the event  [3, or that of --window]",
+        help="By which volumes lie behind the event  [that of --windows]",
     ),
-    option("--discard", "discarded", type=int, metavar="N", help="First volumes left out  [0]"),
+    option(
+        "--discard", "discarded", type=int, metavar="N",
+        help="First volumes left out  [that of --windows]",
+    ),
     option(
         "--after-end", type=float, metavar="SECONDS",
-        help="By which the window is longer than the event  [0]",
+        help="By which the window is longer than the event  [that of --windows]",
     ),
     option(
         "--duration", type=float, metavar="SECONDS",
@@ -48,10 +49,9 @@ trial_options = add_options(
 
 def read_window(words: dict[str, Any]) -> "TrialWindow":
     """Take what :data:`trial_options` say of windows out of the words of a command."""
-    from kraken_bids.cohort.trials import WINDOWS, TrialWindow
+    from kraken_bids.cohort.trials import WINDOWS
 
-    paper = words.pop("window")
     names = ("lag", "discarded", "after_end", "duration")
     given = {name: words.pop(name) for name in names}
-    start = WINDOWS[paper] if paper else TrialWindow()
-    return replace(start, **{name: value for name, value in given.items() if value is not None})
+    known = {name: value for name, value in given.items() if value is not None}
+    return replace(WINDOWS[words.pop("windows")], **known)
