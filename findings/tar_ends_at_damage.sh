@@ -9,7 +9,7 @@
 # broke off between two members, or one flipped bit, leaves a shorter data set: no error, no warning.
 # webdataset reads through tarfile, so a training on such shards has fewer samples, and does not say so.
 #
-# Seen with Python 3.11 to 3.13 (TarFile.next: InvalidHeaderError, TruncatedHeaderError and
+# Seen with Python 3.11.7 (TarFile.next: InvalidHeaderError, TruncatedHeaderError and
 # EmptyHeaderError end the loop unless offset is 0) and webdataset 1.0.2.
 # Bears on us: io/sample_tars.py refuses a tar unless the block of zeros follows its last member.
 set -euo pipefail
