@@ -62,7 +62,7 @@ def _read_families(path: Path) -> None:
 def _list_states() -> Sequence[Seed]:
     from tempfile import TemporaryDirectory
 
-    from kraken_bids.pipeline.train.training_states import STATE_NAME, SavedState, write_state
+    from kraken_bids.pipeline.training_states import STATE_NAME, SavedState, write_state
 
     trainer, _ = _start_training()
     trainer.run_epoch()
@@ -73,7 +73,7 @@ def _list_states() -> Sequence[Seed]:
 
 
 def _read_state(path: Path) -> None:
-    from kraken_bids.pipeline.train.training_states import read_state
+    from kraken_bids.pipeline.training_states import read_state
 
     state = read_state(path.parent)
     assert state is not None

@@ -18,6 +18,7 @@ from kraken_bids.cli.commands.fetch import fetch
 from kraken_bids.cli.commands.finetune import finetune
 from kraken_bids.cli.commands.model_tools import convert, describe, merge
 from kraken_bids.cli.commands.predict import predict
+from kraken_bids.cli.commands.pretrain import pretrain
 from kraken_bids.cli.commands.qsirecon_spec import qsirecon_spec
 from kraken_bids.cli.commands.sc import sc
 from kraken_bids.cli.commands.train import train
@@ -50,6 +51,7 @@ main.add_command(fc)
 main.add_command(finetune)
 main.add_command(merge)
 main.add_command(predict)
+main.add_command(pretrain)
 main.add_command(qsirecon_spec)
 main.add_command(sc)
 main.add_command(train)

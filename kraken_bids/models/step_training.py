@@ -135,6 +135,10 @@ class StepTraining(Generic[Network, Batch]):
         self.network = network.to(self.device)
         self.step, self.n_skipped = 0, 0
         self._draw_batch, self._loss, self._settings = draw_batch, loss, settings
+        # torch.manual_seed notes where it was called from, which takes longer than a small step
+        self._generators = [torch.default_generator]
+        if self.device.type == "cuda":
+            self._generators.append(torch.cuda.default_generators[self.device.index or 0])
         self._named = {n: p for n, p in network.named_parameters() if p.requires_grad}
         decays = {n: p.ndim > 1 for n, p in self._named.items()}
         groups: list[dict[str, Any]] = [
@@ -151,7 +155,8 @@ class StepTraining(Generic[Network, Batch]):
         settings, step = self._settings, self.step
         batch = self._draw_batch(np.random.default_rng([settings.seed, step]), step)
         (seed,) = np.random.SeedSequence([settings.seed, step, 1]).generate_state(1, np.uint64)
-        torch.manual_seed(int(seed))
+        for generator in self._generators:
+            generator.manual_seed(int(seed))
         with self._casting():
             loss = self._loss(self.network, batch)
         loss.backward()  # type: ignore[no-untyped-call]

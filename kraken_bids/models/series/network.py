@@ -117,9 +117,10 @@ class SeriesNetwork(nn.Module):
         embedded = self.embedder(tokens, self._place(tokens))
         if isinstance(self.decoder, RecurrentBody):
             layout = Layout(tokens.lengths, embedded.device)
-            return self._unembed(self.decoder(embedded, layout)), None
+            scored = torch.from_numpy(tokens.scored).to(embedded.device)
+            return self.unembed(self.decoder(embedded, layout)[scored]), None
         if tokens.is_next is None:
-            return self._unembed(self._run(tokens, embedded, tokens.scored)), None
+            return self.unembed(self._run(tokens, embedded, tokens.scored)), None
         asking = np.union1d(tokens.scored, tokens.starts)
         hidden = self._run(tokens, embedded, asking)
         volumes, firsts = (
@@ -128,7 +129,7 @@ class SeriesNetwork(nn.Module):
         )
         assert isinstance(self.decoder, BidirectionalBody)
         logits = self.decoder.is_next_head(self.decoder.pooler_layer(hidden[firsts]))
-        return self._unembed(hidden[volumes]), logits[:, 0]
+        return self.unembed(hidden[volumes]), logits[:, 0]
 
     def encode(self, sequences: Sequences, values: Tensor | None = None) -> Tensor:
         """One vector for each sequence, [n_sequences, embedding].
@@ -173,7 +174,8 @@ class SeriesNetwork(nn.Module):
         )
         return hidden
 
-    def _unembed(self, hidden: Tensor) -> Tensor:
+    def unembed(self, hidden: Tensor) -> Tensor:
+        """Make volumes of hidden states."""
         volumes: Tensor = self.unembedder["model"](hidden) if len(self.unembedder) else hidden
         return volumes
 

@@ -1,6 +1,6 @@
 """What a network learns from series: batches that are drawn, and their loss.
 
-Differences from the release, all in ``docs/decisions/0063-objectives-on-series.md``.
+How this differs from the release: ``docs/decisions/0063-objectives-on-series.md``.
 """
 
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
 
@@ -19,14 +20,15 @@ from kraken_bids.models.series.sequences import (
     Sequences,
     Values,
     draw_windows,
+    find_time_ids,
     join_sequences,
 )
 from kraken_bids.models.series.tokens import (
     Tokens,
     mask_causally,
+    mask_nothing,
     mask_regions,
     mask_volumes,
-    show_all,
 )
 
 
@@ -40,18 +42,13 @@ class Runs:
     """Of each run, in seconds."""
     read: Callable[[int], Values]
     """Volumes of a run, [n_volumes, n_regions]; may be a view of a file."""
-
-    def pick(self, runs: Indices) -> "Runs":
-        """Give some of the runs."""
-        return Runs(
-            self.n_volumes[runs],
-            [self.repetition_times[run] for run in runs.tolist()],
-            lambda run: self.read(int(runs[run])),
-        )
+    count: Callable[[int], NDArray[np.bool_]] | None = None
+    """Whether each volume of a run counts; None: all do. The others are shown, and never asked
+    for."""
 
 
 class Objective:
-    """Draws batches of runs, and judges what a network makes of them.
+    """Draws batches of runs, with what is hidden in them.
 
     Parameters
     ----------
@@ -61,90 +58,70 @@ class Objective:
     Raises
     ------
     ConnectomeError
-        If a run is shorter than the shortest sequence, lasts longer than can be embedded, or
-        pairs are asked for and no two runs have the same repetition time.
+        If a run is shorter than the shortest sequence, or sequences last longer than can be
+        embedded.
+
+    Notes
+    -----
+    A run whose repetition time no other one has is never paired with another.
     """
 
     def __init__(self, runs: Runs, recipe: SeriesRecipe) -> None:
         self._runs, self._recipe = runs, recipe
-        self._is_paired = recipe.framework in {"bert", "netbert"}
-        self._others = self._list_others() if self._is_paired else []
+        _check_runs(runs, recipe)
+        self._others = _list_others(runs) if recipe.is_paired else []
 
     def draw(self, rng: np.random.Generator) -> Tokens:
         """Draw a batch."""
         recipe = self._recipe
-        if self._is_paired:
-            return self._draw_pairs(rng)
         runs = rng.integers(0, len(self._runs.n_volumes), recipe.batch_size)
         firsts, sizes = draw_windows(
             rng, self._runs.n_volumes[runs], shortest=recipe.shortest, longest=recipe.longest
         )
+        if recipe.is_paired:
+            return self._draw_pairs(rng, runs, firsts, sizes)
         sequences = self._read(runs, firsts, sizes)
-        is_causal = recipe.framework == "csm"
-        tokens = (
-            mask_causally(sequences, rng.integers(1, sizes)) if is_causal else complete(sequences)
-        )
-        return replace(tokens, runs=np.repeat(runs, sizes))
+        if recipe.framework == "csm":
+            return mask_causally(sequences, _draw_targets(rng, sequences))
+        return mask_nothing(sequences)
 
-    def _draw_pairs(self, rng: np.random.Generator) -> Tokens:
+    def _draw_pairs(
+        self, rng: np.random.Generator, runs: Indices, firsts: Indices, sizes: Indices
+    ) -> Tokens:
         """Draw pairs of windows of one run with a gap between them, half of them of two runs."""
-        recipe, n = self._recipe, self._recipe.batch_size
-        runs = rng.integers(0, len(self._runs.n_volumes), n)
-        firsts, sizes = draw_windows(
-            rng, self._runs.n_volumes[runs], shortest=recipe.shortest, longest=recipe.longest
-        )
+        recipe, n = self._recipe, len(runs)
         gaps = np.minimum(rng.integers(*recipe.gaps, n, endpoint=True), sizes - 2)
         halves = (sizes - gaps) // 2
         is_next = rng.random(n) < 0.5
+        is_next |= [not self._others[run].size for run in runs.tolist()]
         seconds, behind = runs.copy(), firsts + halves + gaps
         for k in np.flatnonzero(~is_next).tolist():
             seconds[k] = rng.choice(self._others[runs[k]])
+            halves[k] = min(halves[k], self._runs.n_volumes[seconds[k]])
             behind[k] = rng.integers(0, self._runs.n_volumes[seconds[k]] - halves[k] + 1)
         pairs = self._read(
             np.c_[runs, seconds].ravel(), np.c_[firsts, behind].ravel(), np.repeat(halves, 2)
         )
         labels = is_next.astype(np.float32)
-        of_runs = np.repeat(np.c_[runs, seconds].ravel(), np.repeat(halves, 2))
+        # one at least is hidden: a batch without any would have no loss
         if recipe.framework == "bert":
-            masked = rng.random(len(pairs.values)) < recipe.masking_rate
-            masked[rng.integers(0, len(masked))] = True  # a batch without any has no loss
-            return replace(mask_volumes(pairs, masked, labels), runs=of_runs)
-        regions = rng.random((n, pairs.values.shape[1])) < recipe.masking_rate
-        regions[rng.integers(0, n), rng.integers(0, regions.shape[1])] = True
-        return replace(mask_regions(pairs, regions, labels), runs=of_runs)
+            volumes = rng.random(len(pairs.values))
+            return mask_volumes(pairs, volumes <= max(recipe.masking_rate, volumes.min()), labels)
+        regions = rng.random((n, pairs.values.shape[1]))
+        return mask_regions(pairs, regions <= max(recipe.masking_rate, regions.min()), labels)
 
     def _read(self, runs: Indices, firsts: Indices, sizes: Indices) -> Sequences:
-        return join_sequences(
-            [
-                self._runs.read(run)[first : first + size]
-                for run, first, size in zip(
-                    runs.tolist(), firsts.tolist(), sizes.tolist(), strict=True
-                )
-            ],
-            [self._runs.repetition_times[run] for run in runs.tolist()],
+        owners = runs.tolist()
+        parts = [slice(first, first + size) for first, size in zip(firsts, sizes, strict=True)]
+        times = [self._runs.repetition_times[run] for run in owners]
+        sequences = join_sequences(
+            [self._runs.read(run)[part] for run, part in zip(owners, parts, strict=True)], times
         )
-
-    def _list_others(self) -> list[Indices]:
-        """List the runs of the same repetition time as each run: another one would tell."""
-        times = np.array(self._runs.repetition_times)
-        everyone = np.arange(len(times))
-        others = [
-            np.flatnonzero((times == time) & (everyone != k)) for k, time in enumerate(times)
-        ]
-        alone = [k for k, found in enumerate(others) if not found.size]
-        if alone:
-            raise ConnectomeError(
-                f"expected at least two runs of each repetition time, to make pairs of; found one "
-                f"of {times[alone[0]]:g} s. Give more runs, leave that one out, or use the "
-                "framework csm or autoencoder."
-            )
-        return others
-
-
-def complete(sequences: Sequences) -> Tokens:
-    """Show sequences whole, all of which is to be given again."""
-    tokens = show_all(sequences, cls="none")
-    return replace(tokens, scored=tokens.sources, scored_rows=tokens.sources)
+        count = self._runs.count
+        if count is None:
+            return replace(sequences, runs=runs)
+        counts = [count(run)[part] for run, part in zip(owners, parts, strict=True)]
+        return replace(sequences, runs=runs, counts=np.concatenate(counts))
 
 
 def compute_loss(network: SeriesNetwork, tokens: Tokens) -> Tensor:
@@ -169,3 +146,32 @@ def compute_error(volumes: Tensor, tokens: Tokens) -> Tensor:
     if tokens.entries is None:
         return errors.mean()
     return errors[torch.from_numpy(tokens.entries).to(errors.device)].mean()
+
+
+def _draw_targets(rng: np.random.Generator, sequences: Sequences) -> Indices:
+    """Draw a volume of each sequence, not the first, and one that counts where there is one."""
+    keys = rng.random(len(sequences.values))
+    if sequences.counts is not None:
+        keys[~sequences.counts] -= 1
+    keys[sequences.starts] = -2
+    parts = np.split(keys, sequences.starts[1:])
+    return np.array([part.argmax() for part in parts], np.intp)
+
+
+def _check_runs(runs: Runs, recipe: SeriesRecipe) -> None:
+    short = np.flatnonzero(runs.n_volumes < recipe.shortest)
+    if short.size or not len(runs.n_volumes):
+        raise ConnectomeError(
+            f"expected runs of at least {recipe.shortest} volumes, the shortest sequence; found "
+            f"{len(short)} of {len(runs.n_volumes)} that are shorter. Leave them out, or let "
+            "sequences be shorter."
+        )
+    for n_volumes, time in {*zip(runs.n_volumes.tolist(), runs.repetition_times, strict=True)}:
+        find_time_ids(min(n_volumes, recipe.longest), time)
+
+
+def _list_others(runs: Runs) -> list[Indices]:
+    """List the runs of the same repetition time as each run: another one would tell."""
+    times = np.array(runs.repetition_times)
+    everyone = np.arange(len(times))
+    return [np.flatnonzero((times == time) & (everyone != k)) for k, time in enumerate(times)]

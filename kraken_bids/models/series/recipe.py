@@ -58,6 +58,11 @@ class SeriesRecipe:
                 f"found {self.masking_rate:g} and {self.gaps}."
             )
 
+    @property
+    def is_paired(self) -> bool:
+        """Whether sequences come in pairs, whose order is judged too."""
+        return self.framework in {"bert", "netbert"}
+
     def design(self, n_regions: int, n_classes: int = 0) -> SeriesArchitecture:
         """Describe the network for series of these regions."""
         return SeriesArchitecture(
@@ -91,9 +96,8 @@ def choose_recipe(preset: str, framework: str) -> SeriesRecipe:
     """
     if preset not in PRESETS:
         raise SettingsError(f"expected a preset {', '.join(PRESETS)}; found {preset!r}.")
-    is_paired = framework in {"bert", "netbert"}
     recipe = SeriesRecipe(framework=framework)
-    if is_paired:
+    if recipe.is_paired:
         recipe = replace(recipe, shortest=15, longest=55, batch_size=16)
     if framework == "netbert":
         recipe = replace(recipe, masking_rate=0.1)

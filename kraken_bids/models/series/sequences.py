@@ -23,6 +23,10 @@ class Sequences:
     """Volumes of each sequence."""
     time_ids: Indices
     """Place of each volume on the grid of times, counted from the start of its sequence."""
+    runs: Indices | None = None
+    """Run that each sequence was drawn from; None where it was not drawn."""
+    counts: NDArray[np.bool_] | None = None
+    """Whether each volume counts, and may be asked for; None: all do."""
 
     @property
     def starts(self) -> Indices:

@@ -28,6 +28,8 @@ class TrainingPoint:
     })  # fmt: skip
     metric: str = column("what is measured", levels={
         "loss": "mean loss: of the steps since the row before, or over all validation sequences",
+        "error": "mean absolute error over what was hidden",
+        "order": "share of pairs of which it was told right whether they follow each other",
         "accuracy": "share of trials decoded right",
         "learning_rate": "of the step",
     })  # fmt: skip

@@ -1,6 +1,6 @@
 """What a network is shown of sequences, and what it has to fill in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,8 +16,8 @@ MASK, CLS, SEP = 0, 1, 2
 class Tokens:
     """What a network is shown; one sequence after the other, without padding."""
 
-    values: Values
-    """Volumes, [n_volumes, n_regions]."""
+    sequences: Sequences
+    """Volumes; of pairs, first and second half by turns."""
     sources: Indices
     """Row of ``values`` that each token is; from ``n_volumes`` on, a special vector."""
     time_ids: Indices
@@ -38,8 +38,17 @@ class Tokens:
     """Place of each volume in its sequence, which says what hides a region."""
     is_next: Values | None = None
     """1 where the halves of a pair follow each other, else 0."""
-    runs: Indices | None = None
-    """Run that each volume is of, by its number; None where it does not matter."""
+
+    @property
+    def values(self) -> Values:
+        """Volumes, [n_volumes, n_regions]."""
+        return self.sequences.values
+
+    @property
+    def runs(self) -> Indices | None:
+        """Run that each volume is of, by its number; None where it was not drawn of any."""
+        runs = self.sequences.runs
+        return None if runs is None else np.repeat(runs, self.sequences.lengths)
 
     @property
     def starts(self) -> Indices:
@@ -69,7 +78,7 @@ def mask_causally(sequences: Sequences, targets: Indices) -> Tokens:
     sources = rows.copy()
     sources[scored] = len(sequences.values) + MASK
     return Tokens(
-        values=sequences.values, sources=sources, time_ids=sequences.time_ids[rows],
+        sequences=sequences, sources=sources, time_ids=sequences.time_ids[rows],
         lengths=lengths, scored=scored, scored_rows=rows[scored],
     )  # fmt: skip
 
@@ -85,14 +94,21 @@ def show_all(sequences: Sequences, *, cls: str) -> Tokens:
     """
     rows = np.arange(len(sequences.values))
     if cls == "none":
-        return Tokens(sequences.values, rows, sequences.time_ids, sequences.lengths)
+        return Tokens(sequences, rows, sequences.time_ids, sequences.lengths)
     behind = sequences.starts + (sequences.lengths if cls == "last" else 0)
     return Tokens(
-        sequences.values,
+        sequences,
         np.insert(rows, behind, len(rows) + CLS),
         np.insert(sequences.time_ids, behind, N_TIMES),
         sequences.lengths + 1,
     )
+
+
+def mask_nothing(sequences: Sequences) -> Tokens:
+    """Show sequences whole, all of which is to be given again."""
+    rows = np.arange(len(sequences.values))
+    scored = rows if sequences.counts is None else rows[sequences.counts]
+    return replace(show_all(sequences, cls="none"), scored=scored, scored_rows=scored)
 
 
 def mask_volumes(pairs: Sequences, masked: NDArray[np.bool_], is_next: Values) -> Tokens:
@@ -120,10 +136,7 @@ def mask_regions(pairs: Sequences, regions: NDArray[np.bool_], is_next: Values) 
     tokens = _join_pairs(pairs, np.asarray(hidden.any(1)), is_next, whole=False)
     assert tokens.scored_rows is not None
     places = np.arange(len(hidden)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    return Tokens(**{
-        **vars(tokens), "hidden": hidden, "places": places,
-        "entries": hidden[tokens.scored_rows],
-    })  # fmt: skip
+    return replace(tokens, hidden=hidden, places=places, entries=hidden[tokens.scored_rows])
 
 
 def _join_pairs(
@@ -131,6 +144,8 @@ def _join_pairs(
 ) -> Tokens:
     """Tokens of pairs; ``scored`` volumes are to be filled in, and hidden if ``whole``."""
     n_volumes = len(pairs.values)
+    if pairs.counts is not None:
+        scored = scored & pairs.counts
     firsts, ends = pairs.starts[::2], np.cumsum(pairs.lengths)
     where = np.concatenate([firsts, ends])
     # SEP of a pair stands before CLS of the next
@@ -147,7 +162,7 @@ def _join_pairs(
     filled[is_volume] = scored
     sources = np.where(filled, n_volumes + MASK, rows) if whole else rows
     return Tokens(
-        values=pairs.values,
+        sequences=pairs,
         sources=sources,
         time_ids=np.insert(pairs.time_ids, where[order], N_TIMES),
         lengths=pairs.lengths.reshape(-1, 2).sum(1) + 3,

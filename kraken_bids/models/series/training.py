@@ -1,17 +1,22 @@
 """Training on series: a recipe and runs in, a network out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.models.series.network import SeriesNetwork
-from kraken_bids.models.series.objectives import Objective, Runs, compute_loss
+from kraken_bids.models.series.objectives import Objective, Runs, compute_error, compute_loss
 from kraken_bids.models.series.recipe import SeriesRecipe
 from kraken_bids.models.series.tokens import Tokens
 from kraken_bids.models.step_training import StepResult, StepState, StepTraining, train_steps
 
 Watch = Callable[[StepTraining[SeriesNetwork, Tokens], StepResult], bool]
+N_SPECIAL = 3
+"""Special tokens of a sequence, at most."""
 
 
 def make_network(recipe: SeriesRecipe, n_regions: int, n_classes: int = 0) -> SeriesNetwork:
@@ -45,12 +50,61 @@ def pretrain_network(
 
     Raises
     ------
+    SettingsError
+        If sequences may be longer than the network has positions.
     ConnectomeError
-        If runs are too short, or steps not finite.
+        If runs are too short, steps not finite, or pairs are asked for and no two runs have the
+        same repetition time.
     """
+    if recipe.is_paired and len({*runs.repetition_times}) == len(runs.repetition_times):
+        raise ConnectomeError(
+            "expected at least two training runs of one repetition time, to make pairs of; found "
+            f"{len(runs.repetition_times)} in all. Give more, or the framework csm or autoencoder."
+        )
+    n_positions = network.architecture.n_positions
+    if recipe.longest + N_SPECIAL > n_positions:
+        raise SettingsError(
+            f"expected sequences of at most {n_positions - N_SPECIAL} volumes, for which the "
+            f"network has positions; found {recipe.longest}. Give --longest."
+        )
     objective = Objective(runs, recipe)
 
     def draw(rng: np.random.Generator, _: int) -> Tokens:
         return objective.draw(rng)
 
     return train_steps(network, draw, compute_loss, recipe.steps, state=state, watch=watch)
+
+
+def judge_batch(network: SeriesNetwork, tokens: Tokens) -> dict[str, float]:
+    """Judge a network without dropout: ``loss``, ``error`` and, of pairs, ``order``.
+
+    ``error`` is the mean absolute error of what was hidden, ``order`` the share of pairs of which
+    it is told right whether they follow each other.
+    """
+    with evaluating(network):
+        volumes, logits = network.reconstruct(tokens)
+        found = {
+            "loss": float(compute_loss(network, tokens)),
+            "error": float(compute_error(volumes, tokens)),
+        }
+    if logits is not None and tokens.is_next is not None:
+        found["order"] = float(((logits.cpu().numpy() > 0) == (tokens.is_next > 0)).mean())
+    return found
+
+
+def fill_in(network: SeriesNetwork, tokens: Tokens) -> NDArray[np.float32]:
+    """Volumes as a network fills them in, [n_volumes, n_regions]; 0 where nothing was hidden."""
+    found = np.zeros_like(tokens.values)
+    with evaluating(network):
+        found[tokens.scored_rows] = network.reconstruct(tokens)[0].float().cpu().numpy()
+    return found
+
+
+@contextmanager
+def evaluating(network: SeriesNetwork) -> Iterator[None]:
+    """Compute without dropout and gradients, inside."""
+    was_training = network.training
+    network.eval()
+    with torch.inference_mode():
+        yield
+    network.train(was_training)

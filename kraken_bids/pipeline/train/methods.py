@@ -15,8 +15,8 @@ from kraken_bids.models.krakencoder.recipe import TrainingData
 from kraken_bids.models.krakencoder.training import Trainer
 from kraken_bids.pipeline.train.reduced_cohort import ReducedCohort
 from kraken_bids.pipeline.train.training_options import TrainingOptions
-from kraken_bids.pipeline.train.training_states import read_state
 from kraken_bids.pipeline.train.training_watch import TrainingWatch
+from kraken_bids.pipeline.training_states import read_state
 
 logger = logging.getLogger(__name__)
 

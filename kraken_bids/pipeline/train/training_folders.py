@@ -17,7 +17,7 @@ from kraken_bids.models.splits import PARTS
 from kraken_bids.pipeline.train.edge_files import digest_edges
 from kraken_bids.pipeline.train.reduced_cohort import ReducedCohort
 from kraken_bids.pipeline.train.training_options import TrainingOptions
-from kraken_bids.pipeline.train.training_states import STATE_NAME
+from kraken_bids.pipeline.training_states import STATE_NAME
 
 UNFINISHED = "unfinished"
 COMPLETE = "complete"

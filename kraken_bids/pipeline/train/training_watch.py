@@ -14,8 +14,8 @@ from kraken_bids.pipeline.train.reduced_cohort import ReducedCohort
 from kraken_bids.pipeline.train.training_history import History
 from kraken_bids.pipeline.train.training_options import TrainingOptions
 from kraken_bids.pipeline.train.training_pictures import draw_heatmaps, draw_history
-from kraken_bids.pipeline.train.training_states import SavedState, write_state
 from kraken_bids.pipeline.train.validation import BEST_METRIC, Figure, Validator, average
+from kraken_bids.pipeline.training_states import SavedState, write_state
 
 logger = logging.getLogger(__name__)
 

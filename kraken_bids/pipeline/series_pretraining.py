@@ -1,0 +1,214 @@
+"""Pretraining: region series in, a network that fills in what is hidden of them out."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids import __version__
+from kraken_bids.cohort.output_checks import check_no_input
+from kraken_bids.cohort.series_store import SeriesStore, gather_series
+from kraken_bids.cohort.training_subjects import SUBJECTS
+from kraken_bids.exceptions import SettingsError
+from kraken_bids.io.files import atomic_path, remove_leftovers
+from kraken_bids.io.records import write_records
+from kraken_bids.io.writing import write_table
+from kraken_bids.models.series.checkpoint import read_series_model, write_series_model
+from kraken_bids.models.series.data_description import SeriesData
+from kraken_bids.models.series.model import SeriesModel
+from kraken_bids.models.series.network import SeriesNetwork
+from kraken_bids.models.series.objectives import Objective
+from kraken_bids.models.series.parity import trace_network
+from kraken_bids.models.series.peers import PeerLoss
+from kraken_bids.models.series.published_weights import read_published_network
+from kraken_bids.models.series.training import make_network, pretrain_network
+from kraken_bids.models.splits import PARTS, Split
+from kraken_bids.models.step_training import find_device
+from kraken_bids.pipeline.model_training import find_families
+from kraken_bids.pipeline.series.held_out_sequences import (
+    HeldOutSequences,
+    list_runs,
+    pick_overall,
+)
+from kraken_bids.pipeline.series.pretraining_folder import PretrainingFolder
+from kraken_bids.pipeline.series.pretraining_options import PretrainingOptions
+from kraken_bids.pipeline.series.pretraining_watch import PretrainingWatch
+from kraken_bids.pipeline.train.subject_splits import choose_split
+from kraken_bids.pipeline.training_states import read_state
+from kraken_bids.report.series_page import draw_series_page
+
+logger = logging.getLogger(__name__)
+
+PARITY_NAME, PEERS_NAME = "parity.npz", "peers.tsv"
+
+
+def pretrain_series(
+    sources: Sequence[str | Path], output: Path, options: PretrainingOptions
+) -> SeriesModel:
+    """Pretrain a network on region series and write it as a folder; returns the model.
+
+    Parameters
+    ----------
+    sources : sequence of str or Path
+        As of :func:`~kraken_bids.cohort.series_store.gather_series`.
+    output : Path
+        Gets the model, ``history.tsv``, ``splits.tsv``, ``peers.tsv``, ``training.json`` and
+        ``report.html``; until it is complete, what an interrupted training goes on from.
+
+    Raises
+    ------
+    KrakenBidsError
+        As the stages do: options, files, numbers, a full disk.
+    """
+    inputs = [*sources, options.weights, options.splits, options.participants]
+    check_no_input([("--output", output)], inputs)
+    find_device(options.recipe.steps.device)
+    folder = PretrainingFolder(output, options.to_json())
+    start, like = _read_weights(options)
+    folder.check(resume=options.resume)
+    store = gather_series(
+        sources, output, shortest=options.recipe.shortest, like=like, **options.reading
+    )
+    people, split = _split_people(store, sources, options)
+    parts = {part: [people[k] for k in getattr(split, part).tolist()] for part in PARTS}
+    if folder.enter(store, parts):
+        logger.info("%s is complete: nothing is left to do", output)
+        return read_series_model(output)
+    remove_leftovers(output)
+    named = {name: part for part, names in parts.items() for name in names}
+    write_table(
+        output / "splits.tsv", {"participant_id": list(named), "split": list(named.values())}
+    )
+    network = start or make_network(options.recipe, store.n_regions)
+    facts = _train(network, store, parts, options, output=output)
+    model = _make_model(network, store, parts, options, facts=facts)
+    write_series_model(model, output)
+    folder.close(**facts)
+    draw_series_page(output)
+    return model
+
+
+def _train(
+    network: SeriesNetwork,
+    store: SeriesStore,
+    parts: Mapping[str, list[str]],
+    options: PretrainingOptions,
+    *,
+    output: Path,
+) -> dict[str, Any]:
+    """Train a network in place, and write what it is worth beside its peers; gives facts."""
+    recipe = options.recipe
+    training, validation = (_find_runs(store, parts[name]) for name in ("train", "validation"))
+    runs = list_runs(store, training)
+    if options.parity:
+        tokens = Objective(runs, recipe).draw(np.random.default_rng([recipe.steps.seed, 0]))
+        with atomic_path(output / PARITY_NAME) as temporary, temporary.open("wb") as file:
+            arrays: dict[str, Any] = {**trace_network(network, tokens)}
+            np.savez(file, **arrays)
+    held_out = None
+    if validation.size:
+        held_out = HeldOutSequences.draw(store, training, validation, recipe)
+    watch = PretrainingWatch(output, recipe.steps.n_steps, options.interval, held_out)
+    saved = read_state(output) if options.resume else None
+    state = watch.resume(saved) if saved else None
+    reached = pretrain_network(network, runs, recipe, state=state, watch=watch)
+    losses = held_out.tabulate(network) if held_out is not None else []
+    if held_out is not None:
+        write_records(
+            output / PEERS_NAME, [PeerLoss], [[one] for one in losses],
+            description="Errors of the network and of simpler predictors, on the same values",
+            facts={"RidgePenalty": held_out.peers.penalty},
+        )  # fmt: skip
+    for name, loss in pick_overall(losses).items():
+        logger.info("held-out error: %.4f %s", loss, name)
+    return {
+        "TrainingSeconds": round(watch.seconds, 1),
+        "Steps": reached.step,
+        "SkippedSteps": reached.n_skipped,
+        "HeldOutErrors": dict(pick_overall(losses)),
+    }
+
+
+def _make_model(
+    network: SeriesNetwork,
+    store: SeriesStore,
+    parts: Mapping[str, list[str]],
+    options: PretrainingOptions,
+    *,
+    facts: Mapping[str, Any],
+) -> SeriesModel:
+    seed = options.recipe.steps.seed
+    splits = {name: tuple(own) for name, own in parts.items()}
+    return SeriesModel(
+        network.cpu(),
+        replace(store.describe(), splits=splits, seed=seed),
+        longest=options.recipe.longest,
+        provenance={
+            "Recipe": options.recipe.to_json(),
+            SUBJECTS: parts["train"],
+            "StartedFrom": options.weights.name if options.weights else None,
+            **facts,
+            "SoftwareVersion": __version__,
+        },
+    )
+
+
+def _read_weights(options: PretrainingOptions) -> tuple[SeriesNetwork | None, SeriesData | None]:
+    """Network to begin with, and what its series were, as far as they are known.
+
+    Raises
+    ------
+    SettingsError
+        If it is of another framework.
+    CheckpointError
+        If it cannot be read.
+    """
+    if options.weights is None:
+        return None, None
+    like = None
+    if options.weights.is_dir():
+        model = read_series_model(options.weights)
+        # of another repetition time it may go on learning
+        network, like = model.network, replace(model.data, repetition_times=())
+    else:
+        network = read_published_network(options.weights)
+    framework = network.architecture.framework
+    if framework != options.recipe.framework or network.architecture.n_classes:
+        raise SettingsError(
+            f"--weights: expected a pretrained network of the framework "
+            f"{options.recipe.framework}; found {options.weights}, {framework} with "
+            f"{network.architecture.n_classes} classes. Give --framework {framework}, or other "
+            "weights."
+        )
+    return network, like
+
+
+def _split_people(
+    store: SeriesStore, sources: Sequence[str | Path], options: PretrainingOptions
+) -> tuple[list[str], Split]:
+    """People of a store, and who of them trains; one at least is held out, if there are two."""
+    people = sorted({run.subject for run in store.runs})
+    families = find_families(
+        people, list(map(str, sources)), options.families, options.participants
+    )
+    share = options.validation_share
+    if share and len({*families}) > 1:
+        share = max(share, 1 / len(people))
+    split = choose_split(
+        people, file=options.splits, families=families, shares=(0.0, share),
+        seed=options.recipe.steps.seed,
+    )  # fmt: skip
+    if not split.validation.size:
+        logger.warning(
+            "nobody is held out: nothing will say what the network is worth for people it has "
+            "not seen. Give more subjects, --validation-share or --splits."
+        )
+    return people, split
+
+
+def _find_runs(store: SeriesStore, people: Sequence[str]) -> NDArray[np.intp]:
+    return np.flatnonzero([run.subject in {*people} for run in store.runs])
