@@ -149,7 +149,9 @@ def test_peers_are_shown_what_the_network_is_shown(framework: str) -> None:
         return
     assert not (hidden.is_shown & hidden.is_target).any()
     other = np.where(hidden.is_shown, hidden.values, 7).astype(np.float32)
-    again = network.reconstruct(replace(tokens, sequences=replace(tokens.sequences, values=other)))[0].detach()
+    again = network.reconstruct(
+        replace(tokens, sequences=replace(tokens.sequences, values=other))
+    )[0].detach()
     np.testing.assert_array_equal(again, filled)
 
 
