@@ -22,6 +22,7 @@ from kraken_bids.cohort.standardised_runs import (
 )
 from kraken_bids.exceptions import ConnectomeError, name_few
 from kraken_bids.io.facts import Facts, read_facts
+from kraken_bids.io.files import explaining_writes
 from kraken_bids.models.series.data_description import SeriesData
 
 logger = logging.getLogger(__name__)
@@ -108,8 +109,9 @@ class GatheredRuns:
         return replace(scan, values=scan.values[:, order], regions=self.like.regions)
 
     def _write(self, scan: RegionSeries, ready: StandardisedRun, time: float) -> None:
-        values = ready.values.astype(np.float32)
-        self.file.write(np.ascontiguousarray(values).data)
+        values = np.ascontiguousarray(ready.values, np.float32)
+        with explaining_writes(Path(self.file.name)):
+            self.file.write(values.data)
         counted = ready.values[ready.kept]
         self.n_counted += len(counted)
         sums = np.stack([counted.sum(axis=0), (counted**2).sum(axis=0)])

@@ -144,15 +144,19 @@ def gather_series(  # noqa: PLR0913 - what files may leave unsaid
     if wanted not in {ZSCORE, AS_GIVEN}:
         raise SettingsError(f"expected normalization {ZSCORE} or {AS_GIVEN}; found {wanted!r}.")
     make_folder(folder)
-    with NamedTemporaryFile(dir=folder, prefix=".series-", suffix=".f32", delete=False) as file:
+    with explaining_writes(folder / "rows of region series"):
+        rows = NamedTemporaryFile(  # noqa: SIM115 - closed below
+            dir=folder, prefix=".series-", suffix=".f32", delete=False
+        )
+    with rows as file:
         path = Path(file.name)
         try:
             gathered = GatheredRuns(file, wanted, repetition_time, shortest, atlas, like)
+            for scan in stream_region_series(
+                words, atlas=atlas, variable=variable, regions=regions
+            ):
+                gathered.add(scan)
             with explaining_writes(path):
-                for scan in stream_region_series(
-                    words, atlas=atlas, variable=variable, regions=regions
-                ):
-                    gathered.add(scan)
                 file.flush()
             store = SeriesStore(path, gathered.runs, gathered.kept, gathered.describe())
         finally:

@@ -191,6 +191,18 @@ def test_samples_of_a_tar_stay_as_they_are_and_keep_their_labels(tmp_path: Path)
         gather([path, again], tmp_path)
 
 
+def test_a_folder_that_cannot_be_written_to_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = write_run(tmp_path, "01", simulate())
+    monkeypatch.setattr("kraken_bids.cohort.series_store.NamedTemporaryFile", refuse)
+    with pytest.raises(InputError, match="may be written to"):
+        gather([path], tmp_path)
+
+
 def test_pages_of_a_run_are_let_go_with_its_array(tmp_path: Path) -> None:
     for k in range(3):
         np.save(tmp_path / f"sub-{k}.npy", simulate(5000, 200, k))
