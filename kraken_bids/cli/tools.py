@@ -9,6 +9,7 @@ from kraken_bids.cli.commands.add_flavor import add_flavor
 from kraken_bids.cli.commands.brain_page import brain
 from kraken_bids.cli.commands.communities import communities
 from kraken_bids.cli.commands.decode import decode
+from kraken_bids.cli.commands.decode_volumes import decode_volumes
 from kraken_bids.cli.commands.embed import embed
 from kraken_bids.cli.commands.evaluate import evaluate
 from kraken_bids.cli.commands.explain import explain
@@ -41,6 +42,7 @@ main.add_command(brain)
 main.add_command(communities)
 main.add_command(convert)
 main.add_command(decode)
+main.add_command(decode_volumes)
 main.add_command(describe)
 main.add_command(embed)
 main.add_command(evaluate)

@@ -1,7 +1,8 @@
 """Headers of NIfTI and of FreeSurfer's volumes, as nibabel reads them; label images out."""
 
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,20 +129,74 @@ def write_labels(
     InputError
         If the disk is full or the folder cannot be written to.
     """
-    import nibabel
     from isal import igzip
 
     stored = labels.astype("<i2" if labels.max(initial=0) < 1 << 15 else "<i4")
-    kind: Any = nibabel.Nifti1Header
-    header = kind(endianness="<")
-    header.set_data_dtype(stored.dtype)
-    header.set_data_shape(stored.shape)
+    header = _make_header(stored.dtype, stored.shape, affine)
     header.set_intent("label")
-    header.set_xyzt_units("mm")
-    header.set_sform(affine, "aligned")
-    header["pixdim"][1:] = [*np.linalg.norm(affine[:3, :3], axis=0), 0, 0, 0, 0]
-    header["vox_offset"], header["scl_slope"], header["scl_inter"] = DATA_OFFSET, 1, 0
-    content = header.binaryblock.ljust(DATA_OFFSET, b"\0") + stored.tobytes(order="F")
+    header["pixdim"][4:] = 0
+    content = _pack_header(header) + stored.tobytes(order="F")
     with atomic_path(path) as temporary:
         # without a time in it, the same labels make the same file
         temporary.write_bytes(igzip.compress(content, mtime=0))
+
+
+def write_volumes(
+    path: Path,
+    volumes: Iterable[NDArray[np.floating]],
+    shape: tuple[int, int, int, int],
+    affine: NDArray[np.float64],
+    *,
+    repetition_time: float,
+) -> None:
+    """Write a series of volumes as NIfTI-1, ``.nii.gz``, float32, one volume in memory.
+
+    Parameters
+    ----------
+    volumes : iterable of ndarray of shape (x, y, z)
+    shape : tuple of int
+        x, y, z, n_volumes.
+    affine : ndarray of shape (4, 4)
+        Voxel → RAS mm; stored as the sform.
+    repetition_time : float
+        Seconds.
+
+    Raises
+    ------
+    InputError
+        If the disk is full or the folder cannot be written to.
+    """
+    from isal import igzip
+
+    header = _make_header(np.dtype("<f4"), shape, affine)
+    open_packed: Any = igzip.IGzipFile
+    header["pixdim"][4] = repetition_time
+    header.set_xyzt_units("mm", "sec")
+    with (
+        atomic_path(path) as temporary,
+        temporary.open("wb") as file,
+        # without a name and a time in it, the same volumes make the same file
+        cast("BinaryIO", open_packed(filename="", fileobj=file, mode="wb", mtime=0)) as packed,
+    ):
+        packed.write(_pack_header(header))
+        for volume in volumes:
+            packed.write(np.asarray(volume, "<f4").tobytes(order="F"))
+
+
+def _make_header(dtype: np.dtype[Any], shape: Sequence[int], affine: NDArray[np.float64]) -> Any:
+    import nibabel
+
+    kind: Any = nibabel.Nifti1Header
+    header = kind(endianness="<")
+    header.set_data_dtype(dtype)
+    header.set_data_shape(shape)
+    header.set_xyzt_units("mm")
+    header.set_sform(affine, "aligned")
+    header["pixdim"][1:4] = np.linalg.norm(affine[:3, :3], axis=0)
+    header["vox_offset"], header["scl_slope"], header["scl_inter"] = DATA_OFFSET, 1, 0
+    return header
+
+
+def _pack_header(header: Any) -> bytes:
+    packed: bytes = header.binaryblock.ljust(DATA_OFFSET, b"\0")
+    return packed

@@ -182,7 +182,7 @@ def _gather_volumes(
             volume = resample_image(
                 volume, series.affine, target_shape=inside.shape, target_affine=AFFINE
             )
-        rows[k] = _smooth(volume, cleaning.smoothing_fwhm)[inside]
+        rows[k] = smooth(volume, cleaning.smoothing_fwhm)[inside]
         if rows[k].min() == rows[k].max():
             raise ConnectomeError(
                 f"expected volumes that vary over the brain; found volume {k + 1} of "
@@ -194,7 +194,7 @@ def _gather_volumes(
     return notes
 
 
-def _smooth(volume: NDArray[np.float32], fwhm: float) -> NDArray[np.float32]:
+def smooth(volume: NDArray[np.float32], fwhm: float) -> NDArray[np.float32]:
     """Smooth by a Gaussian, as nilearn's ``smooth_img``."""
     if not fwhm:
         return volume

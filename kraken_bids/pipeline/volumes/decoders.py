@@ -1,0 +1,56 @@
+"""Decoders of volumes, from a model folder or from the release's files."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from kraken_bids.bids.custom_atlases import read_custom_parcellation
+from kraken_bids.bids.transforms import find_label_space
+from kraken_bids.exceptions import InputError
+from kraken_bids.io.digests import compute_sha256
+from kraken_bids.models.volumes.checkpoint import VolumeModel, read_volume_model
+from kraken_bids.models.volumes.published_weights import read_published_weights
+from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
+from kraken_bids.pipeline.volumes.cleaned_volumes import SPACE
+
+PUBLISHED_FILES = (".npy", ".hdf5", ".h5")
+
+
+def read_decoder(path: Path) -> VolumeModel:
+    """Read a folder that train-volumes wrote, or weights of the release, which a user supplies.
+
+    Raises
+    ------
+    CheckpointError
+        If it is neither.
+    """
+    if path.suffix.lower() not in PUBLISHED_FILES or path.is_dir():
+        return read_volume_model(path)
+    network = read_published_weights(path)
+    source = {"Weights": path.name, "WeightsSHA256": compute_sha256(path)}
+    return VolumeModel(network, provenance={**source, "Source": "arXiv 2111.01562"})
+
+
+def place_labels(images: Mapping[str, Path]) -> dict[str, tuple[Path, Parcellation]]:
+    """Find the regions of label images, which must be in the template of the volumes.
+
+    Raises
+    ------
+    InputError
+        If an image's name says another space.
+    """
+    found = {}
+    for atlas, image in images.items():
+        space = find_label_space(image)
+        if space not in {"", SPACE}:
+            raise InputError(
+                f"--labels {atlas}: expected a label image in {SPACE}, as the volumes are; found "
+                f"one in {space}: {image}."
+            )
+        found[atlas] = (image, _read_regions(atlas, image))
+    return found
+
+
+def _read_regions(atlas: str, image: Path) -> Parcellation:
+    if atlas in list_parcellations():
+        return load_parcellation(atlas)
+    return read_custom_parcellation(atlas, str(image))

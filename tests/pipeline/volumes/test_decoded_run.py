@@ -1,0 +1,126 @@
+"""A run decoded from files to files, held to the network itself."""
+
+import json
+
+import nibabel
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from click.testing import CliRunner
+
+from kraken_bids.cli.tools import main
+from kraken_bids.models.volumes.checkpoint import write_volume_model
+from kraken_bids.models.volumes.relevance import explain_volume
+from kraken_bids.pipeline.volumes.cleaned_volumes import (
+    AFFINE,
+    VolumeCleaning,
+    open_cleaned_volumes,
+)
+from tests.pipeline.volumes.conftest import N_VOLUMES, SHAPE, TR, write_run
+
+START = "sub-01_task-motor_space-MNI152NLin6Asym_res-2"
+NAMES = ("left", "right", "left2")
+"""Of the states; two tasks may have one of the same name."""
+
+
+@pytest.fixture
+def decoded(run, model, tmp_path):
+    """Decode by the command, and give the volumes that the network saw."""
+    labels = np.zeros(SHAPE, np.uint8)
+    labels[3:6, 3:-3, 3:-3], labels[6:9, 3:-3, 3:-3] = 1, 2
+    image = tmp_path / "space-MNI152NLin6Asym_dseg.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(labels, AFFINE), image)
+    out = tmp_path / "out"
+    decoder = write_volume_model(model, tmp_path / "decoder")
+    outcome = CliRunner().invoke(
+        main,
+        ["decode-volumes", str(run[0]), "--mask", str(run[1]), "--decoder", str(decoder),
+         "--output-dir", str(out), "--relevance", "--labels", f"halves={image}"],
+    )  # fmt: skip
+    assert outcome.exit_code == 0, outcome.output
+    with open_cleaned_volumes(
+        *run, space="MNI152NLin6Asym", cleaning=VolumeCleaning(), folder=tmp_path, shape=SHAPE
+    ) as volumes:
+        return out, torch.from_numpy(volumes.read(0, N_VOLUMES)), labels
+
+
+def test_probabilities_are_the_networks(decoded, model) -> None:
+    out, volumes, _ = decoded
+    table = pd.read_csv(out / f"{START}_desc-decode_probabilities.tsv", sep="\t")
+    with torch.no_grad():
+        expected = model.network(volumes).double().softmax(1).numpy()
+    np.testing.assert_allclose(table[[f"p_{name}" for name in NAMES]], expected, atol=1e-5)
+    assert list(table["onset"]) == [TR * k for k in range(N_VOLUMES)]
+    assert list(table["state"]) == [("left", "right", "left")[k] for k in expected.argmax(1)]
+    told = json.loads((out / f"{START}_desc-decode_probabilities.json").read_text())
+    assert told["SmoothingFWHM"] == 3.0
+    assert told["Architecture"] == model.network.architecture.kind.upper()
+    assert set(table) <= set(told)
+
+
+def test_relevance_is_written_per_volume_and_adds_up_in_regions(decoded, model) -> None:
+    out, volumes, labels = decoded
+    image = nibabel.load(out / f"{START}_desc-decode_relevance.nii.gz")
+    assert image.shape == (*SHAPE, N_VOLUMES)
+    assert image.header.get_zooms() == (2, 2, 2, TR)
+    np.testing.assert_array_equal(image.affine, AFFINE)
+    table = pd.read_csv(out / f"{START}_desc-decode_probabilities.tsv", sep="\t")
+    probabilities = table.filter(like="p_").to_numpy()
+    values = image.get_fdata()
+    for k in (0, 7):
+        flow = explain_volume(model.network, volumes[k], int(probabilities[k].argmax()))
+        expected = flow.relevance.numpy()
+        np.testing.assert_allclose(values[..., k], expected, atol=1e-4 * np.abs(expected).max())
+    sums = pd.read_csv(out / f"{START}_atlas-halves_desc-decode_relevance.tsv", sep="\t")
+    decoded_as = probabilities.argmax(1)
+    for k in np.unique(decoded_as):
+        mean = values[..., decoded_as == k].mean(-1)
+        name = NAMES[k]
+        np.testing.assert_allclose(
+            sums[name], [mean[labels == 1].sum(), mean[labels == 2].sum()],
+            rtol=1e-4, atol=1e-6,
+        )  # fmt: skip
+        assert (out / f"{START}_stat-mean_label-{name}_desc-decode_relevance.nii.gz").is_file()
+    told = json.loads((out / f"{START}_desc-decode_relevance.json").read_text())
+    assert told["LostRelevance"]
+
+
+def test_another_template_and_labels_of_another_space_are_refused(run, model, tmp_path) -> None:
+    decoder = write_volume_model(model, tmp_path / "decoder")
+    other = run[0].with_name(run[0].name.replace("NLin6Asym", "NLin2009cAsym"))
+    run[0].rename(other)
+    outcome = CliRunner().invoke(
+        main,
+        ["decode-volumes", str(other), "--mask", str(run[1]), "--decoder", str(decoder),
+         "--output-dir", str(tmp_path / "out")],
+    )  # fmt: skip
+    assert outcome.exit_code == 3
+    assert "--output-spaces MNI152NLin6Asym:res-2" in outcome.output
+
+
+def test_weights_that_are_none_are_refused(run, tmp_path) -> None:
+    for name, content in (("weights.npy", b"no numbers"), ("weights.hdf5", b"nor here")):
+        path = tmp_path / name
+        path.write_bytes(content)
+        outcome = CliRunner().invoke(
+            main,
+            ["decode-volumes", str(run[0]), "--mask", str(run[1]), "--decoder", str(path),
+             "--output-dir", str(tmp_path / "out")],
+        )  # fmt: skip
+        assert outcome.exit_code == 5
+        assert str(path) in outcome.output
+
+
+def test_a_run_too_short_for_the_filter_is_named(run, model, tmp_path) -> None:
+    values = nibabel.load(run[0]).get_fdata()[..., :8]
+    other = write_run(
+        tmp_path / "short", values, nibabel.load(run[1]).get_fdata().astype(np.uint8)
+    )
+    outcome = CliRunner().invoke(
+        main,
+        ["decode-volumes", str(other[0]), "--mask", str(other[1]), "--decoder",
+         str(write_volume_model(model, tmp_path / "decoder")), "--output-dir", str(tmp_path)],
+    )  # fmt: skip
+    assert outcome.exit_code != 0
+    assert "8 volumes" in outcome.output
