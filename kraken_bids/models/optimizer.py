@@ -30,10 +30,10 @@ class GuardedAdamW:
     def __init__(self, parameters: Mapping[str, Values], *, weight_decay: float) -> None:
         self._parameters = dict(parameters)
         self._weight_decay = weight_decay
-        self.means = {name: values * 0 for name, values in self._parameters.items()}
-        """First moments."""
+        self.totals = {name: values * 0 for name, values in self._parameters.items()}
+        """First moments, divided by 1 - :data:`BETA_1`."""
         self.squares = {name: values * 0 for name, values in self._parameters.items()}
-        """Second moments."""
+        """Second moments, divided by 1 - :data:`BETA_2`."""
         self.n_steps = dict.fromkeys(self._parameters, 0)
         """Steps that each part has made."""
         self.n_taken, self.n_skipped = 0, 0
@@ -41,7 +41,7 @@ class GuardedAdamW:
 
     def arrays(self) -> dict[str, dict[str, Values]]:
         """Give the arrays that a continuation needs, by kind and part; to be changed in place."""
-        return {"weights": self._parameters, "means": self.means, "squares": self.squares}
+        return {"weights": self._parameters, "totals": self.totals, "squares": self.squares}
 
     def step(
         self,
@@ -76,18 +76,19 @@ class GuardedAdamW:
         """Move one part; in place throughout, since each of its arrays fits a core's cache."""
         self.n_steps[name] += 1
         n_steps = self.n_steps[name]
-        values, mean, square = self._parameters[name], self.means[name], self.squares[name]
+        values, total, square = self._parameters[name], self.totals[name], self.squares[name]
         values *= 1 - learning_rate * self._weight_decay
-        # the moments: running means of the gradient and of its square
-        mean *= BETA_1
-        mean += (1 - BETA_1) * gradient
+        total *= BETA_1
+        total += gradient
         square *= BETA_2
         gradient *= gradient
-        gradient *= 1 - BETA_2
         square += gradient
-        root = math.sqrt(1 - BETA_2**n_steps)
+        # moments are running means: 1 - beta times these sums, and more while they fill
+        share = (1 - BETA_1) / (1 - BETA_1**n_steps)
+        root = math.sqrt((1 - BETA_2) / (1 - BETA_2**n_steps))
         length = square**0.5
-        length += EPSILON * root
-        change = mean / length
-        change *= learning_rate * root / (1 - BETA_1**n_steps)
-        values -= change
+        length += EPSILON / root
+        gradient[:] = total  # its memory is used again
+        gradient /= length
+        gradient *= learning_rate * share / root
+        values -= gradient

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from kraken_bids.models.krakencoder.devices import Array
 from kraken_bids.models.krakencoder.dropout import Dropout
 from kraken_bids.models.krakencoder.losses import PairWeights
-from kraken_bids.models.krakencoder.pair_losses import compute_pair_losses, describe_rows
+from kraken_bids.models.krakencoder.pair_losses import Rows, compute_pair_losses, describe_rows
 from kraken_bids.models.krakencoder.trained_layers import TrainedLayer, Workspace
 
 Indices = NDArray[np.intp]
@@ -35,8 +35,9 @@ class AffineDecoder:
         self, layer: TrainedLayer, outcomes: Array, weights: PairWeights, workspace: Workspace
     ) -> None:
         self.layer = layer
-        self._rows = describe_rows(outcomes[None])
-        self._centered = outcomes - self._rows.means[0, :, None]
+        rows = describe_rows(outcomes[None])
+        self._standard = rows.standardize(outcomes)[0]
+        self._described = np.stack(rows[:-1])
         self._weights, self._workspace = weights, workspace
 
     def compare(
@@ -51,10 +52,10 @@ class AffineDecoder:
         Returns the losses of the sources; writes the derivatives by latents and the gradient.
         """
         n_sources, n, _ = latents.shape
-        width = self._centered.shape[1]
+        width = self._standard.shape[1]
         # rows of outcomes and one of ones, which adds up the rows that it is multiplied with
         basis = self._workspace.take("basis", n + 1, width)
-        np.take(self._centered, batch, axis=0, out=basis[:n], mode="clip")
+        np.take(self._standard, batch, axis=0, out=basis[:n], mode="clip")
         basis[n] = 1
         losses = np.empty(n_sources, np.float32)
         step = max(1, MAX_VALUES // (n * width))
@@ -94,11 +95,11 @@ class AffineDecoder:
         losses, slopes = compute_pair_losses(
             self._weights,
             products[:n].reshape(n, *shape),
-            self._rows.take((slice(None), batch)),
+            Rows(*self._described.take(batch, axis=2), width),
             describe_rows(predicted.reshape(*shape, width), products[n].reshape(shape)),
             present=present,
         )
-        products[:n], products[n] = slopes.matrix.reshape(n, n_rows), slopes.shift.ravel()
+        products[n] = slopes.shift.ravel()  # beside the matrix, which is in place of the products
         by_predicted = self._workspace.take("by_predicted", n_rows, width)
         np.matmul(products.T, basis, out=by_predicted)
         predicted *= slopes.scale.reshape(n_rows, 1)

@@ -210,8 +210,8 @@ class AffineSteps:
         others = latents if self._targets is None else self._targets[None, batch]
         rows = describe_rows(latents)
         their_rows = rows if is_self else describe_rows(others)
-        centered = others - their_rows.means[:, :, None]
-        products = (centered @ latents.transpose(0, 2, 1)).transpose(1, 0, 2)
+        standard = their_rows.standardize(others)
+        products = (standard @ latents.transpose(0, 2, 1)).transpose(1, 0, 2)
         present = None if alike is None else alike.present
         if alike is not None and present is not None:
             products, rows = products[:, alike.sources], rows.take(alike.sources)
@@ -228,7 +228,7 @@ class AffineSteps:
         if alike is not None:
             losses = losses[alike.index]
             matrix, scale, shift = (alike.add_up(part) for part in (matrix, scale, shift))
-        by_latents = matrix @ centered
+        by_latents = matrix @ standard
         by_latents += scale[:, :, None] * latents
         by_latents += shift[:, :, None]
         return losses, by_latents

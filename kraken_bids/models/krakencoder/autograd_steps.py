@@ -202,16 +202,17 @@ def _compare(
     weights: PairWeights, x: Tensor, y: Tensor, present: Tensor | None, *, is_self: bool = False
 ) -> tuple[Tensor, Tensor]:
     """Losses ``[n_paths]`` between rows x ``[n, width]`` and y ``[n_paths, n, width]``, by y."""
-    centered, (n_paths, n, width) = x - x.mean(dim=1, keepdim=True), y.shape
+    rows, (n_paths, n, width) = describe_rows(x[None]), y.shape
+    standard = rows.standardize(x)[0]
     losses, slopes = compute_pair_losses(
         weights,
-        (centered @ y.reshape(-1, width).T).reshape(n, n_paths, n),
-        describe_rows(x[None]),
+        (standard @ y.reshape(-1, width).T).reshape(n, n_paths, n),
+        rows,
         describe_rows(y),
         present=present,
         is_self=is_self,
     )
-    by_y = (slopes.matrix.reshape(n, -1).T @ centered).reshape(y.shape)
+    by_y = (slopes.matrix.reshape(n, -1).T @ standard).reshape(y.shape)
     return losses, by_y + slopes.scale[..., None] * y + slopes.shift[..., None]
 
 

@@ -18,6 +18,9 @@ from kraken_bids.models.krakencoder.losses import PairWeights
 
 Pair = tuple["Rows", "Rows"]
 
+LEAST = 1e-20
+"""Added to a norm, so that one of 0 has derivatives of 0."""
+
 
 class Rows(NamedTuple):
     """What the losses need of rows beside their inner products."""
@@ -28,16 +31,22 @@ class Rows(NamedTuple):
     """Likewise: squared lengths."""
     inverse: Values
     """Likewise: one by the length of the row with its mean removed; 0 for constant rows."""
+    lengths: Values
+    """Likewise: that length."""
     width: int
     """Numbers in a row."""
 
     def take(self, which: Values) -> "Rows":
         """Those of some rows."""
-        return Rows(self.means[which], self.squares[which], self.inverse[which], self.width)
+        return Rows(*(part[which] for part in self[:-1]), self.width)
+
+    def standardize(self, values: Values) -> Values:
+        """Remove the rows' means and make them of length 1; constant rows become 0."""
+        return (values - self.means[..., None]) * self.inverse[..., None]
 
 
 class Slopes(NamedTuple):
-    """Derivatives by rows y: ``by_y = matrix' @ x_centered + scale * y + shift``."""
+    """Derivatives by rows y: ``by_y = matrix' @ x_standard + scale * y + shift``."""
 
     matrix: Values
     """``[n, n_paths, n]``; rows of x by rows of y."""
@@ -58,7 +67,8 @@ def describe_rows(values: Values, sums: Values | None = None) -> Rows:
     spread = squares - sums * means
     # below this a spread is rounding: the row is constant
     is_flat = spread <= 4 * xp.finfo(values.dtype).eps * squares
-    return Rows(means, squares, 1 / xp.where(is_flat, np.inf, spread) ** 0.5, width)
+    inverse = xp.where(is_flat, np.inf, spread) ** -0.5
+    return Rows(means, squares, inverse, spread * inverse, width)
 
 
 def compute_pair_losses(
@@ -75,7 +85,8 @@ def compute_pair_losses(
     Parameters
     ----------
     products : array of shape (n, n_paths, n)
-        Inner products of rows of x whose means were removed with rows of y.
+        Inner products of standardized rows of x with rows of y; the matrix of the derivatives
+        takes their place.
     x : Rows of 1 x n, or of n_paths x n
     present : boolean array of shape (n_paths, n), optional
         Subjects that count; everybody by default. Paths of fewer than two subjects have no loss.
@@ -94,19 +105,18 @@ def compute_pair_losses(
     if present is None and products.shape[-1] < 2:
         present = y.means > np.inf  # nobody
     people = _count_people(products, present)
-    losses, matrix, along = _correlate(weights.correlation, products, (x, y), people)
-    scale, shift = -along, along * y.means
+    found, nearer = 0.0, None
     if weights.has_distances:
         found, nearer = _measure_distances(weights, products, (x, y), people, is_self=is_self)
-        losses += found
-        matrix += nearer
-        scale -= nearer.sum(axis=0)
-        nearer *= _stand(x.means)
-        shift += nearer.sum(axis=0)
-    if is_self:
-        matrix, scale, shift = 2 * matrix, 2 * scale, 2 * shift
+    losses, slopes = _correlate(weights.correlation, products, y, people, n_sides=1 + is_self)
+    losses += found
+    if nearer is not None:
+        slopes.scale[:] -= nearer.sum(axis=0)
+        slopes.shift[:] += (nearer * _stand(x.means)).sum(axis=0)
+        nearer *= _stand(x.lengths)
+        slopes.matrix[:] += nearer
     losses = xp.where(losses == losses, losses, 0.0)  # noqa: PLR0124 - what is no number
-    return losses, Slopes(matrix, scale, shift)
+    return losses, slopes
 
 
 class _People(NamedTuple):
@@ -134,16 +144,11 @@ def _count_people(products: Values, present: Values | None) -> _People:
 
 
 def _correlate(
-    weight: float, products: Values, rows: Pair, people: _People
-) -> tuple[Values, Values, Values]:
-    """Norm of row correlations minus the identity, and its derivatives by the products.
-
-    Also gives how fast it grows along each row of y, which does not change a correlation.
-    """
-    xp, (x, y) = namespace(products), rows
-    inverse_x = _stand(x.inverse)
-    off = products * y.inverse
-    off *= inverse_x
+    weight: float, products: Values, y: Rows, people: _People, *, n_sides: int
+) -> tuple[Values, Slopes]:
+    """Norm of row correlations minus the identity; its derivatives take the products' place."""
+    off = products
+    off *= y.inverse
     diagonal = _diagonal(off)
     diagonal -= 1
     if people.pairs is not None:
@@ -151,11 +156,11 @@ def _correlate(
     # of each row of y; products with correlations are those with what is off, and once the latter
     squares = (off * off).sum(axis=0)
     norms = squares.sum(axis=1)[:, None] ** 0.5
-    factor = y.inverse * (weight / xp.where(norms > 0, norms, np.inf))
+    factor = y.inverse * (n_sides * weight / (norms + LEAST))
+    # how fast the norm grows along each row of y, which does not change a correlation
     along = (squares + diagonal) * factor * y.inverse
     off *= factor
-    off *= inverse_x
-    return weight * norms[:, 0], off, along
+    return weight * norms[:, 0], Slopes(off, -along, along * y.means)
 
 
 def _measure_distances(
@@ -163,16 +168,17 @@ def _measure_distances(
 ) -> tuple[Values, Values]:
     """Losses of distances and of squared distances, and their derivatives.
 
-    With derivatives M the derivative by a row of y is the sum of M (x - y) over the rows of x.
+    With derivatives M the derivative by a row of y is the sum of M (x - y) over the rows of x. Where
+    both sides move it is of both.
     """
     xp, (x, y) = namespace(products), rows
     limits = xp.finfo(products.dtype)
-    floor = _stand(x.squares) + y.squares
-    squares = floor - 2 * products
+    squares = products * _stand(-2 * x.lengths)
+    squares += _stand(x.squares)
+    squares += y.squares
     squares -= _stand((2 * x.width) * x.means) * y.means
-    floor *= 4 * limits.eps
-    floor += limits.tiny
-    squares = xp.maximum(squares, floor)  # what is smaller is rounding
+    # what is smaller is rounding
+    squares = xp.maximum(squares, (8 * limits.eps) * y.squares + limits.tiny)
     matrix = xp.zeros_like(products)
     losses = 0.0
     if weights.error or not is_self:
@@ -188,6 +194,8 @@ def _measure_distances(
         matrix += inverse
     if weights.neighbor:
         losses = losses + _push_from_nearest(weights.neighbor, squares, people, matrix=matrix)
+    if is_self:
+        matrix *= 2
     return losses, matrix
 
 
@@ -201,11 +209,12 @@ def _push_from_nearest(
     n, n_paths, _ = far.shape
     size = n_paths * n
     flat, by_flat = far.reshape(-1), matrix.reshape(-1)
+    places = xp.arange(n * size, **({} if xp is np else {"device": far.device}))
     push = (0.5 * weight) * people.share
     total = 0.0
     for place in (
-        far.argmin(axis=0) * size + xp.arange(size).reshape(n_paths, n),
-        (far.argmin(axis=2) + xp.arange(0, n * size, n).reshape(n, n_paths)).T,
+        far.argmin(axis=0) * size + places[:size].reshape(n_paths, n),
+        (far.argmin(axis=2) + places[::n].reshape(n, n_paths)).T,
     ):
         roots = flat[place] ** 0.5
         if people.present is not None:

@@ -160,7 +160,7 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """Give all that an exact continuation needs: arrays, and whole numbers.
 
-        Keys of arrays begin with ``weights.``, ``means.`` and ``squares.`` (AdamW's moments),
+        Keys of arrays begin with ``weights.``, ``totals.`` and ``squares.`` (AdamW's moments),
         those of numbers with ``n_steps.``; besides ``epoch``, ``n_taken`` and ``n_skipped``. There
         is no generator to keep: each epoch draws from streams of its own.
         """
@@ -210,7 +210,7 @@ class Trainer:
         losses = np.stack(
             [
                 self._steps.step_joint(batch, self._rate)
-                for batch in np.split(order[: n_batches * size], n_batches)
+                for batch in order[: n_batches * size].reshape(n_batches, -1)
             ]
         )
         return np.nansum(losses, axis=0), (~np.isnan(losses)).sum(axis=0)
@@ -222,7 +222,8 @@ class Trainer:
         for (source, target), subjects in self._paths.items():
             order = generator.permutation(subjects)
             n_batches = max(1, len(order) // self._settings.batch_size)
-            for batch in np.split(order[: n_batches * self._settings.batch_size], n_batches):
+            order = order[: n_batches * self._settings.batch_size]
+            for batch in order.reshape(n_batches, -1):
                 loss = self._steps.step_path(source, target, batch, self._rate)
                 sums[source, target] += loss if math.isfinite(loss) else 0.0
             counts[source, target] = n_batches

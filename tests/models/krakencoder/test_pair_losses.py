@@ -45,16 +45,17 @@ def compute(
     weights: PairWeights, x: Rows, y: Rows, present: Rows | None = None, *, is_self: bool = False
 ) -> tuple[Rows, Rows]:
     """Losses ``[n_paths]`` and their derivatives by y."""
-    centered = x - x.mean(axis=1, keepdims=True)
+    rows = describe_rows(x[None])
+    standard = rows.standardize(x)[0]
     losses, slopes = compute_pair_losses(
         weights,
-        (centered @ y.reshape(-1, y.shape[-1]).T).reshape(-1, *y.shape[:2]),
-        describe_rows(x[None]),
+        (standard @ y.reshape(-1, y.shape[-1]).T).reshape(-1, *y.shape[:2]),
+        rows,
         describe_rows(y),
         present=present,
         is_self=is_self,
     )
-    by_y = (slopes.matrix.reshape(len(centered), -1).T @ centered).reshape(y.shape)
+    by_y = (slopes.matrix.reshape(len(standard), -1).T @ standard).reshape(y.shape)
     return losses, by_y + slopes.scale[..., None] * y + slopes.shift[..., None]
 
 
