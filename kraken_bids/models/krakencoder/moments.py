@@ -27,9 +27,16 @@ class Moments:
     """Sum of squared outcomes."""
 
     @classmethod
-    def of(cls, x: Matrix, y: Matrix) -> Self:
-        """Take the sums of inputs ``[n, n_inputs]`` and outcomes ``[n, n_outcomes]``."""
-        return cls(len(x), x.sum(axis=0), y.sum(axis=0), x.T @ x, x.T @ y, float(np.vdot(y, y)))
+    def of(cls, x: Matrix, y: Matrix, *, xx: Matrix | None = None) -> Self:
+        """Take the sums of inputs ``[n, n_inputs]`` and outcomes ``[n, n_outcomes]``.
+
+        Parameters
+        ----------
+        xx : ndarray of shape (n_inputs, n_inputs), optional
+            The inputs' sums of products, where they are known.
+        """
+        xx = x.T @ x if xx is None else xx
+        return cls(len(x), x.sum(axis=0), y.sum(axis=0), xx, x.T @ y, float(np.vdot(y, y)))
 
     def __add__(self, other: Self) -> Self:
         """People of both."""

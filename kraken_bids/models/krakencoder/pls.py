@@ -8,8 +8,8 @@ block of its flavor, so the mean of several latents gives the mean of what each 
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import accumulate
+from functools import cache, lru_cache
+from itertools import accumulate, islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +19,14 @@ from kraken_bids.models.folds import deal_folds
 from kraken_bids.models.krakencoder.architecture import Architecture, Weights
 from kraken_bids.models.krakencoder.devices import CPU, run_parts
 from kraken_bids.models.krakencoder.moments import Matrix, Moments
-from kraken_bids.models.krakencoder.pls_components import extract_together
+from kraken_bids.models.krakencoder.pls_components import extract_components, extract_together
 
 METHODS = ("pls", "ridge")
 PATIENCE = 5
 """Components that may follow the best one without a gain before no more are tried."""
+ROUGHLY = 1e-4
+"""Residual of a singular vector, in units of its squared singular value, where a number of
+components is chosen."""
 NARROW = 512
 """Longest latent without a linear layer before it; one of 256 keeps maps of edges small."""
 RIDGES = np.logspace(-6, 3, 28)
@@ -123,6 +126,13 @@ def _fit_source(
     """Fit all paths from one flavor: coefficients and intercepts of all blocks, and the paths."""
     x = scores[source]
     matrices, biases, paths = [], [], []
+
+    @cache
+    def square(people: bytes) -> Matrix:
+        """Sums of the inputs' products; most targets are of the same people."""
+        rows = x[np.frombuffer(people, np.bool_)]
+        return np.asarray(rows.T @ rows)
+
     for target, y in scores.items():
         if target == source:
             matrices.append(np.eye(x.shape[1]))
@@ -136,7 +146,7 @@ def _fit_source(
                 "people."
             )
         moments = [
-            Moments.of(x[rows], y[rows])
+            Moments.of(x[rows], y[rows], xx=square(rows.tobytes()))
             for fold in np.unique(folds[both])
             for rows in [both & (folds == fold)]
         ]
@@ -178,7 +188,8 @@ def _choose_components(
     xx, xy = (np.stack([getattr(part, name) for part in parts]) for name in ("xx", "xy"))
     total = sum(part.yy for part in parts)
     errors = [total]
-    walked = extract_together([whole, *(kept for kept, _ in held_out)])
+    # a component that is off by e changes an error by e squared: here few digits do
+    walked = extract_together([kept for kept, _ in held_out], tolerance=ROUGHLY)
     found: list[tuple[Matrix, Matrix]] = []
     for _, (rotations, loadings) in zip(range(settings.max_components), walked, strict=False):
         found.append((rotations, loadings))
@@ -187,10 +198,11 @@ def _choose_components(
             break
     best = int(np.argmin(errors))
     coefficients = np.zeros_like(whole.xy)
-    if best:
-        chosen_r, chosen_q = (np.stack([one[side][0] for one in found[:best]]) for side in (0, 1))
+    chosen = list(islice(extract_components(whole), best))
+    if chosen:
+        chosen_r, chosen_q = map(np.stack, zip(*chosen, strict=True))
         coefficients = chosen_r.T @ chosen_q
-    return coefficients, float(best), 1 - errors[best] / total if total > 0 else 0.0
+    return coefficients, float(len(chosen)), 1 - errors[best] / total if total > 0 else 0.0
 
 
 def _change_error(xx: Matrix, xy: Matrix, found: Sequence[tuple[Matrix, Matrix]]) -> float:
@@ -201,10 +213,10 @@ def _change_error(xx: Matrix, xy: Matrix, found: Sequence[tuple[Matrix, Matrix]]
     xx, xy : ndarray of shape (n_folds, n_inputs, n_inputs or n_outcomes)
         Sums over the people held out.
     found : sequence of tuple
-        Rotations and loadings of everybody's regression, then of each fold's.
+        Rotations and loadings of each fold's regression.
     """
-    rotation, loading = (side[1:, :, None] for side in found[-1])
-    before_r, before_q = (np.stack([one[side][1:] for one in found], axis=1) for side in (0, 1))
+    rotation, loading = (side[:, :, None] for side in found[-1])
+    before_r, before_q = (np.stack([one[side] for one in found], axis=1) for side in (0, 1))
     spread = xx @ rotation
     # of scores with the last ones: the last is the score's own square, and counts once
     shared = before_r @ spread

@@ -44,13 +44,17 @@ def extract_components(moments: Moments) -> Iterator[tuple[Matrix, Matrix]]:
         yield rotation, loading
 
 
-def extract_together(regressions: Sequence[Moments]) -> Iterator[tuple[Matrix, Matrix]]:
+def extract_together(
+    regressions: Sequence[Moments], *, tolerance: float = TOLERANCE
+) -> Iterator[tuple[Matrix, Matrix]]:
     """Yield the components of several regressions at once; it ends where one of them does.
 
     Parameters
     ----------
     regressions : sequence of Moments
         Centered; of as many inputs and outcomes.
+    tolerance : float
+        Residual of a singular vector, in units of its squared singular value.
 
     Yields
     ------
@@ -72,7 +76,7 @@ def extract_together(regressions: Sequence[Moments]) -> Iterator[tuple[Matrix, M
     for _ in range(min(n_inputs, min(one.n for one in regressions) - 1)):
         if not (np.trace(left, axis1=1, axis2=2) > rounding).all():
             return
-        weight, known = find_leading(left, known)
+        weight, known = find_leading(left, known, tolerance)
         rotation = weight - _combine(rotations, _project(loadings_x, weight))
         projected = _project(xx, rotation)
         size = _multiply(rotation, projected)
@@ -130,7 +134,9 @@ def begin_search(matrices: Matrix) -> Known:
     return Known(vectors, vectors @ matrices)
 
 
-def find_leading(matrices: Matrix, known: Known) -> tuple[Matrix, Known]:
+def find_leading(
+    matrices: Matrix, known: Known, tolerance: float = TOLERANCE
+) -> tuple[Matrix, Known]:
     """Leading eigenvectors of symmetric matrices without negative ones.
 
     Parameters
@@ -138,6 +144,8 @@ def find_leading(matrices: Matrix, known: Known) -> tuple[Matrix, Known]:
     matrices : ndarray of shape (k, n, n)
     known : Known
         From where the search begins.
+    tolerance : float
+        Residual, in units of the leading eigenvalue.
 
     Returns
     -------
@@ -160,7 +168,7 @@ def find_leading(matrices: Matrix, known: Known) -> tuple[Matrix, Known]:
         leading, image = (first @ known.vectors)[:, 0], (first @ known.images)[:, 0]
         rest = image - values[:, -1:] * leading
         lengths = np.linalg.norm(rest, axis=1)
-        has_arrived = bool((lengths <= TOLERANCE * values[:, -1]).all())
+        has_arrived = bool((lengths <= tolerance * values[:, -1]).all())
         if has_arrived or is_full:
             turn = turn[:, :KEPT]
             known = Known(turn @ known.vectors, turn @ known.images)
