@@ -168,8 +168,7 @@ def _measure_distances(
 ) -> tuple[Values, Values]:
     """Losses of distances and of squared distances, and their derivatives.
 
-    With derivatives M the derivative by a row of y is the sum of M (x - y) over the rows of x. Where
-    both sides move it is of both.
+    With derivatives M the derivative by a row of y is the sum of M (x - y) over the rows of x.
     """
     xp, (x, y) = namespace(products), rows
     limits = xp.finfo(products.dtype)

@@ -129,7 +129,7 @@ def _fit_source(
 
     @cache
     def square(people: bytes) -> Matrix:
-        """Sums of the inputs' products; most targets are of the same people."""
+        """Add up the inputs' products; most targets are of the same people."""
         rows = x[np.frombuffer(people, np.bool_)]
         return np.asarray(rows.T @ rows)
 
