@@ -92,10 +92,11 @@ class AffineDecoder:
             predicted *= kept
         products = self._workspace.take("products", n + 1, n_rows)
         products[:] = (predicted @ basis.T).T  # faster than the product turned
+        means, squares, inverse, lengths = self._described.take(batch, axis=2)
         losses, slopes = compute_pair_losses(
             self._weights,
             products[:n].reshape(n, *shape),
-            Rows(*self._described.take(batch, axis=2), width),
+            Rows(means, squares, inverse, lengths, width),
             describe_rows(predicted.reshape(*shape, width), products[n].reshape(shape)),
             present=present,
         )

@@ -159,7 +159,9 @@ class AffineSteps:
 
         def differentiate(source: int) -> None:
             if self._fixed is None:
-                mine = by_codes[targets[self._paths[source, targets]], source]
+                own = targets[self._paths[source, targets]]
+                everything = len(own) == self._n_flavors
+                mine = by_codes[:, source] if everything else by_codes[own, source]
                 by_latents[source] += mine.sum(axis=0)
             self._encoders[source].differentiate(encoded[source], by_latents[source])
 

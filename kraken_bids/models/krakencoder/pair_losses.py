@@ -9,7 +9,8 @@ Matrices are ``[n, n_paths, n]``: rows of x, paths, rows of y. What belongs to a
 contiguous over all paths, and what belongs to a row of x is one number for many.
 """
 
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,7 +39,8 @@ class Rows(NamedTuple):
 
     def take(self, which: Values) -> "Rows":
         """Those of some rows."""
-        return Rows(*(part[which] for part in self[:-1]), self.width)
+        means, squares, inverse, lengths = (part[which] for part in self[:-1])
+        return Rows(means, squares, inverse, lengths, self.width)
 
     def standardize(self, values: Values) -> Values:
         """Remove the rows' means and make them of length 1; constant rows become 0."""
@@ -101,7 +103,6 @@ def compute_pair_losses(
     Slopes
         For ``y`` of everybody, 0 for those who do not count.
     """
-    xp = namespace(products)
     if present is None and products.shape[-1] < 2:
         present = y.means > np.inf  # nobody
     people = _count_people(products, present)
@@ -115,7 +116,7 @@ def compute_pair_losses(
         slopes.shift[:] += (nearer * _stand(x.means)).sum(axis=0)
         nearer *= _stand(x.lengths)
         slopes.matrix[:] += nearer
-    losses = xp.where(losses == losses, losses, 0.0)  # noqa: PLR0124 - what is no number
+    losses[losses != losses] = 0.0  # noqa: PLR0124 - what is no number
     return losses, slopes
 
 
@@ -185,8 +186,9 @@ def _measure_distances(
         roots = own**0.5
         pull = weights.neighbor + (0.0 if is_self else weights.distance)
         diagonal = _diagonal(matrix)
-        diagonal -= share * (pull / roots + 2 * weights.error / x.width)
-        losses = (share * (pull * roots + weights.error / x.width * own)).sum(axis=1)
+        pull, error = share * pull, share * (weights.error / x.width)
+        diagonal -= pull / roots + 2 * error
+        losses = (pull * roots + error * own).sum(axis=1)
     if weights.distance:
         found, inverse = _push_from_all(weights.distance, squares, people)
         losses = losses + found
@@ -208,12 +210,12 @@ def _push_from_nearest(
     n, n_paths, _ = far.shape
     size = n_paths * n
     flat, by_flat = far.reshape(-1), matrix.reshape(-1)
-    places = xp.arange(n * size, **({} if xp is np else {"device": far.device}))
+    first_x, first_y = _list_places(n, n_paths, None if xp is np else far.device)
     push = (0.5 * weight) * people.share
     total = 0.0
     for place in (
-        far.argmin(axis=0) * size + places[:size].reshape(n_paths, n),
-        (far.argmin(axis=2) + places[::n].reshape(n, n_paths)).T,
+        far.argmin(axis=0) * size + first_x,
+        (far.argmin(axis=2) + first_y).T,
     ):
         roots = flat[place] ** 0.5
         if people.present is not None:
@@ -221,6 +223,24 @@ def _push_from_nearest(
         by_flat[place] += push / roots
         total = total - (push * roots).sum(axis=1)
     return total
+
+
+@lru_cache(maxsize=8)
+def _list_places(n: int, n_paths: int, device: Any) -> tuple[Values, Values]:
+    """Flat places of each row of y with the first row of x, and of each row of x likewise.
+
+    Parameters
+    ----------
+    device : torch.device, optional
+        Where they should be; arrays of numpy by default.
+    """
+    places = np.arange(n * n_paths * n)
+    first = places[: n_paths * n].reshape(n_paths, n), places[::n].reshape(n, n_paths).copy()
+    if device is None:
+        return first
+    import torch
+
+    return torch.asarray(first[0], device=device), torch.asarray(first[1], device=device)
 
 
 def _push_from_all(weight: float, squares: Values, people: _People) -> tuple[Values, Values]:
@@ -236,7 +256,7 @@ def _push_from_all(weight: float, squares: Values, people: _People) -> tuple[Val
     for part in (roots, inverse):
         _diagonal(part)[:] = 0
     roots *= factor
-    return -roots.sum(axis=0).sum(axis=1), inverse
+    return -roots.sum(axis=(0, 2)), inverse
 
 
 def _stand(values: Values) -> Values:
