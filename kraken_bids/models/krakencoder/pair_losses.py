@@ -210,7 +210,8 @@ def _push_from_nearest(
     n, n_paths, _ = far.shape
     size = n_paths * n
     flat, by_flat = far.reshape(-1), matrix.reshape(-1)
-    first_x, first_y = _list_places(n, n_paths, None if xp is np else far.device)
+    where = {} if xp is np else {"device": far.device}
+    first_x, first_y = _list_places(xp, n, n_paths, **where)
     push = (0.5 * weight) * people.share
     total = 0.0
     for place in (
@@ -226,21 +227,16 @@ def _push_from_nearest(
 
 
 @lru_cache(maxsize=8)
-def _list_places(n: int, n_paths: int, device: Any) -> tuple[Values, Values]:
+def _list_places(xp: Any, n: int, n_paths: int, **where: Any) -> tuple[Values, Values]:
     """Flat places of each row of y with the first row of x, and of each row of x likewise.
 
     Parameters
     ----------
-    device : torch.device, optional
-        Where they should be; arrays of numpy by default.
+    where : dict
+        The device, where the library has several.
     """
-    places = np.arange(n * n_paths * n)
-    first = places[: n_paths * n].reshape(n_paths, n), places[::n].reshape(n, n_paths).copy()
-    if device is None:
-        return first
-    import torch
-
-    return torch.asarray(first[0], device=device), torch.asarray(first[1], device=device)
+    places = xp.arange(n * n_paths * n, **where)
+    return places[: n_paths * n].reshape(n_paths, n), places[::n].reshape(n, n_paths)
 
 
 def _push_from_all(weight: float, squares: Values, people: _People) -> tuple[Values, Values]:
