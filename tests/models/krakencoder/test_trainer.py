@@ -198,7 +198,7 @@ def test_a_state_of_another_network_is_refused() -> None:
     """It says in what it differs."""
     state = start(make_data(), replace(PLAIN, latent_size=4)).state()
 
-    with pytest.raises(CheckpointError, match=r"differs in means\.decoders\.FCcorr_mini_hpf"):
+    with pytest.raises(CheckpointError, match=r"differs in squares\.decoders\.FCcorr_mini_hpf"):
         start(make_data(), PLAIN).restore(state)
 
 
