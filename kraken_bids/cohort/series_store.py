@@ -107,6 +107,7 @@ def gather_series(  # noqa: PLR0913 - what files may leave unsaid
     normalization: str = "",
     shortest: int = 2,
     like: SeriesData | None = None,
+    learns_times: bool = False,
 ) -> SeriesStore:
     """Read the region series of many runs into one file, one run at a time.
 
@@ -132,6 +133,8 @@ def gather_series(  # noqa: PLR0913 - what files may leave unsaid
     like : SeriesData, optional
         Series of a model: regions are put into its order by their names, and
         :func:`check_series` holds.
+    learns_times : bool
+        Whether the model is trained further, so that other repetition times are a warning.
 
     Raises
     ------
@@ -162,7 +165,7 @@ def gather_series(  # noqa: PLR0913 - what files may leave unsaid
         finally:
             path.unlink()  # what nobody has open any more is gone
     if like is not None:
-        check_series(store, like)
+        check_series(store, like, learns_times=learns_times)
     return store
 
 

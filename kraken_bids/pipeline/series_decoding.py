@@ -30,6 +30,7 @@ from kraken_bids.pipeline.series.decoding_tables import (
 )
 from kraken_bids.pipeline.series.labelled_trials import check_people, gather_trials
 from kraken_bids.pipeline.series.trial_folds import deal_trials
+from kraken_bids.report.series_page import draw_series_page
 
 logger = logging.getLogger(__name__)
 
@@ -43,8 +44,8 @@ def decode_series(
     """Decode trials in people held out, by a network and by what it is compared with.
 
     The folder gets ``predictions.tsv``, ``confusion.tsv``, ``scores.tsv``, ``splits.tsv``,
-    ``relevance.tsv``, ``history.tsv`` and, last, the model that was trained on everyone, whose
-    worth the scores of the folds tell.
+    ``relevance.tsv``, ``history.tsv``, ``report.html`` and the model that was trained on everyone,
+    whose worth the scores of the folds tell.
 
     Parameters
     ----------
@@ -68,7 +69,7 @@ def decode_series(
     pretrained = read_series_model(options.model) if options.model else None
     store = gather_series(
         sources, output, like=pretrained.data if pretrained else None,
-        **asdict(reading or SeriesOptions()),
+        learns_times=True, **asdict(reading or SeriesOptions()),
     )  # fmt: skip
     people = check_people(store)
     families = find_families(
@@ -78,7 +79,8 @@ def decode_series(
     design = _design(trials, pretrained, options)
     folder = DecodingFolder(output, _describe(trials, options))
     if folder.open(resume=options.resume):
-        logger.info("%s is complete: nothing is left to do", output)
+        draw_series_page(output)
+        logger.info("%s is complete: nothing but its page is drawn", output)
         return []
     _tell_known(trials, pretrained)
     parts, members = deal_trials(
@@ -99,6 +101,7 @@ def decode_series(
         Method=design.methods[0], NumberOfTrials=len(trials.trials),
         NumberOfSubjects=len({*trials.people}), Classes=trials.classes,
     )  # fmt: skip
+    draw_series_page(output)
     return scores
 
 

@@ -117,6 +117,7 @@ def test_everything_is_written_and_of_people_held_out(
     assert model.classes == ("left", "right")
     assert model.probabilities([np.zeros((8, 8))], [1.0]).shape == (1, 2)
     assert not (output / "unfinished").exists()
+    assert "Decoding of mental states" in (output / "report.html").read_text()
 
 
 def test_an_interrupted_decoding_goes_on_to_the_same_bytes(
