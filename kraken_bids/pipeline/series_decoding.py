@@ -13,8 +13,9 @@ from kraken_bids.cohort.output_checks import check_no_input
 from kraken_bids.cohort.series_store import gather_series
 from kraken_bids.cohort.subject_names import list_few
 from kraken_bids.cohort.training_subjects import find_trained
+from kraken_bids.io.digests import compute_sha256
 from kraken_bids.io.records import write_records
-from kraken_bids.models.series.checkpoint import read_series_model
+from kraken_bids.models.series.checkpoint import WEIGHTS_NAME, read_series_model
 from kraken_bids.models.series.model import SeriesModel
 from kraken_bids.models.series.series_records import DecodingScore, FoldMember
 from kraken_bids.pipeline.model_training import find_families
@@ -129,7 +130,8 @@ def _describe(trials: TrialSet, options: DecodingOptions) -> dict[str, Any]:
     given = asdict(options)
     for name in ("resume", "participants"):
         del given[name]
-    return {**given, "trials": content.hexdigest()}
+    weights = compute_sha256(options.model / WEIGHTS_NAME) if options.model else ""
+    return {**given, "trials": content.hexdigest(), "weights": weights}
 
 
 def _tell_known(trials: TrialSet, pretrained: SeriesModel | None) -> None:
