@@ -11,26 +11,25 @@ import numpy as np
 
 from kraken_bids.cohort.output_checks import check_no_input
 from kraken_bids.cohort.series_store import gather_series
-from kraken_bids.cohort.subject_names import list_few
-from kraken_bids.cohort.training_subjects import find_trained
 from kraken_bids.io.digests import compute_sha256
-from kraken_bids.io.records import write_records
-from kraken_bids.models.series.checkpoint import WEIGHTS_NAME, read_series_model
+from kraken_bids.models.decoding_records import DecodingScore
+from kraken_bids.models.network_folders import WEIGHTS_NAME
+from kraken_bids.models.series.checkpoint import read_series_model
 from kraken_bids.models.series.model import SeriesModel
-from kraken_bids.models.series.series_records import DecodingScore, FoldMember
+from kraken_bids.pipeline.decoding.decoded_folds import decode_folds
+from kraken_bids.pipeline.decoding.decoding_folder import DecodingFolder
+from kraken_bids.pipeline.decoding.decoding_tables import write_decoded
+from kraken_bids.pipeline.decoding.trial_folds import deal_trials, tell_known, write_folds
 from kraken_bids.pipeline.model_training import find_families
-from kraken_bids.pipeline.series.decoded_folds import decode_folds, write_decoder
-from kraken_bids.pipeline.series.decoding_folder import DecodingFolder
 from kraken_bids.pipeline.series.decoding_methods import Design, TrialSet
 from kraken_bids.pipeline.series.decoding_options import DecodingOptions, SeriesOptions
-from kraken_bids.pipeline.series.decoding_tables import (
-    write_confusion,
-    write_predictions,
-    write_relevance,
-    write_scores,
-)
+from kraken_bids.pipeline.series.fitted_decoders import decode_and_explain, write_decoder
 from kraken_bids.pipeline.series.labelled_trials import check_people, gather_trials
-from kraken_bids.pipeline.series.trial_folds import deal_trials
+from kraken_bids.pipeline.series.relevance_maps import (
+    RelevanceSums,
+    add_relevance,
+    write_relevance,
+)
 from kraken_bids.report.series_page import draw_series_page
 
 logger = logging.getLogger(__name__)
@@ -83,20 +82,24 @@ def decode_series(
         draw_series_page(output)
         logger.info("%s is complete: nothing but its page is drawn", output)
         return []
-    _tell_known(trials, pretrained)
+    if pretrained:
+        tell_known(pretrained.provenance, trials.people)
     parts, members = deal_trials(
         trials.people, dict(zip(trials.people, trials.families, strict=True)),
         n_folds=options.n_folds, n_repeats=options.n_repeats, seed=options.steps.seed,
     )  # fmt: skip
-    write_records(
-        output / "splits.tsv", [FoldMember], [[one] for one in members],
-        description="In which part of each split a person is held out",
+    write_folds(members, output)
+    results = decode_folds(
+        design.methods, lambda method, part: decode_and_explain(method, trials, design, part),
+        parts, folder,
     )  # fmt: skip
-    results, relevance = decode_folds(trials, design, parts, folder)
-    write_predictions(trials, results, output)
-    write_confusion(trials, results, output)
-    write_relevance(trials, relevance, output)
-    scores = write_scores(trials, results, output, seed=options.steps.seed)
+    explained = [
+        RelevanceSums.from_arrays(found.extra)
+        for _, found in results[design.methods[0]]
+        if found.extra
+    ]
+    write_relevance(trials, add_relevance(explained), output)
+    scores = write_decoded(trials, results, output, seed=options.steps.seed)
     write_decoder(trials, design, pretrained, scores, output=output)
     folder.close(
         Method=design.methods[0], NumberOfTrials=len(trials.trials),
@@ -132,14 +135,3 @@ def _describe(trials: TrialSet, options: DecodingOptions) -> dict[str, Any]:
         del given[name]
     weights = compute_sha256(options.model / WEIGHTS_NAME) if options.model else ""
     return {**given, "trials": content.hexdigest(), "weights": weights}
-
-
-def _tell_known(trials: TrialSet, pretrained: SeriesModel | None) -> None:
-    """Warn where the pretrained model has seen the people who are decoded."""
-    known = find_trained(pretrained.provenance, trials.people) if pretrained else None
-    if known:
-        logger.warning(
-            "%d of %d people are among those that the model was pretrained on (%s): no label was "
-            "seen, but their series were; accuracies may be too high for people who are new",
-            len(known), len({*trials.people}), list_few(known),
-        )  # fmt: skip

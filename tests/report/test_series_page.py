@@ -7,8 +7,7 @@ import pytest
 
 from kraken_bids.io.records import write_records
 from kraken_bids.io.writing import write_json, write_table
-from kraken_bids.models.series.peers import LAST, MEAN, NETWORK, RIDGE, PeerLoss
-from kraken_bids.models.series.series_records import (
+from kraken_bids.models.decoding_records import (
     CHANCE,
     LINEAR,
     PRETRAINED,
@@ -20,6 +19,7 @@ from kraken_bids.models.series.series_records import (
     TrainingPoint,
     WeightsCheck,
 )
+from kraken_bids.models.series.peers import LAST, MEAN, NETWORK, RIDGE, PeerLoss
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.report.page import draw_figures, render_page
 from kraken_bids.report.series_page import build_series_page, draw_series_page

@@ -8,48 +8,23 @@ import click
 from kraken_bids.cli.options import (
     FILE,
     ForgivingCommand,
-    ListOption,
     add_options,
     exit_with_message,
     verbose_option,
 )
 from kraken_bids.cli.recipe_options import device_option, option
 from kraken_bids.cli.series_options import series_options
+from kraken_bids.cli.split_options import split_options
+from kraken_bids.cli.trial_options import read_window, trial_options
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.logs import start_terminal_log
 
 GO_ON = "What was found is kept: the same command with --resume goes on from there."
 
-trial_options = add_options(
-    click.option(
-        "--events", type=FILE, metavar="BIDS_DIR",
-        help="Raw dataset, whose events.tsv label the trials.",
-    ),
-    click.option(
-        "--labels", default="", metavar="FILE|NAME",
-        help="Every run is one trial: a table with run and label, or a label of tars "
-        "(task_label).",
-    ),
-    option(
-        "--windows", type=click.Choice(["mdtb", "hcp", "deeplight"]), default="mdtb",
-        help="Volumes of an event: 3 s after it (mdtb), 2.88 s after it (hcp), or from its second "
-        "volume to 1.44 s past its end (deeplight).",
-    ),
-    click.option("--onset-lag", "lag", type=float, metavar="SECONDS", help="Of the response."),
-    click.option(
-        "--discard", "discarded", type=int, metavar="VOLUMES", help="At the start of each trial."
-    ),
-    click.option(
-        "--after-end", type=float, metavar="SECONDS", help="By which trials outlast events."
-    ),
-    click.option(
-        "--duration", type=float, metavar="SECONDS", help="Of all events  [their own]"
-    ),
-    option("--column", default="trial_type", help="Of events.tsv, with the kinds of events."),
-    click.option(
-        "--classes", cls=ListOption, metavar="KIND[=LABEL] ...",
-        help="Kinds of events to decode; those of one label are one class  [all]",
-    ),
+labels_option = click.option(
+    "--labels", default="", metavar="FILE|NAME",
+    help="In place of --events every run is one trial: a table with run and label, or a label of "
+    "tars (task_label).",
 )  # fmt: skip
 network_options = add_options(
     click.option("--model", type=FILE, metavar="DIR", help="Folder that pretrain wrote."),
@@ -68,17 +43,6 @@ network_options = add_options(
     option("--seed", type=int, default=0, help="Of folds, weights, batches, shuffles."),
     device_option,
 )  # fmt: skip
-split_options = add_options(
-    option("--folds", "n_folds", type=int, default=5, help="Parts that people are dealt into."),
-    option("--repeats", "n_repeats", type=int, default=2, help="Times that they are dealt."),
-    click.option(
-        "--families", metavar="FILE|COLUMN",
-        help="Who is held out together: a table with participant_id and family, or a column of "
-        "participants.tsv (site). Runs of a person always are.",
-    ),
-    click.option("--participants", type=FILE, metavar="FILE", help="Table of participants."),
-)  # fmt: skip
-OF_WINDOW = ("lag", "discarded", "after_end", "duration")
 OF_SERIES = ("atlas", "variable", "regions", "repetition_time", "normalization")
 OF_STEPS = ("n_steps", "learning_rate", "seed", "device")
 OF_DECODING = (
@@ -91,6 +55,7 @@ OF_DECODING = (
 @click.argument("sources", nargs=-1, required=True, type=FILE)
 @click.option("--output", type=FILE, required=True, metavar="DIR", help="Folder to write.")
 @trial_options
+@labels_option
 @network_options
 @split_options
 @series_options
@@ -134,15 +99,13 @@ def decode(sources: tuple[Path, ...], output: Path, **words: Any) -> None:
 def _read_options(words: dict[str, Any]) -> tuple[Any, Any]:
     from dataclasses import replace
 
-    from kraken_bids.cohort.trials import WINDOWS
     from kraken_bids.models.series.recipe import choose_recipe
     from kraken_bids.models.step_training import StepSettings
     from kraken_bids.pipeline.series.decoding_options import DecodingOptions, SeriesOptions
 
-    window = {name: words[name] for name in OF_WINDOW if words[name] is not None}
     recipe = choose_recipe(words["preset"], words["framework"])
     options = DecodingOptions(
-        window=replace(WINDOWS[words["windows"]], **window),
+        window=read_window(words),
         recipe=replace(recipe, batch_size=words["batch_size"]),
         steps=StepSettings(**{name: words[name] for name in OF_STEPS}),
         **{name: words[name] for name in OF_DECODING},

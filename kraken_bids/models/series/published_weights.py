@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from kraken_bids.exceptions import CheckpointError, SettingsError, name_few
 from kraken_bids.io.pickles import read_torch_file
 from kraken_bids.io.tensors import read_arrays
+from kraken_bids.models.network_folders import fill_network
 from kraken_bids.models.series.architecture import SeriesArchitecture
-from kraken_bids.models.series.checkpoint import fill_network
 from kraken_bids.models.series.network import SeriesNetwork
 
 Arrays = Mapping[str, NDArray[np.float32]]

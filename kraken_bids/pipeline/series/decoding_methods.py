@@ -4,11 +4,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kraken_bids.cohort.gathered_runs import SeriesRun
 from kraken_bids.cohort.series_store import SeriesStore
 from kraken_bids.cohort.trials import Trial
-from kraken_bids.models.linear_decoder import decode_linearly, mean_patterns
+from kraken_bids.models.decoding_records import (
+    CHANCE,
+    LINEAR,
+    PRETRAINED,
+    SCRATCH,
+    SHUFFLED,
+)
+from kraken_bids.models.linear_decoder import mean_patterns
 from kraken_bids.models.series.architecture import SeriesArchitecture
 from kraken_bids.models.series.classification import (
     Watch,
@@ -18,18 +25,10 @@ from kraken_bids.models.series.classification import (
 from kraken_bids.models.series.labelled_series import LabelledSeries
 from kraken_bids.models.series.model import SeriesModel
 from kraken_bids.models.series.network import SeriesNetwork
-from kraken_bids.models.series.series_records import (
-    CHANCE,
-    LINEAR,
-    PRETRAINED,
-    SCRATCH,
-    SHUFFLED,
-)
 from kraken_bids.models.step_training import StepSettings
-from kraken_bids.pipeline.series.trial_folds import HeldOut, shuffle_labels
-
-Indices = NDArray[np.intp]
-Floats = NDArray[np.float64]
+from kraken_bids.pipeline.decoding.baselines import decode_by_chance, decode_patterns
+from kraken_bids.pipeline.decoding.held_out_trials import Decoded, Indices
+from kraken_bids.pipeline.decoding.trial_folds import HeldOut, shuffle_labels
 
 
 @dataclass(frozen=True)
@@ -45,6 +44,11 @@ class TrialSet:
     """Person of each trial."""
     families: tuple[str, ...]
     """Family of each trial's person."""
+
+    @property
+    def runs(self) -> Sequence[SeriesRun]:
+        """Runs that trials are of."""
+        return self.store.runs
 
     def take(self, rows: Indices) -> LabelledSeries:
         """Take some trials with their volumes."""
@@ -76,13 +80,9 @@ class Design:
 
 
 @dataclass(frozen=True)
-class Decoded:
-    """What a method took held-out trials for."""
+class DecodedByNetwork(Decoded):
+    """What a network took held-out trials for."""
 
-    predicted: Indices
-    """Number of the class of each trial."""
-    probabilities: Floats
-    """Of that class; NaN of methods that give none."""
     network: SeriesNetwork | None = None
 
 
@@ -119,7 +119,7 @@ def fit_network(
 def _decode_by_network(
     trials: TrialSet, design: Design, part: HeldOut, *, is_pretrained: bool, is_shuffled: bool
 ) -> Decoded:
-    seed = _seed_of(design, part)
+    seed = part.seed(design.steps.seed)
     training, shown = trials.take(part.train), trials.take(part.test)
     if is_shuffled:
         own = [trials.people[row] for row in part.train.tolist()]
@@ -129,7 +129,8 @@ def _decode_by_network(
     model = SeriesModel(network, trials.store.describe(), longest=design.longest)
     found = model.probabilities(shown.values, shown.repetition_times)
     predicted = found.argmax(axis=1).astype(np.intp)
-    return Decoded(predicted, found.max(axis=1).astype(np.float64), network)
+    probabilities = found.max(axis=1).astype(np.float64)
+    return DecodedByNetwork(predicted, probabilities, network=network)
 
 
 def _decode_pretrained(trials: TrialSet, design: Design, part: HeldOut) -> Decoded:
@@ -146,26 +147,14 @@ def _decode_shuffled(trials: TrialSet, design: Design, part: HeldOut) -> Decoded
 
 
 def _decode_linearly(trials: TrialSet, design: Design, part: HeldOut) -> Decoded:
-    predicted, _ = decode_linearly(
-        mean_patterns(trials.take(part.train).values),
-        trials.labels[part.train],
-        [trials.families[row] for row in part.train.tolist()],
-        mean_patterns(trials.take(part.test).values),
-        seed=_seed_of(design, part),
-    )
-    return Decoded(predicted, np.full(len(predicted), np.nan))
+    return decode_patterns(
+        trials, part, lambda rows: mean_patterns(trials.take(rows).values),
+        seed=part.seed(design.steps.seed),
+    )  # fmt: skip
 
 
 def _decode_by_chance(trials: TrialSet, _: Design, part: HeldOut) -> Decoded:
-    most = np.bincount(trials.labels[part.train]).argmax()
-    n_trials = len(part.test)
-    return Decoded(np.full(n_trials, most, np.intp), np.full(n_trials, np.nan))
-
-
-def _seed_of(design: Design, part: HeldOut) -> int:
-    """Seed of a fold; that of the model on everyone is the given one."""
-    words = [design.steps.seed, part.repeat, part.fold]
-    return int(np.random.SeedSequence(words).generate_state(1)[0])
+    return decode_by_chance(trials, part)
 
 
 METHODS: Mapping[str, Callable[[TrialSet, Design, HeldOut], Decoded]] = {

@@ -7,6 +7,7 @@ from kraken_bids.cohort.trials import TrialWindow
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.models.series.recipe import SeriesRecipe
 from kraken_bids.models.step_training import StepSettings
+from kraken_bids.pipeline.decoding.trial_folds import check_folds
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,4 @@ class DecodingOptions:
                 "or labels of whole runs (--labels); found "
                 f"{'both' if self.labels else 'neither'}. Give one of them."
             )
-        if self.n_folds < 2 or self.n_repeats < 1:
-            raise SettingsError(
-                "expected --folds of 2 or more and --repeats of 1 or more; found "
-                f"{self.n_folds} and {self.n_repeats}."
-            )
+        check_folds(self.n_folds, self.n_repeats)

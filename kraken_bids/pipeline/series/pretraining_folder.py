@@ -11,7 +11,7 @@ from kraken_bids.exceptions import SettingsError
 from kraken_bids.io.facts import read_facts
 from kraken_bids.io.files import make_folder
 from kraken_bids.io.writing import to_plain, write_json
-from kraken_bids.models.series.checkpoint import DESCRIPTION_NAME
+from kraken_bids.models.network_folders import DESCRIPTION_NAME
 from kraken_bids.pipeline.training_states import STATE_NAME
 
 TRAINING_NAME = "training.json"

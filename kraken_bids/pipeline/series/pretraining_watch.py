@@ -9,9 +9,9 @@ import numpy as np
 
 from kraken_bids.io.facts import read_table
 from kraken_bids.io.records import from_columns, name_columns, write_records
+from kraken_bids.models.decoding_records import TrainingPoint
 from kraken_bids.models.series.network import SeriesNetwork
 from kraken_bids.models.series.peers import MEAN, RIDGE
-from kraken_bids.models.series.series_records import TrainingPoint
 from kraken_bids.models.series.tokens import Tokens
 from kraken_bids.models.step_training import StepResult, StepState, StepTraining
 from kraken_bids.pipeline.progress import EVERY_SECONDS, format_seconds

@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
+from kraken_bids.io.records import write_columns, write_records
+from kraken_bids.models.decoding_records import RegionRelevance, WeightsCheck
 from kraken_bids.models.series.network import SeriesNetwork
-from kraken_bids.models.series.relevance import explain_trials, randomise_weights
+from kraken_bids.models.series.relevance import TOLERANCE, explain_trials, randomise_weights
 from kraken_bids.pipeline.series.decoding_methods import TrialSet
 
 Indices = NDArray[np.intp]
@@ -99,6 +102,45 @@ def add_relevance(parts: Sequence[RelevanceSums]) -> RelevanceSums:
             for name in (HEADS, EVERYTHING)
         },
     )
+
+
+def write_relevance(trials: TrialSet, found: RelevanceSums, folder: Path) -> None:
+    """Write ``relevance.tsv``, by class, region and volume, and ``relevance_check.tsv``."""
+    known = found.counts > 0
+    means = found.sums / np.maximum(found.counts, 1)[..., None]
+    label, volume = np.nonzero(known)
+    regions = _list_regions(trials)
+    write_columns(
+        folder / "relevance.tsv", RegionRelevance,
+        {
+            "label": np.repeat(np.array(trials.classes)[label], len(regions)),
+            "region": np.tile(np.array(regions), len(label)),
+            "volume": np.repeat(volume, len(regions)),
+            "relevance": means[known].ravel(),
+        },
+        description="Integrated gradients of the logit of each class, mean over its trials of "
+        "people held out",
+        facts={
+            "Completeness": found.gap,
+            "CompletenessTolerance": TOLERANCE,
+            "NumberOfTrials": dict(
+                zip(trials.classes, found.counts[:, 0].astype(int).tolist(), strict=True)
+            ),
+        },
+    )  # fmt: skip
+    checks = [
+        [WeightsCheck(name, float(np.nanmean(values)))]
+        for name, values in found.correlations.items()
+    ]
+    write_records(
+        folder / "relevance_check.tsv", [WeightsCheck], checks,
+        description="Whether relevance depends on what was learned",
+    )  # fmt: skip
+
+
+def _list_regions(trials: TrialSet) -> tuple[str, ...]:
+    """Names of the regions, or their numbers."""
+    return trials.store.regions or tuple(str(k + 1) for k in range(trials.store.n_regions))
 
 
 def _choose(labels: Indices, rows: Indices, rng: np.random.Generator) -> Indices:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kraken_bids.models.series.series_records import ConfusionCount
+from kraken_bids.models.decoding_records import ConfusionCount
 from kraken_bids.report import theme
 from kraken_bids.report.section import Floats, Section
 from kraken_bids.report.written_series import WrittenSeries

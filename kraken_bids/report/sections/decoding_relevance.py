@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kraken_bids.connectome.labels.region_places import load_centres
-from kraken_bids.models.series.series_records import RegionRelevance, WeightsCheck
+from kraken_bids.models.decoding_records import RegionRelevance, WeightsCheck
 from kraken_bids.report import theme
 from kraken_bids.report.brain_views import VIEW, WIDTH, View, draw_outlines, lay_out_views
 from kraken_bids.report.plane import Plane

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kraken_bids.models.series.series_records import (
+from kraken_bids.models.decoding_records import (
     ALL_REPEATS,
     CHANCE,
     LINEAR,

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
+from kraken_bids.models.decoding_records import TrainingPoint
 from kraken_bids.models.series.peers import MEAN, RIDGE
-from kraken_bids.models.series.series_records import TrainingPoint
 from kraken_bids.report import theme
 from kraken_bids.report.section import Section
 from kraken_bids.report.sections.series_peers import NAMES

@@ -13,10 +13,7 @@ from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.io.records import from_columns
 from kraken_bids.io.tables import read_columns
 from kraken_bids.io.writing import write_table
-from kraken_bids.models.series.checkpoint import read_series_model, write_series_model
-from kraken_bids.models.series.classification import make_classifier
-from kraken_bids.models.series.model import SeriesModel
-from kraken_bids.models.series.series_records import (
+from kraken_bids.models.decoding_records import (
     ConfusionCount,
     DecodedTrial,
     DecodingScore,
@@ -25,8 +22,11 @@ from kraken_bids.models.series.series_records import (
     TrainingPoint,
     WeightsCheck,
 )
+from kraken_bids.models.series.checkpoint import read_series_model, write_series_model
+from kraken_bids.models.series.classification import make_classifier
+from kraken_bids.models.series.model import SeriesModel
 from kraken_bids.pipeline import series_decoding
-from kraken_bids.pipeline.series import decoded_folds
+from kraken_bids.pipeline.series import fitted_decoders
 from kraken_bids.pipeline.series.decoding_options import DecodingOptions, SeriesOptions
 from kraken_bids.pipeline.series_decoding import decode_series
 
@@ -129,7 +129,7 @@ def test_an_interrupted_decoding_goes_on_to_the_same_bytes(
     own = with_events(options, planted)
     own = replace(own, steps=replace(own.steps, n_steps=4))
     decode(own, planted, tmp_path / "whole")
-    decode_held_out, calls = decoded_folds.decode_held_out, []
+    decode_held_out, calls = fitted_decoders.decode_held_out, []
 
     def stop_at_the_fifth(*given):
         calls.append(given[0])
@@ -137,7 +137,7 @@ def test_an_interrupted_decoding_goes_on_to_the_same_bytes(
             raise KeyboardInterrupt
         return decode_held_out(*given)
 
-    monkeypatch.setattr(decoded_folds, "decode_held_out", stop_at_the_fifth)
+    monkeypatch.setattr(fitted_decoders, "decode_held_out", stop_at_the_fifth)
     with pytest.raises(KeyboardInterrupt):
         decode(own, planted, tmp_path / "out")
     with pytest.raises(SettingsError, match="--resume"):

@@ -1,13 +1,22 @@
 """Who is held out when: folds of people, drawn several times, and the trials of each."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.cohort.subject_names import list_few
+from kraken_bids.cohort.training_subjects import find_trained
+from kraken_bids.exceptions import SettingsError
+from kraken_bids.io.records import write_records
+from kraken_bids.models.decoding_records import FoldMember
 from kraken_bids.models.folds import deal_folds
-from kraken_bids.models.series.series_records import FoldMember
+
+logger = logging.getLogger(__name__)
 
 Indices = NDArray[np.intp]
 
@@ -24,6 +33,11 @@ class HeldOut:
     """Rows of trials."""
     test: Indices
     """Rows of trials."""
+
+    def seed(self, seed: int) -> int:
+        """Seed of a fold; that of the model on everyone is the given one."""
+        words = [seed, self.repeat, self.fold]
+        return int(np.random.SeedSequence(words).generate_state(1)[0])
 
 
 def deal_trials(
@@ -65,6 +79,39 @@ def deal_trials(
             test = np.flatnonzero(is_out[owners])
             found.append(HeldOut(repeat, fold + 1, np.flatnonzero(~is_out[owners]), test))
     return found, members
+
+
+def check_folds(n_folds: int, n_repeats: int) -> None:
+    """Check how people are asked to be dealt.
+
+    Raises
+    ------
+    SettingsError
+    """
+    if n_folds < 2 or n_repeats < 1:
+        raise SettingsError(
+            "expected --folds of 2 or more and --repeats of 1 or more; found "
+            f"{n_folds} and {n_repeats}."
+        )
+
+
+def tell_known(provenance: Mapping[str, Any], people: Sequence[str]) -> None:
+    """Warn where a pretrained model has seen the people who are decoded."""
+    known = find_trained(provenance, people)
+    if known:
+        logger.warning(
+            "%d of %d people are among those that the model was pretrained on (%s): accuracies "
+            "may be too high for people who are new",
+            len(known), len({*people}), list_few(known),
+        )  # fmt: skip
+
+
+def write_folds(members: Sequence[FoldMember], folder: Path) -> None:
+    """Write ``splits.tsv``."""
+    write_records(
+        folder / "splits.tsv", [FoldMember], [[one] for one in members],
+        description="In which part of each split a person is held out",
+    )  # fmt: skip
 
 
 def shuffle_labels(labels: Indices, people: Sequence[str], rng: np.random.Generator) -> Indices:

@@ -14,7 +14,7 @@ from kraken_bids.io.facts import read_facts
 from kraken_bids.io.files import atomic_path, make_folder, remove_leftovers
 from kraken_bids.io.named_arrays import read_arrays
 from kraken_bids.io.writing import to_plain, write_json
-from kraken_bids.models.series.checkpoint import DESCRIPTION_NAME
+from kraken_bids.models.network_folders import DESCRIPTION_NAME
 
 NAME = "training.json"
 PARTS = "unfinished"

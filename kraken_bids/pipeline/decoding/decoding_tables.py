@@ -1,13 +1,12 @@
-"""Tables of a decoding: predictions, confusion, scores, relevance."""
+"""Tables of a decoding: predictions, confusion, scores."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from kraken_bids.io.records import write_columns, write_records
-from kraken_bids.models.series.relevance import TOLERANCE
-from kraken_bids.models.series.series_records import (
+from kraken_bids.io.records import write_records
+from kraken_bids.models.decoding_records import (
     ALL_REPEATS,
     CHANCE,
     LINEAR,
@@ -15,12 +14,10 @@ from kraken_bids.models.series.series_records import (
     ConfusionCount,
     DecodedTrial,
     DecodingScore,
-    RegionRelevance,
-    WeightsCheck,
 )
-from kraken_bids.pipeline.series.decoding_methods import Decoded, TrialSet
-from kraken_bids.pipeline.series.relevance_maps import RelevanceSums
-from kraken_bids.pipeline.series.trial_folds import HeldOut
+from kraken_bids.pipeline.decoding.decoded_folds import Results
+from kraken_bids.pipeline.decoding.held_out_trials import Decoded, LabelledTrials
+from kraken_bids.pipeline.decoding.trial_folds import HeldOut
 from kraken_bids.scores.trial_scores import (
     Counts,
     Interval,
@@ -30,13 +27,20 @@ from kraken_bids.scores.trial_scores import (
     spread_accuracy,
 )
 
-Results = Mapping[str, Sequence[tuple[HeldOut, Decoded]]]
-"""Of each method, what it took the trials of each fold for; the method in question first."""
 NOT_KNOWN = Interval(float("nan"), float("nan"), float("nan"))
 ALL_FOLDS = "all"
 
 
-def write_predictions(trials: TrialSet, results: Results, folder: Path) -> None:
+def write_decoded(
+    trials: LabelledTrials, results: Results, folder: Path, *, seed: int
+) -> list[DecodingScore]:
+    """Write all tables; returns the rows of scores of all repeats together, by method."""
+    write_predictions(trials, results, folder)
+    write_confusion(trials, results, folder)
+    return write_scores(trials, results, folder, seed=seed)
+
+
+def write_predictions(trials: LabelledTrials, results: Results, folder: Path) -> None:
     """Write ``predictions.tsv``: every trial, as each method saw it when it was held out."""
     rows = [[one] for one in _list_predictions(trials, results)]
     write_records(
@@ -45,7 +49,7 @@ def write_predictions(trials: TrialSet, results: Results, folder: Path) -> None:
     )  # fmt: skip
 
 
-def write_confusion(trials: TrialSet, results: Results, folder: Path) -> None:
+def write_confusion(trials: LabelledTrials, results: Results, folder: Path) -> None:
     """Write ``confusion.tsv`` of the method in question, over all repeats."""
     method, own = next(iter(results.items()))
     total = np.sum([_count(trials, part, found) for part, found in own], axis=(0, 1))
@@ -62,7 +66,7 @@ def write_confusion(trials: TrialSet, results: Results, folder: Path) -> None:
 
 
 def write_scores(
-    trials: TrialSet, results: Results, folder: Path, *, seed: int
+    trials: LabelledTrials, results: Results, folder: Path, *, seed: int
 ) -> list[DecodingScore]:
     """Write ``scores.tsv``; returns the rows of all repeats together, by method."""
     rows = list(_list_scores(trials, results, seed=seed))
@@ -77,46 +81,7 @@ def write_scores(
     return [one for one in rows if one.repeat == ALL_REPEATS]
 
 
-def write_relevance(trials: TrialSet, found: RelevanceSums, folder: Path) -> None:
-    """Write ``relevance.tsv``, by class, region and volume, and ``relevance_check.tsv``."""
-    known = found.counts > 0
-    means = found.sums / np.maximum(found.counts, 1)[..., None]
-    label, volume = np.nonzero(known)
-    regions = list_regions(trials)
-    write_columns(
-        folder / "relevance.tsv", RegionRelevance,
-        {
-            "label": np.repeat(np.array(trials.classes)[label], len(regions)),
-            "region": np.tile(np.array(regions), len(label)),
-            "volume": np.repeat(volume, len(regions)),
-            "relevance": means[known].ravel(),
-        },
-        description="Integrated gradients of the logit of each class, mean over its trials of "
-        "people held out",
-        facts={
-            "Completeness": found.gap,
-            "CompletenessTolerance": TOLERANCE,
-            "NumberOfTrials": dict(
-                zip(trials.classes, found.counts[:, 0].astype(int).tolist(), strict=True)
-            ),
-        },
-    )  # fmt: skip
-    checks = [
-        [WeightsCheck(name, float(np.nanmean(values)))]
-        for name, values in found.correlations.items()
-    ]
-    write_records(
-        folder / "relevance_check.tsv", [WeightsCheck], checks,
-        description="Whether relevance depends on what was learned",
-    )  # fmt: skip
-
-
-def list_regions(trials: TrialSet) -> tuple[str, ...]:
-    """Names of the regions, or their numbers."""
-    return trials.store.regions or tuple(str(k + 1) for k in range(trials.store.n_regions))
-
-
-def _list_predictions(trials: TrialSet, results: Results) -> Iterator[DecodedTrial]:
+def _list_predictions(trials: LabelledTrials, results: Results) -> Iterator[DecodedTrial]:
     for method, own in results.items():
         for part, found in own:
             columns = (part.test.tolist(), found.predicted, found.probabilities)
@@ -124,13 +89,15 @@ def _list_predictions(trials: TrialSet, results: Results) -> Iterator[DecodedTri
                 one = trials.trials[row]
                 yield DecodedTrial(
                     method, part.repeat, part.fold, trials.people[row],
-                    trials.store.runs[one.run].name, one.first, one.n_volumes, one.onset,
+                    trials.runs[one.run].name, one.first, one.n_volumes, one.onset,
                     one.label, trials.classes[predicted],
                     float(probability) if np.isfinite(probability) else None,
                 )  # fmt: skip
 
 
-def _list_scores(trials: TrialSet, results: Results, *, seed: int) -> Iterator[DecodingScore]:
+def _list_scores(
+    trials: LabelledTrials, results: Results, *, seed: int
+) -> Iterator[DecodingScore]:
     counted = {
         method: [(part, _count(trials, part, found)) for part, found in own]
         for method, own in results.items()
@@ -197,7 +164,7 @@ def _score(  # noqa: PLR0913 - all that a row holds
     )  # fmt: skip
 
 
-def _count(trials: TrialSet, part: HeldOut, found: Decoded) -> Counts:
+def _count(trials: LabelledTrials, part: HeldOut, found: Decoded) -> Counts:
     """Confusions of a fold, by family of the whole cohort."""
     names = sorted({*trials.families})
     own = np.array([trials.families[row] for row in part.test.tolist()])

@@ -1,4 +1,4 @@
-"""Rows of the tables that pretraining and decoding write, and that their pages read back."""
+"""Rows of the tables that trainings and decodings write, and that their pages read back."""
 
 from dataclasses import dataclass
 

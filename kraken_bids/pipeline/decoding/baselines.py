@@ -1,0 +1,36 @@
+"""What networks have to beat: a linear model on patterns, and the most frequent label."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from kraken_bids.models.linear_decoder import decode_linearly
+from kraken_bids.pipeline.decoding.held_out_trials import Decoded, Floats, Indices, LabelledTrials
+from kraken_bids.pipeline.decoding.trial_folds import HeldOut
+
+
+def decode_patterns(
+    trials: LabelledTrials, part: HeldOut, patterns: Callable[[Indices], Floats], *, seed: int
+) -> Decoded:
+    """Decode held-out trials by logistic regression.
+
+    Parameters
+    ----------
+    patterns : callable
+        Gives the patterns [n_trials, n_regions] of trials, by their numbers.
+    """
+    predicted, _ = decode_linearly(
+        patterns(part.train),
+        trials.labels[part.train],
+        [trials.families[row] for row in part.train.tolist()],
+        patterns(part.test),
+        seed=seed,
+    )
+    return Decoded(predicted, np.full(len(predicted), np.nan))
+
+
+def decode_by_chance(trials: LabelledTrials, part: HeldOut) -> Decoded:
+    """Take every held-out trial for one of the most frequent class."""
+    most = np.bincount(trials.labels[part.train]).argmax()
+    n_trials = len(part.test)
+    return Decoded(np.full(n_trials, most, np.intp), np.full(n_trials, np.nan))
