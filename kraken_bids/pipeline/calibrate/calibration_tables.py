@@ -60,9 +60,9 @@ def write_pair_table(
 
 
 def list_metrics(records: Iterable[CalibratedPairRecord]) -> list[Metric]:
-    """List what calibrations add to ``group/metrics.tsv``."""
+    """List what calibrations add to ``group/metrics.tsv``, in one order: fitted or read back."""
     found = []
-    for one in records:
+    for one in sorted(records, key=lambda one: (one.source, one.target)):
         named = one.source, one.target
         if one.gain is not None:
             interval = one.gain_p, one.gain_low, one.gain_high
