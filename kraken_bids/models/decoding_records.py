@@ -46,7 +46,8 @@ class DecodingScore:
     accuracy: float = column("share of trials decoded right")
     accuracy_low: float = column(
         "lower end of its 95 % interval: people (families) drawn anew, each with all trials; of "
-        "chance, of as many independent guesses; of shuffled, over shuffles (Student's t)"
+        "chance, of as many independent guesses; of shuffled, over shuffles (Student's t on "
+        "log-odds)"
     )
     accuracy_high: float = column("upper end of its 95 % interval")
     balanced_accuracy: float = column("mean over classes of the share decoded right")

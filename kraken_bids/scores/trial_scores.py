@@ -81,6 +81,7 @@ def spread_accuracy(
 
     For labels shuffled anew for each: a network takes alike trials for one label, right or wrong
     together, so that one shuffle says little, however many trials and people it is tried on.
+    Log-odds are taken for normal, so that both ends lie between 0 and 1.
 
     Parameters
     ----------
@@ -92,16 +93,23 @@ def spread_accuracy(
     Returns
     -------
     Interval
-        Student's t; NaN ends of fewer than two trainings.
+        Student's t on log-odds, whose standard error is that of the accuracies (about the value of
+        all together) by the delta method; NaN ends of fewer than two trainings. Two trainings
+        leave most of 0 to 1 open.
     """
+    from scipy.special import expit, logit
     from scipy.stats import t
 
     values = [_compute(np.ones((1, len(one))), one, balanced=balanced)[0] for one in by_training]
     n = len(values)
     if n < 2:
         return Interval(whole.value, np.nan, np.nan)
-    reach = t.ppf(0.975, n - 1) * np.std(values, ddof=1) / np.sqrt(n)
-    return Interval(whole.value, float(whole.value - reach), float(whole.value + reach))
+    spread = np.sum((np.array(values) - whole.value) ** 2) / (n * (n - 1))
+    if spread == 0:
+        return Interval(whole.value, whole.value, whole.value)
+    reach = t.ppf(0.975, n - 1) * np.sqrt(spread) / (whole.value * (1 - whole.value))
+    low, high = expit(logit(whole.value) + np.array([-reach, reach]))
+    return Interval(whole.value, float(low), float(high))
 
 
 def find_guessing_range(share: float, n_trials: int) -> Interval:

@@ -17,6 +17,7 @@ from kraken_bids.io.writing import write_table
     [
         (["--events", "."], "or --from-scratch; found neither"),
         (["--events", ".", "--model", ".", "--from-scratch"], "found both"),
+        (["--labels", "x", "--model", ".", "--preset", "small"], "no --preset beside --model"),
         (["--events", "nowhere", "--from-scratch"], "nothing at nowhere"),
         (["--from-scratch"], "found neither. Give one of them"),
         (["--labels", "x", "--from-scratch", "--folds", "1"], "--folds of 2 or more"),

@@ -63,12 +63,18 @@ def write_pretraining(folder: Path, losses: dict[str, float]) -> None:
     write_rows(folder, "peers.tsv", rows)
 
 
-def write_decoding(folder: Path, accuracies: dict[str, float]) -> None:
+def write_decoding(
+    folder: Path,
+    accuracies: dict[str, float],
+    over_linear: tuple[float | None, ...] = (None, None, None),
+) -> None:
     write_model(folder)
     scores = []
     for name, value in accuracies.items():
         interval = (value, value - 0.06, value + 0.06)
-        scores.append(DecodingScore(name, "all", "test", *interval, *interval, 240, 7))
+        scores.append(
+            DecodingScore(name, "all", "test", *interval, *interval, 240, 7, *over_linear)
+        )
     write_rows(folder, "scores.tsv", scores)
     counts = [ConfusionCount(a, b, 50 if a == b else 8 * (a > b)) for a in LABELS for b in LABELS]
     write_rows(folder, "confusion.tsv", counts)
@@ -130,6 +136,27 @@ def test_scores_stand_beside_their_controls(tmp_path: Path) -> None:
     assert "&lt;faces&gt;" in page
     assert "<faces>" not in page
     assert page.count("<img") == 5
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ((0.02, 0.08), "It is better than the linear baseline: 57\u00a0% [51\u00a0%, 63\u00a0%]; "
+         "difference 5\u00a0% [2\u00a0%, 8\u00a0%]"),
+        ((-0.02, 0.12), "It cannot be told apart from the linear baseline"),
+    ],
+)  # fmt: skip
+def test_the_linear_method_is_compared_on_the_same_trials(
+    tmp_path: Path, ends: tuple[float, float], said: str
+) -> None:
+    """By the interval of the gain, though intervals of both overlap."""
+    write_decoding(tmp_path, {SCRATCH: 0.62, LINEAR: 0.57}, over_linear=(0.05, *ends))
+    assert said in render(tmp_path)
+
+
+def test_too_few_shuffles_are_not_called_a_control_that_holds(tmp_path: Path) -> None:
+    write_decoding(tmp_path, {SCRATCH: 0.3, LINEAR: 0.3, SHUFFLED: 0.27, CHANCE: 0.25})
+    assert "there are too few shuffles" in render(tmp_path)
 
 
 def test_controls_that_fail_are_told(tmp_path: Path) -> None:

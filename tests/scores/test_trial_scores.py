@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy.special import expit, logit
 from scipy.stats import binom, sem, t
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
@@ -77,7 +78,7 @@ def test_one_person_has_no_interval() -> None:
     assert np.isnan([found.low, found.high]).all()
 
 
-def test_trainings_of_their_own_spread_by_student(trials) -> None:
+def test_trainings_of_their_own_spread_by_student_on_log_odds(trials) -> None:
     labels, predicted, people = trials
     parts = [people < 3, (people >= 3) & (people < 6), people >= 6]
     counts = [
@@ -85,12 +86,46 @@ def test_trainings_of_their_own_spread_by_student(trials) -> None:
         for one in parts
     ]
     values = [(labels == predicted)[one].mean() for one in parts]
+    mean = np.mean(values)
 
-    found = spread_accuracy(counts, Interval(np.mean(values), 0, 1))
+    found = spread_accuracy(counts, Interval(mean, 0, 1))
 
-    wanted = t.interval(0.95, 2, np.mean(values), sem(values))
+    scale = sem(values) / (mean * (1 - mean))
+    wanted = expit(t.interval(0.95, 2, logit(mean), scale))
     np.testing.assert_allclose((found.low, found.high), wanted)
     assert np.isnan(spread_accuracy(counts[:1], found).low)
+
+
+def test_two_shuffles_leave_most_open_and_ten_do_not() -> None:
+    """Within 0 and 1, and as often around the truth as it says."""
+    rng = np.random.default_rng(0)
+    shares = {}
+    for n_shuffles in (2, 10):
+        right = rng.binomial(40, rng.beta(4, 4, (1000, n_shuffles)))
+        found = [spread_accuracy(*count_shuffles(one)) for one in right]
+        assert all(0 <= one.low <= one.value <= one.high <= 1 for one in found)
+        shares[n_shuffles] = np.mean([one.low <= 0.5 <= one.high for one in found])
+        width = np.mean([one.high - one.low for one in found])
+        assert (width > 0.7) == (n_shuffles == 2)
+    assert all(0.93 < share < 0.98 for share in shares.values()), shares
+
+
+def count_shuffles(right: np.ndarray) -> tuple[list[np.ndarray], Interval]:
+    """Confusions of one person with 40 trials for each shuffle, and all together."""
+    counts = [np.array([[[one, 40.0 - one], [0, 0]]]) for one in right]
+    return counts, Interval(float(right.mean() / 40), 0, 1)
+
+
+def test_networks_that_say_one_thing_to_everybody_are_not_called_sure() -> None:
+    """Half of both classes in each fold, yet not in both folds together."""
+    first = np.array([[[10.0, 0], [6, 0]]])
+    second = np.array([[[0, 6.0], [0, 10]]])
+    whole = estimate_accuracy(first + second, balanced=True)
+
+    found = spread_accuracy([first, second], whole, balanced=True)
+
+    assert found.value == 0.625
+    assert found.low < 0.5 < found.high
 
 
 def test_guesses_have_the_range_of_the_binomial() -> None:

@@ -29,13 +29,13 @@ labels_option = click.option(
 network_options = add_options(
     click.option("--model", type=FILE, metavar="DIR", help="Folder that pretrain wrote."),
     click.option("--from-scratch", is_flag=True, help="A network that was not pretrained."),
-    option(
+    click.option(
         "--framework", type=click.Choice(["csm", "bert", "netbert", "autoencoder"]),
-        default="csm", help="Of a network from scratch.",
+        help="Of a network from scratch  [csm]",
     ),
-    option(
-        "--preset", type=click.Choice(["small", "release"]), default="small",
-        help="Size of a network from scratch.",
+    click.option(
+        "--preset", type=click.Choice(["small", "release"]),
+        help="Size of a network from scratch  [small]",
     ),
     option("--steps", "n_steps", type=int, default=500, help="Of each training."),
     option("--learning-rate", type=float, default=5e-4, metavar="RATE", help="Of AdamW."),
@@ -76,6 +76,12 @@ def decode(sources: tuple[Path, ...], output: Path, **words: Any) -> None:
                 "expected --model DIR, a pretrained model, or --from-scratch; found "
                 f"{'both' if words['model'] else 'neither'}."
             )
+        idle = [f"--{name}" for name in ("framework", "preset") if words["model"] and words[name]]
+        if idle:
+            raise SettingsError(
+                f"expected no {' or '.join(idle)} beside --model, whose network is taken; found "
+                "it. Leave it out, or give --from-scratch in place of --model."
+            )
         named = [*sources, words["events"], words["model"], words["participants"]]
         missing = [path for path in named if path is not None and not path.exists()]
         if missing or output.is_file():
@@ -103,7 +109,7 @@ def _read_options(words: dict[str, Any]) -> tuple[Any, Any]:
     from kraken_bids.models.step_training import StepSettings
     from kraken_bids.pipeline.series.decoding_options import DecodingOptions, SeriesOptions
 
-    recipe = choose_recipe(words["preset"], words["framework"])
+    recipe = choose_recipe(words["preset"] or "small", words["framework"] or "csm")
     options = DecodingOptions(
         window=read_window(words),
         recipe=replace(recipe, batch_size=words["batch_size"]),

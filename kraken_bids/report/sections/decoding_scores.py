@@ -48,26 +48,46 @@ class DecodingTable:
             f"The {NAMES[own.method]} decodes {say_score(own)} of test trials right, labels "
             "weighted equally."
         ]
-        for name, other in self.scores.items():
-            if name in {own.method, CHANCE}:
-                continue
-            if own.balanced_low > other.balanced_high:
-                said = "It is better than"
-            elif own.balanced_high < other.balanced_low:
-                said = "It is worse than"
-            else:
-                said = "It cannot be told apart from"
-            sentences.append(f"{said} {_name(name)}: {say_score(other)}.")
+        others = [one for name, one in self.scores.items() if name not in {own.method, CHANCE}]
+        for other in others:
+            low, high = _compare(own, other)
+            said = "It cannot be told apart from"
+            if low > 0 or high < 0:
+                said = "It is better than" if low > 0 else "It is worse than"
+            gain = f"; difference {_say(*gains)}" if (gains := _pair(own, other)) else ""
+            sentences.append(f"{said} {_name(other.method)}: {say_score(other)}{gain}.")
         shuffled, chance = self.scores.get(SHUFFLED), self.scores.get(CHANCE)
         if shuffled and chance:
-            is_near = shuffled.balanced_low <= chance.balanced_accuracy <= shuffled.balanced_high
-            sentences.append(
-                "With shuffled labels it is at chance, as it has to be."
-                if is_near
-                else "With shuffled labels it is NOT at chance: something other than the labels "
-                "tells trials apart. Do not trust these scores."
-            )
+            sentences.append(_judge_control(own, shuffled, chance.balanced_accuracy))
         return sentences
+
+
+def _pair(own: DecodingScore, other: DecodingScore) -> tuple[float, float, float] | None:
+    """Gain over the linear method on the same trials, and its interval, where they are known."""
+    gain = own.over_linear, own.over_linear_low, own.over_linear_high
+    known = tuple(one for one in gain if one is not None)
+    return known if other.method == LINEAR and len(known) == 3 else None
+
+
+def _compare(own: DecodingScore, other: DecodingScore) -> tuple[float, float]:
+    """Bound the gain over another method, paired where it is known, else by both intervals."""
+    if gain := _pair(own, other):
+        return gain[1:]
+    return own.balanced_low - other.balanced_high, own.balanced_high - other.balanced_low
+
+
+def _judge_control(own: DecodingScore, shuffled: DecodingScore, chance: float) -> str:
+    if not shuffled.balanced_low <= chance <= shuffled.balanced_high:
+        return (
+            "With shuffled labels it is NOT at chance: something other than the labels tells "
+            "trials apart. Do not trust these scores."
+        )
+    if shuffled.balanced_low <= own.balanced_accuracy <= shuffled.balanced_high:
+        return (
+            "What was decoded is within reach of shuffled labels, as chance is: there is nothing "
+            "to decode, or there are too few shuffles; every fold of every repeat has one."
+        )
+    return "With shuffled labels it is at chance, as it has to be."
 
 
 def _name(method: str) -> str:
@@ -76,8 +96,11 @@ def _name(method: str) -> str:
 
 def say_score(score: DecodingScore) -> str:
     """Say a balanced accuracy and its interval."""
-    low, high = (format_share(one) for one in (score.balanced_low, score.balanced_high))
-    return f"{format_share(score.balanced_accuracy)} [{low}, {high}]"
+    return _say(score.balanced_accuracy, score.balanced_low, score.balanced_high)
+
+
+def _say(value: float, low: float, high: float) -> str:
+    return f"{format_share(value)} [{format_share(low)}, {format_share(high)}]"
 
 
 def gather(written: WrittenSeries) -> DecodingTable | None:
