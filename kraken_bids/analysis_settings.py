@@ -1,31 +1,42 @@
 """Which analyses a run carries out, and how the communities among them are searched for."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.setting_checks import check_choice, check_range
 
-ANALYSES = ("connectomes", "communities")
+ANALYSES = ("connectomes", "communities", "decode-volumes")
 
 
 @dataclass(frozen=True)
 class AnalysisSettings:
-    """What the group level is asked for."""
+    """What a run is asked for besides connectomes."""
 
     analysis: tuple[str, ...] = ("connectomes",)
     """``connectomes``: predictions, scores, quality; ``communities``: dynamic communities of the
-    cleaned region series."""
+    cleaned region series; both at the group level. ``decode-volumes``: states of the whole volumes
+    of every run, at the participant level."""
     n_communities: str = "auto"
     """Most communities, or ``auto``: number and resolution at which halves of the scans agree."""
     gamma: float = 1.0
     """Resolution of modularity, where the number of communities is given."""
     n_nulls: int = 19
     """Surrogates that the presence of communities is compared with, of each kind and scan."""
+    decoder: Path | None = None
+    """Decoder of volumes: a model folder, or weights of the release."""
+    relevance: bool = False
+    """Write which voxels spoke for each decoded state."""
 
     def __post_init__(self) -> None:
         """Check the choices."""
         for name in self.analysis:
             check_choice("--analysis", name, ANALYSES)
+        if "decode-volumes" in self.analysis and self.decoder is None:
+            raise SettingsError(
+                "--analysis decode-volumes: expected --decoder PATH, a folder that kraken-tools "
+                "train-volumes wrote or weights of the published decoder; found none."
+            )
         if self.n_communities != "auto":
             if not self.n_communities.isdecimal():
                 raise SettingsError(

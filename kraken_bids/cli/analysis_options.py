@@ -5,7 +5,7 @@ import logging
 import click
 
 from kraken_bids.analysis_settings import ANALYSES, AnalysisSettings
-from kraken_bids.cli.options import ListOption, add_options
+from kraken_bids.cli.options import FILE, ListOption, add_options
 
 logger = logging.getLogger(__name__)
 
@@ -17,7 +17,20 @@ analysis_options = add_options(
         default=("connectomes",),
         show_default=True,
         help="group: connectomes predicts and judges; communities searches the cleaned region "
-        "series of every atlas for communities that come and go.",
+        "series of every atlas for communities that come and go. participant: decode-volumes says "
+        "which state each volume of BOLD in MNI152NLin6Asym was acquired in (--decoder); with "
+        "connectomes beside it, both are done.",
+    ),
+    click.option(
+        "--decoder",
+        type=FILE,
+        metavar="PATH",
+        help="Decoder of volumes: a folder that train-volumes wrote, or weights of the release.",
+    ),
+    click.option(
+        "--relevance",
+        is_flag=True,
+        help="Write which voxels spoke for each decoded state.",
     ),
     click.option(
         "--n-communities",
@@ -49,6 +62,8 @@ analysis_options = add_options(
 def check_analysis_options(asked: AnalysisSettings, level: str) -> None:
     """Say where an option of the group level's analyses changes nothing."""
     if level != "group":
+        if asked.decoder and "decode-volumes" not in asked.analysis:
+            logger.warning("--decoder, --relevance: no effect without --analysis decode-volumes")
         if "communities" in asked.analysis:
             logger.warning(
                 "--analysis changes nothing at the level %s: communities are searched at the "
@@ -56,6 +71,8 @@ def check_analysis_options(asked: AnalysisSettings, level: str) -> None:
                 level,
             )
         return
+    if "decode-volumes" in asked.analysis:
+        logger.warning("--analysis decode-volumes changes nothing at the level group")
     usual = AnalysisSettings()
     given = [
         option

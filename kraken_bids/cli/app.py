@@ -250,7 +250,11 @@ def _run_level(settings: Settings, level: str) -> int:
     _check_dataset(settings)
     from kraken_bids.pipeline.participant import run_participants
 
-    return run_participants(settings)
+    if "decode-volumes" not in settings.analysis.analysis:
+        return run_participants(settings)
+    from kraken_bids.pipeline.participant_volumes import decode_participants
+
+    return run_participants(settings, [decode_participants])
 
 
 def _prepare_process(settings: Settings, verbosity: int) -> None:

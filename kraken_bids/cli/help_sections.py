@@ -28,7 +28,9 @@ SECTIONS = {
     "What predictions are worth": (
         *("calibrate", "interval_coverage", "families", "controls", "covariates", "impute"),
     ),
-    "Further analyses": (*("analysis", "n_communities", "gamma", "n_nulls"),),
+    "Further analyses": (
+        *("analysis", "n_communities", "gamma", "n_nulls", "decoder", "relevance"),
+    ),
     "Processes and clusters": (
         *("n_procs", "omp_nthreads", "scheduler", "mem_gb", "walltime", "work_dir"),
     ),

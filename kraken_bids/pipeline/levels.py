@@ -34,9 +34,14 @@ from kraken_bids.settings import Settings
 logger = logging.getLogger(__name__)
 
 
-NOT_REDRAWN = ("inputs", "connectomes", "predictions", "discordance", "communities")
+NOT_REDRAWN = ("inputs", "connectomes", "predictions", "discordance", "communities", "volumes")
 """Stages that are not done again where reports only are drawn."""
-OF_ANALYSES = {"connectomes": ("predictions", "discordance"), "communities": ("communities",)}
+VOLUMES = "decode-volumes"
+OF_ANALYSES = {
+    "connectomes": ("predictions", "discordance"),
+    "communities": ("communities",),
+    VOLUMES: (),
+}
 """Stages of the group level's analyses."""
 
 
@@ -96,9 +101,11 @@ def list_kept_stages(settings: Settings, *, is_group: bool) -> Collection[str]:
     """Stages that this run does not do again."""
     if settings.run.reports_only:
         return NOT_REDRAWN
+    asked = settings.analysis.analysis
     if not is_group:
-        return ()
-    done = {stage for name in settings.analysis.analysis for stage in OF_ANALYSES[name]}
+        decodes, measures = VOLUMES in asked, "connectomes" in asked or VOLUMES not in asked
+        return [one for one in NOT_REDRAWN if not (decodes if one == "volumes" else measures)]
+    done = {stage for name in asked for stage in OF_ANALYSES[name]}
     return [stage for stage in NOT_REDRAWN if stage not in done]
 
 

@@ -1,7 +1,7 @@
 """The participant level: measure each participant, then predict, then draw the reports."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,7 @@ from kraken_bids.pipeline.levels import (
 )
 from kraken_bids.pipeline.measure.session import measure_session
 from kraken_bids.pipeline.model_atlases import prepare_regions
-from kraken_bids.pipeline.plan import Plan, plan_participants
+from kraken_bids.pipeline.plan import Plan, plan_participants, plan_subjects
 from kraken_bids.pipeline.predict.choice_of_adaptation import (
     choose_adaptation,
     read_given_adaptation,
@@ -52,8 +52,17 @@ from kraken_bids.settings import DEFAULT_SOURCES, Settings
 logger = logging.getLogger(__name__)
 
 
-def run_participants(settings: Settings) -> int:
+Analysis = Callable[[Job, Plan], None]
+
+
+def run_participants(settings: Settings, further: Sequence[Analysis] = ()) -> int:
     """Run the participant level.
+
+    Parameters
+    ----------
+    settings : Settings
+    further : sequence of callable
+        Analyses besides connectomes, done after them.
 
     Returns
     -------
@@ -66,17 +75,29 @@ def run_participants(settings: Settings) -> int:
     KrakenBidsError
         Where nothing can be done for anyone: no dataset, no such participant, no usable model.
     """
-    plan = plan_participants(settings)
-    return run_level(
-        settings, "participant", plan.subjects, partial(_compute, plan=plan), plan=plan
-    )
+    measures = "connectomes" in settings.analysis.analysis or not further
+    plan = plan_participants(settings) if measures else plan_subjects(settings)
+    compute = partial(_compute, plan=plan, further=further, measures=measures)
+    return run_level(settings, "participant", plan.subjects, compute, plan=plan)
 
 
-def _compute(job: Job, plan: Plan) -> Sequence[Member]:
+def _compute(
+    job: Job, plan: Plan, further: Sequence[Analysis], *, measures: bool
+) -> Sequence[Member]:
+    """Measure, predict, and whatever else is asked for."""
+    output = job.settings.data.output_dir
+    if job.settings.run.reports_only:
+        return list_members(output, plan.subjects)
+    members = _compute_connectomes(job, plan) if measures else []
+    for analyse in further:
+        with going_on(job.problems):
+            analyse(job, plan)
+    return members or list_members(output, plan.subjects)
+
+
+def _compute_connectomes(job: Job, plan: Plan) -> Sequence[Member]:
     """Measure and predict."""
     data = job.settings.data
-    if job.settings.run.reports_only:
-        return list_members(data.output_dir, plan.subjects)
     # before the long work, so that a model that cannot be used is said at once
     own = set(list_model_atlases(job.settings.prediction.model)) & set(plan.custom_atlases)
     model = load_model_of(job.settings) if data.feeds_model or own else None

@@ -39,6 +39,19 @@ class Plan:
     """Regions of custom atlases."""
 
 
+def plan_subjects(settings: Settings) -> Plan:
+    """Plan a run that measures nothing: datasets and participants alone.
+
+    Raises
+    ------
+    InputError
+        If there is no dataset, or no such participant.
+    """
+    datasets = _find_datasets(settings.data)
+    subjects = find_subjects(datasets, settings.data.participants)
+    return Plan(datasets, subjects, (), (), {})
+
+
 def plan_participants(settings: Settings) -> Plan:
     """Find the inputs of every participant; one whose inputs are unusable fails alone.
 
@@ -56,7 +69,7 @@ def plan_participants(settings: Settings) -> Plan:
             logger.info("%s: folders as of %s", one.path, FOREIGN[one.pipeline])
     subjects = find_subjects(datasets, data.participants)
     _check_tractograms(settings, len(subjects))
-    query = _read_query(settings)
+    query = read_query(settings)
     own = read_custom_atlases(settings)
     of_model = list_model_atlases(settings.prediction.model) if own else ()
     check_ridges(settings, (*list_parcellations(), *own))
@@ -95,7 +108,8 @@ def _find_datasets(data: DataSettings) -> tuple[Dataset, ...]:
     return datasets
 
 
-def _read_query(settings: Settings) -> Query:
+def read_query(settings: Settings) -> Query:
+    """Say which data a run was asked for."""
     data = settings.data
     return Query(
         data.sessions,

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.bold_series import Bold, open_bold
+from kraken_bids.bids.volume_runs import ASKED, SPACE
 from kraken_bids.connectome.resample import resample_image, resample_labels
 from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.io.files import make_folder
@@ -22,7 +23,6 @@ from kraken_bids.io.images import read_labels
 
 logger = logging.getLogger(__name__)
 
-SPACE = "MNI152NLin6Asym"
 AFFINE = np.array(
     [[-2.0, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1]], dtype=np.float64
 )
@@ -137,7 +137,7 @@ def check_space(space: str, bold: Path) -> None:
     if space != SPACE:
         raise InputError(
             f"expected BOLD in {SPACE} to decode whole volumes; found {space or 'no space'} in "
-            f"the name of {bold}. Run fMRIPrep with --output-spaces {SPACE}:res-2."
+            f"the name of {bold}. {ASKED}"
         )
 
 

@@ -57,6 +57,8 @@ class DecodingRequest:
     """Atlas to its label image in MNI152NLin6Asym, and its regions to sum relevance in."""
     n_threads: int = 1
     device: str = "cpu"
+    digest: str = ""
+    """Of all that the results follow from; kept once all are there."""
 
     def path(self, suffix: str, *, extension: str = ".tsv", **entities: str) -> Path:
         """Path of a result, named as the run is."""
@@ -94,10 +96,9 @@ def decode_run(model: VolumeModel, request: DecodingRequest) -> list[Path]:
         for note in volumes.notes:
             logger.warning("%s", note)
         probabilities = _decode(model, volumes, request)
-        written = [_write_probabilities(model, volumes, probabilities, request)]
-        if request.has_relevance:
-            written += _explain(model, volumes, probabilities, request)
-    return written
+        written = _explain(model, volumes, probabilities, request) if request.has_relevance else []
+        # last: its sidecar says that all is there
+        return [_write_probabilities(model, volumes, probabilities, request), *written]
 
 
 def _decode(
@@ -162,6 +163,7 @@ def _write_probabilities(
         **{f"p_{name}": f"probability of {name}" for name in _tell_apart(states)},
     }
     facts = _describe(model, volumes, request)
+    facts |= {"RunDigest": request.digest} if request.digest else {}
     write_json(
         sidecar_path(path),
         {"Description": "States that whole volumes were decoded into", **facts}

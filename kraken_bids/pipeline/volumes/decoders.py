@@ -5,12 +5,12 @@ from pathlib import Path
 
 from kraken_bids.bids.custom_atlases import read_custom_parcellation
 from kraken_bids.bids.transforms import find_label_space
+from kraken_bids.bids.volume_runs import SPACE
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.digests import compute_sha256
 from kraken_bids.models.volumes.checkpoint import VolumeModel, read_volume_model
 from kraken_bids.models.volumes.published_weights import read_published_weights
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
-from kraken_bids.pipeline.volumes.cleaned_volumes import SPACE
 
 PUBLISHED_FILES = (".npy", ".hdf5", ".h5")
 
