@@ -453,9 +453,9 @@ def test_pages_say_that_series_were_measured_anew_since(
 @pytest.mark.parametrize(
     ("analyses", "kept"),
     [
-        (("connectomes",), ["inputs", "connectomes", "communities"]),
-        (("communities",), ["inputs", "connectomes", "predictions", "discordance"]),
-        (("connectomes", "communities"), ["inputs", "connectomes"]),
+        (("connectomes",), ["inputs", "connectomes", "communities", "volumes"]),
+        (("communities",), ["inputs", "connectomes", "predictions", "discordance", "volumes"]),
+        (("connectomes", "communities"), ["inputs", "connectomes", "volumes"]),
     ],
 )
 def test_failures_of_an_analysis_stay_until_it_is_done_again(
