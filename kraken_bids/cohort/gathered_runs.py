@@ -103,7 +103,7 @@ class GatheredRuns:
         order = order_regions(
             scan.regions, n_regions, self.like, where=str(scan.path), is_said=is_said
         )
-        self.names.add(self.like.regions)
+        self.names.add(self.like.regions or scan.regions)
         if order is None:
             return scan
         return replace(scan, values=scan.values[:, order], regions=self.like.regions)

@@ -14,6 +14,8 @@ from kraken_bids.io.facts import Facts
 from kraken_bids.models.series.architecture import TIME_STEP
 
 ZSCORE, AS_GIVEN = "zscore", "none"
+ROUNDING = 1e-10
+"""A region whose deviation is this small beside its mean, or beside other regions, is constant."""
 
 
 @dataclass(frozen=True)
@@ -57,10 +59,11 @@ def standardise_run(
         return f"{kept.sum()} of {len(values)} volumes count, at least {shortest} must"
     means = values[kept].mean(axis=0)
     if normalization == ZSCORE and not is_tar(scan.path):
-        constant = np.ptp(values[kept], axis=0) == 0
+        spread = values[kept].std(axis=0)
+        constant = spread <= ROUNDING * np.maximum(np.abs(means), np.median(spread))
         if constant.any():
             return f"no variation in {_name_regions(scan, constant)}"
-        values = (values - means) / values[kept].std(axis=0)
+        values = (values - means) / spread
         means = np.zeros(len(means))
     return StandardisedRun(np.where(kept[:, None], values, means), kept)
 

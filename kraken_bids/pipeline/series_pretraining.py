@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kraken_bids import __version__
 from kraken_bids.cohort.output_checks import check_no_input
 from kraken_bids.cohort.series_store import SeriesStore, gather_series
+from kraken_bids.cohort.standardised_runs import ZSCORE
 from kraken_bids.cohort.training_subjects import SUBJECTS
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.io.files import atomic_path, remove_leftovers
@@ -67,8 +68,11 @@ def pretrain_series(
     inputs = [*sources, options.weights, options.splits, options.participants]
     check_no_input([("--output", output)], inputs)
     find_device(options.recipe.steps.device)
-    folder = PretrainingFolder(output, options.to_json())
     start, like = _read_weights(options)
+    if start is not None:
+        sizes = {name: getattr(start.architecture, name) for name in ("embedding", "n_layers")}
+        options = replace(options, recipe=replace(options.recipe, **sizes))
+    folder = PretrainingFolder(output, options.to_json())
     folder.check(resume=options.resume)
     store = gather_series(
         sources, output, shortest=options.recipe.shortest, like=like, **options.reading
@@ -160,6 +164,8 @@ def _make_model(
 def _read_weights(options: PretrainingOptions) -> tuple[SeriesNetwork | None, SeriesData | None]:
     """Network to begin with, and what its series were, as far as they are known.
 
+    Its dropout is that of the recipe.
+
     Raises
     ------
     SettingsError
@@ -169,13 +175,13 @@ def _read_weights(options: PretrainingOptions) -> tuple[SeriesNetwork | None, Se
     """
     if options.weights is None:
         return None, None
-    like = None
     if options.weights.is_dir():
         model = read_series_model(options.weights)
         # of another repetition time it may go on learning
         network, like = model.network, replace(model.data, repetition_times=())
     else:
         network = read_published_network(options.weights)
+        like = SeriesData(n_regions=network.architecture.n_regions, normalization=ZSCORE)
     framework = network.architecture.framework
     if framework != options.recipe.framework or network.architecture.n_classes:
         raise SettingsError(
@@ -184,7 +190,9 @@ def _read_weights(options: PretrainingOptions) -> tuple[SeriesNetwork | None, Se
             f"{network.architecture.n_classes} classes. Give --framework {framework}, or other "
             "weights."
         )
-    return network, like
+    own = SeriesNetwork(replace(network.architecture, dropout=options.recipe.dropout))
+    own.load_state_dict(network.state_dict())
+    return own, like
 
 
 def _split_people(

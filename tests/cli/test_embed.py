@@ -109,3 +109,16 @@ def test_wrong_words_are_refused_before_anything_is_written(
     result = run(tmp_path / "out", "--model", tmp_path, "--output", tmp_path / "v.tsv")
     assert result.exit_code == 5
     assert not (tmp_path / "v.tsv").exists()
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".tsv"])
+def test_what_is_read_is_never_written_over(suffix: str, tmp_path: Path, model: Path) -> None:
+    """Nor by the table or the sidecar that are written beside an array."""
+    path = write_run(tmp_path / "out", "01", simulate())
+    files = [path, path.with_suffix(".json"), model / "model.json"]
+    before = [one.read_bytes() for one in files]
+    for output in (path.with_suffix(suffix), model / f"model{suffix}"):
+        for source in (path, tmp_path / "out"):
+            result = run(source, "--model", model, "--output", output)
+            assert (result.exit_code, "--output elsewhere" in result.output) == (2, True)
+    assert [one.read_bytes() for one in files] == before

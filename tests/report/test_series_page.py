@@ -110,6 +110,12 @@ def test_it_is_said_who_wins(tmp_path: Path, network: float, said: str) -> None:
     assert "4\u202f000 values hidden" in page
 
 
+def test_a_peer_that_is_never_wrong_beats_the_network(tmp_path: Path) -> None:
+    write_pretraining(tmp_path, {NETWORK: 0.4, MEAN: 0.0})
+    page = render(tmp_path)
+    assert "The network loses to mean of training" in page
+
+
 def test_the_page_of_a_pretraining_stands_in_its_folder(tmp_path: Path) -> None:
     """With its figures beside it; sections without anything to show are left out."""
     write_pretraining(tmp_path, LOSSES)

@@ -107,6 +107,11 @@ def pretrain(sources: tuple[str, ...], output: Path, verbose: int, **options: An
         recipe = choose_recipe(given.pop("preset"), given.pop("framework"))
         steps = {name: given.pop(name) for name in STEPS if name in given}
         changed = {name: given.pop(name) for name in RECIPE if name in given}
+        if "weights" in given and {"embedding", "n_layers"} & {*changed}:
+            raise SettingsError(
+                "--weights: expected no --embedding and no --layers beside it, since they are "
+                "those of the weights. Leave them out."
+            )
         recipe = replace(recipe, **changed, steps=replace(recipe.steps, **steps))
         reading = {name: given.pop(name) for name in READING if name in given}
         pretrain_series(sources, output, PretrainingOptions(recipe, reading, **given))

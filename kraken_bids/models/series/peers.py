@@ -30,6 +30,9 @@ PENALTIES = (1e-4, 1e-3, 1e-2, 3e-2, 1e-1, 3e-1, 1.0, 3.0)
 """Of the ridge regression, in mean variances of what is regressed on."""
 MAX_REACH, MAX_ENTRIES = 8, 1500
 """Volumes that a regression looks back, and values that it regresses on at most."""
+MAX_OWN_ENTRIES = 300
+"""Values on both sides of a volume where each pair hides regions of its own, and so has
+coefficients of its own (``netbert``)."""
 ALL_SUBJECTS = "all"
 
 
@@ -77,14 +80,22 @@ class Peers:
         self._n_windows, self._sums = 0, np.zeros(size)
         self._products = np.zeros((size, size))
 
-    def add_run(self, values: Floats) -> None:
-        """Add a training run [n_volumes, n_regions] to the normal equations."""
+    def add_run(self, values: Floats, counts: Booleans | None = None) -> None:
+        """Add a training run [n_volumes, n_regions] to the normal equations.
+
+        Parameters
+        ----------
+        counts : ndarray of bool [n_volumes], optional
+            Whether each volume counts; what is regressed on others is never one that does not.
+        """
         first, n_windows = self.lags[0], len(values) - self.lags[-1] + self.lags[0]
         if n_windows < 1:
             return
         own = np.asarray(values, np.float64)
         windows = np.hstack([own[k - first :][:n_windows] for k in self.lags])
-        self._n_windows += n_windows
+        if counts is not None:
+            windows = windows[counts[-first:][:n_windows]]
+        self._n_windows += len(windows)
         self._sums += windows.sum(axis=0)
         self._products += windows.T @ windows
 
@@ -215,8 +226,8 @@ def choose_lags(objective: str, n_regions: int) -> tuple[int, ...]:
     reach = max(1, min(MAX_REACH, MAX_ENTRIES // n_regions))
     if objective in {"csm", "autoencoder"}:
         return tuple(range(-reach, 0))
-    if objective == "netbert" and n_regions > MAX_ENTRIES // 3:
-        return (0,)
+    if objective == "netbert":
+        return (-1, 0, 1) if 3 * n_regions <= MAX_OWN_ENTRIES else (0,)
     side = max(1, min(2, reach // 2))
     return tuple(range(-side, side + 1))
 

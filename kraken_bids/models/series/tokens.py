@@ -51,6 +51,13 @@ class Tokens:
         return None if runs is None else np.repeat(runs, self.sequences.lengths)
 
     @property
+    def n_values(self) -> int:
+        """Number of values that are to be filled in."""
+        if self.entries is not None:
+            return int(self.entries.sum())
+        return 0 if self.scored is None else len(self.scored) * self.values.shape[1]
+
+    @property
     def starts(self) -> Indices:
         """First token of each sequence."""
         return np.cumsum(self.lengths) - self.lengths
@@ -69,7 +76,7 @@ def mask_causally(sequences: Sequences, targets: Indices) -> Tokens:
     Parameters
     ----------
     targets : ndarray
-        Place of the hidden volume in each sequence.
+        Place of the hidden volume in each sequence; one that does not count is not scored.
     """
     lengths = targets + 1
     rows = np.repeat(sequences.starts - (np.cumsum(lengths) - lengths), lengths)
@@ -77,6 +84,8 @@ def mask_causally(sequences: Sequences, targets: Indices) -> Tokens:
     scored = np.cumsum(lengths) - 1
     sources = rows.copy()
     sources[scored] = len(sequences.values) + MASK
+    if sequences.counts is not None:
+        scored = scored[sequences.counts[rows[scored]]]
     return Tokens(
         sequences=sequences, sources=sources, time_ids=sequences.time_ids[rows],
         lengths=lengths, scored=scored, scored_rows=rows[scored],

@@ -1,6 +1,6 @@
 """Vectors of region series: one per run, or one per trial, as a table or an array."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from kraken_bids import __version__
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.cohort.latent_tables import ENTITIES, SOURCE, list_values
+from kraken_bids.cohort.output_checks import check_no_input
 from kraken_bids.cohort.series_store import SeriesStore
 from kraken_bids.cohort.trials import Trial
 from kraken_bids.exceptions import SettingsError
@@ -24,10 +25,13 @@ SOURCE_NAME = "series"
 SUFFIXES = (".tsv", ".npy")
 
 
-def check_output(path: Path) -> None:
-    """Raise SettingsError unless vectors are written to such a file."""
+def check_output(path: Path, read: Iterable[Path]) -> None:
+    """Raise SettingsError unless vectors are written to such a file, over none that is read."""
     if path.suffix not in SUFFIXES:
         raise SettingsError(f"--output: expected a file {' or '.join(SUFFIXES)}; found {path}.")
+    written = (path, path.with_suffix(".tsv"), sidecar_path(path))
+    inputs = [one for file in read for one in (file, sidecar_path(file))]
+    check_no_input([("--output", one) for one in written], inputs)
 
 
 def write_embeddings(
@@ -54,12 +58,14 @@ def write_embeddings(
 
     Raises
     ------
+    SettingsError
+        If a file that was read would be overwritten.
     ConnectomeError
         If the model cannot be given a series.
     InputError
         If the disk is full or the folder cannot be written to.
     """
-    check_output(path)
+    check_output(path, [run.path for run in store.runs])
     pieces = trials if trials is not None else _list_whole(store)
     vectors = np.concatenate([
         _embed(model, store, pieces[k : k + BATCH]) for k in range(0, len(pieces), BATCH)

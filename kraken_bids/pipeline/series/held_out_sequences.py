@@ -66,7 +66,7 @@ class HeldOutSequences:
         subjects = [store.runs[run].subject for run in np.concatenate(volumes).tolist()]
         peers = Peers(store.n_regions, choose_lags(recipe.framework, store.n_regions))
         for run in training.tolist():
-            peers.add_run(store.values(run))
+            peers.add_run(store.values(run), store.kept(run))
         found = cls(batches, tuple(subjects), peers)
         peers.choose_penalty(found.join())
         return found
@@ -76,12 +76,19 @@ class HeldOutSequences:
         return join_batches([hide(tokens) for tokens in self.batches])
 
     def judge(self, network: SeriesNetwork) -> dict[str, float]:
-        """Mean loss, mean absolute error and, of pairs, the share told right, by name."""
-        found: dict[str, list[float]] = {}
-        for tokens in self.batches:
-            for name, value in judge_batch(network, tokens).items():
-                found.setdefault(name, []).append(value)
-        return {name: float(np.mean(values)) for name, values in found.items()}
+        """Mean loss, mean absolute error and, of pairs, the share told right, by name.
+
+        The error is over all entries at once, as those of the peers are. Where all pairs follow
+        each other, as of a single run, nothing can be told right.
+        """
+        each = [judge_batch(network, tokens) for tokens in self.batches]
+        found = {name: float(np.mean([one[name] for one in each])) for name in each[0]}
+        n_values = [tokens.n_values for tokens in self.batches]
+        error = float(np.average([one["error"] for one in each], weights=n_values))
+        found |= {"error": error, "loss": found["loss"] - found["error"] + error}
+        if all(one.is_next is not None and one.is_next.all() for one in self.batches):
+            del found["order"]
+        return found
 
     def tabulate(self, network: SeriesNetwork | None = None) -> list[PeerLoss]:
         """Tabulate the losses of the peers, and of the network if it is given."""

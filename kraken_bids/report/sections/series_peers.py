@@ -61,20 +61,20 @@ class PeerTable:
         """Who wins, and by how much, in one sentence."""
         best = min((name for name in self.losses if name != NETWORK), key=self.losses.__getitem__)
         own, other = self.losses[NETWORK], self.losses[best]
-        gain = (other - own) / other
+        gain = (other - own) / (other or 1)
         n_better = sum(
             loss < self.by_subject[best][subject]
             for subject, loss in self.by_subject[NETWORK].items()
         )
         numbers = f"mean absolute error {format_fixed(own, 3)} against {format_fixed(other, 3)}"
         where = f"lower in {n_better} of {count_noun(len(self.subjects), 'subject')}"
-        share = format_share(abs(gain))
+        share = f" by {format_share(abs(gain))}" if other else ""
         if abs(gain) < HARDLY:
             said = f"The network and the best of its peers, {NAMES[best]}, are equal"
         elif gain > 0:
-            said = f"The network beats the best of its peers, {NAMES[best]}, by {share}"
+            said = f"The network beats the best of its peers, {NAMES[best]},{share}"
         else:
-            said = f"The network loses to {NAMES[best]} by {share}"
+            said = f"The network loses to {NAMES[best]}{share}"
         return f"{said} ({numbers}; {where})."
 
 

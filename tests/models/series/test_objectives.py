@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import gelu, layer_norm, linear
 
@@ -155,10 +156,11 @@ def test_gradients_are_those_of_differences(framework: str) -> None:
         )
 
 
-def test_volumes_that_do_not_count_are_never_asked_for() -> None:
+@pytest.mark.parametrize("counted", [np.arange(40) % 3 > 0, np.arange(40) < 9])
+def test_volumes_that_do_not_count_are_never_asked_for(counted: NDArray[np.bool_]) -> None:
+    """Nor where a sequence has no other one."""
     rng = np.random.default_rng(3)
     values = [rng.standard_normal((40, N_REGIONS)).astype(np.float32) for _ in range(2)]
-    counted = np.arange(40) % 3 > 0
     for one in values:
         one[~counted] = 0
     runs = Runs(np.full(2, 40), [2.0] * 2, values.__getitem__, lambda _: counted)

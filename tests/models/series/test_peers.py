@@ -161,3 +161,27 @@ def test_batches_stay_apart() -> None:
     both = join_batches([one, one])
     last = carry_last(both, np.full(4, -9.0))
     assert (last[5] == -9).all()
+
+
+def test_volumes_that_do_not_count_are_not_what_is_fitted() -> None:
+    (run,) = make_runs(1)
+    counts = np.arange(len(run)) % 5 > 0
+    peers = Peers(4, (-1,))
+    peers.add_run(np.where(counts[:, None], run, 0), counts)
+    np.testing.assert_allclose(peers.mean, run[counts].mean(axis=0))
+    alone = Peers(4, (-1,))
+    for k in np.flatnonzero(counts):
+        alone.add_run(np.stack([run[k - 1] * counts[k - 1], run[k]]))
+    hidden = hide_one_volume([run], 6)
+    np.testing.assert_allclose(peers.regress(hidden, 0.1), alone.regress(hidden, 0.1))
+
+
+@pytest.mark.parametrize("n_regions", [86, 268, 1024])
+@pytest.mark.parametrize("framework", ["csm", "bert", "netbert", "autoencoder"])
+def test_a_regression_is_solved_in_minutes_whatever_the_atlas(
+    framework: str, n_regions: int
+) -> None:
+    """Multiplications of one penalty, for all patterns of 400 sequences."""
+    lags = choose_lags(framework, n_regions)
+    n_patterns = 400 * len(lags) if framework == "netbert" else 4 * len(lags)
+    assert n_patterns * (len(lags) * n_regions) ** 3 / 3 < 2e11

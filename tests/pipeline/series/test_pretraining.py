@@ -6,13 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from kraken_bids.cli.tools import main
 from kraken_bids.exceptions import KrakenBidsError, SettingsError
 from kraken_bids.io.tables import read_columns
+from kraken_bids.io.writing import write_table
 from kraken_bids.models.series.checkpoint import read_series_model
 from kraken_bids.models.series.recipe import SeriesRecipe
+from kraken_bids.models.series.training import make_network
 from kraken_bids.models.step_training import StepSettings
 from kraken_bids.pipeline.series import pretraining_watch
 from kraken_bids.pipeline.series.pretraining_options import PretrainingOptions
@@ -102,8 +105,49 @@ def test_weights_of_an_earlier_pretraining_are_gone_on_with(
         for a, b in zip(first.network.parameters(), second.network.parameters(), strict=True)
     ]
     assert 0 < max(moved) < 0.05
+    recipe = replace(options.recipe, embedding=64, n_layers=3, dropout=0.3)  # not of the weights
+    third = pretrain_series(files, tmp_path / "third", replace(options, recipe=recipe))
+    said, made = third.provenance["Recipe"], third.architecture
+    assert (made.embedding, made.n_layers, made.dropout) == (16, 1, 0.3)
+    assert (said["embedding"], said["n_layers"], said["dropout"]) == (16, 1, 0.3)
     with pytest.raises(SettingsError, match="--framework csm"):
-        pretrain_series(files, tmp_path / "third", choose("bert", 10, weights=tmp_path / "first"))
+        pretrain_series(files, tmp_path / "fourth", choose("bert", 10, weights=tmp_path / "first"))
+
+
+def test_released_weights_are_given_series_of_their_regions(tmp_path: Path) -> None:
+    path = tmp_path / "pytorch_model.bin"
+    torch.save(make_network(choose().recipe, 5).state_dict(), path)
+    for n_regions in (5, 6):
+        for subject in ("01", "02"):
+            values = np.random.default_rng(n_regions).standard_normal((30, n_regions))
+            write_table(
+                tmp_path / f"sub-{subject}_regions-{n_regions}_timeseries.tsv",
+                {f"R{k}": column for k, column in enumerate(values.T)},
+            )
+    found = pretrain_series(
+        sorted(tmp_path.glob("*-5_*.tsv")), tmp_path / "model", choose(n_steps=10, weights=path)
+    )
+    assert found.data.regions == ("R0", "R1", "R2", "R3", "R4")
+    with pytest.raises(KrakenBidsError, match="expected 5 regions, as the model has; found 6"):
+        pretrain_series(
+            sorted(tmp_path.glob("*-6_*.tsv")), tmp_path / "other", choose(weights=path)
+        )
+
+
+@pytest.mark.parametrize("n_runs", [1, 2])
+def test_what_is_judged_in_steps_is_what_peers_are_judged_on(
+    n_runs: int, files: list[str], tmp_path: Path
+) -> None:
+    """Errors are over the same entries; of one run alone, no pair can be told right or wrong."""
+    split = tmp_path / "split.tsv"
+    write_table(split, {"participant_id": ["00", "01"], "split": ["train", "validation"]})
+    pretrain_series(files[: 2 + n_runs], tmp_path / "model", choose("bert", 10, splits=split))
+    history = read_columns(tmp_path / "model" / "history.tsv")
+    peers = read_columns(tmp_path / "model" / "peers.tsv")
+    (error,) = history["value"][history["metric"] == "error"]
+    network = (peers["predictor"] == "network") & (peers["subject"] == "all")
+    assert error == pytest.approx(float(peers["loss"][network][0]), rel=1e-6)
+    assert ("order" in history["metric"]) == (n_runs == 2)
 
 
 def test_what_cannot_be_learned_from_is_refused(files: list[str], tmp_path: Path) -> None:
