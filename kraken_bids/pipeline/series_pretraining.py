@@ -203,13 +203,16 @@ def _split_people(
     families = find_families(
         people, list(map(str, sources)), options.families, options.participants
     )
-    share = options.validation_share
-    if share and len({*families}) > 1:
-        share = max(share, 1 / len(people))
-    split = choose_split(
-        people, file=options.splits, families=families, shares=(0.0, share),
-        seed=options.recipe.steps.seed,
-    )  # fmt: skip
+    shares, n = [options.validation_share], len(people)
+    if shares[0] and len({*families}) > 1:
+        shares += [k / n for k in range(1, n) if k / n > shares[0]]
+    for share in shares:  # the first that a whole family fits into
+        split = choose_split(
+            people, file=options.splits, families=families, shares=(0.0, share),
+            seed=options.recipe.steps.seed,
+        )  # fmt: skip
+        if split.validation.size or options.splits:
+            break
     if not split.validation.size:
         logger.warning(
             "nobody is held out: nothing will say what the network is worth for people it has "

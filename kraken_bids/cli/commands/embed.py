@@ -38,7 +38,8 @@ def embed(series: tuple[Path, ...], model: Path, output: Path, **words: Any) -> 
         start_terminal_log(words["verbose"])
         from kraken_bids.cohort.series_store import gather_series
         from kraken_bids.cohort.trials import label_trials
-        from kraken_bids.models.series.checkpoint import DESCRIPTION_NAME, read_series_model
+        from kraken_bids.models.network_folders import DESCRIPTION_NAME
+        from kraken_bids.models.series.checkpoint import read_series_model
         from kraken_bids.pipeline.series.embedding import check_output, write_embeddings
 
         check_output(output, [*series, model / DESCRIPTION_NAME])

@@ -175,6 +175,17 @@ def test_one_person_alone_trains_without_anybody_held_out(
     assert not (tmp_path / "model" / "peers.tsv").exists()
 
 
+def test_a_family_is_held_out_even_if_it_is_more_than_the_share(
+    files: list[str], tmp_path: Path
+) -> None:
+    families = tmp_path / "families.tsv"
+    people = ["00", "01", "02", "03"]
+    write_table(families, {"participant_id": people, "family": ["a", "b", "a", "b"]})
+    model = pretrain_series(files, tmp_path / "model", choose(n_steps=10, families=str(families)))
+    splits = model.data.splits
+    assert {splits["train"], splits["validation"]} == {("00", "02"), ("01", "03")}
+
+
 def test_the_command_pretrains_and_says_what_is_wrong(files: list[str], tmp_path: Path) -> None:
     output = tmp_path / "model"
     words = [
