@@ -1,10 +1,12 @@
 """Pages of a pretraining and of a decoding: who wins is said as the tables have it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kraken_bids.connectome.labels.region_places import load_centres
 from kraken_bids.io.records import write_records
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.models.decoding_records import (
@@ -22,6 +24,7 @@ from kraken_bids.models.decoding_records import (
 from kraken_bids.models.series.peers import LAST, MEAN, NETWORK, RIDGE, PeerLoss
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.report.page import draw_figures, render_page
+from kraken_bids.report.sections import decoding_relevance
 from kraken_bids.report.series_page import build_series_page, draw_series_page
 from kraken_bids.report.written_series import WrittenSeries
 
@@ -181,3 +184,17 @@ def test_a_damaged_table_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFi
     (tmp_path / "peers.tsv").write_text("split\tloss\ntest\tmuch\n")
     assert 'id="peers"' not in render(tmp_path)
     assert "left out of the report" in caplog.text
+
+
+@pytest.mark.parametrize("order", [slice(None), slice(None, None, -1)])
+def test_regions_lie_at_their_places_in_any_order(tmp_path: Path, order: slice) -> None:
+    """Left is left."""
+    write_model(tmp_path)
+    rows = [RegionRelevance("rest", region, 0, 1.0) for region in REGIONS[order]]
+    write_rows(tmp_path, "relevance.tsv", rows)
+
+    found = decoding_relevance.gather(WrittenSeries(tmp_path))
+
+    np.testing.assert_array_equal(found.centres, load_centres("fs86")[order])
+    write_rows(tmp_path, "relevance.tsv", [replace(row, region=f"{row.region}x") for row in rows])
+    assert not len(decoding_relevance.gather(WrittenSeries(tmp_path)).centres)

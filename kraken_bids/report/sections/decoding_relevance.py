@@ -7,6 +7,7 @@ import numpy as np
 
 from kraken_bids.connectome.labels.region_places import load_centres
 from kraken_bids.models.decoding_records import RegionRelevance, WeightsCheck
+from kraken_bids.parcellations import load_parcellation
 from kraken_bids.report import theme
 from kraken_bids.report.brain_views import VIEW, WIDTH, View, draw_outlines, lay_out_views
 from kraken_bids.report.plane import Plane
@@ -82,9 +83,20 @@ def gather(written: WrittenSeries) -> Relevance | None:
         LabelRelevance(label, own, tuple(regions[k] for k in _find_strongest(own.sum(axis=0))))
         for label, own in values.items()
     ]
-    centres = load_centres(written.model.part("data").text("atlas"))
-    checks = written.read_records(WeightsCheck, "relevance_check.tsv")
-    return Relevance(labels, centres if len(centres) == len(regions) else centres[:0], checks)
+    centres = _find_centres(written.model.part("data").text("atlas"), regions)
+    return Relevance(labels, centres, written.read_records(WeightsCheck, "relevance_check.tsv"))
+
+
+def _find_centres(atlas: str, regions: Sequence[str]) -> Floats:
+    """Centre of each region, by its name, or by its number where regions have none."""
+    centres = load_centres(atlas)
+    if len(centres) != len(regions):
+        return centres[:0]
+    numbers = [str(k + 1) for k in range(len(regions))]
+    for names in (load_parcellation(atlas).region_names, numbers):
+        if {*names} == {*regions}:
+            return np.asarray(centres[[names.index(region) for region in regions]])
+    return centres[:0]
 
 
 def _find_strongest(relevance: Floats) -> list[int]:
