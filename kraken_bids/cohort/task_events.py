@@ -72,11 +72,11 @@ def read_events(path: Path, *, column: str = "trial_type") -> TaskEvents:
     if durations is None or durations.dtype.kind != "f":
         durations = np.full(len(onsets), np.nan)
     types = columns.get(column)
-    return TaskEvents(onsets, durations, None if types is None else tuple(map(_spell, types)))
+    return TaskEvents(onsets, durations, None if types is None else tuple(map(spell_kind, types)))
 
 
-def _spell(kind: object) -> str:
-    """Kind of an event as text; numbers as integers where they are."""
+def spell_kind(kind: object) -> str:
+    """Kind of an event as text, '' where not known; whole numbers without a point."""
     if isinstance(kind, float | np.floating):
-        return "" if np.isnan(kind) else f"{kind:g}"
+        return "" if np.isnan(kind) else repr(float(kind)).removesuffix(".0")
     return "" if str(kind) in NOT_AVAILABLE else str(kind)

@@ -215,3 +215,12 @@ def test_a_class_of_one_person_is_refused_with_the_others_to_paste() -> None:
 def test_impossible_windows_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         TrialWindow(**wrong)
+
+
+def test_kinds_that_are_long_numbers_are_kept_apart(tmp_path: Path) -> None:
+    rows = [(0.0, 4.0, "1234567"), (10.0, 4.0, "1234568"), (20.0, 4.0, "2")]
+    bids = write_events(tmp_path, *rows)
+
+    found = label_trials(make_runs("01"), bids, TrialWindow(lag=0))
+
+    assert [one.label for one in found] == ["1234567", "1234568", "2"]

@@ -3,12 +3,12 @@
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from kraken_bids.cohort.series_store import SeriesStore
 from kraken_bids.cohort.subject_names import list_few
+from kraken_bids.cohort.task_events import spell_kind
 from kraken_bids.cohort.trials import Trial, check_classes, label_trials, label_whole_runs
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.tables import read_columns
@@ -84,10 +84,16 @@ def _label(store: SeriesStore, options: DecodingOptions) -> list[Trial]:
             f"expected the columns run and label in {options.labels}; found "
             f"{', '.join(columns)}. Name them so."
         )
-    pairs = zip(columns["run"], columns["label"], strict=True)
-    return label_whole_runs(
-        store.runs, {str(run): _spell(label) for run, label in pairs}, where=options.labels
-    )
+    labels: dict[str, str] = {}
+    for run, label in zip(
+        map(str, columns["run"]), map(spell_kind, columns["label"]), strict=True
+    ):
+        if labels.setdefault(run, label) != label:
+            raise InputError(
+                f"expected one label of each run in {options.labels}; found {labels[run]!r} and "
+                f"{label!r} of {run}. Keep one of the rows."
+            )
+    return label_whole_runs(store.runs, labels, where=options.labels)
 
 
 def _leave_out_uncounted(store: SeriesStore, trials: Sequence[Trial]) -> list[Trial]:
@@ -103,7 +109,3 @@ def _leave_out_uncounted(store: SeriesStore, trials: Sequence[Trial]) -> list[Tr
             len(trials) - len(kept), len(trials),
         )  # fmt: skip
     return kept
-
-
-def _spell(label: Any) -> str:
-    return f"{label:g}" if isinstance(label, float | np.floating) else str(label)
