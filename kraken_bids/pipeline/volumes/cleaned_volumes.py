@@ -5,6 +5,7 @@ one row per volume, beside the results, which is gone when it is closed.
 """
 
 import logging
+import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -120,7 +121,8 @@ def open_cleaned_volumes(
     with tempfile.TemporaryFile(dir=folder) as file:
         size = series.shape[3], int(inside.sum())
         try:
-            file.truncate(4 * size[0] * size[1])
+            # a sparse file would end the process where the disk is full
+            os.posix_fallocate(file.fileno(), 0, 4 * size[0] * size[1])
             rows = np.memmap(file, np.float32, "r+", shape=size)
         except OSError as error:
             raise InputError(
@@ -214,6 +216,7 @@ def _filter_voxels(rows: NDArray[np.float32], series: Bold, cleaning: VolumeClea
 
     for first in range(0, rows.shape[1], VOXELS_AT_ONCE):
         part = np.asarray(rows[:, first : first + VOXELS_AT_ONCE], np.float64)
+        least = np.finfo(np.float32).eps * np.abs(part).max(axis=0, initial=0.0)
         try:
             part = clean(
                 part,
@@ -228,6 +231,5 @@ def _filter_voxels(rows: NDArray[np.float32], series: Bold, cleaning: VolumeClea
                 f"{series.shape[3]} volumes of {series.tr:g} s: {error}. Give a longer run."
             ) from error
         spread = part.std(axis=0)
-        varies = spread > np.finfo(np.float32).eps * np.abs(part).max(axis=0, initial=0.0)
-        part = (part - part.mean(axis=0)) / np.where(varies & (spread > 0), spread, np.inf)
+        part = (part - part.mean(axis=0)) / np.where(spread > least, spread, np.inf)
         rows[:, first : first + VOXELS_AT_ONCE] = part

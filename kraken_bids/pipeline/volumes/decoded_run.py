@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain, count
 from pathlib import Path
 from typing import Any
 
@@ -148,19 +149,19 @@ def _write_probabilities(
     request: DecodingRequest,
 ) -> Path:
     path = request.path("probabilities")
-    states = model.states
+    states = _tell_apart(model.states)
     columns: dict[str, Any] = {
         "volume": np.arange(1, len(volumes) + 1),
         "onset": np.arange(len(volumes)) * volumes.repetition_time,
         "state": [states[k] for k in probabilities.argmax(axis=1)],
-        **{f"p_{state}": probabilities[:, k] for k, state in enumerate(_tell_apart(states))},
+        **{f"p_{state}": probabilities[:, k] for k, state in enumerate(states)},
     }
     write_table(path, columns)
     words = {
         "volume": "number of the volume, from 1",
         "onset": "seconds from the first volume to the beginning of this one",
         "state": "most probable state",
-        **{f"p_{name}": f"probability of {name}" for name in _tell_apart(states)},
+        **{f"p_{name}": f"probability of {name}" for name in states},
     }
     facts = _describe(model, volumes, request)
     facts |= {"RunDigest": request.digest} if request.digest else {}
@@ -172,13 +173,12 @@ def _write_probabilities(
     return path
 
 
-def _tell_apart(states: tuple[str, ...]) -> list[str]:
-    """Names of states, with a number where two tasks have a state of one name."""
-    seen: dict[str, int] = {}
-    names = []
+def _tell_apart(states: Sequence[str]) -> list[str]:
+    """Names of states, with a number where another one has the name already."""
+    names: list[str] = []
     for state in states:
-        seen[state] = seen.get(state, 0) + 1
-        names.append(state if seen[state] == 1 else f"{state}{seen[state]}")
+        numbered = (f"{state}{k}" for k in count(2))
+        names.append(next(name for name in chain([state], numbered) if name not in names))
     return names
 
 
@@ -240,13 +240,12 @@ def _write_means(
 ) -> list[Path]:
     """Write the mean map of every state that was decoded, smoothed, and its sums per region."""
     written = []
+    spelled = dict(zip(names, _tell_apart([UNSPELLED.sub("", one) for one in names]), strict=True))
     means = {
         names[int(k)]: (sums[k] / counts[k]).astype(np.float32) for k in np.flatnonzero(counts)
     }
     for name, mean in means.items():
-        path = request.path(
-            "relevance", extension=".nii.gz", label=UNSPELLED.sub("", name), stat="mean"
-        )
+        path = request.path("relevance", extension=".nii.gz", label=spelled[name], stat="mean")
         smoothed = smooth(mean, MAP_FWHM)
         write_volumes(path, [smoothed], (*mean.shape, 1), AFFINE, repetition_time=0.0)
         number = int(counts[list(names).index(name)])

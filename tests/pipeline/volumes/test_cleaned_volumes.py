@@ -1,5 +1,7 @@
 """Cleaned volumes against nilearn's own way through a whole run in memory."""
 
+import os
+
 import nibabel
 import numpy as np
 import pytest
@@ -44,6 +46,25 @@ def test_volumes_are_those_that_nilearn_cleans(run, tmp_path) -> None:
 def test_a_voxel_that_never_varies_is_zero(run, tmp_path) -> None:
     with open_run(run, tmp_path, smoothing_fwhm=0) as volumes:
         assert not volumes.read(0, N_VOLUMES)[:, 4, 4, 4].any()
+
+
+def test_a_part_that_never_varies_is_zero_although_it_is_smoothed(run, tmp_path) -> None:
+    values = nibabel.load(run[0]).get_fdata()
+    values[:, :, 6:] = 1234.5
+    other = write_run(tmp_path, values, nibabel.load(run[1]).get_fdata().astype(np.uint8))
+    with open_run(other, tmp_path, smoothing_fwhm=1) as volumes:
+        assert not volumes.read(0, N_VOLUMES)[:, :, :, -3].any()
+
+
+def test_a_full_disk_is_told_before_volumes_are_read(run, tmp_path, monkeypatch) -> None:
+    """The room is taken at once: rows of a sparse file would end the process."""
+
+    def refuse(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    with pytest.raises(InputError, match="No space left"), open_run(run, tmp_path):
+        pass
 
 
 def test_another_grid_of_the_template_is_resampled_and_said(run, tmp_path) -> None:

@@ -10,7 +10,9 @@ import torch
 from click.testing import CliRunner
 
 from kraken_bids.cli.tools import main
-from kraken_bids.models.volumes.checkpoint import write_volume_model
+from kraken_bids.models.volumes.architecture import VolumeArchitecture
+from kraken_bids.models.volumes.checkpoint import VolumeModel, write_volume_model
+from kraken_bids.models.volumes.network import build_network
 from kraken_bids.models.volumes.relevance import explain_volume
 from kraken_bids.pipeline.volumes.cleaned_volumes import (
     AFFINE,
@@ -52,7 +54,7 @@ def test_probabilities_are_the_networks(decoded, model) -> None:
         expected = model.network(volumes).double().softmax(1).numpy()
     np.testing.assert_allclose(table[[f"p_{name}" for name in NAMES]], expected, atol=1e-5)
     assert list(table["onset"]) == [TR * k for k in range(N_VOLUMES)]
-    assert list(table["state"]) == [("left", "right", "left")[k] for k in expected.argmax(1)]
+    assert list(table["state"]) == [NAMES[k] for k in expected.argmax(1)]
     told = json.loads((out / f"{START}_desc-decode_probabilities.json").read_text())
     assert told["SmoothingFWHM"] == 3.0
     assert told["Architecture"] == model.network.architecture.kind.upper()
@@ -124,3 +126,28 @@ def test_a_run_too_short_for_the_filter_is_named(run, model, tmp_path) -> None:
     )  # fmt: skip
     assert outcome.exit_code != 0
     assert "8 volumes" in outcome.output
+
+
+def test_states_of_like_names_have_files_and_columns_of_their_own(run, tmp_path) -> None:
+    """Those that differ in a sign alone, which no name of a file may hold, among them."""
+    states = ("win", "win", "win2", "win+", "win-")
+    torch.manual_seed(3)
+    network = build_network(VolumeArchitecture("2d", states, SHAPE, (3, 4), (1, 2)))
+    with torch.no_grad():
+        network.output.weight.mul_(100)
+    decoder = write_volume_model(VolumeModel(network.eval()), tmp_path / "decoder")
+
+    outcome = CliRunner().invoke(
+        main,
+        ["decode-volumes", str(run[0]), "--mask", str(run[1]), "--decoder", str(decoder),
+         "--output-dir", str(tmp_path / "out"), "--relevance"],
+    )  # fmt: skip
+
+    assert outcome.exit_code == 0, outcome.output
+    (path,) = (tmp_path / "out").glob("*_probabilities.tsv")
+    table = pd.read_csv(path, sep="\t")
+    columns = ["p_win", "p_win2", "p_win22", "p_win+", "p_win-"]
+    assert list(table.filter(like="p_")) == columns
+    np.testing.assert_allclose(table[columns].sum(axis=1), 1, rtol=1e-6)
+    assert list(table["state"]) == [columns[k][2:] for k in table[columns].to_numpy().argmax(1)]
+    assert len(list((tmp_path / "out").glob("*_stat-mean_*.nii.gz"))) == table["state"].nunique()
