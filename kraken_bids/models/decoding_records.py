@@ -12,7 +12,7 @@ METHODS = {
     SCRATCH: "the same network from random weights",
     LINEAR: "logistic regression on each trial's mean volume",
     SHUFFLED: "the network, trained on labels that were dealt out anew",
-    CHANCE: "the most frequent label of the training trials, for everyone",
+    CHANCE: "the most frequent label, for every trial",
 }
 ALL_REPEATS = "all"
 

@@ -128,7 +128,9 @@ def _describe(trials: TrialSet, options: DecodingOptions) -> dict[str, Any]:
     """Say all that a decoding follows from."""
     content = hashlib.sha256()
     for row, one in enumerate(trials.trials):
-        content.update(f"{trials.store.runs[one.run].name} {one} {trials.families[row]}".encode())
+        run = trials.store.runs[one.run]
+        known = f"{run.name} {run.repetition_time} {one} {trials.families[row]}"
+        content.update(known.encode())
         content.update(np.ascontiguousarray(trials.take(np.array([row])).values[0]).data)
     given = asdict(options)
     for name in ("resume", "participants"):

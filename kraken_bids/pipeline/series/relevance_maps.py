@@ -107,7 +107,8 @@ def add_relevance(parts: Sequence[RelevanceSums]) -> RelevanceSums:
 def write_relevance(trials: TrialSet, found: RelevanceSums, folder: Path) -> None:
     """Write ``relevance.tsv``, by class, region and volume, and ``relevance_check.tsv``."""
     known = found.counts > 0
-    means = found.sums / np.maximum(found.counts, 1)[..., None]
+    # over all trials of a class, also shorter ones: only so do means add up to the logit's
+    means = found.sums / np.maximum(found.counts[:, :1, None], 1)
     label, volume = np.nonzero(known)
     regions = _list_regions(trials)
     write_columns(

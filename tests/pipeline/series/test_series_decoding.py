@@ -26,7 +26,8 @@ from kraken_bids.models.series.checkpoint import read_series_model, write_series
 from kraken_bids.models.series.classification import make_classifier
 from kraken_bids.models.series.model import SeriesModel
 from kraken_bids.pipeline import series_decoding
-from kraken_bids.pipeline.series import fitted_decoders
+from kraken_bids.pipeline.decoding.trial_folds import shuffle_labels
+from kraken_bids.pipeline.series import fitted_decoders, relevance_maps
 from kraken_bids.pipeline.series.decoding_options import DecodingOptions, SeriesOptions
 from kraken_bids.pipeline.series_decoding import decode_series
 
@@ -210,11 +211,95 @@ def test_labels_of_whole_runs_come_from_a_table(
     found = decode(own, planted, tmp_path / "out")
 
     assert found["scratch"].n_trials == 8
+    unknown = ["n/a", *[str(k % 2) for k in range(1, 8)]]
+    write_table(table, {"run": names, "label": unknown})
+    assert decode(own, planted, tmp_path / "fewer")["scratch"].n_trials == 7
+    write_table(table, {"run": [*names, names[0]], "label": [*"ababababb"]})
+    with pytest.raises(InputError, match="'a' and 'b' of sub-00"):
+        decode(own, planted, tmp_path / "none")
     write_table(table, {"run": ["other"], "label": ["a"]})
     with pytest.raises(InputError, match="expected labels of the runs"):
         decode(own, planted, tmp_path / "none")
     with pytest.raises(InputError, match="found 'task_label'"):
         decode(replace(own, labels="task_label"), planted, tmp_path / "none")
+
+
+def test_chance_is_that_of_a_guess_where_each_person_has_one_label(
+    plant: Callable[..., Path], options: DecodingOptions, tmp_path: Path
+) -> None:
+    """The most frequent label of the others is the one that a person does not have."""
+    planted = plant("time", n_people=4)
+    table = tmp_path / "labels.tsv"
+    names = [path.stem for path in sorted((planted / "series").glob("*.tsv"))]
+    write_table(table, {"run": names, "label": [*"aabbaabb"]})
+    own = replace(options, labels=str(table), n_folds=4)
+
+    found = decode(replace(own, steps=replace(own.steps, n_steps=2)), planted, tmp_path / "out")
+
+    assert (found["chance"].accuracy, found["chance"].balanced_accuracy) == (0.5, 0.5)
+
+
+def test_relevance_of_trials_of_any_length_adds_up(
+    plant: Callable[..., Path],
+    options: DecodingOptions,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its mean over trials, summed over volumes and regions, is the mean of the trials' sums."""
+    planted, sums = plant("time", n_people=4, n_trials=4), []
+    for table in (planted / "bids").glob("*/func/*"):
+        write_table(table, read_columns(table) | {"duration": np.array([8.0, 3.0, 8.0, 5.0])})
+    explain = relevance_maps.explain_trials
+
+    def note(network, trials):
+        found = explain(network, trials)
+        sums.append([(trials.labels[k], one.sum()) for k, one in enumerate(found.values)])
+        return found
+
+    monkeypatch.setattr(relevance_maps, "explain_trials", note)
+    own = replace(options, steps=replace(options.steps, n_steps=3))
+    decode(with_events(own, planted), planted, tmp_path / "out")
+
+    rows = read(tmp_path / "out", "relevance.tsv")
+    trained = [one for k in (0, 3) for one in sums[k]]  # the others have random weights
+    for k, label in enumerate(("left", "right")):
+        whole = sum(row.relevance for row in rows if row.label == label)
+        assert whole == pytest.approx(np.mean([s for of, s in trained if of == k]), rel=1e-4)
+
+
+def test_another_repetition_time_is_not_resumed(
+    plant: Callable[..., Path], options: DecodingOptions, tmp_path: Path
+) -> None:
+    """Of whole runs it changes no volume, but what the network is told of their times."""
+    planted = plant("time", n_people=4)
+    table = tmp_path / "labels.tsv"
+    files = sorted((planted / "series").glob("*.tsv"))
+    write_table(table, {"run": [one.stem for one in files], "label": [*"abababab"]})
+    own = replace(options, labels=str(table), steps=replace(options.steps, n_steps=2))
+    decode(own, planted, tmp_path / "out")
+
+    with pytest.raises(SettingsError, match="another trials"):
+        decode_series(
+            files, tmp_path / "out", replace(own, resume=True), SeriesOptions(repetition_time=2.0)
+        )
+
+
+@pytest.mark.parametrize(
+    ("labels", "people"), [("aabbab", "112233"), ("abababab", "12345667"), ("aabb", "1123")]
+)
+def test_shuffled_labels_leave_nobody_his_own(labels: str, people: str) -> None:
+    """Those of several classes keep them in number; among the others every order comes."""
+    given = np.array([*labels]).view(np.uint32).astype(np.intp)
+    drawn = np.array([
+        shuffle_labels(given, [*people], np.random.default_rng(k)) for k in range(60)
+    ])  # fmt: skip
+
+    assert (np.sort(drawn) == np.sort(given)).all()
+    assert (drawn != given).any(axis=0).all()
+    for one in {*people}:
+        rows = np.array([*people]) == one
+        if len({*given[rows]}) > 1:
+            assert (np.sort(drawn[:, rows]) == np.sort(given[rows])).all()
 
 
 def test_runs_that_name_nobody_are_refused(
