@@ -23,6 +23,7 @@ from kraken_bids.cli.commands.pretrain import pretrain
 from kraken_bids.cli.commands.qsirecon_spec import qsirecon_spec
 from kraken_bids.cli.commands.sc import sc
 from kraken_bids.cli.commands.train import train
+from kraken_bids.cli.commands.train_volumes import train_volumes
 from kraken_bids.cli.options import ForgivingCommand, exit_with_message, verbose_option
 from kraken_bids.cli.stopping import end_cleanly_when_stopped, reserve_where_limited
 from kraken_bids.logs import start_terminal_log
@@ -57,6 +58,7 @@ main.add_command(pretrain)
 main.add_command(qsirecon_spec)
 main.add_command(sc)
 main.add_command(train)
+main.add_command(train_volumes)
 
 
 @main.command(cls=ForgivingCommand)

@@ -3,14 +3,20 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kraken_bids.bids.custom_atlases import read_custom_parcellation
 from kraken_bids.bids.transforms import find_label_space
 from kraken_bids.bids.volume_runs import SPACE
+from kraken_bids.connectome.resample import resample_labels
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.digests import compute_sha256
+from kraken_bids.io.images import read_labels
 from kraken_bids.models.volumes.checkpoint import VolumeModel, read_volume_model
 from kraken_bids.models.volumes.published_weights import read_published_weights
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
+from kraken_bids.pipeline.volumes.cleaned_volumes import AFFINE
 
 PUBLISHED_FILES = (".npy", ".hdf5", ".h5")
 
@@ -48,6 +54,28 @@ def place_labels(images: Mapping[str, Path]) -> dict[str, tuple[Path, Parcellati
             )
         found[atlas] = (image, _read_regions(atlas, image))
     return found
+
+
+def read_parcels(
+    image: Path, parcellation: Parcellation, grid: tuple[int, int, int]
+) -> NDArray[np.intp]:
+    """Read the number of the region of each voxel of the grid, from 1 on; 0 for none.
+
+    Raises
+    ------
+    InputError
+        If none of the regions is in the image.
+    """
+    values, affine = read_labels(image)
+    placed = resample_labels(values, affine, target_shape=grid, target_affine=AFFINE)
+    parcels = np.zeros(grid, np.intp)
+    for number, label in enumerate(parcellation.labels, start=1):
+        parcels[placed == label] = number
+    if not parcels.any():
+        raise InputError(
+            f"expected regions of the atlas in {image} on the grid of the volumes; found none."
+        )
+    return parcels
 
 
 def _read_regions(atlas: str, image: Path) -> Parcellation:

@@ -1,6 +1,7 @@
 """Labelled volumes of many runs, kept on disk in half precision while a decoder is trained."""
 
 import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,11 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import atomic_path, make_folder
 from kraken_bids.io.named_arrays import read_arrays
 from kraken_bids.pipeline.progress import Progress
-from kraken_bids.pipeline.volumes.cleaned_volumes import VolumeCleaning, open_cleaned_volumes
+from kraken_bids.pipeline.volumes.cleaned_volumes import (
+    VolumeCleaning,
+    check_space,
+    open_cleaned_volumes,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -45,8 +50,15 @@ def list_runs(paths: Sequence[Path]) -> list[VolumeRun]:
     Raises
     ------
     InputError
-        If a name has no subject, a mask is missing, or a series cannot be read.
+        If a name has no subject or another space, or is another run's too, a mask is missing, or a
+        series cannot be read.
     """
+    twice = [name for name, n in Counter(path.name for path in paths).items() if n > 1]
+    if twice:
+        raise InputError(
+            f"expected every run once, each of a name of its own; found {twice[0]} twice. Give "
+            "one of them."
+        )
     found = []
     for path in paths:
         entities = parse_name(path)
@@ -55,6 +67,7 @@ def list_runs(paths: Sequence[Path]) -> list[VolumeRun]:
                 f"expected the subject in the name of {path} (sub-LABEL_…), since people are kept "
                 "apart; found none. Name it as fMRIPrep does."
             )
+        check_space(full_space(entities), path)
         mask = path.with_name(path.name.replace("desc-preproc_bold", "desc-brain_mask"))
         if mask == path or not mask.is_file():
             raise InputError(

@@ -16,9 +16,9 @@ SHAPE, N_VOLUMES, TR = (12, 14, 11), 60, 2.0
 STEM = "sub-01_task-motor_space-MNI152NLin6Asym_res-2_desc"
 
 
-def write_run(folder: Path, values, mask, affine=AFFINE):
+def write_run(folder: Path, values, mask, affine=AFFINE, *, stem: str = STEM):
     """Write a series [x, y, z, n_volumes] and its mask; returns both paths."""
-    bold, brain = folder / f"{STEM}-preproc_bold.nii.gz", folder / f"{STEM}-brain_mask.nii.gz"
+    bold, brain = folder / f"{stem}-preproc_bold.nii.gz", folder / f"{stem}-brain_mask.nii.gz"
     folder.mkdir(exist_ok=True, parents=True)
     image = nibabel.Nifti1Image(values.astype(np.float32), affine)
     image.header.set_zooms((*image.header.get_zooms()[:3], TR))

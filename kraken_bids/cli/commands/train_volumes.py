@@ -1,0 +1,119 @@
+"""``kraken-tools train-volumes``: BOLD runs and events in, a decoder and what it is worth out."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kraken_bids.cli.options import (
+    FILE,
+    ForgivingCommand,
+    ListOption,
+    add_options,
+    exit_with_message,
+    pairs,
+    verbose_option,
+)
+from kraken_bids.cli.recipe_options import device_option, option
+from kraken_bids.cli.split_options import split_options
+from kraken_bids.cli.trial_options import read_window, trial_options
+from kraken_bids.exceptions import SettingsError
+from kraken_bids.logs import start_terminal_log
+
+GO_ON = "What was found is kept: the same command with --resume goes on from there."
+decoder_options = add_options(
+    click.option(
+        "--architecture", type=click.Choice(["2d", "3d"]),
+        help="Slices and an LSTM over them, or cubes  [that of --decoder, else 3d]",
+    ),
+    click.option(
+        "--decoder", type=FILE, metavar="PATH",
+        help="Trained further with new outputs: a folder of train-volumes, or weights of the "
+        "published decoder (.npy, .hdf5).",
+    ),
+    click.option(
+        "--labels", "images", cls=ListOption, metavar="ATLAS=IMAGE",
+        help="Label image in MNI152NLin6Asym: the linear model sees means of its regions  [cubes "
+        "of 12 mm]",
+    ),
+    option("--steps", "n_steps", type=int, default=2000, help="Of each training."),
+    click.option(
+        "--learning-rate", type=float, metavar="RATE", help="Of AdamW  [2d: 1e-4, 3d: 1e-3]"
+    ),
+    option("--batch-size", type=int, default=32, help="Volumes of a step."),
+    option("--seed", type=int, default=0, help="Of folds, weights, batches, shuffles."),
+    option("--n-threads", type=int, default=1, help="Volumes decoded at a time on a CPU."),
+    device_option,
+)  # fmt: skip
+OF_TRAINING = (
+    "events", "column", "classes", "architecture", "decoder", "learning_rate", "batch_size",
+    "n_folds", "n_repeats", "families", "participants", "n_threads", "resume",
+)  # fmt: skip
+
+
+@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@click.argument("bold", nargs=-1, required=True, type=FILE)
+@click.option("--output", type=FILE, required=True, metavar="DIR", help="Folder to write.")
+@trial_options
+@decoder_options
+@split_options
+@click.option("--resume", is_flag=True, help="Go on with an interrupted training.")
+@verbose_option
+def train_volumes(bold: tuple[Path, ...], output: Path, **words: Any) -> None:
+    """Train a decoder of the volumes of BOLD runs, and judge it in people held out.
+
+    BOLD: runs that fMRIPrep wrote in MNI152NLin6Asym, each with its brain mask beside it. Every
+    volume of an event is an example. Beside the network stand, on the same volumes and folds: the
+    same network from scratch, where it was trained further; logistic regression on means of
+    regions; the network trained on shuffled labels; and the most frequent class. DIR gets
+    predictions, confusion, scores, and a model trained on everyone, for decode-volumes.
+    """
+    with exit_with_message(GO_ON):
+        start_terminal_log(words["verbose"])
+        images = pairs("--labels", words["images"])
+        named = [*bold, words["decoder"], words["events"], words["participants"]]
+        named += [Path(image) for image in images.values()]
+        missing = [path for path in named if path is not None and not path.exists()]
+        if missing or output.is_file():
+            raise SettingsError(
+                f"expected files or folders; found nothing at {missing[0]}."
+                if missing
+                else f"expected --output DIR; found the file {output}."
+            )
+        if words["events"] is None or len(images) > 1:
+            raise SettingsError(
+                "expected --events BIDS_DIR, the raw dataset whose events.tsv label the volumes; "
+                "found none."
+                if words["events"] is None
+                else f"expected --labels of one atlas; found {len(images)}."
+            )
+        options = _read_options(words, images)
+        from kraken_bids.pipeline.volume_training import train_volumes as train
+
+        for one in train(bold, output, options):
+            gain = f"  over linear {one.over_linear:+.3f}" if one.over_linear is not None else ""
+            click.echo(
+                f"{one.method:11} accuracy {one.accuracy:.3f} ({one.accuracy_low:.3f} to "
+                f"{one.accuracy_high:.3f})  balanced {one.balanced_accuracy:.3f}{gain}"
+            )
+        click.echo(str(output))
+
+
+def _read_options(words: dict[str, Any], images: dict[str, str]) -> Any:
+    from kraken_bids.models.step_training import StepSettings
+    from kraken_bids.pipeline.volumes.training_options import VolumeTrainingOptions
+
+    atlas, image = next(iter(images.items()), ("", None))
+    steps = StepSettings(
+        n_steps=words["n_steps"],
+        weight_decay=0.0,
+        seed=words["seed"],
+        device=words["device"],
+    )
+    return VolumeTrainingOptions(
+        window=read_window(words),
+        atlas=atlas,
+        labels=Path(image) if image else None,
+        steps=steps,
+        **{name: words[name] for name in OF_TRAINING},
+    )

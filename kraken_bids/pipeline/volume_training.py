@@ -1,0 +1,224 @@
+"""Training of a decoder of volumes: BOLD and events in, a model and what it is worth out."""
+
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kraken_bids import __version__
+from kraken_bids.cohort.output_checks import check_no_input
+from kraken_bids.cohort.trials import label_trials
+from kraken_bids.exceptions import SettingsError
+from kraken_bids.io.digests import compute_sha256
+from kraken_bids.models.decoding_records import PRETRAINED, SCRATCH, DecodingScore
+from kraken_bids.models.network_folders import WEIGHTS_NAME
+from kraken_bids.models.step_training import find_device
+from kraken_bids.models.volumes.architecture import VolumeArchitecture
+from kraken_bids.models.volumes.checkpoint import VolumeModel, write_volume_model
+from kraken_bids.pipeline.decoding.decoded_folds import decode_folds
+from kraken_bids.pipeline.decoding.decoding_folder import PARTS, DecodingFolder
+from kraken_bids.pipeline.decoding.decoding_tables import write_decoded
+from kraken_bids.pipeline.decoding.training_course import TrainingCourse
+from kraken_bids.pipeline.decoding.trial_folds import deal_trials, tell_known, write_folds
+from kraken_bids.pipeline.model_training import find_families
+from kraken_bids.pipeline.volumes.cleaned_volumes import VolumeCleaning
+from kraken_bids.pipeline.volumes.decoders import place_labels, read_decoder, read_parcels
+from kraken_bids.pipeline.volumes.labelled_volumes import (
+    CachedVolumes,
+    VolumeSet,
+    split_events,
+    tell_size,
+)
+from kraken_bids.pipeline.volumes.training_options import RATES, VolumeTrainingOptions
+from kraken_bids.pipeline.volumes.volume_cache import VolumeCache, cut_cubes, list_runs
+from kraken_bids.pipeline.volumes.volume_methods import VolumeDesign, decode_part, fit_decoder
+from kraken_bids.report.series_page import draw_series_page
+
+logger = logging.getLogger(__name__)
+
+
+def train_volumes(
+    bold: Sequence[Path], output: Path, options: VolumeTrainingOptions
+) -> list[DecodingScore]:
+    """Train a decoder of volumes; in people held out, judge it beside what it has to beat.
+
+    The folder gets ``predictions.tsv``, ``confusion.tsv``, ``scores.tsv``, ``splits.tsv``,
+    ``history.tsv``, ``report.html`` and the model that was trained on everyone.
+
+    Parameters
+    ----------
+    bold : sequence of Path
+        Preprocessed runs in MNI152NLin6Asym, each with its mask beside it.
+    output : Path
+        Folder to write; labelled volumes lie in it, 2 bytes a voxel, until all is done.
+
+    Returns
+    -------
+    list of DecodingScore
+        Over all repeats, the method in question first; none where the folder was complete.
+
+    Raises
+    ------
+    KrakenBidsError
+        As the stages do: options, files, events, numbers, a full disk.
+    """
+    inputs = [*bold, options.events, options.decoder, options.participants, options.labels]
+    check_no_input([("--output", output)], inputs)
+    find_device(options.steps.device)
+    pretrained = read_decoder(options.decoder) if options.decoder else None
+    volumes = _gather(bold, options)
+    design = _design(volumes, pretrained, options)
+    folder = DecodingFolder(output, _describe(volumes, design, options))
+    if folder.open(resume=options.resume):
+        draw_series_page(output)
+        logger.info("%s is complete: nothing but its page is drawn", output)
+        return []
+    if pretrained:
+        tell_known(pretrained.provenance, volumes.people)
+    parts, members = deal_trials(
+        volumes.people, dict(zip(volumes.people, volumes.families, strict=True)),
+        n_folds=options.n_folds, n_repeats=options.n_repeats, seed=options.steps.seed,
+    )  # fmt: skip
+    write_folds(members, output)
+    cleaning = (
+        VolumeCleaning(pretrained.smoothing_fwhm, pretrained.high_pass)
+        if pretrained
+        else VolumeCleaning()
+    )
+    cached = _clean(volumes, design, options, cleaning=cleaning, folder=output / PARTS)
+    results = decode_folds(
+        design.methods, lambda method, part: decode_part(method, cached, design, part),
+        parts, folder,
+    )  # fmt: skip
+    scores = write_decoded(volumes, results, output, seed=options.steps.seed)
+    _write_model(cached, design, pretrained, scores, cleaning=cleaning, output=output)
+    folder.close(
+        Method=design.methods[0], Steps=options.steps.n_steps,
+        NumberOfVolumes=len(volumes.trials), NumberOfSubjects=len({*volumes.people}),
+        Classes=volumes.classes,
+    )  # fmt: skip
+    draw_series_page(output)
+    return scores
+
+
+def _gather(bold: Sequence[Path], options: VolumeTrainingOptions) -> VolumeSet:
+    """Find the labelled volumes of all runs."""
+    runs = list_runs(bold)
+    events = label_trials(
+        runs, options.events, options.window, column=options.column, classes=options.classes
+    )
+    people = sorted({run.subject for run in runs})
+    families = find_families(people, [str(options.events)], options.families, options.participants)
+    return split_events(runs, events, dict(zip(people, families, strict=True)))
+
+
+def _design(
+    volumes: VolumeSet, pretrained: VolumeModel | None, options: VolumeTrainingOptions
+) -> VolumeDesign:
+    if pretrained is None:
+        architecture = VolumeArchitecture(
+            options.architecture or "3d", volumes.classes, options.grid, options.channels,
+            options.strides,
+        )  # fmt: skip
+    else:
+        architecture = replace(pretrained.network.architecture, states=volumes.classes)
+        if options.architecture not in {None, architecture.kind}:
+            raise SettingsError(
+                f"--architecture {options.architecture}: expected that of --decoder, "
+                f"{architecture.kind}. Leave it out."
+            )
+    rate = RATES[architecture.kind] if options.learning_rate is None else options.learning_rate
+    return VolumeDesign(
+        architecture,
+        pretrained.network if pretrained else None,
+        replace(options.steps, learning_rate=rate),
+        options.batch_size,
+        options.n_threads,
+    )
+
+
+def _describe(
+    volumes: VolumeSet, design: VolumeDesign, options: VolumeTrainingOptions
+) -> dict[str, Any]:
+    """Say all that a training follows from."""
+    given = asdict(options)
+    resolved = ("architecture", "grid", "channels", "strides", "steps", "learning_rate")
+    for name in ("resume", "participants", "n_threads", *resolved):
+        del given[name]
+    runs = [compute_sha256(path) for run in volumes.runs for path in (run.path, run.mask)]
+    trials = "\n".join(
+        f"{one} {family}" for one, family in zip(volumes.trials, volumes.families, strict=True)
+    )
+    return {
+        **given,
+        "architecture": asdict(design.architecture),
+        "steps": asdict(design.steps),
+        "runs": runs,
+        "trials": hashlib.sha256(trials.encode()).hexdigest(),
+        "weights": _digest_weights(options.decoder),
+        "labels": compute_sha256(options.labels) if options.labels else "",
+    }
+
+
+def _digest_weights(decoder: Path | None) -> str:
+    if decoder is None:
+        return ""
+    return compute_sha256(decoder / WEIGHTS_NAME if decoder.is_dir() else decoder)
+
+
+def _clean(
+    volumes: VolumeSet,
+    design: VolumeDesign,
+    options: VolumeTrainingOptions,
+    *,
+    cleaning: VolumeCleaning,
+    folder: Path,
+) -> CachedVolumes:
+    """Clean all runs, and average their volumes for the linear model."""
+    grid = design.architecture.grid
+    tell_size(volumes, grid)
+    cache = VolumeCache(
+        volumes.runs, volumes.list_volumes(), cleaning=cleaning, folder=folder, grid=grid
+    )
+    parcels = cut_cubes(grid)
+    if options.labels:
+        ((image, parcellation),) = place_labels({options.atlas: options.labels}).values()
+        parcels = read_parcels(image, parcellation, grid)
+    patterns = cache.average(parcels)
+    return CachedVolumes(volumes, cache, patterns[:, patterns.any(axis=0)])
+
+
+def _write_model(
+    cached: CachedVolumes,
+    design: VolumeDesign,
+    pretrained: VolumeModel | None,
+    scores: Sequence[DecodingScore],
+    *,
+    cleaning: VolumeCleaning,
+    output: Path,
+) -> None:
+    """Train on everyone, and write the model with its history."""
+    logger.info("on everyone: the model that is kept")
+    course = TrainingCourse(design.steps.n_steps)
+    labels = cached.volumes.labels
+    network = fit_decoder(
+        cached, np.arange(len(labels)), labels, design, seed=design.steps.seed, watch=course
+    )  # fmt: skip
+    course.write(output)
+    provenance = {
+        "Method": PRETRAINED if pretrained else SCRATCH,
+        "Subjects": sorted({*cached.volumes.people}),
+        "NumberOfVolumes": len(labels),
+        "Steps": asdict(design.steps),
+        "BatchSize": design.batch_size,
+        "HeldOutScores": [asdict(one) for one in scores],
+        "Pretraining": dict(pretrained.provenance) if pretrained else None,
+        "SoftwareVersion": __version__,
+    }
+    write_volume_model(
+        VolumeModel(network, cleaning.smoothing_fwhm, cleaning.high_pass, provenance), output
+    )

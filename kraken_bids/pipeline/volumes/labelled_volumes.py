@@ -1,0 +1,103 @@
+"""Labelled volumes of runs: each is an example of its own."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kraken_bids.cohort.trials import Trial, check_classes
+from kraken_bids.pipeline.decoding.held_out_trials import Floats, Indices
+from kraken_bids.pipeline.decoding.trial_folds import shuffle_labels
+from kraken_bids.pipeline.volumes.volume_cache import HALF, VolumeCache, VolumeRun
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VolumeSet:
+    """Labelled volumes, and whose they are."""
+
+    runs: Sequence[VolumeRun]
+    trials: Sequence[Trial]
+    """One volume each, by run and time."""
+    classes: tuple[str, ...]
+    labels: Indices
+    """Number of the state of each volume."""
+    people: tuple[str, ...]
+    """Person of each volume."""
+    families: tuple[str, ...]
+    """Family of each volume's person."""
+
+    def list_volumes(self) -> list[Indices]:
+        """Numbers of the labelled volumes of each run."""
+        chosen: list[list[int]] = [[] for _ in self.runs]
+        for one in self.trials:
+            chosen[one.run].append(one.first)
+        return [np.array(own, np.intp) for own in chosen]
+
+    def shuffle(self, rows: Indices, rng: np.random.Generator) -> Indices:
+        """Labels of some volumes, shuffled among the events of each person.
+
+        Volumes of one event stay of one label: they are no independent observations.
+        """
+        events = [(self.trials[row].run, self.trials[row].onset) for row in rows.tolist()]
+        _, firsts, event_of = np.unique(
+            np.array(events), axis=0, return_index=True, return_inverse=True
+        )
+        people = [self.people[row] for row in rows[firsts].tolist()]
+        return shuffle_labels(self.labels[rows[firsts]], people, rng)[event_of.ravel()]
+
+
+@dataclass(frozen=True)
+class CachedVolumes:
+    """Labelled volumes that are ready to be read."""
+
+    volumes: VolumeSet
+    cache: VolumeCache
+    patterns: Floats
+    """What the linear model sees of each volume [n_volumes, n_parcels]."""
+
+
+def split_events(
+    runs: Sequence[VolumeRun], events: Sequence[Trial], families: Mapping[str, str]
+) -> VolumeSet:
+    """Take every volume of an event for an example; runs without events are left out.
+
+    Parameters
+    ----------
+    families : mapping of str to str
+        Family of each person.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two classes, or one is of a single person.
+    """
+    used = sorted({one.run for one in events})
+    kept = [runs[k] for k in used]
+    place = {run: k for k, run in enumerate(used)}
+    trials = tuple(
+        replace(one, run=place[one.run], first=first, n_volumes=1)
+        for one in events
+        for first in range(one.first, one.first + one.n_volumes)
+    )
+    classes = check_classes(trials, [families[run.subject] for run in kept])
+    people = tuple(kept[one.run].subject for one in trials)
+    return VolumeSet(
+        kept,
+        trials,
+        classes,
+        np.array([classes.index(one.label) for one in trials], np.intp),
+        people,
+        tuple(families[person] for person in people),
+    )
+
+
+def tell_size(volumes: VolumeSet, grid: tuple[int, int, int]) -> None:
+    """Say before runs are cleaned how much room their volumes take."""
+    n_bytes = HALF.itemsize * len(volumes.trials) * int(np.prod(grid))
+    logger.info(
+        "%d labelled volumes of %d runs will take at most %.2f GB (2 bytes a voxel of the mask)",
+        len(volumes.trials), len(volumes.runs), n_bytes / 1e9,
+    )  # fmt: skip

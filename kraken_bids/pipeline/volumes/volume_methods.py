@@ -1,0 +1,83 @@
+"""Methods that volumes are decoded with, each fitted on some people and tried on others."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from kraken_bids.models.decoding_records import CHANCE, LINEAR, PRETRAINED, SCRATCH, SHUFFLED
+from kraken_bids.models.step_training import StepSettings, find_device
+from kraken_bids.models.volumes.architecture import VolumeArchitecture
+from kraken_bids.models.volumes.decoding import decode_volumes
+from kraken_bids.models.volumes.network import VolumeNetwork
+from kraken_bids.models.volumes.training import Watch, make_decoder, train_decoder
+from kraken_bids.pipeline.decoding.baselines import decode_by_chance, decode_patterns
+from kraken_bids.pipeline.decoding.held_out_trials import Decoded, Indices
+from kraken_bids.pipeline.decoding.trial_folds import HeldOut
+from kraken_bids.pipeline.volumes.labelled_volumes import CachedVolumes
+
+
+@dataclass(frozen=True)
+class VolumeDesign:
+    """What networks of a training have in common."""
+
+    architecture: VolumeArchitecture
+    """With its states."""
+    pretrained: VolumeNetwork | None
+    steps: StepSettings
+    batch_size: int
+    n_threads: int = 1
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Methods, the one that the training is about first."""
+        networks = (PRETRAINED, SCRATCH) if self.pretrained is not None else (SCRATCH,)
+        return (*networks, SHUFFLED, LINEAR, CHANCE)
+
+
+def decode_part(
+    method: str, cached: CachedVolumes, design: VolumeDesign, part: HeldOut
+) -> Decoded:
+    """Fit a method on the training volumes of a fold, and decode those held out."""
+    seed = part.seed(design.steps.seed)
+    if method == CHANCE:
+        return decode_by_chance(cached.volumes, part)
+    if method == LINEAR:
+        return decode_patterns(cached.volumes, part, lambda rows: cached.patterns[rows], seed=seed)
+    labels = cached.volumes.labels[part.train]
+    if method == SHUFFLED:
+        labels = cached.volumes.shuffle(part.train, np.random.default_rng([seed, 2]))
+    own = replace(design, pretrained=None) if method == SCRATCH else design
+    network = fit_decoder(cached, part.train, labels, own, seed=seed)
+    rows = part.test.tolist()
+    decoded = decode_volumes(
+        network, lambda k: cached.cache.read([rows[k]])[0], len(rows),
+        n_threads=design.n_threads, device=str(find_device(design.steps.device)),
+    )  # fmt: skip
+    found = np.array(list(decoded))
+    return Decoded(found.argmax(axis=1).astype(np.intp), found.max(axis=1))
+
+
+def fit_decoder(
+    cached: CachedVolumes,
+    rows: Indices,
+    labels: Indices,
+    design: VolumeDesign,
+    *,
+    seed: int,
+    watch: Watch | None = None,
+) -> VolumeNetwork:
+    """Train a network on some volumes.
+
+    Parameters
+    ----------
+    rows, labels : int array of shape (n_volumes,)
+        Their numbers, and those of their states.
+    seed : int
+        Of weights that are new, batches and dropout.
+    """
+    network = make_decoder(design.architecture, seed=seed, pretrained=design.pretrained)
+    train_decoder(
+        network, lambda chosen: cached.cache.read(rows[chosen].tolist()), labels,
+        replace(design.steps, seed=seed), batch_size=design.batch_size, watch=watch,
+    )  # fmt: skip
+    return network
