@@ -83,6 +83,23 @@ def test_states_that_differ_in_space_are_decoded_as_well_by_a_line(
     assert found["scratch"].over_linear_low <= 0 <= found["scratch"].over_linear_high + 0.02
 
 
+@pytest.mark.slow
+def test_more_people_tell_network_and_line_apart_more_surely(
+    plant: Callable[..., Path], options: DecodingOptions, tmp_path: Path
+) -> None:
+    """Twenty people in five folds, twice; ten shuffles."""
+    planted = plant("time", n_people=20, n_trials=10)
+
+    found = decode(
+        with_events(options, planted, n_folds=5, n_repeats=2), planted, tmp_path / "out"
+    )
+
+    assert found["scratch"].accuracy_low > 0.8
+    assert found["scratch"].over_linear_low > 0.25
+    assert found["linear"].accuracy_high < 0.6
+    assert 0.35 < found["shuffled"].accuracy_low <= 0.5 <= found["shuffled"].accuracy_high < 0.65
+
+
 def test_everything_is_written_and_of_people_held_out(
     plant: Callable[..., Path], options: DecodingOptions, tmp_path: Path
 ) -> None:
