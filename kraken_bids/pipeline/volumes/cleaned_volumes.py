@@ -6,6 +6,7 @@ one row per volume, beside the results, which is gone when it is closed.
 
 import logging
 import os
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -122,7 +123,9 @@ def open_cleaned_volumes(
         size = series.shape[3], int(inside.sum())
         try:
             # a sparse file would end the process where the disk is full
-            os.posix_fallocate(file.fileno(), 0, 4 * size[0] * size[1])
+            if sys.platform == "linux":
+                os.posix_fallocate(file.fileno(), 0, 4 * size[0] * size[1])
+            file.truncate(4 * size[0] * size[1])
             rows = np.memmap(file, np.float32, "r+", shape=size)
         except OSError as error:
             raise InputError(
