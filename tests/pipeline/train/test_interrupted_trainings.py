@@ -21,8 +21,9 @@ from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_json
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.training import Trainer
+from kraken_bids.pipeline import training_states
 from kraken_bids.pipeline.model_training import train_files
-from kraken_bids.pipeline.train import training_states, training_watch
+from kraken_bids.pipeline.train import training_watch
 from kraken_bids.pipeline.train.training_options import TrainingOptions
 
 Ask = Callable[..., TrainingOptions]
