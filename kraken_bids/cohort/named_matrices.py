@@ -90,5 +90,5 @@ def _find_names(path: Path) -> Sequence[str]:
     for folder in path.absolute().parents[:FOLDERS_UP] if atlas else ():
         table = folder / f"atlas-{atlas}_dseg.tsv"
         if table.is_file():
-            return [str(name) for name in read_columns(table).get("name", ())]
+            return list(map(str, read_columns(table, texts=("name",)).get("name", ())))
     return ()

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import InputError
@@ -124,7 +123,7 @@ def read_table(
     numbers : sequence of str
         Columns of float64, NaN where a value is not known.
     texts : sequence of str
-        Columns of text; ``nan`` where a value is not known.
+        Columns of text, as spelled.
 
     Returns
     -------
@@ -136,14 +135,12 @@ def read_table(
     InputError
         If it cannot be read, lacks one of these columns, or one holds no numbers.
     """
-    columns = read_columns(path)
+    columns = read_columns(path, texts=texts)
     for name in (*numbers, *texts):
         if name not in columns:
             raise InputError(
                 f"expected a column {name} in {path}; found {', '.join(columns)[:80]}. {MEND}"
             )
-    for name in texts:
-        columns[name] = columns[name].astype(np.str_)
     for name in numbers:
         if columns[name].dtype.kind != "f":
             raise InputError(

@@ -165,21 +165,20 @@ def _read_name(cell: bytes) -> str:
 
 
 NOT_AVAILABLE = frozenset(("n/a", "N/A", "", "nan", "NaN"))
-
-
 MAX_COLUMNS = 100_000
-
-
 BLOCK_BYTES = 1 << 18
 """Of the cells of so many bytes at once there are Python's own texts, each of 50 bytes or more."""
-
-
 MAX_WORD_BYTES = 1 << 29
 """All words of a table; in memory each takes the room of the longest of its column."""
 
 
-def read_columns(path: Path) -> dict[str, NDArray[Any]]:
+def read_columns(path: Path, *, texts: Collection[str] = ()) -> dict[str, NDArray[Any]]:
     """Columns of a tab-separated table with a header.
+
+    Parameters
+    ----------
+    texts : collection of str
+        Columns that are text even where every value looks like a number, as ``01`` does.
 
     Returns
     -------
@@ -192,16 +191,18 @@ def read_columns(path: Path) -> dict[str, NDArray[Any]]:
     InputError
         If it is missing, has no header, repeats a column, or a row is cut.
     """
-    return parse_columns(read_bytes(path), str(path))
+    return parse_columns(read_bytes(path), str(path), texts=texts)
 
 
-def parse_columns(content: bytes, where: str) -> dict[str, NDArray[Any]]:
+def parse_columns(
+    content: bytes, where: str, *, texts: Collection[str] = ()
+) -> dict[str, NDArray[Any]]:
     """Columns of the text (UTF-8) of such a table, as of :func:`read_columns`.
 
     ``where`` names the file, or archive and member, in messages.
     """
     try:
-        return _parse(content, where)
+        return _parse(content, where, texts)
     except ValueError as error:
         raise InputError(
             f"expected a tab-separated table in {where}; found: {error}. The file is damaged or "
@@ -209,7 +210,7 @@ def parse_columns(content: bytes, where: str) -> dict[str, NDArray[Any]]:
         ) from error
 
 
-def _parse(content: bytes, where: str) -> dict[str, NDArray[Any]]:
+def _parse(content: bytes, where: str, texts: Collection[str]) -> dict[str, NDArray[Any]]:
     text = content.removeprefix(BOM_UTF8).replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     first, _, body = text.partition(b"\n")
     del text
@@ -223,7 +224,7 @@ def _parse(content: bytes, where: str) -> dict[str, NDArray[Any]]:
     if body.count(b"\t") != n_rows * (n - 1):
         deque(blocks(), maxlen=0)  # says in which line, before there is room for all
     numbers = np.empty((n, n_rows))
-    words = set[int]()
+    words = {k for k, name in enumerate(names) if name in texts}
     for start, cells in blocks():
         numbers[:, start : start + len(cells) // n] = _read_numbers(cells, n, words)
     columns: dict[str, NDArray[Any]] = dict(zip(names, numbers, strict=True))

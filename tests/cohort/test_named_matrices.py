@@ -78,6 +78,8 @@ def test_names_come_from_what_is_there(tmp_path: Path, square: np.ndarray) -> No
     assert tuple(kraken_bids.read_matrix(tmp_path / "FCcorr_fs86_hpf.tsv").columns) == REGIONS
     assert list(kraken_bids.read_matrix(own).index) == ["one", "two", "three"]
     assert list(kraken_bids.read_matrix(str(tmp_path / "x.tsv")).index) == ["1", "2", "3"]
+    (tmp_path / "atlas-mine_dseg.tsv").write_text("index\tname\n1\t01\n2\t7\n3\t3\n")
+    assert list(kraken_bids.read_matrix(own).index) == ["01", "7", "3"]
 
 
 @pytest.mark.parametrize("text", ["1\t2\n", "a\tb\n1\t2\n", "", "x\n"])

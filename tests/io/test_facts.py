@@ -79,12 +79,12 @@ def test_a_whole_file_is_read(tmp_path: Path) -> None:
 
 
 def test_a_table_has_the_columns_that_are_needed(tmp_path: Path) -> None:
-    """Numbers are numbers; texts are texts even where all are digits."""
+    """Numbers are numbers; texts are as spelled even where all are digits."""
     path = tmp_path / "x.tsv"
-    path.write_text("id\tfd\n1\t0.5\n2\tn/a\n")
+    path.write_text("id\tfd\n01\t0.5\n2\tn/a\n")
     columns = read_table(path, numbers=("fd",), texts=("id",))
     np.testing.assert_equal(columns["fd"], [0.5, np.nan])
-    assert columns["id"].tolist() == ["1.0", "2.0"]
+    assert columns["id"].tolist() == ["01", "2"]
     with pytest.raises(InputError, match=r"expected a column dvars in .*x.tsv; found id, fd"):
         read_table(path, numbers=("dvars",))
     path.write_text("id\tfd\n1\thigh\n")

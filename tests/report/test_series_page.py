@@ -24,7 +24,7 @@ from kraken_bids.models.decoding_records import (
 from kraken_bids.models.series.peers import LAST, MEAN, NETWORK, RIDGE, PeerLoss
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.report.page import draw_figures, render_page
-from kraken_bids.report.sections import decoding_relevance
+from kraken_bids.report.sections import confusion, decoding_relevance
 from kraken_bids.report.series_page import build_series_page, draw_series_page
 from kraken_bids.report.written_series import WrittenSeries
 
@@ -129,6 +129,7 @@ def test_the_page_of_a_pretraining_stands_in_its_folder(tmp_path: Path) -> None:
         "report_curves.png",
     }
     assert "went from 0.756 to 0.564 in 2\u202f000 steps" in text
+    assert "2 subjects: 06, 07<" in text
     assert 'id="scores"' not in text
 
 
@@ -179,6 +180,16 @@ def test_controls_that_fail_are_told(tmp_path: Path) -> None:
     assert "Do not interpret it" in page
 
 
+def test_labels_that_are_numbers_are_shown_as_spelled(tmp_path: Path) -> None:
+    write_model(tmp_path)
+    write_rows(
+        tmp_path, "confusion.tsv", [ConfusionCount("01", "1", 3), ConfusionCount("1", "1", 4)]
+    )
+    found = confusion.gather(WrittenSeries(tmp_path))
+    assert found is not None
+    assert found.labels == ("01", "1")
+
+
 def test_a_damaged_table_is_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     write_pretraining(tmp_path, LOSSES)
     (tmp_path / "peers.tsv").write_text("split\tloss\ntest\tmuch\n")
@@ -195,6 +206,10 @@ def test_regions_lie_at_their_places_in_any_order(tmp_path: Path, order: slice) 
 
     found = decoding_relevance.gather(WrittenSeries(tmp_path))
 
+    np.testing.assert_array_equal(found.centres, load_centres("fs86")[order])
+    numbered = [replace(row, region=str(REGIONS.index(row.region) + 1)) for row in rows]
+    write_rows(tmp_path, "relevance.tsv", numbered)
+    found = decoding_relevance.gather(WrittenSeries(tmp_path))
     np.testing.assert_array_equal(found.centres, load_centres("fs86")[order])
     write_rows(tmp_path, "relevance.tsv", [replace(row, region=f"{row.region}x") for row in rows])
     assert not len(decoding_relevance.gather(WrittenSeries(tmp_path)).centres)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from functools import partial
 
-from kraken_bids.io.facts import read_table
+from kraken_bids.io.tables import read_columns
 from kraken_bids.report.section import Section
 from kraken_bids.report.words import format_significant
 from kraken_bids.report.written import read_or_none
@@ -14,6 +14,7 @@ SCALING = {
     "none": "as they came",
 }
 NOT_KNOWN = "not known"
+OF_SPLITS = ("participant_id", "split")
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,13 @@ def gather(written: WrittenSeries) -> Material | None:
 
 def _read_parts(written: WrittenSeries) -> dict[str, tuple[str, ...]]:
     path = written.output_dir / "splits.tsv"
-    table = read_or_none(partial(read_table, path)) if path.exists() else None
-    if not table or not {"participant_id", "split"} <= set(table):  # a decoding deals folds
+    read = partial(read_columns, path, texts=OF_SPLITS)
+    table = read_or_none(read) if path.exists() else None
+    if not table or not {*OF_SPLITS} <= {*table}:  # a decoding deals folds
         return {}
-    pairs = zip(table["split"].tolist(), table["participant_id"].tolist(), strict=True)
     parts: dict[str, dict[str, None]] = {}
-    for split, subject in pairs:
-        parts.setdefault(str(split), {})[str(subject)] = None
+    for subject, split in zip(*(table[name].tolist() for name in OF_SPLITS), strict=True):
+        parts.setdefault(split, {})[subject] = None
     return {split: tuple(own) for split, own in parts.items()}
 
 
