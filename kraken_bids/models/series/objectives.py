@@ -127,7 +127,17 @@ class Objective:
 def compute_loss(network: SeriesNetwork, tokens: Tokens) -> Tensor:
     """Mean absolute error of what was hidden, plus, of pairs, the cross-entropy of their order."""
     volumes, logits = network.reconstruct(tokens)
-    loss = compute_error(volumes, tokens)
+    return add_order_loss(compute_error(volumes, tokens), logits, tokens)
+
+
+def add_order_loss(loss: Tensor, logits: Tensor | None, tokens: Tokens) -> Tensor:
+    """Add the cross-entropy of the order of pairs, where there are pairs.
+
+    Parameters
+    ----------
+    logits : Tensor of shape (n_pairs,) or None
+        That the halves follow each other.
+    """
     if logits is None or tokens.is_next is None:
         return loss
     labels = torch.from_numpy(tokens.is_next).to(logits)

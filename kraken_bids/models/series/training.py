@@ -9,7 +9,13 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.models.series.network import SeriesNetwork
-from kraken_bids.models.series.objectives import Objective, Runs, compute_error, compute_loss
+from kraken_bids.models.series.objectives import (
+    Objective,
+    Runs,
+    add_order_loss,
+    compute_error,
+    compute_loss,
+)
 from kraken_bids.models.series.recipe import SeriesRecipe
 from kraken_bids.models.series.tokens import Tokens
 from kraken_bids.models.step_training import StepResult, StepState, StepTraining, train_steps
@@ -83,10 +89,9 @@ def judge_batch(network: SeriesNetwork, tokens: Tokens) -> dict[str, float]:
     """
     with evaluating(network):
         volumes, logits = network.reconstruct(tokens)
-        found = {
-            "loss": float(compute_loss(network, tokens)),
-            "error": float(compute_error(volumes, tokens)),
-        }
+        error = compute_error(volumes, tokens)
+        loss = add_order_loss(error, logits, tokens)
+    found = {"loss": float(loss), "error": float(error)}
     if logits is not None and tokens.is_next is not None:
         found["order"] = float(((logits.cpu().numpy() > 0) == (tokens.is_next > 0)).mean())
     return found
