@@ -11,6 +11,7 @@ from kraken_bids.models.series.causal_body import CausalBody
 from kraken_bids.models.series.network import SeriesNetwork
 from kraken_bids.models.series.objectives import compute_error
 from kraken_bids.models.series.tokens import Tokens
+from kraken_bids.models.series.training import evaluating
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -29,16 +30,13 @@ def trace_network(network: SeriesNetwork, tokens: Tokens) -> Arrays:
     assert tokens.scored_rows is not None
     sequences = tokens.sequences
     values = torch.from_numpy(tokens.values)
-    was_training = network.training
-    network.eval()
-    with torch.no_grad():
+    with evaluating(network):
         shown = network.embedder.show(tokens, values)
         embedded = network.embedder(tokens, values)
         every = Layout(tokens.lengths, embedded.device)
         hidden = network.decoder(embedded, every, every, None)
         outputs = network.unembed(hidden)
         loss = compute_error(network.reconstruct(tokens)[0], tokens)
-    network.train(was_training)
     longest = int(sequences.lengths.max())
 
     def pad(rows: Any, lengths: NDArray[np.intp]) -> NDArray[Any]:
