@@ -48,10 +48,7 @@ class SeriesArchitecture:
         ------
         SettingsError
         """
-        if self.framework not in FRAMEWORKS:
-            raise SettingsError(
-                f"expected a framework {', '.join(FRAMEWORKS)}; found {self.framework!r}."
-            )
+        check_framework(self.framework)
         sizes = {"regions": self.n_regions, "embedding": self.embedding, "layers": self.n_layers}
         for name, size in {**sizes, "positions": self.n_positions}.items():
             if not 1 <= size <= MAX_SIZE:
@@ -92,3 +89,9 @@ class SeriesArchitecture:
             raise CheckpointError(
                 f"expected the architecture of a network for series; found a fault: {error}."
             ) from error
+
+
+def check_framework(name: str) -> None:
+    """Raise SettingsError unless it is one of :data:`FRAMEWORKS`."""
+    if name not in FRAMEWORKS:
+        raise SettingsError(f"expected a framework {', '.join(FRAMEWORKS)}; found {name!r}.")

@@ -4,7 +4,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.models.series.architecture import FRAMEWORKS, SeriesArchitecture
+from kraken_bids.models.series.architecture import SeriesArchitecture, check_framework
 from kraken_bids.models.step_training import StepSettings
 
 PRESETS = ("small", "release")
@@ -42,10 +42,7 @@ class SeriesRecipe:
         ------
         SettingsError
         """
-        if self.framework not in FRAMEWORKS:
-            raise SettingsError(
-                f"expected a framework {', '.join(FRAMEWORKS)}; found {self.framework!r}."
-            )
+        check_framework(self.framework)
         if not 4 <= self.shortest <= self.longest or self.batch_size < 1:
             raise SettingsError(
                 "expected sequences of at least 4 volumes, the longest not shorter than the "
