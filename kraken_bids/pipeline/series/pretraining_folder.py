@@ -43,8 +43,7 @@ class PretrainingFolder:
             If the folder cannot be made.
         """
         make_folder(self.folder)
-        is_taken = any((self.folder / name).exists() for name in (DESCRIPTION_NAME, STATE_NAME))
-        if not is_taken:
+        if not self._is_taken():
             return
         if not resume:
             raise SettingsError(
@@ -61,11 +60,10 @@ class PretrainingFolder:
         SettingsError
             If a training that is to be gone on with had other series, or another split.
         """
-        known = read_facts(self.folder / TRAINING_NAME)
         series = {"Series": digest_series(store), **parts}
-        if (self.folder / DESCRIPTION_NAME).exists() or (self.folder / STATE_NAME).exists():
+        if self._is_taken():
             self._compare("Data", series)
-            if known.text("Status") == COMPLETE:
+            if read_facts(self.folder / TRAINING_NAME).text("Status") == COMPLETE:
                 return True
         self._data = series
         self.note(UNFINISHED)
@@ -89,6 +87,10 @@ class PretrainingFolder:
         """Say that the model is complete, and remove the saved state."""
         self.note(COMPLETE, **facts)
         (self.folder / STATE_NAME).unlink(missing_ok=True)
+
+    def _is_taken(self) -> bool:
+        """Whether there is a model, or what a training goes on from."""
+        return any((self.folder / name).exists() for name in (DESCRIPTION_NAME, STATE_NAME))
 
     def _compare(self, key: str, now: Mapping[str, Any]) -> None:
         before = read_facts(self.folder / TRAINING_NAME).part(key).plain
