@@ -9,7 +9,7 @@ from kraken_bids.cli.options import FILE, ListOption, add_options
 from kraken_bids.cli.recipe_options import option
 
 if TYPE_CHECKING:
-    from kraken_bids.cohort.trials import TrialWindow
+    from kraken_bids.cohort.trial_windows import TrialWindow
 
 trial_options = add_options(
     option(
@@ -49,7 +49,7 @@ trial_options = add_options(
 
 def read_window(words: dict[str, Any]) -> "TrialWindow":
     """Take what :data:`trial_options` say of windows out of the words of a command."""
-    from kraken_bids.cohort.trials import WINDOWS
+    from kraken_bids.cohort.trial_windows import WINDOWS
 
     names = ("lag", "discarded", "after_end", "duration")
     given = {name: words.pop(name) for name in names}

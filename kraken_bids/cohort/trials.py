@@ -1,4 +1,4 @@
-"""Trials of runs: which volumes belong to which event of a task."""
+"""Trials of runs: consecutive volumes with one label, by events of a task or of whole runs."""
 
 import logging
 from collections import Counter
@@ -12,12 +12,10 @@ import numpy as np
 
 from kraken_bids.cohort.subject_names import list_few
 from kraken_bids.cohort.task_events import TaskEvents, find_events, read_events
+from kraken_bids.cohort.trial_windows import NEXT_TO, TrialWindow
 from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
 
 logger = logging.getLogger(__name__)
-
-NEXT_TO = 1e-6
-"""Volumes; times that differ by less are one, whatever floating point makes of them."""
 
 
 class Run(Protocol):
@@ -52,44 +50,6 @@ class Trial:
     label: str
     onset: float
     """Of the event, seconds from the first volume; 0 of a whole run."""
-
-
-@dataclass(frozen=True)
-class TrialWindow:
-    """Volumes of an event: those from ``onset + lag`` to ``end + lag + after_end``, in seconds."""
-
-    lag: float = 3.0
-    """Seconds by which the response of the blood follows the event."""
-    discarded: int = 0
-    """Volumes left out at the beginning."""
-    after_end: float = 0.0
-    """Seconds by which the window is longer than the event."""
-    is_closed: bool = False
-    """Whether a volume that begins just at the end belongs to it."""
-    duration: float | None = None
-    """Seconds of every event, in place of the column ``duration``."""
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        if self.discarded < 0 or (self.duration is not None and not self.duration > 0):
-            raise SettingsError(
-                "expected --discard of 0 or more volumes and a --duration above 0 s; found "
-                f"{self.discarded} and {self.duration}."
-            )
-        if not (np.isfinite(self.lag) and np.isfinite(self.after_end)):
-            raise SettingsError(
-                "expected seconds for --onset-lag and --after-end; found "
-                f"{self.lag} and {self.after_end}."
-            )
-
-
-WINDOWS: Mapping[str, TrialWindow] = {
-    "mdtb": TrialWindow(lag=3 * 1.0),
-    "hcp": TrialWindow(lag=4 * 0.72),
-    "deeplight": TrialWindow(lag=0.0, discarded=1, after_end=2 * 0.72, is_closed=True),
-}
-"""Windows of Thomas, Ré and Poldrack 2022 (arXiv 2206.11417; of MDTB and of HCP, 3 and 4 volumes)
-and of Thomas et al. 2021 (arXiv 2111.01562), in seconds at the repetition time of their data."""
 
 
 def label_trials(
@@ -260,7 +220,7 @@ def _place_events(
     placed = []
     for k in known:
         kind, onset = types[k], float(events.onsets[k])
-        first, stop = _find_volumes(run, onset, float(durations[k]), window)
+        first, stop = window.find_volumes(onset, float(durations[k]), run.repetition_time)
         placed.append(Trial(0, first, stop - first, labels.get(kind, kind), onset))
     placed.sort(key=lambda one: one.onset)
     spans = sorted((events.onsets[k], events.onsets[k] + durations[k]) for k in known)
@@ -273,14 +233,6 @@ def _place_events(
     inside = list(_cut(placed, run.n_volumes))
     _tell_lost(run, placed, inside)
     return inside
-
-
-def _find_volumes(run: Run, onset: float, duration: float, window: TrialWindow) -> tuple[int, int]:
-    """First volume of an event, and the first one after it; the run may not have them."""
-    first = np.ceil((onset + window.lag) / run.repetition_time - NEXT_TO) + window.discarded
-    end = (onset + duration + window.lag + window.after_end) / run.repetition_time
-    stop = np.floor(end + NEXT_TO) + 1 if window.is_closed else np.ceil(end - NEXT_TO)
-    return int(first), int(stop)
 
 
 def _cut(placed: Sequence[Trial], n_volumes: int) -> Iterator[Trial]:

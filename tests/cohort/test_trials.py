@@ -10,13 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kraken_bids.cohort.trials import (
-    WINDOWS,
-    Trial,
-    TrialWindow,
-    check_classes,
-    label_trials,
-)
+from kraken_bids.cohort.trial_windows import WINDOWS, TrialWindow
+from kraken_bids.cohort.trials import Trial, check_classes, label_trials
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.io.writing import write_table
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kraken_bids.cohort.trials import TrialWindow
+from kraken_bids.cohort.trial_windows import TrialWindow
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.models.series.recipe import SeriesRecipe
 from kraken_bids.models.step_training import StepSettings

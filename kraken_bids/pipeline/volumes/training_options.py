@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kraken_bids.cohort.trials import WINDOWS, TrialWindow
+from kraken_bids.cohort.trial_windows import WINDOWS, TrialWindow
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.models.step_training import StepSettings
 from kraken_bids.models.volumes.architecture import GRID, Kind

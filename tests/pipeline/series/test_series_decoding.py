@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kraken_bids.cohort.trials import TrialWindow
+from kraken_bids.cohort.trial_windows import TrialWindow
 from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.io.records import from_columns
 from kraken_bids.io.tables import read_columns
