@@ -51,6 +51,11 @@ class Trial:
     onset: float
     """Of the event, seconds from the first volume; 0 of a whole run."""
 
+    @property
+    def volumes(self) -> slice:
+        """Its volumes among those of the run."""
+        return slice(self.first, self.first + self.n_volumes)
+
 
 def label_trials(
     runs: Sequence[Run],

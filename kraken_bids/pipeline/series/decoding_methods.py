@@ -54,7 +54,7 @@ class TrialSet:
         """Take some trials with their volumes."""
         chosen = [self.trials[row] for row in rows.tolist()]
         return LabelledSeries(
-            [self.store.values(one.run)[one.first : one.first + one.n_volumes] for one in chosen],
+            [self.store.values(one.run)[one.volumes] for one in chosen],
             [self.store.runs[one.run].repetition_time for one in chosen],
             self.labels[rows],
         )

@@ -96,7 +96,7 @@ def _list_whole(store: SeriesStore) -> list[Trial]:
 
 
 def _embed(model: SeriesModel, store: SeriesStore, pieces: Sequence[Trial]) -> NDArray[np.float32]:
-    values = [store.values(one.run)[one.first : one.first + one.n_volumes] for one in pieces]
+    values = [store.values(one.run)[one.volumes] for one in pieces]
     return model.embed(values, [store.runs[one.run].repetition_time for one in pieces])
 
 

@@ -98,11 +98,7 @@ def _label(store: SeriesStore, options: DecodingOptions) -> list[Trial]:
 
 def _leave_out_uncounted(store: SeriesStore, trials: Sequence[Trial]) -> list[Trial]:
     """Leave out trials in which fewer than half of the volumes count."""
-    kept = [
-        one
-        for one in trials
-        if store.kept(one.run)[one.first : one.first + one.n_volumes].mean() >= 0.5
-    ]
+    kept = [one for one in trials if store.kept(one.run)[one.volumes].mean() >= 0.5]
     if len(kept) < len(trials):
         logger.warning(
             "%d of %d trials are left out: fewer than half of their volumes count",
