@@ -55,6 +55,11 @@ class SeriesRun:
     labels: Mapping[str, str] = field(default_factory=dict)
     """Of a sample of a tar: ``task_label``, ``task_name`` …; numbers as words."""
 
+    @property
+    def is_of_nobody(self) -> bool:
+        """Whether no name says a subject."""
+        return self.subject == self.name
+
 
 @dataclass
 class GatheredRuns:
@@ -182,7 +187,7 @@ class GatheredRuns:
         differing = [key for key, own in self.recipe.items() if len(own) > 1]
         if differing:
             logger.warning("the runs were cleaned in different ways (%s)", ", ".join(differing))
-        nobody = [run.name for run in self.runs if run.subject == run.name]
+        nobody = [run.name for run in self.runs if run.is_of_nobody]
         if nobody:
             logger.warning(
                 "no subject in the names of %s: every such run counts as a person of its own. "

@@ -26,7 +26,7 @@ def check_people(store: SeriesStore) -> list[str]:
     InputError
         If a run names nobody: it could be of a person whose other runs are learned from.
     """
-    nobody = [run.name for run in store.runs if run.subject == run.name]
+    nobody = [run.name for run in store.runs if run.is_of_nobody]
     if nobody:
         raise InputError(
             "expected the subject in the name of every run (sub-LABEL_...), since people are held "
