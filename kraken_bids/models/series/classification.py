@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from kraken_bids.models.new_heads import start_network
 from kraken_bids.models.series.architecture import SeriesArchitecture
 from kraken_bids.models.series.labelled_series import LabelledSeries
 from kraken_bids.models.series.network import SeriesNetwork
@@ -32,19 +33,9 @@ def make_classifier(
     seed : int
         Of initial weights.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = SeriesNetwork(architecture)
-    if pretrained is not None:
-        given = {
-            name: values.cpu()
-            for name, values in pretrained.state_dict().items()
-            if not name.startswith(HEAD)
-        }
-        missing, unexpected = network.load_state_dict(given, strict=False)
-        assert not unexpected
-        assert all(name.startswith(HEAD) for name in missing)
-    return network
+    return start_network(
+        lambda: SeriesNetwork(architecture), seed=seed, head=HEAD, pretrained=pretrained
+    )
 
 
 def train_classifier(

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from kraken_bids.models.new_heads import start_network
 from kraken_bids.models.step_training import StepResult, StepSettings, StepTraining, train_steps
 from kraken_bids.models.volumes.architecture import VolumeArchitecture
 from kraken_bids.models.volumes.network import VolumeNetwork, build_network
@@ -30,19 +31,9 @@ def make_decoder(
     seed : int
         Of initial weights.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = build_network(architecture)
-    if pretrained is not None:
-        given = {
-            name: values.cpu()
-            for name, values in pretrained.state_dict().items()
-            if not name.startswith(HEAD)
-        }
-        missing, unexpected = network.load_state_dict(given, strict=False)
-        assert not unexpected
-        assert all(name.startswith(HEAD) for name in missing)
-    return network
+    return start_network(
+        lambda: build_network(architecture), seed=seed, head=HEAD, pretrained=pretrained
+    )
 
 
 def train_decoder(
