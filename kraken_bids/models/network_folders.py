@@ -133,3 +133,8 @@ def fill_network(network: nn.Module, arrays: Mapping[str, NDArray[Any]], where: 
             )
     for name, values in own.items():
         values.copy_(torch.from_numpy(np.array(arrays[name])).reshape(values.shape))
+
+
+def digest_weights(path: Path) -> str:
+    """SHA-256 of the weights of a model folder, or of a file of weights."""
+    return compute_sha256(path / WEIGHTS_NAME if path.is_dir() else path)

@@ -11,15 +11,14 @@ import numpy as np
 
 from kraken_bids.cohort.output_checks import check_no_input
 from kraken_bids.cohort.series_store import gather_series
-from kraken_bids.io.digests import compute_sha256
 from kraken_bids.models.decoding_records import DecodingScore
-from kraken_bids.models.network_folders import WEIGHTS_NAME
+from kraken_bids.models.network_folders import digest_weights
 from kraken_bids.models.series.checkpoint import read_series_model
 from kraken_bids.models.series.model import SeriesModel
 from kraken_bids.pipeline.decoding.decoded_folds import decode_folds
 from kraken_bids.pipeline.decoding.decoding_folder import DecodingFolder
 from kraken_bids.pipeline.decoding.decoding_tables import write_decoded
-from kraken_bids.pipeline.decoding.trial_folds import deal_trials, tell_known, write_folds
+from kraken_bids.pipeline.decoding.trial_folds import hold_people_out, tell_known
 from kraken_bids.pipeline.model_training import find_families
 from kraken_bids.pipeline.series.decoding_methods import Design, TrialSet
 from kraken_bids.pipeline.series.decoding_options import DecodingOptions, SeriesOptions
@@ -67,15 +66,7 @@ def decode_series(
     inputs = [*sources, options.events, options.model, options.participants]
     check_no_input([("--output", output)], inputs)
     pretrained = read_series_model(options.model) if options.model else None
-    store = gather_series(
-        sources, output, like=pretrained.data if pretrained else None,
-        learns_times=True, **asdict(reading or SeriesOptions()),
-    )  # fmt: skip
-    people = check_people(store)
-    families = find_families(
-        people, list(map(str, sources)), options.families, options.participants
-    )
-    trials = gather_trials(store, dict(zip(people, families, strict=True)), options)
+    trials = _gather(sources, output, options, reading or SeriesOptions(), pretrained=pretrained)
     design = _design(trials, pretrained, options)
     folder = DecodingFolder(output, _describe(trials, options))
     if folder.open(resume=options.resume):
@@ -84,11 +75,10 @@ def decode_series(
         return []
     if pretrained:
         tell_known(pretrained.provenance, trials.people)
-    parts, members = deal_trials(
-        trials.people, dict(zip(trials.people, trials.families, strict=True)),
+    parts = hold_people_out(
+        trials, output,
         n_folds=options.n_folds, n_repeats=options.n_repeats, seed=options.steps.seed,
     )  # fmt: skip
-    write_folds(members, output)
     results = decode_folds(
         design.methods, lambda method, part: decode_and_explain(method, trials, design, part),
         parts, folder,
@@ -107,6 +97,26 @@ def decode_series(
     )  # fmt: skip
     draw_series_page(output)
     return scores
+
+
+def _gather(
+    sources: Sequence[str | Path],
+    output: Path,
+    options: DecodingOptions,
+    reading: SeriesOptions,
+    *,
+    pretrained: SeriesModel | None,
+) -> TrialSet:
+    """Read the series of all runs, and cut them into trials."""
+    store = gather_series(
+        sources, output, like=pretrained.data if pretrained else None,
+        learns_times=True, **asdict(reading),
+    )  # fmt: skip
+    people = check_people(store)
+    families = find_families(
+        people, list(map(str, sources)), options.families, options.participants
+    )
+    return gather_trials(store, dict(zip(people, families, strict=True)), options)
 
 
 def _design(trials: TrialSet, pretrained: SeriesModel | None, options: DecodingOptions) -> Design:
@@ -135,5 +145,8 @@ def _describe(trials: TrialSet, options: DecodingOptions) -> dict[str, Any]:
     given = asdict(options)
     for name in ("resume", "participants"):
         del given[name]
-    weights = compute_sha256(options.model / WEIGHTS_NAME) if options.model else ""
-    return {**given, "trials": content.hexdigest(), "weights": weights}
+    return {
+        **given,
+        "trials": content.hexdigest(),
+        "weights": digest_weights(options.model) if options.model else "",
+    }

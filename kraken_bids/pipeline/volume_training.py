@@ -9,21 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from kraken_bids import __version__
 from kraken_bids.cohort.output_checks import check_no_input
 from kraken_bids.cohort.trials import label_trials
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.io.digests import compute_sha256
-from kraken_bids.models.decoding_records import PRETRAINED, SCRATCH, DecodingScore
-from kraken_bids.models.network_folders import WEIGHTS_NAME
+from kraken_bids.models.decoding_records import DecodingScore
+from kraken_bids.models.network_folders import digest_weights
 from kraken_bids.models.step_training import find_device
 from kraken_bids.models.volumes.architecture import VolumeArchitecture
 from kraken_bids.models.volumes.checkpoint import VolumeModel, write_volume_model
 from kraken_bids.pipeline.decoding.decoded_folds import decode_folds
 from kraken_bids.pipeline.decoding.decoding_folder import PARTS, DecodingFolder
 from kraken_bids.pipeline.decoding.decoding_tables import write_decoded
-from kraken_bids.pipeline.decoding.training_course import TrainingCourse
-from kraken_bids.pipeline.decoding.trial_folds import deal_trials, tell_known, write_folds
+from kraken_bids.pipeline.decoding.training_course import TrainingCourse, describe_training
+from kraken_bids.pipeline.decoding.trial_folds import hold_people_out, tell_known
 from kraken_bids.pipeline.model_training import find_families
 from kraken_bids.pipeline.volumes.cleaned_volumes import VolumeCleaning
 from kraken_bids.pipeline.volumes.decoders import place_labels, read_decoder, read_parcels
@@ -79,11 +78,10 @@ def train_volumes(
         return []
     if pretrained:
         tell_known(pretrained.provenance, volumes.people)
-    parts, members = deal_trials(
-        volumes.people, dict(zip(volumes.people, volumes.families, strict=True)),
+    parts = hold_people_out(
+        volumes, output,
         n_folds=options.n_folds, n_repeats=options.n_repeats, seed=options.steps.seed,
     )  # fmt: skip
-    write_folds(members, output)
     cleaning = (
         VolumeCleaning(pretrained.smoothing_fwhm, pretrained.high_pass)
         if pretrained
@@ -159,15 +157,9 @@ def _describe(
         "steps": asdict(design.steps),
         "runs": runs,
         "trials": hashlib.sha256(trials.encode()).hexdigest(),
-        "weights": _digest_weights(options.decoder),
+        "weights": digest_weights(options.decoder) if options.decoder else "",
         "labels": compute_sha256(options.labels) if options.labels else "",
     }
-
-
-def _digest_weights(decoder: Path | None) -> str:
-    if decoder is None:
-        return ""
-    return compute_sha256(decoder / WEIGHTS_NAME if decoder.is_dir() else decoder)
 
 
 def _clean(
@@ -209,16 +201,11 @@ def _write_model(
         cached, np.arange(len(labels)), labels, design, seed=design.steps.seed, watch=course
     )  # fmt: skip
     course.write(output)
-    provenance = {
-        "Method": PRETRAINED if pretrained else SCRATCH,
-        "Subjects": sorted({*cached.volumes.people}),
-        "NumberOfVolumes": len(labels),
-        "Steps": asdict(design.steps),
-        "BatchSize": design.batch_size,
-        "HeldOutScores": [asdict(one) for one in scores],
-        "Pretraining": dict(pretrained.provenance) if pretrained else None,
-        "SoftwareVersion": __version__,
-    }
+    provenance = describe_training(
+        cached.volumes, design.steps, scores,
+        batch_size=design.batch_size, pretraining=pretrained.provenance if pretrained else None,
+        NumberOfVolumes=len(labels),
+    )  # fmt: skip
     write_volume_model(
         VolumeModel(network, cleaning.smoothing_fwhm, cleaning.high_pass, provenance), output
     )

@@ -1,12 +1,22 @@
-"""The course of the training that gives the model of a decoding: ``history.tsv``."""
+"""The training that gives the model of a decoding: its course, and what the model says of it."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kraken_bids import __version__
 from kraken_bids.io.records import write_records
-from kraken_bids.models.decoding_records import TrainingPoint
+from kraken_bids.models.decoding_records import (
+    PRETRAINED,
+    SCRATCH,
+    DecodingScore,
+    TrainingPoint,
+)
+from kraken_bids.models.step_training import StepSettings
+from kraken_bids.pipeline.decoding.held_out_trials import LabelledTrials
 
 
 class TrainingCourse:
@@ -32,3 +42,33 @@ class TrainingCourse:
             folder / "history.tsv", [TrainingPoint], [[one] for one in self._points],
             description="Course of the training on everyone, which gave the model",
         )  # fmt: skip
+
+
+def describe_training(
+    trials: LabelledTrials,
+    steps: StepSettings,
+    scores: Sequence[DecodingScore],
+    *,
+    batch_size: int,
+    pretraining: Mapping[str, Any] | None,
+    **facts: Any,
+) -> dict[str, Any]:
+    """Say on whom and how a model was trained, and how well its like decode people held out.
+
+    Parameters
+    ----------
+    pretraining : mapping or None
+        The same of the model that it was trained further from; None from scratch.
+    **facts
+        What else is to be told of it.
+    """
+    return {
+        "Method": SCRATCH if pretraining is None else PRETRAINED,
+        "Subjects": sorted({*trials.people}),
+        **facts,
+        "Steps": asdict(steps),
+        "BatchSize": batch_size,
+        "HeldOutScores": [asdict(one) for one in scores],
+        "Pretraining": None if pretraining is None else dict(pretraining),
+        "SoftwareVersion": __version__,
+    }

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kraken_bids.cohort.subject_names import list_few
 from kraken_bids.cohort.training_subjects import find_trained
@@ -15,10 +14,9 @@ from kraken_bids.exceptions import SettingsError
 from kraken_bids.io.records import write_records
 from kraken_bids.models.decoding_records import FoldMember
 from kraken_bids.models.folds import deal_folds
+from kraken_bids.pipeline.decoding.held_out_trials import Indices, LabelledTrials
 
 logger = logging.getLogger(__name__)
-
-Indices = NDArray[np.intp]
 
 
 @dataclass(frozen=True)
@@ -81,6 +79,21 @@ def deal_trials(
     return found, members
 
 
+def hold_people_out(
+    trials: LabelledTrials, folder: Path, *, n_folds: int, n_repeats: int, seed: int
+) -> list[HeldOut]:
+    """Deal the people of trials into folds, as :func:`deal_trials`, and write ``splits.tsv``."""
+    parts, members = deal_trials(
+        trials.people, dict(zip(trials.people, trials.families, strict=True)),
+        n_folds=n_folds, n_repeats=n_repeats, seed=seed,
+    )  # fmt: skip
+    write_records(
+        folder / "splits.tsv", [FoldMember], [[one] for one in members],
+        description="In which part of each split a person is held out",
+    )  # fmt: skip
+    return parts
+
+
 def check_folds(n_folds: int, n_repeats: int) -> None:
     """Check how people are asked to be dealt.
 
@@ -104,14 +117,6 @@ def tell_known(provenance: Mapping[str, Any], people: Sequence[str]) -> None:
             "may be too high for people who are new",
             len(known), len({*people}), list_few(known),
         )  # fmt: skip
-
-
-def write_folds(members: Sequence[FoldMember], folder: Path) -> None:
-    """Write ``splits.tsv``."""
-    write_records(
-        folder / "splits.tsv", [FoldMember], [[one] for one in members],
-        description="In which part of each split a person is held out",
-    )  # fmt: skip
 
 
 def shuffle_labels(labels: Indices, people: Sequence[str], rng: np.random.Generator) -> Indices:

@@ -2,17 +2,16 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from kraken_bids import __version__
-from kraken_bids.models.decoding_records import PRETRAINED, SCRATCH, DecodingScore
+from kraken_bids.models.decoding_records import DecodingScore
 from kraken_bids.models.series.checkpoint import write_series_model
 from kraken_bids.models.series.model import SeriesModel
 from kraken_bids.pipeline.decoding.held_out_trials import Decoded
-from kraken_bids.pipeline.decoding.training_course import TrainingCourse
+from kraken_bids.pipeline.decoding.training_course import TrainingCourse, describe_training
 from kraken_bids.pipeline.decoding.trial_folds import HeldOut
 from kraken_bids.pipeline.series.decoding_methods import (
     DecodedByNetwork,
@@ -54,15 +53,10 @@ def write_decoder(
         is_pretrained=pretrained is not None, watch=course,
     )  # fmt: skip
     course.write(output)
-    provenance = {
-        "Method": PRETRAINED if pretrained else SCRATCH,
-        "Subjects": sorted({*trials.people}),
-        "Steps": asdict(design.steps),
-        "BatchSize": design.batch_size,
-        "HeldOutScores": [asdict(one) for one in scores],
-        "Pretraining": dict(pretrained.provenance) if pretrained else None,
-        "SoftwareVersion": __version__,
-    }
+    provenance = describe_training(
+        trials, design.steps, scores,
+        batch_size=design.batch_size, pretraining=pretrained.provenance if pretrained else None,
+    )  # fmt: skip
     data = trials.store.describe()
     model = SeriesModel(network, data, design.longest, trials.classes, provenance)
     write_series_model(model, output)
