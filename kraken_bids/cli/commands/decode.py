@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from kraken_bids.cli.decoded_words import GO_ON, check_paths, print_scores
 from kraken_bids.cli.options import (
     FILE,
     ForgivingCommand,
@@ -18,8 +19,6 @@ from kraken_bids.cli.split_options import split_options
 from kraken_bids.cli.trial_options import read_window, trial_options
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.logs import start_terminal_log
-
-GO_ON = "What was found is kept: the same command with --resume goes on from there."
 
 labels_option = click.option(
     "--labels", default="", metavar="FILE|NAME",
@@ -83,23 +82,11 @@ def decode(sources: tuple[Path, ...], output: Path, **words: Any) -> None:
                 "it. Leave it out, or give --from-scratch in place of --model."
             )
         named = [*sources, words["events"], words["model"], words["participants"]]
-        missing = [path for path in named if path is not None and not path.exists()]
-        if missing or output.is_file():
-            raise SettingsError(
-                f"expected files or folders; found nothing at {missing[0]}."
-                if missing
-                else f"expected --output DIR; found the file {output}."
-            )
+        check_paths(named, output)
         options, reading = _read_options(words)
         from kraken_bids.pipeline.series_decoding import decode_series
 
-        for one in decode_series(sources, output, options, reading):
-            gain = f"  over linear {one.over_linear:+.3f}" if one.over_linear is not None else ""
-            click.echo(
-                f"{one.method:11} accuracy {one.accuracy:.3f} ({one.accuracy_low:.3f} to "
-                f"{one.accuracy_high:.3f})  balanced {one.balanced_accuracy:.3f}{gain}"
-            )
-        click.echo(str(output))
+        print_scores(decode_series(sources, output, options, reading), output)
 
 
 def _read_options(words: dict[str, Any]) -> tuple[Any, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from kraken_bids.cli.decoded_words import GO_ON, check_paths, print_scores
 from kraken_bids.cli.options import (
     FILE,
     ForgivingCommand,
@@ -20,7 +21,6 @@ from kraken_bids.cli.trial_options import read_window, trial_options
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.logs import start_terminal_log
 
-GO_ON = "What was found is kept: the same command with --resume goes on from there."
 decoder_options = add_options(
     click.option(
         "--architecture", type=click.Choice(["2d", "3d"]),
@@ -73,13 +73,7 @@ def train_volumes(bold: tuple[Path, ...], output: Path, **words: Any) -> None:
         images = pairs("--labels", words["images"])
         named = [*bold, words["decoder"], words["events"], words["participants"]]
         named += [Path(image) for image in images.values()]
-        missing = [path for path in named if path is not None and not path.exists()]
-        if missing or output.is_file():
-            raise SettingsError(
-                f"expected files or folders; found nothing at {missing[0]}."
-                if missing
-                else f"expected --output DIR; found the file {output}."
-            )
+        check_paths(named, output)
         if words["events"] is None or len(images) > 1:
             raise SettingsError(
                 "expected --events BIDS_DIR, the raw dataset whose events.tsv label the volumes; "
@@ -90,13 +84,7 @@ def train_volumes(bold: tuple[Path, ...], output: Path, **words: Any) -> None:
         options = _read_options(words, images)
         from kraken_bids.pipeline.volume_training import train_volumes as train
 
-        for one in train(bold, output, options):
-            gain = f"  over linear {one.over_linear:+.3f}" if one.over_linear is not None else ""
-            click.echo(
-                f"{one.method:11} accuracy {one.accuracy:.3f} ({one.accuracy_low:.3f} to "
-                f"{one.accuracy_high:.3f})  balanced {one.balanced_accuracy:.3f}{gain}"
-            )
-        click.echo(str(output))
+        print_scores(train(bold, output, options), output)
 
 
 def _read_options(words: dict[str, Any], images: dict[str, str]) -> Any:
