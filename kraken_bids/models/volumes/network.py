@@ -30,15 +30,14 @@ class SliceNetwork(nn.Module):
     def __init__(self, architecture: VolumeArchitecture) -> None:
         super().__init__()
         self.architecture = architecture
-        sizes = (1, *architecture.channels)
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(n_in, n_out, KERNEL, stride)
-            for n_in, n_out, stride in zip(sizes, sizes[1:], architecture.strides, strict=False)
-        )
+        self.convolutions = _stack(nn.Conv2d, architecture)
         x, y, _ = architecture.grid
         rows, columns = architecture.shrink((y, x))
         self.lstm = nn.LSTM(
-            rows * columns * sizes[-1], LSTM_SIZE, batch_first=True, bidirectional=True
+            rows * columns * architecture.channels[-1],
+            LSTM_SIZE,
+            batch_first=True,
+            bidirectional=True,
         )
         self.output = nn.Linear(2 * LSTM_SIZE, architecture.n_states)
         _start_like_glorot(self)
@@ -92,15 +91,12 @@ class CubeNetwork(nn.Module):
     def __init__(self, architecture: VolumeArchitecture) -> None:
         super().__init__()
         self.architecture = architecture
-        sizes = (1, *architecture.channels)
-        self.convolutions = nn.ModuleList(
-            nn.Conv3d(n_in, n_out, KERNEL, stride)
-            for n_in, n_out, stride in zip(sizes, sizes[1:], architecture.strides, strict=False)
-        )
+        self.convolutions = _stack(nn.Conv3d, architecture)
         self.norms = nn.ModuleList(
-            nn.BatchNorm3d(n, eps=NORM_EPSILON, momentum=NORM_MOMENTUM) for n in sizes[1:]
+            nn.BatchNorm3d(n, eps=NORM_EPSILON, momentum=NORM_MOMENTUM)
+            for n in architecture.channels
         )
-        self.output = nn.Conv3d(sizes[-1], architecture.n_states, 1)
+        self.output = nn.Conv3d(architecture.channels[-1], architecture.n_states, 1)
         _start_like_glorot(self)
 
     def forward(self, volumes: torch.Tensor) -> torch.Tensor:
@@ -129,6 +125,15 @@ NETWORKS: dict[str, Callable[[VolumeArchitecture], VolumeNetwork]] = {
 def build_network(architecture: VolumeArchitecture) -> VolumeNetwork:
     """Make a network with random weights, from torch's generator."""
     return NETWORKS[architecture.kind](architecture)
+
+
+def _stack(
+    convolution: Callable[[int, int, int, int], nn.Module], architecture: VolumeArchitecture
+) -> nn.ModuleList:
+    """Make the convolutions of an architecture, of a single channel at first."""
+    n_in = (1, *architecture.channels[:-1])
+    sizes = zip(n_in, architecture.channels, architecture.strides, strict=True)
+    return nn.ModuleList(convolution(n, n_out, KERNEL, stride) for n, n_out, stride in sizes)
 
 
 def _start_like_glorot(network: nn.Module) -> None:
