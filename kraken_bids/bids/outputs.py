@@ -81,7 +81,7 @@ def relmat_path(
         own["desc"] = label_source(source) + (CALIBRATED if is_calibrated else PREDICTED)
     named = _keep(entities, kept) | own
     name = format_name(named, suffix="relmat", extension=RELMAT)
-    return _session_folder(output_dir, entities, flavor.datatype, name)
+    return session_folder(output_dir, entities, flavor.datatype, name)
 
 
 def timeseries_path(
@@ -156,7 +156,7 @@ def intervals_path(output_dir: Path, subject: str, session: str | None) -> Path:
 
 def find_calibrated(output_dir: Path, subject: str, session: str | None) -> list[Path]:
     """Everything calibrated of a session in OUTPUT_DIR, sidecars too, by name."""
-    folder = _session_folder(output_dir, {"sub": subject} | ({"ses": session} if session else {}))
+    folder = session_folder(output_dir, {"sub": subject} | ({"ses": session} if session else {}))
     places = (folder, folder / "func", folder / "dwi")
     return [
         Path(entry.path)
@@ -273,7 +273,7 @@ def _func_path(
 ) -> Path:
     named = _keep(entities, FUNC_ENTITIES) | dict(own)
     suffix, _, extension = ending.partition(".")
-    folder = _session_folder(output_dir, entities) / "func"
+    folder = session_folder(output_dir, entities) / "func"
     return folder / format_name(named, suffix=suffix, extension=f".{extension}")
 
 
@@ -285,10 +285,11 @@ def _kraken_path(
     suffix, _, extension = ending.partition(".")
     named = entities | {"desc": desc}
     name = format_name(named, suffix=suffix, extension=f".{extension}")
-    return _session_folder(output_dir, entities) / name
+    return session_folder(output_dir, entities) / name
 
 
-def _session_folder(output_dir: Path, entities: Mapping[str, str], *inside: str) -> Path:
+def session_folder(output_dir: Path, entities: Mapping[str, str], *inside: str) -> Path:
+    """Folder of a session (``sub``, and ``ses`` if any), or one inside of it."""
     session = [f"ses-{entities['ses']}"] if entities.get("ses") else []
     return Path(output_dir, f"sub-{entities['sub']}", *session, *inside)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kraken_bids import __version__
 from kraken_bids.bids.names import session_label
-from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.bids.outputs import session_folder, sidecar_path
 from kraken_bids.bids.volume_runs import VolumeSource, find_volume_runs
 from kraken_bids.cohort.failures import Failure, failing_alone, record
 from kraken_bids.cohort.sidecars import hold_session, read_digest
@@ -75,10 +75,11 @@ def decode_participant(task: VolumeTask) -> list[Failure]:
 
 def _decode(source: VolumeSource, task: VolumeTask) -> None:
     settings = task.settings
+    entities = {"sub": source.subject, "ses": source.session or ""}
     request = DecodingRequest(
         source.bold,
         source.mask,
-        _name_folder(source, settings),
+        session_folder(settings.data.output_dir, entities, "func"),
         has_relevance=settings.analysis.relevance,
         n_threads=max(1, settings.run.omp_nthreads),
     )
@@ -91,11 +92,6 @@ def _decode(source: VolumeSource, task: VolumeTask) -> None:
         # before the first file changes: a run that is stopped is begun anew
         sidecar_path(request.path("probabilities")).unlink(missing_ok=True)
         decode_run(_recall(task.decoder), replace(request, digest=now))
-
-
-def _name_folder(source: VolumeSource, settings: Settings) -> Path:
-    levels = [f"sub-{source.subject}", *([f"ses-{source.session}"] if source.session else [])]
-    return settings.data.output_dir.joinpath(*levels, "func")
 
 
 @cache

@@ -16,7 +16,7 @@ from kraken_bids.io.digests import compute_sha256
 from kraken_bids.models.decoding_records import DecodingScore
 from kraken_bids.models.network_folders import digest_weights
 from kraken_bids.models.step_training import find_device
-from kraken_bids.models.volumes.architecture import VolumeArchitecture
+from kraken_bids.models.volumes.architecture import VolumeArchitecture, VolumeCleaning
 from kraken_bids.models.volumes.checkpoint import VolumeModel, write_volume_model
 from kraken_bids.pipeline.decoding.decoded_folds import decode_folds
 from kraken_bids.pipeline.decoding.decoding_folder import PARTS, DecodingFolder
@@ -24,7 +24,6 @@ from kraken_bids.pipeline.decoding.decoding_tables import write_decoded
 from kraken_bids.pipeline.decoding.training_course import TrainingCourse, describe_training
 from kraken_bids.pipeline.decoding.trial_folds import hold_people_out, tell_known
 from kraken_bids.pipeline.model_training import find_families
-from kraken_bids.pipeline.volumes.cleaned_volumes import VolumeCleaning
 from kraken_bids.pipeline.volumes.decoders import place_labels, read_decoder, read_parcels
 from kraken_bids.pipeline.volumes.labelled_volumes import (
     CachedVolumes,
@@ -82,11 +81,7 @@ def train_volumes(
         volumes, output,
         n_folds=options.n_folds, n_repeats=options.n_repeats, seed=options.steps.seed,
     )  # fmt: skip
-    cleaning = (
-        VolumeCleaning(pretrained.smoothing_fwhm, pretrained.high_pass)
-        if pretrained
-        else VolumeCleaning()
-    )
+    cleaning = pretrained.cleaning if pretrained else VolumeCleaning()
     cached = _clean(volumes, design, options, cleaning=cleaning, folder=output / PARTS)
     results = decode_folds(
         design.methods, lambda method, part: decode_part(method, cached, design, part),
@@ -206,6 +201,4 @@ def _write_model(
         batch_size=design.batch_size, pretraining=pretrained.provenance if pretrained else None,
         NumberOfVolumes=len(labels),
     )  # fmt: skip
-    write_volume_model(
-        VolumeModel(network, cleaning.smoothing_fwhm, cleaning.high_pass, provenance), output
-    )
+    write_volume_model(VolumeModel(network, cleaning, provenance), output)

@@ -1,4 +1,4 @@
-"""What fixes the shape of a network that decodes whole volumes."""
+"""What fixes the shape of a network that decodes whole volumes, and the volumes that it takes."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -70,3 +70,19 @@ class VolumeArchitecture:
         for stride in self.strides:
             lengths = tuple(-(-length // stride) for length in lengths)
         return lengths
+
+
+@dataclass(frozen=True)
+class VolumeCleaning:
+    """What is done to the volumes of a run."""
+
+    smoothing_fwhm: float = 3.0
+    """mm; 0 for none."""
+    high_pass: float = 1 / 128
+    """Hz, a Butterworth filter; 0 for none."""
+
+    def __post_init__(self) -> None:
+        """Check the ranges."""
+        for name, value in (("smoothing", self.smoothing_fwhm), ("high-pass", self.high_pass)):
+            if not value >= 0:
+                raise SettingsError(f"expected {name} of 0 or more; found {value}.")

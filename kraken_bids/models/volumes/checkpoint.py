@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 
 from kraken_bids.models.network_folders import FolderKind
-from kraken_bids.models.volumes.architecture import VolumeArchitecture
+from kraken_bids.models.volumes.architecture import VolumeArchitecture, VolumeCleaning
 from kraken_bids.models.volumes.network import VolumeNetwork, build_network
 
 FOLDER = FolderKind("kraken_bids volume model", "kraken-tools train-volumes")
@@ -19,10 +19,8 @@ class VolumeModel:
     """A network that decodes volumes, with what they must be like."""
 
     network: VolumeNetwork
-    smoothing_fwhm: float = 3.0
-    """mm, of the volumes that it takes."""
-    high_pass: float = 1 / 128
-    """Hz, likewise."""
+    cleaning: VolumeCleaning = field(default_factory=VolumeCleaning)
+    """What was done to the volumes that it takes."""
     provenance: Mapping[str, Any] = field(default_factory=dict)
     """On whom and how it was trained, or where its weights are from."""
 
@@ -42,8 +40,7 @@ def write_volume_model(model: VolumeModel, folder: Path) -> Path:
     """
     description = {
         "architecture": asdict(model.network.architecture),
-        "smoothing_fwhm": model.smoothing_fwhm,
-        "high_pass": model.high_pass,
+        **asdict(model.cleaning),
         "provenance": dict(model.provenance),
     }
     return FOLDER.write(model.network, description, folder)
@@ -65,10 +62,8 @@ def _build(description: Mapping[str, Any]) -> tuple[nn.Module, VolumeModel]:
     for name in ("states", "grid", "channels", "strides"):
         shape[name] = tuple(shape[name])
     network = build_network(VolumeArchitecture(**shape))
-    model = VolumeModel(
-        network,
-        float(description["smoothing_fwhm"]),
-        float(description["high_pass"]),
-        dict(description["provenance"]),
+    cleaning = VolumeCleaning(
+        float(description["smoothing_fwhm"]), float(description["high_pass"])
     )
+    model = VolumeModel(network, cleaning, dict(description["provenance"]))
     return network, model

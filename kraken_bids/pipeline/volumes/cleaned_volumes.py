@@ -10,7 +10,6 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -19,9 +18,10 @@ from numpy.typing import NDArray
 from kraken_bids.bids.bold_series import Bold, open_bold
 from kraken_bids.bids.volume_runs import ASKED, SPACE
 from kraken_bids.connectome.resample import resample_image, resample_labels
-from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
+from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.io.files import make_folder
 from kraken_bids.io.images import read_labels
+from kraken_bids.models.volumes.architecture import VolumeCleaning
 
 logger = logging.getLogger(__name__)
 
@@ -31,22 +31,6 @@ AFFINE = np.array(
 """Of the template's grid at 2 mm, 91 x 109 x 91 voxels: RAS mm of a voxel."""
 FWHM_PER_SIGMA = float(np.sqrt(8 * np.log(2)))
 VOXELS_AT_ONCE = 8192
-
-
-@dataclass(frozen=True)
-class VolumeCleaning:
-    """What is done to the volumes of a run."""
-
-    smoothing_fwhm: float = 3.0
-    """mm; 0 for none."""
-    high_pass: float = 1 / 128
-    """Hz, a Butterworth filter; 0 for none."""
-
-    def __post_init__(self) -> None:
-        """Check the ranges."""
-        for name, value in (("smoothing", self.smoothing_fwhm), ("high-pass", self.high_pass)):
-            if not value >= 0:
-                raise SettingsError(f"expected {name} of 0 or more; found {value}.")
 
 
 class CleanedVolumes:

@@ -29,7 +29,6 @@ from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.volumes.cleaned_volumes import (
     AFFINE,
     CleanedVolumes,
-    VolumeCleaning,
     open_cleaned_volumes,
     smooth,
 )
@@ -85,12 +84,11 @@ def decode_run(model: VolumeModel, request: DecodingRequest) -> list[Path]:
     ConnectomeError
         If a volume cannot be decoded.
     """
-    cleaning = VolumeCleaning(model.smoothing_fwhm, model.high_pass)
     with open_cleaned_volumes(
         request.bold,
         request.mask,
         space=full_space(parse_name(request.bold)),
-        cleaning=cleaning,
+        cleaning=model.cleaning,
         folder=request.folder,
         shape=model.network.architecture.grid,
     ) as volumes:
@@ -135,8 +133,8 @@ def _describe(
         "Sources": [str(request.bold), str(request.mask)],
         "Architecture": architecture.kind.upper(),
         "Decoder": dict(model.provenance),
-        "SmoothingFWHM": model.smoothing_fwhm,
-        "HighPassHz": model.high_pass,
+        "SmoothingFWHM": model.cleaning.smoothing_fwhm,
+        "HighPassHz": model.cleaning.high_pass,
         "RepetitionTime": volumes.repetition_time,
         "Notes": list(volumes.notes),
     }

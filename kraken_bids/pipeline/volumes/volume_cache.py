@@ -14,9 +14,9 @@ from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import atomic_path, make_folder
 from kraken_bids.io.named_arrays import read_arrays
+from kraken_bids.models.volumes.architecture import VolumeCleaning
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.volumes.cleaned_volumes import (
-    VolumeCleaning,
     check_space,
     open_cleaned_volumes,
 )

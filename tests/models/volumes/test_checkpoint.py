@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from kraken_bids.exceptions import CheckpointError
-from kraken_bids.models.volumes.architecture import VolumeArchitecture
+from kraken_bids.models.volumes.architecture import VolumeArchitecture, VolumeCleaning
 from kraken_bids.models.volumes.checkpoint import (
     VolumeModel,
     read_volume_model,
@@ -25,13 +25,13 @@ def model(request) -> VolumeModel:
     network = build_network(
         VolumeArchitecture(request.param, ("left", "right"), GRID, (3, 4), (1, 2))
     )
-    return VolumeModel(network.eval(), 4.0, 0.01, {"subjects": ["01"]})
+    return VolumeModel(network.eval(), VolumeCleaning(4.0, 0.01), {"subjects": ["01"]})
 
 
 def test_a_model_is_read_back_as_it_was_written(model, tmp_path) -> None:
     found = read_volume_model(write_volume_model(model, tmp_path / "decoder"))
     assert found.network.architecture == model.network.architecture
-    assert (found.smoothing_fwhm, found.high_pass) == (4.0, 0.01)
+    assert (found.cleaning.smoothing_fwhm, found.cleaning.high_pass) == (4.0, 0.01)
     assert found.provenance == {"subjects": ["01"]}
     for name, values in model.network.state_dict().items():
         torch.testing.assert_close(found.network.state_dict()[name], values, rtol=0, atol=0)

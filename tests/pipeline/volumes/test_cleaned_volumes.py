@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from kraken_bids.exceptions import ConnectomeError, InputError
+from kraken_bids.models.volumes.architecture import VolumeCleaning
 from kraken_bids.pipeline.volumes.cleaned_volumes import (
     AFFINE,
-    VolumeCleaning,
     open_cleaned_volumes,
 )
 from tests.pipeline.volumes.conftest import N_VOLUMES, SHAPE, TR, write_run

@@ -10,13 +10,12 @@ import torch
 from click.testing import CliRunner
 
 from kraken_bids.cli.tools import main
-from kraken_bids.models.volumes.architecture import VolumeArchitecture
+from kraken_bids.models.volumes.architecture import VolumeArchitecture, VolumeCleaning
 from kraken_bids.models.volumes.checkpoint import VolumeModel, write_volume_model
 from kraken_bids.models.volumes.network import build_network
 from kraken_bids.models.volumes.relevance import explain_volume
 from kraken_bids.pipeline.volumes.cleaned_volumes import (
     AFFINE,
-    VolumeCleaning,
     open_cleaned_volumes,
 )
 from tests.pipeline.volumes.conftest import N_VOLUMES, SHAPE, TR, write_run
