@@ -9,7 +9,7 @@ from kraken_bids.connectome.labels.region_places import load_centres
 from kraken_bids.models.decoding_records import RegionRelevance, WeightsCheck
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.report import theme
-from kraken_bids.report.brain_views import VIEW, WIDTH, View, draw_outlines, lay_out_views
+from kraken_bids.report.brain_views import VIEW, View, draw_outlines, lay_out_views
 from kraken_bids.report.plane import Plane
 from kraken_bids.report.section import Floats, Section
 from kraken_bids.report.words import format_fixed
@@ -18,7 +18,8 @@ from kraken_bids.report.written_series import WrittenSeries
 MAX_BRAINS, MAX_NAMES = 6, 5
 ALIKE = 0.5
 """Correlation with the maps of random weights from which relevance is not to be trusted."""
-TOP = 30.0
+WIDTH, TOP = 740.0, 30.0
+WEIGHTS = {"heads": "decoding head and pooler", "all": "all layers"}
 
 
 @dataclass(frozen=True)
@@ -57,11 +58,11 @@ class Relevance:
         number = format_fixed(last.correlation, 2)
         if abs(last.correlation) < ALIKE:
             return (
-                f"With random weights in place of all learned ones relevance is another "
-                f"(rank correlation {number}): it depends on what the network learned."
+                f"With random weights in place of all learned ones, relevance is different (rank "
+                f"correlation {number}): it depends on what the network learned."
             )
         return (
-            f"With random weights in place of all learned ones relevance is much the same (rank "
+            f"With random weights in place of all learned ones, relevance is much the same (rank "
             f"correlation {number}): it shows the input, not what the network learned. Do not "
             "interpret it."
         )
@@ -123,8 +124,6 @@ def draw_brains(labels: Sequence[LabelRelevance], centres: Floats) -> bytes:
         full = float(np.abs(one.of_regions).max()) or 1.0
         for view in own:
             _draw_dots(plane, view, one.of_regions / full)
-        for line, name in enumerate(one.strongest):
-            plane.write(760, top + 40 + 22 * line, name, points=theme.SMALL)
     return plane.draw()
 
 
@@ -165,4 +164,5 @@ SECTION = Section(
     heading="Which regions it rests on, and when",
     draw=draw,
     figures=("relevance_",),
+    words={"WEIGHTS": WEIGHTS},
 )

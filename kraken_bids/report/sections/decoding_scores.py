@@ -84,8 +84,8 @@ def _judge_control(own: DecodingScore, shuffled: DecodingScore, chance: float) -
         )
     if shuffled.balanced_low <= own.balanced_accuracy <= shuffled.balanced_high:
         return (
-            "What was decoded is within reach of shuffled labels, as chance is: there is nothing "
-            "to decode, or there are too few shuffles; every fold of every repeat has one."
+            "The accuracy lies within the interval of shuffled labels, as chance does: there is "
+            "nothing to decode, or there are too few shuffles (one in each fold and repeat)."
         )
     return "With shuffled labels it is at chance, as it has to be."
 

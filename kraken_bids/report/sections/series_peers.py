@@ -33,7 +33,7 @@ SPLITS = ("test", "validation")
 """The first that was judged is shown."""
 PART_WORDS = {
     "test": "who had no part in training",
-    "validation": "whom training was watched with, and the penalty chosen on",
+    "validation": "on whom training was watched and the penalty chosen",
 }
 HARDLY = 0.005
 """Share of the loss below which two are called equal."""
