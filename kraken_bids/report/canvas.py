@@ -84,14 +84,10 @@ class Canvas:
         upright : bool
             False for a text that runs upwards, its middle at (x, y).
         """
-        from PIL import Image
-
-        shades = draw_letters(text, points * CSS_DPI / 72 * self.scale)
-        if not upright:
-            shades, align = shades.transpose(Image.Transpose.ROTATE_90), "center"
-        start = {"left": 0.0, "center": 0.5, "right": 1.0}[align]
-        left = round(x * self.scale - start * shades.width)
-        self._ink(left, round(y * self.scale - shades.height / 2), shades, colour)
+        place = x * self.scale, y * self.scale
+        size = points * CSS_DPI / 72 * self.scale
+        corner, shades = place_letters(place, text, size, align=align, upright=upright)
+        self._ink(*corner, shades, colour)
 
     def draw_line(self, points: NDArray[np.floating], colour: str) -> None:
         """Draw a line of one pixel through points [n, 2] of x and y, with soft edges."""
@@ -141,6 +137,36 @@ def shade_colour(colour: str) -> Bytes:
 
     white = np.full(3, 255)
     return np.linspace(white, ImageColor.getrgb(colour), N_SHADES).round().astype(np.uint8)
+
+
+def place_letters(
+    place: tuple[float, float],
+    text: str,
+    size: float,
+    *,
+    align: str,
+    upright: bool,
+    is_bold: bool = False,
+) -> tuple[tuple[int, int], "Image.Image"]:
+    """Left and top of a line of text in pixels, and its shades.
+
+    Parameters
+    ----------
+    place : tuple of float
+        Where it is written, from the left and the top.
+    size : float
+        Of the letters, in pixels.
+    align, upright
+        As of :meth:`Canvas.write`.
+    """
+    from PIL import Image
+
+    shades = draw_letters(text, size, is_bold=is_bold)
+    if not upright:
+        shades, align = shades.transpose(Image.Transpose.ROTATE_90), "center"
+    start = {"left": 0.0, "center": 0.5, "right": 1.0}[align]
+    x, y = place
+    return (round(x - start * shades.width), round(y - shades.height / 2)), shades
 
 
 @lru_cache(maxsize=1000)  # a page says the same words again and again

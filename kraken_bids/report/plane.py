@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kraken_bids.report import theme
-from kraken_bids.report.canvas import draw_letters
+from kraken_bids.report.canvas import place_letters
 from kraken_bids.report.section import Floats
 from kraken_bids.report.theme import CSS_DPI, Bytes, encode_png
 
@@ -35,8 +35,8 @@ class Plane:
         height = float(figure.get_size_inches()[1]) * CSS_DPI
         self._places = theme.transforms.Affine2D().translate(0, -height).scale(self.scale)
         self._places.scale(1, -1)
-        self._images: list[tuple[int, int, Bytes]] = []
-        self._texts: list[tuple[int, int, Image.Image, str]] = []
+        self._images: list[tuple[tuple[int, int], Image.Image]] = []
+        self._texts: list[tuple[tuple[int, int], Image.Image, str]] = []
 
     def add(self, shapes: "Collection") -> None:
         """Add shapes whose corners are places; later ones cover earlier ones."""
@@ -74,7 +74,7 @@ class Plane:
 
         left, top, width, height = (round(n * self.scale) for n in box)
         shown = Image.fromarray(rgb).resize((width, height), Image.Resampling.BOX)
-        self._images.append((left, top, np.asarray(shown)))
+        self._images.append(((left, top), shown))
 
     def write(  # noqa: PLR0913 - a place and the look of a text
         self,
@@ -97,15 +97,12 @@ class Plane:
         upright : bool
             False for a text that runs upwards, its middle at (x, y).
         """
-        from PIL import Image
-
-        shades = draw_letters(text, points * CSS_DPI / 72 * self.scale, is_bold=is_bold)
-        if not upright:
-            shades, align = shades.transpose(Image.Transpose.ROTATE_90), "center"
-        start = {"left": 0.0, "center": 0.5, "right": 1.0}[align]
-        left = round(x * self.scale - start * shades.width)
-        top = round(y * self.scale - shades.height / 2)
-        self._texts.append((left, top, shades, colour))
+        place = x * self.scale, y * self.scale
+        size = points * CSS_DPI / 72 * self.scale
+        corner, shades = place_letters(
+            place, text, size, align=align, is_bold=is_bold, upright=upright
+        )
+        self._texts.append((corner, shades, colour))
 
     def draw_scales(
         self, box: Box, x_ticks: Ticks, y_ticks: Ticks = (), *, labels: tuple[str, str]
@@ -138,16 +135,11 @@ class Plane:
 
     def draw(self) -> bytes:
         """PNG file of the figure and all that lies on it."""
-        from PIL import ImageColor
+        from PIL import Image
 
-        pixels = theme.draw_pixels(self.figure)
-        for left, top, rgb in self._images:
-            cut = pixels[top : top + rgb.shape[0], left : left + rgb.shape[1], :3]
-            cut[:] = rgb[: cut.shape[0], : cut.shape[1]]
-        for left, top, shades, colour in self._texts:
-            y, x = max(top, 0), max(left, 0)
-            bottom, right = max(top + shades.height, 0), max(left + shades.width, 0)
-            cut = pixels[y:bottom, x:right, :3]
-            own = np.asarray(shades)[y - top :, x - left :][: cut.shape[0], : cut.shape[1], None]
-            cut[:] = np.rint(cut + own / 255 * (ImageColor.getrgb(colour) - cut.astype(float)))
-        return encode_png(pixels, dpi=float(self.figure.dpi))
+        whole = Image.fromarray(theme.draw_pixels(self.figure))
+        for corner, image in self._images:
+            whole.paste(image, corner)
+        for corner, shades, colour in self._texts:
+            whole.paste(colour, corner, shades)
+        return encode_png(np.asarray(whole), dpi=float(self.figure.dpi))
