@@ -18,7 +18,6 @@ from kraken_bids.exceptions import SettingsError
 from kraken_bids.io.files import explaining_writes, make_folder
 from kraken_bids.models.series.data_description import SeriesData
 
-__all__ = ["SeriesRun", "SeriesStore", "check_series", "gather_series"]
 ITEM = np.dtype(np.float32).itemsize
 
 
@@ -64,11 +63,6 @@ class SeriesStore:
     def atlas(self) -> str:
         """Name of the atlas; '' where nothing says it."""
         return self._data.atlas
-
-    @property
-    def normalization(self) -> str:
-        """``zscore`` (per run and region, over the volumes that count) or ``none``."""
-        return self._data.normalization
 
     def values(self, run: int) -> NDArray[np.float32]:
         """Give the series of a run [n_volumes, n_regions], to be read only.
@@ -132,7 +126,7 @@ def gather_series(  # noqa: PLR0913 - what files may leave unsaid
         Volumes that must count in a run.
     like : SeriesData, optional
         Series of a model: regions are put into its order by their names, and
-        :func:`check_series` holds.
+        :func:`~kraken_bids.cohort.alike_series.check_alike` holds.
     learns_times : bool
         Whether the model is trained further, so that other repetition times are a warning.
 
@@ -165,14 +159,5 @@ def gather_series(  # noqa: PLR0913 - what files may leave unsaid
         finally:
             path.unlink()  # what nobody has open any more is gone
     if like is not None:
-        check_series(store, like, learns_times=learns_times)
+        check_alike(store.describe(), like, learns_times=learns_times)
     return store
-
-
-def check_series(store: SeriesStore, data: SeriesData, *, learns_times: bool = False) -> None:
-    """Raise ConnectomeError unless a model of some series may be given those of a store.
-
-    As of :func:`~kraken_bids.cohort.alike_series.check_alike`. Regions in another order are
-    refused here; ``gather_series(…, like=data)`` orders them by name.
-    """
-    check_alike(store.describe(), data, learns_times=learns_times)

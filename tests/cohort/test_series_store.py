@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from kraken_bids.bids.outputs import sidecar_path
-from kraken_bids.cohort.series_store import SeriesStore, check_series, gather_series
+from kraken_bids.cohort.alike_series import check_alike
+from kraken_bids.cohort.series_store import SeriesStore, gather_series
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.models.series.data_description import SeriesData
@@ -120,7 +121,7 @@ def test_regions_are_put_into_the_order_of_a_model_by_their_names(tmp_path: Path
     write_run(tmp_path / "b", "01", values[:, [2, 0, 1]], ("C", "A", "B"))
     turned = gather([tmp_path / "b"], tmp_path)
     with pytest.raises(ConnectomeError, match=r"found C in place of A \(region 1\)"):
-        check_series(turned, model)
+        check_alike(turned.describe(), model)
     ordered = gather([tmp_path / "b"], tmp_path, like=model)
     np.testing.assert_array_equal(ordered.values(0), gather([tmp_path / "a"], tmp_path).values(0))
     write_run(tmp_path / "c", "01", values, ("A", "B", "D"))
@@ -153,9 +154,9 @@ def test_series_of_another_kind_are_refused(
 ) -> None:
     write_run(tmp_path, "01", simulate())
     store = gather([tmp_path], tmp_path)
-    check_series(store, store.describe())
+    check_alike(store.describe(), store.describe())
     with pytest.raises(ConnectomeError, match=words):
-        check_series(store, replace(store.describe(), **change))
+        check_alike(store.describe(), replace(store.describe(), **change))
 
 
 def test_samples_of_a_tar_stay_as_they_are_and_keep_their_labels(tmp_path: Path) -> None:
