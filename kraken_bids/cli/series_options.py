@@ -1,5 +1,7 @@
 """Options of commands that read region series for a model."""
 
+from typing import Any
+
 import click
 
 from kraken_bids.cli.options import add_options
@@ -27,3 +29,10 @@ series_options = add_options(
     ),
 )  # fmt: skip
 """Words of :func:`~kraken_bids.cohort.series_store.gather_series`."""
+NAMES = ("atlas", "variable", "regions", "repetition_time", "normalization")
+
+
+def read_series_words(words: dict[str, Any]) -> dict[str, Any]:
+    """Take what :data:`series_options` say, where given, out of the words of a command."""
+    given = {name: words.pop(name, None) for name in NAMES}
+    return {name: value for name, value in given.items() if value is not None}

@@ -14,7 +14,7 @@ from kraken_bids.cli.options import (
     verbose_option,
 )
 from kraken_bids.cli.recipe_options import device_option, option
-from kraken_bids.cli.series_options import series_options
+from kraken_bids.cli.series_options import read_series_words, series_options
 from kraken_bids.cli.split_options import split_options
 from kraken_bids.cli.trial_options import read_window, trial_options
 from kraken_bids.exceptions import SettingsError
@@ -42,7 +42,6 @@ network_options = add_options(
     option("--seed", type=int, default=0, help="Of folds, weights, batches, shuffles."),
     device_option,
 )  # fmt: skip
-OF_SERIES = ("atlas", "variable", "regions", "repetition_time", "normalization")
 OF_STEPS = ("n_steps", "learning_rate", "seed", "device")
 OF_DECODING = (
     "events", "labels", "column", "classes", "model", "n_folds", "n_repeats", "families",
@@ -103,4 +102,4 @@ def _read_options(words: dict[str, Any]) -> tuple[Any, Any]:
         steps=StepSettings(**{name: words[name] for name in OF_STEPS}),
         **{name: words[name] for name in OF_DECODING},
     )
-    return options, SeriesOptions(**{name: words[name] for name in OF_SERIES if words[name]})
+    return options, SeriesOptions(**read_series_words(words))

@@ -7,7 +7,7 @@ import click
 
 from kraken_bids.cli.options import FILE, ForgivingCommand, exit_with_message, verbose_option
 from kraken_bids.cli.recipe_options import device_option
-from kraken_bids.cli.series_options import series_options
+from kraken_bids.cli.series_options import read_series_words, series_options
 from kraken_bids.cli.trial_options import read_window, trial_options
 from kraken_bids.logs import start_terminal_log
 
@@ -46,14 +46,7 @@ def embed(series: tuple[Path, ...], model: Path, output: Path, **words: Any) -> 
         window = read_window(words)
         read = read_series_model(model, words["device"])
         store = gather_series(
-            series,
-            output.absolute().parent,
-            atlas=words["atlas"],
-            variable=words["variable"],
-            regions=words["regions"] or "",
-            repetition_time=words["repetition_time"],
-            normalization=words["normalization"] or "",
-            like=read.data,
+            series, output.absolute().parent, like=read.data, **read_series_words(words)
         )
         trials = words["events"] and label_trials(
             store.runs,

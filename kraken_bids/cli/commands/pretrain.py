@@ -14,14 +14,13 @@ from kraken_bids.cli.options import (
     verbose_option,
 )
 from kraken_bids.cli.recipe_options import device_option, option, participants_option
-from kraken_bids.cli.series_options import series_options
+from kraken_bids.cli.series_options import read_series_words, series_options
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.logs import start_terminal_log
 
 GO_ON = "What was saved is kept: the same command with --resume goes on from there."
 RECIPE = ("embedding", "n_layers", "dropout", "batch_size", "shortest", "longest", "masking_rate")
 STEPS = ("n_steps", "learning_rate", "weight_decay", "seed", "device")
-READING = ("atlas", "variable", "regions", "repetition_time", "normalization")
 
 recipe_options = add_options(
     option(
@@ -113,6 +112,6 @@ def pretrain(sources: tuple[str, ...], output: Path, verbose: int, **options: An
                 "those of the weights. Leave them out."
             )
         recipe = replace(recipe, **changed, steps=replace(recipe.steps, **steps))
-        reading = {name: given.pop(name) for name in READING if name in given}
+        reading = read_series_words(given)
         pretrain_series(sources, output, PretrainingOptions(recipe, reading, **given))
         click.echo(f"{recipe.framework}, {recipe.steps.n_steps} steps: {output}")
