@@ -3,7 +3,7 @@
 import logging
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ class Bold:
     affine: NDArray[np.float64]
     """Voxel → RAS mm, [4, 4]."""
     tr: float
-    """Repetition time, s."""
+    """Repetition time, s; NaN of maps."""
     slope: float
     inter: float
     """What a stored value v means: ``slope * v + inter``."""
@@ -93,7 +93,24 @@ def open_bold(path: Path, *, tr: float | None) -> Bold:
         If it is missing, no 4D NIfTI, of an odd data type, without a place in space, or its
         repetition time is unknown or in milliseconds.
     """
-    path = Path(path)
+    bold, header = _open(Path(path))
+    metadata = read_bold_metadata(bold.path)[0] if tr is None else {KEY: tr}
+    return replace(bold, tr=find_repetition_time(bold.path, metadata, header))
+
+
+def open_maps(path: Path) -> Bold:
+    """Header of a 4D image of maps, whose fourth axis is no time.
+
+    Raises
+    ------
+    InputError
+        As of :func:`open_bold`, but for the repetition time.
+    """
+    return _open(Path(path))[0]
+
+
+def _open(path: Path) -> tuple[Bold, ImageHeader]:
+    """All of an image but its repetition time."""
     header = _read_header(path)
     shape = _find_shape(path, header)
     compare_forms(path, header.affine, header.qform, header.shape)
@@ -103,18 +120,18 @@ def open_bold(path: Path, *, tr: float | None) -> Bold:
             "origin, left and right as nibabel takes them, and regions may lie elsewhere",
             path,
         )
-    metadata = read_bold_metadata(path)[0] if tr is None else {KEY: tr}
-    return Bold(
+    bold = Bold(
         path=path,
         shape=shape,
         affine=header.affine,
-        tr=find_repetition_time(path, metadata, header),
+        tr=math.nan,
         slope=header.slope,
         inter=header.inter,
         dtype=header.dtype,
         offset=header.offset,
         is_placed=header.is_placed,
     )
+    return bold, header
 
 
 def _read_header(path: Path) -> ImageHeader:

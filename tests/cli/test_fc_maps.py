@@ -91,6 +91,17 @@ def test_maps_on_another_grid_are_regridded_as_nilearn_does(case):
     assert np.abs(found - wanted).max() < 1e-5 * np.abs(wanted).max()
 
 
+def test_a_time_in_the_header_of_maps_is_not_compared_with_any(case):
+    """Their fourth axis is no time, whatever a program wrote there."""
+    image = nib.load(case.folder / "maps.nii.gz")
+    image.header.set_xyzt_units("mm", "sec")
+    image.header["pixdim"][4] = 2.0
+    nib.save(image, case.folder / "timed.nii.gz")
+    outcome = run(case, maps="timed.nii.gz")
+    assert outcome.exit_code == 0
+    assert "repetition time" not in outcome.text
+
+
 def test_maps_are_called_as_the_table_beside_them_says(case):
     names = ["Cuneus", "Insula", "Caudate", "Vermis", "Lobule"]
     table = case.folder / "maps.tsv"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.bids.bold_series import Bold, open_bold
+from kraken_bids.bids.bold_series import Bold, open_maps
 from kraken_bids.bids.custom_atlases import find_names, read_region_table
 from kraken_bids.bids.transforms import FLAG, find_label_space
 from kraken_bids.connectome.functional.map_weights import GridMaps
@@ -34,7 +34,7 @@ def read_maps_parcellation(name: str, path: Path) -> Parcellation:
     InputError
         If the image is missing or has no fourth axis, or the table is of other maps.
     """
-    n_maps = open_bold(path, tr=1.0).shape[3]
+    n_maps = open_maps(path).shape[3]
     table = find_names(path)
     if table is None:
         description = f"maps of {path.name}"
@@ -88,7 +88,7 @@ def maps_on_grid(path: Path, bold: Bold, inside: NDArray[np.bool_] | None) -> Gr
     """
     from scipy.sparse import csc_array  # here: label images need none of it
 
-    maps = open_bold(path, tr=1.0)
+    maps = open_maps(path)
     is_same = maps.shape[:3] == bold.shape[:3] and np.allclose(maps.affine, bold.affine, atol=1e-4)
     if not is_same:
         logger.info("%s: %s", path, REGRIDDED)
