@@ -58,9 +58,7 @@ def check_maps_space(path: Path, space: str, *, allows_mismatch: bool) -> str:
         If names say that they are in another space than the data.
     """
     own = find_label_space(path)
-    if not own or not space:
-        return ""
-    if own == space:
+    if not own or not space or own == space:
         return ""
     if allows_mismatch:
         return f"its maps are laid over the data in {space} as they are ({FLAG})"
@@ -71,15 +69,15 @@ def check_maps_space(path: Path, space: str, *, allows_mismatch: bool) -> str:
     )
 
 
-def maps_on_grid(path: Path, bold: Bold, inside: NDArray[np.bool_] | None) -> GridMaps:
+def maps_on_grid(path: Path, bold: Bold, inside: NDArray[np.bool_]) -> GridMaps:
     """Lay maps on the grid of a BOLD series; one at a time is in memory whole.
 
     Parameters
     ----------
     path : Path
         4D image.
-    inside : ndarray of bool, shape (x, y, z), or None
-        Voxels that count; None: all.
+    inside : ndarray of bool, shape (x, y, z)
+        Voxels that count.
 
     Raises
     ------
@@ -92,8 +90,7 @@ def maps_on_grid(path: Path, bold: Bold, inside: NDArray[np.bool_] | None) -> Gr
     is_same = maps.shape[:3] == bold.shape[:3] and np.allclose(maps.affine, bold.affine, atol=1e-4)
     if not is_same:
         logger.info("%s: %s", path, REGRIDDED)
-    counts = np.ones(bold.shape[:3], bool) if inside is None else inside
-    flat = counts.ravel(order="F")
+    flat = inside.ravel(order="F")
     places, values, totals = [], [], []
     share = abs(np.linalg.det(maps.affine[:3, :3]) / np.linalg.det(bold.affine[:3, :3]))
     for volume in maps.volumes():
