@@ -1,12 +1,19 @@
-"""What networks have to beat: a linear model on patterns, and the most frequent label."""
+"""What networks have to beat, beside themselves: a linear model on patterns, and chance."""
 
 from collections.abc import Callable
 
 import numpy as np
 
+from kraken_bids.models.decoding_records import CHANCE, LINEAR, PRETRAINED, SCRATCH, SHUFFLED
 from kraken_bids.models.linear_decoder import decode_linearly
 from kraken_bids.pipeline.decoding.held_out_trials import Decoded, Floats, Indices, LabelledTrials
 from kraken_bids.pipeline.decoding.trial_folds import HeldOut
+
+
+def list_methods(*, is_pretrained: bool) -> tuple[str, ...]:
+    """List the methods of a decoding, the one in question first."""
+    networks = (PRETRAINED, SCRATCH) if is_pretrained else (SCRATCH,)
+    return (*networks, SHUFFLED, LINEAR, CHANCE)
 
 
 def decode_patterns(

@@ -1,7 +1,7 @@
 """Methods that trials are decoded with, each fitted on some people and tried on others."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -11,7 +11,6 @@ from kraken_bids.cohort.trials import Trial
 from kraken_bids.models.decoding_records import (
     CHANCE,
     LINEAR,
-    PRETRAINED,
     SCRATCH,
     SHUFFLED,
 )
@@ -26,7 +25,7 @@ from kraken_bids.models.series.labelled_series import LabelledSeries
 from kraken_bids.models.series.model import SeriesModel
 from kraken_bids.models.series.network import SeriesNetwork
 from kraken_bids.models.step_training import StepSettings
-from kraken_bids.pipeline.decoding.baselines import decode_by_chance, decode_patterns
+from kraken_bids.pipeline.decoding.baselines import decode_by_chance, decode_patterns, list_methods
 from kraken_bids.pipeline.decoding.held_out_trials import Decoded, Indices
 from kraken_bids.pipeline.decoding.trial_folds import HeldOut, shuffle_labels
 
@@ -75,20 +74,36 @@ class Design:
     @property
     def methods(self) -> tuple[str, ...]:
         """Methods, the one that the decoding is about first."""
-        networks = (PRETRAINED, SCRATCH) if self.pretrained is not None else (SCRATCH,)
-        return (*networks, SHUFFLED, LINEAR, CHANCE)
+        return list_methods(is_pretrained=self.pretrained is not None)
 
 
 @dataclass(frozen=True)
 class DecodedByNetwork(Decoded):
     """What a network took held-out trials for."""
 
-    network: SeriesNetwork | None = None
+    network: SeriesNetwork = field(kw_only=True)
 
 
 def decode_held_out(method: str, trials: TrialSet, design: Design, part: HeldOut) -> Decoded:
     """Fit a method on the training trials of a fold, and decode those held out."""
-    return METHODS[method](trials, design, part)
+    seed = part.seed(design.steps.seed)
+    if method == CHANCE:
+        return decode_by_chance(trials, part)
+    if method == LINEAR:
+        return decode_patterns(
+            trials, part, lambda rows: mean_patterns(trials.take(rows).values), seed=seed
+        )
+    training, shown = trials.take(part.train), trials.take(part.test)
+    if method == SHUFFLED:
+        own = [trials.people[row] for row in part.train.tolist()]
+        shuffled = shuffle_labels(training.labels, own, np.random.default_rng([seed, 2]))
+        training = replace(training, labels=shuffled)
+    network = fit_network(training, design, seed=seed, is_pretrained=method != SCRATCH)
+    model = SeriesModel(network, trials.store.describe(), longest=design.longest)
+    found = model.probabilities(shown.values, shown.repetition_times)
+    predicted = found.argmax(axis=1).astype(np.intp)
+    probabilities = found.max(axis=1).astype(np.float64)
+    return DecodedByNetwork(predicted, probabilities, network=network)
 
 
 def fit_network(
@@ -105,6 +120,8 @@ def fit_network(
     ----------
     seed : int
         Of weights that are new, batches and dropout.
+    is_pretrained : bool
+        Whether it begins with the weights of the design's pretrained network, if that has one.
     """
     network = make_classifier(
         design.architecture, seed=seed, pretrained=design.pretrained if is_pretrained else None
@@ -114,53 +131,3 @@ def fit_network(
         batch_size=design.batch_size, longest=design.longest, watch=watch,
     )  # fmt: skip
     return network
-
-
-def _decode_by_network(
-    trials: TrialSet, design: Design, part: HeldOut, *, is_pretrained: bool, is_shuffled: bool
-) -> Decoded:
-    seed = part.seed(design.steps.seed)
-    training, shown = trials.take(part.train), trials.take(part.test)
-    if is_shuffled:
-        own = [trials.people[row] for row in part.train.tolist()]
-        shuffled = shuffle_labels(training.labels, own, np.random.default_rng([seed, 2]))
-        training = replace(training, labels=shuffled)
-    network = fit_network(training, design, seed=seed, is_pretrained=is_pretrained)
-    model = SeriesModel(network, trials.store.describe(), longest=design.longest)
-    found = model.probabilities(shown.values, shown.repetition_times)
-    predicted = found.argmax(axis=1).astype(np.intp)
-    probabilities = found.max(axis=1).astype(np.float64)
-    return DecodedByNetwork(predicted, probabilities, network=network)
-
-
-def _decode_pretrained(trials: TrialSet, design: Design, part: HeldOut) -> Decoded:
-    return _decode_by_network(trials, design, part, is_pretrained=True, is_shuffled=False)
-
-
-def _decode_from_scratch(trials: TrialSet, design: Design, part: HeldOut) -> Decoded:
-    return _decode_by_network(trials, design, part, is_pretrained=False, is_shuffled=False)
-
-
-def _decode_shuffled(trials: TrialSet, design: Design, part: HeldOut) -> Decoded:
-    is_pretrained = design.pretrained is not None
-    return _decode_by_network(trials, design, part, is_pretrained=is_pretrained, is_shuffled=True)
-
-
-def _decode_linearly(trials: TrialSet, design: Design, part: HeldOut) -> Decoded:
-    return decode_patterns(
-        trials, part, lambda rows: mean_patterns(trials.take(rows).values),
-        seed=part.seed(design.steps.seed),
-    )  # fmt: skip
-
-
-def _decode_by_chance(trials: TrialSet, _: Design, part: HeldOut) -> Decoded:
-    return decode_by_chance(trials, part)
-
-
-METHODS: Mapping[str, Callable[[TrialSet, Design, HeldOut], Decoded]] = {
-    PRETRAINED: _decode_pretrained,
-    SCRATCH: _decode_from_scratch,
-    SHUFFLED: _decode_shuffled,
-    LINEAR: _decode_linearly,
-    CHANCE: _decode_by_chance,
-}

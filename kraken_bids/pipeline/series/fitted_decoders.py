@@ -29,7 +29,7 @@ def decode_and_explain(method: str, trials: TrialSet, design: Design, part: Held
     """Decode a fold; the method in question is explained in the first repeat."""
     found = decode_held_out(method, trials, design, part)
     is_explained = method == design.methods[0] and part.repeat == 1
-    if is_explained and isinstance(found, DecodedByNetwork) and found.network is not None:
+    if is_explained and isinstance(found, DecodedByNetwork):
         mapped = map_relevance(
             found.network, trials, part.test, longest=design.longest, seed=design.steps.seed
         )

@@ -4,13 +4,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kraken_bids.models.decoding_records import CHANCE, LINEAR, PRETRAINED, SCRATCH, SHUFFLED
+from kraken_bids.models.decoding_records import CHANCE, LINEAR, SCRATCH, SHUFFLED
 from kraken_bids.models.step_training import StepSettings, find_device
 from kraken_bids.models.volumes.architecture import VolumeArchitecture
 from kraken_bids.models.volumes.decoding import decode_volumes
 from kraken_bids.models.volumes.network import VolumeNetwork
 from kraken_bids.models.volumes.training import Watch, make_decoder, train_decoder
-from kraken_bids.pipeline.decoding.baselines import decode_by_chance, decode_patterns
+from kraken_bids.pipeline.decoding.baselines import decode_by_chance, decode_patterns, list_methods
 from kraken_bids.pipeline.decoding.held_out_trials import Decoded, Indices
 from kraken_bids.pipeline.decoding.trial_folds import HeldOut
 from kraken_bids.pipeline.volumes.labelled_volumes import CachedVolumes
@@ -30,8 +30,7 @@ class VolumeDesign:
     @property
     def methods(self) -> tuple[str, ...]:
         """Methods, the one that the training is about first."""
-        networks = (PRETRAINED, SCRATCH) if self.pretrained is not None else (SCRATCH,)
-        return (*networks, SHUFFLED, LINEAR, CHANCE)
+        return list_methods(is_pretrained=self.pretrained is not None)
 
 
 def decode_part(
