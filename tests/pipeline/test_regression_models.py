@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.tables import read_columns
-from kraken_bids.models.krakencoder import pls
+from kraken_bids.models.krakencoder import pls_network
 from kraken_bids.models.krakencoder.checkpoint import read_model, write_model
 from kraken_bids.models.krakencoder.latent_space import LATENT_SPACE, OWN
 from kraken_bids.models.krakencoder.load import load_model
@@ -27,7 +27,7 @@ def model(
     request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, cohort_edges: Edges
 ) -> Model:
     """Fit regressions on the cohort's own people."""
-    monkeypatch.setattr(pls, "NARROW", request.param)
+    monkeypatch.setattr(pls_network, "NARROW", request.param)
     reductions = {f: fit_reduction(rows, "pca6") for f, rows in cohort_edges.items()}
     scores = {f.name: reductions[f].forward(rows) for f, rows in cohort_edges.items()}
     weights, _ = fit_pls(scores)

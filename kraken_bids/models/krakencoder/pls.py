@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.models.folds import deal_folds
-from kraken_bids.models.krakencoder.architecture import Architecture, Weights
+from kraken_bids.models.krakencoder.architecture import Weights
 from kraken_bids.models.krakencoder.devices import CPU, run_parts
 from kraken_bids.models.krakencoder.moments import Matrix, Moments
 from kraken_bids.models.krakencoder.pls_components import extract_components, extract_together
+from kraken_bids.models.krakencoder.pls_network import make_network
 
 METHODS = ("pls", "ridge")
 PATIENCE = 5
@@ -27,8 +28,6 @@ PATIENCE = 5
 ROUGHLY = 1e-4
 """Residual of a singular vector, in units of its squared singular value, where a number of
 components is chosen."""
-NARROW = 512
-"""Longest latent without a linear layer before it; one of 256 keeps maps of edges small."""
 RIDGES = np.logspace(-6, 3, 28)
 """Penalties that are tried, in units of the source's mean variance per score."""
 MIN_SUBJECTS = 10
@@ -116,7 +115,8 @@ def fit_pls(
     exact = {name: np.asarray(rows, np.float64) for name, rows in scores.items()}
     fitted = run_parts(lambda name: _fit_source(exact, name, folds, settings), exact, CPU)
     _decompose.cache_clear()
-    weights = _make_network({name: rows.shape[1] for name, rows in exact.items()}, fitted)
+    sizes = {name: rows.shape[1] for name, rows in exact.items()}
+    weights = make_network(sizes, [(matrix, bias) for matrix, bias, _ in fitted])
     return weights, tuple(path for _, _, paths in fitted for path in paths)
 
 
@@ -267,41 +267,3 @@ def _list_ridge_errors(kept: Moments, part: Moments) -> Matrix:
     weights = 1 / (values + RIDGES[:, None] * values.mean())
     errors = part.yy - 2 * weights @ crossed + ((weights @ spread) * weights).sum(axis=1)
     return np.asarray(errors, np.float64)
-
-
-def _make_network(
-    sizes: Mapping[str, int], fitted: Sequence[tuple[Matrix, Matrix, list[PathFit]]]
-) -> Weights:
-    """Make encoders that predict the scores of every flavor, and decoders that pick their own.
-
-    A long latent has a linear layer of the width of the scores before it, so that the maps
-    between edges and the first layer have that width.
-    """
-    n_latent, width = sum(sizes.values()), max(sizes.values())
-    architecture = Architecture(
-        flavors=tuple(sizes),
-        input_sizes=tuple(sizes.values()),
-        latent_size=n_latent,
-        hidden_sizes=(width,) if n_latent > NARROW else (),
-        skip_activation=True,
-        latent_normalize=False,
-    )
-    arrays: dict[str, Matrix] = {}
-    start = 0
-    for (name, size), (matrix, bias, _) in zip(sizes.items(), fitted, strict=True):
-        pick = np.eye(size, n_latent, start)
-        start += size
-        encoder = [(matrix.T, bias)]
-        decoder = [(pick, np.zeros(size))]
-        if architecture.hidden_sizes:
-            pad = np.eye(width, size)
-            encoder = [(pad, np.zeros(width)), (matrix.T @ pad.T, bias)]
-            decoder = [(pad @ pick, np.zeros(width)), (pad.T, np.zeros(size))]
-        for kind, layers in (("encoders", encoder), ("decoders", decoder)):
-            for layer, (weight, own_bias) in enumerate(layers):
-                arrays[f"{kind}.{name}.linears.{layer}.weight"] = weight
-                arrays[f"{kind}.{name}.linears.{layer}.bias"] = own_bias
-    return Weights(
-        architecture,
-        {name: np.ascontiguousarray(values, np.float32) for name, values in arrays.items()},
-    )

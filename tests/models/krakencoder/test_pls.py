@@ -9,7 +9,7 @@ from sklearn.linear_model import Ridge
 from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.models.folds import deal_folds
-from kraken_bids.models.krakencoder import pls
+from kraken_bids.models.krakencoder import pls, pls_network
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.pls import PathFit, PlsSettings, fit_pls
 from kraken_bids.models.krakencoder.reduction import Reduction
@@ -71,7 +71,7 @@ def test_every_path_predicts_what_scikit_learn_does(
 
     The same with and without a linear layer before the latent.
     """
-    monkeypatch.setattr(pls, "NARROW", narrow)
+    monkeypatch.setattr(pls_network, "NARROW", narrow)
     scores, new = draw_scores(), draw_scores(7, seed=1)
 
     model, paths = make_model(scores, PlsSettings(method))
