@@ -35,12 +35,11 @@ from kraken_bids.pipeline.measure.label_grids import (
     read_regions,
     read_steps,
 )
+from kraken_bids.pipeline.measure.streamline_blocks import Floats, read_streamlines
 from kraken_bids.pipeline.measure.structural_connectomes import (
     CountedAtlas,
-    Floats,
     check_place,
     count_streamlines,
-    read_streamlines,
     search_labels,
 )
 from kraken_bids.pipeline.measure.tasks import MEASURES, SessionTask, is_up_to_date

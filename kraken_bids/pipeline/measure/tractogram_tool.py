@@ -14,13 +14,11 @@ from kraken_bids.io.files import explain_absence
 from kraken_bids.io.images import read_labels
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.pipeline.measure.label_grids import identify_image, list_doubts
+from kraken_bids.pipeline.measure.streamline_blocks import Floats, Streamlines, read_streamlines
 from kraken_bids.pipeline.measure.structural_connectomes import (
     CountedAtlas,
-    Floats,
-    Streamlines,
     check_place,
     count_streamlines,
-    read_streamlines,
     search_labels,
     start_tally,
 )
