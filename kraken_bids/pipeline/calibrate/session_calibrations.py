@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.cohort.from_dataset import read_measured
+from kraken_bids.cohort.measured_matrices import read_measured
 from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.flavors import Flavor

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.cohort import from_dataset
+from kraken_bids.cohort import measured_matrices
 from kraken_bids.cohort.failures import Failure
 from kraken_bids.cohort.from_dataset import MeasuredCohort, list_members, read_cohort
 from kraken_bids.io.packed_values import pack
@@ -24,13 +24,13 @@ from kraken_bids.pipeline.check.kept_results import Kept
 def read(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """Matrices that are read."""
     paths: list[Path] = []
-    recall = from_dataset.recall_relmat
+    recall = measured_matrices.recall_relmat
 
     def note(path: Path) -> np.ndarray:
         paths.append(path)
         return recall(path)
 
-    monkeypatch.setattr(from_dataset, "recall_relmat", note)
+    monkeypatch.setattr(measured_matrices, "recall_relmat", note)
     return paths
 
 
@@ -181,7 +181,7 @@ def test_what_was_replaced_while_it_was_read_is_not_kept(
 ) -> None:
     """A digest must not stand for other contents than those that were projected."""
     path = next(iter(list_members(output_dir)[4].connectomes.values()))
-    own, recall = path.read_bytes(), from_dataset.recall_relmat
+    own, recall = path.read_bytes(), measured_matrices.recall_relmat
 
     def replace(asked: Path) -> np.ndarray:
         if asked == path:
@@ -189,7 +189,7 @@ def test_what_was_replaced_while_it_was_read_is_not_kept(
         return recall(asked)
 
     with monkeypatch.context() as patch:
-        patch.setattr(from_dataset, "recall_relmat", replace)
+        patch.setattr(measured_matrices, "recall_relmat", replace)
         read_kept(output_dir, model)
     path.write_bytes(own)
 
