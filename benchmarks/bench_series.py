@@ -110,7 +110,11 @@ def compare_speed(folder: Path, n_turns: int) -> None:
                 step()
             if turn:
                 seconds[name].append((time.process_time() - begun) / 20)
-    medians = {name: statistics.median(own) for name, own in seconds.items()}
+    print_speed({name: statistics.median(own) for name, own in seconds.items()})
+
+
+def print_speed(medians: dict[str, float]) -> None:
+    """Print steps per second by the seconds of a step."""
     print("| way | steps per second of CPU | ours is faster by | target |")
     print("|---|---:|---:|---|")
     for name, own in medians.items():
