@@ -29,7 +29,7 @@ from kraken_bids.report.series_page import build_series_page, draw_series_page
 from kraken_bids.report.written_series import WrittenSeries
 
 REGIONS = load_parcellation("fs86").region_names
-LABELS = ("rest", "left hand", "right hand", "<faces>")
+LABELS = ("rest", "left hand", "$right^{hand$", "<faces>")
 LOSSES = {NETWORK: 0.55, RIDGE: 0.6, LAST: 0.7, MEAN: 0.8}
 
 

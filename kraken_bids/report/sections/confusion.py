@@ -56,11 +56,9 @@ def gather(written: WrittenSeries) -> Confusion | None:
 def draw(confusion: Confusion) -> dict[str, bytes]:
     """Draw shares of each row."""
     n = len(confusion.labels)
-    left, top = (
-        24 + 6.6 * max(map(len, confusion.labels)),
-        34 + 5.6 * max(map(len, confusion.labels)),
-    )
-    figure = theme.new_figure(left + n * CELL + 90, top + n * CELL + 12, scale=1.6)
+    longest = max(map(len, confusion.labels))
+    left, top, right = 24 + 6.6 * longest, 34 + 5.6 * longest, 8 + 4 * longest
+    figure = theme.new_figure(left + n * CELL + right, top + n * CELL + 12, scale=1.6)
     axes = theme.add_box(figure, left, top, n * CELL, n * CELL)
     shares = confusion.shares
     axes.imshow(shares, cmap=theme.share_colours(), vmin=0, vmax=1, aspect="auto")

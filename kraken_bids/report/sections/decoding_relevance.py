@@ -145,14 +145,19 @@ def draw_times(labels: Sequence[LabelRelevance]) -> bytes:
     figure = theme.new_figure(780, 240)
     axes = theme.add_box(figure, 60, 14, 480, 180)
     theme.style_axes(axes, x_label="volume of the trial", y_label="share of relevance")
-    colours = [*theme.CATEGORY_COLOURS, theme.MUTED]
+    told = dict(enumerate(theme.CATEGORY_COLOURS))
     for k, one in enumerate(labels):
         size = np.abs(one.values).sum(axis=1)
-        colour = colours[min(k, len(colours) - 1)]
-        axes.plot(size / (size.sum() or 1.0), color=colour, linewidth=1.6, label=one.label)
+        name = one.label if k in told else "others" if k == len(told) else None
+        colour, width = told.get(k, theme.MUTED), 1.6 if k in told else 0.6
+        axes.plot(size / (size.sum() or 1.0), color=colour, linewidth=width, label=name)
     axes.set_ylim(0, None)
     axes.xaxis.set_major_locator(theme.ticker.MaxNLocator(integer=True))
-    axes.legend(loc="upper left", bbox_to_anchor=(1.02, 1.03), frameon=False, fontsize=theme.SMALL)
+    legend = axes.legend(
+        loc="upper left", bbox_to_anchor=(1.02, 1.03), frameon=False, fontsize=theme.SMALL
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
     return theme.draw_png(figure)
 
 
@@ -164,5 +169,5 @@ SECTION = Section(
     heading="Which regions it rests on, and when",
     draw=draw,
     figures=("relevance_",),
-    words={"WEIGHTS": WEIGHTS},
+    words={"WEIGHTS": WEIGHTS, "MAX_BRAINS": MAX_BRAINS},
 )
