@@ -126,14 +126,14 @@ def choose_series(
         If two kinds of scan would bear one name in the outputs.
     """
     notes: list[str] = []
-    kept, joined = drop_concatenated(_keep_one_dataset(series, notes))
+    kept, joined = drop_concatenated(keep_one_dataset(series, notes))
     notes += joined
     runs: dict[tuple[str, frozenset[tuple[str, str]]], list[SubjectFile]] = defaultdict(list)
     for file in kept:
         runs[full_space(file.entities), file.run_key].append(file)
     chosen: dict[Dataset, dict[str, list[SubjectFile]]] = {}
     for (space, _), choices in runs.items():
-        best = min(choices, key=_rank_series)
+        best = min(choices, key=rank_series)
         chosen.setdefault(best.dataset, {}).setdefault(space, []).append(best)
         if len(choices) > 1:
             notes.append(_say_chosen(best, len(choices)))
@@ -141,7 +141,7 @@ def choose_series(
     return chosen, [*notes, *_note_versions(kept)]
 
 
-def _keep_one_dataset(series: Sequence[SubjectFile], notes: list[str]) -> list[SubjectFile]:
+def keep_one_dataset(series: Sequence[SubjectFile], notes: list[str]) -> list[SubjectFile]:
     """Series of the first dataset that has any of their kind in their space."""
     first: dict[tuple[str, frozenset[tuple[str, str]]], SubjectFile] = {}
     left: dict[tuple[Dataset, Dataset], list[SubjectFile]] = defaultdict(list)
@@ -204,7 +204,8 @@ def _say_chosen(best: SubjectFile, n_choices: int) -> str:
     )
 
 
-def _rank_series(file: SubjectFile) -> tuple[object, ...]:
+def rank_series(file: SubjectFile) -> tuple[object, ...]:
+    """Rank a series among those of one run and space: the smallest is used, res-2 before others."""
     return (
         rank_cleaned(file.entities),
         file.entities.get("res", "") not in {"2", "02"},

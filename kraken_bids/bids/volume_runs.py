@@ -1,15 +1,19 @@
 """BOLD runs in the template that decoders of whole volumes take, of one subject."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kraken_bids.bids.bold_choice import is_preprocessed_bold
+from kraken_bids.bids.bold_choice import is_preprocessed_bold, keep_one_dataset, rank_series
+from kraken_bids.bids.bold_companions import find_mask
 from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.index import SubjectFile, list_subject_files
 from kraken_bids.bids.names import full_space
 from kraken_bids.bids.query import Query
 from kraken_bids.exceptions import InputError
+
+logger = logging.getLogger(__name__)
 
 SPACE = "MNI152NLin6Asym"
 ASKED = f"Run fMRIPrep with --output-spaces {SPACE}:res-2."
@@ -28,7 +32,7 @@ class VolumeSource:
 def find_volume_runs(
     datasets: Sequence[Dataset], subject: str, query: Query
 ) -> list[VolumeSource]:
-    """Find the runs of a subject; of several resolutions of one run the one of 2 mm, if any.
+    """Find the runs of a subject: each of one dataset, of several resolutions that of 2 mm.
 
     Raises
     ------
@@ -44,16 +48,18 @@ def find_volume_runs(
         and query.accepts_session(one.session)
         and query.accepts("bold", one.entities)
     ]
-    chosen: dict[tuple[Path, frozenset[tuple[str, str]]], SubjectFile] = {}
-    for one in sorted(series, key=lambda file: file.entities.get("res") not in {"2", "02"}):
-        if full_space(one.entities) == SPACE:
-            chosen.setdefault((one.dataset.path, one.run_key), one)
-    if not chosen:
+    notes: list[str] = []
+    kept = keep_one_dataset([one for one in series if full_space(one.entities) == SPACE], notes)
+    for note in notes:
+        logger.warning("sub-%s: %s", subject, note)
+    if not kept:
         spaces = sorted({full_space(one.entities) for one in series})
         raise InputError(
             f"expected preprocessed BOLD of sub-{subject} in {SPACE}, to decode its volumes; "
             f"found {', '.join(spaces) if spaces else 'none in any template'}. {ASKED}"
         )
+    # of several resolutions of a run the last one that is put in: the one that ranks first
+    chosen = {one.run_key: one for one in sorted(kept, key=rank_series, reverse=True)}
     return [
         VolumeSource(subject, one.session, one.path, _find_mask(one, every))
         for one in sorted(chosen.values(), key=lambda file: file.path)
@@ -61,10 +67,9 @@ def find_volume_runs(
 
 
 def _find_mask(series: SubjectFile, every: Sequence[SubjectFile]) -> Path:
-    wanted = {**series.entities, "desc": "brain", "suffix": "mask"}
-    for one in every:
-        if one.dataset == series.dataset and one.entities == wanted:
-            return one.path
+    mask = find_mask(series, [one for one in every if one.dataset == series.dataset])
+    if mask is not None:
+        return mask
     raise InputError(
         f"expected the brain mask of {series.path} beside it (desc-brain_mask); found none. Copy "
         "it from fMRIPrep's folder."

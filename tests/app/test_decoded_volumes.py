@@ -1,6 +1,7 @@
 """``participant --analysis decode-volumes``: whole volumes of a dataset decoded."""
 
 import json
+import shutil
 from pathlib import Path
 
 import nibabel
@@ -108,3 +109,23 @@ def test_a_decoder_is_needed_and_must_be_one(tree) -> None:
     outcome = run(tree, "--analysis", "decode-volumes", "--decoder", str(tree / "bids"))
     assert outcome.exit_code == 5
     assert "kraken-tools train-volumes wrote" in outcome.output
+
+
+def test_a_run_of_two_datasets_is_decoded_once_and_that_is_said(tree) -> None:
+    """Both would bear one name in the outputs: the first dataset's is taken."""
+    prep = tree / "bids/derivatives"
+    shutil.copytree(prep / "fmriprep", prep / "zprep")
+    outcome = decode(tree, "--participant-label", "01")
+    assert outcome.exit_code == 0, outcome.output
+    assert "are left aside, since those of" in " ".join(outcome.output.split())
+    told = json.loads(table_of(tree, "01").with_suffix(".json").read_text())
+    assert "/fmriprep/" in told["Sources"][0]
+
+
+def test_of_two_resolutions_the_one_of_two_millimetres_is_decoded(tree) -> None:
+    func = tree / "bids/derivatives/fmriprep/sub-01/func"
+    for path in list(func.iterdir()):
+        shutil.copy(path, func / path.name.replace("res-2", "res-1"))
+    assert decode(tree, "--participant-label", "01").exit_code == 0
+    tables = [path.name for path in table_of(tree, "01").parent.glob("*.tsv")]
+    assert tables == [f"sub-01_{NAME}-decode_probabilities.tsv"]
