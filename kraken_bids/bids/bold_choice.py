@@ -205,7 +205,7 @@ def _say_chosen(best: SubjectFile, n_choices: int) -> str:
 
 
 def rank_series(file: SubjectFile) -> tuple[object, ...]:
-    """Rank a series of a run and space among its like, the one to use first: res-2 before others."""
+    """Rank a series among its like of one run and space: res-2 is used before others."""
     return (
         rank_cleaned(file.entities),
         file.entities.get("res", "") not in {"2", "02"},
