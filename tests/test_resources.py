@@ -10,7 +10,7 @@ import pytest
 
 from kraken_bids.cohort.read_ahead import read_ahead, write_behind
 from kraken_bids.exceptions import InputError
-from kraken_bids.models.krakencoder.devices import CPU, run_parts
+from kraken_bids.models.devices import CPU, run_parts
 from kraken_bids.resources import MEMORY, THREADS, Threads, explain_shortage
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, SettingsError
+from kraken_bids.models.devices import resolve_device
 
 logger = logging.getLogger(__name__)
 
@@ -267,23 +268,8 @@ def train_steps(
 
 
 def find_device(name: str) -> torch.device:
-    """Device of ``auto``, ``cpu``, ``cuda`` or ``cuda:N``; auto takes the GPU where there is one.
-
-    Raises
-    ------
-    SettingsError
-        If there is no such device.
-    """
-    n_gpus = torch.cuda.device_count()
-    if name == "auto":
-        return torch.device("cuda" if n_gpus else "cpu")
-    known = {"cpu", "cuda" if n_gpus else "cpu", *(f"cuda:{k}" for k in range(n_gpus))}
-    if name not in known:
-        raise SettingsError(
-            f"expected a device auto, cpu, cuda or cuda:N; found {name!r} and {n_gpus} CUDA "
-            "devices. Use --device cpu or auto."
-        )
-    return torch.device(name)
+    """Device of torch, by the words of :func:`~kraken_bids.models.devices.resolve_device`."""
+    return torch.device(resolve_device(name).name)
 
 
 def _list_gpus(device: torch.device) -> list[torch.device]:

@@ -17,6 +17,7 @@ from kraken_bids.cohort.subject_names import person_of
 from kraken_bids.cohort.training_subjects import add_tuned, find_trained
 from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor
+from kraken_bids.models.devices import resolve_device, single_thread
 from kraken_bids.models.krakencoder.adaptation import (
     DEFAULT_MODE,
     Adaptation,
@@ -25,7 +26,6 @@ from kraken_bids.models.krakencoder.adaptation import (
 )
 from kraken_bids.models.krakencoder.changes import change_network, move_reduction
 from kraken_bids.models.krakencoder.checkpoint import write_model
-from kraken_bids.models.krakencoder.devices import resolve_device, single_thread
 from kraken_bids.models.krakencoder.finetuning import LATENT_MAP, NONE, RUNGS, Tuner
 from kraken_bids.models.krakencoder.ladder import N_FOLDS, Ladder, climb_ladder
 from kraken_bids.models.krakencoder.latent_space import (

@@ -22,7 +22,7 @@ from kraken_bids.io.facts import Facts, read_facts
 from kraken_bids.io.writing import write_json
 from kraken_bids.models.communities.community_settings import CommunitySettings
 from kraken_bids.models.communities.scans import prepare_scans
-from kraken_bids.models.krakencoder.devices import resolve_device
+from kraken_bids.models.devices import resolve_device
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.community_context import list_compared, write_modalities
 from kraken_bids.pipeline.community_events import write_events

@@ -12,8 +12,8 @@ from kraken_bids.cohort.output_checks import check_no_input
 from kraken_bids.cohort.projections import Cohort
 from kraken_bids.exceptions import ConnectomeError, FlavorError, SettingsError
 from kraken_bids.flavors import Flavor
+from kraken_bids.models.devices import CPU, resolve_device
 from kraken_bids.models.krakencoder.checkpoint import write_model
-from kraken_bids.models.krakencoder.devices import CPU, resolve_device
 from kraken_bids.models.krakencoder.latent_space import LATENT_SPACE, OWN
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.model import Model

@@ -11,8 +11,8 @@ import torch
 from torch import nn
 
 from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.models.devices import CPU, Device
 from kraken_bids.models.krakencoder.architecture import Architecture
-from kraken_bids.models.krakencoder.devices import CPU, Device
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.network import Network
 from kraken_bids.models.krakencoder.reduction import REQUIRED_ARRAYS, fit_pca

@@ -104,7 +104,7 @@ def communities(series: tuple[Path, ...], output: Path, **words: Any) -> None:
         from kraken_bids.cohort.region_series import read_region_series
         from kraken_bids.io.files import make_folder
         from kraken_bids.models.communities.leiden import import_leiden
-        from kraken_bids.models.krakencoder.devices import resolve_device
+        from kraken_bids.models.devices import resolve_device
         from kraken_bids.pipeline.community_files import write_communities, write_record
         from kraken_bids.pipeline.community_places import places_in_folder
         from kraken_bids.pipeline.community_search import CommunityOptions, search_communities

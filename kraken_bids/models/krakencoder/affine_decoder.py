@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.models.krakencoder.devices import Array
+from kraken_bids.models.devices import Array
 from kraken_bids.models.krakencoder.dropout import Dropout
 from kraken_bids.models.krakencoder.losses import PairWeights
 from kraken_bids.models.krakencoder.pair_losses import Rows, compute_pair_losses, describe_rows

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.models.krakencoder.devices import Array
+from kraken_bids.models.devices import Array
 from kraken_bids.models.krakencoder.dropout import Dropout
 from kraken_bids.models.krakencoder.layers import MIN_NORM
 from kraken_bids.models.krakencoder.trained_layers import TrainedLayer

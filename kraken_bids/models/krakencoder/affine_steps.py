@@ -10,17 +10,17 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.models.krakencoder.affine_decoder import AffineDecoder
-from kraken_bids.models.krakencoder.affine_encoder import AffineEncoder
-from kraken_bids.models.krakencoder.alike_paths import AlikePaths, group_paths
-from kraken_bids.models.krakencoder.architecture import Weights
-from kraken_bids.models.krakencoder.devices import (
+from kraken_bids.models.devices import (
     Array,
     Part,
     Result,
     share_parts,
     single_thread,
 )
+from kraken_bids.models.krakencoder.affine_decoder import AffineDecoder
+from kraken_bids.models.krakencoder.affine_encoder import AffineEncoder
+from kraken_bids.models.krakencoder.alike_paths import AlikePaths, group_paths
+from kraken_bids.models.krakencoder.architecture import Weights
 from kraken_bids.models.krakencoder.dropout import Dropout
 from kraken_bids.models.krakencoder.losses import (
     compute_similarity_loss,

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.models.krakencoder.devices import Array
+from kraken_bids.models.devices import Array
 
 Indices = NDArray[np.intp]
 

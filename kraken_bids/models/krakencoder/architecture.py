@@ -7,7 +7,7 @@ from itertools import pairwise
 from typing import Any, Literal
 
 from kraken_bids.exceptions import CheckpointError
-from kraken_bids.models.krakencoder.devices import Array, Values
+from kraken_bids.models.devices import Array, Values
 
 LATENT_ACTIVATIONS = ("none", "tanh", "sigmoid")
 MAX_WIDTH = 100_000_000

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kraken_bids.models.devices import resolve_device
 from kraken_bids.models.krakencoder.architecture import Weights
-from kraken_bids.models.krakencoder.devices import resolve_device
 from kraken_bids.models.krakencoder.losses import (
     PairWeights,
     compute_similarity_loss,

@@ -19,9 +19,9 @@ from kraken_bids.io.facts import Facts
 from kraken_bids.io.files import atomic_path, make_folder
 from kraken_bids.io.tensors import read_arrays, write_array_stream, write_arrays
 from kraken_bids.io.texts import read_json
+from kraken_bids.models.devices import resolve_device
 from kraken_bids.models.krakencoder.architecture import Architecture, Weights
 from kraken_bids.models.krakencoder.described_atlases import DESCRIPTION_NAME
-from kraken_bids.models.krakencoder.devices import resolve_device
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.reduction import Reduction
 from kraken_bids.parcellations import recognize_parcellation

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from kraken_bids.models.krakencoder.devices import Array
+from kraken_bids.models.devices import Array
 
 BITS = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
 """The eight bits of each byte."""

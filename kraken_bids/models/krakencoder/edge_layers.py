@@ -13,8 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.models.krakencoder.architecture import Linear
-from kraken_bids.models.krakencoder.devices import (
+from kraken_bids.models.devices import (
     Array,
     Device,
     Values,
@@ -25,6 +24,7 @@ from kraken_bids.models.krakencoder.devices import (
     to_numpy,
     widen,
 )
+from kraken_bids.models.krakencoder.architecture import Linear
 from kraken_bids.models.krakencoder.map_cache import MapCache
 from kraken_bids.models.krakencoder.reduction import Reduction
 

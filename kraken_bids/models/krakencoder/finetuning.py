@@ -11,9 +11,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.models.devices import CPU, to_numpy
 from kraken_bids.models.krakencoder.architecture import Linear, Weights
 from kraken_bids.models.krakencoder.changes import Changes, is_moved
-from kraken_bids.models.krakencoder.devices import CPU, to_numpy
 from kraken_bids.models.krakencoder.layers import Layers
 
 Matrix = NDArray[np.float64]

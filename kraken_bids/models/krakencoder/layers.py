@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.flavors import Flavor
+from kraken_bids.models.devices import Array, Device, Values, to_numpy
 from kraken_bids.models.krakencoder.architecture import Linear, Weights
-from kraken_bids.models.krakencoder.devices import Array, Device, Values, to_numpy
 from kraken_bids.models.krakencoder.edge_layers import (
     EdgeLayer,
     batch_size,

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.models.krakencoder.devices import Values, namespace
+from kraken_bids.models.devices import Values, namespace
 
 PUBLISHED_LOSS = "correye+enceye.w10+neidist+encdist.w10+mse.w1000+latentsimloss.w10000"
 LATENT_SIMILARITY = "latentsimloss"

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kraken_bids.models.krakencoder.devices import Values
+from kraken_bids.models.devices import Values
 
 KEPT_BYTES = 400_000_000
 """Memory for maps: those of one direction of the published model take 350 MB."""

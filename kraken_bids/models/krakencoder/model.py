@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.flavors import Flavor, find_flavor
+from kraken_bids.models.devices import CPU, Array, Device
 from kraken_bids.models.krakencoder.adaptation import (
     Adaptation,
     FlavorAdaptation,
@@ -23,7 +24,6 @@ from kraken_bids.models.krakencoder.checks import (
     check_same_subjects,
     to_array,
 )
-from kraken_bids.models.krakencoder.devices import CPU, Array, Device
 from kraken_bids.models.krakencoder.fusion import Selector, fuse
 from kraken_bids.models.krakencoder.layers import Layers
 from kraken_bids.models.krakencoder.map_cache import FEW_BYTES

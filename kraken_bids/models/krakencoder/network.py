@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kraken_bids.models.devices import Array, Values, to_numpy
 from kraken_bids.models.krakencoder.architecture import Architecture, Weights
-from kraken_bids.models.krakencoder.devices import Array, Values, to_numpy
 
 
 def on_arrays(layers: Callable[[Tensor], Tensor]) -> Callable[[Values], Values]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from kraken_bids.models.krakencoder.devices import Values, namespace
+from kraken_bids.models.devices import Values, namespace
 from kraken_bids.models.krakencoder.losses import PairWeights
 
 Pair = tuple["Rows", "Rows"]

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError, SettingsError
+from kraken_bids.models.devices import CPU, run_parts
 from kraken_bids.models.folds import deal_folds
 from kraken_bids.models.krakencoder.architecture import Weights
-from kraken_bids.models.krakencoder.devices import CPU, run_parts
 from kraken_bids.models.krakencoder.moments import Matrix, Moments
 from kraken_bids.models.krakencoder.pls_components import extract_components, extract_together
 from kraken_bids.models.krakencoder.pls_network import make_network

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.io.stored_rows import Rows
-from kraken_bids.models.krakencoder.devices import single_thread
+from kraken_bids.models.devices import single_thread
 
 Matrix = NDArray[np.float64]
 

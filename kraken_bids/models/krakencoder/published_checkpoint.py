@@ -13,8 +13,8 @@ from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.digests import compute_sha256
 from kraken_bids.io.pickles import read_torch_file
+from kraken_bids.models.devices import resolve_device
 from kraken_bids.models.krakencoder.architecture import Architecture, Weights
-from kraken_bids.models.krakencoder.devices import resolve_device
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.published_transforms import find_transforms, read_reductions
 from kraken_bids.models.krakencoder.reduction import Reduction

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.models.devices import Array
 from kraken_bids.models.krakencoder.architecture import Weights
-from kraken_bids.models.krakencoder.devices import Array
 from kraken_bids.models.krakencoder.layers import to_unit_length
 from kraken_bids.models.krakencoder.network import Network, on_arrays
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from kraken_bids.models.devices import Array
 from kraken_bids.models.krakencoder.architecture import Weights
-from kraken_bids.models.krakencoder.devices import Array
 
 
 class Workspace(threading.local):

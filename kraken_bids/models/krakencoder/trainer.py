@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import CheckpointError, ConnectomeError
+from kraken_bids.models.devices import namespace, resolve_device, to_numpy
 from kraken_bids.models.krakencoder.affine_steps import AffineSteps
 from kraken_bids.models.krakencoder.architecture import Architecture, Weights
-from kraken_bids.models.krakencoder.devices import namespace, resolve_device, to_numpy
 from kraken_bids.models.krakencoder.losses import weigh_losses
 from kraken_bids.models.krakencoder.recipe import EpochResult, TrainingData, TrainingSettings
 from kraken_bids.models.optimizer import GuardedAdamW

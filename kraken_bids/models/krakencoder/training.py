@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
-from kraken_bids.models.krakencoder.devices import resolve_device, to_numpy
+from kraken_bids.models.devices import resolve_device, to_numpy
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.recipe import EpochResult, TrainingData, TrainingSettings
 from kraken_bids.models.krakencoder.reduction import Reduction, fit_reduction

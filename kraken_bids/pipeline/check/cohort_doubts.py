@@ -6,8 +6,8 @@ from dataclasses import replace
 
 from kraken_bids.cohort.warned import Warned
 from kraken_bids.flavors import Flavor
+from kraken_bids.models.devices import single_thread
 from kraken_bids.models.krakencoder.adaptation import Adaptation
-from kraken_bids.models.krakencoder.devices import single_thread
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.scores.doubt_words import Doubt, check_certain, describe_doubts, name_rows
 from kraken_bids.scores.exchanged_flavors import list_exchanged_doubts

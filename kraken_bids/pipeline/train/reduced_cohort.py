@@ -13,7 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from kraken_bids.cohort.projections import Cohort
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
-from kraken_bids.models.krakencoder.devices import single_thread
+from kraken_bids.models.devices import single_thread
 from kraken_bids.models.krakencoder.reduction import Reduction, fit_reduction, parse_transform
 from kraken_bids.models.splits import Split
 from kraken_bids.pipeline.progress import Progress

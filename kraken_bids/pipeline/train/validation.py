@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.flavors import Flavor
+from kraken_bids.models.devices import single_thread
 from kraken_bids.models.krakencoder.architecture import Weights
-from kraken_bids.models.krakencoder.devices import single_thread
 from kraken_bids.models.krakencoder.reduced_predictions import ReducedPredictor
 from kraken_bids.pipeline.train.reduced_cohort import ReducedCohort, ReducedFlavor
 from kraken_bids.scores.component_metrics import (

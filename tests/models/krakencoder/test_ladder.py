@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy.stats import ortho_group
 
 from kraken_bids.flavors import parse_flavor
+from kraken_bids.models.devices import CPU
 from kraken_bids.models.krakencoder.architecture import Architecture, Weights
 from kraken_bids.models.krakencoder.changes import Changes, change_network
-from kraken_bids.models.krakencoder.devices import CPU
 from kraken_bids.models.krakencoder.finetuning import (
     DECODER,
     DECODER_BIAS,

@@ -12,8 +12,8 @@ import torch
 
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError
 from kraken_bids.flavors import parse_flavor
+from kraken_bids.models.devices import Device
 from kraken_bids.models.krakencoder.adaptation import fit_adaptation
-from kraken_bids.models.krakencoder.devices import Device
 from kraken_bids.models.krakencoder.edge_layers import CPU_BATCH, ROWS
 from kraken_bids.models.krakencoder.fusion import fuse
 from kraken_bids.models.krakencoder.model import Model

@@ -14,8 +14,8 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.models.devices import CPU, Device
 from kraken_bids.models.krakencoder.architecture import Architecture
-from kraken_bids.models.krakencoder.devices import CPU, Device
 from kraken_bids.models.krakencoder.edge_layers import CPU_BATCH, ROWS
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.network import Network

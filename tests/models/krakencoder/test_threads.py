@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from kraken_bids.models.krakencoder.devices import CPU, Device, run_parts, single_thread
+from kraken_bids.models.devices import CPU, Device, run_parts, single_thread
 
 N_THREADS = 3
 

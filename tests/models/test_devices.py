@@ -14,10 +14,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.models.krakencoder import devices, edge_layers
-from kraken_bids.models.krakencoder.adaptation import fit_adaptation
-from kraken_bids.models.krakencoder.checkpoint import write_model
-from kraken_bids.models.krakencoder.devices import (
+from kraken_bids.models import devices
+from kraken_bids.models.devices import (
     CPU,
     Device,
     resolve_device,
@@ -25,6 +23,9 @@ from kraken_bids.models.krakencoder.devices import (
     to_numpy,
     widen,
 )
+from kraken_bids.models.krakencoder import edge_layers
+from kraken_bids.models.krakencoder.adaptation import fit_adaptation
+from kraken_bids.models.krakencoder.checkpoint import write_model
 from kraken_bids.models.krakencoder.model import Model
 
 
