@@ -75,8 +75,9 @@ def pretrain_series(
     folder = PretrainingFolder(output, options.to_json())
     folder.check(resume=options.resume)
     store = gather_series(
-        sources, output, shortest=options.recipe.shortest, like=like, **options.reading
-    )
+        sources, output, shortest=options.recipe.shortest, like=like,
+        learns_times=True, **options.reading,
+    )  # fmt: skip
     people, split = _split_people(store, sources, options)
     parts = {part: [people[k] for k in getattr(split, part).tolist()] for part in PARTS}
     if folder.enter(store, parts):
@@ -177,8 +178,7 @@ def _read_weights(options: PretrainingOptions) -> tuple[SeriesNetwork | None, Se
         return None, None
     if options.weights.is_dir():
         model = read_series_model(options.weights)
-        # of another repetition time it may go on learning
-        network, like = model.network, replace(model.data, repetition_times=())
+        network, like = model.network, model.data
     else:
         network = read_published_network(options.weights)
         like = SeriesData(n_regions=network.architecture.n_regions, normalization=ZSCORE)

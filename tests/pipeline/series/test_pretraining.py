@@ -95,7 +95,7 @@ def test_an_interrupted_pretraining_ends_as_an_undisturbed_one(
 
 
 def test_weights_of_an_earlier_pretraining_are_gone_on_with(
-    files: list[str], tmp_path: Path
+    files: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = pretrain_series(files, tmp_path / "first", choose(n_steps=10))
     options = choose(n_steps=10, weights=tmp_path / "first")
@@ -112,6 +112,10 @@ def test_weights_of_an_earlier_pretraining_are_gone_on_with(
     assert (said["embedding"], said["n_layers"], said["dropout"]) == (16, 1, 0.3)
     with pytest.raises(SettingsError, match="--framework csm"):
         pretrain_series(files, tmp_path / "fourth", choose("bert", 10, weights=tmp_path / "first"))
+    slower = replace(options, reading={"repetition_time": 3.0})  # it may learn another time
+    fifth = pretrain_series(files, tmp_path / "fifth", slower)
+    assert "repetition time 3 s: the model has learned from 2 s so far" in caplog.text
+    assert fifth.data.repetition_times == (3.0,)
 
 
 def test_released_weights_are_given_series_of_their_regions(tmp_path: Path) -> None:
