@@ -69,7 +69,9 @@ class Objective:
     def __init__(self, runs: Runs, recipe: SeriesRecipe) -> None:
         self._runs, self._recipe = runs, recipe
         _check_runs(runs, recipe)
-        self._others = _list_others(runs) if recipe.is_paired else []
+        # of the same repetition time: another one would tell
+        times, self._time_of = np.unique(runs.repetition_times, return_inverse=True)
+        self._alike = [np.flatnonzero(self._time_of == k) for k in range(len(times))]
 
     def draw(self, rng: np.random.Generator) -> Tokens:
         """Draw a batch."""
@@ -93,10 +95,10 @@ class Objective:
         gaps = np.minimum(rng.integers(*recipe.gaps, n, endpoint=True), sizes - 2)
         halves = (sizes - gaps) // 2
         is_next = rng.random(n) < 0.5
-        is_next |= [not self._others[run].size for run in runs.tolist()]
+        is_next |= [len(self._alike[k]) == 1 for k in self._time_of[runs]]
         seconds, behind = runs.copy(), firsts + halves + gaps
         for k in np.flatnonzero(~is_next).tolist():
-            seconds[k] = rng.choice(self._others[runs[k]])
+            seconds[k] = self._draw_other(rng, runs[k])
             halves[k] = min(halves[k], self._runs.n_volumes[seconds[k]])
             behind[k] = rng.integers(0, self._runs.n_volumes[seconds[k]] - halves[k] + 1)
         pairs = self._read(
@@ -109,6 +111,13 @@ class Objective:
             return mask_volumes(pairs, volumes <= max(recipe.masking_rate, volumes.min()), labels)
         regions = rng.random((n, pairs.values.shape[1]))
         return mask_regions(pairs, regions <= max(recipe.masking_rate, regions.min()), labels)
+
+    def _draw_other(self, rng: np.random.Generator, run: np.intp) -> np.intp:
+        """Draw another run of the same repetition time."""
+        alike = self._alike[self._time_of[run]]
+        place = rng.integers(len(alike) - 1)
+        other: np.intp = alike[place + (alike[place] >= run)]
+        return other
 
     def _read(self, runs: Indices, firsts: Indices, sizes: Indices) -> Sequences:
         owners = runs.tolist()
@@ -178,10 +187,3 @@ def _check_runs(runs: Runs, recipe: SeriesRecipe) -> None:
         )
     for n_volumes, time in {*zip(runs.n_volumes.tolist(), runs.repetition_times, strict=True)}:
         find_time_ids(min(n_volumes, recipe.longest), time)
-
-
-def _list_others(runs: Runs) -> list[Indices]:
-    """List the runs of the same repetition time as each run: another one would tell."""
-    times = np.array(runs.repetition_times)
-    everyone = np.arange(len(times))
-    return [np.flatnonzero((times == time) & (everyone != k)) for k, time in enumerate(times)]
