@@ -222,4 +222,4 @@ def _split_people(
 
 
 def _find_runs(store: SeriesStore, people: Sequence[str]) -> NDArray[np.intp]:
-    return np.flatnonzero([run.subject in {*people} for run in store.runs])
+    return np.flatnonzero(np.isin([run.subject for run in store.runs], people))
