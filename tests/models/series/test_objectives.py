@@ -169,6 +169,27 @@ def test_volumes_that_do_not_count_are_never_asked_for(counted: NDArray[np.bool_
         assert tokens.values[tokens.scored_rows].any(axis=1).all()
 
 
+def test_a_second_half_that_does_not_follow_is_of_any_other_run_of_the_same_time() -> None:
+    """Each such run comes; where there is none, halves always follow each other."""
+    times = [3.0, 2.0, 3.0, 1.0, 2.0, 3.0]
+    values = [np.full((40, N_REGIONS), k, np.float32) for k in range(6)]
+    runs = Runs(np.full(6, 40), times, values.__getitem__)
+    objective, rng = Objective(runs, choose_recipe("small", "bert")), np.random.default_rng(4)
+    found = set()
+    for _ in range(30):
+        tokens = objective.draw(rng)
+        assert tokens.is_next is not None
+        assert tokens.sequences.runs is not None
+        pairs = tokens.sequences.runs.reshape(-1, 2)[tokens.is_next == 0]
+        found |= {(int(one), int(two)) for one, two in pairs}
+    assert found == {
+        (one, two)
+        for one in range(6)
+        for two in range(6)
+        if one != two and times[one] == times[two]
+    }
+
+
 def test_traced_intermediates_are_those_of_the_reconstruction() -> None:
     tokens, network = (
         mask_causally(draw_pairs(6, 4), np.array([3, 1])),
