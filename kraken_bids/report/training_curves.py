@@ -51,6 +51,8 @@ def draw_curves(
         left, top = 50 + column * (PANEL[0] + GAP[0]), LEGEND + 32 + row * (PANEL[1] + GAP[1])
         axes = theme.add_box(figure, left, top, *PANEL)
         theme.style_axes(axes, x_label=x_label)
+        whole = theme.ticker.MaxNLocator("auto", steps=[1, 2, 5, 10], integer=True)
+        axes.xaxis.set_major_locator(whole)
         lines |= _draw_panel(axes, panel, best_epoch)
     if lines:  # none where nothing was validated and there were no epochs
         figure.legend(
