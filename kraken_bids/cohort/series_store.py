@@ -19,13 +19,15 @@ from kraken_bids.io.files import explaining_writes, make_folder
 from kraken_bids.models.series.data_description import SeriesData
 
 ITEM = np.dtype(np.float32).itemsize
+MOST_MAPPED = 256
+"""Parts of the file that are mapped at once: each holds a file open, of which 1 024 may be."""
 
 
 class SeriesStore:
     """Runs in a file of float32 rows, which vanishes with the process.
 
-    Memory does not grow with the runs: the pages of a run are let go with the array that
-    :meth:`values` gives.
+    Memory does not grow with the runs: the pages of a run are let go with the arrays that
+    :meth:`values` gives, of many runs with those of the few that are mapped together.
 
     Parameters
     ----------
@@ -48,6 +50,9 @@ class SeriesStore:
         self._file, self._kept, self._data = os.open(path, os.O_RDONLY), tuple(kept), data
         weakref.finalize(self, os.close, self._file)
         self.runs = tuple(runs)
+        self._mapped: weakref.WeakValueDictionary[int, NDArray[np.float32]] = (
+            weakref.WeakValueDictionary()
+        )
 
     @property
     def regions(self) -> tuple[str, ...]:
@@ -69,8 +74,20 @@ class SeriesStore:
 
         Volumes that do not count hold the mean of each region over those that do.
         """
-        own = self.runs[run]
-        start, n_values = own.start * self.n_regions * ITEM, own.n_volumes * self.n_regions
+        n_parts = min(MOST_MAPPED, len(self.runs))
+        part = run * n_parts // len(self.runs)
+        first, last = (-(-k * len(self.runs) // n_parts) for k in (part, part + 1))
+        values = self._mapped.get(part)
+        if values is None:
+            values = self._mapped[part] = self._map(self.runs[first], self.runs[last - 1])
+        own, start = self.runs[run], self.runs[first].start
+        flat = values[(own.start - start) * self.n_regions :][: own.n_volumes * self.n_regions]
+        return flat.reshape(own.n_volumes, self.n_regions)
+
+    def _map(self, first: SeriesRun, last: SeriesRun) -> NDArray[np.float32]:
+        """Map the values of consecutive runs, in one row."""
+        start = first.start * self.n_regions * ITEM
+        n_values = (last.start + last.n_volumes - first.start) * self.n_regions
         before = start % mmap.ALLOCATIONGRANULARITY
         pages = mmap.mmap(
             self._file,
@@ -78,8 +95,7 @@ class SeriesStore:
             access=mmap.ACCESS_READ,
             offset=start - before,
         )
-        rows = np.frombuffer(pages, np.float32, n_values, before)
-        return rows.reshape(own.n_volumes, self.n_regions)
+        return np.frombuffer(pages, np.float32, n_values, before)
 
     def kept(self, run: int) -> NDArray[np.bool_]:
         """Say which volumes of a run count [n_volumes]."""

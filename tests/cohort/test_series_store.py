@@ -207,17 +207,31 @@ def test_a_folder_that_cannot_be_written_to_is_said(
         gather([path], tmp_path)
 
 
+def count_mapped() -> int:
+    if not Path("/proc/self/maps").exists():
+        pytest.skip("needs /proc")
+    return Path("/proc/self/maps").read_text(encoding="utf-8").count(".series-")
+
+
 def test_pages_of_a_run_are_let_go_with_its_array(tmp_path: Path) -> None:
     for k in range(3):
         np.save(tmp_path / f"sub-{k}.npy", simulate(5000, 200, k))
     store = gather(sorted(tmp_path.glob("*.npy")), tmp_path, repetition_time=2.0)
-
-    def count_mapped() -> int:
-        return Path("/proc/self/maps").read_text(encoding="utf-8").count(".series-")
-
-    if not Path("/proc/self/maps").exists():
-        pytest.skip("needs /proc")
     values = [store.values(k) for k in range(3)]
     assert count_mapped() == 3
     del values
+    assert count_mapped() == 0
+
+
+def test_runs_of_any_number_may_be_held_at_once(tmp_path: Path) -> None:
+    """And trials of one run, though every mapped part holds a file open."""
+    values = np.random.default_rng(0).standard_normal((700, 5, 3)).astype(np.float32)
+    np.save(tmp_path / "sub-01.npy", values)
+    store = gather([tmp_path / "sub-01.npy"], tmp_path, repetition_time=2.0, normalization="none")
+    held = [store.values(k)[start:] for k in range(700) for start in (0, 2)]
+    assert count_mapped() <= 256
+    for k in range(700):
+        np.testing.assert_array_equal(held[2 * k], values[k])
+        np.testing.assert_array_equal(held[2 * k + 1], values[k, 2:])
+    del held
     assert count_mapped() == 0
