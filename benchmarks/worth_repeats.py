@@ -1,12 +1,13 @@
 """One synthetic cohort judged as the package judges a real one, beside what is true of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import r2_score
 from worth_cohorts import SyntheticCohort, make_cohort
 from worth_population import SOURCE_OF, count_regions, make_population
+from worth_slopes import judge_slopes
 
 from kraken_bids.connectome.edge_groups import EdgeGroups, group_edges
 from kraken_bids.flavors import Flavor
@@ -25,7 +26,6 @@ from kraken_bids.scores.calibrated_scores import judge_held_out
 from kraken_bids.scores.covariates import encode_covariates
 from kraken_bids.scores.discordance import ControlRegression, measure_residuals
 from kraken_bids.scores.inner_products import multiply_rows
-from kraken_bids.scores.pooled_estimates import pool_estimates
 from kraken_bids.scores.resampling import Kinship
 from kraken_bids.scores.second_measurements import compare_twice
 from kraken_bids.scores.significance import compare, score_comparison
@@ -280,25 +280,3 @@ def judge_imputation(cohort: SyntheticCohort, target: Flavor, seed: int) -> Figu
         for covariate in ("age", "score")
     }
     return found
-
-
-def judge_slopes(
-    cohort: SyntheticCohort, target: Flavor, draws: Floats, covariate: str
-) -> Mapping[str, float]:
-    """Share of the edges whose interval holds the true slope, and how much of it is found."""
-    x = cohort.covariates[covariate]
-    design = np.column_stack([np.ones(len(x)), x])
-    inverse = np.linalg.inv(design.T @ design)
-    slopes, variances = [], []
-    for edges in draws:
-        fit = inverse @ design.T @ edges
-        left = ((edges - design @ fit) ** 2).sum(axis=0) / (len(x) - 2)
-        slopes.append(fit[1])
-        variances.append(left * inverse[1, 1])
-    found = pool_estimates(slopes, variances, dof=len(x) - 2)
-    true = cohort.population.slope_on(target, covariate)
-    square = float(true @ true)
-    return {
-        "covers": float(((found.low <= true) & (true <= found.high)).mean()),
-        "found": float(found.estimate @ true) / square if square > 0 else float("nan"),
-    }
