@@ -1,4 +1,4 @@
-"""Region series of many runs in one file of rows, which is mapped into memory run by run."""
+"""Region series of many runs in one file of rows, parts of which are mapped into memory."""
 
 import mmap
 import os
@@ -27,7 +27,7 @@ class SeriesStore:
     """Runs in a file of float32 rows, which vanishes with the process.
 
     Memory does not grow with the runs: the pages of a run are let go with the arrays that
-    :meth:`values` gives, of many runs with those of the few that are mapped together.
+    :meth:`values` gives. Where there are many runs, a few are mapped and let go together.
 
     Parameters
     ----------
