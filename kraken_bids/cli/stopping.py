@@ -23,6 +23,10 @@ PATIENCE_S = 4.0
 """Time that a command has to end by itself once it was told to."""
 
 
+GRACE_S = 0.5
+"""Time more until the system ends it, where Python is taking itself down and runs no thread."""
+
+
 ASK_AGAIN_S = 0.1
 """Time until it is told again, where Python passed over the first one."""
 
@@ -52,6 +56,7 @@ def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     if Path(sys.argv[0]).stem in COMMANDS:  # else somebody else's process, a notebook perhaps
         with suppress(RuntimeError):  # no thread can be had
             threading.Thread(target=_end_at_last, args=(number,), daemon=True).start()
+        _have_the_system_end_it(PATIENCE_S + GRACE_S)
         sys.unraisablehook = partial(_ask_again, number)
     if number == signal.SIGINT:
         raise KeyboardInterrupt
@@ -65,6 +70,12 @@ def _ask_again(number: int, passed_over: "sys.UnraisableHookArgs") -> None:
             threading.Timer(ASK_AGAIN_S, os.kill, (os.getpid(), number)).start()
     else:
         sys.__unraisablehook__(passed_over)
+
+
+def _have_the_system_end_it(seconds: float) -> None:
+    """Have the system end this process after a time; nothing in Python can delay that."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
 
 
 def _end_at_last(number: int) -> None:

@@ -116,6 +116,29 @@ time.sleep(60)
     assert done.returncode == 128 + number
 
 
+def test_a_command_that_hangs_in_its_own_end_is_ended_by_the_system() -> None:
+    """Once Python takes itself down, its threads stand still, and nothing of ours runs."""
+    script = f"""
+import os, sys, time
+from kraken_bids.cli import stopping
+
+class Slow:
+    sleep = staticmethod(time.sleep)
+    def __del__(self):
+        self.sleep(60)
+
+sys.argv = ["/usr/bin/kraken-bids"]
+stopping.PATIENCE_S = stopping.GRACE_S = 0.2
+stopping.end_cleanly_when_stopped()
+slow = Slow()
+os.kill(os.getpid(), {int(signal.SIGTERM)})
+time.sleep(60)
+"""
+    done = subprocess.run([sys.executable, "-c", script], check=False)
+
+    assert done.returncode == -signal.SIGALRM
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_error_lost_in_a_destructor_is_raised_again_without_a_traceback(number: int) -> None:
     """The signal arrives while an object is being freed."""
