@@ -88,6 +88,20 @@ def test_pictures_are_drawn_again_only_where_labels_changed(app: Any) -> None:
     assert lost.exists()
 
 
+def test_only_what_is_measured_is_drawn_however_often_it_is_run(app: Any) -> None:
+    """A tractogram that no flavor asked for has no picture, in a second run neither."""
+    few = ["FCcorr_fs86_hpf", "SCifod2act_fs86_volnorm"]
+    app.participant("--participant-label", "01", flavors=few)
+    folder = app.out / "sub-01" / "figures"
+    first = {path.name for path in folder.glob("*registration*")}
+
+    app.participant("--participant-label", "01", flavors=few)
+
+    assert {path.name for path in folder.glob("*registration*")} == first
+    assert not any("sdstream" in name for name in first)
+    assert len(first) == 2
+
+
 def test_a_broken_background_costs_the_picture_only(app: Any) -> None:
     """The connectomes are measured all the same, and the log says what is missing."""
     app.copy_bids("01")

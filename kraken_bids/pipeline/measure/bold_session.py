@@ -88,13 +88,18 @@ def group_runs(session: SessionInputs) -> Iterator[RunGroup]:
             yield RunGroup(task, space, tuple(runs), runs[0].labels)
 
 
-def _plan_group(task: SessionTask, group: RunGroup) -> tuple[list[Flavor], dict[Path, str], str]:
-    """Flavors of a group that are asked for, their files' digests, and that without saved λ."""
-    flavors = [
+def list_group_flavors(task: SessionTask, group: RunGroup) -> list[Flavor]:
+    """List the flavors of runs that belong together that a session is asked for."""
+    return [
         f
         for f in list_flavors(group.atlases)
         if f.group == "FC" and task.wants(f) and all(can_give(run, f) for run in group.runs)
     ]
+
+
+def _plan_group(task: SessionTask, group: RunGroup) -> tuple[list[Flavor], dict[Path, str], str]:
+    """Flavors of a group that are asked for, their files' digests, and that without saved λ."""
+    flavors = list_group_flavors(task, group)
     digest = task.digest("functional", _list_files(group), task.settings.functional)
     output, given = task.settings.data.output_dir, task.settings.functional.pcorr_lambda
     saved = read_saved_ridges(output)

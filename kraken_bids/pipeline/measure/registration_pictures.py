@@ -19,10 +19,11 @@ from kraken_bids.io.files import atomic_path, is_whole_png
 from kraken_bids.io.images import read_image, read_labels
 from kraken_bids.io.tractograms import open_tractogram
 from kraken_bids.parcellations import Parcellation
-from kraken_bids.pipeline.measure.bold_session import group_runs
+from kraken_bids.pipeline.measure.bold_session import group_runs, list_group_flavors
 from kraken_bids.pipeline.measure.functional_connectomes import RunGroup
 from kraken_bids.pipeline.measure.label_grids import Affine, Labels, read_regions, read_steps
 from kraken_bids.pipeline.measure.tasks import SessionTask
+from kraken_bids.pipeline.measure.tractogram_session import list_tractogram_flavors
 from kraken_bids.report.sections.registration import Look, count_columns, draw_registration
 
 logger = logging.getLogger(__name__)
@@ -39,7 +40,9 @@ Row = tuple[str, Slices, Sequence[NDArray[np.integer]], Sequence[NDArray[np.floa
 
 
 def draw_registration_pictures(task: SessionTask) -> None:
-    """Draw how labels lie on the images of a session; pictures newer than the labels stay.
+    """Draw how labels lie on the images that connectomes are measured from.
+
+    Pictures newer than the labels stay.
 
     One that cannot be drawn is said in the log and left out: measuring does not need it.
     """
@@ -54,7 +57,8 @@ def draw_registration_pictures(task: SessionTask) -> None:
 def _draw_functional(task: SessionTask, known: dict[Path, Image]) -> None:
     output = task.settings.data.output_dir
     for group in group_runs(task.session):
-        for k, parcellation in enumerate(group.labels):
+        wanted = {flavor.parcellation for flavor in list_group_flavors(task, group)}
+        for k, parcellation in enumerate(name for name in group.labels if name in wanted):
             source = labels_path(output, group.entities, parcellation)
             target = registration_path(output, group.entities, parcellation)
             if not source.exists() or _is_drawn(task, target, source):
@@ -87,7 +91,8 @@ def _list_backgrounds(
 def _draw_structural(task: SessionTask, known: dict[Path, Image]) -> None:
     regions_of: dict[LabelImage, tuple[Labels, Affine, Sequence[Step]]] = {}
     for tracts in task.session.tractographies:
-        parcellation = next(iter(tracts.labels), None)
+        wanted = {flavor.parcellation for flavor in list_tractogram_flavors(task, tracts)}
+        parcellation = next((name for name in tracts.labels if name in wanted), None)
         if parcellation is None:
             continue
         entities = {**tracts.entities, "space": tracts.space}

@@ -120,10 +120,8 @@ def plan_structural(task: SessionTask) -> dict[Path, str]:
     }
 
 
-def _plan_tractogram(
-    task: SessionTask, tracts: Tractography
-) -> tuple[list[Flavor], list[Path], str]:
-    """Flavors of a tractogram that are asked for, their files, and the digest of all of them."""
+def list_tractogram_flavors(task: SessionTask, tracts: Tractography) -> list[Flavor]:
+    """List the flavors of a tractogram that a session is asked for, further edges among them."""
     flavors = [
         flavor
         for flavor in list_flavors(tracts.labels, processings=METRICS)
@@ -131,8 +129,15 @@ def _plan_tractogram(
         and task.wants(flavor)
         and (tracts.weights is not None or not takes_weights(flavor.processing))
     ]
+    return flavors + list_further(task, tracts, MEASURES[tracts.algorithm], find_scalars(task))
+
+
+def _plan_tractogram(
+    task: SessionTask, tracts: Tractography
+) -> tuple[list[Flavor], list[Path], str]:
+    """Flavors of a tractogram that are asked for, their files, and the digest of all of them."""
+    flavors = list_tractogram_flavors(task, tracts)
     scalars = find_scalars(task)
-    flavors += list_further(task, tracts, MEASURES[tracts.algorithm], scalars)
     files = [tracts.tracks, tracts.weights, tracts.mu, *scalars.values()]
     files += [path for image in tracts.labels.values() for path in image.files]
     digest = task.digest("structural", files, task.settings.structural)
