@@ -12,7 +12,12 @@ from kraken_bids.flavors import Flavor, list_flavors, parse_flavor, suggest
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.part_settings import PartSettings
 from kraken_bids.run_settings import RunSettings
-from kraken_bids.setting_checks import check_choice, check_range, check_ranges
+from kraken_bids.setting_checks import (
+    check_adaptation_options,
+    check_choice,
+    check_range,
+    check_ranges,
+)
 from kraken_bids.worth_settings import WorthSettings
 
 Denoise = Literal[
@@ -207,6 +212,12 @@ class PredictionSettings:
     """Labels, or one ``participants.tsv`` query such as ``group==control``; empty: everyone."""
     adaptation_min_subjects: int = 10
     """Fewest subjects from which ``auto`` fits an adaptation, or takes a saved one."""
+    adaptation_by: str = ""
+    """Column of ``participants.tsv`` that names sites, each adapted by itself; empty: none."""
+    adaptation_covariates: tuple[str, ...] = ()
+    """Columns of it whose effects are kept: a site's mean is of people who are alike in them."""
+    adaptation_mean: tuple[str, ...] = ()
+    """Mean connectomes of this site, ``FLAVOR=FILE``, to adapt to in place of a cohort's."""
     sources: tuple[str, ...] = DEFAULT_SOURCES
     """Fusions and flavors to predict from."""
     targets: tuple[Flavor, ...] = ()
@@ -221,6 +232,13 @@ class PredictionSettings:
         check_choice("--adaptation-mode", self.adaptation_mode, ADAPTATION_MODES)
         check_choice("--output-format", self.output_format, OUTPUT_FORMATS)
         check_ranges(self, adaptation_min_subjects=(1, 1e9, "subjects"))
+        check_adaptation_options(
+            self.adaptation_by,
+            self.adaptation_covariates,
+            self.adaptation_mean,
+            mode=self.adaptation_mode,
+            given=self.adaptation,
+        )
         for source in self.sources:
             if source not in (*DEFAULT_SOURCES, "each"):
                 parse_flavor(source)

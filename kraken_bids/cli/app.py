@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from kraken_bids import __version__
+from kraken_bids.cli.adaptation_options import adaptation_options
 from kraken_bids.cli.analysis_options import analysis_options, check_analysis_options
 from kraken_bids.cli.app_settings import read_settings
 from kraken_bids.cli.bold_options import bold_options
@@ -23,7 +24,6 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import make_folder
 from kraken_bids.logs import start_terminal_log
 from kraken_bids.settings import (
-    ADAPTATION_MODES,
     DEFAULT_ATLASES,
     DEFAULT_SOURCES,
     OUTPUT_FORMATS,
@@ -140,35 +140,7 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
 @click.option(
     "--transforms", cls=ListOption, metavar="FILE ...", help="Transform files of a .pt model."
 )
-@click.option(
-    "--adaptation",
-    default="auto",
-    show_default=True,
-    metavar="auto|none|FILE",
-    help="Mean-shift adaptation to this site's data.",
-)
-@click.option(
-    "--adaptation-mode",
-    type=click.Choice(ADAPTATION_MODES),
-    default="meanfit+meanshift",
-    show_default=True,
-    help="How it is fitted: slope and intercept between the two means (meanfit), their difference "
-    "(meanshift), or one after the other.",
-)
-@click.option(
-    "--adaptation-subjects",
-    cls=ListOption,
-    metavar="LABEL ...|QUERY",
-    help="Who is fitted on: labels, or a participants.tsv query such as group==control  [all]",
-)
-@click.option(
-    "--adaptation-min-subjects",
-    type=int,
-    default=10,
-    show_default=True,
-    metavar="N",
-    help="Fewest subjects that an adaptation is fitted on.",
-)
+@adaptation_options
 @click.option(
     "--sources",
     cls=ListOption,

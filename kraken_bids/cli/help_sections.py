@@ -24,6 +24,7 @@ SECTIONS = {
     ),
     "Adaptation to this site": (
         *("adaptation", "adaptation_mode", "adaptation_subjects", "adaptation_min_subjects"),
+        *("adaptation_by", "adaptation_covariates", "adaptation_mean"),
     ),
     "What predictions are worth": (
         *("calibrate", "interval_coverage", "families", "controls", "covariates", "impute"),

@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from kraken_bids.bids.participants import PARTICIPANT, read_participants
 from kraken_bids.cohort.from_dataset import Member
@@ -117,6 +118,50 @@ def read_participant_table(data: DataSettings, option: str) -> ParticipantTable:
             "there, or do without its columns."
         )
     return ParticipantTable(option, read_participants(path))
+
+
+def find_participant_table(
+    folders: Sequence[Path], names: Sequence[str], option: str
+) -> ParticipantTable:
+    """Read the first ``participants.tsv`` of some datasets that has all columns.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Datasets, or tables by their own name; those that are not there are passed over.
+    names : sequence of str
+        Columns.
+    option : str
+        That asks for it, for messages.
+
+    Raises
+    ------
+    InputError
+        If there is no table, or it cannot be read.
+    SettingsError
+        If none has the columns.
+    """
+    paths = [one if one.is_file() else one / TABLE for one in dict.fromkeys(folders)]
+    found = {path: read_participants(path) for path in paths if path.is_file()}
+    for path, rows in found.items():
+        if rows and {PARTICIPANT, *names} <= set(rows[0]):
+            logger.info("%s: %s of %s", option, ", ".join(names), path)
+            return ParticipantTable(option, rows)
+    if not found:
+        looked = ", ".join(str(path) for path in paths) or f"no {TABLE}"
+        raise InputError(
+            f"{option}: expected a {TABLE} with {', '.join(names)}; found none (looked for "
+            f"{looked}). Put one into BIDS_DIR or OUTPUT_DIR, or give --participants FILE."
+        )
+    columns = [name for rows in found.values() for name in (rows[0] if rows else ())]
+    lacking = [name for name in names if name not in columns] or list(names)
+    have = "; ".join(
+        f"{path} has {', '.join(rows[0]) if rows else 'no rows'}" for path, rows in found.items()
+    )
+    raise SettingsError(
+        f"{option}: expected the columns {', '.join((PARTICIPANT, *names))} in one table; found "
+        f"none with {', '.join(lacking)} ({have}).{suggest(lacking[0], columns)}"
+    )
 
 
 @dataclass(frozen=True)

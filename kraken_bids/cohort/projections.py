@@ -12,7 +12,7 @@ from kraken_bids.cohort.edge_mean import EdgeMean
 from kraken_bids.cohort.read_ahead import read_ahead
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
-from kraken_bids.models.krakencoder.adaptation import Adaptation, FlavorAdaptation
+from kraken_bids.models.krakencoder.adaptation import FlavorAdaptation
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.scores.column_check import ColumnCheck, sum_columns
 from kraken_bids.scores.plausibility import InputCheck
@@ -174,7 +174,7 @@ class _FlavorReader:
     def take_rows(self, rows: EdgeRows, left: Sequence[int]) -> None:
         """Project connectomes block by block; the next is read while one is multiplied."""
         blocks = (
-            (start, self._fill(start, rows.read(start, stop))) for start, stop in _list_runs(left)
+            (start, self._fill(start, rows.read(start, stop))) for start, stop in list_runs(left)
         )
         for start, block in read_ahead(blocks):
             projected = self._model.project(self._flavor, block)
@@ -206,51 +206,14 @@ class _FlavorReader:
         return filled
 
 
-def _list_runs(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """Start and stop of rows that follow each other, BLOCK at most."""
+def list_runs(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """List start and stop of rows that follow each other, :data:`BLOCK` at most."""
     start = 0
     for place in range(1, len(rows) + 1):
         is_end = place == len(rows) or rows[place] != rows[place - 1] + 1
         if is_end or place - start == BLOCK:
             yield rows[start], rows[place - 1] + 1
             start = place
-
-
-def encode_cohort(
-    model: Model, projected: Projected, adaptation: Adaptation | None
-) -> dict[Flavor, NDArray[np.float32]]:
-    """Latents ``[n_subjects, n_latent]`` of every flavor; NaN where a subject lacks it.
-
-    Connectomes with missing regions, and those of a transform that is not affine, are read again,
-    since they can be adapted only now.
-
-    Raises
-    ------
-    CheckpointError
-        If the adaptation lacks a flavor that somebody has.
-    """
-    return {flavor: _encode(model, projected, flavor, adaptation) for flavor in projected.found}
-
-
-def _encode(
-    model: Model, projected: Projected, flavor: Flavor, adaptation: Adaptation | None
-) -> NDArray[np.float32]:
-    found = projected.found[flavor]
-    is_anybody = bool(np.isfinite(found.rows).any())
-    fit = adaptation.of(flavor) if adaptation and is_anybody else None
-    if fit is None or fit.mode == "none":
-        return model.encode_projected(flavor, found.rows)
-    is_affine = model.reductions[flavor].is_affine
-    rows = model.adapt_projected(flavor, found.rows, fit) if is_affine else found.rows
-    latents = model.encode_projected(flavor, rows)
-    for index in sorted(found.reread):
-        edges = projected.cohort.rows[flavor].read(index, index + 1)
-        if np.isnan(edges).all():  # it was there, and cannot be read any more
-            latents[index] = np.nan
-            continue
-        edges = fill_missing(edges, model.training_means().get(flavor), fit)
-        latents[index] = model.encode_judged(flavor, edges, adaptation)[0]
-    return latents
 
 
 def fill_missing(

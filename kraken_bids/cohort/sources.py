@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from kraken_bids.cohort.warned import Warned
 from kraken_bids.flavors import Flavor
-from kraken_bids.models.krakencoder.adaptation import Adaptation
+from kraken_bids.models.krakencoder.adaptation import Adaptation, FlavorAdaptation
+from kraken_bids.models.krakencoder.adapted_sites import SiteAdaptation
 from kraken_bids.models.krakencoder.fusion import Selector, count_inputs, fuse, parse_selector
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.settings import Settings
@@ -173,11 +174,27 @@ class PredictionPlan:
     @cached_property
     def adapted(self) -> list[tuple[object, ...]]:
         """What tells one adaptation from another, for digests."""
-        fits = {} if self.adaptation is None else self.adaptation.flavors
-        return [
-            (flavor.name, fit.mode, fit.b0, fit.b1, fit.n_subjects, float(fit.mean_new.sum()))
-            for flavor, fit in sorted(fits.items())
-        ]
+        sites = self.adaptation.sites if isinstance(self.adaptation, SiteAdaptation) else {}
+        by_site = [(site, *row) for site in sorted(sites) for row in _tell_fits(sites[site])]
+        return [*_tell_fits(self.adaptation), *by_site]
+
+    def tell_adaptation(self, label: str) -> list[tuple[object, ...]]:
+        """Tell the adaptation of a session from others, for digests."""
+        if not isinstance(self.adaptation, SiteAdaptation):
+            return self.adapted
+        return [(self.adaptation.column,), *_tell_fits(self.adaptation.of_session(label))]
+
+    def fits_of(self, label: str) -> Mapping[Flavor, FlavorAdaptation]:
+        """Give the fits that adapt a session, by flavor."""
+        own = None if self.adaptation is None else self.adaptation.of_session(label)
+        return {} if own is None else own.flavors
+
+    def tell_site(self, label: str) -> dict[str, str]:
+        """Tell the site of a session in its sidecars, where each site is adapted by itself."""
+        if not isinstance(self.adaptation, SiteAdaptation):
+            return {}
+        site = self.adaptation.site_of.get(label) or "n/a"
+        return {"AdaptationBy": self.adaptation.column, "AdaptationSite": site}
 
     @property
     def written_sources(self) -> tuple[Source, ...]:
@@ -198,3 +215,10 @@ class PredictionPlan:
                 for index, edges in zip(rows, predicted, strict=True):
                     decoded[index][source.name, target] = edges
         return decoded
+
+
+def _tell_fits(adaptation: Adaptation | None) -> list[tuple[object, ...]]:
+    return [
+        (flavor.name, fit.mode, fit.b0, fit.b1, fit.n_subjects, float(fit.mean_new.sum()))
+        for flavor, fit in sorted(adaptation.flavors.items() if adaptation else ())
+    ]

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
+from kraken_bids.cohort.encoding import encode_cohort
 from kraken_bids.cohort.from_files import open_connectomes
 from kraken_bids.cohort.output_checks import check_no_input
-from kraken_bids.cohort.projections import Cohort, encode_cohort, project_cohort
+from kraken_bids.cohort.projections import Cohort, project_cohort
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError, SettingsError
 from kraken_bids.io.files import make_folder
 from kraken_bids.models.krakencoder.checkpoint import write_model
@@ -33,7 +34,7 @@ from kraken_bids.pipeline.check.cohort_doubts import refuse_or_warn
 from kraken_bids.pipeline.file_predictions import project_source
 from kraken_bids.pipeline.model_files import check_model_output, read_with_hashes
 from kraken_bids.pipeline.model_training import find_families, read_atlas_tables
-from kraken_bids.pipeline.predict.choice_of_adaptation import choose_for_files
+from kraken_bids.pipeline.predict.adaptation_of_files import choose_for_files
 from kraken_bids.pipeline.predict.prediction_options import PredictionOptions
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.train.held_out_latents import LatentMatch, judge_latents

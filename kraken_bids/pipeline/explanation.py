@@ -25,7 +25,7 @@ from kraken_bids.parcellations import Parcellation
 from kraken_bids.pipeline.check.cohort_doubts import refuse_or_warn
 from kraken_bids.pipeline.explained_scores import ScoreOptions, find_regions, make_score
 from kraken_bids.pipeline.file_predictions import keep_known, open_adaptation, project_source
-from kraken_bids.pipeline.predict.choice_of_adaptation import choose_for_files
+from kraken_bids.pipeline.predict.adaptation_of_files import choose_for_files
 from kraken_bids.pipeline.predict.prediction_options import AUTO, PredictionOptions
 
 logger = logging.getLogger(__name__)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.cohort.decoding import CohortPredictions, list_predictions
+from kraken_bids.cohort.encoding import encode_cohort
 from kraken_bids.cohort.from_files import open_connectomes
 from kraken_bids.cohort.latent_inputs import are_latents, open_latents
 from kraken_bids.cohort.output_checks import SAVED, check_no_input
@@ -21,21 +22,22 @@ from kraken_bids.cohort.prediction_archives import (
     write_predictions,
 )
 from kraken_bids.cohort.prediction_dataset import write_prediction_tables
-from kraken_bids.cohort.projections import Cohort, Projected, encode_cohort, project_cohort
+from kraken_bids.cohort.projections import Cohort, Projected, project_cohort
 from kraken_bids.cohort.sources import build_source
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor, suggest
 from kraken_bids.models.krakencoder.adaptation import Adaptation, parse_mode
+from kraken_bids.models.krakencoder.adapted_sites import SiteAdaptation
 from kraken_bids.models.krakencoder.fusion import Selector, parse_selectors
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.saved_adaptation import list_adaptation_files
 from kraken_bids.pipeline.check.cohort_doubts import refuse_or_warn, warn_of_adaptation
-from kraken_bids.pipeline.predict.choice_of_adaptation import (
-    choose_for_files,
-    read_given_adaptation,
-)
+from kraken_bids.pipeline.predict.adaptation_of_files import choose_for_files
+from kraken_bids.pipeline.predict.choice_of_adaptation import read_given_adaptation
+from kraken_bids.pipeline.predict.given_means import fit_given_means
 from kraken_bids.pipeline.predict.prediction_options import AUTO, PredictionOptions
+from kraken_bids.pipeline.predict.run_sites import check_request
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +74,15 @@ def predict_files(
     saved, given = options.save_adaptation, options.adaptation
     check_no_input(
         [("--output", output), *((SAVED, path) for path in [saved, *_list_files(saved)] if path)],
-        [*inputs, *options.adaptation_sources, *_list_files(given), model, *transforms],
+        [
+            *inputs,
+            *options.adaptation_sources,
+            *options.adaptation_mean,
+            *_list_files(given),
+            *([options.participants] if options.participants else []),
+            model,
+            *transforms,
+        ],
     )
     loaded = load_model(model, transforms=transforms, device=device)
     loaded.keep_few_maps()
@@ -113,7 +123,7 @@ def encode_files(
     targets = select_targets(options.targets, model)
     selectors = _select_sources(options, cohort.rows)
     # what cannot be used is said before the long work
-    given = open_adaptation(options, model, cohort.rows)
+    given = open_adaptation(options, model, cohort.rows, takes_sites=True)
     projected = project_cohort(model, cohort)
     checks = projected.checks
     warnings = refuse_or_warn(checks, cohort.subjects, model, "--input")
@@ -132,7 +142,11 @@ def encode_files(
 
 
 def open_adaptation(
-    options: PredictionOptions, model: Model, flavors: Iterable[Flavor]
+    options: PredictionOptions,
+    model: Model,
+    flavors: Iterable[Flavor],
+    *,
+    takes_sites: bool = False,
 ) -> Adaptation | Cohort | None:
     """Adaptation that was saved, or the other cohort that it is to be fitted on; None of either.
 
@@ -140,6 +154,8 @@ def open_adaptation(
     ----------
     flavors : iterable of Flavor
         Those of the inputs, all of which it must have.
+    takes_sites : bool
+        Whether one by site can be used, for which it must be known who is from where.
 
     Raises
     ------
@@ -151,12 +167,19 @@ def open_adaptation(
         If files of the other cohort are missing or of another kind.
     """
     parse_mode("none" if options.adaptation_mode == AUTO else options.adaptation_mode)
+    wanted = tuple(flavors)
+    if options.adaptation_mean:
+        return fit_given_means(options.adaptation_mean, model, options.adaptation_mode, wanted)
     if options.adaptation:
-        return read_given_adaptation(options.adaptation, model, tuple(flavors))
+        saved = read_given_adaptation(options.adaptation, model, wanted)
+        if isinstance(saved, SiteAdaptation) and not takes_sites:
+            saved.of(wanted[0])  # says what to do
+        check_request(saved, options.adaptation_by, options.adaptation)
+        return saved
     if options.adaptation_sources:
         given = options.adaptation_sources
         source = keep_known(open_connectomes(given), model, given=given)
-        _check_source(source, flavors)
+        _check_source(source, wanted)
         return source
     return None
 

@@ -61,6 +61,7 @@ from kraken_bids.pipeline.levels import (
 from kraken_bids.pipeline.model_atlases import prepare_regions
 from kraken_bids.pipeline.participant import collect_failures, load_model_of, plan_cohort
 from kraken_bids.pipeline.predict.fitted_subjects import fit_on_whom
+from kraken_bids.pipeline.predict.run_sites import check_sites
 from kraken_bids.pipeline.refit import refit_partial_correlations
 from kraken_bids.pipeline.requests import check_labels
 from kraken_bids.pipeline.scored_pairs import ScoreBasis, ScoredPairs, score_pairs
@@ -141,6 +142,7 @@ def _predict(job: Job, members: tuple[Member, ...]) -> None:
     model = load_model_of(settings)
     prepare_regions(model, output)
     fit_on = fit_on_whom(settings, members)
+    check_sites(settings, members, [k for k, one in enumerate(members) if fit_on(one)])
     rules = read_control_rules(settings, members)
     families = list_families(settings, members)
     known = KeptProjections(Kept(group_path(output, ""), anew=settings.run.force))

@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 
+from kraken_bids.cohort.encoding import encode_cohort
 from kraken_bids.cohort.failures import Failure, going_on, record
 from kraken_bids.cohort.from_dataset import (
     MeasuredCohort,
@@ -14,7 +15,6 @@ from kraken_bids.cohort.from_dataset import (
     list_members,
     read_cohort,
 )
-from kraken_bids.cohort.projections import encode_cohort
 from kraken_bids.cohort.sources import PredictionPlan, build_sources, list_source_names
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import list_lacking
@@ -43,7 +43,9 @@ from kraken_bids.pipeline.predict.choice_of_adaptation import (
     read_given_adaptation,
 )
 from kraken_bids.pipeline.predict.fitted_subjects import fit_on_whom
+from kraken_bids.pipeline.predict.run_sites import check_sites
 from kraken_bids.pipeline.predict.session_predictions import predict_members
+from kraken_bids.pipeline.predict.site_adaptations import warn_of_sites
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.requests import check_sources
 from kraken_bids.pipeline.workers import run_tasks
@@ -176,15 +178,21 @@ def plan_cohort(
     sources = build_sources(latents, (*DEFAULT_SOURCES, *names) if is_group else names)
     check_sources(settings.prediction.sources, [source.name for source in sources])
     members = cohort.members
-    warned = warn_of_inputs(
-        cohort.checks, [m.label for m in members], model=model, adaptation=adaptation
-    ).join(warn_of_unlike(members))
+    warned = (
+        warn_of_inputs(
+            cohort.checks, [m.label for m in members], model=model, adaptation=adaptation
+        )
+        .join(warn_of_unlike(members))
+        .join(warn_of_sites(adaptation, inputs))
+    )
     return PredictionPlan(model, adaptation, sources, settings, notice, warned), inputs
 
 
 def _predict(job: Job, model: Model, members: Sequence[Member]) -> None:
     """Predict everyone; what fails is added to the failures as it does."""
-    cohort = read_cohort(model, members, fit_on=fit_on_whom(job.settings))
+    fit_on = fit_on_whom(job.settings)
+    check_sites(job.settings, members, [k for k, one in enumerate(members) if fit_on(one)])
+    cohort = read_cohort(model, members, fit_on=fit_on)
     plan, inputs = plan_cohort(job.settings, model, cohort)
     job.failures += cohort.failures
     job.failures += collect_failures(plan, members, job.executor)

@@ -79,3 +79,74 @@ def _to_number(word: str) -> float | None:
     except ValueError:
         return None
     return number if np.isfinite(number) else None
+
+
+@dataclass(frozen=True)
+class Covariate:
+    """How one covariate becomes columns of a regression, for those fitted on and for others."""
+
+    name: str
+    levels: tuple[str, ...]
+    """Words that it was seen to have, the most frequent first, which has no column; empty for a
+    number."""
+    centers: tuple[float, ...]
+    """Mean of each column over those fitted on, in the covariate's own unit."""
+    scale: float
+    """What centred numbers are divided by; 1 for words."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of its columns: ``age``, or ``sex=M`` for each level but the first."""
+        return tuple(f"{self.name}={level}" for level in self.levels[1:]) or (self.name,)
+
+    def encode(self, values: Sequence[str | float | None]) -> Floats:
+        """Encode values as columns ``[n_rows, n_columns]``; NaN where one is not known.
+
+        So is a word that nobody had who was fitted on: nothing says what it goes along with.
+        """
+        words = [_to_word(value) for value in values]
+        if self.levels:
+            own = np.zeros((len(words), len(self.columns)))
+            for place, level in enumerate(self.levels[1:]):
+                own[:, place] = [word == level for word in words]
+            own[[word not in self.levels for word in words]] = np.nan
+        else:
+            numbers = [_to_number(word) for word in words]
+            own = np.array([[np.nan if n is None else n] for n in numbers]).reshape(-1, 1)
+        return np.asarray((own - np.array(self.centers)) / self.scale, np.float64)
+
+
+def fit_covariates(
+    columns: Mapping[str, Sequence[str | float | None]], weights: Floats
+) -> tuple[Covariate, ...]:
+    """Find how covariates are encoded, by those who are fitted on.
+
+    Parameters
+    ----------
+    columns : mapping of str to sequence of length n_rows
+        As :func:`encode_covariates` takes them. One with a single value has a column of zeros.
+    weights : ndarray of shape (n_rows,)
+        How much each row counts; 0 for those who are not fitted on.
+    """
+    return tuple(_fit_covariate(name, values, weights) for name, values in columns.items())
+
+
+def _fit_covariate(name: str, values: Sequence[str | float | None], weights: Floats) -> Covariate:
+    words = [_to_word(value) for value in values]
+    used = [row for row, word in enumerate(words) if word and weights[row] > 0]
+    if not used:
+        return Covariate(name, (), (0.0,), 1.0)
+    own, numbers = weights[used], [_to_number(words[row]) for row in used]
+    if all(number is not None for number in numbers):
+        known = np.array(numbers, float)
+        center = float(np.average(known, weights=own))
+        spread = float(np.sqrt(np.average((known - center) ** 2, weights=own)))
+        return Covariate(name, (), (center,), spread if np.ptp(known) > 0 else 1.0)
+    shares: dict[str, float] = {}
+    for row in used:
+        shares[words[row]] = shares.get(words[row], 0.0) + float(weights[row])
+    levels = sorted(shares, key=lambda word: (-shares[word], word))
+    total = sum(shares.values())
+    return Covariate(
+        name, tuple(levels), tuple(shares[w] / total for w in levels[1:]) or (0.0,), 1.0
+    )

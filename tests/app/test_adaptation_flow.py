@@ -137,3 +137,21 @@ def test_report_without_a_broken_file(app: Any) -> None:
     page = app.out / "sub-02.html"
     assert page.is_file()
     assert path.name in page.read_text()
+
+
+def test_sites_are_adapted_by_themselves(app: Any) -> None:
+    """Sidecars name the site; somebody alone at a site is not predicted, and it is said why."""
+    app.copy_done()
+    rows = ("participant_id\tsite", "sub-01\tA", "sub-02\tA", "sub-03\tB")
+    (app.out / "participants.tsv").write_text("\n".join(rows) + "\n")
+    outcome = app.group("--adaptation-by", "site")
+    assert outcome.exit_code == 1
+    assert outcome.says("the site B (site) has no adaptation of it")
+    assert set(app.failures()) == {"sub-03"}
+    assert "--adaptation-mean FLAVOR=FILE" in app.failures()["sub-03"]
+    adapted = app.sidecar("01", PREDICTED)
+    assert (adapted["AdaptationBy"], adapted["AdaptationSite"]) == ("site", "A")
+    assert adapted["Adaptation"]["FCcorr_fs86_hpf"]["CohortSize"] == 2
+    outcome = app.participant("--participant-label", "02", "--adaptation-min-subjects", "2")
+    assert outcome.exit_code == 0
+    assert outcome.says("up to date")

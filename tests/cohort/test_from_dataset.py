@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.outputs import relmat_path
 from kraken_bids.cohort import projections
+from kraken_bids.cohort.encoding import encode_cohort
 from kraken_bids.cohort.from_dataset import Member, list_members, read_cohort
-from kraken_bids.cohort.projections import encode_cohort, fill_missing
+from kraken_bids.cohort.projections import fill_missing
 from kraken_bids.connectome.matrices import square_to_edges
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.tables import read_relmat

@@ -13,9 +13,10 @@ from scipy.io import loadmat
 from torch import nn
 
 from kraken_bids.cli.commands.predict import predict
+from kraken_bids.cohort.encoding import encode_cohort
 from kraken_bids.cohort.from_dataset import list_members, read_cohort
 from kraken_bids.cohort.from_files import open_connectomes
-from kraken_bids.cohort.projections import Cohort, encode_cohort
+from kraken_bids.cohort.projections import Cohort
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.tables import read_relmat
 from kraken_bids.io.writing import write_relmat

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from kraken_bids.cli.adaptation_options import SUBJECTS, site_options
 from kraken_bids.cli.options import (
     FILE,
     ForgivingCommand,
@@ -13,7 +14,7 @@ from kraken_bids.cli.options import (
     transforms_option,
     verbose_option,
 )
-from kraken_bids.cli.recipe_options import model_option
+from kraken_bids.cli.recipe_options import model_option, participants_option
 from kraken_bids.io.output_streams import is_stream
 from kraken_bids.logs import start_terminal_log
 
@@ -54,6 +55,9 @@ from kraken_bids.logs import start_terminal_log
     metavar="FILE",
     help="Keep the fitted adaptation (.h5 and .json).",
 )
+@SUBJECTS
+@site_options
+@participants_option
 @click.option(
     "--fusion",
     "fusions",
@@ -106,7 +110,7 @@ def predict(
         start_terminal_log(verbose)
         from kraken_bids.pipeline.predict.prediction_options import PredictionOptions
 
-        asked = PredictionOptions(**options)
+        asked = PredictionOptions(**options, inputs=inputs)
         # numpy and the model's code are loaded only once the options are known to be sound
         if any(one.endswith(".mat") for one in inputs):
             from kraken_bids.io.foreign import start_reading

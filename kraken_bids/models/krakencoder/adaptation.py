@@ -42,7 +42,7 @@ class FlavorAdaptation:
     r2: float
     """Squared correlation of the fitted line (or of ``mean_new``) with the training mean."""
     n_subjects: int
-    """Subjects in ``mean_new``."""
+    """Subjects in ``mean_new``; 0 where that is not known (a mean that was given)."""
 
     @property
     def shift(self) -> NDArray[np.float64] | float:
@@ -78,6 +78,10 @@ class Adaptation:
         """
         check_covers(self, (flavor,))
         return self.flavors.get(flavor)
+
+    def of_session(self, label: str) -> "Adaptation | None":  # noqa: ARG002 - by site there is
+        """Give what adapts a session, by its label: this one, whoever it is."""
+        return self
 
 
 def parse_mode(text: str) -> str:

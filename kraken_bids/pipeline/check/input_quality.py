@@ -15,6 +15,7 @@ from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.cohort.warned import Warned
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import Adaptation
+from kraken_bids.models.krakencoder.adapted_sites import SiteAdaptation, group_sessions
 from kraken_bids.models.krakencoder.fusion import fuse
 from kraken_bids.models.krakencoder.input_share import (
     describe_training,
@@ -132,7 +133,7 @@ def view_inputs(cohort: Encoded, flavor: Flavor, *, correlates: bool) -> InputVi
     outside, distance, raw, resid = np.full((4, len(cohort.members)), np.nan)
     mean = cohort.model.training_means().get(flavor)
     for rows, edges in _read_blocks(cohort, flavor) if has_subspace or other is not None else ():
-        adapted = _adapt(edges, cohort.adaptation, flavor)
+        adapted = _adapt(edges, cohort, flavor, rows)
         if has_subspace:
             share = measure_inputs(adapted, reduction)
             outside[rows], distance[rows] = share.outside, share.distance
@@ -170,9 +171,16 @@ def _read_blocks(
 
 
 def _adapt(
-    edges: NDArray[np.float64], adaptation: Adaptation | None, flavor: Flavor
+    edges: NDArray[np.float64], cohort: Encoded, flavor: Flavor, rows: NDArray[np.intp]
 ) -> NDArray[np.float64]:
-    fit = adaptation.flavors.get(flavor) if adaptation else None
+    """Edges of some members as they were encoded; NaN of one whose site has no adaptation."""
+    if isinstance(cohort.adaptation, SiteAdaptation):
+        adapted = np.full_like(edges, np.nan)
+        labels = [cohort.members[index].label for index in rows.tolist()]
+        for own, places in group_sessions(cohort.adaptation, labels, flavor):
+            adapted[places] = own.b0 * edges[places] + own.shift
+        return adapted
+    fit = cohort.adaptation.flavors.get(flavor) if cohort.adaptation else None
     return edges if fit is None else np.asarray(fit.b0 * edges + fit.shift)
 
 

@@ -1,19 +1,17 @@
 """Which adaptation predictions get: a saved one, one fitted on a cohort, or none."""
 
 import logging
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.cohort.projections import Cohort, Projected
+from kraken_bids.cohort.projections import Projected
 from kraken_bids.exceptions import CheckpointError, ConnectomeError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import (
-    DEFAULT_MODE,
-    MIN_SUBJECTS,
     Adaptation,
     check_adaptation,
     check_covers,
@@ -21,9 +19,17 @@ from kraken_bids.models.krakencoder.adaptation import (
     fit_adaptation,
     list_lacking,
 )
+from kraken_bids.models.krakencoder.adapted_sites import SiteAdaptation
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.saved_adaptation import read_adaptation, write_adaptation
-from kraken_bids.pipeline.predict.prediction_options import AUTO, PredictionOptions
+from kraken_bids.pipeline.predict.given_means import fit_given_means
+from kraken_bids.pipeline.predict.run_sites import (
+    bind_sites,
+    extend_given,
+    fit_run_sites,
+    fits_request,
+)
+from kraken_bids.pipeline.predict.site_adaptations import keep_large_sites
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -87,74 +93,6 @@ def fit_cohort_adaptation(
     return adaptation
 
 
-def choose_for_files(
-    options: PredictionOptions,
-    model: Model,
-    cohort: Projected,
-    *,
-    given: Adaptation | Cohort | None,
-    project: Callable[[Cohort], Projected],
-) -> Adaptation | None:
-    """Adaptation of connectome files: saved, fitted on another cohort, or fitted on the inputs.
-
-    Parameters
-    ----------
-    cohort : Projected
-        The inputs.
-    given : Adaptation or Cohort or None
-        That of ``--adaptation`` or ``--adaptation-source``.
-    project : callable
-        Reads the latter, once it is known to be large enough.
-
-    Raises
-    ------
-    ConnectomeError
-        If it would be fitted on one subject, or, unless a mode is asked for, on fewer than
-        :data:`MIN_SUBJECTS` of a flavor.
-    CheckpointError
-        If the model keeps no training mean of an input flavor.
-    """
-    if isinstance(given, Adaptation):
-        _warn_of_few(given, cohort.found)
-        return given
-    mode, n_subjects = options.adaptation_mode, len((given or cohort.cohort).subjects)
-    if mode == AUTO and n_subjects < MIN_SUBJECTS:
-        logger.warning(
-            "%d subjects are too few to fit an adaptation (at least %d): none is applied%s. Give "
-            "--adaptation FILE, --adaptation-source FLAVOR=FILE, or an --adaptation-mode.",
-            n_subjects, MIN_SUBJECTS, ", and none saved" if options.save_adaptation else "",
-        )  # fmt: skip
-        return None
-    fitted_on = project(given) if given else cohort
-    if mode == AUTO:
-        _check_counts({f: fitted_on.found[f].mean.n_subjects for f in sorted(cohort.found)})
-    adaptation = fit_cohort_adaptation(model, fitted_on, DEFAULT_MODE if mode == AUTO else mode)
-    if options.save_adaptation:
-        write_adaptation(adaptation, options.save_adaptation)
-    return adaptation
-
-
-def _warn_of_few(adaptation: Adaptation, flavors: Iterable[Flavor]) -> None:
-    fits = [fit for flavor in flavors if (fit := adaptation.of(flavor)) is not None]
-    fewest = min((fit.n_subjects for fit in fits if fit.mode != "none"), default=MIN_SUBJECTS)
-    if fewest < MIN_SUBJECTS:
-        logger.warning(
-            "the saved adaptation was fitted on %d subject(s), fewer than %d: their own "
-            "differences from others are taken for those of the site. Fit it on more subjects.",
-            fewest, MIN_SUBJECTS,
-        )  # fmt: skip
-
-
-def _check_counts(counts: dict[Flavor, int]) -> None:
-    few = ", ".join(f"{n} of {f}" for f, n in counts.items() if 0 < n < MIN_SUBJECTS)
-    if few:
-        raise ConnectomeError(
-            f"expected at least {MIN_SUBJECTS} subjects of every input flavor, to fit the "
-            f"adaptation; found {few}. Leave the flavor out, give --adaptation FILE or "
-            "--adaptation-source, or name an --adaptation-mode to fit it on so few all the same."
-        )
-
-
 def choose_adaptation(
     settings: Settings, model: Model, cohort: Projected, *, fits_first: bool = False
 ) -> tuple[Adaptation | None, str]:
@@ -175,19 +113,23 @@ def choose_adaptation(
     CheckpointError
         If a file that was asked for is of another model, or lacks a flavor that is measured.
     """
-    prediction = settings.prediction
+    prediction, labels = settings.prediction, cohort.cohort.subjects
     if prediction.adaptation == "none" or prediction.adaptation_mode == "none":
         logger.info("adaptation: none is applied, as asked for")
         return None, ""  # sidecars say the mode, pages that nothing is adapted
+    if prediction.adaptation_mean:
+        mode, measured = prediction.adaptation_mode, list_measured(cohort)
+        return fit_given_means(prediction.adaptation_mean, model, mode, measured), ""
     if prediction.adaptation != "auto":
-        path = Path(prediction.adaptation)
-        return read_given_adaptation(path, model, list_measured(cohort)), ""
+        given = read_given_adaptation(Path(prediction.adaptation), model, list_measured(cohort))
+        return extend_given(settings, model, cohort, given, saves=fits_first), ""
     if fits_first:
         adaptation = _fit_and_save(settings, model, cohort) or _take_saved(settings, model, cohort)
     else:
         adaptation = _take_saved(settings, model, cohort) or _fit_here(settings, model, cohort)
     if adaptation is not None:
-        return adaptation, _note_left_out(adaptation, cohort)
+        bound = bind_sites(settings, adaptation, labels)
+        return bound, _note_left_out(adaptation, cohort)
     notice = _explain_none(settings, cohort, is_group=fits_first)
     logger.warning(notice)
     return None, notice
@@ -208,6 +150,8 @@ def _take_saved(settings: Settings, model: Model, cohort: Projected) -> Adaptati
     if adaptation.model_sha256 != model.sha256:
         logger.warning("%s was fitted for another model and is not used", saved)
         return None
+    if not fits_request(adaptation, settings.prediction.adaptation_by, saved):
+        return None
     minimum = settings.prediction.adaptation_min_subjects
     few = {f: fit for f, fit in adaptation.flavors.items() if fit.n_subjects < minimum}
     if few:
@@ -221,11 +165,14 @@ def _take_saved(settings: Settings, model: Model, cohort: Projected) -> Adaptati
     if not set(kept) & list_measured(cohort):
         return None
     logger.info("adaptation: the one saved by the group level, %s", saved)
-    return replace(adaptation, flavors=kept)
+    known = replace(adaptation, flavors=kept)
+    return keep_large_sites(known, minimum) if isinstance(known, SiteAdaptation) else known
 
 
 def _fit_here(settings: Settings, model: Model, cohort: Projected) -> Adaptation | None:
     """Fit on the subjects of this run those flavors that enough of them have."""
+    if settings.prediction.adaptation_by:
+        return fit_run_sites(settings, model, cohort)
     minimum = settings.prediction.adaptation_min_subjects
     counts = _count_subjects(cohort)
     # one session, adapted to itself, would become the training mean
@@ -280,6 +227,12 @@ def _note_left_out(adaptation: Adaptation, cohort: Projected) -> str:
 def _explain_none(settings: Settings, cohort: Projected, *, is_group: bool) -> str:
     minimum = settings.prediction.adaptation_min_subjects
     n_subjects = max(_count_subjects(cohort).values(), default=0)
+    by = settings.prediction.adaptation_by
+    few = (
+        f"no site ({by}) has so many of the {n_subjects} subject(s) of this run to fit one on as"
+        if by
+        else f"the {n_subjects} subject(s) of this run to fit one on are fewer than"
+    )
     ask = (
         "Measure more participants and run `group` again; to fit on so few all the same, ask for "
         "it with --adaptation-min-subjects."
@@ -289,8 +242,7 @@ def _explain_none(settings: Settings, cohort: Projected, *, is_group: bool) -> s
     )
     return (
         "These predictions are NOT adapted to this site's data: there is no saved adaptation that "
-        f"can be used, and the {n_subjects} subject(s) of this run to fit one on are fewer than "
-        f"the {max(minimum, 2)} that it takes. {ask}"
+        f"can be used, and {few} the {max(minimum, 2)} that it takes. {ask}"
     )
 
 

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kraken_bids.exceptions import SettingsError
+from kraken_bids.setting_checks import check_adaptation_options
 
 AUTO = "auto"
 
@@ -20,6 +21,18 @@ class PredictionOptions:
     """Connectome files of the cohort whose mean is fitted; the inputs themselves by default."""
     save_adaptation: Path | None = None
     """Where to keep the fitted adaptation."""
+    adaptation_by: str = ""
+    """Column of the table of participants that names sites, each adapted by itself."""
+    adaptation_covariates: tuple[str, ...] = ()
+    """Columns of it whose effects are kept."""
+    adaptation_subjects: tuple[str, ...] = ()
+    """Whom sites are fitted on: labels, or one condition on the table; empty: everyone."""
+    adaptation_mean: tuple[str, ...] = ()
+    """Mean connectomes ``FLAVOR=FILE`` to adapt to, in place of a cohort's."""
+    participants: Path | None = None
+    """Table of participants; None: ``participants.tsv`` in a folder of inputs."""
+    inputs: tuple[str, ...] = ()
+    """What is predicted from, where a table may lie."""
     fusions: tuple[str, ...] = ()
     """Further fusions, ``NAME=SELECTOR``; each becomes a source."""
     exclude_self: bool = False
@@ -47,7 +60,13 @@ class PredictionOptions:
         SettingsError
             If there is an adaptation, a fusion or a variant of one.
         """
-        is_adapted = self.adaptation or self.adaptation_sources or self.save_adaptation
+        is_adapted = (
+            self.adaptation
+            or self.adaptation_sources
+            or self.save_adaptation
+            or self.adaptation_by
+            or self.adaptation_mean
+        )
         if is_adapted or self.adaptation_mode not in {AUTO, "none"}:
             raise SettingsError(
                 "expected no adaptation with --input encoded=FILE, since latents are past it; "
@@ -72,4 +91,22 @@ class PredictionOptions:
             raise SettingsError(
                 "expected either --adaptation FILE, which is saved already, or --save-adaptation "
                 "FILE for one that is fitted; found both. Leave one out."
+            )
+        check_adaptation_options(
+            self.adaptation_by,
+            self.adaptation_covariates,
+            self.adaptation_mean,
+            mode=self.adaptation_mode,
+            given=str(self.adaptation or AUTO),
+        )
+        if self.adaptation_mean and (self.adaptation_sources or self.save_adaptation):
+            raise SettingsError(
+                "--adaptation-mean: expected no other cohort and nothing to save beside it, since "
+                "it is all that is known of the site; found --adaptation-source or "
+                "--save-adaptation. Leave one of them out."
+            )
+        if self.adaptation_subjects and not (self.adaptation_by or self.adaptation):
+            raise SettingsError(
+                "--adaptation-subjects: expected --adaptation-by COLUMN beside it; found none. "
+                "Without sites, give those who are fitted on with --adaptation-source."
             )

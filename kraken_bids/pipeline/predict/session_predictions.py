@@ -126,7 +126,7 @@ def digest_predictions(plan: PredictionPlan, member: Member) -> str:
         __version__,
         plan.model.sha256,
         inputs,
-        plan.adapted,
+        plan.tell_adaptation(member.label),
         sources,
         targets,
         file_format,
@@ -178,7 +178,7 @@ def _source_sidecar(
     plan: PredictionPlan, source: Source, index: int, member: Member
 ) -> dict[str, object]:
     inputs = [flavor for flavor in source.flavors if source.has_input[flavor][index]]
-    fits = {} if plan.adaptation is None else plan.adaptation.flavors
+    fits = plan.fits_of(member.label)
     root = plan.settings.data.output_dir
     paths = [member.connectomes[flavor].relative_to(root).as_posix() for flavor in inputs]
     return {
@@ -190,13 +190,14 @@ def _source_sidecar(
         "ModelSHA256": plan.model.sha256,
         "ModelFlavors": len(plan.model.flavors),
         "AdaptationMode": "none" if plan.adaptation is None else plan.adaptation.mode,
+        **plan.tell_site(member.label),
         **({"AdaptationNotice": plan.notice} if plan.notice else {}),
         "Adaptation": {
             flavor.name: {
                 "b0": fits[flavor].b0,
                 "b1": fits[flavor].b1,
                 "R2": fits[flavor].r2,
-                "CohortSize": fits[flavor].n_subjects,
+                "CohortSize": fits[flavor].n_subjects or "n/a",
             }
             for flavor in inputs
             if flavor in fits
@@ -221,7 +222,7 @@ def write_predictions(job: PredictionJob) -> None:
             f"expected a connectome of {job.member.label} that the model can read; found "
             f"{', '.join(f.name for f in sorted(job.member.connectomes))}, whose flavors it does "
             "not know or which lack too many regions. Measure others (--flavors), or give a model "
-            "of these (--model)."
+            f"of these (--model).{''.join(f' {text}' for text in job.warnings)}"
         )
     with hold_session(job.output_dir, job.member.label):
         latents = latents_path(job.output_dir, job.member.subject, job.member.session)

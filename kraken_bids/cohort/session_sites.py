@@ -1,0 +1,65 @@
+"""Where sessions were measured, by a column of ``participants.tsv``, and their covariates."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.participant_columns import ParticipantTable
+
+GROUPS = ("group", "diagnosis", "dx", "dx_group", "participant_group")
+"""Columns that tell patients from controls, by the names that datasets give them."""
+
+
+@dataclass(frozen=True)
+class SessionSites:
+    """What a table says of the sessions of a cohort."""
+
+    column: str
+    """That names the sites."""
+    labels: tuple[str, ...]
+    """Of the sessions: ``sub-01_ses-1``, or ``01`` of files."""
+    sites: tuple[str, ...]
+    """Site of each; '' where it is not known."""
+    people: tuple[str, ...]
+    """Whose session each is."""
+    covariates: Mapping[str, Sequence[str]]
+    """Values of each covariate by session; '' where one is not known."""
+    groups: Mapping[str, Sequence[str]]
+    """The same of the first of :data:`GROUPS` that the table has; nothing where it has none."""
+
+    @property
+    def site_of(self) -> dict[str, str]:
+        """Site of every session, by its label."""
+        return dict(zip(self.labels, self.sites, strict=True))
+
+
+def read_session_sites(
+    table: ParticipantTable, labels: Sequence[str], column: str, covariates: Sequence[str]
+) -> SessionSites:
+    """Look up the site and the covariates of sessions, by their labels.
+
+    A subject may have a row for each session (``session_id``); else one counts for all.
+
+    Raises
+    ------
+    SettingsError
+        If the table lacks a column.
+    """
+    members = [to_member(label) for label in labels]
+    present = tuple(table.rows[0]) if table.rows else ()
+    group = [name for name in present if name.casefold() in GROUPS and name != column][:1]
+    found = table.read_columns(members, [column, *covariates, *group])
+    return SessionSites(
+        column,
+        tuple(labels),
+        tuple(found[column]),
+        tuple(member.subject for member in members),
+        {name: found[name] for name in covariates},
+        {name: found[name] for name in group},
+    )
+
+
+def to_member(label: str) -> Member:
+    """Make a session without connectomes of its label: ``sub-01_ses-1`` or ``01_ses-1``."""
+    subject, _, session = label.removeprefix("sub-").partition("_ses-")
+    return Member(subject, session or None, {})

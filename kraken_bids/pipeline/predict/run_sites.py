@@ -1,0 +1,156 @@
+"""Sites of a run of the app: read from ``participants.tsv``, fitted, saved and taken up again."""
+
+import logging
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from kraken_bids.bids.outputs import group_path
+from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.participant_columns import find_participant_table
+from kraken_bids.cohort.projections import Projected
+from kraken_bids.cohort.session_sites import SessionSites, read_session_sites
+from kraken_bids.exceptions import SettingsError
+from kraken_bids.models.krakencoder.adaptation import Adaptation
+from kraken_bids.models.krakencoder.adapted_sites import SiteAdaptation
+from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.models.krakencoder.saved_adaptation import write_adaptation
+from kraken_bids.pipeline.predict.site_adaptations import (
+    add_new_sites,
+    check_run_design,
+    fit_site_adaptation,
+    list_covariates,
+)
+from kraken_bids.settings import DataSettings, Settings
+
+logger = logging.getLogger(__name__)
+
+OPTION = "--adaptation-by"
+
+
+def list_tables(data: DataSettings) -> list[Path]:
+    """List the datasets of a run that may say where people were measured, in order."""
+    inside = data.bids_dir / "derivatives"
+    derivatives = sorted(inside.iterdir()) if inside.is_dir() else []
+    folders = [data.bids_dir, *data.derivatives.values(), *derivatives, data.output_dir]
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def read_run_sites(
+    data: DataSettings, labels: Sequence[str], column: str, covariates: Sequence[str]
+) -> SessionSites:
+    """Read the site and the covariates of a run's sessions.
+
+    Raises
+    ------
+    InputError
+        If no dataset of the run has a ``participants.tsv``.
+    SettingsError
+        If none has the columns.
+    """
+    table = find_participant_table(list_tables(data), [column, *covariates], OPTION)
+    return read_session_sites(table, labels, column, covariates)
+
+
+def check_sites(settings: Settings, members: Sequence[Member], fitted_on: Collection[int]) -> None:
+    """Check before the long work that sites can be told from covariates and from groups.
+
+    Raises
+    ------
+    InputError, SettingsError
+        As of :func:`read_run_sites`; and if they cannot.
+    """
+    prediction = settings.prediction
+    if prediction.adaptation_by and prediction.adaptation == "auto":
+        labels = [member.label for member in members]
+        sites = read_run_sites(
+            settings.data, labels, prediction.adaptation_by, prediction.adaptation_covariates
+        )
+        check_run_design(
+            sites,
+            fitted_on,
+            min_people=prediction.adaptation_min_subjects,
+            is_chosen=bool(prediction.adaptation_subjects),
+        )
+
+
+def fit_run_sites(settings: Settings, model: Model, cohort: Projected) -> SiteAdaptation | None:
+    """Fit on the subjects of a run an adaptation for each site; None where none has enough."""
+    prediction = settings.prediction
+    sites = read_run_sites(
+        settings.data,
+        cohort.cohort.subjects,
+        prediction.adaptation_by,
+        prediction.adaptation_covariates,
+    )
+    return fit_site_adaptation(
+        model,
+        cohort,
+        sites,
+        prediction.adaptation_mode,
+        min_people=prediction.adaptation_min_subjects,
+    )
+
+
+def fits_request(adaptation: Adaptation, by: str, path: Path) -> bool:
+    """Whether a saved adaptation is by what was asked for; without a request any is."""
+    column = adaptation.column if isinstance(adaptation, SiteAdaptation) else ""
+    if by and column != by:
+        own = f"by {column}" if column else "for a cohort as a whole"
+        logger.warning("%s was fitted %s, not by %s, and is not used", path, own, by)
+        return False
+    return True
+
+
+def bind_sites(settings: Settings, adaptation: Adaptation, labels: Sequence[str]) -> Adaptation:
+    """Say of an adaptation by site where each session of the run was measured."""
+    if not isinstance(adaptation, SiteAdaptation):
+        return adaptation
+    sites = read_run_sites(settings.data, labels, adaptation.column, ())
+    return adaptation.bind(sites.site_of)
+
+
+def extend_given(
+    settings: Settings, model: Model, cohort: Projected, given: Adaptation, *, saves: bool
+) -> Adaptation:
+    """Take up a given adaptation; of one by site, fit the sites that it lacks on this run.
+
+    Parameters
+    ----------
+    saves : bool
+        Whether one with further sites is saved for later participant runs.
+
+    Raises
+    ------
+    SettingsError
+        If ``--adaptation-by`` asks for sites and the file has none, or another column's.
+    """
+    prediction = settings.prediction
+    check_request(given, prediction.adaptation_by, prediction.adaptation)
+    if not isinstance(given, SiteAdaptation):
+        return given
+    sites = read_run_sites(
+        settings.data, cohort.cohort.subjects, given.column, list_covariates(given)
+    )
+    minimum = prediction.adaptation_min_subjects
+    extended = add_new_sites(given, model, cohort, sites, min_people=minimum)
+    if saves and set(extended.sites) != set(given.sites):
+        path = write_adaptation(extended, group_path(settings.data.output_dir, "adaptation.h5"))
+        logger.info("adaptation with the new sites: %s", path)
+    return extended.bind(sites.site_of)
+
+
+def check_request(given: Adaptation, by: str, path: Path | str) -> None:
+    """Check that a file that was given is by the column that was asked for.
+
+    Raises
+    ------
+    SettingsError
+        If it is not.
+    """
+    column = given.column if isinstance(given, SiteAdaptation) else ""
+    if by and column != by:
+        raise SettingsError(
+            f"--adaptation-by {by}: expected an adaptation that was fitted by {by}; found {path}, "
+            f"fitted {f'by {column}' if column else 'on a cohort as a whole'}. Leave "
+            "--adaptation-by out, or fit one by it (group)."
+        )

@@ -1,0 +1,276 @@
+"""Adaptation site by site: whom each is fitted on, who has none, and what is said of them."""
+
+import logging
+from collections.abc import Collection
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.cohort.projections import Projected, list_runs
+from kraken_bids.cohort.session_sites import SessionSites
+from kraken_bids.cohort.warned import Warned
+from kraken_bids.exceptions import SettingsError, name_few
+from kraken_bids.flavors import Flavor
+from kraken_bids.models.krakencoder.adaptation import Adaptation, fit_adaptation
+from kraken_bids.models.krakencoder.adapted_sites import (
+    SiteAdaptation,
+    SiteMeans,
+    add_sites,
+    fit_sites,
+    solve_site_means,
+)
+from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.scores.edge_regression import EdgeRegression
+from kraken_bids.scores.site_design import (
+    SiteDesign,
+    check_design,
+    check_groups,
+    design_sites,
+    encode_all,
+)
+
+logger = logging.getLogger(__name__)
+
+Floats = NDArray[np.float64]
+TOO_FEW = (
+    "{flavors}: measured, and NOT used as an input, since {why}, and an input that is not adapted "
+    "does not fit those that are. Fit on the site's people once there are enough (at least "
+    "--adaptation-min-subjects, and two), or adapt to a mean of the site alone with "
+    "--adaptation-mean FLAVOR=FILE."
+)
+
+
+def fit_site_adaptation(
+    model: Model, cohort: Projected, sites: SessionSites, mode: str, *, min_people: int
+) -> SiteAdaptation | None:
+    """Fit an adaptation for each site of a cohort; None where no site has enough people.
+
+    The connectomes of those who are fitted on are read again. Of each flavor those people count
+    who have it, so that a site may have some flavors and lack others.
+
+    Parameters
+    ----------
+    cohort : Projected
+        Who is fitted on, and what each has.
+    sites : SessionSites
+        Of its rows.
+    min_people : int
+        Fewest people of a site.
+
+    Raises
+    ------
+    SettingsError
+        If effects of covariates cannot be told from those of sites.
+    CheckpointError, ConnectomeError
+        As of :func:`~kraken_bids.models.krakencoder.adaptation.fit_adaptation`.
+    """
+    found: dict[Flavor, SiteMeans] = {}
+    for flavor in cohort.found:
+        design = _design(cohort, flavor, sites, min_people=min_people)
+        try:
+            check_design(design, sites.column, of=flavor.name)
+        except SettingsError as error:
+            logger.warning("%s is not adapted, and not used as an input: %s", flavor, error)
+            continue
+        if design.sites:
+            regression = EdgeRegression(design.values, design.weights, model.n_edges(flavor))
+            _read_into(regression, cohort, flavor)
+            found[flavor] = solve_site_means(design, regression)
+            _say_fitted(flavor, sites.column, design)
+    if not found:
+        return None
+    training = model.training_means()
+    return fit_sites(found, training, mode, column=sites.column, model_sha256=model.sha256)
+
+
+def check_run_design(
+    sites: SessionSites,
+    fitted_on: Collection[int],
+    *,
+    min_people: int,
+    is_chosen: bool = False,
+) -> SiteDesign:
+    """Check that a run's sites, covariates and groups can be told apart, whoever has which flavor.
+
+    Parameters
+    ----------
+    fitted_on : collection of int
+        Rows that are fitted on.
+    is_chosen : bool
+        Whether somebody has named them; else groups of people are looked at.
+
+    Raises
+    ------
+    SettingsError
+        If they cannot.
+    """
+    rows = np.arange(len(sites.labels))
+    for name, groups in sites.groups.items():
+        if not is_chosen and name not in sites.covariates:
+            among = sorted(fitted_on)
+            own = [sites.sites[row] for row in among], [groups[row] for row in among]
+            check_groups(*own, sites.column, group_column=name)
+    _say_unknown(sites, fitted_on)
+    design = design_sites(
+        sites.sites,
+        sites.people,
+        sites.covariates,
+        is_fitted=np.isin(rows, [*fitted_on]),
+        min_people=min_people,
+    )
+    check_design(design, sites.column)
+    return design
+
+
+def _say_unknown(sites: SessionSites, fitted_on: Collection[int]) -> None:
+    for name, values in {sites.column: sites.sites, **sites.covariates}.items():
+        lacking = [sites.labels[row] for row in sorted(fitted_on) if not values[row]]
+        if lacking:
+            logger.warning(
+                "%d session(s) are not fitted on, since their %s is not known: %s",
+                len(lacking), name, name_few(lacking),
+            )  # fmt: skip
+
+
+def add_new_sites(
+    known: SiteAdaptation,
+    model: Model,
+    cohort: Projected,
+    sites: SessionSites,
+    *,
+    min_people: int,
+) -> SiteAdaptation:
+    """Fit those sites of a cohort that a saved adaptation lacks, with its effects of covariates.
+
+    The mean of a new site is that of its people after the saved effects of their covariates are
+    taken away, so a few people of one age are enough.
+    """
+    is_new = np.array([bool(site) and site not in known.sites for site in sites.sites], bool)
+    if not is_new.any():
+        return known
+    means: dict[str, dict[Flavor, tuple[Floats, int]]] = {}
+    for flavor in sorted(set(cohort.found) & set(known.flavors)):
+        covariates = known.covariates.get(flavor, ())
+        encoded = encode_all(covariates, sites.covariates, len(sites.labels))
+        design = _design(
+            cohort,
+            flavor,
+            replace(sites, covariates={}),
+            min_people=min_people,
+            may=is_new & np.isfinite(encoded).all(axis=1),
+        )
+        regression = EdgeRegression(design.values, design.weights, model.n_edges(flavor))
+        slopes = known.slopes.get(flavor)
+        effects = None if slopes is None else (encoded, slopes.astype(np.float64))
+        _read_into(regression, cohort, flavor, effects=effects)
+        found = solve_site_means(design, regression).means if design.sites else ()
+        training = model.training_means()[flavor]
+        for site, mean, n in zip(design.sites, found, design.n_people, strict=True):
+            filled = np.where(np.isnan(mean), training, mean)
+            means.setdefault(site, {})[flavor] = filled, n
+    logger.info("adaptation: new sites %s", name_few(sorted(means)) or "with enough people: none")
+    return add_sites(known, {
+        site: fit_adaptation(
+            own, model.training_means(), known.mode, model_sha256=model.sha256, judges=False
+        )
+        for site, own in sorted(means.items())
+    })  # fmt: skip
+
+
+def keep_large_sites(adaptation: SiteAdaptation, min_people: int) -> SiteAdaptation:
+    """Leave out what rests on fewer people than asked for, site by site and flavor by flavor."""
+    kept = {
+        site: replace(
+            own,
+            flavors={
+                f: fit
+                for f, fit in own.flavors.items()
+                if fit.n_subjects >= min_people and f in adaptation.flavors
+            },
+        )
+        for site, own in adaptation.sites.items()
+    }
+    return replace(adaptation, sites={site: own for site, own in kept.items() if own.flavors})
+
+
+def warn_of_sites(adaptation: Adaptation | None, cohort: Projected) -> Warned:
+    """Say in sidecars and log whose connectomes no site's adaptation covers."""
+    if not isinstance(adaptation, SiteAdaptation):
+        return Warned()
+    own: dict[str, tuple[str, ...]] = {}
+    whom: dict[str, list[str]] = {}
+    for row, label in enumerate(cohort.cohort.subjects):
+        site = adaptation.site_of.get(label, "")
+        fitted = adaptation.sites.get(site)
+        lacking = [
+            flavor.name
+            for flavor in sorted(cohort.found)
+            if np.isfinite(cohort.found[flavor].rows[row]).all()
+            and (fitted is None or flavor not in fitted.flavors)
+        ]
+        if lacking:
+            why = _explain_lacking(adaptation, site)
+            own[label] = (TOO_FEW.format(flavors=", ".join(lacking), why=why),)
+            whom.setdefault(why, []).append(label)
+    for why, labels in whom.items():
+        logger.warning(
+            "%d session(s) have connectomes that are not used, since %s: %s",
+            len(labels), why, name_few(labels),
+        )  # fmt: skip
+    return Warned(own=own)
+
+
+def _explain_lacking(adaptation: SiteAdaptation, site: str) -> str:
+    if not site:
+        return f"participants.tsv does not say the site ({adaptation.column})"
+    return f"the site {site} ({adaptation.column}) has no adaptation of it: too few people there"
+
+
+def _design(
+    cohort: Projected,
+    flavor: Flavor,
+    sites: SessionSites,
+    *,
+    min_people: int,
+    may: NDArray[np.bool_] | None = None,
+) -> SiteDesign:
+    rows = cohort.found[flavor].rows
+    is_fitted = np.isfinite(rows).all(axis=1) & np.isin(np.arange(len(rows)), [*cohort.fitted_on])
+    return design_sites(
+        sites.sites,
+        sites.people,
+        sites.covariates,
+        is_fitted=is_fitted if may is None else is_fitted & may,
+        min_people=min_people,
+    )
+
+
+def _read_into(
+    regression: EdgeRegression,
+    cohort: Projected,
+    flavor: Flavor,
+    *,
+    effects: tuple[Floats, Floats] | None = None,
+) -> None:
+    """Add the connectomes of everyone who counts, less known effects of covariates."""
+    for start, stop in list_runs(np.flatnonzero(regression.weights).tolist()):
+        block = cohort.cohort.rows[flavor].read(start, stop)
+        for row, edges in enumerate(block, start=start):
+            if np.isnan(edges).all():  # it was there, and cannot be read any more
+                continue
+            own = edges if effects is None else edges - effects[0][row] @ effects[1]
+            regression.add(row, own)
+
+
+def _say_fitted(flavor: Flavor, column: str, design: SiteDesign) -> None:
+    counts = [f"{site} {n}" for site, n in zip(design.sites, design.n_people, strict=True)]
+    logger.info(
+        "adaptation of %s by %s: %s people%s", flavor, column, ", ".join(counts),
+        f"; allowed for {', '.join(design.covariate_columns)}" if design.covariates else "",
+    )  # fmt: skip
+
+
+def list_covariates(adaptation: SiteAdaptation) -> tuple[str, ...]:
+    """List the columns of ``participants.tsv`` that an adaptation allows for."""
+    return tuple(dict.fromkeys(one.name for own in adaptation.covariates.values() for one in own))
