@@ -24,6 +24,18 @@ class RunSettings:
     """Memory in GB: of all participants computed here, or of one job on a cluster."""
     walltime: str | None = None
     """Time of one job on a cluster, ``HH:MM:SS``; None: as dask-jobqueue is configured."""
+    min_jobs: int = 1
+    """Jobs on a cluster that are kept while there is no work for them."""
+    queue: str | None = None
+    """Queue or partition of jobs; None: as dask-jobqueue is configured."""
+    account: str | None = None
+    """Account or project that jobs are charged to; None: as dask-jobqueue is configured."""
+    job_directives: tuple[str, ...] = ()
+    """Further words for the scheduler, such as ``--constraint=avx2``."""
+    job_prologue: tuple[str, ...] = ()
+    """Lines of a job's script before its worker starts, such as ``module load python``."""
+    job_python: str | None = None
+    """Command that is Python on the nodes; None: this Python."""
     matrix_header: bool = False
     """Write the names of the regions above every matrix."""
     force: bool = False
@@ -42,6 +54,7 @@ class RunSettings:
     def __post_init__(self) -> None:
         """Check the ranges."""
         check_ranges(self, n_procs=(1, 1e5, "processes"), omp_nthreads=(1, 1e5, "threads"))
+        check_ranges(self, min_jobs=(0, 1e5, "jobs"))
         check_ranges(self, mem_gb=(0.1, 1e5, "GB"))
         if self.walltime and not re.fullmatch(r"(\d+-)?\d+:[0-5]\d:[0-5]\d", self.walltime):
             raise SettingsError(f"--walltime: expected [D-]HH:MM:SS; found {self.walltime!r}.")

@@ -14,9 +14,10 @@ from kraken_bids.cli.analysis_options import analysis_options, check_analysis_op
 from kraken_bids.cli.app_settings import read_settings
 from kraken_bids.cli.bold_options import bold_options
 from kraken_bids.cli.cleaning_options import cleaning_options, template_options
+from kraken_bids.cli.cluster_options import check_cluster, cluster_options
 from kraken_bids.cli.help_sections import SectionedCommand
 from kraken_bids.cli.options import ListOption, exit_with_message, read_config, verbose_option
-from kraken_bids.cli.running_options import check_ridge_options, check_running, running_options
+from kraken_bids.cli.running_options import check_ridge_options, running_options
 from kraken_bids.cli.stopping import end_cleanly_when_stopped, reserve_where_limited
 from kraken_bids.cli.structural_options import structural_options
 from kraken_bids.cli.worth_options import worth_options
@@ -170,6 +171,7 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
 @worth_options
 @analysis_options
 @running_options
+@cluster_options
 @click.option(
     "--config-file",
     type=click.Path(path_type=Path),
@@ -243,7 +245,7 @@ def _prepare_process(settings: Settings, verbosity: int) -> None:
         make_folder(settings.run.work_dir)
         os.environ["TMPDIR"] = str(settings.run.work_dir)
     start_terminal_log(verbosity)
-    check_running(settings.run)
+    check_cluster(settings.run)
 
 
 def _check_dataset(settings: Settings) -> None:

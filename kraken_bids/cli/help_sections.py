@@ -33,7 +33,8 @@ SECTIONS = {
         *("analysis", "n_communities", "gamma", "n_nulls", "decoder", "relevance"),
     ),
     "Processes and clusters": (
-        *("n_procs", "omp_nthreads", "scheduler", "mem_gb", "walltime", "work_dir"),
+        *("n_procs", "omp_nthreads", "mem_gb", "work_dir", "scheduler", "min_jobs", "queue"),
+        *("account", "walltime", "job_directives", "job_prologue", "job_python"),
     ),
     "What is done": (
         *(

@@ -7,7 +7,6 @@ import click
 
 from kraken_bids.cli.options import add_options
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.run_settings import RunSettings
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -28,26 +27,12 @@ running_options = add_options(
         "--omp-nthreads", type=int, default=1, show_default=True, help="Threads of each."
     ),
     click.option(
-        "--scheduler",
-        default="local",
-        show_default=True,
-        metavar="local|slurm|pbs|sge|lsf|htcondor|oar|ADDRESS|FILE",
-        help="Where participants are computed: here, one at a time in each of N_PROCS jobs of a "
-        "cluster, or by a running dask scheduler (extra: cluster).",
-    ),
-    click.option(
         "--mem-gb",
         type=float,
         metavar="GB",
         help="Here: memory for all participants; fewer than N_PROCS are computed at a time where "
         "it is less than 1 GB for each, and one that needs more than all of it fails  [no limit]. "
         "On a cluster: memory of one job  [4]",
-    ),
-    click.option(
-        "--walltime",
-        metavar="HH:MM:SS",
-        help="Time of one job on a cluster; jobs that end are replaced, and a participant that "
-        "was cut off goes on in the next  [as dask-jobqueue is configured: 00:30:00]",
     ),
     click.option(
         "-w",
@@ -79,25 +64,6 @@ running_options = add_options(
     ),
 )
 """Options that :class:`~kraken_bids.run_settings.RunSettings` is made of."""
-
-
-def check_running(run: RunSettings) -> None:
-    """Refuse a scheduler that is not there, at once; say where an option changes nothing.
-
-    Raises
-    ------
-    SettingsError
-        As :func:`~kraken_bids.pipeline.workers.cluster.check_scheduler`.
-    """
-    if run.scheduler != "local":
-        from kraken_bids.pipeline.workers.cluster import check_scheduler
-
-        check_scheduler(run)
-        return
-    if run.walltime is not None:
-        logger.warning(
-            "--walltime changes nothing without --scheduler: it is for a cluster's jobs"
-        )
 
 
 def check_ridge_options(settings: Settings, level: str) -> None:

@@ -16,7 +16,8 @@ from kraken_bids.logs import (
     start_file_log,
     start_terminal_log,
 )
-from kraken_bids.pipeline.workers.cluster import NoWorkersError, open_cluster
+from kraken_bids.pipeline.workers.cluster import open_cluster
+from kraken_bids.pipeline.workers.cluster_executor import NoWorkersError
 from kraken_bids.pipeline.workers.local import Processes
 from kraken_bids.pipeline.workers.process import try_call
 from kraken_bids.resources import limit_memory, reserve_for_algebra
@@ -47,8 +48,8 @@ def open_executor(run: RunSettings, log: Path) -> Iterator[Executor]:
     ----------
     run : RunSettings
         ``scheduler`` local: ``n_procs`` processes beside this one, as far as ``mem_gb`` allows. A
-        cluster's name starts ``n_procs`` jobs there (dask-jobqueue; its own configuration file
-        names queue and account). An address or a scheduler file joins a running dask scheduler.
+        cluster's name starts up to ``n_procs`` jobs there (dask-jobqueue). An address or a
+        scheduler file joins a running dask scheduler.
     log : Path
         Log file that the workers append to.
 
@@ -60,11 +61,11 @@ def open_executor(run: RunSettings, log: Path) -> Iterator[Executor]:
         If a running scheduler does not answer.
     """
     start_logs = partial(_start_logs, log, _level())
+    start = partial(_start_process, start_logs, run.mem_gb)
     if run.scheduler != "local":
-        with open_cluster(run, log, start_logs) as executor:
+        with open_cluster(run, log, start) as executor:
             yield executor
     else:
-        start = partial(_start_process, start_logs, run.mem_gb)
         with Processes(_count_slots(run), start) as processes:
             yield processes
 

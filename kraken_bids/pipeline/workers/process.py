@@ -15,6 +15,7 @@ from concurrent.futures import BrokenExecutor
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
+from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -48,8 +49,14 @@ class LostProcessError(BrokenExecutor):
 class Process:
     """One process, and what it is doing."""
 
-    def __init__(self, start: Callable[[], None] | None, others: Sequence["Process"]) -> None:
-        forks = can_fork()
+    def __init__(
+        self,
+        start: Callable[[], None] | None,
+        others: Sequence["Process"],
+        *,
+        forks: bool | None = None,
+    ) -> None:
+        forks = can_fork() if forks is None else forks
         context: Any = multiprocessing.get_context("fork" if forks else "spawn")
         self.item: Any = None
         self.is_busy = False
@@ -96,6 +103,10 @@ class Process:
         self.is_busy = False
         return None, LostProcessError(_explain_end(self._process.exitcode), self._process.exitcode)
 
+    def wait(self, seconds: float) -> None:
+        """Wait until there is something to take, or so long."""
+        wait_for([self.pipe], seconds)
+
     def ask_to_end(self) -> None:
         """Let it go, or stop it in the middle of its task."""
         self.pipe.close()
@@ -119,6 +130,21 @@ def can_fork() -> bool:
     except (AttributeError, OSError, ValueError):
         return False
     return sys.platform == "linux" and all(t.name.startswith(Threads.NAME) for t in others)
+
+
+@contextmanager
+def allow_children() -> Iterator[None]:
+    """Let this process start one even where it was started as one that may not (a dask nanny's).
+
+    What is started ends with it all the same (:func:`_end_with`).
+    """
+    own: dict[str, Any] = multiprocessing.process.current_process()._config  # type: ignore[attr-defined]
+    before = own.get("daemon", False)
+    own["daemon"] = False
+    try:
+        yield
+    finally:
+        own["daemon"] = before
 
 
 @contextmanager

@@ -15,11 +15,15 @@ import pytest
 
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.pipeline.workers import jobs, open_executor, run_tasks
-from kraken_bids.pipeline.workers.cluster import NoWorkersError, check_scheduler
-from kraken_bids.pipeline.workers.jobs import Jobs, _list_options, parse_walltime
+from kraken_bids.pipeline.workers.cluster import check_scheduler
+from kraken_bids.pipeline.workers.cluster_executor import NoWorkersError
+from kraken_bids.pipeline.workers.jobs import Jobs, list_options, parse_walltime
+from kraken_bids.pipeline.workers.schedulers import CLUSTERS
 from kraken_bids.run_settings import RunSettings
 
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::DeprecationWarning", "ignore:OAR Job memory:UserWarning"
+)
 REFUSES = """#!/bin/sh
 echo "sbatch: error: Batch job submission failed: Invalid account" >&2
 exit 1
@@ -91,16 +95,18 @@ def test_a_refused_job_ends_the_run_with_the_scheduler_s_words(
     command("scancel", CANCELS)
 
     with (
-        pytest.raises(NoWorkersError, match=r"it refused: .*Invalid account\. Queue, account"),
+        pytest.raises(
+            NoWorkersError, match=r"it refused: .*Invalid account\. Give queue and account"
+        ),
         open_executor(RunSettings(scheduler="slurm"), log) as executor,
     ):
         list(run_tasks(executor, abs, range(3)))
 
 
-def test_a_participant_whose_worker_dies_is_run_once_and_alone_fails(
+def test_a_participant_whose_process_dies_is_run_once_and_alone_fails(
     log: Path, tmp_path: Path, command: Callable[[str, str], None]
 ) -> None:
-    """What was assigned to that worker and had not begun is done by the next one."""
+    """It is the one to blame; the worker lives on and does the others."""
     pytest.importorskip("dask_jobqueue", reason="the extra cluster is not installed")
     command("sbatch", RUNS)
     command("scancel", CANCELS)
@@ -112,8 +118,8 @@ def test_a_participant_whose_worker_dies_is_run_once_and_alone_fails(
         found = list(run_tasks(executor, operator.call, calls))
 
     errors = [error for _, _, error in found if error is not None]
-    assert [type(error) for error in errors] == [BrokenExecutor]
-    assert "--walltime" in str(errors[0])
+    assert [isinstance(error, BrokenExecutor) for error in errors] == [True]
+    assert "memory ran out" in str(errors[0])
     assert sorted(r for _, r, error in found if error is None) == [math.sqrt(k) for k in range(4)]
     assert (tmp_path / "tries").read_text() == "\n"
 
@@ -124,7 +130,7 @@ def test_a_job_computes_one_participant_at_a_time(log: Path) -> None:
     import dask_jobqueue
 
     run = RunSettings(scheduler="slurm", omp_nthreads=4, mem_gb=7, walltime="02:00:00")
-    with dask_jobqueue.SLURMCluster(**_list_options(run, log)) as cluster:
+    with dask_jobqueue.SLURMCluster(**list_options(run, log)) as cluster:
         script = cluster.job_script()
 
     assert "#SBATCH --cpus-per-task=4" in script
@@ -149,7 +155,7 @@ def test_the_time_of_a_job_is_spelled_as_its_scheduler_reads_it(
     pytest.importorskip("dask_jobqueue", reason="the extra cluster is not installed")
 
     assert (
-        _list_options(RunSettings(scheduler=scheduler, walltime=walltime), log)["walltime"]
+        list_options(RunSettings(scheduler=scheduler, walltime=walltime), log)["walltime"]
         == expected
     )
 
@@ -159,7 +165,7 @@ def test_a_limit_that_cannot_be_given_is_refused(log: Path) -> None:
     pytest.importorskip("dask", reason="the extra cluster is not installed")
 
     with pytest.raises(SettingsError, match="--walltime: htcondor"):
-        _list_options(RunSettings(scheduler="htcondor", walltime="01:00:00"), log)
+        list_options(RunSettings(scheduler="htcondor", walltime="01:00:00"), log)
 
 
 def test_a_blank_in_the_output_folder_does_not_break_the_job(tmp_path: Path) -> None:
@@ -167,7 +173,7 @@ def test_a_blank_in_the_output_folder_does_not_break_the_job(tmp_path: Path) -> 
     pytest.importorskip("dask_jobqueue", reason="the extra cluster is not installed")
     log = tmp_path / "my study" / "logs" / "run.log"
 
-    assert "log_directory" not in _list_options(RunSettings(scheduler="slurm"), log)
+    assert "log_directory" not in list_options(RunSettings(scheduler="slurm"), log)
 
 
 @pytest.mark.parametrize(
@@ -185,44 +191,156 @@ def test_times_are_read(text: str, of_lsf: bool, seconds: int | None) -> None:
     assert parse_walltime(text, of_lsf=of_lsf) == seconds
 
 
+def make_cluster(jobs: dict[Any, str], workers: dict[str, Any] | None = None) -> SimpleNamespace:
+    """Stand for dask-jobqueue's cluster: jobs by name, and names of workers by address."""
+    asked: list[Any] = []
+
+    def scale(*, jobs: int) -> None:
+        asked.append(jobs)
+
+    return SimpleNamespace(
+        workers={name: SimpleNamespace(job_id=number) for name, number in jobs.items()},
+        worker_spec=dict.fromkeys(jobs),
+        scheduler_info={"workers": {k: {"name": v} for k, v in (workers or {}).items()}},
+        scale=scale,
+        scale_down=None,
+        sync=lambda _, names: asked.append(names),
+        asked=asked,
+    )
+
+
 @pytest.mark.parametrize(
-    ("squeue", "is_vain"),
+    ("scheduler", "command_", "text", "is_vain"),
     [
-        ("#!/bin/sh\nexit 0\n", True),
-        ("#!/bin/sh\necho slurm_load_jobs error: Invalid job id specified >&2; exit 1\n", True),
-        ("#!/bin/sh\necho 7\n", False),
-        ("#!/bin/sh\necho Unable to contact slurm controller >&2; exit 1\n", False),
+        ("slurm", "squeue", "exit 0", True),
+        (
+            "slurm",
+            "squeue",
+            "echo slurm_load_jobs error: Invalid job id specified >&2; exit 1",
+            True,
+        ),
+        ("slurm", "squeue", "echo PENDING Priority", False),
+        ("slurm", "squeue", "echo PENDING PartitionTimeLimit", True),
+        ("slurm", "squeue", "echo Unable to contact slurm controller >&2; exit 1", False),
+        ("pbs", "qstat", "echo qstat: Unknown Job Id 7.server >&2; exit 153", True),
+        ("pbs", "qstat", "echo qstat: 7.server Job has finished, use -x >&2; exit 35", True),
+        ("pbs", "qstat", "echo 7.server  dask-worker  me  00:01:00 C batch", True),
+        ("pbs", "qstat", "echo 7.server  dask-worker  me  00:00:00 Q batch", False),
+        ("sge", "qstat", "echo Following jobs do not exist: 7 >&2; exit 1", True),
+        ("sge", "qstat", "echo job_number: 7", False),
+        ("lsf", "bjobs", "echo EXIT", True),
+        ("lsf", "bjobs", "echo PEND", False),
+        ("lsf", "bjobs", "echo 'Job <7> is not found' >&2; exit 255", True),
+        ("htcondor", "condor_q", "exit 0", True),
+        ("htcondor", "condor_q", "echo 1", False),
+        ("oar", "oarstat", "echo 7: Terminated", True),
+        ("oar", "oarstat", "echo 7: Waiting", False),
     ],
 )
-def test_jobs_that_ended_before_their_worker_came_end_the_run(
-    command: Callable[[str, str], None], squeue: str, is_vain: bool
+def test_jobs_that_bring_no_worker_end_the_run(
+    command: Callable[[str, str], None],
+    monkeypatch: pytest.MonkeyPatch,
+    scheduler: str,
+    command_: str,
+    text: str,
+    is_vain: bool,
 ) -> None:
-    """Only where the scheduler says that they are gone, several times; a queue may be long."""
-    command("squeue", squeue)
-    cluster = SimpleNamespace(
-        workers={"a": SimpleNamespace(job_id="7")},
-        scale=lambda jobs: None,  # noqa: ARG005
-    )
-    mine = Jobs(cluster, RunSettings(scheduler="slurm"))
+    """Only where the scheduler says that they are gone, or never start; a queue may be long."""
+    command(command_, f"#!/bin/sh\n{text}\n")
+    monkeypatch.setattr(jobs, "MOST_QUERY_SECONDS", 0.0)
+    mine = Jobs(make_cluster({"a": "7"}), RunSettings(scheduler=scheduler))
 
-    said = [mine.look_after(0, 3) for _ in range(jobs.VAIN_LOOKS)]
+    said = [mine.look_after({}, 3) for _ in range(jobs.VAIN_LOOKS)]
 
     assert said[:-1] == [""] * (jobs.VAIN_LOOKS - 1)
     assert bool(said[-1]) == is_vain
-    assert not is_vain or "the jobs 7 to bring workers" in said[-1]
-    assert mine.look_after(1, 3) == ""
+    assert not is_vain or "7" in said[-1]
+    assert mine.look_after({"tcp://1": ()}, 3) == ""
+
+
+def test_a_scheduler_whose_jobs_wait_is_asked_ever_more_rarely(
+    command: Callable[[str, str], None], tmp_path: Path
+) -> None:
+    """A look every two seconds; not a question."""
+    command("squeue", f"#!/bin/sh\necho >> {tmp_path}/asked; echo PENDING Priority\n")
+    mine = Jobs(make_cluster({"a": "7"}), RunSettings(scheduler="slurm"))
+
+    for _ in range(20):
+        mine.look_after({}, 3)
+
+    assert (tmp_path / "asked").read_text() == "\n"
+    assert "Priority" in mine.said
 
 
 def test_ended_jobs_are_replaced_while_somebody_waits() -> None:
     """Not where the workers that are there suffice."""
-    asked: list[int] = []
-    cluster = SimpleNamespace(workers={}, scale=lambda *, jobs: asked.append(jobs))
-    mine = Jobs(cluster, RunSettings(scheduler="pbs", n_procs=4))
+    cluster = make_cluster({k: str(k) for k in range(4)}, {f"tcp://{k}": k for k in range(2)})
+    mine = Jobs(cluster, RunSettings(scheduler="pbs", n_procs=4, min_jobs=4))
+    workers = {"tcp://0": ("x",), "tcp://1": ("y",)}
 
-    mine.look_after(2, 2)
-    assert asked == []
-    mine.look_after(2, 3)
-    assert asked == [4]
+    mine.look_after(workers, 2)
+    assert cluster.asked == []
+    mine.look_after(workers, 3)
+    assert cluster.asked == [4]
+
+
+def test_no_more_jobs_than_participants_are_asked_for() -> None:
+    """However many there might be."""
+    cluster = make_cluster({0: "7"})
+    mine = Jobs(cluster, RunSettings(scheduler="pbs", n_procs=100))
+
+    mine.look_after({}, 3)
+
+    assert cluster.asked == [3]
+
+
+def test_jobs_without_work_are_given_back_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those that compute stay, and as many as are to be kept."""
+    cluster = make_cluster({k: str(k) for k in range(4)}, {f"tcp://{k}": k for k in range(4)})
+    mine = Jobs(cluster, RunSettings(scheduler="pbs", n_procs=4, min_jobs=2))
+    workers: dict[str, Any] = {"tcp://0": (), "tcp://1": ("y",), "tcp://2": (), "tcp://3": ()}
+
+    mine.look_after(workers, 1)
+    assert cluster.asked == []
+    monkeypatch.setattr(jobs, "IDLE_SECONDS", -1.0)
+    mine.look_after(workers, 1)
+
+    assert cluster.asked == [[0, 2]]
+
+
+@pytest.mark.parametrize("scheduler", list(CLUSTERS))
+def test_queue_account_and_lines_of_the_user_s_own_reach_the_script(
+    log: Path, scheduler: str
+) -> None:
+    """As each scheduler spells them."""
+    pytest.importorskip("dask_jobqueue", reason="the extra cluster is not installed")
+    import dask_jobqueue
+
+    is_condor = scheduler == "htcondor"
+    run = RunSettings(
+        scheduler=scheduler,
+        queue=None if is_condor else "long",
+        account=None if is_condor else "lab",
+        job_directives=("+Mine = 1",) if is_condor else ("--mine=1",),
+        job_prologue=("module load here",),
+        job_python="apptainer exec a.sif python",
+    )
+    with getattr(dask_jobqueue, CLUSTERS[scheduler].cluster)(**list_options(run, log)) as cluster:
+        script = cluster.job_script()
+
+    for words in ("apptainer exec a.sif python -m distributed.cli.dask_worker", "--nthreads 1 "):
+        assert words in script
+    assert "module load here" in script
+    assert ("+Mine = 1" if is_condor else "--mine=1") in script
+    assert is_condor or ("long" in script and "lab" in script)
+
+
+def test_a_queue_that_cannot_be_given_is_refused(log: Path) -> None:
+    """HTCondor has none."""
+    pytest.importorskip("dask", reason="the extra cluster is not installed")
+
+    with pytest.raises(SettingsError, match="--queue: htcondor"):
+        list_options(RunSettings(scheduler="htcondor", queue="long"), log)
 
 
 @pytest.mark.parametrize("walltime", ["30", "1:0:0", "00:99:00", "-1", "01:00"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kraken_bids.cli.running_options import check_running
+from kraken_bids.cli.cluster_options import check_cluster
 from kraken_bids.run_settings import RunSettings
 
 
@@ -16,7 +16,7 @@ def test_a_limit_of_jobs_without_a_cluster_is_said_to_change_nothing(
 ) -> None:
     """Whoever gives one expects that it is kept; memory is."""
     with caplog.at_level(logging.WARNING, "kraken_bids"):
-        check_running(RunSettings(mem_gb=2, walltime="01:00:00"))
+        check_cluster(RunSettings(mem_gb=2, walltime="01:00:00"))
 
     assert [message.partition(" ")[0] for message in caplog.messages] == ["--walltime"]
 
@@ -24,7 +24,7 @@ def test_a_limit_of_jobs_without_a_cluster_is_said_to_change_nothing(
 def test_an_ordinary_run_is_not_warned_about(caplog: pytest.LogCaptureFixture) -> None:
     """Several processes with several threads."""
     with caplog.at_level(logging.WARNING, "kraken_bids"):
-        check_running(RunSettings(n_procs=4, omp_nthreads=2))
+        check_cluster(RunSettings(n_procs=4, omp_nthreads=2))
 
     assert caplog.messages == []
 
