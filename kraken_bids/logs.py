@@ -171,7 +171,7 @@ def claim_log(folder: Path, name: str) -> Path:
     raise AssertionError
 
 
-def start_file_log(path: Path) -> logging.Handler:
+def start_file_log(path: Path) -> logging.FileHandler:
     """Send everything, DEBUG included, to a file; the run closes the handler that it returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handler = FileLog(path, encoding="utf-8")

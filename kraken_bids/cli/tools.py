@@ -7,6 +7,7 @@ import click
 from kraken_bids import __version__
 from kraken_bids.cli.commands.add_flavor import add_flavor
 from kraken_bids.cli.commands.brain_page import brain
+from kraken_bids.cli.commands.cluster_jobs import cluster
 from kraken_bids.cli.commands.communities import communities
 from kraken_bids.cli.commands.decode import decode
 from kraken_bids.cli.commands.decode_volumes import decode_volumes
@@ -22,6 +23,7 @@ from kraken_bids.cli.commands.predict import predict
 from kraken_bids.cli.commands.pretrain import pretrain
 from kraken_bids.cli.commands.qsirecon_spec import qsirecon_spec
 from kraken_bids.cli.commands.sc import sc
+from kraken_bids.cli.commands.status import status
 from kraken_bids.cli.commands.train import train
 from kraken_bids.cli.commands.train_volumes import train_volumes
 from kraken_bids.cli.options import ForgivingCommand, exit_with_message, verbose_option
@@ -40,6 +42,7 @@ def main() -> None:
 
 main.add_command(add_flavor)
 main.add_command(brain)
+main.add_command(cluster)
 main.add_command(communities)
 main.add_command(convert)
 main.add_command(decode)
@@ -57,6 +60,7 @@ main.add_command(predict)
 main.add_command(pretrain)
 main.add_command(qsirecon_spec)
 main.add_command(sc)
+main.add_command(status)
 main.add_command(train)
 main.add_command(train_volumes)
 

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -10,6 +11,7 @@ try:
     import fcntl
 except ImportError:  # no Unix
     fcntl = None  # type: ignore[assignment]
+HAS_LOCKS = fcntl is not None
 
 
 def open_locked(path: Path, mode: int, *, say_waiting: Callable[[], None] = lambda: None) -> int:
@@ -45,6 +47,32 @@ def open_locked(path: Path, mode: int, *, say_waiting: Callable[[], None] = lamb
         os.close(descriptor)
         raise
     return descriptor
+
+
+def lock_open(stream: IO[Any] | None) -> None:
+    """Lock a file for as long as this process has it open, where there are locks."""
+    with suppress(OSError):
+        if HAS_LOCKS and stream is not None:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def is_locked(path: Path) -> bool | None:
+    """Whether a process has locked a file; None where there are no locks."""
+    if not HAS_LOCKS:
+        return None
+    try:
+        descriptor = os.open(path, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None
+    finally:
+        os.close(descriptor)
+    return False
 
 
 def widen_pipe(pipe: IO[Any], n_bytes: int) -> None:

@@ -15,6 +15,7 @@ from kraken_bids.bids.output_dataset import check_output_folder
 from kraken_bids.cohort.failures import FAILURE_COLUMNS, Failure, read_rows
 from kraken_bids.cohort.from_dataset import Member, list_members
 from kraken_bids.exceptions import InputError
+from kraken_bids.io.file_control import lock_open
 from kraken_bids.io.files import take_lock
 from kraken_bids.io.writing import write_table, write_text
 from kraken_bids.logs import claim_log, start_file_log, stop_file_log
@@ -72,6 +73,7 @@ def start_run(settings: Settings, level: str) -> Run:
     try:
         log = claim_log(logs, f"{stamp}_{level}_{os.getpid()}")
         handler = start_file_log(log)
+        lock_open(handler.stream)  # by which kraken-tools status sees that it goes on
     except OSError as error:
         raise InputError(
             f"OUTPUT_DIR: cannot write to {settings.data.output_dir} ({error.strerror}). Give a "

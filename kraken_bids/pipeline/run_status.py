@@ -1,0 +1,224 @@
+"""How far OUTPUT_DIR is: who is done, being computed, failed or missing, and why."""
+
+import logging
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kraken_bids.bids.datasets import find_datasets, find_subjects
+from kraken_bids.bids.names import session_label
+from kraken_bids.bids.output_dataset import check_output_folder
+from kraken_bids.bids.outputs import find_relmats, group_path, latents_path
+from kraken_bids.cohort.failures import list_failures
+from kraken_bids.cohort.sidecars import read_digest
+from kraken_bids.cohort.standing import read_standing
+from kraken_bids.exceptions import InputError, KrakenBidsError
+from kraken_bids.flavors import parse_flavor
+from kraken_bids.parcellations import list_parcellations
+from kraken_bids.pipeline.batch_jobs import PARTICIPANTS
+from kraken_bids.pipeline.run_logs import RunLog, index_runs, latest, list_runs
+from kraken_bids.settings import DEFAULT_ATLASES
+
+logger = logging.getLogger(__name__)
+
+STATES = ("done", "running", "failed", "missing")
+MOST_SHOWN = 20
+"""Sessions of a state that are named."""
+Key = tuple[str, str | None]
+"""Label of a participant, and of a session if there are any."""
+
+
+@dataclass(frozen=True)
+class SessionStatus:
+    """How far a session is."""
+
+    subject: str
+    session: str | None
+    state: str
+    """``done``, ``running``, ``failed`` or ``missing``."""
+    why: str = ""
+    run: str = ""
+    """Its last run."""
+
+    @property
+    def label(self) -> str:
+        """``sub-01`` or ``sub-01_ses-1``."""
+        return session_label(self.subject, self.session)
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far everything is."""
+
+    output_dir: Path
+    sessions: tuple[SessionStatus, ...]
+    going_on: tuple[str, ...]
+    """Runs that go on."""
+    group: str
+    """``done``, ``running``, ``outdated`` (participants were computed since) or ``missing``."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Sessions in each state."""
+        found = Counter(one.state for one in self.sessions)
+        return {state: found[state] for state in STATES}
+
+    @property
+    def is_done(self) -> bool:
+        """Whether every session is."""
+        return all(one.state == "done" for one in self.sessions)
+
+    def to_plain(self) -> dict[str, Any]:
+        """Give all of it as JSON holds it."""
+        return {
+            "OutputDir": str(self.output_dir),
+            "Counts": self.counts,
+            "Group": self.group,
+            "RunsGoingOn": list(self.going_on),
+            "Sessions": [
+                {
+                    "participant_id": f"sub-{one.subject}",
+                    "session_id": f"ses-{one.session}" if one.session else "n/a",
+                    "state": one.state,
+                    "why": one.why,
+                    "run": one.run,
+                }
+                for one in self.sessions
+            ],
+        }
+
+    def describe(self) -> Iterator[str]:
+        """Spell it in lines: counts, then who is not done and why."""
+        counts = ", ".join(f"{n} {state}" for state, n in self.counts.items() if n)
+        yield f"{len(self.sessions)} session(s): {counts}; group level: {self.group}"
+        for state in STATES[1:]:
+            found = [one for one in self.sessions if one.state == state]
+            for one in found[:MOST_SHOWN]:
+                yield f"  {state:8}{one.label}{one.why and f': {one.why}'}"
+            if len(found) > MOST_SHOWN:
+                yield f"  {state:8}and {len(found) - MOST_SHOWN} more (--json names all)"
+
+
+def read_status(output_dir: Path) -> Status:
+    """Read how far OUTPUT_DIR is, from its files and logs alone.
+
+    Who is expected is known from the runs (their settings, lists of ``kraken-tools cluster``) and
+    the files that are there.
+
+    Raises
+    ------
+    InputError
+        If no run has written there, or it is another tool's.
+    """
+    check_output_folder(output_dir)
+    runs = list_runs(output_dir)
+    lists = sorted((output_dir / "logs" / "jobs").glob(f"*/{PARTICIPANTS}"))
+    if not runs and not lists:
+        raise InputError(
+            f"expected an OUTPUT_DIR of kraken-bids with logs of its runs; found none in "
+            f"{output_dir}/logs. Give the folder that kraken-bids wrote to."
+        )
+    sessions: dict[str, set[str | None]] = {}
+    for file in (output_dir / "logs").glob("sub-*_inputs.json"):
+        subject, _, session = file.name.removesuffix("_inputs.json")[4:].partition("_ses-")
+        sessions.setdefault(subject, set()).add(session or None)
+    failed: dict[Key, list[str]] = {}
+    for participant, session, stage, message in list_failures(output_dir):
+        key = participant[4:], None if session == "n/a" else session[4:]
+        failed.setdefault(key, []).append(f"{stage}: {message}")
+        if key[1] or key[0] not in sessions:
+            sessions.setdefault(key[0], set()).add(key[1])
+    expected = {*sessions, *_list_expected(runs, lists)}
+    by_label, of_all = index_runs(runs)
+    found = []
+    for subject in sorted(expected):
+        run = latest((by_label.get(subject), of_all))
+        judge = partial(_judge, output_dir, run=run, failed=failed)
+        found += [judge(subject, one) for one in sorted(sessions.get(subject, {None}), key=str)]
+    going_on = tuple(run.name for run in runs if run.goes_on)
+    return Status(output_dir, tuple(found), going_on, _judge_group(output_dir, runs))
+
+
+def _list_expected(runs: Sequence[RunLog], lists: Collection[Path]) -> set[str]:
+    """Labels of everyone whom a run, or a list of jobs, was for."""
+    found = {label for run in runs for label in run.participants}
+    for path in lists:
+        found |= set(path.read_text(encoding="utf-8").split())
+    whole = latest(
+        run if run.level == "participant" and not run.participants else None for run in runs
+    )
+    if whole is not None:
+        extra = {k: Path(v) for k, v in whole.options.get("derivatives", {}).items()}
+        try:
+            datasets = find_datasets(Path(str(whole.options.get("bids_dir", ""))), extra)
+            found |= set(find_subjects(datasets, ()))
+        except (KrakenBidsError, OSError) as error:
+            logger.warning("who else was asked for is not known: %s", error)
+    return found
+
+
+def _judge(
+    output_dir: Path,
+    subject: str,
+    session: str | None,
+    *,
+    run: RunLog | None,
+    failed: Mapping[Key, Sequence[str]],
+) -> SessionStatus:
+    """Say how far a session is."""
+    told = partial(SessionStatus, subject, session, run=run.name if run else "")
+    lack = _find_lack(output_dir, subject, session, run)
+    of_all = failed.get((subject, None), ()) if session else ()
+    reasons = [*failed.get((subject, session), ()), *of_all]
+    if run is not None and run.goes_on and (lack or reasons):
+        return told("running", lack)
+    if reasons:
+        return told("failed", "; ".join(dict.fromkeys(reasons)))
+    if not lack:
+        return told("done")
+    if run is not None and not run.has_ended:
+        lack += f"; its last run ended without a word, after {run.last_words!r}"
+    elif run is not None:
+        lack += f"; its last run: {run.last_words}"
+    return told("missing", lack)
+
+
+def _find_lack(output_dir: Path, subject: str, session: str | None, run: RunLog | None) -> str:
+    """Say what of a session is not there yet; '' where all is."""
+    standing = read_standing(output_dir, subject, session)
+    if standing is None:
+        return "nothing was begun"
+    read = partial(read_digest, if_whole=True)
+    whole = {
+        file.path.relative_to(output_dir).as_posix()
+        for file in find_relmats(output_dir, subject)
+        if file.session == session and standing.judge(file, output_dir, read)
+    }
+    lacking = [name for name in standing.measured if name not in whole]
+    if lacking:
+        return f"{len(lacking)} of {len(standing.measured)} connectomes are not there"
+    latents = latents_path(output_dir, subject, session)
+    is_predicted = not _wants_predictions(run) or read(latents) is not None
+    return "" if is_predicted or not standing.measured else "predictions are not there"
+
+
+def _wants_predictions(run: RunLog | None) -> bool:
+    """Whether a run feeds a model with what it measures, as far as its settings say."""
+    options = run.options if run else {}
+    asked = {str(name) for name in options.get("atlases", DEFAULT_ATLASES)}
+    flavors = [parse_flavor(str(name)).parcellation for name in options.get("flavors", ())]
+    is_fed = asked & set(list_parcellations()) & (set(flavors) or asked)
+    return "connectomes" in options.get("analysis", ["connectomes"]) and bool(is_fed)
+
+
+def _judge_group(output_dir: Path, runs: Sequence[RunLog]) -> str:
+    groups = [run for run in runs if run.level == "group"]
+    if any(run.goes_on for run in groups):
+        return "running"
+    if not groups or not group_path(output_dir, "latents.tsv").exists():
+        return "missing"
+    later = [run for run in runs if run.level == "participant" and run.name > groups[-1].name]
+    return "outdated" if later else "done"
