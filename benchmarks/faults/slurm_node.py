@@ -35,6 +35,7 @@ SlurmdUser=root
 AuthType=auth/munge
 AuthInfo=socket={folder}/munge/socket
 CredType=cred/munge
+EnforcePartLimits=NO
 StateSaveLocation={folder}/state
 SlurmdSpoolDir={folder}/spool
 SlurmctldPidFile={folder}/slurmctld.pid
@@ -60,6 +61,7 @@ DefMemPerCPU={memory_per_cpu}
 SlurmdParameters=config_overrides
 NodeName={node} NodeAddr=127.0.0.1 CPUs={n_cpus} RealMemory={memory} State=UNKNOWN
 PartitionName=main Nodes={node} Default=YES MaxTime=INFINITE State=UP OverSubscribe=NO
+PartitionName=short Nodes={node} MaxTime=5 State=UP OverSubscribe=NO
 """
 
 

@@ -18,7 +18,8 @@ from kraken_bids.bids.output_dataset import check_output_folder
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.io.files import find_cache_folder, make_folder
 from kraken_bids.io.writing import write_text
-from kraken_bids.pipeline.batch_scripts import WAYS, Array, Resources, write_submission, write_task
+from kraken_bids.pipeline.batch_scripts import write_task
+from kraken_bids.pipeline.batch_submission import WAYS, Array, Resources, write_submission
 from kraken_bids.pipeline.provenance import as_options
 from kraken_bids.pipeline.workers.jobs import parse_walltime
 from kraken_bids.settings import Settings

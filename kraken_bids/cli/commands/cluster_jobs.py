@@ -91,7 +91,9 @@ def cluster(
 
 
 def _read_options(kind: Any, values: dict[str, Any]) -> Any:
-    from kraken_bids.pipeline.batch_scripts import Resources
+    from dataclasses import replace
+
+    from kraken_bids.pipeline.batch_submission import Resources
 
     walltime = values["walltime"] or "04:00:00"
     each = Resources(
@@ -102,8 +104,6 @@ def _read_options(kind: Any, values: dict[str, Any]) -> Any:
         account=values["account"],
         directives=tuple(values["job_directives"]),
     )
-    from dataclasses import replace
-
     group = replace(
         each,
         mem_gb=values["group_mem_gb"] or each.mem_gb,
