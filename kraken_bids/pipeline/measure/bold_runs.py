@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kraken_bids.bids.bold_origins import FMRIPREP, BoldOrigin
 from kraken_bids.bids.bold_series import Bold, open_bold
 from kraken_bids.bids.preprocessed_bold import BoldRun
-from kraken_bids.connectome.functional.cleaning import NILEARN, Cleaning, CleanRun
+from kraken_bids.connectome.functional.cleaning import NILEARN, Cleaning, CleanRun, Nuisance
 from kraken_bids.connectome.functional.confounds import ChosenConfounds
 from kraken_bids.connectome.functional.denoise import apply_nuisance
 from kraken_bids.connectome.functional.map_weights import GridMaps, MapsProjection
@@ -218,17 +218,9 @@ def clean_series(
         If the confounds do not fit the run, or it is too short; the message names their file.
     """
     try:
-        chosen = _choose(confounds, settings, bold=bold, with_gsr=with_gsr)
-        nuisance = prepare_nuisance(
-            series,
-            confounds.columns,
-            confounds.metadata,
-            tr=tr,
-            cleaning=_to_cleaning(settings),
-            chosen=chosen,
+        nuisance = choose_nuisance(
+            series, confounds, settings, tr=tr, with_gsr=with_gsr, bold=bold
         )
-        if nuisance.by_cosines or chosen is not None:
-            _say_cosines(settings, confounds.path)
         has_gsr = with_gsr and nuisance.global_signal is not None
         return (
             apply_nuisance(series, nuisance, gsr=False),
@@ -237,6 +229,36 @@ def clean_series(
         )
     except ConnectomeError as error:
         raise type(error)(f"{confounds.path}: {error}") from error
+
+
+def choose_nuisance(
+    series: RegionSeries,
+    confounds: Confounds,
+    settings: FunctionalSettings,
+    *,
+    tr: float,
+    with_gsr: bool,
+    bold: Path = Path(),
+) -> Nuisance:
+    """Choose what is regressed from a run, and the volumes that count, by the settings.
+
+    Raises
+    ------
+    ConnectomeError
+        If the confounds do not fit the run, or lack a column.
+    """
+    chosen = _choose(confounds, settings, bold=bold, with_gsr=with_gsr)
+    nuisance = prepare_nuisance(
+        series,
+        confounds.columns,
+        confounds.metadata,
+        tr=tr,
+        cleaning=_to_cleaning(settings),
+        chosen=chosen,
+    )
+    if nuisance.by_cosines or chosen is not None:
+        _say_cosines(settings, confounds.path)
+    return nuisance
 
 
 def _choose(
