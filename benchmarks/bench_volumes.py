@@ -183,7 +183,8 @@ def clock(act) -> float:
 def decode_run_of(kind: str, length: str, arguments: argparse.Namespace) -> dict[str, float]:
     """Decode a run from its file; another process writes it, whose memory does not count."""
     from kraken_bids.models.volumes.checkpoint import VolumeModel
-    from kraken_bids.pipeline.volumes.decoded_run import DecodingRequest, decode_run
+    from kraken_bids.pipeline.volumes.decoded_run import decode_run
+    from kraken_bids.pipeline.volumes.decoding_request import DecodingRequest
 
     with tempfile.TemporaryDirectory(prefix="kraken_bench_") as folder:
         call(["write", folder, length], arguments)

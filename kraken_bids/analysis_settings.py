@@ -7,6 +7,14 @@ from kraken_bids.exceptions import SettingsError
 from kraken_bids.setting_checks import check_choice, check_range
 
 ANALYSES = ("connectomes", "communities", "decode-volumes")
+DEEPLIGHT = "deeplight"
+"""Cleaning of volumes as the release does: no confounds, a Butterworth filter."""
+CLEANINGS = (
+    DEEPLIGHT,
+    *("fmriclean", "acompcor", "24p", "36p", "none", "simple", "scrubbing", "compcor"),
+)
+"""How whole volumes may be cleaned: as the release does, or by a strategy of ``--denoise``; that
+of ICA-AROMA needs another series."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +35,15 @@ class AnalysisSettings:
     """Decoder of volumes: a model folder, or weights of the release."""
     relevance: bool = False
     """Write which voxels spoke for each decoded state."""
+    cleaning: str | None = None
+    """How volumes are cleaned; None: as those that the decoder was trained on."""
 
     def __post_init__(self) -> None:
         """Check the choices."""
         for name in self.analysis:
             check_choice("--analysis", name, ANALYSES)
+        if self.cleaning is not None:
+            check_choice("--cleaning", self.cleaning, CLEANINGS)
         if "decode-volumes" in self.analysis and self.decoder is None:
             raise SettingsError(
                 "--analysis decode-volumes: expected --decoder PATH, a folder that kraken-tools "

@@ -15,8 +15,7 @@ from kraken_bids.io.foreign import Kind
 
 FUNC_ENTITIES = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "part", "space", "cohort")
 DWI_ENTITIES = ("sub", "ses", "acq", "rec", "dir", "run", "space", "cohort")
-"""Entities of the source that stay in the names of measured files (a caller that concatenates runs
-drops ``run``); predictions carry ``sub`` and ``ses`` only."""
+"""Entities of the source in names of measured files; predictions have ``sub`` and ``ses`` only."""
 RELMAT = ".dense.tsv"
 PREDICTED = "kraken"
 """End of the ``desc-`` of every raw prediction, and of no measured file."""
@@ -34,6 +33,8 @@ DISCORDANCE = "discordance"
 """``desc-`` of the table of how far regions are from what was predicted of them."""
 FRAMES = "quality"
 """``desc-`` of the table of a run's frames."""
+DECODED = "decode"
+"""``desc-`` of the states that whole volumes were decoded into, and of what spoke for them."""
 OUTPUT = Kind("a whole HDF5 file of kraken-bids", "Make it again with --force.")
 """HDF5 files of OUTPUT_DIR, read back."""
 
@@ -180,8 +181,7 @@ def is_part(entities: Mapping[str, str]) -> bool:
 
 def discordance_path(output_dir: Path, subject: str, session: str | None) -> Path:
     """Path of the table of discordance of a session: one row per target and region."""
-    ending = "regions.tsv"
-    return _kraken_path(output_dir, subject, session, ending=ending, desc=DISCORDANCE)
+    return _kraken_path(output_dir, subject, session, ending="regions.tsv", desc=DISCORDANCE)
 
 
 def region_table_path(output_dir: Path, parcellation: str) -> Path:

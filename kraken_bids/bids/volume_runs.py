@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kraken_bids.bids.bold_choice import is_preprocessed_bold, keep_one_dataset, rank_series
-from kraken_bids.bids.bold_companions import find_mask
+from kraken_bids.bids.bold_companions import CONFOUNDS, find_mask
 from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.index import SubjectFile, list_subject_files
-from kraken_bids.bids.names import full_space
+from kraken_bids.bids.names import format_name, full_space, parse_name
 from kraken_bids.bids.query import Query
 from kraken_bids.exceptions import InputError
 
@@ -64,6 +64,28 @@ def find_volume_runs(
         VolumeSource(subject, one.session, one.path, _find_mask(one, every))
         for one in sorted(chosen.values(), key=lambda file: file.path)
     ]
+
+
+def find_confounds_beside(bold: Path) -> Path:
+    """Find fMRIPrep's confounds of a run in its folder.
+
+    Raises
+    ------
+    InputError
+        If there are none.
+    """
+    dropped = {"space", "cohort", "res", "den", "desc", "suffix", "extension"}
+    run = {key: value for key, value in parse_name(bold).items() if key not in dropped}
+    named = {**run, "desc": "confounds"}
+    names = [format_name(named, suffix=suffix, extension=".tsv") for suffix in CONFOUNDS]
+    for name in names:
+        if bold.with_name(name).is_file():
+            return bold.with_name(name)
+    raise InputError(
+        f"expected the confounds of {bold.name} at {bold.with_name(names[0])} (or {names[1]}), to "
+        "regress them; found neither. Copy the file from fMRIPrep's folder, or give --cleaning "
+        "deeplight, which needs none."
+    )
 
 
 def _find_mask(series: SubjectFile, every: Sequence[SubjectFile]) -> Path:

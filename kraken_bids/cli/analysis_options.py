@@ -4,7 +4,7 @@ import logging
 
 import click
 
-from kraken_bids.analysis_settings import ANALYSES, AnalysisSettings
+from kraken_bids.analysis_settings import ANALYSES, CLEANINGS, AnalysisSettings
 from kraken_bids.cli.options import FILE, ListOption, add_options
 
 logger = logging.getLogger(__name__)
@@ -31,6 +31,13 @@ analysis_options = add_options(
         "--relevance",
         is_flag=True,
         help="Write which voxels spoke for each decoded state.",
+    ),
+    click.option(
+        "--cleaning",
+        type=click.Choice(CLEANINGS),
+        metavar="NAME",
+        help="How the volumes to decode are cleaned: deeplight, or a strategy of --denoise, with "
+        "fMRIPrep's confounds  [as those that the decoder was trained on]",
     ),
     click.option(
         "--n-communities",
@@ -62,8 +69,11 @@ analysis_options = add_options(
 def check_analysis_options(asked: AnalysisSettings, level: str) -> None:
     """Say where an option of the group level's analyses changes nothing."""
     if level != "group":
-        if asked.decoder and "decode-volumes" not in asked.analysis:
-            logger.warning("--decoder, --relevance: no effect without --analysis decode-volumes")
+        given = asked.decoder or asked.cleaning or asked.relevance
+        if given and "decode-volumes" not in asked.analysis:
+            logger.warning(
+                "--decoder, --relevance, --cleaning: no effect without --analysis decode-volumes"
+            )
         if "communities" in asked.analysis:
             logger.warning(
                 "--analysis changes nothing at the level %s: communities are searched at the "

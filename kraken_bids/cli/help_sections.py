@@ -30,7 +30,7 @@ SECTIONS = {
         *("calibrate", "interval_coverage", "families", "controls", "covariates", "impute"),
     ),
     "Further analyses": (
-        *("analysis", "n_communities", "gamma", "n_nulls", "decoder", "relevance"),
+        *("analysis", "n_communities", "gamma", "n_nulls", "decoder", "relevance", "cleaning"),
     ),
     "Processes and clusters": (
         *("n_procs", "omp_nthreads", "mem_gb", "work_dir", "scheduler", "min_jobs", "queue"),

@@ -5,6 +5,7 @@ from typing import Any
 
 import click
 
+from kraken_bids.analysis_settings import CLEANINGS
 from kraken_bids.cli.options import FILE, ListOption, add_options
 
 
@@ -24,6 +25,12 @@ participants_option = option(
 atlases_option = option(
     "--atlas", "atlases", cls=ListOption, metavar="NAME=DSEG.tsv ...",
     help="Names of the regions of an atlas of your own, kept in the model.",
+)  # fmt: skip
+cleaning_option = click.option(
+    "--cleaning", type=click.Choice(CLEANINGS), metavar="NAME",
+    help="How volumes are cleaned: deeplight, as the release does, or a strategy of kraken-bids "
+    "--denoise with fMRIPrep's confounds (fmriclean, acompcor, 24p, 36p, none, simple, scrubbing, "
+    "compcor)  [as the decoder was trained]",
 )  # fmt: skip
 device_option = option("--device", default="auto", metavar="auto|cpu|cuda[:N]")
 step_options = add_options(

@@ -1,25 +1,36 @@
 """Whole volumes of every participant decoded: ``participant --analysis decode-volumes``."""
 
 import logging
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
 from kraken_bids import __version__
 from kraken_bids.bids.names import session_label
-from kraken_bids.bids.outputs import session_folder, sidecar_path
-from kraken_bids.bids.volume_runs import VolumeSource, find_volume_runs
+from kraken_bids.bids.outputs import session_folder
+from kraken_bids.bids.transforms import find_label_space
+from kraken_bids.bids.volume_runs import (
+    SPACE,
+    VolumeSource,
+    find_confounds_beside,
+    find_volume_runs,
+)
 from kraken_bids.cohort.failures import Failure, failing_alone, record
 from kraken_bids.cohort.sidecars import hold_session, read_digest
 from kraken_bids.io.digests import digest, file_stamps
+from kraken_bids.models.volumes.architecture import VolumeCleaning
 from kraken_bids.models.volumes.checkpoint import VolumeModel
+from kraken_bids.parcellations import Parcellation
 from kraken_bids.pipeline.levels import Job
 from kraken_bids.pipeline.plan import Plan, read_query
 from kraken_bids.pipeline.progress import Progress
-from kraken_bids.pipeline.volumes.decoded_run import DecodingRequest, decode_run
-from kraken_bids.pipeline.volumes.decoders import read_decoder
+from kraken_bids.pipeline.volume_confounds import choose_cleaning, prepare_confounds
+from kraken_bids.pipeline.volumes.decoded_run import decode_run
+from kraken_bids.pipeline.volumes.decoders import place_labels, read_decoder
+from kraken_bids.pipeline.volumes.decoding_request import DecodingRequest
 from kraken_bids.pipeline.workers import run_tasks
-from kraken_bids.settings import Settings
+from kraken_bids.settings import Settings, split_atlas
 
 logger = logging.getLogger(__name__)
 
@@ -33,6 +44,8 @@ class VolumeTask:
     sources: tuple[VolumeSource, ...]
     settings: Settings
     decoder: Path
+    labels: Mapping[str, tuple[Path, Parcellation]] = field(default_factory=dict)
+    """Atlas to its label image and regions, to sum relevance in."""
 
     @property
     def subject(self) -> str:
@@ -47,21 +60,49 @@ def decode_participants(job: Job, plan: Plan) -> None:
     ------
     CheckpointError
         If the decoder cannot be read.
+    InputError
+        If a label image cannot be read.
     """
     decoder = job.settings.analysis.decoder
     assert decoder is not None  # its absence is refused with the options
-    read_decoder(decoder)  # one that cannot be used is said before anybody is begun
+    # one that cannot be used is said before anybody is begun
+    choose_cleaning(read_decoder(decoder), job.settings.analysis.cleaning)
+    labels = find_region_images(job.settings)
     query, tasks = read_query(job.settings), []
     for subject in plan.subjects:
         with failing_alone(job.failures, subject=subject, session=None, stage=STAGE):
             sources = tuple(find_volume_runs(plan.datasets, subject, query))
-            tasks.append(VolumeTask(sources, job.settings, decoder))
+            tasks.append(VolumeTask(sources, job.settings, decoder, labels))
     progress = Progress("decoded", len(tasks))
     for task, found, error in run_tasks(job.executor, decode_participant, tasks):
         if error is not None:
             record(job.failures, error, subject=task.subject, session=None, stage=STAGE)
         job.failures += found or []
         progress.advance(f"sub-{task.subject}", "decoded" if found == [] else "failed")
+
+
+def find_region_images(settings: Settings) -> dict[str, tuple[Path, Parcellation]]:
+    """Find the atlases of ``--atlas`` whose image lies in the template of the volumes.
+
+    Those of another space, or with an image for each participant, are left out, which is said.
+
+    Raises
+    ------
+    InputError
+        If an image cannot be read.
+    """
+    found = {}
+    for name, word in settings.data.atlas_images.items():
+        image = split_atlas(word)[0]
+        space = find_label_space(Path(image)) if image and "{" not in image else "other"
+        if space in {"", SPACE}:
+            found[name] = word
+        else:
+            logger.warning(
+                "--atlas %s: relevance is not summed in its regions, for which one image in %s is "
+                "needed; found %s", name, SPACE, word,
+            )  # fmt: skip
+    return place_labels(found)
 
 
 def decode_participant(task: VolumeTask) -> list[Failure]:
@@ -81,17 +122,31 @@ def _decode(source: VolumeSource, task: VolumeTask) -> None:
         source.mask,
         session_folder(settings.data.output_dir, entities, "func"),
         has_relevance=settings.analysis.relevance,
+        labels=task.labels,
         n_threads=max(1, settings.run.omp_nthreads),
     )
-    read = file_stamps((source.bold, source.mask, task.decoder))
-    now = digest(STAGE, __version__, read, request.has_relevance)
-    if not settings.run.force and read_digest(request.path("probabilities")) == now:
+    model = _recall(task.decoder)
+    cleaning = model.cleaning.by(settings.analysis.cleaning)
+    request = replace(request, prepare=prepare_confounds(cleaning, source.bold))
+    there = read_digest(request.path("probabilities"))
+    now = _digest(request, task.decoder, cleaning)
+    # what was decoded with relevance stays, whether it is asked for again or not
+    more = _digest(replace(request, has_relevance=True), task.decoder, cleaning)
+    if not settings.run.force and there in {now, now if request.has_relevance else more}:
         logger.info("%s: decoded already, skipped (--force redoes it)", source.bold.name)
         return
     with hold_session(settings.data.output_dir, session_label(source.subject, source.session)):
-        # before the first file changes: a run that is stopped is begun anew
-        sidecar_path(request.path("probabilities")).unlink(missing_ok=True)
-        decode_run(_recall(task.decoder), replace(request, digest=now))
+        decode_run(replace(model, cleaning=cleaning), replace(request, digest=now))
+
+
+def _digest(request: DecodingRequest, decoder: Path, cleaning: VolumeCleaning) -> str:
+    """Digest of all that the results of a run follow from."""
+    asked = request.labels if request.has_relevance else {}
+    images = [image for image, _ in asked.values()]
+    regions = [(name, own.region_names, own.labels) for name, (_, own) in asked.items()]
+    tables = [find_confounds_beside(request.bold)] if cleaning.takes_confounds else []
+    read = file_stamps((request.bold, request.mask, decoder, *images, *tables))
+    return digest(STAGE, __version__, read, request.has_relevance, regions, asdict(cleaning))
 
 
 @cache

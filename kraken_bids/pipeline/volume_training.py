@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from kraken_bids.bids.volume_runs import find_confounds_beside
 from kraken_bids.cohort.output_checks import check_no_input
 from kraken_bids.cohort.trials import label_trials
 from kraken_bids.exceptions import SettingsError
@@ -21,19 +22,23 @@ from kraken_bids.models.volumes.checkpoint import VolumeModel, write_volume_mode
 from kraken_bids.pipeline.decoding.decoded_folds import decode_folds
 from kraken_bids.pipeline.decoding.decoding_folder import PARTS, DecodingFolder
 from kraken_bids.pipeline.decoding.decoding_tables import write_decoded
+from kraken_bids.pipeline.decoding.kept_steps import KeptSteps
 from kraken_bids.pipeline.decoding.training_course import TrainingCourse, describe_training
 from kraken_bids.pipeline.decoding.trial_folds import hold_people_out, tell_known
 from kraken_bids.pipeline.model_training import find_families
+from kraken_bids.pipeline.volume_confounds import choose_cleaning, prepare_confounds
 from kraken_bids.pipeline.volumes.decoders import place_labels, read_decoder, read_parcels
 from kraken_bids.pipeline.volumes.labelled_volumes import (
     CachedVolumes,
     VolumeSet,
+    leave_out,
     split_events,
     tell_size,
 )
 from kraken_bids.pipeline.volumes.training_options import RATES, VolumeTrainingOptions
 from kraken_bids.pipeline.volumes.volume_cache import VolumeCache, cut_cubes, list_runs
 from kraken_bids.pipeline.volumes.volume_methods import VolumeDesign, decode_part, fit_decoder
+from kraken_bids.pipeline.volumes.voxel_cleaning import Preparations, Prepare
 from kraken_bids.report.series_page import draw_series_page
 
 logger = logging.getLogger(__name__)
@@ -70,25 +75,31 @@ def train_volumes(
     pretrained = read_decoder(options.decoder) if options.decoder else None
     volumes = _gather(bold, options)
     design = _design(volumes, pretrained, options)
-    folder = DecodingFolder(output, _describe(volumes, design, options))
+    cleaning = choose_cleaning(pretrained, options.cleaning)
+    preparations = _prepare(volumes, cleaning)
+    folder = DecodingFolder(output, _describe(volumes, design, options, cleaning=cleaning))
     if folder.open(resume=options.resume):
         draw_series_page(output)
         logger.info("%s is complete: nothing but its page is drawn", output)
         return []
     if pretrained:
         tell_known(pretrained.provenance, volumes.people)
+    cached = _clean(
+        volumes, design, options,
+        cleaning=cleaning, preparations=preparations, folder=output / PARTS,
+    )  # fmt: skip
+    volumes = cached.volumes
+    design = replace(design, folder=folder)
     parts = hold_people_out(
         volumes, output,
         n_folds=options.n_folds, n_repeats=options.n_repeats, seed=options.steps.seed,
     )  # fmt: skip
-    cleaning = pretrained.cleaning if pretrained else VolumeCleaning()
-    cached = _clean(volumes, design, options, cleaning=cleaning, folder=output / PARTS)
     results = decode_folds(
         design.methods, lambda method, part: decode_part(method, cached, design, part),
         parts, folder,
     )  # fmt: skip
     scores = write_decoded(volumes, results, output, seed=options.steps.seed)
-    _write_model(cached, design, pretrained, scores, cleaning=cleaning, output=output)
+    _write_model(cached, design, pretrained, scores, cleaning=cleaning, folder=folder)
     folder.close(
         Method=design.methods[0], Steps=options.steps.n_steps,
         NumberOfVolumes=len(volumes.trials), NumberOfSubjects=len({*volumes.people}),
@@ -134,15 +145,27 @@ def _design(
     )
 
 
+def _prepare(volumes: VolumeSet, cleaning: VolumeCleaning) -> dict[Path, Prepare]:
+    """Find the confounds of every run, before the first is cleaned."""
+    found = {run.path: prepare_confounds(cleaning, run.path) for run in volumes.runs}
+    return {path: prepare for path, prepare in found.items() if prepare}
+
+
 def _describe(
-    volumes: VolumeSet, design: VolumeDesign, options: VolumeTrainingOptions
+    volumes: VolumeSet,
+    design: VolumeDesign,
+    options: VolumeTrainingOptions,
+    *,
+    cleaning: VolumeCleaning,
 ) -> dict[str, Any]:
     """Say all that a training follows from."""
     given = asdict(options)
     resolved = ("architecture", "grid", "channels", "strides", "steps", "learning_rate")
     for name in ("resume", "participants", "n_threads", *resolved):
         del given[name]
-    runs = [compute_sha256(path) for run in volumes.runs for path in (run.path, run.mask)]
+    read = [path for run in volumes.runs for path in (run.path, run.mask)]
+    if cleaning.takes_confounds:
+        read += [find_confounds_beside(run.path) for run in volumes.runs]
     trials = "\n".join(
         f"{one} {family}" for one, family in zip(volumes.trials, volumes.families, strict=True)
     )
@@ -150,7 +173,8 @@ def _describe(
         **given,
         "architecture": asdict(design.architecture),
         "steps": asdict(design.steps),
-        "runs": runs,
+        "cleaning": asdict(cleaning),
+        "runs": [compute_sha256(path) for path in read],
         "trials": hashlib.sha256(trials.encode()).hexdigest(),
         "weights": digest_weights(options.decoder) if options.decoder else "",
         "labels": compute_sha256(options.labels) if options.labels else "",
@@ -163,20 +187,26 @@ def _clean(
     options: VolumeTrainingOptions,
     *,
     cleaning: VolumeCleaning,
+    preparations: Preparations,
     folder: Path,
 ) -> CachedVolumes:
     """Clean all runs, and average their volumes for the linear model."""
     grid = design.architecture.grid
     tell_size(volumes, grid)
     cache = VolumeCache(
-        volumes.runs, volumes.list_volumes(), cleaning=cleaning, folder=folder, grid=grid
+        volumes.runs,
+        volumes.list_volumes(),
+        cleaning=cleaning,
+        folder=folder,
+        grid=grid,
+        preparations=preparations,
     )
     parcels = cut_cubes(grid)
     if options.labels:
-        ((image, parcellation),) = place_labels({options.atlas: options.labels}).values()
+        ((image, parcellation),) = place_labels({options.atlas: str(options.labels)}).values()
         parcels = read_parcels(image, parcellation, grid)
     patterns = cache.average(parcels)
-    return CachedVolumes(volumes, cache, patterns[:, patterns.any(axis=0)])
+    return leave_out(CachedVolumes(volumes, cache, patterns[:, patterns.any(axis=0)]))
 
 
 def _write_model(
@@ -186,19 +216,20 @@ def _write_model(
     scores: Sequence[DecodingScore],
     *,
     cleaning: VolumeCleaning,
-    output: Path,
+    folder: DecodingFolder,
 ) -> None:
     """Train on everyone, and write the model with its history."""
     logger.info("on everyone: the model that is kept")
     course = TrainingCourse(design.steps.n_steps)
     labels = cached.volumes.labels
     network = fit_decoder(
-        cached, np.arange(len(labels)), labels, design, seed=design.steps.seed, watch=course
+        cached, np.arange(len(labels)), labels, design,
+        seed=design.steps.seed, kept=KeptSteps(folder, "everyone", course),
     )  # fmt: skip
-    course.write(output)
+    course.write(folder.folder)
     provenance = describe_training(
         cached.volumes, design.steps, scores,
         batch_size=design.batch_size, pretraining=pretrained.provenance if pretrained else None,
         NumberOfVolumes=len(labels),
     )  # fmt: skip
-    write_volume_model(VolumeModel(network, cleaning, provenance), output)
+    write_volume_model(VolumeModel(network, cleaning, provenance), folder.folder)

@@ -12,7 +12,7 @@ from kraken_bids.cli.options import (
     pairs,
     verbose_option,
 )
-from kraken_bids.cli.recipe_options import device_option, option
+from kraken_bids.cli.recipe_options import cleaning_option, device_option, option
 from kraken_bids.logs import start_terminal_log
 
 
@@ -32,6 +32,11 @@ from kraken_bids.logs import start_terminal_log
     "--lrp", "rule", type=click.Choice(["signed", "original"]), default="signed",
     help="How divisions of the 2D decoder's relevance are steadied: away from 0, or as published.",
 )  # fmt: skip
+@cleaning_option
+@click.option(
+    "--confounds", type=FILE, metavar="TSV",
+    help="fMRIPrep's confounds, for a --cleaning that regresses them  [those beside BOLD]",
+)  # fmt: skip
 @click.option(
     "--labels", "images", cls=ListOption, metavar="ATLAS=IMAGE ...",
     help="Label images in MNI152NLin6Asym in whose regions relevance is summed.",
@@ -46,6 +51,8 @@ def decode_volumes(
     output_dir: Path,
     images: tuple[str, ...],
     *,
+    cleaning: str | None,
+    confounds: Path | None,
     relevance: bool,
     rule: str,
     n_threads: int,
@@ -58,15 +65,19 @@ def decode_volumes(
     """
     with exit_with_message():
         start_terminal_log(verbose)
+        from dataclasses import replace
         from typing import cast
 
         from kraken_bids.models.step_training import find_device
         from kraken_bids.models.volumes.relevance import Rule
-        from kraken_bids.pipeline.volumes.decoded_run import DecodingRequest, decode_run
+        from kraken_bids.pipeline.volume_confounds import choose_cleaning, prepare_confounds
+        from kraken_bids.pipeline.volumes.decoded_run import decode_run
         from kraken_bids.pipeline.volumes.decoders import place_labels, read_decoder
+        from kraken_bids.pipeline.volumes.decoding_request import DecodingRequest
 
         place = find_device(device)
         model = read_decoder(decoder)
+        model = replace(model, cleaning=choose_cleaning(model, cleaning))
         model.network.to(place)
         written = decode_run(
             model,
@@ -76,9 +87,10 @@ def decode_volumes(
                 output_dir,
                 relevance,
                 cast("Rule", rule),
-                place_labels({k: Path(v) for k, v in pairs("--labels", images).items()}),
+                place_labels(pairs("--labels", images)),
                 n_threads,
                 str(place),
+                prepare_confounds(model.cleaning, bold, confounds),
             ),
         )
         click.echo(f"{len(written)} files: {output_dir}")

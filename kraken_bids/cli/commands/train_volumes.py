@@ -15,7 +15,7 @@ from kraken_bids.cli.options import (
     pairs,
     verbose_option,
 )
-from kraken_bids.cli.recipe_options import device_option, option
+from kraken_bids.cli.recipe_options import cleaning_option, device_option, option
 from kraken_bids.cli.split_options import split_options
 from kraken_bids.cli.trial_options import read_window, trial_options
 from kraken_bids.exceptions import SettingsError
@@ -31,6 +31,7 @@ decoder_options = add_options(
         help="Trained further with new outputs: a folder of train-volumes, or weights of the "
         "published decoder (.npy, .hdf5).",
     ),
+    cleaning_option,
     click.option(
         "--labels", "images", cls=ListOption, metavar="ATLAS=IMAGE",
         help="Label image in MNI152NLin6Asym: the linear model sees means of its regions  [cubes "
@@ -46,8 +47,8 @@ decoder_options = add_options(
     device_option,
 )  # fmt: skip
 OF_TRAINING = (
-    "events", "column", "classes", "architecture", "decoder", "learning_rate", "batch_size",
-    "n_folds", "n_repeats", "families", "participants", "n_threads", "resume",
+    "events", "column", "classes", "cleaning", "architecture", "decoder", "learning_rate",
+    "batch_size", "n_folds", "n_repeats", "families", "participants", "n_threads", "resume",
 )  # fmt: skip
 
 

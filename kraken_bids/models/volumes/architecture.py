@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from kraken_bids.analysis_settings import CLEANINGS, DEEPLIGHT
+from kraken_bids.connectome.functional.cleaning import Cleaning
 from kraken_bids.exceptions import SettingsError
 
 Kind = Literal["2d", "3d"]
@@ -79,10 +81,28 @@ class VolumeCleaning:
     smoothing_fwhm: float = 3.0
     """mm; 0 for none."""
     high_pass: float = 1 / 128
-    """Hz, a Butterworth filter; 0 for none."""
+    """Hz; 0 for none. Of the release a Butterworth filter, else that of the strategy."""
+    strategy: str = DEEPLIGHT
+    """``deeplight``, or how confounds are regressed."""
 
     def __post_init__(self) -> None:
         """Check the ranges."""
+        if self.strategy not in CLEANINGS:
+            raise SettingsError(
+                f"--cleaning: expected one of {', '.join(CLEANINGS)}; found {self.strategy}."
+            )
         for name, value in (("smoothing", self.smoothing_fwhm), ("high-pass", self.high_pass)):
             if not value >= 0:
                 raise SettingsError(f"expected {name} of 0 or more; found {value}.")
+
+    @property
+    def takes_confounds(self) -> bool:
+        """Whether a table of confounds is read."""
+        return self.strategy != DEEPLIGHT
+
+    def by(self, strategy: str | None) -> "VolumeCleaning":
+        """Give the same cleaning by another strategy, with its own high-pass."""
+        if strategy is None or strategy == self.strategy:
+            return self
+        usual = VolumeCleaning.high_pass if strategy == DEEPLIGHT else Cleaning.high_pass
+        return VolumeCleaning(self.smoothing_fwhm, usual, strategy)

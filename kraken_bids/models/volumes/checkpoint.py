@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from kraken_bids.analysis_settings import DEEPLIGHT
 from kraken_bids.models.network_folders import FolderKind
 from kraken_bids.models.volumes.architecture import VolumeArchitecture, VolumeCleaning
 from kraken_bids.models.volumes.network import VolumeNetwork, build_network
@@ -63,7 +64,10 @@ def _build(description: Mapping[str, Any]) -> tuple[nn.Module, VolumeModel]:
         shape[name] = tuple(shape[name])
     network = build_network(VolumeArchitecture(**shape))
     cleaning = VolumeCleaning(
-        float(description["smoothing_fwhm"]), float(description["high_pass"])
+        float(description["smoothing_fwhm"]),
+        float(description["high_pass"]),
+        # models of earlier versions know none but the release's
+        str(description.get("strategy", DEEPLIGHT)),
     )
     model = VolumeModel(network, cleaning, dict(description["provenance"]))
     return network, model

@@ -9,7 +9,13 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from kraken_bids.models.new_heads import start_network
-from kraken_bids.models.step_training import StepResult, StepSettings, StepTraining, train_steps
+from kraken_bids.models.step_training import (
+    StepResult,
+    StepSettings,
+    StepState,
+    StepTraining,
+    train_steps,
+)
 from kraken_bids.models.volumes.architecture import VolumeArchitecture
 from kraken_bids.models.volumes.network import VolumeNetwork, build_network
 
@@ -36,13 +42,14 @@ def make_decoder(
     )
 
 
-def train_decoder(
+def train_decoder(  # noqa: PLR0913 - what is learned, how, and where from
     network: VolumeNetwork,
     read: Callable[[Sequence[int]], NDArray[np.float32]],
     labels: NDArray[np.intp],
     settings: StepSettings,
     *,
     batch_size: int,
+    state: StepState | None = None,
     watch: Watch | None = None,
 ) -> None:
     """Train a network on labelled volumes by softmax cross-entropy, in place.
@@ -55,6 +62,8 @@ def train_decoder(
         Number of the state of each.
     batch_size : int
         Volumes of a step, drawn with replacement.
+    state : StepState, optional
+        Of an interrupted training, to go on from.
     watch : callable, optional
         As of :func:`~kraken_bids.models.step_training.train_steps`.
 
@@ -74,7 +83,7 @@ def train_decoder(
         chosen = rng.integers(0, len(labels), batch_size)
         return torch.from_numpy(read(chosen.tolist())), targets[chosen]
 
-    train_steps(network, draw, _compute_loss, settings, watch=watch)
+    train_steps(network, draw, _compute_loss, settings, state=state, watch=watch)
 
 
 def _compute_loss(network: VolumeNetwork, batch: Labelled) -> Tensor:

@@ -94,6 +94,10 @@ class DecodingFolder:
         with atomic_path(self._path(name)) as temporary, temporary.open("wb") as file:
             np.savez(file, **arrays)
 
+    def forget(self, name: str) -> None:
+        """Remove what was kept under a name, if anything was."""
+        self._path(name).unlink(missing_ok=True)
+
     def close(self, **facts: Any) -> None:
         """Say that everything is there, and remove what it was made of."""
         self._note(COMPLETE, **facts)

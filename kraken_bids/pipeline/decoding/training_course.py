@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kraken_bids import __version__
 from kraken_bids.io.records import write_records
@@ -35,6 +37,25 @@ class TrainingCourse:
             self._points += [TrainingPoint(result.step, "train", *one) for one in found.items()]
             self._losses.clear()
         return False
+
+    @property
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """What was noted so far, for :meth:`restore`."""
+        points = [(one.step, one.value) for one in self._points]
+        return {
+            "points": np.array(points, np.float64).reshape(-1, 2),
+            "losses": np.array(self._losses, np.float64),
+        }
+
+    def restore(self, arrays: Mapping[str, NDArray[np.float64]]) -> None:
+        """Go on where a training was interrupted."""
+        # a loss and a rate for each step that was noted
+        metrics = cycle(("loss", "learning_rate"))
+        self._points = [
+            TrainingPoint(int(step), "train", metric, value)
+            for (step, value), metric in zip(arrays["points"].tolist(), metrics, strict=False)
+        ]
+        self._losses = arrays["losses"].tolist()
 
     def write(self, folder: Path) -> None:
         """Write what was noted."""

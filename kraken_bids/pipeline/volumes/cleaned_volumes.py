@@ -22,6 +22,11 @@ from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.io.files import make_folder
 from kraken_bids.io.images import read_labels
 from kraken_bids.models.volumes.architecture import VolumeCleaning
+from kraken_bids.pipeline.volumes.voxel_cleaning import (
+    Prepare,
+    VoxelCleaning,
+    clean_as_released,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -45,6 +50,8 @@ class CleanedVolumes:
         Seconds.
     notes : tuple of str
         What was done that users would want to know.
+    how : VoxelCleaning
+        Volumes that do not count, outliers of motion or signal, are 0.
     """
 
     def __init__(
@@ -53,9 +60,12 @@ class CleanedVolumes:
         mask: NDArray[np.bool_],
         repetition_time: float,
         notes: tuple[str, ...],
+        *,
+        how: VoxelCleaning,
     ) -> None:
         self.rows, self.mask = rows, mask
         self.repetition_time, self.notes = repetition_time, notes
+        self.kept, self.regressors = how.kept, tuple(how.regressors)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -69,7 +79,7 @@ class CleanedVolumes:
 
 
 @contextmanager
-def open_cleaned_volumes(
+def open_cleaned_volumes(  # noqa: PLR0913 - one run is that many things
     bold: Path,
     mask: Path,
     *,
@@ -77,6 +87,7 @@ def open_cleaned_volumes(
     cleaning: VolumeCleaning,
     folder: Path,
     shape: tuple[int, int, int] = (91, 109, 91),
+    prepare: Prepare | None = None,
 ) -> Iterator[CleanedVolumes]:
     """Clean the volumes of a run into a file that lasts as long as the block.
 
@@ -91,6 +102,8 @@ def open_cleaned_volumes(
         Where the file of rows lies: 4 bytes for each voxel of the mask and volume.
     shape : tuple of int
         Voxels of the grid that the network takes.
+    prepare : callable, optional
+        Chooses the confounds of the run, where the cleaning regresses any.
 
     Raises
     ------
@@ -116,9 +129,14 @@ def open_cleaned_volumes(
                 f"expected room for {4e-9 * size[0] * size[1]:.1f} GB in {folder}, for the "
                 f"volumes of {bold}; found: {error}. Make room, or take another folder."
             ) from error
-        notes = _gather_volumes(series, inside, rows, cleaning)
-        _filter_voxels(rows, series, cleaning)
-        yield CleanedVolumes(rows, inside, series.tr, tuple(notes))
+        means, notes = _gather_volumes(series, inside, rows, cleaning)
+        if prepare is None:
+            how = clean_as_released(cleaning, len(means), series.tr)
+        else:
+            how = prepare(means, series.tr)
+            notes += _note_left_out(series, how)
+        _clean_voxels(rows, series, how)
+        yield CleanedVolumes(rows, inside, series.tr, tuple(notes), how=how)
 
 
 def check_space(space: str, bold: Path) -> None:
@@ -147,11 +165,24 @@ def _is_on_grid(series: Bold, shape: tuple[int, ...]) -> bool:
     return series.shape[:3] == shape and np.allclose(series.affine, AFFINE, atol=1e-3)
 
 
+def _note_left_out(series: Bold, how: VoxelCleaning) -> list[str]:
+    n_left_out = int((~how.kept).sum())
+    if not n_left_out:
+        return []
+    return [
+        f"{series.path.name}: {n_left_out} of {len(how.kept)} volumes do not count: those before "
+        "the steady state, and outliers of motion or signal."
+    ]
+
+
 def _gather_volumes(
     series: Bold, inside: NDArray[np.bool_], rows: NDArray[np.float32], cleaning: VolumeCleaning
-) -> list[str]:
-    """Write each volume's voxels of the mask into its row; returns what was done on the way."""
-    notes = []
+) -> tuple[NDArray[np.float64], list[str]]:
+    """Write each volume's voxels of the mask into its row.
+
+    Returns the mean of the mask in every volume, not smoothed, and what was done on the way.
+    """
+    notes, means = [], np.zeros(series.shape[3])
     is_on_grid = _is_on_grid(series, inside.shape)
     if not is_on_grid:
         zooms = np.linalg.norm(series.affine[:3, :3], axis=0)
@@ -171,6 +202,7 @@ def _gather_volumes(
             volume = resample_image(
                 volume, series.affine, target_shape=inside.shape, target_affine=AFFINE
             )
+        means[k] = volume[inside].mean(dtype=np.float64)
         rows[k] = smooth(volume, cleaning.smoothing_fwhm)[inside]
         if rows[k].min() == rows[k].max():
             raise ConnectomeError(
@@ -180,7 +212,7 @@ def _gather_volumes(
             )
     if n_broken:
         notes.append(f"{series.path.name}: {n_broken} values that were no number were taken as 0.")
-    return notes
+    return means, notes
 
 
 def smooth(volume: NDArray[np.float32], fwhm: float) -> NDArray[np.float32]:
@@ -194,29 +226,21 @@ def smooth(volume: NDArray[np.float32], fwhm: float) -> NDArray[np.float32]:
     return smoothed
 
 
-def _filter_voxels(rows: NDArray[np.float32], series: Bold, cleaning: VolumeCleaning) -> None:
-    """Detrend, filter and standardise each voxel's series, in place.
+def _clean_voxels(rows: NDArray[np.float32], series: Bold, how: VoxelCleaning) -> None:
+    """Clean and standardise each voxel's series in place; volumes that do not count become 0.
 
-    Source: nilearn's ``signal.clean`` (detrend, then the filter); standard deviations divide by n.
+    Standard deviations divide by n, as the release's do.
     """
-    from nilearn.signal import clean
-
+    kept = how.kept[:, None]
     for first in range(0, rows.shape[1], VOXELS_AT_ONCE):
         part = np.asarray(rows[:, first : first + VOXELS_AT_ONCE], np.float64)
         least = np.finfo(np.float32).eps * np.abs(part).max(axis=0, initial=0.0)
         try:
-            part = clean(
-                part,
-                detrend=True,
-                standardize=None,
-                high_pass=cleaning.high_pass or None,
-                t_r=series.tr,
-            )
-        except ValueError as error:
-            raise ConnectomeError(
-                f"expected a run that can be filtered in {series.path}; found "
-                f"{series.shape[3]} volumes of {series.tr:g} s: {error}. Give a longer run."
+            part = how.clean(part)
+        except ConnectomeError as error:
+            raise type(error)(
+                f"expected a run that can be cleaned in {series.path}; found {error}."
             ) from error
-        spread = part.std(axis=0)
-        part = (part - part.mean(axis=0)) / np.where(spread > least, spread, np.inf)
-        rows[:, first : first + VOXELS_AT_ONCE] = part
+        spread = part.std(axis=0, where=kept)
+        part = (part - part.mean(axis=0, where=kept)) / np.where(spread > least, spread, np.inf)
+        rows[:, first : first + VOXELS_AT_ONCE] = np.where(kept, part, 0)

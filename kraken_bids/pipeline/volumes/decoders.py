@@ -17,6 +17,7 @@ from kraken_bids.models.volumes.checkpoint import VolumeModel, read_volume_model
 from kraken_bids.models.volumes.published_weights import read_published_weights
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
 from kraken_bids.pipeline.volumes.cleaned_volumes import AFFINE
+from kraken_bids.settings import split_atlas
 
 PUBLISHED_FILES = (".npy", ".hdf5", ".h5")
 
@@ -36,8 +37,13 @@ def read_decoder(path: Path) -> VolumeModel:
     return VolumeModel(network, provenance={**source, "Source": "arXiv 2111.01562"})
 
 
-def place_labels(images: Mapping[str, Path]) -> dict[str, tuple[Path, Parcellation]]:
+def place_labels(images: Mapping[str, str]) -> dict[str, tuple[Path, Parcellation]]:
     """Find the regions of label images, which must be in the template of the volumes.
+
+    Parameters
+    ----------
+    images : mapping of str to str
+        Atlas to ``IMAGE`` or ``IMAGE,NAMES.tsv``.
 
     Raises
     ------
@@ -45,14 +51,16 @@ def place_labels(images: Mapping[str, Path]) -> dict[str, tuple[Path, Parcellati
         If an image's name says another space.
     """
     found = {}
-    for atlas, image in images.items():
+    for atlas, word in images.items():
+        given, table = split_atlas(word)
+        image = Path(given)
         space = find_label_space(image)
         if space not in {"", SPACE}:
             raise InputError(
                 f"--labels {atlas}: expected a label image in {SPACE}, as the volumes are; found "
                 f"one in {space}: {image}."
             )
-        found[atlas] = (image, _read_regions(atlas, image))
+        found[atlas] = (image, _read_regions(atlas, image, table))
     return found
 
 
@@ -78,7 +86,7 @@ def read_parcels(
     return parcels
 
 
-def _read_regions(atlas: str, image: Path) -> Parcellation:
+def _read_regions(atlas: str, image: Path, table: Path | None) -> Parcellation:
     if atlas in list_parcellations():
         return load_parcellation(atlas)
-    return read_custom_parcellation(atlas, str(image))
+    return read_custom_parcellation(atlas, str(image), table)

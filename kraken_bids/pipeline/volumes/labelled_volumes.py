@@ -82,6 +82,33 @@ def split_events(
         for one in events
         for first in range(one.first, one.first + one.n_volumes)
     )
+    return _gather(kept, trials, families)
+
+
+def leave_out(cached: CachedVolumes) -> CachedVolumes:
+    """Leave out labelled volumes that do not count, which is said.
+
+    Raises
+    ------
+    InputError
+        If fewer than two classes are left, or one is of a single person.
+    """
+    volumes, rows = cached.volumes, cached.cache.kept
+    if len(rows) == len(volumes.trials):
+        return cached
+    logger.warning(
+        "%d of %d labelled volumes are left out: before the steady state, or outliers of motion "
+        "or signal", len(volumes.trials) - len(rows), len(volumes.trials),
+    )  # fmt: skip
+    families = dict(zip(volumes.people, volumes.families, strict=True))
+    families |= {run.subject: run.subject for run in volumes.runs if run.subject not in families}
+    trials = tuple(volumes.trials[row] for row in rows)
+    return replace(cached, volumes=_gather(volumes.runs, trials, families))
+
+
+def _gather(
+    kept: Sequence[VolumeRun], trials: tuple[Trial, ...], families: Mapping[str, str]
+) -> VolumeSet:
     classes = check_classes(trials, [families[run.subject] for run in kept])
     people = tuple(kept[one.run].subject for one in trials)
     return VolumeSet(

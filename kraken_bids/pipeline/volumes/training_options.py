@@ -26,6 +26,8 @@ class VolumeTrainingOptions:
     """Of a network from scratch, 3d by default; a decoder has its own."""
     decoder: Path | None = None
     """A model, or weights of the release, that is trained further with a new head."""
+    cleaning: str | None = None
+    """How runs are cleaned; None: as the decoder that is trained further, else as the release."""
     atlas: str = ""
     labels: Path | None = None
     """Label image in whose regions the linear model sees volumes; cubes of 12 mm without."""

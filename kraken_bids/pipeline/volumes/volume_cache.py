@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,9 +18,11 @@ from kraken_bids.io.named_arrays import read_arrays
 from kraken_bids.models.volumes.architecture import VolumeCleaning
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.volumes.cleaned_volumes import (
+    CleanedVolumes,
     check_space,
     open_cleaned_volumes,
 )
+from kraken_bids.pipeline.volumes.voxel_cleaning import Preparations, Prepare
 
 logger = logging.getLogger(__name__)
 
@@ -92,6 +95,8 @@ class VolumeCache:
         mask; files that are there already are taken as they are.
     grid : tuple of int
         Voxels of the network along x, y and z.
+    preparations : mapping of Path to callable
+        Choose the confounds of each run, where the cleaning regresses any.
 
     Raises
     ------
@@ -107,19 +112,27 @@ class VolumeCache:
         cleaning: VolumeCleaning,
         folder: Path,
         grid: tuple[int, int, int],
+        preparations: Preparations = MappingProxyType({}),
     ) -> None:
         self.runs, self.grid = runs, grid
-        self.places = [
-            (k, row) for k, own in enumerate(chosen) for row in range(len(own))
-        ]  # fmt: skip
-        """Run and row of each labelled volume."""
+        self.places: list[tuple[int, int]] = []
+        """Run and row of each labelled volume that counts."""
+        self.kept: list[int] = []
+        """Numbers of these volumes among all that were chosen."""
         make_folder(folder)
         progress = Progress("cleaned runs", len(runs))
         self._rows, self._masks = [], []
-        for run, volumes in zip(runs, chosen, strict=True):
-            rows, mask = _open_run(run, volumes, cleaning, folder=folder, grid=grid)
+        first = 0
+        for k, (run, volumes) in enumerate(zip(runs, chosen, strict=True)):
+            prepare = preparations.get(run.path)
+            rows, mask, kept = _open_run(
+                run, volumes, cleaning, folder=folder, grid=grid, prepare=prepare
+            )
             self._rows.append(rows)
             self._masks.append(mask)
+            self.places += [(k, row) for row in np.flatnonzero(kept).tolist()]
+            self.kept += (first + np.flatnonzero(kept)).tolist()
+            first += len(kept)
             progress.advance()
         n_bytes = sum(rows.nbytes for rows in self._rows)
         logger.info("%d labelled volumes: %.2f GB in %s", len(self.places), n_bytes / 1e9, folder)
@@ -152,7 +165,7 @@ class VolumeCache:
                 (np.bincount(own, row.astype(np.float64), n_parcels + 1) / counts)[1:]
                 for row in rows
             ]
-        return np.array(means).reshape(len(self), n_parcels)
+        return np.array(means).reshape(-1, n_parcels)[self.kept]
 
 
 def cut_cubes(grid: tuple[int, int, int], *, edge: int = 6) -> NDArray[np.intp]:
@@ -169,38 +182,40 @@ def _open_run(
     *,
     folder: Path,
     grid: tuple[int, int, int],
-) -> tuple[NDArray[np.float16], NDArray[np.bool_]]:
+    prepare: Prepare | None,
+) -> tuple[NDArray[np.float16], NDArray[np.bool_], NDArray[np.bool_]]:
     rows_path, mask_path = folder / f"{run.name}.f2", folder / f"{run.name}_mask.npz"
     if not mask_path.is_file():
-        _write_run(run, volumes, cleaning, rows_path=rows_path, mask_path=mask_path, grid=grid)
-    mask = read_arrays(mask_path)["mask"].astype(bool)
+        opened = open_cleaned_volumes(
+            run.path,
+            run.mask,
+            space=full_space(parse_name(run.path)),
+            cleaning=cleaning,
+            folder=folder,
+            shape=grid,
+            prepare=prepare,
+        )
+        with opened as cleaned:
+            _write_run(cleaned, volumes, rows_path=rows_path, mask_path=mask_path)
+    arrays = read_arrays(mask_path)
+    mask, kept = arrays["mask"].astype(bool), arrays["kept"].astype(bool)
     shape = len(volumes), int(mask.sum())
     if mask.shape != grid or rows_path.stat().st_size != HALF.itemsize * shape[0] * shape[1]:
         raise InputError(
             f"expected {shape[0]} volumes of {shape[1]} voxels in {rows_path}; found another "
             "size. It is of other settings, or was cut: remove the folder."
         )
-    return np.memmap(rows_path, HALF, "r", shape=shape), mask
+    return np.memmap(rows_path, HALF, "r", shape=shape), mask, kept
 
 
 def _write_run(
-    run: VolumeRun,
-    volumes: NDArray[np.intp],
-    cleaning: VolumeCleaning,
-    *,
-    rows_path: Path,
-    mask_path: Path,
-    grid: tuple[int, int, int],
+    cleaned: CleanedVolumes, volumes: NDArray[np.intp], *, rows_path: Path, mask_path: Path
 ) -> None:
-    """Clean a run, and write its labelled volumes; the mask last."""
-    space = full_space(parse_name(run.path))
-    with open_cleaned_volumes(
-        run.path, run.mask, space=space, cleaning=cleaning, folder=rows_path.parent, shape=grid
-    ) as cleaned:
-        for note in cleaned.notes:
-            logger.warning("%s", note)
-        with atomic_path(rows_path) as temporary, temporary.open("wb") as file:
-            for k in volumes.tolist():
-                file.write(cleaned.rows[k].astype(HALF).tobytes())
-        with atomic_path(mask_path) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, mask=cleaned.mask)
+    """Write the labelled volumes of a run; the mask last."""
+    for note in cleaned.notes:
+        logger.warning("%s", note)
+    with atomic_path(rows_path) as temporary, temporary.open("wb") as file:
+        for k in volumes.tolist():
+            file.write(cleaned.rows[k].astype(HALF).tobytes())
+    with atomic_path(mask_path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, mask=cleaned.mask, kept=cleaned.kept[volumes])

@@ -9,9 +9,11 @@ from kraken_bids.models.step_training import StepSettings, find_device
 from kraken_bids.models.volumes.architecture import VolumeArchitecture
 from kraken_bids.models.volumes.decoding import decode_volumes
 from kraken_bids.models.volumes.network import VolumeNetwork
-from kraken_bids.models.volumes.training import Watch, make_decoder, train_decoder
+from kraken_bids.models.volumes.training import make_decoder, train_decoder
 from kraken_bids.pipeline.decoding.baselines import decode_by_chance, decode_patterns, list_methods
+from kraken_bids.pipeline.decoding.decoding_folder import DecodingFolder
 from kraken_bids.pipeline.decoding.held_out_trials import Decoded, Indices
+from kraken_bids.pipeline.decoding.kept_steps import KeptSteps
 from kraken_bids.pipeline.decoding.trial_folds import HeldOut
 from kraken_bids.pipeline.volumes.labelled_volumes import CachedVolumes
 
@@ -26,6 +28,8 @@ class VolumeDesign:
     steps: StepSettings
     batch_size: int
     n_threads: int = 1
+    folder: DecodingFolder | None = None
+    """Keeps the state of every training while it lasts; None: nothing is kept."""
 
     @property
     def methods(self) -> tuple[str, ...]:
@@ -46,7 +50,9 @@ def decode_part(
     if method == SHUFFLED:
         labels = cached.volumes.shuffle(part.train, np.random.default_rng([seed, 2]))
     own = replace(design, pretrained=None) if method == SCRATCH else design
-    network = fit_decoder(cached, part.train, labels, own, seed=seed)
+    name = f"{method}_repeat-{part.repeat}_fold-{part.fold}"
+    kept = KeptSteps(design.folder, name) if design.folder else None
+    network = fit_decoder(cached, part.train, labels, own, seed=seed, kept=kept)
     rows = part.test.tolist()
     decoded = decode_volumes(
         network, lambda k: cached.cache.read([rows[k]])[0], len(rows),
@@ -63,9 +69,9 @@ def fit_decoder(
     design: VolumeDesign,
     *,
     seed: int,
-    watch: Watch | None = None,
+    kept: KeptSteps | None = None,
 ) -> VolumeNetwork:
-    """Train a network on some volumes.
+    """Train a network on some volumes; an interrupted training goes on where it was kept.
 
     Parameters
     ----------
@@ -73,10 +79,15 @@ def fit_decoder(
         Their numbers, and those of their states.
     seed : int
         Of weights that are new, batches and dropout.
+    kept : KeptSteps, optional
+        Keeps the state of this training while it lasts.
     """
     network = make_decoder(design.architecture, seed=seed, pretrained=design.pretrained)
     train_decoder(
         network, lambda chosen: cached.cache.read(rows[chosen].tolist()), labels,
-        replace(design.steps, seed=seed), batch_size=design.batch_size, watch=watch,
+        replace(design.steps, seed=seed), batch_size=design.batch_size,
+        state=kept.recall() if kept else None, watch=kept,
     )  # fmt: skip
+    if kept:
+        kept.forget()
     return network

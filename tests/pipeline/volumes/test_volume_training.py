@@ -1,5 +1,6 @@
 """Decoders trained on planted blobs from files, and what is said of what cannot be trained on."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 
 from kraken_bids.cli.tools import main
 from kraken_bids.cohort.trials import Trial
+from kraken_bids.connectome.functional.confounds import MOTION
 from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.io.records import from_columns
 from kraken_bids.io.tables import read_columns
@@ -19,9 +21,12 @@ from kraken_bids.models.decoding_records import DecodedTrial, DecodingScore, Fol
 from kraken_bids.models.step_training import StepSettings
 from kraken_bids.models.volumes.checkpoint import read_volume_model
 from kraken_bids.pipeline import volume_training
+from kraken_bids.pipeline.decoding import kept_steps
+from kraken_bids.pipeline.decoding.kept_steps import KeptSteps
 from kraken_bids.pipeline.volume_training import train_volumes
 from kraken_bids.pipeline.volumes.cleaned_volumes import AFFINE
-from kraken_bids.pipeline.volumes.decoded_run import DecodingRequest, decode_run
+from kraken_bids.pipeline.volumes.decoded_run import decode_run
+from kraken_bids.pipeline.volumes.decoding_request import DecodingRequest
 from kraken_bids.pipeline.volumes.labelled_volumes import split_events
 from kraken_bids.pipeline.volumes.training_options import VolumeTrainingOptions
 from kraken_bids.pipeline.volumes.volume_cache import VolumeRun
@@ -29,6 +34,7 @@ from tests.pipeline.volumes.conftest import N_VOLUMES, SHAPE, TR, write_run
 
 BLOBS = (slice(2, 5), slice(3, 6), slice(2, 5)), (slice(7, 10), slice(8, 11), slice(6, 9))
 STEPS = {"2d": (80, 5e-3), "3d": (400, 3e-2)}
+TISSUES = ("csf", "white_matter", *(f"{name}_comp_cor_0{k}" for name in "cw" for k in range(4)))
 TABLES = ("predictions.tsv", "confusion.tsv", "scores.tsv", "splits.tsv", "history.tsv")
 ONSETS = np.arange(0.0, TR * N_VOLUMES, 6 * TR)
 DURATION = 4 * TR
@@ -197,6 +203,56 @@ def test_an_interrupted_training_goes_on_to_the_same_bytes(
     for name in (*TABLES, "model.json", "weights.safetensors"):
         assert (tmp_path / "whole" / name).read_bytes() == (output / name).read_bytes(), name
     assert train_volumes(people[:4], output, replace(own, resume=True)) == []
+
+
+@pytest.mark.parametrize("name", ["scratch_repeat-1_fold-1", "everyone"])
+def test_a_training_stopped_between_two_steps_goes_on_from_there(
+    name: str, people: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To the same weights and history, without the steps that were made."""
+    own, output = few_steps(people), tmp_path / "out"
+    own = replace(own, steps=replace(own.steps, n_steps=5))
+    train_volumes(people[:4], tmp_path / "whole", own)
+    monkeypatch.setattr(kept_steps, "SAVE_SECONDS", 0.0)
+    note, made = KeptSteps.__call__, []
+
+    def stop_after_the_third(kept: KeptSteps, training, result) -> bool:
+        note(kept, training, result)
+        if kept._name == f"steps_{name}":
+            made.append(result.step)
+            if made == [1, 2, 3]:
+                raise KeyboardInterrupt
+        return False
+
+    monkeypatch.setattr(KeptSteps, "__call__", stop_after_the_third)
+    with pytest.raises(KeyboardInterrupt):
+        train_volumes(people[:4], output, own)
+    assert list(output.rglob(f"steps_{name}.npz"))
+    train_volumes(people[:4], output, replace(own, resume=True))
+
+    assert made == [1, 2, 3, 4, 5]
+    for table in (*TABLES, "model.json", "weights.safetensors"):
+        assert (tmp_path / "whole" / table).read_bytes() == (output / table).read_bytes(), table
+
+
+def test_volumes_that_do_not_count_are_no_examples(people: list[Path], tmp_path: Path) -> None:
+    """By a strategy that leaves out where the head moves: the fourth volume of an event."""
+    jump = int(ONSETS[2] / TR) + 3
+    for path in people[:4]:
+        motion = np.zeros((N_VOLUMES, 6))
+        motion[:, 0] = np.random.default_rng(0).normal(0, 0.01, N_VOLUMES)
+        motion[jump:, 1] = 3.0 if path == people[0] else 0.0
+        table = path.name.partition("_space-")[0] + "_desc-confounds_timeseries.tsv"
+        write_table(path.with_name(table), {
+            **dict(zip(MOTION, motion.T, strict=True)),
+            **{n: np.random.default_rng(1).normal(size=N_VOLUMES) for n in TISSUES},
+        })  # fmt: skip
+    train_volumes(people[:4], tmp_path / "out", few_steps(people, cleaning="fmriclean"))
+
+    rows = from_columns(DecodedTrial, read_columns(tmp_path / "out" / "predictions.tsv"))
+    counts = Counter(one.participant_id for one in rows if one.method == "chance")
+    assert counts == {"00": len(ONSETS) * 4 - 1, **dict.fromkeys(("01", "02", "03"), 40)}
+    assert read_volume_model(tmp_path / "out").cleaning.strategy == "fmriclean"
 
 
 def test_a_decoder_is_trained_further_with_new_outputs(

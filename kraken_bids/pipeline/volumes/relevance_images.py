@@ -1,0 +1,171 @@
+"""Relevance of a run's volumes as images: of each, the mean of each state, and sums in regions."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.connectome.resample import resample_labels
+from kraken_bids.io.images import read_labels
+from kraken_bids.io.nifti import write_volumes
+from kraken_bids.io.writing import write_json, write_table
+from kraken_bids.models.volumes.checkpoint import VolumeModel
+from kraken_bids.models.volumes.relevance import explain_volume
+from kraken_bids.models.volumes.relevance_flow import RelevanceFlow
+from kraken_bids.pipeline.progress import Progress
+from kraken_bids.pipeline.volumes.cleaned_volumes import AFFINE, CleanedVolumes, smooth
+from kraken_bids.pipeline.volumes.decoding_request import (
+    DecodingRequest,
+    describe_decoding,
+    name_states,
+    spell_states,
+)
+
+logger = logging.getLogger(__name__)
+
+NOT_DECODED = -1
+"""In place of the number of a state, of volumes that do not count."""
+MAP_FWHM = 6.0
+"""mm by which the mean map of a state is smoothed, as in the release."""
+UNITS = (
+    "part of the decoded state's logit (no unit): all voxels add up to the logit, less the share "
+    "that LostRelevance says"
+)
+
+
+class LostRelevance:
+    """What share of relevance each layer has lost, over the volumes of a run."""
+
+    def __init__(self) -> None:
+        self.total = 0.0
+        """Sum of the logits' sizes."""
+        self._lost: dict[str, float] = {}
+
+    def add(self, flow: RelevanceFlow) -> None:
+        """Add a volume; one whose logit is near 0 counts as little as its relevance does."""
+        size = abs(flow.logit)
+        self.total += size
+        for layer, share in flow.lost.items():
+            self._lost[layer] = self._lost.get(layer, 0.0) + share * size
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Share of all relevance that each layer lost, or, if negative, made."""
+        return {layer: lost / (self.total or 1.0) for layer, lost in self._lost.items()}
+
+
+def write_relevance(
+    model: VolumeModel,
+    volumes: CleanedVolumes,
+    decoded: NDArray[np.intp],
+    request: DecodingRequest,
+) -> list[Path]:
+    """Write relevance of every volume, its mean in every decoded state, and sums per region.
+
+    Parameters
+    ----------
+    decoded : int array of shape (n_volumes,)
+        Number of the state of each volume; relevance of those not decoded is 0.
+
+    Returns
+    -------
+    list of Path
+        Images and tables that were written.
+    """
+    grid = model.network.architecture.grid
+    sums = np.zeros((len(model.states), *grid), np.float64)
+    lost = LostRelevance()
+    progress = Progress(f"{request.bold.name}: explained", len(volumes))
+
+    def explain_all() -> Iterator[NDArray[np.float32]]:
+        for k, state in enumerate(decoded):
+            progress.advance()
+            if state == NOT_DECODED:
+                yield np.zeros(grid, np.float32)
+                continue
+            volume = torch.from_numpy(volumes.read(k, 1)[0]).to(request.device)
+            flow = explain_volume(model.network, volume, int(state), rule=request.rule)
+            relevance = np.asarray(flow.relevance.cpu().numpy(), np.float32)
+            sums[state] += relevance
+            lost.add(flow)
+            yield relevance
+
+    path = request.path("relevance", extension=".nii.gz")
+    write_volumes(
+        path, explain_all(), (*grid, len(volumes)), AFFINE, repetition_time=volumes.repetition_time
+    )
+    counts = np.bincount(decoded[decoded != NOT_DECODED], minlength=len(sums))
+    facts = {
+        **describe_decoding(model, volumes, request),
+        "Units": UNITS,
+        "LostRelevance": lost.shares,
+        "MeanLogit": lost.total / max(1, int(counts.sum())),
+        "Rule": "alpha2-beta1, flat in the first layer"
+        if model.network.architecture.kind == "3d"
+        else f"epsilon, {request.rule}",
+    }
+    write_json(sidecar_path(path), {"Description": "Layer-wise relevance", **facts})
+    names = name_states(model.states)
+    means = {
+        names[int(k)]: (sums[k] / counts[k]).astype(np.float32) for k in np.flatnonzero(counts)
+    }
+    numbers = dict(zip(names, counts.tolist(), strict=True))
+    images = _write_means(means, numbers, volumes.mask, request=request, facts=facts)
+    return [path, *images, *_write_sums(means, request=request, facts=facts)]
+
+
+def _write_means(
+    means: Mapping[str, NDArray[np.float32]],
+    numbers: Mapping[str, int],
+    mask: NDArray[np.bool_],
+    *,
+    request: DecodingRequest,
+    facts: Mapping[str, Any],
+) -> list[Path]:
+    """Write the mean map of every state that was decoded, smoothed."""
+    written, spelled = [], spell_states(list(numbers))
+    for name, mean in means.items():
+        path = request.path("relevance", extension=".nii.gz", label=spelled[name], stat="mean")
+        smoothed = smooth(mean, MAP_FWHM)
+        write_volumes(path, [smoothed], (*mean.shape, 1), AFFINE, repetition_time=0.0)
+        own = {
+            "State": name,
+            "NumberOfVolumes": numbers[name],
+            "MapSmoothingFWHM": MAP_FWHM,
+            "Percentile95": float(np.percentile(np.abs(smoothed[mask]), 95)),
+        }
+        told = {"Description": f"Mean relevance of {name}", **facts, **own}
+        write_json(sidecar_path(path), told)
+        written.append(path)
+    return written
+
+
+def _write_sums(
+    means: Mapping[str, NDArray[np.float32]],
+    *,
+    request: DecodingRequest,
+    facts: Mapping[str, Any],
+) -> list[Path]:
+    """Write the mean relevance of every state, not smoothed, summed in regions."""
+    written = []
+    for atlas, (image, parcellation) in request.labels.items():
+        labels, affine = read_labels(image)
+        shape = next(iter(means.values())).shape
+        placed = resample_labels(labels, affine, target_shape=shape, target_affine=AFFINE)
+        path = request.path("relevance", atlas=atlas)
+        rows = {
+            name: np.array([mean[placed == label].sum() for label in parcellation.labels])
+            for name, mean in means.items()
+        }
+        write_table(path, {"region": list(parcellation.region_names), **rows})
+        write_json(
+            sidecar_path(path),
+            {"Description": "Mean relevance of each decoded state, summed in regions", **facts},
+        )
+        written.append(path)
+    return written

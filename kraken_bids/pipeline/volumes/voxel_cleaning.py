@@ -1,0 +1,53 @@
+"""How the series of voxels are cleaned: as the release of the decoders does, or of confounds."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.models.volumes.architecture import VolumeCleaning
+
+Series = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class VoxelCleaning:
+    """How the voxels of one run are cleaned."""
+
+    clean: Callable[[Series], Series]
+    """Of series [n_volumes, n_voxels]."""
+    kept: NDArray[np.bool_]
+    """[n_volumes]: volumes that count."""
+    regressors: Sequence[str] = ()
+    """What is regressed."""
+
+
+Prepare = Callable[[Series, float], VoxelCleaning]
+"""Chooses what is regressed, of the mean of the brain [n_volumes] and the repetition time (s)."""
+Preparations = Mapping[Path, Prepare]
+"""Of each run by its path; none of cleanings without confounds."""
+
+
+def clean_as_released(cleaning: VolumeCleaning, n_volumes: int, tr: float) -> VoxelCleaning:
+    """Detrend and filter as the release does, without confounds; every volume counts.
+
+    Source: nilearn's ``signal.clean`` (detrend, then the filter).
+    """
+
+    def clean(part: Series) -> Series:
+        from nilearn import signal
+
+        try:
+            cleaned: Series = signal.clean(
+                part, detrend=True, standardize=None, high_pass=cleaning.high_pass or None, t_r=tr
+            )
+        except ValueError as error:
+            raise ConnectomeError(
+                f"{n_volumes} volumes of {tr:g} s: {error}. Give a longer run"
+            ) from error
+        return cleaned
+
+    return VoxelCleaning(clean, np.ones(n_volumes, bool))
