@@ -6,6 +6,7 @@ from concurrent.futures import Executor
 from functools import partial
 from pathlib import Path
 
+from kraken_bids.cohort.decoded_sessions import list_decoded_members
 from kraken_bids.cohort.encoding import encode_cohort
 from kraken_bids.cohort.failures import Failure, going_on, record
 from kraken_bids.cohort.from_dataset import (
@@ -89,12 +90,17 @@ def _compute(
     """Measure, predict, and whatever else is asked for."""
     output = job.settings.data.output_dir
     if job.settings.run.reports_only:
-        return list_members(output, plan.subjects)
+        return _add_decoded(list_members(output, plan.subjects), output, plan)
     members = _compute_connectomes(job, plan) if measures else []
     for analyse in further:
         with going_on(job.problems):
             analyse(job, plan)
-    return members or list_members(output, plan.subjects)
+    return _add_decoded(members or list_members(output, plan.subjects), output, plan)
+
+
+def _add_decoded(members: Sequence[Member], output: Path, plan: Plan) -> list[Member]:
+    """Add sessions of which volumes were decoded alone: they have pages too."""
+    return [*members, *list_decoded_members(output, plan.subjects, besides=members)]
 
 
 def _compute_connectomes(job: Job, plan: Plan) -> Sequence[Member]:

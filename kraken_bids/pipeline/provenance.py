@@ -99,6 +99,7 @@ def write_citation(output_dir: Path, members: Sequence[Member], *, is_part: bool
         Whether there may be others: then a text about everyone that is there already stays.
     """
     logs = output_dir / "logs"
+    members = [one for one in members if one.connectomes]
     if members and not (is_part and _is_made(logs, of_everyone=True)):
         text = compose_boilerplate(output_dir, members, is_of_everyone=not is_part)
         _write_citation(logs, text, ABOUT + OF_PART * is_part)

@@ -10,7 +10,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from kraken_bids import __version__
-from kraken_bids.bids.outputs import group_path
+from kraken_bids.bids.outputs import DECODED, group_path
 from kraken_bids.cohort.failures import read_failures
 from kraken_bids.io.digests import compute_sha256
 from kraken_bids.report.section import Page
@@ -21,6 +21,8 @@ HEAD_BYTES = 16384
 """The digest stands among the first lines of a page."""
 END = b"</html>"
 NOT_SHOWN = ("figures",)
+NOT_READ = re.compile(rf"^(?!.*_(stat|label)-).*_desc-{DECODED}_relevance\.nii\.gz$")
+"""Relevance of every volume of a run: gigabytes that no page reads, only their sidecar."""
 PATTERN = re.compile(rb'name="kraken_bids-digest" content="([^"]+)"')
 
 
@@ -101,6 +103,6 @@ def _digest_files(paths: Iterable[Path], *, root: Path) -> str:
         with suppress(OSError):  # folders may be closed
             if not path.is_file():
                 continue
-            content = compute_sha256(path)
+            content = "named" if NOT_READ.match(path.name) else compute_sha256(path)
         total.update(f"{path.relative_to(root)} {content}\n".encode())
     return total.hexdigest()

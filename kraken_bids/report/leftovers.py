@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kraken_bids.bids.names import full_space, parse_name
-from kraken_bids.bids.outputs import RelmatFile, find_relmats, is_part, is_predicted, sidecar_path
+from kraken_bids.bids.outputs import (
+    DECODED,
+    RelmatFile,
+    find_relmats,
+    is_part,
+    is_predicted,
+    sidecar_path,
+)
 from kraken_bids.cohort.sidecars import read_measured_digest
 from kraken_bids.cohort.standing import read_standing
 from kraken_bids.flavors import is_further_meas
@@ -39,7 +46,7 @@ class Leftovers:
         if not self._is_known or path.parent.name not in {"func", "dwi"}:
             return False
         entities = parse_name(path)
-        if is_predicted(entities):
+        if is_predicted(entities) or entities.get("desc") == DECODED:
             return False
         if is_part(entities) or is_further_meas(entities.get("meas", "")):
             return read_measured_digest(path) not in self._digests

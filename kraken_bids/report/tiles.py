@@ -6,6 +6,7 @@ import numpy as np
 
 from kraken_bids.report.panels import list_panels
 from kraken_bids.report.section import Group, Tile
+from kraken_bids.report.sections.decoded_volumes import list_decoded
 from kraken_bids.report.sections.identifiability import (
     compute_direction,
     tabulate_metrics,
@@ -29,7 +30,10 @@ from kraken_bids.scores.metrics import chance_rank
 
 
 def list_tiles(written: Written) -> list[Tile]:
-    """Tiles of a participant's page: verdict, minutes, streamlines, flavors, adaptation."""
+    """Tiles of a participant's page: verdict, material, flavors, adaptation, decoded runs."""
+    decoded = _count_decoded(written)
+    if not written.measured:
+        return decoded
     panels = written.once(list_panels)
     measured = sum(panel.measured is not None for panel in panels)
     predicted = sum(bool(panel.predictions) for panel in panels)
@@ -48,7 +52,17 @@ def list_tiles(written: Written) -> list[Tile]:
         tiles.append(Tile("adapted", "to the training data", f"fitted on {max(fitted)} subjects"))
     elif predicted:
         tiles.append(Tile("not adapted", "to the training data"))
-    return tiles
+    return [*tiles, *decoded]
+
+
+def _count_decoded(written: Written) -> list[Tile]:
+    """Count the runs whose volumes were decoded."""
+    runs = written.once(list_decoded)
+    if not runs:
+        return []
+    n_volumes = sum(len(run.probabilities) for run in runs)
+    detail = count_noun(n_volumes, "volume")
+    return [Tile(format_count(len(runs)), f"{pick_noun(len(runs), 'run')} decoded", detail)]
 
 
 def list_group_tiles(group: WrittenGroup) -> list[Tile]:

@@ -1,5 +1,6 @@
 """What has been written for the group, and for each of its sessions, read back for the reports."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -55,16 +56,17 @@ def _gather_sessions(group: WrittenGroup) -> dict[Callable[[Any], Any], list[Any
 def name_pages(members: Sequence[Member]) -> dict[str, str]:
     """Name the page of every session, by its label.
 
-    ``sub-01.html``; ``sub-01_ses-1.html`` where a participant has several sessions.
+    ``sub-01.html``; ``sub-01_ses-1.html`` where a participant has several sessions. Sessions
+    without connectomes, which the group level does not know, change no name of the others.
     """
-    per_subject: dict[str, int] = {}
-    for member in members:
-        per_subject[member.subject] = per_subject.get(member.subject, 0) + 1
-    return {
-        member.label: f"{member.label if per_subject[member.subject] > 1 else stem}.html"
-        for member in members
-        for stem in (f"sub-{member.subject}",)
+    every = Counter(member.subject for member in members)
+    measured = Counter(member.subject for member in members if member.connectomes)
+    counts = {one.label: measured if one.connectomes else every for one in members}
+    stems = {
+        one.label: one.label if counts[one.label][one.subject] > 1 else f"sub-{one.subject}"
+        for one in members
     }
+    return {label: f"{stem}.html" for label, stem in stems.items()}
 
 
 def read_group_table(

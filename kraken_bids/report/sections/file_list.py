@@ -19,6 +19,8 @@ FILE_WORDS = {
     "latents": "latent vectors",
     "discordance_regions": "where function differs from what structure lets expect",
     "relmats": "predicted connectomes",
+    "decode_probabilities": "states of whole volumes",
+    "decode_relevance": "relevance of voxels, or regions, for decoded states",
     "krakencal_relmats": "predicted and calibrated connectomes",
     "krakencal_intervals": "prediction intervals of the calibrated connectomes",
 }
