@@ -69,8 +69,8 @@ analysis_options = add_options(
 def check_analysis_options(asked: AnalysisSettings, level: str) -> None:
     """Say where an option of the group level's analyses changes nothing."""
     if level != "group":
-        given = asked.decoder or asked.cleaning or asked.relevance
-        if given and "decode-volumes" not in asked.analysis:
+        of_volumes = asked.decoder or asked.cleaning or asked.relevance
+        if of_volumes and "decode-volumes" not in asked.analysis:
             logger.warning(
                 "--decoder, --relevance, --cleaning: no effect without --analysis decode-volumes"
             )

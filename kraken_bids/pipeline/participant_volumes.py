@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 from kraken_bids import __version__
@@ -149,7 +149,11 @@ def _digest(request: DecodingRequest, decoder: Path, cleaning: VolumeCleaning) -
     return digest(STAGE, __version__, read, request.has_relevance, regions, asdict(cleaning))
 
 
-@cache
 def _recall(decoder: Path) -> VolumeModel:
-    """Read a decoder once in each process."""
+    """Read a decoder once in each process, as long as its files stay the same."""
+    return _read_once(decoder, tuple(file_stamps([decoder])))
+
+
+@lru_cache(maxsize=1)
+def _read_once(decoder: Path, _: tuple[tuple[str, int, int], ...]) -> VolumeModel:
     return read_decoder(decoder)

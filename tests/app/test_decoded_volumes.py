@@ -12,9 +12,13 @@ import torch
 from click.testing import CliRunner
 
 from kraken_bids.cli.app import main
+from kraken_bids.connectome.functional.confounds import MOTION
+from kraken_bids.io.writing import write_table
 from kraken_bids.models.volumes.architecture import VolumeArchitecture
 from kraken_bids.models.volumes.checkpoint import VolumeModel, write_volume_model
 from kraken_bids.models.volumes.network import build_network
+from kraken_bids.pipeline.volumes import relevance_images
+from kraken_bids.pipeline.volumes.cleaned_volumes import AFFINE
 from tests.conftest import describe
 from tests.pipeline.volumes.conftest import N_VOLUMES, SHAPE, write_run
 
@@ -79,6 +83,106 @@ def test_relevance_asked_for_later_decodes_again(tree) -> None:
     assert outcome.exit_code == 0, outcome.output
     image = table_of(tree, "01").with_name(f"sub-01_{NAME}-decode_relevance.nii.gz")
     assert nibabel.load(image).shape == (*SHAPE, N_VOLUMES)
+
+
+def test_relevance_has_a_section_and_stays_where_it_is_not_asked_for_again(tree) -> None:
+    """Of participants without connectomes too; the page is drawn of files alone."""
+    labels = np.zeros(SHAPE, np.int16)
+    labels[2:6], labels[6:10] = 1, 2
+    image = tree / "tpl-MNI152NLin6Asym_atlas-halves_dseg.nii.gz"
+    nibabel.save(nibabel.Nifti1Image(labels, AFFINE), image)
+    words = ("--participant-label", "01", "--atlas", f"halves={image}")
+    outcome = decode(tree, *words, "--relevance")
+    assert outcome.exit_code == 0, outcome.output
+    stem = table_of(tree, "01").name.partition("_desc-")[0]
+    sums = table_of(tree, "01").with_name(f"{stem}_atlas-halves_desc-decode_relevance.tsv")
+    assert list(pd.read_csv(sums, sep="\t")["region"]) == ["halves_1", "halves_2"]
+    page = tree / "out" / "sub-01.html"
+    assert "Relevance in regions of halves" in page.read_text()
+    assert "arrived at the voxels" in page.read_text()
+    again = decode(tree, *words)
+    assert "decoded already" in again.output
+    assert sums.is_file()
+    page.unlink()
+    assert decode(tree, *words, "--reports-only").exit_code == 0
+    assert "Relevance in regions of halves" in page.read_text()
+
+
+def test_relevance_of_another_decoder_does_not_stay(tree) -> None:
+    """Maps of states that the decoder of the probabilities does not know would mislead."""
+    words = ("--participant-label", "01", "--relevance")
+    assert decode(tree, *words).exit_code == 0
+    func = table_of(tree, "01").parent
+    (
+        func / "sub-01_task-motor_run-2_space-MNI152NLin6Asym_res-2_desc-decode_relevance.json"
+    ).touch()
+    assert list(func.glob("*_label-*"))
+    torch.manual_seed(0)
+    shape = VolumeArchitecture("3d", ("up", "down"), SHAPE, (3, 4), (1, 2))
+    write_volume_model(VolumeModel(build_network(shape).eval()), tree / "decoder")
+    assert decode(tree, "--participant-label", "01").exit_code == 0
+    assert [path.name for path in func.glob("*_relevance.*")] == [
+        "sub-01_task-motor_run-2_space-MNI152NLin6Asym_res-2_desc-decode_relevance.json"
+    ]
+    assert set(pd.read_csv(table_of(tree, "01"), sep="\t")["state"]) <= {"up", "down"}
+
+
+def test_a_run_stopped_in_the_middle_is_begun_anew(tree, monkeypatch) -> None:
+    """Whatever it had written: the sidecar of its probabilities comes last."""
+    explain, explained = relevance_images.explain_volume, []
+
+    def stop_at_the_tenth(*given, **how):
+        explained.append(given)
+        if len(explained) == 10:
+            raise KeyboardInterrupt
+        return explain(*given, **how)
+
+    words = ("--participant-label", "01", "--relevance")
+    monkeypatch.setattr(relevance_images, "explain_volume", stop_at_the_tenth)
+    assert decode(tree, *words).exit_code != 0
+    func = table_of(tree, "01").parent
+    assert not list(func.glob("*.json"))
+    assert not list(func.glob("*.nii.gz"))
+    outcome = decode(tree, *words)
+    assert outcome.exit_code == 0, outcome.output
+    assert len(explained) == 10 + N_VOLUMES
+    assert table_of(tree, "01").with_suffix(".json").is_file()
+    assert not [path for path in func.iterdir() if path.name.startswith(".")]
+
+
+def test_a_file_that_is_cut_is_told_with_its_whole_volumes(tree) -> None:
+    func = tree / "bids/derivatives/fmriprep/sub-01/func"
+    (path,) = func.glob("*_bold.nii.gz")
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    outcome = decode(tree)
+    assert outcome.exit_code == 1
+    failures = pd.read_csv(tree / "out/logs/failures.tsv", sep="\t")
+    assert f"expected {N_VOLUMES} volumes in" in failures["message"][0]
+    assert "cut or damaged" in failures["message"][0]
+    assert list((tree / "out/sub-01").rglob("*.tsv")) == []
+    assert table_of(tree, "02").is_file()
+
+
+def test_cleaning_by_confounds_is_of_the_dataset(tree) -> None:
+    """Without their table a run fails; with it what is decoded already is decoded anew."""
+    assert decode(tree, "--participant-label", "01").exit_code == 0
+    words = ("--participant-label", "01", "--cleaning", "24p")
+    outcome = decode(tree, *words)
+    assert outcome.exit_code == 3
+    assert "--cleaning deeplight, which needs none" in " ".join(outcome.output.split())
+    func = tree / "bids/derivatives/fmriprep/sub-01/func"
+    rng = np.random.default_rng(0)
+    write_table(
+        func / "sub-01_task-motor_desc-confounds_timeseries.tsv",
+        {name: rng.normal(0, 0.01, N_VOLUMES) for name in MOTION},
+    )
+    outcome = decode(tree, *words)
+    assert outcome.exit_code == 0, outcome.output
+    assert "decoded already" not in outcome.output
+    told = json.loads(table_of(tree, "01").with_suffix(".json").read_text())
+    assert told["Cleaning"] == "24p"
+    assert "trans_x_derivative1_power2" in told["Regressors"]
 
 
 def test_one_participant_fails_alone(tree) -> None:
