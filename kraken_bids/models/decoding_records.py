@@ -14,7 +14,9 @@ METHODS = {
     SHUFFLED: "the network, trained on labels that were dealt out anew",
     CHANCE: "the most frequent label, for every trial",
 }
-ALL_REPEATS = "all"
+ALL_REPEATS = ALL_FOLDS = "all"
+ROUNDING = 1e-6
+"""Of numbers in tables."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,46 @@ class DecodingScore:
     balanced_accuracy: float = column("mean over classes of the share decoded right")
     balanced_low: float = column("lower end of its 95 % interval")
     balanced_high: float = column("upper end of its 95 % interval")
-    n_trials: int = column("trials")
+    n_trials: int = column("trials; of a decoder of volumes, volumes")
     n_subjects: int = column("subjects that they are of")
     over_linear: float | None = column(
         "balanced accuracy less that of the linear method on the same trials"
     )
     over_linear_low: float | None = column("lower end of the 95 % interval of the difference")
     over_linear_high: float | None = column("upper end of it")
+
+
+@dataclass(frozen=True)
+class ShuffledControl:
+    """A network trained on shuffled labels, beside as many guesses: a row of ``shuffles.tsv``."""
+
+    repeat: str = column(f"number of the split of subjects; {ALL_REPEATS}: the mean over them")
+    split: str = column(
+        f"part held out, which has a shuffle of its own; {ALL_FOLDS}: the shuffles of all parts"
+    )
+    accuracy: float = column("share of trials of which the true label was given")
+    chance: float = column(
+        "share that would be right if labels and what they were taken for had nothing to do with "
+        "each other: the sum over labels of both shares"
+    )
+    n_people: int = column("people (families) held out")
+    people_low: float = column(
+        "lower end of the 95 % binomial interval of chance, one guess for each of them"
+    )
+    people_high: float = column("upper end of it")
+    n_trials: int = column("trials")
+    trials_low: float = column("lower end of the same, one guess for each trial")
+    trials_high: float = column("upper end of it")
+
+    @property
+    def is_chance_by_people(self) -> bool:
+        """Whether the accuracy is within the interval of as many guesses as people."""
+        return self.people_low - ROUNDING <= self.accuracy <= self.people_high + ROUNDING
+
+    @property
+    def is_chance_by_trials(self) -> bool:
+        """Whether the accuracy is within the interval of as many guesses as trials."""
+        return self.trials_low - ROUNDING <= self.accuracy <= self.trials_high + ROUNDING
 
 
 @dataclass(frozen=True)
@@ -95,7 +130,7 @@ class ConfusionCount:
 
     label: str = column("label of the trials")
     predicted: str = column("label that the network gave")
-    n_trials: int = column("test trials, of all repeats")
+    n_trials: int = column("test trials (of a decoder of volumes, volumes), of all repeats")
 
 
 @dataclass(frozen=True)

@@ -51,11 +51,10 @@ class StepSettings:
         ------
         SettingsError
         """
-        if self.n_steps < 1 or self.seed < 0:
-            raise SettingsError(
-                f"expected at least 1 step and a seed from 0 on; found {self.n_steps} and "
-                f"{self.seed}."
-            )
+        if self.n_steps < 1:
+            raise SettingsError(f"expected --steps of 1 or more; found {self.n_steps}.")
+        if self.seed < 0:
+            raise SettingsError(f"expected a --seed of 0 or more; found {self.seed}.")
         if not (0 < self.learning_rate < math.inf and 0 <= self.warmup_share <= 1):
             raise SettingsError(
                 "expected a learning rate above 0 and a share of warm-up from 0 to 1; found "

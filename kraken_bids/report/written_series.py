@@ -25,6 +25,11 @@ class WrittenSeries(Known):
         """Content of ``training.json``."""
         return read_facts(self.output_dir / "training.json")
 
+    @property
+    def example(self) -> str:
+        """What a decoding is of: ``trial``, or ``volume``."""
+        return "volume" if self.training.count("NumberOfVolumes") else "trial"
+
     def read_records(self, kind: type[Record], name: str) -> list[Record]:
         """Rows of a table; none where it is missing, or damaged, which is said."""
         path = self.output_dir / name

@@ -100,7 +100,7 @@ def spread_accuracy(
     from scipy.special import expit, logit
     from scipy.stats import t
 
-    values = [_compute(np.ones((1, len(one))), one, balanced=balanced)[0] for one in by_training]
+    values = [compute_accuracy(one, balanced=balanced) for one in by_training]
     n = len(values)
     if n < 2:
         return Interval(whole.value, np.nan, np.nan)
@@ -110,6 +110,30 @@ def spread_accuracy(
     reach = t.ppf(0.975, n - 1) * np.sqrt(spread) / (whole.value * (1 - whole.value))
     low, high = expit(logit(whole.value) + np.array([-reach, reach]))
     return Interval(whole.value, float(low), float(high))
+
+
+def compute_accuracy(confusions: Counts, *, balanced: bool = False) -> float:
+    """Share of trials that are decoded; parameters as of :func:`estimate_accuracy`."""
+    return float(_compute(np.ones((1, len(confusions))), confusions, balanced=balanced)[0])
+
+
+def find_chance_agreement(confusions: Counts) -> float:
+    """Share of trials that would be right if labels and predictions were independent.
+
+    Parameters
+    ----------
+    confusions : ndarray of shape (n_people, n_classes, n_classes)
+        As of :func:`count_confusions`.
+
+    Returns
+    -------
+    float
+        Sum over classes of the share of labels times the share of predictions.
+
+    Source: Cohen 1960, expected agreement.
+    """
+    shares = confusions.sum(axis=0) / max(confusions.sum(), 1)
+    return float(shares.sum(axis=1) @ shares.sum(axis=0))
 
 
 def find_guessing_range(share: float, n_trials: int) -> Interval:

@@ -129,6 +129,18 @@ def test_regions_are_put_into_the_order_of_a_model_by_their_names(tmp_path: Path
         gather([tmp_path / "c"], tmp_path, like=model)
 
 
+def test_columns_that_a_model_does_not_know_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_run(tmp_path / "a", "01", simulate())
+    model = gather([tmp_path / "a"], tmp_path).describe()
+    values = np.c_[simulate(), simulate()[::-1, :2]]
+    write_run(tmp_path / "b", "02", values, ("A", "B", "C", "D", "motion"))
+    store = gather([tmp_path / "b"], tmp_path, like=model)
+    assert store.regions == ("A", "B", "C")
+    assert "left out: columns of no region of the model: D, motion" in caplog.text
+
+
 def test_unnamed_columns_are_a_models_only_where_the_user_says_so(tmp_path: Path) -> None:
     write_run(tmp_path, "01", simulate())
     model = gather([tmp_path], tmp_path).describe()

@@ -18,6 +18,7 @@ from kraken_bids.models.decoding_records import (
     ConfusionCount,
     DecodingScore,
     RegionRelevance,
+    ShuffledControl,
     TrainingPoint,
     WeightsCheck,
 )
@@ -146,6 +147,31 @@ def test_scores_stand_beside_their_controls(tmp_path: Path) -> None:
     assert "&lt;faces&gt;" in page
     assert "<faces>" not in page
     assert page.count("<img") == 5
+
+
+def test_shuffles_stand_beside_the_binomial_interval_one_by_one(tmp_path: Path) -> None:
+    """By subjects and by trials: of three shuffles one is outside the first interval."""
+    write_decoding(tmp_path, {SCRATCH: 0.8, LINEAR: 0.6, SHUFFLED: 0.5, CHANCE: 0.5})
+    rows = [
+        ShuffledControl("1", split, accuracy, 0.5, 9, 0.22, 0.78, 100, 0.4, 0.6)
+        for split, accuracy in (("all", 0.5), ("1", 0.5), ("2", 0.7), ("3", 0.9))
+    ]
+    write_rows(tmp_path, "shuffles.tsv", rows)
+    page = " ".join(render(tmp_path).split())
+    assert "The accuracy of 2 of 3 networks trained on shuffled labels" in page
+    assert "and that of 1 if every trial is one" in page
+    assert "0.220 to 0.780" in page
+
+
+def test_a_decoder_of_volumes_has_a_page_of_volumes(tmp_path: Path) -> None:
+    write_decoding(tmp_path, {SCRATCH: 0.8, LINEAR: 0.6, SHUFFLED: 0.5, CHANCE: 0.5})
+    (tmp_path / "relevance.tsv").unlink()
+    write_json(tmp_path / "training.json", {"Steps": 2000, "NumberOfVolumes": 240})
+    row = ShuffledControl("1", "1", 0.5, 0.5, 9, 0.22, 0.78, 100, 0.4, 0.6)
+    write_rows(tmp_path, "shuffles.tsv", [row])
+    page = render(tmp_path)
+    assert "of test volumes right" in page
+    assert "trial" not in page
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,10 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from kraken_bids.scores.trial_scores import (
     Interval,
+    compute_accuracy,
     count_confusions,
     estimate_accuracy,
+    find_chance_agreement,
     find_guessing_range,
     spread_accuracy,
 )
@@ -126,6 +128,18 @@ def test_networks_that_say_one_thing_to_everybody_are_not_called_sure() -> None:
 
     assert found.value == 0.625
     assert found.low < 0.5 < found.high
+
+
+def test_chance_agreement_is_that_of_labels_dealt_out_anew() -> None:
+    """The mean over many deals of predictions that stay as they are."""
+    rng = np.random.default_rng(0)
+    labels, predicted = rng.integers(0, 3, 60), np.minimum(rng.integers(0, 5, 60), 2)
+    owners = np.arange(60) % 4
+    counts = count_confusions(labels, predicted, owners, n_people=4, n_classes=3)
+    dealt = [np.mean(rng.permutation(labels) == predicted) for _ in range(4000)]
+
+    assert find_chance_agreement(counts) == pytest.approx(np.mean(dealt), abs=0.004)
+    assert compute_accuracy(counts) == np.mean(labels == predicted)
 
 
 def test_guesses_have_the_range_of_the_binomial() -> None:

@@ -21,6 +21,7 @@ from kraken_bids.models.series.sequences import (
     Values,
     draw_windows,
     find_time_ids,
+    group_times,
     join_sequences,
 )
 from kraken_bids.models.series.tokens import (
@@ -63,15 +64,18 @@ class Objective:
 
     Notes
     -----
-    A run whose repetition time no other one has is never paired with another.
+    A run whose repetition time no other one has is never paired with another; times that differ
+    by a hundredth at most are one, as sidecars round them.
     """
 
     def __init__(self, runs: Runs, recipe: SeriesRecipe) -> None:
         self._runs, self._recipe = runs, recipe
         _check_runs(runs, recipe)
         # of the same repetition time: another one would tell
-        times, self._time_of = np.unique(runs.repetition_times, return_inverse=True)
-        self._alike = [np.flatnonzero(self._time_of == k) for k in range(len(times))]
+        self._time_of = group_times(runs.repetition_times)
+        self._alike = [
+            np.flatnonzero(self._time_of == k) for k in range(self._time_of.max(initial=-1) + 1)
+        ]
 
     def draw(self, rng: np.random.Generator) -> Tokens:
         """Draw a batch."""
@@ -102,8 +106,9 @@ class Objective:
             halves[k] = min(halves[k], self._runs.n_volumes[seconds[k]])
             behind[k] = rng.integers(0, self._runs.n_volumes[seconds[k]] - halves[k] + 1)
         pairs = self._read(
-            np.c_[runs, seconds].ravel(), np.c_[firsts, behind].ravel(), np.repeat(halves, 2)
-        )
+            np.c_[runs, seconds].ravel(), np.c_[firsts, behind].ravel(), np.repeat(halves, 2),
+            timed_as=np.repeat(runs, 2),  # the last digits would tell, too
+        )  # fmt: skip
         labels = is_next.astype(np.float32)
         # one at least is hidden: a batch without any would have no loss
         if recipe.framework == "bert":
@@ -119,10 +124,13 @@ class Objective:
         other: np.intp = alike[place + (alike[place] >= run)]
         return other
 
-    def _read(self, runs: Indices, firsts: Indices, sizes: Indices) -> Sequences:
+    def _read(
+        self, runs: Indices, firsts: Indices, sizes: Indices, timed_as: Indices | None = None
+    ) -> Sequences:
         owners = runs.tolist()
         parts = [slice(first, first + size) for first, size in zip(firsts, sizes, strict=True)]
-        times = [self._runs.repetition_times[run] for run in owners]
+        timed = owners if timed_as is None else timed_as.tolist()
+        times = [self._runs.repetition_times[run] for run in timed]
         sequences = join_sequences(
             [self._runs.read(run)[part] for run, part in zip(owners, parts, strict=True)], times
         )

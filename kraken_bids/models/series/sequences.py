@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.repetition_time import TOLERANCE
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.models.series.architecture import MAX_SECONDS, N_TIMES, TIME_STEP
 
@@ -101,6 +102,22 @@ def find_time_ids(n_volumes: int, repetition_time: float) -> Indices:
             f"{repetition_time:g} s. Give sequences of at most {most} volumes."
         )
     return ids
+
+
+def group_times(repetition_times: Sequence[float]) -> Indices:
+    """Give repetition times, in seconds, numbers; those a hundredth apart or less have one.
+
+    Returns
+    -------
+    ndarray of int, shape (n_times,)
+        From 0, by size of the times.
+    """
+    times = np.asarray(repetition_times, np.float64)
+    order = np.argsort(times, kind="stable")
+    is_other = np.diff(times[order]) > TOLERANCE * times[order][1:]
+    groups = np.empty(len(times), np.intp)
+    groups[order] = np.append(0, np.cumsum(is_other))[: len(times)]
+    return groups
 
 
 def draw_windows(

@@ -17,6 +17,7 @@ from kraken_bids.models.series.objectives import (
     compute_loss,
 )
 from kraken_bids.models.series.recipe import SeriesRecipe
+from kraken_bids.models.series.sequences import group_times
 from kraken_bids.models.series.tokens import Tokens
 from kraken_bids.models.step_training import StepResult, StepState, StepTraining, train_steps
 
@@ -62,7 +63,8 @@ def pretrain_network(
         If runs are too short, steps not finite, or pairs are asked for and no two runs have the
         same repetition time.
     """
-    if recipe.is_paired and len({*runs.repetition_times}) == len(runs.repetition_times):
+    times = group_times(runs.repetition_times)
+    if recipe.is_paired and len({*times.tolist()}) == len(times):
         raise ConnectomeError(
             "expected at least two training runs of one repetition time, to make pairs of; found "
             f"{len(runs.repetition_times)} in all. Give more, or the framework csm or autoencoder."

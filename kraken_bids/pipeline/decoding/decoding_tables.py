@@ -7,6 +7,7 @@ import numpy as np
 
 from kraken_bids.io.records import write_records
 from kraken_bids.models.decoding_records import (
+    ALL_FOLDS,
     ALL_REPEATS,
     CHANCE,
     LINEAR,
@@ -17,6 +18,7 @@ from kraken_bids.models.decoding_records import (
 )
 from kraken_bids.pipeline.decoding.decoded_folds import Results
 from kraken_bids.pipeline.decoding.held_out_trials import Decoded, LabelledTrials
+from kraken_bids.pipeline.decoding.shuffled_controls import write_shuffles
 from kraken_bids.pipeline.decoding.trial_folds import HeldOut
 from kraken_bids.scores.trial_scores import (
     Counts,
@@ -28,7 +30,6 @@ from kraken_bids.scores.trial_scores import (
 )
 
 NOT_KNOWN = Interval(float("nan"), float("nan"), float("nan"))
-ALL_FOLDS = "all"
 
 
 def write_decoded(
@@ -37,6 +38,10 @@ def write_decoded(
     """Write all tables; returns the rows of scores of all repeats together, by method."""
     write_predictions(trials, results, folder)
     write_confusion(trials, results, folder)
+    shuffled = results.get(SHUFFLED, ())
+    write_shuffles(
+        [(part.repeat, part.fold, _count(trials, part, found)) for part, found in shuffled], folder
+    )
     return write_scores(trials, results, folder, seed=seed)
 
 

@@ -91,7 +91,24 @@ def hold_people_out(
         folder / "splits.tsv", [FoldMember], [[one] for one in members],
         description="In which part of each split a person is held out",
     )  # fmt: skip
+    _tell_unlearned(trials, parts)
     return parts
+
+
+def _tell_unlearned(trials: LabelledTrials, parts: Sequence[HeldOut]) -> None:
+    """Warn of classes all of whose people are held out together."""
+    found: dict[str, list[str]] = {}
+    for part in parts:
+        learned, asked = (np.unique(trials.labels[rows]) for rows in (part.train, part.test))
+        for number in np.setdiff1d(asked, learned).tolist():
+            own = found.setdefault(trials.classes[number], [])
+            own.append(f"fold {part.fold} of repeat {part.repeat}")
+    for label, folds in found.items():
+        logger.warning(
+            "all who have %s are held out together in %s: nothing is learned of it there, so "
+            "that its trials are not decoded. Give more people who have it, or more --folds",
+            label, list_few(folds),
+        )  # fmt: skip
 
 
 def check_folds(n_folds: int, n_repeats: int) -> None:

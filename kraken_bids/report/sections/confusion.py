@@ -16,11 +16,13 @@ MAX_NUMBERS = 24
 
 @dataclass(frozen=True)
 class Confusion:
-    """Counts of trials, labels in rows and what they were taken for in columns."""
+    """Counts of trials or volumes, labels in rows and what they were taken for in columns."""
 
     labels: tuple[str, ...]
     counts: Floats
     """[n_labels, n_labels]."""
+    example: str = "trial"
+    """What is counted."""
 
     @property
     def shares(self) -> Floats:
@@ -50,7 +52,7 @@ def gather(written: WrittenSeries) -> Confusion | None:
     counts = np.zeros((len(labels), len(labels)))
     for row in rows:
         counts[place[row.label], place[row.predicted]] += row.n_trials
-    return Confusion(labels, counts)
+    return Confusion(labels, counts, written.example)
 
 
 def draw(confusion: Confusion) -> dict[str, bytes]:

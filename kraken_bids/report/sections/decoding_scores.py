@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kraken_bids.models.decoding_records import (
+    ALL_FOLDS,
     ALL_REPEATS,
     CHANCE,
     LINEAR,
@@ -12,10 +13,11 @@ from kraken_bids.models.decoding_records import (
     SCRATCH,
     SHUFFLED,
     DecodingScore,
+    ShuffledControl,
 )
 from kraken_bids.report import theme
 from kraken_bids.report.section import Section
-from kraken_bids.report.words import format_share
+from kraken_bids.report.words import count_noun, format_share
 from kraken_bids.report.written_series import WrittenSeries
 
 NAMES = {
@@ -25,15 +27,28 @@ NAMES = {
     SHUFFLED: "shuffled labels",
     CHANCE: "chance",
 }
+OF_VOLUMES = {
+    LINEAR: "logistic regression on the means of regions in each volume",
+    CHANCE: "the most frequent label, for every volume",
+}
 LEFT, ROW, WIDTH = 160.0, 34.0, 610.0
 
 
 @dataclass(frozen=True)
 class DecodingTable:
-    """Scores of the test trials, over all repeats."""
+    """Scores of what was held out, over all repeats."""
 
     scores: dict[str, DecodingScore]
     """By method, in the order of :data:`NAMES`."""
+    shuffles: Sequence[ShuffledControl] = ()
+    """All repeats together, each repeat, and each shuffle by itself."""
+    example: str = "trial"
+    """What is decoded."""
+
+    @property
+    def methods(self) -> dict[str, str]:
+        """What each method is."""
+        return METHODS | (OF_VOLUMES if self.example == "volume" else {})
 
     @property
     def own(self) -> DecodingScore:
@@ -45,8 +60,8 @@ class DecodingTable:
         """Who wins, sentence by sentence; what intervals do not tell apart is said to be so."""
         own = self.own
         sentences = [
-            f"The {NAMES[own.method]} decodes {say_score(own)} of test trials right, labels "
-            "weighted equally."
+            f"The {NAMES[own.method]} decodes {say_score(own)} of test {self.example}s right, "
+            "labels weighted equally."
         ]
         others = [one for name, one in self.scores.items() if name not in {own.method, CHANCE}]
         for other in others:
@@ -58,8 +73,27 @@ class DecodingTable:
             sentences.append(f"{said} {_name(other.method)}: {say_score(other)}{gain}.")
         shuffled, chance = self.scores.get(SHUFFLED), self.scores.get(CHANCE)
         if shuffled and chance:
-            sentences.append(_judge_control(own, shuffled, chance.balanced_accuracy))
+            sentences.append(_judge_control(own, shuffled, chance.balanced_accuracy, self.example))
         return sentences
+
+    @property
+    def guesses(self) -> str:
+        """How many shuffles are at chance, as the binomial distribution has it."""
+        single = [one for one in self.shuffles if one.split != ALL_FOLDS]
+        if not single:
+            return ""
+        by_people, by_trials = (
+            sum(getattr(one, name) for one in single)
+            for name in ("is_chance_by_people", "is_chance_by_trials")
+        )
+        n = len(single)
+        return (
+            f"The accuracy of {by_people} of {count_noun(n, 'network')} trained on shuffled "
+            "labels is within the 95 % binomial interval of chance if every subject held out is "
+            f"one guess, and that of {by_trials} if every {self.example} is one. The second "
+            f"interval is too narrow: {self.example}s of one subject are no independent "
+            "observations."
+        )
 
 
 def _pair(own: DecodingScore, other: DecodingScore) -> tuple[float, float, float] | None:
@@ -76,11 +110,13 @@ def _compare(own: DecodingScore, other: DecodingScore) -> tuple[float, float]:
     return own.balanced_low - other.balanced_high, own.balanced_high - other.balanced_low
 
 
-def _judge_control(own: DecodingScore, shuffled: DecodingScore, chance: float) -> str:
+def _judge_control(
+    own: DecodingScore, shuffled: DecodingScore, chance: float, example: str
+) -> str:
     if not shuffled.balanced_low <= chance <= shuffled.balanced_high:
         return (
             "With shuffled labels it is NOT at chance: something other than the labels tells "
-            "trials apart. Do not trust these scores."
+            f"{example}s apart. Do not trust these scores."
         )
     if shuffled.balanced_low <= own.balanced_accuracy <= shuffled.balanced_high:
         return (
@@ -104,11 +140,13 @@ def _say(value: float, low: float, high: float) -> str:
 
 
 def gather(written: WrittenSeries) -> DecodingTable | None:
-    """Read the scores of test trials over all repeats."""
+    """Read the scores of what was held out, over all repeats, and how far shuffles are off."""
     rows = written.read_records(DecodingScore, "scores.tsv")
     found = {row.method: row for row in rows if row.repeat == ALL_REPEATS}
     scores = {name: found[name] for name in NAMES if name in found}
-    return DecodingTable(scores) if {PRETRAINED, SCRATCH} & set(scores) else None
+    shuffles = written.read_records(ShuffledControl, "shuffles.tsv")
+    is_known = bool({PRETRAINED, SCRATCH} & set(scores))
+    return DecodingTable(scores, shuffles, written.example) if is_known else None
 
 
 def draw(table: DecodingTable) -> dict[str, bytes]:
@@ -116,7 +154,7 @@ def draw(table: DecodingTable) -> dict[str, bytes]:
     shown = [score for name, score in table.scores.items() if name != CHANCE]
     figure = theme.new_figure(LEFT + WIDTH + 30, ROW * len(shown) + 62)
     axes = theme.add_box(figure, LEFT, 10, WIDTH, ROW * len(shown))
-    theme.style_axes(axes, x_label="balanced accuracy in test trials", grid="x")
+    theme.style_axes(axes, x_label=f"balanced accuracy in test {table.example}s", grid="x")
     chance = table.scores.get(CHANCE)
     if chance:
         axes.axvline(chance.balanced_accuracy, color=theme.MUTED, linewidth=1, linestyle="--")
@@ -143,5 +181,5 @@ SECTION = Section(
     heading="Are states decoded better than by simpler means?",
     draw=draw,
     figures=("scores",),
-    words={"NAMES": NAMES, "METHODS": METHODS},
+    words={"NAMES": NAMES},
 )

@@ -190,6 +190,37 @@ def test_a_second_half_that_does_not_follow_is_of_any_other_run_of_the_same_time
     }
 
 
+def test_repetition_times_that_sidecars_round_apart_are_one() -> None:
+    """Runs are paired, and no half tells by its times that it is of another run."""
+    times = [0.72, 0.7200001, 2.0, 2.2]
+    values = [np.full((40, N_REGIONS), k, np.float32) for k in range(4)]
+    runs = Runs(np.full(4, 40), times, values.__getitem__)
+    objective, rng = Objective(runs, choose_recipe("small", "bert")), np.random.default_rng(4)
+    found = set()
+    for _ in range(20):
+        tokens = objective.draw(rng)
+        assert tokens.is_next is not None
+        assert tokens.sequences.runs is not None
+        pairs = tokens.sequences.runs.reshape(-1, 2)[tokens.is_next == 0]
+        found |= {(int(one), int(two)) for one, two in pairs}
+    assert found == {(0, 1), (1, 0)}
+
+
+def test_halves_of_a_pair_have_the_times_of_the_first_one() -> None:
+    """Odd multiples of 0.7 s lie between two times of the grid, those of 0.702 s beside them."""
+    values = [np.full((40, N_REGIONS), k, np.float32) for k in range(2)]
+    runs = Runs(np.full(2, 40), [0.7, 0.702], values.__getitem__)
+    recipe = replace(choose_recipe("small", "bert"), gaps=(0, 0))
+    tokens = Objective(runs, recipe).draw(np.random.default_rng(4))
+    pairs = tokens.sequences
+    assert tokens.is_next is not None
+    assert not tokens.is_next.all()
+    ids = np.split(pairs.time_ids, pairs.starts[1:])
+    for one, two in zip(ids[::2], ids[1::2], strict=True):
+        n = min(len(one), len(two))
+        assert one[:n].tolist() == two[:n].tolist()
+
+
 def test_traced_intermediates_are_those_of_the_reconstruction() -> None:
     tokens, network = (
         mask_causally(draw_pairs(6, 4), np.array([3, 1])),

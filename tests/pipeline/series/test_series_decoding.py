@@ -19,6 +19,7 @@ from kraken_bids.models.decoding_records import (
     DecodingScore,
     FoldMember,
     RegionRelevance,
+    ShuffledControl,
     TrainingPoint,
     WeightsCheck,
 )
@@ -27,7 +28,7 @@ from kraken_bids.models.series.classification import make_classifier
 from kraken_bids.models.series.model import SeriesModel
 from kraken_bids.pipeline import series_decoding
 from kraken_bids.pipeline.decoding.trial_folds import shuffle_labels
-from kraken_bids.pipeline.series import fitted_decoders, relevance_maps
+from kraken_bids.pipeline.series import decoding_methods, fitted_decoders, relevance_maps
 from kraken_bids.pipeline.series.decoding_options import DecodingOptions, SeriesOptions
 from kraken_bids.pipeline.series_decoding import decode_series
 
@@ -37,6 +38,7 @@ TABLES = {
     "confusion.tsv": ConfusionCount,
     "scores.tsv": DecodingScore,
     "splits.tsv": FoldMember,
+    "shuffles.tsv": ShuffledControl,
     "relevance.tsv": RegionRelevance,
     "relevance_check.tsv": WeightsCheck,
     "history.tsv": TrainingPoint,
@@ -70,6 +72,29 @@ def test_states_that_differ_in_time_alone_are_decoded_by_the_network_alone(
     assert found["scratch"].over_linear_low > 0.1
     assert found["linear"].accuracy < 0.65
     assert found["shuffled"].accuracy_low <= 0.5 <= found["shuffled"].accuracy_high
+    whole, repeat, *single = read(tmp_path / "out", "shuffles.tsv")
+    assert whole.is_chance_by_people
+    assert (whole.n_people, repeat.n_trials, len(single)) == (8, 8 * 16, 4)
+    assert whole.people_low >= 0.125  # one of eight guesses right, at least
+
+
+def test_labels_that_are_not_shuffled_are_outside_the_interval_of_chance(
+    plant: Callable[..., Path],
+    options: DecodingOptions,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the control is for: it fails where the truth leaks."""
+    planted = plant("time", n_people=8)
+    monkeypatch.setattr(decoding_methods, "shuffle_labels", lambda labels, *_: labels)
+
+    decode(with_events(options, planted, n_folds=2), planted, tmp_path / "out")
+
+    whole = read(tmp_path / "out", "shuffles.tsv")[0]
+    assert not whole.is_chance_by_people
+    assert whole.accuracy > whole.people_high
+    said = json.loads((tmp_path / "out" / "shuffles.json").read_text())
+    assert (said["NumberOfShuffles"], said["WithinChanceByTrials"]) == (2, 0)
 
 
 def test_states_that_differ_in_space_are_decoded_as_well_by_a_line(
@@ -98,6 +123,58 @@ def test_more_people_tell_network_and_line_apart_more_surely(
     assert found["scratch"].over_linear_low > 0.25
     assert found["linear"].accuracy_high < 0.6
     assert 0.35 < found["shuffled"].accuracy_low <= 0.5 <= found["shuffled"].accuracy_high < 0.65
+    shuffles = read(tmp_path / "out", "shuffles.tsv")
+    assert len(shuffles) == 1 + 2 * (1 + 5)
+    assert all(one.is_chance_by_people for one in shuffles[:2])
+    assert sum(one.is_chance_by_people for one in shuffles) >= 12
+
+
+@pytest.mark.slow
+def test_more_people_do_not_tell_network_and_line_apart_in_space(
+    plant: Callable[..., Path], options: DecodingOptions, tmp_path: Path
+) -> None:
+    """Twenty people in five folds, twice: equal to two hundredths."""
+    planted = plant("space", n_people=20, n_trials=10)
+
+    found = decode(
+        with_events(options, planted, n_folds=5, n_repeats=2), planted, tmp_path / "out"
+    )
+
+    assert found["linear"].accuracy_low > 0.8
+    assert abs(found["scratch"].over_linear) < 0.02
+    assert found["scratch"].over_linear_low <= 0.01
+    assert found["scratch"].over_linear_high >= -0.01
+    assert read(tmp_path / "out", "shuffles.tsv")[0].is_chance_by_people
+
+
+def test_a_label_all_of_whose_people_are_held_out_together_is_said(
+    plant: Callable[..., Path],
+    options: DecodingOptions,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Two of six people have it; of some splits they are in one part."""
+    planted = plant("time", n_people=6)
+    table = tmp_path / "labels.tsv"
+    names = [path.stem for path in sorted((planted / "series").glob("*.tsv"))]
+    write_table(table, {"run": names, "label": [*"ccababababca"]})
+    own = replace(options, labels=str(table), n_folds=2, n_repeats=4)
+
+    decode(replace(own, steps=replace(own.steps, n_steps=2)), planted, tmp_path / "out")
+
+    folds: dict[int, set[int]] = {}
+    for one in read(tmp_path / "out", "splits.tsv"):
+        if one.participant_id in {"00", "05"}:
+            folds.setdefault(one.repeat, set()).add(one.fold)
+    said = [
+        f"fold {fold} of repeat {repeat}"
+        for repeat, (fold, *others) in ((k, sorted(own)) for k, own in folds.items())
+        if not others
+    ]
+    assert 0 < len(said) < 4
+    (message,) = [one for one in caplog.messages if "all who have c " in one]
+    assert all(one in message for one in said)
+    assert message.count("fold ") == len(said)
 
 
 def test_everything_is_written_and_of_people_held_out(
