@@ -238,7 +238,7 @@ def test_an_interrupted_decoding_goes_on_to_the_same_bytes(
     with pytest.raises(SettingsError, match="--resume"):
         decode(own, planted, tmp_path / "out")
     other = replace(own, steps=replace(own.steps, seed=1), resume=True)
-    with pytest.raises(SettingsError, match="another steps"):
+    with pytest.raises(SettingsError, match="seed: 0 then, 1 now"):
         decode(other, planted, tmp_path / "out")
     decode(replace(own, resume=True), planted, tmp_path / "out")
 
@@ -372,7 +372,7 @@ def test_another_repetition_time_is_not_resumed(
     own = replace(options, labels=str(table), steps=replace(options.steps, n_steps=2))
     decode(own, planted, tmp_path / "out")
 
-    with pytest.raises(SettingsError, match="another trials"):
+    with pytest.raises(SettingsError, match="other ones: trials"):
         decode_series(
             files, tmp_path / "out", replace(own, resume=True), SeriesOptions(repetition_time=2.0)
         )
