@@ -11,6 +11,7 @@ import numpy as np
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import CLEANED
 from kraken_bids.cohort.series_files import (
+    SAMPLES,
     RegionSeries,
     ScanOutline,
     outline_scans,
@@ -89,9 +90,12 @@ def _tell_apart(scans: Sequence[ScanOutline]) -> list[str]:
     first: dict[str, Path] = {}
     for scan, name in zip(scans, names, strict=True):
         if name in first:
+            what = "Rename one of them."
+            if scan.path.suffix.lower() == SAMPLES:
+                what = "Leave one tar out, or make it again with other names of samples."
             raise InputError(
-                f"expected scans of different names; found {first[name]} and {scan.path}, "
-                "whose files would have the same name. Rename one of them."
+                f"expected scans of different names; found {name} in {first[name]} and in "
+                f"{scan.path}. {what}"
             )
         first[name] = scan.path
     return names

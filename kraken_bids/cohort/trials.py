@@ -102,16 +102,18 @@ def label_trials(
             found += [replace(one, run=k) for one in _place_events(run, events, window, labels)]
         except KrakenBidsError as error:
             problems.append(str(error))
-    if problems:
-        logger.warning(
-            "%d of %d runs have no trials: %s", len(problems), len(runs), list_few(problems)
-        )
     if not found:
         raise InputError(
             f"expected trials of the {len(runs)} runs in the events.tsv files of {bids_dir}"
             f"{f' ({list_few(list(labels))})' if labels else ''}; found none. "
             f"{problems[0] if problems else 'Check --classes.'}"
         )
+    if problems:
+        more = " …" if len(problems) > 3 else ""
+        logger.warning(
+            "%d of %d runs have no trials: %s%s",
+            len(problems), len(runs), " ".join(problems[:3]), more,
+        )  # fmt: skip
     unused = sorted({*labels.values()} - {one.label for one in found})
     if unused:
         raise InputError(

@@ -34,7 +34,7 @@ def deal_folds(
         what = "subjects" if families is None else "families"
         raise ConnectomeError(
             f"expected at least {n_folds} {what} for {n_folds} folds; found {len(sizes)}. Give "
-            f"more {what}."
+            f"more {what}, or ask for fewer folds."
         )
     order = np.random.default_rng(seed).permutation(len(sizes))
     # the largest families first, each into the fold with the fewest people

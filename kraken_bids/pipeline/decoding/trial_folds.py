@@ -64,9 +64,10 @@ def deal_trials(
     """
     persons, owners = np.unique(np.asarray(people), return_inverse=True)
     names = [families[person] for person in persons.tolist()]
+    joined = names if len({*names}) < len(names) else None
     found, members = [], []
     for repeat in range(1, n_repeats + 1):
-        folds = deal_folds(len(persons), n_folds, families=names, seed=seed + repeat - 1)
+        folds = deal_folds(len(persons), n_folds, families=joined, seed=seed + repeat - 1)
         members += [
             FoldMember(person, None if name.endswith(" alone") else name, repeat, int(fold) + 1)
             for person, name, fold in zip(persons.tolist(), names, folds, strict=True)
