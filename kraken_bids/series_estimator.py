@@ -1,5 +1,6 @@
 """Vectors of region series as a step of a scikit-learn pipeline."""
 
+import logging
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import replace
@@ -16,10 +17,12 @@ from kraken_bids.bids.repetition_time import is_repetition_time
 from kraken_bids.cohort.alike_series import check_alike, order_regions
 from kraken_bids.cohort.series_files import RegionSeries
 from kraken_bids.cohort.standardised_runs import AS_GIVEN, ZSCORE, standardise_run
-from kraken_bids.exceptions import ConnectomeError, SettingsError
+from kraken_bids.exceptions import ConnectomeError, SettingsError, name_few
 from kraken_bids.models.series.checkpoint import read_series_model
 from kraken_bids.models.series.data_description import SeriesData
 from kraken_bids.models.series.model import SeriesModel
+
+logger = logging.getLogger(__name__)
 
 Floats = NDArray[np.floating[Any]]
 
@@ -135,9 +138,15 @@ class SeriesEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         self._check(scaled, is_scaled=True)
         return self.model_.embed(scaled, [self.repetition_time] * len(scaled))
 
-    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
-        """Names of the columns: ``z000``, ``z001`` …, as in the tables of latents."""
-        n_columns = len(super().get_feature_names_out(input_features))
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:  # noqa: ARG002
+        """Names of the columns: ``z000``, ``z001`` …, as in the tables of latents.
+
+        Parameters
+        ----------
+        input_features : array of str
+            Not looked at: a column of series has one name, whatever the number of regions.
+        """
+        n_columns = len(super().get_feature_names_out())
         return np.array([f"z{k:03d}" for k in range(n_columns)], dtype=object)
 
     def __sklearn_clone__(self) -> "SeriesEncoder":
@@ -186,13 +195,18 @@ def _list_series(X: Sequence[ArrayLike] | Floats, data: SeriesData) -> list[Floa
             f"{X.shape}. Give a single series as [series]."
         )
     found: list[Floats] = []
+    unused: dict[str, None] = {}
     for k, one in enumerate(X, start=1):
         values, names = np.asarray(one, np.float64), tuple(map(str, getattr(one, "columns", ())))
         where = f"series {k}"
         order = (
             order_regions(names, len(names), data, where=where, is_said=True) if names else None
         )
+        if order is not None:
+            unused |= dict.fromkeys(np.delete(np.array(names), order).tolist())
         found.append(values if order is None else values[:, order])
+    if unused:
+        logger.warning("left out: columns of no region of the model: %s", name_few([*unused]))
     wrong = [one.shape for one in found if one.ndim != 2 or not one.size]
     if wrong or not found:
         raise ConnectomeError(

@@ -11,6 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.exceptions import NotFittedError
 from sklearn.linear_model import Ridge
 from sklearn.model_selection import cross_val_score
@@ -18,8 +19,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils import estimator_checks as checks
 
 import kraken_bids
-from kraken_bids import SeriesEncoder
+from kraken_bids import KrakenEncoder, Model, SeriesEncoder
 from kraken_bids.exceptions import ConnectomeError, SettingsError
+from kraken_bids.flavors import parse_flavor
+from kraken_bids.models.krakencoder.architecture import Architecture
+from kraken_bids.models.krakencoder.network import Network
+from kraken_bids.models.krakencoder.reduction import fit_pca
 from kraken_bids.models.series.architecture import SeriesArchitecture
 from kraken_bids.models.series.checkpoint import write_series_model
 from kraken_bids.models.series.data_description import SeriesData
@@ -34,6 +39,17 @@ def make_model(n_regions: int = 5, **known: Any) -> SeriesModel:
     unit = {"means": (0.0,) * n_regions, "deviations": (1.0,) * n_regions}
     data = SeriesData(n_regions=n_regions, repetition_times=(2.0,), **{**unit, **known})
     return SeriesModel(SeriesNetwork(architecture), data, longest=20)
+
+
+def make_connectome_model(n_edges: int) -> Model:
+    torch.manual_seed(0)
+    flavor = parse_flavor("FCcorr_mini_hpf")
+    reduction = fit_pca(np.random.default_rng(0).normal(size=(12, n_edges)), 3)
+    architecture = Architecture(flavors=(flavor.name,), input_sizes=(3,), latent_size=4)
+    return Model(
+        name="tiny", sha256="abc", flavors=(flavor,), latent_size=4,
+        network=Network(architecture).freeze(), reductions={flavor: reduction},
+    )  # fmt: skip
 
 
 def simulate(n_series: int = 12) -> list[NDArray[np.float64]]:
@@ -105,6 +121,37 @@ def test_tables_are_put_into_the_order_of_the_model_by_name() -> None:
     np.testing.assert_array_equal(encoder.fit_transform(tables), encoder.fit_transform(series))
     with pytest.raises(ConnectomeError, match=r"series 1: .*found none called e"):
         encoder.fit([one.rename(columns={"e": "f"}) for one in tables])
+
+
+def test_columns_of_no_region_of_the_model_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    names, series = list("abcde"), simulate()
+    encoder = SeriesEncoder(make_model(regions=tuple(names)), repetition_time=2.0)
+    tables = [pd.DataFrame(np.c_[one, one[:, 0]], columns=[*names, "csf"]) for one in series]
+    found = encoder.fit(tables).transform(tables)
+    np.testing.assert_array_equal(found, encoder.transform(series))
+    assert "left out: columns of no region of the model: csf" in caplog.text
+
+
+def test_vectors_and_latents_of_connectomes_stand_side_by_side(encoder: SeriesEncoder) -> None:
+    """A column of series and columns of edges, in one pipeline."""
+    series = simulate()
+    edges = [np.corrcoef(one.T)[np.triu_indices(5, 1)] for one in series]
+    people = pd.DataFrame(edges, columns=[f"edge{k}" for k in range(10)])
+    people.insert(0, "series", pd.Series(series, dtype=object))
+    kraken = KrakenEncoder(make_connectome_model(10), adaptation_min_subjects=5)
+    both = ColumnTransformer([
+        ("series", encoder, "series"),
+        ("latents", kraken, [f"edge{k}" for k in range(10)]),
+    ])  # fmt: skip
+
+    found = both.fit_transform(people)
+
+    np.testing.assert_allclose(found[:, :8], encoder.fit_transform(series), atol=1e-6)
+    np.testing.assert_allclose(found[:, 8:], kraken.fit_transform(np.array(edges)), atol=1e-6)
+    names = both.get_feature_names_out()
+    assert (names[0], names[8]) == ("series__z000", "latents__z000")
+    scores = cross_val_score(make_pipeline(both, Ridge()), people, np.arange(12.0), cv=2)
+    assert np.isfinite(scores).all()
 
 
 def test_series_of_another_kind_are_refused(encoder: SeriesEncoder) -> None:

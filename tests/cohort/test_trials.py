@@ -183,7 +183,7 @@ def test_runs_without_events_are_left_out_and_named(
     assert {one.run for one in found} == {0}
     assert "1 of 2 runs have no trials: expected the events.tsv of sub-02" in caplog.text
     caplog.clear()
-    with pytest.raises(InputError, match="expected the events.tsv of sub-02"):
+    with pytest.raises(InputError, match=r"expected the events\.tsv of sub-02"):
         label_trials(make_runs("02", "03"), tmp_path, TrialWindow())
     assert not caplog.records  # the message says it
 

@@ -37,5 +37,5 @@ def test_too_few_families_are_said() -> None:
     """Four people of two families make no three folds."""
     with pytest.raises(ConnectomeError, match="at least 3 families for 3 folds; found 2"):
         deal_folds(4, 3, families=["a", "a", "b", "b"])
-    with pytest.raises(ConnectomeError, match="at least 3 subjects .* fewer folds"):
+    with pytest.raises(ConnectomeError, match=r"at least 3 subjects .* fewer folds"):
         deal_folds(2, 3)
