@@ -96,7 +96,7 @@ def train_volumes(
     )  # fmt: skip
     results = decode_folds(
         design.methods, lambda method, part: decode_part(method, cached, design, part),
-        parts, folder,
+        parts, folder, examples="volumes",
     )  # fmt: skip
     scores = write_decoded(volumes, results, output, seed=options.steps.seed)
     _write_model(cached, design, pretrained, scores, cleaning=cleaning, folder=folder)

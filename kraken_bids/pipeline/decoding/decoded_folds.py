@@ -21,6 +21,8 @@ def decode_folds(
     decode: Callable[[str, HeldOut], Decoded],
     parts: Sequence[HeldOut],
     folder: DecodingFolder,
+    *,
+    examples: str = "trials",
 ) -> Results:
     """Decode every fold by every method; what an interrupted decoding has found is recalled.
 
@@ -30,12 +32,14 @@ def decode_folds(
         The method in question first.
     decode : callable
         Fits a method on the training trials of a fold, and decodes those held out.
+    examples : str
+        What is decoded, for the log.
     """
     results: dict[str, list[tuple[HeldOut, Decoded]]] = {name: [] for name in methods}
     for part in parts:
         logger.info(
-            "repeat %d, fold %d: %d trials to learn from, %d held out",
-            part.repeat, part.fold, len(part.train), len(part.test),
+            "repeat %d, fold %d: %d %s to learn from, %d held out",
+            part.repeat, part.fold, len(part.train), examples, len(part.test),
         )  # fmt: skip
         for method in methods:
             name = f"{method}_repeat-{part.repeat}_fold-{part.fold}"
