@@ -164,7 +164,7 @@ def test_a_label_all_of_whose_people_are_held_out_together_is_said(
 
     folds: dict[int, set[int]] = {}
     for one in read(tmp_path / "out", "splits.tsv"):
-        if int(one.participant_id) in {0, 5}:
+        if float(one.participant_id) in {0, 5}:
             folds.setdefault(one.repeat, set()).add(one.fold)
     said = [
         f"fold {fold} of repeat {repeat}"
