@@ -37,6 +37,7 @@ EPILOG = """\b
 Examples:
   kraken-bids /data/bids /data/out participant --participant-label 01 02
   kraken-bids /data/bids /data/out group
+  kraken-bids --config /data/out/logs/20260101T120000_group_42.toml
 
 \b
 Exit codes: 0 all done; 1 some participant failed (logs/failures.tsv says which and why);
@@ -174,12 +175,13 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
 @cluster_options
 @click.option(
     "--config-file",
+    "--config",
     type=click.Path(path_type=Path),
     is_eager=True,
     expose_value=False,
     callback=_load_config,
     metavar="TOML",
-    help="Defaults for these options, such as the logs/<run>.toml of an earlier run.",
+    help="Defaults for these options; logs/<run>.toml of an earlier run, given alone, repeats it.",
 )
 @verbose_option
 @click.version_option(__version__, prog_name="kraken-bids")

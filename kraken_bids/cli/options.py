@@ -1,20 +1,18 @@
 """How the commands read options: ``-`` or ``_`` inside, lists as other BIDS Apps take them."""
 
 import logging
-import re
 import signal
 import sys
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 import click
 
 from kraken_bids.cli.stopping import STOPPED
-from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
-from kraken_bids.io.bounds import MAX_DEPTH, check_plain
-from kraken_bids.io.texts import read_text
+from kraken_bids.exceptions import KrakenBidsError, SettingsError
+from kraken_bids.io.toml_files import read_toml
 from kraken_bids.logs import show_repeated_warnings
 from kraken_bids.resources import explain_shortage
 
@@ -23,10 +21,7 @@ logger = logging.getLogger(__name__)
 
 
 MORE_ROOM = "Give more memory, or compute less at once, and run it again: finished files are kept."
-MAX_CONFIG = 1 << 21
-"""Bytes of a configuration; one that lists 100,000 participants has 1.2 MB."""
 MOST_NAMED = 10
-NO_KEY = re.compile(r"[^\w.\"' \t-]")
 GO_ON = "Finished files are kept: the same command goes on from there."
 
 
@@ -166,13 +161,7 @@ def read_config(path: Path, command: click.Command) -> dict[str, Any]:
     SettingsError
         If it names an option that the command has not.
     """
-    text = read_text(path, at_most=MAX_CONFIG)
-    try:
-        _check_keys(text)
-        content = tomllib.loads(text)
-        check_plain(content)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"--config-file: {path} is not valid TOML: {error}.") from error
+    content = read_toml(path, option="--config-file")
     known = {option.name: option for option in command.params if option.name}
     values = {key.replace("-", "_"): value for key, value in content.items()}
     unknown = sorted(set(values) - set(known))
@@ -180,7 +169,7 @@ def read_config(path: Path, command: click.Command) -> dict[str, Any]:
         raise SettingsError(
             f"--config-file: {path} names options that do not exist: "
             f"{', '.join(unknown[:MOST_NAMED])}{', …' if unknown[MOST_NAMED:] else ''}. "
-            "Run kraken-bids --help for the list."
+            f"Run kraken-bids --help for the list.{_suggest(unknown, known)}"
         )
     try:
         return {key: _as_words(value, known[key]) for key, value in values.items()}
@@ -188,11 +177,12 @@ def read_config(path: Path, command: click.Command) -> dict[str, Any]:
         raise SettingsError(f"--config-file: {path}: {error}.") from error
 
 
-def _check_keys(text: str) -> None:
-    """Refuse keys inside keys without end, for each of which the parser looks at all before it."""
-    for words in NO_KEY.split(text):
-        if sum(bool(part.strip()) for part in words.split(".")) > MAX_DEPTH:
-            raise ValueError(f"more than {MAX_DEPTH} keys inside each other")
+def _suggest(unknown: Iterable[str], known: Iterable[str]) -> str:
+    """Ask of each unknown option whether one of much the same spelling was meant."""
+    names = list(known)
+    asked = ((name, get_close_matches(name, names, n=1)) for name in unknown)
+    pairs = [f"{name}: {near[0]}" for name, near in asked if near]
+    return f" Did you mean {', '.join(pairs[:MOST_NAMED])}?" if pairs else ""
 
 
 def _dashed(word: str) -> str:

@@ -80,7 +80,9 @@ def start_run(settings: Settings, level: str) -> Run:
             "folder that this user may write to; in a container, mount it read-write."
         ) from error
     run = Run(log.stem, settings.data.output_dir, log, handler)
-    write_text(log.with_suffix(".toml"), tomli_w.dumps(as_options(settings)))
+    words = {**as_options(settings), "level": level}
+    about = f"# kraken_bids {__version__}; `kraken-bids --config` this file repeats the run\n"
+    write_text(log.with_suffix(".toml"), about + tomli_w.dumps(words))
     if not _is_made(logs):
         about = BEFORE.format(version=__version__)
         _write_citation(logs, Boilerplate((("", "[@jamison2025krakencoder]"),)), about)

@@ -133,6 +133,18 @@ def test_broken_config_files_are_refused(tmp_path: Path, content, error):
         read_config(path, click.Command("x"))
 
 
+def test_the_nearest_option_of_an_unknown_one_is_named(tmp_path: Path) -> None:
+    """For each that has one."""
+    path = tmp_path / "run.toml"
+    path.write_text("n_proc = 2\nlabel = ['01']\nunheard_of = 1\n")
+
+    with pytest.raises(
+        SettingsError, match="Did you mean label: labels, n_proc: n_procs"
+    ) as error:
+        read_config(path, configured)
+    assert "label, n_proc, unheard_of" in str(error.value)
+
+
 @click.command()
 @click.option("--n-procs", type=int)
 @click.option("--folder", type=click.Path())

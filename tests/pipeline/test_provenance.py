@@ -116,6 +116,10 @@ def test_saved_settings_repeat_the_run(tmp_path: Path, monkeypatch: pytest.Monke
     assert result.exit_code == 0, result.output
     assert seen == [settings]
 
+    result = CliRunner().invoke(app.main, ["--config", str(config)])
+    assert result.exit_code == 0, result.output
+    assert seen == [settings, settings]
+
 
 def test_a_folder_counts_by_its_files(tmp_path: Path) -> None:
     """Of an unpacked trx every file counts, so that none changes unnoticed."""
