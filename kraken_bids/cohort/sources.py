@@ -189,12 +189,17 @@ class PredictionPlan:
         own = None if self.adaptation is None else self.adaptation.of_session(label)
         return {} if own is None else own.flavors
 
-    def tell_site(self, label: str) -> dict[str, str]:
+    def tell_site(self, label: str) -> dict[str, object]:
         """Tell the site of a session in its sidecars, where each site is adapted by itself."""
         if not isinstance(self.adaptation, SiteAdaptation):
             return {}
         site = self.adaptation.site_of.get(label) or "n/a"
-        return {"AdaptationBy": self.adaptation.column, "AdaptationSite": site}
+        kept = list(self.adaptation.covariate_names)
+        return {
+            "AdaptationBy": self.adaptation.column,
+            "AdaptationSite": site,
+            **({"AdaptationCovariates": kept} if kept else {}),
+        }
 
     @property
     def written_sources(self) -> tuple[Source, ...]:

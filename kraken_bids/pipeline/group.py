@@ -54,6 +54,7 @@ from kraken_bids.pipeline.check.prediction_quality import (
 from kraken_bids.pipeline.check.qcfc import write_qcfc
 from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
 from kraken_bids.pipeline.check.reliability_table import write_reliability
+from kraken_bids.pipeline.check.site_scores import write_site_scores
 from kraken_bids.pipeline.levels import (
     Job,
     run_level,
@@ -61,7 +62,7 @@ from kraken_bids.pipeline.levels import (
 from kraken_bids.pipeline.model_atlases import prepare_regions
 from kraken_bids.pipeline.participant import collect_failures, load_model_of, plan_cohort
 from kraken_bids.pipeline.predict.fitted_subjects import fit_on_whom
-from kraken_bids.pipeline.predict.run_sites import check_sites
+from kraken_bids.pipeline.predict.run_sites import check_sites, read_scored_sites
 from kraken_bids.pipeline.refit import refit_partial_correlations
 from kraken_bids.pipeline.requests import check_labels
 from kraken_bids.pipeline.scored_pairs import ScoreBasis, ScoredPairs, score_pairs
@@ -157,6 +158,9 @@ def _predict(job: Job, members: tuple[Member, ...]) -> None:
         write_means(output, model, read)
     with going_on(job.problems):
         write_outliers(output, find_outliers(members, plan.sources))
+    with going_on(job.problems):
+        labels = inputs.cohort.subjects
+        write_site_scores(plan, inputs, *read_scored_sites(settings, plan.adaptation, labels))
     kept = keep_results(output, read, anew=settings.run.force)
     _judge(job, plan, inputs, ScoreBasis(kept, rules, families))
 

@@ -40,6 +40,12 @@ class SiteAdaptation(Adaptation):
     site_of: Mapping[str, str] = field(default_factory=dict)
     """Site of every session of a run, by its label; not saved."""
 
+    @property
+    def covariate_names(self) -> tuple[str, ...]:
+        """Columns of ``participants.tsv`` whose effects are kept."""
+        names = (one.name for own in self.covariates.values() for one in own)
+        return tuple(dict.fromkeys(names))
+
     def of(self, flavor: Flavor) -> FlavorAdaptation | None:
         """Refuse: which map adapts a connectome depends on its site.
 

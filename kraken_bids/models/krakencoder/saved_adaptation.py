@@ -74,10 +74,9 @@ def _summarize(adaptation: Adaptation) -> dict[str, object]:
 def _summarize_sites(adaptation: Adaptation) -> dict[str, object]:
     if not isinstance(adaptation, SiteAdaptation):
         return {}
-    names = dict.fromkeys(name for own in adaptation.covariates.values() for name in own)
     return {
         "By": adaptation.column,
-        "Covariates": list(dict.fromkeys(one.name for one in names)),
+        "Covariates": list(adaptation.covariate_names),
         "Sites": {site: _summarize(own) for site, own in sorted(adaptation.sites.items())},
     }
 

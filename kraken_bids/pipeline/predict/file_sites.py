@@ -19,7 +19,6 @@ from kraken_bids.pipeline.predict.site_adaptations import (
     add_new_sites,
     check_run_design,
     fit_site_adaptation,
-    list_covariates,
     logger,
     warn_of_sites,
 )
@@ -73,7 +72,7 @@ def adapt_known_sites(
     """Take up a saved adaptation by site, and fit the sites that it lacks on the inputs."""
     check_request(given, options.adaptation_by, options.adaptation or "")
     subjects = cohort.cohort.subjects
-    sites = _read_sites(options, subjects, given.column, list_covariates(given))
+    sites = _read_sites(options, subjects, given.column, given.covariate_names)
     chosen = replace(cohort, fitted_on=_choose_rows(options, subjects))
     extended = add_new_sites(given, model, chosen, sites, min_people=MIN_SUBJECTS)
     bound = extended.bind(sites.site_of)

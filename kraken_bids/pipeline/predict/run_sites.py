@@ -18,7 +18,6 @@ from kraken_bids.pipeline.predict.site_adaptations import (
     add_new_sites,
     check_run_design,
     fit_site_adaptation,
-    list_covariates,
 )
 from kraken_bids.settings import DataSettings, Settings
 
@@ -49,6 +48,27 @@ def read_run_sites(
     """
     table = find_participant_table(list_tables(data), [column, *covariates], OPTION)
     return read_session_sites(table, labels, column, covariates)
+
+
+def read_scored_sites(
+    settings: Settings, adaptation: Adaptation | None, labels: Sequence[str]
+) -> tuple[SessionSites | None, tuple[str, ...]]:
+    """Read sites, and covariates that may go along with them, to see what became of both.
+
+    Returns
+    -------
+    sites : SessionSites or None
+        None where nothing is adapted by site. With the covariates of the adaptation, and age and
+        sex where the table has them.
+    kept : tuple of str
+        Covariates whose effects the adaptation keeps.
+    """
+    if not isinstance(adaptation, SiteAdaptation):
+        return None, ()
+    kept = adaptation.covariate_names
+    table = find_participant_table(list_tables(settings.data), [adaptation.column, *kept], OPTION)
+    others = [n for n in table.rows[0] if n.casefold() in {"age", "sex"} and n not in kept]
+    return read_session_sites(table, labels, adaptation.column, [*kept, *others]), kept
 
 
 def check_sites(settings: Settings, members: Sequence[Member], fitted_on: Collection[int]) -> None:
@@ -129,7 +149,7 @@ def extend_given(
     if not isinstance(given, SiteAdaptation):
         return given
     sites = read_run_sites(
-        settings.data, cohort.cohort.subjects, given.column, list_covariates(given)
+        settings.data, cohort.cohort.subjects, given.column, given.covariate_names
     )
     minimum = prediction.adaptation_min_subjects
     extended = add_new_sites(given, model, cohort, sites, min_people=minimum)

@@ -269,8 +269,3 @@ def _say_fitted(flavor: Flavor, column: str, design: SiteDesign) -> None:
         "adaptation of %s by %s: %s people%s", flavor, column, ", ".join(counts),
         f"; allowed for {', '.join(design.covariate_columns)}" if design.covariates else "",
     )  # fmt: skip
-
-
-def list_covariates(adaptation: SiteAdaptation) -> tuple[str, ...]:
-    """List the columns of ``participants.tsv`` that an adaptation allows for."""
-    return tuple(dict.fromkeys(one.name for own in adaptation.covariates.values() for one in own))

@@ -83,7 +83,22 @@ def _describe_adaptation(sources: Sequence[Facts]) -> list[str]:
         n = f"{span_counts(sizes)} sessions" if sizes else "sessions"
         spread = f"{min(slopes):.2f} to {max(slopes):.2f}" if slopes else "one for each flavor"
         found.append(ADAPTED[mode].format(n=n, slopes=spread))
-    return found
+    return found + _describe_sites(sources)
+
+
+def _describe_sites(sources: Sequence[Facts]) -> list[str]:
+    """Sentence on the sites that were adapted by themselves; none where all were as one."""
+    columns = sorted({by for facts in sources if (by := facts.text("AdaptationBy"))})
+    kept = sorted({name for facts in sources for name in facts.texts("AdaptationCovariates")})
+    if not columns:
+        return []
+    allowed = (
+        f", whose mean was estimated for people of average {join(kept)}, by regression of every "
+        "edge on site and covariates"
+        if kept
+        else ""
+    )
+    return [f"This was done for each site (column {join(columns)}) by itself{allowed}"]
 
 
 def describe_calibration(described: Described) -> list[str]:

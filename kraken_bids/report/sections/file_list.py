@@ -28,6 +28,7 @@ FILE_WORDS = {
 GROUP_FILES = {
     "adaptation.json": "adaptation of every flavor, to read",
     "adaptation.h5": "the adaptation itself, for --adaptation",
+    "sites.tsv": "how well sites are told apart before and after adaptation, and covariates",
     "latents.tsv": "latent vectors of everyone",
     "participants.tsv": "one verdict per participant",
     "predictions.tsv": "one verdict per prediction",

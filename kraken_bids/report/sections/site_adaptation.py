@@ -150,12 +150,21 @@ def gather(written: Written) -> dict[str, Any]:
             f"{NOT_ADAPTED} Differences between scanners are still in them. Run the group level "
             "to fit an adaptation on the whole cohort."
         )
-    return {"fits": written.once(list_fits), "otherwise": otherwise}
+    sites = dict.fromkeys(
+        (one.text("AdaptationBy"), one.text("AdaptationSite")) for one in written.sources.values()
+    )
+    by = ", ".join(f"{column} {site}" for column, site in sites if column)
+    return {"fits": written.once(list_fits), "otherwise": otherwise, "by": by}
 
 
 def gather_group(group: WrittenGroup) -> dict[str, Any]:
     """Gather the fits of the cohort."""
-    return {"fits": list_group_fits(group), "otherwise": NOT_ADAPTED}
+    by = read_facts(group_path(group.output_dir, "adaptation.json")).text("By")
+    return {
+        "fits": list_group_fits(group),
+        "otherwise": NOT_ADAPTED,
+        "by": f"each {by} by itself; figures and table are of all of them together" * bool(by),
+    }
 
 
 def draw_group(data: Mapping[str, Any]) -> dict[str, bytes]:
