@@ -64,9 +64,11 @@ region for a header and reads 85 × 86 numbers. In R: `read.table(path, header =
 - `group/`: adaptation to this site (`adaptation.h5`, reusable with `--adaptation`), calibration
   (`calibration.h5`, reusable with `--calibrate`; what it is worth in `calibration.tsv`), latents,
   metrics, quality control (`qc.tsv`), dependence on head motion (`qcfc.tsv`), mean connectomes,
+  how well sites are told apart before and after adaptation (`sites.tsv`, `--adaptation-by`),
   discordance that passes the false discovery rate (`discordance.tsv`).
-- `logs/`: what was run (`*.toml`, `*.log`), what failed (`failures.tsv`), how to cite
-  (`CITATION.md`).
+- `logs/`: what was run (`*.toml`, `*.log`; `kraken-bids --config` one of the former repeats the
+  run), hashes of all files (`*_files.tsv`, for `kraken-tools verify`), what failed
+  (`failures.tsv`), how to cite (`CITATION.md`).
 """
 
 logger = logging.getLogger(__name__)

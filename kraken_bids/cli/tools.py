@@ -26,6 +26,7 @@ from kraken_bids.cli.commands.sc import sc
 from kraken_bids.cli.commands.status import status
 from kraken_bids.cli.commands.train import train
 from kraken_bids.cli.commands.train_volumes import train_volumes
+from kraken_bids.cli.commands.verify import verify
 from kraken_bids.cli.options import ForgivingCommand, exit_with_message, verbose_option
 from kraken_bids.cli.stopping import end_cleanly_when_stopped, reserve_where_limited
 from kraken_bids.logs import start_terminal_log
@@ -63,6 +64,7 @@ main.add_command(sc)
 main.add_command(status)
 main.add_command(train)
 main.add_command(train_volumes)
+main.add_command(verify)
 
 
 @main.command(cls=ForgivingCommand)

@@ -1,6 +1,7 @@
 """What both levels of the app do: begin, compute, say what failed, draw, and end."""
 
 import logging
+import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from kraken_bids.bids.output_dataset import (
 )
 from kraken_bids.cohort.failures import Failure, exit_code_of, going_on
 from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.manifests import GROUP, write_manifest
+from kraken_bids.exceptions import name_few
 from kraken_bids.io.files import remove_leftovers, remove_orphans
 from kraken_bids.logs import show_repeated_warnings
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
@@ -28,7 +31,7 @@ from kraken_bids.pipeline.provenance import (
     write_failures,
 )
 from kraken_bids.pipeline.reports import draw_cohort, draw_subjects
-from kraken_bids.pipeline.workers import open_executor
+from kraken_bids.pipeline.workers import open_executor, run_tasks
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -70,7 +73,7 @@ def run_level(
     that of the participant level.
     """
     output, problems = settings.data.output_dir, list[Exception]()
-    is_group = level == "group"
+    is_group, begun = level == "group", time.time_ns()
     kept = list_kept_stages(settings, is_group=is_group)
     run = start_run(settings, level)
     with follow_run(run):
@@ -88,6 +91,8 @@ def run_level(
                 with going_on(problems):
                     draw_cohort(settings, members)
             failures += draw_subjects(settings, members, executor)
+            with going_on(problems):
+                record_files(output, subjects, executor, begun=begun, is_group=is_group)
         write_failures(run, failures, subjects=subjects, kept_stages=kept)
         remove_orphans(left)  # of a killed run whose processes took their time to end
         tidy(output, [failure.subject for failure in failures])
@@ -95,6 +100,40 @@ def run_level(
         if problems:
             raise problems[0]
     return exit_code_of(failures, len(subjects))
+
+
+def record_files(
+    output_dir: Path,
+    subjects: Sequence[str],
+    executor: Executor,
+    *,
+    begun: int,
+    is_group: bool,
+) -> None:
+    """Record the hashes of the files of participants, and of the group, for ``verify``.
+
+    Parameters
+    ----------
+    begun : int
+        When the run began, in nanoseconds.
+    """
+    tasks = [(output_dir, subject, begun) for subject in (*subjects, *[GROUP] * is_group)]
+    changed: list[str] = []
+    for (_, subject, _), found, error in run_tasks(executor, _record_files, tasks):
+        if error is not None:
+            whose = f"sub-{subject}" if subject else "the group"
+            logger.warning("hashes of the files of %s were not recorded: %s", whose, error)
+        changed += found or []
+    if changed:
+        logger.warning(
+            "%d file(s) were changed since they were recorded and before this run began, by hand "
+            "or by a run that was stopped: %s",
+            len(changed), name_few(changed),
+        )  # fmt: skip
+
+
+def _record_files(task: tuple[Path, str, int]) -> list[str]:
+    return write_manifest(*task)
 
 
 def list_kept_stages(settings: Settings, *, is_group: bool) -> Collection[str]:

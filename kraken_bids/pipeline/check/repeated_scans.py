@@ -180,11 +180,25 @@ def correlate_halves(files: Sequence[Path]) -> Squares:
     parts = [runs[: n_runs // 2], runs[n_runs // 2 :]]
     if n_runs % 2:
         parts = [[(series, _half(kept, k)) for series, kept in runs] for k in range(2)]
-    first, second = (
-        compute_correlation(concatenate_runs([s for s, _ in part], [kept for _, kept in part]))
-        for part in parts
-    )
+    first, second = (_correlate(part) for part in parts)
     return first, second
+
+
+def correlate_series(files: Sequence[Path]) -> NDArray[np.float64]:
+    """Correlate regions ``[n_regions, n_regions]`` over the cleaned series of all runs.
+
+    Raises
+    ------
+    InputError, ConnectomeError
+        As of :func:`correlate_halves`.
+    """
+    return _correlate([_read_series(path) for path in files])
+
+
+def _correlate(
+    runs: Sequence[tuple[NDArray[np.float64], NDArray[np.bool_]]],
+) -> NDArray[np.float64]:
+    return compute_correlation(concatenate_runs([s for s, _ in runs], [kept for _, kept in runs]))
 
 
 def _half(kept: NDArray[np.bool_], part: int) -> NDArray[np.bool_]:

@@ -1,7 +1,7 @@
 """How well sites are told apart before and after adaptation, and whether effects were kept."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -221,7 +221,8 @@ def _score(
         found = score_numbers(known_folds, np.where(is_known, own, 0.0), view.people)
         yield _record((*names, name, "correlation"), counts, found)
         share = share_of_slope(everyone, own, others=others, sites=view.sites, people=view.people)
-        yield SiteScore(*names, name, "slope_share", share, **_count(counts))
+        unknown = None, None, None, None
+        yield SiteScore(*names, name, "slope_share", share, *unknown, *counts)
 
 
 def _of(features: Features, is_known: NDArray[np.bool_]) -> Features:
@@ -232,13 +233,8 @@ def _of(features: Features, is_known: NDArray[np.bool_]) -> Features:
 def _record(
     names: tuple[str, str, str, str, str], counts: tuple[int, int, int], score: HeldOutScore
 ) -> SiteScore:
-    return SiteScore(
-        *names, score.value, score.chance, score.low, score.high, score.p, **_count(counts)
-    )
-
-
-def _count(counts: tuple[int, int, int]) -> Mapping[str, int]:
-    return dict(zip(("n_sessions", "n_people", "n_sites"), counts, strict=True))
+    values = score.value, score.chance, score.low, score.high, score.p
+    return SiteScore(*names, *values, *counts)
 
 
 def _take(values: Sequence[str], rows: Sequence[int]) -> list[str]:

@@ -1,0 +1,185 @@
+"""Hashes of the files of OUTPUT_DIR: a manifest for each participant, and one for the group."""
+
+import logging
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from kraken_bids.bids.outputs import group_path
+from kraken_bids.exceptions import InputError
+from kraken_bids.io.digests import compute_sha256
+from kraken_bids.io.tables import read_columns
+from kraken_bids.io.writing import write_table
+
+logger = logging.getLogger(__name__)
+
+GROUP = ""
+"""In place of a participant: files of the group, and those at the root of OUTPUT_DIR."""
+COLUMNS = ("path", "size", "sha256", "modified")
+CHANGED, MISSING, EXTRA, UNRECORDED = "changed", "missing", "extra", "not recorded"
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a manifest says of a file."""
+
+    size: int
+    sha256: str
+    modified: int
+    """Time of its last change, in nanoseconds."""
+
+
+@dataclass(frozen=True, order=True)
+class Finding:
+    """A file that is not as a run left it."""
+
+    path: str
+    """Inside OUTPUT_DIR."""
+    what: str
+    """``changed``, ``missing``, ``extra``; ``not recorded`` without a manifest."""
+
+
+def manifest_path(output_dir: Path, subject: str) -> Path:
+    """Path of the manifest of a participant, or of the group."""
+    name = f"sub-{subject}" if subject else "group"
+    return output_dir / "logs" / f"{name}_files.tsv"
+
+
+def list_own_files(output_dir: Path, subject: str) -> list[Path]:
+    """List the files of a participant, pages included, or of the group; hidden ones are none."""
+    if subject:
+        pages = (f"sub-{subject}.html", f"sub-{subject}_ses-*.html")
+        found = [path for name in pages for path in output_dir.glob(name)]
+        folders = [output_dir / f"sub-{subject}"]
+    else:
+        found = [
+            path
+            for path in output_dir.glob("*")
+            if path.is_file() and not path.name.startswith("sub-")
+        ]
+        folders = [group_path(output_dir, "")]
+    found += [path for folder in folders for path in _walk(folder)]
+    return sorted(path for path in found if not _is_passing(path.name))
+
+
+def write_manifest(output_dir: Path, subject: str, begun: int = 0) -> list[str]:
+    """Record the files of a participant, or of the group, as they are.
+
+    A file whose size and time are those recorded before is not read again.
+
+    Parameters
+    ----------
+    begun : int
+        When the run began, in nanoseconds.
+
+    Returns
+    -------
+    list of str
+        Files whose content is not the one recorded before, and that were changed before the run
+        began: by hand, or by a run that was stopped.
+    """
+    path = manifest_path(output_dir, subject)
+    known = _recall(path)
+    rows: dict[str, Recorded] = {}
+    changed_before: list[str] = []
+    for file in list_own_files(output_dir, subject):
+        name = file.relative_to(output_dir).as_posix()
+        status = file.stat()
+        before = known.get(name)
+        if before is not None and (before.size, before.modified) == (
+            status.st_size,
+            status.st_mtime_ns,
+        ):
+            rows[name] = before
+        else:
+            rows[name] = Recorded(status.st_size, compute_sha256(file), status.st_mtime_ns)
+            is_other = before is not None and before.sha256 != rows[name].sha256
+            changed_before += [name] if is_other and status.st_mtime_ns < begun else []
+    if rows != known or not path.is_file():
+        write_table(
+            path,
+            {
+                "path": [*rows],
+                "size": [str(one.size) for one in rows.values()],
+                "sha256": [one.sha256 for one in rows.values()],
+                "modified": [str(one.modified) for one in rows.values()],
+            },
+        )
+    return changed_before
+
+
+def read_manifest(path: Path) -> dict[str, Recorded]:
+    """Read a manifest: what it says of each file, by its path inside OUTPUT_DIR.
+
+    Raises
+    ------
+    InputError
+        If it is damaged.
+    """
+    columns = read_columns(path, texts=COLUMNS)
+    try:
+        rows = zip(*(map(str, columns[name]) for name in COLUMNS), strict=True)
+        return {name: Recorded(int(n), sha, int(time)) for name, n, sha, time in rows}
+    except (KeyError, ValueError) as error:
+        raise InputError(
+            f"expected the columns {', '.join(COLUMNS)} in {path}; reading them gave: {error}. "
+            "Run the level again, which writes it anew."
+        ) from error
+
+
+def _recall(path: Path) -> dict[str, Recorded]:
+    """Read a manifest that is to be replaced; nothing where there is none, or a damaged one."""
+    try:
+        return read_manifest(path) if path.is_file() else {}
+    except InputError as error:
+        logger.warning("%s is damaged and made anew: %s", path, error)
+        return {}
+
+
+def compare_files(output_dir: Path, subject: str) -> list[Finding]:
+    """Compare the files of a participant, or of the group, with what was recorded, by hash.
+
+    Raises
+    ------
+    InputError
+        If the manifest is damaged.
+    """
+    path = manifest_path(output_dir, subject)
+    there = {
+        one.relative_to(output_dir).as_posix(): one for one in list_own_files(output_dir, subject)
+    }
+    if not path.is_file():
+        return [Finding(name, UNRECORDED) for name in there]
+    known = read_manifest(path)
+    found = [Finding(name, MISSING) for name in known.keys() - there.keys()]
+    found += [Finding(name, EXTRA) for name in there.keys() - known.keys()]
+    for name in known.keys() & there.keys():
+        own = known[name]
+        is_same = there[name].stat().st_size == own.size
+        if not (is_same and compute_sha256(there[name]) == own.sha256):
+            found.append(Finding(name, CHANGED))
+    return sorted(found)
+
+
+def list_recorded(output_dir: Path) -> list[str]:
+    """List the participants of OUTPUT_DIR by folders and manifests, the group first."""
+    folders = {path.name for path in output_dir.glob("sub-*") if path.is_dir()}
+    known = {path.name.removesuffix("_files.tsv") for path in _manifests(output_dir)}
+    subjects = {name.removeprefix("sub-") for name in folders | known if name.startswith("sub-")}
+    return [GROUP, *sorted(subjects)]
+
+
+def _manifests(output_dir: Path) -> Iterable[Path]:
+    return (output_dir / "logs").glob("sub-*_files.tsv")
+
+
+def _walk(folder: Path) -> Iterator[Path]:
+    for root, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(root) / name for name in names)
+
+
+def _is_passing(name: str) -> bool:
+    """Whether a file is a cache, a lock, or what a killed process left half-written."""
+    return name.startswith(".") or ".tmp" in Path(name).suffixes
