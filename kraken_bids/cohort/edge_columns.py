@@ -8,15 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.cohort.read_ahead import read_ahead
+from kraken_bids.cohort.triangles import Triangles
 from kraken_bids.io.stored_rows import Rows
-from kraken_bids.region_orders import number_edges
 
 Edges = NDArray[np.floating]
 
 BLOCK = 4096
 """Edges that are given at once, or a multiple: as they are multiplied."""
-ROUNDING = 1e-13
-"""Of a weighted sum of many edges, as a share of the largest times their number."""
 
 
 class Cells(Rows, Protocol):
@@ -69,26 +67,25 @@ class EdgeColumns:
 
     def _read_squares(self, aside: set[int]) -> Iterator[Edges]:
         """Give the triangle that lies in the order of edges; the other must weigh the same."""
-        n, place, largest = self.n_regions, 0, np.zeros(self.n_rows)
-        weights = np.random.default_rng(0).uniform(0.5, 1.5, self.n_edges)
-        own, other = np.zeros((2, self.n_rows))
-        n_given = 0
-        for cells in read_ahead(self.cells.read_cells()):
-            column, row = np.divmod(np.arange(place, place + len(cells)), n)
-            place += len(cells)
-            edges, mirrored = (_to_floats(cells[which]) for which in (row > column, row < column))
-            row, column = row[row < column], column[row < column]
-            numbers = number_edges(row, column, n)
-            with np.errstate(invalid="ignore", over="ignore"):
-                own += weights[n_given : n_given + len(edges)] @ edges
-                other += weights[numbers] @ mirrored
-                if len(edges):
-                    largest = np.maximum(largest, np.abs(edges).max(axis=0))
-            n_given += len(edges)
+        triangles = Triangles(self.n_regions, self.n_rows)
+        for edges in _in_steps(self._split(triangles)):
+            triangles.add_own(edges)
             yield edges
-        with np.errstate(invalid="ignore"):
-            is_same = np.abs(own - other) <= ROUNDING * self.n_edges * largest
-        aside.update(np.flatnonzero(~(is_same & np.isfinite(own))).tolist())
+        aside.update(triangles.list_unlike())
+
+    def _split(self, triangles: Triangles) -> Iterator[Edges]:
+        """Give what lies in the order of edges, column by column; weigh what lies across."""
+        n, place = self.n_regions, 0
+        for cells in read_ahead(self.cells.read_cells()):
+            for column in range(place // n, -(-(place + len(cells)) // n)):
+                first = column * n - place
+                above = cells[max(first, 0) : max(first + column, 0)]
+                below = cells[max(first + column + 1, 0) : first + n]
+                if len(above):
+                    triangles.add_other(_to_floats(above))
+                if len(below):
+                    yield below
+            place += len(cells)
 
 
 def find_columns(array: Rows, n_regions: int, n_edges: int) -> EdgeColumns | None:
@@ -111,17 +108,18 @@ def _to_floats(cells: NDArray[Any]) -> Edges:
     return np.asarray(cells, np.float64 if cells.dtype == np.float64 else np.float32)
 
 
-def _in_steps(pieces: Iterable[Edges]) -> Iterator[Edges]:
-    """Put pieces together into blocks of BLOCK rows; the last may be shorter."""
-    waiting: list[Edges] = []
+def _in_steps(pieces: Iterable[NDArray[Any]]) -> Iterator[Edges]:
+    """Put pieces together into blocks of a multiple of BLOCK rows; the last may be shorter."""
+    waiting: list[NDArray[Any]] = []
     n_waiting = 0
     for piece in pieces:
         waiting.append(piece)
         n_waiting += len(piece)
         if n_waiting >= BLOCK:
-            n_ready = n_waiting // BLOCK * BLOCK
-            joined = np.concatenate(waiting)
-            yield joined[:n_ready]
-            waiting, n_waiting = [joined[n_ready:]], n_waiting - n_ready
+            # what is too much of the last piece waits: it is copied once, with the next block
+            n_left = n_waiting % BLOCK
+            waiting[-1] = piece[: len(piece) - n_left]
+            yield _to_floats(np.concatenate(waiting))
+            waiting, n_waiting = [piece[len(piece) - n_left :]], n_left
     if n_waiting:
-        yield np.concatenate(waiting)
+        yield _to_floats(np.concatenate(waiting))

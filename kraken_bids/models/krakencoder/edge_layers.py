@@ -166,9 +166,11 @@ class EdgeLayer:
         """
         sums: Values = self.device.zeros(1)
         start = n_subjects = 0
-        for values in parts:
-            sums = sum(self._multiply_part(values, start), sums)
-            start, n_subjects = start + len(values), values.shape[1]
+        self._map("inward", fold_inward, self.first)  # what is not stored is folded by all threads
+        with single_thread():  # the parts are made meanwhile, with small products of their own
+            for values in parts:
+                sums = sum(self._multiply_part(values, start), sums)
+                start, n_subjects = start + len(values), values.shape[1]
         return to_numpy(sums + self.bias)[:n_subjects]
 
     def project_direction(self, direction: NDArray[np.floating]) -> NDArray[np.float64]:
