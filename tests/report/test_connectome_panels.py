@@ -45,6 +45,18 @@ def test_fc_limits_are_symmetric_and_common_to_measured_and_predicted():
     assert norm(0.0) == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize("n_regions", [2, 3, 9, 60])
+@pytest.mark.parametrize(("group", "percent"), [("FC", 99), ("SC", 99.8)])
+def test_a_scale_ends_at_the_percentile_of_numpy_rounded_up_to_two_digits(
+    n_regions, group, percent
+):
+    """Of values beside the diagonal, however many there are and wherever the largest stand."""
+    square = np.random.default_rng(n_regions).lognormal(size=(n_regions, n_regions))
+    limit = np.percentile(square[~np.eye(n_regions, dtype=bool)], percent)
+    step = 10 ** (np.floor(np.log10(limit)) - 1)
+    assert scale_of([square], group).vmax == pytest.approx(np.ceil(limit / step) * step)
+
+
 def test_equal_values_have_equal_colours_in_measured_and_predicted():
     """An edge that is predicted exactly is drawn in the very colour of the measured one."""
     rng = np.random.default_rng(0)
