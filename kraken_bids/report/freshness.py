@@ -4,7 +4,7 @@ import hashlib
 import os
 import pickle
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import fields
 from pathlib import Path
@@ -86,13 +86,13 @@ def is_current(path: Path, digest: str, figures: Path) -> bool:
         return False
 
 
-def _list_shown(folder: Path) -> Iterator[Path]:
+def _list_shown(folder: Path) -> list[Path]:
     """List what is in a folder and those in it, without figures and half-written files."""
-    for path in sorted(folder.rglob("*")):
-        parts = path.relative_to(folder).parts
-        is_hidden = any(part.startswith(".") for part in parts)
-        if not is_hidden and not set(parts) & set(NOT_SHOWN):
-            yield path
+    found: list[Path] = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [one for one in folders if one not in NOT_SHOWN and not one.startswith(".")]
+        found += [Path(place, name) for name in names if not name.startswith(".")]
+    return sorted(found)
 
 
 def _digest_files(paths: Iterable[Path], *, root: Path) -> str:

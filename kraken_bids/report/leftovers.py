@@ -12,10 +12,10 @@ from kraken_bids.bids.outputs import (
     is_predicted,
     sidecar_path,
 )
-from kraken_bids.cohort.sidecars import read_measured_digest
+from kraken_bids.cohort.sidecars import REDONE, read_measured_digest
 from kraken_bids.cohort.standing import read_standing
 from kraken_bids.flavors import is_further_meas
-from kraken_bids.io.facts import read_facts
+from kraken_bids.io.facts import Facts, read_facts
 
 OF_A_RUN = ("task", "acq", "ce", "rec", "dir", "run", "part")
 OF_TRACKS = ("sub", "ses", "acq", "rec", "dir", "run")
@@ -35,11 +35,15 @@ class Leftovers:
         if standing is None:
             return
         for file in find_relmats(output_dir, subject):
-            if file.session == session and standing.judge(file, output_dir):
+            if file.session != session:
+                continue
+            facts = read_facts(sidecar_path(file.path))
+            digest = facts.text("RunDigest")
+            if standing.judge(file, output_dir, {file.path: digest or None}.get):
                 self._current.add(file.path)
-                self._digests.add(read_measured_digest(file.path))
+                self._digests.add(digest.partition(REDONE)[0])
                 self._measured.append(file)
-                self._keys |= {_key(file.entities), *_list_runs(sidecar_path(file.path))}
+                self._keys |= {_key(file.entities), *_list_runs(facts)}
 
     def holds(self, path: Path) -> bool:
         """Whether a file is left over: a connectome, or what was measured along with it."""
@@ -77,9 +81,8 @@ def _is_of(shown: Mapping[str, str], file: RelmatFile) -> bool:
     )
 
 
-def _list_runs(sidecar: Path) -> set[Key]:
-    runs = read_facts(sidecar).parts("Runs")
-    return {_key(parse_name(run.text("File"))) for run in runs}
+def _list_runs(facts: Facts) -> set[Key]:
+    return {_key(parse_name(run.text("File"))) for run in facts.parts("Runs")}
 
 
 def _key(entities: Mapping[str, str]) -> Key:

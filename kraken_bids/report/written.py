@@ -171,12 +171,13 @@ class Written(Known):
 
     def list_files(self, pattern: str = "*") -> list[Path]:
         """Files of the session by name, without what an earlier run has left."""
-        return [path for name, path in self._files.items() if fnmatchcase(name, pattern)]
+        found = (path for name, path in self._files.items() if fnmatchcase(name, pattern))
+        return [path for path in found if not self.leftovers.holds(path)]
 
     @cached_property
     def _files(self) -> dict[str, Path]:
         """Files of the session by their place in its folder."""
-        found = (path for path in sorted(self.folder.rglob("*")) if not self.leftovers.holds(path))
+        found = sorted(self.folder.rglob("*"))
         return {path.relative_to(self.folder).as_posix(): path for path in found}
 
     def read_measured(self, flavor: Flavor, n_regions: int) -> Floats | None:
