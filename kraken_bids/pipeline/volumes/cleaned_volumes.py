@@ -5,8 +5,6 @@ one row per volume, beside the results, which is gone when it is closed.
 """
 
 import logging
-import os
-import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +20,7 @@ from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.io.files import make_folder
 from kraken_bids.io.images import read_labels
 from kraken_bids.models.volumes.architecture import VolumeCleaning
+from kraken_bids.pipeline.volumes.row_file import RowFile
 from kraken_bids.pipeline.volumes.voxel_cleaning import (
     Prepare,
     VoxelCleaning,
@@ -35,7 +34,8 @@ AFFINE = np.array(
 )
 """Of the template's grid at 2 mm, 91 x 109 x 91 voxels: RAS mm of a voxel."""
 FWHM_PER_SIGMA = float(np.sqrt(8 * np.log(2)))
-VOXELS_AT_ONCE = 8192
+VALUES_AT_ONCE = 1 << 21
+"""Voxels times volumes that are cleaned at once: 16 MB, whatever the length of the run."""
 
 
 class CleanedVolumes:
@@ -43,8 +43,8 @@ class CleanedVolumes:
 
     Parameters
     ----------
-    rows : array of shape (n_volumes, n_voxels)
-        Standardised voxels of the mask.
+    rows : RowFile
+        Standardised voxels of the mask [n_volumes, n_voxels].
     mask : bool array of shape (x, y, z)
     repetition_time : float
         Seconds.
@@ -56,7 +56,7 @@ class CleanedVolumes:
 
     def __init__(
         self,
-        rows: NDArray[np.floating],
+        rows: RowFile,
         mask: NDArray[np.bool_],
         repetition_time: float,
         notes: tuple[str, ...],
@@ -68,11 +68,11 @@ class CleanedVolumes:
         self.kept, self.regressors = how.kept, tuple(how.regressors)
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return self.rows.shape[0]
 
     def read(self, first: int, n_volumes: int) -> NDArray[np.float32]:
         """Volumes [n_volumes, x, y, z] from one on; 0 outside the mask."""
-        rows = self.rows[first : first + n_volumes]
+        rows = self.rows.read_rows(first, n_volumes)
         volumes = np.zeros((len(rows), *self.mask.shape), np.float32)
         volumes[:, self.mask] = rows
         return volumes
@@ -116,14 +116,10 @@ def open_cleaned_volumes(  # noqa: PLR0913 - one run is that many things
     series = open_bold(bold, tr=None)
     inside = _read_mask(mask, shape, series)
     make_folder(folder)
-    with tempfile.TemporaryFile(dir=folder) as file:
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
         size = series.shape[3], int(inside.sum())
         try:
-            # a sparse file would end the process where the disk is full
-            if sys.platform == "linux":
-                os.posix_fallocate(file.fileno(), 0, 4 * size[0] * size[1])
-            file.truncate(4 * size[0] * size[1])
-            rows = np.memmap(file, np.float32, "r+", shape=size)
+            rows = RowFile(file, *size)
         except OSError as error:
             raise InputError(
                 f"expected room for {4e-9 * size[0] * size[1]:.1f} GB in {folder}, for the "
@@ -176,7 +172,7 @@ def _note_left_out(series: Bold, how: VoxelCleaning) -> list[str]:
 
 
 def _gather_volumes(
-    series: Bold, inside: NDArray[np.bool_], rows: NDArray[np.float32], cleaning: VolumeCleaning
+    series: Bold, inside: NDArray[np.bool_], rows: RowFile, cleaning: VolumeCleaning
 ) -> tuple[NDArray[np.float64], list[str]]:
     """Write each volume's voxels of the mask into its row.
 
@@ -203,11 +199,12 @@ def _gather_volumes(
                 volume, series.affine, target_shape=inside.shape, target_affine=AFFINE
             )
         means[k] = volume[inside].mean(dtype=np.float64)
-        rows[k] = smooth(volume, cleaning.smoothing_fwhm)[inside]
-        if rows[k].min() == rows[k].max():
+        row = smooth(volume, cleaning.smoothing_fwhm)[inside]
+        rows.write_row(k, row)
+        if row.min() == row.max():
             raise ConnectomeError(
                 f"expected volumes that vary over the brain; found volume {k + 1} of "
-                f"{series.shape[3]} in {series.path} constant at {rows[k, 0]:g}. Check the run, "
+                f"{series.shape[3]} in {series.path} constant at {row[0]:g}. Check the run, "
                 "and leave such volumes out before it is preprocessed."
             )
     if n_broken:
@@ -226,14 +223,15 @@ def smooth(volume: NDArray[np.float32], fwhm: float) -> NDArray[np.float32]:
     return smoothed
 
 
-def _clean_voxels(rows: NDArray[np.float32], series: Bold, how: VoxelCleaning) -> None:
+def _clean_voxels(rows: RowFile, series: Bold, how: VoxelCleaning) -> None:
     """Clean and standardise each voxel's series in place; volumes that do not count become 0.
 
     Standard deviations divide by n, as the release's do.
     """
     kept = how.kept[:, None]
-    for first in range(0, rows.shape[1], VOXELS_AT_ONCE):
-        part = np.asarray(rows[:, first : first + VOXELS_AT_ONCE], np.float64)
+    n_at_once = max(1, VALUES_AT_ONCE // rows.shape[0])
+    for first in range(0, rows.shape[1], n_at_once):
+        part = rows.read_columns(first, n_at_once).astype(np.float64)
         least = np.finfo(np.float32).eps * np.abs(part).max(axis=0, initial=0.0)
         try:
             part = how.clean(part)
@@ -243,4 +241,4 @@ def _clean_voxels(rows: NDArray[np.float32], series: Bold, how: VoxelCleaning) -
             ) from error
         spread = part.std(axis=0, where=kept)
         part = (part - part.mean(axis=0, where=kept)) / np.where(spread > least, spread, np.inf)
-        rows[:, first : first + VOXELS_AT_ONCE] = np.where(kept, part, 0)
+        rows.write_columns(first, np.where(kept, part, 0))

@@ -216,6 +216,6 @@ def _write_run(
         logger.warning("%s", note)
     with atomic_path(rows_path) as temporary, temporary.open("wb") as file:
         for k in volumes.tolist():
-            file.write(cleaned.rows[k].astype(HALF).tobytes())
+            file.write(cleaned.rows.read_rows(k, 1).astype(HALF).tobytes())
     with atomic_path(mask_path) as temporary, temporary.open("wb") as file:
         np.savez_compressed(file, mask=cleaned.mask, kept=cleaned.kept[volumes])

@@ -40,14 +40,18 @@ def clean_as_released(cleaning: VolumeCleaning, n_volumes: int, tr: float) -> Vo
     def clean(part: Series) -> Series:
         from nilearn import signal
 
+        level: Series = signal.clean(part, detrend=True, standardize=None, filter=False)
+        if not cleaning.high_pass:
+            return level
         try:
-            cleaned: Series = signal.clean(
-                part, detrend=True, standardize=None, high_pass=cleaning.high_pass or None, t_r=tr
+            # clean filters one voxel after the other, which takes thirty times as long
+            filtered: Series = signal.butterworth(
+                level, sampling_rate=1 / tr, high_pass=cleaning.high_pass, copy=True
             )
         except ValueError as error:
             raise ConnectomeError(
                 f"{n_volumes} volumes of {tr:g} s: {error}. Give a longer run"
             ) from error
-        return cleaned
+        return filtered
 
     return VoxelCleaning(clean, np.ones(n_volumes, bool))
