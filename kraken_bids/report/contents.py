@@ -56,6 +56,8 @@ OF_SUBJECT = (
     file_list.SUBJECT,
     citation.SUBJECT,
 )
+OF_DECODING_ALONE = (decoded_volumes.SECTION, file_list.SUBJECT)
+"""Of a session without connectomes, of which volumes were decoded."""
 OF_GROUP = (
     subject_table.SECTION,
     error_list.SECTION,

@@ -12,7 +12,7 @@ from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.io.files import atomic_path
 from kraken_bids.io.writing import write_text
 from kraken_bids.report import theme
-from kraken_bids.report.contents import OF_GROUP, OF_SUBJECT
+from kraken_bids.report.contents import OF_DECODING_ALONE, OF_GROUP, OF_SUBJECT
 from kraken_bids.report.freshness import digest_page, digest_subject, is_current, mark_page
 from kraken_bids.report.notices import list_group_notices, list_notices
 from kraken_bids.report.section import Neighbours, Page, Section
@@ -45,11 +45,13 @@ def build_subject_page(
     member, model = written.member, written.once(describe_model)
     title = f"sub-{member.subject}" + (f" / ses-{member.session}" if member.session else "")
     group_report = group_report_path(written.output_dir)
+    is_measured = bool(member.connectomes)
+    sections = OF_SUBJECT if is_measured else OF_DECODING_ALONE
     return Page(
-        OF_SUBJECT,
-        gather_sections(OF_SUBJECT, written),
+        sections,
+        gather_sections(sections, written),
         title=title,
-        kicker="Connectome report",
+        kicker="Connectome report" if is_measured else "Report of decoded volumes",
         heading=title,
         under=tuple(filter(None, (dataset, f"Predicted with {model.name}" if model else ""))),
         tiles=list_tiles(written),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 PERCENTILE = 95
 """Of the sizes of voxels of the brain: weaker ones are not shown."""
 SIZE = 1060.0, 420.0
-GLASS, SLICES = (0.0, 0.5, 0.91, 0.5), (0.0, 0.0, 0.91, 0.48)
+GLASS, SLICES = (0.0, 0.5, 0.9, 0.5), (0.0, 0.0, 0.9, 0.48)
 """Left, bottom, width and height, as shares of the figure."""
 N_SLICES = 8
 TOP_PERCENTILE = 99.9
@@ -81,7 +81,7 @@ def draw_voxel_map(shown: VoxelMap) -> bytes:
         warnings.simplefilter("ignore")  # a change of matplotlib's backend, which is not used
         _plot(figure, shown, top)
     width, height = SIZE
-    axes = theme.add_box(figure, 0.93 * width, 0.25 * height, 10, 0.5 * height)
+    axes = theme.add_box(figure, 0.91 * width, 0.25 * height, 10, 0.5 * height)
     bar = theme.colorbar.Colorbar(axes, theme.cm.ScalarMappable(norm, colours))
     bar.outline.set_visible(False)
     bar.locator = theme.ticker.MaxNLocator(4)

@@ -65,11 +65,23 @@ def test_a_session_of_decoded_volumes_alone_has_a_page(written: Written) -> None
     for words in (
         "left (3 volumes), right (1 volume)", "80\u00a0% arrived at the voxels",
         "output 25\u00a0%, lstm made 5\u00a0%", "95th percentile", "b (−4.00)", "1</span>",
-        "20, -28, -6 mm",
+        "20, −28, −6 mm",
     ):  # fmt: skip
         assert words in html, words
     assert "No FC input" not in html
+    assert "How to cite" not in html
+    assert "no longer add up" not in html
     assert "flavors measured" not in html
+
+
+def test_relevance_that_was_lost_is_said(written: Written) -> None:
+    """By far: what is left does not say how much a voxel adds to the logit."""
+    path = written.folder / "func" / f"{STEM}_desc-decode_relevance.json"
+    write_json(path, {"LostRelevance": {"lstm": 1.9, "output": 0.2}, "MeanLogit": 1.0})
+    page = build_subject_page(written)
+    html = render_page(page, {})
+    assert "−110\u00a0% arrived" in html
+    assert "no longer add up to the logit" in html
 
 
 def test_maps_of_another_run_are_not_shown(written: Written) -> None:

@@ -18,7 +18,9 @@ from kraken_bids.report.voxel_maps import PERCENTILE, VoxelMap, draw_voxel_map, 
 from kraken_bids.report.words import format_share
 from kraken_bids.report.written import Written, read_or_none
 
-MAX_MAPS, MAX_REGIONS = 6, 5
+MAX_MAPS, MAX_REGIONS, MAX_LAYERS = 6, 5, 4
+MUCH_LOST = 0.5
+"""Share of relevance, lost or made, from which on the page warns."""
 WORTH_NAMING = 0.01
 """Share of relevance that a layer has lost or made, from which on it is named."""
 WIDTH, LEFT, ROW = 1060.0, 130.0, 20.0
@@ -78,6 +80,11 @@ class DecodedRun:
         return 1 - sum(known) if known and len(known) == len(shares) else None
 
     @property
+    def is_much_lost(self) -> bool:
+        """Whether the maps say little about the logits."""
+        return self.arrived is not None and abs(1 - self.arrived) >= MUCH_LOST
+
+    @property
     def losses(self) -> str:
         """Name the layers that have lost, or made, relevance, those of the most first."""
         lost = self.relevance.part("LostRelevance")
@@ -85,7 +92,7 @@ class DecodedRun:
         named = sorted(shares, key=lambda name: -abs(shares[name]))
         return ", ".join(
             f"{name} {'' if shares[name] > 0 else 'made '}{format_share(abs(shares[name]))}"
-            for name in named
+            for name in named[:MAX_LAYERS]
             if abs(shares[name]) >= WORTH_NAMING
         )
 
