@@ -61,7 +61,7 @@ class RowFile:
             self._write(number, first, row)
 
     def _read(self, row: int, column: int, values: NDArray[np.float32]) -> None:
-        room = memoryview(values).cast("B") if values.size else memoryview(b"")
+        room = values.data.cast("B") if values.size else memoryview(b"")
         with self._lock:
             self._seek(row, column)
             while room:
@@ -71,7 +71,7 @@ class RowFile:
                 room = room[n_read:]
 
     def _write(self, row: int, column: int, values: NDArray[np.float32]) -> None:
-        rest = memoryview(values).cast("B")
+        rest = values.data.cast("B") if values.size else memoryview(b"")
         with self._lock:
             self._seek(row, column)
             while rest:
