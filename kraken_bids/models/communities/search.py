@@ -13,7 +13,6 @@ from torch import Tensor
 
 from kraken_bids.models.communities.community_settings import CommunitySettings
 from kraken_bids.models.communities.modularity import coaffiliation
-from kraken_bids.models.communities.parameters import to_presence_logits, to_simplex_logits
 from kraken_bids.models.communities.presence_modularity import (
     PresenceModularity,
     measure_presence_modularity,
@@ -34,6 +33,9 @@ START = 2.0
 """What a spectral start adds to a region's share of its community, the others' being 1."""
 TERMS = ("total", "modularity", "dynamic", "smooth", "bimodal")
 """Of the history: what is minimised, and its four terms, weighted."""
+
+FURTHEST = 4.5
+"""Initial logits of presence lie within ± this."""
 
 
 @dataclass(frozen=True)
@@ -223,3 +225,13 @@ def search(
             history.append(one.step(run))
             watch(epoch, history[-1])
     return one.take(history)
+
+
+def to_simplex_logits(shares: Tensor, *, least: float = 1e-3) -> Tensor:
+    """Free numbers whose :func:`torch.softmax` are shares, up to their sum."""
+    return torch.log(shares.clamp(min=least))
+
+
+def to_presence_logits(presence: Tensor) -> Tensor:
+    """Free numbers whose :func:`torch.sigmoid` is a presence, cut to a range that can be left."""
+    return torch.logit(presence.clamp(0, 1)).clamp(-FURTHEST, FURTHEST)

@@ -22,7 +22,6 @@ from kraken_bids.pipeline.check.pair_calibrations import PairCalibrations
 from kraken_bids.pipeline.check.repeated_scans import choose_repeats
 from kraken_bids.scores.individuality import Evidence, explain_subjects
 from kraken_bids.scores.metrics import own_correlations
-from kraken_bids.scores.pairs import Pair
 from kraken_bids.scores.quality_control import CROSS_MODAL, CrossModalScore, Metric
 
 logger = logging.getLogger(__name__)
@@ -40,6 +39,23 @@ class Scores:
     evidence: dict[tuple[str, Flavor], Evidence] = field(default_factory=dict)
     """By name of the source, a fusion, and target."""
     metrics: list[Metric] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Measured and predicted connectomes of the subjects who have both [n_subjects, n_edges]."""
+
+    subjects: Sequence[int]
+    measured: NDArray[np.float32]
+    predicted: NDArray[np.float32]
+    correlations: NDArray[np.float64]
+    """Measured in rows, predicted in columns [n_subjects, n_subjects]."""
+
+    @property
+    def ranks(self) -> NDArray[np.int64]:
+        """Of the own prediction among everyone's [n_subjects]; 1 is best."""
+        own = np.diag(self.correlations)[:, None]
+        return np.asarray(1 + (self.correlations > own).sum(axis=1), np.int64)
 
 
 def score_members(  # noqa: PLR0913 - one of them is what it could not read

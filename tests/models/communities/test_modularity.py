@@ -15,7 +15,7 @@ from kraken_bids.models.communities.modularity import (
     smoothness,
     weighted_covariance,
 )
-from kraken_bids.models.communities.parameters import to_presence_logits, to_simplex_logits
+from kraken_bids.models.communities.search import to_presence_logits, to_simplex_logits
 
 ORACLE = Path(__file__).parents[4] / "shared" / "oracles" / "communities_float64.npz"
 
