@@ -15,6 +15,7 @@ from kraken_bids.models.volumes.checkpoint import VolumeModel
 from kraken_bids.models.volumes.decoding import decode_volumes
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.volumes.cleaned_volumes import CleanedVolumes, open_cleaned_volumes
+from kraken_bids.pipeline.volumes.decoders import read_parcels
 from kraken_bids.pipeline.volumes.decoding_request import (
     DecodingRequest,
     describe_decoding,
@@ -39,17 +40,25 @@ def decode_run(model: VolumeModel, request: DecodingRequest) -> list[Path]:
     Raises
     ------
     InputError
-        If a file cannot be read or is in another space, or the disk is full.
+        If a file cannot be read or is in another space, no region of an atlas is in the volumes,
+        or the disk is full.
     ConnectomeError
         If a volume cannot be decoded.
     """
+    grid = model.network.architecture.grid
+    # before the run is read: an atlas that is beside the brain is told at once
+    parcels = {
+        atlas: read_parcels(image, regions, grid)
+        for atlas, (image, regions) in request.labels.items()
+        if request.has_relevance
+    }
     with open_cleaned_volumes(
         request.bold,
         request.mask,
         space=full_space(parse_name(request.bold)),
         cleaning=model.cleaning,
         folder=request.folder,
-        shape=model.network.architecture.grid,
+        shape=grid,
         prepare=request.prepare,
     ) as volumes:
         for note in volumes.notes:
@@ -60,7 +69,9 @@ def decode_run(model: VolumeModel, request: DecodingRequest) -> list[Path]:
         for old in request.find_relevance():
             old.unlink()
         decoded = np.where(volumes.kept, probabilities.argmax(axis=1), NOT_DECODED)
-        images = write_relevance(model, volumes, decoded, request) if request.has_relevance else []
+        images = []
+        if request.has_relevance:
+            images = write_relevance(model, volumes, decoded, request, parcels=parcels)
         # last: its sidecar says that all is there
         return [_write_probabilities(model, volumes, probabilities, request), *images]
 

@@ -93,4 +93,6 @@ def name_states(states: Sequence[str]) -> list[str]:
 
 def spell_states(names: Sequence[str]) -> dict[str, str]:
     """Names of states as an entity of a file's name may hold them."""
-    return dict(zip(names, name_states([UNSPELLED.sub("", one) for one in names]), strict=True))
+    return dict(
+        zip(names, name_states([UNSPELLED.sub("", one) or "state" for one in names]), strict=True)
+    )

@@ -10,8 +10,6 @@ import torch
 from numpy.typing import NDArray
 
 from kraken_bids.bids.outputs import sidecar_path
-from kraken_bids.connectome.resample import resample_labels
-from kraken_bids.io.images import read_labels
 from kraken_bids.io.nifti import write_volumes
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.models.volumes.checkpoint import VolumeModel
@@ -64,6 +62,8 @@ def write_relevance(
     volumes: CleanedVolumes,
     decoded: NDArray[np.intp],
     request: DecodingRequest,
+    *,
+    parcels: Mapping[str, NDArray[np.intp]],
 ) -> list[Path]:
     """Write relevance of every volume, its mean in every decoded state, and sums per region.
 
@@ -71,6 +71,8 @@ def write_relevance(
     ----------
     decoded : int array of shape (n_volumes,)
         Number of the state of each volume; relevance of those not decoded is 0.
+    parcels : mapping of str to int array of shape (x, y, z)
+        Of each atlas of the request: number of the region of each voxel, from 1 on.
 
     Returns
     -------
@@ -116,7 +118,7 @@ def write_relevance(
     }
     numbers = dict(zip(names, counts.tolist(), strict=True))
     images = _write_means(means, numbers, volumes.mask, request=request, facts=facts)
-    return [path, *images, *_write_sums(means, request=request, facts=facts)]
+    return [path, *images, *_write_sums(means, parcels, request=request, facts=facts)]
 
 
 def _write_means(
@@ -147,22 +149,26 @@ def _write_means(
 
 def _write_sums(
     means: Mapping[str, NDArray[np.float32]],
+    parcels: Mapping[str, NDArray[np.intp]],
     *,
     request: DecodingRequest,
     facts: Mapping[str, Any],
 ) -> list[Path]:
-    """Write the mean relevance of every state, not smoothed, summed in regions."""
+    """Write the mean relevance of every state, not smoothed, summed in regions; n/a of none."""
     written = []
-    for atlas, (image, parcellation) in request.labels.items():
-        labels, affine = read_labels(image)
-        shape = next(iter(means.values())).shape
-        placed = resample_labels(labels, affine, target_shape=shape, target_affine=AFFINE)
-        path = request.path("relevance", atlas=atlas)
+    for atlas, numbers in parcels.items():
+        names = request.labels[atlas][1].region_names
+        is_there = np.bincount(numbers.ravel(), minlength=len(names) + 1)[1:] > 0
         rows = {
-            name: np.array([mean[placed == label].sum() for label in parcellation.labels])
+            name: np.where(
+                is_there,
+                np.bincount(numbers.ravel(), mean.ravel().astype(np.float64), len(names) + 1)[1:],
+                np.nan,
+            )
             for name, mean in means.items()
         }
-        write_table(path, {"region": list(parcellation.region_names), **rows})
+        path = request.path("relevance", atlas=atlas)
+        write_table(path, {"region": list(names), **rows})
         write_json(
             sidecar_path(path),
             {"Description": "Mean relevance of each decoded state, summed in regions", **facts},

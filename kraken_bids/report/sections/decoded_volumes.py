@@ -163,8 +163,9 @@ def _list_sums(table: Path) -> list[RegionSums]:
 
 
 def _find_strongest(sums: Floats) -> list[int]:
-    order = np.argsort(-np.abs(np.nan_to_num(sums)), kind="stable")
-    return [int(k) for k in order[:MAX_REGIONS] if sums[k]]
+    known = np.nan_to_num(sums)  # regions that are not in the volumes
+    order = np.argsort(-np.abs(known), kind="stable")
+    return [int(k) for k in order[:MAX_REGIONS] if known[k]]
 
 
 def _find_beside(table: Path, added: set[str], extension: str) -> list[Path]:

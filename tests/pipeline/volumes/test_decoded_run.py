@@ -87,6 +87,34 @@ def test_relevance_is_written_per_volume_and_adds_up_in_regions(decoded, model) 
     assert told["LostRelevance"]
 
 
+def test_regions_beside_the_volumes_have_no_sum_and_an_atlas_of_such_is_refused(
+    run, model, tmp_path
+) -> None:
+    """A sum over nothing would be a relevance of 0."""
+    decoder = write_volume_model(model, tmp_path / "decoder")
+    labels = np.zeros((*SHAPE[:2], SHAPE[2] + 4), np.uint8)
+    labels[3:6, 3:6, 3:6], labels[3:6, 3:6, -2:] = 1, 2
+    image = tmp_path / "space-MNI152NLin6Asym_dseg.nii.gz"
+    words = [
+        "decode-volumes", str(run[0]), "--mask", str(run[1]), "--decoder", str(decoder),
+        "--output-dir", str(tmp_path / "out"), "--relevance", "--labels", f"two={image}",
+    ]  # fmt: skip
+    nibabel.save(nibabel.Nifti1Image(labels, AFFINE), image)
+    assert CliRunner().invoke(main, words).exit_code == 0
+    (path,) = (tmp_path / "out").glob("*_atlas-two_*.tsv")
+    sums = pd.read_csv(path, sep="\t").drop(columns="region").to_numpy()
+    assert np.isfinite(sums[0]).all()
+    assert np.isnan(sums[1]).all()
+    path.unlink()
+    labels[..., : SHAPE[2]] = 0
+    labels[3, 3, -1] = 1
+    nibabel.save(nibabel.Nifti1Image(labels, AFFINE), image)
+    outcome = CliRunner().invoke(main, words)
+    assert outcome.exit_code == 3
+    assert "expected regions of the atlas" in outcome.output
+    assert not path.exists()
+
+
 def test_another_template_and_labels_of_another_space_are_refused(run, model, tmp_path) -> None:
     decoder = write_volume_model(model, tmp_path / "decoder")
     other = run[0].with_name(run[0].name.replace("NLin6Asym", "NLin2009cAsym"))
