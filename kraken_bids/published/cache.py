@@ -1,11 +1,12 @@
 """Published files in the cache: what a sound copy is, and how to get one by hand."""
 
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from kraken_bids.exceptions import InputError
 from kraken_bids.io.digests import compute_sha256
+from kraken_bids.io.files import atomic_path
 
 STAMP_VERSION = 1
 """Another number makes every file be read again."""
@@ -74,7 +75,5 @@ def _stamp(path: Path, sha256: str) -> tuple[Path, str]:
 
 def _write_stamp(stamp: Path, line: str) -> None:
     # A cache that may only be read has no stamps: its files are read at each start.
-    temporary = stamp.with_name(f"{stamp.name}.{secrets.token_hex(4)}")
-    with suppress(OSError):
+    with suppress(OSError, InputError), atomic_path(stamp) as temporary:
         temporary.write_text(line, encoding="utf-8")
-        temporary.replace(stamp)

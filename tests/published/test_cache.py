@@ -2,6 +2,8 @@
 
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -63,3 +65,22 @@ def test_a_cache_that_may_only_be_read(copy: Path, monkeypatch: pytest.MonkeyPat
 
     assert check_copy(copy, SHA256) == ""
     assert [p.name for p in copy.parent.iterdir()] == ["file.npy"]
+
+
+def test_a_stamp_that_a_killed_process_began_goes(copy: Path) -> None:
+    """The next stamp in that folder takes it along, as any half-written file of this package."""
+    script = f"""
+import os
+from pathlib import Path
+from kraken_bids.published.cache import check_copy
+
+Path.replace = lambda *_: os._exit(1)
+check_copy(Path({str(copy)!r}), {SHA256!r})
+"""
+    killed = subprocess.run([sys.executable, "-c", script], check=False)
+    assert killed.returncode == 1
+    assert len(list(copy.parent.iterdir())) == 2
+
+    check_copy(copy, SHA256)
+
+    assert {path.name for path in copy.parent.iterdir()} == {copy.name, ".file.npy.sha256"}
