@@ -20,7 +20,7 @@ def test_a_run_is_as_it_was(app: Any) -> None:
     app.copy_done()
     done = verify(app, "--sample", 1, "--json")
     assert done.exit_code == 0, done.output
-    found = json.loads(done.output)
+    found = json.loads(done.stdout)
     assert found["is_sound"]
     assert found["n_files"] > 50
     assert found["findings"] == []
