@@ -97,6 +97,7 @@ def run_group(settings: Settings, further: Sequence[Analysis] = ()) -> int:
         Where nothing can be done for anyone.
     """
     members = _find_members(settings)
+    check_sites(settings, members)
     if settings.run.dry_run:
         for member in members:
             logger.info("would use %s: %d flavors", member.label, len(member.connectomes))
@@ -143,7 +144,6 @@ def _predict(job: Job, members: tuple[Member, ...]) -> None:
     model = load_model_of(settings)
     prepare_regions(model, output)
     fit_on = fit_on_whom(settings, members)
-    check_sites(settings, members, [k for k, one in enumerate(members) if fit_on(one)])
     rules = read_control_rules(settings, members)
     families = list_families(settings, members)
     known = KeptProjections(Kept(group_path(output, ""), anew=settings.run.force))

@@ -44,7 +44,7 @@ from kraken_bids.pipeline.predict.choice_of_adaptation import (
     read_given_adaptation,
 )
 from kraken_bids.pipeline.predict.fitted_subjects import fit_on_whom
-from kraken_bids.pipeline.predict.run_sites import check_sites
+from kraken_bids.pipeline.predict.run_sites import check_site_table
 from kraken_bids.pipeline.predict.session_predictions import predict_members
 from kraken_bids.pipeline.predict.site_adaptations import warn_of_sites
 from kraken_bids.pipeline.progress import Progress
@@ -80,6 +80,7 @@ def run_participants(settings: Settings, further: Sequence[Analysis] = ()) -> in
     """
     measures = "connectomes" in settings.analysis.analysis or not further
     plan = plan_participants(settings) if measures else plan_subjects(settings)
+    check_site_table(settings, plan.subjects)
     compute = partial(_compute, plan=plan, further=further, measures=measures)
     return run_level(settings, "participant", plan.subjects, compute, plan=plan)
 
@@ -196,9 +197,7 @@ def plan_cohort(
 
 def _predict(job: Job, model: Model, members: Sequence[Member]) -> None:
     """Predict everyone; what fails is added to the failures as it does."""
-    fit_on = fit_on_whom(job.settings)
-    check_sites(job.settings, members, [k for k, one in enumerate(members) if fit_on(one)])
-    cohort = read_cohort(model, members, fit_on=fit_on)
+    cohort = read_cohort(model, members, fit_on=fit_on_whom(job.settings))
     plan, inputs = plan_cohort(job.settings, model, cohort)
     job.failures += cohort.failures
     job.failures += collect_failures(plan, members, job.executor)

@@ -155,3 +155,14 @@ def test_sites_are_adapted_by_themselves(app: Any) -> None:
     outcome = app.participant("--participant-label", "02", "--adaptation-min-subjects", "2")
     assert outcome.exit_code == 0
     assert outcome.says("up to date")
+
+
+def test_a_column_of_sites_that_is_not_there_is_said_at_once(app: Any) -> None:
+    """By both levels, before anything is done."""
+    app.copy_done()
+    before = sorted(app.out.rglob("*"))
+    for run in (app.group, app.participant):
+        outcome = run("--adaptation-by", "scanner")
+        assert outcome.exit_code == 2
+        assert outcome.says("found none with scanner", "participants.tsv has")
+    assert sorted(app.out.rglob("*")) == before

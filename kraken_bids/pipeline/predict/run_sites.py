@@ -14,6 +14,7 @@ from kraken_bids.models.krakencoder.adaptation import Adaptation
 from kraken_bids.models.krakencoder.adapted_sites import SiteAdaptation
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.saved_adaptation import write_adaptation
+from kraken_bids.pipeline.predict.fitted_subjects import fit_on_whom
 from kraken_bids.pipeline.predict.site_adaptations import (
     add_new_sites,
     check_run_design,
@@ -71,7 +72,20 @@ def read_scored_sites(
     return read_session_sites(table, labels, adaptation.column, [*kept, *others]), kept
 
 
-def check_sites(settings: Settings, members: Sequence[Member], fitted_on: Collection[int]) -> None:
+def check_site_table(settings: Settings, subjects: Sequence[str]) -> None:
+    """Check before the long work that a table says of the subjects what is asked for.
+
+    Raises
+    ------
+    InputError, SettingsError
+        As of :func:`read_run_sites`.
+    """
+    asked = settings.prediction
+    if asked.adaptation_by:
+        read_run_sites(settings.data, subjects, asked.adaptation_by, asked.adaptation_covariates)
+
+
+def check_sites(settings: Settings, members: Sequence[Member]) -> None:
     """Check before the long work that sites can be told from covariates and from groups.
 
     Raises
@@ -81,27 +95,37 @@ def check_sites(settings: Settings, members: Sequence[Member], fitted_on: Collec
     """
     prediction = settings.prediction
     if prediction.adaptation_by and prediction.adaptation == "auto":
+        fit_on = fit_on_whom(settings, members)
         labels = [member.label for member in members]
-        sites = read_run_sites(
-            settings.data, labels, prediction.adaptation_by, prediction.adaptation_covariates
-        )
-        check_run_design(
-            sites,
-            fitted_on,
-            min_people=prediction.adaptation_min_subjects,
-            is_chosen=bool(prediction.adaptation_subjects),
-        )
+        rows = [row for row, member in enumerate(members) if fit_on(member)]
+        _check_sites(settings, _read_asked(settings, labels), rows)
+
+
+def _read_asked(settings: Settings, labels: Sequence[str]) -> SessionSites:
+    asked = settings.prediction
+    return read_run_sites(settings.data, labels, asked.adaptation_by, asked.adaptation_covariates)
+
+
+def _check_sites(settings: Settings, sites: SessionSites, rows: Collection[int]) -> None:
+    check_run_design(
+        sites,
+        rows,
+        min_people=settings.prediction.adaptation_min_subjects,
+        is_chosen=bool(settings.prediction.adaptation_subjects),
+    )
 
 
 def fit_run_sites(settings: Settings, model: Model, cohort: Projected) -> SiteAdaptation | None:
-    """Fit on the subjects of a run an adaptation for each site; None where none has enough."""
+    """Fit on the subjects of a run an adaptation for each site; None where none has enough.
+
+    Raises
+    ------
+    InputError, SettingsError
+        As of :func:`check_sites`.
+    """
     prediction = settings.prediction
-    sites = read_run_sites(
-        settings.data,
-        cohort.cohort.subjects,
-        prediction.adaptation_by,
-        prediction.adaptation_covariates,
-    )
+    sites = _read_asked(settings, cohort.cohort.subjects)
+    _check_sites(settings, sites, cohort.fitted_on)
     return fit_site_adaptation(
         model,
         cohort,

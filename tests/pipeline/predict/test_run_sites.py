@@ -349,20 +349,20 @@ def test_what_cannot_be_told_apart_is_refused_before_the_long_work(dataset: Path
     (dataset / "participants.tsv").write_text(rows)
     members = list_members(dataset)
     with pytest.raises(SettingsError, match="north only control, south only patient"):
-        check_sites(settings_for(dataset, adaptation_by="site"), members, range(12))
+        check_sites(settings_for(dataset, adaptation_by="site"), members)
     both = settings_for(dataset, adaptation_by="site", adaptation_covariates=("group",))
     with pytest.raises(SettingsError, match="group=patient the same within each of the sites"):
-        check_sites(both, members, range(12))
+        check_sites(both, members)
 
 
 def test_a_column_that_no_table_has_is_named(dataset: Path) -> None:
     """With the nearest one; and a table that is nowhere is asked for."""
     members = list_members(dataset)
     with pytest.raises(SettingsError, match=r"found none with sites.*site"):
-        check_sites(settings_for(dataset, adaptation_by="sites"), members, range(12))
+        check_sites(settings_for(dataset, adaptation_by="sites"), members)
     (dataset / "participants.tsv").unlink()
     with pytest.raises(InputError, match=r"participants\.tsv"):
-        check_sites(settings_for(dataset, adaptation_by="site"), members, range(12))
+        check_sites(settings_for(dataset, adaptation_by="site"), members)
 
 
 def test_the_table_of_any_dataset_of_the_run_will_do(dataset: Path, tmp_path: Path) -> None:
@@ -373,7 +373,7 @@ def test_the_table_of_any_dataset_of_the_run_will_do(dataset: Path, tmp_path: Pa
     (dataset / "participants.tsv").write_text("participant_id\tage\nsub-01\t30\n")
     settings = settings_for(dataset, adaptation_by="site")
     data = replace(settings.data, derivatives={"fmriprep": other})
-    check_sites(replace(settings, data=data), list_members(dataset), range(12))
+    check_sites(replace(settings, data=data), list_members(dataset))
 
 
 @pytest.mark.parametrize(
