@@ -11,7 +11,7 @@ Vector = NDArray[np.float64]
 
 ROUNDING = 1e-13
 """Of a weighted sum of many edges, as a share of the largest times their number."""
-STEP_VALUES = 1 << 15
+STEP_VALUES = 1 << 16
 """Numbers that are widened at once, so that they stay in a processor's cache."""
 
 

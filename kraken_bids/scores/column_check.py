@@ -12,7 +12,7 @@ Edges = NDArray[np.floating]
 Sums = NDArray[np.float64]
 TWIN_DIGITS = 9
 """Equal columns give equal sums up to rounding."""
-STEP_VALUES = 1 << 15
+STEP_VALUES = 1 << 16
 """Numbers that are looked at at once, so that they stay in a processor's cache."""
 
 
