@@ -15,7 +15,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 COPY pyproject.toml README.md LICENSE constraints.txt /src/
 COPY kraken_bids /src/kraken_bids
 RUN --mount=type=cache,target=/root/.cache/pip \
-    /opt/venv/bin/pip install --constraint /src/constraints.txt '/src[communities]'
+    /opt/venv/bin/pip install --constraint /src/constraints.txt '/src[cluster,communities]'
 
 FROM ${BASE_IMAGE}
 ARG VERSION="0.1.0"

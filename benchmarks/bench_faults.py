@@ -2,7 +2,7 @@
 
 Everything is made and written in a temporary folder. Prints one table, and ends with 1 unless all
 is well; Ctrl-C prints that of what was tried so far. Usage: ``python benchmarks/bench_faults.py
-[--quick] [--seed N] [--only kills,disk]``.
+[--quick] [--seed N] [--only kills,disk]``; ``--only cluster`` starts a SLURM of one node.
 """
 
 import argparse
@@ -15,19 +15,24 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from functools import partial
 from itertools import count
 from pathlib import Path
 
+from faults.cluster_kills import list_cluster_kills
 from faults.disks import Fault, disturb, list_faults, list_memory_faults
 from faults.kills import Scenario, kill, list_app_scenarios, list_tool_scenarios
 from faults.races import KINDS, race, run_undisturbed
 from faults.remeasure import make_reference, remeasure
+from faults.slurm_node import SlurmNode, explain_absence, start_slurm
 from faults.tally import Tally
 from faults.trial import Trial
 from faults.world import World, build_world
 
 PARTS = ("kills", "races", "disk", "memory")
+CLUSTER = "cluster"
+"""Tried only where it is asked for: it needs SLURM's daemons and a superuser."""
 N_REMEASURED = 22
 """Files of measured matrices behind which a run with other settings is killed."""
 QUICK = 12
@@ -43,9 +48,11 @@ def main() -> None:
     folder.chmod(0o755)
     tally = Tally()
     begin = time.monotonic()
+    stack = ExitStack()
     try:
+        node = start_node(arguments, stack)
         world = build_world(folder, seed=arguments.seed)
-        tasks = list_tasks(world, arguments, tally)
+        tasks = list_tasks(world, arguments, tally, node)
         say(
             f"{len(tasks)} faults to come, {arguments.jobs} at a time; seed {arguments.seed}",
             begin,
@@ -60,11 +67,23 @@ def main() -> None:
                 pool.shutdown(cancel_futures=True)
                 say("stopped: the table is of what was tried", begin)
     finally:
+        stack.close()
         if not arguments.keep:
             shutil.rmtree(folder, ignore_errors=True)
     say("end", begin)
     print(tally.describe())
     sys.exit(0 if tally.is_clean else 1)
+
+
+def start_node(arguments: argparse.Namespace, stack: ExitStack) -> SlurmNode | None:
+    """Start SLURM where its part is asked for; every command of this process finds it."""
+    if CLUSTER not in arguments.only:
+        return None
+    if reason := explain_absence():
+        sys.exit(reason)
+    node = stack.enter_context(start_slurm())
+    os.environ.update(node.environment)
+    return node
 
 
 def attempt(tally: Tally, task: Task) -> None:
@@ -79,7 +98,9 @@ def say(text: str, begin: float) -> None:
     print(f"{time.monotonic() - begin:6.0f} s: {text}", file=sys.stderr, flush=True)
 
 
-def list_tasks(world: World, arguments: argparse.Namespace, tally: Tally) -> list[Task]:
+def list_tasks(
+    world: World, arguments: argparse.Namespace, tally: Tally, node: SlurmNode | None
+) -> list[Task]:
     """List everything that is to be tried, in a mixed order."""
     rng = random.Random(arguments.seed)
     numbers = count()
@@ -107,6 +128,9 @@ def list_tasks(world: World, arguments: argparse.Namespace, tally: Tally) -> lis
         for number in range(arguments.races):
             kind = list(KINDS)[number % len(KINDS)]
             tasks.append(partial(race, world, kind, wanted, begin()))
+    if node is not None:
+        kills = list_cluster_kills(world, node, arguments.cluster_kills)
+        tasks += [partial(one, begin()) for one in kills]
     disturbed = list_disturbed(app, arguments, rng, tally)
     tasks += [partial(disturb, fault, scenario, begin()) for fault, scenario in disturbed]
     rng.shuffle(tasks)
@@ -156,14 +180,17 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kills", type=int, default=None, metavar="N", help="[200]")
     parser.add_argument("--races", type=int, default=None, metavar="N", help="[100]")
+    parser.add_argument("--cluster-kills", type=int, default=20, metavar="N", help="[20]")
     parser.add_argument("--only", type=lambda text: text.split(","), default=list(PARTS))
     parser.add_argument("--jobs", type=int, default=2, help="faults at a time [2]")
     parser.add_argument("--quick", action="store_true", help="two minutes: a few of each kind")
     parser.add_argument("--folder", help="where the temporary folder is made")
     parser.add_argument("--keep", action="store_true", help="keep the temporary folder")
     arguments = parser.parse_args()
-    if unknown := set(arguments.only) - set(PARTS):
-        parser.error(f"--only: expected some of {','.join(PARTS)}; found {','.join(unknown)}")
+    if unknown := set(arguments.only) - {*PARTS, CLUSTER}:
+        parser.error(
+            f"--only: expected some of {','.join((*PARTS, CLUSTER))}; found {','.join(unknown)}"
+        )
     few = arguments.quick
     arguments.kills = arguments.kills if arguments.kills is not None else 12 if few else 200
     arguments.races = arguments.races if arguments.races is not None else 4 if few else 100

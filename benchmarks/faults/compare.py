@@ -97,9 +97,12 @@ def _list_files(out: Path) -> Iterator[Path]:
 
 
 def _is_of_run(path: Path, out: Path) -> bool:
-    """Whether a run writes it anew: its log and settings; locks, and stamps of models (dates)."""
-    return path.suffix in {".lock", ".sha256"} or (
-        path.parent == out / "logs" and path.suffix in {".log", ".toml"}
+    """Whether a run writes it anew: its log and settings; locks, stamps of models, jobs' words."""
+    is_of_jobs = path.is_relative_to(out / "logs" / "jobs")
+    return (
+        is_of_jobs
+        or path.suffix in {".lock", ".sha256"}
+        or (path.parent == out / "logs" and path.suffix in {".log", ".toml"})
     )
 
 
