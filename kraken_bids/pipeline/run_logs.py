@@ -74,6 +74,11 @@ class RunLog:
             re.match(r"all \d+ |\d+ of \d+ participant|stopped by|the run ended", self.last_words)
         )
 
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended, and nobody failed."""
+        return self.last_words.startswith("all ") and self.has_ended
+
     @cached_property
     def last_words(self) -> str:
         """Text of the last line of its log."""

@@ -11,7 +11,7 @@ from typing import Any
 from kraken_bids.bids.datasets import find_datasets, find_subjects
 from kraken_bids.bids.names import session_label
 from kraken_bids.bids.output_dataset import check_output_folder
-from kraken_bids.bids.outputs import find_relmats, group_path, latents_path
+from kraken_bids.bids.outputs import find_relmats, group_report_path, latents_path
 from kraken_bids.cohort.failures import list_failures
 from kraken_bids.cohort.sidecars import read_digest
 from kraken_bids.cohort.standing import read_standing
@@ -58,7 +58,7 @@ class Status:
     going_on: tuple[str, ...]
     """Runs that go on."""
     group: str
-    """``done``, ``running``, ``outdated`` (participants were computed since) or ``missing``."""
+    """As a session; or ``outdated``, where participants were computed since."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -218,7 +218,9 @@ def _judge_group(output_dir: Path, runs: Sequence[RunLog]) -> str:
     groups = [run for run in runs if run.level == "group"]
     if any(run.goes_on for run in groups):
         return "running"
-    if not groups or not group_path(output_dir, "latents.tsv").exists():
+    if not groups or not group_report_path(output_dir).exists():
         return "missing"
+    if not groups[-1].is_done:
+        return "failed"
     later = [run for run in runs if run.level == "participant" and run.name > groups[-1].name]
     return "outdated" if later else "done"

@@ -195,12 +195,21 @@ def test_without_locks_a_log_that_grows_is_of_a_run_that_goes_on(
 def test_a_group_is_outdated_once_participants_were_computed_after_it(out: Path) -> None:
     """Until it is run again."""
     write_run(out, 3, "all 2 participant(s) done", "group")
-    write_text(out / "group/latents.tsv", "x\n")
+    write_text(out / "group.html", "x")
     assert read_status(out).group == "done"
 
     write_run(out, 4, "all 1 participant(s) done", participant_label=["01"])
 
     assert read_status(out).group == "outdated"
+
+
+@pytest.mark.parametrize("words", ["1 of 2 participant(s) failed; …", "group report: x"])
+def test_a_group_that_did_not_come_to_a_good_end_has_failed(out: Path, words: str) -> None:
+    """It says so, or was killed."""
+    write_run(out, 3, words, "group")
+    write_text(out / "group.html", "x")
+
+    assert read_status(out).group == "failed"
 
 
 def test_a_folder_without_runs_is_refused(tmp_path: Path) -> None:
