@@ -220,9 +220,7 @@ def _run_level(settings: Settings, level: str) -> int:
 
         return run_group(settings, [write_group_communities])
     if settings.run.dry_run:
-        from kraken_bids.pipeline.plan import preview_participants
-
-        return preview_participants(settings)
+        return _preview(settings)
     _check_dataset(settings)
     from kraken_bids.pipeline.participant import run_participants
 
@@ -231,6 +229,20 @@ def _run_level(settings: Settings, level: str) -> int:
     from kraken_bids.pipeline.participant_volumes import decode_participants
 
     return run_participants(settings, [decode_participants])
+
+
+def _preview(settings: Settings) -> int:
+    """Say what a participant run would read, of each analysis that is asked for."""
+    code, asked = 0, settings.analysis.analysis
+    if "connectomes" in asked or "decode-volumes" not in asked:
+        from kraken_bids.pipeline.plan import preview_participants
+
+        code = preview_participants(settings)
+    if "decode-volumes" in asked:
+        from kraken_bids.pipeline.participant_volumes import preview_decoding
+
+        code = max(code, preview_decoding(settings))
+    return code
 
 
 def _prepare_process(settings: Settings, verbosity: int) -> None:

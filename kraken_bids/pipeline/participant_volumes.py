@@ -16,14 +16,14 @@ from kraken_bids.bids.volume_runs import (
     find_confounds_beside,
     find_volume_runs,
 )
-from kraken_bids.cohort.failures import Failure, failing_alone, record
+from kraken_bids.cohort.failures import Failure, exit_code_of, failing_alone, record
 from kraken_bids.cohort.sidecars import hold_session, read_digest
 from kraken_bids.io.digests import digest, file_stamps
 from kraken_bids.models.volumes.architecture import VolumeCleaning
 from kraken_bids.models.volumes.checkpoint import VolumeModel
 from kraken_bids.parcellations import Parcellation
 from kraken_bids.pipeline.levels import Job
-from kraken_bids.pipeline.plan import Plan, read_query
+from kraken_bids.pipeline.plan import Plan, plan_subjects, read_query
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.volume_confounds import choose_cleaning, prepare_confounds
 from kraken_bids.pipeline.volumes.decoded_run import decode_run
@@ -79,6 +79,23 @@ def decode_participants(job: Job, plan: Plan) -> None:
             record(job.failures, error, subject=task.subject, session=None, stage=STAGE)
         job.failures += found or []
         progress.advance(f"sub-{task.subject}", "decoded" if found == [] else "failed")
+
+
+def preview_decoding(settings: Settings) -> int:
+    """Say whose runs would be decoded (``--dry-run``); returns the exit code.
+
+    Raises
+    ------
+    InputError
+        If there is no dataset, or no such participant.
+    """
+    plan, query = plan_subjects(settings), read_query(settings)
+    failures: list[Failure] = []
+    for subject in plan.subjects:
+        with failing_alone(failures, subject=subject, session=None, stage=STAGE):
+            for source in find_volume_runs(plan.datasets, subject, query):
+                logger.info("would decode %s", source.bold)
+    return exit_code_of(failures, len(plan.subjects))
 
 
 def find_region_images(settings: Settings) -> dict[str, tuple[Path, Parcellation]]:

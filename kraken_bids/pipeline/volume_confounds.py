@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
+from kraken_bids.bids.bold_series import open_bold
 from kraken_bids.bids.volume_runs import find_confounds_beside
 from kraken_bids.connectome.functional.cleaning import Cleaning, Nuisance
 from kraken_bids.connectome.functional.denoise import apply_nuisance
@@ -13,7 +14,7 @@ from kraken_bids.connectome.functional.timeseries import RegionSeries
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.models.volumes.architecture import VolumeCleaning
 from kraken_bids.models.volumes.checkpoint import VolumeModel
-from kraken_bids.pipeline.measure.bold_runs import choose_nuisance, read_confounds
+from kraken_bids.pipeline.measure.bold_runs import Confounds, choose_nuisance, read_confounds
 from kraken_bids.pipeline.volumes.voxel_cleaning import Prepare, Series, VoxelCleaning
 from kraken_bids.settings import Denoise, FunctionalSettings
 
@@ -52,28 +53,30 @@ def prepare_confounds(
     Parameters
     ----------
     bold : Path
-        The run, of which only the name is looked at.
+        The run, of which name and header are looked at.
     confounds : Path, optional
         fMRIPrep's table; by default that beside the run.
 
     Raises
     ------
     InputError
-        If there is no table.
+        If there is no table, or it is broken or of another run.
     """
     if not cleaning.takes_confounds:
         return None
     table = confounds or find_confounds_beside(bold)
-    return partial(_prepare, cleaning=cleaning, bold=bold, table=table)
+    sidecar = table.with_suffix(".json")
+    found = read_confounds(
+        table,
+        sidecar if sidecar.is_file() else None,
+        n_volumes=open_bold(bold, tr=None).shape[3],
+    )
+    return partial(_prepare, cleaning=cleaning, bold=bold, confounds=found)
 
 
 def _prepare(
-    global_mean: Series, tr: float, *, cleaning: VolumeCleaning, bold: Path, table: Path
+    global_mean: Series, tr: float, *, cleaning: VolumeCleaning, bold: Path, confounds: Confounds
 ) -> VoxelCleaning:
-    sidecar = table.with_suffix(".json")
-    confounds = read_confounds(
-        table, sidecar if sidecar.is_file() else None, n_volumes=len(global_mean)
-    )
     is_usual = cleaning.high_pass == Cleaning.high_pass
     settings = FunctionalSettings(
         denoise=cast("Denoise", cleaning.strategy),
@@ -85,7 +88,7 @@ def _prepare(
         # too few volumes are told before the first voxel
         run = apply_nuisance(series, nuisance, gsr=False)
     except ConnectomeError as error:
-        raise _reword(error, table) from error
+        raise _reword(error, confounds.path) from error
     return VoxelCleaning(partial(_clean, series, nuisance), run.kept, run.regressors)
 
 

@@ -185,6 +185,17 @@ def test_cleaning_by_confounds_is_of_the_dataset(tree) -> None:
     assert "trans_x_derivative1_power2" in told["Regressors"]
 
 
+def test_a_dry_run_names_what_would_be_decoded(tree) -> None:
+    func = tree / "bids/derivatives/fmriprep/sub-02/func"
+    (func / f"sub-02_{NAME}-brain_mask.nii.gz").unlink()
+    outcome = decode(tree, "--dry-run")
+    assert outcome.exit_code == 1
+    assert "would decode" in outcome.output
+    assert "expected the brain mask" in " ".join(outcome.output.split())
+    assert "tractograms" not in outcome.output
+    assert not (tree / "out").exists()
+
+
 def test_one_participant_fails_alone(tree) -> None:
     func = tree / "bids/derivatives/fmriprep/sub-01/func"
     (func / f"sub-01_{NAME}-brain_mask.nii.gz").unlink()

@@ -186,6 +186,10 @@ def test_a_run_too_short_for_its_confounds_is_told_by_its_table(noisy) -> None:
     table = next(noisy[0].parent.glob("*_timeseries.tsv"))
     short = "\n".join(table.read_text().splitlines()[:31]) + "\n"
     table.write_text(short)
+    with pytest.raises(InputError, match="expected 60 rows of confounds"):
+        prepare_confounds(VolumeCleaning().by("24p"), noisy[0])
+    values = nibabel.load(noisy[0]).get_fdata()[..., :30]
+    write_run(noisy[0].parent, values, nibabel.load(noisy[1]).get_fdata().astype(np.uint8))
     prepare = prepare_confounds(VolumeCleaning().by("24p"), noisy[0])
     with pytest.raises(ConnectomeError, match=r"timeseries.tsv: expected at least 10 degrees"):
         prepare(np.linspace(990, 1010, 30), TR)
