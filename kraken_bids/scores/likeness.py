@@ -90,9 +90,10 @@ def _fit_orders(
     found: list[tuple[float, Rival]] = []
     some = slice(None, None, max(1, given.size // SCREENED))
     share = len(given[some]) / given.size
+    least = max(own, MIN_LIKENESS) - SCREENING_ERROR
     for order in orders:
         # few orders come near: a part of the edges shows it of all others
-        if float(given[some] @ target[order.edges[some]]) / share < own - SCREENING_ERROR:
+        if float(given[some] @ target[order.edges[some]]) / share < least:
             continue
         other = target[order.edges]
         likeness = float(given @ other)
