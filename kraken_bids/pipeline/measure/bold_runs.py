@@ -14,7 +14,6 @@ from kraken_bids.bids.bold_origins import FMRIPREP, BoldOrigin
 from kraken_bids.bids.bold_series import Bold, open_bold
 from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.connectome.functional.cleaning import NILEARN, Cleaning, CleanRun, Nuisance
-from kraken_bids.connectome.functional.confounds import ChosenConfounds
 from kraken_bids.connectome.functional.denoise import apply_nuisance
 from kraken_bids.connectome.functional.map_weights import GridMaps, MapsProjection
 from kraken_bids.connectome.functional.nuisance import prepare_nuisance
@@ -247,7 +246,13 @@ def choose_nuisance(
     ConnectomeError
         If the confounds do not fit the run, or lack a column.
     """
-    chosen = _choose(confounds, settings, bold=bold, with_gsr=with_gsr)
+    chosen = None
+    if settings.denoise in NILEARN:
+        chosen = choose_confounds(
+            *(settings.denoise, bold, confounds.path, confounds.sidecar),
+            fd_threshold=settings.fd_threshold,
+            with_gsr=with_gsr,
+        )
     nuisance = prepare_nuisance(
         series,
         confounds.columns,
@@ -259,22 +264,6 @@ def choose_nuisance(
     if nuisance.by_cosines or chosen is not None:
         _say_cosines(settings, confounds.path)
     return nuisance
-
-
-def _choose(
-    confounds: Confounds, settings: FunctionalSettings, *, bold: Path, with_gsr: bool
-) -> ChosenConfounds | None:
-    """Confounds of a strategy of nilearn; None for our own."""
-    if settings.denoise not in NILEARN:
-        return None
-    return choose_confounds(
-        settings.denoise,
-        bold,
-        confounds.path,
-        confounds.sidecar,
-        fd_threshold=settings.fd_threshold,
-        with_gsr=with_gsr,
-    )
 
 
 def _check_mask(brain_mask: NDArray[np.int32] | None, bold: Path) -> None:

@@ -137,8 +137,7 @@ def _plan_tractogram(
 ) -> tuple[list[Flavor], list[Path], str]:
     """Flavors of a tractogram that are asked for, their files, and the digest of all of them."""
     flavors = list_tractogram_flavors(task, tracts)
-    scalars = find_scalars(task)
-    files = [tracts.tracks, tracts.weights, tracts.mu, *scalars.values()]
+    files = [tracts.tracks, tracts.weights, tracts.mu, *find_scalars(task).values()]
     files += [path for image in tracts.labels.values() for path in image.files]
     digest = task.digest("structural", files, task.settings.structural)
     output = task.settings.data.output_dir
