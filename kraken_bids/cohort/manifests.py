@@ -2,14 +2,14 @@
 
 import logging
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.digests import compute_sha256
-from kraken_bids.io.tables import read_columns
+from kraken_bids.io.texts import read_text
 from kraken_bids.io.writing import write_table
 
 logger = logging.getLogger(__name__)
@@ -46,21 +46,43 @@ def manifest_path(output_dir: Path, subject: str) -> Path:
     return output_dir / "logs" / f"{name}_files.tsv"
 
 
-def list_own_files(output_dir: Path, subject: str) -> list[Path]:
-    """List the files of a participant, pages included, or of the group; hidden ones are none."""
+def list_own_files(output_dir: Path, subject: str) -> list[str]:
+    """List the files of a participant, pages included, or of the group, by path in OUTPUT_DIR.
+
+    Hidden files, which are caches and locks, are none of them.
+    """
+    return sorted(_stat_files(output_dir, subject))
+
+
+def _stat_files(output_dir: Path, subject: str) -> dict[str, os.stat_result]:
+    """Size and time of every file, by its path inside OUTPUT_DIR."""
     if subject:
         pages = (f"sub-{subject}.html", f"sub-{subject}_ses-*.html")
-        found = [path for name in pages for path in output_dir.glob(name)]
-        folders = [output_dir / f"sub-{subject}"]
+        found = {path.name: path.stat() for name in pages for path in output_dir.glob(name)}
+        folder = f"sub-{subject}"
     else:
-        found = [
-            path
-            for path in output_dir.glob("*")
-            if path.is_file() and not path.name.startswith("sub-")
-        ]
-        folders = [group_path(output_dir, "")]
-    found += [path for folder in folders for path in _walk(folder)]
-    return sorted(path for path in found if not _is_passing(path.name))
+        with os.scandir(output_dir) as entries:
+            found = {
+                entry.name: entry.stat()
+                for entry in entries
+                if entry.is_file() and not entry.name.startswith((".", "sub-"))
+            }
+        folder = group_path(output_dir, "").name
+    if (output_dir / folder).is_dir():
+        _add_folder(f"{output_dir}/{folder}", folder, found)
+    return found
+
+
+def _add_folder(path: str, name: str, found: dict[str, os.stat_result]) -> None:
+    with os.scandir(path) as entries:
+        for entry in entries:
+            own = f"{name}/{entry.name}"
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                _add_folder(entry.path, own, found)
+            else:
+                found[own] = entry.stat()
 
 
 def write_manifest(output_dir: Path, subject: str, begun: int = 0) -> list[str]:
@@ -83,9 +105,7 @@ def write_manifest(output_dir: Path, subject: str, begun: int = 0) -> list[str]:
     known = _recall(path)
     rows: dict[str, Recorded] = {}
     changed_before: list[str] = []
-    for file in list_own_files(output_dir, subject):
-        name = file.relative_to(output_dir).as_posix()
-        status = file.stat()
+    for name, status in sorted(_stat_files(output_dir, subject).items()):
         before = known.get(name)
         if before is not None and (before.size, before.modified) == (
             status.st_size,
@@ -93,7 +113,8 @@ def write_manifest(output_dir: Path, subject: str, begun: int = 0) -> list[str]:
         ):
             rows[name] = before
         else:
-            rows[name] = Recorded(status.st_size, compute_sha256(file), status.st_mtime_ns)
+            content = compute_sha256(output_dir / name)
+            rows[name] = Recorded(status.st_size, content, status.st_mtime_ns)
             is_other = before is not None and before.sha256 != rows[name].sha256
             changed_before += [name] if is_other and status.st_mtime_ns < begun else []
     if rows != known or not path.is_file():
@@ -117,11 +138,13 @@ def read_manifest(path: Path) -> dict[str, Recorded]:
     InputError
         If it is damaged.
     """
-    columns = read_columns(path, texts=COLUMNS)
     try:
-        rows = zip(*(map(str, columns[name]) for name in COLUMNS), strict=True)
+        lines = read_text(path).splitlines()
+        if lines[:1] != ["\t".join(COLUMNS)]:
+            raise ValueError(f"the header {lines[:1]}")
+        rows = (line.split("\t") for line in lines[1:])
         return {name: Recorded(int(n), sha, int(time)) for name, n, sha, time in rows}
-    except (KeyError, ValueError) as error:
+    except ValueError as error:
         raise InputError(
             f"expected the columns {', '.join(COLUMNS)} in {path}; reading them gave: {error}. "
             "Run the level again, which writes it anew."
@@ -146,9 +169,7 @@ def compare_files(output_dir: Path, subject: str) -> list[Finding]:
         If the manifest is damaged.
     """
     path = manifest_path(output_dir, subject)
-    there = {
-        one.relative_to(output_dir).as_posix(): one for one in list_own_files(output_dir, subject)
-    }
+    there = _stat_files(output_dir, subject)
     if not path.is_file():
         return [Finding(name, UNRECORDED) for name in there]
     known = read_manifest(path)
@@ -156,8 +177,8 @@ def compare_files(output_dir: Path, subject: str) -> list[Finding]:
     found += [Finding(name, EXTRA) for name in there.keys() - known.keys()]
     for name in known.keys() & there.keys():
         own = known[name]
-        is_same = there[name].stat().st_size == own.size
-        if not (is_same and compute_sha256(there[name]) == own.sha256):
+        is_same = there[name].st_size == own.size
+        if not (is_same and compute_sha256(output_dir / name) == own.sha256):
             found.append(Finding(name, CHANGED))
     return sorted(found)
 
@@ -172,14 +193,3 @@ def list_recorded(output_dir: Path) -> list[str]:
 
 def _manifests(output_dir: Path) -> Iterable[Path]:
     return (output_dir / "logs").glob("sub-*_files.tsv")
-
-
-def _walk(folder: Path) -> Iterator[Path]:
-    for root, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        yield from (Path(root) / name for name in names)
-
-
-def _is_passing(name: str) -> bool:
-    """Whether a file is a cache, a lock, or what a killed process left half-written."""
-    return name.startswith(".") or ".tmp" in Path(name).suffixes

@@ -21,9 +21,11 @@ FOLDER = Path(__file__).parents[1] / "reference_numbers"
 WRITE = "KRAKEN_BIDS_WRITE_REFERENCE_NUMBERS"
 """Set by the script that writes the numbers anew."""
 TOLERANCE = 1e-6
-"""Of the root mean square of a file, for what is measured."""
-PREDICTED_TOLERANCE = 1e-4
-"""For what a network gives that is trained in the fixture, on whatever CPU."""
+"""Of the root mean square of a file, for measured connectomes."""
+LOOSE_TOLERANCE = 1e-5
+"""For cleaned series, and for what a network gives that is trained in the fixture: on a CPU of
+another family they differ by 1e-6 and 2e-6."""
+LOOSE = ("_timeseries.tsv", "kraken_", "group/")
 N_VALUES = 7
 """Values of a file that are kept, evenly spread."""
 Summary = dict[str, Any]
@@ -111,7 +113,7 @@ def test_numbers_are_those_of_the_last_release(
         or not is_same(
             numbers[name],
             kept[name],
-            PREDICTED_TOLERANCE if "kraken" in name or "group" in name else TOLERANCE,
+            LOOSE_TOLERANCE if any(part in name for part in LOOSE) else TOLERANCE,
         )
     ]
     assert not differing, "python scripts/write_reference_numbers.py, and a line in CHANGELOG.md"

@@ -218,6 +218,23 @@ def test_predictions_calibration_and_communities_follow_their_files(tmp_path: Pa
     assert not paragraphs(compose(tmp_path, everyone=False), "Dynamic communities")
 
 
+def test_sites_that_were_adapted_by_themselves_are_said(tmp_path: Path) -> None:
+    """With the covariates that were kept; of each site people were fitted on."""
+    write_connectome(tmp_path, "01", FC, CLEANING)
+    latents = latents_path(tmp_path, "01", None)
+    write_latent_table(latents, {"fusionFC": np.ones(4, np.float32)})
+    source: dict[str, object] = {"Model": "x", "AdaptationMode": "meanshift"}
+    source |= {"Adaptation": {FC.name: {"b0": 1.0, "CohortSize": 12}}, "AdaptationBy": "scanner"}
+    write_json(sidecar_path(latents), {"InputSources": {"fusionFC": source}})
+    (predicted,) = paragraphs(compose(tmp_path), "Predicted connectomes")
+    assert "of the 12 people that this was fitted on" in predicted
+    assert "for each site (column scanner) by itself." in predicted
+    source["AdaptationCovariates"] = ["age", "sex"]
+    write_json(sidecar_path(latents), {"InputSources": {"fusionFC": source}})
+    (predicted,) = paragraphs(compose(tmp_path), "Predicted connectomes")
+    assert "for people of average age and sex, by regression of every edge" in predicted
+
+
 def test_predictions_are_from_what_was_written(tmp_path: Path) -> None:
     """Latents of every flavor are there whatever was predicted; none of them is a prediction."""
     write_connectome(tmp_path, "01", FC, CLEANING)

@@ -8,9 +8,12 @@ from click.testing import CliRunner, Result
 from numpy.typing import NDArray
 
 from kraken_bids.cli.tools import main
+from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import fit_adaptation
 from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.pipeline.file_predictions import open_adaptation
+from kraken_bids.pipeline.predict.prediction_options import PredictionOptions
 
 Edges = dict[Flavor, NDArray[np.float64]]
 SITES = ["north"] * 6 + ["south"] * 6
@@ -115,3 +118,16 @@ def test_a_published_mean_is_enough(files: Path, model_folder: Path, model: Mode
     latents = load(files / "out.npz")[f"{flavor.name}->encoded"]
     expected = model.encode(flavor, given[flavor.name], fitted)
     np.testing.assert_allclose(latents, expected, atol=2e-5)
+
+
+def test_who_cannot_say_the_site_is_refused_a_file_by_site(
+    files: Path, model_folder: Path, model: Model
+) -> None:
+    """As ``kraken-tools explain``, which explains one person."""
+    saved, table = files / "sites.h5", ("--participants", files / "people.tsv")
+    done = predict(files, model_folder, *BY_SITE, *table, "--save-adaptation", saved)
+    assert done.exit_code == 0, done.output
+    options = PredictionOptions(adaptation=saved)
+    with pytest.raises(CheckpointError, match="expected an adaptation of one site"):
+        open_adaptation(options, model, model.flavors)
+    assert open_adaptation(options, model, model.flavors, takes_sites=True) is not None
