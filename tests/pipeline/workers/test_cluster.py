@@ -4,6 +4,10 @@ import logging
 import math
 import operator
 import os
+import subprocess
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import BrokenExecutor
 from functools import partial
@@ -355,3 +359,33 @@ def test_memory_that_is_none_is_refused(gigabytes: float) -> None:
     """Zero, negative and no number."""
     with pytest.raises(SettingsError, match="--mem-gb"):
         RunSettings(mem_gb=gigabytes)
+
+
+def test_a_scheduler_of_the_user_s_own_that_ends_is_not_waited_for(
+    log: Path, tmp_path: Path
+) -> None:
+    """Nobody computes any more; the run says so, and what to do."""
+    dask = pytest.importorskip("dask", reason="the extra cluster is not installed")
+    file = tmp_path / "scheduler.json"
+    words = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--port", "0"]
+    words += ["--no-dashboard", "--scheduler-file", str(file)]
+    scheduler = subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        while not file.exists():
+            time.sleep(0.1)
+        said = "it has ended, or its connection is lost"
+        with (
+            dask.config.set({"distributed.comm.timeouts.connect": "2s"}),
+            pytest.raises(NoWorkersError, match=said),
+        ):
+            _run_on(RunSettings(scheduler=str(file)), log, scheduler)
+    finally:
+        scheduler.kill()
+        scheduler.wait()
+
+
+def _run_on(run: RunSettings, log: Path, scheduler: "subprocess.Popen[bytes]") -> None:
+    """Wait for a call that nobody makes; the scheduler is killed meanwhile."""
+    with open_executor(run, log) as executor:
+        threading.Timer(1, scheduler.kill).start()
+        list(run_tasks(executor, abs, [-1]))
