@@ -29,7 +29,7 @@ FIRST_WORD_SECONDS = 60
 MOST_STARTS = 3
 """How often a participant is begun whose worker ends in the middle; then it is given up."""
 MOST_GIVEN = 10
-"""Workers that may die before they have begun what was assigned to them."""
+"""Workers that may end before they have begun what was assigned, or with little time left."""
 LOST = (
     f"it was begun {MOST_STARTS} times, and each time its worker ended in the middle: "
     "memory ran out (--mem-gb), the job's time was over (--walltime), or the cluster ended it; "
@@ -56,6 +56,10 @@ class _Work:
     """Future of dask, while it is there."""
     n_given: int = 0
     """How often it was given to a worker."""
+    n_starts: int = 0
+    """How often it had begun when its worker was last known to have ended."""
+    n_lost: int = 0
+    """Workers that have ended in its middle, for no reason that was planned."""
 
 
 class ClusterExecutor(Executor):
@@ -72,6 +76,8 @@ class ClusterExecutor(Executor):
         self._waiting: deque[_Work] = deque()
         self._open: dict[str, _Work] = {}
         self._starts: Counter[str] = Counter()
+        self._first_starts: Counter[str] = Counter()
+        """Those with all of a job's time before them."""
         self._numbers = count()
         self._failure: NoWorkersError | None = None
         self._is_over = threading.Event()
@@ -151,21 +157,28 @@ class ClusterExecutor(Executor):
 
     def _may_begin_again(self, work: _Work) -> bool:
         starts = self._starts[work.name]
-        if starts:
+        if starts > work.n_starts:
+            work.n_starts, work.n_lost = starts, work.n_lost + 1
             logger.warning(
-                "a worker ended in the middle of its participant (begun %d times of %d)",
-                starts, MOST_STARTS,
+                "a worker ended in the middle of its participant (%d of %d times)",
+                work.n_lost, MOST_STARTS,
             )  # fmt: skip
-        return starts < MOST_STARTS and work.n_given - starts < MOST_GIVEN
+        return work.n_lost < MOST_STARTS and work.n_given - work.n_lost < MOST_GIVEN
 
-    def _note_start(self, event: tuple[float, dict[str, str]]) -> None:
+    def _note_start(self, event: tuple[float, dict[str, Any]]) -> None:
         self._starts[event[1]["name"]] += 1
+        self._first_starts[event[1]["name"]] += event[1]["is_first"]
+
+    def _list_too_long(self) -> list[str]:
+        """List calls that no job was long enough for: what began late in a job may yet be."""
+        many = [n for n, starts in list(self._starts.items()) if starts > MOST_GIVEN]
+        return many + [n for n, k in list(self._first_starts.items()) if k > MOST_STARTS]
 
     def _look_after(self) -> None:
         """Replace jobs, give up what none is long enough for, say that workers are waited for."""
         alone_since, next_word = time.monotonic(), float(FIRST_WORD_SECONDS)
         while not self._is_over.wait(WATCH_SECONDS):
-            for name in [n for n, starts in list(self._starts.items()) if starts > MOST_STARTS]:
+            for name in self._list_too_long():
                 self._give_up(name)
             try:
                 workers = self._client.processing()
@@ -197,8 +210,8 @@ class ClusterExecutor(Executor):
             work.future,
             None,
             BrokenExecutor(
-                f"it was begun {MOST_STARTS} times, and no job lasted as long as it takes; give "
-                "jobs more time with --walltime"
+                f"it was begun {self._starts[name] - 1} times, and no job lasted as long as it "
+                "takes; give jobs more time with --walltime"
             ),
         )
         self._fill()

@@ -78,6 +78,8 @@ class Neighbour:
         self._process: Process | None = None
         self._lock = threading.Lock()
         self._is_over = False
+        self.is_fresh = True
+        """Whether it has computed nothing yet, so that all of its job's time is left."""
 
     def run(self, call: Callable[[], Result]) -> Result:
         """Make a call in the process, which is started if need be.
@@ -87,6 +89,7 @@ class Neighbour:
         LostProcessError
             If the process ended in the middle.
         """
+        self.is_fresh = False
         with self._lock:  # a scheduler of the user's own may give a worker several threads
             result, error = self._run(call)
         if isinstance(error, LostProcessError) and error.code == -signal.SIGKILL:
@@ -140,8 +143,8 @@ def call_beside(name: str, version: str, call: Callable[[], Result]) -> Result:
             "the jobs this Python (--job-python)."
         )
     worker = get_worker()
-    worker.log_event(TOPIC, {"name": name})
     beside: Any = worker.plugins[PLUGIN]
+    worker.log_event(TOPIC, {"name": name, "is_first": beside.neighbour.is_fresh})
     result: Result = beside.neighbour.run(call)
     return result
 
