@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from faults import compare
+from faults import compare, running
 from faults.kills import Scenario, make_scenario
 from faults.running import Hit
 from faults.slurm_node import SlurmNode
@@ -48,6 +48,7 @@ def list_cluster_kills(
         world.folder / "participant-local",
         n_procs=2,
     )
+    running.PATIENCE_S = AFTER_S  # processes of jobs end as the scheduler ends them
     ways, site = [*JOBS, *MAIN], Site(world, node, scenario)
     return [partial(kill_on_cluster, site, ways[k % len(ways)]) for k in range(n_kills)]
 
@@ -83,13 +84,11 @@ def _kill_job(site: Site, how: tuple[str, ...], after: float, before: set[str]) 
     end = time.monotonic() + AFTER_S
     while time.monotonic() < end:
         states = site.node.list_jobs()
-        running = [
-            job for job, state in states.items() if state == "RUNNING" and job not in before
-        ]
-        if running:
+        jobs = [job for job, state in states.items() if state == "RUNNING" and job not in before]
+        if jobs:
             time.sleep(after)
             with contextlib.suppress(AssertionError):  # it has just ended
-                site.node.run("scancel", *how, random.choice(sorted(running)))
+                site.node.run("scancel", *how, random.choice(sorted(jobs)))
                 return True
         time.sleep(0.2)
     return False
