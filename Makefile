@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DEMO ?= demo-data
 
-.PHONY: demo test check clean
+.PHONY: demo test check docs dist sbom image clean
 demo: $(VENV)/.runtime
 	$(BIN)/kraken-tools demo $(DEMO)
 
@@ -13,6 +13,23 @@ test: $(VENV)/.dev
 
 check: $(VENV)/.dev
 	scripts/check
+
+docs: $(VENV)/.dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "Open build/site/index.html"
+
+dist: $(VENV)/.dev
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist
+	$(BIN)/python scripts/check_wheel.py dist
+
+sbom: $(VENV)/.dev
+	$(BIN)/python scripts/write_sbom.py dist
+
+image:
+	docker build --tag kraken_bids --build-arg TORCH_SPEC="--no-deps --require-hashes -r /src/requirements/torch.txt" \
+	    --build-arg VERSION="$$($(BIN)/kraken-bids --version | grep -o '[^ ]*$$')" \
+	    --build-arg REVISION="$$(git rev-parse HEAD)" .
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "kraken_bids needs Python 3.11 or newer; found: $$($(PYTHON) --version). Give one with make PYTHON=/path/to/python3.11"; exit 2; }

@@ -8,4 +8,7 @@ import lazy_loader
 
 __getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
 
-__version__ = "0.1.0"
+try:
+    from kraken_bids._version import __version__
+except ModuleNotFoundError:  # a checkout that was never installed
+    __version__ = "0+unknown"

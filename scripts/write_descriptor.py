@@ -10,7 +10,6 @@ from typing import Any
 
 import click
 
-from kraken_bids import __version__
 from kraken_bids.cli.app import main as app
 from kraken_bids.cli.options import ListOption
 
@@ -24,6 +23,12 @@ POSITIONAL = {
 Descriptor = dict[str, Any]
 
 
+def read_release() -> str:
+    """Release that is described: the one of ``CITATION.cff``, whatever commit this is."""
+    lines = (DESCRIPTOR.parent / "CITATION.cff").read_text(encoding="utf-8").splitlines()
+    return next(line.split()[1] for line in lines if line.startswith("version:"))
+
+
 def describe_app() -> Descriptor:
     """Describe the command as the Boutiques schema 0.5 has it."""
     inputs = [
@@ -34,7 +39,7 @@ def describe_app() -> Descriptor:
         "name": "kraken_bids",
         "description": "The Krakencoder as a BIDS App: connectomes from fMRIPrep and MRtrix "
         "outputs, translated between structure and function.",
-        "tool-version": __version__,
+        "tool-version": read_release(),
         "schema-version": "0.5",
         "command-line": " ".join(["kraken-bids", *keys]),
         "inputs": inputs,
