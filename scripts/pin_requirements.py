@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "requirements"
 PYTHON = "3.11"
 """Of the image's base."""
-EXTRAS = ("communities",)
+EXTRAS = ("cluster", "communities")
 """Of the image."""
 OF_TORCH = re.compile(r"torch|triton|nvidia-|cuda-")
 HEAD = "# Made by scripts/pin_requirements.py; do not edit.\n"

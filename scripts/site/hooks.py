@@ -95,7 +95,7 @@ def _to_mathml(found: re.Match[str]) -> str:
     latex = re.sub(r"^(\\\(|\\\[)|(\\\)|\\\])$", "", text).replace("{aligned}", "{align*}")
     is_block = found[1] == "div"
     made = convert(latex, display="block" if is_block else "inline").replace("\\_", "_")
-    if "<mi>&" in made or "\\" in re.sub(
+    if "<mi>&</mi>" in made or "\\" in re.sub(
         r"<annotation.*?</annotation>", "", made, flags=re.DOTALL
     ):
         raise PluginError(f"a formula that cannot be drawn: {latex}")

@@ -14,7 +14,7 @@ from kraken_bids.scores.quality_control import (
     InputQuality,
     Verdict,
 )
-from tables import COMMON, GROUP, PARTICIPANT, TOOLS, Table
+from output_tables import COMMON, GROUP, PARTICIPANT, TOOLS, Table
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYS = ROOT / "docs" / "outputs" / "keys.tsv"

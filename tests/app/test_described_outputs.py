@@ -27,7 +27,7 @@ def page() -> ModuleType:
 def to_pattern(name: str) -> str:
     """Pattern of the paths that a name on the page stands for."""
     pattern = re.escape(name).replace("sub\\-<label>/func/…", r"sub-\w+/(ses-\w+/)?func/.*")
-    return pattern.replace("<label>", r"\w+").replace("<A>", r"\w+")
+    return pattern.replace("<label>", r"\w+").replace("<who>", r"[\w-]+").replace("<A>", r"\w+")
 
 
 def list_keys(content: object) -> Iterator[str]:

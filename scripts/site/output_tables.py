@@ -18,6 +18,7 @@ from kraken_bids.models.decoding_records import (
     FoldMember,
     RegionRelevance,
     TrainingPoint,
+    ShuffledControl,
     WeightsCheck,
 )
 from kraken_bids.models.series.peers import PeerLoss
@@ -31,6 +32,7 @@ from kraken_bids.scores.calibrated_records import (
     PairNames,
 )
 from kraken_bids.scores.deviations import DiscordanceTest, Finding, RegionDeviation
+from kraken_bids.scores.site_records import SiteScore
 from kraken_bids.scores.quality_control import (
     Conclusion,
     CrossModalScore,
@@ -158,6 +160,11 @@ GROUP = (
     Table("group/predictions.tsv", "whether each prediction is about the person", (Whose, PairNames, Verdict)),
     Table("group/qc.tsv", "quality of every measured connectome", (Whose, MeasuredQuality, CrossModalScore, InputQuality, Conclusion)),
     Table("group/metrics.tsv", "how well each source predicts each target", (Metric,)),
+    Table(
+        "group/sites.tsv",
+        "how well sites and covariates are told from the data before and after adaptation by site",
+        (SiteScore,),
+    ),
     Table("group/latents.tsv", "latents of everyone", columns={
         "participant_id": "", "session_id": "", "source": "", "n_inputs": "number of measured flavors that were averaged", "z000": "",
     }),
@@ -192,6 +199,16 @@ GROUP = (
     Table("atlas-<A>_dseg.tsv", "regions, in the order of rows and columns", columns={
         "index": "", "name": "", "hemisphere": "", "group": "",
     }),
+    Table(
+        "logs/<who>_files.tsv",
+        "files of a participant or of the group as they were written (`kraken-tools verify`)",
+        columns={
+            "path": "in OUTPUT_DIR",
+            "size": "bytes",
+            "sha256": "digest of the file",
+            "modified": "time of change, nanoseconds",
+        },
+    ),
     Table("logs/failures.tsv", "who failed, and why", columns={
         "participant_id": "", "session_id": "", "stage": "what was being done", "error": "kind of the error",
         "message": "what was expected, found, where, and what to do", "run": "run of the program, which names its log",
@@ -216,6 +233,11 @@ TOOLS = (
     Table("pretrain: `peers.tsv`", "errors of the network and of simpler predictors", (PeerLoss,)),
     Table("decode: `predictions.tsv`", "trials of people held out, decoded", (DecodedTrial,)),
     Table("decode: `scores.tsv`", "how well trials are decoded", (DecodingScore,)),
+    Table(
+        "decode: `shuffles.tsv`",
+        "networks trained on shuffled labels, beside guesses",
+        (ShuffledControl,),
+    ),
     Table("decode: `confusion.tsv`", "which label was taken for which", (ConfusionCount,)),
     Table("decode: `splits.tsv`", "in which part a person is held out", (FoldMember,)),
     Table("decode: `relevance.tsv`", "relevance of regions and volumes", (RegionRelevance,)),
