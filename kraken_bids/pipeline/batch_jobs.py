@@ -4,6 +4,7 @@ import logging
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from kraken_bids.pipeline.batch_scripts import write_task
 from kraken_bids.pipeline.batch_submission import WAYS, Array, Resources, write_submission
 from kraken_bids.pipeline.provenance import as_options
 from kraken_bids.pipeline.workers.jobs import parse_walltime
+from kraken_bids.pipeline.workers.schedulers import CLUSTERS
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -75,6 +77,23 @@ class Batch:
     def submit(self) -> Path:
         """Script that submits everything."""
         return self.folder / "submit.sh"
+
+
+def check_submission(scheduler: str) -> None:
+    """Check that jobs of a scheduler can be submitted from here.
+
+    Raises
+    ------
+    SettingsError
+        If its command is not on PATH.
+    """
+    command = CLUSTERS[scheduler].submit
+    if not shutil.which(command):
+        raise SettingsError(
+            f"--submit: expected the command of {scheduler}, {command}, on PATH; {command} not "
+            "found. Submit where jobs are submitted (a login node), or leave --submit out and run "
+            "submit.sh there."
+        )
 
 
 def write_batch(settings: Settings, options: BatchOptions) -> Batch:

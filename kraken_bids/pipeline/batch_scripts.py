@@ -32,10 +32,10 @@ AGAIN = {
 TASK = """\
 #!/bin/bash
 # {what}. Written by kraken-tools cluster of kraken_bids {version}.
-set -u
 folder={folder}
 cd -- {start} || exit 3
 {prologue}
+set -u
 index={index}
 case $index in (''|0|*[!0-9]*) index=1 ;; esac
 {labels}
@@ -46,6 +46,7 @@ echo "$count" > "$folder/tries/$name"
 echo "$name, try $count, on $(hostname), $(date)"
 stopped=''; child=''
 trap 'stopped=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM INT USR1 USR2
+SECONDS=0
 # asked to end before the job's time is over, it leaves whole files and goes on from there
 {patience}{command} &
 child=$!
@@ -54,7 +55,8 @@ wait "$child"; code=$?
 while kill -0 "$child" 2>/dev/null; do wait "$child"; code=$?; done
 trap - TERM INT USR1 USR2
 echo "$name ended with $code, $(date)"
-if [ "$code" = 124 ]; then
+# 137: it had to be killed; for its time, or for what else kills
+if [ "$code" = 124 ] || {{ [ "$code" = 137 ] && [ "$SECONDS" -ge {seconds} ]; }}; then
     if [ "$count" -lt {most} ]; then
         {again}
     else
@@ -104,6 +106,7 @@ def write_task(
         index=INDEX[array.scheduler],
         labels=GROUP_NAME if is_group else LABELS.format(per_task=array.per_task),
         patience=f"timeout --foreground --signal=TERM --kill-after=60 {seconds} ",
+        seconds=seconds,
         command=words,
         most=MOST_TRIES,
         again=AGAIN[array.scheduler],

@@ -261,3 +261,57 @@ def test_a_refused_job_ends_the_command_with_the_scheduler_s_words(study: Path) 
     assert done.exit_code == 3
     assert "Invalid account" in done.output
     assert "submit.sh" in done.output
+
+
+def test_a_prologue_may_use_what_is_not_set(study: Path) -> None:
+    """As modules and environments do."""
+    bin_ = study.parent / "bin"
+    (bin_ / "bin").mkdir(parents=True)
+    fake(bin_ / "bin", "kraken-bids", "#!/bin/bash\necho computed\n")
+    folder = write(study, "--venv", bin_, "--job-prologue", 'echo "<$NEVER_SET>"')
+
+    done = run(folder / "participant.sh", bin_, SLURM_ARRAY_TASK_ID="1")
+
+    assert done.returncode == 0, done.stderr
+    assert "<>" in done.stdout
+    assert "computed" in done.stdout
+
+
+@pytest.mark.parametrize(("code", "is_put_back"), [("slow", True), ("killed", False)])
+def test_a_command_that_had_to_be_killed_at_its_time_goes_back_too(
+    study: Path, code: str, is_put_back: bool
+) -> None:
+    """One that is killed before, as for its memory, does not."""
+    bin_ = study.parent / "bin"
+    (bin_ / "bin").mkdir(parents=True)
+    words = {
+        "slow": "trap '' TERM\nfor i in {1..300}; do sleep 0.1; done\n",
+        "killed": "kill -KILL $$\n",
+    }
+    fake(bin_ / "bin", "kraken-bids", "#!/bin/bash\n" + words[code])
+    fake(bin_, "scontrol", f"#!/bin/bash\ntouch {bin_}/again\n")
+    fake(bin_, "sleep", '#!/bin/bash\n[ "$1" = 60 ] || exec /bin/sleep "$1"\n')
+    walltime = "00:00:01" if is_put_back else "01:00:00"
+    folder = write(study, "--venv", bin_, "--walltime", walltime)
+    script = folder / "participant.sh"
+    script.write_text(script.read_text().replace("--kill-after=60", "--kill-after=1"))
+
+    done = run(script, bin_, SLURM_ARRAY_TASK_ID="1", SLURM_ARRAY_JOB_ID="7")
+
+    assert done.returncode == 137, done.stderr
+    assert (bin_ / "again").exists() == is_put_back
+
+
+def test_a_scheduler_that_is_not_here_is_said_before_anything_is_written(
+    study: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its command."""
+    monkeypatch.setenv("PATH", str(study.parent / "nothing"))
+    out = study.parent / "out"
+    done = CliRunner().invoke(
+        main, ["cluster", str(study), str(out), "--scheduler", "lsf", "--submit"]
+    )
+
+    assert done.exit_code == 2
+    assert "bsub not found" in done.output
+    assert not out.exists()

@@ -80,8 +80,15 @@ def cluster(
         start_terminal_log(verbose)
         from kraken_bids.cli.app import main
         from kraken_bids.cli.app_settings import read_settings
-        from kraken_bids.pipeline.batch_jobs import BatchOptions, submit_batch, write_batch
+        from kraken_bids.pipeline.batch_jobs import (
+            BatchOptions,
+            check_submission,
+            submit_batch,
+            write_batch,
+        )
 
+        if values["submit"]:
+            check_submission(values["scheduler"])
         asked = [str(bids_dir), str(output_dir), "participant", *words]
         context = main.make_context("kraken-bids", asked)
         batch = write_batch(read_settings(context.params), _read_options(BatchOptions, values))
