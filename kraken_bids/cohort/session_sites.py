@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.participant_columns import ParticipantTable
+from kraken_bids.scores.covariates import UNKNOWN
 
 GROUPS = ("group", "diagnosis", "dx", "dx_group", "participant_group")
 """Columns that tell patients from controls, by the names that datasets give them."""
@@ -48,7 +49,11 @@ def read_session_sites(
     members = [to_member(label) for label in labels]
     present = tuple(table.rows[0]) if table.rows else ()
     group = [name for name in present if name.casefold() in GROUPS and name != column][:1]
-    found = table.read_columns(members, [column, *covariates, *group])
+    columns = table.read_columns(members, [column, *covariates, *group])
+    found = {
+        name: ["" if value.strip().casefold() in UNKNOWN else value for value in values]
+        for name, values in columns.items()
+    }
     return SessionSites(
         column,
         tuple(labels),

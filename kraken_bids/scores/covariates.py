@@ -1,5 +1,6 @@
 """Covariates of a cohort as the columns of a regression."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,12 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 UNKNOWN = frozenset({"", "n/a", "na", "nan", "none", "null", "unknown"})
 """What tables hold, in small letters, where a value is not known."""
+
+
+ODD_NUMBER = re.compile(
+    r"[<>≤≥=~]*\s*[-+]?(\d+([.,]\d+)?|[.,]\d+)(e[-+]?\d+)?\s*\+?", re.IGNORECASE
+)
+"""A number, also with a comma, a sign of order, or a plus after it."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +121,21 @@ class Covariate:
             numbers = [_to_number(word) for word in words]
             own = np.array([[np.nan if n is None else n] for n in numbers]).reshape(-1, 1)
         return np.asarray((own - np.array(self.centers)) / self.scale, np.float64)
+
+
+def find_odd_number(values: Sequence[str | float | None]) -> str:
+    """Find a number that is not spelled as one, such as ``89+``, in a column of numbers.
+
+    As it stands, each value of the column would be a word, with an effect of its own.
+
+    Returns
+    -------
+    str
+        The first one; '' where all known values are numbers, or some are words indeed.
+    """
+    known = [word for word in map(_to_word, values) if word]
+    odd = [word for word in known if _to_number(word) is None]
+    return odd[0] if odd and all(ODD_NUMBER.fullmatch(word) for word in known) else ""
 
 
 def fit_covariates(

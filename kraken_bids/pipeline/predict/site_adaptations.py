@@ -21,6 +21,7 @@ from kraken_bids.models.krakencoder.adapted_sites import (
     solve_site_means,
 )
 from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.scores.covariates import find_odd_number
 from kraken_bids.scores.edge_regression import EdgeRegression
 from kraken_bids.scores.site_design import (
     SiteDesign,
@@ -111,6 +112,7 @@ def check_run_design(
             among = sorted(fitted_on)
             own = [sites.sites[row] for row in among], [groups[row] for row in among]
             check_groups(*own, sites.column, group_column=name)
+    _check_spelling(sites, fitted_on)
     _say_unknown(sites, fitted_on)
     design = design_sites(
         sites.sites,
@@ -121,6 +123,17 @@ def check_run_design(
     )
     check_design(design, sites.column)
     return design
+
+
+def _check_spelling(sites: SessionSites, fitted_on: Collection[int]) -> None:
+    for name, values in sites.covariates.items():
+        odd = find_odd_number([values[row] for row in sorted(fitted_on)])
+        if odd:
+            raise SettingsError(
+                f"--adaptation-covariates: expected {name} as numbers, with a point and no "
+                f"other signs, or as words; found {odd!r}, which would make every number a word. "
+                "Spell it as a number in participants.tsv, or put n/a in its place."
+            )
 
 
 def _say_unknown(sites: SessionSites, fitted_on: Collection[int]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -410,3 +411,29 @@ def test_a_file_of_no_sites_is_not_by_site(
         found, _ = choose_adaptation(by_site, model, read(by_site, model))
     assert isinstance(found, SiteAdaptation)
     assert "was fitted for a cohort as a whole, not by site, and is not used" in caplog.text
+
+
+@pytest.mark.parametrize("odd", ["89+", ">89", "61,5"])
+def test_a_number_that_is_not_spelled_as_one_is_refused(
+    dataset: Path, model: Model, odd: str
+) -> None:
+    """Or every age would be a word with an effect of its own."""
+    path = dataset / "participants.tsv"
+    path.write_text(path.read_text().replace("\t70\t", f"\t{odd}\t"))
+    settings = settings_for(dataset, adaptation_by="site", adaptation_covariates=("age",))
+    with pytest.raises(SettingsError, match=f"expected age as numbers.*{re.escape(odd)}"):
+        fit(settings, model)
+
+
+def test_words_for_what_is_not_known_are_no_site_and_no_value(
+    dataset: Path, model: Model, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever people write there; and it is said."""
+    write_table(dataset / "participants.tsv", ["unknown", "Unknown", *SITES[2:]])
+    path = dataset / "participants.tsv"
+    path.write_text(path.read_text().replace("\t70\t", "\tnone\t"))
+    settings = settings_for(dataset, adaptation_by="site", adaptation_covariates=("age",))
+    adaptation = fit(settings, model)
+    assert list(adaptation.sites) == ["north", "south"]
+    assert {f.n_subjects for f in adaptation.sites["north"].flavors.values()} == {4}
+    assert "their age is not known: sub-08" in caplog.text
