@@ -164,6 +164,12 @@ def read_config(path: Path, command: click.Command) -> dict[str, Any]:
     content = read_toml(path, option="--config-file")
     known = {option.name: option for option in command.params if option.name}
     values = {key.replace("-", "_"): value for key, value in content.items()}
+    if len(values) < len(content):
+        twice = sorted(key for key in content if "-" in key and key.replace("-", "_") in content)
+        raise SettingsError(
+            f"--config-file: expected every option once in {path}; found {', '.join(twice)} in "
+            "both spellings, with - and _. Leave one of them out."
+        )
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise SettingsError(

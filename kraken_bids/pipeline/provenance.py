@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -48,6 +48,10 @@ BEFORE = (
 )
 MADE = "## Software"
 """In every file that a run has made at its end."""
+FOLDERS = ("bids_dir", "output_dir", "work_dir")
+FILES = ("model", "adaptation", "bids_filter_file")
+NO_PATHS = frozenset({"auto", "none", "pretrained"})
+"""What options of a file take besides."""
 GO_ON = "finished files are kept, and the same command goes on from there"
 
 
@@ -80,7 +84,7 @@ def start_run(settings: Settings, level: str) -> Run:
             "folder that this user may write to; in a container, mount it read-write."
         ) from error
     run = Run(log.stem, settings.data.output_dir, log, handler)
-    words = {**as_options(settings), "level": level}
+    words = {**_spell_whole_paths(as_options(settings)), "level": level}
     about = f"# kraken_bids {__version__}; `kraken-bids --config` this file repeats the run\n"
     write_text(log.with_suffix(".toml"), about + tomli_w.dumps(words))
     if not _is_made(logs):
@@ -179,6 +183,23 @@ def as_options(settings: Settings) -> dict[str, object]:
             if value not in (None, [], {}, ()):
                 options[OPTION_NAMES.get(str(key), str(key))] = value
     return options
+
+
+def _spell_whole_paths(options: Mapping[str, object]) -> dict[str, object]:
+    """Spell folders and files that are there from the root, so that any folder will do later."""
+    found = dict(options)
+    for name in (*FOLDERS, *FILES):
+        word = found.get(name)
+        if (
+            isinstance(word, str)
+            and word not in NO_PATHS
+            and (name in FOLDERS or Path(word).exists())
+        ):
+            found[name] = str(Path(word).absolute())
+    given = found.get("derivatives")
+    if isinstance(given, Mapping):
+        found["derivatives"] = {name: str(Path(str(p)).absolute()) for name, p in given.items()}
+    return found
 
 
 def write_failures(

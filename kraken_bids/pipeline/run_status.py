@@ -150,10 +150,14 @@ def _list_expected(runs: Sequence[RunLog], lists: Collection[Path]) -> set[str]:
     whole = latest(
         run if run.level == "participant" and not run.participants else None for run in runs
     )
-    if whole is not None:
+    if whole is not None and "bids_dir" not in whole.options:
+        logger.warning(
+            "who else was asked for is not known: the settings of %s name no BIDS_DIR", whole.name
+        )
+    elif whole is not None:
         extra = {k: Path(v) for k, v in whole.options.get("derivatives", {}).items()}
         try:
-            datasets = find_datasets(Path(str(whole.options.get("bids_dir", ""))), extra)
+            datasets = find_datasets(Path(str(whole.options["bids_dir"])), extra)
             found |= set(find_subjects(datasets, ()))
         except (KrakenBidsError, OSError) as error:
             logger.warning("who else was asked for is not known: %s", error)

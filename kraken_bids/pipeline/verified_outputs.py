@@ -150,7 +150,13 @@ def _recompute(
     rng = np.random.default_rng(seed)
     drawn = rng.choice(len(members), min(n_sampled, len(members)), replace=False)
     sample = [members[k] for k in sorted(drawn.tolist())]
-    loaded = _load(output_dir, model or find_model(output_dir), found)
+    try:
+        name = model or find_model(output_dir)
+    except InputError as error:
+        found.notes.append(f"predictions were not computed again: {error} Give --model.")
+        loaded = None
+    else:
+        loaded = _load(output_dir, name, found)
     for member in sample:
         for recompute in (_recompute_predicted, _recompute_measured):
             try:

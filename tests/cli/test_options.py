@@ -244,3 +244,12 @@ def test_a_refusal_of_the_system_is_a_message(
 
     assert ended.value.code == 1
     assert "absent/file; that gave: No such file or directory. Check" in capsys.readouterr().err
+
+
+def test_an_option_in_both_spellings_is_refused(tmp_path: Path) -> None:
+    """Which of the two counts would be chance."""
+    path = tmp_path / "c.toml"
+    path.write_text("n_procs = 4\nn-procs = 5\n")
+    command = click.Command("x", params=[click.Option(["--n-procs"])])
+    with pytest.raises(SettingsError, match=r"found n-procs in both spellings"):
+        read_config(path, command)

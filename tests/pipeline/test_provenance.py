@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import tomllib
 from concurrent.futures import BrokenExecutor
 from datetime import datetime, tzinfo
 from pathlib import Path
@@ -299,3 +300,21 @@ def test_boilerplate_of_one_participant_leaves_others_out(
     nobody = CliRunner().invoke(app.main, [*words, "--participant-label", "77"])
     assert nobody.exit_code == 3
     assert "connectomes of 77 in" in " ".join(nobody.output.split())
+
+
+def test_settings_of_a_run_hold_from_any_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Datasets and models are spelled from the root; words that are no paths stay."""
+    (tmp_path / "model").mkdir()
+    monkeypatch.chdir(tmp_path)
+    data = DataSettings(Path("bids"), Path("out"), derivatives={"fmriprep": Path("f")})
+    for model, expected in (("model", str(tmp_path / "model")), ("pretrained", "pretrained")):
+        run = start_run(Settings(data, prediction=PredictionSettings(model=model)), "group")
+        stop_file_log(run.handler)
+        words = tomllib.loads(run.log.with_suffix(".toml").read_text())
+        assert words["bids_dir"] == str(tmp_path / "bids")
+        assert words["output_dir"] == str(tmp_path / "out")
+        assert words["derivatives"] == {"fmriprep": str(tmp_path / "f")}
+        assert words["model"] == expected
+        assert words["adaptation"] == "auto"

@@ -239,3 +239,17 @@ def test_the_command_counts_names_and_ends_with_a_code(out: Path, is_done: bool)
     assert ("missing sub-05" in plain.output) != is_done
     assert as_json["Counts"] == {"done": 2, "running": 0, "failed": 0, "missing": 1 - is_done}
     assert as_json["Sessions"][0]["participant_id"] == "sub-01"
+
+
+def test_settings_without_a_dataset_are_not_taken_for_those_of_the_working_folder(
+    out: Path, raw: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As runs of older versions, or ones killed at once, leave them."""
+    log = write_run(out, 2, "all 2 participant(s) done")
+    log.with_suffix(".toml").write_text('atlases = ["fs86"]\n')
+    people = raw / "derivatives/fmriprep"
+    shutil.copytree(people / "sub-01", people / "sub-77")
+    monkeypatch.chdir(raw)
+
+    assert set(states(out)) == {"sub-01", "sub-02"}
+    assert "name no BIDS_DIR" in caplog.text

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kraken_bids.bids.outputs import relmat_path, sidecar_path, timeseries_path
+from kraken_bids.bids.outputs import latents_path, relmat_path, sidecar_path, timeseries_path
 from kraken_bids.cohort.from_dataset import list_members
 from kraken_bids.cohort.manifests import GROUP, Finding, write_manifest
 from kraken_bids.exceptions import InputError
@@ -126,3 +126,25 @@ def test_a_folder_without_records_is_refused(output_dir: Path, tmp_path: Path) -
         verify_outputs(output_dir)
     with pytest.raises(InputError, match="found no folder"):
         verify_outputs(tmp_path / "nowhere")
+
+
+def test_settings_that_cannot_be_read_do_not_hide_what_was_found(recorded: Path) -> None:
+    """As those of a run that was killed while it wrote them."""
+    (recorded / "logs" / "20260103T000000_group_1.toml").write_text("model = ")
+    (recorded / "group.html").write_text("x")
+    found = verify_outputs(recorded, n_sampled=12)
+    assert [one.what for one in found.findings] == ["extra"]
+    assert [one.what for one in found.recomputed] == [FLAVOR.name]
+    assert "not valid TOML" in found.notes[0]
+    assert found.notes[0].endswith("Give --model.")
+
+
+def test_latents_that_were_cut_are_noted(recorded: Path, model_folder: Path) -> None:
+    """And the file is named; the others are computed again."""
+    path = latents_path(recorded, "02", None)
+    lines = [line.split("\t") for line in path.read_text().splitlines()]
+    path.write_text("".join("\t".join(words[:-1]) + "\n" for words in lines))
+    found = verify_outputs(recorded, n_sampled=12, model=str(model_folder))
+    assert [one.path for one in found.findings] == [path.relative_to(recorded).as_posix()]
+    assert any(note.startswith("sub-02: ") for note in found.notes)
+    assert {one.session for one in found.recomputed} == {"sub-01"}

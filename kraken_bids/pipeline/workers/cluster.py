@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kraken_bids.exceptions import InputError, SettingsError
+from kraken_bids.io.texts import read_json
 from kraken_bids.pipeline.workers.cluster_executor import ClusterExecutor
 from kraken_bids.pipeline.workers.dask_worker import describe_surroundings, give_surroundings
 from kraken_bids.pipeline.workers.jobs import start_jobs
@@ -29,6 +30,8 @@ def check_scheduler(run: RunSettings) -> None:
     ------
     SettingsError
         If it is unknown, its command is not there, or an extra is not installed.
+    InputError
+        If it is a file that is none of a dask scheduler.
     """
     if run.scheduler == "local":
         return
@@ -38,6 +41,8 @@ def check_scheduler(run: RunSettings) -> None:
             f"--scheduler: expected local, {', '.join(CLUSTERS)}, the address of a running dask "
             f"scheduler (tcp://…) or its scheduler file; found {run.scheduler!r}."
         )
+    if not is_ours and "://" not in run.scheduler:
+        _check_scheduler_file(Path(run.scheduler))
     if not find_spec("distributed") or (is_ours and not find_spec("dask_jobqueue")):
         raise SettingsError(
             f"--scheduler {run.scheduler}: expected dask and dask-jobqueue; did not find both. "
@@ -98,6 +103,26 @@ def _join(scheduler: str) -> Any:
         raise InputError(
             f"--scheduler: expected a running dask scheduler at {scheduler}; found: {error}."
         ) from error
+
+
+def _check_scheduler_file(path: Path) -> None:
+    """Check that a file says where a dask scheduler is.
+
+    Raises
+    ------
+    InputError
+        If it does not.
+    """
+    try:
+        is_one = isinstance(read_json(path).get("address"), str)
+    except InputError:
+        is_one = False
+    if not is_one:
+        raise InputError(
+            f"--scheduler: expected the file of a running dask scheduler (JSON with its address, "
+            f"as dask scheduler --scheduler-file writes it); found another one at {path}. For a "
+            "TOML file of options use --config-file."
+        )
 
 
 def _say_dashboard(client: Any) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from kraken_bids.exceptions import SettingsError
+from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.pipeline.workers import jobs, open_executor, run_tasks
 from kraken_bids.pipeline.workers.cluster import check_scheduler
 from kraken_bids.pipeline.workers.cluster_executor import NoWorkersError
@@ -389,3 +389,12 @@ def _run_on(run: RunSettings, log: Path, scheduler: "subprocess.Popen[bytes]") -
     with open_executor(run, log) as executor:
         threading.Timer(1, scheduler.kill).start()
         list(run_tasks(executor, abs, [-1]))
+
+
+@pytest.mark.parametrize("text", ["x = 1", "{}", "[1]", '{"address": 3}'])
+def test_a_file_that_is_none_of_a_dask_scheduler_is_refused(tmp_path: Path, text: str) -> None:
+    """Such as a TOML file of options."""
+    path = tmp_path / "options.toml"
+    path.write_text(text)
+    with pytest.raises(InputError, match="file of a running dask scheduler"):
+        check_scheduler(RunSettings(scheduler=str(path)))
