@@ -12,7 +12,7 @@ import torch
 from click.testing import CliRunner
 from nilearn import signal
 from nilearn.image import smooth_img
-from nilearn.interfaces.fmriprep import load_confounds_strategy
+from nilearn.interfaces.fmriprep import load_confounds, load_confounds_strategy
 from nilearn.masking import apply_mask
 
 from kraken_bids.analysis_settings import CLEANINGS
@@ -98,9 +98,70 @@ def test_confounds_that_nilearn_chooses_are_regressed_as_it_does(noisy, tmp_path
     np.testing.assert_allclose(found, expected, atol=5e-4)
 
 
+def find_table(run: tuple[Path, Path]) -> Path:
+    return next(run[0].parent.glob("*_timeseries.tsv"))
+
+
+def add_confounds(run: tuple[Path, Path]) -> pd.DataFrame:
+    """Add components of tissues, jumps of motion and a first volume that does not count."""
+    path, rng = find_table(run), np.random.default_rng(11)
+    table, told = pd.read_csv(path, sep="\t"), {}
+    for k, tissue in enumerate([*["CSF"] * 6, *["WM"] * 6, *["combined"] * 6]):
+        name = f"a_comp_cor_{k:02d}"
+        table[name] = rng.normal(size=N_VOLUMES)
+        told[name] = {"Method": "aCompCor", "Mask": tissue, "Retained": True}
+    table.loc[[JUMP, JUMP + 3], "framewise_displacement"] = 2.0
+    table["non_steady_state_outlier00"] = np.r_[1, np.zeros(N_VOLUMES - 1)]
+    table.to_csv(path, sep="\t", index=False, na_rep="n/a")
+    path.with_suffix(".json").write_text(json.dumps(told))
+    return table
+
+
+@pytest.mark.parametrize("strategy", ["scrubbing", "compcor"])
+def test_volumes_that_nilearn_leaves_out_do_not_count(noisy, tmp_path, strategy) -> None:
+    """Between two jumps of motion lie too few volumes: ``scrubbing`` leaves these out as well."""
+    add_confounds(noisy)
+    chosen, kept = load_confounds_strategy(str(noisy[0]), strategy)
+    left_out = [0, *range(JUMP, JUMP + 4)] if strategy == "scrubbing" else [0]
+    assert sorted(set(range(N_VOLUMES)) - set(kept)) == left_out
+    expected = signal.clean(
+        smooth_voxels(noisy), confounds=chosen, sample_mask=kept, detrend=False, standardize=None
+    )
+    with clean(noisy, VolumeCleaning().by(strategy), tmp_path) as volumes:
+        found = volumes.read(0, N_VOLUMES)[:, volumes.mask]
+        assert set(chosen) <= set(volumes.regressors)
+    np.testing.assert_allclose(found[kept], standardize(expected), atol=5e-4)
+    assert not found[left_out].any()
+
+
+@pytest.mark.parametrize("strategy", ["acompcor", "36p", "none"])
+def test_the_houses_own_strategies_regress_what_they_say(noisy, tmp_path, strategy) -> None:
+    """Components as nilearn finds them; a high-pass of 0 leaves the regression alone."""
+    table = add_confounds(noisy)
+    named = [*MOTION, "csf", "white_matter"] if strategy == "36p" else MOTION
+    own = table[[name + end for name in named for end in EXPANSIONS]].fillna(0.0)
+    blocks = [pd.DataFrame({"linear": np.linspace(-1, 1, N_VOLUMES)})]
+    if strategy == "acompcor":
+        components, _ = load_confounds(
+            str(noisy[0]), ("high_pass", "compcor"), compcor="anat_separated", n_compcor=5
+        )
+        assert sum(name.startswith("a_comp_cor") for name in components) == 10
+        blocks.append(table[list(components)])
+    blocks += [] if strategy == "none" else [own]
+    kept = np.arange(1, N_VOLUMES)
+    expected = signal.clean(
+        smooth_voxels(noisy), confounds=pd.concat(blocks, axis=1), sample_mask=kept,
+        detrend=False, standardize=None,
+    )  # fmt: skip
+    with clean(noisy, VolumeCleaning(high_pass=0, strategy=strategy), tmp_path) as volumes:
+        found = volumes.read(0, N_VOLUMES)[:, volumes.mask]
+    np.testing.assert_allclose(found[kept], standardize(expected), atol=5e-4)
+    assert not found[0].any()
+
+
 def test_motion_and_trend_are_regressed_at_once(noisy, tmp_path) -> None:
     """By the 24 motion parameters; the house's own differences begin with 0."""
-    table = pd.read_csv(next(noisy[0].parent.glob("*_timeseries.tsv")), sep="\t")
+    table = pd.read_csv(find_table(noisy), sep="\t")
     motion = table[[name + end for name in MOTION for end in EXPANSIONS]].fillna(0.0)
     expected = standardize(
         signal.clean(smooth_voxels(noisy), confounds=motion, detrend=True, standardize=None)
@@ -166,7 +227,7 @@ def test_another_cleaning_than_the_decoders_is_said(noisy, decoder, tmp_path, ca
 
 
 def test_confounds_that_are_missing_or_of_another_run_are_named(noisy, decoder, tmp_path) -> None:
-    table = next(noisy[0].parent.glob("*_timeseries.tsv"))
+    table = find_table(noisy)
     other = tmp_path / "other.tsv"
     other.write_text("\n".join(table.read_text().splitlines()[:-1]) + "\n")
     outcome = decode(noisy, decoder, tmp_path / "out", "--confounds", str(other))
@@ -183,7 +244,7 @@ def test_confounds_that_are_missing_or_of_another_run_are_named(noisy, decoder, 
 
 
 def test_a_run_too_short_for_its_confounds_is_told_by_its_table(noisy) -> None:
-    table = next(noisy[0].parent.glob("*_timeseries.tsv"))
+    table = find_table(noisy)
     short = "\n".join(table.read_text().splitlines()[:31]) + "\n"
     table.write_text(short)
     with pytest.raises(InputError, match="expected 60 rows of confounds"):
