@@ -30,7 +30,7 @@ from kraken_bids.logs import start_terminal_log
 )  # fmt: skip
 @option(
     "--lrp", "rule", type=click.Choice(["signed", "original"]), default="signed",
-    help="How divisions of the 2D decoder's relevance are steadied: away from 0, or as published.",
+    help="How divisions of a 2D decoder's relevance are steadied: away from 0, or as published.",
 )  # fmt: skip
 @cleaning_option
 @click.option(
@@ -68,6 +68,7 @@ def decode_volumes(
         from dataclasses import replace
         from typing import cast
 
+        from kraken_bids.exceptions import SettingsError
         from kraken_bids.models.step_training import find_device
         from kraken_bids.models.volumes.relevance import Rule
         from kraken_bids.pipeline.volume_confounds import choose_cleaning, prepare_confounds
@@ -75,6 +76,11 @@ def decode_volumes(
         from kraken_bids.pipeline.volumes.decoders import place_labels, read_decoder
         from kraken_bids.pipeline.volumes.decoding_request import DecodingRequest
 
+        if not relevance and (images or rule != "signed"):
+            raise SettingsError(
+                "--labels and --lrp: expected --relevance with them, which they are about; found "
+                "none. Give it, or leave them out."
+            )
         place = find_device(device)
         model = read_decoder(decoder)
         model = replace(model, cleaning=choose_cleaning(model, cleaning))

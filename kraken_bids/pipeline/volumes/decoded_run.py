@@ -13,6 +13,7 @@ from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.models.volumes.checkpoint import VolumeModel
 from kraken_bids.models.volumes.decoding import decode_volumes
+from kraken_bids.models.volumes.relevance import check_rule
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.volumes.cleaned_volumes import CleanedVolumes, open_cleaned_volumes
 from kraken_bids.pipeline.volumes.decoders import read_parcels
@@ -39,6 +40,8 @@ def decode_run(model: VolumeModel, request: DecodingRequest) -> list[Path]:
 
     Raises
     ------
+    SettingsError
+        If the rule of relevance is not one of the decoder.
     InputError
         If a file cannot be read or is in another space, no region of an atlas is in the volumes,
         or the disk is full.
@@ -46,6 +49,7 @@ def decode_run(model: VolumeModel, request: DecodingRequest) -> list[Path]:
         If a volume cannot be decoded.
     """
     grid = model.network.architecture.grid
+    check_rule(model.network, request.rule)
     # before the run is read: an atlas that is beside the brain is told at once
     parcels = {
         atlas: read_parcels(image, regions, grid)

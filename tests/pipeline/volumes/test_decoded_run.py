@@ -178,3 +178,35 @@ def test_states_of_like_names_have_files_and_columns_of_their_own(run, tmp_path)
     np.testing.assert_allclose(table[columns].sum(axis=1), 1, rtol=1e-6)
     assert list(table["state"]) == [columns[k][2:] for k in table[columns].to_numpy().argmax(1)]
     assert len(list((tmp_path / "out").glob("*_stat-mean_*.nii.gz"))) == table["state"].nunique()
+
+
+def test_the_rule_of_the_2d_release_is_refused_of_a_3d_decoder(run, model, tmp_path) -> None:
+    """It would change nothing there; before the run is read, and without a file."""
+    words = [
+        "decode-volumes", str(run[0]), "--mask", str(run[1]), "--decoder",
+        str(write_volume_model(model, tmp_path / "decoder")), "--output-dir", str(tmp_path / "out"),
+        "--lrp", "original",
+    ]  # fmt: skip
+    alone = CliRunner().invoke(main, words)
+    assert alone.exit_code == 2
+    assert "expected --relevance" in alone.output
+    outcome = CliRunner().invoke(main, [*words, "--relevance"])
+    if model.network.architecture.kind == "2d":
+        assert outcome.exit_code == 0, outcome.output
+        (path,) = (tmp_path / "out").glob("*res-2_desc-decode_relevance.json")
+        assert json.loads(path.read_text())["Rule"] == "epsilon, original"
+        return
+    assert outcome.exit_code == 2
+    assert "alpha 2 and beta 1" in " ".join(outcome.output.split())
+    assert not (tmp_path / "out").exists()
+
+
+def test_regions_without_relevance_are_refused(run, model, tmp_path) -> None:
+    outcome = CliRunner().invoke(
+        main,
+        ["decode-volumes", str(run[0]), "--mask", str(run[1]), "--decoder",
+         str(write_volume_model(model, tmp_path / "decoder")), "--output-dir", str(tmp_path),
+         "--labels", "halves=x.nii.gz"],
+    )  # fmt: skip
+    assert outcome.exit_code == 2
+    assert "expected --relevance" in outcome.output
