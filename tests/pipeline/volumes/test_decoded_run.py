@@ -182,10 +182,10 @@ def test_states_of_like_names_have_files_and_columns_of_their_own(run, tmp_path)
 
 def test_the_rule_of_the_2d_release_is_refused_of_a_3d_decoder(run, model, tmp_path) -> None:
     """It would change nothing there; before the run is read, and without a file."""
+    decoder = write_volume_model(model, tmp_path / "decoder")
     words = [
-        "decode-volumes", str(run[0]), "--mask", str(run[1]), "--decoder",
-        str(write_volume_model(model, tmp_path / "decoder")), "--output-dir", str(tmp_path / "out"),
-        "--lrp", "original",
+        "decode-volumes", str(run[0]), "--mask", str(run[1]), "--decoder", str(decoder),
+        "--output-dir", str(tmp_path / "out"), "--lrp", "original",
     ]  # fmt: skip
     alone = CliRunner().invoke(main, words)
     assert alone.exit_code == 2
