@@ -1,10 +1,12 @@
 """Where sessions were measured, by a column of ``participants.tsv``, and their covariates."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+from kraken_bids.bids.participants import read_participants
 from kraken_bids.cohort.from_dataset import Member
-from kraken_bids.cohort.participant_columns import ParticipantTable
+from kraken_bids.cohort.participant_columns import TABLE, ParticipantTable
 from kraken_bids.scores.covariates import UNKNOWN
 
 GROUPS = ("group", "diagnosis", "dx", "dx_group", "participant_group")
@@ -26,7 +28,7 @@ class SessionSites:
     covariates: Mapping[str, Sequence[str]]
     """Values of each covariate by session; '' where one is not known."""
     groups: Mapping[str, Sequence[str]]
-    """The same of the first of :data:`GROUPS` that the table has; nothing where it has none."""
+    """The same of those of :data:`GROUPS` that a table has; nothing where none has any."""
 
     @property
     def site_of(self) -> dict[str, str]:
@@ -48,7 +50,7 @@ def read_session_sites(
     """
     members = [to_member(label) for label in labels]
     present = tuple(table.rows[0]) if table.rows else ()
-    group = [name for name in present if name.casefold() in GROUPS and name != column][:1]
+    group = [name for name in present if name.casefold() in GROUPS and name != column]
     columns = table.read_columns(members, [column, *covariates, *group])
     found = {
         name: ["" if value.strip().casefold() in UNKNOWN else value for value in values]
@@ -62,6 +64,26 @@ def read_session_sites(
         {name: found[name] for name in covariates},
         {name: found[name] for name in group},
     )
+
+
+def add_groups(sites: SessionSites, folders: Sequence[Path], option: str) -> SessionSites:
+    """Look for groups of people in further tables, where that of the sites has none.
+
+    Parameters
+    ----------
+    folders : sequence of Path
+        Datasets that may have a ``participants.tsv``.
+    option : str
+        For messages.
+    """
+    paths = [folder / TABLE for folder in folders if not sites.groups]
+    members = [to_member(label) for label in sites.labels]
+    for path in (path for path in paths if path.is_file()):
+        table = ParticipantTable(option, read_participants(path))
+        names = [name for row in table.rows[:1] for name in row if name.casefold() in GROUPS]
+        if names and sites.column not in names:
+            return replace(sites, groups=table.read_columns(members, names))
+    return sites
 
 
 def to_member(label: str) -> Member:

@@ -68,8 +68,8 @@ class Status:
 
     @property
     def is_done(self) -> bool:
-        """Whether every session is."""
-        return all(one.state == "done" for one in self.sessions)
+        """Whether every session is, and there are any."""
+        return bool(self.sessions) and all(one.state == "done" for one in self.sessions)
 
     def to_plain(self) -> dict[str, Any]:
         """Give all of it as JSON holds it."""
@@ -92,7 +92,8 @@ class Status:
 
     def describe(self) -> Iterator[str]:
         """Spell it in lines: counts, then who is not done and why."""
-        counts = ", ".join(f"{n} {state}" for state, n in self.counts.items() if n)
+        known = ", ".join(f"{n} {state}" for state, n in self.counts.items() if n)
+        counts = known or "no run has measured any"
         yield f"{len(self.sessions)} session(s): {counts}; group level: {self.group}"
         for state in STATES[1:]:
             found = [one for one in self.sessions if one.state == state]

@@ -253,3 +253,12 @@ def test_settings_without_a_dataset_are_not_taken_for_those_of_the_working_folde
 
     assert set(states(out)) == {"sub-01", "sub-02"}
     assert "name no BIDS_DIR" in caplog.text
+
+
+def test_where_nobody_was_measured_nothing_is_done(tmp_path: Path) -> None:
+    """As where the group level alone has run, on connectomes of another tool."""
+    write_run(tmp_path, 1, "all 12 participant(s) done", level="group")
+    found = read_status(tmp_path)
+
+    assert not found.is_done
+    assert next(found.describe()).startswith("0 session(s): no run has measured any; group level")

@@ -8,7 +8,7 @@ from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.participant_columns import find_participant_table
 from kraken_bids.cohort.projections import Projected
-from kraken_bids.cohort.session_sites import SessionSites, read_session_sites
+from kraken_bids.cohort.session_sites import SessionSites, add_groups, read_session_sites
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.models.krakencoder.adaptation import Adaptation
 from kraken_bids.models.krakencoder.adapted_sites import SiteAdaptation
@@ -47,8 +47,9 @@ def read_run_sites(
     SettingsError
         If none has the columns.
     """
-    table = find_participant_table(list_tables(data), [column, *covariates], OPTION)
-    return read_session_sites(table, labels, column, covariates)
+    folders = list_tables(data)
+    table = find_participant_table(folders, [column, *covariates], OPTION)
+    return add_groups(read_session_sites(table, labels, column, covariates), folders, OPTION)
 
 
 def read_scored_sites(

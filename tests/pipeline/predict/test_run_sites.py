@@ -437,3 +437,26 @@ def test_words_for_what_is_not_known_are_no_site_and_no_value(
     assert list(adaptation.sites) == ["north", "south"]
     assert {f.n_subjects for f in adaptation.sites["north"].flavors.values()} == {4}
     assert "their age is not known: sub-08" in caplog.text
+
+
+def test_groups_of_another_table_are_looked_at_too(dataset: Path, tmp_path: Path) -> None:
+    """The table of sites has none, or one column of several that says nothing."""
+    other = tmp_path / "fmriprep"
+    other.mkdir()
+    lines = ["participant_id\tdx"]
+    lines += [f"sub-{k + 1:02d}\t{'one' if k < 6 else 'two'}" for k in range(12)]
+    (other / "participants.tsv").write_text("\n".join(lines) + "\n")
+    settings = settings_for(dataset, adaptation_by="site")
+    data = replace(settings.data, derivatives={"fmriprep": other})
+    members = list_members(dataset)
+    check_sites(settings, members)
+    with pytest.raises(SettingsError, match="north only one, south only two"):
+        check_sites(replace(settings, data=data), members)
+
+    (other / "participants.tsv").unlink()
+    own = (dataset / "participants.tsv").read_text().splitlines()
+    own = [f"{line}\t{end.split(chr(9))[1]}\t1" for line, end in zip(own, lines, strict=True)]
+    own[0] = own[0].removesuffix("1") + "group"
+    (dataset / "participants.tsv").write_text("\n".join(own) + "\n")
+    with pytest.raises(SettingsError, match="north only one, south only two"):
+        check_sites(settings, members)
