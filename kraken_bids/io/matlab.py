@@ -8,8 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import InputError
+from kraken_bids.io.bounds import check_growth
 from kraken_bids.io.foreign import read_apart
 from kraken_bids.io.matlab_bounds import NUMBERS, OPAQUE, MatVariable, list_variables
+from kraken_bids.io.matlab_names import read_plain
 from kraken_bids.io.matlab_objects import Objects, parse_reference, read_objects
 from kraken_bids.io.matlab_rows import open_rows
 from kraken_bids.io.stored_rows import ARRAYS, BROKEN, Rows
@@ -52,9 +54,12 @@ def open_mat(path: Path) -> dict[str, Rows]:
     arrays: dict[str, Rows] = {
         one.name: open_rows(path, one) for one in variables if one.name and _is_large(one)
     }
-    wanted = [one.name for one in variables if one.name and one.name not in arrays]
-    wanted = [name for name in wanted if not _is_opaque(name, variables)]
-    arrays |= _load(path, wanted if variables else None)
+    small = [one for one in variables if one.name and one.name not in arrays]
+    small = [one for one in small if not _is_opaque(one.name, variables)]
+    plain = read_plain(path, small) if _are_all_named(variables) else None
+    if plain is None:
+        plain = _load(path, [one.name for one in small] if variables else None)
+    arrays |= {name: stack_cells(value) for name, value in plain.items()}
     objects = [one for one in variables if one.kind == OPAQUE and one.name]
     if objects:
         arrays |= {one.name: MatlabObject(path, one.name, one.words[-1]) for one in objects}
@@ -72,6 +77,12 @@ def _is_large(variable: MatVariable) -> bool:
     )
 
 
+def _are_all_named(variables: list[MatVariable]) -> bool:
+    """Whether there are variables, each with a name of its own."""
+    names = {one.name for one in variables}
+    return bool(variables) and len(names) == len(variables) and "" not in names
+
+
 def _is_opaque(name: str, variables: list[MatVariable]) -> bool:
     return any(one.name == name and one.kind == OPAQUE for one in variables)
 
@@ -80,17 +91,25 @@ def _load(path: Path, names: list[str] | None) -> dict[str, NDArray[Any]]:
     from kraken_bids.io.matlab_child import load_variables
 
     content = read_apart(ARRAYS, load_variables, path, names)
-    return {name: stack_cells(np.asarray(value)) for name, value in content.items()}
+    return {name: np.asarray(value) for name, value in content.items()}
 
 
 def stack_cells(array: NDArray[Any]) -> NDArray[Any]:
-    """Stack a cell array of equal matrices; leave anything else as it is."""
-    if array.dtype.kind != "O" or array.ndim != 1:
+    """Stack a cell array of equal matrices, or of words; leave anything else as it is.
+
+    Raises
+    ------
+    ValueError
+        If one word is so long that all in its length would take memory out of proportion.
+    """
+    if array.dtype.kind != "O" or array.ndim != 1 or len({np.shape(cell) for cell in array}) != 1:
         return array
-    shapes = {np.shape(cell) for cell in array}
-    if len(shapes) == 1 and all(np.asarray(cell).dtype.kind in "fiuU" for cell in array):
-        return np.stack([np.asarray(cell) for cell in array])
-    return array
+    cells = [np.asarray(cell) for cell in array]
+    if any(cell.dtype.kind not in "fiuU" for cell in cells):
+        return array
+    sizes = [cell.nbytes for cell in cells]
+    check_growth(len(sizes) * max(sizes), sum(sizes), "a cell array")
+    return np.stack(cells)
 
 
 def _read_objects(path: Path, objects: list[MatVariable]) -> dict[str, NDArray[Any]]:

@@ -11,6 +11,7 @@ from typing import IO
 from kraken_bids.io.bounds import check_growth, check_shape
 
 HEADER_BYTES = 128
+HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
 HEAD_BYTES = 4096
 """Read at first: an array's class, shape and name, whatever follows."""
 TAG_BYTES = 8
@@ -42,7 +43,7 @@ class MatVariable:
     """Of the element in the file."""
     is_packed: bool = False
     offset: int = 0
-    """Where the numbers begin in the element, unpacked."""
+    """Where the numbers, or the cells, begin in the element, unpacked."""
     dtype: str = ""
     """Of the numbers as stored; empty where they are complex, or there are none."""
     order: str = "<"
@@ -53,6 +54,20 @@ class MatVariable:
     """Of an opaque object: its type system and its class (``MCOS``, ``string``)."""
     reference: bytes = b""
     """Of an opaque object: the numbers that say which it is."""
+    n_unpacked: int = 0
+    """Bytes of the element, unpacked."""
+
+
+def is_version_73(path: Path) -> bool:
+    """Whether a file is HDF5, as those of MATLAB 7.3 are, whatever its first line says."""
+    with path.open("rb") as file:
+        n_bytes, place = file.seek(0, io.SEEK_END), 0
+        while place < n_bytes:  # behind a part for others, of 512, 1,024, 2,048 … bytes
+            file.seek(place)
+            if file.read(len(HDF5_SIGNATURE)) == HDF5_SIGNATURE:
+                return True
+            place = max(512, 2 * place)
+    return False
 
 
 def list_variables(path: Path) -> list[MatVariable]:
@@ -66,7 +81,8 @@ def list_variables(path: Path) -> list[MatVariable]:
     Raises
     ------
     ValueError
-        If an array has fewer bytes than its shape needs, or unpacks out of proportion.
+        If an array has fewer bytes than its shape needs, or unpacks out of proportion; if there is
+        anything but variables, such as a tag that is cut.
 
     Source: MAT-File Format, MathWorks, R2024a, chapter 1.
     """
@@ -87,17 +103,21 @@ def _list_variables(file: IO[bytes], n_bytes: int, order: str) -> Iterator[MatVa
     while place + 8 <= n_bytes:
         file.seek(place)
         kind, length = struct.unpack(f"{order}2I", file.read(8))
-        # what is cut off is less than the element says
-        length_there = min(length, n_bytes - place - 8)
+        if place + 8 + length > n_bytes:
+            raise ValueError(f"{n_bytes - place - 8} of {length} bytes of a variable: it is cut")
         if kind == COMPRESSED:
-            yield _read_packed(file, place + 8, length_there, order)
+            yield _read_packed(file, place + 8, length, order)
         elif kind == MATRIX:
-            head = file.read(min(length_there, HEAD_BYTES))
-            if _read_class(head, order) == OPAQUE:
-                head += file.read(length_there - len(head))
-            yield _check_matrix(memoryview(head), order, length_there, start=place + 8)
+            head = file.read(min(length, HEAD_BYTES))
+            if read_class(head, order) == OPAQUE:
+                head += file.read(length - len(head))
+            yield _check_matrix(memoryview(head), order, length, start=place + 8)
+        else:
+            raise ValueError(f"an element of type {kind} at byte {place}, which is no variable")
         # compressed elements follow each other without gaps
         place += 8 + (length if kind == COMPRESSED else -(-length // 8) * 8)
+    if place < n_bytes:
+        raise ValueError(f"{n_bytes - place} bytes behind the last variable: a tag that is cut")
 
 
 def _read_packed(file: IO[bytes], start: int, length: int, order: str) -> MatVariable:
@@ -112,7 +132,7 @@ def _read_packed(file: IO[bytes], start: int, length: int, order: str) -> MatVar
             unpacked += unpacker.decompress(piece, HEAD_BYTES - len(unpacked))
         n_declared = struct.unpack_from(f"{order}I", unpacked, 4)[0] if len(unpacked) > 8 else 0
         check_growth(n_declared, length, "a packed array")
-        if _read_class(unpacked[8:], order) == OPAQUE:
+        if read_class(unpacked[8:], order) == OPAQUE:
             file.seek(start)
             unpacked = zlib.decompressobj().decompress(file.read(length), n_declared + 8)
     except zlib.error as error:
@@ -121,7 +141,8 @@ def _read_packed(file: IO[bytes], start: int, length: int, order: str) -> MatVar
     return _check_matrix(content, order, n_declared, start=start, n_packed=length)
 
 
-def _read_class(data: Bytes, order: str) -> int:
+def read_class(data: Bytes, order: str) -> int:
+    """Read MATLAB's class of an array from its flags; 0 where they are cut off."""
     return int(struct.unpack_from(f"{order}I", data, 8)[0] & 0xFF) if len(data) >= 12 else 0
 
 
@@ -134,8 +155,8 @@ def _check_matrix(
     n_packed: int = 0,
 ) -> MatVariable:
     """Check one array: its flags, shape and name, then numbers."""
-    elements = _list_elements(data, order)
-    kind = _read_class(data, order)
+    elements = list_elements(data, order)
+    kind = read_class(data, order)
     next(elements, None)
     if kind == OPAQUE:
         return _check_opaque(elements, order)
@@ -153,14 +174,14 @@ def _check_matrix(
         offset, dtype = place, "" if is_complex else TYPES.get(number, "")
         check_shape(shape, int(TYPES.get(number, "u1")[1]), n_there - offset)
     elif kind == CELL:
-        place = next(elements, (0, TAG_BYTES, memoryview(b"")))[1] - TAG_BYTES
-        first = _check_cells(data, place, shape, order, n_there=n_there)
+        offset = next(elements, (0, TAG_BYTES, memoryview(b"")))[1] - TAG_BYTES
+        first = _check_cells(data, offset, shape, order, n_there=n_there)
         if first is not None:
-            shape, offset, dtype = (max(shape), *first.shape), place, first.dtype
-            cell_head = bytes(data[place : place + TAG_BYTES + first.offset])
+            shape, dtype = (max(shape), *first.shape), first.dtype
+            cell_head = bytes(data[offset : offset + TAG_BYTES + first.offset])
     return MatVariable(
         name, kind, shape, start, n_packed or n_there, bool(n_packed), offset, dtype, order,
-        cell_head,
+        cell_head, n_unpacked=n_there,
     )  # fmt: skip
 
 
@@ -178,7 +199,7 @@ def _check_cells(
     number, n_bytes = struct.unpack_from(f"{order}2I", data, place)
     first = data[place + TAG_BYTES : place + TAG_BYTES + n_bytes]
     is_filled = n_cells * (TAG_BYTES + n_bytes) == n_there - place
-    if number != MATRIX or not is_filled or _read_class(first, order) not in NUMBERS:
+    if number != MATRIX or not is_filled or read_class(first, order) not in NUMBERS:
         return None
     checked = _check_matrix(first, order, n_bytes)
     return checked if checked.dtype else None
@@ -190,7 +211,7 @@ def _check_opaque(elements: Iterator[tuple[int, int, memoryview]], order: str) -
     reference = b""
     for inner, _, part in elements:
         if inner == MATRIX:
-            if _read_class(part, order) not in NUMBERS:
+            if read_class(part, order) not in NUMBERS:
                 continue
             held = _check_matrix(part, order, len(part))
             if held.dtype == "u4" and not reference:
@@ -201,8 +222,8 @@ def _check_opaque(elements: Iterator[tuple[int, int, memoryview]], order: str) -
     return MatVariable(name, OPAQUE, order=order, words=tuple(own), reference=reference)
 
 
-def _list_elements(data: memoryview, order: str) -> Iterator[tuple[int, int, memoryview]]:
-    """Kind, place and bytes of each element; one that is cut short ends the list."""
+def list_elements(data: memoryview, order: str) -> Iterator[tuple[int, int, memoryview]]:
+    """List kind, place and bytes of each element; the bytes of the last may be cut short."""
     place = 0
     while place + 8 <= len(data):
         kind, n_bytes = struct.unpack_from(f"{order}2I", data, place)

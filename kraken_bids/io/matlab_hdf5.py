@@ -1,6 +1,5 @@
 """Arrays of a MATLAB file of version 7.3, which is HDF5 with conventions of MATLAB's own."""
 
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,6 @@ from kraken_bids.io.matlab_objects import Objects, parse_reference, read_objects
 from kraken_bids.io.stored_rows import ARRAYS, BROKEN, ROWS, Hdf5Rows, Rows
 
 CLASS, EMPTY, DECODE = "MATLAB_class", "MATLAB_empty", "MATLAB_object_decode"
-SIGNATURE = b"\x89HDF\r\n\x1a\n"
 PRIVATE = "#"
 """How the names of what is no variable begin."""
 SUBSYSTEM = "#subsystem#/MCOS"
@@ -59,18 +57,6 @@ class CellRows:
 def _read_places(path: Path, places: Sequence[str]) -> NDArray[Any]:
     with h5py.File(path, "r") as file:
         return np.stack([np.asarray(_check(file[place])[()]).T for place in places])
-
-
-def is_version_73(path: Path) -> bool:
-    """Whether a file is HDF5, as those of MATLAB 7.3 are, whatever its first line says."""
-    with path.open("rb") as file:
-        n_bytes, place = file.seek(0, io.SEEK_END), 0
-        while place < n_bytes:  # behind a part for others, of 512, 1,024, 2,048 … bytes
-            file.seek(place)
-            if file.read(len(SIGNATURE)) == SIGNATURE:
-                return True
-            place = max(512, 2 * place)
-    return False
 
 
 def open_mat73(path: Path) -> dict[str, Rows]:

@@ -10,7 +10,8 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.io.foreign import read_apart
 from kraken_bids.io.foreign_hdf5 import list_hdf5, load_stored
 from kraken_bids.io.matlab import MatlabObject, open_mat
-from kraken_bids.io.matlab_hdf5 import is_version_73, open_mat73
+from kraken_bids.io.matlab_bounds import is_version_73
+from kraken_bids.io.matlab_hdf5 import open_mat73
 from kraken_bids.io.stored_rows import (
     ARRAYS,
     BROKEN,

@@ -112,10 +112,13 @@ def predict(
 
         asked = PredictionOptions(**options, inputs=inputs)
         # numpy and the model's code are loaded only once the options are known to be sound
-        if any(one.endswith(".mat") for one in inputs):
+        from kraken_bids.io.matlab_bounds import is_version_73
+
+        mats = [Path(one.rpartition("=")[2]) for one in inputs if one.endswith(".mat")]
+        if any(path.is_file() and is_version_73(path) for path in mats):
             from kraken_bids.io.foreign import start_reading
 
-            start_reading("kraken_bids.io.matlab_child")
+            start_reading("kraken_bids.io.matlab_hdf5")
         from kraken_bids.pipeline.file_predictions import predict_files
 
         found = predict_files(inputs, model, output, asked, transforms=transforms, device=device)
