@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from stat import S_ISREG
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.exceptions import InputError
@@ -58,7 +59,9 @@ def _stat_files(output_dir: Path, subject: str) -> dict[str, os.stat_result]:
     """Size and time of every file, by its path inside OUTPUT_DIR."""
     if subject:
         pages = (f"sub-{subject}.html", f"sub-{subject}_ses-*.html")
-        found = {path.name: path.stat() for name in pages for path in output_dir.glob(name)}
+        found: dict[str, os.stat_result] = {}
+        for path in (path for name in pages for path in output_dir.glob(name)):
+            _add_file(path, path.name, found)
         folder = f"sub-{subject}"
     else:
         with os.scandir(output_dir) as entries:
@@ -82,7 +85,17 @@ def _add_folder(path: str, name: str, found: dict[str, os.stat_result]) -> None:
             if entry.is_dir(follow_symlinks=False):
                 _add_folder(entry.path, own, found)
             else:
-                found[own] = entry.stat()
+                _add_file(entry, own, found)
+
+
+def _add_file(entry: Path | os.DirEntry[str], name: str, found: dict[str, os.stat_result]) -> None:
+    """Add a file; neither links whose file is not there, nor what cannot be read to an end."""
+    try:
+        status = entry.stat()
+    except FileNotFoundError:
+        return
+    if S_ISREG(status.st_mode):
+        found[name] = status
 
 
 def write_manifest(output_dir: Path, subject: str, begun: int = 0) -> list[str]:

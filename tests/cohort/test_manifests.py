@@ -119,3 +119,18 @@ def test_a_damaged_manifest_is_made_anew(outputs: Path, caplog: pytest.LogCaptur
     write_manifest(outputs, "01")
     assert compare_files(outputs, "01") == []
     assert "is damaged and made anew" in caplog.text
+
+
+def test_a_link_whose_file_is_not_there_is_a_missing_file(outputs: Path) -> None:
+    """As git-annex leaves them; pipes and links to folders are no files."""
+    write_manifest(outputs, "01")
+    os.mkfifo(outputs / "sub-01" / "pipe")
+    (outputs / "sub-01" / "folder").symlink_to(outputs / "group")
+    (outputs / "sub-01_ses-2.html").symlink_to("nowhere")
+    path = outputs / "sub-01" / "sub-01_b.json"
+    path.unlink()
+    path.symlink_to("nowhere")
+
+    assert compare_files(outputs, "01") == [Finding("sub-01/sub-01_b.json", "missing")]
+    assert write_manifest(outputs, "01") == []
+    assert compare_files(outputs, "01") == []
