@@ -9,6 +9,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 
+from kraken_bids.cohort.manifests import UNRECORDED, compare_files, list_recorded
+
 STAMPS = re.compile(
     rb"\d{8}T\d{6}_(participant|group)_\d+(-\d+)?|20\d\d-\d\d-\d\d([ T]\d\d:\d\d(:\d\d)?)?"
 )
@@ -84,6 +86,16 @@ def list_contradictions(out: Path) -> list[str]:
     return found
 
 
+def list_unverified(out: Path) -> list[str]:
+    """List files that are not as the hashes beside the logs say, where there are any."""
+    return [
+        f"{finding.path}: {finding.what}, by the hashes of the last run"
+        for subject in list_recorded(out)
+        for finding in compare_files(out, subject)
+        if finding.what != UNRECORDED
+    ]
+
+
 def _read(path: Path) -> bytes:
     """Content of a file, without the dates that a ``.mat`` and the members of a ``.zip`` hold."""
     if path.suffix == ".zip":
@@ -97,12 +109,13 @@ def _list_files(out: Path) -> Iterator[Path]:
 
 
 def _is_of_run(path: Path, out: Path) -> bool:
-    """Whether a run writes it anew: its log and settings; locks, stamps of models, jobs' words."""
-    is_of_jobs = path.is_relative_to(out / "logs" / "jobs")
+    """Whether a run writes it anew: log, settings, hashes, locks, stamps of models, words of jobs."""
+    logs = out / "logs"
+    is_of_log = path.suffix in {".log", ".toml"} or path.name.endswith("_files.tsv")
     return (
-        is_of_jobs
+        path.is_relative_to(logs / "jobs")
         or path.suffix in {".lock", ".sha256"}
-        or (path.parent == out / "logs" and path.suffix in {".log", ".toml"})
+        or (path.parent == logs and is_of_log)
     )
 
 

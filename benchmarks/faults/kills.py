@@ -177,6 +177,7 @@ def kill(scenario: Scenario, way: str, trial: Trial) -> None:
             break
     trial.run_whole(scenario.words(trial.out))
     trial.compare(scenario.wanted)
+    trial.found["wrong"] += compare.list_unverified(trial.out)
     trial.end(f"kill {scenario.name}: {way}", injected=n_hit)
 
 
