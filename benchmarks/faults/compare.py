@@ -109,7 +109,7 @@ def _list_files(out: Path) -> Iterator[Path]:
 
 
 def _is_of_run(path: Path, out: Path) -> bool:
-    """Whether a run writes it anew: log, settings, hashes, locks, stamps of models, words of jobs."""
+    """Whether a run writes it anew: its log, settings and hashes; locks, stamps, words of jobs."""
     logs = out / "logs"
     is_of_log = path.suffix in {".log", ".toml"} or path.name.endswith("_files.tsv")
     return (
