@@ -8,7 +8,8 @@ from pathlib import Path
 
 from kraken_bids import __version__
 from kraken_bids.bids.names import session_label
-from kraken_bids.bids.outputs import session_folder
+from kraken_bids.bids.outputs import session_folder, sidecar_path
+from kraken_bids.bids.repetition_time import read_bold_metadata
 from kraken_bids.bids.transforms import find_label_space
 from kraken_bids.bids.volume_runs import (
     SPACE,
@@ -161,8 +162,10 @@ def _digest(request: DecodingRequest, decoder: Path, cleaning: VolumeCleaning) -
     asked = request.labels if request.has_relevance else {}
     images = [image for image, _ in asked.values()]
     regions = [(name, own.region_names, own.labels) for name, (_, own) in asked.items()]
+    sidecars = read_bold_metadata(request.bold)[1]  # they say the repetition time
     tables = [find_confounds_beside(request.bold)] if cleaning.takes_confounds else []
-    read = file_stamps((request.bold, request.mask, decoder, *images, *tables))
+    told = [path for path in map(sidecar_path, tables) if path.is_file()]
+    read = file_stamps((request.bold, request.mask, decoder, *sidecars, *images, *tables, *told))
     return digest(STAGE, __version__, read, request.has_relevance, regions, asdict(cleaning))
 
 

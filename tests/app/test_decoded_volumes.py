@@ -20,7 +20,7 @@ from kraken_bids.models.volumes.network import build_network
 from kraken_bids.pipeline.volumes import relevance_images
 from kraken_bids.pipeline.volumes.cleaned_volumes import AFFINE
 from tests.conftest import describe
-from tests.pipeline.volumes.conftest import N_VOLUMES, SHAPE, write_run
+from tests.pipeline.volumes.conftest import N_VOLUMES, SHAPE, TR, write_run
 
 NAME = "task-motor_space-MNI152NLin6Asym_res-2_desc"
 
@@ -183,6 +183,18 @@ def test_cleaning_by_confounds_is_of_the_dataset(tree) -> None:
     told = json.loads(table_of(tree, "01").with_suffix(".json").read_text())
     assert told["Cleaning"] == "24p"
     assert "trans_x_derivative1_power2" in told["Regressors"]
+
+
+def test_a_repetition_time_that_was_mended_decodes_again(tree) -> None:
+    """What was filtered at another rate must not stay for that of the run."""
+    assert decode(tree, "--participant-label", "01").exit_code == 0
+    assert pd.read_csv(table_of(tree, "01"), sep="\t")["onset"][1] == TR
+    (bold,) = (tree / "bids/derivatives/fmriprep/sub-01/func").glob("*_bold.nii.gz")
+    sidecar = bold.with_name(bold.name.replace(".nii.gz", ".json"))
+    sidecar.write_text(json.dumps({"RepetitionTime": 1.25}))
+    outcome = decode(tree, "--participant-label", "01")
+    assert outcome.exit_code == 0, outcome.output
+    assert pd.read_csv(table_of(tree, "01"), sep="\t")["onset"][1] == 1.25
 
 
 def test_a_dry_run_names_what_would_be_decoded(tree) -> None:
