@@ -27,6 +27,8 @@ class VoxelCleaning:
 
 Prepare = Callable[[Series, float], VoxelCleaning]
 """Chooses what is regressed, of the mean of the brain [n_volumes] and the repetition time (s)."""
+LEAST_VOLUMES = 3
+"""A line through fewer leaves nothing of a series."""
 Preparations = Mapping[Path, Prepare]
 """Of each run by its path; none of cleanings without confounds."""
 
@@ -40,6 +42,11 @@ def clean_as_released(cleaning: VolumeCleaning, n_volumes: int, tr: float) -> Vo
     def clean(part: Series) -> Series:
         from nilearn import signal
 
+        if n_volumes < LEAST_VOLUMES:
+            raise ConnectomeError(
+                f"{n_volumes} of at least {LEAST_VOLUMES} volumes that detrending needs. Give a "
+                "whole run"
+            )
         level: Series = signal.clean(part, detrend=True, standardize=None, filter=False)
         if not cleaning.high_pass:
             return level
@@ -50,7 +57,7 @@ def clean_as_released(cleaning: VolumeCleaning, n_volumes: int, tr: float) -> Vo
             )
         except ValueError as error:
             raise ConnectomeError(
-                f"{n_volumes} volumes of {tr:g} s: {error}. Give a longer run"
+                f"{n_volumes} volumes of {tr:g} s: {str(error).rstrip('.')}. Give a longer run"
             ) from error
         return filtered
 

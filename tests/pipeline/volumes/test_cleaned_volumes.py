@@ -120,3 +120,15 @@ def test_a_mask_of_nothing_is_refused(run, tmp_path) -> None:
         open_run(other, tmp_path),
     ):
         pass
+
+
+@pytest.mark.parametrize("n_volumes", [1, 2])
+def test_a_run_of_which_detrending_leaves_nothing_is_named(run, tmp_path, n_volumes) -> None:
+    """Its volumes would all be 0, which a network decodes like any other."""
+    values = nibabel.load(run[0]).get_fdata()[..., :n_volumes]
+    short = write_run(
+        tmp_path / "short", values, nibabel.load(run[1]).get_fdata().astype(np.uint8)
+    )
+    told = f"bold.nii.gz; found {n_volumes} of at least 3"
+    with pytest.raises(ConnectomeError, match=told), open_run(short, tmp_path, high_pass=0):
+        pass
