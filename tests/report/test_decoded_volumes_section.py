@@ -10,6 +10,7 @@ from PIL import Image
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.io.nifti import write_volumes
 from kraken_bids.io.writing import write_json, write_table
+from kraken_bids.report.decoded_run_page import draw_decoded_run
 from kraken_bids.report.page import build_subject_page, draw_figures, render_page
 from kraken_bids.report.voxel_maps import VoxelMap, draw_voxel_map, make_voxel_map
 from kraken_bids.report.written import Written
@@ -72,6 +73,21 @@ def test_a_session_of_decoded_volumes_alone_has_a_page(written: Written) -> None
     assert "How to cite" not in html
     assert "no longer add up" not in html
     assert "flavors measured" not in html
+
+
+def test_pages_of_two_runs_in_one_folder_leave_each_other_alone(written: Written) -> None:
+    """The second is named as the first and something more."""
+    func = written.folder / "func"
+    first = func / f"{STEM}_desc-decode_probabilities.tsv"
+    second = func / first.name.replace("_space", "_run-2_space")
+    second.write_bytes(first.read_bytes())
+    pages = [draw_decoded_run(path) for path in (first, second)]
+    assert len({*pages, first, second}) == 4
+    pictures = list((func / "figures").iterdir())
+    assert len(pictures) == 3 + 1
+    assert [page.read_text().count("data:image/png") for page in pages] == [3, 1]
+    draw_decoded_run(first)
+    assert sorted((func / "figures").iterdir()) == sorted(pictures)
 
 
 def test_relevance_that_was_lost_is_said(written: Written) -> None:

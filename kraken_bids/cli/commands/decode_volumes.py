@@ -75,6 +75,7 @@ def decode_volumes(
         from kraken_bids.pipeline.volumes.decoded_run import decode_run
         from kraken_bids.pipeline.volumes.decoders import place_labels, read_decoder
         from kraken_bids.pipeline.volumes.decoding_request import DecodingRequest
+        from kraken_bids.report.decoded_run_page import draw_decoded_run
 
         if not relevance and (images or rule != "signed"):
             raise SettingsError(
@@ -99,4 +100,5 @@ def decode_volumes(
                 prepare_confounds(model.cleaning, bold, confounds),
             ),
         )
-        click.echo(f"{len(written)} files: {output_dir}")
+        page = draw_decoded_run(written[0])
+        click.echo(f"{len(written)} files: {output_dir}; page: {page.name}")

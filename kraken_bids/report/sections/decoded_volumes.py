@@ -100,11 +100,18 @@ class DecodedRun:
 def list_decoded(written: Written) -> list[DecodedRun]:
     """Read what the runs of a session were decoded into."""
     paths = written.list_files(f"func/*_desc-{DECODED}_probabilities.tsv")
-    found = (read_or_none(partial(_read_run, path)) for path in paths)
+    found = (read_or_none(partial(read_decoded_run, path)) for path in paths)
     return [run for run in found if run is not None]
 
 
-def _read_run(path: Path) -> DecodedRun:
+def read_decoded_run(path: Path) -> DecodedRun:
+    """Read what one run was decoded into, from its table of probabilities and the files beside.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read.
+    """
     facts = read_facts(sidecar_path(path))
     names = read_table(path, texts=("state",))
     states = tuple(name.removeprefix("p_") for name in names if name.startswith("p_"))

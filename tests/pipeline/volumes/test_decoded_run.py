@@ -87,6 +87,18 @@ def test_relevance_is_written_per_volume_and_adds_up_in_regions(decoded, model) 
     assert told["LostRelevance"]
 
 
+def test_the_command_draws_a_page_of_its_run(decoded) -> None:
+    out = decoded[0]
+    html = (out / f"{START}_desc-decode_report.html").read_text()
+    table = pd.read_csv(out / f"{START}_desc-decode_probabilities.tsv", sep="\t")
+    for words in (f"in every volume of {START}", "arrived at the voxels",
+                  "Relevance in regions of halves", "cleaning deeplight"):  # fmt: skip
+        assert words in html, words
+    pictures = {path.name for path in (out / "figures").iterdir()}
+    assert len(pictures) == 1 + table["state"].nunique()
+    assert html.count("data:image/png") == len(pictures)
+
+
 def test_regions_beside_the_volumes_have_no_sum_and_an_atlas_of_such_is_refused(
     run, model, tmp_path
 ) -> None:
