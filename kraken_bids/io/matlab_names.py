@@ -19,7 +19,7 @@ from kraken_bids.io.matlab_bounds import (
 )
 
 CHAR = 4
-MAX_BYTES = 1 << 20
+MAX_BYTES = 1 << 23
 """Variables of more than that are read by scipy."""
 LETTERS = {1: "ascii", 2: "ascii", 4: "utf-16", 16: "utf-8", 17: "utf-16"}
 """How letters are encoded, by the type in which they are stored."""

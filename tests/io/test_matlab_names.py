@@ -43,7 +43,7 @@ OTHER = {
     "complex": np.array([1j, 2]),
     "sparse": csc_array(np.eye(3)),
     "struct": {"a": 1.0},
-    "many": np.array(["x" * 1_200_000, "y"], dtype=object),
+    "many": np.array(["x" * 9_000_000, "y"], dtype=object),
 }
 
 
