@@ -14,7 +14,7 @@ def write_page(path: Path) -> str:
     cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
     first, *rest = "".join(cells[0]["source"]).split("\n", 1)
     links = f"[Run it in a hosted notebook]({HOSTED}/{path.name}), or see it [in the repository]"
-    parts = [f"{first}\n\n{links}({path.name}).\n", *rest]
+    parts = [f"{first}\n\n{links}(https://github.com/{BRANCH}/{path.name}).\n", *rest]
     for cell in cells[1:]:
         source = "".join(cell["source"])
         if cell["cell_type"] == "markdown":
