@@ -158,7 +158,7 @@ def participant_page() -> Page:
             ("age", HOSTILE),
         ),
         "connectomes": {"fs86": panels},
-        "adaptation": {"fits": fits, "otherwise": ""},
+        "adaptation": {"fits": fits, "otherwise": "", "by": "site Leipzig"},
         "model": {"model": MODEL, "latents": (LatentRow("fusion", 5, 0.8),)},
         "methods": Boilerplate(
             (("Functional connectomes", f"Means {HOSTILE} [@shen2013parcellation]."),)
@@ -190,7 +190,7 @@ def bare_page(participant_page) -> Page:
         "inputs": {"runs": (), "tractograms": ()},
         "glance": list_predictions([panel]),
         "connectomes": {"fs86": (panel,)},
-        "adaptation": {"fits": (), "otherwise": "nothing was adapted"},
+        "adaptation": {"fits": (), "otherwise": "nothing was adapted", "by": ""},
         "model": {"model": None, "latents": ()},
         "files": (),
     }
@@ -260,6 +260,7 @@ def group_page() -> Page:
                 for f, x in means.items()
             ),
             "otherwise": "",
+            "by": f"each {HOSTILE} by itself",
         },
         "quality": {
             "rows": tuple(

@@ -47,7 +47,7 @@ class Outline(HTMLParser):
 @pytest.fixture(scope="module")
 def pages(participant_page, bare_page, group_page, show) -> dict[str, str]:
     nothing = {
-        "adaptation": {"fits": (), "otherwise": ""},
+        "adaptation": {"fits": (), "otherwise": "", "by": ""},
         "model": {"model": None, "latents": ()},
     }
     nothing |= {"outliers": {"rows": [], "n_judged": 0}, "latents": {"latents": None}}
