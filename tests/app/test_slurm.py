@@ -33,7 +33,9 @@ slow = float(os.environ.get("SLOW_S", "0"))
 
 
 def measure_slowly(task):
-    time.sleep(slow)
+    folder = task.settings.data.output_dir / f"sub-{task.session.subject}"
+    if not any(folder.rglob("*_relmat.json")):  # what is there is only looked at
+        time.sleep(slow)
     return measure(task)
 
 
