@@ -8,6 +8,7 @@ import pytest
 
 from kraken_bids.bids.outputs import relmat_path
 from kraken_bids.cli.app import main
+from kraken_bids.cli.commands.cluster import cluster
 from kraken_bids.cli.commands.evaluate import evaluate
 from kraken_bids.cli.commands.fc import fc
 from kraken_bids.cli.commands.predict import predict
@@ -30,7 +31,7 @@ OTHERS_OPTIONS = {
 def test_every_option_named_exists() -> None:
     """Each long option is ours, or one of the other programs it tells how to call."""
     named = set(re.findall(r"(?<![\w-])(--[a-z][a-z-]+)", README))
-    commands = (main, predict, evaluate, sc, fc)
+    commands = (main, predict, evaluate, sc, fc, cluster)
     ours = {name for command in commands for option in command.params for name in option.opts}
 
     assert named - ours - OTHERS_OPTIONS == set()
