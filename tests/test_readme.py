@@ -8,7 +8,7 @@ import pytest
 
 from kraken_bids.bids.outputs import relmat_path
 from kraken_bids.cli.app import main
-from kraken_bids.cli.commands.cluster import cluster
+from kraken_bids.cli.commands.cluster_jobs import cluster
 from kraken_bids.cli.commands.evaluate import evaluate
 from kraken_bids.cli.commands.fc import fc
 from kraken_bids.cli.commands.predict import predict
