@@ -22,8 +22,8 @@ from kraken_bids.io.writing import write_text
 from kraken_bids.pipeline.batch_scripts import write_task
 from kraken_bids.pipeline.batch_submission import WAYS, Array, Resources, write_submission
 from kraken_bids.pipeline.provenance import as_options
-from kraken_bids.pipeline.workers.jobs import parse_walltime
 from kraken_bids.pipeline.workers.schedulers import CLUSTERS
+from kraken_bids.pipeline.workers.walltimes import parse_walltime
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kraken_bids import __version__
 from kraken_bids.pipeline.batch_submission import Array
-from kraken_bids.pipeline.workers.jobs import parse_walltime
+from kraken_bids.pipeline.workers.walltimes import parse_walltime
 
 STOP_SECONDS = 120
 """Time before a job's limit at which its command is asked to end."""

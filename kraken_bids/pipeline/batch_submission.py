@@ -4,7 +4,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from kraken_bids.pipeline.workers.jobs import parse_walltime, spell_walltime
+from kraken_bids.pipeline.workers.walltimes import parse_walltime, spell_walltime
 
 SUBMIT = """\
 #!/bin/bash

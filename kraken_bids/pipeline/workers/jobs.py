@@ -11,6 +11,7 @@ from typing import Any
 
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.pipeline.workers.schedulers import CLUSTERS, ask_for_all
+from kraken_bids.pipeline.workers.walltimes import parse_walltime, spell_walltime
 from kraken_bids.run_settings import RunSettings
 
 logger = logging.getLogger(__name__)
@@ -254,41 +255,6 @@ def _split_lines(lines: Collection[str]) -> dict[str, str]:
     """Lines ``NAME = VALUE`` of HTCondor's submit file, by their names."""
     pairs = dict(line.partition("=")[::2] for line in lines)
     return {name.strip(): value.strip() for name, value in pairs.items()}
-
-
-def spell_walltime(seconds: int, scheduler: str) -> str:
-    """Spell the time of a job as a scheduler reads it.
-
-    Raises
-    ------
-    SettingsError
-        If it takes none.
-    """
-    form = CLUSTERS[scheduler].walltime
-    if not form:
-        raise SettingsError(
-            f"--walltime: {scheduler} takes no such limit from dask-jobqueue; set it in the "
-            "scheduler's own configuration and leave the option out."
-        )
-    minutes, seconds = divmod(seconds, 60)
-    hours, minutes = divmod(minutes, 60)
-    return form.format(hours=hours, minutes=minutes, seconds=seconds)
-
-
-def parse_walltime(text: str, *, of_lsf: bool = False) -> int | None:
-    """Seconds of ``HH:MM:SS`` or ``D-HH:MM:SS``; LSF leaves out the seconds.
-
-    Returns
-    -------
-    int or None
-        None where it is neither (SLURM reads ``10:00`` as minutes).
-    """
-    pattern = r"()(\d+):(\d\d)()" if of_lsf else r"(?:(\d+)-)?(\d+):(\d\d):(\d\d)"
-    found = re.fullmatch(pattern, text.strip())
-    if found is None:
-        return None
-    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
-    return ((days * 24 + hours) * 60 + minutes) * 60 + seconds
 
 
 def _watch(job_class: Any, refusals: list[str]) -> Any:

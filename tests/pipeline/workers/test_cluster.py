@@ -21,7 +21,7 @@ from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.pipeline.workers import jobs, open_executor, run_tasks
 from kraken_bids.pipeline.workers.cluster import check_scheduler
 from kraken_bids.pipeline.workers.cluster_executor import NoWorkersError
-from kraken_bids.pipeline.workers.jobs import Jobs, list_options, parse_walltime
+from kraken_bids.pipeline.workers.jobs import Jobs, list_options
 from kraken_bids.pipeline.workers.schedulers import CLUSTERS
 from kraken_bids.run_settings import RunSettings
 
@@ -178,21 +178,6 @@ def test_a_blank_in_the_output_folder_does_not_break_the_job(tmp_path: Path) -> 
     log = tmp_path / "my study" / "logs" / "run.log"
 
     assert "log_directory" not in list_options(RunSettings(scheduler="slurm"), log)
-
-
-@pytest.mark.parametrize(
-    ("text", "of_lsf", "seconds"),
-    [
-        ("00:30:00", False, 1800),
-        ("2-00:00:01", False, 172801),
-        ("00:30", True, 1800),
-        ("00:30", False, None),
-        ("forever", False, None),
-    ],
-)
-def test_times_are_read(text: str, of_lsf: bool, seconds: int | None) -> None:
-    """What may mean minutes or hours is not guessed."""
-    assert parse_walltime(text, of_lsf=of_lsf) == seconds
 
 
 def make_cluster(jobs: dict[Any, str], workers: dict[str, Any] | None = None) -> SimpleNamespace:
