@@ -208,18 +208,28 @@ def list_options(run: RunSettings, log: Path) -> dict[str, Any]:
     # several runs on one login node: each has a port of its own for its dashboard
     ours = dask.config.get(f"jobqueue.{name}.scheduler-options", None) or {}
     options["scheduler_options"] = {"dashboard_address": ":0", **ours}
-    words = [*(dask.config.get(f"jobqueue.{name}.worker-extra-args", None) or [])]
-    words += ["--nthreads", "1"]
-    if limit is not None:
-        # before the limit the worker says good-bye, so that its participant goes to the next job
-        words += ["--lifetime", f"{limit - min(max(MARGIN_SECONDS, limit // 20), limit // 4)}s"]
-    options["worker_extra_args"] = words
+    options["worker_extra_args"] = _list_worker_words(name, limit)
     folder = (log.parent / "jobs").absolute()
     if re.search(r"\s", str(folder)):
         logger.warning("what jobs write goes where the scheduler puts it: blank in %s", folder)
     else:
         options["log_directory"] = str(folder)
     return options
+
+
+def _list_worker_words(scheduler: str, limit: int | None) -> list[str]:
+    """Words of dask's worker: those of dask-jobqueue's file, one thread, and when it ends itself.
+
+    ``limit`` is the time of its job in seconds; None where that is not known.
+    """
+    import dask
+
+    words = [*(dask.config.get(f"jobqueue.{scheduler}.worker-extra-args", None) or [])]
+    words += ["--nthreads", "1"]
+    if limit is not None:
+        # before the limit the worker says good-bye, so that its participant goes to the next job
+        words += ["--lifetime", f"{limit - min(max(MARGIN_SECONDS, limit // 20), limit // 4)}s"]
+    return words
 
 
 def _list_resources(run: RunSettings) -> dict[str, Any]:
