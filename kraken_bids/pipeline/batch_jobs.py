@@ -23,7 +23,6 @@ from kraken_bids.pipeline.batch_scripts import write_task
 from kraken_bids.pipeline.batch_submission import WAYS, Array, Resources, write_submission
 from kraken_bids.pipeline.provenance import as_options
 from kraken_bids.pipeline.workers.schedulers import CLUSTERS
-from kraken_bids.pipeline.workers.walltimes import parse_walltime
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -157,7 +156,7 @@ def _check(settings: Settings, options: BatchOptions) -> None:
             f"in {options.venv}."
         )
     for one in (options.participant, options.group):
-        if one is not None and not parse_walltime(one.walltime):
+        if one is not None and not one.seconds:
             raise SettingsError(f"--walltime: expected [D-]HH:MM:SS; found {one.walltime!r}.")
 
 

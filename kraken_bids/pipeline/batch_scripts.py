@@ -6,7 +6,6 @@ from pathlib import Path
 
 from kraken_bids import __version__
 from kraken_bids.pipeline.batch_submission import Array
-from kraken_bids.pipeline.workers.walltimes import parse_walltime
 
 STOP_SECONDS = 120
 """Time before a job's limit at which its command is asked to end."""
@@ -48,7 +47,7 @@ stopped=''; child=''
 trap 'stopped=1; [ -z "$child" ] || kill -TERM "$child" 2>/dev/null' TERM INT USR1 USR2
 SECONDS=0
 # asked to end before the job's time is over, it leaves whole files and goes on from there
-{patience}{command} &
+timeout --foreground --signal=TERM --kill-after=60 {seconds} {command} &
 child=$!
 [ -z "$stopped" ] || kill -TERM "$child"
 wait "$child"; code=$?
@@ -94,7 +93,7 @@ def write_task(
     is_group = level == "group"
     resources = array.group if is_group else array.participant
     assert resources is not None
-    limit = parse_walltime(resources.walltime) or 0
+    limit = resources.seconds
     seconds = max(limit - min(STOP_SECONDS, limit // 4), 1)
     words = shlex.join(command) + ("" if is_group else ' "${labels[@]}"')
     return TASK.format(
@@ -105,7 +104,6 @@ def write_task(
         prologue="\n".join(prologue),
         index=INDEX[array.scheduler],
         labels=GROUP_NAME if is_group else LABELS.format(per_task=array.per_task),
-        patience=f"timeout --foreground --signal=TERM --kill-after=60 {seconds} ",
         seconds=seconds,
         command=words,
         most=MOST_TRIES,

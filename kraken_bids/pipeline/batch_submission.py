@@ -1,6 +1,7 @@
 """How each scheduler is asked for an array of jobs, and for one after it: a script of bash."""
 
 import shlex
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,16 @@ class Resources:
     account: str | None = None
     directives: tuple[str, ...] = ()
 
+    @property
+    def seconds(self) -> int:
+        """Its time; 0 where that is not spelled as a time."""
+        return parse_walltime(self.walltime) or 0
+
+    @property
+    def megabytes(self) -> int:
+        """Its memory."""
+        return round(self.mem_gb * 1000)
+
 
 @dataclass(frozen=True)
 class Array:
@@ -49,10 +60,27 @@ class Array:
         """Tasks of the array."""
         return -(-self.n_people // self.per_task)
 
+    @property
+    def throttle(self) -> str:
+        """What most schedulers read behind the numbers of the tasks: how many at the same time."""
+        return f"%{self.at_once}" if self.at_once else ""
+
+
+@dataclass(frozen=True)
+class Way:
+    """How a scheduler is asked, in lines of bash."""
+
+    submit_array: Callable[[Array], list[str]]
+    """The array; ``$id`` is its number then."""
+    submit_group: Callable[[Resources], list[str]]
+    """The job after it."""
+
 
 def write_submission(array: Array) -> str:
     """Write the script that submits the array, and the group's job to follow it."""
-    lines = WAYS[array.scheduler](array)
+    way = WAYS[array.scheduler]
+    lines = [*way.submit_array(array), 'echo "participants: job $id"']
+    lines += way.submit_group(array.group) if array.group else []
     return SUBMIT.format(
         n_tasks=array.n_tasks,
         n_people=array.n_people,
@@ -63,31 +91,26 @@ def write_submission(array: Array) -> str:
 
 
 def _submit_slurm(array: Array) -> list[str]:
-    throttle = f"%{array.at_once}" if array.at_once else ""
-    task = [
-        f"--array=1-{array.n_tasks}{throttle}", "--requeue", "--open-mode=append",
-        *_ask_slurm(array.participant),
-    ]  # fmt: skip
-    lines = [
+    task = [f"--array=1-{array.n_tasks}{array.throttle}", *_ask_slurm(array.participant)]
+    return [
         f"id=$(sbatch --parsable --job-name=kraken-participant {shlex.join(task)} \\\n"
         '    --output="$folder/participant-%a.log" "$folder/participant.sh")',
         "id=${id%%;*}",
-        'echo "participants: job $id"',
     ]
-    if array.group:
-        group = ["--requeue", "--open-mode=append", *_ask_slurm(array.group)]
-        lines += [
-            f"group=$(sbatch --parsable --job-name=kraken-group {shlex.join(group)} \\\n"
-            '    --dependency="afterany:$id" --output="$folder/group.log" "$folder/group.sh")',
-            'echo "group: job ${group%%;*}"',
-        ]
-    return lines
+
+
+def _submit_slurm_group(one: Resources) -> list[str]:
+    return [
+        f"group=$(sbatch --parsable --job-name=kraken-group {shlex.join(_ask_slurm(one))} \\\n"
+        '    --dependency="afterany:$id" --output="$folder/group.log" "$folder/group.sh")',
+        'echo "group: job ${group%%;*}"',
+    ]
 
 
 def _ask_slurm(one: Resources) -> list[str]:
     words = [
-        "--nodes=1", "--ntasks=1", f"--cpus-per-task={one.cores}",
-        f"--mem={round(one.mem_gb * 1000)}M", f"--time={one.walltime}",
+        "--requeue", "--open-mode=append", "--nodes=1", "--ntasks=1",
+        f"--cpus-per-task={one.cores}", f"--mem={one.megabytes}M", f"--time={one.walltime}",
     ]  # fmt: skip
     words += [f"--partition={one.queue}"] if one.queue else []
     words += [f"--account={one.account}"] if one.account else []
@@ -97,41 +120,31 @@ def _ask_slurm(one: Resources) -> list[str]:
 def _submit_sge(array: Array) -> list[str]:
     throttle = ["-tc", str(array.at_once)] if array.at_once else []
     task = ["-t", f"1-{array.n_tasks}", *throttle, *_ask_sge(array.participant)]
-    lines = [
+    return [
         f"id=$(qsub -terse -N kraken-participant {shlex.join(task)} -j y \\\n"
         '    -o "$folder/participant-\\$TASK_ID.log" "$folder/participant.sh")',
         "id=${id%%.*}",
-        'echo "participants: job $id"',
     ]
-    if array.group:
-        lines += [
-            f"group=$(qsub -terse -N kraken-group {shlex.join(_ask_sge(array.group))} -j y \\\n"
-            '    -hold_jid "$id" -o "$folder/group.log" "$folder/group.sh")',
-            'echo "group: job $group"',
-        ]
-    return lines
+
+
+def _submit_sge_group(one: Resources) -> list[str]:
+    return [
+        f"group=$(qsub -terse -N kraken-group {shlex.join(_ask_sge(one))} -j y \\\n"
+        '    -hold_jid "$id" -o "$folder/group.log" "$folder/group.sh")',
+        'echo "group: job $group"',
+    ]
 
 
 def _ask_sge(one: Resources) -> list[str]:
-    seconds = parse_walltime(one.walltime) or 0
     each = f"{one.mem_gb / one.cores:.3g}G"
-    words = [
-        "-r",
-        "y",
-        "-S",
-        "/bin/bash",
-        "-l",
-        f"h_rt={spell_walltime(seconds, 'sge')},h_vmem={each}",
-    ]
+    limits = f"h_rt={spell_walltime(one.seconds, 'sge')},h_vmem={each}"
+    words = ["-r", "y", "-S", "/bin/bash", "-l", limits]
     words += ["-pe", "smp", str(one.cores)] if one.cores > 1 else []
-    words += ["-q", one.queue] if one.queue else []
-    words += ["-P", one.account] if one.account else []
-    return [*words, *one.directives]
+    return [*words, *_ask_of_user(one, "-P")]
 
 
 def _submit_pbs(array: Array) -> list[str]:
-    throttle = f"%{array.at_once}" if array.at_once else ""
-    tasks = f"1-{array.n_tasks}{throttle}"
+    tasks = f"1-{array.n_tasks}{array.throttle}"
     pro = f"-J {tasks}" if array.n_tasks > 1 else ""  # PBS Pro knows no array of one
     lines = [
         "# OpenPBS and PBS Professional, or Torque",
@@ -146,65 +159,67 @@ def _submit_pbs(array: Array) -> list[str]:
         "fi",
         'id=$(qsub -N kraken-part "${array[@]}" "${resources[@]}" -j oe -r y \\\n'
         '    -o "$folder" "$folder/participant.sh")',
-        'echo "participants: job $id"',
     ]
-    if array.group:
-        lines += [
-            'group=$(qsub -N kraken-group -W "depend=$after:$id" "${for_group[@]}" -j oe -r y \\\n'
-            '    -o "$folder" "$folder/group.sh")',
-            'echo "group: job $group"',
-        ]
-    else:
-        lines.append(': "$after" "${for_group[@]}"')
-    return lines
+    return lines if array.group else [*lines, ': "$after" "${for_group[@]}"']
+
+
+def _submit_pbs_group(_: Resources) -> list[str]:
+    """Submit it with what was set beside the array's, by the kind of PBS."""
+    return [
+        'group=$(qsub -N kraken-group -W "depend=$after:$id" "${for_group[@]}" -j oe -r y \\\n'
+        '    -o "$folder" "$folder/group.sh")',
+        'echo "group: job $group"',
+    ]
 
 
 def _ask_pbs(one: Resources) -> list[str]:
-    memory = f"{round(one.mem_gb * 1000)}mb"
-    return _ask_any_pbs(one, f"select=1:ncpus={one.cores}:mem={memory}")
+    return _ask_any_pbs(one, f"select=1:ncpus={one.cores}:mem={one.megabytes}mb")
 
 
 def _ask_torque(one: Resources) -> list[str]:
-    memory = f"{round(one.mem_gb * 1000)}mb"
-    return _ask_any_pbs(one, f"nodes=1:ppn={one.cores}", "-l", f"mem={memory}")
+    return _ask_any_pbs(one, f"nodes=1:ppn={one.cores}", "-l", f"mem={one.megabytes}mb")
 
 
 def _ask_any_pbs(one: Resources, *what: str) -> list[str]:
-    seconds = parse_walltime(one.walltime) or 0
-    words = ["-S", "/bin/bash", "-l", *what, "-l", f"walltime={spell_walltime(seconds, 'pbs')}"]
-    words += ["-q", one.queue] if one.queue else []
-    words += ["-A", one.account] if one.account else []
-    return [*words, *one.directives]
+    limit = f"walltime={spell_walltime(one.seconds, 'pbs')}"
+    return ["-S", "/bin/bash", "-l", *what, "-l", limit, *_ask_of_user(one, "-A")]
 
 
 def _submit_lsf(array: Array) -> list[str]:
-    throttle = f"%{array.at_once}" if array.at_once else ""
-    name = f"kraken-participant[1-{array.n_tasks}]{throttle}"
-    lines = [
+    name = f"kraken-participant[1-{array.n_tasks}]{array.throttle}"
+    return [
         f"said=$(bsub -J {shlex.quote(name)} {shlex.join(_ask_lsf(array.participant))} \\\n"
         '    -o "$folder/participant-%I.log" bash "$(printf %q "$folder/participant.sh")")',
         "id=${said#*<}; id=${id%%>*}",
-        'echo "participants: job $id"',
     ]
-    if array.group:
-        lines += [
-            f'bsub -J kraken-group {shlex.join(_ask_lsf(array.group))} -w "ended($id)" \\\n'
-            '    -o "$folder/group.log" bash "$(printf %q "$folder/group.sh")"',
-        ]
-    return lines
+
+
+def _submit_lsf_group(one: Resources) -> list[str]:
+    return [
+        f'bsub -J kraken-group {shlex.join(_ask_lsf(one))} -w "ended($id)" \\\n'
+        '    -o "$folder/group.log" bash "$(printf %q "$folder/group.sh")"',
+    ]
 
 
 def _ask_lsf(one: Resources) -> list[str]:
-    seconds = parse_walltime(one.walltime) or 0
-    memory = f"{round(one.mem_gb * 1000)}MB"
-    words = [
+    memory = f"{one.megabytes}MB"
+    return [
         "-n", str(one.cores), "-R", f"span[hosts=1] rusage[mem={memory}]", "-M", memory,
-        "-W", spell_walltime(seconds, "lsf"), "-r", "-Q", "99",
+        "-W", spell_walltime(one.seconds, "lsf"), "-r", "-Q", "99", *_ask_of_user(one, "-P"),
     ]  # fmt: skip
-    words += ["-q", one.queue] if one.queue else []
-    words += ["-P", one.account] if one.account else []
+
+
+def _ask_of_user(one: Resources, account: str) -> list[str]:
+    """Queue, account and the user's own words, where ``-q`` names the queue."""
+    words = ["-q", one.queue] if one.queue else []
+    words += [account, one.account] if one.account else []
     return [*words, *one.directives]
 
 
-WAYS = {"slurm": _submit_slurm, "sge": _submit_sge, "pbs": _submit_pbs, "lsf": _submit_lsf}
+WAYS = {
+    "slurm": Way(_submit_slurm, _submit_slurm_group),
+    "sge": Way(_submit_sge, _submit_sge_group),
+    "pbs": Way(_submit_pbs, _submit_pbs_group),
+    "lsf": Way(_submit_lsf, _submit_lsf_group),
+}
 """How the array is submitted, by scheduler."""
