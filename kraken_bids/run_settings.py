@@ -7,6 +7,17 @@ from pathlib import Path
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.setting_checks import check_ranges
 
+OF_JOBS = (
+    "walltime",
+    "min_jobs",
+    "queue",
+    "account",
+    "job_directives",
+    "job_prologue",
+    "job_python",
+)
+"""Settings that only jobs of a cluster have."""
+
 
 @dataclass(frozen=True)
 class RunSettings:

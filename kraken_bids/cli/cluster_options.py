@@ -6,20 +6,9 @@ from dataclasses import fields
 import click
 
 from kraken_bids.cli.options import ListOption, add_options
-from kraken_bids.run_settings import RunSettings
+from kraken_bids.run_settings import OF_JOBS, RunSettings
 
 logger = logging.getLogger(__name__)
-
-OF_JOBS = (
-    "walltime",
-    "min_jobs",
-    "queue",
-    "account",
-    "job_directives",
-    "job_prologue",
-    "job_python",
-)
-"""Settings that only jobs of a cluster have."""
 
 queue_options = add_options(
     click.option("--queue", metavar="NAME", help="Queue or partition of the jobs."),

@@ -23,6 +23,7 @@ from kraken_bids.pipeline.batch_scripts import write_task
 from kraken_bids.pipeline.batch_submission import WAYS, Array, Resources, write_submission
 from kraken_bids.pipeline.provenance import as_options
 from kraken_bids.pipeline.workers.schedulers import CLUSTERS
+from kraken_bids.run_settings import OF_JOBS
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -30,11 +31,6 @@ logger = logging.getLogger(__name__)
 MOST_TASKS = 1000
 """Tasks of an array that SLURM takes where nothing else is configured (``MaxArraySize``)."""
 SUBMIT_SECONDS = 300
-OF_RUN = (
-    *("scheduler", "min_jobs", "queue", "account", "walltime"),
-    *("job_directives", "job_prologue", "job_python"),
-)
-"""Settings that are the scripts' matter, not the command's."""
 PARTICIPANTS = "participants.txt"
 
 
@@ -187,7 +183,8 @@ def _spell(settings: Settings, resources: Resources) -> dict[str, object]:
     cores = max(resources.cores // run.omp_nthreads, 1)
     run = replace(run, n_procs=cores if run.n_procs == 1 else run.n_procs)
     words = as_options(replace(settings, run=run))
-    for name in (*OF_RUN, "bids_dir", "output_dir", "participant_label"):
+    # what the scripts say themselves
+    for name in ("scheduler", *OF_JOBS, "bids_dir", "output_dir", "participant_label"):
         words.pop(name, None)
     return words
 
