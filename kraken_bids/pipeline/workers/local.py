@@ -129,7 +129,7 @@ class Processes(Executor):
             return None, error
         one.give(function, item)
         while (outcome := one.take()) is None:
-            wait_for([one.pipe], LOOK_SECONDS)
+            one.wait(LOOK_SECONDS)
         return outcome
 
     def _find_idle(self) -> Process | None:
