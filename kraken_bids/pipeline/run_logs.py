@@ -1,24 +1,23 @@
 """Runs of past and present, by what they leave in ``logs``: whose, and whether they go on."""
 
-import logging
 import re
 import time
-import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from kraken_bids.exceptions import InputError
 from kraken_bids.io.file_control import is_locked
+from kraken_bids.io.toml_files import read_toml
 from kraken_bids.logs import FILE_FORMAT
-
-logger = logging.getLogger(__name__)
 
 NAME = re.compile(r"(\d{8}T\d{6})_(participant|group)_\d+(-\d+)?")
 LINE = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ [A-Z]+ kraken_bids\S* (.*)")
 assert FILE_FORMAT.startswith("%(asctime)s %(levelname)s %(name)s"), "what LINE reads"
-END = re.compile(r"all \d+ participant|\d+ of \d+ participant.*failed|stopped by|the run ended")
+END = re.compile(r"all \d+ |\d+ of \d+ participant|stopped by|the run ended")
+"""How the last words of a run that has ended begin."""
 TAIL_BYTES = 1 << 14
 QUIET_SECONDS = 3600.0
 """Time without a word after which a run has ended, where a disk has no locks that would tell."""
@@ -46,8 +45,8 @@ class RunLog:
     def options(self) -> dict[str, Any]:
         """What it was asked to do; empty where that cannot be read."""
         try:
-            return tomllib.loads(self.path.with_suffix(".toml").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            return read_toml(self.path.with_suffix(".toml"))
+        except InputError:
             return {}
 
     @property
@@ -70,9 +69,7 @@ class RunLog:
     @property
     def has_ended(self) -> bool:
         """Whether its last words are those of a run that ends."""
-        return bool(
-            re.match(r"all \d+ |\d+ of \d+ participant|stopped by|the run ended", self.last_words)
-        )
+        return END.match(self.last_words) is not None
 
     @property
     def is_done(self) -> bool:

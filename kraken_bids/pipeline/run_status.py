@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from kraken_bids.bids.datasets import find_datasets, find_subjects
-from kraken_bids.bids.names import session_label
+from kraken_bids.bids.names import parse_name, session_label
 from kraken_bids.bids.output_dataset import check_output_folder
 from kraken_bids.bids.outputs import find_relmats, group_report_path, latents_path
 from kraken_bids.cohort.failures import list_failures
@@ -124,8 +124,8 @@ def read_status(output_dir: Path) -> Status:
         )
     sessions: dict[str, set[str | None]] = {}
     for file in (output_dir / "logs").glob("sub-*_inputs.json"):
-        subject, _, session = file.name.removesuffix("_inputs.json")[4:].partition("_ses-")
-        sessions.setdefault(subject, set()).add(session or None)
+        label = parse_name(file)
+        sessions.setdefault(label["sub"], set()).add(label.get("ses"))
     failed: dict[Key, list[str]] = {}
     for participant, session, stage, message in list_failures(output_dir):
         key = participant[4:], None if session == "n/a" else session[4:]
