@@ -1,6 +1,5 @@
 """``kraken-bids BIDS_DIR OUTPUT_DIR {participant,group}``: the BIDS App."""
 
-import logging
 import os
 import sys
 from pathlib import Path
@@ -30,8 +29,6 @@ from kraken_bids.settings import (
     OUTPUT_FORMATS,
     Settings,
 )
-
-logger = logging.getLogger(__name__)
 
 EPILOG = """\b
 Examples:
