@@ -1,6 +1,5 @@
 """Whether OUTPUT_DIR is as the last run left it: hashes of all files, and a sample of numbers."""
 
-import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,13 +11,14 @@ from kraken_bids.bids.outputs import label_source, latents_path, sidecar_path
 from kraken_bids.cohort.from_dataset import Member, list_members
 from kraken_bids.cohort.latent_tables import read_latent_tables
 from kraken_bids.cohort.manifests import (
+    CHANGED,
     GROUP,
-    UNRECORDED,
+    MISSING,
     Finding,
     compare_files,
-    list_own_files,
     list_recorded,
     manifest_path,
+    read_manifest,
 )
 from kraken_bids.cohort.output_connectomes import Kind, list_kinds, read_edges
 from kraken_bids.connectome.functional.correlations import compute_partial_correlation
@@ -30,8 +30,6 @@ from kraken_bids.io.toml_files import read_toml
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.pipeline.check.repeated_scans import correlate_series, find_series
-
-logger = logging.getLogger(__name__)
 
 TOLERANCE = 1e-5
 """Of the largest value: tables hold six digits, a GPU's sums differ in the seventh."""
@@ -130,17 +128,19 @@ def verify_outputs(
 
 
 def _compare(output_dir: Path, subject: str, found: Verification) -> None:
+    path = manifest_path(output_dir, subject)
+    is_recorded = path.is_file()
+    if subject == GROUP and not is_recorded:
+        return  # participants alone have run; what lies at the root is theirs together
     try:
         own = compare_files(output_dir, subject)
+        n_recorded = len(read_manifest(path)) if is_recorded else 0
     except InputError as error:
         found.notes.append(str(error))
-        path = manifest_path(output_dir, subject)
-        own = [Finding(path.relative_to(output_dir).as_posix(), "changed")]
-    if subject == GROUP and not manifest_path(output_dir, subject).is_file():
-        own = []  # participants alone have run; what lies at the root is theirs together
+        found.findings.append(Finding(path.relative_to(output_dir).as_posix(), CHANGED))
+        return
     found.findings += own
-    n_unrecorded = sum(one.what == UNRECORDED for one in own)
-    found.n_files += len(list_own_files(output_dir, subject)) - n_unrecorded
+    found.n_files += n_recorded - sum(one.what == MISSING for one in own)
 
 
 def _recompute(

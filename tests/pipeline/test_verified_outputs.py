@@ -7,7 +7,13 @@ import pytest
 
 from kraken_bids.bids.outputs import latents_path, relmat_path, sidecar_path, timeseries_path
 from kraken_bids.cohort.from_dataset import list_members
-from kraken_bids.cohort.manifests import GROUP, Finding, write_manifest
+from kraken_bids.cohort.manifests import (
+    GROUP,
+    Finding,
+    manifest_path,
+    read_manifest,
+    write_manifest,
+)
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.io.tables import read_relmat
@@ -99,6 +105,20 @@ def test_what_is_missing_and_what_is_new(recorded: Path) -> None:
     kinds = sorted({(one.path.partition("/")[0], one.what) for one in found.findings})
     assert kinds == [("group.html", "extra"), ("sub-03", "missing"), ("sub-04", "not recorded")]
     assert not found.is_sound
+
+
+def test_files_are_counted_whose_hashes_were_compared(recorded: Path) -> None:
+    """Neither new ones, nor those of a damaged manifest, nor of a group that has not run."""
+    n_before = verify_outputs(recorded, n_sampled=0).n_files
+    own = {name: len(read_manifest(manifest_path(recorded, name))) for name in ("02", GROUP)}
+    (recorded / "sub-03.html").write_text("x")
+    assert verify_outputs(recorded, n_sampled=0).n_files == n_before
+    manifest_path(recorded, "02").write_text("x")
+    assert verify_outputs(recorded, n_sampled=0).n_files == n_before - own["02"]
+    manifest_path(recorded, GROUP).unlink()
+    found = verify_outputs(recorded, n_sampled=0)
+    assert found.n_files == n_before - own["02"] - own[GROUP]
+    assert "not recorded" not in {one.what for one in found.findings}
 
 
 def test_a_model_that_is_not_at_hand_is_noted(recorded: Path) -> None:
