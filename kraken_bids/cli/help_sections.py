@@ -1,5 +1,7 @@
 """``--help`` of the BIDS App, in groups."""
 
+from collections.abc import Iterator
+
 import click
 
 from kraken_bids.cli.options import ForgivingCommand
@@ -56,14 +58,18 @@ REST = "Other options"
 class SectionedCommand(ForgivingCommand):
     """A command whose help comes in groups."""
 
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options group by group; one that no group names comes last."""
-        options = [p for p in self.get_params(ctx) if isinstance(p, click.Option)]
-        records = {str(p.name): p.get_help_record(ctx) for p in options}
+    def group_options(self, ctx: click.Context) -> Iterator[tuple[str, list[click.Option]]]:
+        """Give title and options of each group; options that no group names come last."""
+        options = {str(p.name): p for p in self.get_params(ctx) if isinstance(p, click.Option)}
         named = {name for names in SECTIONS.values() for name in names}
-        rest = tuple(name for name in records if name not in named)
+        rest = tuple(name for name in options if name not in named)
         for title, names in {**SECTIONS, REST: rest}.items():
-            rows = [row for name in names if (row := records.get(name)) is not None]
+            yield title, [options[name] for name in names if name in options]
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options group by group."""
+        for title, options in self.group_options(ctx):
+            rows = [row for one in options if (row := one.get_help_record(ctx)) is not None]
             if rows:
                 with formatter.section(title):
                     formatter.write_dl(rows, col_max=26)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 
 from kraken_bids.cli.app import main as app
-from kraken_bids.cli.help_sections import REST, SECTIONS, SectionedCommand
+from kraken_bids.cli.help_sections import SectionedCommand
 from kraken_bids.cli.tools import main as tools
 
 START = """# Commands and options
@@ -49,16 +49,14 @@ def _describe(name: str, command: click.Command, level: int) -> Iterator[str]:
 
 def _group(
     command: click.Command, context: click.Context
-) -> Iterator[tuple[str, list[click.Parameter]]]:
+) -> Iterator[tuple[str, list[click.Option]]]:
     """Options as the help groups them; positions are in the line of usage."""
-    options = [one for one in command.get_params(context) if isinstance(one, click.Option)]
-    sections = SECTIONS if isinstance(command, SectionedCommand) else {}
-    for title, names in sections.items():
-        yield title, [one for one in options if one.name in names]
-    known = {name for names in sections.values() for name in names}
-    rest = [one for one in options if one.name not in known]
-    if rest:
-        yield REST if sections else "", rest
+    if isinstance(command, SectionedCommand):
+        yield from (
+            (title, options) for title, options in command.group_options(context) if options
+        )
+    else:
+        yield "", [one for one in command.get_params(context) if isinstance(one, click.Option)]
 
 
 def _cell(words: str) -> str:
