@@ -46,10 +46,12 @@ def read_plain(path: Path, variables: Iterable[MatVariable]) -> dict[str, NDArra
 
 def _read_numbers(path: Path, variable: MatVariable) -> NDArray[Any] | None:
     n_values = int(np.prod(variable.shape, dtype=np.int64))
-    content = _read_element(path, variable)
+    if variable.kind not in NUMBERS or not n_values:
+        return None
     dtype = np.dtype(f"{variable.order}{variable.dtype}")
-    numbers = content[variable.offset :][: n_values * dtype.itemsize]
-    if variable.kind not in NUMBERS or not n_values or len(numbers) < n_values * dtype.itemsize:
+    n_bytes = n_values * dtype.itemsize
+    numbers = _read_element(path, variable)[variable.offset :][:n_bytes]
+    if len(numbers) < n_bytes:
         return None
     values = np.frombuffer(numbers, dtype).reshape(variable.shape, order="F").squeeze()
     return values if values.ndim else np.asarray(values.item())
