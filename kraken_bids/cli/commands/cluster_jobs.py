@@ -1,5 +1,6 @@
 """``kraken-tools cluster``: both levels as an array of jobs and one that follows."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -80,26 +81,21 @@ def cluster(
         start_terminal_log(verbose)
         from kraken_bids.cli.app import main
         from kraken_bids.cli.app_settings import read_settings
-        from kraken_bids.pipeline.batch_jobs import (
-            BatchOptions,
-            check_submission,
-            submit_batch,
-            write_batch,
-        )
+        from kraken_bids.pipeline.batch_jobs import check_submission, submit_batch, write_batch
 
         if values["submit"]:
             check_submission(values["scheduler"])
         asked = [str(bids_dir), str(output_dir), "participant", *words]
         context = main.make_context("kraken-bids", asked)
-        batch = write_batch(read_settings(context.params), _read_options(BatchOptions, values))
+        batch = write_batch(read_settings(context.params), _read_options(values))
         click.echo(f"{batch.n_tasks} task(s) for {batch.n_people} participants: {batch.submit}")
         if values["submit"]:
             click.echo(submit_batch(batch))
 
 
-def _read_options(kind: Any, values: dict[str, Any]) -> Any:
-    from dataclasses import replace
-
+def _read_options(values: dict[str, Any]) -> Any:
+    """Options of the command as :class:`~kraken_bids.pipeline.batch_jobs.BatchOptions`."""
+    from kraken_bids.pipeline.batch_jobs import BatchOptions
     from kraken_bids.pipeline.batch_submission import Resources
 
     walltime = values["walltime"] or "04:00:00"
@@ -116,7 +112,7 @@ def _read_options(kind: Any, values: dict[str, Any]) -> Any:
         mem_gb=values["group_mem_gb"] or each.mem_gb,
         walltime=values["group_walltime"] or walltime,
     )
-    return kind(
+    return BatchOptions(
         scheduler=values["scheduler"],
         participant=each,
         group=None if values["no_group"] else group,
