@@ -2,7 +2,8 @@
 
 import logging
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 GROUP = ""
 """In place of a participant: files of the group, and those at the root of OUTPUT_DIR."""
+PAGE = re.compile(r"sub-([^_]+)(?:_ses-.+)?\.html")
 COLUMNS = ("path", "size", "sha256", "modified")
 CHANGED, MISSING, EXTRA, UNRECORDED = "changed", "missing", "extra", "not recorded"
 
@@ -47,21 +49,39 @@ def manifest_path(output_dir: Path, subject: str) -> Path:
     return output_dir / "logs" / f"{name}_files.tsv"
 
 
-def list_own_files(output_dir: Path, subject: str) -> list[str]:
+def list_pages(output_dir: Path) -> dict[str, list[str]]:
+    """List the names of everyone's pages, by participant, in one look at OUTPUT_DIR."""
+    found: dict[str, list[str]] = {}
+    with os.scandir(output_dir) as entries:
+        for name in sorted(entry.name for entry in entries):
+            if (page := PAGE.fullmatch(name)) is not None:
+                found.setdefault(page[1], []).append(name)
+    return found
+
+
+def list_own_files(
+    output_dir: Path, subject: str, pages: Sequence[str] | None = None
+) -> list[str]:
     """List the files of a participant, pages included, or of the group, by path in OUTPUT_DIR.
 
     Hidden files, which are caches and locks, are none of them.
+
+    Parameters
+    ----------
+    pages : sequence of str, optional
+        Of the participant, from :func:`list_pages`, where many participants are looked at.
     """
-    return sorted(_stat_files(output_dir, subject))
+    return sorted(_stat_files(output_dir, subject, pages))
 
 
-def _stat_files(output_dir: Path, subject: str) -> dict[str, os.stat_result]:
+def _stat_files(
+    output_dir: Path, subject: str, pages: Sequence[str] | None
+) -> dict[str, os.stat_result]:
     """Size and time of every file, by its path inside OUTPUT_DIR."""
+    found: dict[str, os.stat_result] = {}
     if subject:
-        pages = (f"sub-{subject}.html", f"sub-{subject}_ses-*.html")
-        found: dict[str, os.stat_result] = {}
-        for path in (path for name in pages for path in output_dir.glob(name)):
-            _add_file(path, path.name, found)
+        for name in list_pages(output_dir).get(subject, ()) if pages is None else pages:
+            _add_file(output_dir / name, name, found)
         folder = f"sub-{subject}"
     else:
         with os.scandir(output_dir) as entries:
@@ -98,7 +118,9 @@ def _add_file(entry: Path | os.DirEntry[str], name: str, found: dict[str, os.sta
         found[name] = status
 
 
-def write_manifest(output_dir: Path, subject: str, begun: int = 0) -> list[str]:
+def write_manifest(
+    output_dir: Path, subject: str, begun: int = 0, pages: Sequence[str] | None = None
+) -> list[str]:
     """Record the files of a participant, or of the group, as they are.
 
     A file whose size and time are those recorded before is not read again.
@@ -107,6 +129,8 @@ def write_manifest(output_dir: Path, subject: str, begun: int = 0) -> list[str]:
     ----------
     begun : int
         When the run began, in nanoseconds.
+    pages : sequence of str, optional
+        As :func:`list_own_files` takes them.
 
     Returns
     -------
@@ -118,7 +142,7 @@ def write_manifest(output_dir: Path, subject: str, begun: int = 0) -> list[str]:
     known = _recall(path)
     rows: dict[str, Recorded] = {}
     changed_before: list[str] = []
-    for name, status in sorted(_stat_files(output_dir, subject).items()):
+    for name, status in sorted(_stat_files(output_dir, subject, pages).items()):
         before = known.get(name)
         if before is not None and (before.size, before.modified) == (
             status.st_size,
@@ -173,8 +197,12 @@ def _recall(path: Path) -> dict[str, Recorded]:
         return {}
 
 
-def compare_files(output_dir: Path, subject: str) -> list[Finding]:
+def compare_files(
+    output_dir: Path, subject: str, pages: Sequence[str] | None = None
+) -> list[Finding]:
     """Compare the files of a participant, or of the group, with what was recorded, by hash.
+
+    ``pages`` as :func:`list_own_files` takes them.
 
     Raises
     ------
@@ -182,7 +210,7 @@ def compare_files(output_dir: Path, subject: str) -> list[Finding]:
         If the manifest is damaged.
     """
     path = manifest_path(output_dir, subject)
-    there = _stat_files(output_dir, subject)
+    there = _stat_files(output_dir, subject, pages)
     if not path.is_file():
         return [Finding(name, UNRECORDED) for name in there]
     known = read_manifest(path)

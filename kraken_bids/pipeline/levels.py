@@ -18,7 +18,7 @@ from kraken_bids.bids.output_dataset import (
 )
 from kraken_bids.cohort.failures import Failure, exit_code_of, going_on
 from kraken_bids.cohort.from_dataset import Member
-from kraken_bids.cohort.manifests import GROUP, write_manifest
+from kraken_bids.cohort.manifests import GROUP, list_pages, write_manifest
 from kraken_bids.exceptions import name_few
 from kraken_bids.io.files import remove_leftovers, remove_orphans
 from kraken_bids.logs import show_repeated_warnings
@@ -117,9 +117,11 @@ def record_files(
     begun : int
         When the run began, in nanoseconds.
     """
-    tasks = [(output_dir, subject, begun) for subject in (*subjects, *[GROUP] * is_group)]
+    pages = list_pages(output_dir)
+    own = (*subjects, *[GROUP] * is_group)
+    tasks = [(output_dir, subject, begun, pages.get(subject, [])) for subject in own]
     changed: list[str] = []
-    for (_, subject, _), found, error in run_tasks(executor, _record_files, tasks):
+    for (_, subject, _, _), found, error in run_tasks(executor, _record_files, tasks):
         if error is not None:
             whose = f"sub-{subject}" if subject else "the group"
             logger.warning("hashes of the files of %s were not recorded: %s", whose, error)
@@ -132,7 +134,7 @@ def record_files(
         )  # fmt: skip
 
 
-def _record_files(task: tuple[Path, str, int]) -> list[str]:
+def _record_files(task: tuple[Path, str, int, list[str]]) -> list[str]:
     return write_manifest(*task)
 
 

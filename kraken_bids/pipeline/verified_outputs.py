@@ -16,6 +16,7 @@ from kraken_bids.cohort.manifests import (
     MISSING,
     Finding,
     compare_files,
+    list_pages,
     list_recorded,
     manifest_path,
     read_manifest,
@@ -120,20 +121,21 @@ def verify_outputs(
             "kraken-bids on it again, which keeps what is done."
         )
     found = Verification()
+    pages = list_pages(output_dir)
     for subject in subjects:
-        _compare(output_dir, subject, found)
+        _compare(output_dir, subject, pages.get(subject, ()), found)
     if n_sampled:
         _recompute(output_dir, found, n_sampled=n_sampled, model=model, seed=seed)
     return found
 
 
-def _compare(output_dir: Path, subject: str, found: Verification) -> None:
+def _compare(output_dir: Path, subject: str, pages: Sequence[str], found: Verification) -> None:
     path = manifest_path(output_dir, subject)
     is_recorded = path.is_file()
     if subject == GROUP and not is_recorded:
         return  # participants alone have run; what lies at the root is theirs together
     try:
-        own = compare_files(output_dir, subject)
+        own = compare_files(output_dir, subject, pages)
         n_recorded = len(read_manifest(path)) if is_recorded else 0
     except InputError as error:
         found.notes.append(str(error))

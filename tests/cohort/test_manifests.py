@@ -11,6 +11,7 @@ from kraken_bids.cohort.manifests import (
     Finding,
     compare_files,
     list_own_files,
+    list_pages,
     list_recorded,
     manifest_path,
     read_manifest,
@@ -134,3 +135,25 @@ def test_a_link_whose_file_is_not_there_is_a_missing_file(outputs: Path) -> None
     assert compare_files(outputs, "01") == [Finding("sub-01/sub-01_b.json", "missing")]
     assert write_manifest(outputs, "01") == []
     assert compare_files(outputs, "01") == []
+
+
+def test_pages_of_everyone_take_one_look_at_the_folder(
+    outputs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else forty thousand participants would each list eighty thousand names."""
+    pages = list_pages(outputs)
+    assert pages == {"01": ["sub-01.html", "sub-01_ses-1.html"]}
+    looked: list[str] = []
+    scandir = os.scandir
+
+    def look(path: str) -> "os._ScandirIterator[str]":
+        looked.append(str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", look)
+    for subject in ("01", "011"):
+        write_manifest(outputs, subject, pages=pages.get(subject, []))
+
+    assert "sub-01_ses-1.html" in read_manifest(manifest_path(outputs, "01"))
+    assert f"{outputs}/sub-01" in looked
+    assert str(outputs) not in looked
