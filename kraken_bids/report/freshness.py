@@ -15,12 +15,12 @@ from kraken_bids.cohort.failures import read_failures
 from kraken_bids.io.digests import compute_sha256
 from kraken_bids.report.section import Page
 from kraken_bids.report.sections.registration import find_registration_pictures
+from kraken_bids.report.shown_files import list_shown
 from kraken_bids.report.written import Written
 
 HEAD_BYTES = 16384
 """The digest stands among the first lines of a page."""
 END = b"</html>"
-NOT_SHOWN = ("figures",)
 NOT_READ = re.compile(rf"^(?!.*_(stat|label)-).*_desc-{DECODED}_relevance\.nii\.gz$")
 """Relevance of every volume of a run: gigabytes that no page reads, only their sidecar."""
 PATTERN = re.compile(rb'name="kraken_bids-digest" content="([^"]+)"')
@@ -30,7 +30,7 @@ def digest_cohort(output_dir: Path) -> str:
     """Digest of the group's files that participants' pages show, and of the tables of regions."""
     group = group_path(output_dir, "")
     tables = sorted(output_dir.glob("atlas-*_dseg.tsv"))
-    return _digest_files([*_list_shown(group), *tables], root=output_dir)
+    return _digest_files([*list_shown(group).values(), *tables], root=output_dir)
 
 
 def digest_subject(written: Written, cohort: str) -> str:
@@ -43,7 +43,7 @@ def digest_subject(written: Written, cohort: str) -> str:
     """
     output_dir, member = written.output_dir, written.member
     notices = output_dir / "logs" / f"{member.label}_inputs.json"
-    files = [*_list_shown(written.folder), *find_registration_pictures(written), notices]
+    files = [*written.shown.values(), *find_registration_pictures(written), notices]
     own = _digest_files(files, root=output_dir)
     failed = read_failures(output_dir, member.subject)
     return hashlib.sha256(
@@ -84,15 +84,6 @@ def is_current(path: Path, digest: str, figures: Path) -> bool:
         )
     except (OSError, ValueError):
         return False
-
-
-def _list_shown(folder: Path) -> list[Path]:
-    """List what is in a folder and those in it, without figures and half-written files."""
-    found: list[Path] = []
-    for place, folders, names in os.walk(folder):
-        folders[:] = [one for one in folders if one not in NOT_SHOWN and not one.startswith(".")]
-        found += [Path(place, name) for name in names if not name.startswith(".")]
-    return sorted(found)
 
 
 def _digest_files(paths: Iterable[Path], *, root: Path) -> str:

@@ -40,6 +40,7 @@ from kraken_bids.parcellations import (
 )
 from kraken_bids.report.leftovers import Leftovers
 from kraken_bids.report.section import Floats
+from kraken_bids.report.shown_files import list_shown
 
 logger = logging.getLogger(__name__)
 
@@ -171,14 +172,13 @@ class Written(Known):
 
     def list_files(self, pattern: str = "*") -> list[Path]:
         """Files of the session by name, without what an earlier run has left."""
-        found = (path for name, path in self._files.items() if fnmatchcase(name, pattern))
+        found = (path for name, path in self.shown.items() if fnmatchcase(name, pattern))
         return [path for path in found if not self.leftovers.holds(path)]
 
     @cached_property
-    def _files(self) -> dict[str, Path]:
-        """Files of the session by their place in its folder."""
-        found = sorted(self.folder.rglob("*"))
-        return {path.relative_to(self.folder).as_posix(): path for path in found}
+    def shown(self) -> dict[str, Path]:
+        """Files of the session, from :func:`list_shown`."""
+        return list_shown(self.folder)
 
     def read_measured(self, flavor: Flavor, n_regions: int) -> Floats | None:
         """Measured square matrix; None where it was not measured, or is damaged."""

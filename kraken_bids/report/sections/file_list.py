@@ -52,7 +52,7 @@ def list_files(written: Written) -> tuple[FileLink, ...]:
     """List the tables, matrices and images of a session."""
     links = []
     for path in written.list_files():
-        if path.name.endswith((".tsv", ".h5", ".nii.gz")) and not path.name.startswith("."):
+        if path.name.endswith((".tsv", ".h5", ".nii.gz")):
             entities = parse_name(path)
             suffix = entities.get("suffix", "")
             words = FILE_WORDS.get(f"{entities.get('desc')}_{suffix}") or FILE_WORDS.get(suffix)
