@@ -59,25 +59,10 @@ def list_pages(output_dir: Path) -> dict[str, list[str]]:
     return found
 
 
-def list_own_files(
-    output_dir: Path, subject: str, pages: Sequence[str] | None = None
-) -> list[str]:
-    """List the files of a participant, pages included, or of the group, by path in OUTPUT_DIR.
-
-    Hidden files, which are caches and locks, are none of them.
-
-    Parameters
-    ----------
-    pages : sequence of str, optional
-        Of the participant, from :func:`list_pages`, where many participants are looked at.
-    """
-    return sorted(_stat_files(output_dir, subject, pages))
-
-
 def _stat_files(
     output_dir: Path, subject: str, pages: Sequence[str] | None
 ) -> dict[str, os.stat_result]:
-    """Size and time of every file, by its path inside OUTPUT_DIR."""
+    """Size and time of every file but hidden ones (caches, locks), by its path in OUTPUT_DIR."""
     found: dict[str, os.stat_result] = {}
     if subject:
         for name in list_pages(output_dir).get(subject, ()) if pages is None else pages:
@@ -130,7 +115,7 @@ def write_manifest(
     begun : int
         When the run began, in nanoseconds.
     pages : sequence of str, optional
-        As :func:`list_own_files` takes them.
+        Of the participant, from :func:`list_pages`, where many participants are recorded.
 
     Returns
     -------
@@ -202,7 +187,7 @@ def compare_files(
 ) -> list[Finding]:
     """Compare the files of a participant, or of the group, with what was recorded, by hash.
 
-    ``pages`` as :func:`list_own_files` takes them.
+    ``pages`` as :func:`write_manifest` takes them.
 
     Raises
     ------
