@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 
-from faults import compare, running
+from faults import compare
 from faults.kills import Scenario, make_scenario
 from faults.running import Hit
 from faults.slurm_node import SlurmNode
@@ -48,13 +48,13 @@ def list_cluster_kills(
         world.folder / "participant-local",
         n_procs=2,
     )
-    running.PATIENCE_S = AFTER_S  # processes of jobs end as the scheduler ends them
     ways, site = [*JOBS, *MAIN], Site(world, node, scenario)
     return [partial(kill_on_cluster, site, ways[k % len(ways)]) for k in range(n_kills)]
 
 
 def kill_on_cluster(site: Site, way: str, trial: Trial) -> None:
     """Kill once, let it run to its end, and count what is wrong."""
+    trial.patience = AFTER_S  # processes of jobs end as the scheduler ends them
     trial.start_from(None)
     words = site.world.participant(
         trial.out, "--scheduler", "slurm", "--n-procs", "2", "--mem-gb", "2",

@@ -60,7 +60,7 @@ class Ended:
     is_hit: bool
     """Whether the signal reached it before it had ended."""
     left: tuple[int, ...]
-    """Processes that were still there :data:`PATIENCE_S` later; they have been ended since."""
+    """Processes that were still there when patience was over; they have been ended since."""
 
     @property
     def n_tracebacks(self) -> int:
@@ -76,6 +76,7 @@ def run(
     plan: dict[str, Any] | None = None,
     hit: Hit | None = None,
     prefix: Sequence[str] = (),
+    patience: float = PATIENCE_S,
 ) -> Ended:
     """Run a command of this package to its end.
 
@@ -90,19 +91,14 @@ def run(
     hit : Hit, optional
     prefix : sequence of str, optional
         Command that runs the command, with other rights perhaps.
+    patience : float
+        How many seconds processes may live on after the run.
     """
     scratch.mkdir(parents=True, exist_ok=True)
     place = scratch / f"run-{uuid.uuid4().hex}"
     place.mkdir()
     place.chmod(0o777)
-    plan = dict(plan or {})
-    if hit is not None and hit.event is not None:
-        number, whom = WAYS[hit.name]
-        plan["hit"] = {"event": hit.event[0], "k": hit.event[1], "signal": number, "whom": whom}
-    environment = os.environ | THREADS | {MARK: place.name, "TEMPLATEFLOW_HOME": str(scratch)}
-    if plan:
-        environment["KRAKEN_FAULTS"] = json.dumps(plan | {"counters": str(place)})
-        environment["PYTHONPATH"] = f"{HOOK}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    environment = _make_environment(place, dict(plan or {}), hit)
     command = [str(Path(sysconfig.get_path("scripts")) / words[0]), *words[1:]]
     begin = time.monotonic()
     with (place / "output").open("wb") as output:
@@ -110,15 +106,27 @@ def run(
             [*prefix, sys.executable, *command], stdin=subprocess.DEVNULL, stdout=output,
             stderr=subprocess.STDOUT, env=environment, start_new_session=True, cwd=place,
         )  # fmt: skip
-        is_hit, late = _follow(process, place, hit)
+        is_hit, late = _follow(process, place, hit, patience)
     seconds = time.monotonic() - begin
-    left = (*late, *_end_processes(place.name))
+    left = (*late, *_end_processes(place.name, patience))
     text = (place / "output").read_text(errors="replace")
     return Ended(process.returncode, text, seconds, is_hit, left)
 
 
+def _make_environment(place: Path, plan: dict[str, Any], hit: Hit | None) -> dict[str, str]:
+    """Variables of a run: its mark, and for ``hook/sitecustomize.py`` what is to happen."""
+    if hit is not None and hit.event is not None:
+        number, whom = WAYS[hit.name]
+        plan["hit"] = {"event": hit.event[0], "k": hit.event[1], "signal": number, "whom": whom}
+    own = {MARK: place.name, "TEMPLATEFLOW_HOME": str(place.parent)}
+    if plan:
+        own["KRAKEN_FAULTS"] = json.dumps(plan | {"counters": str(place)})
+        own["PYTHONPATH"] = f"{HOOK}{os.pathsep}{os.environ.get('PYTHONPATH', '')}"
+    return os.environ | THREADS | own
+
+
 def _follow(
-    process: subprocess.Popen[bytes], place: Path, hit: Hit | None
+    process: subprocess.Popen[bytes], place: Path, hit: Hit | None, patience: float
 ) -> tuple[bool, tuple[int, ...]]:
     """Wait for the end, with the hit on the way; kill what does not end in time."""
     begin, hit_at = time.monotonic(), None
@@ -129,7 +137,7 @@ def _follow(
             if (place / "hit").exists() or (is_due and _deliver(process, place.name, hit.name)):
                 hit_at = now
         goes_on = hit_at is None or (hit is not None and WAYS[hit.name][1] == "worker")
-        if now > (begin + LIMIT_S if goes_on else (hit_at or now) + PATIENCE_S):
+        if now > (begin + LIMIT_S if goes_on else (hit_at or now) + patience):
             process.kill()
             process.wait()
             return hit_at is not None, (process.pid,)
@@ -168,9 +176,9 @@ def _listens(pid: int) -> bool:
     return caught is not None and bool(int(caught[1], 16) >> (signal.SIGTERM - 1) & 1)
 
 
-def _end_processes(mark: str) -> list[int]:
+def _end_processes(mark: str, patience: float) -> list[int]:
     """Wait for what a run has started; kill, and name, what is there after that."""
-    end = time.monotonic() + PATIENCE_S
+    end = time.monotonic() + patience
     while left := _list_processes(mark):
         if time.monotonic() > end:
             for pid in left:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from faults import compare
-from faults.running import Ended, Hit, run
+from faults.running import PATIENCE_S, Ended, Hit, run
 from faults.tally import Tally
 
 
@@ -22,6 +22,8 @@ class Trial:
     tally: Tally
     found: defaultdict[str, list[object]] = field(default_factory=lambda: defaultdict(list))
     """What is wrong, by the columns' names."""
+    patience: float = PATIENCE_S
+    """How many seconds processes may live on after a run."""
 
     @property
     def out(self) -> Path:
@@ -44,7 +46,9 @@ class Trial:
     ) -> Ended:
         """Run a command, and count tracebacks and what it has left in the process table."""
         named = {"root": str(self.out), **(plan or {})} if plan or hit else None
-        ended = run(words, self.folder / "runs", plan=named, hit=hit, prefix=prefix)
+        ended = run(
+            words, self.folder / "runs", plan=named, hit=hit, prefix=prefix, patience=self.patience
+        )
         self.found["processes left"] += ended.left
         if ended.n_tracebacks:
             self.found["tracebacks"].append(f"{ended.code}: {ended.text[-1500:]}")
