@@ -88,7 +88,7 @@ def write_anat(anat: Path, stem: str, *, aparcaseg: bool = True) -> None:
         touch(anat, f"{stem}_desc-aparcaseg_dseg.nii.gz")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def tree() -> SimpleNamespace:
     """Give the functions above to tests that add to a tree."""
     functions = (describe, touch, write_tck, write_run, write_anat)

@@ -262,7 +262,7 @@ def measure(
     return CliRunner().invoke(main, args, catch_exceptions=False)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small(tree: SimpleNamespace) -> SimpleNamespace:
     """Give functions for data sets of a few voxels, measured in an atlas of their own."""
     return SimpleNamespace(describe=tree.describe, save_bold=save_bold, measure=measure)

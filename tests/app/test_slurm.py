@@ -1,6 +1,5 @@
 """On a real SLURM of one node: both ways of using it, and what goes wrong there."""
 
-import json
 import os
 import signal
 import subprocess
@@ -61,7 +60,8 @@ class Site:
     node: Any
     bids: Path
     folder: Path
-    read: Callable[[Path], dict[str, bytes]]
+    compare: Any
+    """Functions that read results, and list how they differ."""
     wanted: dict[str, bytes]
 
     @property
@@ -94,23 +94,13 @@ class Site:
         return self.run("kraken-bids", self.bids, out, level, *self.options, *words, **variables)
 
 
-def write_people(place: Path, n_people: int) -> None:
+def write_people(small: Any, place: Path, n_people: int) -> None:
     """Write a derivative dataset of people of a few voxels, and an atlas of six regions."""
     labels = np.repeat(np.arange(1, 7), 12).reshape(6, 4, 3).astype(np.int16)
     affine = np.diag([3.0, 3, 3, 1])
-
-    def save(path: Path, values: np.ndarray) -> None:
-        image = nibabel.Nifti1Image(values, affine)
-        image.header.set_xyzt_units("mm", "sec")
-        if values.ndim == 4:
-            image.header.set_zooms((3, 3, 3, 2))
-        nibabel.save(image, path)
-
-    place.mkdir()
-    about = {"Name": "x", "BIDSVersion": "1.10.0", "DatasetType": "derivative"}
-    about["GeneratedBy"] = [{"Name": "fMRIPrep", "Version": "25.2.5"}]
-    (place / "dataset_description.json").write_text(json.dumps(about))
-    save(place.parent / "atlas_space-T1w_dseg.nii.gz", labels)
+    small.describe(place, "fMRIPrep", "25.2.5")
+    mask = nibabel.Nifti1Image(np.ones(labels.shape, np.uint8), affine)
+    nibabel.save(nibabel.Nifti1Image(labels, affine), place.parent / "atlas_space-T1w_dseg.nii.gz")
     rng = np.random.default_rng(4)
     for number in range(1, n_people + 1):
         func = place / f"sub-{number:02d}" / "func"
@@ -118,9 +108,8 @@ def write_people(place: Path, n_people: int) -> None:
         stem = f"{func}/sub-{number:02d}_task-rest"
         n = 80
         values = 1000 + rng.normal(size=(*labels.shape, n)) + rng.normal(size=(7, n))[labels]
-        save(Path(f"{stem}_space-T1w_desc-preproc_bold.nii.gz"), values.astype(np.float32))
-        Path(f"{stem}_space-T1w_desc-preproc_bold.json").write_text('{"RepetitionTime": 2.0}')
-        save(Path(f"{stem}_space-T1w_desc-brain_mask.nii.gz"), np.ones(labels.shape, np.uint8))
+        small.save_bold(Path(f"{stem}_space-T1w_desc-preproc_bold.nii.gz"), values, facts={})
+        nibabel.save(mask, f"{stem}_space-T1w_desc-brain_mask.nii.gz")
         motion = np.cumsum(rng.normal(0, 0.01, (n, 6)), axis=0)
         table = dict(zip(MOTION, motion.T, strict=True))
         table["global_signal"] = values.mean((0, 1, 2))
@@ -128,7 +117,7 @@ def write_people(place: Path, n_people: int) -> None:
 
 
 @pytest.fixture(scope="module")
-def site(faults: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def site(faults: Any, small: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """Start the cluster, make the people, and run both levels without it."""
     if reason := faults.slurm_node.explain_absence():
         pytest.skip(reason)
@@ -136,25 +125,20 @@ def site(faults: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site
     folder = tmp_path_factory.mktemp("slurm")
     (folder / "python").mkdir()
     (folder / "python" / "sitecustomize.py").write_text(QUICK)
-    write_people(folder / "fmriprep", N_PEOPLE)
+    write_people(small, folder / "fmriprep", N_PEOPLE)
     with faults.slurm_node.start_slurm() as node:
-        found = Site(node, folder / "fmriprep", folder, faults.compare.read_results, {})
+        found = Site(node, folder / "fmriprep", folder, faults.compare, {})
         for level in ("participant", "group"):
             done = found.app(folder / "local", level, "--n-procs", "2")
             assert done.returncode == 0, done.stderr
-        found.wanted = found.read(folder / "local")
+        found.wanted = faults.compare.read_results(folder / "local")
         yield found
 
 
-def differences(site: Site, out: Path) -> dict[str, str]:
+def differences(site: Site, out: Path) -> dict[str, list[str]]:
     """Paths that are not as the run without a cluster left them."""
-    found = site.read(out)
-    names = {*found, *site.wanted}
-    return {
-        name: "lost" if name not in found else "left" if name not in site.wanted else "other"
-        for name in names
-        if found.get(name) != site.wanted.get(name)
-    }
+    found = site.compare.list_differences(site.wanted, site.compare.read_results(out))
+    return {what: paths for what, paths in found.items() if paths}
 
 
 def wait_for(what: Callable[[], object], process: "subprocess.Popen[str] | None" = None) -> None:
