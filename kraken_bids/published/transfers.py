@@ -88,6 +88,7 @@ def append_from(
     request = Request(url, headers=headers)  # noqa: S310 - addresses of the package's registry
     try:
         with (
+            _network_errors(patience),
             Watch(2 * patience.silence) as watch,
             watch.open(request, patience.silence) as response,
         ):
@@ -101,17 +102,24 @@ def append_from(
         raise AddressFailed(
             f"HTTP {error.code} {error.reason}", for_good=error.code in FOR_GOOD
         ) from error
+    return resumed
+
+
+@contextmanager
+def _network_errors(patience: Patience) -> Iterator[None]:
+    """Say in what way an address failed; refusals (HTTPError) and errors of the disk pass."""
+    try:
+        yield
+    except (HTTPError, InputError):
+        raise
     except URLError as error:
         raise AddressFailed(f"cannot be reached ({error.reason})") from error
     except TimeoutError as error:
         raise AddressFailed(
             f"silent for {patience.silence:g} s, or nothing whole for twice as long"
         ) from error
-    except InputError:
-        raise
     except (OSError, HTTPException, ValueError) as error:
         raise AddressFailed(f"broke off ({error!r})") from error
-    return resumed
 
 
 def _check_answer(response: HTTPResponse, file: PublishedFile, offset: int) -> bool:
