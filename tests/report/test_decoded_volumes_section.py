@@ -12,6 +12,7 @@ from kraken_bids.io.nifti import write_volumes
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.report.decoded_run_page import draw_decoded_run
 from kraken_bids.report.page import build_subject_page, draw_figures, render_page
+from kraken_bids.report.sections.decoded_volumes import read_decoded_run
 from kraken_bids.report.voxel_maps import VoxelMap, draw_voxel_map, make_voxel_map
 from kraken_bids.report.written import Written
 
@@ -107,6 +108,19 @@ def test_maps_of_another_run_are_not_shown(written: Written) -> None:
         path.rename(path.with_name(path.name.replace("task-motor", "task-motor_run-1")))
     (run,) = build_subject_page(written).data["decoded"]
     assert [one.state for one in run.maps] == ["right"]
+
+
+def test_maps_of_another_participant_in_the_folder_are_not_shown(written: Written) -> None:
+    """Of decode-volumes, whose folder may be the same for several."""
+    func = written.folder / "func"
+    second = func / f"{STEM}_desc-decode_probabilities.tsv".replace("sub-01", "sub-02_ses-1")
+    second.write_bytes((func / f"{STEM}_desc-decode_probabilities.tsv").read_bytes())
+    write_json(func / f"{STEM}_desc-decode_relevance.json".replace("sub-01", "sub-02_ses-1"), {
+        "LostRelevance": {"lstm": 0.1},
+    })  # fmt: skip
+    run = read_decoded_run(second)
+    assert not run.maps
+    assert not run.sums
 
 
 def count_pixels(png: bytes) -> tuple[int, int]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from kraken_bids import __version__
+from kraken_bids.bids.decoded_relevance import find_relevance
 from kraken_bids.bids.names import format_name, parse_name
 from kraken_bids.bids.outputs import DECODED
 from kraken_bids.models.volumes.checkpoint import VolumeModel
@@ -51,14 +52,8 @@ class DecodingRequest:
 
     def find_relevance(self) -> list[Path]:
         """Find the relevance of this run that lies in the folder, sidecars too."""
-        own = {**parse_name(self.path("relevance")), "extension": ""}
-        found = []
-        for path in sorted(self.folder.glob(f"*_desc-{DECODED}_relevance.*")):
-            named = {**parse_name(path), "extension": ""}
-            added = named.keys() - own.keys()
-            if added <= {"stat", "label", "atlas"} and own.items() <= named.items():
-                found.append(path)
-        return found
+        found = find_relevance(self.path("probabilities"))
+        return [path for path, added in found if added <= {"stat", "label", "atlas"}]
 
 
 def describe_decoding(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from kraken_bids.bids.decoded_relevance import find_relevance
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import DECODED, sidecar_path
 from kraken_bids.io.facts import Facts, read_facts, read_table
@@ -177,13 +178,11 @@ def _find_strongest(sums: Floats) -> list[int]:
 
 def _find_beside(table: Path, added: set[str], extension: str) -> list[Path]:
     """Find relevance of a run whose names say these entities besides those of the run."""
-    own = {key: value for key, value in parse_name(table).items() if key not in NOT_NAMED}
-    found = []
-    for path in sorted(table.parent.glob(f"*_desc-{DECODED}_relevance{extension}")):
-        named = {key: value for key, value in parse_name(path).items() if key not in NOT_NAMED}
-        if own.items() <= named.items() and named.keys() - own.keys() == added:
-            found.append(path)
-    return found
+    return [
+        path
+        for path, more in find_relevance(table)
+        if more == added and path.name.endswith(extension)
+    ]
 
 
 def _name_run(path: Path) -> list[str]:
