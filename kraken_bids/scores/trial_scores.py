@@ -40,6 +40,12 @@ def count_confusions(
     return counts
 
 
+def add_confusions(counted: Sequence[Counts]) -> Counts:
+    """Add up the confusions of folds, as of :func:`count_confusions`, of the people held out."""
+    total = np.sum(counted, axis=0)
+    return np.asarray(total[total.any(axis=(1, 2))])
+
+
 def estimate_accuracy(
     confusions: Counts, *, over: Counts | None = None, balanced: bool = False, seed: int = 0
 ) -> Interval:

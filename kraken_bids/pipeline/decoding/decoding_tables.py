@@ -23,6 +23,7 @@ from kraken_bids.pipeline.decoding.trial_folds import HeldOut
 from kraken_bids.scores.trial_scores import (
     Counts,
     Interval,
+    add_confusions,
     count_confusions,
     estimate_accuracy,
     find_guessing_range,
@@ -118,7 +119,7 @@ def _list_scores(
                 ]
                 share = 1 if repeat else len(repeats)
                 counts, linear = (
-                    _add([counted[name][k][1] for k in chosen]) / share
+                    add_confusions([counted[name][k][1] for k in chosen]) / share
                     for name in (method, LINEAR)
                 )
                 rows = {row for k in chosen for row in own[k][0].test.tolist()}
@@ -128,12 +129,6 @@ def _list_scores(
                     n_subjects=len({trials.people[row] for row in rows}),
                     by_fold=[own[k][1] for k in chosen],
                 )  # fmt: skip
-
-
-def _add(counted: Sequence[Counts]) -> Counts:
-    """Add up the confusions of folds, of the families that they are of."""
-    total = np.sum(counted, axis=0)
-    return np.asarray(total[total.any(axis=(1, 2))])
 
 
 def _score(  # noqa: PLR0913 - all that a row holds

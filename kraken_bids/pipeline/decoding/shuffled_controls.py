@@ -3,12 +3,11 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from kraken_bids.io.records import write_records
 from kraken_bids.models.decoding_records import ALL_FOLDS, ALL_REPEATS, ShuffledControl
 from kraken_bids.scores.trial_scores import (
     Counts,
+    add_confusions,
     compute_accuracy,
     find_chance_agreement,
     find_guessing_range,
@@ -48,19 +47,13 @@ def list_shuffles(shuffles: Sequence[Shuffle]) -> Iterator[ShuffledControl]:
     """Judge all repeats together, each repeat, and each shuffle by itself."""
     n_repeats = len({repeat for repeat, _, _ in shuffles})
     if n_repeats:
-        whole = _add([own for _, _, own in shuffles])
+        whole = add_confusions([own for _, _, own in shuffles])
         yield _judge(whole / n_repeats, ALL_REPEATS, ALL_FOLDS)
     for repeat in sorted({repeat for repeat, _, _ in shuffles}):
         own = [one for one in shuffles if one[0] == repeat]
-        yield _judge(_add([counts for _, _, counts in own]), str(repeat), ALL_FOLDS)
+        yield _judge(add_confusions([counts for _, _, counts in own]), str(repeat), ALL_FOLDS)
         for _, fold, counts in own:
-            yield _judge(_add([counts]), str(repeat), str(fold))
-
-
-def _add(counted: Sequence[Counts]) -> Counts:
-    """Add up the confusions of the people who were held out."""
-    total = np.sum(counted, axis=0)
-    return np.asarray(total[total.any(axis=(1, 2))])
+            yield _judge(add_confusions([counts]), str(repeat), str(fold))
 
 
 def _judge(counts: Counts, repeat: str, fold: str) -> ShuffledControl:
