@@ -112,6 +112,29 @@ def fit_sites(
     everyone = fit_adaptation(
         pooled, training_means, mode, model_sha256=model_sha256, judges=False
     )
+    return SiteAdaptation(
+        **vars(everyone),
+        column=column,
+        sites=fit_each_site(found, training_means, mode, model_sha256=model_sha256),
+        covariates={flavor: one.design.covariates for flavor, one in found.items()},
+        slopes={flavor: one.slopes.astype(np.float32) for flavor, one in found.items()},
+    )
+
+
+def fit_each_site(
+    found: Mapping[Flavor, SiteMeans],
+    training_means: Mapping[Flavor, NDArray[np.floating]],
+    mode: str,
+    *,
+    model_sha256: str,
+) -> dict[str, Adaptation]:
+    """Fit an adaptation for each site alone, of the flavors whose means it has.
+
+    Raises
+    ------
+    CheckpointError, ConnectomeError
+        As of :func:`~kraken_bids.models.krakencoder.adaptation.fit_adaptation`.
+    """
     sites: dict[str, Adaptation] = {}
     for site in sorted({site for one in found.values() for site in one.design.sites}):
         own = {
@@ -122,13 +145,7 @@ def fit_sites(
         sites[site] = fit_adaptation(
             own, training_means, mode, model_sha256=model_sha256, judges=False
         )
-    return SiteAdaptation(
-        **vars(everyone),
-        column=column,
-        sites=sites,
-        covariates={flavor: one.design.covariates for flavor, one in found.items()},
-        slopes={flavor: one.slopes.astype(np.float32) for flavor, one in found.items()},
-    )
+    return sites
 
 
 def add_sites(known: SiteAdaptation, further: Mapping[str, Adaptation]) -> SiteAdaptation:

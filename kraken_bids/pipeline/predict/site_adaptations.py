@@ -12,11 +12,12 @@ from kraken_bids.cohort.session_sites import SessionSites
 from kraken_bids.cohort.warned import Warned
 from kraken_bids.exceptions import SettingsError, name_few
 from kraken_bids.flavors import Flavor
-from kraken_bids.models.krakencoder.adaptation import Adaptation, fit_adaptation
+from kraken_bids.models.krakencoder.adaptation import Adaptation
 from kraken_bids.models.krakencoder.adapted_sites import (
     SiteAdaptation,
     SiteMeans,
     add_sites,
+    fit_each_site,
     fit_sites,
     solve_site_means,
 )
@@ -162,7 +163,7 @@ def add_new_sites(
     is_new = np.array([bool(site) and site not in known.sites for site in sites.sites], bool)
     if not is_new.any():
         return known
-    means: dict[str, dict[Flavor, tuple[Floats, int]]] = {}
+    found: dict[Flavor, SiteMeans] = {}
     for flavor in sorted(set(cohort.found) & set(known.flavors)):
         covariates = known.covariates.get(flavor, ())
         encoded = encode_all(covariates, sites.covariates, len(sites.labels))
@@ -173,22 +174,16 @@ def add_new_sites(
             min_people=min_people,
             may=is_new & np.isfinite(encoded).all(axis=1),
         )
+        if not design.sites:
+            continue
         regression = EdgeRegression(design.values, design.weights, model.n_edges(flavor))
         slopes = known.slopes.get(flavor)
         effects = None if slopes is None else (encoded, slopes.astype(np.float64))
         _read_into(regression, cohort, flavor, effects=effects)
-        found = solve_site_means(design, regression).means if design.sites else ()
-        training = model.training_means()[flavor]
-        for site, mean, n in zip(design.sites, found, design.n_people, strict=True):
-            filled = np.where(np.isnan(mean), training, mean)
-            means.setdefault(site, {})[flavor] = filled, n
-    logger.info("adaptation: new sites %s", name_few(sorted(means)) or "with enough people: none")
-    return add_sites(known, {
-        site: fit_adaptation(
-            own, model.training_means(), known.mode, model_sha256=model.sha256, judges=False
-        )
-        for site, own in sorted(means.items())
-    })  # fmt: skip
+        found[flavor] = solve_site_means(design, regression)
+    further = fit_each_site(found, model.training_means(), known.mode, model_sha256=model.sha256)
+    logger.info("adaptation: new sites %s", name_few([*further]) or "with enough people: none")
+    return add_sites(known, further)
 
 
 def keep_large_sites(adaptation: SiteAdaptation, min_people: int) -> SiteAdaptation:
