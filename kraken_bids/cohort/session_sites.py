@@ -48,19 +48,14 @@ def read_session_sites(
     SettingsError
         If the table lacks a column.
     """
-    members = [to_member(label) for label in labels]
     present = tuple(table.rows[0]) if table.rows else ()
     group = [name for name in present if name.casefold() in GROUPS and name != column]
-    columns = table.read_columns(members, [column, *covariates, *group])
-    found = {
-        name: ["" if value.strip().casefold() in UNKNOWN else value for value in values]
-        for name, values in columns.items()
-    }
+    found = _read_known(table, labels, [column, *covariates, *group])
     return SessionSites(
         column,
         tuple(labels),
         tuple(found[column]),
-        tuple(member.subject for member in members),
+        tuple(to_member(label).subject for label in labels),
         {name: found[name] for name in covariates},
         {name: found[name] for name in group},
     )
@@ -77,13 +72,23 @@ def add_groups(sites: SessionSites, folders: Sequence[Path], option: str) -> Ses
         For messages.
     """
     paths = [folder / TABLE for folder in folders if not sites.groups]
-    members = [to_member(label) for label in sites.labels]
     for path in (path for path in paths if path.is_file()):
         table = ParticipantTable(option, read_participants(path))
         names = [name for row in table.rows[:1] for name in row if name.casefold() in GROUPS]
         if names and sites.column not in names:
-            return replace(sites, groups=table.read_columns(members, names))
+            return replace(sites, groups=_read_known(table, sites.labels, names))
     return sites
+
+
+def _read_known(
+    table: ParticipantTable, labels: Sequence[str], names: Sequence[str]
+) -> dict[str, list[str]]:
+    """Values of some columns by session; '' of all that regressions take for not known."""
+    columns = table.read_columns([to_member(label) for label in labels], names)
+    return {
+        name: ["" if value.strip().casefold() in UNKNOWN else value for value in values]
+        for name, values in columns.items()
+    }
 
 
 def to_member(label: str) -> Member:

@@ -460,3 +460,17 @@ def test_groups_of_another_table_are_looked_at_too(dataset: Path, tmp_path: Path
     (dataset / "participants.tsv").write_text("\n".join(own) + "\n")
     with pytest.raises(SettingsError, match="north only one, south only two"):
         check_sites(settings, members)
+
+
+def test_groups_that_are_not_known_in_another_table_are_none(
+    dataset: Path, tmp_path: Path
+) -> None:
+    """As those of the table of sites: sites of which nobody knows the group share any."""
+    other = tmp_path / "fmriprep"
+    other.mkdir()
+    lines = ["participant_id\tdx"]
+    lines += [f"sub-{k + 1:02d}\t{'Unknown' if k < 6 else 'two'}" for k in range(12)]
+    (other / "participants.tsv").write_text("\n".join(lines) + "\n")
+    settings = settings_for(dataset, adaptation_by="site")
+    data = replace(settings.data, derivatives={"fmriprep": other})
+    check_sites(replace(settings, data=data), list_members(dataset))
