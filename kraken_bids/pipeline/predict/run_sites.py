@@ -81,9 +81,8 @@ def check_site_table(settings: Settings, subjects: Sequence[str]) -> None:
     InputError, SettingsError
         As of :func:`read_run_sites`.
     """
-    asked = settings.prediction
-    if asked.adaptation_by:
-        read_run_sites(settings.data, subjects, asked.adaptation_by, asked.adaptation_covariates)
+    if settings.prediction.adaptation_by:
+        _read_asked(settings, subjects)
 
 
 def check_sites(settings: Settings, members: Sequence[Member]) -> None:
@@ -99,7 +98,7 @@ def check_sites(settings: Settings, members: Sequence[Member]) -> None:
         fit_on = fit_on_whom(settings, members)
         labels = [member.label for member in members]
         rows = [row for row, member in enumerate(members) if fit_on(member)]
-        _check_sites(settings, _read_asked(settings, labels), rows)
+        _check_design(settings, _read_asked(settings, labels), rows)
 
 
 def _read_asked(settings: Settings, labels: Sequence[str]) -> SessionSites:
@@ -107,7 +106,7 @@ def _read_asked(settings: Settings, labels: Sequence[str]) -> SessionSites:
     return read_run_sites(settings.data, labels, asked.adaptation_by, asked.adaptation_covariates)
 
 
-def _check_sites(settings: Settings, sites: SessionSites, rows: Collection[int]) -> None:
+def _check_design(settings: Settings, sites: SessionSites, rows: Collection[int]) -> None:
     check_run_design(
         sites,
         rows,
@@ -126,7 +125,7 @@ def fit_run_sites(settings: Settings, model: Model, cohort: Projected) -> SiteAd
     """
     prediction = settings.prediction
     sites = _read_asked(settings, cohort.cohort.subjects)
-    _check_sites(settings, sites, cohort.fitted_on)
+    _check_design(settings, sites, cohort.fitted_on)
     return fit_site_adaptation(
         model,
         cohort,
