@@ -169,7 +169,7 @@ def open_adaptation(
     parse_mode("none" if options.adaptation_mode == AUTO else options.adaptation_mode)
     wanted = tuple(flavors)
     if options.adaptation_mean:
-        return fit_given_means(options.adaptation_mean, model, options.adaptation_mode, wanted)
+        return fit_given_means(options.adaptation_mean, model, options.fitted_mode, wanted)
     if options.adaptation:
         saved = read_given_adaptation(options.adaptation, model, wanted)
         if isinstance(saved, SiteAdaptation) and not takes_sites:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from kraken_bids.cohort.projections import Cohort, Projected
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
-from kraken_bids.models.krakencoder.adaptation import DEFAULT_MODE, MIN_SUBJECTS, Adaptation
+from kraken_bids.models.krakencoder.adaptation import MIN_SUBJECTS, Adaptation
 from kraken_bids.models.krakencoder.adapted_sites import SiteAdaptation
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.saved_adaptation import write_adaptation
@@ -62,7 +62,7 @@ def choose_for_files(
     fitted_on = project(given) if given else cohort
     if mode == AUTO:
         _check_counts({f: fitted_on.found[f].mean.n_subjects for f in sorted(cohort.found)})
-    adaptation = fit_cohort_adaptation(model, fitted_on, DEFAULT_MODE if mode == AUTO else mode)
+    adaptation = fit_cohort_adaptation(model, fitted_on, options.fitted_mode)
     if options.save_adaptation:
         write_adaptation(adaptation, options.save_adaptation)
     return adaptation

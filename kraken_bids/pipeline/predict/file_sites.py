@@ -9,7 +9,7 @@ from kraken_bids.cohort.projections import Projected
 from kraken_bids.cohort.session_sites import SessionSites, read_session_sites, to_member
 from kraken_bids.cohort.subject_names import match_labels
 from kraken_bids.exceptions import ConnectomeError, SettingsError, name_few
-from kraken_bids.models.krakencoder.adaptation import DEFAULT_MODE, MIN_SUBJECTS
+from kraken_bids.models.krakencoder.adaptation import MIN_SUBJECTS
 from kraken_bids.models.krakencoder.adapted_sites import SiteAdaptation
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.saved_adaptation import write_adaptation
@@ -43,7 +43,6 @@ def fit_file_sites(
     InputError, SettingsError
         If there is no table, it lacks a column, or sites and covariates cannot be told apart.
     """
-    mode = DEFAULT_MODE if options.adaptation_mode == AUTO else options.adaptation_mode
     minimum = MIN_SUBJECTS if options.adaptation_mode == AUTO else 2
     by = options.adaptation_by
     sites = _read_sites(options, fitted_on.cohort.subjects, by, options.adaptation_covariates)
@@ -54,7 +53,7 @@ def fit_file_sites(
         min_people=minimum,
         is_chosen=bool(options.adaptation_subjects),
     )
-    adaptation = fit_site_adaptation(model, chosen, sites, mode, min_people=minimum)
+    adaptation = fit_site_adaptation(model, chosen, sites, options.fitted_mode, min_people=minimum)
     if adaptation is None:
         raise ConnectomeError(
             f"{OPTION} {by}: expected at least {minimum} people of a site, to fit its adaptation; "

@@ -7,7 +7,6 @@ from kraken_bids.cohort.from_files import open_connectomes
 from kraken_bids.exceptions import ConnectomeError, FlavorError, name_few
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import (
-    DEFAULT_MODE,
     Adaptation,
     check_covers,
     fit_adaptation,
@@ -15,7 +14,6 @@ from kraken_bids.models.krakencoder.adaptation import (
 from kraken_bids.models.krakencoder.model import Model
 
 logger = logging.getLogger(__name__)
-AUTO = "auto"
 
 
 def fit_given_means(
@@ -54,12 +52,7 @@ def fit_given_means(
             "them as the cohort to fit on (kraken-tools predict --adaptation-source)."
         )
     found = {flavor: (rows.read(0, 1)[0], 0) for flavor, rows in known.items()}
-    adaptation = fit_adaptation(
-        found,
-        model.training_means(),
-        DEFAULT_MODE if mode == AUTO else mode,
-        model_sha256=model.sha256,
-    )
+    adaptation = fit_adaptation(found, model.training_means(), mode, model_sha256=model.sha256)
     check_covers(adaptation, flavors)
     for flavor, fit in sorted(adaptation.flavors.items()):
         logger.info(

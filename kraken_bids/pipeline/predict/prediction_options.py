@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kraken_bids.exceptions import SettingsError
+from kraken_bids.models.krakencoder.adaptation import DEFAULT_MODE
 from kraken_bids.setting_checks import check_adaptation_options
 
 AUTO = "auto"
@@ -45,6 +46,11 @@ class PredictionOptions:
     """Sources; ``fusion fusionSC fusionFC`` by default, of which the inputs may lack some."""
     targets: tuple[str, ...] = ()
     """Flavors to predict, or patterns of them; all of the model by default."""
+
+    @property
+    def fitted_mode(self) -> str:
+        """Mode of an adaptation that is fitted."""
+        return DEFAULT_MODE if self.adaptation_mode == AUTO else self.adaptation_mode
 
     @property
     def variants(self) -> tuple[str, ...]:
