@@ -1,5 +1,6 @@
 """Sites of connectome files: read from a table of participants, fitted or taken up again."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,14 +15,15 @@ from kraken_bids.models.krakencoder.adapted_sites import SiteAdaptation
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.saved_adaptation import write_adaptation
 from kraken_bids.pipeline.predict.prediction_options import AUTO, PredictionOptions
-from kraken_bids.pipeline.predict.run_sites import OPTION, check_request
+from kraken_bids.pipeline.predict.run_sites import OPTION
 from kraken_bids.pipeline.predict.site_adaptations import (
     add_new_sites,
     check_run_design,
     fit_site_adaptation,
-    logger,
     warn_of_sites,
 )
+
+logger = logging.getLogger(__name__)
 
 
 def fit_file_sites(
@@ -69,7 +71,6 @@ def adapt_known_sites(
     options: PredictionOptions, model: Model, cohort: Projected, given: SiteAdaptation
 ) -> SiteAdaptation:
     """Take up a saved adaptation by site, and fit the sites that it lacks on the inputs."""
-    check_request(given, options.adaptation_by, options.adaptation or "")
     subjects = cohort.cohort.subjects
     sites = _read_sites(options, subjects, given.column, given.covariate_names)
     chosen = replace(cohort, fitted_on=_choose_rows(options, subjects))
