@@ -2,7 +2,7 @@
 
 import logging
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -188,9 +188,28 @@ def ask_for_subjects(data: DataSettings, words: Sequence[str], *, option: str) -
     SettingsError
         If the condition names a column that is not there, or finds nobody.
     """
-    is_condition = len(words) == 1 and CONDITION.match(words[0]) is not None
-    asked = read_participant_table(data, option).query(words[0]) if is_condition else words
-    return AskedSubjects(frozenset(word.removeprefix("sub-") for word in asked), is_condition)
+    return find_asked(words, lambda _column: read_participant_table(data, option))
+
+
+def find_asked(
+    words: Sequence[str], find_table: Callable[[str], ParticipantTable]
+) -> AskedSubjects:
+    """Find who is asked for: labels, or who meets one condition on a table.
+
+    Parameters
+    ----------
+    find_table : callable
+        Gives the table of a condition, by the column that it is on.
+
+    Raises
+    ------
+    KrakenBidsError
+        As ``find_table`` and :meth:`ParticipantTable.query` do, if a condition is given.
+    """
+    condition = CONDITION.match(words[0]) if len(words) == 1 else None
+    asked = words if condition is None else find_table(condition[1]).query(words[0])
+    labels = frozenset(word.removeprefix("sub-") for word in asked)
+    return AskedSubjects(labels, condition is not None)
 
 
 def choose_subjects(

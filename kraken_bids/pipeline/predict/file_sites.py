@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from kraken_bids.cohort.participant_columns import CONDITION, find_participant_table
+from kraken_bids.cohort.participant_columns import find_asked, find_participant_table
 from kraken_bids.cohort.projections import Projected
 from kraken_bids.cohort.session_sites import SessionSites, read_session_sites, to_member
 from kraken_bids.cohort.subject_names import match_labels
@@ -111,14 +111,11 @@ def _choose_rows(options: PredictionOptions, labels: Sequence[str]) -> frozenset
     if not words:
         return everyone
     people = [to_member(label).subject for label in labels]
-    asked = {word.removeprefix("sub-") for word in words}
-    condition = CONDITION.match(words[0]) if len(words) == 1 else None
-    if condition is not None:
-        folders = list_file_tables(options)
-        asked = find_participant_table(folders, [condition.group(1)], option).query(words[0])
-    found = match_labels(sorted(asked), people, say=logger.warning)
+    folders = list_file_tables(options)
+    asked = find_asked(words, lambda column: find_participant_table(folders, [column], option))
+    found = match_labels(sorted(asked.labels), people, say=logger.warning)
     unknown = sorted(found - set(people))
-    if condition is None and unknown:
+    if unknown and not asked.is_condition:
         raise SettingsError(
             f"{option}: expected subjects of the inputs; found {name_few(unknown)}. Leave them "
             "out, or spell them as the inputs do."
