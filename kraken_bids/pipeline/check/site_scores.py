@@ -198,7 +198,8 @@ def _score(
     view: _SiteView, names: tuple[str, str, str], features: Features
 ) -> Iterator[SiteScore]:
     """Score sites, and each covariate with its slope."""
-    folds = fit_folds(features, deal_people(view.people, view.sites))
+    fold_of = deal_people(view.people, view.sites)
+    folds = fit_folds(features, fold_of)
     used = sorted({int(row) for fold in folds for row in fold.held_out})
     if len({view.sites[row] for row in used}) < 2:
         return
@@ -217,7 +218,9 @@ def _score(
         is_known = np.isfinite(own)
         if len(np.unique(own[is_known])) < 2:
             continue
-        known_folds = fit_folds(_of(features, is_known), deal_people(view.people, view.sites))
+        known_folds = folds
+        if not is_known.all():
+            known_folds = fit_folds(_of(features, is_known), fold_of)
         found = score_numbers(known_folds, np.where(is_known, own, 0.0), view.people)
         yield _record((*names, name, "correlation"), counts, found)
         share = share_of_slope(everyone, own, others=others, sites=view.sites, people=view.people)
