@@ -145,7 +145,6 @@ def _decode(source: VolumeSource, task: VolumeTask) -> None:
     )
     model = _recall(task.decoder)
     cleaning = model.cleaning.by(settings.analysis.cleaning)
-    request = replace(request, prepare=prepare_confounds(cleaning, source.bold))
     there = read_digest(request.path("probabilities"))
     now = _digest(request, task.decoder, cleaning)
     # what was decoded with relevance stays, whether it is asked for again or not
@@ -153,8 +152,10 @@ def _decode(source: VolumeSource, task: VolumeTask) -> None:
     if not settings.run.force and there in {now, now if request.has_relevance else more}:
         logger.info("%s: decoded already, skipped (--force redoes it)", source.bold.name)
         return
+    prepare = prepare_confounds(cleaning, source.bold)
+    request = replace(request, prepare=prepare, digest=now)
     with hold_session(settings.data.output_dir, session_label(source.subject, source.session)):
-        decode_run(replace(model, cleaning=cleaning), replace(request, digest=now))
+        decode_run(replace(model, cleaning=cleaning), request)
 
 
 def _digest(request: DecodingRequest, decoder: Path, cleaning: VolumeCleaning) -> str:
