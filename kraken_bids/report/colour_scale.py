@@ -1,4 +1,4 @@
-"""Colour scales of matrices: their range, colours and the values that a bar names."""
+"""Colour scales: the range and colours of matrices, and the values that a bar names."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -10,6 +10,8 @@ from kraken_bids.report.plane import Plane
 from kraken_bids.report.section import Floats, Group
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.colorbar import Colorbar
     from matplotlib.colors import ListedColormap, Normalize
 
 
@@ -107,3 +109,22 @@ def draw_colour_bar(
     plane.add_lines(marks, colors=theme.MUTED, linewidths=0.6)
     for y, text in zip(heights, texts, strict=True):
         plane.write(right + 7, y, text, points=theme.SMALL, colour=theme.MUTED)
+
+
+def fill_colour_bar(
+    axes: "Axes", norm: "Normalize", colours: "ListedColormap", label: str, *, n_steps: int = 4
+) -> "Colorbar":
+    """Fill axes with the bar of a colour scale, ticks at round values, and say what it is of.
+
+    Parameters
+    ----------
+    n_steps : int
+        Most steps between ticks.
+    """
+    bar = theme.colorbar.Colorbar(axes, theme.cm.ScalarMappable(norm, colours))
+    bar.outline.set_visible(False)
+    bar.locator = theme.ticker.MaxNLocator(n_steps)
+    bar.update_ticks()
+    axes.tick_params(labelsize=theme.SMALL, colors=theme.MUTED, length=2.5, width=0.6)
+    axes.set_ylabel(label, fontsize=theme.SMALL, color=theme.MUTED)
+    return bar

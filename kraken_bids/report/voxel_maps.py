@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.report import theme
+from kraken_bids.report.colour_scale import fill_colour_bar
 from kraken_bids.report.section import Floats
 
 if TYPE_CHECKING:
@@ -82,15 +83,11 @@ def draw_voxel_map(shown: VoxelMap) -> bytes:
         _plot(figure, shown, top)
     width, height = SIZE
     axes = theme.add_box(figure, 0.91 * width, 0.25 * height, 10, 0.5 * height)
-    bar = theme.colorbar.Colorbar(axes, theme.cm.ScalarMappable(norm, colours))
-    bar.outline.set_visible(False)
-    bar.locator = theme.ticker.MaxNLocator(4)
+    bar = fill_colour_bar(axes, norm, colours, "relevance")
     bar.formatter = theme.ticker.FuncFormatter(lambda value, _: f"{value:.2g}".replace("-", "−"))
     bar.update_ticks()
     for edge in (-shown.threshold, shown.threshold):
         axes.axhline(edge, color=theme.TEXT, linewidth=0.8)
-    axes.tick_params(labelsize=theme.SMALL, colors=theme.MUTED, length=2.5, width=0.6)
-    axes.set_ylabel("relevance", fontsize=theme.SMALL, color=theme.MUTED)
     return theme.draw_png(figure)
 
 

@@ -13,6 +13,7 @@ from kraken_bids.connectome.matrices import edges_to_square, square_to_edges
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.report import theme
+from kraken_bids.report.colour_scale import fill_colour_bar
 from kraken_bids.report.regions import choose_colours
 from kraken_bids.report.section import Floats, Group, Section
 from kraken_bids.report.words import explain_unit
@@ -154,12 +155,7 @@ def draw_glass_brain(brain: GlassBrain, *, unit: str | None = None) -> bytes:
     axes = theme.add_box(
         figure, (0.93 if unit is None else 0.92) * width, 0.12 * height, 10, 0.76 * height
     )
-    bar = theme.colorbar.Colorbar(axes, theme.cm.ScalarMappable(norm, colours), drawedges=False)
-    bar.outline.set_visible(False)
-    bar.locator = theme.ticker.MaxNLocator(4)
-    bar.update_ticks()
-    axes.tick_params(labelsize=theme.SMALL, colors=theme.MUTED, length=2.5, width=0.6)
-    axes.set_ylabel(unit or explain_unit(brain.flavor), fontsize=theme.SMALL, color=theme.MUTED)
+    fill_colour_bar(axes, norm, colours, unit or explain_unit(brain.flavor))
     return theme.draw_png(figure)
 
 

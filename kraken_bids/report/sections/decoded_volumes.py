@@ -14,6 +14,7 @@ from kraken_bids.bids.outputs import DECODED, sidecar_path
 from kraken_bids.io.facts import Facts, read_facts, read_table
 from kraken_bids.io.images import read_image
 from kraken_bids.report import theme
+from kraken_bids.report.colour_scale import fill_colour_bar
 from kraken_bids.report.section import Floats, Section
 from kraken_bids.report.voxel_maps import PERCENTILE, VoxelMap, draw_voxel_map, make_voxel_map
 from kraken_bids.report.words import format_share
@@ -219,12 +220,7 @@ def draw_probabilities(run: DecodedRun) -> bytes:
     axes.set_yticklabels(run.states, parse_math=False)
     axes.tick_params(axis="y", length=0, labelsize=theme.SMALL, labelcolor=theme.TEXT)
     bar_axes = theme.add_box(figure, WIDTH - 78, 8, 10, max(height, 60))
-    bar = theme.colorbar.Colorbar(bar_axes, theme.cm.ScalarMappable(norm, colours))
-    bar.outline.set_visible(False)
-    bar.locator = theme.ticker.MaxNLocator(2)
-    bar.update_ticks()
-    bar_axes.tick_params(labelsize=theme.SMALL, colors=theme.MUTED, length=2.5, width=0.6)
-    bar_axes.set_ylabel("probability", fontsize=theme.SMALL, color=theme.MUTED)
+    fill_colour_bar(bar_axes, norm, colours, "probability", n_steps=2)
     return theme.draw_png(figure)
 
 
