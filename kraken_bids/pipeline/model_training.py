@@ -73,7 +73,7 @@ def train_files(inputs: Sequence[str], output: Path, options: TrainingOptions) -
     )  # fmt: skip
     _check_enough(split, options)
     folder = TrainingFolder(output, options)
-    if folder.open():
+    if folder.open(resume=options.resume):
         return _take_complete(folder, cohort, split)
     with folder.telling_how_to_go_on():
         reduced = reduce_cohort(

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 from kraken_bids import __version__
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.io.facts import Facts, read_facts
-from kraken_bids.io.files import make_folder
+from kraken_bids.io.files import make_folder, remove_leftovers
 from kraken_bids.io.writing import to_plain, write_json
 from kraken_bids.models.network_folders import DESCRIPTION_NAME
 from kraken_bids.pipeline.training_states import STATE_NAME
@@ -60,6 +60,26 @@ class ResumableFolder:
     def is_complete(self) -> bool:
         """Whether it holds the model of a complete training."""
         return self.is_model and self.known.text("Status") == COMPLETE
+
+    def open(self, *, resume: bool) -> bool:
+        """Make the folder, or enter that of an interrupted training.
+
+        Returns
+        -------
+        bool
+            Whether the training is complete already.
+
+        Raises
+        ------
+        SettingsError, InputError
+            As of :meth:`check`.
+        """
+        self.check(resume=resume)
+        if self.is_complete:
+            return True
+        remove_leftovers(self.folder)
+        self.note(UNFINISHED)
+        return False
 
     def check(self, *, resume: bool) -> None:
         """Make the folder, and refuse one that is taken and not to be gone on with.
@@ -118,9 +138,7 @@ class ResumableFolder:
                 f"{wanted} an interrupted one in {self.folder}. Go on with it by --resume, or "
                 "give another folder."
             )
-        return (
-            f"{wanted} a model in {self.folder}. Give another folder, or remove that one."
-        )  # fmt: skip
+        return f"{wanted} a model in {self.folder}. Give another folder, or remove that one."
 
 
 def find_differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import CheckpointError, KrakenBidsError
-from kraken_bids.io.files import atomic_path, make_folder, remove_leftovers
+from kraken_bids.io.files import atomic_path, make_folder
 from kraken_bids.io.named_arrays import read_arrays
-from kraken_bids.pipeline.resumable_folder import COMPLETE, UNFINISHED, ResumableFolder
+from kraken_bids.pipeline.resumable_folder import COMPLETE, ResumableFolder
 
 PARTS = "unfinished"
 """Folder of what each method found in each fold, until all are done."""
@@ -25,21 +25,14 @@ class DecodingFolder(ResumableFolder):
     begun = PARTS
 
     def open(self, *, resume: bool) -> bool:
-        """Enter the folder; says whether the decoding is complete already.
+        """Make the folder, or enter that of an interrupted decoding.
 
-        Raises
-        ------
-        SettingsError
-            If there is a model or an interrupted decoding that is not to be resumed, or one of
-            other settings or trials.
+        Returns, and raises, as of :meth:`ResumableFolder.open`.
         """
-        self.check(resume=resume)
-        if self.is_complete:
-            return True
-        remove_leftovers(self.folder)
-        make_folder(self.folder / PARTS)
-        self.note(UNFINISHED)
-        return False
+        is_complete = super().open(resume=resume)
+        if not is_complete:
+            make_folder(self.folder / PARTS)
+        return is_complete
 
     def recall(self, name: str) -> dict[str, NDArray[Any]] | None:
         """Read what a method found in a fold; None where it has not yet.

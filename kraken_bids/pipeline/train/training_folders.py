@@ -8,7 +8,7 @@ from typing import Any
 from kraken_bids.cohort.projections import Cohort
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.facts import read_facts
-from kraken_bids.io.files import is_disk_full, remove_leftovers
+from kraken_bids.io.files import is_disk_full
 from kraken_bids.io.writing import to_plain, write_json, write_table
 from kraken_bids.models.splits import PARTS
 from kraken_bids.pipeline.resumable_folder import COMPLETE, UNFINISHED, ResumableFolder
@@ -38,29 +38,6 @@ class TrainingFolder(ResumableFolder):
         super().__init__(folder, _list_settings(options))
         self._resume = options.resume
         self._data: dict[str, Any] = {}
-
-    def open(self) -> bool:
-        """Make the folder, or enter that of an interrupted training.
-
-        Returns
-        -------
-        bool
-            Whether the training is complete already.
-
-        Raises
-        ------
-        SettingsError
-            If there is a model or an interrupted training that is not to be resumed, or one of
-            other settings.
-        InputError
-            If the folder cannot be made.
-        """
-        self.check(resume=self._resume)
-        if self.is_complete:
-            return True
-        remove_leftovers(self.folder)
-        self.note(UNFINISHED)
-        return False
 
     def enter_data(self, cohort: ReducedCohort) -> None:
         """Note who is trained on what, and refuse to go on with others.
