@@ -13,6 +13,7 @@ from kraken_bids.cli.options import (
     verbose_option,
 )
 from kraken_bids.cli.recipe_options import cleaning_option, device_option, option
+from kraken_bids.exceptions import SettingsError
 from kraken_bids.logs import start_terminal_log
 
 
@@ -68,7 +69,6 @@ def decode_volumes(
         from dataclasses import replace
         from typing import cast
 
-        from kraken_bids.exceptions import SettingsError
         from kraken_bids.models.step_training import find_device
         from kraken_bids.models.volumes.relevance import Rule
         from kraken_bids.pipeline.volume_confounds import choose_cleaning, prepare_confounds
@@ -77,11 +77,7 @@ def decode_volumes(
         from kraken_bids.pipeline.volumes.decoding_request import DecodingRequest
         from kraken_bids.report.decoded_run_page import draw_decoded_run
 
-        if not relevance and (images or rule != "signed"):
-            raise SettingsError(
-                "--labels and --lrp: expected --relevance with them, which they are about; found "
-                "none. Give it, or leave them out."
-            )
+        _check_relevance(images, has_relevance=relevance, rule=rule)
         place = find_device(device)
         model = read_decoder(decoder)
         model = replace(model, cleaning=choose_cleaning(model, cleaning))
@@ -92,13 +88,21 @@ def decode_volumes(
                 bold,
                 mask,
                 output_dir,
-                relevance,
-                cast("Rule", rule),
-                place_labels(pairs("--labels", images)),
-                n_threads,
-                str(place),
-                prepare_confounds(model.cleaning, bold, confounds),
+                has_relevance=relevance,
+                rule=cast("Rule", rule),
+                labels=place_labels(pairs("--labels", images)),
+                n_threads=n_threads,
+                device=str(place),
+                prepare=prepare_confounds(model.cleaning, bold, confounds),
             ),
         )
         page = draw_decoded_run(written[0])
         click.echo(f"{len(written)} files: {output_dir}; page: {page.name}")
+
+
+def _check_relevance(images: tuple[str, ...], *, has_relevance: bool, rule: str) -> None:
+    if not has_relevance and (images or rule != "signed"):
+        raise SettingsError(
+            "--labels and --lrp: expected --relevance with them, which they are about; found "
+            "none. Give it, or leave them out."
+        )

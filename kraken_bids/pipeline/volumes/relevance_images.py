@@ -104,12 +104,7 @@ def write_relevance(
     counts = np.bincount(decoded[decoded != NOT_DECODED], minlength=len(sums))
     facts = {
         **describe_decoding(model, volumes, request),
-        "Units": UNITS,
-        "LostRelevance": lost.shares,
-        "MeanLogit": lost.total / max(1, int(counts.sum())),
-        "Rule": "alpha2-beta1, flat in the first layer"
-        if model.network.architecture.kind == "3d"
-        else f"epsilon, {request.rule}",
+        **_describe_relevance(model, request, lost, n_volumes=int(counts.sum())),
     }
     write_json(sidecar_path(path), {"Description": "Layer-wise relevance", **facts})
     names = name_states(model.states)
@@ -119,6 +114,20 @@ def write_relevance(
     numbers = dict(zip(names, counts.tolist(), strict=True))
     images = _write_means(means, numbers, volumes.mask, request=request, facts=facts)
     return [path, *images, *_write_sums(means, parcels, request=request, facts=facts)]
+
+
+def _describe_relevance(
+    model: VolumeModel, request: DecodingRequest, lost: LostRelevance, *, n_volumes: int
+) -> dict[str, Any]:
+    """Say for a sidecar what the relevance of some volumes is, and how much of it was lost."""
+    return {
+        "Units": UNITS,
+        "LostRelevance": lost.shares,
+        "MeanLogit": lost.total / max(1, n_volumes),
+        "Rule": "alpha2-beta1, flat in the first layer"
+        if model.network.architecture.kind == "3d"
+        else f"epsilon, {request.rule}",
+    }
 
 
 def _write_means(
