@@ -82,24 +82,10 @@ def write_relevance(
     grid = model.network.architecture.grid
     sums = np.zeros((len(model.states), *grid), np.float64)
     lost = LostRelevance()
-    progress = Progress(f"{request.bold.name}: explained", len(volumes))
-
-    def explain_all() -> Iterator[NDArray[np.float32]]:
-        for k, state in enumerate(decoded):
-            progress.advance()
-            if state == NOT_DECODED:
-                yield np.zeros(grid, np.float32)
-                continue
-            volume = torch.from_numpy(volumes.read(k, 1)[0]).to(request.device)
-            flow = explain_volume(model.network, volume, int(state), rule=request.rule)
-            relevance = np.asarray(flow.relevance.cpu().numpy(), np.float32)
-            sums[state] += relevance
-            lost.add(flow)
-            yield relevance
-
+    explained = _explain_all(model, volumes, decoded, request, sums=sums, lost=lost)
     path = request.path("relevance", extension=".nii.gz")
     write_volumes(
-        path, explain_all(), (*grid, len(volumes)), AFFINE, repetition_time=volumes.repetition_time
+        path, explained, (*grid, len(volumes)), AFFINE, repetition_time=volumes.repetition_time
     )
     counts = np.bincount(decoded[decoded != NOT_DECODED], minlength=len(sums))
     facts = {
@@ -114,6 +100,30 @@ def write_relevance(
     numbers = dict(zip(names, counts.tolist(), strict=True))
     images = _write_means(means, numbers, volumes.mask, request=request, facts=facts)
     return [path, *images, *_write_sums(means, parcels, request=request, facts=facts)]
+
+
+def _explain_all(
+    model: VolumeModel,
+    volumes: CleanedVolumes,
+    decoded: NDArray[np.intp],
+    request: DecodingRequest,
+    *,
+    sums: NDArray[np.float64],
+    lost: LostRelevance,
+) -> Iterator[NDArray[np.float32]]:
+    """Give relevance of one volume after the other, and add it up by state on the way."""
+    progress = Progress(f"{request.bold.name}: explained", len(volumes))
+    for k, state in enumerate(decoded):
+        progress.advance()
+        if state == NOT_DECODED:
+            yield np.zeros(sums.shape[1:], np.float32)
+            continue
+        volume = torch.from_numpy(volumes.read(k, 1)[0]).to(request.device)
+        flow = explain_volume(model.network, volume, int(state), rule=request.rule)
+        relevance = np.asarray(flow.relevance.cpu().numpy(), np.float32)
+        sums[state] += relevance
+        lost.add(flow)
+        yield relevance
 
 
 def _describe_relevance(
