@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -26,41 +25,42 @@ class TrainingCourse:
 
     def __init__(self, n_steps: int) -> None:
         self._n_steps = n_steps
-        self._points: list[TrainingPoint] = []
+        self._points: list[tuple[float, float, float]] = []
+        """Step, mean loss since the one before, and rate."""
         self._losses: list[float] = []
 
     def __call__(self, _: object, result: Any) -> bool:
         """Note a step; the training never ends early."""
         self._losses.append(result.loss)
         if result.step % max(1, self._n_steps // 100) == 0 or result.step == self._n_steps:
-            found = {"loss": float(np.mean(self._losses)), "learning_rate": result.learning_rate}
-            self._points += [TrainingPoint(result.step, "train", *one) for one in found.items()]
+            self._points.append((
+                result.step, float(np.mean(self._losses)), result.learning_rate
+            ))  # fmt: skip
             self._losses.clear()
         return False
 
     @property
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """What was noted so far, for :meth:`restore`."""
-        points = [(one.step, one.value) for one in self._points]
         return {
-            "points": np.array(points, np.float64).reshape(-1, 2),
+            "points": np.array(self._points, np.float64).reshape(-1, 3),
             "losses": np.array(self._losses, np.float64),
         }
 
     def restore(self, arrays: Mapping[str, NDArray[np.float64]]) -> None:
         """Go on where a training was interrupted."""
-        # a loss and a rate for each step that was noted
-        metrics = cycle(("loss", "learning_rate"))
-        self._points = [
-            TrainingPoint(int(step), "train", metric, value)
-            for (step, value), metric in zip(arrays["points"].tolist(), metrics, strict=False)
-        ]
+        self._points = [(step, loss, rate) for step, loss, rate in arrays["points"].tolist()]
         self._losses = arrays["losses"].tolist()
 
     def write(self, folder: Path) -> None:
         """Write what was noted."""
+        rows = [
+            [TrainingPoint(int(step), "train", metric, value)]
+            for step, *found in self._points
+            for metric, value in zip(("loss", "learning_rate"), found, strict=True)
+        ]
         write_records(
-            folder / "history.tsv", [TrainingPoint], [[one] for one in self._points],
+            folder / "history.tsv", [TrainingPoint], rows,
             description="Course of the training on everyone, which gave the model",
         )  # fmt: skip
 
