@@ -174,7 +174,7 @@ class _FlavorReader:
     def take_rows(self, rows: EdgeRows, left: Sequence[int]) -> None:
         """Project connectomes block by block; the next is read while one is multiplied."""
         blocks = (
-            (start, self._fill(start, rows.read(start, stop))) for start, stop in list_runs(left)
+            (start, self._fill(start, rows.read(start, stop))) for start, stop in list_blocks(left)
         )
         for start, block in read_ahead(blocks):
             projected = self._model.project(self._flavor, block)
@@ -206,8 +206,8 @@ class _FlavorReader:
         return filled
 
 
-def list_runs(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
-    """List start and stop of rows that follow each other, :data:`BLOCK` at most."""
+def list_blocks(rows: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """List start and stop of blocks of rows that follow each other, :data:`BLOCK` at most."""
     start = 0
     for place in range(1, len(rows) + 1):
         is_end = place == len(rows) or rows[place] != rows[place - 1] + 1

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.cohort.projections import Projected, list_runs
+from kraken_bids.cohort.projections import Projected, list_blocks
 from kraken_bids.cohort.session_sites import SessionSites
 from kraken_bids.cohort.warned import Warned
 from kraken_bids.exceptions import SettingsError, name_few
@@ -262,7 +262,7 @@ def _read_into(
     effects: tuple[Floats, Floats] | None = None,
 ) -> None:
     """Add the connectomes of everyone who counts, less known effects of covariates."""
-    for start, stop in list_runs(np.flatnonzero(regression.weights).tolist()):
+    for start, stop in list_blocks(np.flatnonzero(regression.weights).tolist()):
         block = cohort.cohort.rows[flavor].read(start, stop)
         for row, edges in enumerate(block, start=start):
             if np.isnan(edges).all():  # it was there, and cannot be read any more
