@@ -169,20 +169,25 @@ def test_volumes_that_do_not_count_are_never_asked_for(counted: NDArray[np.bool_
         assert tokens.values[tokens.scored_rows].any(axis=1).all()
 
 
-def test_a_second_half_that_does_not_follow_is_of_any_other_run_of_the_same_time() -> None:
-    """Each such run comes; where there is none, halves always follow each other."""
-    times = [3.0, 2.0, 3.0, 1.0, 2.0, 3.0]
-    values = [np.full((40, N_REGIONS), k, np.float32) for k in range(6)]
-    runs = Runs(np.full(6, 40), times, values.__getitem__)
+def draw_unlike_pairs(runs: Runs, *, n_batches: int) -> set[tuple[int, int]]:
+    """Draw batches of pairs; gives the runs of those whose halves do not follow each other."""
     objective, rng = Objective(runs, choose_recipe("small", "bert")), np.random.default_rng(4)
     found = set()
-    for _ in range(30):
+    for _ in range(n_batches):
         tokens = objective.draw(rng)
         assert tokens.is_next is not None
         assert tokens.sequences.runs is not None
         pairs = tokens.sequences.runs.reshape(-1, 2)[tokens.is_next == 0]
         found |= {(int(one), int(two)) for one, two in pairs}
-    assert found == {
+    return found
+
+
+def test_a_second_half_that_does_not_follow_is_of_any_other_run_of_the_same_time() -> None:
+    """Each such run comes; where there is none, halves always follow each other."""
+    times = [3.0, 2.0, 3.0, 1.0, 2.0, 3.0]
+    values = [np.full((40, N_REGIONS), k, np.float32) for k in range(6)]
+    runs = Runs(np.full(6, 40), times, values.__getitem__)
+    assert draw_unlike_pairs(runs, n_batches=30) == {
         (one, two)
         for one in range(6)
         for two in range(6)
@@ -195,15 +200,7 @@ def test_repetition_times_that_sidecars_round_apart_are_one() -> None:
     times = [0.72, 0.7200001, 2.0, 2.2]
     values = [np.full((40, N_REGIONS), k, np.float32) for k in range(4)]
     runs = Runs(np.full(4, 40), times, values.__getitem__)
-    objective, rng = Objective(runs, choose_recipe("small", "bert")), np.random.default_rng(4)
-    found = set()
-    for _ in range(20):
-        tokens = objective.draw(rng)
-        assert tokens.is_next is not None
-        assert tokens.sequences.runs is not None
-        pairs = tokens.sequences.runs.reshape(-1, 2)[tokens.is_next == 0]
-        found |= {(int(one), int(two)) for one, two in pairs}
-    assert found == {(0, 1), (1, 0)}
+    assert draw_unlike_pairs(runs, n_batches=20) == {(0, 1), (1, 0)}
 
 
 def test_halves_of_a_pair_have_the_times_of_the_first_one() -> None:
