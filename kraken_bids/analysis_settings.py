@@ -1,12 +1,14 @@
 """Which analyses a run carries out, and how the communities among them are searched for."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.setting_checks import check_choice, check_range
 
-ANALYSES = ("connectomes", "communities", "decode-volumes")
+DECODE_VOLUMES = "decode-volumes"
+ANALYSES = ("connectomes", "communities", DECODE_VOLUMES)
 DEEPLIGHT = "deeplight"
 """Cleaning of volumes as the release does: no confounds, a Butterworth filter."""
 CLEANINGS = (
@@ -44,7 +46,7 @@ class AnalysisSettings:
             check_choice("--analysis", name, ANALYSES)
         if self.cleaning is not None:
             check_choice("--cleaning", self.cleaning, CLEANINGS)
-        if "decode-volumes" in self.analysis and self.decoder is None:
+        if DECODE_VOLUMES in self.analysis and self.decoder is None:
             raise SettingsError(
                 "--analysis decode-volumes: expected --decoder PATH, a folder that kraken-tools "
                 "train-volumes wrote or weights of the published decoder; found none."
@@ -57,3 +59,8 @@ class AnalysisSettings:
             check_range("--n-communities", int(self.n_communities), (2, 1000, "communities"))
         check_range("--gamma", self.gamma, (0, 100, "resolution"))
         check_range("--n-nulls", self.n_nulls, (0, 1000, "surrogates"))
+
+
+def measures_connectomes(analyses: Collection[str]) -> bool:
+    """Whether the participant level measures connectomes: always, but beside decoding alone."""
+    return "connectomes" in analyses or DECODE_VOLUMES not in analyses

@@ -4,7 +4,12 @@ import logging
 
 import click
 
-from kraken_bids.analysis_settings import ANALYSES, CLEANINGS, AnalysisSettings
+from kraken_bids.analysis_settings import (
+    ANALYSES,
+    CLEANINGS,
+    DECODE_VOLUMES,
+    AnalysisSettings,
+)
 from kraken_bids.cli.options import FILE, ListOption, add_options
 
 logger = logging.getLogger(__name__)
@@ -67,13 +72,22 @@ analysis_options = add_options(
 
 
 def check_analysis_options(asked: AnalysisSettings, level: str) -> None:
-    """Say where an option of the group level's analyses changes nothing."""
+    """Say where an option of an analysis changes nothing."""
+    of_volumes = [
+        option
+        for option, is_given in (
+            ("--decoder", asked.decoder is not None),
+            ("--relevance", asked.relevance),
+            ("--cleaning", asked.cleaning is not None),
+        )
+        if is_given
+    ]
+    if of_volumes and DECODE_VOLUMES not in asked.analysis:
+        where = " of the participant level" if level == "group" else ""
+        logger.warning(
+            "%s: no effect without --analysis decode-volumes%s", ", ".join(of_volumes), where
+        )
     if level != "group":
-        of_volumes = asked.decoder or asked.cleaning or asked.relevance
-        if of_volumes and "decode-volumes" not in asked.analysis:
-            logger.warning(
-                "--decoder, --relevance, --cleaning: no effect without --analysis decode-volumes"
-            )
         if "communities" in asked.analysis:
             logger.warning(
                 "--analysis changes nothing at the level %s: communities are searched at the "
@@ -81,7 +95,7 @@ def check_analysis_options(asked: AnalysisSettings, level: str) -> None:
                 level,
             )
         return
-    if "decode-volumes" in asked.analysis:
+    if DECODE_VOLUMES in asked.analysis:
         logger.warning("--analysis decode-volumes changes nothing at the level group")
     usual = AnalysisSettings()
     given = [

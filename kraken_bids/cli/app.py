@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from kraken_bids import __version__
+from kraken_bids.analysis_settings import DECODE_VOLUMES, measures_connectomes
 from kraken_bids.cli.adaptation_options import adaptation_options
 from kraken_bids.cli.analysis_options import analysis_options, check_analysis_options
 from kraken_bids.cli.app_settings import read_settings
@@ -221,21 +222,22 @@ def _run_level(settings: Settings, level: str) -> int:
     _check_dataset(settings)
     from kraken_bids.pipeline.participant import run_participants
 
-    if "decode-volumes" not in settings.analysis.analysis:
+    if DECODE_VOLUMES not in settings.analysis.analysis:
         return run_participants(settings)
-    from kraken_bids.pipeline.participant_volumes import decode_participants
+    from kraken_bids.pipeline.participant_volumes import check_decoding, decode_participants
 
+    check_decoding(settings)
     return run_participants(settings, [decode_participants])
 
 
 def _preview(settings: Settings) -> int:
     """Say what a participant run would read, of each analysis that is asked for."""
     code, asked = 0, settings.analysis.analysis
-    if "connectomes" in asked or "decode-volumes" not in asked:
+    if measures_connectomes(asked):
         from kraken_bids.pipeline.plan import preview_participants
 
         code = preview_participants(settings)
-    if "decode-volumes" in asked:
+    if DECODE_VOLUMES in asked:
         from kraken_bids.pipeline.participant_volumes import preview_decoding
 
         code = max(code, preview_decoding(settings))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import partial
 
 from kraken_bids.bids.outputs import find_sessions, group_path
+from kraken_bids.cohort.decoded_sessions import list_decoded_members
 from kraken_bids.cohort.failures import Failure, going_on
 from kraken_bids.cohort.from_dataset import (
     MeasuredCohort,
@@ -67,7 +68,7 @@ from kraken_bids.pipeline.refit import refit_partial_correlations
 from kraken_bids.pipeline.requests import check_labels
 from kraken_bids.pipeline.scored_pairs import ScoreBasis, ScoredPairs, score_pairs
 from kraken_bids.scores.quality_control import Verdicts
-from kraken_bids.settings import Settings
+from kraken_bids.settings import DataSettings, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -262,8 +263,21 @@ def _find_members(settings: Settings) -> tuple[Member, ...]:
         asked = [*(f"sub-{label}" for label in data.participants)]
         asked += [f"ses-{label}" for label in data.sessions]
         whom = f" of {', '.join(asked)}" if asked else ""
+        _check_decoded(data)
         raise InputError(
             f"group: expected measured connectomes{whom} in {data.output_dir} "
             "(sub-*/func|dwi/*_relmat.dense.tsv); found none. Run the participant level first."
         )
     return members
+
+
+def _check_decoded(data: DataSettings) -> None:
+    """Raise InputError where what was computed are decoded volumes, which nobody lacks."""
+    decoded = list_decoded_members(data.output_dir, data.participants or None)
+    if any(is_asked(member, data.sessions) for member in decoded):
+        raise InputError(
+            f"group: expected measured connectomes in {data.output_dir}; found decoded volumes "
+            "alone, which have no group level: all that is known of them is in participants' "
+            "files and pages. For connectomes too, run the participant level with --analysis "
+            "connectomes."
+        )

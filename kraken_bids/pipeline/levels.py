@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kraken_bids import __version__
+from kraken_bids.analysis_settings import DECODE_VOLUMES, measures_connectomes
 from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.output_dataset import (
     check_output_folder,
@@ -39,11 +40,10 @@ logger = logging.getLogger(__name__)
 
 NOT_REDRAWN = ("inputs", "connectomes", "predictions", "discordance", "communities", "volumes")
 """Stages that are not done again where reports only are drawn."""
-VOLUMES = "decode-volumes"
 OF_ANALYSES = {
     "connectomes": ("predictions", "discordance"),
     "communities": ("communities",),
-    VOLUMES: (),
+    DECODE_VOLUMES: (),
 }
 """Stages of the group level's analyses."""
 
@@ -96,7 +96,7 @@ def run_level(
         write_failures(run, failures, subjects=subjects, kept_stages=kept)
         remove_orphans(left)  # of a killed run whose processes took their time to end
         tidy(output, [failure.subject for failure in failures])
-        report_end(failures, len(subjects))
+        report_end(failures, len(subjects), is_whole=not problems)
         if problems:
             raise problems[0]
     return exit_code_of(failures, len(subjects))
@@ -144,7 +144,7 @@ def list_kept_stages(settings: Settings, *, is_group: bool) -> Collection[str]:
         return NOT_REDRAWN
     asked = settings.analysis.analysis
     if not is_group:
-        decodes, measures = VOLUMES in asked, "connectomes" in asked or VOLUMES not in asked
+        decodes, measures = DECODE_VOLUMES in asked, measures_connectomes(asked)
         return [one for one in NOT_REDRAWN if not (decodes if one == "volumes" else measures)]
     done = {stage for name in asked for stage in OF_ANALYSES[name]}
     return [stage for stage in NOT_REDRAWN if stage not in done]
@@ -192,8 +192,8 @@ def prepare_output(
                 write_region_tables(output, [load_parcellation(name)])
 
 
-def report_end(failures: Sequence[Failure], n_subjects: int) -> None:
-    """Say in one line how the run ended."""
+def report_end(failures: Sequence[Failure], n_subjects: int, *, is_whole: bool = True) -> None:
+    """Say in one line how the run ended; that all is done only where the run as a whole is."""
     show_repeated_warnings()
     failed = {failure.subject for failure in failures}
     if failed:
@@ -201,5 +201,5 @@ def report_end(failures: Sequence[Failure], n_subjects: int) -> None:
             "%d of %d participant(s) failed; logs/failures.tsv says which and why",
             len(failed), n_subjects,
         )  # fmt: skip
-    else:
+    elif is_whole:
         logger.info("all %d participant(s) done", n_subjects)

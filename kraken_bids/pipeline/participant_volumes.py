@@ -17,6 +17,7 @@ from kraken_bids.bids.volume_runs import (
     find_confounds_beside,
     find_volume_runs,
 )
+from kraken_bids.cohort.decoded_sessions import note_decodings
 from kraken_bids.cohort.failures import Failure, exit_code_of, failing_alone, record
 from kraken_bids.cohort.sidecars import hold_session, read_digest
 from kraken_bids.io.digests import digest, file_stamps
@@ -54,20 +55,33 @@ class VolumeTask:
         return self.sources[0].subject
 
 
-def decode_participants(job: Job, plan: Plan) -> None:
-    """Decode the volumes of every participant; what fails is added to the failures.
+def check_decoding(settings: Settings) -> None:
+    """Read the decoder, so that one that cannot be used is said before anything is begun.
 
     Raises
     ------
     CheckpointError
         If the decoder cannot be read.
+    """
+    if not settings.run.reports_only:
+        choose_cleaning(read_decoder(_decoder_of(settings)), settings.analysis.cleaning)
+
+
+def _decoder_of(settings: Settings) -> Path:
+    decoder = settings.analysis.decoder
+    assert decoder is not None  # its absence is refused with the options
+    return decoder
+
+
+def decode_participants(job: Job, plan: Plan) -> None:
+    """Decode the volumes of every participant; what fails is added to the failures.
+
+    Raises
+    ------
     InputError
         If a label image cannot be read.
     """
-    decoder = job.settings.analysis.decoder
-    assert decoder is not None  # its absence is refused with the options
-    # one that cannot be used is said before anybody is begun
-    choose_cleaning(read_decoder(decoder), job.settings.analysis.cleaning)
+    decoder = _decoder_of(job.settings)
     labels = find_region_images(job.settings)
     query, tasks = read_query(job.settings), []
     for subject in plan.subjects:
@@ -126,15 +140,27 @@ def find_region_images(settings: Settings) -> dict[str, tuple[Path, Parcellation
 def decode_participant(task: VolumeTask) -> list[Failure]:
     """Decode the runs of a participant, each fails alone; what is there already stays."""
     failures: list[Failure] = []
+    planned: dict[VolumeSource, DecodingRequest] = {}
     for source in task.sources:
         with failing_alone(failures, subject=source.subject, session=source.session, stage=STAGE):
-            _decode(source, task)
+            planned[source] = _plan(source, task)
+    output = task.settings.data.output_dir
+    for session in {source.session for source in planned}:
+        own = [request for source, request in planned.items() if source.session == session]
+        digests = {request.path("probabilities"): request.digest for request in own}
+        # before the first file changes, so that of a run that is stopped it is known what lacks
+        note_decodings(output, task.subject, session, digests)
+    for source, request in planned.items():
+        with failing_alone(failures, subject=source.subject, session=source.session, stage=STAGE):
+            _decode(source, request, task)
     return failures
 
 
-def _decode(source: VolumeSource, task: VolumeTask) -> None:
+def _plan(source: VolumeSource, task: VolumeTask) -> DecodingRequest:
+    """Say what is wanted of a run, by which digest it is known once it is there."""
     settings = task.settings
     entities = {"sub": source.subject, "ses": source.session or ""}
+    cleaning = _cleaning_of(task)
     request = DecodingRequest(
         source.bold,
         source.mask,
@@ -143,19 +169,30 @@ def _decode(source: VolumeSource, task: VolumeTask) -> None:
         labels=task.labels,
         n_threads=max(1, settings.run.omp_nthreads),
     )
-    model = _recall(task.decoder)
-    cleaning = model.cleaning.by(settings.analysis.cleaning)
-    there = read_digest(request.path("probabilities"))
     now = _digest(request, task.decoder, cleaning)
     # what was decoded with relevance stays, whether it is asked for again or not
     more = _digest(replace(request, has_relevance=True), task.decoder, cleaning)
-    if not settings.run.force and there in {now, now if request.has_relevance else more}:
+    there = read_digest(request.path("probabilities"), if_whole=True)
+    stays = not settings.run.force and there == more
+    return replace(request, digest=more if stays else now)
+
+
+def _decode(source: VolumeSource, request: DecodingRequest, task: VolumeTask) -> None:
+    """Decode a run, unless it is decoded already."""
+    settings = task.settings
+    there = read_digest(request.path("probabilities"), if_whole=True)
+    if there == request.digest and not settings.run.force:
         logger.info("%s: decoded already, skipped (--force redoes it)", source.bold.name)
         return
-    prepare = prepare_confounds(cleaning, source.bold)
-    request = replace(request, prepare=prepare, digest=now)
+    cleaning = _cleaning_of(task)
+    model = replace(_recall(task.decoder), cleaning=cleaning)
+    request = replace(request, prepare=prepare_confounds(cleaning, source.bold))
     with hold_session(settings.data.output_dir, session_label(source.subject, source.session)):
-        decode_run(replace(model, cleaning=cleaning), request)
+        decode_run(model, request)
+
+
+def _cleaning_of(task: VolumeTask) -> VolumeCleaning:
+    return _recall(task.decoder).cleaning.by(task.settings.analysis.cleaning)
 
 
 def _digest(request: DecodingRequest, decoder: Path, cleaning: VolumeCleaning) -> str:

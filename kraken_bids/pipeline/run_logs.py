@@ -50,6 +50,11 @@ class RunLog:
             return {}
 
     @property
+    def analyses(self) -> Sequence[str]:
+        """Analyses that it was asked for."""
+        return [str(name) for name in self.options.get("analysis", ("connectomes",))]
+
+    @property
     def participants(self) -> frozenset[str]:
         """Labels that it was asked for; none: everyone."""
         labels = self.options.get("participant_label", ())

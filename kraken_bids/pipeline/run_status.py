@@ -8,13 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kraken_bids.analysis_settings import DECODE_VOLUMES, measures_connectomes
 from kraken_bids.bids.datasets import find_datasets, find_subjects
 from kraken_bids.bids.names import parse_name, session_label
 from kraken_bids.bids.output_dataset import check_output_folder
 from kraken_bids.bids.outputs import find_relmats, group_report_path, latents_path
+from kraken_bids.cohort.decoded_sessions import RECORD, list_undecoded, read_decodings
 from kraken_bids.cohort.failures import list_failures
 from kraken_bids.cohort.sidecars import read_digest
-from kraken_bids.cohort.standing import read_standing
+from kraken_bids.cohort.standing import Standing, read_standing
 from kraken_bids.exceptions import InputError, KrakenBidsError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.parcellations import list_parcellations
@@ -25,6 +27,8 @@ from kraken_bids.settings import DEFAULT_ATLASES
 logger = logging.getLogger(__name__)
 
 STATES = ("done", "running", "failed", "missing")
+NO_GROUP = "n/a"
+"""In place of a state of the group level, where there is nothing for it to do."""
 MOST_SHOWN = 20
 """Sessions of a state that are named."""
 Key = tuple[str, str | None]
@@ -58,7 +62,8 @@ class Status:
     going_on: tuple[str, ...]
     """Runs that go on."""
     group: str
-    """As a session; or ``outdated``, where participants were computed since."""
+    """As a session; or ``outdated``, where participants were computed since; or ``n/a``, where
+    volumes alone are decoded."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -94,7 +99,8 @@ class Status:
         """Spell it in lines: counts, then who is not done and why."""
         known = ", ".join(f"{n} {state}" for state, n in self.counts.items() if n)
         counts = known or "no run has measured any"
-        yield f"{len(self.sessions)} session(s): {counts}; group level: {self.group}"
+        none = " (decoded volumes have none)" if self.group == NO_GROUP else ""
+        yield f"{len(self.sessions)} session(s): {counts}; group level: {self.group}{none}"
         for state in STATES[1:]:
             found = [one for one in self.sessions if one.state == state]
             for one in found[:MOST_SHOWN]:
@@ -123,9 +129,10 @@ def read_status(output_dir: Path) -> Status:
             f"{output_dir}/logs. Give the folder that kraken-bids wrote to."
         )
     sessions: dict[str, set[str | None]] = {}
-    for file in (output_dir / "logs").glob("sub-*_inputs.json"):
-        label = parse_name(file)
-        sessions.setdefault(label["sub"], set()).add(label.get("ses"))
+    for record in ("inputs", RECORD):
+        for file in (output_dir / "logs").glob(f"sub-*_{record}.json"):
+            label = parse_name(file)
+            sessions.setdefault(label["sub"], set()).add(label.get("ses"))
     failed: dict[Key, list[str]] = {}
     for participant, session, stage, message in list_failures(output_dir):
         key = participant[4:], None if session == "n/a" else session[4:]
@@ -194,8 +201,27 @@ def _judge(
 def _find_lack(output_dir: Path, subject: str, session: str | None, run: RunLog | None) -> str:
     """Say what of a session is not there yet; '' where all is."""
     standing = read_standing(output_dir, subject, session)
-    if standing is None:
+    decodings = read_decodings(output_dir, subject, session)
+    if standing is None and decodings is None:
         return "nothing was begun"
+    lacks = []
+    if standing is not None:
+        lacks.append(_find_lacking_connectomes(output_dir, (subject, session), standing, run))
+    elif run is not None and measures_connectomes(run.analyses):
+        lacks.append("no connectome was begun")
+    if decodings is not None:
+        n_lacking = len(list_undecoded(output_dir, decodings))
+        lacks.append(f"{n_lacking} of {len(decodings)} runs are not decoded" if n_lacking else "")
+    elif run is not None and DECODE_VOLUMES in run.analyses:
+        lacks.append("no run was begun to be decoded")
+    return "; ".join(lack for lack in lacks if lack)
+
+
+def _find_lacking_connectomes(
+    output_dir: Path, whose: Key, standing: Standing, run: RunLog | None
+) -> str:
+    """Say what of a session's connectomes and predictions is not there yet; '' where all is."""
+    subject, session = whose
     read = partial(read_digest, if_whole=True)
     whole = {
         file.path.relative_to(output_dir).as_posix()
@@ -216,11 +242,13 @@ def _wants_predictions(run: RunLog | None) -> bool:
     asked = {str(name) for name in options.get("atlases", DEFAULT_ATLASES)}
     flavors = [parse_flavor(str(name)).parcellation for name in options.get("flavors", ())]
     is_fed = asked & set(list_parcellations()) & (set(flavors) or asked)
-    return "connectomes" in options.get("analysis", ["connectomes"]) and bool(is_fed)
+    return (run is None or "connectomes" in run.analyses) and bool(is_fed)
 
 
 def _judge_group(output_dir: Path, runs: Sequence[RunLog]) -> str:
     groups = [run for run in runs if run.level == "group"]
+    if runs and not groups and not any(measures_connectomes(run.analyses) for run in runs):
+        return NO_GROUP
     if any(run.goes_on for run in groups):
         return "running"
     if not groups or not group_report_path(output_dir).exists():

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.outputs import label_source, latents_path, sidecar_path
+from kraken_bids.cohort.decoded_sessions import list_decoded_members
 from kraken_bids.cohort.from_dataset import Member, list_members
 from kraken_bids.cohort.latent_tables import read_latent_tables
 from kraken_bids.cohort.manifests import (
@@ -152,19 +153,30 @@ def _recompute(
     rng = np.random.default_rng(seed)
     drawn = rng.choice(len(members), min(n_sampled, len(members)), replace=False)
     sample = [members[k] for k in sorted(drawn.tolist())]
-    try:
-        name = model or find_model(output_dir)
-    except InputError as error:
-        found.notes.append(f"predictions were not computed again: {error} Give --model.")
-        loaded = None
-    else:
-        loaded = _load(output_dir, name, found)
+    if list_decoded_members(output_dir):
+        found.notes.append(
+            "decoded volumes were compared by their hashes alone: the BOLD that they follow from "
+            "is not in the folder"
+        )
+    loaded = None
+    if any(latents_path(output_dir, one.subject, one.session).exists() for one in sample):
+        loaded = _find_and_load(output_dir, model, found)
     for member in sample:
         for recompute in (_recompute_predicted, _recompute_measured):
             try:
                 found.recomputed += recompute(output_dir, member, loaded)
             except (KrakenBidsError, OSError) as error:
                 found.notes.append(f"{member.label}: {error}")
+
+
+def _find_and_load(output_dir: Path, model: str, found: Verification) -> Model | None:
+    """Load the model that is asked for, else that of the last run; what hinders is noted."""
+    try:
+        name = model or find_model(output_dir)
+    except InputError as error:
+        found.notes.append(f"predictions were not computed again: {error} Give --model.")
+        return None
+    return _load(output_dir, name, found)
 
 
 def find_model(output_dir: Path) -> str:

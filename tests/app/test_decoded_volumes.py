@@ -17,6 +17,8 @@ from kraken_bids.io.writing import write_table
 from kraken_bids.models.volumes.architecture import VolumeArchitecture
 from kraken_bids.models.volumes.checkpoint import VolumeModel, write_volume_model
 from kraken_bids.models.volumes.network import build_network
+from kraken_bids.pipeline.run_status import read_status
+from kraken_bids.pipeline.verified_outputs import verify_outputs
 from kraken_bids.pipeline.volumes import relevance_images
 from kraken_bids.pipeline.volumes.cleaned_volumes import AFFINE
 from tests.conftest import describe
@@ -77,6 +79,27 @@ def test_runs_of_everyone_are_decoded_and_no_connectome_is_asked_for(tree) -> No
     assert table_of(tree, "01").stat().st_mtime_ns == first
 
 
+def test_of_decoded_volumes_alone_nothing_lacks(tree) -> None:
+    """Neither connectomes nor a model are missed, and the group level says why it does nothing."""
+    out = tree / "out"
+    assert decode(tree).exit_code == 0
+    assert read_status(out).is_done
+    assert "2 done; group level: n/a" in next(read_status(out).describe())
+    found = verify_outputs(out)
+    assert found.is_sound
+    assert [note.partition(" were")[0] for note in found.notes] == ["decoded volumes"]
+    group = CliRunner().invoke(main, [str(tree / "bids"), str(out), "group"])
+    assert group.exit_code == 3
+    assert "decoded volumes alone, which have no group level" in " ".join(group.output.split())
+    table_of(tree, "02").write_text("cut")
+    lacking = next(one for one in read_status(out).sessions if one.state != "done")
+    assert (lacking.label, lacking.state) == ("sub-02", "missing")
+    assert lacking.why.startswith("1 of 1 runs are not decoded")
+    again = decode(tree, "--participant-label", "02")
+    assert "decoded already" not in again.output
+    assert read_status(out).is_done
+
+
 def test_relevance_asked_for_later_decodes_again(tree) -> None:
     assert decode(tree, "--participant-label", "01").exit_code == 0
     outcome = decode(tree, "--participant-label", "01", "--relevance")
@@ -120,7 +143,9 @@ def test_relevance_of_another_decoder_does_not_stay(tree) -> None:
     torch.manual_seed(0)
     shape = VolumeArchitecture("3d", ("up", "down"), SHAPE, (3, 4), (1, 2))
     write_volume_model(VolumeModel(build_network(shape).eval()), tree / "decoder")
-    assert decode(tree, "--participant-label", "01").exit_code == 0
+    outcome = decode(tree, "--participant-label", "01")
+    assert outcome.exit_code == 0
+    assert "relevance of the decoding before is removed" in " ".join(outcome.output.split())
     assert [path.name for path in func.glob("*_relevance.*")] == [
         "sub-01_task-motor_run-2_space-MNI152NLin6Asym_res-2_desc-decode_relevance.json"
     ]
@@ -236,6 +261,16 @@ def test_a_decoder_is_needed_and_must_be_one(tree) -> None:
     outcome = run(tree, "--analysis", "decode-volumes", "--decoder", str(tree / "bids"))
     assert outcome.exit_code == 5
     assert "kraken-tools train-volumes wrote" in outcome.output
+    assert not (tree / "out").exists()
+
+
+def test_an_atlas_that_cannot_be_read_ends_a_run_that_is_not_called_done(tree) -> None:
+    image = tree / "tpl-MNI152NLin6Asym_atlas-halves_dseg.nii.gz"
+    image.write_text("no image")
+    outcome = decode(tree, "--relevance", "--atlas", f"halves={image}")
+    assert outcome.exit_code == 3
+    assert str(image) in outcome.output.replace("\n", "")
+    assert "participant(s) done" not in outcome.output
 
 
 def test_a_run_of_two_datasets_is_decoded_once_and_that_is_said(tree) -> None:

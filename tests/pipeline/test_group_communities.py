@@ -473,6 +473,8 @@ def test_failures_of_an_analysis_stay_until_it_is_done_again(
         (AnalysisSettings(("communities",), gamma=2.0), "group", "--gamma changes nothing with"),
         (AnalysisSettings(("communities",), n_communities="4", gamma=2.0), "group", ""),
         (AnalysisSettings(), "participant", ""),
+        (AnalysisSettings(relevance=True), "participant", "--relevance: no effect without"),
+        (AnalysisSettings(cleaning="24p"), "group", "volumes of the participant level"),
     ],
 )
 def test_options_that_change_nothing_are_named(

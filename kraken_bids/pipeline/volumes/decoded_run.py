@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.cohort.sidecars import size_of
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.models.volumes.checkpoint import VolumeModel
@@ -70,14 +71,26 @@ def decode_run(model: VolumeModel, request: DecodingRequest) -> list[Path]:
         probabilities = _decode(model, volumes, request)
         # before the first file changes: what is there belongs to another decoding
         sidecar_path(request.path("probabilities")).unlink(missing_ok=True)
-        for old in request.find_relevance():
-            old.unlink()
+        _remove_relevance(request)
         decoded = np.where(volumes.kept, probabilities.argmax(axis=1), NOT_DECODED)
         images = []
         if request.has_relevance:
             images = write_relevance(model, volumes, decoded, request, parcels=parcels)
         # last: its sidecar says that all is there
         return [_write_probabilities(model, volumes, probabilities, request), *images]
+
+
+def _remove_relevance(request: DecodingRequest) -> None:
+    """Remove the relevance of an earlier decoding; where none replaces it, that is said."""
+    old = request.find_relevance()
+    for path in old:
+        path.unlink()
+    if old and not request.has_relevance:
+        logger.warning(
+            "%s: relevance of the decoding before is removed (%d files), for it was of other "
+            "probabilities; --relevance makes that of these",
+            request.bold.name, len(old),
+        )  # fmt: skip
 
 
 def _decode(
@@ -129,7 +142,7 @@ def _write_probabilities(
         **{f"p_{name}": f"probability of {name}" for name in states},
     }
     facts = describe_decoding(model, volumes, request)
-    facts |= {"RunDigest": request.digest} if request.digest else {}
+    facts |= {"RunDigest": request.digest, **size_of(path)} if request.digest else {}
     write_json(
         sidecar_path(path),
         {"Description": "States that whole volumes were decoded into", **facts}
