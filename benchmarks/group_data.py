@@ -105,16 +105,21 @@ def _describe(flavor: Flavor, label: str, motion: float) -> dict[str, object]:
     if flavor.group == "SC":
         ends = {"n_streamlines": 20000, "n_both": 19000, "n_one": 900, "n_none": 100}
         return facts | {
+            "TractographyAlgorithm": flavor.name.split("_")[0].removeprefix("SC"),
+            "SearchRadius": 4.0,
             "Units": "krakencoder",
+            "UnitsDescription": "counts scaled to 5 million streamlines",
             "Streamlines": ends | {"n_self": 3300, "density": 0.6},
             "RegionVoxels": [6000 + k for k in range(flavor.n_regions)],
-            "LengthHistogram": {"Mean": 60.0, "Counts": list(range(100))},
+            "LengthHistogram": {"BinWidth": 5.0, "Mean": 60.0, "Counts": list(range(100))},
         }
-    run = {"VolumesTotal": 200, "VolumesUsed": 197, "MeanFD": motion}
+    run = {"RepetitionTime": 2.0, "VolumesTotal": 200, "VolumesUsed": 197, "MinutesTotal": 6.667}
+    run |= {"MinutesUsed": 6.567, "MeanFD": motion, "MeanDVARS": 1.02}
     names = [f"confound_{k}_derivative1_power2" for k in range(40)]
     return facts | {
         "Denoising": "fmriclean",
         "HighPass": 0.01,
+        "RepetitionTime": 2.0,
         "Runs": [{"File": f"sub-{label}_run-{k}_bold.nii.gz", **run, "Confounds": names}
                  for k in (1, 2)],
         "EffectiveDuration": 788.0,
@@ -122,4 +127,5 @@ def _describe(flavor: Flavor, label: str, motion: float) -> dict[str, object]:
         "MeanFD": motion,
         "MeanDVARS": 1.02,
         "Frames": 394,
+        "RegionsMeasured": flavor.n_regions,
     }  # fmt: skip
