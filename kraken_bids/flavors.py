@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import cache, total_ordering
+from functools import cache, cached_property, lru_cache, total_ordering
 from typing import Any, Literal, TypeVar
 
 from kraken_bids.exceptions import FlavorError
@@ -29,7 +29,7 @@ class Flavor:
     processing: str
     """``hpf``, ``hpfgsr``, ``volnorm`` …"""
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The flavor id, as in the published files: ``FCcorr_fs86_hpf``."""
         return f"{self.measure}_{self.parcellation}_{self.processing}"
@@ -155,6 +155,7 @@ def suggest(word: str, known: Iterable[str]) -> str:
     return f" Did you mean {' or '.join(alike)}?" if alike else ""
 
 
+@lru_cache(maxsize=1024)
 def parse_meas(meas: str, parcellation: str) -> Flavor:
     """Flavor of the BIDS labels ``meas-`` and ``atlas-``; the inverse of :attr:`Flavor.meas`.
 

@@ -3,12 +3,13 @@
 import logging
 import re
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from os import DirEntry
 from pathlib import Path
 from typing import NamedTuple
 
 from kraken_bids.bids.folders import is_folder, list_folder
-from kraken_bids.bids.names import format_name, parse_name, split_extension, strip_label
+from kraken_bids.bids.names import format_name, parse_name, session_label, split_extension
 from kraken_bids.exceptions import FlavorError, InputError
 from kraken_bids.flavors import Flavor, is_further_meas, parse_meas
 from kraken_bids.io.foreign import Kind
@@ -21,6 +22,10 @@ PREDICTED = "kraken"
 """End of the ``desc-`` of every raw prediction, and of no measured file."""
 CALIBRATED = "krakencal"
 """The same of predictions calibrated on a cohort, and of their intervals."""
+MEASURED = re.compile(
+    rf"(?s)sub-(?!.*_desc-[^_]*(?:{PREDICTED}|{CALIBRATED})_relmat).*_relmat{re.escape(RELMAT)}"
+)
+"""Names of connectomes but for predicted ones."""
 CLEANED = "hpf"
 """``desc-`` of region series after cleaning, as of the flavors that they become."""
 SINGLE_RUN = "singlerun"
@@ -74,15 +79,21 @@ def relmat_path(
     part : str, optional
         ``desc-`` of one that is measured of a part of the data.
     """
+    if source is not None:
+        folder, end = _end_predicted(flavor, source, CALIBRATED if is_calibrated else PREDICTED)
+        start = session_label(entities["sub"], entities.get("ses"))
+        return session_folder(output_dir, entities, folder, f"{start}_{end}")
     own = {"atlas": flavor.parcellation, "meas": flavor.meas, "desc": part}
-    kept: tuple[str, ...] = ("sub", "ses")
-    if source is None:
-        kept = FUNC_ENTITIES if flavor.datatype == "func" else DWI_ENTITIES
-    else:
-        own["desc"] = label_source(source) + (CALIBRATED if is_calibrated else PREDICTED)
-    named = _keep(entities, kept) | own
-    name = format_name(named, suffix="relmat", extension=RELMAT)
+    kept = FUNC_ENTITIES if flavor.datatype == "func" else DWI_ENTITIES
+    name = format_name(_keep(entities, kept) | own, suffix="relmat", extension=RELMAT)
     return session_folder(output_dir, entities, flavor.datatype, name)
+
+
+@lru_cache(maxsize=4096)
+def _end_predicted(flavor: Flavor, source: str, kind: str) -> tuple[str, str]:
+    """Folder of a prediction, and its name without ``sub`` and ``ses``; a group asks for many."""
+    own = {"atlas": flavor.parcellation, "meas": flavor.meas, "desc": label_source(source) + kind}
+    return flavor.datatype, format_name(own, suffix="relmat", extension=RELMAT)
 
 
 def timeseries_path(
@@ -119,20 +130,15 @@ def labels_path(output_dir: Path, entities: Mapping[str, str], parcellation: str
 
 
 def registration_path(
-    output_dir: Path,
-    entities: Mapping[str, str],
-    parcellation: str,
-    *,
-    algorithm: str = "",
+    output_dir: Path, entities: Mapping[str, str], parcellation: str, *, algorithm: str = ""
 ) -> Path:
     """Path of the picture of where the regions lie: on a BOLD series, or on streamlines."""
     label = "_".join(f"{key}-{value}" for key, value in _keep(entities, ("sub", "ses")).items())
     own = {k: v for k, v in _keep(entities, FUNC_ENTITIES).items() if k not in {"sub", "ses"}}
-    own |= {"tracks": algorithm} if algorithm else {}
-    own |= {"space": entities["space"]} if entities.get("space") else {}
+    own |= _keep({"tracks": algorithm}, ("tracks",)) | _keep(entities, ("space",))
     words = [f"{key}-{value}" for key, value in {**own, "atlas": parcellation}.items()]
-    folder = Path(output_dir) / f"sub-{entities['sub']}" / "figures"
-    return folder / f"{'_'.join([label, REGISTRATION, *words])}.png"
+    name = f"{'_'.join([label, REGISTRATION, *words])}.png"
+    return Path(output_dir, f"sub-{entities['sub']}", "figures", name)
 
 
 def latents_path(output_dir: Path, subject: str, session: str | None) -> Path:
@@ -157,14 +163,13 @@ def intervals_path(output_dir: Path, subject: str, session: str | None) -> Path:
 
 def find_calibrated(output_dir: Path, subject: str, session: str | None) -> list[Path]:
     """Everything calibrated of a session in OUTPUT_DIR, sidecars too, by name."""
-    folder = session_folder(output_dir, {"sub": subject} | ({"ses": session} if session else {}))
-    places = (folder, folder / "func", folder / "dwi")
+    folder = session_folder(output_dir, {"sub": subject, "ses": session or ""})
     return [
         Path(entry.path)
-        for place in places
+        for place in (folder, folder / "func", folder / "dwi")
         for entry in _list_entries(place)
         if CALIBRATED in entry.name
-        and parse_name(Path(entry.name)).get("desc", "").endswith(CALIBRATED)
+        and parse_name(entry.name).get("desc", "").endswith(CALIBRATED)
         and entry.is_file()
     ]
 
@@ -216,7 +221,7 @@ def find_relmats(output_dir: Path, subject: str | None = None) -> list[RelmatFil
     published tools without sidecar: ``sub-X_atlas-fs86_meas-FCcorrHPF_relmat.dense.tsv``. With a
     subject, with or without ``sub-``, only theirs.
     """
-    label = "*" if subject is None else strip_label(subject, "sub")
+    label = "*" if subject is None else subject.removeprefix("sub-")
     folders = sorted(p for p in Path(output_dir).glob(f"sub-{label}") if is_folder(p))
     return [found for folder in folders for found in _list_relmats(folder)]
 
@@ -233,7 +238,7 @@ def _list_relmats(folder: Path) -> Iterator[RelmatFile]:
     for level in (folder, *sessions) if inside else ():
         for datatype in ("func", "dwi"):
             for entry in _list_entries(level / datatype):
-                if not (entry.name.startswith("sub-") and entry.name.endswith(f"_relmat{RELMAT}")):
+                if not MEASURED.fullmatch(entry.name):
                     continue
                 path = Path(entry.path)
                 entities = parse_name(path)
@@ -273,19 +278,16 @@ def _func_path(
 ) -> Path:
     named = _keep(entities, FUNC_ENTITIES) | dict(own)
     suffix, _, extension = ending.partition(".")
-    folder = session_folder(output_dir, entities) / "func"
-    return folder / format_name(named, suffix=suffix, extension=f".{extension}")
+    name = format_name(named, suffix=suffix, extension=f".{extension}")
+    return session_folder(output_dir, entities, "func", name)
 
 
 def _kraken_path(
     output_dir: Path, subject: str, session: str | None, *, ending: str, desc: str = PREDICTED
 ) -> Path:
-    entities = {"sub": strip_label(subject, "sub")}
-    entities |= {"ses": strip_label(session, "ses")} if session else {}
-    suffix, _, extension = ending.partition(".")
-    named = entities | {"desc": desc}
-    name = format_name(named, suffix=suffix, extension=f".{extension}")
-    return session_folder(output_dir, entities) / name
+    entities = {"sub": subject.removeprefix("sub-"), "ses": (session or "").removeprefix("ses-")}
+    label = session_label(entities["sub"], entities["ses"])
+    return session_folder(output_dir, entities, f"{label}_desc-{desc}_{ending}")
 
 
 def session_folder(output_dir: Path, entities: Mapping[str, str], *inside: str) -> Path:

@@ -1,9 +1,8 @@
 """Sidecars in OUTPUT_DIR: what they say of a matrix, and whether it is up to date."""
 
-import json
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -18,7 +17,7 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, describe_flavor
 from kraken_bids.io.facts import Facts
 from kraken_bids.io.files import take_lock
-from kraken_bids.io.texts import read_json
+from kraken_bids.io.texts import MAX_TEXT, parse_json, read_bytes, read_json
 from kraken_bids.io.writing import write_json
 from kraken_bids.parcellations import Parcellation
 from kraken_bids.settings import MAX_IMPUTED_SHARE
@@ -153,26 +152,56 @@ ADDED = (
 """Fields that judging adds to sidecars of latents and predictions, last and in this order."""
 
 
-def are_whole(paths: Iterable[Path], wanted: str, seen: dict[Path, bytes]) -> bool:
-    """Whether every file is there as it was written, by a run of this digest.
+def mark_whole(
+    paths: Sequence[Path],
+    wanted: str,
+    *,
+    known: str = "",
+    contents: Mapping[Path, Mapping[str, Any]] | None = None,
+) -> str:
+    """Digest the sidecars and sizes of files, if all are there as a run of a digest wrote them.
 
     Parameters
     ----------
-    seen : dict
-        To which :func:`fingerprint` of each sidecar is added where all are whole, so that none is
-        opened again to find that it needs no change. Files that will be written anew have none.
+    paths : sequence of Path
+    wanted : str
+        ``RunDigest`` that each sidecar must have.
+    known : str, optional
+        What this gave before: where all bytes are the same, none is parsed again.
+    contents : mapping of Path to mapping, optional
+        What each sidecar must say (anything).
+
+    Returns
+    -------
+    str
+        Empty where a file is not there, has another size than its sidecar says, or is of another
+        run, or its sidecar says something else.
     """
-    found = {}
+    found, mark = [], blake2b(wanted.encode(), digest_size=16)
     for path in paths:
         try:
-            content = read_json(sidecar_path(path))
-        except InputError:
-            return False
-        if Facts(content).text("RunDigest") != wanted or not is_whole(path, content):
-            return False
-        found[path] = fingerprint(content)
-    seen.update(found)
-    return True
+            content, size = read_bytes(sidecar_path(path), at_most=MAX_TEXT), path.stat().st_size
+        except (InputError, OSError):
+            return ""
+        mark.update(f"{path.name} {size} {len(content)} ".encode() + content)
+        found.append((path, size, content))
+    if mark.hexdigest() == known or all(
+        _vouches(content, size, wanted, None if contents is None else contents.get(path, {}))
+        for path, size, content in found
+    ):
+        return mark.hexdigest()
+    return ""
+
+
+def _vouches(content: bytes, size: int, wanted: str, expected: Mapping[str, Any] | None) -> bool:
+    """Whether a sidecar is of a run, of a file of this size, and says what is expected."""
+    try:
+        said = Facts(parse_json(content))
+    except ValueError:
+        return False
+    if said.text("RunDigest") != wanted or said.plain.get("FileSize", size) != size:
+        return False
+    return expected is None or list(said.plain.items()) == list(expected.items())
 
 
 def order_added(content: Mapping[str, Any], fields: Mapping[str, object]) -> dict[str, Any]:
@@ -183,11 +212,3 @@ def order_added(content: Mapping[str, Any], fields: Mapping[str, object]) -> dic
     changed = {key: value for key, value in {**content, **fields}.items() if value is not None}
     ordered = {key: changed.pop(key) for key in ADDED if key in changed}
     return changed | ordered
-
-
-def fingerprint(content: Mapping[str, Any]) -> bytes:
-    """Digest of the added fields of a sidecar and of where they stand."""
-    names = [key for key in content if key in ADDED]
-    stand_last = names == list(content)[len(content) - len(names) :]
-    plain = json.dumps([stand_last, [(name, content[name]) for name in names]])
-    return blake2b(plain.encode(), digest_size=16).digest()

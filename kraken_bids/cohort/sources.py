@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.outputs import latents_path, prediction_archive_path, relmat_path
 from kraken_bids.cohort.warned import Warned
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import Adaptation, FlavorAdaptation
@@ -163,8 +164,9 @@ class PredictionPlan:
     digests: dict[str, str] = field(default_factory=dict)
     """Digest of each session's predictions by its label, as they are written; '' where that
     failed."""
-    fingerprints: dict[Path, bytes] = field(default_factory=dict)
-    """Of the sidecars that need not be written, by their file."""
+    judged: dict[str, list[str]] = field(default_factory=dict)
+    """By a session's label, where its files say what was last found of them: their digest
+    (:func:`~kraken_bids.cohort.sidecars.mark_whole`), and that of what was found."""
 
     @property
     def targets(self) -> tuple[Flavor, ...]:
@@ -201,11 +203,31 @@ class PredictionPlan:
             **({"AdaptationCovariates": kept} if kept else {}),
         }
 
-    @property
+    @cached_property
     def written_sources(self) -> tuple[Source, ...]:
         """Sources whose predicted connectomes are written, of those whose latents are."""
         wanted = _expand(self.settings.prediction.sources, self.model.flavors)
         return tuple(source for source in self.sources if source.name in wanted)
+
+    def list_files(self, index: int, entities: Mapping[str, str]) -> list[Path]:
+        """List the files of a member's predictions, the latents first.
+
+        Parameters
+        ----------
+        index : int
+            Of the member.
+        entities : mapping
+            Its ``sub`` and ``ses``.
+        """
+        output, whose = self.settings.data.output_dir, (entities["sub"], entities.get("ses"))
+        latents = latents_path(output, *whose)
+        if self.settings.prediction.output_format == "h5":
+            return [latents, prediction_archive_path(output, *whose)]
+        has = [source.name for source in self.written_sources if source.n_inputs[index]]
+        return [
+            latents,
+            *(relmat_path(output, entities, t, source=name) for name in has for t in self.targets),
+        ]
 
     def decode(self, indices: Sequence[int]) -> dict[int, dict[tuple[str, Flavor], Array]]:
         """Predicted edges ``[n_edges]`` of some members, by source and target.

@@ -74,6 +74,8 @@ logger = logging.getLogger(__name__)
 
 Analysis = Callable[[Settings, Sequence[Member], list[Failure]], None]
 """What is computed of everyone besides predictions; failures are added to the list."""
+SIDECARS = "sidecars"
+"""Name under which is kept which sidecars say already what was found."""
 NOBODY = Projected(Cohort((), {}), {})
 
 
@@ -150,6 +152,8 @@ def _predict(job: Job, members: tuple[Member, ...]) -> None:
     known = KeptProjections(Kept(group_path(output, ""), anew=settings.run.force))
     read = read_cohort(model, members, fit_on=fit_on, failures=job.failures, project=known.project)
     plan, inputs = plan_cohort(settings, model, read, is_group=True)
+    kept = keep_results(output, read, anew=settings.run.force)
+    plan.judged.update(kept.find(SIDECARS, ()) or {})
     with going_on(job.problems):
         write_group_warnings(output, plan.warned.everyone)
     job.failures += collect_failures(plan, members, job.executor)
@@ -162,7 +166,6 @@ def _predict(job: Job, members: tuple[Member, ...]) -> None:
     with going_on(job.problems):
         labels = inputs.cohort.subjects
         write_site_scores(plan, inputs, *read_scored_sites(settings, plan.adaptation, labels))
-    kept = keep_results(output, read, anew=settings.run.force)
     _judge(job, plan, inputs, ScoreBasis(kept, rules, families))
 
 
@@ -188,6 +191,7 @@ def _judge(
         write_verdicts(output, members, verdicts)
     judgement = Judgement(inputs, scores.cross_modal, verdicts)
     job.failures += write_judgement(warned, members, judgement)
+    kept.keep(SIDECARS, (), plan.judged)
     _write_worth(job, plan, members, found=found, rules=basis.rules)
     with going_on(job.problems):
         write_quality(output, members, cohort, scores.cross_modal, inputs=inputs)

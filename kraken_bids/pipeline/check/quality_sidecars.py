@@ -13,7 +13,7 @@ from kraken_bids.bids.outputs import (
 )
 from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.from_dataset import Member
-from kraken_bids.cohort.sidecars import fingerprint, hold_session, order_added, read_digest
+from kraken_bids.cohort.sidecars import hold_session, mark_whole, order_added, read_digest
 from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.digests import digest
@@ -84,8 +84,8 @@ def write_judgement(
     """
     output, failures = plan.settings.data.output_dir, list[Failure]()
     names = [latents_path(output, member.subject, member.session) for member in members]
-    own = [plan.digests.get(member.label) for member in members]
-    pairs = [(p.name, one or read_digest(p)) for p, one in zip(names, own, strict=True)]
+    digests = [plan.digests.get(member.label) for member in members]
+    pairs = [(p.name, one or read_digest(p)) for p, one in zip(names, digests, strict=True)]
     common = {
         "TrustSessions": len(members),
         "TrustLevel": found.level,
@@ -96,37 +96,57 @@ def write_judgement(
         fields = {}
         if index in inputs:
             fields = {**common, "Trust": inputs[index], "Verdicts": verdicts.get(index)}
+        own = digest("judged", fields, plan.warned.list_of(member.label), len(members))
+        known = plan.judged.pop(member.label, ["", ""])
+        if known[1] == own:
+            plan.judged[member.label] = known
+            continue
         with (
             failing_alone(
                 failures, subject=member.subject, session=member.session, stage="predictions"
             ),
             hold_session(output, member.label),
         ):
-            _write_member(plan, member, fields, n_members=len(members))
+            written = _write_member(plan, member, fields, n_members=len(members))
+            files = plan.list_files(index, member.entities)
+            mark = mark_whole(files, plan.digests.get(member.label, ""), contents=written)
+            if mark:
+                plan.judged[member.label] = [mark, own]
     return failures
 
 
 def _write_member(
     plan: PredictionPlan, member: Member, fields: Mapping[str, object], *, n_members: int
-) -> None:
+) -> dict[Path, Mapping[str, Any]]:
+    """Write what was found of one session; returns what the sidecar of each file says then."""
     output = plan.settings.data.output_dir
-    sidecar = sidecar_path(latents_path(output, member.subject, member.session))
-    before = read_facts(sidecar)
+    latents = latents_path(output, member.subject, member.session)
+    before = read_facts(sidecar_path(latents))
     digest = plan.digests.get(member.label)
     if not before or (digest is not None and before.text("RunDigest") != digest):
-        return  # another run has predicted since
+        return {}  # another run has predicted since
     content = before
     if fields and _may_judge(fields, before):
         content = Facts(order_added(before.plain, to_plain(fields)))
     if "Trust" not in content:
-        return
+        return {}
     warnings = _list_warnings(content, plan.warned.list_of(member.label), n_members)
-    _write_changed(sidecar, order_added(content.plain, {"Warnings": warnings}), before)
+    after = order_added(content.plain, {"Warnings": warnings})
+    written = {latents: _write_changed(sidecar_path(latents), after, before)}
     place = {
-        "TrustDetails": f"bids::{sidecar.relative_to(output).as_posix()}",
+        "TrustDetails": f"bids::{sidecar_path(latents).relative_to(output).as_posix()}",
         "Warnings": warnings,
     }
-    entries = read_inputs(content)
+    for path, words in _summarize_all(plan, member, content).items():
+        written[path] = _add_fields(sidecar_path(path), {"Trust": words, **place})
+    return written
+
+
+def _summarize_all(
+    plan: PredictionPlan, member: Member, content: Facts
+) -> dict[Path, dict[str, Any]]:
+    """Summary of each prediction of a session, by its file."""
+    output, entries = plan.settings.data.output_dir, read_inputs(content)
     summaries = {
         (source.name, target): _summarize(content, entries, source.name, target)
         for source in plan.written_sources
@@ -135,14 +155,11 @@ def _write_member(
     }
     if plan.settings.prediction.output_format == "h5":
         by_name = {f"{name}/{target}": words for (name, target), words in summaries.items()}
-        archive = prediction_archive_path(output, member.subject, member.session)
-        _add_fields(sidecar_path(archive), {"Trust": by_name, **place})
-        return
-    for (name, target), words in summaries.items():
-        path = relmat_path(output, member.entities, target, source=name)
-        added = {"Trust": words, **place}
-        if plan.fingerprints.get(path) != fingerprint(order_added({}, added)):
-            _add_fields(sidecar_path(path), added)
+        return {prediction_archive_path(output, member.subject, member.session): by_name}
+    return {
+        relmat_path(output, member.entities, target, source=name): words
+        for (name, target), words in summaries.items()
+    }
 
 
 def _may_judge(fields: Mapping[str, object], before: Facts) -> bool:
@@ -184,14 +201,16 @@ def _list_warnings(content: Facts, found: Sequence[str], n_members: int) -> list
     return list(dict.fromkeys([*earlier, *found])) or None
 
 
-def _add_fields(path: Path, fields: Mapping[str, object]) -> None:
-    """Add fields to a sidecar that is there."""
-    if path.exists():
-        before = read_facts(path)
-        _write_changed(path, order_added(before.plain, fields), before)
+def _add_fields(path: Path, fields: Mapping[str, object]) -> Mapping[str, Any]:
+    """Add fields to a sidecar, where it is there; returns what it says then."""
+    if not path.exists():
+        return {}
+    before = read_facts(path)
+    return _write_changed(path, order_added(before.plain, fields), before)
 
 
-def _write_changed(path: Path, after: Mapping[str, object], before: Facts) -> None:
+def _write_changed(path: Path, after: Mapping[str, Any], before: Facts) -> Mapping[str, Any]:
     """Write a sidecar where that changes what it says, or the order in which it says it."""
     if list(after.items()) != list(before.plain.items()):
         write_json(path, after)
+    return after

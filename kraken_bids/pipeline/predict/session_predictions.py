@@ -19,9 +19,9 @@ from kraken_bids.bids.outputs import (
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.latent_tables import write_latent_table
 from kraken_bids.cohort.sidecars import (
-    are_whole,
     forget_digest,
     hold_session,
+    mark_whole,
     predicted_sidecar,
     size_of,
 )
@@ -136,19 +136,12 @@ def digest_predictions(plan: PredictionPlan, member: Member) -> str:
 
 def _is_done(plan: PredictionPlan, index: int, member: Member, wanted: str) -> bool:
     """Whether every file of a member's predictions is there, made from the same inputs."""
-    output = plan.settings.data.output_dir
-    latents = latents_path(output, member.subject, member.session)
-    if plan.settings.prediction.output_format == "h5":
-        files = [prediction_archive_path(output, member.subject, member.session)]
-    else:
-        files = [
-            relmat_path(output, member.entities, target, source=source.name)
-            for source in plan.written_sources
-            if source.n_inputs[index]
-            for target in plan.targets
-        ]
     # each by itself: where there are no locks, two runs may have written some each
-    return are_whole((latents, *files), wanted, plan.fingerprints)
+    known, found = plan.judged.pop(member.label, ("", ""))
+    mark = mark_whole(plan.list_files(index, member.entities), wanted, known=known)
+    if mark and mark == known:
+        plan.judged[member.label] = [mark, found]
+    return bool(mark)
 
 
 def _to_job(

@@ -1,5 +1,6 @@
 """The sidecar of every predicted connectome says how far to trust what it was made from."""
 
+import os
 from pathlib import Path
 
 import h5py
@@ -13,7 +14,7 @@ from kraken_bids.bids.outputs import (
     sidecar_path,
 )
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.io.texts import read_json
+from kraken_bids.io.texts import parse_json, read_json
 from kraken_bids.io.writing import write_json
 from kraken_bids.pipeline.group import run_group
 from kraken_bids.run_settings import RunSettings
@@ -93,6 +94,36 @@ def test_nothing_is_written_again_by_a_second_run(
     run(damaged, model_folder, output_format)
 
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_what_the_last_run_left_is_compared_byte_by_byte(
+    output_dir: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No sidecar of a prediction is parsed then; one that says another number is mended."""
+    run(output_dir, model_folder)
+    path = relmat_path(output_dir, {"sub": "03"}, CORR, source="fusionSC")
+    latents, other = (latents_path(output_dir, one, None) for one in ("04", "05"))
+    parsed: list[bytes] = []
+
+    def parse(content: bytes) -> object:
+        parsed.append(content)
+        return parse_json(content)
+
+    monkeypatch.setattr("kraken_bids.cohort.sidecars.parse_json", parse)
+    run(output_dir, model_folder)
+    assert not parsed
+
+    before = {file: file.read_bytes() for file in output_dir.glob("sub-*/**/*.*")}
+    times = sidecar_path(path).stat()
+    for sidecar in map(sidecar_path, (path, latents)):
+        sidecar.write_bytes(before[sidecar].replace(b'"check"', b'"chuck"'))
+        assert sidecar.read_bytes() != before[sidecar]
+    os.utime(sidecar_path(path), ns=(times.st_atime_ns, times.st_mtime_ns))
+    other.write_bytes(b"")
+    run(output_dir, model_folder)
+
+    assert parsed
+    assert {file: file.read_bytes() for file in before} == before
 
 
 def test_who_came_first_does_not_show(output_dir: Path, model_folder: Path) -> None:

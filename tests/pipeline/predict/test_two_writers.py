@@ -128,14 +128,14 @@ def test_a_session_whose_files_cannot_be_looked_at_stands_for_what_it_has(
     """Else the verdicts of the others would name predictions that were never written."""
     members = list(list_members(output_dir))
     predict(make_plan(output_dir, model, "none"), members)
-    look = session_predictions.are_whole
+    look = session_predictions.mark_whole
 
-    def fail_once(paths: tuple[Path, ...], *others: object) -> bool:
+    def fail_once(paths: list[Path], wanted: str, *, known: str) -> str:
         if "sub-01" in paths[0].name:
             raise OSError("stale file handle")
-        return look(paths, *others)
+        return look(paths, wanted, known=known)
 
-    monkeypatch.setattr(session_predictions, "are_whole", fail_once)
+    monkeypatch.setattr(session_predictions, "mark_whole", fail_once)
     plan = make_plan(output_dir, model, "auto")
     failed = [m for m, error in predict_members(plan, members, InlineExecutor()) if error]
     write_judgement(plan, members, Judgement(judge_inputs(encoded_of(plan, members))))
