@@ -293,7 +293,7 @@ def _kraken_path(
 def session_folder(output_dir: Path, entities: Mapping[str, str], *inside: str) -> Path:
     """Folder of a session (``sub``, and ``ses`` if any), or one inside of it."""
     session = [f"ses-{entities['ses']}"] if entities.get("ses") else []
-    return Path(output_dir, f"sub-{entities['sub']}", *session, *inside)
+    return output_dir / "/".join((f"sub-{entities['sub']}", *session, *inside))
 
 
 def _keep(entities: Mapping[str, str], kept: tuple[str, ...]) -> dict[str, str]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
+from typing import NamedTuple
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.exceptions import InputError
@@ -23,8 +24,7 @@ COLUMNS = ("path", "size", "sha256", "modified")
 CHANGED, MISSING, EXTRA, UNRECORDED = "changed", "missing", "extra", "not recorded"
 
 
-@dataclass(frozen=True)
-class Recorded:
+class Recorded(NamedTuple):
     """What a manifest says of a file."""
 
     size: int

@@ -42,7 +42,7 @@ def read_bytes(path: Path, *, at_most: int | None = None) -> bytes:
         If it is missing, unreadable, no file, or larger.
     """
     try:
-        return _read(Path(path), at_most)
+        return _read(path, at_most)
     except (OSError, ValueError) as error:
         raise InputError(_explain(Path(path), error)) from error
 

@@ -30,7 +30,7 @@ def digest_cohort(output_dir: Path) -> str:
     """Digest of the group's files that participants' pages show, and of the tables of regions."""
     group = group_path(output_dir, "")
     tables = sorted(output_dir.glob("atlas-*_dseg.tsv"))
-    return _digest_files([*list_shown(group).values(), *tables], root=output_dir)
+    return _digest_files([*(group / name for name in list_shown(group)), *tables], root=output_dir)
 
 
 def digest_subject(written: Written, cohort: str) -> str:
@@ -43,7 +43,8 @@ def digest_subject(written: Written, cohort: str) -> str:
     """
     output_dir, member = written.output_dir, written.member
     notices = output_dir / "logs" / f"{member.label}_inputs.json"
-    files = [*written.shown.values(), *find_registration_pictures(written), notices]
+    shown = (written.folder / name for name in written.shown)
+    files = [*shown, *find_registration_pictures(written), notices]
     own = _digest_files(files, root=output_dir)
     failed = read_failures(output_dir, member.subject)
     return hashlib.sha256(

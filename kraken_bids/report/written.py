@@ -1,6 +1,7 @@
 """What has been written for a session, read back for the reports."""
 
 import logging
+import re
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from kraken_bids.bids.custom_atlases import read_region_table
 from kraken_bids.bids.outputs import (
     OUTPUT,
+    PREDICTED,
     group_path,
     latents_path,
     prediction_archive_path,
@@ -47,6 +49,8 @@ logger = logging.getLogger(__name__)
 Columns = dict[str, NDArray[Any]]
 T = TypeVar("T")
 Means = tuple[Floats | None, Floats | None]
+PREDICTION = re.compile(rf"[^/]+/[^/]*{PREDICTED}_relmat\.json")
+"""Places of the sidecars of predictions in the folder of a session."""
 PARCELLATION_ORDER = ("fs86", "shen268", "coco439")
 
 
@@ -172,12 +176,12 @@ class Written(Known):
 
     def list_files(self, pattern: str = "*") -> list[Path]:
         """Files of the session by name, without what an earlier run has left."""
-        found = (path for name, path in self.shown.items() if fnmatchcase(name, pattern))
+        found = (self.folder / name for name in self.shown if fnmatchcase(name, pattern))
         return [path for path in found if not self.leftovers.holds(path)]
 
     @cached_property
-    def shown(self) -> dict[str, Path]:
-        """Files of the session, from :func:`list_shown`."""
+    def shown(self) -> list[str]:
+        """Files of the session, by their place in its folder."""
         return list_shown(self.folder)
 
     def read_measured(self, flavor: Flavor, n_regions: int) -> Floats | None:
@@ -207,8 +211,9 @@ class Written(Known):
         if self._has_archive:
             names = {name.partition("/")[2] for name in self._predicted if "/" in name}
         else:
-            files = self.folder.glob("*/*kraken_relmat.json") if self.sources else ()
-            names = {_name_flavor(path, self.member.label) for path in files}
+            found = self.shown if self.sources else ()
+            files = [name for name in found if PREDICTION.fullmatch(name)]
+            names = {_name_flavor(self.folder / name, self.member.label) for name in files}
         return sort_flavors(names)
 
     def read_prediction(self, flavor: Flavor, source: str, n_regions: int) -> Floats | None:

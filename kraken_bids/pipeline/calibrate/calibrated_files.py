@@ -179,16 +179,15 @@ def _read_known(
     there = find_calibrated(output, member.subject, member.session)
     if {*there} != {*files, *map(sidecar_path, files)}:
         return None
+    contents = []
     for path in files:
         try:
-            content = read_json(sidecar_path(path))
+            contents.append(read_json(sidecar_path(path)))
         except InputError:
             return None
-        if content.get("RunDigest") != wanted or not is_whole(path, content):
+        if contents[-1].get("RunDigest") != wanted or not is_whole(path, contents[-1]):
             return None
-    if not files:
-        return {}
-    by_pair = Facts(read_json(sidecar_path(files[0]))).part("Calibrated")
+    by_pair = Facts(contents[0] if contents else None).part("Calibrated")
     return {key: from_sidecar(CalibratedRecord, by_pair.part(_name(key))) for key in pairs}
 
 
