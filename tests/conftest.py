@@ -1,9 +1,13 @@
 """Data that many tests share: trees of names, a small cohort and model, brains."""
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
+
+if "PYTEST_XDIST_WORKER" in os.environ:  # read by numpy: two workers of two cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import pytest

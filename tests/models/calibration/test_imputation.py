@@ -48,13 +48,13 @@ def collect(imputer: Imputer, predicted: Floats, design: Floats, n_draws: int) -
 
 
 def test_draws_scatter_as_people_do_around_what_is_expected_of_them() -> None:
-    """Mean and covariance of many draws of one person are those of the population."""
+    """Mean and covariance of many draws of people alike are those of the population."""
     people = People(600)
     imputer = people.imputer()
     assert imputer.n_factors == 2
-    predicted, design = np.full((1, N_EDGES), 3.5), np.array([[1.0, 2.0]])
-    draws = collect(imputer, predicted, design, 600)[:, 0].astype(np.float64)
-    expected = people.mean + 0.5 * people.slope + 2 * people.effect
+    predicted, design = np.full((24, N_EDGES), 3.5), np.ones((24, 2))
+    draws = collect(imputer, predicted, design, 50).reshape(-1, N_EDGES).astype(np.float64)
+    expected = people.mean + 0.5 * people.slope + people.effect
     np.testing.assert_allclose(draws.mean(axis=0), expected, atol=0.25)
     covariance = people.factors.T @ people.factors + np.diag(people.noise**2)
     found = np.cov(draws, rowvar=False)

@@ -20,6 +20,7 @@ def test_numbers_hang_on_nobody_else_under_each_kernel(kernel: str, tmp_path: Pa
     if not any(library["internal_api"] == "openblas" for library in threadpool_info()):
         pytest.skip("numpy multiplies with another library than OpenBLAS here")
     command = [sys.executable, "-m", "pytest", "-q", "-n0", "-p", "no:cacheprovider"]
+    command += ["-k", "not torch and not cuda"]  # which multiply with libraries of their own
     done = subprocess.run(
         [*command, str(SAME_NUMBERS), f"--basetemp={tmp_path / 'inner'}"],
         env={**os.environ, "OPENBLAS_CORETYPE": kernel},
