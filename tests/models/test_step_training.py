@@ -15,6 +15,10 @@ from kraken_bids.models.step_training import (
 )
 
 Batch = tuple[Tensor, Tensor]
+ON_GPU = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device"),
+]
 
 
 def make_network() -> nn.Sequential:
@@ -29,7 +33,8 @@ def draw(rng: np.random.Generator, step: int) -> Batch:
 
 
 def loss(network: nn.Module, batch: Batch) -> Tensor:
-    error: Tensor = (network(batch[0]) - batch[1]).square().mean()
+    place = next(network.parameters()).device
+    error: Tensor = (network(batch[0].to(place)) - batch[1].to(place)).square().mean()
     return error
 
 
@@ -40,8 +45,9 @@ def check_same(left: StepState, right: StepState) -> None:
         assert values.tobytes() == right.arrays[name].tobytes(), name
 
 
-def test_an_interrupted_training_ends_with_the_same_bytes() -> None:
-    settings = StepSettings(n_steps=12, seed=5, device="cpu")
+@pytest.mark.parametrize("device", ["cpu", pytest.param("cuda", marks=ON_GPU)])
+def test_an_interrupted_training_ends_with_the_same_bytes(device: str) -> None:
+    settings = StepSettings(n_steps=12, seed=5, device=device)
     whole = train_steps(make_network(), draw, loss, settings)
     kept = train_steps(
         make_network(), draw, loss, settings, watch=lambda _, result: result.step == 5

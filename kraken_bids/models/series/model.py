@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.models.devices import full_precision
 from kraken_bids.models.series.architecture import SeriesArchitecture
 from kraken_bids.models.series.data_description import SeriesData
 from kraken_bids.models.series.network import SeriesNetwork
@@ -87,7 +88,7 @@ class SeriesModel:
         times = [repetition_times[k] for k in owners]
         found = []
         self.network.eval()
-        with torch.inference_mode():
+        with torch.inference_mode(), full_precision():
             for first in range(0, len(parts), BATCH):
                 batch = slice(first, first + BATCH)
                 sequences = join_sequences(parts[batch], times[batch])

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError, SettingsError
+from kraken_bids.models.devices import full_precision
 from kraken_bids.models.series.network import SeriesNetwork
 from kraken_bids.models.series.objectives import (
     Objective,
@@ -109,9 +110,9 @@ def fill_in(network: SeriesNetwork, tokens: Tokens) -> NDArray[np.float32]:
 
 @contextmanager
 def evaluating(network: SeriesNetwork) -> Iterator[None]:
-    """Compute without dropout and gradients, inside."""
+    """Compute without dropout and gradients, and in full precision, inside."""
     was_training = network.training
     network.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), full_precision():
         yield
     network.train(was_training)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from kraken_bids.models.devices import full_precision
 from kraken_bids.models.volumes.network import VolumeNetwork
 
 Floats = NDArray[np.float32]
@@ -45,7 +46,7 @@ def decode_volumes(
     def decode(first: int) -> NDArray[np.float64]:
         numbers = range(first, min(first + size, n_volumes))
         batch = torch.from_numpy(np.stack([read(k) for k in numbers]))
-        with torch.inference_mode():
+        with torch.inference_mode(), full_precision():
             logits = network(batch.to(device)).double()
             return np.asarray(logits.softmax(1).cpu().numpy())
 

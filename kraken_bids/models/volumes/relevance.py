@@ -5,6 +5,7 @@ from typing import Literal
 import torch
 
 from kraken_bids.exceptions import SettingsError
+from kraken_bids.models.devices import full_precision
 from kraken_bids.models.volumes.cube_relevance import explain_cube
 from kraken_bids.models.volumes.network import CubeNetwork, VolumeNetwork
 from kraken_bids.models.volumes.relevance_flow import RelevanceFlow
@@ -50,6 +51,7 @@ def explain_volume(
         If the rule is not one of this network.
     """
     check_rule(network, rule)
-    if isinstance(network, CubeNetwork):
-        return explain_cube(network, volume, state)
-    return explain_slices(network, volume, state, stabilize=STABILIZERS[rule])
+    with full_precision():
+        if isinstance(network, CubeNetwork):
+            return explain_cube(network, volume, state)
+        return explain_slices(network, volume, state, stabilize=STABILIZERS[rule])

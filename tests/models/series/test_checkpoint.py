@@ -52,6 +52,31 @@ def test_a_model_is_read_as_it_was_written(framework: str, n_classes: int, tmp_p
         np.testing.assert_allclose(found.probabilities(runs, [2.0, 0.72]).sum(1), 1, rtol=1e-5)
 
 
+def test_recurrent_layers_may_not_round_more_than_float32_does(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen, encode = [], SeriesNetwork.encode
+
+    def look(*values: object) -> torch.Tensor:
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return encode(*values)
+
+    monkeypatch.setattr(SeriesNetwork, "encode", look)
+    make_model("autoencoder").embed([series(7)], [2.0])
+    assert seen == [False]
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("framework", ["csm", "bert", "netbert", "autoencoder"])
+def test_a_gpu_gives_the_vectors_of_a_cpu(framework: str) -> None:
+    model = make_model(framework)
+    expected = model.embed([series(7), series(12, 1)], [2.0, 0.72])
+    model.network.to("cuda")
+    found = model.embed([series(7), series(12, 1)], [2.0, 0.72])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
 def test_a_long_series_is_the_mean_of_its_parts() -> None:
     model, whole = make_model(), series(40)
     parts = model.embed([whole[:20], whole[20:]], [2.0, 2.0])
