@@ -5,7 +5,8 @@ fusions, 15 targets), ``mat`` (the same of MATLAB files), ``start`` (until the f
 subject), ``cohort`` (adaptation, encoding and fusion of 1 000 and 4 000 subjects) and ``text``
 (matrices as TSV).
 Usage: ``python benchmarks/bench_predict.py [PART ...] [--folder DIR] [--repeats N]``, with
-``--reference CHECKOUT`` the reference release itself is measured too, in the same run.
+``--reference CHECKOUT`` the reference release itself is measured too, in the same run; with
+``--device cuda`` ``predict`` and ``cohort`` compute on a GPU.
 """
 
 import argparse
@@ -58,15 +59,17 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="for the data, 15 GB  [a temporary one]")
     parser.add_argument("--repeats", type=int, default=3, help="  [%(default)s]")
     parser.add_argument("--reference", type=Path, help="checkout of the reference release")
+    parser.add_argument("--device", default="cpu", help="of predict and cohort  [%(default)s]")
     words = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=words.folder) as name:
         folder = Path(name)
         for part in words.parts or PARTS:
             more = [words.reference] if part in {"predict", "mat"} else []
+            more += [words.device] if part in {"predict", "cohort"} else []
             globals()[f"bench_{part}"](folder, words.repeats, *more)
 
 
-def bench_predict(folder: Path, repeats: int, reference: Path | None) -> None:
+def bench_predict(folder: Path, repeats: int, reference: Path | None, device: str) -> None:
     files = write_models(folder)
     few, many = (write_inputs(folder, files[0], n) for n in (100, 400))
     peer = [
@@ -80,10 +83,10 @@ def bench_predict(folder: Path, repeats: int, reference: Path | None) -> None:
     for name, model in (("published files", files[1]), ("our folder", files[0])):
         for suffix in (".npz", ".h5"):
             runs[f"ours, {name}, {suffix}"] = predict_command(
-                model, [str(few)], folder / f"o{suffix}"
+                model, [str(few)], folder / f"o{suffix}", device
             )
     runs["ours, our folder, 400 subjects, .h5"] = predict_command(
-        files[0], [str(many)], folder / "m.h5"
+        files[0], [str(many)], folder / "m.h5", device
     )
     costs = measure_all(runs, repeats)
     reference_s = None
@@ -138,16 +141,16 @@ def bench_start(folder: Path, repeats: int) -> None:
     print(f"\n{verdict(is_met=costs['ours, our folder'].wall < MAX_START_S)} {MAX_START_S} s")
 
 
-def bench_cohort(folder: Path, repeats: int) -> None:
+def bench_cohort(folder: Path, repeats: int, device: str) -> None:
     model = write_models(folder)[0]
     costs, sizes = {}, {}
     for n_subjects in N_COHORT:
         paths = write_cohort(folder / f"cohort{n_subjects}", model, n_subjects)
         sizes[n_subjects] = sum(path.stat().st_size for path in paths) / 1e9
         inputs = [f"{path.stem}={path}" for path in paths]
-        command = [sys.executable, str(HERE / "predict_ours.py"), "encode", str(model), *inputs]
+        ours = [sys.executable, str(HERE / "predict_ours.py"), "encode", device, str(model)]
         read = "; ".join(f"dd if={path} of=/dev/null bs=4M status=none" for path in paths)
-        runs = {"ours": command, "reading the bytes": ["sh", "-c", read]}
+        runs = {"ours": [*ours, *inputs], "reading the bytes": ["sh", "-c", read]}
         costs[n_subjects] = measure_all(runs, repeats)
     print("\n| subjects | stored, GB | what | wall, s | CPU, s | peak memory, GB | GB/s |")
     print("|---:|---:|---|---:|---:|---:|---:|")
@@ -245,9 +248,11 @@ def list_sizes(model: Path) -> dict[str, int]:
     return {name: entry["n_edges"] for name, entry in transforms.items()}
 
 
-def predict_command(model: Path, inputs: Sequence[str], output: Path) -> list[str]:
+def predict_command(
+    model: Path, inputs: Sequence[str], output: Path, device: str = "cpu"
+) -> list[str]:
     given = [word for one in inputs for word in ("--input", one)]
-    words = ["--model", model, *given, "--device", "cpu", "--output", output]
+    words = ["--model", model, *given, "--device", device, "--output", output]
     return [TOOL, "predict", *map(str, words)]
 
 

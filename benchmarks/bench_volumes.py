@@ -4,6 +4,8 @@ Prints, for 2D and 3D: seconds a volume of a plain loop over volumes (explicit p
 time, float32) and of ours, in turns; relevance of a volume as a multiple of a forward and backward
 pass; peak memory of relevance of one volume, and of decoding runs of two lengths, which should be
 one. Usage: ``python benchmarks/bench_volumes.py [--volumes 12] [--turns 3] [--lengths 60 240]``.
+With ``--device cuda`` memory of relevance is what tensors took, and training on whole grids is
+timed.
 """
 
 import argparse
@@ -49,6 +51,8 @@ def main() -> None:
             f"{relevance['memory']:.2f} |",
             flush=True,
         )
+    if arguments.device != "cpu":
+        compare_training(arguments)
     print("\n| network | volumes of the run | peak memory, GB | seconds |")
     print("|---|---|---|---|")
     for length in arguments.lengths:
@@ -64,6 +68,8 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--volumes", type=int, default=12)
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--lengths", type=int, nargs="*", default=[60, 240])
+    parser.add_argument("--device", default="cpu", help="  [%(default)s]")
+    parser.add_argument("--batch-sizes", type=int, nargs="*", default=[32], help="of training")
     parser.add_argument("--task", nargs="*", help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -73,7 +79,8 @@ def call(task: list[str], arguments: argparse.Namespace) -> dict[str, float]:
     environment = {**os.environ, "PYTHONPATH": str(HERE.parents[1])}
     for name in ("OMP", "OPENBLAS", "MKL"):
         environment.pop(f"{name}_NUM_THREADS", None)
-    words = [f"--volumes={arguments.volumes}", f"--turns={arguments.turns}", "--task", *task]
+    names = ("volumes", "turns", "device")
+    words = [*(f"--{name}={getattr(arguments, name)}" for name in names), "--task", *task]
     done = subprocess.run(
         [sys.executable, str(HERE), *words],
         env=environment, stdout=subprocess.PIPE, text=True, check=True,
@@ -135,16 +142,17 @@ def compare_speed(kind: str, arguments: argparse.Namespace) -> dict[str, float]:
 
     n_cores = os.cpu_count() or 1
     torch.set_num_threads(n_cores)
-    network, volumes = make_network(kind), make_volumes(arguments.volumes)
+    network, volumes = make_network(kind).to(arguments.device), make_volumes(arguments.volumes)
 
     def plain() -> np.ndarray:
         with torch.inference_mode():
-            return np.concatenate(
-                [decode_plainly(network, kind, torch.from_numpy(one)).numpy() for one in volumes]
-            )
+            parts = (torch.from_numpy(one).to(arguments.device) for one in volumes)
+            return np.concatenate([decode_plainly(network, kind, one).cpu() for one in parts])
 
     def ours() -> np.ndarray:
-        rows = decode_volumes(network, volumes.__getitem__, len(volumes), n_threads=n_cores)
+        rows = decode_volumes(
+            network, volumes.__getitem__, len(volumes), n_threads=n_cores, device=arguments.device
+        )
         return np.array(list(rows))
 
     seconds: dict[str, list[float]] = {"plain": [], "ours": []}
@@ -163,16 +171,74 @@ def measure_relevance(kind: str, arguments: argparse.Namespace) -> dict[str, flo
 
     from kraken_bids.models.volumes.relevance import explain_volume
 
-    network, volume = make_network(kind), torch.from_numpy(make_volumes(1)[0])
-    relevance = [clock(lambda: explain_volume(network, volume, 3)) for _ in range(arguments.turns)]
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIGABYTE
+    network = make_network(kind).to(arguments.device)
+    volume = torch.from_numpy(make_volumes(1)[0]).to(arguments.device)
+    explain_volume(network, volume, 3)
+
+    def explain() -> None:
+        explain_volume(network, volume, 3).relevance.cpu()
+
+    relevance = [clock(explain) for _ in range(arguments.turns)]
+    memory = measure_memory(arguments.device)
     leaf = volume.clone().requires_grad_()
 
     def pass_both_ways() -> None:
         decode_plainly(network, kind, leaf)[0, 3].backward()
+        float(leaf.grad[0, 0, 0])
 
+    if arguments.device != "cpu":
+        if kind == "2d":
+            network.lstm.train()  # cuDNN goes backward in this mode alone; nothing is dropped
+        pass_both_ways()
     passes = [clock(pass_both_ways) for _ in range(arguments.turns)]
     return {"relevance": median(relevance), "passes": median(passes), "memory": memory}
+
+
+def measure_memory(device: str) -> float:
+    """Peak of the process, or of tensors on a GPU, in GB."""
+    if device == "cpu":
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIGABYTE
+    import torch
+
+    return torch.cuda.max_memory_allocated(device) / 1e9
+
+
+def compare_training(arguments: argparse.Namespace) -> None:
+    """Print steps per second on whole grids, and what they take."""
+    print("\n| network | volumes of a step | steps per second | memory of tensors, GB |")
+    print("|---|---|---|---|")
+    for kind in KINDS:
+        for size in arguments.batch_sizes:
+            found = call(["train", kind, str(size)], arguments)
+            print(
+                f"| {kind} | {size} | {found['steps']:.2f} | {found['memory']:.1f} |", flush=True
+            )
+
+
+def train_on_grids(kind: str, size: str, arguments: argparse.Namespace) -> dict[str, float]:
+    """Train for some steps; volumes are in memory already."""
+    import torch
+
+    from kraken_bids.models.step_training import StepSettings
+    from kraken_bids.models.volumes.training import train_decoder
+
+    network, volumes = make_network(kind), make_volumes(32)
+    seconds: list[float] = []
+
+    def watch(_training, _result) -> bool:
+        if arguments.device != "cpu":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter())
+        return False
+
+    train_decoder(
+        network, lambda rows: volumes[rows], np.arange(len(volumes)) % 16,
+        StepSettings(n_steps=4 + 8 * arguments.turns, device=arguments.device),
+        batch_size=int(size), watch=watch,
+    )  # fmt: skip
+    return {
+        "steps": 1 / median(np.diff(seconds[3:])), "memory": measure_memory(arguments.device)
+    }  # fmt: skip
 
 
 def clock(act) -> float:
@@ -192,11 +258,11 @@ def decode_run_of(kind: str, length: str, arguments: argparse.Namespace) -> dict
         start = Path(folder) / "sub-01_space-MNI152NLin6Asym_desc"
         request = DecodingRequest(
             Path(f"{start}-preproc_bold.nii.gz"), Path(f"{start}-brain_mask.nii.gz"),
-            Path(folder) / "out", n_threads=os.cpu_count() or 1,
+            Path(folder) / "out", n_threads=os.cpu_count() or 1, device=arguments.device,
         )  # fmt: skip
-        seconds = clock(lambda: decode_run(VolumeModel(make_network(kind)), request))
-    memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIGABYTE
-    return {"memory": memory, "seconds": seconds}
+        network = make_network(kind).to(arguments.device)
+        seconds = clock(lambda: decode_run(VolumeModel(network), request))
+    return {"memory": measure_memory("cpu"), "seconds": seconds}
 
 
 def write_run(folder: str, length: str, _: argparse.Namespace) -> dict[str, float]:
@@ -220,6 +286,7 @@ TASKS = {
     "speed": compare_speed,
     "relevance": measure_relevance,
     "run": decode_run_of,
+    "train": train_on_grids,
     "write": write_run,
 }
 

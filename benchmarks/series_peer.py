@@ -32,7 +32,7 @@ class PeerNetwork(nn.Module):
 
     def forward(self, values, attention, times, targets):
         """Volumes [n_sequences, length, n_regions] given again, one of each sequence hidden."""
-        rows = torch.arange(len(values))
+        rows = torch.arange(len(values), device=values.device)
         shown = values * attention[..., None]
         shown[rows, targets] = self.mask
         embedded = self.embed(shown) + self.times(times)
@@ -48,15 +48,21 @@ class PeerTraining:
     runs : list of array [n_volumes, n_regions]
     longest : int
         Sequences are padded to it; with ``is_cut`` to the last hidden volume of the batch alone.
+    is_mixed : bool
+        Compute in bfloat16, weights in float32.
     """
 
-    def __init__(self, runs, recipe, repetition_time: float, *, is_cut: bool) -> None:
+    def __init__(
+        self, runs, recipe, repetition_time: float, *, is_cut: bool, is_mixed: bool = False
+    ) -> None:
         torch.manual_seed(0)
         self.runs, self.recipe, self.is_cut = runs, recipe, is_cut
         self.network = PeerNetwork(
             runs[0].shape[1], recipe.embedding, recipe.n_layers, recipe.dropout
         )
         steps = recipe.steps
+        self.device, self.is_mixed = torch.device(steps.device), is_mixed
+        self.network.to(self.device)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=steps.learning_rate, weight_decay=steps.weight_decay
         )
@@ -81,14 +87,17 @@ class PeerTraining:
         end = targets.max() + 1 if self.is_cut else shape[1]
         times = np.broadcast_to(times, shape)[:, :end].copy()
         batch = (values[:, :end], attention[:, :end], times, targets)
-        return [torch.from_numpy(np.ascontiguousarray(one)) for one in batch]
+        tensors = [torch.from_numpy(np.ascontiguousarray(one)) for one in batch]
+        return [one.to(self.device) for one in tensors]
 
     def run_step(self) -> float:
         """Draw, forward, backward, clip, step."""
         values, attention, times, targets = self.draw()
-        truth = values[torch.arange(len(values)), targets].clone()
+        truth = values[torch.arange(len(values), device=self.device), targets].clone()
         self.network.train()
-        loss = l1_loss(self.network(values, attention, times, targets), truth)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.is_mixed):
+            found = self.network(values, attention, times, targets)
+        loss = l1_loss(found.float(), truth)
         self.optimizer.zero_grad()
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)

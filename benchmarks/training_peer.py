@@ -36,7 +36,7 @@ def correlate(x: Tensor, y: Tensor) -> Tensor:
 
 def compute_loss(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
     """Give the published loss of a batch."""
-    eye = torch.eye(len(x))
+    eye = torch.eye(len(x), device=x.device)
     d, e = torch.cdist(x, y), torch.cdist(z, z)
     far = d + eye * d.max()
     others = 1 - eye
@@ -53,7 +53,7 @@ def compute_loss(x: Tensor, y: Tensor, z: Tensor) -> Tensor:
 class PlainLoop:
     """Epochs as the published recipe has them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the recipe, and where
         self,
         inputs: list[np.ndarray],
         *,
@@ -62,10 +62,12 @@ class PlainLoop:
         batch_size: int,
         learning_rate: float = 1e-4,
         seed: int = 0,
+        device: str = "cpu",
     ) -> None:
         torch.manual_seed(seed)
-        self.inputs = [torch.from_numpy(rows) for rows in inputs]
-        self.network = PlainNetwork([rows.shape[1] for rows in inputs], n_latent, dropout)
+        self.inputs = [torch.from_numpy(rows).to(device) for rows in inputs]
+        sizes = [rows.shape[1] for rows in inputs]
+        self.network = PlainNetwork(sizes, n_latent, dropout).to(device)
         self.optimizer = torch.optim.AdamW(
             self.network.parameters(), lr=learning_rate, weight_decay=0.01
         )
@@ -89,6 +91,8 @@ class PlainLoop:
         latents = [self.network.encode(self.inputs[k], k) for k in flavors]
         pairs = [(i, j) for i, j in product(flavors, flavors) if i > j]
         self._step(1e4 * sum(2 * functional.mse_loss(latents[i], fixed[j]) for i, j in pairs))
+        if latents[0].is_cuda:
+            torch.cuda.synchronize()
 
     def _step(self, loss: Tensor) -> None:
         self.optimizer.zero_grad(set_to_none=True)
