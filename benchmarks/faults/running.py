@@ -68,6 +68,13 @@ class Ended:
         shown = any(words in self.text for words in TRACEBACKS)
         return int(shown or (self.code < 0 and not self.is_hit))
 
+    @property
+    def traceback(self) -> str:
+        """The lines around the first traceback; the last ones where there is none."""
+        starts = [self.text.find(words) for words in TRACEBACKS]
+        start = min((place for place in starts if place >= 0), default=len(self.text))
+        return self.text[max(0, start - 1000) : start + 1500]
+
 
 def run(
     words: Sequence[str],

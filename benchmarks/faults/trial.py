@@ -51,7 +51,7 @@ class Trial:
         )
         self.found["processes left"] += ended.left
         if ended.n_tracebacks:
-            self.found["tracebacks"].append(f"{ended.code}: {ended.text[-1500:]}")
+            self.found["tracebacks"].append(f"{ended.code}: {ended.traceback}")
         return ended
 
     def run_whole(self, words: Sequence[str]) -> None:

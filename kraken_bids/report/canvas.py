@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.report.theme import CSS_DPI, Bytes, save_png
+from kraken_bids.resources import is_memory_limited
 
 if TYPE_CHECKING:
     from PIL import Image, ImageFont
@@ -199,4 +200,10 @@ def _load_font(size: float, name: str) -> "ImageFont.FreeTypeFont":
     from matplotlib import get_data_path
     from PIL import ImageFont
 
-    return ImageFont.truetype(f"{get_data_path()}/fonts/ttf/{name}.ttf", size)
+    path = f"{get_data_path()}/fonts/ttf/{name}.ttf"
+    try:
+        return ImageFont.truetype(path, size)
+    except OSError as error:  # FreeType without memory for its drivers knows no file's format
+        if is_memory_limited():
+            raise MemoryError(f"{path}: {error}") from error
+        raise

@@ -1,8 +1,10 @@
 import io
 
 import numpy as np
+import pytest
 from matplotlib.image import imread
 
+from kraken_bids.report import canvas as canvases
 from kraken_bids.report.canvas import Canvas, draw_letters
 from kraken_bids.report.theme import read_png_size
 
@@ -79,3 +81,19 @@ def test_a_line_joins_its_points_without_gaps():
     assert abs(rows[-1] - 33) <= 1
     assert columns[0] == 5
     assert abs(columns[-1] - 12) <= 1
+
+
+@pytest.mark.parametrize(("is_limited", "expected"), [(True, MemoryError), (False, OSError)])
+def test_a_font_that_finds_no_memory_is_said_to(
+    is_limited: bool, expected: type[Exception], monkeypatch: pytest.MonkeyPatch
+):
+    """FreeType calls the format of a font unknown when it has no room for what reads it."""
+    canvases._load_font.cache_clear()
+
+    def refuse(*_: object) -> None:
+        raise OSError("unknown file format")
+
+    monkeypatch.setattr("PIL.ImageFont.truetype", refuse)
+    monkeypatch.setattr(canvases, "is_memory_limited", lambda: is_limited)
+    with pytest.raises(expected, match="unknown file format"):
+        draw_letters("a", 10)
