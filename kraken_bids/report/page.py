@@ -44,7 +44,6 @@ def build_subject_page(
     """Gather the page of one session, of a dataset by name, from what has been written for it."""
     member, model = written.member, written.once(describe_model)
     title = f"sub-{member.subject}" + (f" / ses-{member.session}" if member.session else "")
-    group_report = group_report_path(written.output_dir)
     is_measured = bool(member.connectomes)
     sections = OF_SUBJECT if is_measured else OF_DECODING_ALONE
     return Page(
@@ -56,9 +55,15 @@ def build_subject_page(
         under=tuple(filter(None, (dataset, f"Predicted with {model.name}" if model else ""))),
         tiles=list_tiles(written),
         notices=list_notices(written),
-        group_href=group_report.name if group_report.exists() else "",
+        group_href=find_group_page(written.output_dir),
         neighbours=neighbours,
     )
+
+
+def find_group_page(output_dir: Path) -> str:
+    """Find the page of the group: its name; '' where it has not been drawn."""
+    path = group_report_path(output_dir)
+    return path.name if path.exists() else ""
 
 
 def build_group_page(group: WrittenGroup, *, dataset: str = "") -> Page:
@@ -138,7 +143,8 @@ def draw_subject(task: PageTask) -> bool:
         False where the page is up to date already and stays.
     """
     written = Written(task.output_dir, task.member)
-    shared = f"{task.cohort} {task.dataset} {task.neighbours}"
+    group_page = find_group_page(task.output_dir)
+    shared = f"{task.cohort} {task.dataset} {task.neighbours} {group_page}"
     digest = digest_subject(written, shared)
     figures = task.output_dir / f"sub-{task.member.subject}" / "figures" / f"{task.member.label}_"
     if not task.always and is_current(task.path, digest, figures):

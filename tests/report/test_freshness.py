@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kraken_bids.bids.outputs import group_path
+from kraken_bids.bids.outputs import group_path, group_report_path
 from kraken_bids.cohort.from_dataset import list_members
 from kraken_bids.io.writing import write_text
 from kraken_bids.report.contents import OF_GROUP
@@ -44,6 +44,8 @@ def test_a_page_stays_until_what_it_shows_changes(output_dir: Path) -> None:
     other = next((output_dir / "sub-02").glob("func/*_relmat.dense.tsv"))
     other.unlink()
     assert not draw_subject(make_task(output_dir))
+    write_text(group_report_path(output_dir), "<title>Group</title>")  # linked from now on
+    assert draw_subject(make_task(output_dir))
     connectome.unlink()
     assert draw_subject(make_task(output_dir))
 
