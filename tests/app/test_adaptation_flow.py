@@ -5,6 +5,10 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 LATENTS = "desc-kraken_latents"
 PREDICTED = "meas-SCifod2actVN_desc-fusionFCkraken_relmat"
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 FC, IFOD2, SDSTREAM = (
     "atlas-fs86_meas-FCcorrHPF",
     "atlas-fs86_meas-SCifod2actVN",

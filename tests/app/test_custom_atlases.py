@@ -14,6 +14,8 @@ from kraken_bids.models.krakencoder.recipe import TrainingSettings
 from kraken_bids.pipeline.model_training import train_files
 from kraken_bids.pipeline.train.training_options import TrainingOptions
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 FUNCTION = ("FCcorrHPF", "FCcorrHPFGSR", "FCpcorrHPF")
 LABELS = (3, 7, 40, 1000)
 """Gaps in the numbers."""

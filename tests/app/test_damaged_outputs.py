@@ -174,7 +174,8 @@ def test_a_place_that_cannot_be_written_fails_its_participant(
         path.unlink()
         path.mkdir()
         (path / "mine.txt").write_text("somebody's")
-    for outcome in (app.participant(*FEW), app.group(), app.participant("--force", *FEW)):
+    force = ("--force", "--participant-label", "01", "02", *FEW)
+    for outcome in (app.participant(*FEW), app.group(), app.participant(*force)):
         check_others(app, outcome)
         if place != "figures":
             assert set(app.failures()) == {"sub-01"}

@@ -16,6 +16,8 @@ from kraken_bids.demo.formats import write_composite_transform
 from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.io.writing import write_table
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 FC = "FCcorr_fs86_hpf"
 NLIN6, NLIN2009C = "MNI152NLin6Asym", "MNI152NLin2009cAsym"
 ATLASES = ("--atlases", "fs86", "shen268")
@@ -292,8 +294,13 @@ def keep_only(paths: Iterable[Path], word: str) -> None:
             path.unlink()
 
 
-@pytest.mark.parametrize("resolution", ["_res-2", "_res-1", "_res-02", "_res-native", ""])
-@pytest.mark.parametrize("space", [NLIN6, NLIN2009C])
+@pytest.mark.parametrize(
+    ("space", "resolution"),
+    [
+        *((NLIN6, resolution) for resolution in ("_res-1", "_res-native", "")),
+        *((NLIN2009C, resolution) for resolution in ("_res-2", "_res-02", "")),
+    ],
+)
 def test_templates_at_any_resolution(layouts: Layouts, space: str, resolution: str) -> None:
     """Atlases are measured in either template, whatever res- says; the other one by permission."""
     layouts.rename_template(space + resolution)

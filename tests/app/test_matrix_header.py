@@ -4,9 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 
 import kraken_bids
 from kraken_bids.io.tables import read_header, read_relmat
+
+pytestmark = pytest.mark.usefixtures("without_pictures")
 
 
 def list_matrices(app: Any) -> dict[str, Path]:

@@ -7,12 +7,21 @@ import pytest
 
 from kraken_bids.io.texts import read_json
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 FLAVORS = ("FCcorr_fs86_hpf",)
 MEASURED = "meas-FCcorrHPF_relmat"
 
 
-@pytest.mark.parametrize("inside", ["kraken", "out/kraken", "derivatives/kraken"])
-@pytest.mark.parametrize("layout", ["raw", "derivatives"])
+@pytest.mark.parametrize(
+    ("layout", "inside"),
+    [
+        ("raw", "kraken"),
+        ("raw", "derivatives/kraken"),
+        ("derivatives", "kraken"),
+        ("derivatives", "out/kraken"),
+    ],
+)
 def test_output_inside_the_dataset(app: Any, layout: str, inside: str) -> None:
     """Both levels, twice, forced too: as outside, from the dataset's files alone."""
     app.copy_bids("03")

@@ -8,6 +8,8 @@ import pytest
 
 from kraken_bids.io.tables import read_relmat
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 FC, IFOD2, SDSTREAM = (
     "atlas-fs86_meas-FCcorrHPF",
     "atlas-fs86_meas-SCifod2actVN",

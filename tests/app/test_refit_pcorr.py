@@ -3,6 +3,10 @@
 import shutil
 from typing import Any
 
+import pytest
+
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 FLAVORS = ("FCcorr_fs86_hpf", "FCpcorr_fs86_hpf")
 PARTIAL = "meas-FCpcorrHPF_relmat"
 

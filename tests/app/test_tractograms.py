@@ -16,6 +16,8 @@ from kraken_bids.io.tables import read_relmat
 from kraken_bids.io.tractograms import open_tractogram, read_weights
 from kraken_bids.parcellations import load_parcellation
 
+pytestmark = pytest.mark.usefixtures("without_pictures")
+
 FLAVORS = tuple(
     f"{measure}_fs86_{processing}"
     for measure in ("SCifod2act", "SCsdstream")

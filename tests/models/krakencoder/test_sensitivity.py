@@ -60,21 +60,22 @@ def value_of(path: ScorePath, inputs: Inputs) -> float:
     return replace(path, inputs=inputs).explain().value
 
 
-def check_by_differences(path: ScorePath, *, step: float = 1e-4) -> None:
-    """Compare every derivative with the central difference of fourth order."""
+def check_by_differences(path: ScorePath, *, step: float = 1e-4, each: int = 1) -> None:
+    """Compare every derivative, or each ``each``-th, with the central difference of fourth order."""
     found = path.explain()
     assert not found.kinks
     for flavor, gradient in found.gradients.items():
-        expected = np.empty_like(gradient)
-        for edge in range(len(gradient)):
+        edges = range(0, len(gradient), each)
+        expected = np.empty(len(edges))
+        for k, edge in enumerate(edges):
             ends = []
             for h in (-2 * step, -step, step, 2 * step):
                 moved = np.array(path.inputs[flavor], np.float64)
                 moved[edge] += h
                 ends.append(value_of(path, {**path.inputs, flavor: moved}))
-            expected[edge] = (ends[0] - 8 * ends[1] + 8 * ends[2] - ends[3]) / (12 * step)
+            expected[k] = (ends[0] - 8 * ends[1] + 8 * ends[2] - ends[3]) / (12 * step)
         assert np.abs(expected).max() > 0
-        error = np.abs(gradient - expected).max() / np.abs(expected).max()
+        error = np.abs(gradient[::each] - expected).max() / np.abs(expected).max()
         assert error < 1e-6, (flavor, error)
 
 
@@ -89,11 +90,15 @@ def test_derivatives_are_central_differences(
     kind: str,
     fusion: tuple[Flavor, ...],
 ) -> None:
-    """Of every kind of network, adapted, for one input and for several; per edge as given."""
+    """Of every kind of network, adapted, for one input and for several; per edge as given.
+
+    Of several inputs, which take longer, each fifth edge is compared.
+    """
     model = make_model(**KINDS[kind])
     inputs = {flavor: person[flavor] for flavor in fusion}
     score = Score(FC, rng.normal(size=28))
-    check_by_differences(ScorePath(model, score, inputs, adapt(model)))
+    path = ScorePath(model, score, inputs, adapt(model))
+    check_by_differences(path, each=1 if len(fusion) == 1 else 5)
 
 
 @pytest.mark.parametrize("kind", sorted(REQUIRED_ARRAYS))

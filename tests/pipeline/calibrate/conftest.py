@@ -86,13 +86,6 @@ def settings_of(predicting_model: Path) -> Callable[..., Settings]:
     return make
 
 
-@pytest.fixture
-def no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Draw no pages, which take most of the time."""
-    monkeypatch.setattr(levels, "draw_subjects", lambda *_: [])
-    monkeypatch.setattr(levels, "draw_cohort", lambda *_: None)
-
-
 @pytest.fixture(scope="session")
 def calibrated_once(tmp_path_factory: pytest.TempPathFactory, predicting_model: Path) -> Path:
     """Run the group level on the cohort, of whom the last two lack function."""

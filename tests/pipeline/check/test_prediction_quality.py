@@ -154,7 +154,9 @@ def run(output_dir: Path, model: Path) -> None:
     assert run_group(Settings(data, prediction=prediction, run=RunSettings(n_procs=1))) == 0
 
 
-def test_table_and_sidecars_say_the_same(output_dir: Path, model_folder: Path) -> None:
+def test_table_and_sidecars_say_the_same(
+    output_dir: Path, model_folder: Path, no_pages: None
+) -> None:
     """Every prediction that was written has one verdict, in three places."""
     run(output_dir, model_folder)
 
@@ -176,7 +178,9 @@ def test_table_and_sidecars_say_the_same(output_dir: Path, model_folder: Path) -
 @pytest.mark.skipif(
     not CONFORMANCE.is_dir(), reason="the conformance data (../shared/conformance) are not here"
 )
-def test_an_overfitted_model_is_about_the_people_that_it_has_learnt(tmp_path: Path) -> None:
+def test_an_overfitted_model_is_about_the_people_that_it_has_learnt(
+    tmp_path: Path, no_pages: None
+) -> None:
     """Of the reference's 20 people, 12 were learnt; what is made from structure is about those."""
     with np.load(CONFORMANCE / "connectomes_cohort20.npz") as file:
         for name in set(file) - {"subjects"}:

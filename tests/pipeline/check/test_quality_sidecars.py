@@ -50,7 +50,7 @@ def read_trust(output_dir: Path, source: str, target: str) -> tuple[dict, dict]:
 
 
 def test_a_prediction_bears_the_worst_verdict_of_its_inputs(
-    damaged: Path, model_folder: Path
+    damaged: Path, model_folder: Path, no_pages: None
 ) -> None:
     """From function the damaged file is named, from structure it is not."""
     run(damaged, model_folder)
@@ -67,7 +67,7 @@ def test_a_prediction_bears_the_worst_verdict_of_its_inputs(
 
 
 def test_a_prediction_from_the_other_modality_is_compared_with_the_measured(
-    damaged: Path, model_folder: Path
+    damaged: Path, model_folder: Path, no_pages: None
 ) -> None:
     """Correlation, raw and without the mean, and rank; none where it was an input."""
     run(damaged, model_folder)
@@ -126,7 +126,9 @@ def test_what_the_last_run_left_is_compared_byte_by_byte(
     assert {file: file.read_bytes() for file in before} == before
 
 
-def test_who_came_first_does_not_show(output_dir: Path, model_folder: Path) -> None:
+def test_who_came_first_does_not_show(
+    output_dir: Path, model_folder: Path, no_pages: None
+) -> None:
     """What a participant run beside the group left gives the same bytes in the end."""
     run(output_dir, model_folder)
     sidecar = sidecar_path(latents_path(output_dir, "03", None))
@@ -142,7 +144,7 @@ def test_who_came_first_does_not_show(output_dir: Path, model_folder: Path) -> N
 
 
 def test_an_archive_has_a_summary_for_each_of_its_matrices(
-    damaged: Path, model_folder: Path
+    damaged: Path, model_folder: Path, no_pages: None
 ) -> None:
     """With --output-format h5, by SOURCE/FLAVOR as in the archive."""
     run(damaged, model_folder, "h5")

@@ -28,18 +28,23 @@ def write_run(folder: Path, values, mask, affine=AFFINE, *, stem: str = STEM):
     return bold, brain
 
 
-@pytest.fixture
-def run(tmp_path: Path):
-    """Write noise with a trend, and one voxel that never varies."""
+def write_noise(folder: Path):
+    """Write noise with a trend, and one voxel that never varies; returns both paths."""
     rng = np.random.default_rng(0)
     values = rng.normal(1000, 30, (*SHAPE, N_VOLUMES)) + np.linspace(0, 40, N_VOLUMES)
     mask = np.zeros(SHAPE, np.uint8)
     mask[2:-2, 2:-2, 2:-2] = 1
     values[4, 4, 4] = 7.0
-    return write_run(tmp_path / "func", values, mask)
+    return write_run(folder, values, mask)
 
 
-@pytest.fixture(params=["2d", "3d"])
+@pytest.fixture
+def run(tmp_path: Path):
+    """Write a run of noise."""
+    return write_noise(tmp_path / "func")
+
+
+@pytest.fixture(params=["2d", "3d"], scope="module")
 def model(request) -> VolumeModel:
     """Make an untrained decoder of the small grid, of either kind."""
     torch.manual_seed(0)

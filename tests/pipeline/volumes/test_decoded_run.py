@@ -18,22 +18,24 @@ from kraken_bids.pipeline.volumes.cleaned_volumes import (
     AFFINE,
     open_cleaned_volumes,
 )
-from tests.pipeline.volumes.conftest import N_VOLUMES, SHAPE, TR, write_run
+from tests.pipeline.volumes.conftest import N_VOLUMES, SHAPE, TR, write_noise, write_run
 
 START = "sub-01_task-motor_space-MNI152NLin6Asym_res-2"
 NAMES = ("left", "right", "left2")
 """Of the states; two tasks may have one of the same name."""
 
 
-@pytest.fixture
-def decoded(run, model, tmp_path):
-    """Decode by the command, and give the volumes that the network saw."""
+@pytest.fixture(scope="module")
+def decoded(model, tmp_path_factory):
+    """Decode by the command, and give the volumes that the network saw; read only."""
+    folder = tmp_path_factory.mktemp("decoded")
+    run = write_noise(folder / "func")
     labels = np.zeros(SHAPE, np.uint8)
     labels[3:6, 3:-3, 3:-3], labels[6:9, 3:-3, 3:-3] = 1, 2
-    image = tmp_path / "space-MNI152NLin6Asym_dseg.nii.gz"
+    image = folder / "space-MNI152NLin6Asym_dseg.nii.gz"
     nibabel.save(nibabel.Nifti1Image(labels, AFFINE), image)
-    out = tmp_path / "out"
-    decoder = write_volume_model(model, tmp_path / "decoder")
+    out = folder / "out"
+    decoder = write_volume_model(model, folder / "decoder")
     outcome = CliRunner().invoke(
         main,
         ["decode-volumes", str(run[0]), "--mask", str(run[1]), "--decoder", str(decoder),
@@ -41,7 +43,7 @@ def decoded(run, model, tmp_path):
     )  # fmt: skip
     assert outcome.exit_code == 0, outcome.output
     with open_cleaned_volumes(
-        *run, space="MNI152NLin6Asym", cleaning=VolumeCleaning(), folder=tmp_path, shape=SHAPE
+        *run, space="MNI152NLin6Asym", cleaning=VolumeCleaning(), folder=folder, shape=SHAPE
     ) as volumes:
         return out, torch.from_numpy(volumes.read(0, N_VOLUMES)), labels
 
