@@ -31,11 +31,11 @@ def read_tracks(path: Path) -> list[np.ndarray]:
 
 
 def write_tck(path: Path, tracks: list[np.ndarray], _weights: np.ndarray) -> None:
-    with gzip.open(path.with_name(path.name + ".tck.gz"), "wb") as file:
+    rows = [row for track in tracks for row in (track, np.full((1, 3), np.nan))]
+    content = np.concatenate([*rows, np.full((1, 3), np.inf)]).astype(">f8").tobytes()
+    with gzip.open(path.with_name(path.name + ".tck.gz"), "wb", compresslevel=1) as file:
         file.write(b"mrtrix tracks\ndatatype: Float64BE\nfile: . 100\nEND\n".ljust(100, b"\0"))
-        for track in tracks:
-            file.write(np.vstack([track, np.full(3, np.nan)]).astype(">f8").tobytes())
-        file.write(np.full(3, np.inf).astype(">f8").tobytes())
+        file.write(content)
 
 
 def write_trk(path: Path, tracks: list[np.ndarray], _weights: np.ndarray) -> None:

@@ -20,6 +20,8 @@ from kraken_bids.pipeline.group import run_group
 from kraken_bids.run_settings import RunSettings
 from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 
+pytestmark = pytest.mark.usefixtures("no_pages")
+
 CORR, IFOD2 = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("SCifod2act_fs86_volnorm")
 
 
@@ -50,7 +52,7 @@ def read_trust(output_dir: Path, source: str, target: str) -> tuple[dict, dict]:
 
 
 def test_a_prediction_bears_the_worst_verdict_of_its_inputs(
-    damaged: Path, model_folder: Path, no_pages: None
+    damaged: Path, model_folder: Path
 ) -> None:
     """From function the damaged file is named, from structure it is not."""
     run(damaged, model_folder)
@@ -67,7 +69,7 @@ def test_a_prediction_bears_the_worst_verdict_of_its_inputs(
 
 
 def test_a_prediction_from_the_other_modality_is_compared_with_the_measured(
-    damaged: Path, model_folder: Path, no_pages: None
+    damaged: Path, model_folder: Path
 ) -> None:
     """Correlation, raw and without the mean, and rank; none where it was an input."""
     run(damaged, model_folder)
@@ -126,9 +128,7 @@ def test_what_the_last_run_left_is_compared_byte_by_byte(
     assert {file: file.read_bytes() for file in before} == before
 
 
-def test_who_came_first_does_not_show(
-    output_dir: Path, model_folder: Path, no_pages: None
-) -> None:
+def test_who_came_first_does_not_show(output_dir: Path, model_folder: Path) -> None:
     """What a participant run beside the group left gives the same bytes in the end."""
     run(output_dir, model_folder)
     sidecar = sidecar_path(latents_path(output_dir, "03", None))
@@ -144,7 +144,7 @@ def test_who_came_first_does_not_show(
 
 
 def test_an_archive_has_a_summary_for_each_of_its_matrices(
-    damaged: Path, model_folder: Path, no_pages: None
+    damaged: Path, model_folder: Path
 ) -> None:
     """With --output-format h5, by SOURCE/FLAVOR as in the archive."""
     run(damaged, model_folder, "h5")

@@ -102,7 +102,7 @@ def few_steps(people: list[Path], **changes) -> VolumeTrainingOptions:
     return replace(own, steps=replace(own.steps, n_steps=3))
 
 
-@pytest.mark.parametrize("kind", ["2d", "3d"])
+@pytest.mark.parametrize("kind", ["2d", pytest.param("3d", marks=pytest.mark.slow)])
 def test_a_planted_blob_is_decoded_in_people_held_out_and_found_again(
     kind: str, people: list[Path], tmp_path: Path
 ) -> None:
