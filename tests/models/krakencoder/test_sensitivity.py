@@ -61,7 +61,7 @@ def value_of(path: ScorePath, inputs: Inputs) -> float:
 
 
 def check_by_differences(path: ScorePath, *, step: float = 1e-4, each: int = 1) -> None:
-    """Compare every derivative, or each ``each``-th, with the central difference of fourth order."""
+    """Compare derivatives, all or each so many, with the central difference of fourth order."""
     found = path.explain()
     assert not found.kinks
     for flavor, gradient in found.gradients.items():
