@@ -167,7 +167,7 @@ def find_calibrated(output_dir: Path, subject: str, session: str | None) -> list
     return [
         Path(entry.path)
         for place in (folder, folder / "func", folder / "dwi")
-        for entry in _list_entries(place)
+        for entry in list_entries(place)
         if CALIBRATED in entry.name
         and parse_name(entry.name).get("desc", "").endswith(CALIBRATED)
         and entry.is_file()
@@ -232,12 +232,12 @@ def find_sessions(output_dir: Path) -> list[tuple[str, str | None]]:
 
 
 def _list_relmats(folder: Path) -> Iterator[RelmatFile]:
-    inside = _list_entries(folder)
+    inside = list_entries(folder)
     named = [Path(entry.path) for entry in inside if entry.name.startswith("ses-")]
     sessions = [path for path in named if is_folder(path)]
     for level in (folder, *sessions) if inside else ():
         for datatype in ("func", "dwi"):
-            for entry in _list_entries(level / datatype):
+            for entry in list_entries(level / datatype):
                 if not MEASURED.fullmatch(entry.name):
                     continue
                 path = Path(entry.path)
@@ -263,7 +263,7 @@ def _list_relmats(folder: Path) -> Iterator[RelmatFile]:
                 yield RelmatFile(own["sub"], own.get("ses"), flavor, path, entities)
 
 
-def _list_entries(folder: Path) -> list[DirEntry[str]]:
+def list_entries(folder: Path) -> list[DirEntry[str]]:
     """List what is in a folder, by name; nothing where there is none that may be read."""
     try:
         return list_folder(folder)

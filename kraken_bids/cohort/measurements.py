@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from kraken_bids.bids.outputs import sidecar_path
@@ -152,8 +152,8 @@ def read_measurement(connectome: Path) -> Measurement:
     """Read the sidecar of a measured connectome; a damaged one is passed over with a warning."""
     sidecar = read_facts(sidecar_path(connectome))
     tracks = sidecar.part("Streamlines")
-    return replace(
-        from_sidecar(Measurement, sidecar),
+    return from_sidecar(
+        *(Measurement, sidecar),
         settings={
             name: sys.intern(json.dumps(sidecar.plain[name]))
             for name in SETTINGS

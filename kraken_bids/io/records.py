@@ -156,10 +156,13 @@ def to_sidecar(*records: "DataclassInstance") -> dict[str, Any]:
     return content
 
 
-def from_sidecar(kind: type[Record], content: Facts) -> Record:
-    """Read a record back from a sidecar; what is of another kind counts as not known."""
+def from_sidecar(kind: type[Record], content: Facts, **further: object) -> Record:
+    """Read a record back from a sidecar; what is of another kind counts as not known.
+
+    ``further`` are its other fields.
+    """
     read = {float: content.number, int: content.count, str: content.text}
-    return kind(**{name: read[type_](key) for name, key, type_ in _list_keys(kind)})
+    return kind(**{name: read[type_](key) for name, key, type_ in _list_keys(kind)}, **further)
 
 
 def from_columns(kind: type[Record], columns: Mapping[str, Any]) -> list[Record]:
@@ -171,6 +174,7 @@ def from_columns(kind: type[Record], columns: Mapping[str, Any]) -> list[Record]
         If a cell is no number where a field is one, such as an infinite count.
     """
     kinds = {name: type_ for name, _, type_ in _list_keys(kind)}
+    plain = [np.asarray(columns[name]).tolist() for name in kinds]
     unknown: dict[str, str | None] = dict.fromkeys(_list_optional(kind))
     unknown |= {name: "" for name, type_ in kinds.items() if type_ is str and name not in unknown}
     return [
@@ -180,7 +184,7 @@ def from_columns(kind: type[Record], columns: Mapping[str, Any]) -> list[Record]
             else _read_cell(name, kinds[name], value)
             for name, value in zip(kinds, row, strict=True)
         })
-        for row in zip(*(np.asarray(columns[name]) for name in kinds), strict=True)
+        for row in zip(*plain, strict=True)
     ]  # fmt: skip
 
 

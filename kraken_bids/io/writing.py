@@ -13,6 +13,10 @@ from kraken_bids.io.files import atomic_path
 from kraken_bids.io.matrix_text import format_matrix
 from kraken_bids.io.tables import format_header
 
+# made once: a union is made anew wherever it stands, for each of a million values
+ARRAYS, FLOATS = (np.ndarray, np.generic), (float, np.floating)
+LISTS = (list, tuple, set, frozenset)
+
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file.
@@ -75,9 +79,9 @@ def to_plain(value: Any) -> Any:
     """Give what JSON holds: lists for arrays, text for paths, None for NaN."""
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, np.ndarray | np.generic):
+    if isinstance(value, ARRAYS):
         return to_plain(value.tolist())
-    if isinstance(value, list | tuple | set | frozenset):
+    if isinstance(value, LISTS):
         return [to_plain(item) for item in value]
     if isinstance(value, float) and not np.isfinite(value):
         return None
@@ -96,6 +100,6 @@ def _format_column(column: Sequence[Any] | NDArray[Any]) -> list[str]:
 def _format_cell(value: Any) -> str:
     if value is None or value != value:  # noqa: PLR0124  (NaN)
         return "n/a"
-    if isinstance(value, float | np.floating):
+    if isinstance(value, FLOATS):
         return f"{value:.9g}"
     return " ".join(str(value).split()) or "n/a"

@@ -106,9 +106,7 @@ def label_rows(columns: Columns) -> list[str]:
     """``sub-01`` or ``sub-01_ses-1`` of every row."""
     return [
         str(participant) + ("" if _is_absent(session) else f"_{session}")
-        for participant, session in zip(
-            columns["participant_id"], columns["session_id"], strict=True
-        )
+        for participant, session in zip(*(columns[name].tolist() for name in WHOSE), strict=True)
     ]
 
 

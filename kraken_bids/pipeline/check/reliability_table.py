@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kraken_bids.bids.outputs import group_path
+from kraken_bids.bids.outputs import group_path, list_entries
 from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.part_pairs import PartPair, PartSummary, read_pairs, summarize_pairs
@@ -34,7 +34,8 @@ def _read_all(
 ) -> Iterator[list[PartPair]]:
     for member in members:
         folder = output_dir.joinpath(*(f"{k}-{v}" for k, v in member.entities.items()))
-        if not any(folder.glob("func/*_reliability.tsv")):
+        names = (entry.name for entry in list_entries(folder / "func"))
+        if not any(name.endswith("_reliability.tsv") for name in names):
             continue
         with failing_alone(failures, subject=member.subject, session=member.session, stage=STAGE):
             yield read_pairs(folder, member.measured_digests)

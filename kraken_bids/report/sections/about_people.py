@@ -21,8 +21,8 @@ from kraken_bids.report.worth_words import (
     judge_pair,
 )
 from kraken_bids.report.written import display_order, parse_known
-from kraken_bids.report.written_group import WHOSE, WrittenGroup, read_group_records
-from kraken_bids.scores.calibrated_records import CalibratedPairRecord, CalibratedRecord
+from kraken_bids.report.written_group import WrittenGroup
+from kraken_bids.scores.calibrated_records import CalibratedPairRecord
 from kraken_bids.scores.doubt_words import MEAN, NOT_JUDGED
 from kraken_bids.scores.quality_control import CROSS_MODAL
 
@@ -123,15 +123,14 @@ def gather(group: WrittenGroup) -> dict[str, Any] | None:
 
 def _read_coverages(group: WrittenGroup) -> dict[tuple[str, str], list[float]]:
     """Coverage of every session in which a target was measured, by source and target."""
-    texts = (*WHOSE, "source", "target")
-    columns, rows = read_group_records(
-        group.output_dir, "calibrated.tsv", CalibratedRecord, texts=texts
-    )
+    names = ("source", "target", "coverage")
+    columns = group.read_table("calibrated.tsv", numbers=names[2:], texts=names[:2])
     found: dict[tuple[str, str], list[float]] = {}
-    for k, one in enumerate(rows):
-        if one.coverage is not None:
-            pair = str(columns["source"][k]), str(columns["target"][k])
-            found.setdefault(pair, []).append(one.coverage)
+    for *pair, coverage in zip(
+        *(columns[name].tolist() for name in names if columns), strict=True
+    ):
+        if np.isfinite(coverage):
+            found.setdefault((pair[0], pair[1]), []).append(coverage)
     return found
 
 
