@@ -26,7 +26,7 @@ def start_network(
         Of the same shape, its head apart.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         network = build()
     if pretrained is not None:
         given = {

@@ -67,7 +67,7 @@ def randomise_weights(network: SeriesNetwork, *, seed: int, whole: bool) -> Seri
     Source: Adebayo et al. 2018, whose check this is: a picture of what was learned changes.
     """
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         fresh = SeriesNetwork(network.architecture)
     if not whole:
         kept = {

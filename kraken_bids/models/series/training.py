@@ -30,7 +30,7 @@ N_SPECIAL = 3
 def make_network(recipe: SeriesRecipe, n_regions: int, n_classes: int = 0) -> SeriesNetwork:
     """Make a network with initial weights that follow from the seed of the recipe."""
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.steps.seed)
+        torch.default_generator.manual_seed(recipe.steps.seed)
         return SeriesNetwork(recipe.design(n_regions, n_classes))
 
 

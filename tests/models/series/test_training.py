@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from kraken_bids.models.series.architecture import FRAMEWORKS
+from kraken_bids.models.series.classification import make_classifier
 from kraken_bids.models.series.network import SeriesNetwork
 from kraken_bids.models.series.objectives import Objective, Runs
 from kraken_bids.models.series.peers import (
@@ -21,6 +23,7 @@ from kraken_bids.models.series.peers import (
     tabulate_losses,
 )
 from kraken_bids.models.series.recipe import SeriesRecipe, choose_recipe
+from kraken_bids.models.series.relevance import randomise_weights
 from kraken_bids.models.series.training import fill_in, make_network, pretrain_network
 from kraken_bids.models.step_training import StepSettings
 
@@ -52,6 +55,17 @@ def test_an_interrupted_pretraining_ends_with_the_same_bytes(
     assert whole.arrays.keys() == resumed.arrays.keys()
     for name, values in whole.arrays.items():
         assert values.tobytes() == resumed.arrays[name].tobytes(), name
+
+
+def test_initial_weights_leave_random_numbers_of_a_gpu_as_they_were(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seeded: list[int] = []
+    monkeypatch.setattr(torch.cuda, "manual_seed_all", seeded.append)
+    network = make_network(tiny("csm", 1), 10, 2)
+    make_classifier(network.architecture, seed=1, pretrained=network)
+    randomise_weights(network, seed=1, whole=True)
+    assert not seeded
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
