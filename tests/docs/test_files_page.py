@@ -3,6 +3,7 @@
 import ast
 import re
 import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +30,7 @@ def page() -> ModuleType:
         sys.path.remove(str(ROOT / "scripts" / "site"))
 
 
+@cache
 def list_modules() -> list[tuple[str, ast.Module]]:
     folder = ROOT / "kraken_bids"
     return [

@@ -10,3 +10,9 @@ def no_pages(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no pages, which take most of the time."""
     monkeypatch.setattr(levels, "draw_subjects", lambda *_: [])
     monkeypatch.setattr(levels, "draw_cohort", lambda *_: None)
+
+
+@pytest.fixture
+def no_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the figures out of pages."""
+    monkeypatch.setattr("kraken_bids.report.page.draw_figures", lambda _page: {})

@@ -13,6 +13,8 @@ from kraken_bids.pipeline import levels
 from kraken_bids.pipeline.group import run_group
 from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 
+pytestmark = pytest.mark.usefixtures("no_figures")
+
 
 def test_sidecars_are_opened_once_where_nothing_changed(
     output_dir: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch

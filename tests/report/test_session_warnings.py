@@ -144,8 +144,11 @@ def test_a_run_of_one_person_keeps_what_more_people_have_shown(settings: Setting
     assert read_warnings(output, "03") == {("Order is odd.", "Left is right.")}
 
 
-def test_the_groups_page_shows_the_warning(output_dir: Path, model_folder: Path) -> None:
-    """From the file to the page."""
+def test_the_groups_page_shows_the_warning(
+    output_dir: Path, model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """From the file to the page; figures say nothing of it."""
+    monkeypatch.setattr("kraken_bids.report.page.draw_figures", lambda _page: {})
     path = relmat_path(output_dir, {"sub": "03"}, CORR, source=None)
     write_json(sidecar_path(path), {"Warnings": ["Labels lie off."]})
     prediction = PredictionSettings(model=str(model_folder), adaptation="none")

@@ -79,7 +79,9 @@ def test_other_controls_write_other_tables_of_the_same_residuals(
     assert group_path(output, "calibration.h5").stat().st_mtime_ns == calibration
 
 
-def test_controls_who_are_nobody_are_refused_at_once(output: Path, settings_of: Settled) -> None:
+def test_controls_who_are_nobody_are_refused_at_once(
+    output: Path, settings_of: Settled, no_pages: None
+) -> None:
     """Before anything is computed."""
     with pytest.raises(SettingsError, match="--controls: expected participants of this run"):
         run_group(settings_of(output, WorthSettings(controls=("99",))))

@@ -203,7 +203,7 @@ def test_matrices_of_mrtrix_with_84_regions_are_explained(
 
 
 def test_the_group_says_it_on_its_page_and_beside_every_prediction(
-    tmp_path: Path, brains: Edges, brain_model: Path
+    tmp_path: Path, brains: Edges, brain_model: Path, no_figures: None
 ) -> None:
     """And takes it back once the files are right."""
     structure = {f: rows for f, rows in reorder(brains).items() if f.group == "SC"}
