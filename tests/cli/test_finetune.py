@@ -316,24 +316,7 @@ def test_a_folder_of_a_training_is_left_as_it_is(
     assert "the folder of a training" in done.output
 
 
-def test_regressions_are_tuned_as_well(population: Population, tmp_path: Path) -> None:
-    """A model by --method pls is a base like any other."""
-    inputs = write_cohort(tmp_path, population.draw(80, 13))
-    words = ("--method", "pls", "--transform", "pca8", "--output", tmp_path / "pls")
-    done = run("train", "--input", *inputs, *words)
-    assert done.exit_code == 0, done.output
-    inputs = write_cohort(tmp_path, population.draw(40, 14), site=0.8)
-
-    done = run(
-        "finetune", "--model", tmp_path / "pls", "--input", *inputs, "--output", tmp_path / "m"
-    )
-
-    assert done.exit_code == 0, done.output
-    assert "Taken: mean shift alone" in done.output
-    assert read_model(tmp_path / "m", "cpu").latent_size == 32
-
-
-def test_figures_of_the_base_model_are_not_told_as_those_of_the_tuned_one(
+def test_a_regression_is_tuned_and_its_figures_are_not_told_as_those_of_the_tuned_one(
     population: Population, tmp_path: Path
 ) -> None:
     """They are of other numbers and other people; nor are they when it is tuned once more."""
@@ -347,6 +330,8 @@ def test_figures_of_the_base_model_are_not_told_as_those_of_the_tuned_one(
         words = ("--model", tmp_path / base, "--output", tmp_path / name)
         done = run("finetune", "--input", *inputs, *words)
         assert done.exit_code == 0, done.output
+        assert "Taken: mean shift alone" in done.output
+        assert read_model(tmp_path / name, "cpu").latent_size == 32
 
         told = run("describe", tmp_path / name).output
         assert "before it was fine-tuned, the model was trained as follows" in told
