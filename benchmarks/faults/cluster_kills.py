@@ -22,8 +22,11 @@ JOBS = {
 }
 """Words of ``scancel``: what runs in a job goes on in another, and nobody fails."""
 MAIN = ("SIGKILL main", "SIGTERM main", "SIGINT main")
-AFTER_S = 60.0
-"""Time in which the jobs of a run that was killed have to end."""
+AFTER_S = 120.0
+"""Time in which the jobs of a run that was killed have to end.
+
+One that starts after the death of its run looks for it during a minute (``--death-timeout``).
+"""
 LONGER = 3.0
 """A run takes so many times as long as on one machine: its jobs have to start."""
 

@@ -85,7 +85,7 @@ def open_cluster(
         connect: Any = distributed.Client
         client = connect(jobs.cluster) if jobs else _join(run.scheduler)
         stack.enter_context(client)
-        give_surroundings(client, describe_surroundings(start))
+        give_surroundings(client, describe_surroundings(start), is_job=jobs is not None)
         _say_dashboard(client)
         slots = run.n_procs if jobs else FOREIGN_SLOTS
         yield stack.enter_context(ClusterExecutor(client, slots=slots, jobs=jobs))

@@ -32,6 +32,8 @@ TOPIC = "kraken_bids-begun"
 PLUGIN = "kraken_bids"
 LAST_SECONDS = 2.0
 """Time after the death of the process beside a worker until the worker's own would have come."""
+CLOSE_SECONDS = 3 * STOP_SECONDS
+"""Time that a worker of a job has to close; where it takes longer its process is ended."""
 CARRIED = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -149,8 +151,14 @@ def call_beside(name: str, version: str, call: Callable[[], Result]) -> Result:
     return result
 
 
-def give_surroundings(client: Any, surroundings: Surroundings) -> None:
-    """Give every worker, now and later, the process beside it."""
+def give_surroundings(client: Any, surroundings: Surroundings, *, is_job: bool) -> None:
+    """Give every worker, now and later, the process beside it.
+
+    Parameters
+    ----------
+    is_job : bool
+        Whether workers are jobs of this run, so that their processes may be ended with them.
+    """
     from distributed import WorkerPlugin
 
     class Beside(WorkerPlugin):
@@ -159,10 +167,25 @@ def give_surroundings(client: Any, surroundings: Surroundings) -> None:
         name = PLUGIN
         neighbour: Neighbour
 
-        def setup(self, worker: object) -> None:  # noqa: ARG002
+        def setup(self, worker: object) -> None:
             self.neighbour = Neighbour(surroundings)
+            if is_job:
+                threading.Thread(target=_end_with_worker, args=(worker,), daemon=True).start()
 
         def teardown(self, worker: object) -> None:  # noqa: ARG002
             self.neighbour.end()
 
     client.register_plugin(Beside())
+
+
+def _end_with_worker(worker: Any) -> None:
+    """End this process some time after its worker began to close.
+
+    dask's own way out waits for ever where SIGTERM comes while the worker closes because its
+    scheduler has gone, as at the end of every run (distributed 2026.8: ``Worker.close`` is
+    cancelled in the middle, and what waits for its end is never told).
+    """
+    while worker.status.name not in {"closing", "closed", "failed"}:
+        time.sleep(LOOK_SECONDS)
+    time.sleep(CLOSE_SECONDS)
+    os._exit(ASKED_TO_STOP)

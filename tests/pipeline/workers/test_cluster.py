@@ -110,7 +110,7 @@ def test_a_refused_job_ends_the_run_with_the_scheduler_s_words(
 def test_a_participant_whose_process_dies_is_run_once_and_alone_fails(
     log: Path, tmp_path: Path, command: Callable[[str, str], None]
 ) -> None:
-    """It is the one to blame; the worker lives on and does the others."""
+    """It is the one to blame; the worker lives on, does the others, and ends with the run."""
     pytest.importorskip("dask_jobqueue", reason="the extra cluster is not installed")
     command("sbatch", RUNS)
     command("scancel", CANCELS)
@@ -126,6 +126,23 @@ def test_a_participant_whose_process_dies_is_run_once_and_alone_fails(
     assert "memory ran out" in str(errors[0])
     assert sorted(r for _, r, error in found if error is None) == [math.sqrt(k) for k in range(4)]
     assert (tmp_path / "tries").read_text() == "\n"
+    _wait_for_end((tmp_path / "jobs").read_text().split())
+
+
+def _wait_for_end(jobs: list[str]) -> None:
+    """Wait until all processes of jobs have ended."""
+    end = time.monotonic() + 60
+    while any(_is_alive(int(job)) for job in jobs):
+        assert time.monotonic() < end, "a worker lives on"
+        time.sleep(0.2)
+
+
+def _is_alive(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def test_a_job_computes_one_participant_at_a_time(log: Path) -> None:
