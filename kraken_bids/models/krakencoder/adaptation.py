@@ -45,6 +45,11 @@ class FlavorAdaptation:
     """Subjects in ``mean_new``; 0 where that is not known (a mean that was given)."""
 
     @property
+    def n_of_training(self) -> int:
+        """Edges whose mean is that of training, since the cohort does not say its own."""
+        return int(np.count_nonzero(self.mean_new == self.training_mean))
+
+    @property
     def shift(self) -> NDArray[np.float64] | float:
         """What is added after scaling by ``b0``: ``[n_edges]`` or one number."""
         if self.mode == "none":

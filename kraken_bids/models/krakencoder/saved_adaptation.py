@@ -66,6 +66,7 @@ def _summarize(adaptation: Adaptation) -> dict[str, object]:
             "b1": fit.b1,
             "R2": fit.r2,
             "NumberOfSubjects": fit.n_subjects,
+            "EdgesOfTrainingMean": fit.n_of_training,
         }
         for flavor, fit in sorted(adaptation.flavors.items())
     }

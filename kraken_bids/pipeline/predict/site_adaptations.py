@@ -42,6 +42,11 @@ TOO_FEW = (
     "--adaptation-mean FLAVOR=FILE."
 )
 
+UNKNOWN_EDGES = (
+    "{flavors}: taken from the training mean, since the site's own is not known: nobody there has "
+    "the edge, or those who have it cannot tell its sites from covariates. The site's mark stays."
+)
+
 
 def fit_site_adaptation(
     model: Model, cohort: Projected, sites: SessionSites, mode: str, *, min_people: int
@@ -203,30 +208,40 @@ def keep_large_sites(adaptation: SiteAdaptation, min_people: int) -> SiteAdaptat
 
 
 def warn_of_sites(adaptation: Adaptation | None, cohort: Projected) -> Warned:
-    """Say in sidecars and log whose connectomes no site's adaptation covers."""
+    """Say in sidecars and log whose connectomes no site's adaptation covers, or not wholly."""
     if not isinstance(adaptation, SiteAdaptation):
         return Warned()
     own: dict[str, tuple[str, ...]] = {}
     whom: dict[str, list[str]] = {}
+    unknown = {site: _describe_unknown(fitted) for site, fitted in adaptation.sites.items()}
     for row, label in enumerate(cohort.cohort.subjects):
         site = adaptation.site_of.get(label, "")
         fitted = adaptation.sites.get(site)
-        lacking = [
-            flavor.name
-            for flavor in sorted(cohort.found)
-            if np.isfinite(cohort.found[flavor].rows[row]).all()
-            and (fitted is None or flavor not in fitted.flavors)
-        ]
+        has = [f for f in sorted(cohort.found) if np.isfinite(cohort.found[f].rows[row]).all()]
+        lacking = [f.name for f in has if fitted is None or f not in fitted.flavors]
         if lacking:
             why = _explain_lacking(adaptation, site)
             own[label] = (TOO_FEW.format(flavors=", ".join(lacking), why=why),)
             whom.setdefault(why, []).append(label)
+        if partly := [words for f, words in unknown.get(site, {}).items() if f in has]:
+            own[label] = (*own.get(label, ()), UNKNOWN_EDGES.format(flavors=", ".join(partly)))
     for why, labels in whom.items():
         logger.warning(
             "%d session(s) have connectomes that are not used, since %s: %s",
             len(labels), why, name_few(labels),
         )  # fmt: skip
+    for site in sorted(set(adaptation.site_of.values())):
+        if partly := [*unknown.get(site, {}).values()]:
+            logger.warning("site %s: %s", site, UNKNOWN_EDGES.format(flavors=", ".join(partly)))
     return Warned(own=own)
+
+
+def _describe_unknown(fitted: Adaptation) -> dict[Flavor, str]:
+    return {
+        flavor: f"{fit.n_of_training} of {len(fit.mean_new)} edges of {flavor}"
+        for flavor, fit in sorted(fitted.flavors.items())
+        if fit.mode != "none" and fit.n_of_training
+    }
 
 
 def _explain_lacking(adaptation: SiteAdaptation, site: str) -> str:

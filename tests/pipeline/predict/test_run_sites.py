@@ -237,6 +237,28 @@ def test_a_constant_edge_and_a_missing_region_stay_themselves(
     assert adaptation.sites["north"].flavors[flavor].mean_new[5] == pytest.approx(0, abs=1e-6)
 
 
+def test_edges_that_no_site_can_be_asked_about_are_said(
+    dataset: Path, model: Model, planted: Edges
+) -> None:
+    """A man of the north and a woman of the south alone have a region: sex and site are one."""
+    flavor = model.flavors[0]
+    for k, row in enumerate(planted[flavor]):
+        if k not in {0, 6}:
+            square = edges_to_square(row, diagonal=1.0)
+            square[7], square[:, 7] = np.nan, np.nan
+            path = relmat_path(dataset, {"sub": f"{k + 1:02d}"}, flavor, source=None)
+            write_relmat(path, square)
+    settings = settings_for(dataset, adaptation_by="site", adaptation_covariates=("sex",))
+    plan, _ = plan_cohort(settings, model, read(settings, model), is_group=True)
+    n_regions = flavor.n_regions
+    said = f"{n_regions - 1} of {model.n_edges(flavor)} edges of {flavor}: taken from the training"
+    assert any(said in text for text in plan.warned.list_of("sub-03"))
+    assert isinstance(plan.adaptation, SiteAdaptation)
+    fit = plan.adaptation.sites["north"].flavors[flavor]
+    unknown = np.flatnonzero(fit.mean_new == fit.training_mean)
+    assert len(unknown) == fit.n_of_training == n_regions - 1
+
+
 def test_later_participants_take_up_what_the_group_saved(dataset: Path, model: Model) -> None:
     """To the last bit, by the site of each, and without asking for sites again."""
     fitted = fit(
