@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import shlex
 import shutil
 import subprocess
@@ -16,7 +15,7 @@ import tomli_w
 
 from kraken_bids.bids.datasets import find_datasets, find_subjects
 from kraken_bids.bids.output_dataset import check_output_folder
-from kraken_bids.exceptions import InputError, SettingsError
+from kraken_bids.exceptions import InputError, SettingsError, name_few
 from kraken_bids.io.files import find_cache_folder, make_folder
 from kraken_bids.io.writing import write_text
 from kraken_bids.pipeline.batch_scripts import write_task
@@ -142,6 +141,12 @@ def _check(settings: Settings, options: BatchOptions) -> None:
             "expected options of kraken-bids for one machine after --: each task is one; found "
             f"--scheduler {settings.run.scheduler}. Give --scheduler before --."
         )
+    if settings.run.force:
+        raise SettingsError(
+            "expected options after -- that a task may begin again with: one that goes back into "
+            "the queue would do with --force all anew each time. Give another OUTPUT_DIR, or "
+            "remove from this one what is to be made anew."
+        )
     if options.image and options.venv:
         raise SettingsError("expected --image or --venv; found both.")
     if options.image and not options.image.is_file():
@@ -198,6 +203,12 @@ def _begin(settings: Settings, options: BatchOptions, folder: Path) -> list[str]
     binds = [str(path) for path in _drop_inner(found) if path.exists()]
     command = [*shlex.split(options.apptainer), "run", "--cleanenv"]
     command += ["--env", f"KRAKEN_BIDS_DATA={find_cache_folder().absolute()}"]
+    if odd := [bind for bind in binds if "," in bind or ":" in bind]:
+        raise SettingsError(
+            f"--image: expected folders without a comma or colon, which apptainer --bind takes "
+            f"for the end of a folder's name; found {name_few(odd)}. Name it otherwise, or give "
+            "a link to it."
+        )
     for bind in (*binds, *options.binds):
         command += ["--bind", bind]
     return [*command, "--pwd", str(Path.cwd()), str(options.image.absolute())]
@@ -209,16 +220,24 @@ def _find_folders(words: Mapping[str, object]) -> Iterator[Path]:
         if isinstance(value, Mapping):
             yield from _find_folders(value)
         for text in value if isinstance(value, list | tuple) else [value]:
-            if not isinstance(text, str) or "/" not in text:
-                continue
-            plain = re.split(r"[{,]", text.partition("=")[2] if "=" in text else text)[0]
-            path = Path(plain).absolute()
-            path = path if path.is_dir() else path.parent
-            if path.is_dir() and path != Path("/"):
-                yield path
+            folder = _find_folder(text) if isinstance(text, str) and "/" in text else None
+            if folder is not None:
+                yield folder
     for key in ("bids_dir", "output_dir"):
         if key in words:
             yield Path(str(words[key])).absolute()
+
+
+def _find_folder(text: str) -> Path | None:
+    """Folder of a path, of NAME=PATH or of a template with {subject}; None where none exists."""
+    # a folder's own name may have the sign: the longest that there is
+    ends = [text, *(text[at + 1 :] for at, sign in enumerate(text) if sign == "=")]
+    for one in (*ends, *(end.partition(",")[0] for end in ends)):
+        path = Path(one.partition("{")[0]).absolute()
+        path = path if path.is_dir() else path.parent
+        if "/" in one and path.is_dir() and path != Path("/"):
+            return path
+    return None
 
 
 def _drop_inner(paths: Sequence[Path]) -> list[Path]:

@@ -208,12 +208,15 @@ def test_options_reach_the_command_through_its_own_file(study: Path) -> None:
 
 def test_the_container_sees_every_folder_that_is_named(study: Path, tmp_path: Path) -> None:
     """Those of the dataset, of options, and of the user's own list."""
-    image, model = tmp_path / "a.sif", tmp_path / "mo del"
+    image, model = tmp_path / "a.sif", tmp_path / "lambda=0.1" / "mo del"
     image.touch()
-    model.mkdir()
+    model.mkdir(parents=True)
     bin_ = tmp_path / "bin"
     fake(bin_, "apptainer", "#!/bin/bash\nprintf '<%s>' \"$@\"; echo\n")
-    folder = write(study, "--image", image, "--bind", "/opt/x:/x", "--", "--model", model)
+    folder = write(
+        study, "--image", image, "--bind", "/opt/x:/x", "--", "--model", model,
+        "--parcellation", f"fs86={model}/sub-{{subject}}.nii.gz",
+    )  # fmt: skip
 
     done = run(folder / "participant.sh", bin_, SLURM_ARRAY_TASK_ID="1")
 
@@ -229,19 +232,23 @@ def test_the_container_sees_every_folder_that_is_named(study: Path, tmp_path: Pa
         (("--walltime", "90"), "--walltime: expected"),
         (("--image", "none.sif"), "--image: expected an Apptainer image"),
         (("--venv", "none"), "--venv: expected a virtual environment"),
+        (("--image", "a,b.sif"), "without a comma or colon"),
+        (("--", "--force"), "do with --force all anew"),
         (("--", "--scheduler", "slurm"), "Give --scheduler before --"),
         (("--", "--participant-label", "99"), "expected participants 99"),
         (("--", "--no-such"), "No such option"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_submitted(
-    study: Path, words: tuple[str, ...], said: str
+    study: Path, words: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the option's name."""
     bin_ = study.parent / "bin"
     fake(bin_, "sbatch", "#!/bin/bash\nexit 0\n")
+    monkeypatch.chdir(bin_)
+    Path("a,b.sif").touch()
     done = CliRunner().invoke(
-        main, ["cluster", str(study), str(study.parent / "out"), "--submit", *words],
+        main, ["cluster", str(study), str(study.parent / "o,ut"), "--submit", *words],
         env={"PATH": f"{bin_}:{os.environ['PATH']}"},
     )  # fmt: skip
 
