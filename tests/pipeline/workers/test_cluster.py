@@ -110,7 +110,7 @@ def test_a_refused_job_ends_the_run_with_the_scheduler_s_words(
 def test_a_participant_whose_process_dies_is_run_once_and_alone_fails(
     log: Path, tmp_path: Path, command: Callable[[str, str], None]
 ) -> None:
-    """It is the one to blame; the worker lives on, does the others, and ends with the run."""
+    """It is the one to blame; the worker lives on and does the others."""
     pytest.importorskip("dask_jobqueue", reason="the extra cluster is not installed")
     command("sbatch", RUNS)
     command("scancel", CANCELS)
@@ -126,23 +126,27 @@ def test_a_participant_whose_process_dies_is_run_once_and_alone_fails(
     assert "memory ran out" in str(errors[0])
     assert sorted(r for _, r, error in found if error is None) == [math.sqrt(k) for k in range(4)]
     assert (tmp_path / "tries").read_text() == "\n"
-    _wait_for_end((tmp_path / "jobs").read_text().split())
 
 
-def _wait_for_end(jobs: list[str]) -> None:
-    """Wait until all processes of jobs have ended."""
-    end = time.monotonic() + 60
-    while any(_is_alive(int(job)) for job in jobs):
-        assert time.monotonic() < end, "a worker lives on"
-        time.sleep(0.2)
+LEFT_CLOSING = """
+import time
+from pathlib import Path
+from types import SimpleNamespace
+from kraken_bids.pipeline.workers import dask_worker
+dask_worker.CLOSE_SECONDS = 0.1
+worker = SimpleNamespace(status=SimpleNamespace(name="closing"))
+client = SimpleNamespace(register_plugin=lambda plugin: plugin.setup(worker))
+dask_worker.give_surroundings(client, dask_worker.Surroundings(Path(), {}, print), is_job=IS_JOB)
+time.sleep(3)
+"""
 
 
-def _is_alive(group: int) -> bool:
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True
+@pytest.mark.parametrize(("is_job", "code"), [(True, 143), (False, 0)])
+def test_a_job_whose_worker_does_not_come_to_its_end_is_ended(is_job: bool, code: int) -> None:
+    """Not so a worker of the user's own, beside which other things may go on."""
+    pytest.importorskip("distributed", reason="the extra cluster is not installed")
+    words = [sys.executable, "-c", LEFT_CLOSING.replace("IS_JOB", str(is_job))]
+    assert subprocess.run(words, timeout=300, check=False).returncode == code
 
 
 def test_a_job_computes_one_participant_at_a_time(log: Path) -> None:
