@@ -2,8 +2,8 @@
 
 Prints, for 2D and 3D: seconds a volume of a plain loop over volumes (explicit padding, one at a
 time, float32) and of ours, in turns; relevance of a volume as a multiple of a forward and backward
-pass; peak memory of relevance of one volume, and of decoding runs of two lengths, which should be
-one. Usage: ``python benchmarks/bench_volumes.py [--volumes 12] [--turns 3] [--lengths 60 240]``.
+pass; peak memory of relevance of one volume, and of decoding runs of several lengths, which should
+be one. Usage: ``python benchmarks/bench_volumes.py [--volumes 6] [--turns 3] [--lengths 100 300]``
 With ``--device cuda`` memory of relevance is what tensors took, and training on whole grids is
 timed.
 """
@@ -65,9 +65,9 @@ def main() -> None:
 
 def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--volumes", type=int, default=12)
+    parser.add_argument("--volumes", type=int, default=6)
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--lengths", type=int, nargs="*", default=[60, 240])
+    parser.add_argument("--lengths", type=int, nargs="*", default=[100, 300])
     parser.add_argument("--device", default="cpu", help="  [%(default)s]")
     parser.add_argument("--batch-sizes", type=int, nargs="*", default=[32], help="of training")
     parser.add_argument("--task", nargs="*", help=argparse.SUPPRESS)
