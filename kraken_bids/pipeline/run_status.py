@@ -208,12 +208,12 @@ def _find_lack(output_dir: Path, subject: str, session: str | None, run: RunLog 
     if standing is not None:
         lacks.append(_find_lacking_connectomes(output_dir, (subject, session), standing, run))
     elif run is not None and measures_connectomes(run.analyses):
-        lacks.append("no connectome was begun")
+        lacks.append("no connectome was measured")
     if decodings is not None:
         n_lacking = len(list_undecoded(output_dir, decodings))
         lacks.append(f"{n_lacking} of {len(decodings)} runs are not decoded" if n_lacking else "")
     elif run is not None and DECODE_VOLUMES in run.analyses:
-        lacks.append("no run was begun to be decoded")
+        lacks.append("no volume was decoded")
     return "; ".join(lack for lack in lacks if lack)
 
 
