@@ -15,6 +15,12 @@ METHODS = {
     CHANCE: "the most frequent label, for every trial",
 }
 ALL_REPEATS = ALL_FOLDS = "all"
+HEADS, EVERYTHING = "heads", "all"
+"""Which weights are random: those behind the last layer, or all."""
+BY_RELEVANCE, BY_CHANCE = "relevance", "chance"
+"""Order in which voxels are set to 0."""
+MAPS = "relevance"
+"""Folder of the mean maps of states, inside that of a decoder of volumes."""
 ROUNDING = 1e-6
 """Of numbers in tables."""
 
@@ -141,6 +147,18 @@ class RegionRelevance:
     region: str = column("region")
     volume: int = column("volume of the trial, from 0")
     relevance: float = column("mean over the label's test trials; they add up to the score")
+
+
+@dataclass(frozen=True)
+class DeletedShare:
+    """What is left of a state's probability without some voxels: a row of ``deletion.tsv``."""
+
+    order: str = column("which voxels are set to 0", levels={
+        BY_RELEVANCE: "the most relevant of the volume first",
+        BY_CHANCE: "as many, drawn by chance",
+    })  # fmt: skip
+    share: float = column("share of the voxels of the brain that are set to 0")
+    probability: float = column("of the state that a volume was acquired in; mean over volumes")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from kraken_bids.models.network_folders import digest_weights
 from kraken_bids.models.step_training import find_device
 from kraken_bids.models.volumes.architecture import VolumeArchitecture, VolumeCleaning
 from kraken_bids.models.volumes.checkpoint import VolumeModel, write_volume_model
-from kraken_bids.pipeline.decoding.decoded_folds import decode_folds
+from kraken_bids.pipeline.decoding.decoded_folds import Results, decode_folds
 from kraken_bids.pipeline.decoding.decoding_folder import PARTS, DecodingFolder
 from kraken_bids.pipeline.decoding.decoding_tables import write_decoded
 from kraken_bids.pipeline.decoding.kept_steps import KeptSteps
@@ -27,7 +27,18 @@ from kraken_bids.pipeline.decoding.training_course import TrainingCourse, descri
 from kraken_bids.pipeline.decoding.trial_folds import hold_people_out, tell_known
 from kraken_bids.pipeline.model_training import find_families
 from kraken_bids.pipeline.volume_confounds import choose_cleaning, prepare_confounds
-from kraken_bids.pipeline.volumes.decoders import place_labels, read_decoder, read_parcels
+from kraken_bids.pipeline.volumes.decoders import (
+    TIMES,
+    compare_times,
+    place_labels,
+    read_decoder,
+    read_parcels,
+)
+from kraken_bids.pipeline.volumes.held_out_relevance import (
+    HeldOutRelevance,
+    add_relevance,
+    write_held_out_relevance,
+)
 from kraken_bids.pipeline.volumes.labelled_volumes import (
     CachedVolumes,
     VolumeSet,
@@ -50,7 +61,8 @@ def train_volumes(
     """Train a decoder of volumes; in people held out, judge it beside what it has to beat.
 
     The folder gets ``predictions.tsv``, ``confusion.tsv``, ``scores.tsv``, ``splits.tsv``,
-    ``history.tsv``, ``report.html`` and the model that was trained on everyone.
+    ``history.tsv``, ``report.html``, relevance in people held out (``relevance/``,
+    ``relevance_check.tsv``, ``deletion.tsv``) and the model that was trained on everyone.
 
     Parameters
     ----------
@@ -83,7 +95,7 @@ def train_volumes(
         logger.info("%s is complete: nothing but its page is drawn", output)
         return []
     if pretrained:
-        tell_known(pretrained.provenance, volumes.people)
+        _tell_unlike(pretrained, volumes)
     cached = _clean(
         volumes, design, options,
         cleaning=cleaning, preparations=preparations, folder=output / PARTS,
@@ -99,6 +111,7 @@ def train_volumes(
         parts, folder, examples="volumes",
     )  # fmt: skip
     scores = write_decoded(volumes, results, output, seed=options.steps.seed)
+    _write_relevance(cached, design, results, output)
     _write_model(cached, design, pretrained, scores, cleaning=cleaning, folder=folder)
     folder.close(
         Method=design.methods[0], Steps=options.steps.n_steps,
@@ -209,6 +222,24 @@ def _clean(
     return leave_out(CachedVolumes(volumes, cache, patterns[:, patterns.any(axis=0)]))
 
 
+def _tell_unlike(pretrained: VolumeModel, volumes: VolumeSet) -> None:
+    """Say who was seen in the pretraining, and which runs are unlike those of it."""
+    tell_known(pretrained.provenance, volumes.people)
+    for text in compare_times(pretrained, volumes.repetition_times):
+        logger.warning("--decoder: %s", text)
+
+
+def _write_relevance(
+    cached: CachedVolumes, design: VolumeDesign, results: Results, output: Path
+) -> None:
+    """Write the relevance that the folds have found."""
+    found = [fold.extra for _, fold in results[design.methods[0]] if fold.extra]
+    if found:  # an earlier version, which found none, may have begun the folder
+        parts = [HeldOutRelevance.from_arrays(arrays) for arrays in found]
+        kind = design.architecture.kind
+        write_held_out_relevance(cached, add_relevance(parts), output, kind=kind)
+
+
 def _write_model(
     cached: CachedVolumes,
     design: VolumeDesign,
@@ -222,14 +253,16 @@ def _write_model(
     logger.info("on everyone: the model that is kept")
     course = TrainingCourse(design.steps.n_steps)
     labels = cached.volumes.labels
+    kept = KeptSteps(folder, "everyone", course)
     network = fit_decoder(
-        cached, np.arange(len(labels)), labels, design,
-        seed=design.steps.seed, kept=KeptSteps(folder, "everyone", course),
-    )  # fmt: skip
+        cached, np.arange(len(labels)), labels, design, seed=design.steps.seed, kept=kept
+    )
     course.write(folder.folder)
     provenance = describe_training(
         cached.volumes, design.steps, scores,
         batch_size=design.batch_size, pretraining=pretrained.provenance if pretrained else None,
         NumberOfVolumes=len(labels),
+        **{TIMES: cached.volumes.repetition_times},
     )  # fmt: skip
     write_volume_model(VolumeModel(network, cleaning, provenance), folder.folder)
+    kept.forget()

@@ -12,6 +12,7 @@ from kraken_bids.report.sections import (
     series_curves,
     series_material,
     series_peers,
+    volume_relevance,
 )
 from kraken_bids.report.sections.series_peers import FRAMEWORK_WORDS
 from kraken_bids.report.words import format_count, pick_noun
@@ -26,6 +27,7 @@ OF_DECODING: tuple[Section, ...] = (
     decoding_scores.SECTION,
     confusion.SECTION,
     decoding_relevance.SECTION,
+    volume_relevance.SECTION,
     series_curves.SECTION,
     series_material.SECTION,
 )

@@ -22,7 +22,7 @@ class Curve:
 
     name: str
     colour: str
-    epochs: Sequence[int]
+    epochs: Sequence[float]
     values: Sequence[float]
     style: str = "-"
 

@@ -15,6 +15,7 @@ from kraken_bids.models.decoding_records import (
     ConfusionCount,
     DecodedTrial,
     DecodingScore,
+    DeletedShare,
     FoldMember,
     RegionRelevance,
     TrainingPoint,
@@ -242,6 +243,7 @@ TOOLS = (
     Table("decode: `splits.tsv`", "in which part a person is held out", (FoldMember,)),
     Table("decode: `relevance.tsv`", "relevance of regions and volumes", (RegionRelevance,)),
     Table("decode: `relevance_check.tsv`", "whether relevance depends on what was learned", (WeightsCheck,)),
+    Table("train-volumes: `deletion.tsv`", "what is left of a state's probability without some voxels", (DeletedShare,)),
     Table("embed: the `.tsv` of `--output`", "a vector per run or trial", columns={
         "participant_id": "", "session_id": "", "source": "`series`", "run": "file of the run", "task": "task", "n_volumes": "volumes",
         "label": "label of the trial", "onset": "its onset, s", "first_volume": "its first volume", "z000": "",

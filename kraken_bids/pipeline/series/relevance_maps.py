@@ -9,7 +9,12 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from kraken_bids.io.records import write_columns, write_records
-from kraken_bids.models.decoding_records import RegionRelevance, WeightsCheck
+from kraken_bids.models.decoding_records import (
+    EVERYTHING,
+    HEADS,
+    RegionRelevance,
+    WeightsCheck,
+)
 from kraken_bids.models.series.network import SeriesNetwork
 from kraken_bids.models.series.relevance import TOLERANCE, explain_trials, randomise_weights
 from kraken_bids.pipeline.series.decoding_methods import TrialSet
@@ -19,8 +24,6 @@ Floats = NDArray[np.float64]
 
 MOST_TRIALS = 25
 """Trials of a class and fold that are explained, drawn by chance from more."""
-HEADS, EVERYTHING = "heads", "all"
-"""Which weights are random: those behind the last layer, or all."""
 
 
 @dataclass(frozen=True)

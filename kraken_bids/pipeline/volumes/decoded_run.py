@@ -17,7 +17,7 @@ from kraken_bids.models.volumes.decoding import decode_volumes
 from kraken_bids.models.volumes.relevance import check_rule
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.volumes.cleaned_volumes import CleanedVolumes, open_cleaned_volumes
-from kraken_bids.pipeline.volumes.decoders import read_parcels
+from kraken_bids.pipeline.volumes.decoders import compare_times, read_parcels
 from kraken_bids.pipeline.volumes.decoding_request import (
     DecodingRequest,
     describe_decoding,
@@ -66,6 +66,8 @@ def decode_run(model: VolumeModel, request: DecodingRequest) -> list[Path]:
         shape=grid,
         prepare=request.prepare,
     ) as volumes:
+        unlike = compare_times(model, [volumes.repetition_time])
+        volumes.notes += tuple(f"{request.bold.name}: {text}" for text in unlike)
         for note in volumes.notes:
             logger.warning("%s", note)
         probabilities = _decode(model, volumes, request)
@@ -87,8 +89,8 @@ def _remove_relevance(request: DecodingRequest) -> None:
         path.unlink()
     if old and not request.has_relevance:
         logger.warning(
-            "%s: relevance of the decoding before is removed (%d files), for it was of other "
-            "probabilities; --relevance makes that of these",
+            "%s: relevance of the decoding before is removed (%d files), since the run is decoded "
+            "anew without; --relevance makes it again",
             request.bold.name, len(old),
         )  # fmt: skip
 

@@ -1,6 +1,6 @@
 """Decoders of volumes, from a model folder or from the release's files."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from kraken_bids.bids.volume_runs import SPACE
 from kraken_bids.connectome.resample import resample_labels
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.digests import compute_sha256
+from kraken_bids.io.facts import Facts
 from kraken_bids.io.images import read_labels
 from kraken_bids.models.volumes.checkpoint import VolumeModel, read_volume_model
 from kraken_bids.models.volumes.published_weights import read_published_weights
@@ -20,6 +21,12 @@ from kraken_bids.pipeline.volumes.cleaned_volumes import AFFINE
 from kraken_bids.settings import split_atlas
 
 PUBLISHED_FILES = (".npy", ".hdf5", ".h5")
+PUBLISHED_TIME = 0.72
+"""Seconds between volumes of the Human Connectome Project, which the release was trained on."""
+TIMES = "RepetitionTimes"
+"""Key in the provenance of a model."""
+TIME_TOLERANCE = 0.1
+"""Share by which a repetition time may differ from those of the training."""
 
 
 def read_decoder(path: Path) -> VolumeModel:
@@ -34,7 +41,29 @@ def read_decoder(path: Path) -> VolumeModel:
         return read_volume_model(path)
     network = read_published_weights(path)
     source = {"Weights": path.name, "WeightsSHA256": compute_sha256(path)}
-    return VolumeModel(network, provenance={**source, "Source": "arXiv 2111.01562"})
+    told = {"Source": "arXiv 2111.01562", TIMES: [PUBLISHED_TIME]}
+    return VolumeModel(network, provenance={**source, **told})
+
+
+def compare_times(model: VolumeModel, repetition_times: Collection[float]) -> list[str]:
+    """Say which repetition times (s) are unlike those that a decoder was trained on.
+
+    Nothing is said of a decoder of which they are not known.
+    """
+    known = Facts(model.provenance).numbers(TIMES)
+    unlike = [
+        f"{one:.3g}"
+        for one in sorted({*repetition_times})
+        if all(abs(one / own - 1) > TIME_TOLERANCE for own in known)
+    ]
+    if not known or not unlike:
+        return []
+    return [
+        f"volumes every {', '.join(unlike)} s; the decoder was trained on those every "
+        f"{', '.join(f'{own:.3g}' for own in known)} s. It sees one volume at a time, but the "
+        "noise of a volume and what the high-pass leaves depend on that time: compare with runs "
+        "whose states are known before you rely on it."
+    ]
 
 
 def place_labels(images: Mapping[str, str]) -> dict[str, tuple[Path, Parcellation]]:

@@ -29,6 +29,11 @@ class VolumeSet:
     families: tuple[str, ...]
     """Family of each volume's person."""
 
+    @property
+    def repetition_times(self) -> list[float]:
+        """Seconds between volumes, each that a run has, shortest first."""
+        return sorted({round(run.repetition_time, 6) for run in self.runs})
+
     def list_volumes(self) -> list[Indices]:
         """Numbers of the labelled volumes of each run."""
         chosen: list[list[int]] = [[] for _ in self.runs]

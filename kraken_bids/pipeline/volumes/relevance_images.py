@@ -13,7 +13,7 @@ from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.io.nifti import write_volumes
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.models.volumes.checkpoint import VolumeModel
-from kraken_bids.models.volumes.relevance import explain_volume
+from kraken_bids.models.volumes.relevance import Rule, explain_volume
 from kraken_bids.models.volumes.relevance_flow import RelevanceFlow
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.volumes.cleaned_volumes import AFFINE, CleanedVolumes, smooth
@@ -90,7 +90,9 @@ def write_relevance(
     counts = np.bincount(decoded[decoded != NOT_DECODED], minlength=len(sums))
     facts = {
         **describe_decoding(model, volumes, request),
-        **_describe_relevance(model, request, lost, n_volumes=int(counts.sum())),
+        **describe_relevance(model.network.architecture.kind, request.rule),
+        "LostRelevance": lost.shares,
+        "MeanLogit": lost.total / max(1, int(counts.sum())),
     }
     write_json(sidecar_path(path), {"Description": "Layer-wise relevance", **facts})
     names = name_states(model.states)
@@ -126,20 +128,6 @@ def _explain_all(
         yield relevance
 
 
-def _describe_relevance(
-    model: VolumeModel, request: DecodingRequest, lost: LostRelevance, *, n_volumes: int
-) -> dict[str, Any]:
-    """Say for a sidecar what the relevance of some volumes is, and how much of it was lost."""
-    return {
-        "Units": UNITS,
-        "LostRelevance": lost.shares,
-        "MeanLogit": lost.total / max(1, n_volumes),
-        "Rule": "alpha2-beta1, flat in the first layer"
-        if model.network.architecture.kind == "3d"
-        else f"epsilon, {request.rule}",
-    }
-
-
 def _write_means(
     means: Mapping[str, NDArray[np.float32]],
     numbers: Mapping[str, int],
@@ -152,18 +140,45 @@ def _write_means(
     written, spelled = [], spell_states(list(numbers))
     for name, mean in means.items():
         path = request.path("relevance", extension=".nii.gz", label=spelled[name], stat="mean")
-        smoothed = smooth(mean, MAP_FWHM)
-        write_volumes(path, [smoothed], (*mean.shape, 1), AFFINE, repetition_time=0.0)
-        own = {
-            "State": name,
-            "NumberOfVolumes": numbers[name],
-            "MapSmoothingFWHM": MAP_FWHM,
-            "Percentile95": float(np.percentile(np.abs(smoothed[mask]), 95)),
-        }
-        told = {"Description": f"Mean relevance of {name}", **facts, **own}
-        write_json(sidecar_path(path), told)
+        write_mean_map(path, mean, mask, state=name, n_volumes=numbers[name], facts=facts)
         written.append(path)
     return written
+
+
+def describe_relevance(kind: str, rule: Rule) -> dict[str, str]:
+    """Say for a sidecar what relevance is in, and by which rule of a 2D or 3D network."""
+    flat = "alpha2-beta1, flat in the first layer"
+    return {"Units": UNITS, "Rule": flat if kind == "3d" else f"epsilon, {rule}"}
+
+
+def write_mean_map(
+    path: Path,
+    mean: NDArray[np.float32],
+    mask: NDArray[np.bool_],
+    *,
+    state: str,
+    n_volumes: int,
+    facts: Mapping[str, Any],
+) -> None:
+    """Write the mean map of a state, smoothed, and its sidecar.
+
+    Parameters
+    ----------
+    mean : array of shape (x, y, z)
+        Over the volumes of the state, not smoothed.
+    mask : bool array of shape (x, y, z)
+        Voxels that the 95th percentile is of.
+    """
+    smoothed = smooth(mean, MAP_FWHM)
+    write_volumes(path, [smoothed], (*mean.shape, 1), AFFINE, repetition_time=0.0)
+    own = {
+        "State": state,
+        "NumberOfVolumes": n_volumes,
+        "MapSmoothingFWHM": MAP_FWHM,
+        "Percentile95": float(np.percentile(np.abs(smoothed[mask]), 95)),
+    }
+    told = {"Description": f"Mean relevance of {state}", **facts, **own}
+    write_json(sidecar_path(path), told)
 
 
 def _write_sums(

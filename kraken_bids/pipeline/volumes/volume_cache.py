@@ -148,6 +148,15 @@ class VolumeCache:
             volume[self._masks[run]] = self._rows[run][row]
         return volumes
 
+    def find_mask(self, number: int) -> NDArray[np.bool_]:
+        """Mask [x, y, z] of the run that a volume is of."""
+        return self._masks[self.places[number][0]]
+
+    def find_brain(self) -> NDArray[np.bool_]:
+        """Voxels [x, y, z] of the mask of any run."""
+        found: NDArray[np.bool_] = np.any(self._masks, axis=0)
+        return found
+
     def average(self, parcels: NDArray[np.integer]) -> NDArray[np.float64]:
         """Mean of every volume in each parcel [n_volumes, n_parcels]; 0 where a mask has none.
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kraken_bids.models.decoding_records import CHANCE, LINEAR, SCRATCH, SHUFFLED
 from kraken_bids.models.step_training import StepSettings, find_device
@@ -15,6 +16,7 @@ from kraken_bids.pipeline.decoding.decoding_folder import DecodingFolder
 from kraken_bids.pipeline.decoding.held_out_trials import Decoded, Indices
 from kraken_bids.pipeline.decoding.kept_steps import KeptSteps
 from kraken_bids.pipeline.decoding.trial_folds import HeldOut
+from kraken_bids.pipeline.volumes.held_out_relevance import explain_held_out
 from kraken_bids.pipeline.volumes.labelled_volumes import CachedVolumes
 
 
@@ -40,7 +42,10 @@ class VolumeDesign:
 def decode_part(
     method: str, cached: CachedVolumes, design: VolumeDesign, part: HeldOut
 ) -> Decoded:
-    """Fit a method on the training volumes of a fold, and decode those held out."""
+    """Fit a method on the training volumes of a fold, and decode those held out.
+
+    The method in question is explained in the first repeat, and what is found kept.
+    """
     seed = part.seed(design.steps.seed)
     if method == CHANCE:
         return decode_by_chance(cached.volumes, part)
@@ -53,13 +58,28 @@ def decode_part(
     name = f"{method}_repeat-{part.repeat}_fold-{part.fold}"
     kept = KeptSteps(design.folder, name) if design.folder else None
     network = fit_decoder(cached, part.train, labels, own, seed=seed, kept=kept)
-    rows = part.test.tolist()
+    found = _decode_rows(network, cached, part.test, design)
+    extra: dict[str, NDArray[np.generic]] = {}
+    if method == design.methods[0] and part.repeat == 1:
+        explained = explain_held_out(
+            network, cached, part.test, seed=seed, n_threads=design.n_threads
+        )
+        extra = explained.to_arrays()
+    if kept:  # not before: decoding and explaining take their time too
+        kept.forget()
+    return Decoded(found.argmax(axis=1).astype(np.intp), found.max(axis=1), extra)
+
+
+def _decode_rows(
+    network: VolumeNetwork, cached: CachedVolumes, rows: Indices, design: VolumeDesign
+) -> NDArray[np.float64]:
+    """Probabilities of some volumes [n_volumes, n_states]."""
+    numbers = rows.tolist()
     decoded = decode_volumes(
-        network, lambda k: cached.cache.read([rows[k]])[0], len(rows),
+        network, lambda k: cached.cache.read([numbers[k]])[0], len(numbers),
         n_threads=design.n_threads, device=str(find_device(design.steps.device)),
     )  # fmt: skip
-    found = np.array(list(decoded))
-    return Decoded(found.argmax(axis=1).astype(np.intp), found.max(axis=1))
+    return np.array(list(decoded))
 
 
 def fit_decoder(
@@ -88,6 +108,4 @@ def fit_decoder(
         replace(design.steps, seed=seed), batch_size=design.batch_size,
         state=kept.recall() if kept else None, watch=kept,
     )  # fmt: skip
-    if kept:
-        kept.forget()
     return network

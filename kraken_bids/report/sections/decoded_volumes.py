@@ -131,15 +131,23 @@ def read_decoded_run(path: Path) -> DecodedRun:
         Counter(decoded).most_common(),
         facts,
         relevance,
-        _list_maps(path, figure) if len(relevance) else (),
+        read_maps(_find_beside(path, {"stat", "label"}, ".nii.gz"), figure)
+        if len(relevance)
+        else (),
         _list_sums(path) if len(relevance) else (),
     )
 
 
-def _list_maps(table: Path, figure: str) -> list[StateMap]:
-    """List the mean maps of a run, of the states with the most volumes."""
+def read_maps(paths: Sequence[Path], figure: str) -> list[StateMap]:
+    """Read mean maps of states, of those with the most volumes; damaged ones are left out.
+
+    Parameters
+    ----------
+    figure : str
+        How the names of their pictures begin.
+    """
     found = []
-    for path in _find_beside(table, {"stat", "label"}, ".nii.gz"):
+    for path in paths:
         facts = read_facts(sidecar_path(path))
         found.append((facts.count("NumberOfVolumes") or 0, path, facts))
     found.sort(key=lambda one: (-one[0], one[1].name))

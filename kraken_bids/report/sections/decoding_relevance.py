@@ -6,7 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from kraken_bids.connectome.labels.region_places import load_centres
-from kraken_bids.models.decoding_records import RegionRelevance, WeightsCheck
+from kraken_bids.models.decoding_records import (
+    EVERYTHING,
+    HEADS,
+    RegionRelevance,
+    WeightsCheck,
+)
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.report import theme
 from kraken_bids.report.brain_views import VIEW, View, draw_outlines, lay_out_views
@@ -19,7 +24,7 @@ MAX_BRAINS, MAX_NAMES = 6, 5
 ALIKE = 0.5
 """Correlation with the maps of random weights from which relevance is not to be trusted."""
 WIDTH, TOP = 740.0, 30.0
-WEIGHTS = {"heads": "decoding head and pooler", "all": "all layers"}
+WEIGHTS = {HEADS: "decoding head and pooler", EVERYTHING: "all layers"}
 
 
 @dataclass(frozen=True)
@@ -51,21 +56,26 @@ class Relevance:
     @property
     def verdict(self) -> str:
         """Whether relevance depends on what was learned, in one sentence."""
-        known = [one for one in self.checks if np.isfinite(one.correlation)]
-        if not known:
-            return ""
-        last = known[-1]
-        number = format_fixed(last.correlation, 2)
-        if abs(last.correlation) < ALIKE:
-            return (
-                f"With random weights in place of all learned ones, relevance is different (rank "
-                f"correlation {number}): it depends on what the network learned."
-            )
+        return judge_checks(self.checks)
+
+
+def judge_checks(checks: Sequence[WeightsCheck]) -> str:
+    """Say in one sentence whether relevance depends on what was learned; '' where not known."""
+    known = [one for one in checks if np.isfinite(one.correlation)]
+    if not known:
+        return ""
+    last = known[-1]
+    number = format_fixed(last.correlation, 2)
+    if abs(last.correlation) < ALIKE:
         return (
-            f"With random weights in place of all learned ones, relevance is much the same (rank "
-            f"correlation {number}): it shows the input, not what the network learned. Do not "
-            "interpret it."
+            f"With random weights in place of all learned ones, relevance is different (rank "
+            f"correlation {number}): it depends on what the network learned."
         )
+    return (
+        f"With random weights in place of all learned ones, relevance is much the same (rank "
+        f"correlation {number}): it shows the input, not what the network learned. Do not "
+        "interpret it."
+    )
 
 
 def gather(written: WrittenSeries) -> Relevance | None:

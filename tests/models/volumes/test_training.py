@@ -5,15 +5,24 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 from kraken_bids.models.step_training import StepSettings
 from kraken_bids.models.volumes.architecture import VolumeArchitecture
+from kraken_bids.models.volumes.checked_relevance import (
+    SHARES,
+    CheckedRelevance,
+    check_relevance,
+    randomise_decoder,
+)
 from kraken_bids.models.volumes.network import VolumeNetwork
 from kraken_bids.models.volumes.relevance import explain_volume
 from kraken_bids.models.volumes.training import make_decoder, train_decoder
 
 GRID = (14, 16, 12)
 BLOBS = (slice(2, 5), slice(3, 6), slice(2, 5)), (slice(9, 12), slice(10, 13), slice(6, 9))
+BRAIN = np.ones(GRID, bool)
+BRAIN[..., -1] = False
 SETTINGS = {
     "2d": StepSettings(n_steps=80, learning_rate=5e-3, weight_decay=0.0, device="cpu", seed=1),
     "3d": StepSettings(n_steps=400, learning_rate=3e-2, weight_decay=0.0, device="cpu", seed=1),
@@ -80,30 +89,43 @@ def test_relevance_lies_in_the_blobs(trained: Trained) -> None:
     assert mean[is_inside].mean() >= 5 * mean[~is_inside].mean()
 
 
-def test_relevance_of_random_weights_is_another(trained: Trained) -> None:
-    from scipy.stats import spearmanr
+@pytest.fixture(scope="module")
+def checked(trained: Trained) -> list[CheckedRelevance]:
+    """Check every volume; the last slice is not of the brain."""
+    other, rng = randomise_decoder(trained.network, seed=77), np.random.default_rng(0)
+    return [
+        check_relevance(trained.network, other, one, int(label), mask=BRAIN, rng=rng)
+        for one, label in zip(trained.volumes, trained.labels, strict=True)
+    ]
 
+
+def test_relevance_of_random_weights_is_another(
+    trained: Trained, checked: list[CheckedRelevance]
+) -> None:
+    """By the rank correlation over the brain."""
     other = make_decoder(trained.network.architecture, seed=77).eval()
-    pairs = zip(trained.explain(trained.network), trained.explain(other), strict=True)
-    found = [spearmanr(np.abs(one), np.abs(two), axis=None).statistic for one, two in pairs]
-    assert np.mean(found) < 0.5
+    maps = [trained.explain(network)[0][BRAIN] for network in (trained.network, other)]
+    expected = spearmanr(*np.abs(maps)).statistic
+    assert checked[0].correlation == pytest.approx(expected, abs=1e-6)
+    assert np.mean([one.correlation for one in checked]) < 0.5
 
 
-def test_what_is_relevant_matters_more_than_what_is_not(trained: Trained) -> None:
+def test_what_is_relevant_matters_more_than_what_is_not(
+    trained: Trained, checked: list[CheckedRelevance]
+) -> None:
     """Voxels are set to 0, the most relevant first: the state's probability falls sooner."""
-    relevance = trained.explain(trained.network).reshape(len(trained.labels), -1)
-    rng = np.random.default_rng(0)
-    curves = []
-    for order in (np.argsort(-relevance, axis=1), rng.permuted(np.argsort(relevance), axis=1)):
-        flat = trained.volumes.reshape(len(relevance), -1).copy()
-        curve = []
-        for share in (0.01, 0.02, 0.05, 0.1):
-            n_deleted = int(share * flat.shape[1])
-            np.put_along_axis(flat, order[:, :n_deleted], 0.0, axis=1)
-            curve.append(trained.decode(flat.reshape(trained.volumes.shape)).mean())
-        curves.append(curve)
-    assert np.all(np.array(curves[0]) < curves[1])
-    assert np.mean(curves[0]) < np.mean(curves[1]) - 0.1
+    relevance, found = trained.explain(trained.network), []
+    for volume, own in zip(trained.volumes.copy(), relevance, strict=True):
+        least = np.sort(own[BRAIN])[-round(0.1 * BRAIN.sum())]
+        volume[BRAIN & (own >= least)] = 0
+        found.append(volume)
+    curves = np.array([one.deleted for one in checked])
+    tenth = SHARES.index(0.1)
+    np.testing.assert_allclose(curves[:, 0, tenth], trained.decode(np.array(found)), atol=1e-4)
+    np.testing.assert_allclose(curves[:, 1, 0], trained.decode(trained.volumes), atol=1e-5)
+    by_relevance, by_chance = curves.mean(axis=0)
+    assert np.all(by_relevance[1:] < by_chance[1:])
+    assert by_relevance[1:].mean() < by_chance[1:].mean() - 0.1
 
 
 def test_a_further_training_keeps_all_but_the_head(trained: Trained) -> None:

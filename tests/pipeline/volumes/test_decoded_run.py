@@ -1,6 +1,7 @@
 """A run decoded from files to files, held to the network itself."""
 
 import json
+from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -18,6 +19,9 @@ from kraken_bids.pipeline.volumes.cleaned_volumes import (
     AFFINE,
     open_cleaned_volumes,
 )
+from kraken_bids.pipeline.volumes.decoded_run import decode_run
+from kraken_bids.pipeline.volumes.decoders import compare_times
+from kraken_bids.pipeline.volumes.decoding_request import DecodingRequest
 from tests.pipeline.volumes.conftest import N_VOLUMES, SHAPE, TR, write_noise, write_run
 
 START = "sub-01_task-motor_space-MNI152NLin6Asym_res-2"
@@ -58,8 +62,19 @@ def test_probabilities_are_the_networks(decoded, model) -> None:
     assert list(table["state"]) == [NAMES[k] for k in expected.argmax(1)]
     told = json.loads((out / f"{START}_desc-decode_probabilities.json").read_text())
     assert told["SmoothingFWHM"] == 3.0
+    assert told["Notes"] == []  # nothing is known of the times of its training
     assert told["Architecture"] == model.network.architecture.kind.upper()
     assert set(table) <= set(told)
+
+
+def test_another_repetition_time_than_that_of_the_training_is_told(run, model, tmp_path) -> None:
+    known = replace(model, provenance={"RepetitionTimes": [0.72, 1.9]})
+    assert compare_times(known, [1.9, 2.0, 0.735]) == []
+    assert compare_times(model, [TR]) == []
+    known = replace(model, provenance={"RepetitionTimes": [0.72]})
+    paths = decode_run(known, DecodingRequest(*run, tmp_path / "out"))
+    (note,) = json.loads(paths[0].with_suffix(".json").read_text())["Notes"]
+    assert "volumes every 2 s; the decoder was trained on those every 0.72 s" in note
 
 
 def test_relevance_is_written_per_volume_and_adds_up_in_regions(decoded, model) -> None:

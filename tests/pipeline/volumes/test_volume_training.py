@@ -1,5 +1,6 @@
 """Decoders trained on planted blobs from files, and what is said of what cannot be trained on."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.cli.tools import main
 from kraken_bids.cohort.trials import Trial
 from kraken_bids.connectome.functional.confounds import MOTION
@@ -16,7 +18,15 @@ from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.io.records import from_columns
 from kraken_bids.io.tables import read_columns
 from kraken_bids.io.writing import write_table
-from kraken_bids.models.decoding_records import DecodedTrial, DecodingScore, FoldMember
+from kraken_bids.models.decoding_records import (
+    BY_CHANCE,
+    BY_RELEVANCE,
+    DecodedTrial,
+    DecodingScore,
+    DeletedShare,
+    FoldMember,
+    WeightsCheck,
+)
 from kraken_bids.models.step_training import StepSettings
 from kraken_bids.models.volumes.checkpoint import read_volume_model
 from kraken_bids.pipeline import volume_training
@@ -26,6 +36,7 @@ from kraken_bids.pipeline.volume_training import train_volumes
 from kraken_bids.pipeline.volumes.cleaned_volumes import AFFINE
 from kraken_bids.pipeline.volumes.decoded_run import decode_run
 from kraken_bids.pipeline.volumes.decoding_request import DecodingRequest
+from kraken_bids.pipeline.volumes.held_out_relevance import MOST_VOLUMES
 from kraken_bids.pipeline.volumes.labelled_volumes import split_events
 from kraken_bids.pipeline.volumes.training_options import VolumeTrainingOptions
 from kraken_bids.pipeline.volumes.volume_cache import VolumeRun
@@ -41,6 +52,8 @@ TABLES = (
     "splits.tsv",
     "shuffles.tsv",
     "history.tsv",
+    "relevance_check.tsv",
+    "deletion.tsv",
 )
 ONSETS = np.arange(0.0, TR * N_VOLUMES, 6 * TR)
 DURATION = 4 * TR
@@ -139,6 +152,26 @@ def test_a_planted_blob_is_decoded_in_people_held_out_and_found_again(
     for blob in BLOBS:
         is_inside[blob] = True
     assert mean[is_inside].mean() >= 5 * mean[~is_inside].mean()
+    check_maps_of_held_out(output, is_inside)
+
+
+def check_maps_of_held_out(output: Path, is_inside: np.ndarray) -> None:
+    """Look whether maps lie in the blobs, depend on what was learned, and matter."""
+    for state in ("left", "right"):
+        path = output / "relevance" / f"stat-mean_label-{state}_relevance.nii.gz"
+        size = np.abs(nibabel.load(path).get_fdata()[..., 0])
+        assert size[is_inside].mean() > 2 * size[~is_inside].mean()
+        assert json.loads(sidecar_path(path).read_text())["NumberOfVolumes"] == 3 * MOST_VOLUMES
+    (check,) = from_columns(WeightsCheck, read_columns(output / "relevance_check.tsv"))
+    assert check.correlation < 0.6  # 0.50 of the small 2D network
+    points = from_columns(DeletedShare, read_columns(output / "deletion.tsv"))
+    sums = dict.fromkeys((BY_RELEVANCE, BY_CHANCE), 0.0)
+    for one in points:
+        sums[one.order] += one.probability
+    assert sums[BY_RELEVANCE] < sums[BY_CHANCE]
+    page = (output / "report.html").read_text()
+    assert "With random weights in place of all learned ones" in page
+    assert "decisions rest on the voxels that the maps show" in page
 
 
 def test_labels_are_shuffled_among_the_events_of_each_person() -> None:
@@ -179,7 +212,14 @@ def test_every_volume_is_held_out_once_with_all_of_its_person(
     model = read_volume_model(output)
     assert model.states == ("left", "right")
     assert model.provenance["Subjects"] == ["00", "01", "02", "03"]
-    assert (output / "report.html").is_file()
+    assert model.provenance["RepetitionTimes"] == [TR]
+    path = output / "relevance" / "stat-mean_label-left_relevance.nii.gz"
+    told = json.loads(sidecar_path(path).read_text())
+    # of the first repeat alone: the same number of each fold
+    assert (told["State"], told["NumberOfVolumes"]) == ("left", 2 * MOST_VOLUMES)
+    page = (output / "report.html").read_text()
+    assert "Which voxels it rests on" in page
+    assert f"mean of {2 * MOST_VOLUMES} volumes" in page
     assert not (output / "unfinished").exists()
 
 
