@@ -53,15 +53,22 @@ def read_torch_file(path: Path) -> Any:
         return loaded
 
 
-def read_object_array(path: Path) -> Any:
+def read_object_array(
+    path: Path, expected: str = "Krakencoder transforms (kraken_ioxfm_*.npy or .npz)"
+) -> Any:
     """Read the object inside a ``.npy`` of dtype object, or in ``transform_params`` of a ``.npz``.
+
+    Parameters
+    ----------
+    expected : str
+        What it should be, for messages.
 
     Raises
     ------
     CheckpointError
         If the file is of another kind, incomplete, or names code (which is not run).
     """
-    with _explaining(path, "Krakencoder transforms (kraken_ioxfm_*.npy or .npz)"):
+    with _explaining(path, expected):
         loaded = _read_npz(path) if path.suffix == ".npz" else _read_npy_file(path)
         check_plain(loaded)
         return loaded

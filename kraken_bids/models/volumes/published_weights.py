@@ -30,6 +30,7 @@ NORM_NAMES = {
     "moving_mean": "running_mean",
     "moving_variance": "running_var",
 }
+SLICES = "model-2D_DeepLight_desc-pretrained_model.npy"
 KERAS = Kind(
     "weights of the 3D release, as Keras saves them",
     "Give model-3D_DeepLight_desc-pretrained_model.hdf5, or a model that was fitted from it.",
@@ -45,6 +46,10 @@ def read_published_weights(path: Path) -> VolumeNetwork:
     CheckpointError
         If it is another file, or weights are missing or of another shape.
     """
+    if not path.is_file():
+        raise CheckpointError(
+            f"expected weights of the published decoder; found no file {path}. Check the path."
+        )
     if path.suffix.lower() in {".hdf5", ".h5"}:
         return read_cube_weights(path)
     return read_slice_weights(path)
@@ -58,12 +63,12 @@ def read_slice_weights(path: Path) -> VolumeNetwork:
     CheckpointError
         If it is another file, or weights are missing or of another shape.
     """
-    found = read_object_array(path)
+    found = read_object_array(path, f"weights of the 2D release ({SLICES})")
     found = found.item() if isinstance(found, np.ndarray) and found.ndim == 0 else found
     if not isinstance(found, Mapping):
         raise CheckpointError(
             f"expected the weights of the 2D release in {path}, a dictionary of variables; found "
-            f"{type(found).__name__}. Give model-2D_DeepLight_desc-pretrained_model.npy."
+            f"{type(found).__name__}. Give {SLICES}."
         )
     arrays = {
         match["name"]: np.asarray(values)

@@ -192,6 +192,16 @@ def test_other_files_of_keras_are_refused(tmp_path) -> None:
         read_published_weights(path)
 
 
+def test_other_arrays_are_not_taken_for_weights(tmp_path) -> None:
+    """The message is of decoders, whatever else is read from pickles."""
+    path = tmp_path / "model.npy"
+    with pytest.raises(CheckpointError, match=r"found no file .*model\.npy"):
+        read_published_weights(path)
+    np.save(path, np.zeros(3))
+    with pytest.raises(CheckpointError, match="expected weights of the 2D release"):
+        read_published_weights(path)
+
+
 def test_shapes_that_cannot_be_are_refused() -> None:
     with pytest.raises(SettingsError, match="at least two states"):
         VolumeArchitecture("3d", ("rest",))
