@@ -3,8 +3,8 @@
 Prints, for 2D and 3D: seconds a volume of a plain loop over volumes (explicit padding, one at a
 time, float32) and of ours, in turns; relevance of a volume as a multiple of a forward and backward
 pass; peak memory of relevance of one volume, and of decoding runs of several lengths, which should
-be one. With ``--device cuda`` memory of relevance is what tensors took, and training on whole grids
-is timed.
+be one. With ``--device cuda`` memory of relevance is what tensors took, and training on whole
+grids is timed.
 
 Usage: ``python benchmarks/bench_volumes.py [--volumes 6] [--turns 3] [--lengths 100 300]``.
 """
