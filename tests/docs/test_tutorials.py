@@ -18,6 +18,8 @@ def list_outputs(notebook: nbformat.NotebookNode) -> list[nbformat.NotebookNode]
 def test_a_tutorial_runs(path: Path, tmp_path: Path) -> None:
     """In a fresh kernel, in an empty folder where nothing is left, without a warning."""
     notebook = nbformat.read(path, as_version=4)
+    for cell in notebook.cells:  # fewer shuffles: as many as let p be 0.04
+        cell.source = cell.source.replace("range(100)", "range(24)")
 
     resources = {"metadata": {"path": str(tmp_path)}}
     NotebookClient(notebook, timeout=300, resources=resources).execute()
