@@ -237,10 +237,10 @@ def _list_relmats(folder: Path) -> Iterator[RelmatFile]:
     sessions = [path for path in named if is_folder(path)]
     for level in (folder, *sessions) if inside else ():
         for datatype in ("func", "dwi"):
-            for entry in list_entries(level / datatype):
+            for entry in list_entries(place := level / datatype):
                 if not MEASURED.fullmatch(entry.name):
                     continue
-                path = Path(entry.path)
+                path = place / entry.name
                 entities = parse_name(path)
                 if is_predicted(entities) or is_part(entities):
                     continue

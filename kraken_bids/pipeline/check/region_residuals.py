@@ -66,6 +66,7 @@ class ResidualReader:
         self._output_dir = output_dir
         self.found: dict[tuple[str, Flavor], RegionResiduals] = {}
         self._failed: set[tuple[str, Flavor]] = set()
+        self._is_new = False
 
     def wants(self, source: str, target: Flavor) -> bool:
         """Whether a pair is of function and what structure predicts of it, and was not seen yet.
@@ -89,6 +90,7 @@ class ResidualReader:
         measures = measure_residuals(pair.measured, pair.held_out, groups)
         kept = {name: values.astype(np.float32) for name, values in measures.items()}
         self.found[key] = RegionResiduals(*key, tuple(pair.subjects), kept)
+        self._is_new = True
 
     def recall(self, kept: Kept, rests_on: object, flavors: Sequence[Flavor]) -> None:
         """Take over what was kept of an earlier run on the same inputs.
@@ -117,8 +119,9 @@ class ResidualReader:
         self.found = {key: one for key, one in self.found.items() if key not in pairs}
 
     def keep(self, kept: Kept, rests_on: object) -> None:
-        """Keep what was found for :meth:`recall`."""
-        kept.keep(NAME, rests_on, {"pairs": [one.to_plain() for one in self.found.values()]})
+        """Keep what was found for :meth:`recall`, unless all of it was recalled."""
+        if self._is_new:
+            kept.keep(NAME, rests_on, {"pairs": [one.to_plain() for one in self.found.values()]})
 
 
 def name_inputs(model: Model, sources: Sequence[Source], families: Sequence[str]) -> object:
