@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from typing import TypeVar
 
 from kraken_bids.exceptions import KrakenBidsError
@@ -120,7 +121,10 @@ def run_at_once(
 
 
 class Threads(ThreadPoolExecutor):
-    """Threads that compute beside this one; where the system allows none, this one does it."""
+    """Threads that compute beside this one; where the system allows none, this one does it.
+
+    What this one's context holds (:mod:`contextvars`) holds there too.
+    """
 
     NAME = "kraken_bids"
     """How the names of all of them begin."""
@@ -135,7 +139,7 @@ class Threads(ThreadPoolExecutor):
         """Run ``fn`` in a thread, or at once in this one; then its exception waits as well."""
         if not self._are_refused:
             try:
-                return super().submit(fn, *args, **kwargs)
+                return super().submit(copy_context().run, fn, *args, **kwargs)
             except RuntimeError as error:
                 if NO_THREAD not in str(error):
                     raise

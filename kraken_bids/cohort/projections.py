@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.cohort.edge_columns import EdgeColumns
 from kraken_bids.cohort.edge_mean import EdgeMean
+from kraken_bids.cohort.flavors_at_once import check_wanted, work_on_flavors
 from kraken_bids.cohort.read_ahead import read_ahead
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
@@ -115,10 +116,14 @@ def project_cohort(
     """
     fitted_on = frozenset(filter(fit_on, range(len(cohort.subjects))))
     project = project or project_flavor
-    found = {flavor: project(model, cohort, flavor, fitted_on) for flavor in cohort.rows}
+    # the largest first, so that none of them is begun last
+    by_size = sorted(cohort.rows, key=model.n_edges, reverse=True)
+    found = work_on_flavors(
+        lambda flavor: project(model, cohort, flavor, fitted_on), by_size, model.device
+    )
     for flavor, one in found.items():
         one.check.mirrored += cohort.rows[flavor].list_mirrored()
-    return Projected(cohort, found, fitted_on)
+    return Projected(cohort, {flavor: found[flavor] for flavor in cohort.rows}, fitted_on)
 
 
 def project_flavor(
@@ -154,7 +159,7 @@ class _FlavorReader:
         weights = np.stack([is_fitted, np.ones_like(is_fitted)])
         check = ColumnCheck(self.check, columns.n_edges, weights.astype(np.float64))
         aside: set[int] = set()
-        blocks = read_ahead(check.watch(columns.read(aside)))
+        blocks = read_ahead(check.watch(_while_wanted(columns.read(aside))))
         projected = self._model.project_parts(self._flavor, blocks)
         is_plain = check.vary
         is_plain[list(aside)] = False
@@ -177,6 +182,7 @@ class _FlavorReader:
             (start, self._fill(start, rows.read(start, stop))) for start, stop in list_blocks(left)
         )
         for start, block in read_ahead(blocks):
+            check_wanted()
             projected = self._model.project(self._flavor, block)
             self._keep(np.arange(start, start + len(block)), projected)
 
@@ -204,6 +210,12 @@ class _FlavorReader:
             if not (is_whole and self.is_affine):
                 self.reread.add(start + row)
         return filled
+
+
+def _while_wanted(blocks: Iterator[Edges]) -> Iterator[Edges]:
+    for block in blocks:
+        check_wanted()
+        yield block
 
 
 def list_blocks(rows: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -16,6 +16,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import wait
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -34,6 +35,9 @@ Values: TypeAlias = Any
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
+
+_IS_LIMITED = ContextVar("_IS_LIMITED", default=False)
+"""Whether a caller, in this thread or the one that started it, holds numpy to one thread."""
 
 DRIVERS = ("libcuda.so.1", "nvcuda.dll")
 AMD_DRIVER = Path("/dev/kfd")
@@ -184,15 +188,21 @@ def single_thread() -> Iterator[int]:
     """Let numpy use one thread per multiplication; gives the number it was allowed before.
 
     That number is one for the whole process, so Python threads wait here for each other: each uses
-    all that numpy may. Where numpy may use one thread anyway, they compute at once.
+    all that numpy may. Where numpy may use one thread anyway, or a caller has seen to it, they
+    compute at once.
     """
-    with _find_lock():
-        blas = _find_blas()
-        n_threads = max((library.num_threads for library in blas.lib_controllers), default=1)
-        if n_threads > 1:
-            with blas.limit(limits=1):
-                yield n_threads
-            return
+    if not _IS_LIMITED.get():
+        with _find_lock():
+            blas = _find_blas()
+            n_threads = max((library.num_threads for library in blas.lib_controllers), default=1)
+            if n_threads > 1:
+                limited = _IS_LIMITED.set(True)
+                try:
+                    with blas.limit(limits=1):
+                        yield n_threads
+                finally:
+                    _IS_LIMITED.reset(limited)
+                return
     yield 1
 
 

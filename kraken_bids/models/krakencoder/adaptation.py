@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.models.devices import CPU, run_parts
 from kraken_bids.scores.doubt_words import log_doubts
 from kraken_bids.scores.likeness import judge_mean
 
@@ -152,11 +153,13 @@ def fit_adaptation(
     by_flavor = {parse_flavor(str(flavor)): given for flavor, given in means.items()}
     if mode != "none":
         _check_means(by_flavor, training_means)
-    fitted = {
-        flavor: _fit_flavor(flavor, mean, training_means[flavor], mode=mode, n_subjects=n)
-        for flavor, (mean, n) in by_flavor.items()
-        if flavor in training_means
-    }
+
+    def fit(flavor: Flavor) -> FlavorAdaptation:
+        mean, n = by_flavor[flavor]
+        return _fit_flavor(flavor, mean, training_means[flavor], mode=mode, n_subjects=n)
+
+    flavors = [flavor for flavor in by_flavor if flavor in training_means]
+    fitted = dict(zip(flavors, run_parts(fit, flavors, CPU), strict=True))
     for flavor, (mean, _) in by_flavor.items() if judges else ():
         log_doubts(judge_mean(flavor, np.asarray(mean).reshape(-1), training_means))
     return Adaptation(model_sha256, mode, fitted)

@@ -3,10 +3,11 @@
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 
 from kraken_bids.cohort.warned import Warned
 from kraken_bids.flavors import Flavor
-from kraken_bids.models.devices import single_thread
+from kraken_bids.models.devices import CPU, run_parts
 from kraken_bids.models.krakencoder.adaptation import Adaptation
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.scores.doubt_words import Doubt, check_certain, describe_doubts, name_rows
@@ -70,46 +71,51 @@ def _list_by_file(doubts: Sequence[Doubt], labels: Sequence[str]) -> dict[tuple[
 def list_doubts(checks: Mapping[Flavor, InputCheck], model: Model) -> list[Doubt]:
     """List what is unlikely about values, order of edges, flavor and subjects."""
     training_means = model.training_means()
-    with single_thread():  # of one product of two rows several only wait for each other
-        doubts = [
-            doubt
-            for check in checks.values()
-            for doubt in (*check.list_doubts(training_means), *check.list_twin_doubts())
-        ]
-    return doubts + list_exchanged_doubts(checks)
+
+    def judge(check: InputCheck) -> list[Doubt]:
+        return [*check.list_doubts(training_means), *check.list_twin_doubts()]
+
+    found = run_parts(judge, checks.values(), CPU)
+    return [*chain.from_iterable(found), *list_exchanged_doubts(checks)]
 
 
 def list_scale_doubts(
     checks: Mapping[Flavor, InputCheck], model: Model, adaptation: Adaptation | None
 ) -> list[Doubt]:
     """List flavors in other units than the adaptation, or without one the model, expects."""
-    training_means, doubts = model.training_means(), []
-    for flavor, check in checks.items():
+    training_means = model.training_means()
+
+    def judge(flavor: Flavor) -> list[Doubt]:
         fit = adaptation.flavors.get(flavor) if adaptation else None
         if fit is not None and fit.mode.startswith("meanfit"):
-            doubts += check.list_scale_doubts(fit.mean_new, "the cohort of its adaptation")
-        elif flavor in training_means:
-            doubts += check.list_scale_doubts(training_means[flavor], "the model's training data")
-    return doubts
+            return checks[flavor].list_scale_doubts(fit.mean_new, "the cohort of its adaptation")
+        if flavor in training_means:
+            reference = training_means[flavor]
+            return checks[flavor].list_scale_doubts(reference, "the model's training data")
+        return []
+
+    return [*chain.from_iterable(run_parts(judge, checks, CPU))]
 
 
 def list_adaptation_doubts(
     checks: Mapping[Flavor, InputCheck], model: Model, adaptation: Adaptation | None
 ) -> list[Doubt]:
     """List what is unlikely about the cohort that a saved adaptation was fitted on."""
-    training_means, doubts = model.training_means(), []
-    for flavor, fit in adaptation.flavors.items() if adaptation else ():
-        check = checks.get(flavor)
-        if check is None:
-            continue
-        theirs = judge_mean(flavor, fit.mean_new, training_means)
-        known = {doubt.claim for doubt in check.list_doubts(training_means)} if theirs else ()
-        doubts += [
+    training_means = model.training_means()
+    fits = adaptation.flavors if adaptation else {}
+
+    def judge(flavor: Flavor) -> list[Doubt]:
+        theirs = judge_mean(flavor, fits[flavor].mean_new, training_means)
+        own = checks[flavor].list_doubts(training_means) if theirs else ()
+        known = {doubt.claim for doubt in own}
+        return [
             replace(doubt, claim=f"its adaptation was fitted on a cohort that {doubt.claim}")
             for doubt in theirs
             if doubt.claim not in known
         ]
-    return doubts
+
+    flavors = [flavor for flavor in fits if flavor in checks]
+    return [*chain.from_iterable(run_parts(judge, flavors, CPU))]
 
 
 def refuse_or_warn(
