@@ -139,7 +139,8 @@ class Threads(ThreadPoolExecutor):
         """Run ``fn`` in a thread, or at once in this one; then its exception waits as well."""
         if not self._are_refused:
             try:
-                return super().submit(copy_context().run, fn, *args, **kwargs)
+                context = copy_context()
+                return super().submit(lambda: context.run(fn, *args, **kwargs))
             except RuntimeError as error:
                 if NO_THREAD not in str(error):
                     raise
