@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.lib import format as npy
@@ -16,6 +16,7 @@ from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.flavors import Flavor, recognize_flavor
 from kraken_bids.io.files import atomic_path
 from kraken_bids.io.hdf5 import lay_out_hdf5
+from kraken_bids.io.stored_members import StoredMember
 from kraken_bids.io.stored_rows import Rows, load_rows
 
 logger = logging.getLogger(__name__)
@@ -149,19 +150,19 @@ def _write_npz(predictions: Predictions, path: Path) -> None:
 @contextmanager
 def _open_members(
     archive: zipfile.ZipFile, shapes: Mapping[str, tuple[int, int]]
-) -> Iterator[Callable[[str], IO[bytes]]]:
+) -> Iterator[Callable[[str], StoredMember]]:
     """Give a function that returns the open member of a key; only one is open at a time."""
-    current: dict[str, IO[bytes]] = {}
+    current: dict[str, StoredMember] = {}
 
     def close() -> None:
         for stream in current.values():
             stream.close()
         current.clear()
 
-    def find(key: str) -> IO[bytes]:
+    def find(key: str) -> StoredMember:
         if key not in current:
             close()
-            current[key] = archive.open(f"{key}.npy", "w", force_zip64=True)
+            current[key] = StoredMember(archive, f"{key}.npy")
             header = {"descr": "<f4", "fortran_order": False, "shape": shapes[key]}
             npy.write_array_header_1_0(current[key], header)
         return current[key]
