@@ -95,7 +95,7 @@ def _find(path: Path, name: str) -> tuple[Any, ...] | None:
         is_packed = filters.get_nfilters() == 1 and filters.get_filter(0)[0] == DEFLATE
         if not node.chunks or not is_packed or node.dtype.kind not in "fiu":
             return None
-        chunks = [node.id.get_chunk_info(k) for k in range(node.id.get_num_chunks())]
+        chunks = _list_chunks(node.id)
         n_whole = np.prod([-(-n // of) for n, of in zip(node.shape, node.chunks, strict=True)])
         if len(chunks) != n_whole or any(one.filter_mask for one in chunks):
             return None
@@ -106,3 +106,12 @@ def _find(path: Path, name: str) -> tuple[Any, ...] | None:
                 return None
         table = np.array([[*one.chunk_offset, one.byte_offset, one.size] for one in chunks])
         return node.shape, node.dtype, node.chunks, table
+
+
+def _list_chunks(dataset: Any) -> list[Any]:
+    """List where chunks lie, in one pass; libraries before HDF5 1.12.3 begin anew for each."""
+    chunks: list[Any] = []
+    if hasattr(dataset, "chunk_iter"):
+        dataset.chunk_iter(chunks.append)
+        return chunks
+    return [dataset.get_chunk_info(k) for k in range(dataset.get_num_chunks())]

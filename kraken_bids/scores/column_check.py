@@ -30,7 +30,8 @@ class ColumnCheck:
 
     def __init__(self, check: InputCheck, n_edges: int, groups: Sums) -> None:
         n_rows = groups.shape[1]
-        self._check, self._n_edges, self._groups = check, n_edges, groups
+        self._check, self._n_edges = check, n_edges
+        self._groups, self._number_of_group = np.unique(groups, axis=0, return_inverse=True)
         self._is_sc = check.flavor.group == "SC"
         self._n_regions = count_regions(n_edges)
         self._firsts = _list_first_edges(self._n_regions)
@@ -44,8 +45,7 @@ class ColumnCheck:
         self._has_edge = np.zeros((self._n_regions, n_rows), bool)
         self._are_whole = np.full(n_rows, self._is_sc and check.flavor.processing != COUNT)
         self._products = np.zeros((len(self._targets), n_rows))
-        self.sums = np.empty((len(groups), n_edges))
-        """Of each group."""
+        self._sums = np.empty((len(self._groups), n_edges))
 
     def watch(self, blocks: Iterable[Edges]) -> Iterator[Edges]:
         """Let blocks pass, from the first edge to the last, and keep what is asked of them."""
@@ -53,6 +53,11 @@ class ColumnCheck:
             with np.errstate(invalid="ignore", over="ignore"):
                 self._add(block)
             yield block
+
+    @property
+    def sums(self) -> Sums:
+        """Sums of edges ``[n_groups, n_edges]``."""
+        return self._sums[self._number_of_group.reshape(-1)]
 
     @property
     def vary(self) -> NDArray[np.bool_]:
@@ -108,7 +113,7 @@ class ColumnCheck:
         self._squares += np.einsum("er,er->r", wide, wide)
         for number, target in enumerate(self._targets):
             self._products[number] += target[part] @ wide
-        for group, sums in zip(self._groups, self.sums, strict=True):
+        for group, sums in zip(self._groups, self._sums, strict=True):
             np.einsum("er,r->e", wide, group, out=sums[part])  # whatever threads a library has
         self._mark_regions(block != 0, part)
         if self._is_sc and low.min() < 0:
