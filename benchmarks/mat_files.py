@@ -12,6 +12,8 @@ from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.flavors import parse_flavor
 
 KINDS = ("v5", "v5, compressed", "v7.3")
+READ_BY_REFERENCE = KINDS[:2]
+"""The reference release reads by scipy's ``loadmat``, which refuses version 7.3."""
 CHUNKS = 19, 28
 """Of the two axes of regions; a chunk has everybody."""
 
