@@ -29,6 +29,10 @@ class Flavor:
     processing: str
     """``hpf``, ``hpfgsr``, ``volnorm`` …"""
 
+    def __reduce__(self) -> tuple[type["Flavor"], tuple[str, str, str]]:
+        """Pickle the three words alone, whatever was made of them."""
+        return Flavor, (self.measure, self.parcellation, self.processing)
+
     @cached_property
     def name(self) -> str:
         """The flavor id, as in the published files: ``FCcorr_fs86_hpf``."""
