@@ -41,6 +41,10 @@ def convolve_same(layer: Convolution, maps: torch.Tensor) -> torch.Tensor:
 
     Of a single channel, libraries are slow: the neighbours along its first axis become channels.
     """
+    before, behind = zip(*list_pads(maps.shape[2:], layer.stride[0]), strict=True)
+    if isinstance(layer, nn.Conv2d) and maps.shape[1] > 1 and before == behind:
+        # without a copy of the maps; of three axes, libraries are slower so
+        return functional.conv2d(maps, layer.weight, layer.bias, layer.stride, before)
     padded = pad_same(maps, layer.stride[0])
     if maps.shape[1] > 1 or layer.stride[0] > 1:
         result: torch.Tensor = layer(padded)
