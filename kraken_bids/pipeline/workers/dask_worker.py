@@ -1,7 +1,6 @@
 """What happens on a worker of dask: each call is made in a process beside it."""
 
 import logging
-import operator
 import os
 import signal
 import threading
@@ -112,8 +111,11 @@ class Neighbour:
                     error.strerror,
                 )
                 return try_call(call)
+        from distributed.protocol import pickle
+
+        send: Any = pickle.dumps  # as dask does it: functions of a script too
         one = self._process
-        one.give(operator.call, call)
+        one.give(_call, send(call))
         while (outcome := one.take()) is None:
             if self._is_over:
                 return None, LostProcessError("its worker has ended", ASKED_TO_STOP)
@@ -126,6 +128,15 @@ class Neighbour:
         if self._process is not None:
             self._process.ask_to_end()
             self._process.end(STOP_SECONDS)
+
+
+def _call(content: bytes) -> object:
+    """Make a call that was pickled as dask does it."""
+    from distributed.protocol import pickle
+
+    receive: Any = pickle.loads
+    result: object = receive(content)()
+    return result
 
 
 def call_beside(name: str, version: str, call: Callable[[], Result]) -> Result:
