@@ -39,6 +39,10 @@ Result = TypeVar("Result")
 _IS_LIMITED = ContextVar("_IS_LIMITED", default=False)
 """Whether a caller, in this thread or the one that started it, holds numpy to one thread."""
 
+_PRECISE: list[bool] = []
+"""Whether TF32 was allowed before, of each :func:`full_precision` that is open."""
+_PRECISION_LOCK = threading.Lock()
+
 DRIVERS = ("libcuda.so.1", "nvcuda.dll")
 AMD_DRIVER = Path("/dev/kfd")
 
@@ -170,17 +174,21 @@ def full_precision() -> Iterator[None]:
 
     Matrix products do so anyway. Those two round their factors to 10 bits (TF32) unless they are
     told not to, which moves relevance by up to 2 % of its largest value. The setting is one for
-    the whole process.
+    the whole process: the last thread that leaves puts it back.
     """
     import torch
 
     cudnn: Any = torch.backends.cudnn
-    was_allowed = cudnn.allow_tf32
-    cudnn.allow_tf32 = False
+    with _PRECISION_LOCK:
+        _PRECISE.append(cudnn.allow_tf32)
+        cudnn.allow_tf32 = False
     try:
         yield
     finally:
-        cudnn.allow_tf32 = was_allowed
+        with _PRECISION_LOCK:
+            before = _PRECISE.pop()  # what the first one found stays to the end
+            if not _PRECISE:
+                cudnn.allow_tf32 = before
 
 
 @contextmanager

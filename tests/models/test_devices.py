@@ -135,3 +135,15 @@ def test_a_model_on_a_cpu_needs_no_torch(tmp_path: Path, make_model: Callable[..
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.split() == ["3", "False"]
+
+
+def test_full_precision_holds_until_the_last_thread_leaves() -> None:
+    """Threads decode a volume each: who leaves first takes it from nobody, nor leaves it behind."""
+    allowed = torch.backends.cudnn.allow_tf32
+    one, other = devices.full_precision(), devices.full_precision()
+    one.__enter__()
+    other.__enter__()
+    one.__exit__(None, None, None)
+    assert not torch.backends.cudnn.allow_tf32
+    other.__exit__(None, None, None)
+    assert torch.backends.cudnn.allow_tf32 == allowed
