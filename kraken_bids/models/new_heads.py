@@ -10,7 +10,11 @@ Network = TypeVar("Network", bound=nn.Module)
 
 
 def start_network(
-    build: Callable[[], Network], *, seed: int, head: str, pretrained: nn.Module | None = None
+    build: Callable[[], Network],
+    *,
+    seed: int,
+    head: str | tuple[str, ...] = "",
+    pretrained: nn.Module | None = None,
 ) -> Network:
     """Make a network with random weights, but for those of a pretrained one that are no head's.
 
@@ -20,8 +24,8 @@ def start_network(
         Makes the network, with weights from torch's generator.
     seed : int
         Of that generator, which is put back afterwards.
-    head : str
-        How the names of the head's weights begin.
+    head : str or tuple of str
+        How the names of the head's weights begin (all do).
     pretrained : nn.Module, optional
         Of the same shape, its head apart.
     """

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kraken_bids.models.new_heads import start_network
 from kraken_bids.models.series.labelled_series import LabelledSeries
 from kraken_bids.models.series.network import SeriesNetwork
 from kraken_bids.models.series.sequences import Indices, Sequences, join_sequences
@@ -66,16 +67,10 @@ def randomise_weights(network: SeriesNetwork, *, seed: int, whole: bool) -> Seri
 
     Source: Adebayo et al. 2018, whose check this is: a picture of what was learned changes.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        fresh = SeriesNetwork(network.architecture)
-    if not whole:
-        kept = {
-            name: one.cpu()
-            for name, one in network.state_dict().items()
-            if not name.startswith(HEADS)
-        }
-        fresh.load_state_dict(kept, strict=False)
+    fresh = start_network(
+        lambda: SeriesNetwork(network.architecture),
+        seed=seed, head=HEADS, pretrained=None if whole else network,
+    )  # fmt: skip
     return fresh.to(next(network.parameters()).device)
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.models.devices import full_precision
+from kraken_bids.models.new_heads import start_network
 from kraken_bids.models.series.network import SeriesNetwork
 from kraken_bids.models.series.objectives import (
     Objective,
@@ -29,9 +30,8 @@ N_SPECIAL = 3
 
 def make_network(recipe: SeriesRecipe, n_regions: int, n_classes: int = 0) -> SeriesNetwork:
     """Make a network with initial weights that follow from the seed of the recipe."""
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(recipe.steps.seed)
-        return SeriesNetwork(recipe.design(n_regions, n_classes))
+    design = recipe.design(n_regions, n_classes)
+    return start_network(lambda: SeriesNetwork(design), seed=recipe.steps.seed)
 
 
 def pretrain_network(
