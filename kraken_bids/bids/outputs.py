@@ -135,7 +135,7 @@ def registration_path(
     """Path of the picture of where the regions lie: on a BOLD series, or on streamlines."""
     label = "_".join(f"{key}-{value}" for key, value in _keep(entities, ("sub", "ses")).items())
     own = {k: v for k, v in _keep(entities, FUNC_ENTITIES).items() if k not in {"sub", "ses"}}
-    own |= _keep({"tracks": algorithm}, ("tracks",)) | _keep(entities, ("space",))
+    own |= _keep({**entities, "tracks": algorithm}, ("tracks", "space"))
     words = [f"{key}-{value}" for key, value in {**own, "atlas": parcellation}.items()]
     name = f"{'_'.join([label, REGISTRATION, *words])}.png"
     return Path(output_dir, f"sub-{entities['sub']}", "figures", name)

@@ -153,7 +153,8 @@ def read_measurement(connectome: Path) -> Measurement:
     sidecar = read_facts(sidecar_path(connectome))
     tracks = sidecar.part("Streamlines")
     return from_sidecar(
-        *(Measurement, sidecar),
+        Measurement,
+        sidecar,
         settings={
             name: sys.intern(json.dumps(sidecar.plain[name]))
             for name in SETTINGS
