@@ -138,7 +138,7 @@ def test_a_model_on_a_cpu_needs_no_torch(tmp_path: Path, make_model: Callable[..
 
 
 def test_full_precision_holds_until_the_last_thread_leaves() -> None:
-    """Threads decode a volume each: who leaves first takes it from nobody, nor leaves it behind."""
+    """Threads decode a volume each: who leaves first takes it from no other."""
     allowed = torch.backends.cudnn.allow_tf32
     one, other = devices.full_precision(), devices.full_precision()
     one.__enter__()

@@ -461,13 +461,19 @@ def test_words_for_what_is_not_known_are_no_site_and_no_value(
     assert "their age is not known: sub-08" in caplog.text
 
 
+def write_groups(folder: Path, first: str) -> list[str]:
+    """Write a table of participants with a group for the first six and another for the rest."""
+    folder.mkdir()
+    lines = ["participant_id\tdx"]
+    lines += [f"sub-{k + 1:02d}\t{first if k < 6 else 'two'}" for k in range(12)]
+    (folder / "participants.tsv").write_text("\n".join(lines) + "\n")
+    return lines
+
+
 def test_groups_of_another_table_are_looked_at_too(dataset: Path, tmp_path: Path) -> None:
     """The table of sites has none, or one column of several that says nothing."""
     other = tmp_path / "fmriprep"
-    other.mkdir()
-    lines = ["participant_id\tdx"]
-    lines += [f"sub-{k + 1:02d}\t{'one' if k < 6 else 'two'}" for k in range(12)]
-    (other / "participants.tsv").write_text("\n".join(lines) + "\n")
+    lines = write_groups(other, "one")
     settings = settings_for(dataset, adaptation_by="site")
     data = replace(settings.data, derivatives={"fmriprep": other})
     members = list_members(dataset)
@@ -489,10 +495,7 @@ def test_groups_that_are_not_known_in_another_table_are_none(
 ) -> None:
     """As those of the table of sites: sites of which nobody knows the group share any."""
     other = tmp_path / "fmriprep"
-    other.mkdir()
-    lines = ["participant_id\tdx"]
-    lines += [f"sub-{k + 1:02d}\t{'Unknown' if k < 6 else 'two'}" for k in range(12)]
-    (other / "participants.tsv").write_text("\n".join(lines) + "\n")
+    write_groups(other, "Unknown")
     settings = settings_for(dataset, adaptation_by="site")
     data = replace(settings.data, derivatives={"fmriprep": other})
     check_sites(replace(settings, data=data), list_members(dataset))
