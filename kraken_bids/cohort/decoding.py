@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.cohort.prediction_archives import ARROW, ENCODED
-from kraken_bids.cohort.projections import BLOCK
 from kraken_bids.cohort.sources import Source
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor
+from kraken_bids.models.krakencoder.edge_layers import ROWS
 from kraken_bids.models.krakencoder.fusion import list_excluded
 from kraken_bids.models.krakencoder.model import Model
 
@@ -75,8 +75,8 @@ class CohortPredictions:
     ) -> Iterator[tuple[str, Array]]:
         """Decode several sources as one, so that no block is mostly padding."""
         rows = [(one, row) for one in group for row in range(len(self.subjects))]
-        for start in range(0, len(rows), BLOCK):
-            block = rows[start : start + BLOCK]
+        for start in range(0, len(rows), ROWS):
+            block = rows[start : start + ROWS]
             latents = np.stack([one.latents[row] for one, row in block])
             edges = self.model.decode(target, latents, source=origin)
             first = 0

@@ -20,8 +20,8 @@ from kraken_bids.scores.plausibility import InputCheck
 
 Edges = NDArray[np.floating]
 
-BLOCK = 32
-"""Connectomes of one flavor that are in memory at once."""
+BLOCK = 48
+"""Connectomes of one flavor that are in memory at once: whole groups, as they are multiplied."""
 
 
 class EdgeRows(Protocol):

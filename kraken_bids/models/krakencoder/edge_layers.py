@@ -1,10 +1,10 @@
 """The two ends of the network, where edges meet it: transform and linear layer in one map.
 
-On a CPU all multiplications have one shape, whoever is in the batch: :data:`ROWS` subjects,
-padded with zeros, by :data:`CHUNK` edges; partial sums are added in float64. So a subject's
-numbers are the same alone and among thousands: to the last bit where the library that multiplies
-gives equal rows equal results, wherever they stand in a block, and to 1e-6 of their scale where it
-does not (OpenBLAS's kernels for Haswell and Zen processors).
+On a CPU all multiplications are of whole groups of :data:`GROUP` subjects, padded with zeros, by
+:data:`CHUNK` edges; partial sums are added in float64. So a subject's numbers are the same alone
+and among thousands: to the last bit where the library that multiplies gives equal rows equal
+results, wherever they stand in a group, and to 1e-6 of their scale where it does not (OpenBLAS's
+kernels for Haswell and Zen processors).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -30,9 +30,19 @@ from kraken_bids.models.krakencoder.reduction import Reduction
 
 CHUNK = 4096
 """Edges that are multiplied at once."""
-ROWS = 32
-"""Subjects that are multiplied at once on a CPU; fewer are padded to as many."""
-CPU_BATCH = 4 * ROWS
+GROUP = 24
+"""Subjects whose number a CPU multiplies a multiple of; others are padded to as many.
+
+OpenBLAS's kernels take 12 or 24 rows at a time: a product of whole groups rounds each as alone.
+"""
+ROWS = 4 * GROUP
+"""Subjects that are multiplied at once on a CPU, at most."""
+LARGE_PRODUCT = 1 << 23
+"""Multiplications in a product of one group, above which more rows round alike.
+
+For small products (less than 28 times 512 squared) OpenBLAS has other kernels on AVX-512.
+"""
+CPU_BATCH = 2 * ROWS
 """Subjects whose edges are copied at once: bounds the temporary memory."""
 GPU_SHARE = 0.25
 """Share of a GPU's free memory that one batch may take."""
@@ -208,7 +218,7 @@ class EdgeLayer:
         edges = self.device.empty(len(hidden), self.reduction.n_edges)
 
         def multiply(part: slice) -> None:
-            for rows in slices(len(hidden), block_size(hidden)):
+            for rows in slices(len(hidden), block_size(hidden, outward[:-1, part])):
                 block = edges[rows, part]
                 self.device.xp.matmul(hidden[rows], outward[:-1, part], out=block)
                 block += outward[-1, part]
@@ -230,7 +240,7 @@ class EdgeLayer:
         matrix = self._map("inward", fold_inward, self.first)
 
         def multiply(part: slice) -> Values:
-            blocks = slices(len(centered), block_size(centered))
+            blocks = slices(len(centered), block_size(centered, matrix[part]))
             products = [centered[rows, part] @ matrix[part] for rows in blocks]
             return widen(self.device.xp.concatenate(products))
 
@@ -246,7 +256,7 @@ class EdgeLayer:
             at = slice(start + part.start, start + part.stop)
             centered = pad_rows(values[part].T, self.device)
             centered -= self.device.place(center[at])
-            blocks = slices(len(centered), block_size(centered))
+            blocks = slices(len(centered), block_size(centered, matrix[at]))
             return widen(
                 self.device.xp.concatenate([centered[rows] @ matrix[at] for rows in blocks])
             )
@@ -267,11 +277,11 @@ class EdgeLayer:
 
 
 def pad_rows(values: NDArray[np.floating], device: Device) -> Values:
-    """Float32 copy on a device; on a CPU with rows of zeros up to a multiple of :data:`ROWS`.
+    """Float32 copy on a device; on a CPU with rows of zeros up to a multiple of :data:`GROUP`.
 
     There is at least one row, of zeros where nobody is given.
     """
-    step = 1 if device.is_gpu else ROWS
+    step = 1 if device.is_gpu else GROUP
     n_rows = max(1, -(-len(values) // step)) * step
     padded = np.empty((n_rows, values.shape[1]), np.float32)
     padded[: len(values)] = values
@@ -280,15 +290,21 @@ def pad_rows(values: NDArray[np.floating], device: Device) -> Values:
 
 
 def in_blocks(layers: Callable[[Values], Values], values: Values) -> Values:
-    """Layers applied to padded rows, :data:`ROWS` at a time on a CPU."""
+    """Layers applied to padded rows, :data:`GROUP` at a time on a CPU."""
     with single_thread():
-        blocks = slices(len(values), block_size(values))
+        step = GROUP if isinstance(values, np.ndarray) else len(values)
+        blocks = slices(len(values), step)
         return namespace(values).concatenate([layers(values[rows]) for rows in blocks])
 
 
-def block_size(values: Values) -> int:
-    """Rows multiplied at once: all of them on a GPU."""
-    return ROWS if isinstance(values, np.ndarray) else len(values)
+def block_size(values: Values, matrix: Values) -> int:
+    """Rows that are multiplied by a matrix at once: all of them on a GPU.
+
+    On a CPU as many as round each row as :data:`GROUP` of them do.
+    """
+    if not isinstance(values, np.ndarray):
+        return len(values)
+    return ROWS if GROUP * matrix.size >= LARGE_PRODUCT else GROUP
 
 
 def batch_size(device: Device, n_edges: int) -> int:

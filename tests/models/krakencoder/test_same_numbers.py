@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.models.devices import CPU, Device
 from kraken_bids.models.krakencoder.architecture import Architecture
-from kraken_bids.models.krakencoder.edge_layers import CPU_BATCH, ROWS
+from kraken_bids.models.krakencoder.edge_layers import CPU_BATCH, GROUP, ROWS, block_size
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.network import Network
 from kraken_bids.models.krakencoder.reduction import Reduction
@@ -91,6 +91,24 @@ def test_block_sizes_change_nothing(
 
     for found, expected in zip(run(model, some, size), whole, strict=True):
         check_same(found, expected, device)
+
+
+@pytest.mark.parametrize("shape", [(4096, 128), (129, 4096), (1933, 128), (96, 40)])
+def test_a_product_of_many_rows_rounds_each_as_a_group_does(shape: tuple[int, int]) -> None:
+    """To the last bit under every kernel: as many rows as are multiplied at once, or a group."""
+    rng = np.random.default_rng(3)
+    rows = rng.standard_normal((CPU_BATCH, shape[0]), np.float32)
+    matrix = rng.standard_normal(shape, np.float32)
+    step = block_size(rows, matrix)
+    assert step == (ROWS if min(shape) > 100 and max(shape) > 4000 else GROUP)
+
+    with threadpool_limits(1, user_api="blas"):
+        large, small = (
+            np.concatenate([rows[start : start + n] @ matrix for start in range(0, CPU_BATCH, n)])
+            for n in (step, GROUP)
+        )
+
+    np.testing.assert_array_equal(large, small)
 
 
 def test_place_and_company_change_nothing(edges: np.ndarray, device: Device) -> None:
