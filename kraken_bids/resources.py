@@ -37,6 +37,8 @@ SAID = {
     "memory allocation failed": MEMORY,
 }
 """What libraries say, in small letters, that have no error of their own for it."""
+FAILED = "initialization failed"
+"""What compiled modules (pybind11) say of any error while they are imported."""
 ALGEBRA_ROOM = 1 << 27
 """Bytes; the libraries of linear algebra that numpy and scipy carry take 32 MiB each."""
 
@@ -45,6 +47,10 @@ def explain_shortage(error: BaseException) -> str:
     """Say what ran out, where an error means that anything did; else ''."""
     if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
         return MEMORY
+    if isinstance(error, ImportError) and str(error) == FAILED and error.__cause__:
+        return explain_shortage(error.__cause__)
+    if isinstance(error, SystemError):  # compiled code that returned nothing, and did not say why
+        return MEMORY if is_memory_limited() else ""
     if isinstance(error, BlockingIOError):  # of a fork
         return THREADS
     if isinstance(error, KrakenBidsError) or not isinstance(

@@ -8,6 +8,7 @@ import threading
 import numpy as np
 import pytest
 
+from kraken_bids import resources
 from kraken_bids.cohort.read_ahead import read_ahead, write_behind
 from kraken_bids.exceptions import InputError
 from kraken_bids.models.devices import CPU, run_parts
@@ -82,6 +83,30 @@ def test_what_numpy_says_of_memory_is_understood() -> None:
 def test_only_a_shortage_is_taken_for_one(error: Exception, words: str) -> None:
     """An error of ours says by itself what to do."""
     assert explain_shortage(error) == words
+
+
+def test_a_compiled_module_that_could_not_begin_had_no_memory() -> None:
+    """Its own error says only that it failed; what it was raised from says why."""
+    failed = ImportError("initialization failed")
+    assert explain_shortage(failed) == ""
+    failed.__cause__ = ImportError("x.so: undefined symbol: y")
+    assert explain_shortage(failed) == ""
+
+    failed.__cause__ = MemoryError()
+
+    assert explain_shortage(failed) == MEMORY
+
+
+@pytest.mark.parametrize("is_limited", [True, False])
+def test_compiled_code_that_fails_without_a_word_lacks_memory_under_a_limit_alone(
+    monkeypatch: pytest.MonkeyPatch, is_limited: bool
+) -> None:
+    """Python says SystemError where an allocation failed and nobody looked."""
+    monkeypatch.setattr(resources, "is_memory_limited", lambda: is_limited)
+
+    said = explain_shortage(SystemError("error return without exception set"))
+
+    assert said == (MEMORY if is_limited else "")
 
 
 LIMITED = """

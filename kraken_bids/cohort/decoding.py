@@ -20,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 Array = NDArray[np.float32]
 
+BLOCK = ROWS
+"""Rows of one target that are decoded at once: as many as are multiplied at once."""
+
 LEFT_OUT = {"noself": "flavor", "noatlas": "parcellation"}
 """What a variant leaves out: the target's own."""
 
@@ -75,8 +78,8 @@ class CohortPredictions:
     ) -> Iterator[tuple[str, Array]]:
         """Decode several sources as one, so that no block is mostly padding."""
         rows = [(one, row) for one in group for row in range(len(self.subjects))]
-        for start in range(0, len(rows), ROWS):
-            block = rows[start : start + ROWS]
+        for start in range(0, len(rows), BLOCK):
+            block = rows[start : start + BLOCK]
             latents = np.stack([one.latents[row] for one, row in block])
             edges = self.model.decode(target, latents, source=origin)
             first = 0
