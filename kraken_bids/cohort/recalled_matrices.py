@@ -1,6 +1,14 @@
 """Measured matrices that one pass over a cohort has read, for those that follow."""
 
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,23 +16,99 @@ from numpy.typing import NDArray
 from kraken_bids.io.digests import file_stamps
 from kraken_bids.io.tables import read_relmat
 
+logger = logging.getLogger(__name__)
+
 MAX_BYTES = 1 << 26
-"""In memory at once; what goes beyond is read anew each time."""
+"""In memory at once."""
+MAX_FILE_BYTES = 1 << 31
+"""On disk at once; what goes beyond is read anew each time."""
+ROOM = 4
+"""Times what the file may take must be free, so that results never lack it."""
+
+Key = tuple[object, ...]
 
 
-class RecalledMatrices(dict[tuple[object, ...], NDArray[np.float64]]):
+@dataclass
+class MatrixFile:
+    """Square matrices in a file without a name, which the processes forked from here read too."""
+
+    descriptor: int
+    owner: int = field(default_factory=os.getpid)
+    """Process that writes; what others parse is not kept."""
+    end: int = 0
+    places: dict[Key, tuple[int, int]] = field(default_factory=dict)
+    """Where each matrix begins, and its number of regions."""
+    lock: Lock = field(default_factory=Lock)
+
+    def keep(self, key: Key, square: NDArray[np.float64]) -> None:
+        """Keep a matrix, unless there is no room."""
+        if os.getpid() != self.owner:
+            return
+        with self.lock:
+            start = self.end
+            if start + square.nbytes > MAX_FILE_BYTES:
+                return
+            self.end += square.nbytes
+        with suppress(OSError):  # a full disk
+            if os.pwrite(self.descriptor, square.data, start) == square.nbytes:
+                self.places[key] = start, len(square)
+
+    def find(self, key: Key) -> NDArray[np.float64] | None:
+        """Read a matrix; None where it was not kept."""
+        if key not in self.places:
+            return None
+        start, n_regions = self.places[key]
+        square = np.empty((n_regions, n_regions))
+        with suppress(OSError):
+            if os.preadv(self.descriptor, [square.data.cast("B")], start) == square.nbytes:
+                return square
+        return None
+
+
+class RecalledMatrices(dict[Key, NDArray[np.float64]]):
     """Square matrices by file and stamps, as long as there is room for them."""
 
     n_bytes = 0
+    file: MatrixFile | None = None
 
-    def keep(self, key: tuple[object, ...], square: NDArray[np.float64]) -> None:
-        """Keep a matrix, unless there is no room."""
+    def keep(self, key: Key, square: NDArray[np.float64]) -> None:
+        """Keep a matrix in memory, or in the file where there is one; not without room."""
         if self.n_bytes + square.nbytes <= MAX_BYTES:
             self.n_bytes += square.nbytes
             self[key] = square
+        elif self.file is not None:
+            self.file.keep(key, square)
+
+    def find(self, key: Key) -> NDArray[np.float64] | None:
+        """Give a matrix back; None where it was not kept."""
+        square = self.get(key)
+        return self.file.find(key) if square is None and self.file is not None else square
 
 
 _kept = RecalledMatrices()
+
+
+@contextmanager
+def keeping_on_disk(folder: Path) -> Iterator[None]:
+    """Keep what memory has no room for in a file of a folder, which ends with the block.
+
+    The file has no name, so that nothing is left of it however the process ends. There is none
+    where the folder has little room, or cannot be written to.
+    """
+    try:
+        if shutil.disk_usage(folder).free < ROOM * MAX_FILE_BYTES:
+            raise OSError("little room")
+        file = tempfile.TemporaryFile(buffering=0, dir=folder)  # noqa: SIM115
+    except OSError as error:
+        logger.debug("matrices beyond %d bytes are parsed each time: %s", MAX_BYTES, error)
+        yield
+        return
+    with file:
+        _kept.file = MatrixFile(file.fileno())
+        try:
+            yield
+        finally:
+            _kept.file = None
 
 
 def recall_relmat(path: Path) -> NDArray[np.float64]:
@@ -36,9 +120,9 @@ def recall_relmat(path: Path) -> NDArray[np.float64]:
         As :func:`~kraken_bids.io.tables.read_relmat`.
     """
     key = (path, *file_stamps([path]))
-    square = _kept.get(key)
+    square = _kept.find(key)
     if square is None:
         square = read_relmat(path)
-        square.flags.writeable = False
         _kept.keep(key, square)
+    square.flags.writeable = False
     return square

@@ -20,6 +20,7 @@ from kraken_bids.bids.output_dataset import (
 from kraken_bids.cohort.failures import Failure, exit_code_of, going_on
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.manifests import GROUP, list_pages, write_manifest
+from kraken_bids.cohort.recalled_matrices import keeping_on_disk
 from kraken_bids.exceptions import name_few
 from kraken_bids.io.files import remove_leftovers, remove_orphans
 from kraken_bids.logs import show_repeated_warnings
@@ -81,7 +82,7 @@ def run_level(
         prepare_output(settings, plan.datasets if plan else (), own, problems=problems)
         left = remove_leftovers(output) if is_group else tidy(output, subjects)
         failures = list(plan.failures) if plan else []
-        with open_executor(settings.run, run.log) as executor:
+        with keeping_on_disk(output), open_executor(settings.run, run.log) as executor:
             members = compute(Job(settings, executor, failures, problems))
             with going_on(problems):  # before the pages, which say what failed
                 write_failures(run, failures, subjects=subjects, kept_stages=kept)

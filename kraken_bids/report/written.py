@@ -25,6 +25,7 @@ from kraken_bids.bids.outputs import (
     sidecar_path,
 )
 from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.recalled_matrices import recall_relmat
 from kraken_bids.cohort.sidecars import read_digest
 from kraken_bids.cohort.standing import flavor_of
 from kraken_bids.connectome.matrices import fill_square
@@ -189,7 +190,7 @@ class Written(Known):
         path = self.member.connectomes.get(flavor)
         if path is None:
             return None
-        found = read_or_none(lambda: fill_square(read_relmat(path), str(path)))
+        found = read_or_none(lambda: fill_square(recall_relmat(path), str(path)))
         return found[0] if found is not None and len(found[0]) == n_regions else None
 
     @cached_property

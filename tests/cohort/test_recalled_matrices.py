@@ -1,12 +1,15 @@
 """Matrices are parsed once as long as memory allows, and anew when their file has changed."""
 
+import multiprocessing
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kraken_bids.cohort import recalled_matrices
-from kraken_bids.cohort.recalled_matrices import recall_relmat
+from kraken_bids.cohort.recalled_matrices import keeping_on_disk, recall_relmat
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.writing import write_relmat
 
@@ -53,3 +56,81 @@ def test_nobody_can_change_what_others_will_be_given(tmp_path: Path, parsed: lis
         recall_relmat(path)[0, 0] = 2
     with pytest.raises(InputError, match="expected"):
         recall_relmat(tmp_path / "missing_relmat.dense.tsv")
+
+
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory has room for no matrix, and any disk has room enough."""
+    monkeypatch.setattr(recalled_matrices, "MAX_BYTES", 0)
+    monkeypatch.setattr(recalled_matrices, "MAX_FILE_BYTES", 1 << 12)
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_what_goes_beyond_the_memory_is_kept_in_a_file_that_nobody_sees(
+    tmp_path: Path, parsed: list[Path], rng: np.random.Generator
+) -> None:
+    paths, squares = [tmp_path / name for name in "abc"], rng.integers(-9, 9, (3, 4, 4)) / 8
+    squares[1, 2] = np.nan
+    for path, square in zip(paths, squares, strict=True):
+        write_relmat(path, square)
+    with keeping_on_disk(tmp_path):
+        for _ in range(2):
+            for path, square in zip(paths, squares, strict=True):
+                np.testing.assert_array_equal(recall_relmat(path), square)
+        write_relmat(paths[0], 2 * squares[0])
+        np.testing.assert_array_equal(recall_relmat(paths[0]), 2 * squares[0])
+        with pytest.raises(ValueError, match="read-only"):
+            recall_relmat(paths[0])[0, 0] = 2
+        assert sorted(tmp_path.iterdir()) == paths
+    assert parsed == [*paths, paths[0]]
+
+    np.testing.assert_array_equal(recall_relmat(paths[2]), squares[2])
+    assert parsed[4:] == [paths[2]]  # nothing is kept after the run
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_forked_processes_read_the_file_and_do_not_write_to_it(
+    tmp_path: Path, parsed: list[Path]
+) -> None:
+    for name, value in (("a", 0.25), ("b", 0.5), ("c", 0.75)):
+        write_relmat(tmp_path / name, np.full((4, 4), value))
+
+    def look(found: "multiprocessing.SimpleQueue[list[object]]") -> None:
+        del parsed[:]
+        values = [recall_relmat(tmp_path / name)[0, 0] for name in "ab"]
+        found.put([*values, *(path.name for path in parsed)])
+
+    with keeping_on_disk(tmp_path):
+        recall_relmat(tmp_path / "a")
+        context = multiprocessing.get_context("fork")
+        found = context.SimpleQueue()
+        process = context.Process(target=look, args=(found,))
+        process.start()
+        assert found.get() == [0.25, 0.5, "b"]
+        process.join()
+        recall_relmat(tmp_path / "c")
+        assert [recall_relmat(tmp_path / name)[0, 0] for name in "ac"] == [0.25, 0.75]
+    assert [path.name for path in parsed] == ["a", "c"]
+
+
+@pytest.mark.usefixtures("little_memory")
+@pytest.mark.parametrize("lack", ["free disk", "room in the file", "writing", "reading"])
+def test_without_a_file_matrices_are_read_anew(
+    tmp_path: Path, parsed: list[Path], monkeypatch: pytest.MonkeyPatch, lack: str
+) -> None:
+    def refuse(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    if lack == "free disk":
+        usage = shutil.disk_usage(tmp_path)._replace(free=1 << 13)
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    elif lack == "room in the file":
+        monkeypatch.setattr(recalled_matrices, "MAX_FILE_BYTES", 8)
+    else:
+        monkeypatch.setattr(os, "pwrite" if lack == "writing" else "preadv", refuse)
+    path = tmp_path / "a"
+    write_relmat(path, np.eye(4))
+    with keeping_on_disk(tmp_path):
+        for _ in range(2):
+            np.testing.assert_array_equal(recall_relmat(path), np.eye(4))
+    assert parsed == [path, path]
