@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.exceptions import InputError
-from kraken_bids.io.digests import compute_sha256
+from kraken_bids.io.digests import compute_sha256, recall_sha256
 from kraken_bids.io.texts import read_text
 from kraken_bids.io.writing import write_table
 
@@ -135,7 +135,7 @@ def write_manifest(
         ):
             rows[name] = before
         else:
-            content = compute_sha256(output_dir / name)
+            content = recall_sha256(output_dir / name)
             rows[name] = Recorded(status.st_size, content, status.st_mtime_ns)
             is_other = before is not None and before.sha256 != rows[name].sha256
             changed_before += [name] if is_other and status.st_mtime_ns < begun else []

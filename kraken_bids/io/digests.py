@@ -3,16 +3,35 @@
 import hashlib
 import json
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 HASHED_BYTES = 1 << 20
+MAX_RECALLED = 1 << 15
+"""Digests that a process remembers: 10 MB."""
 
 
 def compute_sha256(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def recall_sha256(path: Path) -> str:
+    """SHA-256 of a file that this process may have read before.
+
+    It is read again where its node, size or a time of change is another; a check of what is on
+    the disk asks :func:`compute_sha256`.
+    """
+    status = path.stat()
+    stamps = status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return _recall_sha256(path, stamps)
+
+
+@lru_cache(maxsize=MAX_RECALLED)
+def _recall_sha256(path: Path, _stamps: tuple[int, ...]) -> str:
+    return compute_sha256(path)
 
 
 def fingerprint(path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from kraken_bids import __version__
 from kraken_bids.bids.outputs import DECODED, group_path
 from kraken_bids.cohort.failures import read_failures
-from kraken_bids.io.digests import compute_sha256
+from kraken_bids.io.digests import recall_sha256
 from kraken_bids.report.section import Page
 from kraken_bids.report.sections.registration import find_registration_pictures
 from kraken_bids.report.shown_files import list_shown
@@ -95,6 +95,6 @@ def _digest_files(paths: Iterable[Path], *, root: Path) -> str:
         with suppress(OSError):  # folders may be closed
             if not path.is_file():
                 continue
-            content = "named" if NOT_READ.match(path.name) else compute_sha256(path)
+            content = "named" if NOT_READ.match(path.name) else recall_sha256(path)
         total.update(f"{path.relative_to(root)} {content}\n".encode())
     return total.hexdigest()
