@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.colorbar import Colorbar
     from matplotlib.colors import ListedColormap, Normalize
 
+SAMPLED, MARGIN = 32, 0.02
+"""Every so manyth value is looked at first; share of values by which these may mislead."""
+
 
 def scale_of(squares: Sequence[Floats], group: Group) -> "Normalize":
     """One colour scale for all squares of a flavor, from the measured one where there is one.
@@ -26,8 +29,9 @@ def scale_of(squares: Sequence[Floats], group: Group) -> "Normalize":
         FC: symmetric around 0, up to the 99th percentile of the absolute values. SC: logarithmic,
         three decades below the 99.8th percentile.
     """
-    values = np.concatenate([s[~np.eye(len(s), dtype=bool)] for s in squares] or [np.zeros(1)])
-    values = values[np.isfinite(values)]
+    values = np.concatenate([_drop_diagonal(s) for s in squares] or [np.zeros(1)])
+    is_finite = np.isfinite(values)
+    values = values if is_finite.all() else values[is_finite]
     if group == "FC":
         limit = _find_percentile(np.abs(values), 99) if values.size else 0.0
         return theme.colors.Normalize(-_round_up(limit), _round_up(limit))
@@ -36,9 +40,21 @@ def scale_of(squares: Sequence[Floats], group: Group) -> "Normalize":
     return theme.colors.LogNorm(limit / 1000, limit)
 
 
+def _drop_diagonal(square: Floats) -> Floats:
+    """All numbers [n * (n - 1)] of a square but its diagonal."""
+    n = len(square)
+    return np.ravel(square)[1:].reshape(n - 1, n + 1)[:, :-1].ravel() if n > 1 else np.zeros(0)
+
+
 def _find_percentile(values: Floats, percent: float) -> float:
-    """Percentile of finite values, as ``numpy.percentile`` in a fifth of the time."""
+    """Percentile of finite values, as ``numpy.percentile`` in a fraction of the time."""
     place = percent / 100 * (len(values) - 1)
+    # a part of the values tells which of them are too low to be among those that count
+    low = np.quantile(values[::SAMPLED], max(0.0, percent / 100 - MARGIN))
+    high = values[values >= low]
+    if len(high) >= len(values) - int(place):
+        place -= len(values) - len(high)
+        values = high
     above = np.partition(values, int(place))[int(place) :]
     following = above[1:].min() if len(above) > 1 else above[0]
     return float(above[0] + (following - above[0]) * (place % 1))

@@ -59,21 +59,20 @@ def number_square(square: Floats, *, layout: Layout, norm: "Normalize", cell: in
     uint8 array [n, n], n = n_regions * cell + n_groups - 1
         Rows of :func:`colours_of`.
     """
-    shown = np.asarray(square, dtype=float)[np.ix_(layout.order, layout.order)]
-    missing = ~np.isfinite(shown)
+    values = np.asarray(square, dtype=float)
+    missing, (low, high) = ~np.isfinite(values), bounds_of(norm)
     # zeros, and negative values of a linear decoder, lie below a logarithmic scale
-    below = (
-        shown < bounds_of(norm)[0]
-        if isinstance(norm, theme.colors.LogNorm)
-        else np.zeros_like(missing)
-    )
-    level = norm(np.where(missing | below, bounds_of(norm)[1], shown)) * theme.N_LEVELS
-    numbers = np.clip(np.asarray(level), 0, theme.N_LEVELS - 1).astype(np.uint8)
+    is_log = isinstance(norm, theme.colors.LogNorm)
+    below = values < low if is_log else np.zeros_like(missing)
+    level = np.asarray(norm(np.where(missing | below, high, values))) * theme.N_LEVELS
+    numbers = np.clip(level, 0, theme.N_LEVELS - 1).astype(np.uint8)
     numbers[below] = N_BELOW
     np.fill_diagonal(numbers, N_DIAGONAL)
     numbers[missing] = N_MISSING
-    places = spread_regions(layout, cell)
-    numbers = np.pad(numbers, (0, 1), constant_values=N_BORDER)[np.ix_(places, places)]
+    # bytes are moved to their places, not numbers
+    places = np.append(layout.order, -1)[spread_regions(layout, cell)]
+    numbers = np.pad(numbers, (0, 1), constant_values=N_BORDER)
+    numbers = numbers.take(places, axis=0, mode="wrap").take(places, axis=1, mode="wrap")
     if missing.any():
         stripes = np.add.outer(np.arange(len(places)), np.arange(len(places))) % 12 < 3
         numbers[stripes & (numbers == N_MISSING)] = N_HATCH
