@@ -72,6 +72,7 @@ def number_regions(name: str, n_regions: int) -> list[str]:
     return [f"{name}_{number}" for number in range(1, n_regions + 1)]
 
 
+@cache
 def list_parcellations() -> tuple[str, ...]:
     """Names of the parcellations that ship with the package."""
     return tuple(row["name"] for row in read_table("parcellations.tsv"))

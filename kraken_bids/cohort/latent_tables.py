@@ -30,6 +30,12 @@ MAX_PACKED_BYTES = 1 << 24
 """One subject's table in an archive is no larger."""
 
 
+def stack_latents(columns: Columns) -> NDArray[np.float64]:
+    """Latents ``[n_rows, n_latent]`` of a table of latents."""
+    rows = [v for key, v in columns.items() if key.startswith("z") and v.dtype.kind == "f"]
+    return np.stack(rows, axis=1)
+
+
 def write_latent_table(
     path: Path, latents: Mapping[str, Array], n_inputs: Sequence[int] | None = None
 ) -> None:

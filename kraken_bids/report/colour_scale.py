@@ -1,6 +1,7 @@
 """Colour scales: the range and colours of matrices, and the values that a bar names."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -82,20 +83,29 @@ def _round_up(value: float) -> float:
     return float(np.ceil(value / step) * step)
 
 
-def choose_ticks(norm: "Normalize", *, at_most: int = 7) -> list[tuple[float, str]]:
+def choose_ticks(norm: "Normalize", *, at_most: int = 7) -> tuple[tuple[float, str], ...]:
     """Values that a colour bar names, with their words; at most so many steps where linear."""
-    low, high = bounds_of(norm)
-    if isinstance(norm, theme.colors.LogNorm):
+    return _choose_ticks(*bounds_of(norm), isinstance(norm, theme.colors.LogNorm), at_most)
+
+
+@lru_cache(maxsize=1000)  # bounds are rounded: other people have the same
+def _choose_ticks(
+    low: float,
+    high: float,
+    is_log: bool,  # noqa: FBT001
+    at_most: int,
+) -> tuple[tuple[float, str], ...]:
+    if is_log:
         powers = range(
             int(np.ceil(np.log10(low) - 1e-9)), int(np.floor(np.log10(high) + 1e-9)) + 1
         )
-        return [(10.0**power, f"{10.0**power:g}") for power in powers]
+        return tuple((10.0**power, f"{10.0**power:g}") for power in powers)
     locator = theme.ticker.MaxNLocator(at_most, steps=[1, 2, 4, 5, 10])
     values = np.asarray(locator.tick_values(low, high), dtype=float)
     step = float(values[1] - values[0])
     digits = max(0, -int(np.floor(np.log10(step) + 1e-9)))
     inside = values[(values >= low - 1e-9) & (values <= high + 1e-9)]
-    return [(float(v), f"{v:z.{digits}f}".replace("-", "−")) for v in inside]
+    return tuple((float(v), f"{v:z.{digits}f}".replace("-", "−")) for v in inside)
 
 
 def draw_colour_bar(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
@@ -31,6 +31,7 @@ from kraken_bids.cohort.standing import flavor_of
 from kraken_bids.connectome.matrices import fill_square
 from kraken_bids.exceptions import FlavorError, KrakenBidsError
 from kraken_bids.flavors import Flavor, parse_flavor
+from kraken_bids.io.digests import file_stamps
 from kraken_bids.io.facts import Facts, read_facts, read_table
 from kraken_bids.io.foreign_hdf5 import list_hdf5, read_dataset, read_hdf5
 from kraken_bids.io.tables import read_relmat
@@ -177,8 +178,11 @@ class Written(Known):
 
     def list_files(self, pattern: str = "*") -> list[Path]:
         """Files of the session by name, without what an earlier run has left."""
-        found = (self.folder / name for name in self.shown if fnmatchcase(name, pattern))
-        return [path for path in found if not self.leftovers.holds(path)]
+        return [self.folder / name for name in self._current if fnmatchcase(name, pattern)]
+
+    @cached_property
+    def _current(self) -> list[str]:
+        return [name for name in self.shown if not self.leftovers.holds(self.folder / name)]
 
     @cached_property
     def shown(self) -> list[str]:
@@ -250,18 +254,20 @@ def read_means(written: Known) -> dict[str, Means]:
     Empty before the group level has run.
     """
     path = group_path(written.output_dir, "mean_connectomes.h5")
-    found = read_or_none(lambda: read_hdf5(OUTPUT, path)) if path.exists() else None
-    content = {name: array.astype(np.float64) for name, array in (found or {}).items()}
+    stamps = tuple(file_stamps([path]))
+    content = (read_or_none(lambda: _read_means(path, stamps)) if stamps else None) or {}
     return {
         name: (content.get(f"{name}/measured"), content.get(f"{name}/training"))
         for name in sorted({name.partition("/")[0] for name in content})
     }
 
 
-def stack_latents(columns: Columns) -> Floats:
-    """Latents ``[n_rows, n_latent]`` of a table of latents."""
-    rows = [v for key, v in columns.items() if key.startswith("z") and v.dtype.kind == "f"]
-    return np.stack(rows, axis=1)
+@lru_cache(maxsize=1)  # every page of a run shows the same
+def _read_means(path: Path, _stamps: tuple[object, ...]) -> Mapping[str, Floats]:
+    found = {n: array.astype(np.float64) for n, array in read_hdf5(OUTPUT, path).items()}
+    for array in found.values():
+        array.flags.writeable = False
+    return found
 
 
 def _name_flavor(path: Path, label: str) -> str:

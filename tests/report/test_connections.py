@@ -24,11 +24,12 @@ from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_json, write_relmat
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.report import theme
+from kraken_bids.report import written as written_module
 from kraken_bids.report.page import build_subject_page, draw_figures, render_page
 from kraken_bids.report.regions import choose_colours
 from kraken_bids.report.sections.brain import find_strongest
 from kraken_bids.report.sections.connections import MAX_SHOWN, draw, gather
-from kraken_bids.report.written import Written
+from kraken_bids.report.written import Written, read_means
 
 FC, COUNT, SC = map(
     parse_flavor, ("FCcorr_fs86_hpf", "SCifod2act_fs86_count", "SCifod2act_fs86_volnorm")
@@ -146,3 +147,23 @@ def test_the_page_shows_them(written: Written) -> None:
     assert "Connections in the brain" in text
     assert "The 60 connections with the largest values" in text
     assert re.search(r"of 3\D?655", text)
+
+
+def test_means_of_the_cohort_are_read_once_until_their_file_changes(
+    written: Written, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every page of a run shows them; a run after it may have others."""
+    read, paths = written_module.read_hdf5, []
+    monkeypatch.setattr(
+        written_module, "read_hdf5", lambda kind, path: paths.append(path) or read(kind, path)
+    )
+    place = group_path(written.output_dir, "mean_connectomes.h5")
+    for factor in (1, 1, 2):
+        if factor > 1:
+            with write_hdf5(place) as file:
+                file[f"{FC.name}/measured"] = factor * MEAN
+        own, _ = read_means(Written(written.output_dir, written.member))[FC.name]
+        np.testing.assert_array_equal(own, factor * MEAN)
+    assert paths == [place, place]
+    place.unlink()
+    assert not read_means(written)

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.cohort.latent_tables import stack_latents
 from kraken_bids.report import theme
 from kraken_bids.report.colouring import Colouring, choose_colouring
 from kraken_bids.report.section import Booleans, Floats, Section
 from kraken_bids.report.sections.outlier_table import list_outliers
 from kraken_bids.report.sections.subject_table import read_subject_table
 from kraken_bids.report.theme import draw_png
-from kraken_bids.report.written import stack_latents
 from kraken_bids.report.written_group import WHOSE, WrittenGroup, label_rows
 
 if TYPE_CHECKING:

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from kraken_bids.cohort.latent_tables import stack_latents
 from kraken_bids.report.section import Section
-from kraken_bids.report.written import Written, stack_latents
+from kraken_bids.report.written import Written
 from kraken_bids.report.written_group import WrittenGroup
 
 
