@@ -87,7 +87,7 @@ def test_files_that_are_as_they_were_are_not_read_again(
     read: list[Path] = []
     whole = sha256(b"").hexdigest()
     monkeypatch.setattr(
-        "kraken_bids.cohort.manifests.compute_sha256", lambda path: read.append(path) or whole
+        "kraken_bids.io.digests.compute_sha256", lambda path: read.append(path) or whole
     )
     write_manifest(outputs, "01")
     assert read == []
