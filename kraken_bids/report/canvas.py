@@ -50,7 +50,7 @@ class Canvas:
         """
         y, x = round(top * self.scale), round(left * self.scale)
         target = self.indices[y : y + numbers.shape[0], x : x + numbers.shape[1]]
-        target[:] = self._number(colours)[numbers[: target.shape[0], : target.shape[1]]]
+        target[:] = self._number(colours).take(numbers[: target.shape[0], : target.shape[1]])
 
     def fill(self, left: float, top: float, width: float, height: float, colour: str) -> None:  # noqa: PLR0917
         """Fill a box with one colour."""

@@ -130,6 +130,8 @@ def _read_mean_r(written: Written, flavor: Flavor) -> float | None:
 
 def _correlate(a: NDArray[np.floating], b: NDArray[np.floating]) -> float | None:
     both = np.isfinite(a) & np.isfinite(b)
-    if both.sum() < 3 or np.ptp(a[both]) == 0 or np.ptp(b[both]) == 0:
+    if not both.all():
+        a, b = a[both], b[both]
+    if len(a) < 3 or np.ptp(a) == 0 or np.ptp(b) == 0:
         return None
-    return float(np.corrcoef(a[both], b[both])[0, 1])
+    return float(np.corrcoef(a, b)[0, 1])

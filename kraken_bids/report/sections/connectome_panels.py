@@ -64,8 +64,12 @@ def number_square(square: Floats, *, layout: Layout, norm: "Normalize", cell: in
     # zeros, and negative values of a linear decoder, lie below a logarithmic scale
     is_log = isinstance(norm, theme.colors.LogNorm)
     below = values < low if is_log else np.zeros_like(missing)
-    level = np.asarray(norm(np.where(missing | below, high, values))) * theme.N_LEVELS
-    numbers = np.clip(level, 0, theme.N_LEVELS - 1).astype(np.uint8)
+    level = np.where(missing | below, high, values)
+    if is_log:  # as the scale itself says it, without a mask
+        level, (low, high) = np.log10(level), np.log10([low, high])
+    level -= low
+    level /= high - low
+    numbers = np.clip(level * theme.N_LEVELS, 0, theme.N_LEVELS - 1).astype(np.uint8)
     numbers[below] = N_BELOW
     np.fill_diagonal(numbers, N_DIAGONAL)
     numbers[missing] = N_MISSING
