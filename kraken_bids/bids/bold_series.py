@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from kraken_bids.bids.repetition_time import KEY, find_repetition_time, read_bold_metadata
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.bounds import check_growth
-from kraken_bids.io.byte_streams import damage_errors, fill, open_stream, read_to_end
+from kraken_bids.io.byte_streams import damage_errors, fill, is_packed, open_stream, read_to_end
 from kraken_bids.io.files import explain_absence
 from kraken_bids.io.image_headers import read_header
 from kraken_bids.io.image_values import ImageHeader, compare_forms
@@ -65,9 +65,11 @@ class Bold:
                     yield _to_native(volume)
                 read_to_end(stream, self.path)
         except damage_errors() as error:
+            least = "at least " if is_packed(self.path) else ""  # what was unpacked ahead is lost
             raise InputError(
-                f"expected {self.shape[3]} volumes in {self.path}; found {n_whole} whole ones and "
-                f"then: {error}. The file is cut or damaged: copy it again, or rerun fMRIPrep."
+                f"expected {self.shape[3]} volumes in {self.path}; found {least}{n_whole} whole "
+                f"ones and then: {error}. The file is cut or damaged: copy it again, or rerun "
+                "fMRIPrep."
             ) from error
 
     @property

@@ -5,6 +5,8 @@ from typing import IO, Any, cast
 
 READABLE = 0o600 << 16
 """What zipfile notes of a member that is no file."""
+UTF_NAME = 1 << 11
+"""Bit that says how a name is written; zipfile sets it by itself before Python 3.14."""
 
 
 class StoredMember:
@@ -22,6 +24,7 @@ class StoredMember:
         self._file = cast(IO[bytes], archive.fp)
         self._info = zipfile.ZipInfo(name)
         self._info.external_attr, self._info.CRC = READABLE, 0
+        self._info.flag_bits = 0 if name.isascii() else UTF_NAME
         self._info.header_offset = self._file.tell()
         self._file.write(self._info.FileHeader(zip64=True))
 

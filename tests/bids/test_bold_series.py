@@ -70,7 +70,7 @@ def test_first_volume_starts_behind_the_header_extensions(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("extension", [".nii", ".nii.gz"])
 def test_truncated(tmp_path: Path, extension: str) -> None:
-    """A cut file says how many volumes of how many were there."""
+    """A cut file says how many volumes of how many were there; a packed one, at least how many."""
     path = tmp_path / f"b{extension}"
     save(path, "<f8", shape=(50, 40, 3, 6))
     volume = 50 * 40 * 3 * 8
@@ -79,7 +79,9 @@ def test_truncated(tmp_path: Path, extension: str) -> None:
     # A stream cut by a crash: its compressed bytes simply stop.
     path.write_bytes(cut if extension == ".nii" else gzip.compress(plain, 0)[: len(cut) + 15])
     bold = open_bold(path, tr=2.0)
-    with pytest.raises(InputError, match=r"expected 6 volumes .*found 4 whole ones"):
+    # how much was unpacked ahead, and is lost, depends on the version of Python
+    found = "4" if extension == ".nii" else "at least [1-4]"
+    with pytest.raises(InputError, match=rf"expected 6 volumes .*found {found} whole ones"):
         list(bold.volumes())
 
 
