@@ -1,5 +1,6 @@
 """What a machine has and may run out of: memory, that of a GPU, cores, threads, processes."""
 
+import _thread
 import errno
 import logging
 import mmap
@@ -124,6 +125,15 @@ def run_at_once(
     except Exception as error:  # noqa: BLE001 - the caller reads it from the future
         future.set_exception(error)
     return future
+
+
+def start_thread(work: Callable[..., object], *args: object) -> None:
+    """Start a thread that nobody waits for; none where the system allows no further one.
+
+    ``Thread.start`` waits until the thread has begun: without end where that finds no memory.
+    """
+    with suppress(RuntimeError):
+        _thread.start_new_thread(work, args)
 
 
 class Threads(ThreadPoolExecutor):

@@ -12,7 +12,7 @@ from kraken_bids import resources
 from kraken_bids.cohort.read_ahead import read_ahead, write_behind
 from kraken_bids.exceptions import InputError
 from kraken_bids.models.devices import CPU, run_parts
-from kraken_bids.resources import MEMORY, THREADS, Threads, explain_shortage
+from kraken_bids.resources import MEMORY, THREADS, Threads, explain_shortage, start_thread
 
 
 @pytest.fixture
@@ -95,6 +95,20 @@ def test_a_compiled_module_that_could_not_begin_had_no_memory() -> None:
     failed.__cause__ = MemoryError()
 
     assert explain_shortage(failed) == MEMORY
+
+
+def test_a_thread_that_cannot_begin_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which ``Thread.start`` does without end where beginning fails for want of memory."""
+
+    def fail(_thread: threading.Thread) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(threading.Thread, "_bootstrap_inner", fail)
+    began = threading.Event()
+
+    start_thread(began.set)
+
+    assert began.wait(10)
 
 
 @pytest.mark.parametrize("is_limited", [True, False])

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from types import FrameType
 
-from kraken_bids.resources import is_memory_limited, reserve_for_algebra
+from kraken_bids.resources import is_memory_limited, reserve_for_algebra, start_thread
 
 STOPPED: dict[object, signal.Signals] = {128 + s: s for s in (signal.SIGTERM, signal.SIGHUP)}
 """Exit codes of a command that was stopped."""
@@ -54,8 +54,7 @@ def end_cleanly_when_stopped() -> None:
 
 def _stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001
     if Path(sys.argv[0]).stem in COMMANDS:  # else somebody else's process, a notebook perhaps
-        with suppress(RuntimeError):  # no thread can be had
-            threading.Thread(target=_end_at_last, args=(number,), daemon=True).start()
+        start_thread(_end_at_last, number)
         _have_the_system_end_it(PATIENCE_S + GRACE_S)
         sys.unraisablehook = partial(_ask_again, number)
     if number == signal.SIGINT:

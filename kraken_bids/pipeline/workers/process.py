@@ -19,7 +19,7 @@ from multiprocessing.connection import wait as wait_for
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kraken_bids.resources import Threads
+from kraken_bids.resources import Threads, start_thread
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -183,8 +183,7 @@ def _serve(
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _stop)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, HELD)
-    with suppress(RuntimeError):  # no thread can be had
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    start_thread(_end_with, parent)
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(FIRST_TO_GO, encoding="ascii")
     gc.freeze()  # what a search for garbage does not touch stays in memory that all share
