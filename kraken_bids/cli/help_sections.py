@@ -48,7 +48,7 @@ SECTIONS = {
             "config_file",
             "verbose",
         ),
-        *("version", "_click_default_help"),
+        *("version", "help", "_click_default_help"),  # its name differs by version of click
     ),
 }
 """Title of a group to its parameters, in the order of the help."""

@@ -42,7 +42,8 @@ def load_objects(path: Path) -> list[NDArray[Any]]:
     # a file of its own, but for most of its header
     inner = io.BytesIO(b" " * (HEADER_BYTES - 4) + packed[:4] + packed[8:])
     held = loadmat(inner, variable_names=[WORKSPACE])[WORKSPACE]
-    return [np.asarray(_to_plain(cell)) for cell in held[0, 0]["MCOS"][0]["arr"].reshape(-1)]
+    cells = held[0, 0]["MCOS"].reshape(-1)[0].item()[-1]  # its fields' names differ by version
+    return [np.asarray(_to_plain(cell)) for cell in cells.reshape(-1)]
 
 
 def _to_plain_cells(values: Sequence[Any] | NDArray[Any]) -> NDArray[Any]:

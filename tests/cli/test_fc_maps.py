@@ -3,9 +3,11 @@
 import warnings
 
 import nibabel as nib
+import nilearn
 import numpy as np
 import pytest
 from nilearn.maskers import NiftiMapsMasker
+from packaging.version import Version
 
 from kraken_bids.io.writing import write_table
 from tests.cli.test_fc import AFFINE, SHAPE, draw_labels, invoke, make_case, save
@@ -86,6 +88,10 @@ def test_maps_on_another_grid_are_regridded_as_nilearn_does(case):
     affine[:3, 3] = [-13, -14, -9]
     save(draw_maps((9, 10, 10), affine), case.folder / "coarse.nii.gz", affine)
     assert run(case, maps="coarse.nii.gz").exit_code == 0
+    if Version(nilearn.__version__) < Version("0.12.1"):
+        pytest.skip(
+            "this nilearn regrids maps by splines (findings/nilearn_maps_on_another_grid.sh)"
+        )
     wanted = compute_by_nilearn(case, "coarse.nii.gz")
     found = read(case, "soft_timeseries.tsv")
     assert np.abs(found - wanted).max() < 1e-5 * np.abs(wanted).max()

@@ -1,7 +1,9 @@
 """kraken-tools convert, describe and merge on models in both formats."""
 
 import json
+from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -40,6 +42,12 @@ def make_model(*names: str, latent_size: int = 3) -> Model:
 def checkpoint(tmp_path: Path) -> Path:
     """Write a published checkpoint of two flavors, its transforms beside it."""
     return write_upstream(make_model(FC, SC), tmp_path / "in" / "kraken_chkpt_a.pt")[0]
+
+
+APART: dict[str, Any] = (
+    {"mix_stderr": False} if "mix_stderr" in signature(CliRunner).parameters else {}
+)
+"""For click before 8.2, whose runner puts both outputs into one."""
 
 
 def run(*words: object) -> Result:
@@ -104,7 +112,10 @@ def test_merge_joins_files_of_both_formats(checkpoint: Path, tmp_path: Path) -> 
 def test_describe_says_what_is_inside(checkpoint: Path) -> None:
     """For people a table; for machines the same facts as JSON on stdout."""
     (checkpoint.parent / "kraken_ioxfm_of_another_model.npy").write_bytes(b"not read")
-    people, machines = run("describe", checkpoint), run("describe", checkpoint, "--json")
+    runner = CliRunner(**APART)
+    people, machines = (
+        runner.invoke(main, ["describe", str(checkpoint), *words]) for words in ([], ["--json"])
+    )
     assert (people.exit_code, machines.exit_code) == (0, 0), people.output
 
     found = json.loads(machines.stdout)

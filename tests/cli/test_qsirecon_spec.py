@@ -5,7 +5,6 @@ from types import SimpleNamespace
 
 import pytest
 from click.testing import CliRunner
-from nipype.interfaces.mrtrix3 import Tractography
 
 from kraken_bids.bids.datasets import find_datasets
 from kraken_bids.bids.inputs import find_session_inputs
@@ -34,12 +33,13 @@ def test_tckgen_is_called_as_for_training(tmp_path: Path, words: tuple[str, ...]
     """The keys are nipype's, which makes of them the words of the published calls."""
     tracking = list_nodes(write_spec(tmp_path / "spec.yaml", *words), "tractography")
     assert [node["parameters"]["use_5tt"] for node in tracking] == [True, False]
+    mrtrix3 = pytest.importorskip("nipype.interfaces.mrtrix3")
     for node, algorithm in zip(tracking, ("iFOD2", "SD_Stream"), strict=True):
         parameters = node["parameters"]["tckgen"]
         own = {key: parameters[key] for key in parameters if key not in OF_QSIRECON}
         fod = tmp_path / "fod.mif"
         fod.touch()
-        tckgen = Tractography(in_file=str(fod), seed_dynamic=str(fod), **own)
+        tckgen = mrtrix3.Tractography(in_file=str(fod), seed_dynamic=str(fod), **own)
         line = tckgen.cmdline
         assert line.startswith(f"tckgen -algorithm {algorithm} {TRAINED}")
         assert "-seed_dynamic" in line

@@ -293,8 +293,7 @@ def test_a_variable_that_cannot_be_read_is_no_word(tmp_path: Path) -> None:
 
 def test_what_is_no_array_is_an_empty_one(tmp_path: Path) -> None:
     """Large sparse matrices, which nobody has of connectomes; small ones are read."""
-    sparse = scipy.sparse.eye_array(3, format="csc")
-    large = scipy.sparse.eye_array(10_000, format="csc")
+    sparse, large = (scipy.sparse.eye(n, format="csc") for n in (3, 10_000))
     savemat(tmp_path / "x.mat", {"small": sparse, "large": large})
 
     found = read_arrays(tmp_path / "x.mat")

@@ -28,7 +28,9 @@ def test_numbers_are_those_that_hdf5_reads(tmp_path: Path, dtype: str) -> None:
     """Chunks that reach beyond the ends, a file that begins with something else."""
     path = write(tmp_path, dtype, chunks=(2, 4, 5), compression=3)
     chunks = find_chunks(KIND, path, "data")
-    assert chunks is not None
+    if chunks is None:
+        assert h5py.version.hdf5_version_tuple < (1, 14, 4)
+        pytest.skip("this HDF5 counts places from behind what a file begins with: it reads itself")
     np.testing.assert_array_equal(chunks.read(0, 7), VALUES.astype(dtype))
     np.testing.assert_array_equal(chunks.read(4, 6), VALUES.astype(dtype)[4:6])
 
