@@ -84,10 +84,12 @@ def sum_increments(
     found = np.zeros((2, len(folds), n_folds, 2))
     deviations = np.zeros((len(folds), n_folds))
     weight_of_all = _weigh(sums.fit_slopes().variance)
-    weights = np.stack([_weigh(sums.fit_slopes({fold}).variance) for fold in range(n_folds)])
+    left_out = {frozenset((a, b)) for a in range(n_folds) for b in range(n_folds)}
+    known = {pair: sums.fit_slopes(pair) for pair in left_out}
+    weights = np.stack([_weigh(known[frozenset((k,))].variance) for k in range(n_folds)])
     for own in range(n_folds):
         rows = np.flatnonzero(folds == own)
-        fits = [sums.fit_slopes({own, other}) for other in range(n_folds)]
+        fits = [known[frozenset((own, other))] for other in range(n_folds)]
         slope, mean_x, mean_y = (
             np.stack([getattr(fit, name) for fit in fits])
             for name in ("slope", "mean_predicted", "mean_measured")
