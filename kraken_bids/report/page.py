@@ -7,6 +7,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import Markup
+
 from kraken_bids.bids.outputs import group_report_path
 from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.io.files import atomic_path
@@ -188,7 +190,7 @@ def gather_sections(sections: Sequence[Section], written: Known) -> dict[str, An
 def _embed(png: bytes) -> dict[str, Any]:
     """Address and size in CSS pixels of a figure as it stands in a page."""
     width, height = theme.read_png_size(png)
-    uri = f"data:image/png;base64,{b64encode(png).decode()}"
+    uri = Markup(f"data:image/png;base64,{b64encode(png).decode()}")  # noqa: S704 - letters alone
     return {"uri": uri, "width": width, "height": height}
 
 
