@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,11 +59,11 @@ class MatrixFile:
         if key not in self.places:
             return None
         start, n_regions = self.places[key]
-        square = np.empty((n_regions, n_regions))
+        content = b""
         with suppress(OSError):
-            if os.preadv(self.descriptor, [square.data.cast("B")], start) == square.nbytes:
-                return square
-        return None
+            content = os.pread(self.descriptor, 8 * n_regions**2, start)
+        is_whole = len(content) == 8 * n_regions**2
+        return np.frombuffer(content).reshape(n_regions, n_regions) if is_whole else None
 
 
 class RecalledMatrices(dict[Key, NDArray[np.float64]]):
@@ -95,12 +96,8 @@ def keeping_on_disk(folder: Path) -> Iterator[None]:
     The file has no name, so that nothing is left of it however the process ends. There is none
     where the folder has little room, or cannot be written to.
     """
-    try:
-        if shutil.disk_usage(folder).free < ROOM * MAX_FILE_BYTES:
-            raise OSError("little room")
-        file = tempfile.TemporaryFile(buffering=0, dir=folder)  # noqa: SIM115
-    except OSError as error:
-        logger.debug("matrices beyond %d bytes are parsed each time: %s", MAX_BYTES, error)
+    file = _open_unnamed(folder)
+    if file is None:
         yield
         return
     with file:
@@ -109,6 +106,17 @@ def keeping_on_disk(folder: Path) -> Iterator[None]:
             yield
         finally:
             _kept.file = None
+
+
+def _open_unnamed(folder: Path) -> IO[bytes] | None:
+    try:
+        if shutil.disk_usage(folder).free >= ROOM * MAX_FILE_BYTES:
+            return tempfile.TemporaryFile(buffering=0, dir=folder)
+        reason = "little room on the disk"
+    except OSError as error:
+        reason = str(error)
+    logger.debug("matrices beyond %d bytes are parsed each time: %s", MAX_BYTES, reason)
+    return None
 
 
 def recall_relmat(path: Path) -> NDArray[np.float64]:

@@ -127,7 +127,7 @@ def test_without_a_file_matrices_are_read_anew(
     elif lack == "room in the file":
         monkeypatch.setattr(recalled_matrices, "MAX_FILE_BYTES", 8)
     else:
-        monkeypatch.setattr(os, "pwrite" if lack == "writing" else "preadv", refuse)
+        monkeypatch.setattr(os, "pwrite" if lack == "writing" else "pread", refuse)
     path = tmp_path / "a"
     write_relmat(path, np.eye(4))
     with keeping_on_disk(tmp_path):
