@@ -121,7 +121,7 @@ def test_what_is_relevant_matters_more_than_what_is_not(
         volume[BRAIN & (own >= least)] = 0
         found.append(volume)
         are_clear.append(np.sum(own[BRAIN] >= least) == n_deleted)  # no two alike at the limit
-    assert np.mean(are_clear) > 0.8
+    assert np.sum(are_clear) >= 5
     curves = np.array([one.deleted for one in checked])
     tenth = SHARES.index(0.1)
     expected = trained.decode(np.array(found))
