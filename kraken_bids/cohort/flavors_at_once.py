@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
+from contextlib import ExitStack
 from contextvars import ContextVar
 from typing import TypeVar
 
+from kraken_bids.cohort.read_ahead import keeping_threads_busy
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.devices import Device, share_parts, single_thread
 
@@ -41,7 +43,9 @@ def work_on_flavors(
 
     before = _ERRORS.set(errors)
     try:
-        with single_thread() as n_threads:  # each multiplies by itself
+        with single_thread() as n_threads, ExitStack() as busy:  # each multiplies by itself
+            if 1 < n_threads <= AT_ONCE:
+                busy.enter_context(keeping_threads_busy())
             found = share_parts(do, flavors, min(n_threads, AT_ONCE))
         return dict(zip(flavors, found, strict=True))
     except BaseException as error:  # noqa: BLE001 - the first one is raised, whatever it was

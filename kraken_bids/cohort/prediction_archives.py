@@ -16,6 +16,7 @@ from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.flavors import Flavor, recognize_flavor
 from kraken_bids.io.files import atomic_path
 from kraken_bids.io.hdf5 import lay_out_hdf5
+from kraken_bids.io.output_streams import send_to_disk
 from kraken_bids.io.stored_members import StoredMember
 from kraken_bids.io.stored_rows import Rows, load_rows
 
@@ -135,7 +136,7 @@ def find_only_prediction(
 
 def _write_npz(predictions: Predictions, path: Path) -> None:
     shapes = predictions.shapes()
-    with zipfile.ZipFile(path, "w", allowZip64=True) as archive:
+    with path.open("wb") as file, zipfile.ZipFile(file, "w", allowZip64=True) as archive:
         with archive.open(f"{SUBJECTS}.npy", "w", force_zip64=True) as stream:
             npy.write_array(stream, np.array(predictions.subjects), allow_pickle=False)
         with _open_members(archive, shapes) as members:
@@ -143,6 +144,7 @@ def _write_npz(predictions: Predictions, path: Path) -> None:
             def write(item: tuple[str, NDArray[np.float32]]) -> None:
                 key, block = item
                 members(key).write(np.ascontiguousarray(block, np.float32).data)
+                send_to_disk(file)
 
             write_behind(predictions.blocks(), write)
 
@@ -184,6 +186,7 @@ def _write_h5(predictions: Predictions, path: Path) -> None:
             file.seek(places[names[key]])
             file.write(np.ascontiguousarray(block, "<f4").data)
             places[names[key]] = file.tell()
+            send_to_disk(file)
 
         write_behind(predictions.blocks(), write)
 

@@ -3,6 +3,8 @@
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TypeVar
 
 from kraken_bids.resources import Threads
@@ -12,9 +14,24 @@ Item = TypeVar("Item")
 WAITING = 2
 """Items that may wait to be written: bounds the memory."""
 
+_ARE_ALL_BUSY = ContextVar("_ARE_ALL_BUSY", default=False)
+
+
+@contextmanager
+def keeping_threads_busy() -> Iterator[None]:
+    """Let nothing be read ahead: every thread that may be used has work of its own."""
+    before = _ARE_ALL_BUSY.set(True)
+    try:
+        yield
+    finally:
+        _ARE_ALL_BUSY.reset(before)
+
 
 def read_ahead(items: Iterable[Item]) -> Iterator[Item]:
     """Give items one by one, while the next one is made in another thread."""
+    if _ARE_ALL_BUSY.get():
+        yield from items
+        return
     iterator = iter(items)
 
     def take() -> list[Item]:

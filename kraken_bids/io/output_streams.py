@@ -7,7 +7,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -15,6 +15,9 @@ OWN_DESCRIPTOR = re.compile(r"/(?:dev|proc/self|proc/thread-self)/(?:fd/)?(stdou
 NUMBERS = {"stdout": 1, "stderr": 2}
 HELD_OPEN = re.compile(r"/proc/[^/]+/fd/[^/]+|/dev/(?:fd/[^/]+|stdin|stdout|stderr)")
 MAX_LINKS = 40
+
+SENT_BYTES = 1 << 28
+"""Behind the place of a file, where what was sent before is forgotten once it is on the disk."""
 
 
 def is_stream(path: Path) -> bool:
@@ -70,3 +73,17 @@ def _open(path: Path) -> IO[bytes]:
     sys.stdout.flush()
     number = own.group(1)
     return os.fdopen(os.dup(NUMBERS.get(number) or int(number)), "wb")
+
+
+def send_to_disk(file: IO[bytes]) -> None:
+    """Begin to put onto the disk what lies before the place of a file, without waiting for it.
+
+    Otherwise a large file fills the memory for pages, and is put onto the disk when it is whole,
+    while nothing is computed.
+    """
+    if not hasattr(os, "posix_fadvise"):
+        return
+    with suppress(OSError):  # no file of a disk
+        stop = file.tell()
+        start = max(0, stop - SENT_BYTES)
+        os.posix_fadvise(file.fileno(), start, stop - start, os.POSIX_FADV_DONTNEED)

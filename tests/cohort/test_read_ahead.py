@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kraken_bids.cohort.read_ahead import WAITING, read_ahead, write_behind
+from kraken_bids.cohort.read_ahead import (
+    WAITING,
+    keeping_threads_busy,
+    read_ahead,
+    write_behind,
+)
 
 
 @settings(max_examples=20, deadline=None)
@@ -63,3 +68,17 @@ def test_few_items_wait_to_be_written() -> None:
     write_behind(make(), write)
     assert len(most) == WAITING + 4
     assert max(most) <= WAITING + 3
+
+
+def test_nothing_is_read_ahead_where_all_threads_have_work() -> None:
+    """Items are made in the thread that takes them, one by one."""
+
+    def make() -> Iterator[int]:
+        for _ in range(3):
+            yield threading.get_ident()
+
+    with keeping_threads_busy():
+        here = set(read_ahead(make()))
+
+    assert here == {threading.get_ident()}
+    assert set(read_ahead(make())) != here
