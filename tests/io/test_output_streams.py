@@ -1,5 +1,6 @@
 """Pipes and devices that outputs are written to stay pipes and devices."""
 
+import io
 import os
 import stat
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import atomic_path, make_folder
-from kraken_bids.io.output_streams import is_stream
+from kraken_bids.io.output_streams import is_stream, send_to_disk
 
 CONTENT = bytes(range(256)) * 1000
 
@@ -115,3 +116,18 @@ def test_nothing_goes_into_a_pipe_when_the_work_fails(pipe: Path) -> None:
         assert os.read(descriptor, 10) == b""
     finally:
         os.close(descriptor)
+
+
+def test_what_is_sent_to_the_disk_stays_what_it_is(tmp_path: Path) -> None:
+    """Again and again while a file grows; what is no file of a disk is passed over."""
+    path, pieces = tmp_path / "x", [bytes([k]) * 300_000 for k in range(9)]
+    with path.open("wb") as file:
+        for piece in pieces:
+            file.write(piece)
+            send_to_disk(file)
+
+    assert path.read_bytes() == b"".join(pieces)
+    send_to_disk(io.BytesIO(b"x"))
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb"), os.fdopen(writing, "wb") as pipe:
+        send_to_disk(pipe)
