@@ -50,9 +50,18 @@ class MatrixFile:
             if start + square.nbytes > MAX_FILE_BYTES:
                 return
             self.end += square.nbytes
-        with suppress(OSError):  # a full disk
+        try:
             if os.pwrite(self.descriptor, square.data, start) == square.nbytes:
                 self.places[key] = start, len(square)
+        except OSError:  # a full disk, a quota: results need the room more
+            self._give_room_back()
+
+    def _give_room_back(self) -> None:
+        with self.lock:
+            self.end = MAX_FILE_BYTES
+        self.places.clear()
+        with suppress(OSError):
+            os.ftruncate(self.descriptor, 0)
 
     def find(self, key: Key) -> NDArray[np.float64] | None:
         """Read a matrix; None where it was not kept."""

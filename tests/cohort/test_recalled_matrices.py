@@ -1,5 +1,6 @@
 """Matrices are parsed once as long as memory allows, and anew when their file has changed."""
 
+import errno
 import multiprocessing
 import os
 import shutil
@@ -86,6 +87,30 @@ def test_what_goes_beyond_the_memory_is_kept_in_a_file_that_nobody_sees(
 
     np.testing.assert_array_equal(recall_relmat(paths[2]), squares[2])
     assert parsed[4:] == [paths[2]]  # nothing is kept after the run
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_a_full_disk_gets_the_room_back(
+    tmp_path: Path, parsed: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Results need it more; matrices are read anew then."""
+    write_relmat(tmp_path / "a", np.full((4, 4), 0.25))
+    write_relmat(tmp_path / "b", np.full((4, 4), 0.5))
+
+    def refuse(*_: object) -> int:
+        raise OSError(errno.EDQUOT, "Disk quota exceeded")
+
+    with keeping_on_disk(tmp_path):
+        recall_relmat(tmp_path / "a")
+        monkeypatch.setattr(os, "pwrite", refuse)
+        recall_relmat(tmp_path / "b")
+        file = recalled_matrices._kept.file
+        assert file is not None
+        assert os.fstat(file.descriptor).st_size == 0
+        found = [recall_relmat(tmp_path / name)[0, 0] for name in "ab"]
+
+    assert found == [0.25, 0.5]
+    assert [path.name for path in parsed] == ["a", "b", "a", "b"]
 
 
 @pytest.mark.usefixtures("little_memory")
