@@ -96,7 +96,7 @@ class Rows:
 
 
 def test_reading_ends_at_the_next_block_where_another_flavor_fails(model: Model) -> None:
-    """Of a thousand blocks two, of which one was read ahead."""
+    """Of a thousand blocks two at most; none, where it had not begun."""
     one, other = (Rows(model.n_edges(flavor), fails) for flavor, fails in zip(
         model.flavors[:2], (True, False), strict=True
     ))  # fmt: skip
@@ -106,4 +106,4 @@ def test_reading_ends_at_the_next_block_where_another_flavor_fails(model: Model)
     with threadpool_limits(2, user_api="blas"), pytest.raises(InputError, match="that is cut"):
         project_cohort(model, cohort)
 
-    assert 1 <= other.n_read <= 2
+    assert other.n_read <= 2
