@@ -1,10 +1,12 @@
 """What a task of an array of jobs does, and the job that follows: a script of bash."""
 
+import os
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from kraken_bids import __version__
+from kraken_bids.io.files import CACHE_VARIABLE, find_cache_folder
 from kraken_bids.pipeline.batch_submission import Array
 
 STOP_SECONDS = 120
@@ -33,7 +35,7 @@ TASK = """\
 # {what}. Written by kraken-tools cluster of kraken_bids {version}.
 folder={folder}
 cd -- {start} || exit 3
-{prologue}
+{surroundings}{prologue}
 set -u
 index={index}
 case $index in (''|0|*[!0-9]*) index=1 ;; esac
@@ -101,6 +103,7 @@ def write_task(
         version=__version__,
         folder=shlex.quote(str(array.folder)),
         start=shlex.quote(str(start)),
+        surroundings=_export_cache(),
         prologue="\n".join(prologue),
         index=INDEX[array.scheduler],
         labels=GROUP_NAME if is_group else LABELS.format(per_task=array.per_task),
@@ -109,3 +112,10 @@ def write_task(
         most=MOST_TRIES,
         again=AGAIN[array.scheduler],
     )
+
+
+def _export_cache() -> str:
+    """Line that names the user's folder of downloads: SGE and PBS hand on no variables."""
+    if CACHE_VARIABLE not in os.environ:
+        return ""
+    return f"export {CACHE_VARIABLE}={shlex.quote(str(find_cache_folder().absolute()))}\n"

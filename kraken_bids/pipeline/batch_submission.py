@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from kraken_bids.pipeline.workers.schedulers import spell_memory
 from kraken_bids.pipeline.workers.walltimes import parse_walltime, spell_walltime
 
 SUBMIT = """\
@@ -136,7 +137,7 @@ def _submit_sge_group(one: Resources) -> list[str]:
 
 
 def _ask_sge(one: Resources) -> list[str]:
-    each = f"{one.mem_gb / one.cores:.3g}G"
+    each = spell_memory(one.megabytes, one.cores)
     limits = f"h_rt={spell_walltime(one.seconds, 'sge')},h_vmem={each}"
     words = ["-r", "y", "-S", "/bin/bash", "-l", limits]
     words += ["-pe", "smp", str(one.cores)] if one.cores > 1 else []

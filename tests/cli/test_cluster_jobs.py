@@ -155,6 +155,44 @@ def test_each_task_computes_its_own_participants(
     assert run(folder / "participant.sh", venv, **{variable: "4"}).returncode == 2
 
 
+@pytest.mark.parametrize("scheduler", SCHEDULERS)
+def test_jobs_find_the_user_s_downloads_where_the_scheduler_hands_on_no_variables(
+    study: Path, monkeypatch: pytest.MonkeyPatch, scheduler: str
+) -> None:
+    """SGE and PBS give a job an environment of its own; a prologue may name another folder."""
+    venv, data = study.parent / "venv", study.parent / "my 'own' data"
+    (venv / "bin").mkdir(parents=True)
+    fake(venv / "bin", "kraken-bids", '#!/bin/bash\necho "[$KRAKEN_BIDS_DATA]"\n')
+    monkeypatch.setenv("KRAKEN_BIDS_DATA", str(data))
+    asked = ("--scheduler", scheduler, "--venv", venv)
+    found = []
+    for words in ((), ("--job-prologue", "export KRAKEN_BIDS_DATA=/other")):
+        script = write(study, *asked, *words) / "participant.sh"
+        done = subprocess.run(
+            ["/usr/bin/env", "-i", "/bin/bash", str(script)],
+            capture_output=True, text=True, check=True, timeout=60,
+        )  # fmt: skip
+        found += [line for line in done.stdout.splitlines() if line.startswith("[")]
+
+    assert found == [f"[{data}]", "[/other]"]
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("--mem-gb", 3, "--cores", 2), "h_vmem=1500M"),
+        (("--mem-gb", 1500, "--cores", 1), "h_vmem=1500000M"),
+    ],
+)
+def test_sge_is_asked_for_the_memory_of_each_core_in_plain_digits(
+    study: Path, words: tuple[object, ...], expected: str
+) -> None:
+    """It counts that of a job by core, and reads no exponents."""
+    folder = write(study, "--scheduler", "sge", *words)
+
+    assert f"{expected} " in (folder / "submit.sh").read_text()
+
+
 def test_a_task_that_is_not_done_in_time_goes_back_into_the_queue_and_not_for_ever(
     study: Path,
 ) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.pipeline.workers.schedulers import CLUSTERS, ask_for_all
+from kraken_bids.pipeline.workers.schedulers import CLUSTERS, ask_for_all, ask_sge
 from kraken_bids.pipeline.workers.walltimes import parse_walltime, spell_walltime
 from kraken_bids.run_settings import RunSettings
 
@@ -130,8 +130,8 @@ class Jobs:
         if found.is_hopeless:
             return (
                 f"--scheduler {self.run.scheduler}: expected jobs that can start; it says of "
-                f"{', '.join(taken)}: {found.said}. Ask for what the queue can give: --queue, "
-                "--account, --walltime, --mem-gb, --omp-nthreads."
+                f"{', '.join(taken)}: {found.said.rstrip('.')}. Ask for what the queue can give "
+                "(--queue, --account, --walltime, --mem-gb, --omp-nthreads), or mend what it says."
             )
         return (
             f"--scheduler {self.run.scheduler}: expected the jobs {', '.join(taken)} to bring "
@@ -250,6 +250,9 @@ def _list_resources(run: RunSettings) -> dict[str, Any]:
     if run.job_directives:
         lines = list(run.job_directives)
         options["job_extra_directives"] = _split_lines(lines) if is_condor else lines
+    if run.scheduler == "sge":
+        memory = round((run.mem_gb or DEFAULT_MEM_GB) * 1000)
+        options |= ask_sge(run.omp_nthreads, memory, run.job_directives)
     if run.job_prologue:
         options["job_script_prologue"] = list(run.job_prologue)
     if run.job_python:

@@ -25,12 +25,18 @@ class Scheduler:
     """Command that says of one job whether it waits or runs."""
     ended: str = ""
     """What that command says of a job that does neither (a regular expression)."""
+    hopeless: str = ""
+    """What it says of a job that is there and never starts; '' where it does not tell."""
+    reason: str = ""
+    """Where in a long answer it says why a job waits; '' where all of it does."""
 
 
 CLUSTERS = {
     "slurm": Scheduler(
         "SLURMCluster", "sbatch", account="account",
         query=("squeue", "--noheader", "--format=%T %r", "--jobs"), ended=r"invalid job id|^$",
+        hopeless=r"PartitionTimeLimit|PartitionNodeLimit|BadConstraints|Invalid(Account|QOS)"
+        r"|AccountNotAllowed|QOSNotAllowed|DependencyNeverSatisfied",
     ),
     "pbs": Scheduler(
         "PBSCluster", "qsub", account="account",
@@ -38,6 +44,7 @@ CLUSTERS = {
     ),
     "sge": Scheduler(
         "SGECluster", "qsub", query=("qstat", "-j"), ended=r"jobs? do(es)? not exist",
+        hopeless="error reason", reason=r"(error reason|scheduling info).*",
     ),
     "lsf": Scheduler(
         "LSFCluster", "bsub", "{hours:02d}:{minutes:02d}",
@@ -45,19 +52,14 @@ CLUSTERS = {
     ),
     "htcondor": Scheduler(
         "HTCondorCluster", "condor_submit", "", account="",
-        query=("condor_q", "-af", "JobStatus"), ended=r"^$|^[346]$",
+        query=("condor_q", "-af", "JobStatus", "HoldReason"), ended=r"^$|^[346]\b",
+        hopeless=r"^5\b",
     ),
     "oar": Scheduler(
         "OARCluster", "oarsub", query=("oarstat", "-s", "-j"), ended=r"terminated|error|^$",
     ),
 }  # fmt: skip
 """By their names for ``--scheduler``."""
-
-HOPELESS = re.compile(
-    r"PartitionTimeLimit|PartitionNodeLimit|BadConstraints|Invalid(Account|QOS)|AccountNotAllowed"
-    r"|QOSNotAllowed|DependencyNeverSatisfied"
-)
-"""Reasons of SLURM for which a job that it has taken never starts."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +70,8 @@ class QueuedJob:
     """Whether it neither waits nor runs; False where the scheduler does not answer."""
     said: str = ""
     """Its state, and why it waits, in the scheduler's words."""
-
-    @property
-    def is_hopeless(self) -> bool:
-        """Whether it waits for what will never be."""
-        return HOPELESS.search(self.said) is not None
+    is_hopeless: bool = False
+    """Whether it waits for what will never be."""
 
 
 def ask_scheduler(name: str, job: str) -> QueuedJob:
@@ -87,7 +86,12 @@ def ask_scheduler(name: str, job: str) -> QueuedJob:
     said = " ".join((done.stdout + done.stderr * bool(done.returncode)).split())
     if done.returncode and not said:
         return QueuedJob(has_ended=False)
-    return QueuedJob(re.search(kind.ended, said, re.IGNORECASE) is not None, said)
+    has_ended = re.search(kind.ended, said, re.IGNORECASE) is not None
+    is_hopeless = bool(kind.hopeless and re.search(kind.hopeless, said))
+    found = re.search(kind.reason, said) if kind.reason else None
+    if kind.reason:
+        said = found[0] if found else ""
+    return QueuedJob(has_ended, said, is_hopeless)
 
 
 def ask_for_all(name: str, jobs: Sequence[str]) -> QueuedJob:
@@ -98,3 +102,24 @@ def ask_for_all(name: str, jobs: Sequence[str]) -> QueuedJob:
         if not found.has_ended and not found.is_hopeless:
             return found
     return found
+
+
+def ask_sge(cores: int, megabytes: int, directives: Sequence[str]) -> dict[str, Any]:
+    """Options of dask-jobqueue for cores and memory of a job of SGE, which it does not ask for.
+
+    What dask-jobqueue's own file says of resources holds, and so does a parallel environment
+    (``-pe``) that is among the user's directives there or here.
+    """
+    import dask
+
+    lines = list(directives or dask.config.get("jobqueue.sge.job-extra-directives", None) or [])
+    if cores > 1 and not any(line.split()[:1] == ["-pe"] for line in lines):
+        lines.insert(0, f"-pe smp {cores}")
+    own = dask.config.get("jobqueue.sge.resource-spec", None)
+    options: dict[str, Any] = {"resource_spec": own or f"h_vmem={spell_memory(megabytes, cores)}"}
+    return options | ({"job_extra_directives": lines} if lines else {})
+
+
+def spell_memory(megabytes: int, cores: int) -> str:
+    """Memory of a job as SGE's ``h_vmem`` reads it: of each core."""
+    return f"{-(-megabytes // cores)}M"

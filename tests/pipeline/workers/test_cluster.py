@@ -165,6 +165,46 @@ def test_a_job_computes_one_participant_at_a_time(log: Path) -> None:
     assert "--lifetime 6840s" in script
 
 
+def read_sge(log: Path, **options: Any) -> list[str]:
+    """Directives of the script that dask-jobqueue hands to SGE."""
+    pytest.importorskip("dask_jobqueue", reason="the extra cluster is not installed")
+    import dask_jobqueue
+
+    run = RunSettings(scheduler="sge", **options)
+    with dask_jobqueue.SGECluster(**list_options(run, log)) as cluster:
+        lines = str(cluster.job_script()).splitlines()
+    return [line.removeprefix("#$ ") for line in lines if line.startswith("#$ ")]
+
+
+def test_a_job_of_sge_has_its_memory_and_its_cores(log: Path) -> None:
+    """As those of an array have; dask-jobqueue by itself asks for one core, and no memory."""
+    lines = read_sge(log, omp_nthreads=4, mem_gb=6)
+    assert "-l h_vmem=1500M" in lines
+    assert "-pe smp 4" in lines
+
+    lines = read_sge(log, mem_gb=6, job_directives=("-ac x=y",))
+    assert "-l h_vmem=6000M" in lines
+    assert "-ac x=y" in lines
+    assert not any(line.startswith("-pe") for line in lines)
+
+
+def test_what_the_site_says_of_resources_on_sge_holds(log: Path) -> None:
+    """In dask-jobqueue's own file, or as a directive of the user's."""
+    dask = pytest.importorskip("dask", reason="the extra cluster is not installed")
+    site = {
+        "jobqueue.sge.resource-spec": "mem_free=6G",
+        "jobqueue.sge.job-extra-directives": ["-pe mpi 4"],
+    }
+    with dask.config.set(site):
+        lines = read_sge(log, omp_nthreads=4, mem_gb=6)
+    assert "-l mem_free=6G" in lines
+    assert not any("h_vmem" in line for line in lines)
+    assert [line for line in lines if line.startswith("-pe")] == ["-pe mpi 4"]
+
+    lines = read_sge(log, omp_nthreads=2, job_directives=("-pe openmp 2",))
+    assert [line for line in lines if line.startswith("-pe")] == ["-pe openmp 2"]
+
+
 @pytest.mark.parametrize(
     ("scheduler", "walltime", "expected"),
     [
@@ -238,11 +278,25 @@ def make_cluster(jobs: dict[Any, str], workers: dict[str, Any] | None = None) ->
         ("pbs", "qstat", "echo 7.server  dask-worker  me  00:00:00 Q batch", False),
         ("sge", "qstat", "echo Following jobs do not exist: 7 >&2; exit 1", True),
         ("sge", "qstat", "echo job_number: 7", False),
+        (  # as Son of Grid Engine 8.1.9 says of a job in the state Eqw, with exit code 0
+            "sge",
+            "qstat",
+            "echo 'job_number: 7'; echo \"error reason 1: error: can't open output file\"",
+            True,
+        ),
+        (
+            "sge",
+            "qstat",
+            "echo 'job_number: 7'; echo 'scheduling info: cannot run in PE \"smp\"'",
+            False,
+        ),
         ("lsf", "bjobs", "echo EXIT", True),
         ("lsf", "bjobs", "echo PEND", False),
         ("lsf", "bjobs", "echo 'Job <7> is not found' >&2; exit 255", True),
         ("htcondor", "condor_q", "exit 0", True),
-        ("htcondor", "condor_q", "echo 1", False),
+        ("htcondor", "condor_q", "echo 1 undefined", False),
+        ("htcondor", "condor_q", "echo 4 undefined", True),
+        ("htcondor", "condor_q", "echo 5 Error: cannot open the output file", True),
         ("oar", "oarstat", "echo 7: Terminated", True),
         ("oar", "oarstat", "echo 7: Waiting", False),
     ],
