@@ -52,7 +52,9 @@ CLUSTERS = {
     ),
     "htcondor": Scheduler(
         "HTCondorCluster", "condor_submit", "", account="",
-        query=("condor_q", "-af", "JobStatus", "HoldReason"), ended=r"^$|^[346]\b",
+        # -autoformat would take the number of the job for one more attribute, of all jobs
+        query=("condor_q", "-format", "%d ", "JobStatus", "-format", "%s", "HoldReason"),
+        ended=r"^$|^[346]\b",
         hopeless=r"^5\b",
     ),
     "oar": Scheduler(

@@ -22,7 +22,7 @@ from kraken_bids.pipeline.workers import jobs, open_executor, run_tasks
 from kraken_bids.pipeline.workers.cluster import check_scheduler
 from kraken_bids.pipeline.workers.cluster_executor import NoWorkersError
 from kraken_bids.pipeline.workers.jobs import Jobs, list_options
-from kraken_bids.pipeline.workers.schedulers import CLUSTERS
+from kraken_bids.pipeline.workers.schedulers import CLUSTERS, ask_scheduler
 from kraken_bids.run_settings import RunSettings
 
 pytestmark = pytest.mark.filterwarnings(
@@ -294,8 +294,8 @@ def make_cluster(jobs: dict[Any, str], workers: dict[str, Any] | None = None) ->
         ("lsf", "bjobs", "echo PEND", False),
         ("lsf", "bjobs", "echo 'Job <7> is not found' >&2; exit 255", True),
         ("htcondor", "condor_q", "exit 0", True),
-        ("htcondor", "condor_q", "echo 1 undefined", False),
-        ("htcondor", "condor_q", "echo 4 undefined", True),
+        ("htcondor", "condor_q", "echo 1", False),
+        ("htcondor", "condor_q", "echo 4", True),
         ("htcondor", "condor_q", "echo 5 Error: cannot open the output file", True),
         ("oar", "oarstat", "echo 7: Terminated", True),
         ("oar", "oarstat", "echo 7: Waiting", False),
@@ -320,6 +320,31 @@ def test_jobs_that_bring_no_worker_end_the_run(
     assert bool(said[-1]) == is_vain
     assert not is_vain or "7" in said[-1]
     assert mine.look_after({"tcp://1": ()}, 3) == ""
+
+
+@pytest.mark.parametrize(("job", "has_ended"), [("7.0", True), ("8.0", False), ("9.0", True)])
+def test_htcondor_is_asked_for_one_job_alone(
+    command: Callable[[str, str], None], job: str, has_ended: bool
+) -> None:
+    """As condor_q 23.9.6: what follows -autoformat are attributes, each of all the user's jobs."""
+    command(
+        "condor_q",
+        """#!/bin/bash
+declare -A status=([7.0]=4 [8.0]=2)
+wanted="${!status[*]}"
+while [ $# -gt 0 ]; do
+    case $1 in
+        -af|-autoformat) for job in $wanted; do echo "${status[$job]} $3"; done; exit ;;
+        -format) shift 2 ;;
+        *) wanted=$1 ;;
+    esac
+    shift
+done
+for job in $wanted; do printf '%s ' ${status[$job]:-}; done
+""",
+    )
+
+    assert ask_scheduler("htcondor", job).has_ended == has_ended
 
 
 def test_a_scheduler_whose_jobs_wait_is_asked_ever_more_rarely(
