@@ -133,7 +133,7 @@ def _write(path: Path, key: str, content: Plain) -> None:
     try:
         write_text(path, f"{_sign(key, text).decode()}\n{text.decode()}")
     except InputError as error:  # nothing but the time of the next run hangs on it
-        logger.debug("not kept: %s", error)
+        logger.warning("not kept for the next run, which will compute it again: %s", error)
 
 
 def _sign(key: str, text: bytes) -> bytes:
