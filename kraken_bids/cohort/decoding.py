@@ -12,9 +12,9 @@ from kraken_bids.cohort.prediction_archives import ARROW, ENCODED
 from kraken_bids.cohort.sources import Source
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor
-from kraken_bids.models.krakencoder.edge_layers import ROWS
 from kraken_bids.models.krakencoder.fusion import list_excluded
 from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.models.krakencoder.row_groups import ROWS
 
 logger = logging.getLogger(__name__)
 

@@ -15,12 +15,13 @@ from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import FlavorAdaptation
 from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.models.krakencoder.row_groups import GROUP
 from kraken_bids.scores.column_check import ColumnCheck, sum_columns
 from kraken_bids.scores.plausibility import InputCheck
 
 Edges = NDArray[np.floating]
 
-BLOCK = 48
+BLOCK = 2 * GROUP
 """Connectomes of one flavor that are in memory at once: whole groups, as they are multiplied."""
 
 

@@ -1,13 +1,13 @@
 """The two ends of the network, where edges meet it: transform and linear layer in one map.
 
-On a CPU all multiplications are of whole groups of :data:`GROUP` subjects, padded with zeros, by
-:data:`CHUNK` edges; partial sums are added in float64. So a subject's numbers are the same alone
+On a CPU all multiplications are of whole groups of subjects (``row_groups.py``) by :data:`CHUNK`
+edges; partial sums are added in float64. So a subject's numbers are the same alone
 and among thousands: to the last bit where the library that multiplies gives equal rows equal
 results, wherever they stand in a group, and to 1e-6 of their scale where it does not (OpenBLAS's
 kernels for Haswell and Zen processors).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,6 @@ from kraken_bids.models.devices import (
     Array,
     Device,
     Values,
-    namespace,
     run_parts,
     single_thread,
     to_host,
@@ -27,25 +26,16 @@ from kraken_bids.models.devices import (
 from kraken_bids.models.krakencoder.architecture import Linear
 from kraken_bids.models.krakencoder.map_cache import MapCache
 from kraken_bids.models.krakencoder.reduction import Reduction
+from kraken_bids.models.krakencoder.row_groups import (
+    batch_size,
+    block_size,
+    in_blocks,
+    pad_rows,
+    slices,
+)
 
 CHUNK = 4096
 """Edges that are multiplied at once."""
-GROUP = 24
-"""Subjects whose number a CPU multiplies a multiple of; others are padded to as many.
-
-OpenBLAS's kernels take 12 or 24 rows at a time: a product of whole groups rounds each as alone.
-"""
-ROWS = 4 * GROUP
-"""Subjects that are multiplied at once on a CPU, at most."""
-LARGE_PRODUCT = 1 << 23
-"""Multiplications in a product of one group, above which more rows round alike.
-
-For small products (less than 28 times 512 squared) OpenBLAS has other kernels on AVX-512.
-"""
-CPU_BATCH = 2 * ROWS
-"""Subjects whose edges are copied at once: bounds the temporary memory."""
-GPU_SHARE = 0.25
-"""Share of a GPU's free memory that one batch may take."""
 
 
 def fold_inward(reduction: Reduction, first: Linear, device: Device) -> Values:
@@ -108,11 +98,6 @@ def fold_outward(reduction: Reduction, last: Linear, device: Device) -> Values:
 
     run_parts(multiply, slices(reduction.n_edges, CHUNK), device)
     return folded
-
-
-def slices(n: int, step: int) -> Iterator[slice]:
-    """Consecutive slices of ``step`` that cover ``n``; the last may be shorter."""
-    return (slice(start, min(start + step, n)) for start in range(0, n, step))
 
 
 def _cut(matrix: NDArray[np.float32], part: slice, device: Device) -> Values:
@@ -274,41 +259,3 @@ class EdgeLayer:
             return fold(self.reduction, linear, self.device)
 
         return self.cache.get(key, make)
-
-
-def pad_rows(values: NDArray[np.floating], device: Device) -> Values:
-    """Float32 copy on a device; on a CPU with rows of zeros up to a multiple of :data:`GROUP`.
-
-    There is at least one row, of zeros where nobody is given.
-    """
-    step = 1 if device.is_gpu else GROUP
-    n_rows = max(1, -(-len(values) // step)) * step
-    padded = np.empty((n_rows, values.shape[1]), np.float32)
-    padded[: len(values)] = values
-    padded[len(values) :] = 0.0
-    return device.place(padded)
-
-
-def in_blocks(layers: Callable[[Values], Values], values: Values) -> Values:
-    """Layers applied to padded rows, :data:`GROUP` at a time on a CPU."""
-    with single_thread():
-        step = GROUP if isinstance(values, np.ndarray) else len(values)
-        blocks = slices(len(values), step)
-        return namespace(values).concatenate([layers(values[rows]) for rows in blocks])
-
-
-def block_size(values: Values, matrix: Values) -> int:
-    """Rows that are multiplied by a matrix at once: all of them on a GPU.
-
-    On a CPU as many as round each row as :data:`GROUP` of them do.
-    """
-    if not isinstance(values, np.ndarray):
-        return len(values)
-    return ROWS if GROUP * matrix.size >= LARGE_PRODUCT else GROUP
-
-
-def batch_size(device: Device, n_edges: int) -> int:
-    """Subjects whose edges are on the device at once: as many as a GPU has room for."""
-    if not device.is_gpu:
-        return CPU_BATCH
-    return max(1, int(GPU_SHARE * device.count_free_bytes()) // (4 * n_edges))

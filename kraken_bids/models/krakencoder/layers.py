@@ -11,15 +11,10 @@ from numpy.typing import NDArray
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.devices import Array, Device, Values, to_numpy
 from kraken_bids.models.krakencoder.architecture import Linear, Weights
-from kraken_bids.models.krakencoder.edge_layers import (
-    EdgeLayer,
-    batch_size,
-    in_blocks,
-    pad_rows,
-    slices,
-)
+from kraken_bids.models.krakencoder.edge_layers import EdgeLayer
 from kraken_bids.models.krakencoder.map_cache import MapCache
 from kraken_bids.models.krakencoder.reduction import Reduction
+from kraken_bids.models.krakencoder.row_groups import batch_size, in_blocks, pad_rows, slices
 
 if TYPE_CHECKING:
     from kraken_bids.models.krakencoder.network import Network

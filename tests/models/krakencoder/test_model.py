@@ -14,11 +14,11 @@ from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.models.devices import Device
 from kraken_bids.models.krakencoder.adaptation import fit_adaptation
-from kraken_bids.models.krakencoder.edge_layers import CPU_BATCH, ROWS
 from kraken_bids.models.krakencoder.fusion import fuse
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.network import Network
 from kraken_bids.models.krakencoder.reduction import Reduction
+from kraken_bids.models.krakencoder.row_groups import CPU_BATCH, ROWS
 
 FC, SC = parse_flavor("FCcorr_mini_hpf"), parse_flavor("SCifod2act_mini_volnorm")
 

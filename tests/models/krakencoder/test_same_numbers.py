@@ -16,10 +16,10 @@ from threadpoolctl import threadpool_limits
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.models.devices import CPU, Device
 from kraken_bids.models.krakencoder.architecture import Architecture
-from kraken_bids.models.krakencoder.edge_layers import CPU_BATCH, GROUP, ROWS, block_size
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.network import Network
 from kraken_bids.models.krakencoder.reduction import Reduction
+from kraken_bids.models.krakencoder.row_groups import CPU_BATCH, GROUP, ROWS, block_size
 
 FLAVOR = parse_flavor("FCcorr_fs86_hpf")
 N_EDGES, N_COMPONENTS, N_LATENT = 9001, 40, 24
