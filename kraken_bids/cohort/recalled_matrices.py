@@ -45,23 +45,18 @@ class MatrixFile:
         """Keep a matrix, unless there is no room."""
         if os.getpid() != self.owner:
             return
-        with self.lock:
-            start = self.end
-            if start + square.nbytes > MAX_FILE_BYTES:
+        with self.lock:  # so that nothing is written behind what another thread gives back
+            if self.end + square.nbytes > MAX_FILE_BYTES:
                 return
-            self.end += square.nbytes
-        try:
-            if os.pwrite(self.descriptor, square.data, start) == square.nbytes:
-                self.places[key] = start, len(square)
-        except OSError:  # a full disk, a quota: results need the room more
-            self._give_room_back()
-
-    def _give_room_back(self) -> None:
-        with self.lock:
-            self.end = MAX_FILE_BYTES
-        self.places.clear()
-        with suppress(OSError):
-            os.ftruncate(self.descriptor, 0)
+            try:
+                if os.pwrite(self.descriptor, square.data, self.end) == square.nbytes:
+                    self.places[key] = self.end, len(square)
+                self.end += square.nbytes
+            except OSError:  # a full disk, a quota: results need the room more
+                self.end = MAX_FILE_BYTES
+                self.places.clear()
+                with suppress(OSError):
+                    os.ftruncate(self.descriptor, 0)
 
     def find(self, key: Key) -> NDArray[np.float64] | None:
         """Read a matrix; None where it was not kept."""
