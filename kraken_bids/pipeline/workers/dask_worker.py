@@ -22,6 +22,7 @@ from kraken_bids.pipeline.workers.process import (
     allow_children,
     try_call,
 )
+from kraken_bids.resources import start_thread
 
 logger = logging.getLogger(__name__)
 
@@ -181,7 +182,7 @@ def give_surroundings(client: Any, surroundings: Surroundings, *, is_job: bool) 
         def setup(self, worker: object) -> None:
             self.neighbour = Neighbour(surroundings)
             if is_job:
-                threading.Thread(target=_end_with_worker, args=(worker,), daemon=True).start()
+                start_thread(_end_with_worker, worker)
 
         def teardown(self, worker: object) -> None:  # noqa: ARG002
             self.neighbour.end()
