@@ -139,8 +139,9 @@ def _list_silent(ended: Ended, scenario: Scenario, out: Path) -> list[str]:
             # what is only kept to save time may be missing if that is said
             differences[kind] = [one for one in names if not (is_said and "/." in one)]
         return [f"without a word, {kind}: {names}" for kind, names in differences.items() if names]
-    is_said = is_said and ended.code in FAILED
-    return [] if is_said else [f"ended with {ended.code}: {ended.text}"]
+    if is_said and ended.code in FAILED:
+        return []
+    return [f"ended with {ended.code}: {ended.text}"]
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import CancelledError
-from contextlib import ExitStack
+from contextlib import nullcontext
 from contextvars import ContextVar
 from typing import TypeVar
 
@@ -43,9 +43,10 @@ def work_on_flavors(
 
     before = _ERRORS.set(errors)
     try:
-        with single_thread() as n_threads, ExitStack() as busy:  # each multiplies by itself
-            if 1 < n_threads <= AT_ONCE:
-                busy.enter_context(keeping_threads_busy())
+        with (
+            single_thread() as n_threads,  # each multiplies by itself
+            keeping_threads_busy() if 1 < n_threads <= AT_ONCE else nullcontext(),
+        ):
             found = share_parts(do, flavors, min(n_threads, AT_ONCE))
         return dict(zip(flavors, found, strict=True))
     except BaseException as error:  # noqa: BLE001 - the first one is raised, whatever it was

@@ -27,8 +27,8 @@ class Scheduler:
     """What that command says of a job that does neither (a regular expression)."""
     hopeless: str = ""
     """What it says of a job that is there and never starts; '' where it does not tell."""
-    reason: str = ""
-    """Where in a long answer it says why a job waits; '' where all of it does."""
+    reason: str = ".*"
+    """What of its answer says why a job waits (a regular expression)."""
 
 
 CLUSTERS = {
@@ -90,10 +90,8 @@ def ask_scheduler(name: str, job: str) -> QueuedJob:
         return QueuedJob(has_ended=False)
     has_ended = re.search(kind.ended, said, re.IGNORECASE) is not None
     is_hopeless = bool(kind.hopeless and re.search(kind.hopeless, said))
-    found = re.search(kind.reason, said) if kind.reason else None
-    if kind.reason:
-        said = found[0] if found else ""
-    return QueuedJob(has_ended, said, is_hopeless)
+    reason = re.search(kind.reason, said)
+    return QueuedJob(has_ended, reason[0] if reason else "", is_hopeless)
 
 
 def ask_for_all(name: str, jobs: Sequence[str]) -> QueuedJob:
