@@ -181,7 +181,7 @@ def without_figures(monkeypatch: pytest.MonkeyPatch) -> None:
 def without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
     """Draw no registration while measuring, which takes a third of the time."""
     monkeypatch.setattr(
-        "kraken_bids.pipeline.measure.session.draw_registration_pictures", lambda _task: None
+        "kraken_bids.pipeline.measure.session.draw_registration_pictures", lambda _task: []
     )
 
 

@@ -116,3 +116,19 @@ def test_a_broken_background_costs_the_picture_only(app: Any) -> None:
     assert outcome.exit_code == 0
     assert app.is_finished("01")
     assert outcome.says("sub-01: no picture of the registration", reference.name)
+
+
+def test_a_picture_that_cannot_be_written_is_a_failure(app: Any) -> None:
+    """What was drawn is not complete, so neither is the participant; the next ones are written."""
+    app.copy_done()
+    closed, missing, *_ = sorted((app.out / "sub-01" / "figures").glob("*registration*"))
+    for picture in (closed, missing):
+        picture.unlink()
+    (closed / "something").mkdir(parents=True)
+
+    outcome = app.participant("--participant-label", "01")
+
+    assert outcome.exit_code == 3
+    assert closed.name in app.failures()["sub-01"]
+    assert missing.is_file()
+    assert app.is_finished("01")

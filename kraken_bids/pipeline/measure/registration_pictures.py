@@ -37,24 +37,37 @@ Image = tuple[NDArray[np.floating], NDArray[np.float64]]
 Slices = Sequence[NDArray[np.floating] | None]
 Row = tuple[str, Slices, Sequence[NDArray[np.integer]], Sequence[NDArray[np.floating]]]
 """Name, image, labels and density of one row of a picture, plane by plane."""
+Picture = tuple[Path, bytes]
+"""Where a picture goes, and the PNG itself."""
 
 
-def draw_registration_pictures(task: SessionTask) -> None:
+def draw_registration_pictures(task: SessionTask) -> list[KrakenBidsError]:
     """Draw how labels lie on the images that connectomes are measured from.
 
     Pictures newer than the labels stay.
 
     One that cannot be drawn is said in the log and left out: measuring does not need it.
+
+    Returns
+    -------
+    list of KrakenBidsError
+        Of pictures that could not be written.
     """
     known: dict[Path, Image] = {}
+    problems: list[KrakenBidsError] = []
     for draw in (_draw_functional, _draw_structural):
         try:
-            draw(task, known)
+            for path, png in draw(task, known):
+                try:
+                    _write(path, png)
+                except KrakenBidsError as problem:
+                    problems.append(problem)
         except (KrakenBidsError, OSError, ValueError) as error:
             logger.warning("%s: no picture of the registration: %s", task.label, error)
+    return problems
 
 
-def _draw_functional(task: SessionTask, known: dict[Path, Image]) -> None:
+def _draw_functional(task: SessionTask, known: dict[Path, Image]) -> Iterator[Picture]:
     output = task.settings.data.output_dir
     for group in group_runs(task.session):
         wanted = {flavor.parcellation for flavor in list_group_flavors(task, group)}
@@ -71,7 +84,7 @@ def _draw_functional(task: SessionTask, known: dict[Path, Image]) -> None:
                 (name, _cut_image(_read(path, known), planes), cut, ())
                 for name, path in _list_backgrounds(task, group, n_runs)
             ]
-            _write(target, rows, planes, task.parcellation(parcellation))
+            yield from _draw(target, rows, planes, task.parcellation(parcellation))
 
 
 def _list_backgrounds(
@@ -88,7 +101,7 @@ def _list_backgrounds(
         yield "T1w", anatomy
 
 
-def _draw_structural(task: SessionTask, known: dict[Path, Image]) -> None:
+def _draw_structural(task: SessionTask, known: dict[Path, Image]) -> Iterator[Picture]:
     regions_of: dict[LabelImage, tuple[Labels, Affine, Sequence[Step]]] = {}
     for tracts in task.session.tractographies:
         wanted = {flavor.parcellation for flavor in list_tractogram_flavors(task, tracts)}
@@ -119,7 +132,7 @@ def _draw_structural(task: SessionTask, known: dict[Path, Image]) -> None:
             (name, background, cut, ()),
             ("stream-\nlines", background, cut, density),
         ]
-        _write(target, rows, planes, regions)
+        yield from _draw(target, rows, planes, regions)
 
 
 def _find_background(  # noqa: PLR0917 - what a background is cut from
@@ -190,13 +203,15 @@ def _read(path: Path, known: dict[Path, Image]) -> Image:
     return known[path]
 
 
-def _write(
+def _draw(
     path: Path, rows: Sequence[Row], planes: Sequence[Plane], regions: Parcellation
-) -> None:
+) -> Iterator[Picture]:
     looks = [Look(*row) for row in rows]
-    if not looks:
-        return
-    png = draw_registration(looks, [one.name for one in planes], regions.hemispheres)
+    if looks:
+        yield path, draw_registration(looks, [one.name for one in planes], regions.hemispheres)
+
+
+def _write(path: Path, png: bytes) -> None:
     with atomic_path(path) as temporary:
         temporary.write_bytes(png)
 
