@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.cohort.projections import Projected, fill_missing
 from kraken_bids.flavors import Flavor
+from kraken_bids.models.devices import run_parts
 from kraken_bids.models.krakencoder.adaptation import Adaptation, FlavorAdaptation
 from kraken_bids.models.krakencoder.adapted_sites import SiteAdaptation, group_sessions
 from kraken_bids.models.krakencoder.model import Model
@@ -23,7 +24,11 @@ def encode_cohort(
     CheckpointError
         If the adaptation lacks a flavor that somebody has.
     """
-    return {flavor: _encode(model, projected, flavor, adaptation) for flavor in projected.found}
+    flavors = list(projected.found)
+    latents = run_parts(
+        lambda flavor: _encode(model, projected, flavor, adaptation), flavors, model.device
+    )
+    return dict(zip(flavors, latents, strict=True))
 
 
 def _encode(

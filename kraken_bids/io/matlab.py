@@ -16,7 +16,7 @@ from kraken_bids.io.matlab_objects import Objects, parse_reference, read_objects
 from kraken_bids.io.matlab_rows import open_rows
 from kraken_bids.io.stored_rows import ARRAYS, BROKEN, Rows
 
-LAZY_BYTES = 1 << 22
+LAZY_BYTES = 1 << 20
 """Smaller arrays come into memory at once."""
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from kraken_bids.io.bounds import MAX_VALUES, check_growth
 from kraken_bids.io.foreign import read_apart
 from kraken_bids.io.foreign_hdf5 import check_hdf5
-from kraken_bids.io.matlab import LAZY_BYTES, MatlabObject, stack_cells
+from kraken_bids.io.matlab import MatlabObject, stack_cells
 from kraken_bids.io.matlab_objects import Objects, parse_reference, read_objects
 from kraken_bids.io.stored_rows import ARRAYS, BROKEN, ROWS, Hdf5Rows, Rows
 
@@ -21,6 +21,9 @@ PRIVATE = "#"
 """How the names of what is no variable begin."""
 SUBSYSTEM = "#subsystem#/MCOS"
 STRUCT, MAX_DEPTH = "struct", 3
+LAZY_CELLS = 1 << 22
+"""Bytes of a cell array; a smaller one comes into memory at once, since every read of cells starts
+a process."""
 OPAQUE = 3
 NUMBERS = (
     "double", "single", "logical", "int8", "int16", "int32", "int64",
@@ -214,7 +217,7 @@ def _find_large_cells(node: h5py.Dataset, file: h5py.File) -> Cells | None:
     ):
         return None
     n_bytes = len(cells) * first.size * first.dtype.itemsize
-    if n_bytes < LAZY_BYTES:
+    if n_bytes < LAZY_CELLS:
         return None
     # many cells may refer to one array
     check_growth(n_bytes, file.id.get_filesize(), f"a cell array {node.name}")

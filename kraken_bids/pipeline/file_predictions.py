@@ -130,7 +130,8 @@ def encode_files(
     adaptation = choose_for_files(
         options, model, projected, given=given, project=partial(project_source, model)
     )
-    warnings += warn_of_adaptation(checks, model, adaptation)
+    is_fitted_here = not isinstance(given, Adaptation)
+    warnings += warn_of_adaptation(checks, model, adaptation, is_fitted_here=is_fitted_here)
     latents = encode_cohort(model, projected, adaptation)
     _say_absent(latents)
     encoded, predictions = {flavor.name: z for flavor, z in latents.items()}, []

@@ -142,13 +142,22 @@ def refuse_or_warn(
 
 
 def warn_of_adaptation(
-    checks: Mapping[Flavor, InputCheck], model: Model, adaptation: Adaptation | None
+    checks: Mapping[Flavor, InputCheck],
+    model: Model,
+    adaptation: Adaptation | None,
+    *,
+    is_fitted_here: bool,
 ) -> tuple[str, ...]:
-    """Judge the scale of connectomes and the cohort of a saved adaptation, and warn of them."""
-    doubts: list[Doubt] = [
-        *list_scale_doubts(checks, model, adaptation),
-        *list_adaptation_doubts(checks, model, adaptation),
-    ]
+    """Judge the scale of connectomes and the cohort of an adaptation, and warn of them.
+
+    Parameters
+    ----------
+    is_fitted_here : bool
+        Whether the adaptation was fitted on connectomes that :func:`refuse_or_warn` has judged.
+    """
+    doubts = list_scale_doubts(checks, model, adaptation)
+    if not is_fitted_here:
+        doubts += list_adaptation_doubts(checks, model, adaptation)
     return _warn(describe_doubts(doubts, name_rows(())))
 
 
