@@ -113,13 +113,23 @@ def train_volumes(
     scores = write_decoded(volumes, results, output, seed=options.steps.seed)
     _write_relevance(cached, design, results, output)
     _write_model(cached, design, pretrained, scores, cleaning=cleaning, folder=folder)
+    _close(folder, volumes, design, options)
+    draw_series_page(output)
+    return scores
+
+
+def _close(
+    folder: DecodingFolder,
+    volumes: VolumeSet,
+    design: VolumeDesign,
+    options: VolumeTrainingOptions,
+) -> None:
+    """Say that all is there, and what it was made from."""
     folder.close(
         Method=design.methods[0], Steps=options.steps.n_steps,
         NumberOfVolumes=len(volumes.trials), NumberOfSubjects=len({*volumes.people}),
         Classes=volumes.classes,
     )  # fmt: skip
-    draw_series_page(output)
-    return scores
 
 
 def _gather(bold: Sequence[Path], options: VolumeTrainingOptions) -> VolumeSet:

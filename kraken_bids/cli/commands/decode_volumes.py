@@ -66,37 +66,21 @@ def decode_volumes(
     """
     with exit_with_message():
         start_terminal_log(verbose)
-        from dataclasses import replace
         from typing import cast
 
-        from kraken_bids.models.step_training import find_device
         from kraken_bids.models.volumes.relevance import Rule
-        from kraken_bids.pipeline.volume_confounds import choose_cleaning, prepare_confounds
-        from kraken_bids.pipeline.volumes.decoded_run import decode_run
-        from kraken_bids.pipeline.volumes.decoders import place_labels, read_decoder
+        from kraken_bids.pipeline.volume_decoding import decode_bold
+        from kraken_bids.pipeline.volumes.decoders import place_labels
         from kraken_bids.pipeline.volumes.decoding_request import DecodingRequest
-        from kraken_bids.report.decoded_run_page import draw_decoded_run
 
         _check_relevance(images, has_relevance=relevance, rule=rule)
-        place = find_device(device)
-        model = read_decoder(decoder)
-        model = replace(model, cleaning=choose_cleaning(model, cleaning))
-        model.network.to(place)
-        written = decode_run(
-            model,
-            DecodingRequest(
-                bold,
-                mask,
-                output_dir,
-                has_relevance=relevance,
-                rule=cast("Rule", rule),
-                labels=place_labels(pairs("--labels", images)),
-                n_threads=n_threads,
-                device=str(place),
-                prepare=prepare_confounds(model.cleaning, bold, confounds),
-            ),
+        labels = place_labels(pairs("--labels", images))
+        request = DecodingRequest(
+            *(bold, mask, output_dir, relevance, cast("Rule", rule), labels),
+            n_threads=n_threads,
+            device=device,
         )
-        page = draw_decoded_run(written[0])
+        written, page = decode_bold(decoder, request, cleaning=cleaning, confounds=confounds)
         click.echo(f"{len(written)} files: {output_dir}; page: {page.name}")
 
 
