@@ -89,7 +89,10 @@ def start_run(settings: Settings, level: str) -> Run:
     write_text(log.with_suffix(".toml"), about + tomli_w.dumps(words))
     if not _is_made(logs):
         about = BEFORE.format(version=__version__)
-        _write_citation(logs, Boilerplate((("", "[@jamison2025krakencoder]"),)), about)
+        try:
+            _write_citation(logs, Boilerplate((("", "[@jamison2025krakencoder]"),)), about)
+        except InputError as error:  # the end of the run writes what was done
+            logger.warning("%s", error)
     return run
 
 
@@ -103,6 +106,11 @@ def write_citation(output_dir: Path, members: Sequence[Member], *, is_part: bool
         Whose connectomes it is about.
     is_part : bool
         Whether there may be others: then a text about everyone that is there already stays.
+
+    Raises
+    ------
+    InputError
+        If the disk is full or the folder cannot be written to.
     """
     logs = output_dir / "logs"
     members = [one for one in members if one.connectomes]
@@ -117,7 +125,7 @@ def describe_outputs(settings: Settings) -> Path:
     Raises
     ------
     InputError
-        If nothing was measured there yet, or the folder is another tool's.
+        If nothing was measured there yet, the folder is another tool's, or cannot be written to.
     """
     data = settings.data
     check_output_folder(data.output_dir)
@@ -149,10 +157,7 @@ def _write_citation(logs: Path, text: Boilerplate, about: str) -> None:
     page = CITATION.format(about=about, paragraphs=paragraphs, references=references)
     entries = "\n".join(work.bibtex for work in text.works)
     for suffix, content in ((".md", page), (".bib", entries)):
-        try:
-            write_text(logs / f"CITATION{suffix}", content)
-        except InputError as error:  # no result hangs on it
-            logger.warning("%s", error)
+        write_text(logs / f"CITATION{suffix}", content)
 
 
 @contextmanager

@@ -281,6 +281,18 @@ def test_boilerplate_only_describes_what_is_there(output_dir: Path, tmp_path: Pa
     assert "Run the participant level first" in " ".join(empty.output.split())
 
 
+def test_boilerplate_that_cannot_be_written_is_an_error(output_dir: Path, tmp_path: Path) -> None:
+    """Nobody is told of a file that is not there; a run says the same at its end."""
+    (tmp_path / "bids").mkdir()
+    (output_dir / "logs/CITATION.md/closed").mkdir(parents=True)
+    words = [str(tmp_path / "bids"), str(output_dir), "participant", "--boilerplate-only"]
+    result = CliRunner().invoke(app.main, words)
+    assert result.exit_code == 3
+    assert "expected to write" in result.output
+    with pytest.raises(InputError, match=r"CITATION\.md"):
+        write_citation(output_dir, list_members(output_dir), is_part=False)
+
+
 def test_boilerplate_of_one_participant_leaves_others_out(
     output_dir: Path, tmp_path: Path
 ) -> None:
