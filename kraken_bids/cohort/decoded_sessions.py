@@ -6,7 +6,7 @@ from pathlib import Path
 from kraken_bids.bids.folders import is_folder
 from kraken_bids.bids.names import session_label
 from kraken_bids.bids.outputs import DECODED
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sidecars import read_digest
 from kraken_bids.io.facts import read_facts
 from kraken_bids.io.writing import write_json

@@ -18,8 +18,8 @@ from kraken_bids.bids.outputs import (
     prediction_archive_path,
     relmat_path,
 )
-from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.measured_matrices import read_measured
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sidecars import is_of_run, read_digest
 from kraken_bids.connectome.matrices import square_to_edges
 from kraken_bids.exceptions import ConnectomeError, FlavorError

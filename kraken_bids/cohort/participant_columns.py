@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kraken_bids.bids.participants import PARTICIPANT, read_participants
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.subject_names import match_labels, simplify_label
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.flavors import suggest

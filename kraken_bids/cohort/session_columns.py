@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.io.records import column
 
 

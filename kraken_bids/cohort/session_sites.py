@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kraken_bids.bids.participants import read_participants
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.participant_columns import TABLE, ParticipantTable
 from kraken_bids.scores.covariates import UNKNOWN
 

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,17 +94,17 @@ def read_apart(kind: Kind, function: Callable[..., Result], path: Path, *args: o
         raise kind.refuse(path, error) from None
 
 
-def start_reading(module: str) -> None:
+def start_reading(*modules: str) -> None:
     """Start the process for foreign files before it is needed, while this one does other things.
 
     Parameters
     ----------
-    module : str
-        Of the functions that will be called there; it is imported meanwhile.
+    modules : str
+        Of the functions that will be called there, and what these need; imported meanwhile.
     """
     with _lock, suppress(_DeathError):  # said where a file is read
         if not _lasting:
-            _lasting.append(_Apart(module))
+            _lasting.append(_Apart(modules))
 
 
 class _FailureError(Exception):
@@ -124,12 +124,12 @@ class _DeathError(_FailureError):
 class _Apart:
     """The process that reads foreign files, seen from the one that needs them."""
 
-    def __init__(self, module: str = "") -> None:
+    def __init__(self, modules: Sequence[str] = ()) -> None:
         self._is_ready = False
         try:
             # -P: no module of the working folder, which may be foreign as well, gets in
             self.process = subprocess.Popen(  # noqa: S603 - Python itself
-                [sys.executable, "-P", "-c", START, module, *sys.path],
+                [sys.executable, "-P", "-c", START, ",".join(modules), *sys.path],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

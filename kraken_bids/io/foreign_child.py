@@ -30,10 +30,10 @@ class Limits(NamedTuple):
     """Of memory, beside what is taken before."""
 
 
-def serve(module: str) -> None:
+def serve(modules: str) -> None:
     """Answer requests until nobody is there to ask; in the process apart.
 
-    ``module`` is imported before anybody asks, unless it is ''.
+    ``modules``, with commas between them, are imported before anybody asks.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     for number in TIMERS:
@@ -45,7 +45,7 @@ def serve(module: str) -> None:
         widen_pipe(replies, PIPE_BYTES)
     replies.write(b"!")
     replies.flush()
-    if module:
+    for module in filter(None, modules.split(",")):
         import_module(module)
     while True:
         try:

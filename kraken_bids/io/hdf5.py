@@ -8,17 +8,19 @@ import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING
 
-import h5py
 import numpy as np
-from h5py import h5d, h5p, h5s, h5t
 
 from kraken_bids.io.files import atomic_path
 
+if TYPE_CHECKING:
+    import h5py
+    from h5py import h5p
+
 
 @contextmanager
-def write_hdf5(path: Path) -> Iterator[h5py.File]:
+def write_hdf5(path: Path) -> Iterator["h5py.File"]:
     """Give an HDF5 file in memory that becomes ``path`` if the block ends well.
 
     Parameters
@@ -36,6 +38,8 @@ def write_hdf5(path: Path) -> Iterator[h5py.File]:
     InputError
         If the disk is full or the folder cannot be written to.
     """
+    import h5py  # here and below: most commands write none
+
     with atomic_path(path) as temporary:
         content = io.BytesIO()
         with h5py.File(content, "w") as file:
@@ -62,6 +66,9 @@ def lay_out_hdf5(
     dict of str to int
         Where in the file each dataset's numbers begin: little-endian, row after row.
     """
+    import h5py
+    from h5py import h5d, h5s, h5t
+
     recorder = _Recorder()
     offsets = {}
     with h5py.File(recorder, "w") as file:
@@ -80,8 +87,10 @@ def lay_out_hdf5(
     return offsets
 
 
-def _contiguous() -> h5p.PropDCID:
+def _contiguous() -> "h5p.PropDCID":
     """Numbers that have their place in the file at once, and are not filled with zeros."""
+    from h5py import h5d, h5p
+
     properties = h5p.create(h5p.DATASET_CREATE)
     properties.set_layout(h5d.CONTIGUOUS)
     properties.set_alloc_time(h5d.ALLOC_TIME_EARLY)

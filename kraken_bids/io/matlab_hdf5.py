@@ -3,9 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +14,9 @@ from kraken_bids.io.foreign_hdf5 import check_hdf5
 from kraken_bids.io.matlab import MatlabObject, stack_cells
 from kraken_bids.io.matlab_objects import Objects, parse_reference, read_objects
 from kraken_bids.io.stored_rows import ARRAYS, BROKEN, ROWS, Hdf5Rows, Rows
+
+if TYPE_CHECKING:
+    import h5py
 
 CLASS, EMPTY, DECODE = "MATLAB_class", "MATLAB_empty", "MATLAB_object_decode"
 PRIVATE = "#"
@@ -58,6 +60,8 @@ class CellRows:
 
 
 def _read_places(path: Path, places: Sequence[str]) -> NDArray[Any]:
+    import h5py  # here and below: only the process that reads needs it
+
     with h5py.File(path, "r") as file:
         return np.stack([np.asarray(_check(file[place])[()]).T for place in places])
 
@@ -90,6 +94,8 @@ def _read_arrays(
     path: Path,
 ) -> tuple[dict[str, NDArray[Any]], Matrices, dict[str, Cells], dict[str, str]]:
     """Arrays, matrices and cells that stay where they are, and classes of objects, by name."""
+    import h5py
+
     with h5py.File(path, "r") as file:
         _check_links(file)
         found = _Variables(file)
@@ -104,7 +110,7 @@ def _read_arrays(
 class _Variables:
     """Variables of a file, and fields of its structs as ``STRUCT.FIELD``."""
 
-    def __init__(self, file: h5py.File) -> None:
+    def __init__(self, file: "h5py.File") -> None:
         self.arrays: dict[str, NDArray[Any]] = {}
         self.matrices: Matrices = {}
         self.cells: dict[str, Cells] = {}
@@ -115,7 +121,7 @@ class _Variables:
     def add(self, name: str, node: Any, depth: int = 0) -> None:
         """Add a variable or field; the fields of a struct too, so far down as is of use."""
         kind = _read_class(node)
-        if not isinstance(node, h5py.Dataset):
+        if not _is_dataset(node):
             self.arrays[name] = np.array(dict.fromkeys(node), dtype=object)
             if kind == STRUCT and depth < MAX_DEPTH:
                 self._add_fields(name, node, depth + 1)
@@ -131,7 +137,7 @@ class _Variables:
         else:
             self.arrays[name] = stack_cells(self._read(node))
 
-    def _add_fields(self, name: str, group: h5py.Group, depth: int) -> None:
+    def _add_fields(self, name: str, group: "h5py.Group", depth: int) -> None:
         _check_links(group)
         if not group or not all(map(_is_of_several, group.values())):
             for field, node in group.items():
@@ -143,7 +149,7 @@ class _Variables:
             structs[place] = {field: cells.reshape(-1)[place] for field, cells in columns.items()}
         self.arrays[name] = structs
 
-    def _read(self, node: h5py.Dataset) -> NDArray[Any]:
+    def _read(self, node: "h5py.Dataset") -> NDArray[Any]:
         values = _squeeze(_read_value(node, self._file))
         self._n_bytes += values.nbytes
         # many names may be those of one array
@@ -153,19 +159,30 @@ class _Variables:
 
 def _is_of_several(node: Any) -> bool:
     """Whether a field holds a reference to its value for each struct of an array."""
-    is_references = isinstance(node, h5py.Dataset) and (
-        h5py.check_ref_dtype(node.dtype) is h5py.Reference
-    )
+    is_references = _is_dataset(node) and _refers(node)
     return is_references and not _read_class(node)
 
 
-def _is_matrix(node: h5py.Dataset) -> bool:
+def _is_dataset(node: Any) -> bool:
+    import h5py
+
+    return isinstance(node, h5py.Dataset)
+
+
+def _refers(node: Any) -> bool:
+    """Whether a dataset holds references to others."""
+    import h5py
+
+    return h5py.check_ref_dtype(node.dtype) is h5py.Reference
+
+
+def _is_matrix(node: "h5py.Dataset") -> bool:
     """Whether none of two axes or more has only one value."""
     lengths = [n for n in node.shape if n != 1]
     return len(lengths) >= 2 and len(lengths) == node.ndim and not _is_empty(node)
 
 
-def _check_links(group: h5py.Group) -> None:
+def _check_links(group: "h5py.Group") -> None:
     """Check that all variables lie in their own file."""
     for name in group:
         kind = group.get(name, getlink=True, getclass=True).__name__
@@ -182,23 +199,23 @@ def _is_empty(node: Any) -> bool:
     return bool(node.attrs.get(EMPTY, 0))
 
 
-def _check(node: h5py.Dataset) -> h5py.Dataset:
+def _check(node: "h5py.Dataset") -> "h5py.Dataset":
     check_hdf5(node)
     return node
 
 
-def _read_value(node: Any, file: h5py.File, depth: int = 0) -> NDArray[Any]:
+def _read_value(node: Any, file: "h5py.File", depth: int = 0) -> NDArray[Any]:
     """Value of a variable or cell, with MATLAB's axes; what is no array becomes an empty one."""
-    if not isinstance(node, h5py.Dataset) or _is_empty(node) or depth > 2:
+    if not _is_dataset(node) or _is_empty(node) or depth > 2:
         return np.empty(0)
     kind = _read_class(node)
-    if kind == "cell" or h5py.check_ref_dtype(node.dtype) is h5py.Reference:
+    if kind == "cell" or _refers(node):
         return _read_cells(node, file, depth)
     values = np.asarray(_check(node)[()]).T
     return _to_words(values) if kind == "char" else values
 
 
-def _find_large_cells(node: h5py.Dataset, file: h5py.File) -> Cells | None:
+def _find_large_cells(node: "h5py.Dataset", file: "h5py.File") -> Cells | None:
     """Find the cells of a list of equal arrays of numbers; None of others, and of small ones."""
     if node.ndim != 2 or node.size != max(node.shape) or not node.size or _is_empty(node):
         return None
@@ -208,7 +225,7 @@ def _find_large_cells(node: h5py.Dataset, file: h5py.File) -> Cells | None:
     cells = [file[reference] for reference in references]
     first = cells[0]
     if not all(
-        isinstance(one, h5py.Dataset)
+        _is_dataset(one)
         and one.name
         and _read_class(one) in NUMBERS
         and not _is_empty(one)
@@ -225,14 +242,14 @@ def _find_large_cells(node: h5py.Dataset, file: h5py.File) -> Cells | None:
     return tuple(one.name for one in map(_check, cells)), lengths, first.dtype
 
 
-def _read_references(node: h5py.Dataset) -> list[Any]:
+def _read_references(node: "h5py.Dataset") -> list[Any]:
     if node.size > MAX_VALUES or node.external or node.is_virtual:
         raise ValueError(f"a cell array {node.name} of {node.size:,} cells")
     check_growth(8 * node.size, node.id.get_storage_size(), f"a cell array {node.name}")
     return list(np.asarray(node[()]).reshape(-1))
 
 
-def _read_cells(node: h5py.Dataset, file: h5py.File, depth: int) -> NDArray[Any]:
+def _read_cells(node: "h5py.Dataset", file: "h5py.File", depth: int) -> NDArray[Any]:
     references = _read_references(node)
     cells = np.empty(len(references), dtype=object)
     n_bytes = 0
@@ -263,7 +280,9 @@ def _squeeze(values: NDArray[Any]) -> NDArray[Any]:
     return cells
 
 
-def _read_objects(file: h5py.File, objects: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+def _read_objects(
+    file: "h5py.File", objects: Mapping[str, NDArray[Any]]
+) -> dict[str, NDArray[Any]]:
     try:
         references = np.asarray(file[SUBSYSTEM][()]).reshape(-1)
         index = np.asarray(_check(file[references[0]])[()]).astype(np.uint8).tobytes()

@@ -15,7 +15,7 @@ from kraken_bids.bids.outputs import (
     sidecar_path,
 )
 from kraken_bids.cohort.edge_mean import EdgeMean
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.output_connectomes import Kind, list_kinds, read_edges
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.exceptions import KrakenBidsError

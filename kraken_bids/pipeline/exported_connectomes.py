@@ -12,7 +12,8 @@ from kraken_bids import __version__
 from kraken_bids.bids.names import format_name, strip_label
 from kraken_bids.bids.output_dataset import check_output_folder
 from kraken_bids.cohort.failures import Failure, failing_alone
-from kraken_bids.cohort.from_dataset import Member, list_members
+from kraken_bids.cohort.from_dataset import list_members
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.output_connectomes import Kind, list_kinds, read_edges
 from kraken_bids.connectome.labels.region_places import find_known_centres
 from kraken_bids.exceptions import InputError, SettingsError, name_few

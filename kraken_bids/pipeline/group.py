@@ -10,11 +10,11 @@ from kraken_bids.cohort.decoded_sessions import list_decoded_members
 from kraken_bids.cohort.failures import Failure, going_on
 from kraken_bids.cohort.from_dataset import (
     MeasuredCohort,
-    Member,
     is_asked,
     list_members,
     read_cohort,
 )
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.projections import Cohort, Projected
 from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.cohort.warned import Warned, write_group_warnings

@@ -11,7 +11,7 @@ from kraken_bids import __version__
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import CLEANED, sidecar_path, timeseries_path
 from kraken_bids.cohort.failures import Failure, failing_alone, going_on
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.region_series import check_regions, read_region_series
 from kraken_bids.cohort.run_volumes import find_volume_tables, list_run_entities
 from kraken_bids.cohort.series_files import RegionSeries

@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.names import strip_label
-from kraken_bids.cohort.from_dataset import Member, list_members
+from kraken_bids.cohort.from_dataset import list_members
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.output_connectomes import list_kinds, read_edges
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.flavors import Flavor

@@ -18,8 +18,8 @@ from kraken_bids.bids.output_dataset import (
     write_region_tables,
 )
 from kraken_bids.cohort.failures import Failure, exit_code_of, going_on
-from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.manifests import GROUP, list_pages, write_manifest
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.recalled_matrices import keeping_on_disk
 from kraken_bids.exceptions import name_few
 from kraken_bids.io.files import remove_leftovers, remove_orphans

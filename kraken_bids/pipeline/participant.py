@@ -11,11 +11,11 @@ from kraken_bids.cohort.encoding import encode_cohort
 from kraken_bids.cohort.failures import Failure, going_on, record
 from kraken_bids.cohort.from_dataset import (
     MeasuredCohort,
-    Member,
     is_asked,
     list_members,
     read_cohort,
 )
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sources import PredictionPlan, build_sources, list_source_names
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import list_lacking

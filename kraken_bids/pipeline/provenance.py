@@ -13,7 +13,8 @@ import tomli_w
 from kraken_bids import __version__
 from kraken_bids.bids.output_dataset import check_output_folder
 from kraken_bids.cohort.failures import FAILURE_COLUMNS, Failure, read_rows
-from kraken_bids.cohort.from_dataset import Member, list_members
+from kraken_bids.cohort.from_dataset import list_members
+from kraken_bids.cohort.members import Member
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.file_control import lock_open
 from kraken_bids.io.files import take_lock

@@ -8,7 +8,7 @@ import numpy as np
 
 from kraken_bids.bids.outputs import find_relmats, relmat_path
 from kraken_bids.cohort.failures import Failure, failing_alone
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.connectome.functional.ridge_search import (
     SEARCHED,
     SMALLEST_EIGENVALUE,

@@ -6,7 +6,7 @@ from concurrent.futures import Executor
 from pathlib import Path
 
 from kraken_bids.cohort.failures import Failure, record
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.io.facts import read_facts
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.workers import run_tasks

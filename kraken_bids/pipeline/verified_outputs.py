@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.outputs import label_source, latents_path, sidecar_path
 from kraken_bids.cohort.decoded_sessions import list_decoded_members
-from kraken_bids.cohort.from_dataset import Member, list_members
+from kraken_bids.cohort.from_dataset import list_members
 from kraken_bids.cohort.latent_tables import read_latent_tables
 from kraken_bids.cohort.manifests import (
     CHANGED,
@@ -22,6 +22,7 @@ from kraken_bids.cohort.manifests import (
     manifest_path,
     read_manifest,
 )
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.output_connectomes import Kind, list_kinds, read_edges
 from kraken_bids.connectome.functional.correlations import compute_partial_correlation
 from kraken_bids.connectome.matrices import square_to_edges

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from kraken_bids.bids.outputs import group_report_path
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.io.files import atomic_path
 from kraken_bids.io.writing import write_text
 from kraken_bids.report import theme

@@ -24,7 +24,7 @@ from kraken_bids.bids.outputs import (
     relmat_path,
     sidecar_path,
 )
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.recalled_matrices import recall_relmat
 from kraken_bids.cohort.sidecars import read_digest
 from kraken_bids.cohort.standing import flavor_of

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.io.facts import read_table
 from kraken_bids.io.records import Record, from_columns, name_columns
 from kraken_bids.report.written import ALL_OF_SESSIONS, Columns, Known, T, Written, read_or_none

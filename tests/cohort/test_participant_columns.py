@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.participant_columns import choose_subjects, read_participant_table
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.settings import DataSettings

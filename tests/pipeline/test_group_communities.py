@@ -17,7 +17,7 @@ from kraken_bids.analysis_settings import AnalysisSettings
 from kraken_bids.bids.outputs import latents_path, relmat_path, sidecar_path, timeseries_path
 from kraken_bids.cli.analysis_options import check_analysis_options
 from kraken_bids.cohort.failures import Failure
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.standing import record_path
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.flavors import parse_flavor

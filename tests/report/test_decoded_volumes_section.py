@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.io.nifti import write_volumes
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.report.decoded_run_page import draw_decoded_run

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from kraken_bids.bids.outputs import latents_path, relmat_path, sidecar_path
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.io.writing import write_json, write_text
 from kraken_bids.report.notices import list_notices

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from kraken_bids.bids.outputs import group_path, sidecar_path
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.report.page import draw_figures, render_page
 from kraken_bids.report.presence_carpet import GAP, TRACE, PresenceCarpet, draw_presence

@@ -6,7 +6,8 @@ import pytest
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.failures import FAILURE_COLUMNS
-from kraken_bids.cohort.from_dataset import Member, list_members
+from kraken_bids.cohort.from_dataset import list_members
+from kraken_bids.cohort.members import Member
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.tables import read_columns
 from kraken_bids.io.writing import write_table, write_text

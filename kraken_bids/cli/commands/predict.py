@@ -118,7 +118,7 @@ def predict(
         if any(path.is_file() and is_version_73(path) for path in mats):
             from kraken_bids.io.foreign import start_reading
 
-            start_reading("kraken_bids.io.matlab_hdf5")
+            start_reading("kraken_bids.io.matlab_hdf5", "h5py")
         from kraken_bids.pipeline.file_predictions import predict_files
 
         found = predict_files(inputs, model, output, asked, transforms=transforms, device=device)

@@ -4,9 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,6 +18,9 @@ from kraken_bids.io.hdf5 import write_hdf5
 from kraken_bids.models.krakencoder.adaptation import Adaptation, FlavorAdaptation, parse_mode
 from kraken_bids.models.krakencoder.adapted_sites import SiteAdaptation
 from kraken_bids.scores.covariates import Covariate
+
+if TYPE_CHECKING:
+    import h5py
 
 FORMAT = "kraken_bids adaptation"
 BY_SITE = "kraken_bids adaptation by site"
@@ -119,7 +121,7 @@ def list_adaptation_files(path: Path | str) -> tuple[Path, Path]:
     return path / ARRAYS_NAME, path / SUMMARY_NAME
 
 
-def _write_arrays(adaptation: Adaptation, file: h5py.File) -> None:
+def _write_arrays(adaptation: Adaptation, file: "h5py.File") -> None:
     file.attrs["format"] = FORMAT
     file.attrs["mode"] = adaptation.mode
     file.attrs["model_sha256"] = adaptation.model_sha256
@@ -128,7 +130,7 @@ def _write_arrays(adaptation: Adaptation, file: h5py.File) -> None:
         _write_sites(adaptation, file)
 
 
-def _write_fits(adaptation: Adaptation, flavors: h5py.Group) -> None:
+def _write_fits(adaptation: Adaptation, flavors: "h5py.Group") -> None:
     for flavor, fit in sorted(adaptation.flavors.items()):
         group = flavors.create_group(flavor.name)
         group["mean_new"] = fit.mean_new
@@ -137,7 +139,7 @@ def _write_fits(adaptation: Adaptation, flavors: h5py.Group) -> None:
             group.attrs[name] = getattr(fit, name)
 
 
-def _write_sites(adaptation: SiteAdaptation, file: h5py.File) -> None:
+def _write_sites(adaptation: SiteAdaptation, file: "h5py.File") -> None:
     """Write sites by number, since their names may hold what paths cannot."""
     file.attrs["format"], file.attrs["column"] = BY_SITE, adaptation.column
     for number, (site, own) in enumerate(sorted(adaptation.sites.items())):

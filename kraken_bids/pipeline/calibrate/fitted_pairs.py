@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.cohort.calibrated_pairs import CalibratedPair
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sources import Source
 from kraken_bids.cohort.training_subjects import find_trained
 from kraken_bids.flavors import Flavor

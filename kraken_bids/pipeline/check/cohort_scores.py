@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.cohort.failures import Failure, record
-from kraken_bids.cohort.from_dataset import STAGE, Member
+from kraken_bids.cohort.from_dataset import STAGE
 from kraken_bids.cohort.measured_matrices import read_measured
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sources import Source
 from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.flavors import Flavor

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.cohort.calibrated_pairs import crosses_modality
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sources import Source
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.model import Model

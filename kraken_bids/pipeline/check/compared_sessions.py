@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.participant_columns import choose_subjects, read_participant_table
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.pipeline.check.region_residuals import RegionResiduals

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kraken_bids import __version__
 from kraken_bids.bids.outputs import discordance_path, group_path, sidecar_path
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sidecars import read_digest
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.facts import Facts, read_facts

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from kraken_bids import __version__
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.cohort.calibrated_pairs import CalibratedPair
-from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.imputed_files import imputed_path, write_imputed
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sidecars import matrix_sidecar
 from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.exceptions import ConnectomeError

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.cohort.failures import Failure, failing_alone
-from kraken_bids.cohort.from_dataset import STAGE, Member
+from kraken_bids.cohort.from_dataset import STAGE
 from kraken_bids.cohort.measured_matrices import read_measured
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.cohort.warned import Warned
 from kraken_bids.flavors import Flavor

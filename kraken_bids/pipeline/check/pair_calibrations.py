@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.cohort.calibrated_pairs import CalibratedPair, PairReader, crosses_modality
 from kraken_bids.cohort.failures import going_on
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.participant_columns import read_participant_table
 from kraken_bids.cohort.sources import Source
 from kraken_bids.flavors import Flavor

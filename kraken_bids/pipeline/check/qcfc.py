@@ -13,7 +13,7 @@ from kraken_bids.bids.outputs import (
     labels_path,
     region_table_path,
 )
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.recalled_matrices import recall_relmat
 from kraken_bids.connectome.labels.region_places import load_centres
 from kraken_bids.connectome.matrices import fold_square

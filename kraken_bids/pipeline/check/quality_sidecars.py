@@ -12,7 +12,7 @@ from kraken_bids.bids.outputs import (
     sidecar_path,
 )
 from kraken_bids.cohort.failures import Failure, failing_alone
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sidecars import hold_session, mark_whole, order_added, read_digest
 from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.flavors import Flavor

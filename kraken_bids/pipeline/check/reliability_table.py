@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kraken_bids.bids.outputs import group_path, list_entries
 from kraken_bids.cohort.failures import Failure, failing_alone
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.part_pairs import PartPair, PartSummary, read_pairs, summarize_pairs
 from kraken_bids.io.records import remove_records, write_records
 

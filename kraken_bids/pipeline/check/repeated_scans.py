@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import sidecar_path, timeseries_path
-from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.measured_matrices import read_measured
+from kraken_bids.cohort.members import Member
 from kraken_bids.connectome.functional.correlations import (
     compute_correlation,
     compute_partial_correlation,

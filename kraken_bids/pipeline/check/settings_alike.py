@@ -4,8 +4,8 @@ import json
 import logging
 from collections.abc import Mapping, Sequence
 
-from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.measurements import SETTINGS
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.warned import Warned
 from kraken_bids.exceptions import name_few
 

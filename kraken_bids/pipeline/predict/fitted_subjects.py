@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.participant_columns import ask_for_subjects, choose_subjects
 from kraken_bids.settings import Settings
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.participant_columns import find_participant_table
 from kraken_bids.cohort.projections import Projected
 from kraken_bids.cohort.session_sites import SessionSites, add_groups, read_session_sites

@@ -16,8 +16,8 @@ from kraken_bids.bids.outputs import (
     relmat_path,
     sidecar_path,
 )
-from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.latent_tables import write_latent_table
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sidecars import (
     forget_digest,
     hold_session,

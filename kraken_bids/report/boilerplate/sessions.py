@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TypeVar
 
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.facts import Facts
 from kraken_bids.parcellations import list_parcellations, load_parcellation

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlparse
 
 from kraken_bids import __version__
 from kraken_bids.cohort.failures import read_rows
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.io.facts import Facts, read_facts
 from kraken_bids.report.boilerplate.bibliography import Work, list_cited, spell_citations
 from kraken_bids.report.boilerplate.bold_text import describe_bold

@@ -8,8 +8,8 @@ import pytest
 
 from kraken_bids.bids.outputs import discordance_path, group_path, latents_path, sidecar_path
 from kraken_bids.cohort.calibrated_pairs import CalibratedPair
-from kraken_bids.cohort.from_dataset import Member
 from kraken_bids.cohort.measurements import Measurement
+from kraken_bids.cohort.members import Member
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.io.facts import read_table

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.encoding import encode_cohort
-from kraken_bids.cohort.from_dataset import Member, list_members, read_cohort
+from kraken_bids.cohort.from_dataset import list_members, read_cohort
 from kraken_bids.cohort.measured_matrices import read_measured
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sources import Source, build_sources
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.tables import read_columns

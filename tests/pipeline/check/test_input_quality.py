@@ -12,7 +12,8 @@ from scipy.io import loadmat
 
 from kraken_bids.bids.outputs import group_path, latents_path, relmat_path, sidecar_path
 from kraken_bids.cohort.encoding import encode_cohort
-from kraken_bids.cohort.from_dataset import MeasuredCohort, Member, list_members, read_cohort
+from kraken_bids.cohort.from_dataset import MeasuredCohort, list_members, read_cohort
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.demo.cohort import simulate_cohort

@@ -10,8 +10,9 @@ import pytest
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.encoding import encode_cohort
-from kraken_bids.cohort.from_dataset import Member, list_members, read_cohort
+from kraken_bids.cohort.from_dataset import list_members, read_cohort
 from kraken_bids.cohort.measured_matrices import Measured, read_measured
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sources import build_sources
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.pipeline.check.pair_calibrations import list_families
 from kraken_bids.settings import DataSettings, Settings
 from kraken_bids.worth_settings import WorthSettings

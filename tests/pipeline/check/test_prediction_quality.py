@@ -8,7 +8,7 @@ import pytest
 from scipy.io import loadmat
 
 from kraken_bids.bids.outputs import group_path, latents_path, relmat_path, sidecar_path
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sources import Source
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.tables import read_columns

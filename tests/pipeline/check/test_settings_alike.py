@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kraken_bids.cohort.from_dataset import Member
+from kraken_bids.cohort.members import Member
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.writing import write_json
 from kraken_bids.pipeline.check.settings_alike import SETTINGS, warn_of_unlike

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.cohort.from_dataset import MeasuredCohort, Member, list_members, read_cohort
+from kraken_bids.cohort.from_dataset import MeasuredCohort, list_members, read_cohort
+from kraken_bids.cohort.members import Member
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, InputError, SettingsError
 from kraken_bids.models.krakencoder.adaptation import Adaptation
 from kraken_bids.models.krakencoder.model import Model
