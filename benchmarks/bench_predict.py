@@ -267,6 +267,7 @@ def measure_all(runs: dict[str, list[str]], repeats: int) -> dict[str, Cost]:
         for name, command in runs.items():
             if Path(command[-1]).suffix in {".mat", ".npz", ".h5"} and "predict" in command:
                 Path(command[-1]).unlink(missing_ok=True)  # removing it is not part of the work
+            os.sync()  # nobody waits for what the run before has left to the disk
             cost = measure(command)
             if turn:
                 found[name].append(cost)
