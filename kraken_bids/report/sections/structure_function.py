@@ -189,7 +189,7 @@ def gather_group(group: WrittenGroup) -> dict[str, Any] | None:
     tests = group.once(_read_tests)
     if not tests or not len(tests["target"]):
         return None
-    is_tested = tests["n_tested"] > 0
+    is_tested = (tests["n_tested"] > 0) & np.isfinite(tests["n_tested"])
     rows = []
     for flavor in sort_flavors(set(tests["target"].tolist())):
         own = is_tested & (tests["target"] == flavor.name)
