@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.cohort.flavors_at_once import work_on_flavors
 from kraken_bids.cohort.projections import Projected, fill_missing
 from kraken_bids.flavors import Flavor
-from kraken_bids.models.devices import run_parts
 from kraken_bids.models.krakencoder.adaptation import Adaptation, FlavorAdaptation
 from kraken_bids.models.krakencoder.adapted_sites import SiteAdaptation, group_sessions
 from kraken_bids.models.krakencoder.model import Model
@@ -24,11 +24,11 @@ def encode_cohort(
     CheckpointError
         If the adaptation lacks a flavor that somebody has.
     """
-    flavors = list(projected.found)
-    latents = run_parts(
-        lambda flavor: _encode(model, projected, flavor, adaptation), flavors, model.device
+    return work_on_flavors(
+        lambda flavor: _encode(model, projected, flavor, adaptation),
+        projected.found,
+        model.device,
     )
-    return dict(zip(flavors, latents, strict=True))
 
 
 def _encode(

@@ -24,8 +24,8 @@ PRIVATE = "#"
 SUBSYSTEM = "#subsystem#/MCOS"
 STRUCT, MAX_DEPTH = "struct", 3
 LAZY_CELLS = 1 << 22
-"""Bytes of a cell array; a smaller one comes into memory at once, since every read of cells starts
-a process."""
+"""Bytes of a cell array; a smaller one comes into memory at once, since another process is asked
+for every block of cells."""
 OPAQUE = 3
 NUMBERS = (
     "double", "single", "logical", "int8", "int16", "int32", "int64",

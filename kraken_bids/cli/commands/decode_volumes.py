@@ -76,7 +76,10 @@ def decode_volumes(
         _check_relevance(images, has_relevance=relevance, rule=rule)
         labels = place_labels(pairs("--labels", images))
         request = DecodingRequest(
-            *(bold, mask, output_dir, relevance, cast("Rule", rule), labels),
+            *(bold, mask, output_dir),
+            has_relevance=relevance,
+            rule=cast("Rule", rule),
+            labels=labels,
             n_threads=n_threads,
             device=device,
         )

@@ -58,10 +58,7 @@ def draw_registration_pictures(task: SessionTask) -> list[KrakenBidsError]:
     for draw in (_draw_functional, _draw_structural):
         try:
             for path, png in draw(task, known):
-                try:
-                    _write(path, png)
-                except KrakenBidsError as problem:
-                    problems.append(problem)
+                problems += _write(path, png)
         except (KrakenBidsError, OSError, ValueError) as error:
             logger.warning("%s: no picture of the registration: %s", task.label, error)
     return problems
@@ -84,7 +81,8 @@ def _draw_functional(task: SessionTask, known: dict[Path, Image]) -> Iterator[Pi
                 (name, _cut_image(_read(path, known), planes), cut, ())
                 for name, path in _list_backgrounds(task, group, n_runs)
             ]
-            yield from _draw(target, rows, planes, task.parcellation(parcellation))
+            if rows:
+                yield _draw(target, rows, planes, task.parcellation(parcellation))
 
 
 def _list_backgrounds(
@@ -132,7 +130,7 @@ def _draw_structural(task: SessionTask, known: dict[Path, Image]) -> Iterator[Pi
             (name, background, cut, ()),
             ("stream-\nlines", background, cut, density),
         ]
-        yield from _draw(target, rows, planes, regions)
+        yield _draw(target, rows, planes, regions)
 
 
 def _find_background(  # noqa: PLR0917 - what a background is cut from
@@ -205,15 +203,19 @@ def _read(path: Path, known: dict[Path, Image]) -> Image:
 
 def _draw(
     path: Path, rows: Sequence[Row], planes: Sequence[Plane], regions: Parcellation
-) -> Iterator[Picture]:
+) -> Picture:
     looks = [Look(*row) for row in rows]
-    if looks:
-        yield path, draw_registration(looks, [one.name for one in planes], regions.hemispheres)
+    return path, draw_registration(looks, [one.name for one in planes], regions.hemispheres)
 
 
-def _write(path: Path, png: bytes) -> None:
-    with atomic_path(path) as temporary:
-        temporary.write_bytes(png)
+def _write(path: Path, png: bytes) -> list[KrakenBidsError]:
+    """Write a picture; returns what went wrong."""
+    try:
+        with atomic_path(path) as temporary:
+            temporary.write_bytes(png)
+    except KrakenBidsError as problem:
+        return [problem]
+    return []
 
 
 def _is_drawn(task: SessionTask, path: Path, *sources: Path) -> bool:
