@@ -51,7 +51,8 @@ def main() -> None:
                 call(HERE.parents[1], "data", str(folder), str(output), str(size), *given)
                 for turn in ("first", "again"):
                     result = call(checkout, "group", str(folder / "bids"), str(output),
-                                  str(folder / "model"), str(arguments.n_procs))  # fmt: skip
+                                  str(folder / "model"), str(arguments.n_procs),
+                                  *arguments.group_options.split())  # fmt: skip
                     results[name, size, turn] = result
                     print(name, size, turn, json.dumps(result), file=sys.stderr, flush=True)
                 shutil.rmtree(output)
@@ -67,6 +68,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--base", type=Path, help="another checkout to compare with")
     parser.add_argument("--conformance", type=Path, help="real people and their model  [invented]")
     parser.add_argument("--n-procs", type=int, default=1, help="of the group level  [%(default)s]")
+    parser.add_argument("--group-options", default="", help="words more of the group level")
     parser.add_argument("--folder", type=Path, help="where 1 MB per person fits  [temporary]")
     parser.add_argument("--task", choices=TASKS, help=argparse.SUPPRESS)
     parser.add_argument("rest", nargs="*", help=argparse.SUPPRESS)
@@ -76,7 +78,7 @@ def parse_arguments() -> argparse.Namespace:
 def call(checkout: Path, task: str, *words: str) -> dict[str, float]:
     """Run a task with the package of a checkout, in a process of its own."""
     environment = {**os.environ, **THREADS, "PYTHONPATH": str(checkout)}
-    command = [sys.executable, str(HERE), "--task", task, *words]
+    command = [sys.executable, str(HERE), "--task", task, "--", *words]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{' '.join(command)}:\n{done.stderr[-3000:]}")
@@ -110,7 +112,7 @@ def make_data(folder: str, output: str, size: str, *given: str) -> None:
     print(json.dumps({}))
 
 
-def run_group(bids: str, output: str, model: str, n_procs: str) -> None:
+def run_group(bids: str, output: str, model: str, n_procs: str, *options: str) -> None:
     """Run the group level without the pages of participants, and print what it took."""
     from kraken_bids.cli import app
 
@@ -130,7 +132,8 @@ def run_group(bids: str, output: str, model: str, n_procs: str) -> None:
     given = [str(weights[0]), "--transforms", str(next(Path(model).glob("*ioxfm*.npy")))] if (
         weights
     ) else [model]  # fmt: skip
-    sys.argv = ["kraken-bids", bids, output, "group", "--n-procs", n_procs, "--model", *given]
+    options = ("--n-procs", n_procs, *options)
+    sys.argv = ["kraken-bids", bids, output, "group", *options, "--model", *given]
     wall, code = time.perf_counter(), 0
     try:
         app.main()
