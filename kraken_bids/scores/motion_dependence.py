@@ -1,29 +1,31 @@
 """QC-FC: how strongly connectomes of a cohort follow the head motion of its subjects."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError
 
-MIN_SESSIONS = 10
-"""A correlation over fewer sessions is mostly chance."""
+MIN_PEOPLE = 10
+"""A correlation over fewer people is mostly chance."""
 ALPHA = 0.05
 Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class MotionDependence:
-    """Correlation of every edge with head motion over the sessions of a cohort."""
+    """Correlation of every edge with head motion over the people of a cohort."""
 
     correlation: Floats
     """[n_edges]: Pearson's r with mean framewise displacement; NaN where it cannot be had."""
     p_value: Floats
     """[n_edges]: two-sided."""
-    n_sessions: int
-    """Sessions that count."""
+    n_people: int
+    """People that count, each once."""
 
     @property
     def median_absolute(self) -> float:
@@ -35,7 +37,7 @@ class MotionDependence:
         """Median of abs(r) that cohorts of this size have where motion plays no part."""
         from scipy.special import stdtrit
 
-        freedom = self.n_sessions - 2
+        freedom = self.n_people - 2
         quantile = float(stdtrit(freedom, 0.75))
         return quantile / float(np.sqrt(freedom + quantile**2))
 
@@ -57,21 +59,30 @@ class MotionDependence:
 
 
 def correlate_with_motion(
-    connectomes: Iterable[NDArray[np.floating]], mean_fd: NDArray[np.floating]
+    connectomes: Iterable[NDArray[np.floating]],
+    mean_fd: NDArray[np.floating],
+    people: Sequence[object] | None = None,
 ) -> MotionDependence:
-    """Correlate every edge with head motion over sessions; connectomes are read one by one.
+    """Correlate every edge with head motion over people; connectomes are read one by one.
+
+    Sessions of one person are averaged, edges and motion alike: as observations of their own they
+    would make p far too small, since both are much the same in all of them.
 
     Parameters
     ----------
     connectomes : iterable of ndarray of shape (n_edges,)
-        One per session; r and p of an edge that fewer than 10 have, or that is constant, are NaN.
+        One per session; r and p of an edge that fewer than 10 people have, or that is constant,
+        are NaN.
     mean_fd : ndarray of shape (n_sessions,)
         mm.
+    people : sequence of length n_sessions, optional
+        Whose session each is, those of one person one after the other; somebody else's each by
+        default.
 
     Raises
     ------
     ConnectomeError
-        If there are fewer than 10 sessions, all with the same motion, no edge that varies, or
+        If there are fewer than 10 people, all with the same motion, no edge that varies, or
         one connectome has another number of edges.
 
     Source
@@ -80,21 +91,24 @@ def correlate_with_motion(
     doi:10.1016/j.neuroimage.2017.03.020.
     """
     motion = np.asarray(mean_fd, np.float64)
-    _check_motion(motion)
+    whose = range(len(motion)) if people is None else people
+    n_people = len(set(whose))
+    _check_motion(motion, n_people)
     sums = _Sums()
-    for edges, displacement in zip(connectomes, motion - motion.mean(), strict=True):
-        sums.add(np.asarray(edges, np.float64), float(displacement))
+    sessions = zip(whose, connectomes, motion - motion.mean(), strict=True)
+    for _, own in groupby(sessions, key=itemgetter(0)):
+        sums.add([(np.asarray(edges, np.float64), float(moved)) for _, edges, moved in own])
     correlation = sums.correlate()
     if not np.isfinite(correlation).any():
         raise ConnectomeError(
-            f"expected edges that vary and that at least {MIN_SESSIONS} sessions have, to "
+            f"expected edges that vary and that at least {MIN_PEOPLE} people have, to "
             "correlate with motion; found none."
         )
-    return MotionDependence(correlation, _test(correlation, sums.n), len(motion))
+    return MotionDependence(correlation, _test(correlation, sums.n), n_people)
 
 
 def _test(correlation: NDArray[np.float64], n: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Two-sided p of correlations over n sessions each, by Student's t."""
+    """Two-sided p of correlations over n people each, by Student's t."""
     from scipy.special import stdtr
 
     freedom = np.maximum(n - 2, 1)
@@ -179,28 +193,33 @@ def region_centroids(
 
 
 class _Sums:
-    """Sums over sessions from which correlations follow, edge by edge."""
+    """Sums over people from which correlations follow, edge by edge."""
 
     def __init__(self) -> None:
         self.n: NDArray[np.int64] = np.empty(0, np.int64)
         self._shift: Floats = np.empty(0)
         self._sums: Floats = np.empty((5, 0))
 
-    def add(self, edges: Floats, displacement: float) -> None:
-        """Add one session: its edges [n_edges] and its motion."""
+    def add(self, sessions: Sequence[tuple[Floats, float]]) -> None:
+        """Add one person: edges [n_edges] and motion of each session, averaged edge by edge."""
+        first = sessions[0][0]
         if not len(self.n):
-            self.n = np.zeros(len(edges), np.int64)
+            self.n = np.zeros(len(first), np.int64)
             # sums around a value near the mean lose no digits
-            self._shift = np.nan_to_num(edges)
-            self._sums = np.zeros((5, len(edges)))
-        if len(edges) != len(self.n):
-            raise ConnectomeError(
-                f"expected connectomes of {len(self.n)} edges; found one of {len(edges)}."
-            )
-        here = np.isfinite(edges)
-        x = np.where(here, edges - self._shift, 0.0)
-        y = here * displacement
-        self.n += here
+            self._shift = np.nan_to_num(first)
+            self._sums = np.zeros((5, len(first)))
+        counts, x, y = np.zeros((3, len(self.n)))
+        for edges, displacement in sessions:
+            if len(edges) != len(self.n):
+                raise ConnectomeError(
+                    f"expected connectomes of {len(self.n)} edges; found one of {len(edges)}."
+                )
+            here = np.isfinite(edges)
+            counts += here
+            x += np.where(here, edges - self._shift, 0.0)
+            y += here * displacement
+        x, y = x / np.maximum(counts, 1), y / np.maximum(counts, 1)
+        self.n += counts > 0
         self._sums += np.stack([x, y, x * x, y * y, x * y])
 
     def correlate(self) -> Floats:
@@ -208,7 +227,7 @@ class _Sums:
         n = np.maximum(self.n, 1)
         x, y, xx, yy, xy = self._sums / n
         variances = (xx - x**2) * (yy - y**2)
-        defined = (self.n >= MIN_SESSIONS) & (xx - x**2 > 1e-14 * np.maximum(xx, 1e-300))
+        defined = (self.n >= MIN_PEOPLE) & (xx - x**2 > 1e-14 * np.maximum(xx, 1e-300))
         with np.errstate(divide="ignore", invalid="ignore"):
             r = np.where(defined & (variances > 0), (xy - x * y) / np.sqrt(variances), np.nan)
         return np.clip(r, -1.0, 1.0)
@@ -221,10 +240,10 @@ def _rank(values: Floats) -> Floats:
     return np.asarray(ranks[places], np.float64)
 
 
-def _check_motion(motion: Floats) -> None:
-    if len(motion) < MIN_SESSIONS or not np.isfinite(motion).all() or np.ptp(motion) == 0:
+def _check_motion(motion: Floats, n_people: int) -> None:
+    if n_people < MIN_PEOPLE or not np.isfinite(motion).all() or np.ptp(motion) == 0:
         raise ConnectomeError(
-            f"expected the mean framewise displacement of at least {MIN_SESSIONS} sessions, not "
-            f"all the same; found {len(motion)} sessions, {int(np.isfinite(motion).sum())} of "
-            "known motion."
+            f"expected the mean framewise displacement of at least {MIN_PEOPLE} people, not "
+            f"all the same; found {n_people} people, {len(motion)} sessions, "
+            f"{int(np.isfinite(motion).sum())} of known motion."
         )

@@ -261,12 +261,13 @@ class QcFc:
 
     flavor: str = column()
     n_sessions: int = column("sessions with the flavor and known motion")
-    n_edges: int = column("edges that enough sessions have")
+    n_people: int = column("people of these sessions, each of whom counts once")
+    n_edges: int = column("edges that enough people have")
     median_abs_r: float = column(
         "median over edges of abs(r), r: correlation of an edge with mean framewise displacement "
-        "over sessions"
+        "over people, sessions of one averaged"
     )
-    chance_abs_r: float = column("the same where motion plays no part, with so many sessions")
+    chance_abs_r: float = column("the same where motion plays no part, with so many people")
     share_p05: float = column("share of edges with p < 0.05, uncorrected; 0.05 by chance")
     share_fdr05: float = column("share of edges with a false discovery rate below 0.05")
     distance_rho: float = column(

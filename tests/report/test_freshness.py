@@ -20,7 +20,7 @@ from kraken_bids.scores.quality_control import QcFc
 @pytest.fixture
 def page() -> Page:
     """Make a page with little on it."""
-    effect = QcFc("x", 12, 4, 0.1, 0.1, 0.05, 0.0, 0.0, np.arange(4.0), np.arange(4.0))
+    effect = QcFc("x", 12, 12, 4, 0.1, 0.1, 0.05, 0.0, 0.0, np.arange(4.0), np.arange(4.0))
     data = {"motion": {"effects": (effect,), "n_with_motion": 12}}
     return Page(OF_GROUP, data, "Group", "report", "Group", (), tiles=(), notices=())
 

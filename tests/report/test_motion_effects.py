@@ -19,7 +19,7 @@ def make_effect(flavor="FCcorr_fs86_hpf", *, fdr=0.0, rho=0.0, r=None, distance=
     """QC-FC of one flavor over 30 sessions."""
     r = RNG.normal(0, 0.2, 400) if r is None else r
     distance = RNG.uniform(5, 150, len(r)) if distance is None else distance
-    return QcFc(flavor, 30, 400, 0.13, 0.13, 0.05, fdr, rho, r, distance)
+    return QcFc(flavor, 30, 30, 400, 0.13, 0.13, 0.05, fdr, rho, r, distance)
 
 
 def test_chance_is_the_spread_of_unrelated_values():

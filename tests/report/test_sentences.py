@@ -75,9 +75,9 @@ def test_every_mode_and_source_has_words():
 
 def test_few_sessions_say_which_effects_stay_hidden():
     """The bound is the critical value of Pearson's r; with many sessions nothing is added."""
-    effect = QcFc("FCcorr_fs86_hpf", 12, 3, 0.2, 0.2, 0.05, 0.0, 0.0, np.zeros(3), np.zeros(3))
+    effect = QcFc("FCcorr_fs86_hpf", 12, 12, 3, 0.2, 0.2, 0.05, 0.0, 0.0, np.zeros(3), np.zeros(3))
     assert "beyond ±0.57" in summarize_motion_effects([effect])
-    assert "hidden" not in summarize_motion_effects([replace(effect, n_sessions=80)])
+    assert "hidden" not in summarize_motion_effects([replace(effect, n_people=80)])
     for n in (10, 12, 30, 100):
         t = stats.t.ppf(0.975, n - 2)
         assert smallest_certain(n) == pytest.approx(t / np.sqrt(n - 2 + t**2), abs=0.02)

@@ -83,6 +83,37 @@ def test_without_an_artefact_none_is_found(
     assert abs(distance_dependence(found, edge_distances(centroids))) < 0.15
 
 
+def test_sessions_of_a_person_are_no_further_people(motion: np.ndarray) -> None:
+    """Edges and motion that are much the same in three sessions are found as rarely as in one."""
+    rng = np.random.default_rng(6)
+    people = np.repeat(np.arange(N_SESSIONS), 3)
+    moved = motion[people] * rng.uniform(0.8, 1.2, len(people))
+    edges = rng.normal(size=(N_SESSIONS, 2000))[people]
+    edges += 0.4 * rng.normal(size=edges.shape)
+    alone = correlate_with_motion(edges, moved)
+    assert alone.share_uncorrected > 0.2  # what they would be as people of their own
+    found = correlate_with_motion(edges, moved, people.tolist())
+    assert found.n_people == N_SESSIONS
+    assert found.share_uncorrected == pytest.approx(0.05, abs=0.02)
+    assert found.share_corrected == 0
+
+
+def test_a_session_that_lacks_an_edge_has_no_part_in_its_persons_mean() -> None:
+    """Edge and motion of a person are means over the sessions that have the edge."""
+    rng = np.random.default_rng(7)
+    people = np.repeat(np.arange(N_SESSIONS), 2)
+    edges, moved = rng.normal(size=(len(people), 2)), rng.gamma(3, 0.05, len(people))
+    edges[::6, 1] = np.nan
+    edges[6:8, 1] = np.nan
+    found = correlate_with_motion(iter(edges), moved, people.tolist())
+    has = np.isfinite(edges[:, 1])
+    kept = [k for k in range(N_SESSIONS) if has[people == k].any()]
+    x, y = ([values[has & (people == k)].mean() for k in kept] for values in (edges[:, 1], moved))
+    expected = pearsonr(x, y)
+    assert found.correlation[1] == pytest.approx(expected.statistic, abs=1e-10)
+    assert found.p_value[1] == pytest.approx(expected.pvalue, abs=1e-10)
+
+
 def test_false_discovery_rate_is_that_of_benjamini_and_hochberg() -> None:
     """The share of edges is that of the step-up rule, written out."""
     p = np.concatenate([np.random.default_rng(4).uniform(0, 0.004, 30), np.linspace(0.1, 1, 70)])
@@ -136,9 +167,9 @@ def test_centroids_are_means_of_voxels_in_millimetres() -> None:
     ("n", "values"), [(9, None), (12, 0.2), (12, np.nan)], ids=["few", "same", "unknown"]
 )
 def test_what_cannot_be_correlated_is_refused(n: int, values: float | None) -> None:
-    """Nine sessions, one motion for all, or unknown motion are refused with the numbers."""
+    """Nine people, one motion for all, or unknown motion are refused with the numbers."""
     motion = np.arange(n) / 10 if values is None else np.full(n, values)
-    with pytest.raises(ConnectomeError, match=f"at least 10 sessions.*found {n} sessions"):
+    with pytest.raises(ConnectomeError, match=f"at least 10 people.*found {n} people"):
         correlate_with_motion(np.ones((n, 3)), motion)
 
 

@@ -1,7 +1,7 @@
-"""QC-FC of the group: how strongly each functional flavor follows head motion over sessions."""
+"""QC-FC of the group: how strongly each functional flavor follows head motion over people."""
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +26,7 @@ from kraken_bids.io.records import remove_records, write_records
 from kraken_bids.parcellations import list_parcellations, load_parcellation
 from kraken_bids.pipeline.check.kept_results import Kept, Plain, digest_file
 from kraken_bids.scores.motion_dependence import (
-    MIN_SESSIONS,
+    MIN_PEOPLE,
     MotionDependence,
     correlate_with_motion,
     distance_dependence,
@@ -44,7 +44,7 @@ EDGE_VALUES = ("r", "distance")
 def write_qcfc(output_dir: Path, members: Sequence[Member], *, anew: bool = False) -> None:
     """Correlate every functional flavor with head motion and write ``group/qcfc.tsv``.
 
-    With fewer than 10 sessions nothing is written, that of an earlier run is taken away, and the
+    With fewer than 10 people nothing is written, that of an earlier run is taken away, and the
     log says so. Edges themselves go into ``qcfc.h5``, for the report.
 
     Parameters
@@ -56,7 +56,7 @@ def write_qcfc(output_dir: Path, members: Sequence[Member], *, anew: bool = Fals
     flavors = sorted({f for member in members for f in member.connectomes if f.group == "FC"})
     motion = {flavor: _read_motion(members, flavor) for flavor in flavors}
     _say_short(motion)
-    enough = {flavor: own for flavor, own in motion.items() if len(own) >= MIN_SESSIONS}
+    enough = {flavor: own for flavor, own in motion.items() if _count(own) >= MIN_PEOPLE}
     found = [
         one for flavor, own in enough.items() if (one := _measure(output_dir, flavor, own, kept))
     ]
@@ -69,7 +69,7 @@ def write_qcfc(output_dir: Path, members: Sequence[Member], *, anew: bool = Fals
         table,
         [QcFc],
         [[one] for one in found],
-        description="Dependence of functional connectomes on head motion over sessions (QC-FC)",
+        description="Dependence of functional connectomes on head motion over people (QC-FC)",
     )
     with write_hdf5(edges) as file:
         for one in found:
@@ -88,14 +88,23 @@ def _read_motion(members: Sequence[Member], flavor: Flavor) -> dict[Path, float]
     return {path: value for path, value in motion.items() if value is not None}
 
 
+def list_people(paths: Iterable[Path]) -> list[str]:
+    """List whose connectome each file is, by its name."""
+    return [parse_name(path)["sub"] for path in paths]
+
+
+def _count(paths: Iterable[Path]) -> int:
+    return len(set(list_people(paths)))
+
+
 def _say_short(motion: Mapping[Flavor, Mapping[Path, float]]) -> None:
-    short = {flavor.name: len(own) for flavor, own in motion.items() if len(own) < MIN_SESSIONS}
+    short = {f.name: _count(own) for f, own in motion.items() if _count(own) < MIN_PEOPLE}
     if short:
         names = ", ".join(short) if len(short) < len(motion) else "any flavor"
         logger.info(
-            "no QC-FC of %s: it needs %d sessions with known head motion; %d have it",
+            "no QC-FC of %s: it needs %d people with known head motion; %d have it",
             names,
-            MIN_SESSIONS,
+            MIN_PEOPLE,
             max(short.values()),
         )
 
@@ -112,13 +121,13 @@ def _measure(
         n_regions = _count_regions(output_dir, flavor.parcellation)
         found = kept.recall(
             f"qcfc_{flavor.name}",
-            [n_regions, files],
+            [n_regions, files, list_people(motion)],
             lambda: _correlate(motion, n_regions, broken),
         )
         for text in () if broken else found["broken"]:
             logger.warning("left out of QC-FC: %s", text)
         dependence = MotionDependence(
-            np.array(found["r"], np.float64), np.array(found["p"], np.float64), len(motion)
+            np.array(found["r"], np.float64), np.array(found["p"], np.float64), _count(motion)
         )
         centroids = find_centroids(output_dir, flavor.parcellation, next(iter(motion)), n_regions)
     except (ConnectomeError, InputError) as error:
@@ -127,7 +136,8 @@ def _measure(
     distances = edge_distances(centroids)
     return QcFc(
         flavor=flavor.name,
-        n_sessions=dependence.n_sessions,
+        n_sessions=len(motion),
+        n_people=dependence.n_people,
         n_edges=int(np.isfinite(dependence.correlation).sum()),
         median_abs_r=round(dependence.median_absolute, 5),
         chance_abs_r=round(dependence.chance_absolute, 5),
@@ -142,7 +152,7 @@ def _measure(
 def _correlate(motion: Mapping[Path, float], n_regions: int, broken: list[str]) -> Plain:
     """Correlations with motion and their p as plain values, and what is said of broken files."""
     edges = _read_edges(motion, n_regions, broken)
-    found = correlate_with_motion(edges, np.array(list(motion.values())))
+    found = correlate_with_motion(edges, np.array(list(motion.values())), list_people(motion))
     return {"r": found.correlation.tolist(), "p": found.p_value.tolist(), "broken": broken}
 
 

@@ -1,4 +1,4 @@
-"""How functional connectomes follow head motion over the sessions, edge by edge (QC-FC)."""
+"""How functional connectomes follow head motion over people, edge by edge (QC-FC)."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
@@ -34,8 +34,8 @@ N_BINS = 50
 
 MAX_MOVED_EDGES = 0.01
 """Share of edges that follow motion (false discovery rate 0.05) above which it is said."""
-FEW_SESSIONS = 50
-"""Below this many sessions it is said how weak an effect stays hidden."""
+FEW_PEOPLE = 50
+"""Below this many people it is said how weak an effect stays hidden."""
 MAX_FALL = -0.2
 """Spearman correlation of QC-FC with distance below which it is said."""
 
@@ -86,20 +86,20 @@ def find_limit(effects: Sequence[QcFc]) -> float:
     return min(1.0, max(0.3, 1.05 * float(np.percentile(values, 99.9)) if values.size else 0.3))
 
 
-def chance_density(r: Floats, n_sessions: int) -> Floats:
-    """Density of Pearson's r of unrelated values over so many sessions.
+def chance_density(r: Floats, n_people: int) -> Floats:
+    """Density of Pearson's r of unrelated values over so many people.
 
     Parameters
     ----------
     r : array [n], evenly spaced over -1 … 1
-    n_sessions : int
+    n_people : int
         At least 4.
 
     Source
     ------
     Fisher 1915: proportional to (1 - r²)^((n - 4) / 2).
     """
-    shape = np.clip(1 - np.asarray(r) ** 2, 0, 1) ** ((n_sessions - 4) / 2)
+    shape = np.clip(1 - np.asarray(r) ** 2, 0, 1) ** ((n_people - 4) / 2)
     return np.asarray(shape / (shape.sum() * (r[1] - r[0])))
 
 
@@ -144,7 +144,7 @@ def _draw_histogram(axes: "Axes", effect: QcFc, limit: float) -> None:
     heights = counts / max(counts.sum(), 1) / np.diff(bins)
     axes.barh(bins[:-1], heights, np.diff(bins), align="edge", color=theme.ACCENT, alpha=0.55)
     grid = np.linspace(-1, 1, 2001)
-    density = chance_density(grid, effect.n_sessions)
+    density = chance_density(grid, effect.n_people)
     axes.plot(density, grid, color=theme.TEXT, linewidth=1.0, linestyle=(0, (3, 2)))
     axes.set(
         ylim=(-limit, limit), xlim=(0, 1.05 * max(float(heights.max()), float(density.max())))
@@ -173,32 +173,35 @@ def summarize_motion_effects(effects: Sequence[QcFc]) -> str:
 
 
 def _say_power(effects: Sequence[QcFc]) -> str:
-    """Say which correlations so few sessions could not tell from chance; '' for many."""
-    n_sessions = max(effect.n_sessions for effect in effects)
-    if n_sessions >= FEW_SESSIONS:
+    """Say which correlations so few people could not tell from chance; '' for many."""
+    n_people = max(effect.n_people for effect in effects)
+    if n_people >= FEW_PEOPLE:
         return ""
-    limit = smallest_certain(n_sessions)
+    limit = smallest_certain(n_people)
     return (
-        f" With {n_sessions} sessions a single edge is told from chance only beyond ±{limit:.2f}: "
+        f" With {n_people} people a single edge is told from chance only beyond ±{limit:.2f}: "
         "weaker effects of motion would stay hidden."
     )
 
 
-def smallest_certain(n_sessions: int) -> float:
-    """Pearson's r that two unrelated values exceed in 5 % of cases, from so many sessions.
+def smallest_certain(n_people: int) -> float:
+    """Pearson's r that two unrelated values exceed in 5 % of cases, from so many people.
 
     Source
     ------
     Fisher 1915: atanh(r) is about normal with variance 1 / (n - 3); within 0.02 from n = 10 on.
     """
-    return float(np.tanh(1.96 / np.sqrt(max(n_sessions - 3, 1))))
+    return float(np.tanh(1.96 / np.sqrt(max(n_people - 3, 1))))
 
 
 def gather(group: WrittenGroup) -> dict[str, Any]:
-    """Gather QC-FC, and of how many sessions head motion is known."""
-    measured = [member.measurements.values() for member in group.members]
-    n_sessions = sum(any(own.mean_fd is not None for own in one) for one in measured)
-    return {"effects": list_motion_effects(group), "n_with_motion": n_sessions}
+    """Gather QC-FC, and of how many people head motion is known."""
+    people = {
+        member.subject
+        for member in group.members
+        if any(own.mean_fd is not None for own in member.measurements.values())
+    }
+    return {"effects": list_motion_effects(group), "n_with_motion": len(people)}
 
 
 SECTION = Section(

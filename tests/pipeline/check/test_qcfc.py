@@ -63,7 +63,7 @@ def test_a_planted_dependence_is_in_the_table_and_comes_back(tmp_path: Path) -> 
     write_qcfc(tmp_path, list_members(tmp_path))
     columns = read_columns(group_path(tmp_path, "qcfc.tsv"))
     assert columns["flavor"].tolist() == [FLAVOR.name]
-    assert columns["n_sessions"] == [N_PEOPLE]
+    assert columns["n_sessions"] == columns["n_people"] == [N_PEOPLE]
     assert columns["n_edges"] == [3655]
     assert columns["distance_rho"][0] < -0.8
     r = np.array([pearsonr(edges[:, k], MOTION).statistic for k in range(3655)])
@@ -75,7 +75,7 @@ def test_a_planted_dependence_is_in_the_table_and_comes_back(tmp_path: Path) -> 
     assert set(columns) - set(described) == {"flavor"}
 
 
-def test_fewer_than_ten_sessions_are_said_and_old_numbers_go(
+def test_fewer_than_ten_people_are_said_and_old_numbers_go(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     """One line says it for all flavors; what an earlier, larger cohort left does not stay."""
@@ -90,12 +90,34 @@ def test_fewer_than_ten_sessions_are_said_and_old_numbers_go(
         write_qcfc(tmp_path, members)
     said = [record.getMessage() for record in caplog.records if "QC-FC" in record.getMessage()]
     assert said == [
-        "no QC-FC of FCpcorr_fs86_hpf: it needs 10 sessions with known head motion; 4 have it",
-        "no QC-FC of any flavor: it needs 10 sessions with known head motion; 9 have it",
+        "no QC-FC of FCpcorr_fs86_hpf: it needs 10 people with known head motion; 4 have it",
+        "no QC-FC of any flavor: it needs 10 people with known head motion; 9 have it",
     ]
     assert not list(group_path(tmp_path, "").glob("qcfc*"))
     assert list_motion_effects(WrittenGroup(tmp_path, ())) == ()
     assert motion_effects.gather(WrittenGroup(tmp_path, members))["n_with_motion"] == 9
+
+
+def test_sessions_of_a_person_are_averaged_and_nobody_counts_twice(tmp_path: Path) -> None:
+    """Table and edges hold pearsonr's numbers over people, whose sessions are their mean."""
+    rng = np.random.default_rng(5)
+    edges, motion = rng.normal(size=(N_PEOPLE, 2, 3655)), MOTION[:, None] + [-0.02, 0.05]
+    for k, (person, own) in enumerate(zip(edges, motion, strict=True)):
+        for n, row in enumerate(person[: 1 + k % 2]):
+            entities = {"sub": f"{k:02d}", "ses": str(n), "space": "T1w"}
+            path = relmat_path(tmp_path, entities, FLAVOR, source=None)
+            write_relmat(path, edges_to_square(np.tanh(row), diagonal=1.0))
+            write_json(sidecar_path(path), {"Flavor": FLAVOR.name, "MeanFD": own[n]})
+    write_qcfc(tmp_path, list_members(tmp_path))
+    columns = read_columns(group_path(tmp_path, "qcfc.tsv"))
+    assert columns["n_people"] == [N_PEOPLE]
+    assert columns["n_sessions"] == [N_PEOPLE * 3 // 2]
+    means = np.array([np.tanh(e[: 1 + k % 2]).mean(axis=0) for k, e in enumerate(edges)])
+    moved = [own[: 1 + k % 2].mean() for k, own in enumerate(motion)]
+    expected = pearsonr(means, np.array(moved)[:, None], axis=0)
+    (effect,) = list_motion_effects(WrittenGroup(tmp_path, ()))
+    np.testing.assert_allclose(effect.r, expected.statistic, atol=1e-4)
+    assert columns["share_p05"][0] == pytest.approx((expected.pvalue < 0.05).mean(), abs=1e-3)
 
 
 def test_a_broken_file_is_said_and_the_others_count(
