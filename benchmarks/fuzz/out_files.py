@@ -199,7 +199,8 @@ def _build_group() -> Files:
     }  # fmt: skip
     motion = {
         "flavor": [FC], "n_sessions": [12], "n_people": [12], "n_edges": [15],
-        "median_abs_r": [0.16], "chance_abs_r": [0.21], "share_p05": [0.01], "share_fdr05": [0], "distance_rho": [-0.03],
+        "median_abs_r": [0.16], "chance_abs_r": [0.21], "share_p05": [0.01],
+        "share_fdr05": [0], "distance_rho": [-0.03],
     }  # fmt: skip
     values = {f"z00{k}": [f"{v:.6g}" for v in latents()[:3, k]] for k in range(3)}
     verdicts = {"target": [FC] * 3, "verdict": ["not judged"] * 3, "reason": ["too few"] * 3}

@@ -1,6 +1,6 @@
 """How good a BOLD run is: frame by frame, region by region, and whether there is enough of it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
@@ -50,6 +50,21 @@ class FrameQuality:
         """Mean over the frames that count; NaN where no frame has a value."""
         values = self.dvars[self.kept & np.isfinite(self.dvars)]
         return float(values.mean()) if values.size else float("nan")
+
+
+def average_frames(runs: Sequence[FrameQuality]) -> tuple[float, float]:
+    """Mean framewise displacement, mm, of all frames of some runs, and DVARS of those that count.
+
+    Every frame counts the same, in a long run as in a short one. NaN where it is not known of one
+    of the runs.
+    """
+    displacement = [own.framewise_displacement for own in runs]
+    return _average(displacement), _average([own.dvars[own.kept] for own in runs])
+
+
+def _average(parts: Sequence[NDArray[np.float64]]) -> float:
+    known = [part[np.isfinite(part)] for part in parts]
+    return float(np.concatenate(known).mean()) if all(map(len, known)) else float("nan")
 
 
 def standardized_dvars(

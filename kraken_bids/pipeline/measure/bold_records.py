@@ -14,6 +14,7 @@ from kraken_bids.cohort.measurements import CleaningRecord, FunctionalRecord, Ru
 from kraken_bids.connectome.functional.bold_quality import (
     GLOBAL_THRESHOLD,
     MOTION_THRESHOLD_MM,
+    average_frames,
     correlation_noise,
     explain_shortness,
 )
@@ -83,6 +84,7 @@ def describe_cleaning(
     )
     chosen = [BY_NILEARN.format(settings.denoise)] if settings.denoise in NILEARN else []
     notes = dict.fromkeys(note for run in runs for note in run.notes)
+    mean_fd, mean_dvars = average_frames([run.frames for run in runs])
     return CleaningRecord(
         preprocessing=" and ".join(origin.name for origin in origins),
         denoising=first.strategy,
@@ -104,8 +106,8 @@ def describe_cleaning(
         ),
         effective_duration=round(sum(run.minutes for run in runs) * 60, 3),
         minutes_minimum=settings.min_minutes,
-        mean_fd=round(float(np.mean([run.mean_fd for run in runs])), 5),
-        mean_dvars=round(float(np.mean([run.frames.mean_dvars for run in runs])), 5),
+        mean_fd=round(mean_fd, 5),
+        mean_dvars=round(mean_dvars, 5),
         coverage_min=settings.min_coverage,
     )
 

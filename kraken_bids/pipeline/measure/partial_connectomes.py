@@ -21,6 +21,7 @@ from kraken_bids.cohort.part_pairs import OF, PartPair, compare_edges
 from kraken_bids.cohort.sidecars import forget_digest, matrix_sidecar, region_sidecar, size_of
 from kraken_bids.connectome.functional.bold_quality import (
     FrameQuality,
+    average_frames,
     correlation_noise,
     explain_shortness,
 )
@@ -190,12 +191,12 @@ def _describe_part(
 ) -> tuple[CleaningRecord, FunctionalRecord]:
     minutes = _last(_list_times(measured), part.frames)
     n_frames = part.frames.stop - part.frames.start
-    frames = _list_frames(measured, part)
+    mean_fd, mean_dvars = average_frames(_list_frames(measured, part))
     cleaning = replace(
         whole.cleaning,
         runs=whole.cleaning.runs[part.runs],
-        mean_fd=round(float(np.mean([own.mean_fd for own in frames])), 5),
-        mean_dvars=round(float(np.mean([own.mean_dvars for own in frames])), 5),
+        mean_fd=round(mean_fd, 5),
+        mean_dvars=round(mean_dvars, 5),
         effective_duration=round(60 * minutes, 3),
         notes=(*whole.cleaning.notes, "each run was cleaned as a whole, before it was cut"),
     )

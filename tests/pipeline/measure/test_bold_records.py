@@ -1,5 +1,6 @@
 """Sidecars say of every run what is its own."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -48,6 +49,35 @@ def test_pipelines_that_runs_come_from_are_named_with_what_follows_from_them() -
     told = to_sidecar(describe_cleaning(sources, [make_run(2.0)] * 2, FunctionalSettings()))
     assert told["Preprocessing"] == f"{HCP_FIX.name} and {FMRIPREP.name}"
     assert told["Notes"][:2] == [HCP_FIX.note, FMRIPREP.note]
+
+
+def test_motion_is_the_mean_over_volumes_and_not_over_runs() -> None:
+    """A run of 100 volumes counts ten times as much as one of 10; DVARS of those that count."""
+    rng = np.random.default_rng(0)
+    moved, changed = rng.gamma(3, 0.1, (2, 110))
+    kept = rng.random(110) > 0.3
+    changed[0] = moved[0] = moved[10] = changed[10] = np.nan
+    runs = [
+        replace(
+            make_run(2.0, n=len(moved[part])),
+            frames=FrameQuality(moved[part], changed[part], "x", moved[part], kept[part]),
+        )
+        for part in (slice(10), slice(10, None))
+    ]
+    sources = [make_source("a.nii"), make_source("b.nii")]
+    told = to_sidecar(describe_cleaning(sources, runs, FunctionalSettings()))
+    assert told["MeanFD"] == round(float(np.nanmean(moved)), 5)
+    assert told["MeanDVARS"] == round(float(np.nanmean(changed[kept])), 5)
+
+
+def test_motion_that_is_not_known_of_a_run_is_not_known_of_all() -> None:
+    """The other runs do not stand for it."""
+    nowhere = np.full(30, np.nan)
+    unknown = FrameQuality(nowhere, nowhere, "x", nowhere, np.ones(30, bool))
+    runs = [make_run(2.0), replace(make_run(2.0), frames=unknown)]
+    sources = [make_source("a.nii"), make_source("b.nii")]
+    told = to_sidecar(describe_cleaning(sources, runs, FunctionalSettings()))
+    assert told["MeanFD"] is None or np.isnan(told["MeanFD"])
 
 
 def test_runs_of_one_repetition_time() -> None:
