@@ -36,20 +36,28 @@ class ParticipantTable:
     ) -> dict[str, list[str]]:
         """Values of some columns for each member; '' where the table has none.
 
-        A subject may have a row for each session (``session_id``); else one counts for all.
+        A subject may have a row for each session (``session_id``); else one counts for all. Of a
+        session without a row its subject's other rows count as far as they agree.
 
         Raises
         ------
         SettingsError
             If the table lacks a column.
+        InputError
+            If a subject, or session, has rows of different values.
         """
         for name in names:
             self._check_column(name)
         rows = self._find_rows(members)
-        return {name: [_known(row.get(name, "")) for row in rows] for name in names}
+        return {
+            name: [self._join(name, own, one) for own, one in zip(rows, members, strict=True)]
+            for name in names
+        }
 
     def query(self, condition: str) -> set[str]:
         """Participants for whom a condition such as ``group==control`` holds.
+
+        It holds for nobody whose value is not known, ``!=`` included, unless that is asked for.
 
         Raises
         ------
@@ -61,7 +69,14 @@ class ParticipantTable:
         column, operator, value = match.groups()
         self._check_column(column)
         wanted = value.strip("'\"")
-        chosen = {row[PARTICIPANT] for row in self.rows if _holds(row[column], operator, wanted)}
+        unknown = {""} if _known(wanted) else set[str]()
+        rows = [row for row in self.rows if _known(row[column]) not in unknown]
+        if len(rows) < len(self.rows):
+            logger.warning(
+                "%s %s: %s of %d row(s) of %s is not known: they are not chosen",
+                self.option, condition, column, len(self.rows) - len(rows), TABLE,
+            )  # fmt: skip
+        chosen = {row[PARTICIPANT] for row in rows if _holds(row[column], operator, wanted)}
         logger.info("%s %s: %d participant(s)", self.option, condition, len(chosen))
         if not chosen:
             raise SettingsError(f"{self.option} {condition}: no participant fits.")
@@ -75,8 +90,27 @@ class ParticipantTable:
                 f"{', '.join(columns) or 'nothing'}.{suggest(name, columns)}"
             )
 
-    def _find_rows(self, members: Sequence[Member]) -> list[Row]:
-        """Row of each member, also where the table spells its subjects differently."""
+    def _join(self, name: str, rows: Sequence[Row], member: Member) -> str:
+        """Value that the rows of a member have in common; '' where other sessions' differ."""
+        values = list(dict.fromkeys(filter(None, (_known(row.get(name, "")) for row in rows))))
+        if len(values) < 2:
+            return "".join(values)
+        label = f"sub-{member.subject}"
+        sessions = {row.get(SESSION, "") for row in rows}
+        if len(sessions) == 1:
+            raise InputError(
+                f"{self.option}: expected one row of {label} in {TABLE}, or one of each session; "
+                f"found several with different {name} ({', '.join(values)}). Leave one of them."
+            )
+        if member.session:
+            logger.warning(
+                "%s: %s has no row of ses-%s in %s, and its others differ in %s (%s): not known",
+                self.option, label, member.session, TABLE, name, ", ".join(values),
+            )  # fmt: skip
+        return ""
+
+    def _find_rows(self, members: Sequence[Member]) -> list[list[Row]]:
+        """Rows of each member, also where the table spells its subjects differently."""
         by_label: dict[str, list[Row]] = {}
         for row in self.rows:
             by_label.setdefault(row[PARTICIPANT], []).append(row)
@@ -93,7 +127,7 @@ class ParticipantTable:
             )
             rows = by_label.get(label, [])
             own = [row for row in rows if _is_session(row, member.session)]
-            found.append((own or rows or [{}])[0])
+            found.append(own or [row for row in rows if not _known(row.get(SESSION, ""))] or rows)
         return found
 
 
