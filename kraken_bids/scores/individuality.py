@@ -36,6 +36,8 @@ class Evidence:
     mean, and the rank of the own prediction among everyone's."""
     nearest: dict[int, int] = field(default_factory=dict)
     """By index of the subject: whose prediction resembles the measured connectome most."""
+    n_people: int | None = None
+    """People of these rows, where some are sessions of one; None: as many as rows."""
 
     @property
     def n_subjects(self) -> int:
@@ -45,13 +47,16 @@ class Evidence:
     @property
     def is_enough(self) -> bool:
         """Whether so many were compared that something can be said."""
-        return self.n_subjects >= MIN_COMPARED
+        return (self.n_people or self.n_subjects) >= MIN_COMPARED
 
     @property
     def tells_apart(self) -> bool:
-        """Whether the right subject is found more often than by chance."""
+        """Whether the right subject is found more often than by chance.
+
+        Ranks of one person's sessions are alike, and say no more by chance than one of them.
+        """
         n = self.n_subjects
-        spread = math.sqrt((n**2 - 1) / 12) / n / math.sqrt(n)
+        spread = math.sqrt((n**2 - 1) / 12) / n / math.sqrt(self.n_people or n)
         return self.average_rank > chance_rank(n) + MIN_RANK_Z * spread
 
     @property

@@ -92,3 +92,17 @@ def test_chance_finds_nobody() -> None:
         found = Evidence(0.1, float(np.mean(1 - ranks / 12)), dict.fromkeys(range(12), (0.1, 1)))
         passed.append(found.tells_apart)
     assert 0.02 < np.mean(passed) < 0.08
+
+
+def test_sessions_of_a_person_are_no_further_evidence() -> None:
+    """Three sessions whose ranks are those of one pass as rarely; four people are too few."""
+    rng = np.random.default_rng(7)
+    passed: dict[int | None, list[bool]] = {12: [], None: []}
+    for _ in range(2000):
+        ranks = np.repeat(rng.integers(0, 36, 12), 3)
+        average, rows = float(np.mean(1 - ranks / 36)), dict.fromkeys(range(36), (0.1, 1))
+        for n_people, own in passed.items():
+            own.append(Evidence(0.1, average, rows, n_people=n_people).tells_apart)
+    assert 0.02 < np.mean(passed[12]) < 0.08
+    assert np.mean(passed[None]) > 0.1  # what they would be as people of their own
+    assert not Evidence(0.5, 1.0, dict.fromkeys(range(12), (0.5, 1)), n_people=4).is_enough

@@ -111,7 +111,7 @@ def score_members(  # noqa: PLR0913 - one of them is what it could not read
     )
     # those that nobody has seen, since the scores were there already
     _compute(*(model, members, sources), scoring=None, calibrations=calibrations, failures=lacked)
-    return _from_plain(found, {flavor.name: flavor for flavor in model.flavors})
+    return _from_plain(found, {flavor.name: flavor for flavor in model.flavors}, members)
 
 
 @dataclass(frozen=True)
@@ -194,7 +194,9 @@ def _use_pair(
     return found
 
 
-def _from_plain(found: Mapping[str, Any], flavors: Mapping[str, Flavor]) -> Scores:
+def _from_plain(
+    found: Mapping[str, Any], flavors: Mapping[str, Flavor], members: Sequence[Member]
+) -> Scores:
     return Scores(
         {
             (subject, flavors[target]): CrossModalScore(*values)
@@ -207,6 +209,7 @@ def _from_plain(found: Mapping[str, Any], flavors: Mapping[str, Flavor]) -> Scor
                 average_rank,
                 subjects={subject: (share, rank) for subject, share, rank, _ in subjects},
                 nearest={subject: nearest for subject, *_, nearest in subjects},
+                n_people=len({members[subject].subject for subject, *_ in subjects}),
             )
             for source, target, total, average_rank, subjects in found["evidence"]
         },
