@@ -39,7 +39,15 @@ from kraken_bids.settings import Settings
 logger = logging.getLogger(__name__)
 
 
-NOT_REDRAWN = ("inputs", "connectomes", "predictions", "discordance", "communities", "volumes")
+NOT_REDRAWN = (
+    "inputs",
+    "connectomes",
+    "pictures",
+    "predictions",
+    "discordance",
+    "communities",
+    "volumes",
+)
 """Stages that are not done again where reports only are drawn."""
 OF_ANALYSES = {
     "connectomes": ("predictions", "discordance"),

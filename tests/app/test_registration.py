@@ -132,3 +132,7 @@ def test_a_picture_that_cannot_be_written_is_a_failure(app: Any) -> None:
     assert closed.name in app.failures()["sub-01"]
     assert missing.is_file()
     assert app.is_finished("01")
+    # drawing the pages again does not draw these pictures: what is said of them stays
+    app.participant("--participant-label", "01", "--reports-only")
+    assert closed.name in app.failures()["sub-01"]
+    assert "The pictures of sub-01 failed" in (app.out / "sub-01.html").read_text()

@@ -39,7 +39,7 @@ def measure_session(task: SessionTask) -> list[Failure]:
             measure(task)
         except Exception as error:  # noqa: BLE001 - recorded; the other half goes on
             errors.append(("connectomes", error))
-    errors += [("report", problem) for problem in draw_registration_pictures(task)]
+    errors += [("pictures", problem) for problem in draw_registration_pictures(task)]
     failures = [
         failure_of(problem, subject=session.subject, session=session.session, stage=stage)
         for stage, problem in errors
