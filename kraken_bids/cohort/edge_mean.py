@@ -36,8 +36,12 @@ class EdgeMean:
         self.n_subjects += n_subjects
         self._total += total
 
+    @property
+    def is_known(self) -> NDArray[np.bool_]:
+        """Whether anybody has each edge [n_edges]."""
+        return np.asarray(self._absent < self.n_subjects)
+
     def result(self, training_mean: NDArray[np.float32] | None) -> NDArray[np.float64]:
         """Mean edges; an edge that nobody has takes the training mean."""
-        counts = self.n_subjects - self._absent
-        mean = self._total / np.maximum(counts, 1)
-        return mean if training_mean is None else np.where(counts > 0, mean, training_mean)
+        mean = self._total / np.maximum(self.n_subjects - self._absent, 1)
+        return mean if training_mean is None else np.where(self.is_known, mean, training_mean)

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 from kraken_bids.cohort.projections import Cohort, Projected
-from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import MIN_SUBJECTS, Adaptation
 from kraken_bids.models.krakencoder.adapted_sites import SiteAdaptation
@@ -43,10 +43,18 @@ def choose_for_files(
         :data:`MIN_SUBJECTS` of a flavor.
     CheckpointError
         If the model keeps no training mean of an input flavor.
+    SettingsError
+        If people are named to fit on beside a saved adaptation without sites.
     """
     if isinstance(given, SiteAdaptation):
         return adapt_known_sites(options, model, cohort, given)
     if isinstance(given, Adaptation):
+        if options.adaptation_subjects:
+            raise SettingsError(
+                "--adaptation-subjects: expected an adaptation that is fitted on these people; "
+                f"found {options.adaptation}, which is fitted already and has no sites to add. "
+                "Leave one of the two options out."
+            )
         _warn_of_few(given, cohort.found)
         return given
     if options.adaptation_by:

@@ -9,9 +9,10 @@ import numpy as np
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.projections import Projected
-from kraken_bids.exceptions import CheckpointError, ConnectomeError
+from kraken_bids.exceptions import CheckpointError, ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import (
+    DEFAULT_MODE,
     Adaptation,
     check_adaptation,
     check_covers,
@@ -54,6 +55,21 @@ def read_given_adaptation(
         raise CheckpointError(f"--adaptation {path}: {error}") from error
     logger.info("adaptation: %s", path)
     return adaptation
+
+
+def check_mode(given: Adaptation, mode: str, path: Path) -> None:
+    """Check that a file that was given has the mode that was asked for; by default any does.
+
+    Raises
+    ------
+    SettingsError
+        If it has another one, since a file has its own.
+    """
+    if mode not in {DEFAULT_MODE, given.mode}:
+        raise SettingsError(
+            f"--adaptation-mode {mode}: expected an adaptation of this mode; found {path}, fitted "
+            f"with {given.mode}. Leave one of the two options out."
+        )
 
 
 def fit_cohort_adaptation(
@@ -112,6 +128,8 @@ def choose_adaptation(
     ------
     CheckpointError
         If a file that was asked for is of another model, or lacks a flavor that is measured.
+    SettingsError
+        If it has another mode than was asked for.
     """
     prediction, labels = settings.prediction, cohort.cohort.subjects
     if prediction.adaptation == "none" or prediction.adaptation_mode == "none":
@@ -122,6 +140,7 @@ def choose_adaptation(
         return fit_given_means(prediction.adaptation_mean, model, mode, measured), ""
     if prediction.adaptation != "auto":
         given = read_given_adaptation(Path(prediction.adaptation), model, list_measured(cohort))
+        check_mode(given, prediction.adaptation_mode, Path(prediction.adaptation))
         return extend_given(settings, model, cohort, given, saves=fits_first), ""
     if fits_first:
         adaptation = _fit_and_save(settings, model, cohort) or _take_saved(settings, model, cohort)
@@ -150,7 +169,7 @@ def _take_saved(settings: Settings, model: Model, cohort: Projected) -> Adaptati
     if adaptation.model_sha256 != model.sha256:
         logger.warning("%s was fitted for another model and is not used", saved)
         return None
-    if not fits_request(adaptation, settings.prediction.adaptation_by, saved):
+    if not fits_request(adaptation, settings.prediction, saved):
         return None
     minimum = settings.prediction.adaptation_min_subjects
     few = {f: fit for f, fit in adaptation.flavors.items() if fit.n_subjects < minimum}

@@ -10,7 +10,7 @@ from kraken_bids.cohort.participant_columns import find_participant_table
 from kraken_bids.cohort.projections import Projected
 from kraken_bids.cohort.session_sites import SessionSites, add_groups, read_session_sites
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.models.krakencoder.adaptation import Adaptation
+from kraken_bids.models.krakencoder.adaptation import DEFAULT_MODE, Adaptation
 from kraken_bids.models.krakencoder.adapted_sites import SiteAdaptation
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.saved_adaptation import write_adaptation
@@ -20,7 +20,7 @@ from kraken_bids.pipeline.predict.site_adaptations import (
     check_run_design,
     fit_site_adaptation,
 )
-from kraken_bids.settings import DataSettings, Settings
+from kraken_bids.settings import DataSettings, PredictionSettings, Settings
 
 logger = logging.getLogger(__name__)
 
@@ -135,8 +135,14 @@ def fit_run_sites(settings: Settings, model: Model, cohort: Projected) -> SiteAd
     )
 
 
-def fits_request(adaptation: Adaptation, by: str, path: Path) -> bool:
+def fits_request(adaptation: Adaptation, asked: PredictionSettings, path: Path) -> bool:
     """Whether a saved adaptation is by what was asked for; without a request any is."""
+    by, mode = asked.adaptation_by, asked.adaptation_mode
+    if mode not in {DEFAULT_MODE, adaptation.mode}:
+        logger.warning(
+            "%s was fitted with %s, not %s, and is not used", path, adaptation.mode, mode
+        )
+        return False
     column = adaptation.column if isinstance(adaptation, SiteAdaptation) else ""
     if by and column != by:
         own = f"by {column}" if column else "for a cohort as a whole"

@@ -2,22 +2,26 @@
 
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from kraken_bids.bids.outputs import group_path
+from kraken_bids.cohort.edge_mean import EdgeMean
 from kraken_bids.cohort.encoding import encode_cohort
 from kraken_bids.cohort.from_dataset import list_members, read_cohort
 from kraken_bids.cohort.measured_matrices import read_measured
 from kraken_bids.cohort.members import Member
+from kraken_bids.cohort.projections import Cohort, Projected, Projection
 from kraken_bids.cohort.sources import Source, build_sources
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.tables import read_columns
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.pipeline.check.cohort_scores import score_members
-from kraken_bids.pipeline.check.group_tables import find_outliers, write_metrics
+from kraken_bids.pipeline.check.group_tables import find_outliers, write_means, write_metrics
 from kraken_bids.scores.metrics import compute_metrics
+from kraken_bids.scores.plausibility import InputCheck
 
 
 @pytest.fixture
@@ -78,6 +82,27 @@ def test_a_planted_outlier_is_found_and_nobody_else() -> None:
     distances = find_outliers(members, [make_source(latents)])
 
     assert [d.member.subject for d in distances if d.outlier] == ["13"]
+
+
+def test_an_edge_that_nobody_has_is_nan_in_the_table_of_means(
+    output_dir: Path, model: Model
+) -> None:
+    """The training mean, which adaptations take in its place, was not measured here."""
+    flavor = model.flavors[0]
+    mean, training = EdgeMean(model.n_edges(flavor)), model.training_means()[flavor]
+    rows = np.random.default_rng(0).random((3, mean.n_edges))
+    rows[:, 2] = rows[0, 5] = np.nan
+    for row in rows:
+        mean.add(row)
+    one = Projection(np.zeros((3, 2), np.float32), frozenset(), mean, InputCheck(flavor, None))
+    cohort = Projected(Cohort(("01", "02", "03"), {}), {flavor: one})
+    write_means(output_dir, model, cohort)
+    with h5py.File(group_path(output_dir, "mean_connectomes.h5")) as file:
+        written = np.asarray(file[f"{flavor}/measured"])
+    expected = np.nanmean(np.delete(rows, 2, axis=1), axis=0)
+    np.testing.assert_allclose(np.delete(written, 2), expected, rtol=1e-6)
+    assert np.isnan(written[2])
+    assert cohort.take_means(model)[flavor][0][2] == training[2]
 
 
 def test_four_people_have_no_outliers() -> None:

@@ -95,6 +95,21 @@ def test_auto_prefers_the_one_that_the_group_saved(
     assert choose_adaptation(settings, model, cohort)[0] is None
 
 
+def test_a_mode_that_was_asked_for_is_that_of_the_predictions(
+    output_dir: Path, model: Model, cohort: MeasuredCohort, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the group saved in another mode is passed over, a file in another one refused."""
+    path = group_path(output_dir, "adaptation.h5")
+    write_adaptation(fit_cohort_adaptation(model, cohort, "meanfit+meanshift"), path)
+    asked = settings_for(output_dir, adaptation_mode="meanshift")
+    assert choose_adaptation(asked, model, cohort)[0].mode == "meanshift"
+    assert "was fitted with meanfit+meanshift, not meanshift, and is not used" in caplog.text
+
+    given = settings_for(output_dir, adaptation_mode="meanshift", adaptation=str(path))
+    with pytest.raises(SettingsError, match=r"--adaptation-mode meanshift.*meanfit\+meanshift"):
+        choose_adaptation(given, model, cohort)
+
+
 def test_what_a_small_group_saved_is_not_used_unless_asked_for(
     output_dir: Path, model: Model, cohort: MeasuredCohort, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -1,0 +1,25 @@
+"""Which adaptation predictions from files get."""
+
+from pathlib import Path
+
+import pytest
+
+from kraken_bids.cohort.projections import Cohort, Projected
+from kraken_bids.exceptions import SettingsError
+from kraken_bids.models.krakencoder.adaptation import Adaptation
+from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.pipeline.predict.adaptation_of_files import choose_for_files
+from kraken_bids.pipeline.predict.prediction_options import PredictionOptions
+
+
+def test_people_to_fit_on_beside_an_adaptation_that_is_fitted_are_refused(model: Model) -> None:
+    """They would change nothing: only one by site has sites to add."""
+    options = PredictionOptions(adaptation=Path("site.h5"), adaptation_subjects=("01",))
+    with pytest.raises(SettingsError, match=r"--adaptation-subjects.*site\.h5.*fitted already"):
+        choose_for_files(
+            options,
+            model,
+            Projected(Cohort((), {}), {}),
+            given=Adaptation("", "meanshift", {}),
+            project=pytest.fail,
+        )
