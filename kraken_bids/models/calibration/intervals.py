@@ -6,7 +6,7 @@ CV+ interval, and needs one prediction per fold where that needs one per person.
 """
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -68,24 +68,47 @@ def count_needed(coverage: float) -> int:
     return math.ceil(share / (1 - share))
 
 
-def bound_errors(errors: NDArray[np.floating], coverage: float) -> Edges:
+def bound_errors(
+    errors: NDArray[np.floating], coverage: float, people: Sequence[object] | None = None
+) -> Edges:
     """Error of each edge that a new person's exceeds with no more than the promised chance.
 
     Parameters
     ----------
     errors : ndarray of shape (n_subjects, n_edges)
         Absolute, of people who were held out.
+    people : sequence of length n_subjects, optional
+        Whose session each row is, somebody else's each by default. A person counts as one: each
+        session as its share of that.
+
+    Source
+    ------
+    Lee, Barber and Willett, Distribution-free inference with hierarchical data, arXiv:2306.06342.
     """
     n, n_edges = errors.shape
-    rank = rank_of(n, coverage)
-    if rank > n:
+    whose = _number(people, n)
+    counts = np.bincount(whose, minlength=1)
+    # whole numbers, so that nothing is rounded: a person is so many, however many sessions
+    one = math.lcm(*counts[counts > 0].tolist())
+    wanted = math.ceil((len(counts) + 1) * one * Fraction(str(coverage)))
+    if not n or wanted > len(counts) * one:
         return np.full(n_edges, np.inf, np.float32)
     rows = np.ascontiguousarray(errors.T)
-    return np.asarray(np.partition(rows, rank - 1, axis=1)[:, rank - 1], np.float32)
+    if one == 1:
+        return np.asarray(np.partition(rows, wanted - 1, axis=1)[:, wanted - 1], np.float32)
+    order = np.argsort(rows, axis=1)
+    reached = np.cumsum((one // counts[whose])[order], axis=1) >= wanted
+    place = order[np.arange(n_edges), reached.argmax(axis=1)]
+    return np.asarray(rows[np.arange(n_edges), place], np.float32)
 
 
 def fit_intervals(
-    measured: Edges, fitted: CrossFit, features: Vector, *, coverage: float
+    measured: Edges,
+    fitted: CrossFit,
+    features: Vector,
+    *,
+    coverage: float,
+    people: Sequence[object] | None = None,
 ) -> Intervals:
     """Fit intervals on the errors that calibrated predictions make in held-out people.
 
@@ -94,6 +117,8 @@ def fit_intervals(
     measured : ndarray of shape (n_subjects, n_edges)
     features : ndarray of shape (n_subjects, n_features)
         What may predict the size of people's errors.
+    people : sequence of length n_subjects, optional
+        As of :func:`bound_errors`.
     """
     sizes = _size_errors(measured, fitted.held_out)
     folds, n_folds = fitted.folds, len(fitted.without)
@@ -105,7 +130,7 @@ def fit_intervals(
     bounds = np.empty(measured.shape[1], np.float32)
     for part in list_blocks(measured):
         errors = np.abs(measured[:, part] - fitted.held_out[:, part])
-        bounds[part] = bound_errors(errors / usual, coverage)
+        bounds[part] = bound_errors(errors / usual, coverage, people)
     return Intervals(coverage, bounds, difficulty)
 
 
@@ -124,7 +149,13 @@ def span_predictions(
 
 
 def measure_coverage(
-    measured: Edges, predicted: Edges, fitted: CrossFit, features: Vector, *, coverage: float
+    measured: Edges,
+    predicted: Edges,
+    fitted: CrossFit,
+    features: Vector,
+    *,
+    coverage: float,
+    people: Sequence[object] | None = None,
 ) -> tuple[NDArray[np.bool_], slice]:
     """Tell which measured edges lie in intervals that were fitted without the person's fold.
 
@@ -140,6 +171,7 @@ def measure_coverage(
     judged = slice(None, None, max(1, -(-measured.shape[1] // MAX_JUDGED)))
     y, x = (np.ascontiguousarray(rows[:, judged]) for rows in (measured, predicted))
     sums, folds, n_folds = sum_folds(y, x, fitted.folds), fitted.folds, len(fitted.without)
+    whose = _number(people, len(y))
     covered = np.empty(y.shape, bool)
     for own in range(n_folds):
         rows, kept = folds == own, fitted.without[own].kept
@@ -150,11 +182,19 @@ def measure_coverage(
             held_out[folds == other] = calibration.apply(x[folds == other])
         rest, rest_folds = ~rows, np.searchsorted(others, folds[~rows])
         within = CrossFit(inner[0], rest_folds, tuple(inner), held_out=held_out[rest])
-        intervals = fit_intervals(y[rest], within, features[rest], coverage=coverage)
+        intervals = fit_intervals(
+            *(y[rest], within, features[rest]), coverage=coverage, people=whose[rest].tolist()
+        )
         low, high = span_predictions(x[rows], inner)
         reach = intervals.judge(features[rows])[:, None] * intervals.error
         covered[rows] = (y[rows] >= low - reach) & (y[rows] <= high + reach)
     return covered, judged
+
+
+def _number(people: Sequence[object] | None, n: int) -> NDArray[np.intp]:
+    """Give the number of each row's person, from 0; another one each without people."""
+    numbers = {who: k for k, who in enumerate(dict.fromkeys(people or range(n)))}
+    return np.array([numbers[who] for who in people or range(n)], np.intp)
 
 
 def _size_errors(measured: Edges, predicted: EdgeArray) -> Vector:

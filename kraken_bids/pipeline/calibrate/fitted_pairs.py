@@ -103,13 +103,16 @@ class FittedPairs:
         center = latents.mean(axis=0, dtype=np.float64)
         features = around.describe(pair.source, center, rows)
         fitted, coverage = pair.fitted, self.coverage
-        intervals = fit_intervals(pair.measured, fitted, features, coverage=coverage)
+        people = [around.members[row].subject for row in rows]
+        intervals = fit_intervals(
+            pair.measured, fitted, features, coverage=coverage, people=people
+        )
         covered, judged = measure_coverage(
-            pair.measured, pair.predicted, fitted, features, coverage=coverage
+            *(pair.measured, pair.predicted, fitted, features), coverage=coverage, people=people
         )
         scores = judge_held_out(
             *(pair.measured, pair.held_out, pair.mean_held_out, pair.folds),
-            subjects=[around.members[row].subject for row in rows],
+            subjects=people,
         )
         parcellation = recognize_parcellation(pair.target.parcellation)
         classes = classify_edges(

@@ -33,7 +33,7 @@ class PairCalibrations:
     """Family of every member; sessions of one subject are of one."""
     readers: Sequence[PairReader] = ()
     n_needed: int = 0
-    """Rows that the intervals take."""
+    """People that the intervals take."""
     refused: dict[tuple[str, Flavor], str] = field(default_factory=dict)
     """Why a pair could not be calibrated."""
     problems: list[Exception] = field(default_factory=list)
@@ -113,10 +113,10 @@ class PairCalibrations:
                 f"expected at least {MIN_CALIBRATED} subjects with {target} measured in every "
                 f"region and predicted from {source.name}; found {n_subjects}"
             )
-        elif len(subjects) < self.n_needed:
+        elif n_subjects < self.n_needed:
             self.refused[source.name, target] = (
-                f"expected at least {self.n_needed} sessions with both, for intervals of so high "
-                f"a coverage; found {len(subjects)}: ask for less (--interval-coverage)"
+                f"expected at least {self.n_needed} subjects with both, for intervals of so high "
+                f"a coverage; found {n_subjects}: ask for less (--interval-coverage)"
             )
         elif n_families < MIN_FOLDS:
             self.refused[source.name, target] = (

@@ -52,6 +52,35 @@ def test_the_rank_is_the_smallest_that_keeps_the_promise_in_every_order(n, cover
         assert rank == 1 or share_within(rank - 1) < Fraction(str(coverage))
 
 
+@pytest.mark.parametrize("coverage", [0.5, 0.8, 0.9, 0.98])
+def test_a_person_counts_once_however_many_sessions(coverage):
+    """The bound is where shares of people, written out in fractions, reach the promise."""
+    rng = np.random.default_rng(3)
+    people = np.repeat(list("abcdefghijkl"), [1, 2, 3, 1, 5, 2, 1, 1, 4, 3, 2, 1])
+    people = rng.permutation(people).tolist()
+    errors = rng.gamma(2, size=(len(people), 40)).astype(np.float32)
+    shares = [Fraction(1, people.count(who)) for who in people]
+    found = bound_errors(errors, coverage, people)
+    for own, bound in zip(errors.T, found, strict=True):
+        within = [
+            e
+            for e in sorted(own)
+            if sum(share for share, error in zip(shares, own, strict=True) if error <= e)
+            >= 13 * Fraction(str(coverage))
+        ]
+        assert bound == (within[0] if within else np.inf)
+
+
+def test_copies_of_sessions_change_no_bound():
+    """Whoever is there twice is no second person."""
+    errors = np.random.default_rng(4).gamma(2, size=(30, 20)).astype(np.float32)
+    twice = np.repeat(errors, 2, axis=0)
+    whose = np.repeat(np.arange(30), 2).tolist()
+    np.testing.assert_array_equal(bound_errors(twice, 0.9, whose), bound_errors(errors, 0.9))
+    assert np.isinf(bound_errors(twice, 0.98, whose)).all()
+    assert np.isfinite(bound_errors(twice, 0.98)).all()
+
+
 def test_ranks_are_exact_where_the_product_is_whole():
     assert [rank_of(n, 0.9) for n in (9, 19, 20, 29, 99)] == [9, 18, 19, 27, 90]
     assert 0.9 * 30 == 27.0
