@@ -364,6 +364,13 @@ def test_a_known_atlas_keeps_its_size(tmp_path):
         (["--radius", "0"], 2, "radius above 0"),
         (["--weights", "short.txt", "--metric", "sift2"], 3, "found 3 for at least 1500"),
         (["--weights", "long.txt", "--metric", "sift2"], 3, "expected 1500 weights"),
+        (
+            ["--weights", "weights.txt"],
+            2,
+            "--weights: expected a metric that takes them; found count",
+        ),
+        (["--stat", "min"], 2, "--stat min: expected --scalar"),
+        (["--radius", "2", "--assignment", "end-voxels"], 2, "--radius 2: expected --assignment"),
     ],
 )
 def test_mistakes_are_explained(words, code, message, tmp_path, monkeypatch):

@@ -104,6 +104,28 @@ def check_options(options: TractogramOptions) -> None:
         raise SettingsError(
             f"--stat: expected {', '.join(STATISTICS)}; found {options.statistic!r}."
         )
+    _check_effect(options)
+
+
+def _check_effect(options: TractogramOptions) -> None:
+    """Raise where an option would change nothing, though whoever gave it thinks it does."""
+    default = TractogramOptions()
+    if options.weights is not None and not any(map(takes_weights, options.all_metrics)):
+        raise SettingsError(
+            f"--weights: expected a metric that takes them; found {' '.join(options.metrics)}, "
+            "in which every streamline counts as one. Ask for --metric sift2 (tck2connectome "
+            "-tck_weights_in), sift2volnorm …, or leave --weights out."
+        )
+    if options.statistic != default.statistic and not (options.scalars or options.scale_file):
+        raise SettingsError(
+            f"--stat {options.statistic}: expected --scalar or --scale-file, of whose values it "
+            "is taken; found neither. Leave it out, or give one."
+        )
+    if options.radius != default.radius and options.assignment != "radial":
+        raise SettingsError(
+            f"--radius {options.radius:g}: expected --assignment radial, which alone searches in "
+            f"a radius; found {options.assignment}. Leave one of them out."
+        )
 
 
 def check_scalar_names(names: Iterable[str]) -> None:
