@@ -161,6 +161,8 @@ class PredictionPlan:
     """What readers must know about the adaptation, in plain words."""
     warned: Warned = field(default_factory=Warned)
     """What else they must know."""
+    contents: Mapping[Flavor, Mapping[int, str]] = field(default_factory=dict)
+    """Digest of the edges that were read of each member, by its index."""
     digests: dict[str, str] = field(default_factory=dict)
     """Digest of each session's predictions by its label, as they are written; '' where that
     failed."""

@@ -194,7 +194,10 @@ def plan_cohort(
         .join(warn_of_unlike(members))
         .join(warn_of_sites(adaptation, inputs))
     )
-    return PredictionPlan(model, adaptation, sources, settings, notice, warned), inputs
+    plan = PredictionPlan(
+        model, adaptation, sources, settings, notice, warned, contents=cohort.digests
+    )
+    return plan, inputs
 
 
 def _predict(job: Job, model: Model, members: Sequence[Member]) -> None:

@@ -10,6 +10,7 @@ import pytest
 pytestmark = pytest.mark.usefixtures("without_pictures")
 
 LATENTS = "desc-kraken_latents"
+SC_FROM_FC = "meas-SCifod2actVN_desc-fusionFCkraken_relmat.dense.tsv"
 PREDICTED = "meas-SCifod2actVN_desc-fusionFCkraken_relmat"
 
 
@@ -93,6 +94,26 @@ def test_group_twice(app: Any) -> None:
     assert outcome.says("up to date")
     assert {path: path.read_bytes() for path in tables} == tables
     assert {path: path.stat().st_mtime_ns for path in relmats} == relmats
+
+
+def test_a_connectome_that_was_replaced_is_predicted_from_anew(app: Any) -> None:
+    """Also where nothing else changes: its sidecar is as before, and no adaptation was fitted."""
+    app.copy_done()
+    words = ("--adaptation", "none", "--calibrate", "none")
+    assert app.group(*words).exit_code == 0
+    predicted = {s: next((app.out / f"sub-{s}").glob(f"dwi/*{SC_FROM_FC}")) for s in ("01", "02")}
+    before = {subject: path.read_bytes() for subject, path in predicted.items()}
+    paths = [
+        next((app.out / f"sub-{subject}").glob("func/*_meas-FCcorrHPF_relmat.dense.tsv"))
+        for subject in ("01", "03")
+    ]
+    paths[0].unlink()
+    paths[0].symlink_to(paths[1])
+
+    assert app.group(*words).exit_code == 0
+
+    assert predicted["01"].read_bytes() != before["01"]
+    assert predicted["02"].read_bytes() == before["02"]
 
 
 def test_adaptation_of_another_model(app: Any, tmp_path: Path) -> None:

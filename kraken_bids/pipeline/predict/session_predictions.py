@@ -76,7 +76,7 @@ def predict_members(
     n_done = 0
     for index, member in enumerate(members):
         try:
-            digest_ = plan.digests[member.label] = digest_predictions(plan, member)
+            digest_ = plan.digests[member.label] = digest_predictions(plan, index, member)
             is_done = not plan.settings.run.force and _is_done(plan, index, member, digest_)
         except OSError as problem:
             plan.digests[member.label] = ""
@@ -112,10 +112,15 @@ def _make_jobs(
             )
 
 
-def digest_predictions(plan: PredictionPlan, member: Member) -> str:
+def digest_predictions(plan: PredictionPlan, index: int, member: Member) -> str:
     """Digest of everything that a member's predictions depend on."""
     inputs = [
-        (flavor.name, member.measurements[flavor].run_digest or path.stat().st_mtime_ns)
+        # what was read, too: a file may have been replaced under its name
+        (
+            flavor.name,
+            member.measurements[flavor].run_digest or path.stat().st_mtime_ns,
+            plan.contents.get(flavor, {}).get(index),
+        )
         for flavor, path in sorted(member.connectomes.items())
     ]
     targets = [flavor.name for flavor in plan.targets]
