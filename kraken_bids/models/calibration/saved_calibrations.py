@@ -124,6 +124,7 @@ def write_calibrations(saved: SavedCalibrations, path: Path) -> None:
             file.attrs[name] = getattr(saved, name)
         reasons = [[source, target.name, why] for (source, target), why in saved.refused.items()]
         file.attrs["refused"] = json.dumps(sorted(reasons))
+        file.attrs["n_pairs"] = len(saved.pairs)
         for (source, target), pair in sorted(saved.pairs.items(), key=str):
             _write_pair(file.create_group(f"pairs/{source}/{target.name}"), pair)
 
@@ -176,6 +177,8 @@ def read_calibrations(path: Path) -> SavedCalibrations:
             (name.split("/")[1], parse_flavor(name.split("/")[2])): _read_pair(content, name)
             for name in names
         }
+        if len(pairs) != int(about.get("n_pairs", max(1, len(pairs)))):
+            raise ValueError(f"{len(pairs)} pairs of source and target, of more that were written")
         words = {name: str(about[name]) for name in WORDS}
         refused = {
             (str(source), parse_flavor(target)): str(why)

@@ -91,6 +91,8 @@ def test_lines_around_one_mean_are_the_same_calibrations(saved: SavedCalibration
         (lambda f: f[f"{NAME}/folds"].__setitem__(0, 9), "folds"),
         (lambda f: f[NAME].attrs.__setitem__("record", "{"), "expected saved calibrations"),
         (lambda f: f.move(NAME, "pairs/fusionSC/nothing_known"), "nothing_known"),
+        (lambda f: f.__delitem__("pairs"), "0 pairs"),
+        (lambda f: f.attrs.__setitem__("n_pairs", 2), "1 pairs"),
     ],
 )
 def test_damaged_files_are_refused_by_name(
@@ -103,6 +105,16 @@ def test_damaged_files_are_refused_by_name(
     with pytest.raises(CheckpointError, match=words) as error:
         read_calibrations(path)
     assert str(path) in str(error.value)
+
+
+def test_files_of_earlier_versions_do_not_say_how_many_pairs_they_hold(
+    saved: SavedCalibrations, tmp_path: Path
+) -> None:
+    path = tmp_path / "calibration.h5"
+    write_calibrations(saved, path)
+    with h5py.File(path, "r+") as file:
+        del file.attrs["n_pairs"]
+    assert [*read_calibrations(path).pairs] == [*saved.pairs]
 
 
 def test_arrays_of_other_lengths_and_other_models_are_refused(
