@@ -1,5 +1,6 @@
 """Connectomes of OUTPUT_DIR by what they are: measured, predicted from a source, calibrated."""
 
+import logging
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +23,12 @@ from kraken_bids.cohort.measured_matrices import read_measured
 from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sidecars import is_of_run, read_digest
 from kraken_bids.connectome.matrices import square_to_edges
-from kraken_bids.exceptions import ConnectomeError, FlavorError
+from kraken_bids.exceptions import ConnectomeError, FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_meas, recognize_flavor
 from kraken_bids.io.foreign_hdf5 import list_hdf5, read_dataset
 from kraken_bids.io.tables import read_relmat
+
+logger = logging.getLogger(__name__)
 
 MEASURED = ""
 ENDINGS = {PREDICTED: False, CALIBRATED: True}
@@ -71,7 +74,10 @@ def list_predicted_sources(output_dir: Path, members: Iterable[Member]) -> set[s
         for kind in _list_tables(output_dir, member, known=found):
             found.add(kind.source)
         if not found:
-            found |= {kind.source for kind in _list_archived(output_dir, member)}
+            try:
+                found |= {kind.source for kind in _list_archived(output_dir, member)}
+            except InputError as error:  # the next one's says the same
+                logger.warning("passed over: %s", error)
     return found
 
 

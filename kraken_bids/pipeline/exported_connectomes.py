@@ -98,12 +98,15 @@ def export_connectomes(output_dir: Path, folder: Path, options: ExportOptions) -
         )
     check_output_folder(folder)
     members = _find_members(output_dir, options.participants)
-    kinds = {member.label: list_kinds(output_dir, member) for member in members}
-    chosen = _choose(sorted({kind for found in kinds.values() for kind in found}), options)
     paths: list[Path] = []
     failures: list[Failure] = []
+    kinds: dict[str, list[Kind]] = {}
+    for member in members:
+        with failing_alone(failures, subject=member.subject, session=member.session, stage=STAGE):
+            kinds[member.label] = list_kinds(output_dir, member)
+    chosen = _choose(sorted({kind for found in kinds.values() for kind in found}), options)
     for kind in chosen:
-        own = [member for member in members if kind in kinds[member.label]]
+        own = [member for member in members if kind in kinds.get(member.label, ())]
         stack = _read_stack(output_dir, own, kind, failures)
         if stack is not None:
             _write_regions(stack, folder / f"atlas-{stack.regions.name}_regions.tsv")

@@ -337,6 +337,26 @@ def test_a_damaged_file_fails_its_session_alone(
     np.testing.assert_array_equal(found["connectivity"][:, :, 1], squares[2, SC, ""])
 
 
+def test_a_damaged_archive_fails_its_session_alone(
+    written: tuple[Path, Squares], tmp_path: Path
+) -> None:
+    """As a copy that was cut leaves it; what the others have is written."""
+    root, squares = written
+    archive = prediction_archive_path(root, "02", "a")
+    archive.write_bytes(b"\x89HDF\r\n\x1a\n and no more")
+    words = ("--format", "vectors", "--what", "measured", "predicted", "--stacked")
+    result = export(root, tmp_path / "x", *words)
+    assert result.exit_code == 1
+    assert str(archive) in result.output
+    rows = pd.read_csv(
+        tmp_path / "x/atlas-fs86_meas-SCifod2actVN_desc-fusionSCkraken_relmat.vectors.tsv",
+        sep="\t",
+    )
+    assert list(rows.iloc[:, 1]) == ["ses-a", "ses-b"]
+    wanted = squares[1, SC, "fusionSC"][np.triu_indices(86, 1)]
+    np.testing.assert_array_equal(rows.iloc[1, 2:].to_numpy(float), wanted)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from kraken_bids.bids.outputs import latents_path, prediction_archive_path, sidecar_path
 from kraken_bids.cli import app
 from kraken_bids.cli.options import read_config
 from kraken_bids.cohort.failures import exit_code_of, failure_of, going_on, read_failures
@@ -17,6 +18,7 @@ from kraken_bids.cohort.from_dataset import list_members
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.io.digests import digest, file_stamps
+from kraken_bids.io.writing import write_json
 from kraken_bids.logs import stop_file_log
 from kraken_bids.pipeline.provenance import (
     Run,
@@ -279,6 +281,24 @@ def test_boilerplate_only_describes_what_is_there(output_dir: Path, tmp_path: Pa
     empty = CliRunner().invoke(app.main, [str(bids), str(tmp_path / "none"), *words[2:]])
     assert empty.exit_code == 3
     assert "Run the participant level first" in " ".join(empty.output.split())
+
+
+def test_a_damaged_archive_does_not_keep_the_methods_section_from_being_written(
+    output_dir: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What one participant's predictions were made from is known of the others."""
+    (tmp_path / "bids").mkdir()
+    member = list_members(output_dir)[0]
+    latents = latents_path(output_dir, member.subject, member.session)
+    write_json(sidecar_path(latents), {"RunDigest": "d", "InputSources": {"fusion": {}}})
+    latents.write_text("source\tz000\nfusion\t0.1\n")
+    archive = prediction_archive_path(output_dir, member.subject, member.session)
+    archive.write_bytes(b"\x89HDF and no more")
+    words = [str(tmp_path / "bids"), str(output_dir), "participant", "--boilerplate-only"]
+    result = CliRunner().invoke(app.main, words)
+    assert result.exit_code == 0, result.output
+    assert str(archive) in result.output + caplog.text
+    assert "fs86, 86 regions" in (output_dir / "logs/CITATION.md").read_text()
 
 
 def test_boilerplate_that_cannot_be_written_is_an_error(output_dir: Path, tmp_path: Path) -> None:
