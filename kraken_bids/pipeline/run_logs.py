@@ -49,16 +49,22 @@ class RunLog:
         except InputError:
             return {}
 
+    def list_words(self, option: str, default: Sequence[str] = ()) -> list[str]:
+        """List the texts of an option; those of the default where it is no list."""
+        value = self.options.get(option, default)
+        found = value if isinstance(value, list | tuple) else default
+        return [word for word in found if isinstance(word, str)]
+
     @property
     def analyses(self) -> Sequence[str]:
         """Analyses that it was asked for."""
-        return [str(name) for name in self.options.get("analysis", ("connectomes",))]
+        return self.list_words("analysis", ("connectomes",))
 
     @property
     def participants(self) -> frozenset[str]:
         """Labels that it was asked for; none: everyone."""
-        labels = self.options.get("participant_label", ())
-        return frozenset(str(label).removeprefix("sub-") for label in labels)
+        labels = self.list_words("participant_label")
+        return frozenset(label.removeprefix("sub-") for label in labels)
 
     @cached_property
     def goes_on(self) -> bool:

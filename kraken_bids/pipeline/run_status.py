@@ -18,7 +18,9 @@ from kraken_bids.cohort.failures import list_failures
 from kraken_bids.cohort.sidecars import read_digest
 from kraken_bids.cohort.standing import Standing, read_standing
 from kraken_bids.exceptions import InputError, KrakenBidsError
-from kraken_bids.flavors import parse_flavor
+from kraken_bids.flavors import recognize_flavor
+from kraken_bids.io.facts import Facts
+from kraken_bids.io.texts import read_text
 from kraken_bids.parcellations import list_parcellations
 from kraken_bids.pipeline.batch_jobs import PARTICIPANTS
 from kraken_bids.pipeline.run_logs import RunLog, index_runs, latest, list_runs
@@ -154,18 +156,25 @@ def _list_expected(runs: Sequence[RunLog], lists: Collection[Path]) -> set[str]:
     """Labels of everyone whom a run, or a list of jobs, was for."""
     found = {label for run in runs for label in run.participants}
     for path in lists:
-        found |= set(path.read_text(encoding="utf-8").split())
+        try:
+            found |= set(read_text(path).split())
+        except InputError as error:
+            logger.warning("who else was asked for is not known: %s", error)
     whole = latest(
         run if run.level == "participant" and not run.participants else None for run in runs
     )
-    if whole is not None and "bids_dir" not in whole.options:
+    if whole is None:
+        return found
+    options = Facts(whole.options)
+    if not options.text("bids_dir"):
         logger.warning(
             "who else was asked for is not known: the settings of %s name no BIDS_DIR", whole.name
         )
-    elif whole is not None:
-        extra = {k: Path(v) for k, v in whole.options.get("derivatives", {}).items()}
+    else:
+        given = options.part("derivatives")
         try:
-            datasets = find_datasets(Path(str(whole.options["bids_dir"])), extra)
+            extra = {name: Path(given.text(name)) for name in given}
+            datasets = find_datasets(Path(options.text("bids_dir")), extra)
             found |= set(find_subjects(datasets, ()))
         except (KrakenBidsError, OSError) as error:
             logger.warning("who else was asked for is not known: %s", error)
@@ -238,11 +247,12 @@ def _find_lacking_connectomes(
 
 def _wants_predictions(run: RunLog | None) -> bool:
     """Whether a run feeds a model with what it measures, as far as its settings say."""
-    options = run.options if run else {}
-    asked = {str(name) for name in options.get("atlases", DEFAULT_ATLASES)}
-    flavors = [parse_flavor(str(name)).parcellation for name in options.get("flavors", ())]
-    is_fed = asked & set(list_parcellations()) & (set(flavors) or asked)
-    return (run is None or "connectomes" in run.analyses) and bool(is_fed)
+    if run is None:
+        return bool(set(DEFAULT_ATLASES) & set(list_parcellations()))
+    asked = set(run.list_words("atlases", DEFAULT_ATLASES))
+    flavors = filter(None, map(recognize_flavor, run.list_words("flavors")))
+    is_fed = asked & set(list_parcellations()) & ({f.parcellation for f in flavors} or asked)
+    return "connectomes" in run.analyses and bool(is_fed)
 
 
 def _judge_group(output_dir: Path, runs: Sequence[RunLog]) -> str:

@@ -226,6 +226,32 @@ def test_damaged_logs_and_settings_are_passed_over(out: Path) -> None:
     assert states(out) == {"sub-01": "done", "sub-02": "done"}
 
 
+OTHER_KINDS = {
+    "bids_dir": 5, "derivatives": 3, "participant_label": 3, "analysis": 3, "atlases": 7,
+    "flavors": ["nothing known", 3],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("option", OTHER_KINDS)
+def test_settings_of_another_kind_are_passed_over(out: Path, option: str) -> None:
+    """As somebody's hand, or another program, may leave them."""
+    write_run(out, 2, "all 2 participant(s) done", **{option: OTHER_KINDS[option]})
+
+    assert states(out) == {"sub-01": "done", "sub-02": "done"}
+
+
+def test_a_damaged_list_of_jobs_is_passed_over(
+    out: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """With a warning, since somebody may be missing."""
+    path = out / "logs/jobs/x/participants.txt"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"\xff\xfe")
+
+    assert states(out) == {"sub-01": "done", "sub-02": "done"}
+    assert str(path) in caplog.text
+
+
 @pytest.mark.parametrize("is_done", [True, False])
 def test_the_command_counts_names_and_ends_with_a_code(out: Path, is_done: bool) -> None:
     """0 where all are done, 1 where not; JSON has everyone."""
