@@ -1,5 +1,6 @@
 """Hashes of the files of OUTPUT_DIR: a manifest for each participant, and one for the group."""
 
+import errno
 import logging
 import os
 import re
@@ -70,11 +71,9 @@ def _stat_files(
         folder = f"sub-{subject}"
     else:
         with os.scandir(output_dir) as entries:
-            found = {
-                entry.name: entry.stat()
-                for entry in entries
-                if entry.is_file() and not entry.name.startswith((".", "sub-"))
-            }
+            for entry in entries:
+                if not entry.name.startswith((".", "sub-")):
+                    _add_file(entry, entry.name, found)
         folder = group_path(output_dir, "").name
     if (output_dir / folder).is_dir():
         _add_folder(f"{output_dir}/{folder}", folder, found)
@@ -94,10 +93,14 @@ def _add_folder(path: str, name: str, found: dict[str, os.stat_result]) -> None:
 
 
 def _add_file(entry: Path | os.DirEntry[str], name: str, found: dict[str, os.stat_result]) -> None:
-    """Add a file; neither links whose file is not there, nor what cannot be read to an end."""
+    """Add a file; neither links that lead to none, nor what cannot be read to an end."""
     try:
         status = entry.stat()
     except FileNotFoundError:
+        return
+    except OSError as error:
+        if error.errno != errno.ELOOP:
+            raise
         return
     if S_ISREG(status.st_mode):
         found[name] = status

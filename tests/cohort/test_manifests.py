@@ -139,6 +139,20 @@ def test_a_link_whose_file_is_not_there_is_a_missing_file(outputs: Path) -> None
     assert compare_files(outputs, "01") == []
 
 
+@pytest.mark.parametrize("subject", ["01", GROUP])
+def test_a_link_to_itself_is_no_file(outputs: Path, subject: str) -> None:
+    """Everything else is compared and recorded."""
+    write_manifest(outputs, subject)
+    names = ["sub-01/func/sub-01_a.tsv", "sub-01.html"] if subject else ["README.md"]
+    for name in names:
+        (outputs / name).unlink()
+        (outputs / name).symlink_to(outputs / name)
+
+    assert compare_files(outputs, subject) == sorted(Finding(name, "missing") for name in names)
+    assert write_manifest(outputs, subject) == []
+    assert compare_files(outputs, subject) == []
+
+
 def test_pages_of_everyone_take_one_look_at_the_folder(
     outputs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
