@@ -96,11 +96,12 @@ def check_output_folder(output_dir: Path) -> None:
 
 def _is_ours(output_dir: Path) -> bool:
     """Whether kraken_bids has run here, whatever has become of the description of the dataset."""
-    try:
-        citation = (output_dir / "logs" / "CITATION.md").read_bytes()
-    except OSError:
-        return False
-    return b"kraken_bids" in citation
+    logs = output_dir / "logs"
+    for path in (logs / "CITATION.md", *sorted(logs.glob("*.toml"))):
+        with suppress(OSError):  # not there, or closed
+            if b"kraken_bids" in path.read_bytes():
+                return True
+    return False
 
 
 def write_dataset_description(

@@ -11,6 +11,7 @@ import pytest
 
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.output_dataset import (
+    check_output_folder,
     write_bidsignore,
     write_dataset_description,
     write_region_tables,
@@ -34,6 +35,7 @@ from kraken_bids.bids.outputs import (
     sidecar_path,
     timeseries_path,
 )
+from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import list_flavors, parse_flavor
 from kraken_bids.io.nifti import write_labels
 from kraken_bids.io.writing import write_json, write_relmat, write_table, write_text
@@ -241,3 +243,14 @@ def test_folders_that_may_not_be_read_are_passed_over(
 
     assert [found.path for found in find_relmats(tmp_path)] == paths[1:]
     assert str(tmp_path / "sub-1") in caplog.text
+
+
+def test_a_folder_whose_description_is_damaged_is_ours_where_a_run_has_left_its_settings(
+    tmp_path: Path,
+) -> None:
+    """Whatever else is damaged with it; without any word of a run it is somebody's."""
+    (tmp_path / "dataset_description.json").write_bytes(b"\x00")
+    with pytest.raises(InputError, match="Choose another OUTPUT_DIR"):
+        check_output_folder(tmp_path)
+    write_text(tmp_path / "logs" / "20260101T000000_group_7.toml", "# kraken_bids 0.1.0\n")
+    check_output_folder(tmp_path)
