@@ -230,12 +230,12 @@ def test_a_calibration_that_is_refused_leaves_no_earlier_one_in_its_place(
 ) -> None:
     """Nor discordance from it: intervals of 90 % are not those of 99 % that were asked for."""
     assert all_calibrated(output)
-    with says(caplog, "expected at least 99 sessions", "WARNING"):
+    with says(caplog, "expected at least 99 subjects", "WARNING"):
         assert run_group(settings_of(output, WorthSettings(interval_coverage=0.99))) == 0
     assert all_calibrated(output) == {}
     assert not (output / "group" / "calibration.h5").exists()
     table = read_columns(output / "group" / "calibration.tsv")
-    assert all("99 sessions" in reason for reason in table["reason"])
+    assert all("99 subjects" in reason for reason in table["reason"])
     assert not list(output.rglob("*discordance_regions.tsv"))
 
 
