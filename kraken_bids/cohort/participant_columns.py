@@ -96,8 +96,7 @@ class ParticipantTable:
         if len(values) < 2:
             return "".join(values)
         label = f"sub-{member.subject}"
-        sessions = {row.get(SESSION, "") for row in rows}
-        if len(sessions) == 1:
+        if len({row.get(SESSION, "") for row in rows}) == 1:
             raise InputError(
                 f"{self.option}: expected one row of {label} in {TABLE}, or one of each session; "
                 f"found several with different {name} ({', '.join(values)}). Leave one of them."
@@ -283,7 +282,8 @@ def choose_subjects(
 
 
 def _is_session(row: Row, session: str | None) -> bool:
-    return session is not None and row.get(SESSION, "").removeprefix("ses-") == session
+    own = row.get(SESSION, "").removeprefix("ses-")
+    return session is not None and simplify_label(own) == simplify_label(session)
 
 
 def _known(value: str) -> str:

@@ -48,6 +48,14 @@ def test_rows_of_one_person_that_differ_are_refused(tmp_path):
             table.read_columns([member], ["age"])
 
 
+def test_sessions_that_a_spreadsheet_took_for_numbers_are_found(tmp_path):
+    """It writes 1 for 01; the age of another session is not that of this one."""
+    data = data_in(tmp_path, "participant_id\tsession_id\tage\n1\t1\t30\n1\t2\t33\n1\t10\t39\n")
+    table = read_participant_table(data, "--covariates")
+    members = [Member("01", label, {}) for label in ("02", "01", "10")]
+    assert table.read_columns(members, ["age"]) == {"age": ["33", "30", "39"]}
+
+
 def test_a_session_without_a_row_has_what_all_rows_of_its_person_say(tmp_path, caplog):
     """Of another session's age nothing follows for this one; of its sex it does."""
     data = data_in(
