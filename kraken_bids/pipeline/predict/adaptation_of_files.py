@@ -4,13 +4,17 @@ import logging
 from collections.abc import Callable, Iterable
 
 from kraken_bids.cohort.projections import Cohort, Projected
+from kraken_bids.cohort.subject_names import person_of
 from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import MIN_SUBJECTS, Adaptation
 from kraken_bids.models.krakencoder.adapted_sites import SiteAdaptation
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.saved_adaptation import write_adaptation
-from kraken_bids.pipeline.predict.choice_of_adaptation import fit_cohort_adaptation
+from kraken_bids.pipeline.predict.choice_of_adaptation import (
+    count_subjects,
+    fit_cohort_adaptation,
+)
 from kraken_bids.pipeline.predict.file_sites import adapt_known_sites, fit_file_sites
 from kraken_bids.pipeline.predict.prediction_options import AUTO, PredictionOptions
 
@@ -59,7 +63,8 @@ def choose_for_files(
         return given
     if options.adaptation_by:
         return fit_file_sites(options, model, cohort, project(given) if given else cohort)
-    mode, n_subjects = options.adaptation_mode, len((given or cohort.cohort).subjects)
+    people = set(map(person_of, (given or cohort.cohort).subjects))
+    mode, n_subjects = options.adaptation_mode, len(people)
     if mode == AUTO and n_subjects < MIN_SUBJECTS:
         logger.warning(
             "%d subjects are too few to fit an adaptation (at least %d): none is applied%s. Give "
@@ -69,7 +74,8 @@ def choose_for_files(
         return None
     fitted_on = project(given) if given else cohort
     if mode == AUTO:
-        _check_counts({f: fitted_on.found[f].mean.n_subjects for f in sorted(cohort.found)})
+        counts = count_subjects(fitted_on)
+        _check_counts({flavor: counts[flavor] for flavor in sorted(cohort.found)})
     adaptation = fit_cohort_adaptation(model, fitted_on, options.fitted_mode)
     if options.save_adaptation:
         write_adaptation(adaptation, options.save_adaptation)

@@ -9,6 +9,7 @@ import numpy as np
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.projections import Projected
+from kraken_bids.cohort.subject_names import person_of
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import (
@@ -193,7 +194,7 @@ def _fit_here(settings: Settings, model: Model, cohort: Projected) -> Adaptation
     if settings.prediction.adaptation_by:
         return fit_run_sites(settings, model, cohort)
     minimum = settings.prediction.adaptation_min_subjects
-    counts = _count_subjects(cohort)
+    counts = count_subjects(cohort)
     # one session, adapted to itself, would become the training mean
     several = {flavor for flavor, one in cohort.found.items() if one.mean.n_subjects > 1}
     enough = {flavor for flavor in several if counts[flavor] >= minimum}
@@ -219,10 +220,10 @@ def list_measured(cohort: Projected) -> set[Flavor]:
     return {flavor for flavor, rows in cohort.projections.items() if np.isfinite(rows).any()}
 
 
-def _count_subjects(cohort: Projected) -> dict[Flavor, int]:
+def count_subjects(cohort: Projected) -> dict[Flavor, int]:
     """Count those whom an adaptation of each flavor would be fitted on, sessions together."""
     labels = cohort.cohort.subjects
-    whom = {index: labels[index].partition("_ses-")[0] for index in cohort.fitted_on}
+    whom = {index: person_of(labels[index]) for index in cohort.fitted_on}
     return {
         flavor: len({who for k, who in whom.items() if np.isfinite(rows[k]).all()})
         for flavor, rows in cohort.projections.items()
@@ -245,7 +246,7 @@ def _note_left_out(adaptation: Adaptation, cohort: Projected) -> str:
 
 def _explain_none(settings: Settings, cohort: Projected, *, is_group: bool) -> str:
     minimum = settings.prediction.adaptation_min_subjects
-    n_subjects = max(_count_subjects(cohort).values(), default=0)
+    n_subjects = max(count_subjects(cohort).values(), default=0)
     by = settings.prediction.adaptation_by
     few = (
         f"no site ({by}) has so many of the {n_subjects} subject(s) of this run to fit one on as"

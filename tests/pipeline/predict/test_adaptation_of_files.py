@@ -23,3 +23,12 @@ def test_people_to_fit_on_beside_an_adaptation_that_is_fitted_are_refused(model:
             given=Adaptation("", "meanshift", {}),
             project=pytest.fail,
         )
+
+
+def test_sessions_are_no_further_subjects(model: Model, caplog: pytest.LogCaptureFixture) -> None:
+    """Two sessions each of five people are the five that auto takes for too few."""
+    labels = tuple(f"{person:02d}_ses-{session}" for person in range(5) for session in (1, 2))
+    cohort = Projected(Cohort(labels, {}), {}, frozenset(range(10)))
+    found = choose_for_files(PredictionOptions(), model, cohort, given=None, project=pytest.fail)
+    assert found is None
+    assert "5 subjects are too few to fit an adaptation" in caplog.text
