@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError
 
-SYMMETRY_TOLERANCE = 1e-5
+SYMMETRY_TOLERANCE = 1e-4
+"""Times the largest edge of the matrix: more than six digits of text lose."""
 
 
 def square_to_edges(square: NDArray[np.floating]) -> NDArray[np.floating]:
@@ -86,7 +87,7 @@ def check_connectome(square: NDArray[np.floating], where: str) -> None:
     Raises
     ------
     ConnectomeError
-        If it is not square, not symmetric within 1e-5 of its largest value, infinite, or NaN in
+        If it is not square, not symmetric within 1e-4 of its largest value, infinite, or NaN in
         single cells.
     """
     if square.ndim != 2 or square.shape[0] != square.shape[1] or square.shape[0] < 2:
@@ -146,10 +147,6 @@ def _place_edges(n_regions: int) -> NDArray[np.intp]:
     edges = np.zeros((n_regions, n_regions), np.intp)
     edges.reshape(-1)[upper] = np.arange(len(upper))
     return np.asarray(edges + edges.T)
-
-
-SYMMETRY_TOLERANCE = 1e-4
-"""Times the largest edge of the matrix: more than six digits of text lose."""
 
 
 def fold_square(square: NDArray[np.floating], where: str) -> tuple[NDArray[np.floating], bool]:
