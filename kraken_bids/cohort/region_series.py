@@ -21,6 +21,10 @@ from kraken_bids.exceptions import ConnectomeError, InputError
 
 logger = logging.getLogger(__name__)
 
+EVEN, LONG = 0.01, 10
+"""Share of its mean by which each step of a column that counts may differ from it, where there
+are so many steps; else they are equal."""
+
 
 def read_region_series(
     words: Sequence[str | Path], *, atlas: str = "", variable: str = "", regions: str = ""
@@ -77,7 +81,26 @@ def stream_region_series(
         first = first or replace(scan, values=np.broadcast_to(0.0, values.shape))
         found = replace(scan, name=name, values=values)
         check_regions([first, found])
+        _check_columns(found)
         yield found
+
+
+def _check_columns(scan: RegionSeries) -> None:
+    """Refuse an index of the volumes, or their times, among the regions."""
+    steps = np.diff(scan.values, axis=0)
+    if len(steps) < 2:
+        return
+    # seconds are rounded; a few volumes may rise about evenly by chance
+    is_long = len(steps) >= LONG
+    step, tolerance = (steps.mean(axis=0), EVEN) if is_long else (steps[0], 0.0)
+    counting = (step != 0) & (np.abs(steps - step) <= tolerance * np.abs(step)).all(axis=0)
+    if counting.any():
+        column = int(counting.argmax())
+        name = scan.regions[column] if scan.regions else f"column {column + 1}"
+        raise InputError(
+            f"expected a region in every column of {scan.path}; found {name}, which counts "
+            "volumes or seconds. Leave this column out."
+        )
 
 
 def _tell_apart(scans: Sequence[ScanOutline]) -> list[str]:

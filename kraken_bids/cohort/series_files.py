@@ -185,14 +185,6 @@ def _read_named(path: Path) -> tuple[tuple[str, ...], Floats]:
             "table of region series, a column per region."
         )
     values = np.column_stack(list(columns.values()))
-    steps = np.diff(values, axis=0)
-    counting = (len(steps) > 1) & (steps == steps[:1]).all(axis=0) & (steps != 0).any(axis=0)
-    if counting.any():
-        name = tuple(columns)[counting.argmax()]
-        raise InputError(
-            f"expected a region in every column of {path}; found {name}, which counts volumes or "
-            "seconds. Leave this column out."
-        )
     return tuple(columns), values
 
 

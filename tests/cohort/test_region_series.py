@@ -96,6 +96,31 @@ def test_a_column_that_counts_volumes_is_no_region(tmp_path: Path) -> None:
         read_region_series([path])
 
 
+@pytest.mark.parametrize("ending", [".csv", ".1D", ".npy", ".mat"])
+@pytest.mark.parametrize("step", [1.0, 0.72, 1 / 3])
+def test_a_column_that_counts_has_no_name_in_other_files(
+    tmp_path: Path, ending: str, step: float
+) -> None:
+    """An index or times that were saved with the values would be a region that only rises."""
+    times = (step * np.arange(30)).round(3)
+    path = write(tmp_path / f"a{ending}", np.column_stack([times, VALUES]))
+    with pytest.raises(InputError, match=r"found column 1, which counts volumes or seconds"):
+        read_region_series([path])
+
+
+def test_seconds_are_no_region_though_their_steps_are_rounded(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    write_table(path, {"time": (0.72 * np.arange(30)).round(2), "r1": VALUES[:, 0]})
+    with pytest.raises(InputError, match="found time, which counts volumes or seconds"):
+        read_region_series([path])
+
+
+def test_a_region_that_rises_unevenly_is_a_region(tmp_path: Path) -> None:
+    rising = np.arange(30) + 0.1 * VALUES[:, 0]
+    (scan,) = read_region_series([write(tmp_path / "a.csv", np.column_stack([rising, VALUES]))])
+    assert scan.values.shape == (30, 5)
+
+
 def test_files_of_one_name_are_told_apart_by_their_folders(tmp_path: Path) -> None:
     """Else the presence in one would be written over that in the other."""
     paths = [write(tmp_path / f"sub-0{k}" / "ts.csv", k * VALUES) for k in (1, 2)]
