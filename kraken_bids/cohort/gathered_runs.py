@@ -20,6 +20,7 @@ from kraken_bids.cohort.standardised_runs import (
     is_tar,
     standardise_run,
 )
+from kraken_bids.cohort.volume_times import VolumeTimes, read_volume_times
 from kraken_bids.exceptions import ConnectomeError, name_few
 from kraken_bids.io.facts import Facts, read_facts
 from kraken_bids.io.files import explaining_writes
@@ -54,6 +55,8 @@ class SeriesRun:
     """Its first row in the store."""
     labels: Mapping[str, str] = field(default_factory=dict)
     """Of a sample of a tar: ``task_label``, ``task_name`` …; numbers as words."""
+    times: VolumeTimes = field(default_factory=VolumeTimes)
+    """When its volumes were acquired."""
 
     @property
     def is_of_nobody(self) -> bool:
@@ -97,7 +100,8 @@ class GatheredRuns:
         for key in RECIPE:
             if key in facts and facts.plain[key] not in self.recipe.setdefault(key, []):
                 self.recipe[key].append(facts.plain[key])
-        self._write(scan, ready, time)
+        times = read_volume_times(facts, len(ready.values), time)
+        self._write(scan, ready, time, times)
 
     def _order(self, scan: RegionSeries) -> RegionSeries:
         atlas = parse_name(f"{scan.name}_").get("atlas", "") or self.atlas
@@ -116,7 +120,9 @@ class GatheredRuns:
             self.unused.setdefault(scan.regions[k], []).append(scan.name)
         return replace(scan, values=scan.values[:, order], regions=self.like.regions)
 
-    def _write(self, scan: RegionSeries, ready: StandardisedRun, time: float) -> None:
+    def _write(
+        self, scan: RegionSeries, ready: StandardisedRun, time: float, times: VolumeTimes
+    ) -> None:
         values = np.ascontiguousarray(ready.values, np.float32)
         with explaining_writes(Path(self.file.name)):
             self.file.write(values.data)
@@ -138,6 +144,7 @@ class GatheredRuns:
                 time,
                 last.start + last.n_volumes if last else 0,
                 scan.labels,
+                times,
             )
         )
 

@@ -13,6 +13,7 @@ import numpy as np
 from kraken_bids.cohort.subject_names import list_few
 from kraken_bids.cohort.task_events import TaskEvents, find_events, read_events
 from kraken_bids.cohort.trial_windows import NEXT_TO, TrialWindow
+from kraken_bids.cohort.volume_times import VolumeTimes
 from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
 
 logger = logging.getLogger(__name__)
@@ -36,6 +37,10 @@ class Run(Protocol):
     @property
     def repetition_time(self) -> float:
         """Seconds."""
+
+    @property
+    def times(self) -> VolumeTimes:
+        """When its volumes were acquired."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ def label_trials(
     Parameters
     ----------
     runs : sequence of Run
-        Volume ``k`` begins at ``k`` repetition times.
+        Volume ``k`` of those acquired stands for ``k`` repetition times, and its ``StartTime``.
     bids_dir : Path
         Raw dataset; its ``events.tsv`` hold by the inheritance principle.
     window : TrialWindow
@@ -227,7 +232,9 @@ def _place_events(
     placed = []
     for k in known:
         kind, onset = types[k], float(events.onsets[k])
-        first, stop = window.find_volumes(onset, float(durations[k]), run.repetition_time)
+        since = onset - run.times.start
+        acquired = window.find_volumes(since, float(durations[k]), run.repetition_time)
+        first, stop = map(run.times.find, acquired)
         placed.append(Trial(0, first, stop - first, labels.get(kind, kind), onset))
     placed.sort(key=lambda one: one.onset)
     spans = sorted((events.onsets[k], events.onsets[k] + durations[k]) for k in known)
@@ -256,7 +263,7 @@ def _tell_lost(run: Run, placed: Sequence[Trial], inside: Sequence[Trial]) -> No
     """Tell of events that have no volumes; refuse a run in which none has any."""
     if not placed:
         raise InputError(f"{run.path.name}: expected events of the classes asked for; found none.")
-    seconds = run.n_volumes * run.repetition_time
+    seconds = run.times.count_acquired(run.n_volumes) * run.repetition_time
     if not inside:
         raise InputError(
             f"expected events within {run.path.name}, {seconds:g} s; found {len(placed)}, from "

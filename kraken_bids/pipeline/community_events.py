@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.cohort.task_events import read_events
+from kraken_bids.cohort.volume_times import read_volume_times
 from kraken_bids.exceptions import KrakenBidsError
+from kraken_bids.io.facts import read_facts
 from kraken_bids.io.records import column, remove_records, write_records
 from kraken_bids.models.communities.event_locking import (
     EventResponse,
@@ -95,10 +98,14 @@ def _gather_events(
     """Gather the scans with events of each kind."""
     found: dict[str, list[EventScan]] = {}
     for path, scan in communities.scans.items():
+        if not scan.repetition_time:
+            continue
+        facts = read_facts(sidecar_path(path))
+        times = read_volume_times(facts, len(scan.presence), scan.repetition_time)
+        presence = times.spread(scan.presence)
         for trial_type, onsets in _read_onsets(events[path]).items():
-            if scan.repetition_time:
-                own = EventScan(scan.presence, scan.repetition_time, onsets)
-                found.setdefault(trial_type, []).append(own)
+            own = EventScan(presence, scan.repetition_time, onsets, times.start)
+            found.setdefault(trial_type, []).append(own)
     return found
 
 

@@ -169,6 +169,10 @@ def test_volumes_that_were_cut_out_are_no_part_of_it(study: Study) -> None:
     told = study.sidecar()
     assert told["MeanFD"] == pytest.approx(0.1)
     assert told["Frames"] == N - 5
+    times = np.delete(2.0 * np.arange(N), slice(10, 15)).tolist()
+    for path in study.out.glob("sub-01/func/*_timeseries.json"):
+        if "atlas-mine" in path.name:
+            assert json.loads(path.read_text())["VolumeTiming"] == times
 
 
 def test_tables_of_another_run_are_refused(study: Study) -> None:

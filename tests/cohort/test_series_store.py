@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.cohort.alike_series import check_alike
 from kraken_bids.cohort.series_store import SeriesStore, gather_series
+from kraken_bids.cohort.volume_times import VolumeTimes
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.models.series.data_description import SeriesData
@@ -67,6 +68,15 @@ def test_a_folder_becomes_z_scored_runs_of_which_volumes_that_do_not_count_are_0
     assert (found.atlas, found.repetition_times, found.cleaning) == ("abc", (2.0,), RECIPE)
     assert SeriesData.from_json(found.to_json()) == found
     assert not list((tmp_path / "store").iterdir())  # nothing is left behind
+
+
+def test_what_sidecars_say_of_times_goes_with_each_run(tmp_path: Path) -> None:
+    """Seconds between volumes, the moment that each stands for, and volumes that were cut out."""
+    write_run(tmp_path, "01", simulate(4), StartTime=0.9, VolumeTiming=[0, 2, 6.0, 8])
+    write_run(tmp_path, "02", simulate(4))
+    write_run(tmp_path, "03", simulate(4), StartTime="n/a", VolumeTiming=[0, 2])
+    found = [run.times for run in gather([tmp_path], tmp_path).runs]
+    assert found == [VolumeTimes(0.9, (0, 1, 3, 4)), VolumeTimes(), VolumeTimes()]
 
 
 def test_short_runs_and_missing_regions_are_named_and_left_out(

@@ -1,7 +1,7 @@
 """Trials against an enumeration of volumes, and events that are not as they should be."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from kraken_bids.cohort.trial_windows import WINDOWS, TrialWindow
 from kraken_bids.cohort.trials import Trial, check_classes, label_trials
+from kraken_bids.cohort.volume_times import VolumeTimes
 from kraken_bids.exceptions import InputError, SettingsError
 from kraken_bids.io.writing import write_table
 
@@ -25,6 +26,7 @@ class OneRun:
     path: Path
     n_volumes: int = 100
     repetition_time: float = 1.0
+    times: VolumeTimes = field(default_factory=VolumeTimes)
 
 
 def make_runs(*subjects: str, **facts: Any) -> list[OneRun]:
@@ -99,6 +101,37 @@ def test_every_volume_is_in_the_trial_that_begins_last(
     found = label_trials(runs, bids, window)
 
     assert {int(t.label[1:]): list(range(t.first, t.first + t.n_volumes)) for t in found} == wanted
+
+
+def test_volumes_whose_slices_were_brought_to_one_time_lie_behind_their_beginning(
+    tmp_path: Path,
+) -> None:
+    """``StartTime``, half of 2 s: volumes stand for 1 s, 3 s and so on."""
+    bids = write_events(tmp_path, (0, 6, "first"), (20, 6, "late"))
+    runs = make_runs("01", repetition_time=2.0, times=VolumeTimes(1.0))
+
+    found = label_trials(runs, bids, TrialWindow(lag=3.0))
+
+    at = [[1 + 2 * k for k in range(t.first, t.first + t.n_volumes)] for t in found]
+    assert at == [[3, 5, 7], [23, 25, 27]]
+
+
+def test_events_of_runs_with_gaps_have_the_volumes_that_were_acquired_then(tmp_path: Path) -> None:
+    acquired = [k for k in range(100) if k not in {2, 3, 21, *range(40, 50)}]
+    bids = write_events(
+        tmp_path, (0, 5, "begin"), (20, 5, "middle"), (40, 5, "gone"), (48, 5, "part"),
+        (95, 20, "end"),
+    )  # fmt: skip
+    times = VolumeTimes(0.0, tuple(acquired))
+    runs = make_runs("01", n_volumes=len(acquired), times=times)
+
+    found = label_trials(runs, bids, TrialWindow(lag=0))
+
+    at = {t.label: [acquired[k] for k in range(*t.volumes.indices(100))] for t in found}
+    assert at == {
+        "begin": [0, 1, 4], "middle": [20, 22, 23, 24], "part": [50, 51, 52],
+        "end": [95, 96, 97, 98, 99],
+    }  # fmt: skip
 
 
 def test_events_of_the_run_go_before_those_of_the_dataset(tmp_path: Path) -> None:

@@ -25,7 +25,10 @@ from kraken_bids.io.tables import read_columns
 from kraken_bids.io.writing import write_json, write_relmat, write_table
 from kraken_bids.models.communities.community_settings import CommunitySettings
 from kraken_bids.pipeline import group_communities, levels
+from kraken_bids.pipeline.community_events import write_events
+from kraken_bids.pipeline.community_places import places_in_folder
 from kraken_bids.pipeline.group_communities import write_group_communities
+from kraken_bids.pipeline.written_communities import ScanPresence, WrittenCommunities
 from kraken_bids.report.page import draw_figures, render_page
 from kraken_bids.report.section import Page
 from kraken_bids.report.sections import communities, presence
@@ -500,3 +503,26 @@ def test_the_group_level_alone_needs_no_torch() -> None:
     """Which takes 250 MB and more than a second; communities bring it along where asked for."""
     code = "import kraken_bids.pipeline.group, sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_events_of_a_scan_with_gaps_are_those_of_the_scan_without(tmp_path: Path) -> None:
+    """What was cut out of a series counts as little as what is left out in its place."""
+    rng = np.random.default_rng(0)
+    presence, gone = rng.random((60, 2)), np.arange(60) % 7 == 2
+    events = tmp_path / "events.tsv"
+    write_table(events, {"onset": [0.0, 40.0], "duration": [1, 1], "trial_type": ["a", "a"]})
+    tables = []
+    for name, values, facts in (
+        ("whole", np.where(gone[:, None], np.nan, presence), {}),
+        ("cut", presence[~gone], {"VolumeTiming": 2.0 * np.flatnonzero(~gone)}),
+    ):
+        series = tmp_path / f"sub-{name}_timeseries.tsv"
+        write_json(sidecar_path(series), {"StartTime": 1.0, **facts})
+        found = WrittenCommunities(
+            ("C1", "C2"), ("r0", "r1"), np.arange(2), 1.0, 0, {series: ScanPresence(values, 2.0)}
+        )
+        places = places_in_folder(tmp_path / name)
+        write_events({series: events}, found=found, places=places)
+        tables.append(read_columns(places.table("events")))
+    for column, values in tables[0].items():
+        np.testing.assert_array_equal(values, tables[1][column], column)

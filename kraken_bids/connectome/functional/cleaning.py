@@ -109,6 +109,9 @@ class CleanRun:
     """Second choices that were made, in plain words."""
     cleaned_by: str = ""
     """Software that cleaned the run before it came here, and how; '' where this one did."""
+    acquired: NDArray[np.intp] | None = None
+    """[n_volumes]: number of each volume among those acquired, from 0; None: none was cut out
+    before it came here."""
 
     @property
     def n_used(self) -> int:

@@ -1,7 +1,7 @@
 """Presence of communities around events of a task."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,8 @@ class EventScan:
     """Seconds."""
     onsets: Floats
     """Of the events of one kind, seconds from the start of the first volume."""
+    start: float = 0.0
+    """Seconds from the start of a volume to the moment that it stands for."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +112,7 @@ def _clean(scan: EventScan) -> EventScan:
     onsets = np.asarray(scan.onsets, np.float64)
     duration = len(presence) * scan.repetition_time
     inside = onsets[(onsets >= 0) & (onsets < duration)]
-    return EventScan(presence, scan.repetition_time, inside)
+    return replace(scan, presence=presence, onsets=inside)
 
 
 def _average(
@@ -122,7 +124,7 @@ def _average(
     for scan, shift in zip(scans, shifts, strict=True):
         n_volumes = len(scan.presence)
         moved = (scan.onsets + shift) % (n_volumes * scan.repetition_time)
-        times = (moved[:, None] + lags) / scan.repetition_time
+        times = (moved[:, None] + lags - scan.start) / scan.repetition_time
         first = np.floor(times).astype(np.intp)
         part = (times - first)[..., None]
         for volume, own in ((first, 1 - part), (first + 1, part)):

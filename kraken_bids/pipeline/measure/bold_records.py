@@ -1,7 +1,7 @@
 """What sidecars say of cleaned BOLD runs: how they were cleaned, and how far the data go."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.cohort.measurements import CleaningRecord, FunctionalRecord, RunRecord
+from kraken_bids.cohort.volume_times import START, TIMES
 from kraken_bids.connectome.functional.bold_quality import (
     GLOBAL_THRESHOLD,
     MOTION_THRESHOLD_MM,
@@ -19,6 +20,7 @@ from kraken_bids.connectome.functional.bold_quality import (
     explain_shortness,
 )
 from kraken_bids.connectome.functional.cleaning import NILEARN, CleanRun, Strategy
+from kraken_bids.io.facts import Facts
 from kraken_bids.settings import FunctionalSettings
 
 logger = logging.getLogger(__name__)
@@ -219,12 +221,34 @@ def note_lesion(runs: Sequence[CleanRun]) -> list[str]:
     ]
 
 
-def describe_series(run: CleanRun) -> dict[str, Any]:
-    """Fields of the sidecar of a region series: its times, motion, and the volumes that count."""
-    displacement = np.nan_to_num(run.frames.framewise_displacement)
+def describe_times(run: CleanRun, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of a sidecar that say when the volumes of a run were acquired.
+
+    Parameters
+    ----------
+    metadata : mapping
+        Of its BOLD, whose ``StartTime`` is passed on.
+    """
+    start = Facts(dict(metadata)).number(START)
     return {
         "RepetitionTime": run.tr,
         "SamplingFrequency": 1 / run.tr,
+        **({} if start is None else {START: start}),
+        **({} if run.acquired is None else {TIMES: (run.acquired * run.tr).round(6)}),
+    }
+
+
+def describe_series(run: CleanRun, metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of the sidecar of a region series: its times, motion, and the volumes that count.
+
+    Parameters
+    ----------
+    metadata : mapping
+        As of :func:`describe_times`.
+    """
+    displacement = np.nan_to_num(run.frames.framewise_displacement)
+    return {
+        **describe_times(run, metadata),
         "FramewiseDisplacement": [round(float(v), 4) for v in displacement],
         "VolumesKept": [int(v) for v in run.kept],
     }

@@ -148,7 +148,7 @@ class _Writer:
         run = self._run
         self._write_means("timeseries", atlas, run.series.means, {
             "Description": "Mean of each region before cleaning, in the unit of the BOLD file",
-            **describe_series(run.plain),
+            **describe_series(run.plain, run.source.metadata),
             "ValuesNotFinite": run.series.n_not_finite,
         })  # fmt: skip
         for kind, cleaned in (("cleaned", run.plain), ("cleaned-gsr", run.gsr)):
@@ -171,7 +171,7 @@ class _Writer:
         cleaning = describe_cleaning([self._run.source], [run], self._measured.settings)
         return {
             "Description": CLEANED.format("with" if run.gsr else "without"),
-            **describe_series(run),
+            **describe_series(run, self._run.source.metadata),
             **to_sidecar(cleaning),
         }
 

@@ -42,8 +42,11 @@ class KnownVolumes:
     """[n_volumes] Framewise displacement, mm; NaN where unknown."""
     kept: Booleans
     """[n_volumes] Whether a volume counts."""
+    acquired: NDArray[np.intp] | None = None
+    """[n_volumes] Number of each among those acquired, from 0; None: none was cut out of the
+    series before it came here."""
     n_cut: int = 0
-    """Volumes that were cut out of the series before it came here."""
+    """Volumes that were cut out."""
     n_first: int = 0
     """Volumes before the steady state."""
     notes: tuple[str, ...] = ()
@@ -97,8 +100,10 @@ def read_volumes(source: CleanedSource, bold: Path, n_volumes: int) -> KnownVolu
         notes.append(
             f"{n_marked} volumes of {bold.name} were filled with guesses before, and do not count"
         )
-    n_cut = n_rows - n_volumes
-    return KnownVolumes(bold, source, displacement, kept, n_cut, n_first, tuple(notes))
+    acquired = np.flatnonzero(~marked) if is_cut else None
+    return KnownVolumes(
+        bold, source, displacement, kept, acquired, n_rows - n_volumes, n_first, tuple(notes)
+    )
 
 
 def _read_outliers(path: Path) -> Booleans:
@@ -156,6 +161,7 @@ def take_cleaned(
         high_pass_method=run.high_pass_method if high_pass else "none here",
         frames=replace(run.frames, dvars=dvars, dvars_source=dvars_source),
         notes=volumes.notes,
+        acquired=volumes.acquired,
     )
 
 

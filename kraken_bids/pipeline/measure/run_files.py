@@ -6,7 +6,7 @@ from kraken_bids.bids.outputs import frames_path, sidecar_path, timeseries_path
 from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.connectome.functional.cleaning import CleanRun
 from kraken_bids.io.writing import write_json, write_table
-from kraken_bids.pipeline.measure.bold_records import CLEANED, describe_series
+from kraken_bids.pipeline.measure.bold_records import CLEANED, describe_series, describe_times
 from kraken_bids.pipeline.measure.bold_runs import MeasuredRun
 from kraken_bids.pipeline.measure.tasks import SessionTask
 
@@ -25,7 +25,7 @@ def write_run(task: SessionTask, run: MeasuredRun, digest: str) -> None:
         "Sources": task.uris(run.source.tables),
         "RunDigest": digest,
     }
-    _write_cleaned(task, run.source.entities, run.plain, facts)
+    _write_cleaned(task, run.source, run.plain, facts)
     if _tells_of_volumes(task, run.source):
         _write_frames(task, run.source.entities, run.plain, facts)
 
@@ -38,7 +38,7 @@ def _write_series(task: SessionTask, run: MeasuredRun, digest: str) -> None:
         write_table(path, dict(zip(names, means.T, strict=True)))
         write_json(sidecar_path(path), {
             "Description": "Mean of each region before cleaning, in the unit of the BOLD file",
-            **describe_series(run.plain),
+            **describe_series(run.plain, run.source.metadata),
             "ValuesNotFinite": run.series.n_not_finite,
             "Sources": task.uris([run.source.bold]),
             "RunDigest": digest,
@@ -46,17 +46,16 @@ def _write_series(task: SessionTask, run: MeasuredRun, digest: str) -> None:
 
 
 def _write_cleaned(
-    task: SessionTask, entities: Mapping[str, str], run: CleanRun, facts: Mapping[str, object]
+    task: SessionTask, source: BoldRun, run: CleanRun, facts: Mapping[str, object]
 ) -> None:
     """Write the cleaned region series of a run, without global signal regression."""
     for name, series in run.cleaned.items():
-        path = timeseries_path(task.settings.data.output_dir, entities, name, is_clean=True)
+        path = timeseries_path(task.settings.data.output_dir, source.entities, name, is_clean=True)
         names = task.parcellation(name).region_names
         write_table(path, dict(zip(names, series.T, strict=True)))
         write_json(sidecar_path(path), {
             "Description": CLEANED.format("with" if run.gsr else "without"),
-            "RepetitionTime": run.tr,
-            "SamplingFrequency": 1 / run.tr,
+            **describe_times(run, source.metadata),
             "Denoising": run.strategy,
             "HighPass": run.high_pass,
             "HighPassMethod": run.high_pass_method,

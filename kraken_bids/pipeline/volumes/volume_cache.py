@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.bold_series import open_bold
 from kraken_bids.bids.names import full_space, parse_name
+from kraken_bids.bids.repetition_time import read_bold_metadata
+from kraken_bids.cohort.volume_times import VolumeTimes, read_volume_times
 from kraken_bids.exceptions import InputError
+from kraken_bids.io.facts import Facts
 from kraken_bids.io.files import atomic_path, make_folder
 from kraken_bids.io.named_arrays import read_arrays
 from kraken_bids.models.volumes.architecture import VolumeCleaning
@@ -40,6 +43,8 @@ class VolumeRun:
     n_volumes: int
     repetition_time: float
     """Seconds."""
+    times: VolumeTimes = field(default_factory=VolumeTimes)
+    """When its volumes were acquired."""
 
     @property
     def name(self) -> str:
@@ -78,7 +83,9 @@ def list_runs(paths: Sequence[Path]) -> list[VolumeRun]:
                 "it from fMRIPrep's folder."
             )
         series = open_bold(path, tr=None)
-        found.append(VolumeRun(path, mask, entities["sub"], series.shape[3], series.tr))
+        facts = Facts(read_bold_metadata(path)[0])
+        times = read_volume_times(facts, series.shape[3], series.tr)
+        found.append(VolumeRun(path, mask, entities["sub"], series.shape[3], series.tr, times))
     return found
 
 

@@ -49,6 +49,17 @@ def test_events_at_random_times_are_called_responses_at_the_rate_of_chance() -> 
     assert n_low <= 21  # of 120: 12 by chance, 21 the 99th percentile
 
 
+def test_lags_count_from_the_moments_that_volumes_stand_for() -> None:
+    """Volumes of 2 s that stand for their middle: 1, 3 … s; an event at 0 s is one of the run."""
+    presence = np.arange(40.0)[:, None] / 40
+    scan = EventScan(presence, 2.0, np.array([0.0, 21.0]), start=1.0)
+    found = lock_to_events([scan], window=(0, 4), n_permutations=5)
+    assert found.n_events == 2
+    both = [np.mean([(lag - 1) / 2, (20 + lag) / 2]) for lag in (2, 4)]
+    # at 0 s there is half of a volume of the first event, which is none before the first volume
+    np.testing.assert_allclose(found.mean[1:, 0], np.array(both) / 40 - presence.mean())
+
+
 def test_an_average_is_the_mean_of_the_volumes_after_events() -> None:
     presence = np.arange(40.0)[:, None] / 40
     found = lock_to_events(
