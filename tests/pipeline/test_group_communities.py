@@ -456,9 +456,12 @@ def test_pages_say_that_series_were_measured_anew_since(
 @pytest.mark.parametrize(
     ("analyses", "kept"),
     [
-        (("connectomes",), ["inputs", "connectomes", "communities", "volumes"]),
-        (("communities",), ["inputs", "connectomes", "predictions", "discordance", "volumes"]),
-        (("connectomes", "communities"), ["inputs", "connectomes", "volumes"]),
+        (("connectomes",), ["inputs", "connectomes", "pictures", "communities", "volumes"]),
+        (
+            ("communities",),
+            ["inputs", "connectomes", "pictures", "predictions", "discordance", "volumes"],
+        ),
+        (("connectomes", "communities"), ["inputs", "connectomes", "pictures", "volumes"]),
     ],
 )
 def test_failures_of_an_analysis_stay_until_it_is_done_again(
