@@ -154,6 +154,14 @@ def test_a_lesion_mask_that_is_not_there_is_refused(case):
     assert "none.nii.gz" in outcome.text
 
 
+def test_the_moment_that_volumes_stand_for_goes_with_the_series(case):
+    """As the sidecar of the BOLD says it; events meet these volumes."""
+    (case.folder / "bold.json").write_text(json.dumps({"RepetitionTime": TR, "StartTime": 0.7}))
+    assert case.run().exit_code == 0
+    for name in ("mine_timeseries.json", "mine_cleaned.json"):
+        assert case.sidecar(name)["StartTime"] == 0.7
+
+
 def test_matrix_is_the_correlation_of_the_cleaned_series(case):
     """FCcorr from the cleaned series that is written, over the volumes that count; then λ."""
     assert case.run("--fd-threshold", "1.8", "--pcorr-lambda", "mine=0.2").exit_code == 0

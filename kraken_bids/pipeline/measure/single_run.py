@@ -50,7 +50,7 @@ def describe_run(
         confounds_json=sidecar if sidecar and sidecar.is_file() else None,
         mask=mask,
         tissue=tissue,
-        metadata={},
+        metadata=read_bold_metadata(bold)[0],
         cleaned=None if confounds else _describe_cleaned(bold),
         lesion=LabelImage(LESION, lesion, find_label_space(lesion)) if lesion else None,
     )
