@@ -204,14 +204,14 @@ def _calibrate(
     """Calibrate every session, or take away what an earlier run has calibrated."""
     if chosen is not None:
         return write_calibrated(SessionCalibrator(plan, around, chosen), executor)
-    n_removed = remove_calibrated(plan.settings.data.output_dir, around.members)
+    n_removed, failures = remove_calibrated(plan.settings.data.output_dir, around.members)
     if n_removed:
         logger.info(
             "calibrated predictions of %d session(s) are taken away: this run has none to put in "
             "their place",
             n_removed,
         )
-    return {}, []
+    return {}, failures
 
 
 def _read_saved(plan: PredictionPlan, key: str) -> SavedCalibrations | None:

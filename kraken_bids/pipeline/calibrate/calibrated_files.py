@@ -19,7 +19,7 @@ from kraken_bids.bids.outputs import (
     relmat_path,
     sidecar_path,
 )
-from kraken_bids.cohort.failures import Failure, record
+from kraken_bids.cohort.failures import Failure, failing_alone, record
 from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sidecars import (
     hold_session,
@@ -127,16 +127,28 @@ def digest_calibrated(calibrator: SessionCalibrator, index: int, pairs: Sequence
     )
 
 
-def remove_calibrated(output_dir: Path, members: Sequence[Member]) -> int:
-    """Take away what was calibrated of some sessions before; returns of how many."""
-    n_removed = 0
+def remove_calibrated(output_dir: Path, members: Sequence[Member]) -> tuple[int, list[Failure]]:
+    """Take away what was calibrated of some sessions before.
+
+    Returns
+    -------
+    n_removed : int
+        Of how many sessions.
+    failures : list of Failure
+        Sessions of which something could not be removed.
+    """
+    n_removed, failures = 0, list[Failure]()
     for member in members:
         found = find_calibrated(output_dir, member.subject, member.session)
-        if found:
-            with hold_session(output_dir, member.label):
-                _remove(found)
+        if not found:
+            continue
+        with (
+            failing_alone(failures, subject=member.subject, session=member.session, stage=STAGE),
+            hold_session(output_dir, member.label),
+        ):
+            _remove(found)
             n_removed += 1
-    return n_removed
+    return n_removed, failures
 
 
 def _make_jobs(

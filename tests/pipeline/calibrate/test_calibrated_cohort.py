@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from kraken_bids.bids.outputs import find_calibrated, intervals_path, relmat_path, sidecar_path
+from kraken_bids.cohort.failures import list_failures
 from kraken_bids.cohort.from_dataset import list_members
 from kraken_bids.connectome.matrices import edges_to_square, square_to_edges
 from kraken_bids.exceptions import CheckpointError, SettingsError
@@ -192,6 +193,25 @@ def test_none_takes_everything_away(output: Path, settings_of: Settled, no_pages
     assert run_group(settings_of(output, WorthSettings(calibrate="none"))) == 0
     assert all_calibrated(output) == {}
     assert not list((output / "group").glob("calibrat*"))
+
+
+def test_what_cannot_be_taken_away_fails_its_session_alone(
+    output: Path, settings_of: Settled, no_pages: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a folder that belongs to somebody else: the others keep nothing stale."""
+    kept = find_calibrated(output, "05", None)
+    unlink = Path.unlink
+
+    def refuse(path: Path, *, missing_ok: bool = False) -> None:
+        if path in kept:
+            raise PermissionError(13, "Permission denied", str(path))
+        unlink(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+
+    assert run_group(settings_of(output, WorthSettings(calibrate="none"))) == 1
+    assert {*all_calibrated(output)} == {path.relative_to(output).as_posix() for path in kept}
+    assert [row[0] for row in list_failures(output)] == ["sub-05"]
 
 
 def test_a_participant_run_without_calibration_leaves_none_behind(
