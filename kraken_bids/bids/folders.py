@@ -1,5 +1,6 @@
 """Folders of other people's datasets: closed ones, empty ones, and links to nowhere."""
 
+import logging
 import os
 from pathlib import Path
 
@@ -10,6 +11,8 @@ ASK = (
     "ask for the right to read it, or (in a container) run as a user who has it; data of a "
     "participant that are to be left out are skipped with --participant-label"
 )
+
+logger = logging.getLogger(__name__)
 
 
 def list_folder(folder: Path) -> list["os.DirEntry[str]"]:
@@ -28,6 +31,21 @@ def list_folder(folder: Path) -> list["os.DirEntry[str]"]:
             f"expected a folder that can be read at {folder}; reading it gave: {error.strerror}. "
             f"Check its rights: {ASK}."
         ) from error
+
+
+def list_entries(folder: Path) -> list["os.DirEntry[str]"]:
+    """List what is in a folder of OUTPUT_DIR, by name; nothing where none can be read.
+
+    One that is closed, or a link to nowhere, is named in a warning.
+    """
+    try:
+        return list_folder(folder)
+    except InputError as error:
+        if is_nowhere(folder):
+            logger.warning("passed over: %s", explain_folder(folder))
+        elif not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
+            logger.warning("passed over: %s", error)
+        return []
 
 
 def is_folder(path: Path) -> bool:

@@ -4,13 +4,12 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from os import DirEntry
 from pathlib import Path
 from typing import NamedTuple
 
-from kraken_bids.bids.folders import is_folder, list_folder
+from kraken_bids.bids.folders import is_folder, is_nowhere, list_entries
 from kraken_bids.bids.names import format_name, parse_name, session_label, split_extension
-from kraken_bids.exceptions import FlavorError, InputError
+from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor, is_further_meas, parse_meas
 from kraken_bids.io.foreign import Kind
 
@@ -170,7 +169,7 @@ def find_calibrated(output_dir: Path, subject: str, session: str | None) -> list
         for entry in list_entries(place)
         if CALIBRATED in entry.name
         and parse_name(entry.name).get("desc", "").endswith(CALIBRATED)
-        and entry.is_file()
+        and not entry.is_dir(follow_symlinks=False)
     ]
 
 
@@ -217,12 +216,14 @@ def label_source(source: str) -> str:
 def find_relmats(output_dir: Path, subject: str | None = None) -> list[RelmatFile]:
     """Measured connectomes in OUTPUT_DIR; predictions, and those of a part, are passed over.
 
-    Folders that may not be read are passed over with a warning. Also finds the bare names of the
-    published tools without sidecar: ``sub-X_atlas-fs86_meas-FCcorrHPF_relmat.dense.tsv``. With a
-    subject, with or without ``sub-``, only theirs.
+    Folders that may not be read, and links to nowhere, are passed over with a warning. Also finds
+    the bare names of the published tools without sidecar:
+    ``sub-X_atlas-fs86_meas-FCcorrHPF_relmat.dense.tsv``. With a subject, with or without ``sub-``,
+    only theirs.
     """
     label = "*" if subject is None else subject.removeprefix("sub-")
-    folders = sorted(p for p in Path(output_dir).glob(f"sub-{label}") if is_folder(p))
+    found = sorted(Path(output_dir).glob(f"sub-{label}"))
+    folders = [path for path in found if is_folder(path) or is_nowhere(path)]
     return [found for folder in folders for found in _list_relmats(folder)]
 
 
@@ -234,7 +235,7 @@ def find_sessions(output_dir: Path) -> list[tuple[str, str | None]]:
 def _list_relmats(folder: Path) -> Iterator[RelmatFile]:
     inside = list_entries(folder)
     named = [Path(entry.path) for entry in inside if entry.name.startswith("ses-")]
-    sessions = [path for path in named if is_folder(path)]
+    sessions = [path for path in named if list_entries(path)]
     for level in (folder, *sessions) if inside else ():
         for datatype in ("func", "dwi"):
             for entry in list_entries(place := level / datatype):
@@ -261,16 +262,6 @@ def _list_relmats(folder: Path) -> Iterator[RelmatFile]:
                     )
                     continue
                 yield RelmatFile(own["sub"], own.get("ses"), flavor, path, entities)
-
-
-def list_entries(folder: Path) -> list[DirEntry[str]]:
-    """List what is in a folder, by name; nothing where there is none that may be read."""
-    try:
-        return list_folder(folder)
-    except InputError as error:
-        if not isinstance(error.__cause__, FileNotFoundError | NotADirectoryError):
-            logger.warning("passed over: %s", error)
-        return []
 
 
 def _func_path(

@@ -245,6 +245,33 @@ def test_folders_that_may_not_be_read_are_passed_over(
     assert str(tmp_path / "sub-1") in caplog.text
 
 
+@pytest.mark.parametrize("place", ["sub-1", "sub-1/ses-a", "sub-1/ses-a/dwi"])
+def test_folders_that_are_links_to_nowhere_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, place: str
+) -> None:
+    """As DataLad leaves what is not installed; the connectomes of the others are found."""
+    flavor = parse_flavor("SCsdstream_fs86_volnorm")
+    other = relmat_path(tmp_path, {"sub": "2", "ses": "a"}, flavor, source=None)
+    other.parent.mkdir(parents=True)
+    other.touch()
+    link = tmp_path / place
+    link.parent.mkdir(parents=True, exist_ok=True)
+    link.symlink_to("gone/with/the/disk")
+
+    assert [found.path for found in find_relmats(tmp_path)] == [other]
+    assert f"{link} is a link to gone/with/the/disk, where nothing is" in caplog.text
+
+
+def test_a_link_to_itself_is_calibrated_too(tmp_path: Path) -> None:
+    """Whoever replaces or removes what was calibrated before removes the link."""
+    flavor = parse_flavor("SCsdstream_fs86_volnorm")
+    path = relmat_path(tmp_path, {"sub": "1"}, flavor, source="fusionFC", is_calibrated=True)
+    path.parent.mkdir(parents=True)
+    path.symlink_to(path)
+
+    assert find_calibrated(tmp_path, "1", None) == [path]
+
+
 def test_a_folder_whose_description_is_damaged_is_ours_where_a_run_has_left_its_settings(
     tmp_path: Path,
 ) -> None:

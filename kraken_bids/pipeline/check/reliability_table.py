@@ -3,7 +3,8 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from kraken_bids.bids.outputs import group_path, list_entries
+from kraken_bids.bids.folders import list_entries
+from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.part_pairs import PartPair, PartSummary, read_pairs, summarize_pairs
