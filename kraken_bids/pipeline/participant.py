@@ -17,6 +17,7 @@ from kraken_bids.cohort.from_dataset import (
 )
 from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sources import PredictionPlan, build_sources, list_source_names
+from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import list_lacking
 from kraken_bids.models.krakencoder.described_atlases import list_model_atlases
@@ -92,7 +93,9 @@ def _compute(
     """Measure, predict, and whatever else is asked for."""
     output = job.settings.data.output_dir
     if job.settings.run.reports_only:
-        return _add_decoded(list_members(output, plan.subjects), output, plan)
+        known = _add_decoded(list_members(output, plan.subjects), output, plan)
+        _record_absent(job, plan, known)
+        return known
     members = _compute_connectomes(job, plan) if measures else []
     for analyse in further:
         with going_on(job.problems):
@@ -103,6 +106,18 @@ def _compute(
 def _add_decoded(members: Sequence[Member], output: Path, plan: Plan) -> list[Member]:
     """Add sessions of which volumes were decoded alone: they have pages too."""
     return [*members, *list_decoded_members(output, plan.subjects, besides=members)]
+
+
+def _record_absent(job: Job, plan: Plan, members: Sequence[Member]) -> None:
+    """Fail those of whom OUTPUT_DIR has nothing that could be drawn."""
+    known = {one.subject for one in (*members, *job.failures)}
+    for subject in (one for one in plan.subjects if one not in known):
+        error = InputError(
+            f"--reports-only: expected connectomes or decoded volumes of sub-{subject} in "
+            f"{job.settings.data.output_dir}; found none that its last run stands for. Run the "
+            "participant level without --reports-only."
+        )
+        record(job.failures, error, subject=subject, session=None, stage="report")
 
 
 def _compute_connectomes(job: Job, plan: Plan) -> Sequence[Member]:

@@ -1,6 +1,7 @@
 """Quality of a run in its files: frames, cleaned series, regions, and what is too short."""
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -201,3 +202,14 @@ def test_unchanged_pages_stay_when_the_levels_alternate(app: Any) -> None:
 
     assert {path: path.read_bytes() for path in app.out.glob("*.html")} == pages
     assert json.loads(sidecar.read_text()) == judged
+
+
+def test_who_has_nothing_to_draw_fails(app: Any) -> None:
+    """A participant whose results are gone; the others' pages are drawn."""
+    app.copy_done()
+    shutil.rmtree(app.out / "sub-02")
+    words = ("--participant-label", "01", "02", "--reports-only")
+    outcome = app.participant(*words)
+    assert outcome.exit_code == 1
+    assert outcome.says("expected connectomes or decoded volumes of sub-02", "sub-01.html drawn")
+    assert set(app.failures()) == {"sub-02"}
