@@ -23,6 +23,7 @@ GROUP = ""
 PAGE = re.compile(r"sub-([^_]+)(?:_ses-.+)?\.html")
 COLUMNS = ("path", "size", "sha256", "modified")
 CHANGED, MISSING, EXTRA, UNRECORDED = "changed", "missing", "extra", "not recorded"
+UNREADABLE = "not readable"
 
 
 class Recorded(NamedTuple):
@@ -41,7 +42,7 @@ class Finding:
     path: str
     """Inside OUTPUT_DIR."""
     what: str
-    """``changed``, ``missing``, ``extra``; ``not recorded`` without a manifest."""
+    """``changed``, ``missing``, ``extra``, ``not readable``; ``not recorded`` by any manifest."""
 
 
 def manifest_path(output_dir: Path, subject: str) -> Path:
@@ -207,8 +208,12 @@ def compare_files(
     for name in known.keys() & there.keys():
         own = known[name]
         is_same = there[name].st_size == own.size
-        if not (is_same and compute_sha256(output_dir / name) == own.sha256):
-            found.append(Finding(name, CHANGED))
+        try:
+            is_same = is_same and compute_sha256(output_dir / name) == own.sha256
+        except OSError:
+            found.append(Finding(name, UNREADABLE))
+        else:
+            found += [] if is_same else [Finding(name, CHANGED)]
     return sorted(found)
 
 

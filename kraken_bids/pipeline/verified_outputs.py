@@ -15,6 +15,7 @@ from kraken_bids.cohort.manifests import (
     CHANGED,
     GROUP,
     MISSING,
+    UNREADABLE,
     Finding,
     compare_files,
     list_pages,
@@ -142,6 +143,10 @@ def _compare(output_dir: Path, subject: str, pages: Sequence[str], found: Verifi
     except InputError as error:
         found.notes.append(str(error))
         found.findings.append(Finding(path.relative_to(output_dir).as_posix(), CHANGED))
+        return
+    except OSError as error:  # a closed folder
+        found.notes.append(str(error))
+        found.findings.append(Finding(f"sub-{subject}" if subject else "group", UNREADABLE))
         return
     found.findings += own
     found.n_files += n_recorded - sum(one.what == MISSING for one in own)

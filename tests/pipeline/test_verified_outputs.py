@@ -1,6 +1,8 @@
 """Whether a folder is as its runs left it: its files, and numbers computed again from them."""
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -105,6 +107,37 @@ def test_what_is_missing_and_what_is_new(recorded: Path) -> None:
     kinds = sorted({(one.path.partition("/")[0], one.what) for one in found.findings})
     assert kinds == [("group.html", "extra"), ("sub-03", "missing"), ("sub-04", "not recorded")]
     assert not found.is_sound
+
+
+def test_what_cannot_be_read_is_named_and_the_rest_compared(
+    recorded: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A closed file, a closed folder."""
+    members = list_members(recorded)
+    closed = next(iter(members[0].connectomes.values()))
+    folder = recorded / f"sub-{members[1].subject}"
+    read, scan = Path.open, os.scandir
+
+    def open_others(path: Path, *words: Any, **options: Any) -> object:
+        if path == closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path, *words, **options)
+
+    def scan_others(path: object) -> object:
+        if str(path) == str(folder):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(Path, "open", open_others)
+    monkeypatch.setattr("kraken_bids.cohort.manifests.os.scandir", scan_others)
+
+    found = verify_outputs(recorded, n_sampled=0)
+
+    named = {(one.path, one.what) for one in found.findings}
+    assert (closed.relative_to(recorded).as_posix(), "not readable") in named
+    assert (folder.name, "not readable") in named
+    assert not found.is_sound
+    assert any("Permission denied" in note for note in found.notes)
 
 
 def test_files_are_counted_whose_hashes_were_compared(recorded: Path) -> None:

@@ -37,8 +37,9 @@ def verify(
 ) -> None:
     """Compare every file of OUT with the hashes that its runs recorded, and some numbers.
 
-    Names each file that is changed, missing, extra, or of a participant of whom nothing was
-    recorded. Exit codes: 0 all is as it was; 1 something differs; 3 no recorded hashes.
+    Names each file that is changed, missing, extra, not readable, or of a participant of whom
+    nothing was recorded. Exit codes: 0 all is as it was; 1 something differs; 3 no recorded
+    hashes.
     """
     with exit_with_message():
         start_terminal_log(verbose)
