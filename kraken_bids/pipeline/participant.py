@@ -110,7 +110,7 @@ def _add_decoded(members: Sequence[Member], output: Path, plan: Plan) -> list[Me
 
 def _record_absent(job: Job, plan: Plan, members: Sequence[Member]) -> None:
     """Fail those of whom OUTPUT_DIR has nothing that could be drawn."""
-    known = {one.subject for one in (*members, *job.failures)}
+    known = {one.subject for one in members} | {one.subject for one in job.failures}
     for subject in (one for one in plan.subjects if one not in known):
         error = InputError(
             f"--reports-only: expected connectomes or decoded volumes of sub-{subject} in "
