@@ -55,8 +55,9 @@ def lock_to_events(
 ) -> EventResponse:
     """Average presence around events, and compare with events at random times.
 
-    The null shifts all events of a scan by one random time, around the end of the scan, so that
-    their distances stay. Every scan's presence loses its mean first.
+    The null shifts all events of a scan by one random number of volumes, around the end of the
+    scan, so that their distances stay, and their places between volumes: interpolation narrows
+    the null as much as what it is compared with. Every scan's presence loses its mean first.
 
     Parameters
     ----------
@@ -91,7 +92,7 @@ def lock_to_events(
             _average(
                 kept,
                 lags,
-                [rng.uniform(0, len(scan.presence) * scan.repetition_time) for scan in kept],
+                [rng.integers(len(scan.presence)) * scan.repetition_time for scan in kept],
             )
             for _ in range(n_permutations)
         ]
