@@ -218,7 +218,7 @@ def _open_stack(path: Path, variable: str) -> Rows:
 def _find_lengths(rows: Rows) -> list[int]:
     """Lengths of the axes that the program has which wrote them."""
     lengths = list(rows.shape)
-    return lengths[1:] + lengths[:1] if getattr(rows, "is_reversed", False) else lengths
+    return lengths[::-1] if getattr(rows, "is_reversed", False) else lengths
 
 
 def _load_scans(rows: Rows) -> Iterator[NDArray[np.generic]]:

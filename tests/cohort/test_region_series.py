@@ -143,6 +143,24 @@ def test_arrays_of_one_name_in_groups_of_hdf5_are_asked_for(tmp_path: Path) -> N
     np.testing.assert_allclose(scan.values, VALUES)
 
 
+@pytest.mark.parametrize("words", [{}, {"regions": "columns"}])
+def test_several_scans_of_a_matlab_file_of_version_7_3_are_told_apart(
+    tmp_path: Path, words: dict[str, str]
+) -> None:
+    """MATLAB puts its axes into such a file from last to first."""
+    scans = np.stack([VALUES, 2 * VALUES, 3 * VALUES])
+    path = tmp_path / "ts.mat"
+    with h5py.File(path, "w", userblock_size=512) as file:
+        file["series"] = scans.T
+        file["series"].attrs["MATLAB_class"] = np.bytes_("double")
+    with path.open("r+b") as content:
+        content.write(b"MATLAB 7.3 MAT-file".ljust(124) + b"\x00\x02IM")
+    found = read_region_series([path], **words)
+    assert [one.name for one in found] == ["ts_1", "ts_2", "ts_3"]
+    for one, wanted in zip(found, scans, strict=True):
+        np.testing.assert_array_equal(one.values, wanted)
+
+
 def test_the_sidecar_of_a_series_says_which_volumes_count(tmp_path: Path) -> None:
     path = write(tmp_path / "sub-01_task-rest_atlas-fs86_desc-hpf_timeseries.tsv", VALUES)
     kept = [0, 0, *[1] * 28]
