@@ -41,6 +41,8 @@ class CleanedSource:
     """Table with the framewise displacement of its volumes: XCP-D's, else fMRIPrep's confounds."""
     outliers: Path | None = None
     """XCP-D's table of the volumes that it cut out, or filled with guesses."""
+    before: Path | None = None
+    """Confounds of the dataset that it was made from, a row for each volume acquired."""
 
     def __str__(self) -> str:
         """Software, and what it did."""
@@ -49,7 +51,8 @@ class CleanedSource:
     @property
     def files(self) -> tuple[Path, ...]:
         """Tables that are read beside the series."""
-        return tuple(path for path in (self.motion, self.outliers) if path is not None)
+        every = (self.motion, self.outliers, self.before)
+        return tuple(dict.fromkeys(path for path in every if path is not None))
 
 
 def is_cleaned(entities: Mapping[str, str]) -> bool:
@@ -158,6 +161,7 @@ def describe_cleaned(
     elsewhere = [f for f in same if f.is_called(suffix="timeseries", desc="confounds")]
     elsewhere.sort(key=lambda f: f.dataset == bold.dataset)
     motion = _first(own, "motion") or (elsewhere[0].path if elsewhere else None)
+    before = next((f.path for f in elsewhere if f.dataset != bold.dataset), None)
     parameters = metadata.get("NuisanceParameters", metadata.get("nuisance parameters"))
     band = _read_band(metadata)
     dataset = bold.dataset
@@ -179,6 +183,7 @@ def describe_cleaned(
         is_smoothed="FWHM" in metadata or "smooth" in bold.entities.get("desc", "").lower(),
         motion=motion,
         outliers=_first(own, "outliers"),
+        before=before,
     )
 
 

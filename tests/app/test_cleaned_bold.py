@@ -175,6 +175,23 @@ def test_volumes_that_were_cut_out_are_no_part_of_it(study: Study) -> None:
             assert json.loads(path.read_text())["VolumeTiming"] == times
 
 
+def test_first_volumes_that_were_removed_are_counted_by_the_confounds_of_fmriprep(
+    study: Study,
+) -> None:
+    """``--dummy-scans 4`` of XCP-D, of which its own files do not speak; two volumes were cut."""
+    marked = np.zeros(N, bool)
+    marked[10:12] = True
+    study.write_cleaned(values=draw(N - 2), marked=marked)
+    confounds = study.describe("fmriprep") / "sub-01_task-rest_desc-confounds_timeseries.tsv"
+    write_table(confounds, {"framewise_displacement": np.zeros(N + 4)})
+    outcome = study.run()
+    assert outcome.exit_code == 0, outcome.output
+    assert any("4 first volumes" in note for note in study.sidecar()["Notes"])
+    (series,) = study.out.glob("sub-01/func/*atlas-mine_desc-hpf_timeseries.json")
+    times = 2.0 * (4 + np.flatnonzero(~marked))
+    assert json.loads(series.read_text())["VolumeTiming"] == times.tolist()
+
+
 def test_tables_of_another_run_are_refused(study: Study) -> None:
     """Neither as many rows as volumes, nor as many without a mark."""
     study.write_cleaned(values=draw(N - 2), marked=np.arange(N) < 5)

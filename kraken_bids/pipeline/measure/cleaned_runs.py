@@ -57,7 +57,7 @@ def read_volumes(source: CleanedSource, bold: Path, n_volumes: int) -> KnownVolu
 
     XCP-D cuts the volumes that move too much out of the series, or fills them with guesses; its
     tables hold a row for each. Volumes before the steady state, which fMRIPrep's confounds name,
-    do not count either.
+    do not count either; where these have more rows than XCP-D's tables, it has removed the first.
 
     Parameters
     ----------
@@ -100,10 +100,23 @@ def read_volumes(source: CleanedSource, bold: Path, n_volumes: int) -> KnownVolu
         notes.append(
             f"{n_marked} volumes of {bold.name} were filled with guesses before, and do not count"
         )
-    acquired = np.flatnonzero(~marked) if is_cut else None
+    n_removed = _count_removed(source, n_rows)
+    if n_removed:
+        notes.append(f"{n_removed} first volumes of {bold.name} were removed before")
+    acquired = None
+    if is_cut or n_removed:
+        acquired = n_removed + np.flatnonzero(~marked if is_cut else np.ones(n_rows, bool))
     return KnownVolumes(
         bold, source, displacement, kept, acquired, n_rows - n_volumes, n_first, tuple(notes)
     )
+
+
+def _count_removed(source: CleanedSource, n_rows: int) -> int:
+    """Count the first volumes that XCP-D removed (``--dummy-scans``), of which no table tells."""
+    if source.outliers is None or source.before is None:
+        return 0
+    n_acquired = len(next(iter(read_columns(source.before).values()), ()))
+    return max(0, n_acquired - n_rows)
 
 
 def _read_outliers(path: Path) -> Booleans:
