@@ -107,12 +107,21 @@ def export_connectomes(output_dir: Path, folder: Path, options: ExportOptions) -
     chosen = _choose(sorted({kind for found in kinds.values() for kind in found}), options)
     for kind in chosen:
         own = [member for member in members if kind in kinds.get(member.label, ())]
+        _say_lacking(kind, [label for label, found in kinds.items() if kind not in found])
         stack = _read_stack(output_dir, own, kind, failures)
         if stack is not None:
             _write_regions(stack, folder / f"atlas-{stack.regions.name}_regions.tsv")
             for part, entities, formats in _cut(stack, options):
                 paths += _write_part(part, folder, entities, formats=formats, options=options)
     return Exported(tuple(paths), tuple(failures))
+
+
+def _say_lacking(kind: Kind, labels: Sequence[str]) -> None:
+    """Name the sessions that do not have what is exported of others."""
+    if labels:
+        origin = f" from {kind.source}" if kind.source else ""
+        words = f"{kind.what} {kind.flavor}{origin}"
+        logger.warning("%s: %d session(s) have none: %s", words, len(labels), name_few(labels))
 
 
 def _find_members(output_dir: Path, participants: Sequence[str]) -> list[Member]:

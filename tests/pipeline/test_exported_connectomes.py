@@ -296,8 +296,13 @@ def test_predictions_of_an_earlier_run_stay_behind(
     root, _ = written
     old = relmat_path(root, SESSIONS[0], SC, source="fusionSC")
     write_json(sidecar_path(old), {"RunDigest": "before"})
-    check(export(root, tmp_path / "x", "--format", "vectors", "--what", "predicted"))
+    result = export(root, tmp_path / "x", "--format", "vectors", "--what", "predicted")
+    check(result)
     assert not find(tmp_path / "x", 0, SC, ".vectors.tsv", "fusionSCkraken").exists()
+    lacking = (
+        "predicted SCifod2act_fs86_volnorm from fusionSC: 1 session(s) have none: sub-01_ses-a"
+    )
+    assert lacking in " ".join(result.output.split())
     assert find(tmp_path / "x", 1, SC, ".vectors.tsv", "fusionSCkraken").exists()
 
 
