@@ -81,7 +81,7 @@ def start_run(settings: Settings, level: str) -> Run:
         lock_open(handler.stream)  # by which kraken-tools status sees that it goes on
     except OSError as error:
         raise InputError(
-            f"OUTPUT_DIR: cannot write to {settings.data.output_dir} ({error.strerror}). Give a "
+            f"OUTPUT_DIR: cannot write to {error.filename or logs} ({error.strerror}). Give a "
             "folder that this user may write to; in a container, mount it read-write."
         ) from error
     run = Run(log.stem, settings.data.output_dir, log, handler)

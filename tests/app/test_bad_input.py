@@ -120,6 +120,15 @@ def test_output_is_a_file(app: Any) -> None:
     assert app.out.read_text() == "notes"
 
 
+def test_logs_are_a_link_to_nowhere(app: Any) -> None:
+    """The message says what cannot be written, of all that is in OUTPUT_DIR."""
+    app.out.mkdir()
+    (app.out / "logs").symlink_to("gone/with/the/disk")
+    outcome = app.participant()
+    assert outcome.exit_code == 3
+    assert outcome.says("OUTPUT_DIR", f"cannot write to {app.out / 'logs'}")
+
+
 def test_output_not_writable(app: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """An OUTPUT_DIR without the right to write is said, with the mount as the likely cause."""
 
