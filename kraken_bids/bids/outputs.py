@@ -223,7 +223,8 @@ def find_relmats(output_dir: Path, subject: str | None = None) -> list[RelmatFil
     """
     label = "*" if subject is None else subject.removeprefix("sub-")
     found = sorted(Path(output_dir).glob(f"sub-{label}"))
-    folders = [path for path in found if is_folder(path) or is_nowhere(path)]
+    # links to nowhere with a suffix are pages whose content is not there
+    folders = [p for p in found if is_folder(p) or (is_nowhere(p) and not p.suffix)]
     return [found for folder in folders for found in _list_relmats(folder)]
 
 

@@ -257,8 +257,10 @@ def test_folders_that_are_links_to_nowhere_are_named(
     link = tmp_path / place
     link.parent.mkdir(parents=True, exist_ok=True)
     link.symlink_to("gone/with/the/disk")
+    (tmp_path / "sub-2.html").symlink_to(".git/annex/objects/x")
 
     assert [found.path for found in find_relmats(tmp_path)] == [other]
+    assert "sub-2.html" not in caplog.text
     assert f"{link} is a link to gone/with/the/disk, where nothing is" in caplog.text
 
 
