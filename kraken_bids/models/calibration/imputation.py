@@ -113,7 +113,7 @@ class Imputer:
     def explained(self) -> float:
         """Share of the variance between people that prediction and covariates explain, 0 to 1."""
         total = sum(
-            float(self.measured[:, part].var(axis=0, dtype=np.float64).sum())
+            float(self.measured[:, part].var(axis=0, dtype=np.float64, ddof=1).sum())
             for part in list_blocks(self.measured)
         )
         left = float(np.trace(self._gram)) / int(self._known.sum())

@@ -145,6 +145,16 @@ def test_the_share_that_is_explained_is_that_of_the_population() -> None:
     assert people.imputer().explained == pytest.approx(expected, abs=0.03)
 
 
+def test_the_share_that_covariates_alone_explain_is_adjusted_for_their_number() -> None:
+    """Both variances are of the population: few people take nothing from the share."""
+    people = People(24)
+    people.predicted[:] = 3
+    fitted = people.design @ np.linalg.lstsq(people.design, people.measured, rcond=None)[0]
+    left = np.sum((people.measured - fitted) ** 2) / (24 - 2)
+    whole = np.sum((people.measured - people.measured.mean(axis=0)) ** 2) / (24 - 1)
+    assert people.imputer().explained == pytest.approx(1 - left / whole, abs=1e-5)
+
+
 def test_too_many_covariates_for_so_few_people_are_refused() -> None:
     """With how many it takes."""
     people = People(20)
