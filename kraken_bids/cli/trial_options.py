@@ -7,9 +7,16 @@ import click
 
 from kraken_bids.cli.options import FILE, ListOption, add_options
 from kraken_bids.cli.recipe_options import option
+from kraken_bids.exceptions import SettingsError
 
 if TYPE_CHECKING:
     from kraken_bids.cohort.trial_windows import TrialWindow
+
+OF_WINDOW = {
+    "lag": "--onset-lag", "discarded": "--discard", "after_end": "--after-end",
+    "duration": "--duration",
+}  # fmt: skip
+USUAL = {"column": "trial_type", "windows": "mdtb"}
 
 trial_options = add_options(
     option(
@@ -17,14 +24,14 @@ trial_options = add_options(
         help="Raw dataset whose events.tsv say where the trials of the runs are.",
     ),
     option(
-        "--column", default="trial_type", metavar="NAME", help="Of events.tsv: kinds of events."
+        "--column", default=USUAL["column"], metavar="NAME", help="Of events.tsv: kinds of events."
     ),
     option(
         "--classes", cls=ListOption, metavar="KIND[=LABEL] ...",
         help="Kinds of events to take; kinds with one label are one class  [all]",
     ),
     option(
-        "--windows", type=click.Choice(["mdtb", "hcp", "deeplight"]), default="mdtb",
+        "--windows", type=click.Choice(["mdtb", "hcp", "deeplight"]), default=USUAL["windows"],
         help="Volumes of an event: 3 s after it (mdtb), 2.88 s after it (hcp), or from its second "
         "volume to 1.44 s past its end (deeplight).",
     ),
@@ -48,10 +55,23 @@ trial_options = add_options(
 
 
 def read_window(words: dict[str, Any]) -> "TrialWindow":
-    """Take what :data:`trial_options` say of windows out of the words of a command."""
+    """Take what :data:`trial_options` say of windows out of the words of a command.
+
+    Raises
+    ------
+    SettingsError
+        If something is said of events, and none are given.
+    """
     from kraken_bids.cohort.trial_windows import WINDOWS
 
-    names = ("lag", "discarded", "after_end", "duration")
-    given = {name: words.pop(name) for name in names}
+    idle = [option for name, option in OF_WINDOW.items() if words[name] is not None]
+    idle += ["--classes"] if words["classes"] else []
+    idle += [f"--{name}" for name, usual in USUAL.items() if words[name] != usual]
+    if words["events"] is None and idle:
+        raise SettingsError(
+            f"expected {' and '.join(idle)} beside --events BIDS_DIR alone, since they choose "
+            "among events; found no --events. Give it, or leave them out."
+        )
+    given = {name: words.pop(name) for name in OF_WINDOW}
     known = {name: value for name, value in given.items() if value is not None}
     return replace(WINDOWS[words.pop("windows")], **known)

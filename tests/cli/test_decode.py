@@ -21,7 +21,9 @@ from kraken_bids.io.writing import write_table
         (["--events", "nowhere", "--from-scratch"], "nothing at nowhere"),
         (["--from-scratch"], "found neither. Give one of them"),
         (["--labels", "x", "--from-scratch", "--folds", "1"], "--folds of 2 or more"),
-        (["--labels", "x", "--from-scratch", "--discard", "-1"], "--discard of 0 or more"),
+        (["--events", ".", "--from-scratch", "--discard", "-1"], "--discard of 0 or more"),
+        (["--labels", "x", "--from-scratch", "--classes", "a", "b"], "--classes beside --events"),
+        (["--labels", "x", "--from-scratch", "--windows", "hcp"], "--windows beside --events"),
     ],
 )
 def test_what_cannot_be_is_said_at_once(words: list[str], message: str, tmp_path: Path) -> None:

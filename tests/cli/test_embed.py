@@ -72,6 +72,9 @@ def test_each_trial_has_a_vector_of_its_own_volumes(tmp_path: Path, model: Path)
     np.testing.assert_allclose(found, expected, atol=1e-5)
     result = run(*words, "--events", tmp_path / "nowhere")
     assert (result.exit_code, "events.tsv" in result.output) == (3, True)
+    result = run(*words, "--onset-lag", 4, "--classes", "faces")
+    assert result.exit_code == 2
+    assert "--onset-lag and --classes beside --events" in " ".join(result.output.split())
 
 
 def test_samples_of_a_tar_keep_their_labels(tmp_path: Path, model: Path) -> None:
