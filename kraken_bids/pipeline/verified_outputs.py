@@ -269,5 +269,10 @@ def _recompute_measured(
 def _compare_edges(
     member: Member, what: str, stored: NDArray[np.floating], again: NDArray[np.floating]
 ) -> Recomputed:
-    scale = max(float(np.abs(stored).max()), 1e-12)
-    return Recomputed(member.label, what, float(np.abs(stored - again).max()) / scale)
+    """Compare edges; those that both lack, of a region without data, are the same."""
+    known = ~np.isnan(stored)
+    if not np.array_equal(known, ~np.isnan(again)):
+        return Recomputed(member.label, what, np.inf)
+    scale = max(float(np.abs(stored[known]).max(initial=0)), 1e-12)
+    difference = float(np.abs(stored - again)[known].max(initial=0))
+    return Recomputed(member.label, what, difference / scale)

@@ -18,7 +18,7 @@ from kraken_bids.cohort.manifests import (
 )
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.io.tables import read_relmat
+from kraken_bids.io.tables import read_columns, read_relmat
 from kraken_bids.io.writing import write_json, write_relmat, write_table
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.pipeline.participant import plan_predictions
@@ -96,6 +96,27 @@ def test_series_that_were_changed_give_another_connectome(
     found = verify_outputs(recorded, n_sampled=12, model=str(model_folder))
     assert found.findings == []
     assert [one.what for one in found.recomputed if not one.is_same] == [FLAVOR.name]
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_edges_of_a_region_without_data_are_the_same_where_both_lack_them(
+    recorded: Path, *, is_same: bool
+) -> None:
+    """A region whose series is n/a has NaN in the connectome, and only such a one."""
+    series = timeseries_path(recorded, {"sub": "01", "task": "rest"}, "fs86", is_clean=True)
+    columns = read_columns(series)
+    columns["r5"][:] = np.nan
+    write_table(series, columns)
+    measured = relmat_path(recorded, {"sub": "01"}, FLAVOR, source=None)
+    square = read_relmat(measured).copy()
+    gone = [5] if is_same else [5, 7]
+    square[gone] = square[:, gone] = np.nan
+    write_relmat(measured, square)
+
+    found = verify_outputs(recorded, n_sampled=12)
+
+    own = [one for one in found.recomputed if one.what == FLAVOR.name and one.session == "sub-01"]
+    assert [one.is_same for one in own] == [is_same]
 
 
 def test_what_is_missing_and_what_is_new(recorded: Path) -> None:
