@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
+from kraken_bids.bids.names import parse_name
 from kraken_bids.cohort.series_files import RegionSeries
 from kraken_bids.models.communities.community_settings import CommunitySettings
 from kraken_bids.models.communities.leiden import find_consensus, find_leiden, score_partition
@@ -69,7 +70,10 @@ def search_communities(
     prepared = prepare_scans(series, counts, names=[scan.name for scan in scans])
     table: tuple[Resolution, ...] = ()
     if options.is_auto:
-        settings, table = choose_resolution(prepared, settings, device=options.device)
+        people = [parse_name(f"{scan.name}_").get("sub", scan.name) for scan in scans]
+        settings, table = choose_resolution(
+            prepared, settings, people=people, device=options.device
+        )
     found = fit_prepared(prepared, settings, device=options.device, watch=_Watch(settings))
     return CommunityResult(
         scans,

@@ -46,11 +46,13 @@ def choose_resolution(
     settings: CommunitySettings,
     *,
     gammas: Sequence[float] = GAMMAS,
+    people: Sequence[str] = (),
     device: str = "cpu",
 ) -> tuple[CommunitySettings, tuple[Resolution, ...]]:
     """Choose resolution and number of communities by agreement of halves.
 
-    Scans are dealt into two halves at random; a scan alone is cut into its first and second half.
+    People are dealt into two halves at random, with all their scans; scans of one person are, and
+    a scan alone is cut into parts.
     The resolution of the best agreement is taken; of several, that with the most communities, and
     of these that nearest to gamma 1. That all regions are in one community is no agreement,
     however surely halves say so.
@@ -59,6 +61,8 @@ def choose_resolution(
     ----------
     settings : CommunitySettings
         Its number of communities and gamma are replaced.
+    people : sequence of str, optional
+        Whose each scan is; every scan of somebody else by default.
 
     Returns
     -------
@@ -67,7 +71,7 @@ def choose_resolution(
         Every resolution tried.
     """
     most = min(MOST, max(2, len(prepared.regions) // 3))
-    halves = _list_halves(prepared, settings.seed)
+    halves = _list_halves(prepared, settings.seed, people)
     open_ = replace(
         settings, n_communities=most, epochs=EPOCHS, dynamic=0.0, smooth=0.0, bimodal=0.0
     )
@@ -103,7 +107,9 @@ def _partition(half: PreparedScans, settings: CommunitySettings, device: str) ->
     return np.asarray(found.affiliation.argmax(axis=1), np.intp)
 
 
-def _list_halves(prepared: PreparedScans, seed: int) -> list[tuple[PreparedScans, PreparedScans]]:
+def _list_halves(
+    prepared: PreparedScans, seed: int, people: Sequence[str]
+) -> list[tuple[PreparedScans, PreparedScans]]:
     if len(prepared.series) == 1:
         series, counts = prepared.series[0], prepared.counts[0]
         cuts = [len(counts) * k // 4 for k in range(5)]
@@ -121,11 +127,15 @@ def _list_halves(prepared: PreparedScans, seed: int) -> list[tuple[PreparedScans
             for pair in pairs
         ]
     rng = np.random.default_rng(seed)
+    owners = np.arange(len(prepared.series))
+    if len({*people}) > 1:
+        owners = np.unique(np.asarray(people), return_inverse=True)[1]
     found = []
     for _ in range(N_HALVES):
-        order = rng.permutation(len(prepared.series))
-        middle = len(order) // 2
-        found.append((_take(prepared, order[:middle]), _take(prepared, order[middle:])))
+        order = rng.permutation(owners.max() + 1)
+        is_first = np.isin(owners, order[: len(order) // 2])
+        halves = (np.flatnonzero(is_first), np.flatnonzero(~is_first))
+        found.append((_take(prepared, halves[0]), _take(prepared, halves[1])))
     return found
 
 

@@ -11,7 +11,7 @@ import torch
 from sklearn.metrics import adjusted_rand_score
 
 from kraken_bids.exceptions import ConnectomeError
-from kraken_bids.models.communities import model
+from kraken_bids.models.communities import model, resolution
 from kraken_bids.models.communities.alignment import (
     compare_partitions,
     match_communities,
@@ -166,6 +166,24 @@ def test_one_community_of_all_regions_is_no_agreement(planted: Any) -> None:
     assert [one.n_communities for one in table] == [1, 4]
     assert table[0].agreement == 0
     assert settings.gamma == 1.0
+
+
+def test_nobody_is_in_both_halves(planted: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What two sessions of a person share is that person's, and no agreement."""
+    prepared = prepare_scans([one + 0 for one in (*planted.series, *planted.series)][:6])
+    people = ["a", "b", "a", "c", "b", "a"]
+    owner = {id(one): person for one, person in zip(prepared.series, people, strict=True)}
+    halves: list[set[str]] = []
+
+    def partition(half: Any, *_: Any) -> Any:
+        halves.append({owner[id(one)] for one in half.series})
+        return np.arange(40) % 2
+
+    monkeypatch.setattr(resolution, "_partition", partition)
+    choose_resolution(prepared, QUICK, gammas=(1.0,), people=people)
+    pairs = list(zip(halves[::2], halves[1::2], strict=True))
+    assert all(one and other and not one & other for one, other in pairs)
+    assert all(one | other == {"a", "b", "c"} for one, other in pairs)
 
 
 def test_one_scan_alone_is_cut_in_halves(plant: Callable[..., Any]) -> None:
