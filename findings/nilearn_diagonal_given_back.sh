@@ -14,7 +14,7 @@
 #
 # Seen with nilearn 0.14.1. Source: nilearn/connectome/connectivity_matrices.py, inverse_transform ("vec_to_sym_matrix(
 # connectivities, diagonal=diagonal)").
-# Bears on us: kraken_bids unfolds vectors itself (docs/decisions/0020), with no diagonal.
+# Bears on us: kraken_bids unfolds vectors itself (kraken_bids/labelled.py), by no function of nilearn.
 # Exits non-zero where that changes.
 set -euo pipefail
 folder=$(mktemp -d)
