@@ -115,7 +115,11 @@ class Process:
 
     def end(self, patience: float) -> None:
         """See to it that it has ended after so many seconds."""
-        self._process.join(patience)
+        deadline = time.monotonic() + patience
+        while self.is_alive and (left := deadline - time.monotonic()) > 0:
+            self._process.join(min(left, LOOK_SECONDS))
+            if self.is_busy:  # a signal just before it began to wait would be seen only afterwards
+                self._process.terminate()
         if self.is_alive:
             self._process.kill()
             self._process.join()
@@ -227,6 +231,8 @@ def _end_with(parent: int) -> None:
     """Wait until the main process is gone, killed perhaps, and end this one."""
     while os.getppid() == parent:
         time.sleep(LOOK_SECONDS)
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(STOP_SECONDS)  # for what is being computed without looking at signals
+    deadline = time.monotonic() + STOP_SECONDS
+    while time.monotonic() < deadline:  # for what is being computed without looking at signals
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(LOOK_SECONDS)
     os._exit(ASKED_TO_STOP)

@@ -158,7 +158,14 @@ from kraken_bids.io.files import atomic_path
 from kraken_bids.pipeline.workers import open_executor, run_tasks
 from kraken_bids.run_settings import RunSettings
 
+def miss_the_first(number, frame):
+    signal.signal(signal.SIGTERM, known)
+
 def measure(path):
+    global known
+    known = signal.getsignal(signal.SIGTERM)
+    if "missed" in sys.argv:
+        signal.signal(signal.SIGTERM, miss_the_first)
     with atomic_path(path) as temporary:
         temporary.write_text("half")
         path.with_suffix(".pid").write_text(str(os.getpid()))
@@ -206,6 +213,26 @@ def test_processes_end_with_their_run(
     assert list(folder.glob(".*")) == []
     assert len(list(folder.glob("*.pid"))) == n_procs
     assert "Process-" not in said
+
+
+@pytest.mark.parametrize("signal_", [signal.SIGINT, signal.SIGKILL])
+def test_a_process_that_missed_the_first_signal_is_asked_again(
+    tmp_path: Path, signal_: int
+) -> None:
+    """One that comes just before a call that waits is looked at only after that call."""
+    script, folder = tmp_path / "script" / "run.py", tmp_path / "out"
+    for place in (script.parent, folder):
+        place.mkdir()
+    script.write_text(STOPPED)
+    with subprocess.Popen(
+        [sys.executable, script, folder, "1", "missed"], stderr=subprocess.PIPE, text=True
+    ) as main:
+        while not list(folder.glob("*.pid")):
+            assert main.poll() is None
+        main.send_signal(signal_)
+        main.communicate(timeout=60)
+
+    assert list(folder.glob(".*")) == []
 
 
 def test_items_are_made_as_they_are_needed(log: Path) -> None:
