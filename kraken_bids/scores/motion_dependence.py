@@ -1,7 +1,7 @@
 """QC-FC: how strongly connectomes of a cohort follow the head motion of its subjects."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from operator import itemgetter
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.io.records import column
 
 MIN_PEOPLE = 10
 """A correlation over fewer people is mostly chance."""
@@ -56,6 +57,31 @@ class MotionDependence:
     @property
     def _known_p(self) -> Floats:
         return self.p_value[np.isfinite(self.p_value)]
+
+
+@dataclass(frozen=True)
+class QcFc:
+    """Dependence of one functional flavor on head motion."""
+
+    flavor: str = column()
+    n_sessions: int = column("sessions with the flavor and known motion")
+    n_people: int = column("people of these sessions, each of whom counts once")
+    n_edges: int = column("edges that enough people have")
+    median_abs_r: float = column(
+        "median over edges of abs(r), r: correlation of an edge with mean framewise displacement "
+        "over people, sessions of one averaged"
+    )
+    chance_abs_r: float = column("the same where motion plays no part, with so many people")
+    share_p05: float = column("share of edges with p < 0.05, uncorrected; 0.05 by chance")
+    share_fdr05: float = column("share of edges with a false discovery rate below 0.05")
+    distance_rho: float = column(
+        "Spearman correlation of r with the distance of the two regions; clearly negative where "
+        "motion is left in the data"
+    )
+    r: NDArray[np.floating] = field(default_factory=lambda: np.empty(0), repr=False)
+    """[n_edges]"""
+    distance: NDArray[np.floating] = field(default_factory=lambda: np.empty(0), repr=False)
+    """[n_edges], mm; NaN where regions have no known place."""
 
 
 def correlate_with_motion(

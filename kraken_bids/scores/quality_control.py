@@ -4,9 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.facts import Facts
 from kraken_bids.io.records import column, from_sidecar
@@ -253,31 +250,6 @@ class Verdict:
 
 Verdicts = Mapping[tuple[int, str, Flavor], Verdict]
 """By index of the member, name of the source, and target."""
-
-
-@dataclass(frozen=True)
-class QcFc:
-    """Dependence of one functional flavor on head motion."""
-
-    flavor: str = column()
-    n_sessions: int = column("sessions with the flavor and known motion")
-    n_people: int = column("people of these sessions, each of whom counts once")
-    n_edges: int = column("edges that enough people have")
-    median_abs_r: float = column(
-        "median over edges of abs(r), r: correlation of an edge with mean framewise displacement "
-        "over people, sessions of one averaged"
-    )
-    chance_abs_r: float = column("the same where motion plays no part, with so many people")
-    share_p05: float = column("share of edges with p < 0.05, uncorrected; 0.05 by chance")
-    share_fdr05: float = column("share of edges with a false discovery rate below 0.05")
-    distance_rho: float = column(
-        "Spearman correlation of r with the distance of the two regions; clearly negative where "
-        "motion is left in the data"
-    )
-    r: NDArray[np.floating] = field(default_factory=lambda: np.empty(0), repr=False)
-    """[n_edges]"""
-    distance: NDArray[np.floating] = field(default_factory=lambda: np.empty(0), repr=False)
-    """[n_edges], mm; NaN where regions have no known place."""
 
 
 @dataclass(frozen=True)

@@ -33,13 +33,13 @@ from kraken_bids.scores.calibrated_records import (
     PairNames,
 )
 from kraken_bids.scores.deviations import DiscordanceTest, Finding, RegionDeviation
+from kraken_bids.scores.motion_dependence import QcFc
 from kraken_bids.scores.site_records import SiteScore
 from kraken_bids.scores.quality_control import (
     Conclusion,
     CrossModalScore,
     InputQuality,
     Metric,
-    QcFc,
     Verdict,
 )
 

@@ -14,7 +14,7 @@ from kraken_bids.report.freshness import digest_cohort, digest_page, digest_subj
 from kraken_bids.report.page import PageTask, draw_group, draw_subject
 from kraken_bids.report.section import Page
 from kraken_bids.report.written import Written
-from kraken_bids.scores.quality_control import QcFc
+from kraken_bids.scores.motion_dependence import QcFc
 
 
 @pytest.fixture

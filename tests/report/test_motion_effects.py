@@ -10,7 +10,7 @@ from kraken_bids.report.sections.motion_effects import (
     summarize_motion_effects,
 )
 from kraken_bids.report.theme import read_png_size
-from kraken_bids.scores.quality_control import QcFc
+from kraken_bids.scores.motion_dependence import QcFc
 
 RNG = np.random.default_rng(0)
 

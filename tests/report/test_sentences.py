@@ -19,7 +19,7 @@ from kraken_bids.report.sections.site_adaptation import explain_adaptation
 from kraken_bids.report.sections.structure import explain_circle
 from kraken_bids.report.words import explain_source, format_share
 from kraken_bids.scores.metrics import chance_rank
-from kraken_bids.scores.quality_control import QcFc
+from kraken_bids.scores.motion_dependence import QcFc
 
 
 def test_chance_rank_is_what_guessing_gives():

@@ -1,7 +1,8 @@
 """QC-FC of the group: how strongly each functional flavor follows head motion over people."""
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -28,12 +29,12 @@ from kraken_bids.pipeline.check.kept_results import Kept, Plain, digest_file
 from kraken_bids.scores.motion_dependence import (
     MIN_PEOPLE,
     MotionDependence,
+    QcFc,
     correlate_with_motion,
     distance_dependence,
     edge_distances,
     region_centroids,
 )
-from kraken_bids.scores.quality_control import QcFc
 
 logger = logging.getLogger(__name__)
 
@@ -56,7 +57,7 @@ def write_qcfc(output_dir: Path, members: Sequence[Member], *, anew: bool = Fals
     flavors = sorted({f for member in members for f in member.connectomes if f.group == "FC"})
     motion = {flavor: _read_motion(members, flavor) for flavor in flavors}
     _say_short(motion)
-    enough = {flavor: own for flavor, own in motion.items() if _count(own) >= MIN_PEOPLE}
+    enough = {flavor: own for flavor, own in motion.items() if own.n_people >= MIN_PEOPLE}
     found = [
         one for flavor, own in enough.items() if (one := _measure(output_dir, flavor, own, kept))
     ]
@@ -78,27 +79,36 @@ def write_qcfc(output_dir: Path, members: Sequence[Member], *, anew: bool = Fals
                 group.create_dataset(name, data=getattr(one, name).astype(np.float32))
 
 
-def _read_motion(members: Sequence[Member], flavor: Flavor) -> dict[Path, float]:
-    """Mean framewise displacement, mm, of every session's connectome where it is known."""
-    motion = {
-        member.connectomes[flavor]: member.measurements[flavor].mean_fd
-        for member in members
-        if flavor in member.connectomes
-    }
-    return {path: value for path, value in motion.items() if value is not None}
+@dataclass(frozen=True)
+class _Motion:
+    """Head motion of the sessions that have a flavor and where it is known."""
+
+    paths: list[Path]
+    """Their connectomes."""
+    mean_fd: list[float]
+    """Mean framewise displacement, mm."""
+    people: list[str]
+    """Whose session each is."""
+
+    @property
+    def n_people(self) -> int:
+        return len(set(self.people))
 
 
-def list_people(paths: Iterable[Path]) -> list[str]:
-    """List whose connectome each file is, by its name."""
-    return [parse_name(path)["sub"] for path in paths]
+def _read_motion(members: Sequence[Member], flavor: Flavor) -> _Motion:
+    found = _Motion([], [], [])
+    for member in members:
+        path = member.connectomes.get(flavor)
+        mean_fd = None if path is None else member.measurements[flavor].mean_fd
+        if path is not None and mean_fd is not None:
+            found.paths.append(path)
+            found.mean_fd.append(mean_fd)
+            found.people.append(member.subject)
+    return found
 
 
-def _count(paths: Iterable[Path]) -> int:
-    return len(set(list_people(paths)))
-
-
-def _say_short(motion: Mapping[Flavor, Mapping[Path, float]]) -> None:
-    short = {f.name: _count(own) for f, own in motion.items() if _count(own) < MIN_PEOPLE}
+def _say_short(motion: Mapping[Flavor, _Motion]) -> None:
+    short = {f.name: own.n_people for f, own in motion.items() if own.n_people < MIN_PEOPLE}
     if short:
         names = ", ".join(short) if len(short) < len(motion) else "any flavor"
         logger.info(
@@ -109,34 +119,32 @@ def _say_short(motion: Mapping[Flavor, Mapping[Path, float]]) -> None:
         )
 
 
-def _measure(
-    output_dir: Path, flavor: Flavor, motion: Mapping[Path, float], kept: Kept
-) -> QcFc | None:
+def _measure(output_dir: Path, flavor: Flavor, motion: _Motion, kept: Kept) -> QcFc | None:
     files = [
         (path.relative_to(output_dir).as_posix(), digest_file(path), value)
-        for path, value in motion.items()
+        for path, value in zip(motion.paths, motion.mean_fd, strict=True)
     ]
     broken: list[str] = []
     try:
         n_regions = _count_regions(output_dir, flavor.parcellation)
         found = kept.recall(
             f"qcfc_{flavor.name}",
-            [n_regions, files, list_people(motion)],
+            [n_regions, files, motion.people],
             lambda: _correlate(motion, n_regions, broken),
         )
         for text in () if broken else found["broken"]:
             logger.warning("left out of QC-FC: %s", text)
         dependence = MotionDependence(
-            np.array(found["r"], np.float64), np.array(found["p"], np.float64), _count(motion)
+            np.array(found["r"], np.float64), np.array(found["p"], np.float64), motion.n_people
         )
-        centroids = find_centroids(output_dir, flavor.parcellation, next(iter(motion)), n_regions)
+        centroids = find_centroids(output_dir, flavor.parcellation, motion.paths[0], n_regions)
     except (ConnectomeError, InputError) as error:
         logger.warning("no QC-FC of %s: %s", flavor.name, error)
         return None
     distances = edge_distances(centroids)
     return QcFc(
         flavor=flavor.name,
-        n_sessions=len(motion),
+        n_sessions=len(motion.paths),
         n_people=dependence.n_people,
         n_edges=int(np.isfinite(dependence.correlation).sum()),
         median_abs_r=round(dependence.median_absolute, 5),
@@ -149,15 +157,15 @@ def _measure(
     )
 
 
-def _correlate(motion: Mapping[Path, float], n_regions: int, broken: list[str]) -> Plain:
+def _correlate(motion: _Motion, n_regions: int, broken: list[str]) -> Plain:
     """Correlations with motion and their p as plain values, and what is said of broken files."""
-    edges = _read_edges(motion, n_regions, broken)
-    found = correlate_with_motion(edges, np.array(list(motion.values())), list_people(motion))
+    edges = _read_edges(motion.paths, n_regions, broken)
+    found = correlate_with_motion(edges, np.array(motion.mean_fd), motion.people)
     return {"r": found.correlation.tolist(), "p": found.p_value.tolist(), "broken": broken}
 
 
 def _read_edges(
-    paths: Mapping[Path, float], n_regions: int, broken: list[str]
+    paths: Sequence[Path], n_regions: int, broken: list[str]
 ) -> Iterator[NDArray[np.float64]]:
     """Edges of every file [n_edges]; NaN for one that is broken, which is said and noted."""
     n_edges = n_regions * (n_regions - 1) // 2

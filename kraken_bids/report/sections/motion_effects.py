@@ -15,7 +15,7 @@ from kraken_bids.report.theme import draw_png
 from kraken_bids.report.words import format_fixed
 from kraken_bids.report.written import read_or_none, sort_flavors
 from kraken_bids.report.written_group import WrittenGroup
-from kraken_bids.scores.quality_control import QcFc
+from kraken_bids.scores.motion_dependence import QcFc
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
