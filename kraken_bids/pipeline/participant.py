@@ -41,7 +41,6 @@ from kraken_bids.pipeline.measure.session import measure_session
 from kraken_bids.pipeline.model_atlases import prepare_regions
 from kraken_bids.pipeline.plan import Plan, plan_participants, plan_subjects
 from kraken_bids.pipeline.predict.choice_of_adaptation import (
-    check_mode,
     choose_adaptation,
     read_given_adaptation,
 )
@@ -149,8 +148,8 @@ def load_model_of(settings: Settings) -> Model:
     for flavor in wanted:
         model.n_edges(flavor)
     if prediction.adaptation not in {"auto", "none"}:
-        path = Path(prediction.adaptation)
-        check_mode(read_given_adaptation(path, model), prediction.adaptation_mode, path)
+        path, mode = Path(prediction.adaptation), prediction.adaptation_mode
+        read_given_adaptation(path, model, mode=mode)
     if settings.worth.calibrate not in {AUTO, NONE}:
         read_given_calibration(Path(settings.worth.calibrate), model)
     return model

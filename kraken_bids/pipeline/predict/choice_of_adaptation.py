@@ -30,6 +30,7 @@ from kraken_bids.pipeline.predict.run_sites import (
     extend_given,
     fit_run_sites,
     fits_request,
+    has_mode,
 )
 from kraken_bids.pipeline.predict.site_adaptations import keep_large_sites
 from kraken_bids.settings import Settings
@@ -38,15 +39,22 @@ logger = logging.getLogger(__name__)
 
 
 def read_given_adaptation(
-    path: Path, model: Model, flavors: Collection[Flavor] = ()
+    path: Path, model: Model, flavors: Collection[Flavor] = (), *, mode: str = DEFAULT_MODE
 ) -> Adaptation:
     """Read a saved adaptation and check that it was fitted for this model and these inputs.
+
+    Parameters
+    ----------
+    mode : str, optional
+        The one that was asked for; by default any will do.
 
     Raises
     ------
     CheckpointError
         If it was fitted for another model, its means have other lengths than the model's edges,
         or it lacks one of the flavors.
+    SettingsError
+        If it has another mode than was asked for, since a file has its own.
     """
     adaptation = read_adaptation(path)
     try:
@@ -55,22 +63,12 @@ def read_given_adaptation(
     except CheckpointError as error:
         raise CheckpointError(f"--adaptation {path}: {error}") from error
     logger.info("adaptation: %s", path)
-    return adaptation
-
-
-def check_mode(given: Adaptation, mode: str, path: Path) -> None:
-    """Check that a file that was given has the mode that was asked for; by default any does.
-
-    Raises
-    ------
-    SettingsError
-        If it has another one, since a file has its own.
-    """
-    if mode not in {DEFAULT_MODE, given.mode}:
+    if not has_mode(adaptation, mode):
         raise SettingsError(
             f"--adaptation-mode {mode}: expected an adaptation of this mode; found {path}, fitted "
-            f"with {given.mode}. Leave one of the two options out."
+            f"with {adaptation.mode}. Leave one of the two options out."
         )
+    return adaptation
 
 
 def fit_cohort_adaptation(
@@ -140,8 +138,8 @@ def choose_adaptation(
         mode, measured = prediction.adaptation_mode, list_measured(cohort)
         return fit_given_means(prediction.adaptation_mean, model, mode, measured), ""
     if prediction.adaptation != "auto":
-        given = read_given_adaptation(Path(prediction.adaptation), model, list_measured(cohort))
-        check_mode(given, prediction.adaptation_mode, Path(prediction.adaptation))
+        path, mode = Path(prediction.adaptation), prediction.adaptation_mode
+        given = read_given_adaptation(path, model, list_measured(cohort), mode=mode)
         return extend_given(settings, model, cohort, given, saves=fits_first), ""
     if fits_first:
         adaptation = _fit_and_save(settings, model, cohort) or _take_saved(settings, model, cohort)

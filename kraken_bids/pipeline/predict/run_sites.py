@@ -135,10 +135,15 @@ def fit_run_sites(settings: Settings, model: Model, cohort: Projected) -> SiteAd
     )
 
 
+def has_mode(adaptation: Adaptation, mode: str) -> bool:
+    """Whether a saved adaptation has the mode that was asked for; by default any will do."""
+    return mode in {DEFAULT_MODE, adaptation.mode}
+
+
 def fits_request(adaptation: Adaptation, asked: PredictionSettings, path: Path) -> bool:
     """Whether a saved adaptation is by what was asked for; without a request any is."""
     by, mode = asked.adaptation_by, asked.adaptation_mode
-    if mode not in {DEFAULT_MODE, adaptation.mode}:
+    if not has_mode(adaptation, mode):
         logger.warning(
             "%s was fitted with %s, not %s, and is not used", path, adaptation.mode, mode
         )
