@@ -138,7 +138,7 @@ class GatheredRuns:
         self.runs.append(
             SeriesRun(
                 scan.name,
-                *_read_who(scan),
+                *read_who(scan),
                 scan.path,
                 len(values),
                 time,
@@ -227,7 +227,7 @@ class GatheredRuns:
             )
 
 
-def _read_who(scan: RegionSeries) -> tuple[str, str, str]:
+def read_who(scan: RegionSeries) -> tuple[str, str, str]:
     """Subject, session and task of a run, from its name, else its folder."""
     known = parse_name(f"{scan.name}_")
     folders = [part[4:] for part in scan.path.absolute().parts[:-1] if part.startswith("sub-")]

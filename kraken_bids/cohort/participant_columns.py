@@ -69,8 +69,7 @@ class ParticipantTable:
         column, operator, value = match.groups()
         self._check_column(column)
         wanted = value.strip("'\"")
-        unknown = {""} if _known(wanted) else set[str]()
-        rows = [row for row in self.rows if _known(row[column]) not in unknown]
+        rows = [row for row in self.rows if _known(row[column]) or not _known(wanted)]
         if len(rows) < len(self.rows):
             logger.warning(
                 "%s %s: %s of %d row(s) of %s is not known: they are not chosen",

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.repetition_time import TIMES
 from kraken_bids.io.facts import Facts
 
-START, TIMES = "StartTime", "VolumeTiming"
-"""Keys of sidecars, as BIDS has them: seconds of the moment that slices were brought to; seconds
-at which each volume began to be acquired, where some were cut out."""
+START = "StartTime"
+"""Key of sidecars, as BIDS has it: seconds of the moment that slices were brought to."""
 
 
 @dataclass(frozen=True)

@@ -100,10 +100,13 @@ def _gather_events(
     for path, scan in communities.scans.items():
         if not scan.repetition_time:
             continue
+        known = _read_onsets(events[path])
+        if not known:
+            continue
         facts = read_facts(sidecar_path(path))
         times = read_volume_times(facts, len(scan.presence), scan.repetition_time)
         presence = times.spread(scan.presence)
-        for trial_type, onsets in _read_onsets(events[path]).items():
+        for trial_type, onsets in known.items():
             own = EventScan(presence, scan.repetition_time, onsets, times.start)
             found.setdefault(trial_type, []).append(own)
     return found

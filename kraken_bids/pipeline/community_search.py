@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import adjusted_rand_score
 
-from kraken_bids.bids.names import parse_name
+from kraken_bids.cohort.gathered_runs import read_who
 from kraken_bids.cohort.series_files import RegionSeries
 from kraken_bids.models.communities.community_settings import CommunitySettings
 from kraken_bids.models.communities.leiden import find_consensus, find_leiden, score_partition
@@ -70,7 +70,7 @@ def search_communities(
     prepared = prepare_scans(series, counts, names=[scan.name for scan in scans])
     table: tuple[Resolution, ...] = ()
     if options.is_auto:
-        people = [parse_name(f"{scan.name}_").get("sub", scan.name) for scan in scans]
+        people = [read_who(scan)[0] for scan in scans]
         settings, table = choose_resolution(
             prepared, settings, people=people, device=options.device
         )

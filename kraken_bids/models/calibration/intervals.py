@@ -193,8 +193,9 @@ def measure_coverage(
 
 def _number(people: Sequence[object] | None, n: int) -> NDArray[np.intp]:
     """Give the number of each row's person, from 0; another one each without people."""
-    numbers = {who: k for k, who in enumerate(dict.fromkeys(people or range(n)))}
-    return np.array([numbers[who] for who in people or range(n)], np.intp)
+    if people is None:
+        return np.arange(n)
+    return np.unique(np.asarray(people), return_inverse=True)[1]
 
 
 def _size_errors(measured: Edges, predicted: EdgeArray) -> Vector:

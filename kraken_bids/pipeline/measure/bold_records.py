@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.preprocessed_bold import BoldRun
+from kraken_bids.bids.repetition_time import TIMES
 from kraken_bids.cohort.measurements import CleaningRecord, FunctionalRecord, RunRecord
-from kraken_bids.cohort.volume_times import START, TIMES
+from kraken_bids.cohort.volume_times import START
 from kraken_bids.connectome.functional.bold_quality import (
     GLOBAL_THRESHOLD,
     MOTION_THRESHOLD_MM,

@@ -105,7 +105,7 @@ def read_volumes(source: CleanedSource, bold: Path, n_volumes: int) -> KnownVolu
         notes.append(f"{n_removed} first volumes of {bold.name} were removed before")
     acquired = None
     if is_cut or n_removed:
-        acquired = n_removed + np.flatnonzero(~marked if is_cut else np.ones(n_rows, bool))
+        acquired = n_removed + (np.flatnonzero(~marked) if is_cut else np.arange(n_rows))
     return KnownVolumes(
         bold, source, displacement, kept, acquired, n_rows - n_volumes, n_first, tuple(notes)
     )

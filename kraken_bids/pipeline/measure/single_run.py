@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from kraken_bids.bids.cleaned_bold import (
     CleanedSource,
@@ -42,6 +43,7 @@ def describe_run(
         If there are neither confounds nor a name of a cleaned series.
     """
     sidecar = sidecar_path(confounds) if confounds else None
+    metadata = read_bold_metadata(bold)[0]
     return BoldRun(
         entities={},
         space=full_space(parse_name(bold)),
@@ -50,13 +52,13 @@ def describe_run(
         confounds_json=sidecar if sidecar and sidecar.is_file() else None,
         mask=mask,
         tissue=tissue,
-        metadata=read_bold_metadata(bold)[0],
-        cleaned=None if confounds else _describe_cleaned(bold),
+        metadata=metadata,
+        cleaned=None if confounds else _describe_cleaned(bold, metadata),
         lesion=LabelImage(LESION, lesion, find_label_space(lesion)) if lesion else None,
     )
 
 
-def _describe_cleaned(bold: Path) -> CleanedSource:
+def _describe_cleaned(bold: Path, metadata: Mapping[str, Any]) -> CleanedSource:
     """Say how a series was cleaned, by its name and the tables beside it."""
     if not is_cleaned(parse_name(bold)):
         raise InputError(
@@ -71,7 +73,7 @@ def _describe_cleaned(bold: Path) -> CleanedSource:
         SubjectFile(dataset, path, None, parse_name(path) | {"datatype": folder.name})
         for path in (bold, *sorted(folder.glob("*.tsv")))
     )
-    cleaned = describe_cleaned(own, beside, read_bold_metadata(bold)[0])
+    cleaned = describe_cleaned(own, beside, metadata)
     for note in note_cleaned([cleaned]):
         logger.warning("%s: %s", bold.name, note)
     return cleaned
