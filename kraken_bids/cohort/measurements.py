@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.cohort.sidecar_records import REGIONS
 from kraken_bids.io.facts import Facts, read_facts, to_key
 from kraken_bids.io.records import OPTIONAL, column, from_sidecar
 
@@ -162,7 +163,7 @@ def read_measurement(connectome: Path) -> Measurement:
         },
         warnings=tuple(map(sys.intern, sidecar.texts(to_key("warnings")))),
         n_left_out=_count_left_out(sidecar.parts(to_key("runs"))),
-        n_missing_regions=len(sidecar.texts("MissingRegions")),
+        n_missing_regions=len(sidecar.texts(REGIONS.missing_regions)),
         n_streamlines=tracks.count("n_streamlines"),
         n_both=tracks.count("n_both"),
         n_self=tracks.count("n_self"),

@@ -23,11 +23,13 @@ from kraken_bids.cohort.decoding import CohortPredictions
 from kraken_bids.cohort.latent_tables import write_latent_table
 from kraken_bids.cohort.prediction_archives import ENCODED, split_key
 from kraken_bids.cohort.read_ahead import write_behind
+from kraken_bids.cohort.sidecar_records import SOFTWARE, ModelRecord, OriginRecord
 from kraken_bids.cohort.sidecars import predicted_sidecar
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.files import atomic_path
+from kraken_bids.io.records import to_sidecar
 from kraken_bids.io.writing import write_json, write_relmat, write_text
 from kraken_bids.models.krakencoder.model_regions import describe_regions
 from kraken_bids.parcellations import list_parcellations, load_parcellation
@@ -160,12 +162,11 @@ def _write_sidecar(
         sidecar_path(path),
         {
             **predicted_sidecar(flavor),
-            "Predicted": True,
-            "Source": source,
-            "Model": predictions.model.name,
-            "ModelSHA256": predictions.model.sha256,
+            **to_sidecar(
+                OriginRecord(source=source),
+                ModelRecord(predictions.model.name, predictions.model.sha256),
+            ),
             **({"Warnings": list(predictions.warnings)} if predictions.warnings else {}),
-            "Software": "kraken_bids",
-            "SoftwareVersion": __version__,
+            **SOFTWARE,
         },
     )

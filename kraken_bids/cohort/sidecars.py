@@ -13,10 +13,12 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import CALIBRATED, sidecar_path
+from kraken_bids.cohort.sidecar_records import FILE, RegionsRecord
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, describe_flavor
 from kraken_bids.io.facts import Facts
 from kraken_bids.io.files import take_lock
+from kraken_bids.io.records import to_sidecar
 from kraken_bids.io.texts import MAX_TEXT, parse_json, read_bytes, read_json
 from kraken_bids.io.writing import write_json
 from kraken_bids.parcellations import Parcellation
@@ -42,7 +44,7 @@ def read_digest(path: Path, *, if_whole: bool = False) -> str | None:
         return None
     if if_whole and not is_whole(path, content):
         return None
-    return Facts(content).text("RunDigest") or None
+    return Facts(content).text(FILE.run_digest) or None
 
 
 def is_whole(path: Path, sidecar: Mapping[str, object]) -> bool:
@@ -56,12 +58,12 @@ def is_whole(path: Path, sidecar: Mapping[str, object]) -> bool:
 
 def _says_size(sidecar: Mapping[str, object], size: int) -> bool:
     """Whether a file of this size is as its sidecar says, where that says anything."""
-    return sidecar.get("FileSize", size) == size
+    return sidecar.get(FILE.file_size, size) == size
 
 
 def size_of(path: Path) -> dict[str, object]:
     """Field of the sidecar of a file that has just been written, by which damage is seen."""
-    return {"FileSize": path.stat().st_size}
+    return {FILE.file_size: path.stat().st_size}
 
 
 def is_of_run(path: Path, run: str | None) -> bool:
@@ -84,7 +86,7 @@ def forget_digest(path: Path) -> None:
         content = dict(read_json(sidecar_path(path)))
     except (InputError, OSError):  # nothing there that could vouch for it
         return
-    if content.pop("RunDigest", None) is not None:
+    if content.pop(FILE.run_digest, None) is not None:
         write_json(sidecar_path(path), content)
 
 
@@ -133,11 +135,7 @@ def region_sidecar(
     names = zip(parcellation.region_names, missing, strict=True)
     absent = [name for name, gone in names if gone]
     usable = is_known and bool(missing.mean() <= MAX_IMPUTED_SHARE)
-    return {
-        "MissingRegions": absent,
-        "ImputedRegions": absent if usable else [],
-        "UsableAsInput": usable,
-    }
+    return to_sidecar(RegionsRecord(tuple(absent), tuple(absent if usable else ()), usable))
 
 
 @contextmanager
@@ -204,7 +202,7 @@ def _vouches(content: bytes, size: int, wanted: str, expected: Mapping[str, Any]
         said = Facts(parse_json(content))
     except ValueError:
         return False
-    if said.text("RunDigest") != wanted or not _says_size(said.plain, size):
+    if said.text(FILE.run_digest) != wanted or not _says_size(said.plain, size):
         return False
     return expected is None or list(said.plain.items()) == list(expected.items())
 

@@ -11,6 +11,7 @@ from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.names import parse_name, session_label
 from kraken_bids.bids.outputs import RelmatFile, find_relmats, sidecar_path
 from kraken_bids.cohort.saved_ridge import add_ridge, read_saved_ridges
+from kraken_bids.cohort.sidecar_records import FILE
 from kraken_bids.cohort.sidecars import REDONE, read_digest
 from kraken_bids.exceptions import FlavorError, name_few
 from kraken_bids.flavors import Flavor, parse_meas
@@ -116,7 +117,7 @@ def note_standing(
 def _is_cleaned_otherwise(file: RelmatFile, came_cleaned: set[bool]) -> bool:
     """Whether a connectome is of BOLD that came cleaned, and the run's does not, or vice versa."""
     facts = read_facts(sidecar_path(file.path))
-    is_ours = "RunDigest" in facts  # other tools say nothing of it
+    is_ours = FILE.run_digest in facts  # other tools say nothing of it
     return is_ours and bool(came_cleaned) and bool(facts.text("CleanedBy")) not in came_cleaned
 
 

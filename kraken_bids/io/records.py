@@ -1,11 +1,11 @@
 """Records: dataclasses whose fields are the columns of a table and the keys of a sidecar."""
 
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import Field, field, fields
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -161,8 +161,22 @@ def from_sidecar(kind: type[Record], content: Facts, **further: object) -> Recor
 
     ``further`` are its other fields.
     """
-    read = {float: content.number, int: content.count, str: content.text}
+    read: dict[type, Callable[[str], Any]] = {
+        float: content.number,
+        int: content.count,
+        str: content.text,
+        bool: lambda key: content.plain.get(key) is True,
+        tuple: lambda key: tuple(content.texts(key)),
+    }
     return kind(**{name: read[type_](key) for name, key, type_ in _list_keys(kind)}, **further)
+
+
+def keys_of(kind: type["DataclassInstance"]) -> Any:
+    """Give the sidecar keys of a record's fields, each as an attribute of the field's name.
+
+    ``keys_of(Record).mean_fd`` is ``"MeanFD"``; a name that is no field is an AttributeError.
+    """
+    return types.SimpleNamespace(**{one.name: _key_of(one) for one in fields(kind)})
 
 
 def from_columns(kind: type[Record], columns: Mapping[str, Any]) -> list[Record]:
@@ -253,4 +267,6 @@ def _kind_of(hints: Mapping[str, Any], one: "Field[Any]") -> type:
     """Type of a field's values where they are known."""
     hint = hints[one.name]
     known = [a for a in get_args(hint) if a is not types.NoneType]
+    if tuple in {get_origin(hint), *map(get_origin, known)}:
+        return tuple
     return known[0] if known else hint  # type: ignore[no-any-return]

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids import __version__
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.cohort.failures import going_on
 from kraken_bids.cohort.run_volumes import read_displacement
 from kraken_bids.cohort.series_files import RegionSeries
+from kraken_bids.cohort.sidecar_records import FILE, ORIGIN, SOFTWARE
 from kraken_bids.io.digests import compute_sha256
 from kraken_bids.io.facts import read_facts
 from kraken_bids.io.files import atomic_path
@@ -157,7 +157,7 @@ def write_record(
         "Objectives": found.history[:, -1, 0],
         "StartsInConsensus": 1 + np.flatnonzero(found.is_counted),
         "Scans": [scan.name for scan in result.scans],
-        "Sources": [places.source(scan.path) for scan in result.scans],
+        ORIGIN.sources: [places.source(scan.path) for scan in result.scans],
         "SourcesNotWritten": [
             places.source(scan.path)
             for scan in result.scans
@@ -167,9 +167,8 @@ def write_record(
         "RegionsLeftOut": [
             name for name, label in zip(result.regions, found.labels, strict=True) if label < 0
         ],
-        "Software": "kraken_bids",
-        "SoftwareVersion": __version__,
-        "RunDigest": digest,
+        **SOFTWARE,
+        FILE.run_digest: digest,
     })  # fmt: skip
 
 
@@ -201,14 +200,13 @@ def _write_presence(
         "Description": "Presence of each community in every volume, 0 to 1; n/a in volumes that "
         "do not count",
         **({"RepetitionTime": tr, "SamplingFrequency": 1 / tr} if tr else {}),
-        "Sources": [places.source(scan.path)],
+        ORIGIN.sources: [places.source(scan.path)],
         "SourceSHA256": compute_sha256(scan.path),
         **{
             f"P_{null}": dict(zip(result.names, tests[_place(result, scan)].p, strict=True))
             for null, tests in result.tests.items()
         },
-        "Software": "kraken_bids",
-        "SoftwareVersion": __version__,
+        **SOFTWARE,
     })  # fmt: skip
 
 

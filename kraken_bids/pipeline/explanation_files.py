@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from kraken_bids import __version__
 from kraken_bids.bids.names import format_name
 from kraken_bids.bids.output_dataset import write_region_tables
 from kraken_bids.bids.outputs import RELMAT, sidecar_path
+from kraken_bids.cohort.sidecar_records import ORIGIN, REGIONS, SOFTWARE, ModelRecord
 from kraken_bids.cohort.sidecars import matrix_sidecar
 from kraken_bids.connectome.matrices import edges_to_square, find_missing_regions
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.files import atomic_path
-from kraken_bids.io.records import remove_records, write_records
+from kraken_bids.io.records import remove_records, to_sidecar, write_records
 from kraken_bids.io.writing import write_json, write_relmat
 from kraken_bids.models.krakencoder.exact_steps import Floats
 from kraken_bids.pipeline.explanation import Explanation, KnockOut
@@ -67,16 +67,19 @@ def _describe(found: Explanation) -> dict[str, Any]:
         "Target": target.name if target else "latent",
         "Value": found.sensitivity.value,
         "Subject": found.subject,
-        "Source": found.source,
+        ORIGIN.source: found.source,
         "Inputs": [flavor.name for flavor in inputs],
-        "Model": found.model.name,
-        "ModelSHA256": found.model.sha256,
-        "AdaptationMode": adaptation.mode if adaptation else "none",
+        **to_sidecar(
+            ModelRecord(
+                found.model.name,
+                found.model.sha256,
+                adaptation_mode=adaptation.mode if adaptation else "none",
+            )
+        ),
         "AdaptationSlopes": {f.name: fit.b0 for f, fit in fits.items() if fit is not None},
         "NotDifferentiable": list(found.sensitivity.kinks),
         **({"Warnings": list(found.warnings)} if found.warnings else {}),
-        "Software": "kraken_bids",
-        "SoftwareVersion": __version__,
+        **SOFTWARE,
     }
 
 
@@ -99,7 +102,7 @@ def _write_matrix(
             "Description": f"Change of {found.words} per unit of each edge of {flavor}, as it "
             "was given (before adaptation), all other edges and inputs as they are",
             "Units": f"score per unit of {flavor}",
-            "MissingRegions": [n for n, gone in zip(names, missing, strict=True) if gone],
+            REGIONS.missing_regions: [n for n, gone in zip(names, missing, strict=True) if gone],
         }
         | facts,
     )

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from kraken_bids import __version__
 from kraken_bids.bids.names import format_name, strip_label
 from kraken_bids.bids.output_dataset import check_output_folder
 from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.from_dataset import list_members
 from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.output_connectomes import Kind, list_kinds, read_edges
+from kraken_bids.cohort.sidecar_records import VERSION
 from kraken_bids.connectome.labels.region_places import find_known_centres
 from kraken_bids.exceptions import InputError, SettingsError, name_few
 from kraken_bids.flavors import suggest
@@ -234,7 +234,7 @@ def _write_part(
         write(shown, paths[-1])
     facts = shown.describe() | {"UnseenRegions": unseen}
     facts |= {"VectorOrder": ORDERS[options.order]} if "vectors" in formats else {}
-    write_json(folder / f"{name}.json", facts | {"SoftwareVersion": __version__})
+    write_json(folder / f"{name}.json", facts | VERSION)
     return paths
 
 

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids import __version__
 from kraken_bids.cohort.encoding import encode_cohort
 from kraken_bids.cohort.from_files import open_connectomes
 from kraken_bids.cohort.output_checks import check_no_input
 from kraken_bids.cohort.projections import Cohort, project_cohort
+from kraken_bids.cohort.sidecar_records import VERSION
 from kraken_bids.cohort.subject_names import person_of
 from kraken_bids.cohort.training_subjects import add_tuned, find_trained
 from kraken_bids.exceptions import ConnectomeError, SettingsError
@@ -287,5 +287,5 @@ def _list_facts(
                 for flavor, fit in adaptation.flavors.items()
             },
         },
-        "SoftwareVersion": __version__,
+        **VERSION,
     }

@@ -15,6 +15,7 @@ from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.region_series import check_regions, read_region_series
 from kraken_bids.cohort.run_volumes import find_volume_tables, list_run_entities
 from kraken_bids.cohort.series_files import RegionSeries
+from kraken_bids.cohort.sidecar_records import FILE
 from kraken_bids.cohort.task_events import find_events
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.digests import digest, file_stamps
@@ -91,7 +92,7 @@ def _search(
     # the device changes where numbers are computed, not what is searched for
     words = (str(search), str(replace(options, device="")), file_stamps(_list_read(files)))
     now = digest(LABEL, __version__, *words)
-    if _read_record(output, atlas).text("RunDigest") == now and not settings.run.force:
+    if _read_record(output, atlas).text(FILE.run_digest) == now and not settings.run.force:
         logger.info("communities of %s are up to date, skipped (--force redoes them)", atlas)
         return True
     logger.info("communities of %s", atlas)

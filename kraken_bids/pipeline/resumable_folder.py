@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
-from kraken_bids import __version__
+from kraken_bids.cohort.sidecar_records import VERSION
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.io.facts import Facts, read_facts
 from kraken_bids.io.files import make_folder, remove_leftovers
@@ -127,7 +127,7 @@ class ResumableFolder:
                 **note,
                 **facts,
                 "Settings": self._settings,
-                "SoftwareVersion": __version__,
+                **VERSION,
             },
         )
 

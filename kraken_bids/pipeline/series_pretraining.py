@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids import __version__
 from kraken_bids.cohort.output_checks import check_no_input
 from kraken_bids.cohort.series_store import SeriesStore, gather_series
+from kraken_bids.cohort.sidecar_records import VERSION
 from kraken_bids.cohort.standardised_runs import ZSCORE
 from kraken_bids.cohort.training_subjects import SUBJECTS
 from kraken_bids.exceptions import SettingsError
@@ -157,7 +157,7 @@ def _make_model(
             SUBJECTS: parts["train"],
             "StartedFrom": options.weights.name if options.weights else None,
             **facts,
-            "SoftwareVersion": __version__,
+            **VERSION,
         },
     )
 

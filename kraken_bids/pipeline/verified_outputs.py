@@ -25,6 +25,7 @@ from kraken_bids.cohort.manifests import (
 )
 from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.output_connectomes import Kind, list_kinds, read_edges
+from kraken_bids.cohort.sidecar_records import INPUT_SOURCES, MODEL
 from kraken_bids.connectome.functional.correlations import compute_partial_correlation
 from kraken_bids.connectome.matrices import square_to_edges
 from kraken_bids.exceptions import InputError, KrakenBidsError, name_few
@@ -216,7 +217,7 @@ def _recompute_predicted(
     path = latents_path(output_dir, member.subject, member.session)
     if model is None or not path.exists():
         return
-    used = {one.text("ModelSHA256") for one in _list_sources(path)}
+    used = {one.text(MODEL.model_sha256) for one in _list_sources(path)}
     if used != {model.sha256}:
         raise InputError(
             f"its predictions are of another model (SHA-256 {name_few(sorted(used))}) than "
@@ -234,7 +235,7 @@ def _recompute_predicted(
 
 
 def _list_sources(path: Path) -> Sequence[Facts]:
-    return list(read_facts(sidecar_path(path)).part("InputSources").by_name().values())
+    return list(read_facts(sidecar_path(path)).part(INPUT_SOURCES).by_name().values())
 
 
 def _is_plain(model: Model, source: str) -> bool:

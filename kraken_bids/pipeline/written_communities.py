@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.cohort.sidecar_records import ORIGIN
 from kraken_bids.io.facts import read_facts, read_table
 from kraken_bids.pipeline.community_places import LABEL, Places, presence_beside
 
@@ -41,7 +42,7 @@ def list_scans(output_dir: Path, places: Places) -> list[Path]:
     """List the region series whose presence is written."""
     record = read_facts(sidecar_path(places.table("history")))
     lacking = set(record.texts("SourcesNotWritten"))
-    sources = [one for one in record.texts("Sources") if one not in lacking]
+    sources = [one for one in record.texts(ORIGIN.sources) if one not in lacking]
     return [output_dir / source.removeprefix("bids::") for source in sources]
 
 

@@ -12,6 +12,7 @@ from kraken_bids.bids.outputs import (
     is_predicted,
     sidecar_path,
 )
+from kraken_bids.cohort.sidecar_records import FILE
 from kraken_bids.cohort.sidecars import REDONE, read_measured_digest
 from kraken_bids.cohort.standing import read_standing
 from kraken_bids.flavors import is_further_meas
@@ -38,7 +39,7 @@ class Leftovers:
             if file.session != session:
                 continue
             facts = read_facts(sidecar_path(file.path))
-            digest = facts.text("RunDigest")
+            digest = facts.text(FILE.run_digest)
             if standing.judge(file, output_dir, {file.path: digest or None}.get):
                 self._current.add(file.path)
                 self._digests.add(digest.partition(REDONE)[0])

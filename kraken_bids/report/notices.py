@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.failures import read_failures
+from kraken_bids.cohort.sidecar_records import REGIONS
 from kraken_bids.cohort.warned import read_group_warnings
 from kraken_bids.exceptions import name_few
 from kraken_bids.io.facts import read_table
@@ -90,7 +91,8 @@ def _list_unused(written: Written) -> list[str]:
     unusable = [
         flavor.name
         for flavor, sidecar in sorted(written.measured.items())
-        if sidecar.plain.get("UsableAsInput", True) is False and flavor.parcellation not in own
+        if sidecar.plain.get(REGIONS.usable_as_input, True) is False
+        and flavor.parcellation not in own
     ]
     texts = []
     if unusable:

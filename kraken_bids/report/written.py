@@ -26,6 +26,7 @@ from kraken_bids.bids.outputs import (
 )
 from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.recalled_matrices import recall_relmat
+from kraken_bids.cohort.sidecar_records import FILE, INPUT_SOURCES
 from kraken_bids.cohort.sidecars import read_digest
 from kraken_bids.cohort.standing import flavor_of
 from kraken_bids.connectome.matrices import fill_square
@@ -51,7 +52,7 @@ logger = logging.getLogger(__name__)
 Columns = dict[str, NDArray[Any]]
 T = TypeVar("T")
 Means = tuple[Floats | None, Floats | None]
-PREDICTION = re.compile(rf"[^/]+/[^/]*{PREDICTED}_relmat\.json")
+ORIGIN = re.compile(rf"[^/]+/[^/]*{PREDICTED}_relmat\.json")
 """Places of the sidecars of predictions in the folder of a session."""
 PARCELLATION_ORDER = ("fs86", "shen268", "coco439")
 
@@ -146,7 +147,7 @@ class Written(Known):
     @property
     def sources(self) -> Mapping[str, Facts]:
         """Facts of every source of predictions: model, inputs, adaptation."""
-        return self.predicted.part("InputSources").by_name()
+        return self.predicted.part(INPUT_SOURCES).by_name()
 
     @cached_property
     def latent_columns(self) -> Columns:
@@ -209,7 +210,7 @@ class Written(Known):
     def _is_current(self, path: Path) -> bool:
         """Whether the run that wrote the latents wrote this prediction."""
         found = read_digest(path)
-        return found is None or found == self.predicted.text("RunDigest")
+        return found is None or found == self.predicted.text(FILE.run_digest)
 
     def list_targets(self) -> list[Flavor]:
         """Flavors that were predicted, in the order shown."""
@@ -217,7 +218,7 @@ class Written(Known):
             names = {name.partition("/")[2] for name in self._predicted if "/" in name}
         else:
             found = self.shown if self.sources else ()
-            files = [name for name in found if PREDICTION.fullmatch(name)]
+            files = [name for name in found if ORIGIN.fullmatch(name)]
             names = {_name_flavor(self.folder / name, self.member.label) for name in files}
         return sort_flavors(names)
 

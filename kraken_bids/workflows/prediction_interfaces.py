@@ -22,6 +22,7 @@ from kraken_bids.bids.datasets import DESCRIPTION, Dataset, describe_folder, mak
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import latents_path, sidecar_path
 from kraken_bids.cohort.from_dataset import list_members
+from kraken_bids.cohort.sidecar_records import ORIGIN
 from kraken_bids.cohort.standing import record_path
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.io.facts import Facts
@@ -121,7 +122,7 @@ class SaveDerivatives(SimpleInterface):  # type: ignore[misc]
 def _list_source_files(files: Iterable[str]) -> list[Path]:
     """List the files that sidecars name as sources."""
     sidecars = [read_json(Path(path)) for path in files if path.endswith(".json")]
-    uris = dict.fromkeys(uri for one in sidecars for uri in Facts(one).texts("Sources"))
+    uris = dict.fromkeys(uri for one in sidecars for uri in Facts(one).texts(ORIGIN.sources))
     return [Path(unquote(urlsplit(uri).path)) for uri in uris if uri.startswith("file:")]
 
 

@@ -14,6 +14,7 @@ from kraken_bids.io.records import (
     column,
     from_columns,
     from_sidecar,
+    keys_of,
     name_columns,
     remove_records,
     to_sidecar,
@@ -139,3 +140,28 @@ def test_a_count_that_is_none_is_refused_by_its_column(cell: float) -> None:
 
     with pytest.raises(InputError, match="expected a count in the column n"):
         from_columns(Counted, {"n": np.array([cell])})
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is listed, and whether it holds."""
+
+    file_names: tuple[str, ...] = column()
+    other_names: tuple[str, ...] | None = column()
+    is_usable: bool = column()
+
+
+def test_lists_of_texts_and_truths_are_read_back() -> None:
+    """What is of another kind counts as none of them."""
+    seen = Seen(("a", "b"), None, True)
+    assert to_sidecar(seen) == {"FileNames": ["a", "b"], "IsUsable": True}
+    assert from_sidecar(Seen, Facts(to_sidecar(seen))) == Seen(("a", "b"), (), True)
+    assert from_sidecar(Seen, Facts({"FileNames": "a", "IsUsable": 1})) == Seen((), (), False)
+
+
+def test_keys_are_attributes_of_the_fields_names() -> None:
+    """A name that is no field of the record is an error where it is used."""
+    assert keys_of(Motion).mean_fd == "MeanFD"
+    assert keys_of(Motion).n_left_out == "VolumesLeftOut"
+    with pytest.raises(AttributeError, match="mean_dvars"):
+        _ = keys_of(Motion).mean_dvars

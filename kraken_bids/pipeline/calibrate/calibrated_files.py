@@ -21,6 +21,7 @@ from kraken_bids.bids.outputs import (
 )
 from kraken_bids.cohort.failures import Failure, failing_alone, record
 from kraken_bids.cohort.members import Member
+from kraken_bids.cohort.sidecar_records import FILE
 from kraken_bids.cohort.sidecars import (
     hold_session,
     is_whole,
@@ -197,7 +198,7 @@ def _read_known(
             contents.append(read_json(sidecar_path(path)))
         except InputError:
             return None
-        if contents[-1].get("RunDigest") != wanted or not is_whole(path, contents[-1]):
+        if contents[-1].get(FILE.run_digest) != wanted or not is_whole(path, contents[-1]):
             return None
     by_pair = Facts(contents[0] if contents else None).part("Calibrated")
     return {key: from_sidecar(CalibratedRecord, by_pair.part(_name(key))) for key in pairs}
@@ -233,7 +234,7 @@ def _write_matrix(job: CalibrationJob, key: Key) -> None:
     intervals = intervals_path(job.output_dir, job.member.subject, job.member.session)
     facts = predicted_sidecar(target) | dict(job.sidecars[key]) | to_sidecar(edges.record)
     facts |= {"Intervals": f"bids::{intervals.relative_to(job.output_dir).as_posix()}"}
-    write_json(sidecar_path(path), facts | size_of(path) | {"RunDigest": job.digest})
+    write_json(sidecar_path(path), facts | size_of(path) | {FILE.run_digest: job.digest})
 
 
 def _write_archive(job: CalibrationJob) -> None:
@@ -262,7 +263,7 @@ def _describe_archive(job: CalibrationJob, path: Path, words: str) -> None:
         for key, edges in job.edges.items()
     }
     content = {"Description": words, "Calibrated": pairs, **size_of(path)}
-    write_json(sidecar_path(path), content | {"RunDigest": job.digest})
+    write_json(sidecar_path(path), content | {FILE.run_digest: job.digest})
 
 
 def _matrix_path(output_dir: Path, member: Member, key: Key) -> Path:

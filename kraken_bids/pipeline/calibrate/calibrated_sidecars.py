@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from kraken_bids import __version__
 from kraken_bids.bids.outputs import prediction_archive_path, relmat_path
+from kraken_bids.cohort.sidecar_records import SOFTWARE, ModelRecord, OriginRecord
 from kraken_bids.flavors import Flavor
+from kraken_bids.io.records import to_sidecar
 from kraken_bids.pipeline.calibrate.choice_of_calibration import mode_of
 from kraken_bids.pipeline.calibrate.fitted_pairs import units_of
 from kraken_bids.pipeline.calibrate.session_calibrations import SessionCalibrator
@@ -36,20 +37,20 @@ def describe_calibrated(
             f"calibration was fitted on; this session's measured connectome is in {own}."
         )
     return {
-        "Predicted": True,
-        "Calibrated": True,
-        "Source": source,
-        "SourceFlavors": inputs,
-        "Sources": [f"bids::{_raw_path(calibrator, index, source, target)}"],
-        "Model": plan.model.name,
-        "ModelSHA256": plan.model.sha256,
-        "AdaptationMode": mode_of(plan),
+        **to_sidecar(
+            OriginRecord(
+                calibrated=True,
+                source=source,
+                source_flavors=tuple(inputs),
+                sources=(f"bids::{_raw_path(calibrator, index, source, target)}",),
+            ),
+            ModelRecord(plan.model.name, plan.model.sha256, adaptation_mode=mode_of(plan)),
+        ),
         "Calibration": chosen.name_in(plan.settings.data.output_dir),
         "CalibrationSHA256": chosen.sha256,
         **({"Units": pair.units} if pair.units else {}),
         **({"Warnings": warnings} if warnings else {}),
-        "Software": "kraken_bids",
-        "SoftwareVersion": __version__,
+        **SOFTWARE,
     }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from kraken_bids import __version__
 from kraken_bids.bids.outputs import discordance_path, group_path, sidecar_path
 from kraken_bids.cohort.members import Member
+from kraken_bids.cohort.sidecar_records import FILE
 from kraken_bids.cohort.sidecars import read_digest
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.facts import Facts, read_facts
@@ -56,7 +57,7 @@ def note_tables(output_dir: Path, members: Sequence[Member], *, digest: str) -> 
         As of :func:`digest_cohort`.
     """
     return {
-        "RunDigest": digest,
+        FILE.run_digest: digest,
         "SessionTables": count_tables(output_dir, members),
         "FindingsSize": group_path(output_dir, FINDINGS).stat().st_size,
     }
@@ -78,9 +79,9 @@ def are_tables_current(output_dir: Path, members: Sequence[Member], *, digest: s
         sizes = [path.stat().st_size for path in paths]
     except (InputError, OSError):
         facts, sizes = Facts(), []
-    known = [facts.count("FindingsSize"), facts.count("FileSize")]
+    known = [facts.count("FindingsSize"), facts.count(FILE.file_size)]
     return (
-        facts.text("RunDigest") == digest
+        facts.text(FILE.run_digest) == digest
         and sizes == known
         and count_tables(output_dir, members) == facts.count("SessionTables")
     )

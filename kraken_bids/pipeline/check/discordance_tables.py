@@ -18,6 +18,7 @@ from kraken_bids.bids.outputs import (
 from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.session_columns import Whose, whose_row
+from kraken_bids.cohort.sidecar_records import FILE, SOFTWARE
 from kraken_bids.cohort.sidecars import forget_digest, hold_session, read_digest, size_of
 from kraken_bids.io.records import remove_records, write_columns, write_records
 from kraken_bids.io.texts import read_json
@@ -116,9 +117,8 @@ def _replace_table(
         "Covariates": list(rules.columns),
         "FalseDiscoveryRate": RATE,
         "PredictionsDigest": digests[0],
-        "Software": "kraken_bids",
-        "SoftwareVersion": __version__,
-        "RunDigest": digests[1],
+        **SOFTWARE,
+        FILE.run_digest: digests[1],
     }
     write_columns(path, RegionDeviation, columns, description=DESCRIPTION, facts=facts)
 

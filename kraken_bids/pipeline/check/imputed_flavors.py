@@ -9,17 +9,18 @@ from zlib import crc32
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids import __version__
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.cohort.calibrated_pairs import CalibratedPair
 from kraken_bids.cohort.imputed_files import imputed_path, write_imputed
 from kraken_bids.cohort.members import Member
+from kraken_bids.cohort.sidecar_records import FILE, ORIGIN, SOFTWARE, ModelRecord
 from kraken_bids.cohort.sidecars import matrix_sidecar
 from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.digests import digest
 from kraken_bids.io.facts import read_facts
+from kraken_bids.io.records import to_sidecar
 from kraken_bids.models.calibration.imputation import Imputer
 from kraken_bids.pipeline.check.compared_sessions import Column
 from kraken_bids.pipeline.check.kept_results import Kept
@@ -94,7 +95,7 @@ class ImputationReader:
             return
         for target in self.plan.model.flavors:
             facts = read_facts(sidecar_path(self._path_of(target)))
-            if facts.plain and facts.text("RunDigest") != self._digest:
+            if facts.plain and facts.text(FILE.run_digest) != self._digest:
                 logger.warning(
                     "draws of %s are taken away: they are of other connectomes or predictions "
                     "than are there now. Run the group level with --impute again",
@@ -146,7 +147,7 @@ class ImputationReader:
                 "doubt of the fit. Analyse each draw and pool by Rubin's rules "
                 "(kraken_bids.read_imputed, kraken_bids.pool_estimates); one draw alone is "
                 "nobody's connectome",
-                "Source": pair.source,
+                ORIGIN.source: pair.source,
                 "Draws": n_draws,
                 "Measured": len(own),
                 "Imputed": len(pair.lacking),
@@ -154,11 +155,9 @@ class ImputationReader:
                 "ResidualFactors": imputer.n_factors,
                 "ExplainedVariance": imputer.explained,
                 "Seed": imputer.seed,
-                "Model": self.plan.model.name,
-                "ModelSHA256": self.plan.model.sha256,
-                "Software": "kraken_bids",
-                "SoftwareVersion": __version__,
-                "RunDigest": self._digest,
+                **to_sidecar(ModelRecord(self.plan.model.name, self.plan.model.sha256)),
+                **SOFTWARE,
+                FILE.run_digest: self._digest,
             },
         )
 

@@ -13,6 +13,7 @@ from kraken_bids.bids.outputs import (
 )
 from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.members import Member
+from kraken_bids.cohort.sidecar_records import FILE, INPUT_SOURCES, ORIGIN
 from kraken_bids.cohort.sidecars import hold_session, mark_whole, order_added, read_digest
 from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.flavors import Flavor
@@ -123,7 +124,7 @@ def _write_member(
     latents = latents_path(output, member.subject, member.session)
     before = read_facts(sidecar_path(latents))
     digest = plan.digests.get(member.label)
-    if not before or (digest is not None and before.text("RunDigest") != digest):
+    if not before or (digest is not None and before.text(FILE.run_digest) != digest):
         return {}  # another run has predicted since
     content = before
     if fields and _may_judge(fields, before):
@@ -151,7 +152,7 @@ def _summarize_all(
         (source.name, target): _summarize(content, entries, source.name, target)
         for source in plan.written_sources
         for target in plan.targets
-        if source.name in content.part("InputSources")
+        if source.name in content.part(INPUT_SOURCES)
     }
     if plan.settings.prediction.output_format == "h5":
         by_name = {f"{name}/{target}": words for (name, target), words in summaries.items()}
@@ -178,7 +179,7 @@ def _summarize(
     content: Facts, entries: Mapping[str, Entry], source: str, target: Flavor
 ) -> dict[str, object]:
     """Verdict on a prediction, worst verdict on its inputs, their notes, its agreement."""
-    names = content.part("InputSources").part(source).texts("SourceFlavors")
+    names = content.part(INPUT_SOURCES).part(source).texts(ORIGIN.source_flavors)
     inputs = {name: entries[name].conclusion for name in names if name in entries}
     verdicts = {one.trust or "n/a" for one in inputs.values()}
     if len(inputs) < len(names):

@@ -12,6 +12,7 @@ from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import sidecar_path, timeseries_path
 from kraken_bids.cohort.measured_matrices import read_measured
 from kraken_bids.cohort.members import Member
+from kraken_bids.cohort.sidecar_records import REGIONS
 from kraken_bids.connectome.functional.correlations import (
     compute_correlation,
     compute_partial_correlation,
@@ -88,7 +89,7 @@ def find_series(connectome: Path, flavor: Flavor) -> tuple[Path, ...]:
     if not any(connectome.parent.glob(series)):
         return ()  # as of connectomes that were measured elsewhere: no sidecar is opened for it
     facts = read_facts(sidecar_path(connectome))
-    if facts.texts("MissingRegions"):
+    if facts.texts(REGIONS.missing_regions):
         return ()
     runs = [parse_name(Path(run.text("File"))) for run in facts.parts("Runs") if run.text("File")]
     names = [

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids import __version__
+from kraken_bids.cohort.sidecar_records import VERSION
 from kraken_bids.io.records import write_records
 from kraken_bids.models.decoding_records import (
     PRETRAINED,
@@ -91,5 +91,5 @@ def describe_training(
         "BatchSize": batch_size,
         "HeldOutScores": [asdict(one) for one in scores],
         "Pretraining": None if pretraining is None else dict(pretraining),
-        "SoftwareVersion": __version__,
+        **VERSION,
     }

@@ -16,6 +16,7 @@ from kraken_bids.bids.outputs import (
 from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.cohort.part_pairs import PartPair
 from kraken_bids.cohort.saved_ridge import add_ridge, read_saved_ridges
+from kraken_bids.cohort.sidecar_records import FILE, ORIGIN, SOFTWARE
 from kraken_bids.cohort.sidecars import forget_digest, matrix_sidecar, region_sidecar, size_of
 from kraken_bids.connectome.matrices import find_missing_regions
 from kraken_bids.exceptions import KrakenBidsError
@@ -166,7 +167,7 @@ def _write_regions(task: SessionTask, measured: MeasuredGroup, name: str) -> Non
         "Atlas": name,
         "NodesFile": f"bids::atlas-{name}_dseg.tsv",
         "SpatialReference": task.uris([group.runs[0].bold])[0],
-        "Sources": task.uris(group.labels[name].files),
+        ORIGIN.sources: task.uris(group.labels[name].files),
     })  # fmt: skip
 
 
@@ -180,7 +181,7 @@ def _write_coverage(task: SessionTask, measured: MeasuredGroup, name: str) -> No
         "tsnr": {"Description": f"{TSNR}, averaged over runs"},
         **({} if measured.group.runs[0].lesion is None else {"lesioned": LESIONED}),
         "CoverageMin": measured.settings.min_coverage,
-        "Sources": task.uris([run.source.bold for run in measured.runs]),
+        ORIGIN.sources: task.uris([run.source.bold for run in measured.runs]),
     })  # fmt: skip
 
 
@@ -201,21 +202,21 @@ def _write_connectome(
     regions = task.parcellation(flavor.parcellation)
     write_json(sidecar_path(path), {
         **matrix_sidecar(flavor),
-        "Predicted": False,
+        ORIGIN.predicted: False,
         "NonNegative": False,
-        "Sources": task.uris([*files, *(image.files if image else ())]),
+        ORIGIN.sources: task.uris([*files, *(image.files if image else ())]),
         "Space": group.space,
         **({"AtlasSpace": image.space} if image else {}),
         **({"LesionMask": task.uris([lesion.path])} if lesion else {}),
         **cleaning,
         "RunsLeftOut": [{"File": name, "Reason": why} for name, why in group.left_out.items()],
-        **task.software(),
+        **SOFTWARE,
         **to_sidecar(found.record),
         **region_sidecar(
             regions,
             find_missing_regions(found.square),
             is_known=task.is_known(flavor.parcellation),
         ),
-        "RunDigest": digest,
+        FILE.run_digest: digest,
         **size_of(path),
     })  # fmt: skip

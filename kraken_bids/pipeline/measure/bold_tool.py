@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids import __version__
 from kraken_bids.bids.bold_series import open_bold
 from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.bids.transforms import TemplateOptions, match_spaces
 from kraken_bids.cohort.output_checks import check_atlas_names
+from kraken_bids.cohort.sidecar_records import GENERATED_BY, REGIONS
 from kraken_bids.connectome.functional.cleaning import CleanRun
 from kraken_bids.connectome.matrices import find_missing_regions
 from kraken_bids.exceptions import SettingsError
@@ -213,7 +213,7 @@ class _Writer:
             **to_sidecar(found.cleaning),
             **to_sidecar(record),
             "Regions": names,
-            "MissingRegions": [name for name, gone in zip(names, missing, strict=True) if gone],
+            REGIONS.missing_regions: [n for n, gone in zip(names, missing, strict=True) if gone],
         })  # fmt: skip
         return path
 
@@ -242,4 +242,4 @@ def _describe_sources(run: BoldRun) -> dict[str, Any]:
         described["Mask"] = fingerprint(run.mask)
     if run.tissue:
         described["Tissues"] = {name: fingerprint(path) for name, path in run.tissue.items()}
-    return described | {"GeneratedBy": {"Name": "kraken_bids", "Version": __version__}}
+    return described | GENERATED_BY

@@ -18,6 +18,7 @@ from kraken_bids.bids.outputs import (
 )
 from kraken_bids.cohort.measurements import CleaningRecord, FunctionalRecord
 from kraken_bids.cohort.part_pairs import OF, PartPair, compare_edges
+from kraken_bids.cohort.sidecar_records import FILE, ORIGIN, SOFTWARE
 from kraken_bids.cohort.sidecars import forget_digest, matrix_sidecar, region_sidecar, size_of
 from kraken_bids.connectome.functional.bold_quality import (
     FrameQuality,
@@ -167,21 +168,21 @@ def _write_part(
     sources = [run.source.bold for run in measured.runs[part.runs]]
     write_json(sidecar_path(path), {
         **matrix_sidecar(flavor),
-        "Predicted": False,
+        ORIGIN.predicted: False,
         "NonNegative": False,
         "Part": part.name,
         "PartDescription": "of a part of the data; no input of predictions or of the group level",
-        "Sources": task.uris(sources),
+        ORIGIN.sources: task.uris(sources),
         "Space": measured.group.space,
         **to_sidecar(cleaning),
-        **task.software(),
+        **SOFTWARE,
         **to_sidecar(record),
         **region_sidecar(
             task.parcellation(flavor.parcellation),
             missing,
             is_known=task.is_known(flavor.parcellation),
         ),
-        "RunDigest": digest,
+        FILE.run_digest: digest,
         **size_of(path),
     })  # fmt: skip
 
@@ -237,5 +238,5 @@ def write_pairs(
             [PartPair],
             [[pair] for pair in pairs],
             description="How alike connectomes of parts of the data are",
-            facts={"RunDigest": own, OF: digest},
+            facts={FILE.run_digest: own, OF: digest},
         )

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.outputs import group_path, sidecar_path
 from kraken_bids.cohort.saved_ridge import TABLE
+from kraken_bids.cohort.sidecar_records import FILE
 from kraken_bids.cohort.sidecars import read_digest, read_measured_digest, redo_digest, size_of
 from kraken_bids.connectome.functional.correlations import compute_partial_correlation
 from kraken_bids.exceptions import InputError
@@ -69,7 +70,7 @@ def refit_file(file: PartialFile, choice: Choice) -> bool:
         **choice.facts,
         **({"LambdaErrors": f"bids::group/{TABLE}"} if len(choice.tried) else {}),
     }
-    is_whole = "RunDigest" in sidecar
+    is_whole = FILE.run_digest in sidecar
     is_damaged = read_digest(file.partial, if_whole=True) is None
     is_other = is_damaged or sidecar.get("Lambda") != choice.ridge
     kept = {key: value for key, value in sidecar.items() if not key.startswith("Lambda")}
@@ -78,12 +79,12 @@ def refit_file(file: PartialFile, choice: Choice) -> bool:
         measured = read_measured_digest(file.partial) if is_whole else measured
         square = compute_partial_correlation(read_relmat(file.correlation), ridge=choice.ridge)
         _check_same_run(file, measured)
-        kept.pop("RunDigest", None)
+        kept.pop(FILE.run_digest, None)
         # a refit that is stopped leaves no matrix that seems to have the λ of its sidecar
         write_json(path, kept | {BEFORE_REFIT: measured})
         write_relmat(file.partial, square, header=read_header(file.partial))
         new |= size_of(file.partial)
-        new["RunDigest"] = redo_digest(measured, choice.ridge)
+        new[FILE.run_digest] = redo_digest(measured, choice.ridge)
     if is_other or sidecar != kept | new:
         write_json(path, kept | new)
     return is_other

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from kraken_bids.bids.outputs import frames_path, sidecar_path, timeseries_path
 from kraken_bids.bids.preprocessed_bold import BoldRun
+from kraken_bids.cohort.sidecar_records import FILE, ORIGIN
 from kraken_bids.connectome.functional.cleaning import CleanRun
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.pipeline.measure.bold_records import CLEANED, describe_series, describe_times
@@ -22,8 +23,8 @@ def write_run(task: SessionTask, run: MeasuredRun, digest: str) -> None:
     """Write the region series of a run, each with its sidecar, and the table of its volumes."""
     _write_series(task, run, digest)
     facts = {
-        "Sources": task.uris(run.source.tables),
-        "RunDigest": digest,
+        ORIGIN.sources: task.uris(run.source.tables),
+        FILE.run_digest: digest,
     }
     _write_cleaned(task, run.source, run.plain, facts)
     if _tells_of_volumes(task, run.source):
@@ -40,8 +41,8 @@ def _write_series(task: SessionTask, run: MeasuredRun, digest: str) -> None:
             "Description": "Mean of each region before cleaning, in the unit of the BOLD file",
             **describe_series(run.plain, run.source.metadata),
             "ValuesNotFinite": run.series.n_not_finite,
-            "Sources": task.uris([run.source.bold]),
-            "RunDigest": digest,
+            ORIGIN.sources: task.uris([run.source.bold]),
+            FILE.run_digest: digest,
         })  # fmt: skip
 
 

@@ -70,10 +70,6 @@ class SessionTask:
         """``bids:`` URIs of input files, each once."""
         return list(dict.fromkeys(bids_uri(path, self.datasets) for path in paths))
 
-    def software(self) -> dict[str, str]:
-        """Fields of a sidecar that name this software."""
-        return {"Software": "kraken_bids", "SoftwareVersion": __version__}
-
 
 def is_up_to_date(task: SessionTask, planned: Mapping[Path, str]) -> bool:
     """Whether every file is there with its digest: same inputs, same settings, same saved λ."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids import __version__
+from kraken_bids.cohort.sidecar_records import GENERATED_BY, REGIONS
 from kraken_bids.connectome.structural.assignments import TouchedRegions
 from kraken_bids.connectome.structural.streamline_counts import (
     MODEL_N_STREAMLINES,
@@ -164,7 +165,7 @@ class TractogramWriter:
                 described[key] = fingerprint(path)
         if options.scalars:
             described["Scalars"] = {n: fingerprint(p) for n, p in options.scalars.items()}
-        return described | {"GeneratedBy": {"Name": "kraken_bids", "Version": __version__}}
+        return described | GENERATED_BY
 
     def _describe_atlas(self, atlas: CountedAtlas, warnings: Sequence[str]) -> dict[str, Any]:
         counter = atlas.tally.counter
@@ -175,7 +176,7 @@ class TractogramWriter:
             "VoxelVolume": counter.voxel_mm3,
             "RegionVoxels": counter.n_voxels.astype(int),
             "RegionVolumes": counter.n_voxels * counter.voxel_mm3,
-            "MissingRegions": counter.missing_regions,
+            REGIONS.missing_regions: counter.missing_regions,
             "Warnings": list(warnings),
         }
         if atlas.search is None:  # groups have no volumes

@@ -13,6 +13,7 @@ from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.outputs import relmat_path, sidecar_path
 from kraken_bids.bids.tractographies import Tractography
 from kraken_bids.cohort.measurements import StructuralRecord
+from kraken_bids.cohort.sidecar_records import FILE, ORIGIN, SOFTWARE
 from kraken_bids.cohort.sidecars import forget_digest, matrix_sidecar, region_sidecar, size_of
 from kraken_bids.connectome.labels.field_of_view import cover_labels
 from kraken_bids.connectome.matrices import square_to_edges
@@ -174,7 +175,11 @@ def _measure(
             *doubts[name],
             *sampled,
         ]
-        facts = {"LengthHistogram": lengths.to_plain(), "RunDigest": digest, "Warnings": warned}
+        facts = {
+            "LengthHistogram": lengths.to_plain(),
+            FILE.run_digest: digest,
+            "Warnings": warned,
+        }
         _write(task, tracts, flavor, tally=atlases[name].tally, facts=facts)
 
 
@@ -243,12 +248,12 @@ def _write(
     own = [path for path in (tracts.tracks, tracts.weights, tracts.mu) if path is not None]
     write_json(sidecar_path(path), {
         **matrix_sidecar(flavor),
-        "Predicted": False,
+        ORIGIN.predicted: False,
         "NonNegative": not bool((square < 0).any()),
         "Rule": describe_rule(flavor.processing),
-        "Sources": task.uris([*own, *image.files]),
+        ORIGIN.sources: task.uris([*own, *image.files]),
         **to_sidecar(_describe(task, tracts, flavor, tally.counter)),
-        **task.software(),
+        **SOFTWARE,
         **region_sidecar(
             task.parcellation(flavor.parcellation),
             missing,

@@ -18,6 +18,13 @@ from kraken_bids.bids.outputs import (
 )
 from kraken_bids.cohort.latent_tables import write_latent_table
 from kraken_bids.cohort.members import Member
+from kraken_bids.cohort.sidecar_records import (
+    FILE,
+    INPUT_SOURCES,
+    SOFTWARE,
+    ModelRecord,
+    OriginRecord,
+)
 from kraken_bids.cohort.sidecars import (
     forget_digest,
     hold_session,
@@ -31,6 +38,7 @@ from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.digests import digest
 from kraken_bids.io.hdf5 import write_hdf5
+from kraken_bids.io.records import to_sidecar
 from kraken_bids.io.writing import write_json, write_relmat
 from kraken_bids.parcellations import recognize_parcellation
 from kraken_bids.pipeline.progress import Progress
@@ -180,14 +188,19 @@ def _source_sidecar(
     root = plan.settings.data.output_dir
     paths = [member.connectomes[flavor].relative_to(root).as_posix() for flavor in inputs]
     return {
-        "Predicted": True,
-        "Source": source.name,
-        "SourceFlavors": [flavor.name for flavor in inputs],
-        "Sources": [f"bids::{path}" for path in paths],
-        "Model": plan.model.name,
-        "ModelSHA256": plan.model.sha256,
-        "ModelFlavors": len(plan.model.flavors),
-        "AdaptationMode": "none" if plan.adaptation is None else plan.adaptation.mode,
+        **to_sidecar(
+            OriginRecord(
+                source=source.name,
+                source_flavors=tuple(flavor.name for flavor in inputs),
+                sources=tuple(f"bids::{path}" for path in paths),
+            ),
+            ModelRecord(
+                model=plan.model.name,
+                model_sha256=plan.model.sha256,
+                model_flavors=len(plan.model.flavors),
+                adaptation_mode="none" if plan.adaptation is None else plan.adaptation.mode,
+            ),
+        ),
         **plan.tell_site(member.label),
         **({"AdaptationNotice": plan.notice} if plan.notice else {}),
         "Adaptation": {
@@ -200,8 +213,7 @@ def _source_sidecar(
             for flavor in inputs
             if flavor in fits
         },
-        "Software": "kraken_bids",
-        "SoftwareVersion": __version__,
+        **SOFTWARE,
     }
 
 
@@ -239,7 +251,7 @@ def _write_matrices(job: PredictionJob) -> None:
         names = () if known is None else known.region_names
         write_relmat(path, edges_to_square(edges, diagonal=flavor.diagonal), header=names)
         facts = predicted_sidecar(flavor) | dict(job.sidecars[source]) | _warn(job)
-        write_json(sidecar_path(path), facts | size_of(path) | {"RunDigest": job.digest})
+        write_json(sidecar_path(path), facts | size_of(path) | {FILE.run_digest: job.digest})
 
 
 def _write_latents(job: PredictionJob, path: Path) -> None:
@@ -251,13 +263,12 @@ def _write_latents(job: PredictionJob, path: Path) -> None:
             "Description": "Latent vector of each source: the mean latent of its input flavors",
             "source": {"Description": "fusion of several flavors, or one flavor"},
             "n_inputs": {"Description": "number of measured flavors that were averaged"},
-            "InputSources": {name: dict(facts) for name, facts in job.sidecars.items()},
-            "Software": "kraken_bids",
-            "SoftwareVersion": __version__,
+            INPUT_SOURCES: {name: dict(facts) for name, facts in job.sidecars.items()},
+            **SOFTWARE,
             **({"AdaptationNotice": job.notice} if job.notice else {}),
             **_warn(job),
             **size_of(path),
-            "RunDigest": job.digest,
+            FILE.run_digest: job.digest,
         },
     )
 
@@ -279,10 +290,10 @@ def _write_archive(job: PredictionJob) -> None:
         sidecar_path(path),
         {
             "Description": "Predicted connectomes: /SOURCE/FLAVOR, square",
-            "InputSources": {name: dict(facts) for name, facts in job.sidecars.items()},
+            INPUT_SOURCES: {name: dict(facts) for name, facts in job.sidecars.items()},
             **_warn(job),
             **size_of(path),
-            "RunDigest": job.digest,
+            FILE.run_digest: job.digest,
         },
     )
 

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids import __version__
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.cohort.latent_tables import ENTITIES, SOURCE, list_values
 from kraken_bids.cohort.output_checks import check_no_input
 from kraken_bids.cohort.series_store import SeriesStore
+from kraken_bids.cohort.sidecar_records import GENERATED_BY
 from kraken_bids.cohort.trials import Trial
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.io.files import atomic_path
@@ -85,7 +85,7 @@ def write_embeddings(
             "Classes": list(model.classes),
             "Series": store.describe().to_json(),
             "ModelSeries": replace(model.data, splits={}).to_json(),
-            "GeneratedBy": {"Name": "kraken_bids", "Version": __version__},
+            **GENERATED_BY,
         },
     )
     return len(vectors)

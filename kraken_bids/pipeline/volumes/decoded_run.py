@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.bids.outputs import sidecar_path
+from kraken_bids.cohort.sidecar_records import FILE
 from kraken_bids.cohort.sidecars import size_of
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.io.writing import write_json, write_table
@@ -144,7 +145,7 @@ def _write_probabilities(
         **{f"p_{name}": f"probability of {name}" for name in states},
     }
     facts = describe_decoding(model, volumes, request)
-    facts |= {"RunDigest": request.digest, **size_of(path)} if request.digest else {}
+    facts |= {FILE.run_digest: request.digest, **size_of(path)} if request.digest else {}
     write_json(
         sidecar_path(path),
         {"Description": "States that whole volumes were decoded into", **facts}

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from kraken_bids import __version__
 from kraken_bids.bids.decoded_relevance import find_relevance
 from kraken_bids.bids.names import format_name, parse_name
 from kraken_bids.bids.outputs import DECODED
+from kraken_bids.cohort.sidecar_records import ORIGIN, SOFTWARE
 from kraken_bids.models.volumes.checkpoint import VolumeModel
 from kraken_bids.models.volumes.relevance import Rule
 from kraken_bids.parcellations import Parcellation
@@ -62,9 +62,8 @@ def describe_decoding(
     """Say for a sidecar what was decoded, and with what."""
     architecture = model.network.architecture
     return {
-        "Software": "kraken_bids",
-        "SoftwareVersion": __version__,
-        "Sources": [str(request.bold), str(request.mask)],
+        **SOFTWARE,
+        ORIGIN.sources: [str(request.bold), str(request.mask)],
         "Architecture": architecture.kind.upper(),
         "Decoder": dict(model.provenance),
         "SmoothingFWHM": model.cleaning.smoothing_fwhm,

@@ -4,7 +4,9 @@ from collections.abc import Sequence
 
 from kraken_bids.bids.outputs import intervals_path, sidecar_path
 from kraken_bids.cohort.output_connectomes import list_predicted_sources
+from kraken_bids.cohort.sidecar_records import MODEL, ModelRecord
 from kraken_bids.io.facts import Facts, read_facts
+from kraken_bids.io.records import from_sidecar
 from kraken_bids.report.boilerplate.sessions import Described, join, span_counts
 
 FUSIONS = {
@@ -36,8 +38,8 @@ def describe_predictions(described: Described) -> list[str]:
     if not sources:
         return []
     models = dict.fromkeys(
-        (facts.text("Model"), facts.count("ModelFlavors"), facts.text("ModelSHA256"))
-        for facts in sources.values()
+        (one.model, one.model_flavors, one.model_sha256)
+        for one in (from_sidecar(ModelRecord, facts) for facts in sources.values())
     )
     named = join(
         f"{name} ({number or 'several'} flavors of connectomes; SHA-256 {digest[:12]}…)"
@@ -66,7 +68,7 @@ def _describe_targets(described: Described) -> list[str]:
 
 
 def _describe_adaptation(sources: Sequence[Facts]) -> list[str]:
-    modes = dict.fromkeys(facts.text("AdaptationMode") for facts in sources)
+    modes = dict.fromkeys(facts.text(MODEL.adaptation_mode) for facts in sources)
     found = []
     for mode in modes:
         if mode not in ADAPTED:
@@ -75,7 +77,7 @@ def _describe_adaptation(sources: Sequence[Facts]) -> list[str]:
         fits = [
             fit
             for facts in sources
-            if facts.text("AdaptationMode") == mode
+            if facts.text(MODEL.adaptation_mode) == mode
             for fit in facts.part("Adaptation").by_name().values()
         ]
         sizes = [size for fit in fits if (size := fit.count("CohortSize"))]

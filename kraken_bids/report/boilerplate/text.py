@@ -8,6 +8,7 @@ from urllib.parse import unquote, urlparse
 from kraken_bids import __version__
 from kraken_bids.cohort.failures import read_rows
 from kraken_bids.cohort.members import Member
+from kraken_bids.cohort.sidecar_records import ORIGIN, WRITER
 from kraken_bids.io.facts import Facts, read_facts
 from kraken_bids.report.boilerplate.bibliography import Work, list_cited, spell_citations
 from kraken_bids.report.boilerplate.bold_text import describe_bold
@@ -87,7 +88,7 @@ def compose_boilerplate(
 
 def _describe_software(described: Described) -> list[str]:
     versions = {
-        one.text("SoftwareVersion")
+        one.text(WRITER.software_version)
         for group in ("FC", "SC")
         for _, one in described.list_sidecars(group)
     }
@@ -113,7 +114,7 @@ def _list_inputs(described: Described) -> list[str]:
         uri.split(":")[1]
         for group in ("FC", "SC")
         for _, facts in described.list_sidecars(group)
-        for uri in facts.texts("Sources")
+        for uri in facts.texts(ORIGIN.sources)
         if uri.startswith("bids:") and uri.count(":") > 1
     )
     return [

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import CLEANED, group_path, sidecar_path
+from kraken_bids.cohort.sidecar_records import ORIGIN
 from kraken_bids.connectome.labels.region_places import load_centres
 from kraken_bids.io.facts import read_facts, read_table
 from kraken_bids.report import theme
@@ -102,7 +103,7 @@ def _read(group: WrittenGroup, metrics: Path) -> AtlasCommunities:
     names = tuple(str(row["community"]) for row in rows)
     centres = load_centres(atlas)
     lacking = set(facts.texts("SourcesNotWritten"))
-    scans = [one for one in facts.texts("Sources") if one not in lacking]
+    scans = [one for one in facts.texts(ORIGIN.sources) if one not in lacking]
     return AtlasCommunities(
         atlas,
         rows,

@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from kraken_bids.cohort.latent_tables import stack_latents
+from kraken_bids.cohort.sidecar_records import ModelRecord
+from kraken_bids.io.records import from_sidecar
 from kraken_bids.report.section import Section
 from kraken_bids.report.written import Written
 from kraken_bids.report.written_group import WrittenGroup
@@ -37,8 +39,8 @@ def describe_model(written: Written) -> ModelInfo | None:
         return None
     first = next(iter(written.sources.values()))
     n_latent = sum(name.startswith("z") for name in written.latent_columns)
-    n_flavors = first.count("ModelFlavors") or 0
-    return ModelInfo(first.text("Model"), first.text("ModelSHA256"), n_flavors, n_latent)
+    known = from_sidecar(ModelRecord, first)
+    return ModelInfo(known.model, known.model_sha256, known.model_flavors or 0, n_latent)
 
 
 def describe_group_model(group: WrittenGroup) -> ModelInfo | None:

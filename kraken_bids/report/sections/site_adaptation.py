@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from kraken_bids.bids.outputs import group_path
+from kraken_bids.cohort.sidecar_records import MODEL
 from kraken_bids.io.facts import Facts, read_facts
 from kraken_bids.report import theme
 from kraken_bids.report.section import Floats, Section
@@ -57,7 +58,7 @@ class AdaptationFit:
 def list_fits(written: Written) -> tuple[AdaptationFit, ...]:
     """List the fit of every input flavor of a session that was adapted."""
     fits = {
-        flavor: _read_fit(flavor, fit, facts.text("AdaptationMode"), fit.count("CohortSize"))
+        flavor: _read_fit(flavor, fit, facts.text(MODEL.adaptation_mode), fit.count("CohortSize"))
         for facts in written.sources.values()
         for flavor, fit in facts.part("Adaptation").by_name().items()
     }

@@ -8,6 +8,7 @@ import numpy as np
 
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import RELMAT, sidecar_path
+from kraken_bids.cohort.sidecar_records import ORIGIN
 from kraken_bids.flavors import is_further_meas
 from kraken_bids.io.facts import Facts, read_facts
 from kraken_bids.io.tables import read_relmat
@@ -127,7 +128,7 @@ def _list_further(written: Written) -> dict[str, list[FurtherEdges]]:
 
 
 def _first_source(sidecar: Facts) -> str:
-    return next(iter(sidecar.texts("Sources")), "")
+    return next(iter(sidecar.texts(ORIGIN.sources)), "")
 
 
 def _describe_tractogram(

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kraken_bids.bids.outputs import discordance_path, sidecar_path
+from kraken_bids.cohort.sidecar_records import FILE
 from kraken_bids.io.facts import Facts, read_facts, read_table
 from kraken_bids.io.records import from_columns
 from kraken_bids.report.brain_views import draw_deviations
@@ -69,7 +70,7 @@ def gather_subject(written: Written) -> Discordance | None:
         reason = _find_reason(written)
         return Discordance(refused=reason) if reason else None
     facts = read_facts(sidecar_path(path))
-    if facts.text("PredictionsDigest") != written.predicted.text("RunDigest"):
+    if facts.text("PredictionsDigest") != written.predicted.text(FILE.run_digest):
         return Discordance(
             refused="predicted anew since it was compared: run the group level again"
         )

@@ -1,0 +1,73 @@
+"""What sidecars of OUTPUT_DIR have in common: who wrote a file, from what, by which model."""
+
+from dataclasses import dataclass
+
+from kraken_bids import __version__
+from kraken_bids.io.records import column, keys_of, to_sidecar
+
+
+@dataclass(frozen=True)
+class FileRecord:
+    """By what the file of a sidecar is known to be whole and up to date."""
+
+    file_size: int | None = column()
+    """Bytes."""
+    run_digest: str | None = column()
+    """Digest of the inputs and settings of the run that wrote it."""
+
+
+@dataclass(frozen=True)
+class SoftwareRecord:
+    """Software that wrote a file."""
+
+    software: str | None = column(default="kraken_bids")
+    software_version: str = column(default=__version__)
+
+
+@dataclass(frozen=True)
+class OriginRecord:
+    """What a connectome was measured or predicted from."""
+
+    predicted: bool = column(default=True)
+    calibrated: bool | None = column()
+    source: str = column()
+    source_flavors: tuple[str, ...] | None = column()
+    """Input flavors that the session has."""
+    sources: tuple[str, ...] | None = column()
+    """``bids:`` URIs."""
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """Model that predicted, and how its inputs were adapted to it."""
+
+    model: str = column()
+    model_sha256: str = column(key="ModelSHA256")
+    model_flavors: int | None = column()
+    """How many it knows."""
+    adaptation_mode: str | None = column()
+
+
+@dataclass(frozen=True)
+class RegionsRecord:
+    """Regions of a measured connectome that lack data (NaN)."""
+
+    missing_regions: tuple[str, ...] = column()
+    imputed_regions: tuple[str, ...] = column()
+    """Those that the model's input fills with the training mean."""
+    usable_as_input: bool = column()
+
+
+FILE = keys_of(FileRecord)
+ORIGIN = keys_of(OriginRecord)
+MODEL = keys_of(ModelRecord)
+REGIONS = keys_of(RegionsRecord)
+WRITER = keys_of(SoftwareRecord)
+SOFTWARE = to_sidecar(SoftwareRecord())
+"""Fields of a sidecar that name this software."""
+VERSION = to_sidecar(SoftwareRecord(software=None))
+"""Field of a folder's record, or of a file beside a sidecar, that names its version alone."""
+GENERATED_BY = {"GeneratedBy": {"Name": "kraken_bids", "Version": __version__}}
+"""The same of files of ``kraken-tools``, as BIDS has it of datasets."""
+INPUT_SOURCES = "InputSources"
+"""Key in the sidecar of latents: records of the prediction from each source."""
