@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from kraken_bids.io.fsl_transforms import FslTransform
+from kraken_bids.bids.transforms import FslTransform
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,8 @@ CLEANED = re.compile(
 )
 """``desc`` of cleaned series: ``denoised`` and ``denoisedSmoothed`` of XCP-D, ``nonaggrDenoised``
 of fMRIPost-AROMA, ``fix``, ``hp2000clean`` …"""
+AROMA = "smoothAROMAnonaggr"
+"""``desc`` of the BOLD series that fMRIPrep (up to 23.0) cleaned with ICA-AROMA."""
 PREFERRED = ("denoised", "nonaggrDenoised", "orthaggrDenoised", "aggrDenoised")
 """Of several of one run, in this order; smoothed ones last."""
 WITH_GSR = ("gsr_only", "27P", "36P", "acompcor_gsr", "aroma_gsr")

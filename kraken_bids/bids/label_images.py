@@ -13,12 +13,12 @@ from kraken_bids.bids.query import fill_template
 from kraken_bids.bids.transforms import (
     FLAG,
     OTHER_TEMPLATE,
+    FslTransform,
     explain_way_out,
     find_template_transform,
 )
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import explain_absence, find_cache_folder
-from kraken_bids.io.fsl_transforms import FslTransform
 from kraken_bids.parcellations import APARCASEG, Parcellation
 from kraken_bids.published.cache import check_copy
 from kraken_bids.published.models import ATLASES_FOLDER, list_atlas_files

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kraken_bids.bids.custom_atlases import read_region_table
-from kraken_bids.bids.datasets import DESCRIPTION, Dataset
+from kraken_bids.bids.datasets import DESCRIPTION
 from kraken_bids.bids.outputs import region_table_path
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.facts import Facts, read_facts
@@ -123,7 +123,7 @@ def write_dataset_description(
     version : str
         Of kraken_bids.
     sources : mapping
-        Name of each dataset that was read (as in :func:`bids_uri`) to its folder.
+        Name of each dataset that was read (as in ``bids:`` URIs) to its folder.
     container : mapping, optional
         ``Type``, ``Tag``, ``URI`` of the container that runs this.
 
@@ -227,28 +227,3 @@ def _read_regions(path: Path, name: str) -> list[tuple[int, str]]:
         logger.warning("written anew: %s", error)
         found = None
     return [] if found is None else list(zip(found.labels, found.region_names, strict=True))
-
-
-def bids_uri(path: Path, datasets: Sequence[Dataset], *, output_dir: Path | None = None) -> str:
-    """URI of a file, as sidecars name their ``Sources``.
-
-    Parameters
-    ----------
-    datasets : sequence of Dataset
-        The innermost one that holds the file gives the name: ``bids:fmriprep:sub-01/func/…``.
-    output_dir : path, optional
-        Our own dataset: ``bids::sub-01/func/…``.
-
-    Returns
-    -------
-    str
-        A ``file:`` URI where no dataset holds it.
-    """
-    absolute = Path(path).absolute()
-    roots = [(d.path.absolute(), d.name) for d in datasets]
-    roots += [(Path(output_dir).absolute(), "")] if output_dir else []
-    holders = [(root, name) for root, name in roots if absolute.is_relative_to(root)]
-    if not holders:
-        return absolute.as_uri()
-    root, name = max(holders, key=lambda holder: len(holder[0].parts))
-    return f"bids:{name}:{absolute.relative_to(root).as_posix()}"

@@ -11,7 +11,7 @@ from kraken_bids.bids.folders import is_folder, is_nowhere, list_entries
 from kraken_bids.bids.names import format_name, parse_name, session_label, split_extension
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor, is_further_meas, parse_meas
-from kraken_bids.io.foreign import Kind
+from kraken_bids.io.foreign_kinds import Kind
 
 FUNC_ENTITIES = ("sub", "ses", "task", "acq", "ce", "rec", "dir", "run", "part", "space", "cohort")
 DWI_ENTITIES = ("sub", "ses", "acq", "rec", "dir", "run", "space", "cohort")

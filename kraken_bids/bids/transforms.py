@@ -1,14 +1,21 @@
-"""Transforms between templates: published by TemplateFlow, or brought by the user."""
+"""Transforms between images: FSL's; between templates, of TemplateFlow or the user's own."""
 
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+import lazy_loader
 
 from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.exceptions import InputError
-from kraken_bids.io.itk_transforms import read_transform  # noqa: F401 - its old address
 from kraken_bids.published.models import list_atlas_files
+
+__getattr__, _, _ = lazy_loader.attach(
+    "kraken_bids.io", submod_attrs={"itk_transforms": ["read_transform"]}
+)
+"""The old address of a function."""
 
 TRANSFORMS = (".h5", ".txt", ".mat")
 PUBLISHED_SPACE = "MNI152NLin6Asym"
@@ -20,6 +27,25 @@ OTHER_TEMPLATE = {
 UNSURE = ("MNI", "MNI152", "MNIspace")
 """Names of no template in particular: nothing follows from them."""
 FLAG = "--allow-template-mismatch"
+
+
+@dataclass(frozen=True)
+class FslTransform:
+    """A file of FSL's, and the images without which it says nothing."""
+
+    path: Path
+    kind: Literal["matrix", "field", "inverse of a field"]
+    """FLIRT's matrix carries points of its input image to its reference. FNIRT's field carries
+    points of the grid that it is stored on (the reference of ``applywarp``) to the input image."""
+    points_of: Path
+    """Image in whose space the points lie that are carried."""
+    into: Path | None
+    """Image in whose space they arrive; None: FSL's MNI152."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Everything that is read."""
+        return tuple(dict.fromkeys((self.path, self.points_of, *filter(None, [self.into]))))
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from kraken_bids.bids.foreign_layouts import (
 from kraken_bids.bids.index import Search
 from kraken_bids.bids.label_images import LabelImage, explain_absent_atlas, find_atlas_image
 from kraken_bids.bids.preprocessed_bold import BoldRun, FunctionalInputs
+from kraken_bids.bids.transforms import FslTransform
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import explain_absence
-from kraken_bids.io.fsl_transforms import FslTransform
 from kraken_bids.io.texts import read_json
 from kraken_bids.parcellations import APARCASEG, Parcellation
 

@@ -9,8 +9,8 @@ from kraken_bids.bids.index import Search
 from kraken_bids.bids.label_images import LabelImage, explain_absent_atlas, find_atlas_image
 from kraken_bids.bids.tractogram_labels import find_tract_labels
 from kraken_bids.bids.tractographies import StructuralInputs, Tractography
+from kraken_bids.bids.transforms import FslTransform
 from kraken_bids.bids.uk_biobank_bold import SEGMENTATIONS, T1_IMAGES, find_warp
-from kraken_bids.io.fsl_transforms import FslTransform
 from kraken_bids.parcellations import APARCASEG, Parcellation
 
 SPACE = "dwi"

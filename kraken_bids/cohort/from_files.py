@@ -22,8 +22,9 @@ from kraken_bids.cohort.row_names import find_presence, find_subjects, list_colu
 from kraken_bids.cohort.table_folders import find_owner, open_tables, parse_bids_name
 from kraken_bids.exceptions import ConnectomeError, FlavorError, InputError
 from kraken_bids.flavors import Flavor, parse_flavor, recognize_flavor
+from kraken_bids.io.hdf5_rows import Hdf5Rows
 from kraken_bids.io.named_arrays import open_arrays
-from kraken_bids.io.stored_rows import Hdf5Rows, Rows, load_rows
+from kraken_bids.io.stored_rows import Rows, load_rows
 from kraken_bids.io.tables import TABLE_SUFFIXES
 from kraken_bids.io.text_matrices import read_named_matrix
 from kraken_bids.scores.doubt_words import describe_doubts, name_rows

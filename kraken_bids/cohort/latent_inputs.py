@@ -14,8 +14,8 @@ from kraken_bids.cohort.prediction_archives import ARROW, ENCODED, NESTED, list_
 from kraken_bids.cohort.row_names import find_subjects
 from kraken_bids.exceptions import ConnectomeError, FlavorError, InputError, SettingsError
 from kraken_bids.flavors import Flavor
-from kraken_bids.io.foreign import Kind
 from kraken_bids.io.foreign_hdf5 import list_hdf5, load_stored
+from kraken_bids.io.foreign_kinds import Kind
 from kraken_bids.io.matlab import MatlabObject
 from kraken_bids.io.named_arrays import open_arrays
 from kraken_bids.io.stored_rows import load_array

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.io.hdf5_rows import Hdf5Rows
 from kraken_bids.io.matlab_rows import ColumnRows
-from kraken_bids.io.stored_rows import Hdf5Rows, Rows, load_array, load_rows
+from kraken_bids.io.stored_rows import Rows, load_array, load_rows
 
 
 def put_subjects_first(array: Rows, n_regions: int | None, where: str) -> Rows:

@@ -15,8 +15,9 @@ from kraken_bids.bids.names import split_extension
 from kraken_bids.cohort.run_volumes import read_counts
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.named_arrays import open_arrays
+from kraken_bids.io.npz_rows import PackedRows
 from kraken_bids.io.sample_tars import TarSample, list_samples
-from kraken_bids.io.stored_rows import BROKEN, FileRows, PackedRows, Rows, load_array
+from kraken_bids.io.stored_rows import BROKEN, FileRows, Rows, load_array
 from kraken_bids.io.tables import IN_NUMBERS, read_columns, read_header
 from kraken_bids.io.text_matrices import parse_text_matrix
 from kraken_bids.io.texts import read_bytes

@@ -19,8 +19,8 @@ from kraken_bids.cohort.sidecars import is_of_run, read_digest
 from kraken_bids.cohort.table_folders import list_tables
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, parse_meas, recognize_flavor
-from kraken_bids.io.foreign import Kind
 from kraken_bids.io.foreign_hdf5 import list_hdf5, load_stored, read_dataset
+from kraken_bids.io.foreign_kinds import Kind
 from kraken_bids.io.named_arrays import read_arrays
 from kraken_bids.io.text_matrices import read_text_matrix
 

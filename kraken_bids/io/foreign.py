@@ -16,15 +16,14 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numpy as np
 
-from kraken_bids.exceptions import InputError, KrakenBidsError
 from kraken_bids.io.bounds import FREE_BYTES, MAX_RATIO
 from kraken_bids.io.foreign_child import COUNT, TIMERS, Limits
+from kraken_bids.io.foreign_kinds import Kind
 
 Result = TypeVar("Result")
 
@@ -44,23 +43,6 @@ START = (
 )
 NUMPY_NAMES = {"_frombuffer", "_reconstruct", "ndarray", "dtype", "scalar"}
 """What rebuilds arrays; nothing else is made of what comes back."""
-
-
-@dataclass(frozen=True)
-class Kind:
-    """What is expected of a kind of foreign files."""
-
-    expected: str
-    """What is in them: ``an ITK transform``."""
-    advice: str
-    """What to do where it is not."""
-    error: type[KrakenBidsError] = InputError
-
-    def refuse(self, path: Path, reason: object) -> KrakenBidsError:
-        """Make the error for a file that cannot be read, to be raised."""
-        absent = "no " if isinstance(reason, KeyError) else ""
-        found = absent + (str(reason) or type(reason).__name__)
-        return self.error(f"expected {self.expected} in {path}; found: {found}. {self.advice}")
 
 
 def read_apart(kind: Kind, function: Callable[..., Result], path: Path, *args: object) -> Result:

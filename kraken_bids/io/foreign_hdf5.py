@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from kraken_bids.io.bounds import check_growth
-from kraken_bids.io.foreign import Kind, read_apart
+from kraken_bids.io.foreign import read_apart
+from kraken_bids.io.foreign_kinds import Kind
 
 SMALL_BYTES = 1 << 20
 """Values up to here come with the list of what a file holds."""

@@ -5,9 +5,7 @@ numbers, whatever its header says of directions; but x runs from the last voxel 
 determinant of the affine is positive.
 """
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,25 +20,6 @@ COEFFICIENTS = (2007, 2008, 2009, 2016, 2017)
 """Intent codes of splines and cosines, of which a field is to be computed first."""
 MNI_TO_WORLD = np.array([[-1.0, 0, 0, 90], [0, 1, 0, -126], [0, 0, 1, -72], [0, 0, 0, 1]])
 """FSL's coordinates of its MNI152 templates (2 mm and 1 mm alike) → RAS mm."""
-
-
-@dataclass(frozen=True)
-class FslTransform:
-    """A file of FSL's, and the images without which it says nothing."""
-
-    path: Path
-    kind: Literal["matrix", "field", "inverse of a field"]
-    """FLIRT's matrix carries points of its input image to its reference. FNIRT's field carries
-    points of the grid that it is stored on (the reference of ``applywarp``) to the input image."""
-    points_of: Path
-    """Image in whose space the points lie that are carried."""
-    into: Path | None
-    """Image in whose space they arrive; None: FSL's MNI152."""
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Everything that is read."""
-        return tuple(dict.fromkeys((self.path, self.points_of, *filter(None, [self.into]))))
 
 
 def read_flirt(path: Path, points_of: ImageHeader, into: ImageHeader | None) -> Step:

@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.io.byte_streams import damage_errors
-from kraken_bids.io.foreign import Kind, read_apart
+from kraken_bids.io.foreign import read_apart
 from kraken_bids.io.foreign_hdf5 import check_hdf5
+from kraken_bids.io.foreign_kinds import Kind
 
 DEFLATE = 1
 """Number of the filter."""

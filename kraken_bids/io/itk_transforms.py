@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.bounds import check_shape
-from kraken_bids.io.foreign import Kind
 from kraken_bids.io.foreign_hdf5 import Stored, list_hdf5, read_dataset
+from kraken_bids.io.foreign_kinds import Kind
 from kraken_bids.io.image_values import is_invertible
 from kraken_bids.io.texts import read_text
 

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from kraken_bids.io.bounds import MAX_VALUES, check_growth
 from kraken_bids.io.foreign import read_apart
 from kraken_bids.io.foreign_hdf5 import check_hdf5
+from kraken_bids.io.hdf5_rows import Hdf5Rows
 from kraken_bids.io.matlab import MatlabObject, stack_cells
 from kraken_bids.io.matlab_objects import Objects, parse_reference, read_objects
-from kraken_bids.io.stored_rows import ARRAYS, BROKEN, ROWS, Hdf5Rows, Rows
+from kraken_bids.io.stored_rows import ARRAYS, BROKEN, ROWS, Rows
 
 if TYPE_CHECKING:
     import h5py

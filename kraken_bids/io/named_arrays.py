@@ -9,18 +9,12 @@ from numpy.typing import NDArray
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.foreign import read_apart
 from kraken_bids.io.foreign_hdf5 import list_hdf5, load_stored
+from kraken_bids.io.hdf5_rows import Hdf5Rows
 from kraken_bids.io.matlab import MatlabObject, open_mat
 from kraken_bids.io.matlab_bounds import is_version_73
 from kraken_bids.io.matlab_hdf5 import open_mat73
-from kraken_bids.io.stored_rows import (
-    ARRAYS,
-    BROKEN,
-    Hdf5Rows,
-    Rows,
-    load_array,
-    open_npy,
-    open_npz,
-)
+from kraken_bids.io.npz_rows import open_npz
+from kraken_bids.io.stored_rows import ARRAYS, BROKEN, Rows, load_array, open_npy
 
 SUFFIXES = (".npz", ".npy", ".mat", ".h5", ".hdf5", ".gii")
 SINGLE = "data"

@@ -13,19 +13,19 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.io.bounds import check_archive, check_plain, check_shape
+from kraken_bids.io.stored_rows import read_npy_header
 from kraken_bids.io.unpickler import STORAGES, ArrayUnpickler, Halves, RefusedError, check_storage
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_PROTOCOL = 1001
 BFLOAT16 = "BFloat16Storage"
-MAX_NPY_HEADER = 1 << 16
 BROKEN = (
     pickle.UnpicklingError, EOFError, OSError, ValueError, TypeError, KeyError, IndexError,
     AttributeError,
@@ -90,26 +90,6 @@ def _explaining(path: Path, expected: str) -> Iterator[None]:
             f"expected {expected} in {path}; found another kind of file, or an incomplete one "
             f"({type(error).__name__}: {error}). Download or copy it again."
         ) from error
-
-
-def read_npy_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
-    """Shape, whether columns lie together, and type of a ``.npy``, whose values come next.
-
-    Raises
-    ------
-    ValueError
-        If it is none, or its header is longer than any that describes an array of numbers: numpy
-        makes room for as many bytes as it declares.
-    """
-    version = np.lib.format.read_magic(stream)
-    if version == (1, 0):
-        return np.lib.format.read_array_header_1_0(stream)
-    start = stream.tell()
-    (n_bytes,) = struct.unpack("<I", stream.read(4))
-    if n_bytes > MAX_NPY_HEADER:
-        raise ValueError(f"a header of {n_bytes:,} bytes")
-    stream.seek(start)
-    return np.lib.format.read_array_header_2_0(stream)
 
 
 def _read_npz(path: Path) -> Any:

@@ -8,8 +8,6 @@ from codecs import BOM_UTF8
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.bounds import MAX_DEPTH, check_plain
 from kraken_bids.io.files import explain_absence
@@ -162,9 +160,12 @@ _DECODER = json.JSONDecoder(parse_int=_read_integer)
 
 def _count_depth(content: bytes) -> int:
     """How deep brackets nest; those in words count too."""
-    brackets = np.frombuffer(content.translate(None, NO_BRACKETS), np.uint8)
-    if len(brackets) <= MAX_DEPTH:
-        return len(brackets)
+    kept = content.translate(None, NO_BRACKETS)
+    if len(kept) <= MAX_DEPTH:
+        return len(kept)
+    import numpy as np  # here: commands that answer at once read small texts alone
+
+    brackets = np.frombuffer(kept, np.uint8)
     # of the codes of these four, the closing ones have the bit of 4
     steps = 1 - 2 * ((brackets >> 2) & 1).astype(np.int32)
     return int(np.cumsum(steps, dtype=np.int32).max())

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from kraken_bids.bids.output_dataset import bids_uri
 from kraken_bids.bids.outputs import CLEANED, group_path, sidecar_path
+from kraken_bids.bids.uris import bids_uri
 from kraken_bids.cohort.series_files import RegionSeries
 from kraken_bids.io.records import remove_records
 

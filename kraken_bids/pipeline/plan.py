@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from kraken_bids.bids.cleaned_bold import AROMA
 from kraken_bids.bids.custom_atlases import read_custom_parcellation
 from kraken_bids.bids.database import attach_databases
 from kraken_bids.bids.datasets import Dataset, find_datasets, find_subjects
@@ -15,7 +16,6 @@ from kraken_bids.cohort.failures import Failure, exit_code_of, record
 from kraken_bids.exceptions import InputError, KrakenBidsError, SettingsError
 from kraken_bids.models.krakencoder.described_atlases import list_model_atlases
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
-from kraken_bids.pipeline.measure.nilearn_confounds import AROMA
 from kraken_bids.pipeline.measure.tasks import SessionTask
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.requests import check_data_requests

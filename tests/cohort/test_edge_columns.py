@@ -16,7 +16,7 @@ from kraken_bids.cohort.row_axes import put_subjects_first
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import Flavor
-from kraken_bids.io import matlab, stored_rows
+from kraken_bids.io import hdf5_rows, matlab
 from kraken_bids.io.named_arrays import open_arrays
 from kraken_bids.models.krakencoder.edge_layers import CHUNK
 from kraken_bids.models.krakencoder.model import Model
@@ -214,5 +214,5 @@ def test_large_chunks_are_read_by_rows(tmp_path: Path, monkeypatch: pytest.Monke
     """Where one place on the first axis would bring all of the array into memory."""
     path = write(tmp_path / "x", "7.3 chunked", np.zeros((7, 120, 120)), list("abcdefg"))
     assert open_columns(path) is not None
-    monkeypatch.setattr(stored_rows, "MAX_CELLS_BYTES", 5 * 120 * 7 * 8 - 1)
+    monkeypatch.setattr(hdf5_rows, "MAX_CELLS_BYTES", 5 * 120 * 7 * 8 - 1)
     assert open_columns(path) is None

@@ -18,7 +18,8 @@ import pytest
 
 from kraken_bids.exceptions import CheckpointError, InputError
 from kraken_bids.io import foreign
-from kraken_bids.io.foreign import Kind, read_apart
+from kraken_bids.io.foreign import read_apart
+from kraken_bids.io.foreign_kinds import Kind
 
 KIND = Kind("a stand-in", "Copy it again.")
 READERS = """

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from kraken_bids.exceptions import InputError
-from kraken_bids.io.foreign import Kind
 from kraken_bids.io.foreign_hdf5 import list_hdf5, load_stored, read_dataset, read_hdf5
+from kraken_bids.io.foreign_kinds import Kind
 
 KIND = Kind("HDF5", "Copy it again.")
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from kraken_bids.exceptions import InputError
-from kraken_bids.io.foreign import Kind
+from kraken_bids.io.foreign_kinds import Kind
 from kraken_bids.io.hdf5_chunks import find_chunks
-from kraken_bids.io.stored_rows import Hdf5Rows
+from kraken_bids.io.hdf5_rows import Hdf5Rows
 
 KIND = Kind("HDF5", "Copy it again.")
 VALUES = np.random.default_rng(0).normal(size=(7, 9, 5))

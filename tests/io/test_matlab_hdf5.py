@@ -12,9 +12,9 @@ from scipy.io import savemat
 from kraken_bids.cohort.from_files import read_connectomes
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.flavors import parse_flavor
+from kraken_bids.io.hdf5_rows import Hdf5Rows
 from kraken_bids.io.matlab_hdf5 import CellRows
 from kraken_bids.io.named_arrays import open_arrays, read_arrays
-from kraken_bids.io.stored_rows import Hdf5Rows
 from kraken_bids.parcellations import load_parcellation
 
 SC = parse_flavor("SCifod2act_fs86_volnorm")

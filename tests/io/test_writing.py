@@ -14,9 +14,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis.extra.numpy import arrays
 
-from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.output_dataset import (
-    bids_uri,
     write_dataset_description,
     write_region_tables,
 )
@@ -170,18 +168,6 @@ def test_dataset_of_another_tool_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "dataset_description.json").write_text(json.dumps(content))
     with pytest.raises(InputError, match="fMRIPrep"):
         write_dataset_description(tmp_path, name="a", version="1", sources={})
-
-
-def test_bids_uri(tmp_path: Path) -> None:
-    """The innermost dataset names a file; our own has no name; others are file URIs."""
-    raw = Dataset("study", tmp_path, "raw", "", "")
-    prep = Dataset("fmriprep", tmp_path / "derivatives/f", "derivative", "fmriprep", "")
-    path = tmp_path / "derivatives/f/sub-01/func/x.nii.gz"
-    assert bids_uri(path, [raw, prep]) == "bids:fmriprep:sub-01/func/x.nii.gz"
-    assert bids_uri(tmp_path / "sub-01/x", [raw, prep]) == "bids:study:sub-01/x"
-    own = tmp_path / "out"
-    assert bids_uri(own / "sub-01/x", [prep], output_dir=own) == "bids::sub-01/x"
-    assert bids_uri(Path("/elsewhere/x y"), [prep]) == "file:///elsewhere/x%20y"
 
 
 def test_region_tables(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from kraken_bids import __version__
 from kraken_bids.exceptions import CheckpointError, FlavorError
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.facts import Facts
-from kraken_bids.io.foreign import Kind
 from kraken_bids.io.foreign_hdf5 import EVERYTHING, Stored, list_hdf5
+from kraken_bids.io.foreign_kinds import Kind
 from kraken_bids.io.hdf5 import write_hdf5
 from kraken_bids.io.records import from_sidecar, to_sidecar
 from kraken_bids.models.calibration.calibration import Calibration, CrossFit

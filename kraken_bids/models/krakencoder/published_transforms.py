@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import CheckpointError, FlavorError
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.io.foreign import Kind
 from kraken_bids.io.foreign_hdf5 import EVERYTHING, list_hdf5
+from kraken_bids.io.foreign_kinds import Kind
 from kraken_bids.io.pickles import read_object_array
 from kraken_bids.models.krakencoder.reduction import COMPONENTS, Reduction
 

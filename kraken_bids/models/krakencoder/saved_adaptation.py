@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.files import atomic_path
-from kraken_bids.io.foreign import Kind
 from kraken_bids.io.foreign_hdf5 import EVERYTHING, Stored, list_hdf5
+from kraken_bids.io.foreign_kinds import Kind
 from kraken_bids.io.hdf5 import write_hdf5
 from kraken_bids.models.krakencoder.adaptation import Adaptation, FlavorAdaptation, parse_mode
 from kraken_bids.models.krakencoder.adapted_sites import SiteAdaptation

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import CheckpointError
-from kraken_bids.io.foreign import Kind
 from kraken_bids.io.foreign_hdf5 import read_hdf5
+from kraken_bids.io.foreign_kinds import Kind
 from kraken_bids.io.pickles import read_object_array
 from kraken_bids.models.volumes.architecture import (
     LSTM_SIZE,

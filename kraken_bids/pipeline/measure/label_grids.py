@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.bold_series import Bold
 from kraken_bids.bids.label_images import LabelImage
+from kraken_bids.bids.transforms import FslTransform
 from kraken_bids.connectome.inverse_warps import invert_field
 from kraken_bids.connectome.labels.field_of_view import (
     count_whole_regions,
@@ -20,7 +21,7 @@ from kraken_bids.connectome.labels.label_identity import Identity, identify_labe
 from kraken_bids.connectome.labels.label_numbers import index_labels
 from kraken_bids.connectome.resample import Step, resample_labels
 from kraken_bids.exceptions import ConnectomeError, InputError
-from kraken_bids.io.fsl_transforms import FslTransform, read_field, read_flirt
+from kraken_bids.io.fsl_transforms import read_field, read_flirt
 from kraken_bids.io.image_headers import read_geometry
 from kraken_bids.io.image_values import list_form_doubts
 from kraken_bids.io.images import read_labels

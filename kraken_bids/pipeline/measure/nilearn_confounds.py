@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.cleaned_bold import AROMA
 from kraken_bids.connectome.functional.confounds import ChosenConfounds, Regressors
 from kraken_bids.exceptions import ConnectomeError, InputError
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-AROMA = "smoothAROMAnonaggr"
-"""``desc`` of the BOLD series that fMRIPrep (up to 23.0) cleaned with ICA-AROMA."""
 SCRUBBING = {"fd_threshold": 0.5, "std_dvars_threshold": 1.5, "scrub": 5}
 """nilearn's own values: mm, arbitrary, volumes."""
 NAMES = ("sub-1_task-1_desc-{}_bold.nii.gz", "sub-1_task-1_desc-confounds_timeseries")
