@@ -1,7 +1,9 @@
 """The walks of docs/architecture.md follow the imports of the code, in few files."""
 
 import ast
+import itertools
 import re
+import tomllib
 from functools import cache
 from pathlib import Path
 
@@ -86,3 +88,26 @@ def test_arrows_lead_to_what_the_file_before_imports() -> None:
         if not any(file in list_imports(one) for one in before)
     ]
     assert wrong == []
+
+
+def test_the_picture_has_every_folder_from_the_highest_layer_to_the_lowest() -> None:
+    """As import-linter holds them; settings of one kind stand for all."""
+    picture = PAGE.split("```text\n")[1].split("```")[0].splitlines()
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = contract["tool"]["importlinter"]["contracts"][0]["layers"]
+
+    places: list[list[int]] = []
+    for layer in layers:
+        lines = [
+            min((k for k, line in enumerate(picture) if re.search(rf"\b{name}(/|\.py)", line)),
+                default=-1)
+            for name in layer.split(" | ")
+            if (PACKAGE / name).is_dir() or f"{name}.py" in " ".join(picture)
+        ]  # fmt: skip
+        places += [lines] if lines else []
+
+    assert all(-1 not in lines for lines in places)
+    for above, below in itertools.pairwise(places):
+        assert max(above) <= min(below)
+    folders = [p.name for p in (PACKAGE / "pipeline").iterdir() if (p / "__init__.py").exists()]
+    assert [one for one in folders if f"{one}/" not in " ".join(picture)] == []
