@@ -98,7 +98,10 @@ class KrakenEncoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, BaseEstim
         ----------
         X : array of shape (n_subjects, n_edges)
             Edges in their own units, not standardised. With several flavors, NaN in all columns
-            of a flavor says that a subject lacks it.
+            of a flavor says that a subject lacks it. Every row counts as a subject of its own:
+            where some have several sessions, give ``adaptation`` fitted by ``kraken-tools
+            predict --save-adaptation``, or :func:`~kraken_bids.fit_adaptation` the mean over
+            subjects of their means.
         y : None
             Not looked at.
 

@@ -60,6 +60,10 @@ class MemberRows:
         """List the sessions whose matrix was found to hold one triangle only."""
         return sorted(self.mirrored)
 
+    def list_present(self) -> NDArray[np.bool_]:
+        """Whether each session has a file of the flavor."""
+        return np.array([self.flavor in member.connectomes for member in self.members], bool)
+
 
 @dataclass(frozen=True)
 class MeasuredCohort(Projected):

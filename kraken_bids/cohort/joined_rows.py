@@ -181,6 +181,10 @@ class CohortRows:
             if place is not None and place[1] in self.parts[place[0]].mirrored
         ]
 
+    def list_present(self) -> NDArray[np.bool_]:
+        """Whether each subject has a row in a file."""
+        return np.array([place is not None for place in self.places], bool)
+
 
 def join_rows(flavor: Flavor, parts: Iterable[Part], subjects: tuple[str, ...]) -> CohortRows:
     """Rows of all parts in the order of the subjects, read when they are asked for.

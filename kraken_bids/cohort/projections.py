@@ -11,6 +11,7 @@ from kraken_bids.cohort.edge_columns import EdgeColumns
 from kraken_bids.cohort.edge_mean import EdgeMean
 from kraken_bids.cohort.flavors_at_once import check_wanted, work_on_flavors
 from kraken_bids.cohort.read_ahead import read_ahead
+from kraken_bids.cohort.subject_names import person_of
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import FlavorAdaptation
@@ -18,6 +19,7 @@ from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.row_groups import GROUP
 from kraken_bids.scores.column_check import ColumnCheck, sum_columns
 from kraken_bids.scores.plausibility import InputCheck
+from kraken_bids.scores.site_design import weigh_sessions
 
 Edges = NDArray[np.floating]
 
@@ -36,6 +38,9 @@ class EdgeRows(Protocol):
 
     def list_mirrored(self) -> list[int]:
         """List the rows whose matrix, once read, was found to hold one triangle only."""
+
+    def list_present(self) -> NDArray[np.bool_]:
+        """Whether each row has a file, or a row of one; what it holds is known once read."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +61,7 @@ class Projection:
     reread: frozenset[int]
     """Subjects whose connectome is read again once the adaptation is known."""
     mean: EdgeMean
-    """Mean of those who are fitted on."""
+    """Mean of those who are fitted on; a subject counts as one, sessions together."""
     check: InputCheck
     """What is to be said of everyone's values and of the order of their edges."""
 
@@ -81,7 +86,7 @@ class Projected:
         return {flavor: one.check for flavor, one in self.found.items()}
 
     def take_means(self, model: Model) -> dict[Flavor, tuple[NDArray[np.float64], int]]:
-        """Mean edges ``[n_edges]`` of those who are fitted on, and their number, by flavor."""
+        """Mean edges ``[n_edges]`` of the subjects who are fitted on, their number, by flavor."""
         training = model.training_means()
         return {
             flavor: (one.mean.result(training.get(flavor)), one.mean.n_subjects)
@@ -131,11 +136,14 @@ def project_flavor(
     model: Model, cohort: Cohort, flavor: Flavor, fitted_on: Collection[int]
 ) -> Projection:
     """Read what lies edge by edge so, and everybody else's connectomes by themselves."""
-    reader, rows = _FlavorReader(model, flavor, fitted_on), cohort.rows[flavor]
-    left = set(range(len(cohort.subjects)))
+    rows, people = cohort.rows[flavor], list(map(person_of, cohort.subjects))
+    is_fitted = np.isin(np.arange(len(people)), list(fitted_on))
+    reader = _FlavorReader(model, flavor, weigh_sessions(people, is_fitted & rows.list_present()))
+    left = set(range(len(people)))
     for subjects, columns in rows.list_columns() if reader.is_affine else ():
         left -= reader.take_columns(subjects, columns)
     reader.take_rows(rows, sorted(left))
+    reader.weigh_again(rows, weigh_sessions(people, is_fitted & reader.counts))
     order = np.argsort(np.concatenate(reader.subjects))
     projected = np.concatenate(reader.projected)[order]
     return Projection(projected, frozenset(reader.reread), reader.mean, reader.check)
@@ -144,8 +152,10 @@ def project_flavor(
 class _FlavorReader:
     """What is kept of one flavor's connectomes while they are read."""
 
-    def __init__(self, model: Model, flavor: Flavor, fitted_on: Collection[int]) -> None:
-        self._model, self._flavor, self._fitted_on = model, flavor, fitted_on
+    def __init__(self, model: Model, flavor: Flavor, weights: NDArray[np.float64]) -> None:
+        self._model, self._flavor, self._weights = model, flavor, weights
+        self.counts = np.zeros(len(weights), bool)
+        """Whose edges were read and vary."""
         self.is_affine = model.reductions[flavor].is_affine
         self.mean = EdgeMean(model.n_edges(flavor))
         self.check = InputCheck(flavor, model.training_means().get(flavor))
@@ -156,21 +166,22 @@ class _FlavorReader:
 
     def take_columns(self, subjects: NDArray[np.int64], columns: EdgeColumns) -> set[int]:
         """Project the connectomes of one file edge by edge; returns of whom that was possible."""
-        is_fitted = np.isin(subjects, list(self._fitted_on))
-        weights = np.stack([is_fitted, np.ones_like(is_fitted)])
-        check = ColumnCheck(self.check, columns.n_edges, weights.astype(np.float64))
+        weights = self._weights[subjects]
+        groups = np.stack([weights, np.ones(len(weights))])
+        check = ColumnCheck(self.check, columns.n_edges, groups)
         aside: set[int] = set()
         blocks = read_ahead(check.watch(_while_wanted(columns.read(aside))))
         projected = self._model.project_parts(self._flavor, blocks)
         is_plain = check.vary
         is_plain[list(aside)] = False
         is_unlike = check.tell(subjects, is_plain)
-        groups = np.stack([is_fitted, is_unlike, ~is_unlike]) & is_plain
+        groups = np.stack([weights, is_unlike, ~is_unlike]) * is_plain
         sums = check.sums[[0, 1, 1]]
         if not is_plain.all() or 0 < is_unlike.sum() < len(is_unlike):
             # who belongs together is known only now: once more over the file, for the sums alone
             sums = sum_columns(columns.read(set()), groups)
-        self.mean.add_total(sums[0], int(groups[0].sum()))
+        self.mean.add_total(sums[0], float(groups[0].sum()))
+        self.counts[subjects[is_plain]] = True
         for place, unlike in ((1, True), (2, False)):
             if groups[place].any():
                 self.check.add_total(sums[place], is_unlike=unlike)
@@ -187,6 +198,15 @@ class _FlavorReader:
             projected = self._model.project(self._flavor, block)
             self._keep(np.arange(start, start + len(block)), projected)
 
+    def weigh_again(self, rows: EdgeRows, weights: NDArray[np.float64]) -> None:
+        """Let the sessions that are left of a subject count for those that could not be used."""
+        missing = np.where(weights > 0, weights - self._weights, 0.0)
+        for start, stop in list_blocks(np.flatnonzero(missing).tolist()):
+            check_wanted()
+            for row, edges in enumerate(rows.read(start, stop), start=start):
+                if not np.isnan(edges).all():  # it was there, and cannot be read any more
+                    self.mean.add(edges, float(missing[row]))
+
     def _keep(self, subjects: NDArray[np.int64], projected: NDArray[np.float32]) -> None:
         self.subjects.append(subjects)
         self.projected.append(projected)
@@ -199,8 +219,9 @@ class _FlavorReader:
             if not is_whole and np.isnan(edges).all():
                 continue
             varies = self.check.add(start + row, edges)
-            if varies and start + row in self._fitted_on:
-                self.mean.add(edges, is_whole=is_whole)
+            self.counts[start + row] = varies
+            if varies and self._weights[start + row]:
+                self.mean.add(edges, self._weights[start + row], is_whole=is_whole)
             if not (varies and is_whole):
                 filled = filled.copy() if filled is block else filled
             if not varies:

@@ -143,13 +143,13 @@ class ColumnCheck:
             self._has_edge[other : other + len(own)] |= own
 
 
-def sum_columns(blocks: Iterable[Edges], groups: NDArray[np.bool_]) -> Sums:
-    """Sum rows of edges ``[n_edges, n_rows]`` by groups ``[n_groups, n_rows]``, edge by edge.
+def sum_columns(blocks: Iterable[Edges], groups: Sums) -> Sums:
+    """Sum rows of edges ``[n_edges, n_rows]`` by weights ``[n_groups, n_rows]``, edge by edge.
 
-    Rows of no group may hold anything. Returns ``[n_groups, n_edges]``.
+    Rows without weight may hold anything. Returns ``[n_groups, n_edges]``.
     """
     is_used = groups.any(axis=0)
-    weights = groups[:, is_used].astype(np.float64)
+    weights = groups[:, is_used]
     sums = [weights @ block[:, is_used].astype(np.float64).T for block in blocks]
     return np.concatenate(sums, axis=1)
 

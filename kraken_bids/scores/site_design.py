@@ -1,7 +1,8 @@
 """The regression by which the mean of a site is told from effects of covariates."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,7 +75,7 @@ def design_sites(
     counts = count_people(sites, people, known)
     kept = tuple(sorted(site for site, n in counts.items() if n >= max(2, min_people)))
     known &= np.isin(np.array(sites, object), kept)
-    weights = weigh_sessions(sites, people, known)
+    weights = weigh_sessions([*zip(sites, people, strict=True)], known)
     covariates = fit_covariates(columns, weights)
     own = np.array([[site == name for name in kept] for site in sites], float)
     encoded = encode_all(covariates, columns, len(sites))
@@ -103,17 +104,19 @@ def count_people(
     return counts
 
 
-def weigh_sessions(
-    sites: Sequence[str], people: Sequence[str], known: NDArray[np.bool_]
-) -> Floats:
-    """Weights ``[n_rows]`` by which a person counts as one at each site."""
-    pairs = [*zip(sites, people, strict=True)]
-    counts: dict[tuple[str, str], int] = {}
-    for pair, own in zip(pairs, known, strict=True):
-        counts[pair] = counts.get(pair, 0) + int(own)
-    return np.array(
-        [1 / counts[pair] if own else 0.0 for pair, own in zip(pairs, known, strict=True)]
-    )
+def weigh_sessions(whose: Sequence[Hashable], known: NDArray[np.bool_]) -> Floats:
+    """Weights ``[n_rows]`` by which everybody counts as one; 0 for rows that are left out.
+
+    Parameters
+    ----------
+    whose : sequence of length n_rows
+        Whose session it is: a person, or a person at a site.
+    known : ndarray of bool of shape (n_rows,)
+        Which rows count.
+    """
+    pairs = [*zip(whose, known, strict=True)]
+    counts = Counter(who for who, own in pairs if own)
+    return np.array([1 / counts[who] if own else 0.0 for who, own in pairs])
 
 
 def check_design(design: SiteDesign, column: str, *, of: str = "") -> None:

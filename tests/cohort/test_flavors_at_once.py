@@ -94,6 +94,10 @@ class Rows:
         """None."""
         return []
 
+    def list_present(self) -> NDArray[np.bool_]:
+        """Everybody."""
+        return np.ones(1000 * BLOCK, bool)
+
 
 def test_reading_ends_at_the_next_block_where_another_flavor_fails(model: Model) -> None:
     """Of a thousand blocks two at most; none, where it had not begun."""

@@ -209,7 +209,7 @@ def test_predictions_calibration_and_communities_follow_their_files(tmp_path: Pa
     found = compose(tmp_path)
     (predicted,) = paragraphs(found, "Predicted connectomes")
     assert "model kraken-x (15 flavors of connectomes; SHA-256 abababababab…)" in predicted
-    assert "of the 31 sessions that this was fitted on" in predicted
+    assert "of the 31 people that this was fitted on" in predicted
     (calibrated,) = paragraphs(found, "Calibration")
     assert "28 sessions of other people" in calibrated
     assert "hold 90 % of edges" in calibrated

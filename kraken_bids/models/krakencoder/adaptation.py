@@ -43,7 +43,7 @@ class FlavorAdaptation:
     r2: float
     """Squared correlation of the fitted line (or of ``mean_new``) with the training mean."""
     n_subjects: int
-    """Subjects in ``mean_new``; 0 where that is not known (a mean that was given)."""
+    """Subjects in ``mean_new``, sessions together; 0 where that is not known (a mean that was given)."""
 
     @property
     def n_of_training(self) -> int:
@@ -127,6 +127,7 @@ def fit_adaptation(
     ----------
     means : mapping of Flavor or str to (ndarray of shape (n_edges,), int)
         By flavor, or its id. Mean connectome of the new cohort, and the number of subjects in it.
+        Where they have several sessions, average those of each subject first.
     training_means : mapping of Flavor to ndarray of shape (n_edges,)
         :meth:`kraken_bids.models.krakencoder.model.Model.training_means`.
     mode : str

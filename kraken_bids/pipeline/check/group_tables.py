@@ -186,17 +186,18 @@ def write_latents(output_dir: Path, members: Sequence[Member], sources: Sequence
 def write_means(output_dir: Path, model: Model, cohort: Projected) -> None:
     """Write the mean measured connectome of every flavor beside the model's training mean.
 
-    An edge that nobody has is NaN, whatever adaptations take in its place.
+    A subject counts as one, sessions together. An edge that nobody has is NaN, whatever
+    adaptations take in its place.
     """
     training = model.training_means()
     with write_hdf5(group_path(output_dir, "mean_connectomes.h5")) as file:
-        for flavor, (mean, n_members) in cohort.take_means(model).items():
+        for flavor, (mean, n_subjects) in cohort.take_means(model).items():
             group = file.create_group(flavor.name)
             measured = np.where(cohort.found[flavor].mean.is_known, mean, np.nan)
             group.create_dataset("measured", data=measured.astype(np.float32))
             if flavor in training:
                 group.create_dataset("training", data=training[flavor])
-            group.attrs["n_sessions"] = n_members
+            group.attrs["n_subjects"] = n_subjects
 
 
 def _describe(flavor: Flavor, own: Measurement, *, is_input: bool) -> MeasuredQuality:

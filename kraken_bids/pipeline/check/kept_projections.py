@@ -33,7 +33,7 @@ class KeptProjections:
         if not isinstance(rows, MemberRows):
             return project_flavor(model, cohort, flavor, fitted_on)
         name, before = f"projections_{flavor.name}", _digest_files(rows)
-        rests_on = [flavor.name, model.sha256, sorted(fitted_on), before]
+        rests_on = [flavor.name, model.sha256, sorted(fitted_on), cohort.subjects, before]
         known = self.kept.find(name, rests_on) if None not in before else None
         if known is not None:
             return _recall(unpack(known), model, rows)

@@ -86,7 +86,7 @@ def fit_cohort_adaptation(
     CheckpointError
         If the model keeps no training mean of a flavor.
     ConnectomeError
-        If there is one connectome of a flavor only.
+        If one subject alone has a flavor, in however many sessions.
     """
     means = cohort.take_means(model)
     means = {f: found for f, found in means.items() if flavors is None or f in flavors}
@@ -102,7 +102,7 @@ def fit_cohort_adaptation(
     )
     for flavor, fit in adaptation.flavors.items() if mode != "none" else ():
         logger.info(
-            "adaptation of %s: %s, b0 %.3g, b1 %.3g, R² %.2f, %d session(s)",
+            "adaptation of %s: %s, b0 %.3g, b1 %.3g, R² %.2f, %d subject(s)",
             flavor, mode, fit.b0, fit.b1, fit.r2, fit.n_subjects,
         )  # fmt: skip
     return adaptation
@@ -174,8 +174,8 @@ def _take_saved(settings: Settings, model: Model, cohort: Projected) -> Adaptati
     few = {f: fit for f, fit in adaptation.flavors.items() if fit.n_subjects < minimum}
     if few:
         logger.warning(
-            "%s is not used for %s: it was fitted on %d session(s) at least, fewer than the %d "
-            "subjects that it takes. To use it all the same, ask for it: --adaptation %s, or "
+            "%s is not used for %s: it was fitted on %d subject(s) at least, fewer than the %d "
+            "that it takes. To use it all the same, ask for it: --adaptation %s, or "
             "--adaptation-min-subjects",
             saved, _join(few), min(fit.n_subjects for fit in few.values()), minimum, saved,
         )  # fmt: skip
@@ -193,7 +193,7 @@ def _fit_here(settings: Settings, model: Model, cohort: Projected) -> Adaptation
         return fit_run_sites(settings, model, cohort)
     minimum = settings.prediction.adaptation_min_subjects
     counts = count_subjects(cohort)
-    # one session, adapted to itself, would become the training mean
+    # one subject, adapted to itself, would become the training mean
     several = {flavor for flavor, one in cohort.found.items() if one.mean.n_subjects > 1}
     enough = {flavor for flavor in several if counts[flavor] >= minimum}
     if not enough:

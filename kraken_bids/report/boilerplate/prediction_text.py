@@ -82,9 +82,7 @@ def _describe_adaptation(sources: Sequence[Facts]) -> list[str]:
         ]
         sizes = [size for fit in fits if (size := fit.count("CohortSize"))]
         slopes = [slope for fit in fits if (slope := fit.number("b0")) is not None]
-        # a site counts people, a cohort as a whole sessions
-        whom = "people" if any(facts.text("AdaptationBy") for facts in sources) else "sessions"
-        n = f"{span_counts(sizes)} {whom}" if sizes else whom
+        n = f"{span_counts(sizes)} people" if sizes else "people"
         spread = f"{min(slopes):.2f} to {max(slopes):.2f}" if slopes else "one for each flavor"
         found.append(ADAPTED[mode].format(n=n, slopes=spread))
     return found + _describe_sites(sources)

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kraken_bids.bids.outputs import group_path
@@ -54,6 +55,36 @@ def test_auto_fits_where_there_are_enough(
     assert adaptation is not None
     assert adaptation.flavors[model.flavors[0]].n_subjects == 12
     assert notice == ""
+
+
+def test_sessions_of_a_subject_count_as_one_in_what_is_fitted(
+    output_dir: Path, model: Model, cohort: MeasuredCohort
+) -> None:
+    """In the number that is compared with the fewest that it takes, in the mean and its size."""
+    own = [replace(one, subject="01", session=f"{k}") for k, one in enumerate(cohort.members[:3])]
+    members = [*own, *cohort.members[3:]]
+    repeated = read_cohort(model, members, fit_on=lambda _member: True)
+    flavor, rows = model.flavors[0], cohort.cohort.rows[model.flavors[0]].read(0, 12)
+    people = [rows[:3].mean(axis=0), *rows[3:]]
+
+    adaptation, _ = choose_adaptation(settings_for(output_dir), model, repeated)
+
+    assert adaptation is not None
+    assert adaptation.flavors[flavor].n_subjects == 10
+    wanted = np.mean(people, axis=0, dtype=np.float64)
+    np.testing.assert_allclose(adaptation.flavors[flavor].mean_new, wanted, rtol=1e-6)
+    eleven = settings_for(output_dir, adaptation_min_subjects=11)
+    assert choose_adaptation(eleven, model, repeated)[0] is None
+
+
+def test_nothing_is_fitted_on_the_sessions_of_one_subject(
+    output_dir: Path, model: Model, cohort: MeasuredCohort
+) -> None:
+    """Their mean would become the training mean, whoever it is."""
+    members = [replace(one, subject="01", session=f"{k}") for k, one in enumerate(cohort.members)]
+    alone = read_cohort(model, members, fit_on=lambda _member: True)
+    with pytest.raises(ConnectomeError, match="expected several subjects"):
+        fit_cohort_adaptation(model, alone, "meanshift")
 
 
 def test_no_adaptation_that_was_asked_for_is_no_notice(
@@ -121,7 +152,7 @@ def test_what_a_small_group_saved_is_not_used_unless_asked_for(
     adaptation, notice = choose_adaptation(settings_for(output_dir), model, narrow(cohort))
     assert adaptation is None
     assert "no saved adaptation that can be used" in notice
-    assert "fitted on 2 session(s)" in caplog.text
+    assert "fitted on 2 subject(s)" in caplog.text
     assert f"--adaptation {path}" in caplog.text
 
     for words in ({"adaptation_min_subjects": 2}, {"adaptation": str(path)}):
