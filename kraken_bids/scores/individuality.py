@@ -36,8 +36,13 @@ class Evidence:
     mean, and the rank of the own prediction among everyone's."""
     nearest: dict[int, int] = field(default_factory=dict)
     """By index of the subject: whose prediction resembles the measured connectome most."""
-    n_people: int | None = None
-    """People of these rows, where some are sessions of one; None: as many as rows."""
+    n_people: int = 0
+    """People of these rows, sessions of one together; by default as many as rows."""
+
+    def __post_init__(self) -> None:
+        """Count every row as a person where nothing else is said."""
+        if not self.n_people:  # frozen, so not by a plain assignment
+            object.__setattr__(self, "n_people", self.n_subjects)
 
     @property
     def n_subjects(self) -> int:
@@ -47,7 +52,7 @@ class Evidence:
     @property
     def is_enough(self) -> bool:
         """Whether so many were compared that something can be said."""
-        return (self.n_people or self.n_subjects) >= MIN_COMPARED
+        return self.n_people >= MIN_COMPARED
 
     @property
     def tells_apart(self) -> bool:
@@ -56,7 +61,7 @@ class Evidence:
         Ranks of one person's sessions are alike, and say no more by chance than one of them.
         """
         n = self.n_subjects
-        spread = math.sqrt((n**2 - 1) / 12) / n / math.sqrt(self.n_people or n)
+        spread = math.sqrt((n**2 - 1) / 12) / n / math.sqrt(self.n_people)
         return self.average_rank > chance_rank(n) + MIN_RANK_Z * spread
 
     @property

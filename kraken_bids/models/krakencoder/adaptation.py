@@ -43,7 +43,7 @@ class FlavorAdaptation:
     r2: float
     """Squared correlation of the fitted line (or of ``mean_new``) with the training mean."""
     n_subjects: int
-    """Subjects in ``mean_new``, sessions together; 0 where that is not known (a mean that was given)."""
+    """Subjects in ``mean_new``, sessions together; 0 where that is not known (a given mean)."""
 
     @property
     def n_of_training(self) -> int:
