@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.scores.metrics import chance_rank, rank_own, row_correlations
+from kraken_bids.scores.metrics import rank_own, row_correlations
 
 Matrix = NDArray[np.float64]
 Indices = NDArray[np.intp]
@@ -78,12 +78,14 @@ class PairCorrelations:
     """``[..., n_subjects, n_subjects]``."""
     demeaned: Matrix
     """The same, the mean connectome of the training subjects taken from both sides before."""
+    ranked: NDArray[np.bool_] | None = None
+    """As of :func:`~kraken_bids.scores.metrics.find_ranked`: whom each is compared with."""
 
     def summarise(self) -> dict[str, Matrix]:
         """Every metric of :data:`METRICS`, ``[...]``."""
-        ranks = rank_own(self.plain)
+        ranks = rank_own(self.plain, self.ranked)
         return {
-            "avgrank": np.mean(1 - ranks / ranks.shape[-1], axis=-1),
+            "avgrank": np.mean(1 - ranks / self._count_ranked(), axis=-1),
             "top1acc": np.mean(ranks <= 0, axis=-1),
             "avgcorr": np.diagonal(self.plain, axis1=-2, axis2=-1).mean(axis=-1),
             "avgcorr_resid": np.diagonal(self.demeaned, axis1=-2, axis2=-1).mean(axis=-1),
@@ -91,13 +93,26 @@ class PairCorrelations:
 
     def summarise_shuffled(self) -> dict[str, Matrix]:
         """Mean of every metric over all ways of dealing the predictions out to the subjects."""
-        n, several = self.plain.shape[-1], self.plain.shape[:-2]
+        several = self.plain.shape[:-2]
+        guessed = float(np.mean(1 / self._count_ranked()))
         return {
-            "avgrank": np.full(several, chance_rank(n)),
-            "top1acc": np.full(several, 1 / n),
-            "avgcorr": self.plain.mean(axis=(-2, -1)),
-            "avgcorr_resid": self.demeaned.mean(axis=(-2, -1)),
+            "avgrank": np.full(several, (1 + guessed) / 2),
+            "top1acc": np.full(several, guessed),
+            "avgcorr": self._average_ranked(self.plain),
+            "avgcorr_resid": self._average_ranked(self.demeaned),
         }
+
+    def _count_ranked(self) -> Matrix | int:
+        """Predictions that each is ranked among ``[n_subjects]``, or one number for all."""
+        n = self.plain.shape[-1]
+        return n if self.ranked is None else self.ranked.sum(axis=-1).astype(np.float64)
+
+    def _average_ranked(self, cells: Matrix) -> Matrix:
+        """Mean over subjects of the mean over those whom each is compared with ``[...]``."""
+        if self.ranked is None:
+            return np.asarray(cells.mean(axis=(-2, -1)))
+        means = (cells * self.ranked).sum(axis=-1) / self._count_ranked()
+        return np.asarray(means.mean(axis=-1))
 
 
 def correlate_edges(

@@ -1,6 +1,6 @@
 """How well predicted connectomes match observed ones: observed in rows, predicted in columns."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -182,12 +182,35 @@ def explained_variance(observed: NDArray[np.floating], predicted: NDArray[np.flo
     return 1 - error / total if total > 0 else float("nan")
 
 
-def rank_own(correlations: NDArray[np.floating]) -> Matrix:
+def find_ranked(people: Sequence[object]) -> NDArray[np.bool_] | None:
+    """Whose predictions the own one is ranked among: those of other people, not of other sessions.
+
+    Parameters
+    ----------
+    people : sequence of length n_rows
+        Whose session each row is.
+
+    Returns
+    -------
+    ndarray of bool of shape (n_rows, n_rows), or None
+        The own one is among them. None where everybody has one session, and all are.
+    """
+    names = np.array(people)
+    if len(np.unique(names)) == len(names):
+        return None
+    return np.asarray((names[:, None] != names) | np.eye(len(names), dtype=bool))
+
+
+def rank_own(
+    correlations: NDArray[np.floating], ranked: NDArray[np.bool_] | None = None
+) -> Matrix:
     """Zero-based rank of every row's own cell, the diagonal's, within its row.
 
     Parameters
     ----------
     correlations : ndarray of shape (..., n_subjects, n_subjects)
+    ranked : ndarray of bool of shape (n_subjects, n_subjects), optional
+        As of :func:`find_ranked`: other cells of the row are passed over.
 
     Returns
     -------
@@ -195,8 +218,9 @@ def rank_own(correlations: NDArray[np.floating]) -> Matrix:
         The diagonal of :func:`rank_cells`, without sorting anything.
     """
     own = np.diagonal(correlations, axis1=-2, axis2=-1)[..., None]
-    above = (correlations > own).sum(axis=-1)
-    alike = (correlations == own).sum(axis=-1)
+    counts = True if ranked is None else ranked
+    above = ((correlations > own) & counts).sum(axis=-1)
+    alike = ((correlations == own) & counts).sum(axis=-1)
     return np.asarray(above + (alike - 1) / 2, np.float64)
 
 

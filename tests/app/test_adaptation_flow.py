@@ -76,7 +76,7 @@ def test_few_people_are_adapted_to_only_where_that_is_asked_for(app: Any) -> Non
     assert app.sidecar("01", PREDICTED)["AdaptationMode"] == "meanfit+meanshift"
     outcome = app.participant()
     assert outcome.exit_code == 0
-    assert outcome.says("adaptation.h5 is not used", "fitted on 3 session(s)", "NOT adapted")
+    assert outcome.says("adaptation.h5 is not used", "fitted on 3 subject(s)", "NOT adapted")
     assert app.sidecar("01", PREDICTED)["AdaptationMode"] == "none"
     outcome = app.participant("--adaptation", app.out / "group" / "adaptation.h5")
     assert outcome.exit_code == 0

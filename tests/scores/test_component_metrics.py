@@ -1,9 +1,12 @@
 """Metrics from scores against the same metrics of connectomes that are built."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from kraken_bids.scores.component_metrics import (
+    METRICS,
     EdgeFrame,
     ObservedEdges,
     PairCorrelations,
@@ -12,7 +15,9 @@ from kraken_bids.scores.component_metrics import (
     correlate_scores,
     make_frame,
 )
-from kraken_bids.scores.metrics import compute_metrics, row_correlations
+from kraken_bids.scores.metrics import compute_metrics, find_ranked, row_correlations
+from kraken_bids.scores.resampling import Kinship
+from kraken_bids.scores.significance import list_cells
 
 N_SUBJECTS, N_EDGES, N_COMPONENTS = 14, 300, 6
 
@@ -52,6 +57,25 @@ def test_edge_space_from_scores_is_that_of_built_edges(made: dict[str, np.ndarra
     for name, value in found.summarise().items():
         assert value == pytest.approx(expected[name], abs=1e-10), name
     assert 0.05 < found.summarise()["top1acc"] < 1
+
+
+def test_predictions_of_a_persons_other_sessions_are_not_ranked(
+    made: dict[str, np.ndarray],
+) -> None:
+    """Ranks as of the cells that permutations deal out; shuffled ones as of all rows dealt out."""
+    people = [0, 0, 1, 2, 2, 2, 3, 4, 5, 6, 6, 7, 8, 0]
+    mean = np.zeros(N_COMPONENTS)
+    scores = made["edges"] @ made["components"].T
+    pairs = replace(correlate_scores(scores, made["predicted"], mean), ranked=find_ranked(people))
+    found, shuffled = pairs.summarise(), pairs.summarise_shuffled()
+    cells = list_cells(pairs.plain, pairs.demeaned, Kinship.of(people))
+    for name in METRICS:
+        assert found[name] == pytest.approx(np.diag(cells[name]).mean()), name
+    others = [[j for j in range(14) if j == i or people[j] != people[i]] for i in range(14)]
+    assert shuffled["top1acc"] == pytest.approx(np.mean([1 / len(own) for own in others]))
+    expected = np.mean([pairs.plain[i, own].mean() for i, own in enumerate(others)])
+    assert shuffled["avgcorr"] == pytest.approx(expected)
+    assert find_ranked(range(14)) is None
 
 
 def test_several_sources_at_once_give_what_each_alone_gives(

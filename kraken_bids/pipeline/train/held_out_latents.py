@@ -1,6 +1,6 @@
 """How well a new flavor's encoder meets the latents of people who did not train."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 from kraken_bids.io.facts import Facts
 from kraken_bids.models.krakencoder.architecture import Weights
 from kraken_bids.models.krakencoder.reduced_predictions import ReducedPredictor
-from kraken_bids.scores.metrics import average_rank, chance_rank, row_correlations, top_n_accuracy
+from kraken_bids.scores.component_metrics import PairCorrelations
+from kraken_bids.scores.metrics import find_ranked, row_correlations
 
 Scores = NDArray[np.floating]
-VALUES = ("LatentAverageRank", "LatentTop1", "SelfAverageRankInTransformSpace")
+VALUES = ("LatentAverageRank", "LatentTop1", "SelfAverageRankInTransformSpace", "ChanceTop1")
 """Keys in JSON."""
 
 
@@ -23,12 +24,15 @@ class LatentMatch:
 
     flavor: str
     n_subjects: int
+    """People, sessions together."""
     average_rank: float
     """Of the own latent among those of the others, by correlation less the mean."""
     top1: float
     """Share of people whose own latent is the most alike."""
     self_rank: float
     """Average rank of the own connectome among the others' in transform space: the self path."""
+    chance: float
+    """Top-1 that guessing reaches."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values for provenance, rounded."""
@@ -38,7 +42,9 @@ class LatentMatch:
             **{
                 key: round(value, 4)
                 for key, value in zip(
-                    VALUES, (self.average_rank, self.top1, self.self_rank), strict=True
+                    VALUES,
+                    (self.average_rank, self.top1, self.self_rank, self.chance),
+                    strict=True,
                 )
             },
         }
@@ -46,10 +52,12 @@ class LatentMatch:
     @classmethod
     def from_json(cls, facts: Facts) -> "LatentMatch":
         """Read what :meth:`to_json` gave; NaN for what is not there."""
-        values = (facts.number(key) for key in VALUES)
+        values = [facts.number(key) for key in VALUES]
+        n = facts.count("NumberOfSubjects") or 0
+        values[-1] = 1 / n if n and values[-1] is None else values[-1]  # of earlier versions
         return cls(
             facts.text("Flavor"),
-            facts.count("NumberOfSubjects") or 0,
+            n,
             *(float("nan") if value is None else value for value in values),
         )
 
@@ -57,33 +65,41 @@ class LatentMatch:
         """Give one line for people."""
         if not self.n_subjects:
             return f"{self.flavor}: nobody was held out to judge it by"
-        n = self.n_subjects
         return (
-            f"{self.flavor}: {n} people held out, latent's average rank {self.average_rank:.3f} "
-            f"(chance {chance_rank(n):.3f}), top-1 {self.top1:.3f} (chance {1 / n:.3f}); self "
+            f"{self.flavor}: {self.n_subjects} people held out, latent's average rank "
+            f"{self.average_rank:.3f} (chance {(1 + self.chance) / 2:.3f}), top-1 "
+            f"{self.top1:.3f} (chance {self.chance:.3f}); self "
             f"path's average rank {self.self_rank:.3f} (transform space)"
         )
 
 
 def judge_latents(
-    weights: Weights, scores: Mapping[str, Scores], targets: Scores
+    weights: Weights, scores: Mapping[str, Scores], targets: Scores, people: Sequence[str]
 ) -> tuple[LatentMatch, ...]:
     """Compare encoded with target latents, and decoded with observed scores.
+
+    Those of a person's other sessions are not ranked.
 
     Parameters
     ----------
     scores : mapping of str to ndarray of shape (n_subjects, n_components)
         Of people held out, by flavor id; NaN rows where somebody lacks it.
     targets : ndarray of shape (n_subjects, n_latent)
+    people : sequence of length n_subjects
+        Whose session each row is.
     """
-    return tuple(_judge(weights, name, rows, targets) for name, rows in scores.items())
+    whose = np.array(people)
+    return tuple(_judge(weights, name, rows, (targets, whose)) for name, rows in scores.items())
 
 
-def _judge(weights: Weights, name: str, rows: Scores, targets: Scores) -> LatentMatch:
+def _judge(
+    weights: Weights, name: str, rows: Scores, known: tuple[Scores, NDArray[np.str_]]
+) -> LatentMatch:
+    targets, people = known
     present = np.isfinite(rows).all(axis=1) & np.isfinite(targets).all(axis=1)
-    n = int(present.sum())
+    n, ranked = len(np.unique(people[present])), find_ranked(people[present].tolist())
     if n < 2:
-        return LatentMatch(name, n if n > 1 else 0, *(float("nan"),) * 3)
+        return LatentMatch(name, 0, *(float("nan"),) * 4)
     predictor = ReducedPredictor(weights, {name: rows[present]})
     wanted = targets[present].astype(np.float64)
     found = predictor.latents[name].astype(np.float64)
@@ -91,6 +107,8 @@ def _judge(weights: Weights, name: str, rows: Scores, targets: Scores) -> Latent
     likeness = row_correlations(wanted - center, found - center)
     decoded = predictor.predict(name, name)
     own = row_correlations(rows[present], decoded)
-    return LatentMatch(
-        name, n, average_rank(likeness), top_n_accuracy(likeness, 1), average_rank(own)
-    )
+    latents, itself = (PairCorrelations(pairs, pairs, ranked) for pairs in (likeness, own))
+    found, guessed = latents.summarise(), latents.summarise_shuffled()["top1acc"]
+    own_rank = itself.summarise()["avgrank"]
+    values = (found["avgrank"], found["top1acc"], own_rank, guessed)
+    return LatentMatch(name, n, *map(float, values))

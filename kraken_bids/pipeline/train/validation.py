@@ -1,12 +1,13 @@
 """How well a network predicts the subjects it is trained on, and others, while it is trained."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.cohort.subject_names import person_of
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.devices import single_thread
 from kraken_bids.models.krakencoder.architecture import Weights
@@ -18,6 +19,7 @@ from kraken_bids.scores.component_metrics import (
     correlate_rows,
     correlate_scores,
 )
+from kraken_bids.scores.metrics import find_ranked
 
 Rows = NDArray[np.intp]
 Space = Literal["edges", "transform"]
@@ -50,10 +52,15 @@ class Figure:
 
 
 class Validator:
-    """Judges states of a network on the subjects of a cohort."""
+    """Judges states of a network on the subjects of a cohort.
+
+    Rows are sessions: a prediction is ranked among those of other people, not among those of the
+    person's other sessions.
+    """
 
     def __init__(self, cohort: ReducedCohort) -> None:
         self._cohort = cohort
+        self._people = np.array(list(map(person_of, cohort.subjects)))
         n_train = len(cohort.split.train)
         step = np.linspace(0, n_train, min(n_train, MAX_WATCHED), endpoint=False).astype(np.intp)
         self._rows: dict[str, Rows] = {
@@ -68,7 +75,7 @@ class Validator:
     @property
     def has_validation(self) -> bool:
         """Whether there are subjects to choose an epoch by."""
-        return len(self._rows["validation"]) > 1
+        return self._count_people(self._rows["validation"]) > 1
 
     def judge(self, weights: Weights, *splits: str) -> list[Figure]:
         """Every path's metrics in both spaces, of the model and of its predictions shuffled."""
@@ -148,20 +155,32 @@ class Validator:
 
         Those are compared who have both; they are the same for all sources.
         """
-        one, middle = self._cohort.flavors[flavor], self._middles[flavor]
+        one = self._cohort.flavors[flavor]
         both = one.present[rows] & np.isfinite(predicted[0, :, 0])
-        n = int(both.sum())
-        if n < 2:
+        if self._count_people(rows[both]) < 2:
             return
-        rows, kept = rows[both], predicted[:, both].astype(np.float64)
-        scores = one.scores[rows].astype(np.float64)
-        if one.frame is not None and one.observed is not None:
-            yield "transform", correlate_scores(scores, kept, middle), n
-            yield "edges", correlate_edges(one.frame, one.observed.take(rows), kept / one.scale), n
-            return
-        yield "transform", _correlate_one(scores, kept[0], middle), n
-        center = one.reduction.to_affine().center.astype(np.float64)
-        yield "edges", _correlate_one(scores + center, kept[0] + center, _find_mean(one)), n
+        ranked = find_ranked(self._people[rows[both]].tolist())
+        kept = predicted[:, both].astype(np.float64)
+        for space, pairs in _correlate(one, self._middles[flavor], rows[both], kept):
+            yield space, replace(pairs, ranked=ranked), int(both.sum())
+
+    def _count_people(self, rows: Rows) -> int:
+        return len(np.unique(self._people[rows]))
+
+
+def _correlate(
+    one: ReducedFlavor, middle: NDArray[np.float64], rows: Rows, predicted: NDArray[np.float64]
+) -> Iterator[tuple[Space, PairCorrelations]]:
+    """Correlate rows of a flavor with predicted scores of several sources, in each space."""
+    scores = one.scores[rows].astype(np.float64)
+    if one.frame is not None and one.observed is not None:
+        yield "transform", correlate_scores(scores, predicted, middle)
+        observed = one.observed.take(rows)
+        yield "edges", correlate_edges(one.frame, observed, predicted / one.scale)
+        return
+    yield "transform", _correlate_one(scores, predicted[0], middle)
+    center = one.reduction.to_affine().center.astype(np.float64)
+    yield "edges", _correlate_one(scores + center, predicted[0] + center, _find_mean(one))
 
 
 def _correlate_one(
