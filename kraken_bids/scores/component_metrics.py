@@ -105,7 +105,7 @@ class PairCorrelations:
     def _count_ranked(self) -> Matrix | int:
         """Predictions that each is ranked among ``[n_subjects]``, or one number for all."""
         n = self.plain.shape[-1]
-        return n if self.ranked is None else self.ranked.sum(axis=-1).astype(np.float64)
+        return n if self.ranked is None else np.asarray(self.ranked.sum(axis=-1), np.float64)
 
     def _average_ranked(self, cells: Matrix) -> Matrix:
         """Mean over subjects of the mean over those whom each is compared with ``[...]``."""

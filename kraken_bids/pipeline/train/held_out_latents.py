@@ -108,7 +108,7 @@ def _judge(
     decoded = predictor.predict(name, name)
     own = row_correlations(rows[present], decoded)
     latents, itself = (PairCorrelations(pairs, pairs, ranked) for pairs in (likeness, own))
-    found, guessed = latents.summarise(), latents.summarise_shuffled()["top1acc"]
+    figures, guessed = latents.summarise(), latents.summarise_shuffled()["top1acc"]
     own_rank = itself.summarise()["avgrank"]
-    values = (found["avgrank"], found["top1acc"], own_rank, guessed)
+    values = (figures["avgrank"], figures["top1acc"], own_rank, guessed)
     return LatentMatch(name, n, *map(float, values))
