@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.report.theme import CSS_DPI, Bytes, save_png
+from kraken_bids.io.png import format_png
+from kraken_bids.report.theme import CSS_DPI, Bytes
 from kraken_bids.resources import is_memory_limited
 
 if TYPE_CHECKING:
@@ -104,11 +105,8 @@ class Canvas:
 
     def encode(self) -> bytes:
         """PNG file of the canvas."""
-        from PIL import Image
-
-        image = Image.fromarray(self.indices)
-        image.putpalette(np.array(list(self.palette), dtype=np.uint8).tobytes())
-        return save_png(image, dpi=CSS_DPI * self.scale)
+        palette = np.array(list(self.palette), dtype=np.uint8)
+        return format_png(self.indices, palette, dpi=CSS_DPI * self.scale)
 
     def _ink(self, left: int, top: int, shades: "Image.Image", colour: str) -> None:
         """Lay a colour over the canvas, as strongly as the shades (0 … 255) say."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.io.png import format_png
 from kraken_bids.report.palette import choose_palette
 from kraken_bids.report.section import Floats
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.colors import ListedColormap
     from matplotlib.figure import Figure
-    from PIL import Image
 
 
 # ruff: noqa: PLC0414 - modules of matplotlib are read as theme.colors …
@@ -48,8 +48,6 @@ LARGE = 11.0
 Bytes = NDArray[np.uint8]
 CSS_DPI = 100.0
 """Figures are laid out in hundredths of an inch, one per CSS pixel, and drawn finer."""
-COMPRESSION = 2
-"""3 makes files of matrices 1 to 8 % smaller and takes a third longer."""
 
 
 if TYPE_CHECKING:
@@ -227,19 +225,7 @@ def encode_png(pixels: Bytes, *, dpi: float = CSS_DPI) -> bytes:
     dpi : float
         Stored in the file, so that a page can show it at its intended size.
     """
-    from PIL import Image
-
-    numbers, palette = choose_palette(pixels)
-    few = Image.fromarray(numbers)
-    few.putpalette(palette.tobytes())
-    return save_png(few, dpi=dpi)
-
-
-def save_png(image: "Image.Image", *, dpi: float = CSS_DPI) -> bytes:
-    """PNG file of an image as it is."""
-    written = io.BytesIO()
-    image.save(written, "png", compress_level=COMPRESSION, dpi=(dpi, dpi))
-    return written.getvalue()
+    return format_png(*choose_palette(pixels), dpi=dpi)
 
 
 def read_png_size(png: bytes) -> tuple[int, int]:
