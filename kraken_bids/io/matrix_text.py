@@ -92,6 +92,22 @@ def format_matrix(matrix: NDArray[np.floating]) -> Iterator[bytes]:
         yield _join(slots, lengths, cells=cells, n_columns=n_columns)
 
 
+def round_as_written(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Numbers as they are read from the text that :func:`format_matrix` makes of them.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+    """
+    wide = values.astype(np.float64)
+    digits, exponent, is_odd = _round(wide)
+    # both are exact in a double, so that one division rounds as reading does
+    rounded = np.copysign(digits / POWERS.take(DIGITS - 1 - exponent), wide)
+    for place in np.flatnonzero(is_odd):
+        rounded[place] = float(b"%.6g" % wide[place])
+    return np.asarray(rounded, np.float64)
+
+
 @lru_cache(maxsize=4)
 def _list_pairs(n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Flat places of the upper triangle with diagonal; and for each cell which of them it is."""

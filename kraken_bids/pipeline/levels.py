@@ -90,7 +90,10 @@ def run_level(
         prepare_output(settings, plan.datasets if plan else (), own, problems=problems)
         left = remove_leftovers(output) if is_group else tidy(output, subjects)
         failures = list(plan.failures) if plan else []
-        with keeping_on_disk(output), open_executor(settings.run, run.log) as executor:
+        with (
+            keeping_on_disk(output, n_procs=settings.run.n_procs),
+            open_executor(settings.run, run.log) as executor,
+        ):
             members = compute(Job(settings, executor, failures, problems))
             with going_on(problems):  # before the pages, which say what failed
                 write_failures(run, failures, subjects=subjects, kept_stages=kept)

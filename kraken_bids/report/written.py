@@ -25,7 +25,7 @@ from kraken_bids.bids.outputs import (
     sidecar_path,
 )
 from kraken_bids.cohort.members import Member
-from kraken_bids.cohort.recalled_matrices import recall_relmat
+from kraken_bids.cohort.recalled_matrices import recall_prediction, recall_relmat
 from kraken_bids.cohort.sidecar_records import FILE, INPUT_SOURCES
 from kraken_bids.cohort.sidecars import read_digest
 from kraken_bids.cohort.standing import flavor_of
@@ -236,7 +236,7 @@ class Written(Known):
             path = relmat_path(self.output_dir, entities, flavor, source=source)
             if not path.exists() or not self._is_current(path):
                 return None
-            square = read_or_none(partial(read_relmat, path))
+            square = read_or_none(partial(recall_prediction, path, diagonal=flavor.diagonal))
         return square if square is not None and square.shape == (n_regions, n_regions) else None
 
 

@@ -10,7 +10,13 @@ import numpy as np
 import pytest
 
 from kraken_bids.cohort import recalled_matrices
-from kraken_bids.cohort.recalled_matrices import keeping_on_disk, recall_relmat
+from kraken_bids.cohort.recalled_matrices import (
+    keep_prediction,
+    keeping_on_disk,
+    recall_prediction,
+    recall_relmat,
+)
+from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.writing import write_relmat
 
@@ -106,7 +112,7 @@ def test_a_full_disk_gets_the_room_back(
         recall_relmat(tmp_path / "b")
         file = recalled_matrices._kept.file
         assert file is not None
-        assert os.fstat(file.descriptor).st_size == 0
+        assert os.fstat(file.file.fileno()).st_size == 0
         found = [recall_relmat(tmp_path / name)[0, 0] for name in "ab"]
 
     assert found == [0.25, 0.5]
@@ -159,3 +165,64 @@ def test_without_a_file_matrices_are_read_anew(
         for _ in range(2):
             np.testing.assert_array_equal(recall_relmat(path), np.eye(4))
     assert parsed == [path, path]
+
+
+def write_prediction(path: Path, edges: np.ndarray, diagonal: float) -> None:
+    write_relmat(path, edges_to_square(edges, diagonal=diagonal))
+    keep_prediction(path, edges)
+
+
+@pytest.mark.usefixtures("little_memory")
+@pytest.mark.parametrize("diagonal", [0.0, 1.0])
+def test_what_was_just_written_is_recalled_as_it_is_read(
+    tmp_path: Path, parsed: list[Path], rng: np.random.Generator, diagonal: float
+) -> None:
+    """To the last bit, of numbers with more digits than the file has, and of none."""
+    paths = [tmp_path / name for name in "ab"]
+    edges = (rng.standard_normal((2, 45)) * 10.0 ** rng.integers(-9, 9, 45)).astype(np.float32)
+    edges[1, :9] = np.nan
+    with keeping_on_disk(tmp_path):
+        for path, own in zip(paths, edges, strict=True):
+            write_prediction(path, own, diagonal)
+        found = [recall_prediction(path, diagonal=diagonal) for path in paths]
+        assert not parsed
+    for path, square in zip(paths, found, strict=True):
+        read = recall_prediction(path, diagonal=diagonal)
+        np.testing.assert_array_equal(square.view(np.int64), read.view(np.int64))
+    assert parsed == paths  # nothing is kept after the run
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_a_prediction_that_was_changed_since_is_read(tmp_path: Path, parsed: list[Path]) -> None:
+    path = tmp_path / "a"
+    with keeping_on_disk(tmp_path):
+        write_prediction(path, np.full(3, 0.25, np.float32), 0.0)
+        write_relmat(path, np.full((3, 3), 0.125))
+        np.testing.assert_array_equal(
+            recall_prediction(path, diagonal=0.0), np.full((3, 3), 0.125)
+        )
+    assert parsed == [path]
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_each_process_recalls_what_it_has_written(tmp_path: Path, parsed: list[Path]) -> None:
+    """Processes share the room; what another one has written is read."""
+
+    def work(found: "multiprocessing.SimpleQueue[list[object]]") -> None:
+        for name in "bcd":
+            write_prediction(tmp_path / name, np.full(190, 0.5, np.float32), 0.0)
+        values = [recall_prediction(tmp_path / name, diagonal=0.0)[0, 1] for name in "abcd"]
+        found.put([*values, *(path.name for path in parsed)])
+
+    with keeping_on_disk(tmp_path, n_procs=2):
+        write_prediction(tmp_path / "a", np.full(190, 0.25, np.float32), 0.0)
+        context = multiprocessing.get_context("fork")
+        found = context.SimpleQueue()
+        process = context.Process(target=work, args=(found,))
+        process.start()
+        # a is of another process, and d is beyond the room
+        assert found.get() == [0.25, 0.5, 0.5, 0.5, "a", "d"]
+        process.join()
+        recall_prediction(tmp_path / "a", diagonal=0.0)
+        recall_prediction(tmp_path / "b", diagonal=0.0)
+    assert [path.name for path in parsed] == ["b"]

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 
 from kraken_bids.io import matrix_rows
 from kraken_bids.io.matrix_rows import parse_rows
-from kraken_bids.io.matrix_text import format_matrix
+from kraken_bids.io.matrix_text import format_matrix, round_as_written
 
 HARD = [
     np.nan, np.inf, -np.inf, 0.0, -0.0, 999999.5, 999999.4, 9999995.0, 9.999995, 0.00009999995,
@@ -29,6 +29,9 @@ def check(matrix: np.ndarray) -> None:
     assert b"".join(format_matrix(matrix)) == text
     expected = np.array([float(word) for word in text.split()])
     np.testing.assert_array_equal(parse_rows(text)[0], expected)
+    rounded = round_as_written(matrix.reshape(-1))
+    np.testing.assert_array_equal(rounded, expected)
+    np.testing.assert_array_equal(np.signbit(rounded), np.signbit(expected))
 
 
 @given(arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 5))))

@@ -18,6 +18,7 @@ from kraken_bids.bids.outputs import (
 )
 from kraken_bids.cohort.latent_tables import write_latent_table
 from kraken_bids.cohort.members import Member
+from kraken_bids.cohort.recalled_matrices import keep_prediction
 from kraken_bids.cohort.sidecar_records import (
     FILE,
     INPUT_SOURCES,
@@ -250,6 +251,7 @@ def _write_matrices(job: PredictionJob) -> None:
         known = recognize_parcellation(flavor.parcellation) if job.has_header else None
         names = () if known is None else known.region_names
         write_relmat(path, edges_to_square(edges, diagonal=flavor.diagonal), header=names)
+        keep_prediction(path, edges)
         facts = predicted_sidecar(flavor) | dict(job.sidecars[source]) | _warn(job)
         write_json(sidecar_path(path), facts | size_of(path) | {FILE.run_digest: job.digest})
 
