@@ -136,14 +136,8 @@ def digest_predictions(plan: PredictionPlan, index: int, member: Member) -> str:
     sources = [source.name for source in plan.written_sources]
     file_format = plan.settings.prediction.output_format
     return digest(
-        "predictions",
-        __version__,
-        plan.model.sha256,
-        inputs,
-        plan.tell_adaptation(member.label),
-        sources,
-        targets,
-        file_format,
+        *("predictions", __version__, plan.model.sha256, inputs),
+        *(plan.tell_adaptation(member.label), sources, targets, file_format),
         *(["header"] if plan.settings.run.matrix_header else []),
     )
 
