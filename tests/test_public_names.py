@@ -38,7 +38,10 @@ def test_an_unknown_name_is_an_attribute_error() -> None:
 @pytest.mark.parametrize("module", ["kraken_bids", "kraken_bids.cli.app", "kraken_bids.cli.tools"])
 def test_start_up_imports_nothing_heavy(module: str) -> None:
     """Help, version and a wrong path answer without torch, nilearn, pybids or matplotlib."""
-    heavy = ("torch", "nilearn", "bids", "matplotlib", "scipy", "nibabel", "pandas", "sklearn")
+    heavy = (
+        *("torch", "nilearn", "bids", "matplotlib", "scipy", "nibabel", "pandas", "sklearn"),
+        "numpy",
+    )
     code = f"import sys, {module}; print([n for n in {heavy!r} if n in sys.modules])"
     printed = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kraken_bids import io
 from kraken_bids.bids.datasets import XCP_D
 from kraken_bids.bids.index import JOINED, SubjectFile
-from kraken_bids.io.tables import read_header
 
 CLEANED = re.compile(
     r".*[Dd]enoised.*|residual"
@@ -219,7 +219,7 @@ def _find_gsr(design: Path | None, parameters: object, *, is_xcp_d: bool) -> boo
 
     A table that is empty, or was not downloaded, says nothing.
     """
-    names = read_header(design) if design else ()
+    names = io.tables.read_header(design) if design else ()
     if parameters in WITH_GSR or any(name.startswith("global_signal") for name in names):
         return True
     if names or parameters in WITHOUT_GSR:

@@ -4,15 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
-import numpy as np
-
+from kraken_bids import io
 from kraken_bids.bids.folders import is_folder
 from kraken_bids.bids.index import Search, SubjectFile, pick_nearest
 from kraken_bids.bids.label_images import IMAGES, NATIVE_T1W, LabelImage, carry_labels
 from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.bids.query import fill_template
 from kraken_bids.exceptions import InputError
-from kraken_bids.io.image_headers import read_geometry
 
 LESION = "lesion"
 OPTION = "--lesion-mask"
@@ -67,7 +65,9 @@ def find_lesion(search: Search, space: str) -> tuple[LabelImage | None, list[str
 
 def _check_grid(image: LabelImage, search: Search) -> None:
     """Refuse a mask on a template's grid, unless the subject's T1w image has that grid too."""
-    header = read_geometry(image.path)
+    import numpy as np  # here: who looks for files does without
+
+    header = io.image_headers.read_geometry(image.path)
     corners = [
         header.affine @ [*place, 1] for place in product(*([0, n - 1] for n in header.shape[:3]))
     ]
@@ -76,7 +76,7 @@ def _check_grid(image: LabelImage, search: Search) -> None:
         return
     anatomy = (*search.files, *_list_raw(search))
     drawn_on = [f.path for f in anatomy if f.is_called(suffix="T1w", space=None) and _is_image(f)]
-    if any(read_geometry(path).shape == header.shape for path in drawn_on):
+    if any(io.image_headers.read_geometry(path).shape == header.shape for path in drawn_on):
         return
     raise InputError(
         f"expected the space of the lesion mask {image.path} in its name; found none, which means "

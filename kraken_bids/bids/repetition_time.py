@@ -1,17 +1,18 @@
 """The repetition time of a BOLD series: from its JSON, compared with its header."""
 
 import logging
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeGuard
-
-import numpy as np
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.exceptions import InputError
-from kraken_bids.io.image_values import ImageHeader
 from kraken_bids.io.texts import read_json
+
+if TYPE_CHECKING:
+    from kraken_bids.io.image_values import ImageHeader
 
 KEY = "RepetitionTime"
 TIMES = "VolumeTiming"
@@ -66,7 +67,7 @@ def read_bold_metadata(
     return metadata, tuple(paths)
 
 
-def find_repetition_time(path: Path, metadata: Mapping[str, Any], header: ImageHeader) -> float:
+def find_repetition_time(path: Path, metadata: Mapping[str, Any], header: "ImageHeader") -> float:
     """Repetition time of a BOLD series, s: of its JSON, else of its header.
 
     A JSON that says otherwise than the header is believed, and both are named in a warning.
@@ -128,15 +129,15 @@ def _list_inherited(bold: Path, shared: Sequence[Path] | None) -> Iterator[Path]
             return
 
 
-def _read_header(header: ImageHeader) -> float | None:
+def _read_header(header: "ImageHeader") -> float | None:
     """Seconds, or None where the header was never told."""
     zoom = float(header.zooms[3])
-    if not zoom > 0 or not np.isfinite(zoom) or (zoom == 1 and header.time_unit == "unknown"):
+    if not zoom > 0 or not math.isfinite(zoom) or (zoom == 1 and header.time_unit == "unknown"):
         return None
     return zoom / UNITS_PER_SECOND.get(header.time_unit, 1.0)
 
 
-def _doubt_header(path: Path, header: ImageHeader) -> None:
+def _doubt_header(path: Path, header: "ImageHeader") -> None:
     """Warn of a repetition time that is the header's alone and may never have been told."""
     doubt = ""
     if header.time_unit == "unknown":
@@ -161,6 +162,8 @@ def _interval(times: object, path: Path) -> float:
     InputError
         If it is not.
     """
+    import numpy as np  # here: few say times in place of an interval
+
     is_list = isinstance(times, list) and all(isinstance(time, (int, float)) for time in times)
     with np.errstate(over="ignore", invalid="ignore"):
         steps = np.diff(np.asarray(times, np.float64)) if is_list else np.empty(0)
@@ -177,11 +180,11 @@ def _agree(said: float, in_header: float) -> bool:
     return any(abs(said * unit / in_header - 1) <= TOLERANCE for unit in SAME_IN_MILLISECONDS)
 
 
-def _show(said: object, header: ImageHeader) -> str:
+def _show(said: object, header: "ImageHeader") -> str:
     return f"neither ({header.zooms[3]:g} in the header)" if said is None else repr(said)
 
 
 def _suggest(found: object) -> str:
-    if isinstance(found, (int, float)) and MAX_TR <= found < np.inf:
+    if isinstance(found, (int, float)) and MAX_TR <= found < math.inf:
         return "That looks like milliseconds: write seconds."
     return "Add it to the sidecar."

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from kraken_bids import io
 from kraken_bids.bids.anatomy import QSI, add_anatomy
 from kraken_bids.bids.index import Search, SubjectFile
 from kraken_bids.bids.label_images import LabelImage
@@ -14,8 +15,7 @@ from kraken_bids.bids.preprocessed_bold import explain_misnamed
 from kraken_bids.bids.query import fill_template
 from kraken_bids.bids.tractogram_labels import find_tract_labels
 from kraken_bids.exceptions import InputError
-from kraken_bids.io.tractograms import FORMATS, OTHER_FORMATS, explain_conversion, open_tractogram
-from kraken_bids.io.trx import open_trx
+from kraken_bids.io.tractogram_formats import FORMATS, OTHER_FORMATS, explain_conversion
 from kraken_bids.parcellations import Parcellation
 
 Algorithm = Literal["ifod2", "sdstream"]
@@ -173,7 +173,7 @@ def _list_explicit(search: Search, notes: list[str]) -> list[_Tracks]:
 def _find_algorithm(path: Path) -> Algorithm | None:
     """Algorithm by name, else by ``method`` in the header."""
     named = _match_algorithm(path.name)
-    return named or _match_algorithm(open_tractogram(path).header.get("method", ""))
+    return named or _match_algorithm(io.tractograms.open_tractogram(path).header.get("method", ""))
 
 
 def _match_algorithm(text: str) -> Algorithm | None:
@@ -220,7 +220,7 @@ def _find_weights(tracks: _Tracks, algorithm: Algorithm, notes: list[str]) -> Pa
     """Weights beside a tractogram, else those that a ``.trx`` holds."""
     beside = _find_beside(tracks, algorithm, "weights", notes=notes)
     if beside is None and tracks.path.name.lower().endswith(".trx"):
-        return tracks.path if open_trx(tracks.path).weights_name else None
+        return tracks.path if io.trx.open_trx(tracks.path).weights_name else None
     return beside
 
 

@@ -13,11 +13,10 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.io.endpoints import EXTENSION, open_endpoints, read_stored_weights
 from kraken_bids.io.tck import open_tck
 from kraken_bids.io.track_blocks import TrackBlock, Vertices
+from kraken_bids.io.tractogram_formats import FORMATS, OTHER_FORMATS, explain_conversion
 from kraken_bids.io.trk import open_trk
 from kraken_bids.io.trx import open_trx
 
-OTHER_FORMATS = (".vtk", ".vtp", ".fib", ".dpy", ".tt.gz", ".pdb")
-"""Formats of tractograms that are not read."""
 BLOCK_BYTES = 1 << 23
 """Of a text of weights at once."""
 
@@ -52,16 +51,16 @@ class Tractogram(Protocol):
         """Whole tracks, block by block; raises as :meth:`ends`."""
 
 
-READERS: Mapping[str, Callable[[Path], Tractogram]] = {
-    ".tck": open_tck,
-    ".tck.gz": open_tck,
-    ".trk": open_trk,
-    ".trk.gz": open_trk,
-    ".trx": open_trx,
-    EXTENSION: open_endpoints,
-}
+OPENERS: tuple[Callable[[Path], Tractogram], ...] = (
+    open_tck,
+    open_tck,
+    open_trk,
+    open_trk,
+    open_trx,
+    open_endpoints,
+)
+READERS = dict(zip(FORMATS, OPENERS, strict=True))
 """What opens a tractogram, by the end of its name."""
-FORMATS = tuple(READERS)
 
 
 def open_tractogram(path: Path) -> Tractogram:
@@ -89,24 +88,6 @@ def open_tractogram(path: Path) -> Tractogram:
             f"{explain_conversion(path)}"
         )
     return open_tck(path)
-
-
-def explain_conversion(path: Path) -> str:
-    """Say how to get a tractogram of another format into one that is read."""
-    name = path.name.lower()
-    if name.endswith(".vtk"):
-        return f"Convert it with MRtrix: tckconvert {path.name} tracks.tck"
-    if name.endswith(".tt.gz"):
-        return (
-            "Convert it with DSI Studio: dsi_studio --action=ana --source=FIB "
-            f"--tract={path.name} --output=tracks.trk.gz"
-        )
-    if name.endswith(".pdb"):
-        return "Write it as .tck or .trk with the software that made it."
-    return (
-        "Convert it with DIPY: save_tractogram(load_tractogram(…), 'tracks.trk') of "
-        "dipy.io.streamline reads .dpy, .fib and .vtp."
-    )
 
 
 def read_weights(path: Path) -> NDArray[np.float32]:

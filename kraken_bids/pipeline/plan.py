@@ -4,8 +4,8 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from kraken_bids import bids
 from kraken_bids.bids.cleaned_bold import AROMA
-from kraken_bids.bids.custom_atlases import read_custom_parcellation
 from kraken_bids.bids.database import attach_databases
 from kraken_bids.bids.datasets import Dataset, find_datasets, find_subjects
 from kraken_bids.bids.foreign_layouts import FOREIGN
@@ -149,10 +149,10 @@ def read_custom_atlases(settings: Settings) -> dict[str, Parcellation]:
     InputError
         If an image or its table of names is missing, broken or no parcellation.
     """
-    data = settings.data
+    words = settings.data.atlas_images
     return {
-        name: read_custom_parcellation(name, *split_atlas(data.atlas_images[name]))
-        for name in data.custom_atlases
+        name: bids.custom_atlases.read_custom_parcellation(name, *split_atlas(words[name]))
+        for name in settings.data.custom_atlases
     }
 
 

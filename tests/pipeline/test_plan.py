@@ -15,7 +15,9 @@ from kraken_bids.pipeline import plan
 from kraken_bids.pipeline.plan import plan_participants
 from kraken_bids.settings import DataSettings, FunctionalSettings, Settings, StructuralSettings
 
-HEAVY = ("torch", "scipy", "nibabel", "pandas", "bids", "nilearn", "matplotlib")
+HEAVY = ("torch", "numpy", "scipy", "nibabel", "pandas", "bids", "nilearn", "matplotlib")
+MOST_MODULES = 90
+"""Of this package that a dry run may import; 80 today, some milliseconds for each ten."""
 
 
 def write_participant(root: Path, label: str) -> None:
@@ -59,6 +61,29 @@ def test_planning_imports_nothing_heavy() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert outcome.stderr.strip() == "set()"
+
+
+def test_a_dry_run_imports_little(tmp_path: Path) -> None:
+    """Files that are found by their names and sidecars are not opened, nor are their readers."""
+    write_dataset(tmp_path / "fmriprep")
+    command = ["kraken-bids", "fmriprep", "out", "participant", "--dry-run"]
+    code = f"""if True:
+        import sys
+        from kraken_bids.cli.app import main
+        sys.argv = {command}
+        try:
+            main()
+        finally:
+            own = [name for name in sys.modules if name.startswith("kraken_bids")]
+            print(len(own), *set({HEAVY}) & set(sys.modules))
+    """
+    outcome = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert outcome.stderr.count("_desc-preproc_bold.nii.gz → fs86") == 2
+    n_own, *heavy = outcome.stdout.split()
+    assert not heavy
+    assert int(n_own) <= MOST_MODULES
 
 
 def test_only_the_folders_of_the_participant_are_listed(

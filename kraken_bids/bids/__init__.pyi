@@ -1,0 +1,1 @@
+from . import custom_atlases as custom_atlases
