@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from kraken_bids.cli.options import ListOption, add_options
+from kraken_bids.cli.options import ListOption, add_options, option
 from kraken_bids.settings import ADAPTATION_MODES
 
 Decorator = Callable[..., Any]
@@ -38,27 +38,24 @@ site_options: Decorator = add_options(
 )
 """Options of the app and of ``kraken-tools predict``."""
 adaptation_options: Decorator = add_options(
-    click.option(
+    option(
         "--adaptation",
         default="auto",
-        show_default=True,
         metavar="auto|none|FILE",
         help="Mean-shift adaptation to this site's data.",
     ),
-    click.option(
+    option(
         "--adaptation-mode",
         type=click.Choice(ADAPTATION_MODES),
         default="meanfit+meanshift",
-        show_default=True,
         help="How it is fitted: slope and intercept between the two means (meanfit), their "
         "difference (meanshift), or one after the other.",
     ),
     SUBJECTS,
-    click.option(
+    option(
         "--adaptation-min-subjects",
         type=int,
         default=10,
-        show_default=True,
         metavar="N",
         help="Fewest subjects that an adaptation is fitted on; of each site with --adaptation-by.",
     ),

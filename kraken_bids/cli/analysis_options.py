@@ -4,23 +4,17 @@ import logging
 
 import click
 
-from kraken_bids.analysis_settings import (
-    ANALYSES,
-    CLEANINGS,
-    DECODE_VOLUMES,
-    AnalysisSettings,
-)
-from kraken_bids.cli.options import FILE, ListOption, add_options
+from kraken_bids.analysis_settings import ANALYSES, CLEANINGS, DECODE_VOLUMES, AnalysisSettings
+from kraken_bids.cli.options import FILE, ListOption, add_options, option
 
 logger = logging.getLogger(__name__)
 
 analysis_options = add_options(
-    click.option(
+    option(
         "--analysis",
         cls=ListOption,
         metavar="|".join(ANALYSES) + " ...",
         default=("connectomes",),
-        show_default=True,
         help="group: connectomes predicts and judges; communities searches the cleaned region "
         "series of every atlas for communities that come and go. participant: decode-volumes says "
         "which state each volume of BOLD in MNI152NLin6Asym was acquired in (--decoder); with "
@@ -44,26 +38,23 @@ analysis_options = add_options(
         help="How the volumes to decode are cleaned: deeplight, or a strategy of --denoise, with "
         "fMRIPrep's confounds  [as those that the decoder was trained on]",
     ),
-    click.option(
+    option(
         "--n-communities",
         default="auto",
-        show_default=True,
         metavar="N|auto",
         help="Most communities; auto: number and resolution at which halves of the scans agree "
         "best.",
     ),
-    click.option(
+    option(
         "--gamma",
         type=float,
         default=1.0,
-        show_default=True,
         help="Resolution of modularity, where the number of communities is given.",
     ),
-    click.option(
+    option(
         "--n-nulls",
         type=int,
         default=19,
-        show_default=True,
         help="Surrogate series of each scan that the presence of communities is compared with; "
         "0: none.",
     ),

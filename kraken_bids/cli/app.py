@@ -16,7 +16,13 @@ from kraken_bids.cli.bold_options import bold_options
 from kraken_bids.cli.cleaning_options import cleaning_options, template_options
 from kraken_bids.cli.cluster_options import check_cluster, cluster_options
 from kraken_bids.cli.help_sections import SectionedCommand
-from kraken_bids.cli.options import ListOption, exit_with_message, read_config, verbose_option
+from kraken_bids.cli.options import (
+    ListOption,
+    exit_with_message,
+    option,
+    read_config,
+    verbose_option,
+)
 from kraken_bids.cli.running_options import check_ridge_options, running_options
 from kraken_bids.cli.stopping import end_cleanly_when_stopped, reserve_where_limited
 from kraken_bids.cli.structural_options import structural_options
@@ -24,12 +30,7 @@ from kraken_bids.cli.worth_options import worth_options
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.files import make_folder
 from kraken_bids.logs import start_terminal_log
-from kraken_bids.settings import (
-    DEFAULT_ATLASES,
-    DEFAULT_SOURCES,
-    OUTPUT_FORMATS,
-    Settings,
-)
+from kraken_bids.settings import DEFAULT_ATLASES, DEFAULT_SOURCES, OUTPUT_FORMATS, Settings
 
 EPILOG = """\b
 Examples:
@@ -103,12 +104,11 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
     help="Runs (and tractograms) to leave out, of one participant or of all, by the entities of "
     "their names: sub-03_ses-1_task-rest_run-2, or run-2; or a text file with one name a line.",
 )
-@click.option(
+@option(
     "--atlases",
     cls=ListOption,
     metavar="NAME ...",
     default=DEFAULT_ATLASES,
-    show_default=True,
     help="Parcellations to measure.",
 )
 @click.option(
@@ -129,10 +129,9 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
 @cleaning_options
 @bold_options
 @structural_options
-@click.option(
+@option(
     "--model",
     default="pretrained",
-    show_default=True,
     metavar="PATH|pretrained|FLAVOR",
     help="A model folder, a published .pt file, or a published model in the cache: the joint one, "
     "or that of a flavor.",
@@ -141,29 +140,26 @@ def _load_config(ctx: click.Context, _parameter: click.Parameter, value: Path | 
     "--transforms", cls=ListOption, metavar="FILE ...", help="Transform files of a .pt model."
 )
 @adaptation_options
-@click.option(
+@option(
     "--sources",
     cls=ListOption,
     metavar="SOURCE ...",
     default=DEFAULT_SOURCES,
-    show_default=True,
     help="fusion, fusionSC, fusionFC, each, or flavors.",
 )
 @click.option("--targets", cls=ListOption, metavar="FLAVOR ...", help="Flavors to predict  [all]")
-@click.option(
+@option(
     "--output-format",
     type=click.Choice(OUTPUT_FORMATS),
     default="tsv",
-    show_default=True,
     help="Predicted matrices: one TSV each, or one HDF5 per subject.",
 )
 @click.option(
     "--matrix-header", is_flag=True, help="Write the names of the regions above each matrix."
 )
-@click.option(
+@option(
     "--device",
     default="auto",
-    show_default=True,
     metavar="auto|cpu|cuda[:N]",
     help="Where the model computes; auto takes a GPU where there is one.",
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kraken_bids.analysis_settings import AnalysisSettings
-from kraken_bids.cli.options import labels, numbers, pairs
+from kraken_bids.cli.options import labels, numbers, pairs, paths
 from kraken_bids.flavors import parse_flavor
 from kraken_bids.part_settings import PartSettings
 from kraken_bids.run_settings import RunSettings
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 Kind = TypeVar("Kind", bound="DataclassInstance")
 
 READERS: dict[str, Callable[[Any], Any]] = {
-    "derivatives": lambda words: {k: Path(v) for k, v in pairs("--derivatives", words).items()},
+    "derivatives": partial(paths, "--derivatives"),
     "participant_label": partial(labels, "sub-"),
     "session_id": partial(labels, "ses-"),
     "task_id": partial(labels, "task-"),

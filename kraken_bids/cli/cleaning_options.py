@@ -4,15 +4,14 @@ from pathlib import Path
 
 import click
 
-from kraken_bids.cli.options import ListOption, add_options
+from kraken_bids.cli.options import ListOption, add_options, option
 from kraken_bids.settings import DENOISE
 
 cleaning_options = add_options(
-    click.option(
+    option(
         "--denoise",
         type=click.Choice(DENOISE),
         default="auto",
-        show_default=True,
         help="How the region series are cleaned; auto: fmriclean, and none where the BOLD came "
         "cleaned (XCP-D, fMRIPost, desc-fix; not the HCP's and UK Biobank's). simple, scrubbing, "
         "compcor and ica_aroma regress the confounds, and leave out the volumes, that nilearn's "
@@ -39,18 +38,16 @@ cleaning_options = add_options(
         metavar="MM",
         help="Leave out volumes of more framewise displacement  [none; scrubbing: 0.5]",
     ),
-    click.option(
+    option(
         "--min-minutes",
         type=float,
         default=5.0,
-        show_default=True,
         help="Warn where less is left after cleaning.",
     ),
-    click.option(
+    option(
         "--min-coverage",
         type=float,
         default=0.5,
-        show_default=True,
         help="Share of a region's voxels that must hold signal; else the region is NaN.",
     ),
     click.option(

@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import click
 
-from kraken_bids.cli.options import ListOption, add_options
+from kraken_bids.cli.options import ListOption, add_options, option
 from kraken_bids.run_settings import OF_JOBS, RunSettings
 
 logger = logging.getLogger(__name__)
@@ -36,19 +36,17 @@ queue_options = add_options(
 """What every scheduler is told of a job."""
 
 cluster_options = add_options(
-    click.option(
+    option(
         "--scheduler",
         default="local",
-        show_default=True,
         metavar="local|slurm|pbs|sge|lsf|htcondor|oar|ADDRESS|FILE",
         help="Where participants are computed: here, one at a time in each of up to N_PROCS jobs "
         "of a cluster, or by a running dask scheduler (extra: cluster).",
     ),
-    click.option(
+    option(
         "--min-jobs",
         type=int,
         default=1,
-        show_default=True,
         help="Jobs that are kept where there is no work for them; others are given back.",
     ),
     queue_options,

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import click
 from kraken_bids.cli.stopping import STOPPED
 from kraken_bids.exceptions import KrakenBidsError, SettingsError
 from kraken_bids.io.toml_files import read_toml
-from kraken_bids.logs import show_repeated_warnings
+from kraken_bids.logs import show_repeated_warnings, start_terminal_log
 from kraken_bids.resources import explain_shortage
 
 LEVELS = ("participant", "group")
@@ -33,15 +34,20 @@ class ListOption(click.Option):
         super().__init__(*args, **kwargs)
 
 
+def option(*names: str, **attributes: Any) -> Callable[..., Any]:
+    """Make an option whose default, where it has one, is shown."""
+    return click.option(*names, show_default="default" in attributes, **attributes)
+
+
 FILE = click.Path(path_type=Path)
-transforms_option = click.option(
+transforms_option = option(
     "--transforms",
     cls=ListOption,
     type=FILE,
     metavar="FILE ...",
     help="Transforms kraken_ioxfm_* of a published .pt  [those beside it]",
 )
-verbose_option = click.option(
+verbose_option = option(
     "-v", "--verbose", count=True, help="Say more: shapes, times, what is skipped."
 )
 
@@ -110,6 +116,35 @@ class exit_with_message:  # noqa: N801 - reads as the statement it makes
             click.echo(f"Stopped by {STOPPED[error.code].name}. {self._go_on}", err=True)
 
 
+def tool(name: str | None = None, *, go_on: str = GO_ON) -> Callable[..., click.Command]:
+    """Make a function a command of ``kraken-tools``.
+
+    It gets ``--verbose`` behind its other options, which the function need not take; errors of
+    ours end it with their message and exit code.
+
+    Parameters
+    ----------
+    name : str, optional
+        That of the function, with ``-`` for ``_``, by default.
+    go_on : str
+        As of :class:`exit_with_message`.
+    """
+
+    def make(function: Callable[..., None]) -> click.Command:
+        @wraps(function)
+        def run(*, verbose: int, **words: Any) -> None:
+            with exit_with_message(go_on):
+                start_terminal_log(verbose)
+                function(**words)
+
+        settings = {"max_content_width": 100}
+        command = click.command(name, cls=ForgivingCommand, context_settings=settings)(run)
+        verbose_option(command)
+        return command
+
+    return make
+
+
 def pairs(option: str, values: Iterable[str]) -> dict[str, str]:
     """Split ``NAME=VALUE`` words.
 
@@ -127,6 +162,11 @@ def pairs(option: str, values: Iterable[str]) -> dict[str, str]:
             raise SettingsError(f"{option}: {name!r} is given twice: {found[name]} and {rest}.")
         found[name] = rest
     return found
+
+
+def paths(option: str, values: Iterable[str]) -> dict[str, Path]:
+    """Split ``NAME=PATH`` words, as :func:`pairs` does."""
+    return {name: Path(path) for name, path in pairs(option, values).items()}
 
 
 def numbers(option: str, values: Iterable[str]) -> dict[str, float]:

@@ -1,18 +1,9 @@
 """Options that commands share that make models: whose connectomes, which model, how to train."""
 
-from collections.abc import Callable
-from typing import Any
-
 import click
 
 from kraken_bids.analysis_settings import CLEANINGS
-from kraken_bids.cli.options import FILE, ListOption, add_options
-
-
-def option(*names: str, **attributes: Any) -> Callable[..., Any]:
-    """Make an option whose default, where it has one, is shown."""
-    return click.option(*names, show_default="default" in attributes, **attributes)
-
+from kraken_bids.cli.options import FILE, ListOption, add_options, option
 
 model_option = option(
     "--model", required=True, metavar="PATH|pretrained|FLAVOR",

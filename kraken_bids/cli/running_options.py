@@ -5,27 +5,24 @@ from pathlib import Path
 
 import click
 
-from kraken_bids.cli.options import add_options
+from kraken_bids.cli.options import add_options, option
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
 
 running_options = add_options(
-    click.option(
+    option(
         "--n-procs",
         "--nprocs",
         "--n-cpus",
         "n_procs",
         type=int,
         default=1,
-        show_default=True,
         help="Participants at a time, each in a process of its own: one that the system ends for "
         "want of memory fails alone.",
     ),
-    click.option(
-        "--omp-nthreads", type=int, default=1, show_default=True, help="Threads of each."
-    ),
+    option("--omp-nthreads", type=int, default=1, help="Threads of each."),
     click.option(
         "--mem-gb",
         type=float,

@@ -4,8 +4,7 @@ from typing import Any
 
 import click
 
-from kraken_bids.cli.options import add_options
-from kraken_bids.cli.recipe_options import option
+from kraken_bids.cli.options import add_options, option
 
 series_options = add_options(
     click.option(

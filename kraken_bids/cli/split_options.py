@@ -2,8 +2,7 @@
 
 import click
 
-from kraken_bids.cli.options import FILE, add_options
-from kraken_bids.cli.recipe_options import option
+from kraken_bids.cli.options import FILE, add_options, option
 
 split_options = add_options(
     option("--folds", "n_folds", type=int, default=5, help="Parts that people are dealt into."),

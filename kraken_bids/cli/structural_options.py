@@ -2,7 +2,7 @@
 
 import click
 
-from kraken_bids.cli.options import ListOption, add_options
+from kraken_bids.cli.options import ListOption, add_options, option
 from kraken_bids.settings import EDGES, SC_UNITS
 
 structural_options = add_options(
@@ -14,19 +14,17 @@ structural_options = add_options(
         metavar="ATLAS=FILE ...",
         help="Label image in tractogram space, likewise.",
     ),
-    click.option(
+    option(
         "--search-radius",
         type=float,
         default=4.0,
-        show_default=True,
         metavar="MM",
         help="A streamline's end counts for the nearest region that is no farther than this.",
     ),
-    click.option(
+    option(
         "--sc-units",
         type=click.Choice(SC_UNITS),
         default="krakencoder",
-        show_default=True,
         help="Voxels of 1.25 mm and counts of 5 million streamlines, or MRtrix's own.",
     ),
     click.option(

@@ -27,9 +27,8 @@ from kraken_bids.cli.commands.status import status
 from kraken_bids.cli.commands.train import train
 from kraken_bids.cli.commands.train_volumes import train_volumes
 from kraken_bids.cli.commands.verify import verify
-from kraken_bids.cli.options import ForgivingCommand, exit_with_message, verbose_option
+from kraken_bids.cli.options import exit_with_message, option, tool
 from kraken_bids.cli.stopping import end_cleanly_when_stopped, reserve_where_limited
-from kraken_bids.logs import start_terminal_log
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -41,53 +40,58 @@ def main() -> None:
         reserve_where_limited()
 
 
-main.add_command(add_flavor)
-main.add_command(brain)
-main.add_command(cluster)
-main.add_command(communities)
-main.add_command(convert)
-main.add_command(decode)
-main.add_command(decode_volumes)
-main.add_command(describe)
-main.add_command(embed)
-main.add_command(evaluate)
-main.add_command(explain)
-main.add_command(export)
-main.add_command(fetch)
-main.add_command(fc)
-main.add_command(finetune)
-main.add_command(merge)
-main.add_command(predict)
-main.add_command(pretrain)
-main.add_command(qsirecon_spec)
-main.add_command(sc)
-main.add_command(status)
-main.add_command(train)
-main.add_command(train_volumes)
-main.add_command(verify)
-
-
-@main.command(cls=ForgivingCommand)
+@tool()
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option(
+@option(
     "--subjects",
     type=click.IntRange(min=12),
     default=12,
-    show_default=True,
     help="Participants of the synthetic dataset.",
 )
-@click.option("--n-procs", type=click.IntRange(min=1), default=2, show_default=True)
-@verbose_option
-def demo(out: Path, subjects: int, n_procs: int, verbose: int) -> None:
+@option(
+    "--n-procs",
+    type=click.IntRange(min=1),
+    default=2,
+)
+def demo(out: Path, subjects: int, n_procs: int) -> None:
     """Run everything on data that it makes itself, offline.
 
     Writes a synthetic dataset (fMRIPrep and QSIRecon layout) to OUT/bids, trains a small 15-flavor
     model on a synthetic cohort (OUT/model), runs participant and group (OUT/derivatives), and says
     how well held-out subjects were identified from their other modality.
     """
-    with exit_with_message():
-        start_terminal_log(verbose)
-        from kraken_bids.demo.run import run_demo
+    from kraken_bids.demo.run import run_demo
 
-        for line in run_demo(out, n_subjects=subjects, n_procs=n_procs):
-            click.echo(line)
+    for line in run_demo(out, n_subjects=subjects, n_procs=n_procs):
+        click.echo(line)
+
+
+COMMANDS = (
+    add_flavor,
+    brain,
+    cluster,
+    communities,
+    convert,
+    decode,
+    decode_volumes,
+    demo,
+    describe,
+    embed,
+    evaluate,
+    explain,
+    export,
+    fc,
+    fetch,
+    finetune,
+    merge,
+    predict,
+    pretrain,
+    qsirecon_spec,
+    sc,
+    status,
+    train,
+    train_volumes,
+    verify,
+)
+for command in COMMANDS:
+    main.add_command(command)

@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from kraken_bids.cli.options import FILE, ListOption, add_options
-from kraken_bids.cli.recipe_options import option
+from kraken_bids.cli.options import FILE, ListOption, add_options, option
 from kraken_bids.exceptions import SettingsError
 
 if TYPE_CHECKING:

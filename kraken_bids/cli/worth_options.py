@@ -2,25 +2,23 @@
 
 import click
 
-from kraken_bids.cli.options import ListOption, add_options
+from kraken_bids.cli.options import ListOption, add_options, option
 
 worth_options = add_options(
-    click.option(
+    option(
         "--calibrate",
         "--calibration",
         "calibrate",
         default="auto",
-        show_default=True,
         metavar="auto|none|FILE",
         help="Calibrated predictions and their intervals, beside the raw ones: group fits them on "
         "the people who have both modalities, participant takes what group saved, or FILE "
         "(group/calibration.h5 of another run).",
     ),
-    click.option(
+    option(
         "--interval-coverage",
         type=float,
         default=0.9,
-        show_default=True,
         metavar="SHARE",
         help="Share of measured edges that prediction intervals promise to hold.",
     ),
@@ -44,11 +42,10 @@ worth_options = add_options(
         help="What discordance and imputation allow for: columns of participants.tsv, or motion "
         "(mean framewise displacement).",
     ),
-    click.option(
+    option(
         "--impute",
         type=int,
         default=0,
-        show_default=True,
         metavar="M",
         help="group: write M draws of every connectome that a session lacks.",
     ),

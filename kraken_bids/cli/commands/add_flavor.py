@@ -7,24 +7,21 @@ import click
 
 from kraken_bids.cli.options import (
     FILE,
-    ForgivingCommand,
     ListOption,
     add_options,
-    exit_with_message,
-    pairs,
+    option,
+    paths,
+    tool,
     transforms_option,
-    verbose_option,
 )
 from kraken_bids.cli.recipe_options import (
     atlases_option,
     device_option,
     model_option,
-    option,
     participants_option,
     seed_option,
     step_options,
 )
-from kraken_bids.logs import start_terminal_log
 
 data_options = add_options(
     model_option,
@@ -89,16 +86,14 @@ RECIPE = (
 )  # fmt: skip
 
 
-@click.command("add-flavor", cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@tool("add-flavor")
 @data_options
 @recipe_options
-@verbose_option
 def add_flavor(
     model: str,
     inputs: tuple[str, ...],
     output: Path,
     atlases: tuple[str, ...],
-    verbose: int,
     **options: Any,
 ) -> None:
     """Teach a model a new flavor, by an encoder and a decoder onto its latents.
@@ -106,15 +101,13 @@ def add_flavor(
     The model itself stays as it is. DIR holds the new flavor alone, ready for kraken-tools merge
     MODEL DIR; with --merge it holds both.
     """
-    with exit_with_message():
-        start_terminal_log(verbose)
-        from kraken_bids.models.krakencoder.recipe import TrainingSettings
-        from kraken_bids.pipeline.added_flavors import AdditionOptions, add_flavor_files
+    from kraken_bids.models.krakencoder.recipe import TrainingSettings
+    from kraken_bids.pipeline.added_flavors import AdditionOptions, add_flavor_files
 
-        settings = TrainingSettings(**{name: options.pop(name) for name in RECIPE})
-        tables = {name: Path(table) for name, table in pairs("--atlas", atlases).items()}
-        asked = AdditionOptions(settings=settings, atlases=tables, **options)
-        written, matches = add_flavor_files(inputs, model, output, asked)
-        for match in matches:
-            click.echo(match.describe())
-        click.echo(f"{len(written.flavors)} flavors: {output}")
+    settings = TrainingSettings(**{name: options.pop(name) for name in RECIPE})
+    tables = paths("--atlas", atlases)
+    asked = AdditionOptions(settings=settings, atlases=tables, **options)
+    written, matches = add_flavor_files(inputs, model, output, asked)
+    for match in matches:
+        click.echo(match.describe())
+    click.echo(f"{len(written.flavors)} flavors: {output}")

@@ -7,23 +7,16 @@ from typing import Any
 import click
 
 from kraken_bids.cli.cluster_options import queue_options
-from kraken_bids.cli.options import (
-    FILE,
-    ForgivingCommand,
-    ListOption,
-    exit_with_message,
-    verbose_option,
-)
-from kraken_bids.logs import start_terminal_log
+from kraken_bids.cli.options import FILE, ListOption, option, tool
 
 
-@click.command(cls=ForgivingCommand, context_settings={"ignore_unknown_options": False})
+@tool()
 @click.argument("bids_dir", type=FILE)
 @click.argument("output_dir", type=FILE)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[-- OPTIONS OF kraken-bids]")
-@click.option(
+@option(
     "--scheduler", type=click.Choice(["slurm", "sge", "pbs", "lsf"]), default="slurm",
-    show_default=True, help="Which the scripts are for.",
+    help="Which the scripts are for.",
 )  # fmt: skip
 @click.option(
     "--per-task", type=click.IntRange(min=1), metavar="N",
@@ -33,12 +26,8 @@ from kraken_bids.logs import start_terminal_log
     "--at-once", type=click.IntRange(min=0), default=0, metavar="N",
     help="Tasks that run at the same time  [as many as there is room for]",
 )  # fmt: skip
-@click.option(
-    "--cores", type=click.IntRange(min=1), default=1, show_default=True, help="Of each job."
-)
-@click.option(
-    "--mem-gb", type=click.FloatRange(min=0.1), default=8.0, show_default=True, help="Of each job."
-)
+@option("--cores", type=click.IntRange(min=1), default=1, help="Of each job.")
+@option("--mem-gb", type=click.FloatRange(min=0.1), default=8.0, help="Of each job.")
 @queue_options
 @click.option(
     "--group-mem-gb", type=click.FloatRange(min=0.1), metavar="GB",
@@ -48,11 +37,11 @@ from kraken_bids.logs import start_terminal_log
 @click.option("--no-group", is_flag=True, help="Without the group level.")
 @click.option("--image", type=FILE, metavar="SIF", help="Run in this Apptainer image.")
 @click.option(
-    "--bind", cls=ListOption, metavar="FOLDER ...",
+    "--bind", "binds", cls=ListOption, metavar="FOLDER ...",
     help="Further folders that the container sees, beside those of the options.",
 )  # fmt: skip
-@click.option(
-    "--apptainer", default="apptainer", show_default=True, metavar="COMMAND",
+@option(
+    "--apptainer", default="apptainer", metavar="COMMAND",
     help="Another name, a path.",
 )  # fmt: skip
 @click.option(
@@ -63,10 +52,7 @@ from kraken_bids.logs import start_terminal_log
     "--folder", type=FILE, metavar="DIR", help="Where scripts and logs go  [OUT/logs/jobs/DATE]"
 )
 @click.option("--submit", is_flag=True, help="Submit the jobs.")
-@verbose_option
-def cluster(
-    bids_dir: Path, output_dir: Path, words: tuple[str, ...], verbose: int, **values: Any
-) -> None:
+def cluster(bids_dir: Path, output_dir: Path, words: tuple[str, ...], **values: Any) -> None:
     """Write the scripts of an array of jobs over participants, and of the group's job after it.
 
     What kraken-bids is asked for stands after --:
@@ -77,20 +63,19 @@ def cluster(
     is over, and goes back into the queue; what is done is skipped. `kraken-tools status OUT` says
     how far they are.
     """
-    with exit_with_message():
-        start_terminal_log(verbose)
-        from kraken_bids.cli.app import main
-        from kraken_bids.cli.app_settings import read_settings
-        from kraken_bids.pipeline.batch_jobs import check_submission, submit_batch, write_batch
+    from kraken_bids.cli.app import main
+    from kraken_bids.cli.app_settings import read_settings
+    from kraken_bids.pipeline.batch_jobs import check_submission, submit_batch, write_batch
 
-        if values["submit"]:
-            check_submission(values["scheduler"])
-        asked = [str(bids_dir), str(output_dir), "participant", *words]
-        context = main.make_context("kraken-bids", asked)
-        batch = write_batch(read_settings(context.params), _read_options(values))
-        click.echo(f"{batch.n_tasks} task(s) for {batch.n_people} participants: {batch.submit}")
-        if values["submit"]:
-            click.echo(submit_batch(batch))
+    is_submitted = values.pop("submit")
+    if is_submitted:
+        check_submission(values["scheduler"])
+    asked = [str(bids_dir), str(output_dir), "participant", *words]
+    context = main.make_context("kraken-bids", asked)
+    batch = write_batch(read_settings(context.params), _read_options(values))
+    click.echo(f"{batch.n_tasks} task(s) for {batch.n_people} participants: {batch.submit}")
+    if is_submitted:
+        click.echo(submit_batch(batch))
 
 
 def _read_options(values: dict[str, Any]) -> Any:
@@ -98,30 +83,17 @@ def _read_options(values: dict[str, Any]) -> Any:
     from kraken_bids.pipeline.batch_jobs import BatchOptions
     from kraken_bids.pipeline.batch_submission import Resources
 
-    walltime = values["walltime"] or "04:00:00"
-    each = Resources(
-        cores=values["cores"],
-        mem_gb=values["mem_gb"],
-        walltime=walltime,
-        queue=values["queue"],
-        account=values["account"],
-        directives=tuple(values["job_directives"]),
-    )
+    walltime = values.pop("walltime") or "04:00:00"
+    taken = {name: values.pop(name) for name in ("cores", "mem_gb", "queue", "account")}
+    each = Resources(walltime=walltime, directives=values.pop("job_directives"), **taken)
     group = replace(
         each,
-        mem_gb=values["group_mem_gb"] or each.mem_gb,
-        walltime=values["group_walltime"] or walltime,
+        mem_gb=values.pop("group_mem_gb") or each.mem_gb,
+        walltime=values.pop("group_walltime") or walltime,
     )
     return BatchOptions(
-        scheduler=values["scheduler"],
         participant=each,
-        group=None if values["no_group"] else group,
-        per_task=values["per_task"],
-        at_once=values["at_once"],
-        image=values["image"],
-        binds=tuple(values["bind"]),
-        apptainer=values["apptainer"],
-        venv=values["venv"],
-        prologue=tuple(values["job_prologue"]),
-        folder=values["folder"],
+        group=None if values.pop("no_group") else group,
+        prologue=values.pop("job_prologue"),
+        **values,
     )

@@ -6,17 +6,9 @@ from typing import Any
 
 import click
 
-from kraken_bids.cli.options import (
-    FILE,
-    ForgivingCommand,
-    ListOption,
-    add_options,
-    exit_with_message,
-    verbose_option,
-)
-from kraken_bids.cli.recipe_options import device_option, option
+from kraken_bids.cli.options import FILE, ListOption, add_options, option, tool
+from kraken_bids.cli.recipe_options import device_option
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.logs import start_terminal_log
 
 search_options = add_options(
     option(
@@ -61,7 +53,7 @@ search_options = add_options(
 )  # fmt: skip
 
 
-@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@tool()
 @click.argument("series", nargs=-1, required=True, type=FILE)
 @click.option("--output", type=FILE, required=True, metavar="DIR", help="Folder to write.")
 @click.option("--atlas", default="", help="Of a folder that kraken-bids wrote: whose series.")
@@ -76,12 +68,11 @@ search_options = add_options(
     "--baseline", type=click.Choice(["leiden", "none"]), default="leiden",
     help="Partitions by the Leiden algorithm beside it (extra: communities).",
 )  # fmt: skip
-@click.option(
+@option(
     "--nulls",
     cls=ListOption,
     metavar="KIND ...",
     default=("phase", "shuffle"),
-    show_default=True,
     help="Surrogates that presence is compared with: phase, shuffle.",
 )
 @option(
@@ -91,49 +82,46 @@ search_options = add_options(
     help="Surrogates of each kind and scan; 0: none.",
 )
 @device_option
-@verbose_option
 def communities(series: tuple[Path, ...], output: Path, **words: Any) -> None:
     """Find the communities of regions in SERIES, and when each of them is present.
 
     SERIES: tables of region series (.tsv with the names of regions, .csv, .txt, .1D; volumes in
     rows), .npy, .npz, .mat, .h5, or folders that kraken-bids wrote (--atlas).
     """
-    with exit_with_message():
-        start_terminal_log(words["verbose"])
-        settings, is_auto = _read_settings(words)
-        from kraken_bids.cohort.region_series import read_region_series
-        from kraken_bids.io.files import make_folder
-        from kraken_bids.models.communities.leiden import import_leiden
-        from kraken_bids.models.devices import resolve_device
-        from kraken_bids.pipeline.community_files import write_communities, write_record
-        from kraken_bids.pipeline.community_places import places_in_folder
-        from kraken_bids.pipeline.community_search import CommunityOptions, search_communities
+    settings, is_auto = _read_settings(words)
+    from kraken_bids.cohort.region_series import read_region_series
+    from kraken_bids.io.files import make_folder
+    from kraken_bids.models.communities.leiden import import_leiden
+    from kraken_bids.models.devices import resolve_device
+    from kraken_bids.pipeline.community_files import write_communities, write_record
+    from kraken_bids.pipeline.community_places import places_in_folder
+    from kraken_bids.pipeline.community_search import CommunityOptions, search_communities
 
-        if words["baseline"] == "leiden":
-            import_leiden()  # before the search, not after it
-        make_folder(output)
-        options = CommunityOptions(
-            is_auto=is_auto,
-            has_baseline=words["baseline"] == "leiden",
-            nulls=_check_nulls(words["nulls"]),
-            n_nulls=words["n_nulls"],
-            device=str(resolve_device(words["device"])),
+    if words["baseline"] == "leiden":
+        import_leiden()  # before the search, not after it
+    make_folder(output)
+    options = CommunityOptions(
+        is_auto=is_auto,
+        has_baseline=words["baseline"] == "leiden",
+        nulls=_check_nulls(words["nulls"]),
+        n_nulls=words["n_nulls"],
+        device=str(resolve_device(words["device"])),
+    )
+    scans = read_region_series(
+        series,
+        atlas=words["atlas"],
+        variable=words["variable"],
+        regions=words["regions"] or "",
+    )
+    places = places_in_folder(output)
+    result = search_communities(scans, settings, options)
+    write_record(result, places, write_communities(result, places))
+    for one in result.baselines:
+        click.echo(
+            f"{one.method:30} {one.n_communities:3} communities  modularity "
+            f"{one.modularity:.4f}  adjusted Rand index {one.rand_index:.2f}"
         )
-        scans = read_region_series(
-            series,
-            atlas=words["atlas"],
-            variable=words["variable"],
-            regions=words["regions"] or "",
-        )
-        places = places_in_folder(output)
-        result = search_communities(scans, settings, options)
-        write_record(result, places, write_communities(result, places))
-        for one in result.baselines:
-            click.echo(
-                f"{one.method:30} {one.n_communities:3} communities  modularity "
-                f"{one.modularity:.4f}  adjusted Rand index {one.rand_index:.2f}"
-            )
-        click.echo(f"stability over starts {result.found.stability:.2f}: {output}")
+    click.echo(f"stability over starts {result.found.stability:.2f}: {output}")
 
 
 def _read_settings(words: dict[str, Any]) -> tuple[Any, bool]:

@@ -6,19 +6,12 @@ from typing import Any
 import click
 
 from kraken_bids.cli.decoded_words import GO_ON, check_paths, print_scores
-from kraken_bids.cli.options import (
-    FILE,
-    ForgivingCommand,
-    add_options,
-    exit_with_message,
-    verbose_option,
-)
-from kraken_bids.cli.recipe_options import device_option, option
+from kraken_bids.cli.options import FILE, add_options, option, tool
+from kraken_bids.cli.recipe_options import device_option
 from kraken_bids.cli.series_options import read_series_words, series_options
 from kraken_bids.cli.split_options import split_options
 from kraken_bids.cli.trial_options import read_window, trial_options
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.logs import start_terminal_log
 
 labels_option = click.option(
     "--labels", default="", metavar="FILE|NAME",
@@ -49,7 +42,7 @@ OF_DECODING = (
 )  # fmt: skip
 
 
-@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@tool(go_on=GO_ON)
 @click.argument("sources", nargs=-1, required=True, type=FILE)
 @click.option("--output", type=FILE, required=True, metavar="DIR", help="Folder to write.")
 @trial_options
@@ -58,7 +51,6 @@ OF_DECODING = (
 @split_options
 @series_options
 @click.option("--resume", is_flag=True, help="Go on with an interrupted decoding.")
-@verbose_option
 def decode(sources: tuple[Path, ...], output: Path, **words: Any) -> None:
     """Decode trials of SOURCES in people held out, by a network and by what it has to beat.
 
@@ -67,25 +59,23 @@ def decode(sources: tuple[Path, ...], output: Path, **words: Any) -> None:
     regression on mean patterns, the network trained on shuffled labels, and the most frequent
     class. DIR gets predictions, confusion, scores, relevance, and a model trained on everyone.
     """
-    with exit_with_message(GO_ON):
-        start_terminal_log(words["verbose"])
-        if bool(words["model"]) == words["from_scratch"]:
-            raise SettingsError(
-                "expected --model DIR, a pretrained model, or --from-scratch; found "
-                f"{'both' if words['model'] else 'neither'}."
-            )
-        idle = [f"--{name}" for name in ("framework", "preset") if words["model"] and words[name]]
-        if idle:
-            raise SettingsError(
-                f"expected no {' or '.join(idle)} beside --model, whose network is taken; found "
-                "it. Leave it out, or give --from-scratch in place of --model."
-            )
-        named = [*sources, words["events"], words["model"], words["participants"]]
-        check_paths(named, output)
-        options, reading = _read_options(words)
-        from kraken_bids.pipeline.series_decoding import decode_series
+    if bool(words["model"]) == words["from_scratch"]:
+        raise SettingsError(
+            "expected --model DIR, a pretrained model, or --from-scratch; found "
+            f"{'both' if words['model'] else 'neither'}."
+        )
+    idle = [f"--{name}" for name in ("framework", "preset") if words["model"] and words[name]]
+    if idle:
+        raise SettingsError(
+            f"expected no {' or '.join(idle)} beside --model, whose network is taken; found "
+            "it. Leave it out, or give --from-scratch in place of --model."
+        )
+    named = [*sources, words["events"], words["model"], words["participants"]]
+    check_paths(named, output)
+    options, reading = _read_options(words)
+    from kraken_bids.pipeline.series_decoding import decode_series
 
-        print_scores(decode_series(sources, output, options, reading), output)
+    print_scores(decode_series(sources, output, options, reading), output)
 
 
 def _read_options(words: dict[str, Any]) -> tuple[Any, Any]:

@@ -4,19 +4,11 @@ from pathlib import Path
 
 import click
 
-from kraken_bids.cli.options import (
-    FILE,
-    ForgivingCommand,
-    ListOption,
-    exit_with_message,
-    transforms_option,
-    verbose_option,
-)
+from kraken_bids.cli.options import FILE, ListOption, option, tool, transforms_option
 from kraken_bids.io.output_streams import is_stream
-from kraken_bids.logs import start_terminal_log
 
 
-@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@tool()
 @click.option(
     "--predicted",
     type=FILE,
@@ -33,22 +25,17 @@ from kraken_bids.logs import start_terminal_log
 )
 @click.option("--output", type=FILE, required=True, metavar="FILE.tsv", help="Table to write.")
 @click.option("--figure", type=FILE, metavar="FILE.png", help="Heatmap, source by target.")
-@click.option(
+@option(
     "--figure-metric",
     type=click.Choice(
         ["avgrank", "top1acc", "top2acc", "avgcorr", "avgcorr_resid", "explainedvar", "r2", "gain"]
     ),
     default="avgrank",
-    show_default=True,
     help="What the heatmap shows.",
 )
-@click.option(
-    "--permutations", type=int, default=1000, show_default=True, help="For p-values; 0: none."
-)
-@click.option(
-    "--bootstraps", type=int, default=1000, show_default=True, help="For intervals; 0: none."
-)
-@click.option("--seed", type=int, default=0, show_default=True, help="Of both.")
+@option("--permutations", type=int, default=1000, help="For p-values; 0: none.")
+@option("--bootstraps", type=int, default=1000, help="For intervals; 0: none.")
+@option("--seed", type=int, default=0, help="Of both.")
 @click.option(
     "--model",
     metavar="PATH|pretrained",
@@ -70,7 +57,6 @@ from kraken_bids.logs import start_terminal_log
     help="Second measurements of the same people: the ceiling  [further sessions in --observed]",
 )
 @transforms_option
-@verbose_option
 def evaluate(
     predicted: Path,
     observed: tuple[str, ...],
@@ -84,7 +70,6 @@ def evaluate(
     transforms: tuple[Path, ...],
     inputs: tuple[str, ...],
     retest: tuple[str, ...],
-    verbose: int,
 ) -> None:
     """Say how well predicted connectomes match observed ones, per source and target.
 
@@ -93,23 +78,21 @@ def evaluate(
     reaches, avgcorr_resid beside its ceiling, explainedvar, r2, and gain over the group mean;
     each with a permutation p-value and a 95 % bootstrap interval. docs/worth.md defines them.
     """
-    with exit_with_message():
-        start_terminal_log(verbose)
-        from kraken_bids.cohort.output_checks import check_no_input
-        from kraken_bids.pipeline.check import evaluation, evaluation_table
+    from kraken_bids.cohort.output_checks import check_no_input
+    from kraken_bids.pipeline.check import evaluation, evaluation_table
 
-        check_no_input(
-            [("--output", output), ("--figure", figure)],
-            [predicted, *observed, *inputs, *retest, model, *transforms],
-        )
-        options = evaluation.EvaluationOptions(permutations, bootstraps, seed)
-        means = evaluation.read_training_means(model, transforms) if model else {}
-        beside = evaluation.Beside(means, inputs, retest)
-        found = evaluation.evaluate_files(predicted, observed, options, beside=beside)
-        evaluation_table.write_evaluation(found, output)
-        if figure:
-            evaluation_table.draw_evaluation(found, figure_metric, figure)
-        is_piped = is_stream(output)  # standard output may be the table's then
-        for line in evaluation_table.describe_evaluation(found):
-            click.echo(line, err=is_piped)
-        click.echo(f"{len(found)} pairs of source and target: {output}", err=is_piped)
+    check_no_input(
+        [("--output", output), ("--figure", figure)],
+        [predicted, *observed, *inputs, *retest, model, *transforms],
+    )
+    options = evaluation.EvaluationOptions(permutations, bootstraps, seed)
+    means = evaluation.read_training_means(model, transforms) if model else {}
+    beside = evaluation.Beside(means, inputs, retest)
+    found = evaluation.evaluate_files(predicted, observed, options, beside=beside)
+    evaluation_table.write_evaluation(found, output)
+    if figure:
+        evaluation_table.draw_evaluation(found, figure_metric, figure)
+    is_piped = is_stream(output)  # standard output may be the table's then
+    for line in evaluation_table.describe_evaluation(found):
+        click.echo(line, err=is_piped)
+    click.echo(f"{len(found)} pairs of source and target: {output}", err=is_piped)

@@ -1,23 +1,17 @@
 """``kraken-tools explain``: which edges of its inputs a prediction hangs on."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from kraken_bids.cli.options import (
-    FILE,
-    ForgivingCommand,
-    ListOption,
-    exit_with_message,
-    pairs,
-    transforms_option,
-    verbose_option,
-)
+from kraken_bids.cli.options import FILE, ListOption, option, paths, tool, transforms_option
 from kraken_bids.cli.recipe_options import atlases_option, model_option
-from kraken_bids.logs import start_terminal_log
+
+OF_SCORE = ("target", "edge", "block", "weights", "latent")
 
 
-@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@tool()
 @model_option
 @transforms_option
 @click.option(
@@ -28,10 +22,9 @@ from kraken_bids.logs import start_terminal_log
     help="Connectomes, as kraken-tools predict --input takes them  [the training mean]",
 )
 @click.option("--subject", default="", metavar="LABEL", help="Whose prediction, of --input.")
-@click.option(
+@option(
     "--source",
     default="fusion",
-    show_default=True,
     metavar="SOURCE",
     help="fusion, fusionSC, fusionFC or a flavor; each input of a fusion gets its own matrix.",
 )
@@ -53,34 +46,22 @@ from kraken_bids.logs import start_terminal_log
 )
 @click.option("--latent", type=int, metavar="NUMBER", help="Explain an element of the latent.")
 @click.option("--adaptation", type=FILE, metavar="FILE", help="A saved adaptation to use.")
-@click.option(
+@option(
     "--adaptation-mode",
     default="auto",
-    show_default=True,
     metavar="MODE",
     help="As of kraken-tools predict, which would adapt the same inputs alike.",
 )
 @click.option("--renormalize-fusion", is_flag=True, help="Scale fused latents to unit length.")
 @atlases_option
 @click.option("--output", type=FILE, required=True, metavar="DIR", help="Folder to write into.")
-@verbose_option
 def explain(
     model: str,
     transforms: tuple[Path, ...],
     inputs: tuple[str, ...],
-    subject: str,
-    source: str,
-    target: str,
-    edge: tuple[str, ...],
-    block: tuple[str, ...],
-    weights: Path | None,
-    latent: int | None,
-    adaptation: Path | None,
-    adaptation_mode: str,
-    renormalize_fusion: bool,
     atlases: tuple[str, ...],
     output: Path,
-    verbose: int,
+    **words: Any,
 ) -> None:
     """Say which edges of its inputs a prediction hangs on, exactly.
 
@@ -89,25 +70,22 @@ def explain(
     the person's connectomes or at the training mean); knockouts.tsv: what becomes of it when a
     network or a region of the inputs is set to the training mean; and pictures of the brain.
     """
-    with exit_with_message():
-        start_terminal_log(verbose)
-        from kraken_bids.cohort.output_checks import check_no_input
-        from kraken_bids.pipeline.explained_scores import ScoreOptions
-        from kraken_bids.pipeline.explanation import ExplanationOptions, explain_files
-        from kraken_bids.pipeline.explanation_files import write_explanation
-        from kraken_bids.pipeline.predict.prediction_options import PredictionOptions
+    from kraken_bids.cohort.output_checks import check_no_input
+    from kraken_bids.pipeline.explained_scores import ScoreOptions
+    from kraken_bids.pipeline.explanation import ExplanationOptions, explain_files
+    from kraken_bids.pipeline.explanation_files import write_explanation
+    from kraken_bids.pipeline.predict.prediction_options import PredictionOptions
 
-        tables = {name: Path(table) for name, table in pairs("--atlas", atlases).items()}
-        score = ScoreOptions(target, edge, block, weights, latent)
-        taken = PredictionOptions(
-            adaptation_mode, adaptation, renormalize_fusion=renormalize_fusion
-        )
-        options = ExplanationOptions(score, source, subject, tables, taken)
-        given = [*inputs, model, *transforms, weights, adaptation, *tables.values()]
-        check_no_input([("--output", output)], given)
-        found = explain_files(inputs, model, options, transforms=transforms)
-        write_explanation(found, output)
-        value = found.sensitivity.value
-        click.echo(f"{found.words} from {found.source}, {found.subject}: {value:.6g}: {output}")
-        for kink in found.sensitivity.kinks:
-            click.echo(f"no derivative: {kink}")
+    tables = paths("--atlas", atlases)
+    source, subject = words.pop("source"), words.pop("subject")
+    score = ScoreOptions(**{name: words.pop(name) for name in OF_SCORE})
+    taken = PredictionOptions(**words)
+    options = ExplanationOptions(score, source, subject, tables, taken)
+    given = [*inputs, model, *transforms, score.weights, taken.adaptation, *tables.values()]
+    check_no_input([("--output", output)], given)
+    found = explain_files(inputs, model, options, transforms=transforms)
+    write_explanation(found, output)
+    value = found.sensitivity.value
+    click.echo(f"{found.words} from {found.source}, {found.subject}: {value:.6g}: {output}")
+    for kink in found.sensitivity.kinks:
+        click.echo(f"no derivative: {kink}")

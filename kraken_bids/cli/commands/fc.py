@@ -6,23 +6,12 @@ from typing import Any
 import click
 
 from kraken_bids.cli.app_settings import fill
-from kraken_bids.cli.cleaning_options import (
-    cleaning_options,
-    template_options,
-)
-from kraken_bids.cli.options import (
-    FILE,
-    ForgivingCommand,
-    ListOption,
-    exit_with_message,
-    pairs,
-    verbose_option,
-)
-from kraken_bids.logs import start_terminal_log
+from kraken_bids.cli.cleaning_options import cleaning_options, template_options
+from kraken_bids.cli.options import FILE, ListOption, paths, tool
 from kraken_bids.settings import FunctionalSettings
 
 
-@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@tool()
 @click.argument("bold", type=FILE)
 @click.option(
     "--labels",
@@ -69,7 +58,6 @@ from kraken_bids.settings import FunctionalSettings
 @template_options
 @cleaning_options
 @click.option("--output-dir", type=FILE, required=True, metavar="DIR")
-@verbose_option
 def fc(
     bold: Path,
     images: tuple[str, ...],
@@ -81,7 +69,6 @@ def fc(
     transforms_dir: Path | None,
     allow_template_mismatch: bool,
     output_dir: Path,
-    verbose: int,
     **cleaning: Any,
 ) -> None:
     """Correlate the regions of several atlases, from one read of a preprocessed BOLD run.
@@ -90,20 +77,18 @@ def fc(
     the matrices FCcorr_ATLAS_hpf.tsv, FCcorr_ATLAS_hpfgsr.tsv and FCpcorr_ATLAS_hpf.tsv into DIR,
     each with a .json that says how.
     """
-    with exit_with_message():
-        start_terminal_log(verbose)
-        settings = fill(FunctionalSettings, cleaning)
-        from kraken_bids.bids.transforms import TemplateOptions
-        from kraken_bids.pipeline.measure.bold_tool import write_bold_connectomes
-        from kraken_bids.pipeline.measure.single_run import describe_run
+    settings = fill(FunctionalSettings, cleaning)
+    from kraken_bids.bids.transforms import TemplateOptions
+    from kraken_bids.pipeline.measure.bold_tool import write_bold_connectomes
+    from kraken_bids.pipeline.measure.single_run import describe_run
 
-        tissue = {name: Path(path) for name, path in pairs("--tissue", tissues).items()}
-        written = write_bold_connectomes(
-            describe_run(bold, confounds, mask=mask, tissue=tissue, lesion=lesion_mask),
-            {name: Path(path) for name, path in pairs("--labels", images).items()},
-            settings,
-            output_dir,
-            templates=TemplateOptions(transforms_dir, allows_mismatch=allow_template_mismatch),
-            maps={name: Path(path) for name, path in pairs("--maps", maps).items()},
-        )
-        click.echo(f"{len(written)} matrices: {output_dir}")
+    tissue = paths("--tissue", tissues)
+    written = write_bold_connectomes(
+        describe_run(bold, confounds, mask=mask, tissue=tissue, lesion=lesion_mask),
+        paths("--labels", images),
+        settings,
+        output_dir,
+        templates=TemplateOptions(transforms_dir, allows_mismatch=allow_template_mismatch),
+        maps=paths("--maps", maps),
+    )
+    click.echo(f"{len(written)} matrices: {output_dir}")

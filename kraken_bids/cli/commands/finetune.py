@@ -1,22 +1,15 @@
 """``kraken-tools finetune``: a model and a small cohort in, a model at home in the cohort out."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from kraken_bids.cli.options import (
-    FILE,
-    ForgivingCommand,
-    ListOption,
-    exit_with_message,
-    transforms_option,
-    verbose_option,
-)
+from kraken_bids.cli.options import FILE, ListOption, option, tool, transforms_option
 from kraken_bids.cli.recipe_options import device_option, model_option, participants_option
-from kraken_bids.logs import start_terminal_log
 
 
-@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@tool()
 @model_option
 @transforms_option
 @click.option(
@@ -30,11 +23,10 @@ from kraken_bids.logs import start_terminal_log
 @click.option(
     "--output", type=FILE, required=True, metavar="DIR", help="Folder of the model and its report."
 )
-@click.option(
+@option(
     "--adaptation-mode",
     type=click.Choice(["meanshift", "meanfit+meanshift", "meanfitshift"]),
     default="meanfit+meanshift",
-    show_default=True,
     help="Plain adaptation, which everything else is compared with and built on.",
 )
 @click.option(
@@ -44,20 +36,13 @@ from kraken_bids.logs import start_terminal_log
     "participants.tsv. Sessions of a person always are.",
 )
 @participants_option
-@click.option("--seed", type=int, default=0, show_default=True, help="Of folds and intervals.")
+@option("--seed", type=int, default=0, help="Of folds and intervals.")
 @device_option
-@verbose_option
 def finetune(
     model: str,
-    transforms: tuple[Path, ...],
     inputs: tuple[str, ...],
     output: Path,
-    adaptation_mode: str,
-    families: str | None,
-    participants: Path | None,
-    seed: int,
-    device: str,
-    verbose: int,
+    **options: Any,
 ) -> None:
     """Bring a model nearer to a cohort of 20 to some 200 people, as far as that helps.
 
@@ -67,19 +52,9 @@ def finetune(
     are in the cohort's units (finetune.tsv, .json and .png beside it): predict with it as with any
     other.
     """
-    with exit_with_message():
-        start_terminal_log(verbose)
-        from kraken_bids.pipeline.finetuned_models import FinetuneOptions, finetune_files
-        from kraken_bids.pipeline.train.ladder_report import describe_ladder
+    from kraken_bids.pipeline.finetuned_models import FinetuneOptions, finetune_files
+    from kraken_bids.pipeline.train.ladder_report import describe_ladder
 
-        options = FinetuneOptions(
-            adaptation_mode=adaptation_mode,
-            families=families,
-            participants=participants,
-            transforms=transforms,
-            seed=seed,
-            device=device,
-        )
-        _, ladder = finetune_files(inputs, model, output, options)
-        for line in describe_ladder(ladder):
-            click.echo(line)
+    _, ladder = finetune_files(inputs, model, output, FinetuneOptions(**options))
+    for line in describe_ladder(ladder):
+        click.echo(line)

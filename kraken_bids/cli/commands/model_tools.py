@@ -5,14 +5,7 @@ from pathlib import Path
 
 import click
 
-from kraken_bids.cli.options import (
-    FILE,
-    ForgivingCommand,
-    exit_with_message,
-    transforms_option,
-    verbose_option,
-)
-from kraken_bids.logs import start_terminal_log
+from kraken_bids.cli.options import FILE, tool, transforms_option
 
 output_option = click.option(
     "--output",
@@ -24,64 +17,53 @@ output_option = click.option(
 )
 
 
-@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@tool()
 @click.argument("model")
 @transforms_option
 @output_option
-@verbose_option
-def convert(model: str, transforms: tuple[Path, ...], output: Path, verbose: int) -> None:
+def convert(model: str, transforms: tuple[Path, ...], output: Path) -> None:
     """Write a model in the other format: ours or the published one.
 
     MODEL is a model folder, a published .pt file, pretrained, or a published flavor. A folder
     loads in a moment and runs no code; FILE.pt also loads in the reference release.
     """
-    with exit_with_message():
-        start_terminal_log(verbose)
-        from kraken_bids.pipeline.model_files import convert_model
+    from kraken_bids.pipeline.model_files import convert_model
 
-        converted, written = convert_model(model, output, transforms=transforms)
-        click.echo(f"{len(converted.flavors)} flavors: {', '.join(map(str, written))}")
+    converted, written = convert_model(model, output, transforms=transforms)
+    click.echo(f"{len(converted.flavors)} flavors: {', '.join(map(str, written))}")
 
 
-@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@tool()
 @click.argument("models", nargs=-1, required=True, metavar="MODEL MODEL ...")
 @transforms_option
 @output_option
-@verbose_option
-def merge(
-    models: tuple[str, ...], transforms: tuple[Path, ...], output: Path, verbose: int
-) -> None:
+def merge(models: tuple[str, ...], transforms: tuple[Path, ...], output: Path) -> None:
     """Join models that share one latent space.
 
     The first gives all its flavors, each other one those that are not there yet. Each MODEL is a
     model folder, a published .pt file, pretrained, or a published flavor. --transforms are those
     of all the .pt files together.
     """
-    with exit_with_message():
-        start_terminal_log(verbose)
-        from kraken_bids.pipeline.model_files import merge_model_files
+    from kraken_bids.pipeline.model_files import merge_model_files
 
-        merged, written = merge_model_files(models, output, transforms=transforms)
-        click.echo(f"{len(merged.flavors)} flavors: {', '.join(map(str, written))}")
+    merged, written = merge_model_files(models, output, transforms=transforms)
+    click.echo(f"{len(merged.flavors)} flavors: {', '.join(map(str, written))}")
 
 
-@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@tool()
 @click.argument("model")
 @transforms_option
 @click.option("--json", "as_json", is_flag=True, help="For machines.")
-@verbose_option
-def describe(model: str, transforms: tuple[Path, ...], as_json: bool, verbose: int) -> None:
+def describe(model: str, transforms: tuple[Path, ...], as_json: bool) -> None:
     """Say what is inside a model: flavors, layers, transforms, origin, hashes.
 
     MODEL is a model folder, a published .pt file, pretrained, or a published flavor.
     """
-    with exit_with_message():
-        start_terminal_log(verbose)
-        from kraken_bids.pipeline.model_files import describe_model, format_description
+    from kraken_bids.pipeline.model_files import describe_model, format_description
 
-        description = describe_model(model, transforms=transforms)
-        if as_json:
-            click.echo(json.dumps(description, indent=1))
-            return
-        for line in format_description(description):
-            click.echo(line)
+    description = describe_model(model, transforms=transforms)
+    if as_json:
+        click.echo(json.dumps(description, indent=1))
+        return
+    for line in format_description(description):
+        click.echo(line)

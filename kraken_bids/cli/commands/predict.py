@@ -6,20 +6,12 @@ from typing import Any
 import click
 
 from kraken_bids.cli.adaptation_options import SUBJECTS, site_options
-from kraken_bids.cli.options import (
-    FILE,
-    ForgivingCommand,
-    ListOption,
-    exit_with_message,
-    transforms_option,
-    verbose_option,
-)
+from kraken_bids.cli.options import FILE, ListOption, option, tool, transforms_option
 from kraken_bids.cli.recipe_options import model_option, participants_option
 from kraken_bids.io.output_streams import is_stream
-from kraken_bids.logs import start_terminal_log
 
 
-@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@tool()
 @model_option
 @transforms_option
 @click.option(
@@ -32,13 +24,12 @@ from kraken_bids.logs import start_terminal_log
     "[subjects, edges]; a file with flavors as keys, or a folder or zip of BIDS-named TSVs, goes "
     "without FLAVOR.",
 )
-@click.option(
+@option(
     "--adaptation-mode",
     type=click.Choice(
         ["auto", "none", "meanshift", "meanfit", "meanfit+meanshift", "meanfitshift"]
     ),
     default="auto",
-    show_default=True,
     help="How to adapt to the training domain; auto is meanfit+meanshift from 10 subjects on.",
 )
 @click.option("--adaptation", type=FILE, metavar="FILE", help="A saved adaptation to use.")
@@ -82,7 +73,7 @@ from kraken_bids.logs import start_terminal_log
     metavar="FLAVOR ...",
     help="Flavors to predict, or patterns  [all]",
 )
-@click.option("--device", default="auto", show_default=True, metavar="auto|cpu|cuda[:N]")
+@option("--device", default="auto", metavar="auto|cpu|cuda[:N]")
 @click.option(
     "--output",
     type=FILE,
@@ -90,14 +81,12 @@ from kraken_bids.logs import start_terminal_log
     metavar="FILE|DIR",
     help="FILE.npz, .mat or .h5; or BIDS-named TSVs in a folder or .zip.",
 )
-@verbose_option
 def predict(
     model: str,
     transforms: tuple[Path, ...],
     inputs: tuple[str, ...],
     device: str,
     output: Path,
-    verbose: int,
     **options: Any,
 ) -> None:
     """Predict connectomes and latents from connectome files.
@@ -106,21 +95,19 @@ def predict(
     subjects; FILE.mat the same as predicted_alltypes.SOURCE.TARGET. --input encoded=FILE takes
     latents and decodes them: such a file, latents.tsv, or a folder or .zip of such tables.
     """
-    with exit_with_message():
-        start_terminal_log(verbose)
-        from kraken_bids.pipeline.predict.prediction_options import PredictionOptions
+    from kraken_bids.pipeline.predict.prediction_options import PredictionOptions
 
-        asked = PredictionOptions(**options, inputs=inputs)
-        # numpy and the model's code are loaded only once the options are known to be sound
-        from kraken_bids.io.matlab_bounds import is_version_73
+    asked = PredictionOptions(**options, inputs=inputs)
+    # numpy and the model's code are loaded only once the options are known to be sound
+    from kraken_bids.io.matlab_bounds import is_version_73
 
-        mats = [Path(one.rpartition("=")[2]) for one in inputs if one.endswith(".mat")]
-        if any(path.is_file() and is_version_73(path) for path in mats):
-            from kraken_bids.io.foreign import start_reading
+    mats = [Path(one.rpartition("=")[2]) for one in inputs if one.endswith(".mat")]
+    if any(path.is_file() and is_version_73(path) for path in mats):
+        from kraken_bids.io.foreign import start_reading
 
-            start_reading("kraken_bids.io.matlab_hdf5", "h5py")
-        from kraken_bids.pipeline.file_predictions import predict_files
+        start_reading("kraken_bids.io.matlab_hdf5", "h5py")
+    from kraken_bids.pipeline.file_predictions import predict_files
 
-        found = predict_files(inputs, model, output, asked, transforms=transforms, device=device)
-        line = f"{len(found.subjects)} subjects, {len(found.shapes())} arrays: {output}"
-        click.echo(line, err=is_stream(output))  # standard output may be the file's
+    found = predict_files(inputs, model, output, asked, transforms=transforms, device=device)
+    line = f"{len(found.subjects)} subjects, {len(found.shapes())} arrays: {output}"
+    click.echo(line, err=is_stream(output))  # standard output may be the file's

@@ -6,17 +6,10 @@ from typing import Any
 
 import click
 
-from kraken_bids.cli.options import (
-    FILE,
-    ForgivingCommand,
-    add_options,
-    exit_with_message,
-    verbose_option,
-)
-from kraken_bids.cli.recipe_options import device_option, option, participants_option
+from kraken_bids.cli.options import FILE, add_options, option, tool
+from kraken_bids.cli.recipe_options import device_option, participants_option
 from kraken_bids.cli.series_options import read_series_words, series_options
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.logs import start_terminal_log
 
 GO_ON = "What was saved is kept: the same command with --resume goes on from there."
 RECIPE = ("embedding", "n_layers", "dropout", "batch_size", "shortest", "longest", "masking_rate")
@@ -74,7 +67,7 @@ run_options = add_options(
 )  # fmt: skip
 
 
-@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@tool(go_on=GO_ON)
 @click.argument("sources", nargs=-1, required=True, metavar="SOURCES...")
 @option(
     "--output", type=FILE, required=True, metavar="DIR",
@@ -83,35 +76,32 @@ run_options = add_options(
 @series_options
 @recipe_options
 @run_options
-@verbose_option
-def pretrain(sources: tuple[str, ...], output: Path, verbose: int, **options: Any) -> None:
+def pretrain(sources: tuple[str, ...], output: Path, **options: Any) -> None:
     """Pretrain a network on region series, without labels.
 
     SOURCES are folders that kraken-bids wrote, files of region series (.tsv, .npy, .mat …), or
     tars of samples. DIR holds the model in the end, for kraken-tools decode and embed; report.html
     says how well it fills in what was hidden of people it has not seen, beside simpler predictors.
     """
-    with exit_with_message(GO_ON):
-        start_terminal_log(verbose)
-        if output.is_file():
-            raise SettingsError(f"expected --output DIR; found the file {output}.")
-        missing = [source for source in sources if not Path(source).exists()]
-        if missing:
-            raise SettingsError(f"expected files or folders; found nothing at {missing[0]}.")
-        from kraken_bids.models.series.recipe import choose_recipe
-        from kraken_bids.pipeline.series.pretraining_options import PretrainingOptions
-        from kraken_bids.pipeline.series_pretraining import pretrain_series
+    if output.is_file():
+        raise SettingsError(f"expected --output DIR; found the file {output}.")
+    missing = [source for source in sources if not Path(source).exists()]
+    if missing:
+        raise SettingsError(f"expected files or folders; found nothing at {missing[0]}.")
+    from kraken_bids.models.series.recipe import choose_recipe
+    from kraken_bids.pipeline.series.pretraining_options import PretrainingOptions
+    from kraken_bids.pipeline.series_pretraining import pretrain_series
 
-        given = {name: value for name, value in options.items() if value is not None}
-        recipe = choose_recipe(given.pop("preset"), given.pop("framework"))
-        steps = {name: given.pop(name) for name in STEPS if name in given}
-        changed = {name: given.pop(name) for name in RECIPE if name in given}
-        if "weights" in given and {"embedding", "n_layers"} & {*changed}:
-            raise SettingsError(
-                "--weights: expected no --embedding and no --layers beside it, since they are "
-                "those of the weights. Leave them out."
-            )
-        recipe = replace(recipe, **changed, steps=replace(recipe.steps, **steps))
-        reading = read_series_words(given)
-        pretrain_series(sources, output, PretrainingOptions(recipe, reading, **given))
-        click.echo(f"{recipe.framework}, {recipe.steps.n_steps} steps: {output}")
+    given = {name: value for name, value in options.items() if value is not None}
+    recipe = choose_recipe(given.pop("preset"), given.pop("framework"))
+    steps = {name: given.pop(name) for name in STEPS if name in given}
+    changed = {name: given.pop(name) for name in RECIPE if name in given}
+    if "weights" in given and {"embedding", "n_layers"} & {*changed}:
+        raise SettingsError(
+            "--weights: expected no --embedding and no --layers beside it, since they are "
+            "those of the weights. Leave them out."
+        )
+    recipe = replace(recipe, **changed, steps=replace(recipe.steps, **steps))
+    reading = read_series_words(given)
+    pretrain_series(sources, output, PretrainingOptions(recipe, reading, **given))
+    click.echo(f"{recipe.framework}, {recipe.steps.n_steps} steps: {output}")

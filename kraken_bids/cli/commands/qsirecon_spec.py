@@ -4,25 +4,21 @@ from pathlib import Path
 
 import click
 
-from kraken_bids.cli.options import FILE, ForgivingCommand, exit_with_message, verbose_option
-from kraken_bids.logs import start_terminal_log
+from kraken_bids.cli.options import FILE, tool
 
 
-@click.command(cls=ForgivingCommand)
+@tool()
 @click.argument("path", type=FILE, metavar="FILE.yaml")
 @click.option(
     "--single-shell", is_flag=True, help="For diffusion data of one shell (three-tissue CSD)."
 )
-@verbose_option
-def qsirecon_spec(path: Path, single_shell: bool, verbose: int) -> None:
+def qsirecon_spec(path: Path, single_shell: bool) -> None:
     """Write the recon spec with which QSIRecon makes the two tractograms of the published model.
 
     5 million streamlines each, iFOD2 with anatomical constraint and SD_STREAM, tracked as for the
     model's training. Run it as qsirecon ... --recon-spec FILE.yaml.
     """
-    with exit_with_message():
-        start_terminal_log(verbose)
-        from kraken_bids.pipeline.recon_spec import write_recon_spec
+    from kraken_bids.pipeline.recon_spec import write_recon_spec
 
-        write_recon_spec(path, is_single_shell=single_shell)
-        click.echo(f"{path}")
+    write_recon_spec(path, is_single_shell=single_shell)
+    click.echo(f"{path}")

@@ -1,22 +1,15 @@
 """``kraken-tools sc``: a tractogram and label images in, structural connectomes out."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from kraken_bids.cli.options import (
-    FILE,
-    ForgivingCommand,
-    ListOption,
-    exit_with_message,
-    pairs,
-    verbose_option,
-)
-from kraken_bids.logs import start_terminal_log
+from kraken_bids.cli.options import FILE, ListOption, option, paths, tool
 from kraken_bids.resources import count_cores
 
 
-@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@tool()
 @click.argument("tracks", type=FILE)
 @click.option(
     "--labels",
@@ -51,14 +44,11 @@ from kraken_bids.resources import count_cores
     help="radial, end-voxels, all-voxels, or reverse MM (inwards from the ends; 0: to the middle)"
     "  [radial]",
 )
-@click.option(
-    "--radius", type=float, default=4.0, show_default=True, metavar="MM", help="Of radial."
-)
-@click.option(
+@option("--radius", type=float, default=4.0, metavar="MM", help="Of radial.")
+@option(
     "--units",
     type=click.Choice(["krakencoder", "mrtrix"]),
     default="krakencoder",
-    show_default=True,
     help="krakencoder: volumes in voxels of 1.25 mm, counts of 5 million streamlines, no "
     "diagonal, NaN for missing regions. mrtrix: as tck2connectome -symmetric writes them.",
 )
@@ -72,12 +62,11 @@ from kraken_bids.resources import count_cores
     help="Images such as FA, in the space of the tractogram: their mean along each streamline, as "
     "tcksample -stat_tck mean, makes matrices meanNAME, with weights sift2meanNAME too.",
 )
-@click.option(
+@option(
     "--stat",
     "statistic",
     type=click.Choice(["sum", "mean", "min", "max"]),
     default="mean",
-    show_default=True,
     help="What an edge keeps of the values of its streamlines: of --scale-file (matrices "
     "meanscale, sift2meanscale) and --scalar.",
 )
@@ -91,48 +80,37 @@ from kraken_bids.resources import count_cores
 )
 @click.option("--n-threads", type=click.IntRange(min=1), metavar="N", help="[all cores]")
 @click.option("--output-dir", type=FILE, required=True, metavar="DIR")
-@verbose_option
 def sc(
     tracks: Path,
     images: tuple[str, ...],
-    weights: Path | None,
-    metrics: tuple[str, ...],
     assignment: tuple[str, ...],
-    radius: float,
-    units: str,
-    scale_file: Path | None,
     scalars: tuple[str, ...],
-    statistic: str,
     out_assignments: bool,
     skip_space_check: bool,
     n_threads: int | None,
     output_dir: Path,
-    verbose: int,
+    **words: Any,
 ) -> None:
     """Count the streamlines between regions, for several atlases and metrics in one read.
 
     Writes ATLAS_METRIC.csv, with a .json that says how, into DIR.
     """
-    with exit_with_message():
-        start_terminal_log(verbose)
-        from kraken_bids.pipeline.measure.tractogram_options import (
-            TractogramOptions,
-            parse_assignment,
-        )
-        from kraken_bids.pipeline.measure.tractogram_tool import write_tractogram_connectomes
+    from kraken_bids.pipeline.measure.tractogram_options import (
+        TractogramOptions,
+        parse_assignment,
+    )
+    from kraken_bids.pipeline.measure.tractogram_tool import write_tractogram_connectomes
 
-        mode, distance = parse_assignment(assignment)
-        options = TractogramOptions(
-            metrics=metrics, weights=weights, scale_file=scale_file,
-            scalars={n: Path(p) for n, p in pairs("--scalar", scalars).items()},
-            statistic=statistic,
-            assignment=mode, radius=radius, max_distance=distance,
-            units=units,  # type: ignore[arg-type]
-            n_threads=n_threads or count_cores(),
-        )  # fmt: skip
-        paths = {name: Path(path) for name, path in pairs("--labels", images).items()}
-        written = write_tractogram_connectomes(
-            tracks, paths, options, output_dir,
-            keeps_assignments=out_assignments, checks_space=not skip_space_check,
-        )  # fmt: skip
-        click.echo(f"{len(written)} matrices: {output_dir}")
+    mode, distance = parse_assignment(assignment)
+    options = TractogramOptions(
+        scalars=paths("--scalar", scalars),
+        assignment=mode,
+        max_distance=distance,
+        n_threads=n_threads or count_cores(),
+        **words,
+    )
+    written = write_tractogram_connectomes(
+        tracks, paths("--labels", images), options, output_dir,
+        keeps_assignments=out_assignments, checks_space=not skip_space_check,
+    )  # fmt: skip
+    click.echo(f"{len(written)} matrices: {output_dir}")

@@ -6,25 +6,15 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from kraken_bids.cli.options import (
-    FILE,
-    ForgivingCommand,
-    ListOption,
-    add_options,
-    exit_with_message,
-    pairs,
-    verbose_option,
-)
+from kraken_bids.cli.options import FILE, ListOption, add_options, option, paths, tool
 from kraken_bids.cli.recipe_options import (
     atlases_option,
     device_option,
-    option,
     participants_option,
     seed_option,
     step_options,
 )
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.logs import start_terminal_log
 
 LOSS = "correye+enceye.w10+neidist+encdist.w10+mse.w1000+latentsimloss.w10000"
 """The published one; a test compares."""
@@ -128,17 +118,15 @@ OF_REGRESSIONS = {
 """What closed-form regressions take; all else is of networks."""
 
 
-@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@tool(go_on=GO_ON)
 @data_options
 @recipe_options
 @network_options
 @run_options
-@verbose_option
 def train(
     inputs: tuple[str, ...],
     output: Path,
     atlases: tuple[str, ...],
-    verbose: int,
     **options: Any,
 ) -> None:
     """Train a model on connectomes of your own, of known flavors or of new ones.
@@ -147,24 +135,22 @@ def train(
     ready for kraken-bids --model DIR, kraken-tools predict and evaluate; history.tsv, curves.png
     and heatmaps are there while it trains. Subjects who lack a flavor train the paths they have.
     """
-    with exit_with_message(GO_ON):
-        start_terminal_log(verbose)
-        from kraken_bids.models.krakencoder.recipe import TrainingSettings
-        from kraken_bids.pipeline.train.training_options import TrainingOptions
+    from kraken_bids.models.krakencoder.recipe import TrainingSettings
+    from kraken_bids.pipeline.train.training_options import TrainingOptions
 
-        _check_applicable(click.get_current_context())
-        own = {name: options.pop(name) for name in OWN}
-        tables = {name: Path(table) for name, table in pairs("--atlas", atlases).items()}
-        settings = TrainingSettings(**options)
-        asked = TrainingOptions(settings=settings, atlases=tables, **own)
-        if output.is_file():
-            raise SettingsError(f"expected --output DIR; found the file {output}.")
-        # numpy and what trains are loaded only once the options are known to be sound
-        from kraken_bids.pipeline.model_training import train_files
+    _check_applicable(click.get_current_context())
+    own = {name: options.pop(name) for name in OWN}
+    tables = paths("--atlas", atlases)
+    settings = TrainingSettings(**options)
+    asked = TrainingOptions(settings=settings, atlases=tables, **own)
+    if output.is_file():
+        raise SettingsError(f"expected --output DIR; found the file {output}.")
+    # numpy and what trains are loaded only once the options are known to be sound
+    from kraken_bids.pipeline.model_training import train_files
 
-        model = train_files(inputs, output, asked)
-        n_subjects = model.provenance.get("NumberOfSubjects")
-        click.echo(f"{len(model.flavors)} flavors, {n_subjects} training subjects: {output}")
+    model = train_files(inputs, output, asked)
+    n_subjects = model.provenance.get("NumberOfSubjects")
+    click.echo(f"{len(model.flavors)} flavors, {n_subjects} training subjects: {output}")
 
 
 def _check_applicable(context: click.Context) -> None:

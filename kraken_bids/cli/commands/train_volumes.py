@@ -6,20 +6,11 @@ from typing import Any
 import click
 
 from kraken_bids.cli.decoded_words import GO_ON, check_paths, print_scores
-from kraken_bids.cli.options import (
-    FILE,
-    ForgivingCommand,
-    ListOption,
-    add_options,
-    exit_with_message,
-    pairs,
-    verbose_option,
-)
-from kraken_bids.cli.recipe_options import cleaning_option, device_option, option
+from kraken_bids.cli.options import FILE, ListOption, add_options, option, pairs, tool
+from kraken_bids.cli.recipe_options import cleaning_option, device_option
 from kraken_bids.cli.split_options import split_options
 from kraken_bids.cli.trial_options import read_window, trial_options
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.logs import start_terminal_log
 
 decoder_options = add_options(
     click.option(
@@ -52,14 +43,13 @@ OF_TRAINING = (
 )  # fmt: skip
 
 
-@click.command(cls=ForgivingCommand, context_settings={"max_content_width": 100})
+@tool(go_on=GO_ON)
 @click.argument("bold", nargs=-1, required=True, type=FILE)
 @click.option("--output", type=FILE, required=True, metavar="DIR", help="Folder to write.")
 @trial_options
 @decoder_options
 @split_options
 @click.option("--resume", is_flag=True, help="Go on with an interrupted training.")
-@verbose_option
 def train_volumes(bold: tuple[Path, ...], output: Path, **words: Any) -> None:
     """Train a decoder of the volumes of BOLD runs, and judge it in people held out.
 
@@ -69,23 +59,21 @@ def train_volumes(bold: tuple[Path, ...], output: Path, **words: Any) -> None:
     regions; the network trained on shuffled labels; and the most frequent class. DIR gets
     predictions, confusion, scores, and a model trained on everyone, for decode-volumes.
     """
-    with exit_with_message(GO_ON):
-        start_terminal_log(words["verbose"])
-        images = pairs("--labels", words["images"])
-        named = [*bold, words["decoder"], words["events"], words["participants"]]
-        named += [Path(image) for image in images.values()]
-        check_paths(named, output)
-        if words["events"] is None or len(images) > 1:
-            raise SettingsError(
-                "expected --events BIDS_DIR, the raw dataset whose events.tsv label the volumes; "
-                "found none."
-                if words["events"] is None
-                else f"expected --labels of one atlas; found {len(images)}."
-            )
-        options = _read_options(words, images)
-        from kraken_bids.pipeline.volume_training import train_volumes as train
+    images = pairs("--labels", words["images"])
+    named = [*bold, words["decoder"], words["events"], words["participants"]]
+    named += [Path(image) for image in images.values()]
+    check_paths(named, output)
+    if words["events"] is None or len(images) > 1:
+        raise SettingsError(
+            "expected --events BIDS_DIR, the raw dataset whose events.tsv label the volumes; "
+            "found none."
+            if words["events"] is None
+            else f"expected --labels of one atlas; found {len(images)}."
+        )
+    options = _read_options(words, images)
+    from kraken_bids.pipeline.volume_training import train_volumes as train
 
-        print_scores(train(bold, output, options), output)
+    print_scores(train(bold, output, options), output)
 
 
 def _read_options(words: dict[str, Any], images: dict[str, str]) -> Any:
