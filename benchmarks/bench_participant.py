@@ -1,4 +1,4 @@
-"""One participant of realistic size through ``kraken-bids … participant``, on one core.
+"""One participant of realistic size through ``kraken-bids … participant``, on one core or more.
 
 Prints tables: wall, CPU and memory of the run and of its stages, the floor (reading the bytes) and
 peers, all measured in the same run. Usage: ``python benchmarks/bench_participant.py [--small]``.
@@ -37,7 +37,7 @@ STAGES = {
     r" measured \(": "predict: encode, decode, write",
 }
 """Log lines that begin a stage."""
-THREADS = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
+ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,15 @@ def main() -> None:
         print(f"Data made in {time.perf_counter() - start:.0f} s: {describe_size(bids)}.")
         print(f"{size.n_runs} runs in two spaces of {size.bold_shape} x {size.n_volumes} float32;")
         print(f"twice {size.n_streamlines:,} streamlines; pca{n_components}, 15 flavors.\n")
-        # everything below is measured on the same core
-        os.sched_setaffinity(0, {arguments.core})
+        # everything below is measured on the same cores
+        os.sched_setaffinity(0, set(range(arguments.core, arguments.core + arguments.threads)))
         floors, runs = [], []
         for turn in range(arguments.repeats):
             floors.append(measure([sys.executable, str(PEERS), "floor", str(bids)]))
             out = folder / f"out{turn}"
             begin = time.time()
-            runs.append((measure(list_command(bids, out, model)), read_stages(out, begin)))
+            command = list_command(bids, out, model, arguments.threads)
+            runs.append((measure(command), read_stages(out, begin)))
             check_output(out)
         peers = {} if arguments.no_peers else measure_peers(bids, out)
         floor = sorted(floors, key=lambda cost: cost.wall)[len(floors) // 2]
@@ -97,12 +98,15 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--no-peers", action="store_true", help="leave nilearn and MRtrix out")
     parser.add_argument("--repeats", type=int, default=3, help="runs  [%(default)s]")
     parser.add_argument("--core", type=int, default=0, help="CPU to stay on  [%(default)s]")
+    parser.add_argument(
+        "--threads", type=int, default=1, help="--omp-nthreads, on as many CPUs  [%(default)s]"
+    )
     parser.add_argument("--folder", type=Path, help="where 4 GB fit  [the temporary folder]")
     return parser.parse_args()
 
 
-def list_command(bids: Path, out: Path, model: Path) -> list[str]:
-    options = ["--model", str(model), "--n-procs", "1", "--omp-nthreads", "1"]
+def list_command(bids: Path, out: Path, model: Path, n_threads: int) -> list[str]:
+    options = ["--model", str(model), "--n-procs", "1", "--omp-nthreads", str(n_threads)]
     return [COMMAND, str(bids), str(out), "participant", *options]
 
 
@@ -110,7 +114,7 @@ def measure(command: Sequence[str]) -> Cost:
     """Cost of a process that must succeed."""
     start = time.perf_counter()
     process = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ | THREADS
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ | ONE_THREAD
     )
     assert process.stderr is not None
     message = process.stderr.read().decode()

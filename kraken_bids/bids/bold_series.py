@@ -17,6 +17,7 @@ from kraken_bids.io.byte_streams import damage_errors, fill, is_packed, open_str
 from kraken_bids.io.files import explain_absence
 from kraken_bids.io.image_headers import read_header
 from kraken_bids.io.image_values import ImageHeader, compare_forms
+from kraken_bids.shared_work import check_wanted
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class Bold:
                 # one for all: the pages of a new one cost as much as summing it up
                 volume = np.empty(self.n_voxels, self.dtype)
                 for _ in range(self.shape[3]):
+                    check_wanted()
                     fill(stream, volume)
                     n_whole += 1
                     yield _to_native(volume)

@@ -22,7 +22,12 @@ running_options = add_options(
         help="Participants at a time, each in a process of its own: one that the system ends for "
         "want of memory fails alone.",
     ),
-    option("--omp-nthreads", type=int, default=1, help="Threads of each."),
+    option(
+        "--omp-nthreads",
+        type=int,
+        default=1,
+        help="Threads of each: its function, structure, spaces and runs are measured at once.",
+    ),
     click.option(
         "--mem-gb",
         type=float,

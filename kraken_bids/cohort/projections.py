@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.cohort.edge_columns import EdgeColumns
 from kraken_bids.cohort.edge_mean import EdgeMean
-from kraken_bids.cohort.flavors_at_once import check_wanted, work_on_flavors
+from kraken_bids.cohort.flavors_at_once import work_on_flavors
 from kraken_bids.cohort.read_ahead import read_ahead
 from kraken_bids.cohort.subject_names import person_of
 from kraken_bids.exceptions import ConnectomeError
@@ -20,6 +20,7 @@ from kraken_bids.models.krakencoder.row_groups import GROUP
 from kraken_bids.scores.column_check import ColumnCheck, sum_columns
 from kraken_bids.scores.plausibility import InputCheck
 from kraken_bids.scores.site_design import weigh_sessions
+from kraken_bids.shared_work import check_wanted
 
 Edges = NDArray[np.floating]
 

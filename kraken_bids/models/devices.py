@@ -12,9 +12,7 @@ import ctypes
 import os
 import re
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import wait
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -27,7 +25,7 @@ from numpy.typing import NDArray
 from threadpoolctl import ThreadpoolController
 
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.resources import Threads
+from kraken_bids.shared_work import share_parts
 
 Array = NDArray[np.float32]
 Values: TypeAlias = Any
@@ -224,42 +222,6 @@ def run_parts(
         return share_parts(work, parts, n_threads)
 
 
-def share_parts(
-    work: Callable[[Part], Result], parts: Iterable[Part], n_threads: int
-) -> list[Result]:
-    """Results of all parts in their order; threads, this one among them, take part by part.
-
-    Whoever waits for others while they compute is woken at each result, and disturbs them.
-    """
-    parts = list(parts)
-    n_threads = min(n_threads, len(parts))
-    if n_threads <= 1:
-        return [work(part) for part in parts]
-    results: dict[int, Result] = {}
-    left = deque(enumerate(parts))
-
-    def take() -> None:
-        try:
-            while left:
-                try:
-                    k, part = left.popleft()
-                except IndexError:  # another one was faster
-                    return
-                results[k] = work(part)
-        except BaseException:
-            left.clear()
-            raise
-
-    others = [_start_threads(n_threads).submit(take) for _ in range(n_threads - 1)]
-    try:
-        take()
-    finally:
-        wait(others)
-    for other in others:
-        other.result()
-    return [results[k] for k in range(len(parts))]
-
-
 @lru_cache(maxsize=1)
 def _find_lock() -> threading.RLock:
     return threading.RLock()
@@ -271,13 +233,6 @@ def _find_blas() -> ThreadpoolController:
     return ThreadpoolController().select(user_api="blas")
 
 
-@lru_cache(maxsize=1)
-def _start_threads(n_threads: int) -> Threads:
-    """Threads that stay: starting them for each of many multiplications costs a tenth of all."""
-    return Threads(n_threads)
-
-
 if hasattr(os, "register_at_fork"):
-    # a forked process has the pool and the lock, and none of the threads that use them
-    os.register_at_fork(after_in_child=_start_threads.cache_clear)
+    # a forked process has the lock, and none of the threads that use it
     os.register_at_fork(after_in_child=_find_lock.cache_clear)

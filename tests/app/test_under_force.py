@@ -80,6 +80,6 @@ def test_the_comparison_finds_what_was_planted(faults: Any, world: Any, tmp_path
 
 
 def _options(world: Any) -> list[str]:
-    flavors = ["FCcorr_fs86_hpf", "SCifod2act_fs86_volnorm"]
+    flavors = ["FCcorr_fs86_hpf", "SCifod2act_fs86_volnorm"]  # measured at once
     options = ["--model", str(world.model), "--atlases", "fs86", "--flavors", *flavors]
-    return [*options, "--participant-label", "01"]
+    return [*options, "--participant-label", "01", "--omp-nthreads", "2"]

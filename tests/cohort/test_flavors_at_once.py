@@ -11,12 +11,13 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from kraken_bids.cohort.edge_columns import EdgeColumns
-from kraken_bids.cohort.flavors_at_once import check_wanted, work_on_flavors
+from kraken_bids.cohort.flavors_at_once import work_on_flavors
 from kraken_bids.cohort.projections import BLOCK, Cohort, project_cohort
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.models.devices import CPU, Device, single_thread
 from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.shared_work import check_wanted
 
 FLAVORS = [parse_flavor(f"FCcorr_{atlas}_hpf") for atlas in ("coco439", "shen268", "fs86")]
 

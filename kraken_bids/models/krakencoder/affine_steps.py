@@ -14,7 +14,6 @@ from kraken_bids.models.devices import (
     Array,
     Part,
     Result,
-    share_parts,
     single_thread,
 )
 from kraken_bids.models.krakencoder.affine_decoder import AffineDecoder
@@ -31,6 +30,7 @@ from kraken_bids.models.krakencoder.pair_losses import compute_pair_losses, desc
 from kraken_bids.models.krakencoder.recipe import TrainingData, TrainingSettings
 from kraken_bids.models.krakencoder.trained_layers import Workspace, lay_out
 from kraken_bids.models.optimizer import GuardedAdamW
+from kraken_bids.shared_work import share_parts
 
 LATENTS = -1
 """In the place of a target: the losses of latents."""

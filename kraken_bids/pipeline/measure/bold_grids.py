@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Lock
 from types import MappingProxyType
 
 import numpy as np
@@ -37,6 +38,8 @@ Grid = tuple[tuple[int, ...], bytes]
 class Grids:
     """Label images and masks on the grids of runs: runs of one space mostly share a grid.
 
+    Threads may ask at once; each image is laid once.
+
     Parameters
     ----------
     images : mapping of str to LabelImage
@@ -59,6 +62,8 @@ class Grids:
         self._regions: dict[Grid, dict[str, GridRegions]] = {}
         self._lesions: dict[Grid, Labels] = {}
         self._masks: dict[tuple[tuple[TissueImage, ...], Grid], Labels] = {}
+        self._laid: dict[Path, Grid] = {}
+        self._lock = Lock()
 
     def regions(self, bold: Bold) -> dict[str, GridRegions]:
         """Regions of every atlas on the grid of a run."""
@@ -85,14 +90,16 @@ class Grids:
         self, run: BoldRun, bold: Bold
     ) -> tuple[dict[str, GridRegions], Labels | None, dict[str, Labels]]:
         """Regions, brain mask and tissues of a run on its grid, none of them inside a lesion."""
-        regions = self.regions(bold)
-        mask = None if run.mask is None else self.mask(run.mask, bold)
-        tissues = {
-            name: self.mask(run.tissue[name], bold) for name in TISSUES if name in run.tissue
-        } | {name: self.tissue(images, bold) for name, images in run.tissue_images.items()}
-        if run.lesion is None:
-            return regions, mask, tissues
-        sound = 1 - self._lay_lesion(run.lesion, bold)
+        with self._lock:
+            self._laid[run.bold] = _grid_of(bold)
+            regions = self.regions(bold)
+            mask = None if run.mask is None else self.mask(run.mask, bold)
+            tissues = {
+                name: self.mask(run.tissue[name], bold) for name in TISSUES if name in run.tissue
+            } | {name: self.tissue(images, bold) for name, images in run.tissue_images.items()}
+            if run.lesion is None:
+                return regions, mask, tissues
+            sound = 1 - self._lay_lesion(run.lesion, bold)
         return (
             {
                 name: replace(region, labels=region.labels * sound)
@@ -108,7 +115,8 @@ class Grids:
             return {}
         inside = np.ones(bold.shape[:3], bool) if mask is None else mask > 0
         if run.lesion is not None:
-            inside &= self._lay_lesion(run.lesion, bold) == 0
+            with self._lock:
+                inside &= self._lay_lesion(run.lesion, bold) == 0
         return {name: maps_on_grid(path, bold, inside) for name, path in self._maps.items()}
 
     def _lay_lesion(self, image: LabelImage, bold: Bold) -> Labels:
@@ -117,10 +125,12 @@ class Grids:
             self._lesions[grid] = mask_on_grid(image.path, bold, read_steps(image))
         return self._lesions[grid]
 
-    def first(self) -> tuple[NDArray[np.float64], dict[str, GridRegions], Labels | None]:
-        """Affine, regions and lesion of the first grid; the lesion is None without a mask."""
-        grid, regions = next(iter(self._regions.items()))
-        return np.frombuffer(grid[1]).reshape(4, 4), regions, self._lesions.get(grid)
+    def laid(
+        self, run: BoldRun
+    ) -> tuple[NDArray[np.float64], dict[str, GridRegions], Labels | None]:
+        """Affine, regions and lesion of the grid of a run; the lesion is None without a mask."""
+        grid = self._laid[run.bold]
+        return np.frombuffer(grid[1]).reshape(4, 4), self._regions[grid], self._lesions.get(grid)
 
 
 def _grid_of(bold: Bold) -> Grid:

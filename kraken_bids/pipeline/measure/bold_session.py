@@ -42,6 +42,7 @@ from kraken_bids.pipeline.measure.partial_connectomes import (
 )
 from kraken_bids.pipeline.measure.run_files import write_run
 from kraken_bids.pipeline.measure.tasks import SessionTask
+from kraken_bids.shared_work import share_work
 
 logger = logging.getLogger(__name__)
 
@@ -57,15 +58,19 @@ def measure_functional(task: SessionTask) -> None:
     KrakenBidsError
         If a task in a space cannot be measured; after the others were.
     """
-    errors = []
-    for group in group_runs(task.session):
+
+    def measure(group: RunGroup) -> KrakenBidsError | None:
         try:
             flavors, planned, digest = _plan_group(task, group)
             parts = plan_parts(task, group, digest)
             if flavors and not is_up_to_date(task, planned | parts):
                 _measure(task, group, flavors, digest)
         except KrakenBidsError as error:
-            errors.append(error)
+            return error
+        return None
+
+    tried = share_work(measure, group_runs(task.session), task.settings.run.omp_nthreads)
+    errors = [error for error in tried if error is not None]
     if errors:
         raise type(errors[0])("\n".join(map(str, errors))) from errors[0]
 
@@ -133,7 +138,12 @@ def _measure(task: SessionTask, group: RunGroup, flavors: Sequence[Flavor], dige
     )
     settings = task.settings.functional
     measured = measure_group(
-        group, task.parcellation, settings, label=task.label, with_gsr=needs_gsr(flavors)
+        group,
+        task.parcellation,
+        settings,
+        label=task.label,
+        with_gsr=needs_gsr(flavors),
+        n_threads=task.settings.run.omp_nthreads,
     )
     for run in measured.runs:
         write_run(task, run, digest)

@@ -34,6 +34,7 @@ from kraken_bids.pipeline.measure.bold_runs import GSR, MeasuredRun, read_run
 from kraken_bids.pipeline.measure.label_grids import GridRegions, list_doubts
 from kraken_bids.pipeline.measure.parcellated_runs import read_parcellated_run
 from kraken_bids.settings import FunctionalSettings
+from kraken_bids.shared_work import share_work
 
 logger = logging.getLogger(__name__)
 
@@ -175,11 +176,13 @@ def measure_group(
     *,
     label: str,
     with_gsr: bool,
+    n_threads: int = 1,
 ) -> MeasuredGroup:
     """Read and clean the runs of a group; those that are too short are named and left out.
 
     ``parcellation_of`` gives the regions of an atlas by its name; ``label`` says in the log whose
     data they are. With ``with_gsr`` the global signal is regressed too, beside the plain cleaning.
+    Of ``n_threads`` each reads a run.
 
     Raises
     ------
@@ -189,23 +192,30 @@ def measure_group(
         If the confounds do not fit, or every run is too short (TooShortError).
     """
     grids = Grids(group.labels, parcellation_of, group.maps)
-    runs: list[MeasuredRun] = []
-    left_out: dict[str, str] = {}
-    for run in group.runs:
+
+    def read(run: BoldRun) -> MeasuredRun | TooShortError:
         try:
-            runs.append(
+            return (
                 read_parcellated_run(run, parcellation_of(run.atlas), settings)
                 if run.atlas
                 else read_run(run, grids, settings, label=label, with_gsr=with_gsr)
             )
         except TooShortError as error:
-            if len(left_out) + 1 == len(group.runs):
-                raise
-            left_out[run.bold.name] = str(error)
-            logger.warning("%s: %s is left out: %s", label, run.bold.name, error)
+            return error
+
+    runs: list[MeasuredRun] = []
+    left_out: dict[str, str] = {}
+    for run, measured in zip(group.runs, share_work(read, group.runs, n_threads), strict=True):
+        if isinstance(measured, MeasuredRun):
+            runs.append(measured)
+            continue
+        if len(left_out) + 1 == len(group.runs):
+            raise measured
+        left_out[run.bold.name] = str(measured)
+        logger.warning("%s: %s is left out: %s", label, run.bold.name, measured)
     atlases = {name: _cover(runs, name) for name in group.atlases}
     if group.labels:
-        affine, regions, inside = grids.first()
+        affine, regions, inside = grids.laid(runs[0].source)
         for name in group.labels:
             atlases[name] = _lay_lesion(atlases[name], affine, regions[name], inside)
     return MeasuredGroup(replace(group, left_out=left_out), tuple(runs), atlases, settings)

@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 SCRUBBING = {"fd_threshold": 0.5, "std_dvars_threshold": 1.5, "scrub": 5}
 """nilearn's own values: mm, arbitrary, volumes."""
+_LOCK = Lock()
+"""What is ignored of warnings is known to the whole process: one thread at a time."""
 NAMES = ("sub-1_task-1_desc-{}_bold.nii.gz", "sub-1_task-1_desc-confounds_timeseries")
 
 
@@ -106,7 +109,7 @@ def _load(
     from nilearn.interfaces.fmriprep import load_confounds_strategy
 
     try:
-        with warnings.catch_warnings():
+        with _LOCK, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # too few volumes are refused by their number
             found, kept = load_confounds_strategy(str(image), strategy, **options)
     except KeyError as error:

@@ -1,20 +1,27 @@
 """The measuring stage: one session of one participant, function and structure apart."""
 
 import logging
+from collections.abc import Callable
+from functools import partial
 
 from kraken_bids.cohort.failures import Failure, failure_of
 from kraken_bids.cohort.standing import note_standing, record_path, tell_notices
 from kraken_bids.io.writing import write_json
+from kraken_bids.models.devices import single_thread
 from kraken_bids.pipeline.measure.bold_session import measure_functional, plan_functional
 from kraken_bids.pipeline.measure.registration_pictures import draw_registration_pictures
 from kraken_bids.pipeline.measure.tasks import SessionTask
 from kraken_bids.pipeline.measure.tractogram_session import measure_structural, plan_structural
+from kraken_bids.shared_work import share_work
 
 logger = logging.getLogger(__name__)
 
 
 def measure_session(task: SessionTask) -> list[Failure]:
     """Measure a session; function and structure fail apart, so one half survives the other.
+
+    With several threads of a process (``--omp-nthreads``) both are measured at once, and so are
+    spaces and runs of BOLD; each multiplies with one, so that the numbers are the same.
 
     Returns
     -------
@@ -34,11 +41,10 @@ def measure_session(task: SessionTask) -> list[Failure]:
         {"Notices": notices, **noted},
     )
     errors: list[tuple[str, Exception]] = [("inputs", problem) for problem in session.problems]
-    for measure in (measure_functional, measure_structural):
-        try:
-            measure(task)
-        except Exception as error:  # noqa: BLE001 - recorded; the other half goes on
-            errors.append(("connectomes", error))
+    halves = (measure_structural, measure_functional)  # first that of which less can be shared
+    with single_thread():
+        found = share_work(partial(_try, task=task), halves, task.settings.run.omp_nthreads)
+    errors += [("connectomes", error) for error in reversed(found) if error is not None]
     errors += [("pictures", problem) for problem in draw_registration_pictures(task)]
     failures = [
         failure_of(problem, subject=session.subject, session=session.session, stage=stage)
@@ -47,3 +53,11 @@ def measure_session(task: SessionTask) -> list[Failure]:
     for failure in failures:
         logger.error("%s: %s", task.label, failure.message)
     return failures
+
+
+def _try(measure: Callable[[SessionTask], None], *, task: SessionTask) -> Exception | None:
+    try:
+        measure(task)
+    except Exception as error:  # noqa: BLE001 - recorded; the other half goes on
+        return error
+    return None

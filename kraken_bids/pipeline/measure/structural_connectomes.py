@@ -27,6 +27,7 @@ from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.pipeline.measure.streamline_blocks import Floats, Streamlines
 from kraken_bids.pipeline.measure.tractogram_options import TractogramOptions
 from kraken_bids.resources import Threads
+from kraken_bids.shared_work import check_wanted
 
 logger = logging.getLogger(__name__)
 
@@ -95,6 +96,7 @@ def count_streamlines(
     """
     is_first = True
     for batch, found in _assign(streamlines, atlases, options):
+        check_wanted()
         if is_first:
             on_first(batch.ends)
         is_first = False
