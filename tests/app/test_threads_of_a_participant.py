@@ -32,7 +32,9 @@ def test_files_are_the_same_byte_for_byte(app: Any) -> None:
     words = ("--participant-label", "01", "--atlases", "shen268")
     assert app.participant(*words, flavors=FLAVORS).exit_code == 0
     one_by_one = read_files(app.out)
-    assert app.participant(*words, "--force", "--omp-nthreads", "4", flavors=FLAVORS).exit_code == 0
+    assert (
+        app.participant(*words, "--force", "--omp-nthreads", "4", flavors=FLAVORS).exit_code == 0
+    )
 
     assert len([name for name in one_by_one if name.endswith("_relmat.dense.tsv")]) == len(FLAVORS)
     assert read_files(app.out) == one_by_one
