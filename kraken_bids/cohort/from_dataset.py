@@ -14,7 +14,7 @@ from kraken_bids.bids.outputs import RelmatFile, find_relmats, sidecar_path
 from kraken_bids.cohort.edge_columns import EdgeColumns
 from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.measured_matrices import Measured, read_measured
-from kraken_bids.cohort.measurements import Measurement, read_measurement
+from kraken_bids.cohort.measurements import CLEANING, Measurement, read_measurement
 from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.projections import Cohort, Projected, Projector, project_cohort
 from kraken_bids.cohort.standing import choose_standing
@@ -189,7 +189,7 @@ def _choose(paths: Sequence[Path]) -> Path:
 
     def preference(path: Path) -> tuple[object, ...]:
         entities = parse_name(path)
-        seconds = read_facts(sidecar_path(path)).number("EffectiveDuration") or 0.0
+        seconds = read_facts(sidecar_path(path)).number(CLEANING.effective_duration) or 0.0
         task = _rank_task(entities.get("task", ""))
         return (task, rank_version(entities), -seconds, path.name)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.cohort.alike_series import order_regions
+from kraken_bids.cohort.measurements import CLEANING
 from kraken_bids.cohort.series_files import RegionSeries
 from kraken_bids.cohort.standardised_runs import (
     ZSCORE,
@@ -29,8 +30,8 @@ from kraken_bids.models.series.data_description import SeriesData
 logger = logging.getLogger(__name__)
 
 RECIPE = (
-    "Description", "Preprocessing", "Denoising", "CleanedBy", "GlobalSignalRegression", "HighPass",
-    "HighPassMethod",
+    "Description", CLEANING.preprocessing, CLEANING.denoising, CLEANING.cleaned_by,
+    CLEANING.global_signal_regression, CLEANING.high_pass, CLEANING.high_pass_method,
 )  # fmt: skip
 """What sidecars say of cleaning."""
 

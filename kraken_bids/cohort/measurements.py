@@ -9,7 +9,7 @@ from pathlib import Path
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.cohort.sidecar_records import REGIONS
 from kraken_bids.io.facts import Facts, read_facts, to_key
-from kraken_bids.io.records import OPTIONAL, column, from_sidecar
+from kraken_bids.io.records import OPTIONAL, column, from_sidecar, keys_of
 
 SETTINGS = {
     to_key(name): option
@@ -117,6 +117,14 @@ class StructuralRecord:
     region_voxels: tuple[int, ...]
 
 
+RUN = keys_of(RunRecord)
+CLEANING = keys_of(CleaningRecord)
+FUNCTIONAL = keys_of(FunctionalRecord)
+STRUCTURAL = keys_of(StructuralRecord)
+LENGTHS = "LengthHistogram"
+"""Key in the sidecar of a structural connectome: how long the streamlines are."""
+
+
 @dataclass(frozen=True, slots=True)
 class Measurement:
     """One measured connectome, as its sidecar says; None where that is not known.
@@ -152,7 +160,7 @@ class Measurement:
 def read_measurement(connectome: Path) -> Measurement:
     """Read the sidecar of a measured connectome; a damaged one is passed over with a warning."""
     sidecar = read_facts(sidecar_path(connectome))
-    tracks = sidecar.part("Streamlines")
+    tracks = sidecar.part(STRUCTURAL.streamlines)
     return from_sidecar(
         Measurement,
         sidecar,
@@ -161,20 +169,19 @@ def read_measurement(connectome: Path) -> Measurement:
             for name in SETTINGS
             if name in sidecar
         },
-        warnings=tuple(map(sys.intern, sidecar.texts(to_key("warnings")))),
-        n_left_out=_count_left_out(sidecar.parts(to_key("runs"))),
+        warnings=tuple(map(sys.intern, sidecar.texts(FUNCTIONAL.warnings))),
+        n_left_out=_count_left_out(sidecar.parts(CLEANING.runs)),
         n_missing_regions=len(sidecar.texts(REGIONS.missing_regions)),
         n_streamlines=tracks.count("n_streamlines"),
         n_both=tracks.count("n_both"),
         n_self=tracks.count("n_self"),
         density=tracks.number("density"),
-        mean_length=sidecar.part("LengthHistogram").number("Mean"),
+        mean_length=sidecar.part(LENGTHS).number("Mean"),
     )
 
 
 def _count_left_out(runs: Sequence[Facts]) -> int | None:
     """Volumes left out of all runs together; None where that is not known."""
-    total, used = map(to_key, ("volumes_total", "volumes_used"))
-    counts = [(run.count(total), run.count(used)) for run in runs]
+    counts = [(run.count(RUN.volumes_total), run.count(RUN.volumes_used)) for run in runs]
     known = [all_ - kept for all_, kept in counts if all_ is not None and kept is not None]
     return sum(known) if known and len(known) == len(counts) else None

@@ -23,7 +23,7 @@ from kraken_bids.cohort.decoding import CohortPredictions
 from kraken_bids.cohort.latent_tables import write_latent_table
 from kraken_bids.cohort.prediction_archives import ENCODED, split_key
 from kraken_bids.cohort.read_ahead import write_behind
-from kraken_bids.cohort.sidecar_records import SOFTWARE, ModelRecord, OriginRecord
+from kraken_bids.cohort.sidecar_records import SOFTWARE, WARNINGS, ModelRecord, OriginRecord
 from kraken_bids.cohort.sidecars import predicted_sidecar
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.exceptions import SettingsError
@@ -166,7 +166,7 @@ def _write_sidecar(
                 OriginRecord(source=source),
                 ModelRecord(predictions.model.name, predictions.model.sha256),
             ),
-            **({"Warnings": list(predictions.warnings)} if predictions.warnings else {}),
+            **({WARNINGS: list(predictions.warnings)} if predictions.warnings else {}),
             **SOFTWARE,
         },
     )

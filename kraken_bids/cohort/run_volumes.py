@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.names import format_name, parse_name
 from kraken_bids.bids.outputs import FRAMES, sidecar_path
+from kraken_bids.cohort.sidecar_records import VOLUMES_KEPT
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.facts import read_facts
 from kraken_bids.io.tables import read_columns
@@ -37,7 +38,7 @@ def read_counts(path: Path, n_volumes: int) -> NDArray[np.float64] | None:
     InputError
         If the sidecar knows of another number of volumes.
     """
-    said = read_facts(sidecar_path(path)).numbers("VolumesKept")
+    said = read_facts(sidecar_path(path)).numbers(VOLUMES_KEPT)
     if said and len(said) != n_volumes:
         raise InputError(
             f"expected as many volumes in {path} as its sidecar has (VolumesKept: {len(said)}); "

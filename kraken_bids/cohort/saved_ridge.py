@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kraken_bids.bids.outputs import group_path, sidecar_path
+from kraken_bids.cohort.measurements import FUNCTIONAL
 from kraken_bids.cohort.sidecars import redo_digest
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.facts import read_facts
@@ -26,7 +27,7 @@ def read_saved_ridges(output_dir: Path) -> dict[str, float]:
     if not path.exists():
         return {}
     chosen = read_facts(path).part("Atlases").by_name()
-    ridges = {atlas: facts.number("Lambda") for atlas, facts in chosen.items()}
+    ridges = {atlas: facts.number(FUNCTIONAL.lambda_) for atlas, facts in chosen.items()}
     known = {
         atlas: ridge
         for atlas, ridge in ridges.items()

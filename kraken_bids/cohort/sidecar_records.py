@@ -71,3 +71,7 @@ GENERATED_BY = {"GeneratedBy": {"Name": "kraken_bids", "Version": __version__}}
 """The same of files of ``kraken-tools``, as BIDS has it of datasets."""
 INPUT_SOURCES = "InputSources"
 """Key in the sidecar of latents: records of the prediction from each source."""
+WARNINGS = "Warnings"
+"""Key of what reports have to say at their top."""
+VOLUMES_KEPT = "VolumesKept"
+"""Key in the sidecar of region series: 1 for each volume that counts, 0 for the others."""

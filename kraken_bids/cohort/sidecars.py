@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import CALIBRATED, sidecar_path
-from kraken_bids.cohort.sidecar_records import FILE, RegionsRecord
+from kraken_bids.cohort.sidecar_records import FILE, WARNINGS, RegionsRecord
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, describe_flavor
 from kraken_bids.io.facts import Facts
@@ -150,7 +150,7 @@ def hold_session(output_dir: Path, label: str) -> Iterator[None]:
 
 
 ADDED = (
-    "TrustSessions", "Trust", "Verdicts", "TrustLevel", "TrustDigest", "TrustDetails", "Warnings",
+    "TrustSessions", "Trust", "Verdicts", "TrustLevel", "TrustDigest", "TrustDetails", WARNINGS,
 )  # fmt: skip
 """Fields that judging adds to sidecars of latents and predictions, last and in this order."""
 

@@ -10,6 +10,7 @@ from typing import Any
 from kraken_bids.bids.inputs import SessionInputs
 from kraken_bids.bids.names import parse_name, session_label
 from kraken_bids.bids.outputs import RelmatFile, find_relmats, sidecar_path
+from kraken_bids.cohort.measurements import CLEANING
 from kraken_bids.cohort.saved_ridge import add_ridge, read_saved_ridges
 from kraken_bids.cohort.sidecar_records import FILE
 from kraken_bids.cohort.sidecars import REDONE, read_digest
@@ -118,7 +119,11 @@ def _is_cleaned_otherwise(file: RelmatFile, came_cleaned: set[bool]) -> bool:
     """Whether a connectome is of BOLD that came cleaned, and the run's does not, or vice versa."""
     facts = read_facts(sidecar_path(file.path))
     is_ours = FILE.run_digest in facts  # other tools say nothing of it
-    return is_ours and bool(came_cleaned) and bool(facts.text("CleanedBy")) not in came_cleaned
+    return (
+        is_ours
+        and bool(came_cleaned)
+        and bool(facts.text(CLEANING.cleaned_by)) not in came_cleaned
+    )
 
 
 def tell_notices(noted: Mapping[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kraken_bids.bids.outputs import group_path
+from kraken_bids.cohort.sidecar_records import WARNINGS
 from kraken_bids.io.facts import read_facts
 from kraken_bids.io.writing import write_json
 
@@ -47,7 +48,7 @@ def write_group_warnings(output_dir: Path, warnings: Sequence[str]) -> None:
         return
     content = {
         "Description": "What is wrong with the cohort as a whole",
-        "Warnings": list(dict.fromkeys(warnings)),
+        WARNINGS: list(dict.fromkeys(warnings)),
     }
     if read_facts(path).plain != content:
         write_json(path, content)
@@ -55,4 +56,4 @@ def write_group_warnings(output_dir: Path, warnings: Sequence[str]) -> None:
 
 def read_group_warnings(output_dir: Path) -> list[str]:
     """List what the last run of the group level found wrong with the cohort as a whole."""
-    return read_facts(group_path(output_dir, "warnings.json")).texts("Warnings")
+    return read_facts(group_path(output_dir, "warnings.json")).texts(WARNINGS)

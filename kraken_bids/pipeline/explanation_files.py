@@ -9,7 +9,7 @@ import numpy as np
 from kraken_bids.bids.names import format_name
 from kraken_bids.bids.output_dataset import write_region_tables
 from kraken_bids.bids.outputs import RELMAT, sidecar_path
-from kraken_bids.cohort.sidecar_records import ORIGIN, REGIONS, SOFTWARE, ModelRecord
+from kraken_bids.cohort.sidecar_records import ORIGIN, REGIONS, SOFTWARE, WARNINGS, ModelRecord
 from kraken_bids.cohort.sidecars import matrix_sidecar
 from kraken_bids.connectome.matrices import edges_to_square, find_missing_regions
 from kraken_bids.flavors import Flavor
@@ -78,7 +78,7 @@ def _describe(found: Explanation) -> dict[str, Any]:
         ),
         "AdaptationSlopes": {f.name: fit.b0 for f, fit in fits.items() if fit is not None},
         "NotDifferentiable": list(found.sensitivity.kinks),
-        **({"Warnings": list(found.warnings)} if found.warnings else {}),
+        **({WARNINGS: list(found.warnings)} if found.warnings else {}),
         **SOFTWARE,
     }
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from kraken_bids.bids.outputs import find_relmats, relmat_path
 from kraken_bids.cohort.failures import Failure, failing_alone
+from kraken_bids.cohort.measurements import FUNCTIONAL
 from kraken_bids.cohort.members import Member
 from kraken_bids.connectome.functional.ridge_search import (
     SEARCHED,
@@ -89,7 +90,9 @@ def _choose_ridge(settings: Settings, flavor: Flavor, members: Sequence[Member])
     given = settings.functional.pcorr_lambda.get(flavor.parcellation)
     if given is not None:
         return Choice(
-            {"Lambda": given, "LambdaSource": "chosen by the user"}, np.empty(0), np.empty(0)
+            {FUNCTIONAL.lambda_: given, FUNCTIONAL.lambda_source: "chosen by the user"},
+            np.empty(0),
+            np.empty(0),
         )
     paths, n_regions = _find_sound(_source(flavor), members)
     target = find_target(flavor) if paths else None
@@ -104,8 +107,8 @@ def _choose_ridge(settings: Settings, flavor: Flavor, members: Sequence[Member])
         raise ConnectomeError(f"--refit-pcorr, {flavor}: {error}") from error
     _log_search(flavor, search)
     facts = {
-        "Lambda": search.ridge,
-        "LambdaSource": "group search",
+        FUNCTIONAL.lambda_: search.ridge,
+        FUNCTIONAL.lambda_source: "group search",
         "LambdaFound": round(search.found, 6),
         "LambdaTarget": MEAN_INVERSE if target is None else target.name,
         "LambdaSessions": search.n_subjects,

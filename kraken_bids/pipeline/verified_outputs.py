@@ -23,6 +23,7 @@ from kraken_bids.cohort.manifests import (
     manifest_path,
     read_manifest,
 )
+from kraken_bids.cohort.measurements import FUNCTIONAL
 from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.output_connectomes import Kind, list_kinds, read_edges
 from kraken_bids.cohort.sidecar_records import INPUT_SOURCES, MODEL
@@ -258,7 +259,7 @@ def _recompute_measured(
             continue
         square = correlate_series(files)
         if flavor.measure == "FCpcorr":
-            ridge = read_facts(sidecar_path(path)).number("Lambda")
+            ridge = read_facts(sidecar_path(path)).number(FUNCTIONAL.lambda_)
             if ridge is None:
                 continue
             square = compute_partial_correlation(square, ridge=ridge)

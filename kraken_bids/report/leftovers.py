@@ -12,6 +12,7 @@ from kraken_bids.bids.outputs import (
     is_predicted,
     sidecar_path,
 )
+from kraken_bids.cohort.measurements import CLEANING, RUN
 from kraken_bids.cohort.sidecar_records import FILE
 from kraken_bids.cohort.sidecars import REDONE, read_measured_digest
 from kraken_bids.cohort.standing import read_standing
@@ -83,7 +84,7 @@ def _is_of(shown: Mapping[str, str], file: RelmatFile) -> bool:
 
 
 def _list_runs(facts: Facts) -> set[Key]:
-    return {_key(parse_name(run.text("File"))) for run in facts.parts("Runs")}
+    return {_key(parse_name(run.text(RUN.file))) for run in facts.parts(CLEANING.runs)}
 
 
 def _key(entities: Mapping[str, str]) -> Key:

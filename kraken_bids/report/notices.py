@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.failures import read_failures
+from kraken_bids.cohort.measurements import CLEANING, LENGTHS, STRUCTURAL
 from kraken_bids.cohort.sidecar_records import REGIONS
 from kraken_bids.cohort.warned import read_group_warnings
 from kraken_bids.exceptions import name_few
@@ -137,7 +138,7 @@ def _list_origins(written: Written) -> list[str]:
     facts += dict.fromkeys(
         f"About the measured connectomes: {note}."
         for sidecar in written.measured.values()
-        for note in sidecar.texts("Notes")
+        for note in sidecar.texts(CLEANING.notes)
     )
     return facts
 
@@ -145,8 +146,10 @@ def _list_origins(written: Written) -> list[str]:
 def _list_older(written: Written) -> list[str]:
     """Say what cannot be drawn because an earlier version did not write it."""
     motion, coverage = written.once(list_motion), written.once(list_coverage)
-    has_runs = any(sidecar.parts("Runs") for sidecar in written.measured.values())
-    tracts = [sidecar for sidecar in written.measured.values() if "Streamlines" in sidecar]
+    has_runs = any(sidecar.parts(CLEANING.runs) for sidecar in written.measured.values())
+    tracts = [
+        sidecar for sidecar in written.measured.values() if STRUCTURAL.streamlines in sidecar
+    ]
     lacking = [
         words
         for words, is_lacking in (
@@ -156,7 +159,7 @@ def _list_older(written: Written) -> list[str]:
                 any(run.carpet is not None and run.carpet.after is None for run in motion),
             ),
             ("coverage on the brain", any(not entry.slices for entry in coverage)),
-            ("lengths of streamlines", any("LengthHistogram" not in s for s in tracts)),
+            ("lengths of streamlines", any(LENGTHS not in s for s in tracts)),
         )
         if is_lacking
     ]

@@ -3,7 +3,8 @@
 from typing import Any
 
 from kraken_bids.bids.outputs import prediction_archive_path, relmat_path
-from kraken_bids.cohort.sidecar_records import SOFTWARE, ModelRecord, OriginRecord
+from kraken_bids.cohort.measurements import STRUCTURAL
+from kraken_bids.cohort.sidecar_records import SOFTWARE, WARNINGS, ModelRecord, OriginRecord
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.records import to_sidecar
 from kraken_bids.pipeline.calibrate.choice_of_calibration import mode_of
@@ -48,8 +49,8 @@ def describe_calibrated(
         ),
         "Calibration": chosen.name_in(plan.settings.data.output_dir),
         "CalibrationSHA256": chosen.sha256,
-        **({"Units": pair.units} if pair.units else {}),
-        **({"Warnings": warnings} if warnings else {}),
+        **({STRUCTURAL.units: pair.units} if pair.units else {}),
+        **({WARNINGS: warnings} if warnings else {}),
         **SOFTWARE,
     }
 

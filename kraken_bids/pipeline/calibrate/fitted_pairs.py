@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.cohort.calibrated_pairs import CalibratedPair
+from kraken_bids.cohort.measurements import STRUCTURAL
 from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sources import Source
 from kraken_bids.cohort.training_subjects import find_trained
@@ -52,7 +53,7 @@ def key_connectome(digests: Mapping[Flavor, Mapping[int, str]], target: Flavor, 
 
 def units_of(member: Member, target: Flavor) -> str:
     """Units of a measured connectome, where its sidecar says them; or ''."""
-    return str(json.loads(member.measurements[target].settings.get("Units", '""')))
+    return str(json.loads(member.measurements[target].settings.get(STRUCTURAL.units, '""')))
 
 
 @dataclass(frozen=True)

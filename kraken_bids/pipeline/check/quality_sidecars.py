@@ -13,7 +13,7 @@ from kraken_bids.bids.outputs import (
 )
 from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.members import Member
-from kraken_bids.cohort.sidecar_records import FILE, INPUT_SOURCES, ORIGIN
+from kraken_bids.cohort.sidecar_records import FILE, INPUT_SOURCES, ORIGIN, WARNINGS
 from kraken_bids.cohort.sidecars import hold_session, mark_whole, order_added, read_digest
 from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.flavors import Flavor
@@ -132,11 +132,11 @@ def _write_member(
     if "Trust" not in content:
         return {}
     warnings = _list_warnings(content, plan.warned.list_of(member.label), n_members)
-    after = order_added(content.plain, {"Warnings": warnings})
+    after = order_added(content.plain, {WARNINGS: warnings})
     written = {latents: _write_changed(sidecar_path(latents), after, before)}
     place = {
         "TrustDetails": f"bids::{sidecar_path(latents).relative_to(output).as_posix()}",
-        "Warnings": warnings,
+        WARNINGS: warnings,
     }
     for path, words in _summarize_all(plan, member, content).items():
         written[path] = _add_fields(sidecar_path(path), {"Trust": words, **place})
@@ -198,7 +198,7 @@ def _summarize(
 def _list_warnings(content: Facts, found: Sequence[str], n_members: int) -> list[str] | None:
     """List what to warn of: what was found, and what an earlier run found among more sessions."""
     judged = content.count("TrustSessions") or 0
-    earlier = content.texts("Warnings") if judged > n_members else []
+    earlier = content.texts(WARNINGS) if judged > n_members else []
     return list(dict.fromkeys([*earlier, *found])) or None
 
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import sidecar_path, timeseries_path
 from kraken_bids.cohort.measured_matrices import read_measured
+from kraken_bids.cohort.measurements import CLEANING, FUNCTIONAL, RUN
 from kraken_bids.cohort.members import Member
-from kraken_bids.cohort.sidecar_records import REGIONS
+from kraken_bids.cohort.sidecar_records import REGIONS, VOLUMES_KEPT
 from kraken_bids.connectome.functional.correlations import (
     compute_correlation,
     compute_partial_correlation,
@@ -91,7 +92,11 @@ def find_series(connectome: Path, flavor: Flavor) -> tuple[Path, ...]:
     facts = read_facts(sidecar_path(connectome))
     if facts.texts(REGIONS.missing_regions):
         return ()
-    runs = [parse_name(Path(run.text("File"))) for run in facts.parts("Runs") if run.text("File")]
+    runs = [
+        parse_name(Path(run.text(RUN.file)))
+        for run in facts.parts(CLEANING.runs)
+        if run.text(RUN.file)
+    ]
     names = [
         timeseries_path(Path(), {"sub": "x"} | run, flavor.parcellation, is_clean=True).name
         for run in runs
@@ -147,7 +152,7 @@ class RepeatReader:
             self._halves[files] = correlate_halves(files)
         squares = self._halves[files]
         if flavor.measure == "FCpcorr":
-            ridge = read_facts(sidecar_path(path)).number("Lambda")
+            ridge = read_facts(sidecar_path(path)).number(FUNCTIONAL.lambda_)
             if ridge is None:
                 raise ConnectomeError(f"expected Lambda in the sidecar of {path}; found none.")
             return [
@@ -217,7 +222,7 @@ def _read_series(path: Path) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
         series = values.reshape(len(lengths), -1)
     except ValueError as error:
         raise ConnectomeError(f"expected a table of numbers in {path}; found: {error}.") from error
-    kept = np.array(read_facts(sidecar_path(path)).numbers("VolumesKept")) == 1
+    kept = np.array(read_facts(sidecar_path(path)).numbers(VOLUMES_KEPT)) == 1
     if kept.shape != lengths.shape:
         raise ConnectomeError(
             f"expected VolumesKept of {len(lengths)} volumes in the sidecar of {path}; found "

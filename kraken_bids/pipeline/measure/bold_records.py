@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.bids.repetition_time import TIMES
 from kraken_bids.cohort.measurements import CleaningRecord, FunctionalRecord, RunRecord
+from kraken_bids.cohort.sidecar_records import VOLUMES_KEPT
 from kraken_bids.cohort.volume_times import START
 from kraken_bids.connectome.functional.bold_quality import (
     GLOBAL_THRESHOLD,
@@ -251,5 +252,5 @@ def describe_series(run: CleanRun, metadata: Mapping[str, Any]) -> dict[str, Any
     return {
         **describe_times(run, metadata),
         "FramewiseDisplacement": [round(float(v), 4) for v in displacement],
-        "VolumesKept": [int(v) for v in run.kept],
+        VOLUMES_KEPT: [int(v) for v in run.kept],
     }

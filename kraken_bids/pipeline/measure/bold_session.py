@@ -14,6 +14,7 @@ from kraken_bids.bids.outputs import (
     sidecar_path,
 )
 from kraken_bids.bids.preprocessed_bold import BoldRun
+from kraken_bids.cohort.measurements import CLEANING, RUN
 from kraken_bids.cohort.part_pairs import PartPair
 from kraken_bids.cohort.saved_ridge import add_ridge, read_saved_ridges
 from kraken_bids.cohort.sidecar_records import FILE, ORIGIN, SOFTWARE
@@ -191,7 +192,7 @@ def _write_coverage(task: SessionTask, measured: MeasuredGroup, name: str) -> No
         "coverage": {"Description": "smallest share over the runs"},
         "tsnr": {"Description": f"{TSNR}, averaged over runs"},
         **({} if measured.group.runs[0].lesion is None else {"lesioned": LESIONED}),
-        "CoverageMin": measured.settings.min_coverage,
+        CLEANING.coverage_min: measured.settings.min_coverage,
         ORIGIN.sources: task.uris([run.source.bold for run in measured.runs]),
     })  # fmt: skip
 
@@ -208,7 +209,10 @@ def _write_connectome(
     files = [path for run in measured.runs for path in run.source.files]
     cleaning = to_sidecar(found.cleaning)
     if image:
-        cleaning["Notes"] = [*note_other_template(image, group.space), *cleaning["Notes"]]
+        cleaning[CLEANING.notes] = [
+            *note_other_template(image, group.space),
+            *cleaning[CLEANING.notes],
+        ]
     lesion = group.runs[0].lesion
     regions = task.parcellation(flavor.parcellation)
     write_json(sidecar_path(path), {
@@ -220,7 +224,7 @@ def _write_connectome(
         **({"AtlasSpace": image.space} if image else {}),
         **({"LesionMask": task.uris([lesion.path])} if lesion else {}),
         **cleaning,
-        "RunsLeftOut": [{"File": name, "Reason": why} for name, why in group.left_out.items()],
+        "RunsLeftOut": [{RUN.file: name, "Reason": why} for name, why in group.left_out.items()],
         **SOFTWARE,
         **to_sidecar(found.record),
         **region_sidecar(

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from kraken_bids.bids.bold_series import open_bold
 from kraken_bids.bids.preprocessed_bold import BoldRun
 from kraken_bids.bids.transforms import TemplateOptions, match_spaces
+from kraken_bids.cohort.measurements import CLEANING
 from kraken_bids.cohort.output_checks import check_atlas_names
 from kraken_bids.cohort.sidecar_records import GENERATED_BY, REGIONS
 from kraken_bids.connectome.functional.cleaning import CleanRun
@@ -196,7 +197,7 @@ class _Writer:
             "Description": COVERAGE,
             "tsnr": {"Description": TSNR},
             **({} if self._run.source.lesion is None else {"lesioned": LESIONED}),
-            "CoverageMin": self._measured.settings.min_coverage,
+            CLEANING.coverage_min: self._measured.settings.min_coverage,
         })  # fmt: skip
 
     def _write_connectome(self, atlas: BoldAtlas, found: FunctionalConnectome) -> Path:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.outputs import group_path, sidecar_path
+from kraken_bids.cohort.measurements import FUNCTIONAL
 from kraken_bids.cohort.saved_ridge import TABLE
 from kraken_bids.cohort.sidecar_records import FILE
 from kraken_bids.cohort.sidecars import read_digest, read_measured_digest, redo_digest, size_of
@@ -51,7 +52,7 @@ class Choice:
     @property
     def ridge(self) -> float:
         """λ."""
-        return float(str(self.facts["Lambda"]))
+        return float(str(self.facts[FUNCTIONAL.lambda_]))
 
 
 def refit_file(file: PartialFile, choice: Choice) -> bool:
@@ -72,8 +73,8 @@ def refit_file(file: PartialFile, choice: Choice) -> bool:
     }
     is_whole = FILE.run_digest in sidecar
     is_damaged = read_digest(file.partial, if_whole=True) is None
-    is_other = is_damaged or sidecar.get("Lambda") != choice.ridge
-    kept = {key: value for key, value in sidecar.items() if not key.startswith("Lambda")}
+    is_other = is_damaged or sidecar.get(FUNCTIONAL.lambda_) != choice.ridge
+    kept = {key: value for key, value in sidecar.items() if not key.startswith(FUNCTIONAL.lambda_)}
     measured = str(kept.pop(BEFORE_REFIT, ""))
     if is_other:
         measured = read_measured_digest(file.partial) if is_whole else measured

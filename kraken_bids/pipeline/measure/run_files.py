@@ -4,7 +4,8 @@ from collections.abc import Mapping
 
 from kraken_bids.bids.outputs import frames_path, sidecar_path, timeseries_path
 from kraken_bids.bids.preprocessed_bold import BoldRun
-from kraken_bids.cohort.sidecar_records import FILE, ORIGIN
+from kraken_bids.cohort.measurements import CLEANING, RUN
+from kraken_bids.cohort.sidecar_records import FILE, ORIGIN, VOLUMES_KEPT
 from kraken_bids.connectome.functional.cleaning import CleanRun
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.pipeline.measure.bold_records import CLEANED, describe_series, describe_times
@@ -57,11 +58,11 @@ def _write_cleaned(
         write_json(sidecar_path(path), {
             "Description": CLEANED.format("with" if run.gsr else "without"),
             **describe_times(run, source.metadata),
-            "Denoising": run.strategy,
-            "HighPass": run.high_pass,
-            "HighPassMethod": run.high_pass_method,
-            "Confounds": list(run.regressors),
-            "VolumesKept": run.kept.astype(int),
+            CLEANING.denoising: run.strategy,
+            CLEANING.high_pass: run.high_pass,
+            CLEANING.high_pass_method: run.high_pass_method,
+            RUN.confounds: list(run.regressors),
+            VOLUMES_KEPT: run.kept.astype(int),
             **facts,
         })  # fmt: skip
 
@@ -95,8 +96,8 @@ def _write_frames(
         "Description": "Quality of every volume of the run",
         "RepetitionTime": run.tr,
         "SamplingFrequency": 1 / run.tr,
-        "DVARSSource": frames.dvars_source,
-        "FDThreshold": task.settings.functional.fd_threshold,
+        RUN.dvars_source: frames.dvars_source,
+        CLEANING.fd_threshold: task.settings.functional.fd_threshold,
         **words,
         **facts,
     })  # fmt: skip

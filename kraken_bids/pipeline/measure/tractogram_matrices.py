@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids import __version__
-from kraken_bids.cohort.sidecar_records import GENERATED_BY, REGIONS
+from kraken_bids.cohort.measurements import STRUCTURAL
+from kraken_bids.cohort.sidecar_records import GENERATED_BY, REGIONS, WARNINGS
 from kraken_bids.connectome.structural.assignments import TouchedRegions
 from kraken_bids.connectome.structural.streamline_counts import (
     MODEL_N_STREAMLINES,
@@ -154,10 +155,10 @@ class TractogramWriter:
         }
         described: dict[str, Any] = {
             "Assignment": options.assignment,
-            "Units": options.units,
+            STRUCTURAL.units: options.units,
         }
         if options.assignment == "radial":
-            described["SearchRadius"] = options.radius
+            described[STRUCTURAL.search_radius] = options.radius
         if options.assignment == "reverse":
             described["SearchDistance"] = options.max_distance
         for key, path in files.items():
@@ -173,17 +174,17 @@ class TractogramWriter:
         described: dict[str, Any] = {
             "Atlas": atlas.name,
             "LabelImage": fingerprint(atlas.path),
-            "VoxelVolume": counter.voxel_mm3,
-            "RegionVoxels": counter.n_voxels.astype(int),
+            STRUCTURAL.voxel_volume: counter.voxel_mm3,
+            STRUCTURAL.region_voxels: counter.n_voxels.astype(int),
             "RegionVolumes": counter.n_voxels * counter.voxel_mm3,
             REGIONS.missing_regions: counter.missing_regions,
-            "Warnings": list(warnings),
+            WARNINGS: list(warnings),
         }
         if atlas.search is None:  # groups have no volumes
-            for key in ("VoxelVolume", "RegionVoxels", "RegionVolumes"):
+            for key in (STRUCTURAL.voxel_volume, STRUCTURAL.region_voxels, "RegionVolumes"):
                 del described[key]
         if statistics is not None:
-            described["Streamlines"] = asdict(statistics)
+            described[STRUCTURAL.streamlines] = asdict(statistics)
         if self._options.units == "krakencoder" and statistics is not None:
             described |= {
                 "VolumeUnit": MODEL_VOXEL_MM3,

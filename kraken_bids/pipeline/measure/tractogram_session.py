@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.outputs import relmat_path, sidecar_path
 from kraken_bids.bids.tractographies import Tractography
-from kraken_bids.cohort.measurements import StructuralRecord
-from kraken_bids.cohort.sidecar_records import FILE, ORIGIN, SOFTWARE
+from kraken_bids.cohort.measurements import LENGTHS, StructuralRecord
+from kraken_bids.cohort.sidecar_records import FILE, ORIGIN, SOFTWARE, WARNINGS
 from kraken_bids.cohort.sidecars import forget_digest, matrix_sidecar, region_sidecar, size_of
 from kraken_bids.connectome.labels.field_of_view import cover_labels
 from kraken_bids.connectome.matrices import square_to_edges
@@ -176,11 +176,7 @@ def _measure(
             *doubts[name],
             *sampled,
         ]
-        facts = {
-            "LengthHistogram": lengths.to_plain(),
-            FILE.run_digest: digest,
-            "Warnings": warned,
-        }
+        facts = {LENGTHS: lengths.to_plain(), FILE.run_digest: digest, WARNINGS: warned}
         _write(task, tracts, flavor, tally=atlases[name].tally, facts=facts)
 
 

@@ -23,6 +23,7 @@ from kraken_bids.cohort.sidecar_records import (
     FILE,
     INPUT_SOURCES,
     SOFTWARE,
+    WARNINGS,
     ModelRecord,
     OriginRecord,
 )
@@ -295,4 +296,4 @@ def _write_archive(job: PredictionJob) -> None:
 
 
 def _warn(job: PredictionJob) -> dict[str, object]:
-    return {"Warnings": list(job.warnings)} if job.warnings else {}
+    return {WARNINGS: list(job.warnings)} if job.warnings else {}

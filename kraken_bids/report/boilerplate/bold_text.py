@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from kraken_bids.cohort.measurements import CLEANING, FUNCTIONAL, RUN
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.facts import Facts
 from kraken_bids.report.boilerplate.sessions import Described, group_alike, join, span, span_counts
@@ -64,7 +65,9 @@ MEASURES = {
 
 def describe_bold(described: Described) -> list[str]:
     """Paragraphs on functional connectomes, one for each way of cleaning; none without any."""
-    cleaned = [(f, facts) for f, facts in described.list_sidecars("FC") if facts.text("Denoising")]
+    cleaned = [
+        (f, facts) for f, facts in described.list_sidecars("FC") if facts.text(CLEANING.denoising)
+    ]
     paragraphs = [_describe_way(own) for own in group_alike(cleaned, WAY)]
     if paragraphs:
         paragraphs[-1] += _describe_amount(described)
@@ -94,20 +97,20 @@ PIPELINES = {
 }
 """Works on pipelines, by words of the sidecar's ``Preprocessing``."""
 WAY = (
-    "Preprocessing",
-    "Denoising",
-    "CleanedBy",
-    "HighPass",
-    "OutlierRule",
-    "FDThreshold",
-    "CoverageMin",
+    CLEANING.preprocessing,
+    CLEANING.denoising,
+    CLEANING.cleaned_by,
+    CLEANING.high_pass,
+    CLEANING.outlier_rule,
+    CLEANING.fd_threshold,
+    CLEANING.coverage_min,
 )
 """Fields of a sidecar whose values make a paragraph of its own."""
 
 
 def _describe_way(own: Sequence[tuple[Flavor, Facts]]) -> str:
     facts = own[0][1]
-    runs = [run for _, one in own for run in one.parts("Runs")]
+    runs = [run for _, one in own for run in one.parts(CLEANING.runs)]
     sentences = [
         _describe_source(facts),
         _describe_lesions(own),
@@ -123,7 +126,7 @@ def _describe_way(own: Sequence[tuple[Flavor, Facts]]) -> str:
 
 def _describe_source(facts: Facts) -> str:
     """Sentence on where the BOLD series come from, where that is not fMRIPrep."""
-    origin = facts.text("Preprocessing")
+    origin = facts.text(CLEANING.preprocessing)
     keys = [key for word, key in PIPELINES.items() if word in origin]
     start = f"BOLD series came from {origin} [{'; '.join(keys)}]; their signals" if keys else ""
     return (
@@ -134,17 +137,17 @@ def _describe_source(facts: Facts) -> str:
 
 def _describe_lesions(own: Sequence[tuple[Flavor, Facts]]) -> str:
     """Sentence on voxels of lesions; nothing where there was no mask."""
-    if not any("LesionedRegions" in facts for _, facts in own):
+    if not any(FUNCTIONAL.lesioned_regions in facts for _, facts in own):
         return ""
     return "Voxels inside lesion masks were part of no region and of no tissue mask"
 
 
 def _describe_cleaning(facts: Facts) -> str:
-    origin, strategy = facts.text("CleanedBy"), facts.text("Denoising")
+    origin, strategy = facts.text(CLEANING.cleaned_by), facts.text(CLEANING.denoising)
     if origin and strategy == "none":
         return f"They had been cleaned by {_cite_cleaner(origin)} and were taken as they were"
     words = REGRESSED.get(strategy, f"Nuisance signals were regressed (strategy “{strategy}”)")
-    if strategy == "fmriclean" and not facts.texts("TissueRegressors"):
+    if strategy == "fmriclean" and not facts.texts(CLEANING.tissue_regressors):
         words = words.replace(COMPUTED, READ)
     return f"They had been cleaned by {_cite_cleaner(origin)}. {words}" if origin else words
 
@@ -156,20 +159,22 @@ def _cite_cleaner(origin: str) -> str:
 
 
 def _describe_filter(facts: Facts) -> str:
-    high_pass = facts.number("HighPass")
+    high_pass = facts.number(CLEANING.high_pass)
     if high_pass:
         return (
             f"The residuals were high-pass filtered at {high_pass:g} Hz by projection on discrete "
             "cosines, fitted to the volumes that count"
         )
-    is_within = facts.text("Denoising") in {"acompcor", *OF_NILEARN} or facts.text("CleanedBy")
+    is_within = facts.text(CLEANING.denoising) in {"acompcor", *OF_NILEARN} or facts.text(
+        CLEANING.cleaned_by
+    )
     return "" if is_within else "No temporal filter was applied"
 
 
 def _describe_volumes(facts: Facts, runs: Sequence[Facts]) -> list[str]:
-    found, rule = [], facts.text("OutlierRule")
-    dropped = [run.count("VolumesDropped") or 0 for run in runs]
-    threshold = facts.number("FDThreshold")
+    found, rule = [], facts.text(CLEANING.outlier_rule)
+    dropped = [run.count(RUN.volumes_dropped) or 0 for run in runs]
+    threshold = facts.number(CLEANING.fd_threshold)
     if any(dropped):
         number = span_counts(dropped)
         found.append(
@@ -188,14 +193,14 @@ def _describe_volumes(facts: Facts, runs: Sequence[Facts]) -> list[str]:
 
 
 def _describe_joining(own: Sequence[tuple[Flavor, Facts]]) -> str:
-    several = any(len(facts.parts("Runs")) > 1 for _, facts in own)
+    several = any(len(facts.parts(CLEANING.runs)) > 1 for _, facts in own)
     return "The remaining volumes of each region were z-scored within each run" + (
         ", and runs were concatenated" if several else ""
     )
 
 
 def _describe_coverage(facts: Facts) -> str:
-    share = facts.number("CoverageMin")
+    share = facts.number(CLEANING.coverage_min)
     if not share:
         return ""
     return (
@@ -205,7 +210,7 @@ def _describe_coverage(facts: Facts) -> str:
 
 
 def _describe_measures(own: Sequence[tuple[Flavor, Facts]]) -> str:
-    strategy = own[0][1].text("Denoising")
+    strategy = own[0][1].text(CLEANING.denoising)
     signals = {
         "fmriclean": "mean grey-matter signal and its derivative",
         "36p": "whole-brain signal, its derivative, and the squares of both",
@@ -223,7 +228,7 @@ def _describe_ridge(own: Sequence[tuple[Flavor, Facts]]) -> str:
     """Penalties of partial correlations, by atlas where they differ; some differ by session."""
     found: dict[str, set[float]] = {}
     for flavor, facts in own:
-        value = facts.number("Lambda")
+        value = facts.number(FUNCTIONAL.lambda_)
         if value is not None:
             found.setdefault(flavor.parcellation, set()).add(value)
     ridges = {

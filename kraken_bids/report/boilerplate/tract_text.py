@@ -1,5 +1,6 @@
 """How structural connectomes were computed, as a methods section says it."""
 
+from kraken_bids.cohort.measurements import STRUCTURAL
 from kraken_bids.io.facts import Facts
 from kraken_bids.report.boilerplate.sessions import Described, join, span
 
@@ -27,7 +28,7 @@ UNITS = {
 def describe_tracts(described: Described) -> list[str]:
     """Paragraph on structural connectomes; none without any."""
     found = described.list_sidecars("SC")
-    facts = [one for _, one in found if one.text("TractographyAlgorithm")]
+    facts = [one for _, one in found if one.text(STRUCTURAL.tractography_algorithm)]
     if not facts:
         return []
     numbers = [
@@ -36,7 +37,9 @@ def describe_tracts(described: Described) -> list[str]:
         for flavor, one in sorted(member.measurements.items())
         if flavor.group == "SC" and one.n_streamlines
     ]
-    algorithms = [ALGORITHMS.get(n := one.text("TractographyAlgorithm"), n) for one in facts]
+    algorithms = [
+        ALGORITHMS.get(n := one.text(STRUCTURAL.tractography_algorithm), n) for one in facts
+    ]
     size = f", with {span(numbers, 'streamlines each')}" if numbers else ""
     processings = dict.fromkeys(flavor.processing for flavor, _ in found)
     sentences = [
@@ -44,14 +47,16 @@ def describe_tracts(described: Described) -> list[str]:
         _describe_assignment(facts),
         "Structural connectivity was measured as "
         + join(METRICS.get(name, name) for name in processings),
-        *dict.fromkeys(UNITS.get(one.text("Units"), "") for one in facts),
+        *dict.fromkeys(UNITS.get(one.text(STRUCTURAL.units), "") for one in facts),
     ]
     return [" ".join(f"{sentence}." for sentence in sentences if sentence)]
 
 
 def _describe_assignment(facts: list[Facts]) -> str:
     radii = dict.fromkeys(
-        f"{radius:g} mm" for one in facts if (radius := one.number("SearchRadius")) is not None
+        f"{radius:g} mm"
+        for one in facts
+        if (radius := one.number(STRUCTURAL.search_radius)) is not None
     )
     within = f" within {join(radii)}" if radii else ""
     return (

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.bids.outputs import labels_path, sidecar_path
+from kraken_bids.cohort.measurements import CLEANING
 from kraken_bids.connectome.labels.slices import BrainSlice, cut_slices
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.facts import read_facts, read_table
@@ -81,7 +82,7 @@ def list_coverage(written: Written) -> tuple[Coverage, ...]:
                 parcellation=entities["atlas"],
                 share=columns["coverage"],
                 region_names=names,
-                threshold=read_facts(sidecar_path(path)).number("CoverageMin") or 0.0,
+                threshold=read_facts(sidecar_path(path)).number(CLEANING.coverage_min) or 0.0,
                 tsnr=columns.get("tsnr"),
                 lesioned=columns.get("lesioned"),
                 slices=_cut(picture, len(names)),

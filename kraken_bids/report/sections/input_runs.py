@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kraken_bids.bids.names import full_space, parse_name
+from kraken_bids.cohort.measurements import CLEANING, RUN
 from kraken_bids.report.section import Section
 from kraken_bids.report.sections.structure import list_tractograms
 from kraken_bids.report.written import Written
@@ -33,10 +34,10 @@ def list_runs(written: Written) -> tuple[RunRow, ...]:
     """Every BOLD run that a connectome was measured from."""
     rows = {}
     for sidecar in written.measured.values():
-        for run in sidecar.parts("Runs"):
-            minutes, kept = run.number("MinutesTotal"), run.number("MinutesUsed")
-            total, used = run.count("VolumesTotal"), run.count("VolumesUsed")
-            file = run.text("File")
+        for run in sidecar.parts(CLEANING.runs):
+            minutes, kept = run.number(RUN.minutes_total), run.number(RUN.minutes_used)
+            total, used = run.count(RUN.volumes_total), run.count(RUN.volumes_used)
+            file = run.text(RUN.file)
             if not file or minutes is None or kept is None:
                 continue  # of another tool
             entities = parse_name(file)
@@ -47,10 +48,10 @@ def list_runs(written: Written) -> tuple[RunRow, ...]:
                 file=file,
                 minutes=minutes,
                 minutes_kept=kept,
-                tr=run.number("RepetitionTime") or sidecar.number("RepetitionTime"),
-                mean_fd=run.number("MeanFD"),
+                tr=run.number(RUN.repetition_time) or sidecar.number(CLEANING.repetition_time),
+                mean_fd=run.number(RUN.mean_fd),
                 n_outliers=None if total is None or used is None else total - used,
-                dvars=run.number("MeanDVARS"),
+                dvars=run.number(RUN.mean_dvars),
             )
     return tuple(rows[name] for name in sorted(rows))
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import frames_path, sidecar_path, timeseries_path
+from kraken_bids.cohort.measurements import CLEANING
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.facts import read_facts, read_table
 from kraken_bids.io.tables import read_columns
@@ -100,7 +101,7 @@ def _describe_run(written: Written, name: str, entities: Entities) -> Motion | N
         displacement=columns["framewise_displacement"],
         kept=columns["kept"] == 1,
         tr=tr,
-        threshold=sidecar.number("FDThreshold"),
+        threshold=sidecar.number(CLEANING.fd_threshold),
         dvars=columns["std_dvars"],
         global_signal=columns["global_signal"],
         carpet=_read_carpet(written, entities, len(columns["kept"])),

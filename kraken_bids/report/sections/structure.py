@@ -8,6 +8,7 @@ import numpy as np
 
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import RELMAT, sidecar_path
+from kraken_bids.cohort.measurements import LENGTHS, STRUCTURAL
 from kraken_bids.cohort.sidecar_records import ORIGIN
 from kraken_bids.flavors import is_further_meas
 from kraken_bids.io.facts import Facts, read_facts
@@ -83,8 +84,8 @@ def list_tractograms(written: Written) -> tuple[TractogramRow, ...]:
     """List every tractogram that a connectome was measured from."""
     found: dict[str, dict[str, Facts]] = {}
     for flavor, sidecar in sorted(written.measured.items()):
-        is_known = sidecar.text("TractographyAlgorithm") in ALGORITHMS
-        if is_known and sidecar.part("Streamlines").count("n_streamlines"):
+        is_known = sidecar.text(STRUCTURAL.tractography_algorithm) in ALGORITHMS
+        if is_known and sidecar.part(STRUCTURAL.streamlines).count("n_streamlines"):
             found.setdefault(_first_source(sidecar), {})[flavor.parcellation] = sidecar
     further = _list_further(written)
     panels = written.once(list_panels)
@@ -135,12 +136,12 @@ def _describe_tractogram(
     uri: str, sidecars: dict[str, Facts], network: Circle | None
 ) -> TractogramRow:
     first = next(iter(sidecars.values()))
-    lengths = first.part("LengthHistogram")
-    ends = (_share_ends(name, s.part("Streamlines")) for name, s in sidecars.items())
+    lengths = first.part(LENGTHS)
+    ends = (_share_ends(name, s.part(STRUCTURAL.streamlines)) for name, s in sidecars.items())
     return TractogramRow(
-        algorithm=ALGORITHMS[first.text("TractographyAlgorithm")],
+        algorithm=ALGORITHMS[first.text(STRUCTURAL.tractography_algorithm)],
         file=uri.rpartition("/")[2],
-        n_streamlines=first.part("Streamlines").count("n_streamlines") or 0,
+        n_streamlines=first.part(STRUCTURAL.streamlines).count("n_streamlines") or 0,
         weights=first.text("SIFT2Weights").rpartition("/")[2],
         ends=tuple(share for share in ends if share is not None),
         length_counts=tuple(map(int, lengths.numbers("Counts"))),
