@@ -71,12 +71,14 @@ def make_scenario(
 
 
 def list_app_scenarios(world: World) -> list[Scenario]:
-    """List both levels, both formats, one process and two."""
+    """List both levels, both formats; one process, and two of two threads each."""
     found = []
     measured: dict[str, Path] = {}
     for form in ("tsv", "h5"):
         for n_procs in (1, 2):
-            options = ("--output-format", form, "--n-procs", str(n_procs))
+            # processes and threads of each: both are to end
+            parallel = ("--n-procs", str(n_procs), "--omp-nthreads", str(n_procs))
+            options = ("--output-format", form, *parallel)
             folder = world.folder / f"participant-{form}-{n_procs}"
             found.append(
                 make_scenario(
