@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import CancelledError, wait
 from contextvars import ContextVar
 from functools import lru_cache
@@ -90,6 +90,13 @@ def check_wanted() -> None:
     """Raise CancelledError if the work on another part has ended with an error."""
     if any(_ERRORS.get()):
         raise CancelledError("the work on another part has ended with an error")
+
+
+def while_wanted(items: Iterable[Part]) -> Iterator[Part]:
+    """Give items as long as no other part has ended with an error (:func:`check_wanted`)."""
+    for item in items:
+        check_wanted()
+        yield item
 
 
 @lru_cache(maxsize=1)

@@ -20,7 +20,7 @@ from kraken_bids.models.krakencoder.row_groups import GROUP
 from kraken_bids.scores.column_check import ColumnCheck, sum_columns
 from kraken_bids.scores.plausibility import InputCheck
 from kraken_bids.scores.site_design import weigh_sessions
-from kraken_bids.shared_work import check_wanted
+from kraken_bids.shared_work import check_wanted, while_wanted
 
 Edges = NDArray[np.floating]
 
@@ -171,7 +171,7 @@ class _FlavorReader:
         groups = np.stack([weights, np.ones(len(weights))])
         check = ColumnCheck(self.check, columns.n_edges, groups)
         aside: set[int] = set()
-        blocks = read_ahead(check.watch(_while_wanted(columns.read(aside))))
+        blocks = read_ahead(check.watch(while_wanted(columns.read(aside))))
         projected = self._model.project_parts(self._flavor, blocks)
         is_plain = check.vary
         is_plain[list(aside)] = False
@@ -233,12 +233,6 @@ class _FlavorReader:
             if not (is_whole and self.is_affine):
                 self.reread.add(start + row)
         return filled
-
-
-def _while_wanted(blocks: Iterator[Edges]) -> Iterator[Edges]:
-    for block in blocks:
-        check_wanted()
-        yield block
 
 
 def list_blocks(rows: Sequence[int]) -> Iterator[tuple[int, int]]:

@@ -53,6 +53,7 @@ from kraken_bids.pipeline.measure.tractogram_scalars import (
     list_further,
     open_samplers,
 )
+from kraken_bids.shared_work import while_wanted
 
 logger = logging.getLogger(__name__)
 
@@ -104,7 +105,7 @@ class _Searches:
         shape, target = cover_labels(labels, affine, steps=steps, voxel_mm=GRID_MM)
         key = way, shape, target.tobytes()
         if self._grid is None or self._grid[0] != key:
-            self._grid = key, list(carry_grid(shape, target, steps))
+            self._grid = key, list(while_wanted(carry_grid(shape, target, steps)))
         moved = resample_labels(
             labels, affine, target_shape=shape, target_affine=target, carried=self._grid[1]
         )
