@@ -1,7 +1,8 @@
 """When the volumes of a run were acquired, on the clock of its events."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,42 @@ from kraken_bids.io.facts import Facts
 
 START = "StartTime"
 """Key of sidecars, as BIDS has it: seconds of the moment that slices were brought to."""
+
+
+SLICES, CORRECTED = "SliceTiming", "SliceTimingCorrected"
+
+
+def find_start(metadata: Mapping[str, Any], reference: float | None) -> float | None:
+    """Find the moment of a volume that its slices were brought to, in seconds.
+
+    Parameters
+    ----------
+    metadata : mapping
+        Of preprocessed BOLD, whose ``StartTime`` counts; else of the raw BOLD, whose
+        ``SliceTiming`` does.
+    reference : float or None
+        Share of the time from the first slice to the last, as fMRIPrep's ``--slice-time-ref``;
+        None where slices were not brought to one moment.
+
+    Returns
+    -------
+    float or None
+        None: a volume stands for its beginning.
+
+    Source
+    ------
+    fMRIPrep 25.2, ``prepare_timing_parameters``: rounded to milliseconds, of two slices or more.
+    """
+    facts = Facts(dict(metadata))
+    said, slices = facts.number(START), sorted(facts.numbers(SLICES))
+    if (
+        said is not None
+        or reference is None
+        or len(slices) < 2
+        or facts.plain.get(CORRECTED) is False
+    ):
+        return said
+    return float(np.round(slices[0] + reference * (slices[-1] - slices[0]), 3))
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,16 @@ RUN_FIELDS = (
     "fsnative2t1w_xfm",
 )
 
+SLICE_TIME_REF = 0.5
+"""Where fMRIPrep brings slices to by default: the middle of the time that they take."""
+
 
 def init_fc_wf(
     *,
     atlases: Sequence[str],
     space: str,
     settings: FunctionalSettings | None = None,
+    slice_time_ref: float | None = SLICE_TIME_REF,
     name: str = "fc_wf",
 ) -> pe.Workflow:
     """Build a workflow from the BOLD runs of a participant to functional connectomes.
@@ -38,6 +42,11 @@ def init_fc_wf(
         Of the BOLD, as BIDS names it: ``T1w``, ``MNI152NLin6Asym`` …
     settings : FunctionalSettings, optional
         How runs are cleaned; the app's defaults without.
+    slice_time_ref : float or None, optional
+        Where slices of a volume were brought to, as fMRIPrep's ``--slice-time-ref``: a share of
+        the time from the first to the last, 0.5 by default. It counts for runs with
+        ``SliceTiming`` and without ``StartTime`` in their ``metadata``. None: slices were not
+        corrected (``--ignore slicetiming``).
 
     Inputs
     ------
@@ -84,7 +93,10 @@ def init_fc_wf(
     outputnode = pe.Node(niu.IdentityInterface(fields=list(outputs)), name="outputnode")
     measure = pe.Node(
         MeasureFunction(
-            atlases=list(atlases), space=space, settings=settings or FunctionalSettings()
+            atlases=list(atlases),
+            space=space,
+            settings=settings or FunctionalSettings(),
+            slice_time_ref=slice_time_ref,
         ),
         name="measure",
         mem_gb=0.5,

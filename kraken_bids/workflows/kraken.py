@@ -1,7 +1,8 @@
 """The workflow of one participant: measure in every space, predict, keep."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from nipype.interfaces import utility as niu
 from nipype.pipeline import engine as pe
@@ -15,7 +16,12 @@ from kraken_bids.settings import (
     PredictionSettings,
     StructuralSettings,
 )
-from kraken_bids.workflows.connectomes import init_fc_wf, init_sc_wf, start_workflow
+from kraken_bids.workflows.connectomes import (
+    SLICE_TIME_REF,
+    init_fc_wf,
+    init_sc_wf,
+    start_workflow,
+)
 from kraken_bids.workflows.prediction_interfaces import PredictConnectomes, SaveDerivatives
 
 STD_SPACE = "MNI152NLin6Asym"
@@ -39,6 +45,7 @@ def init_kraken_wf(  # noqa: PLR0913 - fMRIPrep's workflows too take their optio
     targets: Sequence[str] = (),
     functional: FunctionalSettings | None = None,
     structural: StructuralSettings | None = None,
+    slice_time_ref: float | None = SLICE_TIME_REF,
     output_dir: Path | str | None = None,
     name: str = "kraken_wf",
 ) -> pe.Workflow:
@@ -63,6 +70,11 @@ def init_kraken_wf(  # noqa: PLR0913 - fMRIPrep's workflows too take their optio
         Fusions and flavors to predict from; flavors to predict (all of the model).
     functional, structural : settings, optional
         How runs are cleaned, and the units of structure; the app's defaults without.
+    slice_time_ref : float or None, optional
+        Where slices of a volume were brought to, as fMRIPrep's ``--slice-time-ref``: a share of
+        the time from the first to the last, 0.5 by default. It counts for runs with
+        ``SliceTiming`` and without ``StartTime`` in their ``metadata``. None: slices were not
+        corrected (``--ignore slicetiming``).
     output_dir : path, optional
         OUTPUT_DIR of ``kraken-bids``: all files are copied there, for its group level.
 
@@ -124,9 +136,10 @@ def init_kraken_wf(  # noqa: PLR0913 - fMRIPrep's workflows too take their optio
         "Connectomes were predicted with the Krakencoder (doi:10.1038/s41592-025-02706-2) as "
         f"implemented in *kraken_bids* {__version__}.\n",
     )
+    how = {"settings": functional, "slice_time_ref": slice_time_ref}
     measured = [
-        *_list_function_part("t1", "T1w", atlases_t1, functional),
-        *_list_function_part("std", std_space, atlases_std, functional),
+        *_list_function_part("t1", "T1w", atlases_t1, how),
+        *_list_function_part("std", std_space, atlases_std, how),
         *_list_structure_parts(atlases_t1, tractograms, structural),
     ]
     _link_inputs(workflow, measured)
@@ -147,11 +160,11 @@ def _link_inputs(workflow: pe.Workflow, measured: Sequence[Part]) -> None:
 
 
 def _list_function_part(
-    short: str, space: str, atlases: Sequence[str], settings: FunctionalSettings | None
+    short: str, space: str, atlases: Sequence[str], how: Mapping[str, Any]
 ) -> Iterator[Part]:
     """Yield the workflow of a space, if it has atlases, with its links to the inputs."""
     if atlases:
-        fc_wf = init_fc_wf(atlases=atlases, space=space, settings=settings, name=f"fc_{short}_wf")
+        fc_wf = init_fc_wf(atlases=atlases, space=space, name=f"fc_{short}_wf", **how)
         yield fc_wf, _list_function_links(atlases, short)
 
 

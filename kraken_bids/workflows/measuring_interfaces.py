@@ -21,8 +21,10 @@ from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import find_relmats, sidecar_path
 from kraken_bids.bids.preprocessed_bold import BoldRun
+from kraken_bids.bids.repetition_time import read_bold_metadata
 from kraken_bids.bids.tractographies import Tractography
 from kraken_bids.bids.transforms import TemplateOptions, find_label_space, match_spaces
+from kraken_bids.cohort.volume_times import START, find_start
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.writing import write_json
 from kraken_bids.pipeline.measure.bold_grids import TISSUES
@@ -44,6 +46,9 @@ class _MeasureFunctionInputs(BaseInterfaceInputSpec):  # type: ignore[misc]
     )
     metadata = InputMultiObject(
         traits.Dict, desc="BIDS metadata of each run  [its sidecar or its header]"
+    )
+    slice_time_ref = traits.Either(
+        None, traits.Range(0.0, 1.0), usedefault=True, desc="where slices were brought to"
     )
     bold_mask = InputMultiObject(File(exists=True), desc="brain mask of each run")
     confounds_file = InputMultiObject(
@@ -113,7 +118,9 @@ class MeasureFunction(SimpleInterface):  # type: ignore[misc]
         n = len(given.bold_file)
         sources = _one_each("source_file", given.source_file, n) or given.bold_file
         masks = _one_each("bold_mask", given.bold_mask, n) or [None] * n
-        metadata = _one_each("metadata", given.metadata, n) or [{}] * n
+        metadata = _one_each("metadata", given.metadata, n) or [
+            read_bold_metadata(Path(path))[0] for path in given.bold_file
+        ]
         confounds = _one_each("confounds_file", given.confounds_file, n)
         known = _one_each("confounds_metadata", given.confounds_metadata, n) or [None] * n
         tissue = {}
@@ -129,7 +136,7 @@ class MeasureFunction(SimpleInterface):  # type: ignore[misc]
                 confounds_json=_find_metadata(Path(confounds[k]), known[k], folder, k),
                 mask=None if masks[k] is None else Path(masks[k]),
                 tissue=tissue,
-                metadata=metadata[k],
+                metadata=_add_start(metadata[k], given.slice_time_ref),
                 labels=images,
             )
             for k in range(n)
@@ -235,6 +242,12 @@ def _read_entities(source: str) -> dict[str, str]:
             ". Connect source_file: fMRIPrep's, or any BIDS name of the run."
         )
     return {key: named[key] for key in ENTITIES_OF_THE_RUN if key in named}
+
+
+def _add_start(metadata: Mapping[str, Any], reference: float | None) -> dict[str, Any]:
+    """Metadata of a run with the moment that slices were brought to, which raw data do not say."""
+    start = find_start(metadata, reference)
+    return {**metadata, **({} if start is None else {START: start})}
 
 
 def _find_metadata(

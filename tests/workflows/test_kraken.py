@@ -250,6 +250,34 @@ def test_the_datasets_of_the_inputs_are_named(participant: Any, tmp_path: Path) 
     assert found == [{"URL": "file:///old"}, *({"URL": r.resolve().as_uri()} for r in roots)]
 
 
+@pytest.mark.parametrize(
+    ("raw", "start"),
+    [({}, None), ({"slice_time_ref": None}, 0.0), ({"slice_time_ref": 0.25}, 0.25)],
+)
+def test_series_say_when_their_volumes_are(
+    participant: Any, tmp_path: Path, raw: dict[str, Any], start: float | None
+) -> None:
+    """By sidecars of preprocessed BOLD; by slices, where metadata of raw data are connected."""
+    names = {"sub": "01", "task": "rest"}
+    beside = read_json(sidecar_path(Path(participant.t1["bold_t1"][0])))
+    workflow = init_fc_wf(atlases=["fs86"], space="T1w", **raw)
+    node = workflow.get_node("measure").interface
+    node.inputs.trait_set(
+        bold_file=participant.t1["bold_t1"],
+        confounds_file=participant.t1["confounds_file"],
+        dsegs=[participant.t1["fs86_dseg"]],
+    )
+    if raw:
+        node.inputs.metadata = [{"RepetitionTime": 2.0, "SliceTiming": [0.0, 1.0, 0.5]}] * 2
+
+    runs = node._list_runs(tmp_path, {})
+
+    assert beside["StartTime"] > 0
+    wanted = beside["StartTime"] if start is None else start
+    assert [run.metadata.get("StartTime", 0.0) for run in runs] == [wanted] * 2
+    assert all(names.items() <= run.entities.items() for run in runs)
+
+
 def test_what_does_not_fit_is_said(participant: Any, tmp_path: Path) -> None:
     """A file too few, a name that says no participant: which field, and what to connect."""
     t1 = participant.t1
