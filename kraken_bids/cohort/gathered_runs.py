@@ -17,6 +17,7 @@ from kraken_bids.cohort.series_files import RegionSeries
 from kraken_bids.cohort.standardised_runs import (
     ZSCORE,
     StandardisedRun,
+    fill_gaps,
     find_time,
     is_tar,
     standardise_run,
@@ -50,6 +51,7 @@ class SeriesRun:
     path: Path
     """File that it was read from."""
     n_volumes: int
+    """With those that were cut out of the file."""
     repetition_time: float
     """In seconds."""
     start: int
@@ -102,7 +104,11 @@ class GatheredRuns:
             if key in facts and facts.plain[key] not in self.recipe.setdefault(key, []):
                 self.recipe[key].append(facts.plain[key])
         times = read_volume_times(facts, len(ready.values), time)
-        self._write(scan, ready, time, times)
+        whole = fill_gaps(ready, times)
+        if isinstance(whole, str):
+            self.left_out.setdefault(whole, []).append(scan.name)
+            return
+        self._write(scan, whole, time, VolumeTimes(times.start))
 
     def _order(self, scan: RegionSeries) -> RegionSeries:
         atlas = parse_name(f"{scan.name}_").get("atlas", "") or self.atlas

@@ -72,7 +72,8 @@ class SeriesStore:
     def values(self, run: int) -> NDArray[np.float32]:
         """Give the series of a run [n_volumes, n_regions], to be read only.
 
-        Volumes that do not count hold the mean of each region over those that do.
+        Volumes that do not count, or were cut out, hold the mean of each region over those that
+        count.
         """
         n_parts = min(MOST_MAPPED, len(self.runs))
         part = run * n_parts // len(self.runs)

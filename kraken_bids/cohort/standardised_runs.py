@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.bids.repetition_time import KEY, TOLERANCE, is_repetition_time
 from kraken_bids.cohort.series_files import REPETITION_TIME, SAMPLES, RegionSeries
+from kraken_bids.cohort.volume_times import VolumeTimes
 from kraken_bids.exceptions import InputError, name_few
 from kraken_bids.io.facts import Facts
 from kraken_bids.models.series.architecture import TIME_STEP
@@ -16,6 +17,8 @@ from kraken_bids.models.series.architecture import TIME_STEP
 ZSCORE, AS_GIVEN = "zscore", "none"
 ROUNDING = 1e-10
 """A region whose deviation is this small beside its mean, or beside other regions, is constant."""
+MOST_CUT = 20
+"""Volumes acquired for each that is there; beyond, times are in another unit or of another run."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,8 @@ class StandardisedRun:
     """[n_volumes, n_regions]; volumes that do not count hold the mean of those that do."""
     kept: NDArray[np.bool_]
     """Whether each volume counts [n_volumes]."""
+    filling: NDArray[np.float64]
+    """What volumes that do not count hold [n_regions]."""
 
 
 def standardise_run(
@@ -65,7 +70,28 @@ def standardise_run(
             return f"no variation in {_name_regions(scan, constant)}"
         values = (values - means) / spread
         means = np.zeros(len(means))
-    return StandardisedRun(np.where(kept[:, None], values, means), kept)
+    return StandardisedRun(np.where(kept[:, None], values, means), kept, means)
+
+
+def fill_gaps(run: StandardisedRun, times: VolumeTimes) -> StandardisedRun | str:
+    """Put volumes back that were cut out of a run: they do not count, and hold what such do.
+
+    So every volume has the time that a network gives it by its place.
+
+    Returns
+    -------
+    StandardisedRun or str
+        Words where more than :data:`MOST_CUT` times as many volumes were acquired.
+    """
+    if times.acquired is None:
+        return run
+    n_acquired, n_there = times.count_acquired(len(run.kept)), len(run.kept)
+    if n_acquired > MOST_CUT * n_there:
+        return f"{n_there} of {n_acquired} volumes are there, by VolumeTiming in its sidecar"
+    numbers = np.asarray(times.acquired)
+    values, kept = np.tile(run.filling, (n_acquired, 1)), np.zeros(n_acquired, bool)
+    values[numbers], kept[numbers] = run.values, run.kept
+    return StandardisedRun(values, kept, run.filling)
 
 
 def is_tar(path: Path) -> bool:

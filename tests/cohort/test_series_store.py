@@ -75,8 +75,42 @@ def test_what_sidecars_say_of_times_goes_with_each_run(tmp_path: Path) -> None:
     write_run(tmp_path, "01", simulate(4), StartTime=0.9, VolumeTiming=[0, 2, 6.0, 8])
     write_run(tmp_path, "02", simulate(4))
     write_run(tmp_path, "03", simulate(4), StartTime="n/a", VolumeTiming=[0, 2])
-    found = [run.times for run in gather([tmp_path], tmp_path).runs]
-    assert found == [VolumeTimes(0.9, (0, 1, 3, 4)), VolumeTimes(), VolumeTimes()]
+    found = [(run.n_volumes, run.times) for run in gather([tmp_path], tmp_path).runs]
+    assert found == [(5, VolumeTimes(0.9)), (4, VolumeTimes()), (4, VolumeTimes())]
+
+
+@pytest.mark.parametrize("normalization", ["zscore", "none"])
+def test_volumes_that_were_cut_out_are_volumes_that_do_not_count(
+    tmp_path: Path, normalization: str
+) -> None:
+    """So the others lie where they were acquired; the run is that of which they are censored."""
+    values, cut = simulate(9), [2, 3, 6]
+    there = [k for k in range(9) if k not in cut]
+    times = [2.0 * k for k in there]
+    write_run(
+        tmp_path / "a", "01", values[there], VolumeTiming=times, VolumesKept=[1, 0, *[1] * 4]
+    )
+    counted = [int(k not in {1, *cut}) for k in range(9)]
+    write_run(tmp_path / "b", "01", values, VolumesKept=counted)
+
+    found, wanted = (
+        gather([tmp_path / name], tmp_path, normalization=normalization) for name in "ab"
+    )
+
+    np.testing.assert_array_equal(found.kept(0), wanted.kept(0))
+    np.testing.assert_allclose(found.values(0), wanted.values(0), atol=1e-6)
+    assert found.describe().means == pytest.approx(wanted.describe().means, abs=1e-12)
+
+
+def test_times_of_another_unit_leave_their_run_out(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_run(tmp_path, "01", simulate(4), VolumeTiming=[0, 2000, 4000, 6000.0])
+    write_run(tmp_path, "02", simulate(4))
+    with caplog.at_level(logging.WARNING):
+        store = gather([tmp_path], tmp_path)
+    assert [run.subject for run in store.runs] == ["02"]
+    assert "4 of 3001 volumes are there, by VolumeTiming" in caplog.text
 
 
 def test_short_runs_and_missing_regions_are_named_and_left_out(
