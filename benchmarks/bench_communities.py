@@ -106,9 +106,7 @@ def run_plain(arguments: argparse.Namespace) -> dict[str, float]:
     from kraken_bids.models.communities.modularity import (
         coaffiliation,
         correlation,
-        indecision,
         modularity_matrix,
-        smoothness,
         weighted_covariance,
     )
 
@@ -131,8 +129,8 @@ def run_plain(arguments: argparse.Namespace) -> dict[str, float]:
         loss = (
             -settings.modularity * (whole * coaffiliation(affiliation)).sum((1, 2)).mean()
             - settings.dynamic * (each * own).sum((2, 3)).mean()
-            + settings.smooth * smoothness(presence)
-            + settings.bimodal * indecision(presence)
+            + settings.smooth * torch.diff(presence).norm(dim=-1).mean()
+            + settings.bimodal * ((presence - 0.5).abs() - 0.5).abs().mean()
         )
         loss.backward()
         optimizer.step()

@@ -18,8 +18,8 @@ from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.reduction import fit_reduction
 from kraken_bids.models.krakencoder.training import Trainer, TrainingData, TrainingSettings
 from kraken_bids.scores.metrics import (
-    average_correlation_residual,
     average_rank,
+    own_correlations,
     row_correlations,
     top_n_accuracy,
 )
@@ -130,7 +130,9 @@ class Split:
                     # of the own connectome among those of the others, for each prediction
                     "own among others": 1 - (1 - average_rank(cc.T)) * n / (n - 1),
                     "top-1 among others": top_n_accuracy(cc.T, 1),
-                    "demeaned r": average_correlation_residual(rows[who], given, mean=mean),
+                    "demeaned r": own_correlations(
+                        rows[who], given, observed_mean=mean, predicted_mean=mean
+                    ).mean(),
                 }
                 for metric, value in values.items():
                     found.setdefault((space, metric), []).append(value)

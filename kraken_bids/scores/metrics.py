@@ -14,36 +14,6 @@ BLOCK = 1 << 20
 """Numbers of a cohort that are in memory in float64 at once."""
 
 
-def compute_metrics(
-    observed: NDArray[np.floating],
-    predicted: NDArray[np.floating],
-    *,
-    mean: NDArray[np.floating] | None = None,
-    correlations: Matrix | None = None,
-) -> dict[str, float]:
-    """Compute all metrics of one source and target, by name.
-
-    Parameters
-    ----------
-    observed, predicted : ndarray of shape (n_subjects, n_edges)
-        The same subjects in the same order.
-    mean : ndarray of shape (n_edges,), optional
-        Mean connectome for ``avgcorr_resid`` (the observed mean).
-    correlations : ndarray of shape (n_subjects, n_subjects), optional
-        What :func:`row_correlations` gives for these; computed here by default.
-    """
-    if correlations is None:
-        correlations = row_correlations(observed, predicted)
-    return {
-        "top1acc": top_n_accuracy(correlations, 1),
-        "top2acc": top_n_accuracy(correlations, 2),
-        "avgrank": average_rank(correlations),
-        "avgcorr": average_correlation(correlations),
-        "avgcorr_resid": average_correlation_residual(observed, predicted, mean=mean),
-        "explainedvar": explained_variance(observed, predicted),
-    }
-
-
 def row_correlations(observed: NDArray[np.floating], predicted: NDArray[np.floating]) -> Matrix:
     """Pearson correlation of every observed row with every predicted row.
 
@@ -136,50 +106,6 @@ def chance_rank(n_subjects: int) -> float:
     """
     n_subjects = max(n_subjects, 1)
     return (n_subjects + 1) / (2 * n_subjects)
-
-
-def average_correlation(correlations: NDArray[np.floating]) -> float:
-    """Mean correlation of subjects with their own prediction."""
-    return float(np.mean(np.diag(correlations)))
-
-
-def average_correlation_residual(
-    observed: NDArray[np.floating],
-    predicted: NDArray[np.floating],
-    *,
-    mean: NDArray[np.floating] | None = None,
-) -> float:
-    """Mean correlation of subjects with their own prediction, a mean connectome taken from both.
-
-    Parameters
-    ----------
-    observed, predicted : ndarray of shape (n_subjects, n_edges)
-    mean : ndarray of shape (n_edges,), optional
-        The training mean; the observed mean by default.
-    """
-    center = observed.mean(axis=0) if mean is None else mean
-    own = own_correlations(observed, predicted, observed_mean=center, predicted_mean=center)
-    return float(own.mean())
-
-
-def explained_variance(observed: NDArray[np.floating], predicted: NDArray[np.floating]) -> float:
-    """Share of the variance over subjects that is predicted, all edges together; may be negative.
-
-    ``1 - sum(var(X - Y)) / sum(var(X))`` with the variance of each edge over subjects, so a
-    difference that is the same for everyone does not count; NaN when the observed subjects do not
-    vary.
-
-    Source
-    ------
-    The reference release, ``explained_variance_ratio``; scikit-learn's
-    ``explained_variance_score(multioutput="variance_weighted")``.
-    """
-    total = error = 0.0
-    for part in list_blocks(observed):
-        x = observed[:, part].astype(np.float64)
-        total += float(x.var(axis=0).sum())
-        error += float((x - predicted[:, part]).var(axis=0).sum())
-    return 1 - error / total if total > 0 else float("nan")
 
 
 def find_ranked(people: Sequence[object]) -> NDArray[np.bool_] | None:

@@ -15,9 +15,10 @@ from kraken_bids.scores.component_metrics import (
     correlate_scores,
     make_frame,
 )
-from kraken_bids.scores.metrics import compute_metrics, find_ranked, row_correlations
+from kraken_bids.scores.metrics import find_ranked, row_correlations
 from kraken_bids.scores.resampling import Kinship
 from kraken_bids.scores.significance import list_cells
+from tests.plain_metrics import compute_metrics
 
 N_SUBJECTS, N_EDGES, N_COMPONENTS = 14, 300, 6
 

@@ -3,16 +3,12 @@
 import numpy as np
 import pytest
 from scipy.stats import rankdata
-from sklearn.metrics import explained_variance_score
 
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.scores import metrics
 from kraken_bids.scores.component_metrics import PairCorrelations
 from kraken_bids.scores.metrics import (
-    average_correlation_residual,
     average_rank,
-    compute_metrics,
-    explained_variance,
     own_correlations,
     rank_cells,
     rank_own,
@@ -32,6 +28,8 @@ def test_row_correlations_are_numpys(pair: tuple[np.ndarray, np.ndarray]) -> Non
     x, y = pair
 
     np.testing.assert_allclose(row_correlations(x, y), np.corrcoef(x, y)[:12, 12:], atol=1e-12)
+    with pytest.raises(ConnectomeError, match="one shape"):
+        row_correlations(x, y[:, 1:])
 
 
 def test_identification_counts_ranks_of_the_own_prediction(
@@ -64,39 +62,6 @@ def test_predictions_that_are_all_alike_identify_nobody(rng: np.random.Generator
     assert average_rank(cc) == pytest.approx(0.55)
 
 
-def test_residual_correlation_takes_a_mean_from_both(pair: tuple[np.ndarray, np.ndarray]) -> None:
-    """The observed mean by default, any other when given."""
-    x, y = pair
-    for mean in (None, np.linspace(0, 1, 60)):
-        center = x.mean(0) if mean is None else mean
-        expected = np.mean(
-            [np.corrcoef(a, b)[0, 1] for a, b in zip(x - center, y - center, strict=True)]
-        )
-
-        assert average_correlation_residual(x, y, mean=mean) == pytest.approx(expected)
-
-
-def test_explained_variance_is_scikit_learns(pair: tuple[np.ndarray, np.ndarray]) -> None:
-    """Edges weigh as much as they vary; a difference that everyone shares does not count."""
-    x, y = pair
-
-    expected = explained_variance_score(x, y, multioutput="variance_weighted")
-    assert explained_variance(x, y) == pytest.approx(expected)
-    assert explained_variance(x, y + 3) == pytest.approx(expected)
-    assert np.isnan(explained_variance(np.ones((3, 4)), np.ones((3, 4))))
-
-
-def test_all_metrics_come_by_name(pair: tuple[np.ndarray, np.ndarray]) -> None:
-    """A perfect prediction has 1 everywhere; unlike shapes are refused."""
-    assert compute_metrics(pair[0], pair[0]) == pytest.approx(
-        dict.fromkeys(
-            ("top1acc", "top2acc", "avgrank", "avgcorr", "avgcorr_resid", "explainedvar"), 1.0
-        )
-    )
-    with pytest.raises(ConnectomeError, match="one shape"):
-        compute_metrics(pair[0], pair[1][:, 1:])
-
-
 def test_ranks_of_the_own_cells_are_those_of_all_cells(rng: np.random.Generator) -> None:
     """With ties too, and with rows that are all alike."""
     cells = rng.integers(0, 4, size=(9, 9)).astype(float)
@@ -105,17 +70,17 @@ def test_ranks_of_the_own_cells_are_those_of_all_cells(rng: np.random.Generator)
     np.testing.assert_array_equal(rank_own(cells), np.diag(rank_cells(cells)))
 
 
-def test_blocks_of_edges_change_no_metric(
+def test_blocks_of_edges_change_no_correlation(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Edges taken a few at a time give what all at once give."""
     x = rng.normal(size=(8, 50)).astype(np.float32)
     y = (x + rng.normal(size=x.shape)).astype(np.float32)
-    whole = compute_metrics(x, y)
+    whole = row_correlations(x, y)
 
     monkeypatch.setattr(metrics, "BLOCK", 7 * len(x))
 
-    assert compute_metrics(x, y) == pytest.approx(whole, abs=1e-12)
+    np.testing.assert_allclose(row_correlations(x, y), whole, atol=1e-12)
 
 
 def test_own_correlations_are_the_diagonal(pair: tuple[np.ndarray, np.ndarray]) -> None:

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from kraken_bids.scores.inner_products import multiply_rows
-from kraken_bids.scores.metrics import compute_metrics
 from kraken_bids.scores.second_measurements import (
     UNKNOWN,
     compare_twice,
@@ -13,6 +12,7 @@ from kraken_bids.scores.second_measurements import (
     score_ceiling,
 )
 from kraken_bids.scores.significance import Score
+from tests.plain_metrics import compute_metrics
 
 
 def test_a_ceiling_is_the_metric_of_the_second_measurement(rng: np.random.Generator) -> None:

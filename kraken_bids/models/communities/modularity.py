@@ -5,8 +5,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-Sign = Literal["positive", "negative", "signed", "none"]
-SIGNS: tuple[Sign, ...] = ("positive", "negative", "signed", "none")
+Sign = Literal["positive", "signed"]
 
 
 def weighted_covariance(series: Tensor, weights: Tensor) -> Tensor:
@@ -49,9 +48,8 @@ def modularity_matrix(
     gamma : float
         Resolution: the more, the smaller the communities.
     sign : str
-        Which weights count: ``positive``, ``negative`` (as negative numbers), ``none`` (all as
-        they are), or ``signed``: positive weights, less negative ones with the smaller share that
-        Rubinov and Sporns give them.
+        Which weights count: ``positive``, or ``signed``: positive weights, less negative ones with
+        the smaller share that Rubinov and Sporns give them.
     normalize : bool
         Divide by the sum of the weights; ``signed`` always does.
 
@@ -64,8 +62,7 @@ def modularity_matrix(
         both = (positive.sum((-1, -2)) + negative.sum((-1, -2)))[..., None, None]
         inner = modularity_matrix(positive, gamma=gamma, normalize=True)
         return inner - modularity_matrix(negative, gamma=gamma) / both
-    if sign != "none":
-        weights = torch.relu(weights) if sign == "positive" else -torch.relu(-weights)
+    weights = torch.relu(weights)
     into, out_of = weights.sum(-1), weights.sum(-2)
     total = weights.sum((-1, -2))[..., None, None]
     total = torch.where(total == 0, torch.ones_like(total), total)  # no weights of this sign
@@ -73,66 +70,16 @@ def modularity_matrix(
     return matrix / total if normalize else matrix
 
 
-def coaffiliation(
-    affiliation: Tensor,
-    *,
-    between: Tensor | None = None,
-    normalize: bool = False,
-    keeps_diagonal: bool = False,
-) -> Tensor:
-    """How far each pair of regions shares communities.
+def coaffiliation(affiliation: Tensor) -> Tensor:
+    """How far each pair of regions shares communities; a region's share with itself is 0.
 
     Parameters
     ----------
     affiliation : Tensor of shape (..., n_regions, n_communities)
-    between : Tensor of shape (n_communities, n_communities), optional
-        Weight of sharing each pair of communities (the identity).
-    normalize : bool
-        Divide affiliations by their maximum where that is above 1.
-    keeps_diagonal : bool
-        Otherwise a region's share with itself is 0.
 
     Returns
     -------
     Tensor of shape (..., n_regions, n_regions)
     """
-    if normalize:
-        affiliation = affiliation / affiliation.amax((-1, -2), keepdim=True).clamp(min=1)
-    left = affiliation if between is None else affiliation @ between
-    shared = left @ affiliation.transpose(-1, -2)
-    return shared if keeps_diagonal else shared - torch.diag_embed(shared.diagonal(0, -2, -1))
-
-
-def relaxed_modularity(
-    weights: Tensor,
-    affiliation: Tensor,
-    *,
-    gamma: float = 1.0,
-    sign: Sign = "positive",
-    keeps_diagonal: bool = False,
-) -> Tensor:
-    """Modularity of a soft partition, half of the sum over ordered pairs of regions.
-
-    Parameters
-    ----------
-    weights : Tensor of shape (..., n_regions, n_regions)
-    affiliation : Tensor of shape (n_regions, n_communities)
-    gamma, sign
-        As of :func:`modularity_matrix`.
-    keeps_diagonal : bool
-        Whether pairs of a region with itself count.
-    """
-    matrix = modularity_matrix(weights, gamma=gamma, sign=sign, normalize=True)
-    shared = coaffiliation(affiliation, normalize=True, keeps_diagonal=keeps_diagonal)
-    return (matrix * shared).sum((-1, -2)) / 2
-
-
-def smoothness(presence: Tensor) -> Tensor:
-    """Length of the steps of each course over time, averaged over courses ``[..., n_volumes]``."""
-    steps = torch.diff(presence, dim=-1)
-    return torch.sqrt((steps**2).sum(-1)).mean()
-
-
-def indecision(presence: Tensor) -> Tensor:
-    """Mean distance of numbers in [0, 1] from the nearer of 0 and 1."""
-    return ((presence - 0.5).abs() - 0.5).abs().mean()
+    shared = affiliation @ affiliation.transpose(-1, -2)
+    return shared - torch.diag_embed(shared.diagonal(0, -2, -1))

@@ -23,8 +23,9 @@ from kraken_bids.models.pls_peer import predict_held_out
 from kraken_bids.pipeline.check import peer_comparison
 from kraken_bids.pipeline.check.cohort_scores import score_members
 from kraken_bids.pipeline.check.pair_calibrations import PairCalibrations
-from kraken_bids.scores.metrics import compute_metrics, row_correlations
+from kraken_bids.scores.metrics import row_correlations
 from kraken_bids.scores.quality_control import METRIC_WORDS, Metric
+from tests.plain_metrics import compute_metrics
 
 Metrics = dict[tuple[str, str, str], Metric]
 

@@ -21,7 +21,7 @@ from kraken_bids.pipeline.model_training import train_files
 from kraken_bids.pipeline.predict.prediction_options import PredictionOptions
 from kraken_bids.pipeline.train.subject_splits import read_split
 from kraken_bids.pipeline.train.training_options import TrainingOptions
-from kraken_bids.scores.metrics import compute_metrics
+from tests.plain_metrics import compute_metrics
 
 Ask = Callable[..., TrainingOptions]
 Save = Callable[[Path, Mapping[Flavor, np.ndarray]], Path]
