@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.flavors import Flavor
-from kraken_bids.models.calibration.calibration import Calibration, CrossFit
-from kraken_bids.scores.metrics import EdgeArray
+from kraken_bids.models.calibration.calibration import CrossFit
 from kraken_bids.scores.quality_control import CROSS_MODAL
 
 Edges = NDArray[np.float32]
@@ -32,26 +31,6 @@ class CalibratedPair:
     """The calibration, and those without each fold."""
     lacking: Sequence[int]
     """Index of the members who have the source and not the target, or not the whole of it."""
-
-    @property
-    def calibration(self) -> Calibration:
-        """Fitted on all of the subjects: for members who lack the target."""
-        return self.fitted.calibration
-
-    @property
-    def held_out(self) -> EdgeArray:
-        """Predictions calibrated without the own fold [n, n_edges]: to compare with measured."""
-        return self.fitted.held_out
-
-    @property
-    def folds(self) -> NDArray[np.intp]:
-        """Fold of each row [n]; families, and sessions of one subject, are in one."""
-        return self.fitted.folds
-
-    @property
-    def mean_held_out(self) -> Edges:
-        """Mean measured connectome without each fold [n_folds, n_edges]."""
-        return self.fitted.mean_held_out
 
 
 class PairReader(Protocol):

@@ -112,23 +112,23 @@ class FittedPairs:
             *(pair.measured, pair.predicted, fitted, features), coverage=coverage, people=people
         )
         scores = judge_held_out(
-            *(pair.measured, pair.held_out, pair.mean_held_out, pair.folds),
+            *(pair.measured, fitted.held_out, fitted.mean_held_out, fitted.folds),
             subjects=people,
         )
         parcellation = recognize_parcellation(pair.target.parcellation)
         classes = classify_edges(
-            pair.calibration.mean_measured, parcellation.hemispheres if parcellation else ()
+            fitted.calibration.mean_measured, parcellation.hemispheres if parcellation else ()
         )
         reached = cover_classes(covered, {name: own[judged] for name, own in classes.items()})
         record = self._record(pair, scores)
         self.found[pair.source, pair.target] = PairCalibration(
             tuple(flavor.name for flavor in self._list_inputs(pair)),
             self._find_units(pair),
-            pair.calibration,
+            fitted.calibration,
             without=share_lines(fitted),
             intervals=intervals,
             latent_center=center,
-            folds=pair.folds,
+            folds=fitted.folds,
             subjects=tuple(key_subject(around.members[row]) for row in rows),
             connectomes=tuple(key_connectome(around.digests, pair.target, row) for row in rows),
             people=record_people(pair, scores, covered, coverage),
@@ -163,7 +163,7 @@ class FittedPairs:
         subjects = [self.around.members[row].subject for row in pair.subjects]
         kinship = Kinship.of(subjects, [self.families[row] for row in pair.subjects])
         gain, (low, high) = scores.score_gain(kinship), scores.spread_people()
-        calibration, left_out = pair.calibration, self._list_left_out(pair)
+        calibration, left_out = pair.fitted.calibration, self._list_left_out(pair)
         return CalibratedPairRecord(
             pair.source,
             pair.target.name,
@@ -237,7 +237,7 @@ def record_people(
             n_fitted=fitted.without[fold].n_fitted,
             slope=slopes[fold],
         )
-        for row, fold in enumerate(pair.folds.tolist())
+        for row, fold in enumerate(fitted.folds.tolist())
     )
 
 

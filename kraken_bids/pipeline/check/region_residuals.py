@@ -87,7 +87,7 @@ class ResidualReader:
             logger.warning("no discordance of %s: %s", pair.target, error)
             self._failed.add(key)
             return
-        measures = measure_residuals(pair.measured, pair.held_out, groups)
+        measures = measure_residuals(pair.measured, pair.fitted.held_out, groups)
         kept = {name: values.astype(np.float32) for name, values in measures.items()}
         self.found[key] = RegionResiduals(*key, tuple(pair.subjects), kept)
         self._is_new = True
