@@ -77,6 +77,12 @@ def list_region_orders(parcellation: str) -> tuple[RegionOrder, ...]:
     return tuple(orders.values())
 
 
+def count_regions(n_edges: int) -> int:
+    """Regions that have so many pairs; 0 where no number of them has."""
+    n_regions = (1 + isqrt(1 + 8 * n_edges)) // 2
+    return n_regions if n_regions * (n_regions - 1) // 2 == n_edges else 0
+
+
 @cache
 def list_edge_orders(parcellation: str, n_edges: int) -> tuple[EdgeOrder, ...]:
     """Other orders of a parcellation's edges: of its regions, of the triangle, and of both.
@@ -88,8 +94,8 @@ def list_edge_orders(parcellation: str, n_edges: int) -> tuple[EdgeOrder, ...]:
     n_edges : int
         A number that is not one of pairs has no orders.
     """
-    n_regions = (1 + isqrt(1 + 8 * n_edges)) // 2
-    if n_regions * (n_regions - 1) // 2 != n_edges:
+    n_regions = count_regions(n_edges)
+    if not n_regions:
         return ()
     try:
         known = list_region_orders(parcellation)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from math import isqrt
 from typing import Any
 
 import numpy as np
@@ -12,6 +11,7 @@ from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.io.hdf5_rows import Hdf5Rows
 from kraken_bids.io.matlab_rows import ColumnRows
 from kraken_bids.io.stored_rows import Rows, load_array, load_rows
+from kraken_bids.region_orders import count_regions
 
 
 def put_subjects_first(array: Rows, n_regions: int | None, where: str) -> Rows:
@@ -52,7 +52,7 @@ def put_subjects_first(array: Rows, n_regions: int | None, where: str) -> Rows:
 def _is_one(shape: Sequence[int], n_regions: int | None, n_edges: int | None) -> bool:
     """Whether an array is one subject's square or edges."""
     if len(shape) == 1:
-        return shape[0] == n_edges or (n_edges is None and _count_regions(shape[0]) > 0)
+        return shape[0] == n_edges or (n_edges is None and count_regions(shape[0]) > 2)
     return len(shape) == 2 and shape[0] == shape[1] and n_regions in {None, shape[0]}
 
 
@@ -62,13 +62,7 @@ def _are_subjects(shape: Sequence[int], n_regions: int | None, n_edges: int | No
         return shape[1] == shape[2] and n_regions in {None, shape[1]}
     if len(shape) != 2:
         return False
-    return shape[1] == n_edges if n_edges is not None else _count_regions(shape[1]) > 0
-
-
-def _count_regions(n_edges: int) -> int:
-    """Regions that have so many pairs, three at least; 0 where there is no such number."""
-    n_regions = (1 + isqrt(1 + 8 * n_edges)) // 2
-    return n_regions if n_edges >= 3 and n_regions * (n_regions - 1) // 2 == n_edges else 0
+    return shape[1] == n_edges if n_edges is not None else count_regions(shape[1]) > 2
 
 
 def _move_last(array: Rows) -> Rows:

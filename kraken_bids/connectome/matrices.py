@@ -1,12 +1,12 @@
 """Between square connectomes and edge vectors: the strict upper triangle, row by row."""
 
-import math
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError
+from kraken_bids.region_orders import count_regions
 
 SYMMETRY_TOLERANCE = 1e-4
 """Times the largest edge of the matrix: more than six digits of text lose."""
@@ -70,8 +70,8 @@ def n_regions_of(n_edges: int) -> int:
     ConnectomeError
         If ``n_edges`` is not n(n-1)/2 for a whole n of at least 2.
     """
-    n_regions = (1 + math.isqrt(1 + 8 * n_edges)) // 2
-    if n_edges < 1 or n_regions * (n_regions - 1) // 2 != n_edges:
+    n_regions = count_regions(n_edges) if n_edges > 0 else 0
+    if not n_regions:
         raise ConnectomeError(
             "expected n(n-1)/2 edges for some number of regions n, such as 3655 for 86; "
             f"found {n_edges} edges."

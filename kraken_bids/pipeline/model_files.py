@@ -5,8 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from kraken_bids.connectome.matrices import n_regions_of
-from kraken_bids.exceptions import ConnectomeError, SettingsError
+from kraken_bids.exceptions import SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.digests import compute_sha256
 from kraken_bids.models.krakencoder.checkpoint import (
@@ -21,6 +20,7 @@ from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.published_writer import write_upstream
 from kraken_bids.pipeline.training_description import TOLD, describe_training
 from kraken_bids.published.models import PRETRAINED, find_published, is_published
+from kraken_bids.region_orders import count_regions
 
 CHECKPOINT_SUFFIX = ".pt"
 
@@ -208,7 +208,7 @@ def _describe_flavor(model: Model, flavor: Flavor) -> dict[str, Any]:
         "flavor": flavor.name,
         "group": flavor.group,
         "parcellation": flavor.parcellation,
-        "n_regions": _count_regions(reduction.n_edges),
+        "n_regions": count_regions(reduction.n_edges) or None,
         "n_edges": reduction.n_edges,
         "transform": reduction.kind,
         "n_values": reduction.n_components,
@@ -216,14 +216,6 @@ def _describe_flavor(model: Model, flavor: Flavor) -> dict[str, Any]:
         if mean is None
         else {"mean": float(mean.mean(dtype=float)), "sd": float(mean.std(dtype=float))},
     }
-
-
-def _count_regions(n_edges: int) -> int | None:
-    """Regions behind the edges; None where the vectors are no triangles of matrices."""
-    try:
-        return n_regions_of(n_edges)
-    except ConnectomeError:
-        return None
 
 
 def _list_cells(row: dict[str, Any]) -> tuple[str, ...]:

@@ -5,7 +5,8 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.scores.edge_values import COUNT, Values, count_regions
+from kraken_bids.region_orders import count_regions
+from kraken_bids.scores.edge_values import COUNT, Values
 from kraken_bids.scores.plausibility import InputCheck
 
 Edges = NDArray[np.floating]

@@ -1,12 +1,12 @@
 """Values that a connectome of its kind cannot have, found while connectomes pass one by one."""
 
 from dataclasses import dataclass, field
-from math import isqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.flavors import Flavor
+from kraken_bids.region_orders import count_regions
 from kraken_bids.scores.doubt_words import Doubt
 
 MAX_CORRELATION = 1.001
@@ -147,12 +147,6 @@ def measure_values(
         _share_negative(present) if is_sc and low < 0 else 0.0,
         is_sc and flavor.processing != COUNT and _are_whole(present),
     )
-
-
-def count_regions(n_edges: int) -> int:
-    """Regions that have so many pairs; 0 where no number of them has."""
-    n_regions = (1 + isqrt(1 + 8 * n_edges)) // 2
-    return n_regions if n_regions * (n_regions - 1) // 2 == n_edges else 0
 
 
 def _count_empty(edges: NDArray[np.floating], n_zeros: int) -> int:

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from kraken_bids.flavors import Flavor, parse_flavor
-from kraken_bids.region_orders import list_edge_orders
+from kraken_bids.region_orders import count_regions, list_edge_orders
 from kraken_bids.scores.column_check import ColumnCheck, sum_columns
-from kraken_bids.scores.edge_values import count_regions
 from kraken_bids.scores.plausibility import InputCheck, check_inputs
 
 FC, SC = parse_flavor("FCcorr_fs86_hpf"), parse_flavor("SCifod2act_fs86_volnorm")
