@@ -90,7 +90,7 @@ def split_subjects(
 
 
 def group_families(
-    families: Sequence[str] | None, n_subjects: int
+    families: Sequence[object] | None, n_subjects: int
 ) -> tuple[NDArray[Any], NDArray[np.intp]]:
     """List the families, each subject its own without any, and the number of each subject's.
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.scores.metrics import EdgeArray, list_blocks
+from kraken_bids.scores.metrics import EdgeArray, list_blocks, rank_own
 from kraken_bids.scores.resampling import Kinship, draw
 from kraken_bids.scores.significance import INTERVAL, TIE, Score
 
@@ -108,7 +108,7 @@ def judge_held_out(
     r = cross / np.where(lengths > 0, np.sqrt(lengths), np.inf)
     names = np.array(subjects) if subjects else np.arange(n)
     ranked = (names[:, None] != names) | np.eye(n, dtype=bool)
-    ranks = _rank_own(np.where(ranked, r, -np.inf))
+    ranks = np.ceil(1 + rank_own(np.where(ranked, r, -np.inf))).astype(np.intp)
     return HeldOutScores(swapped, mean_errors, ranks, ranked.sum(axis=1), r2 / max(n_edges, 1))
 
 
@@ -117,13 +117,6 @@ def _sum_r2(y: Vector, errors: Vector) -> float:
     total, error = ((y - y.mean(axis=0)) ** 2).sum(axis=0), errors.sum(axis=0)
     known = np.where(total > 0, 1 - error / np.where(total > 0, total, 1.0), error == 0)
     return float(known.sum())
-
-
-def _rank_own(r: Vector) -> NDArray[np.intp]:
-    """Rank of the diagonal in its row; those that are alike share the middle, rounded up."""
-    own = np.diag(r)[:, None]
-    ranks = 1 + (r > own).sum(axis=1) + ((r == own).sum(axis=1) - 1) / 2
-    return np.asarray(np.ceil(ranks), np.intp)
 
 
 def classify_edges(

@@ -165,10 +165,12 @@ def distance_dependence(dependence: MotionDependence, distances: NDArray[np.floa
     ------
     Power et al. 2012, doi:10.1016/j.neuroimage.2011.10.018; Ciric et al. 2017.
     """
+    from scipy.stats import rankdata
+
     known = np.isfinite(dependence.correlation) & np.isfinite(distances)
     if known.sum() < 3:
         return float("nan")
-    ranks = [_rank(values[known]) for values in (dependence.correlation, distances)]
+    ranks = [rankdata(values[known]) for values in (dependence.correlation, distances)]
     if min(np.ptp(one) for one in ranks) == 0:
         return float("nan")
     return float(np.asarray(np.corrcoef(ranks))[0, 1])
@@ -257,13 +259,6 @@ class _Sums:
         with np.errstate(divide="ignore", invalid="ignore"):
             r = np.where(defined & (variances > 0), (xy - x * y) / np.sqrt(variances), np.nan)
         return np.clip(r, -1.0, 1.0)
-
-
-def _rank(values: Floats) -> Floats:
-    """Ranks from 1 on; ties share the mean of theirs."""
-    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks = np.cumsum(counts) - (counts - 1) / 2
-    return np.asarray(ranks[places], np.float64)
 
 
 def _check_motion(motion: Floats, n_people: int) -> None:

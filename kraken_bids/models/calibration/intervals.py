@@ -21,6 +21,7 @@ from kraken_bids.models.calibration.calibration import (
 )
 from kraken_bids.models.calibration.difficulty import Difficulty, Vector, fit_difficulty
 from kraken_bids.models.calibration.edge_slopes import sum_folds
+from kraken_bids.models.splits import group_families
 from kraken_bids.scores.metrics import EdgeArray, list_blocks
 
 MAX_JUDGED = 5_000
@@ -53,15 +54,6 @@ class Intervals:
         return np.asarray(every[folds, np.arange(len(folds))])
 
 
-def rank_of(n: int, coverage: float) -> int:
-    """Rank of the error, of ``n`` from the smallest on, that intervals of a coverage reach to.
-
-    ``⌈(n + 1) · coverage⌉``, without rounding of the product; beyond ``n`` where so few people
-    can promise no such coverage.
-    """
-    return math.ceil((n + 1) * Fraction(str(coverage)))
-
-
 def count_needed(coverage: float) -> int:
     """Count the people below whom no interval of a coverage is finite."""
     share = Fraction(str(coverage))
@@ -86,7 +78,7 @@ def bound_errors(
     Lee, Barber and Willett, Distribution-free inference with hierarchical data, arXiv:2306.06342.
     """
     n, n_edges = errors.shape
-    whose = _number(people, n)
+    whose = group_families(people, n)[1]
     counts = np.bincount(whose, minlength=1)
     # whole numbers, so that nothing is rounded: a person is so many, however many sessions
     one = math.lcm(*counts[counts > 0].tolist())
@@ -171,7 +163,7 @@ def measure_coverage(
     judged = slice(None, None, max(1, -(-measured.shape[1] // MAX_JUDGED)))
     y, x = (np.ascontiguousarray(rows[:, judged]) for rows in (measured, predicted))
     sums, folds, n_folds = sum_folds(y, x, fitted.folds), fitted.folds, len(fitted.without)
-    whose = _number(people, len(y))
+    whose = group_families(people, len(y))[1]
     covered = np.empty(y.shape, bool)
     for own in range(n_folds):
         rows, kept = folds == own, fitted.without[own].kept
@@ -189,13 +181,6 @@ def measure_coverage(
         reach = intervals.judge(features[rows])[:, None] * intervals.error
         covered[rows] = (y[rows] >= low - reach) & (y[rows] <= high + reach)
     return covered, judged
-
-
-def _number(people: Sequence[object] | None, n: int) -> NDArray[np.intp]:
-    """Give the number of each row's person, from 0; another one each without people."""
-    if people is None:
-        return np.arange(n)
-    return np.unique(np.asarray(people), return_inverse=True)[1]
 
 
 def _size_errors(measured: Edges, predicted: EdgeArray) -> Vector:

@@ -19,6 +19,7 @@ from kraken_bids.models.krakencoder.finetuning import (
     Rows,
     Tuner,
 )
+from kraken_bids.models.splits import group_families
 
 logger = logging.getLogger(__name__)
 
@@ -116,8 +117,7 @@ def climb_ladder(
     logger.info("fine-tuning on everybody")
     everybody = np.ones(n_subjects, bool)
     changes, strengths = _climb(tuner, everybody, folds)
-    names = np.arange(n_subjects) if families is None else np.asarray(families)
-    members = np.unique(names, return_inverse=True)[1]
+    _, members = group_families(families, n_subjects)
     chosen = _choose(tuner, scores, paths, members)
     return Ladder(paths, tuner.judged, scores, strengths, changes, members, chosen, seed)
 

@@ -14,7 +14,6 @@ from kraken_bids.models.calibration.intervals import (
     count_needed,
     fit_intervals,
     measure_coverage,
-    rank_of,
     span_predictions,
 )
 from kraken_bids.models.folds import deal_folds
@@ -32,6 +31,11 @@ def make_people(n, *, share, seed, n_edges=300):
     features = np.stack([rng.normal(size=n), np.log(size) + 0.2 * rng.normal(size=n)], axis=1)
     predicted = 0.5 * signal + 0.1 * rng.normal(size=(n, n_edges))
     return measured.astype(np.float32), predicted.astype(np.float32), features
+
+
+def rank_of(n: int, coverage: float) -> int:
+    """Rank, from the smallest on, of the error that intervals reach to, by the definition."""
+    return math.ceil((n + 1) * Fraction(str(coverage)))
 
 
 @pytest.mark.parametrize("coverage", [0.5, 0.8, 0.9, 0.95])
