@@ -12,8 +12,8 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.models.calibration.calibration import N_FOLDS, fit_calibration
 from kraken_bids.models.calibration.difficulty import describe_people
 from kraken_bids.models.calibration.intervals import measure_coverage
-from kraken_bids.models.folds import deal_folds
 from kraken_bids.models.krakencoder.load import load_model
+from kraken_bids.models.splits import deal_folds
 from kraken_bids.pipeline.check.peer_comparison import Fitting, Measured, compare_peer
 from kraken_bids.scores.quality_control import CROSS_MODAL
 from kraken_bids.scores.significance import Score, compare, score_comparison

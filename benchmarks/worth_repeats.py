@@ -19,7 +19,7 @@ from kraken_bids.models.calibration.intervals import (
     measure_coverage,
     span_predictions,
 )
-from kraken_bids.models.folds import deal_folds
+from kraken_bids.models.splits import deal_folds
 from kraken_bids.parcellations import Parcellation
 from kraken_bids.pipeline.check.peer_comparison import Fitting, Measured, compare_peer
 from kraken_bids.scores.calibrated_scores import judge_held_out

@@ -1,4 +1,4 @@
-"""One session of one participant, with its measured connectomes."""
+"""One session of one participant, with its measured connectomes; columns that say whose it is."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ from kraken_bids.bids.names import session_label
 from kraken_bids.cohort.measurements import Measurement, read_measurement
 from kraken_bids.cohort.sidecars import REDONE
 from kraken_bids.flavors import Flavor
+from kraken_bids.io.records import column
 
 
 @dataclass(frozen=True)
@@ -49,3 +50,16 @@ class Member:
     def measured_digests(self) -> set[str]:
         """``RunDigest`` of each measured file, without the λ of the group level."""
         return {one.run_digest.partition(REDONE)[0] for one in self.measurements.values()}
+
+
+@dataclass(frozen=True)
+class Whose:
+    """Whose row of a table it is."""
+
+    participant_id: str = column()
+    session_id: str | None = column()
+
+
+def whose_row(member: Member) -> Whose:
+    """Say whose row of a table it is."""
+    return Whose(f"sub-{member.subject}", f"ses-{member.session}" if member.session else None)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.models.folds import deal_folds
+from kraken_bids.models.splits import deal_folds
 
 Floats = NDArray[np.floating]
 Indices = NDArray[np.intp]

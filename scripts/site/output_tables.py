@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kraken_bids.cohort.part_pairs import PartPair, PartSummary
-from kraken_bids.cohort.session_columns import Whose
+from kraken_bids.cohort.members import Whose
 from kraken_bids.models.communities.comparison import Agreement
 from kraken_bids.models.communities.resolution import Resolution
 from kraken_bids.models.decoding_records import (

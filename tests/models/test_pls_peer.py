@@ -6,8 +6,8 @@ from sklearn.cross_decomposition import PLSRegression
 from sklearn.decomposition import PCA
 from sklearn.model_selection import LeaveOneGroupOut
 
-from kraken_bids.models.folds import deal_folds
 from kraken_bids.models.pls_peer import embed, predict_held_out
+from kraken_bids.models.splits import deal_folds
 
 N = 24
 

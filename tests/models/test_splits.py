@@ -1,4 +1,4 @@
-"""Splits cover a cohort once and keep families together."""
+"""Splits and folds: parts cover everyone once, shares are as asked, families stay together."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kraken_bids.exceptions import ConnectomeError
-from kraken_bids.models.splits import split_subjects
+from kraken_bids.models.splits import deal_folds, split_subjects
 
 
 @given(n=st.integers(5, 400), seed=st.integers(0, 5))
@@ -45,3 +45,35 @@ def test_impossible_splits_are_refused() -> None:
         split_subjects(3, families=["a"])
     with pytest.raises(ConnectomeError, match="left for training"):
         split_subjects(4, test_share=1.0)
+
+
+@given(n=st.integers(10, 300), n_folds=st.integers(2, 10), seed=st.integers(0, 3))
+def test_folds_of_single_people_differ_by_one_at_most(n: int, n_folds: int, seed: int) -> None:
+    """Everybody is in one fold, and the seed alone fixes which."""
+    folds = deal_folds(n, n_folds, seed=seed)
+
+    counts = np.bincount(folds, minlength=n_folds)
+    assert counts.max() - counts.min() <= 1
+    np.testing.assert_array_equal(folds, deal_folds(n, n_folds, seed=seed))
+
+
+@given(st.lists(st.integers(0, 40), min_size=40, max_size=120))
+def test_no_family_is_in_two_folds(members: list[int]) -> None:
+    """The largest family bounds how unequal the folds are."""
+    names = [f"f{one}" for one in members]
+    if len(set(names)) < 5:
+        return
+
+    folds = deal_folds(len(names), 5, families=names)
+
+    assert len({(name, fold) for name, fold in zip(names, folds, strict=True)}) == len(set(names))
+    counts = np.bincount(folds, minlength=5)
+    assert counts.max() - counts.min() <= max(map(names.count, set(names)))
+
+
+def test_too_few_families_are_said() -> None:
+    """Four people of two families make no three folds."""
+    with pytest.raises(ConnectomeError, match="at least 3 families for 3 folds; found 2"):
+        deal_folds(4, 3, families=["a", "a", "b", "b"])
+    with pytest.raises(ConnectomeError, match=r"at least 3 subjects .* fewer folds"):
+        deal_folds(2, 3)

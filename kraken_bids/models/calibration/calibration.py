@@ -123,7 +123,7 @@ def fit_calibration(
     predicted : ndarray of shape (n_subjects, n_edges)
         Raw, of the same people.
     folds : ndarray of shape (n_subjects,)
-        Fold of each (:func:`~kraken_bids.models.folds.deal_folds`); people of one family, and
+        Fold of each (:func:`~kraken_bids.models.splits.deal_folds`); people of one family, and
         sessions of one person, in one fold.
     """
     sums = sum_folds(measured, predicted, folds)

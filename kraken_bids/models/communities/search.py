@@ -16,14 +16,13 @@ from kraken_bids.models.communities.modularity import coaffiliation
 from kraken_bids.models.communities.presence_modularity import (
     PresenceModularity,
     measure_presence_modularity,
+    measure_present_correlation,
 )
-from kraken_bids.models.communities.present_correlation import measure_present_correlation
 from kraken_bids.models.communities.static_modularity import (
     Scan,
     average_modularity,
     cluster_spectrally,
 )
-from kraken_bids.models.communities.time_kernel import TimeKernel
 
 Array = NDArray[np.floating]
 
@@ -235,3 +234,37 @@ def to_simplex_logits(shares: Tensor, *, least: float = 1e-3) -> Tensor:
 def to_presence_logits(presence: Tensor) -> Tensor:
     """Free numbers whose :func:`torch.sigmoid` is a presence, cut to a range that can be left."""
     return torch.logit(presence.clamp(0, 1)).clamp(-FURTHEST, FURTHEST)
+
+
+class TimeKernel:
+    """A Gaussian over volumes, as free numbers of neighbouring volumes are joined by.
+
+    Parameters
+    ----------
+    width : float
+        Standard deviation, volumes; 0 joins nothing.
+    like : Tensor
+        Of the type and device of the numbers.
+    """
+
+    def __init__(self, width: float, like: Tensor) -> None:
+        reach = int(np.ceil(4 * width))
+        steps = torch.arange(-reach, reach + 1).to(like)
+        self.weights = torch.exp(-0.5 * (steps / max(width, 1e-9)) ** 2)[None, None]
+        self.is_one = reach == 0
+
+    def smooth(self, values: Tensor) -> Tensor:
+        """Weighted mean of the volumes around each, ``[n_courses, n_volumes]``."""
+        return values if self.is_one else self._spread(values) / self._norm(values)
+
+    def smooth_back(self, gradient: Tensor) -> Tensor:
+        """Gradient by what was smoothed, from that by the result."""
+        return gradient if self.is_one else self._spread(gradient / self._norm(gradient))
+
+    def _norm(self, like: Tensor) -> Tensor:
+        return self._spread(torch.ones_like(like[:1]))
+
+    def _spread(self, values: Tensor) -> Tensor:
+        reach = self.weights.shape[2] // 2
+        spread = torch.nn.functional.conv1d(values[:, None], self.weights, padding=reach)
+        return spread[:, 0]

@@ -8,7 +8,6 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.models.folds import deal_folds
 from kraken_bids.models.krakencoder.changes import Changes
 from kraken_bids.models.krakencoder.finetuning import (
     MEAN_SHIFT,
@@ -19,7 +18,7 @@ from kraken_bids.models.krakencoder.finetuning import (
     Rows,
     Tuner,
 )
-from kraken_bids.models.splits import group_families
+from kraken_bids.models.splits import deal_folds, group_families
 
 logger = logging.getLogger(__name__)
 

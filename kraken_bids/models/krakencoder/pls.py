@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.models.devices import CPU, run_parts
-from kraken_bids.models.folds import deal_folds
 from kraken_bids.models.krakencoder.architecture import Weights
 from kraken_bids.models.krakencoder.moments import Matrix, Moments
 from kraken_bids.models.krakencoder.pls_components import extract_components, extract_together
 from kraken_bids.models.krakencoder.pls_network import make_network
+from kraken_bids.models.splits import deal_folds
 
 METHODS = ("pls", "ridge")
 PATIENCE = 5

@@ -10,9 +10,8 @@ from torch.nn.functional import cross_entropy
 
 from kraken_bids.models.new_heads import start_network
 from kraken_bids.models.series.architecture import SeriesArchitecture
-from kraken_bids.models.series.labelled_series import LabelledSeries
 from kraken_bids.models.series.network import SeriesNetwork
-from kraken_bids.models.series.sequences import Indices, Sequences, join_sequences
+from kraken_bids.models.series.sequences import Indices, LabelledSeries, Sequences, join_sequences
 from kraken_bids.models.step_training import StepResult, StepSettings, StepTraining, train_steps
 
 Labelled = tuple[Sequences, Indices]

@@ -9,9 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kraken_bids.models.new_heads import start_network
-from kraken_bids.models.series.labelled_series import LabelledSeries
 from kraken_bids.models.series.network import SeriesNetwork
-from kraken_bids.models.series.sequences import Indices, Sequences, join_sequences
+from kraken_bids.models.series.sequences import Indices, LabelledSeries, Sequences, join_sequences
 
 Floats = NDArray[np.float64]
 BATCH = 64

@@ -1,4 +1,4 @@
-"""Sequences of volumes, one after the other in one array, and how they are drawn from runs."""
+"""Sequences of volumes in one array, how they are drawn from runs, and trials of classes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -139,3 +139,15 @@ def draw_windows(
     """
     sizes = rng.integers(shortest, np.minimum(longest, lengths), endpoint=True)
     return sizes * rng.integers(0, lengths // sizes), sizes
+
+
+@dataclass(frozen=True)
+class LabelledSeries:
+    """Trials, all lists of one length."""
+
+    values: Sequence[NDArray[np.floating]]
+    """[n_volumes, n_regions] each."""
+    repetition_times: Sequence[float]
+    """Seconds."""
+    labels: Indices
+    """Numbers of classes."""

@@ -5,8 +5,8 @@ from torch import nn
 
 from kraken_bids.models.volumes.network import CubeNetwork
 from kraken_bids.models.volumes.padding import convolve_same
-from kraken_bids.models.volumes.relevance_flow import RelevanceFlow
 from kraken_bids.models.volumes.relevance_rules import (
+    RelevanceFlow,
     pass_alpha_beta,
     pass_average,
     pass_flat,

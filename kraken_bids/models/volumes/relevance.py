@@ -8,7 +8,7 @@ from kraken_bids.exceptions import SettingsError
 from kraken_bids.models.devices import full_precision
 from kraken_bids.models.volumes.cube_relevance import explain_cube
 from kraken_bids.models.volumes.network import CubeNetwork, VolumeNetwork
-from kraken_bids.models.volumes.relevance_flow import RelevanceFlow
+from kraken_bids.models.volumes.relevance_rules import RelevanceFlow
 from kraken_bids.models.volumes.slice_relevance import (
     explain_slices,
     stabilize_original,

@@ -1,10 +1,11 @@
-"""Rules by which relevance passes one layer backwards; tensors in, tensors out.
+"""Rules by which relevance passes one layer backwards, and what of it is lost where.
 
 A convolution is padded as in :mod:`kraken_bids.models.volumes.padding`. Where nothing has
 contributed to an output (a sum of 0), none of its relevance passes.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import cast
 
 import torch
@@ -152,3 +153,30 @@ def _pad(layer: Convolution, values: Tensor) -> Tensor:
 
 def _function(layer: Convolution) -> Callable[..., Tensor]:
     return nn.functional.conv2d if isinstance(layer, nn.Conv2d) else nn.functional.conv3d
+
+
+@dataclass
+class RelevanceFlow:
+    """Relevance of one volume."""
+
+    logit: float
+    """Output that is explained: all the relevance there is."""
+    arrived: dict[str, float] = field(default_factory=dict)
+    """Sum of relevance below each layer, from the output on."""
+    relevance: torch.Tensor = field(default_factory=lambda: torch.zeros(0))
+    """Of each voxel [x, y, z], in units of the logit."""
+
+    def pass_through(self, layer: str, relevance: torch.Tensor) -> None:
+        """Add what has arrived below a layer."""
+        self.arrived[layer] = self.arrived.get(layer, 0.0) + float(
+            relevance.sum(dtype=torch.float64)
+        )
+
+    @property
+    def lost(self) -> dict[str, float]:
+        """Share of the logit that each layer lost (or, if negative, made)."""
+        before, lost = self.logit, {}
+        for layer, here in self.arrived.items():
+            lost[layer] = (before - here) / self.logit if self.logit else 0.0
+            before = here
+        return lost

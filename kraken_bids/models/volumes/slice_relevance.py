@@ -8,8 +8,7 @@ from torch import nn
 from kraken_bids.models.volumes.architecture import LSTM_SIZE
 from kraken_bids.models.volumes.network import SliceNetwork
 from kraken_bids.models.volumes.padding import convolve_same
-from kraken_bids.models.volumes.relevance_flow import RelevanceFlow
-from kraken_bids.models.volumes.relevance_rules import pass_epsilon
+from kraken_bids.models.volumes.relevance_rules import RelevanceFlow, pass_epsilon
 
 EPSILON = 1e-3
 """What steadies divisions, as in the release."""

@@ -5,8 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from kraken_bids.bids.outputs import group_path
-from kraken_bids.cohort.members import Member
-from kraken_bids.cohort.session_columns import Whose, whose_row
+from kraken_bids.cohort.members import Member, Whose, whose_row
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.records import remove_records, write_records
 from kraken_bids.pipeline.calibrate.session_calibrations import summarize

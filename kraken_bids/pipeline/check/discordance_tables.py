@@ -16,8 +16,7 @@ from kraken_bids.bids.outputs import (
     sidecar_path,
 )
 from kraken_bids.cohort.failures import Failure, failing_alone
-from kraken_bids.cohort.members import Member
-from kraken_bids.cohort.session_columns import Whose, whose_row
+from kraken_bids.cohort.members import Member, Whose, whose_row
 from kraken_bids.cohort.sidecar_records import FILE, SOFTWARE
 from kraken_bids.cohort.sidecars import forget_digest, hold_session, read_digest, size_of
 from kraken_bids.io.records import remove_records, write_columns, write_records

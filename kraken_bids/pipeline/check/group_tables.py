@@ -10,9 +10,8 @@ import numpy as np
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.latent_tables import list_values
 from kraken_bids.cohort.measurements import Measurement
-from kraken_bids.cohort.members import Member
+from kraken_bids.cohort.members import Member, Whose, whose_row
 from kraken_bids.cohort.projections import Projected
-from kraken_bids.cohort.session_columns import Whose, whose_row
 from kraken_bids.cohort.sources import Source
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.hdf5 import write_hdf5

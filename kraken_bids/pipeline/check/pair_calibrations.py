@@ -14,7 +14,7 @@ from kraken_bids.cohort.participant_columns import read_participant_table
 from kraken_bids.cohort.sources import Source
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.calibration.calibration import MIN_FOLDS, N_FOLDS, fit_calibration
-from kraken_bids.models.folds import deal_folds
+from kraken_bids.models.splits import deal_folds
 from kraken_bids.scores.calibrated_records import NOBODY
 from kraken_bids.settings import Settings
 from kraken_bids.worth_settings import MIN_CALIBRATED

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.models.calibration.calibration import MIN_FOLDS, N_FOLDS
-from kraken_bids.models.folds import deal_folds
 from kraken_bids.models.pls_peer import predict_held_out
+from kraken_bids.models.splits import deal_folds
 from kraken_bids.scores.cross_fitted import compare_cross_fitted
 from kraken_bids.scores.inner_products import Center, Rows, center_on, multiply_rows
 from kraken_bids.scores.resampling import Kinship

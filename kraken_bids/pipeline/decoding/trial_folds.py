@@ -13,7 +13,7 @@ from kraken_bids.cohort.training_subjects import find_trained
 from kraken_bids.exceptions import SettingsError
 from kraken_bids.io.records import write_records
 from kraken_bids.models.decoding_records import FoldMember
-from kraken_bids.models.folds import deal_folds
+from kraken_bids.models.splits import deal_folds
 from kraken_bids.pipeline.decoding.held_out_trials import Indices, LabelledTrials
 
 logger = logging.getLogger(__name__)

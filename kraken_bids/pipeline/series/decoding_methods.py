@@ -21,9 +21,9 @@ from kraken_bids.models.series.classification import (
     make_classifier,
     train_classifier,
 )
-from kraken_bids.models.series.labelled_series import LabelledSeries
 from kraken_bids.models.series.model import SeriesModel
 from kraken_bids.models.series.network import SeriesNetwork
+from kraken_bids.models.series.sequences import LabelledSeries
 from kraken_bids.models.step_training import StepSettings
 from kraken_bids.pipeline.decoding.baselines import decode_by_chance, decode_patterns, list_methods
 from kraken_bids.pipeline.decoding.held_out_trials import Decoded, Indices

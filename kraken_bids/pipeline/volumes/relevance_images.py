@@ -14,7 +14,7 @@ from kraken_bids.io.nifti import write_volumes
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.models.volumes.checkpoint import VolumeModel
 from kraken_bids.models.volumes.relevance import Rule, explain_volume
-from kraken_bids.models.volumes.relevance_flow import RelevanceFlow
+from kraken_bids.models.volumes.relevance_rules import RelevanceFlow
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.volumes.cleaned_volumes import AFFINE, CleanedVolumes, smooth
 from kraken_bids.pipeline.volumes.decoding_request import (

@@ -5,7 +5,7 @@ import pytest
 
 from kraken_bids.models.calibration.calibration import fit_calibration
 from kraken_bids.models.calibration.edge_slopes import sum_folds
-from kraken_bids.models.folds import deal_folds
+from kraken_bids.models.splits import deal_folds
 
 
 def make_people(n, *, share, n_edges=200, seed=0, noise=1.0):

@@ -8,7 +8,7 @@ from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.models.calibration.calibration import fit_calibration
 from kraken_bids.models.calibration.edge_slopes import sum_folds, sum_groups
 from kraken_bids.models.calibration.imputation import ROWS, Imputer
-from kraken_bids.models.folds import deal_folds
+from kraken_bids.models.splits import deal_folds
 
 Floats = NDArray[np.float64]
 N_EDGES = 40

@@ -16,7 +16,7 @@ from kraken_bids.models.calibration.intervals import (
     measure_coverage,
     span_predictions,
 )
-from kraken_bids.models.folds import deal_folds
+from kraken_bids.models.splits import deal_folds
 
 
 def make_people(n, *, share, seed, n_edges=300):

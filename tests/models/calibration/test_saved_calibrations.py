@@ -19,7 +19,7 @@ from kraken_bids.models.calibration.saved_calibrations import (
     share_lines,
     write_calibrations,
 )
-from kraken_bids.models.folds import deal_folds
+from kraken_bids.models.splits import deal_folds
 from kraken_bids.scores.calibrated_records import CalibratedPairRecord, CalibratedRecord
 
 FC = parse_flavor("FCcorr_fs86_hpf")

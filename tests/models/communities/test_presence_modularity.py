@@ -10,8 +10,10 @@ from kraken_bids.models.communities.modularity import (
     modularity_matrix,
     weighted_covariance,
 )
-from kraken_bids.models.communities.presence_modularity import measure_presence_modularity
-from kraken_bids.models.communities.present_correlation import measure_present_correlation
+from kraken_bids.models.communities.presence_modularity import (
+    measure_presence_modularity,
+    measure_present_correlation,
+)
 
 
 @pytest.fixture(scope="module")

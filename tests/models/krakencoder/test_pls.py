@@ -8,11 +8,11 @@ from sklearn.linear_model import Ridge
 
 from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.models.folds import deal_folds
 from kraken_bids.models.krakencoder import pls, pls_network
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.krakencoder.pls import PathFit, PlsSettings, fit_pls
 from kraken_bids.models.krakencoder.reduction import Reduction
+from kraken_bids.models.splits import deal_folds
 
 Scores = dict[str, NDArray[np.float64]]
 SIZES = {"FCcorr_a_hpf": 12, "FCpcorr_a_hpf": 9, "SCx_b_count": 10}

@@ -7,8 +7,8 @@ import torch
 from kraken_bids.models.series.architecture import FRAMEWORKS, SeriesArchitecture
 from kraken_bids.models.series.classification import cut_trial, make_classifier, train_classifier
 from kraken_bids.models.series.data_description import SeriesData
-from kraken_bids.models.series.labelled_series import LabelledSeries
 from kraken_bids.models.series.model import SeriesModel
+from kraken_bids.models.series.sequences import LabelledSeries
 from kraken_bids.models.step_training import StepSettings
 
 

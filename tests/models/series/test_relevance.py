@@ -6,9 +6,8 @@ import torch
 
 from kraken_bids.models.series.architecture import FRAMEWORKS, SeriesArchitecture
 from kraken_bids.models.series.classification import make_classifier
-from kraken_bids.models.series.labelled_series import LabelledSeries
 from kraken_bids.models.series.relevance import TOLERANCE, explain_trials, randomise_weights
-from kraken_bids.models.series.sequences import join_sequences
+from kraken_bids.models.series.sequences import LabelledSeries, join_sequences
 
 
 def make_network(framework: str):

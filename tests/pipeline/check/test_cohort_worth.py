@@ -17,9 +17,9 @@ from kraken_bids.cohort.sources import Source, build_sources
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.writing import write_relmat
-from kraken_bids.models.folds import deal_folds
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.models.pls_peer import predict_held_out
+from kraken_bids.models.splits import deal_folds
 from kraken_bids.pipeline.check import peer_comparison
 from kraken_bids.pipeline.check.cohort_scores import score_members
 from kraken_bids.pipeline.check.pair_calibrations import PairCalibrations

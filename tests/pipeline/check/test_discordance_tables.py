@@ -15,7 +15,7 @@ from kraken_bids.flavors import parse_flavor
 from kraken_bids.io.facts import read_table
 from kraken_bids.io.records import remove_records
 from kraken_bids.models.calibration.calibration import fit_calibration
-from kraken_bids.models.folds import deal_folds
+from kraken_bids.models.splits import deal_folds
 from kraken_bids.parcellations import load_parcellation
 from kraken_bids.pipeline.check.compared_sessions import (
     ControlRules,

@@ -18,8 +18,8 @@ from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.tables import read_columns
 from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_relmat
-from kraken_bids.models.folds import deal_folds
 from kraken_bids.models.pls_peer import predict_held_out
+from kraken_bids.models.splits import deal_folds
 from kraken_bids.region_orders import list_edge_orders
 from tests.plain_metrics import compute_metrics
 
