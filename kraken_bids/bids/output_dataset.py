@@ -110,7 +110,6 @@ def write_dataset_description(
     name: str,
     version: str,
     sources: Mapping[str, Path],
-    container: Mapping[str, str] | None = None,
 ) -> None:
     """Write ``dataset_description.json`` of a derivative dataset.
 
@@ -124,8 +123,6 @@ def write_dataset_description(
         Of kraken_bids.
     sources : mapping
         Name of each dataset that was read (as in ``bids:`` URIs) to its folder.
-    container : mapping, optional
-        ``Type``, ``Tag``, ``URI`` of the container that runs this.
 
     Raises
     ------
@@ -136,20 +133,19 @@ def write_dataset_description(
     path = Path(output_dir) / DESCRIPTION
     old = read_facts(path)
     content = {
-        **_describe(name, version, container),
+        **_describe(name, version),
         **_link(old, sources, own=path.parent.resolve().as_uri()),
     }
     if content != old.plain:
         write_json(path, content)
 
 
-def _describe(name: str, version: str, container: Mapping[str, str] | None) -> dict[str, Any]:
-    software: dict[str, Any] = {"Name": "kraken_bids", "Version": version, "CodeURL": CODE_URL}
+def _describe(name: str, version: str) -> dict[str, Any]:
     return {
         "Name": name,
         "BIDSVersion": BIDS_VERSION,
         "DatasetType": "derivative",
-        "GeneratedBy": [software | ({"Container": dict(container)} if container else {})],
+        "GeneratedBy": [{"Name": "kraken_bids", "Version": version, "CodeURL": CODE_URL}],
     }
 
 

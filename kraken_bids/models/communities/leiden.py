@@ -89,7 +89,7 @@ def score_partition(
     return float(value)
 
 
-def find_consensus(partitions: Sequence[Labels], *, seed: int = 0, gamma: float = 1.0) -> Labels:
+def find_consensus(partitions: Sequence[Labels], *, seed: int = 0) -> Labels:
     """Join partitions into the one that they share.
 
     The share of partitions in which two regions are together, less what is expected of
@@ -106,9 +106,7 @@ def find_consensus(partitions: Sequence[Labels], *, seed: int = 0, gamma: float 
         if not shared.any():
             return np.zeros(len(together), np.intp)
         current = [
-            find_leiden(
-                shared, gamma=gamma, sign="positive", seed=seed + 100 * number + k, n_starts=1
-            )
+            find_leiden(shared, sign="positive", seed=seed + 100 * number + k, n_starts=1)
             for k in range(min(len(partitions), MAX_REPEATS))
         ]
         if all((one == current[0]).all() for one in current):

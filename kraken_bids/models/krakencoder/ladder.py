@@ -86,9 +86,7 @@ class Ladder:
         return estimate_mean(values, self.families, seed=self.seed)
 
 
-def climb_ladder(
-    tuner: Tuner, *, families: Sequence[str] | None = None, seed: int = 0, n_folds: int = N_FOLDS
-) -> Ladder:
+def climb_ladder(tuner: Tuner, *, families: Sequence[str] | None = None, seed: int = 0) -> Ladder:
     """Fit every rung, judge each on people held out, and choose one.
 
     In each outer fold the strength of every rung is chosen on the remaining folds, each held out
@@ -102,12 +100,12 @@ def climb_ladder(
         Of folds and intervals.
     """
     n_subjects = len(next(iter(tuner.raw.values())))
-    folds = deal_folds(n_subjects, n_folds, families=families, seed=seed)
+    folds = deal_folds(n_subjects, N_FOLDS, families=families, seed=seed)
     paths = tuple((i, j) for i in tuner.raw for j in tuner.raw)
     scores = {rung: np.full((len(paths), n_subjects), np.nan) for rung in RUNGS}
-    for fold in range(n_folds):
+    for fold in range(N_FOLDS):
         held_out = folds == fold
-        logger.info("fine-tuning: fold %d of %d", fold + 1, n_folds)
+        logger.info("fine-tuning: fold %d of %d", fold + 1, N_FOLDS)
         found, _ = _climb(tuner, ~held_out, folds)
         for rung, own in found.items():
             scores[rung][:, held_out] = tuner.score_paths(
