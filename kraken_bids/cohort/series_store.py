@@ -47,27 +47,12 @@ class SeriesStore:
         kept: Sequence[NDArray[np.bool_]],
         data: SeriesData,
     ) -> None:
-        self._file, self._kept, self._data = os.open(path, os.O_RDONLY), tuple(kept), data
+        self._file, self._kept, self.data = os.open(path, os.O_RDONLY), tuple(kept), data
         weakref.finalize(self, os.close, self._file)
         self.runs = tuple(runs)
         self._mapped: weakref.WeakValueDictionary[int, NDArray[np.float32]] = (
             weakref.WeakValueDictionary()
         )
-
-    @property
-    def regions(self) -> tuple[str, ...]:
-        """Names of the regions; empty where no file has them (see :attr:`n_regions`)."""
-        return self._data.regions
-
-    @property
-    def n_regions(self) -> int:
-        """Number of regions."""
-        return self._data.n_regions
-
-    @property
-    def atlas(self) -> str:
-        """Name of the atlas; '' where nothing says it."""
-        return self._data.atlas
 
     def values(self, run: int) -> NDArray[np.float32]:
         """Give the series of a run [n_volumes, n_regions], to be read only.
@@ -82,13 +67,14 @@ class SeriesStore:
         if values is None:
             values = self._mapped[part] = self._map(self.runs[first], self.runs[last - 1])
         own, start = self.runs[run], self.runs[first].start
-        flat = values[(own.start - start) * self.n_regions :][: own.n_volumes * self.n_regions]
-        return flat.reshape(own.n_volumes, self.n_regions)
+        width = self.data.n_regions
+        flat = values[(own.start - start) * width :][: own.n_volumes * width]
+        return flat.reshape(own.n_volumes, width)
 
     def _map(self, first: SeriesRun, last: SeriesRun) -> NDArray[np.float32]:
         """Map the values of consecutive runs, in one row."""
-        start = first.start * self.n_regions * ITEM
-        n_values = (last.start + last.n_volumes - first.start) * self.n_regions
+        start = first.start * self.data.n_regions * ITEM
+        n_values = (last.start + last.n_volumes - first.start) * self.data.n_regions
         before = start % mmap.ALLOCATIONGRANULARITY
         pages = mmap.mmap(
             self._file,
@@ -101,10 +87,6 @@ class SeriesStore:
     def kept(self, run: int) -> NDArray[np.bool_]:
         """Say which volumes of a run count [n_volumes]."""
         return self._kept[run]
-
-    def describe(self) -> SeriesData:
-        """Say what a model that learns from these runs must know of them."""
-        return self._data
 
 
 def gather_series(  # noqa: PLR0913 - what files may leave unsaid
@@ -176,5 +158,5 @@ def gather_series(  # noqa: PLR0913 - what files may leave unsaid
         finally:
             path.unlink()  # what nobody has open any more is gone
     if like is not None:
-        check_alike(store.describe(), like, learns_times=learns_times)
+        check_alike(store.data, like, learns_times=learns_times)
     return store

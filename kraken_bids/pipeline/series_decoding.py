@@ -122,7 +122,7 @@ def _gather(
 def _design(trials: TrialSet, pretrained: SeriesModel | None, options: DecodingOptions) -> Design:
     n_classes = len(trials.classes)
     if pretrained is None:
-        architecture = options.recipe.design(trials.store.n_regions, n_classes)
+        architecture = options.recipe.design(trials.store.data.n_regions, n_classes)
     else:
         architecture = replace(pretrained.architecture, n_classes=n_classes)
     return Design(

@@ -88,7 +88,7 @@ def pretrain_series(
     write_table(
         output / "splits.tsv", {"participant_id": list(named), "split": list(named.values())}
     )
-    network = start or make_network(options.recipe, store.n_regions)
+    network = start or make_network(options.recipe, store.data.n_regions)
     facts = _train(network, store, parts, options, output=output)
     model = _make_model(network, store, parts, options, facts=facts)
     write_series_model(model, output)
@@ -150,7 +150,7 @@ def _make_model(
     splits = {name: tuple(own) for name, own in parts.items()}
     return SeriesModel(
         network.cpu(),
-        replace(store.describe(), splits=splits, seed=seed),
+        replace(store.data, splits=splits, seed=seed),
         longest=options.recipe.longest,
         provenance={
             "Recipe": options.recipe.to_json(),

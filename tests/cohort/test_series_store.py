@@ -61,8 +61,8 @@ def test_a_folder_becomes_z_scored_runs_of_which_volumes_that_do_not_count_are_0
     assert [(run.subject, run.task, run.start) for run in store.runs] == [
         ("01", "rest", 0), ("02", "rest", 30),
     ]  # fmt: skip
-    assert store.regions == NAMES
-    found = store.describe()
+    assert store.data.regions == NAMES
+    found = store.data
     np.testing.assert_allclose(found.means, 0, atol=1e-12)
     np.testing.assert_allclose(found.deviations, 1)
     assert (found.atlas, found.repetition_times, found.cleaning) == ("abc", (2.0,), RECIPE)
@@ -149,7 +149,7 @@ def test_a_repetition_time_is_never_guessed(tmp_path: Path) -> None:
         gather([tmp_path / "sub-01.npy"], tmp_path)
     store = gather([tmp_path / "sub-01.npy"], tmp_path, repetition_time=0.72)
     assert (store.runs[0].repetition_time, store.runs[0].subject) == (0.72, "01")
-    assert "given" in store.describe().repetition_time_rule
+    assert "given" in store.data.repetition_time_rule
     path = write_run(tmp_path, "02", simulate())
     with pytest.raises(InputError, match=r"--repetition-time 0.72.*found 2 s"):
         gather([path], tmp_path, repetition_time=0.72)
@@ -161,11 +161,11 @@ def test_a_repetition_time_is_never_guessed(tmp_path: Path) -> None:
 def test_regions_are_put_into_the_order_of_a_model_by_their_names(tmp_path: Path) -> None:
     values = simulate()
     write_run(tmp_path / "a", "01", values)
-    model = gather([tmp_path / "a"], tmp_path).describe()
+    model = gather([tmp_path / "a"], tmp_path).data
     write_run(tmp_path / "b", "01", values[:, [2, 0, 1]], ("C", "A", "B"))
     turned = gather([tmp_path / "b"], tmp_path)
     with pytest.raises(ConnectomeError, match=r"found C in place of A \(region 1\)"):
-        check_alike(turned.describe(), model)
+        check_alike(turned.data, model)
     ordered = gather([tmp_path / "b"], tmp_path, like=model)
     np.testing.assert_array_equal(ordered.values(0), gather([tmp_path / "a"], tmp_path).values(0))
     write_run(tmp_path / "c", "01", values, ("A", "B", "D"))
@@ -177,17 +177,17 @@ def test_columns_that_a_model_does_not_know_are_named(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     write_run(tmp_path / "a", "01", simulate())
-    model = gather([tmp_path / "a"], tmp_path).describe()
+    model = gather([tmp_path / "a"], tmp_path).data
     values = np.c_[simulate(), simulate()[::-1, :2]]
     write_run(tmp_path / "b", "02", values, ("A", "B", "C", "D", "motion"))
     store = gather([tmp_path / "b"], tmp_path, like=model)
-    assert store.regions == ("A", "B", "C")
+    assert store.data.regions == ("A", "B", "C")
     assert "left out: columns of no region of the model: D, motion" in caplog.text
 
 
 def test_unnamed_columns_are_a_models_only_where_the_user_says_so(tmp_path: Path) -> None:
     write_run(tmp_path, "01", simulate())
-    model = gather([tmp_path], tmp_path).describe()
+    model = gather([tmp_path], tmp_path).data
     np.save(tmp_path / "sub-02.npy", simulate())
     words = [tmp_path / "sub-02.npy"]
     with pytest.raises(ConnectomeError, match="those of abc: --atlas abc"):
@@ -210,9 +210,9 @@ def test_series_of_another_kind_are_refused(
 ) -> None:
     write_run(tmp_path, "01", simulate())
     store = gather([tmp_path], tmp_path)
-    check_alike(store.describe(), store.describe())
+    check_alike(store.data, store.data)
     with pytest.raises(ConnectomeError, match=words):
-        check_alike(store.describe(), replace(store.describe(), **change))
+        check_alike(store.data, replace(store.data, **change))
 
 
 def test_samples_of_a_tar_stay_as_they_are_and_keep_their_labels(tmp_path: Path) -> None:

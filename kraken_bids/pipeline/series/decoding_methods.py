@@ -99,7 +99,7 @@ def decode_held_out(method: str, trials: TrialSet, design: Design, part: HeldOut
         shuffled = shuffle_labels(training.labels, own, np.random.default_rng([seed, 2]))
         training = replace(training, labels=shuffled)
     network = fit_network(training, design, seed=seed, is_pretrained=method != SCRATCH)
-    model = SeriesModel(network, trials.store.describe(), longest=design.longest)
+    model = SeriesModel(network, trials.store.data, longest=design.longest)
     found = model.probabilities(shown.values, shown.repetition_times)
     predicted = found.argmax(axis=1).astype(np.intp)
     probabilities = found.max(axis=1).astype(np.float64)

@@ -83,7 +83,7 @@ def write_embeddings(
             "Description": "Vectors of region series, by a model that was pretrained on such",
             "Framework": model.architecture.framework,
             "Classes": list(model.classes),
-            "Series": store.describe().to_json(),
+            "Series": store.data.to_json(),
             "ModelSeries": replace(model.data, splits={}).to_json(),
             **GENERATED_BY,
         },

@@ -57,6 +57,6 @@ def write_decoder(
         trials, design.steps, scores,
         batch_size=design.batch_size, pretraining=pretrained.provenance if pretrained else None,
     )  # fmt: skip
-    data = trials.store.describe()
+    data = trials.store.data
     model = SeriesModel(network, data, design.longest, trials.classes, provenance)
     write_series_model(model, output)

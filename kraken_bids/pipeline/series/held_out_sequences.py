@@ -64,7 +64,7 @@ class HeldOutSequences:
         batches = tuple(objective.draw(np.random.default_rng(seed)) for seed in seeds)
         volumes = [validation[tokens.runs] for tokens in batches if tokens.runs is not None]
         subjects = [store.runs[run].subject for run in np.concatenate(volumes).tolist()]
-        peers = Peers(store.n_regions, choose_lags(recipe.framework, store.n_regions))
+        peers = Peers(store.data.n_regions, choose_lags(recipe.framework, store.data.n_regions))
         for run in training.tolist():
             peers.add_run(store.values(run), store.kept(run))
         found = cls(batches, tuple(subjects), peers)

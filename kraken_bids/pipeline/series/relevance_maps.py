@@ -86,7 +86,7 @@ def map_relevance(
             [spearmanr(np.abs(one), np.abs(two), axis=None).statistic for one, two in pairs]
         )
     width = min(longest, max((one.n_volumes for one in trials.trials), default=1))
-    sums = np.zeros((len(trials.classes), width, trials.store.n_regions))
+    sums = np.zeros((len(trials.classes), width, trials.store.data.n_regions))
     counts = np.zeros(sums.shape[:2])
     for label, one in zip(taken.labels, found.values, strict=True):
         sums[label, : len(one)] += one
@@ -144,7 +144,8 @@ def write_relevance(trials: TrialSet, found: RelevanceSums, folder: Path) -> Non
 
 def _list_regions(trials: TrialSet) -> tuple[str, ...]:
     """Names of the regions, or their numbers."""
-    return trials.store.regions or tuple(str(k + 1) for k in range(trials.store.n_regions))
+    data = trials.store.data
+    return data.regions or tuple(str(k + 1) for k in range(data.n_regions))
 
 
 def _choose(labels: Indices, rows: Indices, rng: np.random.Generator) -> Indices:

@@ -261,7 +261,7 @@ def test_a_pretrained_model_is_compared_with_one_from_scratch(
         sorted((planted / "series").glob("*.tsv")), tmp_path, repetition_time=1.0
     )
     network = make_classifier(options.recipe.design(8), seed=3)
-    known = SeriesModel(network.eval(), store.describe(), provenance={"Subjects": ["00", "99"]})
+    known = SeriesModel(network.eval(), store.data, provenance={"Subjects": ["00", "99"]})
     write_series_model(known, tmp_path / "model")
     for table in (planted / "series").glob("*.tsv"):
         write_table(table, dict(reversed(read_columns(table).items())))
@@ -272,7 +272,7 @@ def test_a_pretrained_model_is_compared_with_one_from_scratch(
 
     assert list(found) == ["pretrained", "scratch", "shuffled", "linear", "chance"]
     assert "1 of 4 people are among those that the model was pretrained on (00)" in caplog.text
-    assert read_series_model(tmp_path / "out").data.regions == store.regions
+    assert read_series_model(tmp_path / "out").data.regions == store.data.regions
 
 
 def test_families_are_held_out_together(
