@@ -41,7 +41,7 @@ def test_convolutions_may_not_round_more_than_float32_does(
         seen.append(torch.backends.cudnn.allow_tf32)
         return convolve_same(*values)
 
-    for name in ("network", "slice_relevance", "cube_relevance"):
+    for name in ("network", "slice_relevance", "relevance"):
         monkeypatch.setattr(f"kraken_bids.models.volumes.{name}.convolve_same", convolve)
     before = torch.backends.cudnn.allow_tf32
     act(network)
