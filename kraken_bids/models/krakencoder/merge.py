@@ -10,6 +10,7 @@ from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.architecture import Architecture, Weights
 from kraken_bids.models.krakencoder.latent_space import LATENT_SPACE, check_spaces, find_space
 from kraken_bids.models.krakencoder.model import Model
+from kraken_bids.models.krakencoder.model_regions import list_own_regions
 
 logger = logging.getLogger(__name__)
 
@@ -107,7 +108,7 @@ def _check_regions(models: Sequence[Model], origins: dict[Flavor, int]) -> None:
                 f"{first.name} and of {n_edges} in {model.name}. Train one of them under another "
                 "name."
             )
-        regions = _list_regions(model).get(name)
+        regions = list_own_regions(model).get(name)
         if not regions:
             continue
         ours, first = tables.setdefault(name, (regions, model))
@@ -119,11 +120,6 @@ def _check_regions(models: Sequence[Model], origins: dict[Flavor, int]) -> None:
                 "differ). Train one of them under another name, or with regions in the other's "
                 "order."
             )
-
-
-def _list_regions(model: Model) -> dict[str, list[str]]:
-    """Names of regions of atlases that the package does not know, as training was told them."""
-    return {name: list(names) for name, names in model.provenance.get(REGIONS, {}).items()}
 
 
 def _say(value: object) -> str:
@@ -170,7 +166,7 @@ def _join_provenance(models: Sequence[Model], origins: dict[Flavor, int]) -> dic
     stated = any(LATENT_SPACE in model.provenance for model in models)
     regions: dict[str, list[str]] = {}
     for model in reversed(models):
-        regions |= _list_regions(model)
+        regions |= list_own_regions(model)
     return {
         **({LATENT_SPACE: find_space(models[0])} if stated else {}),
         **({REGIONS: regions} if regions else {}),
