@@ -108,10 +108,6 @@ def note_cleaned(sources: Sequence[CleanedSource]) -> list[str]:
 def drop_concatenated(series: Sequence[SubjectFile]) -> tuple[list[SubjectFile], list[str]]:
     """Leave out what XCP-D joined of runs that are there too, or a run would count twice.
 
-    Parameters
-    ----------
-    series : sequence of SubjectFile
-
     Returns
     -------
     kept : list of SubjectFile
@@ -146,7 +142,6 @@ def describe_cleaned(
 
     Parameters
     ----------
-    bold : SubjectFile
     beside : sequence of SubjectFile
         Files of its session in any dataset, among which are its tables.
     metadata : mapping

@@ -96,7 +96,6 @@ def find_columns(array: Rows, n_regions: int, n_edges: int) -> EdgeColumns | Non
     array : array of shape (n_subjects, n_regions, n_regions) or (n_subjects, n_edges)
     n_regions : int
         0 where its cells are edges.
-    n_edges : int
     """
     if not getattr(array, "lies_by_cells", False):
         return None

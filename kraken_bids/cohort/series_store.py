@@ -33,7 +33,6 @@ class SeriesStore:
     ----------
     path : Path
         Rows of all runs, one after the other; held open as long as the store lives.
-    runs : sequence of SeriesRun
     kept : sequence of ndarray
         Per run, whether each volume counts.
     data : SeriesData

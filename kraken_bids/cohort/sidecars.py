@@ -166,7 +166,6 @@ def mark_whole(
 
     Parameters
     ----------
-    paths : sequence of Path
     wanted : str
         ``RunDigest`` that each sidecar must have.
     known : str, optional

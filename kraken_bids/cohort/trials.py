@@ -81,7 +81,6 @@ def label_trials(
         Volume ``k`` of those acquired stands for ``k`` repetition times, and its ``StartTime``.
     bids_dir : Path
         Raw dataset; its ``events.tsv`` hold by the inheritance principle.
-    window : TrialWindow
     column : str
         Column of the kinds of events.
     classes : sequence of str, optional
@@ -166,7 +165,6 @@ def check_classes(trials: Sequence[Trial], people: Sequence[str]) -> tuple[str, 
 
     Parameters
     ----------
-    trials : sequence of Trial
     people : sequence of str
         Person, or family, of each run.
 

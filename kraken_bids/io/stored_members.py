@@ -16,7 +16,6 @@ class StoredMember:
     ----------
     archive : ZipFile
         Opened by ``"w"``; a small member has been written before, and no other one is open.
-    name : str
     """
 
     def __init__(self, archive: zipfile.ZipFile, name: str) -> None:

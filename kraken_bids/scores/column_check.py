@@ -24,7 +24,6 @@ class ColumnCheck:
     ----------
     check : InputCheck
         It is told at the end.
-    n_edges : int
     groups : ndarray of shape (n_groups, n_rows)
         Weights by which rows are summed, edge by edge.
     """

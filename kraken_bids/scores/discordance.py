@@ -82,7 +82,6 @@ def measure_residuals(
     Parameters
     ----------
     measured, predicted : ndarray of shape (n_subjects, n_edges)
-    groups : EdgeGroups
 
     Returns
     -------

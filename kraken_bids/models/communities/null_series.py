@@ -74,7 +74,6 @@ def compare_with_null(  # noqa: PLR0913 - a test is that many things
     ----------
     series : ndarray of shape (n_volumes, n_regions)
     affiliation : ndarray of shape (n_regions, n_communities)
-    settings : CommunitySettings
     counts : ndarray of shape (n_volumes,), optional
         Which volumes count. Surrogates are made of those that do.
     null : str

@@ -54,7 +54,6 @@ class Search:
 
     Parameters
     ----------
-    settings : CommunitySettings
     affiliation : Tensor of shape (n_regions, n_communities), optional
         Held fixed: presence alone is searched for.
     """
@@ -211,7 +210,6 @@ def search(
 
     Parameters
     ----------
-    settings : CommunitySettings
     affiliation : Tensor, optional
         As of :class:`Search`.
     watch : callable

@@ -75,10 +75,6 @@ class Embedder(nn.Module):
 class SeriesNetwork(nn.Module):
     """A network for region series; names of weights are those of the release.
 
-    Parameters
-    ----------
-    architecture : SeriesArchitecture
-
     Notes
     -----
     Nothing is padded outside attention; the last layer is computed for those tokens alone that a

@@ -51,11 +51,6 @@ class Runs:
 class Objective:
     """Draws batches of runs, with what is hidden in them.
 
-    Parameters
-    ----------
-    runs : Runs
-    recipe : SeriesRecipe
-
     Raises
     ------
     ConnectomeError

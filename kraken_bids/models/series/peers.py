@@ -67,7 +67,6 @@ class Peers:
 
     Parameters
     ----------
-    n_regions : int
     lags : sequence of int
         Volumes that the regression looks at, from the one predicted (0), such as -2, -1.
     """

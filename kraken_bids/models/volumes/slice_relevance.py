@@ -34,9 +34,7 @@ def explain_slices(
 
     Parameters
     ----------
-    network : SliceNetwork
     volume : tensor of shape (x, y, z)
-    state : int
     stabilize : callable
         :func:`stabilize_signed` or :func:`stabilize_original`.
 
