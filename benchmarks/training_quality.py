@@ -17,12 +17,7 @@ from kraken_bids.models.krakencoder.layers import to_unit_length
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.krakencoder.reduction import fit_reduction
 from kraken_bids.models.krakencoder.training import Trainer, TrainingData, TrainingSettings
-from kraken_bids.scores.metrics import (
-    average_rank,
-    own_correlations,
-    row_correlations,
-    top_n_accuracy,
-)
+from kraken_bids.scores.metrics import own_correlations, rank_own, row_correlations
 
 Edges = dict[Flavor, np.ndarray]
 Predict = Callable[[Flavor, Flavor, np.ndarray], np.ndarray]
@@ -125,11 +120,11 @@ class Split:
                 mean = rows[self.train].mean(axis=0)
                 n = len(who)
                 values = {
-                    "average rank": average_rank(cc),
-                    "top-1": top_n_accuracy(cc, 1),
+                    "average rank": np.mean(1 - rank_own(cc) / n),
+                    "top-1": np.mean(rank_own(cc) == 0),
                     # of the own connectome among those of the others, for each prediction
-                    "own among others": 1 - (1 - average_rank(cc.T)) * n / (n - 1),
-                    "top-1 among others": top_n_accuracy(cc.T, 1),
+                    "own among others": np.mean(1 - rank_own(cc.T) / (n - 1)),
+                    "top-1 among others": np.mean(rank_own(cc.T) == 0),
                     "demeaned r": own_correlations(
                         rows[who], given, observed_mean=mean, predicted_mean=mean
                     ).mean(),

@@ -85,19 +85,6 @@ def own_correlations(
     return np.array([_unit(x, observed_mean) @ _unit(y, predicted_mean) for x, y in pairs])
 
 
-def top_n_accuracy(correlations: NDArray[np.floating], n: int) -> float:
-    """Share of observed subjects whose own prediction is among their ``n`` best matches.
-
-    One that shares the last of these places with others is not.
-    """
-    return float(np.mean(rank_own(correlations) <= n - 1))
-
-
-def average_rank(correlations: NDArray[np.floating]) -> float:
-    """Mean rank percentile of the own prediction: 1 is perfect, about 0.5 is chance."""
-    return float(np.mean(1 - rank_own(correlations) / correlations.shape[0]))
-
-
 def chance_rank(n_subjects: int) -> float:
     """Average rank that guessing reaches among so many subjects.
 

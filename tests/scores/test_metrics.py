@@ -8,12 +8,10 @@ from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.scores import metrics
 from kraken_bids.scores.component_metrics import PairCorrelations
 from kraken_bids.scores.metrics import (
-    average_rank,
     own_correlations,
     rank_cells,
     rank_own,
     row_correlations,
-    top_n_accuracy,
 )
 
 
@@ -35,14 +33,15 @@ def test_row_correlations_are_numpys(pair: tuple[np.ndarray, np.ndarray]) -> Non
 def test_identification_counts_ranks_of_the_own_prediction(
     pair: tuple[np.ndarray, np.ndarray],
 ) -> None:
-    """top-N and average rank follow from scipy's ranks of each row."""
+    """top-1 and average rank follow from scipy's ranks of each row."""
     cc = row_correlations(*pair)
     ranks = np.array([rankdata(-row)[i] - 1 for i, row in enumerate(cc)])
+    found = PairCorrelations(cc, cc).summarise()
 
-    assert 0 < top_n_accuracy(cc, 1) < 1
-    for n in (1, 2, 5):
-        assert top_n_accuracy(cc, n) == pytest.approx(np.mean(ranks < n))
-    assert average_rank(cc) == pytest.approx(np.mean(1 - ranks / 12))
+    np.testing.assert_array_equal(rank_own(cc), ranks)
+    assert 0 < found["top1acc"] < 1
+    assert found["top1acc"] == pytest.approx(np.mean(ranks < 1))
+    assert found["avgrank"] == pytest.approx(np.mean(1 - ranks / 12))
 
 
 def test_every_cell_is_ranked_as_scipy_ranks_it(rng: np.random.Generator) -> None:
@@ -58,8 +57,10 @@ def test_predictions_that_are_all_alike_identify_nobody(rng: np.random.Generator
     x = rng.normal(size=(10, 30))
     cc = row_correlations(x, np.tile(np.arange(30.0), (10, 1)))
 
-    assert top_n_accuracy(cc, 1) == 0
-    assert average_rank(cc) == pytest.approx(0.55)
+    found = PairCorrelations(cc, cc).summarise()
+
+    assert found["top1acc"] == 0
+    assert found["avgrank"] == pytest.approx(0.55)
 
 
 def test_ranks_of_the_own_cells_are_those_of_all_cells(rng: np.random.Generator) -> None:
@@ -96,10 +97,9 @@ def test_own_correlations_are_the_diagonal(pair: tuple[np.ndarray, np.ndarray]) 
 
 @pytest.mark.parametrize("n_subjects", [2, 3, 7])
 def test_two_alike_predictions_identify_neither(n_subjects: int) -> None:
-    """Not even among two; two that share the first two places are among the best two."""
+    """Not even among two; two that share the first two places lie between them."""
     alike = np.full((n_subjects, n_subjects), 0.4)
 
-    assert top_n_accuracy(alike, 1) == 0
     assert PairCorrelations(alike, alike).summarise()["top1acc"] == 0
-    assert top_n_accuracy(np.full((2, 2), 0.4), 2) == 1
-    assert top_n_accuracy(np.eye(n_subjects), 1) == 1
+    assert rank_own(np.full((2, 2), 0.4)).tolist() == [0.5, 0.5]
+    assert rank_own(np.eye(n_subjects)).tolist() == [0] * n_subjects
