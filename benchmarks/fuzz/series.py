@@ -48,6 +48,6 @@ def _read_tar(path: Path) -> None:
     store = gather_series([path], path.parent / "rows", normalization="none")
     for k, run in enumerate(store.runs):
         values = store.values(k)
-        require(values.shape == (run.n_volumes, store.n_regions), "series of another shape")
+        require(values.shape == (run.n_volumes, store.data.n_regions), "series of another shape")
         require(np.isfinite(values[store.kept(k)]).all(), "values that are not finite")
         require(0 < run.repetition_time < 100, "no repetition time")

@@ -67,6 +67,8 @@ def predict_held_out(
     inputs: NDArray[np.floating],
     outcomes: NDArray[np.floating],
     folds: NDArray[np.intp],
+    *,
+    max_components: int = MAX_COMPONENTS,
 ) -> HeldOut:
     """Predict everyone by partial least squares on the people outside their fold.
 
@@ -87,7 +89,7 @@ def predict_held_out(
     x, y = embed(inputs), embed(outcomes)
     rows = tuple(folds == fold for fold in np.unique(folds))
     cohort = _Cohort(x, y, rows, tuple(Moments.of(x[own], y[own]) for own in rows))
-    n_components = _choose(cohort, MAX_COMPONENTS)
+    n_components = _choose(cohort, max_components)
     weights = np.zeros((len(x), len(x)))
     for own, part, n in zip(rows, cohort.parts, n_components.tolist(), strict=True):
         kept = cohort.whole - part

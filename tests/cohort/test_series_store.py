@@ -99,7 +99,7 @@ def test_volumes_that_were_cut_out_are_volumes_that_do_not_count(
 
     np.testing.assert_array_equal(found.kept(0), wanted.kept(0))
     np.testing.assert_allclose(found.values(0), wanted.values(0), atol=1e-6)
-    assert found.describe().means == pytest.approx(wanted.describe().means, abs=1e-12)
+    assert found.data.means == pytest.approx(wanted.data.means, abs=1e-12)
 
 
 def test_times_of_another_unit_leave_their_run_out(
@@ -192,7 +192,9 @@ def test_unnamed_columns_are_a_models_only_where_the_user_says_so(tmp_path: Path
     words = [tmp_path / "sub-02.npy"]
     with pytest.raises(ConnectomeError, match="those of abc: --atlas abc"):
         gather(words, tmp_path, like=model, repetition_time=2.0)
-    assert gather(words, tmp_path, like=model, repetition_time=2.0, atlas="abc").atlas == "abc"
+    assert (
+        gather(words, tmp_path, like=model, repetition_time=2.0, atlas="abc").data.atlas == "abc"
+    )
 
 
 @pytest.mark.parametrize(
