@@ -27,7 +27,10 @@ from kraken_bids.cohort.measurements import FUNCTIONAL
 from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.output_connectomes import Kind, list_kinds, read_edges
 from kraken_bids.cohort.sidecar_records import INPUT_SOURCES, MODEL
-from kraken_bids.connectome.functional.correlations import compute_partial_correlation
+from kraken_bids.connectome.functional.correlations import (
+    PARTIAL_CORRELATION,
+    compute_partial_correlation,
+)
 from kraken_bids.connectome.matrices import square_to_edges
 from kraken_bids.exceptions import InputError, KrakenBidsError, name_few
 from kraken_bids.flavors import Flavor, recognize_flavor
@@ -258,7 +261,7 @@ def _recompute_measured(
         if not files:
             continue
         square = correlate_series(files)
-        if flavor.measure == "FCpcorr":
+        if flavor.measure == PARTIAL_CORRELATION:
             ridge = read_facts(sidecar_path(path)).number(FUNCTIONAL.lambda_)
             if ridge is None:
                 continue

@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from kraken_bids.connectome.matrices import find_missing_regions
 from kraken_bids.exceptions import ConnectomeError
 
+CORRELATION, PARTIAL_CORRELATION = "FCcorr", "FCpcorr"
+"""Measures of function that this module computes."""
 DEFAULT_PCORR_RIDGE = 0.06
 """Used for parcellations whose published λ is not known; fs86's value."""
 

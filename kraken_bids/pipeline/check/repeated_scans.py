@@ -15,6 +15,8 @@ from kraken_bids.cohort.measurements import CLEANING, FUNCTIONAL, RUN
 from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sidecar_records import REGIONS, VOLUMES_KEPT
 from kraken_bids.connectome.functional.correlations import (
+    CORRELATION,
+    PARTIAL_CORRELATION,
     compute_correlation,
     compute_partial_correlation,
     concatenate_runs,
@@ -82,9 +84,11 @@ def find_series(connectome: Path, flavor: Flavor) -> tuple[Path, ...]:
     Parameters
     ----------
     connectome : Path
-        Measured file, without missing regions.
+        Measured file, without missing regions. There is nothing for measures that
+        :func:`correlate_series` does not compute.
     """
-    if flavor.group != "FC" or flavor.processing != CLEANED:
+    is_known = flavor.measure in {CORRELATION, PARTIAL_CORRELATION}
+    if not is_known or flavor.processing != CLEANED:
         return ()
     series = f"*atlas-{flavor.parcellation}_desc-{CLEANED}_timeseries.tsv"
     if not any(connectome.parent.glob(series)):
@@ -151,7 +155,7 @@ class RepeatReader:
         if files not in self._halves:
             self._halves[files] = correlate_halves(files)
         squares = self._halves[files]
-        if flavor.measure == "FCpcorr":
+        if flavor.measure == PARTIAL_CORRELATION:
             ridge = read_facts(sidecar_path(path)).number(FUNCTIONAL.lambda_)
             if ridge is None:
                 raise ConnectomeError(f"expected Lambda in the sidecar of {path}; found none.")

@@ -14,6 +14,8 @@ from kraken_bids.cohort.measurements import CleaningRecord, FunctionalRecord
 from kraken_bids.connectome.functional.bold_quality import find_uncovered, temporal_snr
 from kraken_bids.connectome.functional.cleaning import CleanRun
 from kraken_bids.connectome.functional.correlations import (
+    CORRELATION,
+    PARTIAL_CORRELATION,
     compute_correlation,
     compute_partial_correlation,
     concatenate_runs,
@@ -284,7 +286,7 @@ def compute_connectome(
     )
     series[:, missing] = np.nan
     record = replace(record, frames=len(series))
-    if flavor.measure == "FCpcorr":
+    if flavor.measure == PARTIAL_CORRELATION:
         ridge, origin = partial_correlation_ridge(flavor.parcellation, *ridges)
         record = replace(record, lambda_=ridge, lambda_source=origin)
     square = correlate(series, flavor, record.lambda_)
@@ -303,7 +305,7 @@ def correlate(
     NotImplementedError
         If nothing computes the flavor's measure.
     """
-    if flavor.measure not in {"FCcorr", "FCpcorr"}:
+    if flavor.measure not in {CORRELATION, PARTIAL_CORRELATION}:
         raise NotImplementedError(f"{flavor}: its measure is in data/measures.tsv only")
     square = compute_correlation(series)
     return square if ridge is None else compute_partial_correlation(square, ridge=ridge)

@@ -15,6 +15,7 @@ from kraken_bids.pipeline.check.repeated_scans import (
     RepeatReader,
     choose_repeats,
     correlate_halves,
+    find_series,
 )
 
 PLAIN, PARTIAL, GSR = map(
@@ -66,6 +67,23 @@ def test_halves_are_runs_or_parts_of_every_run(
     for found, parts in zip((first, second), halves, strict=True):
         scored = np.vstack([(run - run.mean(axis=0)) / run.std(axis=0) for run in parts])
         np.testing.assert_allclose(found, np.corrcoef(scored.T), atol=1e-9)
+
+
+def test_series_are_found_only_for_measures_that_are_computed_again(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    """A further measure has no ceiling and is not verified, rather than by a correlation."""
+    run = {"sub": "1", "task": "rest"}
+    written, _ = write_series(tmp_path / "sub-1" / "func", run, rng)
+    found = {}
+    for measure in ("FCcorr", "FCpcorr", "FCother"):
+        flavor = Flavor(measure, "fs86", "hpf")
+        path = written.parent / f"{measure}.tsv"
+        content = {"Runs": [{"File": "sub-1_task-rest_bold.nii.gz"}], "MissingRegions": []}
+        write_json(sidecar_path(path), content)
+        found[measure] = find_series(path, flavor)
+
+    assert found == {"FCcorr": (written,), "FCpcorr": (written,), "FCother": ()}
 
 
 def test_series_are_halved_where_nobody_was_measured_twice(
