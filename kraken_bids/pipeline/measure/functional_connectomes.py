@@ -33,7 +33,8 @@ from kraken_bids.pipeline.measure.bold_records import (
     note_lesion,
 )
 from kraken_bids.pipeline.measure.bold_runs import GSR, MeasuredRun, read_run
-from kraken_bids.pipeline.measure.label_grids import GridRegions, list_doubts
+from kraken_bids.pipeline.measure.identified_images import list_doubts
+from kraken_bids.pipeline.measure.label_grids import GridRegions
 from kraken_bids.pipeline.measure.parcellated_runs import read_parcellated_run
 from kraken_bids.settings import FunctionalSettings
 from kraken_bids.shared_work import share_work

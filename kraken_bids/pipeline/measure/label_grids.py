@@ -1,10 +1,8 @@
-"""A label image: whose regions its labels are, and where these lie on the grid of the data."""
+"""A label image: where its regions lie on the grid of the data."""
 
-import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,75 +15,20 @@ from kraken_bids.connectome.labels.field_of_view import (
     count_whole_regions,
     find_cut_regions,
 )
-from kraken_bids.connectome.labels.label_identity import Identity, identify_labels
 from kraken_bids.connectome.labels.label_numbers import index_labels
 from kraken_bids.connectome.resample import Step, resample_labels
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.io.fsl_transforms import read_field, read_flirt
 from kraken_bids.io.image_headers import read_geometry
-from kraken_bids.io.image_values import list_form_doubts
 from kraken_bids.io.images import read_labels
 from kraken_bids.io.itk_transforms import read_transform
 from kraken_bids.parcellations import Parcellation
-
-logger = logging.getLogger(__name__)
+from kraken_bids.pipeline.measure.identified_images import identify_image, note_doubt
 
 NAMED_AT_MOST = 8
 
 Labels = NDArray[np.int32]
 Affine = NDArray[np.float64]
-
-
-_Key = tuple[Path, int, int, str, tuple[int, ...]]
-_identified: dict[_Key, Identity] = {}
-"""An atlas in a template is one file for everyone: it is judged, and spoken of, once."""
-_noted: dict[_Key, list[str]] = {}
-"""What else is doubtful."""
-
-
-def identify_image(
-    path: Path,
-    labels: NDArray[np.int32],
-    affine: NDArray[np.float64],
-    parcellation: Parcellation,
-) -> Identity:
-    """Find out which label of an image stands for which region; doubts are logged.
-
-    Raises
-    ------
-    InputError
-        If it is another atlas's, or in another numbering; the message names the image.
-    """
-    key = _make_key(path, parcellation)
-    if key not in _identified:
-        try:
-            _identified[key] = identify_labels(labels, affine, parcellation)
-        except InputError as error:
-            raise InputError(f"{path}: {error}") from error
-        for doubt in _identified[key].doubts:
-            logger.warning("%s: %s", path, doubt)
-    return _identified[key]
-
-
-def note_doubt(path: Path, parcellation: Parcellation, doubt: str) -> None:
-    """Add a sentence on an image to those of :func:`list_doubts`; it is logged once."""
-    noted = _noted.setdefault(_make_key(path, parcellation), [])
-    if doubt not in noted:
-        noted.append(doubt)
-        logger.warning("%s: %s", path, doubt)
-
-
-def list_doubts(path: Path, parcellation: Parcellation) -> list[str]:
-    """Sentences for sidecars and reports on an image that was identified in this process."""
-    key = _make_key(path, parcellation)
-    known = _identified.get(key)
-    doubts = [*(known.doubts if known else ()), *_noted.get(key, ())]
-    return [*(f"{path.name}: {doubt}" for doubt in doubts), *list_form_doubts(path)]
-
-
-def _make_key(path: Path, parcellation: Parcellation) -> _Key:
-    state = path.stat()
-    return path, state.st_mtime_ns, state.st_size, parcellation.name, parcellation.labels
 
 
 def read_regions(

@@ -1,11 +1,9 @@
 """Files that ``kraken-tools sc`` writes of one tractogram: matrices, sidecars, assignments."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import BrokenExecutor, Executor, Future
 from contextlib import contextmanager
 from dataclasses import asdict
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -77,7 +75,7 @@ class TractogramWriter:
         writes_ahead: bool = False,
     ) -> None:
         is_alone = options.n_threads == 1 or not writes_ahead
-        self._pool = None if is_alone else ProcessPoolExecutor(1, get_context("spawn"))
+        self._pool = None if is_alone else _start_process()
         self._waiting: list[tuple[Future[None], Path, Square]] = []
         self._tracks = tracks
         self._options = options
@@ -142,7 +140,7 @@ class TractogramWriter:
         for future, path, square in self._waiting:
             try:
                 future.result()
-            except BrokenProcessPool:  # somebody ended it
+            except BrokenExecutor:  # somebody ended it
                 write_csv(path, square)
         self._waiting.clear()
 
@@ -191,6 +189,14 @@ class TractogramWriter:
                 "StreamlineFactor": MODEL_N_STREAMLINES / max(1, statistics.n_streamlines),
             }
         return described
+
+
+def _start_process() -> Executor:
+    # here: few images need no process, and what these import takes as long as some thousand tracks
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    return ProcessPoolExecutor(1, get_context("spawn"))
 
 
 def write_csv(path: Path, square: Square) -> None:

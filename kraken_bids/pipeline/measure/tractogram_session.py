@@ -30,13 +30,9 @@ from kraken_bids.io.texts import read_text
 from kraken_bids.io.writing import write_json, write_relmat
 from kraken_bids.parcellations import Parcellation, list_parcellations
 from kraken_bids.pipeline.measure.finished_files import is_up_to_date
-from kraken_bids.pipeline.measure.label_grids import (
-    Affine,
-    Labels,
-    list_doubts,
-    read_regions,
-    read_steps,
-)
+from kraken_bids.pipeline.measure.identified_images import list_doubts
+from kraken_bids.pipeline.measure.label_grids import Affine, Labels, read_regions, read_steps
+from kraken_bids.pipeline.measure.session_scalars import find_scalars, list_further
 from kraken_bids.pipeline.measure.streamline_blocks import Floats, read_streamlines
 from kraken_bids.pipeline.measure.structural_connectomes import (
     CountedAtlas,
@@ -47,12 +43,7 @@ from kraken_bids.pipeline.measure.structural_connectomes import (
 from kraken_bids.pipeline.measure.tasks import MEASURES, SessionTask
 from kraken_bids.pipeline.measure.tractogram_matrices import describe_rule
 from kraken_bids.pipeline.measure.tractogram_options import TractogramOptions
-from kraken_bids.pipeline.measure.tractogram_scalars import (
-    describe_samples,
-    find_scalars,
-    list_further,
-    open_samplers,
-)
+from kraken_bids.pipeline.measure.tractogram_scalars import describe_samples, open_samplers
 from kraken_bids.shared_work import while_wanted
 
 logger = logging.getLogger(__name__)

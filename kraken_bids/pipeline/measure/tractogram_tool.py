@@ -13,7 +13,7 @@ from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.io.files import explain_absence
 from kraken_bids.io.images import read_labels
 from kraken_bids.parcellations import list_parcellations, load_parcellation
-from kraken_bids.pipeline.measure.label_grids import identify_image, list_doubts
+from kraken_bids.pipeline.measure.identified_images import identify_image, list_doubts
 from kraken_bids.pipeline.measure.streamline_blocks import Floats, Streamlines, read_streamlines
 from kraken_bids.pipeline.measure.structural_connectomes import (
     CountedAtlas,
