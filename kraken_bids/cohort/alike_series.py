@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kraken_bids.bids.repetition_time import TOLERANCE
+from kraken_bids.cohort.region_columns import find_columns
 from kraken_bids.exceptions import ConnectomeError, name_few
 from kraken_bids.models.series.data_description import SeriesData
-from kraken_bids.parcellations import list_parcellations, load_parcellation
-from kraken_bids.region_spellings import place_regions
 
 logger = logging.getLogger(__name__)
 
@@ -112,18 +111,7 @@ def order_regions(
 def _order_names(names: Sequence[str], like: SeriesData, where: str) -> NDArray[np.intp] | None:
     if tuple(names) == like.regions:
         return None
-    places = {name: k for k, name in enumerate(names)}
-    missing = [name for name in like.regions if name not in places]
-    if missing and like.atlas in list_parcellations():
-        table = load_parcellation(like.atlas)
-        known, own = place_regions(table, names), place_regions(table, like.regions)
-        by_place = {int(place): k for k, place in enumerate(known) if place >= 0}
-        places = {
-            name: by_place[int(place)]
-            for name, place in zip(like.regions, own, strict=True)
-            if int(place) in by_place
-        }
-        missing = [name for name in like.regions if name not in places]
+    order, missing = find_columns(names, like.regions, like.atlas)
     if missing:
         raise ConnectomeError(
             f"{where}: expected the regions of the model; found none called "
@@ -131,7 +119,7 @@ def _order_names(names: Sequence[str], like: SeriesData, where: str) -> NDArray[
             "regions."
         )
     logger.info("%s: regions put into the order of the model by their names", where)
-    return np.array([places[name] for name in like.regions], np.intp)
+    return order
 
 
 def _check_scale(found: SeriesData, wanted: SeriesData) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import CLEANED
+from kraken_bids.cohort.region_columns import find_columns
 from kraken_bids.cohort.series_files import (
     SAMPLES,
     RegionSeries,
@@ -17,7 +18,7 @@ from kraken_bids.cohort.series_files import (
     outline_scans,
     read_scans,
 )
-from kraken_bids.exceptions import ConnectomeError, InputError
+from kraken_bids.exceptions import ConnectomeError, InputError, name_few
 
 logger = logging.getLogger(__name__)
 
@@ -65,7 +66,8 @@ def stream_region_series(
         If a file cannot be read or comes twice, a folder has no series of the atlas, or nothing
         says where the regions are.
     ConnectomeError
-        If scans have other regions than the first one.
+        If scans have other regions than the first one. Where names say that they are the same in
+        another order, they are put into that of the first that has names.
     """
     paths = [path for word in words for path in _list_files(Path(word), atlas)]
     twice = next((path for path, n in Counter(p.resolve() for p in paths).items() if n > 1), None)
@@ -77,10 +79,11 @@ def stream_region_series(
     first: RegionSeries | None = None
     for scan, name, is_turned in zip(scans, names, turned, strict=True):
         values = scan.values.T if is_turned else scan.values
-        # only the shape of the first one is kept
+        # only the shape of the first one is kept, and names of the first that has any
         first = first or replace(scan, values=np.broadcast_to(0.0, values.shape))
-        found = replace(scan, name=name, values=values)
-        check_regions([first, found])
+        if not first.regions:
+            first = replace(scan, values=first.values)
+        found = align_regions(replace(scan, name=name, values=values), first)
         _check_columns(found)
         yield found
 
@@ -180,18 +183,29 @@ def _find_shared(scans: Sequence[ScanOutline], named: set[int]) -> int | None:
     return next(iter(common)) if len(common) == 1 else None
 
 
-def check_regions(scans: Sequence[RegionSeries]) -> None:
-    """Raise ConnectomeError unless all scans have the regions of the first, in its order."""
-    first = scans[0]
-    for scan in scans[1:]:
-        if scan.values.shape[1] != first.values.shape[1]:
-            raise ConnectomeError(
-                f"{scan.path}: expected {first.values.shape[1]} regions, as {first.path} has; "
-                f"found {scan.values.shape[1]}. Give scans of one atlas."
-            )
-        if scan.regions and first.regions and scan.regions != first.regions:
-            other = next(b for a, b in zip(first.regions, scan.regions, strict=True) if a != b)
-            raise ConnectomeError(
-                f"{scan.path}: expected the regions of {first.path} in the same order; found "
-                f"{other} where they differ first. Give scans of one atlas."
-            )
+def align_regions(scan: RegionSeries, like: RegionSeries) -> RegionSeries:
+    """Give a scan with the regions of another one, in its order; their names say which they are.
+
+    Raises
+    ------
+    ConnectomeError
+        If it has other regions.
+    """
+    n_regions = like.values.shape[1]
+    if scan.values.shape[1] != n_regions:
+        raise ConnectomeError(
+            f"{scan.path}: expected {n_regions} regions, as {like.path} has; "
+            f"found {scan.values.shape[1]}. Give scans of one atlas."
+        )
+    if not (scan.regions and like.regions) or scan.regions == like.regions:
+        return scan
+    atlas = parse_name(f"{like.name}_").get("atlas", "")
+    order, missing = find_columns(scan.regions, like.regions, atlas)
+    if missing or len(set(order.tolist())) < n_regions:
+        others = [name for name in scan.regions if name not in like.regions]
+        raise ConnectomeError(
+            f"{scan.path}: expected the regions of {like.path}, in any order; found "
+            f"{name_few(others)}, and none called {name_few(missing)}. Give scans of one atlas."
+        )
+    logger.info("%s: regions put into the order of %s by their names", scan.path, like.path)
+    return replace(scan, values=scan.values[:, order], regions=like.regions)

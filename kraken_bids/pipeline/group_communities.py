@@ -1,6 +1,7 @@
 """Dynamic communities of everyone in OUTPUT_DIR, for each atlas by itself."""
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -12,7 +13,7 @@ from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import CLEANED, sidecar_path, timeseries_path
 from kraken_bids.cohort.failures import Failure, failing_alone, going_on
 from kraken_bids.cohort.members import Member
-from kraken_bids.cohort.region_series import check_regions, read_region_series
+from kraken_bids.cohort.region_series import align_regions, read_region_series
 from kraken_bids.cohort.run_volumes import find_volume_tables, list_run_entities
 from kraken_bids.cohort.series_files import RegionSeries
 from kraken_bids.cohort.sidecar_records import FILE
@@ -197,12 +198,25 @@ def _list_read(series: Iterable[Path]) -> list[Path]:
 
 
 def _read_scans(files: Mapping[Path, Member], failures: list[Failure]) -> list[RegionSeries]:
-    """Read every scan by itself; one that cannot be used fails its subject alone."""
-    scans: list[RegionSeries] = []
+    """Read every scan by itself; one that cannot be used fails its subject alone.
+
+    Regions are those that most scans have, in the order that most of these have.
+    """
+    read: list[RegionSeries] = []
     for path, member in files.items():
         with _failing(failures, member):
-            (scan,) = read_region_series([path])
-            check_regions([*scans[:1], scan])
-            prepare_scans([scan.values], [scan.counts], names=[scan.name])
-            scans.append(scan)
+            read += read_region_series([path])
+    scans: list[RegionSeries] = []
+    for scan in read:
+        with _failing(failures, files[scan.path]):
+            aligned = align_regions(scan, _find_usual(read))
+            prepare_scans([aligned.values], [aligned.counts], names=[aligned.name])
+            scans.append(aligned)
     return scans
+
+
+def _find_usual(scans: Sequence[RegionSeries]) -> RegionSeries:
+    """Find a scan with the regions of most scans, in the order of most of these."""
+    sets = Counter(frozenset(scan.regions) for scan in scans)
+    orders = Counter(scan.regions for scan in scans)
+    return max(scans, key=lambda scan: (sets[frozenset(scan.regions)], orders[scan.regions]))

@@ -221,6 +221,31 @@ def test_folders_of_kraken_bids_give_their_cleaned_series_and_which_volumes_coun
         read_region_series([tmp_path], atlas="coco439")
 
 
+def test_regions_of_scans_are_put_into_one_order_by_their_names(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That of the first scan that has names; one without names has its columns in that order."""
+    plain = write(tmp_path / "a.npy", VALUES)
+    named = write(tmp_path / "b.tsv", VALUES)
+    turned = tmp_path / "c.tsv"
+    write_table(turned, {f"region{k}": VALUES[:, k] for k in (2, 0, 3, 1)})
+    with caplog.at_level(logging.INFO):
+        found = read_region_series([plain, named, turned])
+    for scan in found:
+        np.testing.assert_array_equal(scan.values, VALUES)
+    assert [scan.regions[:1] for scan in found] == [(), ("region0",), ("region0",)]
+    assert "c.tsv: regions put into the order of" in caplog.text
+
+
+def test_named_scans_are_compared_where_the_first_has_no_names(tmp_path: Path) -> None:
+    plain = write(tmp_path / "a.npy", VALUES)
+    named = write(tmp_path / "b.tsv", VALUES)
+    other = tmp_path / "c.tsv"
+    write_table(other, {f"area{k}": VALUES[:, k] for k in range(4)})
+    with pytest.raises(ConnectomeError, match=r"c\.tsv: expected the regions of .*b\.tsv"):
+        read_region_series([plain, named, other])
+
+
 def test_scans_of_other_regions_are_refused(tmp_path: Path) -> None:
     one = write(tmp_path / "a.tsv", VALUES)
     fewer = write(tmp_path / "b.tsv", VALUES[:, :3])

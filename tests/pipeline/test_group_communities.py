@@ -130,6 +130,36 @@ def test_a_scan_without_enough_volumes_fails_its_subject_alone(
     assert [name[:6] for name in _read_history(settings)["Scans"]] == ["sub-02", "sub-03"]
 
 
+def test_a_header_in_another_order_is_put_into_that_of_the_others(
+    settings: Settings, members: list[Member]
+) -> None:
+    """Whoever comes first: communities are those of the tables before."""
+    write_group_communities(settings, members, [])
+    places = group_communities.places_in_dataset(settings.data.output_dir, "fs86")
+    before = places.regions("dseg").read_text()
+    own = next((settings.data.output_dir / "sub-01" / "func").glob("*desc-hpf*.tsv"))
+    columns = read_columns(own)
+    order = np.random.default_rng(1).permutation(86).tolist()
+    write_table(own, {f"r{k}": columns[f"r{k}"] for k in order})
+    write_group_communities(settings, members, failures := [])
+    assert not failures
+    assert len(_read_history(settings)["Scans"]) == 3
+    assert places.regions("dseg").read_text() == before
+
+
+def test_a_first_scan_of_other_regions_fails_its_subject_alone(
+    settings: Settings, members: list[Member]
+) -> None:
+    """What most have is right, not what the first has."""
+    own = next((settings.data.output_dir / "sub-01" / "func").glob("*.tsv"))
+    columns = read_columns(own)
+    write_table(own, {f"x{name}": values for name, values in columns.items()})
+    write_group_communities(settings, members, failures := [])
+    assert [one.subject for one in failures] == ["01"]
+    assert "expected the regions of" in failures[0].message
+    assert [name[:6] for name in _read_history(settings)["Scans"]] == ["sub-02", "sub-03"]
+
+
 def test_presence_that_cannot_be_written_fails_its_subject_alone(
     settings: Settings, members: list[Member]
 ) -> None:
