@@ -25,9 +25,10 @@ from kraken_bids.io.texts import read_bytes
 Floats = NDArray[np.floating]
 ARRAY_FILES = (".npy", ".npz", ".mat", ".h5", ".hdf5")
 TEXT_FILES = (".tsv", ".csv", ".txt", ".1D", ".1d", ".dat")
-NUMBERS_AS_NAMES = re.compile(rb"[ \t,;]*\d+(?:[ \t,;]+\d+){2,}[ \t,;\r]*")
-
-
+BLANKS, DIGITS = re.compile(rb"[ \t,;\r]+"), re.compile(rb"\d+")
+"""Between the numbers of a line of text; a number without point and exponent."""
+FEWEST_NUMBERED = 3
+"""Columns that a line of numbers numbers; fewer may rise by chance."""
 SAMPLES = ".tar"
 BOLD, REPETITION_TIME = "bold.pyd", "t_r.pyd"
 LABELS = ("task_label", "task_name", "mental_state", "label_in_task", "label_across_tasks")
@@ -163,10 +164,11 @@ def _is_named(path: Path) -> bool:
 def _read_text(path: Path) -> tuple[tuple[str, ...], Floats]:
     content = read_bytes(path)
     first, _, rest = content.removeprefix(BOM_UTF8).lstrip(b"\r\n").partition(b"\n")
-    is_numbered = _has_numbers_as_names(first)
+    is_numbered = _numbers_columns(first, rest.partition(b"\n")[0])
     # BIDS has names above every table; one of another tool may have none
     if path.suffix == ".tsv" and (is_numbered or first.translate(None, IN_NUMBERS)):
-        return _read_named(path)
+        names, values = _read_named(path)
+        return tuple(f"{float(name):.0f}" for name in names) if is_numbered else names, values
     try:
         return (), parse_text_matrix(rest if is_numbered else content)[1]
     except BROKEN as error:
@@ -189,12 +191,33 @@ def _read_named(path: Path) -> tuple[tuple[str, ...], Floats]:
     return tuple(columns), values
 
 
-def _has_numbers_as_names(line: bytes) -> bool:
-    """Whether a first line numbers columns: whole numbers, each larger than the one before."""
-    if not NUMBERS_AS_NAMES.fullmatch(line):
+def _numbers_columns(first: bytes, second: bytes) -> bool:
+    """Whether a first line numbers columns: whole numbers, each larger than the one before.
+
+    Numbers with a point or an exponent (``1.0e+00``) are such only where the next line has others
+    than whole ones: a volume may be written so.
+    """
+    words = [word for word in BLANKS.split(first) if word]
+    try:
+        numbers = [float(word) for word in words]
+    except ValueError:
         return False
-    numbers = [int(word) for word in re.findall(rb"\d+", line)]
-    return all(one < other for one, other in pairwise(numbers))
+    is_counted = len(numbers) >= FEWEST_NUMBERED and all(
+        0 <= number < np.inf and number.is_integer() for number in numbers
+    )
+    if not (is_counted and all(one < other for one, other in pairwise(numbers))):
+        return False
+    return all(map(DIGITS.fullmatch, words)) or _has_fractions(second)
+
+
+def _has_fractions(line: bytes) -> bool:
+    """Whether a line of text has a number that is not whole."""
+    for word in BLANKS.split(line):
+        with suppress(ValueError):
+            number = float(word)
+            if np.isfinite(number) and not number.is_integer():
+                return True
+    return False
 
 
 def _open_stack(path: Path, variable: str) -> Rows:

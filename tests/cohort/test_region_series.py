@@ -81,6 +81,25 @@ def test_numbers_above_columns_are_names_and_no_volume(tmp_path: Path, first: in
     np.testing.assert_allclose(scan.values, VALUES)
 
 
+@pytest.mark.parametrize("name", ["a.tsv", "a.csv", "a.txt"])
+@pytest.mark.parametrize("style", ["%.18e", "%.1f"])
+def test_numbers_of_columns_in_the_style_of_the_values_are_no_volume(
+    tmp_path: Path, name: str, style: str
+) -> None:
+    """Saved as one array with the values; a volume of whole numbers among others is a volume."""
+    mark = {"a.tsv": "\t", "a.csv": ",", "a.txt": " "}[name]
+    numbered = np.vstack([[1001, 1002, 1003, 2001], VALUES])
+    np.savetxt(tmp_path / name, numbered, delimiter=mark, fmt=style)
+    (scan,) = read_region_series([tmp_path / name])
+    wanted = [[float(style % value) for value in row] for row in VALUES]
+    np.testing.assert_allclose(scan.values, wanted)
+    assert scan.regions == (("1001", "1002", "1003", "2001") if name == "a.tsv" else ())
+    whole = np.vstack([[1, 2, 3, 4], np.rint(100 * VALUES)])
+    np.savetxt(tmp_path / "b.csv", whole, delimiter=",", fmt=style)
+    (scan,) = read_region_series([tmp_path / "b.csv"])
+    np.testing.assert_allclose(scan.values, whole)
+
+
 def test_a_table_of_bids_has_names_above_it_whatever_they_look_like(tmp_path: Path) -> None:
     path = tmp_path / "sub-01_task-rest_atlas-mine_desc-hpf_timeseries.tsv"
     write_table(path, {name: VALUES[:, k] for k, name in enumerate(("20", "10", "30", "5"))})
