@@ -489,3 +489,23 @@ def test_groups_of_a_trx_are_ready_assignments(tmp_path):
     other = CliRunner().invoke(main, [*command, "--labels", f"shen268={tracks}"])
     assert other.exit_code == 3
     assert "found lh_insula, Left-Caudate" in other.output
+
+
+@pytest.mark.parametrize("atlases", [1, 6])
+def test_a_tractogram_without_lengths_is_said(tmp_path, atlases, caplog):
+    """In the log and beside every matrix, however many label images there are."""
+    write_case(tmp_path, GEOMETRIES["isotropic"], n=5)
+    vertices = []
+    for k in range(20):
+        vertices += [np.full((3, 3), k / 2.0), [[np.nan] * 3]]
+    body = np.concatenate([*vertices, [[np.inf] * 3]]).astype("<f4").tobytes()
+    header = b"mrtrix tracks\ncount: 20\ndatatype: Float32LE\nfile: . 100\nEND\n"
+    (tmp_path / "tracks.tck").write_bytes(header.ljust(100) + body)
+    words = [w for k in range(1, atlases) for w in ("--labels", f"b{k}={tmp_path}/labels.nii.gz")]
+    outcome = run_ours(tmp_path, *words)
+    assert outcome.exit_code == 0, outcome.output
+    assert caplog.text.count("both ends at one point in each of the 20 streamlines") == 1
+    for path in (tmp_path / "out").glob("*_count.json"):
+        (warning,) = json.loads(path.read_text())["Warnings"]
+        assert "expected streamlines between regions" in warning
+    assert len(list((tmp_path / "out").glob("*_count.csv"))) == atlases

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.connectome.structural.end_extent import EndExtent
 from kraken_bids.connectome.structural.lengths import (
     LengthHistogram,
     compute_lengths,
@@ -43,6 +44,7 @@ def read_streamlines(
     *,
     samplers: Mapping[str, TrackSampler],
     lengths: LengthHistogram | None = None,
+    extent: EndExtent | None = None,
 ) -> Iterator[Streamlines]:
     """Read a tractogram block by block, with what the options want of each streamline.
 
@@ -55,6 +57,8 @@ def read_streamlines(
         what they meet.
     lengths : LengthHistogram, optional
         Gets the length of every streamline.
+    extent : EndExtent, optional
+        Gets the ends of every streamline.
 
     Raises
     ------
@@ -68,6 +72,8 @@ def read_streamlines(
         for ends, block in _read_tracks(tracks, options, lengths):
             n = len(ends)
             n_streamlines += n
+            if extent is not None:
+                extent.add(ends)
             values = scales.take(n)
             scalars = {} if values is None else {SCALE: values}
             own = None

@@ -18,6 +18,7 @@ from kraken_bids.cohort.sidecars import forget_digest, matrix_sidecar, region_si
 from kraken_bids.connectome.labels.field_of_view import cover_labels
 from kraken_bids.connectome.matrices import square_to_edges
 from kraken_bids.connectome.resample import Step, carry_grid, resample_labels
+from kraken_bids.connectome.structural.end_extent import EndExtent
 from kraken_bids.connectome.structural.lengths import LengthHistogram
 from kraken_bids.connectome.structural.nearest_labels import RegionSearch
 from kraken_bids.connectome.structural.streamline_counts import METRICS, EdgeCounter
@@ -156,9 +157,12 @@ def _measure(
     lengths = LengthHistogram()
     samplers = open_samplers(options.scalars)
     known = None if holds_ends_only(tracts.tracks) else lengths
-    streamlines = read_streamlines(tracts.tracks, options, samplers=samplers, lengths=known)
+    extent = EndExtent()
+    streamlines = read_streamlines(
+        tracts.tracks, options, samplers=samplers, lengths=known, extent=extent
+    )
     count_streamlines(streamlines, list(atlases.values()), options, on_first=check)
-    sampled = describe_samples(samplers)
+    sampled = [*describe_samples(samplers), *extent.list_doubts(tracts.tracks)]
     for doubt in sampled:
         logger.warning("%s: %s", task.label, doubt)
     for flavor in flavors:

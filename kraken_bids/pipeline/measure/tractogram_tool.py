@@ -1,14 +1,14 @@
 """``kraken-tools sc``: one tractogram, any label images, and the files of their matrices."""
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
 from kraken_bids.cohort.output_checks import check_atlas_names
 from kraken_bids.connectome.labels.label_numbers import index_labels
-from kraken_bids.connectome.structural.track_samples import TrackSampler
+from kraken_bids.connectome.structural.end_extent import EndExtent
 from kraken_bids.exceptions import ConnectomeError, InputError
 from kraken_bids.io.files import explain_absence
 from kraken_bids.io.images import read_labels
@@ -70,7 +70,7 @@ def write_tractogram_connectomes(
     _check_wanted(images, options)
     named = list(images.items())
     groups = [named[i : i + IMAGES_AT_ONCE] for i in range(0, len(named), IMAGES_AT_ONCE)]
-    samplers, streamlines = _open_tracks(tracks, options)
+    tell, streamlines = _open_tracks(tracks, options)
     if len(groups) > 1 and not options.takes_tracks:
         # of many images not all are in memory at once, but ends and values of all streamlines
         streamlines = list(streamlines)
@@ -78,7 +78,7 @@ def write_tractogram_connectomes(
     with TractogramWriter(tracks, options, output_dir, writes_ahead=len(groups) > 1) as writer:
         for number, group in enumerate(groups):
             if number and not isinstance(streamlines, list):
-                samplers, streamlines = _open_tracks(tracks, options)
+                tell, streamlines = _open_tracks(tracks, options)
             prepared = [_prepare(name, path, options) for name, path in group]
             warnings = {atlas.name: doubts for atlas, doubts in prepared}
             atlases = [atlas for atlas, _ in prepared]
@@ -92,18 +92,24 @@ def write_tractogram_connectomes(
                     on_block=writer.write_assignments,
                 )  # fmt: skip
             for doubts in warnings.values():
-                doubts.extend(describe_samples(samplers))
+                doubts.extend(tell())
             written += writer.write(atlases, warnings)
-    for doubt in describe_samples(samplers):
+    for doubt in tell():
         logger.warning("%s", doubt)
     return written
 
 
 def _open_tracks(
     tracks: Path, options: TractogramOptions
-) -> tuple[dict[str, TrackSampler], Iterable[Streamlines]]:
-    samplers = open_samplers(options.scalars)
-    return samplers, read_streamlines(tracks, options, samplers=samplers)
+) -> tuple[Callable[[], list[str]], Iterable[Streamlines]]:
+    """Give what lists doubts about the streamlines once they are read, and the streamlines."""
+    samplers, extent = open_samplers(options.scalars), EndExtent()
+
+    def list_doubts_of_tracks() -> list[str]:
+        return [*describe_samples(samplers), *extent.list_doubts(tracks)]
+
+    streamlines = read_streamlines(tracks, options, samplers=samplers, extent=extent)
+    return list_doubts_of_tracks, streamlines
 
 
 def _check_wanted(images: Mapping[str, Path], options: TractogramOptions) -> None:
