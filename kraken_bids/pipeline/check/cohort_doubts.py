@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import chain
 
+import numpy as np
+from numpy.typing import NDArray
+
 from kraken_bids.cohort.warned import Warned
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.devices import CPU, run_parts
@@ -114,8 +117,14 @@ def list_adaptation_doubts(
             if doubt.claim not in known
         ]
 
-    flavors = [flavor for flavor in fits if flavor in checks]
+    flavors = [f for f in fits if f in checks and not _is_judged(checks[f], fits[f].mean_new)]
     return [*chain.from_iterable(run_parts(judge, flavors, CPU))]
+
+
+def _is_judged(check: InputCheck, mean: NDArray[np.floating]) -> bool:
+    """Whether a mean is that of the connectomes of a check, which judges it as a whole."""
+    is_whole = len(check.unlike) in {0, check.n_subjects}
+    return is_whole and np.array_equal(mean, check.mean.astype(mean.dtype))
 
 
 def refuse_or_warn(

@@ -142,6 +142,25 @@ def test_an_adaptation_of_another_order_is_said(
     assert "its adaptation was fitted on a cohort that seems to be in another order" in text
 
 
+def test_the_mean_of_an_adaptation_fitted_in_the_run_is_judged_once(
+    tmp_path: Path, brains: Edges, brain_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the inputs, whose mean it is; that of a part of them is another one."""
+    judged: list[Flavor] = []
+
+    def judge(flavor: Flavor, *_: object, **__: object) -> list[object]:
+        judged.append(flavor)
+        return []
+
+    monkeypatch.setattr("kraken_bids.pipeline.check.cohort_doubts.judge_mean", judge)
+    folder = write_people(tmp_path, brains)
+    assert plan(folder, brain_model).adaptation is not None
+    assert judged == []
+    some = tuple(f"{k:02d}" for k in range(1, 11))
+    assert plan(folder, brain_model, adaptation_subjects=some).adaptation is not None
+    assert sorted(judged) == sorted(brains)
+
+
 @pytest.mark.parametrize("keep", [np.triu, np.tril])
 def test_matrices_of_one_triangle_are_used_and_said_in_one_line(
     tmp_path: Path,
