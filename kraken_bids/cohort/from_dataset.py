@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from kraken_bids.bids.names import parse_name, rank_version
 from kraken_bids.bids.outputs import RelmatFile, find_relmats, sidecar_path
 from kraken_bids.cohort.edge_columns import EdgeColumns
-from kraken_bids.cohort.failures import Failure, failing_alone
+from kraken_bids.cohort.failures import Failure, failing_alone, record
 from kraken_bids.cohort.measured_matrices import Measured, read_measured
 from kraken_bids.cohort.measurements import CLEANING, Measurement, read_measurement
 from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.projections import Cohort, Projected, Projector, project_cohort
 from kraken_bids.cohort.standing import choose_standing
+from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.facts import read_facts
 from kraken_bids.models.krakencoder.model import Model
@@ -76,16 +77,21 @@ class MeasuredCohort(Projected):
     """Digest of the edges of everyone of whom the model may take the flavor."""
 
 
-def is_asked(member: Member, sessions: Collection[str]) -> bool:
+def is_asked(member: Member | Failure, sessions: Collection[str]) -> bool:
     """Whether a session is among those asked for; without any, all are."""
     return not sessions or member.session in sessions
 
 
-def list_members(output_dir: Path, subjects: Sequence[str] | None = None) -> tuple[Member, ...]:
+def list_members(
+    output_dir: Path,
+    subjects: Sequence[str] | None = None,
+    *,
+    failures: list[Failure] | None = None,
+) -> tuple[Member, ...]:
     """Sessions in OUTPUT_DIR that have measured connectomes, by label.
 
     What an earlier run has left, and the last one of the session does not stand for, is named in
-    the log and not among them.
+    the log and not among them; nor are files of another size than they were written with.
 
     Parameters
     ----------
@@ -93,11 +99,13 @@ def list_members(output_dir: Path, subjects: Sequence[str] | None = None) -> tup
         The derivatives dataset.
     subjects : sequence of str, optional
         Keep only these (all).
+    failures : list of Failure, optional
+        Gets the files of another size.
     """
     files: dict[tuple[str, str | None], list[RelmatFile]] = {}
-    for found in find_relmats(output_dir):
-        if subjects is None or found.subject in subjects:
-            files.setdefault((found.subject, found.session), []).append(found)
+    for file in find_relmats(output_dir):
+        if subjects is None or file.subject in subjects:
+            files.setdefault((file.subject, file.session), []).append(file)
     read: dict[Path, Measurement] = {}
 
     def digest_of(path: Path) -> str:
@@ -105,9 +113,28 @@ def list_members(output_dir: Path, subjects: Sequence[str] | None = None) -> tup
         return read[path].run_digest
 
     kept = choose_standing(output_dir, files, digest_of=digest_of)
+    failed: list[Failure] = [] if failures is None else failures
+    for found in kept.values():
+        found[:] = [file for file in found if _is_whole(file, read, failed)]
     return tuple(
         _to_member(*whose, kept[whose], read) for whose in sorted(files, key=str) if kept[whose]
     )
+
+
+def _is_whole(file: RelmatFile, read: dict[Path, Measurement], failures: list[Failure]) -> bool:
+    """Whether a connectome is as it was written, as far as its sidecar says; if not, it fails."""
+    path = file.path
+    if path not in read:
+        read[path] = read_measurement(path)
+    if not read[path].is_whole:
+        error = InputError(
+            f"expected {path} with as many bytes as its sidecar says that it was written with "
+            "(FileSize); found others: it was cut short, or changed by hand, and is not used. Run "
+            "the participant level, which measures it again; to use it as it is, take FileSize "
+            "out of its sidecar."
+        )
+        record(failures, error, subject=file.subject, session=file.session, stage=STAGE)
+    return read[path].is_whole
 
 
 def _to_member(

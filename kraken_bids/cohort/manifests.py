@@ -4,7 +4,8 @@ import errno
 import logging
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
@@ -64,55 +65,92 @@ def list_pages(output_dir: Path) -> dict[str, list[str]]:
 def _stat_files(
     output_dir: Path, subject: str, pages: Sequence[str] | None
 ) -> dict[str, os.stat_result]:
-    """Size and time of every file but hidden ones (caches, locks), by its path in OUTPUT_DIR."""
+    """Size and time of every file by its path in OUTPUT_DIR.
+
+    Neither of links that lead to none, nor of what cannot be read to an end.
+    """
     found: dict[str, os.stat_result] = {}
+    for name, entry in _list_entries(output_dir, subject, pages):
+        with _passing_broken_links():
+            status = entry.stat()
+            if S_ISREG(status.st_mode):
+                found[name] = status
+    return found
+
+
+def _list_entries(
+    output_dir: Path, subject: str, pages: Sequence[str] | None
+) -> Iterator[tuple[str, Path | os.DirEntry[str]]]:
+    """List all but folders and hidden files (caches, locks), each with its path in OUTPUT_DIR."""
     if subject:
         for name in list_pages(output_dir).get(subject, ()) if pages is None else pages:
-            _add_file(output_dir / name, name, found)
+            yield name, output_dir / name
         folder = f"sub-{subject}"
     else:
         with os.scandir(output_dir) as entries:
             for entry in entries:
                 if not entry.name.startswith((".", "sub-")):
-                    _add_file(entry, entry.name, found)
+                    yield entry.name, entry
         folder = group_path(output_dir, "").name
     if (output_dir / folder).is_dir():
-        _add_folder(f"{output_dir}/{folder}", folder, found)
-    return found
+        yield from _list_folder(f"{output_dir}/{folder}", folder)
 
 
-def _add_folder(path: str, name: str, found: dict[str, os.stat_result]) -> None:
+def _list_folder(path: str, name: str) -> Iterator[tuple[str, os.DirEntry[str]]]:
     with os.scandir(path) as entries:
         for entry in entries:
             own = f"{name}/{entry.name}"
             if entry.name.startswith("."):
                 continue
             if entry.is_dir(follow_symlinks=False):
-                _add_folder(entry.path, own, found)
+                yield from _list_folder(entry.path, own)
             else:
-                _add_file(entry, own, found)
+                yield own, entry
 
 
-def _add_file(entry: Path | os.DirEntry[str], name: str, found: dict[str, os.stat_result]) -> None:
-    """Add a file; neither links that lead to none, nor what cannot be read to an end."""
+@contextmanager
+def _passing_broken_links() -> Iterator[None]:
     try:
-        status = entry.stat()
+        yield
     except FileNotFoundError:
         return
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
-        return
-    if S_ISREG(status.st_mode):
-        found[name] = status
+
+
+def find_vanished(
+    output_dir: Path, subject: str, pages: Sequence[str] | None = None
+) -> frozenset[str]:
+    """Find what is recorded of a participant, or of the group, and is not there.
+
+    ``pages`` as :func:`write_manifest` takes them. A damaged record, which is made anew, says
+    nothing.
+    """
+    path = manifest_path(output_dir, subject)
+    try:
+        known = read_manifest(path).keys() if path.is_file() else ()
+    except InputError:
+        return frozenset()
+    there = set()
+    for name, entry in _list_entries(output_dir, subject, pages) if known else ():
+        with _passing_broken_links():
+            there.update([name] if entry.is_file() else [])
+    return frozenset(known - there) if known else frozenset()
 
 
 def write_manifest(
-    output_dir: Path, subject: str, begun: int = 0, pages: Sequence[str] | None = None
-) -> list[str]:
+    output_dir: Path,
+    subject: str,
+    begun: int = 0,
+    pages: Sequence[str] | None = None,
+    *,
+    vanished: Collection[str] = (),
+) -> list[Finding]:
     """Record the files of a participant, or of the group, as they are.
 
-    A file whose size and time are those recorded before is not read again.
+    A file whose size and time are those recorded before is not read again. One that had vanished
+    stays recorded until it is there again.
 
     Parameters
     ----------
@@ -120,17 +158,20 @@ def write_manifest(
         When the run began, in nanoseconds.
     pages : sequence of str, optional
         Of the participant, from :func:`list_pages`, where many participants are recorded.
+    vanished : collection of str, optional
+        What was recorded and was not there when the run began (:func:`find_vanished`).
 
     Returns
     -------
-    list of str
+    list of Finding
         Files whose content is not the one recorded before, and that were changed before the run
-        began: by hand, or by a run that was stopped.
+        began, by hand or by a run that was stopped; and those that have vanished and were not
+        made again.
     """
     path = manifest_path(output_dir, subject)
     known = _recall(path)
     rows: dict[str, Recorded] = {}
-    changed_before: list[str] = []
+    found: list[Finding] = []
     for name, status in sorted(_stat_files(output_dir, subject, pages).items()):
         before = known.get(name)
         if before is not None and (before.size, before.modified) == (
@@ -142,7 +183,10 @@ def write_manifest(
             content = recall_sha256(output_dir / name)
             rows[name] = Recorded(status.st_size, content, status.st_mtime_ns)
             is_other = before is not None and before.sha256 != rows[name].sha256
-            changed_before += [name] if is_other and status.st_mtime_ns < begun else []
+            found += [Finding(name, CHANGED)] if is_other and status.st_mtime_ns < begun else []
+    for name in sorted((known.keys() - rows.keys()) & set(vanished)):
+        rows[name] = known[name]
+        found.append(Finding(name, MISSING))
     if rows != known or not path.is_file():
         write_table(
             path,
@@ -153,7 +197,7 @@ def write_manifest(
                 "modified": [str(one.modified) for one in rows.values()],
             },
         )
-    return changed_before
+    return found
 
 
 def read_manifest(path: Path) -> dict[str, Recorded]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kraken_bids.bids.outputs import sidecar_path
 from kraken_bids.cohort.sidecar_records import REGIONS
+from kraken_bids.cohort.sidecars import is_whole
 from kraken_bids.io.facts import Facts, read_facts, to_key
 from kraken_bids.io.records import OPTIONAL, column, from_sidecar, keys_of
 
@@ -133,6 +134,8 @@ class Measurement:
     """
 
     run_digest: str = column(default="")
+    is_whole: bool = True
+    """Whether the file is there, with the size that it was written with as far as is known."""
     settings: Mapping[str, str] = field(default_factory=dict)
     """Value of each of :data:`SETTINGS` that it names, as JSON."""
     warnings: tuple[str, ...] = ()
@@ -164,6 +167,7 @@ def read_measurement(connectome: Path) -> Measurement:
     return from_sidecar(
         Measurement,
         sidecar,
+        is_whole=is_whole(connectome, sidecar.plain),
         settings={
             name: sys.intern(json.dumps(sidecar.plain[name]))
             for name in SETTINGS

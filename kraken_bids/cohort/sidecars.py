@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kraken_bids.bids.folders import list_entries
 from kraken_bids.bids.names import parse_name
-from kraken_bids.bids.outputs import CALIBRATED, sidecar_path
+from kraken_bids.bids.outputs import CALIBRATED, is_predicted, sidecar_path
 from kraken_bids.cohort.sidecar_records import FILE, WARNINGS, RegionsRecord
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, describe_flavor
@@ -75,6 +76,35 @@ def is_of_run(path: Path, run: str | None) -> bool:
         return True
     own = read_digest(path) if run is not None else None
     return own is None or own == run
+
+
+def find_damaged_predictions(latents: Path) -> list[Path]:
+    """Find the sidecars of predictions beside a session's latents that are not as they say.
+
+    What they describe is not there, or has another size, or lacks a sidecar that can be read.
+    Raw predictions of another run than the latents are passed over.
+    """
+    run, label = read_digest(latents), latents.name.partition("_desc-")[0]
+    files: dict[Path, Path] = {}
+    for folder in (latents.parent, latents.parent / "func", latents.parent / "dwi"):
+        for entry in list_entries(folder):
+            if entry.name.startswith(f"{label}_") and is_predicted(parse_name(entry.name)):
+                path = folder / entry.name
+                files.setdefault(sidecar_path(path), path)
+                if path.suffix != ".json":
+                    files[sidecar_path(path)] = path
+    return [sidecar for sidecar, path in files.items() if not _is_as_written(path, sidecar, run)]
+
+
+def _is_as_written(path: Path, sidecar: Path, run: str | None) -> bool:
+    try:
+        content = read_json(sidecar)
+    except InputError:
+        return False
+    own = Facts(content).text(FILE.run_digest)
+    if own and own != run and not parse_name(path).get("desc", "").endswith(CALIBRATED):
+        return True
+    return bool(own) and path != sidecar and is_whole(path, content)
 
 
 def forget_digest(path: Path) -> None:

@@ -99,29 +99,33 @@ def run_group(settings: Settings, further: Sequence[Analysis] = ()) -> int:
     KrakenBidsError
         Where nothing can be done for anyone.
     """
-    members = _find_members(settings)
+    failed: list[Failure] = []
+    members = _find_members(settings, failed)
     check_sites(settings, members)
     if settings.run.dry_run:
         for member in members:
             logger.info("would use %s: %d flavors", member.label, len(member.connectomes))
         return 0
     subjects = list(dict.fromkeys(member.subject for member in members))
-    return run_level(
-        settings, "group", subjects, partial(_compute, members=members, further=further)
-    )
+    compute = partial(_compute, members=members, failed=failed, further=further)
+    return run_level(settings, "group", subjects, compute)
 
 
 def _compute(
-    job: Job, members: tuple[Member, ...], further: Sequence[Analysis]
+    job: Job,
+    members: tuple[Member, ...],
+    failed: Sequence[Failure],
+    further: Sequence[Analysis],
 ) -> Sequence[Member]:
     """Predict and judge everyone."""
     settings, output = job.settings, job.settings.data.output_dir
+    job.failures += failed
     if settings.run.reports_only:
         return members
     if settings.run.refit_pcorr:
         job.failures += refit_partial_correlations(settings, members)
         # those that a refit that was stopped had left unfinished are among them now
-        members = _find_members(settings)
+        members = _find_members(settings, [])
     if "connectomes" in settings.analysis.analysis:
         with going_on(job.problems):
             if _are_of_models(members, list_model_atlases(settings.prediction.model)):
@@ -253,9 +257,11 @@ def _are_of_models(members: Sequence[Member], own: Sequence[str]) -> bool:
     return any(flavor.parcellation in known for m in members for flavor in m.connectomes)
 
 
-def _find_members(settings: Settings) -> tuple[Member, ...]:
-    data = settings.data
-    found = list_members(data.output_dir, data.participants or None)
+def _find_members(settings: Settings, failures: list[Failure]) -> tuple[Member, ...]:
+    """Find who is asked for; what of them is damaged is added to the failures."""
+    data, failed = settings.data, list[Failure]()
+    found = list_members(data.output_dir, data.participants or None, failures=failed)
+    failures += [one for one in failed if is_asked(one, data.sessions)]
     everyone = find_sessions(data.output_dir) if data.participants or data.sessions else []
     if everyone:
         subjects = {subject for subject, _ in everyone}

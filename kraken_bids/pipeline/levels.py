@@ -1,7 +1,6 @@
 """What both levels of the app do: begin, compute, say what failed, draw, and end."""
 
 import logging
-import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -18,10 +17,8 @@ from kraken_bids.bids.output_dataset import (
     write_region_tables,
 )
 from kraken_bids.cohort.failures import Failure, exit_code_of, going_on
-from kraken_bids.cohort.manifests import GROUP, list_pages, write_manifest
 from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.recalled_matrices import keeping_on_disk
-from kraken_bids.exceptions import name_few
 from kraken_bids.io.files import remove_leftovers, remove_orphans
 from kraken_bids.logs import show_repeated_warnings
 from kraken_bids.parcellations import Parcellation, list_parcellations, load_parcellation
@@ -32,8 +29,9 @@ from kraken_bids.pipeline.provenance import (
     write_citation,
     write_failures,
 )
+from kraken_bids.pipeline.recorded_files import FileRecords
 from kraken_bids.pipeline.reports import draw_cohort, draw_subjects
-from kraken_bids.pipeline.workers import open_executor, run_tasks
+from kraken_bids.pipeline.workers import open_executor
 from kraken_bids.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -45,12 +43,13 @@ NOT_REDRAWN = (
     "pictures",
     "predictions",
     "discordance",
+    "reliability",
     "communities",
     "volumes",
 )
 """Stages that are not done again where reports only are drawn."""
 OF_ANALYSES = {
-    "connectomes": ("predictions", "discordance"),
+    "connectomes": ("predictions", "discordance", "reliability"),
     "communities": ("communities",),
     DECODE_VOLUMES: (),
 }
@@ -82,10 +81,11 @@ def run_level(
     that of the participant level.
     """
     output, problems = settings.data.output_dir, list[Exception]()
-    is_group, begun = level == "group", time.time_ns()
+    is_group = level == "group"
     kept = list_kept_stages(settings, is_group=is_group)
     run = start_run(settings, level)
     with follow_run(run):
+        records = FileRecords.begin(output, subjects, is_group=is_group)
         own = plan.custom_atlases.values() if plan else ()
         prepare_output(settings, plan.datasets if plan else (), own, problems=problems)
         left = remove_leftovers(output) if is_group else tidy(output, subjects)
@@ -104,7 +104,7 @@ def run_level(
                     draw_cohort(settings, members)
             failures += draw_subjects(settings, members, executor)
             with going_on(problems):
-                record_files(output, subjects, executor, begun=begun, is_group=is_group)
+                records.write(executor, failures)
         write_failures(run, failures, subjects=subjects, kept_stages=kept)
         remove_orphans(left)  # of a killed run whose processes took their time to end
         tidy(output, [failure.subject for failure in failures])
@@ -112,42 +112,6 @@ def run_level(
         if problems:
             raise problems[0]
     return exit_code_of(failures, len(subjects))
-
-
-def record_files(
-    output_dir: Path,
-    subjects: Sequence[str],
-    executor: Executor,
-    *,
-    begun: int,
-    is_group: bool,
-) -> None:
-    """Record the hashes of the files of participants, and of the group, for ``verify``.
-
-    Parameters
-    ----------
-    begun : int
-        When the run began, in nanoseconds.
-    """
-    pages = list_pages(output_dir)
-    own = (*subjects, *[GROUP] * is_group)
-    tasks = [(output_dir, subject, begun, pages.get(subject, [])) for subject in own]
-    changed: list[str] = []
-    for (_, subject, _, _), found, error in run_tasks(executor, _record_files, tasks):
-        if error is not None:
-            whose = f"sub-{subject}" if subject else "the group"
-            logger.warning("hashes of the files of %s were not recorded: %s", whose, error)
-        changed += found or []
-    if changed:
-        logger.warning(
-            "%d file(s) were changed since they were recorded and before this run began, by hand "
-            "or by a run that was stopped: %s",
-            len(changed), name_few(changed),
-        )  # fmt: skip
-
-
-def _record_files(task: tuple[Path, str, int, list[str]]) -> list[str]:
-    return write_manifest(*task)
 
 
 def list_kept_stages(settings: Settings, *, is_group: bool) -> Collection[str]:

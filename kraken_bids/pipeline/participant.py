@@ -129,7 +129,9 @@ def _compute_connectomes(job: Job, plan: Plan) -> Sequence[Member]:
     if model is not None:
         prepare_regions(model, data.output_dir)
     job.failures += _measure(job.settings, plan, job.executor)
-    members = list_members(data.output_dir, plan.subjects)
+    failed: list[Failure] = []
+    members = list_members(data.output_dir, plan.subjects, failures=failed)
+    job.failures += [one for one in failed if is_asked(one, data.sessions)]
     if model is not None:
         asked = [m for m in members if is_asked(m, data.sessions)]
         with going_on(job.problems):

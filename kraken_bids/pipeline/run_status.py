@@ -15,7 +15,7 @@ from kraken_bids.bids.output_dataset import check_output_folder
 from kraken_bids.bids.outputs import find_relmats, group_report_path, latents_path
 from kraken_bids.cohort.decoded_sessions import RECORD, list_undecoded, read_decodings
 from kraken_bids.cohort.failures import list_failures
-from kraken_bids.cohort.sidecars import read_digest
+from kraken_bids.cohort.sidecars import find_damaged_predictions, read_digest
 from kraken_bids.cohort.standing import Standing, read_standing
 from kraken_bids.exceptions import InputError, KrakenBidsError
 from kraken_bids.flavors import recognize_flavor
@@ -241,8 +241,12 @@ def _find_lacking_connectomes(
     if lacking:
         return f"{len(lacking)} of {len(standing.measured)} connectomes are not there"
     latents = latents_path(output_dir, subject, session)
-    is_predicted = not _wants_predictions(run) or read(latents) is not None
-    return "" if is_predicted or not standing.measured else "predictions are not there"
+    if not standing.measured or not _wants_predictions(run):
+        return ""
+    if read(latents) is None:
+        return "predictions are not there"
+    n_damaged = len(find_damaged_predictions(latents))
+    return f"{n_damaged} prediction(s) are not as their run wrote them" if n_damaged else ""
 
 
 def _wants_predictions(run: RunLog | None) -> bool:

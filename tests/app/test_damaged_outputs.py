@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kraken_bids.io.tables import read_relmat
+from kraken_bids.io.tables import read_columns, read_relmat
 
 KEPT = ("RunDigest", "FileSize")
 """What makes a sidecar seem up to date."""
@@ -137,6 +137,30 @@ def test_damaged_files_of_everyone_stop_nobody(
     assert app.is_finished("01")
     content = json.loads((app.out / "dataset_description.json").read_text())
     assert content["GeneratedBy"][0]["Name"] == "kraken_bids"
+
+
+def test_a_connectome_of_another_size_than_was_written_fails_at_the_group(
+    app: Any, finished: Path
+) -> None:
+    """It can be read, and says another number than was measured; the participant level mends."""
+    shutil.copytree(finished, app.out, copy_function=os.link)
+    path = next(app.out.glob("sub-01/dwi/*_atlas-fs86_meas-SCifod2actVN_relmat.dense.tsv"))
+    content = path.read_bytes()
+    path.unlink()
+    rows = [line.split(b"\t") for line in content.splitlines()]
+    rows[0][1] = rows[1][0] = rows[0][1] + b"7"
+    path.write_bytes(b"".join(b"\t".join(row) + b"\n" for row in rows))
+
+    outcome = app.group()
+
+    assert outcome.exit_code == 1
+    assert path.name in app.failures()["sub-01"]
+    table = read_columns(app.out / "group" / "qc.tsv")
+    judged = set(zip(table["participant_id"], table["flavor"], strict=True))
+    assert ("sub-01", "SCsdstream_fs86_volnorm") in judged
+    assert ("sub-01", "SCifod2act_fs86_volnorm") not in judged
+    assert app.participant(*FEW).exit_code == 0
+    assert path.read_bytes() == content
 
 
 @pytest.mark.parametrize("how", [change_types, halve])

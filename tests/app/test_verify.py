@@ -1,12 +1,16 @@
 """kraken-tools verify on what a run has written."""
 
 import json
+import os
+import shutil
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from click.testing import CliRunner, Result
 
 from kraken_bids.cli.tools import main
+from kraken_bids.cohort.manifests import manifest_path, read_manifest
 from kraken_bids.io.files import make_folder
 
 
@@ -48,6 +52,43 @@ def test_what_was_changed_is_named(app: Any) -> None:
     assert any(
         line.startswith("differs: sub-01, fusionFC -> SCifod2act_fs86_volnorm") for line in lines
     )
+
+
+def test_what_had_vanished_before_a_group_run_stays_missing(app: Any, finished: Path) -> None:
+    """The group level measures nobody: what it cannot make again is named until it is there."""
+    shutil.copytree(finished, app.out, copy_function=os.link)
+    gone = next(app.out.glob("sub-01/func/*_coverage.tsv"))
+    gone.unlink()
+    page = app.out / "sub-02.html"
+    page.unlink()  # drawn again
+    for _ in range(2):
+        outcome = app.group()
+        assert outcome.exit_code == 0, outcome.output
+        assert outcome.says("1 recorded file(s) were gone before this run", gone.name)
+        assert page.is_file()
+        done = verify(app, "--sample", 0)
+        assert done.exit_code == 1
+        assert f"missing: {gone.relative_to(app.out).as_posix()}" in done.output.splitlines()
+        assert "1 not as recorded" in done.output
+
+
+def test_who_cannot_be_recorded_fails(app: Any, finished: Path) -> None:
+    """Of the group it is a failure of the run; everything else is done and recorded."""
+    shutil.copytree(finished, app.out, copy_function=os.link)
+    places = [app.out / "logs" / f"{whose}_files.tsv" for whose in ("sub-01", "group")]
+    for path in places:
+        path.unlink()
+        path.mkdir()
+        (path / "mine.txt").write_text("somebody's")
+    (app.out / "sub-02.html").unlink()
+
+    outcome = app.group()
+
+    assert outcome.exit_code == 3
+    assert outcome.says(*places), outcome.output
+    assert set(app.failures()) == {"sub-01"}
+    assert "all 3 participant(s) done" not in outcome.output
+    assert "sub-02.html" in read_manifest(manifest_path(app.out, "02"))
 
 
 def test_a_model_that_is_not_at_hand_is_noted(app: Any) -> None:

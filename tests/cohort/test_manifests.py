@@ -10,6 +10,7 @@ from kraken_bids.cohort.manifests import (
     GROUP,
     Finding,
     compare_files,
+    find_vanished,
     list_pages,
     list_recorded,
     manifest_path,
@@ -105,7 +106,42 @@ def test_what_was_changed_before_a_run_is_told(outputs: Path) -> None:
     own = outputs / "sub-01" / "sub-01_b.json"
     own.write_text("by the run")
     os.utime(own, ns=(begun + 5, begun + 5))
-    assert write_manifest(outputs, "01", begun) == ["sub-01.html"]
+    assert write_manifest(outputs, "01", begun) == [Finding("sub-01.html", "changed")]
+
+
+@pytest.mark.parametrize(
+    ("subject", "name"), [("01", "sub-01/sub-01_b.json"), (GROUP, "README.md")]
+)
+def test_what_had_vanished_before_a_run_stays_missing_until_it_is_made_again(
+    outputs: Path, subject: str, name: str
+) -> None:
+    """Also where a link to nowhere has its name; what the run itself removes is forgotten."""
+    write_manifest(outputs, subject)
+    assert find_vanished(outputs, subject) == set()
+    path = outputs / name
+    content = path.read_bytes()
+    path.unlink()
+    removed = outputs / ("sub-01.html" if subject else "group.html")
+    gone = find_vanished(outputs, subject)
+    assert gone == {name}
+    removed.unlink()
+    for _ in range(2):
+        assert write_manifest(outputs, subject, vanished=gone) == [Finding(name, "missing")]
+        assert compare_files(outputs, subject) == [Finding(name, "missing")]
+    path.symlink_to("nowhere")
+    assert find_vanished(outputs, subject) == {name}
+    path.unlink()
+    path.write_bytes(content)
+    assert write_manifest(outputs, subject, vanished=gone) == []
+    assert compare_files(outputs, subject) == []
+
+
+def test_a_damaged_manifest_misses_nothing(outputs: Path) -> None:
+    """It is made anew; so is one that is not there."""
+    assert find_vanished(outputs, "01") == set()
+    manifest_path(outputs, "01").parent.mkdir(exist_ok=True)
+    manifest_path(outputs, "01").write_bytes(b"\x00\xff")
+    assert find_vanished(outputs, "01") == set()
 
 
 def test_a_damaged_manifest_is_refused(outputs: Path) -> None:

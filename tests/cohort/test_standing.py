@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from kraken_bids.bids.outputs import registration_path, relmat_path, sidecar_path
+from kraken_bids.cohort.failures import Failure
 from kraken_bids.cohort.from_dataset import list_members
 from kraken_bids.cohort.sidecars import forget_digest, read_digest, redo_digest
 from kraken_bids.cohort.standing import note_standing, record_path, tell_notices
@@ -168,6 +169,28 @@ def test_a_connectome_that_has_vanished_is_named(
     assert read(tmp_path) == {SC: kept}
 
     assert f"not in OUTPUT_DIR: {gone.name}" in caplog.text
+
+
+@pytest.mark.parametrize("is_recorded", [True, False], ids=["of a run", "without a record"])
+def test_a_connectome_of_another_size_than_its_sidecar_says_fails(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, *, is_recorded: bool
+) -> None:
+    """As the participant level measures it again; one whose sidecar says no size is taken."""
+    cut, kept = put(tmp_path, FC, "a"), put(tmp_path, SC, "b")
+    sidecar = sidecar_path(cut)
+    write_json(sidecar, json.loads(sidecar.read_text()) | {"FileSize": cut.stat().st_size})
+    if is_recorded:
+        run(tmp_path, {cut: "a", kept: "b"})
+    assert set(read(tmp_path)) == {FC, SC}
+    cut.write_bytes(cut.read_bytes().replace(b"0", b"00", 1))  # readable, and not what was written
+    failures: list[Failure] = []
+
+    (member,) = list_members(tmp_path, failures=failures)
+
+    assert member.connectomes == {SC: kept}
+    assert [(one.subject, one.stage) for one in failures] == [("01", "predictions")]
+    assert cut.name in failures[0].message
+    assert cut.name in caplog.text
 
 
 def test_a_digest_is_withdrawn_also_of_what_another_run_changes(tmp_path: Path) -> None:

@@ -489,7 +489,10 @@ def test_pages_say_that_series_were_measured_anew_since(
         (("connectomes",), ["inputs", "connectomes", "pictures", "communities", "volumes"]),
         (
             ("communities",),
-            ["inputs", "connectomes", "pictures", "predictions", "discordance", "volumes"],
+            [
+                *("inputs", "connectomes", "pictures", "predictions"),
+                *("discordance", "reliability", "volumes"),
+            ],
         ),
         (("connectomes", "communities"), ["inputs", "connectomes", "pictures", "volumes"]),
     ],

@@ -91,6 +91,45 @@ def test_what_is_not_as_its_run_wrote_it_is_missing(out: Path, harm: str) -> Non
     assert ("predictions" if harm == "no latents" else "1 of 1 connectomes") in found.why
 
 
+def predict(out: Path, subject: str, run: str = "p", source: str = "fusion") -> Path:
+    """Write a prediction of a session that is done, of a run with this digest."""
+    path = relmat_path(out, {"sub": subject}, FLAVOR, source=source)
+    write_relmat(path, np.eye(86))
+    write_json(sidecar_path(path), {"RunDigest": run, "FileSize": path.stat().st_size})
+    return path
+
+
+@pytest.mark.parametrize("harm", ["cut", "gone", "no sidecar", "damaged sidecar"])
+def test_predictions_that_are_not_as_their_run_wrote_them_are_missing(
+    out: Path, harm: str
+) -> None:
+    """The participant level predicts that session again."""
+    predict(out, "01")
+    path = predict(out, "02")
+    assert states(out) == {"sub-01": "done", "sub-02": "done"}
+    if harm == "cut":
+        path.write_bytes(path.read_bytes()[:-9])
+    elif harm == "gone":
+        path.unlink()
+    elif harm == "no sidecar":
+        sidecar_path(path).unlink()
+    else:
+        sidecar_path(path).write_bytes(b"{")
+
+    (found,) = (one for one in read_status(out).sessions if one.state != "done")
+
+    assert (found.label, found.state) == ("sub-02", "missing")
+    assert found.why.startswith("1 prediction(s) are not as their run wrote them")
+
+
+def test_predictions_of_an_earlier_run_are_passed_over(out: Path) -> None:
+    """Nobody reads them: those of a source that the last run was not asked for."""
+    path = predict(out, "02", run="q", source="fusionSC")
+    path.write_bytes(b"")
+
+    assert states(out) == {"sub-01": "done", "sub-02": "done"}
+
+
 def test_who_measured_without_a_model_needs_no_predictions(out: Path) -> None:
     """With custom atlases alone, no model is asked."""
     measure(out, "03", predicts=False)
