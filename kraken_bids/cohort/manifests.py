@@ -5,7 +5,6 @@ import logging
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISREG
@@ -71,10 +70,9 @@ def _stat_files(
     """
     found: dict[str, os.stat_result] = {}
     for name, entry in _list_entries(output_dir, subject, pages):
-        with _passing_broken_links():
-            status = entry.stat()
-            if S_ISREG(status.st_mode):
-                found[name] = status
+        status = _stat(entry)
+        if status is not None and S_ISREG(status.st_mode):
+            found[name] = status
     return found
 
 
@@ -108,15 +106,16 @@ def _list_folder(path: str, name: str) -> Iterator[tuple[str, os.DirEntry[str]]]
                 yield own, entry
 
 
-@contextmanager
-def _passing_broken_links() -> Iterator[None]:
+def _stat(entry: Path | os.DirEntry[str]) -> os.stat_result | None:
+    """Size, time and kind; None of links that lead to none, or in a circle."""
     try:
-        yield
+        return entry.stat()
     except FileNotFoundError:
-        return
+        return None
     except OSError as error:
         if error.errno != errno.ELOOP:
             raise
+        return None
 
 
 def find_vanished(
@@ -132,11 +131,9 @@ def find_vanished(
         known = read_manifest(path).keys() if path.is_file() else ()
     except InputError:
         return frozenset()
-    there = set()
-    for name, entry in _list_entries(output_dir, subject, pages) if known else ():
-        with _passing_broken_links():
-            there.update([name] if entry.is_file() else [])
-    return frozenset(known - there) if known else frozenset()
+    entries = _list_entries(output_dir, subject, pages) if known else ()
+    there = {name for name, entry in entries if not entry.is_symlink() or _stat(entry)}
+    return frozenset(known) - there
 
 
 def write_manifest(

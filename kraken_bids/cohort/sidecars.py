@@ -2,6 +2,7 @@
 
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.folders import list_entries
 from kraken_bids.bids.names import parse_name
-from kraken_bids.bids.outputs import CALIBRATED, is_predicted, sidecar_path
+from kraken_bids.bids.outputs import CALIBRATED, PREDICTED, sidecar_path
 from kraken_bids.cohort.sidecar_records import FILE, WARNINGS, RegionsRecord
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, describe_flavor
@@ -27,6 +28,8 @@ from kraken_bids.settings import MAX_IMPUTED_SHARE
 
 logger = logging.getLogger(__name__)
 
+PREDICTION = re.compile(rf"_desc-[^_.]*(?:{PREDICTED}|{CALIBRATED})_[^_.]+(\..+)$")
+"""End of the name of what is predicted of a session, or of its sidecar; with the extension."""
 REDONE = "+lambda="
 """In a digest: before it inputs and settings, after it the λ that the group level saved."""
 
@@ -85,26 +88,27 @@ def find_damaged_predictions(latents: Path) -> list[Path]:
     Raw predictions of another run than the latents are passed over.
     """
     run, label = read_digest(latents), latents.name.partition("_desc-")[0]
-    files: dict[Path, Path] = {}
+    files: dict[Path, list[str]] = {}
     for folder in (latents.parent, latents.parent / "func", latents.parent / "dwi"):
         for entry in list_entries(folder):
-            if entry.name.startswith(f"{label}_") and is_predicted(parse_name(entry.name)):
-                path = folder / entry.name
-                files.setdefault(sidecar_path(path), path)
-                if path.suffix != ".json":
-                    files[sidecar_path(path)] = path
-    return [sidecar for sidecar, path in files.items() if not _is_as_written(path, sidecar, run)]
+            end = PREDICTION.search(entry.name)
+            if end is not None and entry.name.startswith(f"{label}_"):
+                stem = entry.path.removesuffix(end[1])
+                files.setdefault(Path(f"{stem}.json"), []).append(entry.path)
+    return [sidecar for sidecar, paths in files.items() if not _is_as_written(sidecar, paths, run)]
 
 
-def _is_as_written(path: Path, sidecar: Path, run: str | None) -> bool:
+def _is_as_written(sidecar: Path, paths: Sequence[str], run: str | None) -> bool:
+    """Whether there is a file besides its sidecar, as that says; or both are of another run."""
     try:
         content = read_json(sidecar)
     except InputError:
         return False
     own = Facts(content).text(FILE.run_digest)
-    if own and own != run and not parse_name(path).get("desc", "").endswith(CALIBRATED):
+    if own and own != run and not parse_name(sidecar).get("desc", "").endswith(CALIBRATED):
         return True
-    return bool(own) and path != sidecar and is_whole(path, content)
+    described = next((path for path in paths if not path.endswith(sidecar.suffix)), "")
+    return bool(own and described) and is_whole(Path(described), content)
 
 
 def forget_digest(path: Path) -> None:
