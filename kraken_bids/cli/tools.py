@@ -1,37 +1,64 @@
 """``kraken-tools``: everything that is not the BIDS App."""
 
+from importlib import import_module
 from pathlib import Path
 
 import click
 
 from kraken_bids import __version__
-from kraken_bids.cli.commands.add_flavor import add_flavor
-from kraken_bids.cli.commands.brain_page import brain
-from kraken_bids.cli.commands.cluster_jobs import cluster
-from kraken_bids.cli.commands.communities import communities
-from kraken_bids.cli.commands.decode import decode
-from kraken_bids.cli.commands.decode_volumes import decode_volumes
-from kraken_bids.cli.commands.embed import embed
-from kraken_bids.cli.commands.evaluate import evaluate
-from kraken_bids.cli.commands.explain import explain
-from kraken_bids.cli.commands.export import export
-from kraken_bids.cli.commands.fc import fc
-from kraken_bids.cli.commands.fetch import fetch
-from kraken_bids.cli.commands.finetune import finetune
-from kraken_bids.cli.commands.model_tools import convert, describe, merge
-from kraken_bids.cli.commands.predict import predict
-from kraken_bids.cli.commands.pretrain import pretrain
-from kraken_bids.cli.commands.qsirecon_spec import qsirecon_spec
-from kraken_bids.cli.commands.sc import sc
-from kraken_bids.cli.commands.status import status
-from kraken_bids.cli.commands.train import train
-from kraken_bids.cli.commands.train_volumes import train_volumes
-from kraken_bids.cli.commands.verify import verify
 from kraken_bids.cli.options import exit_with_message, option, tool
 from kraken_bids.cli.stopping import end_cleanly_when_stopped, reserve_where_limited
 
+MODULES = {
+    "add-flavor": "add_flavor",
+    "brain": "brain_page",
+    "cluster": "cluster_jobs",
+    "communities": "communities",
+    "convert": "model_tools",
+    "decode": "decode",
+    "decode-volumes": "decode_volumes",
+    "describe": "model_tools",
+    "embed": "embed",
+    "evaluate": "evaluate",
+    "explain": "explain",
+    "export": "export",
+    "fc": "fc",
+    "fetch": "fetch",
+    "finetune": "finetune",
+    "merge": "model_tools",
+    "predict": "predict",
+    "pretrain": "pretrain",
+    "qsirecon-spec": "qsirecon_spec",
+    "sc": "sc",
+    "status": "status",
+    "train": "train",
+    "train-volumes": "train_volumes",
+    "verify": "verify",
+}
+"""Each command's module in ``cli/commands``, where a function bears its name."""
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class LazyGroup(click.Group):
+    """Imports a command when it is asked for, since each brings options of its own.
+
+    Source: click's documentation, "Lazily Loading Subcommands".
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Names of all commands, whether imported or not."""
+        return sorted({*self.commands, *MODULES})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Command of this name; where there is none, all are there to be suggested."""
+        is_known = cmd_name in {*self.commands, *MODULES}
+        for name in [cmd_name] if is_known else MODULES:
+            if name not in self.commands:
+                module = import_module(f"kraken_bids.cli.commands.{MODULES[name]}")
+                self.add_command(getattr(module, name.replace("-", "_")))
+        return super().get_command(ctx, cmd_name)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="kraken-tools")
 def main() -> None:
     """Work with Krakencoder models and connectome files outside the BIDS App."""
@@ -66,32 +93,4 @@ def demo(out: Path, subjects: int, n_procs: int) -> None:
         click.echo(line)
 
 
-COMMANDS = (
-    add_flavor,
-    brain,
-    cluster,
-    communities,
-    convert,
-    decode,
-    decode_volumes,
-    demo,
-    describe,
-    embed,
-    evaluate,
-    explain,
-    export,
-    fc,
-    fetch,
-    finetune,
-    merge,
-    predict,
-    pretrain,
-    qsirecon_spec,
-    sc,
-    status,
-    train,
-    train_volumes,
-    verify,
-)
-for command in COMMANDS:
-    main.add_command(command)
+main.add_command(demo)
