@@ -9,6 +9,7 @@ from types import SimpleNamespace
 if "PYTEST_XDIST_WORKER" in os.environ:  # read by numpy: two workers of two cores
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -27,6 +28,9 @@ IDENTITY = (
     "Parameters: 1 0 0 0 1 0 0 0 1 0 0 0\nFixedParameters: 0 0 0\n"
 )
 MNI = "MNI152NLin6Asym_res-2"
+
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 
 def describe(folder: Path, name: str, version: str = "1.0") -> None:
