@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from kraken_bids.cohort.region_columns import find_columns
+from kraken_bids.exceptions import ConnectomeError, name_few
 from kraken_bids.models.communities.community_settings import CommunitySettings
 from kraken_bids.models.communities.model import find_presence, fit_communities
 
@@ -48,6 +50,8 @@ class DynamicCommunities(TransformerMixin, BaseEstimator):
         Mean adjusted Rand index between starts.
     n_features_in_ : int
         Regions.
+    feature_names_in_ : ndarray of shape (n_regions,)
+        Their names; there only where a scan was a table of pandas.
 
     Examples
     --------
@@ -80,17 +84,26 @@ class DynamicCommunities(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : sequence of ndarray of shape (n_volumes, n_regions)
-            One per scan; scans may differ in length.
+            One per scan; scans may differ in length. Tables of pandas are put into the order of
+            the first by the names of their columns.
         y : None
             Ignored.
 
         Raises
         ------
         ConnectomeError
-            As :func:`~kraken_bids.models.communities.model.fit_communities`.
+            As :func:`~kraken_bids.models.communities.model.fit_communities`, or if tables have
+            other regions than the first.
         """
         del y
-        found = fit_communities(X, self._settings(), device=self.device)
+        names = next((own for one in X if (own := _name_columns(one))), ())
+        found = fit_communities(
+            [_take_regions(one, names) for one in X], self._settings(), device=self.device
+        )
+        if names:
+            self.feature_names_in_ = np.array(names, object)
+        elif hasattr(self, "feature_names_in_"):
+            del self.feature_names_in_
         self.affiliation_ = found.affiliation
         self.labels_ = found.labels
         self.stability_ = found.stability
@@ -103,6 +116,7 @@ class DynamicCommunities(TransformerMixin, BaseEstimator):
         Parameters
         ----------
         X : sequence of ndarray of shape (n_volumes, n_regions)
+            Tables of pandas are put into the order of those that were fitted.
 
         Returns
         -------
@@ -115,7 +129,9 @@ class DynamicCommunities(TransformerMixin, BaseEstimator):
             If scans have other regions than those that were fitted.
         """
         check_is_fitted(self)
-        return list(find_presence(X, self.affiliation_, self._settings(), device=self.device))
+        names = tuple(getattr(self, "feature_names_in_", ()))
+        scans = [_take_regions(one, names) for one in X]
+        return list(find_presence(scans, self.affiliation_, self._settings(), device=self.device))
 
     def _settings(self) -> CommunitySettings:
         return replace(
@@ -126,3 +142,24 @@ class DynamicCommunities(TransformerMixin, BaseEstimator):
             n_seeds=self.n_seeds,
             seed=self.random_state,
         )
+
+
+def _name_columns(scan: Any) -> tuple[str, ...]:
+    """Names of the columns of a table; none of an array, or of a table that numbers them."""
+    names = tuple(getattr(scan, "columns", ()))
+    return names if all(isinstance(name, str) for name in names) else ()
+
+
+def _take_regions(scan: Any, names: tuple[str, ...]) -> Floats:
+    """Values of a scan, with the regions of a table in the order of the names."""
+    own, values = _name_columns(scan), np.asarray(scan)
+    if not (own and names) or own == names:
+        return values
+    order, missing = find_columns(own, names, "")
+    if missing or len(own) != len(names):
+        others = [name for name in own if name not in names]
+        raise ConnectomeError(
+            f"expected tables of the regions {name_few(names)}; found one with "
+            f"{name_few(others) or 'fewer'}, {len(own)} columns. Give scans of one atlas."
+        )
+    return values[:, order]
