@@ -31,6 +31,10 @@ class Run(Protocol):
         """A file whose name has the run's entities."""
 
     @property
+    def subject(self) -> str:
+        """Whose it is."""
+
+    @property
     def n_volumes(self) -> int:
         """Length."""
 

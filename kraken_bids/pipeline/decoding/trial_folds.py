@@ -135,18 +135,3 @@ def tell_known(provenance: Mapping[str, Any], people: Sequence[str]) -> None:
             "may be too high for people who are new",
             len(known), len({*people}), list_few(known),
         )  # fmt: skip
-
-
-def shuffle_labels(labels: Indices, people: Sequence[str], rng: np.random.Generator) -> Indices:
-    """Shuffle labels among the trials of each person, so that each keeps as many of every class.
-
-    Those who have one class alone have nothing to shuffle: their trials are shuffled among them.
-    """
-    shuffled = labels.copy()
-    _, owners = np.unique(np.asarray(people), return_inverse=True)
-    groups = [np.flatnonzero(owners == k) for k in range(owners.max() + 1)]
-    alone = [rows for rows in groups if len(np.unique(labels[rows])) < 2]
-    several = [rows for rows in groups if len(np.unique(labels[rows])) > 1]
-    for rows in [*several, np.concatenate([*alone, np.empty(0, np.intp)])]:
-        shuffled[rows] = rng.permutation(labels[rows])
-    return shuffled

@@ -1,13 +1,10 @@
 """Methods that trials are decoded with, each fitted on some people and tried on others."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from kraken_bids.cohort.gathered_runs import SeriesRun
 from kraken_bids.cohort.series_store import SeriesStore
-from kraken_bids.cohort.trials import Trial
 from kraken_bids.models.decoding_records import (
     CHANCE,
     LINEAR,
@@ -26,28 +23,15 @@ from kraken_bids.models.series.network import SeriesNetwork
 from kraken_bids.models.series.sequences import LabelledSeries
 from kraken_bids.models.step_training import StepSettings
 from kraken_bids.pipeline.decoding.baselines import decode_by_chance, decode_patterns, list_methods
-from kraken_bids.pipeline.decoding.held_out_trials import Decoded, Indices
-from kraken_bids.pipeline.decoding.trial_folds import HeldOut, shuffle_labels
+from kraken_bids.pipeline.decoding.held_out_trials import Decoded, Indices, LabelledTrials
+from kraken_bids.pipeline.decoding.trial_folds import HeldOut
 
 
 @dataclass(frozen=True)
-class TrialSet:
-    """Trials, their series, and whose they are."""
+class TrialSet(LabelledTrials):
+    """Trials, and the store that holds their series."""
 
     store: SeriesStore
-    trials: Sequence[Trial]
-    classes: tuple[str, ...]
-    labels: Indices
-    """Number of the class of each trial."""
-    people: tuple[str, ...]
-    """Person of each trial."""
-    families: tuple[str, ...]
-    """Family of each trial's person."""
-
-    @property
-    def runs(self) -> Sequence[SeriesRun]:
-        """Runs that trials are of."""
-        return self.store.runs
 
     def take(self, rows: Indices) -> LabelledSeries:
         """Take some trials with their volumes."""
@@ -95,8 +79,7 @@ def decode_held_out(method: str, trials: TrialSet, design: Design, part: HeldOut
         )
     training, shown = trials.take(part.train), trials.take(part.test)
     if method == SHUFFLED:
-        own = [trials.people[row] for row in part.train.tolist()]
-        shuffled = shuffle_labels(training.labels, own, np.random.default_rng([seed, 2]))
+        shuffled = trials.shuffle(part.train, np.random.default_rng([seed, 2]))
         training = replace(training, labels=shuffled)
     network = fit_network(training, design, seed=seed, is_pretrained=method != SCRATCH)
     model = SeriesModel(network, trials.store.data, longest=design.longest)

@@ -4,12 +4,10 @@ import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from kraken_bids.cohort.series_store import SeriesStore
 from kraken_bids.cohort.subject_names import list_few
 from kraken_bids.cohort.task_events import spell_kind
-from kraken_bids.cohort.trials import Trial, check_classes, label_trials, label_whole_runs
+from kraken_bids.cohort.trials import Trial, label_trials, label_whole_runs
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.tables import read_columns
 from kraken_bids.pipeline.series.decoding_methods import TrialSet
@@ -51,16 +49,7 @@ def gather_trials(
         If there are no trials, or classes that cannot be decoded.
     """
     found = _leave_out_uncounted(store, _label(store, options))
-    classes = check_classes(found, [families[run.subject] for run in store.runs])
-    owners = tuple(store.runs[one.run].subject for one in found)
-    return TrialSet(
-        store,
-        tuple(found),
-        classes,
-        np.array([classes.index(one.label) for one in found], np.intp),
-        owners,
-        tuple(families[owner] for owner in owners),
-    )
+    return TrialSet.gather(store.runs, found, families, store=store)
 
 
 def _label(store: SeriesStore, options: DecodingOptions) -> list[Trial]:

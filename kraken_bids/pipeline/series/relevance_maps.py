@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
-from kraken_bids.io.records import write_columns, write_records
+from kraken_bids.io.records import write_columns
 from kraken_bids.models.decoding_records import (
     EVERYTHING,
     HEADS,
@@ -17,6 +17,7 @@ from kraken_bids.models.decoding_records import (
 )
 from kraken_bids.models.series.network import SeriesNetwork
 from kraken_bids.models.series.relevance import TOLERANCE, explain_trials, randomise_weights
+from kraken_bids.pipeline.decoding.decoding_tables import write_checks
 from kraken_bids.pipeline.series.decoding_methods import TrialSet
 
 Indices = NDArray[np.intp]
@@ -73,7 +74,7 @@ def map_relevance(
     seed : int
         Of the choice of trials and of random weights.
     """
-    chosen = _choose(trials.labels, rows, np.random.default_rng([seed, 3]))
+    chosen = trials.draw(rows, np.random.default_rng([seed, 3]), at_most=MOST_TRIALS)
     taken = trials.take(chosen)
     taken = replace(taken, values=[one[:longest] for one in taken.values])
     found = explain_trials(network, taken)
@@ -133,25 +134,12 @@ def write_relevance(trials: TrialSet, found: RelevanceSums, folder: Path) -> Non
         },
     )  # fmt: skip
     checks = [
-        [WeightsCheck(name, float(np.nanmean(values)))]
-        for name, values in found.correlations.items()
+        WeightsCheck(name, float(np.nanmean(own))) for name, own in found.correlations.items()
     ]
-    write_records(
-        folder / "relevance_check.tsv", [WeightsCheck], checks,
-        description="Whether relevance depends on what was learned",
-    )  # fmt: skip
+    write_checks(checks, folder)
 
 
 def _list_regions(trials: TrialSet) -> tuple[str, ...]:
     """Names of the regions, or their numbers."""
     data = trials.store.data
     return data.regions or tuple(str(k + 1) for k in range(data.n_regions))
-
-
-def _choose(labels: Indices, rows: Indices, rng: np.random.Generator) -> Indices:
-    """Draw some of the trials of each class."""
-    chosen = [
-        rng.permutation(rows[labels[rows] == label])[:MOST_TRIALS]
-        for label in np.unique(labels[rows])
-    ]
-    return np.sort(np.concatenate(chosen)).astype(np.intp)

@@ -25,6 +25,7 @@ from kraken_bids.models.volumes.checked_relevance import (
     randomise_decoder,
 )
 from kraken_bids.models.volumes.network import VolumeNetwork
+from kraken_bids.pipeline.decoding.decoding_tables import write_checks
 from kraken_bids.pipeline.decoding.held_out_trials import Indices
 from kraken_bids.pipeline.progress import Progress
 from kraken_bids.pipeline.volumes.decoding_request import name_states, spell_states
@@ -90,10 +91,7 @@ def explain_held_out(
         Of the choice, of random weights, and of voxels deleted by chance.
     """
     labels, rng = cached.volumes.labels, np.random.default_rng([seed, 3])
-    chosen = np.sort(np.concatenate([
-        rng.permutation(rows[labels[rows] == label])[:MOST_VOLUMES]
-        for label in np.unique(labels[rows])
-    ]))  # fmt: skip
+    chosen = cached.volumes.draw(rows, rng, at_most=MOST_VOLUMES)
     other = randomise_decoder(network, seed=seed)
     shape = len(cached.volumes.classes), *cached.cache.grid
     sums = np.zeros(shape, np.float32)
@@ -156,10 +154,7 @@ def write_held_out_relevance(
         write_mean_map(path, mean, mask, state=name, n_volumes=n_volumes, facts=facts)
     known = found.correlations[np.isfinite(found.correlations)]
     checks = [WeightsCheck(EVERYTHING, float(known.mean()))] if known.size else []
-    write_records(
-        folder / "relevance_check.tsv", [WeightsCheck], [[one] for one in checks],
-        description="Whether relevance depends on what was learned",
-    )  # fmt: skip
+    write_checks(checks, folder)
     means = found.deleted.mean(axis=0)
     points = [
         [DeletedShare(order, share, float(probability))]

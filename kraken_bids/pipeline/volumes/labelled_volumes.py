@@ -6,28 +6,23 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from kraken_bids.cohort.trials import Trial, check_classes
-from kraken_bids.pipeline.decoding.held_out_trials import Floats, Indices
-from kraken_bids.pipeline.decoding.trial_folds import shuffle_labels
+from kraken_bids.cohort.trials import Trial
+from kraken_bids.pipeline.decoding.held_out_trials import (
+    Floats,
+    Indices,
+    LabelledTrials,
+    shuffle_labels,
+)
 from kraken_bids.pipeline.volumes.volume_cache import HALF, VolumeCache, VolumeRun
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class VolumeSet:
-    """Labelled volumes, and whose they are."""
+class VolumeSet(LabelledTrials):
+    """Labelled volumes, each a trial of its own, and whose they are."""
 
     runs: Sequence[VolumeRun]
-    trials: Sequence[Trial]
-    """One volume each, by run and time."""
-    classes: tuple[str, ...]
-    labels: Indices
-    """Number of the state of each volume."""
-    people: tuple[str, ...]
-    """Person of each volume."""
-    families: tuple[str, ...]
-    """Family of each volume's person."""
 
     @property
     def repetition_times(self) -> list[float]:
@@ -87,7 +82,7 @@ def split_events(
         for one in events
         for first in range(one.first, one.first + one.n_volumes)
     )
-    return _gather(kept, trials, families)
+    return VolumeSet.gather(kept, trials, families)
 
 
 def leave_out(cached: CachedVolumes) -> CachedVolumes:
@@ -108,22 +103,7 @@ def leave_out(cached: CachedVolumes) -> CachedVolumes:
     families = dict(zip(volumes.people, volumes.families, strict=True))
     families |= {run.subject: run.subject for run in volumes.runs if run.subject not in families}
     trials = tuple(volumes.trials[row] for row in rows)
-    return replace(cached, volumes=_gather(volumes.runs, trials, families))
-
-
-def _gather(
-    kept: Sequence[VolumeRun], trials: tuple[Trial, ...], families: Mapping[str, str]
-) -> VolumeSet:
-    classes = check_classes(trials, [families[run.subject] for run in kept])
-    people = tuple(kept[one.run].subject for one in trials)
-    return VolumeSet(
-        kept,
-        trials,
-        classes,
-        np.array([classes.index(one.label) for one in trials], np.intp),
-        people,
-        tuple(families[person] for person in people),
-    )
+    return replace(cached, volumes=VolumeSet.gather(volumes.runs, trials, families))
 
 
 def tell_size(volumes: VolumeSet, grid: tuple[int, int, int]) -> None:

@@ -27,8 +27,9 @@ from kraken_bids.models.series.checkpoint import read_series_model, write_series
 from kraken_bids.models.series.classification import make_classifier
 from kraken_bids.models.series.model import SeriesModel
 from kraken_bids.pipeline import series_decoding
-from kraken_bids.pipeline.decoding.trial_folds import shuffle_labels
-from kraken_bids.pipeline.series import decoding_methods, fitted_decoders, relevance_maps
+from kraken_bids.pipeline.decoding import held_out_trials
+from kraken_bids.pipeline.decoding.held_out_trials import shuffle_labels
+from kraken_bids.pipeline.series import fitted_decoders, relevance_maps
 from kraken_bids.pipeline.series.decoding_options import DecodingOptions, SeriesOptions
 from kraken_bids.pipeline.series_decoding import decode_series
 
@@ -86,7 +87,7 @@ def test_labels_that_are_not_shuffled_are_outside_the_interval_of_chance(
 ) -> None:
     """What the control is for: it fails where the truth leaks."""
     planted = plant("time", n_people=8)
-    monkeypatch.setattr(decoding_methods, "shuffle_labels", lambda labels, *_: labels)
+    monkeypatch.setattr(held_out_trials, "shuffle_labels", lambda labels, *_: labels)
 
     decode(with_events(options, planted, n_folds=2), planted, tmp_path / "out")
 
