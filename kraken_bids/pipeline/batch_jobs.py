@@ -97,7 +97,6 @@ def write_batch(settings: Settings, options: BatchOptions) -> Batch:
     ----------
     settings : Settings
         What is asked of ``kraken-bids``; its participants are those of the array.
-    options : BatchOptions
 
     Raises
     ------

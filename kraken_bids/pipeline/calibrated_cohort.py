@@ -168,10 +168,6 @@ def calibrate_sessions(
 ) -> list[Failure]:
     """Calibrate the sessions of a participant run with a saved calibration, if there is one.
 
-    Parameters
-    ----------
-    inputs : mapping of (int, Flavor) to InputQuality
-
     Raises
     ------
     CheckpointError

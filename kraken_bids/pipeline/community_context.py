@@ -68,14 +68,6 @@ def write_modalities(
     Partitions of mean connectomes, found with the gamma of the search, are numbered as the
     dynamic communities that they overlap most. Nothing is written without a connectome, and what
     was is removed.
-
-    Parameters
-    ----------
-    output_dir : Path
-    members : sequence of Member
-    atlas : str
-    found : WrittenCommunities
-    places : Places
     """
     partitions: dict[str, Labels] = {DYNAMIC: found.labels}
     n_regions = len(found.labels)

@@ -50,8 +50,6 @@ def write_events(
     ----------
     events : mapping of Path to Path or None
         By region series, as :func:`~kraken_bids.cohort.task_events.find_events` gives them.
-    found : WrittenCommunities
-    places : Places
     """
     rows = []
     for trial_type, own in sorted(_gather_events(events, found).items()):

@@ -101,8 +101,6 @@ def write_communities(
 
     Parameters
     ----------
-    result : CommunityResult
-    places : Places
     failing : callable, optional
         Context in which what is of one scan is written.
 
@@ -139,8 +137,6 @@ def write_record(
 
     Parameters
     ----------
-    result : CommunityResult
-    places : Places
     written : sequence of RegionSeries
         As of :func:`write_communities`.
     digest : str, optional

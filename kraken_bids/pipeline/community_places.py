@@ -66,9 +66,6 @@ def remove_earlier(
 
     Parameters
     ----------
-    output_dir : Path
-    atlas : str
-    places : Places
     scans : sequence of RegionSeries
         Those that are searched now.
     """

@@ -57,8 +57,6 @@ def search_communities(
     ----------
     scans : sequence of RegionSeries
         Of one atlas.
-    settings : CommunitySettings
-    options : CommunityOptions
 
     Raises
     ------
@@ -100,14 +98,7 @@ class _Watch:
 def compare_methods(
     prepared: PreparedScans, found: Communities, options: CommunityOptions
 ) -> list[BaselineScore]:
-    """Modularity of the mean correlation matrix under every method's partition, in one table.
-
-    Parameters
-    ----------
-    prepared : PreparedScans
-    found : Communities
-    options : CommunityOptions
-    """
+    """Modularity of the mean correlation matrix under every method's partition, in one table."""
     settings = found.settings
     mean = np.mean([_correlate(*one) for one in _pair(prepared)], axis=0)
     own = found.labels[prepared.regions]

@@ -82,7 +82,6 @@ def export_connectomes(output_dir: Path, folder: Path, options: ExportOptions) -
         What kraken-bids wrote; not changed.
     folder : Path
         Where to write.
-    options : ExportOptions
 
     Raises
     ------

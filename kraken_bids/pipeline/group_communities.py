@@ -50,7 +50,6 @@ def write_group_communities(
 
     Parameters
     ----------
-    settings : Settings
     members : sequence of Member
         Whose series.
     failures : list of Failure

@@ -64,7 +64,6 @@ def run_participants(settings: Settings, further: Sequence[Analysis] = ()) -> in
 
     Parameters
     ----------
-    settings : Settings
     further : sequence of callable
         Analyses besides connectomes, done after them.
 

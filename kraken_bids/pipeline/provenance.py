@@ -102,7 +102,6 @@ def write_citation(output_dir: Path, members: Sequence[Member], *, is_part: bool
 
     Parameters
     ----------
-    output_dir : Path
     members : sequence of Member
         Whose connectomes it is about.
     is_part : bool
@@ -221,9 +220,6 @@ def write_failures(
 
     Parameters
     ----------
-    run : Run
-    failures : sequence of Failure
-    subjects : iterable of str
     kept_stages : collection of str, optional
         Stages that this run has not done again, so that their rows stay too.
     """

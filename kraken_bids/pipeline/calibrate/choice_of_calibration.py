@@ -173,8 +173,6 @@ def save_fitted(
     ----------
     rests_on : str
         Digest of everything that was fitted on; '' where it is to be fitted anew the next time.
-    pairs : mapping of (str, Flavor) to PairCalibration
-    refused : mapping of (str, Flavor) to str
     """
     saved = SavedCalibrations(
         plan.model.sha256,

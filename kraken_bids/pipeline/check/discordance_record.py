@@ -29,9 +29,6 @@ def digest_cohort(
 
     Parameters
     ----------
-    members : sequence of Member
-    found : sequence of RegionResiduals
-    rules : ControlRules
     digests : mapping of str to str
         Of everyone's predictions, by label of the session.
     """
@@ -51,8 +48,6 @@ def note_tables(output_dir: Path, members: Sequence[Member], *, digest: str) -> 
 
     Parameters
     ----------
-    output_dir : Path
-    members : sequence of Member
     digest : str
         As of :func:`digest_cohort`.
     """
@@ -68,8 +63,6 @@ def are_tables_current(output_dir: Path, members: Sequence[Member], *, digest: s
 
     Parameters
     ----------
-    output_dir : Path
-    members : sequence of Member
     digest : str
         As of :func:`digest_cohort`.
     """

@@ -50,11 +50,8 @@ def write_discordance(
 
     Parameters
     ----------
-    output_dir : Path
-    members : sequence of Member
     compared : mapping of int to sequence of TargetComparison
         By index of the member; empty where nothing could be compared.
-    rules : ControlRules
     digests : mapping of str to str
         Digest of the predictions that were compared, by label of the session.
     digest : str, optional

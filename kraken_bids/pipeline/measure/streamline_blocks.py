@@ -50,8 +50,6 @@ def read_streamlines(
 
     Parameters
     ----------
-    tracks : path
-    options : TractogramOptions
     samplers : mapping of str to TrackSampler
         As of :func:`~kraken_bids.pipeline.measure.tractogram_scalars.open_samplers`; they count
         what they meet.

@@ -41,7 +41,6 @@ def write_embeddings(
 
     Parameters
     ----------
-    model : SeriesModel
     store : SeriesStore
         Gathered ``like`` the series of the model.
     path : Path

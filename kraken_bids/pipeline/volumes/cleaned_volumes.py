@@ -97,7 +97,6 @@ def open_cleaned_volumes(  # noqa: PLR0913 - one run is that many things
         Preprocessed series and its brain mask, in MNI152NLin6Asym on any grid.
     space : str
         Template of the series, as its name says.
-    cleaning : VolumeCleaning
     folder : Path
         Where the file of rows lies: 4 bytes for each voxel of the mask and volume.
     shape : tuple of int

@@ -65,8 +65,6 @@ def compose_boilerplate(
 
     Parameters
     ----------
-    output_dir : Path
-    members : sequence of Member
     is_of_everyone : bool
         Whether these are all, so that what the group level did, and who failed, belong to it.
     """
