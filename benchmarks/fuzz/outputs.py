@@ -90,9 +90,9 @@ def _read_run(path: Path) -> None:
     from kraken_bids.cohort.projections import Cohort, Projected
     from kraken_bids.cohort.saved_ridge import read_saved_ridges
     from kraken_bids.exceptions import InputError
+    from kraken_bids.pipeline.check.cohort_doubts import warn_of_unlike
     from kraken_bids.pipeline.check.group_tables import write_quality
     from kraken_bids.pipeline.check.qcfc import write_qcfc
-    from kraken_bids.pipeline.check.settings_alike import warn_of_unlike
 
     root = _find_root(path)
     if path.name == "dataset_description.json":

@@ -1,4 +1,4 @@
-"""Options of commands that cut runs into trials: which events, and which volumes of them."""
+"""Options of commands that cut runs into trials, and that hold people out in turn."""
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,7 @@ from kraken_bids.exceptions import SettingsError
 
 if TYPE_CHECKING:
     from kraken_bids.cohort.trial_windows import TrialWindow
+
 
 OF_WINDOW = {
     "lag": "--onset-lag", "discarded": "--discard", "after_end": "--after-end",
@@ -74,3 +75,15 @@ def read_window(words: dict[str, Any]) -> "TrialWindow":
     given = {name: words.pop(name) for name in OF_WINDOW}
     known = {name: value for name, value in given.items() if value is not None}
     return replace(WINDOWS[words.pop("windows")], **known)
+
+
+split_options = add_options(
+    option("--folds", "n_folds", type=int, default=5, help="Parts that people are dealt into."),
+    option("--repeats", "n_repeats", type=int, default=2, help="Times that they are dealt."),
+    click.option(
+        "--families", metavar="FILE|COLUMN",
+        help="Who is held out together: a table with participant_id and family, or a column of "
+        "participants.tsv (site). Runs of a person always are.",
+    ),
+    click.option("--participants", type=FILE, metavar="FILE", help="Table of participants."),
+)  # fmt: skip

@@ -36,6 +36,7 @@ from kraken_bids.pipeline.check.group_tables import (
     write_metrics,
     write_outliers,
     write_quality,
+    write_reliability,
     write_verdicts,
 )
 from kraken_bids.pipeline.check.input_quality import (
@@ -43,8 +44,7 @@ from kraken_bids.pipeline.check.input_quality import (
     judge_inputs,
     recall_views,
 )
-from kraken_bids.pipeline.check.kept_projections import KeptProjections
-from kraken_bids.pipeline.check.kept_results import Kept, keep_results
+from kraken_bids.pipeline.check.kept_results import Kept, KeptProjections, keep_results
 from kraken_bids.pipeline.check.pair_calibrations import list_families
 from kraken_bids.pipeline.check.prediction_quality import (
     Judge,
@@ -54,7 +54,6 @@ from kraken_bids.pipeline.check.prediction_quality import (
 )
 from kraken_bids.pipeline.check.qcfc import write_qcfc
 from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
-from kraken_bids.pipeline.check.reliability_table import write_reliability
 from kraken_bids.pipeline.check.site_scores import write_site_scores
 from kraken_bids.pipeline.levels import (
     Job,

@@ -29,10 +29,9 @@ from kraken_bids.pipeline.calibrate.choice_of_calibration import (
     read_given_calibration,
 )
 from kraken_bids.pipeline.calibrated_cohort import calibrate_sessions
-from kraken_bids.pipeline.check.cohort_doubts import warn_of_inputs
+from kraken_bids.pipeline.check.cohort_doubts import warn_of_inputs, warn_of_unlike
 from kraken_bids.pipeline.check.input_quality import encoded_of, judge_inputs
 from kraken_bids.pipeline.check.quality_sidecars import Judgement, write_judgement
-from kraken_bids.pipeline.check.settings_alike import warn_of_unlike
 from kraken_bids.pipeline.levels import (
     Job,
     run_level,

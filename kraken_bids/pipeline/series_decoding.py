@@ -13,20 +13,27 @@ from kraken_bids.cohort.output_checks import check_no_input
 from kraken_bids.cohort.series_store import gather_series
 from kraken_bids.models.decoding_records import DecodingScore
 from kraken_bids.models.network_folders import digest_weights
-from kraken_bids.models.series.checkpoint import read_series_model
+from kraken_bids.models.series.checkpoint import read_series_model, write_series_model
 from kraken_bids.models.series.model import SeriesModel
-from kraken_bids.pipeline.decoding.decoded_folds import decode_folds
-from kraken_bids.pipeline.decoding.decoding_folder import DecodingFolder
+from kraken_bids.pipeline.decoding.decoding_folder import DecodingFolder, decode_folds
 from kraken_bids.pipeline.decoding.decoding_tables import write_decoded
-from kraken_bids.pipeline.decoding.trial_folds import hold_people_out, tell_known
+from kraken_bids.pipeline.decoding.held_out_trials import Decoded
+from kraken_bids.pipeline.decoding.training_course import TrainingCourse, describe_training
+from kraken_bids.pipeline.decoding.trial_folds import HeldOut, hold_people_out, tell_known
 from kraken_bids.pipeline.model_training import find_families
-from kraken_bids.pipeline.series.decoding_methods import Design, TrialSet
+from kraken_bids.pipeline.series.decoding_methods import (
+    DecodedByNetwork,
+    Design,
+    TrialSet,
+    decode_held_out,
+    fit_network,
+)
 from kraken_bids.pipeline.series.decoding_options import DecodingOptions, SeriesOptions
-from kraken_bids.pipeline.series.fitted_decoders import decode_and_explain, write_decoder
 from kraken_bids.pipeline.series.labelled_trials import check_people, gather_trials
 from kraken_bids.pipeline.series.relevance_maps import (
     RelevanceSums,
     add_relevance,
+    map_relevance,
     write_relevance,
 )
 from kraken_bids.report.series_page import draw_series_page
@@ -150,3 +157,40 @@ def _describe(trials: TrialSet, options: DecodingOptions) -> dict[str, Any]:
         "trials": content.hexdigest(),
         "weights": digest_weights(options.model) if options.model else "",
     }
+
+
+def decode_and_explain(method: str, trials: TrialSet, design: Design, part: HeldOut) -> Decoded:
+    """Decode a fold; the method in question is explained in the first repeat."""
+    found = decode_held_out(method, trials, design, part)
+    is_explained = method == design.methods[0] and part.repeat == 1
+    if is_explained and isinstance(found, DecodedByNetwork):
+        mapped = map_relevance(
+            found.network, trials, part.test, longest=design.longest, seed=design.steps.seed
+        )
+        return replace(found, extra=mapped.to_arrays())
+    return found
+
+
+def write_decoder(
+    trials: TrialSet,
+    design: Design,
+    pretrained: SeriesModel | None,
+    scores: Sequence[DecodingScore],
+    *,
+    output: Path,
+) -> None:
+    """Train on everyone, and write the model with its history."""
+    logger.info("on everyone: the model that is kept")
+    course = TrainingCourse(design.steps.n_steps)
+    network = fit_network(
+        trials.take(np.arange(len(trials.trials))), design, seed=design.steps.seed,
+        is_pretrained=pretrained is not None, watch=course,
+    )  # fmt: skip
+    course.write(output)
+    provenance = describe_training(
+        trials, design.steps, scores,
+        batch_size=design.batch_size, pretraining=pretrained.provenance if pretrained else None,
+    )  # fmt: skip
+    data = trials.store.data
+    model = SeriesModel(network, data, design.longest, trials.classes, provenance)
+    write_series_model(model, output)

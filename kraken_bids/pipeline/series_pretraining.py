@@ -1,5 +1,6 @@
 """Pretraining: region series in, a network that fills in what is hidden of them out."""
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -30,17 +31,58 @@ from kraken_bids.models.series.training import make_network, pretrain_network
 from kraken_bids.models.splits import PARTS, Split
 from kraken_bids.models.step_training import find_device
 from kraken_bids.pipeline.model_training import find_families
+from kraken_bids.pipeline.resumable_folder import COMPLETE, UNFINISHED, ResumableFolder
 from kraken_bids.pipeline.series.held_out_sequences import (
     HeldOutSequences,
     list_runs,
     pick_overall,
 )
-from kraken_bids.pipeline.series.pretraining_folder import PretrainingFolder
 from kraken_bids.pipeline.series.pretraining_options import PretrainingOptions
 from kraken_bids.pipeline.series.pretraining_watch import PretrainingWatch
 from kraken_bids.pipeline.train.subject_splits import choose_split
 from kraken_bids.pipeline.training_states import read_state
 from kraken_bids.report.series_page import draw_series_page
+
+
+class PretrainingFolder(ResumableFolder):
+    """Where a pretraining writes."""
+
+    description = "A pretraining of kraken_bids on region series"
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        super().__init__(folder, settings)
+        self._data: Mapping[str, Any] = {}
+
+    def enter(self, store: SeriesStore, parts: Mapping[str, list[str]]) -> bool:
+        """Note who is trained on what; says whether the training is complete already.
+
+        Raises
+        ------
+        SettingsError
+            If a training that is to be gone on with had other series, or another split.
+        """
+        self._data = {"Series": digest_series(store), **parts}
+        if self.is_taken:
+            self.compare(self.known.part("Data").plain, self._data, "data")
+            if self.is_complete:
+                return True
+        self.note(UNFINISHED, Data=self._data)
+        return False
+
+    def close(self, **facts: Any) -> None:
+        """Say that the model is complete, and remove the saved state."""
+        self.note(COMPLETE, **facts, Data=self._data)
+        (self.folder / self.begun).unlink(missing_ok=True)
+
+
+def digest_series(store: SeriesStore) -> str:
+    """SHA-256 of all runs: their names, times and values, one run in memory at a time."""
+    digest = hashlib.sha256()
+    for number, run in enumerate(store.runs):
+        digest.update(f"{run.name} {run.n_volumes} {run.repetition_time} ".encode())
+        digest.update(store.values(number).tobytes())
+    return digest.hexdigest()
+
 
 logger = logging.getLogger(__name__)
 

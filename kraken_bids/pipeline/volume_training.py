@@ -19,11 +19,18 @@ from kraken_bids.models.network_folders import digest_weights
 from kraken_bids.models.step_training import find_device
 from kraken_bids.models.volumes.architecture import VolumeArchitecture, VolumeCleaning
 from kraken_bids.models.volumes.checkpoint import VolumeModel, write_volume_model
-from kraken_bids.pipeline.decoding.decoded_folds import Results, decode_folds
-from kraken_bids.pipeline.decoding.decoding_folder import PARTS, DecodingFolder
+from kraken_bids.pipeline.decoding.decoding_folder import (
+    PARTS,
+    DecodingFolder,
+    Results,
+    decode_folds,
+)
 from kraken_bids.pipeline.decoding.decoding_tables import write_decoded
-from kraken_bids.pipeline.decoding.kept_steps import KeptSteps
-from kraken_bids.pipeline.decoding.training_course import TrainingCourse, describe_training
+from kraken_bids.pipeline.decoding.training_course import (
+    KeptSteps,
+    TrainingCourse,
+    describe_training,
+)
 from kraken_bids.pipeline.decoding.trial_folds import hold_people_out, tell_known
 from kraken_bids.pipeline.model_training import find_families
 from kraken_bids.pipeline.volume_confounds import choose_cleaning, prepare_confounds

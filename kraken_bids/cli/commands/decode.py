@@ -9,8 +9,7 @@ from kraken_bids.cli.decoded_words import GO_ON, check_paths, print_scores
 from kraken_bids.cli.options import FILE, add_options, option, tool
 from kraken_bids.cli.recipe_options import device_option
 from kraken_bids.cli.series_options import read_series_words, series_options
-from kraken_bids.cli.split_options import split_options
-from kraken_bids.cli.trial_options import read_window, trial_options
+from kraken_bids.cli.trial_options import read_window, split_options, trial_options
 from kraken_bids.exceptions import SettingsError
 
 labels_option = click.option(

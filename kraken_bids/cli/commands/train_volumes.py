@@ -8,8 +8,7 @@ import click
 from kraken_bids.cli.decoded_words import GO_ON, check_paths, print_scores
 from kraken_bids.cli.options import FILE, ListOption, add_options, option, pairs, tool
 from kraken_bids.cli.recipe_options import cleaning_option, device_option
-from kraken_bids.cli.split_options import split_options
-from kraken_bids.cli.trial_options import read_window, trial_options
+from kraken_bids.cli.trial_options import read_window, split_options, trial_options
 from kraken_bids.exceptions import SettingsError
 
 decoder_options = add_options(

@@ -1,16 +1,19 @@
 """Tables of the group: quality, metrics, latents, outliers, verdicts on predictions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kraken_bids.bids.folders import list_entries
 from kraken_bids.bids.outputs import group_path
+from kraken_bids.cohort.failures import Failure, failing_alone
 from kraken_bids.cohort.latent_tables import list_values
 from kraken_bids.cohort.measurements import Measurement
 from kraken_bids.cohort.members import Member, Whose, whose_row
+from kraken_bids.cohort.part_pairs import PartPair, PartSummary, read_pairs, summarize_pairs
 from kraken_bids.cohort.projections import Projected
 from kraken_bids.cohort.sources import Source
 from kraken_bids.flavors import Flavor
@@ -215,3 +218,35 @@ def _describe(flavor: Flavor, own: Measurement, *, is_input: bool) -> MeasuredQu
 def _share(part: int | None, whole: int | None) -> float | None:
     """Share of streamlines; None where one of the two is not known, or there are none."""
     return part / whole if part is not None and whole else None
+
+
+STAGE = "reliability"
+
+
+def write_reliability(
+    output_dir: Path, members: Sequence[Member], failures: list[Failure]
+) -> None:
+    """Write the table, unless nobody has parts; a damaged table of one session fails alone."""
+    summaries = summarize_pairs(_read_all(output_dir, members, failures))
+    path = group_path(output_dir, "reliability.tsv")
+    if not summaries:
+        remove_records(path)
+        return
+    write_records(
+        path,
+        [PartSummary],
+        [[one] for one in summaries],
+        description="How alike connectomes of parts of the data are, over sessions",
+    )
+
+
+def _read_all(
+    output_dir: Path, members: Sequence[Member], failures: list[Failure]
+) -> Iterator[list[PartPair]]:
+    for member in members:
+        folder = output_dir.joinpath(*(f"{k}-{v}" for k, v in member.entities.items()))
+        names = (entry.name for entry in list_entries(folder / "func"))
+        if not any(name.endswith("_reliability.tsv") for name in names):
+            continue
+        with failing_alone(failures, subject=member.subject, session=member.session, stage=STAGE):
+            yield read_pairs(folder, member.measured_digests)

@@ -18,7 +18,7 @@ from kraken_bids.models.decoding_records import (
     ShuffledControl,
     WeightsCheck,
 )
-from kraken_bids.pipeline.decoding.decoded_folds import Results
+from kraken_bids.pipeline.decoding.decoding_folder import Results
 from kraken_bids.pipeline.decoding.held_out_trials import Decoded, LabelledTrials
 from kraken_bids.pipeline.decoding.trial_folds import HeldOut
 from kraken_bids.scores.trial_scores import (

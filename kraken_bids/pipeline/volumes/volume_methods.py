@@ -14,7 +14,7 @@ from kraken_bids.models.volumes.training import make_decoder, train_decoder
 from kraken_bids.pipeline.decoding.baselines import decode_by_chance, decode_patterns, list_methods
 from kraken_bids.pipeline.decoding.decoding_folder import DecodingFolder
 from kraken_bids.pipeline.decoding.held_out_trials import Decoded, Indices
-from kraken_bids.pipeline.decoding.kept_steps import KeptSteps
+from kraken_bids.pipeline.decoding.training_course import KeptSteps
 from kraken_bids.pipeline.decoding.trial_folds import HeldOut
 from kraken_bids.pipeline.volumes.held_out_relevance import explain_held_out
 from kraken_bids.pipeline.volumes.labelled_volumes import CachedVolumes

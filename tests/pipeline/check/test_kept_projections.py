@@ -16,8 +16,7 @@ from kraken_bids.io.packed_values import pack
 from kraken_bids.io.tables import read_relmat
 from kraken_bids.io.writing import write_relmat
 from kraken_bids.models.krakencoder.model import Model
-from kraken_bids.pipeline.check.kept_projections import KeptProjections
-from kraken_bids.pipeline.check.kept_results import Kept
+from kraken_bids.pipeline.check.kept_results import Kept, KeptProjections
 
 
 @pytest.fixture

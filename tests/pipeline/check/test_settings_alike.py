@@ -8,7 +8,7 @@ import pytest
 from kraken_bids.cohort.members import Member
 from kraken_bids.flavors import Flavor, parse_flavor
 from kraken_bids.io.writing import write_json
-from kraken_bids.pipeline.check.settings_alike import SETTINGS, warn_of_unlike
+from kraken_bids.pipeline.check.cohort_doubts import SETTINGS, warn_of_unlike
 
 FC, PC = map(parse_flavor, ("FCcorr_fs86_hpf", "FCpcorr_fs86_hpf"))
 

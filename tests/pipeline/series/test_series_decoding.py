@@ -29,7 +29,7 @@ from kraken_bids.models.series.model import SeriesModel
 from kraken_bids.pipeline import series_decoding
 from kraken_bids.pipeline.decoding import held_out_trials
 from kraken_bids.pipeline.decoding.held_out_trials import shuffle_labels
-from kraken_bids.pipeline.series import fitted_decoders, relevance_maps
+from kraken_bids.pipeline.series import relevance_maps
 from kraken_bids.pipeline.series.decoding_options import DecodingOptions, SeriesOptions
 from kraken_bids.pipeline.series_decoding import decode_series
 
@@ -225,7 +225,7 @@ def test_an_interrupted_decoding_goes_on_to_the_same_bytes(
     own = with_events(options, planted)
     own = replace(own, steps=replace(own.steps, n_steps=4))
     decode(own, planted, tmp_path / "whole")
-    decode_held_out, calls = fitted_decoders.decode_held_out, []
+    decode_held_out, calls = series_decoding.decode_held_out, []
 
     def stop_at_the_fifth(*given):
         calls.append(given[0])
@@ -233,7 +233,7 @@ def test_an_interrupted_decoding_goes_on_to_the_same_bytes(
             raise KeyboardInterrupt
         return decode_held_out(*given)
 
-    monkeypatch.setattr(fitted_decoders, "decode_held_out", stop_at_the_fifth)
+    monkeypatch.setattr(series_decoding, "decode_held_out", stop_at_the_fifth)
     with pytest.raises(KeyboardInterrupt):
         decode(own, planted, tmp_path / "out")
     with pytest.raises(SettingsError, match="--resume"):

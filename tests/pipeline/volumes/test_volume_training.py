@@ -30,8 +30,8 @@ from kraken_bids.models.decoding_records import (
 from kraken_bids.models.step_training import StepSettings
 from kraken_bids.models.volumes.checkpoint import read_volume_model
 from kraken_bids.pipeline import volume_training
-from kraken_bids.pipeline.decoding import kept_steps
-from kraken_bids.pipeline.decoding.kept_steps import KeptSteps
+from kraken_bids.pipeline.decoding import training_course
+from kraken_bids.pipeline.decoding.training_course import KeptSteps
 from kraken_bids.pipeline.volume_training import train_volumes
 from kraken_bids.pipeline.volumes.cleaned_volumes import AFFINE
 from kraken_bids.pipeline.volumes.decoded_run import decode_run
@@ -259,7 +259,7 @@ def test_a_training_stopped_between_two_steps_goes_on_from_there(
     own, output = few_steps(people), tmp_path / "out"
     own = replace(own, steps=replace(own.steps, n_steps=5))
     train_volumes(people[:4], tmp_path / "whole", own)
-    monkeypatch.setattr(kept_steps, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(training_course, "SAVE_SECONDS", 0.0)
     note, made = KeptSteps.__call__, []
 
     def stop_after_the_third(kept: KeptSteps, training, result) -> bool:
