@@ -27,7 +27,6 @@ from kraken_bids.report.written import Written
 
 logger = logging.getLogger(__name__)
 
-WHAT = ("measured", "predicted", "calibrated")
 STAGE = "export"
 WRITERS: dict[str, tuple[str, Callable[..., None]]] = {
     "graphml": (".graphml", write_graphml),
@@ -50,7 +49,7 @@ class ExportOptions:
 
     formats: tuple[str, ...]
     what: tuple[str, ...] = ("measured",)
-    """Of :data:`WHAT`."""
+    """``measured``, ``predicted`` or ``calibrated``."""
     flavors: tuple[str, ...] = ()
     """Empty: all."""
     sources: tuple[str, ...] = ()

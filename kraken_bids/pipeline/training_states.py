@@ -1,7 +1,6 @@
 """What an interrupted training goes on from: one file, written whole or not at all."""
 
 import json
-import logging
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +13,6 @@ from numpy.typing import NDArray
 from kraken_bids.exceptions import CheckpointError
 from kraken_bids.io.files import atomic_path
 from kraken_bids.io.named_arrays import read_arrays
-
-logger = logging.getLogger(__name__)
 
 STATE_NAME = "training_state.npz"
 NUMBERS = "numbers"

@@ -1,6 +1,5 @@
 """Partial correlations that the group level computes again, and the λ that it chose."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,9 +20,6 @@ from kraken_bids.io.texts import read_json
 from kraken_bids.io.writing import write_json, write_relmat, write_table
 from kraken_bids.published.cache import PublishedFile, check_copy, explain_by_hand
 from kraken_bids.published.models import find_file, list_published
-
-logger = logging.getLogger(__name__)
-
 
 BEFORE_REFIT = "RunDigestBeforeRefit"
 """In a sidecar while its matrix is replaced: a refit that was stopped goes on from there."""

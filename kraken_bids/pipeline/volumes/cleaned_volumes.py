@@ -4,7 +4,6 @@ Filters need the whole series of a voxel, networks whole volumes: between the tw
 one row per volume, beside the results, which is gone when it is closed.
 """
 
-import logging
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,8 +25,6 @@ from kraken_bids.pipeline.volumes.voxel_cleaning import (
     VoxelCleaning,
     clean_as_released,
 )
-
-logger = logging.getLogger(__name__)
 
 AFFINE = np.array(
     [[-2.0, 0, 0, 90], [0, 2, 0, -126], [0, 0, 2, -72], [0, 0, 0, 1]], dtype=np.float64

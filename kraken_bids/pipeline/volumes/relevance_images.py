@@ -1,6 +1,5 @@
 """Relevance of a run's volumes as images: of each, the mean of each state, and sums in regions."""
 
-import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -23,8 +22,6 @@ from kraken_bids.pipeline.volumes.decoding_request import (
     name_states,
     spell_states,
 )
-
-logger = logging.getLogger(__name__)
 
 NOT_DECODED = -1
 """In place of the number of a state, of volumes that do not count."""

@@ -9,7 +9,7 @@ from kraken_bids.report.section import Section
 from kraken_bids.report.written_group import WrittenGroup, read_group_records
 from kraken_bids.scores.site_records import AFTER, BEFORE, SiteScore
 
-ACCURACY, CORRELATION, SLOPE = "balanced_accuracy", "correlation", "slope_share"
+ACCURACY, CORRELATION = "balanced_accuracy", "correlation"
 
 
 @dataclass(frozen=True)

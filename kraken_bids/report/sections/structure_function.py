@@ -239,9 +239,7 @@ SUBJECT = Section(
     "discordance_of_subject.html",
     gather_subject,
     heading="Where function differs from what structure lets expect",
-    draw=lambda data: (
-        {"discordance": draw_deviations(data.drawn, data.columns)} if data.drawn else {}
-    ),
+    draw=draw_subject,
     figures=("discordance",),
     words={
         "summarize": summarize_subject,
