@@ -12,8 +12,7 @@ from kraken_bids.analysis_settings import DECODE_VOLUMES, measures_connectomes
 from kraken_bids.cli.adaptation_options import adaptation_options
 from kraken_bids.cli.analysis_options import analysis_options, check_analysis_options
 from kraken_bids.cli.app_settings import read_settings
-from kraken_bids.cli.bold_options import bold_options
-from kraken_bids.cli.cleaning_options import cleaning_options, template_options
+from kraken_bids.cli.cleaning_options import bold_options, cleaning_options, template_options
 from kraken_bids.cli.cluster_options import check_cluster, cluster_options
 from kraken_bids.cli.help_sections import SectionedCommand
 from kraken_bids.cli.options import (

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from kraken_bids.pipeline.workers.schedulers import spell_memory
-from kraken_bids.pipeline.workers.walltimes import parse_walltime, spell_walltime
+from kraken_bids.pipeline.workers.schedulers import parse_walltime, spell_memory, spell_walltime
 
 SUBMIT = """\
 #!/bin/bash

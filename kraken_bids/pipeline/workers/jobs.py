@@ -10,8 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from kraken_bids.exceptions import SettingsError
-from kraken_bids.pipeline.workers.schedulers import CLUSTERS, ask_for_all, ask_sge
-from kraken_bids.pipeline.workers.walltimes import parse_walltime, spell_walltime
+from kraken_bids.pipeline.workers.schedulers import (
+    CLUSTERS,
+    ask_for_all,
+    ask_sge,
+    parse_walltime,
+    spell_walltime,
+)
 from kraken_bids.run_settings import RunSettings
 
 logger = logging.getLogger(__name__)

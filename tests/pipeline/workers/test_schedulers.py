@@ -2,7 +2,7 @@
 
 import pytest
 
-from kraken_bids.pipeline.workers.walltimes import parse_walltime
+from kraken_bids.pipeline.workers.schedulers import parse_walltime
 
 
 @pytest.mark.parametrize(
