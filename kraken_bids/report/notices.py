@@ -77,7 +77,7 @@ def _list_doubts(written: Written) -> list[str]:
     rows = written.once(list_consistency)
     flavors: dict[str, list[str]] = {}
     for row in rows:
-        flavors.setdefault(row.note, []).append(row.flavor)
+        flavors.setdefault(row.note, []).append(row.flavor.name)
     return [
         f"{'All files' if len(names) == len(rows) > 1 else ', '.join(names)}: {note}"
         f"{'' if note.endswith('?') else '.'}"

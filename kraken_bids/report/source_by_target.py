@@ -85,19 +85,8 @@ def _fill_cells(axes: "Axes", shown: Floats, chance: float, *, digits: int) -> N
 
 
 def _name_axes(axes: "Axes", table: SourceByTarget, rows: list[int], columns: list[int]) -> None:
-    axes.set_xticks(
-        range(len(columns)), [table.targets[j] for j in columns], rotation=38, ha="left"
-    )
-    axes.set_yticks(range(len(rows)), [table.sources[i] for i in rows])
-    axes.tick_params(
-        top=True, labeltop=True, bottom=False, labelbottom=False, length=0, labelsize=theme.SMALL
-    )
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.set_xticks(np.arange(len(columns) - 1) + 0.5, minor=True)
-    axes.set_yticks(np.arange(len(rows) - 1) + 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=1.2)
-    axes.tick_params(which="minor", length=0)
+    names = [table.sources[i] for i in rows], [table.targets[j] for j in columns]
+    theme.name_cells(axes, *names, gap=1.2)
     groups = [table.source_groups[i] for i in rows]
     for label, group in zip(axes.get_yticklabels(), groups, strict=True):
         label.set_color(theme.GROUP_COLOURS[group])

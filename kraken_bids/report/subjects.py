@@ -120,7 +120,7 @@ def _list_doubts(trust: Sequence[ConsistencyRow]) -> Reasons:
         counts[row.label] = counts.get(row.label, 0) + 1
         own = "; ".join(p for p in row.note.split("; ") if p and not p.endswith(COMMON))
         if own:
-            notes.setdefault(row.label, {}).setdefault(own, []).append(row.flavor)
+            notes.setdefault(row.label, {}).setdefault(own, []).append(row.flavor.name)
     return {
         label: [
             f"{'all files' if len(names) == counts[label] > 1 else ', '.join(names)}: {note}"

@@ -5,6 +5,7 @@ import io
 import os
 import shutil
 import tempfile
+from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -164,6 +165,30 @@ def add_title(axes: "Axes", name: str, numbers: str, *, top: float) -> None:
     style: dict[str, Any] = {"transform": axes.transAxes, "fontsize": SMALL}
     add_text(axes, 0, top, name, weight="bold", **style)
     add_text(axes, 0, 1.04, numbers, color=MUTED, **style)
+
+
+def name_cells(
+    axes: "Axes",
+    rows: Sequence[str],
+    columns: Sequence[str],
+    *,
+    rotation: float = 38,
+    gap: float = 0.0,
+) -> None:
+    """Write names of rows on the left of cells, of columns above; white lines in the gaps."""
+    axes.set_xticks(
+        range(len(columns)), list(columns), rotation=rotation, ha="left", parse_math=False
+    )
+    axes.set_yticks(range(len(rows)), list(rows), parse_math=False)
+    axes.tick_params(
+        top=True, labeltop=True, bottom=False, labelbottom=False, length=0, labelsize=SMALL
+    )
+    if gap:
+        axes.spines[:].set_visible(False)
+        axes.set_xticks(np.arange(len(columns) - 1) + 0.5, minor=True)
+        axes.set_yticks(np.arange(len(rows) - 1) + 0.5, minor=True)
+        axes.grid(which="minor", color="white", linewidth=gap)
+        axes.tick_params(which="minor", length=0)
 
 
 def name_axes_of_all(figure: "Figure", x_label: str, y_label: str) -> None:

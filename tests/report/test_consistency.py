@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_rgb
 
+from kraken_bids.flavors import parse_flavor
 from kraken_bids.report.page import draw_figures, render_page
 from kraken_bids.report.sections.consistency import (
     MAX_ROWS,
@@ -14,6 +15,7 @@ from kraken_bids.report.sections.consistency import (
     draw_consistency,
 )
 from kraken_bids.report.theme import read_png_size
+from kraken_bids.scores.quality_control import Conclusion, CrossModalScore, Entry, InputQuality
 
 NOTE = "does not fit <b>sub-02's</b> other files: rank 9 of 12; it fits sub-05's best"
 
@@ -25,17 +27,32 @@ def make_rows(n: int) -> tuple[ConsistencyRow, ...]:
         label, odd = f"sub-{k + 1:02d}", k == 1
         rows += [
             ConsistencyRow(
-                label, "FCcorr_fs86_hpf", "FC", "ok", "", 0.2, 1.8, 9.0, 1, n, 0.8, 0.2
+                label,
+                parse_flavor("FCcorr_fs86_hpf"),
+                Entry(
+                    Conclusion("ok"),
+                    InputQuality(
+                        outside_share=0.2,
+                        outside_ratio=1.8,
+                        latent_fit=9.0,
+                        latent_rank=1,
+                        latent_rank_n=n,
+                    ),
+                    CrossModalScore(0.8, group_mean_r=0.2),
+                ),
             ),
             ConsistencyRow(
                 label,
-                "SCifod2act_fs86_volnorm",
-                "SC",
-                "check" if odd else "ok",
-                NOTE if odd else "",
-                fit=-8.0 if odd else 5.0,
-                rank=9 if odd else 1,
-                n_ranked=n,
+                parse_flavor("SCifod2act_fs86_volnorm"),
+                Entry(
+                    Conclusion("check" if odd else "ok", NOTE if odd else None),
+                    InputQuality(
+                        latent_fit=-8.0 if odd else 5.0,
+                        latent_rank=9 if odd else 1,
+                        latent_rank_n=n,
+                    ),
+                    CrossModalScore(),
+                ),
                 href=f"{label}.html",
             ),
         ]

@@ -69,13 +69,8 @@ def draw(confusion: Confusion) -> dict[str, bytes]:
             style = {"ha": "center", "va": "center", "fontsize": theme.SMALL}
             colour = "white" if share > 0.75 else theme.TEXT
             theme.add_text(axes, column, row, f"{100 * share:.0f}", color=colour, **style)
-    axes.set_xticks(range(n), confusion.labels, rotation=55, ha="left", parse_math=False)
-    axes.set_yticks(range(n), confusion.labels, parse_math=False)
-    axes.tick_params(
-        top=True, labeltop=True, bottom=False, labelbottom=False, length=0, labelsize=theme.SMALL
-    )
-    for spine in axes.spines.values():
-        spine.set_color(theme.LINE)
+    theme.name_cells(axes, confusion.labels, confusion.labels, rotation=55)
+    axes.spines[:].set_color(theme.LINE)
     return {"confusion": theme.draw_png(figure)}
 
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kraken_bids.flavors import Flavor
 from kraken_bids.report import theme
-from kraken_bids.report.section import Floats, Group, Section
+from kraken_bids.report.section import Floats, Section
 from kraken_bids.report.theme import draw_png
 from kraken_bids.report.written import Written, of_each_session, sort_flavors
-from kraken_bids.scores.quality_control import read_inputs
+from kraken_bids.scores.quality_control import Entry, read_inputs
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,29 +30,20 @@ class ConsistencyRow:
     """One measured connectome of one participant (and session)."""
 
     label: str
-    flavor: str
-    group: Group
-    verdict: str
-    """``ok``, ``check``, or ``n/a`` where the cohort is too small to say."""
-    note: str = ""
-    """What is unusual, in plain words."""
-    outside_share: float | None = None
-    """Share of its variance that the model does not see, 0 to 1."""
-    outside_ratio: float | None = None
-    """That share over the share of the training data."""
-    fit: float | None = None
-    """Log odds that it belongs to the participant's other files."""
-    rank: int | None = None
-    """Of the own other files among everyone's; 1 is best."""
-    n_ranked: int | None = None
-    correlation: float | None = None
-    """With the prediction from the other modality."""
-    correlation_mean: float | None = None
-    """With the mean of other people."""
-    correlation_resid: float | None = None
-    """The same without the mean."""
+    flavor: Flavor
+    entry: Entry
     href: str = ""
     """Address of the participant's page."""
+
+    @property
+    def verdict(self) -> str:
+        """``ok``, ``check``, or ``n/a`` where the cohort is too small to say."""
+        return self.entry.conclusion.trust or "n/a"
+
+    @property
+    def note(self) -> str:
+        """What is unusual, in plain words."""
+        return self.entry.conclusion.note or ""
 
 
 @of_each_session
@@ -59,22 +51,7 @@ def list_consistency(written: Written) -> tuple[ConsistencyRow, ...]:
     """List what is known of each input of a session; empty before there are predictions."""
     entries = read_inputs(written.predicted)
     return tuple(
-        ConsistencyRow(
-            label=written.member.label,
-            flavor=flavor.name,
-            group=flavor.group,
-            verdict=entry.conclusion.trust or "n/a",
-            note=entry.conclusion.note or "",
-            outside_share=entry.quality.outside_share,
-            outside_ratio=entry.quality.outside_ratio,
-            fit=entry.quality.latent_fit,
-            rank=entry.quality.latent_rank,
-            n_ranked=entry.quality.latent_rank_n,
-            correlation=entry.cross_modal.cross_modal_r,
-            correlation_resid=entry.cross_modal.cross_modal_r_resid,
-            correlation_mean=entry.cross_modal.group_mean_r,
-            href=written.href,
-        )
+        ConsistencyRow(written.member.label, flavor, entry, written.href)
         for flavor in sort_flavors(entries)
         if (entry := entries.get(flavor.name))
     )
@@ -88,7 +65,6 @@ def draw_consistency(rows: Sequence[ConsistencyRow]) -> bytes:
     """
     subjects = _choose_subjects(rows)
     flavors = list(dict.fromkeys(row.flavor for row in rows))
-    groups = {row.flavor: row.group for row in rows}
     cell = (46.0, 19.0)
     left, top = 110.0, 150.0
     size = (cell[0] * len(flavors), cell[1] * len(subjects))
@@ -96,15 +72,16 @@ def draw_consistency(rows: Sequence[ConsistencyRow]) -> bytes:
     axes = theme.add_box(figure, left, top, *size)
     fit = np.full((len(subjects), len(flavors)), np.nan)
     for row in rows:
-        if row.label in subjects and row.fit is not None:
-            fit[subjects.index(row.label), flavors.index(row.flavor)] = row.fit
+        own = row.entry.quality.latent_fit
+        if row.label in subjects and own is not None:
+            fit[subjects.index(row.label), flavors.index(row.flavor)] = own
     axes.imshow(_colour(fit), aspect="auto", interpolation="nearest")
     for row in rows:
         if row.label in subjects:
             _mark(axes, row, subjects.index(row.label), flavors.index(row.flavor))
-    _name_axes(axes, subjects, flavors)
-    for label in axes.get_xticklabels():
-        label.set_color(theme.GROUP_COLOURS[groups[label.get_text()]])
+    theme.name_cells(axes, subjects, [flavor.name for flavor in flavors], gap=1.0)
+    for label, flavor in zip(axes.get_xticklabels(), flavors, strict=True):
+        label.set_color(theme.GROUP_COLOURS[flavor.group])
     return draw_png(figure)
 
 
@@ -126,11 +103,12 @@ def _colour(fit: Floats) -> Floats:
 
 
 def _mark(axes: "Axes", row: ConsistencyRow, i: int, j: int) -> None:
-    if row.rank is not None and row.rank > 1:
-        dark = abs(row.fit or 0) > 0.6 * FULL_COLOUR
+    quality = row.entry.quality
+    if quality.latent_rank is not None and quality.latent_rank > 1:
+        dark = abs(quality.latent_fit or 0) > 0.6 * FULL_COLOUR
         colour = "white" if dark else theme.TEXT
         style = {"ha": "center", "va": "center", "fontsize": theme.SMALL - 0.5}
-        theme.add_text(axes, j, i, str(row.rank), color=colour, **style)
+        theme.add_text(axes, j, i, str(quality.latent_rank), color=colour, **style)
     if row.verdict == "check":
         frame = theme.patches.Rectangle(
             (j - 0.5, i - 0.5), 1, 1, fill=False, edgecolor=theme.TEXT, linewidth=1.6, zorder=5
@@ -139,25 +117,10 @@ def _mark(axes: "Axes", row: ConsistencyRow, i: int, j: int) -> None:
         axes.add_patch(frame)
 
 
-def _name_axes(axes: "Axes", subjects: Sequence[str], flavors: Sequence[str]) -> None:
-    axes.set_xticks(range(len(flavors)), list(flavors), rotation=38, ha="left")
-    axes.set_yticks(range(len(subjects)), list(subjects))
-    axes.tick_params(
-        top=True, labeltop=True, bottom=False, labelbottom=False, length=0, labelsize=theme.SMALL
-    )
-    for label in (*axes.get_xticklabels(), *axes.get_yticklabels()):
-        label.set_parse_math(False)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
-    axes.set_xticks(np.arange(len(flavors) - 1) + 0.5, minor=True)
-    axes.set_yticks(np.arange(len(subjects) - 1) + 0.5, minor=True)
-    axes.grid(which="minor", color="white", linewidth=1.0)
-    axes.tick_params(which="minor", length=0)
-
-
 def draw(rows: Sequence[ConsistencyRow]) -> dict[str, bytes]:
     """Draw the heatmap, where the fit of any file is known."""
-    return {"trust": draw_consistency(rows)} if any(row.fit is not None for row in rows) else {}
+    is_known = any(row.entry.quality.latent_fit is not None for row in rows)
+    return {"trust": draw_consistency(rows)} if is_known else {}
 
 
 SUBJECT = Section(
