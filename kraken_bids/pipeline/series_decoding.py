@@ -2,7 +2,7 @@
 
 import hashlib
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ from kraken_bids.pipeline.series.decoding_methods import (
     decode_held_out,
     fit_network,
 )
-from kraken_bids.pipeline.series.decoding_options import DecodingOptions, SeriesOptions
+from kraken_bids.pipeline.series.decoding_options import DecodingOptions
 from kraken_bids.pipeline.series.labelled_trials import check_people, gather_trials
 from kraken_bids.pipeline.series.relevance_maps import (
     RelevanceSums,
@@ -45,7 +45,7 @@ def decode_series(
     sources: Sequence[str | Path],
     output: Path,
     options: DecodingOptions,
-    reading: SeriesOptions | None = None,
+    reading: Mapping[str, Any] | None = None,
 ) -> list[DecodingScore]:
     """Decode trials in people held out, by a network and by what it is compared with.
 
@@ -59,6 +59,8 @@ def decode_series(
         As of :func:`~kraken_bids.cohort.series_store.gather_series`.
     output : Path
         Folder to write.
+    reading : mapping, optional
+        Words of :func:`~kraken_bids.cohort.series_store.gather_series`.
 
     Returns
     -------
@@ -73,7 +75,7 @@ def decode_series(
     inputs = [*sources, options.events, options.model, options.participants]
     check_no_input([("--output", output)], inputs)
     pretrained = read_series_model(options.model) if options.model else None
-    trials = _gather(sources, output, options, reading or SeriesOptions(), pretrained=pretrained)
+    trials = _gather(sources, output, options, reading or {}, pretrained=pretrained)
     design = _design(trials, pretrained, options)
     folder = DecodingFolder(output, _describe(trials, options))
     if folder.open(resume=options.resume):
@@ -110,14 +112,14 @@ def _gather(
     sources: Sequence[str | Path],
     output: Path,
     options: DecodingOptions,
-    reading: SeriesOptions,
+    reading: Mapping[str, Any],
     *,
     pretrained: SeriesModel | None,
 ) -> TrialSet:
     """Read the series of all runs, and cut them into trials."""
     store = gather_series(
         sources, output, like=pretrained.data if pretrained else None,
-        learns_times=True, **asdict(reading),
+        learns_times=True, **reading,
     )  # fmt: skip
     people = check_people(store)
     families = find_families(

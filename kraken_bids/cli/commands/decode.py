@@ -82,7 +82,7 @@ def _read_options(words: dict[str, Any]) -> tuple[Any, Any]:
 
     from kraken_bids.models.series.recipe import choose_recipe
     from kraken_bids.models.step_training import StepSettings
-    from kraken_bids.pipeline.series.decoding_options import DecodingOptions, SeriesOptions
+    from kraken_bids.pipeline.series.decoding_options import DecodingOptions
 
     recipe = choose_recipe(words["preset"] or "small", words["framework"] or "csm")
     options = DecodingOptions(
@@ -91,4 +91,4 @@ def _read_options(words: dict[str, Any]) -> tuple[Any, Any]:
         steps=StepSettings(**{name: words[name] for name in OF_STEPS}),
         **{name: words[name] for name in OF_DECODING},
     )
-    return options, SeriesOptions(**read_series_words(words))
+    return options, read_series_words(words)

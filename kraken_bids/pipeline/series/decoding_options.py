@@ -11,17 +11,6 @@ from kraken_bids.pipeline.decoding.trial_folds import check_folds
 
 
 @dataclass(frozen=True)
-class SeriesOptions:
-    """Which series are read, where files leave it unsaid; as of ``gather_series``."""
-
-    atlas: str = ""
-    variable: str = ""
-    regions: str = ""
-    repetition_time: float | None = None
-    normalization: str = ""
-
-
-@dataclass(frozen=True)
 class DecodingOptions:
     """What a decoding was asked to do."""
 

@@ -30,10 +30,10 @@ from kraken_bids.pipeline import series_decoding
 from kraken_bids.pipeline.decoding import held_out_trials
 from kraken_bids.pipeline.decoding.held_out_trials import shuffle_labels
 from kraken_bids.pipeline.series import relevance_maps
-from kraken_bids.pipeline.series.decoding_options import DecodingOptions, SeriesOptions
+from kraken_bids.pipeline.series.decoding_options import DecodingOptions
 from kraken_bids.pipeline.series_decoding import decode_series
 
-SECOND = SeriesOptions(repetition_time=1.0)
+SECOND = {"repetition_time": 1.0}
 TABLES = {
     "predictions.tsv": DecodedTrial,
     "confusion.tsv": ConfusionCount,
@@ -374,9 +374,7 @@ def test_another_repetition_time_is_not_resumed(
     decode(own, planted, tmp_path / "out")
 
     with pytest.raises(SettingsError, match="other ones: trials"):
-        decode_series(
-            files, tmp_path / "out", replace(own, resume=True), SeriesOptions(repetition_time=2.0)
-        )
+        decode_series(files, tmp_path / "out", replace(own, resume=True), {"repetition_time": 2.0})
 
 
 @pytest.mark.parametrize(
