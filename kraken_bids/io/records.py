@@ -141,6 +141,20 @@ def remove_records(path: Path) -> None:
         one.unlink(missing_ok=True)
 
 
+def replace_records(
+    path: Path,
+    kinds: Sequence[type["DataclassInstance"]],
+    rows: Sequence[Sequence["DataclassInstance"]],
+    *,
+    description: str,
+) -> None:
+    """Write a table as :func:`write_records` does; without rows, remove what is there."""
+    if rows:
+        write_records(path, kinds, rows, description=description)
+    else:
+        remove_records(path)
+
+
 def to_sidecar(*records: "DataclassInstance") -> dict[str, Any]:
     """Give what a sidecar holds of records, by key, in the order of their fields.
 

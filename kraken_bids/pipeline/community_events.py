@@ -13,7 +13,7 @@ from kraken_bids.cohort.task_events import read_events
 from kraken_bids.cohort.volume_times import read_volume_times
 from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.io.facts import read_facts
-from kraken_bids.io.records import column, remove_records, write_records
+from kraken_bids.io.records import column, replace_records
 from kraken_bids.models.communities.event_locking import (
     EventResponse,
     EventScan,
@@ -59,10 +59,7 @@ def write_events(
             logger.warning("events %s: %s", trial_type, error)
             continue
         rows += [[row] for row in _list_rows(trial_type, response, found)]
-    if not rows:
-        remove_records(places.table("events"))
-        return
-    write_records(
+    replace_records(
         places.table("events"),
         [EventRow],
         rows,

@@ -16,7 +16,7 @@ from kraken_bids.cohort.sidecar_records import FILE, ORIGIN, SOFTWARE
 from kraken_bids.io.digests import compute_sha256
 from kraken_bids.io.facts import read_facts
 from kraken_bids.io.files import atomic_path
-from kraken_bids.io.records import column, remove_records, write_records
+from kraken_bids.io.records import column, replace_records, write_records
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.models.communities.model import Communities
 from kraken_bids.models.communities.null_series import PresenceTest
@@ -235,15 +235,12 @@ def _write_scores(result: CommunityResult, places: Places) -> None:
         "epoch": np.tile(np.arange(1, n_epochs + 1), n_seeds),
         **{name: history[:, :, k].ravel() for k, name in enumerate(TERMS)},
     })  # fmt: skip
-    if result.resolutions:
-        write_records(
-            places.table("resolution"),
-            [Resolution],
-            [[one] for one in result.resolutions],
-            description="Resolutions that were tried",
-        )
-    else:
-        remove_records(places.table("resolution"))
+    replace_records(
+        places.table("resolution"),
+        [Resolution],
+        [[one] for one in result.resolutions],
+        description="Resolutions that were tried",
+    )
 
 
 def _describe(result: CommunityResult, place: int) -> CommunityRow:

@@ -14,7 +14,7 @@ from kraken_bids.cohort.sidecars import matrix_sidecar
 from kraken_bids.connectome.matrices import edges_to_square, find_missing_regions
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.files import atomic_path
-from kraken_bids.io.records import remove_records, to_sidecar, write_records
+from kraken_bids.io.records import replace_records, to_sidecar
 from kraken_bids.io.writing import write_json, write_relmat
 from kraken_bids.models.krakencoder.exact_steps import Floats
 from kraken_bids.pipeline.explanation import Explanation, KnockOut
@@ -43,16 +43,13 @@ def write_explanation(found: Explanation, folder: Path) -> None:
     facts = _describe(found)
     for flavor, edges in found.sensitivity.gradients.items():
         _write_matrix(found, flavor, edges, folder=folder, facts=facts)
-    if found.knock_outs:
-        write_records(
-            folder / KNOCK_OUTS,
-            [KnockOut],
-            [(one,) for one in found.knock_outs],
-            description=f"What becomes of {found.words} when edges of the inputs are set to "
-            "their training mean, the other edges and inputs as they are",
-        )
-    else:
-        remove_records(folder / KNOCK_OUTS)
+    replace_records(
+        folder / KNOCK_OUTS,
+        [KnockOut],
+        [(one,) for one in found.knock_outs],
+        description=f"What becomes of {found.words} when edges of the inputs are set to their "
+        "training mean, the other edges and inputs as they are",
+    )
     sizes = {f.name: _measure(edges) for f, edges in found.sensitivity.gradients.items()}
     write_json(folder / SUMMARY, facts | {"RootSumOfSquares": sizes})
 

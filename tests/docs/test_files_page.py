@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-WRITERS = {"write_records", "write_columns"}
+WRITERS = {"write_records", "replace_records", "write_columns"}
 KEY = r"[A-Z][A-Za-z0-9]*[a-z0-9][A-Za-z0-9]*"
 NOT_SIDECARS = (
     "demo/", "report/", "published/", "pipeline/workers/", "io/tck.py", "io/mif.py",

@@ -17,6 +17,7 @@ from kraken_bids.io.records import (
     keys_of,
     name_columns,
     remove_records,
+    replace_records,
     to_sidecar,
     write_records,
 )
@@ -64,6 +65,17 @@ def test_a_table_without_rows_has_its_columns(tmp_path: Path) -> None:
     """So that whoever reads it finds them."""
     write_records(tmp_path / "motion.tsv", [Motion], [], description="x")
     assert (tmp_path / "motion.tsv").read_text() == "mean_fd\tverdict\n"
+
+
+def test_a_table_of_an_earlier_run_goes_where_nothing_replaces_it(tmp_path: Path) -> None:
+    """Table and sidecar are written with rows, and both removed without."""
+    path = tmp_path / "motion.tsv"
+    replace_records(path, [Motion], [[Motion(0.5, 3)]], description="x")
+    assert path.read_text() == "mean_fd\tverdict\n0.5\tok\n"
+    assert read_json(tmp_path / "motion.json")["Description"] == "x"
+
+    replace_records(path, [Motion], [], description="x")
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_record_comes_back_from_a_sidecar() -> None:

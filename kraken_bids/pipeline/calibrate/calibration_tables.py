@@ -7,7 +7,7 @@ from pathlib import Path
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.members import Member, Whose, whose_row
 from kraken_bids.flavors import Flavor
-from kraken_bids.io.records import remove_records, write_records
+from kraken_bids.io.records import replace_records
 from kraken_bids.pipeline.calibrate.session_calibrations import summarize
 from kraken_bids.scores.calibrated_records import (
     CalibratedPairRecord,
@@ -46,12 +46,8 @@ def write_pair_table(
         CalibratedPairRecord(source, target.name, reason=reason)
         for (source, target), reason in sorted(refused.items(), key=str)
     ]
-    path = group_path(output_dir, PAIRS)
-    if not rows:
-        remove_records(path)
-        return
-    write_records(
-        path,
+    replace_records(
+        group_path(output_dir, PAIRS),
         [CalibratedPairRecord],
         [[one] for one in rows],
         description="Calibration of predictions on people in whom the target was measured",
@@ -77,13 +73,9 @@ def write_session_table(
     found: Mapping[tuple[int, str, Flavor], CalibratedRecord],
 ) -> None:
     """Write ``group/calibrated.tsv``: a row for each session, source and target."""
-    path = group_path(output_dir, SESSIONS)
-    if not found:
-        remove_records(path)
-        return
     ordered = sorted(found.items(), key=lambda item: (item[0][0], item[0][1], item[0][2].name))
-    write_records(
-        path,
+    replace_records(
+        group_path(output_dir, SESSIONS),
         (Whose, PairNames, CalibratedRecord),
         [
             (whose_row(members[index]), PairNames(source, target.name), one)

@@ -18,7 +18,7 @@ from kraken_bids.cohort.projections import Projected
 from kraken_bids.cohort.sources import Source
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.hdf5 import write_hdf5
-from kraken_bids.io.records import column, remove_records, write_records
+from kraken_bids.io.records import column, replace_records, write_records
 from kraken_bids.io.writing import write_json, write_table
 from kraken_bids.models.krakencoder.model import Model
 from kraken_bids.pipeline.check.cohort_scores import Scores
@@ -119,12 +119,8 @@ def write_metrics(output_dir: Path, scores: Scores) -> None:
 
 def write_verdicts(output_dir: Path, members: Sequence[Member], verdicts: Verdicts) -> None:
     """Write ``group/predictions.tsv``: a row for each session, source and target."""
-    path = group_path(output_dir, "predictions.tsv")
-    if not verdicts:
-        remove_records(path)
-        return
-    write_records(
-        path,
+    replace_records(
+        group_path(output_dir, "predictions.tsv"),
         (Whose, PairNames, Verdict),
         [
             (whose_row(members[index]), PairNames(source, target.name), verdict)
@@ -228,12 +224,8 @@ def write_reliability(
 ) -> None:
     """Write the table, unless nobody has parts; a damaged table of one session fails alone."""
     summaries = summarize_pairs(_read_all(output_dir, members, failures))
-    path = group_path(output_dir, "reliability.tsv")
-    if not summaries:
-        remove_records(path)
-        return
-    write_records(
-        path,
+    replace_records(
+        group_path(output_dir, "reliability.tsv"),
         [PartSummary],
         [[one] for one in summaries],
         description="How alike connectomes of parts of the data are, over sessions",

@@ -11,7 +11,7 @@ from kraken_bids.cohort.projections import Projected
 from kraken_bids.cohort.session_sites import SessionSites
 from kraken_bids.cohort.sources import PredictionPlan, build_sources
 from kraken_bids.flavors import Flavor
-from kraken_bids.io.records import remove_records, write_records
+from kraken_bids.io.records import replace_records
 from kraken_bids.models.krakencoder.adapted_sites import SiteAdaptation, group_sessions
 from kraken_bids.scores.covariates import fit_covariates
 from kraken_bids.scores.held_out_ridge import (
@@ -53,10 +53,7 @@ def write_site_scores(
     rows: list[SiteScore] = []
     if sites is not None and isinstance(plan.adaptation, SiteAdaptation):
         rows = score_sites(plan, cohort, sites, kept)
-    if not rows:
-        remove_records(path)
-        return
-    write_records(
+    replace_records(
         path,
         [SiteScore],
         [[row] for row in rows],
