@@ -68,7 +68,7 @@ def _to_word(value: str | float | None) -> str:
 
 def _encode(name: str, words: Sequence[str]) -> dict[str, Floats]:
     known = np.array([bool(word) for word in words], bool)
-    numbers = [_to_number(word) for word in words]
+    numbers = [to_number(word) for word in words]
     if all(number is not None for number, word in zip(numbers, words, strict=True) if word):
         values = np.array([np.nan if number is None else number for number in numbers])
         varies = known.any() and np.ptp(values[known]) > 0
@@ -80,7 +80,8 @@ def _encode(name: str, words: Sequence[str]) -> dict[str, Floats]:
     return {f"{name}={level}": np.where(known, own == level, np.nan) for level in others}
 
 
-def _to_number(word: str) -> float | None:
+def to_number(word: str) -> float | None:
+    """Read a finite number; None where it is none."""
     try:
         number = float(word)
     except ValueError:
@@ -118,7 +119,7 @@ class Covariate:
                 own[:, place] = [word == level for word in words]
             own[[word not in self.levels for word in words]] = np.nan
         else:
-            numbers = [_to_number(word) for word in words]
+            numbers = [to_number(word) for word in words]
             own = np.array([[np.nan if n is None else n] for n in numbers]).reshape(-1, 1)
         return np.asarray((own - np.array(self.centers)) / self.scale, np.float64)
 
@@ -134,7 +135,7 @@ def find_odd_number(values: Sequence[str | float | None]) -> str:
         The first one; '' where all known values are numbers, or some are words indeed.
     """
     known = [word for word in map(_to_word, values) if word]
-    odd = [word for word in known if _to_number(word) is None]
+    odd = [word for word in known if to_number(word) is None]
     return odd[0] if odd and all(ODD_NUMBER.fullmatch(word) for word in known) else ""
 
 
@@ -158,7 +159,7 @@ def _fit_covariate(name: str, values: Sequence[str | float | None], weights: Flo
     used = [row for row, word in enumerate(words) if word and weights[row] > 0]
     if not used:
         return Covariate(name, (), (0.0,), 1.0)
-    own, numbers = weights[used], [_to_number(words[row]) for row in used]
+    own, numbers = weights[used], [to_number(words[row]) for row in used]
     if all(number is not None for number in numbers):
         known = np.array(numbers, float)
         center = float(np.average(known, weights=own))

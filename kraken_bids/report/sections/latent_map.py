@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from kraken_bids.cohort.latent_tables import stack_latents
 from kraken_bids.report import theme
 from kraken_bids.report.colouring import Colouring, choose_colouring
+from kraken_bids.report.regions import shorten
 from kraken_bids.report.section import Booleans, Floats, Section
 from kraken_bids.report.sections.outlier_table import list_outliers
 from kraken_bids.report.sections.subject_table import read_subject_table
@@ -144,7 +145,7 @@ def _draw_legend(axes: "Axes", colouring: Colouring) -> NDArray[np.float64]:
     handles = [theme.lines.Line2D([], [], color=colour_of[name], **style) for name in shown]
     legend = axes.legend(
         handles,
-        [_shorten(name) if name else "not known" for name in shown],
+        [shorten(name, MAX_LETTERS) if name else "not known" for name in shown],
         title=colouring.column,
         loc="lower left",
         bbox_to_anchor=(-0.02, 1.0),
@@ -161,10 +162,6 @@ def _draw_legend(axes: "Axes", colouring: Colouring) -> NDArray[np.float64]:
         text.set_parse_math(False)
         text.set_color(theme.TEXT)
     return np.array([theme.colors.to_rgba(colour_of[value]) for value in colouring.values])
-
-
-def _shorten(name: str) -> str:
-    return name if len(name) <= MAX_LETTERS else f"{name[: MAX_LETTERS - 1]}…"
 
 
 def compute_agreement(fc: Floats, sc: Floats) -> tuple[Floats, NDArray[np.intp]]:

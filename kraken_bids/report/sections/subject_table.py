@@ -11,6 +11,7 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.report.section import Section
 from kraken_bids.report.subjects import VERDICTS, judge_subjects
 from kraken_bids.report.written_group import WrittenGroup
+from kraken_bids.scores.covariates import to_number
 
 MAX_COLUMNS = 6
 
@@ -83,7 +84,7 @@ def is_number(text: str) -> bool:
 def colour_cells(texts: Sequence[str]) -> list[Cell]:
     """Cells of one column, session by session; '' and n/a where it is not known."""
     known = [text for text in texts if text not in {"", "n/a"}]
-    numbers = [_to_number(text) for text in known]
+    numbers = [to_number(text) for text in known]
     levels = sorted(set(known))
     is_numeric = all(number is not None for number in numbers) and len(levels) > 2
     finite = [number for number in numbers if number is not None]
@@ -98,14 +99,6 @@ def colour_cells(texts: Sequence[str]) -> list[Cell]:
         else:
             cells.append(Cell(text, text, LEVELS[levels.index(text) % len(LEVELS)]))
     return cells
-
-
-def _to_number(text: str) -> float | None:
-    try:
-        value = float(text)
-    except ValueError:
-        return None
-    return value if np.isfinite(value) else None
 
 
 def _mix(share: float) -> str:
