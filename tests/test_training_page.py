@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from kraken_bids.cli.tools import main
 from kraken_bids.flavors import parse_flavor
-from kraken_bids.io.files import is_whole_png
+from kraken_bids.io.png import is_whole_png
 from kraken_bids.io.tables import read_columns
 from kraken_bids.models.krakencoder.checkpoint import write_model
 from kraken_bids.models.krakencoder.training import TrainingSettings, train_model

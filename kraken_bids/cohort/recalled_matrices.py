@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.io.digests import file_stamps
+from kraken_bids.io.files_together import stat_written
 from kraken_bids.io.matrix_text import round_as_written
 from kraken_bids.io.tables import read_relmat
 
@@ -188,7 +189,9 @@ def keep_prediction(path: Path, edges: NDArray[np.float32]) -> None:
     """Keep the edges ``[n_edges]`` of a prediction that has just been written to a file."""
     file = _written[-1].open_own() if _written else None
     if file is not None:
-        file.keep(_name_key(path), np.ascontiguousarray(edges))
+        status = stat_written(path)
+        key = (path, (path.name, status.st_size, status.st_mtime_ns))
+        file.keep(key, np.ascontiguousarray(edges))
 
 
 def recall_prediction(path: Path, *, diagonal: float) -> NDArray[np.float64]:

@@ -20,6 +20,7 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor, describe_flavor
 from kraken_bids.io.facts import Facts
 from kraken_bids.io.files import take_lock
+from kraken_bids.io.files_together import stat_written
 from kraken_bids.io.records import to_sidecar
 from kraken_bids.io.texts import MAX_TEXT, parse_json, read_bytes, read_json
 from kraken_bids.io.writing import write_json
@@ -67,7 +68,7 @@ def _says_size(sidecar: Mapping[str, object], size: int) -> bool:
 
 def size_of(path: Path) -> dict[str, object]:
     """Field of the sidecar of a file that has just been written, by which damage is seen."""
-    return {FILE.file_size: path.stat().st_size}
+    return {FILE.file_size: stat_written(path).st_size}
 
 
 def is_of_run(path: Path, run: str | None) -> bool:

@@ -11,13 +11,16 @@ import shutil
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 
 from kraken_bids.exceptions import InputError
 from kraken_bids.io.file_control import open_locked
+from kraken_bids.io.files_together import find_together
 from kraken_bids.io.output_streams import is_stream, write_through
+from kraken_bids.resources import run_at_once
 
 logger = logging.getLogger(__name__)
 
@@ -33,7 +36,6 @@ LEFTOVER = re.compile(r"\..+\.(\d+)-([0-9a-f]{8})(?:[0-9a-f]{8})?\.tmp(\..+)?")
 """Names of files that are being written: process, machine and a random part."""
 LEFTOVER_AGE_S = 24 * 3600
 """Nobody writes a file for longer."""
-PNG_START, PNG_END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 POINTERS = (b"/annex/objects/", b"version https://git-lfs")
 """How a file begins in whose place git-annex or git LFS left a note."""
 
@@ -44,7 +46,8 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
     It lies in the same folder (which is made), starts with a dot and keeps the suffix: a killed
     run leaves at most such a file (:func:`remove_leftovers`), never half a file under its final
-    name. A pipe or a device stays what it is: the content is written through it.
+    name. A pipe or a device stays what it is: the content is written through it. Within
+    :func:`~kraken_bids.io.files_together.finishing_together` it gets its name a little later.
 
     Parameters
     ----------
@@ -70,25 +73,32 @@ def atomic_path(path: Path) -> Iterator[Path]:
         return
     token = f"{os.getpid()}-{_machine()}{secrets.token_hex(4)}"
     temporary = path.with_name(f".{path.stem}.{token}.tmp{path.suffix}")
+    together, is_on_its_way = find_together(), False
     try:
         with explaining_writes(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             _clear(path.parent)
             yield temporary
-            _put_in_place(temporary, path)
+            with _where_there_is_such("modes of files"):
+                temporary.chmod(FILE_MODE)
+            if together is None:
+                _place(temporary, path, run_at_once(_flush, temporary))
+            else:
+                is_on_its_way = True
+                together.add(temporary, path, flush=_flush, place=_place)
     finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        if not is_on_its_way:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
-def _put_in_place(temporary: Path, path: Path) -> None:
-    with _where_there_is_such("modes of files"):
-        temporary.chmod(FILE_MODE)
-    with _where_there_is_such("fsync: what is written may be lost with the power"):
-        _flush(temporary)
-    if path.is_dir() and not path.is_symlink():
-        path.rmdir()  # an empty one: a container's mount of a file that was not there
-    temporary.replace(path)
+def _place(temporary: Path, path: Path, flushed: Future[None]) -> None:
+    """Give a file its name, once its bytes are on the disk."""
+    with explaining_writes(path):
+        flushed.result()
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()  # an empty one: a container's mount of a file that was not there
+        temporary.replace(path)
 
 
 def make_folder(path: Path) -> None:
@@ -202,15 +212,6 @@ def explain_absence(path: Path) -> str:
     )
 
 
-def is_whole_png(path: Path) -> bool:
-    """Whether a file begins and ends as a PNG file does; False where there is none."""
-    try:
-        content = path.read_bytes()
-    except OSError:
-        return False
-    return content.startswith(PNG_START) and content.endswith(PNG_END)
-
-
 def _starts_as_pointer(path: Path) -> bool:
     try:
         with path.open("rb") as file:
@@ -263,11 +264,9 @@ def _say_once(what: str) -> None:
 
 def _flush(path: Path) -> None:
     """Make sure that the bytes are on the disk before the name is."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    what = "fsync: what is written may be lost with the power"
+    with _where_there_is_such(what), path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 @contextmanager

@@ -1,12 +1,12 @@
 """PNG files of pictures of few colours; isal packs their pixels in a fifth of zlib's time."""
 
 import struct
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.io.files import PNG_START
-
+START, END = b"\x89PNG\r\n\x1a\n", b"IEND\xaeB`\x82"
 LEVEL = 1
 """Of 0 to 3: 0 makes files of matrices a fourth larger, 2 takes longer for the same size."""
 INCH = 0.0254
@@ -37,7 +37,7 @@ def format_png(numbers: NDArray[np.uint8], palette: NDArray[np.uint8], *, dpi: f
     rows = np.zeros((height, width + 1), np.uint8)  # the first byte of each: not filtered
     rows[:, 1:] = numbers
     per_metre = int(dpi / INCH + 0.5)
-    return PNG_START + b"".join(
+    return START + b"".join(
         [
             _chunk(b"IHDR", struct.pack(">2I5B", width, height, *PALETTE)),
             _chunk(b"PLTE", np.ascontiguousarray(palette, np.uint8).tobytes()),
@@ -46,6 +46,15 @@ def format_png(numbers: NDArray[np.uint8], palette: NDArray[np.uint8], *, dpi: f
             _chunk(b"IEND", b""),
         ]
     )
+
+
+def is_whole_png(path: Path) -> bool:
+    """Whether a file begins and ends as a PNG file does; False where there is none."""
+    try:
+        content = path.read_bytes()
+    except OSError:
+        return False
+    return content.startswith(START) and content.endswith(END)
 
 
 def _chunk(name: bytes, content: bytes) -> bytes:

@@ -12,6 +12,7 @@ from markupsafe import Markup
 from kraken_bids.bids.outputs import group_report_path
 from kraken_bids.cohort.members import Member
 from kraken_bids.io.files import atomic_path
+from kraken_bids.io.files_together import finishing_together
 from kraken_bids.io.writing import write_text
 from kraken_bids.report import theme
 from kraken_bids.report.contents import OF_DECODING_ALONE, OF_GROUP, OF_SUBJECT
@@ -168,12 +169,13 @@ def draw_group(output_dir: Path, page: Page, *, always: bool = False) -> Path:
 def write_page(path: Path, page: Page, digest: str, figures: Path) -> None:
     """Write a page and its figures, and remove those of earlier pages that it does not show."""
     drawn = draw_figures(page)
-    for name, png in drawn.items():
-        target = Path(f"{figures}{name}.png")
-        if not (target.is_file() and target.read_bytes() == png):
-            with atomic_path(target) as temporary:
-                temporary.write_bytes(png)
-    write_text(path, render_page(page, drawn, digest=mark_page(digest, drawn)))
+    with finishing_together():
+        for name, png in drawn.items():
+            target = Path(f"{figures}{name}.png")
+            if not (target.is_file() and target.read_bytes() == png):
+                with atomic_path(target) as temporary:
+                    temporary.write_bytes(png)
+        write_text(path, render_page(page, drawn, digest=mark_page(digest, drawn)))
     ours = tuple(start for section in page.sections for start in section.figures)
     for old in figures.parent.glob(f"{figures.name}*.png"):  # other people's files stay
         name = old.stem.removeprefix(figures.name)

@@ -34,6 +34,7 @@ from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.digests import digest
 from kraken_bids.io.facts import Facts
+from kraken_bids.io.files_together import finishing_together
 from kraken_bids.io.hdf5 import write_hdf5
 from kraken_bids.io.records import from_sidecar, to_sidecar
 from kraken_bids.io.texts import read_json
@@ -211,7 +212,7 @@ def write_session(job: CalibrationJob) -> None:
     """
     member, output = job.member, job.output_dir
     latents = latents_path(output, member.subject, member.session)
-    with hold_session(output, member.label):
+    with hold_session(output, member.label), finishing_together():
         if read_digest(latents) != job.predicted:
             logger.info("%s: predicted by another run since, left to it", member.label)
             return

@@ -19,6 +19,7 @@ from kraken_bids.cohort.sources import PredictionPlan
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.digests import digest
 from kraken_bids.io.facts import Facts, read_facts
+from kraken_bids.io.files_together import finishing_together
 from kraken_bids.io.records import to_sidecar
 from kraken_bids.io.writing import to_plain, write_json
 from kraken_bids.pipeline.check.prediction_quality import ALONE
@@ -108,7 +109,8 @@ def write_judgement(
             ),
             hold_session(output, member.label),
         ):
-            written = _write_member(plan, member, fields, n_members=len(members))
+            with finishing_together():
+                written = _write_member(plan, member, fields, n_members=len(members))
             files = plan.list_files(index, member.entities)
             mark = mark_whole(files, plan.digests.get(member.label, ""), contents=written)
             if mark:

@@ -15,8 +15,9 @@ from kraken_bids.connectome.labels.slices import Plane, choose_planes, count_poi
 from kraken_bids.connectome.resample import Step, resample_image, resample_labels
 from kraken_bids.exceptions import KrakenBidsError
 from kraken_bids.io.endpoints import holds_ends_only
-from kraken_bids.io.files import atomic_path, is_whole_png
+from kraken_bids.io.files import atomic_path
 from kraken_bids.io.images import read_image, read_labels
+from kraken_bids.io.png import is_whole_png
 from kraken_bids.io.tractograms import open_tractogram
 from kraken_bids.parcellations import Parcellation
 from kraken_bids.pipeline.measure.bold_session import group_runs, list_group_flavors

@@ -39,6 +39,7 @@ from kraken_bids.connectome.matrices import edges_to_square
 from kraken_bids.exceptions import FlavorError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.digests import digest
+from kraken_bids.io.files_together import finishing_together
 from kraken_bids.io.hdf5 import write_hdf5
 from kraken_bids.io.records import to_sidecar
 from kraken_bids.io.writing import write_json, write_relmat
@@ -230,7 +231,7 @@ def write_predictions(job: PredictionJob) -> None:
             "not know or which lack too many regions. Measure others (--flavors), or give a model "
             f"of these (--model).{''.join(f' {text}' for text in job.warnings)}"
         )
-    with hold_session(job.output_dir, job.member.label):
+    with hold_session(job.output_dir, job.member.label), finishing_together():
         latents = latents_path(job.output_dir, job.member.subject, job.member.session)
         forget_digest(latents)
         if job.output_format == "h5":

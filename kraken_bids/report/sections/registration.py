@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from kraken_bids.bids.names import parse_name
 from kraken_bids.bids.outputs import REGISTRATION
 from kraken_bids.exceptions import InputError
-from kraken_bids.io.files import is_whole_png
+from kraken_bids.io.png import is_whole_png
 from kraken_bids.report import theme
 from kraken_bids.report.canvas import Canvas
 from kraken_bids.report.section import Section
