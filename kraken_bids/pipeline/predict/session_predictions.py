@@ -231,14 +231,13 @@ def write_predictions(job: PredictionJob) -> None:
             "not know or which lack too many regions. Measure others (--flavors), or give a model "
             f"of these (--model).{''.join(f' {text}' for text in job.warnings)}"
         )
-    with hold_session(job.output_dir, job.member.label), finishing_together():
+    with hold_session(job.output_dir, job.member.label):
         latents = latents_path(job.output_dir, job.member.subject, job.member.session)
         forget_digest(latents)
-        if job.output_format == "h5":
-            _write_archive(job)
-        else:
-            _write_matrices(job)
-        _write_latents(job, latents)
+        write = _write_archive if job.output_format == "h5" else _write_matrices
+        with finishing_together():
+            write(job)
+            _write_latents(job, latents)
 
 
 def _write_matrices(job: PredictionJob) -> None:
