@@ -10,7 +10,7 @@ from scipy.io import loadmat
 from kraken_bids.cohort.from_files import read_connectomes
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.calibration.calibration import N_FOLDS, fit_calibration
-from kraken_bids.models.calibration.difficulty import describe_people
+from kraken_bids.models.calibration.difficulty import describe_subjects
 from kraken_bids.models.calibration.intervals import measure_coverage
 from kraken_bids.models.krakencoder.load import load_model
 from kraken_bids.models.splits import deal_folds
@@ -57,7 +57,7 @@ def judge_target(model, edges, target: Flavor, trained: NDArray[np.bool_]) -> st
         "gain"
     ]
     latents = model.fuse_for(target, {f: model.encode(f, x) for f, x in inputs.items()}, source)
-    features = describe_people(latents, latents.mean(axis=0), np.full(n, np.nan))
+    features = describe_subjects(latents, latents.mean(axis=0), np.full(n, np.nan))
     covered, _ = measure_coverage(measured, predicted, fitted, features, coverage=0.9)
     people = list(range(n))
     own = [Measured.of(people, rows) for rows in inputs.values()]

@@ -12,7 +12,7 @@ from worth_slopes import judge_slopes
 from kraken_bids.connectome.edge_groups import EdgeGroups, group_edges
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.calibration.calibration import N_FOLDS, CrossFit, fit_calibration
-from kraken_bids.models.calibration.difficulty import describe_people
+from kraken_bids.models.calibration.difficulty import describe_subjects
 from kraken_bids.models.calibration.imputation import Imputer
 from kraken_bids.models.calibration.intervals import (
     fit_intervals,
@@ -211,7 +211,7 @@ def read_factors(cohort: SyntheticCohort, target: Flavor) -> Floats:
 def describe(cohort: SyntheticCohort, target: Flavor, center: Floats) -> Floats:
     """Features of people that may predict their errors."""
     latents = read_factors(cohort, target)
-    return describe_people(latents, center, np.full(len(latents), np.nan))
+    return describe_subjects(latents, center, np.full(len(latents), np.nan))
 
 
 def judge_discordance(cohort: SyntheticCohort, target: Flavor) -> Figures:

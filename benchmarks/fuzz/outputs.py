@@ -18,7 +18,7 @@ from fuzz.out_files import build_archive, build_output_dir
 def list_readers() -> list[Reader]:
     """All readers of OUTPUT_DIR: each damages one of its files and reads all that it needs."""
     return [
-        Reader("OUT, one person", _list_of_person, _read_person),
+        Reader("OUT, one person", _list_of_person, _read_subject),
         Reader("OUT, the group", _list_of_group, _read_group),
         Reader("OUT, a run", _list_of_run, _read_run),
     ]
@@ -63,7 +63,7 @@ def _find_root(path: Path) -> Path:
     return next(folder for folder in path.parents if folder.name == "out")
 
 
-def _read_person(path: Path) -> None:
+def _read_subject(path: Path) -> None:
     from kraken_bids.cohort.from_dataset import list_members
     from kraken_bids.report.page import build_subject_page
     from kraken_bids.report.written import Written

@@ -50,7 +50,7 @@ def open_nemo(path: Path) -> Iterator[tuple[Flavor, Part]]:
     if not names:
         return
     is_sift2 = _is_weighted(path, names)
-    people = _read_people(path, listed)
+    people = _read_subjects(path, listed)
     found = {
         name: parsed
         for name in names
@@ -145,7 +145,7 @@ def _is_weighted(path: Path, names: Sequence[str]) -> bool:
     return False
 
 
-def _read_people(path: Path, names: Sequence[str]) -> dict[str, str]:
+def _read_subjects(path: Path, names: Sequence[str]) -> dict[str, str]:
     """Participant of each lesion mask, where the archive says it."""
     for name in names:
         if PurePosixPath(name).name == "participants.tsv":

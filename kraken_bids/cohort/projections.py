@@ -11,7 +11,7 @@ from kraken_bids.cohort.edge_columns import EdgeColumns
 from kraken_bids.cohort.edge_mean import EdgeMean
 from kraken_bids.cohort.flavors_at_once import work_on_flavors
 from kraken_bids.cohort.read_ahead import read_ahead
-from kraken_bids.cohort.subject_names import person_of
+from kraken_bids.cohort.subject_names import subject_of
 from kraken_bids.exceptions import ConnectomeError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import FlavorAdaptation
@@ -137,7 +137,7 @@ def project_flavor(
     model: Model, cohort: Cohort, flavor: Flavor, fitted_on: Collection[int]
 ) -> Projection:
     """Read what lies edge by edge so, and everybody else's connectomes by themselves."""
-    rows, people = cohort.rows[flavor], list(map(person_of, cohort.subjects))
+    rows, people = cohort.rows[flavor], list(map(subject_of, cohort.subjects))
     is_fitted = np.isin(np.arange(len(people)), list(fitted_on))
     reader = _FlavorReader(model, flavor, weigh_sessions(people, is_fitted & rows.list_present()))
     left = set(range(len(people)))

@@ -16,7 +16,7 @@ MAX_NAMED = 5
 """Subjects whom a message names."""
 
 
-def person_of(label: str) -> str:
+def subject_of(label: str) -> str:
     """Label of a subject without the session: ``01`` of ``01_ses-1``."""
     return label.partition(SESSION)[0]
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from kraken_bids.cohort.subject_names import person_of, simplify_label
+from kraken_bids.cohort.subject_names import simplify_label, subject_of
 from kraken_bids.io.facts import Facts
 
 SUBJECTS, TUNED = "Subjects", "FineTunedSubjects"
@@ -30,12 +30,12 @@ def find_trained(provenance: Mapping[str, Any], labels: Iterable[str]) -> list[s
     whole = Facts(dict(provenance))
     parts = [whole, *(one.part("Provenance") for one in whole.parts("MergedFrom"))]
     named = [name for one in parts for key in (SUBJECTS, TUNED) for name in one.texts(key)]
-    known = {simplify_label(person_of(name)) for name in named}
-    people = {person_of(label) for label in labels}
+    known = {simplify_label(subject_of(name)) for name in named}
+    people = {subject_of(label) for label in labels}
     return sorted(one for one in people if simplify_label(one) in known) if known else None
 
 
 def add_tuned(provenance: Mapping[str, Any], labels: Iterable[str]) -> dict[str, Any]:
     """Add to a provenance on whom a model was fine-tuned, besides those of earlier times."""
     earlier = Facts(dict(provenance)).texts(TUNED)
-    return {**provenance, TUNED: sorted({*earlier, *map(person_of, labels)})}
+    return {**provenance, TUNED: sorted({*earlier, *map(subject_of, labels)})}

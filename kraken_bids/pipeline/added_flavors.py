@@ -13,7 +13,7 @@ from kraken_bids.cohort.encoding import encode_cohort
 from kraken_bids.cohort.from_files import open_connectomes
 from kraken_bids.cohort.output_checks import check_no_input
 from kraken_bids.cohort.projections import Cohort, project_cohort
-from kraken_bids.cohort.subject_names import person_of
+from kraken_bids.cohort.subject_names import subject_of
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, FlavorError, SettingsError
 from kraken_bids.io.files import make_folder
 from kraken_bids.models.krakencoder.checkpoint import write_model
@@ -263,7 +263,7 @@ def _train(
         progress.advance()
     n_skipped = trainer.count_skipped()
     held_out = cohort.split.validation
-    people = [person_of(cohort.subjects[row]) for row in held_out.tolist()]
+    people = [subject_of(cohort.subjects[row]) for row in held_out.tolist()]
     scores = cohort.take_scores(held_out)
     matches = judge_latents(trainer.weights, scores, targets[held_out], people)
     described = {

@@ -117,7 +117,7 @@ def explain_files(
     if cohort:
         cohort = Cohort(cohort.subjects, {f: cohort.rows[f] for f in selector.flavors})
         row, subject = _choose_row(cohort, options.subject)
-        edges, adaptation, warnings = _read_person(loaded, cohort, row, options.prediction)
+        edges, adaptation, warnings = _read_subject(loaded, cohort, row, options.prediction)
     else:
         adaptation = _read_adaptation(loaded, options, selector.flavors)
         edges = _list_means(loaded, selector.flavors, adaptation)
@@ -162,7 +162,7 @@ def _choose_row(cohort: Cohort, wanted: str) -> tuple[int, str]:
     return cohort.subjects.index(subject), subject
 
 
-def _read_person(
+def _read_subject(
     model: Model, cohort: Cohort, row: int, options: PredictionOptions
 ) -> tuple[dict[Flavor, NDArray[np.floating]], Adaptation | None, tuple[str, ...]]:
     """Edges of one person as they were given, and what adapts them, as predictions do it."""

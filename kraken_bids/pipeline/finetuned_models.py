@@ -14,7 +14,7 @@ from kraken_bids.cohort.from_files import open_connectomes
 from kraken_bids.cohort.output_checks import check_no_input
 from kraken_bids.cohort.projections import Cohort, project_cohort
 from kraken_bids.cohort.sidecar_records import VERSION
-from kraken_bids.cohort.subject_names import person_of
+from kraken_bids.cohort.subject_names import subject_of
 from kraken_bids.cohort.training_subjects import add_tuned, find_trained
 from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor
@@ -124,7 +124,7 @@ def finetune_files(
     base = read_with_hashes(model, options.transforms)
     check_one_space(base, "Fine-tune")
     cohort = keep_known(open_connectomes(inputs), base, given=inputs)
-    _check_people(cohort.subjects)
+    _check_subjects(cohort.subjects)
     n_trained = _warn_of_known(base, cohort.subjects)
     families = find_families(cohort.subjects, inputs, options.families, options.participants)
     adaptation, raw, adapted = _take_scores(
@@ -142,8 +142,8 @@ def finetune_files(
     return tuned, ladder
 
 
-def _check_people(subjects: Sequence[str]) -> None:
-    n_people = len(set(map(person_of, subjects)))
+def _check_subjects(subjects: Sequence[str]) -> None:
+    n_people = len(set(map(subject_of, subjects)))
     if n_people < MIN_PEOPLE:
         raise ConnectomeError(
             f"expected at least {MIN_PEOPLE} people to fine-tune a model, of whom some are held "
@@ -163,7 +163,7 @@ def _warn_of_known(base: Model, subjects: Sequence[str]) -> int | None:
             "%d of %d people are named as training subjects of %s are (%s). If they are the same "
             "people, the model knows them already: what it gains here says nothing of others, so "
             "leave them out",
-            len(known), len(set(map(person_of, subjects))), base.name, ", ".join(known[:3]),
+            len(known), len(set(map(subject_of, subjects))), base.name, ", ".join(known[:3]),
         )  # fmt: skip
     return None if known is None else len(known)
 
@@ -172,7 +172,7 @@ def _check_judged(tuner: Tuner, subjects: Sequence[str]) -> None:
     """Refuse a cohort few of whom have what the choice is made by."""
     present = {name: np.isfinite(rows).all(axis=1) for name, rows in tuner.raw.items()}
     able = np.any([present[source] & present[target] for source, target in tuner.judged], axis=0)
-    people = {person_of(subjects[row]) for row in np.flatnonzero(able).tolist()}
+    people = {subject_of(subjects[row]) for row in np.flatnonzero(able).tolist()}
     if len(people) < MIN_PEOPLE:
         groups = "structure and function" if tuner.is_crossed else "the same flavors"
         raise ConnectomeError(

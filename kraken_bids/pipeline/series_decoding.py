@@ -19,7 +19,7 @@ from kraken_bids.pipeline.decoding.decoding_folder import DecodingFolder, decode
 from kraken_bids.pipeline.decoding.decoding_tables import write_decoded
 from kraken_bids.pipeline.decoding.held_out_trials import Decoded
 from kraken_bids.pipeline.decoding.training_course import TrainingCourse, describe_training
-from kraken_bids.pipeline.decoding.trial_folds import HeldOut, hold_people_out, tell_known
+from kraken_bids.pipeline.decoding.trial_folds import HeldOut, hold_subjects_out, tell_known
 from kraken_bids.pipeline.model_training import find_families
 from kraken_bids.pipeline.series.decoding_methods import (
     DecodedByNetwork,
@@ -29,7 +29,7 @@ from kraken_bids.pipeline.series.decoding_methods import (
     fit_network,
 )
 from kraken_bids.pipeline.series.decoding_options import DecodingOptions
-from kraken_bids.pipeline.series.labelled_trials import check_people, gather_trials
+from kraken_bids.pipeline.series.labelled_trials import check_subjects, gather_trials
 from kraken_bids.pipeline.series.relevance_maps import (
     RelevanceSums,
     add_relevance,
@@ -84,7 +84,7 @@ def decode_series(
         return []
     if pretrained:
         tell_known(pretrained.provenance, trials.people)
-    parts = hold_people_out(
+    parts = hold_subjects_out(
         trials, output,
         n_folds=options.n_folds, n_repeats=options.n_repeats, seed=options.steps.seed,
     )  # fmt: skip
@@ -121,7 +121,7 @@ def _gather(
         sources, output, like=pretrained.data if pretrained else None,
         learns_times=True, **reading,
     )  # fmt: skip
-    people = check_people(store)
+    people = check_subjects(store)
     families = find_families(
         people, list(map(str, sources)), options.families, options.participants
     )

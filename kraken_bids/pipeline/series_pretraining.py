@@ -120,7 +120,7 @@ def pretrain_series(
         sources, output, shortest=options.recipe.shortest, like=like,
         learns_times=True, **options.reading,
     )  # fmt: skip
-    people, split = _split_people(store, sources, options)
+    people, split = _split_subjects(store, sources, options)
     parts = {part: [people[k] for k in getattr(split, part).tolist()] for part in PARTS}
     if folder.enter(store, parts):
         logger.info("%s is complete: nothing is left to do", output)
@@ -237,7 +237,7 @@ def _read_weights(options: PretrainingOptions) -> tuple[SeriesNetwork | None, Se
     return own, like
 
 
-def _split_people(
+def _split_subjects(
     store: SeriesStore, sources: Sequence[str | Path], options: PretrainingOptions
 ) -> tuple[list[str], Split]:
     """People of a store, and who of them trains; one at least is held out, if there are two."""

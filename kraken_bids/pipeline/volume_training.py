@@ -31,7 +31,7 @@ from kraken_bids.pipeline.decoding.training_course import (
     TrainingCourse,
     describe_training,
 )
-from kraken_bids.pipeline.decoding.trial_folds import hold_people_out, tell_known
+from kraken_bids.pipeline.decoding.trial_folds import hold_subjects_out, tell_known
 from kraken_bids.pipeline.model_training import find_families
 from kraken_bids.pipeline.volume_confounds import choose_cleaning, prepare_confounds
 from kraken_bids.pipeline.volumes.decoders import (
@@ -109,7 +109,7 @@ def train_volumes(
     )  # fmt: skip
     volumes = cached.volumes
     design = replace(design, folder=folder)
-    parts = hold_people_out(
+    parts = hold_subjects_out(
         volumes, output,
         n_folds=options.n_folds, n_repeats=options.n_repeats, seed=options.steps.seed,
     )  # fmt: skip

@@ -53,10 +53,10 @@ def judge_pair(pair: CalibratedPairRecord, metrics: Mapping[str, float]) -> Clai
     if pair.gain is None:
         return Claim(NOT_JUDGED, pair.reason or "nothing was calibrated")
     claim = _judge_gain(pair, pair.gain, metrics)
-    return Claim(claim.verdict, claim.reason + _doubt_people(pair))
+    return Claim(claim.verdict, claim.reason + _doubt_subjects(pair))
 
 
-def _doubt_people(pair: CalibratedPairRecord | None) -> str:
+def _doubt_subjects(pair: CalibratedPairRecord | None) -> str:
     """Say that the model may know the people by whom it was judged; '' where nothing tells so."""
     if pair is None or not pair.n_in_training:
         return ""
@@ -67,8 +67,8 @@ def _doubt_people(pair: CalibratedPairRecord | None) -> str:
 
 
 def _judge_gain(pair: CalibratedPairRecord, value: float, metrics: Mapping[str, float]) -> Claim:
-    reach = format_range(pair.gain_low, pair.gain_high)
-    gain = f"{format_signed(value)} ({reach})" if reach else format_signed(value)
+    interval = format_range(pair.gain_low, pair.gain_high)
+    gain = f"{format_signed(value)} ({interval})" if interval else format_signed(value)
     if beats_mean(pair):
         is_much = value >= MIN_EXPLAINED
         return Claim(
@@ -103,7 +103,7 @@ def _compare_raw(metrics: Mapping[str, float]) -> str:
     )
 
 
-def judge_person(own: CalibratedRecord, pair: CalibratedPairRecord | None) -> Claim:
+def judge_subject(own: CalibratedRecord, pair: CalibratedPairRecord | None) -> Claim:
     """Say what a calibrated prediction is worth for one person.
 
     Parameters
@@ -112,7 +112,7 @@ def judge_person(own: CalibratedRecord, pair: CalibratedPairRecord | None) -> Cl
         The same target in the group; None where that is not known.
     """
     claim = _judge_own(own, pair)
-    return Claim(claim.verdict, claim.reason + _doubt_people(pair))
+    return Claim(claim.verdict, claim.reason + _doubt_subjects(pair))
 
 
 def _judge_own(own: CalibratedRecord, pair: CalibratedPairRecord | None) -> Claim:
@@ -151,24 +151,24 @@ def _judge_own(own: CalibratedRecord, pair: CalibratedPairRecord | None) -> Clai
 
 
 def _judge_measured(own: CalibratedRecord) -> Claim:
-    gain, reach = format_signed(own.gain), format_range(own.gain_low, own.gain_high)
+    gain, interval = format_signed(own.gain), format_range(own.gain_low, own.gain_high)
     if (own.gain_low or 0.0) <= 0:
         return Claim(
             NOT_HERE,
             "In other people such predictions explain part of what sets them apart from the mean, "
-            f"in this person they do not ({gain}; {reach}): the group's mean is as near to this "
-            "connectome, or nearer.",
+            f"in this person they do not ({gain}; {interval}): the group's mean is as near to "
+            "this connectome, or nearer.",
         )
     if (own.gain or 0.0) < MIN_EXPLAINED:
         return Claim(
             HARDLY,
-            f"It explains {gain} ({reach}) of what sets this person apart from the mean: too "
+            f"It explains {gain} ({interval}) of what sets this person apart from the mean: too "
             "little to tell this person from any other by it.",
         )
     rest = format_share(1 - (own.gain or 0.0))
     return Claim(
         HERE,
-        f"It explains {gain} ({reach}) of what sets this person apart from the mean; {rest} of it "
-        "stays unknown. Its values may enter statistics; single edges are known no better than "
+        f"It explains {gain} ({interval}) of what sets this person apart from the mean; {rest} of "
+        "it stays unknown. Its values may enter statistics; single edges are known no better than "
         "their intervals say.",
     )

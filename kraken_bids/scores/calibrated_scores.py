@@ -61,7 +61,7 @@ class HeldOutScores:
         n_as_good = int((dealt >= gain - TIE).sum())
         return Score.of(gain, samples, (1 + n_as_good) / (1 + len(dealt)))
 
-    def spread_people(self) -> tuple[float, float]:
+    def spread_subjects(self) -> tuple[float, float]:
         """Range in which the gains of 95 of 100 people lie."""
         low, high = np.percentile(self.gains, INTERVAL).tolist()
         return low, high

@@ -42,7 +42,7 @@ class Fold:
     """[n_held_out, n_fitted]."""
 
 
-def deal_people(people: Sequence[str], sites: Sequence[str]) -> Indices:
+def deal_subjects(people: Sequence[str], sites: Sequence[str]) -> Indices:
     """Deal people into folds, those of each site over all of them; returns each row's fold.
 
     Parameters
@@ -159,20 +159,20 @@ def _permute(people: Sequence[str], folds: Sequence[Fold]) -> Iterator[Indices]:
 
     Folds keep as many of each label as they have, so that permutations err as the value does.
     """
-    names, first, person_of = np.unique(people, return_index=True, return_inverse=True)
-    person_of = person_of.reshape(-1)
-    groups = [np.unique(person_of[fold.held_out]) for fold in folds]
+    names, first, subject_of = np.unique(people, return_index=True, return_inverse=True)
+    subject_of = subject_of.reshape(-1)
+    groups = [np.unique(subject_of[fold.held_out]) for fold in folds]
     rng = np.random.default_rng(0)
     for _ in range(N_PERMUTATIONS // AT_ONCE):
         given = np.tile(np.arange(len(names)), (AT_ONCE, 1))
         for own in groups:
             given[:, own] = rng.permuted(given[:, own], axis=1)
-        yield first[given[:, person_of]]
+        yield first[given[:, subject_of]]
 
 
 def _weigh(people: Sequence[str]) -> Floats:
-    _, person_of, counts = np.unique(people, return_inverse=True, return_counts=True)
-    return np.asarray(1 / counts[person_of.reshape(-1)])
+    _, subject_of, counts = np.unique(people, return_inverse=True, return_counts=True)
+    return np.asarray(1 / counts[subject_of.reshape(-1)])
 
 
 def _correlate(a: Floats, b: Floats, weights: Floats) -> Floats:

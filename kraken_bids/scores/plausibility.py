@@ -151,7 +151,7 @@ class InputCheck:
             return doubts
         return doubts + self._judge_likeness(training_means)
 
-    def list_twin_doubts(self) -> list[Doubt]:
+    def list_duplicate_doubts(self) -> list[Doubt]:
         """List rows that are one connectome under several names: a copy in the wrong place."""
         groups = [tuple(rows) for rows in self._looks.values() if len(rows) > 1]
         claim, remedy = (

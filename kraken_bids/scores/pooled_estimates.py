@@ -92,10 +92,10 @@ def _find_intervals(
     """Compute the ends of the intervals, and p-values."""
     from scipy.stats import t
 
-    reach = t.ppf((1 + confidence) / 2, dof) * error
+    margin = t.ppf((1 + confidence) / 2, dof) * error
     statistic = np.divide(np.abs(mean), error, out=np.full_like(error, np.inf), where=error > 0)
     p = np.where((error == 0) & (mean == 0), 1.0, 2 * t.sf(statistic, dof))
-    return mean - reach, mean + reach, p
+    return mean - margin, mean + margin, p
 
 
 def _check(q: Floats, u: Floats, dof: Floats, confidence: float) -> None:

@@ -72,7 +72,7 @@ def design_sites(
     known = is_fitted & np.array([bool(site) for site in sites], bool)
     for column in encode_all(fit_covariates(columns, known.astype(float)), columns, len(sites)).T:
         known &= np.isfinite(column)
-    counts = count_people(sites, people, known)
+    counts = count_subjects(sites, people, known)
     kept = tuple(sorted(site for site, n in counts.items() if n >= max(2, min_people)))
     known &= np.isin(np.array(sites, object), kept)
     weights = weigh_sessions([*zip(sites, people, strict=True)], known)
@@ -93,7 +93,7 @@ def encode_all(
     )
 
 
-def count_people(
+def count_subjects(
     sites: Sequence[str], people: Sequence[str], known: NDArray[np.bool_]
 ) -> dict[str, int]:
     """Count the people of each site, sessions together."""

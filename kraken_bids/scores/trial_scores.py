@@ -113,8 +113,8 @@ def spread_accuracy(
     spread = np.sum((np.array(values) - whole.value) ** 2) / (n * (n - 1))
     if spread == 0:
         return Interval(whole.value, whole.value, whole.value)
-    reach = t.ppf(0.975, n - 1) * np.sqrt(spread) / (whole.value * (1 - whole.value))
-    low, high = expit(logit(whole.value) + np.array([-reach, reach]))
+    margin = t.ppf(0.975, n - 1) * np.sqrt(spread) / (whole.value * (1 - whole.value))
+    low, high = expit(logit(whole.value) + np.array([-margin, margin]))
     return Interval(whole.value, float(low), float(high))
 
 

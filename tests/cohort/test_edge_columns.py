@@ -56,7 +56,7 @@ def open_columns(path: Path) -> EdgeColumns | None:
 
 
 def judge(model: Model, check: InputCheck) -> list[tuple[str, tuple[int, ...]]]:
-    doubts = check.list_doubts(model.training_means()) + check.list_twin_doubts()
+    doubts = check.list_doubts(model.training_means()) + check.list_duplicate_doubts()
     return [(doubt.claim, doubt.whom) for doubt in doubts]
 
 

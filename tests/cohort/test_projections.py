@@ -10,7 +10,7 @@ from scipy.io import savemat
 
 from kraken_bids.cohort.from_files import open_connectomes
 from kraken_bids.cohort.projections import Projection, project_cohort
-from kraken_bids.cohort.subject_names import person_of
+from kraken_bids.cohort.subject_names import subject_of
 from kraken_bids.flavors import Flavor
 from kraken_bids.io import matlab
 from kraken_bids.models.krakencoder.model import Model
@@ -36,7 +36,7 @@ def project(model: Model, flavor: Flavor, path: Path) -> Projection:
 
 def average_people(rows: NDArray[np.float64], labels: Sequence[str]) -> NDArray[np.float64]:
     """Mean over people of the means over the sessions of each."""
-    people = np.array([person_of(label) for label in labels])
+    people = np.array([subject_of(label) for label in labels])
     return np.mean([rows[people == one].mean(axis=0) for one in np.unique(people)], axis=0)
 
 
@@ -88,7 +88,7 @@ def test_a_session_without_a_region_counts_less_for_its_edges_alone(
     rows = rows.copy()
     rows[:, 0:85] = np.nan  # the first region, which nobody has
     rows[0, 85:169] = np.nan  # the second region of the first session
-    people = [person_of(label) for label in LABELS]
+    people = [subject_of(label) for label in LABELS]
     weights = np.array([1 / people.count(person) for person in people])
     with np.errstate(invalid="ignore"):
         has = (np.isfinite(rows) * weights[:, None]).sum(axis=0)

@@ -13,7 +13,7 @@ from kraken_bids.report.circle import Circle
 from kraken_bids.report.contents import OF_GROUP, OF_SUBJECT
 from kraken_bids.report.panels import FlavorPanel, PredictedMatrix
 from kraken_bids.report.section import FileLink, Notice, Page, Tile
-from kraken_bids.report.sections.about_person import PersonWorth, Strip, WorthPanel
+from kraken_bids.report.sections.about_person import Strip, SubjectWorth, WorthPanel
 from kraken_bids.report.sections.coverage import Coverage
 from kraken_bids.report.sections.error_list import ErrorRow
 from kraken_bids.report.sections.glance import list_predictions
@@ -139,7 +139,7 @@ def participant_page() -> Page:
         "structure": tractograms,
         "motion": (Motion("task-rest_run-01", displacement, displacement < 0.5, 1.5, 0.5),),
         "coverage": (Coverage("T1w", "fs86", coverage, names, 0.5),),
-        "worth": PersonWorth(
+        "worth": SubjectWorth(
             (
                 WorthPanel(
                     FLAVORS[0],

@@ -20,7 +20,7 @@ from kraken_bids.report.worth_words import (
     PEOPLE,
     format_signed,
     judge_pair,
-    judge_person,
+    judge_subject,
 )
 from kraken_bids.report.written import Written
 from kraken_bids.report.written_group import WrittenGroup
@@ -76,7 +76,7 @@ def test_a_target_is_about_people_if_its_gain_is_more_than_nothing(
 def test_people_whom_the_model_was_trained_on_are_a_caution() -> None:
     """For the target and for the person."""
     pair = change(PAIRS[GOOD], n_subjects=28, n_in_training=12)
-    for claim in (judge_pair(pair, METRICS), judge_person(OWN, pair)):
+    for claim in (judge_pair(pair, METRICS), judge_subject(OWN, pair)):
         assert "12 of the 28 people it was judged by are named as training" in claim.reason
     assert "training" not in judge_pair(change(pair, n_in_training=0), METRICS).reason
 
@@ -99,7 +99,7 @@ def test_a_prediction_is_about_a_person_if_it_is_so_here_and_in_others(
     own: CalibratedRecord, pair: CalibratedPairRecord | None, verdict: str
 ) -> None:
     """What was not measured is judged by other people."""
-    assert judge_person(own, pair).verdict == verdict
+    assert judge_subject(own, pair).verdict == verdict
 
 
 def test_shares_below_zero_have_a_minus_and_nothing_has_none() -> None:

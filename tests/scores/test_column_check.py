@@ -83,11 +83,11 @@ def test_people_and_edges_are_judged_alike(case: str, step: int) -> None:
     pass_by_edges(found, edges, step)
 
     assert found.list_doubts({flavor: mean}) == expected.list_doubts({flavor: mean})
-    assert found.list_twin_doubts() == expected.list_twin_doubts()
+    assert found.list_duplicate_doubts() == expected.list_duplicate_doubts()
     assert found.unlike == expected.unlike
     assert found.factors == pytest.approx(expected.factors, rel=1e-8)
     assert found.levels == pytest.approx(expected.levels, rel=1e-8)
-    is_said = bool(expected.list_doubts({flavor: mean}) or expected.list_twin_doubts())
+    is_said = bool(expected.list_doubts({flavor: mean}) or expected.list_duplicate_doubts())
     assert is_said == (case not in {"right", "a few negative"})
 
 

@@ -6,7 +6,7 @@ from sklearn.linear_model import LinearRegression, Ridge
 from sklearn.metrics import balanced_accuracy_score
 
 from kraken_bids.scores.held_out_ridge import (
-    deal_people,
+    deal_subjects,
     fit_folds,
     score_labels,
     score_numbers,
@@ -27,7 +27,7 @@ def features(rng: np.random.Generator) -> np.ndarray:
 
 def test_predictions_are_those_of_scikit_learn(features: np.ndarray) -> None:
     """Ridge on features that those fitted on have centred and scaled."""
-    fold_of, target = deal_people(PEOPLE, SITES), features[:, 0] ** 2
+    fold_of, target = deal_subjects(PEOPLE, SITES), features[:, 0] ** 2
     for fold in fit_folds(lambda _known: features, fold_of):
         own = features[fold.fitted]
         scaled = (features - own.mean(axis=0)) / own.std(axis=0)
@@ -40,7 +40,7 @@ def test_predictions_are_those_of_scikit_learn(features: np.ndarray) -> None:
 
 def test_sites_that_differ_are_told(features: np.ndarray) -> None:
     """As balanced accuracy by hand, far above what permutations reach."""
-    fold_of = deal_people(PEOPLE, SITES)
+    fold_of = deal_subjects(PEOPLE, SITES)
     folds = fit_folds(lambda _known: features, fold_of)
     score = score_labels(folds, SITES, PEOPLE)
     is_b = np.array([site == "b" for site in SITES], float)
@@ -61,7 +61,7 @@ def test_noise_tells_no_site() -> None:
     """Of twenty cohorts of noise about as many lie below the middle of permutations as above."""
     scores = [
         score_labels(
-            fit_folds(lambda _known, x=noise: x, deal_people(PEOPLE, SITES)), SITES, PEOPLE
+            fit_folds(lambda _known, x=noise: x, deal_subjects(PEOPLE, SITES)), SITES, PEOPLE
         )
         for noise in np.random.default_rng(0).standard_normal((20, N, 12))
     ]
@@ -74,7 +74,7 @@ def test_a_number_that_features_hold_is_found(
     features: np.ndarray, rng: np.random.Generator
 ) -> None:
     """And one that they do not hold is not."""
-    folds = fit_folds(lambda _known: features, deal_people(PEOPLE, SITES))
+    folds = fit_folds(lambda _known: features, deal_subjects(PEOPLE, SITES))
     own = features @ np.linspace(-1, 1, 12) + 0.1 * rng.standard_normal(N)
     found, other = (score_numbers(folds, v, PEOPLE) for v in (own, rng.standard_normal(N)))
     assert found.value > 0.8 > found.high
@@ -84,7 +84,7 @@ def test_a_number_that_features_hold_is_found(
 def test_sessions_of_a_person_are_held_out_together() -> None:
     """And every site is in every fold, as far as it has people."""
     people = [name for k in range(10) for name in (f"p{k}", f"p{k}")]
-    fold_of = deal_people(people, ["a"] * 10 + ["b"] * 10)
+    fold_of = deal_subjects(people, ["a"] * 10 + ["b"] * 10)
     assert all(fold_of[2 * k] == fold_of[2 * k + 1] for k in range(10))
     assert all(len(set(fold_of[rows])) == 5 for rows in (slice(0, 10), slice(10, 20)))
 
@@ -94,7 +94,7 @@ def test_a_second_session_does_not_count_twice(features: np.ndarray) -> None:
     twice = [0, 0, 0, *range(1, N)]
     people = [PEOPLE[k] for k in twice]
     sites = [SITES[k] for k in twice]
-    folds = fit_folds(lambda _known: features[twice], deal_people(people, sites))
+    folds = fit_folds(lambda _known: features[twice], deal_subjects(people, sites))
     score = score_labels(folds, sites, people)
     told = score.value * 2 * np.array([40, 20]).prod()
     assert told == pytest.approx(round(told))  # shares of 40 and of 20 people
@@ -104,7 +104,7 @@ def test_rows_of_nan_take_no_part(features: np.ndarray) -> None:
     """Neither fitted on nor held out."""
     values = features.copy()
     values[[3, 50]] = np.nan
-    folds = fit_folds(lambda _known: values, deal_people(PEOPLE, SITES))
+    folds = fit_folds(lambda _known: values, deal_subjects(PEOPLE, SITES))
     used = np.concatenate([np.concatenate([f.fitted, f.held_out]) for f in folds])
     assert not {3, 50} & set(used.tolist())
 

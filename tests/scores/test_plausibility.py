@@ -181,12 +181,12 @@ def test_one_connectome_under_two_names_is_named(people: Edges, mean: Edges) -> 
     people[2, 9] += 0.01
     ((claim, whom),) = [
         (doubt.claim, doubt.whom)
-        for doubt in check_inputs(SC, people, {SC: mean}).list_twin_doubts()
+        for doubt in check_inputs(SC, people, {SC: mean}).list_duplicate_doubts()
     ]
     assert "one and the same" in claim
     assert whom == (1, 5)
     many = np.repeat(people[:4], 2, axis=0)  # in one line, where they are many
-    (doubt,) = check_inputs(SC, many, {SC: mean}).list_twin_doubts()
+    (doubt,) = check_inputs(SC, many, {SC: mean}).list_duplicate_doubts()
     assert doubt.whom == tuple(range(8))
 
 

@@ -59,7 +59,7 @@ def fit_difficulty(errors: Vector, features: Vector) -> Difficulty:
     return Difficulty(center, np.asarray(weights))
 
 
-def describe_people(latents: NDArray[np.floating], center: Vector, outside: Vector) -> Vector:
+def describe_subjects(latents: NDArray[np.floating], center: Vector, outside: Vector) -> Vector:
     """Features of people that may predict their errors ``[n_subjects, 2]``.
 
     Parameters

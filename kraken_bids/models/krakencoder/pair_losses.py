@@ -105,7 +105,7 @@ def compute_pair_losses(
     """
     if present is None and products.shape[-1] < 2:
         present = y.means > np.inf  # nobody
-    people = _count_people(products, present)
+    people = _count_subjects(products, present)
     found, nearer = 0.0, None
     if weights.has_distances:
         found, nearer = _measure_distances(weights, products, (x, y), people, is_self=is_self)
@@ -120,7 +120,7 @@ def compute_pair_losses(
     return losses, slopes
 
 
-class _People(NamedTuple):
+class _Subjects(NamedTuple):
     """Who counts."""
 
     present: Values | None
@@ -133,19 +133,19 @@ class _People(NamedTuple):
     """One by how many ordered pairs do; ``[n_paths]`` or a number."""
 
 
-def _count_people(products: Values, present: Values | None) -> _People:
+def _count_subjects(products: Values, present: Values | None) -> _Subjects:
     if present is None:
         n = products.shape[-1]
-        return _People(None, None, 1 / n, 1 / (n * (n - 1)))
+        return _Subjects(None, None, 1 / n, 1 / (n * (n - 1)))
     count = present.sum(axis=1, keepdims=True)
     present = present & (count >= 2)
     count = namespace(products).asarray(count.clip(2), dtype=products.dtype)
     pairs = _stand(present) & present
-    return _People(present, pairs, present / count, 1 / (count * (count - 1))[:, 0])
+    return _Subjects(present, pairs, present / count, 1 / (count * (count - 1))[:, 0])
 
 
 def _correlate(
-    weight: float, products: Values, y: Rows, people: _People, *, n_sides: int
+    weight: float, products: Values, y: Rows, people: _Subjects, *, n_sides: int
 ) -> tuple[Values, Slopes]:
     """Norm of row correlations minus the identity; its derivatives take the products' place."""
     off = products
@@ -165,7 +165,7 @@ def _correlate(
 
 
 def _measure_distances(
-    weights: PairWeights, products: Values, rows: Pair, people: _People, *, is_self: bool
+    weights: PairWeights, products: Values, rows: Pair, people: _Subjects, *, is_self: bool
 ) -> tuple[Values, Values]:
     """Losses of distances and of squared distances, and their derivatives.
 
@@ -201,7 +201,7 @@ def _measure_distances(
 
 
 def _push_from_nearest(
-    weight: float, squares: Values, people: _People, *, matrix: Values
+    weight: float, squares: Values, people: _Subjects, *, matrix: Values
 ) -> Values:
     """Mean of the distances of each row of x, and of each of y, to the nearest other."""
     xp = namespace(squares)
@@ -239,7 +239,7 @@ def _list_places(xp: Any, n: int, n_paths: int, **where: Any) -> tuple[Values, V
     return places[: n_paths * n].reshape(n_paths, n), places[::n].reshape(n, n_paths)
 
 
-def _push_from_all(weight: float, squares: Values, people: _People) -> tuple[Values, Values]:
+def _push_from_all(weight: float, squares: Values, people: _Subjects) -> tuple[Values, Values]:
     """Mean distance of rows to all others, and its derivatives."""
     roots = squares**0.5
     factor = weight * people.pair_share

@@ -78,7 +78,7 @@ def fit_components(rows: Rows, n_components: int) -> PrincipalComponents:
     with single_thread():  # another number of threads would round differently
         mean = compute_mean(rows)
         if n_subjects <= min(n_edges, LARGEST_EXACT):
-            squares, components, total = _by_people(rows, mean, n_components)
+            squares, components, total = _by_subjects(rows, mean, n_components)
         elif n_edges <= LARGEST_EXACT:
             squares, components, total = _by_edges(rows, mean, n_components)
         else:
@@ -104,9 +104,9 @@ def list_row_blocks(rows: Rows) -> Iterator[slice]:
     return (slice(start, min(start + step, n_rows)) for start in range(0, n_rows, step))
 
 
-def _by_people(rows: Rows, mean: Matrix, n_components: int) -> tuple[Matrix, Matrix, float]:
+def _by_subjects(rows: Rows, mean: Matrix, n_components: int) -> tuple[Matrix, Matrix, float]:
     """Eigenvectors of the people's inner products, carried to edges."""
-    gram = _multiply_people(rows, mean)
+    gram = _multiply_subjects(rows, mean)
     squares, vectors = _lead(gram, n_components)
     components = np.zeros((n_components, len(mean)))
     lengths = np.sqrt(squares)
@@ -120,7 +120,7 @@ def _by_people(rows: Rows, mean: Matrix, n_components: int) -> tuple[Matrix, Mat
     return squares, components, float(np.trace(gram))
 
 
-def _multiply_people(rows: Rows, mean: Matrix) -> Matrix:
+def _multiply_subjects(rows: Rows, mean: Matrix) -> Matrix:
     gram = np.empty((rows.shape[0], rows.shape[0]))
     blocks = list(list_row_blocks(rows))
     for number, first in enumerate(blocks):

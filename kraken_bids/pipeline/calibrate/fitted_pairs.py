@@ -17,7 +17,7 @@ from kraken_bids.cohort.members import Member
 from kraken_bids.cohort.sources import Source
 from kraken_bids.cohort.training_subjects import find_trained
 from kraken_bids.flavors import Flavor
-from kraken_bids.models.calibration.difficulty import describe_people
+from kraken_bids.models.calibration.difficulty import describe_subjects
 from kraken_bids.models.calibration.intervals import fit_intervals, measure_coverage
 from kraken_bids.models.calibration.saved_calibrations import PairCalibration, share_lines
 from kraken_bids.parcellations import recognize_parcellation
@@ -77,7 +77,7 @@ class Surroundings:
         known = np.stack(shares) if shares else np.full((1, len(rows)), np.nan)
         counts = np.isfinite(known).sum(axis=0)
         mean = np.nansum(known, axis=0) / np.where(counts > 0, counts, np.nan)
-        return describe_people(own.latents[rows], center, mean)
+        return describe_subjects(own.latents[rows], center, mean)
 
 
 @dataclass
@@ -131,7 +131,7 @@ class FittedPairs:
             folds=fitted.folds,
             subjects=tuple(key_subject(around.members[row]) for row in rows),
             connectomes=tuple(key_connectome(around.digests, pair.target, row) for row in rows),
-            people=record_people(pair, scores, covered, coverage),
+            people=record_subjects(pair, scores, covered, coverage),
             record=replace(record, **describe_coverage(covered, reached, coverage)),
         )
 
@@ -162,7 +162,7 @@ class FittedPairs:
     def _record(self, pair: CalibratedPair, scores: HeldOutScores) -> CalibratedPairRecord:
         subjects = [self.around.members[row].subject for row in pair.subjects]
         kinship = Kinship.of(subjects, [self.families[row] for row in pair.subjects])
-        gain, (low, high) = scores.score_gain(kinship), scores.spread_people()
+        gain, (low, high) = scores.score_gain(kinship), scores.spread_subjects()
         calibration, left_out = pair.fitted.calibration, self._list_left_out(pair)
         return CalibratedPairRecord(
             pair.source,
@@ -213,22 +213,22 @@ def describe_coverage(
     }
 
 
-def record_people(
+def record_subjects(
     pair: CalibratedPair, scores: HeldOutScores, covered: NDArray[np.bool_], promised: float
 ) -> tuple[CalibratedRecord, ...]:
     """Say of everyone whom a calibration was fitted on what the one without the own fold does."""
     fitted, n = pair.fitted, scores.n_ranked
     kept = np.array([one.kept for one in fitted.without])
     assert fitted.increments is not None
-    reach = NORMAL_95 * fitted.increments.spread_gains(kept)
+    margin = NORMAL_95 * fitted.increments.spread_gains(kept)
     slopes = [float(np.median(one.slope)) for one in fitted.without]
     gains, shares = scores.gains, covered.mean(axis=1)
     return tuple(
         CalibratedRecord(
             held_out=1,
             gain=float(gains[row]),
-            gain_low=float(gains[row] - reach[row]),
-            gain_high=float(gains[row] + reach[row]),
+            gain_low=float(gains[row] - margin[row]),
+            gain_high=float(gains[row] + margin[row]),
             rank=int(scores.ranks[row]),
             rank_n=int(n[row]),
             null_percentile=float((n[row] - scores.ranks[row]) / (n[row] - 1)),

@@ -90,8 +90,8 @@ class SessionCalibrator:
             difficulty = pair.intervals.judge(features)
             values = pair.calibration.apply(predicted)
             low, high = span_predictions(predicted, pair.without)
-        reach = np.float32(difficulty[0]) * pair.intervals.error
-        low, high = low - reach, high + reach
+        margin = np.float32(difficulty[0]) * pair.intervals.error
+        low, high = low - margin, high + margin
         if row is not None:
             return CalibratedEdges(values, low, high, pair.people[row])
         measured = self._read_measured(index, target)
@@ -162,13 +162,13 @@ def _record_measured(
         ]
     )
     n_folds = len(refits)
-    reach = NORMAL_95 * np.sqrt((n_folds - 1) / n_folds * ((refits - refits.mean()) ** 2).sum())
+    margin = NORMAL_95 * np.sqrt((n_folds - 1) / n_folds * ((refits - refits.mean()) ** 2).sum())
     low, high = bounds
     return CalibratedRecord(
         held_out=int(fold is not None),
         gain=gain,
-        gain_low=gain - float(reach),
-        gain_high=gain + float(reach),
+        gain_low=gain - float(margin),
+        gain_high=gain + float(margin),
         ceiling_share=pair.record.ceiling_share,
         coverage=float(((measured >= low) & (measured <= high)).mean()),
         interval_coverage=pair.intervals.coverage,

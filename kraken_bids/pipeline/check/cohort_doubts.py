@@ -80,7 +80,7 @@ def list_doubts(checks: Mapping[Flavor, InputCheck], model: Model) -> list[Doubt
     training_means = model.training_means()
 
     def judge(check: InputCheck) -> list[Doubt]:
-        return [*check.list_doubts(training_means), *check.list_twin_doubts()]
+        return [*check.list_doubts(training_means), *check.list_duplicate_doubts()]
 
     found = run_parts(judge, checks.values(), CPU)
     return [*chain.from_iterable(found), *list_exchanged_doubts(checks)]
@@ -187,7 +187,7 @@ def warn_of_observed(checks: Mapping[Flavor, InputCheck], subjects: Sequence[str
     doubts = []
     for flavor, check in checks.items():
         means = {} if check.training_mean is None else {flavor: check.training_mean}
-        for doubt in (*check.list_doubts(means), *check.list_twin_doubts()):
+        for doubt in (*check.list_doubts(means), *check.list_duplicate_doubts()):
             is_order = any(words.startswith("correlation") for words, _ in doubt.figures)
             claim = doubt.claim.removesuffix(": not used")
             claim = f"as observed: {claim}" + ", judged by its predictions" * is_order

@@ -13,7 +13,7 @@ from kraken_bids.cohort.from_files import read_connectomes
 from kraken_bids.cohort.joined_rows import Connectomes
 from kraken_bids.cohort.prediction_archives import ARROW
 from kraken_bids.cohort.stored_predictions import Predictions, read_predictions
-from kraken_bids.cohort.subject_names import list_few, person_of, unify_labels
+from kraken_bids.cohort.subject_names import list_few, subject_of, unify_labels
 from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.pipeline.check.cohort_doubts import warn_of_observed
@@ -162,7 +162,7 @@ class Judge:
         """Judge the predictions of one target from one source, by observed and predicted edges."""
         observed, predicted = both
         subjects = [self.connectomes.subjects[row] for row in rows]
-        people = list(map(person_of, subjects))
+        people = list(map(subject_of, subjects))
         fitting, mean = Fitting.of(people, people), self.training_means.get(target)
         folds = fitting.folds if mean is None else None
         found = self._score(compare(

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.cohort.calibrated_pairs import crosses_modality
 from kraken_bids.cohort.joined_rows import Connectomes
-from kraken_bids.cohort.subject_names import person_of
+from kraken_bids.cohort.subject_names import subject_of
 from kraken_bids.flavors import Flavor
 from kraken_bids.pipeline.check.peer_comparison import Fitting, Measured, compare_peer
 from kraken_bids.scores.inner_products import multiply_rows
@@ -97,7 +97,7 @@ class Ceilings:
         return self._found[key]
 
     def _compare(self, target: Flavor, measured: Measured, observed: Edges) -> Ceiling:
-        people = [person_of(str(subject)) for subject in measured.subjects]
+        people = [subject_of(str(subject)) for subject in measured.subjects]
         basis, pairs = "sessions", pair_sessions(people)
         center, rows = measured.center, measured.rows
         if self.retest is not None and target in self.retest.edges:

@@ -17,7 +17,7 @@ from kraken_bids.scores.covariates import fit_covariates
 from kraken_bids.scores.held_out_ridge import (
     Features,
     HeldOutScore,
-    deal_people,
+    deal_subjects,
     fit_folds,
     score_labels,
     score_numbers,
@@ -195,7 +195,7 @@ def _score(
     view: _SiteView, names: tuple[str, str, str], features: Features
 ) -> Iterator[SiteScore]:
     """Score sites, and each covariate with its slope."""
-    fold_of = deal_people(view.people, view.sites)
+    fold_of = deal_subjects(view.people, view.sites)
     folds = fit_folds(features, fold_of)
     used = sorted({int(row) for fold in folds for row in fold.held_out})
     if len({view.sites[row] for row in used}) < 2:

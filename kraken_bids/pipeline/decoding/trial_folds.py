@@ -80,7 +80,7 @@ def deal_trials(
     return found, members
 
 
-def hold_people_out(
+def hold_subjects_out(
     trials: LabelledTrials, folder: Path, *, n_folds: int, n_repeats: int, seed: int
 ) -> list[HeldOut]:
     """Deal the people of trials into folds, as :func:`deal_trials`, and write ``splits.tsv``."""

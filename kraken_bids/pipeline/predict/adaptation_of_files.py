@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable
 
 from kraken_bids.cohort.projections import Cohort, Projected
-from kraken_bids.cohort.subject_names import person_of
+from kraken_bids.cohort.subject_names import subject_of
 from kraken_bids.exceptions import ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import MIN_SUBJECTS, Adaptation
@@ -63,7 +63,7 @@ def choose_for_files(
         return given
     if options.adaptation_by:
         return fit_file_sites(options, model, cohort, project(given) if given else cohort)
-    people = set(map(person_of, (given or cohort.cohort).subjects))
+    people = set(map(subject_of, (given or cohort.cohort).subjects))
     mode, n_subjects = options.adaptation_mode, len(people)
     if mode == AUTO and n_subjects < MIN_SUBJECTS:
         logger.warning(

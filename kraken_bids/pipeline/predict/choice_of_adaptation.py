@@ -9,7 +9,7 @@ import numpy as np
 
 from kraken_bids.bids.outputs import group_path
 from kraken_bids.cohort.projections import Projected
-from kraken_bids.cohort.subject_names import person_of
+from kraken_bids.cohort.subject_names import subject_of
 from kraken_bids.exceptions import CheckpointError, ConnectomeError, SettingsError
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.krakencoder.adaptation import (
@@ -221,7 +221,7 @@ def list_measured(cohort: Projected) -> set[Flavor]:
 def count_subjects(cohort: Projected) -> dict[Flavor, int]:
     """Count those whom an adaptation of each flavor would be fitted on, sessions together."""
     labels = cohort.cohort.subjects
-    whom = {index: person_of(labels[index]) for index in cohort.fitted_on}
+    whom = {index: subject_of(labels[index]) for index in cohort.fitted_on}
     return {
         flavor: len({who for k, who in whom.items() if np.isfinite(rows[k]).all()})
         for flavor, rows in cohort.projections.items()

@@ -16,7 +16,7 @@ from kraken_bids.pipeline.series.decoding_options import DecodingOptions
 logger = logging.getLogger(__name__)
 
 
-def check_people(store: SeriesStore) -> list[str]:
+def check_subjects(store: SeriesStore) -> list[str]:
     """List the people of a store; each run must name its own.
 
     Raises

@@ -156,7 +156,7 @@ class _EdgeWriter:
 
     def _say_doubts(self) -> None:
         self._check.mirrored += self._cohort.rows[self._flavor].list_mirrored()
-        doubts = [*self._check.list_doubts({}), *self._check.list_twin_doubts()]
+        doubts = [*self._check.list_doubts({}), *self._check.list_duplicate_doubts()]
         for text in describe_doubts(doubts, name_rows(self._cohort.subjects)):
             logger.warning(text)
         if self._gaps:

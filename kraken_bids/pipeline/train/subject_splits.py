@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from kraken_bids.bids.participants import PARTICIPANT, read_participants
 from kraken_bids.cohort.row_names import find_subjects
-from kraken_bids.cohort.subject_names import list_few, person_of, unify_labels
+from kraken_bids.cohort.subject_names import list_few, subject_of, unify_labels
 from kraken_bids.exceptions import ConnectomeError, InputError, SettingsError
 from kraken_bids.io.named_arrays import open_arrays
 from kraken_bids.io.stored_rows import load_rows
@@ -93,7 +93,7 @@ def list_families(subjects: Sequence[str], families: Mapping[str, str]) -> tuple
         Family by person, without session; subjects who are not in it have none but themselves.
     """
     known = _spell_alike(families, subjects, "--families")
-    persons = list(map(person_of, subjects))
+    persons = list(map(subject_of, subjects))
     alone = sorted({person for person in persons if person not in known})
     if known and alone:
         logger.warning(
@@ -131,7 +131,7 @@ def read_families(asked: str, participants: Path | None) -> dict[str, str]:
         If a column is named and there is no table of participants.
     """
     if Path(asked).is_file():
-        rows = _read_people(Path(asked))
+        rows = _read_subjects(Path(asked))
         named = [name for name in rows[0] if FAMILY.fullmatch(name)]
         others = named or [name for name in rows[0] if name != PARTICIPANT]
         if len(others) != 1:
@@ -145,7 +145,7 @@ def read_families(asked: str, participants: Path | None) -> dict[str, str]:
             f"--families: expected a table, or a column of participants.tsv; found {asked!r}, "
             "which is no file, and no participants.tsv. Give --participants FILE."
         )
-    rows = _read_people(participants)
+    rows = _read_subjects(participants)
     if asked not in rows[0]:
         raise InputError(
             f"--families: expected a column of {participants} ({', '.join(rows[0])}) or a table; "
@@ -156,11 +156,11 @@ def read_families(asked: str, participants: Path | None) -> dict[str, str]:
 
 def find_family_column(participants: Path) -> str | None:
     """Name of the column of a table of participants that holds families, if there is one."""
-    rows = _read_people(participants)
+    rows = _read_subjects(participants)
     return next((name for name in rows[0] if FAMILY.fullmatch(name)), None)
 
 
-def _read_people(file: Path) -> list[dict[str, str]]:
+def _read_subjects(file: Path) -> list[dict[str, str]]:
     rows = read_participants(file)
     if not rows or PARTICIPANT not in rows[0]:
         raise InputError(
@@ -191,7 +191,7 @@ def _take_column(rows: Sequence[Mapping[str, str]], column: str) -> dict[str, st
 
 
 def _read_table_split(file: Path) -> dict[str, str]:
-    rows = _read_people(file)
+    rows = _read_subjects(file)
     for column in rows[0]:
         values = {row[column].casefold() for row in rows} - NO_VALUE
         if column != PARTICIPANT and values and values <= set(WORDS):
@@ -243,7 +243,7 @@ def _apply(parts: Mapping[str, str], subjects: Sequence[str], file: Path) -> Spl
     rows: dict[str, list[int]] = {part: [] for part in PARTS}
     left_out: list[int] = []
     for row, subject in enumerate(subjects):
-        part = spelled.get(subject, spelled.get(person_of(subject)))
+        part = spelled.get(subject, spelled.get(subject_of(subject)))
         (left_out if part is None else rows[part]).append(row)
     if left_out:
         logger.warning(
@@ -263,6 +263,6 @@ def _spell_alike(
     values: Mapping[str, str], subjects: Sequence[str], option: str
 ) -> dict[str, str]:
     """Values by person, named as the inputs name them."""
-    persons = list(map(person_of, subjects))
+    persons = list(map(subject_of, subjects))
     unified = unify_labels({"--input": [*subjects, *persons], option: values})
     return {unified[name]: value for name, value in values.items()}

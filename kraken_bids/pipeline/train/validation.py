@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kraken_bids.cohort.subject_names import person_of
+from kraken_bids.cohort.subject_names import subject_of
 from kraken_bids.flavors import Flavor
 from kraken_bids.models.devices import single_thread
 from kraken_bids.models.krakencoder.architecture import Weights
@@ -60,7 +60,7 @@ class Validator:
 
     def __init__(self, cohort: ReducedCohort) -> None:
         self._cohort = cohort
-        self._people = np.array(list(map(person_of, cohort.subjects)))
+        self._people = np.array(list(map(subject_of, cohort.subjects)))
         n_train = len(cohort.split.train)
         step = np.linspace(0, n_train, min(n_train, MAX_WATCHED), endpoint=False).astype(np.intp)
         self._rows: dict[str, Rows] = {
@@ -75,7 +75,7 @@ class Validator:
     @property
     def has_validation(self) -> bool:
         """Whether there are subjects to choose an epoch by."""
-        return self._count_people(self._rows["validation"]) > 1
+        return self._count_subjects(self._rows["validation"]) > 1
 
     def judge(self, weights: Weights, *splits: str) -> list[Figure]:
         """Every path's metrics in both spaces, of the model and of its predictions shuffled."""
@@ -157,14 +157,14 @@ class Validator:
         """
         one = self._cohort.flavors[flavor]
         both = one.present[rows] & np.isfinite(predicted[0, :, 0])
-        if self._count_people(rows[both]) < 2:
+        if self._count_subjects(rows[both]) < 2:
             return
         ranked = find_ranked(self._people[rows[both]].tolist())
         kept = predicted[:, both].astype(np.float64)
         for space, pairs in _correlate(one, self._middles[flavor], rows[both], kept):
             yield space, replace(pairs, ranked=ranked), int(both.sum())
 
-    def _count_people(self, rows: Rows) -> int:
+    def _count_subjects(self, rows: Rows) -> int:
         return len(np.unique(self._people[rows]))
 
 

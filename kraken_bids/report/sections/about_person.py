@@ -17,7 +17,7 @@ from kraken_bids.report.worth_words import (
     Claim,
     format_range,
     format_signed,
-    judge_person,
+    judge_subject,
 )
 from kraken_bids.report.written import Known, Written, display_order, parse_known
 from kraken_bids.report.written_group import read_group_records
@@ -66,7 +66,7 @@ class WorthPanel:
 
 
 @dataclass(frozen=True)
-class PersonWorth:
+class SubjectWorth:
     """What the page of a session shows."""
 
     panels: tuple[WorthPanel, ...] = ()
@@ -80,7 +80,7 @@ def read_pairs(known: Known) -> Pairs:
     return {(one.source, one.target): one for one in rows}
 
 
-def gather(written: Written) -> PersonWorth | None:
+def gather(written: Written) -> SubjectWorth | None:
     """Gather what every calibrated prediction across modalities is worth; None without any."""
     pairs = written.once(read_pairs)
     member = written.member
@@ -99,8 +99,8 @@ def gather(written: Written) -> PersonWorth | None:
     ]
     if not found:
         reasons = [one.reason for one in pairs.values() if one.reason]
-        return PersonWorth(missing=reasons[0]) if reasons else None
-    return PersonWorth(_draw_panels(found, pairs))
+        return SubjectWorth(missing=reasons[0]) if reasons else None
+    return SubjectWorth(_draw_panels(found, pairs))
 
 
 def _draw_panels(
@@ -118,7 +118,7 @@ def _draw_panels(
         WorthPanel(
             target,
             source,
-            judge_person(own, pairs.get((source, target.name))),
+            judge_subject(own, pairs.get((source, target.name))),
             _list_strips(own, _spread(pairs, source, target), scale),
         )
         for source, target, own in found
@@ -142,8 +142,8 @@ def _list_strips(
     is_measured = own.coverage is not None
     span = _join(place(own.gain_low), place(own.gain_high))
     others = _join(*map(place, spread))
-    reach = format_range(own.gain_low, own.gain_high)
-    gain = f"{format_signed(own.gain)} ({reach})" if reach else format_signed(own.gain)
+    interval = format_range(own.gain_low, own.gain_high)
+    gain = f"{format_signed(own.gain)} ({interval})" if interval else format_signed(own.gain)
     strips = [
         Strip(
             "gain over the mean",
@@ -189,7 +189,7 @@ def _join(low: float | None, high: float | None) -> Span | None:
     return None if low is None or high is None else (low, high)
 
 
-def summarize(data: PersonWorth) -> str:
+def summarize(data: SubjectWorth) -> str:
     """Headline: which targets are worth something for this person, and which are the mean."""
     kinds: dict[str, list[str]] = {}
     for panel in data.panels:

@@ -220,9 +220,9 @@ def _draw_colour_bar(canvas: Canvas, left: float, *, norm: "Normalize", label: s
 
 def _triangle(height: int, width: int) -> Floats:
     """Pixels of an arrow that points upwards [height, width]: 1 inside, 0 outside."""
-    reach = (np.arange(height) + 0.5) / height * width / 2
+    half_width = (np.arange(height) + 0.5) / height * width / 2
     middle = np.abs(np.arange(width) + 0.5 - width / 2)
-    return np.asarray(middle[None] < reach[:, None], dtype=float)
+    return np.asarray(middle[None] < half_width[:, None], dtype=float)
 
 
 def explain_cells(panel: FlavorPanel) -> str:

@@ -212,7 +212,7 @@ def gather_group(group: WrittenGroup) -> dict[str, Any] | None:
         "rows": rows,
         "refused": refused,
         "n_refused": len(set(np.array(label_rows(tests))[~is_tested].tolist())),
-        "people": _list_people(group),
+        "people": _list_subjects(group),
         "n_sessions": len(set(np.array(label_rows(tests))[is_tested].tolist())),
         "n_families": int(is_tested.sum()),
         "n_found": int((tests["n_found"] > 0).sum()),
@@ -220,7 +220,7 @@ def gather_group(group: WrittenGroup) -> dict[str, Any] | None:
     }
 
 
-def _list_people(group: WrittenGroup) -> list[tuple[str, str, int, list[Finding]]]:
+def _list_subjects(group: WrittenGroup) -> list[tuple[str, str, int, list[Finding]]]:
     """List of whom something was found, surest first: label, page, how much, and some of it."""
     columns, rows = read_group_records(group.output_dir, "discordance.tsv", Finding, texts=WHOSE)
     found: dict[str, list[Finding]] = {}

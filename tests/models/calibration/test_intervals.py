@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kraken_bids.models.calibration.calibration import fit_calibration
-from kraken_bids.models.calibration.difficulty import describe_people, fit_difficulty
+from kraken_bids.models.calibration.difficulty import describe_subjects, fit_difficulty
 from kraken_bids.models.calibration.intervals import (
     bound_errors,
     count_needed,
@@ -167,7 +167,7 @@ def test_features_that_predict_nothing_change_little():
 
 def test_people_are_described_by_how_far_they_are():
     latents = np.array([[0, 0], [3, 4]], np.float32)
-    found = describe_people(latents, np.array([0, 0]), np.array([np.nan, 0.5]))
+    found = describe_subjects(latents, np.array([0, 0]), np.array([np.nan, 0.5]))
     np.testing.assert_allclose(found[1], [np.log(5), np.log(0.5)])
     assert np.isfinite(found[0, 0])
     assert np.isnan(found[0, 1])

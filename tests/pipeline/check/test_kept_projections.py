@@ -57,7 +57,7 @@ def describe(cohort: MeasuredCohort, model: Model) -> str:
             pack({"rows": one.rows, "mean": vars(one.mean), "reread": sorted(one.reread)}),
             pack(one.check.tell_state()),
             one.check.list_doubts(means),
-            one.check.list_twin_doubts(),
+            one.check.list_duplicate_doubts(),
             one.check.list_scale_doubts(means[flavor] * 9, "there") if flavor in means else None,
             sorted(cohort.digests[flavor].items()),
         )
