@@ -174,7 +174,8 @@ def find_inputs(tree: Path, wanted: tuple[str, ...]) -> None:
     for label in find_subjects(datasets, wanted):
         (session,) = find_session_inputs(datasets, label, parcellations=parcellations)
         assert len(session.bold_runs) == 4, session
-        assert len(session.bold_labels) == 3, session
+        labels = {(run.space, name) for run in session.bold_runs for name in run.labels}
+        assert len(labels) == 3, session
 
 
 def walk(tree: Path) -> None:

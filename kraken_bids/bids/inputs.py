@@ -8,7 +8,6 @@ from kraken_bids.bids.folders import explain_folder
 from kraken_bids.bids.foreign_layouts import FOREIGN, HCP, UK_BIOBANK
 from kraken_bids.bids.hcp_bold import find_hcp_inputs
 from kraken_bids.bids.index import Search, SubjectFile, list_subject_files
-from kraken_bids.bids.label_images import LabelImage
 from kraken_bids.bids.lesions import find_lesion
 from kraken_bids.bids.names import strip_label
 from kraken_bids.bids.parcellated_bold import find_parcellated_bold
@@ -40,15 +39,6 @@ class SessionInputs:
     """What is missing or second best, in plain words with the way out."""
     problems: tuple[InputError, ...] = ()
     """Why one half, function or structure, cannot be used although something is there."""
-
-    @property
-    def bold_labels(self) -> dict[tuple[str, str], LabelImage]:
-        """(BOLD space, parcellation) to its label image; of the first dataset if of several."""
-        found: dict[tuple[str, str], LabelImage] = {}
-        for run in self.bold_runs:
-            for name, image in run.labels.items():
-                found.setdefault((run.space, name), image)
-        return found
 
     @property
     def is_usable(self) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from kraken_bids.bids.datasets import find_datasets
 from kraken_bids.bids.inputs import SessionInputs, find_session_inputs
 from kraken_bids.parcellations import load_parcellation
+from tests.found_labels import labels_of
 
 PARCELLATIONS = [load_parcellation(name) for name in ("fs86", "shen268")]
 
@@ -65,7 +66,7 @@ def test_which_folder(
 ) -> None:
     """Named by subject before 25.2; by session, or all sessions, from then on. No alarm."""
     session = make_session(raw, tree, names, version=version, anat=anat)
-    path = session.bold_labels["T1w", "fs86"].path
+    path = labels_of(session)["T1w", "fs86"].path
     assert path.parts[-3] == used
     assert not any("FreeSurfer" in note for note in session.notes)
 
@@ -89,7 +90,7 @@ def test_a_choice_between_folders_is_said(
 ) -> None:
     """Where a version may have used either, all are named and the one that is used."""
     session = make_session(raw, tree, names, version=version, anat=anat)
-    assert session.bold_labels["T1w", "fs86"].path.parts[-3] == used
+    assert labels_of(session)["T1w", "fs86"].path.parts[-3] == used
     (note,) = [note for note in session.notes if "may all be that of sub-05_ses-1" in note]
     assert f"aparc+aseg.mgz of {used} is used" in note
 
@@ -97,7 +98,7 @@ def test_a_choice_between_folders_is_said(
 def test_folders_that_the_version_cannot_have_made(raw: Path, tree: SimpleNamespace) -> None:
     """FMRIPrep 24 with folders of sessions alone: another run of FreeSurfer, and not used."""
     session = make_session(raw, tree, (FIRST, SECOND), version="24.1.1", anat="")
-    assert ("T1w", "fs86") not in session.bold_labels
+    assert ("T1w", "fs86") not in labels_of(session)
     assert any("were not made by fMRIPrep 24.1.1" in note for note in session.notes)
 
 
@@ -107,5 +108,5 @@ def test_the_dataset_own_folder_comes_first(raw: Path, tree: SimpleNamespace) ->
     stranger = raw / "derivatives/a_first/sourcedata/freesurfer"
     tree.touch(stranger, f"{BARE}/mri/aparc+aseg.mgz")
     session = make_session(raw, tree, (BARE,), version="24.1.1", anat="")
-    path = session.bold_labels["T1w", "fs86"].path
+    path = labels_of(session)["T1w", "fs86"].path
     assert path.is_relative_to(raw / "derivatives/fmriprep")

@@ -20,6 +20,7 @@ from kraken_bids.parcellations import load_parcellation
 from kraken_bids.pipeline.measure.bold_session import group_runs
 from kraken_bids.published.cache import PublishedFile
 from kraken_bids.published.models import list_atlas_files
+from tests.found_labels import labels_of
 
 MNI = "MNI152NLin6Asym_res-2"
 FLAVOR = parse_flavor("FCcorr_fs86_hpf")
@@ -55,12 +56,12 @@ def test_current_layout(raw: Path) -> None:
     }
     assert t1w.tissue["GM"].name == "sub-01_label-GM_probseg.nii.gz"
     assert mni.entities == {"sub": "01", "task": "rest", "space": "MNI152NLin6Asym", "res": "2"}
-    assert {key: image.path.name for key, image in session.bold_labels.items()} == {
+    assert {key: image.path.name for key, image in labels_of(session).items()} == {
         ("T1w", "fs86"): "sub-01_desc-aparcaseg_dseg.nii.gz",
         ("MNI152NLin6Asym", "shen268"): "tpl-MNI152NLin6Asym_atlas-shen268_res-01_dseg.nii.gz",
         ("MNI152NLin6Asym", "coco439"): "tpl-MNI152NLin6Asym_atlas-coco439_res-01_dseg.nii.gz",
     }
-    assert all(image.transforms == () for image in session.bold_labels.values())
+    assert all(image.transforms == () for image in labels_of(session).values())
     assert session.notes == ()
 
 
@@ -69,7 +70,7 @@ def test_segmentation_beside_bold_comes_first(raw: Path, tree: SimpleNamespace) 
     name = "sub-01_task-rest_space-T1w_desc-aparcaseg_dseg.nii.gz"
     tree.touch(prep(raw) / "sub-01/func", name)
     (session,) = find(raw)
-    assert session.bold_labels["T1w", "fs86"].path.name == name
+    assert labels_of(session)["T1w", "fs86"].path.name == name
 
 
 def test_freesurfer_where_fmriprep_wrote_no_segmentation(raw: Path, tree: SimpleNamespace) -> None:
@@ -77,7 +78,7 @@ def test_freesurfer_where_fmriprep_wrote_no_segmentation(raw: Path, tree: Simple
     (prep(raw) / "sub-01/anat/sub-01_desc-aparcaseg_dseg.nii.gz").unlink()
     tree.touch(prep(raw) / "sourcedata/freesurfer", "sub-01/mri/aparc+aseg.mgz")
     (session,) = find(raw)
-    image = session.bold_labels["T1w", "fs86"]
+    image = labels_of(session)["T1w", "fs86"]
     assert (image.path.name, image.space) == ("aparc+aseg.mgz", "fsnative")
     assert [t.name for t in image.transforms] == ["sub-01_from-fsnative_to-T1w_mode-image_xfm.txt"]
 
@@ -88,7 +89,7 @@ def test_links_to_content_that_was_not_fetched(raw: Path) -> None:
     link = prep(raw) / "sourcedata/freesurfer/sub-01/mri/aparc+aseg.mgz"
     link.parent.mkdir(parents=True)
     link.symlink_to("../.git/annex/objects/a/b")
-    assert find(raw)[0].bold_labels["T1w", "fs86"].path == link
+    assert labels_of(find(raw)[0])["T1w", "fs86"].path == link
     sidecar = prep(raw) / "sub-01/func/sub-01_task-rest_space-T1w_desc-preproc_bold.json"
     sidecar.unlink()
     sidecar.symlink_to("../.git/annex/objects/a/b")
@@ -100,7 +101,7 @@ def test_no_segmentation_at_all(raw: Path) -> None:
     """Without any segmentation fs86 is left out, with the ways out."""
     (prep(raw) / "sub-01/anat/sub-01_desc-aparcaseg_dseg.nii.gz").unlink()
     (session,) = find(raw)
-    assert ("T1w", "fs86") not in session.bold_labels
+    assert ("T1w", "fs86") not in labels_of(session)
     assert [run.space for run in session.bold_runs] == ["MNI152NLin6Asym"]
     assert "-d freesurfer=PATH" in session.notes[0]
 
@@ -111,7 +112,7 @@ def test_no_t1w_bold(raw: Path, tree: SimpleNamespace) -> None:
     for path in func.glob("*_space-T1w_*"):
         path.unlink()
     (session,) = find(raw)
-    image = session.bold_labels["MNI152NLin6Asym", "fs86"]
+    image = labels_of(session)["MNI152NLin6Asym", "fs86"]
     assert (image.path.name, image.space) == ("sub-01_desc-aparcaseg_dseg.nii.gz", "T1w")
     forward = "sub-01_from-T1w_to-MNI152NLin6Asym_mode-image_xfm.h5"
     assert [path.name for path in image.transforms] == [forward]
@@ -120,14 +121,14 @@ def test_no_t1w_bold(raw: Path, tree: SimpleNamespace) -> None:
     (anat / "sub-01_desc-aparcaseg_dseg.nii.gz").unlink()
     tree.touch(prep(raw) / "sourcedata/freesurfer", "sub-01/mri/aparc+aseg.mgz")
     (session,) = find(raw)
-    image = session.bold_labels["MNI152NLin6Asym", "fs86"]
+    image = labels_of(session)["MNI152NLin6Asym", "fs86"]
     assert image.path.name == "aparc+aseg.mgz"
     assert [path.name for path in image.transforms] == [
         forward, "sub-01_from-fsnative_to-T1w_mode-image_xfm.txt",
     ]  # fmt: skip
     tree.touch(func, f"sub-01_task-rest_space-{MNI}_desc-aparcaseg_dseg.nii.gz")
     (session,) = find(raw)
-    assert session.bold_labels["MNI152NLin6Asym", "fs86"].space == "MNI152NLin6Asym"
+    assert labels_of(session)["MNI152NLin6Asym", "fs86"].space == "MNI152NLin6Asym"
     assert "where fMRIPrep also wrote the segmentation" in session.notes[0]
 
 
@@ -137,7 +138,7 @@ def test_no_way_from_t1w_to_the_bold(raw: Path) -> None:
         for path in (prep(raw) / "sub-01").glob(pattern):
             path.unlink()
     (session,) = find(raw)
-    assert set(session.bold_labels) == {
+    assert set(labels_of(session)) == {
         ("MNI152NLin6Asym", "shen268"),
         ("MNI152NLin6Asym", "coco439"),
     }
@@ -156,7 +157,7 @@ def test_other_template_only(raw: Path) -> None:
     """BOLD in the 2009c template is not taken for NLin6 atlases; what to do is said."""
     rename_template(raw)
     (session,) = find(raw)
-    assert {name for _, name in session.bold_labels} == {"fs86"}
+    assert {name for _, name in labels_of(session)} == {"fs86"}
     (note,) = [note for note in session.notes if "shen268" in note]
     for word in (
         "differ by millimetres",
@@ -179,7 +180,7 @@ def test_an_image_whose_name_says_no_space_may_lie_in_the_other(raw: Path, tmp_p
     named = tmp_path / "mine_space-MNI152NLin2009cAsym_dseg.nii.gz"
     named.touch()
     (session,) = find(raw, atlas_images={"shen268": str(named)})
-    assert session.bold_labels["MNI152NLin2009cAsym", "shen268"].path == named
+    assert labels_of(session)["MNI152NLin2009cAsym", "shen268"].path == named
 
 
 def test_other_template_as_it_is_if_asked_for(raw: Path) -> None:
@@ -187,7 +188,7 @@ def test_other_template_as_it_is_if_asked_for(raw: Path) -> None:
     rename_template(raw)
     allowed = ExplicitPaths(templates=TemplateOptions(allows_mismatch=True))
     (session,) = find(raw, explicit=allowed)
-    assert not session.bold_labels["MNI152NLin2009cAsym", "shen268"].transforms
+    assert not labels_of(session)["MNI152NLin2009cAsym", "shen268"].transforms
     assert any("shen268" in n and "differ by millimetres" in n for n in session.notes)
 
 
@@ -216,14 +217,14 @@ def test_other_template_through_the_transform_between_both(
     tree.touch(folder, wrong, f"tpl-{data}_from-MNIColin27_mode-image_xfm.h5")
     (folder / wrong).write_bytes(b"the other way")
     (session,) = find(raw, explicit=explicit, atlas_images=images)
-    assert (data, "shen268") not in session.bold_labels
+    assert (data, "shen268") not in labels_of(session)
     tree.touch(folder, name)
     if where != "participant's":  # as TemplateFlow leaves what is not downloaded
         (session,) = find(raw, explicit=explicit, atlas_images=images)
-        assert (data, "shen268") not in session.bold_labels
+        assert (data, "shen268") not in labels_of(session)
         (folder / name).write_bytes(b"content")
     (session,) = find(raw, explicit=explicit, atlas_images=images)
-    found = session.bold_labels[data, "shen268"]
+    found = labels_of(session)[data, "shen268"]
     assert (found.space, [path.name for path in found.transforms]) == (image, [name])
     assert not any("millimetres" in note for note in session.notes)
 
@@ -247,7 +248,7 @@ def test_other_template_with_transforms(raw: Path, tree: SimpleNamespace) -> Non
         *(f"sub-01_space-MNI152NLin2009cAsym_label-{t}_probseg.nii.gz" for t in TISSUES),
     )
     (session,) = find(raw)
-    image = session.bold_labels["MNI152NLin2009cAsym", "shen268"]
+    image = labels_of(session)["MNI152NLin2009cAsym", "shen268"]
     assert image.space == "MNI152NLin6Asym"
     assert [path.name for path in image.transforms] == [
         "sub-01_from-T1w_to-MNI152NLin2009cAsym_mode-image_xfm.h5",
@@ -266,9 +267,9 @@ def test_sessions_share_the_anatomy(raw: Path, tree: SimpleNamespace) -> None:
     found = find(raw, subject="sub-03")
     assert [s.session for s in found] == ["1", "2"]
     assert found[1].bold_runs[0].entities["run"] == "02"
-    assert found[1].bold_labels["T1w", "fs86"].path.parent.parent.name == "ses-1"
+    assert labels_of(found[1])["T1w", "fs86"].path.parent.parent.name == "ses-1"
     tree.write_anat(subject / "ses-2/anat", "sub-03_ses-2")
-    assert find(raw, subject="03")[1].bold_labels["T1w", "fs86"].path.parent.parent.name == "ses-2"
+    assert labels_of(find(raw, subject="03")[1])["T1w", "fs86"].path.parent.parent.name == "ses-2"
     (second,) = find(raw, subject="03", query=Query(sessions=("ses-2",)))
     assert second.session == "2"
     with pytest.raises(InputError, match="expected sessions 9 of sub-03; found 1, 2"):
@@ -368,7 +369,7 @@ def test_custom_atlas_image(raw: Path, tmp_path: Path, tree: SimpleNamespace) ->
     tree.touch(tmp_path, "own/sub-01_space-T1w_atlas-shen268_dseg.nii.gz")
     template = str(tmp_path / "own/sub-{subject}_space-T1w_atlas-shen268_dseg.nii.gz")
     (session,) = find(raw, atlas_images={"shen268": template})
-    assert ("T1w", "shen268") in session.bold_labels
+    assert ("T1w", "shen268") in labels_of(session)
     with pytest.raises(InputError, match="--atlas shen268="):
         find(raw, atlas_images={"shen268": str(tmp_path / "no.nii.gz")})
 
@@ -393,7 +394,7 @@ def test_atlas_from_the_cache(
     ]
     monkeypatch.setattr(label_images, "list_atlas_files", lambda: published)
     (session,) = find(raw)
-    assert session.bold_labels["MNI152NLin6Asym", "shen268"].path.parent.name == "atlases"
+    assert labels_of(session)["MNI152NLin6Asym", "shen268"].path.parent.name == "atlases"
 
 
 def test_uneven_runs(raw: Path, tree: SimpleNamespace) -> None:
@@ -476,7 +477,7 @@ def test_misnamed_anatomy_is_not_used(raw: Path) -> None:
     name = "sub-01_desc-aparcaseg_dseg.nii.gz"
     misname(prep(raw) / "sub-01/anat", "sub-01_desc", "sub-10_desc", name)
     (session,) = find(raw)
-    assert ("T1w", "fs86") not in session.bold_labels
+    assert ("T1w", "fs86") not in labels_of(session)
     assert any("sub-10_desc-aparcaseg_dseg.nii.gz: not read" in note for note in session.notes)
 
 

@@ -11,6 +11,7 @@ import pytest
 from kraken_bids.bids.datasets import find_datasets
 from kraken_bids.bids.inputs import SessionInputs, find_session_inputs
 from kraken_bids.parcellations import load_parcellation
+from tests.found_labels import labels_of
 
 FS86 = [load_parcellation("fs86")]
 SEGMENTATION = "aparc+aseg.mgz"
@@ -27,7 +28,7 @@ def prep(root: Path) -> Path:
 
 def anatomy_of(session: SessionInputs) -> set[Path]:
     """Datasets and levels that what is used of the anatomy lies in."""
-    used = [p for image in session.bold_labels.values() for p in image.files]
+    used = [p for image in labels_of(session).values() for p in image.files]
     used += [p for run in session.bold_runs for p in run.tissue.values()]
     return {path.parent for path in used if not path.name.startswith("tpl-")}
 
@@ -49,7 +50,7 @@ def test_each_session_keeps_to_its_own_anatomy(
     tree.write_anat(sessions / "ses-2/anat", "sub-03_ses-2", aparcaseg=False)
     first, second = find_all(raw)
     assert anatomy_of(first) == {sessions / "ses-1/anat"}
-    assert ("T1w", "fs86") not in second.bold_labels
+    assert ("T1w", "fs86") not in labels_of(second)
     assert any("-d freesurfer=PATH" in note for note in second.notes)
     stranger = sessions / "ses-1/anat/sub-03_ses-1_desc-aparcaseg_dseg.nii.gz"
     assert any(f"{stranger}: of another session" in note for note in second.notes)
@@ -93,7 +94,7 @@ def test_segmentations_of_another_dataset_are_not_taken(
     tree.touch(prep(raw) / "sourcedata/freesurfer", f"sub-01/mri/{SEGMENTATION}")
     tree.touch(stranger / "sourcedata/freesurfer", f"sub-01/mri/{SEGMENTATION}")
     (session,) = find(raw)
-    image = session.bold_labels["T1w", "fs86"]
+    image = labels_of(session)["T1w", "fs86"]
     assert all(path.is_relative_to(prep(raw)) for path in image.files)
     assert session.notes == ()
 
@@ -146,7 +147,7 @@ def test_what_fmriprep_adds_to_an_anatomy_it_was_given(raw: Path, tree: SimpleNa
         if "aparcaseg" not in path.name:
             path.unlink()
     (session,) = find(raw)
-    assert session.bold_labels["T1w", "fs86"].path.is_relative_to(prep(raw))
+    assert labels_of(session)["T1w", "fs86"].path.is_relative_to(prep(raw))
     assert {p.parent for p in session.bold_runs[0].tissue.values()} == {smriprep / "sub-01/anat"}
     assert session.notes == ()
 
@@ -225,6 +226,6 @@ def test_atlases_of_another_cohort_are_refused(
         (session,) = find_session_inputs(
             find_datasets(raw, {}), "01", parcellations=[*FS86, shen], atlas_images=found
         )
-        assert {space for space, atlas in session.bold_labels if atlas == "shen268"} == spaces
+        assert {space for space, atlas in labels_of(session) if atlas == "shen268"} == spaces
         said = any("Cohorts of one template" in note for note in session.notes)
         assert said is not bool(spaces)
