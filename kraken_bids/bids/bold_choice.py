@@ -3,10 +3,10 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+from kraken_bids.bids.anatomy import IMAGES
 from kraken_bids.bids.cleaned_bold import drop_concatenated, is_cleaned, rank_cleaned
 from kraken_bids.bids.datasets import Dataset
 from kraken_bids.bids.index import JOINED, SubjectFile
-from kraken_bids.bids.label_images import IMAGES
 from kraken_bids.bids.names import full_space, rank_version
 from kraken_bids.bids.outputs import FUNC_ENTITIES
 from kraken_bids.exceptions import InputError

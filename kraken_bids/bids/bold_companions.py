@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from kraken_bids.bids.anatomy import IMAGES
 from kraken_bids.bids.index import Search, SubjectFile, pick_nearest
-from kraken_bids.bids.label_images import IMAGES
 from kraken_bids.bids.names import format_name, full_space
 from kraken_bids.exceptions import InputError
 

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from kraken_bids.bids.anatomy import IMAGES
 from kraken_bids.bids.bold_choice import BoldBySpace
 from kraken_bids.bids.index import Search, SubjectFile
 from kraken_bids.bids.label_images import (
-    IMAGES,
     LabelImage,
     carry_labels,
     explain_absent_atlas,

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
 
-from kraken_bids.bids.anatomy import QSI
+from kraken_bids.bids.anatomy import IMAGES, QSI
 from kraken_bids.bids.freesurfer import find_segmentation
 from kraken_bids.bids.index import Search, SubjectFile, pick_nearest
 from kraken_bids.bids.names import full_space, parse_name
@@ -13,6 +13,7 @@ from kraken_bids.bids.query import fill_template
 from kraken_bids.bids.transforms import (
     FLAG,
     OTHER_TEMPLATE,
+    TRANSFORMS,
     FslTransform,
     explain_way_out,
     find_template_transform,
@@ -23,8 +24,6 @@ from kraken_bids.parcellations import APARCASEG, Parcellation
 from kraken_bids.published.cache import check_copy
 from kraken_bids.published.models import ATLASES_FOLDER, list_atlas_files
 
-IMAGES = (".nii.gz", ".nii")
-TRANSFORMS = (".h5", ".txt", ".mat")
 ACPC = ("ACPC", "T1wACPC")
 NATIVE_T1W = ("T1w", "anat", "orig", "T1wNative")
 """What QSIPrep has called the T1w image before its alignment to AC-PC; fMRIPrep's T1w space."""

@@ -5,9 +5,10 @@ from itertools import product
 from pathlib import Path
 
 from kraken_bids import io
+from kraken_bids.bids.anatomy import IMAGES
 from kraken_bids.bids.folders import is_folder
 from kraken_bids.bids.index import Search, SubjectFile, pick_nearest
-from kraken_bids.bids.label_images import IMAGES, NATIVE_T1W, LabelImage, carry_labels
+from kraken_bids.bids.label_images import NATIVE_T1W, LabelImage, carry_labels
 from kraken_bids.bids.names import full_space, parse_name
 from kraken_bids.bids.query import fill_template
 from kraken_bids.exceptions import InputError

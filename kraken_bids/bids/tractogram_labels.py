@@ -1,9 +1,8 @@
 """Label images in the space of a tractogram, parcellation by parcellation."""
 
-from kraken_bids.bids.anatomy import QSI
+from kraken_bids.bids.anatomy import IMAGES, QSI
 from kraken_bids.bids.index import Search, SubjectFile, pick_nearest
 from kraken_bids.bids.label_images import (
-    IMAGES,
     LabelImage,
     carry_labels,
     explain_other_template,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kraken_bids.bids.datasets import DESCRIPTION
+from kraken_bids.cohort.declared_flavors import NEMO_ATLASES
 from kraken_bids.exceptions import InputError
 from kraken_bids.flavors import Flavor
 from kraken_bids.io.stored_rows import Rows
@@ -23,7 +24,6 @@ PROCESSINGS = {
     "sift_invnodevol_count": "sift2volnorm",
 }
 """Measures of QSIRecon's MRtrix workflows, without the radius, that are flavors."""
-ATLASES = {"cocommpsuit439": "coco439"}
 DOUBTED = ((1, 2, 0), (26, 0, 0))
 """First and last release whose MRtrix connectomes are in doubt."""
 DOUBT = (
@@ -74,7 +74,7 @@ def choose_measure(flavor: Flavor, measures: Mapping[str, tuple[str, str]], path
     own = {
         key: measure
         for key, (atlas, measure) in measures.items()
-        if ATLASES.get(atlas, atlas).lower() == flavor.parcellation.lower()
+        if NEMO_ATLASES.get(atlas, atlas).lower() == flavor.parcellation.lower()
     }
     if not own:
         raise InputError(
